@@ -1,0 +1,199 @@
+//! Every command-line type, in one place: what a user can type is read here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Checks, builds and benchmarks a NixOS fleet's llama.cpp",
+    after_help = "Exit status: 0 all well; 1 findings (a host fails, a build fails, a regression); \
+                  2 usage, or the tool or its surroundings failed; 130 interrupted.",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The fleet's flake; default: the flake.nix of this folder or of one above it
+    #[arg(long, global = true, value_name = "REF")]
+    pub flake: Option<String>,
+    /// Use the stand-in inputs under testbed/, of llama.cpp's new or old era
+    #[arg(long, global = true, value_name = "ERA", num_args = 0..=1, require_equals = true, default_missing_value = "new")]
+    pub testbed: Option<Era>,
+    /// Print one JSON document on stdout and nothing else there
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to colour what a person reads; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// Plain lines instead of progress bars (the default without a terminal and in CI)
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+    /// Show the commands that are run; twice, also what they print
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// Which of the testbed's two llama.cpp trees stands in for the flake input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Era {
+    /// August 2025
+    Old,
+    /// Autumn 2026
+    New,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Evaluate every host's selected variant and hold it to the fleet's rules
+    Check(Check),
+    /// Build every distinct variant, in parallel, with progress
+    BuildAll(BuildAll),
+    /// Run llama-bench with a host's variant on its target
+    Bench(Bench),
+    /// Show the fleet: host, variant, revision, whether built
+    List,
+    /// Examine Nix and this machine, and say what to mend
+    Doctor,
+    /// Provide what this machine lacks for the testbed (Nix itself included)
+    Setup(Setup),
+    /// Set up, check, build and benchmark: what tuning is worth on this machine
+    Demo(Demo),
+    /// Run every test of the project
+    Test(Test),
+}
+
+/// Which hosts a command is about.
+#[derive(Debug, Clone, Args)]
+pub struct HostSelection {
+    /// Hosts, by name; none: the whole fleet
+    #[arg(value_name = "HOST")]
+    pub hosts: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub selection: HostSelection,
+    /// How many evaluators may run at once; default: by cores and memory
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Give a host's evaluation up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct BuildAll {
+    #[command(flatten)]
+    pub selection: HostSelection,
+    /// Only variants that have this backend
+    #[arg(long, value_name = "BACKEND")]
+    pub backend: Option<String>,
+    /// Show what would be built, and stop there
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How many builds may run at once (Nix's max-jobs)
+    #[arg(long, value_name = "N")]
+    pub max_jobs: Option<u32>,
+    /// How many cores one build may use (Nix's cores)
+    #[arg(long, value_name = "N")]
+    pub cores: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The host whose variant is measured; `local`: this machine, its microarchitecture detected
+    #[arg(value_name = "HOST")]
+    pub host: String,
+    /// Measure on this SSH destination instead of the fleet table's
+    #[arg(long, value_name = "DESTINATION", conflicts_with = "local")]
+    pub target: Option<String>,
+    /// Measure on this machine
+    #[arg(long)]
+    pub local: bool,
+    /// A GGUF file on the target instead of the generated smoke model
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Quantization of the generated smoke model
+    #[arg(long, value_enum, default_value = "q4-0")]
+    pub quantization: Quantization,
+    /// Parameters of the generated smoke model, in millions
+    #[arg(long, value_enum, default_value = "29m")]
+    pub params: ModelSize,
+    /// Tokens of the prompt test; 0: none
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub prompt: u32,
+    /// Tokens of the generation test; 0: none
+    #[arg(long, value_name = "TOKENS", default_value_t = 32)]
+    pub generate: u32,
+    /// Repetitions of each test
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub repetitions: u32,
+    /// Give llama-bench up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub timeout: u64,
+    /// Further llama-bench arguments, after `--`
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Quantization {
+    #[value(name = "q4-0", alias = "q4_0")]
+    Q4_0,
+    #[value(name = "q8-0", alias = "q8_0")]
+    Q8_0,
+    F16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelSize {
+    #[value(name = "29m")]
+    M29,
+    #[value(name = "88m")]
+    M88,
+}
+
+#[derive(Debug, Args)]
+pub struct Setup {
+    /// Go ahead without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Say what is missing and would be done, and stop there
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Go ahead with the set-up without asking
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Only what needs neither Nix nor a compiler run: format, lints, unit tests
+    #[arg(long)]
+    pub quick: bool,
+}

@@ -1,0 +1,35 @@
+//! The commands. Each shows its four steps: discover, plan, run, report.
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command};
+use crate::ui::Ui;
+
+/// How a command ended when nothing broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit status 0.
+    Well,
+    /// Exit status 1: there is something for the user to mend.
+    Findings,
+}
+
+impl Outcome {
+    pub fn from_ok(ok: bool) -> Self {
+        if ok { Self::Well } else { Self::Findings }
+    }
+}
+
+pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
+    let _ = (&cli.global, ui);
+    match &cli.command {
+        Command::Check(_)
+        | Command::BuildAll(_)
+        | Command::Bench(_)
+        | Command::List
+        | Command::Doctor
+        | Command::Setup(_)
+        | Command::Demo(_)
+        | Command::Test(_) => anyhow::bail!("under construction"),
+    }
+}

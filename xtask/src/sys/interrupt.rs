@@ -1,0 +1,37 @@
+//! Ctrl-C, counted. The first one stops new work and asks children to end, the
+//! second kills them; children are in process groups of their own, so the
+//! terminal's signal reaches only us and we pass it on (see process.rs).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Starts counting SIGINT, SIGTERM and SIGHUP. Call once, at start-up.
+pub fn install() -> Result<()> {
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for _ in signals.forever() {
+                COUNT.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+        .context("cannot start the signal thread")?;
+    Ok(())
+}
+
+/// How often the user asked us to stop.
+pub fn count() -> usize {
+    COUNT.load(Ordering::SeqCst)
+}
+
+/// Whether the user asked us to stop.
+pub fn requested() -> bool {
+    count() > 0
+}

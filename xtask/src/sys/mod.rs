@@ -1,0 +1,7 @@
+//! The world outside: processes, files, Nix, SSH. Everything that can block or
+//! fail for reasons of its surroundings; nothing here draws.
+
+pub mod interrupt;
+pub mod nix;
+pub mod paths;
+pub mod process;

@@ -1,0 +1,99 @@
+//! What a person reads: colour, tables, progress. All of it goes to stderr;
+//! results (tables for people, JSON for programs) go to stdout.
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "printing is what this room is for")]
+
+use std::io::IsTerminal;
+
+use crate::cli::ColorChoice;
+
+/// How to talk on this run.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    pub color: bool,
+    /// Bars may be drawn: stderr is a terminal and nothing asked for plain lines.
+    pub bars: bool,
+    pub quiet: bool,
+    pub verbose: u8,
+    pub json: bool,
+}
+
+impl Ui {
+    pub fn new(global: &crate::cli::Global) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+        let color = match global.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && !set("NO_COLOR") && !is_dumb(),
+        };
+        Self {
+            color,
+            bars: terminal && !global.no_progress && !set("CI") && !is_dumb() && !global.quiet,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            json: global.json,
+        }
+    }
+
+    /// A line about how the work goes; silent with `--quiet`.
+    pub fn say(&self, line: impl AsRef<str>) {
+        if !self.quiet {
+            eprintln!("{}", line.as_ref());
+        }
+    }
+
+    /// A line that matters even with `--quiet`.
+    pub fn complain(&self, line: impl AsRef<str>) {
+        eprintln!("{}", line.as_ref());
+    }
+
+    /// A line for `--verbose`.
+    pub fn detail(&self, line: impl AsRef<str>) {
+        if self.verbose > 0 {
+            eprintln!("{}", self.dim(line.as_ref()));
+        }
+    }
+
+    /// The command's result for a person; with `--json` there is only the document.
+    pub fn result(&self, text: impl AsRef<str>) {
+        if !self.json {
+            println!("{}", text.as_ref());
+        }
+    }
+
+    /// The command's result for a program.
+    pub fn document(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(document)?);
+        }
+        Ok(())
+    }
+
+    pub fn bold(&self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    pub fn dim(&self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    pub fn red(&self, text: &str) -> String {
+        self.paint("31", text)
+    }
+
+    pub fn green(&self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    pub fn yellow(&self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
