@@ -1,0 +1,72 @@
+# The arguments of `mkLlamaCpp`, in one normal form: variants that mean the
+# same become the same derivation.
+{ lib }:
+let
+  sortedSet = list: lib.unique (lib.sort lib.lessThan list);
+
+  defaults = {
+    backends = [ "cpu" ];
+    microarch = "dispatch";
+    # Empty: every GPU that this nixpkgs builds for.
+    cudaCapabilities = [ ];
+    rocmTargets = [ ];
+    extraCmakeFlags = [ ];
+  };
+
+  # What upstream's and nixpkgs' packages call a backend, and nixpkgs the rest.
+  # Dependents write `llama-cpp.override { vulkanSupport = true; }`: they go on
+  # working when an overlay has put our package in place of nixpkgs'.
+  switches = {
+    cudaSupport = "cuda";
+    useCuda = "cuda";
+    rocmSupport = "rocm";
+    useRocm = "rocm";
+    vulkanSupport = "vulkan";
+    useVulkan = "vulkan";
+  };
+  renamed = {
+    blasSupport = "useBlas";
+    metalSupport = "useMetalKit";
+    rpcSupport = "useRpc";
+  };
+  foreign = switches // renamed // { rocmGpuTargets = "rocmTargets"; };
+in
+{
+  # Every name that may be passed, beside those of upstream's package.
+  names = lib.attrNames (defaults // foreign);
+
+  normalise =
+    args:
+    let
+      asked = defaults // lib.filterAttrs (name: value: defaults ? ${name} && value != null) args;
+
+      switched =
+        value:
+        map (name: switches.${name}) (
+          lib.filter (name: args.${name} or null == value) (lib.attrNames switches)
+        );
+      # Every build has the CPU backend, so "cpu" beside a GPU says nothing.
+      gpus = lib.filter (backend: backend != "cpu") (
+        lib.subtractLists (switched false) (sortedSet (asked.backends ++ switched true))
+      );
+
+      # A list in nixpkgs, a ";"-joined string upstream.
+      gpuTargets = args.rocmGpuTargets or [ ];
+    in
+    asked
+    // {
+      backends = if gpus == [ ] && asked.backends != [ ] then [ "cpu" ] else gpus;
+      cudaCapabilities = sortedSet asked.cudaCapabilities;
+      rocmTargets = sortedSet (
+        asked.rocmTargets
+        ++ (if lib.isString gpuTargets then lib.splitString ";" gpuTargets else gpuTargets)
+      );
+    };
+
+  # What is left for upstream's package, under its names.
+  forUpstream =
+    args:
+    lib.mapAttrs' (name: lib.nameValuePair (renamed.${name} or name)) (
+      removeAttrs args (lib.attrNames (defaults // switches) ++ [ "rocmGpuTargets" ])
+    );
+}

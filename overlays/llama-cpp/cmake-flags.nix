@@ -1,0 +1,39 @@
+# CMake flags as data: read a flag's name, set a value without passing it twice.
+{ lib }:
+let
+  # `lib.cmakeBool` writes -DNAME:BOOL=TRUE, people write -DNAME=ON.
+  nameOf =
+    flag:
+    let
+      parts = builtins.match "-D([A-Za-z0-9_]+)(:[A-Z]+)?=.*" flag;
+    in
+    if parts == null then null else lib.head parts;
+in
+{
+  inherit nameOf;
+
+  fromAttrs = lib.mapAttrsToList (
+    name: value:
+    if lib.isBool value then lib.cmakeBool name value else lib.cmakeFeature name (toString value)
+  );
+
+  # `flags`, with everything that `replacements` sets taken out first. A later
+  # -D would win anyway, but then the flags of a package no longer say what it is.
+  replace =
+    flags: replacements:
+    let
+      replaced = lib.filter (name: name != null) (map nameOf replacements);
+    in
+    lib.filter (flag: !lib.elem (nameOf flag) replaced) flags ++ replacements;
+
+  # Which variables a CMakeLists.txt declares, so that an option that this
+  # llama.cpp does not have yet, or no longer has, is not passed to it.
+  declaredIn =
+    file:
+    let
+      matches = lib.filter lib.isList (
+        builtins.split "(option|set)[ ]*\\([ ]*([A-Z][A-Z0-9_]+)" (builtins.readFile file)
+      );
+    in
+    lib.genAttrs (map lib.last matches) (_: true);
+}

@@ -1,0 +1,82 @@
+# What makes a variant impossible, in words: a list, empty when all is well.
+#
+# One list for all who ask: `mkLlamaCpp` throws it, the modules turn it into
+# assertions. `option` maps a setting to what the asker calls it, so that a
+# message names what the user wrote.
+{ lib, microarchs }:
+{
+  system,
+  backends,
+  microarch,
+  cudaCapabilities,
+  rocmTargets,
+  extraCmakeFlags,
+  # nixpkgs' verdict on the CUDA libraries; evaluated only when cuda is wanted.
+  cudaIsRefused,
+  option ? lib.id,
+}:
+let
+  known = [
+    "cpu"
+    "cuda"
+    "rocm"
+    "vulkan"
+  ];
+  wants = backend: lib.elem backend backends;
+  quote = value: "\"${value}\"";
+  choices = lib.concatStringsSep ", " known;
+
+  # "75" -> "7.5", "120" -> "12.0", "90a" -> "9.0a"
+  withDot =
+    capability:
+    let
+      parts = builtins.match "([0-9]+)([0-9][af]?)" capability;
+    in
+    quote (if parts == null then "8.6" else lib.concatStringsSep "." parts);
+
+  isCapability = value: builtins.match "[0-9]+[.][0-9]+[af]?" value != null;
+  isGfxTarget =
+    value: builtins.match "gfx[0-9a-f]{3,4}(:[a-z]+[+-])*|gfx[0-9]+(-[0-9]+)*-generic" value != null;
+  enablesNative = flag: builtins.match "-DGGML_NATIVE(:[A-Z]+)?=(ON|on|TRUE|true|YES|1)" flag != null;
+
+  microarchProblem = microarchs.problem {
+    inherit system;
+    name = microarch;
+  };
+in
+lib.optional (
+  backends == [ ]
+) "${option "backends"} is an empty list; name at least one of ${choices}."
+++ map (
+  backend: "${option "backends"}: ${quote backend} is not a backend; choose from ${choices}."
+) (lib.subtractLists known backends)
+++ lib.optional (wants "rocm" && system != "x86_64-linux") (
+  "${option "backends"} asks for rocm, which exists for x86_64-linux only, and this is ${system}; "
+  + "choose \"vulkan\", which drives the same GPUs, or \"cpu\"."
+)
+++ lib.optional (wants "cuda" && cudaIsRefused) (
+  "${option "backends"} asks for cuda, whose libraries are unfree, and this nixpkgs refuses them; "
+  + "set nixpkgs.config.allowUnfree = true, or nixpkgs.config.allowUnfreePredicate "
+  + "so that it accepts the CUDA licences."
+)
+++ lib.optional (cudaCapabilities != [ ] && !wants "cuda") (
+  "${option "cudaCapabilities"} is set, but ${option "backends"} has no cuda; "
+  + "add \"cuda\" to ${option "backends"}, or remove ${option "cudaCapabilities"}."
+)
+++ map (
+  capability:
+  "${option "cudaCapabilities"}: ${quote capability} is not a CUDA capability; write ${withDot capability}, with the dot."
+) (lib.filter (capability: !isCapability capability) cudaCapabilities)
+++ lib.optional (rocmTargets != [ ] && !wants "rocm") (
+  "${option "rocmTargets"} is set, but ${option "backends"} has no rocm; "
+  + "add \"rocm\" to ${option "backends"}, or remove ${option "rocmTargets"}."
+)
+++ map (
+  target:
+  "${option "rocmTargets"}: ${quote target} is not a ROCm target; write it as rocminfo prints it, such as \"gfx906\" or \"gfx1100\"."
+) (lib.filter (target: !isGfxTarget target) rocmTargets)
+++ lib.optional (microarchProblem != null) "${option "microarch"}: ${microarchProblem}"
+++ lib.optional (lib.any enablesNative extraCmakeFlags) (
+  "${option "extraCmakeFlags"} turns GGML_NATIVE on, which makes ggml ignore every other CPU option "
+  + "and, built by Nix, leaves plain SSE2; remove it and set ${option "microarch"} instead."
+)

@@ -1,0 +1,198 @@
+# One variant of llama.cpp: upstream's package, told exactly what to be.
+#
+# It is built by the nixpkgs that applies the overlay. Upstream's own
+# `packages.<system>.cuda` is no way to get it: that imports a second nixpkgs,
+# compiles for nine default CUDA architectures, and ignores the config and the
+# overlays of this one.
+{ pkgs, source }:
+let
+  inherit (pkgs) lib;
+  inherit (pkgs.stdenv.hostPlatform) system;
+
+  arguments = import ./arguments.nix { inherit lib; };
+  buildInfo = import ./build-info.nix { inherit lib source; };
+  cmakeFlags = import ./cmake-flags.nix { inherit lib; };
+  microarchs = import ./microarch.nix { inherit lib; };
+  problemsOf = import ./problems.nix { inherit lib microarchs; };
+
+  upstream =
+    (pkgs.callPackage "${source}/.devops/nix/scope.nix" {
+      llamaVersion = buildInfo.version;
+    }).llama-cpp;
+  upstreamArguments = lib.functionArgs upstream.override;
+
+  # CMake options come and go; only what this llama.cpp declares is passed.
+  declared =
+    cmakeFlags.declaredIn "${source}/CMakeLists.txt"
+    // cmakeFlags.declaredIn "${source}/ggml/CMakeLists.txt";
+
+  # By nixpkgs' own verdict, which comes without its wall of text as long as
+  # nobody asks for the derivation itself.
+  cudaIsRefused =
+    !lib.all (library: library.meta.available or true) [
+      pkgs.cudaPackages.cuda_cudart
+      pkgs.cudaPackages.libcublas
+    ];
+
+  problems =
+    variant: option:
+    problemsOf (
+      {
+        inherit (variant)
+          backends
+          microarch
+          cudaCapabilities
+          rocmTargets
+          extraCmakeFlags
+          ;
+        inherit system cudaIsRefused option;
+      }
+    );
+
+  build =
+    args:
+    let
+      variant = arguments.normalise args;
+      inherit (variant) backends microarch rocmTargets;
+      has = backend: lib.elem backend backends;
+
+      dispatch = microarch == "dispatch";
+      # Several backends in one binary exist only as modules, and so do several
+      # CPU variants.
+      modules = dispatch || lib.length backends > 1;
+
+      cudaPackages = args.cudaPackages or pkgs.cudaPackages;
+      cudaCapabilities =
+        if variant.cudaCapabilities == [ ] then
+          cudaPackages.flags.cudaCapabilities
+        else
+          variant.cudaCapabilities;
+
+      # Every backend is named: upstream's defaults follow nixpkgs.config
+      # (a host with rocmSupport = true would get ROCm into its Vulkan build)
+      # and turn BLAS on, which then takes the CPU's place in llama-bench.
+      wanted = {
+        useBlas = false;
+        useMetalKit = false;
+        useMpi = false;
+      }
+      // arguments.forUpstream args
+      // {
+        useCuda = has "cuda";
+        useRocm = has "rocm";
+        useVulkan = has "vulkan";
+      }
+      // lib.optionalAttrs (has "cuda") {
+        # This package's GPUs only: nixpkgs.config.cudaCapabilities would
+        # rebuild everything else that knows CUDA.
+        cudaPackages = cudaPackages // {
+          flags = cudaPackages.flags // {
+            inherit cudaCapabilities;
+          };
+        };
+      }
+      // lib.optionalAttrs (rocmTargets != [ ]) {
+        rocmGpuTargets = lib.concatStringsSep ";" rocmTargets;
+      };
+
+      cpuOptions =
+        if dispatch then { } else microarchs.cmakeOptionsFor { inherit system; name = microarch; };
+
+      optional = cpuOptions // lib.optionalAttrs (!(args.useWebUi or true)) {
+        # Without this the build would fetch a prebuilt web UI.
+        LLAMA_USE_PREBUILT_UI = false;
+      };
+
+      cmake =
+        lib.intersectAttrs declared optional
+        // {
+          GGML_NATIVE = false;
+          GGML_BACKEND_DL = modules;
+          GGML_CPU_ALL_VARIANTS = dispatch;
+          LLAMA_BUILD_COMMIT = buildInfo.commit;
+          LLAMA_BUILD_NUMBER = buildInfo.build;
+          # We ship tools, and `llama-bench` is one of those.
+          LLAMA_BUILD_EXAMPLES = false;
+          LLAMA_BUILD_TESTS = false;
+          # The modules, too, need libggml-base from there.
+          CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib";
+        }
+        // lib.optionalAttrs modules {
+          # Where they are installed and, compiled in, where they are looked for.
+          GGML_BACKEND_DIR = "${placeholder "out"}/lib/ggml";
+        };
+
+      name = lib.concatStringsSep "-" (
+        [
+          (lib.concatStringsSep "+" backends)
+          microarch
+        ]
+        ++ map (capability: "sm" + lib.replaceStrings [ "." ] [ "" ] capability) variant.cudaCapabilities
+        ++ rocmTargets
+      );
+
+      manifestOf = flags: {
+        variant = name;
+        inherit backends microarch system;
+        cudaCapabilities = lib.optionals (has "cuda") cudaCapabilities;
+        rocmTargets =
+          if has "rocm" && rocmTargets == [ ] then pkgs.rocmPackages.clr.gpuTargets else rocmTargets;
+        cpuOptions = lib.mapAttrsToList (
+          option: value: if value == true then option else "${option}=${value}"
+        ) (lib.filterAttrs (_: value: value != false) cpuOptions);
+        # As text: reading a manifest must not build what a flag points to.
+        cmakeFlags = map (
+          flag:
+          builtins.unsafeDiscardStringContext (lib.replaceStrings [ (placeholder "out") ] [ "$out" ] flag)
+        ) flags;
+        inherit (variant) extraCmakeFlags;
+        inherit (buildInfo) rev build;
+        # Asked for, but unknown to this llama.cpp.
+        droppedArguments =
+          lib.attrNames (removeAttrs wanted (lib.attrNames upstreamArguments))
+          ++ lib.attrNames (removeAttrs cpuOptions (lib.attrNames declared));
+      };
+
+      package =
+        (upstream.override (lib.intersectAttrs upstreamArguments wanted)).overrideAttrs
+          (
+            finalAttrs: prev:
+            {
+              pname = "llama-cpp-${lib.replaceStrings [ "+" ":" ] [ "-" "-" ] name}";
+              cmakeFlags = cmakeFlags.replace prev.cmakeFlags (
+                cmakeFlags.fromAttrs cmake ++ variant.extraCmakeFlags
+              );
+              passthru = (prev.passthru or { }) // {
+                llamaCpp = manifestOf finalAttrs.cmakeFlags;
+              };
+            }
+            // lib.optionalAttrs modules {
+              # ggml loads the best module it finds, and would also look in the
+              # directory that llama-server happens to be started in.
+              postPatch = (prev.postPatch or "") + ''
+                sed -i -E '/search_paths\.push_back\((fs::current_path\(\)|cwd)\);/d' \
+                  ggml/src/ggml-backend-reg.cpp
+              '';
+            }
+            // lib.optionalAttrs (!(args.useWebUi or true) && prev ? webui) {
+              # Upstream leaves it an attribute, so it would still be built.
+              webui = null;
+            }
+          );
+
+      found = problems variant lib.id;
+    in
+    if found == [ ] then
+      package
+    else
+      throw "mkLlamaCpp: ${lib.concatStringsSep "\n" found}";
+in
+{
+  inherit problems;
+
+  mkLlamaCpp = lib.makeOverridable (
+    lib.setFunctionArgs build (
+      lib.genAttrs arguments.names (_: true) // lib.mapAttrs (_: _: true) upstreamArguments
+    )
+  );
+}
