@@ -2,6 +2,7 @@
 //! fail for reasons of its surroundings; nothing here draws.
 
 pub mod interrupt;
+pub mod model;
 pub mod nix;
 pub mod paths;
 pub mod process;
