@@ -76,7 +76,7 @@ impl Invocation {
         stdout: std::io::PipeWriter,
         stderr: std::io::PipeWriter,
     ) -> Result<duct::Handle> {
-        let mut expression = duct::cmd(&self.program, &self.args)
+        let mut expression = duct::cmd(self.program.as_os_str(), &self.args)
             .unchecked()
             .stdout_file(stdout)
             .stderr_file(stderr)
