@@ -1,5 +1,10 @@
 //! The commands. Each shows its four steps: discover, plan, run, report.
 
+pub mod build_all;
+pub mod check;
+pub mod context;
+pub mod list;
+
 use anyhow::Result;
 
 use crate::cli::{Cli, Command};
@@ -21,12 +26,12 @@ impl Outcome {
 }
 
 pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
-    let _ = (&cli.global, ui);
+    let open = || context::Context::open(&cli.global, ui);
     match &cli.command {
-        Command::Check(_)
-        | Command::BuildAll(_)
-        | Command::Bench(_)
-        | Command::List
+        Command::Check(args) => check::run(args, &open()?),
+        Command::BuildAll(args) => build_all::run(args, &open()?),
+        Command::List => list::run(&open()?),
+        Command::Bench(_)
         | Command::Doctor
         | Command::Setup(_)
         | Command::Demo(_)

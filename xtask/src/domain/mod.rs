@@ -1,7 +1,14 @@
 //! What the fleet is and what tools said of it, as values. Nothing here starts
 //! a process, opens a file, reads a clock or writes to a terminal.
 
+pub mod build;
+pub mod check;
+pub mod diagnose;
+pub mod finding;
 pub mod gguf;
+pub mod manifest;
 pub mod names;
+pub mod nix_log;
 pub mod quantize;
 pub mod smoke_model;
+pub mod verify;

@@ -1,8 +1,13 @@
 //! The world outside: processes, files, Nix, SSH. Everything that can block or
 //! fail for reasons of its surroundings; nothing here draws.
 
+pub mod build_log;
+pub mod files;
+pub mod flake;
 pub mod interrupt;
 pub mod model;
 pub mod nix;
 pub mod paths;
 pub mod process;
+pub mod store;
+pub mod testbed;

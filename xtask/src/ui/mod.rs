@@ -2,6 +2,12 @@
 //! results (tables for people, JSON for programs) go to stdout.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "printing is what this room is for")]
 
+pub mod build;
+pub mod check;
+pub mod progress;
+pub mod table;
+pub mod units;
+
 use std::io::IsTerminal;
 
 use crate::cli::ColorChoice;
@@ -51,6 +57,15 @@ impl Ui {
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbose > 0 {
             eprintln!("{}", self.dim(line.as_ref()));
+        }
+    }
+
+    /// Like [`Self::detail`], above bars that are being drawn.
+    pub fn detail_above(&self, bars: Option<&indicatif::MultiProgress>, line: &str) {
+        match bars {
+            Some(bars) if self.verbose > 0 => drop(bars.println(self.dim(line))),
+            Some(_) => {}
+            None => self.detail(line),
         }
     }
 

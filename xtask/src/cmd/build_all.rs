@@ -1,0 +1,244 @@
+//! `build-all`: every distinct variant, built by one `nix build` over all of them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result};
+
+use crate::cli;
+use crate::cmd::context::Context;
+use crate::cmd::{Outcome, check};
+use crate::domain::build::{
+    Build, BuildReport, BuildState, Tracker, Update, VariantReport, distinct,
+};
+use crate::domain::check::{CheckReport, Evaluated};
+use crate::domain::manifest::Selection;
+use crate::domain::names::{HostName, StorePath};
+use crate::domain::nix_log;
+use crate::sys::process::{self, Source};
+use crate::sys::{build_log::BuildLogs, flake, interrupt, store};
+use crate::ui;
+
+/// How Nix spreads the work; `None` leaves nix.conf's choice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    pub max_jobs: Option<u32>,
+    pub cores: Option<u32>,
+}
+
+pub fn run(args: &cli::BuildAll, context: &Context) -> Result<Outcome> {
+    // Discover.
+    let hosts = context.hosts(&args.selection.hosts)?;
+    let outcomes = check::evaluate(context, &hosts, None, Duration::from_secs(600))?;
+    let wanted = |selection: &Selection| {
+        args.backend.as_ref().is_none_or(|backend| selection.manifest.backends.contains(backend))
+    };
+    // Plan.
+    let builds = distinct(outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
+        Evaluated::Selected(selection) if wanted(selection) => Some((host, selection.as_ref())),
+        _ => None,
+    }));
+    let unevaluated: Vec<HostName> = outcomes
+        .iter()
+        .filter(|(_, (evaluated, _))| !matches!(evaluated, Evaluated::Selected(_)))
+        .map(|(host, _)| host.clone())
+        .collect();
+    if args.dry_run {
+        return dry_run(context, &builds, unevaluated.is_empty());
+    }
+    // Run.
+    let limits = Limits { max_jobs: args.max_jobs, cores: args.cores };
+    let variants = build(context, &builds, limits)?;
+    // Report.
+    let failed = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
+    let report = BuildReport {
+        schema: 1,
+        command: "build-all",
+        ok: variants.iter().all(|variant| variant.state.well()) && unevaluated.is_empty(),
+        variants,
+        hosts: failed.hosts,
+    };
+    context.ui.document(&report)?;
+    ui::build::print(&context.ui, &report);
+    Ok(Outcome::from_ok(report.ok))
+}
+
+fn dry_run(context: &Context, builds: &[Build], all_evaluate: bool) -> Result<Outcome> {
+    let call = context
+        .flake
+        .nix
+        .command(["build", "--dry-run", "--no-link", "--keep-going"])
+        .args(builds.iter().map(|build| build.drv.all_outputs()));
+    let plan = context.flake.nix.capture(&call, None)?;
+    let present = present(context, builds)?;
+    for build in builds {
+        let hosts: Vec<&str> = build.hosts.iter().map(HostName::as_str).collect();
+        let state = if present.contains(&build.out) { "present" } else { "to be made" };
+        context.ui.result(format!("{:<32} {state:<11} {}", build.variant, hosts.join(", ")));
+    }
+    context.ui.say(plan.stderr_text().trim_end());
+    Ok(Outcome::from_ok(all_evaluate && plan.exit.ok()))
+}
+
+fn present(context: &Context, builds: &[Build]) -> Result<BTreeSet<StorePath>> {
+    let outputs = builds.iter().map(|build| build.out.clone()).collect();
+    Ok(store::valid(&context.flake.nix, &outputs)?.into_keys().collect())
+}
+
+/// Builds them all, and says of each what became of it. Nothing is called built that is
+/// not valid in the store when Nix has ended.
+pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<VariantReport>> {
+    let before = present(context, builds)?;
+    let (buildable, unsupported): (Vec<&Build>, Vec<&Build>) = builds
+        .iter()
+        .filter(|build| !before.contains(&build.out))
+        .partition(|build| build.system == flake::system() || has_builders(context, &build.system));
+    let unsupported: BTreeSet<&StorePath> = unsupported.into_iter().map(|b| &b.out).collect();
+
+    let mut logs = BuildLogs::create(&log_folder(context)?)?;
+    let mut seconds = Stopwatch::default();
+    let mut tracker = Tracker::default();
+    if !buildable.is_empty() {
+        run_nix(context, &buildable, limits, &mut tracker, &mut logs, &mut seconds)?;
+    }
+
+    let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
+    let valid = store::valid(&context.flake.nix, &outputs)?;
+    Ok(builds
+        .iter()
+        .map(|build| {
+            let state = match valid.contains_key(&build.out) {
+                true if before.contains(&build.out) => BuildState::Present,
+                true if tracker.was_substituted(&build.out) => BuildState::Substituted,
+                true => BuildState::Built,
+                false if unsupported.contains(&build.out) => BuildState::Unsupported,
+                false if interrupt::requested() => BuildState::Interrupted,
+                false if tracker.started(&build.drv) => BuildState::Failed,
+                false => BuildState::DependencyFailed,
+            };
+            let culprit = match state {
+                BuildState::Failed => Some(build.drv.clone()),
+                BuildState::DependencyFailed => logs.last_failure(&tracker, builds),
+                _ => None,
+            };
+            VariantReport {
+                variant: build.variant.clone(),
+                hosts: build.hosts.clone(),
+                drv_path: build.drv.clone(),
+                out_path: valid.contains_key(&build.out).then(|| build.out.clone()),
+                state,
+                seconds: seconds.of(&build.drv),
+                log: logs
+                    .file(culprit.as_ref().unwrap_or(&build.drv))
+                    .map(|file| file.display().to_string()),
+                closure_bytes: valid.get(&build.out).and_then(|info| info.closure_size),
+                log_tail: culprit.map(|drv| tracker.tail(&drv)).unwrap_or_default(),
+            }
+        })
+        .collect())
+}
+
+fn run_nix(
+    context: &Context,
+    builds: &[&Build],
+    limits: Limits,
+    tracker: &mut Tracker,
+    logs: &mut BuildLogs,
+    seconds: &mut Stopwatch,
+) -> Result<()> {
+    let nix = &context.flake.nix;
+    let mut call = nix
+        .command(["build", "--no-link", "--keep-going", "--log-format", "internal-json"])
+        .args(builds.iter().map(|build| build.drv.all_outputs()));
+    if let Some(jobs) = limits.max_jobs {
+        call = call.args(["--max-jobs".to_owned(), jobs.to_string()]);
+    }
+    if let Some(cores) = limits.cores {
+        call = call.args(["--cores".to_owned(), cores.to_string()]);
+    }
+    context.ui.detail(format!("$ {call}"));
+    let mut progress = ui::build::Progress::start(&context.ui, builds);
+    let mut trouble = None;
+    let mut errors = vec![];
+    process::stream(&call, None, &mut |source, line| {
+        if source == Source::Stdout {
+            return;
+        }
+        if let Some(update) = tracker.feed(nix_log::parse(line)) {
+            seconds.follow(&update);
+            if let Err(error) = logs.follow(&update) {
+                trouble.get_or_insert(error);
+            }
+            if let Update::Line { drv, line } = &update
+                && let Some(fraction) = tracker.fraction(drv, line)
+            {
+                progress.apply(&fraction);
+            }
+            if let Update::Message { level: 0, text } = &update {
+                errors.push(text.clone());
+            }
+            progress.apply(&update);
+        }
+        progress.tick();
+    })?;
+    progress.finish();
+    if let Some(error) = trouble {
+        // The builds themselves are safe in the store.
+        context.ui.complain(format!("warning: the build logs are not whole: {error:#}"));
+    }
+    // A failure that no builder reported (a full disk, a lock, a refused daemon) would
+    // otherwise be shown as a failed dependency without a word.
+    logs.remember(&errors)?;
+    if tracker.derivations().next().is_none() {
+        for error in &errors {
+            context.ui.complain(format!("nix: {}", crate::domain::diagnose::strip_escapes(error)));
+        }
+    }
+    Ok(())
+}
+
+/// Whether nix.conf names a builder for this system. What it can really do is Nix's to find out.
+fn has_builders(context: &Context, system: &str) -> bool {
+    let read = |name: &str| {
+        let call = context.flake.nix.command(["config", "show", name]);
+        process::read(&call, Some(Duration::from_secs(20))).unwrap_or_default()
+    };
+    !read("builders").trim().is_empty()
+        || read("extra-platforms").split_whitespace().any(|platform| platform == system)
+}
+
+/// `…/logs/build/2026-11-22T10-00-00`, so that an earlier run's logs stay.
+fn log_folder(context: &Context) -> Result<PathBuf> {
+    let now =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("clock before 1970")?;
+    Ok(context.home.join(format!("logs/build/{}-{}", now.as_secs(), std::process::id())))
+}
+
+/// Wall-clock seconds of each derivation's build.
+#[derive(Debug, Default)]
+struct Stopwatch {
+    spans: std::collections::BTreeMap<crate::domain::names::DrvPath, (Instant, Option<Instant>)>,
+}
+
+impl Stopwatch {
+    fn follow(&mut self, update: &Update) {
+        match update {
+            Update::Started { drv, .. } => {
+                self.spans.entry(drv.clone()).or_insert((Instant::now(), None));
+            }
+            Update::Stopped { drv } => {
+                if let Some((_, end)) = self.spans.get_mut(drv) {
+                    *end = Some(Instant::now());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn of(&self, drv: &crate::domain::names::DrvPath) -> f64 {
+        self.spans.get(drv).map_or(0.0, |(start, end)| {
+            end.unwrap_or_else(Instant::now).duration_since(*start).as_secs_f64()
+        })
+    }
+}

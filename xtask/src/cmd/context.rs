@@ -1,0 +1,89 @@
+//! What most commands start from: the flake, the Nix that reads it, the folder of
+//! what is kept between runs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cli::{Era, Global};
+use crate::domain::names::{HostName, nearest};
+use crate::sys::flake::Flake;
+use crate::sys::nix::Nix;
+use crate::sys::{paths, testbed};
+use crate::ui::Ui;
+
+pub struct Context {
+    pub ui: Ui,
+    pub home: PathBuf,
+    pub flake: Flake,
+    pub era: Option<Era>,
+}
+
+impl Context {
+    pub fn open(global: &Global, ui: &Ui) -> Result<Self> {
+        Self::open_with(global, ui, global.testbed)
+    }
+
+    /// Like [`Self::open`], the testbed chosen by the command rather than the user.
+    pub fn open_with(global: &Global, ui: &Ui, era: Option<Era>) -> Result<Self> {
+        let home = paths::home()?;
+        let mut nix = Nix::find(&home)?;
+        let (reference, root) = match &global.flake {
+            Some(reference) => (reference.clone(), local_root(reference)),
+            None => {
+                let root = paths::repository_root()?;
+                (
+                    root.to_str().context("the repository's path is not UTF-8")?.to_owned(),
+                    Some(root),
+                )
+            }
+        };
+        let mut options = vec![];
+        if let Some(era) = era {
+            let Some(root) = &root else {
+                bail!("--testbed needs a flake on this machine, and {reference} is not a folder");
+            };
+            let lock = testbed::lock_file(&nix, &home, root, era)?;
+            let lock = lock.to_str().context("the testbed's path is not UTF-8")?.to_owned();
+            options.extend(["--reference-lock-file".to_owned(), lock]);
+            options.push("--no-write-lock-file".to_owned());
+            nix.options.extend(testbed::NIX_OPTIONS.iter().map(|word| (*word).to_owned()));
+        }
+        let flake = Flake { nix, reference, root, options };
+        Ok(Self { ui: *ui, home, flake, era })
+    }
+
+    /// The hosts that the user means: those named, or all.
+    ///
+    /// # Errors
+    /// A name that the flake does not have; the nearest one is offered.
+    pub fn hosts(&self, asked: &[String]) -> Result<Vec<HostName>> {
+        let known = self.flake.hosts()?;
+        let mut chosen = vec![];
+        for name in asked {
+            let host = HostName::new(name.clone());
+            if !known.contains(&host) {
+                bail!(unknown_host(name, &known));
+            }
+            if !chosen.contains(&host) {
+                chosen.push(host);
+            }
+        }
+        Ok(if asked.is_empty() { known } else { chosen })
+    }
+}
+
+pub fn unknown_host(name: &str, known: &[HostName]) -> String {
+    let names: Vec<&str> = known.iter().map(HostName::as_str).collect();
+    let hint = nearest(name, names.iter().copied())
+        .map(|near| format!("; did you mean {near}?"))
+        .unwrap_or_default();
+    format!("there is no host {name:?} in this flake{hint} It has: {}", names.join(", "))
+}
+
+/// The folder a flake reference points to, if it is one on this machine.
+fn local_root(reference: &str) -> Option<PathBuf> {
+    let path = reference.strip_prefix("path:").or_else(|| reference.strip_prefix("git+file://"));
+    let path = path.unwrap_or(reference).split('?').next()?;
+    std::fs::canonicalize(path).ok().filter(|path| path.join("flake.nix").is_file())
+}

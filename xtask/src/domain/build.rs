@@ -1,0 +1,293 @@
+//! What a `nix build` does, followed event by event, and the report of `build-all`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::domain::check::HostReport;
+use crate::domain::names::{DrvPath, HostName, StorePath, VariantName};
+use crate::domain::nix_log::Event;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuildState {
+    Built,
+    Substituted,
+    Present,
+    Failed,
+    DependencyFailed,
+    Unsupported,
+    Interrupted,
+}
+
+impl BuildState {
+    pub fn well(self) -> bool {
+        matches!(self, Self::Built | Self::Substituted | Self::Present)
+    }
+}
+
+/// One derivation to build, and who wants it.
+#[derive(Debug, Clone)]
+pub struct Build {
+    pub variant: VariantName,
+    pub hosts: Vec<HostName>,
+    pub system: String,
+    pub drv: DrvPath,
+    pub out: StorePath,
+}
+
+/// Hosts with equal variants share one build. In order of the first host's name.
+pub fn distinct<'a>(
+    selections: impl IntoIterator<Item = (&'a HostName, &'a crate::domain::manifest::Selection)>,
+) -> Vec<Build> {
+    let mut builds: Vec<Build> = vec![];
+    for (host, selection) in selections {
+        match builds.iter_mut().find(|build| build.drv == selection.drv_path) {
+            Some(build) => build.hosts.push(host.clone()),
+            None => builds.push(Build {
+                variant: selection.manifest.variant.clone(),
+                hosts: vec![host.clone()],
+                system: selection.manifest.system.clone(),
+                drv: selection.drv_path.clone(),
+                out: selection.out_path.clone(),
+            }),
+        }
+    }
+    builds
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantReport {
+    pub variant: VariantName,
+    pub hosts: Vec<HostName>,
+    pub drv_path: DrvPath,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out_path: Option<StorePath>,
+    pub state: BuildState,
+    pub seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closure_bytes: Option<u64>,
+    /// The end of the log of what failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log_tail: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct BuildReport {
+    pub schema: u32,
+    pub command: &'static str,
+    pub variants: Vec<VariantReport>,
+    /// Hosts whose variant could not be told, as `check` reports them.
+    pub hosts: Vec<HostReport>,
+    pub ok: bool,
+}
+
+/// What changed, for whoever draws it or keeps the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    Started {
+        drv: DrvPath,
+        machine: String,
+    },
+    Phase {
+        drv: DrvPath,
+        phase: String,
+    },
+    /// Steps of ninja done and in all; neither runs backwards.
+    Fraction {
+        drv: DrvPath,
+        done: u32,
+        total: u32,
+    },
+    Line {
+        drv: DrvPath,
+        line: String,
+    },
+    Stopped {
+        drv: DrvPath,
+    },
+    Substituting {
+        path: StorePath,
+    },
+    Message {
+        level: u64,
+        text: String,
+    },
+}
+
+/// What is remembered of one derivation.
+#[derive(Debug, Default, Clone)]
+struct Seen {
+    running: u32,
+    fraction: Option<(u32, u32)>,
+    tail: Vec<String>,
+}
+
+/// Follows the events of one `nix build`.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    activities: HashMap<u64, DrvPath>,
+    drvs: BTreeMap<DrvPath, Seen>,
+    substituted: Vec<StorePath>,
+}
+
+/// Lines of log kept in memory for each derivation; the whole log is on disk.
+const TAIL: usize = 25;
+
+impl Tracker {
+    pub fn feed(&mut self, event: Event) -> Option<Update> {
+        match event {
+            Event::BuildStarted { id, drv, machine } => {
+                self.activities.insert(id, drv.clone());
+                let seen = self.drvs.entry(drv.clone()).or_default();
+                seen.running += 1;
+                // A remote build is announced twice: here, and by the builder, nested.
+                (seen.running == 1).then_some(Update::Started { drv, machine })
+            }
+            Event::SubstituteStarted { path, .. } => {
+                self.substituted.push(path.clone());
+                Some(Update::Substituting { path })
+            }
+            Event::Stopped { id } => {
+                let drv = self.activities.remove(&id)?;
+                let seen = self.drvs.get_mut(&drv)?;
+                seen.running = seen.running.saturating_sub(1);
+                (seen.running == 0).then_some(Update::Stopped { drv })
+            }
+            Event::Phase { id, phase } => {
+                Some(Update::Phase { drv: self.activities.get(&id)?.clone(), phase })
+            }
+            Event::LogLine { id, line } => {
+                let drv = self.activities.get(&id)?.clone();
+                self.line(drv, line)
+            }
+            Event::Message { level, text } => Some(Update::Message { level, text }),
+            Event::Raw(text) => Some(Update::Message { level: 3, text }),
+            Event::Progress { .. } | Event::Skipped => None,
+        }
+    }
+
+    fn line(&mut self, drv: DrvPath, line: String) -> Option<Update> {
+        let line = crate::domain::diagnose::strip_escapes(&line);
+        let seen = self.drvs.get_mut(&drv)?;
+        if seen.tail.len() == TAIL {
+            seen.tail.remove(0);
+        }
+        seen.tail.push(line.clone());
+        Some(Update::Line { drv, line })
+    }
+
+    /// The fraction that a log line tells, if it moves the bar forward. A nested ninja
+    /// (Vulkan's shader generator) counts fewer steps than the build around it.
+    pub fn fraction(&mut self, drv: &DrvPath, line: &str) -> Option<Update> {
+        let (done, total) = ninja_fraction(line)?;
+        let seen = self.drvs.get_mut(drv)?;
+        if let Some((seen_done, seen_total)) = seen.fraction
+            && (total < seen_total || (total == seen_total && done <= seen_done))
+        {
+            return None;
+        }
+        seen.fraction = Some((done, total));
+        Some(Update::Fraction { drv: drv.clone(), done, total })
+    }
+
+    /// Whether a build of this derivation was begun.
+    pub fn started(&self, drv: &DrvPath) -> bool {
+        self.drvs.contains_key(drv)
+    }
+
+    pub fn was_substituted(&self, out: &StorePath) -> bool {
+        self.substituted.contains(out)
+    }
+
+    pub fn tail(&self, drv: &DrvPath) -> Vec<String> {
+        self.drvs.get(drv).map(|seen| seen.tail.clone()).unwrap_or_default()
+    }
+
+    /// The derivations that were built on the way, with the end of their logs.
+    pub fn derivations(&self) -> impl Iterator<Item = &DrvPath> {
+        self.drvs.keys()
+    }
+}
+
+/// `[12/345] Building …` → (12, 345).
+fn ninja_fraction(line: &str) -> Option<(u32, u32)> {
+    let inside = line.trim_start().strip_prefix('[')?;
+    let (inside, _) = inside.split_once(']')?;
+    let (done, total) = inside.split_once('/')?;
+    let (done, total) = (done.trim().parse().ok()?, total.trim().parse().ok()?);
+    (total > 0 && done <= total).then_some((done, total))
+}
+
+/// `/nix/store/<hash>-llama-cpp-cpu-znver4-0.0.0.drv` → `llama-cpp-cpu-znver4-0.0.0`.
+pub fn short_name(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = name.split_once('-').map_or(name, |(_, rest)| rest);
+    name.strip_suffix(".drv").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::nix_log::parse;
+
+    fn drv() -> DrvPath {
+        DrvPath::new("/nix/store/a.drv")
+    }
+
+    fn started(id: u64) -> Event {
+        Event::BuildStarted { id, drv: drv(), machine: String::new() }
+    }
+
+    #[test]
+    fn a_nested_remote_build_starts_and_stops_once() {
+        let mut tracker = Tracker::default();
+        assert!(tracker.feed(started(1)).is_some());
+        assert_eq!(tracker.feed(started(2)), None);
+        let line = Event::LogLine { id: 2, line: "x".into() };
+        assert_eq!(tracker.feed(line), Some(Update::Line { drv: drv(), line: "x".into() }));
+        assert_eq!(tracker.feed(Event::Stopped { id: 2 }), None);
+        assert_eq!(tracker.feed(Event::Stopped { id: 1 }), Some(Update::Stopped { drv: drv() }));
+    }
+
+    #[test]
+    fn a_fraction_never_runs_backwards() {
+        let mut tracker = Tracker::default();
+        tracker.feed(started(1));
+        let mut at = |line: &str| match tracker.fraction(&drv(), line) {
+            Some(Update::Fraction { done, total, .. }) => Some((done, total)),
+            _ => None,
+        };
+        assert_eq!(at("[1/100] Building a"), Some((1, 100)));
+        assert_eq!(at("[5/7] Building a shader"), None);
+        assert_eq!(at("[2/100] Building b"), Some((2, 100)));
+        assert_eq!(at("[2/100] Building b"), None);
+        assert_eq!(at("[ 55%] Building"), None);
+        assert_eq!(at("[9/3] nonsense"), None);
+    }
+
+    #[test]
+    fn control_characters_of_a_build_do_not_reach_the_terminal() {
+        let mut tracker = Tracker::default();
+        tracker.feed(started(1));
+        let update = tracker.feed(Event::LogLine { id: 1, line: "\x1b[2Ja\rb".into() });
+        assert_eq!(update, Some(Update::Line { drv: drv(), line: "ab".into() }));
+    }
+
+    #[test]
+    fn garbage_is_shown_and_nothing_breaks() {
+        let mut tracker = Tracker::default();
+        for line in ["@nix {", "", "@nix null", "@nix {\"action\":\"stop\",\"id\":99}"] {
+            tracker.feed(parse(line.as_bytes()));
+        }
+        assert!(!tracker.started(&drv()));
+    }
+
+    #[test]
+    fn a_store_path_is_shown_short() {
+        assert_eq!(short_name("/nix/store/0c9x-llama-cpp-0.0.0.drv"), "llama-cpp-0.0.0");
+    }
+}

@@ -1,0 +1,65 @@
+//! What overlays/llama-cpp/variant.nix says of a variant (`passthru.llamaCpp`), and
+//! what nixos/modules/llama-cpp.nix adds for a host. The Nix files name these fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::names::VariantName;
+
+/// The manifest of one variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    pub variant: VariantName,
+    pub backends: Vec<String>,
+    /// A name of microarch.json, or `dispatch`.
+    pub microarch: String,
+    pub system: String,
+    #[serde(default)]
+    pub cuda_capabilities: Vec<String>,
+    #[serde(default)]
+    pub rocm_targets: Vec<String>,
+    /// The `GGML_*` CPU options that are on.
+    #[serde(default)]
+    pub cpu_options: Vec<String>,
+    pub cmake_flags: Vec<String>,
+    /// The llama.cpp commit, as far as the flake input tells it.
+    pub rev: Option<String>,
+    /// llama.cpp's build number, the `N` of a tag `bN`.
+    pub build: Option<u64>,
+    /// Arguments that this revision's package.nix no longer takes.
+    #[serde(default)]
+    pub dropped_arguments: Vec<String>,
+    #[serde(default)]
+    pub bench: BenchChoices,
+}
+
+/// `programs.llama-cpp.bench`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BenchChoices {
+    #[serde(default)]
+    pub model: Option<String>,
+    #[serde(default)]
+    pub args: Vec<String>,
+}
+
+/// What evaluating one host gives.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Selection {
+    pub manifest: Manifest,
+    pub drv_path: crate::domain::names::DrvPath,
+    pub out_path: crate::domain::names::StorePath,
+    /// Assertions of the module that do not hold, as messages.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+/// A row of hosts/default.nix, the flake's `fleet` output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetEntry {
+    #[serde(default)]
+    pub system: Option<String>,
+    /// Where the host is reached by SSH.
+    #[serde(default)]
+    pub target: Option<String>,
+}

@@ -1,0 +1,69 @@
+//! The whole log of each build, on disk while it runs.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::domain::build::{Build, Tracker, Update, short_name};
+use crate::domain::names::DrvPath;
+use crate::sys::files;
+
+/// One folder a run, one file a derivation.
+pub struct BuildLogs {
+    folder: PathBuf,
+    files: BTreeMap<DrvPath, (PathBuf, File)>,
+}
+
+impl BuildLogs {
+    pub fn create(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the log folder {}", folder.display()))?;
+        Ok(Self { folder: folder.to_owned(), files: BTreeMap::new() })
+    }
+
+    /// Keeps the lines and phases of every derivation.
+    pub fn follow(&mut self, update: &Update) -> Result<()> {
+        match update {
+            Update::Line { drv, line } => self.write(drv, line),
+            Update::Phase { drv, phase } => self.write(drv, &format!("@phase {phase}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&mut self, drv: &DrvPath, line: &str) -> Result<()> {
+        if !self.files.contains_key(drv) {
+            let name = format!("{}.log", files::safe_name(short_name(drv.as_str())));
+            let path = self.folder.join(name);
+            let file = File::options().create(true).append(true).open(&path);
+            let file = file.with_context(|| format!("cannot write the log {}", path.display()))?;
+            self.files.insert(drv.clone(), (path, file));
+        }
+        let Some((path, file)) = self.files.get_mut(drv) else { return Ok(()) };
+        writeln!(file, "{line}").with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Nix's own errors, which belong to no derivation.
+    pub fn remember(&self, errors: &[String]) -> Result<()> {
+        if errors.is_empty() {
+            return Ok(());
+        }
+        files::write_atomically(&self.folder.join("nix-errors.log"), errors.join("\n").as_bytes())
+    }
+
+    pub fn file(&self, drv: &DrvPath) -> Option<&Path> {
+        self.files.get(drv).map(|(path, _)| path.as_path())
+    }
+
+    /// A derivation that was built on the way to these and belongs to none of them: when a
+    /// dependency failed, its log is the one to read.
+    pub fn last_failure(&self, tracker: &Tracker, builds: &[Build]) -> Option<DrvPath> {
+        tracker
+            .derivations()
+            .filter(|drv| builds.iter().all(|build| &build.drv != *drv))
+            .find(|drv| self.files.contains_key(*drv))
+            .cloned()
+    }
+}

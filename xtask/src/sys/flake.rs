@@ -1,0 +1,152 @@
+//! Questions to the fleet's flake, each one `nix eval`. The expressions are in the
+//! .nix files beside this one; every string from outside goes in as a Nix literal.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::domain::diagnose::{diagnose, strip_escapes};
+use crate::domain::manifest::{FleetEntry, Selection};
+use crate::domain::names::{HostName, nix_string};
+use crate::sys::nix::Nix;
+use crate::sys::process::{Captured, Exit, Invocation};
+
+const SELECT: &str = include_str!("select.nix");
+const PACKAGE: &str = include_str!("package.nix");
+
+/// A flake that uses the module, and the Nix that reads it.
+#[derive(Debug, Clone)]
+pub struct Flake {
+    pub nix: Nix,
+    /// As Nix takes it: a path or a URL, without an attribute.
+    pub reference: String,
+    /// Its checkout, where it has one on this machine.
+    pub root: Option<PathBuf>,
+    /// The testbed's lock file, and that flake.lock must not be written.
+    pub options: Vec<String>,
+}
+
+/// A question that Nix did not answer.
+#[derive(Debug)]
+pub struct Unanswered {
+    pub exit: Exit,
+    /// What Nix printed, without terminal escapes.
+    pub stderr: String,
+    pub command: String,
+}
+
+impl Flake {
+    /// `nix eval --json FLAKE#ATTRIBUTE --apply EXPRESSION`.
+    fn eval_call(&self, attribute: &str, apply: Option<&str>) -> Invocation {
+        let call = self
+            .nix
+            .command(["eval", "--json", "--show-trace"])
+            .arg(format!("{}#{attribute}", self.reference))
+            .args(&self.options);
+        match apply {
+            Some(expression) => call.arg("--apply").arg(expression),
+            None => call,
+        }
+    }
+
+    fn eval<T: DeserializeOwned>(
+        &self,
+        attribute: &str,
+        apply: Option<&str>,
+        timeout: Option<Duration>,
+    ) -> Result<Result<T, Unanswered>> {
+        let call = self.eval_call(attribute, apply);
+        let answer = self.nix.capture(&call, timeout)?;
+        if !answer.exit.ok() {
+            return Ok(Err(unanswered(&call, &answer)));
+        }
+        serde_json::from_slice(&answer.stdout).map(Ok).with_context(|| {
+            format!("`{call}` printed what is not the JSON that was asked for (half an answer?)")
+        })
+    }
+
+    /// The hosts, listed without evaluating any of them.
+    ///
+    /// # Errors
+    /// The flake itself does not evaluate: then nothing can be said of any host.
+    pub fn hosts(&self) -> Result<Vec<HostName>> {
+        let names: Result<Vec<HostName>, Unanswered> =
+            self.eval("nixosConfigurations", Some("builtins.attrNames"), None)?;
+        names.map_err(|failure| self.broken_flake(&failure))
+    }
+
+    /// The `fleet` output; empty where a flake has none.
+    pub fn fleet(&self) -> Result<BTreeMap<HostName, FleetEntry>> {
+        let table: Result<BTreeMap<HostName, FleetEntry>, Unanswered> =
+            self.eval("fleet", None, None)?;
+        match table {
+            Ok(table) => Ok(table),
+            Err(failure) if failure.stderr.contains("does not provide attribute") => {
+                Ok(BTreeMap::new())
+            }
+            Err(failure) => Err(self.broken_flake(&failure)),
+        }
+    }
+
+    /// What these hosts select; `None` for a host that does not use the module.
+    pub fn select(
+        &self,
+        hosts: &[HostName],
+        timeout: Option<Duration>,
+    ) -> Result<Result<BTreeMap<HostName, Option<Selection>>, Unanswered>> {
+        let list: Vec<String> = hosts.iter().map(|host| nix_string(host.as_str())).collect();
+        let expression = format!("({SELECT}) {{ hosts = [ {} ]; }}", list.join(" "));
+        self.eval("nixosConfigurations", Some(&expression), timeout)
+    }
+
+    /// A package of `legacyPackages`, chosen by a Nix function of the package set.
+    pub fn package(&self, choose: &str) -> Result<Selection> {
+        let attribute = format!("legacyPackages.{}", system());
+        let expression = format!("({PACKAGE}) ({choose})");
+        let answer: Result<Selection, Unanswered> =
+            self.eval(&attribute, Some(&expression), None)?;
+        answer.map_err(|failure| self.broken_flake(&failure))
+    }
+
+    /// The store path that the flake was copied to; Nix's positions begin with it.
+    pub fn source(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Metadata {
+            path: String,
+        }
+        let call = self
+            .nix
+            .command(["flake", "metadata", "--json"])
+            .arg(&self.reference)
+            .args(&self.options);
+        let answer = self.nix.capture(&call, Some(Duration::from_secs(60))).ok()?;
+        serde_json::from_slice::<Metadata>(&answer.stdout).ok().map(|metadata| metadata.path)
+    }
+
+    fn broken_flake(&self, failure: &Unanswered) -> anyhow::Error {
+        if failure.exit == Exit::Interrupted {
+            return anyhow!("interrupted");
+        }
+        let finding = diagnose(&failure.stderr, self.source().as_deref());
+        let place = finding.place().map(|place| format!("{place}: ")).unwrap_or_default();
+        anyhow!("{place}{}\n  help: {}", finding.message, finding.help)
+            .context(format!("the flake {} does not evaluate ({})", self.reference, failure.exit))
+    }
+}
+
+fn unanswered(call: &Invocation, answer: &Captured) -> Unanswered {
+    Unanswered {
+        exit: answer.exit,
+        stderr: strip_escapes(&answer.stderr_text()),
+        command: call.to_string(),
+    }
+}
+
+/// Nix's name for this machine.
+pub fn system() -> String {
+    format!("{}-linux", std::env::consts::ARCH)
+}
