@@ -1,0 +1,36 @@
+# One NixOS system for every row of the fleet table.
+{ self, inputs }:
+let
+  host =
+    name:
+    { system, hardware, ... }:
+    inputs.nixpkgs.lib.nixosSystem {
+      specialArgs = {
+        inherit inputs;
+        outputs = self;
+      };
+      modules = [
+        ../hosts/${name}
+        ./default.nix
+        self.nixosModules.llama-cpp
+        inputs.home-manager.nixosModules.home-manager
+        {
+          networking.hostName = name;
+          nixpkgs.hostPlatform = system;
+          nixpkgs.overlays = [ self.overlays.stable ];
+
+          home-manager = {
+            # The user's `pkgs.llama-cpp` is then the host's.
+            useGlobalPkgs = true;
+            useUserPackages = true;
+            extraSpecialArgs = {
+              inherit inputs;
+              outputs = self;
+            };
+          };
+        }
+      ]
+      ++ (if hardware == null then [ ] else [ inputs.nixos-hardware.nixosModules.${hardware} ]);
+    };
+in
+builtins.mapAttrs host self.fleet

@@ -1,0 +1,100 @@
+# llama.cpp from its own flake, built for this host.
+{ self }:
+{
+  config,
+  lib,
+  options,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  cfg = config.programs.llama-cpp;
+  variant = import ./variant.nix { inherit lib; } cfg;
+  usesGpu = lib.any (backend: backend != "cpu") (lib.toList cfg.backend);
+in
+{
+  imports = [ ./variant-options.nix ];
+
+  options.programs.llama-cpp = {
+    bench = {
+      model = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "/srv/models/qwen3-8b-q4_k_m.gguf";
+        description = ''
+          The GGUF file on this host that `xtask bench` runs. Null: a small
+          model that xtask makes and takes along.
+        '';
+      };
+      args = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        example = [
+          "-p"
+          "2048"
+        ];
+        description = "More arguments for llama-bench.";
+      };
+      baseline = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "hosts/boron/baseline.json";
+        description = ''
+          The file in this repository with the result that a new one is held
+          against. Null: hosts/NAME/baseline.json.
+        '';
+      };
+    };
+
+    manifest = mkOption {
+      type = types.raw;
+      readOnly = true;
+      internal = true;
+      description = "This host and its variant, for xtask. Null where llama.cpp is not enabled.";
+    };
+  };
+
+  config = lib.mkMerge [
+    {
+      # Also where the module is not enabled, so that `pkgs.llama-cpp-vulkan` is
+      # the official one on every host.
+      nixpkgs.overlays = [ self.overlays.llama-cpp ];
+
+      programs.llama-cpp.manifest =
+        if cfg.enable then
+          cfg.package.llamaCpp
+          // {
+            host = config.networking.hostName;
+            inherit (cfg) bench;
+          }
+        else
+          null;
+    }
+    (lib.mkIf cfg.enable (
+      {
+        nixpkgs.overlays = [ variant.select ];
+        assertions = variant.assertions pkgs;
+        programs.llama-cpp.package = variant.package pkgs;
+        environment.systemPackages = [ cfg.package ];
+      }
+      # Older nixpkgs have no such service.
+      // lib.optionalAttrs (options ? services.llama-cpp) {
+        services.llama-cpp.package = lib.mkDefault cfg.package;
+
+        # The service is hardened for the CPU: GPU drivers compile at run time,
+        # and device groups mean nothing inside a user namespace.
+        systemd.services.llama-cpp = lib.mkIf (config.services.llama-cpp.enable && usesGpu) {
+          serviceConfig = {
+            MemoryDenyWriteExecute = lib.mkForce false;
+            PrivateUsers = lib.mkForce false;
+            SupplementaryGroups = [
+              "render"
+              "video"
+            ];
+          };
+        };
+      }
+    ))
+  ];
+}

@@ -1,0 +1,62 @@
+# What `programs.llama-cpp` comes to, for NixOS and home-manager alike.
+{ lib }:
+cfg:
+let
+  arguments = {
+    backends = lib.toList cfg.backend;
+    inherit (cfg)
+      microarch
+      cudaCapabilities
+      rocmTargets
+      extraCmakeFlags
+      ;
+  };
+  optionOf = name: "programs.llama-cpp.${if name == "backends" then "backend" else name}";
+in
+rec {
+  # What is wrong, in words that name the options.
+  problems = pkgs: pkgs.mkLlamaCpp.problems arguments optionOf;
+
+  assertions =
+    pkgs:
+    map (message: {
+      assertion = false;
+      inherit message;
+    }) (problems pkgs);
+
+  # The package alone fails with the same words, since it can be asked for
+  # without anybody looking at the assertions.
+  package =
+    pkgs:
+    let
+      found = problems pkgs;
+    in
+    if found == [ ] then
+      pkgs.mkLlamaCpp arguments
+    else
+      throw (lib.concatStringsSep "\n" found);
+
+  # An overlay on top of ours: `pkgs.llama-cpp` is the machine's variant, and
+  # `pkgs.llama-cpp-vulkan` and its like are built for the same CPU and GPUs.
+  select =
+    final: _prev:
+    let
+      only =
+        backend:
+        final.mkLlamaCpp (
+          arguments
+          // {
+            backends = [ backend ];
+            cudaCapabilities = lib.optionals (backend == "cuda") cfg.cudaCapabilities;
+            rocmTargets = lib.optionals (backend == "rocm") cfg.rocmTargets;
+          }
+        );
+    in
+    {
+      llama-cpp = final.mkLlamaCpp arguments;
+      llama-cpp-cpu = only "cpu";
+      llama-cpp-cuda = only "cuda";
+      llama-cpp-rocm = only "rocm";
+      llama-cpp-vulkan = only "vulkan";
+    };
+}
