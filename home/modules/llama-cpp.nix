@@ -1,0 +1,35 @@
+# llama.cpp from its own flake, for one user: home-manager by itself, or on a
+# NixOS host that does not use the NixOS module.
+{ self }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}@args:
+let
+  cfg = config.programs.llama-cpp;
+  variant = import ../../nixos/modules/variant.nix { inherit lib; } cfg;
+
+  # With `useGlobalPkgs` the packages are the host's. home-manager then refuses
+  # overlays, and the host need not have ours.
+  hostPkgs = args.osConfig.home-manager.useGlobalPkgs or false;
+  ourPkgs = if pkgs ? mkLlamaCpp then pkgs else pkgs.extend self.overlays.llama-cpp;
+in
+{
+  imports = [ ../../nixos/modules/variant-options.nix ];
+
+  config = lib.mkMerge [
+    (lib.mkIf (!hostPkgs) {
+      nixpkgs.overlays = [ self.overlays.llama-cpp ];
+    })
+    (lib.mkIf (!hostPkgs && cfg.enable) {
+      nixpkgs.overlays = [ variant.select ];
+    })
+    (lib.mkIf cfg.enable {
+      assertions = variant.assertions ourPkgs;
+      programs.llama-cpp.package = variant.package ourPkgs;
+      home.packages = [ cfg.package ];
+    })
+  ];
+}
