@@ -10,9 +10,6 @@ in
 {
   inherit (variants) mkLlamaCpp;
 
-  # What the modules assert; not a package.
-  llamaCppProblems = variants.problems;
-
   # Portable: every CPU module is built, and the best is chosen at start-up.
   llama-cpp-cpu = final.mkLlamaCpp { };
   llama-cpp-cuda = final.mkLlamaCpp { backends = [ "cuda" ]; };

@@ -11,8 +11,9 @@
   cudaCapabilities,
   rocmTargets,
   extraCmakeFlags,
-  # nixpkgs' verdict on the CUDA libraries; evaluated only when cuda is wanted.
-  cudaIsRefused,
+  # nixpkgs' verdicts on the CUDA libraries; evaluated only when cuda is wanted.
+  cudaIsUnfree,
+  cudaIsUnsupported,
   option ? lib.id,
 }:
 let
@@ -54,7 +55,11 @@ lib.optional (
   "${option "backends"} asks for rocm, which exists for x86_64-linux only, and this is ${system}; "
   + "choose \"vulkan\", which drives the same GPUs, or \"cpu\"."
 )
-++ lib.optional (wants "cuda" && cudaIsRefused) (
+++ lib.optional (wants "cuda" && cudaIsUnsupported) (
+  "${option "backends"} asks for cuda, which this nixpkgs does not have for ${system}; "
+  + "choose \"vulkan\" or \"cpu\"."
+)
+++ lib.optional (wants "cuda" && cudaIsUnfree) (
   "${option "backends"} asks for cuda, whose libraries are unfree, and this nixpkgs refuses them; "
   + "set nixpkgs.config.allowUnfree = true, or nixpkgs.config.allowUnfreePredicate "
   + "so that it accepts the CUDA licences."

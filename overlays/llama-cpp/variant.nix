@@ -26,26 +26,30 @@ let
     cmakeFlags.declaredIn "${source}/CMakeLists.txt"
     // cmakeFlags.declaredIn "${source}/ggml/CMakeLists.txt";
 
-  # By nixpkgs' own verdict, which comes without its wall of text as long as
-  # nobody asks for the derivation itself.
-  cudaIsRefused =
-    !lib.all (library: library.meta.available or true) [
-      pkgs.cudaPackages.cuda_cudart
-      pkgs.cudaPackages.libcublas
-    ];
+  # nixpkgs' own verdicts on the CUDA libraries: meta gives them without the
+  # wall of text that asking for a refused derivation would bring.
+  cudaVerdicts =
+    let
+      metas = map (library: library.meta) [
+        pkgs.cudaPackages.cuda_cudart
+        pkgs.cudaPackages.libcublas
+      ];
+      isUnsupported = meta: meta.unsupported or false;
+    in
+    {
+      cudaIsUnsupported = lib.any isUnsupported metas;
+      cudaIsUnfree = lib.any (meta: !(meta.available or true || isUnsupported meta)) metas;
+    };
 
+  # The sentences of problems.nix about these arguments. `option` maps the name
+  # of an argument to what the asker calls it.
   problems =
-    variant: option:
+    args: option:
     problemsOf (
-      {
-        inherit (variant)
-          backends
-          microarch
-          cudaCapabilities
-          rocmTargets
-          extraCmakeFlags
-          ;
-        inherit system cudaIsRefused option;
+      lib.intersectAttrs (lib.functionArgs problemsOf) (arguments.normalise args)
+      // cudaVerdicts
+      // {
+        inherit system option;
       }
     );
 
@@ -180,7 +184,7 @@ let
             }
           );
 
-      found = problems variant lib.id;
+      found = problems args lib.id;
     in
     if found == [ ] then
       package
@@ -188,11 +192,16 @@ let
       throw "mkLlamaCpp: ${lib.concatStringsSep "\n" found}";
 in
 {
-  inherit problems;
-
-  mkLlamaCpp = lib.makeOverridable (
-    lib.setFunctionArgs build (
-      lib.genAttrs arguments.names (_: true) // lib.mapAttrs (_: _: true) upstreamArguments
-    )
-  );
+  # `mkLlamaCpp { … }` is the package; `mkLlamaCpp.problems` says beforehand
+  # what would keep it from being one.
+  mkLlamaCpp = {
+    inherit problems;
+    __functor =
+      _:
+      lib.makeOverridable (
+        lib.setFunctionArgs build (
+          lib.genAttrs arguments.names (_: true) // lib.mapAttrs (_: _: true) upstreamArguments
+        )
+      );
+  };
 }

@@ -1,0 +1,9 @@
+# One portable package per backend that the system can have.
+pkgs:
+{
+  default = pkgs.llama-cpp-cpu;
+  inherit (pkgs) llama-cpp-cpu llama-cpp-cuda llama-cpp-vulkan;
+}
+// pkgs.lib.optionalAttrs (pkgs.stdenv.hostPlatform.system == "x86_64-linux") {
+  inherit (pkgs) llama-cpp-rocm;
+}

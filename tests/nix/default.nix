@@ -1,0 +1,1 @@
+{ flake }: { passed = 0; failures = [ ]; }
