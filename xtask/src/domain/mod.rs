@@ -7,6 +7,7 @@ pub mod diagnose;
 pub mod finding;
 pub mod gguf;
 pub mod manifest;
+pub mod llama_bench;
 pub mod names;
 pub mod nix_log;
 pub mod quantize;
