@@ -3,11 +3,14 @@
 
 pub mod build;
 pub mod check;
+pub mod cpu;
+pub mod cpu_names;
 pub mod diagnose;
 pub mod finding;
 pub mod gguf;
-pub mod manifest;
 pub mod llama_bench;
+pub mod manifest;
+pub mod microarch;
 pub mod names;
 pub mod nix_log;
 pub mod quantize;
