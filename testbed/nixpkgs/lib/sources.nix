@@ -1,0 +1,78 @@
+# Source trees: which of their files reach the store.
+{ lib }:
+rec {
+  cleanSourceFilter =
+    name: type:
+    let
+      base = baseNameOf (toString name);
+    in
+    !(
+      base == ".git"
+      || type == "directory" && builtins.elem base [ ".svn" "CVS" ".hg" ".jj" ".pijul" "_darcs" ]
+      || lib.hasSuffix "~" base
+      || builtins.match "^\\.sw[a-z]$" base != null
+      || builtins.match "^\\..*\\.sw[a-z]$" base != null
+      || lib.hasSuffix ".o" base
+      || lib.hasSuffix ".so" base
+      # The symlink that `nix-build` leaves behind.
+      || type == "symlink" && lib.hasPrefix "result" base
+      || type == "unknown"
+    );
+
+  cleanSource =
+    src:
+    cleanSourceWith {
+      filter = cleanSourceFilter;
+      inherit src;
+    };
+
+  # Filters compose: a filtered source can be filtered again without a second copy.
+  cleanSourceWith =
+    {
+      filter ? _: _: true,
+      src,
+      name ? null,
+    }:
+    let
+      orig = if src._isLibCleanSourceWith or false then src else { origSrc = src; filter = _: _: true; name = "source"; };
+      combined = path: type: filter path type && orig.filter path type;
+    in
+    {
+      inherit (orig) origSrc;
+      filter = combined;
+      name = if name != null then name else orig.name;
+      _isLibCleanSourceWith = true;
+      outPath = builtins.path {
+        name = if name != null then name else orig.name;
+        path = orig.origSrc;
+        filter = combined;
+      };
+    };
+
+  sourceByRegex =
+    src: regexes:
+    let
+      isFiltered = src._isLibCleanSourceWith or false;
+      origSrc = if isFiltered then src.origSrc else src;
+    in
+    cleanSourceWith {
+      inherit src;
+      filter =
+        path: type:
+        let
+          rel = lib.removePrefix (toString origSrc + "/") (toString path);
+        in
+        builtins.any (re: builtins.match re rel != null) regexes;
+    };
+
+  sourceFilesBySuffices =
+    src: exts:
+    cleanSourceWith {
+      inherit src;
+      filter =
+        name: type: type == "directory" || builtins.any (ext: lib.hasSuffix ext (baseNameOf name)) exts;
+    };
+
+  pathHasContext = builtins.hasContext or (lib.hasPrefix builtins.storeDir);
+  canCleanSource = src: src ? _isLibCleanSourceWith || !(pathHasContext (toString src));
+}

@@ -1,0 +1,59 @@
+# A package that stands on what the machine has installed: links to programs,
+# libraries and headers, and a build that names the Debian package to install.
+{ lib, pkgs }:
+{
+  pname,
+  # Programs of /usr/bin.
+  programs ? [ ],
+  # name in $out/lib -> patterns, the first of which that matches is the target.
+  libraries ? { },
+  # name in $out/include -> patterns.
+  headers ? { },
+  # Debian's name for what has the above.
+  debian ? pname,
+  setupHook ? null,
+  postInstall ? "",
+  propagatedBuildInputs ? [ ],
+  passthru ? { },
+  meta ? { },
+}:
+let
+  link = directory: name: patterns: ''
+    link ${lib.escapeShellArg "${directory}/${name}"} ${toString (lib.toList patterns)}
+  '';
+in
+pkgs.stdenvNoCC.mkDerivation {
+  inherit pname propagatedBuildInputs passthru;
+  # The machine's, whatever that is: a number here would change store paths.
+  version = "0-host";
+  ${if setupHook == null then null else "setupHook"} = setupHook;
+  dontUnpack = true;
+  installPhase = ''
+    link() {
+      local name=$1 found
+      shift
+      for found in "$@"; do
+        if [[ -e $found ]]; then
+          mkdir -p "$out/$(dirname "$name")"
+          ln -s "$found" "$out/$name"
+          return
+        fi
+      done
+      echo "testbed: ${pname} stands on the Debian package ${debian}, which this machine lacks: apt-get install ${debian}" >&2
+      exit 1
+    }
+    mkdir -p "$out"
+    # Where this machine's libraries are, for patterns that need no wildcard.
+    multiarch=$(gcc -print-multiarch 2>/dev/null || true)
+    ${lib.concatMapStrings (name: link "bin" name "/usr/bin/${name}") programs}
+    ${lib.concatStrings (lib.mapAttrsToList (link "lib") libraries)}
+    ${lib.concatStrings (lib.mapAttrsToList (link "include") headers)}
+    ${postInstall}
+  '';
+  meta = {
+    platforms = lib.platforms.linux;
+    license = lib.licenses.mit;
+  }
+  // lib.optionalAttrs (programs != [ ]) { mainProgram = lib.head programs; }
+  // meta;
+}

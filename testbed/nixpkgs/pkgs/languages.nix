@@ -1,0 +1,81 @@
+# Python and Node.js, as far as llama.cpp's Nix files ask for them.
+{ lib, pkgs }:
+let
+  pythonModule =
+    pname:
+    pkgs.stdenvNoCC.mkDerivation {
+      inherit pname;
+      version = "0-host";
+      buildCommand = ''
+        echo "the testbed has no Python packages: ${pname} evaluates but cannot be built here" >&2
+        exit 1
+      '';
+    };
+in
+{
+  python3 = pkgs.hostPackage {
+    pname = "python3";
+    programs = [ "python3" ];
+    passthru.pkgs = pkgs.python3Packages;
+  };
+  python3Packages =
+    lib.genAttrs [
+      "docstring-parser"
+      "gitpython"
+      "matplotlib"
+      "numpy"
+      "openai"
+      "poetry-core"
+      "prometheus-client"
+      "protobuf"
+      "pydantic"
+      "pytest"
+      "pytestCheckHook"
+      "pyyaml"
+      "requests"
+      "sentencepiece"
+      "tabulate"
+      "tiktoken"
+      "torchWithoutCuda"
+      "tqdm"
+      "transformers"
+    ] pythonModule
+    // {
+      python = pkgs.python3;
+      buildPythonPackage =
+        args:
+        pkgs.stdenv.mkDerivation (
+          removeAttrs (lib.toFunction args { }) [
+            "dependencies"
+            "nativeCheckInputs"
+            "pyproject"
+            "pythonImportsCheck"
+          ]
+          // {
+            buildPhase = ''
+              echo "the testbed builds no Python packages" >&2
+              exit 1
+            '';
+          }
+        );
+      buildPythonApplication = pkgs.python3Packages.buildPythonPackage;
+    };
+
+  # `npm` writes an empty web UI with the names that llama.cpp's CMake looks for:
+  # the real one needs packages from a registry.
+  nodejs = pkgs.runCommandLocal "nodejs-stand-in" { meta.mainProgram = "node"; } ''
+    mkdir -p "$out/bin"
+    cp ${./hooks/npm.sh} "$out/bin/npm"
+    chmod +x "$out/bin/npm"
+  '';
+  importNpmLock = {
+    linkNodeModulesHook = pkgs.makeSetupHook { name = "link-node-modules-hook"; } ./hooks/node-modules.sh;
+    buildNodeModules =
+      { npmRoot, nodejs, ... }@args:
+      pkgs.runCommandLocal "node-modules-stand-in" { inherit nodejs; } ''
+        test -f ${npmRoot + "/package-lock.json"}
+        mkdir -p "$out/node_modules"
+      '';
+    npmConfigHook = pkgs.makeSetupHook { name = "npm-config-hook"; } ./hooks/node-modules.sh;
+  };
+}

@@ -1,0 +1,103 @@
+# Libraries of the machine, as packages.
+{ lib, pkgs }:
+let
+  inherit (pkgs) hostPackage;
+in
+{
+  # Nixpkgs' `blas` is OpenBLAS behind the reference library's names. So is this,
+  # that upstream's default CPU build is compared at its best.
+  blas = hostPackage {
+    pname = "blas";
+    debian = "libopenblas-dev";
+    libraries = {
+      "libblas.so" = "/usr/lib/*/libopenblas.so";
+      "libcblas.so" = "/usr/lib/*/libopenblas.so";
+    };
+    headers = {
+      "cblas.h" = "/usr/include/*/openblas-*/cblas.h /usr/include/*/cblas.h";
+      "openblas_config.h" = "/usr/include/*/openblas-*/openblas_config.h /usr/include/*/openblas_config.h";
+    };
+    postInstall = ''
+      mkdir -p "$out/lib/pkgconfig"
+      cat >"$out/lib/pkgconfig/blas.pc" <<EOF
+      Name: blas
+      Version: 3
+      Description: OpenBLAS under the reference library's name
+      Libs: -L$out/lib -lblas
+      Cflags: -I$out/include
+      EOF
+      cp "$out/lib/pkgconfig/blas.pc" "$out/lib/pkgconfig/cblas.pc"
+    '';
+    passthru = {
+      implementation = "openblas";
+      isILP64 = false;
+    };
+  };
+  openblas = pkgs.blas;
+
+  # Debian's headers are on the compiler's own path, or are not there and CMake
+  # goes on without them: nothing is to be linked.
+  openssl = hostPackage {
+    pname = "openssl";
+    debian = "libssl-dev";
+    meta.license = lib.licenses.asl20;
+  };
+  curl = hostPackage {
+    pname = "curl";
+    debian = "libcurl4-openssl-dev";
+    setupHook = ./hooks/curl.sh;
+    meta.license = lib.licenses.curl;
+  };
+  mpi = hostPackage {
+    pname = "openmpi";
+    debian = "libopenmpi-dev";
+    programs = [ "mpicc" ];
+  };
+  openmpi = pkgs.mpi;
+  glibc = hostPackage { pname = "glibc"; } // {
+    static = hostPackage {
+      pname = "glibc-static";
+      debian = "libc6-dev";
+      libraries."libc.a" = "/usr/lib/*/libc.a";
+    };
+  };
+  zlib = hostPackage {
+    pname = "zlib";
+    debian = "zlib1g-dev";
+    headers."zlib.h" = "/usr/include/zlib.h";
+  };
+
+  vulkan-headers = hostPackage {
+    pname = "vulkan-headers";
+    debian = "libvulkan-dev";
+    headers = {
+      vulkan = "/usr/include/vulkan";
+      vk_video = "/usr/include/vk_video";
+    };
+  };
+  vulkan-loader = hostPackage {
+    pname = "vulkan-loader";
+    debian = "libvulkan-dev";
+    libraries = {
+      "libvulkan.so" = "/usr/lib/*/libvulkan.so";
+      "libvulkan.so.1" = "/usr/lib/*/libvulkan.so.1";
+    };
+  };
+  shaderc = hostPackage {
+    pname = "shaderc";
+    debian = "glslc";
+    programs = [ "glslc" ];
+  };
+  spirv-headers = hostPackage {
+    pname = "spirv-headers";
+    debian = "spirv-headers";
+    headers.spirv = "/usr/include/spirv";
+  };
+  mesa = hostPackage {
+    pname = "mesa";
+    debian = "mesa-vulkan-drivers";
+    passthru.drivers = pkgs.mesa;
+  };
+  libGL = hostPackage { pname = "libGL"; };
+  libdrm = hostPackage { pname = "libdrm"; };
+}

@@ -1,0 +1,23 @@
+# Nixpkgs' own llama-cpp and what builds on it, by Nixpkgs' argument names, so
+# that an overlay which replaces `llama-cpp` meets its real callers.
+{ lib, pkgs }:
+{
+  llama-cpp = pkgs.callPackage ./llama-cpp.nix { };
+  llama-cpp-vulkan = pkgs.llama-cpp.override { vulkanSupport = true; };
+  llama-cpp-rocm = pkgs.llama-cpp.override { rocmSupport = true; };
+
+  # A package with llama-cpp among its inputs, as llama-swap and ramalama are.
+  llama-swap = pkgs.callPackage (
+    { stdenvNoCC, llama-cpp }:
+    stdenvNoCC.mkDerivation {
+      pname = "llama-swap";
+      version = "170";
+      buildCommand = ''
+        mkdir -p "$out/share"
+        echo ${llama-cpp} >"$out/share/llama-cpp"
+      '';
+      passthru = { inherit llama-cpp; };
+      meta.description = "Stand-in for a dependent of llama-cpp";
+    }
+  ) { };
+}

@@ -1,0 +1,18 @@
+# Names that files we evaluate refer to, and that the testbed cannot provide.
+{ lib, pkgs }:
+let
+  missing = what: throw "the testbed's nixpkgs has no ${what}";
+in
+{
+  dockerTools = missing "dockerTools";
+  singularity-tools = missing "singularity-tools";
+  pkgsCross = missing "cross compilers (pkgsCross)";
+  pkgsStatic = missing "static package set (pkgsStatic)";
+  # package.nix opens this one on Linux too, without using it.
+  darwin.apple_sdk.frameworks = lib.genAttrs [
+    "Accelerate"
+    "CoreGraphics"
+    "CoreVideo"
+    "MetalKit"
+  ] (name: missing "darwin.apple_sdk.frameworks.${name}");
+}
