@@ -15,4 +15,5 @@ pub mod names;
 pub mod nix_log;
 pub mod quantize;
 pub mod smoke_model;
+pub mod tally;
 pub mod verify;

@@ -4,9 +4,11 @@
 pub mod build_log;
 pub mod files;
 pub mod flake;
+pub mod git;
 pub mod interrupt;
 pub mod model;
 pub mod nix;
+pub mod nix_tools;
 pub mod paths;
 pub mod process;
 pub mod store;
