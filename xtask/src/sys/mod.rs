@@ -6,6 +6,7 @@ pub mod files;
 pub mod flake;
 pub mod git;
 pub mod interrupt;
+pub mod invocation;
 pub mod model;
 pub mod nix;
 pub mod nix_tools;

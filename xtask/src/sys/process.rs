@@ -2,9 +2,8 @@
 //! string; each child in a process group of its own, which ends when its time is
 //! up or the user asks.
 
-use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, PipeWriter, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -14,6 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use crate::sys::interrupt;
+pub use crate::sys::invocation::Invocation;
+use crate::sys::invocation::Stdin;
 
 /// Between SIGTERM and SIGKILL. Nix needs a moment to end its builders.
 const GRACE: Duration = Duration::from_secs(10);
@@ -22,99 +23,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(2);
 /// Longer lines are cut here, so that no child can make us hold its whole output.
 const LONGEST_LINE: u64 = 1 << 20;
-
-/// A program and what it is started with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invocation {
-    program: PathBuf,
-    args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
-    dir: Option<PathBuf>,
-    stdin: Option<Vec<u8>>,
-}
-
-impl Invocation {
-    pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), args: vec![], env: vec![], dir: None, stdin: None }
-    }
-
-    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
-        self.args.push(arg.into());
-        self
-    }
-
-    pub fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.args.extend(args.into_iter().map(Into::into));
-        self
-    }
-
-    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.env.push((name.into(), value.into()));
-        self
-    }
-
-    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.dir = Some(dir.into());
-        self
-    }
-
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin = Some(bytes.into());
-        self
-    }
-
-    pub fn program(&self) -> &Path {
-        &self.program
-    }
-
-    pub fn argv(&self) -> &[OsString] {
-        &self.args
-    }
-
-    fn start(
-        &self,
-        stdout: std::io::PipeWriter,
-        stderr: std::io::PipeWriter,
-    ) -> Result<duct::Handle> {
-        let mut expression = duct::cmd(self.program.as_os_str(), &self.args)
-            .unchecked()
-            .stdout_file(stdout)
-            .stderr_file(stderr)
-            .before_spawn(|command| {
-                command.process_group(0);
-                Ok(())
-            });
-        expression = match &self.stdin {
-            Some(bytes) => expression.stdin_bytes(bytes.clone()),
-            None => expression.stdin_null(),
-        };
-        if let Some(dir) = &self.dir {
-            expression = expression.dir(dir);
-        }
-        for (name, value) in &self.env {
-            expression = expression.env(name, value);
-        }
-        expression.start().with_context(|| format!("cannot start {}", self.program.display()))
-    }
-}
-
-/// As a person would type it; for messages and logs only.
-impl fmt::Display for Invocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", quoted(self.program.as_os_str()))?;
-        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(arg)))
-    }
-}
-
-fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%^#".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +108,7 @@ pub fn stream(
 ) -> Result<Exit> {
     let (stdout, stdout_writer) = std::io::pipe().context("cannot make a pipe")?;
     let (stderr, stderr_writer) = std::io::pipe().context("cannot make a pipe")?;
-    let handle = invocation.start(stdout_writer, stderr_writer)?;
+    let (handle, _held) = start(invocation, stdout_writer, stderr_writer)?;
     let group = handle.pids().first().copied().context("a child without a process id")?;
 
     let (sender, lines) = mpsc::sync_channel(1024);
@@ -243,6 +151,42 @@ pub fn stream(
         (None, Some(code), _) => Exit::Code(code),
         (None, None, signal) => Exit::Signal(signal.unwrap_or_default()),
     })
+}
+
+/// The child, and what must stay open while it runs.
+fn start(
+    invocation: &Invocation,
+    stdout: PipeWriter,
+    stderr: PipeWriter,
+) -> Result<(duct::Handle, Option<PipeWriter>)> {
+    // As a Path, a bare name would mean a file of the current folder.
+    let mut expression = duct::cmd(invocation.program.as_os_str(), &invocation.args)
+        .unchecked()
+        .stdout_file(stdout)
+        .stderr_file(stderr)
+        .before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+    let mut held = None;
+    expression = match &invocation.stdin {
+        Stdin::Null => expression.stdin_null(),
+        Stdin::Bytes(bytes) => expression.stdin_bytes(bytes.clone()),
+        Stdin::File(file) => expression.stdin_path(file),
+        Stdin::Held => {
+            let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+            held = Some(writer);
+            expression.stdin_file(reader)
+        }
+    };
+    if let Some(dir) = &invocation.dir {
+        expression = expression.dir(dir);
+    }
+    for (name, value) in &invocation.env {
+        expression = expression.env(name, value);
+    }
+    let program = invocation.program.display();
+    Ok((expression.start().with_context(|| format!("cannot start {program}"))?, held))
 }
 
 /// Decides when a child's process group must end, and ends it: gently, then not.
@@ -378,11 +322,5 @@ mod tests {
     fn a_missing_program_is_named() {
         let error = capture(&Invocation::new("/nonexistent/nix"), None).unwrap_err();
         assert!(format!("{error:#}").contains("/nonexistent/nix"), "{error:#}");
-    }
-
-    #[test]
-    fn a_command_is_shown_so_that_it_can_be_pasted() {
-        let shown = Invocation::new("nix").args(["eval", ".#a", "--apply", "x: it's"]).to_string();
-        assert_eq!(shown, r"nix eval .#a --apply 'x: it'\''s'");
     }
 }

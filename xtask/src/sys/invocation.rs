@@ -1,0 +1,104 @@
+//! A program and what it is started with, as a value: tests can look at all of it.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where a child's standard input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stdin {
+    Null,
+    Bytes(Vec<u8>),
+    File(PathBuf),
+    Held,
+}
+
+/// A program and what it is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<OsString>,
+    pub(super) env: Vec<(OsString, OsString)>,
+    pub(super) dir: Option<PathBuf>,
+    pub(super) stdin: Stdin,
+}
+
+impl Invocation {
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), args: vec![], env: vec![], dir: None, stdin: Stdin::Null }
+    }
+
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    pub fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Stdin::Bytes(bytes.into());
+        self
+    }
+
+    pub fn stdin_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.stdin = Stdin::File(file.into());
+        self
+    }
+
+    /// Standard input stays open as long as we live: its end tells the child that
+    /// we are gone, however we went.
+    pub fn stdin_held(mut self) -> Self {
+        self.stdin = Stdin::Held;
+        self
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub fn argv(&self) -> &[OsString] {
+        &self.args
+    }
+}
+
+/// As a person would type it; for messages and logs only.
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", quoted(self.program.as_os_str()))?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(arg)))
+    }
+}
+
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%^#".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_so_that_it_can_be_pasted() {
+        let shown = Invocation::new("nix").args(["eval", ".#a", "--apply", "x: it's"]).to_string();
+        assert_eq!(shown, r"nix eval .#a --apply 'x: it'\''s'");
+    }
+}
