@@ -4,6 +4,7 @@ pub mod build_all;
 pub mod check;
 pub mod context;
 pub mod list;
+pub mod setup;
 
 use anyhow::Result;
 
@@ -31,10 +32,9 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Check(args) => check::run(args, &open()?),
         Command::BuildAll(args) => build_all::run(args, &open()?),
         Command::List => list::run(&open()?),
-        Command::Bench(_)
-        | Command::Doctor
-        | Command::Setup(_)
-        | Command::Demo(_)
-        | Command::Test(_) => anyhow::bail!("under construction"),
+        Command::Setup(args) => setup::run(args, ui),
+        Command::Bench(_) | Command::Doctor | Command::Demo(_) | Command::Test(_) => {
+            anyhow::bail!("under construction")
+        }
     }
 }

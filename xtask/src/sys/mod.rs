@@ -2,15 +2,20 @@
 //! fail for reasons of its surroundings; nothing here draws.
 
 pub mod build_log;
+pub mod debian;
+pub mod disk;
 pub mod files;
 pub mod flake;
 pub mod git;
 pub mod interrupt;
 pub mod invocation;
+pub mod llama_tree;
 pub mod model;
 pub mod nix;
 pub mod nix_tools;
 pub mod paths;
+pub mod private_nix;
 pub mod process;
+pub mod provision;
 pub mod store;
 pub mod testbed;

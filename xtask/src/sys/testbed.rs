@@ -1,15 +1,115 @@
-//! The testbed's lock file: the fleet's own, its inputs replaced by stand-ins.
+//! The testbed's inputs: whether they are needed at all, and the lock file that puts
+//! them in the place of the real ones.
 
+use std::fs;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 
 use crate::cli::Era;
+use crate::domain::era::Tree;
+use crate::domain::lock::{self, StandIns};
 use crate::sys::nix::Nix;
+use crate::sys::{disk, files, llama_tree, process};
 
 /// What every Nix call gets in the testbed. Its builds use the machine's own compiler,
 /// hence no sandbox; one at a time, because the second variant of a source then finds the
 /// first one's objects in ccache.
 pub const NIX_OPTIONS: &[&str] = &["--option", "sandbox", "false", "--max-jobs", "1"];
 
-pub fn lock_file(_nix: &Nix, _home: &Path, _root: &Path, _era: Era) -> anyhow::Result<PathBuf> {
-    anyhow::bail!("run `cargo xtask setup` first")
+/// Writes the lock file that `--reference-lock-file` takes, and answers its path. It
+/// needs no network, and costs one hash of the testbed's few files.
+///
+/// # Errors
+/// The set-up was not run, or the flake has no lock file.
+pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBuf> {
+    if !llama_tree::is_present(home) {
+        bail!("the testbed's llama.cpp trees are not here: run `cargo xtask setup` first");
+    }
+    let text = |path: &Path| {
+        path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"))
+    };
+    let folder = folder(root)?;
+    let fleet_lock = root.join("flake.lock");
+    let before = fs::read_to_string(&fleet_lock)
+        .with_context(|| format!("cannot read {}", fleet_lock.display()))?;
+    let after = lock::with_stand_ins(
+        &before,
+        &StandIns {
+            folder: &text(&folder)?,
+            nar_hash: &nar_hash(nix, &folder)?,
+            flakes: &flakes(&folder)?,
+            repository: &text(&llama_tree::repository(home))?,
+            tree: Tree::of(era),
+        },
+    )
+    .with_context(|| format!("{} cannot be used", fleet_lock.display()))?;
+
+    let locks = home.join("locks");
+    disk::create(&locks)?;
+    let name = format!("{}-{}.lock", files::safe_name(&text(root)?), Tree::of(era).tag);
+    let file = locks.join(name);
+    // Left alone when it is the same, so that runs beside each other do not meet in it.
+    if fs::read_to_string(&file).ok().as_deref() != Some(after.as_str()) {
+        files::write_atomically(&file, after.as_bytes())?;
+    }
+    Ok(file)
+}
+
+/// The fleet's own testbed; a fleet elsewhere is lent the one that came with xtask.
+fn folder(root: &Path) -> Result<PathBuf> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed");
+    for folder in [root.join("testbed"), ours] {
+        if folder.join("nixpkgs/flake.nix").is_file() {
+            return fs::canonicalize(&folder)
+                .with_context(|| format!("cannot resolve {}", folder.display()));
+        }
+    }
+    bail!("there is no testbed/ in {}", root.display())
+}
+
+/// The folders of the testbed that are flakes.
+fn flakes(folder: &Path) -> Result<Vec<String>> {
+    let mut flakes: Vec<String> = fs::read_dir(folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("flake.nix").is_file())
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    flakes.sort();
+    Ok(flakes)
+}
+
+/// The fields used of `nix flake prefetch --json`.
+#[derive(Deserialize)]
+struct Prefetched {
+    hash: String,
+}
+
+/// The folder's hash; the folder is in the store afterwards.
+fn nar_hash(nix: &Nix, folder: &Path) -> Result<String> {
+    let reference = format!("path:{}", folder.display());
+    let call = nix.command(["flake", "prefetch", "--json", &reference]);
+    let said = process::read(&call, Some(Duration::from_secs(60)))?;
+    let prefetched: Prefetched = serde_json::from_str(&said)
+        .with_context(|| format!("`{call}` printed something else than expected: {said}"))?;
+    Ok(prefetched.hash)
+}
+
+/// Whether the flake's real inputs can be fetched: GitHub takes a connection at once.
+pub fn inputs_reachable() -> bool {
+    let time = Duration::from_millis(1500);
+    let (sender, answer) = mpsc::channel();
+    // A name server that does not answer would hold us much longer: leave it behind.
+    thread::spawn(move || {
+        let addresses = ("github.com", 443).to_socket_addrs();
+        let mut addresses = addresses.into_iter().flatten().take(2);
+        let _ = sender.send(addresses.any(|to| TcpStream::connect_timeout(&to, time).is_ok()));
+    });
+    answer.recv_timeout(2 * time).unwrap_or(false)
 }

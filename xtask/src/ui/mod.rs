@@ -2,6 +2,7 @@
 //! results (tables for people, JSON for programs) go to stdout.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "printing is what this room is for")]
 
+mod ask;
 pub mod build;
 pub mod check;
 pub mod progress;
@@ -46,6 +47,11 @@ impl Ui {
         if !self.quiet {
             eprintln!("{}", line.as_ref());
         }
+    }
+
+    /// The start of a line, for an answer to follow.
+    fn prompt(&self, text: &str) {
+        eprint!("{text}");
     }
 
     /// A line that matters even with `--quiet`.

@@ -1,0 +1,50 @@
+//! A question to the person at the terminal.
+
+use std::io::IsTerminal;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::ui::Ui;
+
+impl Ui {
+    /// Whether somebody is there to answer.
+    pub fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// `None` when `stop` says so before an answer came. Enter alone is a yes.
+    pub fn ask(&self, question: &str, stop: &dyn Fn() -> bool) -> Option<bool> {
+        self.prompt(&format!("{question} [Y/n] "));
+        let (sender, answer) = mpsc::channel();
+        // Reading cannot be interrupted: the thread is left behind when we stop.
+        thread::spawn(move || {
+            let mut line = String::new();
+            let read = std::io::stdin().read_line(&mut line);
+            let _ = sender.send((read.unwrap_or(0) > 0).then_some(line));
+        });
+        while !stop() {
+            match answer.recv_timeout(Duration::from_millis(50)) {
+                Ok(line) => return Some(line.is_some_and(|line| is_yes(&line))),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Some(false),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+        }
+        None
+    }
+}
+
+fn is_yes(line: &str) -> bool {
+    matches!(line.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(["\n", "y\n", " YES \n"].iter().all(|line| is_yes(line)));
+        assert!(["n\n", "no\n", "what?\n"].iter().all(|line| !is_yes(line)));
+    }
+}
