@@ -18,5 +18,6 @@ pub mod nix_log;
 pub mod provision;
 pub mod quantize;
 pub mod smoke_model;
+pub mod ssh;
 pub mod tally;
 pub mod verify;

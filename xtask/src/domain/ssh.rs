@@ -1,0 +1,153 @@
+//! What SSH is told and what it says: the one place where words are quoted for the
+//! shell on the other side, and ssh's complaints as findings.
+
+use crate::domain::finding::Finding;
+
+/// One line for the login shell of the target: POSIX shells and fish read the words
+/// back as they were. fish gives backslashes a meaning inside quotes, so they stay
+/// outside.
+pub fn quote(words: &[&str]) -> String {
+    words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn quote_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let mut quoted = String::from("'");
+    for c in word.chars() {
+        match c {
+            '\'' => quoted.push_str(r"'\''"),
+            '\\' => quoted.push_str(r"'\\'"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// Why this cannot be a destination, if so. ssh reads a leading dash as an option, and
+/// `-oProxyCommand=…` is a program that it starts.
+pub fn destination_problem(destination: &str) -> Option<&'static str> {
+    if destination.is_empty() {
+        Some("it is empty")
+    } else if destination.starts_with('-') {
+        Some("it begins with a dash, so ssh would read it as an option")
+    } else if destination.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        Some("it holds white space or control characters")
+    } else {
+        None
+    }
+}
+
+/// ssh's own exit status. A program on the target may end with it, too.
+pub const FAILED: i32 = 255;
+
+/// What ssh complained of on stderr when it ended with [`FAILED`].
+pub fn explain(destination: &str, stderr: &str) -> Finding {
+    let said = |text: &str| stderr.contains(text);
+    let any = |texts: &[&str]| texts.iter().any(|text| said(text));
+    if said("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        Finding::error(
+            "ssh-host-key-changed",
+            format!("{destination} shows another host key than before, and ssh refuses it"),
+            format!(
+                "if the machine was set up anew, check its new key and forget the old one with \
+                 `ssh-keygen -R {destination}`; if not, somebody may be in between"
+            ),
+        )
+    } else if said("Host key verification failed") {
+        Finding::error(
+            "ssh-host-unknown",
+            format!("ssh does not know {destination}'s host key"),
+            format!("connect once by hand and check the key it shows: `ssh {destination}`"),
+        )
+    } else if any(&["Permission denied", "Too many authentication failures"]) {
+        Finding::error(
+            "ssh-auth-refused",
+            format!("{destination} refuses to let us in; no password is asked for here"),
+            format!(
+                "make `ssh -o BatchMode=yes {destination} true` work: load the key with ssh-add, \
+                 or name user and key for {destination} in ~/.ssh/config"
+            ),
+        )
+    } else if any(&["Could not resolve hostname", "Name or service not known"]) {
+        Finding::error(
+            "ssh-no-such-host",
+            format!("nobody knows a machine named {destination}"),
+            "correct `target` in hosts/default.nix, or give the name an address in ~/.ssh/config",
+        )
+    } else if said("Connection refused") {
+        Finding::error(
+            "ssh-refused",
+            format!("{destination} is there, but no SSH server answers"),
+            "start sshd there (services.openssh.enable = true), or correct the port",
+        )
+    } else if any(&["timed out", "No route to host", "Network is unreachable", "Host is down"]) {
+        Finding::error(
+            "ssh-unreachable",
+            format!("{destination} does not answer"),
+            "see that it is switched on and on this network",
+        )
+    } else if any(&["Bad configuration option", "Bad owner or permissions", "bad configuration"]) {
+        Finding::error(
+            "ssh-configuration",
+            format!("ssh rejects its own configuration: {}", last_line(stderr)),
+            "mend ~/.ssh/config",
+        )
+    } else {
+        Finding::error(
+            "ssh-lost",
+            format!("the connection to {destination} broke off: {}", last_line(stderr)),
+            format!("try `ssh -v {destination} true`"),
+        )
+    }
+}
+
+fn last_line(stderr: &str) -> &str {
+    stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("ssh said nothing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_needs_no_quotes_only_if_no_shell_sees_anything_in_it() {
+        assert_eq!(quote(&["cat", "--", "/proc/cpuinfo"]), "cat -- /proc/cpuinfo");
+        assert_eq!(quote(&["", "a b", "~", "*"]), "'' 'a b' '~' '*'");
+        assert_eq!(quote(&["it's"]), r"'it'\''s'");
+        assert_eq!(quote(&[r"a\b"]), r"'a'\\'b'");
+        assert_eq!(quote(&["$(reboot)", "`x`", "a;b", "é"]), "'$(reboot)' '`x`' 'a;b' 'é'");
+    }
+
+    #[test]
+    fn what_ssh_would_misread_is_no_destination() {
+        for bad in ["", "-oProxyCommand=reboot", "a b", "a\nb", "a\0"] {
+            assert!(destination_problem(bad).is_some(), "{bad:?}");
+        }
+        for good in ["carbon", "me@carbon.lan", "ssh://me@carbon:2222", "::1"] {
+            assert_eq!(destination_problem(good), None, "{good}");
+        }
+    }
+
+    /// Said by OpenSSH 9.2 when it was driven into each of these.
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        for (said, code) in [
+            (include_str!("../../tests/fixtures/ssh/refused"), "ssh-refused"),
+            (include_str!("../../tests/fixtures/ssh/no-such-host"), "ssh-no-such-host"),
+            (include_str!("../../tests/fixtures/ssh/unknown-key"), "ssh-host-unknown"),
+            (include_str!("../../tests/fixtures/ssh/changed-key"), "ssh-host-key-changed"),
+            (include_str!("../../tests/fixtures/ssh/auth-refused"), "ssh-auth-refused"),
+            (include_str!("../../tests/fixtures/ssh/unreachable"), "ssh-unreachable"),
+            (include_str!("../../tests/fixtures/ssh/bad-configuration"), "ssh-configuration"),
+            ("", "ssh-lost"),
+        ] {
+            let finding = explain("carbon", said);
+            assert_eq!(finding.code, code, "{said}");
+            assert!(!finding.help.is_empty());
+        }
+    }
+}
