@@ -1,8 +1,6 @@
 //! The testbed's two llama.cpp trees: where each comes from and what it becomes.
 //! The commits are made with fixed names and dates, so they are the same everywhere.
 
-use crate::cli::Era;
-
 /// One tree: an sdist of llama-cpp-python on PyPI, which carries the whole of llama.cpp.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tree {
@@ -19,7 +17,7 @@ pub struct Tree {
     pub nar_hash: &'static str,
 }
 
-/// In the order of their commits.
+/// The old era's and the new era's, in the order of their commits.
 pub const TREES: [Tree; 2] = [
     Tree {
         version: "0.3.16",
@@ -48,13 +46,6 @@ pub const TREES: [Tree; 2] = [
 pub const SDIST: &str = "llama_cpp_python";
 
 impl Tree {
-    pub fn of(era: Era) -> &'static Self {
-        match era {
-            Era::Old => &TREES[0],
-            Era::New => &TREES[1],
-        }
-    }
-
     pub fn file_name(&self) -> String {
         format!("{SDIST}-{}.tar.gz", self.version)
     }

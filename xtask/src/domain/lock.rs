@@ -121,7 +121,7 @@ fn locked_tree(StandIns { repository, tree, .. }: &StandIns<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Era;
+    use crate::domain::era::TREES;
 
     const LOCK: &str = r#"{
       "nodes": {
@@ -150,7 +150,7 @@ mod tests {
             nar_hash: "sha256-x",
             flakes: &flakes,
             repository: "/home/llama.cpp",
-            tree: Tree::of(Era::Old),
+            tree: &TREES[0],
         };
         serde_json::from_str(&with_stand_ins(LOCK, &stand_ins).unwrap()).unwrap()
     }
@@ -180,7 +180,7 @@ mod tests {
         let llama = lock.pointer("/nodes/llama-cpp/locked").unwrap();
         assert_eq!(llama["url"], "file:///home/llama.cpp");
         assert_eq!(llama["ref"], "refs/tags/old-era");
-        assert_eq!(llama["rev"], Tree::of(Era::Old).rev);
+        assert_eq!(llama["rev"], TREES[0].rev);
     }
 
     #[test]
@@ -194,13 +194,8 @@ mod tests {
     #[test]
     fn what_is_no_lock_file_is_said() {
         let flakes = [];
-        let stand_ins = StandIns {
-            folder: "",
-            nar_hash: "",
-            flakes: &flakes,
-            repository: "",
-            tree: Tree::of(Era::New),
-        };
+        let stand_ins =
+            StandIns { folder: "", nar_hash: "", flakes: &flakes, repository: "", tree: &TREES[1] };
         assert!(with_stand_ins("{", &stand_ins).is_err());
         assert!(with_stand_ins("{}", &stand_ins).is_err());
         let dangling = r#"{"nodes": {"root": {"inputs": {"a": "b"}}}, "root": "root"}"#;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::cli::Era;
-use crate::domain::era::Tree;
+use crate::domain::era::{TREES, Tree};
 use crate::domain::lock::{self, StandIns};
 use crate::sys::nix::Nix;
 use crate::sys::{disk, files, llama_tree, process};
@@ -45,20 +45,27 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
             nar_hash: &nar_hash(nix, &folder)?,
             flakes: &flakes(&folder)?,
             repository: &text(&llama_tree::repository(home))?,
-            tree: Tree::of(era),
+            tree: tree(era),
         },
     )
     .with_context(|| format!("{} cannot be used", fleet_lock.display()))?;
 
     let locks = home.join("locks");
     disk::create(&locks)?;
-    let name = format!("{}-{}.lock", files::safe_name(&text(root)?), Tree::of(era).tag);
+    let name = format!("{}-{}.lock", files::safe_name(&text(root)?), tree(era).tag);
     let file = locks.join(name);
     // Left alone when it is the same, so that runs beside each other do not meet in it.
     if fs::read_to_string(&file).ok().as_deref() != Some(after.as_str()) {
         files::write_atomically(&file, after.as_bytes())?;
     }
     Ok(file)
+}
+
+fn tree(era: Era) -> &'static Tree {
+    match era {
+        Era::Old => &TREES[0],
+        Era::New => &TREES[1],
+    }
 }
 
 /// The fleet's own testbed; a fleet elsewhere is lent the one that came with xtask.
