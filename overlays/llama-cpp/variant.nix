@@ -163,9 +163,14 @@ let
             finalAttrs: prev:
             {
               pname = "llama-cpp-${lib.replaceStrings [ "+" ":" ] [ "-" "-" ] name}";
-              cmakeFlags = cmakeFlags.replace prev.cmakeFlags (
-                cmakeFlags.fromAttrs cmake ++ variant.extraCmakeFlags
-              );
+              # The very same revision. Upstream filters it anew for each package,
+              # which costs a second of evaluation every time, and spares no
+              # rebuild where the flags name the commit.
+              src = source.outPath;
+              cmakeFlags = lib.foldl' cmakeFlags.replace prev.cmakeFlags [
+                (cmakeFlags.fromAttrs cmake)
+                variant.extraCmakeFlags
+              ];
               passthru = (prev.passthru or { }) // {
                 llamaCpp = manifestOf finalAttrs.cmakeFlags;
               };

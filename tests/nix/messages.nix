@@ -1,0 +1,171 @@
+# What is wrong with a variant, in words that say what to write instead.
+{ flake, lib }:
+let
+  pkgsFor =
+    system:
+    import flake.inputs.nixpkgs {
+      inherit system;
+      overlays = [ flake.overlays.default ];
+    };
+  x86 = pkgsFor "x86_64-linux";
+  unfree = import flake.inputs.nixpkgs {
+    system = "x86_64-linux";
+    config.allowUnfree = true;
+    overlays = [ flake.overlays.default ];
+  };
+  problems = pkgs: args: pkgs.mkLlamaCpp.problems args (name: "<${name}>");
+
+  # One message, with these words in it.
+  says = words: messages: {
+    expr = {
+      count = lib.length messages;
+      missing = lib.filter (word: !lib.any (lib.hasInfix word) messages) words;
+    };
+    expected = {
+      count = 1;
+      missing = [ ];
+    };
+  };
+in
+{
+  "CUDA without unfree" =
+    says
+      [
+        "<backends>"
+        "nixpkgs.config.allowUnfree = true"
+        "allowUnfreePredicate"
+      ]
+      (problems x86 { backends = [ "cuda" ]; });
+  "CUDA with unfree is fine" = {
+    expr = problems unfree { backends = [ "cuda" ]; };
+    expected = [ ];
+  };
+  "a predicate for the CUDA licence is enough" = {
+    expr = problems flake.legacyPackages.x86_64-linux { backends = [ "cuda" ]; };
+    expected = [ ];
+  };
+  "a capability without its dot" =
+    says
+      [
+        "<cudaCapabilities>"
+        "\"75\""
+        "write \"7.5\""
+      ]
+      (
+        problems unfree {
+          backends = [ "cuda" ];
+          cudaCapabilities = [ "75" ];
+        }
+      );
+  "a capability of three digits" = says [ "write \"12.0\"" ] (
+    problems unfree {
+      backends = [ "cuda" ];
+      cudaCapabilities = [ "120" ];
+    }
+  );
+  "a capability with a letter" = says [ "write \"9.0a\"" ] (
+    problems unfree {
+      backends = [ "cuda" ];
+      cudaCapabilities = [ "90a" ];
+    }
+  );
+  "capabilities without CUDA" =
+    says
+      [
+        "<cudaCapabilities>"
+        "add \"cuda\" to <backends>"
+      ]
+      (
+        problems x86 {
+          backends = [ "vulkan" ];
+          cudaCapabilities = [ "8.6" ];
+        }
+      );
+  "a GPU target that is none" =
+    says
+      [
+        "<rocmTargets>"
+        "\"906\""
+        "\"gfx906\""
+      ]
+      (
+        problems x86 {
+          backends = [ "rocm" ];
+          rocmTargets = [ "906" ];
+        }
+      );
+  "GPU targets that are some" = {
+    expr = problems x86 {
+      backends = [ "rocm" ];
+      rocmTargets = [
+        "gfx906"
+        "gfx90a:xnack+"
+        "gfx1100"
+        "gfx10-3-generic"
+      ];
+    };
+    expected = [ ];
+  };
+  "GPU targets without ROCm" = says [ "add \"rocm\" to <backends>" ] (
+    problems x86 { rocmTargets = [ "gfx906" ]; }
+  );
+  "ROCm on ARM" =
+    says
+      [
+        "x86_64-linux only"
+        "aarch64-linux"
+        "vulkan"
+      ]
+      (problems (pkgsFor "aarch64-linux") { backends = [ "rocm" ]; });
+  "no backend" = says [ "<backends> is an empty list" ] (problems x86 { backends = [ ]; });
+  "an unknown backend" =
+    says
+      [
+        "\"metal\" is not a backend"
+        "cpu, cuda, rocm, vulkan"
+      ]
+      (problems x86 { backends = [ "metal" ]; });
+  "an unknown microarchitecture" =
+    says
+      [
+        "<microarch>"
+        "did you mean \"znver4\"?"
+      ]
+      (problems x86 { microarch = "zen4"; });
+  "a microarchitecture of the other architecture" =
+    says
+      [
+        "<microarch>"
+        "of aarch64"
+      ]
+      (problems x86 { microarch = "neoverse-n1"; });
+  "GGML_NATIVE by the back door" =
+    says
+      [
+        "<extraCmakeFlags>"
+        "<microarch>"
+      ]
+      (
+        problems x86 {
+          microarch = "znver4";
+          extraCmakeFlags = [ "-DGGML_NATIVE=ON" ];
+        }
+      );
+  "all that is wrong is said at once" = {
+    expr = lib.length (
+      problems x86 {
+        backends = [ "cuda" ];
+        microarch = "zen4";
+        cudaCapabilities = [
+          "75"
+          "86"
+        ];
+      }
+    );
+    expected = 4;
+  };
+  "a package with a problem is an error" = {
+    expr = (builtins.tryEval (x86.mkLlamaCpp { microarch = "zen4"; })).success;
+    expected = false;
+  };
+}

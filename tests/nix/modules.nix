@@ -1,0 +1,116 @@
+# `programs.llama-cpp` in NixOS, asked as xtask asks it.
+{ flake, lib }:
+let
+  hostWith =
+    settings:
+    (flake.inputs.nixpkgs.lib.nixosSystem {
+      modules = [
+        flake.nixosModules.default
+        {
+          nixpkgs.hostPlatform = "x86_64-linux";
+          networking.hostName = "example";
+          system.stateVersion = "25.05";
+        }
+        settings
+      ];
+    }).config;
+  enabled = options: hostWith { programs.llama-cpp = { enable = true; } // options; };
+
+  failed = config: map (a: a.message) (lib.filter (a: !a.assertion) config.assertions);
+  # Other modules assert things of a host, which this one is not.
+  ours = config: lib.filter (lib.hasInfix "programs.llama-cpp") (failed config);
+  evaluates = value: (builtins.tryEval (builtins.seq value true)).success;
+
+  vulkan = enabled {
+    backend = "vulkan";
+    microarch = "znver4";
+  };
+  refused = enabled {
+    backend = "cuda";
+    microarch = "tigerlake";
+  };
+in
+{
+  "the defaults are the portable CPU package" = {
+    expr = (enabled { }).programs.llama-cpp.package.llamaCpp.variant;
+    expected = "cpu-dispatch";
+  };
+  "a good host has no complaint" = {
+    expr = ours vulkan;
+    expected = [ ];
+  };
+  "the package is installed" = {
+    expr = lib.elem vulkan.programs.llama-cpp.package.drvPath (
+      map (package: package.drvPath or null) vulkan.environment.systemPackages
+    );
+    expected = true;
+  };
+  "and is what services.llama-cpp would run" = {
+    expr =
+      (vulkan.services.llama-cpp or vulkan.programs.llama-cpp).package.drvPath
+      == vulkan.programs.llama-cpp.package.drvPath;
+    expected = true;
+  };
+  "a list of backends is one package" = {
+    expr =
+      (hostWith {
+        nixpkgs.config.allowUnfree = true;
+        programs.llama-cpp = {
+          enable = true;
+          backend = [
+            "rocm"
+            "cuda"
+          ];
+        };
+      }).programs.llama-cpp.manifest.backends;
+    expected = [
+      "cuda"
+      "rocm"
+    ];
+  };
+  "rocmSupport does not break a Vulkan host" = {
+    expr =
+      (hostWith {
+        nixpkgs.config.rocmSupport = true;
+        programs.llama-cpp = {
+          enable = true;
+          backend = "vulkan";
+        };
+      }).programs.llama-cpp.manifest.backends;
+    expected = [ "vulkan" ];
+  };
+  "the manifest names the host and how to bench it" = {
+    expr = {
+      inherit (vulkan.programs.llama-cpp.manifest) host bench;
+    };
+    expected = {
+      host = "example";
+      bench = {
+        model = null;
+        args = [ ];
+        baseline = null;
+      };
+    };
+  };
+  "without llama.cpp there is no manifest" = {
+    expr = (hostWith { }).programs.llama-cpp.manifest;
+    expected = null;
+  };
+
+  "CUDA without unfree is an assertion that names the option" = {
+    expr = map (message: lib.hasPrefix "programs.llama-cpp.backend asks for cuda" message) (
+      ours refused
+    );
+    expected = [ true ];
+  };
+  "and an error of the package and the manifest by themselves" = {
+    expr = [
+      (evaluates refused.programs.llama-cpp.package.drvPath)
+      (evaluates refused.programs.llama-cpp.manifest)
+    ];
+    expected = [
+      false
+      false
+    ];
+  };
+}
