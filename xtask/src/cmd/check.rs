@@ -14,7 +14,7 @@ use crate::cmd::context::Context;
 use crate::domain::check::{CheckReport, Evaluated, HostState};
 use crate::domain::diagnose::diagnose;
 use crate::domain::finding::Finding;
-use crate::domain::manifest::Selection;
+use crate::domain::manifest::{Answer, Selection};
 use crate::domain::names::{DrvPath, HostName, StorePath};
 use crate::sys::flake::Unanswered;
 use crate::sys::process::Exit;
@@ -129,13 +129,15 @@ fn alone(
     }
 }
 
-fn answered(selection: Option<Selection>) -> Evaluated {
-    match selection {
-        Some(selection) => Evaluated::Selected(Box::new(selection)),
+fn answered(answer: Option<Answer>) -> Evaluated {
+    match answer {
+        Some(Answer::Selection(selection)) => Evaluated::Selected(selection),
+        Some(Answer::Problems(problems)) => Evaluated::Problems(problems),
         None => Evaluated::Unsupported(Finding::error(
             "no-module",
-            "this host does not use the llama-cpp module",
-            "import `nixosModules.llama-cpp` on this host, or name the hosts to check",
+            "this host does not use the llama-cpp module, or does not enable it",
+            "import `nixosModules.llama-cpp` and set `programs.llama-cpp.enable`, or name the hosts \
+             that are to be checked",
         )),
     }
 }

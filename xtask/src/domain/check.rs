@@ -24,8 +24,13 @@ pub enum HostState {
 #[derive(Debug, Clone)]
 pub enum Evaluated {
     Selected(Box<Selection>),
+    /// Assertions of the module that do not hold.
+    Problems(Vec<String>),
     Unsupported(Finding),
-    Failed { state: HostState, finding: Finding },
+    Failed {
+        state: HostState,
+        finding: Finding,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -107,6 +112,10 @@ impl HostReport {
             findings: vec![],
         };
         match evaluated {
+            Evaluated::Problems(problems) => {
+                let findings = problems.iter().map(|p| crate::domain::verify::assertion(p));
+                Self { state: HostState::Finding, findings: findings.collect(), ..blank }
+            }
             Evaluated::Unsupported(finding) => {
                 Self { state: HostState::Unsupported, findings: vec![finding], ..blank }
             }

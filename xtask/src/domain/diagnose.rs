@@ -14,6 +14,7 @@ pub struct Place {
 /// copied to; places elsewhere (nixpkgs, llama.cpp) are not the user's to mend.
 pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     let clean = strip_escapes(stderr);
+    let source = source.or_else(|| folder_of_flake(&clean));
     let message = final_message(&clean);
     let place = source.and_then(|source| own_place(&clean, &message, source));
     let (code, help) = classify(&message);
@@ -27,6 +28,12 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
         finding.line = line;
     }
     finding
+}
+
+/// Where the flake was copied to, when it does not even parse and Nix cannot say.
+fn folder_of_flake(stderr: &str) -> Option<&str> {
+    let places = stderr.lines().filter_map(|line| line.trim_start().strip_prefix("at "));
+    places.filter_map(|place| Some(place.split_once("/flake.nix:")?.0)).next_back()
 }
 
 /// Pattern in Nix's message, finding code, what to do. The first match wins.

@@ -42,16 +42,33 @@ pub struct BenchChoices {
     pub args: Vec<String>,
 }
 
-/// What evaluating one host gives.
+/// What evaluating one host gives, field by field as select.nix names them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Selection {
     pub manifest: Manifest,
     pub drv_path: crate::domain::names::DrvPath,
+    #[serde(rename = "output")]
     pub out_path: crate::domain::names::StorePath,
-    /// Assertions of the module that do not hold, as messages.
-    #[serde(default)]
-    pub problems: Vec<String>,
+}
+
+/// A host that uses the module: what it selects, or why its options make no package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Selection(Box<Selection>),
+    Problems(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let value = serde_json::Value::deserialize(deserializer)?;
+        match value.get("problems") {
+            Some(problems) => Vec::deserialize(problems).map(Self::Problems),
+            None => serde_json::from_value(value).map(|one| Self::Selection(Box::new(one))),
+        }
+        .map_err(D::Error::custom)
+    }
 }
 
 /// A row of hosts/default.nix, the flake's `fleet` output.

@@ -1,12 +1,11 @@
-//! What must hold of a variant that evaluates: the module's own assertions, and no
-//! flag that would make the build impure or slow.
+//! What must hold of a variant that evaluates: no flag that would make the build impure
+//! or slow. And the module's own assertions, as findings.
 
 use crate::domain::finding::Finding;
 use crate::domain::manifest::Selection;
 
 pub fn selection(selection: &Selection) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        selection.problems.iter().map(|problem| assertion(problem)).collect();
+    let mut findings = vec![];
     let flags = &selection.manifest.cmake_flags;
     if let Some(flag) = flags.iter().find(|flag| is_native(flag)) {
         findings.push(Finding::error(
@@ -29,8 +28,9 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
 }
 
 /// `programs.llama-cpp.microarch: … Set …`: the module's messages end with the fix.
-fn assertion(problem: &str) -> Finding {
-    Finding::error("assertion", problem.trim(), "mend the option that the message names")
+pub fn assertion(problem: &str) -> Finding {
+    let code = if problem.contains("unfree") { "unfree" } else { "assertion" };
+    Finding::error(code, problem.trim(), "mend the option that the message names")
 }
 
 fn is_native(flag: &str) -> bool {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::diagnose::{diagnose, strip_escapes};
-use crate::domain::manifest::{FleetEntry, Selection};
+use crate::domain::manifest::{Answer, FleetEntry, Selection};
 use crate::domain::names::{HostName, nix_string};
 use crate::sys::nix::Nix;
 use crate::sys::process::{Captured, Exit, Invocation};
@@ -65,7 +65,11 @@ impl Flake {
             return Ok(Err(unanswered(&call, &answer)));
         }
         serde_json::from_slice(&answer.stdout).map(Ok).with_context(|| {
-            format!("`{call}` printed what is not the JSON that was asked for (half an answer?)")
+            format!(
+                "`nix eval {}#{attribute}` printed what is not the JSON that was asked for \
+                 (half an answer?)",
+                self.reference
+            )
         })
     }
 
@@ -97,7 +101,7 @@ impl Flake {
         &self,
         hosts: &[HostName],
         timeout: Option<Duration>,
-    ) -> Result<Result<BTreeMap<HostName, Option<Selection>>, Unanswered>> {
+    ) -> Result<Result<BTreeMap<HostName, Option<Answer>>, Unanswered>> {
         let list: Vec<String> = hosts.iter().map(|host| nix_string(host.as_str())).collect();
         let expression = format!("({SELECT}) {{ hosts = [ {} ]; }}", list.join(" "));
         self.eval("nixosConfigurations", Some(&expression), timeout)

@@ -6,7 +6,7 @@ let
 in
 {
   inherit (package) drvPath;
-  outPath = builtins.unsafeDiscardStringContext package.outPath;
+  output = package.outPath;
   manifest =
     package.llamaCpp or {
       # Upstream's own package has no manifest, and is built for the baseline CPU.

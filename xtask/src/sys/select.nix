@@ -6,19 +6,22 @@ configurations:
 let
   select =
     host:
-    if host.options ? programs.llama-cpp.manifest then
-      let
-        cfg = host.config.programs.llama-cpp;
-      in
+    let
+      cfg = host.config.programs.llama-cpp;
+      # What the module's assertions would say; with these the package is a `throw`.
+      problems = cfg.problems or [ ];
+    in
+    if !(host.options ? programs.llama-cpp.manifest) || !cfg.enable then
+      null
+    else if problems != [ ] then
+      { inherit problems; }
+    else
       {
         inherit (cfg) manifest;
         inherit (cfg.package) drvPath;
-        # Context would make Nix realise the package before it prints the path.
-        outPath = builtins.unsafeDiscardStringContext cfg.package.outPath;
-        problems = cfg.problems or [ ];
-      }
-    else
-      null;
+        # Not `outPath`: as JSON, a set with that name is its value and no more.
+        output = cfg.package.outPath;
+      };
 in
 builtins.listToAttrs (
   map (name: {

@@ -1,0 +1,142 @@
+//! What the tests share: a scratch folder, the real binary, and a small fleet whose
+//! hosts are plain attribute sets, so that real Nix reads it in milliseconds.
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::disallowed_methods, reason = "tests start the binary that they test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+/// A folder that is removed when the test ends.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("xtask-test-{}-{count}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Self(fs::canonicalize(dir).unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let file = self.0.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A name that no earlier run used, so that nothing is in the store already.
+pub fn nonce() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    format!("{}-{}", now.as_nanos(), std::process::id())
+}
+
+/// The binary under test, in this folder.
+pub fn xtask(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.current_dir(dir).env_remove("CI").env("NO_COLOR", "1");
+    command
+}
+
+pub fn run(dir: &Path, args: &[&str]) -> Output {
+    xtask(dir).args(args).output().unwrap()
+}
+
+pub fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The one document on standard output.
+pub fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("not one JSON document: {error}\n{}\n{}", stdout(output), stderr(output))
+    })
+}
+
+/// The Nix that the binary under test finds.
+pub fn nix() -> PathBuf {
+    let on_path = std::env::var_os("PATH").and_then(|path| {
+        std::env::split_paths(&path).map(|dir| dir.join("nix")).find(|f| f.is_file())
+    });
+    on_path.unwrap_or_else(|| home().join("nix/bin/nix"))
+}
+
+/// The folder that `setup` filled.
+pub fn home() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    set("LLAMAFLEET_HOME")
+        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("llamafleet")))
+        .unwrap_or_else(|| set("HOME").unwrap().join(".cache/llamafleet"))
+}
+
+pub fn valid_in_store(path: &str) -> bool {
+    let answer = Command::new(nix())
+        .args(["--extra-experimental-features", "nix-command", "path-info", path])
+        .output()
+        .unwrap();
+    answer.status.success()
+}
+
+/// A flake whose hosts are what `hosts` says: Nix code that may call
+/// `host { variant = …; … }` with the fields of `package` below.
+pub fn fleet(hosts: &str) -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("flake.nix", &FLAKE.replace("@hosts@", hosts).replace("@nonce@", &nonce()));
+    scratch
+}
+
+/// `script` runs in /bin/sh; `needs` is built first. Everything that xtask reads of a
+/// real host is here, and nothing else.
+const FLAKE: &str = r#"{
+  outputs = _: let
+    package = { name, script ? "echo > $out", needs ? null, system ? "x86_64-linux" }: derivation {
+      inherit name system needs;
+      nonce = "@nonce@";
+      builder = "/bin/sh";
+      args = [ "-c" script ];
+      PATH = "/usr/bin:/bin";
+    };
+    host = { variant ? "cpu-test", microarch ? "haswell", backends ? [ "cpu" ], flags ? [ ], ... }@args: {
+      options.programs.llama-cpp.manifest = true;
+      config.programs.llama-cpp = {
+        enable = true;
+        manifest = {
+          inherit variant microarch backends;
+          system = args.system or "x86_64-linux";
+          cmakeFlags = flags;
+          rev = null;
+          build = null;
+        };
+        package = package ({ name = "llama-cpp-${variant}"; } // builtins.intersectAttrs { script = 0; needs = 0; system = 0; } args);
+      };
+    };
+  in {
+    fleet = { };
+    nixosConfigurations = {
+@hosts@
+    };
+  };
+}
+"#;
