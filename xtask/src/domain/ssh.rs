@@ -105,6 +105,64 @@ pub fn explain(destination: &str, stderr: &str) -> Finding {
     }
 }
 
+/// `ssh-ng://DESTINATION?NAME=VALUE`; a value may hold anything.
+pub fn store_uri(destination: &str, parameters: &[(String, String)]) -> String {
+    let destination = destination.strip_prefix("ssh://").unwrap_or(destination);
+    let mut uri = format!("ssh-ng://{destination}");
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        uri.push(if index == 0 { '?' } else { '&' });
+        uri.push_str(name);
+        uri.push('=');
+        for byte in value.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
+                uri.push(char::from(byte));
+            } else {
+                uri.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    uri
+}
+
+/// Why `nix copy` to the target failed, where its words are known.
+pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
+    let any = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
+    if any(&["lacks a signature by a trusted key", "lacks a valid signature"]) {
+        return Some(Finding::error(
+            "target-trusts-nobody",
+            format!("{destination}'s Nix takes no unsigned build from us"),
+            "on the target, add the user we log in as to nix.settings.trusted-users, or sign the \
+             build (nix store sign) with a key of its nix.settings.trusted-public-keys",
+        ));
+    }
+    if any(&["No space left on device", "Disk quota exceeded"]) {
+        return Some(Finding::error(
+            "target-disk-full",
+            format!("{destination}'s store has no space left"),
+            format!("`ssh {destination} nix-collect-garbage` frees what is not used"),
+        ));
+    }
+    if any(&["nix-daemon: command not found", "nix-daemon: not found", "Unknown command: nix-"]) {
+        return Some(Finding::error(
+            "target-without-nix",
+            format!("{destination} has no Nix, or not on the PATH of programs that SSH starts"),
+            "install Nix there, or give a user who has it",
+        ));
+    }
+    let ssh = [
+        "Permission denied",
+        "Host key verification failed",
+        "Could not resolve hostname",
+        "Connection refused",
+        "Connection timed out",
+        "No route to host",
+        "Broken pipe",
+        "Connection reset",
+        "Connection closed",
+    ];
+    any(&ssh).then(|| explain(destination, stderr))
+}
+
 fn last_line(stderr: &str) -> &str {
     stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("ssh said nothing")
 }
@@ -130,6 +188,22 @@ mod tests {
         for good in ["carbon", "me@carbon.lan", "ssh://me@carbon:2222", "::1"] {
             assert_eq!(destination_problem(good), None, "{good}");
         }
+    }
+
+    #[test]
+    fn a_store_behind_ssh_keeps_its_parameters_whole() {
+        let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(store_uri("me@carbon", &[]), "ssh-ng://me@carbon");
+        assert_eq!(
+            store_uri(
+                "ssh://carbon:22",
+                &[
+                    parameter("remote-program", "/a b/nix-daemon"),
+                    parameter("remote-store", "local?root=/x&y")
+                ]
+            ),
+            "ssh-ng://carbon:22?remote-program=/a%20b/nix-daemon&remote-store=local%3Froot%3D/x%26y"
+        );
     }
 
     /// Said by OpenSSH 9.2 when it was driven into each of these.

@@ -18,4 +18,5 @@ pub mod private_nix;
 pub mod process;
 pub mod provision;
 pub mod store;
+pub mod target;
 pub mod testbed;

@@ -1,0 +1,145 @@
+//! Files to and from a target, and closures to its store.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Refused, SHORT, Ssh, Target};
+use crate::domain::finding::Finding;
+use crate::domain::names::StorePath;
+use crate::domain::ssh::{explain_copy, store_uri};
+use crate::sys::nix::Nix;
+use crate::sys::process::{self, Exit, Invocation, Source};
+
+/// For a model of some gigabytes over a slow line.
+const TRANSFER: Duration = Duration::from_secs(3600);
+
+/// Prints the file's place if it lies there with this checksum. $1 name, $2 checksum.
+const FIND: &str = r#"
+file="${XDG_CACHE_HOME:-$HOME/.cache}/llamafleet/models/$1"
+if [ -f "$file" ] && [ "$(cksum <"$file")" = "$2" ]; then printf '%s\n' "$file"; fi
+"#;
+
+/// Takes the file from standard input; it appears whole or not at all. The same words.
+const PUT: &str = r#"
+dir="${XDG_CACHE_HOME:-$HOME/.cache}/llamafleet/models"
+mkdir -p -- "$dir" || exit 1
+part="$dir/.$1.$$.part"
+trap 'rm -f -- "$part"' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+cat >"$part" || exit 1
+if [ "$(cksum <"$part")" != "$2" ]; then echo "it arrived damaged" >&2; exit 1; fi
+mv -f -- "$part" "$dir/$1" && printf '%s\n' "$dir/$1"
+"#;
+
+impl Target {
+    /// A small file, such as /proc/cpuinfo.
+    ///
+    /// # Errors
+    /// [`Refused`] where SSH failed; the file cannot be read.
+    pub fn read_file(&self, path: &str) -> Result<String> {
+        let bytes = match self {
+            Self::Local => std::fs::read(path).with_context(|| format!("cannot read {path}"))?,
+            Self::Ssh(ssh) => {
+                let captured = ssh.capture(&ssh.command(&["cat", "--", path]), SHORT)?;
+                if !captured.exit.ok() {
+                    let said = captured.stderr_text();
+                    bail!("cannot read {path} on {}: {}", self.name(), said.trim());
+                }
+                captured.stdout
+            }
+        };
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Makes a file of ours available there, once, and gives its place there.
+    ///
+    /// # Errors
+    /// [`Refused`] where SSH failed or the target's disk is full; the file cannot be
+    /// read or written.
+    pub fn put_file(&self, file: &Path) -> Result<String> {
+        let ssh = match self {
+            Self::Local => {
+                return file.to_str().map(str::to_owned).context("a path that is not UTF-8");
+            }
+            Self::Ssh(ssh) => ssh,
+        };
+        let name = file.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(|| format!("no usable file name: {}", file.display()))?;
+        let sum = process::read(&Invocation::new("cksum").stdin_file(file), Some(TRANSFER))?;
+
+        let find = ssh.command(&["sh", "-c", FIND, "llamafleet", name, &sum]);
+        let found = ssh.capture(&find, TRANSFER)?;
+        // What the login shell prints by itself comes first.
+        if let Some(place) = last_line(&found.stdout_text()) {
+            return Ok(place);
+        }
+        let put = ssh.command(&["sh", "-c", PUT, "llamafleet", name, &sum]).stdin_file(file);
+        let sent = ssh.capture(&put, TRANSFER)?;
+        let said = sent.stderr_text();
+        if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
+            bail!(Refused(Finding::error(
+                "target-disk-full",
+                format!("{} has no space left for the model {name}", self.name()),
+                "free some space there, or choose a smaller model with --params or --quantization",
+            )));
+        }
+        last_line(&sent.stdout_text()).filter(|_| sent.exit.ok()).with_context(|| {
+            format!("cannot put {name} on {}: {}: {}", self.name(), sent.exit, said.trim())
+        })
+    }
+
+    /// Copies a store path with all it needs to the target's store; nothing to do for
+    /// this machine.
+    ///
+    /// # Errors
+    /// [`Refused`] where the target or SSH refuses.
+    pub fn copy_closure(
+        &self,
+        nix: &Nix,
+        path: &StorePath,
+        on_line: &mut dyn FnMut(Source, &[u8]),
+    ) -> Result<()> {
+        let Self::Ssh(ssh) = self else { return Ok(()) };
+        let call = ssh.copy_command(nix, path)?;
+        let mut said = String::new();
+        let exit = process::stream(&call, Some(TRANSFER), &mut |source, line| {
+            said.push_str(&String::from_utf8_lossy(line));
+            said.push('\n');
+            on_line(source, line);
+        })?;
+        match exit {
+            Exit::Code(0) => Ok(()),
+            Exit::Interrupted => bail!("interrupted"),
+            exit => match explain_copy(self.name(), &said) {
+                Some(finding) => bail!(Refused(finding)),
+                None => bail!("`{call}`: {exit}\n{}", said.trim_end()),
+            },
+        }
+    }
+}
+
+impl Ssh {
+    /// Unsigned, as what is built here is: a target that trusts neither us nor our key
+    /// says so, and the finding tells what to do.
+    pub(super) fn copy_command(&self, nix: &Nix, path: &StorePath) -> Result<Invocation> {
+        let options = self.ssh_options();
+        if let Some(option) = options.iter().find(|option| option.contains(char::is_whitespace)) {
+            bail!(Refused(Finding::error(
+                "ssh-option",
+                format!("Nix cannot hand the ssh option {option:?} on: it splits at white space"),
+                "put the option into ~/.ssh/config",
+            )));
+        }
+        let store = store_uri(&self.destination, &self.store);
+        Ok(nix
+            .command(["copy", "--no-check-sigs", "--substitute-on-destination", "--to", &store])
+            .arg(path.as_str())
+            .env("NIX_SSHOPTS", options.join(" ")))
+    }
+}
+
+fn last_line(text: &str) -> Option<String> {
+    text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
+}

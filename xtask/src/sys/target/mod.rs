@@ -1,0 +1,149 @@
+//! Where a variant is measured: this machine, or one that SSH reaches. A target that
+//! refuses is a finding, carried as [`Refused`] through the errors.
+
+mod files;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::domain::finding::Finding;
+use crate::domain::ssh::{self, destination_problem};
+use crate::sys::process::{self, Captured, Exit, Invocation, Source};
+
+/// For what takes no time once a connection stands.
+const SHORT: Duration = Duration::from_secs(60);
+/// How long a program on the target may outlive its time before the target ends it
+/// by itself, should the connection have gone without a word.
+const SPARE_SECONDS: u64 = 30;
+const SUPERVISE: &str = include_str!("supervise.sh");
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Local,
+    Ssh(Ssh),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    destination: String,
+    /// Words for ssh itself, such as `-F FILE`.
+    options: Vec<String>,
+    /// Parameters of the target's store, as in `ssh-ng://HOST?NAME=VALUE`; none for a
+    /// machine with Nix at its usual place.
+    pub store: Vec<(String, String)>,
+}
+
+/// The target's fault and the user's to mend.
+#[derive(Debug)]
+pub struct Refused(pub Finding);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.0.message, self.0.help)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Target {
+    /// # Errors
+    /// [`Refused`]: this is no destination.
+    pub fn ssh(destination: &str, options: Vec<String>) -> Result<Self> {
+        if let Some(problem) = destination_problem(destination) {
+            bail!(Refused(Finding::error(
+                "ssh-destination",
+                format!("{destination:?} is no SSH destination: {problem}"),
+                "name it as `host`, `user@host` or `ssh://user@host:port`",
+            )));
+        }
+        Ok(Self::Ssh(Ssh { destination: destination.to_owned(), options, store: vec![] }))
+    }
+
+    /// For people and reports: `local`, or the destination.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Local => "local",
+            Self::Ssh(ssh) => &ssh.destination,
+        }
+    }
+
+    /// Runs a program there to its end, and hands every line to `on_line`. It ends
+    /// when its time is up, when the user asks, and when we are killed. A signal that
+    /// ended it is told as one, beyond SSH too.
+    ///
+    /// # Errors
+    /// [`Refused`] where SSH failed; no such program.
+    pub fn run(
+        &self,
+        argv: &[&str],
+        timeout: Duration,
+        on_line: &mut dyn FnMut(Source, &[u8]),
+    ) -> Result<Exit> {
+        let ssh = match self {
+            Self::Local => {
+                let (program, args) = argv.split_first().context("nothing to run")?;
+                let call = Invocation::new(*program).args(args.iter().copied());
+                return process::stream(&call, Some(timeout), on_line);
+            }
+            Self::Ssh(ssh) => ssh,
+        };
+        let limit = (timeout.as_secs() + SPARE_SECONDS).to_string();
+        let supervised = [&["sh", "-c", SUPERVISE, "llamafleet", &limit], argv].concat();
+        let call = ssh.command(&supervised).stdin_held();
+        let mut said = String::new();
+        let exit = process::stream(&call, Some(timeout), &mut |source, line| {
+            if source == Source::Stderr && said.len() < 1 << 16 {
+                said.push_str(&String::from_utf8_lossy(line));
+                said.push('\n');
+            }
+            on_line(source, line);
+        })?;
+        match exit {
+            Exit::Code(ssh::FAILED) => bail!(Refused(ssh::explain(&ssh.destination, &said))),
+            // As shells tell it: 128 and the signal's number.
+            Exit::Code(code @ 129..=192) => Ok(Exit::Signal(code - 128)),
+            exit => Ok(exit),
+        }
+    }
+}
+
+impl Ssh {
+    /// `ssh … -- DESTINATION COMMAND`, the command as one word that the shell there
+    /// splits again.
+    fn command(&self, argv: &[&str]) -> Invocation {
+        Invocation::new("ssh").args(self.ssh_options()).args([
+            "--",
+            &self.destination,
+            &ssh::quote(argv),
+        ])
+    }
+
+    /// Asks for nothing, gives up in time, and takes no command or terminal from the
+    /// user's configuration.
+    fn ssh_options(&self) -> Vec<String> {
+        let ours = [
+            "BatchMode=yes",
+            "ConnectTimeout=10",
+            "ServerAliveInterval=15",
+            "ServerAliveCountMax=4",
+            "RequestTTY=no",
+            "RemoteCommand=none",
+        ];
+        let ours = ours.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]);
+        // ssh takes the first value it sees: the user's options win.
+        self.options.iter().cloned().chain(ours).collect()
+    }
+
+    /// Runs what says little and ends soon.
+    fn capture(&self, call: &Invocation, timeout: Duration) -> Result<Captured> {
+        let captured = process::capture(call, Some(timeout))?;
+        if captured.exit == Exit::Code(ssh::FAILED) {
+            bail!(Refused(ssh::explain(&self.destination, &captured.stderr_text())));
+        }
+        Ok(captured)
+    }
+}

@@ -1,0 +1,238 @@
+//! Against a real sshd on loopback: what a shell, a connection and a kill do to us.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::sys::process::capture;
+
+const SSHD: &str = "/usr/sbin/sshd";
+const SECONDS_5: Duration = Duration::from_secs(5);
+
+/// A private sshd with keys of its own; ended, and its folder removed, on drop.
+struct Loopback {
+    dir: PathBuf,
+}
+
+impl Loopback {
+    /// None where there is no sshd to be had; the test says so and passes.
+    fn start(name: &str) -> Option<Self> {
+        if !Path::new(SSHD).is_file() {
+            eprintln!("skipped: no {SSHD} on this machine");
+            return None;
+        }
+        let dir = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let at = |file: &str| dir.join(file).to_str().unwrap().to_owned();
+        for key in ["host", "user", "stranger"] {
+            let words = ["-q", "-t", "ed25519", "-N", "", "-f", &at(key)];
+            process::read(&Invocation::new("ssh-keygen").args(words), Some(SECONDS_5)).unwrap();
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let host_key = fs::read_to_string(at("host.pub")).unwrap();
+        fs::write(at("known"), format!("[127.0.0.1]:{port} {host_key}")).unwrap();
+        let user = process::read(&Invocation::new("id").arg("-un"), None).unwrap();
+        fs::write(
+            at("client"),
+            format!(
+                "Host loopback\n HostName 127.0.0.1\n Port {port}\n User {user}\n IdentityFile {}\n \
+                 IdentitiesOnly yes\n UserKnownHostsFile {}\n",
+                at("user"),
+                at("known")
+            ),
+        )
+        .unwrap();
+        fs::write(
+            at("server"),
+            format!(
+                "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile {}\n\
+                 AuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
+                 KbdInteractiveAuthentication no\nSetEnv XDG_CACHE_HOME={}\n",
+                at("host"),
+                at("pid"),
+                at("user.pub"),
+                at("cache dir").replace(' ', "_"),
+            ),
+        )
+        .unwrap();
+        // Debian's package makes this at boot.
+        let _ = fs::create_dir_all("/run/sshd");
+        process::read(&Invocation::new(SSHD).args(["-f", &at("server")]), Some(SECONDS_5)).unwrap();
+        let started = Instant::now();
+        while !dir.join("pid").is_file() && started.elapsed() < SECONDS_5 {
+            thread::sleep(Duration::from_millis(20));
+        }
+        Some(Self { dir })
+    }
+
+    fn target(&self) -> Target {
+        self.target_with(&[])
+    }
+
+    fn target_with(&self, options: &[&str]) -> Target {
+        let config = self.dir.join("client").to_str().unwrap().to_owned();
+        let options = options.iter().map(|o| (*o).to_owned());
+        let options = ["-F".to_owned(), config].into_iter().chain(options).collect();
+        Target::ssh("loopback", options).unwrap()
+    }
+}
+
+impl Drop for Loopback {
+    fn drop(&mut self) {
+        let pid = fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
+        let _ = process::read(&Invocation::new("kill").arg(pid.trim()), Some(SECONDS_5));
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn run(target: &Target, argv: &[&str], timeout: Duration) -> (Exit, String) {
+    let mut stdout = String::new();
+    let exit = target.run(argv, timeout, &mut |source, line| {
+        if source == Source::Stdout {
+            stdout.push_str(&String::from_utf8_lossy(line));
+            stdout.push('\n');
+        }
+    });
+    (exit.unwrap(), stdout)
+}
+
+fn processes(pattern: &str) -> Vec<String> {
+    let found = capture(&Invocation::new("pgrep").args(["-f", "--", pattern]), None).unwrap();
+    found.stdout_text().lines().map(str::to_owned).collect()
+}
+
+fn code(error: &anyhow::Error) -> &'static str {
+    error.downcast_ref::<Refused>().unwrap_or_else(|| panic!("{error:#}")).0.code
+}
+
+#[test]
+fn the_whole_command_line_is_known() {
+    let Target::Ssh(ssh) = Target::ssh("me@carbon", vec!["-F".into(), "x".into()]).unwrap() else {
+        panic!()
+    };
+    let call = ssh.command(&["cat", "--", "/a b"]);
+    assert_eq!(
+        call.to_string(),
+        "ssh -F x -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 \
+         -o ServerAliveCountMax=4 -o RequestTTY=no -o RemoteCommand=none -- me@carbon \
+         'cat -- '\\''/a b'\\'''"
+    );
+    let error = Target::ssh("-oProxyCommand=reboot", vec![]).unwrap_err();
+    assert_eq!(code(&error), "ssh-destination");
+}
+
+#[test]
+fn hostile_words_arrive_as_they_were() {
+    let Some(loopback) = Loopback::start("words") else { return };
+    let words =
+        ["a b", "it's", "$(reboot)", "`x`", "a\nb", "-rf", "\\", "\\'", "*", "", "é\"", "!"];
+    let argv = [&["printf", "%s|"], &words[..]].concat();
+    let (exit, said) = run(&loopback.target(), &argv, SECONDS_5);
+    assert_eq!(exit, Exit::Code(0));
+    assert_eq!(said.trim_end_matches('\n'), words.map(|word| format!("{word}|")).concat());
+}
+
+#[test]
+fn statuses_and_signals_are_told_as_here() {
+    let Some(loopback) = Loopback::start("status") else { return };
+    for target in [Target::Local, loopback.target()] {
+        let ended = |script| run(&target, &["sh", "-c", script], SECONDS_5).0;
+        assert_eq!(ended("exit 0"), Exit::Code(0));
+        assert_eq!(ended("exit 7"), Exit::Code(7));
+        assert_eq!(ended("kill -ILL $$"), Exit::Signal(libc::SIGILL));
+        assert_eq!(ended("kill -KILL $$"), Exit::Signal(libc::SIGKILL));
+    }
+}
+
+#[test]
+fn what_runs_there_ends_when_its_time_is_up() {
+    let Some(loopback) = Loopback::start("time") else { return };
+    let marker = format!("97{}", std::process::id());
+    let started = Instant::now();
+    let (exit, _) = run(&loopback.target(), &["sleep", &marker], Duration::from_secs(1));
+    assert_eq!(exit, Exit::TimedOut);
+    assert!(started.elapsed() < SECONDS_5);
+    assert_gone(&marker);
+}
+
+/// Even kill -9, which lets us do nothing more.
+#[test]
+fn what_runs_there_ends_when_we_are_killed() {
+    let Some(loopback) = Loopback::start("killed") else { return };
+    let marker = format!("98{}", std::process::id());
+    let target = loopback.target();
+    let argv = ["sleep".to_owned(), marker.clone()];
+    let running = thread::spawn(move || {
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        target.run(&argv, Duration::from_secs(60), &mut |_, _| {}).map(|_| ())
+    });
+    let started = Instant::now();
+    let clients = loop {
+        let clients = processes(&format!("^ssh .*{marker}"));
+        if !processes(&format!("^sleep {marker}")).is_empty() {
+            break clients;
+        }
+        assert!(started.elapsed() < SECONDS_5, "it never started");
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(clients.len(), 1);
+    process::read(&Invocation::new("kill").args(["-KILL", &clients[0]]), None).unwrap();
+    running.join().unwrap().unwrap();
+    assert_gone(&marker);
+}
+
+fn assert_gone(marker: &str) {
+    let started = Instant::now();
+    while !processes(marker).is_empty() {
+        assert!(started.elapsed() < SECONDS_5, "left behind: {:?}", processes(marker));
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_file_is_sent_once_and_a_damaged_one_again() {
+    let Some(loopback) = Loopback::start("files") else { return };
+    let target = loopback.target();
+    let file = loopback.dir.join("it's a $model.gguf");
+    let bytes: Vec<u8> = (0..300_000_u32).map(|i| i.to_le_bytes()[i as usize % 2]).collect();
+    fs::write(&file, &bytes).unwrap();
+    let place = target.put_file(&file).unwrap();
+    assert_eq!(fs::read(&place).unwrap(), bytes);
+    assert!(place.ends_with("/llamafleet/models/it's a $model.gguf"), "{place}");
+
+    let written = fs::metadata(&place).unwrap().modified().unwrap();
+    assert_eq!(target.put_file(&file).unwrap(), place);
+    assert_eq!(fs::metadata(&place).unwrap().modified().unwrap(), written);
+
+    fs::write(&place, &bytes[..1000]).unwrap();
+    assert_eq!(target.put_file(&file).unwrap(), place);
+    assert_eq!(fs::read(&place).unwrap(), bytes);
+    let folder = Path::new(&place).parent().unwrap();
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+
+    let cpuinfo = target.read_file("/proc/cpuinfo").unwrap();
+    assert!(crate::domain::cpu::Cpu::parse(&cpuinfo).is_ok());
+    let error = target.read_file("/nonexistent/it's").unwrap_err();
+    assert!(error.to_string().contains("/nonexistent/it's"), "{error}");
+}
+
+#[test]
+fn a_target_that_refuses_is_a_finding() {
+    let Some(loopback) = Loopback::start("refuses") else { return };
+    let refusal = |options: &[&str]| {
+        let target = loopback.target_with(options);
+        code(&target.run(&["true"], SECONDS_5, &mut |_, _| {}).unwrap_err())
+    };
+    assert_eq!(refusal(&["-o", "Port=1"]), "ssh-refused");
+    assert_eq!(refusal(&["-o", "HostName=nobody.invalid"]), "ssh-no-such-host");
+    assert_eq!(refusal(&["-o", "UserKnownHostsFile=/dev/null"]), "ssh-host-unknown");
+    let known = fs::read_to_string(loopback.dir.join("known")).unwrap();
+    let place = known.split_whitespace().next().unwrap();
+    let stranger = fs::read_to_string(loopback.dir.join("stranger.pub")).unwrap();
+    fs::write(loopback.dir.join("changed"), format!("{place} {stranger}")).unwrap();
+    let changed = format!("UserKnownHostsFile={}", loopback.dir.join("changed").display());
+    assert_eq!(refusal(&["-o", &changed]), "ssh-host-key-changed");
+    assert_eq!(refusal(&["-o", "PubkeyAuthentication=no"]), "ssh-auth-refused");
+}
