@@ -40,7 +40,7 @@
       homeModules = import ./home/modules { inherit self; };
 
       packages = forAllSystems (import ./overlays/packages.nix);
-      legacyPackages = forAllSystems (import ./overlays/legacy-packages.nix { inherit self inputs; });
+      legacyPackages = forAllSystems (import ./overlays/legacy-packages.nix { inherit self; });
 
       checks = forAllSystems (import ./tests/nix/checks.nix { inherit self; });
       hydraJobs = import ./tests/nix/hydra-jobs.nix { inherit self; };

@@ -26,6 +26,13 @@ let
     cmakeFlags.declaredIn "${source}/CMakeLists.txt"
     // cmakeFlags.declaredIn "${source}/ggml/CMakeLists.txt";
 
+  withoutDot = lib.replaceStrings [ "." ] [ "" ];
+
+  # Reading a manifest must not build what a flag points to.
+  asText =
+    flag:
+    builtins.unsafeDiscardStringContext (lib.replaceStrings [ (placeholder "out") ] [ "$out" ] flag);
+
   # nixpkgs' own verdicts on the CUDA libraries: meta gives them without the
   # wall of text that asking for a refused derivation would bring.
   cudaVerdicts =
@@ -92,6 +99,8 @@ let
         cudaPackages = cudaPackages // {
           flags = cudaPackages.flags // {
             inherit cudaCapabilities;
+            # What upstream calls it; in nixpkgs an old name that is to go.
+            dropDot = withoutDot;
           };
         };
       }
@@ -99,8 +108,12 @@ let
         rocmGpuTargets = lib.concatStringsSep ";" rocmTargets;
       };
 
-      cpuOptions =
-        if dispatch then { } else microarchs.cmakeOptionsFor { inherit system; name = microarch; };
+      cpuOptions = lib.optionalAttrs (!dispatch) (
+        microarchs.cmakeOptionsFor {
+          inherit system;
+          name = microarch;
+        }
+      );
 
       optional = cpuOptions // lib.optionalAttrs (!(args.useWebUi or true)) {
         # Without this the build would fetch a prebuilt web UI.
@@ -131,7 +144,7 @@ let
           (lib.concatStringsSep "+" backends)
           microarch
         ]
-        ++ map (capability: "sm" + lib.replaceStrings [ "." ] [ "" ] capability) variant.cudaCapabilities
+        ++ map (capability: "sm${withoutDot capability}") variant.cudaCapabilities
         ++ rocmTargets
       );
 
@@ -144,11 +157,7 @@ let
         cpuOptions = lib.mapAttrsToList (
           option: value: if value == true then option else "${option}=${value}"
         ) (lib.filterAttrs (_: value: value != false) cpuOptions);
-        # As text: reading a manifest must not build what a flag points to.
-        cmakeFlags = map (
-          flag:
-          builtins.unsafeDiscardStringContext (lib.replaceStrings [ (placeholder "out") ] [ "$out" ] flag)
-        ) flags;
+        cmakeFlags = map asText flags;
         inherit (variant) extraCmakeFlags;
         inherit (buildInfo) rev build;
         # Asked for, but unknown to this llama.cpp.

@@ -8,7 +8,8 @@ let
   inherit (flake.inputs.nixpkgs) lib;
 
   tests = lib.concatMapAttrs (
-    file: path: lib.mapAttrs' (name: lib.nameValuePair "${file}: ${name}") (import path { inherit flake lib; })
+    file: path:
+    lib.mapAttrs' (name: lib.nameValuePair "${file}: ${name}") (import path { inherit flake lib; })
   ) {
     hosts = ./hosts.nix;
     messages = ./messages.nix;

@@ -49,9 +49,9 @@ in
     ];
   };
   "no host is native" = {
-    expr = lib.all (
-      manifest: lib.elem "-DGGML_NATIVE:BOOL=FALSE" manifest.cmakeFlags
-    ) (lib.attrValues manifests);
+    expr = lib.all (manifest: lib.elem "-DGGML_NATIVE:BOOL=FALSE" manifest.cmakeFlags) (
+      lib.attrValues manifests
+    );
     expected = true;
   };
   "no host has a failed assertion of ours" = {
@@ -64,9 +64,11 @@ in
     expected = [ ];
   };
   "carbon's user has carbon's variant" = {
-    expr = lib.elem drvPaths.carbon (
-      map (package: package.drvPath or null) configs.carbon.home-manager.users.porcupine.home.packages
-    );
+    expr =
+      let
+        inherit (configs.carbon.home-manager.users.porcupine.home) packages;
+      in
+      lib.elem drvPaths.carbon (map (package: package.drvPath or null) packages);
     expected = true;
   };
   "hosts with equal variants share a derivation" = {

@@ -353,7 +353,11 @@ in
     expected = true;
   };
   "the build knows its number" = {
-    expr = has "-DLLAMA_BUILD_NUMBER:STRING=${toString pkgs.llama-cpp.llamaCpp.build}" pkgs.llama-cpp;
+    expr =
+      let
+        inherit (pkgs.llama-cpp.llamaCpp) build;
+      in
+      has "-DLLAMA_BUILD_NUMBER:STRING=${toString build}" pkgs.llama-cpp;
     expected = true;
   };
   "tools are built, tests and examples not" = {
