@@ -27,7 +27,7 @@ pkgs.stdenvNoCC.mkDerivation {
   # The machine's, whatever that is: a number here would change store paths.
   version = "0-host";
   ${if setupHook == null then null else "setupHook"} = setupHook;
-  dontUnpack = true;
+  phases = "installPhase fixupPhase";
   installPhase = ''
     link() {
       local name=$1 found

@@ -24,8 +24,9 @@ addInput() {
   addToSearchPath PKG_CONFIG_PATH "$pkg/lib/pkgconfig"
   addToSearchPath PKG_CONFIG_PATH "$pkg/share/pkgconfig"
   addToSearchPath CMAKE_PREFIX_PATH "$pkg"
+  local propagated
   for file in "$pkg"/nix-support/propagated-build-inputs "$pkg"/nix-support/propagated-native-build-inputs; do
-    local propagated
+    [[ -f $file ]] || continue
     for propagated in $(<"$file"); do
       addInput "$propagated"
     done

@@ -26,7 +26,7 @@ for input in $stdenvCC $nativeBuildInputs $propagatedNativeBuildInputs $buildInp
   addInput "$input"
 done
 if [[ -z ${NIX_DONT_SET_RPATH-} && -n ${out-} ]]; then
-  NIX_LDFLAGS="-rpath ${!outputLib:-$out}/lib ${NIX_LDFLAGS-}"
+  NIX_LDFLAGS="-rpath ${lib:-$out}/lib ${NIX_LDFLAGS-}"
 fi
 export NIX_LDFLAGS NIX_CFLAGS_COMPILE PKG_CONFIG_PATH CMAKE_PREFIX_PATH
 

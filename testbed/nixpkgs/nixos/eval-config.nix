@@ -1,0 +1,45 @@
+# `lib.nixosSystem`: the modules of this folder and the caller's, evaluated.
+{
+  lib,
+  system ? null,
+  modules,
+  specialArgs ? { },
+  pkgs ? null,
+  prefix ? [ ],
+  modulesLocation ? null,
+  extraModules ? [ ],
+  baseModules ? import ./module-list.nix,
+}:
+let
+  locate =
+    if modulesLocation == null then lib.id else map (lib.setDefaultModuleLocation modulesLocation);
+  eval = lib.evalModules {
+    inherit prefix;
+    class = "nixos";
+    specialArgs = {
+      modulesPath = toString ./modules;
+    }
+    // specialArgs;
+    modules =
+      baseModules
+      ++ extraModules
+      ++ [
+        {
+          _file = ./eval-config.nix;
+          config = {
+            _module.args = {
+              inherit baseModules extraModules modules;
+            };
+            nixpkgs.system = lib.mkIf (system != null) (lib.mkDefault system);
+            nixpkgs.pkgs = lib.mkIf (pkgs != null) (lib.mkForce pkgs);
+          };
+        }
+      ]
+      ++ locate modules;
+  };
+in
+eval
+// {
+  inherit (eval._module.args) pkgs;
+  inherit lib;
+}

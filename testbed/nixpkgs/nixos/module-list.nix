@@ -1,0 +1,16 @@
+# NixOS modules that every evaluation has.
+[
+  ./modules/assertions.nix
+  ./modules/nixpkgs.nix
+  ./modules/system.nix
+  ./modules/environment.nix
+  ./modules/boot.nix
+  ./modules/hardware.nix
+  ./modules/networking.nix
+  ./modules/nix.nix
+  ./modules/programs.nix
+  ./modules/users.nix
+  ./modules/systemd.nix
+  ./modules/services.nix
+  ./modules/llama-cpp.nix
+]

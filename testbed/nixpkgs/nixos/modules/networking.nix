@@ -1,0 +1,48 @@
+# Names, addresses, the firewall.
+{ lib, ... }:
+let
+  inherit (lib) mkEnableOption mkOption types;
+  ports =
+    protocol:
+    mkOption {
+      type = types.listOf types.port;
+      default = [ ];
+      description = "Open ${protocol} ports.";
+    };
+in
+{
+  options.networking = {
+    hostName = mkOption {
+      type = types.strMatching "^$|^[[:alnum:]]([[:alnum:]_-]{0,61}[[:alnum:]])?$";
+      default = "nixos";
+      description = "The name of the machine.";
+    };
+    domain = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "The domain of the machine.";
+    };
+    hostId = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "The 32-bit host ID of the machine.";
+    };
+    useDHCP = mkEnableOption "DHCP on all interfaces" // { default = true; };
+    networkmanager.enable = mkEnableOption "NetworkManager";
+    firewall = {
+      enable = mkEnableOption "the firewall" // { default = true; };
+      allowedTCPPorts = ports "TCP";
+      allowedUDPPorts = ports "UDP";
+    };
+    hosts = mkOption {
+      type = types.attrsOf (types.listOf types.str);
+      default = { };
+      description = "Locally defined names of addresses.";
+    };
+    nameservers = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      description = "The name servers.";
+    };
+  };
+}

@@ -1,0 +1,23 @@
+# Programs with nothing but a switch.
+{ lib, ... }:
+{
+  options.programs =
+    lib.genAttrs
+      [
+        "bash"
+        "fish"
+        "git"
+        "hyprland"
+        "mosh"
+        "nix-ld"
+        "steam"
+        "sway"
+        "tmux"
+        "vim"
+        "waybar"
+        "zsh"
+      ]
+      (name: {
+        enable = lib.mkEnableOption name;
+      });
+}
