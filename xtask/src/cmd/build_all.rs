@@ -90,10 +90,10 @@ fn present(context: &Context, builds: &[Build]) -> Result<BTreeSet<StorePath>> {
 /// not valid in the store when Nix has ended.
 pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<VariantReport>> {
     let before = present(context, builds)?;
-    let (buildable, unsupported): (Vec<&Build>, Vec<&Build>) = builds
-        .iter()
-        .filter(|build| !before.contains(&build.out))
-        .partition(|build| build.system == flake::system() || has_builders(context, &build.system));
+    let (buildable, unsupported): (Vec<&Build>, Vec<&Build>) =
+        builds.iter().filter(|build| !before.contains(&build.out)).partition(|build| {
+            build.system == flake::system() || context.flake.nix.has_machine_for(&build.system)
+        });
     let unsupported: BTreeSet<&StorePath> = unsupported.into_iter().map(|b| &b.out).collect();
 
     let mut logs = BuildLogs::create(&log_folder(context)?)?;
@@ -196,16 +196,6 @@ fn run_nix(
         }
     }
     Ok(())
-}
-
-/// Whether nix.conf names a builder for this system. What it can really do is Nix's to find out.
-fn has_builders(context: &Context, system: &str) -> bool {
-    let read = |name: &str| {
-        let call = context.flake.nix.command(["config", "show", name]);
-        process::read(&call, Some(Duration::from_secs(20))).unwrap_or_default()
-    };
-    !read("builders").trim().is_empty()
-        || read("extra-platforms").split_whitespace().any(|platform| platform == system)
 }
 
 /// `…/logs/build/2026-11-22T10-00-00`, so that an earlier run's logs stay.

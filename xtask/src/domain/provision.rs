@@ -171,24 +171,23 @@ pub fn nix_wrapper(name: &str, root: &str, conf: &str, triplet: &str) -> Option<
         "#!/bin/sh\n\
          # Written by `cargo xtask setup`.\n\
          export NIX_CONF_DIR=\"${{NIX_CONF_DIR:-{conf}}}\"\n\
+         export NIX_CONFIG=\"build-hook = {conf}/../bin/nix __build-remote\n\
+         ${{NIX_CONFIG-}}\"\n\
          exec '{lib}/{loader}' --library-path '{lib}' --argv0 {name} '{root}/usr/bin/nix' \"$@\"\n"
     ))
 }
 
-/// The private Nix's configuration. It cannot find its own program behind the
-/// loader, so the build hook is named; builds use the machine's own compiler, so
-/// there is no sandbox; one user, so no build users.
-pub fn nix_configuration(wrapper: &str) -> String {
-    format!(
-        "# Written by `cargo xtask setup`.\n\
+/// The private Nix's configuration. Builds use the machine's own compiler, so there is
+/// no sandbox; one user, so no build users.
+pub fn nix_configuration() -> String {
+    "# Written by `cargo xtask setup`.\n\
          experimental-features = nix-command flakes\n\
          build-users-group =\n\
          sandbox = false\n\
-         build-hook = {wrapper} __build-remote\n\
          substituters =\n\
          flake-registry =\n\
          warn-dirty = false\n"
-    )
+        .to_owned()
 }
 
 /// The sizes in `apt-get --print-uris` (`'URI' FILE SIZE HASH`), summed, in megabytes.

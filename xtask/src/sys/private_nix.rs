@@ -65,7 +65,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     let text = |path: &Path| path.to_str().map(str::to_owned).context("the path is not UTF-8");
     let (bin, conf) = (dir.join("bin"), dir.join("conf"));
     disk::make_folder(&conf, |partial| {
-        let configuration = provision::nix_configuration(&text(&bin.join("nix"))?);
+        let configuration = provision::nix_configuration();
         files::write_atomically(&partial.join("nix.conf"), configuration.as_bytes())
     })?;
     disk::make_folder(&bin, |partial| {
