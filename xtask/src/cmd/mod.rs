@@ -5,6 +5,7 @@ pub mod check;
 pub mod context;
 pub mod list;
 pub mod setup;
+pub mod test;
 
 use anyhow::Result;
 
@@ -33,7 +34,8 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::BuildAll(args) => build_all::run(args, &open()?),
         Command::List => list::run(&open()?),
         Command::Setup(args) => setup::run(args, ui),
-        Command::Bench(_) | Command::Doctor | Command::Demo(_) | Command::Test(_) => {
+        Command::Test(args) => test::run(args, &cli.global, ui),
+        Command::Bench(_) | Command::Doctor | Command::Demo(_) => {
             anyhow::bail!("under construction")
         }
     }

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cli::{self, Global};
+use crate::cli::{self, Era, Global};
 use crate::cmd::context::Context;
 use crate::cmd::{Outcome, setup};
-use crate::domain::era::Era;
+
 use crate::domain::tally::{NixTests, Tally};
 use crate::sys::process::{self, Exit, Invocation};
 use crate::sys::{flake, git, interrupt, nix_tools, paths};
@@ -22,12 +22,11 @@ pub fn run(args: &cli::Test, global: &Global, ui: &Ui) -> Result<Outcome> {
     }
     let suite = Suite { root, global, ui };
     // Run.
-    let mut stages: Vec<(&str, Stage)> =
-        vec![("format", Suite::format), ("lints", Suite::clippy)];
+    let mut stages: Vec<(&str, Stage)> = vec![("format", Suite::format), ("lints", Suite::clippy)];
     if args.quick {
         stages.push(("unit tests", Suite::unit_tests));
     } else {
-        setup::provide(ui, true)?;
+        setup::ensure(ui, true)?;
         stages.extend([
             ("Nix format", Suite::nix_format as Stage),
             ("Nix dead code", Suite::nix_dead_code),
@@ -73,7 +72,8 @@ impl Suite<'_> {
     }
 
     fn clippy(&self) -> Result<Tally> {
-        let call = self.cargo(["clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"]);
+        let call =
+            self.cargo(["clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"]);
         self.must(&call, "cargo clippy --all-targets")
     }
 
@@ -93,7 +93,10 @@ impl Suite<'_> {
     }
 
     fn nix_files(&self) -> Result<Vec<PathBuf>> {
-        Ok(git::tracked(&self.root, "*.nix")?.into_iter().map(|file| self.root.join(file)).collect())
+        Ok(git::tracked(&self.root, "*.nix")?
+            .into_iter()
+            .map(|file| self.root.join(file))
+            .collect())
     }
 
     fn unit_tests(&self) -> Result<Tally> {
@@ -114,9 +117,9 @@ impl Suite<'_> {
 
     fn fleet(&self, era: Era) -> Result<Tally> {
         let flake = self.context(era)?.flake;
-        let attribute = format!("{}#legacyPackages.{}.tests", flake.reference, flake::system());
-        let call =
-            flake.nix.command(["eval", "--json"]).arg(attribute).args(&flake.options);
+        let attribute =
+            format!("{}#legacyPackages.{}.llamafleetTests", flake.reference, flake::system());
+        let call = flake.nix.command(["eval", "--json"]).arg(attribute).args(&flake.options);
         self.nix_tests(&call)
     }
 
