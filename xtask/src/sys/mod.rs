@@ -1,6 +1,7 @@
 //! The world outside: processes, files, Nix, SSH. Everything that can block or
 //! fail for reasons of its surroundings; nothing here draws.
 
+pub mod background;
 pub mod build_log;
 pub mod debian;
 pub mod disk;
@@ -17,6 +18,7 @@ pub mod paths;
 pub mod private_nix;
 pub mod process;
 pub mod provision;
+pub mod sshd;
 pub mod store;
 pub mod target;
 pub mod testbed;

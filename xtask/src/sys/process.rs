@@ -153,12 +153,14 @@ pub fn stream(
     })
 }
 
+pub(super) type Handle = duct::Handle;
+
 /// The child, and what must stay open while it runs.
-fn start(
+pub(super) fn start(
     invocation: &Invocation,
     stdout: PipeWriter,
     stderr: PipeWriter,
-) -> Result<(duct::Handle, Option<PipeWriter>)> {
+) -> Result<(Handle, Option<PipeWriter>)> {
     // As a Path, a bare name would mean a file of the current folder.
     let mut expression = duct::cmd(invocation.program.as_os_str(), &invocation.args)
         .unchecked()
@@ -230,7 +232,7 @@ impl Ending {
 }
 
 #[expect(unsafe_code, reason = "std has no way to signal a process group")]
-fn signal_group(group: u32, signal: libc::c_int) {
+pub(super) fn signal_group(group: u32, signal: libc::c_int) {
     let Ok(group) = libc::pid_t::try_from(group) else { return };
     // SAFETY: kill(2) takes plain integers and touches no memory of ours. An error
     // (the group has ended) is what we wanted.
