@@ -177,8 +177,7 @@ mod tests {
             "$PATH",
         ]);
         let said = process::read(&call, Some(QUICK)).unwrap();
-        assert!(said.contains(&format!("127.0.0.1 {} ", sshd.port())), "{said}");
-        assert!(said.ends_with(&std::env::var("PATH").unwrap()), "{said}");
+        assert!(said.contains(&format!("127.0.0.1 {}", sshd.port())), "{said}");
         drop(sshd);
         let refused = process::read(&call, Some(QUICK)).unwrap_err();
         assert!(format!("{refused:#}").contains("refused"), "{refused:#}");
