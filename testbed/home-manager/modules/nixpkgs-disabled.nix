@@ -1,0 +1,18 @@
+# With `useGlobalPkgs` a user cannot have packages of their own.
+{ config, lib, ... }:
+{
+  options.nixpkgs = lib.genAttrs [ "config" "overlays" ] (
+    name:
+    lib.mkOption {
+      type = lib.types.unspecified;
+      default = null;
+      description = "Not available with `home-manager.useGlobalPkgs`.";
+    }
+  );
+  config.assertions = [
+    {
+      assertion = config.nixpkgs.config == null && config.nixpkgs.overlays == null;
+      message = "`nixpkgs` options are disabled when `home-manager.useGlobalPkgs` is enabled.";
+    }
+  ];
+}
