@@ -20,7 +20,7 @@ pub fn run(args: &cli::Test, global: &Global, ui: &Ui) -> Result<Outcome> {
     if !root.join("xtask/Cargo.toml").is_file() {
         bail!("{} is a fleet, not this project's own repository: try `check`", root.display());
     }
-    let suite = Suite { root, global, ui };
+    let suite = Suite { root, global: global.clone(), ui: *ui };
     // Run.
     let mut stages: Vec<(&str, Stage)> = vec![("format", Suite::format), ("lints", Suite::clippy)];
     if args.quick {
@@ -60,13 +60,13 @@ pub fn run(args: &cli::Test, global: &Global, ui: &Ui) -> Result<Outcome> {
 
 type Stage = fn(&Suite) -> Result<Tally>;
 
-struct Suite<'a> {
+struct Suite {
     root: PathBuf,
-    global: &'a Global,
-    ui: &'a Ui,
+    global: Global,
+    ui: Ui,
 }
 
-impl Suite<'_> {
+impl Suite {
     fn format(&self) -> Result<Tally> {
         self.must(&self.cargo(["fmt", "--all", "--check"]), "cargo fmt --all")
     }
@@ -124,7 +124,7 @@ impl Suite<'_> {
     }
 
     fn context(&self, era: Era) -> Result<Context> {
-        Context::open_with(self.global, self.ui, Some(era))
+        Context::open_with(&self.global, &self.ui, Some(era))
     }
 
     fn nix_tests(&self, call: &Invocation) -> Result<Tally> {
