@@ -1,8 +1,10 @@
 //! What the fleet is and what tools said of it, as values. Nothing here starts
 //! a process, opens a file, reads a clock or writes to a terminal.
 
+pub mod bench;
 pub mod build;
 pub mod check;
+pub mod compare;
 pub mod cpu;
 pub mod cpu_names;
 pub mod diagnose;

@@ -2,8 +2,6 @@
 //! refuses is a finding, carried as [`Refused`] through the errors.
 
 mod files;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::time::Duration;
@@ -147,3 +145,6 @@ impl Ssh {
         Ok(captured)
     }
 }
+
+#[cfg(test)]
+mod tests;

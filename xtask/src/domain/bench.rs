@@ -1,0 +1,350 @@
+//! A measurement and its report: what was to be measured, what came of it, and what
+//! is wrong with it.
+
+use serde::Serialize;
+
+use crate::domain::finding::{Finding, none_is_an_error};
+use crate::domain::llama_bench::{About, Output, Problem, TestResult};
+use crate::domain::manifest::Manifest;
+use crate::domain::names::{DrvPath, HostName, StorePath, VariantName};
+
+/// The variant that is measured.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    pub host: HostName,
+    pub manifest: Manifest,
+    pub drv_path: DrvPath,
+    pub store_path: StorePath,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Model {
+    pub name: String,
+    pub params: Option<u64>,
+    pub quantization: Option<String>,
+    pub bytes: Option<u64>,
+}
+
+/// How llama-bench is called.
+#[derive(Debug, Clone)]
+pub struct Params {
+    pub prompt: u32,
+    pub generate: u32,
+    pub repetitions: u32,
+    pub timeout: std::time::Duration,
+    /// The host's own and then the user's; a later one wins.
+    pub args: Vec<String>,
+}
+
+impl Params {
+    /// The whole argument vector.
+    pub fn argv(&self, llama_bench: &str, model: &str, backends: &[String]) -> Vec<String> {
+        let mut argv: Vec<String> =
+            [llama_bench, "-m", model, "-o", "jsonl", "--progress"].map(str::to_owned).to_vec();
+        for (option, number) in
+            [("-p", self.prompt), ("-n", self.generate), ("-r", self.repetitions)]
+        {
+            argv.extend([option.to_owned(), number.to_string()]);
+        }
+        if backends.iter().any(|backend| backend != "cpu") {
+            argv.extend(["-ngl".to_owned(), "99".to_owned()]);
+        }
+        argv.extend(self.args.iter().cloned());
+        argv
+    }
+
+    /// The tests that must come out of it.
+    pub fn tests(&self) -> Vec<String> {
+        let test = |kind: &str, tokens: u32| (tokens > 0).then(|| format!("{kind}{tokens}"));
+        [test("pp", self.prompt), test("tg", self.generate)].into_iter().flatten().collect()
+    }
+}
+
+/// How llama-bench ended, here or beyond SSH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Status(i32),
+    Signal(i32),
+    TimedOut,
+    Interrupted,
+}
+
+/// One run of llama-bench, over.
+#[derive(Debug)]
+pub struct Run {
+    pub ending: Ending,
+    pub output: Output,
+    /// The end of stderr, without the lines on progress.
+    pub stderr: String,
+}
+
+/// What judging needs to know besides the run.
+pub struct Expected<'a> {
+    pub manifest: &'a Manifest,
+    pub tests: Vec<String>,
+    pub target: &'a str,
+    pub seconds: u64,
+    /// CPU features that the variant uses and the target lacks.
+    pub lacking: Vec<String>,
+    /// What the target's CPU would be in microarch.json.
+    pub detected: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct LlamaCpp {
+    pub rev: Option<String>,
+    pub build: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BenchReport {
+    pub schema: u32,
+    pub command: &'static str,
+    pub host: HostName,
+    pub target: String,
+    pub variant: VariantName,
+    pub microarch: String,
+    pub store_path: StorePath,
+    pub llama_cpp: LlamaCpp,
+    pub model: Model,
+    /// The GPU, or the CPU where there is none.
+    pub device: Option<String>,
+    pub threads: Option<u32>,
+    pub results: Vec<TestResult>,
+    pub findings: Vec<Finding>,
+    pub ok: bool,
+}
+
+impl BenchReport {
+    pub fn new(
+        subject: &Subject,
+        target: &str,
+        model: Model,
+        output: Option<Output>,
+        findings: Vec<Finding>,
+    ) -> Self {
+        let output = output.unwrap_or_default();
+        let about = output.about.as_ref();
+        let manifest = &subject.manifest;
+        let told = about.map(|about| about.build_number).filter(|build| *build > 0);
+        Self {
+            schema: 1,
+            command: "bench",
+            host: subject.host.clone(),
+            target: target.to_owned(),
+            variant: manifest.variant.clone(),
+            microarch: manifest.microarch.clone(),
+            store_path: subject.store_path.clone(),
+            llama_cpp: LlamaCpp { rev: manifest.rev.clone(), build: manifest.build.or(told) },
+            model: Model {
+                params: model.params.or(about.map(|about| about.model_params)),
+                bytes: model.bytes.or(about.map(|about| about.model_bytes)),
+                ..model
+            },
+            device: about.map(|about| {
+                if about.gpu.is_empty() { about.cpu.clone() } else { about.gpu.clone() }
+            }),
+            threads: about.map(|about| about.threads),
+            ok: none_is_an_error(&findings) && !output.results.is_empty(),
+            results: output.results,
+            findings,
+        }
+    }
+}
+
+/// A build that this CPU cannot run: found before anything is copied.
+pub fn refuse_cpu(expected: &Expected) -> Option<Finding> {
+    (!expected.lacking.is_empty()).then(|| {
+        Finding::error(
+            "cpu-lacks-features",
+            format!(
+                "{} is built for {}, and the CPU of {} lacks {}: it would die of an illegal \
+                 instruction",
+                expected.manifest.variant,
+                expected.manifest.microarch,
+                expected.target,
+                expected.lacking.join(", ")
+            ),
+            choose(expected.detected),
+        )
+    })
+}
+
+fn choose(detected: Option<&str>) -> String {
+    let fits = detected.map(|name| format!("\"{name}\", which fits this CPU, or "));
+    format!("set programs.llama-cpp.microarch to {}\"dispatch\"", fits.unwrap_or_default())
+}
+
+/// All that is wrong with a run. What it measured before is in its output all the same.
+pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = ending(run, expected).into_iter().collect();
+    findings.extend(run.output.problems.iter().map(unusable));
+    let arrived = |test: &String| {
+        let mut results = run.output.results.iter();
+        results.any(|result| {
+            result
+                .test
+                .strip_prefix(test.as_str())
+                .is_some_and(|rest| !rest.starts_with(char::is_numeric))
+        })
+    };
+    if findings.is_empty() && run.output.results.is_empty() {
+        let noise = run.output.noise.last().map(|line| format!("; it did print: {line}"));
+        findings.push(Finding::error(
+            "no-output",
+            format!("llama-bench ended well and printed no result{}", noise.unwrap_or_default()),
+            "is this llama-bench, and does it know `-o jsonl`? Run it by hand with -v",
+        ));
+    } else if findings.is_empty() {
+        findings.extend(expected.tests.iter().filter(|test| !arrived(test)).map(|test| {
+            Finding::error(
+                "missing-test",
+                format!("llama-bench ended well, and {test} was not among its results"),
+                "an argument after -- or in programs.llama-cpp.bench.args took it away",
+            )
+        }));
+    }
+    findings.extend(run.output.about.as_ref().and_then(|about| fallback(about, expected)));
+    findings
+}
+
+fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
+    const SIGILL: i32 = 4;
+    const SIGKILL: i32 = 9;
+    let measured = match run.output.results.len() {
+        0 => "before it had measured anything".to_owned(),
+        n => format!("after {n} of {} tests", expected.tests.len().max(n)),
+    };
+    let target = expected.target;
+    let finding = match run.ending {
+        Ending::Status(0) => return None,
+        Ending::Signal(SIGILL) if expected.lacking.is_empty() => Finding::error(
+            "illegal-instruction",
+            format!(
+                "llama-bench died of an illegal instruction {measured}: the variant uses \
+                 instructions that this CPU lacks, though its CPU options name none of them"
+            ),
+            format!(
+                "look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; {}",
+                choose(expected.detected)
+            ),
+        ),
+        Ending::Signal(SIGILL) => Finding::error(
+            "illegal-instruction",
+            format!(
+                "llama-bench died of an illegal instruction {measured}: the variant uses \
+                 instructions that this CPU lacks ({})",
+                expected.lacking.join(", ")
+            ),
+            choose(expected.detected),
+        ),
+        Ending::Signal(SIGKILL) => Finding::error(
+            "out-of-memory",
+            format!(
+                "llama-bench was killed {measured}, most likely because {target} ran out of memory"
+            ),
+            "see `journalctl -k -g oom` there; free memory, or choose a smaller model",
+        ),
+        Ending::Signal(signal) => Finding::error(
+            "crashed",
+            format!("llama-bench crashed {measured} (signal {signal}){}", said(run)),
+            "run it by hand; if an update brought this, `cargo xtask bisect` finds the commit",
+        ),
+        Ending::Status(127) => Finding::error(
+            "no-llama-bench",
+            format!("there is no llama-bench on {target}{}", said(run)),
+            "the package must hold bin/llama-bench; is the target's store the one it was copied to?",
+        ),
+        Ending::Status(126) => Finding::error(
+            "not-executable",
+            format!("{target} cannot execute this llama-bench{}", said(run)),
+            "is the variant built for the target's architecture?",
+        ),
+        Ending::Status(status) => Finding::error(
+            "bench-failed",
+            format!("llama-bench gave up {measured} (exit status {status}){}", said(run)),
+            "the line is llama-bench's own; -v shows all it says",
+        ),
+        Ending::TimedOut => Finding::error(
+            "timeout",
+            format!("llama-bench was ended {measured}: its {} seconds were up", expected.seconds),
+            "give it more with --timeout, or less to do: --repetitions, --prompt, --params",
+        ),
+        Ending::Interrupted => {
+            Finding::error("interrupted", format!("interrupted {measured}"), "run it again")
+        }
+    };
+    Some(finding)
+}
+
+fn said(run: &Run) -> String {
+    let last = run.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
+    last.map(|line| format!(": {line}")).unwrap_or_default()
+}
+
+fn unusable(problem: &Problem) -> Finding {
+    match problem {
+        Problem::HalfLine(line) => Finding::error(
+            "half-line",
+            format!("llama-bench's output stops in the middle of a line: {}", short(line)),
+            "it was ended from outside, or the disk or the connection gave out; run it again",
+        ),
+        Problem::Unreadable { line, error } => Finding::error(
+            "unreadable-output",
+            format!("a line of llama-bench is not understood ({error}): {}", short(line)),
+            "this llama.cpp prints something new; report it with this line",
+        ),
+        Problem::NotANumber { test, field } => Finding::error(
+            "not-a-number",
+            format!("llama-bench's {field} of {test} is no number"),
+            "the test took no time that the clock could see: give it more tokens",
+        ),
+    }
+}
+
+fn short(line: &str) -> String {
+    let start: String = line.chars().take(120).collect();
+    if start.len() < line.len() { format!("{start}…") } else { start }
+}
+
+/// A GPU build runs on the CPU without a word and ends well.
+fn fallback(about: &About, expected: &Expected) -> Option<Finding> {
+    let there = |wanted: &str| about.backends.iter().any(|name| name.eq_ignore_ascii_case(wanted));
+    let backends = &expected.manifest.backends;
+    let absent: Vec<&str> = backends.iter().map(String::as_str).filter(|b| !there(b)).collect();
+    let wants_gpu = backends.iter().any(|backend| backend != "cpu");
+    let got = about.backends.join(", ");
+    if !wants_gpu {
+        // A build with BLAS reports that in the CPU's place.
+        return (!absent.is_empty()).then(|| {
+            Finding::warning(
+                "other-backend",
+                format!("a CPU variant was measured, but llama-bench ran with {got}"),
+                "switch BLAS off (useBlas = false): it takes the place of the tuned kernels",
+            )
+        });
+    }
+    let gpus: Vec<&str> = absent.into_iter().filter(|backend| *backend != "cpu").collect();
+    if gpus.is_empty() && !about.gpu.is_empty() {
+        return None;
+    }
+    let lost = if gpus.is_empty() { "a GPU".to_owned() } else { gpus.join(" and ") };
+    let gpu = if about.gpu.is_empty() { "no GPU" } else { about.gpu.as_str() };
+    Some(Finding::error(
+        "device-fallback",
+        format!(
+            "{lost} was expected, but llama-bench ran with {got} on {gpu}: these figures are not \
+             the GPU's"
+        ),
+        format!(
+            "see that {}'s driver is loaded and visible (nvidia-smi, rocminfo or vulkaninfo), and \
+             its library in /run/opengl-driver",
+            expected.target
+        ),
+    ))
+}
+
+#[cfg(test)]
+#[path = "bench_tests.rs"]
+mod tests;

@@ -1,0 +1,128 @@
+//! Several contenders on one machine, by medians: a round that something else
+//! disturbed moves a mean and leaves a median where it was.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::llama_bench::TestResult;
+
+/// Samples of one contender, by test, over all rounds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Samples {
+    tests: Vec<String>,
+    values: BTreeMap<String, Vec<f64>>,
+}
+
+impl Samples {
+    pub fn add(&mut self, results: &[TestResult]) {
+        for result in results {
+            if !self.values.contains_key(&result.test) {
+                self.tests.push(result.test.clone());
+            }
+            self.values.entry(result.test.clone()).or_default().extend(&result.samples);
+        }
+    }
+
+    pub fn median(&self, test: &str) -> Option<f64> {
+        median(self.values.get(test)?)
+    }
+}
+
+/// One test, one contender.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    pub label: String,
+    pub test: String,
+    pub median_tokens_per_second: f64,
+    /// To the first contender; 1 for itself.
+    pub ratio: Option<f64>,
+    pub samples: usize,
+}
+
+/// Every contender in every test, in the order in which they were first seen; the
+/// first contender is what the others are held against.
+pub fn standings(contenders: &[(String, Samples)]) -> Vec<Standing> {
+    let mut tests: Vec<&String> = vec![];
+    for (_, samples) in contenders {
+        for test in &samples.tests {
+            if !tests.contains(&test) {
+                tests.push(test);
+            }
+        }
+    }
+    let mut standings = vec![];
+    for test in tests {
+        let base = contenders.first().and_then(|(_, samples)| samples.median(test));
+        for (label, samples) in contenders {
+            let Some(median) = samples.median(test) else { continue };
+            standings.push(Standing {
+                label: label.clone(),
+                test: test.clone(),
+                median_tokens_per_second: median,
+                ratio: base.filter(|base| *base > 0.0).map(|base| median / base),
+                samples: samples.values.get(test).map_or(0, Vec::len),
+            });
+        }
+    }
+    standings
+}
+
+/// The middle value; between the two middle ones of an even number.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(test: &str, samples: &[f64]) -> TestResult {
+        TestResult {
+            test: test.into(),
+            tokens_per_second: 0.0,
+            stddev: 0.0,
+            samples: samples.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_median_is_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 100.0]), Some(3.0));
+    }
+
+    #[test]
+    fn ratios_are_to_the_first_over_all_rounds() {
+        let mut upstream = Samples::default();
+        let mut tuned = Samples::default();
+        for round in [1.0, 2.0, 3.0] {
+            upstream.add(&[result("pp128", &[10.0 + round]), result("tg32", &[5.0])]);
+            tuned.add(&[result("pp128", &[118.0 + round, 119.0 + round])]);
+        }
+        let standings = standings(&[("upstream".into(), upstream), ("tuned".into(), tuned)]);
+        let told: Vec<_> = standings
+            .iter()
+            .map(|s| (s.label.as_str(), s.test.as_str(), s.median_tokens_per_second, s.ratio))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("upstream", "pp128", 12.0, Some(1.0)),
+                ("tuned", "pp128", 120.5, Some(120.5 / 12.0)),
+                ("upstream", "tg32", 5.0, Some(1.0)),
+            ]
+        );
+        assert_eq!(standings[1].samples, 6);
+    }
+}
