@@ -11,6 +11,7 @@ let
     file: path:
     lib.mapAttrs' (name: lib.nameValuePair "${file}: ${name}") (import path { inherit flake lib; })
   ) {
+    home = ./home.nix;
     hosts = ./hosts.nix;
     messages = ./messages.nix;
     microarch = ./microarch.nix;

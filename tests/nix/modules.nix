@@ -51,6 +51,27 @@ in
       == vulkan.programs.llama-cpp.package.drvPath;
     expected = true;
   };
+  "and that service lets a GPU driver compile" = {
+    expr =
+      let
+        config = hostWith (
+          { options, ... }:
+          {
+            programs.llama-cpp = {
+              enable = true;
+              backend = "vulkan";
+            };
+            services.llama-cpp = {
+              enable = true;
+            }
+            # Since mid-2026 this is one of its free-form settings.
+            // lib.optionalAttrs (options.services.llama-cpp ? model) { model = "/model.gguf"; };
+          }
+        );
+      in
+      config.systemd.services.llama-cpp.serviceConfig.MemoryDenyWriteExecute;
+    expected = false;
+  };
   "a list of backends is one package" = {
     expr =
       (hostWith {

@@ -1,0 +1,90 @@
+# `programs.llama-cpp` in home-manager, with just the options of it that count.
+{ flake, lib }:
+let
+  inherit (flake.inputs) nixpkgs;
+  system = "x86_64-linux";
+
+  homeWith =
+    {
+      # What home-manager says of the NixOS host around it; null by itself.
+      osConfig ? null,
+      # The packages given, or null: home-manager makes its own.
+      pkgs ? null,
+      settings ? { },
+    }:
+    (lib.evalModules {
+      specialArgs = lib.optionalAttrs (osConfig != null) { inherit osConfig; };
+      modules = [
+        flake.homeModules.default
+        (
+          { config, ... }:
+          {
+            options = {
+              home.packages = lib.mkOption { type = lib.types.listOf lib.types.package; };
+              assertions = lib.mkOption { type = lib.types.listOf lib.types.raw; };
+              nixpkgs.overlays = lib.mkOption {
+                type = lib.types.nullOr (lib.types.listOf lib.types.raw);
+                default = null;
+              };
+            };
+            config._module.args.pkgs =
+              if pkgs != null then
+                pkgs
+              else
+                import nixpkgs {
+                  inherit system;
+                  overlays = lib.defaultTo [ ] config.nixpkgs.overlays;
+                };
+          }
+        )
+        {
+          programs.llama-cpp = {
+            enable = true;
+            backend = "vulkan";
+            microarch = "znver4";
+          }
+          // settings;
+        }
+      ];
+    });
+
+  onHost = pkgs: homeWith {
+    inherit pkgs;
+    osConfig.home-manager.useGlobalPkgs = true;
+  };
+  variantOf = home: home.config.programs.llama-cpp.package.llamaCpp.variant;
+in
+{
+  "by itself it sets the overlay, and pkgs.llama-cpp is the variant" = {
+    expr =
+      let
+        home = homeWith { };
+      in
+      home._module.args.pkgs.llama-cpp.drvPath == home.config.programs.llama-cpp.package.drvPath;
+    expected = true;
+  };
+  "the package is installed" = {
+    expr = map (package: package.llamaCpp.variant) (homeWith { }).config.home.packages;
+    expected = [ "vulkan-znver4" ];
+  };
+  "with a host's packages it sets no overlay" = {
+    expr = (onHost (import nixpkgs { inherit system; })).config.nixpkgs.overlays;
+    expected = null;
+  };
+  "and works whether the host has ours or not" = {
+    expr = map (overlays: variantOf (onHost (import nixpkgs { inherit system overlays; }))) [
+      [ ]
+      [ flake.overlays.default ]
+    ];
+    expected = [
+      "vulkan-znver4"
+      "vulkan-znver4"
+    ];
+  };
+  "what is wrong is asserted by the option's name" = {
+    expr = map (a: lib.hasPrefix "programs.llama-cpp.microarch: \"zen4\"" a.message) (homeWith {
+      settings.microarch = "zen4";
+    }).config.assertions;
+    expected = [ true ];
+  };
+}
