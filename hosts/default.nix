@@ -1,4 +1,5 @@
-# The fleet, one row a host. Plain data: `nix eval .#fleet` costs nothing.
+# The fleet, one row a host. Plain data: `nix eval .#.fleet` evaluates no nixpkgs.
+# (Without the second dot Nix looks among the packages first, and needs one.)
 #
 #   system    what Nix calls the platform
 #   target    where xtask reaches the host by SSH

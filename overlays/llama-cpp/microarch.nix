@@ -15,6 +15,7 @@ let
   archOf = system: lib.head (lib.splitString "-" system);
 
   names = arch: lib.attrNames (table.${arch}.microarchs or { });
+  namesFor = system: names (archOf system);
 
   nearest =
     name: candidates:
@@ -73,6 +74,7 @@ in
   inherit
     table
     names
+    namesFor
     nearest
     problem
     lookup

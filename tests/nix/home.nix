@@ -12,7 +12,7 @@ let
       pkgs ? null,
       settings ? { },
     }:
-    (lib.evalModules {
+    lib.evalModules {
       specialArgs = lib.optionalAttrs (osConfig != null) { inherit osConfig; };
       modules = [
         flake.homeModules.default
@@ -46,12 +46,14 @@ let
           // settings;
         }
       ];
-    });
+    };
 
-  onHost = pkgs: homeWith {
-    inherit pkgs;
-    osConfig.home-manager.useGlobalPkgs = true;
-  };
+  onHost =
+    pkgs:
+    homeWith {
+      inherit pkgs;
+      osConfig.home-manager.useGlobalPkgs = true;
+    };
   variantOf = home: home.config.programs.llama-cpp.package.llamaCpp.variant;
 in
 {
