@@ -82,7 +82,7 @@ pub fn unknown_host(name: &str, known: &[HostName]) -> String {
 }
 
 /// The folder a flake reference points to, if it is one on this machine.
-fn local_root(reference: &str) -> Option<PathBuf> {
+pub fn local_root(reference: &str) -> Option<PathBuf> {
     let path = reference.strip_prefix("path:").or_else(|| reference.strip_prefix("git+file://"));
     let path = path.unwrap_or(reference).split('?').next()?;
     std::fs::canonicalize(path).ok().filter(|path| path.join("flake.nix").is_file())

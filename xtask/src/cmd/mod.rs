@@ -3,6 +3,7 @@
 pub mod build_all;
 pub mod check;
 pub mod context;
+pub mod doctor;
 pub mod list;
 pub mod setup;
 pub mod test;
@@ -32,10 +33,11 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
     match &cli.command {
         Command::Check(args) => check::run(args, &open()?),
         Command::BuildAll(args) => build_all::run(args, &open()?),
+        Command::Doctor => doctor::run(&cli.global, ui),
         Command::List => list::run(&open()?),
         Command::Setup(args) => setup::run(args, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
-        Command::Bench(_) | Command::Doctor | Command::Demo(_) => {
+        Command::Bench(_) | Command::Demo(_) => {
             anyhow::bail!("under construction")
         }
     }

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod cpu;
 pub mod cpu_names;
 pub mod diagnose;
+pub mod doctor;
 pub mod era;
 pub mod finding;
 pub mod gguf;

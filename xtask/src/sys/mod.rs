@@ -20,5 +20,6 @@ pub mod process;
 pub mod provision;
 pub mod sshd;
 pub mod store;
+pub mod survey;
 pub mod target;
 pub mod testbed;
