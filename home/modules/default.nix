@@ -2,5 +2,12 @@
 { self }:
 rec {
   default = llama-cpp;
-  llama-cpp = import ./llama-cpp.nix { inherit self; };
+
+  # The key lets a module be imported twice, the file is what an error names:
+  # neither can be told of a function.
+  llama-cpp = {
+    key = "llamafleet#homeModules.llama-cpp";
+    _file = ./llama-cpp.nix;
+    imports = [ (import ./llama-cpp.nix { inherit self; }) ];
+  };
 }

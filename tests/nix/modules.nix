@@ -39,6 +39,10 @@ in
     expr = ours vulkan;
     expected = [ ];
   };
+  "the module may be imported twice" = {
+    expr = (hostWith { imports = [ flake.nixosModules.llama-cpp ]; }).programs.llama-cpp.enable;
+    expected = false;
+  };
   "the package is installed" = {
     expr = lib.elem vulkan.programs.llama-cpp.package.drvPath (
       map (package: package.drvPath or null) vulkan.environment.systemPackages
