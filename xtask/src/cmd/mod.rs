@@ -1,5 +1,6 @@
 //! The commands. Each shows its four steps: discover, plan, run, report.
 
+pub mod bench;
 pub mod build_all;
 pub mod check;
 pub mod context;
@@ -38,6 +39,8 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Setup(args) => setup::run(args, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
         Command::Bench(_) | Command::Demo(_) => {
+        Command::Bench(args) => bench::run(args, &open()?),
+        Command::Doctor | Command::Demo(_) => {
             anyhow::bail!("under construction")
         }
     }

@@ -116,9 +116,10 @@ fn configure(dir: &Path, port: u16) -> Result<()> {
         "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
          StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PermitRootLogin prohibit-password\nPrintMotd no\nPrintLastLog no\nUseDNS no\n\
-         SetEnv \"PATH={path}\"\n",
+         SetEnv \"PATH={path}\" \"XDG_CACHE_HOME={}\"\n",
         at("host_key")?,
-        at("authorized_keys")?
+        at("authorized_keys")?,
+        dir.join("cache").display()
     );
     files::write_atomically(&dir.join("sshd_config"), server.as_bytes())?;
     let host_key = String::from_utf8_lossy(&read(&dir.join("host_key.pub"))?).into_owned();

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "printing is what this room is for")]
 
 mod ask;
+pub mod bench;
 pub mod build;
 pub mod check;
 pub mod progress;

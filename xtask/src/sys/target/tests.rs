@@ -7,64 +7,21 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::sys::process::capture;
+use crate::sys::sshd::{HOST, LoopbackSshd};
 
-const SSHD: &str = "/usr/sbin/sshd";
 const SECONDS_5: Duration = Duration::from_secs(5);
 
-/// A private sshd with keys of its own; ended, and its folder removed, on drop.
+/// The private sshd and its folder, which goes with it.
 struct Loopback {
     dir: PathBuf,
+    sshd: LoopbackSshd,
 }
 
 impl Loopback {
-    /// None where there is no sshd to be had; the test says so and passes.
-    fn start(name: &str) -> Option<Self> {
-        if !Path::new(SSHD).is_file() {
-            eprintln!("skipped: no {SSHD} on this machine");
-            return None;
-        }
+    fn start(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let at = |file: &str| dir.join(file).to_str().unwrap().to_owned();
-        for key in ["host", "user", "stranger"] {
-            let words = ["-q", "-t", "ed25519", "-N", "", "-f", &at(key)];
-            process::read(&Invocation::new("ssh-keygen").args(words), Some(SECONDS_5)).unwrap();
-        }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let host_key = fs::read_to_string(at("host.pub")).unwrap();
-        fs::write(at("known"), format!("[127.0.0.1]:{port} {host_key}")).unwrap();
-        let user = process::read(&Invocation::new("id").arg("-un"), None).unwrap();
-        fs::write(
-            at("client"),
-            format!(
-                "Host loopback\n HostName 127.0.0.1\n Port {port}\n User {user}\n IdentityFile {}\n \
-                 IdentitiesOnly yes\n UserKnownHostsFile {}\n",
-                at("user"),
-                at("known")
-            ),
-        )
-        .unwrap();
-        fs::write(
-            at("server"),
-            format!(
-                "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile {}\n\
-                 AuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
-                 KbdInteractiveAuthentication no\nSetEnv XDG_CACHE_HOME={}\n",
-                at("host"),
-                at("pid"),
-                at("user.pub"),
-                at("cache dir").replace(' ', "_"),
-            ),
-        )
-        .unwrap();
-        // Debian's package makes this at boot.
-        let _ = fs::create_dir_all("/run/sshd");
-        process::read(&Invocation::new(SSHD).args(["-f", &at("server")]), Some(SECONDS_5)).unwrap();
-        let started = Instant::now();
-        while !dir.join("pid").is_file() && started.elapsed() < SECONDS_5 {
-            thread::sleep(Duration::from_millis(20));
-        }
-        Some(Self { dir })
+        let sshd = LoopbackSshd::start(&dir).unwrap();
+        Self { dir, sshd }
     }
 
     fn target(&self) -> Target {
@@ -72,17 +29,14 @@ impl Loopback {
     }
 
     fn target_with(&self, options: &[&str]) -> Target {
-        let config = self.dir.join("client").to_str().unwrap().to_owned();
         let options = options.iter().map(|o| (*o).to_owned());
-        let options = ["-F".to_owned(), config].into_iter().chain(options).collect();
-        Target::ssh("loopback", options).unwrap()
+        let options = self.sshd.ssh_options().into_iter().chain(options).collect();
+        Target::ssh(HOST, options).unwrap()
     }
 }
 
 impl Drop for Loopback {
     fn drop(&mut self) {
-        let pid = fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
-        let _ = process::read(&Invocation::new("kill").arg(pid.trim()), Some(SECONDS_5));
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
@@ -125,7 +79,7 @@ fn the_whole_command_line_is_known() {
 
 #[test]
 fn hostile_words_arrive_as_they_were() {
-    let Some(loopback) = Loopback::start("words") else { return };
+    let loopback = Loopback::start("words");
     let words =
         ["a b", "it's", "$(reboot)", "`x`", "a\nb", "-rf", "\\", "\\'", "*", "", "é\"", "!"];
     let argv = [&["printf", "%s|"], &words[..]].concat();
@@ -136,7 +90,7 @@ fn hostile_words_arrive_as_they_were() {
 
 #[test]
 fn statuses_and_signals_are_told_as_here() {
-    let Some(loopback) = Loopback::start("status") else { return };
+    let loopback = Loopback::start("status");
     for target in [Target::Local, loopback.target()] {
         let ended = |script| run(&target, &["sh", "-c", script], SECONDS_5).0;
         assert_eq!(ended("exit 0"), Exit::Code(0));
@@ -148,7 +102,7 @@ fn statuses_and_signals_are_told_as_here() {
 
 #[test]
 fn what_runs_there_ends_when_its_time_is_up() {
-    let Some(loopback) = Loopback::start("time") else { return };
+    let loopback = Loopback::start("time");
     let marker = format!("97{}", std::process::id());
     let started = Instant::now();
     let (exit, _) = run(&loopback.target(), &["sleep", &marker], Duration::from_secs(1));
@@ -160,7 +114,7 @@ fn what_runs_there_ends_when_its_time_is_up() {
 /// Even kill -9, which lets us do nothing more.
 #[test]
 fn what_runs_there_ends_when_we_are_killed() {
-    let Some(loopback) = Loopback::start("killed") else { return };
+    let loopback = Loopback::start("killed");
     let marker = format!("98{}", std::process::id());
     let target = loopback.target();
     let argv = ["sleep".to_owned(), marker.clone()];
@@ -193,7 +147,7 @@ fn assert_gone(marker: &str) {
 
 #[test]
 fn a_file_is_sent_once_and_a_damaged_one_again() {
-    let Some(loopback) = Loopback::start("files") else { return };
+    let loopback = Loopback::start("files");
     let target = loopback.target();
     let file = loopback.dir.join("it's a $model.gguf");
     let bytes: Vec<u8> = (0..300_000_u32).map(|i| i.to_le_bytes()[i as usize % 2]).collect();
@@ -220,7 +174,7 @@ fn a_file_is_sent_once_and_a_damaged_one_again() {
 
 #[test]
 fn a_target_that_refuses_is_a_finding() {
-    let Some(loopback) = Loopback::start("refuses") else { return };
+    let loopback = Loopback::start("refuses");
     let refusal = |options: &[&str]| {
         let target = loopback.target_with(options);
         code(&target.run(&["true"], SECONDS_5, &mut |_, _| {}).unwrap_err())
@@ -228,9 +182,9 @@ fn a_target_that_refuses_is_a_finding() {
     assert_eq!(refusal(&["-o", "Port=1"]), "ssh-refused");
     assert_eq!(refusal(&["-o", "HostName=nobody.invalid"]), "ssh-no-such-host");
     assert_eq!(refusal(&["-o", "UserKnownHostsFile=/dev/null"]), "ssh-host-unknown");
-    let known = fs::read_to_string(loopback.dir.join("known")).unwrap();
-    let place = known.split_whitespace().next().unwrap();
-    let stranger = fs::read_to_string(loopback.dir.join("stranger.pub")).unwrap();
+    // The user's key in the place of the host's.
+    let stranger = fs::read_to_string(loopback.dir.join("client_key.pub")).unwrap();
+    let place = format!("[127.0.0.1]:{}", loopback.sshd.port());
     fs::write(loopback.dir.join("changed"), format!("{place} {stranger}")).unwrap();
     let changed = format!("UserKnownHostsFile={}", loopback.dir.join("changed").display());
     assert_eq!(refusal(&["-o", &changed]), "ssh-host-key-changed");

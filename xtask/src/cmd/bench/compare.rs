@@ -1,0 +1,58 @@
+//! Several builds on one machine, alternately: whatever else the machine does in
+//! these minutes meets all of them.
+
+use anyhow::Result;
+
+use super::measure::{Machine, measure};
+use crate::domain::bench::{Model, Params, Subject};
+use crate::domain::compare::{Samples, Standing, standings};
+use crate::domain::finding::Finding;
+use crate::ui::Ui;
+
+/// One of those that are held against each other.
+pub struct Contender {
+    pub label: String,
+    pub subject: Subject,
+    /// Its llama-bench on the machine.
+    pub llama_bench: String,
+}
+
+/// What came of a comparison: the first contender is what the ratios are to.
+pub struct Comparison {
+    pub standings: Vec<Standing>,
+    pub findings: Vec<Finding>,
+}
+
+/// Runs every contender once a round; `params.repetitions` is better small.
+pub fn compare(
+    ui: &Ui,
+    machine: &Machine,
+    contenders: &[Contender],
+    (model, model_path): (&Model, &str),
+    params: &Params,
+    rounds: u32,
+) -> Result<Comparison> {
+    let quiet = Ui { quiet: true, ..*ui };
+    let mut samples = vec![Samples::default(); contenders.len()];
+    let mut findings = vec![];
+    'rounds: for round in 1..=rounds {
+        ui.say(format!("  round {round} of {rounds}"));
+        for (contender, samples) in contenders.iter().zip(&mut samples) {
+            let Contender { label, subject, llama_bench } = contender;
+            let report =
+                measure(&quiet, machine, subject, llama_bench, (model, model_path), params)?;
+            samples.add(&report.results);
+            if !report.findings.is_empty() {
+                findings.extend(report.findings.into_iter().map(|finding| Finding {
+                    message: format!("{label}: {}", finding.message),
+                    ..finding
+                }));
+                // It would fail in every round.
+                break 'rounds;
+            }
+        }
+    }
+    let labels = contenders.iter().map(|contender| contender.label.clone());
+    let named: Vec<(String, Samples)> = labels.zip(samples).collect();
+    Ok(Comparison { standings: standings(&named), findings })
+}
