@@ -38,9 +38,8 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::List => list::run(&open()?),
         Command::Setup(args) => setup::run(args, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
-        Command::Bench(_) | Command::Demo(_) => {
         Command::Bench(args) => bench::run(args, &open()?),
-        Command::Doctor | Command::Demo(_) => {
+        Command::Demo(_) => {
             anyhow::bail!("under construction")
         }
     }

@@ -2,20 +2,11 @@
 
 use std::collections::BTreeSet;
 
-/// The two architectures of microarch.json, by their names there.
+/// The two architectures of microarch.json.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arch {
     X86_64,
     Aarch64,
-}
-
-impl Arch {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Aarch64 => "aarch64",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
