@@ -120,7 +120,7 @@ rec {
         if builtins.isInt v then
           toString v
         else if builtins.isFloat v then
-          "~${toString v}"
+          builtins.toJSON v
         else if isString v then
           string indent v
         else if v == true then

@@ -64,10 +64,15 @@ rec {
           "The ${name'} package to use." + (if extraDescription == "" then "" else " ") + extraDescription;
         type = if nullable then lib.types.nullOr lib.types.package else lib.types.package;
       }
-      // lib.optionalAttrs (default != null) {
-        default = defaultValue;
-        defaultText = literalExpression "${pkgsText}.${defaultText}";
-      }
+      // (
+        if default != null then
+          {
+            default = defaultValue;
+            defaultText = literalExpression "${pkgsText}.${defaultText}";
+          }
+        else
+          lib.optionalAttrs nullable { default = null; }
+      )
       // lib.optionalAttrs (example != null) {
         example = literalExpression (
           if isList example then "${pkgsText}.${lib.showAttrPath example}" else example

@@ -25,7 +25,7 @@ rec {
           opt = decl.options;
           both = k: acc ? ${k} && opt ? ${k};
           twice = throw "The option `${showOption loc}' in `${decl._file}' is already declared in ${lib.showFiles acc.declarations}.";
-          mergedType = opt.type.typeMerge acc.type.functor;
+          mergedType = acc.type.typeMerge opt.type.functor;
           types =
             if !both "type" then
               { }

@@ -59,7 +59,7 @@ rec {
           modules = [ { _module.args.name = last loc; } ] ++ asModules (map (d: { inherit (d) file value; }) defs);
           prefix = loc;
         }).config;
-      emptyValue.value = { };
+      emptyValue.value = base.config;
       getSubOptions =
         prefix:
         let
