@@ -142,8 +142,10 @@ pub fn apt_configuration(dir: &str, dump: &str) -> String {
         let _ = writeln!(text, "{name} \"{dir}/{value}\";");
     }
     // Root's own files may lie where apt's download user cannot go.
-    text.push_str("APT::Sandbox::User \"root\";\nDebug::NoLocking \"true\";\n");
+    text.push_str("APT::Sandbox::User \"root\";\n");
     text.push_str("APT::Keep-Downloaded-Packages \"true\";\n");
+    // By default a mirror that cannot be reached is only a warning.
+    text.push_str("APT::Update::Error-Mode \"any\";\n");
     for line in dump.lines().filter(|line| line.starts_with("Acquire::")) {
         text.push_str(line);
         text.push('\n');

@@ -5,13 +5,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::domain::provision::{self, TOOLS, Wanted};
 use crate::sys::disk;
 use crate::sys::files;
+use crate::sys::interrupt;
 use crate::sys::process::{self, Invocation};
 
 const QUICK: Duration = Duration::from_secs(30);
@@ -122,8 +124,7 @@ impl PrivateApt {
     /// checksum and fetches only what is not there whole.
     pub fn download(&self, package: &str) -> Result<Vec<PathBuf>> {
         let hint = "it can be run again: what was fetched is kept";
-        process::read(&self.apt_get().arg("update"), Some(DOWNLOAD))
-            .map_err(explain)
+        run_alone(&self.apt_get().arg("update"))
             .with_context(|| format!("apt cannot reach this machine's Debian mirror; {hint}"))?;
         let call = self.apt_get().args([
             "install",
@@ -132,9 +133,7 @@ impl PrivateApt {
             "--no-install-recommends",
             package,
         ]);
-        process::read(&call, Some(DOWNLOAD))
-            .map_err(explain)
-            .with_context(|| format!("apt cannot fetch {package}; {hint}"))?;
+        run_alone(&call).with_context(|| format!("apt cannot fetch {package}; {hint}"))?;
         let archives = self.dir.join("cache/archives");
         let mut debs: Vec<PathBuf> = fs::read_dir(&archives)
             .with_context(|| format!("cannot read {}", archives.display()))?
@@ -143,6 +142,19 @@ impl PrivateApt {
             .collect();
         debs.sort();
         Ok(debs)
+    }
+}
+
+/// Waits for the apt of a run that was killed: it goes on without us, and holds the lock.
+fn run_alone(call: &Invocation) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let Err(error) = process::read(call, Some(DOWNLOAD)) else { return Ok(()) };
+        let locked = format!("{error:#}").contains("Could not get lock");
+        if !locked || began.elapsed() > DOWNLOAD || interrupt::requested() {
+            return Err(explain(error));
+        }
+        thread::sleep(Duration::from_millis(500));
     }
 }
 

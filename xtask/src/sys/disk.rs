@@ -13,12 +13,12 @@ use crate::sys::process::{self, Invocation};
 /// Fills an empty folder by `make`, then puts it in `dir`'s place. `dir` is there
 /// whole or, after a kill between two renames, not at all.
 pub fn make_folder<T>(dir: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    let partial = beside(dir, "partial");
-    remove(&partial)?;
+    sweep(dir);
+    // A name of our own: a child of a killed run may still be writing into its folder.
+    let partial = beside(dir, &format!("partial-{}", std::process::id()));
     create(&partial)?;
-    let made = make(&partial)?;
-    let old = beside(dir, "old");
-    remove(&old)?;
+    let made = make(&partial).inspect_err(|_| drop(remove(&partial)))?;
+    let old = beside(dir, &format!("old-{}", std::process::id()));
     if dir.exists() {
         fs::rename(dir, &old).with_context(|| format!("cannot move {} away", dir.display()))?;
     }
@@ -39,6 +39,23 @@ pub fn remove(path: &Path) -> Result<()> {
         Err(_) => return Ok(()),
     };
     removed.with_context(|| format!("cannot remove {}", path.display()))
+}
+
+/// Removes what killed runs left beside `path`, as far as it can be removed.
+pub fn sweep(path: &Path) {
+    let prefixes = ["partial-", "old-"].map(|suffix| beside(path, suffix));
+    let Some(Ok(folder)) = path.parent().map(fs::read_dir) else { return };
+    for found in folder.flatten().map(|entry| entry.path()) {
+        let starts = |prefix: &PathBuf| {
+            found
+                .to_str()
+                .zip(prefix.to_str())
+                .is_some_and(|(found, prefix)| found.starts_with(prefix))
+        };
+        if prefixes.iter().any(starts) {
+            let _ = remove(&found);
+        }
+    }
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -86,7 +103,10 @@ mod tests {
             bail!("killed")
         });
         assert!(failed.is_err() && !place.exists());
-        // The next run is not disturbed by what the killed one left.
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+        // What a killed run left is swept by the next.
+        create(&dir.join(".it.partial-1/x")).unwrap();
+        create(&dir.join(".it.old-1")).unwrap();
         make_folder(&place, |partial| Ok(fs::write(partial.join("b"), "2")?)).unwrap();
         assert!(!place.join("a").exists() && place.join("b").exists());
         make_folder(&place, |partial| Ok(fs::write(partial.join("c"), "3")?)).unwrap();

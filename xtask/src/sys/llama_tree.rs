@@ -57,7 +57,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
         archives.push((tree, archive(home, tree, step)?));
     }
     disk::make_folder(&repository(home), |partial| {
-        let work = partial.with_file_name(".llama.cpp.tree");
+        let work = partial.join("tree");
         let git = |words: &[&str]| git(partial, &work, words);
         run(
             &Invocation::new("git")
@@ -109,23 +109,26 @@ fn archive(home: &Path, tree: &Tree, step: &mut dyn FnMut(&str)) -> Result<PathB
         }
     }
     step(&format!("downloading {SDIST} {} ({} MB)", tree.version, tree.megabytes));
-    let into = downloads(home).join(".partial");
-    disk::remove(&into)?;
-    disk::create(&into)?;
-    let requirements = into.join("requirements.txt");
+    let requirements = downloads(home).join("requirements.txt");
     files::write_atomically(&requirements, tree.requirement().as_bytes())?;
-    run(&download_command(&requirements, &into), DOWNLOAD).with_context(|| {
-        format!(
-            "pip cannot download {SDIST} {}; run setup again when the network is there, or put {} into {}",
-            tree.version,
-            tree.file_name(),
-            downloads(home).display()
-        )
+    // pip's folder is put beside the archive's place, and the archive taken out of it.
+    let fetched = downloads(home).join("fetched");
+    disk::make_folder(&fetched, |into| {
+        run(&download_command(&requirements, into), DOWNLOAD).with_context(|| {
+            format!(
+                "pip cannot download {SDIST} {}; run setup again when the network is there, \
+                 or put {} into {}",
+                tree.version,
+                tree.file_name(),
+                downloads(home).display()
+            )
+        })?;
+        disk::verify_sha256(&into.join(tree.file_name()), tree.sha256)
     })?;
-    let fetched = into.join(tree.file_name());
-    disk::verify_sha256(&fetched, tree.sha256).inspect_err(|_| drop(disk::remove(&into)))?;
-    fs::rename(&fetched, &file).with_context(|| format!("cannot make {}", file.display()))?;
-    disk::remove(&into)?;
+    fs::rename(fetched.join(tree.file_name()), &file)
+        .with_context(|| format!("cannot make {}", file.display()))?;
+    disk::remove(&fetched)?;
+    disk::remove(&requirements)?;
     Ok(file)
 }
 
