@@ -30,23 +30,71 @@ makeExtensible (
       debug = call ./debug.nix;
       filesystem = call ./filesystem.nix;
     };
-    # Names with another meaning, or none, outside their namespace.
-    reexported = namespaces // {
-      lists = removeAttrs namespaces.lists [
+    # Names that have another meaning outside their namespace, or none there.
+    # Nixpkgs does not re-export these, so code that relied on it would break.
+    hidden = {
+      asserts = [
+        "assertEachOneOf"
+        "checkAssertWarn"
+      ];
+      attrsets = [
+        "longestValidPathPrefix"
+        "updateAt"
+      ];
+      filesystem = [ "listFilesRecursive" ];
+      lists = [
         "findFirstIndex"
         "foldl1"
         "hasPrefix"
         "removePrefix"
       ];
-      strings = removeAttrs namespaces.strings [
+      meta = [
+        "availableOn"
+        "platformMatch"
+      ];
+      modules = [
+        "applyModuleArgs"
+        "collectModules"
+        "defaultOrderPriority"
+        "defaultOverridePriority"
+        "disabledKey"
+        "filterOverrides'"
+        "internalModule"
+        "isDeclaration"
+        "loadModule"
+        "mkAliasAndWrapDefsWithPriority"
+        "showDeclarations"
+        "unknownOption"
+        "withDeclaredFiles"
+        "wrapAsSubmodule"
+      ];
+      options = [
+        "renderOptionValue"
+        "showDefs"
+      ];
+      strings = [
         "commonPrefixLength"
         "commonSuffixLength"
+        "escapeNixIdentifier"
+        "escapeNixString"
+        "floatToString"
+        "isConvertibleWithToString"
         "keywords"
         "levenshtein"
         "levenshteinAtMost"
+        "normalizePath"
         "replicate"
+        "sanitizeDerivationName"
+      ];
+      trivial = [
+        "codeName"
+        "oldestSupportedRelease"
+        "release"
+        "revisionWithDefault"
+        "versionSuffix"
       ];
     };
+    reexported = builtins.mapAttrs (name: names: removeAttrs names (hidden.${name} or [ ])) namespaces;
   in
   builtins.foldl' (all: names: all // names) { } (builtins.attrValues reexported)
   // namespaces
@@ -69,11 +117,15 @@ makeExtensible (
       elemAt
       filter
       fromJSON
+      fromTOML
       genericClosure
       genList
       getAttr
+      getContext
       hasAttr
       hasContext
+      hashFile
+      hashString
       head
       intersectAttrs
       isAttrs
@@ -93,6 +145,7 @@ makeExtensible (
       parseDrvName
       partition
       pathExists
+      placeholder
       readDir
       readFile
       removeAttrs
@@ -104,6 +157,7 @@ makeExtensible (
       sub
       substring
       tail
+      toFile
       toJSON
       toString
       toXML
@@ -122,7 +176,16 @@ makeExtensible (
     systems = call ./systems;
     maintainers = call ./maintainers.nix;
     teams = { };
-    inherit (lib.types) isOptionType mkOptionType;
-    inherit (lib.types) defaultTypeMerge defaultFunctor;
+    inherit (lib.types)
+      defaultFunctor
+      defaultTypeMerge
+      isOptionType
+      isType
+      mkOptionType
+      setType
+      ;
+
+    fakeHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    fakeSha256 = "0000000000000000000000000000000000000000000000000000000000000000";
   }
 )

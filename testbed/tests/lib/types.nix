@@ -58,11 +58,12 @@ in
     (value types.anything [ { a.b = 1; } { a.c = [ 2 ]; } ])
     (value types.anything [ 1 1 ])
     (fails (value types.anything [ 1 2 ]))
-    (value types.anything [ [ 1 ] [ 2 ] ])
+    (value types.anything [ [ 1 ] [ 1 ] ])
+    (fails (value types.anything [ [ 1 ] [ 2 ] ]))
     (fails (value types.anything [ 1 "x" ]))
     (value types.anything [ { a = lib.mkForce 1; } { a = 2; } ])
     ((value types.anything [ (x: { a = x; }) (x: { b = x; }) ]) 1)
-  ] [ { a = { b = 1; c = [ 2 ]; }; } 1 true [ 2 1 ] true { a = 1; } { a = 1; b = 1; } ];
+  ] [ { a = { b = 1; c = [ 2 ]; }; } 1 true [ 1 ] true true { a = 1; } { a = 1; b = 1; } ];
   raw = equal [ (value types.raw [ { a = lib.mkForce 1; } ]).a._type (fails (value types.raw [ 1 1 ])) ] [ "override" true ];
   unspecified = equal [ (value types.unspecified [ [ 1 ] [ 2 ] ]) (value types.unspecified [ { a = 1; } { b = 2; } ]) (value types.unspecified [ "a" "b" ]) ] [ [ 2 1 ] { a = 1; b = 2; } "ba" ];
   attrs = equal (value types.attrs [ { a.b = 1; } { a.c = 2; } ]) { a.b = 1; };

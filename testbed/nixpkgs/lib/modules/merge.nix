@@ -161,7 +161,7 @@ rec {
         inherit value;
       }) (addErrorContext "while evaluating definitions from `${m.file}':" (lib.dischargeProperties m.value))
     ) defs;
-    filtered = lib.filterOverrides' discharged;
+    filtered = lib.modules.filterOverrides' discharged;
     sorted =
       if lib.any (def: def.value._type or "" == "order") filtered.values then
         lib.sortProperties filtered.values

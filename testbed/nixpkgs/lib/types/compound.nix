@@ -277,7 +277,7 @@ rec {
       };
     };
 
-  # Any value; sets and lists merge deeply, equal values are one.
+  # Any value; sets merge deeply, all else must be equal.
   anything = mkOptionType {
     name = "anything";
     description = "anything";
@@ -296,8 +296,6 @@ rec {
       in
       if common == "set" then
         (lazyAttrsOf anything).merge loc defs
-      else if common == "list" then
-        if length defs > 1 then (listOf anything).merge loc defs else (head defs).value
       else if common == "stringCoercibleSet" then
         lib.mergeOneOption loc defs
       else if common == "lambda" then

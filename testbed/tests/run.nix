@@ -1,0 +1,46 @@
+# Runs the cases of lib/ on a lib. They hold for Nixpkgs' own as well, which is
+# what makes the stand-in one:
+#
+#   nix eval --impure --json --expr \
+#     'import ./testbed/tests/run.nix { lib = import PATH/lib; }'
+{ lib }:
+let
+  files = {
+    attrsets = ./lib/attrsets.nix;
+    functions = ./lib/functions.nix;
+    lists = ./lib/lists.nix;
+    strings = ./lib/strings.nix;
+    modules = ./lib/modules.nix;
+    priorities = ./lib/priorities.nix;
+    types = ./lib/types.nix;
+    submodules = ./lib/submodules.nix;
+    systems = ./lib/systems.nix;
+  };
+  tests = builtins.concatLists (
+    builtins.attrValues (
+      builtins.mapAttrs (
+        file: path:
+        let
+          cases = import path { inherit lib; };
+        in
+        map (name: cases.${name} // { name = "${file}.${name}"; }) (builtins.attrNames cases)
+      ) files
+    )
+  );
+  run =
+    test:
+    let
+      # A case that throws fails alone, not the whole run.
+      got = builtins.tryEval (builtins.deepSeq test.expr test.expr);
+    in
+    {
+      inherit (test) name expected;
+      got = if got.success then got.value else "«threw»";
+      ok = got.success && got.value == test.expected;
+    };
+  results = map run tests;
+in
+{
+  passed = builtins.length (builtins.filter (r: r.ok) results);
+  failures = map (r: removeAttrs r [ "ok" ]) (builtins.filter (r: !r.ok) results);
+}
