@@ -77,7 +77,7 @@ pub fn unknown_host(name: &str, known: &[HostName]) -> String {
     let names: Vec<&str> = known.iter().map(HostName::as_str).collect();
     let hint = nearest(name, names.iter().copied())
         .map(|near| format!("; did you mean {near}?"))
-        .unwrap_or_default();
+        .unwrap_or_else(|| ".".to_owned());
     format!("there is no host {name:?} in this flake{hint} It has: {}", names.join(", "))
 }
 

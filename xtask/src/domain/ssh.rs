@@ -124,6 +124,38 @@ pub fn store_uri(destination: &str, parameters: &[(String, String)]) -> String {
     uri
 }
 
+/// The other way round: a destination may be given as its store's URI, which is how
+/// a store that is not at its usual place is named.
+pub fn parse_store_uri(text: &str) -> Option<(String, Vec<(String, String)>)> {
+    let rest = text.strip_prefix("ssh-ng://")?;
+    let (destination, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let parameters = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), percent_decoded(value)))
+        .collect();
+    Some((destination.to_owned(), parameters))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = vec![];
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match code.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Why `nix copy` to the target failed, where its words are known.
 pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
     let any = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
@@ -194,16 +226,16 @@ mod tests {
     fn a_store_behind_ssh_keeps_its_parameters_whole() {
         let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(store_uri("me@carbon", &[]), "ssh-ng://me@carbon");
-        assert_eq!(
-            store_uri(
-                "ssh://carbon:22",
-                &[
-                    parameter("remote-program", "/a b/nix-daemon"),
-                    parameter("remote-store", "local?root=/x&y")
-                ]
-            ),
-            "ssh-ng://carbon:22?remote-program=/a%20b/nix-daemon&remote-store=local%3Froot%3D/x%26y"
-        );
+        let parameters = vec![
+            parameter("remote-program", "/a b/nix-daemon"),
+            parameter("remote-store", "local?root=/x&y"),
+        ];
+        let uri = "ssh-ng://carbon:22?remote-program=/a%20b/nix-daemon\
+                   &remote-store=local%3Froot%3D/x%26y";
+        assert_eq!(store_uri("ssh://carbon:22", &parameters), uri);
+        assert_eq!(parse_store_uri(uri), Some(("carbon:22".into(), parameters)));
+        assert_eq!(parse_store_uri("carbon"), None);
+        assert_eq!(percent_decoded("100%, %zz%4"), "100%, %zz%4");
     }
 
     /// Said by OpenSSH 9.2 when it was driven into each of these.

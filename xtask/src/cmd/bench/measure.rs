@@ -161,16 +161,21 @@ fn run(
         Ok(Exit::Signal(signal)) => Ending::Signal(signal),
         Ok(Exit::TimedOut) => Ending::TimedOut,
         Ok(Exit::Interrupted) => Ending::Interrupted,
-        // As a shell would tell it; here, no shell is between.
-        Err(error) if is_missing(&error) => {
-            return Ok((Ending::Status(127), format!("{error:#}")));
-        }
-        Err(error) => return Err(error),
+        Err(error) => match not_started(&error) {
+            Some(status) => return Ok((Ending::Status(status), format!("{error:#}"))),
+            None => return Err(error),
+        },
     };
     Ok((ending, stderr.join("\n")))
 }
 
-fn is_missing(error: &anyhow::Error) -> bool {
-    let io = error.root_cause().downcast_ref::<std::io::Error>();
-    io.is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound)
+/// The status that a shell would give, were there one between.
+fn not_started(error: &anyhow::Error) -> Option<i32> {
+    use std::io::ErrorKind;
+    let kind = error.root_cause().downcast_ref::<std::io::Error>()?.kind();
+    match kind {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Some(127),
+        // Of another architecture, too: "Exec format error" has no kind of its own.
+        _ => Some(126),
+    }
 }

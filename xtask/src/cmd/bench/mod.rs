@@ -67,7 +67,7 @@ fn refused(context: &Context, host: &str, findings: &[Finding]) -> Result<Outcom
 /// `--local`, `--target`, or the fleet table's.
 fn target(args: &cli::Bench, context: &Context) -> Result<Target> {
     if let Some(destination) = &args.target {
-        return Target::ssh(destination, vec![]);
+        return Target::ssh(destination, ssh_options());
     }
     if args.local || args.host == LOCAL {
         return Ok(Target::Local);
@@ -75,7 +75,7 @@ fn target(args: &cli::Bench, context: &Context) -> Result<Target> {
     let host = HostName::new(args.host.clone());
     let mut fleet = context.flake.fleet()?;
     match fleet.remove(&host).and_then(|entry| entry.target) {
-        Some(destination) => Target::ssh(&destination, vec![]),
+        Some(destination) => Target::ssh(&destination, ssh_options()),
         None => {
             // An unknown host is told as one.
             context.hosts(std::slice::from_ref(&args.host))?;
@@ -85,6 +85,12 @@ fn target(args: &cli::Bench, context: &Context) -> Result<Target> {
             )
         }
     }
+}
+
+/// What the user tells Nix's ssh holds for ours.
+fn ssh_options() -> Vec<String> {
+    let options = std::env::var("NIX_SSHOPTS").unwrap_or_default();
+    options.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The variant that the host selects; for `local`, the one that fits the machine.
@@ -174,7 +180,7 @@ fn carry_out(
         }
     };
     ui.say(format!("measuring {} on {}", subject.manifest.variant, target.name()));
-    let llama_bench = llama_bench(subject);
+    let llama_bench = target.on_disk(&llama_bench(subject));
     measure(ui, machine, subject, &llama_bench, (&model, &model_path), params)
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::domain::finding::Finding;
-use crate::domain::ssh::{self, destination_problem};
+use crate::domain::ssh::{self, destination_problem, parse_store_uri};
 use crate::sys::process::{self, Captured, Exit, Invocation, Source};
 
 /// For what takes no time once a connection stands.
@@ -32,7 +32,7 @@ pub struct Ssh {
     options: Vec<String>,
     /// Parameters of the target's store, as in `ssh-ng://HOST?NAME=VALUE`; none for a
     /// machine with Nix at its usual place.
-    pub store: Vec<(String, String)>,
+    store: Vec<(String, String)>,
 }
 
 /// The target's fault and the user's to mend.
@@ -51,14 +51,26 @@ impl Target {
     /// # Errors
     /// [`Refused`]: this is no destination.
     pub fn ssh(destination: &str, options: Vec<String>) -> Result<Self> {
+        let given = parse_store_uri(destination);
+        let (destination, store) = given.unwrap_or_else(|| (destination.to_owned(), vec![]));
+        let destination = destination.as_str();
         if let Some(problem) = destination_problem(destination) {
             bail!(Refused(Finding::error(
                 "ssh-destination",
                 format!("{destination:?} is no SSH destination: {problem}"),
-                "name it as `host`, `user@host` or `ssh://user@host:port`",
+                "name it as `host`, `user@host`, `ssh://user@host:port` or `ssh-ng://host?…`, a store",
             )));
         }
-        Ok(Self::Ssh(Ssh { destination: destination.to_owned(), options, store: vec![] }))
+        Ok(Self::Ssh(Ssh { destination: destination.to_owned(), options, store }))
+    }
+
+    /// Where a store path lies on the target's disk.
+    pub fn on_disk(&self, path: &str) -> String {
+        let Self::Ssh(ssh) = self else { return path.to_owned() };
+        let store = ssh.store.iter().find(|(name, _)| name == "remote-store");
+        let root = store.and_then(|(_, store)| store.split_once("root=")).map(|(_, root)| root);
+        let root = root.and_then(|root| root.split('&').next()).unwrap_or_default();
+        format!("{}{path}", root.trim_end_matches('/'))
     }
 
     /// For people and reports: `local`, or the destination.

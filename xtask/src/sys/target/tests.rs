@@ -6,6 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::domain::names::{StorePath, nix_string};
+use crate::domain::ssh::store_uri;
+use crate::sys::nix::Nix;
+use crate::sys::paths;
 use crate::sys::process::capture;
 use crate::sys::sshd::{HOST, LoopbackSshd};
 
@@ -189,4 +193,43 @@ fn a_target_that_refuses_is_a_finding() {
     let changed = format!("UserKnownHostsFile={}", loopback.dir.join("changed").display());
     assert_eq!(refusal(&["-o", &changed]), "ssh-host-key-changed");
     assert_eq!(refusal(&["-o", "PubkeyAuthentication=no"]), "ssh-auth-refused");
+}
+
+/// A real `nix copy` over a real sshd, into a store of the target's own.
+#[test]
+fn a_closure_is_copied_and_runs() {
+    let loopback = Loopback::start("closure");
+    let nix = Nix::find(&paths::home().unwrap()).unwrap();
+    let marker = loopback.dir.display().to_string();
+    let script = "echo '#!/bin/sh' > $out; echo 'echo it runs' >> $out; chmod +x $out";
+    let expression = format!(
+        "derivation {{ name = \"copied\"; system = builtins.currentSystem; marker = {}; \
+         builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-c\" {} ]; }}",
+        nix_string(&marker),
+        nix_string(script)
+    );
+    let build = nix
+        .command(["build", "--impure", "--no-link", "--print-out-paths", "--expr"])
+        .arg(expression);
+    let path = StorePath::new(process::read(&build, Some(Duration::from_secs(60))).unwrap());
+
+    let daemon = nix.program.with_file_name("nix-daemon");
+    let daemon = if daemon.exists() { daemon.display().to_string() } else { "nix-daemon".into() };
+    let root = loopback.dir.join("target");
+    let parameters = [
+        ("remote-program".to_owned(), daemon),
+        ("remote-store".to_owned(), format!("local?root={}", root.display())),
+    ];
+    let target = Target::ssh(&store_uri(HOST, &parameters), loopback.sshd.ssh_options()).unwrap();
+    for _ in 0..2 {
+        target.copy_closure(&nix, &path, &mut |_, _| {}).unwrap();
+    }
+    let place = target.on_disk(path.as_str());
+    assert_eq!(place, format!("{}{path}", root.display()));
+    assert_eq!(run(&target, &[&place], SECONDS_5), (Exit::Code(0), "it runs\n".to_owned()));
+
+    let nowhere = [&loopback.sshd.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
+    let refused = Target::ssh(HOST, nowhere).unwrap();
+    let error = refused.copy_closure(&nix, &path, &mut |_, _| {}).unwrap_err();
+    assert_eq!(code(&error), "ssh-refused");
 }
