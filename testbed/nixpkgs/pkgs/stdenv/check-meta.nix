@@ -7,109 +7,119 @@
 }:
 let
   inherit (stdenv) hostPlatform;
-  licensesOf = meta: lib.toList (meta.license or [ ]);
   isUnfree = license: builtins.isAttrs license && !(license.free or true);
-  showLicenses = meta: lib.concatMapStringsSep ", " (l: "‘${l.shortName or l.fullName or "unknown"}’") (lib.filter isUnfree (licensesOf meta));
+  unfreeLicenses = meta: lib.filter isUnfree (lib.toList (meta.license or [ ]));
+  showLicenses = lib.concatMapStringsSep ", " (l: "‘${l.shortName or l.fullName or "unknown"}’");
 
-  how = what: option: ''
-    a) To temporarily allow ${what}, you can use an environment variable
-       for a single invocation of the nix tools.
+  allow =
+    {
+      what,
+      environment,
+      option,
+    }:
+    ''
+      a) To temporarily allow ${what}, you can use an environment variable
+         for a single invocation of the nix tools.
 
-         $ export ${option.env}=1
+           $ export ${environment}=1
 
-       Note: When using `nix shell`, `nix build`, `nix develop`, etc with a flake,
-             then pass `--impure` in order to allow use of environment variables.
+         Note: When using `nix shell`, `nix build`, `nix develop`, etc with a flake,
+               then pass `--impure` in order to allow use of environment variables.
 
-    b) For `nixos-rebuild` you can set
-      { nixpkgs.config.${option.name} = ${option.value or "true"}; }
-    in configuration.nix to override this.
-  '';
+      b) For `nixos-rebuild` you can set
+        { nixpkgs.config.${option} = true; }
+      in configuration.nix to override this.
+    '';
+in
+# The name of a package and what its author wrote about it, to `meta` with all
+# that follows from it, and whether the package may be used.
+{ name, outputs }:
+written:
+let
+  facts = {
+    unfree = unfreeLicenses written != [ ];
+    broken = written.broken or false;
+    unsupported = !lib.meta.availableOn hostPlatform { meta = written; };
+    insecure = written.knownVulnerabilities or [ ] != [ ];
+  };
+  # What a predicate is asked about.
+  package = {
+    inherit name;
+    pname = lib.getName name;
+    version = lib.getVersion name;
+    meta = written // facts;
+  };
+
+  # The first thing that is wrong, or null.
+  refusal =
+    if facts.unfree && !config.allowUnfree && !config.allowUnfreePredicate package then
+      {
+        reason = "has an unfree license (${showLicenses (unfreeLicenses written)})";
+        help =
+          allow {
+            what = "unfree packages";
+            environment = "NIXPKGS_ALLOW_UNFREE";
+            option = "allowUnfree";
+          }
+          + ''
+
+            Alternatively you can configure a predicate to allow specific packages:
+              { nixpkgs.config.allowUnfreePredicate = pkg: builtins.elem (lib.getName pkg) [
+                  "${package.pname}"
+                ];
+              }
+          '';
+      }
+    else if facts.broken && !config.allowBroken then
+      {
+        reason = "is marked as broken";
+        help = allow {
+          what = "broken packages";
+          environment = "NIXPKGS_ALLOW_BROKEN";
+          option = "allowBroken";
+        };
+      }
+    else if facts.unsupported && !config.allowUnsupportedSystem then
+      {
+        reason = ''
+          is not available on the requested hostPlatform:
+            hostPlatform.system = "${hostPlatform.system}"
+        '';
+        help = allow {
+          what = "packages that are unsupported for this system";
+          environment = "NIXPKGS_ALLOW_UNSUPPORTED_SYSTEM";
+          option = "allowUnsupportedSystem";
+        };
+      }
+    else if
+      facts.insecure
+      && !lib.elem name config.permittedInsecurePackages
+      && !config.allowInsecurePredicate package
+    then
+      {
+        reason = "is marked as insecure";
+        help = ''
+          Known issues:
+          ${lib.concatMapStringsSep "\n" (v: " - ${v}") written.knownVulnerabilities}
+
+          You can install it anyway by allowing this package:
+            { nixpkgs.config.permittedInsecurePackages = [ "${name}" ]; }
+        '';
+      }
+    else
+      null;
 in
 {
-  # What a package's `meta` says beyond what its author wrote.
-  complete =
-    { name, outputs }:
-    meta:
-    let
-      unfree = lib.any isUnfree (licensesOf meta);
-      unsupported = !lib.meta.availableOn hostPlatform { inherit meta; };
-      broken = meta.broken or false;
-      insecure = meta.knownVulnerabilities or [ ] != [ ];
-    in
-    {
-      inherit
-        name
-        unfree
-        unsupported
-        broken
-        insecure
-        ;
-      available =
-        (!unfree || config.allowUnfree)
-        && (!broken || config.allowBroken)
-        && (!unsupported || config.allowUnsupportedSystem)
-        && !insecure;
-      outputsToInstall = [
-        (if lib.elem "bin" outputs then "bin" else lib.head outputs)
-      ];
+  meta =
+    facts
+    // {
+      inherit name;
+      available = refusal == null;
+      outputsToInstall = [ (if lib.elem "bin" outputs then "bin" else lib.head outputs) ];
     }
-    // meta;
+    // written;
 
-  assertValid =
-    { name }:
-    meta:
-    let
-      package = {
-        inherit name meta;
-        pname = lib.getName name;
-        version = lib.getVersion name;
-      };
-      refuse =
-        reason: help:
-        throw "Package ‘${name}’ in ${meta.position or "«unknown-file»"} ${reason}, refusing to evaluate.\n\n${help}";
-    in
-    {
-      valid =
-        if meta.unfree && !config.allowUnfree && !config.allowUnfreePredicate package then
-          refuse "has an unfree license (${showLicenses meta})" (
-            how "unfree packages" {
-              env = "NIXPKGS_ALLOW_UNFREE";
-              name = "allowUnfree";
-            }
-            + ''
-
-              Alternatively you can configure a predicate to allow specific packages:
-                { nixpkgs.config.allowUnfreePredicate = pkg: builtins.elem (lib.getName pkg) [
-                    "${package.pname}"
-                  ];
-                }
-            ''
-          )
-        else if meta.broken && !config.allowBroken then
-          refuse "is marked as broken" (
-            how "broken packages" {
-              env = "NIXPKGS_ALLOW_BROKEN";
-              name = "allowBroken";
-            }
-          )
-        else if meta.unsupported && !config.allowUnsupportedSystem then
-          refuse "is not available on the requested hostPlatform:\n  hostPlatform.system = \"${hostPlatform.system}\"" (
-            how "packages that are unsupported for this system" {
-              env = "NIXPKGS_ALLOW_UNSUPPORTED_SYSTEM";
-              name = "allowUnsupportedSystem";
-            }
-          )
-        else if
-          meta.insecure && !lib.elem name config.permittedInsecurePackages && !config.allowInsecurePredicate package
-        then
-          refuse "is marked as insecure" ''
-            Known issues:
-            ${lib.concatMapStringsSep "\n" (v: " - ${v}") meta.knownVulnerabilities}
-
-            You can install it anyway by allowing this package:
-              { nixpkgs.config.permittedInsecurePackages = [ "${name}" ]; }
-          ''
-        else
-          true;
-    };
+  valid =
+    refusal == null
+    || throw "Package ‘${name}’ in ${written.position or "«unknown-file»"} ${refusal.reason}, refusing to evaluate.\n\n${refusal.help}";
 }

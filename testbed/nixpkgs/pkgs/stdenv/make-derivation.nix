@@ -45,8 +45,7 @@ let
     let
       name = attrs.name or "${attrs.pname}-${attrs.version}";
       outputs = attrs.outputs or [ "out" ];
-      meta = checkMeta.complete { inherit name outputs; } (attrs.meta or { });
-      validity = checkMeta.assertValid { inherit name; } meta;
+      inherit (checkMeta { inherit name outputs; } (attrs.meta or { })) meta valid;
       inputs = lib.genAttrs (lib.filter (list: attrs ? ${list}) inputLists) (
         list: map (drv: if lib.isDerivation drv then lib.getDev drv else drv) (
           lib.filter (drv: drv != null) (lib.flatten attrs.${list})
@@ -82,7 +81,7 @@ let
       }
       // attrs.passthru or { };
     in
-    lib.extendDerivation validity.valid (
+    lib.extendDerivation valid (
       {
         inherit meta overrideAttrs;
         passthru = attrs.passthru or { };
