@@ -16,7 +16,7 @@ for argument in "$@"; do
       fi
       ;;
     -c | -S | -E | -M | -MM | -fsyntax-only) links= ;;
-    -*) ;;
+    -?*) ;;
     *) inputs=1 ;;
   esac
   arguments+=("$argument")
