@@ -63,9 +63,11 @@ fn show_plan(ui: &Ui, home: &Path, items: &[Item]) {
             State::Present(which) => ui.say(format!("  {name} {}  {which}", ui.green("present"))),
             State::Unneeded(why) => ui.say(format!("  {name} left alone: {why}")),
             State::ToDo { what, size, command } => {
-                let download = size
-                    .download
-                    .map_or("size unknown".into(), |mb| format!("{mb} MB to download"));
+                let download = match size.download {
+                    Some(0) => "nothing to download".to_owned(),
+                    Some(megabytes) => format!("{megabytes} MB to download"),
+                    None => "size unknown".to_owned(),
+                };
                 let disk = if size.disk > 0 {
                     format!(", {} MB of disk", size.disk)
                 } else {

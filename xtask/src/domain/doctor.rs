@@ -82,7 +82,7 @@ pub fn judge_config(config: &Config, private: bool) -> Vec<Check> {
     let caches = &config.substituters.value;
     let substituters = match (caches.is_empty(), private) {
         (false, _) => Check::ok("substituters", caches.join(" ")),
-        (true, true) => Check::ok("substituters", "none, as the testbed needs none"),
+        (true, true) => Check::ok("substituters", "none: the testbed needs none"),
         (true, false) => Check::warning(
             "substituters",
             "none: everything down to the compiler is built here",

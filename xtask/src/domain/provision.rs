@@ -180,16 +180,19 @@ pub fn nix_wrapper(name: &str, root: &str, conf: &str, triplet: &str) -> Option<
 }
 
 /// The private Nix's configuration. Builds use the machine's own compiler, so there is
-/// no sandbox; one user, so no build users.
-pub fn nix_configuration() -> String {
-    "# Written by `cargo xtask setup`.\n\
+/// no sandbox; one user, so no build users. Where the real inputs can be reached so can
+/// their binary cache; elsewhere every build would wait for it in vain.
+pub fn nix_configuration(online: bool) -> String {
+    let substituters = if online { " https://cache.nixos.org/" } else { "" };
+    format!(
+        "# Written by `cargo xtask setup`.\n\
          experimental-features = nix-command flakes\n\
          build-users-group =\n\
          sandbox = false\n\
-         substituters =\n\
+         substituters ={substituters}\n\
          flake-registry =\n\
          warn-dirty = false\n"
-        .to_owned()
+    )
 }
 
 /// The sizes in `apt-get --print-uris` (`'URI' FILE SIZE HASH`), summed, in megabytes.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::domain::provision::{self, TOOLS, Wanted};
 use crate::sys::disk;
@@ -174,13 +174,12 @@ pub fn unpack(deb: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// For example `x86_64-linux-gnu`.
-pub fn triplet() -> Result<String> {
-    let call = Invocation::new("dpkg").arg("--print-architecture");
-    match process::read(&call, Some(QUICK))?.as_str() {
-        "amd64" => Ok("x86_64-linux-gnu".to_owned()),
-        "arm64" => Ok("aarch64-linux-gnu".to_owned()),
-        other => bail!("there is no Nix for Debian's {other}: install it from nixos.org"),
+/// Debian's name for this machine and its libraries, for example `x86_64-linux-gnu`.
+pub fn triplet() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "x86_64-linux-gnu",
+        "aarch64" => "aarch64-linux-gnu",
+        other => other,
     }
 }
 

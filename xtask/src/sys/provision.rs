@@ -18,7 +18,7 @@ pub fn discover(home: &Path) -> Vec<Item> {
     vec![
         Item { piece: Piece::Tools, state: tools(home, on_debian) },
         Item { piece: Piece::Store, state: store(nix.is_ok()) },
-        Item { piece: Piece::Nix, state: nix_state(nix, on_debian) },
+        Item { piece: Piece::Nix, state: nix_state(home, nix, on_debian) },
         Item { piece: Piece::LlamaCpp, state: llama_cpp(home, on_debian) },
     ]
 }
@@ -71,8 +71,15 @@ fn store(has_nix: bool) -> State {
     }
 }
 
-fn nix_state(nix: Result<Nix>, on_debian: bool) -> State {
+fn nix_state(home: &Path, nix: Result<Nix>, on_debian: bool) -> State {
     match nix {
+        Ok(nix) if nix.program.starts_with(home.join("nix")) && private_nix::is_stale(home) => {
+            State::ToDo {
+                what: format!("the scripts that start {}, written anew", nix.version),
+                size: Size { download: Some(0), disk: 0 },
+                command: "nothing outside this folder".into(),
+            }
+        }
         Ok(nix) => State::Present(format!("{} ({})", nix.version, nix.program.display())),
         Err(_) if on_debian => State::ToDo {
             what: "Nix 2.26 from Debian 13, unpacked for this project alone".into(),

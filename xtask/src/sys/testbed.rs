@@ -18,9 +18,10 @@ use crate::sys::nix::Nix;
 use crate::sys::{disk, files, llama_tree, process};
 
 /// What every Nix call gets in the testbed. Its builds use the machine's own compiler,
-/// hence no sandbox; one at a time, because the second variant of a source then finds the
+/// hence no sandbox; nothing is to be had elsewhere; one at a time, because the second variant of a source then finds the
 /// first one's objects in ccache.
-pub const NIX_OPTIONS: &[&str] = &["--option", "sandbox", "false", "--max-jobs", "1"];
+pub const NIX_OPTIONS: &[&str] =
+    &["--option", "sandbox", "false", "--option", "substituters", "", "--max-jobs", "1"];
 
 /// Writes the lock file that `--reference-lock-file` takes, and answers its path. It
 /// needs no network, and costs one hash of the testbed's few files.
