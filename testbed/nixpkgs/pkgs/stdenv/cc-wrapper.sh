@@ -26,6 +26,9 @@ done
 if [[ -n $inputs ]]; then
   # shellcheck disable=SC2206 # these are words
   arguments+=(${NIX_CFLAGS_COMPILE-})
+  # __FILE__ without the name of the build's directory, which differs between
+  # variants: the code would too, and nothing would be found in the cache.
+  [[ -z ${NIX_BUILD_TOP-} ]] || arguments+=("-ffile-prefix-map=$NIX_BUILD_TOP=.")
   if [[ -n $links ]]; then
     for word in ${NIX_LDFLAGS-}; do
       arguments+=("-Wl,$word")
