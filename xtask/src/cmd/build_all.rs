@@ -14,7 +14,7 @@ use crate::domain::build::{
 };
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::manifest::Selection;
-use crate::domain::names::{HostName, StorePath};
+use crate::domain::names::{DrvPath, HostName, StorePath};
 use crate::domain::nix_log;
 use crate::sys::process::{self, Source};
 use crate::sys::{build_log::BuildLogs, flake, interrupt, store};
@@ -165,18 +165,26 @@ fn run_nix(
         if source == Source::Stdout {
             return;
         }
-        if let Some(update) = tracker.feed(nix_log::parse(line)) {
+        let Some(update) = tracker.feed(nix_log::parse(line)) else { return progress.tick() };
+        let mut updates = vec![];
+        match &update {
+            Update::Line { drv, line } => updates.extend(tracker.fraction(drv, line)),
+            Update::Message { level: 0, text } => {
+                errors.push(text.clone());
+                updates.extend(blamed(&tracker.running(), text).and_then(|drv| tracker.end(&drv)));
+            }
+            Update::OneEnded => {
+                for build in builds.iter().filter(|build| store::appeared(&build.out)) {
+                    updates.extend(tracker.end(&build.drv));
+                }
+            }
+            _ => {}
+        }
+        updates.push(update);
+        for update in updates {
             seconds.follow(&update);
             if let Err(error) = logs.follow(&update) {
                 trouble.get_or_insert(error);
-            }
-            if let Update::Line { drv, line } = &update
-                && let Some(fraction) = tracker.fraction(drv, line)
-            {
-                progress.apply(&fraction);
-            }
-            if let Update::Message { level: 0, text } = &update {
-                errors.push(text.clone());
             }
             progress.apply(&update);
         }
@@ -198,6 +206,11 @@ fn run_nix(
     Ok(())
 }
 
+/// The derivation that Nix's message about a failure names.
+fn blamed(running: &[DrvPath], message: &str) -> Option<DrvPath> {
+    running.iter().find(|drv| message.contains(&format!("{drv}'"))).cloned()
+}
+
 /// `…/logs/build/2026-11-22T10-00-00`, so that an earlier run's logs stay.
 fn log_folder(context: &Context) -> Result<PathBuf> {
     let now =
@@ -208,7 +221,7 @@ fn log_folder(context: &Context) -> Result<PathBuf> {
 /// Wall-clock seconds of each derivation's build.
 #[derive(Debug, Default)]
 struct Stopwatch {
-    spans: std::collections::BTreeMap<crate::domain::names::DrvPath, (Instant, Option<Instant>)>,
+    spans: std::collections::BTreeMap<DrvPath, (Instant, Option<Instant>)>,
 }
 
 impl Stopwatch {
@@ -226,7 +239,7 @@ impl Stopwatch {
         }
     }
 
-    fn of(&self, drv: &crate::domain::names::DrvPath) -> f64 {
+    fn of(&self, drv: &DrvPath) -> f64 {
         self.spans.get(drv).map_or(0.0, |(start, end)| {
             end.unwrap_or_else(Instant::now).duration_since(*start).as_secs_f64()
         })

@@ -189,7 +189,7 @@ fn failed(
 }
 
 /// The derivations whose output this machine's store has already.
-fn present<'a>(
+pub fn present<'a>(
     context: &Context,
     evaluated: impl Iterator<Item = &'a Evaluated>,
 ) -> Result<BTreeSet<DrvPath>> {

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod build_all;
 pub mod check;
 pub mod context;
+pub mod demo;
 pub mod doctor;
 pub mod list;
 pub mod setup;
@@ -39,8 +40,6 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Setup(args) => setup::run(args, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
         Command::Bench(args) => bench::run(args, &open()?),
-        Command::Demo(_) => {
-            anyhow::bail!("under construction")
-        }
+        Command::Demo(args) => demo::run(args, &cli.global, ui),
     }
 }

@@ -109,6 +109,8 @@ pub enum Update {
     Stopped {
         drv: DrvPath,
     },
+    /// Some build has ended; Nix does not say which. See [`Tracker::end`].
+    OneEnded,
     Substituting {
         path: StorePath,
     },
@@ -122,6 +124,7 @@ pub enum Update {
 #[derive(Debug, Default, Clone)]
 struct Seen {
     running: u32,
+    ended: bool,
     fraction: Option<(u32, u32)>,
     tail: Vec<String>,
 }
@@ -131,6 +134,8 @@ struct Seen {
 pub struct Tracker {
     activities: HashMap<u64, DrvPath>,
     drvs: BTreeMap<DrvPath, Seen>,
+    /// The activity whose progress counts builds, and how many had ended.
+    builds: Option<(u64, u64)>,
     substituted: Vec<StorePath>,
 }
 
@@ -155,7 +160,17 @@ impl Tracker {
                 let drv = self.activities.remove(&id)?;
                 let seen = self.drvs.get_mut(&drv)?;
                 seen.running = seen.running.saturating_sub(1);
-                (seen.running == 0).then_some(Update::Stopped { drv })
+                if seen.running == 0 { self.end(&drv) } else { None }
+            }
+            Event::BuildsStarted { id } => {
+                self.builds = Some((id, 0));
+                None
+            }
+            Event::Progress { id, done, failed } => {
+                let (builds, ended) = self.builds.as_mut().filter(|(builds, _)| *builds == id)?;
+                let more = done + failed > *ended;
+                (*builds, *ended) = (id, done + failed);
+                more.then_some(Update::OneEnded)
             }
             Event::Phase { id, phase } => {
                 Some(Update::Phase { drv: self.activities.get(&id)?.clone(), phase })
@@ -166,7 +181,7 @@ impl Tracker {
             }
             Event::Message { level, text } => Some(Update::Message { level, text }),
             Event::Raw(text) => Some(Update::Message { level: 3, text }),
-            Event::Progress { .. } | Event::Skipped => None,
+            Event::Skipped => None,
         }
     }
 
@@ -192,6 +207,19 @@ impl Tracker {
         }
         seen.fraction = Some((done, total));
         Some(Update::Fraction { drv: drv.clone(), done, total })
+    }
+
+    /// Marks a build as ended, for whoever saw its output appear: Nix 2.26 says `stop` of
+    /// all builds only when the last of them has ended.
+    pub fn end(&mut self, drv: &DrvPath) -> Option<Update> {
+        let seen = self.drvs.get_mut(drv).filter(|seen| !seen.ended)?;
+        seen.ended = true;
+        Some(Update::Stopped { drv: drv.clone() })
+    }
+
+    /// The builds that have begun and not ended.
+    pub fn running(&self) -> Vec<DrvPath> {
+        self.drvs.iter().filter(|(_, seen)| !seen.ended).map(|(drv, _)| drv.clone()).collect()
     }
 
     /// Whether a build of this derivation was begun.
@@ -251,6 +279,22 @@ mod tests {
         assert_eq!(tracker.feed(line), Some(Update::Line { drv: drv(), line: "x".into() }));
         assert_eq!(tracker.feed(Event::Stopped { id: 2 }), None);
         assert_eq!(tracker.feed(Event::Stopped { id: 1 }), Some(Update::Stopped { drv: drv() }));
+    }
+
+    #[test]
+    fn a_build_ends_when_its_output_appears_and_only_once() {
+        let mut tracker = Tracker::default();
+        tracker.feed(Event::BuildsStarted { id: 7 });
+        tracker.feed(started(1));
+        let progress = |id, done, failed| Event::Progress { id, done, failed };
+        assert_eq!(tracker.feed(progress(7, 0, 0)), None);
+        assert_eq!(tracker.feed(progress(8, 1, 0)), None, "another activity's");
+        assert_eq!(tracker.feed(progress(7, 1, 0)), Some(Update::OneEnded));
+        assert_eq!(tracker.feed(progress(7, 1, 0)), None);
+        assert_eq!(tracker.running(), [drv()]);
+        assert_eq!(tracker.end(&drv()), Some(Update::Stopped { drv: drv() }));
+        assert_eq!(tracker.feed(Event::Stopped { id: 1 }), None);
+        assert!(tracker.running().is_empty());
     }
 
     #[test]

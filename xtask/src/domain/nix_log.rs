@@ -14,14 +14,16 @@ pub enum Event {
     BuildStarted { id: u64, drv: DrvPath, machine: String },
     /// Activity 108: a path is fetched from a binary cache.
     SubstituteStarted { id: u64, path: StorePath, from: String },
-    /// Any other activity, so that its end can be told apart.
+    /// Activity 104: what [`Event::Progress`] of this id counts is builds.
+    BuildsStarted { id: u64 },
+    /// The end of any activity.
     Stopped { id: u64 },
     /// Result 104.
     Phase { id: u64, phase: String },
     /// Result 101 or 107.
     LogLine { id: u64, line: String },
-    /// Result 105.
-    Progress { id: u64, done: u64, expected: u64 },
+    /// Result 105, without what is expected and running.
+    Progress { id: u64, done: u64, failed: u64 },
     /// A message; level 0 is an error, 1 a warning.
     Message { level: u64, text: String },
     /// A line that is not Nix's JSON: a program below wrote to standard error itself.
@@ -30,6 +32,7 @@ pub enum Event {
     Skipped,
 }
 
+const BUILDS: u64 = 104;
 const BUILD: u64 = 105;
 const SUBSTITUTE: u64 = 108;
 const BUILD_LOG_LINE: u64 = 101;
@@ -64,6 +67,7 @@ fn event(value: &Value) -> Option<Event> {
                 drv: DrvPath::new(text(0)?),
                 machine: text(1).unwrap_or_default(),
             }),
+            BUILDS => Some(Event::BuildsStarted { id: number("id")? }),
             SUBSTITUTE => Some(Event::SubstituteStarted {
                 id: number("id")?,
                 path: StorePath::new(text(0)?),
@@ -80,7 +84,7 @@ fn event(value: &Value) -> Option<Event> {
                 PROGRESS => Some(Event::Progress {
                     id,
                     done: field(0)?.as_u64()?,
-                    expected: field(1)?.as_u64()?,
+                    failed: field(3)?.as_u64()?,
                 }),
                 _ => None,
             }

@@ -35,3 +35,9 @@ pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePat
         })?;
     Ok(table.into_iter().filter_map(|(path, info)| Some((path, info?))).collect())
 }
+
+/// Whether the output is there, by a look at the file system: cheap enough for every event
+/// of a build, and good enough to stop its clock. What is valid, [`valid`] tells.
+pub fn appeared(path: &StorePath) -> bool {
+    std::path::Path::new(path.as_str()).exists()
+}

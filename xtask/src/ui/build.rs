@@ -76,6 +76,7 @@ impl Progress {
             Update::Phase { drv, phase } => self.phase(drv, phase),
             Update::Fraction { drv, done, total } => self.fraction(drv, *done, *total),
             Update::Stopped { drv } => self.stop_row(drv),
+            Update::OneEnded => {}
             Update::Substituting { path } => {
                 self.dependency(&format!("fetching {}", short_name(path.as_str())))
             }
@@ -144,7 +145,9 @@ impl Progress {
         let Some(row) = self.rows.get_mut(drv) else { return };
         row.running = false;
         if let Some(bar) = &row.bar {
-            bar.finish_with_message("ended");
+            let elapsed = units::seconds(bar.elapsed().as_secs_f64());
+            bar.set_style(style("{prefix} {wide_msg}"));
+            bar.finish_with_message(format!("ended after {elapsed}"));
         } else {
             let line = format!("{}: ended", row.name);
             self.line(&line);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::measure::{Machine, measure};
 use crate::domain::bench::{Model, Params, Subject};
 use crate::domain::compare::{Samples, Standing, standings};
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, Severity};
 use crate::ui::Ui;
 
 /// One of those that are held against each other.
@@ -42,11 +42,14 @@ pub fn compare(
             let report =
                 measure(&quiet, machine, subject, llama_bench, (model, model_path), params)?;
             samples.add(&report.results);
-            if !report.findings.is_empty() {
-                findings.extend(report.findings.into_iter().map(|finding| Finding {
-                    message: format!("{label}: {}", finding.message),
-                    ..finding
-                }));
+            // A warning (upstream's package runs on BLAS) says what is compared, and does
+            // not end the comparison.
+            let errors = report.findings.into_iter().filter(|f| f.severity == Severity::Error);
+            findings.extend(errors.map(|finding| Finding {
+                message: format!("{label}: {}", finding.message),
+                ..finding
+            }));
+            if !findings.is_empty() {
                 // It would fail in every round.
                 break 'rounds;
             }
