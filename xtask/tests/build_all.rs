@@ -1,5 +1,6 @@
 //! `build-all` on small fleets, with real Nix and builds of a second: what it says of each
 //! variant is what the store says.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

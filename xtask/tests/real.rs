@@ -1,5 +1,6 @@
 //! The real llama.cpp of both eras, really built and run on the testbed. `cargo xtask test`
 //! sets the testbed up first; the first run on a machine takes minutes, the next seconds.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

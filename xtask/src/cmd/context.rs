@@ -16,7 +16,6 @@ pub struct Context {
     pub ui: Ui,
     pub home: PathBuf,
     pub flake: Flake,
-    pub era: Option<Era>,
 }
 
 impl Context {
@@ -49,8 +48,8 @@ impl Context {
             options.push("--no-write-lock-file".to_owned());
             nix.options.extend(testbed::NIX_OPTIONS.iter().map(|word| (*word).to_owned()));
         }
-        let flake = Flake { nix, reference, root, options };
-        Ok(Self { ui: *ui, home, flake, era })
+        let flake = Flake { nix, reference, options };
+        Ok(Self { ui: *ui, home, flake })
     }
 
     /// The hosts that the user means: those named, or all.

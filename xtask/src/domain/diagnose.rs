@@ -171,8 +171,7 @@ fn own_place(stderr: &str, message: &str, source: &str) -> Option<Place> {
     let frame = stderr
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("at "))
-        .filter(|at| at.starts_with(&prefix))
-        .next_back();
+        .rfind(|at| at.starts_with(&prefix));
     frame.and_then(named).or_else(|| named(message))
 }
 

@@ -74,6 +74,8 @@ struct Line {
 }
 
 impl Output {
+    /// A recording, whole.
+    #[cfg(test)]
     pub fn parse(stdout: &str) -> Self {
         let mut output = Self::default();
         for line in stdout.lines() {

@@ -27,6 +27,7 @@ pub struct VariantName(String);
 macro_rules! string_newtype {
     ($($name:ident),*) => {$(
         impl $name {
+            #[allow(dead_code, reason = "a variant's name comes from its manifest alone")]
             pub fn new(value: impl Into<String>) -> Self {
                 Self(value.into())
             }

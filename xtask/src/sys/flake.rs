@@ -2,7 +2,6 @@
 //! .nix files beside this one; every string from outside goes in as a Nix literal.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -24,8 +23,6 @@ pub struct Flake {
     pub nix: Nix,
     /// As Nix takes it: a path or a URL, without an attribute.
     pub reference: String,
-    /// Its checkout, where it has one on this machine.
-    pub root: Option<PathBuf>,
     /// The testbed's lock file, and that flake.lock must not be written.
     pub options: Vec<String>,
 }

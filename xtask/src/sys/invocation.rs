@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stdin {
     Null,
-    Bytes(Vec<u8>),
     File(PathBuf),
     Held,
 }
@@ -45,11 +44,6 @@ impl Invocation {
 
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
-        self
-    }
-
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin = Stdin::Bytes(bytes.into());
         self
     }
 

@@ -1,6 +1,8 @@
 //! The world outside: processes, files, Nix, SSH. Everything that can block or
 //! fail for reasons of its surroundings; nothing here draws.
 
+// Tests alone need a server of their own.
+#[cfg(test)]
 pub mod background;
 pub mod build_log;
 pub mod debian;
@@ -18,6 +20,7 @@ pub mod paths;
 pub mod private_nix;
 pub mod process;
 pub mod provision;
+#[cfg(test)]
 pub mod sshd;
 pub mod store;
 pub mod survey;

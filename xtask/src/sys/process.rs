@@ -173,7 +173,6 @@ pub(super) fn start(
     let mut held = None;
     expression = match &invocation.stdin {
         Stdin::Null => expression.stdin_null(),
-        Stdin::Bytes(bytes) => expression.stdin_bytes(bytes.clone()),
         Stdin::File(file) => expression.stdin_path(file),
         Stdin::Held => {
             let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
@@ -312,12 +311,6 @@ mod tests {
         let captured = capture(&sh("sleep 30 & echo done"), None).unwrap();
         assert_eq!(captured.stdout_text(), "done\n");
         assert!(started.elapsed() < Duration::from_secs(20));
-    }
-
-    #[test]
-    fn input_reaches_the_child() {
-        let captured = capture(&Invocation::new("cat").stdin("hello"), None).unwrap();
-        assert_eq!(captured.stdout_text(), "hello\n");
     }
 
     #[test]

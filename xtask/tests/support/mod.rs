@@ -1,5 +1,6 @@
 //! What the tests share: a scratch folder, the real binary, and a small fleet whose
 //! hosts are plain attribute sets, so that real Nix reads it in milliseconds.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(clippy::disallowed_methods, reason = "tests start the binary that they test")]
 
