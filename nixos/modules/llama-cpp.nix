@@ -47,6 +47,16 @@ in
       };
     };
 
+    problems = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      internal = true;
+      description = ''
+        What keeps these options from making a package, for xtask: the
+        assertions' sentences, to be had without evaluating all assertions.
+      '';
+    };
+
     manifest = mkOption {
       type = types.raw;
       readOnly = true;
@@ -75,6 +85,7 @@ in
       {
         nixpkgs.overlays = [ variant.select ];
         assertions = variant.assertions pkgs;
+        programs.llama-cpp.problems = variant.problems pkgs;
         programs.llama-cpp.package = variant.package pkgs;
         environment.systemPackages = [ cfg.package ];
       }

@@ -31,10 +31,7 @@ rec {
     let
       found = problems pkgs;
     in
-    if found == [ ] then
-      pkgs.mkLlamaCpp arguments
-    else
-      throw (lib.concatStringsSep "\n" found);
+    if found == [ ] then pkgs.mkLlamaCpp arguments else throw (lib.concatStringsSep "\n" found);
 
   # An overlay on top of ours: `pkgs.llama-cpp` is the machine's variant, and
   # `pkgs.llama-cpp-vulkan` and its like are built for the same CPU and GPUs.

@@ -115,10 +115,12 @@ let
         }
       );
 
-      optional = cpuOptions // lib.optionalAttrs (!(args.useWebUi or true)) {
-        # Without this the build would fetch a prebuilt web UI.
-        LLAMA_USE_PREBUILT_UI = false;
-      };
+      optional =
+        cpuOptions
+        // lib.optionalAttrs (!(args.useWebUi or true)) {
+          # Without this the build would fetch a prebuilt web UI.
+          LLAMA_USE_PREBUILT_UI = false;
+        };
 
       cmake =
         lib.intersectAttrs declared optional
@@ -166,44 +168,39 @@ let
           ++ lib.attrNames (removeAttrs cpuOptions (lib.attrNames declared));
       };
 
-      package =
-        (upstream.override (lib.intersectAttrs upstreamArguments wanted)).overrideAttrs
-          (
-            finalAttrs: prev:
-            {
-              pname = "llama-cpp-${lib.replaceStrings [ "+" ":" ] [ "-" "-" ] name}";
-              # The very same revision. Upstream filters it anew for each package,
-              # which costs a second of evaluation every time, and spares no
-              # rebuild where the flags name the commit.
-              src = source.outPath;
-              cmakeFlags = lib.foldl' cmakeFlags.replace prev.cmakeFlags [
-                (cmakeFlags.fromAttrs cmake)
-                variant.extraCmakeFlags
-              ];
-              passthru = (prev.passthru or { }) // {
-                llamaCpp = manifestOf finalAttrs.cmakeFlags;
-              };
-            }
-            // lib.optionalAttrs modules {
-              # ggml loads the best module it finds, and would also look in the
-              # directory that llama-server happens to be started in.
-              postPatch = (prev.postPatch or "") + ''
-                sed -i -E '/search_paths\.push_back\((fs::current_path\(\)|cwd)\);/d' \
-                  ggml/src/ggml-backend-reg.cpp
-              '';
-            }
-            // lib.optionalAttrs (!(args.useWebUi or true) && prev ? webui) {
-              # Upstream leaves it an attribute, so it would still be built.
-              webui = null;
-            }
-          );
+      package = (upstream.override (lib.intersectAttrs upstreamArguments wanted)).overrideAttrs (
+        finalAttrs: prev:
+        {
+          pname = "llama-cpp-${lib.replaceStrings [ "+" ":" ] [ "-" "-" ] name}";
+          # The very same revision. Upstream filters it anew for each package,
+          # which costs a second of evaluation every time, and spares no
+          # rebuild where the flags name the commit.
+          src = source.outPath;
+          cmakeFlags = lib.foldl' cmakeFlags.replace prev.cmakeFlags [
+            (cmakeFlags.fromAttrs cmake)
+            variant.extraCmakeFlags
+          ];
+          passthru = (prev.passthru or { }) // {
+            llamaCpp = manifestOf finalAttrs.cmakeFlags;
+          };
+        }
+        // lib.optionalAttrs modules {
+          # ggml loads the best module it finds, and would also look in the
+          # directory that llama-server happens to be started in.
+          postPatch = (prev.postPatch or "") + ''
+            sed -i -E '/search_paths\.push_back\((fs::current_path\(\)|cwd)\);/d' \
+              ggml/src/ggml-backend-reg.cpp
+          '';
+        }
+        // lib.optionalAttrs (!(args.useWebUi or true) && prev ? webui) {
+          # Upstream leaves it an attribute, so it would still be built.
+          webui = null;
+        }
+      );
 
       found = problems args lib.id;
     in
-    if found == [ ] then
-      package
-    else
-      throw "mkLlamaCpp: ${lib.concatStringsSep "\n" found}";
+    if found == [ ] then package else throw "mkLlamaCpp: ${lib.concatStringsSep "\n" found}";
 in
 {
   # `mkLlamaCpp { … }` is the package; `mkLlamaCpp.problems` says beforehand

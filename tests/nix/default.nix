@@ -7,17 +7,20 @@
 let
   inherit (flake.inputs.nixpkgs) lib;
 
-  tests = lib.concatMapAttrs (
-    file: path:
-    lib.mapAttrs' (name: lib.nameValuePair "${file}: ${name}") (import path { inherit flake lib; })
-  ) {
-    home = ./home.nix;
-    hosts = ./hosts.nix;
-    messages = ./messages.nix;
-    microarch = ./microarch.nix;
-    modules = ./modules.nix;
-    variants = ./variants.nix;
-  };
+  tests =
+    lib.concatMapAttrs
+      (
+        file: path:
+        lib.mapAttrs' (name: lib.nameValuePair "${file}: ${name}") (import path { inherit flake lib; })
+      )
+      {
+        home = ./home.nix;
+        hosts = ./hosts.nix;
+        messages = ./messages.nix;
+        microarch = ./microarch.nix;
+        modules = ./modules.nix;
+        variants = ./variants.nix;
+      };
 
   run =
     name:

@@ -84,9 +84,11 @@ in
     ];
   };
   "what is wrong is asserted by the option's name" = {
-    expr = map (a: lib.hasPrefix "programs.llama-cpp.microarch: \"zen4\"" a.message) (homeWith {
-      settings.microarch = "zen4";
-    }).config.assertions;
+    expr =
+      map (a: lib.hasPrefix "programs.llama-cpp.microarch: \"zen4\"" a.message)
+        (homeWith {
+          settings.microarch = "zen4";
+        }).config.assertions;
     expected = [ true ];
   };
 }

@@ -28,14 +28,11 @@ let
   };
 in
 {
-  "CUDA without unfree" =
-    says
-      [
-        "<backends>"
-        "nixpkgs.config.allowUnfree = true"
-        "allowUnfreePredicate"
-      ]
-      (problems x86 { backends = [ "cuda" ]; });
+  "CUDA without unfree" = says [
+    "<backends>"
+    "nixpkgs.config.allowUnfree = true"
+    "allowUnfreePredicate"
+  ] (problems x86 { backends = [ "cuda" ]; });
   "CUDA with unfree is fine" = {
     expr = problems unfree { backends = [ "cuda" ]; };
     expected = [ ];
@@ -109,36 +106,24 @@ in
   "GPU targets without ROCm" = says [ "add \"rocm\" to <backends>" ] (
     problems x86 { rocmTargets = [ "gfx906" ]; }
   );
-  "ROCm on ARM" =
-    says
-      [
-        "x86_64-linux only"
-        "aarch64-linux"
-        "vulkan"
-      ]
-      (problems (pkgsFor "aarch64-linux") { backends = [ "rocm" ]; });
+  "ROCm on ARM" = says [
+    "x86_64-linux only"
+    "aarch64-linux"
+    "vulkan"
+  ] (problems (pkgsFor "aarch64-linux") { backends = [ "rocm" ]; });
   "no backend" = says [ "<backends> is an empty list" ] (problems x86 { backends = [ ]; });
-  "an unknown backend" =
-    says
-      [
-        "\"metal\" is not a backend"
-        "cpu, cuda, rocm, vulkan"
-      ]
-      (problems x86 { backends = [ "metal" ]; });
-  "an unknown microarchitecture" =
-    says
-      [
-        "<microarch>"
-        "did you mean \"znver4\"?"
-      ]
-      (problems x86 { microarch = "zen4"; });
-  "a microarchitecture of the other architecture" =
-    says
-      [
-        "<microarch>"
-        "of aarch64"
-      ]
-      (problems x86 { microarch = "neoverse-n1"; });
+  "an unknown backend" = says [
+    "\"metal\" is not a backend"
+    "cpu, cuda, rocm, vulkan"
+  ] (problems x86 { backends = [ "metal" ]; });
+  "an unknown microarchitecture" = says [
+    "<microarch>"
+    "did you mean \"znver4\"?"
+  ] (problems x86 { microarch = "zen4"; });
+  "a microarchitecture of the other architecture" = says [
+    "<microarch>"
+    "of aarch64"
+  ] (problems x86 { microarch = "neoverse-n1"; });
   "GGML_NATIVE by the back door" =
     says
       [

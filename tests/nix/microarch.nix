@@ -38,9 +38,9 @@ in
     expected = [ ];
   };
   "every option is said, on or off, for every CPU" = {
-    expr = lib.filter (
-      name: lib.attrNames (microarchs.cmakeOptionsFor (x86 name)) != allOptions
-    ) (microarchs.names "x86_64");
+    expr = lib.filter (name: lib.attrNames (microarchs.cmakeOptionsFor (x86 name)) != allOptions) (
+      microarchs.names "x86_64"
+    );
     expected = [ ];
   };
   "AMX is where the CPU has it, only" = {

@@ -14,7 +14,14 @@ let
         settings
       ];
     }).config;
-  enabled = options: hostWith { programs.llama-cpp = { enable = true; } // options; };
+  enabled =
+    options:
+    hostWith {
+      programs.llama-cpp = {
+        enable = true;
+      }
+      // options;
+    };
 
   failed = config: map (a: a.message) (lib.filter (a: !a.assertion) config.assertions);
   # Other modules assert things of a host, which this one is not.

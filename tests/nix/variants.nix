@@ -141,7 +141,9 @@ in
     expected = true;
   };
   "AMX is where the table says so" = {
-    expr = has "-DGGML_AMX_INT8:BOOL=TRUE" (make { microarch = "sapphirerapids"; });
+    expr = has "-DGGML_AMX_INT8:BOOL=TRUE" (make {
+      microarch = "sapphirerapids";
+    });
     expected = true;
   };
 
@@ -180,17 +182,15 @@ in
   };
 
   "nixpkgs' argument names are accepted" = {
-    expr =
-      map (args: (pkgs.llama-cpp.override args).drvPath == pkgs.llama-cpp-vulkan.drvPath)
-        [
-          { vulkanSupport = true; }
-          { useVulkan = true; }
-          { backends = [ "vulkan" ]; }
-          {
-            vulkanSupport = true;
-            cudaSupport = false;
-          }
-        ];
+    expr = map (args: (pkgs.llama-cpp.override args).drvPath == pkgs.llama-cpp-vulkan.drvPath) [
+      { vulkanSupport = true; }
+      { useVulkan = true; }
+      { backends = [ "vulkan" ]; }
+      {
+        vulkanSupport = true;
+        cudaSupport = false;
+      }
+    ];
     expected = [
       true
       true

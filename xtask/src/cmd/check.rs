@@ -12,7 +12,7 @@ use crate::cli;
 use crate::cmd::Outcome;
 use crate::cmd::context::Context;
 use crate::domain::check::{CheckReport, Evaluated, HostState};
-use crate::domain::diagnose::diagnose;
+use crate::domain::diagnose::{diagnose, line_of_option};
 use crate::domain::finding::Finding;
 use crate::domain::manifest::{Answer, Selection};
 use crate::domain::names::{DrvPath, HostName, StorePath};
@@ -184,6 +184,11 @@ fn failed(
         ),
         _ => (HostState::EvalError, diagnose(&failure.stderr, source)),
     };
+    if let (Some(source), Some(file), None) = (source, &finding.file, finding.line) {
+        finding.line = files::read(&Path::new(source).join(file))
+            .ok()
+            .and_then(|text| line_of_option(&finding.message, &text));
+    }
     finding.help = format!("{} (trace: {})", finding.help, log.display());
     Ok(Evaluated::Failed { state, finding })
 }

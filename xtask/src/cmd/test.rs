@@ -118,7 +118,7 @@ impl Suite {
     fn fleet(&self, era: Era) -> Result<Tally> {
         let flake = self.context(era)?.flake;
         let attribute =
-            format!("{}#legacyPackages.{}.llamafleetTests", flake.reference, flake::system());
+            format!("{}#.legacyPackages.{}.llamafleetTests", flake.reference, flake::system());
         let call = flake.nix.command(["eval", "--json"]).arg(attribute).args(&flake.options);
         self.nix_tests(&call)
     }

@@ -178,8 +178,30 @@ fn own_place(stderr: &str, message: &str, source: &str) -> Option<Place> {
 /// `hosts/boron/default.nix:12:3` → file and line.
 fn parse_place(text: &str) -> Place {
     let mut parts = text.splitn(3, ':');
-    let file = parts.next().unwrap_or(text).to_owned();
+    let mut file = parts.next().unwrap_or(text).to_owned();
+    // The module system names what was imported, and a folder stands for its default.nix.
+    if !file.ends_with(".nix") {
+        file.push_str("/default.nix");
+    }
     Place { file, line: parts.next().and_then(|line| line.parse().ok()) }
+}
+
+/// The line of `file`'s text that defines the option which `message` is about; the module
+/// system tells files, not lines.
+pub fn line_of_option(message: &str, file: &str) -> Option<u32> {
+    let (_, rest) = message.split_once("option `")?;
+    let name = rest.split('\'').next()?.rsplit('.').next()?;
+    let defines = |line: &str| {
+        line.match_indices(name).any(|(at, _)| {
+            let outside =
+                |c: Option<char>| !c.is_some_and(|c| c.is_alphanumeric() || "-_".contains(c));
+            let after = line[at + name.len()..].trim_start();
+            outside(line[..at].chars().next_back())
+                && (after.starts_with('=') || after.starts_with('.'))
+        })
+    };
+    let line = file.lines().position(|line| defines(line.split('#').next().unwrap_or(line)))?;
+    u32::try_from(line + 1).ok()
 }
 
 /// The first lines only; a type error can quote a whole package set.
@@ -253,11 +275,22 @@ mod tests {
         let finding = diagnose(&stderr, Some(SOURCE));
         assert_eq!(finding.code, "wrong-type");
         assert_eq!(finding.place().as_deref(), Some("hosts/boron/default.nix"));
+        let folder = diagnose(&stderr.replace("/default.nix", ""), Some(SOURCE));
+        assert_eq!(folder.place().as_deref(), Some("hosts/boron/default.nix"));
         assert!(
             finding.message.contains("- In `hosts/boron/default.nix': 5"),
             "{}",
             finding.message
         );
+    }
+
+    #[test]
+    fn the_line_of_an_option_is_looked_for_in_its_file() {
+        let message = "The option `programs.llama-cpp.microarchs' does not exist.";
+        let file =
+            "{\n  # microarchs = 1;\n  x-microarchs = 2;\n  programs.llama-cpp.microarchs = 3;\n}";
+        assert_eq!(line_of_option(message, file), Some(4));
+        assert_eq!(line_of_option("no option", file), None);
     }
 
     #[test]

@@ -20,6 +20,10 @@ pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
     renamed.with_context(|| format!("cannot write {}", file.display()))
 }
 
+pub fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
 /// In the same folder, so that the rename is atomic; named after this process, so that
 /// two runs do not write into one another.
 pub fn temporary_name(file: &Path) -> std::path::PathBuf {

@@ -42,7 +42,9 @@ impl Flake {
         let call = self
             .nix
             .command(["eval", "--json", "--show-trace"])
-            .arg(format!("{}#{attribute}", self.reference))
+            // The dot: exactly this attribute, none of packages.SYSTEM, which would
+            // evaluate nixpkgs to find that it has no such package.
+            .arg(format!("{}#.{attribute}", self.reference))
             .args(&self.options);
         match apply {
             Some(expression) => call.arg("--apply").arg(expression),
