@@ -120,7 +120,9 @@ in
             );
             options = {
               overlays = mkOption {
-                type = types.lazyAttrsOf (types.uniq (types.functionTo (types.functionTo (types.lazyAttrsOf types.unspecified))));
+                type = types.lazyAttrsOf (
+                  types.uniq (types.functionTo (types.functionTo (types.lazyAttrsOf types.unspecified)))
+                );
                 default = { };
                 description = "Overlays.";
               };

@@ -23,7 +23,15 @@
               }
               // args
             );
-          nixos.evalModules = args: import ./nixos/eval-config.nix ({ lib = final; system = null; } // args);
+          nixos.evalModules =
+            args:
+            import ./nixos/eval-config.nix (
+              {
+                lib = final;
+                system = null;
+              }
+              // args
+            );
         }
       );
       legacyPackages = lib.genAttrs systems (system: import ./. { inherit system; });

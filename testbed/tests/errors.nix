@@ -86,14 +86,18 @@ in
     };
     undefined = {
       expr = value types.str [ ];
-      says = [ "The option `programs.llama-cpp.x' was accessed but has no value defined. Try setting the option." ];
+      says = [
+        "The option `programs.llama-cpp.x' was accessed but has no value defined. Try setting the option."
+      ];
     };
     twice = {
       expr = value types.package [
         (x (packages { }).hello)
         (x (packages { }).hello)
       ];
-      says = [ "The option `programs.llama-cpp.x' is defined multiple times while it's expected to be unique." ];
+      says = [
+        "The option `programs.llama-cpp.x' is defined multiple times while it's expected to be unique."
+      ];
     };
     readOnly = {
       expr =
@@ -131,7 +135,9 @@ in
             }
           ];
         }).config;
-      says = [ "has an unsupported attribute `a'. This is caused by introducing a top-level `config' or `options' attribute." ];
+      says = [
+        "has an unsupported attribute `a'. This is caused by introducing a top-level `config' or `options' attribute."
+      ];
     };
     missingArgument = {
       expr = lib.callPackageWith { cudaPackages = 1; } ({ cudaPackage }: cudaPackage) { };
@@ -160,8 +166,7 @@ in
       says = [ "is not available on the requested hostPlatform:" ];
     };
     broken = {
-      expr =
-        ((packages { }).hello.overrideAttrs { meta.broken = true; }).drvPath;
+      expr = ((packages { }).hello.overrideAttrs { meta.broken = true; }).drvPath;
       says = [ "is marked as broken, refusing to evaluate." ];
     };
     failedAssertions = {

@@ -5,28 +5,31 @@
 #     'import ./testbed/tests/run.nix { lib = import PATH/lib; }'
 { lib }:
 let
-  files = {
-    attrsets = ./lib/attrsets.nix;
-    functions = ./lib/functions.nix;
-    lists = ./lib/lists.nix;
-    strings = ./lib/strings.nix;
-    modules = ./lib/modules.nix;
-    priorities = ./lib/priorities.nix;
-    types = ./lib/types.nix;
-    submodules = ./lib/submodules.nix;
-    systems = ./lib/systems.nix;
-  };
-  tests = builtins.concatLists (
-    builtins.attrValues (
-      builtins.mapAttrs (
-        file: path:
-        let
-          cases = import path { inherit lib; };
-        in
-        map (name: cases.${name} // { name = "${file}.${name}"; }) (builtins.attrNames cases)
-      ) files
-    )
-  );
+  files = [
+    "attrsets"
+    "functions"
+    "lists"
+    "lists-parts"
+    "modules"
+    "modules-options"
+    "modules-use"
+    "packages"
+    "priorities"
+    "strings"
+    "strings-convert"
+    "submodules"
+    "systems"
+    "types-compound"
+    "types-descriptions"
+    "types-scalars"
+  ];
+  tests = builtins.concatMap (
+    file:
+    let
+      cases = import (./lib + "/${file}.nix") { inherit lib; };
+    in
+    map (name: cases.${name} // { name = "${file}.${name}"; }) (builtins.attrNames cases)
+  ) files;
   run =
     test:
     let

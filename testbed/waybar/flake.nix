@@ -15,9 +15,14 @@
     in
     {
       overlays.default = final: _: { waybar = waybar final; };
-      packages = nixpkgs.lib.genAttrs [
-        "x86_64-linux"
-        "aarch64-linux"
-      ] (system: { default = waybar nixpkgs.legacyPackages.${system}; });
+      packages =
+        nixpkgs.lib.genAttrs
+          [
+            "x86_64-linux"
+            "aarch64-linux"
+          ]
+          (system: {
+            default = waybar nixpkgs.legacyPackages.${system};
+          });
     };
 }

@@ -129,8 +129,7 @@ in
       paths = cfg.packages;
     };
     file = lib.mapAttrs' (
-      name: entry:
-      lib.nameValuePair ".config/${name}" { inherit (entry) source; }
+      name: entry: lib.nameValuePair ".config/${name}" { inherit (entry) source; }
     ) config.xdg.configFile;
     activationPackage = pkgs.runCommandLocal "home-manager-generation" { } ''
       mkdir -p "$out"

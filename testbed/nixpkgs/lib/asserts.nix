@@ -4,12 +4,15 @@ rec {
   assertMsg = pred: msg: pred || throw msg;
   assertOneOf =
     name: val: xs:
-    assertMsg (builtins.elem val xs)
-      "${name} must be one of ${lib.generators.toPretty { } xs}, but is: ${lib.generators.toPretty { } val}";
+    assertMsg (builtins.elem val xs) "${name} must be one of ${lib.generators.toPretty { } xs}, but is: ${
+      lib.generators.toPretty { } val
+    }";
   assertEachOneOf =
     name: vals: xs:
     assertMsg (builtins.all (val: builtins.elem val xs) vals)
-      "each element in ${name} must be one of ${lib.generators.toPretty { } xs}, but is: ${lib.generators.toPretty { } vals}";
+      "each element in ${name} must be one of ${lib.generators.toPretty { } xs}, but is: ${
+        lib.generators.toPretty { } vals
+      }";
   checkAssertWarn =
     assertions: warnings: val:
     let

@@ -76,14 +76,10 @@ rec {
     go 0;
 
   getAttrFromPath =
-    path:
-    attrByPath path (abort ("cannot find attribute '" + lib.concatStringsSep "." path + "'"));
+    path: attrByPath path (abort ("cannot find attribute '" + lib.concatStringsSep "." path + "'"));
 
   updateManyAttrsByPath =
-    updates: set:
-    foldl' (
-      acc: { path, update }: updateAt path update acc
-    ) set updates;
+    updates: set: foldl' (acc: { path, update }: updateAt path update acc) set updates;
 
   attrVals = names: set: map (name: set.${name}) names;
   getAttrs = names: set: genAttrs names (name: set.${name});
@@ -243,11 +239,25 @@ rec {
     in
     if pkg.outputSpecified or false || outputs == [ ] then pkg else pkg.${head outputs};
   getBin = getOutput "bin";
-  getLib = getFirstOutput [ "lib" "out" ];
-  getStatic = getFirstOutput [ "static" "lib" "out" ];
+  getLib = getFirstOutput [
+    "lib"
+    "out"
+  ];
+  getStatic = getFirstOutput [
+    "static"
+    "lib"
+    "out"
+  ];
   getDev = getOutput "dev";
-  getInclude = getFirstOutput [ "include" "dev" "out" ];
-  getMan = getFirstOutput [ "man" "out" ];
+  getInclude = getFirstOutput [
+    "include"
+    "dev"
+    "out"
+  ];
+  getMan = getFirstOutput [
+    "man"
+    "out"
+  ];
   chooseDevOutputs = map getDev;
 
   # One step of `updateManyAttrsByPath`; a missing value is an error only if used.

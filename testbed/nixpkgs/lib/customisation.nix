@@ -37,8 +37,7 @@ rec {
       origArgs:
       let
         result = f origArgs;
-        overrideWith =
-          newArgs: origArgs // (if lib.isFunction newArgs then newArgs origArgs else newArgs);
+        overrideWith = newArgs: origArgs // (if lib.isFunction newArgs then newArgs origArgs else newArgs);
         overrideArgs = mirrorArgs (newArgs: makeOverridable f (overrideWith newArgs));
         overrideResult = g: makeOverridable (mirrorArgs (args: g (f args))) origArgs;
       in
@@ -71,9 +70,7 @@ rec {
         if loc != null then
           loc.file + ":" + toString loc.line
         else if !lib.isFunction fn then
-          toString (
-            if lib.pathIsDirectory fn then "${toString fn}/default.nix" else fn
-          )
+          toString (if lib.pathIsDirectory fn then "${toString fn}/default.nix" else fn)
         else
           "<unknown location>";
       suggestions =
@@ -113,9 +110,7 @@ rec {
       pkgs = f (auto // args);
     in
     if lib.isDerivation pkgs then
-      throw "function `callPackages` was called on a *single* derivation \"${
-        pkgs.name or "<unknown-name>"
-      }\"; did you mean to use `callPackage` instead?"
+      throw "function `callPackages` was called on a *single* derivation \"${pkgs.name or "<unknown-name>"}\"; did you mean to use `callPackage` instead?"
     else
       mapAttrs mkAttrOverridable pkgs;
 
@@ -125,7 +120,8 @@ rec {
     condition: passthru: drv:
     let
       outputs = drv.outputs or [ "out" ];
-      commonAttrs = drv // builtins.listToAttrs outputsList // { all = map (x: x.value) outputsList; } // passthru;
+      commonAttrs =
+        drv // builtins.listToAttrs outputsList // { all = map (x: x.value) outputsList; } // passthru;
       outputToAttrListElement = outputName: {
         name = outputName;
         value =

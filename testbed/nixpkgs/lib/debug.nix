@@ -4,7 +4,9 @@ let
   inherit (builtins) deepSeq trace;
 in
 rec {
-  traceIf = pred: msg: x: if pred then trace msg x else x;
+  traceIf =
+    pred: msg: x:
+    if pred then trace msg x else x;
   traceValFn = f: x: trace (f x) x;
   traceVal = traceValFn lib.id;
   traceSeq = x: y: trace (deepSeq x x) y;
@@ -16,11 +18,16 @@ rec {
     lib.concatLists (
       lib.mapAttrsToList (
         name: test:
-        lib.optional ((lib.hasPrefix "test" name || (tests ? tests && lib.elem name tests.tests)) && test.expr != test.expected) {
-          inherit name;
-          inherit (test) expected;
-          result = test.expr;
-        }
+        lib.optional
+          (
+            (lib.hasPrefix "test" name || (tests ? tests && lib.elem name tests.tests))
+            && test.expr != test.expected
+          )
+          {
+            inherit name;
+            inherit (test) expected;
+            result = test.expr;
+          }
       ) (removeAttrs tests [ "tests" ])
     );
 }

@@ -65,7 +65,6 @@ makeExtensible (
         "mkAliasAndWrapDefsWithPriority"
         "showDeclarations"
         "unknownOption"
-        "withDeclaredFiles"
         "wrapAsSubmodule"
       ];
       options = [

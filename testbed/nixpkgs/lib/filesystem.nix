@@ -16,8 +16,7 @@ rec {
     dir:
     lib.flatten (
       lib.mapAttrsToList (
-        name: type:
-        if type == "directory" then listFilesRecursive (dir + "/${name}") else dir + "/${name}"
+        name: type: if type == "directory" then listFilesRecursive (dir + "/${name}") else dir + "/${name}"
       ) (builtins.readDir dir)
     );
 }

@@ -58,13 +58,22 @@ rec {
     attrs:
     concatStringsSep "\n" (
       lib.mapAttrsToList (
-        name: values: "[${mkSectionName name}]\n" + toKeyValue { inherit mkKeyValue listsAsDuplicateKeys; } values
+        name: values:
+        "[${mkSectionName name}]\n" + toKeyValue { inherit mkKeyValue listsAsDuplicateKeys; } values
       ) attrs
     );
   toINIWithGlobalSection =
     args:
-    { globalSection, sections ? { } }:
-    (if globalSection == { } then "" else toKeyValue (removeAttrs args [ "mkSectionName" ]) globalSection + "\n")
+    {
+      globalSection,
+      sections ? { },
+    }:
+    (
+      if globalSection == { } then
+        ""
+      else
+        toKeyValue (removeAttrs args [ "mkSectionName" ]) globalSection + "\n"
+    )
     + toINI args sections;
 
   # Cuts a value off below a depth, so that an error message can show any value.
@@ -81,19 +90,17 @@ rec {
         "__toString"
         "__pretty"
       ];
-      cut =
-        v:
+      stop =
         if throwOnDepthLimit then
           throw "Exceeded maximum eval-depth limit of ${toString depthLimit} while trying to evaluate with `generators.withRecursion'!"
         else
-          { __pretty = _: "<unevaluated>"; val = v; };
-      stop = "<unevaluated>";
+          "<unevaluated>";
       at =
         depth: name: v:
         if builtins.elem name special then
           v
         else if depth > depthLimit then
-          (if throwOnDepthLimit then cut v else stop)
+          stop
         else if isAttrs v then
           lib.mapAttrs (at (depth + 1)) v
         else if isList v then
@@ -132,10 +139,7 @@ rec {
         else if builtins.isPath v then
           toString v
         else if isList v then
-          if v == [ ] then
-            "[ ]"
-          else
-            "[" + brk + lib.concatMapStringsSep brk (go inner) v + end + "]"
+          if v == [ ] then "[ ]" else "[" + brk + lib.concatMapStringsSep brk (go inner) v + end + "]"
         else if lib.isFunction v then
           function v
         else if isAttrs v then
@@ -151,9 +155,7 @@ rec {
             + concatStringsSep brk (
               lib.mapAttrsToList (
                 name: value:
-                "${lib.strings.escapeNixIdentifier name} = ${
-                  builtins.addErrorContext "while evaluating an attribute `${name}`" (go inner value)
-                };"
+                "${lib.strings.escapeNixIdentifier name} = ${builtins.addErrorContext "while evaluating an attribute `${name}`" (go inner value)};"
               ) v
             )
             + end

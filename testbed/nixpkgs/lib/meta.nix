@@ -7,8 +7,7 @@ rec {
   lowPrio = setPrio 10;
   hydraJob = drv: drv;
   setName = name: drv: drv // { inherit name; };
-  appendToName =
-    suffix: drv: setName "${lib.getName drv}-${suffix}-${lib.getVersion drv}" drv;
+  appendToName = suffix: drv: setName "${lib.getName drv}-${suffix}-${lib.getVersion drv}" drv;
 
   # A pattern is a system string or a part of an elaborated platform.
   platformMatch =
@@ -26,7 +25,10 @@ rec {
     lib.filterAttrs (_: license: license ? spdxId) lib.licenses
   );
   getLicenseFromSpdxId =
-    id: getLicenseFromSpdxIdOr id (lib.warn "getLicenseFromSpdxId: No license matches the given SPDX ID: ${id}" { shortName = id; });
+    id:
+    getLicenseFromSpdxIdOr id (
+      lib.warn "getLicenseFromSpdxId: No license matches the given SPDX ID: ${id}" { shortName = id; }
+    );
   getLicenseFromSpdxIdOr =
     id: default:
     let
@@ -37,9 +39,9 @@ rec {
   getExe =
     x:
     let
-      guess = lib.warn "getExe: Package ${
-        lib.strings.escapeNixIdentifier (x.meta.name or x.pname or x.name)
-      } does not have the meta.mainProgram attribute. We'll assume that the main program has the same name for now, but this behavior is deprecated, because it leads to surprising errors when the assumption does not hold. If the package has a main program, please set `meta.mainProgram` in its definition to make this warning go away. Otherwise, if the package does not have a main program, or if you don't control its definition, use getExe' to specify the name to the program, such as lib.getExe' foo \"bar\"." (lib.getName x);
+      guess = lib.warn "getExe: Package ${lib.strings.escapeNixIdentifier (x.meta.name or x.pname or x.name)} does not have the meta.mainProgram attribute. We'll assume that the main program has the same name for now, but this behavior is deprecated, because it leads to surprising errors when the assumption does not hold. If the package has a main program, please set `meta.mainProgram` in its definition to make this warning go away. Otherwise, if the package does not have a main program, or if you don't control its definition, use getExe' to specify the name to the program, such as lib.getExe' foo \"bar\"." (
+        lib.getName x
+      );
     in
     getExe' x (x.meta.mainProgram or guess);
   getExe' =

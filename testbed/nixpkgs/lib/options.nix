@@ -212,7 +212,10 @@ rec {
 
   renderOptionValue =
     v:
-    if v ? _type && v ? text then v else literalExpression (lib.generators.toPretty { multiline = true; } v);
+    if v ? _type && v ? text then
+      v
+    else
+      literalExpression (lib.generators.toPretty { multiline = true; } v);
   scrubOptionValue =
     x:
     if lib.isDerivation x then

@@ -8,7 +8,16 @@ rec {
     in
     !(
       base == ".git"
-      || type == "directory" && builtins.elem base [ ".svn" "CVS" ".hg" ".jj" ".pijul" "_darcs" ]
+      ||
+        type == "directory"
+        && builtins.elem base [
+          ".svn"
+          "CVS"
+          ".hg"
+          ".jj"
+          ".pijul"
+          "_darcs"
+        ]
       || lib.hasSuffix "~" base
       || builtins.match "^\\.sw[a-z]$" base != null
       || builtins.match "^\\..*\\.sw[a-z]$" base != null
@@ -34,7 +43,15 @@ rec {
       name ? null,
     }:
     let
-      orig = if src._isLibCleanSourceWith or false then src else { origSrc = src; filter = _: _: true; name = "source"; };
+      orig =
+        if src._isLibCleanSourceWith or false then
+          src
+        else
+          {
+            origSrc = src;
+            filter = _: _: true;
+            name = "source";
+          };
       combined = path: type: filter path type && orig.filter path type;
     in
     {

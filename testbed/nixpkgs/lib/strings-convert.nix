@@ -14,11 +14,13 @@ rec {
   versionOlder = v1: v2: compareVersions v2 v1 == 1;
   versionAtLeast = v1: v2: !versionOlder v1 v2;
   getName =
-    x:
-    if builtins.isString x then (parseDrvName x).name else x.pname or (parseDrvName x.name).name;
+    x: if builtins.isString x then (parseDrvName x).name else x.pname or (parseDrvName x.name).name;
   getVersion =
     x:
-    if builtins.isString x then (parseDrvName x).version else x.version or (parseDrvName x.name).version;
+    if builtins.isString x then
+      (parseDrvName x).version
+    else
+      x.version or (parseDrvName x.name).version;
 
   fixedWidthString =
     width: filler: str:

@@ -43,7 +43,8 @@ rec {
     builtins.replaceStrings reserved (map code reserved);
 
   makeSearchPath =
-    subDir: paths: concatStringsSep ":" (map (path: path + "/" + subDir) (builtins.filter (x: x != null) paths));
+    subDir: paths:
+    concatStringsSep ":" (map (path: path + "/" + subDir) (builtins.filter (x: x != null) paths));
   makeSearchPathOutput =
     output: subDir: pkgs:
     makeSearchPath subDir (map (lib.getOutput output) pkgs);

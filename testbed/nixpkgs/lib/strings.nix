@@ -102,7 +102,9 @@ rec {
   splitString =
     sep: s:
     map (lib.addContextFrom s) (
-      filter isString (split (escapeRegex (toString sep)) (builtins.unsafeDiscardStringContext (toString s)))
+      filter isString (
+        split (escapeRegex (toString sep)) (builtins.unsafeDiscardStringContext (toString s))
+      )
     );
   splitStringBy =
     predicate: keepSplit: str:
@@ -149,17 +151,18 @@ rec {
           "(.*[^${blank}])[${blank}]*";
       found = match regex s;
     in
-    if !start && !end then
-      s
-    else
-      optionalString (found != null) (builtins.head found);
+    if !start && !end then s else optionalString (found != null) (builtins.head found);
 
   escape = list: replaceStrings list (map (c: "\\${c}") list);
   escapeRegex = escape (stringToCharacters "\\[{()^$?*+|.");
   escapeXML = replaceStrings [ "\"" "'" "<" ">" "&" ] [ "&quot;" "&apos;" "&lt;" "&gt;" "&amp;" ];
   escapeNixString = s: escape [ "$" ] (builtins.toJSON s);
   escapeNixIdentifier =
-    s: if match "[a-zA-Z_][a-zA-Z0-9_'-]*" s != null && !builtins.elem s keywords then s else escapeNixString s;
+    s:
+    if match "[a-zA-Z_][a-zA-Z0-9_'-]*" s != null && !builtins.elem s keywords then
+      s
+    else
+      escapeNixString s;
   keywords = [
     "assert"
     "else"
@@ -194,9 +197,6 @@ rec {
     || builtins.isBool x
     || (builtins.isList x && builtins.all isConvertibleWithToString x);
   isStorePath =
-    x:
-    isStringLike x
-    && substring 0 1 (toString x) == "/"
-    && dirOf (toString x) == builtins.storeDir;
+    x: isStringLike x && substring 0 1 (toString x) == "/" && dirOf (toString x) == builtins.storeDir;
   addContextFrom = src: target: substring 0 0 src + target;
 }

@@ -82,7 +82,11 @@ rec {
     __functionArgs = args;
   };
   functionArgs =
-    f: if f ? __functor then f.__functionArgs or (functionArgs (f.__functor f)) else builtins.functionArgs f;
+    f:
+    if f ? __functor then
+      f.__functionArgs or (functionArgs (f.__functor f))
+    else
+      builtins.functionArgs f;
   isFunction = f: builtins.isFunction f || (f ? __functor && isFunction (f.__functor f));
   mirrorFunctionArgs =
     f:
@@ -105,12 +109,7 @@ rec {
   toBaseDigits =
     base: i:
     let
-      go =
-        i:
-        if i < base then
-          [ i ]
-        else
-          [ (mod i base) ] ++ go (i / base);
+      go = i: if i < base then [ i ] else [ (mod i base) ] ++ go (i / base);
     in
     assert builtins.isInt base && builtins.isInt i && base >= 2 && i >= 0;
     lib.reverseList (go i);

@@ -132,13 +132,11 @@ in
       ...
     }:
     pkgs.runCommandLocal name
-      (
-        removeAttrs args [
-          "name"
-          "postBuild"
-          "stripPrefix"
-        ]
-      )
+      (removeAttrs args [
+        "name"
+        "postBuild"
+        "stripPrefix"
+      ])
       ''
         mkdir -p "$out"
         for path in $paths; do
@@ -221,7 +219,7 @@ in
         installPhase = ''mkdir -p "$out"'';
       }
     );
-  mkShellNoCC = pkgs.mkShell.override or pkgs.mkShell;
+  mkShellNoCC = pkgs.mkShell;
 
   makeSetupHook =
     {

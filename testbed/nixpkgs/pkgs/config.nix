@@ -17,4 +17,9 @@ let
     testbedTargets = import ./targets.nix;
   };
 in
-defaults // { allowUnfreePredicate = _: false; allowInsecurePredicate = _: false; } // given
+defaults
+// {
+  allowUnfreePredicate = _: false;
+  allowInsecurePredicate = _: false;
+}
+// given

@@ -30,7 +30,8 @@ in
   keyValue = args: {
     type = lib.types.attrsOf value;
     generate =
-      name: content: pkgs.writeText name (lib.generators.toKeyValue (removeAttrs args [ "listToValue" ]) content);
+      name: content:
+      pkgs.writeText name (lib.generators.toKeyValue (removeAttrs args [ "listToValue" ]) content);
   };
   ini = args: {
     type = lib.types.attrsOf (lib.types.attrsOf value);

@@ -5,7 +5,12 @@ let
 
   absent =
     what:
-    { pname, version, meta, passthru ? { } }:
+    {
+      pname,
+      version,
+      meta,
+      passthru ? { },
+    }:
     stdenvNoCC.mkDerivation {
       inherit pname version passthru;
       buildCommand = ''

@@ -69,7 +69,9 @@ in
     chmod +x "$out/bin/npm"
   '';
   importNpmLock = {
-    linkNodeModulesHook = pkgs.makeSetupHook { name = "link-node-modules-hook"; } ./hooks/node-modules.sh;
+    linkNodeModulesHook = pkgs.makeSetupHook {
+      name = "link-node-modules-hook";
+    } ./hooks/node-modules.sh;
     buildNodeModules =
       { npmRoot, nodejs, ... }@args:
       pkgs.runCommandLocal "node-modules-stand-in" { inherit nodejs; } ''

@@ -15,7 +15,8 @@ in
     };
     headers = {
       "cblas.h" = "/usr/include/*/openblas-*/cblas.h /usr/include/*/cblas.h";
-      "openblas_config.h" = "/usr/include/*/openblas-*/openblas_config.h /usr/include/*/openblas_config.h";
+      "openblas_config.h" =
+        "/usr/include/*/openblas-*/openblas_config.h /usr/include/*/openblas_config.h";
     };
     postInstall = ''
       mkdir -p "$out/lib/pkgconfig"

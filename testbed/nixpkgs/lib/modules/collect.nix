@@ -56,7 +56,9 @@ rec {
         startSet = lib.imap1 (load lib.unknownModule "") modules;
         operator = { key, module }: lib.imap1 (load module._file key) module.imports;
       };
-      disabled = concatMap ({ module, ... }: map (disabledKey modulesPath module._file) module.disabledModules) closure;
+      disabled = concatMap (
+        { module, ... }: map (disabledKey modulesPath module._file) module.disabledModules
+      ) closure;
       # Only what is still reachable when the disabled ones are gone.
       kept = builtins.genericClosure {
         startSet = enabled (lib.imap1 (load lib.unknownModule "") modules);
@@ -88,7 +90,9 @@ rec {
       else
         throw (
           "Expected a module, but found a value of type ${lib.strings.escapeNixString m._type}"
-          + lib.optionalString (fallbackFile != lib.unknownModule) ", while trying to load a module into ${toString fallbackFile}"
+          + lib.optionalString (
+            fallbackFile != lib.unknownModule
+          ) ", while trying to load a module into ${toString fallbackFile}"
           + "."
         )
     else if isList m then

@@ -32,15 +32,17 @@ rec {
         inherit extendModules specialArgs;
         moduleType = type;
       };
-      collected = lib.modules.collectModules class (specialArgs.modulesPath or "") (modules ++ legacy ++ [ internal ]) (
-        {
-          inherit lib options specialArgs;
-          _class = class;
-          _prefix = prefix;
-          config = addErrorContext "if you get an infinite recursion here, you probably reference `config` in `imports`. If you are trying to achieve a conditional import behavior dependent on `config`, consider importing unconditionally, and using `mkEnableOption` and `mkIf` to control its effect." config;
-        }
-        // specialArgs
-      );
+      collected =
+        lib.modules.collectModules class (specialArgs.modulesPath or "") (modules ++ legacy ++ [ internal ])
+          (
+            {
+              inherit lib options specialArgs;
+              _class = class;
+              _prefix = prefix;
+              config = addErrorContext "if you get an infinite recursion here, you probably reference `config` in `imports`. If you are trying to achieve a conditional import behavior dependent on `config`, consider importing unconditionally, and using `mkEnableOption` and `mkIf` to control its effect." config;
+            }
+            // specialArgs
+          );
       merged = lib.mergeModules prefix (lib.reverseList collected);
       options = merged.matchedOptions;
       declared = lib.mapAttrsRecursiveCond (v: !lib.isOption v) (_: v: v.value) options;

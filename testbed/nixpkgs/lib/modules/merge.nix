@@ -42,7 +42,6 @@ rec {
           else
             mapAttrs (_: options: {
               inherit (module) _file;
-              pos = null;
               inherit options;
             }) module.options
         ) modules
@@ -68,12 +67,9 @@ rec {
         );
       # For a nested set of options, and for an option itself.
       pushedByName = byName (
-        file: value:
-        map (config: { inherit file config; }) (lib.pushDownProperties value)
+        file: value: map (config: { inherit file config; }) (lib.pushDownProperties value)
       );
-      definitionsByName = byName (
-        file: value: [ { inherit file value; } ]
-      );
+      definitionsByName = byName (file: value: [ { inherit file value; } ]);
 
       results = mapAttrs (
         name: decls:
@@ -92,7 +88,12 @@ rec {
           leaf decls
         else if split.right != [ ] then
           # Options below an option: possible where the type holds a submodule.
-          if lib.all (m: (m.options.type or null) ? getSubModules && m.options.type.getSubModules != null) split.right || first.options.type.name or "" == "submodule" then
+          if
+            lib.all (
+              m: (m.options.type or null) ? getSubModules && m.options.type.getSubModules != null
+            ) split.right
+            || first.options.type.name or "" == "submodule"
+          then
             leaf (map wrapAsSubmodule split.wrong ++ split.right)
           else
             throw "The option `${showOption loc}' in module `${first._file}' would be a parent of the following options, but its type `${
@@ -108,9 +109,14 @@ rec {
       matchedOptions = mapAttrs (_: r: r.matchedOptions) results;
       # Nested ones first carry their own path already.
       unmatchedDefns =
-        concatMap (r: r.unmatchedDefns) (builtins.attrValues (mapAttrs (
-          name: r: r // { unmatchedDefns = map (def: def // { prefix = [ name ] ++ def.prefix; }) r.unmatchedDefns; }
-        ) results))
+        concatMap (r: r.unmatchedDefns) (
+          builtins.attrValues (
+            mapAttrs (
+              name: r:
+              r // { unmatchedDefns = map (def: def // { prefix = [ name ] ++ def.prefix; }) r.unmatchedDefns; }
+            ) results
+          )
+        )
         ++ builtins.concatLists (
           lib.mapAttrsToList (
             name: defs:
@@ -132,7 +138,6 @@ rec {
 
   wrapAsSubmodule = m: {
     inherit (m) _file;
-    pos = null;
     options = lib.mkOption {
       type = lib.types.submoduleWith {
         modules = [
@@ -156,10 +161,12 @@ rec {
   mergeDefinitions = loc: type: defs: rec {
     discharged = concatMap (
       m:
-      map (value: {
-        inherit (m) file;
-        inherit value;
-      }) (addErrorContext "while evaluating definitions from `${m.file}':" (lib.dischargeProperties m.value))
+      map
+        (value: {
+          inherit (m) file;
+          inherit value;
+        })
+        (addErrorContext "while evaluating definitions from `${m.file}':" (lib.dischargeProperties m.value))
     ) defs;
     filtered = lib.modules.filterOverrides' discharged;
     sorted =
@@ -178,7 +185,9 @@ rec {
         if lib.all (def: type.check def.value) defsFinal then
           type.merge loc defsFinal
         else
-          throw "A definition for option `${showOption loc}' is not of type `${type.description}'. Definition values:${lib.options.showDefs (builtins.filter (def: !type.check def.value) defsFinal)}"
+          throw "A definition for option `${showOption loc}' is not of type `${type.description}'. Definition values:${
+            lib.options.showDefs (builtins.filter (def: !type.check def.value) defsFinal)
+          }"
       else if type.emptyValue ? value then
         type.emptyValue.value
       else

@@ -16,8 +16,6 @@ rec {
       start = {
         inherit loc;
         declarations = [ ];
-        declarationPositions = [ ];
-        options = [ ];
       };
       step =
         acc: decl:
@@ -46,13 +44,7 @@ rec {
           };
       merged = foldl' step start decls;
     in
-    withDeclaredFiles decls merged;
-
-  # Gives the type (submodule or unspecified) to a declaration that has none, and
-  # lets sub-option declarations know which file they came from.
-  withDeclaredFiles =
-    decls: opt:
-    removeAttrs opt [ "options" ] // { type = opt.type or lib.types.unspecified; };
+    merged // { type = merged.type or lib.types.unspecified; };
 
   evalOptionValue =
     loc: opt: defs:
@@ -68,7 +60,9 @@ rec {
           ++ defs
         else
           defs;
-      separately = map (def: def // { value = (lib.mergeDefinitions loc opt.type [ def ]).mergedValue; }) withDefault;
+      separately = map (
+        def: def // { value = (lib.mergeDefinitions loc opt.type [ def ]).mergedValue; }
+      ) withDefault;
       res =
         if opt.readOnly or false && length withDefault > 1 then
           throw "The option `${showOption loc}' is read-only, but it's set multiple times. Definition values:${lib.options.showDefs separately}"

@@ -24,8 +24,7 @@ rec {
     in
     mkIf (option.isDefined or false) (wrap (mkMerge (map (lib.mkOverride prio) option.definitions)));
   mkDerivedConfig =
-    opt: f:
-    lib.mkOverride (opt.highestPrio or lib.modules.defaultOverridePriority) (f opt.value);
+    opt: f: lib.mkOverride (opt.highestPrio or lib.modules.defaultOverridePriority) (f opt.value);
 
   mkRemovedOptionModule =
     optionName: replacementInstructions:

@@ -1,7 +1,17 @@
 # Platforms: what a system string says about a machine.
 { lib }:
 let
-  bits = cpu: if builtins.elem cpu [ "i686" "armv7l" ] then 32 else 64;
+  bits =
+    cpu:
+    if
+      builtins.elem cpu [
+        "i686"
+        "armv7l"
+      ]
+    then
+      32
+    else
+      64;
   families = {
     x86_64 = "x86";
     i686 = "x86";
@@ -24,7 +34,8 @@ rec {
     "riscv64-linux"
     "x86_64-freebsd"
   ];
-  systemToAttrs = systemOrArgs: if builtins.isAttrs systemOrArgs then systemOrArgs else { system = systemOrArgs; };
+  systemToAttrs =
+    systemOrArgs: if builtins.isAttrs systemOrArgs then systemOrArgs else { system = systemOrArgs; };
   equals = a: b: (a.system or a) == (b.system or b);
 
   # A string or `{ system = …; gcc.arch = …; }` with every derived fact added.
@@ -129,7 +140,9 @@ rec {
       }
       // args;
     in
-    assert lib.assertMsg (builtins.length parts == 2) "`${system}' is not a system such as `x86_64-linux'";
+    assert lib.assertMsg (
+      builtins.length parts == 2
+    ) "`${system}' is not a system such as `x86_64-linux'";
     final
     // {
       # So that a platform can stand where a system string did.

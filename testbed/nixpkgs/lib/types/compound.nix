@@ -112,24 +112,21 @@ rec {
       emptyValue.value = { };
       getSubOptions = prefix: elemType.getSubOptions (prefix ++ [ "<${placeholder}>" ]);
       inherit (elemType) getSubModules;
-      substSubModules =
-        m:
-        attrsWith (args // { elemType = elemType.substSubModules m; });
-      functor = elemFunctor "attrsWith" (elemType: attrsWith (args // { inherit elemType; })) elemType // {
-        payload = {
-          inherit elemType lazy placeholder;
+      substSubModules = m: attrsWith (args // { elemType = elemType.substSubModules m; });
+      functor =
+        elemFunctor "attrsWith" (elemType: attrsWith (args // { inherit elemType; })) elemType
+        // {
+          payload = {
+            inherit elemType lazy placeholder;
+          };
+          type = attrsWith;
+          binOp =
+            a: b:
+            let
+              merged = a.elemType.typeMerge b.elemType.functor;
+            in
+            if merged == null || a.lazy != b.lazy then null else a // { elemType = merged; };
         };
-        type = attrsWith;
-        binOp =
-          a: b:
-          let
-            merged = a.elemType.typeMerge b.elemType.functor;
-          in
-          if merged == null || a.lazy != b.lazy then
-            null
-          else
-            a // { elemType = merged; };
-      };
       nestedTypes.elemType = elemType;
     };
 
@@ -241,7 +238,15 @@ rec {
             m1 = (head a.elemType).typeMerge (head b.elemType).functor;
             m2 = (builtins.elemAt a.elemType 1).typeMerge (builtins.elemAt b.elemType 1).functor;
           in
-          if m1 == null || m2 == null then null else { elemType = [ m1 m2 ]; };
+          if m1 == null || m2 == null then
+            null
+          else
+            {
+              elemType = [
+                m1
+                m2
+              ];
+            };
       };
       nestedTypes = {
         left = t1;
@@ -286,7 +291,8 @@ rec {
       loc: defs:
       let
         kind =
-          value: if isAttrs value && lib.isStringLike value then "stringCoercibleSet" else builtins.typeOf value;
+          value:
+          if isAttrs value && lib.isStringLike value then "stringCoercibleSet" else builtins.typeOf value;
         kinds = lib.unique (map (def: kind def.value) defs);
         common =
           if length kinds == 1 then
@@ -299,10 +305,7 @@ rec {
       else if common == "stringCoercibleSet" then
         lib.mergeOneOption loc defs
       else if common == "lambda" then
-        x:
-        anything.merge (loc ++ [ "<function body>" ]) (
-          map (def: def // { value = def.value x; }) defs
-        )
+        x: anything.merge (loc ++ [ "<function body>" ]) (map (def: def // { value = def.value x; }) defs)
       else
         lib.mergeEqualOption loc defs;
   };

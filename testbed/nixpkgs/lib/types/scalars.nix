@@ -14,7 +14,12 @@ let
     toJSON
     ;
   inherit (lib) isDerivation isStringLike;
-  inherit (lib.types) addCheck asNoun defaultFunctor mkOptionType;
+  inherit (lib.types)
+    addCheck
+    asNoun
+    defaultFunctor
+    mkOptionType
+    ;
   equal = lib.mergeEqualOption;
 in
 rec {
@@ -92,7 +97,8 @@ rec {
         };
       unsignedOf = bits: range: sized "unsignedInt${toString bits}" "unsigned integer" 0 (range - 1) bits;
       signedOf =
-        bits: range: sized "signedInt${toString bits}" "signed integer" (0 - (range / 2)) (range / 2 - 1) bits;
+        bits: range:
+        sized "signedInt${toString bits}" "signed integer" (0 - (range / 2)) (range / 2 - 1) bits;
     in
     {
       inherit between;
@@ -254,9 +260,23 @@ rec {
     mkOptionType {
       name = "path";
       description =
-        (if absolute == null then "" else if absolute then "absolute " else "relative ")
+        (
+          if absolute == null then
+            ""
+          else if absolute then
+            "absolute "
+          else
+            "relative "
+        )
         + "path"
-        + (if inStore == null then "" else if inStore then " in the Nix store" else " not in the Nix store");
+        + (
+          if inStore == null then
+            ""
+          else if inStore then
+            " in the Nix store"
+          else
+            " not in the Nix store"
+        );
       descriptionClass = "noun";
       check =
         x:
@@ -264,7 +284,8 @@ rec {
           isInStore = match ("${lib.escapeRegex builtins.storeDir}/[^.].*") (toString x) != null;
           isAbsolute = substring 0 1 (toString x) == "/";
           # The store's own directory of hard links is no path of a package.
-          isExpected = (inStore == null || inStore == isInStore) && (absolute == null || absolute == isAbsolute);
+          isExpected =
+            (inStore == null || inStore == isInStore) && (absolute == null || absolute == isAbsolute);
         in
         isStringLike x && isExpected;
       merge = equal;
@@ -285,18 +306,16 @@ rec {
   shellPackage = package // {
     check = x: isDerivation x && x ? shellPath;
   };
-  pkgs =
-    addCheck
-      (
-        lib.types.unique { message = "A Nixpkgs pkgs set can not be merged with another pkgs set."; }
-          lib.types.attrs
-        // {
-          name = "pkgs";
-          descriptionClass = "noun";
-          description = "Nixpkgs package set";
-        }
-      )
-      (x: (x._type or null) == "pkgs");
+  pkgs = addCheck (
+    lib.types.unique {
+      message = "A Nixpkgs pkgs set can not be merged with another pkgs set.";
+    } lib.types.attrs
+    // {
+      name = "pkgs";
+      descriptionClass = "noun";
+      description = "Nixpkgs package set";
+    }
+  ) (x: (x._type or null) == "pkgs");
   attrs = mkOptionType {
     name = "attrs";
     description = "attribute set";

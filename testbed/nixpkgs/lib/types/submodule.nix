@@ -30,7 +30,9 @@ rec {
     let
       asModules = map (
         { file, value }:
-        if isAttrs value && (if shorthandOnlyDefinesConfig == null then false else shorthandOnlyDefinesConfig) then
+        if
+          isAttrs value && (if shorthandOnlyDefinesConfig == null then false else shorthandOnlyDefinesConfig)
+        then
           {
             _file = file;
             config = value;
@@ -50,13 +52,15 @@ rec {
     in
     mkOptionType {
       name = "submodule";
-      description =
-        if description != null then description else freeformType.description or "submodule";
+      description = if description != null then description else freeformType.description or "submodule";
       check = x: isAttrs x || lib.isFunction x || path.check x;
       merge =
         loc: defs:
         (base.extendModules {
-          modules = [ { _module.args.name = last loc; } ] ++ asModules (map (d: { inherit (d) file value; }) defs);
+          modules = [
+            { _module.args.name = last loc; }
+          ]
+          ++ asModules (map (d: { inherit (d) file value; }) defs);
           prefix = loc;
         }).config;
       emptyValue.value = base.config;
@@ -106,7 +110,9 @@ rec {
           shorthandOnlyDefinesConfig =
             if a.shorthandOnlyDefinesConfig == null then
               b.shorthandOnlyDefinesConfig
-            else if b.shorthandOnlyDefinesConfig == null || a.shorthandOnlyDefinesConfig == b.shorthandOnlyDefinesConfig then
+            else if
+              b.shorthandOnlyDefinesConfig == null || a.shorthandOnlyDefinesConfig == b.shorthandOnlyDefinesConfig
+            then
               a.shorthandOnlyDefinesConfig
             else
               throw "A submoduleWith option is declared multiple times with conflicting shorthandOnlyDefinesConfig values";

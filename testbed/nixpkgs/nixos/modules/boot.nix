@@ -64,7 +64,15 @@ in
         description = "Packages of additional kernel modules.";
       };
       kernel.sysctl = mkOption {
-        type = types.attrsOf (types.nullOr (types.oneOf [ types.int types.str types.bool ]));
+        type = types.attrsOf (
+          types.nullOr (
+            types.oneOf [
+              types.int
+              types.str
+              types.bool
+            ]
+          )
+        );
         default = { };
         description = "Kernel parameters set at run time.";
       };

@@ -38,7 +38,9 @@ in
         };
         modesetting.enable = mkEnableOption "kernel modesetting with the NVIDIA driver";
         powerManagement.enable = mkEnableOption "experimental power management through systemd";
-        nvidiaSettings = mkEnableOption "nvidia-settings" // { default = true; };
+        nvidiaSettings = mkEnableOption "nvidia-settings" // {
+          default = true;
+        };
         package = mkOption {
           type = types.nullOr types.package;
           default = null;
@@ -64,7 +66,9 @@ in
       bluetooth.enable = mkEnableOption "support for Bluetooth";
       nvidia-container-toolkit.enable = mkEnableOption "dynamic CDI configuration for NVIDIA devices";
     };
-    powerManagement.enable = mkEnableOption "power management" // { default = true; };
+    powerManagement.enable = mkEnableOption "power management" // {
+      default = true;
+    };
     powerManagement.cpuFreqGovernor = mkOption {
       type = types.nullOr types.str;
       default = null;

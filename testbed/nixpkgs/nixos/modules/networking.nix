@@ -27,10 +27,14 @@ in
       default = null;
       description = "The 32-bit host ID of the machine.";
     };
-    useDHCP = mkEnableOption "DHCP on all interfaces" // { default = true; };
+    useDHCP = mkEnableOption "DHCP on all interfaces" // {
+      default = true;
+    };
     networkmanager.enable = mkEnableOption "NetworkManager";
     firewall = {
-      enable = mkEnableOption "the firewall" // { default = true; };
+      enable = mkEnableOption "the firewall" // {
+        default = true;
+      };
       allowedTCPPorts = ports "TCP";
       allowedUDPPorts = ports "UDP";
     };

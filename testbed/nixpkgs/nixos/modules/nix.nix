@@ -5,7 +5,9 @@ let
 in
 {
   options.nix = {
-    enable = mkEnableOption "Nix" // { default = true; };
+    enable = mkEnableOption "Nix" // {
+      default = true;
+    };
     package = mkOption {
       type = types.package;
       default = pkgs.nix;

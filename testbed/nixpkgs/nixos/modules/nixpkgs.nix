@@ -73,5 +73,6 @@ in
       description = "The system of the host, in the old way: `nixpkgs.hostPlatform` is the new one.";
     };
   };
-  config._module.args.pkgs = if options.nixpkgs.pkgs.isDefined then cfg.pkgs.appendOverlays cfg.overlays else constructed;
+  config._module.args.pkgs =
+    if options.nixpkgs.pkgs.isDefined then cfg.pkgs.appendOverlays cfg.overlays else constructed;
 }

@@ -12,11 +12,20 @@ in
         default = [ 22 ];
         description = "Ports the daemon listens on.";
       };
-      openFirewall = mkEnableOption "opening of the firewall" // { default = true; };
+      openFirewall = mkEnableOption "opening of the firewall" // {
+        default = true;
+      };
       settings = mkOption {
         type = types.submodule {
           freeformType = types.attrsOf (
-            types.nullOr (types.oneOf [ types.bool types.int types.str (types.listOf types.str) ])
+            types.nullOr (
+              types.oneOf [
+                types.bool
+                types.int
+                types.str
+                (types.listOf types.str)
+              ]
+            )
           );
           options.PasswordAuthentication = mkOption {
             type = types.nullOr types.bool;
@@ -58,7 +67,9 @@ in
       };
     };
     fwupd.enable = mkEnableOption "fwupd, a DBus service that updates firmware";
-    fstrim.enable = mkEnableOption "periodic SSD TRIM" // { default = true; };
+    fstrim.enable = mkEnableOption "periodic SSD TRIM" // {
+      default = true;
+    };
     tlp.enable = mkEnableOption "the TLP power management daemon";
     thermald.enable = mkEnableOption "thermald, the temperature management daemon";
     power-profiles-daemon.enable = mkEnableOption "power-profiles-daemon";

@@ -7,15 +7,20 @@
 }:
 let
   failed = map (x: x.message) (lib.filter (x: !x.assertion) config.assertions);
-  toplevel = pkgs.runCommandLocal "nixos-system-${config.system.name}-${config.system.nixos.label}" {
-    passthru = { inherit config; };
-  } ''
-    mkdir -p "$out"
-    ln -s ${config.system.path} "$out/sw"
-    ln -s ${config.system.build.etc} "$out/etc"
-    echo ${lib.escapeShellArg config.nixpkgs.hostPlatform.system or pkgs.stdenv.hostPlatform.system} >"$out/system"
-    echo ${lib.escapeShellArg (toString config.boot.kernelParams)} >"$out/kernel-params"
-  '';
+  toplevel =
+    pkgs.runCommandLocal "nixos-system-${config.system.name}-${config.system.nixos.label}"
+      {
+        passthru = { inherit config; };
+      }
+      ''
+        mkdir -p "$out"
+        ln -s ${config.system.path} "$out/sw"
+        ln -s ${config.system.build.etc} "$out/etc"
+        echo ${
+          lib.escapeShellArg config.nixpkgs.hostPlatform.system or pkgs.stdenv.hostPlatform.system
+        } >"$out/system"
+        echo ${lib.escapeShellArg (toString config.boot.kernelParams)} >"$out/kernel-params"
+      '';
 in
 {
   options = {
@@ -95,7 +100,9 @@ in
       useXkbConfig = lib.mkEnableOption "the X server's keyboard layout on the console";
     };
     security = {
-      sudo.enable = lib.mkEnableOption "sudo" // { default = true; };
+      sudo.enable = lib.mkEnableOption "sudo" // {
+        default = true;
+      };
       sudo.wheelNeedsPassword = lib.mkOption {
         type = lib.types.bool;
         default = true;

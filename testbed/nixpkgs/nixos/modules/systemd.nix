@@ -46,12 +46,25 @@ let
       serviceConfig = section "The [Service] section.";
       unitConfig = section "The [Unit] section.";
       environment = mkOption {
-        type = types.attrsOf (types.nullOr (types.oneOf [ types.str types.path types.package ]));
+        type = types.attrsOf (
+          types.nullOr (
+            types.oneOf [
+              types.str
+              types.path
+              types.package
+            ]
+          )
+        );
         default = { };
         description = "Environment variables of the service.";
       };
       path = mkOption {
-        type = types.listOf (types.oneOf [ types.package types.str ]);
+        type = types.listOf (
+          types.oneOf [
+            types.package
+            types.str
+          ]
+        );
         default = [ ];
         description = "Packages on the service's PATH.";
       };

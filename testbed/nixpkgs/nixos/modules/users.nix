@@ -68,7 +68,9 @@ let
 in
 {
   options.users = {
-    mutableUsers = mkEnableOption "changes to accounts by hand" // { default = true; };
+    mutableUsers = mkEnableOption "changes to accounts by hand" // {
+      default = true;
+    };
     users = mkOption {
       type = types.attrsOf (types.submodule user);
       default = { };

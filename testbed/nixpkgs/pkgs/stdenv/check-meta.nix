@@ -121,5 +121,7 @@ in
 
   valid =
     refusal == null
-    || throw "Package ‘${name}’ in ${written.position or "«unknown-file»"} ${refusal.reason}, refusing to evaluate.\n\n${refusal.help}";
+    || throw "Package ‘${name}’ in ${
+      written.position or "«unknown-file»"
+    } ${refusal.reason}, refusing to evaluate.\n\n${refusal.help}";
 }

@@ -47,7 +47,8 @@ let
       outputs = attrs.outputs or [ "out" ];
       inherit (checkMeta { inherit name outputs; } (attrs.meta or { })) meta valid;
       inputs = lib.genAttrs (lib.filter (list: attrs ? ${list}) inputLists) (
-        list: map (drv: if lib.isDerivation drv then lib.getDev drv else drv) (
+        list:
+        map (drv: if lib.isDerivation drv then lib.getDev drv else drv) (
           lib.filter (drv: drv != null) (lib.flatten attrs.${list})
         )
       );
@@ -75,29 +76,30 @@ let
           stdenvCC = if stdenv.hasCC then stdenv.cc else "";
         }
         // lib.optionalAttrs (targets != [ ]) { testbedTargets = targets; };
-      passthru = {
-        inherit meta overrideAttrs;
-        inherit (attrs) passthru;
-      }
-      // attrs.passthru or { };
+      passthru = attrs.passthru or { };
     in
     lib.extendDerivation valid (
       {
-        inherit meta overrideAttrs;
-        passthru = attrs.passthru or { };
-        inherit (stdenv) system;
-        # `nix develop` and `mkShell { inputsFrom }` look at these.
-        inputDerivation = derivation (removeAttrs arguments [ "outputs" ] // {
-          name = "inputs-of-${name}";
-          outputs = [ "out" ];
-        });
-        inherit stdenv;
+        # `mkShell { inputsFrom }` and `nix develop` build the inputs alone.
+        inputDerivation = derivation (
+          removeAttrs arguments [ "outputs" ]
+          // {
+            name = "inputs-of-${name}";
+            outputs = [ "out" ];
+          }
+        );
       }
-      // lib.optionalAttrs (attrs ? passthru) passthru
-    ) (derivation arguments)
-    // {
-      inherit meta;
-    };
+      // passthru
+      // {
+        inherit
+          meta
+          overrideAttrs
+          passthru
+          stdenv
+          ;
+        inherit (stdenv) system;
+      }
+    ) (derivation arguments);
 
   targetsOf =
     pname:

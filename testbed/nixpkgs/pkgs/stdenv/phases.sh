@@ -134,7 +134,7 @@ configurePhase() {
   local arguments=()
   if [[ -x ./configure ]]; then
     concatTo arguments configureFlags configureFlagsArray
-    ./configure ${dontAddPrefix:+} --prefix="$out" "${arguments[@]}"
+    ./configure --prefix="$out" "${arguments[@]}"
   fi
   runHook postConfigure
 }
