@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::domain::cpu::Cpu;
 use crate::domain::doctor::{self, Check, Config};
+use crate::domain::microarch::Table;
 use crate::sys::nix::Nix;
 use crate::sys::process::{self, Invocation};
 use crate::sys::{disk, git, provision, testbed};
@@ -138,11 +140,20 @@ pub fn machine(home: &Path) -> Vec<Check> {
     if let Some(bytes) = memory() {
         checks.push(doctor::judge_memory(bytes, cores));
     }
+    checks.extend(cpu());
     checks.push(match ccache() {
         Some(size) => Check::ok("ccache", size),
         None => Check::ok("ccache", "not here; only the testbed uses it"),
     });
     checks
+}
+
+/// What to write for this machine's CPU.
+fn cpu() -> Option<Check> {
+    let cpu = Cpu::parse(&fs::read_to_string("/proc/cpuinfo").ok()?).ok()?;
+    let table = Table::embedded().ok()?;
+    let message = format!("programs.llama-cpp.microarch = \"{}\"", table.detect(&cpu)?);
+    Some(Check::ok("CPU", message))
 }
 
 fn memory() -> Option<u64> {
@@ -151,8 +162,11 @@ fn memory() -> Option<u64> {
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
+/// As testbed/nixpkgs names it; it must not depend on whose machine it is.
+const CCACHE: &str = "/nix/var/llamafleet/ccache";
+
 fn ccache() -> Option<String> {
-    let call = Invocation::new("ccache").arg("--print-stats");
+    let call = Invocation::new("ccache").arg("--print-stats").env("CCACHE_DIR", CCACHE);
     let said = process::read(&call, Some(QUICK)).ok()?;
     let value =
         |name: &str| said.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());

@@ -1,0 +1,91 @@
+//! Every `$ command` in the documents is run, on the testbed, from the repository's root.
+//! A block that cannot be run has `<!-- not run: WHY -->` on the line before it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "documents hold shell commands")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use support::Scratch;
+
+const DOCUMENTS: [&str; 3] = ["README.md", "docs/guide.md", "testbed/README.md"];
+
+/// These are run by .ci/run itself and by real.rs; inside a test they would run for ever.
+const ELSEWHERE: [&str; 2] = ["cargo xtask test", "cargo xtask demo"];
+
+fn commands(document: &str) -> Vec<(usize, String)> {
+    let mut commands = vec![];
+    let (mut inside, mut skipped, mut before) = (false, false, "");
+    for (index, line) in document.lines().enumerate() {
+        if let Some(kind) = line.strip_prefix("```") {
+            inside = !inside && kind == "console";
+            skipped = before.starts_with("<!-- not run: ");
+        } else if let (true, false, Some(command)) = (inside, skipped, line.strip_prefix("$ ")) {
+            commands.push((index + 1, command.to_owned()));
+        }
+        before = line;
+    }
+    commands
+}
+
+fn script(dir: &Path, name: &str, body: &str) {
+    let file = dir.join(name);
+    fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn every_command_in_the_documents_works() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    // `check --testbed` writes the lock file that puts the stand-ins in the inputs' place.
+    let xtask = env!("CARGO_BIN_EXE_xtask");
+    let output = support::run(root, &["check", "--testbed"]);
+    assert!(output.status.success(), "{}", support::stderr(&output));
+    let lock = fs::read_dir(support::home().join("locks"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|file| file.to_str().unwrap().ends_with("new-era.lock"))
+        .max_by_key(|file| {
+            let name = root.to_str().unwrap().replace('/', "_");
+            let ours = file.file_name().unwrap().to_str().unwrap().starts_with(&name);
+            (ours, fs::metadata(file).unwrap().modified().unwrap())
+        })
+        .unwrap();
+
+    // What a reader has on PATH, with the testbed's inputs.
+    let shims = Scratch::new();
+    let nix = support::nix();
+    let testbed = format!("--reference-lock-file '{}' --no-write-lock-file", lock.display());
+    script(shims.path(), "nix", &format!("exec '{}' \"$@\" {testbed}", nix.display()));
+    script(shims.path(), "cargo", &format!("shift; exec '{xtask}' \"$@\" --testbed"));
+    let path = format!("{}:{}", shims.path().display(), std::env::var("PATH").unwrap());
+
+    let mut failures = vec![];
+    let mut count = 0;
+    for document in DOCUMENTS {
+        let text = fs::read_to_string(root.join(document)).unwrap();
+        for (line, command) in commands(&text) {
+            if ELSEWHERE.iter().any(|elsewhere| command.starts_with(elsewhere)) {
+                continue;
+            }
+            count += 1;
+            let output = Command::new("sh")
+                .args(["-c", &command])
+                .current_dir(root)
+                .env("PATH", &path)
+                .env("NIX_CONFIG", "experimental-features = nix-command flakes")
+                .output()
+                .unwrap();
+            if !output.status.success() {
+                let said = support::stderr(&output);
+                failures.push(format!("{document}:{line}: {command}\n{said}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(count >= 8, "only {count} commands were found: the test looks in the wrong place");
+}
