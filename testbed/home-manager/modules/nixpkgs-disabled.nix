@@ -2,7 +2,7 @@
 { config, lib, ... }:
 {
   options.nixpkgs = lib.genAttrs [ "config" "overlays" ] (
-    name:
+    _name:
     lib.mkOption {
       type = lib.types.unspecified;
       default = null;

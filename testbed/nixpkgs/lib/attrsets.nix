@@ -2,7 +2,6 @@
 { lib }:
 let
   inherit (builtins)
-    attrNames
     concatLists
     concatMap
     elemAt
@@ -10,8 +9,6 @@ let
     head
     isAttrs
     length
-    listToAttrs
-    mapAttrs
     tail
     ;
 in

@@ -63,5 +63,5 @@ rec {
       in
       if lib.isFunction fPrev then f final prev else fPrev
     else
-      final: prev: f;
+      _final: _prev: f;
 }

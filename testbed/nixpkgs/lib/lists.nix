@@ -1,18 +1,5 @@
 # Lists.
 { lib }:
-let
-  inherit (builtins)
-    elem
-    elemAt
-    filter
-    foldl'
-    genList
-    head
-    isList
-    length
-    tail
-    ;
-in
 rec {
   inherit (builtins)
     all

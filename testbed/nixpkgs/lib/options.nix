@@ -144,7 +144,7 @@ rec {
   mergeUniqueOption =
     {
       message,
-      merge ? loc: defs: (head defs).value,
+      merge ? _loc: defs: (head defs).value,
     }:
     loc: defs:
     if length defs == 1 then

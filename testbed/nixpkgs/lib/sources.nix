@@ -75,7 +75,7 @@ rec {
     cleanSourceWith {
       inherit src;
       filter =
-        path: type:
+        path: _type:
         let
           rel = lib.removePrefix (toString origSrc + "/") (toString path);
         in

@@ -2,17 +2,10 @@
 { lib }:
 let
   inherit (builtins)
-    concatStringsSep
     elemAt
     filter
     genList
-    isString
     length
-    match
-    replaceStrings
-    split
-    stringLength
-    substring
     ;
   lower = "abcdefghijklmnopqrstuvwxyz";
   upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";

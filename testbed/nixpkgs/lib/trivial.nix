@@ -78,7 +78,7 @@ rec {
       "${msg}: ${lib.concatStringsSep ", " (map toString unexpected)} unexpected; valid ones: ${lib.concatStringsSep ", " (map toString valid)}";
 
   setFunctionArgs = f: args: {
-    __functor = self: f;
+    __functor = _self: f;
     __functionArgs = args;
   };
   functionArgs =

@@ -133,7 +133,7 @@ in
   };
 
   rocmPackages = lib.makeScope pkgs.newScope (
-    self:
+    _self:
     lib.genAttrs [
       "hipblas"
       "rocblas"

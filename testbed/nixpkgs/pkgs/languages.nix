@@ -73,7 +73,7 @@ in
       name = "link-node-modules-hook";
     } ./hooks/node-modules.sh;
     buildNodeModules =
-      { npmRoot, nodejs, ... }@args:
+      { npmRoot, nodejs, ... }:
       pkgs.runCommandLocal "node-modules-stand-in" { inherit nodejs; } ''
         test -f ${npmRoot + "/package-lock.json"}
         mkdir -p "$out/node_modules"

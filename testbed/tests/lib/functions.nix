@@ -59,7 +59,7 @@ in
   extends =
     equal
       (lib.fix (
-        lib.extends (final: prev: { b = prev.b + final.a; }) (final: {
+        lib.extends (final: prev: { b = prev.b + final.a; }) (_final: {
           a = 1;
           b = 2;
         })
@@ -93,7 +93,7 @@ in
       (map (o: (lib.toExtension o) { } { v = 1; }) [
         { v = 2; }
         (prev: { v = prev.v + 2; })
-        (final: prev: { v = prev.v + 3; })
+        (_final: prev: { v = prev.v + 3; })
       ])
       [
         { v = 2; }
@@ -191,7 +191,7 @@ in
             b = 2;
             c = self.callPackage add { };
           });
-          changed = scope.overrideScope (final: prev: { b = prev.b + 5; });
+          changed = scope.overrideScope (_final: prev: { b = prev.b + 5; });
         in
         [
           scope.c.sum

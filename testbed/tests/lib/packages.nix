@@ -205,6 +205,6 @@ in
     equal
       [ (lib.pathIsDirectory ./.) (lib.pathIsRegularFile ./lists.nix) (lib.pathType ./.) ]
       [ true true "directory" ];
-  extend = equal ((lib.extend (final: prev: { answer = final.id 42; })).answer) 42;
+  extend = equal ((lib.extend (final: _prev: { answer = final.id 42; })).answer) 42;
   optionalDrvAttr = equal [ (lib.optionalDrvAttr true 1) (lib.optionalDrvAttr false 1) ] [ 1 null ];
 }

@@ -4,11 +4,6 @@ let
   inherit (lib) mkOption types;
   equal = expr: expected: { inherit expr expected; };
   fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
-  value =
-    type: defs:
-    (lib.evalModules {
-      modules = [ { options.a = mkOption { inherit type; }; } ] ++ map (a: { inherit a; }) defs;
-    }).config.a;
 in
 {
   emptyValues =

@@ -190,6 +190,10 @@ impl Progress {
     }
 
     pub fn finish(self) {
+        // Each by itself: what has finished is no longer among those that `clear` removes.
+        for bar in self.rows.values().filter_map(|row| row.bar.as_ref()).chain(&self.dependency) {
+            bar.finish_and_clear();
+        }
         if let Some(bars) = &self.bars {
             drop(bars.clear());
         }

@@ -6,13 +6,12 @@ let
     concatMap
     head
     isAttrs
-    length
     mapAttrs
     partition
     typeOf
     zipAttrsWith
     ;
-  inherit (lib) isOption showOption;
+  inherit (lib) showOption;
 in
 rec {
   mergeModules =

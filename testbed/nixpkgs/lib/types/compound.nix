@@ -2,13 +2,11 @@
 { lib }:
 let
   inherit (builtins)
-    concatMap
     filter
     head
     isAttrs
     isList
     length
-    listToAttrs
     mapAttrs
     tail
     zipAttrsWith

@@ -51,7 +51,7 @@ in
           sync.enable = mkEnableOption "NVIDIA Optimus PRIME";
         }
         // lib.genAttrs [ "nvidiaBusId" "intelBusId" "amdgpuBusId" ] (
-          name:
+          _name:
           mkOption {
             type = types.str;
             default = "";
