@@ -16,6 +16,7 @@ use crate::domain::diagnose::{diagnose, line_of_option};
 use crate::domain::finding::Finding;
 use crate::domain::manifest::{Answer, Selection};
 use crate::domain::names::{DrvPath, HostName, StorePath};
+use crate::domain::verify;
 use crate::sys::flake::Unanswered;
 use crate::sys::process::Exit;
 use crate::sys::{files, interrupt, store};
@@ -50,11 +51,15 @@ pub fn evaluate(
         Ok(Ok(mut selections)) => {
             let share = started.elapsed().as_secs_f64() / hosts.len().max(1) as f64;
             spinner.finish();
+            // Places are only worth a call of Nix where there is something to mend.
+            let mended = |answer: &Option<Answer>| !matches!(answer, Some(Answer::Problems(_)));
+            let source =
+                if selections.values().all(mended) { None } else { context.flake.source() };
             return Ok(hosts
                 .iter()
                 .filter_map(|host| {
                     let answer = selections.remove(host)?;
-                    Some((host.clone(), (answered(answer), share)))
+                    Some((host.clone(), (answered(answer, source.as_deref()), share)))
                 })
                 .collect());
         }
@@ -120,7 +125,7 @@ fn alone(
 ) -> Result<Evaluated> {
     match context.flake.select(std::slice::from_ref(host), Some(timeout)) {
         Ok(Ok(mut selections)) => Ok(match selections.remove(host) {
-            Some(selection) => answered(selection),
+            Some(selection) => answered(selection, source),
             None => half_an_answer("the answer names another host"),
         }),
         Ok(Err(failure)) if failure.exit == Exit::Interrupted => anyhow::bail!("interrupted"),
@@ -129,10 +134,13 @@ fn alone(
     }
 }
 
-fn answered(answer: Option<Answer>) -> Evaluated {
+fn answered(answer: Option<Answer>, source: Option<&str>) -> Evaluated {
     match answer {
         Some(Answer::Selection(selection)) => Evaluated::Selected(selection),
-        Some(Answer::Problems(problems)) => Evaluated::Problems(problems),
+        Some(Answer::Problems(problems)) => {
+            let findings = verify::assertions(&problems, source);
+            Evaluated::Problems(findings.into_iter().map(|f| with_line(f, source)).collect())
+        }
         None => Evaluated::Unsupported(Finding::error(
             "no-module",
             "this host does not use the llama-cpp module, or does not enable it",
@@ -184,13 +192,22 @@ fn failed(
         ),
         _ => (HostState::EvalError, diagnose(&failure.stderr, source)),
     };
-    if let (Some(source), Some(file), None) = (source, &finding.file, finding.line) {
-        finding.line = files::read(&Path::new(source).join(file))
-            .ok()
-            .and_then(|text| line_of_option(&finding.message, &text));
-    }
+    finding = with_line(finding, source);
     finding.help = format!("{} (trace: {})", finding.help, log.display());
     Ok(Evaluated::Failed { state, finding })
+}
+
+/// Where only the file is known: the line that defines the option, from the flake's copy.
+fn with_line(mut finding: Finding, source: Option<&str>) -> Finding {
+    if let (Some(source), Some(file), None) = (source, &mut finding.file, finding.line) {
+        // The module system names what was imported, and a folder stands for its default.nix.
+        if !file.ends_with(".nix") {
+            file.push_str("/default.nix");
+        }
+        let text = files::read(&Path::new(source).join(file)).unwrap_or_default();
+        finding.line = line_of_option(&finding.message, &text);
+    }
+    finding
 }
 
 /// The derivations whose output this machine's store has already.

@@ -25,7 +25,7 @@ pub enum HostState {
 pub enum Evaluated {
     Selected(Box<Selection>),
     /// Assertions of the module that do not hold.
-    Problems(Vec<String>),
+    Problems(Vec<Finding>),
     Unsupported(Finding),
     Failed {
         state: HostState,
@@ -112,10 +112,7 @@ impl HostReport {
             findings: vec![],
         };
         match evaluated {
-            Evaluated::Problems(problems) => {
-                let findings = problems.iter().map(|p| crate::domain::verify::assertion(p));
-                Self { state: HostState::Finding, findings: findings.collect(), ..blank }
-            }
+            Evaluated::Problems(findings) => Self { state: HostState::Finding, findings, ..blank },
             Evaluated::Unsupported(finding) => {
                 Self { state: HostState::Unsupported, findings: vec![finding], ..blank }
             }

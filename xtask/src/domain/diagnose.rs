@@ -178,19 +178,17 @@ fn own_place(stderr: &str, message: &str, source: &str) -> Option<Place> {
 /// `hosts/boron/default.nix:12:3` → file and line.
 fn parse_place(text: &str) -> Place {
     let mut parts = text.splitn(3, ':');
-    let mut file = parts.next().unwrap_or(text).to_owned();
-    // The module system names what was imported, and a folder stands for its default.nix.
-    if !file.ends_with(".nix") {
-        file.push_str("/default.nix");
-    }
+    let file = parts.next().unwrap_or(text).to_owned();
     Place { file, line: parts.next().and_then(|line| line.parse().ok()) }
 }
 
 /// The line of `file`'s text that defines the option which `message` is about; the module
 /// system tells files, not lines.
 pub fn line_of_option(message: &str, file: &str) -> Option<u32> {
-    let (_, rest) = message.split_once("option `")?;
-    let name = rest.split('\'').next()?.rsplit('.').next()?;
+    let name = match message.split_once("option `") {
+        Some((_, rest)) => rest.split('\'').next()?.rsplit('.').next()?,
+        None => message.strip_prefix("programs.llama-cpp.")?.split([':', ' ']).next()?,
+    };
     let defines = |line: &str| {
         line.match_indices(name).any(|(at, _)| {
             let outside =
@@ -275,8 +273,6 @@ mod tests {
         let finding = diagnose(&stderr, Some(SOURCE));
         assert_eq!(finding.code, "wrong-type");
         assert_eq!(finding.place().as_deref(), Some("hosts/boron/default.nix"));
-        let folder = diagnose(&stderr.replace("/default.nix", ""), Some(SOURCE));
-        assert_eq!(folder.place().as_deref(), Some("hosts/boron/default.nix"));
         assert!(
             finding.message.contains("- In `hosts/boron/default.nix': 5"),
             "{}",

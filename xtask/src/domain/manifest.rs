@@ -56,7 +56,17 @@ pub struct Selection {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Selection(Box<Selection>),
-    Problems(Vec<String>),
+    Problems(Problems),
+}
+
+/// The module's own assertions that do not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Problems {
+    /// Each a sentence, `programs.llama-cpp.OPTION …; what to do`.
+    #[serde(rename = "problems")]
+    pub sentences: Vec<String>,
+    /// Which files define each option of `programs.llama-cpp`.
+    pub files: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 impl<'de> Deserialize<'de> for Answer {
@@ -64,7 +74,7 @@ impl<'de> Deserialize<'de> for Answer {
         use serde::de::Error;
         let value = serde_json::Value::deserialize(deserializer)?;
         match value.get("problems") {
-            Some(problems) => Vec::deserialize(problems).map(Self::Problems),
+            Some(_) => serde_json::from_value(value).map(Self::Problems),
             None => serde_json::from_value(value).map(|one| Self::Selection(Box::new(one))),
         }
         .map_err(D::Error::custom)

@@ -2,7 +2,7 @@
 //! or slow. And the module's own assertions, as findings.
 
 use crate::domain::finding::Finding;
-use crate::domain::manifest::Selection;
+use crate::domain::manifest::{Problems, Selection};
 
 pub fn selection(selection: &Selection) -> Vec<Finding> {
     let mut findings = vec![];
@@ -27,10 +27,22 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
     findings
 }
 
-/// `programs.llama-cpp.microarch: … Set …`: the module's messages end with the fix.
-pub fn assertion(problem: &str) -> Finding {
-    let code = if problem.contains("unfree") { "unfree" } else { "assertion" };
-    Finding::error(code, problem.trim(), "mend the option that the message names")
+/// The module's sentences have the form `programs.llama-cpp.OPTION …; what to do`. `source`
+/// is the store path that the flake was copied to.
+pub fn assertions(problems: &Problems, source: Option<&str>) -> Vec<Finding> {
+    problems.sentences.iter().map(|sentence| assertion(sentence, problems, source)).collect()
+}
+
+fn assertion(sentence: &str, problems: &Problems, source: Option<&str>) -> Finding {
+    let code = if sentence.contains("unfree") { "unfree" } else { "assertion" };
+    let (message, help) =
+        sentence.split_once("; ").unwrap_or((sentence, "mend the option that the message names"));
+    let option = message
+        .strip_prefix("programs.llama-cpp.")
+        .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or(rest));
+    let files = option.and_then(|option| problems.files.get(option)).into_iter().flatten();
+    let own = |file: &String| Some(file.strip_prefix(source?)?.trim_start_matches('/').to_owned());
+    Finding { file: files.filter_map(own).next(), ..Finding::error(code, message, help) }
 }
 
 fn is_native(flag: &str) -> bool {

@@ -46,6 +46,7 @@ impl Flake {
             // evaluate nixpkgs to find that it has no such package.
             .arg(format!("{}#.{attribute}", self.reference))
             .args(&self.options);
+        let call = call.grace(Duration::from_secs(1));
         match apply {
             Some(expression) => call.arg("--apply").arg(expression),
             None => call,

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where a child's standard input comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,9 @@ pub(super) enum Stdin {
     Held,
 }
 
+/// Between SIGTERM and SIGKILL. Nix needs a moment to end its builders.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// A program and what it is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
@@ -20,11 +24,19 @@ pub struct Invocation {
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) dir: Option<PathBuf>,
     pub(super) stdin: Stdin,
+    pub(super) grace: Duration,
 }
 
 impl Invocation {
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), args: vec![], env: vec![], dir: None, stdin: Stdin::Null }
+        Self {
+            program: program.into(),
+            args: vec![],
+            env: vec![],
+            dir: None,
+            stdin: Stdin::Null,
+            grace: GRACE,
+        }
     }
 
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
@@ -44,6 +56,12 @@ impl Invocation {
 
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
+        self
+    }
+
+    /// For what has nothing to tidy up: a Nix that evaluates looks for SIGTERM rarely.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 

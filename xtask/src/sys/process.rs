@@ -16,8 +16,6 @@ use crate::sys::interrupt;
 pub use crate::sys::invocation::Invocation;
 use crate::sys::invocation::Stdin;
 
-/// Between SIGTERM and SIGKILL. Nix needs a moment to end its builders.
-const GRACE: Duration = Duration::from_secs(10);
 /// How long the output of a child that has ended is waited for: a daemon that it
 /// left behind may hold the pipe open for ever.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -121,7 +119,7 @@ pub fn stream(
     }
     drop(sender);
 
-    let mut ending = Ending::new(group, timeout);
+    let mut ending = Ending::new(group, timeout, invocation.grace);
     let mut ended_at: Option<Instant> = None;
     loop {
         match lines.recv_timeout(Duration::from_millis(50)) {
@@ -194,15 +192,16 @@ pub(super) fn start(
 struct Ending {
     group: u32,
     deadline: Option<Instant>,
+    grace: Duration,
     asked_at: Option<Instant>,
     killed: bool,
     cause: Option<Exit>,
 }
 
 impl Ending {
-    fn new(group: u32, timeout: Option<Duration>) -> Self {
+    fn new(group: u32, timeout: Option<Duration>, grace: Duration) -> Self {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        Self { group, deadline, asked_at: None, killed: false, cause: None }
+        Self { group, deadline, grace, asked_at: None, killed: false, cause: None }
     }
 
     fn tick(&mut self) {
@@ -221,7 +220,7 @@ impl Ending {
                 signal_group(self.group, libc::SIGTERM);
                 self.asked_at = Some(Instant::now());
             }
-            Some(at) if at.elapsed() > GRACE || interrupt::count() > 1 => {
+            Some(at) if at.elapsed() > self.grace || interrupt::count() > 1 => {
                 signal_group(self.group, libc::SIGKILL);
                 self.killed = true;
             }
@@ -299,7 +298,7 @@ mod tests {
             Some(Duration::from_millis(200)),
         );
         assert_eq!(exit.unwrap().exit, Exit::TimedOut);
-        assert!(started.elapsed() < GRACE, "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
         let left =
             capture(&Invocation::new("pgrep").args(["-f", &format!("sleep {marker}")]), None);
         assert_eq!(left.unwrap().stdout_text(), "");

@@ -14,7 +14,18 @@ let
     if !(host.options ? programs.llama-cpp.manifest) || !cfg.enable then
       null
     else if problems != [ ] then
-      { inherit problems; }
+      {
+        inherit problems;
+        # Where each option is defined, to lead the user there. Not of `package` and
+        # `manifest`: they are what cannot be had.
+        files = builtins.mapAttrs (_: option: map toString (option.files or [ ])) (
+          removeAttrs host.options.programs.llama-cpp [
+            "bench"
+            "manifest"
+            "package"
+          ]
+        );
+      }
     else
       {
         inherit (cfg) manifest;
