@@ -23,7 +23,10 @@ fn one_broken_variant_stops_no_other_and_its_hosts_and_log_are_named() {
         b = host { variant = "broken"; script = "echo '[1/9] cc'; echo 'x.c:3: error: planted' >&2; exit 1"; };
         c = host { variant = "good-2"; };
         d = host { variant = "broken"; script = "echo '[1/9] cc'; echo 'x.c:3: error: planted' >&2; exit 1"; };
-        e = host { variant = "needy"; needs = package { name = "needed"; script = "echo 'no such header' >&2; exit 1"; }; };
+        e = host { variant = "needy"; needs = [
+          (package { name = "aaa-fine"; script = "echo fine; echo > $out"; })
+          (package { name = "needed"; script = "echo 'no such header' >&2; exit 1"; })
+        ]; };
         "#,
     );
     let output = run(fleet.path(), &["build-all", "--json"]);

@@ -119,7 +119,7 @@ pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<
             };
             let culprit = match state {
                 BuildState::Failed => Some(build.drv.clone()),
-                BuildState::DependencyFailed => logs.last_failure(&tracker, builds),
+                BuildState::DependencyFailed => needed_failure(context, &build.drv, &tracker),
                 _ => None,
             };
             VariantReport {
@@ -137,6 +137,12 @@ pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<
             }
         })
         .collect())
+}
+
+/// Of the builds that failed, one that this derivation needs.
+fn needed_failure(context: &Context, drv: &DrvPath, tracker: &Tracker) -> Option<DrvPath> {
+    let needs = store::needs(&context.flake.nix, drv).ok()?;
+    tracker.failed().find(|failed| needs.contains(*failed)).cloned()
 }
 
 fn run_nix(
@@ -171,7 +177,7 @@ fn run_nix(
             Update::Line { drv, line } => updates.extend(tracker.fraction(drv, line)),
             Update::Message { level: 0, text } => {
                 errors.push(text.clone());
-                updates.extend(blamed(&tracker.running(), text).and_then(|drv| tracker.end(&drv)));
+                updates.extend(tracker.blame(text));
             }
             Update::OneEnded => {
                 for build in builds.iter().filter(|build| store::appeared(&build.out)) {
@@ -198,17 +204,12 @@ fn run_nix(
     // A failure that no builder reported (a full disk, a lock, a refused daemon) would
     // otherwise be shown as a failed dependency without a word.
     logs.remember(&errors)?;
-    if tracker.derivations().next().is_none() {
+    if tracker.idle() {
         for error in &errors {
             context.ui.complain(format!("nix: {}", crate::domain::diagnose::strip_escapes(error)));
         }
     }
     Ok(())
-}
-
-/// The derivation that Nix's message about a failure names.
-fn blamed(running: &[DrvPath], message: &str) -> Option<DrvPath> {
-    running.iter().find(|drv| message.contains(&format!("{drv}'"))).cloned()
 }
 
 /// `…/logs/build/2026-11-22T10-00-00`, so that an earlier run's logs stay.

@@ -111,7 +111,7 @@ impl Suite {
     fn testbed_library(&self) -> Result<Tally> {
         let context = self.context(Era::New)?;
         let tests = self.root.join("testbed/tests/default.nix");
-        let call = context.flake.nix.command(["eval", "--json", "--file"]).arg(tests);
+        let call = context.flake.nix.command(["eval", "--json"]).arg("--file").arg(tests);
         self.nix_tests(&call)
     }
 

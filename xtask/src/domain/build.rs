@@ -125,6 +125,7 @@ pub enum Update {
 struct Seen {
     running: u32,
     ended: bool,
+    failed: bool,
     fraction: Option<(u32, u32)>,
     tail: Vec<String>,
 }
@@ -217,9 +218,17 @@ impl Tracker {
         Some(Update::Stopped { drv: drv.clone() })
     }
 
-    /// The builds that have begun and not ended.
-    pub fn running(&self) -> Vec<DrvPath> {
-        self.drvs.iter().filter(|(_, seen)| !seen.ended).map(|(drv, _)| drv.clone()).collect()
+    /// Marks the build as failed that Nix's message about a failure names.
+    pub fn blame(&mut self, message: &str) -> Option<Update> {
+        let named = |drv: &&DrvPath| message.contains(&format!("{drv}'"));
+        let drv = self.drvs.keys().find(named)?.clone();
+        self.drvs.get_mut(&drv)?.failed = true;
+        self.end(&drv)
+    }
+
+    /// The builds that failed, dependencies among them.
+    pub fn failed(&self) -> impl Iterator<Item = &DrvPath> {
+        self.drvs.iter().filter(|(_, seen)| seen.failed).map(|(drv, _)| drv)
     }
 
     /// Whether a build of this derivation was begun.
@@ -235,9 +244,9 @@ impl Tracker {
         self.drvs.get(drv).map(|seen| seen.tail.clone()).unwrap_or_default()
     }
 
-    /// The derivations that were built on the way, with the end of their logs.
-    pub fn derivations(&self) -> impl Iterator<Item = &DrvPath> {
-        self.drvs.keys()
+    /// Whether Nix began any build at all.
+    pub fn idle(&self) -> bool {
+        self.drvs.is_empty()
     }
 }
 
@@ -291,10 +300,18 @@ mod tests {
         assert_eq!(tracker.feed(progress(8, 1, 0)), None, "another activity's");
         assert_eq!(tracker.feed(progress(7, 1, 0)), Some(Update::OneEnded));
         assert_eq!(tracker.feed(progress(7, 1, 0)), None);
-        assert_eq!(tracker.running(), [drv()]);
         assert_eq!(tracker.end(&drv()), Some(Update::Stopped { drv: drv() }));
         assert_eq!(tracker.feed(Event::Stopped { id: 1 }), None);
-        assert!(tracker.running().is_empty());
+    }
+
+    #[test]
+    fn a_failure_is_laid_on_the_build_that_nix_names() {
+        let mut tracker = Tracker::default();
+        tracker.feed(started(1));
+        assert_eq!(tracker.blame("error: builder for '/nix/store/b.drv' failed"), None);
+        let blamed = tracker.blame("error: builder for '/nix/store/a.drv' failed with exit code 1");
+        assert_eq!(blamed, Some(Update::Stopped { drv: drv() }));
+        assert_eq!(tracker.failed().collect::<Vec<_>>(), [&drv()]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::domain::build::{Build, Tracker, Update, short_name};
+use crate::domain::build::{Update, short_name};
 use crate::domain::names::DrvPath;
 use crate::sys::files;
 
@@ -55,15 +55,5 @@ impl BuildLogs {
 
     pub fn file(&self, drv: &DrvPath) -> Option<&Path> {
         self.files.get(drv).map(|(path, _)| path.as_path())
-    }
-
-    /// A derivation that was built on the way to these and belongs to none of them: when a
-    /// dependency failed, its log is the one to read.
-    pub fn last_failure(&self, tracker: &Tracker, builds: &[Build]) -> Option<DrvPath> {
-        tracker
-            .derivations()
-            .filter(|drv| builds.iter().all(|build| &build.drv != *drv))
-            .find(|drv| self.files.contains_key(*drv))
-            .cloned()
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::domain::names::StorePath;
+use crate::domain::names::{DrvPath, StorePath};
 use crate::sys::nix::Nix;
+use crate::sys::process;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,6 +35,13 @@ pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePat
             )
         })?;
     Ok(table.into_iter().filter_map(|(path, info)| Some((path, info?))).collect())
+}
+
+/// Every derivation that this one needs, itself included.
+pub fn needs(nix: &Nix, drv: &DrvPath) -> Result<BTreeSet<DrvPath>> {
+    let call = nix.command(["path-info", "--recursive", "--offline"]).arg(drv.as_str());
+    let paths = process::read(&call, None)?;
+    Ok(paths.lines().filter(|path| path.ends_with(".drv")).map(DrvPath::new).collect())
 }
 
 /// Whether the output is there, by a look at the file system: cheap enough for every event
