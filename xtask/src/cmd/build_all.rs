@@ -206,7 +206,7 @@ fn run_nix(
     logs.remember(&errors)?;
     if tracker.idle() {
         for error in &errors {
-            context.ui.complain(format!("nix: {}", crate::domain::diagnose::strip_escapes(error)));
+            context.ui.complain(format!("nix: {}", error));
         }
     }
     Ok(())

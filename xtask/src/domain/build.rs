@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use crate::domain::check::HostReport;
+use crate::domain::diagnose::strip_escapes;
 use crate::domain::names::{DrvPath, HostName, StorePath, VariantName};
 use crate::domain::nix_log::Event;
 
@@ -180,14 +181,17 @@ impl Tracker {
                 let drv = self.activities.get(&id)?.clone();
                 self.line(drv, line)
             }
-            Event::Message { level, text } => Some(Update::Message { level, text }),
-            Event::Raw(text) => Some(Update::Message { level: 3, text }),
+            // Nix colours its messages whether or not there is a terminal.
+            Event::Message { level, text } => {
+                Some(Update::Message { level, text: strip_escapes(&text) })
+            }
+            Event::Raw(text) => Some(Update::Message { level: 3, text: strip_escapes(&text) }),
             Event::Skipped => None,
         }
     }
 
     fn line(&mut self, drv: DrvPath, line: String) -> Option<Update> {
-        let line = crate::domain::diagnose::strip_escapes(&line);
+        let line = strip_escapes(&line);
         let seen = self.drvs.get_mut(&drv)?;
         if seen.tail.len() == TAIL {
             seen.tail.remove(0);
