@@ -92,6 +92,24 @@ fn both_eras_build_and_this_machines_variant_runs() {
 }
 
 #[test]
+fn both_eras_take_the_smoke_model_in_every_quantization_and_refuse_what_is_none() {
+    let _alone = alone();
+    for era in ERAS {
+        let bench = ["bench", "local", era, "--json", "--repetitions", "1"];
+        for (quantization, name) in [("q8-0", "q8_0"), ("f16", "f16")] {
+            let report = well(&[&bench[..], &["--quantization", quantization]].concat());
+            assert_eq!(report["model"]["quantization"], name, "{era}");
+            assert_eq!(report["results"].as_array().unwrap().len(), 2, "{era}: {report}");
+        }
+        let refused = [&bench[..], &["--model", "/nonexistent.gguf"]].concat();
+        let output = run(&repository(), &refused);
+        assert_eq!(code(&output), 1, "{era}: {}", stderr(&output));
+        let findings = json(&output)["findings"].to_string();
+        assert!(findings.contains("failed to load model"), "{era}: {findings}");
+    }
+}
+
+#[test]
 fn the_demo_shows_what_tuning_is_worth() {
     let _alone = alone();
     let report = well(&["demo", "--testbed", "--yes", "--json"]);

@@ -160,28 +160,3 @@ fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
     assert!(compared.findings[0].message.starts_with("tuned: "));
     assert_eq!(compared.standings[0].samples, 5);
 }
-
-/// The real thing: the path of a built llama-bench comes from outside.
-#[test]
-#[ignore = "needs LLAMAFLEET_TEST_LLAMA_BENCH, the path of a built llama-bench"]
-fn the_real_llama_bench_takes_the_smoke_model_in_every_quantization() {
-    let llama_bench = std::env::var("LLAMAFLEET_TEST_LLAMA_BENCH").unwrap();
-    let folder = Folder::new("real");
-    let machine = Machine::discover(&Target::Local).unwrap().unwrap();
-    for quantization in [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16] {
-        let smoke = SmokeModel { size: Size::M29, quantization };
-        let file = smoke_model(&folder.0, smoke).unwrap();
-        let subject = subject("dispatch", &[]);
-        let place = (&describe(smoke), file.to_str().unwrap());
-        let params = Params { repetitions: 2, timeout: Duration::from_secs(300), ..params() };
-        let report = measure(&ui(), &machine, &subject, &llama_bench, place, &params).unwrap();
-        assert!(report.ok, "{quantization:?}: {:?}", report.findings);
-        assert_eq!(report.results.len(), 2);
-        assert_eq!(report.model.params, Some(smoke.parameters()));
-    }
-    let missing = (&model(), "/nonexistent.gguf");
-    let subject = subject("dispatch", &[]);
-    let report = measure(&ui(), &machine, &subject, &llama_bench, missing, &params()).unwrap();
-    assert_eq!(codes(&report), ["bench-failed"]);
-    assert!(report.findings[0].message.contains("failed to load model"), "{report:?}");
-}
