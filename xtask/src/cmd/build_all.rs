@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cli;
 use crate::cmd::context::Context;
-use crate::cmd::{Outcome, check};
+use crate::cmd::{Outcome, evaluate};
 use crate::domain::build::{
     Build, BuildReport, BuildState, Tracker, Update, VariantReport, distinct,
 };
@@ -30,7 +30,7 @@ pub struct Limits {
 pub fn run(args: &cli::BuildAll, context: &Context) -> Result<Outcome> {
     // Discover.
     let hosts = context.hosts(&args.selection.hosts)?;
-    let outcomes = check::evaluate(context, &hosts, None, Duration::from_secs(600))?;
+    let outcomes = evaluate::evaluate(context, &hosts, None, Duration::from_secs(600))?;
     let wanted = |selection: &Selection| {
         args.backend.as_ref().is_none_or(|backend| selection.manifest.backends.contains(backend))
     };

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::cmd::context::Context;
-use crate::cmd::{Outcome, check};
+use crate::cmd::{Outcome, evaluate};
 use crate::domain::check::Evaluated;
 use crate::domain::names::{HostName, StorePath, VariantName};
 use crate::sys::store;
@@ -39,7 +39,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let hosts = context.hosts(&[])?;
     let fleet = context.flake.fleet()?;
     // Run.
-    let outcomes = check::evaluate(context, &hosts, None, Duration::from_secs(600))?;
+    let outcomes = evaluate::evaluate(context, &hosts, None, Duration::from_secs(600))?;
     let outputs: BTreeSet<StorePath> = outcomes
         .values()
         .filter_map(|(evaluated, _)| match evaluated {

@@ -6,6 +6,7 @@ pub mod check;
 pub mod context;
 pub mod demo;
 pub mod doctor;
+pub mod evaluate;
 pub mod list;
 pub mod setup;
 pub mod test;

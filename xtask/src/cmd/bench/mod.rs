@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cli;
 use crate::cmd::context::Context;
-use crate::cmd::{Outcome, build_all, check};
+use crate::cmd::{Outcome, build_all, evaluate};
 use crate::domain::bench::{BenchReport, Model, Params, Subject};
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::finding::{Finding, none_is_an_error};
@@ -106,7 +106,7 @@ fn subject(
         return Ok(Ok(from_selection(host, tuned(context, &microarch)?)));
     }
     let hosts = context.hosts(&[name.to_owned()])?;
-    let outcomes = check::evaluate(context, &hosts, None, Duration::from_secs(600))?;
+    let outcomes = evaluate::evaluate(context, &hosts, None, Duration::from_secs(600))?;
     if let Some((Evaluated::Selected(selection), _)) = outcomes.get(&host) {
         return Ok(Ok(from_selection(host, selection.as_ref().clone())));
     }
