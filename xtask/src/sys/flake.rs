@@ -137,7 +137,13 @@ impl Flake {
         }
         let finding = diagnose(&failure.stderr, self.source().as_deref());
         let place = finding.place().map(|place| format!("{place}: ")).unwrap_or_default();
-        anyhow!("{place}{}\n  help: {}", finding.message, finding.help)
+        let help = match finding.code {
+            "eval-error" => format!("`nix flake metadata {}` says more", self.reference),
+            // Nothing of a fleet can be said without its inputs.
+            "fetch" => format!("{}; `cargo xtask doctor` tells which can be reached", finding.help),
+            _ => finding.help,
+        };
+        anyhow!("{place}{}\n  help: {help}", finding.message)
             .context(format!("the flake {} does not evaluate ({})", self.reference, failure.exit))
     }
 }
