@@ -97,6 +97,9 @@ pub struct Check {
     /// How many evaluators may run at once; default: by cores and memory
     #[arg(long, value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
+    /// What all evaluators together may hold, for example 4G; default: most of what is free
+    #[arg(long, value_name = "SIZE", value_parser = crate::domain::batch::bytes)]
+    pub max_memory: Option<u64>,
     /// Give a host's evaluation up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub timeout: u64,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
 
 use crate::cli;
 use crate::cmd::context::Context;
+use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, evaluate};
 use crate::domain::build::{
     Build, BuildReport, BuildState, Tracker, Update, VariantReport, distinct,
@@ -30,7 +31,7 @@ pub struct Limits {
 pub fn run(args: &cli::BuildAll, context: &Context) -> Result<Outcome> {
     // Discover.
     let hosts = context.hosts(&args.selection.hosts)?;
-    let outcomes = evaluate::evaluate(context, &hosts, None, Duration::from_secs(600))?;
+    let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
     let wanted = |selection: &Selection| {
         args.backend.as_ref().is_none_or(|backend| selection.manifest.backends.contains(backend))
     };

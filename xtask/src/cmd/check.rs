@@ -1,12 +1,12 @@
 //! `check`: every host's selected variant evaluates and keeps the fleet's rules.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::cli;
 use crate::cmd::context::Context;
+use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, evaluate};
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::manifest::Selection;
@@ -18,8 +18,7 @@ pub fn run(args: &cli::Check, context: &Context) -> Result<Outcome> {
     // Discover, plan.
     let hosts = context.hosts(&args.selection.hosts)?;
     // Run.
-    let outcomes =
-        evaluate::evaluate(context, &hosts, args.jobs, Duration::from_secs(args.timeout))?;
+    let outcomes = evaluate::evaluate(context, &hosts, Ask::of(args))?;
     let present = present(context, outcomes.values().map(|(evaluated, _)| evaluated))?;
     // Report.
     let report = CheckReport::new(&hosts, outcomes, &present);

@@ -10,6 +10,7 @@ use crate::cli::{self, Era, Global};
 use crate::cmd::bench::compare::{Contender, compare};
 use crate::cmd::bench::measure::Machine;
 use crate::cmd::context::Context;
+use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, bench, build_all, check, evaluate, setup};
 use crate::domain::bench::{Model, Params};
 use crate::domain::build::{VariantReport, distinct};
@@ -58,7 +59,7 @@ pub fn run(args: &cli::Demo, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Plan and run, one command after another, as a user would.
     ui.say(format!("\n{}", ui.bold("1. cargo xtask check")));
     let hosts = context.hosts(&[])?;
-    let outcomes = evaluate::evaluate(&context, &hosts, None, Duration::from_secs(600))?;
+    let outcomes = evaluate::evaluate(&context, &hosts, Ask::default())?;
     let cpu_hosts: Vec<(HostName, Selection)> = outcomes
         .iter()
         .filter_map(|(host, (evaluated, _))| match evaluated {

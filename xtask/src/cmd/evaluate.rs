@@ -1,123 +1,215 @@
-//! Evaluation of hosts: together, since they share most of it; each alone where that
-//! fails, so that every fault lands on its host.
+//! Evaluation of hosts: in batches, since hosts share most of it, spread over evaluators
+//! by cores and memory. An evaluator that fails takes one host with it, the one whose
+//! turn it was; those it had not come to are another's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::cli;
 use crate::cmd::context::Context;
+use crate::domain::batch::{self, Means};
 use crate::domain::check::{Evaluated, HostState};
 use crate::domain::diagnose::{diagnose, line_of_option};
 use crate::domain::finding::Finding;
 use crate::domain::manifest::Answer;
 use crate::domain::names::HostName;
 use crate::domain::verify;
+use crate::sys::evaluator::{self, Limits, Run};
 use crate::sys::flake::Unanswered;
 use crate::sys::process::Exit;
-use crate::sys::{files, interrupt};
+use crate::sys::{files, interrupt, survey};
 use crate::ui::progress::Spinner;
 
 pub type Outcomes = BTreeMap<HostName, (Evaluated, f64)>;
 
-/// Evaluates all hosts in one process, which shares what they have in common. If that
-/// fails, each host alone, so that no host's fault hides another's state.
-pub fn evaluate(
-    context: &Context,
-    hosts: &[HostName],
-    jobs: Option<std::num::NonZeroUsize>,
-    timeout: Duration,
-) -> Result<Outcomes> {
-    let spinner = Spinner::start(&context.ui, "evaluating", hosts.len());
-    let started = Instant::now();
-    match context.flake.select(hosts, Some(timeout)) {
-        Ok(Ok(mut selections)) => {
-            let share = started.elapsed().as_secs_f64() / hosts.len().max(1) as f64;
-            spinner.finish();
-            // Places are only worth a call of Nix where there is something to mend.
-            let mended = |answer: &Option<Answer>| !matches!(answer, Some(Answer::Problems(_)));
-            let source =
-                if selections.values().all(mended) { None } else { context.flake.source() };
-            return Ok(hosts
-                .iter()
-                .filter_map(|host| {
-                    let answer = selections.remove(host)?;
-                    Some((host.clone(), (answered(answer, source.as_deref()), share)))
-                })
-                .collect());
-        }
-        Ok(Err(failure)) if failure.exit == Exit::Interrupted => anyhow::bail!("interrupted"),
-        // With one host, the batch's failure is the host's.
-        Ok(Err(failure)) if hosts.len() == 1 => {
-            spinner.finish();
-            let logs = log_folder(context)?;
-            let source = context.flake.source();
-            let evaluated = failed(&hosts[0], &failure, source.as_deref(), &logs)?;
-            let seconds = started.elapsed().as_secs_f64();
-            return Ok(BTreeMap::from([(hosts[0].clone(), (evaluated, seconds))]));
-        }
-        Ok(Err(_)) | Err(_) => {}
-    }
-    let cores = std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN);
-    apart(context, hosts, jobs.unwrap_or(cores).get(), timeout, &spinner)
+/// What the user chose of how to evaluate.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    pub jobs: Option<NonZeroUsize>,
+    pub max_memory: Option<u64>,
+    /// For each host.
+    pub timeout: Duration,
 }
 
-/// Each host in a process of its own, `jobs` at a time.
-fn apart(
-    context: &Context,
-    hosts: &[HostName],
-    jobs: usize,
-    timeout: Duration,
-    spinner: &Spinner,
-) -> Result<Outcomes> {
-    let logs = log_folder(context)?;
-    let source = context.flake.source();
-    let next = AtomicUsize::new(0);
-    let outcomes = Mutex::new(BTreeMap::new());
-    let work = || -> Result<()> {
-        while let Some(host) = hosts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if interrupt::requested() {
-                anyhow::bail!("interrupted");
-            }
-            let started = Instant::now();
-            let evaluated = alone(context, host, timeout, source.as_deref(), &logs)?;
-            spinner.done(host.as_str());
-            let outcome = (evaluated, started.elapsed().as_secs_f64());
-            if let Ok(mut outcomes) = outcomes.lock() {
-                outcomes.insert(host.clone(), outcome);
-            }
-        }
-        Ok(())
+impl Default for Ask {
+    fn default() -> Self {
+        Self { jobs: None, max_memory: None, timeout: Duration::from_secs(600) }
+    }
+}
+
+impl Ask {
+    pub fn of(args: &cli::Check) -> Self {
+        let timeout = Duration::from_secs(args.timeout);
+        Self { jobs: args.jobs, max_memory: args.max_memory, timeout }
+    }
+}
+
+/// Every host that was asked for, with what became of it and the seconds it took.
+///
+/// # Errors
+/// Nix cannot be started, or the user interrupted.
+pub fn evaluate(context: &Context, hosts: &[HostName], ask: Ask) -> Result<Outcomes> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let jobs = ask.jobs.map(NonZeroUsize::get);
+    let means = Means::new(jobs, ask.max_memory, cores, survey::free_memory());
+    let work = Work {
+        context,
+        ask,
+        means,
+        logs: log_folder(context)?,
+        spinner: Spinner::start(&context.ui, "evaluating", hosts.len()),
+        state: Mutex::default(),
+        changed: Condvar::new(),
     };
+    let batches = batch::split(hosts, means.jobs);
+    let workers = means.jobs.min(batches.len());
+    work.lock().queue.extend(batches);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs.clamp(1, hosts.len())).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| work.until_done())).collect();
         workers.into_iter().try_for_each(|worker| {
             worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("an evaluation thread panicked")))
         })
     })?;
-    spinner.finish();
-    outcomes.into_inner().map_err(|_| anyhow::anyhow!("an evaluation thread panicked"))
+    // Those that want more than a share get all there is, one after another.
+    let heavy = std::mem::take(&mut work.lock().heavy);
+    for host in heavy {
+        work.batch(&[host], means.memory)?;
+    }
+    work.spinner.finish();
+    let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report(context, state, &work.logs)
 }
 
-fn alone(
-    context: &Context,
-    host: &HostName,
-    timeout: Duration,
-    source: Option<&str>,
-    logs: &Path,
-) -> Result<Evaluated> {
-    match context.flake.select(std::slice::from_ref(host), Some(timeout)) {
-        Ok(Ok(mut selections)) => Ok(match selections.remove(host) {
-            Some(selection) => answered(selection, source),
-            None => half_an_answer("the answer names another host"),
-        }),
-        Ok(Err(failure)) if failure.exit == Exit::Interrupted => anyhow::bail!("interrupted"),
-        Ok(Err(failure)) => failed(host, &failure, source, logs),
-        Err(error) => Ok(half_an_answer(&format!("{error:#}"))),
+/// What evaluators share.
+struct Work<'a> {
+    context: &'a Context,
+    ask: Ask,
+    means: Means,
+    logs: PathBuf,
+    spinner: Spinner,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Vec<HostName>>,
+    busy: usize,
+    broken: bool,
+    heavy: Vec<HostName>,
+    answers: BTreeMap<HostName, (Result<Option<Answer>, String>, f64)>,
+    failures: BTreeMap<HostName, (Unanswered, f64)>,
+}
+
+impl Work<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Takes batches until there are none, and none can come back from another worker.
+    fn until_done(&self) -> Result<()> {
+        loop {
+            let mut state = self.lock();
+            let batch = loop {
+                match state.queue.pop_front() {
+                    _ if state.broken => return Ok(()),
+                    Some(batch) => break batch,
+                    None if state.busy == 0 => return Ok(()),
+                    None => {
+                        state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    }
+                }
+            };
+            state.busy += 1;
+            drop(state);
+            let ended = self.batch(&batch, self.means.share());
+            let mut state = self.lock();
+            state.busy -= 1;
+            state.broken |= ended.is_err();
+            drop(state);
+            self.changed.notify_all();
+            ended?;
+        }
+    }
+
+    fn batch(&self, hosts: &[HostName], memory: u64) -> Result<()> {
+        if interrupt::requested() {
+            anyhow::bail!("interrupted");
+        }
+        let limits = Limits { timeout: self.ask.timeout, memory };
+        let flake = &self.context.flake;
+        let run =
+            evaluator::run(flake, hosts, limits, &mut |host| self.spinner.done(host.as_str()))?;
+        self.account(hosts, memory, run)
+    }
+
+    /// Each host of the batch is answered, failed, or somebody's work again.
+    fn account(&self, hosts: &[HostName], memory: u64, run: Run) -> Result<()> {
+        let mut state = self.lock();
+        let rest = hosts.iter().filter(|host| !run.answers.contains_key(host));
+        let mut rest: Vec<HostName> = rest.cloned().collect();
+        let progress = rest.len() < hosts.len();
+        for (host, answered) in run.answers {
+            state.answers.insert(host, (answered.answer, answered.took.as_secs_f64()));
+        }
+        let Some(failure) = run.failure else { return Ok(()) };
+        let for_memory = was_killed(failure.exit);
+        if failure.exit == Exit::Interrupted {
+            anyhow::bail!("interrupted");
+        }
+        if let Some((host, took)) = run.during {
+            rest.retain(|other| *other != host);
+            // Others may have filled the memory, and others still run.
+            if for_memory && (hosts.len() > 1 || memory < self.means.memory) {
+                state.heavy.push(host);
+            } else {
+                self.spinner.done(host.as_str());
+                state.failures.insert(host, (failure, took.as_secs_f64()));
+            }
+        } else if !progress && (hosts.len() == 1 || !for_memory) {
+            // It never came to a host: the failure is the flake's, and each host's.
+            for host in rest.drain(..) {
+                self.spinner.done(host.as_str());
+                state.failures.insert(host, (failure.clone(), 0.0));
+            }
+        }
+        // What made no progress is made smaller, so that it comes to an end.
+        let pieces = if progress || rest.len() < hosts.len() { 1 } else { 2 };
+        for piece in rest.chunks(rest.len().div_ceil(pieces).max(1)) {
+            state.queue.push_front(piece.to_vec());
+        }
+        Ok(())
+    }
+}
+
+fn was_killed(exit: Exit) -> bool {
+    matches!(exit, Exit::TooLarge | Exit::Signal(libc::SIGKILL) | Exit::Code(137))
+}
+
+fn report(context: &Context, state: State, logs: &Path) -> Result<Outcomes> {
+    // Places are only worth a call of Nix where there is something to mend.
+    let unwell =
+        |answer: &Result<Option<Answer>, String>| matches!(answer, Ok(Some(Answer::Problems(_))));
+    let mended = state.failures.is_empty() && !state.answers.values().any(|(a, _)| unwell(a));
+    let source = if mended { None } else { context.flake.source() };
+    let mut outcomes = Outcomes::new();
+    for (host, (answer, seconds)) in state.answers {
+        let evaluated = match answer {
+            Ok(answer) => answered(answer, source.as_deref()),
+            Err(why) => half_an_answer(&why),
+        };
+        outcomes.insert(host, (evaluated, seconds));
+    }
+    for (host, (failure, seconds)) in state.failures {
+        let evaluated = failed(&host, &failure, source.as_deref(), logs)?;
+        outcomes.insert(host, (evaluated, seconds));
+    }
+    Ok(outcomes)
 }
 
 fn answered(answer: Option<Answer>, source: Option<&str>) -> Evaluated {
@@ -160,20 +252,32 @@ fn failed(
                 "look for a value that grows without end, or give it longer with --timeout",
             ),
         ),
+        Exit::TooLarge => (
+            HostState::OutOfMemory,
+            Finding::error(
+                "out-of-memory",
+                "the evaluation, alone, holds more memory than all evaluators may",
+                "look for a value that grows without end, or allow more with --max-memory",
+            ),
+        ),
         Exit::Signal(libc::SIGKILL) | Exit::Code(137) => (
             HostState::OutOfMemory,
             Finding::error(
                 "out-of-memory",
                 "the evaluator was killed, most likely for want of memory",
-                "run fewer evaluators with --jobs 1, or add memory or swap",
+                "allow less with --max-memory, or add memory or swap",
             ),
         ),
+        Exit::Code(0) => {
+            let evaluated = half_an_answer("the evaluator ended before its work was done");
+            return Ok(evaluated);
+        }
         Exit::Signal(_) if failure.stderr.contains("memory") => (
             HostState::OutOfMemory,
             Finding::error(
                 "out-of-memory",
                 "the evaluator ran out of memory",
-                "run fewer evaluators with --jobs 1, or add memory or swap",
+                "allow less with --max-memory, or add memory or swap",
             ),
         ),
         _ => (HostState::EvalError, diagnose(&failure.stderr, source)),

@@ -1,12 +1,12 @@
 //! `list`: the fleet at a glance.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::cmd::context::Context;
+use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, evaluate};
 use crate::domain::check::Evaluated;
 use crate::domain::names::{HostName, StorePath, VariantName};
@@ -39,7 +39,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let hosts = context.hosts(&[])?;
     let fleet = context.flake.fleet()?;
     // Run.
-    let outcomes = evaluate::evaluate(context, &hosts, None, Duration::from_secs(600))?;
+    let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
     let outputs: BTreeSet<StorePath> = outcomes
         .values()
         .filter_map(|(evaluated, _)| match evaluated {

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::diagnose::{diagnose, strip_escapes};
-use crate::domain::manifest::{Answer, FleetEntry, Selection};
-use crate::domain::names::{HostName, nix_string};
+use crate::domain::manifest::{FleetEntry, Selection};
+use crate::domain::names::HostName;
 use crate::sys::nix::Nix;
 use crate::sys::process::{Captured, Exit, Invocation};
 
-const SELECT: &str = include_str!("select.nix");
+pub(super) const SELECT: &str = include_str!("select.nix");
 const PACKAGE: &str = include_str!("package.nix");
 
 /// A flake that uses the module, and the Nix that reads it.
@@ -28,7 +28,7 @@ pub struct Flake {
 }
 
 /// A question that Nix did not answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Unanswered {
     pub exit: Exit,
     /// What Nix printed, without terminal escapes.
@@ -38,7 +38,7 @@ pub struct Unanswered {
 
 impl Flake {
     /// `nix eval --json FLAKE#ATTRIBUTE --apply EXPRESSION`.
-    fn eval_call(&self, attribute: &str, apply: Option<&str>) -> Invocation {
+    pub(super) fn eval_call(&self, attribute: &str, apply: Option<&str>) -> Invocation {
         let call = self
             .nix
             .command(["eval", "--json", "--show-trace"])
@@ -94,17 +94,6 @@ impl Flake {
             }
             Err(failure) => Err(self.broken_flake(&failure)),
         }
-    }
-
-    /// What these hosts select; `None` for a host that does not use the module.
-    pub fn select(
-        &self,
-        hosts: &[HostName],
-        timeout: Option<Duration>,
-    ) -> Result<Result<BTreeMap<HostName, Option<Answer>>, Unanswered>> {
-        let list: Vec<String> = hosts.iter().map(|host| nix_string(host.as_str())).collect();
-        let expression = format!("({SELECT}) {{ hosts = [ {} ]; }}", list.join(" "));
-        self.eval("nixosConfigurations", Some(&expression), timeout)
     }
 
     /// A package of `legacyPackages`, chosen by a Nix function of the package set.

@@ -25,6 +25,7 @@ pub struct Invocation {
     pub(super) dir: Option<PathBuf>,
     pub(super) stdin: Stdin,
     pub(super) grace: Duration,
+    pub(super) memory: Option<u64>,
 }
 
 impl Invocation {
@@ -36,6 +37,7 @@ impl Invocation {
             dir: None,
             stdin: Stdin::Null,
             grace: GRACE,
+            memory: None,
         }
     }
 
@@ -62,6 +64,12 @@ impl Invocation {
     /// For what has nothing to tidy up: a Nix that evaluates looks for SIGTERM rarely.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Ended when it holds more than this many bytes of memory.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
         self
     }
 

@@ -7,6 +7,7 @@ pub mod background;
 pub mod build_log;
 pub mod debian;
 pub mod disk;
+pub mod evaluator;
 pub mod files;
 pub mod flake;
 pub mod git;

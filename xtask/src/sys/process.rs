@@ -29,6 +29,8 @@ pub enum Exit {
     Signal(i32),
     /// We ended it because its time was up.
     TimedOut,
+    /// We ended it because it held more memory than it may.
+    TooLarge,
     /// We ended it because the user asked.
     Interrupted,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Exit {
             Self::Code(code) => write!(f, "exit status {code}"),
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
             Self::TimedOut => write!(f, "out of time"),
+            Self::TooLarge => write!(f, "out of memory: more than its share"),
             Self::Interrupted => write!(f, "interrupted"),
         }
     }
@@ -104,6 +107,19 @@ pub fn stream(
     timeout: Option<Duration>,
     on_line: &mut dyn FnMut(Source, &[u8]),
 ) -> Result<Exit> {
+    stream_paced(invocation, timeout, &mut |source, line| {
+        on_line(source, line);
+        false
+    })
+}
+
+/// Like [`stream`]; a line for which `on_line` says yes starts the child's time anew, so
+/// that a child with many things to do has the same time for each.
+pub fn stream_paced(
+    invocation: &Invocation,
+    timeout: Option<Duration>,
+    on_line: &mut dyn FnMut(Source, &[u8]) -> bool,
+) -> Result<Exit> {
     let (stdout, stdout_writer) = std::io::pipe().context("cannot make a pipe")?;
     let (stderr, stderr_writer) = std::io::pipe().context("cannot make a pipe")?;
     let (handle, _held) = start(invocation, stdout_writer, stderr_writer)?;
@@ -119,11 +135,15 @@ pub fn stream(
     }
     drop(sender);
 
-    let mut ending = Ending::new(group, timeout, invocation.grace);
+    let mut ending = Ending::new(group, timeout, invocation);
     let mut ended_at: Option<Instant> = None;
     loop {
         match lines.recv_timeout(Duration::from_millis(50)) {
-            Ok((source, line)) => on_line(source, &line),
+            Ok((source, line)) => {
+                if on_line(source, &line) {
+                    ending.start_anew(timeout);
+                }
+            }
             Err(RecvTimeoutError::Timeout) => {
                 if handle.try_wait().context("cannot wait for a child")?.is_some() {
                     let since = *ended_at.get_or_insert_with(Instant::now);
@@ -193,15 +213,40 @@ struct Ending {
     group: u32,
     deadline: Option<Instant>,
     grace: Duration,
+    memory: Option<u64>,
+    weighed_at: Instant,
     asked_at: Option<Instant>,
     killed: bool,
     cause: Option<Exit>,
 }
 
 impl Ending {
-    fn new(group: u32, timeout: Option<Duration>, grace: Duration) -> Self {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        Self { group, deadline, grace, asked_at: None, killed: false, cause: None }
+    fn new(group: u32, timeout: Option<Duration>, invocation: &Invocation) -> Self {
+        let now = Instant::now();
+        Self {
+            group,
+            deadline: timeout.map(|timeout| now + timeout),
+            grace: invocation.grace,
+            memory: invocation.memory,
+            weighed_at: now,
+            asked_at: None,
+            killed: false,
+            cause: None,
+        }
+    }
+
+    fn start_anew(&mut self, timeout: Option<Duration>) {
+        self.deadline = timeout.map(|timeout| Instant::now() + timeout);
+    }
+
+    /// Looks at most every 20 ms: a child that prints a lot must not be slowed by it.
+    fn too_large(&mut self) -> bool {
+        let Some(memory) = self.memory else { return false };
+        if self.weighed_at.elapsed() < Duration::from_millis(20) {
+            return false;
+        }
+        self.weighed_at = Instant::now();
+        resident(self.group).is_some_and(|bytes| bytes > memory)
     }
 
     fn tick(&mut self) {
@@ -210,6 +255,10 @@ impl Ending {
                 self.cause = Some(Exit::Interrupted);
             } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 self.cause = Some(Exit::TimedOut);
+            } else if self.too_large() {
+                self.cause = Some(Exit::TooLarge);
+                // It grows while it is asked.
+                self.grace = Duration::ZERO;
             }
         }
         if self.cause.is_none() || self.killed {
@@ -227,6 +276,13 @@ impl Ending {
             Some(_) => {}
         }
     }
+}
+
+/// What the first process of a group holds, in bytes; an evaluator works in one process.
+fn resident(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 #[expect(unsafe_code, reason = "std has no way to signal a process group")]

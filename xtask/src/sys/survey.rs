@@ -157,8 +157,17 @@ fn cpu() -> Option<Check> {
 }
 
 fn memory() -> Option<u64> {
+    meminfo("MemTotal:")
+}
+
+/// What programs can have without others being swapped out, in bytes.
+pub fn free_memory() -> Option<u64> {
+    meminfo("MemAvailable:")
+}
+
+fn meminfo(name: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 

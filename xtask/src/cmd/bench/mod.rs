@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cli;
 use crate::cmd::context::Context;
+use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, build_all, evaluate};
 use crate::domain::bench::{BenchReport, Model, Params, Subject};
 use crate::domain::check::{CheckReport, Evaluated};
@@ -106,7 +107,7 @@ fn subject(
         return Ok(Ok(from_selection(host, tuned(context, &microarch)?)));
     }
     let hosts = context.hosts(&[name.to_owned()])?;
-    let outcomes = evaluate::evaluate(context, &hosts, None, Duration::from_secs(600))?;
+    let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
     if let Some((Evaluated::Selected(selection), _)) = outcomes.get(&host) {
         return Ok(Ok(from_selection(host, selection.as_ref().clone())));
     }
