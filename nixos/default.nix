@@ -11,6 +11,9 @@
   };
   boot.loader.systemd-boot.enable = true;
 
+  # Without it amdgpu does not start, and there is no GPU to bench.
+  hardware.enableRedistributableFirmware = true;
+
   users.users.porcupine = {
     isNormalUser = true;
     extraGroups = [

@@ -63,6 +63,11 @@ in
     ) (lib.attrValues configs);
     expected = [ ];
   };
+  # Without it amdgpu does not start, and nothing says so at build time.
+  "each host has the firmware of its devices" = {
+    expr = lib.all (config: config.hardware.enableRedistributableFirmware) (lib.attrValues configs);
+    expected = true;
+  };
   "carbon's user has carbon's variant" = {
     expr =
       let
