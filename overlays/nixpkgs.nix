@@ -3,14 +3,17 @@
 let
   inherit (nixpkgs) lib;
 
-  # CUDA, and nothing else that is unfree.
+  # For nixpkgs that do not bring this predicate.
   isFreeOrCuda =
-    license:
-    license.free or false
-    || lib.elem (license.shortName or null) [
-      "CUDA EULA"
-      "cuDNN EULA"
-    ];
+    package:
+    lib.all (
+      license:
+      license.free or false
+      || lib.elem (license.shortName or null) [
+        "CUDA EULA"
+        "cuDNN EULA"
+      ]
+    ) (lib.toList package.meta.license);
 in
 lib.genAttrs
   [
@@ -19,9 +22,14 @@ lib.genAttrs
   ]
   (
     system:
-    import nixpkgs {
-      inherit system;
-      overlays = [ self.overlays.llama-cpp ];
-      config.allowUnfreePredicate = package: lib.all isFreeOrCuda (lib.toList package.meta.license);
-    }
+    let
+      pkgs = import nixpkgs {
+        inherit system;
+        overlays = [ self.overlays.llama-cpp ];
+        # CUDA, and nothing else that is unfree.
+        config.allowUnfreePredicate =
+          package: (pkgs._cuda.lib.allowUnfreeCudaPredicate or isFreeOrCuda) package;
+      };
+    in
+    pkgs
   )

@@ -34,18 +34,29 @@ let
     builtins.unsafeDiscardStringContext (lib.replaceStrings [ (placeholder "out") ] [ "$out" ] flag);
 
   # nixpkgs' own verdicts on the CUDA libraries: meta gives them without the
-  # wall of text that asking for a refused derivation would bring.
+  # wall of text that asking for a refused derivation would bring. A library may
+  # be unavailable for other reasons, such as being broken; those are nixpkgs'
+  # to tell.
   cudaVerdicts =
     let
       metas = map (library: library.meta) [
         pkgs.cudaPackages.cuda_cudart
         pkgs.cudaPackages.libcublas
       ];
-      isUnsupported = meta: meta.unsupported or false;
+      is = verdict: meta: meta.${verdict} or false;
+      isRefusedAsUnfree =
+        meta:
+        is "unfree" meta
+        && !(meta.available or true)
+        && !lib.any (verdict: is verdict meta) [
+          "broken"
+          "insecure"
+          "unsupported"
+        ];
     in
     {
-      cudaIsUnsupported = lib.any isUnsupported metas;
-      cudaIsUnfree = lib.any (meta: !(meta.available or true || isUnsupported meta)) metas;
+      cudaIsUnsupported = lib.any (is "unsupported") metas;
+      cudaIsUnfree = !(pkgs.config.allowUnfree or false) && lib.any isRefusedAsUnfree metas;
     };
 
   # The sentences of problems.nix about these arguments. `option` maps the name
@@ -53,7 +64,7 @@ let
   problems =
     args: option:
     problemsOf (
-      lib.intersectAttrs (lib.functionArgs problemsOf) (arguments.normalise args)
+      builtins.intersectAttrs (lib.functionArgs problemsOf) (arguments.normalise args)
       // cudaVerdicts
       // {
         inherit system option;
@@ -97,6 +108,10 @@ let
         # This package's GPUs only: nixpkgs.config.cudaCapabilities would
         # rebuild everything else that knows CUDA.
         cudaPackages = cudaPackages // {
+          # nixpkgs renamed it in 2026 and llama.cpp followed: whichever of the
+          # two is the older, the other's name for it is there.
+          cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
+          cuda_cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
           flags = cudaPackages.flags // {
             inherit cudaCapabilities;
             # What upstream calls it; in nixpkgs an old name that is to go.
@@ -123,7 +138,7 @@ let
         };
 
       cmake =
-        lib.intersectAttrs declared optional
+        builtins.intersectAttrs declared optional
         // {
           GGML_NATIVE = false;
           GGML_BACKEND_DL = modules;
@@ -168,7 +183,7 @@ let
           ++ lib.attrNames (removeAttrs cpuOptions (lib.attrNames declared));
       };
 
-      package = (upstream.override (lib.intersectAttrs upstreamArguments wanted)).overrideAttrs (
+      package = (upstream.override (builtins.intersectAttrs upstreamArguments wanted)).overrideAttrs (
         finalAttrs: prev:
         {
           pname = "llama-cpp-${lib.replaceStrings [ "+" ":" ] [ "-" "-" ] name}";

@@ -19,6 +19,7 @@ let
         messages = ./messages.nix;
         microarch = ./microarch.nix;
         modules = ./modules.nix;
+        nixpkgs = ./nixpkgs.nix;
         variants = ./variants.nix;
       };
 

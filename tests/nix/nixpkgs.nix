@@ -1,0 +1,74 @@
+# What differs from one nixpkgs to the next, and must not show.
+{ flake, lib }:
+let
+  # Our overlay on a nixpkgs that is otherwise as `before` makes it.
+  pkgsAfter =
+    before:
+    import flake.inputs.nixpkgs {
+      system = "x86_64-linux";
+      config.allowUnfree = true;
+      overlays = [
+        before
+        flake.overlays.default
+      ];
+    };
+  withCuda = change: pkgsAfter (_final: prev: { cudaPackages = change prev.cudaPackages; });
+
+  cudaWithout =
+    name:
+    (withCuda (cudaPackages: removeAttrs cudaPackages [ name ])).mkLlamaCpp {
+      backends = [ "cuda" ];
+      cudaCapabilities = [ "8.6" ];
+    };
+
+  # Whatever is wrong with CUDA here, it is not the licence.
+  brokenCuda = withCuda (
+    cudaPackages:
+    cudaPackages
+    // {
+      cuda_cudart = cudaPackages.cuda_cudart.overrideAttrs (prev: {
+        meta = prev.meta // {
+          broken = true;
+        };
+      });
+    }
+  );
+
+  plain = pkgsAfter (_final: _prev: { });
+in
+{
+  # cuda_cccl until 2026, cccl since: llama.cpp asks for the one that was new
+  # when it was written, whichever nixpkgs it is built with.
+  "CUDA's headers go by either name" = {
+    expr =
+      map
+        (
+          name:
+          let
+            package = cudaWithout name;
+          in
+          lib.elem plain.cudaPackages.cuda_cccl package.buildInputs
+        )
+        [
+          "cccl"
+          "cuda_cccl"
+        ];
+    expected = [
+      true
+      true
+    ];
+  };
+  "CUDA that is broken is not called unfree" = {
+    expr = brokenCuda.mkLlamaCpp.problems { backends = [ "cuda" ]; } lib.id;
+    expected = [ ];
+  };
+  # nixpkgs' package has arguments that upstream's has not.
+  "arguments of nixpkgs that mean nothing to us do no harm" = {
+    expr =
+      (plain.llama-cpp.override {
+        cpuArchDynamicDispatch = true;
+        openclSupport = false;
+      }).llamaCpp.variant;
+    expected = "cpu-dispatch";
+  };
+}
