@@ -70,6 +70,8 @@ pub enum Command {
     BuildAll(BuildAll),
     /// Run llama-bench with a host's variant on its target
     Bench(Bench),
+    /// Read a machine's CPU, GPUs and drivers, and say which options fit it
+    Probe(Probe),
     /// Show the fleet: host, variant, revision, whether built
     List,
     /// Examine Nix and this machine, and say what to mend
@@ -158,6 +160,25 @@ pub struct Bench {
     /// Further llama-bench arguments, after `--`
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// The host that is read, over SSH; `local`: this machine
+    #[arg(value_name = "HOST")]
+    pub host: Option<String>,
+    /// Read this machine
+    #[arg(long)]
+    pub local: bool,
+    /// Read this SSH destination instead of the fleet table's
+    #[arg(long, value_name = "DESTINATION", conflicts_with = "local")]
+    pub target: Option<String>,
+    /// Read this report of nixos-facter in the machine's place
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["local", "target"])]
+    pub facter: Option<PathBuf>,
+    /// Keep what was seen in hosts/HOST/facts.json, for `check`
+    #[arg(long)]
+    pub write: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -7,7 +7,9 @@ pub mod context;
 pub mod demo;
 pub mod doctor;
 pub mod evaluate;
+pub mod facts;
 pub mod list;
+pub mod probe;
 pub mod setup;
 pub mod test;
 
@@ -41,6 +43,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Setup(args) => setup::run(args, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
         Command::Bench(args) => bench::run(args, &open()?),
+        Command::Probe(args) => probe::run(args, &cli.global, ui),
         Command::Demo(args) => demo::run(args, &cli.global, ui),
     }
 }

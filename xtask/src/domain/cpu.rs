@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 /// The two architectures of microarch.json.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Arch {
     X86_64,
     Aarch64,

@@ -19,6 +19,7 @@ pub mod nix;
 pub mod nix_tools;
 pub mod paths;
 pub mod private_nix;
+pub mod probe;
 pub mod process;
 pub mod provision;
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod ask;
 pub mod bench;
 pub mod build;
 pub mod check;
+pub mod probe;
 pub mod progress;
 pub mod table;
 pub mod units;

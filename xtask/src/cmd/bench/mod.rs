@@ -73,23 +73,28 @@ fn target(args: &cli::Bench, context: &Context) -> Result<Target> {
     if args.local || args.host == LOCAL {
         return Ok(Target::Local);
     }
-    let host = HostName::new(args.host.clone());
+    fleet_target(context, &args.host)
+}
+
+/// Where the fleet table says that this host is.
+pub fn fleet_target(context: &Context, name: &str) -> Result<Target> {
+    let host = HostName::new(name);
     let mut fleet = context.flake.fleet()?;
     match fleet.remove(&host).and_then(|entry| entry.target) {
         Some(destination) => Target::ssh(&destination, ssh_options()),
         None => {
             // An unknown host is told as one.
-            context.hosts(std::slice::from_ref(&args.host))?;
+            context.hosts(&[name.to_owned()])?;
             bail!(
-                "the flake's `fleet` has no target for {host}: name one with --target, or measure \
-                 on this machine with --local"
+                "the flake's `fleet` has no target for {host}: name one with --target, or say \
+                 --local for this machine"
             )
         }
     }
 }
 
 /// What the user tells Nix's ssh holds for ours.
-fn ssh_options() -> Vec<String> {
+pub fn ssh_options() -> Vec<String> {
     let options = std::env::var("NIX_SSHOPTS").unwrap_or_default();
     options.split_whitespace().map(str::to_owned).collect()
 }
