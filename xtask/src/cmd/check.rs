@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::cli;
 use crate::cmd::context::Context;
 use crate::cmd::evaluate::Ask;
-use crate::cmd::{Outcome, evaluate};
+use crate::cmd::{Outcome, evaluate, facts};
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::manifest::Selection;
 use crate::domain::names::{DrvPath, StorePath};
@@ -21,7 +21,8 @@ pub fn run(args: &cli::Check, context: &Context) -> Result<Outcome> {
     let outcomes = evaluate::evaluate(context, &hosts, Ask::of(args))?;
     let present = present(context, outcomes.values().map(|(evaluated, _)| evaluated))?;
     // Report.
-    let report = CheckReport::new(&hosts, outcomes, &present);
+    let held = facts::held(context, &outcomes);
+    let report = CheckReport::new(&hosts, outcomes, &present).with(held);
     context.ui.document(&report)?;
     ui::check::print(&context.ui, &report);
     Ok(Outcome::from_ok(report.ok))

@@ -90,6 +90,18 @@ impl CheckReport {
             hosts,
         }
     }
+
+    /// The same with more findings of its hosts; an error among them turns an ok one red.
+    pub fn with(mut self, mut more: BTreeMap<HostName, Vec<Finding>>) -> Self {
+        for host in &mut self.hosts {
+            host.findings.extend(more.remove(&host.host).unwrap_or_default());
+            if host.state == HostState::Ok && !none_is_an_error(&host.findings) {
+                host.state = HostState::Finding;
+            }
+        }
+        self.ok = self.hosts.iter().all(|host| host.state == HostState::Ok);
+        self
+    }
 }
 
 impl HostReport {

@@ -107,6 +107,22 @@ impl Table {
         missing
     }
 
+    /// What a build for this microarchitecture uses, with these `cpuOptions` on top;
+    /// `None` where the table has no such name.
+    pub fn features(
+        &self,
+        arch: Arch,
+        microarch: &str,
+        options: &[String],
+    ) -> Option<BTreeSet<String>> {
+        let mut features: BTreeSet<String> =
+            self.needed(arch, microarch)?.into_iter().map(str::to_owned).collect();
+        let named = self.x86_64.features.iter();
+        let on = |cmake: &Option<String>| cmake.as_ref().is_some_and(|o| options.contains(o));
+        features.extend(named.filter(|(_, f)| on(&f.cmake)).map(|(name, _)| name.clone()));
+        Some(features)
+    }
+
     fn names(&self, arch: Arch) -> Vec<&str> {
         match arch {
             Arch::X86_64 => self.x86_64.microarchs.keys().map(String::as_str).collect(),

@@ -15,6 +15,7 @@ pub mod facter;
 pub mod facts;
 pub mod finding;
 pub mod gguf;
+pub mod hardware;
 pub mod llama_bench;
 pub mod lock;
 pub mod manifest;
