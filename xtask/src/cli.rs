@@ -105,6 +105,12 @@ pub struct Check {
     /// Give a host's evaluation up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub timeout: u64,
+    /// Evaluate all of each host too, its assertions among it (seconds and gigabytes a host)
+    #[arg(long)]
+    pub full: bool,
+    /// Evaluate the flake's llama.cpp packages of every system too
+    #[arg(long)]
+    pub all_systems: bool,
 }
 
 #[derive(Debug, Args)]

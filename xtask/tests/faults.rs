@@ -1,38 +1,11 @@
 //! The real module and overlay, given mistakes that people make: `check` names the host,
 //! the option and the fix. On the testbed, which `cargo xtask test` sets up.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::disallowed_methods, reason = "a test's own repository")]
 
 mod support;
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::Value;
-use support::{Scratch, code, json, run, stderr};
-
-/// A copy of this repository whose fleet is `hosts`: name, and the body of its module.
-fn fleet(hosts: &[(&str, &str)]) -> Scratch {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let copy = Scratch::new();
-    let names = ["flake.nix", "flake.lock", "home", "nixos", "overlays", "testbed", "tests"];
-    let mut copied = Command::new("cp");
-    copied.arg("-r").args(names).arg(copy.path()).current_dir(repository);
-    assert!(copied.status().unwrap().success());
-    let mut table = String::from("{\n");
-    for (name, body) in hosts {
-        table += &format!(
-            "  {name} = {{ system = \"x86_64-linux\"; target = \"{name}\"; hardware = null; }};\n"
-        );
-        copy.write(&format!("hosts/{name}/default.nix"), body);
-    }
-    copy.write("hosts/default.nix", &(table + "}\n"));
-    for args in [&["init", "--quiet"][..], &["add", "--all"]] {
-        let git = Command::new("git").args(args).current_dir(copy.path()).status();
-        assert!(git.unwrap().success());
-    }
-    copy
-}
+use support::{code, json, repository as fleet, run, stderr};
 
 fn host<'a>(report: &'a Value, name: &str) -> &'a Value {
     let hosts = report["hosts"].as_array().unwrap();

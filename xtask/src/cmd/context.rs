@@ -37,7 +37,8 @@ impl Context {
                 )
             }
         };
-        let mut options = vec![];
+        // Asking changes nothing: a lock that does not fit is a finding, not Nix's to mend.
+        let mut options = vec!["--no-write-lock-file".to_owned()];
         if let Some(era) = era {
             let Some(root) = &root else {
                 bail!("--testbed needs a flake on this machine, and {reference} is not a folder");
@@ -45,7 +46,6 @@ impl Context {
             let lock = testbed::lock_file(&nix, &home, root, era)?;
             let lock = lock.to_str().context("the testbed's path is not UTF-8")?.to_owned();
             options.extend(["--reference-lock-file".to_owned(), lock]);
-            options.push("--no-write-lock-file".to_owned());
             nix.options.extend(testbed::NIX_OPTIONS.iter().map(|word| (*word).to_owned()));
         }
         let flake = Flake { nix, reference, options };

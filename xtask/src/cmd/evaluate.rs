@@ -233,6 +233,11 @@ fn half_an_answer(what: &str) -> Evaluated {
     Evaluated::Failed { state: HostState::EvalError, finding }
 }
 
+/// The same for another question than a host's selection; `place` names the log.
+pub fn explained(context: &Context, place: &HostName, failure: &Unanswered) -> Result<Evaluated> {
+    failed(place, failure, context.flake.source().as_deref(), &log_folder(context)?)
+}
+
 /// The state and the finding for a host that Nix gave no answer for; the trace goes to a log.
 fn failed(
     host: &HostName,

@@ -11,7 +11,9 @@ pub mod facts;
 pub mod list;
 pub mod probe;
 pub mod setup;
+pub mod systems;
 pub mod test;
+pub mod validate;
 
 use anyhow::Result;
 

@@ -1,10 +1,11 @@
 //! The outcome of `check`: every host that was asked for, in exactly one state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Serialize;
 
-use crate::domain::finding::{Finding, none_is_an_error};
+use crate::domain::finding::{Finding, Severity, none_is_an_error};
 use crate::domain::manifest::Selection;
 use crate::domain::names::{DrvPath, HostName, VariantName};
 
@@ -18,6 +19,20 @@ pub enum HostState {
     OutOfMemory,
     /// The host does not use the module.
     Unsupported,
+}
+
+/// As in the JSON.
+impl fmt::Display for HostState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Finding => "finding",
+            Self::EvalError => "eval-error",
+            Self::Timeout => "timeout",
+            Self::OutOfMemory => "out-of-memory",
+            Self::Unsupported => "unsupported",
+        })
+    }
 }
 
 /// What became of one host's evaluation.
@@ -48,6 +63,27 @@ pub struct HostReport {
     pub seconds: f64,
     pub cmake_flags: Vec<String>,
     pub findings: Vec<Finding>,
+    /// `--full`: the derivation of the whole system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub toplevel: Option<DrvPath>,
+}
+
+/// A package of the flake's own, which no host need select: `--all-systems`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageReport {
+    pub system: String,
+    pub package: String,
+    pub state: HostState,
+    pub drv_path: Option<DrvPath>,
+    pub findings: Vec<Finding>,
+}
+
+/// The attribute that it is.
+impl fmt::Display for PackageReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "packages.{}.{}", self.system, self.package)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -57,6 +93,10 @@ pub struct CheckReport {
     pub hosts: Vec<HostReport>,
     /// How many distinct derivations the hosts select.
     pub builds: usize,
+    /// About the fleet, not about one host.
+    pub findings: Vec<Finding>,
+    /// Empty without `--all-systems`.
+    pub packages: Vec<PackageReport>,
     pub ok: bool,
 }
 
@@ -86,20 +126,44 @@ impl CheckReport {
             schema: 1,
             command: "check",
             builds: builds.len(),
+            findings: vec![],
+            packages: vec![],
             ok: hosts.iter().all(|host| host.state == HostState::Ok),
             hosts,
         }
     }
 
     /// The same with more findings of its hosts; an error among them turns an ok one red.
-    pub fn with(mut self, mut more: BTreeMap<HostName, Vec<Finding>>) -> Self {
-        for host in &mut self.hosts {
-            host.findings.extend(more.remove(&host.host).unwrap_or_default());
-            if host.state == HostState::Ok && !none_is_an_error(&host.findings) {
-                host.state = HostState::Finding;
+    pub fn with(mut self, more: BTreeMap<HostName, Vec<Finding>>) -> Self {
+        for (host, findings) in more {
+            findings.into_iter().for_each(|finding| self.add(&host, finding));
+        }
+        self.settle()
+    }
+
+    /// A further finding about a host. An error takes its `ok` away.
+    pub fn add(&mut self, host: &HostName, finding: Finding) {
+        let is_error = finding.severity == Severity::Error;
+        let state = if is_error { HostState::Finding } else { HostState::Ok };
+        self.add_with_state(host, finding, state);
+    }
+
+    /// The same where the finding is that something of the host does not evaluate.
+    pub fn add_with_state(&mut self, host: &HostName, finding: Finding, state: HostState) {
+        if let Some(report) = self.hosts.iter_mut().find(|report| report.host == *host) {
+            report.findings.push(finding);
+            if matches!(report.state, HostState::Ok | HostState::Finding) && state != HostState::Ok
+            {
+                report.state = state;
             }
         }
-        self.ok = self.hosts.iter().all(|host| host.state == HostState::Ok);
+    }
+
+    /// To be called once all is in.
+    pub fn settle(mut self) -> Self {
+        self.ok = self.hosts.iter().all(|host| host.state == HostState::Ok)
+            && self.packages.iter().all(|package| package.state == HostState::Ok)
+            && none_is_an_error(&self.findings);
         self
     }
 }
@@ -122,6 +186,7 @@ impl HostReport {
             seconds,
             cmake_flags: vec![],
             findings: vec![],
+            toplevel: None,
         };
         match evaluated {
             Evaluated::Problems(findings) => Self { state: HostState::Finding, findings, ..blank },

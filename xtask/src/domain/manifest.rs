@@ -22,6 +22,9 @@ pub struct Manifest {
     #[serde(default)]
     pub cpu_options: Vec<String>,
     pub cmake_flags: Vec<String>,
+    /// `programs.llama-cpp.extraCmakeFlags`: these are in `cmake_flags` too.
+    #[serde(default)]
+    pub extra_cmake_flags: Vec<String>,
     /// The llama.cpp commit, as far as the flake input tells it.
     pub rev: Option<String>,
     /// llama.cpp's build number, the `N` of a tag `bN`.
@@ -50,6 +53,20 @@ pub struct Selection {
     pub drv_path: crate::domain::names::DrvPath,
     #[serde(rename = "output")]
     pub out_path: crate::domain::names::StorePath,
+    #[serde(default)]
+    pub around: Around,
+}
+
+/// What else of the host decides which llama.cpp is built and run there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Around {
+    /// The variant's name of each package that should be it: `pkgs.llama-cpp`, the
+    /// service's. Null: a package without a manifest, so not one of the flake's.
+    #[serde(default)]
+    pub packages: std::collections::BTreeMap<String, Option<VariantName>>,
+    /// The settings of nixpkgs, as far as JSON can say them.
+    #[serde(default)]
+    pub nixpkgs: Option<serde_json::Value>,
 }
 
 /// A host that uses the module: what it selects, or why its options make no package.

@@ -11,6 +11,9 @@ use crate::domain::cpu_names::usual_name;
 /// All microarchitectures in one package, one chosen at start-up: it runs anywhere.
 pub const DISPATCH: &str = "dispatch";
 
+/// aarch64 has one option for all its features.
+const ARM_ARCH: &str = "GGML_CPU_ARM_ARCH";
+
 const TABLE: &str = include_str!("../../../overlays/llama-cpp/microarch.json");
 
 #[derive(Debug, Clone, Deserialize)]
@@ -123,6 +126,36 @@ impl Table {
         Some(features)
     }
 
+    /// What a build for exactly this microarchitecture passes to CMake, and each value:
+    /// `ON`, `OFF`, or aarch64's -march. `None` where `system` has no such name.
+    pub fn cmake_options(&self, system: &str, microarch: &str) -> Option<BTreeMap<String, String>> {
+        if arch_of(system)? == Arch::Aarch64 {
+            let row = self.aarch64.microarchs.get(microarch)?;
+            let words = std::iter::once(&row.arch).chain(&row.features);
+            let march = words.map(String::as_str).collect::<Vec<_>>().join("+");
+            return Some(BTreeMap::from([(ARM_ARCH.to_owned(), march)]));
+        }
+        let row = self.x86_64.microarchs.get(microarch)?;
+        let value = |feature| if row.contains(feature) { "ON" } else { "OFF" };
+        let features = self.x86_64.features.iter();
+        Some(
+            features
+                .filter_map(|(name, feature)| Some((feature.cmake.clone()?, value(name).into())))
+                .collect(),
+        )
+    }
+
+    /// Every CMake option that chooses an instruction set.
+    pub fn options(&self) -> impl Iterator<Item = &str> {
+        let features = self.x86_64.features.values();
+        features.filter_map(|feature| feature.cmake.as_deref()).chain([ARM_ARCH])
+    }
+
+    /// The names that `programs.llama-cpp.microarch` may have on this system.
+    pub fn names_for(&self, system: &str) -> Vec<&str> {
+        arch_of(system).map(|arch| self.names(arch)).unwrap_or_default()
+    }
+
     fn names(&self, arch: Arch) -> Vec<&str> {
         match arch {
             Arch::X86_64 => self.x86_64.microarchs.keys().map(String::as_str).collect(),
@@ -149,6 +182,14 @@ impl Table {
             needs.is_some_and(|needs| needs.iter().all(|flag| cpu.flags.contains(flag)))
         };
         features.iter().filter(|f| !has(f)).map(|f| (*f).to_owned()).collect()
+    }
+}
+
+fn arch_of(system: &str) -> Option<Arch> {
+    match system.split('-').next()? {
+        "x86_64" => Some(Arch::X86_64),
+        "aarch64" => Some(Arch::Aarch64),
+        _ => None,
     }
 }
 

@@ -3,6 +3,9 @@
 
 use crate::domain::finding::Finding;
 use crate::domain::manifest::{Problems, Selection};
+use crate::domain::microarch::Table;
+use crate::domain::names::VariantName;
+use crate::domain::{cpu_flags, gpu_targets};
 
 pub fn selection(selection: &Selection) -> Vec<Finding> {
     let mut findings = vec![];
@@ -14,6 +17,12 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
             "remove it and set `programs.llama-cpp.microarch` to this machine's CPU",
         ));
     }
+    // A test holds the table's shape.
+    if let Ok(table) = Table::embedded() {
+        findings.extend(cpu_flags::judge(&selection.manifest, &table));
+    }
+    findings.extend(gpu_targets::judge(&selection.manifest));
+    findings.extend(strangers(selection));
     if !selection.manifest.dropped_arguments.is_empty() {
         findings.push(Finding::warning(
             "dropped-argument",
@@ -27,6 +36,25 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
     findings
 }
 
+/// What the host runs under llama.cpp's name, and is not the variant that it selects.
+fn strangers(selection: &Selection) -> impl Iterator<Item = Finding> {
+    let own = &selection.manifest.variant;
+    let strange = |found: &Option<VariantName>| found.as_ref() != Some(own);
+    selection.around.packages.iter().filter(move |(_, found)| strange(found)).map(
+        move |(place, found)| {
+            let what = found.as_ref().map_or_else(
+                || "is not from llama.cpp's flake".to_owned(),
+                |other| format!("is {other}"),
+            );
+            Finding::error(
+                "another-package",
+                format!("{place} {what}, and this host selects {own}"),
+                "an overlay or a definition after llamafleet's module replaces it: remove that",
+            )
+        },
+    )
+}
+
 /// The module's sentences have the form `programs.llama-cpp.OPTION …; what to do`. `source`
 /// is the store path that the flake was copied to.
 pub fn assertions(problems: &Problems, source: Option<&str>) -> Vec<Finding> {
@@ -34,7 +62,7 @@ pub fn assertions(problems: &Problems, source: Option<&str>) -> Vec<Finding> {
 }
 
 fn assertion(sentence: &str, problems: &Problems, source: Option<&str>) -> Finding {
-    let code = if sentence.contains("unfree") { "unfree" } else { "assertion" };
+    let code = kind(sentence);
     let (message, help) =
         sentence.split_once("; ").unwrap_or((sentence, "mend the option that the message names"));
     let option = message
@@ -45,11 +73,36 @@ fn assertion(sentence: &str, problems: &Problems, source: Option<&str>) -> Findi
     Finding { file: files.filter_map(own).next(), ..Finding::error(code, message, help) }
 }
 
+/// An assertion of NixOS, or of any module: `what; what to do` or a sentence.
+pub fn failed_assertion(sentence: &str) -> Finding {
+    let sentence = sentence.trim();
+    let (message, help) = sentence
+        .split_once("; ")
+        .filter(|_| sentence.starts_with("programs.llama-cpp."))
+        .unwrap_or((sentence, "mend what the assertion names"));
+    Finding::error("assertion", message, help)
+}
+
+pub fn nixos_warning(sentence: &str) -> Finding {
+    Finding::warning("nixos-warning", sentence.trim(), "NixOS says so of this configuration")
+}
+
+/// nixpkgs' refusals have codes of their own, as in domain/diagnose.rs.
+fn kind(sentence: &str) -> &'static str {
+    const KINDS: [(&str, &str); 5] = [
+        ("unfree", "unfree"),
+        ("is marked as broken", "broken"),
+        ("is marked as insecure", "insecure"),
+        ("is not available on", "platform"),
+        ("this nixpkgs does not have for", "platform"),
+    ];
+    KINDS.iter().find(|(text, _)| sentence.contains(text)).map_or("assertion", |(_, code)| code)
+}
+
 fn is_native(flag: &str) -> bool {
-    let Some((name, value)) = flag.split_once('=') else { return false };
-    let name = name.split(':').next().unwrap_or(name);
-    let on = matches!(value.to_ascii_uppercase().as_str(), "ON" | "TRUE" | "1" | "YES" | "Y");
-    name == "-DGGML_NATIVE" && on || value.contains("-march=native")
+    cpu_flags::parse(flag).is_some_and(|(name, value)| {
+        name == "GGML_NATIVE" && cpu_flags::is_on(value) || value.contains("-march=native")
+    })
 }
 
 #[cfg(test)]

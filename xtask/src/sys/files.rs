@@ -20,6 +20,14 @@ pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
     renamed.with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// For a file that others write to as well.
+pub fn append(file: &Path, text: &str) -> Result<()> {
+    let opened = File::options().append(true).create(true).open(file);
+    opened
+        .and_then(|mut handle| handle.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write to {}", file.display()))
+}
+
 pub fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }

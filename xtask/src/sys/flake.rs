@@ -53,7 +53,7 @@ impl Flake {
         }
     }
 
-    fn eval<T: DeserializeOwned>(
+    pub(super) fn eval<T: DeserializeOwned>(
         &self,
         attribute: &str,
         apply: Option<&str>,

@@ -26,5 +26,6 @@ pub mod provision;
 pub mod sshd;
 pub mod store;
 pub mod survey;
+pub mod systems;
 pub mod target;
 pub mod testbed;

@@ -10,29 +10,85 @@ let
       cfg = host.config.programs.llama-cpp;
       # What the module's assertions would say; with these the package is a `throw`.
       problems = cfg.problems or [ ];
+      package = cfg.package;
     in
     if !(host.options ? programs.llama-cpp.manifest) || !cfg.enable then
       null
     else if problems != [ ] then
-      {
-        inherit problems;
-        # Where each option is defined, to lead the user there. Not of `package` and
-        # `manifest`: they are what cannot be had.
-        files = builtins.mapAttrs (_: option: map toString (option.files or [ ])) (
-          removeAttrs host.options.programs.llama-cpp [
-            "bench"
-            "manifest"
-            "package"
-          ]
-        );
-      }
+      refused host problems
+    else if !(package.meta.available or true) then
+      refused host (refusals package.meta)
     else
       {
         inherit (cfg) manifest;
-        inherit (cfg.package) drvPath;
+        inherit (package) drvPath;
         # Not `outPath`: as JSON, a set with that name is its value and no more.
-        output = cfg.package.outPath;
+        output = package.outPath;
+        around = around host;
       };
+
+  refused = host: problems: {
+    inherit problems;
+    # Where each option is defined, to lead the user there. Not of `package` and
+    # `manifest`: they are what cannot be had.
+    files = builtins.mapAttrs (_: option: map toString (option.files or [ ])) (
+      removeAttrs host.options.programs.llama-cpp [
+        "bench"
+        "manifest"
+        "package"
+      ]
+    );
+  };
+
+  # Why nixpkgs would refuse the package, before it does so in a wall of text. In the
+  # form of overlays/llama-cpp/problems.nix: what; what to do.
+  refusals =
+    meta:
+    let
+      option = "programs.llama-cpp.backend";
+      reasons = {
+        broken = "${option} gives a package that nixpkgs says is marked as broken; choose another backend, or set nixpkgs.config.allowBroken = true to try anyway.";
+        insecure = "${option} gives a package that is marked as insecure; move to a nixpkgs that has mended it, or name it in nixpkgs.config.permittedInsecurePackages.";
+        unfree = "${option} gives a package that is unfree, and this nixpkgs refuses those; set nixpkgs.config.allowUnfree = true, or an allowUnfreePredicate that takes it.";
+        unsupported = "${option} gives a package that is not available on this host's system; choose another backend.";
+      };
+      true' = builtins.filter (reason: meta.${reason} or false == true) (builtins.attrNames reasons);
+    in
+    if true' == [ ] then
+      [ "${option} gives a package that this nixpkgs refuses; look at its meta and at nixpkgs.config." ]
+    else
+      map (reason: reasons.${reason}) true';
+
+  # Which packages of the host should be the variant, and nixpkgs' settings. domain/manifest.rs
+  # (`Around`) names the fields.
+  around =
+    host:
+    let
+      variantOf = package: package.llamaCpp.variant or null;
+      service = host.config.services.llama-cpp or { };
+      hasJson =
+        value: builtins.isBool value || builtins.isString value || builtins.isInt value;
+      settings = host.config.nixpkgs.config or { };
+    in
+    {
+      packages =
+        (if host ? pkgs then { "pkgs.llama-cpp" = variantOf (host.pkgs.llama-cpp or { }); } else { })
+        // (
+          if service.enable or false == true then
+            { "services.llama-cpp.package" = variantOf service.package; }
+          else
+            { }
+        );
+      nixpkgs = {
+        overlays = builtins.length (host.config.nixpkgs.overlays or [ ]);
+      }
+      // builtins.listToAttrs (
+        map (name: {
+          name = "config.${name}";
+          value = settings.${name};
+        }) (builtins.filter (name: hasJson settings.${name}) (builtins.attrNames settings))
+      );
+    };
 in
 builtins.listToAttrs (
   map (name: {

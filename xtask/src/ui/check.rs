@@ -1,12 +1,12 @@
 //! What `check` shows a person.
 
-use crate::domain::check::{CheckReport, HostReport, HostState};
+use crate::domain::check::{CheckReport, HostReport, HostState, PackageReport};
 use crate::domain::finding::{Finding, Severity};
 use crate::ui::table::{Align, Cell, Table};
 use crate::ui::{Ui, units};
 
 pub fn print(ui: &Ui, report: &CheckReport) {
-    let rows = report.hosts.iter().map(row).collect();
+    let rows = report.hosts.iter().map(row).chain(report.packages.iter().map(package)).collect();
     let columns = [
         ("HOST", Align::Left),
         ("STATE", Align::Left),
@@ -15,11 +15,7 @@ pub fn print(ui: &Ui, report: &CheckReport) {
         ("TIME", Align::Right),
     ];
     ui.result(Table { columns: &columns, rows }.render(ui));
-    for host in &report.hosts {
-        for finding in &host.findings {
-            ui.complain(describe(ui, host.host.as_str(), finding));
-        }
-    }
+    complain(ui, report);
     let well = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();
     ui.say(format!(
         "\n{well} of {} hosts ok, {} distinct {}",
@@ -29,18 +25,31 @@ pub fn print(ui: &Ui, report: &CheckReport) {
     ));
 }
 
+/// Every finding: the fleet's, the hosts', the packages'.
+pub fn complain(ui: &Ui, report: &CheckReport) {
+    for finding in &report.findings {
+        ui.complain(describe(ui, "fleet", finding));
+    }
+    for host in &report.hosts {
+        for finding in &host.findings {
+            ui.complain(describe(ui, host.host.as_str(), finding));
+        }
+    }
+    for package in &report.packages {
+        for finding in &package.findings {
+            ui.complain(describe(ui, &package.to_string(), finding));
+        }
+    }
+}
+
+fn package(package: &PackageReport) -> Vec<Cell> {
+    vec![package.to_string().into(), state(package.state), "-".into(), "-".into(), "-".into()]
+}
+
 fn row(host: &HostReport) -> Vec<Cell> {
-    let (state, paint): (_, fn(&Ui, &str) -> String) = match host.state {
-        HostState::Ok => ("ok", Ui::green),
-        HostState::Finding => ("finding", Ui::red),
-        HostState::EvalError => ("eval-error", Ui::red),
-        HostState::Timeout => ("timeout", Ui::red),
-        HostState::OutOfMemory => ("out-of-memory", Ui::red),
-        HostState::Unsupported => ("unsupported", Ui::yellow),
-    };
     vec![
         host.host.as_str().into(),
-        Cell::painted(state, paint),
+        state(host.state),
         host.variant.as_ref().map_or("-", |variant| variant.as_str()).into(),
         (if host.drv_path.is_none() {
             "-"
@@ -52,6 +61,15 @@ fn row(host: &HostReport) -> Vec<Cell> {
         .into(),
         units::seconds(host.seconds).into(),
     ]
+}
+
+fn state(state: HostState) -> Cell {
+    let paint: fn(&Ui, &str) -> String = match state {
+        HostState::Ok => Ui::green,
+        HostState::Unsupported => Ui::yellow,
+        _ => Ui::red,
+    };
+    Cell::painted(state.to_string(), paint)
 }
 
 /// Like a compiler's message: severity, host, place, sentence, help.

@@ -6,11 +6,13 @@ mod ask;
 pub mod bench;
 pub mod build;
 pub mod check;
+pub mod github;
 pub mod probe;
 pub mod progress;
 pub mod table;
 pub mod units;
 
+use std::borrow::Cow;
 use std::io::IsTerminal;
 
 use crate::cli::ColorChoice;
@@ -24,6 +26,8 @@ pub struct Ui {
     pub quiet: bool,
     pub verbose: u8,
     pub json: bool,
+    /// GitHub's runner reads along: no text of the user's may be a command to it.
+    pub github: bool,
 }
 
 impl Ui {
@@ -41,13 +45,14 @@ impl Ui {
             quiet: global.quiet,
             verbose: global.verbose,
             json: global.json,
+            github: std::env::var_os(github::IS_ACTIONS).is_some_and(|value| value == "true"),
         }
     }
 
     /// A line about how the work goes; silent with `--quiet`.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", line.as_ref());
+            eprintln!("{}", self.tame(line.as_ref()));
         }
     }
 
@@ -58,13 +63,22 @@ impl Ui {
 
     /// A line that matters even with `--quiet`.
     pub fn complain(&self, line: impl AsRef<str>) {
-        eprintln!("{}", line.as_ref());
+        eprintln!("{}", self.tame(line.as_ref()));
+    }
+
+    /// A command to GitHub's runner.
+    pub fn command_to_runner(&self, command: &str) {
+        eprintln!("{command}");
+    }
+
+    fn tame<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.github { Cow::Owned(github::tame(text)) } else { Cow::Borrowed(text) }
     }
 
     /// A line for `--verbose`.
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbose > 0 {
-            eprintln!("{}", self.dim(line.as_ref()));
+            eprintln!("{}", self.tame(&self.dim(line.as_ref())));
         }
     }
 
@@ -80,16 +94,26 @@ impl Ui {
     /// The command's result for a person; with `--json` there is only the document.
     pub fn result(&self, text: impl AsRef<str>) {
         if !self.json {
-            println!("{}", text.as_ref());
+            println!("{}", self.tame(text.as_ref()));
         }
     }
 
     /// The command's result for a program.
     pub fn document(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(document)?);
+            println!("{}", self.tame_json(serde_json::to_string_pretty(document)?));
         }
         Ok(())
+    }
+
+    /// A result that is JSON for people too, on one line.
+    pub fn line(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
+        println!("{}", self.tame_json(serde_json::to_string(document)?));
+        Ok(())
+    }
+
+    fn tame_json(&self, json: String) -> String {
+        if self.github { github::tame_json(&json) } else { json }
     }
 
     pub fn bold(&self, text: &str) -> String {

@@ -104,9 +104,37 @@ pub fn valid_in_store(path: &str) -> bool {
 /// `host { variant = …; … }` with the fields of `package` below.
 pub fn fleet(hosts: &str) -> Scratch {
     let scratch = Scratch::new();
-    scratch.write("flake.nix", &FLAKE.replace("@hosts@", hosts).replace("@nonce@", &nonce()));
+    scratch.write(
+        "flake.nix",
+        &FLAKE.replace("@hosts@", hosts).replace("@nonce@", &nonce()).replace("@table@", TABLE),
+    );
     scratch
 }
+
+/// A copy of this repository whose fleet is `hosts`: name, and the body of its module.
+pub fn repository(hosts: &[(&str, &str)]) -> Scratch {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let copy = Scratch::new();
+    let names = ["flake.nix", "flake.lock", "home", "nixos", "overlays", "testbed", "tests"];
+    let mut copied = Command::new("cp");
+    copied.arg("-r").args(names).arg(copy.path()).current_dir(ours);
+    assert!(copied.status().unwrap().success());
+    let mut table = String::from("{\n");
+    for (name, body) in hosts {
+        table += &format!(
+            "  {name} = {{ system = \"x86_64-linux\"; target = \"{name}\"; hardware = null; }};\n"
+        );
+        copy.write(&format!("hosts/{name}/default.nix"), body);
+    }
+    copy.write("hosts/default.nix", &(table + "}\n"));
+    for args in [&["init", "--quiet"][..], &["add", "--all"]] {
+        let git = Command::new("git").args(args).current_dir(copy.path()).status();
+        assert!(git.unwrap().success());
+    }
+    copy
+}
+
+const TABLE: &str = include_str!("../../../overlays/llama-cpp/microarch.json");
 
 /// `script` runs in /bin/sh; `needs` is built first. Everything that xtask reads of a
 /// real host is here, and nothing else.
@@ -119,6 +147,13 @@ const FLAKE: &str = r#"{
       args = [ "-c" script ];
       PATH = "/usr/bin:/bin";
     };
+    # What the overlay passes for this microarchitecture, by the one table.
+    table = builtins.fromJSON ''@table@'';
+    cpuFlags = microarch:
+      if microarch == "dispatch" then [ "-DGGML_BACKEND_DL=ON" "-DGGML_CPU_ALL_VARIANTS=ON" ]
+      else map (feature: "-D${table.x86_64.features.${feature}.cmake}=${
+        if builtins.elem feature (table.x86_64.microarchs.${microarch} or [ ]) then "ON" else "OFF"
+      }") (builtins.attrNames table.x86_64.features);
     host = { variant ? "cpu-test", microarch ? "haswell", backends ? [ "cpu" ], flags ? [ ], ... }@args: {
       options.programs.llama-cpp.manifest = true;
       config.programs.llama-cpp = {
@@ -126,10 +161,10 @@ const FLAKE: &str = r#"{
         manifest = {
           inherit variant microarch backends;
           system = args.system or "x86_64-linux";
-          cmakeFlags = flags;
+          cmakeFlags = cpuFlags microarch ++ flags;
           rev = null;
           build = null;
-        };
+        } // (args.manifest or { });
         package = package ({ name = "llama-cpp-${variant}"; } // builtins.intersectAttrs { script = 0; needs = 0; system = 0; } args);
       };
     };

@@ -16,7 +16,7 @@ use crate::cmd::{Outcome, build_all, evaluate};
 use crate::domain::bench::{BenchReport, Model, Params, Subject};
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::finding::{Finding, none_is_an_error};
-use crate::domain::manifest::Selection;
+use crate::domain::manifest::{Around, Selection};
 use crate::domain::microarch::Table;
 use crate::domain::names::{HostName, nix_string};
 use crate::domain::quantize::Quantization;
@@ -201,6 +201,7 @@ fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
         manifest: subject.manifest.clone(),
         drv_path: subject.drv_path.clone(),
         out_path: subject.store_path.clone(),
+        around: Around::default(),
     };
     let builds = crate::domain::build::distinct([(host, &selection)]);
     let variants = build_all::build(context, &builds, build_all::Limits::default())?;

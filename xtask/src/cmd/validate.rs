@@ -1,0 +1,103 @@
+//! What `check` holds the fleet to beyond evaluation: its lock file, and what Git hides
+//! from Nix. Read beside the evaluation, so that it costs no time.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::cmd::context::{self, Context};
+use crate::cmd::evaluate::Outcomes;
+use crate::domain::check::{CheckReport, Evaluated};
+use crate::domain::finding::Finding;
+use crate::domain::lock_rules::{self, Lock};
+use crate::domain::manifest::Selection;
+use crate::domain::names::HostName;
+use crate::sys::{files, git, systems};
+use crate::ui;
+
+/// The folders whose .nix files a fleet imports; elsewhere an untracked one may be a draft.
+const IMPORTED: [&str; 6] = ["home", "hosts", "machines", "modules", "nixos", "overlays"];
+
+/// What was seen of the fleet as a whole.
+#[derive(Default)]
+pub struct Seen {
+    findings: Vec<Finding>,
+    /// What the evaluation is locked to: with `--testbed` not the fleet's own file.
+    lock: Option<Lock>,
+}
+
+/// To be called before anything evaluates the flake: Nix would mend flake.lock.
+pub fn own_lock(context: &Context) -> Option<String> {
+    files::read(&root(context)?.join("flake.lock")).ok()
+}
+
+pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
+    let own = own_lock.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let lent = lent_lock(context).and_then(|file| files::read(&file).ok());
+    let lent = lent.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let Some(root) = root(context) else {
+        let locks = context.flake.locks().map(Lock::new);
+        let findings = locks.as_ref().map(|lock| lock_rules::judge(lock, &Value::Null, ""));
+        return Seen { findings: findings.unwrap_or_default(), lock: locks };
+    };
+    let inputs = systems::inputs(&context.flake.nix, &root);
+    let text = files::read(&root.join("flake.nix")).unwrap_or_default();
+    let mut findings = match (&own, own_lock) {
+        (Some(own), _) => lock_rules::judge(&Lock::new(own.clone()), &inputs, &text),
+        (None, Some(_)) => vec![lock_rules::unreadable()],
+        (None, None) if inputs.as_object().is_some_and(|inputs| !inputs.is_empty()) => {
+            vec![lock_rules::absent()]
+        }
+        (None, None) => vec![],
+    };
+    findings.extend(untracked(&root));
+    Seen { findings, lock: lent.or(own).map(Lock::new) }
+}
+
+/// What was seen, where there will be no report.
+pub fn complain(context: &Context, own_lock: Option<&str>) {
+    for finding in look(context, own_lock).findings {
+        context.ui.complain(ui::check::describe(&context.ui, "fleet", &finding));
+    }
+}
+
+/// Takes what was seen into the report.
+pub fn judge(report: &mut CheckReport, seen: Seen, selected: &[(HostName, Selection)]) {
+    for (host, selection) in selected {
+        if let Some(finding) = seen.lock.as_ref().and_then(|lock| lock.package(&selection.manifest))
+        {
+            report.add(host, finding);
+        }
+    }
+    report.findings.extend(seen.findings);
+    report.findings.extend(lock_rules::unequal_builds(selected.iter().map(|(host, selection)| {
+        let nixpkgs = selection.around.nixpkgs.as_ref();
+        (host.as_str(), &selection.manifest, selection.drv_path.as_str(), nixpkgs)
+    })));
+}
+
+pub fn selected(outcomes: &Outcomes) -> Vec<(HostName, Selection)> {
+    let selection = |(host, (evaluated, _)): (&HostName, &(Evaluated, f64))| match evaluated {
+        Evaluated::Selected(selection) => Some((host.clone(), selection.as_ref().clone())),
+        _ => None,
+    };
+    outcomes.iter().filter_map(selection).collect()
+}
+
+fn root(context: &Context) -> Option<PathBuf> {
+    context::local_root(&context.flake.reference)
+}
+
+fn lent_lock(context: &Context) -> Option<PathBuf> {
+    let mut options = context.flake.options.iter();
+    options.find(|option| *option == "--reference-lock-file")?;
+    options.next().map(PathBuf::from)
+}
+
+fn untracked(root: &Path) -> Vec<Finding> {
+    // Outside Git, Nix takes the whole folder.
+    let Ok(files) = git::untracked(root, "*.nix") else { return vec![] };
+    let imported =
+        |file: &String| file.split_once('/').is_some_and(|(folder, _)| IMPORTED.contains(&folder));
+    files.into_iter().filter(imported).map(lock_rules::untracked).collect()
+}

@@ -1,0 +1,202 @@
+//! GitHub Actions: findings as annotations, a step summary in Markdown, and the taming
+//! of text that would otherwise be taken for a command to the runner.
+//!
+//! The runner reads commands from both stdout and stderr: `::name …::` at the start of a
+//! line, after any spaces, and `##[name …]` anywhere in one.
+
+use std::fmt::Write as _;
+
+use crate::domain::check::{CheckReport, HostReport, HostState};
+use crate::domain::finding::{Finding, Severity};
+
+/// GitHub shows no more than a few of them, and a summary may have 1 MiB.
+const MOST_FINDINGS: usize = 200;
+const MOST_LETTERS: usize = 2000;
+
+/// The variables by which the runner tells that it is there, and where its files are.
+pub const IS_ACTIONS: &str = "GITHUB_ACTIONS";
+pub const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+/// One `::error …::` or `::warning …::` for each finding.
+pub fn annotations(report: &CheckReport) -> Vec<String> {
+    all(report).take(MOST_FINDINGS).map(|(place, finding)| annotation(&place, finding)).collect()
+}
+
+fn annotation(place: &str, finding: &Finding) -> String {
+    let mut properties = String::new();
+    if let Some(file) = &finding.file {
+        let _ = write!(properties, "file={},", property(file));
+    }
+    if let Some(line) = finding.line {
+        let _ = write!(properties, "line={line},");
+    }
+    let command = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let title = property(&format!("{place}: {}", finding.code));
+    let message = data(&format!("{}\nhelp: {}", finding.message, finding.help));
+    format!("::{command} {properties}title={title}::{message}")
+}
+
+/// The message of a command, as the runner's toolkit escapes it.
+fn data(text: &str) -> String {
+    let text: String = text.chars().take(MOST_LETTERS).collect();
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A").replace("##[", "##%5B")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// Lines of any origin, none of which the runner takes for a command. What a person
+/// sees differs by one space.
+pub fn tame(text: &str) -> String {
+    // A carriage return ends a line for the runner as well.
+    text.split_inclusive(['\n', '\r'])
+        .map(|line| {
+            let start = line.len() - line.trim_start().len();
+            let (before, rest) = line.split_at(start);
+            let rest = match rest.strip_prefix("::") {
+                Some(rest) => format!(": :{rest}"),
+                None => rest.to_owned(),
+            };
+            format!("{before}{}", rest.replace("##[", "## ["))
+        })
+        .collect()
+}
+
+/// The same for JSON, which stays the same document.
+pub fn tame_json(json: &str) -> String {
+    json.replace("##[", "#\\u0023[")
+}
+
+/// The report as Markdown, for `$GITHUB_STEP_SUMMARY`.
+pub fn summary(report: &CheckReport) -> String {
+    let well = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();
+    let mut text = format!(
+        "### {} {well} of {} hosts ok, {} distinct {}\n\n",
+        if report.ok { "✅" } else { "❌" },
+        report.hosts.len(),
+        report.builds,
+        if report.builds == 1 { "build" } else { "builds" },
+    );
+    text.push_str("| host | state | variant | in store |\n|---|---|---|---|\n");
+    report.hosts.iter().for_each(|host| text.push_str(&row(host)));
+    for package in &report.packages {
+        let _ = writeln!(text, "| {} | {} | | |", markdown(&package.to_string()), package.state);
+    }
+    let count = all(report).count();
+    if count > 0 {
+        text.push('\n');
+    }
+    for (place, finding) in all(report).take(MOST_FINDINGS) {
+        let sign = match finding.severity {
+            Severity::Error => "🔴",
+            Severity::Warning => "🟡",
+        };
+        let at = finding.place().map(|at| format!(" ({})", markdown(&at))).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "- {sign} **{}** {}{at}: {}  \n  {}",
+            markdown(&place),
+            markdown(finding.code),
+            markdown(&finding.message),
+            markdown(&finding.help),
+        );
+    }
+    if count > MOST_FINDINGS {
+        let _ = writeln!(text, "- and {} more", count - MOST_FINDINGS);
+    }
+    text.push('\n');
+    text
+}
+
+fn row(host: &HostReport) -> String {
+    let variant = host.variant.as_ref().map_or("", |variant| variant.as_str());
+    let cached = match (&host.drv_path, host.cached) {
+        (None, _) => "",
+        (Some(_), true) => "yes",
+        (Some(_), false) => "no",
+    };
+    let name = markdown(host.host.as_str());
+    format!("| {name} | {} | {} | {cached} |\n", host.state, markdown(variant))
+}
+
+/// Every finding with the host, package or fleet that it is about; errors first.
+fn all(report: &CheckReport) -> impl Iterator<Item = (String, &Finding)> {
+    let fleet = report.findings.iter().map(|finding| ("fleet".to_owned(), finding));
+    let hosts = report.hosts.iter().flat_map(|host| {
+        host.findings.iter().map(|finding| (host.host.as_str().to_owned(), finding))
+    });
+    let packages = report
+        .packages
+        .iter()
+        .flat_map(|package| package.findings.iter().map(|finding| (package.to_string(), finding)));
+    let mut all: Vec<_> = fleet.chain(hosts).chain(packages).collect();
+    all.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
+    all.into_iter()
+}
+
+/// Text that Markdown shows as it is, on one line.
+fn markdown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars().take(MOST_LETTERS) {
+        match c {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            '@' => shown.push_str("&#64;"),
+            '|' => shown.push_str("&#124;"),
+            c if c.is_control() => shown.push(' '),
+            c if c.is_ascii_punctuation() && !".,;:/ -'".contains(c) => {
+                shown.push('\\');
+                shown.push(c);
+            }
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(message: &str, file: &str) -> Finding {
+        let finding = Finding::error("code", message, "help");
+        Finding { file: Some(file.to_owned()), line: Some(3), ..finding }
+    }
+
+    #[test]
+    fn an_annotation_is_one_line_whatever_the_text() {
+        let said = annotation("a,b: c", &finding("100%\r\n::set-env name=X::y", "a:b,c.nix"));
+        assert_eq!(
+            said,
+            "::error file=a%3Ab%2Cc.nix,line=3,title=a%2Cb%3A c%3A code::100%25%0D%0A::set-env \
+             name=X::y%0Ahelp: help"
+        );
+        assert_eq!(said.lines().count(), 1);
+    }
+
+    #[test]
+    fn no_line_of_a_users_text_is_a_command() {
+        let tamed = tame("a\n  ::add-mask::x\r::error::y\nz ##[group]t :: u");
+        for line in tamed.split(['\n', '\r']) {
+            assert!(!line.trim_start().starts_with("::") && !line.contains("##["), "{line}");
+        }
+        assert_eq!(tame("nothing :: here\n"), "nothing :: here\n");
+        let json = tame_json("{\"a\":\"###[b\"}");
+        assert!(!json.contains("##["));
+        let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(back["a"], "###[b");
+    }
+
+    #[test]
+    fn markdown_keeps_to_its_cell() {
+        let shown = markdown("a|b`<img src=x>`\n# @you [x](y)");
+        assert!(!shown.contains(['|', '<', '\n']) && !shown.contains("@you"), "{shown}");
+        assert!(shown.contains("\\[x\\]\\(y\\)"), "{shown}");
+        assert_eq!(markdown("hosts/a/default.nix:5"), "hosts/a/default.nix:5");
+    }
+}

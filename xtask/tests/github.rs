@@ -1,0 +1,66 @@
+//! In GitHub Actions: annotations, a step summary, and no text of the fleet's that the
+//! runner would obey.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::process::Output;
+
+use support::{Scratch, code, fleet, stderr, stdout, xtask};
+
+const HOSTILE: &str = r#"
+    "a|b, c: d%\n::add-mask::x" = host { variant = throw "1\n::error::taken\r::set-env name=A::B\n##[group]x | `<b>`"; };
+    good = host { };
+"#;
+
+fn in_actions(fleet: &Scratch, args: &[&str]) -> (Output, String) {
+    let files = Scratch::new();
+    files.write("summary", "before\n");
+    let summary = files.path().join("summary");
+    let mut command = xtask(fleet.path());
+    command.args(args).env("CI", "true").env("GITHUB_ACTIONS", "true");
+    let output = command.env("GITHUB_STEP_SUMMARY", &summary).output().unwrap();
+    (output, std::fs::read_to_string(summary).unwrap())
+}
+
+/// What the runner takes for a command, as its ActionCommand.cs reads a line.
+fn commands(text: &str) -> Vec<&str> {
+    let lines = text.split(['\n', '\r']);
+    lines.filter(|line| line.trim_start().starts_with("::") || line.contains("##[")).collect()
+}
+
+#[test]
+fn a_finding_is_one_annotation_and_nothing_else_is_a_command() {
+    let fleet = fleet(HOSTILE);
+    for args in [&["check"][..], &["check", "--json"], &["check", "-v"]] {
+        let (output, _) = in_actions(&fleet, args);
+        assert_eq!(code(&output), 1);
+        assert_eq!(commands(&stdout(&output)), [] as [&str; 0]);
+        let said = stderr(&output);
+        let commands = commands(&said);
+        assert_eq!(commands.len(), 1, "{said}");
+        let start = "::error file=flake.nix,line=";
+        assert!(commands[0].starts_with(start), "{}", commands[0]);
+        let title = "title=a|b%2C c%3A d%25%0A%3A%3Aadd-mask%3A%3Ax%3A eval-error::1";
+        assert!(commands[0].contains(title), "{}", commands[0]);
+    }
+}
+
+#[test]
+fn the_summary_is_appended_and_keeps_its_table() {
+    let (_, summary) = in_actions(&fleet(HOSTILE), &["check"]);
+    assert!(summary.starts_with("before\n### "), "{summary}");
+    assert!(summary.contains("1 of 2 hosts ok, 1 distinct build"), "{summary}");
+    let rows: Vec<_> = summary.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 4, "{summary}");
+    for row in rows {
+        assert_eq!(row.matches('|').count(), 5, "{row}");
+    }
+    assert!(!summary.contains("<b>") && !summary.contains("\n::"), "{summary}");
+}
+
+#[test]
+fn elsewhere_there_are_no_annotations() {
+    let output = support::run(fleet(HOSTILE).path(), &["check"]);
+    assert!(!stderr(&output).contains("::error file="), "{}", stderr(&output));
+}
