@@ -74,6 +74,8 @@ pub enum Command {
     Probe(Probe),
     /// Show the fleet: host, variant, revision, whether built
     List,
+    /// Print a GitHub Actions matrix: one job for each distinct build
+    Matrix(HostSelection),
     /// Examine Nix and this machine, and say what to mend
     Doctor,
     /// Provide what this machine lacks for the testbed (Nix itself included)

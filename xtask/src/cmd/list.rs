@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::cmd::context::Context;
+use crate::cmd::context::{self, Context};
 use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, evaluate};
 use crate::domain::check::Evaluated;
+use crate::domain::last_bench::{LastBench, newest};
 use crate::domain::names::{HostName, StorePath, VariantName};
-use crate::sys::store;
+use crate::sys::{files, store};
 use crate::ui::table::{Align, Table};
 
 #[derive(Debug, Serialize)]
@@ -32,6 +33,8 @@ struct Listed {
     rev: Option<String>,
     build: Option<u64>,
     in_store: bool,
+    /// Of bench/HOST.jsonl.
+    last_bench: Option<LastBench>,
 }
 
 pub fn run(context: &Context) -> Result<Outcome> {
@@ -48,6 +51,11 @@ pub fn run(context: &Context) -> Result<Outcome> {
         })
         .collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
+    let root = context::local_root(&context.flake.reference);
+    let benched = |host: &HostName| {
+        let file = format!("{}.jsonl", files::safe_name(host.as_str()));
+        newest(&files::read(&root.as_ref()?.join("bench").join(file)).ok()?)
+    };
     // Report.
     let listed: Vec<Listed> = hosts
         .into_iter()
@@ -64,6 +72,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
                 microarch: manifest.map(|manifest| manifest.microarch.clone()),
                 rev: manifest.and_then(|manifest| manifest.rev.clone()),
                 build: manifest.and_then(|manifest| manifest.build),
+                last_bench: benched(&host),
                 in_store: selection
                     .is_some_and(|selection| valid.contains_key(&selection.out_path)),
                 host,
@@ -85,6 +94,7 @@ fn print(context: &Context, report: &ListReport) {
         ("MICROARCH", Align::Left),
         ("LLAMA.CPP", Align::Left),
         ("IN STORE", Align::Left),
+        ("LAST BENCH", Align::Left),
     ];
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let rows = report
@@ -106,6 +116,10 @@ fn print(context: &Context, report: &ListReport) {
                 or_dash(&host.microarch).into(),
                 (if known.is_empty() { "-".to_owned() } else { known }).into(),
                 (if host.in_store { "yes" } else { "no" }).into(),
+                host.last_bench
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), LastBench::to_string)
+                    .into(),
             ]
         })
         .collect();

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod facts;
 pub mod list;
+pub mod matrix;
 pub mod probe;
 pub mod setup;
 pub mod systems;
@@ -42,6 +43,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::BuildAll(args) => build_all::run(args, &open()?),
         Command::Doctor => doctor::run(&cli.global, ui),
         Command::List => list::run(&open()?),
+        Command::Matrix(args) => matrix::run(args, &open()?),
         Command::Setup(args) => setup::run(args, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
         Command::Bench(args) => bench::run(args, &open()?),
