@@ -141,14 +141,14 @@ fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
         }
         let there: Vec<&Gpu> = facts.gpus_of(vendor).collect();
         if there.is_empty() {
-            findings.push(no_gpu(backend, &format!("{} GPU", vendor.name())));
+            findings.push(no_gpu(manifest, backend, &format!("{} GPU", vendor.name())));
         } else {
             findings.extend(kernels(manifest, vendor, &there));
         }
     }
     if has(manifest, "vulkan") {
         if facts.gpus.is_empty() {
-            findings.push(no_gpu("vulkan", "GPU"));
+            findings.push(no_gpu(manifest, "vulkan", "GPU"));
         } else if facts.gpus.iter().all(|gpu| gpu.vulkan.is_none()) {
             findings.push(Finding::warning(
                 "no-vulkan-driver",
@@ -161,12 +161,17 @@ fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn no_gpu(backend: &str, what: &str) -> Finding {
+fn no_gpu(manifest: &Manifest, backend: &str, what: &str) -> Finding {
+    let alone = manifest.backends.iter().all(|name| name == backend || name == "cpu");
+    let fate = if alone {
+        "it would run on the CPU without a word"
+    } else {
+        "that part of the build drives nothing"
+    };
     Finding::error(
         "no-such-gpu",
         format!(
-            "programs.llama-cpp.backend: asks for {backend}, and the machine has no {what}: it \
-             would run on the CPU without a word"
+            "programs.llama-cpp.backend: asks for {backend}, and the machine has no {what}: {fate}"
         ),
         "choose another backend, or probe the machine again if the card is new",
     )
@@ -212,6 +217,19 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
             help.clone(),
         ));
     }
+    for ((gpu, is), kernel) in known.iter().zip(&chosen) {
+        if let Some(kernel) = kernel.filter(|kernel| is_of_another_age(vendor, kernel, is)) {
+            findings.push(Finding::warning(
+                "no-exact-kernel",
+                format!(
+                    "programs.llama-cpp.{option}: {kernel} runs on {} ({is}) only after the \
+                     driver has compiled it again, and without what is new since",
+                    gpu.name
+                ),
+                help.clone(),
+            ));
+        }
+    }
     let idle: Vec<&str> = targets
         .iter()
         .filter(|target| !chosen.contains(&Some(target)))
@@ -234,6 +252,12 @@ fn target_of(gpu: &Gpu) -> Option<&str> {
         Vendor::Nvidia => gpu.cuda_capability.as_deref(),
         _ => gpu.gfx_target.as_deref(),
     }
+}
+
+/// Machine code runs on later GPUs of its own major version; beyond, PTX has to do.
+fn is_of_another_age(vendor: Vendor, kernel: &str, is: &str) -> bool {
+    let major = |text: &str| text.split('.').next().map(str::to_owned);
+    vendor == Vendor::Nvidia && major(kernel) != major(is)
 }
 
 /// Which of the targets a GPU would use.

@@ -4,6 +4,8 @@ use super::*;
 use crate::domain::cpu::Cpu;
 
 const GOLDMONT_PLUS: &str = include_str!("../../tests/fixtures/probe/goldmont-plus.cpuinfo");
+const TIGER_LAKE: &str = include_str!("../../tests/fixtures/probe/tiger-lake.cpuinfo");
+const SAPPHIRE_RAPIDS: &str = include_str!("../../tests/fixtures/probe/sapphire-rapids.cpuinfo");
 const ZEN4: &str = include_str!("../../tests/fixtures/probe/zen4.cpuinfo");
 
 fn machine(cpuinfo: &str, gpus: &[Gpu]) -> Facts {
@@ -79,6 +81,27 @@ fn zen_4_under_v3_leaves_avx_512_lying() {
     assert!(!finding.message.contains("tokens/s"), "{}", finding.message);
 }
 
+#[test]
+fn every_step_that_was_measured_is_told_with_its_figures() {
+    let steps = [
+        (SAPPHIRE_RAPIDS, "x86-64", "36 to 1469 tokens/s"),
+        (SAPPHIRE_RAPIDS, "tigerlake", "931 to 1469 tokens/s"),
+        (TIGER_LAKE, "haswell", "524 to 931 tokens/s"),
+    ];
+    for (cpuinfo, microarch, figures) in steps {
+        let [finding] = &held(&variant(microarch, &["cpu"]), &machine(cpuinfo, &[]))[..] else {
+            panic!()
+        };
+        assert!(finding.message.contains(figures), "{}", finding.message);
+    }
+    assert!(held(&variant("tigerlake", &["cpu"]), &machine(TIGER_LAKE, &[])).is_empty());
+    assert!(held(&variant("sapphirerapids", &["cpu"]), &machine(SAPPHIRE_RAPIDS, &[])).is_empty());
+    let findings = held(&variant("sapphirerapids", &["cpu"]), &machine(TIGER_LAKE, &[]));
+    assert_eq!(codes(&findings), [("sigill", Severity::Error)]);
+    assert!(findings[0].message.contains("AMX INT8, AMX tiles"), "{}", findings[0].message);
+    assert!(findings[0].help.contains("\"tigerlake\""), "{}", findings[0].help);
+}
+
 /// The same instructions by another name are no reason to speak.
 #[test]
 fn a_name_that_means_the_same_is_as_good() {
@@ -117,8 +140,9 @@ fn capabilities_are_held_against_the_cards() {
     };
     use Severity::{Error, Warning};
     assert!(with(&["8.6"], &[nvidia("8.6")]).is_empty());
-    // PTX of an older one is compiled on the spot.
     assert!(with(&["8.6"], &[nvidia("8.9")]).is_empty());
+    // PTX of an older one is compiled on the spot.
+    assert_eq!(with(&["7.5"], &[nvidia("8.6")]), [("no-exact-kernel", Warning)]);
     assert_eq!(with(&["8.6"], &[nvidia("7.5")]), [("no-kernel", Error), ("no-such-gpu", Error)]);
     assert_eq!(with(&["7.5", "8.6"], &[nvidia("7.5")]), [("no-such-gpu", Warning)]);
     assert_eq!(with(&["8.6"], &[nvidia("8.6"), nvidia("7.5")]), [("no-kernel", Error)]);
