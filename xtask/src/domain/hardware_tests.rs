@@ -102,6 +102,27 @@ fn every_step_that_was_measured_is_told_with_its_figures() {
     assert!(findings[0].help.contains("\"tigerlake\""), "{}", findings[0].help);
 }
 
+#[test]
+fn aarch64_is_held_against_its_own_table() {
+    let graviton2 = include_str!("../../tests/fixtures/probe/graviton2.cpuinfo");
+    let with = |microarch: &str, march: &str| {
+        let mut manifest = variant(microarch, &["cpu"]);
+        manifest.system = "aarch64-linux".into();
+        manifest.cpu_options = vec![format!("GGML_CPU_ARM_ARCH={march}")];
+        held(&manifest, &machine(graviton2, &[]))
+    };
+    assert!(with("neoverse-n1", "armv8.2-a+dotprod+fp16").is_empty());
+    let [finding] = &with("armv8-a", "armv8-a")[..] else { panic!() };
+    assert_eq!(finding.code, "below-cpu");
+    assert!(finding.message.contains("leaves dotprod, fp16 of this CPU"), "{}", finding.message);
+    let [finding] = &with("neoverse-v1", "armv8.4-a+dotprod+fp16+i8mm+bf16+sve")[..] else {
+        panic!()
+    };
+    assert_eq!(finding.code, "sigill");
+    assert!(finding.message.contains("armv8.4-a, bf16, i8mm, sve"), "{}", finding.message);
+    assert!(finding.help.contains("\"neoverse-n1\""), "{}", finding.help);
+}
+
 /// The same instructions by another name are no reason to speak.
 #[test]
 fn a_name_that_means_the_same_is_as_good() {
