@@ -3,11 +3,12 @@
 rec {
   default = llama-cpp;
 
-  # The key lets a module be imported twice, the file is what an error names:
-  # neither can be told of a function.
+  # The key lets a module be imported twice, the file is what an error names, the
+  # class says where it belongs: none of these can be told of a function.
   llama-cpp = {
     key = "llamafleet#nixosModules.llama-cpp";
     _file = ./llama-cpp.nix;
+    _class = "nixos";
     imports = [ (import ./llama-cpp.nix { inherit self; }) ];
   };
 }
