@@ -104,6 +104,9 @@ pub struct Check {
     /// What all evaluators together may hold, for example 4G; default: most of what is free
     #[arg(long, value_name = "SIZE", value_parser = crate::domain::batch::bytes)]
     pub max_memory: Option<u64>,
+    /// Evaluate every host, also where nothing changed since it was evaluated
+    #[arg(long)]
+    pub no_cache: bool,
     /// Give a host's evaluation up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub timeout: u64,

@@ -16,6 +16,9 @@ use crate::sys::{files, store};
 use crate::ui::{self, github};
 
 pub fn run(args: &cli::Check, context: &Context) -> Result<Outcome> {
+    if args.no_cache {
+        context.forget_answers();
+    }
     // Discover, plan.
     let lock = validate::own_lock(context);
     let hosts = context.hosts(&args.selection.hosts);
@@ -73,6 +76,8 @@ pub fn present<'a>(
         .collect();
     let outputs: BTreeSet<StorePath> =
         selected.iter().map(|selection| selection.out_path.clone()).collect();
+    // What is not even there need not be asked for.
+    let outputs = outputs.into_iter().filter(store::appeared).collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
     Ok(selected
         .into_iter()

@@ -2,11 +2,13 @@
 //! what is kept between runs.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::cli::{Era, Global};
 use crate::domain::names::{HostName, nearest};
+use crate::sys::answers::Answers;
 use crate::sys::flake::Flake;
 use crate::sys::nix::Nix;
 use crate::sys::{paths, testbed};
@@ -16,6 +18,11 @@ pub struct Context {
     pub ui: Ui,
     pub home: PathBuf,
     pub flake: Flake,
+    /// The flake's folder and the testbed's era, where there are such.
+    root: Option<PathBuf>,
+    era: Option<Era>,
+    answers: OnceLock<Option<Answers>>,
+    known: OnceLock<Vec<HostName>>,
 }
 
 impl Context {
@@ -49,7 +56,45 @@ impl Context {
             nix.options.extend(testbed::NIX_OPTIONS.iter().map(|word| (*word).to_owned()));
         }
         let flake = Flake { nix, reference, options };
-        Ok(Self { ui: *ui, home, flake })
+        let (answers, known) = (OnceLock::new(), OnceLock::new());
+        // A URL that names a folder may name a branch of it as well.
+        let root = root.filter(|_| !flake.reference.contains([':', '?']));
+        Ok(Self { ui: *ui, home, flake, root, era, answers, known })
+    }
+
+    /// What earlier runs found out of this flake; only of one in a folder of this machine.
+    pub fn answers(&self) -> Option<&Answers> {
+        self.answers.get_or_init(|| self.open_answers()).as_ref()
+    }
+
+    /// To be called first: what earlier runs found out is not looked at.
+    pub fn forget_answers(&self) {
+        self.answers.get_or_init(|| {
+            let mut answers = self.open_answers()?;
+            answers.forget();
+            Some(answers)
+        });
+    }
+
+    fn open_answers(&self) -> Option<Answers> {
+        let era = match self.era {
+            None => "real",
+            Some(Era::Old) => "old",
+            Some(Era::New) => "new",
+        };
+        Some(Answers::open(&self.flake, &self.home, self.root.as_ref()?, era))
+    }
+
+    /// Every host of the flake.
+    pub fn all_hosts(&self) -> Result<&[HostName]> {
+        if let Some(known) = self.known.get() {
+            return Ok(known);
+        }
+        let known = match self.answers().and_then(Answers::hosts) {
+            Some(known) => known,
+            None => self.flake.hosts()?,
+        };
+        Ok(self.known.get_or_init(|| known))
     }
 
     /// The hosts that the user means: those named, or all.
@@ -57,18 +102,18 @@ impl Context {
     /// # Errors
     /// A name that the flake does not have; the nearest one is offered.
     pub fn hosts(&self, asked: &[String]) -> Result<Vec<HostName>> {
-        let known = self.flake.hosts()?;
+        let known = self.all_hosts()?;
         let mut chosen = vec![];
         for name in asked {
             let host = HostName::new(name.clone());
             if !known.contains(&host) {
-                bail!(unknown_host(name, &known));
+                bail!(unknown_host(name, known));
             }
             if !chosen.contains(&host) {
                 chosen.push(host);
             }
         }
-        Ok(if asked.is_empty() { known } else { chosen })
+        Ok(if asked.is_empty() { known.to_vec() } else { chosen })
     }
 }
 

@@ -27,8 +27,19 @@ pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
             "go to your fleet's repository, or name it with --flake",
         )),
     }
+    checks.extend(answers(global, ui));
     checks.extend(survey::inputs(&home));
     report(ui, nix.ok().as_ref(), &checks)
+}
+
+/// What `check` need not evaluate again, or why it must.
+fn answers(global: &Global, ui: &Ui) -> Option<Check> {
+    let context = context::Context::open(global, ui).ok()?;
+    let message = match context.answers()?.state() {
+        Ok((answers, hosts)) => format!("{answers} of {hosts} hosts need no evaluation"),
+        Err(why) => format!("every host needs evaluation: {why}"),
+    };
+    Some(Check::ok("evaluation", message))
 }
 
 fn report(ui: &Ui, nix: Option<&Nix>, checks: &[Check]) -> Result<Outcome> {

@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::cli;
 use crate::cmd::context::Context;
@@ -54,6 +55,21 @@ impl Ask {
 /// # Errors
 /// Nix cannot be started, or the user interrupted.
 pub fn evaluate(context: &Context, hosts: &[HostName], ask: Ask) -> Result<Outcomes> {
+    let stands = |host: &HostName| Some((host.clone(), context.answers()?.answer(host)?.clone()));
+    let mut state = State::default();
+    state.answers.extend(hosts.iter().filter_map(stands).map(|(host, it)| (host, (Ok(it), 0.0))));
+    let anew = |host: &&HostName| !state.answers.contains_key(*host);
+    let anew: Vec<HostName> = hosts.iter().filter(anew).cloned().collect();
+    if !anew.is_empty() {
+        let mut found = evaluate_anew(context, &anew, ask)?;
+        keep(context, &found)?;
+        state.answers.append(&mut found.answers);
+        state.failures = found.failures;
+    }
+    report(context, state)
+}
+
+fn evaluate_anew(context: &Context, hosts: &[HostName], ask: Ask) -> Result<State> {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let jobs = ask.jobs.map(NonZeroUsize::get);
     let means = Means::new(jobs, ask.max_memory, cores, survey::free_memory());
@@ -61,7 +77,6 @@ pub fn evaluate(context: &Context, hosts: &[HostName], ask: Ask) -> Result<Outco
         context,
         ask,
         means,
-        logs: log_folder(context)?,
         spinner: Spinner::start(&context.ui, "evaluating", hosts.len()),
         state: Mutex::default(),
         changed: Condvar::new(),
@@ -81,8 +96,17 @@ pub fn evaluate(context: &Context, hosts: &[HostName], ask: Ask) -> Result<Outco
         work.batch(&[host], means.memory)?;
     }
     work.spinner.finish();
-    let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    report(context, state, &work.logs)
+    Ok(work.state.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Answers only, never failures: those may be the machine's.
+fn keep(context: &Context, found: &State) -> Result<()> {
+    let Some(kept) = context.answers() else { return Ok(()) };
+    let hosts = context.all_hosts()?.iter().map(ToString::to_string).collect();
+    let whole = |(host, (answer, _)): (&HostName, &(Result<Value, String>, f64))| {
+        Some((host.to_string(), answer.as_ref().ok()?.clone()))
+    };
+    kept.keep(&context.flake, hosts, found.answers.iter().filter_map(whole).collect())
 }
 
 /// What evaluators share.
@@ -90,7 +114,6 @@ struct Work<'a> {
     context: &'a Context,
     ask: Ask,
     means: Means,
-    logs: PathBuf,
     spinner: Spinner,
     state: Mutex<State>,
     changed: Condvar,
@@ -102,7 +125,7 @@ struct State {
     busy: usize,
     broken: bool,
     heavy: Vec<HostName>,
-    answers: BTreeMap<HostName, (Result<Option<Answer>, String>, f64)>,
+    answers: BTreeMap<HostName, (Result<Value, String>, f64)>,
     failures: BTreeMap<HostName, (Unanswered, f64)>,
 }
 
@@ -191,22 +214,30 @@ fn was_killed(exit: Exit) -> bool {
     matches!(exit, Exit::TooLarge | Exit::Signal(libc::SIGKILL) | Exit::Code(137))
 }
 
-fn report(context: &Context, state: State, logs: &Path) -> Result<Outcomes> {
+fn report(context: &Context, state: State) -> Result<Outcomes> {
+    let parse = |answer: Result<Value, String>| -> Result<Option<Answer>, String> {
+        serde_json::from_value(answer?).map_err(|error| format!("not what was asked for: {error}"))
+    };
+    let answers: Vec<_> =
+        state.answers.into_iter().map(|(host, (it, seconds))| (host, parse(it), seconds)).collect();
     // Places are only worth a call of Nix where there is something to mend.
-    let unwell =
-        |answer: &Result<Option<Answer>, String>| matches!(answer, Ok(Some(Answer::Problems(_))));
-    let mended = state.failures.is_empty() && !state.answers.values().any(|(a, _)| unwell(a));
+    let unwell = |answer: &Result<_, _>| matches!(answer, Ok(Some(Answer::Problems(_))));
+    let mended = state.failures.is_empty() && !answers.iter().any(|(_, answer, _)| unwell(answer));
     let source = if mended { None } else { context.flake.source() };
     let mut outcomes = Outcomes::new();
-    for (host, (answer, seconds)) in state.answers {
+    for (host, answer, seconds) in answers {
         let evaluated = match answer {
             Ok(answer) => answered(answer, source.as_deref()),
             Err(why) => half_an_answer(&why),
         };
         outcomes.insert(host, (evaluated, seconds));
     }
+    if state.failures.is_empty() {
+        return Ok(outcomes);
+    }
+    let logs = log_folder(context)?;
     for (host, (failure, seconds)) in state.failures {
-        let evaluated = failed(&host, &failure, source.as_deref(), logs)?;
+        let evaluated = failed(&host, &failure, source.as_deref(), &logs)?;
         outcomes.insert(host, (evaluated, seconds));
     }
     Ok(outcomes)

@@ -1,8 +1,8 @@
 //! How hosts are spread over evaluators, and what an evaluator's lines mean.
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::domain::manifest::Answer;
 use crate::domain::names::HostName;
 
 /// More hosts than these share one process only to hold more memory: starting another
@@ -58,8 +58,8 @@ pub fn split(hosts: &[HostName], jobs: usize) -> Vec<Vec<HostName>> {
 #[derive(Debug, PartialEq)]
 pub enum Line {
     Begin(HostName),
-    /// The answer, or why it cannot be read.
-    Done(Result<(HostName, Option<Answer>), String>),
+    /// The answer as JSON, or why it cannot be read.
+    Done(Result<(HostName, Value), String>),
     /// A file whose value was asked for, the first time in this process.
     Imported(String),
     Other,
@@ -68,7 +68,7 @@ pub enum Line {
 #[derive(Deserialize)]
 struct Done {
     host: HostName,
-    answer: Option<Answer>,
+    answer: Value,
 }
 
 /// `mark` is of this run alone: no other trace begins with it.
@@ -142,7 +142,7 @@ mod tests {
     fn lines_are_told_apart() {
         assert_eq!(read("trace: m-1 begin \"a\"", "m-1"), Line::Begin(HostName::new("a")));
         assert_eq!(read("trace: m-2 begin \"a\"", "m-1"), Line::Other);
-        let none = Line::Done(Ok((HostName::new("a"), None)));
+        let none = Line::Done(Ok((HostName::new("a"), Value::Null)));
         assert_eq!(read(r#"trace: m-1 done {"answer":null,"host":"a"}"#, "m-1"), none);
         assert!(matches!(read(r#"trace: m-1 done {"answer":{"manif"#, "m-1"), Line::Done(Err(_))));
         assert_eq!(read("evaluating file '/a'", "m"), Line::Imported("/a".into()));

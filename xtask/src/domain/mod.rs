@@ -32,6 +32,7 @@ pub mod probe;
 pub mod provision;
 pub mod quantize;
 pub mod recommend;
+pub mod reuse;
 pub mod smoke_model;
 pub mod ssh;
 pub mod tally;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::domain::batch::{self, Line};
 use crate::domain::diagnose::strip_escapes;
-use crate::domain::manifest::Answer;
 use crate::domain::names::{HostName, nix_string};
 use crate::sys::flake::{Flake, SELECT, Unanswered};
 use crate::sys::process::{self, Source};
@@ -37,7 +37,7 @@ pub struct Run {
 #[derive(Debug)]
 pub struct Answered {
     /// Or why it cannot be read.
-    pub answer: Result<Option<Answer>, String>,
+    pub answer: Result<Value, String>,
     pub took: Duration,
 }
 

@@ -2,6 +2,7 @@
 //! fail for reasons of its surroundings; nothing here draws.
 
 // Tests alone need a server of their own.
+pub mod answers;
 #[cfg(test)]
 pub mod background;
 pub mod build_log;
@@ -22,6 +23,7 @@ pub mod private_nix;
 pub mod probe;
 pub mod process;
 pub mod provision;
+pub mod snapshot;
 #[cfg(test)]
 pub mod sshd;
 pub mod store;
