@@ -77,7 +77,7 @@ fn a_host_that_needs_more_than_a_share_gets_all_there_is() {
     let args = ["check", "--json", "--jobs", "4", "--max-memory", "600M"];
     let output = run(fleet.path(), &args);
     assert_eq!(code(&output), 0, "{}\n{}", stderr(&output), support::stdout(&output));
-    let output = run(fleet.path(), &["check", "--json", "--max-memory", "100M"]);
+    let output = run(fleet.path(), &["check", "--json", "--no-cache", "--max-memory", "100M"]);
     assert_eq!(json(&output)["hosts"][0]["state"], "out-of-memory");
     assert_eq!(json(&output)["hosts"][1]["state"], "ok");
 }
