@@ -75,8 +75,13 @@ in
             services.llama-cpp = {
               enable = true;
             }
-            # Since mid-2026 this is one of its free-form settings.
-            // lib.optionalAttrs (options.services.llama-cpp ? model) { model = "/model.gguf"; };
+            # Since mid-2026 a free-form setting, with the old name as an alias.
+            // (
+              if options.services.llama-cpp ? settings then
+                { settings.model = "/model.gguf"; }
+              else
+                { model = "/model.gguf"; }
+            );
           }
         );
       in
