@@ -120,6 +120,10 @@ fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
     let mut gpus = asked.clone();
     for device in pci_devices(section("pci")) {
         let Some(vendor) = Vendor::of_pci(device.vendor) else { continue };
+        // Handed to a virtual machine: it is not this one's to use.
+        if device.driver.as_deref() == Some("vfio-pci") {
+            continue;
+        }
         let pci = Some(format!("{:04x}:{:04x}", device.vendor, device.device));
         let api = vulkan.iter().find(|v| (v.vendor, v.device) == (device.vendor, device.device));
         let reach = api.map(|api| api.version.clone());

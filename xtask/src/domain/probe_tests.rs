@@ -55,7 +55,8 @@ fn a_framework_13_is_vulkan_and_znver4() {
 
 #[test]
 fn cards_of_two_makers_are_one_binary() {
-    let pci = "DRIVER=nvidia\nPCI_ID=10DE:1401\nPCI_SLOT_NAME=0000:01:00.0\nRENDER=renderD128\n\n\
+    let pci = "DRIVER=vfio-pci\nPCI_ID=10DE:2204\nPCI_SLOT_NAME=0000:00:01.0\n\n\
+               DRIVER=nvidia\nPCI_ID=10DE:1401\nPCI_SLOT_NAME=0000:01:00.0\nRENDER=renderD128\n\n\
                DRIVER=amdgpu\nPCI_ID=1002:66A1\nPCI_SLOT_NAME=0000:03:00.0\nVRAM=34342961152\n\
                RENDER=renderD129\n\nPCI_ID=1A03:2000\n\n";
     let facts = seen(&[("pci", pci), ("kfd", KFD), ("nvidia-smi", SMI)]);
