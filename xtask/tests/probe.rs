@@ -120,6 +120,26 @@ fn facts_that_are_broken_are_their_hosts_finding() {
     }
 }
 
+/// What Nix answered may be kept between two runs; what the facts say never is, and Nix
+/// does not see them until Git does.
+#[test]
+fn facts_count_as_soon_as_they_are_there() {
+    let fleet = host("haswell", None);
+    for args in [&["init", "--quiet"][..], &["add", "."]] {
+        #[allow(clippy::disallowed_methods, reason = "a test's own repository")]
+        let status =
+            std::process::Command::new("git").args(args).current_dir(fleet.path()).status();
+        assert!(status.unwrap().success());
+    }
+    for _ in 0..2 {
+        assert_eq!(check(&fleet).0, 0);
+    }
+    fleet.write("hosts/a/facts.json", &facts(GOLDMONT_PLUS, &json!([])));
+    assert_eq!(check(&fleet).1["findings"][0]["code"], "sigill");
+    fs::remove_file(fleet.path().join("hosts/a/facts.json")).unwrap();
+    assert_eq!(check(&fleet).0, 0);
+}
+
 #[test]
 fn a_name_that_leads_elsewhere_is_no_folder() {
     let fleet = fleet(r#""../../escaped" = host { }; ".." = host { }; a = host { };"#);
