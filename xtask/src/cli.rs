@@ -84,6 +84,8 @@ pub enum Command {
     Demo(Demo),
     /// Run every test of the project
     Test(Test),
+    /// Measure how fast a command is, against its budgets
+    Perf(Perf),
 }
 
 /// Which hosts a command is about.
@@ -231,4 +233,22 @@ pub struct Test {
     /// Only what needs neither Nix nor a compiler run: format, lints, unit tests
     #[arg(long)]
     pub quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Perf {
+    /// The command that is measured
+    #[arg(value_enum, default_value = "check")]
+    pub what: PerfSubject,
+    /// Sizes of the fleets that are generated
+    #[arg(long, value_delimiter = ',', default_value = "4,32,128", value_name = "N,…")]
+    pub hosts: Vec<usize>,
+    /// How often each is measured
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub runs: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PerfSubject {
+    Check,
 }

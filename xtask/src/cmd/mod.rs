@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod facts;
 pub mod list;
 pub mod matrix;
+pub mod perf;
 pub mod probe;
 pub mod setup;
 pub mod systems;
@@ -45,6 +46,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::List => list::run(&open()?),
         Command::Matrix(args) => matrix::run(args, &open()?),
         Command::Setup(args) => setup::run(args, ui),
+        Command::Perf(args) => perf::run(args, &cli.global, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
         Command::Bench(args) => bench::run(args, &open()?),
         Command::Probe(args) => probe::run(args, &cli.global, ui),

@@ -28,6 +28,7 @@ pub mod matrix;
 pub mod microarch;
 pub mod names;
 pub mod nix_log;
+pub mod perf;
 pub mod probe;
 pub mod provision;
 pub mod quantize;

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod evaluator;
 pub mod files;
 pub mod flake;
+pub mod fleet_copy;
 pub mod git;
 pub mod interrupt;
 pub mod invocation;
