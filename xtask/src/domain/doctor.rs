@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::lock_rules::{self, Lock};
 use crate::domain::provision::{Item, State as Provided};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,6 +93,22 @@ pub fn judge_config(config: &Config, private: bool) -> Vec<Check> {
     vec![flakes, sandbox, substituters]
 }
 
+/// A cache that is away makes Nix wait at every build.
+pub fn judge_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
+    match answer {
+        Ok(()) => Check::ok("substituter", format!("{url} answers")),
+        Err(error) => {
+            let why = error.root_cause().to_string();
+            let last = why.lines().last().unwrap_or_default().trim().to_owned();
+            Check::warning(
+                "substituter",
+                format!("{url} does not answer: {last}"),
+                "look at the network and at `substituters` in nix.conf; without it all is built",
+            )
+        }
+    }
+}
+
 /// The destinations in Nix's `builders`, or in a machines file: one a line or between
 /// semicolons, the first word of each.
 pub fn builders(text: &str) -> Vec<String> {
@@ -155,17 +172,16 @@ pub fn judge_lock(lock: &Value, inputs: &Value, now: u64) -> Vec<Check> {
             Check::ok(name, message)
         });
     }
-    let names = |value: &Value| -> Vec<String> {
-        value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
-    };
-    let (wanted, have) = (names(inputs), names(locked));
-    let mut wrong: Vec<String> = vec![];
-    wrong.extend(wanted.iter().filter(|n| !have.contains(n)).map(|n| format!("{n} is not locked")));
-    wrong.extend(have.iter().filter(|n| !wanted.contains(n)).map(|n| format!("{n} is no input")));
-    checks.push(if wrong.is_empty() {
-        Check::ok("flake.lock", format!("locks the {} inputs of flake.nix", wanted.len()))
-    } else {
-        Check::error("flake.lock", wrong.join("; "), "`nix flake lock`, then commit flake.lock")
+    let wrong = lock_rules::judge(&Lock::new(lock.clone()), inputs, "");
+    checks.push(match wrong.first() {
+        None => {
+            let count = locked.as_object().map_or(0, serde_json::Map::len);
+            Check::ok("flake.lock", format!("locks the {count} inputs of flake.nix"))
+        }
+        Some(first) => {
+            let all: Vec<&str> = wrong.iter().map(|finding| finding.message.as_str()).collect();
+            Check::error("flake.lock", all.join("; "), first.help.clone())
+        }
     });
     checks
 }
@@ -255,11 +271,13 @@ mod tests {
             "llama-cpp": { "locked": { "lastModified": 1_000_000 } },
             "nixpkgs_2": { "locked": { "lastModified": 1_000_000 } },
         } });
-        let inputs = json!({ "llama-cpp": {}, "nixpkgs": {}, "new": {} });
+        let named = json!({ "url": "path:/anywhere" });
+        let inputs = json!({ "llama-cpp": named, "nixpkgs": named, "new": named });
         let checks = judge_lock(&lock, &inputs, 1_000_000 + 40 * 86_400);
         assert_eq!(states(&checks), [Health::Warning, Health::Ok, Health::Error]);
         assert_eq!(checks[0].message, "locked to what is 40 days old");
-        assert_eq!(checks[2].message, "new is not locked; gone is no input");
+        assert!(checks[2].message.starts_with("flake.lock does not lock the input new; "));
+        assert!(checks[2].message.contains("locks gone, which is no input"));
         // A clock that is behind is no reason to fail.
         assert_eq!(judge_lock(&lock, &inputs, 0)[0].state, Health::Ok);
     }

@@ -42,6 +42,7 @@ pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
     match config(nix) {
         Ok(config) => {
             checks.extend(doctor::judge_config(&config, private));
+            checks.extend(substituters(nix, &config));
             checks.extend(builders(&config));
         }
         Err(error) => checks.push(Check::error(
@@ -81,6 +82,27 @@ fn config(nix: &Nix) -> Result<Config> {
         process::read(&old, Some(QUICK))
     })?;
     serde_json::from_str(&said).with_context(|| format!("`{call}` printed something unexpected"))
+}
+
+/// Each binary cache, asked as Nix would ask it; side by side, since one that is away
+/// takes its time.
+fn substituters(nix: &Nix, config: &Config) -> Vec<Check> {
+    let ask = |url: &str| {
+        let call = nix.command(["store", "ping", "--store", url]).args([
+            "--option",
+            "connect-timeout",
+            "3",
+            "--option",
+            "download-attempts",
+            "1",
+        ]);
+        doctor::judge_substituter(url, process::read(&call, Some(QUICK)).map(drop))
+    };
+    thread::scope(|scope| {
+        let urls = &config.substituters.value;
+        let asked: Vec<_> = urls.iter().map(|url| scope.spawn(move || ask(url))).collect();
+        asked.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    })
 }
 
 fn builders(config: &Config) -> Vec<Check> {
