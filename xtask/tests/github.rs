@@ -60,6 +60,17 @@ fn the_summary_is_appended_and_keeps_its_table() {
 }
 
 #[test]
+fn a_flake_in_a_folder_of_the_checkout_is_annotated_where_it_is() {
+    let fleet = fleet(HOSTILE);
+    let mut command = xtask(fleet.path());
+    command.arg("check").env("GITHUB_ACTIONS", "true").env_remove("GITHUB_STEP_SUMMARY");
+    let said =
+        stderr(&command.env("GITHUB_WORKSPACE", fleet.path().parent().unwrap()).output().unwrap());
+    let name = fleet.path().file_name().unwrap().to_str().unwrap();
+    assert!(said.contains(&format!("::error file={name}/flake.nix,line=")), "{said}");
+}
+
+#[test]
 fn elsewhere_there_are_no_annotations() {
     let output = support::run(fleet(HOSTILE).path(), &["check"]);
     assert!(!stderr(&output).contains("::error file="), "{}", stderr(&output));

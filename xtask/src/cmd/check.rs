@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::cli;
-use crate::cmd::context::Context;
-use crate::cmd::evaluate::Ask;
+use crate::cmd::context::{self, Context};
+use crate::cmd::evaluate::{Ask, Outcomes};
 use crate::cmd::{Outcome, evaluate, facts, systems, validate};
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::manifest::Selection;
-use crate::domain::names::{DrvPath, StorePath};
+use crate::domain::names::{DrvPath, HostName, StorePath};
 use crate::sys::{files, store};
 use crate::ui::{self, github};
 
@@ -19,20 +19,17 @@ pub fn run(args: &cli::Check, context: &Context) -> Result<Outcome> {
     if args.no_cache {
         context.forget_answers();
     }
-    // Discover, plan.
+    // Discover, plan, run.
     let lock = validate::own_lock(context);
-    let hosts = context.hosts(&args.selection.hosts);
-    // A flake that does not evaluate may have its reason in its lock.
-    let hosts = hosts.inspect_err(|_| validate::complain(context, lock.as_deref()))?;
-    // Run.
     let ask = Ask::of(args);
-    let (outcomes, seen) = std::thread::scope(|scope| {
+    let (found, seen) = std::thread::scope(|scope| {
         let seen = scope.spawn(|| validate::look(context, lock.as_deref()));
-        (evaluate::evaluate(context, &hosts, ask), seen.join().unwrap_or_default())
+        (find(args, context, ask), seen.join().unwrap_or_default())
     });
-    let outcomes = outcomes?;
+    // A flake that does not evaluate may have its reason in its lock.
+    let Found { hosts, outcomes, present } =
+        found.inspect_err(|_| validate::complain(&context.ui, &seen))?;
     let selected = validate::selected(&outcomes);
-    let present = present(context, outcomes.values().map(|(evaluated, _)| evaluated))?;
     // Report.
     let held = facts::held(context, &outcomes);
     let mut report = CheckReport::new(&hosts, outcomes, &present).with(held);
@@ -52,15 +49,37 @@ pub fn run(args: &cli::Check, context: &Context) -> Result<Outcome> {
     Ok(Outcome::from_ok(report.ok))
 }
 
+struct Found {
+    hosts: Vec<HostName>,
+    outcomes: Outcomes,
+    present: BTreeSet<DrvPath>,
+}
+
+fn find(args: &cli::Check, context: &Context, ask: Ask) -> Result<Found> {
+    let hosts = context.hosts(&args.selection.hosts)?;
+    let outcomes = evaluate::evaluate(context, &hosts, ask)?;
+    let present = present(context, outcomes.values().map(|(evaluated, _)| evaluated))?;
+    Ok(Found { hosts, outcomes, present })
+}
+
 /// Findings beside the lines that they are about, and the summary of the job's page.
 fn tell_github(context: &Context, report: &CheckReport) -> Result<()> {
-    for annotation in github::annotations(report) {
+    let folder = folder_in_checkout(context).unwrap_or_default();
+    for annotation in github::annotations(report, &folder) {
         context.ui.command_to_runner(&annotation);
     }
     match std::env::var_os(github::STEP_SUMMARY) {
         Some(file) => files::append(Path::new(&file), &github::summary(report)),
         None => Ok(()),
     }
+}
+
+/// Annotations name files from the checkout's root: `fleet/` for a flake in that folder.
+fn folder_in_checkout(context: &Context) -> Option<String> {
+    let root = context::local_root(&context.flake.reference)?;
+    let checkout = std::fs::canonicalize(std::env::var_os(github::WORKSPACE)?).ok()?;
+    let folder = root.strip_prefix(checkout).ok()?.to_str()?;
+    Some(if folder.is_empty() { String::new() } else { format!("{folder}/") })
 }
 
 /// The derivations whose output this machine's store has already.

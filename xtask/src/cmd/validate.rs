@@ -13,7 +13,7 @@ use crate::domain::lock_rules::{self, Lock};
 use crate::domain::manifest::Selection;
 use crate::domain::names::HostName;
 use crate::sys::{files, git, systems};
-use crate::ui;
+use crate::ui::{Ui, check::describe};
 
 /// The folders whose .nix files a fleet imports; elsewhere an untracked one may be a draft.
 const IMPORTED: [&str; 6] = ["home", "hosts", "machines", "modules", "nixos", "overlays"];
@@ -50,14 +50,17 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
         }
         (None, None) => vec![],
     };
-    findings.extend(untracked(&root));
+    // `path:` takes the whole folder, whatever Git thinks of it.
+    if !context.flake.reference.starts_with("path:") {
+        findings.extend(untracked(&root));
+    }
     Seen { findings, lock: lent.or(own).map(Lock::new) }
 }
 
 /// What was seen, where there will be no report.
-pub fn complain(context: &Context, own_lock: Option<&str>) {
-    for finding in look(context, own_lock).findings {
-        context.ui.complain(ui::check::describe(&context.ui, "fleet", &finding));
+pub fn complain(ui: &Ui, seen: &Seen) {
+    for finding in &seen.findings {
+        ui.complain(describe(ui, "fleet", finding));
     }
 }
 
@@ -95,9 +98,9 @@ fn lent_lock(context: &Context) -> Option<PathBuf> {
 }
 
 fn untracked(root: &Path) -> Vec<Finding> {
-    // Outside Git, Nix takes the whole folder.
-    let Ok(files) = git::untracked(root, "*.nix") else { return vec![] };
-    let imported =
-        |file: &String| file.split_once('/').is_some_and(|(folder, _)| IMPORTED.contains(&folder));
-    files.into_iter().filter(imported).map(lock_rules::untracked).collect()
+    // Outside Git, Nix takes the whole folder too.
+    let Ok(mut files) = git::untracked(root, "*.nix") else { return vec![] };
+    files.retain(|file| file.split_once('/').is_some_and(|(folder, _)| IMPORTED.contains(&folder)));
+    files.extend(git::untracked(root, "flake.lock").unwrap_or_default());
+    files.into_iter().map(lock_rules::untracked).collect()
 }

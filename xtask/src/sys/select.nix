@@ -52,12 +52,12 @@ let
         unfree = "${option} gives a package that is unfree, and this nixpkgs refuses those; set nixpkgs.config.allowUnfree = true, or an allowUnfreePredicate that takes it.";
         unsupported = "${option} gives a package that is not available on this host's system; choose another backend.";
       };
-      true' = builtins.filter (reason: meta.${reason} or false == true) (builtins.attrNames reasons);
+      found = builtins.filter (reason: meta.${reason} or false == true) (builtins.attrNames reasons);
     in
-    if true' == [ ] then
+    if found == [ ] then
       [ "${option} gives a package that this nixpkgs refuses; look at its meta and at nixpkgs.config." ]
     else
-      map (reason: reasons.${reason}) true';
+      map (reason: reasons.${reason}) found;
 
   # Which packages of the host should be the variant, and nixpkgs' settings. domain/manifest.rs
   # (`Around`) names the fields.
@@ -66,8 +66,7 @@ let
     let
       variantOf = package: package.llamaCpp.variant or null;
       service = host.config.services.llama-cpp or { };
-      hasJson =
-        value: builtins.isBool value || builtins.isString value || builtins.isInt value;
+      hasJson = value: builtins.isBool value || builtins.isString value || builtins.isInt value;
       settings = host.config.nixpkgs.config or { };
     in
     {

@@ -16,16 +16,19 @@ const MOST_LETTERS: usize = 2000;
 /// The variables by which the runner tells that it is there, and where its files are.
 pub const IS_ACTIONS: &str = "GITHUB_ACTIONS";
 pub const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+pub const WORKSPACE: &str = "GITHUB_WORKSPACE";
 
-/// One `::error …::` or `::warning …::` for each finding.
-pub fn annotations(report: &CheckReport) -> Vec<String> {
-    all(report).take(MOST_FINDINGS).map(|(place, finding)| annotation(&place, finding)).collect()
+/// One `::error …::` or `::warning …::` for each finding. `folder` is where the flake is
+/// in the checkout: `fleet/`, or nothing.
+pub fn annotations(report: &CheckReport, folder: &str) -> Vec<String> {
+    let findings = all(report).take(MOST_FINDINGS);
+    findings.map(|(place, finding)| annotation(&place, finding, folder)).collect()
 }
 
-fn annotation(place: &str, finding: &Finding) -> String {
+fn annotation(place: &str, finding: &Finding, folder: &str) -> String {
     let mut properties = String::new();
     if let Some(file) = &finding.file {
-        let _ = write!(properties, "file={},", property(file));
+        let _ = write!(properties, "file={},", property(&format!("{folder}{file}")));
     }
     if let Some(line) = finding.line {
         let _ = write!(properties, "line={line},");
@@ -170,10 +173,10 @@ mod tests {
 
     #[test]
     fn an_annotation_is_one_line_whatever_the_text() {
-        let said = annotation("a,b: c", &finding("100%\r\n::set-env name=X::y", "a:b,c.nix"));
+        let said = annotation("a,b: c", &finding("100%\r\n::set-env name=X::y", "a:b,c.nix"), "d/");
         assert_eq!(
             said,
-            "::error file=a%3Ab%2Cc.nix,line=3,title=a%2Cb%3A c%3A code::100%25%0D%0A::set-env \
+            "::error file=d/a%3Ab%2Cc.nix,line=3,title=a%2Cb%3A c%3A code::100%25%0D%0A::set-env \
              name=X::y%0Ahelp: help"
         );
         assert_eq!(said.lines().count(), 1);

@@ -16,7 +16,7 @@ impl Spinner {
         let bar = ProgressBar::new(count as u64);
         if ui.bars {
             bar.set_draw_target(ProgressDrawTarget::stderr());
-            bar.set_style(style("{spinner} {prefix} {pos}/{len} hosts, {elapsed}  {msg}"));
+            bar.set_style(style("{spinner} {prefix} {pos}/{len}, {elapsed}  {msg}"));
             bar.set_prefix(what);
             bar.enable_steady_tick(Duration::from_millis(100));
         } else {
