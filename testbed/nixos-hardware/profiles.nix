@@ -68,7 +68,6 @@ rec {
         common-pc-laptop
         common-pc-laptop-ssd
       ];
-      hardware.enableRedistributableFirmware = lib.mkDefault true;
       services.fwupd.enable = lib.mkDefault true;
       boot.kernelParams = [ "amdgpu.dcdebugmask=0x10" ];
     };

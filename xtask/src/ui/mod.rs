@@ -1,6 +1,6 @@
 //! What a person reads: colour, tables, progress. All of it goes to stderr;
 //! results (tables for people, JSON for programs) go to stdout.
-#![expect(clippy::print_stderr, clippy::print_stdout, reason = "printing is what this room is for")]
+#![expect(clippy::print_stderr, reason = "a prompt is a line that has not ended")]
 
 mod ask;
 pub mod bench;
@@ -13,7 +13,7 @@ pub mod table;
 pub mod units;
 
 use std::borrow::Cow;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
 use crate::cli::ColorChoice;
 
@@ -32,7 +32,7 @@ pub struct Ui {
 
 impl Ui {
     pub fn new(global: &crate::cli::Global) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = io::stderr().is_terminal();
         let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
         let color = match global.color {
             ColorChoice::Always => true,
@@ -52,7 +52,7 @@ impl Ui {
     /// A line about how the work goes; silent with `--quiet`.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", self.tame(line.as_ref()));
+            print_to(io::stderr(), &self.tame(line.as_ref()));
         }
     }
 
@@ -63,12 +63,12 @@ impl Ui {
 
     /// A line that matters even with `--quiet`.
     pub fn complain(&self, line: impl AsRef<str>) {
-        eprintln!("{}", self.tame(line.as_ref()));
+        print_to(io::stderr(), &self.tame(line.as_ref()));
     }
 
     /// A command to GitHub's runner.
     pub fn command_to_runner(&self, command: &str) {
-        eprintln!("{command}");
+        print_to(io::stderr(), command);
     }
 
     fn tame<'a>(&self, text: &'a str) -> Cow<'a, str> {
@@ -78,7 +78,7 @@ impl Ui {
     /// A line for `--verbose`.
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbose > 0 {
-            eprintln!("{}", self.tame(&self.dim(line.as_ref())));
+            print_to(io::stderr(), &self.tame(&self.dim(line.as_ref())));
         }
     }
 
@@ -94,21 +94,21 @@ impl Ui {
     /// The command's result for a person; with `--json` there is only the document.
     pub fn result(&self, text: impl AsRef<str>) {
         if !self.json {
-            println!("{}", self.tame(text.as_ref()));
+            print_to(io::stdout(), &self.tame(text.as_ref()));
         }
     }
 
     /// The command's result for a program.
     pub fn document(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", self.tame_json(serde_json::to_string_pretty(document)?));
+            print_to(io::stdout(), &self.tame_json(serde_json::to_string_pretty(document)?));
         }
         Ok(())
     }
 
     /// A result that is JSON for people too, on one line.
     pub fn line(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
-        println!("{}", self.tame_json(serde_json::to_string(document)?));
+        print_to(io::stdout(), &self.tame_json(serde_json::to_string(document)?));
         Ok(())
     }
 
@@ -139,6 +139,11 @@ impl Ui {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// A reader that has gone (`| head`) is no error of ours.
+fn print_to(mut out: impl Write, line: &str) {
+    let _ = writeln!(out, "{line}");
 }
 
 fn is_dumb() -> bool {
