@@ -233,7 +233,7 @@ fn doctor_names_the_file_that_nix_does_not_see() {
         checks.iter().find(|check| check["name"] == name).unwrap().clone()
     };
     assert_eq!(check("untracked files")["help"], "git add new.nix");
-    assert_eq!(check("flake.lock")["message"], "a is not locked");
+    assert_eq!(check("flake.lock")["message"], "flake.lock does not lock the input a");
 }
 
 fn names(dir: &Path) -> Vec<String> {

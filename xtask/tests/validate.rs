@@ -110,7 +110,7 @@ fn equal_variants_that_build_apart_are_told_with_the_setting_that_differs() {
     assert_eq!((code, &report["builds"]), (0, &Value::from(3)));
     let found = findings(&report);
     assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("fleet", "unequal-builds"));
-    assert!(found[0].2.contains("config.cudaSupport is true"), "{found:?}");
+    assert!(found[0].2.contains("config.cudaSupport is true on a and not set on b"), "{found:?}");
 }
 
 #[test]

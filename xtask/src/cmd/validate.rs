@@ -12,6 +12,7 @@ use crate::domain::finding::Finding;
 use crate::domain::lock_rules::{self, Lock};
 use crate::domain::manifest::Selection;
 use crate::domain::names::HostName;
+use crate::domain::unequal_builds;
 use crate::sys::{files, git, systems};
 use crate::ui::{Ui, check::describe};
 
@@ -73,10 +74,8 @@ pub fn judge(report: &mut CheckReport, seen: Seen, selected: &[(HostName, Select
         }
     }
     report.findings.extend(seen.findings);
-    report.findings.extend(lock_rules::unequal_builds(selected.iter().map(|(host, selection)| {
-        let nixpkgs = selection.around.nixpkgs.as_ref();
-        (host.as_str(), &selection.manifest, selection.drv_path.as_str(), nixpkgs)
-    })));
+    let pairs = selected.iter().map(|(host, selection)| (host, selection));
+    report.findings.extend(unequal_builds::judge(pairs));
 }
 
 pub fn selected(outcomes: &Outcomes) -> Vec<(HostName, Selection)> {

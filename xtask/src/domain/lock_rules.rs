@@ -1,7 +1,7 @@
 //! What flake.lock must say: the inputs of flake.nix, as flake.nix has them; one nixpkgs
 //! for llama.cpp and the fleet; and the revision that every package must come from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -200,55 +200,6 @@ pub fn untracked(file: String) -> Finding {
     let message = format!("Git does not track {file}, so Nix does not see it");
     let help = format!("git add {file}");
     Finding { file: Some(file), ..Finding::warning("untracked-file", message, help) }
-}
-
-/// Two hosts whose variants are equal in every word, and whose derivations are not.
-pub fn unequal_builds<'a>(
-    selected: impl Iterator<Item = (&'a str, &'a Manifest, &'a str, Option<&'a Value>)>,
-) -> Vec<Finding> {
-    type Group<'a> = BTreeMap<&'a str, (&'a str, Option<&'a Value>)>;
-    let mut groups: BTreeMap<String, (&str, Group<'_>)> = BTreeMap::new();
-    for (host, manifest, drv, nixpkgs) in selected {
-        // `bench` is the host's, not the variant's.
-        let bare = Manifest { bench: Default::default(), ..manifest.clone() };
-        let key = serde_json::to_string(&bare).unwrap_or_default();
-        let group =
-            &mut groups.entry(key).or_insert((manifest.variant.as_str(), BTreeMap::new())).1;
-        group.entry(drv).or_insert((host, nixpkgs));
-    }
-    let unequal = groups.into_values().filter(|(_, group)| group.len() > 1);
-    unequal
-        .map(|(variant, group)| {
-            let hosts: Vec<&str> = group.values().map(|(host, _)| *host).collect();
-            let mut settings = group.values().map(|(_, nixpkgs)| *nixpkgs);
-            let first = settings.next().flatten();
-            let why = settings.find_map(|other| difference(first?, other?));
-            let why = why.unwrap_or_else(|| {
-                "most likely their nixpkgs differ, in an overlay or in what it was given".to_owned()
-            });
-            Finding::warning(
-                "unequal-builds",
-                format!(
-                    "{} all select {variant}, and each would build it anew: {why}",
-                    hosts.join(", ")
-                ),
-                "`nix-diff` of two of the derivations says it to the last word; give the hosts the \
-                 same nixpkgs settings to build once",
-            )
-        })
-        .collect()
-}
-
-/// The first setting of nixpkgs in which two hosts differ.
-fn difference(one: &Value, other: &Value) -> Option<String> {
-    let (left, right) = (one.as_object()?, other.as_object()?);
-    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-    names.into_iter().find_map(|name| {
-        let (a, b) = (left.get(name), right.get(name));
-        let show = |value: Option<&Value>| value.map_or_else(|| "unset".into(), Value::to_string);
-        (a != b)
-            .then(|| format!("nixpkgs' {name} is {} on one and {} on another", show(a), show(b)))
-    })
 }
 
 /// With the line of flake.nix that declares this input.

@@ -95,20 +95,3 @@ fn a_package_of_another_revision_is_not_the_pin() {
     // No lock, or a path: nothing to hold it against.
     assert_eq!(Lock::new(Value::Null).package(&manifest(None)), None);
 }
-
-#[test]
-fn equal_variants_that_build_apart_are_told_with_the_reason() {
-    let (one, two) = (manifest(Some("a")), manifest(Some("b")));
-    let settings = |on: bool| json!({ "config.cudaSupport": on, "overlays": 2 });
-    let (off, on) = (settings(false), settings(true));
-    let equal = [("a", &one, "/1.drv", None), ("b", &one, "/1.drv", None)];
-    assert_eq!(unequal_builds(equal.into_iter()), []);
-    // Another variant may build apart.
-    let other = [("a", &one, "/1.drv", None), ("b", &two, "/2.drv", None)];
-    assert_eq!(unequal_builds(other.into_iter()), []);
-
-    let apart = [("a", &one, "/1.drv", Some(&off)), ("b", &one, "/2.drv", Some(&on))];
-    let said = &unequal_builds(apart.into_iter())[0].message;
-    assert!(said.contains("a, b all select cpu-x"), "{said}");
-    assert!(said.contains("nixpkgs' config.cudaSupport is false on one and true"), "{said}");
-}

@@ -37,4 +37,5 @@ pub mod reuse;
 pub mod smoke_model;
 pub mod ssh;
 pub mod tally;
+pub mod unequal_builds;
 pub mod verify;
