@@ -81,3 +81,60 @@ fn a_host_that_needs_more_than_a_share_gets_all_there_is() {
     assert_eq!(json(&output)["hosts"][0]["state"], "out-of-memory");
     assert_eq!(json(&output)["hosts"][1]["state"], "ok");
 }
+
+/// A Nix whose evaluators meet with `what`, a piece of bash that reads each line of their
+/// standard error as $line; and what check then says of the three hosts.
+fn with_accident(what: &str) -> (i32, Vec<(String, String)>) {
+    use std::os::unix::fs::PermissionsExt;
+    let fleet = fleet(
+        "aa = host { variant = \"a\"; }; bad = host { variant = \"b\"; }; zz = host { variant = \"z\"; };",
+    );
+    let bin = support::Scratch::new();
+    let script = format!(
+        r#"#!/bin/bash
+case "$*" in *'mark = '*) ;; *) exec '{nix}' "$@" ;; esac
+exec 3>&2
+'{nix}' "$@" 2> >(while IFS= read -r line; do {what}; printf '%s\n' "$line" >&3; done)
+"#,
+        nix = support::nix().display()
+    );
+    bin.write("nix", &script);
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(bin.path().join("nix"), mode).unwrap();
+    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
+    let mut check = support::xtask(fleet.path());
+    check.args(["check", "--json", "--jobs", "1"]).env("PATH", path);
+    // Twice: what an accident left must not be taken for an answer.
+    check.output().unwrap();
+    let output = check.output().unwrap();
+    let said = |host: &serde_json::Value| {
+        let code = host["findings"][0]["code"].as_str().unwrap_or_default().to_owned();
+        (host["state"].as_str().unwrap().to_owned(), code)
+    };
+    let hosts = json(&output)["hosts"].as_array().unwrap().iter().map(said).collect();
+    (code(&output), hosts)
+}
+
+fn states(of: [(&str, &str); 3]) -> Vec<(String, String)> {
+    of.into_iter().map(|(state, code)| (state.to_owned(), code.to_owned())).collect()
+}
+
+#[test]
+fn an_evaluator_that_is_killed_takes_one_host_with_it() {
+    let kill = r#"case "$line" in *' begin "bad"'*) kill -9 $$; exit ;; esac"#;
+    let expected = states([("ok", ""), ("out-of-memory", "out-of-memory"), ("ok", "")]);
+    assert_eq!(with_accident(kill), (1, expected));
+}
+
+#[test]
+fn half_an_answer_is_that_hosts_state() {
+    let half = r#"case "$line" in *' done '*'"host":"bad"'*) line="${line:0:80}" ;; esac"#;
+    let expected = states([("ok", ""), ("eval-error", "half-an-answer"), ("ok", "")]);
+    assert_eq!(with_accident(half), (1, expected));
+}
+
+#[test]
+fn silence_is_red() {
+    let expected = states([("eval-error", "half-an-answer"); 3]);
+    assert_eq!(with_accident("continue"), (1, expected));
+}

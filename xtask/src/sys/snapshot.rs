@@ -41,6 +41,14 @@ pub fn take(flake: &Flake, home: &Path, root: &Path) -> Result<Snapshot> {
     Ok(Snapshot { surroundings: surroundings(flake, home, &tree)?, head, files })
 }
 
+/// Every file of a folder by its content, whenever it was written.
+pub fn folder(folder: &Path) -> Result<BTreeMap<String, Entry>> {
+    let mut files = walked(folder)?;
+    files.values_mut().for_each(|entry| entry.index.clear());
+    hash(folder, &mut files)?;
+    Ok(files)
+}
+
 fn git(folder: &Path, words: &[&str]) -> Result<Vec<u8>> {
     let call = Invocation::new("git").arg("-C").arg(folder).args(words.iter().copied());
     let captured = process::capture(&call, Some(QUICK))?;

@@ -1,6 +1,7 @@
 //! The testbed's inputs: whether they are needed at all, and the lock file that puts
 //! them in the place of the real ones.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -9,13 +10,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::Era;
 use crate::domain::era::{TREES, Tree};
 use crate::domain::lock::{self, StandIns};
+use crate::domain::reuse::Entry;
 use crate::sys::nix::Nix;
-use crate::sys::{disk, files, llama_tree, process};
+use crate::sys::{disk, files, llama_tree, process, snapshot};
 
 /// What every Nix call gets in the testbed. Its builds use the machine's own compiler,
 /// hence no sandbox; nothing is to be had elsewhere; one at a time, because the second variant of a source then finds the
@@ -36,6 +38,9 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
         path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"))
     };
     let folder = folder(root)?;
+    let locks = home.join("locks");
+    disk::create(&locks)?;
+    let memory = locks.join(format!("{}.hash", files::safe_name(&text(&folder)?)));
     let fleet_lock = root.join("flake.lock");
     let before = fs::read_to_string(&fleet_lock)
         .with_context(|| format!("cannot read {}", fleet_lock.display()))?;
@@ -43,7 +48,7 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
         &before,
         &StandIns {
             folder: &text(&folder)?,
-            nar_hash: &nar_hash(nix, &folder)?,
+            nar_hash: &nar_hash(nix, &folder, &memory)?,
             flakes: &flakes(&folder)?,
             repository: &text(&llama_tree::repository(home))?,
             tree: tree(era),
@@ -51,8 +56,6 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
     )
     .with_context(|| format!("{} cannot be used", fleet_lock.display()))?;
 
-    let locks = home.join("locks");
-    disk::create(&locks)?;
     let name = format!("{}-{}.lock", files::safe_name(&text(root)?), tree(era).tag);
     let file = locks.join(name);
     // Left alone when it is the same, so that runs beside each other do not meet in it.
@@ -94,19 +97,44 @@ fn flakes(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// The fields used of `nix flake prefetch --json`.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Prefetched {
     hash: String,
+    store_path: PathBuf,
 }
 
-/// The folder's hash; the folder is in the store afterwards.
-fn nar_hash(nix: &Nix, folder: &Path) -> Result<String> {
+/// A folder's hash, for as long as the folder is the same.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    folder: PathBuf,
+    files: BTreeMap<String, Entry>,
+    prefetched: Prefetched,
+}
+
+/// The folder's hash; the folder is in the store afterwards. Nix is only asked when a file
+/// changed, since every command begins with this.
+fn nar_hash(nix: &Nix, folder: &Path, memory: &Path) -> Result<String> {
+    let files = snapshot::folder(folder)?;
+    let known = fs::read_to_string(memory).ok().and_then(|text| serde_json::from_str(&text).ok());
+    if let Some(Known { folder: of, files: then, prefetched }) = known
+        && (of.as_path(), &then) == (folder, &files)
+        && prefetched.store_path.exists()
+    {
+        return Ok(prefetched.hash);
+    }
     let reference = format!("path:{}", folder.display());
     let call = nix.command(["flake", "prefetch", "--json", &reference]);
     let said = process::read(&call, Some(Duration::from_secs(60)))?;
     let prefetched: Prefetched = serde_json::from_str(&said)
         .with_context(|| format!("`{call}` printed something else than expected: {said}"))?;
-    Ok(prefetched.hash)
+    let hash = prefetched.hash.clone();
+    // Of a folder that changed meanwhile nothing is known.
+    if snapshot::folder(folder)? == files {
+        let known = Known { folder: folder.to_owned(), files, prefetched };
+        files::write_atomically(memory, serde_json::to_string(&known)?.as_bytes())?;
+    }
+    Ok(hash)
 }
 
 /// Whether the flake's real inputs can be fetched: GitHub takes a connection at once.
