@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Well) => ExitCode::SUCCESS,
         Ok(Outcome::Findings) => ExitCode::from(1),
         Err(error) => {
-            ui.complain(format!("{} {error:#}", ui.red("error:")));
+            ui.fail(&error);
             ExitCode::from(2)
         }
     }

@@ -71,6 +71,17 @@ fn a_flake_in_a_folder_of_the_checkout_is_annotated_where_it_is() {
 }
 
 #[test]
+fn what_breaks_is_an_annotation_too() {
+    let fleet = fleet("a = throw \"x\"; }; }; }\n::error::taken");
+    let (output, _) = in_actions(&fleet, &["check"]);
+    assert_eq!(code(&output), 2);
+    let said = stderr(&output);
+    let commands = commands(&said);
+    assert_eq!(commands.len(), 1, "{said}");
+    assert!(commands[0].starts_with("::error title=cargo xtask::the flake"), "{said}");
+}
+
+#[test]
 fn elsewhere_there_are_no_annotations() {
     let output = support::run(fleet(HOSTILE).path(), &["check"]);
     assert!(!stderr(&output).contains("::error file="), "{}", stderr(&output));

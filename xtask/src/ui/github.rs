@@ -25,6 +25,11 @@ pub fn annotations(report: &CheckReport, folder: &str) -> Vec<String> {
     findings.map(|(place, finding)| annotation(&place, finding, folder)).collect()
 }
 
+/// The annotation of a run that ended without a report.
+pub fn broken(message: &str) -> String {
+    format!("::error title=cargo xtask::{}", data(message))
+}
+
 fn annotation(place: &str, finding: &Finding, folder: &str) -> String {
     let mut properties = String::new();
     if let Some(file) = &finding.file {

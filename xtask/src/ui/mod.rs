@@ -66,6 +66,14 @@ impl Ui {
         print_to(io::stderr(), &self.tame(line.as_ref()));
     }
 
+    /// What broke, so that there is no report.
+    pub fn fail(&self, error: &anyhow::Error) {
+        self.complain(format!("{} {error:#}", self.red("error:")));
+        if self.github {
+            self.command_to_runner(&github::broken(&format!("{error:#}")));
+        }
+    }
+
     /// A command to GitHub's runner.
     pub fn command_to_runner(&self, command: &str) {
         print_to(io::stderr(), command);
