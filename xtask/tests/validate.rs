@@ -209,6 +209,29 @@ fn a_lock_that_disagrees_with_the_flake_is_an_error_and_is_left_as_it_is() {
 }
 
 #[test]
+fn an_input_that_only_outputs_names_is_an_input() {
+    let fleet = fleet("a = host { };");
+    let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    fleet.write("flake.nix", &text.replace("outputs = _:", "outputs = { self, sub }:"));
+    fleet.write("sub/flake.nix", "{ outputs = _: { }; }");
+    let lock = |name: &str| {
+        serde_json::json!({ "version": 7, "root": "root", "nodes": {
+            "root": { "inputs": { name: "sub" } },
+            "sub": { "locked": { "type": "path", "path": "./sub" }, "parent": [],
+                     "original": { "type": "indirect", "id": "sub" } } } })
+        .to_string()
+    };
+    // Neither can be fetched here; what is said of the lock differs.
+    fleet.write("flake.lock", &lock("sub"));
+    let said = stderr(&run(fleet.path(), &["check"]));
+    assert!(!said.contains("lock-"), "{said}");
+    fleet.write("flake.lock", &lock("other"));
+    let said = stderr(&run(fleet.path(), &["check"]));
+    assert!(said.contains("does not lock the input sub"), "{said}");
+    assert!(said.contains("locks other, which is no input"), "{said}");
+}
+
+#[test]
 fn a_package_from_another_source_is_not_the_pin() {
     let llama = "{ programs.llama-cpp.enable = true; system.stateVersion = \"25.05\"; }\n";
     let fleet = repository(&[("carbon", llama)]);

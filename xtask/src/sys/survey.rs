@@ -14,7 +14,7 @@ use crate::domain::doctor::{self, Check, Config};
 use crate::domain::microarch::Table;
 use crate::sys::nix::Nix;
 use crate::sys::process::{self, Invocation};
-use crate::sys::{disk, git, provision, testbed};
+use crate::sys::{disk, git, provision, systems, testbed};
 
 const QUICK: Duration = Duration::from_secs(20);
 
@@ -228,17 +228,9 @@ fn lock(nix: &Result<Nix>, root: &Path) -> Result<(Value, Value)> {
     let text =
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let lock: Value = serde_json::from_str(&text).context("flake.lock is not JSON")?;
-    let Ok(nix) = nix else {
-        // Without Nix the inputs of flake.nix cannot be told; the ages still can.
-        let root = lock["root"].as_str().unwrap_or("root");
-        let inputs = lock["nodes"][root]["inputs"].clone();
-        return Ok((lock, inputs));
-    };
-    let flake = root.join("flake.nix");
-    let flake = flake.to_str().context("the repository's path is not UTF-8")?;
-    let call = nix.command(["eval", "--json", "--file", flake, "inputs"]);
-    let inputs = process::read(&call, Some(QUICK))?;
-    Ok((lock, serde_json::from_str(&inputs).context("flake.nix has inputs that are no set")?))
+    // Without Nix the inputs of flake.nix cannot be told; the ages still can.
+    let inputs = nix.as_ref().map(|nix| systems::inputs(nix, root)).unwrap_or_default();
+    Ok((lock, inputs))
 }
 
 /// The testbed's pieces, and whether the real inputs can be had.

@@ -78,13 +78,17 @@ impl Flake {
     }
 }
 
-/// The `inputs` of a flake.nix, read as the plain set that it must be: no input is
-/// fetched. Null where it has none.
+/// An argument of `outputs` is an input too, even where `inputs` does not name it.
+const INPUTS: &str = "flake: builtins.removeAttrs (builtins.mapAttrs (_: _: { }) \
+                      (builtins.functionArgs flake.outputs) // (flake.inputs or { })) [ \"self\" ]";
+
+/// The inputs of a flake.nix, read as the plain set that it must be: no input is fetched.
+/// Null where that cannot be told.
 pub fn inputs(nix: &Nix, root: &Path) -> Value {
     let Some(file) = root.join("flake.nix").to_str().map(str::to_owned) else {
         return Value::Null;
     };
-    let call = nix.command(["eval", "--json", "--file", &file, "inputs"]);
+    let call = nix.command(["eval", "--json", "--file", &file, "--apply", INPUTS, ""]);
     let said = process::read(&call, Some(QUICK)).unwrap_or_default();
     serde_json::from_str(&said).unwrap_or_default()
 }
