@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -82,9 +83,21 @@ impl Answers {
         let stored = Stored { snapshot: before.clone(), hosts, answers: all };
         if let Some(folder) = self.file.parent() {
             disk::create(folder)?;
+            forget_old(folder);
         }
         let text = serde_json::to_string(&stored).context("cannot print the answers")?;
         files::write_atomically(&self.file, text.as_bytes())
+    }
+}
+
+/// Fleets that were not evaluated for long are gone, or cost little to ask again.
+fn forget_old(folder: &Path) {
+    const LONG: Duration = Duration::from_secs(30 * 24 * 3600);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let written = entry.metadata().and_then(|about| about.modified()).ok();
+        if written.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > LONG) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
