@@ -169,6 +169,30 @@ fn another_lock_nix_configuration_or_xtask_is_another_question() {
 }
 
 #[test]
+fn a_tree_that_cannot_be_read_for_certain_is_evaluated_every_time() {
+    let fleet = repository();
+    fleet.write("a\"b.nix", "1");
+    git(fleet.path(), &["add", "--all"]);
+    check(fleet.path());
+    assert!(evaluated(&check(fleet.path())));
+}
+
+#[test]
+fn a_large_listing_hides_no_file() {
+    let fleet = repository();
+    // Longer than one line of a child's output may be.
+    let long = "x".repeat(200);
+    for nth in 0..6000 {
+        fleet.write(&format!("many/{long}{nth}"), "");
+    }
+    git(fleet.path(), &["add", "--all"]);
+    check(fleet.path());
+    assert!(!evaluated(&check(fleet.path())));
+    fleet.write(&format!("many/{long}3333"), "z");
+    assert!(evaluated(&check(fleet.path())));
+}
+
+#[test]
 fn without_git_a_folder_is_looked_at_too() {
     let fleet = fleet("carbon = host { variant = builtins.readFile ./variant; };");
     fleet.write("variant", "a");

@@ -60,8 +60,6 @@ pub enum Line {
     Begin(HostName),
     /// The answer as JSON, or why it cannot be read.
     Done(Result<(HostName, Value), String>),
-    /// A file whose value was asked for, the first time in this process.
-    Imported(String),
     Other,
 }
 
@@ -73,9 +71,6 @@ struct Done {
 
 /// `mark` is of this run alone: no other trace begins with it.
 pub fn read(line: &str, mark: &str) -> Line {
-    if let Some(path) = line.strip_prefix("evaluating file '") {
-        return Line::Imported(path.strip_suffix('\'').unwrap_or(path).to_owned());
-    }
     let Some(said) = line.strip_prefix("trace: ").and_then(|said| said.strip_prefix(mark)) else {
         return Line::Other;
     };
@@ -145,7 +140,6 @@ mod tests {
         let none = Line::Done(Ok((HostName::new("a"), Value::Null)));
         assert_eq!(read(r#"trace: m-1 done {"answer":null,"host":"a"}"#, "m-1"), none);
         assert!(matches!(read(r#"trace: m-1 done {"answer":{"manif"#, "m-1"), Line::Done(Err(_))));
-        assert_eq!(read("evaluating file '/a'", "m"), Line::Imported("/a".into()));
     }
 
     #[test]

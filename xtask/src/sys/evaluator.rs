@@ -57,8 +57,11 @@ pub fn run(
         "({EACH}) {{ select = ({SELECT}); hosts = [ {} ]; mark = \"{mark}\"; }}",
         names.join(" ")
     );
-    let call =
-        flake.eval_call("nixosConfigurations", Some(&expression)).arg("-v").memory(limits.memory);
+    let call = flake
+        .eval_call("nixosConfigurations", Some(&expression))
+        // Lines as we read them, whatever nix.conf says.
+        .args(["--log-format", "raw"])
+        .memory(limits.memory);
     let (mut answers, mut said, mut lines) = (BTreeMap::new(), String::new(), 0);
     let mut turn: Option<(HostName, Instant)> = None;
     let exit = process::stream_paced(&call, Some(limits.timeout), &mut |source, line| {
@@ -84,7 +87,6 @@ pub fn run(
                 }
                 true
             }
-            Line::Imported(_) => false,
             Line::Other => {
                 lines += 1;
                 if lines <= MOST_LINES {

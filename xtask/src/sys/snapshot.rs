@@ -62,12 +62,16 @@ fn git(folder: &Path, words: &[&str]) -> Result<Vec<u8>> {
 fn tracked(repository: &Path) -> Result<(String, BTreeMap<String, Entry>)> {
     // Before the first commit there is no HEAD.
     let head = git(repository, &["rev-parse", "HEAD"]).unwrap_or_default();
-    let listed = git(repository, &["ls-files", "--stage", "-v", "-z"])?;
+    // By lines: capture() cuts what has none when it grows long.
+    let words = ["-c", "core.quotePath=off", "ls-files", "--stage", "-v"];
+    let listed = git(repository, &words)?;
     let listed = String::from_utf8(listed).context("a file's name is not UTF-8")?;
     let mut files = BTreeMap::new();
-    // capture() ends the last line with a newline.
-    for line in listed.trim_end_matches('\n').split('\0').filter(|line| !line.is_empty()) {
+    for line in listed.lines() {
         let (index, name) = line.split_once('\t').context("git ls-files prints something new")?;
+        if name.starts_with('"') {
+            bail!("the file {name} has a name that Git quotes");
+        }
         if index.contains(" 160000 ") {
             bail!("{name} is a submodule, whose files are not looked at");
         }

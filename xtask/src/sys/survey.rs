@@ -182,9 +182,26 @@ fn memory() -> Option<u64> {
     meminfo("MemTotal:")
 }
 
-/// What programs can have without others being swapped out, in bytes.
+/// What programs can have without others being swapped out, in bytes; in a container or a
+/// systemd unit that may be less than the machine has.
 pub fn free_memory() -> Option<u64> {
-    meminfo("MemAvailable:")
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let root = Path::new("/sys/fs/cgroup");
+    let folder = root.join(group);
+    let limits = folder.ancestors().take_while(|folder| folder.starts_with(root)).map(left);
+    limits.chain([meminfo("MemAvailable:")]).flatten().min()
+}
+
+/// What a control group may still take, where it has a limit; the files it has cached are
+/// given up for programs.
+fn left(group: &Path) -> Option<u64> {
+    let read = |name: &str| fs::read_to_string(group.join(name)).ok();
+    let limit: u64 = read("memory.max")?.trim().parse().ok()?;
+    let taken: u64 = read("memory.current")?.trim().parse().ok()?;
+    let stat = read("memory.stat")?;
+    let cached = stat.lines().find_map(|line| line.strip_prefix("inactive_file "))?;
+    Some(limit.saturating_sub(taken.saturating_sub(cached.trim().parse().ok()?)))
 }
 
 fn meminfo(name: &str) -> Option<u64> {
