@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -114,11 +114,7 @@ fn control_characters_in_a_build_log_stay_out_of_the_terminal() {
 }
 
 /// Sends SIGINT to xtask alone, as a terminal would to its foreground group.
-fn interrupted(
-    args: &[&str],
-    fleet: &support::Scratch,
-    after: Duration,
-) -> (i32, String, Duration) {
+fn interrupted(args: &[&str], fleet: &support::Scratch, after: Duration) -> (Output, Duration) {
     let child = xtask(fleet.path())
         .args(args)
         .stdout(Stdio::piped())
@@ -132,7 +128,7 @@ fn interrupted(
     assert!(status.unwrap().success());
     let started = Instant::now();
     let output = child.wait_with_output().unwrap();
-    (code(&output), stderr(&output), started.elapsed())
+    (output, started.elapsed())
 }
 
 fn running(marker: &str) -> bool {
@@ -144,10 +140,21 @@ fn running(marker: &str) -> bool {
 #[test]
 fn ctrl_c_during_a_build_ends_the_builder_and_says_so() {
     let marker = format!("sleep 31{}", std::process::id());
-    let fleet = fleet(&format!(r#"a = host {{ variant = "slow"; script = "{marker}"; }};"#));
-    let (status, said, took) = interrupted(&["build-all"], &fleet, Duration::from_secs(4));
-    assert_eq!(status, 130, "{said}");
-    assert!(said.contains("interrupted"), "{said}");
+    let fleet = fleet(&format!(
+        r#"
+        a = host {{ variant = "quick"; }};
+        b = host {{ variant = "slow"; script = "{marker}"; }};
+        "#
+    ));
+    let arguments = ["build-all", "--json", "--max-jobs", "2"];
+    let (output, took) = interrupted(&arguments, &fleet, Duration::from_secs(4));
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    assert!(stderr(&output).contains("interrupted"), "{}", stderr(&output));
+    // What was done by then is reported.
+    let report = json(&output);
+    assert_eq!(variant(&report, "quick")["state"], "built", "{report}");
+    assert_eq!(variant(&report, "slow")["state"], "interrupted", "{report}");
+    assert!(valid_in_store(variant(&report, "quick")["outPath"].as_str().unwrap()));
     assert!(took < Duration::from_secs(15), "{took:?}");
     assert!(!running(&marker), "a builder was left behind");
 }
@@ -158,8 +165,8 @@ fn ctrl_c_during_an_evaluation_leaves_nothing() {
         r#"slow = host { variant = let l = builtins.genList (x: x) 30000; in
           toString (builtins.foldl' (a: _: builtins.foldl' (b: _: b + 1) a l) 0 l); };"#,
     );
-    let (status, said, took) = interrupted(&["check"], &fleet, Duration::from_secs(2));
-    assert_eq!(status, 130, "{said}");
+    let (output, took) = interrupted(&["check"], &fleet, Duration::from_secs(2));
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
     assert!(took < Duration::from_secs(15), "{took:?}");
     assert!(!running(fleet.path().to_str().unwrap()), "an evaluator was left behind");
 }

@@ -26,6 +26,7 @@ pub struct Invocation {
     pub(super) stdin: Stdin,
     pub(super) grace: Duration,
     pub(super) memory: Option<u64>,
+    pub(super) for_the_report: bool,
 }
 
 impl Invocation {
@@ -38,6 +39,7 @@ impl Invocation {
             stdin: Stdin::Null,
             grace: GRACE,
             memory: None,
+            for_the_report: false,
         }
     }
 
@@ -64,6 +66,13 @@ impl Invocation {
     /// For what has nothing to tidy up: a Nix that evaluates looks for SIGTERM rarely.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Runs also after Ctrl-C: a short question whose answer says what was done. Only a
+    /// further Ctrl-C ends it.
+    pub fn for_the_report(mut self) -> Self {
+        self.for_the_report = true;
         self
     }
 

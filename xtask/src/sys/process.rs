@@ -213,6 +213,8 @@ struct Ending {
     group: u32,
     deadline: Option<Instant>,
     grace: Duration,
+    /// As many Ctrl-C as had come before and do not mean this child.
+    tolerated: usize,
     memory: Option<u64>,
     weighed_at: Instant,
     asked_at: Option<Instant>,
@@ -227,6 +229,7 @@ impl Ending {
             group,
             deadline: timeout.map(|timeout| now + timeout),
             grace: invocation.grace,
+            tolerated: if invocation.for_the_report { interrupt::count() } else { 0 },
             memory: invocation.memory,
             weighed_at: now,
             asked_at: None,
@@ -251,7 +254,7 @@ impl Ending {
 
     fn tick(&mut self) {
         if self.cause.is_none() {
-            if interrupt::requested() {
+            if interrupt::count() > self.tolerated {
                 self.cause = Some(Exit::Interrupted);
             } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 self.cause = Some(Exit::TimedOut);
@@ -269,7 +272,7 @@ impl Ending {
                 signal_group(self.group, libc::SIGTERM);
                 self.asked_at = Some(Instant::now());
             }
-            Some(at) if at.elapsed() > self.grace || interrupt::count() > 1 => {
+            Some(at) if at.elapsed() > self.grace || interrupt::count() > self.tolerated + 1 => {
                 signal_group(self.group, libc::SIGKILL);
                 self.killed = true;
             }

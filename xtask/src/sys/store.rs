@@ -23,7 +23,8 @@ pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePat
     }
     let call = nix
         .command(["path-info", "--json", "--closure-size", "--offline"])
-        .args(paths.iter().map(StorePath::as_str));
+        .args(paths.iter().map(StorePath::as_str))
+        .for_the_report();
     let answer = nix.capture(&call, None)?;
     // Nix prints `null` for what is not valid; some versions then also exit with 1.
     let table: BTreeMap<StorePath, Option<PathInfo>> = serde_json::from_slice(&answer.stdout)
@@ -39,7 +40,8 @@ pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePat
 
 /// Every derivation that this one needs, itself included.
 pub fn needs(nix: &Nix, drv: &DrvPath) -> Result<BTreeSet<DrvPath>> {
-    let call = nix.command(["path-info", "--recursive", "--offline"]).arg(drv.as_str());
+    let call =
+        nix.command(["path-info", "--recursive", "--offline"]).arg(drv.as_str()).for_the_report();
     let paths = process::read(&call, None)?;
     Ok(paths.lines().filter(|path| path.ends_with(".drv")).map(DrvPath::new).collect())
 }

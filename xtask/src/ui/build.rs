@@ -142,7 +142,12 @@ impl Progress {
     }
 
     fn stop_row(&mut self, drv: &DrvPath) {
-        let Some(row) = self.rows.get_mut(drv) else { return };
+        let Some(row) = self.rows.get_mut(drv) else {
+            if let Some(bar) = &self.dependency {
+                bar.set_message("");
+            }
+            return;
+        };
         row.running = false;
         if let Some(bar) = &row.bar {
             let elapsed = units::seconds(bar.elapsed().as_secs_f64());
