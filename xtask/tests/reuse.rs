@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -112,6 +113,154 @@ fn every_change_that_nix_can_see_is_seen() {
         std::fs::remove_file(dir.join("folder/y")).unwrap();
     });
     changes("a checkout", &|| git(dir, &["checkout", "--quiet", "--force", "HEAD"]));
+}
+
+/// The variant of each host.
+fn variants(dir: &Path) -> BTreeMap<String, String> {
+    let output = run(dir, &["check", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let hosts = json(&output)["hosts"].as_array().unwrap().clone();
+    hosts.iter().map(|host| (text(&host["host"]), text(&host["variant"]))).collect()
+}
+
+fn committed(fleet: &Scratch, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        fleet.write(name, text);
+    }
+    git(fleet.path(), &["init", "--quiet"]);
+    git(fleet.path(), &["add", "--all"]);
+    git(fleet.path(), &["commit", "--quiet", "-m", "a"]);
+}
+
+/// What an edit of a file that no evaluation opens changes nevertheless: whoever wants to
+/// keep answers by the files that were read must answer each of these first.
+#[test]
+fn an_edit_of_a_file_that_nobody_reads_is_seen_by_who_asks_where_the_flake_is() {
+    let fleet = fleet(
+        r#"by-text = host { variant = cut (toString ./.); };
+           by-name = host { variant = cut ("/nix/store/" + baseNameOf ./.); };
+           by-place = host { variant = cut __curPos.file; };
+           by-attribute = host { variant = cut (builtins.unsafeGetAttrPos "x" { x = 1; }).file; };
+           by-digest = host { variant = digest (toString ./.); };
+           by-print = host { variant = digest (builtins.toXML ./.); };
+           by-filter = host { variant = filtered; };
+           by-module = host { variant = cut (import ./module.nix); };
+           self-path = host { variant = plain _.self.outPath; };
+           self-hash = host { variant = digest _.self.narHash; };
+           self-source = host { variant = plain "${_.self}/part"; };"#,
+    );
+    // Beside the hosts: what cuts the name's hash out, and a filter, which is told paths.
+    let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let ours = r#"cut = builtins.substring 11 32;
+        plain = path: cut (builtins.unsafeDiscardStringContext path);
+        digest = builtins.hashString "md5";
+        kept = n: builtins.path {
+          name = "f";
+          path = ./folder;
+          filter = path: _: builtins.substring n 1 (digest path) < "8";
+        };
+        filtered = builtins.unsafeDiscardStringContext (digest (toString (builtins.genList kept 32)));
+        "#;
+    fleet.write("flake.nix", &text.replacen("let\n", &format!("let\n        {ours}"), 1));
+    committed(
+        &fleet,
+        &[("module.nix", "toString ./."), ("folder/x", "x"), ("README.md", "a"), ("part", "")],
+    );
+    let before = variants(fleet.path());
+    assert_eq!(before, variants(fleet.path()));
+    fleet.write("README.md", "b");
+    let after = variants(fleet.path());
+    assert_eq!(before.len(), 11);
+    for (host, variant) in &before {
+        assert_ne!(&after[host], variant, "stale: {host}");
+    }
+}
+
+#[test]
+fn what_self_tells_of_the_commit_is_seen() {
+    let fleet = fleet(
+        r#"rev = host { variant = _.self.rev or _.self.dirtyRev; };
+           short = host { variant = _.self.shortRev or _.self.dirtyShortRev; };
+           date = host { variant = _.self.lastModifiedDate; };
+           time = host { variant = toString _.self.lastModified; };
+           count = host { variant = toString (_.self.revCount or "none"); };
+           names = host { variant = builtins.concatStringsSep "-" (builtins.attrNames _.self); };
+           clean = host { variant = if _.self ? rev then "clean" else "dirty"; };"#,
+    );
+    committed(&fleet, &[("README.md", "a")]);
+    let before = variants(fleet.path());
+    fleet.write("README.md", "b");
+    let dirty = variants(fleet.path());
+    for host in ["rev", "short", "count", "names", "clean"] {
+        assert_ne!(dirty[host], before[host], "stale: {host}");
+    }
+    fleet.write("README.md", "a");
+    assert_eq!(variants(fleet.path()), before);
+    fleet.write("README.md", "b");
+    assert_eq!(variants(fleet.path()), dirty);
+    // Of another second.
+    let date = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-am", "b"];
+    let mut commit = Command::new("git");
+    commit.args(date).env("GIT_COMMITTER_DATE", "2001-02-03T04:05:06Z");
+    assert!(commit.current_dir(fleet.path()).status().unwrap().success());
+    let after = variants(fleet.path());
+    for host in ["rev", "short", "date", "time", "count"] {
+        assert_ne!(after[host], before[host], "stale: {host}");
+    }
+}
+
+/// Each file by another way, in hosts that come before and after one another.
+#[test]
+fn each_way_to_a_file_is_seen_in_the_host_that_takes_it() {
+    let fleet = fleet(
+        r#"a-late = host { variant = "a-${if import ./b.nix == "b" then "not" else builtins.readFile ./README.md}"; };
+           b-own = host { variant = "b-${import ./b.nix}"; };
+           c-folder = host { variant = "c-${builtins.unsafeDiscardStringContext (baseNameOf "${./folder}")}"; };
+           d-listed = host { variant = "d-${builtins.concatStringsSep "-" (map (name: import (./listed + "/${name}"))
+             (builtins.attrNames (builtins.readDir ./listed)))}"; };
+           e-self = host { variant = "e-${builtins.readFile "${_.self}/e.txt"}"; };
+           f-link = host { variant = "f-${import ./link.nix}"; };
+           g-later = host { variant = "g-${if builtins.pathExists ./later then "later" else "early"}"; };
+           h-shared = host { variant = "h-${import ./shared.nix}"; };
+           i-shared = host { variant = "i-${import ./shared.nix}"; };
+           j-path = host { variant = "j-${builtins.readFile (toString ./. + "/j.txt")}"; };"#,
+    );
+    std::os::unix::fs::symlink("target.nix", fleet.path().join("link.nix")).unwrap();
+    committed(
+        &fleet,
+        &[
+            ("b.nix", "\"b\""),
+            ("README.md", "readme"),
+            ("folder/under/x", "1"),
+            ("listed/x.nix", "\"x\""),
+            ("e.txt", "e"),
+            ("target.nix", "\"f\""),
+            ("shared.nix", "\"s\""),
+            ("j.txt", "j"),
+        ],
+    );
+    let dir = fleet.path();
+    let mut before = variants(dir);
+    let mut changes = |name: &str, text: &str, hosts: &[&str]| {
+        fleet.write(name, text);
+        git(dir, &["add", "--intent-to-add", "--all"]);
+        let after = variants(dir);
+        let changed = |host: &&String| after[*host] != before[*host];
+        assert_eq!(before.keys().filter(changed).collect::<Vec<_>>(), hosts, "edited: {name}");
+        before = after;
+    };
+    changes("README.md", "nobody", &[]);
+    changes("b.nix", "\"B\"", &["a-late", "b-own"]);
+    changes("README.md", "host-a", &["a-late"]);
+    changes("folder/under/x", "2", &["c-folder"]);
+    changes("listed/x.nix", "\"X\"", &["d-listed"]);
+    changes("listed/y.nix", "\"y\"", &["d-listed"]);
+    changes("e.txt", "E", &["e-self"]);
+    changes("target.nix", "\"F\"", &["f-link"]);
+    changes("later", "", &["g-later"]);
+    changes("shared.nix", "\"S\"", &["h-shared", "i-shared"]);
+    changes("j.txt", "J", &["j-path"]);
 }
 
 #[test]
