@@ -95,6 +95,10 @@ fn with_accident(what: &str) -> (i32, Vec<(String, String)>) {
 case "$*" in *'mark = '*) ;; *) exec '{nix}' "$@" ;; esac
 exec 3>&2
 '{nix}' "$@" 2> >(while IFS= read -r line; do {what}; printf '%s\n' "$line" >&3; done)
+status=$?
+# Nix may have ended before the reader gets to the line that it is to stumble over.
+wait $!
+exit $status
 "#,
         nix = support::nix().display()
     );
