@@ -246,6 +246,9 @@ pub struct Perf {
     /// How often each is measured
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub runs: usize,
+    /// Measure on real NixOS hosts of this nixpkgs, a Git checkout
+    #[arg(long, value_name = "PATH")]
+    pub nixpkgs: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

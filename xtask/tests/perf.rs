@@ -1,11 +1,13 @@
 //! `perf` on the testbed: it measures what it says, and does not call a miss well.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "the test makes a Git repository")]
 
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 
-use support::{code, json, run, stderr};
+use support::{Scratch, code, json, run, stderr};
 
 #[test]
 fn every_budget_of_check_has_a_value_and_its_samples() {
@@ -23,4 +25,57 @@ fn every_budget_of_check_has_a_value_and_its_samples() {
     }
     let all = ratios.iter().all(|ratio| ratio["ok"] == true);
     assert_eq!((report["ok"].as_bool().unwrap(), code(&output)), (all, i32::from(!all)));
+}
+
+/// Commits `folder`, as `--nixpkgs` wants it.
+fn commit(folder: &Path) {
+    for words in [
+        &["init", "--quiet"][..],
+        &["add", "--all"],
+        &["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "x"],
+    ] {
+        let git = Command::new("git").current_dir(folder).args(words).status().unwrap();
+        assert!(git.success(), "{words:?}");
+    }
+}
+
+#[test]
+fn hosts_of_another_nixpkgs_are_measured_alike() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let scratch = Scratch::new();
+    let nixpkgs = scratch.path().join("nixpkgs");
+    let from = root.join("testbed/nixpkgs");
+    assert!(Command::new("cp").arg("-r").args([&from, &nixpkgs]).status().unwrap().success());
+    // Real enough: the testbed's has not every option that the roles set.
+    scratch.write("nixpkgs/.version", "25.11\n");
+    scratch.write(
+        "nixpkgs/nixos/lib/eval-config.nix",
+        "args: import ../eval-config.nix ({ lib = import ../../lib; extraModules = [ { _module.check = false; } ]; } // args)\n",
+    );
+    commit(&nixpkgs);
+    let mut words = vec!["perf", "check", "--testbed", "--json", "--hosts", "3", "--runs", "1"];
+    words.extend(["--nixpkgs", nixpkgs.to_str().unwrap()]);
+    let output = run(root, &words);
+    let report = json(&output);
+    let ratios = report["ratios"].as_array().unwrap_or_else(|| panic!("{}", stderr(&output)));
+    assert_eq!(ratios.len(), 5, "{ratios:?}");
+    for ratio in ratios {
+        assert!(ratio["name"].as_str().unwrap().starts_with("3 real hosts, "), "{ratio}");
+        assert!(ratio["value"].as_f64().unwrap() > 0.0, "{ratio}");
+    }
+}
+
+#[test]
+fn what_is_no_nixpkgs_is_refused_with_what_to_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let scratch = Scratch::new();
+    let folder = scratch.path().to_str().unwrap();
+    let words = ["perf", "check", "--testbed", "--hosts", "2", "--nixpkgs", folder];
+    let output = run(root, &words);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("it has no nixos/lib/eval-config.nix"), "{output:?}");
+    scratch.write("nixos/lib/eval-config.nix", "{ }\n");
+    let output = run(root, &words);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("commit it to one of its own"), "{output:?}");
 }

@@ -12,7 +12,7 @@ use crate::cmd::context::Context;
 use crate::domain::names::nix_string;
 use crate::domain::perf::{self, PerfReport, Ratio};
 use crate::sys::process::Invocation;
-use crate::sys::{files, fleet_copy, interrupt, paths};
+use crate::sys::{files, fleet_copy, interrupt, paths, real_fleet};
 use crate::ui::Ui;
 use crate::ui::table::{Align, Table};
 
@@ -27,13 +27,25 @@ pub fn run(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Outcome> {
     let fleets: Vec<(usize, PathBuf)> = args
         .hosts
         .iter()
-        .map(|count| Ok((*count, fleet_copy::make(&root, &home, *count)?)))
+        .map(|count| {
+            let folder = match &args.nixpkgs {
+                Some(nixpkgs) => real_fleet::make(&root, &home, nixpkgs, global.testbed, *count)?,
+                None => fleet_copy::make(&root, &home, *count)?,
+            };
+            Ok((*count, folder))
+        })
         .collect::<Result<_>>()?;
+    // A fleet of real hosts has its own inputs, whatever they were taken from.
+    let (kind, testbed) = match &args.nixpkgs {
+        Some(_) => ("real hosts", None),
+        None => ("hosts", global.testbed),
+    };
+    let global = Global { testbed, ..global.clone() };
     // Run.
     let mut ratios = vec![];
     for (count, folder) in fleets {
-        ui.say(format!("measuring {count} hosts, {} runs each", args.runs));
-        ratios.extend(measure(global, ui, &folder, count, args.runs)?);
+        ui.say(format!("measuring {count} {kind}, {} runs each", args.runs));
+        ratios.extend(measure(&global, ui, &folder, (count, kind), args.runs)?);
     }
     // Report.
     let report = PerfReport::new(ratios);
@@ -46,7 +58,7 @@ fn measure(
     global: &Global,
     ui: &Ui,
     folder: &Path,
-    count: usize,
+    (count, kind): (usize, &str),
     runs: usize,
 ) -> Result<Vec<Ratio>> {
     let reference = folder.to_str().context("the folder's path is not UTF-8")?.to_owned();
@@ -93,11 +105,11 @@ fn measure(
         edited.push(pair);
     }
     Ok(vec![
-        Ratio::new(format!("{count} hosts, nothing changed / nix flake metadata"), 3.0, unchanged),
-        Ratio::new(format!("{count} hosts, README edited / nix flake metadata"), 3.0, unread),
-        Ratio::new(format!("{count} hosts, one host edited / nix eval of it"), 1.2, edited),
-        Ratio::new(format!("{count} hosts, cold / one nix eval of all"), cold_budget(count), cold),
-        Ratio::new(format!("{count} hosts, cold, peak memory / --max-memory"), 1.0, memory),
+        Ratio::new(format!("{count} {kind}, nothing changed / nix flake metadata"), 3.0, unchanged),
+        Ratio::new(format!("{count} {kind}, README edited / nix flake metadata"), 3.0, unread),
+        Ratio::new(format!("{count} {kind}, one host edited / nix eval of it"), 1.2, edited),
+        Ratio::new(format!("{count} {kind}, cold / one nix eval of all"), cold_budget(count), cold),
+        Ratio::new(format!("{count} {kind}, cold, peak memory / --max-memory"), 1.0, memory),
     ])
 }
 

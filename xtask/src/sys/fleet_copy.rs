@@ -32,11 +32,17 @@ pub fn make(repository: &Path, home: &Path, count: usize) -> Result<PathBuf> {
         files::write_atomically(&file, perf::module(microarch, 0).as_bytes())?;
     }
     files::write_atomically(&folder.join("hosts/default.nix"), (table + "}\n").as_bytes())?;
+    track(&folder)?;
+    Ok(folder)
+}
+
+/// Nix sees of a Git repository what Git tracks.
+pub fn track(folder: &Path) -> Result<()> {
     for words in [&["init", "--quiet"][..], &["add", "--all"]] {
-        let call = Invocation::new("git").args(words.iter().copied()).dir(&folder);
+        let call = Invocation::new("git").args(words.iter().copied()).dir(folder);
         process::read(&call, Some(Duration::from_secs(60)))?;
     }
-    Ok(folder)
+    Ok(())
 }
 
 /// What all processes whose command line names this folder hold together, in bytes.

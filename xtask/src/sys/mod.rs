@@ -24,6 +24,7 @@ pub mod private_nix;
 pub mod probe;
 pub mod process;
 pub mod provision;
+pub mod real_fleet;
 pub mod snapshot;
 #[cfg(test)]
 pub mod sshd;
