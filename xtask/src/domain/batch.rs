@@ -29,9 +29,10 @@ impl Means {
         Self { jobs: jobs.unwrap_or_else(|| cores.min(fit)).max(1), memory }
     }
 
-    /// What one of them may hold.
+    /// What one of them may hold. A sixteenth stays for xtask itself, and for what an
+    /// evaluator grows by between two looks at it.
     pub fn share(&self) -> u64 {
-        self.memory / self.jobs as u64
+        (self.memory - self.memory / 16) / self.jobs as u64
     }
 }
 
@@ -130,7 +131,7 @@ mod tests {
         let gib = 1 << 30;
         assert_eq!(Means::new(None, None, 16, Some(5 * gib)).jobs, 4);
         assert_eq!(Means::new(None, Some(gib / 2), 16, None).jobs, 1);
-        assert_eq!(Means::new(Some(3), Some(gib), 16, None).share(), gib / 3);
+        assert_eq!(Means::new(Some(3), Some(gib), 16, None).share(), gib / 16 * 15 / 3);
     }
 
     #[test]
