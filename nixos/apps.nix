@@ -15,6 +15,6 @@ in
     program = "${pkgs.writeShellScript "xtask" ''
       PATH=${tools}:$PATH exec cargo run --quiet --package xtask -- "$@"
     ''}";
-    meta.description = "Check, build, bench and update the fleet's llama.cpp";
+    meta.description = "Check, build and bench the fleet's llama.cpp";
   };
 }
