@@ -73,7 +73,7 @@ pub fn evaluate(context: &Context, hosts: &[HostName], ask: Ask) -> Result<Outco
 }
 
 fn evaluate_anew(context: &Context, hosts: &[HostName], ask: Ask) -> Result<State> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores = survey::cores();
     let jobs = ask.jobs.map(NonZeroUsize::get);
     let means = Means::new(jobs, ask.max_memory, cores, survey::free_memory());
     let work = Work {

@@ -164,7 +164,7 @@ fn half_an_answer(what: &str) -> Finding {
 }
 
 fn usual_jobs(max_memory: Option<u64>) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores = survey::cores();
     let room = max_memory.or_else(survey::free_memory).map_or(1, |bytes| bytes / MEMORY_OF_ONE);
     cores.min(usize::try_from(room).unwrap_or(1)).max(1)
 }

@@ -1,7 +1,7 @@
 //! The whole log of each build, on disk while it runs.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::domain::build::{Update, short_name};
 use crate::domain::names::DrvPath;
-use crate::sys::files;
+use crate::sys::{disk, files};
 
 /// One folder a run, one file a derivation.
 pub struct BuildLogs {
@@ -19,8 +19,7 @@ pub struct BuildLogs {
 
 impl BuildLogs {
     pub fn create(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the log folder {}", folder.display()))?;
+        disk::create(folder)?;
         Ok(Self { folder: folder.to_owned(), files: BTreeMap::new() })
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use crate::domain::smoke_model::SmokeModel;
-use crate::sys::interrupt;
+use crate::sys::{disk, files, interrupt};
 
 /// The model's file under `home`, written now unless it is there in full.
 ///
@@ -41,7 +41,7 @@ fn place(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
     let dir = file.parent().context("a model without a folder")?;
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    disk::create(dir)?;
     let temporary = Temporary::beside(file);
     let written = || -> io::Result<()> {
         let out = File::create(&temporary.0)?;
@@ -70,8 +70,7 @@ struct Temporary(PathBuf);
 
 impl Temporary {
     fn beside(file: &Path) -> Self {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        Self(file.with_file_name(format!(".{name}.{}.tmp", std::process::id())))
+        Self(files::temporary_name(file))
     }
 }
 

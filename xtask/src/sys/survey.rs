@@ -150,6 +150,11 @@ fn reach(builder: &str) -> Check {
     }
 }
 
+/// How many programs can run at once.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// The machine: room, memory, cores, the compiler cache.
 pub fn machine(home: &Path) -> Vec<Check> {
     let mut checks = vec![];
@@ -158,7 +163,7 @@ pub fn machine(home: &Path) -> Vec<Check> {
             checks.push(doctor::judge_room(name, &place.display().to_string(), free));
         }
     }
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     if let Some(bytes) = memory() {
         checks.push(doctor::judge_memory(bytes, cores));
     }
