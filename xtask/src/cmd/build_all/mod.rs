@@ -1,8 +1,10 @@
 //! `build-all`: every distinct variant, built by one `nix build` over all of them.
 
+mod nix;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
@@ -10,14 +12,10 @@ use crate::cli;
 use crate::cmd::context::Context;
 use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, evaluate};
-use crate::domain::build::{
-    Build, BuildReport, BuildState, Tracker, Update, VariantReport, distinct,
-};
+use crate::domain::build::{Build, BuildReport, BuildState, Tracker, VariantReport, distinct};
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::manifest::Selection;
 use crate::domain::names::{DrvPath, HostName, StorePath};
-use crate::domain::nix_log;
-use crate::sys::process::{self, Source};
 use crate::sys::{build_log::BuildLogs, flake, interrupt, store};
 use crate::ui;
 
@@ -98,10 +96,10 @@ pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<
     let unsupported: BTreeSet<&StorePath> = unsupported.into_iter().map(|b| &b.out).collect();
 
     let mut logs = BuildLogs::create(&log_folder(context)?)?;
-    let mut seconds = Stopwatch::default();
+    let mut seconds = nix::Stopwatch::default();
     let mut tracker = Tracker::default();
     if !buildable.is_empty() {
-        run_nix(context, &buildable, limits, &mut tracker, &mut logs, &mut seconds)?;
+        nix::run(context, &buildable, limits, &mut tracker, &mut logs, &mut seconds)?;
     }
 
     let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
@@ -146,104 +144,9 @@ fn needed_failure(context: &Context, drv: &DrvPath, tracker: &Tracker) -> Option
     tracker.failed().find(|failed| needs.contains(*failed)).cloned()
 }
 
-fn run_nix(
-    context: &Context,
-    builds: &[&Build],
-    limits: Limits,
-    tracker: &mut Tracker,
-    logs: &mut BuildLogs,
-    seconds: &mut Stopwatch,
-) -> Result<()> {
-    let nix = &context.flake.nix;
-    let mut call = nix
-        .command(["build", "--no-link", "--keep-going", "--log-format", "internal-json"])
-        .args(builds.iter().map(|build| build.drv.all_outputs()));
-    if let Some(jobs) = limits.max_jobs {
-        call = call.args(["--max-jobs".to_owned(), jobs.to_string()]);
-    }
-    if let Some(cores) = limits.cores {
-        call = call.args(["--cores".to_owned(), cores.to_string()]);
-    }
-    context.ui.detail(format!("$ {call}"));
-    let mut progress = ui::build::Progress::start(&context.ui, builds);
-    let mut trouble = None;
-    let mut errors = vec![];
-    process::stream(&call, None, &mut |source, line| {
-        if source == Source::Stdout {
-            return;
-        }
-        let Some(update) = tracker.feed(nix_log::parse(line)) else { return progress.tick() };
-        let mut updates = vec![];
-        match &update {
-            Update::Line { drv, line } => updates.extend(tracker.fraction(drv, line)),
-            Update::Message { level: 0, text } => {
-                errors.push(text.clone());
-                updates.extend(tracker.blame(text));
-            }
-            Update::OneEnded => {
-                for build in builds.iter().filter(|build| store::appeared(&build.out)) {
-                    updates.extend(tracker.end(&build.drv));
-                }
-            }
-            _ => {}
-        }
-        updates.push(update);
-        for update in updates {
-            seconds.follow(&update);
-            if let Err(error) = logs.follow(&update) {
-                trouble.get_or_insert(error);
-            }
-            progress.apply(&update);
-        }
-        progress.tick();
-    })?;
-    progress.finish();
-    if let Some(error) = trouble {
-        // The builds themselves are safe in the store.
-        context.ui.complain(format!("warning: the build logs are not whole: {error:#}"));
-    }
-    // A failure that no builder reported (a full disk, a lock, a refused daemon) would
-    // otherwise be shown as a failed dependency without a word.
-    logs.remember(&errors)?;
-    if tracker.idle() {
-        for error in &errors {
-            context.ui.complain(format!("nix: {}", error));
-        }
-    }
-    Ok(())
-}
-
 /// `…/logs/build/2026-11-22T10-00-00`, so that an earlier run's logs stay.
 fn log_folder(context: &Context) -> Result<PathBuf> {
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("clock before 1970")?;
     Ok(context.home.join(format!("logs/build/{}-{}", now.as_secs(), std::process::id())))
-}
-
-/// Wall-clock seconds of each derivation's build.
-#[derive(Debug, Default)]
-struct Stopwatch {
-    spans: std::collections::BTreeMap<DrvPath, (Instant, Option<Instant>)>,
-}
-
-impl Stopwatch {
-    fn follow(&mut self, update: &Update) {
-        match update {
-            Update::Started { drv, .. } => {
-                self.spans.entry(drv.clone()).or_insert((Instant::now(), None));
-            }
-            Update::Stopped { drv } => {
-                if let Some((_, end)) = self.spans.get_mut(drv) {
-                    *end = Some(Instant::now());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn of(&self, drv: &DrvPath) -> f64 {
-        self.spans.get(drv).map_or(0.0, |(start, end)| {
-            end.unwrap_or_else(Instant::now).duration_since(*start).as_secs_f64()
-        })
-    }
 }
