@@ -12,6 +12,9 @@ pub enum Value {
     U32(u32),
     F32(f32),
     Text(String),
+    F32s(Vec<f32>),
+    I32s(Vec<i32>),
+    Texts(Vec<String>),
 }
 
 /// A tensor's description; its bytes follow the head, in the same order.
@@ -51,6 +54,18 @@ pub fn head(metadata: &[(String, Value)], tensors: &[Tensor]) -> Vec<u8> {
                 head.extend(8_u32.to_le_bytes());
                 text(&mut head, value);
             }
+            Value::F32s(values) => {
+                array(&mut head, 6, values.len());
+                head.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            }
+            Value::I32s(values) => {
+                array(&mut head, 5, values.len());
+                head.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            }
+            Value::Texts(values) => {
+                array(&mut head, 8, values.len());
+                values.iter().for_each(|value| text(&mut head, value));
+            }
         }
     }
     let mut offset = 0_u64;
@@ -72,6 +87,13 @@ pub fn head(metadata: &[(String, Value)], tensors: &[Tensor]) -> Vec<u8> {
 fn text(head: &mut Vec<u8>, text: &str) {
     head.extend((text.len() as u64).to_le_bytes());
     head.extend(text.as_bytes());
+}
+
+/// What stands before an array's values, which are of the type `kind`.
+fn array(head: &mut Vec<u8>, kind: u32, length: usize) {
+    head.extend(9_u32.to_le_bytes());
+    head.extend(kind.to_le_bytes());
+    head.extend((length as u64).to_le_bytes());
 }
 
 /// The zeros that must follow a tensor of `bytes` bytes.

@@ -8,7 +8,7 @@ use crate::domain::gguf::{self, Tensor, Value};
 use crate::domain::quantize::{BLOCK, Quantization};
 
 /// Change it with every change of the bytes: it is part of the file's name.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// `enum ggml_type`'s F32.
 const F32: u32 = 0;
 /// What is encoded before it is written.
@@ -129,6 +129,7 @@ impl SmokeModel {
         let shape = self.size.shape();
         let number = |key: &str, value| (format!("llama.{key}"), Value::U32(value));
         let text = |key: &str, value: &str| (key.to_owned(), Value::Text(value.to_owned()));
+        let words = vocabulary(shape.vocabulary);
         vec![
             text("general.architecture", "llama"),
             text("general.name", &self.name()),
@@ -143,9 +144,21 @@ impl SmokeModel {
             number("attention.head_count_kv", shape.heads_kv),
             ("llama.attention.layer_norm_rms_epsilon".into(), Value::F32(1e-5)),
             number("rope.dimension_count", shape.width / shape.heads),
-            // Without a vocabulary there is nothing to tokenize with; llama-bench
-            // feeds random tokens.
-            text("tokenizer.ggml.model", "no_vocab"),
+            // llama-bench feeds random tokens; llama-perplexity reads a text.
+            text("tokenizer.ggml.model", "llama"),
+            (
+                "tokenizer.ggml.scores".into(),
+                // Of two merges the one with the greater score is made.
+                Value::F32s((0..words.len()).map(|index| -(index as f32)).collect()),
+            ),
+            (
+                "tokenizer.ggml.token_type".into(),
+                Value::I32s(words.iter().map(|(_, kind)| *kind as i32).collect()),
+            ),
+            (
+                "tokenizer.ggml.tokens".into(),
+                Value::Texts(words.into_iter().map(|(word, _)| word).collect()),
+            ),
         ]
     }
 
@@ -184,6 +197,34 @@ impl SmokeModel {
             bytes: row * rows / BLOCK as u64 * self.quantization.block_bytes() as u64,
         }
     }
+}
+
+/// `enum llama_token_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenType {
+    Normal = 1,
+    Unknown = 2,
+    Control = 3,
+    Byte = 6,
+}
+
+/// A vocabulary of SentencePiece's kind, for which any text is a sequence of tokens:
+/// three marks, every byte, a blank, then a … z, aa … zz, aaa and so on.
+fn vocabulary(size: u32) -> Vec<(String, TokenType)> {
+    let marks =
+        [("<unk>", TokenType::Unknown), ("<s>", TokenType::Control), ("</s>", TokenType::Control)];
+    let marks = marks.map(|(mark, kind)| (mark.to_owned(), kind));
+    let bytes = (0..=255).map(|byte: u8| (format!("<0x{byte:02X}>"), TokenType::Byte));
+    let words = (1_u32..).map(|mut number| {
+        let mut word = vec![];
+        while number > 0 {
+            word.push(char::from(b'a' + ((number - 1) % 26) as u8));
+            number = (number - 1) / 26;
+        }
+        (word.into_iter().rev().collect::<String>(), TokenType::Normal)
+    });
+    let blank = std::iter::once(("\u{2581}".to_owned(), TokenType::Normal));
+    marks.into_iter().chain(bytes).chain(blank).chain(words).take(size as usize).collect()
 }
 
 fn norm(name: &str, width: u64) -> Tensor {
@@ -266,12 +307,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_vocabulary_has_as_many_words_as_the_model_and_none_twice() {
+        let words = vocabulary(4096);
+        assert_eq!(words.len(), 4096);
+        let mut names: Vec<_> = words.iter().map(|(word, _)| word.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 4096);
+        let at = |index: usize| words[index].0.as_str();
+        assert_eq!(
+            [at(3 + 10), at(259), at(260), at(285), at(286)],
+            ["<0x0A>", "\u{2581}", "a", "z", "aa"]
+        );
+    }
+
     /// These bytes are what baselines were measured with: whoever changes them
     /// raises VERSION.
     #[test]
     fn the_bytes_never_change() {
         let model = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
-        assert_eq!(model.file_name(), "smoke-29m-q4_0-v1.gguf");
-        assert_eq!(format!("{:016x}", digest(model).1), "80ad2ba3adfd74b7");
+        assert_eq!(model.file_name(), "smoke-29m-q4_0-v2.gguf");
+        assert_eq!(format!("{:016x}", digest(model).1), "d488498223a6f4dc");
     }
 }

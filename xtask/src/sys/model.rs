@@ -137,7 +137,7 @@ mod tests {
         File::options().write(true).open(&file).unwrap().set_len(100).unwrap();
         smoke_model(&home.0, MODEL).unwrap();
         assert_eq!(file.metadata().unwrap().len(), MODEL.bytes());
-        assert_eq!(home.files(), ["smoke-29m-q4_0-v1.gguf"]);
+        assert_eq!(home.files(), ["smoke-29m-q4_0-v2.gguf"]);
     }
 
     /// The kernel's own "no space left on device", by way of /dev/full.
