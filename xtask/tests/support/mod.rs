@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(clippy::disallowed_methods, reason = "tests start the binary that they test")]
 
+pub mod upstream;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
