@@ -8,7 +8,8 @@ let
 
   # A git+… input knows its number. A github: one does not, so the lock's tag
   # ("b10453") or pin.json says it, each only as long as it is about this very
-  # revision.
+  # revision. `cargo xtask update` writes pin.json before it moves flake.lock, with the
+  # numbers of both revisions: whichever is locked has its own.
   fromTag =
     let
       lock = lib.importJSON ../../flake.lock;
@@ -19,9 +20,9 @@ let
 
   fromPin =
     let
-      pin = lib.importJSON ./pin.json;
+      inherit (lib.importJSON ./pin.json) builds;
     in
-    lib.optional (pin.rev == rev) pin.build;
+    lib.optional (builds ? ${rev}) builds.${rev};
 in
 rec {
   inherit rev;

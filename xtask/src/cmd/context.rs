@@ -1,7 +1,7 @@
 //! What most commands start from: the flake, the Nix that reads it, the folder of
 //! what is kept between runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +13,9 @@ use crate::sys::flake::Flake;
 use crate::sys::nix::Nix;
 use crate::sys::{paths, testbed};
 use crate::ui::Ui;
+
+/// Nix's option for a lock file in the place of flake.lock.
+const LENT_LOCK: &str = "--reference-lock-file";
 
 pub struct Context {
     pub ui: Ui,
@@ -52,7 +55,7 @@ impl Context {
             };
             let lock = testbed::lock_file(&nix, &home, root, era)?;
             let lock = lock.to_str().context("the testbed's path is not UTF-8")?.to_owned();
-            options.extend(["--reference-lock-file".to_owned(), lock]);
+            options.extend([LENT_LOCK.to_owned(), lock]);
             nix.options.extend(testbed::NIX_OPTIONS.iter().map(|word| (*word).to_owned()));
         }
         let flake = Flake { nix, reference, options };
@@ -60,6 +63,38 @@ impl Context {
         // A URL that names a folder may name a branch of it as well.
         let root = root.filter(|_| !flake.reference.contains([':', '?']));
         Ok(Self { ui: *ui, home, flake, root, era, answers, known })
+    }
+
+    /// The flake's folder, where it is one of this machine.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
+    pub fn lock_file(&self) -> Option<PathBuf> {
+        let mut options = self.flake.options.iter();
+        match options.find(|option| *option == LENT_LOCK) {
+            Some(_) => options.next().map(PathBuf::from),
+            None => Some(self.root()?.join("flake.lock")),
+        }
+    }
+
+    /// The same for a copy of the flake that has its own lock file. Of that nothing is
+    /// kept: it will not be there again.
+    pub fn of_copy(&self, reference: String) -> Self {
+        let mut options = self.flake.options.clone();
+        if let Some(at) = options.iter().position(|option| option == LENT_LOCK) {
+            options.drain(at..at + 2);
+        }
+        Self {
+            ui: self.ui,
+            home: self.home.clone(),
+            flake: Flake { nix: self.flake.nix.clone(), reference, options },
+            root: None,
+            era: self.era,
+            answers: OnceLock::new(),
+            known: OnceLock::new(),
+        }
     }
 
     /// What earlier runs found out of this flake; only of one in a folder of this machine.

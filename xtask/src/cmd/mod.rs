@@ -2,6 +2,8 @@
 
 pub mod bench;
 pub mod build_all;
+#[allow(dead_code, reason = "update and bisect are being written")]
+pub mod candidate;
 pub mod check;
 pub mod context;
 pub mod demo;

@@ -64,6 +64,14 @@ pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
 
 fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
     let repository = node.pointer("/original/repo").and_then(Value::as_str).unwrap_or(name);
+    let is_local = |locked: &Value| {
+        let url = locked["url"].as_str().unwrap_or_default();
+        locked["type"] == "git" && url.starts_with("file://")
+    };
+    if node.get("locked").is_some_and(is_local) {
+        // A llama.cpp of this machine already: a fleet that lives in the testbed.
+        return;
+    }
     let (locked, is_tree) = if repository == "llama.cpp" || name == "llama-cpp" {
         (locked_tree(stand_ins), true)
     } else {

@@ -33,3 +33,7 @@ pub mod survey;
 pub mod systems;
 pub mod target;
 pub mod testbed;
+#[allow(dead_code, reason = "update and bisect are being written")]
+pub mod tree_copy;
+#[allow(dead_code, reason = "update and bisect are being written")]
+pub mod upstream;

@@ -1,0 +1,282 @@
+//! A candidate: the fleet as it would be with its llama.cpp at another revision. It is
+//! made beside the fleet, in a copy of what Nix sees of it, so nothing of the fleet's own
+//! is touched; and what is evaluated and built there is, to the byte of every derivation,
+//! what the fleet has once flake.lock and pin.json are those of the candidate.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::cmd::build_all::{self, Limits};
+use crate::cmd::context::Context;
+use crate::cmd::evaluate::{self, Ask, Outcomes};
+use crate::domain::build::{VariantReport, distinct};
+use crate::domain::check::Evaluated;
+use crate::domain::diagnose::{diagnose, strip_escapes};
+use crate::domain::finding::Finding;
+use crate::domain::moved_lock::{self, Input};
+use crate::domain::names::HostName;
+use crate::domain::pin::Pins;
+use crate::domain::upstream::{Revision, Upstream};
+use crate::sys::files;
+use crate::sys::process::Exit;
+use crate::sys::tree_copy::TreeCopy;
+
+/// llama.cpp's build numbers, which Nix cannot know; below the flake's folder.
+pub const PIN: &str = "overlays/llama-cpp/pin.json";
+/// Fetching one revision, and what it needs.
+const FETCH: Duration = Duration::from_secs(900);
+
+/// The fleet and its input as they are locked now: what candidates are made of.
+pub struct Ground<'a> {
+    pub context: &'a Context,
+    /// The flake's folder.
+    pub root: PathBuf,
+    pub input: Input,
+    pub upstream: Upstream,
+    /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
+    pub lock: Value,
+    pub now: Revision,
+    pub pins: Option<Pins>,
+}
+
+impl<'a> Ground<'a> {
+    /// # Errors
+    /// The flake is none that could be written to, or has no lock file. What is wrong
+    /// with the input is a finding.
+    pub fn survey(context: &'a Context, input: &str) -> Result<Result<Self, Finding>> {
+        let root = context.root().with_context(|| {
+            format!(
+                "the pin of {} cannot be moved: name the fleet by its folder",
+                context.flake.reference
+            )
+        })?;
+        let file = context.lock_file().context("the fleet is no folder")?;
+        let text =
+            files::read(&file).context("there is no lock to start from: `nix flake lock`")?;
+        let lock: Value = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not JSON", file.display()))?;
+        let input = match moved_lock::find(&lock, input) {
+            Ok(input) => input,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let upstream = match Upstream::of(&input.name, &input.node) {
+            Ok(upstream) => upstream,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let pins = match files::read(&root.join(PIN)) {
+            Ok(text) => Some(Pins::read(&text).with_context(|| format!("{PIN} is not usable"))?),
+            Err(_) => None,
+        };
+        let locked = &input.node["locked"];
+        let Some(rev) = locked["rev"].as_str() else {
+            bail!("flake.lock does not say at which revision {} is", input.name);
+        };
+        let counted = locked["revCount"].as_u64();
+        let now = Revision {
+            rev: rev.to_owned(),
+            date: locked["lastModified"].as_i64(),
+            build: counted.or(pins.as_ref().and_then(|pins| pins.build(rev))),
+        };
+        let root = root.to_owned();
+        Ok(Ok(Self { context, root, input, upstream, lock, now, pins }))
+    }
+
+    /// The fleet with its input at `revision`, of which date and build may be unknown.
+    /// `named`: the full ref it was found under, if any (for a git input).
+    ///
+    /// # Errors
+    /// Nix cannot be run, or the folder not be copied. That Nix cannot lock this revision
+    /// (gone, an input missing, no flake) is a finding.
+    pub fn candidate(
+        &self,
+        revision: &Revision,
+        named: Option<&str>,
+    ) -> Result<Result<Candidate, Finding>> {
+        let copy = TreeCopy::of(&self.root, &self.context.home, &revision.rev)?;
+        let flake = copy.flake();
+        write(&flake.join("flake.lock"), &moved_lock::print(&self.lock))?;
+        let made = match self.locked_by_nix(&copy, revision, named)? {
+            Ok(made) => made,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let lock = match moved_lock::graft(&self.lock, &made, &self.input) {
+            Ok(lock) => lock,
+            Err(moved) => return Ok(Err(others_moved(&self.input.name, &moved))),
+        };
+        let locked = moved_lock::find(&lock, &self.input.name).map_or(Value::Null, |it| it.node);
+        let locked = &locked["locked"];
+        if locked["rev"].as_str() != Some(revision.rev.as_str()) {
+            bail!("Nix locked {} at {}, not at {}", self.input.name, locked["rev"], revision.rev);
+        }
+        let revision = Revision {
+            rev: revision.rev.clone(),
+            date: locked["lastModified"].as_i64().or(revision.date),
+            build: locked["revCount"].as_u64().or(revision.build),
+        };
+        write(&flake.join("flake.lock"), &moved_lock::print(&lock))?;
+        let pins = self.pins.as_ref().map(|pins| pins.with(&self.now, &revision));
+        if let Some(pins) = &pins {
+            write(&flake.join(PIN), &pins.print())?;
+        }
+        let context = self.context.of_copy(copy.reference());
+        Ok(Ok(Candidate { revision, lock, pins, context, copy }))
+    }
+
+    /// `nix flake lock --override-input`, which leaves the inputs of the input at what
+    /// they are; `nix flake update INPUT` would move those as well.
+    fn locked_by_nix(
+        &self,
+        copy: &TreeCopy,
+        revision: &Revision,
+        named: Option<&str>,
+    ) -> Result<Result<Value, Finding>> {
+        let nix = &self.context.flake.nix;
+        let output = copy.flake().join("flake.lock.new");
+        let call = nix
+            .command(["flake", "lock"])
+            .arg(copy.reference())
+            .args(["--override-input", &self.input.name])
+            .arg(self.upstream.reference(&revision.rev, named))
+            .arg("--output-lock-file")
+            .arg(&output);
+        self.context.ui.detail(format!("$ {call}"));
+        let said = nix.capture(&call, Some(FETCH))?;
+        match said.exit {
+            Exit::Code(0) => {}
+            Exit::Interrupted => bail!("interrupted"),
+            exit => {
+                let text = strip_escapes(&said.stderr_text());
+                let mut finding = diagnose(&text, None);
+                finding.file = None;
+                finding.line = None;
+                finding.code = "not-lockable";
+                finding.message = format!(
+                    "{} cannot be locked at {} ({exit}): {}",
+                    self.input.name,
+                    revision.name(),
+                    finding.message
+                );
+                return Ok(Err(finding));
+            }
+        }
+        let text = files::read(&output)?;
+        std::fs::remove_file(&output).context("cannot remove a file of our own")?;
+        let made = serde_json::from_str(&text).context("Nix wrote a lock that is not JSON")?;
+        Ok(Ok(made))
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn others_moved(input: &str, moved: &[String]) -> Finding {
+    Finding::error(
+        "others-moved",
+        format!("with {input}, Nix would also move {}", moved.join(", ")),
+        "flake.lock does not fit flake.nix: `nix flake lock`, look at what it changes, commit it, \
+         then update again",
+    )
+}
+
+/// The fleet with one revision of its input. Its copy goes when this is dropped.
+pub struct Candidate {
+    /// With its date, and its build number as far as it can be known.
+    pub revision: Revision,
+    /// The lock file it would be.
+    pub lock: Value,
+    /// pin.json as it would be, where the fleet has one.
+    pub pins: Option<Pins>,
+    /// For every question to this fleet as to any other.
+    pub context: Context,
+    copy: TreeCopy,
+}
+
+impl Candidate {
+    /// The copy of the flake's folder.
+    pub fn folder(&self) -> PathBuf {
+        self.copy.flake()
+    }
+}
+
+/// How far a candidate is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    Evaluate,
+    Build,
+}
+
+/// What became of a candidate's hosts. Each that was asked for is in `outcomes`.
+pub struct Judgement {
+    pub outcomes: Outcomes,
+    /// Each distinct derivation; empty at [`Depth::Evaluate`].
+    pub variants: Vec<VariantReport>,
+}
+
+impl Judgement {
+    /// Hosts that do not evaluate or whose variant was not built, with why.
+    pub fn failures(&self) -> BTreeMap<HostName, Finding> {
+        let mut failures = BTreeMap::new();
+        for (host, (evaluated, _)) in &self.outcomes {
+            let finding = match evaluated {
+                Evaluated::Selected(_) => continue,
+                Evaluated::Problems(findings) => findings.first().cloned(),
+                Evaluated::Unsupported(finding) | Evaluated::Failed { finding, .. } => {
+                    Some(finding.clone())
+                }
+            };
+            let nothing = || Finding::error("no-answer", "it was not evaluated", "run it again");
+            failures.insert(host.clone(), finding.unwrap_or_else(nothing));
+        }
+        for variant in self.variants.iter().filter(|variant| !variant.state.well()) {
+            for host in &variant.hosts {
+                failures.insert(host.clone(), not_built(variant));
+            }
+        }
+        failures
+    }
+}
+
+fn not_built(variant: &VariantReport) -> Finding {
+    let end = variant.log_tail.iter().rev().take(8).rev().cloned().collect::<Vec<_>>().join("\n");
+    let message = format!(
+        "{} is not built ({}){}{end}",
+        variant.variant,
+        crate::ui::build::state_name(variant.state),
+        if end.is_empty() { "" } else { "; the end of its log:\n" }
+    );
+    let help = variant
+        .log
+        .as_ref()
+        .map_or_else(|| "run it again with -v".to_owned(), |log| format!("its whole log: {log}"));
+    Finding::error("not-built", message, help)
+}
+
+/// Evaluates these hosts with the candidate, and builds each distinct variant of them.
+///
+/// # Errors
+/// Nix cannot be run, or the user interrupted: then nothing is said of the candidate.
+pub fn judge(candidate: &Candidate, hosts: &[HostName], depth: Depth) -> Result<Judgement> {
+    let context = &candidate.context;
+    let mut outcomes = evaluate::evaluate(context, hosts, Ask::default())?;
+    // A host that does not use the module has no llama.cpp to be broken.
+    outcomes.retain(|_, (evaluated, _)| !matches!(evaluated, Evaluated::Unsupported(_)));
+    let mut judgement = Judgement { outcomes, variants: vec![] };
+    if depth == Depth::Evaluate {
+        return Ok(judgement);
+    }
+    let builds =
+        distinct(judgement.outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
+            Evaluated::Selected(selection) => Some((host, selection.as_ref())),
+            _ => None,
+        }));
+    judgement.variants = build_all::build(context, &builds, Limits::default())?;
+    if crate::sys::interrupt::requested() {
+        bail!("interrupted");
+    }
+    Ok(judgement)
+}
