@@ -136,6 +136,15 @@ pub struct BuildAll {
     /// How many cores one build may use (Nix's cores)
     #[arg(long, value_name = "N")]
     pub cores: Option<u32>,
+    /// Machines that build, as in Nix's `builders`; default: nix.conf's
+    #[arg(long, value_name = "SPEC")]
+    pub builders: Option<String>,
+    /// Give one build up after this many seconds; default: nix.conf's
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: Option<u64>,
+    /// Give one build up after this many seconds without a line; default: nix.conf's
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_silent_time: Option<u64>,
 }
 
 #[derive(Debug, Args)]

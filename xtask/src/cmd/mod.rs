@@ -43,7 +43,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
     let open = || context::Context::open(&cli.global, ui);
     match &cli.command {
         Command::Check(args) => check::run(args, &open()?),
-        Command::BuildAll(args) => build_all::run(args, &open()?),
+        Command::BuildAll(args) => build_all::run(args, open()?),
         Command::Doctor => doctor::run(&cli.global, ui),
         Command::List => list::run(&open()?),
         Command::Matrix(args) => matrix::run(args, &open()?),

@@ -71,6 +71,15 @@ pub struct VariantReport {
     pub log: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closure_bytes: Option<u64>,
+    /// The builder, where another machine than this one built it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// How often Nix was asked to build it, where it was asked again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Why it failed, in Nix's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The end of the log of what failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log_tail: Vec<String>,

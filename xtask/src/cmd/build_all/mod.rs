@@ -1,22 +1,22 @@
 //! `build-all`: every distinct variant, built by one `nix build` over all of them.
 
 mod nix;
+mod run;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::time::SystemTime;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::cli;
+pub use crate::cmd::build_all::run::build;
 use crate::cmd::context::Context;
 use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, evaluate};
-use crate::domain::build::{Build, BuildReport, BuildState, Tracker, VariantReport, distinct};
+use crate::domain::build::{Build, BuildReport, distinct};
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::manifest::Selection;
-use crate::domain::names::{DrvPath, HostName, StorePath};
-use crate::sys::{build_log::BuildLogs, flake, interrupt, store};
+use crate::domain::names::{HostName, StorePath};
+use crate::sys::store;
 use crate::ui;
 
 /// How Nix spreads the work; `None` leaves nix.conf's choice.
@@ -24,12 +24,20 @@ use crate::ui;
 pub struct Limits {
     pub max_jobs: Option<u32>,
     pub cores: Option<u32>,
+    /// Seconds of one build, and of its silence.
+    pub timeout: Option<u64>,
+    pub max_silent_time: Option<u64>,
 }
 
-pub fn run(args: &cli::BuildAll, context: &Context) -> Result<Outcome> {
+pub fn run(args: &cli::BuildAll, mut context: Context) -> Result<Outcome> {
     // Discover.
     let hosts = context.hosts(&args.selection.hosts)?;
-    let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
+    let outcomes = evaluate::evaluate(&context, &hosts, Ask::default())?;
+    // Not before: what was evaluated with other builders stands.
+    if let Some(builders) = &args.builders {
+        context.flake.nix.options.extend(["--builders".to_owned(), builders.clone()]);
+    }
+    let context = &context;
     let wanted = |selection: &Selection| {
         args.backend.as_ref().is_none_or(|backend| selection.manifest.backends.contains(backend))
     };
@@ -47,7 +55,12 @@ pub fn run(args: &cli::BuildAll, context: &Context) -> Result<Outcome> {
         return dry_run(context, &builds, unevaluated.is_empty());
     }
     // Run.
-    let limits = Limits { max_jobs: args.max_jobs, cores: args.cores };
+    let limits = Limits {
+        max_jobs: args.max_jobs,
+        cores: args.cores,
+        timeout: args.timeout,
+        max_silent_time: args.max_silent_time,
+    };
     let variants = build(context, &builds, limits)?;
     // Report.
     let failed = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
@@ -83,70 +96,4 @@ fn dry_run(context: &Context, builds: &[Build], all_evaluate: bool) -> Result<Ou
 fn present(context: &Context, builds: &[Build]) -> Result<BTreeSet<StorePath>> {
     let outputs = builds.iter().map(|build| build.out.clone()).collect();
     Ok(store::valid(&context.flake.nix, &outputs)?.into_keys().collect())
-}
-
-/// Builds them all, and says of each what became of it. Nothing is called built that is
-/// not valid in the store when Nix has ended.
-pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<VariantReport>> {
-    let before = present(context, builds)?;
-    let (buildable, unsupported): (Vec<&Build>, Vec<&Build>) =
-        builds.iter().filter(|build| !before.contains(&build.out)).partition(|build| {
-            build.system == flake::system() || context.flake.nix.has_machine_for(&build.system)
-        });
-    let unsupported: BTreeSet<&StorePath> = unsupported.into_iter().map(|b| &b.out).collect();
-
-    let mut logs = BuildLogs::create(&log_folder(context)?)?;
-    let mut seconds = nix::Stopwatch::default();
-    let mut tracker = Tracker::default();
-    if !buildable.is_empty() {
-        nix::run(context, &buildable, limits, &mut tracker, &mut logs, &mut seconds)?;
-    }
-
-    let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
-    let valid = store::valid(&context.flake.nix, &outputs)?;
-    Ok(builds
-        .iter()
-        .map(|build| {
-            let state = match valid.contains_key(&build.out) {
-                true if before.contains(&build.out) => BuildState::Present,
-                true if tracker.was_substituted(&build.out) => BuildState::Substituted,
-                true => BuildState::Built,
-                false if unsupported.contains(&build.out) => BuildState::Unsupported,
-                false if interrupt::requested() => BuildState::Interrupted,
-                false if tracker.started(&build.drv) => BuildState::Failed,
-                false => BuildState::DependencyFailed,
-            };
-            let culprit = match state {
-                BuildState::Failed => Some(build.drv.clone()),
-                BuildState::DependencyFailed => needed_failure(context, &build.drv, &tracker),
-                _ => None,
-            };
-            VariantReport {
-                variant: build.variant.clone(),
-                hosts: build.hosts.clone(),
-                drv_path: build.drv.clone(),
-                out_path: valid.contains_key(&build.out).then(|| build.out.clone()),
-                state,
-                seconds: seconds.of(&build.drv),
-                log: logs
-                    .file(culprit.as_ref().unwrap_or(&build.drv))
-                    .map(|file| file.display().to_string()),
-                closure_bytes: valid.get(&build.out).and_then(|info| info.closure_size),
-                log_tail: culprit.map(|drv| tracker.tail(&drv)).unwrap_or_default(),
-            }
-        })
-        .collect())
-}
-
-/// Of the builds that failed, one that this derivation needs.
-fn needed_failure(context: &Context, drv: &DrvPath, tracker: &Tracker) -> Option<DrvPath> {
-    let needs = store::needs(&context.flake.nix, drv).ok()?;
-    tracker.failed().find(|failed| needs.contains(*failed)).cloned()
-}
-
-/// `…/logs/build/2026-11-22T10-00-00`, so that an earlier run's logs stay.
-fn log_folder(context: &Context) -> Result<PathBuf> {
-    let now =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("clock before 1970")?;
-    Ok(context.home.join(format!("logs/build/{}-{}", now.as_secs(), std::process::id())))
 }

@@ -27,11 +27,15 @@ pub fn run(
     let mut call = nix
         .command(["build", "--no-link", "--keep-going", "--log-format", "internal-json"])
         .args(builds.iter().map(|build| build.drv.all_outputs()));
-    if let Some(jobs) = limits.max_jobs {
-        call = call.args(["--max-jobs".to_owned(), jobs.to_string()]);
-    }
-    if let Some(cores) = limits.cores {
-        call = call.args(["--cores".to_owned(), cores.to_string()]);
+    for (option, value) in [
+        ("--max-jobs", limits.max_jobs.map(u64::from)),
+        ("--cores", limits.cores.map(u64::from)),
+        ("--timeout", limits.timeout),
+        ("--max-silent-time", limits.max_silent_time),
+    ] {
+        if let Some(value) = value {
+            call = call.args([option.to_owned(), value.to_string()]);
+        }
     }
     context.ui.detail(format!("$ {call}"));
     let mut progress = ui::build::Progress::start(&context.ui, builds);
