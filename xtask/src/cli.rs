@@ -118,6 +118,9 @@ pub struct Check {
     /// Evaluate the flake's llama.cpp packages of every system too
     #[arg(long)]
     pub all_systems: bool,
+    /// Write the report as JUnit XML too, a case for each host
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +148,9 @@ pub struct BuildAll {
     /// Give one build up after this many seconds without a line; default: nix.conf's
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_silent_time: Option<u64>,
+    /// Write the report as JUnit XML too, a case for each variant
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -81,6 +81,55 @@ fn what_breaks_is_an_annotation_too() {
     assert!(commands[0].starts_with("::error title=cargo xtask::the flake"), "{said}");
 }
 
+const BROKEN: &str = r#"
+    good = host { variant = "good"; };
+    bad = host { variant = "bad"; manifest = { variant = "b|d"; }; script = "echo 'x.c:3: error: a%b'; for i in $(seq 40); do echo \"$i ::error::taken\"; echo '::add-mask::x ##[group]y'; echo '````'; echo '</details><b>'; done; exit 1"; };
+    also = host { variant = "bad"; manifest = { variant = "b|d"; }; script = "echo 'x.c:3: error: a%b'; for i in $(seq 40); do echo \"$i ::error::taken\"; echo '::add-mask::x ##[group]y'; echo '````'; echo '</details><b>'; done; exit 1"; };
+    gone = throw "gone";
+"#;
+
+#[test]
+fn a_failed_build_is_one_annotation_with_its_hosts_and_its_first_error() {
+    let fleet = fleet(BROKEN);
+    let (output, summary) = in_actions(&fleet, &["build-all", "-vv"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_eq!(commands(&stdout(&output)), [] as [&str; 0]);
+    let said = stderr(&output);
+    let commands = commands(&said);
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    assert_eq!(commands[..2], ["::group::the log of b|d ends", "::endgroup::"]);
+    let told = "::error title=b|d%3A failed::the build failed for also, bad: x.c:3: error: a%25b\
+                %0Awhole log: /";
+    assert!(commands[2].starts_with(told), "{}", commands[2]);
+    assert!(commands[3].contains("title=gone%3A eval-error::"), "{}", commands[3]);
+    // What is folded away is the end of the log, and nothing but that.
+    let (_, group) = said.split_once(commands[0]).unwrap();
+    let group = group.split_once("::endgroup::").unwrap().0;
+    assert!(group.trim().lines().count() > 20 && group.contains("40 ::error::taken"), "{group}");
+
+    assert!(summary.contains("### ❌ 1 of 2 variants in the store"), "{summary}");
+    let rows: Vec<_> = summary.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(rows.len(), 3, "{summary}");
+    for row in rows {
+        assert_eq!(row.matches('|').count(), 6, "{row}");
+    }
+    assert!(summary.contains("| b&#124;d | failed | also, bad |"), "{summary}");
+    // The log's own fences and tags stay within ours.
+    let (_, details) = summary.split_once("</summary>\n\n`````text\n").unwrap();
+    let (log, after) = details.split_once("\n`````\n\n</details>\n").unwrap();
+    assert!(log.contains("\n````\n") && log.contains("</details><b>"), "{log}");
+    assert!(after.contains("**gone**") && !after.contains("<b>"), "{after}");
+}
+
+#[test]
+fn a_build_all_that_breaks_has_a_summary_too() {
+    let fleet = fleet("a = throw \"x\"; }; }; }\n```\n::error::taken");
+    let (output, summary) = in_actions(&fleet, &["build-all"]);
+    assert_eq!(code(&output), 2);
+    assert!(summary.contains("### ❌ build-all ended without a report"), "{summary}");
+    assert!(!summary.contains("\n::"), "{summary}");
+}
+
 #[test]
 fn elsewhere_there_are_no_annotations() {
     let output = support::run(fleet(HOSTILE).path(), &["check"]);

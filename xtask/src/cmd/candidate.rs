@@ -246,7 +246,7 @@ fn not_built(variant: &VariantReport) -> Finding {
     let message = format!(
         "{} is not built ({}){}{end}",
         variant.variant,
-        crate::ui::build::state_name(variant.state),
+        variant.state.as_str(),
         if end.is_empty() { "" } else { "; the end of its log:\n" }
     );
     let help = variant

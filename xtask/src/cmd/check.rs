@@ -1,21 +1,22 @@
 //! `check`: every host's selected variant evaluates and keeps the fleet's rules.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use anyhow::Result;
 
 use crate::cli;
+use crate::cmd::ci::{Ci, Told};
 use crate::cmd::context::{self, Context};
 use crate::cmd::evaluate::{Ask, Outcomes};
 use crate::cmd::{Outcome, evaluate, facts, systems, validate};
 use crate::domain::check::{CheckReport, Evaluated};
+use crate::domain::junit;
 use crate::domain::manifest::Selection;
 use crate::domain::names::{DrvPath, HostName, StorePath};
-use crate::sys::{files, store};
+use crate::sys::store;
 use crate::ui::{self, github};
 
-pub fn run(args: &cli::Check, context: &Context) -> Result<Outcome> {
+pub fn run(args: &cli::Check, context: &Context, ci: &Ci) -> Result<Outcome> {
     if args.no_cache {
         context.forget_answers();
     }
@@ -43,9 +44,14 @@ pub fn run(args: &cli::Check, context: &Context) -> Result<Outcome> {
     let report = report.settle();
     context.ui.document(&report)?;
     ui::check::print(&context.ui, &report);
-    if context.ui.github {
-        tell_github(context, &report)?;
-    }
+    ci.tell(Told {
+        cases: &|| junit::of_check(&report),
+        annotations: &|| {
+            let folder = folder_in_checkout(context).unwrap_or_default();
+            github::check::annotations(&report, &folder)
+        },
+        summary: &|| github::check::summary(&report),
+    })?;
     Ok(Outcome::from_ok(report.ok))
 }
 
@@ -62,20 +68,8 @@ fn find(args: &cli::Check, context: &Context, ask: Ask) -> Result<Found> {
     Ok(Found { hosts, outcomes, present })
 }
 
-/// Findings beside the lines that they are about, and the summary of the job's page.
-fn tell_github(context: &Context, report: &CheckReport) -> Result<()> {
-    let folder = folder_in_checkout(context).unwrap_or_default();
-    for annotation in github::annotations(report, &folder) {
-        context.ui.command_to_runner(&annotation);
-    }
-    match std::env::var_os(github::STEP_SUMMARY) {
-        Some(file) => files::append(Path::new(&file), &github::summary(report)),
-        None => Ok(()),
-    }
-}
-
 /// Annotations name files from the checkout's root: `fleet/` for a flake in that folder.
-fn folder_in_checkout(context: &Context) -> Option<String> {
+pub fn folder_in_checkout(context: &Context) -> Option<String> {
     let root = context::local_root(&context.flake.reference)?;
     let checkout = std::fs::canonicalize(std::env::var_os(github::WORKSPACE)?).ok()?;
     let folder = root.strip_prefix(checkout).ok()?.to_str()?;

@@ -5,6 +5,7 @@ pub mod build_all;
 #[allow(dead_code, reason = "update and bisect are being written")]
 pub mod candidate;
 pub mod check;
+pub mod ci;
 pub mod context;
 pub mod demo;
 pub mod doctor;
@@ -42,8 +43,12 @@ impl Outcome {
 pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
     let open = || context::Context::open(&cli.global, ui);
     match &cli.command {
-        Command::Check(args) => check::run(args, &open()?),
-        Command::BuildAll(args) => build_all::run(args, open()?),
+        Command::Check(args) => {
+            ci::run(ui, "check", args.junit.as_deref(), |ci| check::run(args, &open()?, ci))
+        }
+        Command::BuildAll(args) => {
+            ci::run(ui, "build-all", args.junit.as_deref(), |ci| build_all::run(args, open()?, ci))
+        }
         Command::Doctor => doctor::run(&cli.global, ui),
         Command::List => list::run(&open()?),
         Command::Matrix(args) => matrix::run(args, &open()?),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,6 +10,19 @@ use anyhow::{Context, Result};
 use crate::domain::build::{Update, short_name};
 use crate::domain::names::DrvPath;
 use crate::sys::{disk, files};
+
+/// The lines of a log, however much of it there is: an unreadable rest is left out, and a
+/// line of megabytes comes in pieces.
+pub fn lines(log: &Path) -> impl Iterator<Item = String> {
+    let mut reader = File::open(log).ok().map(BufReader::new);
+    std::iter::from_fn(move || {
+        let mut line = vec![];
+        match reader.as_mut()?.by_ref().take(1 << 16).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(String::from_utf8_lossy(&line).trim_end().to_owned()),
+        }
+    })
+}
 
 /// One folder a run, one file a derivation.
 pub struct BuildLogs {

@@ -216,7 +216,7 @@ pub fn print(ui: &Ui, report: &BuildReport) {
     let rows = report.variants.iter().map(row).collect();
     ui.result(Table { columns: &columns, rows }.render(ui));
     for variant in report.variants.iter().filter(|variant| !variant.state.well()) {
-        ui.complain(failure(ui, variant));
+        complain(ui, variant);
     }
     for host in &report.hosts {
         for finding in &host.findings {
@@ -227,18 +227,6 @@ pub fn print(ui: &Ui, report: &BuildReport) {
     ui.say(format!("\n{well} of {} variants in the store", report.variants.len()));
 }
 
-pub fn state_name(state: BuildState) -> &'static str {
-    match state {
-        BuildState::Built => "built",
-        BuildState::Substituted => "substituted",
-        BuildState::Present => "present",
-        BuildState::Failed => "failed",
-        BuildState::DependencyFailed => "dependency-failed",
-        BuildState::Unsupported => "unsupported",
-        BuildState::Interrupted => "interrupted",
-    }
-}
-
 fn row(variant: &VariantReport) -> Vec<Cell> {
     let paint = match variant.state {
         state if state.well() => Ui::green,
@@ -247,7 +235,7 @@ fn row(variant: &VariantReport) -> Vec<Cell> {
     };
     vec![
         variant.variant.as_str().into(),
-        Cell::painted(state_name(variant.state), paint),
+        Cell::painted(variant.state.as_str(), paint),
         hosts(variant).into(),
         units::seconds(variant.seconds).into(),
         variant.closure_bytes.map_or_else(|| "-".to_owned(), units::bytes).into(),
@@ -259,24 +247,22 @@ fn hosts(variant: &VariantReport) -> String {
     names.join(", ")
 }
 
-fn failure(ui: &Ui, variant: &VariantReport) -> String {
-    let mut text = format!(
+fn complain(ui: &Ui, variant: &VariantReport) {
+    ui.complain(format!(
         "\n{} {} for {}: {}",
         ui.red("error:"),
         ui.bold(variant.variant.as_str()),
         hosts(variant),
-        match variant.state {
-            BuildState::Unsupported => "no machine that Nix has can build for this system",
-            BuildState::DependencyFailed => "something that it needs failed to build",
-            BuildState::Interrupted => "interrupted",
-            _ => "the build failed",
-        }
-    );
-    for line in &variant.log_tail {
-        text.push_str(&format!("\n  {} {line}", ui.dim("│")));
+        variant.state.sentence()
+    ));
+    if let Some(line) = &variant.first_error {
+        ui.complain(format!("  {} {line}", ui.dim("first error:")));
+    }
+    if !variant.log_tail.is_empty() {
+        let tail = variant.log_tail.iter().map(|line| format!("  {} {line}", ui.dim("│")));
+        ui.complain_at_length(&format!("the log of {} ends", variant.variant), tail);
     }
     if let Some(log) = &variant.log {
-        text.push_str(&format!("\n  {} {log}", ui.dim("whole log:")));
+        ui.complain(format!("  {} {log}", ui.dim("whole log:")));
     }
-    text
 }

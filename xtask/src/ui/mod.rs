@@ -79,6 +79,17 @@ impl Ui {
         print_to(io::stderr(), command);
     }
 
+    /// Lines that matter and are many: folded away where GitHub's runner shows them.
+    pub fn complain_at_length(&self, title: &str, lines: impl Iterator<Item = String>) {
+        if self.github {
+            self.command_to_runner(&github::group(title));
+        }
+        lines.for_each(|line| self.complain(line));
+        if self.github {
+            self.command_to_runner(github::END_GROUP);
+        }
+    }
+
     fn tame<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.github { Cow::Owned(github::tame(text)) } else { Cow::Borrowed(text) }
     }

@@ -207,7 +207,7 @@ fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
     let variants = build_all::build(context, &builds, build_all::Limits::default())?;
     Ok(variants.into_iter().find(|variant| !variant.state.well()).map(|variant| {
         let log = variant.log.map(|log| format!("; its log: {log}")).unwrap_or_default();
-        let state = ui::build::state_name(variant.state);
+        let state = variant.state.as_str();
         Finding::error(
             "not-built",
             format!("{} is not built ({state}){log}", variant.variant),

@@ -1,6 +1,7 @@
 //! `build-all`: every distinct variant, built by one `nix build` over all of them.
 
 mod nix;
+mod report;
 mod run;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use anyhow::Result;
 
 use crate::cli;
 pub use crate::cmd::build_all::run::build;
+use crate::cmd::ci::Ci;
 use crate::cmd::context::Context;
 use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, evaluate};
@@ -17,7 +19,6 @@ use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::manifest::Selection;
 use crate::domain::names::{HostName, StorePath};
 use crate::sys::store;
-use crate::ui;
 
 /// How Nix spreads the work; `None` leaves nix.conf's choice.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,7 +30,7 @@ pub struct Limits {
     pub max_silent_time: Option<u64>,
 }
 
-pub fn run(args: &cli::BuildAll, mut context: Context) -> Result<Outcome> {
+pub fn run(args: &cli::BuildAll, mut context: Context, ci: &Ci) -> Result<Outcome> {
     // Discover.
     let hosts = context.hosts(&args.selection.hosts)?;
     let outcomes = evaluate::evaluate(&context, &hosts, Ask::default())?;
@@ -71,9 +72,9 @@ pub fn run(args: &cli::BuildAll, mut context: Context) -> Result<Outcome> {
         variants,
         hosts: failed.hosts,
     };
-    context.ui.document(&report)?;
-    ui::build::print(&context.ui, &report);
-    Ok(Outcome::from_ok(report.ok))
+    let ok = report.ok;
+    report::tell(context, ci, report)?;
+    Ok(Outcome::from_ok(ok))
 }
 
 fn dry_run(context: &Context, builds: &[Build], all_evaluate: bool) -> Result<Outcome> {

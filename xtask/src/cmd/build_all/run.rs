@@ -62,6 +62,7 @@ pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<
                 machine: None,
                 attempts: None,
                 reason: None,
+                first_error: None,
                 log_tail: culprit.map(|drv| tracker.tail(&drv)).unwrap_or_default(),
             }
         })

@@ -1,12 +1,14 @@
-//! GitHub Actions: findings as annotations, a step summary in Markdown, and the taming
-//! of text that would otherwise be taken for a command to the runner.
+//! GitHub Actions: annotations, a step summary in Markdown, and the taming of text that
+//! would otherwise be taken for a command to the runner.
 //!
 //! The runner reads commands from both stdout and stderr: `::name …::` at the start of a
 //! line, after any spaces, and `##[name …]` anywhere in one.
 
+pub mod build;
+pub mod check;
+
 use std::fmt::Write as _;
 
-use crate::domain::check::{CheckReport, HostReport, HostState};
 use crate::domain::finding::{Finding, Severity};
 
 /// GitHub shows no more than a few of them, and a summary may have 1 MiB.
@@ -17,13 +19,6 @@ const MOST_LETTERS: usize = 2000;
 pub const IS_ACTIONS: &str = "GITHUB_ACTIONS";
 pub const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 pub const WORKSPACE: &str = "GITHUB_WORKSPACE";
-
-/// One `::error …::` or `::warning …::` for each finding. `folder` is where the flake is
-/// in the checkout: `fleet/`, or nothing.
-pub fn annotations(report: &CheckReport, folder: &str) -> Vec<String> {
-    let findings = all(report).take(MOST_FINDINGS);
-    findings.map(|(place, finding)| annotation(&place, finding, folder)).collect()
-}
 
 /// The annotation of a run that ended without a report.
 pub fn broken(message: &str) -> String {
@@ -46,6 +41,18 @@ fn annotation(place: &str, finding: &Finding, folder: &str) -> String {
     let message = data(&format!("{}\nhelp: {}", finding.message, finding.help));
     format!("::{command} {properties}title={title}::{message}")
 }
+
+/// The step summary of a run that ended without a report.
+pub fn broken_summary(command: &str, message: &str) -> String {
+    format!("### ❌ {command} ended without a report\n\n{}\n\n", fenced(message.lines()))
+}
+
+/// What comes between these two is folded away in the log.
+pub fn group(title: &str) -> String {
+    format!("::group::{}", data(title))
+}
+
+pub const END_GROUP: &str = "::endgroup::";
 
 /// The message of a command, as the runner's toolkit escapes it.
 fn data(text: &str) -> String {
@@ -79,73 +86,6 @@ pub fn tame_json(json: &str) -> String {
     json.replace("##[", "#\\u0023[")
 }
 
-/// The report as Markdown, for `$GITHUB_STEP_SUMMARY`.
-pub fn summary(report: &CheckReport) -> String {
-    let well = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();
-    let mut text = format!(
-        "### {} {well} of {} hosts ok, {} distinct {}\n\n",
-        if report.ok { "✅" } else { "❌" },
-        report.hosts.len(),
-        report.builds,
-        if report.builds == 1 { "build" } else { "builds" },
-    );
-    text.push_str("| host | state | variant | in store |\n|---|---|---|---|\n");
-    report.hosts.iter().for_each(|host| text.push_str(&row(host)));
-    for package in &report.packages {
-        let _ = writeln!(text, "| {} | {} | | |", markdown(&package.to_string()), package.state);
-    }
-    let count = all(report).count();
-    if count > 0 {
-        text.push('\n');
-    }
-    for (place, finding) in all(report).take(MOST_FINDINGS) {
-        let sign = match finding.severity {
-            Severity::Error => "🔴",
-            Severity::Warning => "🟡",
-        };
-        let at = finding.place().map(|at| format!(" ({})", markdown(&at))).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "- {sign} **{}** {}{at}: {}  \n  {}",
-            markdown(&place),
-            markdown(finding.code),
-            markdown(&finding.message),
-            markdown(&finding.help),
-        );
-    }
-    if count > MOST_FINDINGS {
-        let _ = writeln!(text, "- and {} more", count - MOST_FINDINGS);
-    }
-    text.push('\n');
-    text
-}
-
-fn row(host: &HostReport) -> String {
-    let variant = host.variant.as_ref().map_or("", |variant| variant.as_str());
-    let cached = match (&host.drv_path, host.cached) {
-        (None, _) => "",
-        (Some(_), true) => "yes",
-        (Some(_), false) => "no",
-    };
-    let name = markdown(host.host.as_str());
-    format!("| {name} | {} | {} | {cached} |\n", host.state, markdown(variant))
-}
-
-/// Every finding with the host, package or fleet that it is about; errors first.
-fn all(report: &CheckReport) -> impl Iterator<Item = (String, &Finding)> {
-    let fleet = report.findings.iter().map(|finding| ("fleet".to_owned(), finding));
-    let hosts = report.hosts.iter().flat_map(|host| {
-        host.findings.iter().map(|finding| (host.host.as_str().to_owned(), finding))
-    });
-    let packages = report
-        .packages
-        .iter()
-        .flat_map(|package| package.findings.iter().map(|finding| (package.to_string(), finding)));
-    let mut all: Vec<_> = fleet.chain(hosts).chain(packages).collect();
-    all.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
-    all.into_iter()
-}
-
 /// Text that Markdown shows as it is, on one line.
 fn markdown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -165,6 +105,18 @@ fn markdown(text: &str) -> String {
         }
     }
     shown
+}
+
+/// Lines as a block of code, which shows them as they are. No text closes the block from
+/// within: its fence is longer than any row of backticks in it.
+fn fenced<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let plain = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
+    let text: Vec<String> =
+        lines.map(|line| line.chars().take(MOST_LETTERS).map(plain).collect()).collect();
+    let text = text.join("\n");
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}text\n{text}\n{fence}")
 }
 
 #[cfg(test)]
@@ -198,6 +150,18 @@ mod tests {
         assert!(!json.contains("##["));
         let back: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(back["a"], "###[b");
+    }
+
+    #[test]
+    fn no_text_gets_out_of_its_fence() {
+        let hostile = ["```", "````\n~~~", "</details>\u{1b}[2J\r`````", "@you"];
+        let block = fenced(hostile.into_iter());
+        let lines: Vec<&str> = block.lines().collect();
+        assert_eq!(lines[0], "``````text");
+        assert_eq!(lines.last(), Some(&"``````"));
+        assert_eq!(block.matches("``````").count(), 2, "{block}");
+        assert!(!block.contains(['\u{1b}', '\r']), "{block}");
+        assert_eq!(fenced(["a"].into_iter()), "```text\na\n```");
     }
 
     #[test]

@@ -1,0 +1,296 @@
+//! JUnit XML, which every CI system reads: one suite, a case for each variant of
+//! `build-all` or host of `check`. There is no standard; this is valid by the schemas of
+//! Ant (windyroad/JUnit-Schema) and of Jenkins' xUnit plugin (junit-10.xsd).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::domain::build::{BuildReport, BuildState, VariantReport};
+use crate::domain::check::{CheckReport, HostReport, HostState};
+use crate::domain::finding::{Finding, Severity, none_is_an_error};
+use crate::domain::names::HostName;
+
+/// When and where it was run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub command: &'static str,
+    pub machine: String,
+    /// Since 1970, UTC.
+    pub began: u64,
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Cases are grouped by it.
+    class: &'static str,
+    name: String,
+    seconds: f64,
+    verdict: Verdict,
+    /// For the suite's output: what became of it, in a line.
+    note: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Verdict {
+    Passed,
+    /// The user's to mend.
+    Failure(Trouble),
+    /// Something broke before it could be told.
+    Error(Trouble),
+    Skipped(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Trouble {
+    kind: &'static str,
+    message: String,
+    text: String,
+}
+
+/// Letters of one line that are kept; a build can print lines of megabytes.
+const LONGEST_LINE: usize = 2000;
+
+/// A case for each variant, and one for each host that has none to show.
+pub fn of_build(report: &BuildReport) -> Vec<Case> {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for variant in &report.variants {
+        *names.entry(variant.variant.as_str()).or_default() += 1;
+    }
+    let variants = report.variants.iter().map(|variant| {
+        let name = variant.variant.as_str();
+        // A name keeps its history in CI, so hosts are part of it only where they must.
+        let name = match names.get(name) {
+            Some(1) => name.to_owned(),
+            _ => format!("{name} ({})", list(&variant.hosts)),
+        };
+        of_variant(name, variant)
+    });
+    variants.chain(report.hosts.iter().map(|host| of_host("build-all.hosts", host))).collect()
+}
+
+fn of_variant(name: String, variant: &VariantReport) -> Case {
+    let hosts = list(&variant.hosts);
+    let state = variant.state.as_str();
+    let verdict = match variant.state {
+        state if state.well() => Verdict::Passed,
+        BuildState::Unsupported | BuildState::Interrupted => Verdict::Skipped(variant.told()),
+        _ => {
+            let message = cut(&variant.told());
+            let mut text = variant.log_tail.iter().map(|line| cut(line)).collect::<Vec<_>>();
+            text.extend(variant.log.iter().map(|log| format!("whole log: {log}")));
+            Verdict::Failure(Trouble { kind: state, message, text: text.join("\n") })
+        }
+    };
+    let out = variant.out_path.as_ref().map_or("", |out| out.as_str());
+    let note = format!("{name}: {state}, for {hosts} {out}");
+    Case { class: "build-all", name, seconds: variant.seconds, verdict, note }
+}
+
+/// A case for the fleet's own findings, and for each host and package.
+pub fn of_check(report: &CheckReport) -> Vec<Case> {
+    let class = "check.fleet";
+    let fleet = by_findings(class, "fleet".to_owned(), HostState::Ok, &report.findings);
+    let hosts = report.hosts.iter().map(|host| of_host("check", host));
+    let packages = report.packages.iter().map(|package| {
+        by_findings("check.packages", package.to_string(), package.state, &package.findings)
+    });
+    std::iter::once(fleet).chain(hosts).chain(packages).collect()
+}
+
+fn of_host(class: &'static str, host: &HostReport) -> Case {
+    let name = host.host.as_str().to_owned();
+    let case = by_findings(class, name, host.state, &host.findings);
+    let variant = host.variant.as_ref().map_or("", |variant| variant.as_str());
+    let note = format!("{} {variant}", case.note);
+    Case { seconds: host.seconds, note, ..case }
+}
+
+fn by_findings(class: &'static str, name: String, state: HostState, all: &[Finding]) -> Case {
+    // Errors first: the message is the first of them.
+    let mut findings: Vec<&Finding> = all.iter().collect();
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let message = match findings.first() {
+        Some(first) => cut(&first.message),
+        None => state.to_string(),
+    };
+    let texts: Vec<String> = findings.iter().map(|finding| describe(finding)).collect();
+    let trouble = |kind| Trouble { kind, message: message.clone(), text: texts.join("\n") };
+    let kind = findings.first().map_or("no-finding", |finding| finding.code);
+    let verdict = match state {
+        HostState::Ok if none_is_an_error(all) => Verdict::Passed,
+        HostState::Ok | HostState::Finding => Verdict::Failure(trouble(kind)),
+        HostState::EvalError | HostState::Timeout | HostState::OutOfMemory => {
+            Verdict::Error(trouble(kind))
+        }
+        HostState::Unsupported => Verdict::Skipped(message),
+    };
+    let note = [vec![format!("{name}: {state}")], texts].concat().join("\n  ");
+    Case { class, name, seconds: 0.0, verdict, note }
+}
+
+fn describe(finding: &Finding) -> String {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let place = finding.place().map(|place| format!(" {place}:")).unwrap_or_default();
+    format!("{severity}[{}]:{place} {} help: {}", finding.code, cut(&finding.message), finding.help)
+}
+
+/// The one case of a run that ended without a report, so that a CI job is red and the
+/// report of an earlier run does not stand for this one.
+pub fn of_broken(command: &'static str, message: &str) -> Vec<Case> {
+    let trouble = Trouble { kind: "broken", message: cut(message), text: message.to_owned() };
+    let verdict = Verdict::Error(trouble);
+    let note = "ended without a report".to_owned();
+    vec![Case { class: command, name: command.to_owned(), seconds: 0.0, verdict, note }]
+}
+
+fn list(hosts: &[HostName]) -> String {
+    hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{} […]", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+/// The document.
+pub fn render(run: &Run, cases: &[Case]) -> String {
+    let count = |which: fn(&Verdict) -> bool| cases.iter().filter(|c| which(&c.verdict)).count();
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    let _ = writeln!(
+        xml,
+        "  <testsuite name=\"{command}\" package=\"xtask\" id=\"0\" timestamp=\"{}\" \
+         hostname={} tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3}\">",
+        timestamp(run.began),
+        quote(&run.machine),
+        cases.len(),
+        count(|verdict| matches!(verdict, Verdict::Failure(_))),
+        count(|verdict| matches!(verdict, Verdict::Error(_))),
+        count(|verdict| matches!(verdict, Verdict::Skipped(_))),
+        run.seconds,
+        command = run.command,
+    );
+    xml.push_str("    <properties></properties>\n");
+    for case in cases {
+        let _ = write!(
+            xml,
+            "    <testcase name={} classname=\"{}\" time=\"{:.3}\">",
+            quote(&case.name),
+            case.class,
+            case.seconds
+        );
+        match &case.verdict {
+            Verdict::Passed => {}
+            Verdict::Failure(trouble) => element(&mut xml, "failure", trouble),
+            Verdict::Error(trouble) => element(&mut xml, "error", trouble),
+            Verdict::Skipped(message) => {
+                let _ = write!(xml, "<skipped message={}></skipped>", quote(message));
+            }
+        }
+        xml.push_str("</testcase>\n");
+    }
+    let notes: Vec<&str> = cases.iter().map(|case| case.note.as_str()).collect();
+    let _ = writeln!(xml, "    <system-out>{}</system-out>", escape(&notes.join("\n")));
+    xml.push_str("    <system-err></system-err>\n  </testsuite>\n</testsuites>\n");
+    xml
+}
+
+fn element(xml: &mut String, name: &str, trouble: &Trouble) {
+    let (kind, message) = (quote(trouble.kind), quote(&trouble.message));
+    let _ = write!(xml, "<{name} type={kind} message={message}>{}</{name}>", escape(&trouble.text));
+}
+
+/// Any text, between tags. What XML 1.0 cannot hold in any spelling is replaced, not
+/// dropped.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' | '\t' => escaped.push(c),
+            // As itself, a reader would make a line break of it.
+            '\r' => escaped.push_str("&#13;"),
+            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// The same in an attribute, where a reader makes spaces of line breaks and tabs.
+fn quote(text: &str) -> String {
+    format!("\"{}\"", escape(text).replace('\n', "&#10;").replace('\t', "&#9;"))
+}
+
+/// `2026-11-22T19:30:05`, UTC, of seconds since 1970: JUnit has no time zone.
+fn timestamp(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days since 1 March of the year 0, in eras of 400 years.
+    let day = days + 719_468;
+    let (era, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = match month {
+        0..=9 => (year, month + 3),
+        _ => (year + 1, month - 9),
+    };
+    format!(
+        "{:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
+        year + 400 * era,
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_xml_cannot_hold_is_replaced_and_the_rest_is_kept() {
+        assert_eq!(
+            escape("a\u{0}\u{8}\u{1b}[1m\u{ffff}]]><b a='1'>&\"\r\n\té😀\u{85}"),
+            "a\u{fffd}\u{fffd}\u{fffd}[1m\u{fffd}]]&gt;&lt;b a='1'&gt;&amp;&quot;&#13;\n\té😀\u{85}"
+        );
+        assert_eq!(quote("a\r\n\tb"), "\"a&#13;&#10;&#9;b\"");
+    }
+
+    // The right sides are `date -u -d @N +%FT%T`, GNU coreutils 9.1.
+    #[test]
+    fn a_time_is_told_as_the_calendar_has_it() {
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00");
+        assert_eq!(timestamp(951_782_399), "2000-02-28T23:59:59");
+        assert_eq!(timestamp(951_782_400), "2000-02-29T00:00:00");
+        assert_eq!(timestamp(1_795_375_805), "2026-11-22T19:30:05");
+        assert_eq!(timestamp(4_107_542_400), "2100-03-01T00:00:00");
+    }
+
+    #[test]
+    fn a_case_is_red_where_the_report_is() {
+        let error = Finding::error("code", "message", "help");
+        let warning = Finding::warning("code", "message", "help");
+        let verdict =
+            |state, findings: &[Finding]| by_findings("check", "a".into(), state, findings).verdict;
+        assert_eq!(verdict(HostState::Ok, std::slice::from_ref(&warning)), Verdict::Passed);
+        let Verdict::Failure(trouble) = verdict(HostState::Finding, &[warning, error.clone()])
+        else {
+            panic!("not a failure");
+        };
+        assert!(trouble.text.starts_with("error[code]"), "{}", trouble.text);
+        for state in [HostState::EvalError, HostState::Timeout, HostState::OutOfMemory] {
+            assert!(matches!(verdict(state, std::slice::from_ref(&error)), Verdict::Error(_)));
+        }
+        assert!(matches!(verdict(HostState::Ok, &[error]), Verdict::Failure(_)), "the fleet's");
+    }
+}

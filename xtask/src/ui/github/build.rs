@@ -1,0 +1,145 @@
+//! What GitHub is told of a `build-all`.
+
+use std::fmt::Write as _;
+
+use crate::domain::build::{BuildReport, BuildState, VariantReport};
+use crate::ui::github::{MOST_FINDINGS, annotation, data, fenced, markdown, property};
+use crate::ui::units;
+
+/// A summary may have 1 MiB, of all that a step writes; what is longer is not shown at all.
+const MOST_BYTES: usize = 400 << 10;
+
+/// One error for each variant that is not in the store, and those of the hosts whose
+/// variant cannot be told. `folder` is where the flake is in the checkout.
+pub fn annotations(report: &BuildReport, folder: &str) -> Vec<String> {
+    let variants = report.variants.iter().filter(|variant| is_wrong(variant)).map(|variant| {
+        let title = property(&format!("{}: {}", variant.variant, variant.state.as_str()));
+        format!("::error title={title}::{}", data(&told(variant)))
+    });
+    let hosts = report.hosts.iter().flat_map(|host| {
+        host.findings.iter().map(|finding| annotation(host.host.as_str(), finding, folder))
+    });
+    variants.chain(hosts).take(MOST_FINDINGS).collect()
+}
+
+/// What was interrupted is nobody's error.
+fn is_wrong(variant: &VariantReport) -> bool {
+    !variant.state.well() && variant.state != BuildState::Interrupted
+}
+
+fn told(variant: &VariantReport) -> String {
+    let mut text = variant.told();
+    if let Some(log) = &variant.log {
+        let _ = write!(text, "\nwhole log: {log}");
+    }
+    text
+}
+
+fn hosts(variant: &VariantReport) -> String {
+    variant.hosts.iter().map(|host| host.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The report as Markdown, for `$GITHUB_STEP_SUMMARY`: a table, then what failed, with
+/// the end of its log folded away.
+pub fn summary(report: &BuildReport) -> String {
+    let well = report.variants.iter().filter(|variant| variant.state.well()).count();
+    let mut text = format!(
+        "### {} {well} of {} variants in the store\n\n\
+         | variant | state | hosts | time | closure |\n|---|---|---|--:|--:|\n",
+        if report.ok { "✅" } else { "❌" },
+        report.variants.len(),
+    );
+    let mut parts: Vec<String> = report.variants.iter().map(row).collect();
+    parts.push("\n".to_owned());
+    parts.extend(report.variants.iter().filter(|variant| is_wrong(variant)).map(failure));
+    for host in &report.hosts {
+        parts.extend(host.findings.iter().map(|finding| {
+            let (message, help) = (markdown(&finding.message), markdown(&finding.help));
+            format!("- 🔴 **{}** {message}  \n  {help}\n", markdown(host.host.as_str()))
+        }));
+    }
+    let mut left = parts.len();
+    for part in parts {
+        if text.len() + part.len() > MOST_BYTES {
+            let _ = writeln!(text, "\nand more, which is too long for this page: {left} parts");
+            break;
+        }
+        text.push_str(&part);
+        left -= 1;
+    }
+    text.push('\n');
+    text
+}
+
+fn row(variant: &VariantReport) -> String {
+    format!(
+        "| {} | {} | {} | {} | {} |\n",
+        markdown(variant.variant.as_str()),
+        variant.state.as_str(),
+        markdown(&hosts(variant)),
+        units::seconds(variant.seconds),
+        variant.closure_bytes.map(units::bytes).unwrap_or_default(),
+    )
+}
+
+fn failure(variant: &VariantReport) -> String {
+    let mut text =
+        format!("- 🔴 **{}**: {}\n", markdown(variant.variant.as_str()), markdown(&told(variant)));
+    if !variant.log_tail.is_empty() {
+        // A blank line ends the HTML and begins the Markdown, and the other way round.
+        let tail = fenced(variant.log_tail.iter().map(String::as_str));
+        let count = variant.log_tail.len();
+        let _ = write!(
+            text,
+            "\n<details><summary>the last {count} lines of the log</summary>\n\n{tail}\n\n</details>\n\n"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::names::{DrvPath, HostName, VariantName};
+
+    fn failed(tail: Vec<String>) -> VariantReport {
+        VariantReport {
+            variant: VariantName::new("cpu|x"),
+            hosts: vec![HostName::new("a"), HostName::new("b::c")],
+            drv_path: DrvPath::new("/nix/store/a.drv"),
+            out_path: None,
+            state: BuildState::Failed,
+            seconds: 61.0,
+            log: Some("/logs/a.log".into()),
+            closure_bytes: None,
+            machine: None,
+            attempts: None,
+            reason: None,
+            first_error: Some("x.c:3: error: 100%\r::set-env name=A::B".into()),
+            log_tail: tail,
+        }
+    }
+
+    fn report(variants: Vec<VariantReport>) -> BuildReport {
+        BuildReport { schema: 1, command: "build-all", variants, hosts: vec![], ok: false }
+    }
+
+    #[test]
+    fn a_failure_is_one_line_with_its_hosts_its_first_error_and_its_log() {
+        assert_eq!(
+            annotations(&report(vec![failed(vec![])]), ""),
+            ["::error title=cpu|x%3A failed::the build failed for a, b::c: x.c:3: error: \
+              100%25%0D::set-env name=A::B%0Awhole log: /logs/a.log"]
+        );
+    }
+
+    #[test]
+    fn a_summary_is_never_too_long_to_be_shown() {
+        let tail = vec!["`é".repeat(5000); 25];
+        let variants = (0..40).map(|_| failed(tail.clone())).collect();
+        let summary = summary(&report(variants));
+        assert!(summary.len() < 500 << 10, "{}", summary.len());
+        assert!(summary.contains("too long for this page"));
+        assert_eq!(summary.matches("<details>").count(), summary.matches("</details>").count());
+    }
+}
