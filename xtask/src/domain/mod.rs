@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod bench;
 pub mod build;
+mod build_words;
 pub mod check;
 pub mod compare;
 pub mod compile_error;

@@ -1,0 +1,45 @@
+//! What became of a build, in words: for the terminal, JUnit and GitHub alike.
+
+use crate::domain::build::{BuildState, VariantReport};
+use crate::domain::names::HostName;
+
+impl BuildState {
+    /// As in the JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::Substituted => "substituted",
+            Self::Present => "present",
+            Self::Failed => "failed",
+            Self::DependencyFailed => "dependency-failed",
+            Self::Unsupported => "unsupported",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// For a person, with "for" and the hosts after it.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::Substituted => "fetched",
+            Self::Present => "in the store already",
+            Self::Failed => "the build failed",
+            Self::DependencyFailed => "something that it needs failed to build",
+            Self::Unsupported => "no machine that Nix has can build for this system",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl VariantReport {
+    /// A sentence: what became of it, whose it is, and the line that says most of why.
+    pub fn told(&self) -> String {
+        let hosts: Vec<&str> = self.hosts.iter().map(HostName::as_str).collect();
+        let text = format!("{} for {}", self.state.sentence(), hosts.join(", "));
+        let reason = self.reason.as_ref().and_then(|reason| reason.lines().next());
+        match self.first_error.as_deref().or(reason) {
+            Some(line) => format!("{text}: {line}"),
+            None => text,
+        }
+    }
+}
