@@ -128,15 +128,31 @@ pub struct BuildAll {
     #[command(flatten)]
     pub selection: HostSelection,
     /// Only variants that have this backend
-    #[arg(long, value_name = "BACKEND")]
+    #[arg(long, value_name = "BACKEND", value_parser = ["cpu", "cuda", "vulkan", "rocm"])]
     pub backend: Option<String>,
-    /// Show what would be built, and stop there
+    /// Only the variant of this name; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub variant: Vec<String>,
+    /// Build the flake's own packages too, portable ones for each backend
+    #[arg(long)]
+    pub packages: bool,
+    /// Where to link what was built, so that no garbage collection takes it; default: result/
+    /// beside flake.nix
+    #[arg(long, value_name = "FOLDER", conflicts_with = "no_link")]
+    pub out_link: Option<PathBuf>,
+    /// Leave no links
+    #[arg(long)]
+    pub no_link: bool,
+    /// Copy what was built to this store, a URL as `nix copy --to` takes it
+    #[arg(long, value_name = "STORE")]
+    pub push: Option<String>,
+    /// Show what would be built and fetched, and stop there
     #[arg(long)]
     pub dry_run: bool,
-    /// How many builds may run at once (Nix's max-jobs)
+    /// How many builds may run at once (Nix's max-jobs); default: by cores and memory
     #[arg(long, value_name = "N")]
     pub max_jobs: Option<u32>,
-    /// How many cores one build may use (Nix's cores)
+    /// How many cores one build may use (Nix's cores); default: all that memory bears
     #[arg(long, value_name = "N")]
     pub cores: Option<u32>,
     /// Machines that build, as in Nix's `builders`; default: nix.conf's

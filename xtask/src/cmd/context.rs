@@ -120,6 +120,11 @@ impl Context {
         Some(Answers::open(&self.flake, &self.home, self.root.as_ref()?, era))
     }
 
+    /// The flake's folder, where it is one on this machine.
+    pub fn folder(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
     /// Every host of the flake.
     pub fn all_hosts(&self) -> Result<&[HostName]> {
         if let Some(known) = self.known.get() {

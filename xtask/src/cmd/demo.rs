@@ -13,7 +13,8 @@ use crate::cmd::context::Context;
 use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, bench, build_all, check, evaluate, setup};
 use crate::domain::bench::{Model, Params};
-use crate::domain::build::{VariantReport, distinct};
+use crate::domain::build::distinct;
+use crate::domain::build_report::VariantReport;
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::compare::Standing;
 use crate::domain::manifest::Selection;
@@ -84,11 +85,12 @@ pub fn run(args: &cli::Demo, global: &Global, ui: &Ui) -> Result<Outcome> {
     let builds = distinct(all.map(|(host, selection)| (host, selection)));
     let variants = build_all::build(&context, &builds, build_all::Limits::default())?;
     let built = variants.iter().all(|variant| variant.state.well());
-    let report = crate::domain::build::BuildReport {
+    let report = crate::domain::build_report::BuildReport {
         schema: 1,
         command: "build-all",
         variants,
         hosts: vec![],
+        findings: vec![],
         ok: built,
     };
     ui::build::print(ui, &report);

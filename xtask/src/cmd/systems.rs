@@ -43,7 +43,7 @@ pub fn hosts(context: &Context, report: &mut CheckReport, ask: Ask) -> Result<()
         match answer {
             Ok(Ok(toplevel)) => whole(report, host, toplevel),
             Ok(Err(failure)) => {
-                let (state, finding) = explained(context, host, &failure)?;
+                let (state, finding) = explained(context, host.as_str(), &failure)?;
                 report.add_with_state(host, finding, state);
             }
             Err(error) => {
@@ -81,7 +81,7 @@ pub fn packages(context: &Context, report: &mut CheckReport, timeout: Duration) 
             return Ok(());
         }
         Err(failure) => {
-            let (_, finding) = explained(context, &HostName::new("packages"), &failure)?;
+            let (_, finding) = explained(context, "packages", &failure)?;
             report.findings.push(finding);
             return Ok(());
         }
@@ -122,7 +122,7 @@ fn alone(
             (HostState::EvalError, finding)
         }),
         Err(failure) => {
-            let place = HostName::new(format!("packages.{system}.{name}"));
+            let place = format!("packages.{system}.{name}");
             Err(explained(context, &place, &failure)?)
         }
     })
@@ -144,9 +144,13 @@ fn package(system: &str, name: &str, answer: Judged) -> PackageReport {
     }
 }
 
-fn explained(
+/// A failure as a finding; its trace goes to the log of that place.
+///
+/// # Errors
+/// The user interrupted it.
+pub fn explained(
     context: &Context,
-    place: &HostName,
+    place: &str,
     failure: &Unanswered,
 ) -> Result<(HostState, Finding)> {
     if failure.exit == Exit::Interrupted {
@@ -159,7 +163,7 @@ fn explained(
     }
 }
 
-fn half_an_answer(what: &str) -> Finding {
+pub fn half_an_answer(what: &str) -> Finding {
     Finding::error("half-an-answer", what, "run the check again with -v")
 }
 

@@ -1,11 +1,11 @@
-//! What a `nix build` does, followed event by event, and the report of `build-all`.
+//! What a `nix build` does, followed event by event.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use crate::domain::check::HostReport;
 use crate::domain::diagnose::strip_escapes;
+use crate::domain::manifest::Selection;
 use crate::domain::names::{DrvPath, HostName, StorePath, VariantName};
 use crate::domain::nix_log::Event;
 
@@ -32,70 +32,53 @@ impl BuildState {
 pub struct Build {
     pub variant: VariantName,
     pub hosts: Vec<HostName>,
+    /// The flake's own packages that it is: `--packages`.
+    pub packages: Vec<String>,
     pub system: String,
+    pub backends: Vec<String>,
     pub drv: DrvPath,
     pub out: StorePath,
 }
 
 /// Hosts with equal variants share one build. In order of the first host's name.
 pub fn distinct<'a>(
-    selections: impl IntoIterator<Item = (&'a HostName, &'a crate::domain::manifest::Selection)>,
+    selections: impl IntoIterator<Item = (&'a HostName, &'a Selection)>,
 ) -> Vec<Build> {
     let mut builds: Vec<Build> = vec![];
     for (host, selection) in selections {
         match builds.iter_mut().find(|build| build.drv == selection.drv_path) {
             Some(build) => build.hosts.push(host.clone()),
-            None => builds.push(Build {
-                variant: selection.manifest.variant.clone(),
-                hosts: vec![host.clone()],
-                system: selection.manifest.system.clone(),
-                drv: selection.drv_path.clone(),
-                out: selection.out_path.clone(),
-            }),
+            None => builds.push(Build { hosts: vec![host.clone()], ..Build::of(selection) }),
         }
     }
     builds
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VariantReport {
-    pub variant: VariantName,
-    pub hosts: Vec<HostName>,
-    pub drv_path: DrvPath,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub out_path: Option<StorePath>,
-    pub state: BuildState,
-    pub seconds: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub closure_bytes: Option<u64>,
-    /// The builder, where another machine than this one built it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub machine: Option<String>,
-    /// How often Nix was asked to build it, where it was asked again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<u32>,
-    /// Why it failed, in Nix's words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The first error that the log of what failed tells, where it plainly tells one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_error: Option<String>,
-    /// The end of the log of what failed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub log_tail: Vec<String>,
+/// Adds the flake's own packages; one that a host selects as well is the same build.
+pub fn with_packages(mut builds: Vec<Build>, packages: &[(String, Selection)]) -> Vec<Build> {
+    for (name, selection) in packages {
+        match builds.iter_mut().find(|build| build.drv == selection.drv_path) {
+            Some(build) => build.packages.push(name.clone()),
+            None => {
+                builds.push(Build { packages: vec![name.clone()], ..Build::of(selection) });
+            }
+        }
+    }
+    builds
 }
 
-#[derive(Debug, Serialize)]
-pub struct BuildReport {
-    pub schema: u32,
-    pub command: &'static str,
-    pub variants: Vec<VariantReport>,
-    /// Hosts whose variant could not be told, as `check` reports them.
-    pub hosts: Vec<HostReport>,
-    pub ok: bool,
+impl Build {
+    fn of(selection: &Selection) -> Self {
+        Self {
+            variant: selection.manifest.variant.clone(),
+            hosts: vec![],
+            packages: vec![],
+            system: selection.manifest.system.clone(),
+            backends: selection.manifest.backends.clone(),
+            drv: selection.drv_path.clone(),
+            out: selection.out_path.clone(),
+        }
+    }
 }
 
 /// What changed, for whoever draws it or keeps the log.

@@ -1,6 +1,7 @@
 //! What became of a build, in words: for the terminal, JUnit and GitHub alike.
 
-use crate::domain::build::{BuildState, VariantReport};
+use crate::domain::build::BuildState;
+use crate::domain::build_report::VariantReport;
 use crate::domain::names::HostName;
 
 impl BuildState {
@@ -31,11 +32,21 @@ impl BuildState {
     }
 }
 
+/// The hosts that select a variant, then the flake's own packages that it is.
+pub fn wanted_by(hosts: &[HostName], packages: &[String]) -> String {
+    let hosts = hosts.iter().map(HostName::as_str);
+    let names: Vec<&str> = hosts.chain(packages.iter().map(String::as_str)).collect();
+    names.join(", ")
+}
+
 impl VariantReport {
+    pub fn wanted_by(&self) -> String {
+        wanted_by(&self.hosts, &self.packages)
+    }
+
     /// A sentence: what became of it, whose it is, and the line that says most of why.
     pub fn told(&self) -> String {
-        let hosts: Vec<&str> = self.hosts.iter().map(HostName::as_str).collect();
-        let text = format!("{} for {}", self.state.sentence(), hosts.join(", "));
+        let text = format!("{} for {}", self.state.sentence(), self.wanted_by());
         let reason = self.reason.as_ref().and_then(|reason| reason.lines().next());
         match self.first_error.as_deref().or(reason) {
             Some(line) => format!("{text}: {line}"),

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::domain::build::{BuildReport, BuildState, VariantReport};
+use crate::domain::build::BuildState;
+use crate::domain::build_report::{BuildReport, VariantReport};
 use crate::domain::check::{CheckReport, HostReport, HostState};
 use crate::domain::finding::{Finding, Severity, none_is_an_error};
 use crate::domain::names::HostName;

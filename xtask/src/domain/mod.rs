@@ -4,7 +4,8 @@
 pub mod batch;
 pub mod bench;
 pub mod build;
-mod build_words;
+pub mod build_report;
+pub mod build_words;
 pub mod check;
 pub mod compare;
 pub mod compile_error;
@@ -33,9 +34,11 @@ pub mod microarch;
 pub mod moved_lock;
 pub mod names;
 pub mod nix_log;
+pub mod parallel;
 pub mod perf;
 #[allow(dead_code, reason = "update and bisect are being written")]
 pub mod pin;
+pub mod plan;
 pub mod probe;
 pub mod provision;
 pub mod quantize;

@@ -15,7 +15,7 @@ use crate::sys::nix::Nix;
 use crate::sys::process::{Captured, Exit, Invocation};
 
 pub(super) const SELECT: &str = include_str!("select.nix");
-const PACKAGE: &str = include_str!("package.nix");
+pub(super) const PACKAGE: &str = include_str!("package.nix");
 
 /// A flake that uses the module, and the Nix that reads it.
 #[derive(Debug, Clone)]

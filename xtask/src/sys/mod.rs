@@ -25,6 +25,8 @@ pub mod probe;
 pub mod process;
 pub mod provision;
 pub mod real_fleet;
+pub mod roots;
+pub mod settings;
 pub mod snapshot;
 #[cfg(test)]
 pub mod sshd;
@@ -35,5 +37,6 @@ pub mod target;
 pub mod testbed;
 #[allow(dead_code, reason = "update and bisect are being written")]
 pub mod tree_copy;
+pub mod unfinished;
 #[allow(dead_code, reason = "update and bisect are being written")]
 pub mod upstream;

@@ -1,13 +1,22 @@
-//! Questions to the Nix store: what is valid in it, and how large.
+//! Questions to the Nix store: what is valid in it, what is missing, and how large; and
+//! to another one that is given copies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::domain::diagnose::strip_escapes;
 use crate::domain::names::{DrvPath, StorePath};
+use crate::domain::plan::Missing;
 use crate::sys::nix::Nix;
-use crate::sys::process;
+use crate::sys::process::{self, Captured};
+
+/// For another store to answer one question.
+const PATIENCE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,4 +59,52 @@ pub fn needs(nix: &Nix, drv: &DrvPath) -> Result<BTreeSet<DrvPath>> {
 /// of a build, and good enough to stop its clock. What is valid, [`valid`] tells.
 pub fn appeared(path: &StorePath) -> bool {
     std::path::Path::new(path.as_str()).exists()
+}
+
+/// What `nix build` would have to build and to fetch for these.
+///
+/// # Errors
+/// Nix cannot tell: what it says of it is in the error.
+pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
+    if drvs.is_empty() {
+        return Ok(Missing::default());
+    }
+    let call = nix
+        .command(["build", "--dry-run", "--no-link", "--keep-going"])
+        .args(drvs.iter().map(|drv| drv.all_outputs()));
+    let answer = nix.capture(&call, None)?;
+    if !answer.exit.ok() {
+        bail!("`{call}`: {}\n{}", answer.exit, strip_escapes(answer.stderr_text().trim()));
+    }
+    Ok(Missing::parse(&answer.stderr_text()))
+}
+
+/// Asks another store for its name: whether it can be had at all.
+pub fn greet(nix: &Nix, store: &str) -> Result<Captured> {
+    let call = nix.command(["store", "info", "--store", store]).grace(GRACE);
+    nix.capture(&call, Some(PATIENCE))
+}
+
+/// Copies a path with all it needs to another store.
+pub fn push(nix: &Nix, store: &str, path: &StorePath) -> Result<Captured> {
+    let call = nix.command(["copy", "--to", store, path.as_str()]).grace(GRACE);
+    nix.capture(&call, None)
+}
+
+/// The names of the keys that signed a path of that store; `None`: it does not have it.
+pub fn signers(nix: &Nix, store: &str, path: &StorePath) -> Result<Option<Vec<String>>> {
+    let call = nix.command(["path-info", "--json", "--store", store, path.as_str()]);
+    let said = process::read(&call, Some(PATIENCE))?;
+    #[derive(Deserialize)]
+    struct Info {
+        #[serde(default)]
+        signatures: Vec<String>,
+    }
+    let table: BTreeMap<String, Option<Info>> =
+        serde_json::from_str(&said).with_context(|| format!("`{call}` printed no table"))?;
+    let info = table.into_values().next().flatten();
+    Ok(info.map(|info| {
+        let name = |signature: &String| signature.split(':').next().unwrap_or_default().to_owned();
+        info.signatures.iter().map(name).collect()
+    }))
 }

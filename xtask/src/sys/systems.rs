@@ -9,8 +9,9 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::domain::manifest::Selection;
 use crate::domain::names::{DrvPath, HostName, nix_string};
-use crate::sys::flake::{Flake, Unanswered};
+use crate::sys::flake::{Flake, PACKAGE, Unanswered};
 use crate::sys::nix::Nix;
 use crate::sys::process;
 
@@ -64,6 +65,23 @@ impl Flake {
         let expression = format!(
             "packages: builtins.listToAttrs (map (name: {{ inherit name; value = \
              packages.${{{}}}.${{name}}.drvPath; }}) [ {} ])",
+            nix_string(system),
+            names.join(" ")
+        );
+        self.eval("packages", Some(&expression), Some(timeout))
+    }
+
+    /// Some packages of one system, with their manifests.
+    pub fn package_selections(
+        &self,
+        system: &str,
+        names: &[String],
+        timeout: Duration,
+    ) -> Result<Result<BTreeMap<String, Selection>, Unanswered>> {
+        let names: Vec<String> = names.iter().map(|name| nix_string(name)).collect();
+        let expression = format!(
+            "systems: let packages = systems.${{{}}}; in builtins.listToAttrs (map (name: {{ \
+             inherit name; value = ({PACKAGE}) (packages: packages.${{name}}) packages; }}) [ {} ])",
             nix_string(system),
             names.join(" ")
         );

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
-use crate::domain::build::{Build, BuildReport, BuildState, Update, VariantReport, short_name};
+use crate::domain::build::{Build, BuildState, Update, short_name};
+use crate::domain::build_report::{BuildReport, VariantReport};
 use crate::domain::names::DrvPath;
 use crate::ui::progress::style;
 use crate::ui::table::{Align, Cell, Table};
@@ -223,6 +224,9 @@ pub fn print(ui: &Ui, report: &BuildReport) {
             ui.complain(crate::ui::check::describe(ui, host.host.as_str(), finding));
         }
     }
+    for finding in &report.findings {
+        crate::ui::check::tell(ui, "build-all", finding);
+    }
     let well = report.variants.iter().filter(|variant| variant.state.well()).count();
     ui.say(format!("\n{well} of {} variants in the store", report.variants.len()));
 }
@@ -236,15 +240,22 @@ fn row(variant: &VariantReport) -> Vec<Cell> {
     vec![
         variant.variant.as_str().into(),
         Cell::painted(variant.state.as_str(), paint),
-        hosts(variant).into(),
+        variant.wanted_by().into(),
         units::seconds(variant.seconds).into(),
-        variant.closure_bytes.map_or_else(|| "-".to_owned(), units::bytes).into(),
+        closure(variant).into(),
     ]
 }
 
-fn hosts(variant: &VariantReport) -> String {
-    let names: Vec<&str> = variant.hosts.iter().map(|host| host.as_str()).collect();
-    names.join(", ")
+/// `1.2 GiB (+30.0 MiB)`.
+fn closure(variant: &VariantReport) -> String {
+    let Some(bytes) = variant.closure_bytes else { return "-".to_owned() };
+    match variant.closure_change_bytes {
+        None | Some(0) => units::bytes(bytes),
+        Some(change) => {
+            let sign = if change > 0 { '+' } else { '-' };
+            format!("{} ({sign}{})", units::bytes(bytes), units::bytes(change.unsigned_abs()))
+        }
+    }
 }
 
 fn complain(ui: &Ui, variant: &VariantReport) {
@@ -252,7 +263,7 @@ fn complain(ui: &Ui, variant: &VariantReport) {
         "\n{} {} for {}: {}",
         ui.red("error:"),
         ui.bold(variant.variant.as_str()),
-        hosts(variant),
+        variant.wanted_by(),
         variant.state.sentence()
     ));
     if let Some(line) = &variant.first_error {

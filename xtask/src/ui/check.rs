@@ -72,6 +72,11 @@ fn state(state: HostState) -> Cell {
     Cell::painted(state.to_string(), paint)
 }
 
+/// One finding by itself.
+pub fn tell(ui: &Ui, place: &str, finding: &Finding) {
+    ui.complain(describe(ui, place, finding));
+}
+
 /// Like a compiler's message: severity, host, place, sentence, help.
 pub fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
     let severity = match finding.severity {

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod build;
 pub mod check;
 pub mod github;
+pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod table;

@@ -105,11 +105,14 @@ pub fn valid_in_store(path: &str) -> bool {
 /// A flake whose hosts are what `hosts` says: Nix code that may call
 /// `host { variant = …; … }` with the fields of `package` below.
 pub fn fleet(hosts: &str) -> Scratch {
+    fleet_with(hosts, "")
+}
+
+/// The same with further outputs, which may call `package`.
+pub fn fleet_with(hosts: &str, outputs: &str) -> Scratch {
     let scratch = Scratch::new();
-    scratch.write(
-        "flake.nix",
-        &FLAKE.replace("@hosts@", hosts).replace("@nonce@", &nonce()).replace("@table@", TABLE),
-    );
+    let flake = FLAKE.replace("@hosts@", hosts).replace("@outputs@", outputs);
+    scratch.write("flake.nix", &flake.replace("@nonce@", &nonce()).replace("@table@", TABLE));
     scratch
 }
 
@@ -172,6 +175,7 @@ const FLAKE: &str = r#"{
     };
   in {
     fleet = { };
+@outputs@
     nixosConfigurations = {
 @hosts@
     };

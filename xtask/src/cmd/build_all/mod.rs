@@ -1,27 +1,32 @@
 //! `build-all`: every distinct variant, built by one `nix build` over all of them.
 
+mod keep;
 mod nix;
+mod packages;
+mod plan;
 mod report;
 mod run;
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cli;
 pub use crate::cmd::build_all::run::build;
 use crate::cmd::ci::Ci;
 use crate::cmd::context::Context;
-use crate::cmd::evaluate::Ask;
+use crate::cmd::evaluate::{Ask, Outcomes};
 use crate::cmd::{Outcome, evaluate};
-use crate::domain::build::{Build, BuildReport, distinct};
+use crate::domain::build::{Build, distinct, with_packages};
+use crate::domain::build_report::BuildReport;
 use crate::domain::check::{CheckReport, Evaluated};
+use crate::domain::finding::none_is_an_error;
 use crate::domain::manifest::Selection;
-use crate::domain::names::{HostName, StorePath};
-use crate::sys::store;
+use crate::domain::names::{HostName, nearest};
+use crate::ui;
 
-/// How Nix spreads the work; `None` leaves nix.conf's choice.
-#[derive(Debug, Clone, Copy, Default)]
+/// How Nix spreads the work; `None` leaves the choice to us.
+#[derive(Debug, Clone, Default)]
 pub struct Limits {
     pub max_jobs: Option<u32>,
     pub cores: Option<u32>,
@@ -32,6 +37,9 @@ pub struct Limits {
 
 pub fn run(args: &cli::BuildAll, mut context: Context, ci: &Ci) -> Result<Outcome> {
     // Discover.
+    if let Some(to) = &args.push {
+        keep::greet(&context, to)?;
+    }
     let hosts = context.hosts(&args.selection.hosts)?;
     let outcomes = evaluate::evaluate(&context, &hosts, Ask::default())?;
     // Not before: what was evaluated with other builders stands.
@@ -39,62 +47,84 @@ pub fn run(args: &cli::BuildAll, mut context: Context, ci: &Ci) -> Result<Outcom
         context.flake.nix.options.extend(["--builders".to_owned(), builders.clone()]);
     }
     let context = &context;
-    let wanted = |selection: &Selection| {
-        args.backend.as_ref().is_none_or(|backend| selection.manifest.backends.contains(backend))
-    };
+    let (packages, mut findings) =
+        if args.packages { packages::selections(context)? } else { (vec![], vec![]) };
     // Plan.
-    let builds = distinct(outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
-        Evaluated::Selected(selection) if wanted(selection) => Some((host, selection.as_ref())),
-        _ => None,
-    }));
+    let builds = chosen(args, &outcomes, &packages)?;
+    let planned = plan::plan(context, &builds)?;
     let unevaluated: Vec<HostName> = outcomes
         .iter()
         .filter(|(_, (evaluated, _))| !matches!(evaluated, Evaluated::Selected(_)))
         .map(|(host, _)| host.clone())
         .collect();
+    let failed = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
     if args.dry_run {
-        return dry_run(context, &builds, unevaluated.is_empty());
+        let ok = unevaluated.is_empty() && none_is_an_error(&findings);
+        context.ui.document(&serde_json::json!({
+            "schema": 1, "command": "build-all", "dryRun": true, "variants": planned.plan.variants,
+            "dependencies": planned.plan.dependencies, "fetch": planned.plan.fetch,
+            "hosts": failed.hosts, "findings": findings, "ok": ok,
+        }))?;
+        ui::plan::print(&context.ui, &planned.plan);
+        ui::check::complain(&context.ui, &failed);
+        findings.iter().for_each(|finding| ui::check::tell(&context.ui, "packages", finding));
+        return Ok(Outcome::from_ok(ok));
     }
     // Run.
-    let limits = Limits {
+    let asked = Limits {
         max_jobs: args.max_jobs,
         cores: args.cores,
         timeout: args.timeout,
         max_silent_time: args.max_silent_time,
     };
-    let variants = build(context, &builds, limits)?;
+    let mut variants = run::build_planned(context, &builds, &planned, asked)?;
+    if !args.no_link {
+        keep::link(context, args, &builds, &mut variants, &mut findings);
+    }
+    if let Some(to) = &args.push {
+        keep::push(context, to, &mut variants, &mut findings);
+    }
     // Report.
-    let failed = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
     let report = BuildReport {
         schema: 1,
         command: "build-all",
-        ok: variants.iter().all(|variant| variant.state.well()) && unevaluated.is_empty(),
+        ok: variants.iter().all(|variant| variant.state.well())
+            && unevaluated.is_empty()
+            && none_is_an_error(&findings),
         variants,
         hosts: failed.hosts,
+        findings,
     };
     let ok = report.ok;
     report::tell(context, ci, report)?;
     Ok(Outcome::from_ok(ok))
 }
 
-fn dry_run(context: &Context, builds: &[Build], all_evaluate: bool) -> Result<Outcome> {
-    let call = context
-        .flake
-        .nix
-        .command(["build", "--dry-run", "--no-link", "--keep-going"])
-        .args(builds.iter().map(|build| build.drv.all_outputs()));
-    let plan = context.flake.nix.capture(&call, None)?;
-    let present = present(context, builds)?;
-    for build in builds {
-        let hosts: Vec<&str> = build.hosts.iter().map(HostName::as_str).collect();
-        let state = if present.contains(&build.out) { "present" } else { "to be made" };
-        context.ui.result(format!("{:<32} {state:<11} {}", build.variant, hosts.join(", ")));
+/// The distinct builds among what the hosts select and the packages, as far as they have
+/// the backend and the name that were asked for.
+fn chosen(
+    args: &cli::BuildAll,
+    outcomes: &Outcomes,
+    packages: &[(String, Selection)],
+) -> Result<Vec<Build>> {
+    let selected = outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
+        Evaluated::Selected(selection) => Some((host, selection.as_ref())),
+        _ => None,
+    });
+    let mut builds = with_packages(distinct(selected), packages);
+    let names: BTreeSet<String> = builds.iter().map(|b| b.variant.as_str().to_owned()).collect();
+    if let Some(name) = args.variant.iter().find(|name| !names.contains(*name)) {
+        let near = nearest(name, names.iter().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        bail!(
+            "none of these hosts selects the variant {name:?}{hint} There is: {}",
+            names.join(", ")
+        );
     }
-    context.ui.say(plan.stderr_text().trim_end());
-    Ok(Outcome::from_ok(all_evaluate && plan.exit.ok()))
-}
-
-fn present(context: &Context, builds: &[Build]) -> Result<BTreeSet<StorePath>> {
-    let outputs = builds.iter().map(|build| build.out.clone()).collect();
-    Ok(store::valid(&context.flake.nix, &outputs)?.into_keys().collect())
+    builds.retain(|build| {
+        (args.variant.is_empty() || args.variant.iter().any(|name| name == build.variant.as_str()))
+            && args.backend.as_ref().is_none_or(|backend| build.backends.contains(backend))
+    });
+    Ok(builds)
 }

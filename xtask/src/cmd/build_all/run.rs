@@ -6,27 +6,52 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
-use crate::cmd::build_all::{Limits, nix, present};
+use crate::cmd::build_all::plan::{Planned, plan};
+use crate::cmd::build_all::{Limits, nix};
 use crate::cmd::context::Context;
-use crate::domain::build::{Build, BuildState, Tracker, VariantReport};
+use crate::domain::build::{Build, BuildState, Tracker};
+use crate::domain::build_report::VariantReport;
 use crate::domain::names::{DrvPath, StorePath};
-use crate::sys::{build_log::BuildLogs, flake, interrupt, store};
+use crate::domain::parallel::{self, Parallel};
+use crate::domain::plan::{Todo, Unfinished};
+use crate::sys::{build_log::BuildLogs, interrupt, settings, store, survey, unfinished};
+use crate::ui;
 
-/// Builds them all, and says of each what became of it. Nothing is called built that is
-/// not valid in the store when Nix has ended.
-pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<VariantReport>> {
-    let before = present(context, builds)?;
-    let (buildable, unsupported): (Vec<&Build>, Vec<&Build>) =
-        builds.iter().filter(|build| !before.contains(&build.out)).partition(|build| {
-            build.system == flake::system() || context.flake.nix.has_machine_for(&build.system)
-        });
-    let unsupported: BTreeSet<&StorePath> = unsupported.into_iter().map(|b| &b.out).collect();
+/// Builds them all, and says of each what became of it.
+pub fn build(context: &Context, builds: &[Build], asked: Limits) -> Result<Vec<VariantReport>> {
+    build_planned(context, builds, &plan(context, builds)?, asked)
+}
 
+/// Nothing is called built that is not valid in the store when Nix has ended.
+pub fn build_planned(
+    context: &Context,
+    builds: &[Build],
+    Planned { plan, present, missing }: &Planned,
+    asked: Limits,
+) -> Result<Vec<VariantReport>> {
+    let todo = |build: &Build| {
+        plan.variants.iter().find(|row| row.drv_path == build.drv).map(|row| row.plan)
+    };
+    let wanted: Vec<&Build> = builds
+        .iter()
+        .filter(|build| matches!(todo(build), Some(Todo::Build | Todo::Fetch)))
+        .collect();
     let mut logs = BuildLogs::create(&log_folder(context)?)?;
     let mut seconds = nix::Stopwatch::default();
     let mut tracker = Tracker::default();
-    if !buildable.is_empty() {
-        nix::run(context, &buildable, limits, &mut tracker, &mut logs, &mut seconds)?;
+    let now = Unfinished::new(builds, missing);
+    let left = unfinished::left(&context.home).and_then(|left| left.done_of(&now));
+    if !wanted.is_empty() || left.is_some() {
+        ui::plan::announce(&context.ui, plan, left);
+    }
+    if !wanted.is_empty() {
+        unfinished::begin(&context.home, &now)?;
+        let limits = limits(context, &wanted, asked);
+        nix::run(context, &wanted, limits, &mut tracker, &mut logs, &mut seconds)?;
+    }
+    // Of another plan's run that was killed, the word stays.
+    if !interrupt::requested() && (!wanted.is_empty() || left.is_some()) {
+        unfinished::end(&context.home)?;
     }
 
     let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
@@ -35,10 +60,10 @@ pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<
         .iter()
         .map(|build| {
             let state = match valid.contains_key(&build.out) {
-                true if before.contains(&build.out) => BuildState::Present,
+                true if present.contains(&build.out) => BuildState::Present,
                 true if tracker.was_substituted(&build.out) => BuildState::Substituted,
                 true => BuildState::Built,
-                false if unsupported.contains(&build.out) => BuildState::Unsupported,
+                false if todo(build) == Some(Todo::Unsupported) => BuildState::Unsupported,
                 false if interrupt::requested() => BuildState::Interrupted,
                 false if tracker.started(&build.drv) => BuildState::Failed,
                 false => BuildState::DependencyFailed,
@@ -51,6 +76,7 @@ pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<
             VariantReport {
                 variant: build.variant.clone(),
                 hosts: build.hosts.clone(),
+                packages: build.packages.clone(),
                 drv_path: build.drv.clone(),
                 out_path: valid.contains_key(&build.out).then(|| build.out.clone()),
                 state,
@@ -63,10 +89,22 @@ pub fn build(context: &Context, builds: &[Build], limits: Limits) -> Result<Vec<
                 attempts: None,
                 reason: None,
                 first_error: None,
+                closure_change_bytes: None,
+                link: None,
+                pushed: None,
                 log_tail: culprit.map(|drv| tracker.tail(&drv)).unwrap_or_default(),
             }
         })
         .collect())
+}
+
+/// As the user asked; else as nix.conf and this machine's memory bear it.
+fn limits(context: &Context, wanted: &[&Build], asked: Limits) -> Limits {
+    let machine = parallel::Machine { cores: survey::cores(), memory: survey::free_memory() };
+    let configured = settings::configured(&context.flake.nix);
+    let wish = Parallel { max_jobs: asked.max_jobs, cores: asked.cores };
+    let Parallel { max_jobs, cores } = parallel::choose(wanted, machine, configured, wish);
+    Limits { max_jobs, cores, ..asked }
 }
 
 /// Of the builds that failed, one that this derivation needs.

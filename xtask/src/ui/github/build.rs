@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::build::{BuildReport, BuildState, VariantReport};
+use crate::domain::build::BuildState;
+use crate::domain::build_report::{BuildReport, VariantReport};
 use crate::ui::github::{MOST_FINDINGS, annotation, data, fenced, markdown, property};
 use crate::ui::units;
 
@@ -33,10 +34,6 @@ fn told(variant: &VariantReport) -> String {
         let _ = write!(text, "\nwhole log: {log}");
     }
     text
-}
-
-fn hosts(variant: &VariantReport) -> String {
-    variant.hosts.iter().map(|host| host.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The report as Markdown, for `$GITHUB_STEP_SUMMARY`: a table, then what failed, with
@@ -76,7 +73,7 @@ fn row(variant: &VariantReport) -> String {
         "| {} | {} | {} | {} | {} |\n",
         markdown(variant.variant.as_str()),
         variant.state.as_str(),
-        markdown(&hosts(variant)),
+        markdown(&variant.wanted_by()),
         units::seconds(variant.seconds),
         variant.closure_bytes.map(units::bytes).unwrap_or_default(),
     )
@@ -112,6 +109,10 @@ mod tests {
             seconds: 61.0,
             log: Some("/logs/a.log".into()),
             closure_bytes: None,
+            packages: vec![],
+            closure_change_bytes: None,
+            link: None,
+            pushed: None,
             machine: None,
             attempts: None,
             reason: None,
@@ -121,7 +122,14 @@ mod tests {
     }
 
     fn report(variants: Vec<VariantReport>) -> BuildReport {
-        BuildReport { schema: 1, command: "build-all", variants, hosts: vec![], ok: false }
+        BuildReport {
+            schema: 1,
+            command: "build-all",
+            variants,
+            hosts: vec![],
+            findings: vec![],
+            ok: false,
+        }
     }
 
     #[test]

@@ -1,0 +1,43 @@
+//! What is in the store before a run, and what is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use crate::cmd::context::Context;
+use crate::domain::build::Build;
+use crate::domain::names::StorePath;
+use crate::domain::plan::{Missing, Plan, Todo};
+use crate::sys::{flake, store};
+
+/// The plan, and what it was made of.
+pub struct Planned {
+    pub plan: Plan,
+    pub present: BTreeSet<StorePath>,
+    pub missing: Missing,
+}
+
+pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
+    let nix = &context.flake.nix;
+    let outputs = builds.iter().map(|build| build.out.clone()).collect();
+    let valid = store::valid(nix, &outputs)?;
+    let mut can_build: BTreeMap<&str, bool> = BTreeMap::new();
+    for build in builds.iter().filter(|build| !valid.contains_key(&build.out)) {
+        can_build.entry(&build.system).or_insert_with(|| {
+            build.system == flake::system() || nix.has_machine_for(&build.system)
+        });
+    }
+    let buildable = |build: &&Build| can_build.get(build.system.as_str()) == Some(&true);
+    let absent = builds.iter().filter(|build| !valid.contains_key(&build.out)).filter(buildable);
+    let missing = store::missing(nix, &absent.map(|build| &build.drv).collect::<Vec<_>>())?;
+    let mut plan = Plan::new(builds, &missing, |build| match build {
+        build if valid.contains_key(&build.out) => Todo::Present,
+        build if !buildable(&build) => Todo::Unsupported,
+        build if missing.fetch.contains(&build.out) => Todo::Fetch,
+        _ => Todo::Build,
+    });
+    for row in &mut plan.variants {
+        row.closure_bytes = valid.get(&row.out_path).and_then(|info| info.closure_size);
+    }
+    Ok(Planned { plan, present: valid.into_keys().collect(), missing })
+}
