@@ -72,6 +72,27 @@ fn every_kind_of_fault_lands_on_its_host_and_hides_no_other() {
     }
 }
 
+#[test]
+fn a_host_without_the_module_is_no_fault_of_the_fleet_unless_it_is_named() {
+    let fleet = fleet("a = host { }; desktop = { options = { }; config = { }; };");
+    let output = run(fleet.path(), &["check", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["hosts"][1]["state"], "unsupported");
+    assert_eq!(report["hosts"][1]["findings"], serde_json::json!([]));
+    assert!(stderr(&output).contains("1 of 1 hosts ok, 1 without the module"));
+    assert_eq!(code(&run(fleet.path(), &["build-all", "--no-link"])), 0);
+    assert_eq!(code(&run(fleet.path(), &["matrix"])), 0);
+    for command in ["check", "build-all", "matrix"] {
+        let output = run(fleet.path(), &[command, "desktop"]);
+        assert_eq!(code(&output), 1, "{command}");
+        assert!(stderr(&output).contains("no-module"), "{command}: {}", stderr(&output));
+    }
+    // A fleet where nobody uses it has nothing to check, and that must not look well.
+    let fleet = support::fleet("desktop = { options = { }; config = { }; };");
+    assert_eq!(code(&run(fleet.path(), &["check"])), 1);
+}
+
 fn fleet_line(dir: &std::path::Path, needle: &str) -> u64 {
     let text = std::fs::read_to_string(dir.join("flake.nix")).unwrap();
     1 + text.lines().position(|line| line.contains(needle)).unwrap() as u64

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::cli;
 use crate::cmd::context::Context;
 use crate::domain::batch::{self, Means};
-use crate::domain::check::{Evaluated, HostState};
+use crate::domain::check::{Evaluated, HostState, NO_MODULE};
 use crate::domain::diagnose::{diagnose, line_of_option};
 use crate::domain::finding::Finding;
 use crate::domain::manifest::Answer;
@@ -246,6 +246,14 @@ fn report(context: &Context, state: State) -> Result<Outcomes> {
     Ok(outcomes)
 }
 
+/// Whether hosts without the module are to be excused: the whole fleet was asked for, and
+/// some host of it has the module.
+pub fn strangers_are_well(asked: &[String], outcomes: &Outcomes) -> bool {
+    let has_module =
+        |(evaluated, _): &(Evaluated, f64)| !matches!(evaluated, Evaluated::Unsupported(_));
+    asked.is_empty() && outcomes.values().any(has_module)
+}
+
 fn answered(answer: Option<Answer>, source: Option<&str>) -> Evaluated {
     match answer {
         Some(Answer::Selection(selection)) => Evaluated::Selected(selection),
@@ -254,7 +262,7 @@ fn answered(answer: Option<Answer>, source: Option<&str>) -> Evaluated {
             Evaluated::Problems(findings.into_iter().map(|f| with_line(f, source)).collect())
         }
         None => Evaluated::Unsupported(Finding::error(
-            "no-module",
+            NO_MODULE,
             "this host does not use the llama-cpp module, or does not enable it",
             "import `nixosModules.llama-cpp` and set `programs.llama-cpp.enable`, or name the hosts \
              that are to be checked",

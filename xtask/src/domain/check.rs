@@ -128,7 +128,7 @@ impl CheckReport {
             builds: builds.len(),
             findings: vec![],
             packages: vec![],
-            ok: hosts.iter().all(|host| host.state == HostState::Ok),
+            ok: hosts.iter().all(HostReport::well),
             hosts,
         }
     }
@@ -159,16 +159,38 @@ impl CheckReport {
         }
     }
 
+    /// Hosts that do not use the module are no fault of a fleet: nobody asked for them by
+    /// name. They keep their state.
+    pub fn excuse_strangers(mut self) -> Self {
+        let strangers = self.hosts.iter_mut().filter(|host| host.state == HostState::Unsupported);
+        strangers.for_each(|host| host.findings.retain(|finding| finding.code != NO_MODULE));
+        self.settle()
+    }
+
     /// To be called once all is in.
     pub fn settle(mut self) -> Self {
-        self.ok = self.hosts.iter().all(|host| host.state == HostState::Ok)
+        self.ok = self.hosts.iter().all(HostReport::well)
             && self.packages.iter().all(|package| package.state == HostState::Ok)
             && none_is_an_error(&self.findings);
         self
     }
 }
 
+/// The finding of a host that does not use the module.
+pub const NO_MODULE: &str = "no-module";
+
 impl HostReport {
+    /// A host without the module is well where nobody asked for it by name.
+    pub fn well(&self) -> bool {
+        matches!(self.state, HostState::Ok | HostState::Unsupported)
+            && none_is_an_error(&self.findings)
+    }
+
+    /// One that has nothing to do with llama.cpp, and was not asked for by name.
+    pub fn is_stranger(&self) -> bool {
+        self.state == HostState::Unsupported && self.well()
+    }
+
     fn new(
         host: HostName,
         evaluated: Evaluated,

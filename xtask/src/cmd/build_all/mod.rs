@@ -57,9 +57,11 @@ pub fn run(args: &cli::BuildAll, mut context: Context, ci: &Ci) -> Result<Outcom
         .filter(|(_, (evaluated, _))| !matches!(evaluated, Evaluated::Selected(_)))
         .map(|(host, _)| host.clone())
         .collect();
+    let excused = evaluate::strangers_are_well(&args.selection.hosts, &outcomes);
     let failed = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
+    let failed = if excused { failed.excuse_strangers() } else { failed };
     if args.dry_run {
-        let ok = unevaluated.is_empty() && none_is_an_error(&findings);
+        let ok = failed.ok && none_is_an_error(&findings);
         context.ui.document(&serde_json::json!({
             "schema": 1, "command": "build-all", "dryRun": true, "variants": planned.plan.variants,
             "dependencies": planned.plan.dependencies, "fetch": planned.plan.fetch,
@@ -89,7 +91,7 @@ pub fn run(args: &cli::BuildAll, mut context: Context, ci: &Ci) -> Result<Outcom
         schema: 1,
         command: "build-all",
         ok: variants.iter().all(|variant| variant.state.well())
-            && unevaluated.is_empty()
+            && failed.ok
             && none_is_an_error(&findings),
         variants,
         hosts: failed.hosts,
