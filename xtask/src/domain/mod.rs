@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod bench;
+pub mod bisect;
 pub mod build;
 pub mod build_report;
 pub mod build_words;
