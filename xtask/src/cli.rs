@@ -70,6 +70,8 @@ pub enum Command {
     BuildAll(BuildAll),
     /// Run llama-bench with a host's variant on its target
     Bench(Bench),
+    /// Find the first llama.cpp revision that breaks the fleet, and the newest that does not
+    Bisect(Bisect),
     /// Read a machine's CPU, GPUs and drivers, and say which options fit it
     Probe(Probe),
     /// Show the fleet: host, variant, revision, whether built
@@ -204,6 +206,31 @@ pub struct Bench {
     /// Further llama-bench arguments, after `--`
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Bisect {
+    /// A revision, tag or branch that is good; default: the one in flake.lock
+    #[arg(long, value_name = "REV")]
+    pub good: Option<String>,
+    /// A later one that is bad; default: the newest of the branch that flake.nix names
+    #[arg(long, value_name = "REV")]
+    pub bad: Option<String>,
+    /// Search for what breaks this host; `--by bench` needs one
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// What makes a revision bad: eval, build, bench or bench:PERCENT (slower by that much)
+    #[arg(long, default_value = "eval", value_parser = crate::domain::bisect_report::By::parse)]
+    pub by: crate::domain::bisect_report::By,
+    /// Search llama.cpp's builds (tags bN) only, not each commit
+    #[arg(long)]
+    pub tags: bool,
+    /// The input of the flake that is llama.cpp
+    #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
+    pub input: String,
+    /// Judge everything anew, also what an interrupted search judged
+    #[arg(long)]
+    pub anew: bool,
 }
 
 #[derive(Debug, Args)]

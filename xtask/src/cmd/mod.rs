@@ -1,6 +1,7 @@
 //! The commands. Each shows its four steps: discover, plan, run, report.
 
 pub mod bench;
+pub mod bisect;
 pub mod build_all;
 #[allow(dead_code, reason = "update and bisect are being written")]
 pub mod candidate;
@@ -56,6 +57,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Perf(args) => perf::run(args, &cli.global, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
         Command::Bench(args) => bench::run(args, &open()?),
+        Command::Bisect(args) => bisect::run(args, &open()?),
         Command::Probe(args) => probe::run(args, &cli.global, ui),
         Command::Demo(args) => demo::run(args, &cli.global, ui),
     }

@@ -32,9 +32,15 @@ pub enum Next {
 /// How a search ends. Numbers are those of revisions; `good` and those before are good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    First { good: usize, bad: usize },
+    First {
+        good: usize,
+        bad: usize,
+    },
     /// One of those after `good` up to `bad`: those between cannot be told.
-    OneOf { good: usize, bad: usize },
+    OneOf {
+        good: usize,
+        bad: usize,
+    },
     /// The last revision is good.
     NothingBad,
     /// Of the last revision nothing can be told, so there is nothing to look for.

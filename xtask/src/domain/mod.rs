@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod bench;
 pub mod bisect;
+pub mod bisect_report;
 pub mod build;
 pub mod build_report;
 pub mod build_words;
@@ -18,6 +19,7 @@ pub mod doctor;
 pub mod era;
 pub mod facter;
 pub mod facts;
+pub mod failure;
 pub mod finding;
 pub mod flake_ref;
 pub mod gguf;

@@ -16,6 +16,7 @@ pub mod git;
 pub mod interrupt;
 pub mod invocation;
 pub mod llama_tree;
+pub mod main_line;
 pub mod model;
 pub mod nix;
 pub mod nix_tools;

@@ -172,7 +172,7 @@ impl History {
         said.parse().with_context(|| format!("`{call}` printed {said:?}"))
     }
 
-    fn git(&self, words: &[&str]) -> Invocation {
+    pub(super) fn git(&self, words: &[&str]) -> Invocation {
         asking(&["-C"]).arg(&self.folder).args(words.iter().copied())
     }
 }

@@ -4,6 +4,7 @@
 
 mod ask;
 pub mod bench;
+pub mod bisect;
 pub mod build;
 pub mod check;
 pub mod github;
