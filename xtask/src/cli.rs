@@ -298,18 +298,27 @@ pub struct Perf {
     /// The command that is measured
     #[arg(value_enum, default_value = "check")]
     pub what: PerfSubject,
-    /// Sizes of the fleets that are generated
+    /// check: sizes of the fleets that are generated
     #[arg(long, value_delimiter = ',', default_value = "4,32,128", value_name = "N,…")]
     pub hosts: Vec<usize>,
     /// How often each is measured
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub runs: usize,
-    /// Measure on real NixOS hosts of this nixpkgs, a Git checkout
+    /// check: measure on real NixOS hosts of this nixpkgs, a Git checkout
     #[arg(long, value_name = "PATH")]
     pub nixpkgs: Option<PathBuf>,
+    /// build: steps of each of the generated builds, of some 25 ms each
+    #[arg(long, default_value_t = 400, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// build: lines of the log that is streamed, at the speed of a real build
+    #[arg(long, default_value_t = crate::domain::perf::LONGEST_LOG.0, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub lines: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PerfSubject {
+    /// check, over `nix eval` and `nix flake metadata`
     Check,
+    /// build-all, over `nix build`; with --testbed, of llama.cpp itself
+    Build,
 }

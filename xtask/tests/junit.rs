@@ -219,6 +219,10 @@ fn every_host_of_a_check_is_a_case() {
     let verdicts = names.map(|name| verdict(case(&suite, name)));
     assert_eq!(verdicts[1..], ["passed", "failure", "error", "skipped"], "{suite:?}");
     assert_eq!(suite.all("testcase").count(), names.len());
+    // A host that was asked for by name is to have a variant.
+    let output = with_junit(&fleet, &["check", "good", "other"], &file);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_eq!(verdict(case(&self::suite(&file), "other")), "failure");
 }
 
 #[test]

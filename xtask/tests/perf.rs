@@ -27,6 +27,35 @@ fn every_budget_of_check_has_a_value_and_its_samples() {
     assert_eq!((report["ok"].as_bool().unwrap(), code(&output)), (all, i32::from(!all)));
 }
 
+#[test]
+fn every_budget_of_build_all_is_of_builds_that_took_their_time() {
+    let scratch = Scratch::new();
+    // From a folder that is no flake: the builds are made for the purpose.
+    let words = ["perf", "build", "--json", "--steps", "8", "--lines", "210", "--runs", "1"];
+    let output = run(scratch.path(), &words);
+    let report = json(&output);
+    let ratios = report["ratios"].as_array().unwrap_or_else(|| panic!("{}", stderr(&output)));
+    assert_eq!(ratios.len(), 6, "{ratios:?}");
+    for ratio in ratios {
+        let name = ratio["name"].as_str().unwrap();
+        let (value, budget) = (ratio["value"].as_f64().unwrap(), ratio["budget"].as_f64().unwrap());
+        assert_eq!(ratio["ok"], value <= budget, "{ratio}");
+        assert_eq!(ratio["samples"].as_array().unwrap().len(), 1, "{ratio}");
+        let (subject, yardstick) = (&ratio["samples"][0][0], &ratio["samples"][0][1]);
+        let (subject, yardstick) = (subject.as_f64().unwrap(), yardstick.as_f64().unwrap());
+        if name.contains("that wait") {
+            // No build was there already: each side waited for its eight steps.
+            assert!(budget < 1.03 && subject > 0.2 && yardstick > 0.2, "{ratio}");
+        } else if name.contains("CPU time") {
+            // 210 lines at 208 a second, and xtask no more than there is.
+            assert!(budget < 0.021 && yardstick > 0.9, "{ratio}");
+            assert!(subject > 0.0 && subject < yardstick, "{ratio}");
+        }
+    }
+    let all = ratios.iter().all(|ratio| ratio["ok"] == true);
+    assert_eq!((report["ok"].as_bool().unwrap(), code(&output)), (all, i32::from(!all)));
+}
+
 /// Commits `folder`, as `--nixpkgs` wants it.
 fn commit(folder: &Path) {
     for words in [

@@ -90,6 +90,7 @@ pub fn run(args: &cli::Demo, global: &Global, ui: &Ui) -> Result<Outcome> {
         command: "build-all",
         variants,
         hosts: vec![],
+        own_cpu_seconds: crate::sys::usage::own_cpu().as_secs_f64(),
         findings: vec![],
         ok: built,
     };

@@ -57,6 +57,9 @@ pub struct BuildReport {
     pub variants: Vec<VariantReport>,
     /// Hosts whose variant could not be told, as `check` reports them.
     pub hosts: Vec<HostReport>,
+    /// CPU time of xtask itself; that of Nix and of the builds is not in it.
+    #[serde(rename = "ownCpuSeconds")]
+    pub own_cpu_seconds: f64,
     /// About the run, not about one host.
     pub findings: Vec<Finding>,
     pub ok: bool,

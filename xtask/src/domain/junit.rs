@@ -67,7 +67,11 @@ pub fn of_build(report: &BuildReport) -> Vec<Case> {
         };
         of_variant(name, variant)
     });
-    variants.chain(report.hosts.iter().map(|host| of_host("build-all.hosts", host))).collect()
+    let hosts = report.hosts.iter().map(|host| of_host("build-all.hosts", host));
+    // What became of links and pushes has no case while there is nothing to say of it.
+    let run = (!report.findings.is_empty())
+        .then(|| by_findings("build-all.run", "run".to_owned(), HostState::Ok, &report.findings));
+    variants.chain(hosts).chain(run).collect()
 }
 
 fn of_variant(name: String, variant: &VariantReport) -> Case {
@@ -124,6 +128,8 @@ fn by_findings(class: &'static str, name: String, state: HostState, all: &[Findi
         HostState::EvalError | HostState::Timeout | HostState::OutOfMemory => {
             Verdict::Error(trouble(kind))
         }
+        // One that was asked for by name.
+        HostState::Unsupported if !none_is_an_error(all) => Verdict::Failure(trouble(kind)),
         HostState::Unsupported => Verdict::Skipped(message),
     };
     let note = [vec![format!("{name}: {state}")], texts].concat().join("\n  ");

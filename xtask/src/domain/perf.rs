@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::domain::names::nix_string;
+
 #[derive(Debug, Serialize)]
 pub struct PerfReport {
     pub schema: u32,
@@ -43,6 +45,57 @@ impl Ratio {
     }
 }
 
+/// How long a generated build is, and how it passes the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Length {
+    pub steps: u32,
+    /// Of the log, for each step.
+    pub lines: u32,
+    pub step: Step,
+}
+
+/// What a generated build does in a step, beside printing.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// Counts so far: some 25 ms of a core of 2025.
+    Compute(u32),
+    /// Leaves the machine to others: what is measured is then waiting, not competition.
+    Wait { milliseconds: u32 },
+}
+
+impl Step {
+    /// For /bin/sh.
+    pub fn script(self) -> String {
+        match self {
+            Self::Compute(count) => {
+                format!("n=0; while [ $n -lt {count} ]; do n=$((n + 1)); done")
+            }
+            Self::Wait { milliseconds } => {
+                format!("sleep {}.{:03}", milliseconds / 1000, milliseconds % 1000)
+            }
+        }
+    }
+}
+
+/// The build whose log is the longest that this project has: a full AVX-512 build of
+/// llama.cpp, whose intrinsics gcc quotes in each of its warnings. It is a hard case: its
+/// lines were counted in the whole build, its seconds are those of llama-bench alone, on
+/// two quiet cores.
+pub const LONGEST_LOG: (u32, f64) = (30_000, 144.0);
+
+/// A build of so many lines that come as fast as those of the longest log, in bursts of
+/// ten a second.
+pub fn stream(lines: u32) -> Length {
+    let (longest, seconds) = LONGEST_LOG;
+    let a_second = f64::from(longest) / seconds;
+    let burst = (a_second / 10.0).round() as u32;
+    Length {
+        steps: (lines / burst).max(1),
+        lines: burst,
+        step: Step::Wait { milliseconds: (f64::from(burst) / a_second * 1000.0) as u32 },
+    }
+}
+
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -68,6 +121,13 @@ pub fn hosts(count: usize) -> Vec<(String, &'static str)> {
     (0..count).map(|n| (format!("h{n:03}"), MICROARCHS[n % MICROARCHS.len()])).collect()
 }
 
+/// A host's module with further CMake flags.
+pub fn module_with(microarch: &str, flags: &[String]) -> String {
+    let flags: Vec<String> = flags.iter().map(|flag| nix_string(flag)).collect();
+    let flags = format!("    extraCmakeFlags = [ {} ];\n  }};\n", flags.join(" "));
+    module(microarch, 0).replacen("  };\n", &flags, 1)
+}
+
 /// A host's module; another `edit` is another text.
 pub fn module(microarch: &str, edit: usize) -> String {
     format!(
@@ -85,5 +145,23 @@ mod tests {
         assert!((ratio.value - 1.5).abs() < 1e-9 && ratio.ok);
         assert!(!Ratio::new("x".into(), 1.5, vec![]).ok);
         assert!(!PerfReport::new(vec![]).ok);
+    }
+
+    #[test]
+    fn a_stream_is_as_fast_as_the_longest_log() {
+        let length = stream(30_000);
+        let Step::Wait { milliseconds } = length.step else { panic!("it computes") };
+        let seconds = f64::from(length.steps * milliseconds) / 1000.0;
+        let lines = f64::from(length.steps * length.lines);
+        assert!((lines - 30_000.0).abs() < 50.0, "{lines}");
+        assert!((seconds - 144.0).abs() < 2.0, "{seconds}");
+        assert_eq!(Step::Wait { milliseconds: 1025 }.script(), "sleep 1.025");
+    }
+
+    #[test]
+    fn flags_are_put_where_the_module_reads_them() {
+        let module = module_with("haswell", &["-DA=\"b\"".to_owned()]);
+        let body = "microarch = \"haswell\";\n    extraCmakeFlags = [ \"-DA=\\\"b\\\"\" ];\n  };\n";
+        assert!(module.contains(body), "{module}");
     }
 }

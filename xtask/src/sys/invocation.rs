@@ -27,6 +27,7 @@ pub struct Invocation {
     pub(super) grace: Duration,
     pub(super) memory: Option<u64>,
     pub(super) for_the_report: bool,
+    pub(super) on_terminal: bool,
 }
 
 impl Invocation {
@@ -40,6 +41,7 @@ impl Invocation {
             grace: GRACE,
             memory: None,
             for_the_report: false,
+            on_terminal: false,
         }
     }
 
@@ -73,6 +75,12 @@ impl Invocation {
     /// further Ctrl-C ends it.
     pub fn for_the_report(mut self) -> Self {
         self.for_the_report = true;
+        self
+    }
+
+    /// Standard error is a terminal, so that the program draws as for a person.
+    pub fn on_terminal(mut self) -> Self {
+        self.on_terminal = true;
         self
     }
 

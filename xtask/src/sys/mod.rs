@@ -5,6 +5,7 @@
 pub mod answers;
 #[cfg(test)]
 pub mod background;
+pub mod build_fleet;
 pub mod build_log;
 pub mod debian;
 pub mod disk;
@@ -35,9 +36,11 @@ pub mod store;
 pub mod survey;
 pub mod systems;
 pub mod target;
+mod terminal;
 pub mod testbed;
 #[allow(dead_code, reason = "update and bisect are being written")]
 pub mod tree_copy;
 pub mod unfinished;
 #[allow(dead_code, reason = "update and bisect are being written")]
 pub mod upstream;
+pub mod usage;

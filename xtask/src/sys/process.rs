@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::sys::interrupt;
 pub use crate::sys::invocation::Invocation;
 use crate::sys::invocation::Stdin;
+use crate::sys::{interrupt, terminal};
 
 /// How long the output of a child that has ended is waited for: a daemon that it
 /// left behind may hold the pipe open for ever.
@@ -121,7 +121,14 @@ pub fn stream_paced(
     on_line: &mut dyn FnMut(Source, &[u8]) -> bool,
 ) -> Result<Exit> {
     let (stdout, stdout_writer) = std::io::pipe().context("cannot make a pipe")?;
-    let (stderr, stderr_writer) = std::io::pipe().context("cannot make a pipe")?;
+    let (stderr, stderr_writer): (Box<dyn Read + Send>, _) = if invocation.on_terminal {
+        let (ours, theirs) = terminal::open()?;
+        (Box::new(ours), theirs)
+    } else {
+        let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        (Box::new(reader), writer)
+    };
+    let stdout: Box<dyn Read + Send> = Box::new(stdout);
     let (handle, _held) = start(invocation, stdout_writer, stderr_writer)?;
     let group = handle.pids().first().copied().context("a child without a process id")?;
 
@@ -340,6 +347,14 @@ mod tests {
         assert_eq!(captured.exit, Exit::Code(0));
         assert_eq!(captured.stdout_text(), "out\nhalf\n");
         assert_eq!(captured.stderr_text(), "err\n");
+    }
+
+    #[test]
+    fn a_terminal_is_one_for_the_child() {
+        let asks = "test -t 2 && ! test -t 1 && stty size <&2 >&2 && echo out";
+        let captured = capture(&sh(asks).on_terminal(), None).unwrap();
+        assert_eq!(captured.stderr_text(), "40 120\r\n");
+        assert_eq!(captured.stdout_text(), "out\n");
     }
 
     #[test]

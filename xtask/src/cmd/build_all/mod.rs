@@ -23,6 +23,7 @@ use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::finding::none_is_an_error;
 use crate::domain::manifest::Selection;
 use crate::domain::names::{HostName, nearest};
+use crate::sys::usage;
 use crate::ui;
 
 /// How Nix spreads the work; `None` leaves the choice to us.
@@ -95,6 +96,7 @@ pub fn run(args: &cli::BuildAll, mut context: Context, ci: &Ci) -> Result<Outcom
             && none_is_an_error(&findings),
         variants,
         hosts: failed.hosts,
+        own_cpu_seconds: usage::own_cpu().as_secs_f64(),
         findings,
     };
     let ok = report.ok;

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::domain::build::BuildState;
 use crate::domain::build_report::{BuildReport, VariantReport};
-use crate::ui::github::{MOST_FINDINGS, annotation, data, fenced, markdown, property};
+use crate::domain::finding::Finding;
+use crate::ui::github::{MOST_FINDINGS, annotation, data, fenced, item, markdown, property};
 use crate::ui::units;
 
 /// A summary may have 1 MiB, of all that a step writes; what is longer is not shown at all.
@@ -17,10 +18,18 @@ pub fn annotations(report: &BuildReport, folder: &str) -> Vec<String> {
         let title = property(&format!("{}: {}", variant.variant, variant.state.as_str()));
         format!("::error title={title}::{}", data(&told(variant)))
     });
-    let hosts = report.hosts.iter().flat_map(|host| {
-        host.findings.iter().map(|finding| annotation(host.host.as_str(), finding, folder))
-    });
-    variants.chain(hosts).take(MOST_FINDINGS).collect()
+    let findings = findings(report).map(|(place, finding)| annotation(place, finding, folder));
+    variants.chain(findings).take(MOST_FINDINGS).collect()
+}
+
+/// Those of the run and of the hosts whose variant cannot be told.
+fn findings(report: &BuildReport) -> impl Iterator<Item = (&str, &Finding)> {
+    let run = report.findings.iter().map(|finding| ("build-all", finding));
+    let hosts = report
+        .hosts
+        .iter()
+        .flat_map(|host| host.findings.iter().map(|finding| (host.host.as_str(), finding)));
+    run.chain(hosts)
 }
 
 /// What was interrupted is nobody's error.
@@ -49,12 +58,7 @@ pub fn summary(report: &BuildReport) -> String {
     let mut parts: Vec<String> = report.variants.iter().map(row).collect();
     parts.push("\n".to_owned());
     parts.extend(report.variants.iter().filter(|variant| is_wrong(variant)).map(failure));
-    for host in &report.hosts {
-        parts.extend(host.findings.iter().map(|finding| {
-            let (message, help) = (markdown(&finding.message), markdown(&finding.help));
-            format!("- 🔴 **{}** {message}  \n  {help}\n", markdown(host.host.as_str()))
-        }));
-    }
+    parts.extend(findings(report).map(|(place, finding)| item(place, finding)));
     let mut left = parts.len();
     for part in parts {
         if text.len() + part.len() > MOST_BYTES {
@@ -127,6 +131,7 @@ mod tests {
             command: "build-all",
             variants,
             hosts: vec![],
+            own_cpu_seconds: 0.0,
             findings: vec![],
             ok: false,
         }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::domain::check::{CheckReport, HostReport, HostState};
-use crate::domain::finding::{Finding, Severity};
-use crate::ui::github::{MOST_FINDINGS, annotation, markdown};
+use crate::domain::finding::Finding;
+use crate::ui::github::{MOST_FINDINGS, annotation, item, markdown};
 
 /// One `::error …::` or `::warning …::` for each finding. `folder` is where the flake is
 /// in the checkout: `fleet/`, or nothing.
@@ -33,19 +33,7 @@ pub fn summary(report: &CheckReport) -> String {
         text.push('\n');
     }
     for (place, finding) in all(report).take(MOST_FINDINGS) {
-        let sign = match finding.severity {
-            Severity::Error => "🔴",
-            Severity::Warning => "🟡",
-        };
-        let at = finding.place().map(|at| format!(" ({})", markdown(&at))).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "- {sign} **{}** {}{at}: {}  \n  {}",
-            markdown(&place),
-            markdown(finding.code),
-            markdown(&finding.message),
-            markdown(&finding.help),
-        );
+        text.push_str(&item(&place, finding));
     }
     if count > MOST_FINDINGS {
         let _ = writeln!(text, "- and {} more", count - MOST_FINDINGS);

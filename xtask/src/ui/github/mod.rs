@@ -42,6 +42,22 @@ fn annotation(place: &str, finding: &Finding, folder: &str) -> String {
     format!("::{command} {properties}title={title}::{message}")
 }
 
+/// A finding as an item of a list in a summary.
+fn item(place: &str, finding: &Finding) -> String {
+    let sign = match finding.severity {
+        Severity::Error => "🔴",
+        Severity::Warning => "🟡",
+    };
+    let at = finding.place().map(|at| format!(" ({})", markdown(&at))).unwrap_or_default();
+    format!(
+        "- {sign} **{}** {}{at}: {}  \n  {}\n",
+        markdown(place),
+        markdown(finding.code),
+        markdown(&finding.message),
+        markdown(&finding.help),
+    )
+}
+
 /// The step summary of a run that ended without a report.
 pub fn broken_summary(command: &str, message: &str) -> String {
     format!("### ❌ {command} ended without a report\n\n{}\n\n", fenced(message.lines()))

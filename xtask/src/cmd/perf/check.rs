@@ -1,29 +1,25 @@
-//! `perf`: the budgets of check, measured side by side on generated fleets.
+//! The budgets of check, measured side by side on generated fleets.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::cli::{self, Era, Global};
-use crate::cmd::Outcome;
 use crate::cmd::context::Context;
+use crate::cmd::perf::{timed, xtask};
 use crate::domain::names::nix_string;
-use crate::domain::perf::{self, PerfReport, Ratio};
+use crate::domain::perf::{self, Ratio};
 use crate::sys::process::Invocation;
-use crate::sys::{files, fleet_copy, interrupt, paths, real_fleet};
+use crate::sys::{files, fleet_copy, paths, real_fleet};
 use crate::ui::Ui;
-use crate::ui::table::{Align, Table};
 
 /// What check may hold, whatever the number of hosts; it is told so.
 const MEMORY: u64 = 2 << 30;
 
-pub fn run(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Outcome> {
-    // Discover.
-    let cli::PerfSubject::Check = args.what;
+pub fn budgets(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     let (root, home) = (paths::repository_root()?, paths::home()?);
-    // Plan.
     let fleets: Vec<(usize, PathBuf)> = args
         .hosts
         .iter()
@@ -41,17 +37,12 @@ pub fn run(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Outcome> {
         None => ("hosts", global.testbed),
     };
     let global = Global { testbed, ..global.clone() };
-    // Run.
     let mut ratios = vec![];
     for (count, folder) in fleets {
         ui.say(format!("measuring {count} {kind}, {} runs each", args.runs));
         ratios.extend(measure(&global, ui, &folder, (count, kind), args.runs)?);
     }
-    // Report.
-    let report = PerfReport::new(ratios);
-    ui.document(&report)?;
-    print(ui, &report);
-    Ok(Outcome::from_ok(report.ok))
+    Ok(ratios)
 }
 
 fn measure(
@@ -126,15 +117,8 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn check(&self, words: &[&str]) -> Result<f64> {
-        let own = std::env::current_exe().context("cannot tell which program this is")?;
-        let mut call = Invocation::new(own).args(["check", "--quiet", "--flake"]);
-        call = call.arg(self.folder).args(words.iter().copied());
-        match self.era {
-            Some(Era::New) => call = call.arg("--testbed=new"),
-            Some(Era::Old) => call = call.arg("--testbed=old"),
-            None => {}
-        }
-        self.time(&call)
+        let call = xtask("check", self.folder, self.era)?.arg("--quiet");
+        self.time(&call.args(words.iter().copied()))
     }
 
     fn nix(&self, words: &[&str], attribute: &str, more: &[&str]) -> Result<f64> {
@@ -151,16 +135,7 @@ impl Bench<'_> {
     }
 
     fn time(&self, call: &Invocation) -> Result<f64> {
-        if interrupt::requested() {
-            bail!("interrupted");
-        }
-        let began = Instant::now();
-        let said = self.context.flake.nix.capture(call, Some(Duration::from_secs(600)))?;
-        let took = began.elapsed().as_secs_f64();
-        if !said.exit.ok() {
-            bail!("`{call}` ({}): {}", said.exit, said.stderr_text());
-        }
-        Ok(took)
+        Ok(timed(&self.context, call)?.0)
     }
 
     fn edit(&self, name: &str, text: &str) -> Result<()> {
@@ -182,34 +157,4 @@ impl Peak {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-fn print(ui: &Ui, report: &PerfReport) {
-    let columns = [
-        ("WHAT", Align::Left),
-        ("RATIO", Align::Right),
-        ("BUDGET", Align::Right),
-        ("", Align::Left),
-    ];
-    let number =
-        |value: f64| if value < 1000.0 { format!("{value:.3} s") } else { megabytes(value) };
-    let rows = report
-        .ratios
-        .iter()
-        .map(|ratio| {
-            let (subject, yardstick) = ratio.medians();
-            let verdict = if ratio.ok { "within" } else { "missed" };
-            vec![
-                ratio.name.clone().into(),
-                format!("{:.2}", ratio.value).into(),
-                format!("{:.1}", ratio.budget).into(),
-                format!("{verdict}: {} / {}", number(subject), number(yardstick)).into(),
-            ]
-        })
-        .collect();
-    ui.result(Table { columns: &columns, rows }.render(ui));
-}
-
-fn megabytes(bytes: f64) -> String {
-    format!("{:.0} MB", bytes / 1e6)
 }
