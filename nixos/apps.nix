@@ -1,20 +1,13 @@
-# `nix run .#xtask -- check`: cargo's xtask, for whoever has no cargo. It is
-# compiled in the checkout that it is run in.
+# `nix run FLAKE#xtask -- check`, in the fleet's folder: for whoever has no checkout of
+# this repository, and no cargo.
 pkgs:
 let
-  inherit (pkgs) lib;
-  tools = lib.makeBinPath [
-    pkgs.cargo
-    pkgs.rustc
-    pkgs.stdenv.cc
-  ];
+  xtask = import ./xtask.nix pkgs;
 in
 {
   xtask = {
     type = "app";
-    program = "${pkgs.writeShellScript "xtask" ''
-      PATH=${tools}:$PATH exec cargo run --quiet --package xtask -- "$@"
-    ''}";
+    program = "${xtask}/bin/xtask";
     meta.description = "Check, build and bench the fleet's llama.cpp";
   };
 }

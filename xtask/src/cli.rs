@@ -88,6 +88,8 @@ pub enum Command {
     Test(Test),
     /// Measure how fast a command is, against its budgets
     Perf(Perf),
+    /// Print a shell's completions, or write the man pages
+    Completions(Completions),
 }
 
 /// Which hosts a command is about.
@@ -321,4 +323,22 @@ pub enum PerfSubject {
     Check,
     /// build-all, over `nix build`; with --testbed, of llama.cpp itself
     Build,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    #[arg(value_enum, value_name = "SHELL")]
+    pub form: CompletionForm,
+    /// Where the man pages go
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub out_dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompletionForm {
+    Bash,
+    Fish,
+    Zsh,
+    /// Man pages, one a command
+    Man,
 }

@@ -237,6 +237,9 @@ in
         echo ${toString propagatedBuildInputs} >"$out/nix-support/propagated-build-inputs"
       ''}
     '';
+  installShellFiles = pkgs.makeSetupHook {
+    name = "install-shell-files";
+  } ./hooks/install-shell-files.sh;
   makeWrapper = pkgs.makeSetupHook { name = "make-wrapper-hook"; } ./hooks/make-wrapper.sh;
   makeBinaryWrapper = pkgs.makeWrapper;
 

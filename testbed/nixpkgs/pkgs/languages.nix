@@ -1,4 +1,4 @@
-# Python and Node.js, as far as llama.cpp's Nix files ask for them.
+# Python and Node.js, as far as llama.cpp's Nix files ask for them, and Rust for xtask.
 { lib, pkgs }:
 let
   pythonModule =
@@ -80,4 +80,30 @@ in
       '';
     npmConfigHook = pkgs.makeSetupHook { name = "npm-config-hook"; } ./hooks/node-modules.sh;
   };
+
+  # Cargo and the registry are the machine's: crates are fetched while it builds, or were
+  # before. Unoptimised, since it is compiled to be tried.
+  rustPlatform.buildRustPackage =
+    args:
+    pkgs.stdenv.mkDerivation (
+      removeAttrs args [ "cargoLock" ]
+      // {
+        buildPhase = ''
+          home=$(getent passwd "$(id -u)" | cut -d: -f6)
+          export CARGO_HOME="$home/.cargo" RUSTUP_HOME="$home/.rustup"
+          PATH="$CARGO_HOME/bin:$PATH"
+          if ! command -v cargo >/dev/null; then
+            echo "testbed: rustPlatform stands on cargo, which $home/.cargo/bin and PATH lack" >&2
+            exit 1
+          fi
+          export CARGO_TARGET_DIR=$PWD/target
+          cargo build --locked --bins
+        '';
+        installPhase = ''
+          mkdir -p "$out/bin"
+          find target/debug -maxdepth 1 -type f -executable -exec install -t "$out/bin" {} +
+          runHook postInstall
+        '';
+      }
+    );
 }

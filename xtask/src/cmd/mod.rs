@@ -7,6 +7,7 @@ pub mod build_all;
 pub mod candidate;
 pub mod check;
 pub mod ci;
+pub mod completions;
 pub mod context;
 pub mod demo;
 pub mod doctor;
@@ -54,6 +55,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::List => list::run(&open()?),
         Command::Matrix(args) => matrix::run(args, &open()?),
         Command::Setup(args) => setup::run(args, ui),
+        Command::Completions(args) => completions::run(args, ui),
         Command::Perf(args) => perf::run(args, &cli.global, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
         Command::Bench(args) => bench::run(args, &open()?),

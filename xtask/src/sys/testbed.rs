@@ -72,10 +72,12 @@ fn tree(era: Era) -> &'static Tree {
     }
 }
 
-/// The fleet's own testbed; a fleet elsewhere is lent the one that came with xtask.
+/// The fleet's own testbed; a fleet elsewhere is lent the one that came with xtask: in the
+/// checkout that it was compiled in, or beside its package (nixos/xtask.nix).
 fn folder(root: &Path) -> Result<PathBuf> {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed");
-    for folder in [root.join("testbed"), ours] {
+    let packaged = option_env!("LLAMAFLEET_SHARE").map(|share| Path::new(share).join("testbed"));
+    for folder in [Some(root.join("testbed")), Some(ours), packaged].into_iter().flatten() {
         if folder.join("nixpkgs/flake.nix").is_file() {
             return fs::canonicalize(&folder)
                 .with_context(|| format!("cannot resolve {}", folder.display()));

@@ -119,6 +119,11 @@ impl Ui {
         }
     }
 
+    /// A result that is a program of its own, to be taken as it is.
+    pub fn script(&self, text: &str) {
+        print_to(io::stdout(), text.trim_end());
+    }
+
     /// The command's result for a program.
     pub fn document(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
         if self.json {
