@@ -205,9 +205,24 @@ pub struct Bench {
     /// Give llama-bench up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub timeout: u64,
+    /// Where the variant is built: here, then copied; or by the target itself
+    #[arg(long, value_enum, default_value = "here", value_name = "WHERE")]
+    pub build_on: BuildOn,
+    /// Hold what the variant computes against a build without CPU extensions first
+    #[arg(long)]
+    pub verify: bool,
+    /// Go on where the pre-flight says that it cannot work
+    #[arg(long)]
+    pub force: bool,
     /// Further llama-bench arguments, after `--`
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BuildOn {
+    Here,
+    Target,
 }
 
 #[derive(Debug, Args)]

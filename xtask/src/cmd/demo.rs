@@ -103,7 +103,7 @@ pub fn run(args: &cli::Demo, global: &Global, ui: &Ui) -> Result<Outcome> {
     let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
     let file = model::smoke_model(&context.home, smoke)?;
     let file = file.to_str().context("the model's path is not UTF-8")?;
-    let described = bench::describe(smoke);
+    let described = bench::model::describe(smoke);
     let contenders = [
         contender("upstream's package", upstream),
         contender("upstream's, without BLAS", no_blas),

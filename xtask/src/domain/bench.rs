@@ -4,9 +4,12 @@
 use serde::Serialize;
 
 use crate::domain::finding::{Finding, none_is_an_error};
+use crate::domain::likeness::Likeness;
 use crate::domain::llama_bench::{About, Output, Problem, TestResult};
 use crate::domain::manifest::Manifest;
 use crate::domain::names::{DrvPath, HostName, StorePath, VariantName};
+use crate::domain::offload::Offload;
+use crate::domain::surroundings::Conditions;
 
 /// The variant that is measured.
 #[derive(Debug, Clone)]
@@ -112,6 +115,18 @@ pub struct BenchReport {
     pub device: Option<String>,
     pub threads: Option<u32>,
     pub results: Vec<TestResult>,
+    /// What the target was like when we came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Conditions>,
+    /// Of a GPU variant: where its model lay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offload: Option<Offload>,
+    /// What `--verify` found, a way through the kernels each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verification: Vec<Likeness>,
+    /// All that llama-bench said on stderr, a file of this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     pub findings: Vec<Finding>,
     pub ok: bool,
 }
@@ -122,8 +137,9 @@ impl BenchReport {
         target: &str,
         model: Model,
         output: Option<Output>,
-        findings: Vec<Finding>,
+        mut findings: Vec<Finding>,
     ) -> Self {
+        errors_first(&mut findings);
         let output = output.unwrap_or_default();
         let about = output.about.as_ref();
         let manifest = &subject.manifest;
@@ -148,9 +164,39 @@ impl BenchReport {
             threads: about.map(|about| about.threads),
             ok: none_is_an_error(&findings) && !output.results.is_empty(),
             results: output.results,
+            conditions: None,
+            offload: None,
+            verification: vec![],
+            log: None,
             findings,
         }
     }
+
+    /// Takes in where the model lay; only a GPU variant has something to prove. What is
+    /// caught already by the measurement's own account stays as it is.
+    pub fn account_for(&mut self, offload: Option<Offload>, backends: &[String], args: &[String]) {
+        let Some(offload) = offload.filter(|_| backends.iter().any(|name| name != "cpu")) else {
+            return;
+        };
+        if !self.findings.iter().any(|finding| finding.code == "device-fallback") {
+            self.findings.extend(offload.fallback(backends, args, &self.target));
+        }
+        self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
+        self.offload = Some(offload);
+    }
+
+    /// Adds what was found around the measurement, ahead of its own.
+    pub fn precede(&mut self, mut findings: Vec<Finding>) {
+        findings.append(&mut self.findings);
+        self.findings = findings;
+        errors_first(&mut self.findings);
+        self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
+    }
+}
+
+/// What ended it is read before what made it worth less.
+fn errors_first(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
 }
 
 /// A build that this CPU cannot run: found before anything is copied.

@@ -133,7 +133,7 @@ fn in_words<'a>(features: impl Iterator<Item = &'a String>) -> String {
 }
 
 /// What a GPU backend compiles for, against what is there.
-fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
+pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![];
     for (backend, vendor) in [("cuda", Vendor::Nvidia), ("rocm", Vendor::Amd)] {
         if !has(manifest, backend) {

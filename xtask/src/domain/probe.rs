@@ -93,7 +93,7 @@ pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
 
 /// What a login shell prints by itself stands before the first mark. Nothing that could
 /// steer a terminal is let through.
-fn sections(answer: &str) -> BTreeMap<String, String> {
+pub fn sections(answer: &str) -> BTreeMap<String, String> {
     let mut sections: BTreeMap<String, String> = BTreeMap::new();
     let mut current: Option<String> = None;
     for line in answer.lines() {

@@ -1,7 +1,8 @@
 //! What SSH is told and what it says: the one place where words are quoted for the
 //! shell on the other side, and ssh's complaints as findings.
 
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, Severity};
+use crate::domain::preflight::{untrusted, without_nix};
 
 /// One line for the login shell of the target: POSIX shells and fish read the words
 /// back as they were. fish gives backslashes a meaning inside quotes, so they stay
@@ -160,12 +161,7 @@ fn percent_decoded(text: &str) -> String {
 pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
     let any = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
     if any(&["lacks a signature by a trusted key", "lacks a valid signature"]) {
-        return Some(Finding::error(
-            "target-trusts-nobody",
-            format!("{destination}'s Nix takes no unsigned build from us"),
-            "on the target, add the user we log in as to nix.settings.trusted-users, or sign the \
-             build (nix store sign) with a key of its nix.settings.trusted-public-keys",
-        ));
+        return Some(untrusted(destination, Severity::Error));
     }
     if any(&["No space left on device", "Disk quota exceeded"]) {
         return Some(Finding::error(
@@ -175,11 +171,7 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
         ));
     }
     if any(&["nix-daemon: command not found", "nix-daemon: not found", "Unknown command: nix-"]) {
-        return Some(Finding::error(
-            "target-without-nix",
-            format!("{destination} has no Nix, or not on the PATH of programs that SSH starts"),
-            "install Nix there, or give a user who has it",
-        ));
+        return Some(without_nix(destination));
     }
     let ssh = [
         "Permission denied",

@@ -98,7 +98,12 @@ impl Flake {
 
     /// A package of `legacyPackages`, chosen by a Nix function of the package set.
     pub fn package(&self, choose: &str) -> Result<Selection> {
-        let attribute = format!("legacyPackages.{}", system());
+        self.package_of(&system(), choose)
+    }
+
+    /// The same, for machines of another system.
+    pub fn package_of(&self, system: &str, choose: &str) -> Result<Selection> {
+        let attribute = format!("legacyPackages.{system}");
         let expression = format!("({PACKAGE}) ({choose})");
         let answer: Result<Selection, Unanswered> =
             self.eval(&attribute, Some(&expression), None)?;

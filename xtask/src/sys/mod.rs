@@ -5,6 +5,7 @@
 pub mod answers;
 #[cfg(test)]
 pub mod background;
+pub mod bench_log;
 pub mod build_fleet;
 pub mod build_log;
 pub mod debian;
@@ -16,6 +17,7 @@ pub mod fleet_copy;
 pub mod git;
 pub mod interrupt;
 pub mod invocation;
+pub mod likeness;
 pub mod llama_tree;
 pub mod main_line;
 pub mod model;

@@ -8,6 +8,7 @@ use crate::sys::process::{Exit, Source};
 use crate::sys::target::Target;
 
 const SCRIPT: &str = include_str!("probe.sh");
+const PREFLIGHT: &str = include_str!("preflight.sh");
 /// Each program that it asks may take twenty seconds.
 const LIMIT: Duration = Duration::from_secs(120);
 /// A thousand processors tell less.
@@ -16,8 +17,22 @@ const MOST: usize = 16 << 20;
 /// # Errors
 /// [`crate::sys::target::Refused`] where SSH failed; there is no shell, or it did not end.
 pub fn look(target: &Target) -> Result<String> {
+    ask(target, &["sh", "-c", SCRIPT])
+}
+
+/// What `bench` asks before it sends anything, in one go: all that [`look`] does but
+/// Vulkan's own account, and what the machine is about now.
+///
+/// # Errors
+/// The same.
+pub fn look_before_bench(target: &Target) -> Result<String> {
+    let store = target.on_disk("/nix/store");
+    ask(target, &["sh", "-c", SCRIPT, "llamafleet", PREFLIGHT, &store, target.nix_program()])
+}
+
+fn ask(target: &Target, argv: &[&str]) -> Result<String> {
     let (mut said, mut complaint) = (String::new(), String::new());
-    let exit = target.run(&["sh", "-c", SCRIPT], LIMIT, &mut |source, line| {
+    let exit = target.run(argv, LIMIT, &mut |source, line| {
         let buffer = if source == Source::Stdout { &mut said } else { &mut complaint };
         if buffer.len() < MOST {
             buffer.push_str(&String::from_utf8_lossy(line));

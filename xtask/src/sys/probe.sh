@@ -1,9 +1,11 @@
 # Runs on the machine that is probed, under any POSIX sh, and changes nothing there.
 # Reads /proc and /sys with the shell's own words; asks a program where there is one.
 # domain/probe.rs reads what it prints: sections, each behind a line `#llamafleet NAME`.
+# $1, where it is given, are further questions; Vulkan, which takes long, is not asked then.
 LC_ALL=C
 export LC_ALL
 # What a login shell would have, and a command over SSH may not.
+given=$PATH
 PATH=$PATH:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/bin:/usr/sbin
 section() { printf '\n#llamafleet %s\n' "$1"; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -70,8 +72,12 @@ for gpu in /proc/driver/nvidia/gpus/*; do
     show "$gpu/information"
 done
 
-section vulkan
-has vulkaninfo && try vulkaninfo --summary
+if [ "$#" -gt 0 ]; then
+    eval "$1"
+else
+    section vulkan
+    has vulkaninfo && try vulkaninfo --summary
+fi
 
 section end
 exit 0

@@ -1,16 +1,22 @@
 //! One measurement: look at the target, run llama-bench there, judge what came back.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::domain::bench::{
-    BenchReport, Ending, Expected, Model, Params, Run, Subject, judge, refuse_cpu,
-};
+use super::preflight::expected;
+use crate::domain::bench::{BenchReport, Ending, Model, Params, Run, Subject, judge};
 use crate::domain::cpu::Cpu;
+use crate::domain::facts::Facts;
 use crate::domain::finding::Finding;
 use crate::domain::llama_bench::{Output, progress};
 use crate::domain::microarch::Table;
+use crate::domain::offload::Offload;
+use crate::domain::probe::read;
+use crate::domain::surroundings::Surroundings;
+use crate::sys::bench_log::BenchLog;
+use crate::sys::probe;
 use crate::sys::process::{Exit, Source};
 use crate::sys::target::{Refused, Target};
 use crate::ui::Ui;
@@ -18,22 +24,33 @@ use crate::ui::Ui;
 /// Enough of stderr to hold a driver's complaint.
 const STDERR_LINES: usize = 40;
 
-/// A target that was reached.
+/// A target that was reached, and what it was like then.
 #[derive(Debug, Clone)]
 pub struct Machine {
     pub target: Target,
     pub cpu: Cpu,
+    pub facts: Facts,
+    pub around: Surroundings,
+    /// Where all that programs say on stderr is kept.
+    pub log: Option<PathBuf>,
 }
 
 impl Machine {
-    /// Reaches the target and looks at its CPU; a target that refuses is a finding.
+    /// Reaches the target and looks at it, all in one go; one that refuses is a finding.
     pub fn discover(target: &Target) -> Result<Result<Self, Finding>> {
-        let cpuinfo = match or_finding(target.read_file("/proc/cpuinfo"))? {
-            Ok(cpuinfo) => cpuinfo,
+        let answer = match or_finding(probe::look_before_bench(target))? {
+            Ok(answer) => answer,
             Err(finding) => return Ok(Err(finding)),
         };
-        Ok(match Cpu::parse(&cpuinfo) {
-            Ok(cpu) => Ok(Self { target: target.clone(), cpu }),
+        let table = Table::embedded().context("microarch.json")?;
+        Ok(match read(target.name(), &answer, &table) {
+            Ok(facts) => Ok(Self {
+                target: target.clone(),
+                cpu: facts.cpu(),
+                around: Surroundings::read(&answer, facts.gpus.clone()),
+                facts,
+                log: None,
+            }),
             Err(problem) => Err(Finding::error(
                 "unknown-cpu",
                 format!("{}: {problem}", target.name()),
@@ -59,37 +76,6 @@ pub fn or_finding<T>(outcome: Result<T>) -> Result<Result<T, Finding>> {
     }
 }
 
-/// Whether the variant may be sent there at all: asked before anything is copied.
-pub fn preflight(machine: &Machine, subject: &Subject) -> Result<Vec<Finding>> {
-    let table = Table::embedded().context("microarch.json")?;
-    let detected = machine.microarch(&table);
-    let expected = expected(machine, subject, &table, detected.as_deref(), None);
-    Ok(refuse_cpu(&expected).into_iter().collect())
-}
-
-fn expected<'a>(
-    machine: &'a Machine,
-    subject: &'a Subject,
-    table: &Table,
-    detected: Option<&'a str>,
-    params: Option<&Params>,
-) -> Expected<'a> {
-    let manifest = &subject.manifest;
-    let mut lacking = table.missing_for_options(&manifest.cpu_options, &machine.cpu);
-    let by_name = table.missing(&manifest.microarch, &machine.cpu).unwrap_or_default();
-    lacking.extend(
-        by_name.into_iter().filter(|feature| !lacking.contains(feature)).collect::<Vec<_>>(),
-    );
-    Expected {
-        manifest,
-        tests: params.map(Params::tests).unwrap_or_default(),
-        target: machine.target.name(),
-        seconds: params.map_or(0, |params| params.timeout.as_secs()),
-        lacking,
-        detected,
-    }
-}
-
 /// Runs llama-bench, which lies at `llama_bench` on the machine, over `model`, which
 /// lies at `model_path` there.
 ///
@@ -112,7 +98,7 @@ pub fn measure(
     };
     let argv = params.argv(llama_bench, model_path, &subject.manifest.backends);
     let mut output = Output::default();
-    let ran = run(ui, &machine.target, &argv, params.timeout, &mut output);
+    let ran = run(ui, machine, &argv, params.timeout, &mut output);
     match or_finding(ran)? {
         Ok((ending, stderr)) => {
             let run = Run { ending, output, stderr };
@@ -123,19 +109,55 @@ pub fn measure(
     }
 }
 
+/// Loads the model once with all that llama.cpp says about it, apart from what is timed:
+/// where the weights of a GPU variant went. None where that could not be learnt; the
+/// measurement will say why.
+pub fn offload(
+    ui: &Ui,
+    machine: &Machine,
+    subject: &Subject,
+    llama_bench: &str,
+    model_path: &str,
+    params: &Params,
+) -> Result<Option<Offload>> {
+    if subject.manifest.backends.iter().all(|backend| backend == "cpu") {
+        return Ok(None);
+    }
+    let short = Params { prompt: 8, generate: 0, repetitions: 1, ..params.clone() };
+    let mut argv = short.argv(llama_bench, model_path, &subject.manifest.backends);
+    argv.push("-v".to_owned());
+    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+    ui.detail(format!("{}: {}", machine.target.name(), words.join(" ")));
+    let mut log = BenchLog::append(machine.log.as_deref(), &words)?;
+    let mut offload = Offload::default();
+    let exit = machine.target.run(&words, params.timeout, &mut |source, line| {
+        if source == Source::Stderr {
+            let line = String::from_utf8_lossy(line);
+            log.line(&line);
+            offload.line(&line);
+        }
+    });
+    Ok(matches!(exit, Ok(Exit::Code(0))).then_some(offload))
+}
+
 /// `output` holds what came, also when this fails.
 fn run(
     ui: &Ui,
-    target: &Target,
+    machine: &Machine,
     argv: &[String],
     timeout: Duration,
     output: &mut Output,
 ) -> Result<(Ending, String)> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+    let target = &machine.target;
+    let mut log = BenchLog::append(machine.log.as_deref(), &words)?;
     ui.detail(format!("{}: {}", target.name(), words.join(" ")));
     let mut stderr: Vec<String> = vec![];
     let exit = target.run(&words, timeout, &mut |source, line| {
         let line = String::from_utf8_lossy(line);
+        if source == Source::Stderr {
+            log.line(&line);
+        }
         match (source, progress(&line)) {
             (Source::Stdout, _) => {
                 if let Some(result) = output.line(&line) {

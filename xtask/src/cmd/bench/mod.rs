@@ -2,10 +2,13 @@
 
 pub mod compare;
 pub mod measure;
+pub mod model;
+mod preflight;
+mod verify;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -19,12 +22,15 @@ use crate::domain::finding::{Finding, none_is_an_error};
 use crate::domain::manifest::{Around, Selection};
 use crate::domain::microarch::Table;
 use crate::domain::names::{HostName, nix_string};
-use crate::domain::quantize::Quantization;
-use crate::domain::smoke_model::{Size, SmokeModel};
-use crate::sys::model::smoke_model;
+use crate::domain::preflight::closure_fits;
+use crate::sys::files::safe_name;
+use crate::sys::store;
 use crate::sys::target::Target;
 use crate::ui;
-use measure::{Machine, measure, or_finding, preflight};
+use measure::{Machine, measure, offload, or_finding};
+use model::{Chosen, bring, chosen_model, place_of};
+use preflight::{aftermath, preflight};
+use verify::verify;
 
 /// The host that stands for this machine, whatever the fleet says.
 pub const LOCAL: &str = "local";
@@ -35,10 +41,11 @@ pub fn run(args: &cli::Bench, context: &Context) -> Result<Outcome> {
     }
     // Discover.
     let target = target(args, context)?;
-    let machine = match Machine::discover(&target)? {
+    let mut machine = match Machine::discover(&target)? {
         Ok(machine) => machine,
         Err(finding) => return refused(context, &args.host, &[finding]),
     };
+    machine.log = Some(log_file(context, &args.host)?);
     // Plan.
     let subject = match subject(context, &args.host, &machine)? {
         Ok(subject) => subject,
@@ -51,6 +58,14 @@ pub fn run(args: &cli::Bench, context: &Context) -> Result<Outcome> {
     context.ui.document(&report)?;
     ui::bench::print(&context.ui, &report);
     Ok(Outcome::from_ok(report.ok))
+}
+
+/// `…/logs/bench/carbon-1763840000-4711.log`: an earlier run's log stays.
+fn log_file(context: &Context, host: &str) -> Result<PathBuf> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = now.context("clock before 1970")?.as_secs();
+    let name = format!("{}-{seconds}-{}.log", safe_name(host), std::process::id());
+    Ok(context.home.join("logs/bench").join(name))
 }
 
 /// What a program reads when there is no variant to report on.
@@ -145,7 +160,7 @@ fn params(args: &cli::Bench, subject: &Subject) -> Params {
     }
 }
 
-/// Pre-flight, build, copy, measure; the first of them that fails ends it, as a
+/// Pre-flight, build, copy, verify, measure; the first of them that fails ends it, as a
 /// finding of the report.
 fn carry_out(
     args: &cli::Bench,
@@ -155,39 +170,105 @@ fn carry_out(
     params: &Params,
 ) -> Result<BenchReport> {
     let (ui, target) = (&context.ui, &machine.target);
-    let (model, place) = chosen_model(args, subject)?;
-    let without =
-        |findings| BenchReport::new(subject, target.name(), model.clone(), None, findings);
-    let findings = preflight(machine, subject)?;
-    if !none_is_an_error(&findings) {
-        return Ok(without(findings));
-    }
-    if let Some(finding) = build(context, subject)? {
-        return Ok(without(vec![finding]));
-    }
-    if let Target::Ssh(_) = target {
-        ui.say(format!("copying {} to {}", subject.store_path, target.name()));
-    }
-    let nix = &context.flake.nix;
-    let copied = target.copy_closure(nix, &subject.store_path, &mut |_, line| {
-        ui.detail(String::from_utf8_lossy(line));
-    });
-    if let Err(finding) = or_finding(copied)? {
-        return Ok(without(vec![finding]));
-    }
-    let model_path = match &place {
-        Place::OnTarget(path) => path.clone(),
-        Place::Smoke(smoke) => {
-            let file = smoke_model(&context.home, *smoke)?;
-            match or_finding(target.put_file(&file))? {
-                Ok(path) => path,
-                Err(finding) => return Ok(without(vec![finding])),
-            }
+    let model = chosen_model(args, subject)?;
+    let mut around = preflight(machine, subject, args.force)?;
+    let ready = match none_is_an_error(&around) {
+        true => get_ready(args, context, machine, subject, model)?,
+        false => Err((model.about, None)),
+    };
+    let (model, path) = match ready {
+        Ok(model) => model,
+        Err((about, finding)) => {
+            around.extend(finding);
+            let mut report = BenchReport::new(subject, target.name(), about, None, around);
+            report.conditions = Some(machine.around.conditions.clone());
+            return Ok(report);
         }
     };
-    ui.say(format!("measuring {} on {}", subject.manifest.variant, target.name()));
+    let mut verification = vec![];
+    if args.verify {
+        let (likeness, wrong) = verify(context, machine, subject, &path, params.timeout)?;
+        verification = likeness;
+        around.extend(wrong);
+    }
     let llama_bench = target.on_disk(&llama_bench(subject));
-    measure(ui, machine, subject, &llama_bench, (&model, &model_path), params)
+    let mut report = if none_is_an_error(&around) {
+        ui.say(format!("measuring {} on {}", subject.manifest.variant, target.name()));
+        let place = (&model, path.as_str());
+        let offload = offload(ui, machine, subject, &llama_bench, &path, params)?;
+        let mut report = measure(ui, machine, subject, &llama_bench, place, params)?;
+        report.account_for(offload, &subject.manifest.backends, &params.args);
+        report
+    } else {
+        BenchReport::new(subject, target.name(), model, None, vec![])
+    };
+    report.verification = verification;
+    report.log = machine.log.as_ref().filter(|log| log.is_file()).map(|f| f.display().to_string());
+    aftermath(machine, &mut report);
+    report.precede(around);
+    Ok(report)
+}
+
+/// Builds, copies, and brings the model there: the model and its place on the target.
+#[expect(clippy::type_complexity, reason = "what is ready, or what of it is known and why not")]
+fn get_ready(
+    args: &cli::Bench,
+    context: &Context,
+    machine: &Machine,
+    subject: &Subject,
+    chosen: Chosen,
+) -> Result<Result<(Model, String), (Model, Option<Finding>)>> {
+    let Chosen { mut about, place } = chosen;
+    // Asked before the build, which takes longer.
+    match place_of(&place, machine, subject)? {
+        Ok(bytes) => about.bytes = Some(bytes),
+        Err(finding) => return Ok(Err((about, Some(finding)))),
+    }
+    let built = match (args.build_on, &machine.target) {
+        (cli::BuildOn::Target, Target::Ssh(_)) => build_there(context, machine, subject)?,
+        _ => match build(context, subject)? {
+            None => copy(context, machine, subject)?,
+            finding => finding,
+        },
+    };
+    if let Some(finding) = built {
+        return Ok(Err((about, Some(finding))));
+    }
+    Ok(match bring(&place, context, machine)? {
+        Ok(path) => Ok((about, path)),
+        Err(finding) => Err((about, Some(finding))),
+    })
+}
+
+/// By the target's own Nix, in its own store.
+fn build_there(context: &Context, machine: &Machine, subject: &Subject) -> Result<Option<Finding>> {
+    let (ui, target) = (&context.ui, &machine.target);
+    ui.say(format!("building {} on {}", subject.manifest.variant, target.name()));
+    let built = target.build_there(&context.flake.nix, &subject.drv_path, &mut |_, line| {
+        ui.detail(String::from_utf8_lossy(line));
+    });
+    Ok(or_finding(built)?.err())
+}
+
+/// The closure of what is built here, to the target's store.
+fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<Option<Finding>> {
+    let (ui, target, path) = (&context.ui, &machine.target, &subject.store_path);
+    let Target::Ssh(_) = target else { return Ok(None) };
+    let nix = &context.flake.nix;
+    let valid = store::valid(nix, &BTreeSet::from([path.clone()]))?;
+    let bytes = valid.get(path).and_then(|info| info.closure_size).unwrap_or_default();
+    if let Some(full) = closure_fits(bytes, &machine.around, target.name()) {
+        match or_finding(target.has(&target.on_disk(path.as_str())))? {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(full)),
+            Err(finding) => return Ok(Some(finding)),
+        }
+    }
+    ui.say(format!("copying {path} to {}", target.name()));
+    let copied = target.copy_closure(nix, path, &mut |_, line| {
+        ui.detail(String::from_utf8_lossy(line));
+    });
+    Ok(or_finding(copied)?.err())
 }
 
 /// Where a package holds it.
@@ -214,49 +295,6 @@ fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
             format!("`cargo xtask build-all {host}` shows more"),
         )
     }))
-}
-
-/// Where the model is to be had.
-enum Place {
-    /// A file of the target.
-    OnTarget(String),
-    Smoke(SmokeModel),
-}
-
-/// `--model`, the host's `programs.llama-cpp.bench.model`, or the smoke model.
-fn chosen_model(args: &cli::Bench, subject: &Subject) -> Result<(Model, Place)> {
-    let named = match (&args.model, &subject.manifest.bench.model) {
-        (Some(path), _) => Some(path.to_str().context("--model is not UTF-8")?.to_owned()),
-        (None, model) => model.clone(),
-    };
-    if let Some(path) = named {
-        let name = Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = name.unwrap_or_else(|| path.clone());
-        let model = Model { name, params: None, quantization: None, bytes: None };
-        return Ok((model, Place::OnTarget(path)));
-    }
-    let smoke = SmokeModel {
-        size: match args.params {
-            cli::ModelSize::M29 => Size::M29,
-            cli::ModelSize::M88 => Size::M88,
-        },
-        quantization: match args.quantization {
-            cli::Quantization::Q4_0 => Quantization::Q4_0,
-            cli::Quantization::Q8_0 => Quantization::Q8_0,
-            cli::Quantization::F16 => Quantization::F16,
-        },
-    };
-    Ok((describe(smoke), Place::Smoke(smoke)))
-}
-
-/// The smoke model as a report names it.
-pub fn describe(smoke: SmokeModel) -> Model {
-    Model {
-        name: smoke.name(),
-        params: Some(smoke.parameters()),
-        quantization: Some(smoke.quantization.name().to_owned()),
-        bytes: Some(smoke.bytes()),
-    }
 }
 
 #[cfg(test)]

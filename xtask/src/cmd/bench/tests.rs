@@ -8,8 +8,13 @@ use super::compare::{Contender, compare};
 use super::*;
 use crate::cli::{Cli, Global};
 use crate::domain::cpu::Cpu;
+use crate::domain::facts::Facts;
 use crate::domain::names::{DrvPath, StorePath};
+use crate::domain::quantize::Quantization;
+use crate::domain::smoke_model::{Size, SmokeModel};
+use crate::domain::surroundings::Surroundings;
 use crate::ui::Ui;
+use model::describe;
 
 const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/llama-bench");
 const ZEN5: &str = include_str!("../../../tests/fixtures/cpuinfo/zen5");
@@ -47,7 +52,14 @@ fn ui() -> Ui {
 }
 
 fn zen5() -> Machine {
-    Machine { target: Target::Local, cpu: Cpu::parse(ZEN5).unwrap() }
+    let cpu = Cpu::parse(ZEN5).unwrap();
+    Machine {
+        target: Target::Local,
+        facts: Facts::new("carbon", cpu.clone(), None),
+        cpu,
+        around: Surroundings::default(),
+        log: None,
+    }
 }
 
 fn subject(microarch: &str, cpu_options: &[&str]) -> Subject {
@@ -125,12 +137,12 @@ fn a_run_that_breaks_keeps_what_it_measured() {
 #[test]
 fn a_build_for_another_cpu_is_refused_before_it_is_sent() {
     let amx = subject("sapphirerapids", &["GGML_AVX512", "GGML_AMX_TILE", "GGML_AMX_INT8"]);
-    let findings = preflight(&zen5(), &amx).unwrap();
+    let findings = preflight(&zen5(), &amx, false).unwrap();
     assert_eq!(findings[0].code, "cpu-lacks-features");
     assert!(findings[0].message.contains("AMX_TILE, AMX_INT8"), "{findings:?}");
     assert!(findings[0].help.contains("znver5"), "{findings:?}");
-    assert_eq!(preflight(&zen5(), &subject("znver4", &["GGML_AVX512"])).unwrap(), []);
-    assert_eq!(preflight(&zen5(), &subject("dispatch", &[])).unwrap(), []);
+    assert_eq!(preflight(&zen5(), &subject("znver4", &["GGML_AVX512"]), false).unwrap(), []);
+    assert_eq!(preflight(&zen5(), &subject("dispatch", &[]), false).unwrap(), []);
 }
 
 #[test]

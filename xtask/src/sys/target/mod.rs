@@ -73,6 +73,13 @@ impl Target {
         format!("{}{path}", root.trim_end_matches('/'))
     }
 
+    /// What Nix starts there to reach the store; empty for this machine.
+    pub fn nix_program(&self) -> &str {
+        let Self::Ssh(ssh) = self else { return "" };
+        let named = ssh.store.iter().find(|(name, _)| name == "remote-program");
+        named.map_or("nix-daemon", |(_, program)| program)
+    }
+
     /// For people and reports: `local`, or the destination.
     pub fn name(&self) -> &str {
         match self {
