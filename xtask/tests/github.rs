@@ -97,7 +97,7 @@ fn a_failed_build_is_one_annotation_with_its_hosts_and_its_first_error() {
     let said = stderr(&output);
     let commands = commands(&said);
     assert_eq!(commands.len(), 4, "{commands:?}");
-    assert_eq!(commands[..2], ["::group::the log of b|d ends", "::endgroup::"]);
+    assert_eq!(commands[..2], ["::group::b|d failed, for also, bad", "::endgroup::"]);
     let told = "::error title=b|d%3A failed::the build failed for also, bad: x.c:3: error: a%25b\
                 %0Awhole log: /";
     assert!(commands[2].starts_with(told), "{}", commands[2]);

@@ -45,6 +45,9 @@ pub struct VariantReport {
     /// The first error that the log of what failed tells, where it plainly tells one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_error: Option<String>,
+    /// Whether the end of its log was shown when it failed.
+    #[serde(skip)]
+    pub tail_shown: bool,
     /// The end of the log of what failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log_tail: Vec<String>,

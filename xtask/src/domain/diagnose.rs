@@ -227,7 +227,16 @@ pub fn strip_escapes(text: &str) -> String {
         match c {
             '\x1b' => match chars.next() {
                 Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
-                Some(']') => while chars.next().is_some_and(|c| c != '\x07' && c != '\x1b') {},
+                // What has no end hides nothing.
+                Some(']') => {
+                    let mut title = chars.clone();
+                    match title.find(|c| matches!(c, '\x07' | '\x1b')) {
+                        Some('\x1b') if title.peek() == Some(&'\\') => drop(title.next()),
+                        Some(_) => {}
+                        None => continue,
+                    }
+                    chars = title;
+                }
                 _ => {}
             },
             '\n' | '\t' => clean.push(c),

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::domain::build::{Update, short_name};
+use crate::domain::build::short_name;
+use crate::domain::build_tracker::Update;
 use crate::domain::names::DrvPath;
 use crate::sys::{disk, files};
 
@@ -54,7 +55,8 @@ impl BuildLogs {
             self.files.insert(drv.clone(), (path, file));
         }
         let Some((path, file)) = self.files.get_mut(drv) else { return Ok(()) };
-        writeln!(file, "{line}").with_context(|| format!("cannot write {}", path.display()))
+        file.write_all(format!("{line}\n").as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Nix's own errors, which belong to no derivation.

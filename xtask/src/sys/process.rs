@@ -20,7 +20,7 @@ use crate::sys::{interrupt, terminal};
 /// left behind may hold the pipe open for ever.
 const DRAIN: Duration = Duration::from_secs(2);
 /// Longer lines are cut here, so that no child can make us hold its whole output.
-const LONGEST_LINE: u64 = 1 << 20;
+pub const LONGEST_LINE: usize = 1 << 20;
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,7 +308,7 @@ fn split_lines(pipe: impl Read, mut send: impl FnMut(Vec<u8>) -> bool) {
     let mut reader = BufReader::with_capacity(1 << 16, pipe);
     loop {
         let mut line = vec![];
-        match reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
+        match reader.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 if line.last() == Some(&b'\n') {

@@ -103,15 +103,6 @@ impl Ui {
         }
     }
 
-    /// Like [`Self::detail`], above bars that are being drawn.
-    pub fn detail_above(&self, bars: Option<&indicatif::MultiProgress>, line: &str) {
-        match bars {
-            Some(bars) if self.verbose > 0 => drop(bars.println(self.dim(line))),
-            Some(_) => {}
-            None => self.detail(line),
-        }
-    }
-
     /// The command's result for a person; with `--json` there is only the document.
     pub fn result(&self, text: impl AsRef<str>) {
         if !self.json {

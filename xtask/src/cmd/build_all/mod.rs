@@ -1,5 +1,6 @@
 //! `build-all`: every distinct variant, built by one `nix build` over all of them.
 
+mod follow;
 mod keep;
 mod nix;
 mod packages;

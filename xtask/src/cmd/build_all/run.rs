@@ -6,15 +6,21 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
+use crate::cmd::build_all::follow::Stopwatch;
 use crate::cmd::build_all::plan::{Planned, plan};
 use crate::cmd::build_all::{Limits, nix};
 use crate::cmd::context::Context;
-use crate::domain::build::{Build, BuildState, Tracker};
+use crate::domain::build::{Build, BuildState, short_name};
+use crate::domain::build_progress::Expected;
 use crate::domain::build_report::VariantReport;
+use crate::domain::build_tracker::Tracker;
+use crate::domain::history::{History, Record};
 use crate::domain::names::{DrvPath, StorePath};
 use crate::domain::parallel::{self, Parallel};
 use crate::domain::plan::{Todo, Unfinished};
-use crate::sys::{build_log::BuildLogs, interrupt, settings, store, survey, unfinished};
+use crate::sys::{
+    build_log::BuildLogs, derivation, history, interrupt, settings, store, survey, unfinished,
+};
 use crate::ui;
 
 /// Builds them all, and says of each what became of it.
@@ -37,8 +43,9 @@ pub fn build_planned(
         .filter(|build| matches!(todo(build), Some(Todo::Build | Todo::Fetch)))
         .collect();
     let mut logs = BuildLogs::create(&log_folder(context)?)?;
-    let mut seconds = nix::Stopwatch::default();
+    let mut seconds = Stopwatch::default();
     let mut tracker = Tracker::default();
+    let earlier = history::read(&context.home);
     let now = Unfinished::new(builds, missing);
     let left = unfinished::left(&context.home).and_then(|left| left.done_of(&now));
     if !wanted.is_empty() || left.is_some() {
@@ -47,7 +54,9 @@ pub fn build_planned(
     if !wanted.is_empty() {
         unfinished::begin(&context.home, &now)?;
         let limits = limits(context, &wanted, asked);
-        nix::run(context, &wanted, limits, &mut tracker, &mut logs, &mut seconds)?;
+        let expected =
+            expected(&earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
+        nix::run(context, &wanted, limits, expected, &mut tracker, &mut logs, &mut seconds)?;
     }
     // Of another plan's run that was killed, the word stays.
     if !interrupt::requested() && (!wanted.is_empty() || left.is_some()) {
@@ -56,7 +65,7 @@ pub fn build_planned(
 
     let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
-    Ok(builds
+    let variants: Vec<VariantReport> = builds
         .iter()
         .map(|build| {
             let state = match valid.contains_key(&build.out) {
@@ -89,13 +98,58 @@ pub fn build_planned(
                 attempts: None,
                 reason: None,
                 first_error: None,
-                closure_change_bytes: None,
+                closure_change_bytes: change(&earlier, build, valid.get(&build.out)),
                 link: None,
                 pushed: None,
+                tail_shown: culprit.as_ref().is_some_and(|drv| tracker.has_failed(drv)),
                 log_tail: culprit.map(|drv| tracker.tail(&drv)).unwrap_or_default(),
             }
         })
-        .collect())
+        .collect();
+    remember(context, &variants, &tracker, &seconds);
+    Ok(variants)
+}
+
+/// What earlier builds of these took.
+fn expected<'a>(earlier: &History, drvs: impl Iterator<Item = &'a DrvPath>) -> Expected {
+    let known =
+        drvs.filter_map(|drv| Some((drv.clone(), earlier.seconds(short_name(drv.as_str()), "")?)));
+    Expected { seconds: known.collect(), ..Expected::default() }
+}
+
+/// By how many bytes the closure grew since another output of this name was built.
+fn change(earlier: &History, build: &Build, info: Option<&store::PathInfo>) -> Option<i64> {
+    let now = i64::try_from(info?.closure_size?).ok()?;
+    let before = earlier.before(short_name(build.drv.as_str()), &build.out)?.closure_bytes?;
+    Some(now - i64::try_from(before).ok()?)
+}
+
+/// Keeps what was really built, for the estimates of the next run.
+fn remember(context: &Context, variants: &[VariantReport], tracker: &Tracker, seconds: &Stopwatch) {
+    let record = |drv: &DrvPath, out, closure_bytes| Record {
+        name: short_name(drv.as_str()).to_owned(),
+        machine: tracker.machine(drv).to_owned(),
+        seconds: seconds.of(drv),
+        out,
+        closure_bytes,
+    };
+    let mut records = vec![];
+    for variant in variants.iter().filter(|variant| variant.state == BuildState::Built) {
+        // Another process may have built it meanwhile: that took no time of ours.
+        if tracker.started(&variant.drv_path) {
+            let out = variant.out_path.clone();
+            records.push(record(&variant.drv_path, out, variant.closure_bytes));
+        }
+    }
+    let is_variant = |drv: &DrvPath| variants.iter().any(|variant| variant.drv_path == *drv);
+    for drv in tracker.ended_well().filter(|drv| !is_variant(drv)) {
+        if derivation::is_built(&derivation::outputs(drv)) {
+            records.push(record(drv, None, None));
+        }
+    }
+    if let Err(error) = history::add(&context.home, &records) {
+        context.ui.complain(format!("warning: the next run cannot estimate well: {error:#}"));
+    }
 }
 
 /// As the user asked; else as nix.conf and this machine's memory bear it.

@@ -1,0 +1,178 @@
+//! What a run of `nix build` prints, line by line, to all who want to know: the tracker,
+//! the logs, the clocks and the screen.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::cmd::context::Context;
+use crate::domain::build::{Build, short_name};
+use crate::domain::build_progress::Expected;
+use crate::domain::build_tracker::{Tracker, Update};
+use crate::domain::names::{DrvPath, StorePath};
+use crate::domain::nix_log::{Event, Reader};
+use crate::sys::build_log::BuildLogs;
+use crate::sys::nix::Nix;
+use crate::sys::{derivation, history, process};
+use crate::ui::build::Progress;
+
+/// How long a failure waits for who needs what failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct Follower<'a> {
+    nix: &'a Nix,
+    context: &'a Context,
+    variants: Vec<DrvPath>,
+    tracker: &'a mut Tracker,
+    logs: &'a mut BuildLogs,
+    seconds: &'a mut Stopwatch,
+    progress: Progress,
+    reader: Reader,
+    outputs: RefCell<BTreeMap<DrvPath, Vec<StorePath>>>,
+    needs: Option<Receiver<Expected>>,
+    asked: bool,
+    trouble: Option<anyhow::Error>,
+    /// What Nix called errors.
+    pub errors: Vec<String>,
+}
+
+impl<'a> Follower<'a> {
+    pub fn start(
+        context: &'a Context,
+        builds: &[&Build],
+        expected: Expected,
+        tracker: &'a mut Tracker,
+        logs: &'a mut BuildLogs,
+        seconds: &'a mut Stopwatch,
+    ) -> Self {
+        Self {
+            nix: &context.flake.nix,
+            context,
+            variants: builds.iter().map(|build| build.drv.clone()).collect(),
+            tracker,
+            logs,
+            seconds,
+            progress: Progress::start(&context.ui, builds, expected),
+            reader: Reader::new(process::LONGEST_LINE),
+            outputs: RefCell::default(),
+            needs: None,
+            asked: false,
+            trouble: None,
+            errors: vec![],
+        }
+    }
+
+    /// One line of Nix's standard error.
+    pub fn line(&mut self, line: &[u8]) {
+        if let Some(event) = self.reader.read(line) {
+            self.event(event);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let outputs = &self.outputs;
+        let there = |drv: &DrvPath| {
+            let mut outputs = outputs.borrow_mut();
+            let known = outputs.entry(drv.clone()).or_insert_with(|| derivation::outputs(drv));
+            derivation::is_built(known)
+        };
+        for update in self.tracker.follow(event, &there) {
+            self.seconds.follow(&update);
+            if let Err(error) = self.logs.follow(&update) {
+                self.trouble.get_or_insert(error);
+            }
+            match &update {
+                Update::Message { level: 0, text } => self.errors.push(text.clone()),
+                Update::Started { drv, .. } => self.ask(drv),
+                Update::Failed { drv, .. } if self.progress.is_stray(drv) => self.learn(PATIENCE),
+                _ => {}
+            }
+            self.learn(Duration::ZERO);
+            let log = match &update {
+                Update::Failed { drv, .. } => self.logs.file(drv),
+                _ => None,
+            };
+            self.progress.apply(&update, log);
+        }
+    }
+
+    /// Who needs a derivation is asked when the first begins that is no variant: most runs
+    /// have none.
+    fn ask(&mut self, drv: &DrvPath) {
+        if self.asked || self.variants.contains(drv) {
+            return;
+        }
+        self.asked = true;
+        let (sender, receiver) = mpsc::channel();
+        let (nix, roots, home) =
+            (self.nix.clone(), self.variants.clone(), self.context.home.clone());
+        let asking = thread::Builder::new().name("needs".into()).spawn(move || {
+            let needed_by = derivation::needed_by(&nix, &roots).unwrap_or_default();
+            let history = history::read(&home);
+            let seconds = needed_by
+                .keys()
+                .filter_map(|drv| {
+                    Some((drv.clone(), history.seconds(short_name(drv.as_str()), "")?))
+                })
+                .collect();
+            let _ = sender.send(Expected { seconds, needed_by });
+        });
+        self.needs = asking.is_ok().then_some(receiver);
+    }
+
+    fn learn(&mut self, patience: Duration) {
+        let Some(needs) = &self.needs else { return };
+        if let Ok(expected) = needs.recv_timeout(patience) {
+            self.progress.learn(expected);
+            self.needs = None;
+        }
+    }
+
+    /// Clears the screen, and answers what Nix called errors.
+    pub fn finish(mut self) -> Result<Vec<String>> {
+        if let Some(event) = self.reader.finish() {
+            self.event(event);
+        }
+        self.progress.finish();
+        if let Some(error) = self.trouble {
+            // The builds themselves are safe in the store.
+            self.context.ui.complain(format!("warning: the build logs are not whole: {error:#}"));
+        }
+        // A failure that no builder reported (a full disk, a lock, a refused daemon) would
+        // otherwise be shown as a failed dependency without a word.
+        self.logs.remember(&self.errors)?;
+        Ok(self.errors)
+    }
+}
+
+/// Wall-clock seconds of each derivation's build.
+#[derive(Debug, Default)]
+pub struct Stopwatch {
+    spans: BTreeMap<DrvPath, (Instant, Option<Instant>)>,
+}
+
+impl Stopwatch {
+    pub fn follow(&mut self, update: &Update) {
+        match update {
+            Update::Started { drv, .. } => {
+                self.spans.entry(drv.clone()).or_insert((Instant::now(), None));
+            }
+            Update::Stopped { drv } => {
+                if let Some((_, end)) = self.spans.get_mut(drv) {
+                    *end = Some(Instant::now());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub fn of(&self, drv: &DrvPath) -> f64 {
+        self.spans.get(drv).map_or(0.0, |(start, end)| {
+            end.unwrap_or_else(Instant::now).duration_since(*start).as_secs_f64()
+        })
+    }
+}

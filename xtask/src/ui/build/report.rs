@@ -1,0 +1,78 @@
+//! What became of each variant: a table, and what failed.
+
+use crate::domain::build::BuildState;
+use crate::domain::build_report::{BuildReport, VariantReport};
+use crate::ui::table::{Align, Cell, Table};
+use crate::ui::{Ui, units};
+
+pub fn print(ui: &Ui, report: &BuildReport) {
+    let columns = [
+        ("VARIANT", Align::Left),
+        ("STATE", Align::Left),
+        ("HOSTS", Align::Left),
+        ("TIME", Align::Right),
+        ("CLOSURE", Align::Right),
+    ];
+    let rows = report.variants.iter().map(row).collect();
+    ui.result(Table { columns: &columns, rows }.render(ui));
+    for variant in report.variants.iter().filter(|variant| !variant.state.well()) {
+        complain(ui, variant);
+    }
+    for host in &report.hosts {
+        for finding in &host.findings {
+            ui.complain(crate::ui::check::describe(ui, host.host.as_str(), finding));
+        }
+    }
+    for finding in &report.findings {
+        crate::ui::check::tell(ui, "build-all", finding);
+    }
+    let well = report.variants.iter().filter(|variant| variant.state.well()).count();
+    ui.say(format!("\n{well} of {} variants in the store", report.variants.len()));
+}
+
+fn row(variant: &VariantReport) -> Vec<Cell> {
+    let paint = match variant.state {
+        state if state.well() => Ui::green,
+        BuildState::Unsupported | BuildState::Interrupted => Ui::yellow,
+        _ => Ui::red,
+    };
+    vec![
+        variant.variant.as_str().into(),
+        Cell::painted(variant.state.as_str(), paint),
+        variant.wanted_by().into(),
+        units::seconds(variant.seconds).into(),
+        closure(variant).into(),
+    ]
+}
+
+/// `1.2 GiB (+30.0 MiB)`.
+fn closure(variant: &VariantReport) -> String {
+    let Some(bytes) = variant.closure_bytes else { return "-".to_owned() };
+    match variant.closure_change_bytes {
+        None | Some(0) => units::bytes(bytes),
+        Some(change) => {
+            let sign = if change > 0 { '+' } else { '-' };
+            format!("{} ({sign}{})", units::bytes(bytes), units::bytes(change.unsigned_abs()))
+        }
+    }
+}
+
+fn complain(ui: &Ui, variant: &VariantReport) {
+    ui.complain(format!(
+        "\n{} {} for {}: {}",
+        ui.red("error:"),
+        ui.bold(variant.variant.as_str()),
+        variant.wanted_by(),
+        variant.state.sentence()
+    ));
+    if let Some(line) = &variant.first_error {
+        ui.complain(format!("  {} {line}", ui.dim("first error:")));
+    }
+    if !variant.log_tail.is_empty() && (ui.quiet || !variant.tail_shown) {
+        let tail = variant.log_tail.iter().map(|line| format!("  {} {line}", ui.dim("│")));
+        ui.complain_at_length(&format!("the log of {} ends", variant.variant), tail);
+    }
+    if let Some(log) = &variant.log {
+        ui.complain(format!("  {} {log}", ui.dim("whole log:")));
+    }
+}

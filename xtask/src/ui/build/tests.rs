@@ -1,0 +1,12 @@
+//! What is said of builds where no bars are drawn.
+
+use super::*;
+
+#[test]
+fn no_text_of_a_build_is_a_command_to_a_ci() {
+    for hostile in ["::error::x", "  ::set-env name=a::b", "a ##[error] b", "a\tb"] {
+        let shown = harmless(hostile);
+        assert!(!shown.trim_start().starts_with("::"), "{shown}");
+        assert!(!shown.contains("##[") && !shown.contains('\t'), "{shown}");
+    }
+}
