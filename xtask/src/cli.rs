@@ -72,6 +72,10 @@ pub enum Command {
     Bench(Bench),
     /// Find the first llama.cpp revision that breaks the fleet, and the newest that does not
     Bisect(Bisect),
+    /// Move the pin of llama.cpp to another revision, once every host is known to bear it
+    Update(Update),
+    /// Go back to a pin before, from the journal of updates
+    Rollback(Rollback),
     /// Read a machine's CPU, GPUs and drivers, and say which options fit it
     Probe(Probe),
     /// Show the fleet: host, variant, revision, whether built
@@ -248,6 +252,41 @@ pub struct Bisect {
     /// Judge everything anew, also what an interrupted search judged
     #[arg(long)]
     pub anew: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Update {
+    /// A build tag (b10453), a branch or a commit; default: the newest of the input's branch
+    #[arg(long, value_name = "REVISION")]
+    pub to: Option<String>,
+    /// The input that is llama.cpp; of an input's own input: OUTER/INNER
+    #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
+    pub input: String,
+    /// Also measure on these hosts, and refuse what is slower
+    #[arg(long, value_name = "HOST", num_args = 1..)]
+    pub bench: Vec<String>,
+    /// Commit flake.lock, with the report as the message
+    #[arg(long)]
+    pub commit: bool,
+    /// Hold hosts that fail at the revision before, instead of refusing the update
+    #[arg(long)]
+    pub allow_partial: bool,
+    /// Evaluate every host with it, and stop there
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// How many pins to go back
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub to: std::num::NonZeroUsize,
+    /// Show the pins that can be gone back to, and stop there
+    #[arg(long)]
+    pub list: bool,
+    /// The input that is llama.cpp
+    #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
+    pub input: String,
 }
 
 #[derive(Debug, Args)]

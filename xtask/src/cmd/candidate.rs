@@ -3,7 +3,6 @@
 //! is touched; and what is evaluated and built there is, to the byte of every derivation,
 //! what the fleet has once flake.lock and pin.json are those of the candidate.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,7 +123,7 @@ impl<'a> Ground<'a> {
             write(&flake.join(PIN), &pins.print())?;
         }
         let context = self.context.of_copy(copy.reference());
-        Ok(Ok(Candidate { revision, lock, pins, context, copy }))
+        Ok(Ok(Candidate { revision, lock, context, _copy: copy, input: self.input.name.clone() }))
     }
 
     /// `nix flake lock --override-input`, which leaves the inputs of the input at what
@@ -190,17 +189,18 @@ pub struct Candidate {
     pub revision: Revision,
     /// The lock file it would be.
     pub lock: Value,
-    /// pin.json as it would be, where the fleet has one.
-    pub pins: Option<Pins>,
     /// For every question to this fleet as to any other.
     pub context: Context,
-    copy: TreeCopy,
+    /// Kept for as long as the candidate is.
+    _copy: TreeCopy,
+    input: String,
 }
 
 impl Candidate {
-    /// The copy of the flake's folder.
-    pub fn folder(&self) -> PathBuf {
-        self.copy.flake()
+    /// What its lock says of the input.
+    pub fn locked(&self) -> Value {
+        moved_lock::find(&self.lock, &self.input)
+            .map_or(Value::Null, |it| it.node["locked"].clone())
     }
 }
 
@@ -218,31 +218,7 @@ pub struct Judgement {
     pub variants: Vec<VariantReport>,
 }
 
-impl Judgement {
-    /// Hosts that do not evaluate or whose variant was not built, with why.
-    pub fn failures(&self) -> BTreeMap<HostName, Finding> {
-        let mut failures = BTreeMap::new();
-        for (host, (evaluated, _)) in &self.outcomes {
-            let finding = match evaluated {
-                Evaluated::Selected(_) => continue,
-                Evaluated::Problems(findings) => findings.first().cloned(),
-                Evaluated::Unsupported(finding) | Evaluated::Failed { finding, .. } => {
-                    Some(finding.clone())
-                }
-            };
-            let nothing = || Finding::error("no-answer", "it was not evaluated", "run it again");
-            failures.insert(host.clone(), finding.unwrap_or_else(nothing));
-        }
-        for variant in self.variants.iter().filter(|variant| !variant.state.well()) {
-            for host in &variant.hosts {
-                failures.insert(host.clone(), not_built(variant));
-            }
-        }
-        failures
-    }
-}
-
-fn not_built(variant: &VariantReport) -> Finding {
+pub fn not_built(variant: &VariantReport) -> Finding {
     let end = variant.log_tail.iter().rev().take(8).rev().cloned().collect::<Vec<_>>().join("\n");
     let message = format!(
         "{} is not built ({}){}{end}",

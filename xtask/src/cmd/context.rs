@@ -70,6 +70,11 @@ impl Context {
         self.root.as_deref()
     }
 
+    /// Whether stand-ins take the place of the inputs.
+    pub fn in_testbed(&self) -> bool {
+        self.era.is_some()
+    }
+
     /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
     pub fn lock_file(&self) -> Option<PathBuf> {
         let mut options = self.flake.options.iter();

@@ -3,7 +3,6 @@
 pub mod bench;
 pub mod bisect;
 pub mod build_all;
-#[allow(dead_code, reason = "update and bisect are being written")]
 pub mod candidate;
 pub mod check;
 pub mod ci;
@@ -17,9 +16,11 @@ pub mod list;
 pub mod matrix;
 pub mod perf;
 pub mod probe;
+pub mod rollback;
 pub mod setup;
 pub mod systems;
 pub mod test;
+pub mod update;
 pub mod validate;
 
 use anyhow::Result;
@@ -54,6 +55,8 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Doctor => doctor::run(&cli.global, ui),
         Command::List => list::run(&open()?),
         Command::Matrix(args) => matrix::run(args, &open()?),
+        Command::Update(args) => update::run(args, &open()?),
+        Command::Rollback(args) => rollback::run(args, &open()?),
         Command::Setup(args) => setup::run(args, ui),
         Command::Completions(args) => completions::run(args, ui),
         Command::Perf(args) => perf::run(args, &cli.global, ui),

@@ -5,6 +5,8 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// Worth knowing; nothing need be done.
+    Note,
     Warning,
     Error,
 }
@@ -42,6 +44,10 @@ impl Finding {
         help: impl Into<String>,
     ) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, message, help) }
+    }
+
+    pub fn note(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(code, message, help) }
     }
 
     /// `hosts/boron/default.nix:12`, as far as it is known.

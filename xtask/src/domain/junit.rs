@@ -140,6 +140,7 @@ fn describe(finding: &Finding) -> String {
     let severity = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Note => "note",
     };
     let place = finding.place().map(|place| format!(" {place}:")).unwrap_or_default();
     format!("{severity}[{}]:{place} {} help: {}", finding.code, cut(&finding.message), finding.help)

@@ -94,6 +94,13 @@ pub fn inputs_that_differ(before: &Value, after: &Value, input: &str) -> Vec<Str
     paths
 }
 
+/// The lock with this input as another lock has it, its own inputs left as they are.
+pub fn replaced(lock: &Value, input: &Input, by: &Input) -> Value {
+    let mut lock = lock.clone();
+    lock["nodes"][&input.key]["locked"] = by.node["locked"].clone();
+    lock
+}
+
 /// Every input by its path of names, whatever its node is called.
 fn unfold(lock: &Value) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();

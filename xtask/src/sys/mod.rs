@@ -19,8 +19,10 @@ pub mod git;
 pub mod history;
 pub mod interrupt;
 pub mod invocation;
+pub mod journal;
 pub mod likeness;
 pub mod llama_tree;
+pub mod lock_transaction;
 pub mod main_line;
 pub mod model;
 pub mod nix;
@@ -37,14 +39,13 @@ pub mod snapshot;
 #[cfg(test)]
 pub mod sshd;
 pub mod store;
+pub mod surface;
 pub mod survey;
 pub mod systems;
 pub mod target;
 mod terminal;
 pub mod testbed;
-#[allow(dead_code, reason = "update and bisect are being written")]
 pub mod tree_copy;
 pub mod unfinished;
-#[allow(dead_code, reason = "update and bisect are being written")]
 pub mod upstream;
 pub mod usage;

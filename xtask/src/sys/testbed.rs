@@ -65,6 +65,17 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
     Ok(file)
 }
 
+/// What a variant with these backends is built with, and the testbed does not have on this
+/// machine: see testbed/README.md.
+pub fn lacks(backends: &[String]) -> Option<&'static str> {
+    backends.iter().find_map(|backend| match backend.as_str() {
+        "cuda" => Some("CUDA"),
+        "rocm" => Some("ROCm"),
+        "vulkan" if process::which("glslc").is_none() => Some("glslc"),
+        _ => None,
+    })
+}
+
 fn tree(era: Era) -> &'static Tree {
     match era {
         Era::Old => &TREES[0],

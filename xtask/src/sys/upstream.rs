@@ -61,6 +61,20 @@ impl Names {
         self.builds().into_iter().find(|(_, its)| *its == rev).map(|(build, _)| build)
     }
 
+    /// A name of this revision.
+    pub fn name_of(&self, rev: &str) -> Option<String> {
+        let named = self.0.iter().find(|(its, name)| its == rev && !name.ends_with("^{}"));
+        named.map(|(_, name)| name.clone()).filter(|name| name != "HEAD")
+    }
+
+    /// Every tag and branch as a person types it.
+    pub fn short(&self) -> impl Iterator<Item = &str> {
+        let plain = |name: &str| !name.ends_with("^{}");
+        self.0.iter().map(|(_, name)| name.as_str()).filter(move |name| plain(name)).filter_map(
+            |name| name.strip_prefix("refs/tags/").or_else(|| name.strip_prefix("refs/heads/")),
+        )
+    }
+
     /// Whose revision begins with these digits.
     pub fn beginning_with(&self, digits: &str) -> Option<&str> {
         self.0.iter().map(|(rev, _)| rev.as_str()).find(|rev| rev.starts_with(digits))

@@ -87,6 +87,7 @@ pub fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
     let severity = match finding.severity {
         Severity::Error => ui.red("error"),
         Severity::Warning => ui.yellow("warning"),
+        Severity::Note => ui.bold("note"),
     };
     let place = finding.place().map(|place| format!("\n  --> {place}")).unwrap_or_default();
     let message = finding.message.replace('\n', "\n    ");

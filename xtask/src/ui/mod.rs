@@ -13,6 +13,7 @@ pub mod probe;
 pub mod progress;
 pub mod table;
 pub mod units;
+pub mod update;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};

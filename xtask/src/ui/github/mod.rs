@@ -36,6 +36,7 @@ fn annotation(place: &str, finding: &Finding, folder: &str) -> String {
     let command = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Note => "notice",
     };
     let title = property(&format!("{place}: {}", finding.code));
     let message = data(&format!("{}\nhelp: {}", finding.message, finding.help));
@@ -47,6 +48,7 @@ fn item(place: &str, finding: &Finding) -> String {
     let sign = match finding.severity {
         Severity::Error => "🔴",
         Severity::Warning => "🟡",
+        Severity::Note => "🔵",
     };
     let at = finding.place().map(|at| format!(" ({})", markdown(&at))).unwrap_or_default();
     format!(

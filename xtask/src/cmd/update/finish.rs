@@ -1,0 +1,232 @@
+//! The two ends of an update: whether it could be taken at all, asked first; and taking
+//! it, or keeping what was refused.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::interrupted;
+use crate::cli;
+use crate::cmd::candidate::{Candidate, Ground, PIN};
+use crate::domain::finding::Finding;
+use crate::domain::journal::Entry;
+use crate::domain::moved_lock::{self, Input};
+use crate::domain::update::{LockState, Stage, UpdateReport};
+use crate::domain::update_message;
+use crate::domain::upstream::{Revision, short};
+use crate::sys::lock_transaction::{self, Replacement};
+use crate::sys::{disk, files, git, journal};
+
+pub const LOCK: &str = "flake.lock";
+
+/// What would keep the update from being taken, hours later.
+///
+/// # Errors
+/// flake.lock cannot be written.
+pub fn obstacle(ground: &Ground<'_>, args: &cli::Update) -> Result<Option<Finding>> {
+    let root = &ground.root;
+    if args.dry_run {
+        return Ok(None);
+    }
+    lock_transaction::can_write(&root.join(LOCK))?;
+    if args.commit {
+        let files = [LOCK, PIN];
+        if let Some((why, help)) = git::cannot_commit(root) {
+            return Ok(Some(Finding::error("cannot-commit", why, help)));
+        }
+        let staged = git::staged(root);
+        if !staged.is_empty() {
+            return Ok(Some(Finding::error(
+                "cannot-commit",
+                format!("something is staged already: {}", staged.join(", ")),
+                "commit or unstage it (`git restore --staged .`): the update's commit is to hold \
+                 the update alone",
+            )));
+        }
+        let changed = git::changed(root, &files);
+        if !changed.is_empty() {
+            return Ok(Some(Finding::error(
+                "cannot-commit",
+                format!("{} has changes that are not committed", changed.join(" and ")),
+                "commit them first, or leave --commit out",
+            )));
+        }
+    }
+    Ok(edited(ground))
+}
+
+/// An edit of the input in flake.lock that is neither committed nor an update's of ours.
+fn edited(ground: &Ground<'_>) -> Option<Finding> {
+    let committed = git::committed(&ground.root, LOCK)?;
+    let committed: Value = serde_json::from_str(&committed).ok()?;
+    let name = &ground.input.name;
+    let was = moved_lock::find(&committed, name).ok()?.node["locked"].clone();
+    let now = own_input(ground)?.node["locked"].clone();
+    if was == now {
+        return None;
+    }
+    let rev = now["rev"].as_str();
+    let entries = journal::read(&ground.context.home, &ground.root);
+    if entries.iter().any(|entry| entry.input == *name && Some(entry.to.rev.as_str()) == rev) {
+        return None;
+    }
+    let told = |locked: &Value| short(locked["rev"].as_str().unwrap_or("no revision")).to_owned();
+    Some(Finding::error(
+        "edited-lock",
+        format!(
+            "flake.lock has {name} at {}, the last commit at {}: somebody changed it, and no \
+             update of ours",
+            told(&now),
+            told(&was)
+        ),
+        "keep it with `git commit flake.lock`, or drop it with `git checkout flake.lock`; then \
+         update",
+    ))
+}
+
+/// The input in the fleet's own flake.lock.
+fn own_input(ground: &Ground<'_>) -> Option<Input> {
+    let own: Value = serde_json::from_str(&files::read(&ground.root.join(LOCK)).ok()?).ok()?;
+    moved_lock::find(&own, &ground.input.name).ok()
+}
+
+/// Makes the candidate what the fleet has.
+pub fn take(
+    args: &cli::Update,
+    ground: &Ground<'_>,
+    candidate: &Candidate,
+    report: &mut UpdateReport,
+) -> Result<()> {
+    interrupted()?;
+    let own = own_input(ground).map(|input| input.node["locked"]["rev"].clone());
+    if own.as_ref().and_then(Value::as_str) != Some(ground.now.rev.as_str()) {
+        report.findings.push(Finding::note(
+            "rehearsal",
+            "this was a rehearsal: with --testbed, stand-ins take the place of what flake.lock \
+             names, and flake.lock is not theirs",
+            "without --testbed the same is done with the real inputs",
+        ));
+        return Ok(());
+    }
+    step(ground, &candidate.lock, &candidate.revision)?;
+    report.lock = LockState::Updated;
+    if args.commit {
+        commit(ground, report)?;
+    }
+    Ok(())
+}
+
+/// One step of the input, written down and taken. `lock` has the input where it goes to.
+///
+/// # Errors
+/// Nothing was replaced: flake.lock changed meanwhile, or cannot be written.
+pub fn step(ground: &Ground<'_>, lock: &Value, to: &Revision) -> Result<()> {
+    let file = ground.root.join(LOCK);
+    let before = files::read(&file)?;
+    let own: Value = serde_json::from_str(&before).context("flake.lock is not JSON")?;
+    let input = match moved_lock::find(&own, &ground.input.name) {
+        Ok(input) if input.node["locked"]["rev"] == *ground.now.rev => input,
+        _ => bail!("flake.lock was changed while the update ran, and is left as it is now"),
+    };
+    let after = match moved_lock::graft(&own, lock, &input) {
+        Ok(after) => moved_lock::print(&after),
+        Err(moved) => bail!(
+            "flake.lock was changed while the update ran ({}), and is left as it is now",
+            moved.join(", ")
+        ),
+    };
+    let mut replacements = vec![];
+    if let Some(pins) = &ground.pins {
+        let file = ground.root.join(PIN);
+        let before = files::read(&file).ok();
+        let after = pins.with(&ground.now, to).print();
+        replacements.push(Replacement { file, before, after });
+    }
+    // Last: pin.json has the numbers of both revisions, so this one rename is the step.
+    replacements.push(Replacement { file, before: Some(before), after });
+    let entry = Entry {
+        time: now(),
+        input: ground.input.name.clone(),
+        from: ground.now.clone(),
+        to: to.clone(),
+        lock: own,
+    };
+    journal::append(&ground.context.home, &ground.root, &entry)?;
+    lock_transaction::apply(&replacements)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+fn commit(ground: &Ground<'_>, report: &mut UpdateReport) -> Result<()> {
+    let folder = ground.context.home.join("updates");
+    let file = folder.join(format!("message-{}", std::process::id()));
+    files::write_atomically(&file, update_message::commit(report).as_bytes())?;
+    let mut files = vec![LOCK];
+    if ground.pins.is_some() {
+        files.push(PIN);
+    }
+    match git::commit(&ground.root, &files, &file) {
+        Ok(commit) => {
+            report.commit = Some(commit);
+            disk::remove(&file)?;
+        }
+        Err(error) => {
+            report.fail_at(Stage::Commit);
+            report.findings.push(Finding::error(
+                "not-committed",
+                format!("flake.lock is updated, and Git made no commit of it: {error:#}"),
+                format!("git commit --file {} -- {}", file.display(), files.join(" ")),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the lock that was refused, with the report and the logs, and names the folder.
+pub fn keep_refused(ground: &Ground<'_>, candidate: &Candidate, report: &mut UpdateReport) {
+    let name = format!("{}-{}", now(), short(&candidate.revision.rev));
+    let folder = ground
+        .context
+        .home
+        .join("refused")
+        .join(files::safe_name(&ground.root.to_string_lossy()))
+        .join(name);
+    let mut kept = || -> Result<PathBuf> {
+        disk::create(&folder.join("logs"))?;
+        let lock = moved_lock::print(&candidate.lock);
+        files::write_atomically(&folder.join(LOCK), lock.as_bytes())?;
+        for host in &mut report.hosts {
+            for finding in &mut host.findings {
+                keep_log(finding, &folder.join("logs"));
+            }
+        }
+        report.refused = Some(folder.display().to_string());
+        let text = serde_json::to_string_pretty(report).context("cannot print the report")?;
+        files::write_atomically(&folder.join("report.json"), text.as_bytes())?;
+        Ok(folder.clone())
+    };
+    if let Err(error) = kept() {
+        let context = ground.context;
+        context.ui.complain(format!("warning: the refused lock is not kept: {error:#}"));
+    }
+}
+
+/// The next run may write the same log: a copy stays, and the help names it.
+fn keep_log(finding: &mut Finding, folder: &std::path::Path) {
+    let words = finding.help.split_whitespace();
+    let mut paths = words.map(|word| word.trim_matches(|c| "();,".contains(c)));
+    let Some(log) = paths.find(|word| word.starts_with('/') && word.ends_with(".log")) else {
+        return;
+    };
+    let log = log.to_owned();
+    let Some(name) = std::path::Path::new(&log).file_name() else { return };
+    let copy = folder.join(name);
+    if fs::copy(&log, &copy).is_ok() {
+        finding.help = finding.help.replace(&log, &copy.display().to_string());
+    }
+}

@@ -1,0 +1,187 @@
+//! `update`: another revision of llama.cpp, as a transaction. What it would be is made
+//! beside the fleet and held to everything; flake.lock moves at the end, by one rename, or
+//! not at all.
+
+mod canary;
+mod choose;
+pub mod finish;
+mod trial;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli;
+use crate::cmd::Outcome;
+use crate::cmd::candidate::{Candidate, Ground};
+use crate::cmd::context::Context;
+use crate::domain::drift::{self, Needs, Used};
+use crate::domain::finding::{Finding, none_is_an_error};
+use crate::domain::microarch::Table;
+use crate::domain::update::{LockState, Stage, UpdateReport};
+use crate::sys::{interrupt, lock_transaction, surface};
+use crate::ui;
+use choose::Chosen;
+use trial::Fleet;
+
+pub fn run(args: &cli::Update, context: &Context) -> Result<Outcome> {
+    let outcome = carry_out(args, context);
+    if outcome.is_err() || interrupt::requested() {
+        context.ui.complain("flake.lock is as it was");
+    }
+    outcome
+}
+
+fn carry_out(args: &cli::Update, context: &Context) -> Result<Outcome> {
+    // Discover.
+    let ground = match Ground::survey(context, &args.input)? {
+        Ok(ground) => ground,
+        Err(finding) => return refused(context, &args.input, &finding),
+    };
+    let _alone = lock_transaction::reserve(&context.home, &ground.root)?;
+    if let Some(finding) = finish::obstacle(&ground, args)? {
+        return refused(context, &args.input, &finding);
+    }
+    let chosen = match choose::choose(&ground, args.to.as_deref())? {
+        Ok(chosen) => chosen,
+        Err(finding) => return refused(context, &args.input, &finding),
+    };
+    let mut report = UpdateReport::new(&ground.input.name, &ground.now);
+    report.dry_run = args.dry_run;
+    report.to = Some((&chosen.revision).into());
+    if chosen.revision.rev == ground.now.rev {
+        return tell(args, &ground, &report);
+    }
+    choose::tell_changes(&mut report, &ground, &chosen);
+    ui::update::announce(&context.ui, &report);
+    // Plan.
+    let Some(candidate) = candidate(&ground, &chosen, &mut report)? else {
+        return tell(args, &ground, &report);
+    };
+    // Run.
+    let fleet = Fleet::before(context)?;
+    guard(&ground, &candidate, &fleet, &mut report)?;
+    trial::run(args, &ground, &candidate, &fleet, &mut report)?;
+    // Report.
+    if !report.ok {
+        finish::keep_refused(&ground, &candidate, &mut report);
+    } else if !args.dry_run {
+        finish::take(args, &ground, &candidate, &mut report)?;
+    }
+    tell(args, &ground, &report)
+}
+
+fn candidate(
+    ground: &Ground<'_>,
+    chosen: &Chosen,
+    report: &mut UpdateReport,
+) -> Result<Option<Candidate>> {
+    match ground.candidate(&chosen.revision, chosen.named.as_deref())? {
+        Ok(candidate) => {
+            report.to = Some((&candidate.revision).into());
+            if candidate.revision.build.is_none() && ground.pins.is_some() {
+                report.findings.push(Finding::warning(
+                    "no-build-number",
+                    "upstream's build number of this revision cannot be told, so llama-bench will \
+                     say 0",
+                    "update again when the history can be had, or name a tag with --to",
+                ));
+            }
+            Ok(Some(candidate))
+        }
+        Err(finding) => {
+            report.findings.push(finding);
+            report.fail_at(Stage::Lock);
+            Ok(None)
+        }
+    }
+}
+
+/// The drift guard: before any build, and of source text alone.
+fn guard(
+    ground: &Ground<'_>,
+    candidate: &Candidate,
+    fleet: &Fleet,
+    report: &mut UpdateReport,
+) -> Result<()> {
+    let needs = Needs::embedded().context("needs.json")?;
+    let table = Table::embedded().context("microarch.json")?;
+    let nix = &ground.context.flake.nix;
+    let look = |locked| surface::look(nix, &needs, locked);
+    // The old source may be gone from upstream; then nothing is told to be new.
+    let before = look(&ground.input.node["locked"]);
+    let after = match look(&candidate.locked()) {
+        Ok(after) => after,
+        Err(error) => {
+            interrupted()?;
+            let finding = Finding::error(
+                "packaging-broken",
+                format!("upstream's Nix files of this revision cannot be read: {error:#}"),
+                "another revision: name one with --to",
+            );
+            report.findings.push(finding);
+            report.fail_at(Stage::Drift);
+            return Ok(());
+        }
+    };
+    let used = Used::by(fleet.manifests());
+    let findings = drift::judge(&needs, &table, &used, before.as_ref().ok(), &after);
+    if !none_is_an_error(&findings) {
+        report.fail_at(Stage::Drift);
+    }
+    report.findings.extend(findings);
+    Ok(())
+}
+
+fn tell(args: &cli::Update, ground: &Ground<'_>, report: &UpdateReport) -> Result<Outcome> {
+    let context = ground.context;
+    context.ui.document(report)?;
+    ui::update::print(&context.ui, report);
+    if !report.ok
+        && report.lock == LockState::Unchanged
+        && let Some(to) = &report.to
+    {
+        let hosts = report.failing_hosts();
+        bisect_hint(context, args, &ground.now.rev, &to.rev, &hosts, report.failed_at);
+    }
+    Ok(Outcome::from_ok(report.ok))
+}
+
+/// How to find the commit that broke it.
+fn bisect_hint(
+    context: &Context,
+    args: &cli::Update,
+    good: &str,
+    bad: &str,
+    hosts: &[String],
+    stage: Option<Stage>,
+) {
+    let by = match stage {
+        Some(Stage::Evaluate | Stage::Drift) => "eval",
+        Some(Stage::Build) => "build",
+        Some(Stage::Bench) => "bench",
+        _ => return,
+    };
+    let host = hosts.first().map(|host| format!(" --host {host}")).unwrap_or_default();
+    let input =
+        if args.input == "llama-cpp" { String::new() } else { format!(" --input {}", args.input) };
+    context.ui.say(format!(
+        "\nwhich commit it was: cargo xtask bisect{input} --good {good} --bad {bad}{host} --by {by}"
+    ));
+}
+
+/// What a program reads when there is nothing to report on.
+fn refused(context: &Context, input: &str, finding: &Finding) -> Result<Outcome> {
+    context.ui.document(&serde_json::json!({
+        "schema": 1, "command": "update", "input": input, "hosts": [], "findings": [finding],
+        "lock": LockState::Unchanged, "ok": false,
+    }))?;
+    context.ui.complain(ui::check::describe(&context.ui, input, finding));
+    Ok(Outcome::Findings)
+}
+
+/// An answer that the user interrupted is none.
+fn interrupted() -> Result<()> {
+    if interrupt::requested() {
+        anyhow::bail!("interrupted");
+    }
+    Ok(())
+}

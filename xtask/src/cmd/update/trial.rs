@@ -1,0 +1,187 @@
+//! The fleet before and the fleet as it would be, host by host: evaluated, built, and on
+//! canaries measured.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use super::{canary, interrupted};
+use crate::cli;
+use crate::cmd::build_all::{self, Limits};
+use crate::cmd::candidate::{self, Candidate, Ground};
+use crate::cmd::context::Context;
+use crate::cmd::evaluate::{self, Ask, Outcomes};
+use crate::domain::build::{Build, BuildState, distinct};
+use crate::domain::build_report::VariantReport;
+use crate::domain::check::{self, CheckReport, Evaluated};
+use crate::domain::finding::Finding;
+use crate::domain::manifest::{Manifest, Selection};
+use crate::domain::names::{HostName, StorePath};
+use crate::domain::update::{HostState, HostUpdate, Stage, UpdateReport};
+use crate::sys::{store, testbed};
+
+/// Every host of the flake with one lock file.
+pub struct Fleet {
+    pub hosts: Vec<HostName>,
+    selections: BTreeMap<HostName, Selection>,
+    reports: BTreeMap<HostName, check::HostReport>,
+}
+
+impl Fleet {
+    pub fn before(context: &Context) -> Result<Self> {
+        let hosts = context.all_hosts()?.to_vec();
+        let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
+        Ok(Self::of(hosts, outcomes))
+    }
+
+    fn of(hosts: Vec<HostName>, outcomes: Outcomes) -> Self {
+        let selection = |(host, (evaluated, _)): (&HostName, &(Evaluated, f64))| match evaluated {
+            Evaluated::Selected(selection) => Some((host.clone(), selection.as_ref().clone())),
+            _ => None,
+        };
+        let selections = outcomes.iter().filter_map(selection).collect();
+        let report = CheckReport::new(&hosts, outcomes, &BTreeSet::new());
+        let reports = report.hosts.into_iter().map(|it| (it.host.clone(), it)).collect();
+        Self { hosts, selections, reports }
+    }
+
+    pub fn manifests(&self) -> impl Iterator<Item = (&HostName, &Manifest)> {
+        self.selections.iter().map(|(host, selection)| (host, &selection.manifest))
+    }
+
+    pub fn selection(&self, host: &HostName) -> Option<&Selection> {
+        self.selections.get(host)
+    }
+
+    fn is_well(&self, host: &HostName) -> bool {
+        let state = self.reports.get(host).map(|report| report.state);
+        matches!(state, Some(check::HostState::Ok | check::HostState::Unsupported))
+    }
+}
+
+/// Takes the candidate as far as it goes, and tells it to the report.
+pub fn run(
+    args: &cli::Update,
+    ground: &Ground<'_>,
+    candidate: &Candidate,
+    before: &Fleet,
+    report: &mut UpdateReport,
+) -> Result<()> {
+    let context = ground.context;
+    context.ui.say(format!("evaluating {} hosts with it", before.hosts.len()));
+    let outcomes = evaluate::evaluate(&candidate.context, &before.hosts, Ask::default())?;
+    let after = Fleet::of(before.hosts.clone(), outcomes);
+    report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
+    settle(report, Stage::Evaluate);
+    if !report.ok || args.dry_run {
+        for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
+            host.state = HostState::Changed;
+        }
+        tell_sizes(context, before, &after, report)?;
+        return Ok(());
+    }
+    let builds = changed(report, &after, context.in_testbed());
+    let variants = build_all::build(&candidate.context, &builds, Limits::default())?;
+    interrupted()?;
+    account(&variants, report);
+    settle(report, Stage::Build);
+    tell_sizes(context, before, &after, report)?;
+    if report.ok && !args.bench.is_empty() {
+        canary::run(args, ground, candidate, before, &after, report)?;
+        settle(report, Stage::Bench);
+    }
+    interrupted()
+}
+
+fn settle(report: &mut UpdateReport, stage: Stage) {
+    if report.hosts.iter().any(|host| host.state == HostState::Fails) {
+        report.fail_at(stage);
+    }
+}
+
+fn compared(host: &HostName, before: &Fleet, after: &Fleet) -> HostUpdate {
+    let drv = |fleet: &Fleet| fleet.selection(host).map(|selection| selection.drv_path.clone());
+    let (was, is) = (drv(before), drv(after));
+    let state = match (before.is_well(host), after.is_well(host)) {
+        (true, false) => HostState::Fails,
+        (false, false) => HostState::FailedBefore,
+        (_, true) if was == is => HostState::Unchanged,
+        // Until it is built.
+        (_, true) => HostState::NotBuilt,
+    };
+    let known = after.reports.get(host);
+    let told = matches!(state, HostState::Fails | HostState::FailedBefore);
+    let is_host = |fleet: &Fleet| fleet.selection(host).map(|it| it.manifest.variant.clone());
+    HostUpdate {
+        host: host.clone(),
+        variant: is_host(after).or_else(|| is_host(before)),
+        before: was,
+        after: is,
+        state,
+        closure_bytes_before: None,
+        closure_bytes_after: None,
+        speeds: vec![],
+        findings: known.filter(|_| told).map(|it| it.findings.clone()).unwrap_or_default(),
+    }
+}
+
+/// The distinct variants that are to be built: all that changed, but in the testbed those
+/// that nothing could build there.
+fn changed(report: &mut UpdateReport, after: &Fleet, in_testbed: bool) -> Vec<Build> {
+    let mut wanted = vec![];
+    for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
+        let Some(selection) = after.selection(&host.host) else { continue };
+        let manifest = &selection.manifest;
+        match testbed::lacks(&manifest.backends).filter(|_| in_testbed) {
+            Some(what) => host.findings.push(Finding::warning(
+                "not-built",
+                format!("{} is evaluated only: the testbed here has no {what}", manifest.variant),
+                "build it where the real inputs are",
+            )),
+            None => wanted.push((host.host.clone(), selection)),
+        }
+    }
+    distinct(wanted.iter().map(|(host, selection)| (host, *selection)))
+}
+
+fn account(variants: &[VariantReport], report: &mut UpdateReport) {
+    for host in &mut report.hosts {
+        let Some(variant) = variants.iter().find(|variant| variant.hosts.contains(&host.host))
+        else {
+            continue;
+        };
+        host.closure_bytes_after = variant.closure_bytes;
+        if variant.state.well() {
+            host.state = HostState::Changed;
+        } else if variant.state == BuildState::Unsupported {
+            host.findings.push(Finding::warning(
+                "not-built",
+                format!("{} is evaluated only: no machine builds for its system", variant.variant),
+                "name a builder of its system in nix.conf",
+            ));
+        } else {
+            host.state = HostState::Fails;
+            host.findings.push(candidate::not_built(variant));
+        }
+    }
+}
+
+fn tell_sizes(
+    context: &Context,
+    before: &Fleet,
+    after: &Fleet,
+    report: &mut UpdateReport,
+) -> Result<()> {
+    let outputs = [before, after].into_iter().flat_map(|fleet| fleet.selections.values());
+    let outputs: BTreeSet<StorePath> =
+        outputs.map(|selection| selection.out_path.clone()).filter(store::appeared).collect();
+    let valid = store::valid(&context.flake.nix, &outputs)?;
+    let size = |fleet: &Fleet, host: &HostName| {
+        valid.get(&fleet.selection(host)?.out_path).and_then(|info| info.closure_size)
+    };
+    for host in &mut report.hosts {
+        host.closure_bytes_before = size(before, &host.host);
+        host.closure_bytes_after = size(after, &host.host).or(host.closure_bytes_after);
+    }
+    Ok(())
+}
