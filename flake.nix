@@ -46,6 +46,8 @@
       hydraJobs = import ./tests/nix/hydra-jobs.nix { inherit self; };
 
       devShells = forAllSystems (import ./nixos/dev-shell.nix);
+      templates = import ./templates;
+
       formatter = forAllSystems (pkgs: pkgs.nixfmt-tree);
       apps = forAllSystems (import ./nixos/apps.nix);
     };

@@ -3,7 +3,11 @@
 let
   host =
     name:
-    { system, hardware, ... }:
+    {
+      system,
+      hardware ? null,
+      ...
+    }:
     inputs.nixpkgs.lib.nixosSystem {
       specialArgs = {
         inherit inputs;

@@ -78,6 +78,8 @@ pub enum Command {
     Rollback(Rollback),
     /// Read a machine's CPU, GPUs and drivers, and say which options fit it
     Probe(Probe),
+    /// Add a machine to the fleet: its row, its options, what probe sees of it
+    NewHost(NewHost),
     /// Show the fleet: host, variant, revision, whether built
     List,
     /// Print a GitHub Actions matrix: one job for each distinct build
@@ -395,4 +397,20 @@ pub enum CompletionForm {
     Zsh,
     /// Man pages, one a command
     Man,
+}
+
+#[derive(Debug, Args)]
+pub struct NewHost {
+    /// The host's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Read the machine at this SSH destination; default: this machine
+    #[arg(long, value_name = "DESTINATION")]
+    pub from: Option<String>,
+    /// Where xtask will reach the host by SSH; default: as it was read, else its name
+    #[arg(long, value_name = "DESTINATION")]
+    pub target: Option<String>,
+    /// Print the files, and stop there
+    #[arg(long)]
+    pub dry_run: bool,
 }

@@ -148,6 +148,13 @@ impl Context {
     /// A name that the flake does not have; the nearest one is offered.
     pub fn hosts(&self, asked: &[String]) -> Result<Vec<HostName>> {
         let known = self.all_hosts()?;
+        if known.is_empty() {
+            bail!(
+                "the flake {} has no hosts, its nixosConfigurations are empty: `cargo xtask new-host \
+                 NAME` adds one to a fleet that has hosts/default.nix",
+                self.flake.reference
+            );
+        }
         let mut chosen = vec![];
         for name in asked {
             let host = HostName::new(name.clone());

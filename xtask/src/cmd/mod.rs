@@ -14,6 +14,7 @@ pub mod evaluate;
 pub mod facts;
 pub mod list;
 pub mod matrix;
+pub mod new_host;
 pub mod perf;
 pub mod probe;
 pub mod rollback;
@@ -54,6 +55,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         }
         Command::Doctor => doctor::run(&cli.global, ui),
         Command::List => list::run(&open()?),
+        Command::NewHost(args) => new_host::run(args, &cli.global, ui),
         Command::Matrix(args) => matrix::run(args, &open()?),
         Command::Update(args) => update::run(args, &open()?),
         Command::Rollback(args) => rollback::run(args, &open()?),

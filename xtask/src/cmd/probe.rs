@@ -68,7 +68,8 @@ fn target(args: &cli::Probe, global: &Global, ui: &Ui) -> Result<Target> {
     }
 }
 
-fn from_machine(
+/// What the machine is, or why it cannot be told.
+pub fn from_machine(
     host: &str,
     target: &Target,
     root: Option<&Path>,

@@ -72,13 +72,11 @@ fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
         // A llama.cpp of this machine already: a fleet that lives in the testbed.
         return;
     }
-    let (locked, is_tree) = if repository == "llama.cpp" || name == "llama-cpp" {
-        (locked_tree(stand_ins), true)
-    } else {
-        match flake_for(repository, name, stand_ins.flakes) {
-            Some(flake) => (locked_folder(flake, stand_ins), false),
-            None => return,
-        }
+    let (locked, is_tree) = match stand_in_for(repository, name, stand_ins.flakes) {
+        Some(StandIn::LlamaCpp) => (locked_tree(stand_ins), true),
+        Some(StandIn::Folder(flake)) => (locked_folder(flake, stand_ins), false),
+        // Itself, as it was locked: here, or by a fleet's own lock file.
+        Some(StandIn::Llamafleet) | None => return,
     };
     let Some(node) = node.as_object_mut() else { return };
     node.insert("locked".into(), locked);
@@ -91,6 +89,46 @@ fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
             node.remove("inputs");
         }
     }
+}
+
+/// What an input is replaced by.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StandIn<'a> {
+    LlamaCpp,
+    /// This repository.
+    Llamafleet,
+    /// A folder of the testbed.
+    Folder(&'a str),
+}
+
+/// By the repository that the input is fetched from, else by the input's own name.
+pub fn stand_in_for<'a>(repository: &str, name: &str, flakes: &'a [String]) -> Option<StandIn<'a>> {
+    if repository == "llama.cpp" || name == "llama-cpp" {
+        return Some(StandIn::LlamaCpp);
+    }
+    if repository == "llamafleet" || name == "llamafleet" {
+        return Some(StandIn::Llamafleet);
+    }
+    flake_for(repository, name, flakes).map(StandIn::Folder)
+}
+
+/// Nix's lock file made with other inputs than flake.nix names, so that it looks as if it
+/// were made with those: `originals` by the name of the input.
+///
+/// # Errors
+/// The text is not a lock file of version 7.
+pub fn with_originals(lock: &str, originals: &Map<String, Value>) -> Result<String> {
+    let mut lock: Value = serde_json::from_str(lock).context("Nix's lock file is not JSON")?;
+    let root = lock["root"].as_str().unwrap_or("root").to_owned();
+    let keys = lock["nodes"][&root]["inputs"].as_object().cloned().unwrap_or_default();
+    for (name, original) in originals {
+        if let Some(key) = keys.get(name).and_then(Value::as_str)
+            && let Some(node) = lock["nodes"].get_mut(key).and_then(Value::as_object_mut)
+        {
+            node.insert("original".into(), original.clone());
+        }
+    }
+    serde_json::to_string_pretty(&lock).context("cannot print the lock file")
 }
 
 /// Every nixpkgs, whatever its branch, and nixpkgs.lib are the one stand-in.

@@ -43,6 +43,7 @@ pub mod matrix;
 pub mod microarch;
 pub mod moved_lock;
 pub mod names;
+pub mod new_host;
 pub mod nix_log;
 pub mod offload;
 pub mod parallel;

@@ -69,7 +69,7 @@ fn cards_of_two_makers_are_one_binary() {
     let advice = advice(&facts);
     assert_eq!(advice.backend, ["cuda", "rocm"]);
     let nix = advice.nix();
-    assert!(nix.contains("backend = [ \"cuda\" \"rocm\" ];"), "{nix}");
+    assert!(nix.contains("backend = [\n    \"cuda\"\n    \"rocm\"\n  ];"), "{nix}");
     assert!(nix.contains("cudaCapabilities = [ \"5.2\" ];"), "{nix}");
     assert!(nix.contains("rocmTargets = [ \"gfx906\" ];"), "{nix}");
     assert!(nix.contains("allowUnfree"), "{nix}");

@@ -69,9 +69,13 @@ impl Recommendation {
 
     /// For hosts/NAME/default.nix.
     pub fn nix(&self) -> String {
+        // As nixfmt writes it.
         let list = |items: &[&str]| {
             let items: Vec<String> = items.iter().map(|item| nix_string(item)).collect();
-            format!("[ {} ]", items.join(" "))
+            match &items[..] {
+                [one] => format!("[ {one} ]"),
+                many => format!("[\n    {}\n  ]", many.join("\n    ")),
+            }
         };
         let owned = |items: &[String]| list(&items.iter().map(String::as_str).collect::<Vec<_>>());
         let backend = match self.backend[..] {
@@ -93,6 +97,7 @@ impl Recommendation {
         }
         lines.push("};".to_owned());
         if self.backend.contains(&"cuda") {
+            lines.push(String::new());
             lines.push("# The CUDA libraries.".to_owned());
             lines.push("nixpkgs.config.allowUnfree = true;".to_owned());
         }

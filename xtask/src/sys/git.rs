@@ -20,6 +20,21 @@ pub fn untracked(root: &Path, pattern: &str) -> Result<Vec<String>> {
     list(root, &["--others", "--exclude-standard"], pattern)
 }
 
+pub fn is_repository(root: &Path) -> bool {
+    root.ancestors().any(|folder| folder.join(".git").exists())
+}
+
+/// Lets Git, and so a flake, know of files, without their being part of the next commit.
+pub fn intend_to_add(root: &Path, files: &[&Path]) -> Result<()> {
+    let shell = Shell::new().context("cannot tell the current folder")?;
+    shell.change_dir(root);
+    cmd!(shell, "git add --intent-to-add -- {files...}")
+        .quiet()
+        .ignore_stdout()
+        .run()
+        .with_context(|| format!("`git add` fails in {}", root.display()))
+}
+
 fn list(root: &Path, which: &[&str], pattern: &str) -> Result<Vec<String>> {
     let shell = Shell::new().context("cannot tell the current folder")?;
     shell.change_dir(root);

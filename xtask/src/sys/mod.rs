@@ -13,6 +13,7 @@ pub mod derivation;
 pub mod disk;
 pub mod evaluator;
 pub mod files;
+pub mod first_lock;
 pub mod flake;
 pub mod fleet_copy;
 pub mod git;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -17,7 +18,7 @@ use crate::domain::era::{TREES, Tree};
 use crate::domain::lock::{self, StandIns};
 use crate::domain::reuse::Entry;
 use crate::sys::nix::Nix;
-use crate::sys::{disk, files, llama_tree, process, snapshot};
+use crate::sys::{disk, files, first_lock, llama_tree, process, snapshot};
 
 /// What every Nix call gets in the testbed. Its builds use the machine's own compiler,
 /// hence no sandbox; nothing is to be had elsewhere; one at a time, because the second variant of a source then finds the
@@ -29,7 +30,7 @@ pub const NIX_OPTIONS: &[&str] =
 /// needs no network, and costs one hash of the testbed's few files.
 ///
 /// # Errors
-/// The set-up was not run, or the flake has no lock file.
+/// The set-up was not run, or the flake has an input without a stand-in.
 pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBuf> {
     if !llama_tree::is_present(home) {
         bail!("the testbed's llama.cpp trees are not here: run `cargo xtask setup` first");
@@ -42,8 +43,16 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
     disk::create(&locks)?;
     let memory = locks.join(format!("{}.hash", files::safe_name(&text(&folder)?)));
     let fleet_lock = root.join("flake.lock");
-    let before = fs::read_to_string(&fleet_lock)
-        .with_context(|| format!("cannot read {}", fleet_lock.display()))?;
+    let before = match fs::read_to_string(&fleet_lock) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            first_lock::make(nix, home, root, &folder, tree(era))?
+        }
+        Err(error) => {
+            let what = format!("cannot read {}", fleet_lock.display());
+            return Err(error).context(what);
+        }
+    };
     let after = lock::with_stand_ins(
         &before,
         &StandIns {
@@ -98,7 +107,7 @@ fn folder(root: &Path) -> Result<PathBuf> {
 }
 
 /// The folders of the testbed that are flakes.
-fn flakes(folder: &Path) -> Result<Vec<String>> {
+pub(super) fn flakes(folder: &Path) -> Result<Vec<String>> {
     let mut flakes: Vec<String> = fs::read_dir(folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
