@@ -20,10 +20,6 @@ pub fn untracked(root: &Path, pattern: &str) -> Result<Vec<String>> {
     list(root, &["--others", "--exclude-standard"], pattern)
 }
 
-pub fn is_repository(root: &Path) -> bool {
-    root.ancestors().any(|folder| folder.join(".git").exists())
-}
-
 /// Lets Git, and so a flake, know of files, without their being part of the next commit.
 pub fn intend_to_add(root: &Path, files: &[&Path]) -> Result<()> {
     let shell = Shell::new().context("cannot tell the current folder")?;
