@@ -1,8 +1,12 @@
 //! Every command-line type, in one place: what a user can type is read here.
 
+mod tools;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use tools::*;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -325,92 +329,4 @@ pub enum ModelSize {
     M29,
     #[value(name = "88m")]
     M88,
-}
-
-#[derive(Debug, Args)]
-pub struct Setup {
-    /// Go ahead without asking
-    #[arg(long, short)]
-    pub yes: bool,
-    /// Say what is missing and would be done, and stop there
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Demo {
-    /// Go ahead with the set-up without asking
-    #[arg(long, short)]
-    pub yes: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Test {
-    /// Only what needs neither Nix nor a compiler run: format, lints, unit tests
-    #[arg(long)]
-    pub quick: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Perf {
-    /// The command that is measured
-    #[arg(value_enum, default_value = "check")]
-    pub what: PerfSubject,
-    /// check: sizes of the fleets that are generated
-    #[arg(long, value_delimiter = ',', default_value = "4,32,128", value_name = "N,…")]
-    pub hosts: Vec<usize>,
-    /// How often each is measured
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub runs: usize,
-    /// check: measure on real NixOS hosts of this nixpkgs, a Git checkout
-    #[arg(long, value_name = "PATH")]
-    pub nixpkgs: Option<PathBuf>,
-    /// build: steps of each of the generated builds, of some 25 ms each
-    #[arg(long, default_value_t = 400, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub steps: u32,
-    /// build: lines of the log that is streamed, at the speed of a real build
-    #[arg(long, default_value_t = crate::domain::perf::LONGEST_LOG.0, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub lines: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PerfSubject {
-    /// check, over `nix eval` and `nix flake metadata`
-    Check,
-    /// build-all, over `nix build`; with --testbed, of llama.cpp itself
-    Build,
-}
-
-#[derive(Debug, Args)]
-pub struct Completions {
-    #[arg(value_enum, value_name = "SHELL")]
-    pub form: CompletionForm,
-    /// Where the man pages go
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
-    pub out_dir: PathBuf,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CompletionForm {
-    Bash,
-    Fish,
-    Zsh,
-    /// Man pages, one a command
-    Man,
-}
-
-#[derive(Debug, Args)]
-pub struct NewHost {
-    /// The host's name
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// Read the machine at this SSH destination; default: this machine
-    #[arg(long, value_name = "DESTINATION")]
-    pub from: Option<String>,
-    /// Where xtask will reach the host by SSH; default: as it was read, else its name
-    #[arg(long, value_name = "DESTINATION")]
-    pub target: Option<String>,
-    /// Print the files, and stop there
-    #[arg(long)]
-    pub dry_run: bool,
 }
