@@ -38,7 +38,8 @@ pub fn choose(ground: &Ground, to: Option<&str>) -> Result<Result<Chosen, Findin
         None => {
             let branch = ground.upstream.branch.as_deref();
             match branch.map_or_else(|| head(&names), |branch| names.resolve(branch)) {
-                Some((rev, name)) => (rev.to_owned(), Some(name)),
+                // In flake.nix's own words, so that flake.lock keeps them.
+                Some((rev, name)) => (rev.to_owned(), Some(branch.map_or(name, str::to_owned))),
                 None => return Ok(Err(no_branch(url, branch))),
             }
         }
