@@ -172,6 +172,9 @@ pub struct BuildAll {
     /// Machines that build, as in Nix's `builders`; default: nix.conf's
     #[arg(long, value_name = "SPEC")]
     pub builders: Option<String>,
+    /// Try again what failed for want of network or of a builder, as often as this
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retry: u32,
     /// Give one build up after this many seconds; default: nix.conf's
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,

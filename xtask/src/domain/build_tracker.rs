@@ -319,6 +319,19 @@ impl Tracker {
         updates
     }
 
+    /// What one Nix said of its activities is of no use for the next, which is asked for
+    /// what the first did not make.
+    pub fn start_anew(&mut self) {
+        self.activities.clear();
+        self.active.clear();
+        self.builds = (0, 0, 0);
+        self.endings.clear();
+        self.transfers = Transfers::default();
+        for seen in self.drvs.values_mut() {
+            (seen.running, seen.ended) = (0, true);
+        }
+    }
+
     /// The builds that failed, dependencies among them.
     pub fn failed(&self) -> impl Iterator<Item = &DrvPath> {
         self.drvs.iter().filter(|(_, seen)| seen.failed).map(|(drv, _)| drv)
@@ -337,6 +350,12 @@ impl Tracker {
     /// Where it was built, as Nix names it; empty: here.
     pub fn machine(&self, drv: &DrvPath) -> &str {
         self.drvs.get(drv).map_or("", |seen| &seen.machine)
+    }
+
+    /// The same, while it is at work.
+    pub fn machine_at_work(&self, drv: &DrvPath) -> Option<&str> {
+        let seen = self.drvs.get(drv).filter(|seen| seen.running > 0)?;
+        Some(seen.machine.as_str()).filter(|machine| !machine.is_empty())
     }
 
     /// Whether a build of this derivation was begun.

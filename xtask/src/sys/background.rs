@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::sys::ending;
 use crate::sys::process::{self, Invocation};
 
 /// Between the request to end and the kill.
@@ -54,11 +55,11 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        process::signal_group(self.group, libc::SIGTERM);
+        ending::signal_group(self.group, libc::SIGTERM);
         let asked = Instant::now();
         while self.is_running() {
             if asked.elapsed() > GRACE {
-                process::signal_group(self.group, libc::SIGKILL);
+                ending::signal_group(self.group, libc::SIGKILL);
             }
             thread::sleep(Duration::from_millis(5));
         }

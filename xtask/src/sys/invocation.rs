@@ -28,6 +28,7 @@ pub struct Invocation {
     pub(super) memory: Option<u64>,
     pub(super) for_the_report: bool,
     pub(super) on_terminal: bool,
+    pub(super) ends_with_us: bool,
 }
 
 impl Invocation {
@@ -42,6 +43,7 @@ impl Invocation {
             memory: None,
             for_the_report: false,
             on_terminal: false,
+            ends_with_us: false,
         }
     }
 
@@ -81,6 +83,12 @@ impl Invocation {
     /// Standard error is a terminal, so that the program draws as for a person.
     pub fn on_terminal(mut self) -> Self {
         self.on_terminal = true;
+        self
+    }
+
+    /// Asked to end (SIGTERM) when we are killed outright, too.
+    pub fn ends_with_us(mut self) -> Self {
+        self.ends_with_us = true;
         self
     }
 

@@ -72,23 +72,6 @@ impl Nix {
             .args(&self.options)
     }
 
-    /// Whether nix.conf names a machine, or this one's emulation, for this system. What it
-    /// can really do is Nix's to find out.
-    pub fn has_machine_for(&self, system: &str) -> bool {
-        let read = |name: &str| {
-            let call = self.command(["config", "show", name]);
-            process::read(&call, Some(Duration::from_secs(20))).unwrap_or_default()
-        };
-        // `builders` is a list, or `@` and the file that has it, /etc/nix/machines by default.
-        let builders = read("builders");
-        let machines = match builders.trim().strip_prefix('@') {
-            Some(file) => std::fs::read_to_string(file).unwrap_or_default(),
-            None => builders,
-        };
-        machines.contains(system)
-            || read("extra-platforms").split_whitespace().any(|platform| platform == system)
-    }
-
     pub fn capture(&self, call: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
         process::capture(call, timeout)
     }

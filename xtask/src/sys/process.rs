@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::sys::ending::Ending;
 pub use crate::sys::invocation::Invocation;
 use crate::sys::invocation::Stdin;
-use crate::sys::{interrupt, terminal};
+use crate::sys::{orphans, terminal};
 
 /// How long the output of a child that has ended is waited for: a daemon that it
 /// left behind may hold the pipe open for ever.
@@ -33,6 +34,8 @@ pub enum Exit {
     TooLarge,
     /// We ended it because the user asked.
     Interrupted,
+    /// We ended it because whoever watched it said so.
+    GivenUp,
 }
 
 impl Exit {
@@ -49,6 +52,7 @@ impl fmt::Display for Exit {
             Self::TimedOut => write!(f, "out of time"),
             Self::TooLarge => write!(f, "out of memory: more than its share"),
             Self::Interrupted => write!(f, "interrupted"),
+            Self::GivenUp => write!(f, "given up"),
         }
     }
 }
@@ -107,18 +111,49 @@ pub fn stream(
     timeout: Option<Duration>,
     on_line: &mut dyn FnMut(Source, &[u8]),
 ) -> Result<Exit> {
-    stream_paced(invocation, timeout, &mut |source, line| {
-        on_line(source, line);
-        false
+    watch(invocation, timeout, &mut |heard| {
+        if let Heard::Line(source, line) = heard {
+            on_line(source, line);
+        }
+        Then::GoOn
     })
 }
 
-/// Like [`stream`]; a line for which `on_line` says yes starts the child's time anew, so
-/// that a child with many things to do has the same time for each.
+/// Like [`stream`]; a line for which `on_line` says yes starts the child's time anew.
 pub fn stream_paced(
     invocation: &Invocation,
     timeout: Option<Duration>,
     on_line: &mut dyn FnMut(Source, &[u8]) -> bool,
+) -> Result<Exit> {
+    watch(invocation, timeout, &mut |heard| match heard {
+        Heard::Line(source, line) if on_line(source, line) => Then::StartAnew,
+        _ => Then::GoOn,
+    })
+}
+
+/// What is heard of a running child.
+#[derive(Debug, Clone, Copy)]
+pub enum Heard<'a> {
+    Line(Source, &'a [u8]),
+    /// Nothing for 50 ms.
+    Silence,
+}
+
+/// What becomes of the child then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    GoOn,
+    /// Its time starts anew, so that a child with many things to do has the same for each.
+    StartAnew,
+    /// It is ended: [`Exit::GivenUp`].
+    End,
+}
+
+/// Like [`stream`], for whoever decides by what is heard, silence too.
+pub fn watch(
+    invocation: &Invocation,
+    timeout: Option<Duration>,
+    on_heard: &mut dyn FnMut(Heard<'_>) -> Then,
 ) -> Result<Exit> {
     let (stdout, stdout_writer) = std::io::pipe().context("cannot make a pipe")?;
     let (stderr, stderr_writer): (Box<dyn Read + Send>, _) = if invocation.on_terminal {
@@ -143,15 +178,17 @@ pub fn stream_paced(
     drop(sender);
 
     let mut ending = Ending::new(group, timeout, invocation);
+    let obey = |then, ending: &mut Ending| match then {
+        Then::GoOn => {}
+        Then::StartAnew => ending.start_anew(timeout),
+        Then::End => ending.give_up(),
+    };
     let mut ended_at: Option<Instant> = None;
     loop {
         match lines.recv_timeout(Duration::from_millis(50)) {
-            Ok((source, line)) => {
-                if on_line(source, &line) {
-                    ending.start_anew(timeout);
-                }
-            }
+            Ok((source, line)) => obey(on_heard(Heard::Line(source, &line)), &mut ending),
             Err(RecvTimeoutError::Timeout) => {
+                obey(on_heard(Heard::Silence), &mut ending);
                 if handle.try_wait().context("cannot wait for a child")?.is_some() {
                     let since = *ended_at.get_or_insert_with(Instant::now);
                     if since.elapsed() > DRAIN {
@@ -191,9 +228,15 @@ pub(super) fn start(
         .unchecked()
         .stdout_file(stdout)
         .stderr_file(stderr)
-        .before_spawn(|command| {
-            command.process_group(0);
-            Ok(())
+        .before_spawn({
+            let ends_with_us = invocation.ends_with_us;
+            move |command| {
+                command.process_group(0);
+                if ends_with_us {
+                    orphans::end_with_us(command);
+                }
+                Ok(())
+            }
         });
     let mut held = None;
     expression = match &invocation.stdin {
@@ -213,94 +256,6 @@ pub(super) fn start(
     }
     let program = invocation.program.display();
     Ok((expression.start().with_context(|| format!("cannot start {program}"))?, held))
-}
-
-/// Decides when a child's process group must end, and ends it: gently, then not.
-struct Ending {
-    group: u32,
-    deadline: Option<Instant>,
-    grace: Duration,
-    /// As many Ctrl-C as had come before and do not mean this child.
-    tolerated: usize,
-    memory: Option<u64>,
-    weighed_at: Instant,
-    asked_at: Option<Instant>,
-    killed: bool,
-    cause: Option<Exit>,
-}
-
-impl Ending {
-    fn new(group: u32, timeout: Option<Duration>, invocation: &Invocation) -> Self {
-        let now = Instant::now();
-        Self {
-            group,
-            deadline: timeout.map(|timeout| now + timeout),
-            grace: invocation.grace,
-            tolerated: if invocation.for_the_report { interrupt::count() } else { 0 },
-            memory: invocation.memory,
-            weighed_at: now,
-            asked_at: None,
-            killed: false,
-            cause: None,
-        }
-    }
-
-    fn start_anew(&mut self, timeout: Option<Duration>) {
-        self.deadline = timeout.map(|timeout| Instant::now() + timeout);
-    }
-
-    /// Looks at most every 20 ms: a child that prints a lot must not be slowed by it.
-    fn too_large(&mut self) -> bool {
-        let Some(memory) = self.memory else { return false };
-        if self.weighed_at.elapsed() < Duration::from_millis(20) {
-            return false;
-        }
-        self.weighed_at = Instant::now();
-        resident(self.group).is_some_and(|bytes| bytes > memory)
-    }
-
-    fn tick(&mut self) {
-        if self.cause.is_none() {
-            if interrupt::count() > self.tolerated {
-                self.cause = Some(Exit::Interrupted);
-            } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                self.cause = Some(Exit::TimedOut);
-            } else if self.too_large() {
-                self.cause = Some(Exit::TooLarge);
-                // It grows while it is asked.
-                self.grace = Duration::ZERO;
-            }
-        }
-        if self.cause.is_none() || self.killed {
-            return;
-        }
-        match self.asked_at {
-            None => {
-                signal_group(self.group, libc::SIGTERM);
-                self.asked_at = Some(Instant::now());
-            }
-            Some(at) if at.elapsed() > self.grace || interrupt::count() > self.tolerated + 1 => {
-                signal_group(self.group, libc::SIGKILL);
-                self.killed = true;
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-/// What the first process of a group holds, in bytes; an evaluator works in one process.
-fn resident(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
-#[expect(unsafe_code, reason = "std has no way to signal a process group")]
-pub(super) fn signal_group(group: u32, signal: libc::c_int) {
-    let Ok(group) = libc::pid_t::try_from(group) else { return };
-    // SAFETY: kill(2) takes plain integers and touches no memory of ours. An error
-    // (the group has ended) is what we wanted.
-    unsafe { libc::kill(-group, signal) };
 }
 
 /// Splits at `\n`, cuts what is longer than [`LONGEST_LINE`], until EOF or `send` says no.

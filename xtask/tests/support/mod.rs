@@ -6,6 +6,8 @@
 
 pub mod upstream;
 
+pub mod builders;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

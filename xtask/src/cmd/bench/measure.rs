@@ -181,7 +181,7 @@ fn run(
     let ending = match exit {
         Ok(Exit::Code(code)) => Ending::Status(code),
         Ok(Exit::Signal(signal)) => Ending::Signal(signal),
-        Ok(Exit::TimedOut | Exit::TooLarge) => Ending::TimedOut,
+        Ok(Exit::TimedOut | Exit::TooLarge | Exit::GivenUp) => Ending::TimedOut,
         Ok(Exit::Interrupted) => Ending::Interrupted,
         Err(error) => match not_started(&error) {
             Some(status) => return Ok((Ending::Status(status), format!("{error:#}"))),

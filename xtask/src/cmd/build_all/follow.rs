@@ -7,8 +7,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-
+use crate::cmd::build_all::Limits;
+use crate::cmd::build_all::attempts::Ran;
+use crate::cmd::build_all::patience::Patience;
 use crate::cmd::context::Context;
 use crate::domain::build::{Build, short_name};
 use crate::domain::build_progress::Expected;
@@ -35,7 +36,7 @@ pub struct Follower<'a> {
     outputs: RefCell<BTreeMap<DrvPath, Vec<StorePath>>>,
     needs: Option<Receiver<Expected>>,
     asked: bool,
-    trouble: Option<anyhow::Error>,
+    patience: Patience,
     /// What Nix called errors.
     pub errors: Vec<String>,
 }
@@ -45,10 +46,10 @@ impl<'a> Follower<'a> {
         context: &'a Context,
         builds: &[&Build],
         expected: Expected,
-        tracker: &'a mut Tracker,
-        logs: &'a mut BuildLogs,
-        seconds: &'a mut Stopwatch,
+        limits: &Limits,
+        ran: &'a mut Ran,
     ) -> Self {
+        let Ran { tracker, logs, seconds, .. } = ran;
         Self {
             nix: &context.flake.nix,
             context,
@@ -61,7 +62,7 @@ impl<'a> Follower<'a> {
             outputs: RefCell::default(),
             needs: None,
             asked: false,
-            trouble: None,
+            patience: Patience::new(limits),
             errors: vec![],
         }
     }
@@ -80,11 +81,15 @@ impl<'a> Follower<'a> {
             let known = outputs.entry(drv.clone()).or_insert_with(|| derivation::outputs(drv));
             derivation::is_built(known)
         };
+        let machine = match &event {
+            Event::BuildStarted { drv, .. } => self.tracker.machine_at_work(drv),
+            _ => None,
+        };
+        self.patience.hear(&event, machine);
         for update in self.tracker.follow(event, &there) {
             self.seconds.follow(&update);
-            if let Err(error) = self.logs.follow(&update) {
-                self.trouble.get_or_insert(error);
-            }
+            self.logs.follow(&update);
+            self.patience.follow(&update);
             match &update {
                 Update::Message { level: 0, text } => self.errors.push(text.clone()),
                 Update::Started { drv, .. } => self.ask(drv),
@@ -98,6 +103,11 @@ impl<'a> Follower<'a> {
             };
             self.progress.apply(&update, log);
         }
+    }
+
+    /// A build that has had its time on another machine, and what became of it.
+    pub fn exhausted(&self) -> Option<(DrvPath, String)> {
+        self.patience.exhausted()
     }
 
     /// Who needs a derivation is asked when the first begins that is no variant: most runs
@@ -133,19 +143,12 @@ impl<'a> Follower<'a> {
     }
 
     /// Clears the screen, and answers what Nix called errors.
-    pub fn finish(mut self) -> Result<Vec<String>> {
+    pub fn finish(mut self) -> Vec<String> {
         if let Some(event) = self.reader.finish() {
             self.event(event);
         }
         self.progress.finish();
-        if let Some(error) = self.trouble {
-            // The builds themselves are safe in the store.
-            self.context.ui.complain(format!("warning: the build logs are not whole: {error:#}"));
-        }
-        // A failure that no builder reported (a full disk, a lock, a refused daemon) would
-        // otherwise be shown as a failed dependency without a word.
-        self.logs.remember(&self.errors)?;
-        Ok(self.errors)
+        self.errors
     }
 }
 
@@ -159,7 +162,8 @@ impl Stopwatch {
     pub fn follow(&mut self, update: &Update) {
         match update {
             Update::Started { drv, .. } => {
-                self.spans.entry(drv.clone()).or_insert((Instant::now(), None));
+                // Of more than one attempt, the last counts.
+                self.spans.insert(drv.clone(), (Instant::now(), None));
             }
             Update::Stopped { drv } => {
                 if let Some((_, end)) = self.spans.get_mut(drv) {

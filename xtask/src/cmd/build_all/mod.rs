@@ -1,9 +1,11 @@
 //! `build-all`: every distinct variant, built by one `nix build` over all of them.
 
+mod attempts;
 mod follow;
 mod keep;
 mod nix;
 mod packages;
+mod patience;
 mod plan;
 mod report;
 mod run;
@@ -32,6 +34,8 @@ use crate::ui;
 pub struct Limits {
     pub max_jobs: Option<u32>,
     pub cores: Option<u32>,
+    /// How often again, for what failed for want of network or of a builder.
+    pub retry: u32,
     /// Seconds of one build, and of its silence.
     pub timeout: Option<u64>,
     pub max_silent_time: Option<u64>,
@@ -78,6 +82,7 @@ pub fn run(args: &cli::BuildAll, mut context: Context, ci: &Ci) -> Result<Outcom
     let asked = Limits {
         max_jobs: args.max_jobs,
         cores: args.cores,
+        retry: args.retry,
         timeout: args.timeout,
         max_silent_time: args.max_silent_time,
     };

@@ -3,27 +3,38 @@
 use anyhow::Result;
 
 use crate::cmd::build_all::Limits;
-use crate::cmd::build_all::follow::{Follower, Stopwatch};
+use crate::cmd::build_all::attempts::Ran;
+use crate::cmd::build_all::follow::Follower;
 use crate::cmd::context::Context;
 use crate::domain::build::Build;
 use crate::domain::build_progress::Expected;
-use crate::domain::build_tracker::Tracker;
-use crate::sys::build_log::BuildLogs;
-use crate::sys::process::{self, Source};
+use crate::domain::names::DrvPath;
+use crate::sys::process::{self, Exit, Heard, Source, Then};
+use crate::sys::{builders, orphans};
+
+/// How one run of Nix ended, and what it complained of.
+pub struct Ended {
+    pub errors: Vec<String>,
+    /// A build that had its time, for which Nix was ended.
+    pub given_up: Option<(DrvPath, String)>,
+    /// Nix ended with a status, neither by Ctrl-C nor killed.
+    pub by_itself: bool,
+}
 
 pub fn run(
     context: &Context,
     builds: &[&Build],
-    limits: Limits,
+    limits: &Limits,
     expected: Expected,
-    tracker: &mut Tracker,
-    logs: &mut BuildLogs,
-    seconds: &mut Stopwatch,
-) -> Result<()> {
+    ran: &mut Ran,
+) -> Result<Ended> {
     let nix = &context.flake.nix;
+    let (name, ssh_options) = builders::ssh_options();
     let mut call = nix
         .command(["build", "--no-link", "--keep-going", "--log-format", "internal-json"])
-        .args(builds.iter().map(|build| build.drv.all_outputs()));
+        .args(builds.iter().map(|build| build.drv.all_outputs()))
+        .env(name, ssh_options)
+        .ends_with_us();
     for (option, value) in [
         ("--max-jobs", limits.max_jobs.map(u64::from)),
         ("--cores", limits.cores.map(u64::from)),
@@ -35,17 +46,30 @@ pub fn run(
         }
     }
     context.ui.detail(format!("$ {call}"));
-    let mut follower = Follower::start(context, builds, expected, tracker, logs, seconds);
-    process::stream(&call, None, &mut |source, line| {
-        if source == Source::Stderr {
+    let mut follower = Follower::start(context, builds, expected, limits, ran);
+    let mut given_up = None;
+    let exit = process::watch(&call, None, &mut |heard| {
+        if let Heard::Line(Source::Stderr, line) = heard {
             follower.line(line);
         }
+        given_up = given_up.take().or_else(|| follower.exhausted());
+        if given_up.is_some() { Then::End } else { Then::GoOn }
     })?;
-    let errors = follower.finish()?;
-    if tracker.idle() {
+    let mut errors = follower.finish();
+    if !matches!(exit, Exit::Code(_)) {
+        // Nix had no time to end what it had begun.
+        orphans::end();
+    }
+    if let Exit::Signal(_) = exit {
+        errors.push(format!("Nix itself was {exit} while it built"));
+    }
+    // A failure that no builder reported (a full disk, a lock, a refused daemon) belongs
+    // to no log.
+    ran.logs.remember(&errors);
+    if ran.tracker.idle() {
         for error in &errors {
             context.ui.complain(format!("nix: {}", error));
         }
     }
-    Ok(())
+    Ok(Ended { errors, given_up, by_itself: matches!(exit, Exit::Code(_)) })
 }

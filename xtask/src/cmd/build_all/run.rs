@@ -6,21 +6,21 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
+use crate::cmd::build_all::Limits;
+use crate::cmd::build_all::attempts::{self, Blame};
 use crate::cmd::build_all::follow::Stopwatch;
 use crate::cmd::build_all::plan::{Planned, plan};
-use crate::cmd::build_all::{Limits, nix};
 use crate::cmd::context::Context;
 use crate::domain::build::{Build, BuildState, short_name};
 use crate::domain::build_progress::Expected;
 use crate::domain::build_report::VariantReport;
 use crate::domain::build_tracker::Tracker;
 use crate::domain::history::{History, Record};
+use crate::domain::machine::machine_name;
 use crate::domain::names::{DrvPath, StorePath};
 use crate::domain::parallel::{self, Parallel};
 use crate::domain::plan::{Todo, Unfinished};
-use crate::sys::{
-    build_log::BuildLogs, derivation, history, interrupt, settings, store, survey, unfinished,
-};
+use crate::sys::{derivation, history, interrupt, settings, store, survey, unfinished};
 use crate::ui;
 
 /// Builds them all, and says of each what became of it.
@@ -42,9 +42,6 @@ pub fn build_planned(
         .iter()
         .filter(|build| matches!(todo(build), Some(Todo::Build | Todo::Fetch)))
         .collect();
-    let mut logs = BuildLogs::create(&log_folder(context)?)?;
-    let mut seconds = Stopwatch::default();
-    let mut tracker = Tracker::default();
     let earlier = history::read(&context.home);
     let now = Unfinished::new(builds, missing);
     let left = unfinished::left(&context.home).and_then(|left| left.done_of(&now));
@@ -53,11 +50,9 @@ pub fn build_planned(
     }
     if !wanted.is_empty() {
         unfinished::begin(&context.home, &now)?;
-        let limits = limits(context, &wanted, asked);
-        let expected =
-            expected(&earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
-        nix::run(context, &wanted, limits, expected, &mut tracker, &mut logs, &mut seconds)?;
     }
+    let expected = expected(&earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
+    let ran = attempts::run(context, &wanted, &limits(context, &wanted, asked), &expected)?;
     // Of another plan's run that was killed, the word stays.
     if !interrupt::requested() && (!wanted.is_empty() || left.is_some()) {
         unfinished::end(&context.home)?;
@@ -68,45 +63,49 @@ pub fn build_planned(
     let variants: Vec<VariantReport> = builds
         .iter()
         .map(|build| {
-            let state = match valid.contains_key(&build.out) {
+            let there = valid.get(&build.out);
+            let blame = match there {
+                None if wanted.iter().any(|wanted| wanted.drv == build.drv) => {
+                    ran.blame(context, build)
+                }
+                _ => Blame { culprits: vec![] },
+            };
+            let itself = blame.culprits.is_empty() || blame.culprits.contains(&build.drv);
+            let state = match there.is_some() {
                 true if present.contains(&build.out) => BuildState::Present,
-                true if tracker.was_substituted(&build.out) => BuildState::Substituted,
+                true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
                 true => BuildState::Built,
                 false if todo(build) == Some(Todo::Unsupported) => BuildState::Unsupported,
                 false if interrupt::requested() => BuildState::Interrupted,
-                false if tracker.started(&build.drv) => BuildState::Failed,
+                false if itself => BuildState::Failed,
                 false => BuildState::DependencyFailed,
             };
-            let culprit = match state {
-                BuildState::Failed => Some(build.drv.clone()),
-                BuildState::DependencyFailed => needed_failure(context, &build.drv, &tracker),
-                _ => None,
-            };
+            let failed = matches!(state, BuildState::Failed | BuildState::DependencyFailed);
+            let culprit = if itself { &build.drv } else { &blame.culprits[0] };
+            let machine = machine_name(ran.tracker.machine(&build.drv));
             VariantReport {
                 variant: build.variant.clone(),
                 hosts: build.hosts.clone(),
                 packages: build.packages.clone(),
                 drv_path: build.drv.clone(),
-                out_path: valid.contains_key(&build.out).then(|| build.out.clone()),
+                out_path: there.map(|_| build.out.clone()),
                 state,
-                seconds: seconds.of(&build.drv),
-                log: logs
-                    .file(culprit.as_ref().unwrap_or(&build.drv))
-                    .map(|file| file.display().to_string()),
-                closure_bytes: valid.get(&build.out).and_then(|info| info.closure_size),
-                machine: None,
-                attempts: None,
-                reason: None,
+                seconds: ran.seconds.of(&build.drv),
+                log: ran.logs.file(culprit).map(|file| file.display().to_string()),
+                closure_bytes: there.and_then(|info| info.closure_size),
+                machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),
+                attempts: ran.attempts.get(&build.drv).copied().filter(|times| *times > 1),
+                reason: if failed { ran.reason(build, &blame) } else { None },
                 first_error: None,
-                closure_change_bytes: change(&earlier, build, valid.get(&build.out)),
+                closure_change_bytes: change(&earlier, build, there),
                 link: None,
                 pushed: None,
-                tail_shown: culprit.as_ref().is_some_and(|drv| tracker.has_failed(drv)),
-                log_tail: culprit.map(|drv| tracker.tail(&drv)).unwrap_or_default(),
+                tail_shown: failed && ran.tracker.has_failed(culprit),
+                log_tail: if failed { ran.tracker.tail(culprit) } else { vec![] },
             }
         })
         .collect();
-    remember(context, &variants, &tracker, &seconds);
+    remember(context, &variants, &ran.tracker, &ran.seconds);
     Ok(variants)
 }
 
@@ -161,14 +160,8 @@ fn limits(context: &Context, wanted: &[&Build], asked: Limits) -> Limits {
     Limits { max_jobs, cores, ..asked }
 }
 
-/// Of the builds that failed, one that this derivation needs.
-fn needed_failure(context: &Context, drv: &DrvPath, tracker: &Tracker) -> Option<DrvPath> {
-    let needs = store::needs(&context.flake.nix, drv).ok()?;
-    tracker.failed().find(|failed| needs.contains(*failed)).cloned()
-}
-
 /// `…/logs/build/2026-11-22T10-00-00`, so that an earlier run's logs stay.
-fn log_folder(context: &Context) -> Result<PathBuf> {
+pub fn log_folder(context: &Context) -> Result<PathBuf> {
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("clock before 1970")?;
     Ok(context.home.join(format!("logs/build/{}-{}", now.as_secs(), std::process::id())))

@@ -6,14 +6,21 @@ use crate::ui::table::{Align, Cell, Table};
 use crate::ui::{Ui, units};
 
 pub fn print(ui: &Ui, report: &BuildReport) {
-    let columns = [
+    let mut columns = vec![
         ("VARIANT", Align::Left),
         ("STATE", Align::Left),
         ("HOSTS", Align::Left),
         ("TIME", Align::Right),
         ("CLOSURE", Align::Right),
     ];
-    let rows = report.variants.iter().map(row).collect();
+    let mut rows: Vec<Vec<Cell>> = report.variants.iter().map(row).collect();
+    // Where every build was this machine's, nobody asks whose it was.
+    if report.variants.iter().any(|variant| variant.machine.is_some()) {
+        columns.push(("BUILDER", Align::Left));
+        for (row, variant) in rows.iter_mut().zip(&report.variants) {
+            row.push(variant.machine.as_deref().unwrap_or("-").into());
+        }
+    }
     ui.result(Table { columns: &columns, rows }.render(ui));
     for variant in report.variants.iter().filter(|variant| !variant.state.well()) {
         complain(ui, variant);
@@ -57,13 +64,25 @@ fn closure(variant: &VariantReport) -> String {
     }
 }
 
+/// `the build failed: the connection to builder-one was lost (2 attempts)`.
+fn why(variant: &VariantReport) -> String {
+    let mut text = variant.state.sentence().to_owned();
+    if let Some(reason) = &variant.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    if let Some(attempts) = variant.attempts {
+        text.push_str(&format!(" ({attempts} attempts)"));
+    }
+    text
+}
+
 fn complain(ui: &Ui, variant: &VariantReport) {
     ui.complain(format!(
         "\n{} {} for {}: {}",
         ui.red("error:"),
         ui.bold(variant.variant.as_str()),
         variant.wanted_by(),
-        variant.state.sentence()
+        why(variant)
     ));
     if let Some(line) = &variant.first_error {
         ui.complain(format!("  {} {line}", ui.dim("first error:")));
