@@ -44,7 +44,7 @@ pub struct Perf {
     #[arg(long, value_name = "PATH")]
     pub nixpkgs: Option<PathBuf>,
     /// build: steps of each of the generated builds, of some 25 ms each
-    #[arg(long, default_value_t = 400, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
     /// build: lines of the log that is streamed, at the speed of a real build
     #[arg(long, default_value_t = crate::domain::perf::LONGEST_LOG.0, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

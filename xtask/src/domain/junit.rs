@@ -9,7 +9,6 @@ use crate::domain::build::BuildState;
 use crate::domain::build_report::{BuildReport, VariantReport};
 use crate::domain::check::{CheckReport, HostReport, HostState};
 use crate::domain::finding::{Finding, Severity, none_is_an_error};
-use crate::domain::names::HostName;
 
 /// When and where it was run.
 #[derive(Debug, Clone)]
@@ -63,7 +62,7 @@ pub fn of_build(report: &BuildReport) -> Vec<Case> {
         // A name keeps its history in CI, so hosts are part of it only where they must.
         let name = match names.get(name) {
             Some(1) => name.to_owned(),
-            _ => format!("{name} ({})", list(&variant.hosts)),
+            _ => format!("{name} ({})", variant.wanted_by()),
         };
         of_variant(name, variant)
     });
@@ -75,7 +74,7 @@ pub fn of_build(report: &BuildReport) -> Vec<Case> {
 }
 
 fn of_variant(name: String, variant: &VariantReport) -> Case {
-    let hosts = list(&variant.hosts);
+    let hosts = variant.wanted_by();
     let state = variant.state.as_str();
     let verdict = match variant.state {
         state if state.well() => Verdict::Passed,
@@ -153,10 +152,6 @@ pub fn of_broken(command: &'static str, message: &str) -> Vec<Case> {
     let verdict = Verdict::Error(trouble);
     let note = "ended without a report".to_owned();
     vec![Case { class: command, name: command.to_owned(), seconds: 0.0, verdict, note }]
-}
-
-fn list(hosts: &[HostName]) -> String {
-    hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn cut(line: &str) -> String {

@@ -42,16 +42,6 @@ pub fn budgets(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>>
 fn generated(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     let home = paths::home()?;
     let mut ratios = vec![];
-    for (kind, step) in [("compute", COMPUTE), ("wait", WAIT)] {
-        let length = Length { steps: args.steps, lines: 5, step };
-        let folder = build_fleet::make(&home, BUILDS)?;
-        let renew = || build_fleet::renew(&folder, BUILDS, length, &round());
-        let jobs = survey::cores();
-        let bench = Bench::open(global, ui, &folder, hosts(BUILDS), jobs, &renew)?;
-        ui.say(format!("measuring {BUILDS} builds that {kind}, {} runs each", args.runs));
-        let what = format!("{BUILDS} builds that {kind}");
-        ratios.extend(bench.over_nix(&what, args.runs)?);
-    }
     let length = perf::stream(args.lines);
     let folder = build_fleet::make(&home, 1)?;
     let renew = || build_fleet::renew(&folder, 1, length, &round());
@@ -62,13 +52,22 @@ fn generated(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
         ui.say(format!("measuring one build that prints {lines} lines, {face}"));
         renew()?;
         let built = bench.build_all(on_terminal, &[])?;
-        let milliseconds = built.cpu * 1000.0 * 30_000.0 / f64::from(lines);
-        ui.say(format!("{milliseconds:.0} ms of CPU time for 30,000 lines"));
-        ratios.push(Ratio::new(
+        ratios.push(said(
+            ui,
             format!("{lines} lines, {face}, CPU time of xtask / time of the build"),
             OWN_CPU,
             vec![(built.cpu, built.seconds)],
         ));
+    }
+    for (kind, step) in [("wait", WAIT), ("compute", COMPUTE)] {
+        let length = Length { steps: args.steps, lines: 5, step };
+        let folder = build_fleet::make(&home, BUILDS)?;
+        let renew = || build_fleet::renew(&folder, BUILDS, length, &round());
+        let jobs = survey::cores();
+        let bench = Bench::open(global, ui, &folder, hosts(BUILDS), jobs, &renew)?;
+        ui.say(format!("measuring {BUILDS} builds that {kind}, {} runs each", args.runs));
+        let what = format!("{BUILDS} builds that {kind}");
+        ratios.extend(bench.over_nix(&what, args.runs)?);
     }
     Ok(ratios)
 }
@@ -85,10 +84,11 @@ fn llama_cpp(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
         })
     };
     // Every compilation is new to ccache: the same as an empty one, which is not ours to
-    // make where others build too.
+    // make where others build too. A macro would not do, since ccache then compares what
+    // the preprocessor makes of a file.
     let compile_anew = || {
-        let define = format!("-DLLAMAFLEET_ROUND={}", round().replace('-', ""));
-        write(&["C", "CXX"].map(|language| format!("-DCMAKE_{language}_FLAGS={define}")))
+        let seed = format!("-frandom-seed={}", round());
+        write(&["C", "CXX"].map(|language| format!("-DCMAKE_{language}_FLAGS={seed}")))
     };
     let bench = Bench::open(global, ui, &folder, names.clone(), 1, &compile_anew)?;
     let (first, second) = (&names[0], &names[1]);
@@ -96,7 +96,8 @@ fn llama_cpp(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     compile_anew()?;
     let one = bench.build_all(false, &[first])?;
     let other = bench.build_all(false, &[second])?;
-    let mut ratios = vec![Ratio::new(
+    let mut ratios = vec![said(
+        ui,
         "second variant of a source / first".to_owned(),
         SECOND_VARIANT,
         vec![(other.seconds, one.seconds)],
@@ -111,12 +112,21 @@ fn llama_cpp(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     ratios.extend(bench.over_nix("2 variants of llama.cpp from ccache", args.runs)?);
     relink()?;
     let built = bench.build_all(true, &[])?;
-    ratios.push(Ratio::new(
+    ratios.push(said(
+        ui,
         "2 variants from ccache, bars on a terminal, CPU time of xtask / time".to_owned(),
         OWN_CPU,
         vec![(built.cpu, built.seconds)],
     ));
     Ok(ratios)
+}
+
+/// A ratio, said at once: the rest takes long, and may break.
+fn said(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio {
+    let ratio = Ratio::new(name, budget, samples);
+    let (subject, yardstick) = ratio.medians();
+    ui.say(format!("{}: {:.4} = {subject:.3} s / {yardstick:.3} s", ratio.name, ratio.value));
+    ratio
 }
 
 /// Never the same twice, on this machine and on those that share its store.
@@ -186,9 +196,10 @@ impl<'a> Bench<'a> {
             building.push(pair(nth, || self.known(), || self.nix_build_known())?);
             whole.push(pair(nth, || self.whole(), || self.nix_build())?);
         }
+        let ui = &self.context.ui;
         Ok([
-            Ratio::new(format!("{what}, evaluated before / nix build"), OVER_NIX, building),
-            Ratio::new(format!("{what}, evaluation too / nix build"), OVER_NIX, whole),
+            said(ui, format!("{what}, evaluated before / nix build"), OVER_NIX, building),
+            said(ui, format!("{what}, evaluation too / nix build"), OVER_NIX, whole),
         ])
     }
 
