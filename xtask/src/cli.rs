@@ -80,6 +80,8 @@ pub enum Command {
     Update(Update),
     /// Go back to a pin before, from the journal of updates
     Rollback(Rollback),
+    /// Show what bench has measured over time: in the terminal, as HTML, as Markdown
+    Report(Report),
     /// Read a machine's CPU, GPUs and drivers, and say which options fit it
     Probe(Probe),
     /// Add a machine to the fleet: its row, its options, what probe sees of it
@@ -296,6 +298,22 @@ pub struct Rollback {
     /// The input that is llama.cpp
     #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
     pub input: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Hosts, by name; none: every host that has been measured
+    #[arg(value_name = "HOST")]
+    pub hosts: Vec<String>,
+    /// Read this folder's HOST.jsonl; default: where `bench` keeps its results
+    #[arg(long, value_name = "FOLDER")]
+    pub record: Option<PathBuf>,
+    /// Write one self-contained HTML page; `-`: to standard output
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write Markdown tables; `-`: to standard output
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

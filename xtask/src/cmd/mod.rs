@@ -17,6 +17,7 @@ pub mod matrix;
 pub mod new_host;
 pub mod perf;
 pub mod probe;
+pub mod report;
 pub mod rollback;
 pub mod setup;
 pub mod systems;
@@ -65,6 +66,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Test(args) => test::run(args, &cli.global, ui),
         Command::Bench(args) => bench::run(args, &open()?),
         Command::Bisect(args) => bisect::run(args, &open()?),
+        Command::Report(args) => report::run(args, &cli.global, ui),
         Command::Probe(args) => probe::run(args, &cli.global, ui),
         Command::Demo(args) => demo::run(args, &cli.global, ui),
     }

@@ -5,6 +5,7 @@
 pub mod answers;
 #[cfg(test)]
 pub mod background;
+pub mod bench_files;
 pub mod bench_log;
 pub mod build_fleet;
 pub mod build_log;
@@ -47,7 +48,7 @@ pub mod surface;
 pub mod survey;
 pub mod systems;
 pub mod target;
-mod terminal;
+pub mod terminal;
 pub mod testbed;
 pub mod tree_copy;
 pub mod unfinished;

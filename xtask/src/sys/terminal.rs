@@ -1,4 +1,5 @@
-//! A terminal for a child, so that it draws for it as for a person.
+//! Terminals: the one that the user reads, and one for a child, so that it draws for it
+//! as for a person.
 
 use std::fs::File;
 use std::io::PipeWriter;
@@ -21,4 +22,13 @@ pub fn open() -> Result<(File, PipeWriter)> {
         (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
     };
     Ok((ours.into(), theirs.into()))
+}
+
+/// The columns of the user's; none where standard output goes to a file or a pipe.
+#[expect(unsafe_code, reason = "std has no way to ask a terminal for its size")]
+pub fn width() -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize, which outlives the call.
+    let answer = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    (answer == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }

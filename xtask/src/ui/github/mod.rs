@@ -105,7 +105,7 @@ pub fn tame_json(json: &str) -> String {
 }
 
 /// Text that Markdown shows as it is, on one line.
-fn markdown(text: &str) -> String {
+pub fn markdown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars().take(MOST_LETTERS) {
         match c {

@@ -1,0 +1,99 @@
+//! `report`: what bench has measured, over time: a page, a table, a plot in the terminal.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cli::{self, Global};
+use crate::cmd::Outcome;
+use crate::cmd::context::local_root;
+use crate::domain::names::nearest;
+use crate::domain::report::Report;
+use crate::domain::report_record::read;
+use crate::sys::{bench_files, files, paths, terminal};
+use crate::ui::plot::Screen;
+use crate::ui::{self, Ui};
+
+/// Instead of a file: standard output.
+const STDOUT: &str = "-";
+
+pub fn run(args: &cli::Report, global: &Global, ui: &Ui) -> Result<Outcome> {
+    // Discover.
+    let folders = folders(args, global)?;
+    let mut found = vec![];
+    for folder in &folders {
+        found.extend(bench_files::all(folder)?);
+    }
+    // Plan.
+    let to_stdout =
+        [&args.html, &args.markdown].into_iter().flatten().filter(|file| is_stdout(file));
+    if to_stdout.count() + usize::from(global.json) > 1 {
+        bail!("only one of --html -, --markdown - and --json can go to standard output");
+    }
+    // Run.
+    let (mut measured, mut damaged) = (vec![], vec![]);
+    for (file, text) in &found {
+        let (good, bad) = read(&file.display().to_string(), text);
+        measured.extend(good);
+        damaged.extend(bad);
+    }
+    let mut known: Vec<String> = measured.iter().map(|one| one.host.clone()).collect();
+    known.sort_unstable();
+    known.dedup();
+    let report = Report::new(measured, damaged, &args.hosts);
+    // Report.
+    ui.document(&report)?;
+    write(ui, args.html.as_deref(), || ui::report::page(&report))?;
+    write(ui, args.markdown.as_deref(), || ui::report::markdown::text(&report))?;
+    if args.html.is_none() && args.markdown.is_none() {
+        ui::plot::print(ui, &report, Screen::new(terminal::width()));
+    } else {
+        ui::report::notes(&report).iter().for_each(|note| ui.complain(note));
+    }
+    for host in &report.missing {
+        if let Some(near) = nearest(host, known.iter().map(String::as_str)) {
+            ui.complain(format!("did you mean {near}? It has measurements"));
+        }
+    }
+    Ok(Outcome::from_ok(report.ok))
+}
+
+/// Where bench keeps results: the fleet's own, and in xtask's folder those of `local`, of
+/// the testbed, and of a fleet that is not here. With --testbed only those of the testbed.
+fn folders(args: &cli::Report, global: &Global) -> Result<Vec<PathBuf>> {
+    if let Some(folder) = &args.record {
+        if !folder.is_dir() {
+            bail!("--record {} is no folder", folder.display());
+        }
+        return Ok(vec![folder.clone()]);
+    }
+    let (reference, root) = match &global.flake {
+        Some(reference) => (reference.clone(), local_root(reference)),
+        None => {
+            let root = paths::repository_root()?;
+            (root.to_str().context("the repository's path is not UTF-8")?.to_owned(), Some(root))
+        }
+    };
+    let own = paths::home()?.join("bench").join(files::safe_name(&reference));
+    if global.testbed.is_some() {
+        let name = own.file_name().unwrap_or_default().to_string_lossy();
+        return Ok(vec![own.with_file_name(format!("{name}-testbed"))]);
+    }
+    Ok(root.map(|root| root.join("bench")).into_iter().chain([own]).collect())
+}
+
+fn is_stdout(file: &Path) -> bool {
+    file.as_os_str() == STDOUT
+}
+
+fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<()> {
+    match file {
+        None => {}
+        Some(file) if is_stdout(file) => ui.result(make().trim_end()),
+        Some(file) => {
+            files::write_atomically(file, make().as_bytes())?;
+            ui.say(format!("written: {}", file.display()));
+        }
+    }
+    Ok(())
+}
