@@ -41,8 +41,9 @@ in
         default = null;
         example = "hosts/boron/baseline.json";
         description = ''
-          The file in this repository with the result that a new one is held
-          against. Null: hosts/NAME/baseline.json.
+          The file in this repository with the result that `xtask bench
+          --save-baseline` saves and a new one is held against. Null:
+          bench/NAME.baseline.json.
         '';
       };
     };

@@ -229,6 +229,19 @@ pub struct Bench {
     /// Go on where the pre-flight says that it cannot work
     #[arg(long)]
     pub force: bool,
+    /// Processes of llama-bench, one after another, each with these repetitions; default: 10,
+    /// or 5 where those take five minutes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: Option<u32>,
+    /// Keep the results in this folder's HOST.jsonl; default: bench/ of the flake's folder
+    #[arg(long, value_name = "FOLDER")]
+    pub record: Option<PathBuf>,
+    /// Hold later results against this one, also where it is slower; without: against the last
+    #[arg(long)]
+    pub save_baseline: bool,
+    /// Wait for another bench on the same machine to end, instead of refusing
+    #[arg(long)]
+    pub wait: bool,
     /// Further llama-bench arguments, after `--`
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,

@@ -18,12 +18,13 @@ fn replaying(recording: &str, then: &str, fields: &str) -> Scratch {
          {recording}JSON\n{then}\nEND\nchmod +x $out/bin/llama-bench"
     );
     fleet(&format!("a = host {{ variant = \"cpu-replay\"; {fields} script = ''\n{script}\n''; }};"))
+        .with_home()
 }
 
 #[test]
 fn a_hosts_variant_is_built_and_measured() {
     let fleet = replaying(NEW, "", "");
-    let output = run(fleet.path(), &["bench", "a", "--local", "--json"]);
+    let output = run(fleet.path(), &["bench", "a", "--local", "--json", "--rounds=1"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
     assert_eq!(report["schema"], 1);
@@ -79,7 +80,8 @@ fn a_cuda_variant_that_ran_on_the_cpu_is_caught() {
 fn a_variant_that_does_not_build_or_evaluate_is_a_finding() {
     let fleet = fleet(
         r#"a = host { script = "echo planted >&2; exit 1"; }; b = throw "gone"; c = host { };"#,
-    );
+    )
+    .with_home();
     let bench = |host: &str| {
         let output = run(fleet.path(), &["bench", host, "--local", "--json"]);
         assert_eq!(code(&output), 1, "{}", stderr(&output));

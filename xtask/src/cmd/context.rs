@@ -102,6 +102,11 @@ impl Context {
         }
     }
 
+    /// Whether stand-ins take the place of the flake's inputs.
+    pub fn is_testbed(&self) -> bool {
+        self.era.is_some()
+    }
+
     /// What earlier runs found out of this flake; only of one in a folder of this machine.
     pub fn answers(&self) -> Option<&Answers> {
         self.answers.get_or_init(|| self.open_answers()).as_ref()

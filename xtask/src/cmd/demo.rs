@@ -113,6 +113,8 @@ pub fn run(args: &cli::Demo, global: &Global, ui: &Ui) -> Result<Outcome> {
         prompt: 128,
         generate: 32,
         repetitions: 1,
+        rounds: 1,
+        patience: Duration::MAX,
         timeout: Duration::from_secs(300),
         args: vec![],
     };

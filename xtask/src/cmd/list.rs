@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::cmd::context::{self, Context};
+use crate::cmd::bench::record;
+use crate::cmd::context::Context;
 use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, evaluate};
 use crate::domain::check::Evaluated;
 use crate::domain::last_bench::{LastBench, newest};
 use crate::domain::names::{HostName, StorePath, VariantName};
-use crate::sys::{files, store};
+use crate::sys::store;
 use crate::ui::table::{Align, Table};
 
 #[derive(Debug, Serialize)]
@@ -51,11 +52,8 @@ pub fn run(context: &Context) -> Result<Outcome> {
         })
         .collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
-    let root = context::local_root(&context.flake.reference);
-    let benched = |host: &HostName| {
-        let file = format!("{}.jsonl", files::safe_name(host.as_str()));
-        newest(&files::read(&root.as_ref()?.join("bench").join(file)).ok()?)
-    };
+    let benched =
+        |host: &HostName| newest(&record::records(context, host.as_str(), None).text().ok()?);
     // Report.
     let listed: Vec<Listed> = hosts
         .into_iter()

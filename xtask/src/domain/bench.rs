@@ -1,15 +1,11 @@
-//! A measurement and its report: what was to be measured, what came of it, and what
-//! is wrong with it.
+//! A measurement: what is to be measured, how, and what is wrong with what came of it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::domain::finding::{Finding, none_is_an_error};
-use crate::domain::likeness::Likeness;
-use crate::domain::llama_bench::{About, Output, Problem, TestResult};
+use crate::domain::finding::Finding;
+use crate::domain::llama_bench::{About, Output, Problem};
 use crate::domain::manifest::Manifest;
-use crate::domain::names::{DrvPath, HostName, StorePath, VariantName};
-use crate::domain::offload::Offload;
-use crate::domain::surroundings::Conditions;
+use crate::domain::names::{DrvPath, HostName, StorePath};
 
 /// The variant that is measured.
 #[derive(Debug, Clone)]
@@ -20,7 +16,7 @@ pub struct Subject {
     pub store_path: StorePath,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
     pub name: String,
     pub params: Option<u64>,
@@ -28,12 +24,28 @@ pub struct Model {
     pub bytes: Option<u64>,
 }
 
+impl Model {
+    /// What llama-bench knows and we did not.
+    pub fn completed(self, about: &About) -> Self {
+        Self {
+            params: self.params.or(Some(about.model_params)),
+            bytes: self.bytes.or(Some(about.model_bytes)),
+            ..self
+        }
+    }
+}
+
 /// How llama-bench is called.
 #[derive(Debug, Clone)]
 pub struct Params {
     pub prompt: u32,
     pub generate: u32,
+    /// In one process.
     pub repetitions: u32,
+    /// Processes, one after another.
+    pub rounds: u32,
+    /// After this long, five rounds are enough.
+    pub patience: std::time::Duration,
     pub timeout: std::time::Duration,
     /// The host's own and then the user's; a later one wins.
     pub args: Vec<String>,
@@ -49,11 +61,18 @@ impl Params {
         {
             argv.extend([option.to_owned(), number.to_string()]);
         }
-        if backends.iter().any(|backend| backend != "cpu") {
-            argv.extend(["-ngl".to_owned(), "99".to_owned()]);
-        }
-        argv.extend(self.args.iter().cloned());
+        argv.extend(self.flags(backends));
         argv
+    }
+
+    /// What of it decides how fast a test of a model is.
+    pub fn flags(&self, backends: &[String]) -> Vec<String> {
+        let mut flags = vec![];
+        if backends.iter().any(|backend| backend != "cpu") {
+            flags.extend(["-ngl".to_owned(), "99".to_owned()]);
+        }
+        flags.extend(self.args.iter().cloned());
+        flags
     }
 
     /// The tests that must come out of it.
@@ -91,112 +110,6 @@ pub struct Expected<'a> {
     pub lacking: Vec<String>,
     /// What the target's CPU would be in microarch.json.
     pub detected: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct LlamaCpp {
-    pub rev: Option<String>,
-    pub build: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BenchReport {
-    pub schema: u32,
-    pub command: &'static str,
-    pub host: HostName,
-    pub target: String,
-    pub variant: VariantName,
-    pub microarch: String,
-    pub store_path: StorePath,
-    pub llama_cpp: LlamaCpp,
-    pub model: Model,
-    /// The GPU, or the CPU where there is none.
-    pub device: Option<String>,
-    pub threads: Option<u32>,
-    pub results: Vec<TestResult>,
-    /// What the target was like when we came.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conditions: Option<Conditions>,
-    /// Of a GPU variant: where its model lay.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub offload: Option<Offload>,
-    /// What `--verify` found, a way through the kernels each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub verification: Vec<Likeness>,
-    /// All that llama-bench said on stderr, a file of this machine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log: Option<String>,
-    pub findings: Vec<Finding>,
-    pub ok: bool,
-}
-
-impl BenchReport {
-    pub fn new(
-        subject: &Subject,
-        target: &str,
-        model: Model,
-        output: Option<Output>,
-        mut findings: Vec<Finding>,
-    ) -> Self {
-        errors_first(&mut findings);
-        let output = output.unwrap_or_default();
-        let about = output.about.as_ref();
-        let manifest = &subject.manifest;
-        let told = about.map(|about| about.build_number).filter(|build| *build > 0);
-        Self {
-            schema: 1,
-            command: "bench",
-            host: subject.host.clone(),
-            target: target.to_owned(),
-            variant: manifest.variant.clone(),
-            microarch: manifest.microarch.clone(),
-            store_path: subject.store_path.clone(),
-            llama_cpp: LlamaCpp { rev: manifest.rev.clone(), build: manifest.build.or(told) },
-            model: Model {
-                params: model.params.or(about.map(|about| about.model_params)),
-                bytes: model.bytes.or(about.map(|about| about.model_bytes)),
-                ..model
-            },
-            device: about.map(|about| {
-                if about.gpu.is_empty() { about.cpu.clone() } else { about.gpu.clone() }
-            }),
-            threads: about.map(|about| about.threads),
-            ok: none_is_an_error(&findings) && !output.results.is_empty(),
-            results: output.results,
-            conditions: None,
-            offload: None,
-            verification: vec![],
-            log: None,
-            findings,
-        }
-    }
-
-    /// Takes in where the model lay; only a GPU variant has something to prove. What is
-    /// caught already by the measurement's own account stays as it is.
-    pub fn account_for(&mut self, offload: Option<Offload>, backends: &[String], args: &[String]) {
-        let Some(offload) = offload.filter(|_| backends.iter().any(|name| name != "cpu")) else {
-            return;
-        };
-        if !self.findings.iter().any(|finding| finding.code == "device-fallback") {
-            self.findings.extend(offload.fallback(backends, args, &self.target));
-        }
-        self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
-        self.offload = Some(offload);
-    }
-
-    /// Adds what was found around the measurement, ahead of its own.
-    pub fn precede(&mut self, mut findings: Vec<Finding>) {
-        findings.append(&mut self.findings);
-        self.findings = findings;
-        errors_first(&mut self.findings);
-        self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
-    }
-}
-
-/// What ended it is read before what made it worth less.
-fn errors_first(findings: &mut [Finding]) {
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
 }
 
 /// A build that this CPU cannot run: found before anything is copied.

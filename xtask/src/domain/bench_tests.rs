@@ -1,6 +1,7 @@
 //! Recorded runs, judged: each way to fail has its code, and keeps what came before.
 
 use super::*;
+use crate::domain::bench_report::BenchReport;
 
 const NEW: &str = include_str!("../../tests/fixtures/llama-bench/new.jsonl");
 const KILLED: &str =
@@ -168,6 +169,8 @@ fn the_whole_command_is_known() {
         prompt: 128,
         generate: 32,
         repetitions: 5,
+        rounds: 1,
+        patience: std::time::Duration::MAX,
         timeout: std::time::Duration::from_secs(900),
         args: vec!["-fa".into(), "1".into()],
     };

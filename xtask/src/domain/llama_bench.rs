@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// One test's speed, as the bench report carries it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TestResult {
     /// As llama-bench's own tables name it: `pp128`, `tg32`, `pp128+tg32`, `tg32 @ d512`.
@@ -13,6 +13,19 @@ pub struct TestResult {
     pub stddev: f64,
     /// Tokens per second, one for each repetition.
     pub samples: Vec<f64>,
+}
+
+impl TestResult {
+    /// Takes the samples of another process in: mean and standard deviation are then
+    /// those of all samples, as llama-bench gives them of its own.
+    pub fn add(&mut self, samples: &[f64]) {
+        self.samples.extend(samples);
+        let n = self.samples.len() as f64;
+        let mean = self.samples.iter().sum::<f64>() / n;
+        let squares: f64 = self.samples.iter().map(|sample| (sample - mean).powi(2)).sum();
+        self.tokens_per_second = mean;
+        self.stddev = if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
+    }
 }
 
 /// What a line says besides its figures; the same on every line of a run.

@@ -43,6 +43,9 @@ pub struct BenchChoices {
     pub model: Option<String>,
     #[serde(default)]
     pub args: Vec<String>,
+    /// A file of the flake's folder.
+    #[serde(default)]
+    pub baseline: Option<String>,
 }
 
 /// What evaluating one host gives, field by field as select.nix names them.

@@ -1,8 +1,11 @@
 //! What the fleet is and what tools said of it, as values. Nothing here starts
 //! a process, opens a file, reads a clock or writes to a terminal.
 
+pub mod baseline;
 pub mod batch;
 pub mod bench;
+pub mod bench_record;
+pub mod bench_report;
 pub mod bisect;
 pub mod bisect_report;
 pub mod build;
@@ -16,6 +19,7 @@ pub mod compile_error;
 pub mod cpu;
 pub mod cpu_flags;
 pub mod cpu_names;
+pub mod date;
 pub mod derivation;
 pub mod diagnose;
 pub mod doctor;
@@ -55,6 +59,7 @@ pub mod preflight;
 pub mod probe;
 pub mod provision;
 pub mod quantize;
+pub mod random;
 pub mod recommend;
 pub mod report;
 pub mod report_record;
@@ -62,6 +67,7 @@ pub mod retry;
 pub mod reuse;
 pub mod smoke_model;
 pub mod ssh;
+pub mod stats;
 pub mod surroundings;
 pub mod tally;
 pub mod text;

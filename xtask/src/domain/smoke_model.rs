@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use crate::domain::gguf::{self, Tensor, Value};
 use crate::domain::quantize::{BLOCK, Quantization};
+use crate::domain::random::SplitMix;
 
 /// Change it with every change of the bytes: it is part of the file's name.
 const VERSION: u32 = 2;
@@ -115,7 +116,7 @@ impl SmokeModel {
         let mut chunk = Vec::with_capacity(CHUNK + self.quantization.block_bytes());
         let mut values = [0.0; BLOCK];
         for _ in 0..tensor.shape.iter().product::<u64>() / BLOCK as u64 {
-            random.fill(&mut values, spread);
+            fill(&mut random, &mut values, spread);
             self.quantization.encode(&values, &mut chunk);
             if chunk.len() >= CHUNK {
                 out.write_all(&chunk)?;
@@ -238,28 +239,15 @@ fn spread(row: u64) -> f32 {
     (3.0 / row as f32).sqrt()
 }
 
-/// Steele, Lea and Flood's SplitMix64: every seed is good, and a step is cheap.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Uniform in `-spread..spread`, four values a step.
-    fn fill(&mut self, values: &mut [f32; BLOCK], spread: f32) {
-        let unit = spread / 32768.0;
-        for four in values.chunks_exact_mut(4) {
-            let [a, b, c, d, e, f, g, h] = self.next().to_le_bytes();
-            four[0] = f32::from(i16::from_le_bytes([a, b])) * unit;
-            four[1] = f32::from(i16::from_le_bytes([c, d])) * unit;
-            four[2] = f32::from(i16::from_le_bytes([e, f])) * unit;
-            four[3] = f32::from(i16::from_le_bytes([g, h])) * unit;
-        }
+/// Uniform in `-spread..spread`, four values a step.
+fn fill(random: &mut SplitMix, values: &mut [f32; BLOCK], spread: f32) {
+    let unit = spread / 32768.0;
+    for four in values.chunks_exact_mut(4) {
+        let [a, b, c, d, e, f, g, h] = random.next().to_le_bytes();
+        four[0] = f32::from(i16::from_le_bytes([a, b])) * unit;
+        four[1] = f32::from(i16::from_le_bytes([c, d])) * unit;
+        four[2] = f32::from(i16::from_le_bytes([e, f])) * unit;
+        four[3] = f32::from(i16::from_le_bytes([g, h])) * unit;
     }
 }
 

@@ -1,6 +1,7 @@
 //! What `bench` shows a person.
 
-use crate::domain::bench::BenchReport;
+use crate::domain::baseline::{Baseline, Method, Verdict};
+use crate::domain::bench_report::BenchReport;
 use crate::domain::compare::Standing;
 use crate::ui::table::{Align, Cell, Table};
 use crate::ui::{Ui, check, units};
@@ -29,9 +30,52 @@ pub fn print(ui: &Ui, report: &BenchReport) {
         ui.result(heading(report));
         ui.result(Table { columns: &columns, rows }.render(ui));
     }
+    if let Some(baseline) = &report.baseline {
+        ui.result(against(ui, baseline));
+    }
     for finding in &report.findings {
         ui.complain(check::describe(ui, report.host.as_str(), finding));
     }
+}
+
+/// The verdict, a row for each test.
+fn against(ui: &Ui, baseline: &Baseline) -> String {
+    let rows = baseline.tests.iter().map(|change| {
+        let verdict = match change.verdict {
+            Verdict::Slower => Cell::painted("slower", |ui, text| ui.red(text)),
+            Verdict::Same => "same".into(),
+            Verdict::Faster => Cell::painted("faster", |ui, text| ui.green(text)),
+        };
+        let [low, high] = change.interval_percent;
+        vec![
+            change.test.as_str().into(),
+            speed(change.baseline_tokens_per_second).into(),
+            speed(change.tokens_per_second).into(),
+            format!("{:+.1} %", change.change_percent).into(),
+            format!("{low:+.1} to {high:+.1} %").into(),
+            verdict,
+        ]
+    });
+    let columns = [
+        ("TEST", Align::Left),
+        ("BASELINE", Align::Right),
+        ("NOW", Align::Right),
+        ("CHANGE", Align::Right),
+        ("WITHIN", Align::Right),
+        ("VERDICT", Align::Left),
+    ];
+    let rev = baseline.rev.as_deref().map(|rev| rev.chars().take(9).collect::<String>());
+    let what = if baseline.saved { "the saved baseline" } else { "the last result" };
+    let how = match baseline.method {
+        Method::Stored => "stored samples",
+        Method::SideBySide => "both builds in turns",
+    };
+    format!(
+        "\nagainst {what}, {} of {} ({how}; fastest quarter of the processes):\n{}",
+        rev.unwrap_or_else(|| baseline.store_path.to_string()),
+        baseline.date.get(..10).unwrap_or(&baseline.date),
+        Table { columns: &columns, rows: rows.collect() }.render(ui)
+    )
 }
 
 /// `local on local: cpu-znver5, smoke-29m q4_0 (29 M parameters, 15.8 MiB), AMD EPYC, 2 threads`

@@ -38,10 +38,35 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// Gives the runs in this folder an xtask folder of their own, beside it: other
+    /// tests' locks and records are not theirs.
+    pub fn with_home(self) -> Self {
+        let own = own_home(&self.0);
+        fs::create_dir_all(&own).unwrap();
+        for name in ["nix", "models"] {
+            fs::create_dir_all(home().join("models")).unwrap();
+            std::os::unix::fs::symlink(home().join(name), own.join(name)).unwrap();
+        }
+        self
+    }
+}
+
+/// Where [`Scratch::with_home`] puts it.
+pub fn own_home(dir: &Path) -> PathBuf {
+    dir.with_extension("home")
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(own_home(&self.0));
     }
+}
+
+/// Ends a process that a killed run left behind.
+pub fn kill(pid: &str) -> bool {
+    Command::new("kill").arg(pid).status().unwrap().success()
 }
 
 /// A name that no earlier run used, so that nothing is in the store already.
@@ -54,6 +79,9 @@ pub fn nonce() -> String {
 pub fn xtask(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.current_dir(dir).env_remove("CI").env_remove("GITHUB_ACTIONS").env("NO_COLOR", "1");
+    if own_home(dir).is_dir() {
+        command.env("LLAMAFLEET_HOME", own_home(dir));
+    }
     command
 }
 

@@ -39,8 +39,9 @@ pub fn compare(
         ui.say(format!("  round {round} of {rounds}"));
         for (contender, samples) in contenders.iter().zip(&mut samples) {
             let Contender { label, subject, llama_bench } = contender;
+            let model = (model, model_path);
             let report =
-                measure(&quiet, machine, subject, llama_bench, (model, model_path), params)?;
+                measure(&quiet, machine, subject, llama_bench, model, params, &mut |_, _| {})?;
             samples.add(&report.results);
             // A warning (upstream's package runs on BLAS) says what is compared, and does
             // not end the comparison.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::preflight::expected;
-use crate::domain::bench::{BenchReport, Ending, Model, Params, Run, Subject, judge};
+use crate::domain::bench::{Ending, Model, Params, Run, Subject, judge};
+use crate::domain::bench_report::BenchReport;
 use crate::domain::cpu::Cpu;
 use crate::domain::facts::Facts;
 use crate::domain::finding::Finding;
-use crate::domain::llama_bench::{Output, progress};
+use crate::domain::llama_bench::{About, Output, TestResult, progress};
 use crate::domain::microarch::Table;
 use crate::domain::offload::Offload;
 use crate::domain::probe::read;
@@ -76,6 +77,9 @@ pub fn or_finding<T>(outcome: Result<T>) -> Result<Result<T, Finding>> {
     }
 }
 
+/// Told of each test as soon as it is measured.
+pub type OnResult<'a> = &'a mut dyn FnMut(&About, &TestResult);
+
 /// Runs llama-bench, which lies at `llama_bench` on the machine, over `model`, which
 /// lies at `model_path` there.
 ///
@@ -89,6 +93,7 @@ pub fn measure(
     llama_bench: &str,
     (model, model_path): (&Model, &str),
     params: &Params,
+    on_result: OnResult,
 ) -> Result<BenchReport> {
     let table = Table::embedded().context("microarch.json")?;
     let detected = machine.microarch(&table);
@@ -98,7 +103,7 @@ pub fn measure(
     };
     let argv = params.argv(llama_bench, model_path, &subject.manifest.backends);
     let mut output = Output::default();
-    let ran = run(ui, machine, &argv, params.timeout, &mut output);
+    let ran = run(ui, machine, &argv, params.timeout, &mut output, on_result);
     match or_finding(ran)? {
         Ok((ending, stderr)) => {
             let run = Run { ending, output, stderr };
@@ -147,6 +152,7 @@ fn run(
     argv: &[String],
     timeout: Duration,
     output: &mut Output,
+    on_result: OnResult,
 ) -> Result<(Ending, String)> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
     let target = &machine.target;
@@ -163,6 +169,9 @@ fn run(
                 if let Some(result) = output.line(&line) {
                     let speed = result.tokens_per_second;
                     ui.say(format!("  {:<10} {speed:>10.1} tokens/s", result.test));
+                    if let (Some(about), Some(result)) = (&output.about, output.results.last()) {
+                        on_result(about, result);
+                    }
                 }
             }
             (Source::Stderr, Some(progress)) => {

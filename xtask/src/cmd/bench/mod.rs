@@ -1,9 +1,11 @@
 //! `bench`: proof on the target that the selected variant runs there, and how fast.
 
 pub mod compare;
+pub mod judge;
 pub mod measure;
 pub mod model;
 mod preflight;
+pub mod record;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -16,7 +18,8 @@ use crate::cli;
 use crate::cmd::context::Context;
 use crate::cmd::evaluate::Ask;
 use crate::cmd::{Outcome, build_all, evaluate};
-use crate::domain::bench::{BenchReport, Model, Params, Subject};
+use crate::domain::bench::{Model, Params, Subject};
+use crate::domain::bench_report::BenchReport;
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::finding::{Finding, none_is_an_error};
 use crate::domain::manifest::{Around, Selection};
@@ -27,9 +30,10 @@ use crate::sys::files::safe_name;
 use crate::sys::store;
 use crate::sys::target::Target;
 use crate::ui;
-use measure::{Machine, measure, offload, or_finding};
+use measure::{Machine, offload, or_finding};
 use model::{Chosen, bring, chosen_model, place_of};
 use preflight::{aftermath, preflight};
+use record::{Recorder, measure_rounds};
 use verify::verify;
 
 /// The host that stands for this machine, whatever the fleet says.
@@ -41,6 +45,10 @@ pub fn run(args: &cli::Bench, context: &Context) -> Result<Outcome> {
     }
     // Discover.
     let target = target(args, context)?;
+    let _lock = match record::lock(args, context, &target)? {
+        Ok(lock) => lock,
+        Err(finding) => return refused(context, &args.host, &[finding]),
+    };
     let mut machine = match Machine::discover(&target)? {
         Ok(machine) => machine,
         Err(finding) => return refused(context, &args.host, &[finding]),
@@ -155,6 +163,8 @@ fn params(args: &cli::Bench, subject: &Subject) -> Params {
         prompt: args.prompt,
         generate: args.generate,
         repetitions: args.repetitions,
+        rounds: args.rounds.unwrap_or(record::ROUNDS),
+        patience: if args.rounds.is_some() { Duration::MAX } else { record::PATIENCE },
         timeout: Duration::from_secs(args.timeout),
         args: own.chain(&args.args).cloned().collect(),
     }
@@ -171,6 +181,13 @@ fn carry_out(
 ) -> Result<BenchReport> {
     let (ui, target) = (&context.ui, &machine.target);
     let model = chosen_model(args, subject)?;
+    let records = match record::records_of(args, context, subject) {
+        Ok(records) => records,
+        Err(finding) => {
+            let findings = vec![finding];
+            return Ok(BenchReport::new(subject, target.name(), model.about, None, findings));
+        }
+    };
     let mut around = preflight(machine, subject, args.force)?;
     let ready = match none_is_an_error(&around) {
         true => get_ready(args, context, machine, subject, model)?,
@@ -192,20 +209,28 @@ fn carry_out(
         around.extend(wrong);
     }
     let llama_bench = target.on_disk(&llama_bench(subject));
+    let mut recorder = Recorder::new(&records, machine, subject, &model, params);
     let mut report = if none_is_an_error(&around) {
         ui.say(format!("measuring {} on {}", subject.manifest.variant, target.name()));
         let place = (&model, path.as_str());
         let offload = offload(ui, machine, subject, &llama_bench, &path, params)?;
-        let mut report = measure(ui, machine, subject, &llama_bench, place, params)?;
+        let mut report = measure_rounds(ui, machine, subject, place, params, &mut recorder)?;
         report.account_for(offload, &subject.manifest.backends, &params.args);
         report
     } else {
-        BenchReport::new(subject, target.name(), model, None, vec![])
+        BenchReport::new(subject, target.name(), model.clone(), None, vec![])
     };
     report.verification = verification;
     report.log = machine.log.as_ref().filter(|log| log.is_file()).map(|f| f.display().to_string());
     aftermath(machine, &mut report);
     report.precede(around);
+    if none_is_an_error(&report.findings) && !report.results.is_empty() {
+        let place = (&model, path.as_str());
+        judge::judge(context, machine, subject, place, params, &recorder, &mut report)?;
+    }
+    if args.save_baseline {
+        judge::save(&recorder, ui, &mut report)?;
+    }
     Ok(report)
 }
 

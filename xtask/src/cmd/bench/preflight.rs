@@ -4,7 +4,8 @@
 use anyhow::{Context as _, Result};
 
 use super::measure::{Machine, or_finding};
-use crate::domain::bench::{BenchReport, Expected, Params, Subject, refuse_cpu};
+use crate::domain::bench::{Expected, Params, Subject, refuse_cpu};
+use crate::domain::bench_report::BenchReport;
 use crate::domain::cpu::Arch;
 use crate::domain::finding::{Finding, Severity, none_is_an_error};
 use crate::domain::gguf::FileState;

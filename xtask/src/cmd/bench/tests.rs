@@ -14,6 +14,7 @@ use crate::domain::quantize::Quantization;
 use crate::domain::smoke_model::{Size, SmokeModel};
 use crate::domain::surroundings::Surroundings;
 use crate::ui::Ui;
+use measure::measure;
 use model::describe;
 
 const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/llama-bench");
@@ -81,6 +82,8 @@ fn params() -> Params {
         prompt: 128,
         generate: 32,
         repetitions: 5,
+        rounds: 1,
+        patience: Duration::MAX,
         timeout: Duration::from_secs(20),
         args: vec![],
     }
@@ -92,7 +95,8 @@ fn model() -> Model {
 
 fn measured(llama_bench: &str, params: &Params) -> BenchReport {
     let subject = subject("znver5", &["GGML_AVX512"]);
-    measure(&ui(), &zen5(), &subject, llama_bench, (&model(), "m.gguf"), params).unwrap()
+    let model = (&model(), "m.gguf");
+    measure(&ui(), &zen5(), &subject, llama_bench, model, params, &mut |_, _| {}).unwrap()
 }
 
 fn codes(report: &BenchReport) -> Vec<&'static str> {
