@@ -149,10 +149,11 @@ fn well(output: &Output, command: &str) {
 /// Check, the matrix, and its jobs, one after another.
 #[test]
 fn ci_goes_through_as_plain_shell() {
-    let fleet = support::repository(&[(
-        "box",
-        "{ programs.llama-cpp.enable = true; programs.llama-cpp.microarch = \"znver5\"; }",
-    )]);
+    // The variant that `bench local` builds: other tests need it as well.
+    let probed = support::json(&support::run(&repository(), &["probe", "--local", "--json"]));
+    let microarch = &probed["recommendation"]["microarch"];
+    let options = format!("{{ enable = true; microarch = {microarch}; }}");
+    let fleet = support::repository(&[("box", &format!("{{ programs.llama-cpp = {options}; }}"))]);
     let runner = Runner::new();
     let text = fs::read_to_string(repository().join(".github/workflows/ci.yml")).unwrap();
     let commands: Vec<String> =
