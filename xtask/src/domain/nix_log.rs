@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::diagnose::strip_escapes;
 use crate::domain::names::{DrvPath, StorePath};
 
 /// One line, as far as it matters to us.
@@ -55,6 +56,7 @@ const FILE_TRANSFER: u64 = 101;
 const BUILDS: u64 = 104;
 const BUILD: u64 = 105;
 const SUBSTITUTE: u64 = 108;
+const BUILD_WAITING: u64 = 111;
 const BUILD_LOG_LINE: u64 = 101;
 const SET_PHASE: u64 = 104;
 const PROGRESS: u64 = 105;
@@ -125,6 +127,7 @@ fn event(mut line: Line) -> Option<Event> {
                 SUBSTITUTE => {
                     Some(Event::SubstituteStarted { id: id?, path: StorePath::new(line.take(0)?) })
                 }
+                BUILD_WAITING => waiting(&strip_escapes(line.text.text()?.as_ref())),
                 COPY_PATH => transfer(Transfer::Copy),
                 FILE_TRANSFER => transfer(Transfer::Download),
                 _ => None,
@@ -157,6 +160,13 @@ fn event(mut line: Line) -> Option<Event> {
     }
 }
 
+/// A wait for a machine is Nix's everyday business; a wait for another Nix is not.
+fn waiting(text: &str) -> Option<Event> {
+    let paths = text.strip_prefix("waiting for lock on ")?;
+    let text = format!("waiting for another Nix process's build of {paths}");
+    Some(Event::Message { level: 1, text })
+}
+
 /// The keys that are used, whatever their type; a build prints one of these for each line
 /// of its log, so nothing is copied that is not kept.
 #[derive(Debug, Default, Deserialize)]
@@ -174,6 +184,8 @@ struct Line<'a> {
     kind: Value<'a>,
     #[serde(borrow)]
     msg: Value<'a>,
+    #[serde(borrow)]
+    text: Value<'a>,
     #[serde(borrow)]
     fields: Value<'a>,
 }
@@ -366,5 +378,17 @@ mod tests {
             let cut = &whole[..at.min(whole.len() - 1)];
             prop_assert_eq!(parse(cut.as_bytes()), Event::Raw(cut.into()));
         }
+    }
+
+    // Recorded with Nix 2.26.3, two `nix build` of one derivation; the other with more
+    // builds than builders.
+    #[test]
+    fn a_wait_for_another_nix_is_told_and_one_for_a_machine_is_not() {
+        let lock = r#"@nix {"action":"start","id":129016522604549,"level":1,"parent":0,"text":"waiting for lock on \u001b[35;1m'/nix/store/pcb9-hf-lock'\u001b[0m","type":111}"#;
+        let text =
+            "waiting for another Nix process's build of '/nix/store/pcb9-hf-lock'".to_owned();
+        assert_eq!(parse(lock.as_bytes()), Event::Message { level: 1, text });
+        let machine = r#"@nix {"action":"start","id":130493991354375,"level":1,"parent":0,"text":"waiting for a machine to build '/nix/store/hshx-1.drv'","type":111}"#;
+        assert_eq!(parse(machine.as_bytes()), Event::Skipped);
     }
 }
