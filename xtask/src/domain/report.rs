@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::domain::baseline::{self, FLOOR, Method, Verdict};
 use crate::domain::compare::median;
 use crate::domain::report_record::{Damaged, Key, Measurement};
+use crate::domain::stats;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -73,31 +75,23 @@ pub struct Point {
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     pub verdict: Verdict,
-    /// Of the medians; below zero is slower.
+    /// Of the speed as bench tells it; below zero is slower.
     pub percent: f64,
+    /// Holds the change with 99 % confidence.
+    pub interval_percent: [f64; 2],
     /// Whether it is slower, faster, or known to be much the same.
     pub clear: bool,
     /// What it was held against: an index of the series' points.
     pub against: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    Slower,
-    Same,
-    Faster,
-}
-
-/// "Under 1 % is noise", in percent.
-const FLOOR: f64 = 1.0;
-/// Middle halves that are wider than this, in percent of the median, say little.
-const CLEAR: f64 = 4.0;
-
 /// How two runs are judged, in words for whoever reads a report.
-pub const METHOD: &str = "A run is slower or faster than another when their medians are more \
-    than 1 % apart and the middle halves of their samples do not overlap. What is the same so, but \
-    with middle halves wider than 4 %, is unclear: the machine was too restless to tell.";
+pub const METHOD: &str = "Whether a run is slower or faster is judged as bench \
+    judges: the change is that of the fastest quarter of llama-bench's processes, each told by its \
+    fastest repetition, since whatever else runs only ever slows; it counts when its 99 % bootstrap \
+    interval lies wholly beyond 1 %, and is unclear where that interval is wider than 2 % to either \
+    side. The median of all samples, which is shown, moves with a busy \
+    machine too.";
 
 impl Report {
     /// `asked`: the hosts that the user named; none are all.
@@ -184,7 +178,8 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * place.fract()
 }
 
-/// As many of a series' newest runs as are judged, which is as many as are drawn.
+/// As many of a series' newest runs as are judged, which is as many as are drawn: a verdict
+/// costs a bootstrap.
 pub const JUDGED: usize = 60;
 
 fn judge_all(series: &mut Series) {
@@ -206,28 +201,23 @@ fn judge_all(series: &mut Series) {
     });
 }
 
-/// By the medians alone.
+/// By the estimate alone.
 fn lost(points: &[Point], before: usize, now: usize) -> bool {
-    percent(&points[before], &points[now]).is_some_and(|percent| percent < -FLOOR)
-}
-
-fn percent(old: &Point, new: &Point) -> Option<f64> {
-    (old.median > 0.0).then(|| (new.median / old.median - 1.0) * 100.0)
+    let speed = |index: usize| stats::speed(&points[index].rounds);
+    let (old, new) = (speed(before), speed(now));
+    old.zip(new).is_some_and(|(old, new)| (new / old - 1.0) * 100.0 < -FLOOR)
 }
 
 fn change(points: &[Point], before: usize, now: usize) -> Option<Change> {
-    let (old, new) = (&points[before], &points[now]);
-    let percent = percent(old, new)?;
-    let verdict = match percent {
-        lost if lost < -FLOOR && new.upper_quartile < old.lower_quartile => Verdict::Slower,
-        won if won > FLOOR && new.lower_quartile > old.upper_quartile => Verdict::Faster,
-        _ => Verdict::Same,
-    };
-    let wide = |point: &Point| {
-        (point.upper_quartile - point.lower_quartile) * 100.0 > CLEAR * point.median
-    };
-    let clear = verdict != Verdict::Same || !(wide(old) || wide(new));
-    Some(Change { verdict, percent, clear, against: before })
+    let (old, new) = (&points[before].rounds, &points[now].rounds);
+    let change = baseline::change("", old, new, Method::Stored)?;
+    Some(Change {
+        verdict: change.verdict,
+        percent: change.change_percent,
+        interval_percent: change.interval_percent,
+        clear: change.is_clear(),
+        against: before,
+    })
 }
 
 impl Point {

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::bench_record::Record;
+use crate::domain::llama_bench::TestResult;
 use crate::domain::text::clean;
 
 /// One test of one run.
@@ -51,46 +53,6 @@ pub struct Damaged {
     pub why: String,
 }
 
-/// The fields that are used, and therefore required.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    run: String,
-    date: String,
-    host: String,
-    target: String,
-    variant: String,
-    backends: Vec<String>,
-    store_path: String,
-    llama_cpp: LlamaCpp,
-    model: Model,
-    cpu: String,
-    #[serde(default)]
-    gpu: Option<String>,
-    #[serde(default)]
-    threads: Option<u32>,
-    flags: Vec<String>,
-    results: Vec<TestResult>,
-}
-
-#[derive(Debug, Deserialize)]
-struct LlamaCpp {
-    rev: Option<String>,
-    build: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Model {
-    name: String,
-    quantization: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct TestResult {
-    test: String,
-    samples: Vec<f64>,
-}
-
 /// Asked first: of another schema, nothing else need be as it is here.
 #[derive(Deserialize)]
 struct Schema {
@@ -137,20 +99,20 @@ fn parse(line: &str) -> Result<Vec<Measurement>, String> {
         gpu: record.gpu.as_deref().map(clean),
         threads: record.threads,
     };
-    let measurement = |TestResult { test, samples }: TestResult| {
+    let measurement = |TestResult { test, samples, .. }: TestResult| {
         if samples.is_empty() || !samples.iter().all(|sample| (0.0..1e12).contains(sample)) {
             return Err(format!("{test} has no samples, or some that cannot be"));
         }
         Ok(Measurement {
-            host: clean(&record.host),
+            host: clean(record.host.as_str()),
             setting: setting.clone(),
             run: clean(&record.run),
             date: clean(&record.date),
             target: clean(&record.target),
-            variant: clean(&record.variant),
+            variant: clean(record.variant.as_str()),
             rev: record.llama_cpp.rev.as_deref().map(clean),
             build: record.llama_cpp.build.filter(|build| *build > 0),
-            store_path: clean(&record.store_path),
+            store_path: clean(record.store_path.as_str()),
             test: clean(&test),
             samples,
         })
@@ -170,16 +132,11 @@ fn is_date(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::bench_record::tests::record;
 
     #[test]
     fn a_line_that_cannot_be_used_costs_no_other() {
-        let good = r#"{"schema":1,"run":"r1","date":"2026-11-22T10:00:00Z","host":"a",
-            "target":"local","variant":"cpu-znver5","backends":["cpu"],"microarch":"znver5",
-            "storePath":"/nix/store/x","llamaCpp":{"rev":"5ad058a","build":2},
-            "model":{"name":"m","params":1,"quantization":"q4_0","bytes":2},"cpu":"AMD EPYC",
-            "device":"AMD EPYC","threads":2,"flags":[],
-            "results":[{"test":"pp128","tokensPerSecond":3.5,"stddev":0.0,"samples":[3.5]}]}"#
-            .replace('\n', "");
+        let good = serde_json::to_string(&record("r1", "pp128", &[3.5])).unwrap();
         let edited = |from: &str, to: &str| {
             assert!(good.contains(from), "{good}");
             good.replacen(from, to, 1)

@@ -1,7 +1,8 @@
 //! The report in a terminal: what stands now, and the last run as bars from zero beside
 //! the runs before it.
 
-use crate::domain::report::{Change, Report, Series, Setting, Verdict};
+use crate::domain::baseline::Verdict;
+use crate::domain::report::{Change, Report, Series, Setting};
 use crate::ui::Ui;
 use crate::ui::report::{self, words};
 use crate::ui::table::{Align, Cell, Table};

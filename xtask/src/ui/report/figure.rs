@@ -4,8 +4,9 @@
 
 use std::fmt::Write;
 
+use crate::domain::baseline::Verdict;
 use crate::domain::compare::median;
-use crate::domain::report::{JUDGED, Point, Series, Verdict};
+use crate::domain::report::{JUDGED, Point, Series};
 use crate::ui::report::scale;
 use crate::ui::report::words::{self, html};
 

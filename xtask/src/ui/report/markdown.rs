@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::domain::report::{Change, Point, Report, Setting, Verdict};
+use crate::domain::baseline::Verdict;
+use crate::domain::report::{Change, Point, Report, Setting};
 use crate::ui::report::words::{self, markdown};
 use crate::ui::report::{HOW_TO_BEGIN, MOST_DAMAGED, MOST_SETTINGS, extent, notes, rows};
 

@@ -9,7 +9,8 @@ pub mod words;
 
 use std::fmt::Write;
 
-use crate::domain::report::{Host, Point, Report, Series, Setting, Verdict, test_in_words};
+use crate::domain::baseline::Verdict;
+use crate::domain::report::{Host, Point, Report, Series, Setting, test_in_words};
 use words::html;
 
 /// As many models and flags of one host as are shown; the last measured ones.

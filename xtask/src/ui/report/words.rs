@@ -1,7 +1,8 @@
 //! Figures and names as the report writes them, and what makes them harmless in HTML
 //! and in Markdown.
 
-use crate::domain::report::{Change, Point, Series, Verdict};
+use crate::domain::baseline::Verdict;
+use crate::domain::report::{Change, Point, Series};
 use crate::domain::report_record::Key;
 
 /// For text and for attributes in double quotes.
@@ -130,8 +131,10 @@ pub fn sentence(series: &Series, point: &Point) -> String {
     if let Some(change) = &point.change {
         let before = &series.points[change.against];
         text += &format!(
-            "; {} against {}, {}: {}",
+            "; {} ({} to {}) against {}, {}: {}",
             percent(change.percent),
+            percent(change.interval_percent[0]),
+            percent(change.interval_percent[1]),
             before.day(),
             before.llama_cpp(),
             verdict(change)
