@@ -21,6 +21,9 @@ let
     }).llama-cpp;
   upstreamArguments = lib.functionArgs upstream.override;
 
+  # What is relied on of upstream's package; `xtask update` holds a new revision to it.
+  needs = lib.importJSON ./needs.json;
+
   # CMake options come and go; only what this llama.cpp declares is passed.
   declared =
     cmakeFlags.declaredIn "${source}/CMakeLists.txt"
@@ -93,35 +96,28 @@ let
       # Every backend is named: upstream's defaults follow nixpkgs.config
       # (a host with rocmSupport = true would get ROCm into its Vulkan build)
       # and turn BLAS on, which then takes the CPU's place in llama-bench.
-      wanted = {
-        useBlas = false;
-        useMetalKit = false;
-        useMpi = false;
-      }
-      // arguments.forUpstream args
-      // {
-        useCuda = has "cuda";
-        useRocm = has "rocm";
-        useVulkan = has "vulkan";
-      }
-      // lib.optionalAttrs (has "cuda") {
-        # This package's GPUs only: nixpkgs.config.cudaCapabilities would
-        # rebuild everything else that knows CUDA.
-        cudaPackages = cudaPackages // {
-          # nixpkgs renamed it in 2026 and llama.cpp followed: whichever of the
-          # two is the older, the other's name for it is there.
-          cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
-          cuda_cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
-          flags = cudaPackages.flags // {
-            inherit cudaCapabilities;
-            # What upstream calls it; in nixpkgs an old name that is to go.
-            dropDot = withoutDot;
+      wanted =
+        lib.genAttrs needs.switchedOff (_: false)
+        // arguments.forUpstream args
+        // lib.mapAttrs' (backend: argument: lib.nameValuePair argument (has backend)) needs.backends
+        // lib.optionalAttrs (has "cuda") {
+          # This package's GPUs only: nixpkgs.config.cudaCapabilities would
+          # rebuild everything else that knows CUDA.
+          cudaPackages = cudaPackages // {
+            # nixpkgs renamed it in 2026 and llama.cpp followed: whichever of the
+            # two is the older, the other's name for it is there.
+            cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
+            cuda_cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
+            flags = cudaPackages.flags // {
+              inherit cudaCapabilities;
+              # What upstream calls it; in nixpkgs an old name that is to go.
+              dropDot = withoutDot;
+            };
           };
+        }
+        // lib.optionalAttrs (rocmTargets != [ ]) {
+          rocmGpuTargets = lib.concatStringsSep ";" rocmTargets;
         };
-      }
-      // lib.optionalAttrs (rocmTargets != [ ]) {
-        rocmGpuTargets = lib.concatStringsSep ";" rocmTargets;
-      };
 
       cpuOptions = lib.optionalAttrs (!dispatch) (
         microarchs.cmakeOptionsFor {
@@ -214,8 +210,22 @@ let
       );
 
       found = problems args lib.id;
+
+      # Without a word, such a package would be one for the CPU.
+      unselectable = lib.filter (
+        backend: backend != "cpu" && !(upstreamArguments ? ${needs.backends.${backend}})
+      ) backends;
+      unselectableWords = map (
+        backend:
+        "package.nix of this llama.cpp takes no ${needs.backends.${backend}}, which selects ${backend}"
+      ) unselectable;
     in
-    if found == [ ] then package else throw "mkLlamaCpp: ${lib.concatStringsSep "\n" found}";
+    if found != [ ] then
+      throw "mkLlamaCpp: ${lib.concatStringsSep "\n" found}"
+    else if unselectable != [ ] then
+      throw "mkLlamaCpp: ${lib.concatStringsSep "\n" unselectableWords}"
+    else
+      package;
 in
 {
   # `mkLlamaCpp { … }` is the package; `mkLlamaCpp.problems` says beforehand

@@ -19,6 +19,7 @@ let
         messages = ./messages.nix;
         microarch = ./microarch.nix;
         modules = ./modules.nix;
+        needs = ./needs.nix;
         nixpkgs = ./nixpkgs.nix;
         variants = ./variants.nix;
       };

@@ -68,7 +68,14 @@ pub struct Speed {
     pub after: f64,
 }
 
+/// The smallest loss that counts, in percent of the speed before.
+const LOSS: f64 = 5.0;
+
 impl Speed {
+    pub fn is_loss(&self) -> bool {
+        self.change_percent() < -LOSS
+    }
+
     pub fn change_percent(&self) -> f64 {
         (self.after / self.before - 1.0) * 100.0
     }

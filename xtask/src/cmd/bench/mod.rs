@@ -5,6 +5,7 @@ pub mod judge;
 pub mod measure;
 pub mod model;
 mod preflight;
+pub mod race;
 pub mod record;
 mod verify;
 

@@ -10,9 +10,9 @@ mod trial;
 use anyhow::{Context as _, Result};
 
 use crate::cli;
-use crate::cmd::Outcome;
 use crate::cmd::candidate::{Candidate, Ground};
 use crate::cmd::context::Context;
+use crate::cmd::{Outcome, bench};
 use crate::domain::drift::{self, Needs, Used};
 use crate::domain::finding::{Finding, none_is_an_error};
 use crate::domain::microarch::Table;
@@ -160,7 +160,11 @@ fn bisect_hint(
         Some(Stage::Bench) => "bench",
         _ => return,
     };
-    let host = hosts.first().map(|host| format!(" --host {host}")).unwrap_or_default();
+    let host = hosts
+        .iter()
+        .find(|host| *host != bench::LOCAL)
+        .map(|host| format!(" --host {host}"))
+        .unwrap_or_default();
     let input =
         if args.input == "llama-cpp" { String::new() } else { format!(" --input {}", args.input) };
     context.ui.say(format!(

@@ -80,14 +80,19 @@ pub fn run(
         tell_sizes(context, before, &after, report)?;
         return Ok(());
     }
+    let courses = canary::reach(args, context, report)?;
+    settle(report, Stage::Bench);
+    if !report.ok {
+        return tell_sizes(context, before, &after, report);
+    }
     let builds = changed(report, &after, context.in_testbed());
     let variants = build_all::build(&candidate.context, &builds, Limits::default())?;
     interrupted()?;
     account(&variants, report);
     settle(report, Stage::Build);
     tell_sizes(context, before, &after, report)?;
-    if report.ok && !args.bench.is_empty() {
-        canary::run(args, ground, candidate, before, &after, report)?;
+    if report.ok {
+        canary::run(courses, ground, candidate, before, &after, report)?;
         settle(report, Stage::Bench);
     }
     interrupted()

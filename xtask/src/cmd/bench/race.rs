@@ -1,0 +1,84 @@
+//! Two builds for one host, run alternately on its machine: what an update does on its
+//! canaries.
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+
+use super::compare::{Comparison, Contender, compare};
+use super::measure::Machine;
+use super::model::chosen_model;
+use super::preflight::preflight;
+use super::{LOCAL, from_selection, get_ready, llama_bench, params, target, tuned};
+use crate::cli::{self, Cli, Command};
+use crate::cmd::context::Context;
+use crate::domain::bench::Subject;
+use crate::domain::finding::{Finding, Severity};
+use crate::domain::microarch::Table;
+use crate::domain::names::HostName;
+
+/// How often each of them runs, in turn.
+pub const ROUNDS: u32 = 5;
+
+/// A host's machine, reached, with the choices that `bench HOST` makes by itself.
+pub struct Course {
+    args: cli::Bench,
+    machine: Machine,
+}
+
+impl Course {
+    pub fn reach(context: &Context, host: &str) -> Result<Result<Self, Finding>> {
+        // Two of them a round, for as many rounds: what disturbs the machine meets both.
+        let words = ["cargo xtask", "bench", host, "--repetitions", "2"];
+        let Command::Bench(args) =
+            Cli::try_parse_from(words).context("bench's own arguments")?.command
+        else {
+            anyhow::bail!("bench has become another command");
+        };
+        let target = target(&args, context)?;
+        Ok(Machine::discover(&target)?.map(|machine| Self { args, machine }))
+    }
+
+    /// The variant that fits the machine: for `local`, which is no host of the flake.
+    pub fn tuned(&self, context: &Context) -> Result<Subject> {
+        let table = Table::embedded().context("microarch.json")?;
+        let name = self.machine.microarch(&table);
+        let name = name.context("no microarchitecture fits this CPU")?;
+        Ok(from_selection(HostName::new(LOCAL), tuned(context, &name)?))
+    }
+
+    /// Builds both, takes both there, and runs them for `rounds`.
+    pub fn race(
+        &self,
+        context: &Context,
+        before: &Subject,
+        after: &Subject,
+        rounds: u32,
+    ) -> Result<Result<Comparison, Finding>> {
+        let Self { args, machine } = self;
+        let mut contenders = vec![];
+        let mut model = None;
+        for (label, subject) in [("before", before), ("after", after)] {
+            let wrong = preflight(machine, subject, args.force)?;
+            if let Some(wrong) = wrong.into_iter().find(|it| it.severity == Severity::Error) {
+                return Ok(Err(wrong));
+            }
+            let chosen = chosen_model(args, subject)?;
+            match get_ready(args, context, machine, subject, chosen)? {
+                Ok(ready) => model = Some(ready),
+                Err((_, finding)) => {
+                    let unsaid =
+                        || Finding::error("not-ready", "it cannot be measured", "run bench");
+                    return Ok(Err(finding.unwrap_or_else(unsaid)));
+                }
+            }
+            contenders.push(Contender {
+                label: label.to_owned(),
+                subject: subject.clone(),
+                llama_bench: machine.target.on_disk(&llama_bench(subject)),
+            });
+        }
+        let (about, path) = model.context("no model")?;
+        let params = params(args, after);
+        compare(&context.ui, machine, &contenders, (&about, &path), &params, rounds).map(Ok)
+    }
+}
