@@ -1,6 +1,5 @@
 //! `update` and `rollback` with real Nix and real git: a small upstream repository with
-//! what the drift guard reads, and a fleet that takes it as its input. At the end the
-//! testbed's real llama.cpp, from one era to the other and back.
+//! what the drift guard reads, and a fleet that takes it as its input.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "tests start the binary that they test")]
 
@@ -12,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Scratch, code, json, repository, stderr};
+use support::{Scratch, code, json, stderr};
 
 /// An upstream, a fleet that is locked to its first commit, and a home of their own.
 struct World {
@@ -379,42 +378,4 @@ fn killed_at_any_moment_the_lock_is_the_old_or_the_new_one() {
         }
     }
     eprintln!("{kills} kills within {whole:?}: {stayed} old, {moved} new");
-}
-
-/// The real trees: one host that is evaluated only (the testbed has no CUDA).
-#[test]
-fn the_testbeds_real_llama_cpp_goes_from_one_era_to_the_other_and_back() {
-    let host = "{ nixpkgs.config.allowUnfree = true; programs.llama-cpp = { enable = true; \
-                backend = \"cuda\"; microarch = \"tigerlake\"; }; system.stateVersion = \"25.05\"; }\n";
-    let fleet = repository(&[("boron", host)]);
-    let run = |args: &[&str]| {
-        let output = support::run(fleet.path(), args);
-        (code(&output), json(&output), stderr(&output))
-    };
-    let committed = fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
-    // With GitHub's lock it is a rehearsal.
-    let (code, report, said) = run(&["update", "--testbed=old", "--json"]);
-    assert_eq!((code, &report["lock"]), (0, &"unchanged".into()), "{said}");
-    assert!(said.contains("rehearsal"), "{said}");
-    assert_eq!(fs::read_to_string(fleet.path().join("flake.lock")).unwrap(), committed);
-    let told = report["findings"].to_string();
-    for word in ["curl, enableCurl", "nodejs", "useWebUi", "useRpc", "spirv-headers", "zdnn"] {
-        assert!(told.contains(word), "{word} is not in {told}");
-    }
-    assert!(!told.contains("\"error\"") && !told.contains("\"warning\""), "{told}");
-
-    // A fleet that lives in the testbed.
-    let name = fleet.path().to_str().unwrap().replace('/', "_");
-    let lent = support::home().join(format!("locks/{name}-old-era.lock"));
-    let old = format!("{}\n", fs::read_to_string(lent).unwrap());
-    fs::write(fleet.path().join("flake.lock"), &old).unwrap();
-    let (code, report, said) = run(&["update", "--testbed", "--json"]);
-    assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
-    let pin = fs::read_to_string(fleet.path().join("overlays/llama-cpp/pin.json")).unwrap();
-    let rev = report["to"]["rev"].as_str().unwrap();
-    assert!(pin.contains(rev) && pin.contains(report["from"]["rev"].as_str().unwrap()), "{pin}");
-    let (code, report, said) = run(&["update", "--testbed", "--to", "old-era", "--json"]);
-    assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
-    assert_eq!(report["backwards"], true);
-    assert!(report["findings"].to_string().contains("newly takes enableCurl"), "{report}");
 }
