@@ -260,3 +260,47 @@ fn logs_that_cannot_be_written_stop_no_build() {
     assert_eq!(said.matches("the build logs are not whole").count(), 1, "{said}");
     assert!(said.contains(home.path().join("logs").to_str().unwrap()), "{said}");
 }
+
+/// A small file system of its own over TMPDIR, where builds write, in a mount namespace
+/// that ends with the test.
+#[test]
+fn a_full_disk_is_named() {
+    let small = Scratch::new();
+    let place = small.path().to_str().unwrap();
+    let mount = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
+    let in_small = |program: &[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "sh", "-c", mount, place]).args(program);
+        command
+    };
+    if !in_small(&["true"]).output().is_ok_and(|output| output.status.success()) {
+        use std::io::Write;
+        let why = "skipped: a small file system can be mounted by root alone\n";
+        std::io::stderr().write_all(why.as_bytes()).unwrap();
+        return;
+    }
+    let fleet = fleet(
+        r#"
+        a = host { variant = "large"; script = "head -c 60000000 /dev/zero > here && echo > $out"; };
+        b = host { variant = "small"; };
+        "#,
+    );
+    let child = in_small(&[env!("CARGO_BIN_EXE_xtask"), "build-all", "--json", "--no-link"])
+        .current_dir(fleet.path())
+        .env("TMPDIR", place)
+        .env("NO_COLOR", "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = finish(child, PATIENCE);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    assert_eq!(variant(&report, "small")["state"], "built");
+    let large = variant(&report, "large");
+    assert_eq!(large["state"], "failed");
+    let reason = large["reason"].as_str().unwrap();
+    assert!(reason.contains("no space left on device"), "{reason}");
+    assert!(reason.contains(place), "{reason}");
+}

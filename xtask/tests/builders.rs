@@ -150,6 +150,42 @@ fn with_retry_a_build_whose_builder_was_lost_is_built_again() {
     assert!(variants.iter().any(|variant| variant["attempts"] == 2), "{report}");
 }
 
+/// As when its power is cut: the connection stands, and nobody answers.
+#[test]
+fn a_builder_that_falls_silent_is_lost_in_bounded_time() {
+    if skipped() {
+        return;
+    }
+    let builders = Builders::start();
+    let marker = format!("sleep 5.{}", std::process::id());
+    let fleet =
+        fleet(&format!(r#"a = host {{ variant = "one"; script = "{marker}; echo > $out"; }};"#));
+    let config = builders.dir.path().join("ssh_config");
+    let child = builders
+        .xtask(fleet.path())
+        .args(["build-all", "--json", "--no-link", "--max-jobs", "0"])
+        .args(["--builders", &builders.machine("one")])
+        // xtask's own patience is two minutes.
+        .env(
+            "NIX_SSHOPTS",
+            format!("-F {} -o ServerAliveInterval=2 -o ServerAliveCountMax=2", config.display()),
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(wait_for(PATIENCE, || is_built_by(&builders, "one", &marker)));
+    for pid in builders.serving("one") {
+        signal("STOP", pid);
+    }
+    let output = finish(child, PATIENCE);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    let reason = variant(&report, "one")["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the connection to builder-one was lost"), "{reason}");
+}
+
 #[test]
 fn a_build_that_hangs_on_a_builder_is_given_up_and_the_rest_is_built() {
     if skipped() {

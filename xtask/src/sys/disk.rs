@@ -72,6 +72,19 @@ pub fn free_bytes(path: &Path) -> Result<u64> {
     Ok(blocks.with_context(|| format!("`{call}` printed no number but {said:?}"))? * 1024)
 }
 
+/// Of the file systems that these are on, the one with the least room: where it is mounted,
+/// and the bytes that are free.
+pub fn fullest(paths: &[&Path]) -> Option<(String, u64)> {
+    let call = Invocation::new("df").args(["-k", "--output=avail,target"]).args(paths);
+    let said = process::capture(&call.for_the_report(), Some(Duration::from_secs(10))).ok()?;
+    let said = said.stdout_text();
+    let rows = said.lines().skip(1).filter_map(|line| {
+        let (kilobytes, place) = line.trim().split_once(' ')?;
+        Some((place.trim().to_owned(), kilobytes.parse::<u64>().ok()? * 1024))
+    });
+    rows.min_by_key(|(_, bytes)| *bytes)
+}
+
 /// Holds a file's content to its checksum.
 pub fn verify_sha256(file: &Path, wanted: &str) -> Result<()> {
     let call = Invocation::new("sha256sum").arg("--").arg(file);

@@ -3,6 +3,7 @@
 //! build that had to be given up by ending Nix.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::domain::build_progress::Expected;
 use crate::domain::build_tracker::Tracker;
 use crate::domain::names::{DrvPath, StorePath};
 use crate::domain::retry::{self, Failure, Passing};
-use crate::sys::{build_log::BuildLogs, interrupt, orphans, store};
+use crate::sys::{build_log::BuildLogs, disk, interrupt, orphans, store};
 
 /// Before each further attempt; a builder that starts anew needs a minute.
 const PAUSES: [Duration; 4] = [
@@ -159,8 +160,28 @@ impl Ran {
             return Some(why.clone());
         }
         let tail = self.tracker.tail(drv);
-        retry::reason(&self.failure(build, drv, &tail))
+        let mut reason = retry::reason(&self.failure(build, drv, &tail))?;
+        let full = |text: &str| text.contains("No space left on device");
+        let here = self.tracker.machine(drv).is_empty();
+        if here && (full(&reason) || tail.iter().any(|line| full(line))) {
+            reason.push_str(&full_disk());
+        }
+        Some(reason)
     }
+}
+
+/// Nix says that a disk is full, and not which. A build writes below TMPDIR, its result to
+/// the store; what it wrote is gone when this is asked.
+fn full_disk() -> String {
+    let temporary = std::env::temp_dir();
+    let Some((place, bytes)) = disk::fullest(&[Path::new("/nix/store"), &temporary]) else {
+        return String::new();
+    };
+    format!(
+        "; no space left on device: of what a build writes to, {place} has the least room, {} MiB; \
+         free some there (`nix store gc` removes what nothing needs)",
+        bytes >> 20
+    )
 }
 
 fn missing<'a>(context: &Context, builds: Vec<&'a Build>) -> Result<Vec<&'a Build>> {
