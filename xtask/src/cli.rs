@@ -98,6 +98,9 @@ pub enum Command {
     Demo(Demo),
     /// Run every test of the project
     Test(Test),
+    /// Show a recorded log as build-all would
+    #[command(hide = true)]
+    ProgressDemo(ProgressDemo),
     /// Measure how fast a command is, against its budgets
     Perf(Perf),
     /// Print a shell's completions, or write the man pages

@@ -30,6 +30,20 @@ pub struct Test {
 }
 
 #[derive(Debug, Args)]
+pub struct ProgressDemo {
+    /// What `nix build --log-format internal-json` wrote to standard error; default: a
+    /// recording of the testbed. A line may begin with its second and a tab
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How many times as fast as it was recorded; 0: as fast as can be
+    #[arg(long, default_value_t = 10.0, value_name = "X")]
+    pub speed: f64,
+    /// Show so many variants, of copies of the recording
+    #[arg(long, value_name = "N")]
+    pub variants: Option<usize>,
+}
+
+#[derive(Debug, Args)]
 pub struct Perf {
     /// The command that is measured
     #[arg(value_enum, default_value = "check")]

@@ -17,6 +17,7 @@ pub mod matrix;
 pub mod new_host;
 pub mod perf;
 pub mod probe;
+pub mod progress_demo;
 pub mod report;
 pub mod rollback;
 pub mod setup;
@@ -62,6 +63,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Rollback(args) => rollback::run(args, &open()?),
         Command::Setup(args) => setup::run(args, ui),
         Command::Completions(args) => completions::run(args, ui),
+        Command::ProgressDemo(args) => progress_demo::run(args, ui),
         Command::Perf(args) => perf::run(args, &cli.global, ui),
         Command::Test(args) => test::run(args, &cli.global, ui),
         Command::Bench(args) => bench::run(args, &open()?),

@@ -7,7 +7,7 @@ use crate::domain::build::{Build, short_name};
 use crate::domain::build_tracker::Update;
 use crate::domain::build_words::wanted_by;
 use crate::domain::history::{self, Pace};
-use crate::domain::names::DrvPath;
+use crate::domain::names::{DrvPath, StorePath};
 
 /// What is known before the first build begins.
 #[derive(Debug, Default, Clone)]
@@ -86,7 +86,8 @@ impl Row {
             Stage::Waiting => 0.0,
             Stage::Ended | Stage::Failed => 1.0,
             Stage::Running => {
-                let by_time = self.remaining(now).map(|left| {
+                // The pace of the first steps says little of the time; the steps are true.
+                let by_time = self.earlier.and(self.remaining(now)).map(|left| {
                     let elapsed = self.elapsed(now);
                     if elapsed + left > 0.0 { elapsed / (elapsed + left) } else { 0.0 }
                 });
@@ -117,6 +118,7 @@ pub struct BuildProgress {
     /// How many of `rows`, the first, are variants.
     variants: usize,
     places: BTreeMap<DrvPath, usize>,
+    outputs: BTreeMap<StorePath, usize>,
     expected: Expected,
     /// Builds that Nix knows of.
     nix_expects: u64,
@@ -131,6 +133,7 @@ impl BuildProgress {
             rows: vec![],
             variants: builds.len(),
             places: BTreeMap::new(),
+            outputs: BTreeMap::new(),
             expected,
             nix_expects: 0,
             fetching: None,
@@ -139,7 +142,8 @@ impl BuildProgress {
         };
         for build in builds {
             let wanted_by = wanted_by(&build.hosts, &build.packages);
-            progress.add(&build.drv, build.variant.as_str(), wanted_by);
+            let place = progress.add(&build.drv, build.variant.as_str(), wanted_by);
+            progress.outputs.insert(build.out.clone(), place);
         }
         progress
     }
@@ -169,14 +173,7 @@ impl BuildProgress {
                     Some(place) => *place,
                     None => self.add(drv, short_name(drv.as_str()), String::new()),
                 };
-                let row = &mut self.rows[place];
-                let fresh = Row::new(&row.name, std::mem::take(&mut row.wanted_by), row.earlier);
-                *row = Row {
-                    stage: Stage::Running,
-                    machine: machine_name(machine),
-                    began: now,
-                    ..fresh
-                };
+                self.begin(place, machine_name(machine), "", now);
             }
             Update::Phase { drv, phase } => {
                 let Some(row) = self.row_mut(drv) else { return };
@@ -202,6 +199,17 @@ impl BuildProgress {
             }
             Update::Substituting { path } => {
                 self.fetching = Some(short_name(path.as_str()).to_owned());
+                if let Some(place) = self.outputs.get(path) {
+                    self.begin(*place, String::new(), "fetching", now);
+                }
+            }
+            Update::Substituted { path } => {
+                let place = self.outputs.get(path);
+                if let Some(row) = place.and_then(|place| self.rows.get_mut(*place))
+                    && row.phase == "fetching"
+                {
+                    (row.stage, row.ended) = (Stage::Ended, now);
+                }
             }
             Update::Fetched { bytes, of } => {
                 self.fetched = Some((*bytes, *of));
@@ -212,6 +220,13 @@ impl BuildProgress {
             Update::Expecting { builds } => self.nix_expects = *builds,
             Update::Line { .. } | Update::Message { .. } => {}
         }
+    }
+
+    fn begin(&mut self, place: usize, machine: String, phase: &str, now: f64) {
+        let row = &mut self.rows[place];
+        let fresh = Row::new(&row.name, std::mem::take(&mut row.wanted_by), row.earlier);
+        let (stage, phase) = (Stage::Running, phase.to_owned());
+        *row = Row { stage, machine, phase, began: now, ..fresh };
     }
 
     fn row_mut(&mut self, drv: &DrvPath) -> Option<&mut Row> {
@@ -274,7 +289,7 @@ impl BuildProgress {
         let (mut weight, mut done, mut left, mut longest) = (0.0, 0.0, 0.0, 0.0_f64);
         for row in &self.rows {
             let seconds = self.all_seconds(row, now).or(usual).unwrap_or(1.0);
-            let share = row.share(now);
+            let share = self.bytes_of(row).unwrap_or_else(|| row.share(now));
             weight += seconds;
             done += seconds * share;
             let rest = match row.stage {
@@ -302,6 +317,13 @@ impl BuildProgress {
             remaining,
             fetched: self.fetched,
         }
+    }
+
+    /// How far what is fetched is.
+    fn bytes_of(&self, row: &Row) -> Option<f64> {
+        let fetching = row.stage == Stage::Running && row.phase == "fetching";
+        let (bytes, of) = self.fetched.filter(|(_, of)| fetching && *of > 0)?;
+        Some((bytes as f64 / of as f64).min(0.99))
     }
 
     /// What a build takes in all, where something tells.

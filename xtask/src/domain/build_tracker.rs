@@ -41,6 +41,10 @@ pub enum Update {
     Substituting {
         path: StorePath,
     },
+    /// The fetching of a path ended, well or not.
+    Substituted {
+        path: StorePath,
+    },
     /// Bytes from binary caches; neither runs backwards.
     Fetched {
         bytes: u64,
@@ -90,6 +94,7 @@ pub struct Tracker {
     endings: Vec<Ending>,
     events: u64,
     transfers: Transfers,
+    substitutions: HashMap<u64, StorePath>,
     substituted: BTreeSet<StorePath>,
 }
 
@@ -103,6 +108,7 @@ impl Tracker {
             Event::BuildStarted { id, drv, machine } => self.start(id, drv, machine),
             Event::SubstituteStarted { id, path } => {
                 self.transfers.substitution(id);
+                self.substitutions.insert(id, path.clone());
                 self.substituted.insert(path.clone());
                 vec![Update::Substituting { path }]
             }
@@ -176,6 +182,9 @@ impl Tracker {
     fn stop(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) -> Vec<Update> {
         self.transfers.stopped(id);
         let mut updates = self.fetched();
+        if let Some(path) = self.substitutions.remove(&id) {
+            updates.push(Update::Substituted { path });
+        }
         let Some(drv) = self.activities.remove(&id) else { return updates };
         let Some(seen) = self.drvs.get_mut(&drv) else { return updates };
         seen.running = seen.running.saturating_sub(1);
@@ -183,11 +192,7 @@ impl Tracker {
             return updates;
         }
         // Newer Nix says first that one ended, then this.
-        let failed = match (self.pending(true), self.pending(false)) {
-            (0, _) => false,
-            (_, 0) => true,
-            _ => !there(&drv),
-        };
+        let failed = self.pending(true) > 0 && !there(&drv);
         if let Some(at) = self.endings.iter().position(|ending| ending.failed == failed) {
             self.endings.remove(at);
         }

@@ -117,6 +117,21 @@ fn newer_nix_says_at_once_which_build_ended() {
 }
 
 #[test]
+fn a_build_whose_output_is_there_is_not_the_one_that_failed() {
+    // Nix 2.26 says all `stop`s together, in the end.
+    let mut tracker = running();
+    let there = |path: &DrvPath| *path != drv("b");
+    tracker.follow(progress(0, 3, 0), &there);
+    tracker.follow(progress(2, 0, 1), &there);
+    let mut said = vec![];
+    for id in [3, 2, 1] {
+        said.extend(ends(tracker.follow(Event::Stopped { id }, &there)));
+    }
+    assert_eq!(said, [""; 0], "all was known before");
+    assert_eq!(tracker.failed().collect::<Vec<_>>(), [&drv("b")]);
+}
+
+#[test]
 fn a_failure_is_laid_on_the_build_that_nix_names() {
     let mut tracker = running();
     let mut say =

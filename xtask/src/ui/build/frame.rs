@@ -77,6 +77,7 @@ pub fn clock(seconds: f64) -> String {
 }
 
 fn estimate(seconds: Option<f64>) -> String {
+    let seconds = seconds.filter(|seconds| *seconds >= 1.0);
     seconds.map_or_else(String::new, |seconds| format!("~{}", clock(seconds)))
 }
 
@@ -97,13 +98,18 @@ pub fn frame(progress: &mut BuildProgress, now: f64, size: Size, ui: &Ui) -> Vec
         std::iter::once(width(&block.row.name))
             .chain(block.dependencies.iter().map(|row| width(&row.name) + 4))
     });
-    let name_columns = names.max().unwrap_or(0).min((size.columns * 2 / 5).max(8));
+    let name_columns = names.max().unwrap_or(0).min(most_of_name(size.columns));
     let (shown, hidden) = choose(blocks, room);
+    let rows = shown
+        .iter()
+        .flat_map(|block| std::iter::once(block.row).chain(block.dependencies.iter().copied()));
+    let after = rows.map(|row| width(&on(row)) + 2).filter(|columns| *columns > 2).max();
+    let columns = Columns { name: name_columns, after: after.unwrap_or(0) };
     let mut drawn = vec![];
     for block in &shown {
-        drawn.push(row(block.row, "", block.waits_for, name_columns, now, size, ui));
+        drawn.push(row(block.row, "", block.waits_for, columns, now, size, ui));
         for dependency in &block.dependencies {
-            drawn.push(row(dependency, "  └ ", None, name_columns, now, size, ui));
+            drawn.push(row(dependency, "  └ ", None, columns, now, size, ui));
         }
     }
     if let Some(text) = others(&hidden) {
@@ -115,6 +121,23 @@ pub fn frame(progress: &mut BuildProgress, now: f64, size: Size, ui: &Ui) -> Vec
     drawn.push(whole(&overall, size, ui));
     let surplus = drawn.len().saturating_sub(lines.max(1));
     drawn.split_off(surplus)
+}
+
+/// What all lines agree on, so that they read as a table.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    name: usize,
+    /// For the machine, where one is to be named.
+    after: usize,
+}
+
+/// Columns for names: where there is little room, what remains is a number, then a clock.
+fn most_of_name(columns: usize) -> usize {
+    match columns {
+        0..28 => columns.saturating_sub(7),
+        28..40 => columns - 14,
+        _ => columns * 2 / 5,
+    }
 }
 
 /// A variant with the builds that it needs and that run now.
@@ -149,10 +172,15 @@ fn blocks(progress: &BuildProgress) -> Vec<Block<'_>> {
         .map(|row| Block { row, dependencies: vec![], waits_for: None })
         .collect();
     for (drv, row) in progress.dependencies() {
-        let mut first = true;
-        for place in progress.needed_by(drv) {
+        // Under the first that still waits for it.
+        let needed_by = progress.needed_by(drv);
+        let waits = |place: &&usize| {
+            blocks.get(**place).is_some_and(|block| block.row.stage == Stage::Waiting)
+        };
+        let first = needed_by.iter().find(waits).or(needed_by.first()).copied();
+        for place in needed_by {
             let Some(block) = blocks.get_mut(*place) else { continue };
-            if std::mem::take(&mut first) {
+            if Some(*place) == first {
                 block.dependencies.push(row);
             } else {
                 block.waits_for.get_or_insert(&row.name);
@@ -225,13 +253,13 @@ fn row(
     row: &Row,
     indent: &str,
     waits_for: Option<&str>,
-    name_columns: usize,
+    columns: Columns,
     now: f64,
     size: Size,
     ui: &Ui,
 ) -> String {
     let mut line = Line::new(ui, size);
-    let name = fit(&row.name, name_columns.saturating_sub(width(indent)));
+    let name = fit(&row.name, columns.name.saturating_sub(width(indent)));
     let paint: Option<Paint> = match row.stage {
         Stage::Waiting => Some(Ui::dim),
         Stage::Running => None,
@@ -240,7 +268,7 @@ fn row(
     };
     line.add(indent, Some(Ui::dim));
     line.add(&name, paint);
-    line.add(&" ".repeat(name_columns.saturating_sub(width(indent) + width(&name))), None);
+    line.add(&" ".repeat(columns.name.saturating_sub(width(indent) + width(&name))), None);
     let elapsed = clock(row.elapsed(now));
     match row.stage {
         Stage::Waiting => match waits_for {
@@ -255,19 +283,22 @@ fn row(
             line.word("failed", Some(Ui::red));
             line.word(&elapsed, None);
         }
-        Stage::Running => running(&mut line, row, now, &elapsed),
+        Stage::Running => running(&mut line, row, columns, now, &elapsed),
     }
     line.text.trim_end().to_owned()
 }
 
-fn running(line: &mut Line, row: &Row, now: f64, elapsed: &str) {
+fn running(line: &mut Line, row: &Row, columns: Columns, now: f64, elapsed: &str) {
+    let wide = line.room.saturating_sub(32 + columns.after).min(30);
+    // Without room for both, a bar says more than a machine.
+    let wide = if wide < 8 { line.room.saturating_sub(32).min(30) } else { wide };
     let left = estimate(row.remaining(now));
     // What comes after it stays in its column.
     let more = !row.machine.is_empty() || row.fraction().is_some() && row.phase != "build";
     let left = if more { format!("{left:<6}") } else { left };
     match row.fraction() {
         Some(fraction) if line.room >= 44 => {
-            let (full, rest) = bar(fraction, (line.room - 32).min(30));
+            let (full, rest) = bar(fraction, wide);
             line.add("  ", None);
             line.add(&full, Some(Ui::green));
             line.add(&rest, Some(Ui::dim));
@@ -277,7 +308,7 @@ fn running(line: &mut Line, row: &Row, now: f64, elapsed: &str) {
         Some(fraction) => line.word(&format!("{:>3.0}%", (fraction * 100.0).floor()), None),
         None if line.room >= 44 => {
             // As wide as a bar with its steps.
-            let columns = (line.room - 32).min(30) + 11;
+            let columns = wide + 11;
             line.word(&format!("{:<columns$}", fit(&row.phase, columns)), None);
         }
         None => line.word("   …", None),
@@ -304,7 +335,7 @@ fn whole(at: &Overall, size: Size, ui: &Ui) -> String {
     if at.failed > 0 {
         line.word(&format!("{} failed", at.failed), Some(Ui::red));
     }
-    if let Some(left) = at.remaining {
+    if let Some(left) = at.remaining.filter(|left| *left >= 1.0) {
         line.word(&format!("~{} left", clock(left)), None);
     }
     if at.running > 0 {

@@ -34,12 +34,18 @@ fn start(progress: &mut BuildProgress, name: &str) {
 const PLAIN: Ui =
     Ui { color: false, bars: true, quiet: false, verbose: 0, json: false, github: false };
 
-/// Four variants: one runs, one failed, one ended, one waits for what the first needs.
-fn four() -> BuildProgress {
-    let names = ["cpu-znver4", "cuda+rocm-dispatch-sm86-gfx906", "cpu-old", "vulkan-znver4"];
+/// One runs, one failed, one ended, two wait for what one builds.
+fn several() -> BuildProgress {
+    let names = [
+        "cpu-znver4",
+        "cuda+rocm-dispatch-sm86-gfx906",
+        "cpu-old",
+        "vulkan-znver4",
+        "vulkan-tigerlake",
+    ];
     let mut expected = Expected::default();
     expected.seconds.insert(drv("cpu-znver4"), 200.0);
-    expected.needed_by.insert(drv("glslang-14.3"), vec![0, 3]);
+    expected.needed_by.insert(drv("glslang-14.3"), vec![0, 3, 4]);
     let mut progress = progress(&names.map(str::to_owned), expected);
     for name in ["cpu-znver4", "cuda+rocm-dispatch-sm86-gfx906", "cpu-old", "glslang-14.3"] {
         start(&mut progress, name);
@@ -58,29 +64,30 @@ fn four() -> BuildProgress {
 
 #[test]
 fn eighty_columns_show_all() {
-    let drawn = frame(&mut four(), 83.0, Size { columns: 80, lines: 24 }, &PLAIN).join("\n");
+    let drawn = frame(&mut several(), 83.0, Size { columns: 80, lines: 24 }, &PLAIN).join("\n");
     assert_eq!(
         drawn,
         "\
 cpu-znver4                      ━━━━━━━━━────────     78/139   1:23  ~1:26
-  └ glslang-14.3                                               1:23
 cuda+rocm-dispatch-sm86-gfx906  failed  1:00
 cpu-old                         done  1:10
-vulkan-znver4                   waiting for glslang-14.3
-━━━━━━━━─────────────  42%  2 of 5  1:23  1 failed  ~2:23 left  2 running"
+vulkan-znver4                   waiting
+  └ glslang-14.3                                               1:23
+vulkan-tigerlake                waiting for glslang-14.3
+━━━━━━━──────────────  35%  2 of 6  1:23  1 failed  ~3:13 left  2 running"
     );
 }
 
 #[test]
 fn no_line_is_wider_than_the_terminal_and_the_name_is_always_there() {
     for columns in [1, 5, 10, 20, 40, 60, 80, 200] {
-        for line in frame(&mut four(), 83.0, Size { columns, lines: 24 }, &PLAIN) {
+        for line in frame(&mut several(), 83.0, Size { columns, lines: 24 }, &PLAIN) {
             assert!(width(&line) < columns.max(2), "{columns}: {line}");
         }
     }
-    let drawn = frame(&mut four(), 83.0, Size { columns: 20, lines: 24 }, &PLAIN).join("\n");
-    assert!(drawn.contains("cpu-znv…   56%"), "{drawn}");
-    let drawn = frame(&mut four(), 83.0, Size { columns: 40, lines: 24 }, &PLAIN).join("\n");
+    let drawn = frame(&mut several(), 83.0, Size { columns: 20, lines: 24 }, &PLAIN).join("\n");
+    assert!(drawn.contains("cpu-znver4      56%"), "{drawn}");
+    let drawn = frame(&mut several(), 83.0, Size { columns: 40, lines: 24 }, &PLAIN).join("\n");
     assert!(drawn.contains("cpu-znver4         56%   1:23  ~1:26"), "{drawn}");
 }
 
@@ -108,8 +115,8 @@ fn forty_variants_fit_a_small_terminal_and_those_that_run_are_seen() {
 #[test]
 fn colour_changes_no_text() {
     let size = Size { columns: 80, lines: 24 };
-    let plain = frame(&mut four(), 83.0, size, &PLAIN);
-    let coloured = frame(&mut four(), 83.0, size, &Ui { color: true, ..PLAIN });
+    let plain = frame(&mut several(), 83.0, size, &PLAIN);
+    let coloured = frame(&mut several(), 83.0, size, &Ui { color: true, ..PLAIN });
     assert!(plain.iter().all(|line| !line.contains('\x1b')));
     let stripped: Vec<String> =
         coloured.iter().map(|line| crate::domain::diagnose::strip_escapes(line)).collect();

@@ -18,7 +18,7 @@ use crate::domain::build::{Build, short_name};
 use crate::domain::build_progress::{BuildProgress, Expected, Stage};
 use crate::domain::build_tracker::Update;
 use crate::domain::names::DrvPath;
-use crate::ui::build::frame::clock;
+use crate::ui::build::frame::{Size, clock};
 use crate::ui::build::screen::Screen;
 use crate::ui::{Ui, github};
 
@@ -48,8 +48,17 @@ struct State {
 }
 
 enum Face {
-    Bars { screen: Screen, above: String },
-    Lines { tenths: BTreeMap<DrvPath, u32>, last: Instant },
+    Bars {
+        screen: Screen,
+        above: String,
+        /// When the last drawing was, in whole seconds, and on what; `None` when a build
+        /// moved since.
+        drawn: Option<(u64, Size)>,
+    },
+    Lines {
+        tenths: BTreeMap<DrvPath, u32>,
+        last: Instant,
+    },
 }
 
 impl Progress {
@@ -60,7 +69,7 @@ impl Progress {
     pub fn at_speed(ui: &Ui, builds: &[&Build], expected: Expected, speed: f64) -> Self {
         let began = Instant::now();
         let face = if ui.bars {
-            Face::Bars { screen: Screen::default(), above: String::new() }
+            Face::Bars { screen: Screen::default(), above: String::new(), drawn: None }
         } else {
             Face::Lines { tenths: BTreeMap::new(), last: began }
         };
@@ -131,6 +140,11 @@ impl State {
     fn apply(&mut self, update: &Update, log: Option<&Path>) {
         let now = self.now();
         self.progress.apply(update, now);
+        if let Face::Bars { drawn, .. } = &mut self.face
+            && !matches!(update, Update::Line { .. } | Update::Message { .. })
+        {
+            *drawn = None;
+        }
         match update {
             Update::Failed { drv, tail } => self.failed(drv, tail, log, now),
             // Level 0 is an error. Nix repeats failures at its end, with the log's tail;
@@ -181,6 +195,7 @@ impl State {
                 }
                 *seen = tenth;
                 let left = self.progress.row(drv).and_then(|row| row.remaining(now));
+                let left = left.filter(|left| *left >= 1.0);
                 let left = left.map_or_else(String::new, |left| format!(", ~{} left", clock(left)));
                 let text = format!("{}: {done}/{total} steps{left}", self.name(drv));
                 self.line(&text);
@@ -222,7 +237,8 @@ impl State {
             machine => format!(" on {machine}"),
         };
         let after = format!("after {}", clock(row.elapsed(now)));
-        let title = format!("{} failed{on}{whose}", row.name);
+        let group = format!("{} failed{on}{whose}", row.name);
+        let title = format!("{} failed{on} {after}{whose}", row.name);
         let ui = self.ui;
         let mut lines: Vec<String> =
             tail.iter().map(|line| format!("  {} {}", ui.dim("│"), harmless(line))).collect();
@@ -231,14 +247,14 @@ impl State {
         }
         match &mut self.face {
             Face::Bars { above, .. } => {
-                above.push_str(&format!("{} {after}\n{}\n", ui.red(&title), lines.join("\n")));
+                above.push_str(&format!("{}\n{}\n", ui.red(&title), lines.join("\n")));
             }
             Face::Lines { last, .. } => {
                 *last = Instant::now();
                 if ui.github {
-                    ui.complain_at_length(&title, lines.into_iter());
+                    ui.complain_at_length(&group, lines.into_iter());
                 } else {
-                    ui.complain(format!("{title} {after}\n{}", lines.join("\n")));
+                    ui.complain(format!("{title}\n{}", lines.join("\n")));
                 }
             }
         }
@@ -279,8 +295,13 @@ impl State {
     fn tick(&mut self) {
         let now = self.now();
         match &mut self.face {
-            Face::Bars { screen, above } => {
+            Face::Bars { screen, above, drawn } => {
                 let size = screen::size();
+                let moment = Some((now as u64, size));
+                if above.is_empty() && *drawn == moment {
+                    return;
+                }
+                *drawn = moment;
                 let lines = frame::frame(&mut self.progress, now, size, &self.ui);
                 screen.draw(&mut std::io::stderr(), above, lines, size);
                 above.clear();
@@ -317,7 +338,7 @@ impl State {
     }
 
     fn clear(&mut self) {
-        if let Face::Bars { screen, above } = &mut self.face {
+        if let Face::Bars { screen, above, .. } = &mut self.face {
             screen.draw(&mut std::io::stderr(), above, vec![], screen::size());
             above.clear();
         }

@@ -8,6 +8,7 @@ use crate::ui::build::frame::Size;
 #[derive(Debug, Default)]
 pub struct Screen {
     lines: Vec<String>,
+    size: Option<Size>,
 }
 
 impl Screen {
@@ -27,6 +28,10 @@ impl Screen {
             text.push_str(&format!("\x1b[{up}A"));
         }
         text.push('\r');
+        // What was wrapped would be joined again to what is drawn over it.
+        if self.size.replace(size) != Some(size) {
+            text.push_str("\x1b[J");
+        }
         for line in above.lines() {
             text.push_str(line);
             text.push_str("\x1b[K\n");
