@@ -50,7 +50,9 @@ impl Links {
         if link.symlink_metadata().is_ok_and(|meta| !meta.is_symlink()) {
             bail!("{} is in the way: it is no link", link.display());
         }
-        let call = nix.command(["build", "--offline", "--out-link"]).arg(&link).arg(to.as_str());
+        // In this order: the options of this Nix come after the first words.
+        let call = nix.command(["build", "--offline"]).arg("--out-link").arg(&link);
+        let call = call.arg(to.as_str());
         process::read(&call.for_the_report(), None)?;
         Ok(link)
     }
