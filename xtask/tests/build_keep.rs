@@ -189,6 +189,15 @@ fn a_dry_run_tells_what_is_missing_and_how_much() {
     assert_eq!(variant(&plan, "two")["plan"], "present");
     assert!(variant(&plan, "two")["closureBytes"].as_u64().unwrap() > 0);
     assert_eq!(plan["dependencies"], 1);
+    // Built once, a later version of it is guessed at.
+    json(&run(fleet.path(), &["build-all", "a", "--json"]));
+    let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    fleet.write("flake.nix", &flake.replace("nonce = \"", "nonce = \"again-"));
+    let plan = json(&run(fleet.path(), &["build-all", "--dry-run", "--json"]));
+    assert!(variant(&plan, "one")["expectedSeconds"].as_f64().unwrap() >= 0.0);
+    assert!(variant(&plan, "one")["closureBytes"].as_u64().unwrap() > 0);
+    let renamed = flake.replace("\"one\"", "\"uno\"").replace("\"needed\"", "\"need\"");
+    fleet.write("flake.nix", &renamed);
     let output = run(fleet.path(), &["build-all", "--dry-run"]);
     assert!(
         stderr(&output).contains("2 variants: 1 present, 1 to build with 1 more that they need"),

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use crate::cmd::context::Context;
-use crate::domain::build::Build;
+use crate::domain::build::{Build, short_name};
 use crate::domain::names::StorePath;
 use crate::domain::plan::{Missing, Plan, Todo};
-use crate::sys::{flake, store};
+use crate::sys::{flake, history, store};
 
 /// The plan, and what it was made of.
 pub struct Planned {
@@ -36,8 +36,18 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
         build if missing.fetch.contains(&build.out) => Todo::Fetch,
         _ => Todo::Build,
     });
+    let earlier = history::read(&context.home);
     for row in &mut plan.variants {
-        row.closure_bytes = valid.get(&row.out_path).and_then(|info| info.closure_size);
+        let name = short_name(row.drv_path.as_str());
+        match valid.get(&row.out_path) {
+            Some(info) => row.closure_bytes = info.closure_size,
+            None => {
+                let before = earlier.before(name, &row.out_path);
+                row.closure_bytes = before.and_then(|before| before.closure_bytes);
+                row.expected_seconds =
+                    earlier.seconds(name, "").filter(|_| row.plan == Todo::Build);
+            }
+        }
     }
     Ok(Planned { plan, present: valid.into_keys().collect(), missing })
 }
