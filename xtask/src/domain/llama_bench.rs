@@ -51,7 +51,7 @@ pub enum Problem {
     HalfLine(String),
     /// An object, but not of the kind that llama-bench prints.
     Unreadable { line: String, error: String },
-    /// A speed that is no number: `nan` or `inf`.
+    /// A speed that is no number (`nan`, `inf`), or none that a test can have (0, below 0).
     NotANumber { test: String, field: &'static str },
 }
 
@@ -83,7 +83,22 @@ struct Line {
     n_depth: u32,
     avg_ts: Option<f64>,
     stddev_ts: Option<f64>,
-    samples_ts: Vec<Option<f64>>,
+    /// Tokens per second; where a later llama.cpp leaves them out, they follow from the
+    /// times, in nanoseconds.
+    samples_ts: Option<Vec<Option<f64>>>,
+    samples_ns: Option<Vec<Option<f64>>>,
+}
+
+impl Line {
+    /// None where a sample is no number; one sample, the mean, where none is told.
+    fn samples(&self) -> Option<Vec<f64>> {
+        let tokens = f64::from(self.n_prompt) + f64::from(self.n_gen);
+        match (&self.samples_ts, &self.samples_ns) {
+            (Some(samples), _) => samples.iter().copied().collect(),
+            (None, Some(times)) => times.iter().map(|ns| Some(tokens * 1e9 / (*ns)?)).collect(),
+            (None, None) => self.avg_ts.map(|average| vec![average]),
+        }
+    }
 }
 
 impl Output {
@@ -121,6 +136,7 @@ impl Output {
 
     fn accept(&mut self, line: Line) -> Option<&TestResult> {
         let test = test_name(line.n_prompt, line.n_gen, line.n_depth);
+        let samples = line.samples();
         self.about.get_or_insert_with(|| About {
             build_commit: line.build_commit,
             build_number: line.build_number,
@@ -132,8 +148,10 @@ impl Output {
             model_params: line.model_n_params,
             threads: line.n_threads,
         });
-        let samples: Option<Vec<f64>> = line.samples_ts.into_iter().collect();
-        match (line.avg_ts, line.stddev_ts, samples) {
+        let is_speed = |speed: &f64| speed.is_finite() && *speed > 0.0;
+        let samples = samples.filter(|samples| !samples.is_empty() && samples.iter().all(is_speed));
+        let average = line.avg_ts.filter(is_speed);
+        match (average, line.stddev_ts.filter(|stddev| *stddev >= 0.0), samples) {
             (Some(tokens_per_second), Some(stddev), Some(samples)) => {
                 self.results.push(TestResult { test, tokens_per_second, stddev, samples });
                 self.results.last()
@@ -288,6 +306,41 @@ mod tests {
         let spoilt = line.replace("\"samples_ts\": [ ", "\"samples_ts\": [ inf, ");
         let problem = Problem::NotANumber { test: "pp128".into(), field: "samples_ts" };
         assert_eq!(Output::parse(&spoilt).problems, [problem]);
+    }
+
+    /// A clock that went backwards, or that saw no time go by.
+    #[test]
+    fn what_no_test_can_have_is_no_result() {
+        let line = NEW.lines().next().unwrap();
+        for (from, to, field) in [
+            ("\"samples_ts\": [ ", "\"samples_ts\": [ 0, ", "samples_ts"),
+            ("\"samples_ts\": [ ", "\"samples_ts\": [ -3.5, ", "samples_ts"),
+            ("\"samples_ts\": [ ", "\"samples_ts\": [ ], \"old\": [ ", "samples_ts"),
+            ("\"avg_ts\": ", "\"avg_ts\": 0.0, \"old\": ", "avg_ts"),
+            ("\"stddev_ts\": ", "\"stddev_ts\": -1, \"old\": ", "stddev_ts"),
+        ] {
+            let spoilt = line.replacen(from, to, 1);
+            assert_ne!(spoilt, line);
+            let output = Output::parse(&spoilt);
+            assert_eq!(output.results, [], "{to}");
+            let problem = Problem::NotANumber { test: "pp128".into(), field };
+            assert_eq!(output.problems, [problem], "{to}");
+        }
+    }
+
+    #[test]
+    fn samples_that_are_not_told_follow_from_the_times() {
+        let line = NEW.lines().next().unwrap();
+        let told = Output::parse(line).results.remove(0);
+        let times = line.replace("\"samples_ts\"", "\"old_ts\"");
+        let reckoned = Output::parse(&times).results.remove(0);
+        assert_eq!(reckoned.samples.len(), told.samples.len());
+        for (one, other) in reckoned.samples.iter().zip(&told.samples) {
+            assert!((one / other - 1.0).abs() < 1e-4, "{one} {other}");
+        }
+        let neither = times.replace("\"samples_ns\"", "\"old_ns\"");
+        let [result] = &Output::parse(&neither).results[..] else { panic!() };
+        assert_eq!(result.samples, [told.tokens_per_second]);
     }
 
     #[test]

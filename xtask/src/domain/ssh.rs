@@ -173,6 +173,16 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
     if any(&["nix-daemon: command not found", "nix-daemon: not found", "Unknown command: nix-"]) {
         return Some(without_nix(destination));
     }
+    if any(&["unexpected end-of-file", "disconnected unexpectedly", "Broken pipe"]) {
+        return Some(Finding::error(
+            "copy-cut",
+            format!(
+                "the copy to {destination} was cut in the middle: the connection or its Nix ended"
+            ),
+            "run it again: what has arrived whole is not sent twice, and half of a path is never \
+             taken for the whole",
+        ));
+    }
     let ssh = [
         "Permission denied",
         "Host key verification failed",
@@ -180,7 +190,6 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
         "Connection refused",
         "Connection timed out",
         "No route to host",
-        "Broken pipe",
         "Connection reset",
         "Connection closed",
     ];

@@ -7,6 +7,7 @@
 pub mod upstream;
 
 pub mod builders;
+pub mod sshd;
 
 use std::fs;
 use std::path::{Path, PathBuf};
