@@ -276,9 +276,18 @@ pub struct Bisect {
     /// The input of the flake that is llama.cpp
     #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
     pub input: String,
+    /// Lock the newest good revision, by the same transaction as `update`
+    #[arg(long)]
+    pub apply: bool,
     /// Judge everything anew, also what an interrupted search judged
     #[arg(long)]
     pub anew: bool,
+    /// With `--by bench`: measure on this SSH destination instead of the fleet table's
+    #[arg(long, value_name = "DESTINATION", conflicts_with = "local")]
+    pub target: Option<String>,
+    /// With `--by bench`: measure the host's variant on this machine
+    #[arg(long)]
+    pub local: bool,
 }
 
 #[derive(Debug, Args)]

@@ -281,8 +281,10 @@ fn a_search_that_was_killed_goes_on_where_it_was() {
     let fleet = Fleet::of(&upstream, "old");
     let bisect = ["bisect", "--json", "--host", "beryllium"];
     let journal = || {
-        let files = fs::read_dir(fleet.home.path().join("bisect")).ok()?;
-        let text = fs::read(files.flatten().next()?.path()).ok()?;
+        // Not the file that is being written beside it.
+        let mut files = fs::read_dir(fleet.home.path().join("bisect")).ok()?.flatten();
+        let file = files.find(|it| it.path().extension().is_some_and(|it| it == "json"))?;
+        let text = fs::read(file.path()).ok()?;
         Some(serde_json::from_slice::<Value>(&text).unwrap()["steps"].as_array().unwrap().len())
     };
     // Once by Ctrl-C, once without warning, each after one more step.
@@ -322,4 +324,77 @@ fn a_search_that_was_killed_goes_on_where_it_was() {
     fs::write(&host, text.replace("znver4", "znver3")).unwrap();
     let anew = document(&fleet.run(&bisect));
     assert!(anew["judged"].as_array().unwrap().iter().all(|step| step["earlier"].is_null()));
+}
+
+/// The builds that are good are of fixed content, so they are in the store the next time.
+#[test]
+fn a_configure_error_is_found_by_building() {
+    let plan = Plan::new("old-era", 16);
+    let args = ["--by", "build", "--host", "beryllium"];
+    let (_upstream, report, _) = found(Breakage::ConfigureError, 1, plan, &args);
+    // The good end had to be built as well, since the answer hangs on it.
+    assert!(judged(&report) <= 6, "{report}");
+    let cause = report["firstBad"]["cause"][0].as_str().unwrap();
+    assert!(cause.contains("CMake 3.99 or higher is required"), "{cause}");
+    assert_eq!(report["firstBad"]["packaging"], json!(["CMakeLists.txt"]));
+}
+
+#[test]
+#[ignore = "builds llama.cpp six times: minutes"]
+fn a_compile_error_of_some_cpus_is_found_by_building() {
+    let plan = Plan::new("old-era", COMMITS);
+    let args = ["--by", "build", "--host", "beryllium"];
+    let (_upstream, report, said) = found(Breakage::CompileError, 13, plan, &args);
+    assert!(judged(&report) <= BOUND, "{report}");
+    let cause = report["firstBad"]["cause"][0].as_str().unwrap();
+    assert!(cause.contains("vnni-dot-products.h: No such file"), "{cause}");
+    eprintln!("{said}");
+}
+
+#[test]
+#[ignore = "builds llama.cpp six times and measures it: minutes"]
+fn a_slow_down_is_found_by_measuring() {
+    let plan = Plan::new("old-era", COMMITS);
+    let args = ["--by", "bench", "--host", "local"];
+    let (_upstream, report, said) = found(Breakage::SlowDown, 13, plan, &args);
+    assert!(judged(&report) <= BOUND, "{report}");
+    let cause = report["firstBad"]["cause"][0].as_str().unwrap();
+    assert!(cause.starts_with("local: ") && cause.contains("% slower"), "{cause}");
+    eprintln!("{said}");
+}
+
+#[test]
+fn what_no_host_says_a_word_about_is_found_too() {
+    for (breakage, words) in [
+        (Breakage::ArgumentRenamed, "no longer takes useVulkan: carbon would be built without"),
+        (Breakage::OptionRenamed, "no longer declares GGML_AVX512_VNNI"),
+    ] {
+        let plan = Plan::new("old-era", COMMITS);
+        let (_upstream, report, _) = found(breakage, 7, plan, &["--by", "eval"]);
+        assert!(judged(&report) <= BOUND, "{report}");
+        let cause = report["firstBad"]["cause"][0].as_str().unwrap();
+        assert!(cause.contains(words), "{cause}");
+    }
+}
+
+#[test]
+fn the_newest_good_revision_is_locked_by_the_transaction_of_update() {
+    let dir = Scratch::new();
+    let plan = Plan::new("old-era", 8).with(Breakage::MissingInput, 2);
+    let upstream = Upstream::plant(dir.path(), &plan);
+    let fleet = Fleet::of(&upstream, "old");
+    // Alone: the testbed cannot build what has a GPU.
+    fleet.folder.write(
+        "hosts/default.nix",
+        "{ beryllium = { system = \"x86_64-linux\"; target = null; hardware = null; }; }\n",
+    );
+    let output = fleet.run(&["bisect", "--json", "--bad", "main", "--apply"]);
+    let report = document(&output);
+    assert_eq!(code(&output), 0, "{report}\n{}", stderr(&output));
+    assert_eq!(report["applied"], true);
+    let lock = fs::read_to_string(fleet.folder.path().join("flake.lock")).unwrap();
+    let lock: Value = serde_json::from_str(&lock).unwrap();
+    assert_eq!(lock["nodes"]["llama-cpp"]["locked"]["rev"], json!(upstream.revs[1]));
+    assert_eq!(code(&fleet.run(&["check", "--quiet"])), 0);
+    assert_eq!(code(&fleet.run(&["rollback", "--list"])), 0);
 }

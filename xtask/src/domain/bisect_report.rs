@@ -63,9 +63,25 @@ pub struct Step {
     /// In what ways it fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
+    /// `--by bench`: how fast it is beside the good end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// An earlier run judged it.
     #[serde(skip_deserializing, skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,
+}
+
+/// How fast a revision is in terms of the good end: 0.9 is ten percent slower.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub test: String,
+    pub ratio: f64,
+    /// The interval that holds it.
+    pub low: f64,
+    pub high: f64,
+    /// Below it counts as bad.
+    pub limit: f64,
+    pub rounds: usize,
 }
 
 /// What a journal is about. Verdicts of another are worth nothing.
@@ -181,6 +197,7 @@ mod tests {
             seconds: 1.5,
             why: Some("x".into()),
             failures: vec![],
+            measured: None,
             earlier: true,
         };
         let text = serde_json::to_string(&step).unwrap();

@@ -91,13 +91,19 @@ pub fn causes(failures: &[Failure]) -> Vec<String> {
 fn without_store(line: &str) -> String {
     const AROUND: &str = "evaluation aborted with the following error message: '";
     let line = line.strip_prefix(AROUND).map_or(line, |rest| rest.trim_end_matches('\''));
-    let mut words = line.split("/nix/store/");
-    let mut text = words.next().unwrap_or_default().to_owned();
-    for word in words {
-        let path = word.get(32..).and_then(|rest| rest.strip_prefix("-source/"));
-        text.push_str(path.unwrap_or(word));
+    let words: Vec<&str> = line.split(' ').map(in_repository).collect();
+    words.join(" ")
+}
+
+/// `/nix/store/HASH-source/a.nix` and `/build/nix-build-x.drv-0/source/a.c` as `a.nix` and
+/// `a.c`.
+fn in_repository(word: &str) -> &str {
+    let built = word.contains("/nix-build-") || word.starts_with("/build/");
+    let copied = || word.split_once("/nix/store/")?.1.get(32..)?.strip_prefix("-source/");
+    match word.split_once("/source/") {
+        Some((_, path)) if built => path,
+        _ => copied().unwrap_or(word),
     }
-    text
 }
 
 /// The lines of a log that tell what went wrong.
@@ -218,6 +224,9 @@ mod tests {
         let aborted = "evaluation aborted with the following error message: 'no \"x\" at \
                        /nix/store/0c9xw4s1l2f3k4j5h6g7f8d9s0a1q2w3-source/a.nix:1'";
         let other = Failure { host: Some(HostName::new("carbon")), ..failed(aborted) };
+        let log = "/tmp/nix-build-llama-cpp-21.drv-0/source/ggml/a.c:1:2: error: no b\n";
+        let build = Failure::of_log(&host(), "x is not built", log);
+        assert_eq!(causes(&[build]), ["boron: x is not built: ggml/a.c:1:2: error: no b"]);
         let whole = Failure { host: None, ..failed("gone\nmore") };
         assert_eq!(
             causes(&[failed(aborted), other, whole]),

@@ -50,6 +50,7 @@ pub mod moved_lock;
 pub mod names;
 pub mod new_host;
 pub mod nix_log;
+pub mod noisy;
 pub mod offload;
 pub mod parallel;
 pub mod perf;

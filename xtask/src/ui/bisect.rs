@@ -63,8 +63,17 @@ pub fn print(ui: &Ui, report: &BisectReport) {
     let untold = report.judged.iter().filter(|step| step.verdict == Verdict::Untold).count();
     let untold = if untold == 0 { String::new() } else { format!(", {untold} cannot be told") };
     ui.say(format!("\n{} of {} revisions judged{untold}", report.judged.len(), report.revisions));
-    if let (Some(good), None) = (&report.newest_good, report.applied) {
-        ui.say(format!("`cargo xtask update --to {}` pins the newest good one", good.rev));
+    match (&report.newest_good, report.applied) {
+        (Some(good), Some(true)) => ui.result(format!("flake.lock is at {}", name(good))),
+        (Some(_), Some(false)) => ui.complain("flake.lock is as it was"),
+        (Some(good), None) => {
+            let flag = "`--apply`, or";
+            ui.say(format!(
+                "{flag} `cargo xtask update --to {}`, pins the newest good one",
+                good.rev
+            ));
+        }
+        (None, _) => {}
     }
 }
 

@@ -4,7 +4,7 @@ pub mod compare;
 pub mod judge;
 pub mod measure;
 pub mod model;
-mod preflight;
+pub mod preflight;
 pub mod race;
 pub mod record;
 mod verify;
@@ -277,7 +277,7 @@ fn build_there(context: &Context, machine: &Machine, subject: &Subject) -> Resul
 }
 
 /// The closure of what is built here, to the target's store.
-fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<Option<Finding>> {
+pub fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<Option<Finding>> {
     let (ui, target, path) = (&context.ui, &machine.target, &subject.store_path);
     let Target::Ssh(_) = target else { return Ok(None) };
     let nix = &context.flake.nix;
@@ -302,7 +302,8 @@ pub fn llama_bench(subject: &Subject) -> String {
     format!("{}/bin/llama-bench", subject.store_path)
 }
 
-fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
+/// Why it is not built, if it is not.
+pub fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
     let host = &subject.host;
     let selection = Selection {
         manifest: subject.manifest.clone(),

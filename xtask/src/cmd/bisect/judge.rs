@@ -1,24 +1,30 @@
 //! Judges a revision by whether the fleet evaluates, or is built, with it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use crate::cmd::candidate::{self, Depth, Ground, Judgement};
+use crate::cmd::candidate::{self, Candidate, Depth, Ground, Judgement};
 use crate::domain::bisect::Verdict;
+use crate::domain::bisect_report::Measured;
 use crate::domain::build_report::VariantReport;
-use crate::domain::check::CheckReport;
+use crate::domain::check::{CheckReport, Evaluated};
+use crate::domain::drift::{self, Needs, Used};
 use crate::domain::failure::{self, Failure};
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::manifest::Manifest;
+use crate::domain::microarch::Table;
 use crate::domain::names::HostName;
 use crate::domain::upstream::Revision;
-use crate::sys::files;
+use crate::sys::{files, interrupt, surface};
 
 /// What was seen of one revision.
 pub struct Seen {
     pub verdict: Verdict,
     pub why: Option<String>,
     pub failures: Vec<Failure>,
+    pub measured: Option<Measured>,
 }
 
 /// What is looked for, and on which hosts.
@@ -36,18 +42,25 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     pub fn judge(&self, revision: &Revision) -> Result<Seen> {
         let failures = match self.ground.candidate(revision, None)? {
-            Ok(candidate) => failures(candidate::judge(&candidate, &self.hosts, self.depth)?),
-            // The network is nobody's first bad commit.
-            Err(finding) if finding.message.contains("unable to download") => {
-                bail!(
-                    "{} ({}); the search goes on there when it is run again",
-                    finding.message,
-                    finding.help
-                )
+            Ok(candidate) => self.failures(&candidate)?,
+            Err(finding) => {
+                refuse_unfetched(&finding)?;
+                vec![Failure::of_finding(None, &finding)]
             }
-            Err(finding) => vec![Failure::of_finding(None, &finding)],
         };
         Ok(self.weigh(failures))
+    }
+
+    fn failures(&self, candidate: &Candidate) -> Result<Vec<Failure>> {
+        let judgement = candidate::judge(candidate, &self.hosts, self.depth)?;
+        let manifests = manifests(&judgement);
+        let found = failures(judgement);
+        // What goes wrong without a word is asked for where nothing fails aloud.
+        let quietly = self.wanted.iter().all(|wanted| wanted.host.is_none());
+        if self.depth == Depth::Evaluate && found.is_empty() && quietly {
+            return drift(self.ground, candidate, &manifests);
+        }
+        Ok(found)
     }
 
     pub fn weigh(&self, failures: Vec<Failure>) -> Seen {
@@ -60,7 +73,7 @@ impl Judge<'_> {
             false => failure::verdict(&self.wanted, &new),
         };
         let why = failure::causes(&new).into_iter().next();
-        Seen { verdict, why, failures }
+        Seen { verdict, why, failures, measured: None }
     }
 
     /// To be called with the failures of the bad end.
@@ -80,8 +93,51 @@ impl Judge<'_> {
     }
 }
 
+/// The network is nobody's first bad commit, and neither is a repository that does not
+/// give its commits away.
+///
+/// # Errors
+/// Why the revision cannot be had.
+pub fn refuse_unfetched(finding: &Finding) -> Result<()> {
+    const UNFETCHED: [&str; 4] =
+        ["unable to download", "Cannot find Git revision", "ailed to fetch", "unable to fetch"];
+    if UNFETCHED.iter().any(|words| finding.message.contains(words)) {
+        bail!(
+            "{}\n  help: nothing is said of that revision; once it can be had, the same command \
+             goes on from there",
+            finding.message
+        );
+    }
+    Ok(())
+}
+
+fn manifests(judgement: &Judgement) -> BTreeMap<HostName, Manifest> {
+    let selected = |(host, (evaluated, _)): (&HostName, &(Evaluated, f64))| match evaluated {
+        Evaluated::Selected(selection) => Some((host.clone(), selection.manifest.clone())),
+        _ => None,
+    };
+    judgement.outcomes.iter().filter_map(selected).collect()
+}
+
+/// What `update`'s drift guard says of it: what is passed and no longer taken.
+fn drift(
+    ground: &Ground<'_>,
+    candidate: &Candidate,
+    manifests: &BTreeMap<HostName, Manifest>,
+) -> Result<Vec<Failure>> {
+    let needs = Needs::embedded().context("needs.json")?;
+    let table = Table::embedded().context("microarch.json")?;
+    let findings = match surface::look(&ground.context.flake.nix, &needs, &candidate.locked()) {
+        Ok(after) => drift::judge(&needs, &table, &Used::by(manifests), None, &after),
+        Err(_) if interrupt::requested() => bail!("interrupted"),
+        Err(error) => vec![Finding::error("packaging-broken", format!("{error:#}"), "")],
+    };
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    Ok(errors.map(|finding| Failure::of_finding(None, finding)).collect())
+}
+
 /// What `check` and `build-all` would say of each host.
-fn failures(judgement: Judgement) -> Vec<Failure> {
+pub fn failures(judgement: Judgement) -> Vec<Failure> {
     let Judgement { outcomes, variants } = judgement;
     let hosts: Vec<HostName> = outcomes.keys().cloned().collect();
     let report = CheckReport::new(&hosts, outcomes, &Default::default());

@@ -2,8 +2,10 @@
 //! not. What was judged is written down after each step, so that the same command goes on
 //! where an earlier one ended, however it ended.
 
+mod bench;
 mod judge;
 mod range;
+mod report;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -14,23 +16,21 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cli;
 use crate::cmd::Outcome;
+use crate::cmd::bench::LOCAL;
 use crate::cmd::candidate::{Depth, Ground};
 use crate::cmd::context::Context;
+use crate::cmd::update;
 use crate::domain::bisect::{Answer, Next, Search, Verdict};
-use crate::domain::bisect_report::{
-    BisectReport, By, FirstBad, Journal, Question, Step, is_packaging,
-};
+use crate::domain::bisect_report::{BisectReport, By, Journal, Question, Step};
 use crate::domain::failure;
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, Severity};
 use crate::domain::names::HostName;
-use crate::domain::upstream::Revision;
+use crate::domain::update::LockState;
 use crate::sys::{disk, files, interrupt, snapshot};
 use crate::ui;
+use bench::Bench;
 use judge::{Judge, Seen};
 use range::Range;
-
-/// Lines of a commit's changes that are shown.
-const MOST_LINES: usize = 12;
 
 pub fn run(args: &cli::Bisect, context: &Context) -> Result<Outcome> {
     // Discover.
@@ -38,18 +38,77 @@ pub fn run(args: &cli::Bisect, context: &Context) -> Result<Outcome> {
         Ok(ground) => ground,
         Err(finding) => return refused(context, args, &finding),
     };
-    let hosts = context.hosts(args.host.as_slice())?;
+    let hosts = hosts(args, context)?;
     let range = range::find(args, &ground)?;
     // Plan.
-    let mut session = Session::open(args, context, &ground, &range, hosts)?;
+    let bench = match args.by {
+        By::Bench(percent) => match Bench::open(args, context, &ground, &range.good, percent)? {
+            Ok(bench) => Some(bench),
+            Err(finding) => return refused(context, args, &finding),
+        },
+        By::Eval | By::Build => None,
+    };
+    let mut session = Session::open(args, context, &ground, &range, hosts, bench)?;
     session.announce();
     // Run.
     let answer = session.search()?;
     // Report.
-    let report = session.report(answer)?;
+    let mut report = session.report(answer)?;
+    if args.apply {
+        apply(args, context, &ground, &mut report)?;
+    }
     context.ui.document(&report)?;
     ui::bisect::print(&context.ui, &report);
     Ok(Outcome::from_ok(report.ok))
+}
+
+/// Locks the newest good revision, where one was found.
+fn apply(
+    args: &cli::Bisect,
+    context: &Context,
+    ground: &Ground<'_>,
+    report: &mut BisectReport,
+) -> Result<()> {
+    let Some(good) = &report.newest_good else { return Ok(()) };
+    if good.rev == ground.now.rev {
+        report.applied = Some(true);
+        return Ok(());
+    }
+    let update = cli::Update {
+        to: Some(good.rev.clone()),
+        input: args.input.clone(),
+        bench: vec![],
+        commit: false,
+        allow_partial: false,
+        dry_run: false,
+    };
+    let refused = match update::transact(&update, context)? {
+        Err(finding) => vec![finding],
+        Ok(update) if update.lock == LockState::Updated => vec![],
+        Ok(update) => {
+            let hosts = update.hosts.into_iter().flat_map(|host| host.findings);
+            let all: Vec<Finding> = update.findings.into_iter().chain(hosts).collect();
+            // Why, whatever its weight: a rehearsal is none.
+            let errors = all.iter().filter(|finding| finding.severity == Severity::Error);
+            let errors: Vec<Finding> = errors.cloned().collect();
+            if errors.is_empty() { all } else { errors }
+        }
+    };
+    report.applied = Some(refused.is_empty());
+    report.ok &= refused.is_empty();
+    report.findings.extend(refused);
+    Ok(())
+}
+
+/// Those that the flake has; `local`, for a bench, is none of them.
+fn hosts(args: &cli::Bisect, context: &Context) -> Result<Vec<HostName>> {
+    match (&args.host, args.by) {
+        (None, By::Bench(_)) => {
+            bail!("--by bench measures one host: name it with --host (`local` is this machine)")
+        }
+        (Some(host), By::Bench(_)) if host == LOCAL => Ok(vec![HostName::new(host.clone())]),
+        (host, _) => context.hosts(host.as_slice()),
+    }
 }
 
 /// What a program reads when there is nothing to search.
@@ -70,6 +129,8 @@ struct Session<'a> {
     range: &'a Range,
     search: Search,
     judge: Judge<'a>,
+    /// In its place, with `--by bench`.
+    bench: Option<Bench<'a>>,
     journal: Journal,
     file: PathBuf,
     /// In the order in which they were judged or found judged.
@@ -83,6 +144,7 @@ impl<'a> Session<'a> {
         ground: &'a Ground<'a>,
         range: &'a Range,
         hosts: Vec<HostName>,
+        bench: Option<Bench<'a>>,
     ) -> Result<Self> {
         let depth = match args.by {
             By::Eval => Depth::Evaluate,
@@ -104,11 +166,17 @@ impl<'a> Session<'a> {
             true => None,
             false => read(&file).filter(|journal| journal.question == question),
         };
+        let mut search = Search::new(range.revs.len());
+        if bench.is_some() {
+            // As fast as itself.
+            search.tell(0, Verdict::Good);
+        }
         Ok(Self {
             args,
             context,
             range,
-            search: Search::new(range.revs.len()),
+            search,
+            bench,
             judge: Judge { ground, depth, hosts, wanted: vec![], known: vec![] },
             journal: journal.unwrap_or(Journal { question, steps: vec![] }),
             file,
@@ -144,7 +212,7 @@ impl<'a> Session<'a> {
             let last = self.range.revs.len() - 1;
             // Several failures at once are seldom all of them new: what the good end has as
             // well must not lead the search astray.
-            if at == last && failure::kinds(&self.judge.wanted) > 1 {
+            if at == last && self.bench.is_none() && failure::kinds(&self.judge.wanted) > 1 {
                 let step = self.step(0)?;
                 self.take(0, step)?;
             }
@@ -164,14 +232,18 @@ impl<'a> Session<'a> {
         let steps: Vec<Step> = self.steps.iter().map(|(_, step)| step.clone()).collect();
         ui::bisect::begin(&self.context.ui, &revision, &steps, self.search.steps_left());
         let began = Instant::now();
-        let Seen { verdict, why, failures } = self.judge.judge(&revision).inspect_err(|_| {
+        let seen = match &mut self.bench {
+            Some(bench) => bench.judge(&revision),
+            None => self.judge.judge(&revision),
+        };
+        let Seen { verdict, why, failures, measured } = seen.inspect_err(|_| {
             let judged = self.journal.steps.len();
             self.context
                 .ui
                 .complain(format!("{judged} judged so far; the same command goes on from there"));
         })?;
         let seconds = began.elapsed().as_secs_f64();
-        let step = Step { revision, verdict, seconds, why, failures, earlier: false };
+        let step = Step { revision, verdict, seconds, why, failures, measured, earlier: false };
         self.journal.steps.push(step.clone());
         let text = serde_json::to_string(&self.journal).context("cannot print the journal")?;
         files::write_atomically(&self.file, text.as_bytes())?;
@@ -180,9 +252,12 @@ impl<'a> Session<'a> {
 
     fn take(&mut self, at: usize, mut step: Step) -> Result<()> {
         if at == self.range.revs.len() - 1 {
-            self.judge.want(&step.failures);
+            match &mut self.bench {
+                Some(bench) => bench.wanted = step.measured.clone(),
+                None => self.judge.want(&step.failures),
+            }
         }
-        if at == 0 {
+        if at == 0 && self.bench.is_none() {
             let wanted = std::mem::take(&mut self.judge.wanted);
             let same = wanted.iter().all(|it| step.failures.iter().any(|known| known.is_like(it)));
             self.judge.wanted = wanted;
@@ -196,130 +271,6 @@ impl<'a> Session<'a> {
         ui::bisect::end(&self.context.ui, &step);
         self.steps.push((at, step));
         Ok(())
-    }
-
-    fn report(&self, answer: Answer) -> Result<BisectReport> {
-        let range = self.range;
-        let mut report = BisectReport {
-            schema: 1,
-            command: "bisect",
-            good: range.good.clone(),
-            bad: range.bad.clone(),
-            by: self.args.by.to_string(),
-            host: self.args.host.as_ref().map(|host| HostName::new(host.clone())),
-            revisions: range.revs.len() - 1,
-            judged: self.steps.iter().map(|(_, step)| step.clone()).collect(),
-            first_bad: None,
-            newest_good: None,
-            candidates: vec![],
-            findings: vec![],
-            applied: None,
-            ok: false,
-        };
-        match answer {
-            Answer::First { good, bad } => {
-                report.first_bad = Some(self.first_bad(good, bad)?);
-                report.newest_good = Some(range.history.revision(&range.revs[good])?);
-                report.ok = true;
-            }
-            Answer::OneOf { good, bad } => {
-                report.newest_good = Some(range.history.revision(&range.revs[good])?);
-                report.candidates = range.revs[good + 1..=bad]
-                    .iter()
-                    .map(|rev| range.history.revision(rev))
-                    .collect::<Result<_>>()?;
-                report.findings.push(self.not_unique(good, bad));
-            }
-            Answer::NothingBad => report.findings.push(self.not_bad()),
-            Answer::BadUntold => report.findings.push(self.end_untold("bad", &range.bad)),
-            Answer::NothingGood(Verdict::Untold) => {
-                report.findings.push(self.end_untold("good", &range.good));
-            }
-            Answer::NothingGood(_) => report.findings.push(self.not_good()),
-        }
-        Ok(report)
-    }
-
-    fn first_bad(&self, good: usize, bad: usize) -> Result<FirstBad> {
-        let Range { history, revs, .. } = self.range;
-        let about = history.about(&revs[bad])?;
-        let packaging: Vec<String> =
-            about.files.iter().filter(|file| is_packaging(file)).cloned().collect();
-        let mut lines = match packaging.is_empty() {
-            true => vec![],
-            // Of a partial clone, without a network, the commit's name must do.
-            false => history.changed_lines(&revs[bad], &packaging).unwrap_or_default(),
-        };
-        if lines.len() > MOST_LINES {
-            let more = lines.len() - MOST_LINES;
-            lines.truncate(MOST_LINES);
-            lines.push(format!("… {more} more lines"));
-        }
-        let step = self.steps.iter().find(|(at, _)| *at == bad).map(|(_, step)| step);
-        let alike =
-            |it: &&failure::Failure| self.judge.wanted.iter().any(|wanted| wanted.is_like(it));
-        let failures = step.into_iter().flat_map(|step| &step.failures).filter(alike);
-        let mut cause = failure::causes(&failures.cloned().collect::<Vec<_>>());
-        if cause.is_empty() {
-            cause.extend(step.and_then(|step| step.why.clone()));
-        }
-        Ok(FirstBad {
-            revision: about.revision,
-            author: about.author,
-            subject: about.subject,
-            files: about.files.len(),
-            packaging,
-            lines,
-            commits: history.count(&revs[good], &revs[bad])?,
-            cause,
-        })
-    }
-
-    fn why(&self, at: usize) -> String {
-        let step = self.steps.iter().find(|(its, _)| *its == at);
-        step.and_then(|(_, step)| step.why.clone()).unwrap_or_else(|| "it is well".to_owned())
-    }
-
-    fn not_unique(&self, good: usize, bad: usize) -> Finding {
-        let untold = self.steps.iter().filter(|(at, _)| good < *at && *at < bad).count();
-        Finding::error(
-            "not-unique",
-            format!(
-                "the first bad revision is one of {}: of those between, none of the {untold} that \
-                 were judged can be told",
-                bad - good
-            ),
-            "read those commits; what breaks them is told beside each",
-        )
-    }
-
-    fn not_bad(&self) -> Finding {
-        Finding::error(
-            "bad-is-good",
-            format!("--bad {} is not bad by {}", self.range.bad.name(), self.args.by),
-            match self.args.by {
-                By::Eval => "its hosts evaluate: search with --by build, or --by bench",
-                By::Build => "its hosts are built: search with --by bench, or a newer --bad",
-                By::Bench(_) => "name a newer --bad, or a smaller percentage",
-            },
-        )
-    }
-
-    fn not_good(&self) -> Finding {
-        Finding::error(
-            "good-is-bad",
-            format!("--good {} is bad as well: {}", self.range.good.name(), self.why(0)),
-            "name an older --good; or a host with --host, where not all can be built here",
-        )
-    }
-
-    fn end_untold(&self, end: &str, revision: &Revision) -> Finding {
-        let at = if end == "good" { 0 } else { self.range.revs.len() - 1 };
-        Finding::error(
-            "end-untold",
-            format!("of --{end} {} nothing can be told: {}", revision.name(), self.why(at)),
-            format!("name another --{end}, or the host that it is about with --host"),
-        )
     }
 }
 

@@ -31,42 +31,51 @@ pub fn run(args: &cli::Update, context: &Context) -> Result<Outcome> {
 }
 
 fn carry_out(args: &cli::Update, context: &Context) -> Result<Outcome> {
+    let ended = transact(args, context)?;
+    // Report.
+    match ended {
+        Ok(report) => tell(args, context, &report),
+        Err(finding) => refused(context, &args.input, &finding),
+    }
+}
+
+/// All of an update but its report; a finding where it cannot begin.
+pub fn transact(args: &cli::Update, context: &Context) -> Result<Result<UpdateReport, Finding>> {
     // Discover.
     let ground = match Ground::survey(context, &args.input)? {
         Ok(ground) => ground,
-        Err(finding) => return refused(context, &args.input, &finding),
+        Err(finding) => return Ok(Err(finding)),
     };
     let _alone = lock_transaction::reserve(&context.home, &ground.root)?;
     if let Some(finding) = finish::obstacle(&ground, args)? {
-        return refused(context, &args.input, &finding);
+        return Ok(Err(finding));
     }
     let chosen = match choose::choose(&ground, args.to.as_deref())? {
         Ok(chosen) => chosen,
-        Err(finding) => return refused(context, &args.input, &finding),
+        Err(finding) => return Ok(Err(finding)),
     };
     let mut report = UpdateReport::new(&ground.input.name, &ground.now);
     report.dry_run = args.dry_run;
     report.to = Some((&chosen.revision).into());
     if chosen.revision.rev == ground.now.rev {
-        return tell(args, &ground, &report);
+        return Ok(Ok(report));
     }
     choose::tell_changes(&mut report, &ground, &chosen);
     ui::update::announce(&context.ui, &report);
     // Plan.
     let Some(candidate) = candidate(&ground, &chosen, &mut report)? else {
-        return tell(args, &ground, &report);
+        return Ok(Ok(report));
     };
     // Run.
     let fleet = Fleet::before(context)?;
     guard(&ground, &candidate, &fleet, &mut report)?;
     trial::run(args, &ground, &candidate, &fleet, &mut report)?;
-    // Report.
     if !report.ok {
         finish::keep_refused(&ground, &candidate, &mut report);
     } else if !args.dry_run {
         finish::take(args, &ground, &candidate, &mut report)?;
     }
-    tell(args, &ground, &report)
+    Ok(Ok(report))
 }
 
 fn candidate(
@@ -131,8 +140,7 @@ fn guard(
     Ok(())
 }
 
-fn tell(args: &cli::Update, ground: &Ground<'_>, report: &UpdateReport) -> Result<Outcome> {
-    let context = ground.context;
+fn tell(args: &cli::Update, context: &Context, report: &UpdateReport) -> Result<Outcome> {
     context.ui.document(report)?;
     ui::update::print(&context.ui, report);
     if !report.ok
@@ -140,7 +148,7 @@ fn tell(args: &cli::Update, ground: &Ground<'_>, report: &UpdateReport) -> Resul
         && let Some(to) = &report.to
     {
         let hosts = report.failing_hosts();
-        bisect_hint(context, args, &ground.now.rev, &to.rev, &hosts, report.failed_at);
+        bisect_hint(context, args, &report.from.rev, &to.rev, &hosts, report.failed_at);
     }
     Ok(Outcome::from_ok(report.ok))
 }
