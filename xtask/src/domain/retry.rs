@@ -147,7 +147,13 @@ impl<'a> Failure<'a> {
         if self.machine.is_none() {
             return false;
         }
-        let Some(message) = self.own_message() else { return false };
+        let Some(message) = self.own_message() else {
+            // All that Nix 2.26 says when the connection breaks while a result is copied back.
+            return self
+                .errors
+                .iter()
+                .any(|error| error.contains("outputs are unexpectedly invalid"));
+        };
         if message.starts_with("build of") {
             return has(first_line(message), &CONNECTION);
         }

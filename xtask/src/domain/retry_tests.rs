@@ -97,3 +97,16 @@ fn a_full_disk_is_not_emptied_by_waiting() {
     assert_eq!(passing, None);
     assert_eq!(reason, "writing to file: No space left on device");
 }
+
+/// Nix 2.26.3, the builder's sshd session killed while a result of 300 MB was copied back.
+#[test]
+fn a_builder_that_is_lost_while_it_sends_is_lost() {
+    let drv = DrvPath::new("/nix/store/9zfj-llama-cpp-big.drv");
+    let errors = ["error: some outputs are unexpectedly invalid".to_owned()];
+    let machine = Some("ssh-ng://builder-one?remote-program=/srv/nix-daemon");
+    let failure = Failure { drv: &drv, machine, errors: &errors, tail: &[] };
+    assert_eq!(passing(&failure), Some(Passing::Builder));
+    assert_eq!(reason(&failure).unwrap(), "the connection to builder-one was lost");
+    let here = Failure { machine: None, ..failure };
+    assert_eq!(passing(&here), None);
+}
