@@ -28,8 +28,13 @@ pub fn configured(nix: &Nix) -> Configured {
         None => builders.to_owned(),
     };
     let is_machine = |line: &str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    // The testbed's word, though it is Nix's default: its builds share what they compile,
+    // one after another.
+    let mut words = nix.options.iter();
+    let given = words.find(|word| *word == "--max-jobs").and(words.next());
+    let given = given.and_then(|jobs| jobs.parse().ok());
     Configured {
-        max_jobs: chosen("max-jobs"),
+        max_jobs: given.or_else(|| chosen("max-jobs")),
         cores: chosen("cores"),
         builders: builders.lines().any(is_machine),
     }
