@@ -304,9 +304,6 @@ pub struct Update {
     /// Commit flake.lock, with the report as the message
     #[arg(long)]
     pub commit: bool,
-    /// Hold hosts that fail at the revision before, instead of refusing the update
-    #[arg(long)]
-    pub allow_partial: bool,
     /// Evaluate every host with it, and stop there
     #[arg(long)]
     pub dry_run: bool,

@@ -21,9 +21,6 @@ pub enum HostState {
     Fails,
     /// It did not evaluate before either.
     FailedBefore,
-    /// It would fail, and stays at the revision before.
-    #[allow(dead_code, reason = "--allow-partial is being written")]
-    Held,
 }
 
 impl HostState {
@@ -35,7 +32,6 @@ impl HostState {
             Self::NotBuilt => "not-built",
             Self::Fails => "fails",
             Self::FailedBefore => "failed-before",
-            Self::Held => "held",
         }
     }
 }
@@ -66,19 +62,8 @@ pub struct Speed {
     /// Tokens per second.
     pub before: f64,
     pub after: f64,
-}
-
-/// The smallest loss that counts, in percent of the speed before.
-const LOSS: f64 = 5.0;
-
-impl Speed {
-    pub fn is_loss(&self) -> bool {
-        self.change_percent() < -LOSS
-    }
-
-    pub fn change_percent(&self) -> f64 {
-        (self.after / self.before - 1.0) * 100.0
-    }
+    /// As the rounds tell it, each beside its neighbour.
+    pub change_percent: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

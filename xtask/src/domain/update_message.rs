@@ -100,10 +100,7 @@ fn host_line(host: &HostUpdate) -> String {
         let _ = write!(
             text,
             ", {} {:.1} -> {:.1} tokens/s ({:+.1} %)",
-            speed.test,
-            speed.before,
-            speed.after,
-            speed.change_percent()
+            speed.test, speed.before, speed.after, speed.change_percent
         );
     }
     text
@@ -170,7 +167,8 @@ mod tests {
         ];
         report.findings.push(Finding::note("x", "package.nix no longer takes enableCurl", "-"));
         let mut measured = host("boron", "cuda-tigerlake-sm75", HostState::Changed);
-        measured.speeds = vec![Speed { test: "pp128".into(), before: 100.0, after: 102.5 }];
+        measured.speeds =
+            vec![Speed { test: "pp128".into(), before: 100.0, after: 102.5, change_percent: 2.5 }];
         report.hosts = vec![host("beryllium", "cpu-znver4", HostState::Unchanged), measured];
         report.hosts[0].closure_bytes_after = Some(40 << 20);
         let expected = "\

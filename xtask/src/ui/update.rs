@@ -106,7 +106,7 @@ fn verdict(ui: &Ui, report: &UpdateReport) -> String {
 fn row(host: &HostUpdate) -> Vec<Cell> {
     let paint: fn(&Ui, &str) -> String = match host.state {
         HostState::Changed | HostState::Unchanged => Ui::green,
-        HostState::NotBuilt | HostState::FailedBefore | HostState::Held => Ui::yellow,
+        HostState::NotBuilt | HostState::FailedBefore => Ui::yellow,
         HostState::Fails => Ui::red,
     };
     let closure = match (host.closure_bytes_before, host.closure_bytes_after) {
@@ -120,7 +120,7 @@ fn row(host: &HostUpdate) -> Vec<Cell> {
         .speeds
         .iter()
         .map(|speed| {
-            let change = speed.change_percent();
+            let change = speed.change_percent;
             format!("{} {:.1} -> {:.1} ({change:+.1} %)", speed.test, speed.before, speed.after)
         })
         .collect();

@@ -1,6 +1,8 @@
 //! Several builds on one machine, alternately: whatever else the machine does in
 //! these minutes meets all of them.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use super::measure::{Machine, measure};
@@ -17,9 +19,14 @@ pub struct Contender {
     pub llama_bench: String,
 }
 
+/// Samples of each test, in tokens per second, round by round.
+pub type Rounds = BTreeMap<String, Vec<Vec<f64>>>;
+
 /// What came of a comparison: the first contender is what the ratios are to.
 pub struct Comparison {
     pub standings: Vec<Standing>,
+    /// Of each contender: each test's samples, round by round.
+    pub rounds: Vec<Rounds>,
     pub findings: Vec<Finding>,
 }
 
@@ -34,15 +41,21 @@ pub fn compare(
 ) -> Result<Comparison> {
     let quiet = Ui { quiet: true, ..*ui };
     let mut samples = vec![Samples::default(); contenders.len()];
+    let mut rounds_of = vec![Rounds::new(); contenders.len()];
     let mut findings = vec![];
     'rounds: for round in 1..=rounds {
         ui.say(format!("  round {round} of {rounds}"));
-        for (contender, samples) in contenders.iter().zip(&mut samples) {
+        let each = contenders.iter().zip(samples.iter_mut().zip(&mut rounds_of));
+        for (contender, (samples, rounds_of)) in each {
             let Contender { label, subject, llama_bench } = contender;
             let model = (model, model_path);
             let report =
                 measure(&quiet, machine, subject, llama_bench, model, params, &mut |_, _| {})?;
             samples.add(&report.results);
+            for result in &report.results {
+                let tests = rounds_of.entry(result.test.clone()).or_default();
+                tests.push(result.samples.clone());
+            }
             // A warning (upstream's package runs on BLAS) says what is compared, and does
             // not end the comparison.
             let errors = report.findings.into_iter().filter(|f| f.severity == Severity::Error);
@@ -58,5 +71,5 @@ pub fn compare(
     }
     let labels = contenders.iter().map(|contender| contender.label.clone());
     let named: Vec<(String, Samples)> = labels.zip(samples).collect();
-    Ok(Comparison { standings: standings(&named), findings })
+    Ok(Comparison { standings: standings(&named), rounds: rounds_of, findings })
 }

@@ -16,9 +16,6 @@ use crate::domain::finding::{Finding, Severity};
 use crate::domain::microarch::Table;
 use crate::domain::names::HostName;
 
-/// How often each of them runs, in turn.
-pub const ROUNDS: u32 = 5;
-
 /// A host's machine, reached, with the choices that `bench HOST` makes by itself.
 pub struct Course {
     args: cli::Bench,

@@ -1,21 +1,24 @@
 //! Canaries: hosts on which the revision before and the new one are run alternately, so
-//! that whatever else the machine does meets both. A loss is believed when it is there a
-//! second time.
+//! that whatever else the machine does meets both; judged as `bench` judges.
 
 use anyhow::{Context as _, Result};
 
 use super::interrupted;
 use crate::cli;
-use crate::cmd::bench::compare::Comparison;
-use crate::cmd::bench::race::{Course, ROUNDS};
+use crate::cmd::bench::compare::Rounds;
+use crate::cmd::bench::race::Course;
 use crate::cmd::bench::{LOCAL, from_selection};
 use crate::cmd::candidate::{Candidate, Ground};
 use crate::cmd::context::Context;
 use crate::cmd::update::trial::Fleet;
+use crate::domain::baseline::{Change, Method, Verdict, change, told};
 use crate::domain::bench::Subject;
 use crate::domain::finding::Finding;
 use crate::domain::names::HostName;
 use crate::domain::update::{HostState, HostUpdate, Speed, UpdateReport};
+
+/// Rounds of each race; another one follows where it is not clear yet.
+const RACES: [u32; 3] = [6, 10, 16];
 
 /// The canaries' machines: asked for before anything is built.
 ///
@@ -86,6 +89,7 @@ fn this_machine(was: &Subject, is: &Subject) -> HostUpdate {
     }
 }
 
+/// Races until it is clear, or for as long as is reasonable.
 fn measure(
     ground: &Ground<'_>,
     course: &Course,
@@ -94,8 +98,9 @@ fn measure(
     report: &mut UpdateReport,
 ) -> Result<()> {
     let ui = &ground.context.ui;
-    let mut lost: Option<Vec<String>> = None;
-    for rounds in [ROUNDS, 2 * ROUNDS] {
+    let (mut before, mut after) = (Rounds::new(), Rounds::new());
+    let mut changes: Vec<Change> = vec![];
+    for rounds in RACES {
         ui.say(format!("measuring {host} before and after, {rounds} rounds"));
         let comparison = match course.race(ground.context, was, is, rounds)? {
             Ok(comparison) => comparison,
@@ -109,29 +114,64 @@ fn measure(
             fail(report, host, finding.clone());
             return Ok(());
         }
-        let speeds = speeds(&comparison);
-        let slower: Vec<String> =
-            speeds.iter().filter(|speed| speed.is_loss()).map(|speed| speed.test.clone()).collect();
-        if let Some(host) = report.hosts.iter_mut().find(|it| it.host == *host) {
-            host.speeds = speeds;
+        let mut contenders = comparison.rounds.into_iter();
+        for all in [&mut before, &mut after] {
+            for (test, rounds) in contenders.next().unwrap_or_default() {
+                all.entry(test).or_default().extend(rounds);
+            }
         }
-        // Twice the same test: else it was the machine.
-        lost = Some(match lost {
-            None => slower,
-            Some(first) => slower.into_iter().filter(|test| first.contains(test)).collect(),
-        });
-        if lost.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(());
+        changes = before
+            .iter()
+            .filter_map(|(test, old)| change(test, old, after.get(test)?, Method::SideBySide))
+            .collect();
+        if changes.iter().all(Change::is_clear) {
+            break;
         }
     }
-    let tests = lost.unwrap_or_default().join(", ");
-    let finding = Finding::error(
-        "slower",
-        format!("{} is slower with the new revision, twice in a row: {tests}", is.manifest.variant),
-        "look at what upstream changed; leave this host out of --bench to take it nevertheless",
-    );
-    fail(report, host, finding);
+    judge(report, host, is, &changes);
     Ok(())
+}
+
+fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Change]) {
+    if let Some(host) = report.hosts.iter_mut().find(|it| it.host == *host) {
+        host.speeds = changes.iter().map(speed).collect();
+        let unclear: Vec<String> =
+            changes.iter().filter(|change| !change.is_clear()).map(named).collect();
+        if !unclear.is_empty() {
+            host.findings.push(Finding::warning(
+                "unsteady",
+                format!("its machine is too unsteady to tell: {}", unclear.join(", ")),
+                "`cargo xtask bench` it when it is quieter",
+            ));
+        }
+    }
+    let slower: Vec<String> =
+        changes.iter().filter(|change| change.verdict == Verdict::Slower).map(named).collect();
+    if !slower.is_empty() {
+        let finding = Finding::error(
+            "slower",
+            format!(
+                "{} is slower with the new revision: {}",
+                is.manifest.variant,
+                slower.join(", ")
+            ),
+            "look at what upstream changed; leave this host out of --bench to take it nevertheless",
+        );
+        fail(report, host, finding);
+    }
+}
+
+fn named(change: &Change) -> String {
+    format!("{} {}", change.test, told(change))
+}
+
+fn speed(change: &Change) -> Speed {
+    Speed {
+        test: change.test.clone(),
+        before: change.baseline_tokens_per_second,
+        after: change.tokens_per_second,
+        change_percent: change.change_percent,
+    }
 }
 
 fn fail(report: &mut UpdateReport, host: &HostName, finding: Finding) {
@@ -145,19 +185,4 @@ fn fail(report: &mut UpdateReport, host: &HostName, finding: Finding) {
             report.fail_at(crate::domain::update::Stage::Bench);
         }
     }
-}
-
-fn speeds(comparison: &Comparison) -> Vec<Speed> {
-    let of = |label: &str, test: &str| {
-        let mut standings = comparison.standings.iter();
-        let found = standings.find(|it| it.label == label && it.test == test);
-        found.map(|standing| standing.median_tokens_per_second)
-    };
-    let tests = comparison.standings.iter().filter(|it| it.label == "before");
-    tests
-        .filter_map(|it| {
-            let (before, after) = (of("before", &it.test)?, of("after", &it.test)?);
-            Some(Speed { test: it.test.clone(), before, after })
-        })
-        .collect()
 }
