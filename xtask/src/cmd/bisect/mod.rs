@@ -79,7 +79,6 @@ fn apply(
         input: args.input.clone(),
         bench: vec![],
         commit: false,
-        allow_partial: false,
         dry_run: false,
     };
     let refused = match update::transact(&update, context)? {
