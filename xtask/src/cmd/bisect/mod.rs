@@ -12,7 +12,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::cli;
 use crate::cmd::Outcome;
@@ -235,6 +235,8 @@ impl<'a> Session<'a> {
             Some(bench) => bench.judge(&revision),
             None => self.judge.judge(&revision),
         };
+        // What Ctrl-C cut short says nothing of the revision.
+        let seen = if interrupt::requested() { Err(anyhow!("interrupted")) } else { seen };
         let Seen { verdict, why, failures, measured } = seen.inspect_err(|_| {
             let judged = self.journal.steps.len();
             self.context
