@@ -102,6 +102,16 @@ const KINDS: &[(&str, &str, &str)] = &[
         "a function calls itself without end; look at the place above",
     ),
     (
+        "No space left on device",
+        "disk-full",
+        "make room where Nix keeps its store, for example by `nix store gc`",
+    ),
+    (
+        "cannot connect to socket",
+        "no-daemon",
+        "Nix's daemon does not answer: `systemctl status nix-daemon`",
+    ),
+    (
         "does not exist",
         "missing-file",
         "a flake sees only the files that Git tracks: `git add` the file, or mend the path",
@@ -255,6 +265,15 @@ mod tests {
 
     /// Nix 2.26.3, `nix eval --show-trace`, a host that throws.
     const THROW: &str = "error:\n       … while evaluating the attribute 'drvPath'\n         at /nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/flake.nix:31:7:\n           30|       x = 1;\n           31|       drvPath = y;\n             |       ^\n\n       … while calling the 'throw' builtin\n         at /nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/hosts/boron/default.nix:12:20:\n           11|   # a comment\n           12|   programs.llama-cpp.microarch = throw \"no such chip\";\n             |                                  ^\n\n       error: no such chip\n";
+
+    /// Said by Nix 2.26.3 with a full file system, and with no daemon.
+    #[test]
+    fn what_is_wrong_with_the_machine_is_told_as_that() {
+        let kind = |said: &str| diagnose(said, None).code;
+        assert_eq!(kind("error: writing to file: No space left on device"), "disk-full");
+        let daemon = "error: cannot connect to socket at '/nix/x': No such file or directory";
+        assert_eq!(kind(daemon), "no-daemon");
+    }
 
     #[test]
     fn a_throw_lands_on_the_innermost_own_line() {
