@@ -17,14 +17,17 @@ use crate::domain::drift::{self, Needs, Used};
 use crate::domain::finding::{Finding, none_is_an_error};
 use crate::domain::microarch::Table;
 use crate::domain::update::{LockState, Stage, UpdateReport};
-use crate::sys::{interrupt, lock_transaction, surface};
+use crate::sys::{files, interrupt, lock_transaction, surface};
 use crate::ui;
 use choose::Chosen;
 use trial::Fleet;
 
 pub fn run(args: &cli::Update, context: &Context) -> Result<Outcome> {
+    let lock = || files::read(&context.root()?.join(finish::LOCK)).ok();
+    let before = lock();
     let outcome = carry_out(args, context);
-    if outcome.is_err() || interrupt::requested() {
+    // A second look: Ctrl-C may have come after the rename.
+    if (outcome.is_err() || interrupt::requested()) && before.is_some() && before == lock() {
         context.ui.complain("flake.lock is as it was");
     }
     outcome
