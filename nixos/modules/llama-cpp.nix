@@ -11,7 +11,6 @@ let
   inherit (lib) mkOption types;
   cfg = config.programs.llama-cpp;
   variant = import ./variant.nix { inherit lib; } cfg;
-  usesGpu = lib.any (backend: backend != "cpu") (lib.toList cfg.backend);
 in
 {
   imports = [ ./variant-options.nix ];
@@ -94,17 +93,9 @@ in
       // lib.optionalAttrs (options ? services.llama-cpp) {
         services.llama-cpp.package = lib.mkDefault cfg.package;
 
-        # The service is hardened for the CPU: GPU drivers compile at run time,
-        # and device groups mean nothing inside a user namespace.
-        systemd.services.llama-cpp = lib.mkIf (config.services.llama-cpp.enable && usesGpu) {
-          serviceConfig = {
-            MemoryDenyWriteExecute = lib.mkForce false;
-            PrivateUsers = lib.mkForce false;
-            SupplementaryGroups = [
-              "render"
-              "video"
-            ];
-          };
+        # Not a `mkIf` further in: that would leave an empty unit.
+        systemd.services = lib.mkIf config.services.llama-cpp.enable {
+          llama-cpp.serviceConfig = import ./service.nix { inherit lib; } (lib.toList cfg.backend);
         };
       }
     ))

@@ -21,6 +21,7 @@ let
         modules = ./modules.nix;
         needs = ./needs.nix;
         nixpkgs = ./nixpkgs.nix;
+        service = ./service.nix;
         variants = ./variants.nix;
       };
 

@@ -62,32 +62,6 @@ in
       == vulkan.programs.llama-cpp.package.drvPath;
     expected = true;
   };
-  "and that service lets a GPU driver compile" = {
-    expr =
-      let
-        config = hostWith (
-          { options, ... }:
-          {
-            programs.llama-cpp = {
-              enable = true;
-              backend = "vulkan";
-            };
-            services.llama-cpp = {
-              enable = true;
-            }
-            # Since mid-2026 a free-form setting, with the old name as an alias.
-            // (
-              if options.services.llama-cpp ? settings then
-                { settings.model = "/model.gguf"; }
-              else
-                { model = "/model.gguf"; }
-            );
-          }
-        );
-      in
-      config.systemd.services.llama-cpp.serviceConfig.MemoryDenyWriteExecute;
-    expected = false;
-  };
   "a list of backends is one package" = {
     expr =
       (hostWith {

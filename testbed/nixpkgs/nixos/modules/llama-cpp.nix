@@ -1,4 +1,5 @@
-# `services.llama-cpp` in the shape it has in NixOS 25.05 and before.
+# `services.llama-cpp` in the shape it had until the summer of 2026: `model`, `extraFlags`.
+# llama-cpp-settings.nix is the one after that.
 {
   config,
   lib,
@@ -50,16 +51,12 @@ in
       description = "LLaMA C++ server";
       after = [ "network.target" ];
       wantedBy = [ "multi-user.target" ];
-      serviceConfig = {
+      serviceConfig = import ./llama-cpp-hardening.nix // {
         Type = "idle";
         KillSignal = "SIGINT";
         ExecStart = "${cfg.package}/bin/llama-server --log-disable --host ${cfg.host} --port ${toString cfg.port} -m ${cfg.model} ${lib.escapeShellArgs cfg.extraFlags}";
         Restart = "on-failure";
         RestartSec = 300;
-        DynamicUser = true;
-        PrivateDevices = false;
-        PrivateUsers = true;
-        MemoryDenyWriteExecute = true;
       };
     };
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ cfg.port ];
