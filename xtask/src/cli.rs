@@ -245,6 +245,13 @@ pub struct Bench {
     /// Wait for another bench on the same machine to end, instead of refusing
     #[arg(long)]
     pub wait: bool,
+    /// Measure these in turns and give each one's ratio to the first: HOST, upstream, nixpkgs,
+    /// dispatch, microarch=NAME, rev=COMMIT, or the name of a host's variant
+    #[arg(long, num_args = 2.., value_name = "SUBJECT")]
+    pub compare: Vec<String>,
+    /// Which random order `--compare` takes; each run tells its own
+    #[arg(long, value_name = "N", requires = "compare")]
+    pub seed: Option<u64>,
     /// Further llama-bench arguments, after `--`
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,

@@ -220,3 +220,44 @@ fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
+
+#[test]
+fn a_comparison_names_each_subjects_ratio_and_interval() {
+    let slow =
+        host("aaaa", 500, 200, "").replace("a = host", "b = host").replace("cpu-replay", "slow");
+    let fleet = fleet(&(host("aaaa", 1000, 200, "") + &slow)).with_home();
+    let compare = |names: &[&str]| {
+        let args =
+            [&["bench", "a", "--local", "--json", "--rounds=6", "--seed=3", "--compare"], names];
+        run(fleet.path(), &args.concat())
+    };
+    // A host, and another host's variant by its name.
+    let output = compare(&["a", "slow"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["seed"], 3);
+    assert_eq!(report["subjects"][1]["variant"], "slow");
+    let standings = report["standings"].as_array().unwrap();
+    let told: Vec<_> = standings
+        .iter()
+        .map(|s| (s["label"].as_str().unwrap(), s["test"].as_str().unwrap(), s["ratio"].as_f64()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("a", "pp128", Some(1.0)),
+            ("slow", "pp128", Some(0.5)),
+            ("a", "tg32", Some(1.0)),
+            ("slow", "tg32", Some(1.0)),
+        ]
+    );
+    assert_eq!(standings[1]["interval"], serde_json::json!([0.5, 0.5]));
+    assert_eq!(standings[1]["samples"], 18);
+    // What is no subject is told with what there is; nothing is kept of a comparison.
+    let output = compare(&["a", "slwo"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("cpu-replay, slow"), "{}", stderr(&output));
+    let output = compare(&["a", "rev=5ad058a"]);
+    assert!(stderr(&output).contains("40 digits"), "{}", stderr(&output));
+    assert!(!fleet.path().join("bench").exists());
+}

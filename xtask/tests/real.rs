@@ -79,7 +79,14 @@ fn boron_has_exactly_tiger_lakes_instruction_sets_and_its_own_gpu() {
 fn both_eras_build_and_this_machines_variant_runs() {
     let _alone = alone();
     for era in ERAS {
-        let report = well(&["bench", "local", era, "--json", "--wait", "--repetitions", "2"]);
+        let records = support::Scratch::new();
+        let report = well(
+            &[
+                &["bench", "local", era, "--json", "--wait", "--repetitions=2", "--rounds=1"][..],
+                &["--record", records.path().to_str().unwrap()],
+            ]
+            .concat(),
+        );
         let results = report["results"].as_array().unwrap();
         assert_eq!(results.len(), 2, "{era}: {report}");
         for result in results {
@@ -95,7 +102,7 @@ fn both_eras_build_and_this_machines_variant_runs() {
 fn both_eras_take_the_smoke_model_in_every_quantization_and_refuse_what_is_none() {
     let _alone = alone();
     for era in ERAS {
-        let bench = ["bench", "local", era, "--json", "--wait", "--repetitions", "1"];
+        let bench = ["bench", "local", era, "--json", "--wait", "--repetitions=1", "--rounds=1"];
         for (quantization, name) in [("q8-0", "q8_0"), ("f16", "f16")] {
             let report = well(&[&bench[..], &["--quantization", quantization]].concat());
             assert_eq!(report["model"]["quantization"], name, "{era}");

@@ -102,9 +102,12 @@ impl Context {
         }
     }
 
-    /// Whether stand-ins take the place of the flake's inputs.
-    pub fn is_testbed(&self) -> bool {
-        self.era.is_some()
+    /// Whose stand-ins take the place of the flake's inputs, if any do: `new` or `old`.
+    pub fn testbed(&self) -> Option<&'static str> {
+        self.era.map(|era| match era {
+            Era::Old => "old",
+            Era::New => "new",
+        })
     }
 
     /// What earlier runs found out of this flake; only of one in a folder of this machine.
@@ -122,11 +125,7 @@ impl Context {
     }
 
     fn open_answers(&self) -> Option<Answers> {
-        let era = match self.era {
-            None => "real",
-            Some(Era::Old) => "old",
-            Some(Era::New) => "new",
-        };
+        let era = self.testbed().unwrap_or("real");
         Some(Answers::open(&self.flake, &self.home, self.root.as_ref()?, era))
     }
 

@@ -1,31 +1,37 @@
-//! Several contenders on one machine, by medians: a round that something else
-//! disturbed moves a mean and leaves a median where it was.
+//! Several contenders on one machine: each against the first, by what
+//! [`crate::domain::stats`] makes of the rounds that they ran side by side.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::domain::llama_bench::TestResult;
+use crate::domain::stats::paired;
 
-/// Samples of one contender, by test, over all rounds.
+/// Samples of one contender, by test and by process.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
     tests: Vec<String>,
-    values: BTreeMap<String, Vec<f64>>,
+    rounds: BTreeMap<String, Vec<Vec<f64>>>,
 }
 
 impl Samples {
+    /// Takes in what one more process measured.
     pub fn add(&mut self, results: &[TestResult]) {
         for result in results {
-            if !self.values.contains_key(&result.test) {
+            if !self.rounds.contains_key(&result.test) {
                 self.tests.push(result.test.clone());
             }
-            self.values.entry(result.test.clone()).or_default().extend(&result.samples);
+            self.rounds.entry(result.test.clone()).or_default().push(result.samples.clone());
         }
     }
 
+    fn of(&self, test: &str) -> &[Vec<f64>] {
+        self.rounds.get(test).map_or(&[], Vec::as_slice)
+    }
+
     pub fn median(&self, test: &str) -> Option<f64> {
-        median(self.values.get(test)?)
+        median(&self.of(test).concat())
     }
 }
 
@@ -38,6 +44,8 @@ pub struct Standing {
     pub median_tokens_per_second: f64,
     /// To the first contender; 1 for itself.
     pub ratio: Option<f64>,
+    /// Holds the ratio with 99 % confidence.
+    pub interval: Option<[f64; 2]>,
     pub samples: usize,
 }
 
@@ -54,15 +62,17 @@ pub fn standings(contenders: &[(String, Samples)]) -> Vec<Standing> {
     }
     let mut standings = vec![];
     for test in tests {
-        let base = contenders.first().and_then(|(_, samples)| samples.median(test));
+        let base = contenders.first().map_or(&[][..], |(_, samples)| samples.of(test));
         for (label, samples) in contenders {
             let Some(median) = samples.median(test) else { continue };
+            let ratio = paired(base, samples.of(test));
             standings.push(Standing {
                 label: label.clone(),
                 test: test.clone(),
                 median_tokens_per_second: median,
-                ratio: base.filter(|base| *base > 0.0).map(|base| median / base),
-                samples: samples.values.get(test).map_or(0, Vec::len),
+                ratio: ratio.map(|ratio| ratio.estimate),
+                interval: ratio.map(|ratio| [ratio.low, ratio.high]),
+                samples: samples.of(test).iter().map(Vec::len).sum(),
             });
         }
     }
@@ -119,7 +129,7 @@ mod tests {
             told,
             [
                 ("upstream", "pp128", 12.0, Some(1.0)),
-                ("tuned", "pp128", 120.5, Some(120.5 / 12.0)),
+                ("tuned", "pp128", 120.5, Some(122.0 / 13.0)),
                 ("upstream", "tg32", 5.0, Some(1.0)),
             ]
         );

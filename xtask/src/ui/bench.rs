@@ -97,8 +97,8 @@ fn heading(report: &BenchReport) -> String {
     format!("{} on {}: {}", report.host, report.target, parts.join(", "))
 }
 
-/// One row a contender, two columns a test: the speed, and how much that is of the
-/// first one's.
+/// One row a contender, three columns a test: the median speed, how much the build gives
+/// of what the first one gives, and what holds that with 99 % confidence.
 pub fn standings(ui: &Ui, standings: &[Standing]) -> String {
     let mut tests: Vec<&str> = vec![];
     let mut labels: Vec<&str> = vec![];
@@ -115,6 +115,7 @@ pub fn standings(ui: &Ui, standings: &[Standing]) -> String {
     for head in &heads {
         columns.push((head, Align::Right));
         columns.push(("RATIO", Align::Right));
+        columns.push(("WITHIN", Align::Right));
     }
     let rows = labels
         .iter()
@@ -127,6 +128,12 @@ pub fn standings(ui: &Ui, standings: &[Standing]) -> String {
                     found.map_or("-".to_owned(), |s| speed(s.median_tokens_per_second)).into(),
                 );
                 row.push(ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")).into());
+                let within = found.and_then(|standing| standing.interval);
+                row.push(
+                    within
+                        .map_or("-".to_owned(), |[low, high]| format!("{low:.2} to {high:.2}"))
+                        .into(),
+                );
             }
             row
         })

@@ -1,5 +1,5 @@
-//! Several builds on one machine, alternately: whatever else the machine does in
-//! these minutes meets all of them.
+//! Several builds on one machine, in turns and in random order: whatever else the
+//! machine does in these minutes meets all of them.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use super::measure::{Machine, measure};
 use crate::domain::bench::{Model, Params, Subject};
 use crate::domain::compare::{Samples, Standing, standings};
 use crate::domain::finding::{Finding, Severity};
+use crate::domain::random::SplitMix;
 use crate::ui::Ui;
 
 /// One of those that are held against each other.
@@ -37,23 +38,26 @@ pub fn compare(
     contenders: &[Contender],
     (model, model_path): (&Model, &str),
     params: &Params,
-    rounds: u32,
+    (rounds, seed): (u32, u64),
 ) -> Result<Comparison> {
     let quiet = Ui { quiet: true, ..*ui };
     let mut samples = vec![Samples::default(); contenders.len()];
+    // Whoever is always first would always find the machine as the last one left it.
+    let mut random = SplitMix(seed);
     let mut rounds_of = vec![Rounds::new(); contenders.len()];
     let mut findings = vec![];
     'rounds: for round in 1..=rounds {
         ui.say(format!("  round {round} of {rounds}"));
-        let each = contenders.iter().zip(samples.iter_mut().zip(&mut rounds_of));
-        for (contender, (samples, rounds_of)) in each {
-            let Contender { label, subject, llama_bench } = contender;
+        let mut order: Vec<usize> = (0..contenders.len()).collect();
+        random.shuffle(&mut order);
+        for which in order {
+            let Contender { label, subject, llama_bench } = &contenders[which];
             let model = (model, model_path);
             let report =
                 measure(&quiet, machine, subject, llama_bench, model, params, &mut |_, _| {})?;
-            samples.add(&report.results);
+            samples[which].add(&report.results);
             for result in &report.results {
-                let tests = rounds_of.entry(result.test.clone()).or_default();
+                let tests = rounds_of[which].entry(result.test.clone()).or_default();
                 tests.push(result.samples.clone());
             }
             // A warning (upstream's package runs on BLAS) says what is compared, and does

@@ -1,6 +1,7 @@
 //! `bench`: proof on the target that the selected variant runs there, and how fast.
 
 pub mod compare;
+mod contenders;
 pub mod judge;
 pub mod measure;
 pub mod model;
@@ -56,6 +57,9 @@ pub fn run(args: &cli::Bench, context: &Context) -> Result<Outcome> {
     };
     machine.log = Some(log_file(context, &args.host)?);
     // Plan.
+    if !args.compare.is_empty() {
+        return contenders::run(args, context, &machine);
+    }
     let subject = match subject(context, &args.host, &machine)? {
         Ok(subject) => subject,
         Err(findings) => return refused(context, &args.host, &findings),

@@ -76,6 +76,6 @@ impl Course {
         }
         let (about, path) = model.context("no model")?;
         let params = params(args, after);
-        compare(&context.ui, machine, &contenders, (&about, &path), &params, rounds).map(Ok)
+        compare(&context.ui, machine, &contenders, (&about, &path), &params, (rounds, 1)).map(Ok)
     }
 }

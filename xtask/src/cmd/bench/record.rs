@@ -59,11 +59,11 @@ pub fn records_of(
 
 fn default_folder(context: &Context, host: &str) -> PathBuf {
     match local_root(&context.flake.reference) {
-        Some(root) if host != LOCAL && !context.is_testbed() => root.join("bench"),
+        Some(root) if host != LOCAL && context.testbed().is_none() => root.join("bench"),
         _ => {
             let name = files::safe_name(&context.flake.reference);
-            let testbed = if context.is_testbed() { "-testbed" } else { "" };
-            context.home.join("bench").join(format!("{name}{testbed}"))
+            let testbed = context.testbed().map(|era| format!("-testbed-{era}"));
+            context.home.join("bench").join(format!("{name}{}", testbed.unwrap_or_default()))
         }
     }
 }

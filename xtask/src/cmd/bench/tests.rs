@@ -162,7 +162,8 @@ fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
         contender("upstream", folder.replay("old.jsonl", "")),
         contender("tuned", other.replay("new.jsonl", "")),
     ];
-    let compared = compare(&ui(), &zen5(), &twice, (&model(), "m.gguf"), &params(), 2).unwrap();
+    let compared =
+        compare(&ui(), &zen5(), &twice, (&model(), "m.gguf"), &params(), (2, 1)).unwrap();
     assert_eq!(compared.findings, []);
     assert_eq!(compared.standings.len(), 4);
     assert_eq!(compared.standings[0].samples, 10);
@@ -171,7 +172,8 @@ fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
         contender("upstream", folder.replay("old.jsonl", "")),
         contender("tuned", other.replay("new-killed-in-second-test.jsonl", "kill -ILL $$")),
     ];
-    let compared = compare(&ui(), &zen5(), &broken, (&model(), "m.gguf"), &params(), 3).unwrap();
+    let compared =
+        compare(&ui(), &zen5(), &broken, (&model(), "m.gguf"), &params(), (3, 1)).unwrap();
     assert_eq!(compared.findings.len(), 1);
     assert!(compared.findings[0].message.starts_with("tuned: "));
     assert_eq!(compared.standings[0].samples, 5);
