@@ -11,6 +11,12 @@ let
   inherit (lib) mkOption types;
   cfg = config.programs.llama-cpp;
   variant = import ./variant.nix { inherit lib; } cfg;
+
+  # With nixpkgs' `readOnlyPkgs` there is nothing to add to: the option has another type,
+  # and a definition of ours would be an error.
+  takesOverlays = options.nixpkgs.overlays.type.name or "" == "listOf";
+  # Packages that were made outside of the host need not have our overlay.
+  ourPkgs = if pkgs ? mkLlamaCpp then pkgs else pkgs.extend self.overlays.llama-cpp;
 in
 {
   imports = [ ./variant-options.nix ];
@@ -57,6 +63,16 @@ in
       '';
     };
 
+    overlaid = mkOption {
+      type = types.bool;
+      readOnly = true;
+      internal = true;
+      description = ''
+        Whether the overlay has reached this host's `pkgs`, for xtask. It has not where they
+        are made outside of the host, or its overlays are forced.
+      '';
+    };
+
     manifest = mkOption {
       type = types.raw;
       readOnly = true;
@@ -66,11 +82,10 @@ in
   };
 
   config = lib.mkMerge [
+    # Also where the module is not enabled, so that `pkgs.llama-cpp-vulkan` is the official
+    # one on every host.
+    (lib.optionalAttrs takesOverlays { nixpkgs.overlays = [ self.overlays.llama-cpp ]; })
     {
-      # Also where the module is not enabled, so that `pkgs.llama-cpp-vulkan` is
-      # the official one on every host.
-      nixpkgs.overlays = [ self.overlays.llama-cpp ];
-
       programs.llama-cpp.manifest =
         if cfg.enable then
           cfg.package.llamaCpp
@@ -83,12 +98,13 @@ in
     }
     (lib.mkIf cfg.enable (
       {
-        nixpkgs.overlays = [ variant.select ];
-        assertions = variant.assertions pkgs;
-        programs.llama-cpp.problems = variant.problems pkgs;
-        programs.llama-cpp.package = variant.package pkgs;
+        assertions = variant.assertions ourPkgs;
+        programs.llama-cpp.problems = variant.problems ourPkgs;
+        programs.llama-cpp.package = variant.package ourPkgs;
+        programs.llama-cpp.overlaid = variant.isIn pkgs;
         environment.systemPackages = [ cfg.package ];
       }
+      // lib.optionalAttrs takesOverlays { nixpkgs.overlays = [ variant.select ]; }
       # Older nixpkgs have no such service.
       // lib.optionalAttrs (options ? services.llama-cpp) {
         services.llama-cpp.package = lib.mkDefault cfg.package;

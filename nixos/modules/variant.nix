@@ -31,7 +31,16 @@ rec {
     let
       found = problems pkgs;
     in
-    if found == [ ] then pkgs.mkLlamaCpp arguments else throw (lib.concatStringsSep "\n" found);
+    if found != [ ] then
+      throw (lib.concatStringsSep "\n" found)
+    # The very one that `pkgs.llama-cpp` is: it need not be evaluated twice.
+    else if isIn pkgs then
+      pkgs.llamaCppSelection.package
+    else
+      pkgs.mkLlamaCpp arguments;
+
+  # Whether `select` has reached these packages, and not the one of another host.
+  isIn = pkgs: pkgs.llamaCppSelection.arguments or null == arguments;
 
   # An overlay on top of ours: `pkgs.llama-cpp` is the machine's variant, and
   # `pkgs.llama-cpp-vulkan` and its like are built for the same CPU and GPUs.
@@ -50,7 +59,12 @@ rec {
         );
     in
     {
-      llama-cpp = final.mkLlamaCpp arguments;
+      llamaCppSelection = {
+        inherit arguments;
+        package = final.mkLlamaCpp arguments;
+      };
+
+      llama-cpp = final.llamaCppSelection.package;
       llama-cpp-cpu = only "cpu";
       llama-cpp-cuda = only "cuda";
       llama-cpp-rocm = only "rocm";

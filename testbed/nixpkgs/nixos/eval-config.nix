@@ -26,12 +26,14 @@ let
       ++ [
         {
           _file = ./eval-config.nix;
+          # No `mkIf`: with read-only-pkgs.nix there is no option to leave undefined.
           config = {
             _module.args = {
               inherit baseModules extraModules modules;
             };
-            nixpkgs.system = lib.mkIf (system != null) (lib.mkDefault system);
-            nixpkgs.pkgs = lib.mkIf (pkgs != null) (lib.mkForce pkgs);
+            nixpkgs =
+              lib.optionalAttrs (system != null) { system = lib.mkDefault system; }
+              // lib.optionalAttrs (pkgs != null) { pkgs = lib.mkForce pkgs; };
           };
         }
       ]

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, bail};
 
 use crate::cli::{Era, Global};
+use crate::domain::flake_ref;
 use crate::domain::names::{HostName, nearest};
 use crate::sys::answers::Answers;
 use crate::sys::flake::Flake;
@@ -183,7 +184,6 @@ pub fn unknown_host(name: &str, known: &[HostName]) -> String {
 
 /// The folder a flake reference points to, if it is one on this machine.
 pub fn local_root(reference: &str) -> Option<PathBuf> {
-    let path = reference.strip_prefix("path:").or_else(|| reference.strip_prefix("git+file://"));
-    let path = path.unwrap_or(reference).split('?').next()?;
+    let path = flake_ref::local_path(reference)?;
     std::fs::canonicalize(path).ok().filter(|path| path.join("flake.nix").is_file())
 }

@@ -33,6 +33,8 @@ struct Listed {
     microarch: Option<String>,
     rev: Option<String>,
     build: Option<u64>,
+    /// False: the host does not use the module.
+    has_module: bool,
     in_store: bool,
     /// Of bench/HOST.jsonl.
     last_bench: Option<LastBench>,
@@ -70,6 +72,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
                 microarch: manifest.map(|manifest| manifest.microarch.clone()),
                 rev: manifest.and_then(|manifest| manifest.rev.clone()),
                 build: manifest.and_then(|manifest| manifest.build),
+                has_module: !matches!(outcomes.get(&host), Some((Evaluated::Unsupported(_), _))),
                 last_bench: benched(&host),
                 in_store: selection
                     .is_some_and(|selection| valid.contains_key(&selection.out_path)),
@@ -77,7 +80,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
             }
         })
         .collect();
-    let ok = listed.iter().all(|host| host.variant.is_some());
+    let ok = listed.iter().all(|host| host.variant.is_some() || !host.has_module);
     let report = ListReport { schema: 1, command: "list", hosts: listed, ok };
     context.ui.document(&report)?;
     print(context, &report);
@@ -105,7 +108,9 @@ fn print(context: &Context, report: &ListReport) {
             vec![
                 host.host.as_str().into(),
                 or_dash(&host.target).into(),
-                (if host.variant.is_none() {
+                (if !host.has_module {
+                    "does not use the module".to_owned()
+                } else if host.variant.is_none() {
                     "does not evaluate: cargo xtask check".to_owned()
                 } else {
                     host.backends.join(" + ")

@@ -67,6 +67,45 @@ pub fn same(wanted: &Value, original: &Value) -> bool {
     TOLD.iter().all(|key| plain(&wanted[*key]) == plain(&original[*key]))
 }
 
+/// The path that a reference to a folder of this machine names, with its `?dir=`. `None` for
+/// what cannot be one.
+pub fn local_path(reference: &str) -> Option<String> {
+    let (place, query) = reference.split_once('?').unwrap_or((reference, ""));
+    let url = place.strip_prefix("path:").or_else(|| {
+        place.strip_prefix("git+file:").map(|rest| rest.strip_prefix("//").unwrap_or(rest))
+    });
+    // A bare path is taken as it stands; percent signs are a URL's.
+    let mut path = match url {
+        Some(url) => decoded(url)?,
+        None => place.to_owned(),
+    };
+    for pair in query.split('&') {
+        if let Some(folder) = pair.strip_prefix("dir=") {
+            path = format!("{path}/{}", decoded(folder)?);
+        }
+    }
+    Some(path)
+}
+
+/// Without percent signs.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = vec![];
+    let mut rest = text.as_bytes();
+    while let [first, more @ ..] = rest {
+        let (byte, after) = match (first, more) {
+            (b'%', [high, low, after @ ..]) => {
+                let digits = [*high, *low];
+                let digits = std::str::from_utf8(&digits).ok()?;
+                (u8::from_str_radix(digits, 16).ok()?, after)
+            }
+            (byte, after) => (*byte, after),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// As a person writes it.
 pub fn text(original: &Value) -> String {
     let get = |key: &str| original[key].as_str();
@@ -120,6 +159,18 @@ mod tests {
         }
         let named = json!({ "inputs": {} });
         assert_eq!(of_input("nixpkgs", &named).unwrap()["id"], "nixpkgs");
+    }
+
+    #[test]
+    fn a_folder_of_this_machine_is_found_in_every_spelling() {
+        let path = |reference| local_path(reference).unwrap();
+        assert_eq!(path("."), ".");
+        assert_eq!(path("/a/100% b"), "/a/100% b");
+        assert_eq!(path("path:/a%20b"), "/a b");
+        assert_eq!(path("git+file:///a?ref=main&dir=x%20y"), "/a/x y");
+        assert_eq!(path("git+file:/a"), "/a");
+        assert_eq!(path("/a?dir=b/c"), "/a/b/c");
+        assert_eq!(local_path("path:/a%zz"), None);
     }
 
     #[test]

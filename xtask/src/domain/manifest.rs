@@ -61,15 +61,44 @@ pub struct Selection {
 }
 
 /// What else of the host decides which llama.cpp is built and run there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Around {
-    /// The variant's name of each package that should be it: `pkgs.llama-cpp`, the
-    /// service's. Null: a package without a manifest, so not one of the flake's.
+    /// Each package that should be the variant: `pkgs.llama-cpp`, the service's.
     #[serde(default)]
-    pub packages: std::collections::BTreeMap<String, Option<VariantName>>,
+    pub packages: std::collections::BTreeMap<String, Seen>,
+    /// Whether the module's overlay has reached the host's `pkgs`.
+    #[serde(default = "yes")]
+    pub overlaid: bool,
     /// The settings of nixpkgs, as far as JSON can say them.
     #[serde(default)]
     pub nixpkgs: Option<serde_json::Value>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self { packages: Default::default(), overlaid: true, nixpkgs: None }
+    }
+}
+
+/// A package that should be the variant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seen {
+    /// Null: a package without a manifest, so not one of the flake's.
+    pub variant: Option<VariantName>,
+    /// Null: it has none, or nixpkgs refuses it.
+    #[serde(default)]
+    pub drv_path: Option<String>,
+    /// Of a package that is another derivation than the variant.
+    #[serde(default)]
+    pub cmake_flags: Vec<String>,
+    /// The files that define the option which this package comes by.
+    #[serde(default)]
+    pub files: Vec<String>,
 }
 
 /// A host that uses the module: what it selects, or why its options make no package.

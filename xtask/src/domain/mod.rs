@@ -69,6 +69,7 @@ pub mod reuse;
 pub mod smoke_model;
 pub mod ssh;
 pub mod stats;
+pub mod strangers;
 pub mod surroundings;
 pub mod tally;
 pub mod text;

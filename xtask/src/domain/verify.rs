@@ -4,8 +4,7 @@
 use crate::domain::finding::Finding;
 use crate::domain::manifest::{Problems, Selection};
 use crate::domain::microarch::Table;
-use crate::domain::names::VariantName;
-use crate::domain::{cpu_flags, gpu_targets};
+use crate::domain::{cpu_flags, gpu_targets, strangers};
 
 pub fn selection(selection: &Selection) -> Vec<Finding> {
     let mut findings = vec![];
@@ -22,7 +21,7 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
         findings.extend(cpu_flags::judge(&selection.manifest, &table));
     }
     findings.extend(gpu_targets::judge(&selection.manifest));
-    findings.extend(strangers(selection));
+    findings.extend(strangers::judge(selection));
     if !selection.manifest.dropped_arguments.is_empty() {
         findings.push(Finding::warning(
             "dropped-argument",
@@ -34,25 +33,6 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
         ));
     }
     findings
-}
-
-/// What the host runs under llama.cpp's name, and is not the variant that it selects.
-fn strangers(selection: &Selection) -> impl Iterator<Item = Finding> {
-    let own = &selection.manifest.variant;
-    let strange = |found: &Option<VariantName>| found.as_ref() != Some(own);
-    selection.around.packages.iter().filter(move |(_, found)| strange(found)).map(
-        move |(place, found)| {
-            let what = found.as_ref().map_or_else(
-                || "is not from llama.cpp's flake".to_owned(),
-                |other| format!("is {other}"),
-            );
-            Finding::error(
-                "another-package",
-                format!("{place} {what}, and this host selects {own}"),
-                "an overlay or a definition after llamafleet's module replaces it: remove that",
-            )
-        },
-    )
 }
 
 /// The module's sentences have the form `programs.llama-cpp.OPTION …; what to do`. `source`

@@ -80,7 +80,11 @@ impl Flake {
     pub fn hosts(&self) -> Result<Vec<HostName>> {
         let names: Result<Vec<HostName>, Unanswered> =
             self.eval("nixosConfigurations", Some("builtins.attrNames"), None)?;
-        names.map_err(|failure| self.broken_flake(&failure))
+        match names {
+            // A flake that evaluates, and has none.
+            Err(failure) if lacks(&failure, "nixosConfigurations") => Ok(vec![]),
+            names => names.map_err(|failure| self.broken_flake(&failure)),
+        }
     }
 
     /// The `fleet` output; empty where a flake has none.
@@ -89,9 +93,7 @@ impl Flake {
             self.eval("fleet", None, None)?;
         match table {
             Ok(table) => Ok(table),
-            Err(failure) if failure.stderr.contains("does not provide attribute") => {
-                Ok(BTreeMap::new())
-            }
+            Err(failure) if lacks(&failure, "fleet") => Ok(BTreeMap::new()),
             Err(failure) => Err(self.broken_flake(&failure)),
         }
     }
@@ -140,6 +142,10 @@ impl Flake {
         anyhow!("{place}{}\n  help: {help}", finding.message)
             .context(format!("the flake {} does not evaluate ({})", self.reference, failure.exit))
     }
+}
+
+fn lacks(failure: &Unanswered, output: &str) -> bool {
+    failure.stderr.contains(&format!("does not provide attribute '{output}'"))
 }
 
 fn unanswered(call: &Invocation, answer: &Captured) -> Unanswered {

@@ -64,17 +64,49 @@ let
   around =
     host:
     let
-      variantOf = package: package.llamaCpp.variant or null;
+      # The same name may be another build: of other flags, or of another source.
+      seen =
+        package: files:
+        let
+          derivation = builtins.tryEval (package.drvPath or null);
+          drvPath = if derivation.success then derivation.value else null;
+          own = host.config.programs.llama-cpp.package;
+        in
+        {
+          variant = package.llamaCpp.variant or null;
+          inherit drvPath;
+        }
+        // (
+          if drvPath == own.drvPath then
+            { }
+          else
+            {
+              cmakeFlags = package.llamaCpp.cmakeFlags or [ ];
+              files = map toString files;
+            }
+        );
       service = host.config.services.llama-cpp or { };
       hasJson = value: builtins.isBool value || builtins.isString value || builtins.isInt value;
       settings = host.config.nixpkgs.config or { };
     in
     {
+      overlaid = host.config.programs.llama-cpp.overlaid or true;
       packages =
-        (if host ? pkgs then { "pkgs.llama-cpp" = variantOf (host.pkgs.llama-cpp or { }); } else { })
+        (
+          if host ? pkgs then
+            {
+              "pkgs.llama-cpp" = seen (host.pkgs.llama-cpp or { }) (host.options.nixpkgs.overlays.files or [ ]);
+            }
+          else
+            { }
+        )
         // (
           if service.enable or false == true then
-            { "services.llama-cpp.package" = variantOf service.package; }
+            {
+              "services.llama-cpp.package" = seen service.package (
+                host.options.services.llama-cpp.package.files or [ ]
+              );
+            }
           else
             { }
         );

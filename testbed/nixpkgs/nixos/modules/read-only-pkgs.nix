@@ -1,5 +1,21 @@
-# For a system whose `pkgs` is made elsewhere: `nixpkgs.*` cannot change it.
+# For a system whose `pkgs` is made elsewhere: `nixpkgs.*` tells what it was made with, and
+# cannot change it. As in Nixpkgs, a second definition is what is refused.
 { config, lib, ... }:
+let
+  cfg = config.nixpkgs;
+  once =
+    name:
+    lib.mkOption {
+      internal = true;
+      type = lib.types.unique { message = "nixpkgs.${name} is set to read-only"; } lib.types.anything;
+      description = "The `${name}` of the given pkgs.";
+    };
+  platform = lib.mkOption {
+    internal = true;
+    readOnly = true;
+    description = "The platform of the given pkgs.";
+  };
+in
 {
   disabledModules = [ ./nixpkgs.nix ];
   options.nixpkgs = {
@@ -7,15 +23,18 @@
       type = lib.types.pkgs;
       description = "The pkgs module argument.";
     };
-  }
-  // lib.genAttrs [ "config" "overlays" "hostPlatform" "system" ] (
-    name:
-    lib.mkOption {
-      type = lib.types.unique { message = "nixpkgs.${name} is set to read-only"; } lib.types.anything;
-      readOnly = true;
-      default = config.nixpkgs.pkgs.${name} or null;
-      description = "The `${name}` of the given pkgs.";
-    }
-  );
-  config._module.args.pkgs = config.nixpkgs.pkgs;
+    config = once "config";
+    overlays = once "overlays";
+    hostPlatform = platform;
+    buildPlatform = platform;
+  };
+  config = {
+    _module.args.pkgs = builtins.seq cfg.config (
+      builtins.seq cfg.overlays (builtins.seq cfg.hostPlatform cfg.pkgs)
+    );
+    nixpkgs = {
+      inherit (cfg.pkgs) config overlays;
+      inherit (cfg.pkgs.stdenv) hostPlatform buildPlatform;
+    };
+  };
 }
