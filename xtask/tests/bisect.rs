@@ -367,7 +367,7 @@ fn a_slow_down_is_found_by_measuring() {
 #[test]
 fn what_no_host_says_a_word_about_is_found_too() {
     for (breakage, words) in [
-        (Breakage::ArgumentRenamed, "no longer takes useVulkan: carbon would be built without"),
+        (Breakage::ArgumentRenamed, "takes no useVulkan, which selects vulkan"),
         (Breakage::OptionRenamed, "no longer declares GGML_AVX512_VNNI"),
     ] {
         let plan = Plan::new("old-era", COMMITS);

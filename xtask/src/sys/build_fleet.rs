@@ -17,7 +17,7 @@ pub fn make(home: &Path, count: usize) -> Result<PathBuf> {
 
 /// Makes other derivations of all builds. `round` is one that no earlier run had.
 pub fn renew(folder: &Path, count: usize, length: Length, round: &str) -> Result<()> {
-    let flake = include_str!("build_fleet/flake.nix")
+    let flake = include_str!("build_fleet/flake.nix.template")
         .replace("@hosts@", &count.to_string())
         .replace("@system@", &flake::system())
         .replace("@round@", round)
