@@ -89,9 +89,8 @@ fn how(seen: &Seen, selection: &Selection) -> String {
         more.iter().map(ToString::to_string).chain(less.map(|f| format!("without {f}"))).collect();
     match all.as_slice() {
         [] => "another source, or other dependencies".to_owned(),
-        [few @ ..] if few.len() <= 3 => few.join(", "),
-        [first, second, rest @ ..] => format!("{first}, {second} and {} more flags", rest.len()),
-        [only] => only.clone(),
+        [first, second, _, _, ..] => format!("{first}, {second} and {} more flags", all.len() - 2),
+        few => few.join(", "),
     }
 }
 
