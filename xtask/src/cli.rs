@@ -1,11 +1,13 @@
 //! Every command-line type, in one place: what a user can type is read here.
 
+mod sweep;
 mod tools;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use sweep::Sweep;
 pub use tools::*;
 
 #[derive(Debug, Parser)]
@@ -252,6 +254,8 @@ pub struct Bench {
     /// Which random order `--compare` takes; each run tells its own
     #[arg(long, value_name = "N", requires = "compare")]
     pub seed: Option<u64>,
+    #[command(flatten)]
+    pub sweep: Sweep,
     /// Further llama-bench arguments, after `--`
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,

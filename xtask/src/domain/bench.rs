@@ -68,7 +68,10 @@ impl Params {
     /// What of it decides how fast a test of a model is.
     pub fn flags(&self, backends: &[String]) -> Vec<String> {
         let mut flags = vec![];
-        if backends.iter().any(|backend| backend != "cpu") {
+        let is_layers = |arg: &String| arg == "-ngl" || arg == "--n-gpu-layers";
+        let chosen = self.args.iter().any(is_layers);
+        // Given twice, llama-bench measures with either.
+        if !chosen && backends.iter().any(|backend| backend != "cpu") {
             flags.extend(["-ngl".to_owned(), "99".to_owned()]);
         }
         flags.extend(self.args.iter().cloned());

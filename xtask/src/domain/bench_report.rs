@@ -11,6 +11,7 @@ use crate::domain::manifest::Manifest;
 use crate::domain::names::{HostName, StorePath, VariantName};
 use crate::domain::offload::Offload;
 use crate::domain::surroundings::Conditions;
+use crate::domain::sweep_report::SweepReport;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LlamaCpp {
@@ -58,6 +59,9 @@ pub struct BenchReport {
     pub record: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
+    /// What `--sweep` went through; `results` are then those of the best.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepReport>,
     pub findings: Vec<Finding>,
     pub ok: bool,
 }
@@ -99,6 +103,7 @@ impl BenchReport {
             log: None,
             record: None,
             baseline: None,
+            sweep: None,
             findings,
         }
     }

@@ -39,12 +39,16 @@ impl Records {
     /// Adds a line, on a fresh line also after a run that was killed in the middle of
     /// one, and waits until the disk has it.
     pub fn append(&self, line: &str) -> Result<()> {
-        let file = &self.results;
-        if let Some(folder) = file.parent() {
-            disk::create(folder)?;
-        }
-        append(file, line).with_context(|| format!("cannot write to {}", file.display()))
+        append_line(&self.results, line)
     }
+}
+
+/// Adds a line to any such file, in the way of [`Records::append`].
+pub fn append_line(file: &Path, line: &str) -> Result<()> {
+    if let Some(folder) = file.parent() {
+        disk::create(folder)?;
+    }
+    append(file, line).with_context(|| format!("cannot write to {}", file.display()))
 }
 
 fn append(file: &Path, line: &str) -> std::io::Result<()> {
@@ -67,7 +71,8 @@ fn append(file: &Path, line: &str) -> std::io::Result<()> {
     file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-fn read_or_empty(file: &Path) -> Result<String> {
+/// What is not there is as good as empty.
+pub fn read_or_empty(file: &Path) -> Result<String> {
     match fs::read(file) {
         // A power cut can leave anything in a line.
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),

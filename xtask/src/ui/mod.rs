@@ -13,6 +13,7 @@ pub mod plot;
 pub mod probe;
 pub mod progress;
 pub mod report;
+pub mod sweep;
 pub mod table;
 pub mod units;
 pub mod update;

@@ -8,6 +8,7 @@ pub mod model;
 pub mod preflight;
 pub mod race;
 pub mod record;
+mod sweep;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -56,6 +57,9 @@ pub fn run(args: &cli::Bench, context: &Context) -> Result<Outcome> {
         Err(finding) => return refused(context, &args.host, &[finding]),
     };
     machine.log = Some(log_file(context, &args.host)?);
+    if !args.sweep.sweep.is_empty() {
+        return sweep::run(args, context, &machine);
+    }
     // Plan.
     if !args.compare.is_empty() {
         return contenders::run(args, context, &machine);
