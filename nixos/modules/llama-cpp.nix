@@ -28,8 +28,9 @@ in
         default = null;
         example = "/srv/models/qwen3-8b-q4_k_m.gguf";
         description = ''
-          The GGUF file on this host that `xtask bench` runs. Null: a small
-          model that xtask makes and takes along.
+          The GGUF file on this host that `xtask bench` runs, an absolute path.
+          Null: a small model that xtask makes and takes along, which is enough
+          to compare builds.
         '';
       };
       args = mkOption {
@@ -39,16 +40,15 @@ in
           "-p"
           "2048"
         ];
-        description = "More arguments for llama-bench.";
+        description = "More arguments for llama-bench, after those of xtask's own.";
       };
       baseline = mkOption {
         type = types.nullOr types.str;
         default = null;
         example = "hosts/boron/baseline.json";
         description = ''
-          The file in this repository with the result that `xtask bench
-          --save-baseline` saves and a new one is held against. Null:
-          bench/NAME.baseline.json.
+          The file of this flake that `xtask bench --save-baseline` writes, and
+          that later results are held against. Null: bench/NAME.baseline.json.
         '';
       };
     };

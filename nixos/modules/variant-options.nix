@@ -25,8 +25,11 @@ in
         "rocm"
       ];
       description = ''
-        What runs the model. A list makes one binary with several backends,
-        which ggml loads as modules. The CPU backend is always there.
+        What runs the model: `"cpu"`; `"cuda"` for NVIDIA's GPUs, which needs
+        `nixpkgs.config.allowUnfree` or a predicate; `"rocm"` for AMD's, on
+        x86_64 only; `"vulkan"` for any GPU that has a driver. A list makes one
+        program with several of them, which ggml loads as modules. The CPU
+        backend is always there, for what does not fit on the GPU.
       '';
     };
 
@@ -36,8 +39,10 @@ in
       example = "znver4";
       description = ''
         The CPU's microarchitecture, whose instruction sets the CPU backend is
-        compiled for. `"dispatch"` compiles it for every one and chooses at
-        start-up: as fast, but larger and slower to build.
+        compiled for; `xtask probe --local` tells it on the machine. The program
+        does not run on a CPU that lacks one of them. `"dispatch"` compiles for
+        every one and chooses at start-up: as fast, runs anywhere, but larger
+        and slower to build.
 
         Known for x86_64: ${lib.concatStringsSep ", " (microarchs.names "x86_64")}.
 
@@ -50,8 +55,11 @@ in
       default = [ ];
       example = [ "7.5" ];
       description = ''
-        CUDA compute capabilities to compile for, with the dot. Empty means all
-        that nixpkgs selects, which takes many times as long to build.
+        CUDA compute capabilities to compile for, with the dot, as
+        `nvidia-smi --query-gpu=compute_cap --format=csv` prints them. Empty
+        means all that nixpkgs selects, which takes many times as long to build.
+        Only for this package: `nixpkgs.config.cudaCapabilities` would rebuild
+        all that knows CUDA.
       '';
     };
 
@@ -60,8 +68,8 @@ in
       default = [ ];
       example = [ "gfx906" ];
       description = ''
-        GPUs to compile for, as `rocminfo` names them. Empty means all that
-        nixpkgs selects.
+        AMD GPUs to compile for, as `rocminfo` names them. Empty means all that
+        nixpkgs selects, which takes many times as long to build.
       '';
     };
 
@@ -70,8 +78,9 @@ in
       default = [ ];
       example = [ "-DGGML_CUDA_FA_ALL_QUANTS=ON" ];
       description = ''
-        More flags for CMake. One that sets what the build already sets takes
-        its place.
+        More flags for CMake, each `-DNAME=VALUE`. One that sets what the build
+        already sets takes its place. `GGML_NATIVE` is refused: built by Nix it
+        leaves plain SSE2.
       '';
     };
 
@@ -79,7 +88,8 @@ in
       type = types.package;
       readOnly = true;
       description = ''
-        The variant that these options make, which is also `pkgs.llama-cpp`.
+        The package that these options make. `pkgs.llama-cpp` is the same one
+        where `pkgs` take overlays, and it is installed.
       '';
     };
   };

@@ -12,10 +12,11 @@ use std::process::Command;
 
 use support::Scratch;
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "docs/distributed.md",
     "docs/guide.md",
+    "docs/options.md",
     "docs/troubleshooting.md",
     "testbed/README.md",
 ];
@@ -42,6 +43,25 @@ fn script(dir: &Path, name: &str, body: &str) {
     let file = dir.join(name);
     fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
     fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The file is there to be read without Nix, so it can be out of date.
+#[test]
+fn the_options_are_those_of_the_modules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let words = ["eval", "--raw", "--file", "docs/options.nix", "markdown"];
+    let made = Command::new(support::nix())
+        .args(["--extra-experimental-features", "nix-command"])
+        .args(words)
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", support::stderr(&made));
+    let made = support::stdout(&made);
+    assert!(made.contains("## `programs.llama-cpp.microarch`"), "{made}");
+    let there = fs::read_to_string(root.join("docs/options.md")).unwrap();
+    let mend = format!("docs/options.md is out of date: nix {} > docs/options.md", words.join(" "));
+    assert_eq!(there, made, "{mend}");
 }
 
 #[test]
