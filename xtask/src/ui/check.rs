@@ -3,7 +3,7 @@
 use crate::domain::check::{CheckReport, HostReport, HostState, PackageReport};
 use crate::domain::finding::{Finding, Severity};
 use crate::ui::table::{Align, Cell, Table};
-use crate::ui::{Ui, units};
+use crate::ui::{Ui, units, wrap};
 
 pub fn print(ui: &Ui, report: &CheckReport) {
     let rows = report.hosts.iter().map(row).chain(report.packages.iter().map(package)).collect();
@@ -84,18 +84,20 @@ pub fn tell(ui: &Ui, place: &str, finding: &Finding) {
 
 /// Like a compiler's message: severity, host, place, sentence, help.
 pub fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
-    let severity = match finding.severity {
-        Severity::Error => ui.red("error"),
-        Severity::Warning => ui.yellow("warning"),
-        Severity::Note => ui.bold("note"),
+    let (word, paint): (_, fn(&Ui, &str) -> String) = match finding.severity {
+        Severity::Error => ("error", Ui::red),
+        Severity::Warning => ("warning", Ui::yellow),
+        Severity::Note => ("note", Ui::bold),
     };
+    let taken = word.len() + finding.code.len() + host.len() + "[] : ".len();
     let place = finding.place().map(|place| format!("\n  --> {place}")).unwrap_or_default();
-    let message = finding.message.replace('\n', "\n    ");
     format!(
-        "\n{severity}[{}] {}: {message}{place}\n  {} {}",
+        "\n{}[{}] {}: {}{place}\n  {} {}",
+        paint(ui, word),
         finding.code,
         ui.bold(host),
+        wrap(&finding.message, ui.columns, taken, 4),
         ui.dim("help:"),
-        finding.help
+        wrap(&finding.help, ui.columns, "  help: ".len(), "  help: ".len()),
     )
 }

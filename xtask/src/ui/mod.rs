@@ -34,6 +34,8 @@ pub struct Ui {
     pub json: bool,
     /// GitHub's runner reads along: no text of the user's may be a command to it.
     pub github: bool,
+    /// Of the terminal that stderr is; prose is broken between words there.
+    pub columns: Option<usize>,
 }
 
 impl Ui {
@@ -52,6 +54,7 @@ impl Ui {
             verbose: global.verbose,
             json: global.json,
             github: std::env::var_os(github::IS_ACTIONS).is_some_and(|value| value == "true"),
+            columns: terminal.then(build::columns),
         }
     }
 
@@ -162,6 +165,35 @@ impl Ui {
     }
 }
 
+/// `text` broken between words: its first line begins after `taken` columns, the others
+/// after `indent` of them. A word that is longer than a line stays whole, to be copied.
+pub fn wrap(text: &str, columns: Option<usize>, taken: usize, indent: usize) -> String {
+    let Some(columns) = columns.filter(|columns| *columns > indent + 20) else {
+        return text.replace('\n', &format!("\n{:indent$}", ""));
+    };
+    let mut wrapped = String::new();
+    let mut used = taken;
+    for (number, line) in text.lines().enumerate() {
+        if number > 0 {
+            wrapped.push_str(&format!("\n{:indent$}", ""));
+            used = indent;
+        }
+        for (nth, word) in line.split(' ').enumerate() {
+            let width = word.chars().count();
+            if nth > 0 && used + 1 + width >= columns {
+                wrapped.push_str(&format!("\n{:indent$}", ""));
+                used = indent;
+            } else if nth > 0 {
+                wrapped.push(' ');
+                used += 1;
+            }
+            wrapped.push_str(word);
+            used += width;
+        }
+    }
+    wrapped
+}
+
 /// A reader that has gone (`| head`) is no error of ours.
 fn print_to(mut out: impl Write, line: &str) {
     let _ = writeln!(out, "{line}");
@@ -169,4 +201,19 @@ fn print_to(mut out: impl Write, line: &str) {
 
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_is_broken_between_words_and_only_on_a_terminal() {
+        let text = "one two three four five";
+        assert_eq!(wrap(text, None, 30, 4), text);
+        assert_eq!(wrap(text, Some(28), 18, 4), "one two\n    three four five");
+        assert_eq!(wrap("a\nb", Some(80), 0, 2), "a\n  b");
+        let long = "x".repeat(90);
+        assert!(wrap(&format!("see {long} there"), Some(40), 0, 2).contains(&long));
+    }
 }

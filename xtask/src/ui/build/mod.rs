@@ -27,6 +27,11 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Bytes for above the bars that may wait for the next drawing.
 const WAITING: usize = 64 << 10;
 
+/// Of the terminal that stderr is.
+pub fn columns() -> usize {
+    screen::size().columns
+}
+
 pub struct Progress {
     shared: Arc<Shared>,
     drawer: Option<JoinHandle<()>>,
