@@ -14,14 +14,18 @@ let
   # With `useGlobalPkgs` the packages are the host's. home-manager then refuses
   # overlays, and the host need not have ours.
   hostPkgs = args.osConfig.home-manager.useGlobalPkgs or false;
-  ourPkgs = if pkgs ? mkLlamaCpp then pkgs else pkgs.extend self.overlays.llama-cpp;
+  ourPkgs =
+    if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend self.overlays.llama-cpp).extend variant.builds;
 in
 {
   imports = [ ../../nixos/modules/variant-options.nix ];
 
   config = lib.mkMerge [
     (lib.mkIf (!hostPkgs) {
-      nixpkgs.overlays = [ self.overlays.llama-cpp ];
+      nixpkgs.overlays = [
+        self.overlays.llama-cpp
+        variant.builds
+      ];
     })
     (lib.mkIf (!hostPkgs && cfg.enable) {
       nixpkgs.overlays = [ variant.select ];

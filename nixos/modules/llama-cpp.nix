@@ -16,7 +16,8 @@ let
   # and a definition of ours would be an error.
   takesOverlays = options.nixpkgs.overlays.type.name or "" == "listOf";
   # Packages that were made outside of the host need not have our overlay.
-  ourPkgs = if pkgs ? mkLlamaCpp then pkgs else pkgs.extend self.overlays.llama-cpp;
+  ourPkgs =
+    if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend self.overlays.llama-cpp).extend variant.builds;
 in
 {
   imports = [ ./variant-options.nix ];
@@ -84,7 +85,12 @@ in
   config = lib.mkMerge [
     # Also where the module is not enabled, so that `pkgs.llama-cpp-vulkan` is the official
     # one on every host.
-    (lib.optionalAttrs takesOverlays { nixpkgs.overlays = [ self.overlays.llama-cpp ]; })
+    (lib.optionalAttrs takesOverlays {
+      nixpkgs.overlays = [
+        self.overlays.llama-cpp
+        variant.builds
+      ];
+    })
     {
       programs.llama-cpp.manifest =
         if cfg.enable then

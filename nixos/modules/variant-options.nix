@@ -84,6 +84,18 @@ in
       '';
     };
 
+    builds = mkOption {
+      type = types.attrsOf types.ints.unsigned;
+      default = { };
+      example = lib.literalExpression "(lib.importJSON ./overlays/llama-cpp/pin.json).builds";
+      description = ''
+        llama.cpp's build number (the N of a tag `bN`) by revision. The source of
+        a `github:` input does not tell it, and the program then says build 0. It
+        is what `xtask update` writes to overlays/llama-cpp/pin.json where the
+        flake has that file.
+      '';
+    };
+
     package = mkOption {
       type = types.package;
       readOnly = true;

@@ -14,6 +14,9 @@ let
   optionOf = name: "programs.llama-cpp.${if name == "backends" then "backend" else name}";
 in
 rec {
+  # An overlay that tells ours what this fleet knows of its llama.cpp.
+  builds = _final: _prev: { llamaCppBuilds = cfg.builds; };
+
   # What is wrong, in words that name the options.
   problems = pkgs: pkgs.mkLlamaCpp.problems arguments optionOf;
 

@@ -10,7 +10,10 @@ let
   inherit (pkgs.stdenv.hostPlatform) system;
 
   arguments = import ./arguments.nix { inherit lib; };
-  buildInfo = import ./build-info.nix { inherit lib source; };
+  buildInfo = import ./build-info.nix {
+    inherit lib source;
+    builds = pkgs.llamaCppBuilds or { };
+  };
   cmakeFlags = import ./cmake-flags.nix { inherit lib; };
   microarchs = import ./microarch.nix { inherit lib; };
   problemsOf = import ./problems.nix { inherit lib microarchs; };

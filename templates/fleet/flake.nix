@@ -37,6 +37,9 @@
             {
               networking.hostName = name;
               nixpkgs.hostPlatform = system;
+              # `xtask update` writes it, since a lock file does not tell build numbers.
+              programs.llama-cpp.builds =
+                (builtins.fromJSON (builtins.readFile ./overlays/llama-cpp/pin.json)).builds;
             }
           ];
         };

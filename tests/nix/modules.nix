@@ -90,6 +90,31 @@ in
       }).programs.llama-cpp.manifest.backends;
     expected = [ "vulkan" ];
   };
+  # A revCount of the source itself, as of a git+ input, says it better.
+  "a fleet may know the build number" = {
+    expr =
+      let
+        inherit (flake.inputs) llama-cpp;
+        build =
+          builds:
+          (import ../../overlays/llama-cpp/build-info.nix {
+            inherit lib builds;
+            source = removeAttrs llama-cpp [ "revCount" ];
+          }).build;
+      in
+      [
+        (build { ${llama-cpp.rev} = 4711; })
+        (build { "0000000000000000000000000000000000000000" = 4711; } == 4711)
+        (enabled { builds.${flake.inputs.llama-cpp.rev} = 4711; }).programs.llama-cpp.manifest.build
+        (hostWith { programs.llama-cpp.builds.a = 1; }).programs.llama-cpp.builds.a
+      ];
+    expected = [
+      4711
+      false
+      (flake.inputs.llama-cpp.revCount or 4711)
+      1
+    ];
+  };
   "the manifest names the host and how to bench it" = {
     expr = {
       inherit (vulkan.programs.llama-cpp.manifest) host bench;
