@@ -7,6 +7,7 @@ use crate::domain::build::{Build, short_name};
 use crate::domain::build_tracker::Update;
 use crate::domain::build_words::wanted_by;
 use crate::domain::history::{self, Pace};
+use crate::domain::machine::machine_name;
 use crate::domain::names::{DrvPath, StorePath};
 
 /// What is known before the first build begins.
@@ -173,7 +174,7 @@ impl BuildProgress {
                     Some(place) => *place,
                     None => self.add(drv, short_name(drv.as_str()), String::new()),
                 };
-                self.begin(place, machine_name(machine), "", now);
+                self.begin(place, short_machine(machine), "", now);
             }
             Update::Phase { drv, phase } => {
                 let Some(row) = self.row_mut(drv) else { return };
@@ -336,10 +337,9 @@ impl BuildProgress {
     }
 }
 
-/// `ssh-ng://me@builder?remote-program=…` → `builder`.
-fn machine_name(machine: &str) -> String {
-    let name = machine.split_once("://").map_or(machine, |(_, rest)| rest);
-    let name = name.split(['?', '/']).next().unwrap_or(name);
+/// The builder's name alone: rows are narrow. Empty for this machine.
+fn short_machine(machine: &str) -> String {
+    let name = machine_name(machine);
     let name = name.rsplit_once('@').map_or(name, |(_, host)| host);
     if name == "localhost" { String::new() } else { name.to_owned() }
 }

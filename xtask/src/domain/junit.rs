@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use crate::domain::build::BuildState;
 use crate::domain::build_report::{BuildReport, VariantReport};
 use crate::domain::check::{CheckReport, HostReport, HostState};
+use crate::domain::date;
 use crate::domain::finding::{Finding, Severity, none_is_an_error};
 
 /// When and where it was run.
@@ -233,27 +234,9 @@ fn quote(text: &str) -> String {
     format!("\"{}\"", escape(text).replace('\n', "&#10;").replace('\t', "&#9;"))
 }
 
-/// `2026-11-22T19:30:05`, UTC, of seconds since 1970: JUnit has no time zone.
+/// JUnit has no time zone.
 fn timestamp(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days since 1 March of the year 0, in eras of 400 years.
-    let day = days + 719_468;
-    let (era, day) = (day / 146_097, day % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = match month {
-        0..=9 => (year, month + 3),
-        _ => (year + 1, month - 9),
-    };
-    format!(
-        "{:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
-        year + 400 * era,
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    date::iso(seconds).trim_end_matches('Z').to_owned()
 }
 
 #[cfg(test)]

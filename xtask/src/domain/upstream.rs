@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::date;
 use crate::domain::finding::Finding;
 
 /// One revision of the input.
@@ -38,18 +39,10 @@ pub fn short(rev: &str) -> &str {
     rev.get(..9).unwrap_or(rev)
 }
 
-/// The day of a time in seconds since 1970 (the proleptic Gregorian calendar, UTC).
+/// The day of a commit, `2026-08-16`, of its seconds since 1970; Git allows some before.
 pub fn day(seconds: i64) -> String {
-    // Days are counted from a 1st of March, so that the leap day is a year's last.
-    let days = seconds.div_euclid(86_400) + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let (day, month) =
-        (of_year - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    format!("{:04}-{month:02}-{day:02}", era * 400 + year + i64::from(month <= 2))
+    let whole = date::iso(u64::try_from(seconds).unwrap_or_default());
+    whole.split('T').next().unwrap_or_default().to_owned()
 }
 
 /// What is behind an input, read of its node in flake.lock.
