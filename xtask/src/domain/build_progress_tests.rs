@@ -91,10 +91,10 @@ fn a_dependency_counts_and_is_known_by_who_needs_it() {
 #[test]
 fn a_machine_is_named_as_people_name_it() {
     let uri = "ssh-ng://me@builder-a?remote-program=/b/nix&remote-store=local?root%3D/b";
-    assert_eq!(machine_name(uri), "builder-a");
-    assert_eq!(machine_name("ssh://box"), "box");
-    assert_eq!(machine_name("localhost"), "");
-    assert_eq!(machine_name(""), "");
+    assert_eq!(short_machine(uri), "builder-a");
+    assert_eq!(short_machine("ssh://box"), "box");
+    assert_eq!(short_machine("localhost"), "");
+    assert_eq!(short_machine(""), "");
 }
 
 fn any_update() -> impl Strategy<Value = Update> {
