@@ -20,6 +20,7 @@ let
         inputs.home-manager.nixosModules.home-manager
         {
           networking.hostName = name;
+          programs.llama-cpp.fleet = self;
           nixpkgs.hostPlatform = system;
           nixpkgs.overlays = [ self.overlays.stable ];
 

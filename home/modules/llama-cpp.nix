@@ -14,8 +14,13 @@ let
   # With `useGlobalPkgs` the packages are the host's. home-manager then refuses
   # overlays, and the host need not have ours.
   hostPkgs = args.osConfig.home-manager.useGlobalPkgs or false;
-  ourPkgs =
-    if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend self.overlays.llama-cpp).extend variant.builds;
+  ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
+
+  # On a host that is held at an earlier llama.cpp, so are its users.
+  overlay = import ../../nixos/modules/overlay.nix { inherit self; } {
+    fleet = args.osConfig.programs.llama-cpp.fleet or null;
+    host = args.osConfig.networking.hostName or "";
+  };
 in
 {
   imports = [ ../../nixos/modules/variant-options.nix ];
@@ -23,7 +28,7 @@ in
   config = lib.mkMerge [
     (lib.mkIf (!hostPkgs) {
       nixpkgs.overlays = [
-        self.overlays.llama-cpp
+        overlay
         variant.builds
       ];
     })

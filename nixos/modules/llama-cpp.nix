@@ -11,18 +11,33 @@ let
   inherit (lib) mkOption types;
   cfg = config.programs.llama-cpp;
   variant = import ./variant.nix { inherit lib; } cfg;
+  overlay = import ./overlay.nix { inherit self; } {
+    inherit (cfg) fleet;
+    host = config.networking.hostName;
+  };
 
   # With nixpkgs' `readOnlyPkgs` there is nothing to add to: the option has another type,
   # and a definition of ours would be an error.
   takesOverlays = options.nixpkgs.overlays.type.name or "" == "listOf";
   # Packages that were made outside of the host need not have our overlay.
-  ourPkgs =
-    if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend self.overlays.llama-cpp).extend variant.builds;
+  ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
 in
 {
   imports = [ ./variant-options.nix ];
 
   options.programs.llama-cpp = {
+    fleet = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = lib.literalExpression "self";
+      description = ''
+        The flake that this host is of. Below its overlays/llama-cpp/ are the
+        files that `xtask update` writes: held.json, the hosts that stay at an
+        earlier llama.cpp (by `networking.hostName`), and pin.json, which is
+        `builds` then. Null: no host is held.
+      '';
+    };
+
     bench = {
       model = mkOption {
         type = types.nullOr types.str;
@@ -87,11 +102,12 @@ in
     # one on every host.
     (lib.optionalAttrs takesOverlays {
       nixpkgs.overlays = [
-        self.overlays.llama-cpp
+        overlay
         variant.builds
       ];
     })
     {
+      programs.llama-cpp.builds = import ./builds.nix cfg.fleet;
       programs.llama-cpp.manifest =
         if cfg.enable then
           cfg.package.llamaCpp

@@ -36,10 +36,10 @@
             ./hosts/${name}
             {
               networking.hostName = name;
+              # Below its overlays/llama-cpp/ is what `xtask update` writes: build numbers,
+              # which a lock file does not tell, and the hosts that it held back.
+              programs.llama-cpp.fleet = self;
               nixpkgs.hostPlatform = system;
-              # `xtask update` writes it, since a lock file does not tell build numbers.
-              programs.llama-cpp.builds =
-                (builtins.fromJSON (builtins.readFile ./overlays/llama-cpp/pin.json)).builds;
             }
           ];
         };

@@ -312,6 +312,9 @@ pub struct Update {
     /// Also measure on these hosts, and refuse what is slower
     #[arg(long, value_name = "HOST", num_args = 1..)]
     pub bench: Vec<String>,
+    /// Hosts that fail stay at the revision that they have; the others move
+    #[arg(long)]
+    pub allow_partial: bool,
     /// Commit flake.lock, with the report as the message
     #[arg(long)]
     pub commit: bool,

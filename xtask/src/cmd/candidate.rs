@@ -17,6 +17,7 @@ use crate::domain::build_report::VariantReport;
 use crate::domain::check::Evaluated;
 use crate::domain::diagnose::{diagnose, strip_escapes};
 use crate::domain::finding::Finding;
+use crate::domain::held::{HELD, Held, Hold, Holds};
 use crate::domain::moved_lock::{self, Input};
 use crate::domain::names::HostName;
 use crate::domain::pin::Pins;
@@ -41,6 +42,7 @@ pub struct Ground<'a> {
     pub lock: Value,
     pub now: Revision,
     pub pins: Option<Pins>,
+    pub held: Held,
 }
 
 impl<'a> Ground<'a> {
@@ -71,6 +73,10 @@ impl<'a> Ground<'a> {
             Ok(text) => Some(Pins::read(&text).with_context(|| format!("{PIN} is not usable"))?),
             Err(_) => None,
         };
+        let held = match files::read(&root.join(HELD)) {
+            Ok(text) => Held::read(&text).with_context(|| format!("{HELD} is not usable"))?,
+            Err(_) => Held::default(),
+        };
         let locked = &input.node["locked"];
         let Some(rev) = locked["rev"].as_str() else {
             bail!("flake.lock does not say at which revision {} is", input.name);
@@ -82,11 +88,24 @@ impl<'a> Ground<'a> {
             build: counted.or(pins.as_ref().and_then(|pins| pins.build(rev))),
         };
         let root = root.to_owned();
-        Ok(Ok(Self { context, root, input, upstream, lock, now, pins }))
+        Ok(Ok(Self { context, root, input, upstream, lock, now, pins, held }))
+    }
+
+    /// The hosts that are held at an earlier revision now.
+    pub fn holds(&self) -> Holds {
+        self.held.at(&self.now.rev)
+    }
+
+    /// The build numbers for a step to this revision.
+    pub fn pins_for(&self, to: &Revision) -> Option<Pins> {
+        let held: Vec<Revision> = self.holds().values().map(Hold::revision).collect();
+        let ends = [&self.now, to];
+        self.pins.as_ref().map(|pins| pins.with(held.iter().chain(ends)))
     }
 
     /// The fleet with its input at `revision`, of which date and build may be unknown.
-    /// `named`: the full ref it was found under, if any (for a git input).
+    /// `named`: the full ref it was found under, if any (for a git input). No host of it is
+    /// held at another: that is what is to be found out.
     ///
     /// # Errors
     /// Nix cannot be run, or the folder not be copied. That Nix cannot lock this revision
@@ -118,12 +137,14 @@ impl<'a> Ground<'a> {
             build: locked["revCount"].as_u64().or(revision.build),
         };
         write(&flake.join("flake.lock"), &moved_lock::print(&lock))?;
-        let pins = self.pins.as_ref().map(|pins| pins.with(&self.now, &revision));
-        if let Some(pins) = &pins {
+        if let Some(pins) = self.pins_for(&revision) {
             write(&flake.join(PIN), &pins.print())?;
         }
+        if !self.held.is_empty() {
+            write(&flake.join(HELD), &Held::default().print())?;
+        }
         let context = self.context.of_copy(copy.reference());
-        Ok(Ok(Candidate { revision, lock, context, _copy: copy, input: self.input.name.clone() }))
+        Ok(Ok(Candidate { revision, lock, context, copy, input: self.input.name.clone() }))
     }
 
     /// `nix flake lock --override-input`, which leaves the inputs of the input at what
@@ -192,7 +213,7 @@ pub struct Candidate {
     /// For every question to this fleet as to any other.
     pub context: Context,
     /// Kept for as long as the candidate is.
-    _copy: TreeCopy,
+    copy: TreeCopy,
     input: String,
 }
 
@@ -201,6 +222,19 @@ impl Candidate {
     pub fn locked(&self) -> Value {
         moved_lock::find(&self.lock, &self.input)
             .map_or(Value::Null, |it| it.node["locked"].clone())
+    }
+}
+
+impl Candidate {
+    /// From here on, these hosts of it stay where they are.
+    pub fn hold(&mut self, holds: &Holds) -> Result<()> {
+        let held = Held::default().step("", &self.revision.rev, holds.clone());
+        let file = self.copy.flake().join(HELD);
+        crate::sys::disk::create(file.parent().unwrap_or(&file))?;
+        write(&file, &held.print())?;
+        // Whatever was known of the copy is of it as it was.
+        self.context = self.context.of_copy(self.copy.reference());
+        Ok(())
     }
 }
 

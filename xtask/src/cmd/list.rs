@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cmd::bench::record;
 use crate::cmd::context::Context;
 use crate::cmd::evaluate::Ask;
-use crate::cmd::{Outcome, evaluate};
+use crate::cmd::{Outcome, evaluate, validate};
 use crate::domain::check::Evaluated;
 use crate::domain::last_bench::{LastBench, newest};
 use crate::domain::names::{HostName, StorePath, VariantName};
@@ -35,6 +35,8 @@ struct Listed {
     build: Option<u64>,
     /// False: the host does not use the module.
     has_module: bool,
+    /// At an earlier llama.cpp than flake.lock has.
+    held: bool,
     in_store: bool,
     /// Of bench/HOST.jsonl.
     last_bench: Option<LastBench>,
@@ -54,6 +56,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
         })
         .collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
+    let holds = validate::holds(context);
     let benched =
         |host: &HostName| newest(&record::records(context, host.as_str(), None).text().ok()?);
     // Report.
@@ -73,6 +76,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
                 rev: manifest.and_then(|manifest| manifest.rev.clone()),
                 build: manifest.and_then(|manifest| manifest.build),
                 has_module: !matches!(outcomes.get(&host), Some((Evaluated::Unsupported(_), _))),
+                held: holds.contains_key(&host),
                 last_bench: benched(&host),
                 in_store: selection
                     .is_some_and(|selection| valid.contains_key(&selection.out_path)),
@@ -104,7 +108,8 @@ fn print(context: &Context, report: &ListReport) {
         .map(|host| {
             let rev = host.rev.as_ref().map(|rev| rev.chars().take(9).collect::<String>());
             let build = host.build.filter(|build| *build > 0).map(|build| format!("b{build}"));
-            let known = [build, rev].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            let held = host.held.then(|| "(held)".to_owned());
+            let known = [build, rev, held].into_iter().flatten().collect::<Vec<_>>().join(" ");
             vec![
                 host.host.as_str().into(),
                 or_dash(&host.target).into(),

@@ -52,6 +52,9 @@ pub fn run(args: &cli::Rollback, context: &Context) -> Result<Outcome> {
         args.input,
         entry.from.name(),
     ));
+    for (host, hold) in &entry.held {
+        context.ui.say(format!("{host} is held at {}, as it was then", hold.revision().name()));
+    }
     Ok(Outcome::Well)
 }
 
@@ -64,11 +67,14 @@ fn step_back(ground: &Ground<'_>, entry: &Entry) -> Result<Result<(), Finding>> 
         && let Ok(then) = moved_lock::find(&entry.lock, name)
     {
         let lock = moved_lock::replaced(&ground.lock, &ground.input, &then);
-        finish::step(ground, &lock, to)?;
+        finish::step(ground, &lock, to, entry.held.clone())?;
         return Ok(Ok(()));
     }
     Ok(match ground.candidate(to, None)? {
-        Ok(candidate) => Ok(finish::step(ground, &candidate.lock, &candidate.revision)?),
+        Ok(candidate) => {
+            let held = entry.held.clone();
+            Ok(finish::step(ground, &candidate.lock, &candidate.revision, held)?)
+        }
         Err(finding) => Err(finding),
     })
 }

@@ -9,6 +9,7 @@ use crate::cmd::context::{self, Context};
 use crate::cmd::evaluate::Outcomes;
 use crate::domain::check::{CheckReport, Evaluated};
 use crate::domain::finding::Finding;
+use crate::domain::held::{HELD, Held, Holds};
 use crate::domain::lock_rules::{self, Lock};
 use crate::domain::manifest::Selection;
 use crate::domain::names::HostName;
@@ -25,6 +26,15 @@ pub struct Seen {
     findings: Vec<Finding>,
     /// What the evaluation is locked to: with `--testbed` not the fleet's own file.
     lock: Option<Lock>,
+    held: Held,
+}
+
+impl Seen {
+    /// The hosts that are held at an earlier llama.cpp.
+    fn holds(&self) -> Holds {
+        let revisions = self.lock.iter().flat_map(Lock::revisions);
+        revisions.flat_map(|rev| self.held.at(rev)).collect()
+    }
 }
 
 /// To be called before anything evaluates the flake: Nix would mend flake.lock.
@@ -39,7 +49,8 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     let Some(root) = root(context) else {
         let locks = context.flake.locks().map(Lock::new);
         let findings = locks.as_ref().map(|lock| lock_rules::judge(lock, &Value::Null, ""));
-        return Seen { findings: findings.unwrap_or_default(), lock: locks };
+        let findings = findings.unwrap_or_default();
+        return Seen { findings, lock: locks, held: Held::default() };
     };
     let inputs = systems::inputs(&context.flake.nix, &root);
     let text = files::read(&root.join("flake.nix")).unwrap_or_default();
@@ -57,7 +68,20 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     if !context.flake.reference.starts_with("path:") {
         findings.extend(untracked(&root));
     }
-    Seen { findings, lock: lent.or(own).map(Lock::new) }
+    let lock = lent.or(own).map(Lock::new);
+    let held = match files::read(&root.join(HELD)).map(|text| Held::read(&text)) {
+        Ok(Ok(held)) => held,
+        Ok(Err(error)) => {
+            findings.push(lock_rules::unreadable_held(&format!("{error:#}")));
+            Held::default()
+        }
+        Err(_) => Held::default(),
+    };
+    if !held.is_empty() {
+        let locked = lock.as_ref().map(Lock::revisions).unwrap_or_default();
+        findings.extend(held.judge(&locked, context.all_hosts().unwrap_or_default()));
+    }
+    Seen { findings, lock, held }
 }
 
 /// What was seen, where there will be no report.
@@ -69,15 +93,28 @@ pub fn complain(ui: &Ui, seen: &Seen) {
 
 /// Takes what was seen into the report.
 pub fn judge(report: &mut CheckReport, seen: Seen, selected: &[(HostName, Selection)]) {
+    let holds = seen.holds();
     for (host, selection) in selected {
-        if let Some(finding) = seen.lock.as_ref().and_then(|lock| lock.package(&selection.manifest))
-        {
+        let hold = holds.get(host);
+        let package = |lock: &Lock| lock.package(&selection.manifest, hold);
+        if let Some(finding) = seen.lock.as_ref().and_then(package) {
             report.add(host, finding);
         }
     }
+    holds.iter().for_each(|(host, hold)| report.add(host, hold.reminder()));
     report.findings.extend(seen.findings);
     let pairs = selected.iter().map(|(host, selection)| (host, selection));
     report.findings.extend(unequal_builds::judge(pairs));
+}
+
+/// The hosts that are held at an earlier llama.cpp, as far as that can be known.
+pub fn holds(context: &Context) -> Holds {
+    let read = || {
+        let held = Held::read(&files::read(&root(context)?.join(HELD)).ok()?).ok()?;
+        let lock = serde_json::from_str(&files::read(&context.lock_file()?).ok()?).ok()?;
+        Some(Seen { findings: vec![], lock: Some(Lock::new(lock)), held })
+    };
+    read().unwrap_or_default().holds()
 }
 
 pub fn selected(outcomes: &Outcomes) -> Vec<(HostName, Selection)> {
@@ -102,6 +139,8 @@ fn untracked(root: &Path) -> Vec<Finding> {
     // Outside Git, Nix takes the whole folder too.
     let Ok(mut files) = git::untracked(root, "*.nix") else { return vec![] };
     files.retain(|file| file.split_once('/').is_some_and(|(folder, _)| IMPORTED.contains(&folder)));
-    files.extend(git::untracked(root, "flake.lock").unwrap_or_default());
+    for file in ["flake.lock", HELD] {
+        files.extend(git::untracked(root, file).unwrap_or_default());
+    }
     files.into_iter().map(lock_rules::untracked).collect()
 }

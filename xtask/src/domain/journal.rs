@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::held::Holds;
 use crate::domain::upstream::Revision;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct Entry {
     /// The whole lock that it was left at. A hash of the content of every input is in it,
     /// so going back needs no network while the store has them.
     pub lock: Value,
+    /// Hosts that were held there at an earlier revision still.
+    #[serde(default, skip_serializing_if = "Holds::is_empty")]
+    pub held: Holds,
 }
 
 /// The pins before the one at `now`, newest first.
@@ -38,7 +42,8 @@ mod tests {
 
     fn entry(from: &str, to: &str) -> Entry {
         let at = |rev: &str| Revision { rev: rev.into(), date: None, build: None };
-        Entry { time: 0, input: "llama-cpp".into(), from: at(from), to: at(to), lock: Value::Null }
+        let (time, input, lock) = (0, "llama-cpp".into(), Value::Null);
+        Entry { time, input, from: at(from), to: at(to), lock, held: Holds::new() }
     }
 
     #[test]

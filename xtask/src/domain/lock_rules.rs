@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::domain::finding::Finding;
 use crate::domain::flake_ref;
+use crate::domain::held::{HELD, Hold};
 use crate::domain::manifest::Manifest;
+use crate::domain::upstream::short;
 
 const RELOCK: &str = "`nix flake lock`, then commit flake.lock";
 
@@ -66,9 +68,18 @@ impl Lock {
         found
     }
 
-    /// Whether this package is of a llama.cpp that is locked here. A locked path has no
-    /// revision: then nothing can be said.
-    pub fn package(&self, manifest: &Manifest) -> Option<Finding> {
+    /// The revisions of llama.cpp that are locked here; the fleet's own first.
+    pub fn revisions(&self) -> Vec<&str> {
+        let nodes = self.llama_cpps().into_iter();
+        nodes.filter_map(|node| self.node(node)["locked"]["rev"].as_str()).collect()
+    }
+
+    /// Whether this package is of a llama.cpp that is locked here, or of the one that its
+    /// host is held at. A locked path has no revision: then nothing can be said.
+    pub fn package(&self, manifest: &Manifest, hold: Option<&Hold>) -> Option<Finding> {
+        if let Some(hold) = hold {
+            return not_held(manifest, hold);
+        }
         let nodes = self.llama_cpps();
         let locked: Option<Vec<&str>> =
             nodes.iter().map(|node| self.node(node)["locked"]["rev"].as_str()).collect();
@@ -77,7 +88,6 @@ impl Lock {
         if rev.is_some_and(|rev| locked.contains(&rev)) {
             return None;
         }
-        let short = |rev: &str| rev.chars().take(9).collect::<String>();
         let pin = locked.iter().map(|rev| short(rev)).collect::<Vec<_>>().join(" or ");
         let is = rev.map_or_else(
             || "does not say which llama.cpp it is".to_owned(),
@@ -89,6 +99,20 @@ impl Lock {
             "let it come from the input: remove what overrides its `src` or llamafleet's overlay",
         ))
     }
+}
+
+/// A host that is to be held, and has another llama.cpp.
+fn not_held(manifest: &Manifest, hold: &Hold) -> Option<Finding> {
+    if manifest.rev.as_deref() == Some(hold.rev()) {
+        return None;
+    }
+    let is = manifest.rev.as_deref().map_or("another", short);
+    Some(Finding::error(
+        "hold-not-read",
+        format!("{HELD} holds this host at llama.cpp {}, and its package is of {is}", hold.rev()),
+        "`programs.llama-cpp.fleet = self;` in its modules, with the networking.hostName that \
+         held.json has; and `git add` the file",
+    ))
 }
 
 /// flake.lock against the `inputs` of flake.nix, and llama.cpp's nixpkgs against the
@@ -193,6 +217,12 @@ pub fn unreadable() -> Finding {
     let help = "take the last good one: `git checkout flake.lock`";
     let finding = Finding::error("no-lock", "flake.lock is not JSON", help);
     Finding { file: Some("flake.lock".into()), ..finding }
+}
+
+pub fn unreadable_held(why: &str) -> Finding {
+    let help =
+        "take the last good one: `git checkout` it; the hosts in it are held by nothing else";
+    Finding { file: Some(HELD.into()), ..Finding::error("no-holds", why, help) }
 }
 
 /// Nix sees the files that Git tracks.

@@ -88,10 +88,25 @@ fn a_second_nixpkgs_is_found_where_follows_is_missing_or_leads_elsewhere() {
 #[test]
 fn a_package_of_another_revision_is_not_the_pin() {
     let lock = Lock::new(lock());
-    assert_eq!(lock.package(&manifest(Some("abcdefabcdef"))), None);
-    let other = lock.package(&manifest(Some("0123456789ab"))).unwrap();
+    assert_eq!(lock.package(&manifest(Some("abcdefabcdef")), None), None);
+    let other = lock.package(&manifest(Some("0123456789ab")), None).unwrap();
     assert!(other.message.contains("012345678,"), "{}", other.message);
-    assert_eq!(lock.package(&manifest(None)).unwrap().code, "not-the-pin");
+    assert_eq!(lock.package(&manifest(None), None).unwrap().code, "not-the-pin");
     // No lock, or a path: nothing to hold it against.
-    assert_eq!(Lock::new(Value::Null).package(&manifest(None)), None);
+    assert_eq!(Lock::new(Value::Null).package(&manifest(None), None), None);
+}
+
+#[test]
+fn a_held_host_has_what_it_is_held_at_and_nothing_else() {
+    let lock = Lock::new(lock());
+    assert_eq!(lock.revisions(), ["abcdefabcdef"]);
+    let hold: Hold = serde_json::from_value(json!({
+        "locked": { "rev": "0123456789ab" }, "since": "2026-11-22", "failedWith": "b9",
+        "failedAt": "building", "reason": "x",
+    }))
+    .unwrap();
+    assert_eq!(lock.package(&manifest(Some("0123456789ab")), Some(&hold)), None);
+    for rev in [Some("abcdefabcdef"), Some("fedcba987654"), None] {
+        assert_eq!(lock.package(&manifest(rev), Some(&hold)).unwrap().code, "hold-not-read");
+    }
 }

@@ -22,6 +22,9 @@ pub struct Job {
     pub drv_path: DrvPath,
     /// As in the module, `cuda+rocm` for several.
     pub backend: String,
+    /// llama.cpp's; a host that is held has an earlier one than the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rev: Option<String>,
     /// GitHub's own runner of this system; none where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runner: Option<&'static str>,
@@ -42,6 +45,7 @@ impl Matrix {
                 system: manifest.system.clone(),
                 drv_path: drv_path.clone(),
                 backend: manifest.backends.join("+"),
+                rev: manifest.rev.clone(),
                 runner: runner(&manifest.system),
             })
             .collect();

@@ -33,6 +33,7 @@ pub mod flake_ref;
 pub mod gguf;
 pub mod gpu_targets;
 pub mod hardware;
+pub mod held;
 pub mod history;
 pub mod journal;
 pub mod junit;

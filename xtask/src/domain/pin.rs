@@ -1,5 +1,5 @@
 //! overlays/llama-cpp/pin.json: llama.cpp's build number for each revision that the fleet
-//! is, was just now, or may go back to. Nix cannot know it of a GitHub archive. Keyed by
+//! is, was just now, may go back to, or holds a host at. Nix cannot know it of a GitHub archive. Keyed by
 //! revision, so that the one rename that moves flake.lock changes both at once.
 
 use std::collections::BTreeMap;
@@ -25,13 +25,13 @@ impl Pins {
         self.builds.get(rev).copied()
     }
 
-    /// For the step from one revision to another: both, and no other.
-    pub fn with(&self, from: &Revision, to: &Revision) -> Self {
+    /// With the numbers of these revisions, and no other.
+    pub fn with<'a>(&self, revisions: impl IntoIterator<Item = &'a Revision>) -> Self {
         let known = |revision: &Revision| {
             let build = revision.build.filter(|build| *build > 0).or(self.build(&revision.rev))?;
             Some((revision.rev.clone(), build))
         };
-        Self { builds: [from, to].into_iter().filter_map(known).collect() }
+        Self { builds: revisions.into_iter().filter_map(known).collect() }
     }
 
     pub fn print(&self) -> String {
@@ -51,11 +51,11 @@ mod tests {
     #[test]
     fn both_ends_of_a_step_have_their_number() {
         let pins = Pins::read(r#"{ "builds": { "a": 1, "b": 2, "old": 0 } }"#).unwrap();
-        let next = pins.with(&at("b", None), &at("c", Some(3)));
+        let next = pins.with([&at("b", None), &at("c", Some(3))]);
         assert_eq!(next.print(), "{\n  \"builds\": {\n    \"b\": 2,\n    \"c\": 3\n  }\n}\n");
         assert_eq!(Pins::read(&next.print()).unwrap(), next);
         // Of an unknown number nothing is written: the build then says 0.
-        assert_eq!(pins.with(&at("a", Some(1)), &at("x", None)).build("x"), None);
+        assert_eq!(pins.with([&at("a", Some(1)), &at("x", None)]).build("x"), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What an update found, and what became of it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::domain::finding::Finding;
@@ -19,6 +21,8 @@ pub enum HostState {
     NotBuilt,
     /// It does not evaluate, is not built, or is slower than it may be.
     Fails,
+    /// It fails, and stays at the revision that it has: `--allow-partial`, now or earlier.
+    Held,
     /// It did not evaluate before either.
     FailedBefore,
 }
@@ -31,6 +35,7 @@ impl HostState {
             Self::Changed => "changed",
             Self::NotBuilt => "not-built",
             Self::Fails => "fails",
+            Self::Held => "held",
             Self::FailedBefore => "failed-before",
         }
     }
@@ -44,6 +49,12 @@ pub struct HostUpdate {
     pub before: Option<DrvPath>,
     pub after: Option<DrvPath>,
     pub state: HostState,
+    /// Where a held host stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<Point>,
+    /// Where a host failed that is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Stage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closure_bytes_before: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +63,24 @@ pub struct HostUpdate {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub speeds: Vec<Speed>,
     pub findings: Vec<Finding>,
+}
+
+impl HostUpdate {
+    pub fn new(host: HostName, state: HostState) -> Self {
+        Self {
+            host,
+            variant: None,
+            before: None,
+            after: None,
+            state,
+            held_at: None,
+            failed_at: None,
+            closure_bytes_before: None,
+            closure_bytes_after: None,
+            speeds: vec![],
+            findings: vec![],
+        }
+    }
 }
 
 /// One test of llama-bench, by both revisions on one machine, alternately.
@@ -83,6 +112,7 @@ pub enum Stage {
     Evaluate,
     Build,
     Bench,
+    Hold,
     Commit,
 }
 
@@ -94,6 +124,7 @@ impl Stage {
             Self::Evaluate => "evaluation",
             Self::Build => "building",
             Self::Bench => "the bench",
+            Self::Hold => "holding hosts back",
             Self::Commit => "the commit",
         }
     }
@@ -117,6 +148,9 @@ pub struct UpdateReport {
     pub hosts: Vec<HostUpdate>,
     /// About the input and the repository as a whole.
     pub findings: Vec<Finding>,
+    /// Hosts that were held at an earlier revision, and are no longer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub released: Vec<HostName>,
     pub lock: LockState,
     pub dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,6 +194,7 @@ impl UpdateReport {
             changes: vec![],
             hosts: vec![],
             findings: vec![],
+            released: vec![],
             lock: LockState::Unchanged,
             dry_run: false,
             failed_at: None,
@@ -167,6 +202,32 @@ impl UpdateReport {
             commit: None,
             ok: true,
         }
+    }
+
+    pub fn held(&self) -> impl Iterator<Item = &HostUpdate> {
+        self.hosts.iter().filter(|host| host.state == HostState::Held)
+    }
+
+    /// Takes the failures in: a host that may be held stays where it is, any other one stops
+    /// the update.
+    pub fn settle(&mut self, stage: Stage, may_be_held: &BTreeSet<HostName>) {
+        let mut stops = false;
+        for host in self.hosts.iter_mut().filter(|host| host.state == HostState::Fails) {
+            host.failed_at.get_or_insert(stage);
+            if may_be_held.contains(&host.host) {
+                host.state = HostState::Held;
+            } else {
+                stops = true;
+            }
+        }
+        if stops {
+            self.fail_at(stage);
+        }
+    }
+
+    /// It goes nowhere: flake.lock is at that revision already.
+    pub fn stays(&self) -> bool {
+        self.to.as_ref().is_none_or(|to| to.rev == self.from.rev)
     }
 
     pub fn failing_hosts(&self) -> Vec<String> {

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::domain::finding::Severity;
-use crate::domain::update::{HostState, HostUpdate, Point, UpdateReport};
+use crate::domain::names::HostName;
+use crate::domain::update::{HostState, HostUpdate, Point, Stage, UpdateReport};
 use crate::domain::upstream::short;
 
 /// Commits named of each area; the comparison has them all.
@@ -12,7 +13,7 @@ const WIDTH: usize = 72;
 
 pub fn commit(report: &UpdateReport) -> String {
     let Some(to) = &report.to else { return String::new() };
-    let mut text = format!("flake.lock: {} {}\n\n", report.input, step(&report.from, to));
+    let mut text = format!("{}\n\n", subject(report, to));
     text += &wrap(&what(report, to), "");
     text.push('\n');
     for area in &report.changes {
@@ -41,6 +42,20 @@ pub fn commit(report: &UpdateReport) -> String {
     }
     if let Some(comparison) = &report.comparison {
         let _ = write!(text, "\n{comparison}\n");
+    }
+    text
+}
+
+fn subject(report: &UpdateReport, to: &Point) -> String {
+    let named = |hosts: Vec<&str>| hosts.join(", ");
+    if report.stays() {
+        let released = report.released.iter().map(HostName::as_str).collect();
+        return format!("held.json: release {}", named(released));
+    }
+    let mut text = format!("flake.lock: {} {}", report.input, step(&report.from, to));
+    let held: Vec<&str> = report.held().map(|host| host.host.as_str()).collect();
+    if !held.is_empty() {
+        let _ = write!(text, ", without {}", named(held));
     }
     text
 }
@@ -85,6 +100,13 @@ fn host_line(host: &HostUpdate) -> String {
     }
     match host.state {
         HostState::Changed => {}
+        HostState::Held => {
+            let at = host.held_at.as_ref().map(name).unwrap_or_default();
+            let failed = host.failed_at.map_or("", Stage::name);
+            let why = host.findings.iter().find(|it| it.severity == Severity::Error);
+            let why = why.and_then(|it| it.message.lines().next()).unwrap_or("it fails");
+            let _ = write!(text, ", HELD at {at}: it fails at {failed}: {why}");
+        }
         HostState::NotBuilt => text.push_str(", evaluated, not built"),
         state => {
             let _ = write!(text, ", {}", state.name());
@@ -127,22 +149,17 @@ fn wrap(text: &str, indent: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::finding::Finding;
-    use crate::domain::names::{HostName, VariantName};
+    use crate::domain::names::VariantName;
     use crate::domain::update::Speed;
     use crate::domain::upstream::Revision;
     use crate::domain::upstream_changes::{Area, Change};
 
     fn host(name: &str, variant: &str, state: HostState) -> HostUpdate {
         HostUpdate {
-            host: HostName::new(name),
             variant: Some(VariantName::new(variant)),
-            before: None,
-            after: None,
-            state,
             closure_bytes_before: Some(40 << 20),
             closure_bytes_after: Some(42 << 20),
-            speeds: vec![],
-            findings: vec![],
+            ..HostUpdate::new(HostName::new(name), state)
         }
     }
 

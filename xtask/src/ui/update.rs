@@ -1,6 +1,6 @@
 //! What `update` shows a person.
 
-use crate::domain::update::{HostState, HostUpdate, LockState, Point, UpdateReport};
+use crate::domain::update::{HostState, HostUpdate, LockState, Point, Stage, UpdateReport};
 use crate::domain::update_message::{name, step};
 use crate::domain::upstream::short;
 use crate::ui::check::describe;
@@ -61,28 +61,55 @@ pub fn print(ui: &Ui, report: &UpdateReport) {
         }
     }
     ui.complain(format!("\n{}", verdict(ui, report)));
+    tell_held(ui, report);
+}
+
+/// Loud: flake.lock no longer says what these hosts have.
+fn tell_held(ui: &Ui, report: &UpdateReport) {
+    if !report.ok {
+        return;
+    }
+    let dry = report.dry_run;
+    for host in &report.released {
+        let released = if dry { "would be released" } else { "is released" };
+        ui.complain(format!("{}: {host} {released}: it works", ui.green("no longer held")));
+    }
+    for host in report.held() {
+        let at = host.held_at.as_ref().map(|at| format!("at {}", name(at))).unwrap_or_default();
+        let stays = if dry { "would stay" } else { "stays" };
+        let failed = host.failed_at.map_or("", Stage::name);
+        ui.complain(format!(
+            "{}: {} {stays} {at}, for it fails at {failed}; `check` reminds of it, and each \
+             `update` tries it again",
+            ui.red("HELD BACK"),
+            host.host,
+        ));
+    }
 }
 
 fn verdict(ui: &Ui, report: &UpdateReport) -> String {
     let Some(to) = &report.to else { return String::new() };
     let input = &report.input;
+    if to.rev == report.from.rev && !report.released.is_empty() {
+        return format!("{input} is at {} already, and flake.lock as it was", name(to));
+    }
     if to.rev == report.from.rev {
         return format!("{input} is at {} already: nothing to do", name(to));
     }
+    let updated = if report.held().next().is_some() {
+        ui.yellow("updated in part")
+    } else {
+        ui.green("updated")
+    };
     if let (LockState::Updated, Some(commit)) = (report.lock, &report.commit) {
         return format!(
-            "{}: {input} is at {}, in commit {}; back: cargo xtask rollback",
-            ui.green("updated"),
+            "{updated}: {input} is at {}, in commit {}; back: cargo xtask rollback",
             name(to),
             short(commit)
         );
     }
     if report.lock == LockState::Updated {
-        return format!(
-            "{}: {input} is at {}; back: cargo xtask rollback",
-            ui.green("updated"),
-            name(to)
-        );
+        return format!("{updated}: {input} is at {}; back: cargo xtask rollback", name(to));
     }
     match report.failed_at {
         Some(stage) => {
@@ -107,7 +134,7 @@ fn row(host: &HostUpdate) -> Vec<Cell> {
     let paint: fn(&Ui, &str) -> String = match host.state {
         HostState::Changed | HostState::Unchanged => Ui::green,
         HostState::NotBuilt | HostState::FailedBefore => Ui::yellow,
-        HostState::Fails => Ui::red,
+        HostState::Fails | HostState::Held => Ui::red,
     };
     let closure = match (host.closure_bytes_before, host.closure_bytes_after) {
         (Some(before), Some(after)) if before != after => {

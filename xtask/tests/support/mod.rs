@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start the binary that they test")]
 
 pub mod upstream;
+pub mod world;
 
 pub mod builders;
 pub mod sshd;

@@ -80,6 +80,7 @@ fn apply(
         bench: vec![],
         commit: false,
         dry_run: false,
+        allow_partial: false,
     };
     let refused = match update::transact(&update, context)? {
         Err(finding) => vec![finding],

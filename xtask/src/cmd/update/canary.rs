@@ -53,6 +53,10 @@ pub fn run(
     report: &mut UpdateReport,
 ) -> Result<()> {
     for (host, course) in courses {
+        // It failed before it could be measured, and stays where it is.
+        if report.held().any(|held| held.host == host) {
+            continue;
+        }
         let subject = |fleet: &Fleet| {
             let selection = fleet.selection(&host).cloned();
             selection.map(|selection| from_selection(host.clone(), selection))
@@ -76,16 +80,12 @@ pub fn run(
 
 fn this_machine(was: &Subject, is: &Subject) -> HostUpdate {
     let same = was.drv_path == is.drv_path;
+    let state = if same { HostState::Unchanged } else { HostState::Changed };
     HostUpdate {
-        host: HostName::new(LOCAL),
         variant: Some(is.manifest.variant.clone()),
         before: Some(was.drv_path.clone()),
         after: Some(is.drv_path.clone()),
-        state: if same { HostState::Unchanged } else { HostState::Changed },
-        closure_bytes_before: None,
-        closure_bytes_after: None,
-        speeds: vec![],
-        findings: vec![],
+        ..HostUpdate::new(HostName::new(LOCAL), state)
     }
 }
 

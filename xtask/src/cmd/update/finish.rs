@@ -2,7 +2,7 @@
 //! it, or keeping what was refused.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
@@ -12,6 +12,7 @@ use super::interrupted;
 use crate::cli;
 use crate::cmd::candidate::{Candidate, Ground, PIN};
 use crate::domain::finding::Finding;
+use crate::domain::held::{HELD, Held, Holds};
 use crate::domain::journal::Entry;
 use crate::domain::moved_lock::{self, Input};
 use crate::domain::update::{LockState, Stage, UpdateReport};
@@ -33,7 +34,7 @@ pub fn obstacle(ground: &Ground<'_>, args: &cli::Update) -> Result<Option<Findin
     }
     lock_transaction::can_write(&root.join(LOCK))?;
     if args.commit {
-        let files = [LOCK, PIN];
+        let files = [LOCK, PIN, HELD];
         if let Some((why, help)) = git::cannot_commit(root) {
             return Ok(Some(Finding::error("cannot-commit", why, help)));
         }
@@ -98,6 +99,7 @@ pub fn take(
     args: &cli::Update,
     ground: &Ground<'_>,
     candidate: &Candidate,
+    holds: Holds,
     report: &mut UpdateReport,
 ) -> Result<()> {
     interrupted()?;
@@ -111,19 +113,22 @@ pub fn take(
         ));
         return Ok(());
     }
-    step(ground, &candidate.lock, &candidate.revision)?;
-    report.lock = LockState::Updated;
+    step(ground, &candidate.lock, &candidate.revision, holds)?;
+    if !report.stays() {
+        report.lock = LockState::Updated;
+    }
     if args.commit {
         commit(ground, report)?;
     }
     Ok(())
 }
 
-/// One step of the input, written down and taken. `lock` has the input where it goes to.
+/// One step of the input, written down and taken. `lock` has the input where it goes to,
+/// `holds` the hosts that are at an earlier revision there.
 ///
 /// # Errors
 /// Nothing was replaced: flake.lock changed meanwhile, or cannot be written.
-pub fn step(ground: &Ground<'_>, lock: &Value, to: &Revision) -> Result<()> {
+pub fn step(ground: &Ground<'_>, lock: &Value, to: &Revision, holds: Holds) -> Result<()> {
     let file = ground.root.join(LOCK);
     let before = files::read(&file)?;
     let own: Value = serde_json::from_str(&before).context("flake.lock is not JSON")?;
@@ -138,24 +143,50 @@ pub fn step(ground: &Ground<'_>, lock: &Value, to: &Revision) -> Result<()> {
             moved.join(", ")
         ),
     };
+    let held = ground.held.step(&ground.now.rev, &to.rev, holds);
     let mut replacements = vec![];
     if let Some(pins) = &ground.pins {
         let file = ground.root.join(PIN);
         let before = files::read(&file).ok();
-        let after = pins.with(&ground.now, to).print();
+        let held: Vec<Revision> = held.revisions().collect();
+        let after = pins.with(held.iter().chain([&ground.now, to])).print();
         replacements.push(Replacement { file, before, after });
     }
-    // Last: pin.json has the numbers of both revisions, so this one rename is the step.
-    replacements.push(Replacement { file, before: Some(before), after });
+    let file_of_held = ground.root.join(HELD);
+    if file_of_held.exists() || !held.is_empty() {
+        let before = Some(tracked(ground, &file_of_held)?);
+        replacements.push(Replacement { file: file_of_held, before, after: held.print() });
+    }
+    // Last: pin.json and held.json have what is of both revisions, so this one rename is the
+    // step. Where only hosts are released, held.json's is, and this one is none.
+    if ground.now.rev != to.rev {
+        replacements.push(Replacement { file, before: Some(before), after });
+    }
     let entry = Entry {
         time: now(),
         input: ground.input.name.clone(),
         from: ground.now.clone(),
         to: to.clone(),
         lock: own,
+        held: ground.holds(),
     };
-    journal::append(&ground.context.home, &ground.root, &entry)?;
+    if entry.from.rev != entry.to.rev {
+        journal::append(&ground.context.home, &ground.root, &entry)?;
+    }
     lock_transaction::apply(&replacements)
+}
+
+/// held.json's text, after it was made, and made known to Git, where it was not there: Nix
+/// would not see it, and no host be held. An empty one says nothing.
+fn tracked(ground: &Ground<'_>, file: &Path) -> Result<String> {
+    if !file.exists() {
+        disk::create(file.parent().unwrap_or(file))?;
+        files::write_atomically(file, Held::default().print().as_bytes())?;
+    }
+    if git::is_repository(&ground.root) && git::tracked(&ground.root, HELD)?.is_empty() {
+        git::intend_to_add(&ground.root, &[Path::new(HELD)])?;
+    }
+    files::read(file)
 }
 
 fn now() -> u64 {
@@ -170,6 +201,9 @@ fn commit(ground: &Ground<'_>, report: &mut UpdateReport) -> Result<()> {
     if ground.pins.is_some() {
         files.push(PIN);
     }
+    if ground.root.join(HELD).exists() {
+        files.push(HELD);
+    }
     match git::commit(&ground.root, &files, &file) {
         Ok(commit) => {
             report.commit = Some(commit);
@@ -179,7 +213,7 @@ fn commit(ground: &Ground<'_>, report: &mut UpdateReport) -> Result<()> {
             report.fail_at(Stage::Commit);
             report.findings.push(Finding::error(
                 "not-committed",
-                format!("flake.lock is updated, and Git made no commit of it: {error:#}"),
+                format!("the files are updated, and Git made no commit of it: {error:#}"),
                 format!("git commit --file {} -- {}", file.display(), files.join(" ")),
             ));
         }
@@ -217,14 +251,14 @@ pub fn keep_refused(ground: &Ground<'_>, candidate: &Candidate, report: &mut Upd
 }
 
 /// The next run may write the same log: a copy stays, and the help names it.
-fn keep_log(finding: &mut Finding, folder: &std::path::Path) {
+fn keep_log(finding: &mut Finding, folder: &Path) {
     let words = finding.help.split_whitespace();
     let mut paths = words.map(|word| word.trim_matches(|c| "();,".contains(c)));
     let Some(log) = paths.find(|word| word.starts_with('/') && word.ends_with(".log")) else {
         return;
     };
     let log = log.to_owned();
-    let Some(name) = std::path::Path::new(&log).file_name() else { return };
+    let Some(name) = Path::new(&log).file_name() else { return };
     let copy = folder.join(name);
     if fs::copy(&log, &copy).is_ok() {
         finding.help = finding.help.replace(&log, &copy.display().to_string());

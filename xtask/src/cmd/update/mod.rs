@@ -5,6 +5,7 @@
 mod canary;
 mod choose;
 pub mod finish;
+mod hold;
 mod trial;
 
 use anyhow::{Context as _, Result};
@@ -14,13 +15,14 @@ use crate::cmd::candidate::{Candidate, Ground};
 use crate::cmd::context::Context;
 use crate::cmd::{Outcome, bench};
 use crate::domain::drift::{self, Needs, Used};
-use crate::domain::finding::{Finding, none_is_an_error};
+use crate::domain::finding::{Finding, Severity, none_is_an_error};
+use crate::domain::held::Holds;
 use crate::domain::microarch::Table;
-use crate::domain::update::{LockState, Stage, UpdateReport};
+use crate::domain::update::{LockState, Point, Stage, UpdateReport};
 use crate::sys::{files, interrupt, lock_transaction, surface};
 use crate::ui;
 use choose::Chosen;
-use trial::Fleet;
+use trial::{Drifts, Fleet};
 
 pub fn run(args: &cli::Update, context: &Context) -> Result<Outcome> {
     let lock = || files::read(&context.root()?.join(finish::LOCK)).ok();
@@ -60,23 +62,33 @@ pub fn transact(args: &cli::Update, context: &Context) -> Result<Result<UpdateRe
     let mut report = UpdateReport::new(&ground.input.name, &ground.now);
     report.dry_run = args.dry_run;
     report.to = Some((&chosen.revision).into());
-    if chosen.revision.rev == ground.now.rev {
+    if report.stays() && ground.holds().is_empty() {
         return Ok(Ok(report));
     }
-    choose::tell_changes(&mut report, &ground, &chosen);
-    ui::update::announce(&context.ui, &report);
+    if report.stays() {
+        let hosts = ground.holds().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        context.ui.say(format!("trying {} on what is held: {hosts}", ground.now.name()));
+    } else {
+        choose::tell_changes(&mut report, &ground, &chosen);
+        ui::update::announce(&context.ui, &report);
+    }
     // Plan.
-    let Some(candidate) = candidate(&ground, &chosen, &mut report)? else {
+    let Some(mut candidate) = candidate(&ground, &chosen, &mut report)? else {
         return Ok(Ok(report));
     };
     // Run.
     let fleet = Fleet::before(context)?;
-    guard(&ground, &candidate, &fleet, &mut report)?;
-    trial::run(args, &ground, &candidate, &fleet, &mut report)?;
+    let drifts = guard(args, &ground, &candidate, &fleet, &mut report)?;
+    let after = trial::run(args, &ground, &candidate, &fleet, &drifts, &mut report)?;
+    let holds = if report.ok {
+        hold::run(&ground, &mut candidate, &fleet, &after, &mut report)?
+    } else {
+        Holds::new()
+    };
     if !report.ok {
         finish::keep_refused(&ground, &candidate, &mut report);
-    } else if !args.dry_run {
-        finish::take(args, &ground, &candidate, &mut report)?;
+    } else if !args.dry_run && (!report.stays() || !report.released.is_empty()) {
+        finish::take(args, &ground, &candidate, holds, &mut report)?;
     }
     Ok(Ok(report))
 }
@@ -109,11 +121,12 @@ fn candidate(
 
 /// The drift guard: before any build, and of source text alone.
 fn guard(
+    args: &cli::Update,
     ground: &Ground<'_>,
     candidate: &Candidate,
     fleet: &Fleet,
     report: &mut UpdateReport,
-) -> Result<()> {
+) -> Result<Drifts> {
     let needs = Needs::embedded().context("needs.json")?;
     let table = Table::embedded().context("microarch.json")?;
     let nix = &ground.context.flake.nix;
@@ -131,27 +144,47 @@ fn guard(
             );
             report.findings.push(finding);
             report.fail_at(Stage::Drift);
-            return Ok(());
+            return Ok(Drifts::new());
         }
     };
-    let used = Used::by(fleet.manifests());
-    let findings = drift::judge(&needs, &table, &used, before.as_ref().ok(), &after);
+    let judge = |used: &Used| drift::judge(&needs, &table, used, before.as_ref().ok(), &after);
+    let mut findings = judge(&Used::by(fleet.manifests()));
+    let mut drifts = Drifts::new();
     if !none_is_an_error(&findings) {
-        report.fail_at(Stage::Drift);
+        // What would be wrong of a fleet of this host alone.
+        let error = |used: Used| judge(&used).into_iter().find(|it| it.severity == Severity::Error);
+        drifts = fleet
+            .manifests()
+            .filter_map(|one| Some((one.0.clone(), error(Used::by([one]))?)))
+            .collect();
+        let may_be_held = hold::may_be_held(args, ground, fleet);
+        if drifts.is_empty() || drifts.keys().any(|host| !may_be_held.contains(host)) {
+            report.fail_at(Stage::Drift);
+            drifts.clear();
+        } else {
+            // Each is told with its host.
+            findings.retain(|finding| finding.severity < Severity::Error);
+        }
     }
     report.findings.extend(findings);
-    Ok(())
+    Ok(drifts)
 }
 
 fn tell(args: &cli::Update, context: &Context, report: &UpdateReport) -> Result<Outcome> {
     context.ui.document(report)?;
     ui::update::print(&context.ui, report);
-    if !report.ok
-        && report.lock == LockState::Unchanged
-        && let Some(to) = &report.to
-    {
-        let hosts = report.failing_hosts();
-        bisect_hint(context, args, &report.from.rev, &to.rev, &hosts, report.failed_at);
+    if let Some(to) = report.to.as_ref().filter(|_| !report.stays()) {
+        let from = &report.from.rev;
+        if !report.ok && report.lock == LockState::Unchanged {
+            let hosts = report.failing_hosts();
+            bisect_hint(context, args, from, &to.rev, &hosts, report.failed_at);
+        }
+        // One that was held before has its first bad commit further back.
+        let newly = |at: &Point| at.rev == *from;
+        for host in report.held().filter(|host| host.held_at.as_ref().is_some_and(newly)) {
+            let name = [host.host.to_string()];
+            bisect_hint(context, args, from, &to.rev, &name, host.failed_at);
+        }
     }
     Ok(Outcome::from_ok(report.ok))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::{canary, interrupted};
+use super::{canary, hold, interrupted};
 use crate::cli;
 use crate::cmd::build_all::{self, Limits};
 use crate::cmd::candidate::{self, Candidate, Ground};
@@ -45,6 +45,12 @@ impl Fleet {
         Self { hosts, selections, reports }
     }
 
+    /// The same hosts of a candidate.
+    pub fn of_candidate(candidate: &Candidate, like: &Self) -> Result<Self> {
+        let outcomes = evaluate::evaluate(&candidate.context, &like.hosts, Ask::default())?;
+        Ok(Self::of(like.hosts.clone(), outcomes))
+    }
+
     pub fn manifests(&self) -> impl Iterator<Item = (&HostName, &Manifest)> {
         self.selections.iter().map(|(host, selection)| (host, &selection.manifest))
     }
@@ -65,42 +71,56 @@ pub fn run(
     ground: &Ground<'_>,
     candidate: &Candidate,
     before: &Fleet,
+    drifts: &Drifts,
     report: &mut UpdateReport,
-) -> Result<()> {
+) -> Result<Fleet> {
     let context = ground.context;
     context.ui.say(format!("evaluating {} hosts with it", before.hosts.len()));
-    let outcomes = evaluate::evaluate(&candidate.context, &before.hosts, Ask::default())?;
-    let after = Fleet::of(before.hosts.clone(), outcomes);
+    let after = Fleet::of_candidate(candidate, before)?;
     report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
-    settle(report, Stage::Evaluate);
+    let may_be_held = hold::may_be_held(args, ground, before);
+    drifted(report, drifts);
+    report.settle(Stage::Evaluate, &may_be_held);
     if !report.ok || args.dry_run {
         for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
             host.state = HostState::Changed;
         }
         tell_sizes(context, before, &after, report)?;
-        return Ok(());
+        return Ok(after);
     }
     let courses = canary::reach(args, context, report)?;
-    settle(report, Stage::Bench);
+    // A canary out of reach says nothing of the revision: no reason to hold it.
+    report.settle(Stage::Bench, &BTreeSet::new());
     if !report.ok {
-        return tell_sizes(context, before, &after, report);
+        tell_sizes(context, before, &after, report)?;
+        return Ok(after);
     }
     let builds = changed(report, &after, context.in_testbed());
     let variants = build_all::build(&candidate.context, &builds, Limits::default())?;
     interrupted()?;
     account(&variants, report);
-    settle(report, Stage::Build);
+    report.settle(Stage::Build, &may_be_held);
     tell_sizes(context, before, &after, report)?;
     if report.ok {
         canary::run(courses, ground, candidate, before, &after, report)?;
-        settle(report, Stage::Bench);
+        report.settle(Stage::Bench, &may_be_held);
     }
-    interrupted()
+    interrupted()?;
+    Ok(after)
 }
 
-fn settle(report: &mut UpdateReport, stage: Stage) {
-    if report.hosts.iter().any(|host| host.state == HostState::Fails) {
-        report.fail_at(stage);
+/// What the drift guard has against single hosts.
+pub type Drifts = BTreeMap<HostName, Finding>;
+
+fn drifted(report: &mut UpdateReport, drifts: &Drifts) {
+    for host in &mut report.hosts {
+        if let Some(finding) = drifts.get(&host.host)
+            && host.state != HostState::FailedBefore
+        {
+            host.state = HostState::Fails;
+            host.failed_at = Some(Stage::Drift);
+            host.findings.push(finding.clone());
+        }
     }
 }
 
@@ -118,15 +138,11 @@ fn compared(host: &HostName, before: &Fleet, after: &Fleet) -> HostUpdate {
     let told = matches!(state, HostState::Fails | HostState::FailedBefore);
     let is_host = |fleet: &Fleet| fleet.selection(host).map(|it| it.manifest.variant.clone());
     HostUpdate {
-        host: host.clone(),
         variant: is_host(after).or_else(|| is_host(before)),
         before: was,
         after: is,
-        state,
-        closure_bytes_before: None,
-        closure_bytes_after: None,
-        speeds: vec![],
         findings: known.filter(|_| told).map(|it| it.findings.clone()).unwrap_or_default(),
+        ..HostUpdate::new(host.clone(), state)
     }
 }
 

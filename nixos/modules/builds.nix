@@ -1,0 +1,9 @@
+# llama.cpp's build numbers, as `cargo xtask update` keeps them in the fleet.
+fleet:
+let
+  file = fleet + "/overlays/llama-cpp/pin.json";
+in
+if fleet != null && builtins.pathExists file then
+  (builtins.fromJSON (builtins.readFile file)).builds
+else
+  { }

@@ -1,0 +1,12 @@
+# The overlay of one host, with the llama.cpp that it has.
+{ self }:
+{ fleet, host }:
+if fleet == null then
+  self.overlays.llama-cpp
+else
+  import ../../overlays/llama-cpp {
+    llama-cpp = import ./source.nix {
+      inherit (self.inputs) llama-cpp;
+      inherit fleet host;
+    };
+  }
