@@ -305,3 +305,22 @@ fn two_documents_do_not_share_one_output() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("none/such/folder.html"), "{}", stderr(&output));
 }
+
+/// Where bench keeps the testbed's results is where report looks for them.
+#[test]
+fn the_testbeds_results_of_both_eras_are_shown() {
+    let home = Scratch::new();
+    let fleet = support::fleet("a = host { };");
+    let folder = fleet.path().to_str().unwrap().replace('/', "_");
+    for (era, host) in [("old", "gold"), ("new", "fresh")] {
+        let file = format!("bench/{folder}-testbed-{era}/{host}.jsonl");
+        home.write(&file, &line(host, 3, "pp128", &[10.0, 11.0]));
+    }
+    let output = xtask(fleet.path())
+        .args(["report", "--testbed", "--json"])
+        .env("LLAMAFLEET_HOME", home.path())
+        .output()
+        .unwrap();
+    let text = json(&output).to_string();
+    assert!(text.contains("gold") && text.contains("fresh"), "{text}");
+}

@@ -10,7 +10,7 @@ use crate::cmd::context::local_root;
 use crate::domain::names::nearest;
 use crate::domain::report::Report;
 use crate::domain::report_record::read;
-use crate::sys::{bench_files, files, paths, terminal};
+use crate::sys::{bench_files, files, paths, records, terminal};
 use crate::ui::plot::Screen;
 use crate::ui::{self, Ui};
 
@@ -74,11 +74,13 @@ fn folders(args: &cli::Report, global: &Global) -> Result<Vec<PathBuf>> {
             (root.to_str().context("the repository's path is not UTF-8")?.to_owned(), Some(root))
         }
     };
-    let own = paths::home()?.join("bench").join(files::safe_name(&reference));
+    let home = paths::home()?;
+    let private = |era| records::private_folder(&home, &reference, era);
     if global.testbed.is_some() {
-        let name = own.file_name().unwrap_or_default().to_string_lossy();
-        return Ok(vec![own.with_file_name(format!("{name}-testbed"))]);
+        // Of both eras: what was measured over time is what a report is of.
+        return Ok(records::ERAS.iter().map(|era| private(Some(*era))).collect());
     }
+    let own = private(None);
     Ok(root.map(|root| root.join("bench")).into_iter().chain([own]).collect())
 }
 

@@ -16,7 +16,6 @@ use crate::domain::bench_report::BenchReport;
 use crate::domain::date;
 use crate::domain::finding::{Finding, none_is_an_error};
 use crate::domain::llama_bench::{About, TestResult};
-use crate::sys::files;
 use crate::sys::lock::{self, Lock};
 use crate::sys::records::{self, Records};
 use crate::sys::target::Target;
@@ -60,11 +59,7 @@ pub fn records_of(
 fn default_folder(context: &Context, host: &str) -> PathBuf {
     match local_root(&context.flake.reference) {
         Some(root) if host != LOCAL && context.testbed().is_none() => root.join("bench"),
-        _ => {
-            let name = files::safe_name(&context.flake.reference);
-            let testbed = context.testbed().map(|era| format!("-testbed-{era}"));
-            context.home.join("bench").join(format!("{name}{}", testbed.unwrap_or_default()))
-        }
+        _ => records::private_folder(&context.home, &context.flake.reference, context.testbed()),
     }
 }
 
