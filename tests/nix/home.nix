@@ -33,7 +33,7 @@ let
               else
                 import nixpkgs {
                   inherit system;
-                  overlays = lib.defaultTo [ ] config.nixpkgs.overlays;
+                  overlays = if config.nixpkgs.overlays == null then [ ] else config.nixpkgs.overlays;
                 };
           }
         )
