@@ -100,14 +100,10 @@ impl Offload {
 mod tests {
     use super::*;
 
-    /// As `load_tensors` and the loader of the new era word it (src/llama-model.cpp,
-    /// src/llama.cpp); the figures are of the smoke model.
-    const VULKAN: &str = "\
-llama_model_load_from_file_impl: using device Vulkan0 (llvmpipe (LLVM 15.0.6, 256 bits)) (unknown id) - 24032 MiB free
-load_tensors: offloaded 9/9 layers to GPU
-load_tensors:   CPU_Mapped model buffer size =     1.12 MiB
-load_tensors:      Vulkan0 model buffer size =    15.75 MiB
-";
+    /// The Vulkan variant on a real driver, which is a program here, and with that hidden.
+    const VULKAN: &str =
+        include_str!("../../tests/fixtures/llama-bench/old-vulkan-llvmpipe.stderr");
+    const HIDDEN: &str = include_str!("../../tests/fixtures/llama-bench/old-vulkan-hidden.stderr");
     /// The new era with `-dev none`: it says that all layers are offloaded.
     const LIE: &str = "\
 load_tensors: offloaded 9/9 layers to GPU
@@ -124,14 +120,26 @@ load_tensors:   CPU_Mapped model buffer size =    16.88 MiB
     fn only_a_buffer_on_a_device_that_was_opened_is_proof() {
         assert!(!fallen(VULKAN, &["vulkan"], &[]));
         assert!(!fallen(VULKAN, &["cpu", "vulkan"], &[]));
+        assert!(fallen(HIDDEN, &["vulkan"], &[]));
         assert!(fallen(LIE, &["vulkan"], &[]));
         assert!(fallen("", &["cuda"], &[]));
         assert!(fallen(VULKAN, &["cuda"], &[]));
-        let empty = VULKAN.replace("15.75", "0.00");
+        let empty = VULKAN.replace("14.66 MiB", " 0.00 MiB");
         assert!(fallen(&empty, &["vulkan"], &[]));
         let unopened = VULKAN.replace("using device Vulkan0", "using device Vulkan1");
         assert!(fallen(&unopened, &["vulkan"], &[]));
         assert!(!fallen("", &["cpu"], &[]));
+    }
+
+    #[test]
+    fn what_was_recorded_is_read_whole() {
+        let buffer = |device: &str, mebibytes| Buffer { device: device.to_owned(), mebibytes };
+        let there = Offload::parse(VULKAN);
+        assert_eq!(there.devices, ["Vulkan0"]);
+        assert_eq!(there.buffers, [buffer("Vulkan0", 14.66), buffer("CPU_Mapped", 1.12)]);
+        let hidden = Offload::parse(HIDDEN);
+        assert_eq!(hidden.devices, [""; 0]);
+        assert_eq!(hidden.buffers, [buffer("CPU_REPACK", 14.62), buffer("CPU_Mapped", 14.52)]);
     }
 
     #[test]
