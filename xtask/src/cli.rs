@@ -248,12 +248,16 @@ pub struct Bench {
     #[arg(long)]
     pub wait: bool,
     /// Measure these in turns and give each one's ratio to the first: HOST, upstream, nixpkgs,
-    /// dispatch, microarch=NAME, rev=COMMIT, or the name of a host's variant
+    /// dispatch, microarch=NAME, rev=REVISION (a tag bN, a commit), or the name of a host's variant
     #[arg(long, num_args = 2.., value_name = "SUBJECT")]
     pub compare: Vec<String>,
     /// Which random order `--compare` takes; each run tells its own
     #[arg(long, value_name = "N", requires = "compare")]
     pub seed: Option<u64>,
+    /// Set this for every llama-bench, on the target; may be given several times. Which GPUs
+    /// it may use: CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES, GGML_VK_VISIBLE_DEVICES
+    #[arg(long, value_name = "NAME=VALUE", value_parser = crate::domain::bench::variable)]
+    pub env: Vec<String>,
     #[command(flatten)]
     pub sweep: Sweep,
     /// Further llama-bench arguments, after `--`

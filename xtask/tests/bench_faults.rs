@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::sshd::Sshd;
-use support::{Scratch, code, fleet, json, nix, run, stderr, valid_in_store, xtask};
+use support::{Scratch, code, fleet, json, nix, own_home, run, stderr, valid_in_store, xtask};
 
 const NEW: &str = include_str!("fixtures/llama-bench/new.jsonl");
 const BROKEN: &str = include_str!("fixtures/llama-bench/new-killed-in-second-test.jsonl");
@@ -274,9 +274,13 @@ fn what_killed_llama_bench_is_told_and_what_it_measured_is_kept() {
     }
 }
 
-fn sleeping(marker: &str) -> bool {
-    let found = Command::new("pgrep").args(["-f", &format!("^sleep {marker}")]).output().unwrap();
+fn runs(pattern: &str) -> bool {
+    let found = Command::new("pgrep").args(["-f", "--", pattern]).output().unwrap();
     !found.stdout.is_empty()
+}
+
+fn sleeping(marker: &str) -> bool {
+    runs(&format!("^sleep {marker}"))
 }
 
 fn wait_until(what: &str, done: impl Fn() -> bool) {
@@ -285,6 +289,32 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
         assert!(started.elapsed() < LONG, "{what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A connection of the user's own is theirs to end, and variables arrive as they were.
+#[test]
+fn a_connection_of_the_users_own_is_used_and_left_alone() {
+    let sshd = Sshd::start();
+    let fleet = replaying(&[("a", NEW, "printf '<%s>\\n' \"$PLANTED\" >&2", "")]);
+    let target = sshd.store(&daemon(&sshd, "daemon", "exec @daemon@ \"$@\""));
+    let socket = sshd.dir.path().join("own");
+    let master = format!(" -o ControlMaster=auto -o ControlPath={}", socket.display());
+    let value = "it's $(touch owned) \\ \"1,2\"";
+    let env = format!("--env=PLANTED={value}");
+    for (options, shares) in [("", true), (master.as_str(), false)] {
+        let mut command = over_ssh(&fleet, &sshd, "a", &target, &[&env, "-v"]);
+        command.env("NIX_SSHOPTS", format!("{}{options}", sshd.options()));
+        let output = command.output().unwrap();
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let report = json(&output);
+        assert_eq!(report["env"][0], format!("PLANTED={value}"));
+        let log = fs::read_to_string(report["log"].as_str().unwrap()).unwrap();
+        assert!(log.lines().any(|line| line == format!("<{value}>")), "{log}");
+        assert_eq!(stderr(&output).contains("one connection"), shares, "{}", stderr(&output));
+    }
+    let output = run(fleet.path(), &["bench", "a", "--local", "--env=A B=1"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("no name of a variable"), "{}", stderr(&output));
 }
 
 /// Ctrl-C, and kill -9, which lets xtask do nothing more.
@@ -298,10 +328,20 @@ fn nothing_runs_on_the_target_once_xtask_is_gone() {
         let mut command = over_ssh(&fleet, &sshd, "a", &target, &[]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until("it never started", || sleeping(&marker));
+        // As from another machine, which knows nothing of the first one's lock on this one.
+        let other = Scratch::new().with_home();
+        let mut second = over_ssh(&fleet, &sshd, "a", &target, &[]);
+        let second = second.env("LLAMAFLEET_HOME", own_home(other.path())).output().unwrap();
+        assert_eq!(errors(&second), ["busy"], "{}", stderr(&second));
+        let said = message(&second);
+        assert!(said.contains(&format!("process {}, `bench a` on ", child.id())), "{said}");
+        let master = format!("llamafleet-ssh-{}", child.id());
+        assert!(runs(&master), "no connection is shared");
         let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         let output = child.wait_with_output().unwrap();
         wait_until("it was left running", || !sleeping(&marker));
+        wait_until("the connection was left open", || !runs(&master));
         if signal == "-INT" {
             assert_eq!(code(&output), 130, "{}", stderr(&output));
             assert_eq!((errors(&output), results(&json(&output))), (vec!["interrupted".into()], 1));

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::{self, Era, Global};
 use crate::cmd::bench::compare::{Contender, compare};
+use crate::cmd::bench::hold::hold;
 use crate::cmd::bench::measure::Machine;
 use crate::cmd::context::Context;
 use crate::cmd::evaluate::Ask;
@@ -49,6 +50,10 @@ struct DemoReport<'a> {
 pub fn run(args: &cli::Demo, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Discover: what the demo can run on, and this machine.
     let (context, inputs) = open(args, global, ui)?;
+    let _hold = match hold(&context, &mut Target::Local, "demo", true)? {
+        Ok(hold) => hold,
+        Err(finding) => bail!("{}", finding.message),
+    };
     let machine = match Machine::discover(&Target::Local)? {
         Ok(machine) => machine,
         Err(finding) => bail!("{}", finding.message),

@@ -72,6 +72,27 @@ pub struct Baseline {
     /// Of the test that decided.
     pub change_percent: f64,
     pub tests: Vec<Change>,
+    /// What was measured side by side: these samples are in no file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turns: Option<Turns>,
+}
+
+/// Both builds in turns.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Turns {
+    /// Which random order they took, see domain/random.rs.
+    pub seed: u64,
+    pub tests: Vec<TurnsOfTest>,
+}
+
+/// Tokens per second, process by process; those of one index ran side by side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnsOfTest {
+    pub test: String,
+    pub baseline: Vec<Vec<f64>>,
+    pub new: Vec<Vec<f64>>,
 }
 
 impl Baseline {
@@ -89,14 +110,27 @@ impl Baseline {
         let Record { date, llama_cpp: LlamaCpp { rev, build }, store_path, .. } =
             base.about.clone();
         let change_percent = decided.change_percent;
-        Some(Self { date, rev, build, store_path, saved, method, verdict, change_percent, tests })
+        Some(Self {
+            date,
+            rev,
+            build,
+            store_path,
+            saved,
+            method,
+            verdict,
+            change_percent,
+            tests,
+            turns: None,
+        })
     }
 }
 
 /// What the new run is held against: what the user saved, else the last run of the same
-/// host, model, flags, backends, CPU and GPU. `true`: saved.
-pub fn choose(saved: &[Run], earlier: &[Run], new: &Record) -> Option<(Run, bool)> {
-    let comparable = |run: &&Run| run.about.run != new.run && run.about.comparable(new);
+/// host, model, flags, environment, backends, CPU and GPU that came to its end. `true`: saved.
+pub fn choose(saved: &[Run], earlier: &[Run], new: &Run) -> Option<(Run, bool)> {
+    let comparable = |run: &&Run| {
+        run.about.run != new.about.run && run.about.comparable(&new.about) && run.is_whole(new)
+    };
     let saved = saved.iter().rfind(comparable).map(|run| (run.clone(), true));
     saved.or_else(|| earlier.iter().rfind(comparable).map(|run| (run.clone(), false)))
 }

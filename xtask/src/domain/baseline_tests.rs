@@ -199,11 +199,20 @@ fn what_was_saved_goes_before_what_was_last() {
     other.about.flags.push("-fa".into());
     let new = run("r4", "/nix/store/w", "d", 1.0);
     let earlier = [first.clone(), second.clone(), other.clone(), new.clone()];
-    let last = choose(&[], &earlier, &new.about).unwrap();
+    let last = choose(&[], &earlier, &new).unwrap();
     assert_eq!((last.0.about.run.as_str(), last.1), ("r2", false));
-    let saved = choose(&[first], &earlier, &new.about).unwrap();
+    let saved = choose(std::slice::from_ref(&first), &earlier, &new).unwrap();
     assert_eq!((saved.0.about.run.as_str(), saved.1), ("r1", true));
-    assert_eq!(choose(&[other], std::slice::from_ref(&new), &new.about), None);
+    assert_eq!(choose(&[other], std::slice::from_ref(&new), &new), None);
+    // What broke off, in its first round or in the middle, is passed over.
+    let (mut half, mut short) = (second.clone(), second);
+    half.tests.remove(1);
+    short.about.least_rounds = Some(5);
+    short.tests[1].rounds.truncate(4);
+    for broken in [half, short] {
+        let earlier = [first.clone(), broken];
+        assert_eq!(choose(&[], &earlier, &new).unwrap().0.about.run, "r1");
+    }
 }
 
 #[test]

@@ -85,6 +85,30 @@ impl Params {
     }
 }
 
+/// `NAME=VALUE` of `--env`, as POSIX names variables.
+///
+/// # Errors
+/// A sentence: it is none.
+pub fn variable(text: &str) -> Result<String, String> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE is wanted, and there is no `=`")?;
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let rest = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !name.starts_with(first) || !name.chars().all(rest) {
+        return Err(format!("{name:?} is no name of a variable: letters, digits and _ are"));
+    }
+    match value.chars().any(char::is_control) {
+        true => Err(format!("the value of {name} holds a control character")),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// The argument vector with these variables set: POSIX's env, here and beyond SSH.
+pub fn with_env<'a>(env: &'a [String], argv: &[&'a str]) -> Vec<&'a str> {
+    let words = env.iter().map(String::as_str);
+    let head = (!env.is_empty()).then_some("env").into_iter();
+    head.chain(words).chain(argv.iter().copied()).collect()
+}
+
 /// How llama-bench ended, here or beyond SSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {

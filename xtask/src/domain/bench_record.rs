@@ -19,6 +19,9 @@ pub struct Record {
     /// Counted from 1; each round is a process of its own.
     #[serde(default = "first_round")]
     pub round: u32,
+    /// How many the run has when it is complete, at the least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_rounds: Option<u32>,
     pub host: HostName,
     pub target: String,
     pub variant: VariantName,
@@ -36,6 +39,9 @@ pub struct Record {
     pub threads: Option<u32>,
     /// llama-bench's arguments, without the model, the tests and the repetitions.
     pub flags: Vec<String>,
+    /// `NAME=VALUE` that it was started with, in the order of names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
     pub results: Vec<TestResult>,
 }
 
@@ -51,6 +57,8 @@ pub struct Heading {
     pub target: String,
     pub model: Model,
     pub flags: Vec<String>,
+    pub env: Vec<String>,
+    pub least_rounds: u32,
 }
 
 impl Record {
@@ -61,7 +69,7 @@ impl Record {
         about: &About,
         result: &TestResult,
     ) -> Self {
-        let Heading { run, date, target, model, flags } = heading.clone();
+        let Heading { run, date, target, model, flags, env, least_rounds } = heading.clone();
         let manifest = &subject.manifest;
         let gpu = Some(about.gpu.clone()).filter(|gpu| !gpu.is_empty());
         Self {
@@ -69,6 +77,7 @@ impl Record {
             run,
             date,
             round,
+            least_rounds: Some(least_rounds),
             host: subject.host.clone(),
             target,
             variant: manifest.variant.clone(),
@@ -82,6 +91,7 @@ impl Record {
             gpu,
             threads: Some(about.threads),
             flags,
+            env,
             results: vec![result.clone()],
         }
     }
@@ -90,8 +100,8 @@ impl Record {
     /// but the build and the day.
     pub fn comparable(&self, other: &Self) -> bool {
         let key = |record: &Self| {
-            let Self { host, model, flags, backends, cpu, gpu, threads, .. } = record.clone();
-            (host, model, flags, backends, cpu, gpu, threads)
+            let Self { host, model, flags, env, backends, cpu, gpu, threads, .. } = record.clone();
+            (host, model, flags, env, backends, cpu, gpu, threads)
         };
         key(self) == key(other)
     }
@@ -116,6 +126,14 @@ pub struct Test {
 impl Run {
     pub fn test(&self, name: &str) -> Option<&Test> {
         self.tests.iter().find(|test| test.name == name)
+    }
+
+    /// Whether it has every test of `new`, in as many rounds as were asked for: a run that
+    /// broke off, or was ended, is none to hold others against.
+    pub fn is_whole(&self, new: &Self) -> bool {
+        let least = self.about.least_rounds.unwrap_or(1) as usize;
+        let has = |name: &str| self.test(name).is_some_and(|test| test.rounds.len() >= least);
+        new.tests.iter().all(|test| has(&test.name))
     }
 }
 
@@ -207,6 +225,7 @@ pub mod tests {
         assert!(one.comparable(&other));
         for change in [
             |r: &mut Record| r.flags.push("-fa".into()),
+            |r: &mut Record| r.env.push("CUDA_VISIBLE_DEVICES=1".into()),
             |r: &mut Record| r.gpu = Some("llvmpipe".into()),
             |r: &mut Record| r.cpu = "another".into(),
             |r: &mut Record| r.model.quantization = None,

@@ -41,6 +41,9 @@ pub struct BenchReport {
     /// The GPU, or the CPU where there is none.
     pub device: Option<String>,
     pub threads: Option<u32>,
+    /// `NAME=VALUE` of `--env`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
     pub results: Vec<TestResult>,
     /// What the target was like when we came.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +98,7 @@ impl BenchReport {
                 if about.gpu.is_empty() { about.cpu.clone() } else { about.gpu.clone() }
             }),
             threads: about.map(|about| about.threads),
+            env: vec![],
             ok: none_is_an_error(&findings) && !output.results.is_empty(),
             results: output.results,
             conditions: None,

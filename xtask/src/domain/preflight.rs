@@ -28,13 +28,16 @@ fn wants(manifest: &Manifest, backend: &str) -> bool {
 }
 
 /// The words of `check`, for the machine as it is now. Vulkan has drivers that are
-/// programs: whether one of them ran is seen when it has run.
+/// programs (Mesa's llvmpipe): whether one of them ran is seen when it has run.
 fn cards(manifest: &Manifest, facts: &Facts, around: &Surroundings) -> Vec<Finding> {
     let by_program = facts.gpus.is_empty() && !around.vulkan_drivers.is_empty();
     let mut findings = hardware::gpus(manifest, facts);
-    for finding in &mut findings {
-        if by_program && manifest.backends.iter().all(|name| name == "vulkan" || name == "cpu") {
+    if by_program && manifest.backends.iter().all(|name| name == "vulkan" || name == "cpu") {
+        for finding in &mut findings {
             finding.severity = Severity::Warning;
+            "such a driver is left out unless it is named: `--env GGML_VK_VISIBLE_DEVICES=0`, and \
+             `--env VK_DRIVER_FILES=FILE` where there are several; the figures are the CPU's then"
+                .clone_into(&mut finding.help);
         }
     }
     findings

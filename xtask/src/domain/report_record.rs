@@ -93,7 +93,8 @@ fn parse(line: &str) -> Result<Vec<Measurement>, String> {
     let model: Vec<String> = model.iter().flatten().map(|part| clean(part)).collect();
     let setting = Key {
         model: model.join(" "),
-        flags: all(&record.flags),
+        // What it was started with makes as much of a difference.
+        flags: all(&[record.env, record.flags].concat()),
         backends: all(&record.backends),
         cpu: clean(&record.cpu),
         gpu: record.gpu.as_deref().map(clean),

@@ -42,6 +42,25 @@ pub fn destination_problem(destination: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether ssh by itself shares connections, from what `ssh -G` prints.
+pub fn shares_connections(settings: &str) -> bool {
+    let sets = |line: &str| match line.split_once(' ') {
+        Some(("controlpath", path)) => path != "none",
+        Some(("controlmaster", how)) => how != "false" && how != "no",
+        _ => false,
+    };
+    settings.lines().any(sets)
+}
+
+/// Whether this destination is the machine of that name: then nothing has to go over SSH.
+/// Another port may be another machine's, or a container's.
+pub fn is_machine(destination: &str, machine: &str) -> bool {
+    let host = destination.strip_prefix("ssh://").unwrap_or(destination);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let host = host.strip_suffix(":22").unwrap_or(host);
+    !machine.is_empty() && host.eq_ignore_ascii_case(machine)
+}
+
 /// ssh's own exit status. A program on the target may end with it, too.
 pub const FAILED: i32 = 255;
 
@@ -211,6 +230,26 @@ mod tests {
         assert_eq!(quote(&["it's"]), r"'it'\''s'");
         assert_eq!(quote(&[r"a\b"]), r"'a'\\'b'");
         assert_eq!(quote(&["$(reboot)", "`x`", "a;b", "é"]), "'$(reboot)' '`x`' 'a;b' 'é'");
+    }
+
+    /// Said by OpenSSH 9.2, `ssh -G`, by the settings of its user.
+    #[test]
+    fn who_shares_connections_already_is_left_alone() {
+        let settings = "hostname carbon\ncontrolmaster false\ncontrolpersist no\n";
+        assert!(!shares_connections(settings));
+        assert!(shares_connections("controlmaster auto\ncontrolpath /tmp/a\n"));
+        assert!(shares_connections("controlmaster false\ncontrolpath /tmp/a\n"));
+    }
+
+    #[test]
+    fn a_machine_is_known_by_its_own_name_alone() {
+        for same in ["carbon", "me@carbon", "ssh://me@carbon:22", "ssh://Carbon"] {
+            assert!(is_machine(same, "carbon"), "{same}");
+        }
+        for other in ["carbon.lan", "carbon@boron", "ssh://carbon:2222", "carbonara", ""] {
+            assert!(!is_machine(other, "carbon"), "{other}");
+        }
+        assert!(!is_machine("", ""));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::domain::bench::with_env;
 use crate::sys::process::{Exit, Source};
 use crate::sys::target::Target;
 
@@ -20,6 +21,8 @@ pub struct Reading<'a> {
     pub chunks: u32,
     /// For the second build alone.
     pub args: &'a [String],
+    /// `NAME=VALUE`, for both.
+    pub env: &'a [String],
 }
 
 /// How it ended, standard output, and standard error.
@@ -36,7 +39,7 @@ pub fn read(
     let head = ["sh", "-c", SCRIPT, "llamafleet", right, other, model, text, &context, &chunks];
     let argv: Vec<&str> = head.into_iter().chain(reading.args.iter().map(String::as_str)).collect();
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    let exit = target.run(&argv, timeout, &mut |source, line| {
+    let exit = target.run(&with_env(reading.env, &argv), timeout, &mut |source, line| {
         let buffer = if source == Source::Stdout { &mut stdout } else { &mut stderr };
         buffer.push_str(&String::from_utf8_lossy(line));
         buffer.push('\n');

@@ -1,9 +1,7 @@
 //! The world outside: processes, files, Nix, SSH. Everything that can block or
 //! fail for reasons of its surroundings; nothing here draws.
 
-// Tests alone need a server of their own.
 pub mod answers;
-#[cfg(test)]
 pub mod background;
 pub mod bench_files;
 pub mod bench_log;

@@ -13,6 +13,7 @@ use crate::cmd::Outcome;
 use crate::cmd::candidate::{Candidate, Ground};
 use crate::cmd::context::Context;
 use crate::cmd::evaluate::{Ask, evaluate};
+use crate::cmd::update::choose::choose;
 use crate::domain::bench::{Model, Subject};
 use crate::domain::check::Evaluated;
 use crate::domain::compare::Standing;
@@ -168,7 +169,7 @@ fn named(args: &cli::Bench, context: &Context, own: &Subject, name: &str) -> Res
         selections.iter().map(|(_, selection)| selection.manifest.variant.as_str()).collect();
     bail!(
         "--compare {name}: that is none of {}, upstream, nixpkgs, dispatch, microarch=NAME, \
-         rev=COMMIT, nor a variant of this fleet: {}",
+         rev=REVISION, nor a variant of this fleet: {}",
         args.host,
         variants.join(", ")
     )
@@ -198,15 +199,20 @@ fn at_revision(
     rev: &str,
     candidates: &mut Vec<Candidate>,
 ) -> Result<Found> {
-    if rev.len() != 40 || !rev.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        bail!("--compare rev={rev}: name the whole commit, 40 digits (`git rev-parse`)");
-    }
     let ground = match Ground::survey(context, "llama-cpp")? {
         Ok(ground) => ground,
         Err(finding) => return Ok(Err(vec![finding])),
     };
-    let revision = Revision { rev: rev.to_lowercase(), date: None, build: None };
-    let candidate = match ground.candidate(&revision, None)? {
+    let whole = rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (revision, named) = match whole {
+        // Nobody need be asked what it means.
+        true => (Revision { rev: rev.to_lowercase(), date: None, build: None }, None),
+        false => match choose(&ground, Some(rev))? {
+            Ok(chosen) => (chosen.revision, chosen.named),
+            Err(finding) => return Ok(Err(vec![finding])),
+        },
+    };
+    let candidate = match ground.candidate(&revision, named.as_deref())? {
         Ok(candidate) => candidate,
         Err(finding) => return Ok(Err(vec![finding])),
     };

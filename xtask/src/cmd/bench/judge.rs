@@ -10,14 +10,16 @@ use super::measure::{Machine, measure, or_finding};
 use super::record::{Recorder, is_enough};
 use crate::cmd::context::Context;
 use crate::domain::baseline::{
-    Baseline, Change, Method, Saved, Verdict, change, changes, choose, findings, told,
+    Baseline, Change, Method, Saved, Turns, TurnsOfTest, Verdict, change, changes, choose,
+    findings, told,
 };
 use crate::domain::bench::{Model, Params, Subject};
-use crate::domain::bench_record::{Record, records, runs};
+use crate::domain::bench_record::{Record, records as lines_of, runs};
 use crate::domain::bench_report::BenchReport;
 use crate::domain::finding::{Finding, none_is_an_error};
 use crate::domain::random::SplitMix;
-use crate::sys::{disk, files};
+use crate::sys::roots::Links;
+use crate::sys::{disk, files, records};
 use crate::ui::Ui;
 
 /// Until the interval is narrow, but no more often than this.
@@ -39,11 +41,11 @@ pub fn judge(
         return Ok(());
     };
     let saved = saved(recorder)?;
-    let Some((base, was_saved)) = choose(&saved.runs(), &all, &new.about) else {
+    let Some((base, was_saved)) = choose(&saved.runs(), &all, new) else {
         ui.say(format!("no earlier result of {} to compare with: this is the first", subject.host));
         return Ok(());
     };
-    let mut method = Method::Stored;
+    let (mut method, mut turns) = (Method::Stored, None);
     let mut decided = changes(&base, new, method);
     let open = |change: &Change| change.verdict != Verdict::Same || !change.is_clear();
     if decided.iter().any(open) && base.about.store_path != subject.store_path {
@@ -57,14 +59,18 @@ pub fn judge(
             for change in decided.iter().filter(|change| open(change)) {
                 ui.say(format!("{}: {} against the stored baseline", change.test, told(change)));
             }
-            let runs = side_by_side(ui, machine, [&old, subject], (model, model_path), params)?;
-            if !runs.is_empty() {
+            let beside = side_by_side(ui, machine, [&old, subject], (model, model_path), params)?;
+            if let Some((changes, samples)) = beside.filter(|(changes, _)| !changes.is_empty()) {
                 method = Method::SideBySide;
-                decided = runs;
+                decided = changes;
+                turns = Some(samples);
             }
         }
     }
-    let Some(baseline) = Baseline::new(&base, was_saved, method, decided) else { return Ok(()) };
+    let Some(mut baseline) = Baseline::new(&base, was_saved, method, decided) else {
+        return Ok(());
+    };
+    baseline.turns = turns;
     report.precede(findings(&baseline, &new.about));
     report.baseline = Some(baseline);
     Ok(())
@@ -91,11 +97,11 @@ fn side_by_side(
     subjects: [&Subject; 2],
     (model, model_path): (&Model, &str),
     params: &Params,
-) -> Result<Vec<Change>> {
+) -> Result<Option<(Vec<Change>, Turns)>> {
     let quiet = Ui { quiet: true, ..*ui };
     let mut samples: [Vec<(String, Vec<Vec<f64>>)>; 2] = [vec![], vec![]];
-    // The order can be had again: of the same run, the same.
-    let mut random = SplitMix(u64::from(std::process::id()));
+    let seed = records::now() ^ u64::from(std::process::id());
+    let mut random = SplitMix(seed);
     let mut decided = vec![];
     for _ in 0..MOST_BATCHES {
         ui.say(format!("measuring both builds in turns, {} rounds of each", params.rounds));
@@ -117,7 +123,7 @@ fn side_by_side(
                 )?;
                 if !none_is_an_error(&report.findings) {
                     ui.say("that run failed: the stored result decides");
-                    return Ok(vec![]);
+                    return Ok(None);
                 }
                 for result in report.results {
                     let known = &mut samples[which];
@@ -143,7 +149,25 @@ fn side_by_side(
             break;
         }
     }
-    Ok(decided)
+    let [old, new] = samples;
+    let tests = new.into_iter().filter_map(|(test, new)| {
+        let (_, baseline) = old.iter().find(|(known, _)| *known == test)?;
+        Some(TurnsOfTest { test, baseline: baseline.clone(), new })
+    });
+    Ok(Some((decided, Turns { seed, tests: tests.collect() })))
+}
+
+/// Keeps this build from Nix's garbage collector for as long as later results are held
+/// against it, `as_what`: the last, or the baseline.
+pub fn protect(context: &Context, recorder: &Recorder, subject: &Subject, as_what: &str) {
+    let name = format!("{}-{as_what}", recorder.records.results.with_extension("").display());
+    // A file's name holds 255 bytes, and of a long path the end tells more.
+    let name: String = name.chars().skip(name.chars().count().saturating_sub(120)).collect();
+    let linked = Links::open(&context.home.join("roots/bench"))
+        .and_then(|links| links.link(&context.flake.nix, &name, &subject.store_path));
+    if let Err(error) = linked {
+        context.ui.detail(format!("{} is no root of Nix's: {error:#}", subject.store_path));
+    }
 }
 
 fn saved(recorder: &Recorder) -> Result<Saved> {
@@ -160,7 +184,13 @@ fn saved(recorder: &Recorder) -> Result<Saved> {
 ///
 /// # Errors
 /// The file cannot be read or written. A run with an error is not saved: a finding.
-pub fn save(recorder: &Recorder, ui: &Ui, report: &mut BenchReport) -> Result<()> {
+pub fn save(
+    context: &Context,
+    recorder: &Recorder,
+    subject: &Subject,
+    report: &mut BenchReport,
+) -> Result<()> {
+    let ui = &context.ui;
     // A regression is what the user may mean to accept.
     let broken = |finding: &&Finding| {
         finding.code != "regression" && !none_is_an_error(std::slice::from_ref(*finding))
@@ -169,7 +199,7 @@ pub fn save(recorder: &Recorder, ui: &Ui, report: &mut BenchReport) -> Result<()
         ui.complain(format!("the baseline stays as it was: {}", finding.message));
         return Ok(());
     }
-    let lines: Vec<Record> = records(&recorder.records.text()?)
+    let lines: Vec<Record> = lines_of(&recorder.records.text()?)
         .filter(|line| line.run == recorder.heading.run)
         .collect();
     if lines.is_empty() {
@@ -183,6 +213,7 @@ pub fn save(recorder: &Recorder, ui: &Ui, report: &mut BenchReport) -> Result<()
     }
     files::write_atomically(file, (serde_json::to_string_pretty(&saved)? + "\n").as_bytes())?;
     ui.say(format!("saved as the baseline in {}", file.display()));
+    protect(context, recorder, subject, "baseline");
     report.findings.retain(|finding| finding.code != "regression");
     report.ok = none_is_an_error(&report.findings) && !report.results.is_empty();
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::preflight::expected;
-use crate::domain::bench::{Ending, Model, Params, Run, Subject, judge};
+use crate::domain::bench::{Ending, Model, Params, Run, Subject, judge, with_env};
 use crate::domain::bench_report::BenchReport;
 use crate::domain::cpu::Cpu;
 use crate::domain::facts::Facts;
@@ -32,6 +32,8 @@ pub struct Machine {
     pub cpu: Cpu,
     pub facts: Facts,
     pub around: Surroundings,
+    /// `NAME=VALUE`, for what is measured there.
+    pub env: Vec<String>,
     /// Where all that programs say on stderr is kept.
     pub log: Option<PathBuf>,
 }
@@ -50,6 +52,7 @@ impl Machine {
                 cpu: facts.cpu(),
                 around: Surroundings::read(&answer, facts.gpus.clone()),
                 facts,
+                env: vec![],
                 log: None,
             }),
             Err(problem) => Err(Finding::error(
@@ -58,6 +61,19 @@ impl Machine {
                 "measure on a Linux machine of x86_64 or aarch64",
             )),
         })
+    }
+
+    /// Runs a program of the subject there, with the user's `--env`.
+    ///
+    /// # Errors
+    /// Those of [`Target::run`].
+    pub fn run(
+        &self,
+        argv: &[&str],
+        timeout: Duration,
+        on_line: &mut dyn FnMut(Source, &[u8]),
+    ) -> Result<Exit> {
+        self.target.run(&with_env(&self.env, argv), timeout, on_line)
     }
 
     /// The microarchitecture that uses most of what this CPU can do.
@@ -132,10 +148,11 @@ pub fn offload(
     let mut argv = short.argv(llama_bench, model_path, &subject.manifest.backends);
     argv.push("-v".to_owned());
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-    ui.detail(format!("{}: {}", machine.target.name(), words.join(" ")));
-    let mut log = BenchLog::append(machine.log.as_deref(), &words)?;
+    let shown = with_env(&machine.env, &words);
+    let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
+    ui.detail(format!("{}: {}", machine.target.name(), shown.join(" ")));
     let mut offload = Offload::default();
-    let exit = machine.target.run(&words, params.timeout, &mut |source, line| {
+    let exit = machine.run(&words, params.timeout, &mut |source, line| {
         if source == Source::Stderr {
             let line = String::from_utf8_lossy(line);
             log.line(&line);
@@ -156,10 +173,11 @@ fn run(
 ) -> Result<(Ending, String)> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
     let target = &machine.target;
-    let mut log = BenchLog::append(machine.log.as_deref(), &words)?;
-    ui.detail(format!("{}: {}", target.name(), words.join(" ")));
+    let shown = with_env(&machine.env, &words);
+    let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
+    ui.detail(format!("{}: {}", target.name(), shown.join(" ")));
     let mut stderr: Vec<String> = vec![];
-    let exit = target.run(&words, timeout, &mut |source, line| {
+    let exit = machine.run(&words, timeout, &mut |source, line| {
         let line = String::from_utf8_lossy(line);
         if source == Source::Stderr {
             log.line(&line);

@@ -2,6 +2,7 @@
 
 pub mod compare;
 mod contenders;
+pub mod hold;
 pub mod judge;
 pub mod measure;
 pub mod model;
@@ -31,8 +32,10 @@ use crate::domain::names::{HostName, nix_string};
 use crate::domain::preflight::closure_fits;
 use crate::sys::files::safe_name;
 use crate::sys::store;
+use crate::sys::survey::machine_name;
 use crate::sys::target::Target;
 use crate::ui;
+use hold::hold;
 use measure::{Machine, offload, or_finding};
 use model::{Chosen, bring, chosen_model, place_of};
 use preflight::{aftermath, preflight};
@@ -47,9 +50,9 @@ pub fn run(args: &cli::Bench, context: &Context) -> Result<Outcome> {
         bail!("--prompt 0 and --generate 0 leave nothing to measure");
     }
     // Discover.
-    let target = target(args, context)?;
-    let _lock = match record::lock(args, context, &target)? {
-        Ok(lock) => lock,
+    let mut target = target(args, context)?;
+    let _hold = match hold(context, &mut target, &format!("bench {}", args.host), args.wait)? {
+        Ok(hold) => hold,
         Err(finding) => return refused(context, &args.host, &[finding]),
     };
     let mut machine = match Machine::discover(&target)? {
@@ -57,6 +60,7 @@ pub fn run(args: &cli::Bench, context: &Context) -> Result<Outcome> {
         Err(finding) => return refused(context, &args.host, &[finding]),
     };
     machine.log = Some(log_file(context, &args.host)?);
+    machine.env.clone_from(&args.env);
     if !args.sweep.sweep.is_empty() {
         return sweep::run(args, context, &machine);
     }
@@ -105,7 +109,16 @@ fn target(args: &cli::Bench, context: &Context) -> Result<Target> {
     if args.local || args.host == LOCAL {
         return Ok(Target::Local);
     }
-    fleet_target(context, &args.host)
+    let target = fleet_target(context, &args.host)?;
+    if target.is_machine(&machine_name()) {
+        context.ui.say(format!(
+            "{} is this machine, and is measured without SSH (--target={} goes over SSH)",
+            args.host,
+            target.name()
+        ));
+        return Ok(Target::Local);
+    }
+    Ok(target)
 }
 
 /// Where the fleet table says that this host is.
@@ -230,15 +243,17 @@ fn carry_out(
         BenchReport::new(subject, target.name(), model.clone(), None, vec![])
     };
     report.verification = verification;
+    report.env.clone_from(&machine.env);
     report.log = machine.log.as_ref().filter(|log| log.is_file()).map(|f| f.display().to_string());
     aftermath(machine, &mut report);
     report.precede(around);
     if none_is_an_error(&report.findings) && !report.results.is_empty() {
         let place = (&model, path.as_str());
         judge::judge(context, machine, subject, place, params, &recorder, &mut report)?;
+        judge::protect(context, &recorder, subject, "last");
     }
     if args.save_baseline {
-        judge::save(&recorder, ui, &mut report)?;
+        judge::save(context, &recorder, subject, &mut report)?;
     }
     Ok(report)
 }

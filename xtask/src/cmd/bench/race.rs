@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 
 use super::compare::{Comparison, Contender, compare};
+use super::hold::{Hold, hold};
 use super::measure::Machine;
 use super::model::chosen_model;
 use super::preflight::preflight;
@@ -20,6 +21,7 @@ use crate::domain::names::HostName;
 pub struct Course {
     args: cli::Bench,
     machine: Machine,
+    _hold: Hold,
 }
 
 impl Course {
@@ -31,8 +33,12 @@ impl Course {
         else {
             anyhow::bail!("bench has become another command");
         };
-        let target = target(&args, context)?;
-        Ok(Machine::discover(&target)?.map(|machine| Self { args, machine }))
+        let mut target = target(&args, context)?;
+        let hold = match hold(context, &mut target, &format!("update --bench {host}"), true)? {
+            Ok(hold) => hold,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        Ok(Machine::discover(&target)?.map(|machine| Self { args, machine, _hold: hold }))
     }
 
     /// The variant that fits the machine: for `local`, which is no host of the flake.
@@ -51,7 +57,7 @@ impl Course {
         after: &Subject,
         rounds: u32,
     ) -> Result<Result<Comparison, Finding>> {
-        let Self { args, machine } = self;
+        let Self { args, machine, .. } = self;
         let mut contenders = vec![];
         let mut model = None;
         for (label, subject) in [("before", before), ("after", after)] {

@@ -16,9 +16,7 @@ use crate::domain::bench_report::BenchReport;
 use crate::domain::date;
 use crate::domain::finding::{Finding, none_is_an_error};
 use crate::domain::llama_bench::{About, TestResult};
-use crate::sys::lock::{self, Lock};
 use crate::sys::records::{self, Records};
-use crate::sys::target::Target;
 use crate::ui::Ui;
 
 /// What a slow-down of a few percent takes to be seen on a machine that is not idle.
@@ -63,30 +61,6 @@ fn default_folder(context: &Context, host: &str) -> PathBuf {
     }
 }
 
-/// Two benches of one machine would measure each other.
-pub fn lock(
-    args: &cli::Bench,
-    context: &Context,
-    target: &Target,
-) -> Result<Result<Lock, Finding>> {
-    let place = lock::bench_lock(&context.home, target.name());
-    let words = format!("`bench {}`", args.host);
-    if args.wait {
-        let waiting = |holder: &str| {
-            context.ui.say(format!("waiting for {holder}, which measures on {}", target.name()));
-        };
-        return lock::lock(&place, &words, &waiting).map(Ok);
-    }
-    let held = lock::try_lock(&place, &words)?;
-    Ok(held.map_err(|holder| {
-        Finding::error(
-            "busy",
-            format!("{holder}, is measuring on {}: two would measure each other", target.name()),
-            "--wait waits for it to end",
-        )
-    }))
-}
-
 /// Writes a run's results down.
 pub struct Recorder<'a> {
     pub records: &'a Records,
@@ -110,6 +84,12 @@ impl<'a> Recorder<'a> {
             target: machine.target.name().to_owned(),
             model: model.clone(),
             flags: params.flags(&subject.manifest.backends),
+            least_rounds: params.rounds.min(LEAST_ROUNDS),
+            env: {
+                let mut env = machine.env.clone();
+                env.sort();
+                env
+            },
         };
         Self { records, heading, problem: None }
     }

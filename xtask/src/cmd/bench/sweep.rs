@@ -151,7 +151,8 @@ impl<'a> Sweep<'a> {
             model_bytes: model.bytes,
             tests: params.tests(),
             repetitions: params.repetitions,
-            flags: params.flags(&subject.manifest.backends),
+            // What it is started with makes as much of a difference.
+            flags: [machine.env.clone(), params.flags(&subject.manifest.backends)].concat(),
             options: parameters.iter().map(|parameter| parameter.option.clone()).collect(),
             points: points.clone(),
             halving: args.sweep.budget.is_some(),

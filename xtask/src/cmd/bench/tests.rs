@@ -59,6 +59,7 @@ fn zen5() -> Machine {
         facts: Facts::new("carbon", cpu.clone(), None),
         cpu,
         around: Surroundings::default(),
+        env: vec![],
         log: None,
     }
 }

@@ -67,6 +67,7 @@ pub fn verify(
         context: CONTEXT,
         chunks: CHUNKS,
         args: &args,
+        env: &machine.env,
     };
     let (exit, stdout, stderr) = match or_finding(read(target, &reading, timeout))? {
         Ok(said) => said,

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::judge::{Seen, failures, refuse_unfetched};
 use crate::cli;
+use crate::cmd::bench::hold::{Hold, hold};
 use crate::cmd::bench::measure::{Machine, measure};
 use crate::cmd::bench::model::{Place, bring, describe};
 use crate::cmd::bench::preflight::preflight;
@@ -48,6 +49,7 @@ pub struct Bench<'a> {
     ground: &'a Ground<'a>,
     host: HostName,
     machine: Machine,
+    _hold: Hold,
     model: Model,
     model_path: String,
     params: Params,
@@ -73,10 +75,14 @@ impl<'a> Bench<'a> {
         let name = args.host.as_deref().context(
             "--by bench measures one host: name it with --host (`local` is this machine)",
         )?;
-        let target = match (&args.target, args.local || name == LOCAL) {
+        let mut target = match (&args.target, args.local || name == LOCAL) {
             (Some(destination), _) => Target::ssh(destination, bench::ssh_options())?,
             (None, true) => Target::Local,
             (None, false) => bench::fleet_target(context, name)?,
+        };
+        let hold = match hold(context, &mut target, &format!("bisect --host {name}"), true)? {
+            Ok(hold) => hold,
+            Err(finding) => return Ok(Err(finding)),
         };
         let machine = match Machine::discover(&target)? {
             Ok(machine) => machine,
@@ -91,6 +97,7 @@ impl<'a> Bench<'a> {
             ground,
             host: HostName::new(name),
             machine,
+            _hold: hold,
             model: describe(smoke),
             model_path,
             params: PARAMS,

@@ -3,7 +3,7 @@
 //! not at all.
 
 mod canary;
-mod choose;
+pub mod choose;
 pub mod finish;
 mod hold;
 mod trial;

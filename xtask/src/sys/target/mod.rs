@@ -1,7 +1,9 @@
 //! Where a variant is measured: this machine, or one that SSH reaches. A target that
 //! refuses is a finding, carried as [`Refused`] through the errors.
 
+mod connection;
 mod files;
+mod lock;
 
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +13,9 @@ use anyhow::{Context, Result, bail};
 use crate::domain::finding::Finding;
 use crate::domain::ssh::{self, destination_problem, parse_store_uri};
 use crate::sys::process::{self, Captured, Exit, Invocation, Source};
+
+pub use connection::Connection;
+pub use lock::{Answer, Held};
 
 /// For what takes no time once a connection stands.
 const SHORT: Duration = Duration::from_secs(60);
@@ -33,6 +38,8 @@ pub struct Ssh {
     /// Parameters of the target's store, as in `ssh-ng://HOST?NAME=VALUE`; none for a
     /// machine with Nix at its usual place.
     store: Vec<(String, String)>,
+    /// The socket of a connection that stands, see [`Target::connect`].
+    shared: Option<String>,
 }
 
 /// The target's fault and the user's to mend.
@@ -61,7 +68,7 @@ impl Target {
                 "name it as `host`, `user@host`, `ssh://user@host:port` or `ssh-ng://host?…`, a store",
             )));
         }
-        Ok(Self::Ssh(Ssh { destination: destination.to_owned(), options, store }))
+        Ok(Self::Ssh(Ssh { destination: destination.to_owned(), options, store, shared: None }))
     }
 
     /// Where a store path lies on the target's disk.
@@ -85,6 +92,14 @@ impl Target {
         match self {
             Self::Local => "local",
             Self::Ssh(ssh) => &ssh.destination,
+        }
+    }
+
+    /// Whether it is the machine of this name, with a store at its usual place.
+    pub fn is_machine(&self, name: &str) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Ssh(ssh) => ssh.store.is_empty() && ssh::is_machine(&ssh.destination, name),
         }
     }
 
@@ -151,8 +166,12 @@ impl Ssh {
             "RemoteCommand=none",
         ];
         let ours = ours.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]);
+        let shared = self.shared.iter().flat_map(|socket| {
+            let path = format!("ControlPath={socket}");
+            ["-o".to_owned(), path, "-o".to_owned(), "ControlMaster=no".to_owned()]
+        });
         // ssh takes the first value it sees: the user's options win.
-        self.options.iter().cloned().chain(ours).collect()
+        self.options.iter().cloned().chain(ours).chain(shared).collect()
     }
 
     /// Runs what says little and ends soon.
