@@ -110,3 +110,64 @@ fn own_files(seen: &Seen) -> Vec<String> {
     }
     files
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A host that selects `cpu-haswell`, with `place` as Nix describes it.
+    fn found(place: &str, seen: Value, overlaid: bool) -> Vec<(&'static str, String)> {
+        let around = json!({ "packages": { place: seen }, "overlaid": overlaid });
+        let selection = json!({
+            "manifest": {
+                "variant": "cpu-haswell", "backends": ["cpu"], "microarch": "haswell",
+                "system": "x86_64-linux", "rev": null, "build": null,
+                "cmakeFlags": ["-DA:BOOL=TRUE", "-DB=1"],
+            },
+            "drvPath": "/own.drv", "output": "/own", "around": around,
+        });
+        let selection: Selection = serde_json::from_value(selection).unwrap();
+        judge(&selection).into_iter().map(|finding| (finding.code, finding.message)).collect()
+    }
+
+    fn flags(flags: &[&str]) -> String {
+        let seen =
+            json!({ "variant": "cpu-haswell", "drvPath": "/other.drv", "cmakeFlags": flags });
+        found(PKGS, seen, true).remove(0).1
+    }
+
+    #[test]
+    fn the_same_derivation_or_an_unknown_one_of_that_name_is_no_stranger() {
+        assert!(found(PKGS, json!({ "variant": "cpu-haswell" }), true).is_empty());
+        let own = json!({ "variant": "cpu-haswell", "drvPath": "/own.drv" });
+        assert!(found(PKGS, own, false).is_empty());
+    }
+
+    #[test]
+    fn another_build_is_told_by_what_differs() {
+        assert!(flags(&["-DA:BOOL=TRUE", "-DB=1"]).contains("(another source, or"));
+        assert!(flags(&["-DA:BOOL=FALSE", "-DB=1"]).contains("(-DA:BOOL=FALSE)"));
+        assert!(flags(&["-DB=1"]).contains("(without -DA:BOOL=TRUE)"));
+        let many = flags(&["-DA:BOOL=TRUE", "-DB=1", "-DC=1", "-DD=1", "-DE=1", "-DF=1"]);
+        assert!(many.contains("(-DC=1, -DD=1 and 2 more flags)"), "{many}");
+    }
+
+    #[test]
+    fn the_place_is_the_users_own_file() {
+        let files =
+            ["/nix/store/a-source/nixos/modules/llama-cpp.nix", "/nix/store/b-source/x.nix"];
+        let seen = json!({ "variant": null, "drvPath": "/o.drv", "files": files });
+        let (code, said) = found("services.llama-cpp.package", seen, true).remove(0);
+        assert_eq!(code, "another-package");
+        assert!(said.ends_with("(services.llama-cpp.package is set in x.nix)"), "{said}");
+    }
+
+    #[test]
+    fn packages_from_outside_excuse_pkgs_and_not_the_service() {
+        let codes = |place| found(place, json!({ "variant": null }), false).remove(0).0;
+        assert_eq!(codes(PKGS), "pkgs-from-outside");
+        assert_eq!(codes("services.llama-cpp.package"), "another-package");
+    }
+}
