@@ -69,6 +69,8 @@ pub struct Perf {
 pub enum PerfSubject {
     /// check, over `nix eval` and `nix flake metadata`
     Check,
+    /// bench's builds, over one by hand with GGML_NATIVE=ON, and bench over llama-bench itself
+    Bench,
     /// build-all, over `nix build`; with --testbed, of llama.cpp itself
     Build,
 }

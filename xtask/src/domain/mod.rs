@@ -55,6 +55,7 @@ pub mod noisy;
 pub mod offload;
 pub mod parallel;
 pub mod perf;
+pub mod perf_bench;
 pub mod pin;
 pub mod plan;
 pub mod preflight;

@@ -19,8 +19,15 @@ pub struct Ratio {
     pub value: f64,
     pub budget: f64,
     pub ok: bool,
-    /// Each run, subject and yardstick: seconds, or bytes.
+    /// Each run, subject and yardstick: seconds, bytes, or tokens per second.
     pub samples: Vec<(f64, f64)>,
+    /// Of speeds: what holds the value with 99 % confidence. The budget is then the least
+    /// that the value may be, and 0 where it is only told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
+    /// Of speeds: of the medians of all samples.
+    #[serde(rename = "ofMedians", skip_serializing_if = "Option::is_none")]
+    pub of_medians: Option<f64>,
 }
 
 impl PerfReport {
@@ -36,7 +43,22 @@ impl Ratio {
         let yardstick = median(samples.iter().map(|sample| sample.1));
         let value = subject / yardstick;
         // What could not be measured is not a number, and not within a budget.
-        Self { name, value, budget, ok: value <= budget, samples }
+        let ok = value <= budget;
+        Self { name, value, budget, ok, samples, interval: None, of_medians: None }
+    }
+
+    /// Of speeds, the value as `stats` makes it of them.
+    pub fn at_least(
+        name: String,
+        budget: f64,
+        ratio: &crate::domain::stats::Ratio,
+        samples: Vec<(f64, f64)>,
+    ) -> Self {
+        let interval = Some([ratio.low, ratio.high]);
+        let of_medians = median(samples.iter().map(|sample| sample.0))
+            / median(samples.iter().map(|sample| sample.1));
+        let (value, ok) = (ratio.estimate, ratio.estimate >= budget);
+        Self { name, value, budget, ok, samples, interval, of_medians: Some(of_medians) }
     }
 
     pub fn medians(&self) -> (f64, f64) {

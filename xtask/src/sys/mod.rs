@@ -18,6 +18,7 @@ pub mod first_lock;
 pub mod flake;
 pub mod fleet_copy;
 pub mod git;
+pub mod hand_build;
 pub mod history;
 pub mod interrupt;
 pub mod invocation;

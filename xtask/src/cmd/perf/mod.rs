@@ -1,5 +1,6 @@
 //! `perf`: how fast a command is, held against its budgets, side by side in one run.
 
+mod bench;
 mod build;
 mod check;
 
@@ -24,6 +25,7 @@ pub fn run(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Discover, plan, run.
     let ratios = match args.what {
         PerfSubject::Check => check::budgets(args, global, ui)?,
+        PerfSubject::Bench => bench::budgets(args, global, ui)?,
         PerfSubject::Build => build::budgets(args, global, ui)?,
     };
     // Report.
@@ -73,12 +75,25 @@ fn print(ui: &Ui, report: &PerfReport) {
         .map(|ratio| {
             let (subject, yardstick) = ratio.medians();
             let verdict = if ratio.ok { "within" } else { "missed" };
-            vec![
-                ratio.name.clone().into(),
-                decimals(ratio.value).into(),
-                decimals(ratio.budget).into(),
-                format!("{verdict}: {} / {}", number(subject), number(yardstick)).into(),
-            ]
+            let (budget, told) = match ratio.interval {
+                None => {
+                    let told = format!("{verdict}: {} / {}", number(subject), number(yardstick));
+                    (decimals(ratio.budget), told)
+                }
+                Some([low, high]) => {
+                    let rest =
+                        format!("{low:.3} to {high:.3}, {subject:.1} / {yardstick:.1} tokens/s");
+                    match ratio.budget {
+                        0.0 => ("-".to_owned(), rest),
+                        budget => (format!("≥ {budget}"), format!("{verdict}: {rest}")),
+                    }
+                }
+            };
+            let value = match ratio.interval {
+                Some(_) => format!("{:.3}", ratio.value),
+                None => decimals(ratio.value),
+            };
+            vec![ratio.name.clone().into(), value.into(), budget.into(), told.into()]
         })
         .collect();
     ui.result(Table { columns: &columns, rows }.render(ui));

@@ -1,0 +1,157 @@
+//! The budgets of what bench measures, and of bench: the tuned variant over a build by
+//! hand with GGML_NATIVE=ON, "dispatch" over the exact variant, upstream's own package
+//! told beside them; and what bench adds to llama-bench itself. On the testbed's trees.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cli::{self, Era, Global};
+use crate::cmd::bench::compare::{Contender, compare};
+use crate::cmd::bench::measure::Machine;
+use crate::cmd::bench::{LOCAL, from_selection, llama_bench, model, record, tuned};
+use crate::cmd::build_all;
+use crate::cmd::context::Context;
+use crate::cmd::perf::{timed, xtask};
+use crate::domain::bench::{Params, Subject};
+use crate::domain::build::distinct;
+use crate::domain::era::TREES;
+use crate::domain::manifest::Selection;
+use crate::domain::microarch::Table;
+use crate::domain::names::HostName;
+use crate::domain::perf::Ratio;
+use crate::domain::perf_bench::{LEAST, flags_beside_the_cpu, ratios};
+use crate::domain::quantize::Quantization;
+use crate::domain::smoke_model::{Size, SmokeModel};
+use crate::sys::process::Invocation;
+use crate::sys::target::Target;
+use crate::sys::{disk, hand_build, interrupt, lock};
+use crate::ui::{self, Ui};
+
+/// What bench may add to llama-bench itself, in seconds.
+const OVERHEAD: f64 = 2.0;
+/// Processes of llama-bench in a measurement of that.
+const ROUNDS: u32 = 5;
+
+pub fn budgets(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
+    let era = global.testbed.unwrap_or(Era::New);
+    let context = Context::open_with(global, ui, Some(era))?;
+    let machine = match Machine::discover(&Target::Local)? {
+        Ok(machine) => machine,
+        Err(finding) => bail!("{}", finding.message),
+    };
+    let contenders = contenders(&context, era, &machine)?;
+    let place = lock::bench_lock(&context.home, Target::Local.name());
+    let held =
+        lock::lock(&place, "`perf bench`", &|holder| ui.say(format!("waiting for {holder}")))?;
+    let mut all = vec![];
+    for quantization in [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16] {
+        let smoke = SmokeModel { size: Size::M29, quantization };
+        let file = crate::sys::model::smoke_model(&context.home, smoke)?;
+        let file = file.to_str().context("the model's path is not UTF-8")?;
+        let name = quantization.name();
+        ui.say(format!("measuring {name}, {} rounds of {} builds", args.runs, contenders.len()));
+        let quiet = Ui { quiet: true, ..*ui };
+        let rounds = u32::try_from(args.runs).context("--runs")?;
+        let model = (&model::describe(smoke), file);
+        let compared = compare(&quiet, &machine, &contenders, model, &params(2), (rounds, 1))?;
+        if interrupt::requested() {
+            bail!("interrupted");
+        }
+        if let Some(finding) = compared.findings.first() {
+            bail!("{}", finding.message);
+        }
+        ui.say(ui::bench::standings(ui, &compared.standings));
+        let [hand, tuned, dispatch, upstream] = &compared.rounds[..] else {
+            bail!("a contender is missing");
+        };
+        all.extend(ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand));
+        all.extend(ratios(&format!("{name}, dispatch / tuned"), LEAST, dispatch, tuned));
+        all.extend(ratios(&format!("{name}, tuned / upstream's package"), 0.0, tuned, upstream));
+    }
+    drop(held);
+    all.push(overhead(args, &context, era, &contenders[1])?);
+    Ok(all)
+}
+
+/// By hand, tuned, dispatch, upstream's: all of one source, built here.
+fn contenders(context: &Context, era: Era, machine: &Machine) -> Result<Vec<Contender>> {
+    let ui = &context.ui;
+    let table = Table::embedded().context("microarch.json")?;
+    let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
+    let selections: Vec<(HostName, Selection)> = vec![
+        (HostName::new("tuned"), tuned(context, &microarch)?),
+        (HostName::new("dispatch"), tuned(context, "dispatch")?),
+        (HostName::new("upstream"), context.flake.package("pkgs: pkgs.llama-cpp-upstream")?),
+    ];
+    let builds = distinct(selections.iter().map(|(host, selection)| (host, selection)));
+    let variants = build_all::build(context, &builds, build_all::Limits::default())?;
+    if let Some(broken) = variants.iter().find(|variant| !variant.state.well()) {
+        bail!("{} is not built: {}", broken.variant, broken.log.as_deref().unwrap_or_default());
+    }
+    let tree = match era {
+        Era::Old => &TREES[0],
+        Era::New => &TREES[1],
+    };
+    let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags, &table);
+    ui.say(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.tag));
+    let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.detail(line))?;
+    let by_hand = program.to_str().context("the hand build's path is not UTF-8")?.to_owned();
+    let subject = |selection: &Selection| from_selection(HostName::new(LOCAL), selection.clone());
+    let mut contenders = vec![Contender {
+        label: "by hand".to_owned(),
+        subject: subject(&selections[0].1),
+        llama_bench: by_hand,
+    }];
+    contenders.extend(selections.iter().map(|(label, selection)| {
+        let subject: Subject = subject(selection);
+        Contender { label: label.to_string(), llama_bench: llama_bench(&subject), subject }
+    }));
+    Ok(contenders)
+}
+
+fn params(repetitions: u32) -> Params {
+    Params {
+        prompt: 128,
+        generate: 32,
+        repetitions,
+        rounds: 1,
+        patience: record::PATIENCE,
+        timeout: Duration::from_secs(600),
+        args: vec![],
+    }
+}
+
+/// bench of the tuned build, which is built, over as many bare processes of llama-bench.
+/// The tests are short: what is between them is what is measured.
+fn overhead(args: &cli::Perf, context: &Context, era: Era, tuned: &Contender) -> Result<Ratio> {
+    let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
+    let file = crate::sys::model::smoke_model(&context.home, smoke)?;
+    let file = file.to_str().context("the model's path is not UTF-8")?;
+    let short = Params { prompt: 16, generate: 4, ..params(1) };
+    let argv = short.argv(&tuned.llama_bench, file, &tuned.subject.manifest.backends);
+    let bare = Invocation::new(&argv[0]).args(&argv[1..]);
+    let records = context.home.join("perf/bench");
+    let folder = context.root().context("the flake is no folder")?.to_owned();
+    let words = ["--quiet", "--json", "--wait", "--prompt=16", "--generate=4", "--repetitions=1"];
+    let call = xtask("bench", &folder, Some(era))?.arg(LOCAL).args(words);
+    let call = call.arg(format!("--rounds={ROUNDS}")).arg("--record").arg(&records);
+    context.ui.say(format!("measuring bench itself, {} runs of {ROUNDS} rounds", args.runs));
+    let mut samples = vec![];
+    for _ in 0..args.runs {
+        // Nothing to compare with: judging would measure on.
+        disk::remove(&records)?;
+        let whole = timed(context, &call)?.0;
+        let mut itself = 0.0;
+        for _ in 0..ROUNDS {
+            itself += timed(context, &bare)?.0;
+        }
+        samples.push((whole, itself));
+    }
+    let ratio = Ratio::new(
+        format!("bench local, {ROUNDS} short rounds / llama-bench itself and {OVERHEAD} s"),
+        1.0,
+        samples.into_iter().map(|(whole, itself)| (whole, itself + OVERHEAD)).collect(),
+    );
+    Ok(ratio)
+}
