@@ -57,6 +57,9 @@ pub struct Perf {
     /// check: measure on real NixOS hosts of this nixpkgs, a Git checkout
     #[arg(long, value_name = "PATH")]
     pub nixpkgs: Option<PathBuf>,
+    /// bench: leave dispatch out, whose build takes many minutes
+    #[arg(long)]
+    pub no_dispatch: bool,
     /// build: steps of each of the generated builds, of some 25 ms each
     #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,

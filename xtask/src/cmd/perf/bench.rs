@@ -40,7 +40,7 @@ pub fn budgets(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>>
         Ok(machine) => machine,
         Err(finding) => bail!("{}", finding.message),
     };
-    let contenders = contenders(&context, era, &machine)?;
+    let contenders = contenders(&context, era, &machine, !args.no_dispatch)?;
     let place = lock::bench_lock(&context.home, Target::Local.name());
     let held =
         lock::lock(&place, "`perf bench`", &|holder| ui.say(format!("waiting for {holder}")))?;
@@ -62,28 +62,39 @@ pub fn budgets(args: &cli::Perf, global: &Global, ui: &Ui) -> Result<Vec<Ratio>>
             bail!("{}", finding.message);
         }
         ui.say(ui::bench::standings(ui, &compared.standings));
-        let [hand, tuned, dispatch, upstream] = &compared.rounds[..] else {
+        // In the order of `contenders`.
+        let [hand, tuned, upstream, dispatch @ ..] = &compared.rounds[..] else {
             bail!("a contender is missing");
         };
-        all.extend(ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand));
-        all.extend(ratios(&format!("{name}, dispatch / tuned"), LEAST, dispatch, tuned));
-        all.extend(ratios(&format!("{name}, tuned / upstream's package"), 0.0, tuned, upstream));
+        let mut told = ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand);
+        for dispatch in dispatch {
+            told.extend(ratios(&format!("{name}, dispatch / tuned"), LEAST, dispatch, tuned));
+        }
+        told.extend(ratios(&format!("{name}, tuned / upstream's package"), 0.0, tuned, upstream));
+        all.extend(told);
     }
     drop(held);
     all.push(overhead(args, &context, era, &contenders[1])?);
     Ok(all)
 }
 
-/// By hand, tuned, dispatch, upstream's: all of one source, built here.
-fn contenders(context: &Context, era: Era, machine: &Machine) -> Result<Vec<Contender>> {
+/// By hand, tuned, upstream's and, if wanted, dispatch: all of one source, built here.
+fn contenders(
+    context: &Context,
+    era: Era,
+    machine: &Machine,
+    with_dispatch: bool,
+) -> Result<Vec<Contender>> {
     let ui = &context.ui;
     let table = Table::embedded().context("microarch.json")?;
     let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
-    let selections: Vec<(HostName, Selection)> = vec![
+    let mut selections: Vec<(HostName, Selection)> = vec![
         (HostName::new("tuned"), tuned(context, &microarch)?),
-        (HostName::new("dispatch"), tuned(context, "dispatch")?),
         (HostName::new("upstream"), context.flake.package("pkgs: pkgs.llama-cpp-upstream")?),
     ];
+    if with_dispatch {
+        selections.push((HostName::new("dispatch"), tuned(context, "dispatch")?));
+    }
     let builds = distinct(selections.iter().map(|(host, selection)| (host, selection)));
     let variants = build_all::build(context, &builds, build_all::Limits::default())?;
     if let Some(broken) = variants.iter().find(|variant| !variant.state.well()) {
