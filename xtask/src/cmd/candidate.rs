@@ -157,9 +157,15 @@ impl<'a> Ground<'a> {
     ) -> Result<Result<Value, Finding>> {
         let nix = &self.context.flake.nix;
         let output = copy.flake().join("flake.lock.new");
-        let call = nix
-            .command(["flake", "lock"])
-            .arg(copy.reference())
+        // What an input's input follows, Nix forgets when that is overridden, unless it reads
+        // the outer flake again; it does for an update, and one of what follows moves nothing.
+        let call = match self.input.follower() {
+            Some(follower) => {
+                nix.command(["flake", "update"]).arg(follower).arg("--flake").arg(copy.reference())
+            }
+            None => nix.command(["flake", "lock"]).arg(copy.reference()),
+        };
+        let call = call
             .args(["--override-input", &self.input.name])
             .arg(self.upstream.reference(&revision.rev, named))
             .arg("--output-lock-file")

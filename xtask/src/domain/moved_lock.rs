@@ -17,6 +17,15 @@ pub struct Input {
     key: String,
 }
 
+impl Input {
+    /// Of an input's input: one that it has, and that follows another.
+    pub fn follower(&self) -> Option<String> {
+        let inputs = self.node["inputs"].as_object().filter(|_| self.name.contains('/'))?;
+        let (name, _) = inputs.iter().find(|(_, target)| target.is_array())?;
+        Some(format!("{}/{name}", self.name))
+    }
+}
+
 /// # Errors
 /// There is no such input, or it follows another.
 pub fn find(lock: &Value, name: &str) -> Result<Input, Finding> {
@@ -153,6 +162,7 @@ mod tests {
     fn only_the_input_itself_moves_and_no_node_is_renamed() {
         let before = lock();
         let input = find(&before, "llama-cpp").unwrap();
+        assert_eq!(input.follower(), None);
         let mut made = before.clone();
         made["nodes"]["llama-cpp"]["locked"]["rev"] = "2".into();
         // `--override-input` could leave its own words here.
