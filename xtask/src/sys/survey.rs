@@ -163,6 +163,7 @@ pub fn machine(home: &Path) -> Vec<Check> {
             checks.push(doctor::judge_room(name, &place.display().to_string(), free));
         }
     }
+    checks.push(refused(&home.join("refused")));
     let cores = cores();
     if let Some(bytes) = memory() {
         checks.push(doctor::judge_memory(bytes, cores));
@@ -173,6 +174,27 @@ pub fn machine(home: &Path) -> Vec<Check> {
         None => Check::ok("ccache", "not here; only the testbed uses it"),
     });
     checks
+}
+
+/// What `update` refused and kept, with its logs. The newest of each fleet stay; fleets come
+/// and go.
+fn refused(folder: &Path) -> Check {
+    const MUCH: u64 = 200 << 20;
+    let (mut files, mut bytes, mut queue) = (0_u64, 0, vec![folder.to_owned()]);
+    while let Some(folder) = queue.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(about) if about.is_dir() => queue.push(entry.path()),
+                Ok(about) => (files, bytes) = (files + 1, bytes + about.len()),
+                Err(_) => {}
+            }
+        }
+    }
+    let told = format!("{files} files, {} MiB", bytes.div_ceil(1 << 20));
+    match bytes > MUCH {
+        true => Check::warning("refused updates", told, format!("rm -r {}", folder.display())),
+        false => Check::ok("refused updates", told),
+    }
 }
 
 /// What to write for this machine's CPU.

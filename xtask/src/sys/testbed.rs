@@ -26,6 +26,9 @@ use crate::sys::{disk, files, first_lock, llama_tree, process, snapshot};
 pub const NIX_OPTIONS: &[&str] =
     &["--option", "sandbox", "false", "--option", "substituters", "", "--max-jobs", "1"];
 
+/// Lock files of this kind that are kept: one for each fleet and era.
+const KEPT: usize = 20;
+
 /// Writes the lock file that `--reference-lock-file` takes, and answers its path. It
 /// needs no network, and costs one hash of the testbed's few files.
 ///
@@ -70,6 +73,9 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
     // Left alone when it is the same, so that runs beside each other do not meet in it.
     if fs::read_to_string(&file).ok().as_deref() != Some(after.as_str()) {
         files::write_atomically(&file, after.as_bytes())?;
+        // Of fleets that are long gone. A day: some run may still be locked to it.
+        let day = Duration::from_secs(86_400);
+        files::prune(&locks, KEPT, day, |name| name.ends_with("-era.lock"));
     }
     Ok(file)
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -22,6 +22,8 @@ use crate::sys::lock_transaction::{self, Replacement};
 use crate::sys::{disk, files, git, journal};
 
 pub const LOCK: &str = "flake.lock";
+/// Refused updates of one fleet that are kept, with their logs.
+const REFUSED_KEPT: usize = 20;
 
 /// What would keep the update from being taken, hours later.
 ///
@@ -244,7 +246,11 @@ pub fn keep_refused(ground: &Ground<'_>, candidate: &Candidate, report: &mut Upd
         files::write_atomically(&folder.join("report.json"), text.as_bytes())?;
         Ok(folder.clone())
     };
-    if let Err(error) = kept() {
+    let outcome = kept();
+    if let Some(all) = folder.parent() {
+        files::prune(all, REFUSED_KEPT, Duration::ZERO, |_| true);
+    }
+    if let Err(error) = outcome {
         let context = ground.context;
         context.ui.complain(format!("warning: the refused lock is not kept: {error:#}"));
     }
