@@ -256,5 +256,7 @@ fn a_slow_down_is_refused_by_the_canary() {
     eprintln!("{said}");
     assert_eq!((code, &report["failedAt"]), (1, &json!("bench")), "{said}");
     assert!(said.contains("is slower with the new revision"), "{said}");
+    assert!(said.contains("cargo xtask bisect --testbed --good"), "{said}");
+    assert!(said.contains("--host local --by bench"), "{said}");
     assert_eq!(fs::read(fleet.path().join("flake.lock")).unwrap(), lock);
 }

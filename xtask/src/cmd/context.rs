@@ -111,6 +111,15 @@ impl Context {
         })
     }
 
+    /// For a command that is printed to be run: ` --testbed`, where this one has it.
+    pub fn testbed_option(&self) -> &'static str {
+        match self.era {
+            None => "",
+            Some(Era::Old) => " --testbed=old",
+            Some(Era::New) => " --testbed",
+        }
+    }
+
     /// What earlier runs found out of this flake; only of one in a folder of this machine.
     pub fn answers(&self) -> Option<&Answers> {
         self.answers.get_or_init(|| self.open_answers()).as_ref()

@@ -62,6 +62,16 @@ impl Hold {
     }
 }
 
+/// A failure in one line: what failed, and the first error of the log's end, if that is told.
+pub fn reason(message: &str) -> String {
+    let mut lines = message.lines();
+    let what = lines.next().unwrap_or_default();
+    match lines.find(|line| line.contains("error")) {
+        Some(error) => format!("{}: {}", what.split(';').next().unwrap_or(what), error.trim()),
+        None => what.trim_end_matches("; the end of its log:").to_owned(),
+    }
+}
+
 pub type Holds = BTreeMap<HostName, Hold>;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +196,18 @@ mod tests {
              is not built (failed)"
         );
         assert!(told.help.contains("cargo xtask update"), "{}", told.help);
+    }
+
+    #[test]
+    fn a_reason_is_one_line_with_the_error() {
+        let log = "cpu-x is not built (failed); the end of its log:\nFAILED: a.o\n a.c:1: fatal error: b.h: No such file\n";
+        assert_eq!(
+            reason(log),
+            "cpu-x is not built (failed): a.c:1: fatal error: b.h: No such file"
+        );
+        let mute = "cpu-x is not built (failed); the end of its log:\nended";
+        assert_eq!(reason(mute), "cpu-x is not built (failed)");
+        assert_eq!(reason("slower: pp128 -20 %"), "slower: pp128 -20 %");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::finding::Severity;
+use crate::domain::held::reason;
 use crate::domain::names::HostName;
 use crate::domain::update::{HostState, HostUpdate, Point, Stage, UpdateReport};
 use crate::domain::upstream::short;
@@ -104,7 +105,7 @@ fn host_line(host: &HostUpdate) -> String {
             let at = host.held_at.as_ref().map(name).unwrap_or_default();
             let failed = host.failed_at.map_or("", Stage::name);
             let why = host.findings.iter().find(|it| it.severity == Severity::Error);
-            let why = why.and_then(|it| it.message.lines().next()).unwrap_or("it fails");
+            let why = why.map_or_else(|| "it fails".to_owned(), |it| reason(&it.message));
             let _ = write!(text, ", HELD at {at}: it fails at {failed}: {why}");
         }
         HostState::NotBuilt => text.push_str(", evaluated, not built"),

@@ -12,7 +12,7 @@ use crate::cli;
 use crate::cmd::bench::LOCAL;
 use crate::cmd::candidate::{Candidate, Ground};
 use crate::domain::finding::{Finding, Severity};
-use crate::domain::held::{HELD, Hold, Holds};
+use crate::domain::held::{self, HELD, Hold, Holds};
 use crate::domain::names::HostName;
 use crate::domain::update::{HostState, HostUpdate, Stage, UpdateReport};
 use crate::domain::upstream::day;
@@ -99,7 +99,7 @@ fn hold(
         failed_with: candidate.revision.name(),
         failed_at: host.failed_at.map_or("", Stage::name).to_owned(),
         // A commit has it for good: no log, and nothing of this machine.
-        reason: reason.lines().next().unwrap_or_default().to_owned(),
+        reason: held::reason(reason),
         // It stays where it is, and began when it began.
         ..earlier.cloned().unwrap_or_else(new)
     }

@@ -206,13 +206,14 @@ fn bisect_hint(
     };
     let host = hosts
         .iter()
-        .find(|host| *host != bench::LOCAL)
+        .find(|host| *host != bench::LOCAL || by == "bench")
         .map(|host| format!(" --host {host}"))
         .unwrap_or_default();
     let input =
         if args.input == "llama-cpp" { String::new() } else { format!(" --input {}", args.input) };
+    let testbed = context.testbed_option();
     context.ui.say(format!(
-        "\nwhich commit it was: cargo xtask bisect{input} --good {good} --bad {bad}{host} --by {by}"
+        "\nwhich commit it was: cargo xtask bisect{testbed}{input} --good {good} --bad {bad}{host} --by {by}"
     ));
 }
 
