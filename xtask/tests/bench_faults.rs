@@ -44,7 +44,7 @@ fn daemon(sshd: &Sshd, name: &str, script: &str) -> String {
 
 fn over_ssh(fleet: &Scratch, sshd: &Sshd, host: &str, target: &str, more: &[&str]) -> Command {
     let mut command = xtask(fleet.path());
-    command.args(["bench", host, "--json", "--target", target]).args(more);
+    command.args(["bench", host, "--json", "--rounds=2", "--target", target]).args(more);
     let options = command.get_envs().any(|(name, _)| name == "NIX_SSHOPTS");
     assert!(!options);
     command.env("NIX_SSHOPTS", sshd.options());
@@ -207,7 +207,10 @@ fn a_model_that_is_none_is_told_and_one_with_a_strange_name_is_found() {
         let model = format!("--model={}", file.display());
         match target {
             Some(target) => over_ssh(&fleet, &sshd, "a", target, &[&model]).output().unwrap(),
-            None => run(fleet.path(), &["bench", "a", "--local", "--wait", "--json", &model]),
+            None => run(
+                fleet.path(),
+                &["bench", "a", "--local", "--wait", "--rounds=2", "--json", &model],
+            ),
         }
     };
     for target in [None, Some(target.as_str())] {
