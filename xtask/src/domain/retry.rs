@@ -28,9 +28,11 @@ pub enum Passing {
 }
 
 /// Said when a connection breaks or does not come about: by Nix, ssh or curl.
-const CONNECTION: [&str; 17] = [
+const CONNECTION: [&str; 18] = [
     "Nix daemon disconnected unexpectedly",
     "unexpected end-of-file",
+    // The rest of a message that was cut.
+    "serialised integer",
     "failed to start SSH connection",
     "cannot connect to",
     "Connection refused",

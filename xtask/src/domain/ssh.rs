@@ -192,7 +192,15 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
     if any(&["nix-daemon: command not found", "nix-daemon: not found", "Unknown command: nix-"]) {
         return Some(without_nix(destination));
     }
-    if any(&["unexpected end-of-file", "disconnected unexpectedly", "Broken pipe"]) {
+    // What is left of a message that was cut, Nix takes for a number; and its threads end one
+    // another as if the user had asked, which we are told of otherwise.
+    if any(&[
+        "unexpected end-of-file",
+        "disconnected unexpectedly",
+        "Broken pipe",
+        "serialised integer",
+        "interrupted by the user",
+    ]) {
         return Some(Finding::error(
             "copy-cut",
             format!(
@@ -279,6 +287,18 @@ mod tests {
     }
 
     /// Said by OpenSSH 9.2 when it was driven into each of these.
+    /// Said by Nix 2.26.3 when its other end was cut off in the middle of a copy.
+    #[test]
+    fn a_copy_that_was_cut_is_known_by_each_of_its_words() {
+        for said in [
+            "error: unexpected end-of-file",
+            "error (ignored): error: serialised integer 950166906659926009 is too large for type 'j'",
+            "error: error: interrupted by the user",
+        ] {
+            assert_eq!(explain_copy("box", said).map(|finding| finding.code), Some("copy-cut"));
+        }
+    }
+
     #[test]
     fn every_refusal_says_what_to_do() {
         for (said, code) in [
