@@ -104,7 +104,7 @@ impl Suite {
     }
 
     fn rust_tests(&self) -> Result<Tally> {
-        // One at a time across files, as cargo does; builds share two cores with the tests.
+        // One binary at a time, as cargo does; builds share two cores with the tests.
         self.libtest(&self.cargo(["test", "--locked", "--no-fail-fast"]))
     }
 

@@ -1,0 +1,144 @@
+//! `bench` on small fleets: real Nix builds a llama-bench that replays a recording.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, xtask};
+
+const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
+const BROKEN: &str = include_str!("../fixtures/llama-bench/new-killed-in-second-test.jsonl");
+
+/// A fleet with one host, `a`, whose llama-bench prints this and then does that.
+fn replaying(recording: &str, then: &str, fields: &str) -> Scratch {
+    let script = format!(
+        "mkdir -p $out/bin; cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\ncat <<'JSON'\n\
+         {recording}JSON\n{then}\nEND\nchmod +x $out/bin/llama-bench"
+    );
+    fleet(&format!("a = host {{ variant = \"cpu-replay\"; {fields} script = ''\n{script}\n''; }};"))
+        .with_home()
+}
+
+#[test]
+fn a_hosts_variant_is_built_and_measured() {
+    let fleet = replaying(NEW, "", "");
+    let output = run(fleet.path(), &["bench", "a", "--local", "--json", "--rounds=1"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["schema"], 1);
+    assert_eq!(report["command"], "bench");
+    assert_eq!(report["host"], "a");
+    assert_eq!(report["target"], "local");
+    assert_eq!(report["variant"], "cpu-replay");
+    assert_eq!(report["model"]["quantization"], "q4_0");
+    assert_eq!(report["results"][0]["test"], "pp128");
+    assert_eq!(report["results"][1]["samples"].as_array().unwrap().len(), 5);
+    assert_eq!(report["ok"], true);
+
+    let output = run(fleet.path(), &["bench", "a", "--local"]);
+    assert!(stdout(&output).contains("tg32"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("TOKENS/S"), "{}", stdout(&output));
+}
+
+#[test]
+fn what_was_measured_before_a_crash_is_in_the_report() {
+    let fleet = replaying(BROKEN, "kill -ILL $$", "");
+    let output = run(fleet.path(), &["bench", "a", "--local", "--json"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["findings"][0]["code"], "illegal-instruction");
+    assert_eq!(report["results"].as_array().unwrap().len(), 1);
+    assert_eq!(report["ok"], false);
+}
+
+#[test]
+fn a_cuda_variant_that_ran_on_the_cpu_is_caught() {
+    let fleet = replaying(NEW, "", "backends = [ \"cuda\" ];");
+    let bench = |more: &[&str]| {
+        let output = run(fleet.path(), &[&["bench", "a", "--local", "--json"], more].concat());
+        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        let report = json(&output);
+        let codes: Vec<String> = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| finding["severity"] == "error")
+            .map(|finding| finding["code"].as_str().unwrap().to_owned())
+            .collect();
+        (codes, report["results"].as_array().unwrap().len())
+    };
+    // A machine with an NVIDIA GPU lets it pass, and is fooled no more than one without.
+    if !std::path::Path::new("/dev/nvidiactl").exists() {
+        assert_eq!(bench(&[]), (vec!["no-such-gpu".to_owned()], 0));
+    }
+    assert_eq!(bench(&["--force"]), (vec!["device-fallback".to_owned()], 2));
+}
+
+#[test]
+fn a_variant_that_does_not_build_or_evaluate_is_a_finding() {
+    let fleet = fleet(
+        r#"a = host { script = "echo planted >&2; exit 1"; }; b = throw "gone"; c = host { };"#,
+    )
+    .with_home();
+    let bench = |host: &str| {
+        let output = run(fleet.path(), &["bench", host, "--local", "--json"]);
+        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        json(&output)["findings"][0]["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(bench("a"), "not-built");
+    assert_ne!(bench("b"), "");
+    // It builds, and holds no llama-bench.
+    assert_eq!(bench("c"), "no-llama-bench");
+}
+
+#[test]
+fn a_target_that_cannot_be_is_told() {
+    let fleet = replaying(NEW, "", "");
+    let output = run(fleet.path(), &["bench", "a", "--target", "nobody.invalid", "--json"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_eq!(json(&output)["findings"][0]["code"], "ssh-no-such-host");
+    let output = run(fleet.path(), &["bench", "a", "--target=-oProxyCommand=touch owned"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("begins with a dash"), "{}", stderr(&output));
+    assert!(!fleet.path().join("owned").exists());
+    let output = run(fleet.path(), &["bench", "a"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("--target"), "{}", stderr(&output));
+    let output = run(fleet.path(), &["bench", "aa"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("did you mean a?"), "{}", stderr(&output));
+    let output = run(fleet.path(), &["bench", "a", "--local", "--prompt=0", "--generate=0"]);
+    assert_eq!(code(&output), 2);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test is the terminal here")]
+fn ctrl_c_ends_llama_bench_and_keeps_what_it_measured() {
+    let marker = format!("99{}", std::process::id());
+    let fleet = replaying(BROKEN, &format!("exec sleep {marker}"), "");
+    let sleeping = || {
+        let found = std::process::Command::new("pgrep")
+            .args(["-f", &format!("^sleep {marker}")])
+            .output()
+            .unwrap();
+        !found.stdout.is_empty()
+    };
+    let child = xtask(fleet.path())
+        .args(["bench", "a", "--local", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !sleeping() {
+        assert!(started.elapsed() < Duration::from_secs(60), "it never started");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let kill = ["-INT".to_owned(), child.id().to_string()];
+    assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["findings"][0]["code"], "interrupted");
+    assert_eq!(report["results"].as_array().unwrap().len(), 1);
+    assert!(!sleeping());
+}

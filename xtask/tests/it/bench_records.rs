@@ -1,0 +1,305 @@
+//! What bench keeps, what it holds a result against, and who may measure: on small
+//! fleets whose llama-bench replays a recording, at a speed that the test chooses.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{Scratch, code, fleet, json, own_home, run, stderr, stdout, xtask};
+use serde_json::Value;
+
+const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
+
+/// A fleet with one host, `a`, of this revision, whose llama-bench says that its prompt
+/// speed is `pp` and its generation speed `tg`, give or take some, and then does `then`
+/// before the second test.
+fn host(rev: &str, pp: u32, tg: u32, then: &str) -> String {
+    host_with_baseline("null", rev, pp, tg, then)
+}
+
+fn host_with_baseline(baseline: &str, rev: &str, pp: u32, tg: u32, then: &str) -> String {
+    let pattern = NEW.lines().map(|line| {
+        let (before, _) = line.split_once("\"avg_ts\"").unwrap();
+        before.replace('\'', "").to_owned()
+    });
+    let prints: Vec<String> = pattern
+        .zip([pp, tg])
+        .map(|(before, speed)| {
+            format!(
+                "cat <<'JSON'\n{before}\"avg_ts\": {speed}.0, \"stddev_ts\": 1.0, \
+                 \"samples_ts\": [ {}.0, {speed}.0, {}.0 ]}}\nJSON",
+                speed - speed / 200,
+                speed / 2
+            )
+        })
+        .collect();
+    format!(
+        "a = host {{ variant = \"cpu-replay\"; manifest = {{ rev = \"{rev}\"; bench.baseline = {baseline}; }}; script = ''\n\
+         mkdir -p $out/bin; cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\n{}\n{then}\n{}\nEND\n\
+         chmod +x $out/bin/llama-bench\n''; }};",
+        prints[0], prints[1]
+    )
+}
+
+fn lines(dir: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(dir.join("bench/a.jsonl")).unwrap();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The same fleet, another build.
+fn change(fleet: &Scratch, host: &str) {
+    let other = crate::support::fleet(host);
+    fs::copy(other.path().join("flake.nix"), fleet.path().join("flake.nix")).unwrap();
+}
+
+const BENCH: [&str; 5] = ["bench", "a", "--local", "--json", "--rounds=5"];
+
+#[test]
+fn every_test_of_every_round_is_kept_and_listed() {
+    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    fleet.write("bench/a.jsonl", "{\"schema\":1,\"run\":\"half a li");
+    let output = run(fleet.path(), &BENCH);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert!(report.get("baseline").is_none(), "{report}");
+    assert_eq!(report["results"][0]["samples"].as_array().unwrap().len(), 15);
+    assert!(report["record"].as_str().unwrap().ends_with("/bench/a.jsonl"));
+    let kept = lines(fleet.path());
+    assert_eq!(kept.len(), 10);
+    assert_eq!(kept[9]["schema"], 1);
+    assert_eq!(kept[9]["run"], kept[0]["run"]);
+    assert_eq!(kept[9]["round"], 5);
+    assert_eq!(kept[9]["results"][0]["test"], "tg32");
+    assert_eq!(kept[9]["llamaCpp"]["rev"], "aaaa");
+    assert_eq!(kept[9]["model"]["quantization"], "q4_0");
+    assert_eq!(kept[9]["flags"].as_array().unwrap().len(), 0);
+    let listed = stdout(&run(fleet.path(), &["list"]));
+    assert!(listed.contains("pp128 1000.0, tg32 200.0"), "{listed}");
+}
+
+#[test]
+fn what_was_measured_before_a_failure_is_kept() {
+    let fleet = fleet(&host("aaaa", 1000, 200, "kill -ILL $$")).with_home();
+    let output = run(fleet.path(), &BENCH);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let kept = lines(fleet.path());
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0]["results"][0]["test"], "pp128");
+}
+
+#[test]
+fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
+    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
+    // The same again is the same.
+    let output = run(fleet.path(), &BENCH);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["baseline"]["verdict"], "same");
+    assert_eq!(report["baseline"]["rev"], "aaaa");
+    assert_eq!(report["baseline"]["saved"], false);
+
+    change(&fleet, &host("bbbb", 900, 200, ""));
+    let output = run(fleet.path(), &BENCH);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    let baseline = &report["baseline"];
+    assert_eq!(baseline["verdict"], "slower");
+    assert_eq!(baseline["method"], "side-by-side");
+    let turns = &baseline["turns"];
+    assert!(turns["seed"].as_u64().is_some(), "{turns}");
+    assert_eq!(turns["tests"][0]["new"].as_array().map(Vec::len), Some(5), "{turns}");
+    assert!((baseline["changePercent"].as_f64().unwrap() + 10.0).abs() < 0.2, "{baseline}");
+    assert_eq!(baseline["tests"][1]["verdict"], "same");
+    let finding = &report["findings"][0];
+    assert_eq!(finding["code"], "regression");
+    let message = finding["message"].as_str().unwrap();
+    assert!(message.contains("pp128 -10.0 %") && message.contains("bbbb"), "{message}");
+    assert!(finding["help"].as_str().unwrap().contains("xtask bisect a"), "{finding}");
+
+    // Against the last result, which was as slow, nothing is wrong: hence baselines.
+    assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
+    change(&fleet, &host("aaaa", 1000, 200, ""));
+    let save = [&BENCH[..], &["--save-baseline"]].concat();
+    assert_eq!(code(&run(fleet.path(), &save)), 0);
+    assert!(fleet.path().join("bench/a.baseline.json").is_file());
+    change(&fleet, &host("bbbb", 900, 200, ""));
+    for _ in 0..2 {
+        let output = run(fleet.path(), &BENCH);
+        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        assert_eq!(json(&output)["baseline"]["saved"], true);
+    }
+    // Meant so.
+    let output = run(fleet.path(), &save);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let output = run(fleet.path(), &BENCH);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(json(&output)["baseline"]["rev"], "bbbb");
+    let output = run(fleet.path(), &["bench", "a", "--local", "--rounds=2"]);
+    assert!(stdout(&output).contains("same"), "{}", stdout(&output));
+}
+
+/// SSH to oneself measures the same machine, and needs a key for it.
+#[test]
+fn a_host_that_is_this_machine_is_measured_without_ssh() {
+    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let table = |target: &str| {
+        let entry = format!("fleet.a = {{ system = \"x86_64-linux\"; target = \"{target}\"; }};");
+        flake.replace("fleet = { };", &entry)
+    };
+    fleet.write("flake.nix", &table(&format!("someone@{}", name.trim())));
+    let output = run(fleet.path(), &["bench", "a", "--json", "--rounds=1"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(json(&output)["target"], "local");
+    assert!(stderr(&output).contains("a is this machine"), "{}", stderr(&output));
+    fleet.write("flake.nix", &table("ssh://nobody.invalid:2222"));
+    let output = run(fleet.path(), &["bench", "a", "--json"]);
+    assert_eq!(json(&output)["findings"][0]["code"], "ssh-no-such-host");
+}
+
+#[test]
+fn a_run_that_broke_off_is_no_baseline() {
+    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
+    // It ends after its first test, and that one's speed is kept.
+    change(&fleet, &host("bbbb", 500, 200, "exit 1"));
+    assert_eq!(code(&run(fleet.path(), &BENCH)), 1);
+    change(&fleet, &host("cccc", 1000, 200, ""));
+    let output = run(fleet.path(), &BENCH);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(json(&output)["baseline"]["rev"], "aaaa");
+    // What was last is kept from Nix's garbage collector.
+    let links = fs::read_dir(own_home(fleet.path()).join("roots/bench")).unwrap();
+    let links: Vec<_> = links.map(|link| fs::read_link(link.unwrap().path()).unwrap()).collect();
+    assert_eq!(links.len(), 1, "{links:?}");
+    assert_eq!(links[0].to_str(), json(&output)["storePath"].as_str());
+}
+
+#[test]
+fn a_result_is_held_only_against_its_like() {
+    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
+    let output = run(fleet.path(), &[&BENCH[..], &["--", "-fa", "1"]].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(json(&output).get("baseline").is_none());
+    assert_eq!(lines(fleet.path())[10]["flags"][0], "-fa");
+    let output = run(fleet.path(), &[&BENCH[..], &["--env=CUDA_VISIBLE_DEVICES=1"]].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(json(&output).get("baseline").is_none());
+    assert_eq!(lines(fleet.path())[20]["env"][0], "CUDA_VISIBLE_DEVICES=1");
+}
+
+#[test]
+fn results_that_cannot_be_kept_are_shown_all_the_same() {
+    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    let output = run(fleet.path(), &[&BENCH[..], &["--record=/proc/self"]].concat());
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["results"].as_array().unwrap().len(), 2);
+    assert_eq!(report["findings"][0]["code"], "not-recorded");
+    assert!(report["findings"][0]["message"].as_str().unwrap().contains("/proc/self/a.jsonl"));
+}
+
+#[test]
+fn the_option_chooses_the_baselines_file_in_the_flake_alone() {
+    let chosen = |file: &str| host_with_baseline(&format!("\"{file}\""), "aaaa", 1000, 200, "");
+    let fleet = fleet(&chosen("good/a.json")).with_home();
+    let save = [&BENCH[..], &["--save-baseline"]].concat();
+    assert_eq!(code(&run(fleet.path(), &save)), 0);
+    assert!(fleet.path().join("good/a.json").is_file());
+    change(&fleet, &chosen("../outside.json"));
+    let output = run(fleet.path(), &save);
+    assert_eq!(code(&output), 1);
+    assert_eq!(json(&output)["findings"][0]["code"], "baseline-outside");
+}
+
+#[test]
+fn a_baseline_that_is_no_baseline_is_named() {
+    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    fleet.write("bench/a.baseline.json", "<<<<<<< HEAD\n");
+    let output = run(fleet.path(), &BENCH);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("a.baseline.json is no baseline"), "{}", stderr(&output));
+    assert_eq!(lines(fleet.path()).len(), 10);
+}
+
+#[test]
+fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
+    let pid = std::env::temp_dir().join(format!("xtask-sleeper-{}", std::process::id()));
+    let then = format!("echo $$ >{}; exec sleep 600", pid.display());
+    let fleet = fleet(&host("aaaa", 1000, 200, &then)).with_home();
+    let lock = own_home(fleet.path()).join("locks/bench-local.lock");
+    let mut first = xtask(fleet.path())
+        .args(BENCH)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !fleet.path().join("bench/a.jsonl").is_file() {
+        assert!(started.elapsed() < Duration::from_secs(120), "it never measured");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let holder = fs::read_to_string(&lock).unwrap();
+    assert!(holder.contains(&first.id().to_string()), "{holder}");
+    let output = run(fleet.path(), &BENCH);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let finding = &json(&output)["findings"][0];
+    assert_eq!(finding["code"], "busy");
+    let message = finding["message"].as_str().unwrap();
+    assert!(message.contains(&format!("process {}", first.id())), "{message}");
+
+    change(&fleet, &host("aaaa", 1000, 200, ""));
+    first.kill().unwrap();
+    assert_eq!(first.wait().unwrap().signal(), Some(9));
+    let sleeper = fs::read_to_string(&pid).unwrap();
+    assert!(crate::support::kill(sleeper.trim()));
+    fs::remove_file(pid).unwrap();
+    let output = run(fleet.path(), &BENCH);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
+#[test]
+fn a_comparison_names_each_subjects_ratio_and_interval() {
+    let slow =
+        host("aaaa", 500, 200, "").replace("a = host", "b = host").replace("cpu-replay", "slow");
+    let fleet = fleet(&(host("aaaa", 1000, 200, "") + &slow)).with_home();
+    let compare = |names: &[&str]| {
+        let args =
+            [&["bench", "a", "--local", "--json", "--rounds=6", "--seed=3", "--compare"], names];
+        run(fleet.path(), &args.concat())
+    };
+    // A host, and another host's variant by its name.
+    let output = compare(&["a", "slow"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["seed"], 3);
+    assert_eq!(report["subjects"][1]["variant"], "slow");
+    let standings = report["standings"].as_array().unwrap();
+    let told: Vec<_> = standings
+        .iter()
+        .map(|s| (s["label"].as_str().unwrap(), s["test"].as_str().unwrap(), s["ratio"].as_f64()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("a", "pp128", Some(1.0)),
+            ("slow", "pp128", Some(0.5)),
+            ("a", "tg32", Some(1.0)),
+            ("slow", "tg32", Some(1.0)),
+        ]
+    );
+    assert_eq!(standings[1]["interval"], serde_json::json!([0.5, 0.5]));
+    assert_eq!(standings[1]["samples"], 18);
+    // What is no subject is told with what there is; nothing is kept of a comparison.
+    let output = compare(&["a", "slwo"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("cpu-replay, slow"), "{}", stderr(&output));
+    let output = compare(&["a", "rev=5ad058a"]);
+    assert_ne!(code(&output), 0, "{}", stderr(&output));
+    assert!(!fleet.path().join("bench").exists());
+}

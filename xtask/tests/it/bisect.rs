@@ -1,0 +1,396 @@
+//! `bisect` on histories with planted mistakes: real trees of llama.cpp, real Git, real Nix.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::upstream::{Breakage, Plan, Upstream, git};
+use crate::support::{Scratch, code, home, json as document, stderr, xtask};
+use serde_json::{Value, json};
+
+/// The fleet of this repository, locked to the first revision of an upstream.
+struct Fleet {
+    folder: Scratch,
+    home: Scratch,
+}
+
+impl Fleet {
+    fn of(upstream: &Upstream, era: &str) -> Self {
+        let fleet = Self { folder: Scratch::new(), home: Scratch::new() };
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let parts = ["flake.nix", "flake.lock", "hosts", "nixos", "home", "overlays", "testbed"];
+        let listed =
+            git(repository, &[&["ls-files", "--"], &parts[..], &["templates", "tests"]].concat());
+        for file in listed.lines() {
+            fleet.folder.write(file, &fs::read_to_string(repository.join(file)).unwrap());
+        }
+        // Set up once, for all tests; what this one keeps is its own.
+        for part in ["llama.cpp", "tools", "nix"] {
+            std::os::unix::fs::symlink(home().join(part), fleet.home.path().join(part)).unwrap();
+        }
+        git(fleet.folder.path(), &["init", "--quiet"]);
+        git(fleet.folder.path(), &["add", "--all"]);
+        // The stand-ins, as the testbed has them; then as if they were locked for good.
+        let output = fleet.run(&["check", "beryllium", &format!("--testbed={era}")]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let locks = fs::read_dir(fleet.home.path().join("locks")).unwrap();
+        let lock =
+            locks.map(|entry| entry.unwrap().path()).find(|it| it.extension().unwrap() == "lock");
+        let mut lock: Value = serde_json::from_slice(&fs::read(lock.unwrap()).unwrap()).unwrap();
+        let locked = &mut lock["nodes"]["llama-cpp"]["locked"];
+        assert_eq!(locked["rev"], json!(upstream.revs[0]));
+        locked["url"] = json!(format!("file://{}", upstream.repository().display()));
+        locked.as_object_mut().unwrap().remove("ref");
+        fleet.folder.write("flake.lock", &format!("{lock:#}\n"));
+        fleet
+    }
+
+    fn command(&self) -> Command {
+        let mut command = xtask(self.folder.path());
+        command.env("LLAMAFLEET_HOME", self.home.path()).env(
+            "NIX_CONFIG",
+            "experimental-features = nix-command flakes\nsandbox = false\nsubstituters =\nmax-jobs = 1",
+        );
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command().args(args).output().unwrap()
+    }
+}
+
+/// Commits after the era's tree.
+const COMMITS: usize = 20;
+/// ceil(log2 20) + 1.
+const BOUND: usize = 6;
+
+/// Searches a history with this mistake in it, and answers what was found.
+fn found(breakage: Breakage, at: usize, plan: Plan, args: &[&str]) -> (Upstream, Value, String) {
+    let dir = Scratch::new();
+    let era = plan.era;
+    let upstream = Upstream::plant(dir.path(), &plan.with(breakage, at));
+    let fleet = Fleet::of(&upstream, era.trim_end_matches("-era"));
+    let lock = fs::read(fleet.folder.path().join("flake.lock")).unwrap();
+    let output =
+        fleet.run(&[&["bisect", "--json", "--good", "b1", "--bad", "main"], args].concat());
+    let (report, said) = (document(&output), stderr(&output));
+    assert_eq!(code(&output), 0, "{report}\n{said}");
+    assert_eq!(fs::read(fleet.folder.path().join("flake.lock")).unwrap(), lock);
+    let first = &report["firstBad"];
+    assert_eq!(first["rev"], json!(upstream.revs[at]), "{report}\n{said}");
+    assert!(first["subject"].as_str().unwrap().starts_with(breakage.subject()), "{first}");
+    assert_eq!(report["newestGood"]["rev"], json!(upstream.revs[at - 1]));
+    assert_eq!((&report["ok"], &report["schema"]), (&json!(true), &json!(1)));
+    (upstream, report, said)
+}
+
+fn judged(report: &Value) -> usize {
+    report["judged"].as_array().unwrap().len()
+}
+
+#[test]
+fn a_package_that_nixpkgs_lacks_is_found_for_every_host() {
+    let plan = Plan::new("old-era", COMMITS);
+    let (_upstream, report, _) = found(Breakage::MissingInput, 13, plan, &["--by", "eval"]);
+    assert!(judged(&report) <= BOUND, "{report}");
+    let first = &report["firstBad"];
+    let cause = first["cause"][0].as_str().unwrap();
+    assert!(cause.starts_with("beryllium, boron, carbon, nitrogen: "), "{cause}");
+    assert!(cause.contains("shader-debugger-headers"), "{cause}");
+    assert_eq!(first["packaging"], json!([".devops/nix/package.nix"]));
+    assert_eq!(first["lines"], json!(["+  shader-debugger-headers,"]));
+    assert_eq!(first["author"], "Grace Sample");
+}
+
+#[test]
+fn an_unfree_licence_is_found_for_the_host_that_it_refuses() {
+    let plan = Plan::new("old-era", COMMITS);
+    let (_upstream, report, _) = found(Breakage::LicenceList, 2, plan, &["--by", "eval"]);
+    assert!(judged(&report) <= BOUND, "{report}");
+    let cause = report["firstBad"]["cause"][0].as_str().unwrap();
+    assert!(cause.starts_with("carbon: ") && cause.contains("unfree"), "{cause}");
+}
+
+#[test]
+fn what_does_not_even_parse_is_walked_around_and_another_host_is_not_asked() {
+    let plan = Plan { untold: 10..12, ..Plan::new("old-era", COMMITS) };
+    let args = ["--by", "eval", "--host", "boron"];
+    let (upstream, report, said) = found(Breakage::CudaAttribute, 18, plan, &args);
+    let untold: Vec<_> = report["judged"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|step| step["verdict"] == "untold")
+        .map(|step| upstream.number(step["rev"].as_str().unwrap()))
+        .collect();
+    assert!(!untold.is_empty() && untold.iter().all(|number| (10..12).contains(number)));
+    assert!(judged(&report) <= BOUND + untold.len(), "{report}");
+    assert_eq!(report["firstBad"]["cause"], json!(["boron: undefined variable 'cuda_runtime'"]));
+    assert!(said.contains("cannot be told"), "{said}");
+}
+
+#[test]
+fn a_planted_history_is_the_same_everywhere_and_has_its_mistake_where_it_should() {
+    let dir = Scratch::new();
+    let plan = Plan { untold: 6..8, ..Plan::new("old-era", 20).with(Breakage::MissingInput, 13) };
+    let upstream = Upstream::plant(dir.path(), &plan);
+    assert_eq!(upstream.revs.len(), 21);
+    let package = |number: usize| {
+        let file = format!("{}:.devops/nix/package.nix", upstream.revs[number]);
+        git(upstream.repository(), &["show", &file])
+    };
+    for number in 0..=20 {
+        let text = package(number);
+        assert_eq!(text.contains("shader-debugger-headers"), number >= 13, "{number}");
+        assert_eq!(text.contains("\nlet let"), (6..8).contains(&number), "{number}");
+    }
+    let tags = git(upstream.repository(), &["tag", "--list", "b*"]);
+    assert_eq!(tags.lines().count(), 1 + 15, "{tags}");
+    let build =
+        |number: usize| git(upstream.repository(), &["describe", "--tags", &upstream.revs[number]]);
+    assert_eq!((build(0), build(20)), ("b1".into(), "b21".into()));
+    // Names, dates and contents are fixed: the newest commit stands for them all.
+    let again = Scratch::new();
+    assert_eq!(Upstream::plant(again.path(), &plan).newest(), upstream.newest());
+}
+
+#[test]
+fn a_merge_brings_its_branch_along() {
+    let dir = Scratch::new();
+    let plan = Plan { merge: Some(3), ..Plan::new("new-era", 4).with(Breakage::SlowDown, 3) };
+    let upstream = Upstream::plant(dir.path(), &plan);
+    let all = git(upstream.repository(), &["rev-list", &format!("{}..main", upstream.revs[0])]);
+    assert_eq!(all.lines().count(), 5);
+    let files =
+        git(upstream.repository(), &["diff", "--name-only", &upstream.revs[2], &upstream.revs[3]]);
+    assert_eq!(files, "src/llama-context.cpp");
+}
+
+#[test]
+fn builds_alone_are_searched_and_then_the_commits_between_two_of_them() {
+    let plan = Plan::new("old-era", COMMITS);
+    let dir = Scratch::new();
+    // Commit 11 has no build tag, 12 has.
+    let upstream = Upstream::plant(dir.path(), &plan.with(Breakage::MissingInput, 11));
+    let fleet = Fleet::of(&upstream, "old");
+    let bisect = ["bisect", "--json", "--bad", "b21", "--host", "beryllium"];
+    let report = document(&fleet.run(&[&bisect[..], &["--tags"]].concat()));
+    assert_eq!(report["firstBad"]["rev"], json!(upstream.revs[12]), "{report}");
+    assert_eq!(report["firstBad"]["commits"], 2, "{report}");
+    assert_eq!(report["revisions"], 15, "{report}");
+    assert!(judged(&report) <= 5, "{report}");
+    let (good, bad) = (upstream.revs[10].as_str(), upstream.revs[12].as_str());
+    let finer = ["bisect", "--json", "--host", "beryllium", "--good", good, "--bad", bad];
+    let report = document(&fleet.run(&finer));
+    assert_eq!(report["firstBad"]["rev"], json!(upstream.revs[11]), "{report}");
+}
+
+#[test]
+fn a_merge_is_one_step_of_the_main_line() {
+    let plan = Plan { merge: Some(5), ..Plan::new("old-era", 8) };
+    let (_upstream, report, _) = found(Breakage::MissingInput, 5, plan, &["--host", "beryllium"]);
+    assert_eq!(report["revisions"], 8, "{report}");
+    assert_eq!(report["firstBad"]["commits"], 2, "{report}");
+    assert_eq!(report["firstBad"]["packaging"], json!([".devops/nix/package.nix"]));
+}
+
+#[test]
+fn ends_that_are_not_what_they_are_called_are_told() {
+    let dir = Scratch::new();
+    let plan = Plan::new("old-era", 8).with(Breakage::MissingInput, 4);
+    let upstream = Upstream::plant(dir.path(), &plan);
+    let fleet = Fleet::of(&upstream, "old");
+    let bisect = |args: &[&str]| {
+        let output = fleet.run(&[&["bisect", "--json", "--host", "beryllium"], args].concat());
+        assert_eq!(code(&output), 1, "{args:?}: {}", stderr(&output));
+        let report = document(&output);
+        assert_eq!(report["ok"], false);
+        assert_eq!(report["firstBad"], Value::Null);
+        report["findings"][0].clone()
+    };
+    let finding = bisect(&["--good", "b1", "--bad", &upstream.revs[2]]);
+    assert_eq!(finding["code"], "bad-is-good", "{finding}");
+    assert!(finding["help"].as_str().unwrap().contains("--by build"), "{finding}");
+    let finding = bisect(&["--good", &upstream.revs[5], "--bad", "main"]);
+    assert_eq!(finding["code"], "good-is-bad", "{finding}");
+    assert!(finding["message"].as_str().unwrap().contains("shader-debugger-headers"), "{finding}");
+}
+
+#[test]
+fn what_names_no_stretch_of_the_history_is_told() {
+    let dir = Scratch::new();
+    let upstream = Upstream::plant(dir.path(), &Plan::new("old-era", 4));
+    let repository = upstream.repository();
+    // A branch that left the main line, and one that has nothing to do with it.
+    let tree = git(repository, &["rev-parse", &format!("{}^{{tree}}", upstream.revs[1])]);
+    let commit = |words: &[&str]| {
+        let who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "commit-tree", &tree];
+        git(repository, &[&who[..], &["-m", "x"], words].concat())
+    };
+    let (aside, alone) = (commit(&["-p", &upstream.revs[1]]), commit(&[]));
+    let fleet = Fleet::of(&upstream, "old");
+    for (args, expected) in [
+        (&["--good", "b1", "--bad", "b1"][..], "are the same revision"),
+        (&["--good", "main", "--bad", "b1"], "exchange them"),
+        (&["--good", &aside, "--bad", "main"], "they part at"),
+        (&["--good", &alone, "--bad", "main"], "no commit in common"),
+        (&["--good", "b7777"], "no revision, tag or branch \"b7777\""),
+        (&["--bad=--all"], "no revision, tag or branch"),
+        (&["--host", "berylium"], "did you mean beryllium?"),
+        (&["--by", "speed"], "bench:PERCENT"),
+        (&["--by", "bench"], "name it with --host"),
+    ] {
+        let output = fleet.run(&[&["bisect"], args].concat());
+        assert_eq!(code(&output), 2, "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{args:?}: {}", stderr(&output));
+    }
+    let output = fleet.run(&["bisect", "--json", "--input", "lama-cpp"]);
+    assert_eq!(code(&output), 1);
+    assert_eq!(document(&output)["findings"][0]["code"], "no-such-input");
+}
+
+#[test]
+fn a_history_that_is_cut_off_or_gone_is_told() {
+    let dir = Scratch::new();
+    let upstream = Upstream::plant(&dir.path().join("whole"), &Plan::new("old-era", 4));
+    let fleet = Fleet::of(&upstream, "old");
+    let shallow = dir.path().join("shallow");
+    let url = format!("file://{}", upstream.repository().display());
+    git(dir.path(), &["clone", "--quiet", "--depth=2", &url, shallow.to_str().unwrap()]);
+    let lock = fs::read_to_string(fleet.folder.path().join("flake.lock")).unwrap();
+    let elsewhere = format!("file://{}", shallow.display());
+    fleet.folder.write("flake.lock", &lock.replace(&url, &elsewhere));
+    let output = fleet.run(&["bisect", "--bad", "HEAD"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("git fetch --unshallow"), "{}", stderr(&output));
+    fleet.folder.write("flake.lock", &lock.replace(&url, "file:///nonexistent/llama.cpp"));
+    let output = fleet.run(&["bisect"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("/nonexistent/llama.cpp"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_search_that_was_killed_goes_on_where_it_was() {
+    let dir = Scratch::new();
+    let plan = Plan::new("old-era", COMMITS).with(Breakage::MissingInput, 13);
+    let upstream = Upstream::plant(dir.path(), &plan);
+    let fleet = Fleet::of(&upstream, "old");
+    let bisect = ["bisect", "--json", "--host", "beryllium"];
+    let journal = || {
+        // Not the file that is being written beside it.
+        let mut files = fs::read_dir(fleet.home.path().join("bisect")).ok()?.flatten();
+        let file = files.find(|it| it.path().extension().is_some_and(|it| it == "json"))?;
+        let text = fs::read(file.path()).ok()?;
+        Some(serde_json::from_slice::<Value>(&text).unwrap()["steps"].as_array().unwrap().len())
+    };
+    // Once by Ctrl-C, once without warning, each after one more step.
+    for (signal, steps) in [("-INT", 1), ("-KILL", 2)] {
+        let mut child = fleet
+            .command()
+            .args(bisect)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        while journal().unwrap_or(0) < steps {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before {steps} steps");
+            assert!(began.elapsed() < Duration::from_secs(120));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let ended = child.wait_with_output().unwrap();
+        if signal == "-INT" {
+            assert_eq!(ended.status.code(), Some(130));
+        }
+    }
+    let before = journal().unwrap();
+    let output = fleet.run(&bisect);
+    let report = document(&output);
+    assert_eq!(report["firstBad"]["rev"], json!(upstream.revs[13]), "{report}");
+    let steps = report["judged"].as_array().unwrap();
+    let earlier = steps.iter().filter(|step| step["earlier"] == true).count();
+    assert!(earlier == before && earlier >= 2 && steps.len() <= BOUND, "{report}");
+    // Once more: nothing is left to judge. Nor does an edit of the fleet go unnoticed.
+    let again = document(&fleet.run(&bisect));
+    assert!(again["judged"].as_array().unwrap().iter().all(|step| step["earlier"] == true));
+    let host = fleet.folder.path().join("hosts/beryllium/default.nix");
+    let text = fs::read_to_string(&host).unwrap();
+    fs::write(&host, text.replace("znver4", "znver3")).unwrap();
+    let anew = document(&fleet.run(&bisect));
+    assert!(anew["judged"].as_array().unwrap().iter().all(|step| step["earlier"].is_null()));
+}
+
+/// The builds that are good are of fixed content, so they are in the store the next time.
+#[test]
+fn a_configure_error_is_found_by_building() {
+    let plan = Plan::new("old-era", 16);
+    let args = ["--by", "build", "--host", "beryllium"];
+    let (_upstream, report, _) = found(Breakage::ConfigureError, 1, plan, &args);
+    // The good end had to be built as well, since the answer hangs on it.
+    assert!(judged(&report) <= 6, "{report}");
+    let cause = report["firstBad"]["cause"][0].as_str().unwrap();
+    assert!(cause.contains("CMake 3.99 or higher is required"), "{cause}");
+    assert_eq!(report["firstBad"]["packaging"], json!(["CMakeLists.txt"]));
+}
+
+#[test]
+#[ignore = "builds llama.cpp six times: minutes"]
+fn a_compile_error_of_some_cpus_is_found_by_building() {
+    let plan = Plan::new("old-era", COMMITS);
+    let args = ["--by", "build", "--host", "beryllium"];
+    let (_upstream, report, said) = found(Breakage::CompileError, 13, plan, &args);
+    assert!(judged(&report) <= BOUND, "{report}");
+    let cause = report["firstBad"]["cause"][0].as_str().unwrap();
+    assert!(cause.contains("vnni-dot-products.h: No such file"), "{cause}");
+    eprintln!("{said}");
+}
+
+#[test]
+#[ignore = "builds llama.cpp six times and measures it: minutes"]
+fn a_slow_down_is_found_by_measuring() {
+    let plan = Plan::new("old-era", COMMITS);
+    let args = ["--by", "bench", "--host", "local"];
+    let (_upstream, report, said) = found(Breakage::SlowDown, 13, plan, &args);
+    assert!(judged(&report) <= BOUND, "{report}");
+    let cause = report["firstBad"]["cause"][0].as_str().unwrap();
+    assert!(cause.starts_with("local: ") && cause.contains("% slower"), "{cause}");
+    eprintln!("{said}");
+}
+
+#[test]
+fn what_no_host_says_a_word_about_is_found_too() {
+    for (breakage, words) in [
+        (Breakage::ArgumentRenamed, "takes no useVulkan, which selects vulkan"),
+        (Breakage::OptionRenamed, "no longer declares GGML_AVX512_VNNI"),
+    ] {
+        let plan = Plan::new("old-era", COMMITS);
+        let (_upstream, report, _) = found(breakage, 7, plan, &["--by", "eval"]);
+        assert!(judged(&report) <= BOUND, "{report}");
+        let cause = report["firstBad"]["cause"][0].as_str().unwrap();
+        assert!(cause.contains(words), "{cause}");
+    }
+}
+
+#[test]
+fn the_newest_good_revision_is_locked_by_the_transaction_of_update() {
+    let dir = Scratch::new();
+    let plan = Plan::new("old-era", 8).with(Breakage::MissingInput, 2);
+    let upstream = Upstream::plant(dir.path(), &plan);
+    let fleet = Fleet::of(&upstream, "old");
+    // Alone: the testbed cannot build what has a GPU.
+    fleet.folder.write(
+        "hosts/default.nix",
+        "{ beryllium = { system = \"x86_64-linux\"; target = null; hardware = null; }; }\n",
+    );
+    let output = fleet.run(&["bisect", "--json", "--bad", "main", "--apply"]);
+    let report = document(&output);
+    assert_eq!(code(&output), 0, "{report}\n{}", stderr(&output));
+    assert_eq!(report["applied"], true);
+    let lock = fs::read_to_string(fleet.folder.path().join("flake.lock")).unwrap();
+    let lock: Value = serde_json::from_str(&lock).unwrap();
+    assert_eq!(lock["nodes"]["llama-cpp"]["locked"]["rev"], json!(upstream.revs[1]));
+    assert_eq!(code(&fleet.run(&["check", "--quiet"])), 0);
+}

@@ -1,0 +1,173 @@
+//! `build-all` on small fleets, with real Nix and builds of a second: what it says of each
+//! variant is what the store says.
+
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{code, fleet, json, run, stderr, stdout, valid_in_store, xtask};
+use serde_json::Value;
+
+fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let variants = report["variants"].as_array().unwrap();
+    variants.iter().find(|variant| variant["variant"] == name).unwrap()
+}
+
+#[test]
+fn one_broken_variant_stops_no_other_and_its_hosts_and_log_are_named() {
+    let fleet = fleet(
+        r#"
+        a = host { variant = "good-1"; };
+        b = host { variant = "broken"; script = "echo '[1/9] cc'; echo 'x.c:3: error: planted' >&2; exit 1"; };
+        c = host { variant = "good-2"; };
+        d = host { variant = "broken"; script = "echo '[1/9] cc'; echo 'x.c:3: error: planted' >&2; exit 1"; };
+        e = host { variant = "needy"; needs = [
+          (package { name = "aaa-fine"; script = "echo fine; echo > $out"; })
+          (package { name = "needed"; script = "echo 'no such header' >&2; exit 1"; })
+        ]; };
+        "#,
+    );
+    let output = run(fleet.path(), &["build-all", "--json"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["variants"].as_array().unwrap().len(), 4);
+    for name in ["good-1", "good-2"] {
+        let good = variant(&report, name);
+        assert_eq!(good["state"], "built");
+        assert!(valid_in_store(good["outPath"].as_str().unwrap()));
+    }
+    let broken = variant(&report, "broken");
+    assert_eq!(broken["state"], "failed");
+    assert_eq!(broken["hosts"], serde_json::json!(["b", "d"]));
+    assert_eq!(broken["outPath"], Value::Null);
+    let log = std::fs::read_to_string(broken["log"].as_str().unwrap()).unwrap();
+    assert!(log.contains("error: planted"), "{log}");
+    assert!(broken["logTail"].to_string().contains("error: planted"));
+
+    let needy = variant(&report, "needy");
+    assert_eq!(needy["state"], "dependency-failed");
+    let log = std::fs::read_to_string(needy["log"].as_str().unwrap()).unwrap();
+    assert!(log.contains("no such header"), "{log}");
+
+    // Again: what was built is reused, what failed fails again.
+    let report = json(&run(fleet.path(), &["build-all", "--json"]));
+    assert_eq!(variant(&report, "good-1")["state"], "present");
+    assert_eq!(variant(&report, "broken")["state"], "failed");
+}
+
+#[test]
+fn hosts_can_be_chosen_and_a_dry_run_builds_nothing() {
+    let fleet = fleet(r#"a = host { variant = "one"; }; b = host { variant = "two"; };"#);
+    let output = run(fleet.path(), &["build-all", "--dry-run"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("build"), "{}", stdout(&output));
+    let report = json(&run(fleet.path(), &["build-all", "b", "--json"]));
+    assert_eq!(report["variants"].as_array().unwrap().len(), 1);
+    assert_eq!(variant(&report, "two")["state"], "built");
+    let output = run(fleet.path(), &["build-all", "--dry-run"]);
+    let lines: Vec<_> = stdout(&output).lines().map(str::to_owned).collect();
+    assert!(lines[1].contains("one") && lines[1].contains("build"), "{lines:?}");
+    assert!(lines[2].contains("two") && lines[2].contains("present"), "{lines:?}");
+}
+
+#[test]
+fn a_backend_can_be_chosen() {
+    let fleet = fleet(
+        r#"a = host { variant = "c"; }; b = host { variant = "v"; backends = [ "vulkan" ]; };"#,
+    );
+    let report = json(&run(fleet.path(), &["build-all", "--backend", "vulkan", "--json"]));
+    assert_eq!(report["variants"].as_array().unwrap().len(), 1);
+    assert_eq!(variant(&report, "v")["state"], "built");
+}
+
+#[test]
+fn a_host_that_does_not_evaluate_is_told_and_the_rest_is_built() {
+    let fleet = fleet(r#"a = host { variant = "good"; }; b = throw "gone";"#);
+    let output = run(fleet.path(), &["build-all", "--json"]);
+    assert_eq!(code(&output), 1);
+    let report = json(&output);
+    assert_eq!(variant(&report, "good")["state"], "built");
+    assert_eq!(report["hosts"][0]["host"], "b");
+    assert_eq!(report["hosts"][0]["state"], "eval-error");
+    assert_eq!(report["ok"], false);
+}
+
+#[test]
+fn a_system_that_no_machine_has_is_unsupported() {
+    let fleet = fleet(r#"a = host { variant = "arm"; system = "riscv64-linux"; };"#);
+    let output = run(fleet.path(), &["build-all", "--json"]);
+    assert_eq!(code(&output), 1);
+    assert_eq!(variant(&json(&output), "arm")["state"], "unsupported");
+}
+
+#[test]
+fn control_characters_in_a_build_log_stay_out_of_the_terminal() {
+    let fleet = fleet(
+        r#"a = host { variant = "loud"; script = "printf '\\033[2J\\033]0;x\\007boo\\n'; exit 1"; };"#,
+    );
+    let output = run(fleet.path(), &["build-all"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("boo"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains('\x1b'), "{:?}", stderr(&output));
+}
+
+/// Sends SIGINT to xtask alone, as a terminal would to its foreground group.
+fn interrupted(
+    args: &[&str],
+    fleet: &crate::support::Scratch,
+    after: Duration,
+) -> (Output, Duration) {
+    let child = xtask(fleet.path())
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(after);
+    #[allow(clippy::disallowed_methods, reason = "the user's Ctrl-C")]
+    let status =
+        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+    let started = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    (output, started.elapsed())
+}
+
+fn running(marker: &str) -> bool {
+    #[allow(clippy::disallowed_methods, reason = "looks for what was left behind")]
+    let found = std::process::Command::new("pgrep").args(["-f", marker]).output().unwrap();
+    !found.stdout.is_empty()
+}
+
+#[test]
+fn ctrl_c_during_a_build_ends_the_builder_and_says_so() {
+    let marker = format!("sleep 31{}", std::process::id());
+    let fleet = fleet(&format!(
+        r#"
+        a = host {{ variant = "quick"; }};
+        b = host {{ variant = "slow"; script = "{marker}"; }};
+        "#
+    ));
+    let arguments = ["build-all", "--json", "--max-jobs", "2"];
+    let (output, took) = interrupted(&arguments, &fleet, Duration::from_secs(4));
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    assert!(stderr(&output).contains("interrupted"), "{}", stderr(&output));
+    // What was done by then is reported.
+    let report = json(&output);
+    assert_eq!(variant(&report, "quick")["state"], "built", "{report}");
+    assert_eq!(variant(&report, "slow")["state"], "interrupted", "{report}");
+    assert!(valid_in_store(variant(&report, "quick")["outPath"].as_str().unwrap()));
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(!running(&marker), "a builder was left behind");
+}
+
+#[test]
+fn ctrl_c_during_an_evaluation_leaves_nothing() {
+    let fleet = fleet(
+        r#"slow = host { variant = let l = builtins.genList (x: x) 30000; in
+          toString (builtins.foldl' (a: _: builtins.foldl' (b: _: b + 1) a l) 0 l); };"#,
+    );
+    let (output, took) = interrupted(&["check"], &fleet, Duration::from_secs(2));
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(!running(fleet.path().to_str().unwrap()), "an evaluator was left behind");
+}

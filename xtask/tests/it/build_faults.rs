@@ -1,0 +1,303 @@
+//! What goes wrong while `build-all` builds: kills, hangs, floods, full disks, another
+//! `build-all` beside it. With real Nix; after each, nothing of ours runs any more.
+
+use std::fs;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::builders::{
+    command_line, finish, parent_of, processes_below, running, signal, wait_for,
+};
+use crate::support::{Scratch, code, fleet, json, stderr, valid_in_store, xtask};
+use serde_json::Value;
+
+/// Generous: other tests and other people's work are on the same cores.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let variants = report["variants"].as_array().unwrap();
+    variants.iter().find(|variant| variant["variant"] == name).unwrap()
+}
+
+fn agrees_with_the_store(report: &Value) {
+    for variant in report["variants"].as_array().unwrap() {
+        let there = variant["outPath"].as_str().is_some_and(valid_in_store);
+        let well = ["built", "substituted", "present"].iter().any(|s| variant["state"] == *s);
+        assert_eq!(there, well, "{variant}");
+    }
+}
+
+fn start(fleet: &Scratch, further: &[&str]) -> Child {
+    xtask(fleet.path())
+        .args(["build-all", "--json", "--no-link", "--max-jobs", "2"])
+        .args(further)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn nothing_is_left(marker: &str) {
+    let mut left = vec![];
+    let gone = wait_for(Duration::from_secs(20), || {
+        left = running(marker);
+        left.is_empty()
+    });
+    assert!(gone, "left behind: {left:#?}");
+}
+
+/// A word for `sleep` that names this test in the process table.
+fn marker(test: u32) -> String {
+    format!("sleep {test}{}", std::process::id())
+}
+
+/// A quick variant, and a slow one that is at work in a process below its builder's shell.
+fn at_work(marker: &str) -> Scratch {
+    fleet(&format!(
+        r#"
+        a = host {{ variant = "quick"; }};
+        b = host {{ variant = "slow"; script = "{marker}; echo > $out"; }};
+        "#
+    ))
+}
+
+fn begins(marker: &str) {
+    let at_work = || running(marker).iter().any(|line| line.ends_with(marker));
+    assert!(wait_for(PATIENCE, at_work), "the build does not begin");
+}
+
+/// The `nix build` of this xtask.
+fn nix_of(xtask: &Child) -> u32 {
+    let children = processes_below(xtask.id());
+    let building = |pid: &u32| {
+        parent_of(*pid) == Some(xtask.id()) && command_line(*pid).contains(" build --no-link")
+    };
+    children.into_iter().find(building).unwrap()
+}
+
+#[test]
+fn a_nix_that_is_killed_takes_what_it_began_with_it() {
+    let marker = marker(71);
+    let fleet = at_work(&marker);
+    let child = start(&fleet, &[]);
+    begins(&marker);
+    signal("KILL", nix_of(&child));
+    let output = finish(child, PATIENCE);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    let slow = variant(&report, "slow");
+    assert_eq!(slow["state"], "failed");
+    assert_eq!(slow["reason"], "Nix itself was killed by signal 9 while it built");
+    nothing_is_left(&marker);
+}
+
+#[test]
+fn a_builder_that_is_killed_fails_its_build_alone() {
+    let marker = marker(72);
+    let fleet = at_work(&marker);
+    let child = start(&fleet, &["--retry", "2"]);
+    begins(&marker);
+    // All of it: a process that lives on holds the build's output open, and Nix waits.
+    processes_below(nix_of(&child)).into_iter().for_each(|pid| signal("KILL", pid));
+    let output = finish(child, PATIENCE);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    assert_eq!(variant(&report, "quick")["state"], "built");
+    let slow = variant(&report, "slow");
+    assert_eq!(slow["reason"], "failed due to signal 9 (Killed)", "{slow}");
+    assert_eq!(slow["attempts"], Value::Null, "{slow}");
+}
+
+#[test]
+fn after_a_kill_the_next_run_goes_on_and_nothing_is_in_its_way() {
+    let name = marker(73);
+    let fleet = fleet(&format!(
+        r#"
+        a = host {{ variant = "quick"; }};
+        b = host {{ variant = "slow"; script = "test -e /tmp/go-{0} || {name}; echo > $out"; }};
+        "#,
+        std::process::id()
+    ));
+    let mut child = start(&fleet, &[]);
+    begins(&name);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    nothing_is_left(&name);
+    let go = format!("/tmp/go-{}", std::process::id());
+    fs::write(&go, "").unwrap();
+    let began = Instant::now();
+    let output = finish(start(&fleet, &[]), PATIENCE);
+    fs::remove_file(&go).unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(began.elapsed() < PATIENCE);
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    assert_eq!(variant(&report, "slow")["state"], "built");
+}
+
+#[test]
+fn a_second_ctrl_c_kills_and_leaves_nothing() {
+    let name = marker(74);
+    // It does not end when it is asked to.
+    let fleet = fleet(&format!(
+        r#"a = host {{ variant = "stubborn"; script = "trap : TERM INT; while :; do {name}; done"; }};"#
+    ));
+    let child = start(&fleet, &[]);
+    begins(&name);
+    let began = Instant::now();
+    for _ in 0..2 {
+        signal("INT", child.id());
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let output = finish(child, PATIENCE);
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert_eq!(variant(&json(&output), "stubborn")["state"], "interrupted");
+    nothing_is_left(&name);
+}
+
+#[test]
+fn a_build_that_hangs_is_given_up_and_the_rest_is_built() {
+    let name = marker(75);
+    let fleet = fleet(&format!(
+        r#"
+        a = host {{ variant = "hangs"; script = "echo hm; {name}"; }};
+        b = host {{ variant = "good"; script = "sleep 1; echo > $out"; }};
+        c = host {{ variant = "needy"; needs = [ (package {{ name = "stuck"; script = "{name}"; }}) ]; }};
+        "#
+    ));
+    for (option, reason) in [
+        ("--timeout", "timed out after 3 seconds"),
+        ("--max-silent-time", "timed out after 3 seconds of silence"),
+    ] {
+        let output = finish(start(&fleet, &[option, "3", "--retry", "1"]), PATIENCE);
+        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        let report = json(&output);
+        agrees_with_the_store(&report);
+        assert_eq!(variant(&report, "hangs")["state"], "failed");
+        assert_eq!(variant(&report, "hangs")["reason"], reason, "{report}");
+        assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+        let needy = variant(&report, "needy");
+        assert_eq!(needy["state"], "dependency-failed", "{report}");
+        assert_eq!(needy["reason"], reason, "{report}");
+        assert!(["built", "present"].iter().any(|s| variant(&report, "good")["state"] == *s));
+        nothing_is_left(&name);
+    }
+}
+
+#[test]
+fn two_at_once_end_well_and_the_second_says_that_it_waits() {
+    let fleet = fleet(r#"a = host { variant = "shared"; script = "sleep 4; echo > $out"; };"#);
+    let first = start(&fleet, &[]);
+    let at_work = || processes_below(first.id()).iter().any(|pid| command_line(*pid) == "sleep 4");
+    assert!(wait_for(PATIENCE, at_work), "the build does not begin");
+    let second = finish(start(&fleet, &[]), PATIENCE);
+    let first = finish(first, PATIENCE);
+    for output in [&first, &second] {
+        assert_eq!(code(output), 0, "{}", stderr(output));
+        agrees_with_the_store(&json(output));
+    }
+    let said = stderr(&second);
+    assert!(said.contains("waiting for another Nix process's build of "), "{said}");
+}
+
+#[test]
+fn a_flood_of_log_is_kept_whole_in_little_memory() {
+    let fleet = fleet(
+        r#"
+        a = host { variant = "flood"; script = "i=0; while [ $i -lt 100 ]; do seq 1000; i=$((i+1)); done; echo > $out"; };
+        b = host { variant = "long"; script = "head -c 10485760 /dev/zero | tr '\\0' x; echo; echo end; echo > $out"; };
+        "#,
+    );
+    let child = start(&fleet, &[]);
+    let mut peak = 0;
+    let pid = child.id();
+    let reader = std::thread::spawn(move || finish(child, PATIENCE));
+    // Read while it runs: what has ended tells nothing.
+    while !reader.is_finished() {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        peak = peak.max(kilobytes.unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = reader.join().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    let log =
+        |name: &str| fs::read_to_string(variant(&report, name)["log"].as_str().unwrap()).unwrap();
+    assert_eq!(log("flood").lines().count(), 100_000);
+    let long = log("long");
+    assert!(long.ends_with("end\n"), "{}", &long[long.len() - 40..]);
+    assert!((1..200 * 1024).contains(&peak), "{peak} kB");
+}
+
+#[test]
+fn logs_that_cannot_be_written_stop_no_build() {
+    let fleet = fleet(r#"a = host { variant = "one"; script = "echo hello; echo > $out"; };"#);
+    let home = Scratch::new();
+    std::os::unix::fs::symlink(crate::support::home().join("nix"), home.path().join("nix"))
+        .unwrap();
+    home.write("logs", "not a folder");
+    let child = xtask(fleet.path())
+        .args(["build-all", "--json", "--no-link"])
+        .env("LLAMAFLEET_HOME", home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = finish(child, PATIENCE);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(variant(&report, "one")["state"], "built");
+    assert_eq!(variant(&report, "one")["log"], Value::Null);
+    let said = stderr(&output);
+    assert_eq!(said.matches("the build logs are not whole").count(), 1, "{said}");
+    assert!(said.contains(home.path().join("logs").to_str().unwrap()), "{said}");
+}
+
+/// A small file system of its own over TMPDIR, where builds write, in a mount namespace
+/// that ends with the test.
+#[test]
+fn a_full_disk_is_named() {
+    let small = Scratch::new();
+    let place = small.path().to_str().unwrap();
+    let mount = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
+    let in_small = |program: &[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "sh", "-c", mount, place]).args(program);
+        command
+    };
+    if !in_small(&["true"]).output().is_ok_and(|output| output.status.success()) {
+        use std::io::Write;
+        let why = "skipped: a small file system can be mounted by root alone\n";
+        std::io::stderr().write_all(why.as_bytes()).unwrap();
+        return;
+    }
+    let fleet = fleet(
+        r#"
+        a = host { variant = "large"; script = "head -c 60000000 /dev/zero > here && echo > $out"; };
+        b = host { variant = "small"; };
+        "#,
+    );
+    let child = in_small(&[env!("CARGO_BIN_EXE_xtask"), "build-all", "--json", "--no-link"])
+        .current_dir(fleet.path())
+        .env("TMPDIR", place)
+        .env("NO_COLOR", "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = finish(child, PATIENCE);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    assert_eq!(variant(&report, "small")["state"], "built");
+    let large = variant(&report, "large");
+    assert_eq!(large["state"], "failed");
+    let reason = large["reason"].as_str().unwrap();
+    assert!(reason.contains("no space left on device"), "{reason}");
+    assert!(reason.contains(place), "{reason}");
+}

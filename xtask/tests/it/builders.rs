@@ -1,0 +1,233 @@
+//! `build-all` on other machines: two real sshds on loopback with a store each, by real
+//! Nix. What it says of each variant is what the store says, also when a builder is lost.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::builders::{Builders, finish, signal, skipped, wait_for};
+use crate::support::{Scratch, code, fleet, json, stderr, valid_in_store};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let variants = report["variants"].as_array().unwrap();
+    variants.iter().find(|variant| variant["variant"] == name).unwrap()
+}
+
+/// Holds every state of the report to the store.
+fn agrees_with_the_store(report: &Value) {
+    for variant in report["variants"].as_array().unwrap() {
+        let there = variant["outPath"].as_str().is_some_and(valid_in_store);
+        let well = ["built", "substituted", "present"].iter().any(|s| variant["state"] == *s);
+        assert_eq!(there, well, "{variant}");
+    }
+}
+
+fn start(builders: &Builders, fleet: &Scratch, further: &[&str]) -> Child {
+    builders
+        .xtask(fleet.path())
+        .args(["build-all", "--json", "--no-link"])
+        .args(builders.both())
+        .args(further)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn nothing_is_left(builders: &Builders, marker: &str) {
+    let mut left = vec![];
+    let gone = wait_for(Duration::from_secs(20), || {
+        left = builders.left();
+        left.extend(crate::support::builders::running(marker));
+        left.is_empty()
+    });
+    assert!(gone, "left behind: {left:#?}");
+}
+
+fn is_built_by(builders: &Builders, name: &str, marker: &str) -> bool {
+    builders
+        .serving(name)
+        .iter()
+        .any(|pid| crate::support::builders::command_line(*pid).contains(marker))
+}
+
+#[test]
+fn builds_are_spread_over_builders_and_what_they_made_is_here() {
+    if skipped() {
+        return;
+    }
+    let builders = Builders::start();
+    // Each ends when both have begun, or after a while, so that neither builder has both.
+    let fleet = fleet(
+        r#"
+        a = host { variant = "one"; script = "sleep 3; echo one > $out"; };
+        b = host { variant = "two"; script = "sleep 3; echo two > $out"; };
+        c = host { variant = "bad"; script = "echo 'x.c:3: error: planted' >&2; exit 7"; };
+        d = host { variant = "needy"; needs = [ (package { name = "needed"; script = "echo n > $out"; }) ];
+                   script = "cat $needs > $out"; };
+        "#,
+    );
+    let output = finish(start(&builders, &fleet, &["--retry", "3"]), PATIENCE);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    let machines: BTreeSet<&str> = ["one", "two"]
+        .iter()
+        .map(|name| {
+            assert_eq!(variant(&report, name)["state"], "built");
+            variant(&report, name)["machine"].as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(machines, BTreeSet::from(["builder-one", "builder-two"]), "{report}");
+    let out = variant(&report, "two")["outPath"].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(out).unwrap(), "two\n");
+    let there = |name: &str| builders.store(name).join(out.trim_start_matches('/')).is_file();
+    assert!(there("one") != there("two"), "it was built on one of them");
+    assert_eq!(variant(&report, "needy")["state"], "built");
+    // A build that failed there failed: it is not tried again, and its log is here.
+    let bad = variant(&report, "bad");
+    assert_eq!(bad["state"], "failed");
+    assert_eq!(bad["attempts"], Value::Null);
+    assert!(bad["reason"].as_str().unwrap().starts_with("failed with exit code 7 on builder-"));
+    assert!(bad["logTail"].to_string().contains("error: planted"), "{bad}");
+    nothing_is_left(&builders, &format!("{}/store-", builders.dir.path().display()));
+}
+
+/// One builder is killed in the middle of its build, everything of it at once.
+fn lose_one_builder(further: &[&str]) -> (Value, i32, Builders) {
+    let builders = Builders::start();
+    let marker = format!("sleep 6.{}", std::process::id());
+    let fleet = fleet(&format!(
+        r#"
+        a = host {{ variant = "one"; script = "{marker}; echo > $out"; }};
+        b = host {{ variant = "two"; script = "{marker}; echo > $out"; }};
+        "#
+    ));
+    let began = Instant::now();
+    let child = start(&builders, &fleet, further);
+    let both = || ["one", "two"].iter().all(|name| is_built_by(&builders, name, &marker));
+    assert!(wait_for(PATIENCE, both), "the builds do not begin: {:?}", builders.left());
+    for pid in builders.serving("one") {
+        signal("KILL", pid);
+    }
+    let output = finish(child, PATIENCE);
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    nothing_is_left(&builders, &marker);
+    (report, code(&output), builders)
+}
+
+#[test]
+fn a_builder_that_is_lost_takes_one_build_with_it_and_says_so() {
+    if skipped() {
+        return;
+    }
+    let (report, status, _) = lose_one_builder(&[]);
+    assert_eq!(status, 1);
+    let variants = report["variants"].as_array().unwrap();
+    let failed: Vec<&Value> = variants.iter().filter(|v| v["state"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{report}");
+    assert_eq!(failed[0]["machine"], "builder-one");
+    let reason = failed[0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the connection to builder-one was lost: "), "{reason}");
+}
+
+#[test]
+fn with_retry_a_build_whose_builder_was_lost_is_built_again() {
+    if skipped() {
+        return;
+    }
+    let (report, status, _) = lose_one_builder(&["--retry", "2"]);
+    assert_eq!(status, 0, "{report}");
+    let variants = report["variants"].as_array().unwrap();
+    assert!(variants.iter().all(|variant| variant["state"] == "built"), "{report}");
+    assert!(variants.iter().any(|variant| variant["attempts"] == 2), "{report}");
+}
+
+/// As when its power is cut: the connection stands, and nobody answers.
+#[test]
+fn a_builder_that_falls_silent_is_lost_in_bounded_time() {
+    if skipped() {
+        return;
+    }
+    let builders = Builders::start();
+    let marker = format!("sleep 5.{}", std::process::id());
+    let fleet =
+        fleet(&format!(r#"a = host {{ variant = "one"; script = "{marker}; echo > $out"; }};"#));
+    let config = builders.dir.path().join("ssh_config");
+    let child = builders
+        .xtask(fleet.path())
+        .args(["build-all", "--json", "--no-link", "--max-jobs", "0"])
+        .args(["--builders", &builders.machine("one")])
+        // xtask's own patience is two minutes.
+        .env(
+            "NIX_SSHOPTS",
+            format!("-F {} -o ServerAliveInterval=2 -o ServerAliveCountMax=2", config.display()),
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(wait_for(PATIENCE, || is_built_by(&builders, "one", &marker)));
+    for pid in builders.serving("one") {
+        signal("STOP", pid);
+    }
+    let output = finish(child, PATIENCE);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    let reason = variant(&report, "one")["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the connection to builder-one was lost"), "{reason}");
+}
+
+#[test]
+fn a_build_that_hangs_on_a_builder_is_given_up_and_the_rest_is_built() {
+    if skipped() {
+        return;
+    }
+    let builders = Builders::start();
+    let marker = format!("sleep 9{}", std::process::id());
+    let fleet = fleet(&format!(
+        r#"
+        a = host {{ variant = "hangs"; script = "echo hm; {marker}"; }};
+        b = host {{ variant = "good"; script = "sleep 1; echo > $out"; }};
+        c = host {{ variant = "needy"; needs = [ (package {{ name = "slow"; script = "sleep 4; echo > $out"; }}) ]; }};
+        "#
+    ));
+    let output = finish(start(&builders, &fleet, &["--timeout", "5", "--retry", "1"]), PATIENCE);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    agrees_with_the_store(&report);
+    let hangs = variant(&report, "hangs");
+    assert_eq!(hangs["state"], "failed", "{report}");
+    assert_eq!(hangs["reason"], "timed out after 5 seconds", "{report}");
+    assert_eq!(hangs["attempts"], Value::Null, "it was tried again: {}", stderr(&output));
+    assert_eq!(variant(&report, "good")["state"], "built", "{report}");
+    assert_eq!(variant(&report, "needy")["state"], "built", "{report}");
+    nothing_is_left(&builders, &marker);
+}
+
+#[test]
+fn a_builder_that_cannot_be_reached_is_named() {
+    if skipped() {
+        return;
+    }
+    let mut builders = Builders::start();
+    builders.close();
+    let fleet = fleet(r#"a = host { variant = "one"; };"#);
+    let output = finish(start(&builders, &fleet, &["--retry", "1"]), PATIENCE);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    let one = variant(&report, "one");
+    assert_eq!(one["state"], "failed", "{report}");
+    assert_eq!(one["attempts"], 2, "{report}");
+    let reason = one["reason"].as_str().unwrap();
+    assert!(reason.starts_with("cannot build on builder-"), "{reason}");
+    assert!(reason.contains("failed to start SSH connection"), "{reason}");
+    assert!(!Path::new(&builders.store("one")).join("nix/store").exists());
+}

@@ -1,0 +1,141 @@
+//! Many hosts, many faults, one run: each in the state that is its own.
+
+use std::collections::BTreeMap;
+
+use crate::support::{code, fleet, json, run, stderr};
+
+#[test]
+fn eight_faults_of_eight_kinds_among_32_hosts_are_exactly_those_eight() {
+    // Name, body, state, code; all of one line, so that the line is the host's.
+    let faults = [
+        ("h03", r#"host { variant = throw "no such chip"; }"#, "eval-error", "eval-error"),
+        ("h07", "assert 1 == 2; host { }", "eval-error", "eval-error"),
+        ("h08", "host { variant = ({ }).nothing; }", "eval-error", "missing-attribute"),
+        ("h12", "host { variant = 1 + \"a\"; }", "eval-error", "eval-error"),
+        ("h17", "let x = x; in x", "eval-error", "infinite-recursion"),
+        ("h18", r#"host { variant = abort "gave up"; }"#, "eval-error", "abort"),
+        (
+            "h25",
+            "host { variant = let l = builtins.genList (x: x) 20000; in toString (builtins.foldl' (a: _: builtins.foldl' (b: _: b + 1) a l) 0 l); }",
+            "timeout",
+            "timeout",
+        ),
+        (
+            "h32",
+            "host { variant = builtins.substring 0 3 (builtins.foldl' (s: _: s + s) \"cpu-cpu-\" (builtins.genList (x: x) 29)); }",
+            "out-of-memory",
+            "out-of-memory",
+        ),
+    ];
+    let faulty: BTreeMap<_, _> = faults.iter().map(|fault| (fault.0, fault)).collect();
+    let names: Vec<String> = (1..=32).map(|n| format!("h{n:02}")).collect();
+    let body = |name: &str| match faulty.get(name) {
+        Some((_, body, ..)) => (*body).to_owned(),
+        None => format!("host {{ variant = \"cpu-{name}\"; }}"),
+    };
+    let lines: Vec<String> =
+        names.iter().map(|name| format!("      {name} = {};", body(name))).collect();
+    let fleet = fleet(&lines.join("\n"));
+    let output = run(
+        fleet.path(),
+        &["check", "--json", "--timeout", "3", "--max-memory", "600M", "--jobs", "2"],
+    );
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    let hosts = report["hosts"].as_array().unwrap();
+    assert_eq!(hosts.len(), 32);
+    let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    for host in hosts {
+        let name = host["host"].as_str().unwrap();
+        let Some((_, body, state, code)) = faulty.get(name) else {
+            assert_eq!(host["state"], "ok", "{host}");
+            continue;
+        };
+        assert_eq!(host["state"], *state, "{host}");
+        let finding = &host["findings"][0];
+        assert_eq!(finding["code"], *code, "{host}");
+        // Of a killed evaluator nobody knows a line.
+        if *state == "eval-error" {
+            let line = 1 + text.lines().position(|line| line.contains(body)).unwrap();
+            assert_eq!((&finding["file"], &finding["line"]), (&"flake.nix".into(), &line.into()));
+        }
+    }
+}
+
+#[test]
+fn a_host_that_needs_more_than_a_share_gets_all_there_is() {
+    // Some 200 MB: more than a quarter of 600M, less than all of it.
+    let fleet = fleet(
+        r#"
+        big = host { variant = builtins.substring 0 3 (builtins.foldl' (s: _: s + s) "cpu-cpu-" (builtins.genList (x: x) 24)); };
+        other = host { };
+        "#,
+    );
+    let args = ["check", "--json", "--jobs", "4", "--max-memory", "600M"];
+    let output = run(fleet.path(), &args);
+    assert_eq!(code(&output), 0, "{}\n{}", stderr(&output), crate::support::stdout(&output));
+    let output = run(fleet.path(), &["check", "--json", "--no-cache", "--max-memory", "100M"]);
+    assert_eq!(json(&output)["hosts"][0]["state"], "out-of-memory");
+    assert_eq!(json(&output)["hosts"][1]["state"], "ok");
+}
+
+/// A Nix whose evaluators meet with `what`, a piece of bash that reads each line of their
+/// standard error as $line; and what check then says of the three hosts.
+fn with_accident(what: &str) -> (i32, Vec<(String, String)>) {
+    use std::os::unix::fs::PermissionsExt;
+    let fleet = fleet(
+        "aa = host { variant = \"a\"; }; bad = host { variant = \"b\"; }; zz = host { variant = \"z\"; };",
+    );
+    let bin = crate::support::Scratch::new();
+    let script = format!(
+        r#"#!/bin/bash
+case "$*" in *'mark = '*) ;; *) exec '{nix}' "$@" ;; esac
+exec 3>&2
+'{nix}' "$@" 2> >(while IFS= read -r line; do {what}; printf '%s\n' "$line" >&3; done)
+status=$?
+# Nix may have ended before the reader gets to the line that it is to stumble over.
+wait $!
+exit $status
+"#,
+        nix = crate::support::nix().display()
+    );
+    bin.write("nix", &script);
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(bin.path().join("nix"), mode).unwrap();
+    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
+    let mut check = crate::support::xtask(fleet.path());
+    check.args(["check", "--json", "--jobs", "1"]).env("PATH", path);
+    // Twice: what an accident left must not be taken for an answer.
+    check.output().unwrap();
+    let output = check.output().unwrap();
+    let said = |host: &serde_json::Value| {
+        let code = host["findings"][0]["code"].as_str().unwrap_or_default().to_owned();
+        (host["state"].as_str().unwrap().to_owned(), code)
+    };
+    let hosts = json(&output)["hosts"].as_array().unwrap().iter().map(said).collect();
+    (code(&output), hosts)
+}
+
+fn states(of: [(&str, &str); 3]) -> Vec<(String, String)> {
+    of.into_iter().map(|(state, code)| (state.to_owned(), code.to_owned())).collect()
+}
+
+#[test]
+fn an_evaluator_that_is_killed_takes_one_host_with_it() {
+    let kill = r#"case "$line" in *' begin "bad"'*) kill -9 $$; exit ;; esac"#;
+    let expected = states([("ok", ""), ("out-of-memory", "out-of-memory"), ("ok", "")]);
+    assert_eq!(with_accident(kill), (1, expected));
+}
+
+#[test]
+fn half_an_answer_is_that_hosts_state() {
+    let half = r#"case "$line" in *' done '*'"host":"bad"'*) line="${line:0:80}" ;; esac"#;
+    let expected = states([("ok", ""), ("eval-error", "half-an-answer"), ("ok", "")]);
+    assert_eq!(with_accident(half), (1, expected));
+}
+
+#[test]
+fn silence_is_red() {
+    let expected = states([("eval-error", "half-an-answer"); 3]);
+    assert_eq!(with_accident("continue"), (1, expected));
+}

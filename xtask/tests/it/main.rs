@@ -1,0 +1,40 @@
+//! The integration tests: one binary, a file per command, on real Nix.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "tests start the binary that they test")]
+
+mod support;
+
+mod bench;
+mod bench_faults;
+mod bench_records;
+mod bisect;
+mod build_all;
+mod build_faults;
+mod build_keep;
+mod builders;
+mod check;
+mod completions;
+mod docs;
+mod evaluate;
+mod faults;
+mod foreign;
+mod github;
+mod junit;
+mod matrix;
+mod new_host;
+mod perf;
+mod probe;
+mod progress;
+mod real;
+mod report;
+mod reuse;
+mod setup;
+mod sweep;
+mod testbed;
+mod tidy;
+mod update;
+mod update_faults;
+mod update_partial;
+mod update_real;
+mod validate;
+mod workflows;

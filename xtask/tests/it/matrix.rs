@@ -1,0 +1,61 @@
+//! `matrix` and `list`: the fleet for a workflow, and for a person.
+
+use crate::support::{code, fleet, json, run, stderr, stdout};
+
+#[test]
+fn one_job_for_each_distinct_build_on_one_line() {
+    let fleet = fleet(
+        r#"
+        a = host { variant = "x"; };
+        b = host { variant = "y"; backends = [ "cuda" "rocm" ]; };
+        c = host { variant = "x"; };
+        "#,
+    );
+    let output = run(fleet.path(), &["matrix"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(stdout(&output).lines().count(), 1);
+    let matrix = json(&output);
+    let jobs = matrix["include"].as_array().unwrap();
+    assert_eq!(jobs.len(), 2);
+    assert_eq!((&jobs[0]["variant"], &jobs[0]["hosts"]), (&"x".into(), &"a c".into()));
+    assert_eq!((&jobs[1]["backend"], &jobs[1]["hosts"]), (&"cuda+rocm".into(), &"b".into()));
+    assert_eq!(jobs[0]["system"], "x86_64-linux");
+    assert_eq!(jobs[0]["runner"], "ubuntu-24.04");
+    assert!(jobs[0]["drvPath"].as_str().unwrap().ends_with(".drv"));
+    // The same with --json, and for some of the hosts.
+    assert_eq!(stdout(&run(fleet.path(), &["matrix", "--json"])), stdout(&output));
+    assert_eq!(json(&run(fleet.path(), &["matrix", "b"]))["include"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_host_that_is_in_no_job_is_told_and_red() {
+    let fleet = fleet("a = host { }; b = host { variant = throw \"no such chip\"; };");
+    let output = run(fleet.path(), &["matrix"]);
+    assert_eq!(code(&output), 1);
+    assert_eq!(json(&output)["include"].as_array().unwrap().len(), 1);
+    assert!(stderr(&output).contains("b: no such chip"), "{}", stderr(&output));
+}
+
+#[test]
+fn list_shows_the_newest_bench_and_the_revision() {
+    let fleet =
+        fleet("a = host { manifest = { rev = \"0123456789abcdef\"; build = 7; }; }; b = host { };");
+    let line = |date: &str, speed: f64| {
+        format!(
+            "{{\"date\":\"{date}\",\"results\":[{{\"test\":\"pp128\",\"tokensPerSecond\":{speed}}},\
+             {{\"test\":\"tg32\",\"tokensPerSecond\":26.04}}]}}\n"
+        )
+    };
+    let text = line("2026-01-02T03:04:05Z", 90.0) + &line("2026-11-12T03:04:05Z", 93.26);
+    fleet.write("bench/a.jsonl", &(text + "{\"date\": \"half a li"));
+    let output = run(fleet.path(), &["list"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let table = stdout(&output);
+    let rows: Vec<_> = table.lines().collect();
+    assert!(rows[0].contains("LAST BENCH"), "{table}");
+    assert!(rows[1].contains("b7 012345678"), "{table}");
+    assert!(rows[1].contains("pp128 93.3, tg32 26.0 (2026-11-12)"), "{table}");
+    assert!(rows[2].ends_with('-'), "{table}");
+    let report = json(&run(fleet.path(), &["list", "--json"]));
+    assert_eq!(report["hosts"][0]["lastBench"]["date"], "2026-11-12T03:04:05Z");
+}

@@ -1,0 +1,106 @@
+//! `perf` on the testbed: it measures what it says, and does not call a miss well.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Scratch, code, json, run, stderr};
+
+#[test]
+fn every_budget_of_check_has_a_value_and_its_samples() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let words = ["perf", "check", "--testbed", "--json", "--hosts", "2", "--runs", "1"];
+    let output = run(root, &words);
+    let report = json(&output);
+    assert_eq!(report["command"], "perf", "{}", stderr(&output));
+    let ratios = report["ratios"].as_array().unwrap();
+    for what in ["nothing changed", "README edited", "one host edited", "cold /", "peak memory"] {
+        let ratio = ratios.iter().find(|r| r["name"].as_str().unwrap().contains(what)).unwrap();
+        let (value, budget) = (ratio["value"].as_f64().unwrap(), ratio["budget"].as_f64().unwrap());
+        assert!(value > 0.0 && ratio["samples"].as_array().unwrap().len() == 1, "{ratio}");
+        assert_eq!(ratio["ok"], value <= budget, "{ratio}");
+    }
+    let all = ratios.iter().all(|ratio| ratio["ok"] == true);
+    assert_eq!((report["ok"].as_bool().unwrap(), code(&output)), (all, i32::from(!all)));
+}
+
+#[test]
+fn every_budget_of_build_all_is_of_builds_that_took_their_time() {
+    let scratch = Scratch::new();
+    // From a folder that is no flake: the builds are made for the purpose.
+    let words = ["perf", "build", "--json", "--steps", "8", "--lines", "210", "--runs", "1"];
+    let output = run(scratch.path(), &words);
+    let report = json(&output);
+    let ratios = report["ratios"].as_array().unwrap_or_else(|| panic!("{}", stderr(&output)));
+    assert_eq!(ratios.len(), 6, "{ratios:?}");
+    for ratio in ratios {
+        let name = ratio["name"].as_str().unwrap();
+        let (value, budget) = (ratio["value"].as_f64().unwrap(), ratio["budget"].as_f64().unwrap());
+        assert_eq!(ratio["ok"], value <= budget, "{ratio}");
+        assert_eq!(ratio["samples"].as_array().unwrap().len(), 1, "{ratio}");
+        let (subject, yardstick) = (&ratio["samples"][0][0], &ratio["samples"][0][1]);
+        let (subject, yardstick) = (subject.as_f64().unwrap(), yardstick.as_f64().unwrap());
+        if name.contains("that wait") {
+            // No build was there already: each side waited for its eight steps.
+            assert!(budget < 1.03 && subject > 0.2 && yardstick > 0.2, "{ratio}");
+        } else if name.contains("CPU time") {
+            // 210 lines at 208 a second, and xtask no more than there is.
+            assert!(budget < 0.021 && yardstick > 0.9, "{ratio}");
+            assert!(subject > 0.0 && subject < yardstick, "{ratio}");
+        }
+    }
+    let all = ratios.iter().all(|ratio| ratio["ok"] == true);
+    assert_eq!((report["ok"].as_bool().unwrap(), code(&output)), (all, i32::from(!all)));
+}
+
+/// Commits `folder`, as `--nixpkgs` wants it.
+fn commit(folder: &Path) {
+    for words in [
+        &["init", "--quiet"][..],
+        &["add", "--all"],
+        &["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "x"],
+    ] {
+        let git = Command::new("git").current_dir(folder).args(words).status().unwrap();
+        assert!(git.success(), "{words:?}");
+    }
+}
+
+#[test]
+fn hosts_of_another_nixpkgs_are_measured_alike() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let scratch = Scratch::new();
+    let nixpkgs = scratch.path().join("nixpkgs");
+    let from = root.join("testbed/nixpkgs");
+    assert!(Command::new("cp").arg("-r").args([&from, &nixpkgs]).status().unwrap().success());
+    // Real enough: the testbed's has not every option that the roles set.
+    scratch.write("nixpkgs/.version", "25.11\n");
+    scratch.write(
+        "nixpkgs/nixos/lib/eval-config.nix",
+        "args: import ../eval-config.nix ({ lib = import ../../lib; extraModules = [ { _module.check = false; } ]; } // args)\n",
+    );
+    commit(&nixpkgs);
+    let mut words = vec!["perf", "check", "--testbed", "--json", "--hosts", "3", "--runs", "1"];
+    words.extend(["--nixpkgs", nixpkgs.to_str().unwrap()]);
+    let output = run(root, &words);
+    let report = json(&output);
+    let ratios = report["ratios"].as_array().unwrap_or_else(|| panic!("{}", stderr(&output)));
+    assert_eq!(ratios.len(), 5, "{ratios:?}");
+    for ratio in ratios {
+        assert!(ratio["name"].as_str().unwrap().starts_with("3 real hosts, "), "{ratio}");
+        assert!(ratio["value"].as_f64().unwrap() > 0.0, "{ratio}");
+    }
+}
+
+#[test]
+fn what_is_no_nixpkgs_is_refused_with_what_to_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let scratch = Scratch::new();
+    let folder = scratch.path().to_str().unwrap();
+    let words = ["perf", "check", "--testbed", "--hosts", "2", "--nixpkgs", folder];
+    let output = run(root, &words);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("it has no nixos/lib/eval-config.nix"), "{output:?}");
+    scratch.write("nixos/lib/eval-config.nix", "{ }\n");
+    let output = run(root, &words);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("commit it to one of its own"), "{output:?}");
+}

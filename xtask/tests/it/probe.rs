@@ -1,0 +1,219 @@
+//! `probe` of this machine, and `check` with what it wrote, on small fleets with real Nix.
+
+use std::fs;
+
+use crate::support::{Scratch, code, fleet, json as document, run, stderr, stdout};
+use serde_json::{Value, json};
+
+const GOLDMONT_PLUS: &str = include_str!("../fixtures/probe/goldmont-plus.cpuinfo");
+const ZEN4: &str = include_str!("../fixtures/probe/zen4.cpuinfo");
+
+/// The facts of a machine with this CPU and nothing else.
+fn facts(cpuinfo: &str, gpus: &Value) -> String {
+    let field = |name: &str| {
+        let mut fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(key, _)| key.trim() == name).unwrap().1.trim().to_owned()
+    };
+    let number = |name: &str| field(name).parse::<u32>().unwrap();
+    json!({
+        "schema": 1, "host": "a", "gpus": gpus,
+        "cpu": {
+            "model": field("model name"), "arch": "x86_64", "vendor": field("vendor_id"),
+            "family": number("cpu family"), "modelNumber": number("model"),
+            "flags": field("flags").split(' ').collect::<Vec<_>>(),
+        },
+    })
+    .to_string()
+}
+
+/// A fleet with one host, `a`, whose own file says what its variant is.
+fn host(microarch: &str, facts: Option<&str>) -> Scratch {
+    let fleet = fleet("a = host (import ./hosts/a);");
+    fleet.write("hosts/a/default.nix", &format!("{{\n  microarch = \"{microarch}\";\n}}\n"));
+    if let Some(facts) = facts {
+        fleet.write("hosts/a/facts.json", facts);
+    }
+    fleet
+}
+
+/// Exit status and the one host of `check --json`.
+fn check(fleet: &Scratch) -> (i32, Value) {
+    let output = run(fleet.path(), &["check", "--json"]);
+    let report = document(&output);
+    (code(&output), report["hosts"][0].clone())
+}
+
+#[test]
+fn what_probe_writes_check_agrees_with() {
+    let empty = Scratch::new();
+    let output = run(empty.path(), &["probe", "--local", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = document(&output);
+    assert_eq!((&report["schema"], &report["command"]), (&json!(1), &json!("probe")));
+    assert_eq!(report["ok"], true);
+    let microarch = report["recommendation"]["microarch"].as_str().unwrap();
+    assert_eq!(report["facts"]["cpu"]["microarch"], microarch);
+
+    let fleet = host(microarch, None);
+    let doctor = document(&run(fleet.path(), &["doctor", "--json"]));
+    let checks = doctor["checks"].as_array().unwrap();
+    let cpu = checks.iter().find(|check| check["name"] == "CPU").unwrap();
+    assert_eq!(cpu["message"], format!("programs.llama-cpp.microarch = \"{microarch}\""));
+
+    let output = run(fleet.path(), &["probe", "--local", "a", "--write"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let snippet = format!("microarch = \"{microarch}\";");
+    assert!(stdout(&output).contains(&snippet), "{}", stdout(&output));
+    let file = fleet.path().join("hosts/a/facts.json");
+    let written: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!((&written["host"], &written["schema"]), (&json!("a"), &json!(1)));
+    assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 2, "something is left over");
+    let (status, host) = check(&fleet);
+    assert_eq!((status, &host["state"]), (0, &json!("ok")), "{host}");
+    let unasked = |f: &&Value| f["code"] != "idle-gpu";
+    assert!(!host["findings"].as_array().unwrap().iter().any(|f| unasked(&f)), "{host}");
+    // Nothing else than the facts was written.
+    let own = fs::read_to_string(fleet.path().join("hosts/a/default.nix")).unwrap();
+    assert_eq!(own, format!("{{\n  microarch = \"{microarch}\";\n}}\n"));
+}
+
+#[test]
+fn code_that_the_cpu_cannot_run_is_an_error_at_its_line() {
+    let (status, host) = check(&host("haswell", Some(&facts(GOLDMONT_PLUS, &json!([])))));
+    assert_eq!((status, &host["state"]), (1, &json!("finding")));
+    let finding = &host["findings"][0];
+    assert_eq!((&finding["code"], &finding["severity"]), (&json!("sigill"), &json!("error")));
+    assert_eq!((&finding["file"], &finding["line"]), (&json!("hosts/a/default.nix"), &json!(2)));
+    assert!(finding["message"].as_str().unwrap().contains("AVX2"), "{finding}");
+    assert!(finding["help"].as_str().unwrap().contains("goldmont-plus"), "{finding}");
+}
+
+#[test]
+fn what_a_cpu_could_do_more_is_a_warning() {
+    let (status, host) = check(&host("x86-64-v3", Some(&facts(ZEN4, &json!([])))));
+    assert_eq!((status, &host["state"]), (0, &json!("ok")));
+    let finding = &host["findings"][0];
+    assert_eq!((&finding["code"], &finding["severity"]), (&json!("below-cpu"), &json!("warning")));
+    let message = finding["message"].as_str().unwrap();
+    assert!(message.contains("AVX-512 VNNI") && message.contains("tokens/s"), "{message}");
+}
+
+#[test]
+fn a_gpu_that_is_left_idle_fails_nothing() {
+    let gpu = json!([{"vendor": "nvidia", "name": "NVIDIA T1200", "cudaCapability": "7.5"}]);
+    let (status, host) = check(&host("znver4", Some(&facts(ZEN4, &gpu))));
+    assert_eq!((status, &host["state"]), (0, &json!("ok")));
+    assert_eq!(host["findings"][0]["code"], "idle-gpu");
+    assert!(host["findings"][0]["message"].as_str().unwrap().contains("T1200"));
+}
+
+#[test]
+fn facts_that_are_broken_are_their_hosts_finding() {
+    for broken in ["", "{", "{}", r#"{"schema": 7}"#, r#"{"schema": 1, "cpu": []}"#, "\u{0}"] {
+        let (status, host) = check(&host("haswell", Some(broken)));
+        assert_eq!((status, &host["state"]), (1, &json!("finding")), "{broken}");
+        assert_eq!(host["findings"][0]["code"], "bad-facts");
+        assert_eq!(host["findings"][0]["file"], "hosts/a/facts.json");
+    }
+}
+
+/// What Nix answered may be kept between two runs; what the facts say never is, and Nix
+/// does not see them until Git does.
+#[test]
+fn facts_count_as_soon_as_they_are_there() {
+    let fleet = host("haswell", None);
+    for args in [&["init", "--quiet"][..], &["add", "."]] {
+        #[allow(clippy::disallowed_methods, reason = "a test's own repository")]
+        let status =
+            std::process::Command::new("git").args(args).current_dir(fleet.path()).status();
+        assert!(status.unwrap().success());
+    }
+    for _ in 0..2 {
+        assert_eq!(check(&fleet).0, 0);
+    }
+    fleet.write("hosts/a/facts.json", &facts(GOLDMONT_PLUS, &json!([])));
+    assert_eq!(check(&fleet).1["findings"][0]["code"], "sigill");
+    fs::remove_file(fleet.path().join("hosts/a/facts.json")).unwrap();
+    assert_eq!(check(&fleet).0, 0);
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_no_folder() {
+    let fleet = fleet(r#""../../escaped" = host { }; ".." = host { }; a = host { };"#);
+    for name in ["../../escaped", ".."] {
+        let output = run(fleet.path(), &["probe", "--local", name, "--write"]);
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stderr(&output).contains("folder under hosts/"), "{}", stderr(&output));
+    }
+    let output = run(fleet.path(), &["probe", "--local", "b", "--write"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("no host \"b\""), "{}", stderr(&output));
+    let output = run(fleet.path(), &["probe", "--local", "--write"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("--local NAME"), "{}", stderr(&output));
+    assert!(!fleet.path().join("hosts").exists());
+    // Such a host is checked all the same.
+    assert_eq!(code(&run(fleet.path(), &["check"])), 0);
+}
+
+/// Root may write anywhere: a file in the folder's place stops it as well.
+#[test]
+fn where_nothing_can_be_written_the_place_is_named() {
+    let fleet = fleet("a = host { };");
+    fleet.write("hosts/a", "");
+    let output = run(fleet.path(), &["probe", "--local", "a", "--write", "--json"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("hosts/a"), "{}", stderr(&output));
+
+    let fleet = host("haswell", None);
+    fs::create_dir(fleet.path().join("hosts/a/facts.json")).unwrap();
+    let output = run(fleet.path(), &["probe", "--local", "a", "--write"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("facts.json"), "{}", stderr(&output));
+    assert_eq!(fs::read_dir(fleet.path().join("hosts/a")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_target_that_refuses_is_a_finding() {
+    let empty = Scratch::new();
+    for (target, expected) in [
+        ("--target=-oProxyCommand=x", "ssh-destination"),
+        ("--target=ssh://127.0.0.1:1", "ssh-refused"),
+    ] {
+        let output = run(empty.path(), &["probe", "a", target, "--json"]);
+        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        let report = document(&output);
+        assert_eq!(report["findings"][0]["code"], expected);
+        assert_eq!((&report["facts"], &report["ok"]), (&Value::Null, &json!(false)));
+    }
+    let fleet = fleet("a = host { };");
+    let output = run(fleet.path(), &["probe", "a"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("--local"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_report_of_nixos_facter_is_read_in_the_machines_place() {
+    let fleet = host("haswell", None);
+    let features: Vec<&str> = GOLDMONT_PLUS
+        .lines()
+        .last()
+        .unwrap()
+        .split_once(':')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .collect();
+    let report = json!({"hardware": {"cpu": [{"architecture": "x86_64", "features": features,
+        "vendor_name": "GenuineIntel", "family": 6, "model": 122}]}});
+    fleet.write("facter.json", &report.to_string());
+    let arguments = ["probe", "a", "--facter", "facter.json", "--write", "--json"];
+    let output = run(fleet.path(), &arguments);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(document(&output)["recommendation"]["microarch"], "goldmont-plus");
+    assert_eq!(check(&fleet).1["findings"][0]["code"], "sigill");
+    fleet.write("facter.json", "{}");
+    let output = run(fleet.path(), &arguments);
+    assert_eq!(code(&output), 1);
+    assert_eq!(document(&output)["findings"][0]["code"], "bad-report");
+}

@@ -1,0 +1,325 @@
+//! `report`: the page, the tables and the plot of what bench has kept.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Output;
+
+use crate::support::{Scratch, code, json, stderr, stdout, xtask};
+
+/// A fleet's folder with these files in its bench/.
+fn fleet(files: &[(&str, &str)]) -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("flake.nix", "{ }");
+    for (name, text) in files {
+        scratch.write(&format!("bench/{name}"), text);
+    }
+    scratch
+}
+
+fn histories() -> Scratch {
+    let hosts = ["beryllium", "boron", "nitrogen"];
+    let files =
+        hosts.map(|host| (format!("{host}.jsonl"), crate::support::histories::history(host)));
+    fleet(&files.each_ref().map(|(name, text)| (name.as_str(), text.as_str())))
+}
+
+/// In a UTF-8 locale, with nothing of this machine's own measurements.
+fn report(scratch: &Scratch, args: &[&str]) -> Output {
+    let mut command = xtask(scratch.path());
+    command.env("LLAMAFLEET_HOME", scratch.path().join("home")).env("LC_ALL", "C.UTF-8");
+    command.env("COLUMNS", "80").arg("report").args(args).output().unwrap()
+}
+
+fn line(host: &str, day: u32, test: &str, speeds: &[f64]) -> String {
+    let host = serde_json::to_string(host).unwrap();
+    let date = format!("2026-{:02}-{:02}T10:00:00Z", 1 + day / 28, 1 + day % 28);
+    format!(
+        "{{\"schema\":1,\"run\":\"{date}-{day}\",\"date\":\"{date}\",\"host\":{host},\
+         \"target\":\"t\",\"variant\":\"cpu-haswell\",\"backends\":[\"cpu\"],\"microarch\":\"haswell\",\
+         \"storePath\":\"/nix/store/{day}-llama-cpp\",\"llamaCpp\":{{\"rev\":\"{day:040x}\",\
+         \"build\":{}}},\"model\":{{\"name\":\"m\",\"params\":1,\"quantization\":\"q4_0\",\"bytes\":1}},\
+         \"cpu\":\"c\",\"device\":\"c\",\"threads\":2,\"flags\":[],\"results\":[{{\"test\":\"{test}\",\
+         \"tokensPerSecond\":1,\"stddev\":0,\"samples\":{speeds:?}}}]}}\n",
+        10_000 + day
+    )
+}
+
+/// Reads it as strictly as an XML parser would, and gives the elements' names.
+fn well_formed(page: &str) -> Vec<String> {
+    let body = page.strip_prefix("<!DOCTYPE html>\n").expect("a doctype first");
+    let (mut open, mut seen, mut ids) = (vec![], vec![], BTreeSet::new());
+    let mut rest = body;
+    while let Some(at) = rest.find('<') {
+        text(&rest[..at]);
+        let end = at + rest[at..].find('>').expect("a tag ends");
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name), "closed out of order");
+            continue;
+        }
+        let (tag, empty) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
+        let (name, mut attributes) = tag.split_once(' ').unwrap_or((tag, ""));
+        assert!(name.bytes().all(|b| b.is_ascii_alphanumeric()), "an element's name: {name:?}");
+        seen.push(name.to_owned());
+        let mut names = BTreeSet::new();
+        while !attributes.trim().is_empty() {
+            let (key, after) = attributes.trim_start().split_once("=\"").expect("a quoted value");
+            let (value, after) = after.split_once('"').expect("the quote ends");
+            assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{key:?}");
+            assert!(names.insert(key), "{key} twice in {tag}");
+            assert!(!key.starts_with("on") && !["src", "href", "style"].contains(&key), "{tag}");
+            assert!(key != "id" || ids.insert(value), "the id {value} twice");
+            text(value);
+            attributes = after;
+        }
+        if !empty {
+            open.push(name.to_owned());
+        }
+    }
+    text(rest);
+    assert!(open.is_empty(), "left open: {open:?}");
+    seen
+}
+
+/// No markup, no control characters, and each `&` one of those that every reader knows.
+fn text(text: &str) {
+    assert!(text.chars().all(|c| !c.is_control() || c == '\n'), "{text:?}");
+    for (at, _) in text.match_indices('&') {
+        let known = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;"];
+        assert!(known.iter().any(|entity| text[at..].starts_with(entity)), "{:?}", &text[at..]);
+    }
+}
+
+/// The page of these measurements, proven to be well-formed and to stand alone.
+fn page(scratch: &Scratch) -> String {
+    let output = report(scratch, &["--html", "page.html"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let page = fs::read_to_string(scratch.path().join("page.html")).unwrap();
+    let elements = well_formed(&page);
+    for loads in ["script", "link", "img", "image", "iframe", "object", "embed", "use", "base"] {
+        assert!(!elements.iter().any(|name| name == loads), "{loads}");
+    }
+    for elsewhere in ["http://", "https://", "url(", "@import", "data:", "javascript:"] {
+        assert!(!page.contains(elsewhere), "{elsewhere}");
+    }
+    page
+}
+
+#[test]
+fn the_page_stands_alone_and_shows_each_history() {
+    let page = page(&histories());
+    for host in ["beryllium", "boron", "nitrogen"] {
+        assert!(page.contains(&format!("<h2>{host}</h2>")), "{host}");
+    }
+    // Two tests of each of five models and flags, each twice: a title and a description.
+    assert_eq!(page.matches("<svg viewBox=\"0 0 340").count(), 10);
+    assert_eq!(page.matches("<figcaption><b>tg32</b> generating 32 tokens").count(), 5);
+    assert!(page.contains("prefers-color-scheme: dark") && page.contains("@media print"));
+    assert!(page.contains("3 hosts, 27 runs, 2026-08-15 to 2026-11-21"));
+    // The loss that stands is told at the top, before any host's section.
+    let top = &page[..page.find("<h2>beryllium").unwrap()];
+    assert!(top.contains("slower since b11060"), "{top}");
+    assert!(!top.contains("slower since b10851"), "what was mended is not told: {top}");
+    // Shape, sign and word beside the colour.
+    assert!(page.contains("Slower at b10851"));
+    assert!(page.contains("<span class=\"mark-slower\">▼ −"));
+    assert!(page.contains("against 2026-10-01, b10766: slower</title>"), "a tooltip");
+}
+
+#[test]
+fn marks_are_what_the_verdicts_are() {
+    let scratch = histories();
+    let document = json(&report(&scratch, &["--json"]));
+    assert_eq!((&document["schema"], &document["command"]), (&1.into(), &"report".into()));
+    let mut slower: Vec<String> = vec![];
+    for host in document["hosts"].as_array().unwrap() {
+        for series in host["settings"].as_array().unwrap().iter().flat_map(|setting| {
+            assert_eq!(setting["series"].as_array().unwrap().len(), 2);
+            setting["series"].as_array().unwrap()
+        }) {
+            for point in series["points"].as_array().unwrap() {
+                if point["change"]["verdict"] == "slower" {
+                    slower.push(format!("{} {} {}", host["host"], series["test"], point["build"]));
+                }
+            }
+        }
+    }
+    assert_eq!(slower, ["\"beryllium\" \"pp128\" 10851", "\"nitrogen\" \"tg32\" 11060"]);
+    // From zero and closer, each.
+    assert_eq!(page(&scratch).matches("z\" class=\"slower\"").count(), 2 * slower.len());
+    // The rounds of one run are one point with the samples of all.
+    let boron = json(&report(&scratch, &["boron", "--json"]));
+    assert_eq!(boron["hosts"].as_array().unwrap().len(), 1);
+    let points = &boron["hosts"][0]["settings"][0]["series"][0]["points"];
+    assert_eq!(points.as_array().unwrap().len(), 1);
+    assert_eq!(points[0]["samples"].as_array().unwrap().len(), 30);
+    assert_eq!(
+        points[0]["rounds"].as_array().unwrap().len(),
+        crate::support::histories::ROUNDS as usize
+    );
+}
+
+#[test]
+fn the_table_is_markdown_with_as_many_cells_in_each_row() {
+    let scratch = histories();
+    let output = report(&scratch, &["--markdown", "-"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("| nitrogen | b11147"), "{text}");
+    assert!(text.contains("**▼ −"), "{text}");
+    tables(&text);
+}
+
+/// Every row of a table has as many cells as its head.
+fn tables(markdown: &str) {
+    let mut cells = 0;
+    for line in markdown.lines() {
+        let bars = line.replace("\\|", "").matches('|').count();
+        assert!(cells == 0 || bars == 0 || bars == cells, "{line}");
+        cells = bars;
+    }
+}
+
+#[test]
+fn hostile_names_stay_text_everywhere() {
+    let names =
+        ["<script>alert(1)</script>", "a\"'&|`x` [l](//e) ]]> <!--", "\u{1b}[31mred\u{202e}"];
+    let lines: String = names.iter().map(|name| line(name, 1, "pp<b>1", &[1.0, 2.0])).collect();
+    let scratch = fleet(&[("x.jsonl", &lines.replace("\"m\"", "\"<img src=x onerror=a()>\""))]);
+    // `page` looks for markup; the third name is shown without what a terminal obeys.
+    let page = page(&scratch);
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(page.contains("\u{fffd}[31mred\u{fffd}"));
+    let markdown = stdout(&report(&scratch, &["--markdown", "-"]));
+    tables(&markdown);
+    assert!(!markdown.contains("<script") && !markdown.contains("](/"), "{markdown}");
+    let shown = stdout(&report(&scratch, &[]));
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
+}
+
+#[test]
+fn a_damaged_line_is_told_and_costs_nothing_else() {
+    let good = line("a", 1, "pp128", &[100.0, 101.0]);
+    let half = &good[..good.len() / 2];
+    let other = good.replace("\"schema\":1", "\"schema\":9").replace("-1\"", "-7\"");
+    let scratch = fleet(&[("a.jsonl", "")]);
+    fs::write(
+        scratch.path().join("bench/a.jsonl"),
+        [good.as_bytes(), half.as_bytes(), b"\n\xff\xfe\n", other.as_bytes(), b"{}"].concat(),
+    )
+    .unwrap();
+    let output = report(&scratch, &[]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(told.contains("4 lines of bench/*.jsonl could not be used"), "{told}");
+    assert!(told.contains("bench/a.jsonl:2: ") && told.contains("bench/a.jsonl:5: "), "{told}");
+    assert!(told.contains("schema 9"), "{told}");
+    assert!(stdout(&output).contains("pp128"));
+    assert_eq!(json(&report(&scratch, &["--json"]))["damaged"].as_array().unwrap().len(), 4);
+    let page = page(&scratch);
+    assert!(page.contains("bench/a.jsonl:4: schema 9"));
+}
+
+#[test]
+fn without_measurements_it_says_how_to_get_them() {
+    let scratch = fleet(&[]);
+    let output = report(&scratch, &[]);
+    assert_eq!(code(&output), 0);
+    assert!(stderr(&output).contains("cargo xtask bench HOST"), "{}", stderr(&output));
+    assert_eq!(json(&report(&scratch, &["--json"]))["hosts"].as_array().unwrap().len(), 0);
+    assert!(page(&scratch).contains("<code>cargo xtask bench HOST</code>"));
+    assert!(stdout(&report(&scratch, &["--markdown", "-"])).contains("cargo xtask bench HOST"));
+    // Neither a fleet nor anything of this machine's own.
+    let nowhere = Scratch::new();
+    let output = report(&nowhere, &[]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("no flake.nix"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_host_without_measurements_is_named_and_red() {
+    let scratch = histories();
+    let output = report(&scratch, &["beryllum", "boron"]);
+    assert_eq!(code(&output), 1);
+    let told = stderr(&output);
+    assert!(told.contains("beryllum has no measurement") && told.contains("beryllium?"), "{told}");
+    assert!(stdout(&output).contains("boron") && !stdout(&output).contains("nitrogen"));
+    let document = json(&report(&scratch, &["beryllum", "--json"]));
+    assert_eq!((&document["missing"][0], &document["ok"]), (&"beryllum".into(), &false.into()));
+}
+
+#[test]
+fn thousands_of_runs_are_a_page_that_can_be_read() {
+    let mut lines = String::new();
+    for day in 0..330 {
+        for test in ["pp128", "tg32"] {
+            let samples: Vec<f64> = (0..20).map(|n| 100.0 + f64::from((day * 7 + n) % 5)).collect();
+            for host in 0..5 {
+                lines += &line(&format!("h{host}"), day, test, &samples);
+            }
+        }
+    }
+    assert_eq!(lines.lines().count(), 3300);
+    let scratch = fleet(&[("h.jsonl", &lines)]);
+    let page = page(&scratch);
+    assert_eq!(page.matches("<g class=\"run\">").count(), 10 * 60);
+    assert!(page.contains("The newest 20 of 330 runs"));
+    assert!(page.contains("a plot draws the newest 60 runs"));
+    assert!(page.len() < 1_000_000, "{}", page.len());
+    let points = json(&report(&scratch, &["h0", "--json"]))["hosts"][0]["settings"][0]["series"][0]
+        ["points"]
+        .as_array()
+        .unwrap()
+        .len();
+    assert_eq!(points, 330, "the document has them all");
+}
+
+#[test]
+fn a_terminal_has_a_plot_of_its_width_in_its_own_signs() {
+    let scratch = histories();
+    let shown = stdout(&report(&scratch, &["nitrogen"]));
+    assert!(shown.contains('█') && shown.contains("▼ −"), "{shown}");
+    assert!(shown.contains("nitrogen tg32: slower since b11060"), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let widest = shown.lines().map(|line| line.chars().count()).max();
+    assert!(widest >= Some(78), "the width is used: {widest:?}");
+    let mut ascii = xtask(scratch.path());
+    ascii.env("LLAMAFLEET_HOME", scratch.path().join("home")).env("LC_ALL", "C");
+    let ascii = stdout(&ascii.env("COLUMNS", "60").args(["report", "nitrogen"]).output().unwrap());
+    assert!(ascii.is_ascii() && ascii.contains("####"), "{ascii}");
+    let plot = ascii.split_once("\n\n").unwrap().1;
+    assert!(plot.lines().all(|line| line.len() <= 60), "{plot}");
+}
+
+#[test]
+fn two_documents_do_not_share_one_output() {
+    let scratch = histories();
+    let output = report(&scratch, &["--json", "--markdown", "-"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("only one of"), "{}", stderr(&output));
+    json(&report(&scratch, &["--json", "--markdown", "t.md"]));
+    assert!(scratch.path().join("t.md").is_file());
+    let output = report(&scratch, &["--html", "none/such/folder.html"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("none/such/folder.html"), "{}", stderr(&output));
+}
+
+/// Where bench keeps the testbed's results is where report looks for them.
+#[test]
+fn the_testbeds_results_of_both_eras_are_shown() {
+    let home = Scratch::new();
+    let fleet = crate::support::fleet("a = host { };");
+    let folder = fleet.path().to_str().unwrap().replace('/', "_");
+    for (era, host) in [("old", "gold"), ("new", "fresh")] {
+        let file = format!("bench/{folder}-testbed-{era}/{host}.jsonl");
+        home.write(&file, &line(host, 3, "pp128", &[10.0, 11.0]));
+    }
+    let output = xtask(fleet.path())
+        .args(["report", "--testbed", "--json"])
+        .env("LLAMAFLEET_HOME", home.path())
+        .output()
+        .unwrap();
+    let text = json(&output).to_string();
+    assert!(text.contains("gold") && text.contains("fresh"), "{text}");
+}

@@ -1,0 +1,364 @@
+//! No stale green: each kind of change is seen by the next `check`, and where nothing
+//! changed nothing is evaluated.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Scratch, code, fleet, json, run, stderr};
+use serde_json::Value;
+
+fn git(dir: &Path, args: &[&str]) {
+    let who = ["-c", "user.name=a", "-c", "user.email=a@b"];
+    let status = Command::new("git").args(who).args(args).current_dir(dir).status();
+    assert!(status.unwrap().success(), "{args:?}");
+}
+
+/// One host whose variant is told by all kinds of files.
+fn repository() -> Scratch {
+    let fleet = fleet(
+        r#"carbon = host { variant = builtins.concatStringsSep "." [
+             (import ./part.nix) (builtins.readFile ./part.txt) (import ./link.nix)
+             (toString (builtins.length (builtins.attrNames (builtins.readDir ./folder))))
+             (if builtins.pathExists ./later then "later" else "early")
+             (builtins.substring 44 4 (builtins.unsafeDiscardStringContext "${./script}")) ];
+             flags = [ "${./script}" ]; };"#,
+    );
+    for (name, text) in [
+        ("part.nix", "\"a\""),
+        ("part.txt", "b"),
+        ("one.nix", "\"c\""),
+        ("two.nix", "\"d\""),
+        ("folder/x", ""),
+        ("script", "#!/bin/sh\n"),
+        ("README.md", "nobody reads this"),
+    ] {
+        fleet.write(name, text);
+    }
+    std::os::unix::fs::symlink("one.nix", fleet.path().join("link.nix")).unwrap();
+    git(fleet.path(), &["init", "--quiet"]);
+    git(fleet.path(), &["add", "--all"]);
+    git(fleet.path(), &["commit", "--quiet", "-m", "a"]);
+    fleet
+}
+
+fn check_with(dir: &Path, args: &[&str]) -> Value {
+    let output = run(dir, &[&["check", "--json"], args].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    json(&output)["hosts"][0].clone()
+}
+
+fn check(dir: &Path) -> Value {
+    check_with(dir, &[])
+}
+
+fn evaluated(host: &Value) -> bool {
+    host["seconds"].as_f64().unwrap() > 0.0
+}
+
+#[test]
+fn what_did_not_change_is_not_evaluated() {
+    let fleet = repository();
+    let first = check(fleet.path());
+    assert!(evaluated(&first) && !evaluated(&check(fleet.path())));
+    assert!(evaluated(&check_with(fleet.path(), &["--no-cache"])));
+    let mut again = check(fleet.path());
+    assert!(!evaluated(&again));
+    again["seconds"] = first["seconds"].clone();
+    assert_eq!(again, first);
+}
+
+#[test]
+fn every_change_that_nix_can_see_is_seen() {
+    let fleet = repository();
+    let dir = fleet.path();
+    let mut before = check(dir);
+    let mut changes = |what: &str, change: &dyn Fn()| {
+        assert!(!evaluated(&check(dir)), "before: {what}");
+        change();
+        let after = check(dir);
+        assert_ne!(
+            (&after["variant"], &after["cmakeFlags"]),
+            (&before["variant"], &before["cmakeFlags"]),
+            "stale: {what}"
+        );
+        before = after;
+    };
+    changes("a .nix file", &|| fleet.write("part.nix", "\"A\""));
+    changes("a .nix file back again", &|| fleet.write("part.nix", "\"a\""));
+    changes("a file that is no .nix file", &|| fleet.write("part.txt", "B"));
+    changes("the same size, in the same second", &|| fleet.write("part.txt", "C"));
+    changes("a link's target", &|| {
+        std::fs::remove_file(dir.join("link.nix")).unwrap();
+        std::os::unix::fs::symlink("two.nix", dir.join("link.nix")).unwrap();
+    });
+    changes("a file's mode", &|| {
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(dir.join("script"), mode).unwrap();
+    });
+    changes("a new file in a folder", &|| {
+        fleet.write("folder/y", "");
+        git(dir, &["add", "folder/y"]);
+    });
+    changes("one that Git is told of only", &|| {
+        fleet.write("later", "");
+        git(dir, &["add", "--intent-to-add", "later"]);
+    });
+    changes("a file removed from the disk only", &|| {
+        std::fs::remove_file(dir.join("folder/y")).unwrap();
+    });
+    changes("a checkout", &|| git(dir, &["checkout", "--quiet", "--force", "HEAD"]));
+}
+
+/// The variant of each host.
+fn variants(dir: &Path) -> BTreeMap<String, String> {
+    let output = run(dir, &["check", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let hosts = json(&output)["hosts"].as_array().unwrap().clone();
+    hosts.iter().map(|host| (text(&host["host"]), text(&host["variant"]))).collect()
+}
+
+fn committed(fleet: &Scratch, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        fleet.write(name, text);
+    }
+    git(fleet.path(), &["init", "--quiet"]);
+    git(fleet.path(), &["add", "--all"]);
+    git(fleet.path(), &["commit", "--quiet", "-m", "a"]);
+}
+
+/// What an edit of a file that no evaluation opens changes nevertheless: whoever wants to
+/// keep answers by the files that were read must answer each of these first.
+#[test]
+fn an_edit_of_a_file_that_nobody_reads_is_seen_by_who_asks_where_the_flake_is() {
+    let fleet = fleet(
+        r#"by-text = host { variant = cut (toString ./.); };
+           by-name = host { variant = cut ("/nix/store/" + baseNameOf ./.); };
+           by-place = host { variant = cut __curPos.file; };
+           by-attribute = host { variant = cut (builtins.unsafeGetAttrPos "x" { x = 1; }).file; };
+           by-digest = host { variant = digest (toString ./.); };
+           by-print = host { variant = digest (builtins.toXML ./.); };
+           by-filter = host { variant = filtered; };
+           by-module = host { variant = cut (import ./module.nix); };
+           self-path = host { variant = plain _.self.outPath; };
+           self-hash = host { variant = digest _.self.narHash; };
+           self-source = host { variant = plain "${_.self}/part"; };"#,
+    );
+    // Beside the hosts: what cuts the name's hash out, and a filter, which is told paths.
+    let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let ours = r#"cut = builtins.substring 11 32;
+        plain = path: cut (builtins.unsafeDiscardStringContext path);
+        digest = builtins.hashString "md5";
+        kept = n: builtins.path {
+          name = "f";
+          path = ./folder;
+          filter = path: _: builtins.substring n 1 (digest path) < "8";
+        };
+        filtered = builtins.unsafeDiscardStringContext (digest (toString (builtins.genList kept 32)));
+        "#;
+    fleet.write("flake.nix", &text.replacen("let\n", &format!("let\n        {ours}"), 1));
+    committed(
+        &fleet,
+        &[("module.nix", "toString ./."), ("folder/x", "x"), ("README.md", "a"), ("part", "")],
+    );
+    let before = variants(fleet.path());
+    assert_eq!(before, variants(fleet.path()));
+    fleet.write("README.md", "b");
+    let after = variants(fleet.path());
+    assert_eq!(before.len(), 11);
+    for (host, variant) in &before {
+        assert_ne!(&after[host], variant, "stale: {host}");
+    }
+}
+
+#[test]
+fn what_self_tells_of_the_commit_is_seen() {
+    let fleet = fleet(
+        r#"rev = host { variant = _.self.rev or _.self.dirtyRev; };
+           short = host { variant = _.self.shortRev or _.self.dirtyShortRev; };
+           date = host { variant = _.self.lastModifiedDate; };
+           time = host { variant = toString _.self.lastModified; };
+           count = host { variant = toString (_.self.revCount or "none"); };
+           names = host { variant = builtins.concatStringsSep "-" (builtins.attrNames _.self); };
+           clean = host { variant = if _.self ? rev then "clean" else "dirty"; };"#,
+    );
+    committed(&fleet, &[("README.md", "a")]);
+    let before = variants(fleet.path());
+    fleet.write("README.md", "b");
+    let dirty = variants(fleet.path());
+    for host in ["rev", "short", "count", "names", "clean"] {
+        assert_ne!(dirty[host], before[host], "stale: {host}");
+    }
+    fleet.write("README.md", "a");
+    assert_eq!(variants(fleet.path()), before);
+    fleet.write("README.md", "b");
+    assert_eq!(variants(fleet.path()), dirty);
+    // Of another second.
+    let date = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-am", "b"];
+    let mut commit = Command::new("git");
+    commit.args(date).env("GIT_COMMITTER_DATE", "2001-02-03T04:05:06Z");
+    assert!(commit.current_dir(fleet.path()).status().unwrap().success());
+    let after = variants(fleet.path());
+    for host in ["rev", "short", "date", "time", "count"] {
+        assert_ne!(after[host], before[host], "stale: {host}");
+    }
+}
+
+/// Each file by another way, in hosts that come before and after one another.
+#[test]
+fn each_way_to_a_file_is_seen_in_the_host_that_takes_it() {
+    let fleet = fleet(
+        r#"a-late = host { variant = "a-${if import ./b.nix == "b" then "not" else builtins.readFile ./README.md}"; };
+           b-own = host { variant = "b-${import ./b.nix}"; };
+           c-folder = host { variant = "c-${builtins.unsafeDiscardStringContext (baseNameOf "${./folder}")}"; };
+           d-listed = host { variant = "d-${builtins.concatStringsSep "-" (map (name: import (./listed + "/${name}"))
+             (builtins.attrNames (builtins.readDir ./listed)))}"; };
+           e-self = host { variant = "e-${builtins.readFile "${_.self}/e.txt"}"; };
+           f-link = host { variant = "f-${import ./link.nix}"; };
+           g-later = host { variant = "g-${if builtins.pathExists ./later then "later" else "early"}"; };
+           h-shared = host { variant = "h-${import ./shared.nix}"; };
+           i-shared = host { variant = "i-${import ./shared.nix}"; };
+           j-path = host { variant = "j-${builtins.readFile (toString ./. + "/j.txt")}"; };"#,
+    );
+    std::os::unix::fs::symlink("target.nix", fleet.path().join("link.nix")).unwrap();
+    committed(
+        &fleet,
+        &[
+            ("b.nix", "\"b\""),
+            ("README.md", "readme"),
+            ("folder/under/x", "1"),
+            ("listed/x.nix", "\"x\""),
+            ("e.txt", "e"),
+            ("target.nix", "\"f\""),
+            ("shared.nix", "\"s\""),
+            ("j.txt", "j"),
+        ],
+    );
+    let dir = fleet.path();
+    let mut before = variants(dir);
+    let mut changes = |name: &str, text: &str, hosts: &[&str]| {
+        fleet.write(name, text);
+        git(dir, &["add", "--intent-to-add", "--all"]);
+        let after = variants(dir);
+        let changed = |host: &&String| after[*host] != before[*host];
+        assert_eq!(before.keys().filter(changed).collect::<Vec<_>>(), hosts, "edited: {name}");
+        before = after;
+    };
+    changes("README.md", "nobody", &[]);
+    changes("b.nix", "\"B\"", &["a-late", "b-own"]);
+    changes("README.md", "host-a", &["a-late"]);
+    changes("folder/under/x", "2", &["c-folder"]);
+    changes("listed/x.nix", "\"X\"", &["d-listed"]);
+    changes("listed/y.nix", "\"y\"", &["d-listed"]);
+    changes("e.txt", "E", &["e-self"]);
+    changes("target.nix", "\"F\"", &["f-link"]);
+    changes("later", "", &["g-later"]);
+    changes("shared.nix", "\"S\"", &["h-shared", "i-shared"]);
+    changes("j.txt", "J", &["j-path"]);
+}
+
+#[test]
+fn an_untracked_file_changes_nothing_until_git_tracks_it() {
+    let fleet = repository();
+    check(fleet.path());
+    fleet.write("untracked.nix", "1");
+    assert!(!evaluated(&check(fleet.path())));
+    git(fleet.path(), &["add", "untracked.nix"]);
+    assert!(evaluated(&check(fleet.path())));
+    git(fleet.path(), &["commit", "--quiet", "-m", "b"]);
+    assert!(evaluated(&check(fleet.path())), "a commit is what `self.rev` tells");
+}
+
+#[test]
+fn a_change_that_breaks_the_flake_is_red_and_mending_it_is_green() {
+    let fleet = repository();
+    check(fleet.path());
+    fleet.write("part.nix", "throw \"broken\"");
+    for _ in 0..2 {
+        assert_eq!(code(&run(fleet.path(), &["check"])), 1, "a failure is never kept");
+    }
+    fleet.write("part.nix", "\"a\"");
+    check(fleet.path());
+}
+
+#[test]
+fn another_lock_nix_configuration_or_xtask_is_another_question() {
+    let fleet = repository();
+    let dir = fleet.path();
+    check(dir);
+    let with = |program: &Path, name: &str, value: &str| {
+        let mut command = Command::new(program);
+        command.current_dir(dir).args(["check", "--json"]).env(name, value);
+        evaluated(&json(&command.output().unwrap())["hosts"][0])
+    };
+    let ours = Path::new(env!("CARGO_BIN_EXE_xtask"));
+    assert!(!with(ours, "LLAMAFLEET_NOTHING", "1"));
+    assert!(with(ours, "NIX_CONFIG", "max-call-depth = 9000"));
+    // Another program file of the same Nix: its wrapper, elsewhere.
+    let other = Scratch::new();
+    other.write("nix", &format!("#!/bin/sh\nexec '{}' \"$@\"\n", crate::support::nix().display()));
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(other.path().join("nix"), mode).unwrap();
+    let path = format!("{}:{}", other.path().display(), std::env::var("PATH").unwrap());
+    check(dir);
+    assert!(with(ours, "PATH", &path));
+    check(dir);
+    std::fs::copy(ours, other.path().join("xtask")).unwrap();
+    assert!(with(&other.path().join("xtask"), "LLAMAFLEET_NOTHING", "1"));
+    check(dir);
+    fleet.write("flake.lock", r#"{"nodes":{"root":{}},"root":"root","version":7}"#);
+    git(dir, &["add", "flake.lock"]);
+    assert!(evaluated(&check(dir)));
+}
+
+#[test]
+fn a_tree_that_cannot_be_read_for_certain_is_evaluated_every_time() {
+    let fleet = repository();
+    fleet.write("a\"b.nix", "1");
+    git(fleet.path(), &["add", "--all"]);
+    check(fleet.path());
+    assert!(evaluated(&check(fleet.path())));
+}
+
+#[test]
+fn a_large_listing_hides_no_file() {
+    let fleet = repository();
+    // Longer than one line of a child's output may be.
+    let long = "x".repeat(200);
+    for nth in 0..6000 {
+        fleet.write(&format!("many/{long}{nth}"), "");
+    }
+    git(fleet.path(), &["add", "--all"]);
+    check(fleet.path());
+    assert!(!evaluated(&check(fleet.path())));
+    fleet.write(&format!("many/{long}3333"), "z");
+    assert!(evaluated(&check(fleet.path())));
+}
+
+#[test]
+fn without_git_a_folder_is_looked_at_too() {
+    let fleet = fleet("carbon = host { variant = builtins.readFile ./variant; };");
+    fleet.write("variant", "a");
+    assert_eq!(check(fleet.path())["variant"], "a");
+    assert!(!evaluated(&check(fleet.path())));
+    fleet.write("variant", "b");
+    assert_eq!(check(fleet.path())["variant"], "b");
+}
+
+#[test]
+fn doctor_tells_what_is_kept_and_why_not() {
+    let fleet = repository();
+    let said = || {
+        let checks = json(&run(fleet.path(), &["doctor", "--json"]))["checks"].clone();
+        let checks = checks.as_array().unwrap().clone();
+        let line = checks.into_iter().find(|check| check["name"] == "evaluation").unwrap();
+        line["message"].as_str().unwrap().to_owned()
+    };
+    assert!(said().contains("nothing was evaluated yet"));
+    check(fleet.path());
+    assert!(said().contains("1 of 1"));
+    fleet.write("part.nix", "\"z\"");
+    assert!(said().contains("part.nix changed"));
+}

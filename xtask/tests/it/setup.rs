@@ -1,0 +1,241 @@
+//! `setup` and `doctor` on machines that lack something: nothing is downloaded here, and
+//! what fails, fails for real (a proxy where nothing listens).
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::support::{Scratch, code, json, stderr};
+
+const SYSTEM: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+
+/// `setup` provides only on Debian; elsewhere it leaves all alone.
+fn on_debian() -> bool {
+    Path::new("/usr/bin/apt-get").exists()
+}
+
+/// xtask with this home, without Nix on PATH and without network.
+fn xtask(home: &Path) -> Command {
+    let mut command = crate::support::xtask(Path::new("/"));
+    command.env("PATH", SYSTEM).env("LLAMAFLEET_HOME", home).env("PIP_RETRIES", "0");
+    for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
+        command.env(proxy, "http://127.0.0.1:9");
+    }
+    command
+}
+
+/// The same with the Nix that the tests use on PATH, so that only llama.cpp is to be done.
+fn xtask_with_nix(home: &Path) -> Command {
+    let nix = crate::support::nix();
+    let mut command = xtask(home);
+    command.env("PATH", format!("{}:{SYSTEM}", nix.parent().unwrap().display()));
+    command
+}
+
+fn run(command: &mut Command, args: &[&str]) -> Output {
+    command.args(args).output().unwrap()
+}
+
+fn state(document: &serde_json::Value, name: &str) -> String {
+    let items = document["items"].as_array().unwrap();
+    let item = items.iter().find(|item| item["name"] == name).unwrap();
+    item["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_changes_nothing() {
+    let scratch = Scratch::new();
+    let home = scratch.path().join("home");
+    let output = run(&mut xtask(&home), &["setup", "--dry-run", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(!home.exists());
+    let document = json(&output);
+    assert_eq!(document["schema"], 1);
+    if on_debian() {
+        assert_eq!(state(&document, "Nix"), "to-do");
+        assert_eq!(state(&document, "llama.cpp"), "to-do");
+        let plan = stderr(&output);
+        assert!(plan.contains("38 MB to download"), "{plan}");
+        assert!(plan.contains("pip download llama_cpp_python"), "{plan}");
+    }
+}
+
+#[test]
+fn a_missing_tool_is_planned_with_its_package() {
+    if !on_debian() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let bin = scratch.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for program in fs::read_dir("/usr/bin").unwrap().map(|entry| entry.unwrap().path()) {
+        let name = program.file_name().unwrap();
+        if name != "ninja" && name != "cmake" {
+            std::os::unix::fs::symlink(&program, bin.join(name)).unwrap();
+        }
+    }
+    let mut command = xtask(&scratch.path().join("home"));
+    let output = run(command.env("PATH", bin), &["setup", "--dry-run", "--json"]);
+    let document = json(&output);
+    let tools = &document["items"][0];
+    let command = tools["command"].as_str().unwrap();
+    assert!(command.contains("apt-get install -y --no-install-recommends"), "{command}");
+    assert!(command.contains("cmake ninja-build"), "{command}");
+}
+
+#[test]
+fn without_network_the_command_is_named_and_nothing_half_made_is_left() {
+    if !on_debian() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let output = run(&mut xtask(scratch.path()), &["setup"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 2, "{said}");
+    assert!(said.contains("apt cannot reach this machine's Debian mirror"), "{said}");
+    assert!(said.contains("can be run again"), "{said}");
+    assert!(said.contains("apt-get -q update"), "{said}");
+    assert!(!scratch.path().join("nix/bin").exists());
+    assert!(!scratch.path().join("llama.cpp").exists());
+}
+
+#[test]
+fn a_corrupt_download_is_removed_and_said() {
+    if !on_debian() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let archive = "downloads/llama_cpp_python-0.3.16.tar.gz";
+    scratch.write(archive, "half of it");
+    scratch.write("downloads/llama_cpp_python-0.3.36.tar.gz", "half of it");
+    let output = run(&mut xtask_with_nix(scratch.path()), &["setup", "--yes"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 2, "{said}");
+    assert!(said.contains("has checksum") && said.contains("removed"), "{said}");
+    assert!(said.contains("pip cannot download llama_cpp_python 0.3.16"), "{said}");
+    assert!(!scratch.path().join(archive).exists());
+    assert!(!scratch.path().join("llama.cpp").exists());
+    let left = names(&scratch.path().join("downloads"));
+    assert_eq!(left, ["llama_cpp_python-0.3.36.tar.gz", "requirements.txt"]);
+}
+
+#[test]
+fn a_killed_set_up_is_taken_up_again() {
+    let archives = crate::support::home().join("downloads");
+    let Ok(files) = fs::read_dir(&archives) else { return };
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path().join("downloads")).unwrap();
+    for file in files.map(|entry| entry.unwrap().path()).filter(|file| file.is_file()) {
+        let copy = scratch.path().join("downloads").join(file.file_name().unwrap());
+        fs::hard_link(&file, &copy).or_else(|_| fs::copy(&file, &copy).map(drop)).unwrap();
+    }
+    let mut child =
+        xtask_with_nix(scratch.path()).arg("setup").stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let reached = lines.map_while(Result::ok).any(|line| line.contains("committing llama.cpp"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    if !on_debian() {
+        return;
+    }
+    assert!(reached);
+    assert!(!scratch.path().join("llama.cpp").exists());
+
+    let again = run(&mut xtask_with_nix(scratch.path()), &["setup", "--json"]);
+    assert_eq!(code(&again), 0, "{}", stderr(&again));
+    assert_eq!(state(&json(&again), "llama.cpp"), "present");
+    let revs = names(&scratch.path().join("llama.cpp/refs/tags"));
+    assert_eq!(revs, ["new-era", "old-era"]);
+
+    let third = run(&mut xtask_with_nix(scratch.path()), &["setup"]);
+    assert_eq!(code(&third), 0);
+    assert!(stderr(&third).contains("nothing to do"), "{}", stderr(&third));
+}
+
+#[test]
+fn a_full_disk_is_told_before_anything_is_begun() {
+    if !on_debian() {
+        return;
+    }
+    let scratch = Scratch::new();
+    // What df of GNU coreutils 9.1 prints of an empty tmpfs of 4 MB.
+    scratch.write("bin/df", "#!/bin/sh\nprintf 'Avail\\n 4096\\n'\n");
+    let df = scratch.path().join("bin/df");
+    fs::set_permissions(&df, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let home = scratch.path().join("home");
+    let path = format!("{}:{SYSTEM}", df.parent().unwrap().display());
+    let output = run(xtask(&home).env("PATH", path), &["setup"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 2, "{said}");
+    assert!(said.contains("has 4 MB free and 680 MB are needed"), "{said}");
+    assert_eq!(names(&home), ["setup.lock"]);
+}
+
+#[test]
+fn a_home_that_cannot_be_is_named_with_the_way_out() {
+    let mut command = xtask(Path::new("/proc/llamafleet"));
+    let output = run(&mut command, &["setup"]);
+    if on_debian() {
+        assert_eq!(code(&output), 2);
+        assert!(stderr(&output).contains("LLAMAFLEET_HOME"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("/proc/llamafleet"), "{}", stderr(&output));
+    }
+
+    let mut command = xtask(Path::new(""));
+    let output = run(command.env_remove("HOME").env_remove("XDG_CACHE_HOME"), &["setup"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("HOME is set"), "{}", stderr(&output));
+
+    let output = run(&mut xtask(Path::new("relative")), &["setup"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("must be an absolute path"), "{}", stderr(&output));
+}
+
+#[test]
+fn that_nix_is_missing_is_an_answer_of_doctor() {
+    let scratch = Scratch::new();
+    let output = run(&mut xtask(scratch.path()), &["doctor", "--json"]);
+    let document = json(&output);
+    if crate::support::nix().starts_with("/usr") {
+        return; // A Nix of Debian's own: not missing with any PATH.
+    }
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_eq!(document["ok"], false);
+    assert!(document["nix"]["path"].is_null());
+    assert_eq!(document["checks"][0]["name"], "nix");
+    assert_eq!(document["checks"][0]["state"], "error");
+}
+
+#[test]
+fn doctor_names_the_file_that_nix_does_not_see() {
+    let scratch = Scratch::new();
+    scratch.write("flake.nix", "{ inputs.a.url = \"path:/a\"; outputs = _: { }; }");
+    scratch.write("flake.lock", r#"{"nodes": {"root": {}}, "root": "root", "version": 7}"#);
+    scratch.write("new.nix", "{ }");
+    let git = |args: &[&str]| {
+        assert!(
+            Command::new("git").args(args).current_dir(scratch.path()).status().unwrap().success()
+        );
+    };
+    git(&["init", "-q"]);
+    git(&["add", "flake.nix", "flake.lock"]);
+    let mut command = crate::support::xtask(scratch.path());
+    let output = run(&mut command, &["doctor", "--json"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let document = json(&output);
+    let check = |name: &str| {
+        let checks = document["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["name"] == name).unwrap().clone()
+    };
+    assert_eq!(check("untracked files")["help"], "git add new.nix");
+    assert_eq!(check("flake.lock")["message"], "flake.lock does not lock the input a");
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let name = |file: PathBuf| file.file_name().unwrap().to_string_lossy().into_owned();
+    let mut names: Vec<String> = files.map(name).collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,313 @@
+//! Builders: stores of this machine, each its own root, behind a real sshd on loopback.
+
+use std::fs;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Scratch, nix, xtask};
+
+/// `builder-one` and `builder-two`; everything of theirs ends when this is dropped.
+pub struct Builders {
+    pub dir: Scratch,
+    sshd: Child,
+}
+
+/// Why this machine can have no such builders, if so: an sshd to be run, and a Nix that may
+/// build in another root than its own, for which it needs to be root or to have user
+/// namespaces.
+pub fn unavailable() -> Option<String> {
+    if sshd_program().is_none() {
+        return Some("there is no sshd on this machine: run `cargo xtask setup`".to_owned());
+    }
+    let root = Scratch::new();
+    let expression = format!(
+        "derivation {{ name = \"probe-{}\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
+         args = [ \"-c\" \"echo > $out\" ]; }}",
+        super::nonce()
+    );
+    let output = Command::new(nix())
+        .args(["--extra-experimental-features", "nix-command flakes", "build", "--no-link"])
+        .args(["--impure", "--option", "substituters", "", "--option", "sandbox-paths", SANDBOX])
+        .args(["--store", root.path().to_str().unwrap(), "--expr", &expression])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    remove_store(root.path());
+    (!output.status.success()).then(|| format!("Nix cannot build in a store of its own: {said}"))
+}
+
+/// Says why a test is not run here; that is a line in its output, which names what to do.
+pub fn skipped() -> bool {
+    let why = unavailable();
+    if let Some(why) = &why {
+        // Past the test runner, which shows what a macro prints of failures alone.
+        std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
+    }
+    why.is_some()
+}
+
+/// What the builds of the test fleets need of this machine.
+const SANDBOX: &str = "/bin /usr /lib /lib64";
+
+fn sshd_program() -> Option<PathBuf> {
+    let known = ["/usr/sbin/sshd", "/run/current-system/sw/bin/sshd"];
+    let on_path = std::env::var_os("PATH");
+    let on_path = on_path.iter().flat_map(std::env::split_paths).map(|dir| dir.join("sshd"));
+    known.into_iter().map(PathBuf::from).chain(on_path).find(|program| program.is_file())
+}
+
+/// Writes both sides' configuration for a port that is free, and starts the server.
+fn listen(dir: &Scratch, at: &dyn Fn(&str) -> String, user: &str) -> Child {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    dir.write(
+        "sshd_config",
+        &format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\n\
+             PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n\
+             MaxStartups 100\nSetEnv \"PATH={}\" \"XDG_CACHE_HOME={}\"\n",
+            at("host_key"),
+            at("authorized_keys"),
+            std::env::var("PATH").unwrap(),
+            at("cache"),
+        ),
+    );
+    let host_key = fs::read_to_string(at("host_key.pub")).unwrap();
+    dir.write("known_hosts", &format!("[127.0.0.1]:{port} {host_key}"));
+    dir.write(
+        "ssh_config",
+        &format!(
+            "Host builder-*\n  HostName 127.0.0.1\n  Port {port}\n  User {}\n  \
+             IdentityFile {}\n  IdentitiesOnly yes\n  IdentityAgent none\n  \
+             UserKnownHostsFile {}\n  BatchMode yes\n  ControlMaster no\n  \
+             ControlPath none\n  ConnectTimeout 10\n",
+            user,
+            at("client_key"),
+            at("known_hosts"),
+        ),
+    );
+    Command::new(sshd_program().unwrap())
+        .args(["-D", "-e", "-f", &at("sshd_config")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(at("sshd.log")).unwrap())
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+impl Builders {
+    pub fn start() -> Self {
+        let dir = Scratch::new();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        for key in ["host_key", "client_key"] {
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f", &at(key)])
+                .status();
+            assert!(made.unwrap().success());
+        }
+        fs::copy(at("client_key.pub"), at("authorized_keys")).unwrap();
+        // The folder that sshd locks its unprivileged half in; boot makes it otherwise.
+        let _ = fs::create_dir("/run/sshd");
+        let nix_daemon = nix().with_file_name("nix-daemon").display().to_string();
+        dir.write(
+            "nix-daemon",
+            &format!(
+                "#!/bin/sh\nexport NIX_CONFIG='build-users-group =\nsubstituters =\n\
+                 sandbox-paths = {SANDBOX}\n'\nexec '{nix_daemon}' \"$@\"\n"
+            ),
+        );
+        fs::set_permissions(at("nix-daemon"), fs::Permissions::from_mode(0o755)).unwrap();
+        let user = Command::new("id").arg("-un").output().unwrap();
+        let user = String::from_utf8(user.stdout).unwrap();
+        // Another program may take the free port before sshd does: then try again.
+        let mut last = String::new();
+        for _ in 0..5 {
+            let mut sshd = listen(&dir, &at, user.trim());
+            let up = wait_for(Duration::from_secs(20), || {
+                let log = fs::read_to_string(at("sshd.log")).unwrap_or_default();
+                log.contains("Server listening") || sshd.try_wait().unwrap().is_some()
+            });
+            if up && sshd.try_wait().unwrap().is_none() {
+                return Self { dir, sshd };
+            }
+            let _ = sshd.kill();
+            let _ = sshd.wait();
+            last = fs::read_to_string(at("sshd.log")).unwrap_or_default();
+        }
+        panic!("sshd does not start on loopback: {last}")
+    }
+
+    pub fn store(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("store-{name}"))
+    }
+
+    /// One machine of `--builders`, for one build at a time.
+    pub fn machine(&self, name: &str) -> String {
+        let dir = self.dir.path().display();
+        format!(
+            "ssh-ng://builder-{name}?remote-program={dir}/nix-daemon&remote-store=local%3Froot%3D\
+             {dir}/store-{name} x86_64-linux - 1 1"
+        )
+    }
+
+    /// Both, and nothing is built on this machine.
+    pub fn both(&self) -> [String; 4] {
+        let machines = format!("{} ; {}", self.machine("one"), self.machine("two"));
+        ["--builders".into(), machines, "--max-jobs".into(), "0".into()]
+    }
+
+    /// The binary under test, whose ssh knows the builders.
+    pub fn xtask(&self, dir: &Path) -> Command {
+        let mut command = xtask(dir);
+        let config = self.dir.path().join("ssh_config");
+        command.env("NIX_SSHOPTS", format!("-F {}", config.display()));
+        command
+    }
+
+    /// Everything that serves a builder: the sshd of its connection and what that started,
+    /// as process ids, children first.
+    pub fn serving(&self, name: &str) -> Vec<u32> {
+        let marker = format!("store-{name}");
+        let ours = processes_below(self.sshd.id());
+        let daemon = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            line.contains("--stdio") && line.contains(&marker) && line.contains(self.folder())
+        };
+        let mut serving = vec![];
+        for daemon in ours.iter().copied().filter(daemon) {
+            serving.extend(processes_below(daemon).into_iter().rev());
+            serving.push(daemon);
+            serving.extend(parent_of(daemon).filter(|parent| *parent != self.sshd.id()));
+        }
+        serving
+    }
+
+    /// Whatever runs for these builders, the server itself left out.
+    pub fn left(&self) -> Vec<String> {
+        let mut left = processes_below(self.sshd.id());
+        left.retain(|pid| !command_line(*pid).contains("[listener]"));
+        left.into_iter().map(|pid| format!("{pid} {}", command_line(pid))).collect()
+    }
+
+    fn folder(&self) -> &str {
+        self.dir.path().to_str().unwrap()
+    }
+
+    /// Nobody comes in any more, and who is in stays.
+    pub fn close(&mut self) {
+        let _ = self.sshd.kill();
+        let _ = self.sshd.wait();
+    }
+}
+
+impl Drop for Builders {
+    fn drop(&mut self) {
+        for pid in processes_below(self.sshd.id()) {
+            signal("KILL", pid);
+        }
+        let _ = self.sshd.kill();
+        let _ = self.sshd.wait();
+        for name in ["one", "two"] {
+            remove_store(&self.store(name));
+        }
+    }
+}
+
+/// A store's files may not be written, nor its folders.
+pub fn remove_store(root: &Path) {
+    let _ = Command::new("chmod").args(["-R", "u+w"]).arg(root).stderr(Stdio::null()).status();
+    let _ = fs::remove_dir_all(root);
+}
+
+pub fn signal(name: &str, pid: u32) {
+    let _ = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+}
+
+/// Whether it came about in time.
+pub fn wait_for(patience: Duration, mut what: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while !what() {
+        if began.elapsed() > patience {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    true
+}
+
+/// Reads its output to the end, or kills it: nothing may hang for ever.
+pub fn finish(mut child: Child, patience: Duration) -> Output {
+    let pid = child.id();
+    let (sender, done) = std::sync::mpsc::channel::<()>();
+    let watchdog = thread::spawn(move || {
+        if done.recv_timeout(patience).is_err() {
+            signal("KILL", pid);
+            return true;
+        }
+        false
+    });
+    let _ = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    let _ = sender.send(());
+    let hung = watchdog.join().unwrap();
+    assert!(!hung, "it hung for {patience:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+pub fn command_line(pid: u32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned()
+}
+
+pub fn processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+pub fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    // What has ended and waits to be looked at runs no more.
+    if rest.starts_with('Z') {
+        return None;
+    }
+    rest.split(' ').nth(1)?.parse().ok()
+}
+
+/// Its children, and theirs; parents first.
+pub fn processes_below(root: u32) -> Vec<u32> {
+    let mut below = vec![root];
+    let parents: Vec<(u32, u32)> =
+        processes().into_iter().filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
+    let mut next = 0;
+    while next < below.len() {
+        let parent = below[next];
+        below.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    below.remove(0);
+    below
+}
+
+/// Processes whose command line has these words.
+pub fn running(marker: &str) -> Vec<String> {
+    let found = processes().into_iter().filter(|pid| {
+        command_line(*pid).contains(marker)
+            && parent_of(*pid).is_some()
+            && *pid != std::process::id()
+    });
+    found.map(|pid| format!("{pid} {}", command_line(pid))).collect()
+}

@@ -1,0 +1,194 @@
+//! `update` where the surroundings fail: Ctrl-C, a full disk, a folder that cannot be written,
+//! another update beside it. flake.lock is byte for byte what it was, and the message says why.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::world::{World, git};
+use crate::support::{code, stderr};
+use serde_json::json;
+
+/// `slow` takes as long as its name says, so that there is something to interrupt.
+const HOSTS: &str = r#"
+    plain = host { variant = "cpu-plain"; manifest.rev = llama-cpp.rev; };
+    slow = host { variant = "cpu-slow"; manifest.rev = llama-cpp.rev; script = "read x < ${llama-cpp}/content; sleep 1; echo $x > $out"; };
+"#;
+
+#[test]
+fn interrupted_at_any_moment_the_lock_is_the_old_or_the_new_one() {
+    let world = World::of(HOSTS);
+    let old = world.lock();
+    let mut whole = Duration::from_secs(2);
+    let mut refused = 0;
+    for round in 0..8u32 {
+        // Each time another revision, or there would be nothing to build.
+        let revision = world.release(&format!("content {round}"));
+        let began = Instant::now();
+        if round == 0 {
+            assert_eq!(world.run(&["update"]).0, 0);
+            whole = began.elapsed();
+            fs::write(world.fleet.path().join("flake.lock"), &old).unwrap();
+            continue;
+        }
+        let mut child = world.xtask();
+        let child = child.arg("update").stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let moment = whole.mul_f64(f64::from(round) / 8.0);
+        while began.elapsed() < moment && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let pid = child.id().to_string();
+        let _ = Command::new("kill").args(["-INT", &pid]).stderr(Stdio::null()).status();
+        let output = child.wait_with_output().unwrap();
+        let lock = world.lock();
+        if lock == old {
+            refused += 1;
+            // Before it listens for it, Ctrl-C is the kernel's to answer.
+            assert!([130, -1].contains(&code(&output)), "round {round}: {}", stderr(&output));
+            if code(&output) == 130 {
+                assert!(stderr(&output).contains("flake.lock is as it was"), "{}", stderr(&output));
+            }
+            assert_eq!(world.status(), "", "round {round}");
+        } else {
+            assert_eq!(world.locked(), revision, "round {round}: neither old nor new:\n{lock}");
+            fs::write(world.fleet.path().join("flake.lock"), &old).unwrap();
+        }
+    }
+    assert!(refused > 0, "no round was interrupted in time");
+    // What was left behind is nobody's hindrance.
+    assert_eq!(world.run(&["update"]).0, 0);
+}
+
+#[test]
+fn of_two_updates_at_once_one_is_made() {
+    let world = World::of(HOSTS);
+    let second = world.release("two");
+    let start = || {
+        let mut child = world.xtask();
+        child.arg("update").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    let mut codes = both.each_ref().map(code);
+    codes.sort_unstable();
+    // Or the later one came when the first had ended, and had nothing to do.
+    assert!(codes == [0, 2] || codes == [0, 0], "{codes:?}: {}", stderr(&both[0]));
+    let of_both = format!("{}{}", stderr(&both[0]), stderr(&both[1]));
+    assert!(of_both.contains("another update of") || of_both.contains("already"), "{of_both}");
+    assert_eq!((world.locked(), world.status()), (second, "M flake.lock".to_owned()));
+}
+
+#[test]
+fn on_a_detached_head_it_updates_and_the_builds_are_those_of_the_trial() {
+    let world = World::of(HOSTS);
+    git(world.fleet.path(), &["checkout", "--quiet", "--detach"]);
+    let second = world.release("two");
+    let (code, report, said) = world.run(&["update"]);
+    assert_eq!((code, &report["lock"]), (0, &json!("updated")), "{said}");
+    assert_eq!(world.locked(), second);
+    // What was evaluated and built beside the fleet is what the fleet has now, to the letter.
+    let (_, check, _) = world.run(&["check", "--no-cache"]);
+    let trial = report["hosts"].as_array().unwrap().iter();
+    let fleet = check["hosts"].as_array().unwrap().iter();
+    let mut changed = 0;
+    for (trial, fleet) in trial.zip(fleet) {
+        assert_eq!((&trial["host"], &trial["after"]), (&fleet["host"], &fleet["drvPath"]));
+        changed += i32::from(trial["before"] != trial["after"]);
+    }
+    assert_eq!(changed, 1);
+}
+
+/// A folder in memory with a limited size, in which the world's fleet lies; gone when dropped.
+struct Small {
+    folder: PathBuf,
+}
+
+impl Small {
+    /// `Err`: why there can be none here.
+    fn with(world: &World) -> Result<Self, String> {
+        let folder = world.scratch.path().join("small");
+        fs::create_dir_all(&folder).unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=600k", "tmpfs"])
+            .arg(&folder)
+            .output();
+        match mount {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => return Err(format!("needs root: {}", stderr(&output))),
+            Err(error) => return Err(format!("needs mount: {error}")),
+        }
+        let small = Self { folder };
+        // Git's hooks are samples, and larger than all the rest.
+        fs::remove_dir_all(world.fleet.path().join(".git/hooks")).unwrap();
+        let from = world.fleet.path().join(".");
+        let copied = Command::new("cp").arg("-a").arg(from).arg(&small.folder).status();
+        assert!(copied.unwrap().success());
+        Ok(small)
+    }
+
+    /// `update` of the fleet in it, and the flake.lock before and after.
+    fn update(&self, world: &World, args: &[&str]) -> (Output, Vec<u8>, Vec<u8>) {
+        let lock = || fs::read(self.folder.join("flake.lock")).unwrap();
+        let before = lock();
+        let output =
+            world.xtask().arg("update").args(args).current_dir(&self.folder).output().unwrap();
+        (output, before, lock())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.folder).status();
+    }
+}
+
+#[test]
+fn a_full_disk_or_a_read_only_one_leaves_the_lock_and_is_named() {
+    let world = World::of(HOSTS);
+    world.release("two");
+    let small = match Small::with(&world) {
+        Ok(small) => small,
+        Err(why) => return eprintln!("skipped: {why}"),
+    };
+    let fill = small.folder.join("fill");
+    let mut bytes = 1 << 20;
+    let mut filling = fs::File::create(&fill).unwrap();
+    // In ever smaller pieces, to the last byte.
+    while bytes > 0 {
+        use std::io::Write as _;
+        if filling.write_all(&vec![1; bytes]).is_err() {
+            bytes /= 2;
+        }
+    }
+    drop(filling);
+    for args in [&[][..], &["--allow-partial"]] {
+        let (output, before, after) = small.update(&world, args);
+        let said = stderr(&output);
+        assert_eq!((code(&output), before == after), (2, true), "{said}");
+        assert!(said.contains("flake.lock") && said.contains("No space left"), "{said}");
+    }
+    fs::remove_file(&fill).unwrap();
+
+    let remount = |how: &str| {
+        let mut mount = Command::new("mount");
+        let status = mount.args(["-o", &format!("remount,{how}")]).arg(&small.folder).status();
+        assert!(status.unwrap().success());
+    };
+    remount("ro");
+    let (output, before, after) = small.update(&world, &[]);
+    let said = stderr(&output);
+    assert_eq!((code(&output), before == after), (2, true), "{said}");
+    assert!(said.contains("flake.lock") && said.contains("Read-only file system"), "{said}");
+    assert!(left_over(&small.folder).is_empty(), "{:?}", left_over(&small.folder));
+    remount("rw");
+    let (output, before, after) = small.update(&world, &[]);
+    assert_eq!((code(&output), before == after), (0, false), "{}", stderr(&output));
+    assert!(left_over(&small.folder).is_empty(), "{:?}", left_over(&small.folder));
+}
+
+/// Temporary files of ours.
+fn left_over(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".tmp")).collect()
+}

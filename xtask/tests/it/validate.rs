@@ -1,0 +1,246 @@
+//! What `check` holds a fleet to beyond evaluation: flags, targets, the lock file, Git.
+
+use crate::support::{Scratch, code, fleet, json, repository, run, stderr, stdout};
+use serde_json::Value;
+
+/// Every finding: who it is about, its code, its message.
+fn findings(report: &Value) -> Vec<(String, String, String)> {
+    let of = |place: &str, list: &Value| -> Vec<_> {
+        let list = list.as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        list.map(|f| (place.to_owned(), text(&f["code"]), text(&f["message"]))).collect()
+    };
+    let mut all = of("fleet", &report["findings"]);
+    for host in report["hosts"].as_array().unwrap() {
+        all.extend(of(host["host"].as_str().unwrap(), &host["findings"]));
+    }
+    for package in report["packages"].as_array().unwrap() {
+        all.extend(of(package["package"].as_str().unwrap(), &package["findings"]));
+    }
+    all
+}
+
+fn checked(dir: &Scratch, args: &[&str]) -> (i32, Value) {
+    let output = run(dir.path(), &[&["check", "--json"], args].concat());
+    assert!(!stdout(&output).is_empty(), "{}", stderr(&output));
+    (code(&output), json(&output))
+}
+
+#[test]
+fn flags_that_are_not_the_tables_are_findings_on_their_host() {
+    let fleet = fleet(
+        r#"
+        a-good = host { };
+        b-flag = host { flags = [ "-DGGML_AVX512=ON" ]; };
+        c-asked = host { flags = [ "-DGGML_X=1" ]; manifest.extraCmakeFlags = [ "-DGGML_X=1" ]; };
+        d-dispatch = host { microarch = "dispatch"; flags = [ "-DGGML_AVX2=ON" ]; };
+        e-unknown = host { microarch = "tigerlak"; };
+        f-gpu = host { backends = [ "cuda" "rocm" ];
+          manifest = { cudaCapabilities = [ "8.6" "8.4" ]; rocmTargets = [ "906" ]; }; };
+        "#,
+    );
+    let (code, report) = checked(&fleet, &[]);
+    assert_eq!(code, 1);
+    let found = findings(&report);
+    let codes: Vec<_> =
+        found.iter().map(|(host, code, _)| (host.as_str(), code.as_str())).collect();
+    let expected = [
+        ("b-flag", "repeated-flag"),
+        ("b-flag", "cpu-options"),
+        ("d-dispatch", "cpu-options"),
+        ("e-unknown", "unknown-microarch"),
+        ("f-gpu", "unknown-gpu-target"),
+        ("f-gpu", "gpu-target"),
+    ];
+    assert_eq!(codes, expected);
+    assert!(found[1].2.contains("-DGGML_AVX512 is ON and must be OFF"), "{}", found[1].2);
+    assert!(found[4].2.contains("\"8.4\"; the nearest is"), "{}", found[4].2);
+}
+
+#[test]
+fn what_the_host_runs_under_llama_cpps_name_must_be_its_variant() {
+    let fleet = fleet(
+        r#"
+        a-good = host { } // { pkgs.llama-cpp.llamaCpp.variant = "cpu-test"; };
+        b-nixpkgs = host { } // { pkgs.llama-cpp = { name = "llama-cpp"; }; };
+        c-service = let h = host { }; in h // { config = h.config // {
+          services.llama-cpp = { enable = true; package.llamaCpp.variant = "cpu-other"; }; }; };
+        "#,
+    );
+    let (code, report) = checked(&fleet, &[]);
+    assert_eq!(code, 1);
+    let found = findings(&report);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].2.contains("pkgs.llama-cpp is not from llama.cpp's flake"), "{found:?}");
+    assert!(found[1].2.contains("services.llama-cpp.package is cpu-other"), "{found:?}");
+}
+
+#[test]
+fn nixpkgs_refusals_are_told_before_its_wall_of_text() {
+    let fleet = fleet(
+        r#"
+        a-broken = let h = host { }; in h // { config.programs.llama-cpp = h.config.programs.llama-cpp // {
+          package = { meta = { available = false; broken = true; }; drvPath = throw "wall of text"; }; }; };
+        b-allowed = let h = host { }; in h // { config.programs.llama-cpp = h.config.programs.llama-cpp // {
+          package = h.config.programs.llama-cpp.package // { meta = { available = true; broken = true; }; }; }; };
+        "#,
+    );
+    let (code, report) = checked(&fleet, &[]);
+    assert_eq!(code, 1);
+    let found = findings(&report);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("a-broken", "broken"));
+    assert!(found[0].2.contains("programs.llama-cpp.backend"), "{found:?}");
+}
+
+#[test]
+fn equal_variants_that_build_apart_are_told_with_the_setting_that_differs() {
+    let fleet = fleet(
+        r#"
+        a = let h = host { script = "echo a > $out"; }; in h // { config = h.config // { nixpkgs.config.cudaSupport = true; }; };
+        b = host { script = "echo b > $out"; };
+        c = host { variant = "other"; };
+        "#,
+    );
+    let (code, report) = checked(&fleet, &[]);
+    // It costs a build and is no mistake by itself.
+    assert_eq!((code, &report["builds"]), (0, &Value::from(3)));
+    let found = findings(&report);
+    assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("fleet", "unequal-builds"));
+    assert!(found[0].2.contains("config.cudaSupport is true on a and not set on b"), "{found:?}");
+}
+
+#[test]
+fn full_evaluates_all_of_each_host_and_reads_assertions_one_by_one() {
+    let fleet = fleet(
+        r#"
+        a-good = let h = host { }; in h // { config = h.config // { assertions = [ ];
+          warnings = [ "old option" ]; system.build.toplevel.drvPath = "/nix/store/x.drv"; }; };
+        b-assert = let h = host { }; in h // { config = h.config // { assertions = [
+          { assertion = false; message = "one is wrong"; } { assertion = false; message = "two too"; }
+          { assertion = true; message = "three is well"; } ]; }; };
+        c-throw = let h = host { }; in h // { config = h.config // {
+          system.build.toplevel = throw "no file systems"; }; };
+        "#,
+    );
+    assert_eq!(checked(&fleet, &[]).0, 0);
+    let (code, report) = checked(&fleet, &["--full"]);
+    assert_eq!(code, 1);
+    let found = findings(&report);
+    let codes: Vec<_> =
+        found.iter().map(|(_, code, text)| (code.as_str(), text.as_str())).collect();
+    assert_eq!(
+        codes,
+        [
+            ("nixos-warning", "old option"),
+            ("assertion", "one is wrong"),
+            ("assertion", "two too"),
+            ("eval-error", "no file systems"),
+        ]
+    );
+    let states: Vec<_> = report["hosts"].as_array().unwrap().iter().map(|h| &h["state"]).collect();
+    assert_eq!(states, ["ok", "eval-error", "eval-error"]);
+    assert_eq!(report["hosts"][0]["toplevel"], "/nix/store/x.drv");
+}
+
+#[test]
+fn all_systems_evaluates_every_package_and_one_fault_hides_no_other() {
+    let fleet = fleet("a = host { };");
+    let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let packages = r#"packages.x86_64-linux = {
+      llama-cpp-cpu = package { name = "cpu"; };
+      llama-cpp-cuda = throw "no CUDA here";
+      other = throw "not asked for"; };
+    packages.aarch64-linux.llama-cpp-cpu = package { name = "cpu"; system = "aarch64-linux"; };
+    nixosConfigurations = {"#;
+    fleet.write("flake.nix", &text.replace("nixosConfigurations = {", packages));
+    let (code, report) = checked(&fleet, &["--all-systems"]);
+    assert_eq!(code, 1);
+    assert_eq!(report["hosts"].as_array().unwrap().len(), 1);
+    let row = |package: &Value| {
+        let text = |key: &str| package[key].as_str().unwrap().to_owned();
+        (text("system"), text("package"), text("state"))
+    };
+    let rows: Vec<_> = report["packages"].as_array().unwrap().iter().map(row).collect();
+    let expected = [
+        ("aarch64-linux", "llama-cpp-cpu", "ok"),
+        ("x86_64-linux", "llama-cpp-cpu", "ok"),
+        ("x86_64-linux", "llama-cpp-cuda", "eval-error"),
+    ];
+    let expected: Vec<_> =
+        expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())).into();
+    assert_eq!(rows, expected);
+    assert!(findings(&report)[0].2.contains("no CUDA here"));
+}
+
+/// On the testbed: the real flake.nix and flake.lock, each spoilt in one way.
+#[test]
+fn a_lock_that_disagrees_with_the_flake_is_an_error_and_is_left_as_it_is() {
+    let llama = "{ programs.llama-cpp.enable = true; system.stateVersion = \"25.05\"; }\n";
+    let fleet = repository(&[("carbon", llama)]);
+    let (code, report) = checked(&fleet, &["--testbed"]);
+    assert_eq!((code, findings(&report)), (0, vec![]));
+
+    let flake = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let lock = std::fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
+    let mut spoilt: Value = serde_json::from_str(&lock).unwrap();
+    spoilt["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = "nixpkgs".into();
+    fleet.write("flake.lock", &spoilt.to_string());
+    fleet.write("nixos/draft.nix", "{ }");
+    let (code, report) = checked(&fleet, &["--testbed"]);
+    assert_eq!(code, 1);
+    let found = findings(&report);
+    let codes: Vec<_> = found.iter().map(|(_, code, _)| code.as_str()).collect();
+    assert_eq!(codes, ["second-nixpkgs", "lock-disagrees", "untracked-file"]);
+    assert_eq!(report["hosts"][0]["state"], "ok");
+    let line = 1 + flake.lines().position(|line| line.contains("llama-cpp = {")).unwrap();
+    assert_eq!(report["findings"][0]["line"], line);
+    let after = std::fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
+    assert_eq!(after, spoilt.to_string(), "check changes nothing");
+
+    // Another URL: where it cannot be fetched nothing evaluates, and this is the reason.
+    spoilt["nodes"]["llama-cpp"]["original"]["owner"] = "somebody".into();
+    fleet.write("flake.lock", &spoilt.to_string());
+    let said = stderr(&run(fleet.path(), &["check", "--testbed"]));
+    assert!(said.contains("flake.nix has llama-cpp at github:ggml-org/llama.cpp"), "{said}");
+}
+
+#[test]
+fn an_input_that_only_outputs_names_is_an_input() {
+    let fleet = fleet("a = host { };");
+    let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    fleet.write("flake.nix", &text.replace("outputs = _:", "outputs = { self, sub }:"));
+    fleet.write("sub/flake.nix", "{ outputs = _: { }; }");
+    let lock = |name: &str| {
+        serde_json::json!({ "version": 7, "root": "root", "nodes": {
+            "root": { "inputs": { name: "sub" } },
+            "sub": { "locked": { "type": "path", "path": "./sub" }, "parent": [],
+                     "original": { "type": "indirect", "id": "sub" } } } })
+        .to_string()
+    };
+    // Neither can be fetched here; what is said of the lock differs.
+    fleet.write("flake.lock", &lock("sub"));
+    let said = stderr(&run(fleet.path(), &["check"]));
+    assert!(!said.contains("lock-"), "{said}");
+    fleet.write("flake.lock", &lock("other"));
+    let said = stderr(&run(fleet.path(), &["check"]));
+    assert!(said.contains("does not lock the input sub"), "{said}");
+    assert!(said.contains("locks other, which is no input"), "{said}");
+}
+
+#[test]
+fn a_package_from_another_source_is_not_the_pin() {
+    let llama = "{ programs.llama-cpp.enable = true; system.stateVersion = \"25.05\"; }\n";
+    let fleet = repository(&[("carbon", llama)]);
+    let variant = fleet.path().join("overlays/llama-cpp/variant.nix");
+    let text = std::fs::read_to_string(&variant).unwrap();
+    let other = "inherit (buildInfo) build; rev = \"0123456789012345678901234567890123456789\";";
+    fleet.write(
+        "overlays/llama-cpp/variant.nix",
+        &text.replace("inherit (buildInfo) rev build;", other),
+    );
+    let (code, report) = checked(&fleet, &["--testbed"]);
+    let found = findings(&report);
+    assert_eq!((code, found[0].1.as_str()), (1, "not-the-pin"), "{found:?}");
+    assert!(found[0].2.contains("llama.cpp 012345678,"), "{found:?}");
+}

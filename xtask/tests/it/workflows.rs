@@ -1,0 +1,190 @@
+//! The GitHub workflows, ours and the template's: what a reviewer would look for, and every
+//! command in them run as plain shell, in the testbed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::support::{Scratch, stderr, stdout};
+use serde_json::Value;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn workflows() -> Vec<(String, String)> {
+    let mut found = vec![];
+    for folder in [".github/workflows", "templates/fleet/.github/workflows"] {
+        for entry in fs::read_dir(repository().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap());
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found.sort();
+    assert_eq!(found.len(), 4, "a workflow that no test knows of");
+    found
+}
+
+/// Every `run:`, whole, in the file's order. As much of YAML as the files use: a scalar on
+/// the line, or a block that is indented deeper.
+fn commands(workflow: &str) -> Vec<String> {
+    let lines: Vec<&str> = workflow.lines().collect();
+    let mut found = vec![];
+    for (at, line) in lines.iter().enumerate() {
+        let Some((before, after)) = line.split_once("run: ") else { continue };
+        if !before.chars().all(|c| c == ' ' || c == '-') {
+            continue;
+        }
+        if after != "|" {
+            found.push(after.to_owned());
+            continue;
+        }
+        let block = lines[at + 1..].iter().take_while(|line| {
+            line.is_empty() || line.len() - line.trim_start().len() > before.len()
+        });
+        let block: Vec<&str> = block.map(|line| line.trim_start_matches(' ')).collect();
+        found.push(block.join("\n"));
+    }
+    found
+}
+
+#[test]
+fn actions_are_pinned_and_nothing_of_a_stranger_reaches_a_shell() {
+    for (name, text) in workflows() {
+        for line in text.lines().filter(|line| line.contains("uses:")) {
+            let (_, pin) = line.split_once('@').unwrap();
+            let (commit, version) =
+                pin.split_once(" # v").unwrap_or_else(|| panic!("{name}: {line}"));
+            assert!(commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit()), "{line}");
+            assert!(!version.is_empty(), "{line}");
+        }
+        for command in commands(&text) {
+            assert!(!command.contains("${{"), "{name}: an expression in a shell: {command}");
+        }
+        let rights: Vec<&str> = text.lines().filter(|line| line.contains(": write")).collect();
+        assert_eq!(rights.is_empty(), name.ends_with("ci.yml"), "{name}: {rights:?}");
+        assert!(text.contains("\npermissions:\n  contents: read\n"), "{name}");
+        assert!(!text.contains("pull_request_target"), "{name}");
+        let jobs = text.matches("runs-on:").count();
+        assert_eq!(text.matches("timeout-minutes:").count(), jobs, "{name}: a job without end");
+    }
+}
+
+/// The template's differ from ours in how xtask is called, and in our own tests.
+#[test]
+fn the_templates_workflows_do_what_ours_do() {
+    let all: BTreeMap<String, String> = workflows().into_iter().collect();
+    for file in ["ci.yml", "update.yml"] {
+        let ours = commands(&all[&format!(".github/workflows/{file}")]);
+        let ours: Vec<String> = ours
+            .into_iter()
+            .filter(|command| command != ".ci/run")
+            .map(|command| command.replace("cargo xtask", "nix run .#xtask --"))
+            .collect();
+        let theirs = commands(&all[&format!("templates/fleet/.github/workflows/{file}")]);
+        assert_eq!(theirs, ours, "{file}");
+    }
+}
+
+/// A runner: a checkout, its files, and `cargo xtask` that goes to the binary under test,
+/// with the stand-ins for inputs that no test may fetch.
+struct Runner {
+    scratch: Scratch,
+    path: String,
+}
+
+impl Runner {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let bin = scratch.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let program = |name: &str, text: &str| {
+            let file = bin.join(name);
+            fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let xtask = env!("CARGO_BIN_EXE_xtask");
+        program("cargo", &format!("[ \"$1\" = xtask ] && shift && exec {xtask} \"$@\" --testbed"));
+        // No pull request is made; what would be asked for is kept.
+        program("gh", &format!("printf '%s\\n' \"$@\" >> {}/gh", scratch.path().display()));
+        fs::create_dir(scratch.path().join("temp")).unwrap();
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        Self { scratch, path }
+    }
+
+    fn step(&self, dir: &Path, command: &str, env: &[(&str, &str)]) -> Output {
+        let file = |name: &str| self.scratch.path().join(name);
+        Command::new("bash")
+            .args(["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", command])
+            .current_dir(dir)
+            .env("PATH", &self.path)
+            .env("CI", "true")
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_OUTPUT", file("output"))
+            .env("GITHUB_ENV", file("env"))
+            .env("GITHUB_STEP_SUMMARY", file("summary"))
+            .env("GITHUB_WORKSPACE", dir)
+            .env("RUNNER_TEMP", file("temp"))
+            .envs(env.iter().copied())
+            .output()
+            .unwrap()
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.scratch.path().join(name)).unwrap_or_default()
+    }
+}
+
+fn well(output: &Output, command: &str) {
+    assert!(output.status.success(), "{command}\n{}\n{}", stdout(output), stderr(output));
+}
+
+/// Check, the matrix, and its jobs, one after another.
+#[test]
+fn ci_goes_through_as_plain_shell() {
+    // The variant that `bench local` builds: other tests need it as well.
+    let probed =
+        crate::support::json(&crate::support::run(&repository(), &["probe", "--local", "--json"]));
+    let microarch = &probed["recommendation"]["microarch"];
+    let options = format!("{{ enable = true; microarch = {microarch}; }}");
+    let fleet =
+        crate::support::repository(&[("box", &format!("{{ programs.llama-cpp = {options}; }}"))]);
+    let runner = Runner::new();
+    let text = fs::read_to_string(repository().join(".github/workflows/ci.yml")).unwrap();
+    let commands: Vec<String> =
+        commands(&text).into_iter().filter(|command| command != ".ci/run").collect();
+    let [check, matrix, key, build] = &commands[..] else { panic!("{commands:#?}") };
+
+    well(&runner.step(fleet.path(), check, &[]), check);
+    assert!(fleet.path().join("check.xml").is_file());
+    assert!(runner.read("summary").contains("1 of 1 hosts ok"), "{}", runner.read("summary"));
+    well(&runner.step(fleet.path(), matrix, &[]), matrix);
+    let output = runner.read("output");
+    let jobs: Value = serde_json::from_str(output.trim().strip_prefix("matrix=").unwrap()).unwrap();
+    let job = &jobs["include"][0];
+
+    let cache = format!("file://{}/cache", runner.scratch.path().display());
+    let secret = Command::new(crate::support::nix())
+        .args(["--extra-experimental-features", "nix-command", "key", "generate-secret"])
+        .args(["--key-name", "test-1"])
+        .output()
+        .unwrap();
+    well(&runner.step(fleet.path(), key, &[("KEY", &stdout(&secret)), ("CACHE", &cache)]), key);
+    let push = runner.read("env");
+    let push = push.trim().strip_prefix("PUSH=").unwrap();
+    let env = [
+        ("HOSTS", job["hosts"].as_str().unwrap()),
+        ("VARIANT", job["variant"].as_str().unwrap()),
+        ("PUSH", push),
+    ];
+    let built = runner.step(fleet.path(), build, &env);
+    well(&built, build);
+    assert!(!stderr(&built).contains("unsigned"), "{}", stderr(&built));
+    assert!(fleet.path().join("build.xml").is_file());
+    assert!(runner.scratch.path().join("cache/nix-cache-info").is_file());
+    // Without a cache, nothing is pushed.
+    well(&runner.step(fleet.path(), build, &env[..2]), build);
+}
