@@ -1,27 +1,23 @@
-//! What a person reads: colour, tables, progress. All of it goes to stderr;
-//! results (tables for people, JSON for programs) go to stdout.
+//! Terminal primitives: colour, tables, units, progress. Nothing here knows a subject.
+//!
+//! Entry points: `Ui` prints; `table`, `units` and `progress` format.
+//!
+//! Imports: nothing.
+
 #![expect(clippy::print_stderr, reason = "a prompt is a line that has not ended")]
 
-mod ask;
-pub mod bench;
-pub mod bisect;
-pub mod build;
-pub mod check;
+pub mod args;
+pub mod ask;
 pub mod github;
-pub mod plan;
-pub mod plot;
-pub mod probe;
 pub mod progress;
-pub mod report;
-pub mod sweep;
+pub mod sanitize;
 pub mod table;
 pub mod units;
-pub mod update;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use crate::cli::ColorChoice;
+use crate::ui::args::{ColorChoice, OutputArgs};
 
 /// How to talk on this run.
 #[derive(Debug, Clone, Copy)]
@@ -39,22 +35,22 @@ pub struct Ui {
 }
 
 impl Ui {
-    pub fn new(global: &crate::cli::Global) -> Self {
+    pub fn new(output: &OutputArgs) -> Self {
         let terminal = io::stderr().is_terminal();
         let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-        let color = match global.color {
+        let color = match output.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => terminal && !set("NO_COLOR") && !is_dumb(),
         };
         Self {
             color,
-            bars: terminal && !global.no_progress && !set("CI") && !is_dumb() && !global.quiet,
-            quiet: global.quiet,
-            verbose: global.verbose,
-            json: global.json,
+            bars: terminal && !output.no_progress && !set("CI") && !is_dumb() && !output.quiet,
+            quiet: output.quiet,
+            verbose: output.verbose,
+            json: output.json,
             github: std::env::var_os(github::IS_ACTIONS).is_some_and(|value| value == "true"),
-            columns: terminal.then(build::columns),
+            columns: terminal.then(|| console::Term::stderr().size().1.into()),
         }
     }
 

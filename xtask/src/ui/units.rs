@@ -1,5 +1,7 @@
 //! Numbers as a person reads them.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 /// `1.2 GiB`. `bytes` is a count of bytes.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -20,6 +22,11 @@ pub fn seconds(seconds: f64) -> String {
         10..=119 => format!("{whole} s"),
         _ => format!("{} min {:02} s", whole / 60, whole % 60),
     }
+}
+
+/// Seconds since 1970 as `2026-11-22T10:00:00Z`.
+pub fn utc(seconds: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 
 #[cfg(test)]

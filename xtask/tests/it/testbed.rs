@@ -1,5 +1,5 @@
 //! What the testbed's library says when something is wrong: the words of Nixpkgs, since
-//! domain/diagnose.rs reads them. The cases are in testbed/tests/errors.nix.
+//! nix/diagnosis.rs reads them. The cases are in testbed/tests/errors.nix.
 
 use std::collections::BTreeMap;
 use std::path::Path;

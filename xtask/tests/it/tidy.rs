@@ -1,6 +1,6 @@
 //! The invariants of ARCHITECTURE.md, held against the sources themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,10 +30,22 @@ fn files(dir: &str, extension: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The code of a file without its unit tests, comments left out.
+/// The code of a file without its test modules, comments left out.
 fn code(text: &str) -> String {
-    let code = text.split("#[cfg(test)]").next().unwrap_or(text);
-    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    let mut kept = vec![];
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            // What the attribute is on: one line, or a block that ends at the margin.
+            let item = lines.by_ref().find(|line| !line.starts_with("#[")).unwrap_or_default();
+            if item.ends_with('{') {
+                lines.by_ref().find(|line| *line == "}");
+            }
+        } else if !line.trim_start().starts_with("//") {
+            kept.push(line);
+        }
+    }
+    kept.join("\n")
 }
 
 /// `word` where no letter precedes it: `duct` is not in `product`.
@@ -43,77 +55,176 @@ fn has_word(code: &str, word: &str) -> bool {
     })
 }
 
-fn forbid(dir: &str, words: &[&str], except: &[&str], why: &str) {
+fn is_test_file(name: &str) -> bool {
+    name.ends_with("tests.rs") || name.ends_with("target/sshd.rs")
+}
+
+/// Production code under xtask/src: path below it, and text.
+fn sources() -> Vec<(String, String)> {
+    let below = |name: String| name.strip_prefix("xtask/src/").unwrap().to_owned();
+    let all = files("xtask/src", "rs").into_iter().filter(|(name, _)| !is_test_file(name));
+    all.map(|(name, text)| (below(name), text)).collect()
+}
+
+fn forbid(words: &[&str], except: fn(&str) -> bool, why: &str) {
     let mut offences = vec![];
-    for (name, text) in files(dir, "rs") {
-        if name.ends_with("/tests.rs") || except.iter().any(|allowed| name.ends_with(allowed)) {
-            continue;
+    for (name, text) in sources() {
+        if !except(&name) {
+            offences.extend(offences_in(&name, &text, words));
         }
-        let code = code(&text);
-        offences.extend(
-            words.iter().filter(|word| has_word(&code, word)).map(|word| format!("{name}: {word}")),
-        );
     }
     assert!(offences.is_empty(), "{why}:\n  {}", offences.join("\n  "));
 }
 
-#[test]
-fn domain_is_pure() {
-    forbid(
-        "xtask/src/domain",
-        &[
-            "crate::sys",
-            "crate::ui",
-            "crate::cmd",
-            "crate::cli",
-            "std::process",
-            "std::fs",
-            "std::net",
-            "std::env",
-            "std::thread",
-            "Instant",
-            "SystemTime",
-            "println!",
-            "stdout()",
-            "stderr()",
-            "indicatif",
-            "duct",
-            "xshell",
-        ],
-        &[],
-        "domain knows no process, file, clock or terminal, and no other room",
-    );
+fn offences_in(name: &str, text: &str, words: &[&str]) -> Vec<String> {
+    let code = code(text);
+    let found = words.iter().filter(|word| has_word(&code, word));
+    found.map(|word| format!("{name}: {word}")).collect()
+}
+
+/// The subject that a file belongs to: its folder, or itself at the top.
+fn subject(name: &str) -> &str {
+    name.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+/// Which subjects each one imports, and where: `crate::NAME` anywhere in its code.
+fn imports(sources: &[(String, String)]) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut imports: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for (name, text) in sources.iter().filter(|(name, _)| name != "main.rs") {
+        let code = code(text);
+        let from = imports.entry(subject(name).to_owned()).or_default();
+        let mut words: Vec<String> = vec![];
+        for (at, _) in code.match_indices("crate::") {
+            let rest = &code[at + "crate::".len()..];
+            match rest.strip_prefix('{') {
+                // `use crate::{a, b::c}`: every name is taken for a subject.
+                Some(group) => words.extend(
+                    group.split('}').next().unwrap().split(',').map(|word| word.trim().to_owned()),
+                ),
+                None => words.push(rest.to_owned()),
+            }
+        }
+        for word in words {
+            let end = word.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(word.len());
+            let to = &word[..end];
+            if !to.is_empty() && to != subject(name) {
+                from.entry(to.to_owned()).or_insert_with(|| name.clone());
+            }
+        }
+    }
+    imports
+}
+
+/// The line `//! Imports: a, b.` of each subject.
+fn declared(sources: &[(String, String)]) -> BTreeMap<String, BTreeSet<String>> {
+    let heads = sources.iter().filter(|(name, _)| {
+        let depth = name.matches('/').count();
+        (depth == 1 && name.ends_with("/mod.rs")) || (depth == 0 && name != "main.rs")
+    });
+    let list = |text: &str| -> BTreeSet<String> {
+        let head: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("//!")).collect();
+        let head = head.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        let list = head.split("Imports: ").nth(1).and_then(|rest| rest.split('.').next());
+        let list = list.unwrap_or_default().split(", ").filter(|name| *name != "nothing");
+        list.map(str::to_owned).collect()
+    };
+    heads.map(|(name, text)| (subject(name).to_owned(), list(text))).collect()
+}
+
+/// What is wrong with the imports between subjects: some not declared, or a circle.
+fn import_offences(sources: &[(String, String)]) -> Vec<String> {
+    let declared = declared(sources);
+    let mut offences = vec![];
+    for (from, to) in imports(sources) {
+        for (to, file) in to {
+            if !declared.get(&from).is_some_and(|allowed| allowed.contains(&to)) {
+                offences.push(format!("{file} imports {to}, which {from} does not declare"));
+            }
+        }
+    }
+    // A subject all of whose imports are sorted is sorted too; what remains is a circle.
+    let mut rest = declared;
+    loop {
+        let sorted: Vec<String> = rest
+            .iter()
+            .filter(|(_, to)| to.iter().all(|to| !rest.contains_key(to)))
+            .map(|(from, _)| from.clone())
+            .collect();
+        if sorted.is_empty() {
+            break;
+        }
+        rest.retain(|from, _| !sorted.contains(from));
+    }
+    if !rest.is_empty() {
+        let names: Vec<&str> = rest.keys().map(String::as_str).collect();
+        offences.push(format!("these subjects import each other: {}", names.join(", ")));
+    }
+    offences
 }
 
 #[test]
-fn sys_never_draws() {
-    forbid(
-        "xtask/src/sys",
-        &["crate::ui", "crate::cmd", "indicatif", "println!"],
-        &[],
-        "sys reports by values and events; drawing is for ui",
-    );
+fn subjects_import_what_they_declare_and_never_in_a_circle() {
+    let offences = import_offences(&sources());
+    assert!(offences.is_empty(), "\n  {}", offences.join("\n  "));
 }
 
 #[test]
-fn ui_only_shows() {
-    forbid(
-        "xtask/src/ui",
-        &["crate::sys", "crate::cmd", "std::process", "std::fs", "duct", "xshell"],
-        &[],
-        "ui is handed what it shows",
+fn a_planted_back_arrow_is_found() {
+    let mut planted = sources();
+    planted.push(("system/planted.rs".into(), "//! X.\nuse crate::bench::view;\n".into()));
+    assert_eq!(
+        import_offences(&planted),
+        ["system/planted.rs imports bench, which system does not declare"]
     );
+    // Declared, it closes a circle.
+    for (name, text) in &mut planted {
+        if name == "system/mod.rs" {
+            *text = text.replace("Imports: nothing", "Imports: bench");
+        }
+    }
+    let offences = import_offences(&planted).join("\n");
+    assert!(offences.starts_with("these subjects import each other: "), "{offences}");
+    assert!(offences.contains("bench") && offences.contains("system"), "{offences}");
+}
+
+const IMPURE: [&str; 16] = [
+    "crate::system",
+    "crate::ui::Ui",
+    "std::process",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "Instant::now",
+    "SystemTime::now",
+    "println!",
+    "stdout()",
+    "stderr()",
+    "indicatif",
+    "console",
+    "duct",
+    "xshell",
+];
+
+#[test]
+fn pure_files_are_pure() {
+    let pure: Vec<(String, String)> =
+        sources().into_iter().filter(|(_, text)| text.contains("//! Pure: ")).collect();
+    assert!(pure.len() > 80, "only {} files say that they are pure", pure.len());
+    let offences: Vec<String> =
+        pure.iter().flat_map(|(name, text)| offences_in(name, text, &IMPURE)).collect();
+    assert!(offences.is_empty(), "a pure file does no I/O:\n  {}", offences.join("\n  "));
+    let planted = "//! Pure: no I/O, no clock.\n#[cfg(test)]\nmod tests {\n}\nuse std::fs;\n";
+    assert_eq!(offences_in("planted", planted, &IMPURE), ["planted: std::fs"]);
 }
 
 #[test]
 fn processes_start_in_one_place() {
     forbid(
-        "xtask/src",
-        &["Command::new", "duct::"],
-        &["sys/process.rs"],
-        "only sys/process.rs starts programs: its children end with us",
+        &["process::Command", "duct::", "xshell::"],
+        |name| name.starts_with("system/"),
+        "only system/ starts programs: its children end with us",
     );
-    forbid("xtask/src/cmd", &["xshell", "Invocation::new(\"sh\")"], &[], "cmd asks sys");
 }
 
 #[test]
@@ -181,11 +292,10 @@ fn every_host_folder_is_in_the_fleet_table() {
 }
 
 #[test]
-fn architecture_names_every_command_and_room() {
+fn architecture_names_every_subject() {
     let map = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
-    for (name, _) in files("xtask/src/cmd", "rs") {
-        let stem = Path::new(&name).file_stem().unwrap().to_str().unwrap();
-        assert!(stem == "mod" || map.contains(stem), "ARCHITECTURE.md does not know {name}");
+    for name in declared(&sources()).keys() {
+        assert!(map.contains(&format!("`{name}")), "ARCHITECTURE.md does not name {name}/");
     }
 }
 

@@ -1,0 +1,231 @@
+//! Verdicts on recorded samples: how often a slow-down that was planted is found, and
+//! how often one is seen where there is none.
+
+use crate::bench::baseline::*;
+use crate::bench::random::SplitMix;
+use crate::bench::results::tests::record;
+
+const RECORDED: &str = include_str!("../../tests/fixtures/llama-bench/repeated.txt");
+/// As many rounds as bench has by default, and as often as bench/baseline_check.rs goes on.
+const ROUNDS: usize = 10;
+const BATCHES: usize = 3;
+
+/// The processes of one build in one test, one after another.
+struct Series(Vec<Vec<f64>>);
+
+fn series(name: &str) -> Vec<Series> {
+    let mut found = vec![];
+    for era in ["old", "new"] {
+        for column in [2, 3] {
+            let lines = RECORDED.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+            let lines = lines.filter(|words| words[0] == name && words[1] == era);
+            let numbers = |text: &str| text.split(',').map(|n| n.parse().unwrap()).collect();
+            found.push(Series(lines.map(|words| numbers(words[column])).collect()));
+        }
+    }
+    found
+}
+
+fn scaled(processes: &[Vec<f64>], by: f64) -> Vec<Vec<f64>> {
+    processes.iter().map(|samples| samples.iter().map(|speed| speed * by).collect()).collect()
+}
+
+/// What bench would say of a build that has this share of the other's speed: first by
+/// results of two times, then in turns.
+fn bench(series: &Series, share: f64, random: &mut SplitMix) -> (Change, Change) {
+    let Series(all) = series;
+    let mut window = |n: usize| {
+        let from = random.below(all.len() - n + 1);
+        &all[from..from + n]
+    };
+    let (then, now) = (window(ROUNDS), window(ROUNDS));
+    let stored = change("t", then, &scaled(now, share), Method::Stored).unwrap();
+    let beside = window(2 * ROUNDS * BATCHES);
+    let (mut old, mut new) = (vec![], vec![]);
+    for batch in 1..=BATCHES {
+        for pair in beside[old.len() * 2..batch * ROUNDS * 2].chunks_exact(2) {
+            let first = random.below(2);
+            old.push(pair[first].clone());
+            new.extend(scaled(&pair[1 - first..=1 - first], share));
+        }
+        let decided = change("t", &old, &new, Method::SideBySide).unwrap();
+        if decided.is_clear() || batch == BATCHES {
+            return (stored, decided);
+        }
+    }
+    unreachable!()
+}
+
+/// What the user is told in the end.
+fn verdict_of((stored, beside): &(Change, Change)) -> Verdict {
+    let settled = stored.verdict == Verdict::Same && stored.is_clear();
+    if settled { stored.verdict } else { beside.verdict }
+}
+
+#[test]
+fn ten_percent_is_found_and_nothing_is_not_in_20_of_20_runs() {
+    let mut random = SplitMix(2026);
+    let series = series("bursts");
+    for run in 0..20 {
+        let series = &series[run % series.len()];
+        let slower = bench(series, 0.9, &mut random);
+        assert_eq!(verdict_of(&slower), Verdict::Slower, "{run}: {slower:?}");
+        let same = bench(series, 1.0, &mut random);
+        assert_eq!(verdict_of(&same), Verdict::Same, "{run}: {same:?}");
+    }
+}
+
+/// Beside compilers, where four of five repetitions take up to a hundred times as long.
+#[test]
+fn where_ten_percent_cannot_be_seen_that_is_said() {
+    let mut random = SplitMix(2026);
+    let series = series("busy");
+    let mut found = 0;
+    for run in 0..20 {
+        let series = &series[run % series.len()];
+        let slower = bench(series, 0.9, &mut random);
+        match verdict_of(&slower) {
+            Verdict::Slower => found += 1,
+            Verdict::Same => assert!(!slower.1.is_clear(), "{run}: {slower:?}"),
+            Verdict::Faster => panic!("{run}: {slower:?}"),
+        }
+        let same = bench(series, 1.0, &mut random);
+        assert_eq!(verdict_of(&same), Verdict::Same, "{run}: {same:?}");
+    }
+    assert!(found >= 12, "{found} of 20");
+}
+
+/// The table of docs/performance.md: `cargo test --release --bin xtask -- --ignored
+/// --nocapture error_rates`.
+#[test]
+#[ignore = "thousands of simulations take minutes without --release"]
+fn error_rates() {
+    const TIMES: usize = 1000;
+    eprintln!("in percent: slower / same, but unclear / faster");
+    for name in ["bursts", "busy"] {
+        let all = series(name);
+        for slower in [0.0, 2.0, 3.0, 5.0, 10.0] {
+            let mut random = SplitMix(11);
+            let runs: Vec<_> = (0..TIMES)
+                .map(|run| bench(&all[run % all.len()], 1.0 - slower / 100.0, &mut random))
+                .collect();
+            let share = |wanted: &dyn Fn(&(Change, Change)) -> bool| {
+                runs.iter().filter(|run| wanted(run)).count() as f64 * 100.0 / TIMES as f64
+            };
+            let stored = |v| share(&|run| run.0.verdict == v);
+            let told = |v| share(&|run| verdict_of(run) == v);
+            let unclear = share(&|run| !run.1.is_clear());
+            eprintln!(
+                "{name:>6} {slower:>4} % slower: stored alone {:>5.1} / {:>4.1}; with turns \
+                 {:>5.1} / {unclear:>4.1} / {:>4.1}",
+                stored(Verdict::Slower),
+                stored(Verdict::Faster),
+                told(Verdict::Slower),
+                told(Verdict::Faster),
+            );
+            if slower == 0.0 {
+                assert!(told(Verdict::Slower) + told(Verdict::Faster) <= 2.0);
+            }
+            if slower == 10.0 && name == "bursts" {
+                assert!(told(Verdict::Slower) >= 99.0);
+            }
+        }
+    }
+}
+
+fn run(name: &str, store: &str, rev: &str, speed: f64) -> Run {
+    let lines = ["pp128", "tg32"].into_iter().flat_map(|test| {
+        (0..10).map(move |round| {
+            let mut line = record(name, test, &[speed, speed + f64::from(round % 3)]);
+            line.store_path = StorePath::new(store);
+            line.llama_cpp.rev = Some(rev.to_owned());
+            line
+        })
+    });
+    runs_of(lines).remove(0)
+}
+
+fn held_against(base: &Run, new: &Run) -> Baseline {
+    Baseline::new(base, false, Method::SideBySide, changes(base, new, Method::SideBySide)).unwrap()
+}
+
+#[test]
+fn a_regression_names_tests_change_revisions_and_the_next_step() {
+    let good = run("r1", "/nix/store/x", "a41604cfa5fb271dc38b", 1000.0);
+    let mut bad = run("r2", "/nix/store/y", "5ad058abc4e4f5b9ee62", 880.0);
+    bad.tests[1] = good.tests[1].clone();
+    let baseline = held_against(&good, &bad);
+    assert_eq!(baseline.verdict, Verdict::Slower);
+    assert!((baseline.change_percent + 12.0).abs() < 0.1, "{baseline:?}");
+    assert_eq!(baseline.tests[1].verdict, Verdict::Same);
+    let findings = findings(&baseline, &bad.about);
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].code, "regression");
+    let message = &findings[0].message;
+    for part in ["pp128 -12.0 %", "5ad058abc", "a41604cfa", "2026-11-22"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!message.contains("tg32"), "{message}");
+    assert!(findings[0].help.contains("cargo xtask bisect a"), "{findings:?}");
+}
+
+#[test]
+fn the_same_build_cannot_be_a_regression() {
+    let good = run("r1", "/nix/store/x", "a41604cfa", 1000.0);
+    let bad = run("r2", "/nix/store/x", "a41604cfa", 880.0);
+    let findings = findings(&held_against(&good, &bad), &bad.about);
+    assert_eq!(findings[0].code, "machine-slower");
+    let other = run("r2", "/nix/store/y", "a41604cfa", 880.0);
+    let findings = super::findings(&held_against(&good, &other), &other.about);
+    assert!(findings[0].help.contains("host's options"), "{findings:?}");
+}
+
+#[test]
+fn faster_and_under_one_percent_are_well() {
+    let base = run("r1", "/nix/store/x", "a", 1000.0);
+    for (speed, verdict) in [(1008.0, Verdict::Same), (1100.0, Verdict::Faster)] {
+        let new = run("r2", "/nix/store/y", "b", speed);
+        let baseline = held_against(&base, &new);
+        assert_eq!(baseline.verdict, verdict);
+        assert_eq!(findings(&baseline, &new.about), []);
+    }
+}
+
+#[test]
+fn what_was_saved_goes_before_what_was_last() {
+    let (first, second) =
+        (run("r1", "/nix/store/x", "a", 1.0), run("r2", "/nix/store/y", "b", 1.0));
+    let mut other = run("r3", "/nix/store/z", "c", 1.0);
+    other.about.flags.push("-fa".into());
+    let new = run("r4", "/nix/store/w", "d", 1.0);
+    let earlier = [first.clone(), second.clone(), other.clone(), new.clone()];
+    let last = choose(&[], &earlier, &new).unwrap();
+    assert_eq!((last.0.about.run.as_str(), last.1), ("r2", false));
+    let saved = choose(std::slice::from_ref(&first), &earlier, &new).unwrap();
+    assert_eq!((saved.0.about.run.as_str(), saved.1), ("r1", true));
+    assert_eq!(choose(&[other], std::slice::from_ref(&new), &new), None);
+    // What broke off, in its first round or in the middle, is passed over.
+    let (mut half, mut short) = (second.clone(), second);
+    half.tests.remove(1);
+    short.about.least_rounds = Some(5);
+    short.tests[1].rounds.truncate(4);
+    for broken in [half, short] {
+        let earlier = [first.clone(), broken];
+        assert_eq!(choose(&[], &earlier, &new).unwrap().0.about.run, "r1");
+    }
+}
+
+#[test]
+fn saving_replaces_only_what_it_can_be_compared_with() {
+    let mut saved = Saved::parse("").unwrap();
+    let mut flash = record("r1", "pp128", &[1.0]);
+    flash.flags.push("-fa".into());
+    saved.save(vec![flash]);
+    saved.save(vec![record("r1", "pp128", &[1.0]), record("r1", "tg32", &[1.0])]);
+    saved.save(vec![record("r2", "pp128", &[2.0])]);
+    let text = serde_json::to_string(&saved).unwrap();
+    let runs = Saved::parse(&text).unwrap().runs();
+    let names: Vec<_> = runs.iter().map(|run| (run.about.run.as_str(), run.tests.len())).collect();
+    assert_eq!(names, [("r1", 1), ("r2", 1)]);
+    assert!(Saved::parse("<<<<<<< HEAD").is_err());
+}

@@ -1,0 +1,221 @@
+//! `bench HOST --compare A B …`: what each name means, and the builds in turns.
+
+use crate::bench::args::BenchArgs;
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+use crate::bench::command::{from_selection, get_ready, llama_bench, params, refused, subject};
+use crate::bench::comparison::Standing;
+use crate::bench::machine::Machine;
+use crate::bench::measurement::{Model, Subject};
+use crate::bench::model::choice::chosen_model;
+use crate::bench::paired_run::{Comparison, Contender, compare};
+use crate::bench::preflight::preflight;
+use crate::bench::results_file;
+use crate::check::evaluation::{Ask, evaluate};
+use crate::check::report::Evaluated;
+use crate::findings::finding::{Finding, none_is_an_error};
+use crate::findings::outcome::Outcome;
+use crate::fleet::context::Context;
+use crate::fleet::manifest::Selection;
+use crate::nix::flake_input::Revision;
+use crate::nix::names::{HostName, nix_string};
+use crate::upstream::revision::choose;
+use crate::upstream::trial_fleet::{Candidate, Ground};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    schema: u32,
+    command: &'static str,
+    host: &'a str,
+    target: &'a str,
+    model: &'a Model,
+    /// Gives the same order again with `--seed`.
+    seed: u64,
+    subjects: Vec<Compared<'a>>,
+    /// Ratios are to the first subject.
+    standings: &'a [Standing],
+    findings: &'a [Finding],
+    ok: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Compared<'a> {
+    label: &'a str,
+    variant: &'a str,
+    rev: Option<&'a str>,
+    store_path: &'a str,
+}
+
+pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Outcome> {
+    // Plan.
+    let own = match subject(context, &args.host, machine)? {
+        Ok(own) => own,
+        Err(findings) => return refused(context, &args.host, &findings),
+    };
+    // A candidate's fleet is gone with it, and with it what Nix may still read.
+    let mut candidates: Vec<Candidate> = vec![];
+    let mut subjects: Vec<(String, Subject)> = vec![];
+    for name in &args.compare {
+        let found = match name.strip_prefix("rev=") {
+            Some(rev) => at_revision(args, context, machine, rev, &mut candidates)?,
+            None => named(args, context, &own, name)?,
+        };
+        match found {
+            Ok(subject) => subjects.push((name.clone(), subject)),
+            Err(findings) => return refused(context, &args.host, &findings),
+        }
+    }
+    let params = params(args, &own);
+    let seed = args.seed.unwrap_or_else(|| results_file::now() ^ u64::from(std::process::id()));
+    // Run.
+    let mut place: Option<(Model, String)> = None;
+    let mut contenders = vec![];
+    for (label, subject) in subjects {
+        let mut findings = preflight(machine, &subject, args.force)?;
+        if none_is_an_error(&findings) {
+            let model = chosen_model(args, &own)?;
+            match get_ready(args, context, machine, &subject, model)? {
+                Ok(ready) => place = Some(ready),
+                Err((_, finding)) => findings.extend(finding),
+            }
+        }
+        if !none_is_an_error(&findings) {
+            for finding in &mut findings {
+                finding.message = format!("{label}: {}", finding.message);
+            }
+            return refused(context, &args.host, &findings);
+        }
+        let llama_bench = machine.target.on_disk(&llama_bench(&subject));
+        contenders.push(Contender { label, subject, llama_bench });
+    }
+    let (model, path) = place.context("there is nothing to compare")?;
+    context.ui.say(format!("{} rounds in random order (--seed {seed})", params.rounds));
+    let turns = (params.rounds, seed);
+    let compared =
+        compare(&context.ui, machine, &contenders, (&model, path.as_str()), &params, turns)?;
+    // Report.
+    let Comparison { standings, findings, .. } = compared;
+    let report = Report {
+        schema: 1,
+        command: "bench",
+        host: &args.host,
+        target: machine.target.name(),
+        model: &model,
+        seed,
+        subjects: contenders.iter().map(about).collect(),
+        standings: &standings,
+        ok: none_is_an_error(&findings) && !standings.is_empty(),
+        findings: &findings,
+    };
+    context.ui.document(&report)?;
+    context.ui.result(crate::bench::view::standings(&context.ui, &standings));
+    for finding in &findings {
+        context.ui.complain(crate::findings::view::describe(&context.ui, &args.host, finding));
+    }
+    Ok(Outcome::from_ok(report.ok))
+}
+
+fn about(contender: &Contender) -> Compared<'_> {
+    let Subject { manifest, store_path, .. } = &contender.subject;
+    Compared {
+        label: &contender.label,
+        variant: manifest.variant.as_str(),
+        rev: manifest.rev.as_deref(),
+        store_path: store_path.as_str(),
+    }
+}
+
+type Found = Result<Subject, Vec<Finding>>;
+
+/// # Errors
+/// Nothing has this name.
+fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Result<Found> {
+    let host = || own.host.clone();
+    let package = |choose: &str| -> Result<Found> {
+        Ok(Ok(from_selection(host(), context.flake.package(choose)?)))
+    };
+    if name == args.host || name == own.manifest.variant.as_str() {
+        return Ok(Ok(own.clone()));
+    }
+    match name {
+        "upstream" => return package("pkgs: pkgs.llama-cpp-upstream"),
+        "nixpkgs" => return package("pkgs: pkgs.llama-cpp-nixpkgs"),
+        "dispatch" => return package(&like(own, "dispatch")),
+        _ => {}
+    }
+    if let Some(microarch) = name.strip_prefix("microarch=") {
+        return package(&like(own, microarch));
+    }
+    let hosts = context.all_hosts()?.to_vec();
+    let outcomes = evaluate(context, &hosts, Ask::default())?;
+    let selections: Vec<(&HostName, &Selection)> = outcomes
+        .iter()
+        .filter_map(|(host, (evaluated, _))| match evaluated {
+            Evaluated::Selected(selection) => Some((host, selection.as_ref())),
+            _ => None,
+        })
+        .collect();
+    let known = |(host, selection): &&(&HostName, &Selection)| {
+        selection.manifest.variant.as_str() == name || host.as_str() == name
+    };
+    if let Some((_, selection)) = selections.iter().find(known) {
+        return Ok(Ok(from_selection(host(), (*selection).clone())));
+    }
+    let variants: Vec<&str> =
+        selections.iter().map(|(_, selection)| selection.manifest.variant.as_str()).collect();
+    bail!(
+        "--compare {name}: that is none of {}, upstream, nixpkgs, dispatch, microarch=NAME, \
+         rev=REVISION, nor a variant of this fleet: {}",
+        args.host,
+        variants.join(", ")
+    )
+}
+
+/// The host's variant for another CPU.
+fn like(own: &Subject, microarch: &str) -> String {
+    let list =
+        |items: &[String]| items.iter().map(|item| nix_string(item)).collect::<Vec<_>>().join(" ");
+    let manifest = &own.manifest;
+    format!(
+        "pkgs: pkgs.mkLlamaCpp {{ backends = [ {} ]; microarch = {}; cudaCapabilities = [ {} ]; \
+         rocmTargets = [ {} ]; extraCmakeFlags = [ {} ]; }}",
+        list(&manifest.backends),
+        nix_string(microarch),
+        list(&manifest.cuda_capabilities),
+        list(&manifest.rocm_targets),
+        list(&manifest.extra_cmake_flags)
+    )
+}
+
+/// The host's variant with llama.cpp at another commit.
+fn at_revision(
+    args: &BenchArgs,
+    context: &Context,
+    machine: &Machine,
+    rev: &str,
+    candidates: &mut Vec<Candidate>,
+) -> Result<Found> {
+    let ground = match Ground::survey(context, "llama-cpp")? {
+        Ok(ground) => ground,
+        Err(finding) => return Ok(Err(vec![finding])),
+    };
+    let whole = rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (revision, named) = match whole {
+        // Nobody need be asked what it means.
+        true => (Revision { rev: rev.to_lowercase(), date: None, build: None }, None),
+        false => match choose(&ground, Some(rev))? {
+            Ok(chosen) => (chosen.revision, chosen.named),
+            Err(finding) => return Ok(Err(vec![finding])),
+        },
+    };
+    let candidate = match ground.candidate(&revision, named.as_deref())? {
+        Ok(candidate) => candidate,
+        Err(finding) => return Ok(Err(vec![finding])),
+    };
+    let found = subject(&candidate.context, &args.host, machine)?;
+    candidates.push(candidate);
+    Ok(found)
+}

@@ -1,0 +1,158 @@
+//! bench's document: what was measured, on what, and all that is wrong with it.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::baseline::Baseline;
+use crate::bench::llama_bench::{About, Output, TestResult};
+use crate::bench::measurement::{Model, Subject};
+use crate::bench::offload::Offload;
+use crate::bench::output_check::rules::Likeness;
+use crate::bench::sweep::report::SweepReport;
+use crate::bench::target_state::Conditions;
+use crate::findings::finding::{Finding, none_is_an_error};
+use crate::fleet::manifest::Manifest;
+use crate::nix::names::{HostName, StorePath, VariantName};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LlamaCpp {
+    pub rev: Option<String>,
+    pub build: Option<u64>,
+}
+
+impl LlamaCpp {
+    pub fn new(manifest: &Manifest, about: Option<&About>) -> Self {
+        let told = about.map(|about| about.build_number).filter(|build| *build > 0);
+        Self { rev: manifest.rev.clone(), build: manifest.build.or(told) }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BenchReport {
+    pub schema: u32,
+    pub command: &'static str,
+    pub host: HostName,
+    pub target: String,
+    pub variant: VariantName,
+    pub microarch: String,
+    pub store_path: StorePath,
+    pub llama_cpp: LlamaCpp,
+    pub model: Model,
+    /// The GPU, or the CPU where there is none.
+    pub device: Option<String>,
+    pub threads: Option<u32>,
+    /// `NAME=VALUE` of `--env`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    pub results: Vec<TestResult>,
+    /// What the target was like when we came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Conditions>,
+    /// Of a GPU variant: where its model lay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offload: Option<Offload>,
+    /// What `--verify` found, a way through the kernels each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verification: Vec<Likeness>,
+    /// All that llama-bench said on stderr, a file of this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// The file that the results were appended to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+    /// What `--sweep` went through; `results` are then those of the best.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepReport>,
+    pub findings: Vec<Finding>,
+    pub ok: bool,
+}
+
+impl BenchReport {
+    pub fn new(
+        subject: &Subject,
+        target: &str,
+        model: Model,
+        output: Option<Output>,
+        mut findings: Vec<Finding>,
+    ) -> Self {
+        errors_first(&mut findings);
+        let output = output.unwrap_or_default();
+        let about = output.about.as_ref();
+        let manifest = &subject.manifest;
+        Self {
+            schema: 1,
+            command: "bench",
+            host: subject.host.clone(),
+            target: target.to_owned(),
+            variant: manifest.variant.clone(),
+            microarch: manifest.microarch.clone(),
+            store_path: subject.store_path.clone(),
+            llama_cpp: LlamaCpp::new(manifest, about),
+            model: match about {
+                Some(about) => model.completed(about),
+                None => model,
+            },
+            device: about.map(|about| {
+                if about.gpu.is_empty() { about.cpu.clone() } else { about.gpu.clone() }
+            }),
+            threads: about.map(|about| about.threads),
+            env: vec![],
+            ok: none_is_an_error(&findings) && !output.results.is_empty(),
+            results: output.results,
+            conditions: None,
+            offload: None,
+            verification: vec![],
+            log: None,
+            record: None,
+            baseline: None,
+            sweep: None,
+            findings,
+        }
+    }
+
+    /// Takes in where the model lay; only a GPU variant has something to prove. What is
+    /// caught already by the measurement's own account stays as it is.
+    pub fn account_for(&mut self, offload: Option<Offload>, backends: &[String], args: &[String]) {
+        let Some(offload) = offload.filter(|_| backends.iter().any(|name| name != "cpu")) else {
+            return;
+        };
+        if !self.findings.iter().any(|finding| finding.code == "device-fallback") {
+            self.findings.extend(offload.fallback(backends, args, &self.target));
+        }
+        self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
+        self.offload = Some(offload);
+    }
+
+    /// Adds what was found around the measurement, ahead of its own.
+    pub fn precede(&mut self, mut findings: Vec<Finding>) {
+        findings.append(&mut self.findings);
+        self.findings = findings;
+        errors_first(&mut self.findings);
+        self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
+    }
+
+    /// Adds what a further round of the same measured; what both found is told once.
+    pub fn absorb(&mut self, round: Self) {
+        for result in round.results {
+            match self.results.iter_mut().find(|known| known.test == result.test) {
+                Some(known) => known.add(&result.samples),
+                None => self.results.push(result),
+            }
+        }
+        for finding in round.findings {
+            if !self.findings.contains(&finding) {
+                self.findings.push(finding);
+            }
+        }
+        self.ok &= round.ok;
+    }
+}
+
+/// What ended it is read before what made it worth less.
+fn errors_first(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+}

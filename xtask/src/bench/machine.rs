@@ -1,0 +1,75 @@
+//! A machine that was reached for a measurement.
+
+use crate::bench::measurement::with_env;
+use crate::bench::target_state::Surroundings;
+use crate::findings::finding::Finding;
+use crate::hardware::cpu::Cpu;
+use crate::hardware::facts::Facts;
+use crate::hardware::microarch::Table;
+use crate::hardware::probe_output::read;
+use crate::hardware::probe_script;
+use crate::system::process::Exit;
+use crate::system::process::Source;
+use crate::target::Target;
+use crate::target::or_finding;
+use anyhow::Context as _;
+use anyhow::Result;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A target that was reached, and what it was like then.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    pub target: Target,
+    pub cpu: Cpu,
+    pub facts: Facts,
+    pub around: Surroundings,
+    /// `NAME=VALUE`, for what is measured there.
+    pub env: Vec<String>,
+    /// Where all that programs say on stderr is kept.
+    pub log: Option<PathBuf>,
+}
+
+impl Machine {
+    /// Reaches the target and looks at it, all in one go; one that refuses is a finding.
+    pub fn discover(target: &Target) -> Result<Result<Self, Finding>> {
+        let answer = match or_finding(probe_script::look_before_bench(target))? {
+            Ok(answer) => answer,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let table = Table::embedded().context("microarch.json")?;
+        Ok(match read(target.name(), &answer, &table) {
+            Ok(facts) => Ok(Self {
+                target: target.clone(),
+                cpu: facts.cpu(),
+                around: Surroundings::read(&answer, facts.gpus.clone()),
+                facts,
+                env: vec![],
+                log: None,
+            }),
+            Err(problem) => Err(Finding::error(
+                "unknown-cpu",
+                format!("{}: {problem}", target.name()),
+                "measure on a Linux machine of x86_64 or aarch64",
+            )),
+        })
+    }
+
+    /// Runs a program of the subject there, with the user's `--env`.
+    ///
+    /// # Errors
+    /// Those of [`Target::run`].
+    pub fn run(
+        &self,
+        argv: &[&str],
+        timeout: Duration,
+        on_line: &mut dyn FnMut(Source, &[u8]),
+    ) -> Result<Exit> {
+        self.target.run(&with_env(&self.env, argv), timeout, on_line)
+    }
+
+    /// The microarchitecture that uses most of what this CPU can do.
+    pub fn microarch(&self, table: &Table) -> Option<String> {
+        table.detect(&self.cpu).map(str::to_owned)
+    }
+}

@@ -1,0 +1,156 @@
+//! One measurement: look at the target, run llama-bench there, judge what came back.
+
+use crate::bench::machine::Machine;
+use crate::target::or_finding;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::bench::bench_log::BenchLog;
+use crate::bench::document::BenchReport;
+use crate::bench::llama_bench::{About, Output, TestResult, progress};
+use crate::bench::measurement::{Ending, Model, Params, Run, Subject, judge, with_env};
+use crate::bench::offload::Offload;
+use crate::bench::preflight::expected;
+use crate::hardware::microarch::Table;
+use crate::system::process::{Exit, Source};
+use crate::ui::Ui;
+
+/// Enough of stderr to hold a driver's complaint.
+const STDERR_LINES: usize = 40;
+
+/// Told of each test as soon as it is measured.
+pub type OnResult<'a> = &'a mut dyn FnMut(&About, &TestResult);
+
+/// Runs llama-bench, which lies at `llama_bench` on the machine, over `model`, which
+/// lies at `model_path` there.
+///
+/// # Errors
+/// Something of ours broke. What is wrong with the variant or the target is in the
+/// report's findings, beside what was measured before.
+pub fn measure(
+    ui: &Ui,
+    machine: &Machine,
+    subject: &Subject,
+    llama_bench: &str,
+    (model, model_path): (&Model, &str),
+    params: &Params,
+    on_result: OnResult,
+) -> Result<BenchReport> {
+    let table = Table::embedded().context("microarch.json")?;
+    let detected = machine.microarch(&table);
+    let expected = expected(machine, subject, &table, detected.as_deref(), Some(params));
+    let report = |output, findings| {
+        BenchReport::new(subject, machine.target.name(), model.clone(), output, findings)
+    };
+    let argv = params.argv(llama_bench, model_path, &subject.manifest.backends);
+    let mut output = Output::default();
+    let ran = run(ui, machine, &argv, params.timeout, &mut output, on_result);
+    match or_finding(ran)? {
+        Ok((ending, stderr)) => {
+            let run = Run { ending, output, stderr };
+            let findings = judge(&run, &expected);
+            Ok(report(Some(run.output), findings))
+        }
+        Err(finding) => Ok(report(Some(output), vec![finding])),
+    }
+}
+
+/// Loads the model once with all that llama.cpp says about it, apart from what is timed:
+/// where the weights of a GPU variant went. None where that could not be learnt; the
+/// measurement will say why.
+pub fn offload(
+    ui: &Ui,
+    machine: &Machine,
+    subject: &Subject,
+    llama_bench: &str,
+    model_path: &str,
+    params: &Params,
+) -> Result<Option<Offload>> {
+    if subject.manifest.backends.iter().all(|backend| backend == "cpu") {
+        return Ok(None);
+    }
+    let short = Params { prompt: 8, generate: 0, repetitions: 1, ..params.clone() };
+    let mut argv = short.argv(llama_bench, model_path, &subject.manifest.backends);
+    argv.push("-v".to_owned());
+    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+    let shown = with_env(&machine.env, &words);
+    let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
+    ui.detail(format!("{}: {}", machine.target.name(), shown.join(" ")));
+    let mut offload = Offload::default();
+    let exit = machine.run(&words, params.timeout, &mut |source, line| {
+        if source == Source::Stderr {
+            let line = String::from_utf8_lossy(line);
+            log.line(&line);
+            offload.line(&line);
+        }
+    });
+    Ok(matches!(exit, Ok(Exit::Code(0))).then_some(offload))
+}
+
+/// `output` holds what came, also when this fails.
+pub fn run(
+    ui: &Ui,
+    machine: &Machine,
+    argv: &[String],
+    timeout: Duration,
+    output: &mut Output,
+    on_result: OnResult,
+) -> Result<(Ending, String)> {
+    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+    let target = &machine.target;
+    let shown = with_env(&machine.env, &words);
+    let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
+    ui.detail(format!("{}: {}", target.name(), shown.join(" ")));
+    let mut stderr: Vec<String> = vec![];
+    let exit = machine.run(&words, timeout, &mut |source, line| {
+        let line = String::from_utf8_lossy(line);
+        if source == Source::Stderr {
+            log.line(&line);
+        }
+        match (source, progress(&line)) {
+            (Source::Stdout, _) => {
+                if let Some(result) = output.line(&line) {
+                    let speed = result.tokens_per_second;
+                    ui.say(format!("  {:<10} {speed:>10.1} tokens/s", result.test));
+                    if let (Some(about), Some(result)) = (&output.about, output.results.last()) {
+                        on_result(about, result);
+                    }
+                }
+            }
+            (Source::Stderr, Some(progress)) => {
+                let counts = format!("{}/{}", progress.test, progress.tests);
+                ui.detail(format!("  test {counts}: {}", progress.doing));
+            }
+            (Source::Stderr, None) => {
+                ui.detail(&line);
+                if stderr.len() == STDERR_LINES {
+                    stderr.remove(0);
+                }
+                stderr.push(line.into_owned());
+            }
+        }
+    });
+    let ending = match exit {
+        Ok(Exit::Code(code)) => Ending::Status(code),
+        Ok(Exit::Signal(signal)) => Ending::Signal(signal),
+        Ok(Exit::TimedOut | Exit::TooLarge | Exit::GivenUp) => Ending::TimedOut,
+        Ok(Exit::Interrupted) => Ending::Interrupted,
+        Err(error) => match not_started(&error) {
+            Some(status) => return Ok((Ending::Status(status), format!("{error:#}"))),
+            None => return Err(error),
+        },
+    };
+    Ok((ending, stderr.join("\n")))
+}
+
+/// The status that a shell would give, were there one between.
+fn not_started(error: &anyhow::Error) -> Option<i32> {
+    use std::io::ErrorKind;
+    let kind = error.root_cause().downcast_ref::<std::io::Error>()?.kind();
+    match kind {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Some(127),
+        // Of another architecture, too: "Exec format error" has no kind of its own.
+        _ => Some(126),
+    }
+}

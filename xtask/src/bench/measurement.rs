@@ -1,0 +1,338 @@
+//! A measurement: what is to be measured, how, and what is wrong with what came of it.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::llama_bench::{About, Output, Problem};
+use crate::findings::finding::Finding;
+use crate::fleet::manifest::Manifest;
+use crate::nix::names::{DrvPath, HostName, StorePath};
+
+/// The variant that is measured.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    pub host: HostName,
+    pub manifest: Manifest,
+    pub drv_path: DrvPath,
+    pub store_path: StorePath,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    pub name: String,
+    pub params: Option<u64>,
+    pub quantization: Option<String>,
+    pub bytes: Option<u64>,
+}
+
+impl Model {
+    /// What llama-bench knows and we did not.
+    pub fn completed(self, about: &About) -> Self {
+        Self {
+            params: self.params.or(Some(about.model_params)),
+            bytes: self.bytes.or(Some(about.model_bytes)),
+            ..self
+        }
+    }
+}
+
+/// How llama-bench is called.
+#[derive(Debug, Clone)]
+pub struct Params {
+    pub prompt: u32,
+    pub generate: u32,
+    /// In one process.
+    pub repetitions: u32,
+    /// Processes, one after another.
+    pub rounds: u32,
+    /// After this long, five rounds are enough.
+    pub patience: std::time::Duration,
+    pub timeout: std::time::Duration,
+    /// The host's own and then the user's; a later one wins.
+    pub args: Vec<String>,
+}
+
+impl Params {
+    /// The whole argument vector.
+    pub fn argv(&self, llama_bench: &str, model: &str, backends: &[String]) -> Vec<String> {
+        let mut argv: Vec<String> =
+            [llama_bench, "-m", model, "-o", "jsonl", "--progress"].map(str::to_owned).to_vec();
+        for (option, number) in
+            [("-p", self.prompt), ("-n", self.generate), ("-r", self.repetitions)]
+        {
+            argv.extend([option.to_owned(), number.to_string()]);
+        }
+        argv.extend(self.flags(backends));
+        argv
+    }
+
+    /// What of it decides how fast a test of a model is.
+    pub fn flags(&self, backends: &[String]) -> Vec<String> {
+        let mut flags = vec![];
+        let is_layers = |arg: &String| arg == "-ngl" || arg == "--n-gpu-layers";
+        let chosen = self.args.iter().any(is_layers);
+        // Given twice, llama-bench measures with either.
+        if !chosen && backends.iter().any(|backend| backend != "cpu") {
+            flags.extend(["-ngl".to_owned(), "99".to_owned()]);
+        }
+        flags.extend(self.args.iter().cloned());
+        flags
+    }
+
+    /// The tests that must come out of it.
+    pub fn tests(&self) -> Vec<String> {
+        let test = |kind: &str, tokens: u32| (tokens > 0).then(|| format!("{kind}{tokens}"));
+        [test("pp", self.prompt), test("tg", self.generate)].into_iter().flatten().collect()
+    }
+}
+
+/// `NAME=VALUE` of `--env`, as POSIX names variables.
+///
+/// # Errors
+/// A sentence: it is none.
+pub fn variable(text: &str) -> Result<String, String> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE is wanted, and there is no `=`")?;
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let rest = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !name.starts_with(first) || !name.chars().all(rest) {
+        return Err(format!("{name:?} is no name of a variable: letters, digits and _ are"));
+    }
+    match value.chars().any(char::is_control) {
+        true => Err(format!("the value of {name} holds a control character")),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// The argument vector with these variables set: POSIX's env, here and beyond SSH.
+pub fn with_env<'a>(env: &'a [String], argv: &[&'a str]) -> Vec<&'a str> {
+    let words = env.iter().map(String::as_str);
+    let head = (!env.is_empty()).then_some("env").into_iter();
+    head.chain(words).chain(argv.iter().copied()).collect()
+}
+
+/// How llama-bench ended, here or beyond SSH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Status(i32),
+    Signal(i32),
+    TimedOut,
+    Interrupted,
+}
+
+/// One run of llama-bench, over.
+#[derive(Debug)]
+pub struct Run {
+    pub ending: Ending,
+    pub output: Output,
+    /// The end of stderr, without the lines on progress.
+    pub stderr: String,
+}
+
+/// What judging needs to know besides the run.
+pub struct Expected<'a> {
+    pub manifest: &'a Manifest,
+    pub tests: Vec<String>,
+    pub target: &'a str,
+    pub seconds: u64,
+    /// CPU features that the variant uses and the target lacks.
+    pub lacking: Vec<String>,
+    /// What the target's CPU would be in microarch.json.
+    pub detected: Option<&'a str>,
+}
+
+/// A build that this CPU cannot run: found before anything is copied.
+pub fn refuse_cpu(expected: &Expected) -> Option<Finding> {
+    (!expected.lacking.is_empty()).then(|| {
+        Finding::error(
+            "cpu-lacks-features",
+            format!(
+                "{} is built for {}, and the CPU of {} lacks {}: it would die of an illegal \
+                 instruction",
+                expected.manifest.variant,
+                expected.manifest.microarch,
+                expected.target,
+                expected.lacking.join(", ")
+            ),
+            choose(expected.detected),
+        )
+    })
+}
+
+fn choose(detected: Option<&str>) -> String {
+    let fits = detected.map(|name| format!("\"{name}\", which fits this CPU, or "));
+    format!("set programs.llama-cpp.microarch to {}\"dispatch\"", fits.unwrap_or_default())
+}
+
+/// All that is wrong with a run. What it measured before is in its output all the same.
+pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = ending(run, expected).into_iter().collect();
+    findings.extend(run.output.problems.iter().map(unusable));
+    let arrived = |test: &String| {
+        let mut results = run.output.results.iter();
+        results.any(|result| {
+            result
+                .test
+                .strip_prefix(test.as_str())
+                .is_some_and(|rest| !rest.starts_with(char::is_numeric))
+        })
+    };
+    if findings.is_empty() && run.output.results.is_empty() {
+        let noise = run.output.noise.last().map(|line| format!("; it did print: {line}"));
+        findings.push(Finding::error(
+            "no-output",
+            format!("llama-bench ended well and printed no result{}", noise.unwrap_or_default()),
+            "is this llama-bench, and does it know `-o jsonl`? Run it by hand with -v",
+        ));
+    } else if findings.is_empty() {
+        findings.extend(expected.tests.iter().filter(|test| !arrived(test)).map(|test| {
+            Finding::error(
+                "missing-test",
+                format!("llama-bench ended well, and {test} was not among its results"),
+                "an argument after -- or in programs.llama-cpp.bench.args took it away",
+            )
+        }));
+    }
+    findings.extend(run.output.about.as_ref().and_then(|about| fallback(about, expected)));
+    findings
+}
+
+fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
+    const SIGILL: i32 = 4;
+    const SIGKILL: i32 = 9;
+    let measured = match run.output.results.len() {
+        0 => "before it had measured anything".to_owned(),
+        n => format!("after {n} of {} tests", expected.tests.len().max(n)),
+    };
+    let target = expected.target;
+    let finding = match run.ending {
+        Ending::Status(0) => return None,
+        Ending::Signal(SIGILL) if expected.lacking.is_empty() => Finding::error(
+            "illegal-instruction",
+            format!(
+                "llama-bench died of an illegal instruction {measured}: the variant uses \
+                 instructions that this CPU lacks, though its CPU options name none of them"
+            ),
+            format!(
+                "look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; {}",
+                choose(expected.detected)
+            ),
+        ),
+        Ending::Signal(SIGILL) => Finding::error(
+            "illegal-instruction",
+            format!(
+                "llama-bench died of an illegal instruction {measured}: the variant uses \
+                 instructions that this CPU lacks ({})",
+                expected.lacking.join(", ")
+            ),
+            choose(expected.detected),
+        ),
+        Ending::Signal(SIGKILL) => Finding::error(
+            "out-of-memory",
+            format!(
+                "llama-bench was killed {measured}, most likely because {target} ran out of memory"
+            ),
+            "see `journalctl -k -g oom` there; free memory, or choose a smaller model",
+        ),
+        Ending::Signal(signal) => Finding::error(
+            "crashed",
+            format!("llama-bench crashed {measured} (signal {signal}){}", said(run)),
+            "run it by hand; if an update brought this, `cargo xtask bisect` finds the commit",
+        ),
+        Ending::Status(127) => Finding::error(
+            "no-llama-bench",
+            format!("there is no llama-bench on {target}{}", said(run)),
+            "the package must hold bin/llama-bench; is the target's store the one it was copied to?",
+        ),
+        Ending::Status(126) => Finding::error(
+            "not-executable",
+            format!("{target} cannot execute this llama-bench{}", said(run)),
+            "is the variant built for the target's architecture?",
+        ),
+        Ending::Status(status) => Finding::error(
+            "bench-failed",
+            format!("llama-bench gave up {measured} (exit status {status}){}", said(run)),
+            "the line is llama-bench's own; -v shows all it says",
+        ),
+        Ending::TimedOut => Finding::error(
+            "timeout",
+            format!("llama-bench was ended {measured}: its {} seconds were up", expected.seconds),
+            "give it more with --timeout, or less to do: --repetitions, --prompt, --params",
+        ),
+        Ending::Interrupted => {
+            Finding::error("interrupted", format!("interrupted {measured}"), "run it again")
+        }
+    };
+    Some(finding)
+}
+
+fn said(run: &Run) -> String {
+    let last = run.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
+    last.map(|line| format!(": {line}")).unwrap_or_default()
+}
+
+fn unusable(problem: &Problem) -> Finding {
+    match problem {
+        Problem::HalfLine(line) => Finding::error(
+            "half-line",
+            format!("llama-bench's output stops in the middle of a line: {}", short(line)),
+            "it was ended from outside, or the disk or the connection gave out; run it again",
+        ),
+        Problem::Unreadable { line, error } => Finding::error(
+            "unreadable-output",
+            format!("a line of llama-bench is not understood ({error}): {}", short(line)),
+            "this llama.cpp prints something new; report it with this line",
+        ),
+        Problem::NotANumber { test, field } => Finding::error(
+            "not-a-number",
+            format!("llama-bench's {field} of {test} is no number"),
+            "the test took no time that the clock could see: give it more tokens",
+        ),
+    }
+}
+
+fn short(line: &str) -> String {
+    let start: String = line.chars().take(120).collect();
+    if start.len() < line.len() { format!("{start}…") } else { start }
+}
+
+/// A GPU build runs on the CPU without a word and ends well.
+fn fallback(about: &About, expected: &Expected) -> Option<Finding> {
+    let there = |wanted: &str| about.backends.iter().any(|name| name.eq_ignore_ascii_case(wanted));
+    let backends = &expected.manifest.backends;
+    let absent: Vec<&str> = backends.iter().map(String::as_str).filter(|b| !there(b)).collect();
+    let wants_gpu = backends.iter().any(|backend| backend != "cpu");
+    let got = about.backends.join(", ");
+    if !wants_gpu {
+        // A build with BLAS reports that in the CPU's place.
+        return (!absent.is_empty()).then(|| {
+            Finding::warning(
+                "other-backend",
+                format!("a CPU variant was measured, but llama-bench ran with {got}"),
+                "switch BLAS off (useBlas = false): it takes the place of the tuned kernels",
+            )
+        });
+    }
+    let gpus: Vec<&str> = absent.into_iter().filter(|backend| *backend != "cpu").collect();
+    if gpus.is_empty() && !about.gpu.is_empty() {
+        return None;
+    }
+    let lost = if gpus.is_empty() { "a GPU".to_owned() } else { gpus.join(" and ") };
+    let gpu = if about.gpu.is_empty() { "no GPU" } else { about.gpu.as_str() };
+    Some(Finding::error(
+        "device-fallback",
+        format!(
+            "{lost} was expected, but llama-bench ran with {got} on {gpu}: these figures are not \
+             the GPU's"
+        ),
+        format!(
+            "see that {}'s driver is loaded and visible (nvidia-smi, rocminfo or vulkaninfo), and \
+             its library in /run/opengl-driver",
+            expected.target
+        ),
+    ))
+}
+
+#[cfg(test)]
+#[path = "measurement_tests.rs"]
+mod tests;

@@ -1,0 +1,184 @@
+//! Recorded runs, judged: each way to fail has its code, and keeps what came before.
+
+use crate::bench::document::BenchReport;
+use crate::bench::measurement::*;
+
+const NEW: &str = include_str!("../../tests/fixtures/llama-bench/new.jsonl");
+const KILLED: &str =
+    include_str!("../../tests/fixtures/llama-bench/new-killed-in-second-test.jsonl");
+const BAD_MODEL: &str = include_str!("../../tests/fixtures/llama-bench/new-bad-model.stderr");
+
+fn manifest(backends: &[&str]) -> Manifest {
+    let text = serde_json::json!({
+        "variant": "v", "backends": backends, "microarch": "znver5", "system": "x86_64-linux",
+        "cmakeFlags": [], "rev": null, "build": null,
+    });
+    serde_json::from_value(text).unwrap()
+}
+
+fn expected(manifest: &Manifest) -> Expected<'_> {
+    Expected {
+        manifest,
+        tests: vec!["pp128".into(), "tg32".into()],
+        target: "carbon",
+        seconds: 900,
+        lacking: vec![],
+        detected: Some("znver4"),
+    }
+}
+
+fn run(ending: Ending, stdout: &str, stderr: &str) -> Run {
+    Run { ending, output: Output::parse(stdout), stderr: stderr.into() }
+}
+
+fn codes(run: &Run, expected: &Expected) -> Vec<&'static str> {
+    judge(run, expected).iter().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn a_good_run_has_no_findings() {
+    let manifest = manifest(&["cpu"]);
+    assert_eq!(codes(&run(Ending::Status(0), NEW, ""), &expected(&manifest)), [] as [&str; 0]);
+}
+
+#[test]
+fn every_ending_has_its_code_and_keeps_what_was_measured() {
+    let manifest = manifest(&["cpu"]);
+    for (ending, code) in [
+        (Ending::Signal(4), "illegal-instruction"),
+        (Ending::Signal(9), "out-of-memory"),
+        (Ending::Signal(11), "crashed"),
+        (Ending::Status(1), "bench-failed"),
+        (Ending::Status(126), "not-executable"),
+        (Ending::Status(127), "no-llama-bench"),
+        (Ending::TimedOut, "timeout"),
+        (Ending::Interrupted, "interrupted"),
+    ] {
+        let run = run(ending, KILLED, "");
+        assert_eq!(codes(&run, &expected(&manifest)), [code]);
+        assert_eq!(run.output.results.len(), 1);
+        assert_eq!(run.output.results[0].test, "pp128");
+    }
+    let bad_model = judge(&run(Ending::Status(1), "", BAD_MODEL), &expected(&manifest));
+    let message = &bad_model[0].message;
+    assert!(message.contains("before it had measured anything"), "{message}");
+    assert!(message.ends_with("llama_bench: error: failed to load model 'none.gguf'"), "{message}");
+}
+
+#[test]
+fn an_illegal_instruction_names_what_the_cpu_lacks_and_what_fits() {
+    let manifest = manifest(&["cpu"]);
+    let lacking = vec!["AMX_TILE".to_owned(), "AMX_INT8".to_owned()];
+    let expected = Expected { lacking, ..expected(&manifest) };
+    let findings = judge(&run(Ending::Signal(4), KILLED, ""), &expected);
+    assert!(findings[0].message.contains("after 1 of 2 tests"), "{findings:?}");
+    assert!(findings[0].message.contains("AMX_TILE, AMX_INT8"), "{findings:?}");
+    assert!(findings[0].help.contains("\"znver4\""), "{findings:?}");
+    let refusal = refuse_cpu(&expected).unwrap();
+    assert_eq!(refusal.code, "cpu-lacks-features");
+    assert!(refusal.message.contains("AMX_TILE"), "{refusal:?}");
+}
+
+#[test]
+fn output_that_is_no_use_is_said() {
+    let manifest = manifest(&["cpu"]);
+    let expected = expected(&manifest);
+    let ended_well = |stdout: &str| codes(&run(Ending::Status(0), stdout, ""), &expected);
+    let first = NEW.lines().next().unwrap();
+    assert_eq!(ended_well(&NEW[..first.len() + 100]), ["half-line"]);
+    assert_eq!(ended_well(""), ["no-output"]);
+    assert_eq!(ended_well("| model | size |\n"), ["no-output"]);
+    assert_eq!(ended_well(first), ["missing-test"]);
+    assert_eq!(ended_well("{\"hello\": 1}"), ["unreadable-output"]);
+    assert_eq!(
+        ended_well(&first.replace("\"stddev_ts\": ", "\"stddev_ts\": -nan, \"x\": ")),
+        ["not-a-number"]
+    );
+    // pp128 is not pp1280.
+    assert_eq!(
+        ended_well(&NEW.replace("\"n_prompt\": 128", "\"n_prompt\": 1280")),
+        ["missing-test"]
+    );
+}
+
+#[test]
+fn a_gpu_build_that_ran_on_the_cpu_is_caught() {
+    let gpu = "\"gpu_info\": \"NVIDIA T1200\"";
+    let with_gpu = |backends: &str| {
+        NEW.replace("\"gpu_info\": \"\"", gpu)
+            .replace("\"backends\": \"CPU\"", &format!("\"backends\": \"{backends}\""))
+    };
+    let judged = |backends: &[&str], stdout: &str| {
+        let manifest = manifest(backends);
+        codes(&run(Ending::Status(0), stdout, ""), &expected(&manifest))
+    };
+    assert_eq!(judged(&["cuda"], NEW), ["device-fallback"]);
+    assert_eq!(judged(&["cuda"], &with_gpu("CUDA")), [] as [&str; 0]);
+    assert_eq!(judged(&["cuda"], &with_gpu("CUDA,CPU")), [] as [&str; 0]);
+    // The library is there, the device is not.
+    let no_device = NEW.replace("\"backends\": \"CPU\"", "\"backends\": \"CUDA\"");
+    assert_eq!(judged(&["cuda"], &no_device), ["device-fallback"]);
+    assert_eq!(judged(&["cuda", "rocm"], &with_gpu("CUDA")), ["device-fallback"]);
+    assert_eq!(judged(&["cuda", "rocm"], &with_gpu("ROCm,CUDA")), [] as [&str; 0]);
+    let blas = NEW.replace("\"backends\": \"CPU\"", "\"backends\": \"BLAS\"");
+    assert_eq!(judged(&["cpu"], &blas), ["other-backend"]);
+}
+
+#[test]
+fn the_report_has_the_contracts_fields() {
+    let subject = Subject {
+        host: HostName::new("carbon"),
+        manifest: manifest(&["cpu"]),
+        drv_path: DrvPath::new("/nix/store/x.drv"),
+        store_path: StorePath::new("/nix/store/x"),
+    };
+    let model = Model {
+        name: "smoke-29m".into(),
+        params: None,
+        quantization: Some("q4_0".into()),
+        bytes: None,
+    };
+    let report = BenchReport::new(&subject, "local", model, Some(Output::parse(NEW)), vec![]);
+    let json = serde_json::to_value(&report).unwrap();
+    for field in [
+        "schema",
+        "command",
+        "host",
+        "target",
+        "variant",
+        "storePath",
+        "llamaCpp",
+        "model",
+        "device",
+        "results",
+        "findings",
+        "ok",
+    ] {
+        assert!(json.get(field).is_some(), "{field}");
+    }
+    assert_eq!(json["model"]["params"], 29_368_832);
+    assert_eq!(json["device"], "AMD EPYC");
+    assert_eq!(json["ok"], true);
+    assert_eq!(json["results"][0]["test"], "pp128");
+    assert!(json["results"][0]["tokensPerSecond"].as_f64().unwrap() > 1000.0);
+}
+
+#[test]
+fn the_whole_command_is_known() {
+    let params = Params {
+        prompt: 128,
+        generate: 32,
+        repetitions: 5,
+        rounds: 1,
+        patience: std::time::Duration::MAX,
+        timeout: std::time::Duration::from_secs(900),
+        args: vec!["-fa".into(), "1".into()],
+    };
+    let argv = |backend: &str| params.argv("/x/bin/llama-bench", "m.gguf", &[backend.to_owned()]);
+    assert_eq!(
+        argv("cpu").join(" "),
+        "/x/bin/llama-bench -m m.gguf -o jsonl --progress -p 128 -n 32 -r 5 -fa 1"
+    );
+    assert!(argv("cuda").join(" ").contains(" -ngl 99 "));
+    assert_eq!(params.tests(), ["pp128", "tg32"]);
+}

@@ -1,0 +1,37 @@
+//! `bench` and `report`: proof that a variant runs on its target, and how fast.
+//!
+//! Entry points: `command::run`; `measure` runs llama-bench, `statistics` compares, `results_file`
+//! keeps, `report` shows.
+//!
+//! Imports: system, ui, findings, ci, nix, fleet, target, hardware, check, build, upstream.
+
+pub mod args;
+pub mod baseline;
+pub mod baseline_check;
+pub mod bench_log;
+pub mod command;
+pub mod compare;
+pub mod comparison;
+pub mod document;
+pub mod last_result;
+pub mod llama_bench;
+pub mod machine;
+pub mod measure;
+pub mod measurement;
+pub mod model;
+pub mod offload;
+pub mod output_check;
+pub mod paired_run;
+pub mod preflight;
+pub mod preflight_rules;
+pub mod race;
+pub mod random;
+pub mod recorder;
+pub mod report;
+pub mod results;
+pub mod results_file;
+pub mod session;
+pub mod statistics;
+pub mod sweep;
+pub mod target_state;
+pub mod view;

@@ -1,0 +1,97 @@
+//! The model that is measured: chosen, looked at, brought to the target.
+
+use crate::bench::args;
+use crate::bench::args::BenchArgs;
+use crate::bench::args::ModelSize;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::bench::machine::Machine;
+use crate::bench::measurement::{Model, Subject};
+use crate::bench::model::quantize::Quantization;
+use crate::bench::model::smoke::{Size, SmokeModel};
+use crate::bench::model::store::smoke_model;
+use crate::bench::preflight::{fits, model_there};
+use crate::findings::finding::Finding;
+use crate::fleet::context::Context;
+use crate::target::or_finding;
+
+/// What is known of a model before it is read, and where it is.
+pub struct Chosen {
+    pub about: Model,
+    pub place: Place,
+}
+
+/// Where the model is to be had.
+pub enum Place {
+    /// A file of the target.
+    OnTarget(String),
+    Smoke(SmokeModel),
+}
+
+/// `--model`, the host's `programs.llama-cpp.bench.model`, or the smoke model.
+pub fn chosen_model(args: &BenchArgs, subject: &Subject) -> Result<Chosen> {
+    let named = match (&args.model, &subject.manifest.bench.model) {
+        (Some(path), _) => Some(path.to_str().context("--model is not UTF-8")?.to_owned()),
+        (None, model) => model.clone(),
+    };
+    if let Some(path) = named {
+        let name = Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_else(|| path.clone());
+        let model = Model { name, params: None, quantization: None, bytes: None };
+        return Ok(Chosen { about: model, place: Place::OnTarget(path) });
+    }
+    let smoke = SmokeModel {
+        size: match args.params {
+            ModelSize::M29 => Size::M29,
+            ModelSize::M88 => Size::M88,
+        },
+        quantization: match args.quantization {
+            args::Quantization::Q4_0 => Quantization::Q4_0,
+            args::Quantization::Q8_0 => Quantization::Q8_0,
+            args::Quantization::F16 => Quantization::F16,
+        },
+    };
+    Ok(Chosen { about: describe(smoke), place: Place::Smoke(smoke) })
+}
+
+/// The smoke model as a report names it.
+pub fn describe(smoke: SmokeModel) -> Model {
+    Model {
+        name: smoke.name(),
+        params: Some(smoke.parameters()),
+        quantization: Some(smoke.quantization.name().to_owned()),
+        bytes: Some(smoke.bytes()),
+    }
+}
+
+/// Whether it is there, or can be: its size in bytes.
+pub fn place_of(
+    place: &Place,
+    machine: &Machine,
+    subject: &Subject,
+) -> Result<Result<u64, Finding>> {
+    match place {
+        Place::OnTarget(path) => model_there(machine, subject, path),
+        Place::Smoke(smoke) => Ok(match fits(machine, subject, smoke.bytes()) {
+            Some(finding) => Err(finding),
+            None => Ok(smoke.bytes()),
+        }),
+    }
+}
+
+/// Its path on the target.
+pub fn bring(
+    place: &Place,
+    context: &Context,
+    machine: &Machine,
+) -> Result<Result<String, Finding>> {
+    match place {
+        Place::OnTarget(path) => Ok(Ok(path.clone())),
+        Place::Smoke(smoke) => {
+            let file = smoke_model(&context.home, *smoke)?;
+            or_finding(machine.target.put_file(&file, machine.around.cache_room))
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The model that is measured: chosen, or generated with random weights.
+
+pub mod choice;
+pub mod gguf;
+pub mod quantize;
+pub mod smoke;
+pub mod store;

@@ -1,0 +1,236 @@
+//! ggml's block formats, as far as the smoke model needs them: what
+//! `quantize_row_q4_0_ref` and `quantize_row_q8_0_ref` of ggml-quants.c do.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::Serialize;
+
+/// Values that share one scale.
+pub const BLOCK: usize = 32;
+
+/// How a weight is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Quantization {
+    #[serde(rename = "q4_0")]
+    Q4_0,
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    #[serde(rename = "f16")]
+    F16,
+}
+
+impl Quantization {
+    /// As llama.cpp's tools spell it, in small letters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Q4_0 => "q4_0",
+            Self::Q8_0 => "q8_0",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// `enum ggml_type`.
+    pub fn ggml_type(self) -> u32 {
+        match self {
+            Self::Q4_0 => 2,
+            Self::Q8_0 => 8,
+            Self::F16 => 1,
+        }
+    }
+
+    /// `enum llama_ftype`, what `general.file_type` holds.
+    pub fn file_type(self) -> u32 {
+        match self {
+            Self::Q4_0 => 2,
+            Self::Q8_0 => 7,
+            Self::F16 => 1,
+        }
+    }
+
+    /// What [`BLOCK`] values take.
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Self::Q4_0 => 2 + BLOCK / 2,
+            Self::Q8_0 => 2 + BLOCK,
+            Self::F16 => 2 * BLOCK,
+        }
+    }
+
+    /// Appends one block to `out`.
+    pub fn encode(self, values: &[f32; BLOCK], out: &mut Vec<u8>) {
+        match self {
+            Self::Q4_0 => encode_q4_0(values, out),
+            Self::Q8_0 => encode_q8_0(values, out),
+            Self::F16 => {
+                for value in values {
+                    out.extend_from_slice(&f16_bits(*value).to_le_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// The scale makes the value that is farthest from zero -8. Byte `j` holds value
+/// `j` in its low half and value `j + 16` in its high half.
+fn encode_q4_0(values: &[f32; BLOCK], out: &mut Vec<u8>) {
+    let mut farthest = 0.0_f32;
+    for value in values {
+        if value.abs() > farthest.abs() {
+            farthest = *value;
+        }
+    }
+    let scale = farthest / -8.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let mut block = [0; 2 + BLOCK / 2];
+    block[..2].copy_from_slice(&f16_bits(scale).to_le_bytes());
+    for j in 0..BLOCK / 2 {
+        block[2 + j] = nibble(values[j] * inverse) | (nibble(values[j + BLOCK / 2] * inverse) << 4);
+    }
+    out.extend_from_slice(&block);
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "-8..=8, shifted")]
+fn nibble(scaled: f32) -> u8 {
+    ((scaled + 8.5) as u8).min(15)
+}
+
+fn encode_q8_0(values: &[f32; BLOCK], out: &mut Vec<u8>) {
+    let mut farthest = 0.0_f32;
+    for value in values {
+        if value.abs() > farthest {
+            farthest = value.abs();
+        }
+    }
+    let scale = farthest / 127.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let mut block = [0; 2 + BLOCK];
+    block[..2].copy_from_slice(&f16_bits(scale).to_le_bytes());
+    for (byte, value) in block[2..].iter_mut().zip(values) {
+        *byte = rounded(value * inverse).to_le_bytes()[0];
+    }
+    out.extend_from_slice(&block);
+}
+
+/// C's `roundf` (halves go away from zero) for small numbers. `f32::round` is a
+/// call into libm where SSE4.1 is not assumed, and 30 million of them show.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "-127..=127")]
+fn rounded(value: f32) -> i32 {
+    let whole = value as i32;
+    let rest = value - whole as f32;
+    whole + i32::from(rest >= 0.5) - i32::from(rest <= -0.5)
+}
+
+/// IEEE 754 binary16, to the nearest, halves to even.
+#[expect(clippy::cast_possible_truncation, reason = "each arm leaves 16 bits")]
+pub fn f16_bits(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let sign = (bits >> 16) & 0x8000;
+    let magnitude = bits & 0x7fff_ffff;
+    let half = if magnitude > 0x7f80_0000 {
+        0x7e00
+    } else if magnitude >= 0x4780_0000 {
+        0x7c00
+    } else if magnitude >= 0x3880_0000 {
+        // A carry out of the mantissa belongs in the exponent, up to infinity.
+        let odd = (magnitude >> 13) & 1;
+        (magnitude - 0x3800_0000 + 0x0fff + odd) >> 13
+    } else {
+        // Between 0.5 and 1 an f32 has steps of 2^-24, as a subnormal f16 has.
+        (f32::from_bits(magnitude) + 0.5).to_bits() - 0x3f00_0000
+    };
+    (sign | half) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(quantization: Quantization, values: &[f32; BLOCK]) -> Vec<u8> {
+        let mut out = vec![];
+        quantization.encode(values, &mut out);
+        assert_eq!(out.len(), quantization.block_bytes());
+        out
+    }
+
+    #[test]
+    fn half_precision_rounds_as_ieee_754_says() {
+        for (value, bits) in [
+            (0.0, 0x0000),
+            (-0.0, 0x8000),
+            (1.0, 0x3c00),
+            (-2.0, 0xc000),
+            (65504.0, 0x7bff),
+            (65519.996, 0x7bff),
+            (65520.0, 0x7c00),
+            (f32::INFINITY, 0x7c00),
+            (f32::NEG_INFINITY, 0xfc00),
+            (0.333_333_34, 0x3555),
+            (1.0 + 1.0 / 2048.0, 0x3c00),
+            (1.0 + 3.0 / 2048.0, 0x3c02),
+            (2.0_f32.powi(-14), 0x0400),
+            (2.0_f32.powi(-24), 0x0001),
+            (2.0_f32.powi(-25), 0x0000),
+            (3.0 * 2.0_f32.powi(-25), 0x0002),
+            (1e-30, 0x0000),
+        ] {
+            assert_eq!(f16_bits(value), bits, "{value}");
+        }
+        assert_eq!(f16_bits(f32::NAN) & 0x7fff, 0x7e00);
+    }
+
+    #[test]
+    #[expect(clippy::cast_precision_loss)]
+    fn q4_0_is_laid_out_as_ggml_lays_it_out() {
+        // -16 is the farthest: d = 2, so value v becomes v / 2 + 8.
+        let values: [f32; BLOCK] = std::array::from_fn(|i| i as f32 - 16.0);
+        let block = encoded(Quantization::Q4_0, &values);
+        assert_eq!(block[..2], f16_bits(2.0).to_le_bytes());
+        // Byte j: low half value j, high half value j + 16; halves round up.
+        assert_eq!(
+            block[2..],
+            [
+                0x80, 0x91, 0x91, 0xa2, 0xa2, 0xb3, 0xb3, 0xc4, 0xc4, 0xd5, 0xd5, 0xe6, 0xe6, 0xf7,
+                0xf7, 0xf8
+            ]
+        );
+    }
+
+    #[test]
+    fn q4_0_of_a_positive_peak_has_a_negative_scale_and_clamps_the_far_side() {
+        let mut values = [0.0; BLOCK];
+        values[0] = 8.0;
+        values[1] = -8.0;
+        let block = encoded(Quantization::Q4_0, &values);
+        assert_eq!(block[..2], f16_bits(-1.0).to_le_bytes());
+        assert_eq!(block[2..4], [0x80, 0x8f]);
+    }
+
+    #[test]
+    #[expect(clippy::cast_precision_loss)]
+    fn q8_0_scales_the_peak_to_127() {
+        let values: [f32; BLOCK] = std::array::from_fn(|i| (i as f32 - 15.0) * 127.0 / 16.0);
+        let block = encoded(Quantization::Q8_0, &values);
+        assert_eq!(block[..2], f16_bits(1.0).to_le_bytes());
+        let signed: Vec<i8> = block[2..].iter().map(|b| i8::from_le_bytes([*b])).collect();
+        assert_eq!(signed[0], -119);
+        assert_eq!(signed[15], 0);
+        assert_eq!(signed[31], 127);
+        // 7.9375 and the half 63.5
+        assert_eq!((signed[16], signed[23], signed[7]), (8, 64, -64));
+    }
+
+    #[test]
+    fn a_block_of_zeros_has_scale_zero() {
+        assert_eq!(encoded(Quantization::Q8_0, &[0.0; BLOCK]), [0; 34]);
+        let q4 = encoded(Quantization::Q4_0, &[0.0; BLOCK]);
+        assert_eq!(q4[..2], f16_bits(-0.0).to_le_bytes());
+        assert_eq!(q4[2..], [0x88; 16]);
+    }
+
+    #[test]
+    fn rounding_is_that_of_c() {
+        for value in [0.5, -0.5, 0.499_999_97, 1.5, 2.5, -126.5, 126.499_99, 0.0] {
+            assert_eq!(rounded(value), value.round() as i32, "{value}");
+        }
+    }
+}

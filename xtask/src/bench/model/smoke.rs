@@ -1,0 +1,324 @@
+//! The smoke model: a small llama with seeded random weights, written without a
+//! download. It says nothing sensible, and computes what a real model computes:
+//! the same kernels on the same block formats. Equal parameters, equal bytes.
+//!
+//! Pure: no I/O, no clock.
+
+use std::io::{self, Write};
+
+use crate::bench::model::gguf;
+use crate::bench::model::gguf::{Tensor, Value};
+use crate::bench::model::quantize::{BLOCK, Quantization};
+use crate::bench::random::SplitMix;
+
+/// Change it with every change of the bytes: it is part of the file's name.
+const VERSION: u32 = 2;
+/// `enum ggml_type`'s F32.
+const F32: u32 = 0;
+/// What is encoded before it is written.
+const CHUNK: usize = 1 << 16;
+
+/// How large the model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Width 512, FFN 1536, 8 layers, 8 heads over 4.
+    M29,
+    /// Width 768, FFN 2176, 12 layers, 12 heads over 6.
+    M88,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SmokeModel {
+    pub size: Size,
+    pub quantization: Quantization,
+}
+
+/// Heads are 64 wide, and each key-value head serves two query heads.
+struct Shape {
+    vocabulary: u32,
+    width: u32,
+    ffn: u32,
+    layers: u32,
+    heads: u32,
+    heads_kv: u32,
+}
+
+impl Size {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::M29 => "29m",
+            Self::M88 => "88m",
+        }
+    }
+
+    fn shape(self) -> Shape {
+        match self {
+            Self::M29 => {
+                Shape { vocabulary: 4096, width: 512, ffn: 1536, layers: 8, heads: 8, heads_kv: 4 }
+            }
+            Self::M88 => Shape {
+                vocabulary: 4096,
+                width: 768,
+                ffn: 2176,
+                layers: 12,
+                heads: 12,
+                heads_kv: 6,
+            },
+        }
+    }
+}
+
+impl SmokeModel {
+    /// For example `smoke-29m`.
+    pub fn name(self) -> String {
+        format!("smoke-{}", self.size.name())
+    }
+
+    /// Where it lies in the folder of models: equal name, equal bytes.
+    pub fn file_name(self) -> String {
+        format!("{}-{}-v{VERSION}.gguf", self.name(), self.quantization.name())
+    }
+
+    pub fn parameters(self) -> u64 {
+        self.tensors().iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum()
+    }
+
+    /// The size of the file.
+    pub fn bytes(self) -> u64 {
+        let tensors = self.tensors();
+        let data: u64 = tensors.iter().map(|t| t.bytes + gguf::padding(t.bytes)).sum();
+        gguf::head(&self.metadata(), &tensors).len() as u64 + data
+    }
+
+    /// Writes the file from its first byte to its last, in chunks.
+    pub fn write_to(self, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        let tensors = self.tensors();
+        out.write_all(&gguf::head(&self.metadata(), &tensors))?;
+        for (index, tensor) in tensors.iter().enumerate() {
+            if tensor.kind == F32 {
+                // Norms: ones.
+                for _ in 0..tensor.bytes / 4 {
+                    out.write_all(&1.0_f32.to_le_bytes())?;
+                }
+            } else {
+                self.write_weights(tensor, index as u64, out)?;
+            }
+            gguf::pad(out, tensor.bytes)?;
+        }
+        Ok(())
+    }
+
+    fn write_weights(
+        self,
+        tensor: &Tensor,
+        seed: u64,
+        out: &mut (impl Write + ?Sized),
+    ) -> io::Result<()> {
+        let mut random = SplitMix(seed << 32);
+        let spread = spread(tensor.shape[0]);
+        let mut chunk = Vec::with_capacity(CHUNK + self.quantization.block_bytes());
+        let mut values = [0.0; BLOCK];
+        for _ in 0..tensor.shape.iter().product::<u64>() / BLOCK as u64 {
+            fill(&mut random, &mut values, spread);
+            self.quantization.encode(&values, &mut chunk);
+            if chunk.len() >= CHUNK {
+                out.write_all(&chunk)?;
+                chunk.clear();
+            }
+        }
+        out.write_all(&chunk)
+    }
+
+    fn metadata(self) -> Vec<(String, Value)> {
+        let shape = self.size.shape();
+        let number = |key: &str, value| (format!("llama.{key}"), Value::U32(value));
+        let text = |key: &str, value: &str| (key.to_owned(), Value::Text(value.to_owned()));
+        let words = vocabulary(shape.vocabulary);
+        vec![
+            text("general.architecture", "llama"),
+            text("general.name", &self.name()),
+            ("general.file_type".into(), Value::U32(self.quantization.file_type())),
+            ("general.quantization_version".into(), Value::U32(2)),
+            number("vocab_size", shape.vocabulary),
+            number("context_length", 4096),
+            number("embedding_length", shape.width),
+            number("block_count", shape.layers),
+            number("feed_forward_length", shape.ffn),
+            number("attention.head_count", shape.heads),
+            number("attention.head_count_kv", shape.heads_kv),
+            ("llama.attention.layer_norm_rms_epsilon".into(), Value::F32(1e-5)),
+            number("rope.dimension_count", shape.width / shape.heads),
+            // llama-bench feeds random tokens; llama-perplexity reads a text.
+            text("tokenizer.ggml.model", "llama"),
+            (
+                "tokenizer.ggml.scores".into(),
+                // Of two merges the one with the greater score is made.
+                Value::F32s((0..words.len()).map(|index| -(index as f32)).collect()),
+            ),
+            (
+                "tokenizer.ggml.token_type".into(),
+                Value::I32s(words.iter().map(|(_, kind)| *kind as i32).collect()),
+            ),
+            (
+                "tokenizer.ggml.tokens".into(),
+                Value::Texts(words.into_iter().map(|(word, _)| word).collect()),
+            ),
+        ]
+    }
+
+    fn tensors(self) -> Vec<Tensor> {
+        let shape = self.size.shape();
+        let (width, ffn) = (u64::from(shape.width), u64::from(shape.ffn));
+        let vocabulary = u64::from(shape.vocabulary);
+        let width_kv = width / u64::from(shape.heads) * u64::from(shape.heads_kv);
+        let mut tensors = vec![
+            self.weights("token_embd", width, vocabulary),
+            norm("output_norm", width),
+            self.weights("output", width, vocabulary),
+        ];
+        for layer in 0..shape.layers {
+            let name = |part: &str| format!("blk.{layer}.{part}");
+            tensors.extend([
+                norm(&name("attn_norm"), width),
+                self.weights(&name("attn_q"), width, width),
+                self.weights(&name("attn_k"), width, width_kv),
+                self.weights(&name("attn_v"), width, width_kv),
+                self.weights(&name("attn_output"), width, width),
+                norm(&name("ffn_norm"), width),
+                self.weights(&name("ffn_gate"), width, ffn),
+                self.weights(&name("ffn_up"), width, ffn),
+                self.weights(&name("ffn_down"), ffn, width),
+            ]);
+        }
+        tensors
+    }
+
+    fn weights(self, name: &str, row: u64, rows: u64) -> Tensor {
+        Tensor {
+            name: format!("{name}.weight"),
+            shape: vec![row, rows],
+            kind: self.quantization.ggml_type(),
+            bytes: row * rows / BLOCK as u64 * self.quantization.block_bytes() as u64,
+        }
+    }
+}
+
+/// `enum llama_token_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenType {
+    Normal = 1,
+    Unknown = 2,
+    Control = 3,
+    Byte = 6,
+}
+
+/// A vocabulary of SentencePiece's kind, for which any text is a sequence of tokens:
+/// three marks, every byte, a blank, then a … z, aa … zz, aaa and so on.
+fn vocabulary(size: u32) -> Vec<(String, TokenType)> {
+    let marks =
+        [("<unk>", TokenType::Unknown), ("<s>", TokenType::Control), ("</s>", TokenType::Control)];
+    let marks = marks.map(|(mark, kind)| (mark.to_owned(), kind));
+    let bytes = (0..=255).map(|byte: u8| (format!("<0x{byte:02X}>"), TokenType::Byte));
+    let words = (1_u32..).map(|mut number| {
+        let mut word = vec![];
+        while number > 0 {
+            word.push(char::from(b'a' + ((number - 1) % 26) as u8));
+            number = (number - 1) / 26;
+        }
+        (word.into_iter().rev().collect::<String>(), TokenType::Normal)
+    });
+    let blank = std::iter::once(("\u{2581}".to_owned(), TokenType::Normal));
+    marks.into_iter().chain(bytes).chain(blank).chain(words).take(size as usize).collect()
+}
+
+fn norm(name: &str, width: u64) -> Tensor {
+    Tensor { name: format!("{name}.weight"), shape: vec![width], kind: F32, bytes: width * 4 }
+}
+
+/// Half the range of uniform weights that keep a row's output as large as its
+/// input: activations stay finite through every layer.
+#[expect(clippy::cast_precision_loss, reason = "row lengths are small")]
+fn spread(row: u64) -> f32 {
+    (3.0 / row as f32).sqrt()
+}
+
+/// Uniform in `-spread..spread`, four values a step.
+fn fill(random: &mut SplitMix, values: &mut [f32; BLOCK], spread: f32) {
+    let unit = spread / 32768.0;
+    for four in values.chunks_exact_mut(4) {
+        let [a, b, c, d, e, f, g, h] = random.next().to_le_bytes();
+        four[0] = f32::from(i16::from_le_bytes([a, b])) * unit;
+        four[1] = f32::from(i16::from_le_bytes([c, d])) * unit;
+        four[2] = f32::from(i16::from_le_bytes([e, f])) * unit;
+        four[3] = f32::from(i16::from_le_bytes([g, h])) * unit;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Quantization; 3] = [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16];
+
+    /// Counts and hashes (FNV-1a) what is written, and keeps none of it.
+    struct Digest(u64, u64);
+
+    impl Write for Digest {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            for byte in bytes {
+                self.1 = (self.1 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn digest(model: SmokeModel) -> Digest {
+        let mut digest = Digest(0, 0xcbf2_9ce4_8422_2325);
+        model.write_to(&mut digest).unwrap();
+        digest
+    }
+
+    #[test]
+    fn the_models_are_as_large_as_their_names_say() {
+        let parameters = |size| SmokeModel { size, quantization: Quantization::Q4_0 }.parameters();
+        assert_eq!(parameters(Size::M29), 29_368_832);
+        assert_eq!(parameters(Size::M88), 87_706_368);
+    }
+
+    #[test]
+    fn the_size_that_is_foretold_is_the_size_that_is_written() {
+        for quantization in ALL {
+            let model = SmokeModel { size: Size::M29, quantization };
+            assert_eq!(digest(model).0, model.bytes(), "{quantization:?}");
+        }
+    }
+
+    #[test]
+    fn the_vocabulary_has_as_many_words_as_the_model_and_none_twice() {
+        let words = vocabulary(4096);
+        assert_eq!(words.len(), 4096);
+        let mut names: Vec<_> = words.iter().map(|(word, _)| word.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 4096);
+        let at = |index: usize| words[index].0.as_str();
+        assert_eq!(
+            [at(3 + 10), at(259), at(260), at(285), at(286)],
+            ["<0x0A>", "\u{2581}", "a", "z", "aa"]
+        );
+    }
+
+    /// These bytes are what baselines were measured with: whoever changes them
+    /// raises VERSION.
+    #[test]
+    fn the_bytes_never_change() {
+        let model = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
+        assert_eq!(model.file_name(), "smoke-29m-q4_0-v2.gguf");
+        assert_eq!(format!("{:016x}", digest(model).1), "d488498223a6f4dc");
+    }
+}

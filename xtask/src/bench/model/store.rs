@@ -1,0 +1,157 @@
+//! The smoke model on disk: written once, found again, never half there.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::bench::model::smoke::SmokeModel;
+use crate::system::{disk, files, interrupt};
+
+/// The model's file under `home`, written now unless it is there in full.
+///
+/// # Errors
+/// The disk is full, the folder cannot be written, or the user interrupted;
+/// nothing is left behind then.
+pub fn smoke_model(home: &Path, model: SmokeModel) -> Result<PathBuf> {
+    let file = home.join("models").join(model.file_name());
+    if is_whole(&file, model.bytes()) {
+        return Ok(file);
+    }
+    place(&file, model.bytes(), |out| model.write_to(out))?;
+    Ok(file)
+}
+
+/// The size decides, and the first bytes: after a power cut a file may have its
+/// length and nothing in it.
+fn is_whole(file: &Path, bytes: u64) -> bool {
+    let read_magic = || -> io::Result<bool> {
+        let mut magic = [0; 4];
+        io::Read::read_exact(&mut File::open(file)?, &mut magic)?;
+        Ok(&magic == b"GGUF")
+    };
+    file.metadata().is_ok_and(|meta| meta.len() == bytes) && read_magic().unwrap_or(false)
+}
+
+/// Writes beside `file` and renames: others see all of it or nothing.
+fn place(
+    file: &Path,
+    bytes: u64,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let dir = file.parent().context("a model without a folder")?;
+    disk::create(dir)?;
+    let temporary = Temporary::beside(file);
+    let written = || -> io::Result<()> {
+        let out = File::create(&temporary.0)?;
+        let mut out = BufWriter::with_capacity(1 << 18, Interruptible(out));
+        write(&mut out)?;
+        out.flush()
+    };
+    written().map_err(|error| explain(&error, file, bytes))?;
+    fs::rename(&temporary.0, file).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn explain(error: &io::Error, file: &Path, bytes: u64) -> anyhow::Error {
+    let megabytes = bytes.div_ceil(1_000_000);
+    let file = file.display();
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => anyhow!(
+            "the disk is full: the smoke model {file} needs {megabytes} MB; free some space, or \
+             set LLAMAFLEET_HOME to a folder that has it"
+        ),
+        _ => anyhow!("cannot write the smoke model {file}: {error}"),
+    }
+}
+
+/// A file that is removed unless it was renamed.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn beside(file: &Path) -> Self {
+        Self(files::temporary_name(file))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Refuses to go on once the user asked to stop.
+struct Interruptible(File);
+
+impl Write for Interruptible {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if interrupt::requested() {
+            // Not ErrorKind::Interrupted: write_all would try again for ever.
+            return Err(io::Error::other("interrupted"));
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::model::quantize::Quantization;
+    use crate::bench::model::smoke::Size;
+
+    const MODEL: SmokeModel = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let dir = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+            fs::create_dir_all(&dir).unwrap();
+            Self(dir)
+        }
+
+        fn files(&self) -> Vec<String> {
+            let models = fs::read_dir(self.0.join("models")).unwrap();
+            models.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_model_is_written_once_and_a_truncated_one_again() {
+        let home = Folder::new("model");
+        let file = smoke_model(&home.0, MODEL).unwrap();
+        let written = file.metadata().unwrap();
+        assert_eq!(written.len(), MODEL.bytes());
+        smoke_model(&home.0, MODEL).unwrap();
+        assert_eq!(file.metadata().unwrap().modified().unwrap(), written.modified().unwrap());
+        File::options().write(true).open(&file).unwrap().set_len(100).unwrap();
+        smoke_model(&home.0, MODEL).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), MODEL.bytes());
+        assert_eq!(home.files(), ["smoke-29m-q4_0-v2.gguf"]);
+    }
+
+    /// The kernel's own "no space left on device", by way of /dev/full.
+    #[test]
+    fn a_full_disk_is_said_and_leaves_nothing() {
+        let home = Folder::new("full");
+        let file = home.0.join("models").join(MODEL.file_name());
+        let error = place(&file, MODEL.bytes(), |out| {
+            out.write_all(b"GGUF")?;
+            MODEL.write_to(&mut File::options().write(true).open("/dev/full")?)
+        })
+        .unwrap_err();
+        assert!(error.to_string().starts_with("the disk is full"), "{error}");
+        assert!(error.to_string().contains("17 MB"), "{error}");
+        assert_eq!(home.files(), [] as [&str; 0]);
+    }
+}

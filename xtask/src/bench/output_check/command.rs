@@ -1,0 +1,143 @@
+//! `--verify`: a variant's output held against that of the same llama.cpp without any of
+//! the CPU's extensions, before it is measured. A kernel that is fast and wrong shows here.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::bench::command::{build, copy, from_selection};
+use crate::bench::machine::Machine;
+use crate::bench::measurement::Subject;
+use crate::bench::output_check::rules::{
+    CHUNKS, CONTEXT, Likeness, MARK, TEXT, WAYS, parse, unlike,
+};
+use crate::bench::output_check::script::{Reading, read};
+use crate::findings::finding::Finding;
+use crate::fleet::context::Context;
+use crate::nix::names::nix_string;
+use crate::system::process::Exit;
+use crate::target::or_finding;
+
+/// The build that is held to be right: its kernels are C, compiled for the least CPU of
+/// the architecture. "dispatch" would not do: on the target it chooses the same kernels.
+fn reference(context: &Context, subject: &Subject) -> Result<Subject> {
+    let system = &subject.manifest.system;
+    let plain = if system.starts_with("aarch64-") { "armv8-a" } else { "x86-64" };
+    let selection = context
+        .flake
+        .package_of(
+            system,
+            &format!(
+                "pkgs: pkgs.mkLlamaCpp {{ backends = [ \"cpu\" ]; microarch = {}; }}",
+                nix_string(plain)
+            ),
+        )
+        .context(
+            "--verify holds the variant against the flake's own plain build: its legacyPackages \
+             must have the overlay, as the template's do",
+        )?;
+    Ok(from_selection(subject.host.clone(), selection))
+}
+
+/// How like the two are, or what kept them from being compared; findings of theirs alike.
+pub fn verify(
+    context: &Context,
+    machine: &Machine,
+    subject: &Subject,
+    model_path: &str,
+    timeout: Duration,
+) -> Result<(Vec<Likeness>, Vec<Finding>)> {
+    let ui = &context.ui;
+    let plain = reference(context, subject)?;
+    if let Some(finding) = build(context, &plain)? {
+        return Ok((vec![], vec![finding]));
+    }
+    if let Some(finding) = copy(context, machine, &plain)? {
+        return Ok((vec![], vec![finding]));
+    }
+    let (variant, right) = (&subject.manifest.variant, &plain.manifest.variant);
+    ui.say(format!("holding what {variant} computes against {right}"));
+    let target = &machine.target;
+    let program =
+        |subject: &Subject| target.on_disk(&format!("{}/bin/llama-perplexity", subject.store_path));
+    let gpu = subject.manifest.backends.iter().any(|backend| backend != "cpu");
+    let args: Vec<String> = if gpu { ["-ngl", "99"].map(str::to_owned).to_vec() } else { vec![] };
+    let reading = Reading {
+        right: &program(&plain),
+        other: &program(subject),
+        model: model_path,
+        text: TEXT,
+        context: CONTEXT,
+        chunks: CHUNKS,
+        args: &args,
+        env: &machine.env,
+    };
+    let (exit, stdout, stderr) = match or_finding(read(target, &reading, timeout))? {
+        Ok(said) => said,
+        Err(finding) => return Ok((vec![], vec![finding])),
+    };
+    ui.detail(&stderr);
+    let said = Said { exit, stdout, stderr };
+    Ok(match said.likeness() {
+        Ok(likeness) => {
+            for one in &likeness {
+                ui.say(format!("  {:<10} {:>10.6} nats away", one.way, one.mean_divergence));
+            }
+            let finding = unlike(&likeness, variant.as_str(), right.as_str());
+            (likeness, finding.into_iter().collect())
+        }
+        Err(why) => (vec![], vec![said.incomparable(&why, target.name(), timeout)]),
+    })
+}
+
+/// What came back from the target.
+struct Said {
+    exit: Exit,
+    stdout: String,
+    stderr: String,
+}
+
+impl Said {
+    fn likeness(&self) -> Result<Vec<Likeness>, String> {
+        if !self.exit.ok() {
+            let last = self.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
+            return Err(format!("{}: {}", self.exit, last.unwrap_or("it said nothing")));
+        }
+        let section = |way: &str| {
+            let head = format!("{MARK}{way}\n");
+            let rest = self.stdout.split_once(&head).map_or("", |(_, rest)| rest);
+            rest.split(MARK).next().unwrap_or_default()
+        };
+        let one = |(way, _): (&'static str, u32)| {
+            parse(way, section(way)).map_err(|field| format!("it printed no `{field}`"))
+        };
+        WAYS.into_iter().map(one).collect()
+    }
+
+    fn incomparable(&self, why: &str, target: &str, timeout: Duration) -> Finding {
+        let step = self.stdout.lines().rfind(|line| line.starts_with(MARK));
+        let step = step.and_then(|line| line.strip_prefix(MARK)).unwrap_or("start");
+        match self.exit {
+            Exit::Interrupted => Finding::error("interrupted", "interrupted", "run it again"),
+            Exit::Code(126 | 127) => Finding::error(
+                "no-llama-perplexity",
+                format!("a package has no llama-perplexity that {target} can run ({why})"),
+                "leave --verify out, or build the whole package: `llama-perplexity` is one of \
+                 llama.cpp's tools",
+            ),
+            Exit::TimedOut => Finding::error(
+                "timeout",
+                format!(
+                    "the verification ({step}) was ended: its {} seconds were up",
+                    timeout.as_secs()
+                ),
+                "the plain build is slow: give it more with --timeout, or verify with the smoke model",
+            ),
+            _ => Finding::error(
+                "not-verified",
+                format!("llama-perplexity did not get through on {target} ({step}): {why}"),
+                "a model without a tokenizer cannot be verified; -v shows all it says",
+            ),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! `--verify`: a variant's output compared with that of a plain build.
+
+pub mod command;
+pub mod rules;
+pub mod script;

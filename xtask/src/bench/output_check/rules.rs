@@ -1,0 +1,144 @@
+//! Whether two builds say the same of a text: a kernel that is miscompiled is fast and
+//! wrong. llama-perplexity keeps one build's probabilities of every next token and tells
+//! how far another's are from them (Kullback-Leibler divergence, in nats).
+//!
+//! Pure: no I/O, no clock.
+
+use serde::Serialize;
+
+use crate::findings::finding::Finding;
+
+/// What both builds read. Tokenizers of real models make some 350 tokens of it, the smoke
+/// model's twice as many; [`CONTEXT`] times [`CHUNKS`] are needed.
+pub const TEXT: &str = "A machine room at night is never silent. Fans turn behind every grille, \
+    relays tick, and somewhere a disk that should have been replaced last spring seeks and seeks \
+    again. Whoever is on watch learns these sounds the way a sailor learns the creaking of a hull: \
+    not by listening, but by noticing when one of them stops. The instruments on the wall tell the \
+    rest. Their needles stand where they stood an hour ago, and the paper that winds out of the \
+    recorder shows five lines, nearly straight, with a small tremor at a quarter past two when the \
+    elevator ran. Most of the work is waiting. There is tea, there is a book with a broken spine, \
+    and there is the log, in which every reading has its place even when nothing has changed. \
+    Numbers written down at the right time are worth more than opinions formed afterwards. If the \
+    temperature of the third cabinet rises by two degrees, one looks at the valve first, then at \
+    the pump, and only then at the cabinet; in that order, because the valve is near the door and \
+    the pump is not. By four o'clock the windows turn grey. The first train crosses the bridge, \
+    the lamps in the yard go out one after another, and the colleague of the morning shift comes \
+    up the stairs, carrying bread. They read the log together, line by line. Nothing happened, and \
+    it is all there to be seen. A good night leaves only a few figures, and these agree with those \
+    of the night before. It is this agreement that one is paid for: that what is measured here \
+    today can be measured again tomorrow, by somebody else, with the same result.";
+
+/// Tokens that are read at a time, and how many times. Half of each is judged, and below
+/// a hundred judged tokens llama-perplexity gives no statistics.
+pub const CONTEXT: u32 = 64;
+pub const CHUNKS: u32 = 4;
+
+/// Above this mean divergence two builds do not compute the same. Between SSE2's kernels
+/// and AVX-512's or AMX's, whose sums are rounded in another order and whose activations
+/// are quantized in other blocks, it is 0.0002 on the smoke model; GPU kernels at half
+/// precision stay below 0.002; one kernel with a wrong sign or block gives 0.1 and more.
+const MOST_MEAN: f64 = 0.01;
+/// The same for the worst token: a kernel may be wrong in one place only, such as the
+/// end of a row.
+const MOST_ANYWHERE: f64 = 0.5;
+
+/// How far a build is from the one that is held to be right.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Likeness {
+    /// `prompt` or `generation`: many tokens at once go through other kernels than one.
+    pub way: &'static str,
+    /// Nats.
+    pub mean_divergence: f64,
+    pub max_divergence: f64,
+    pub perplexity: f64,
+    pub reference_perplexity: f64,
+    /// How often both hold the same token for the likeliest, in per cent.
+    pub same_top_percent: f64,
+}
+
+/// The ways that a text is put through the build, and the tokens it takes at once.
+pub const WAYS: [(&str, u32); 2] = [("prompt", CONTEXT), ("generation", 1)];
+
+/// One line ahead of what each run printed.
+pub const MARK: &str = "#llamafleet ";
+
+/// # Errors
+/// The field that is not there, or no number.
+pub fn parse(way: &'static str, said: &str) -> Result<Likeness, &'static str> {
+    let number = |name: &'static str| {
+        let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
+        let word = line.and_then(|rest| rest.trim_start().strip_prefix(':'));
+        let word = word.and_then(|rest| rest.split(['±', '%', ' ']).find(|word| !word.is_empty()));
+        // C++ prints nan and inf, which Rust reads as such.
+        word.and_then(|word| word.parse::<f64>().ok()).ok_or(name)
+    };
+    Ok(Likeness {
+        way,
+        mean_divergence: number("Mean    KLD")?,
+        max_divergence: number("Maximum KLD")?,
+        perplexity: number("Mean PPL(Q)")?,
+        reference_perplexity: number("Mean PPL(base)")?,
+        same_top_percent: number("Same top p")?,
+    })
+}
+
+impl Likeness {
+    pub fn is_alike(&self) -> bool {
+        // Not a number is not alike.
+        self.mean_divergence <= MOST_MEAN && self.max_divergence <= MOST_ANYWHERE
+    }
+}
+
+/// The builds that do not say the same.
+pub fn unlike(likeness: &[Likeness], variant: &str, reference: &str) -> Option<Finding> {
+    let wrong = likeness.iter().find(|one| !one.is_alike())?;
+    Some(Finding::error(
+        "wrong-output",
+        format!(
+            "{variant} does not compute what {reference} computes ({}): its probabilities of the \
+             next token are {:.4} nats away on average, {:.4} at worst, where {MOST_MEAN} and \
+             {MOST_ANYWHERE} are the most that rounding explains; perplexity {:.1} against {:.1}",
+            wrong.way,
+            wrong.mean_divergence,
+            wrong.max_divergence,
+            wrong.perplexity,
+            wrong.reference_perplexity
+        ),
+        "a kernel of this build is wrong, so its speed means nothing: see extraCmakeFlags and the \
+         compiler's version; `cargo xtask bench HOST --verify` after an update tells when it came",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// stdout of llama-perplexity, new era: `--kl-divergence -c 64`, the tuned build (Zen 5)
+    /// against x86-64 without extensions; and the same build with one wrong kernel.
+    const RIGHT: &str = include_str!("../../../tests/fixtures/llama-perplexity/new.right");
+    const WRONG: &str = include_str!("../../../tests/fixtures/llama-perplexity/new.wrong");
+    const OLD: &str = include_str!("../../../tests/fixtures/llama-perplexity/old.right");
+
+    #[test]
+    fn rounding_is_alike_and_a_wrong_kernel_is_not() {
+        for (said, alike) in [(RIGHT, true), (OLD, true), (WRONG, false)] {
+            let likeness = parse("prompt", said).unwrap();
+            assert_eq!(likeness.is_alike(), alike, "{likeness:?}");
+            let finding = unlike(&[likeness], "cpu-znver5", "cpu-x86-64");
+            assert_eq!(finding.map(|finding| finding.code), (!alike).then_some("wrong-output"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_alike() {
+        let line = RIGHT.lines().find(|line| line.starts_with("Mean    KLD")).unwrap();
+        for nonsense in ["nan", "-nan", "inf"] {
+            let said =
+                RIGHT.replace(line, &format!("Mean    KLD:        {nonsense} ±  {nonsense}"));
+            assert!(!parse("prompt", &said).unwrap().is_alike(), "{nonsense}");
+        }
+        assert_eq!(parse("prompt", &RIGHT.replace(line, "")), Err("Mean    KLD"));
+        assert_eq!(parse("prompt", ""), Err("Mean    KLD"));
+    }
+}

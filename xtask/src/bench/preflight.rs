@@ -1,0 +1,137 @@
+//! Before anything is built or copied: may this variant go to this target, and does the
+//! model fit there? Afterwards: what of the target's state bore on the figures?
+
+use anyhow::{Context as _, Result};
+
+use crate::bench::document::BenchReport;
+use crate::bench::machine::Machine;
+use crate::bench::measurement::{Expected, Params, Subject, refuse_cpu};
+use crate::bench::preflight_rules as rules;
+use crate::findings::finding::{Finding, Severity, none_is_an_error};
+use crate::hardware::cpu::Arch;
+use crate::hardware::microarch::Table;
+use crate::target::model_file::FileState;
+use crate::target::or_finding;
+
+/// All that is wrong with sending it there; with `force`, for a target that is misjudged,
+/// as warnings.
+pub fn preflight(machine: &Machine, subject: &Subject, force: bool) -> Result<Vec<Finding>> {
+    let table = Table::embedded().context("microarch.json")?;
+    let detected = machine.microarch(&table);
+    let mut findings: Vec<Finding> = wrong_architecture(machine, subject).into_iter().collect();
+    if findings.is_empty() {
+        let expected = expected(machine, subject, &table, detected.as_deref(), None);
+        findings.extend(refuse_cpu(&expected));
+    }
+    if none_is_an_error(&findings) {
+        let Machine { facts, around, target, .. } = machine;
+        findings.extend(rules::findings(&subject.manifest, facts, around, target.name()));
+    }
+    if force {
+        findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
+    }
+    Ok(findings)
+}
+
+fn wrong_architecture(machine: &Machine, subject: &Subject) -> Option<Finding> {
+    let system = &subject.manifest.system;
+    let fits = match machine.cpu.arch {
+        Arch::X86_64 => system.starts_with("x86_64-") || system.starts_with("i686-"),
+        Arch::Aarch64 => system.starts_with("aarch64-"),
+    };
+    let name = machine.target.name();
+    (!fits).then(|| {
+        Finding::error(
+            "wrong-architecture",
+            format!(
+                "{} is built for {system}, and {name} is {}",
+                subject.manifest.variant,
+                match machine.cpu.arch {
+                    Arch::X86_64 => "x86_64",
+                    Arch::Aarch64 => "aarch64",
+                }
+            ),
+            "mend the host's system or its target in hosts/default.nix, or name another --target",
+        )
+    })
+}
+
+/// What judging a run needs to know.
+pub fn expected<'a>(
+    machine: &'a Machine,
+    subject: &'a Subject,
+    table: &Table,
+    detected: Option<&'a str>,
+    params: Option<&Params>,
+) -> Expected<'a> {
+    let manifest = &subject.manifest;
+    let mut lacking = table.missing_for_options(&manifest.cpu_options, &machine.cpu);
+    let by_name = table.missing(&manifest.microarch, &machine.cpu).unwrap_or_default();
+    lacking.extend(
+        by_name.into_iter().filter(|feature| !lacking.contains(feature)).collect::<Vec<_>>(),
+    );
+    Expected {
+        manifest,
+        tests: params.map(Params::tests).unwrap_or_default(),
+        target: machine.target.name(),
+        seconds: params.map_or(0, |params| params.timeout.as_secs()),
+        lacking,
+        detected,
+    }
+}
+
+/// A model that lies on the target: its size, or why it is of no use.
+pub fn model_there(
+    machine: &Machine,
+    subject: &Subject,
+    path: &str,
+) -> Result<Result<u64, Finding>> {
+    let target = machine.target.name();
+    let state = match or_finding(machine.target.file_state(path))? {
+        Ok(state) => state,
+        Err(finding) => return Ok(Err(finding)),
+    };
+    Ok(match state.bytes_of_model() {
+        Ok(bytes) => match fits(machine, subject, bytes) {
+            Some(finding) => Err(finding),
+            None => Ok(bytes),
+        },
+        Err(why) => Err(Finding::error(
+            "bad-model",
+            format!("{path} on {target} {why}"),
+            match state {
+                FileState::Missing => {
+                    "name a GGUF file as it lies on the target (--model, or the host's \
+                     programs.llama-cpp.bench.model), or leave it out for the smoke model"
+                }
+                FileState::Unreadable => "let the user we log in as read it",
+                _ => "fetch it again, and compare its checksum with the publisher's",
+            },
+        )),
+    })
+}
+
+pub fn fits(machine: &Machine, subject: &Subject, bytes: u64) -> Option<Finding> {
+    rules::model_fits(&subject.manifest, bytes, &machine.around, machine.target.name())
+}
+
+/// Looks at the target again: whether heat slowed it, whether the kernel ended what ran.
+/// A target that went away has said so already.
+pub fn aftermath(machine: &Machine, report: &mut BenchReport) {
+    let mut conditions = machine.around.conditions.clone();
+    if let Ok(Ok(after)) = Machine::discover(&machine.target) {
+        let after = after.around.conditions;
+        let name = machine.target.name();
+        report.findings.extend(rules::throttled(&conditions, after.throttle_events, name));
+        for finding in &mut report.findings {
+            if finding.code == "out-of-memory" {
+                *finding = rules::killed(finding, &conditions, &after, name);
+            }
+        }
+        conditions.throttled_meanwhile = after
+            .throttle_events
+            .zip(conditions.throttle_events)
+            .and_then(|(after, before)| after.checked_sub(before));
+    }
+    report.conditions = Some(conditions);
+}

@@ -1,0 +1,286 @@
+//! What keeps a variant from being measured on a target, found before anything is built
+//! or copied; and what would make the figures worth less, as warnings.
+//!
+//! Pure: no I/O, no clock.
+
+use crate::bench::target_state::{Conditions, Surroundings};
+use crate::findings::finding::{Finding, Severity};
+use crate::fleet::manifest::Manifest;
+use crate::hardware::facts::{Facts, Vendor};
+use crate::hardware::rules as hardware;
+use crate::target::ssh::untrusted;
+use crate::target::ssh::without_nix;
+
+/// GPUs, their drivers, and Nix. The CPU is [`crate::bench::measurement::refuse_cpu`]'s.
+pub fn findings(
+    manifest: &Manifest,
+    facts: &Facts,
+    around: &Surroundings,
+    target: &str,
+) -> Vec<Finding> {
+    let mut findings = devices(manifest, around, target);
+    if findings.iter().all(|finding| finding.severity < Severity::Error) {
+        findings.extend(cards(manifest, facts, around));
+    }
+    findings.extend(nix(around, target));
+    findings.extend(disturbances(&around.conditions, target));
+    findings
+}
+
+fn wants(manifest: &Manifest, backend: &str) -> bool {
+    manifest.backends.iter().any(|name| name == backend)
+}
+
+/// The words of `check`, for the machine as it is now. Vulkan has drivers that are
+/// programs (Mesa's llvmpipe): whether one of them ran is seen when it has run.
+fn cards(manifest: &Manifest, facts: &Facts, around: &Surroundings) -> Vec<Finding> {
+    let by_program = facts.gpus.is_empty() && !around.vulkan_drivers.is_empty();
+    let mut findings = hardware::gpus(manifest, facts);
+    if by_program && manifest.backends.iter().all(|name| name == "vulkan" || name == "cpu") {
+        for finding in &mut findings {
+            finding.severity = Severity::Warning;
+            "such a driver is left out unless it is named: `--env GGML_VK_VISIBLE_DEVICES=0`, and \
+             `--env VK_DRIVER_FILES=FILE` where there are several; the figures are the CPU's then"
+                .clone_into(&mut finding.help);
+        }
+    }
+    findings
+}
+
+/// Drivers, and whether we may use them.
+fn devices(manifest: &Manifest, around: &Surroundings, target: &str) -> Vec<Finding> {
+    let mut findings = vec![];
+    let there = |vendor| around.gpus.iter().filter(move |gpu| gpu.vendor == vendor);
+    let node = |begin: &'static str| {
+        around.devices.iter().filter(move |(node, _)| node.starts_with(begin))
+    };
+    if wants(manifest, "cuda") {
+        let silent = there(Vendor::Nvidia).find(|gpu| gpu.driver.is_none());
+        // Under WSL the driver is Windows'.
+        if let Some(gpu) = silent.filter(|_| node("/dev/dxg").next().is_none()) {
+            findings.push(Finding::error(
+                "no-driver",
+                format!("{target} has a GPU ({}) and no NVIDIA driver that is loaded", gpu.name),
+                "set services.xserver.videoDrivers = [ \"nvidia\" ] on the host and start it anew; \
+                 after an update of the driver it has to be started anew, too",
+            ));
+        }
+        findings.extend(forbidden(node("/dev/nvidiactl"), "CUDA", target));
+    }
+    if wants(manifest, "rocm") && there(Vendor::Amd).next().is_some() {
+        if node("/dev/kfd").next().is_none() {
+            findings.push(Finding::error(
+                "no-driver",
+                format!("{target} has no /dev/kfd, through which ROCm reaches a GPU"),
+                "the kernel module amdgpu must drive the card: boot.initrd.kernelModules = \
+                 [ \"amdgpu\" ] on the host, or pass the device into the container",
+            ));
+        }
+        findings.extend(forbidden(node("/dev/kfd"), "ROCm", target));
+    }
+    if wants(manifest, "vulkan") {
+        if around.vulkan_drivers.is_empty() {
+            findings.push(Finding::error(
+                "no-vulkan-driver",
+                format!("{target} has no Vulkan driver: no file under vulkan/icd.d names one"),
+                "set hardware.graphics.enable = true on the host",
+            ));
+        }
+        let usable = node("/dev/dri/renderD").any(|(_, usable)| *usable);
+        if !usable {
+            findings.extend(forbidden(node("/dev/dri/renderD"), "Vulkan", target));
+        }
+    }
+    findings
+}
+
+fn forbidden<'a>(
+    mut nodes: impl Iterator<Item = (&'a String, &'a bool)>,
+    what: &str,
+    target: &str,
+) -> Option<Finding> {
+    let (node, _) = nodes.find(|(_, usable)| !**usable)?;
+    Some(Finding::error(
+        "gpu-forbidden",
+        format!("the user we log in as may not use {node} on {target}, and {what} needs it"),
+        "add that user to the groups render and video: users.users.NAME.extraGroups",
+    ))
+}
+
+pub fn nix(around: &Surroundings, target: &str) -> Vec<Finding> {
+    let mut findings = vec![];
+    if around.nix.program == Some(false) {
+        findings.push(without_nix(target));
+    } else if around.nix.writable == Some(false) {
+        findings.push(Finding::error(
+            "target-store-read-only",
+            format!("{target} has no nix-daemon that runs, and we may not write its store"),
+            "start the daemon there (systemctl start nix-daemon.socket), or log in as its owner",
+        ));
+    } else if around.nix.trusts_us == Some(false) {
+        findings.push(untrusted(target, Severity::Warning));
+    }
+    findings
+}
+
+const MIB: u64 = 1 << 20;
+
+fn in_mib(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(MIB))
+}
+
+/// Whether the model fits: into the GPUs' memory, or the machine's.
+pub fn model_fits(
+    manifest: &Manifest,
+    bytes: u64,
+    around: &Surroundings,
+    target: &str,
+) -> Option<Finding> {
+    let vram: u64 = around.conditions.vram_free_bytes.iter().sum();
+    if wants(manifest, "cuda") && vram > 0 {
+        return (bytes > vram).then(|| {
+            Finding::error(
+                "model-too-large",
+                format!(
+                    "the model takes {}, and the GPUs of {target} have {} free",
+                    in_mib(bytes),
+                    in_mib(vram)
+                ),
+                "end what else uses them (nvidia-smi names it), choose a smaller model, or leave \
+                 layers on the CPU: `-- -ngl N`",
+            )
+        });
+    }
+    let free = around.conditions.memory_available_bytes?;
+    (bytes > free).then(|| {
+        Finding::error(
+            "model-too-large",
+            format!(
+                "the model takes {}, and {target} has {} of memory to give: it would be read from \
+                 the disk again for each token, or be killed",
+                in_mib(bytes),
+                in_mib(free)
+            ),
+            "free memory there, or choose a smaller model",
+        )
+    })
+}
+
+/// Whether the closure fits, all of it: asked for what the target lacks.
+pub fn closure_fits(bytes: u64, around: &Surroundings, target: &str) -> Option<Finding> {
+    let free = around.store_room?;
+    (bytes > free).then(|| {
+        Finding::error(
+            "target-disk-full",
+            format!(
+                "the closure takes {}, and {target}'s store has room for {}",
+                in_mib(bytes),
+                in_mib(free)
+            ),
+            format!("`ssh {target} nix-collect-garbage` frees what is not used"),
+        )
+    })
+}
+
+/// What makes figures worth less.
+fn disturbances(conditions: &Conditions, target: &str) -> Vec<Finding> {
+    let mut findings = vec![];
+    let mut warn = |code, message: String, help: &str| {
+        findings.push(Finding::warning(code, message, help));
+    };
+    let processors = f64::from(conditions.processors.max(1));
+    if let Some(load) = conditions.load_average.filter(|load| *load > processors / 2.0) {
+        warn(
+            "target-busy",
+            format!("{target} is busy: a load of {load:.1} on {processors} processors"),
+            "measure when nothing else runs there; `--repetitions 20` shows the spread",
+        );
+    }
+    let saving = ["powersave", "conservative"];
+    // Intel's and AMD's own drivers call the governor that follows the load powersave.
+    let own = ["intel_pstate", "amd-pstate-epp", "amd_pstate_epp"];
+    let follows = conditions.cpufreq_driver.as_deref().is_some_and(|name| own.contains(&name));
+    let mut governors = conditions.governors.iter().filter(|_| !follows);
+    if let Some(governor) = governors.find(|name| saving.contains(&name.as_str())) {
+        warn(
+            "governor",
+            format!("the cpufreq governor of {target} is {governor}: clocks may be held low"),
+            "for the time of the measurement: `cpupower frequency-set --governor performance`",
+        );
+    }
+    if conditions.on_battery == Some(true) {
+        warn("on-battery", format!("{target} runs on battery"), "plug it in: it is slower without");
+    }
+    if let Some(used) = conditions.swap_used_bytes.filter(|used| *used > 256 * MIB) {
+        warn(
+            "swap-in-use",
+            format!("{target} has {} in swap", in_mib(used)),
+            "what was swapped out is read back at its own time: free memory there first",
+        );
+    }
+    if let Some(why) = conditions.gpu_throttle_reasons.iter().find_map(|bits| held_low(*bits)) {
+        warn(
+            "gpu-throttled",
+            format!("a GPU of {target} is slowed: {why}"),
+            "`nvidia-smi -q -d PERFORMANCE` there says more",
+        );
+    }
+    findings
+}
+
+/// After the run: how often the processors were slowed while it ran.
+pub fn throttled(before: &Conditions, after: Option<u64>, target: &str) -> Option<Finding> {
+    let times = after?.checked_sub(before.throttle_events?).filter(|times| *times > 0)?;
+    Some(Finding::warning(
+        "throttled",
+        format!(
+            "the processors of {target} were slowed for heat while we measured ({times} times)"
+        ),
+        "these figures are those of a hot machine: let it cool down, or mend its cooling",
+    ))
+}
+
+/// Signal 9, with what the kernel counted: it was the kernel for want of memory, or it
+/// was somebody.
+pub fn killed(finding: &Finding, before: &Conditions, after: &Conditions, target: &str) -> Finding {
+    let numbers = before
+        .memory_available_bytes
+        .map(|bytes| format!("; {} were free when we came", in_mib(bytes)));
+    let numbers = numbers.unwrap_or_default();
+    let Some((then, now)) = before.oom_kills.zip(after.oom_kills) else { return finding.clone() };
+    if now > then {
+        return Finding {
+            message: format!(
+                "{}: the kernel of {target} says so (oom_kill){numbers}",
+                finding.message.replace(", most likely because ", " because ")
+            ),
+            ..finding.clone()
+        };
+    }
+    Finding::error(
+        "killed",
+        format!(
+            "{}, and not for want of memory: the kernel of {target} counts no such kill{numbers}",
+            finding.message.split(", most likely").next().unwrap_or_default()
+        ),
+        "somebody or something there sent it signal 9: a limit of the session (systemd-oomd, \
+         `ulimit -t`), a watchdog, a person; run it again",
+    )
+}
+
+/// NVML's `nvmlClocksEventReasons`, those that slow a GPU against its will. Idle (bit 0),
+/// clocks that the user has set (1, 8) and a cap of power (2), which is its usual limit
+/// under load, are not among them.
+fn held_low(bits: u64) -> Option<&'static str> {
+    let reasons = [
+        (0x8, "a hardware slow-down"),
+        (0x20, "heat (software)"),
+        (0x40, "heat (hardware)"),
+        (0x80, "its power supply brakes it"),
+    ];
+    reasons.into_iter().find(|(bit, _)| bits & bit != 0).map(|(_, why)| why)
+}
+
+#[cfg(test)]
+#[path = "preflight_rules_tests.rs"]
+mod tests;

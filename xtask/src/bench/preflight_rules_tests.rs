@@ -1,0 +1,170 @@
+//! Targets that lack something, one thing each.
+
+use crate::bench::preflight_rules::*;
+use crate::hardware::cpu::Cpu;
+use crate::hardware::facts::Gpu;
+
+const ZEN5: &str = include_str!("../../tests/fixtures/cpuinfo/zen5");
+
+fn manifest(backends: &[&str]) -> Manifest {
+    let text = serde_json::json!({
+        "variant": "v", "backends": backends, "microarch": "znver5", "system": "x86_64-linux",
+        "cmakeFlags": [], "rev": null, "build": null,
+    });
+    serde_json::from_value(text).unwrap()
+}
+
+fn codes(backends: &[&str], around: &Surroundings) -> Vec<(&'static str, Severity)> {
+    let facts = Facts {
+        gpus: around.gpus.clone(),
+        ..Facts::new("carbon", Cpu::parse(ZEN5).unwrap(), Some("znver5"))
+    };
+    let found = findings(&manifest(backends), &facts, around, "carbon");
+    found.iter().map(|finding| (finding.code, finding.severity)).collect()
+}
+
+fn with(gpus: &[Gpu], devices: &[(&str, bool)], drivers: &[&str]) -> Surroundings {
+    Surroundings {
+        gpus: gpus.to_vec(),
+        devices: devices.iter().map(|(node, usable)| ((*node).to_owned(), *usable)).collect(),
+        vulkan_drivers: drivers.iter().map(|file| (*file).to_owned()).collect(),
+        ..Surroundings::default()
+    }
+}
+
+fn nvidia(driver: Option<&str>) -> Gpu {
+    let driver = driver.map(str::to_owned);
+    Gpu { driver, vulkan: Some("render-node".into()), ..Gpu::new(Vendor::Nvidia, "T1200") }
+}
+
+fn radeon() -> Gpu {
+    Gpu {
+        gfx_target: Some("gfx906".into()),
+        vulkan: Some("1.3".into()),
+        ..Gpu::new(Vendor::Amd, "MI50")
+    }
+}
+
+const ERROR: Severity = Severity::Error;
+const RENDER: (&str, bool) = ("/dev/dri/renderD128", true);
+const ICD: &[&str] = &["/run/opengl-driver/share/vulkan/icd.d/radeon_icd.json"];
+
+#[test]
+fn each_gpu_backend_needs_its_gpu_its_driver_and_leave_to_use_it() {
+    let nothing = with(&[], &[], &[]);
+    assert_eq!(codes(&["cpu"], &nothing), []);
+    for backend in ["cuda", "rocm"] {
+        assert_eq!(codes(&[backend], &nothing), [("no-such-gpu", ERROR)], "{backend}");
+    }
+    assert_eq!(codes(&["vulkan"], &nothing), [("no-vulkan-driver", ERROR)]);
+
+    let ctl = ("/dev/nvidiactl", true);
+    assert_eq!(codes(&["cuda"], &with(&[nvidia(Some("580.1"))], &[ctl], &[])), []);
+    assert_eq!(codes(&["cuda"], &with(&[nvidia(None)], &[], &[])), [("no-driver", ERROR)]);
+    // WSL's driver is Windows'.
+    assert_eq!(codes(&["cuda"], &with(&[nvidia(None)], &[("/dev/dxg", true)], &[])), []);
+    let locked = with(&[nvidia(Some("580.1"))], &[("/dev/nvidiactl", false)], &[]);
+    assert_eq!(codes(&["cuda"], &locked), [("gpu-forbidden", ERROR)]);
+
+    assert_eq!(codes(&["rocm"], &with(&[radeon()], &[("/dev/kfd", true)], &[])), []);
+    assert_eq!(codes(&["rocm"], &with(&[radeon()], &[RENDER], &[])), [("no-driver", ERROR)]);
+    let locked = with(&[radeon()], &[("/dev/kfd", false)], &[]);
+    assert_eq!(codes(&["rocm"], &locked), [("gpu-forbidden", ERROR)]);
+
+    assert_eq!(codes(&["vulkan"], &with(&[radeon()], &[RENDER], ICD)), []);
+    let locked = with(&[radeon()], &[("/dev/dri/renderD128", false)], ICD);
+    assert_eq!(codes(&["vulkan"], &locked), [("gpu-forbidden", ERROR)]);
+    // A driver that is a program (llvmpipe) has no GPU.
+    assert_eq!(codes(&["vulkan"], &with(&[], &[], ICD)), [("no-such-gpu", Severity::Warning)]);
+    // Two GPUs, of which one is missing.
+    let one = with(&[nvidia(Some("580.1"))], &[ctl], &[]);
+    assert_eq!(codes(&["cuda", "rocm"], &one), [("no-such-gpu", ERROR)]);
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_told_before_the_build() {
+    let nix = |program, writable, trusts_us| Surroundings {
+        nix: crate::bench::target_state::NixThere { program, writable, trusts_us },
+        ..Surroundings::default()
+    };
+    let told = |around: &Surroundings| codes(&["cpu"], around);
+    assert_eq!(told(&nix(Some(true), Some(true), Some(true))), []);
+    assert_eq!(told(&nix(Some(false), None, None)), [("target-without-nix", ERROR)]);
+    let read_only = nix(Some(true), Some(false), None);
+    assert_eq!(told(&read_only), [("target-store-read-only", ERROR)]);
+    let untrusted = nix(Some(true), Some(true), Some(false));
+    assert_eq!(told(&untrusted), [("target-trusts-nobody", Severity::Warning)]);
+    let help = super::untrusted("carbon", ERROR).help;
+    assert!(help.contains("trusted-users") && help.contains("nix key generate-secret"), "{help}");
+}
+
+#[test]
+fn what_disturbs_a_measurement_is_a_warning() {
+    let told = |change: &dyn Fn(&mut Conditions)| {
+        let mut around = Surroundings::default();
+        around.conditions.processors = 8;
+        change(&mut around.conditions);
+        let codes = codes(&["cpu"], &around);
+        assert!(codes.iter().all(|(_, severity)| *severity == Severity::Warning), "{codes:?}");
+        codes.into_iter().map(|(code, _)| code).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&|c| c.load_average = Some(4.0)), [] as [&str; 0]);
+    assert_eq!(told(&|c| c.load_average = Some(4.5)), ["target-busy"]);
+    let governor = |c: &mut Conditions, driver: &str| {
+        c.governors.insert("powersave".into());
+        c.cpufreq_driver = Some(driver.into());
+    };
+    assert_eq!(told(&|c| governor(c, "acpi-cpufreq")), ["governor"]);
+    assert_eq!(told(&|c| governor(c, "intel_pstate")), [] as [&str; 0]);
+    assert_eq!(told(&|c| c.on_battery = Some(true)), ["on-battery"]);
+    assert_eq!(told(&|c| c.on_battery = Some(false)), [] as [&str; 0]);
+    assert_eq!(told(&|c| c.swap_used_bytes = Some(1 << 30)), ["swap-in-use"]);
+    assert_eq!(told(&|c| c.gpu_throttle_reasons = vec![0x1, 0x40]), ["gpu-throttled"]);
+    assert_eq!(told(&|c| c.gpu_throttle_reasons = vec![0x1, 0x4]), [] as [&str; 0]);
+}
+
+#[test]
+fn heat_while_we_measured_is_told_and_heat_before_is_not() {
+    let before = Conditions { throttle_events: Some(7), ..Conditions::default() };
+    assert_eq!(throttled(&before, Some(7), "carbon"), None);
+    assert_eq!(throttled(&before, None, "carbon"), None);
+    let finding = throttled(&before, Some(9), "carbon").unwrap();
+    assert!(finding.message.contains("2 times"), "{finding:?}");
+}
+
+#[test]
+fn a_model_or_a_closure_that_does_not_fit_is_refused_with_numbers() {
+    let mut around = Surroundings { store_room: Some(50 << 20), ..Surroundings::default() };
+    let fits = |backend: &str, bytes, around: &Surroundings| {
+        model_fits(&manifest(&[backend]), bytes, around, "carbon")
+    };
+    assert_eq!(fits("cpu", 1 << 40, &around), None);
+    around.conditions.memory_available_bytes = Some(4 << 30);
+    assert_eq!(fits("cpu", 4 << 30, &around), None);
+    let message = fits("cpu", 5 << 30, &around).unwrap().message;
+    assert!(message.contains("5120 MiB") && message.contains("4096 MiB"), "{message}");
+    // What lies on the GPUs need not fit into the machine's memory, and the other way round.
+    around.conditions.vram_free_bytes = vec![4 << 30, 4 << 30];
+    assert_eq!(fits("cuda", 8 << 30, &around), None);
+    assert_eq!(fits("cuda", 9 << 30, &around).unwrap().code, "model-too-large");
+    assert_eq!(closure_fits(50 << 20, &around, "carbon"), None);
+    assert_eq!(closure_fits(51 << 20, &around, "carbon").unwrap().code, "target-disk-full");
+}
+
+#[test]
+fn the_kernel_is_asked_who_killed_it() {
+    let finding = Finding::error(
+        "out-of-memory",
+        "llama-bench was killed after 1 of 2 tests, most likely because carbon ran out of memory",
+        "free memory",
+    );
+    let kills = |kills| Conditions { oom_kills: kills, ..Conditions::default() };
+    let judged = |then, now| killed(&finding, &kills(then), &kills(now), "carbon");
+    assert_eq!(judged(None, None), finding);
+    let certain = judged(Some(2), Some(3));
+    assert_eq!(certain.code, "out-of-memory");
+    assert!(!certain.message.contains("likely"), "{certain:?}");
+    let other = judged(Some(2), Some(2));
+    assert_eq!(other.code, "killed");
+    assert!(other.message.starts_with("llama-bench was killed after 1 of 2 tests, and not"));
+}

@@ -1,0 +1,165 @@
+//! The rounds of a measurement. Each test of each round is in bench/HOST.jsonl before
+//! the next one begins: what fails later loses nothing.
+
+use crate::bench::args::BenchArgs;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Error, Result};
+
+use crate::bench::document::BenchReport;
+use crate::bench::llama_bench::{About, TestResult};
+use crate::bench::machine::Machine;
+use crate::bench::measure::measure;
+use crate::bench::measurement::{Model, Params, Subject};
+use crate::bench::results::{Heading, Record};
+use crate::bench::results_file;
+use crate::bench::results_file::Records;
+use crate::findings::finding::{Finding, none_is_an_error};
+use crate::fleet::context::{Context, local_root};
+use crate::target::selection::LOCAL;
+use crate::ui::Ui;
+use crate::ui::units;
+
+/// What a slow-down of a few percent takes to be seen on a machine that is not idle.
+pub const ROUNDS: u32 = 10;
+/// A large model is not kept loading for an hour.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+const LEAST_ROUNDS: u32 = 5;
+
+/// Where the results of a host are kept: the flake's bench/. A flake that is no folder
+/// here has none, and what was measured on `local` or with the testbed's inputs says
+/// nothing of the fleet: those are kept in xtask's own folder.
+pub fn records(context: &Context, host: &str, folder: Option<&Path>) -> Records {
+    Records::of(&folder.map_or_else(|| default_folder(context, host), Path::to_owned), host)
+}
+
+/// The same, with the baseline where `programs.llama-cpp.bench.baseline` wants it.
+pub fn records_of(
+    args: &BenchArgs,
+    context: &Context,
+    subject: &Subject,
+) -> Result<Records, Finding> {
+    let mut records = records(context, subject.host.as_str(), args.record.as_deref());
+    let chosen = subject.manifest.bench.baseline.as_ref();
+    if let (Some(file), Some(root)) = (chosen, local_root(&context.flake.reference)) {
+        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !Path::new(file).components().all(inside) {
+            return Err(Finding::error(
+                "baseline-outside",
+                format!("programs.llama-cpp.bench.baseline is {file:?}"),
+                "name a file in the flake's folder, from there, such as \"bench/good.json\"",
+            ));
+        }
+        records.baseline = root.join(file);
+    }
+    Ok(records)
+}
+
+fn default_folder(context: &Context, host: &str) -> PathBuf {
+    match local_root(&context.flake.reference) {
+        Some(root) if host != LOCAL && context.testbed().is_none() => root.join("bench"),
+        _ => {
+            results_file::private_folder(&context.home, &context.flake.reference, context.testbed())
+        }
+    }
+}
+
+/// Writes a run's results down.
+pub struct Recorder<'a> {
+    pub records: &'a Records,
+    pub heading: Heading,
+    /// The first that could not be written.
+    problem: Option<Error>,
+}
+
+impl<'a> Recorder<'a> {
+    pub fn new(
+        records: &'a Records,
+        machine: &Machine,
+        subject: &Subject,
+        model: &Model,
+        params: &Params,
+    ) -> Self {
+        let date = units::utc(results_file::now());
+        let heading = Heading {
+            run: format!("{date}-{}", std::process::id()),
+            date,
+            target: machine.target.name().to_owned(),
+            model: model.clone(),
+            flags: params.flags(&subject.manifest.backends),
+            least_rounds: params.rounds.min(LEAST_ROUNDS),
+            env: {
+                let mut env = machine.env.clone();
+                env.sort();
+                env
+            },
+        };
+        Self { records, heading, problem: None }
+    }
+
+    pub fn keep(&mut self, subject: &Subject, round: u32, about: &About, result: &TestResult) {
+        let record = Record::new(&self.heading, subject, round, about, result);
+        let kept = serde_json::to_string(&record).map_err(Error::from);
+        let kept = kept.and_then(|line| self.records.append(&line));
+        if let Err(error) = kept {
+            self.problem.get_or_insert(error);
+        }
+    }
+
+    /// What is wrong with the record: the measurement stands all the same.
+    pub fn finding(&mut self) -> Option<Finding> {
+        let error = self.problem.take()?;
+        Some(Finding::error(
+            "not-recorded",
+            format!("the results are not kept: {error:#}"),
+            "mend that, or name another folder with --record; what was measured is shown here",
+        ))
+    }
+}
+
+/// As many processes of llama-bench as there are rounds: the samples of one process
+/// share its memory layout and its moment, and say little about the next one's.
+pub fn measure_rounds(
+    ui: &Ui,
+    machine: &Machine,
+    subject: &Subject,
+    (model, model_path): (&Model, &str),
+    params: &Params,
+    recorder: &mut Recorder,
+) -> Result<BenchReport> {
+    let llama_bench = machine.target.on_disk(&crate::bench::command::llama_bench(subject));
+    let started = Instant::now();
+    let mut whole: Option<BenchReport> = None;
+    for round in 1..=params.rounds {
+        if params.rounds > 1 {
+            ui.say(format!("round {round} of {}", params.rounds));
+        }
+        let model = (model, model_path);
+        let mut keep =
+            |about: &About, result: &TestResult| recorder.keep(subject, round, about, result);
+        let report = measure(ui, machine, subject, &llama_bench, model, params, &mut keep)?;
+        let well = none_is_an_error(&report.findings);
+        match &mut whole {
+            None => whole = Some(report),
+            Some(whole) => whole.absorb(report),
+        }
+        // It would fail in every round.
+        if !well || is_enough(params, round, started) {
+            break;
+        }
+    }
+    let mut whole = match whole {
+        Some(whole) => whole,
+        None => BenchReport::new(subject, machine.target.name(), model.clone(), None, vec![]),
+    };
+    whole.findings.extend(recorder.finding());
+    whole.record = Some(recorder.records.results.display().to_string());
+    whole.ok &= none_is_an_error(&whole.findings);
+    Ok(whole)
+}
+
+/// Whether so many rounds will do, for the time that they took.
+pub fn is_enough(params: &Params, round: u32, started: Instant) -> bool {
+    round >= LEAST_ROUNDS && started.elapsed() > params.patience
+}

@@ -1,0 +1,110 @@
+//! `report`: what bench has measured, over time: a page, a table, a plot in the terminal.
+
+use crate::bench::report::args::ReportArgs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::bench::report::files as bench_files;
+use crate::bench::report::history::Report;
+use crate::bench::report::plot::Screen;
+use crate::bench::report::reading::read;
+use crate::bench::results_file;
+use crate::findings::outcome::Outcome;
+use crate::fleet::args::Global;
+use crate::fleet::context::local_root;
+use crate::nix::names::nearest;
+use crate::system::{files, paths};
+use crate::ui::Ui;
+
+/// Instead of a file: standard output.
+const STDOUT: &str = "-";
+
+pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
+    // Discover.
+    let folders = folders(args, global)?;
+    let mut found = vec![];
+    for folder in &folders {
+        found.extend(bench_files::all(folder)?);
+    }
+    // Plan.
+    let to_stdout =
+        [&args.html, &args.markdown].into_iter().flatten().filter(|file| is_stdout(file));
+    if to_stdout.count() + usize::from(global.output.json) > 1 {
+        bail!("only one of --html -, --markdown - and --json can go to standard output");
+    }
+    // Run.
+    let (mut measured, mut damaged) = (vec![], vec![]);
+    for (file, text) in &found {
+        let (good, bad) = read(&file.display().to_string(), text);
+        measured.extend(good);
+        damaged.extend(bad);
+    }
+    let mut known: Vec<String> = measured.iter().map(|one| one.host.clone()).collect();
+    known.sort_unstable();
+    known.dedup();
+    let report = Report::new(measured, damaged, &args.hosts);
+    // Report.
+    ui.document(&report)?;
+    write(ui, args.html.as_deref(), || crate::bench::report::html::page(&report))?;
+    write(ui, args.markdown.as_deref(), || crate::bench::report::markdown::text(&report))?;
+    if args.html.is_none() && args.markdown.is_none() {
+        crate::bench::report::plot::print(
+            ui,
+            &report,
+            Screen::new(
+                console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns)),
+            ),
+        );
+    } else {
+        crate::bench::report::html::notes(&report).iter().for_each(|note| ui.complain(note));
+    }
+    for host in &report.missing {
+        if let Some(near) = nearest(host, known.iter().map(String::as_str)) {
+            ui.complain(format!("did you mean {near}? It has measurements"));
+        }
+    }
+    Ok(Outcome::from_ok(report.ok))
+}
+
+/// Where bench keeps results: the fleet's own, and in xtask's folder those of `local`, of
+/// the testbed, and of a fleet that is not here. With --testbed only those of the testbed.
+fn folders(args: &ReportArgs, global: &Global) -> Result<Vec<PathBuf>> {
+    if let Some(folder) = &args.record {
+        if !folder.is_dir() {
+            bail!("--record {} is no folder", folder.display());
+        }
+        return Ok(vec![folder.clone()]);
+    }
+    let (reference, root) = match &global.flake {
+        Some(reference) => (reference.clone(), local_root(reference)),
+        None => {
+            let root = paths::repository_root()?;
+            (root.to_str().context("the repository's path is not UTF-8")?.to_owned(), Some(root))
+        }
+    };
+    let home = paths::home()?;
+    let private = |era| results_file::private_folder(&home, &reference, era);
+    if global.testbed.is_some() {
+        // Of both eras: what was measured over time is what a report is of.
+        return Ok(results_file::ERAS.iter().map(|era| private(Some(*era))).collect());
+    }
+    let own = private(None);
+    Ok(root.map(|root| root.join("bench")).into_iter().chain([own]).collect())
+}
+
+fn is_stdout(file: &Path) -> bool {
+    file.as_os_str() == STDOUT
+}
+
+fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<()> {
+    match file {
+        None => {}
+        Some(file) if is_stdout(file) => ui.result(make().trim_end()),
+        Some(file) => {
+            files::write_atomically(file, make().as_bytes())?;
+            ui.say(format!("written: {}", file.display()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! `report`: what bench has measured, as a history for each host, model, flags and test.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::bench::baseline;
+use crate::bench::baseline::{FLOOR, Method, Verdict};
+use crate::bench::comparison::median;
+use crate::bench::report::reading::{Damaged, Key, Measurement};
+use crate::bench::statistics::bootstrap as stats;
+
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub schema: u32,
+    pub command: &'static str,
+    pub hosts: Vec<Host>,
+    /// Lines of the files that could not be used.
+    pub damaged: Vec<Damaged>,
+    /// Hosts that were asked for and have no measurement.
+    pub missing: Vec<String>,
+    pub ok: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Host {
+    pub host: String,
+    /// The one that was measured last comes first.
+    pub settings: Vec<Setting>,
+}
+
+/// What was measured in the same way, so that speeds can be compared.
+#[derive(Debug, Serialize)]
+pub struct Setting {
+    #[serde(flatten)]
+    pub key: Key,
+    pub series: Vec<Series>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Series {
+    pub test: String,
+    /// The oldest first; one for each run.
+    pub points: Vec<Point>,
+    /// The newest run against the last one of the llama.cpp before it, or against the
+    /// run before where there was no other llama.cpp.
+    pub now: Option<Change>,
+    /// Since when it is slower than it was and has not recovered: an index of `points`.
+    pub slower_since: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Point {
+    pub run: String,
+    pub date: String,
+    pub rev: Option<String>,
+    pub build: Option<u64>,
+    pub variant: String,
+    pub target: String,
+    pub store_path: String,
+    /// Tokens per second, as are the six figures after it. A round is a process.
+    pub rounds: Vec<Vec<f64>>,
+    pub samples: Vec<f64>,
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+    pub lower_quartile: f64,
+    pub upper_quartile: f64,
+    /// Against the run before.
+    pub change: Option<Change>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    pub verdict: Verdict,
+    /// Of the speed as bench tells it; below zero is slower.
+    pub percent: f64,
+    /// Holds the change with 99 % confidence.
+    pub interval_percent: [f64; 2],
+    /// Whether it is slower, faster, or known to be much the same.
+    pub clear: bool,
+    /// What it was held against: an index of the series' points.
+    pub against: usize,
+}
+
+/// How two runs are judged, in words for whoever reads a report.
+pub const METHOD: &str = "Whether a run is slower or faster is judged as bench \
+    judges: the change is that of the fastest quarter of llama-bench's processes, each told by its \
+    fastest repetition, since whatever else runs only ever slows; it counts when its 99 % bootstrap \
+    interval lies wholly beyond 1 %, and is unclear where that interval is wider than 2 % to either \
+    side. The median of all samples, which is shown, moves with a busy \
+    machine too.";
+
+impl Report {
+    /// `asked`: the hosts that the user named; none are all.
+    pub fn new(measured: Vec<Measurement>, damaged: Vec<Damaged>, asked: &[String]) -> Self {
+        let mut hosts: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
+        for one in measured {
+            if asked.is_empty() || asked.contains(&one.host) {
+                hosts.entry(one.host.clone()).or_default().push(one);
+            }
+        }
+        let missing: Vec<String> =
+            asked.iter().filter(|host| !hosts.contains_key(*host)).cloned().collect();
+        let hosts = hosts
+            .into_iter()
+            .map(|(host, measured)| Host { host, settings: settings(measured) })
+            .collect();
+        Self { schema: 1, command: "report", hosts, damaged, ok: missing.is_empty(), missing }
+    }
+}
+
+fn settings(mut measured: Vec<Measurement>) -> Vec<Setting> {
+    // Lines of one instant keep the order in which they were written.
+    measured.sort_by(|a, b| a.date.cmp(&b.date));
+    let mut settings: Vec<(String, Setting)> = vec![];
+    let mut places: BTreeMap<Key, usize> = BTreeMap::new();
+    for one in measured {
+        let place = *places.entry(one.setting.clone()).or_insert_with(|| {
+            settings.push((String::new(), Setting { key: one.setting.clone(), series: vec![] }));
+            settings.len() - 1
+        });
+        let (newest, setting) = &mut settings[place];
+        newest.clone_from(&one.date);
+        let at = setting.series.iter().position(|series| series.test == one.test);
+        let at = at.unwrap_or_else(|| {
+            let test = one.test.clone();
+            setting.series.push(Series { test, points: vec![], now: None, slower_since: None });
+            setting.series.len() - 1
+        });
+        add(&mut setting.series[at].points, one);
+    }
+    settings.sort_by(|(a, _), (b, _)| b.cmp(a));
+    settings
+        .into_iter()
+        .map(|(_, mut setting)| {
+            for series in &mut setting.series {
+                series.points.iter_mut().for_each(Point::summarise);
+                judge_all(series);
+            }
+            setting
+        })
+        .collect()
+}
+
+/// As a run of its own, or as a further round of one that is there. Lines of one run are
+/// neighbours but for another build or test between them.
+fn add(points: &mut Vec<Point>, one: Measurement) {
+    let same = |point: &&mut Point| point.run == one.run && point.store_path == one.store_path;
+    if let Some(point) = points.iter_mut().rev().take(NEIGHBOURS).find(same) {
+        point.rounds.push(one.samples);
+        return;
+    }
+    points.push(Point {
+        rounds: vec![one.samples],
+        run: one.run,
+        date: one.date,
+        rev: one.rev,
+        build: one.build,
+        variant: one.variant,
+        target: one.target,
+        store_path: one.store_path,
+        ..Point::default()
+    });
+}
+
+/// As many builds as one run may measure in turn.
+const NEIGHBOURS: usize = 64;
+
+/// Between the two nearest values, in proportion (the usual "type 7" of Hyndman and Fan,
+/// Sample Quantiles in Statistical Packages, 1996). `sorted` ascends.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+    let place = share * last as f64;
+    let (below, above) = (place.floor() as usize, place.ceil() as usize);
+    sorted[below] + (sorted[above] - sorted[below]) * place.fract()
+}
+
+/// As many of a series' newest runs as are judged, which is as many as are drawn: a verdict
+/// costs a bootstrap.
+pub const JUDGED: usize = 60;
+
+fn judge_all(series: &mut Series) {
+    let points = &mut series.points;
+    let Some(last) = points.len().checked_sub(1) else { return };
+    let first = points.len().saturating_sub(JUDGED).max(1);
+    for index in first..points.len() {
+        points[index].change = change(points, index - 1, index);
+    }
+    let newest = &points[last];
+    let before = points.iter().rposition(|point| !point.same_llama_cpp(newest));
+    let before = before.or_else(|| last.checked_sub(1));
+    series.now = before.and_then(|before| change(points, before, last));
+    // A later run that is as fast as before the loss ends it.
+    series.slower_since = (first..points.len()).find(|index| {
+        points[*index].verdict() == Verdict::Slower
+            && (*index..points.len()).all(|later| lost(points, index - 1, later))
+            && change(points, index - 1, last).is_some_and(|now| now.verdict == Verdict::Slower)
+    });
+}
+
+/// By the estimate alone.
+fn lost(points: &[Point], before: usize, now: usize) -> bool {
+    let speed = |index: usize| stats::speed(&points[index].rounds);
+    let (old, new) = (speed(before), speed(now));
+    old.zip(new).is_some_and(|(old, new)| (new / old - 1.0) * 100.0 < -FLOOR)
+}
+
+fn change(points: &[Point], before: usize, now: usize) -> Option<Change> {
+    let (old, new) = (&points[before].rounds, &points[now].rounds);
+    let change = baseline::change("", old, new, Method::Stored)?;
+    Some(Change {
+        verdict: change.verdict,
+        percent: change.change_percent,
+        interval_percent: change.interval_percent,
+        clear: change.is_clear(),
+        against: before,
+    })
+}
+
+impl Point {
+    /// Of all samples together.
+    fn summarise(&mut self) {
+        self.samples = self.rounds.concat();
+        let mut sorted = self.samples.clone();
+        sorted.sort_by(f64::total_cmp);
+        self.median = median(&sorted).unwrap_or_default();
+        [self.min, self.lower_quartile, self.upper_quartile, self.max] =
+            [0.0, 0.25, 0.75, 1.0].map(|share| quantile(&sorted, share));
+    }
+
+    pub fn same_llama_cpp(&self, other: &Self) -> bool {
+        (&self.rev, self.build) == (&other.rev, other.build)
+    }
+
+    /// Against the run before; the first one is the same as itself.
+    pub fn verdict(&self) -> Verdict {
+        self.change.as_ref().map_or(Verdict::Same, |change| change.verdict)
+    }
+
+    /// `b10453`, or the start of the revision where no build is known.
+    pub fn llama_cpp(&self) -> String {
+        match (self.build, &self.rev) {
+            (Some(build), _) => format!("b{build}"),
+            (None, Some(rev)) => rev.chars().take(7).collect(),
+            (None, None) => "unknown".to_owned(),
+        }
+    }
+
+    /// `2026-11-22`.
+    pub fn day(&self) -> &str {
+        self.date.get(..10).unwrap_or(&self.date)
+    }
+}
+
+/// What llama-bench's name of a test means, where it is one of the usual.
+pub fn test_in_words(test: &str) -> Option<String> {
+    let (name, depth) = match test.split_once(" @ d") {
+        Some((name, depth)) => (name, Some(depth)),
+        None => (test, None),
+    };
+    let tokens = |part: &str, kind: &str| {
+        let count = part.strip_prefix(kind)?;
+        count.parse::<u32>().ok().map(|_| count.to_owned())
+    };
+    let words = match name.split_once('+') {
+        Some((prompt, rest)) => format!(
+            "a prompt of {} tokens, then {} generated",
+            tokens(prompt, "pp")?,
+            tokens(rest, "tg")?
+        ),
+        None => match tokens(name, "pp") {
+            Some(count) => format!("reading a prompt of {count} tokens"),
+            None => format!("generating {} tokens", tokens(name, "tg")?),
+        },
+    };
+    Some(depth.map_or_else(|| words.clone(), |depth| format!("{words}, {depth} tokens in")))
+}
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;

@@ -1,0 +1,128 @@
+//! Tests of report.rs.
+
+use crate::bench::report::history::*;
+
+fn one(run: &str, build: u64, samples: &[f64]) -> Measurement {
+    Measurement {
+        host: "a".into(),
+        setting: Key {
+            model: "m".into(),
+            flags: vec![],
+            backends: vec!["cpu".into()],
+            cpu: "c".into(),
+            gpu: None,
+            threads: Some(2),
+        },
+        run: run.into(),
+        date: format!("2026-11-{run}T10:00:00Z"),
+        target: "t".into(),
+        variant: "cpu-haswell".into(),
+        rev: None,
+        build: Some(build),
+        store_path: format!("/nix/store/{build}"),
+        test: "pp128".into(),
+        samples: samples.to_vec(),
+    }
+}
+
+fn only(report: &Report) -> &Series {
+    assert_eq!((report.hosts.len(), report.hosts[0].settings.len()), (1, 1));
+    &report.hosts[0].settings[0].series[0]
+}
+
+fn report(measured: Vec<Measurement>) -> Report {
+    Report::new(measured, vec![], &[])
+}
+
+/// Runs of one sample each, a day and a build apart.
+fn history(speeds: &[f64]) -> Report {
+    let each = speeds.iter().zip(10_u64..);
+    report(each.map(|(speed, day)| one(&day.to_string(), day, &[*speed; 5])).collect())
+}
+
+#[test]
+fn quantiles_lie_between_the_nearest_values() {
+    let sorted = [1.0, 2.0, 3.0, 4.0];
+    let shares = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&sorted, share));
+    assert_eq!(shares, [1.0, 1.75, 2.5, 3.25, 4.0]);
+    assert_eq!(quantile(&[7.0], 0.25), 7.0);
+    assert_eq!(quantile(&[], 0.5), 0.0);
+}
+
+#[test]
+fn rounds_of_a_run_are_one_point_and_the_oldest_comes_first() {
+    let mut other_build = one("12", 7, &[8.0]);
+    other_build.store_path = "/nix/store/upstream".into();
+    let report = report(vec![
+        one("12", 7, &[3.0, 1.0]),
+        other_build,
+        one("12", 7, &[2.0]),
+        one("11", 6, &[9.0]),
+    ]);
+    let points = &only(&report).points;
+    let told: Vec<_> = points.iter().map(|p| (p.day(), p.median, p.min, p.rounds.len())).collect();
+    assert_eq!(
+        told,
+        [("2026-11-11", 9.0, 9.0, 1), ("2026-11-12", 2.0, 1.0, 2), ("2026-11-12", 8.0, 8.0, 1)]
+    );
+    assert_eq!(points[1].samples, [3.0, 1.0, 2.0]);
+}
+
+#[test]
+fn only_what_was_measured_alike_is_compared() {
+    let mut flag = one("12", 7, &[1.0]);
+    flag.setting.flags = vec!["-fa".into(), "1".into()];
+    let mut gpu = one("13", 7, &[1.0]);
+    gpu.setting.gpu = Some("g".into());
+    let report = report(vec![one("11", 6, &[9.0]), gpu, flag]);
+    let settings = &report.hosts[0].settings;
+    // The last measured first.
+    let devices: Vec<&str> = settings.iter().map(|setting| setting.key.device()).collect();
+    assert_eq!(devices, ["g", "c", "c"]);
+    assert!(settings.iter().all(|setting| setting.series[0].points[0].change.is_none()));
+}
+
+#[test]
+fn what_stands_now_is_held_against_the_llama_cpp_before() {
+    let mut again = one("13", 11, &[50.0; 5]);
+    again.run = "again".into();
+    let report = report(vec![one("10", 10, &[100.0; 5]), one("11", 11, &[50.0; 5]), again]);
+    let series = only(&report);
+    let now = series.now.as_ref().unwrap();
+    assert_eq!((now.against, now.verdict, now.percent.round()), (0, Verdict::Slower, -50.0));
+    // Against the run before, nothing changed.
+    assert_eq!(series.points[2].verdict(), Verdict::Same);
+    assert_eq!(series.slower_since, Some(1));
+}
+
+#[test]
+fn a_loss_stands_until_it_is_made_good() {
+    assert_eq!(only(&history(&[100.0, 80.0, 80.0, 100.0])).slower_since, None);
+    assert_eq!(only(&history(&[100.0, 80.0, 80.0, 85.0])).slower_since, Some(1));
+    // Two in a row: since the first of them.
+    assert_eq!(only(&history(&[100.0, 80.0, 60.0])).slower_since, Some(1));
+    // The first was made good, the second was not.
+    assert_eq!(only(&history(&[100.0, 80.0, 100.0, 60.0])).slower_since, Some(3));
+    assert_eq!(only(&history(&[100.0])).slower_since, None);
+}
+
+#[test]
+fn who_was_asked_for_is_there_or_missing() {
+    let report = Report::new(vec![one("11", 6, &[9.0])], vec![], &["b".into(), "a".into()]);
+    assert_eq!((report.hosts.len(), report.missing.as_slice()), (1, &["b".to_owned()][..]));
+    assert!(!report.ok);
+}
+
+#[test]
+fn tests_have_words() {
+    let words = ["pp512", "tg32 @ d512", "pp128+tg32", "something"].map(test_in_words);
+    assert_eq!(
+        words,
+        [
+            Some("reading a prompt of 512 tokens".into()),
+            Some("generating 32 tokens, 512 tokens in".into()),
+            Some("a prompt of 128 tokens, then 32 generated".into()),
+            None
+        ]
+    );
+}

@@ -1,0 +1,116 @@
+//! The report as Markdown tables, for a README, an issue or a workflow's step summary.
+
+use std::fmt::Write;
+
+use crate::bench::baseline::Verdict;
+use crate::bench::report::history::{Change, Point, Report, Setting};
+use crate::bench::report::html::{HOW_TO_BEGIN, MOST_DAMAGED, MOST_SETTINGS, extent, notes};
+use crate::bench::report::rows;
+use crate::bench::report::wording as words;
+use crate::bench::report::wording::markdown;
+
+pub fn text(report: &Report) -> String {
+    let mut text = format!("# llama.cpp speed, by host\n\n{}\n", extent(report));
+    for note in notes(report) {
+        let _ = write!(text, "\n**{}**\n", markdown(&note));
+    }
+    if report.hosts.is_empty() {
+        let _ = write!(text, "\n{HOW_TO_BEGIN}\n");
+        return text;
+    }
+    now(&mut text, report);
+    for host in &report.hosts {
+        let _ = write!(text, "\n## {}\n", markdown(&host.host));
+        for setting in host.settings.iter().take(MOST_SETTINGS) {
+            history(&mut text, setting);
+        }
+        if let more @ 1.. = host.settings.len().saturating_sub(MOST_SETTINGS) {
+            let what = "combinations of model and flags, measured longer ago";
+            let _ = write!(text, "\nNot shown: {more} more {what}.\n");
+        }
+    }
+    let _ = write!(
+        text,
+        "\nMedian tokens/s (middle half of the samples); ▼ slower, ▲ faster than the run before, beyond noise. \
+         {}\n",
+        crate::bench::report::history::METHOD
+    );
+    damaged(&mut text, report);
+    text
+}
+
+fn now(text: &mut String, report: &Report) {
+    *text += "\n## What stands now\n\n| host | llama.cpp | test | tokens/s | middle half | change | against |\n\
+              |---|---|---|--:|--:|--:|---|\n";
+    for host in &report.hosts {
+        let Some(setting) = host.settings.first() else { continue };
+        for series in setting.series.iter().take(rows::MOST_TESTS) {
+            let Some(last) = series.points.last() else { continue };
+            let (change, against) = match &series.now {
+                Some(change) => (changed(change), on(&series.points[change.against])),
+                None => ("first run".to_owned(), String::new()),
+            };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {change} | {against} |",
+                markdown(&host.host),
+                on(last),
+                markdown(&series.test),
+                words::speed(last.median),
+                words::middle(last)
+            );
+        }
+    }
+}
+
+fn history(text: &mut String, setting: &Setting) {
+    let (rows, all) = rows::rows(setting);
+    let _ = write!(text, "\n### {}\n\n", markdown(&words::setting(&setting.key)));
+    if rows.len() < all {
+        let _ = write!(text, "The newest {} of {all} runs.\n\n", rows.len());
+    }
+    let tests = setting.series.iter().take(rows::MOST_TESTS);
+    let heads: String = tests.map(|series| format!(" {} |", markdown(&series.test))).collect();
+    let lines = "--:|".repeat(setting.series.len().min(rows::MOST_TESTS));
+    let _ = writeln!(text, "| date | llama.cpp | variant |{heads}\n|---|---|---|{lines}");
+    for row in rows {
+        let about = row.about;
+        let (day, variant) = (markdown(about.day()), markdown(&about.variant));
+        let _ = write!(text, "| {day} | {} | {variant} |", markdown(&words::llama_cpp(about)));
+        for cell in row.cells {
+            let _ = write!(text, " {} |", cell.map(measured).unwrap_or_default());
+        }
+        text.push('\n');
+    }
+}
+
+fn on(point: &Point) -> String {
+    markdown(&format!("{}, {}", words::llama_cpp(point), point.day()))
+}
+
+fn measured(point: &Point) -> String {
+    let figures = format!("{} ({})", words::speed(point.median), words::middle(point));
+    match &point.change {
+        Some(change) => format!("{figures} {}", changed(change)),
+        None => figures,
+    }
+}
+
+fn changed(change: &Change) -> String {
+    let text = words::change(change);
+    if change.verdict == Verdict::Slower { format!("**{text}**") } else { text }
+}
+
+fn damaged(text: &mut String, report: &Report) {
+    if report.damaged.is_empty() {
+        return;
+    }
+    *text += "\nLines that could not be used:\n\n";
+    for damaged in report.damaged.iter().take(MOST_DAMAGED) {
+        let at = format!("{}:{}: {}", damaged.file, damaged.line, damaged.why);
+        let _ = writeln!(text, "- {}", markdown(&at));
+    }
+    if let more @ 1.. = report.damaged.len().saturating_sub(MOST_DAMAGED) {
+        let _ = writeln!(text, "- and {more} more");
+    }
+}

@@ -1,0 +1,227 @@
+//! The report in a terminal: what stands now, and the last run as bars from zero beside
+//! the runs before it.
+
+use crate::bench::baseline::Verdict;
+use crate::bench::report::history::{Change, Report, Series, Setting};
+use crate::bench::report::{html as report, wording as words};
+use crate::ui::Ui;
+use crate::ui::table::{Align, Cell, Table};
+
+/// As many runs as are drawn of each test.
+const MOST_BARS: usize = 6;
+const MOST_SPARKS: usize = 20;
+
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    /// Columns.
+    pub width: usize,
+    /// Whether the locale says UTF-8.
+    pub unicode: bool,
+}
+
+impl Screen {
+    /// `width`: the terminal's, where there is one.
+    pub fn new(width: Option<usize>) -> Self {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
+        let columns = set("COLUMNS").and_then(|columns| columns.parse().ok());
+        Self {
+            width: width.or(columns).unwrap_or(80).clamp(40, 160),
+            unicode: matches!(
+                locale.rsplit_once('.').map(|(_, charset)| charset.to_ascii_lowercase()),
+                Some(charset) if charset.starts_with("utf-8") || charset.starts_with("utf8")
+            ),
+        }
+    }
+
+    /// Our own signs; names stay as they are.
+    fn signs(self, text: &str) -> String {
+        if self.unicode {
+            return text.to_owned();
+        }
+        let pairs = [("▼", "v"), ("▲", "^"), ("−", "-"), ("–", "-")];
+        pairs.into_iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    }
+
+    /// `share` of `width` columns, to an eighth of one.
+    fn bar(self, share: f64, width: usize) -> String {
+        let share = share.clamp(0.0, 1.0);
+        if !self.unicode {
+            return "#".repeat((share * width as f64).round() as usize);
+        }
+        let eighths = (share * width as f64 * 8.0).round() as usize;
+        let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+        format!("{}{part}", "█".repeat(eighths / 8))
+    }
+
+    /// A column each, from zero to the largest.
+    fn sparkline(self, values: &[f64]) -> String {
+        let levels: &[char] = if self.unicode {
+            &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
+        } else {
+            &['_', '.', ':', '-', '=', '+', '*', '#']
+        };
+        let top = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let level = |value: &f64| ((value / top * levels.len() as f64).ceil() as usize).max(1) - 1;
+        values.iter().map(|value| levels[level(value).min(levels.len() - 1)]).collect()
+    }
+}
+
+pub fn print(ui: &Ui, report: &Report, screen: Screen) {
+    for note in report::notes(report) {
+        ui.complain(note);
+    }
+    if report.hosts.is_empty() {
+        if report.missing.is_empty() {
+            ui.say(report::HOW_TO_BEGIN);
+        }
+        return;
+    }
+    ui.result(now(ui, report, screen));
+    for line in losses(report) {
+        ui.result(ui.red(&screen.signs(&line)));
+    }
+    if let Some((host, setting)) = last_measured(report) {
+        ui.result(format!("\n{}", bars(ui, host, setting, screen)));
+    }
+    for damaged in report.damaged.iter().take(report::MOST_DAMAGED) {
+        ui.say(ui.dim(&format!("{}:{}: {}", damaged.file, damaged.line, damaged.why)));
+    }
+}
+
+fn now(ui: &Ui, report: &Report, screen: Screen) -> String {
+    let columns = [
+        ("HOST", Align::Left),
+        ("TEST", Align::Left),
+        ("TOKENS/S", Align::Right),
+        ("CHANGE", Align::Right),
+        ("LLAMA.CPP", Align::Left),
+        ("DATE", Align::Left),
+        ("HISTORY", Align::Left),
+    ];
+    let mut rows = vec![];
+    for host in &report.hosts {
+        let Some(setting) = host.settings.first() else { continue };
+        for (index, series) in setting.series.iter().enumerate() {
+            let Some(last) = series.points.last() else { continue };
+            let from = series.points.len().saturating_sub(MOST_SPARKS);
+            let medians: Vec<f64> = series.points[from..].iter().map(|p| p.median).collect();
+            rows.push(vec![
+                (if index == 0 { host.host.as_str() } else { "" }).into(),
+                series.test.as_str().into(),
+                words::speed(last.median).into(),
+                change(series.now.as_ref(), screen),
+                last.llama_cpp().into(),
+                last.day().into(),
+                screen.sparkline(&medians).into(),
+            ]);
+        }
+    }
+    Table { columns: &columns, rows }.render(ui)
+}
+
+/// Where it is slower than it was, and since when.
+fn losses(report: &Report) -> Vec<String> {
+    let newest = report.hosts.iter().filter_map(|host| Some((host, host.settings.first()?)));
+    let series = newest.flat_map(|(host, setting)| setting.series.iter().map(move |s| (host, s)));
+    series
+        .filter_map(|(host, series)| {
+            let point = &series.points[series.slower_since?];
+            let (build, day) = (words::llama_cpp(point), point.day());
+            let lost = words::change(point.change.as_ref()?);
+            Some(format!("{} {}: slower since {build}, {day}: {lost}", host.host, series.test))
+        })
+        .collect()
+}
+
+fn change(change: Option<&Change>, screen: Screen) -> Cell {
+    let Some(change) = change else { return "-".into() };
+    let text = screen.signs(&words::change(change));
+    match change.verdict {
+        Verdict::Slower => Cell::painted(text, |ui, text| ui.red(text)),
+        Verdict::Faster => Cell::painted(text, |ui, text| ui.green(text)),
+        Verdict::Same => text.into(),
+    }
+}
+
+fn last_measured(report: &Report) -> Option<(&str, &Setting)> {
+    let settings = report.hosts.iter().filter_map(|host| Some((host, host.settings.first()?)));
+    let (host, setting) =
+        settings.max_by_key(|(_, setting)| report::newest(setting).map(|p| &p.date))?;
+    Some((&host.host, setting))
+}
+
+fn bars(ui: &Ui, host: &str, setting: &Setting, screen: Screen) -> String {
+    let named = words::setting(&setting.key).replace(" · ", ", ");
+    let named: String = named.chars().take(screen.width).collect();
+    let mut lines = vec![
+        format!("{}: median tokens/s from zero, the last run below", ui.bold(host)),
+        ui.dim(&named),
+    ];
+    for series in &setting.series {
+        lines.push(ui.bold(&series.test));
+        lines.extend(runs(ui, series, screen));
+    }
+    lines.join("\n")
+}
+
+fn runs(ui: &Ui, series: &Series, screen: Screen) -> Vec<String> {
+    let points = &series.points[series.points.len().saturating_sub(MOST_BARS)..];
+    let top = points.iter().map(|point| point.median).fold(f64::MIN_POSITIVE, f64::max);
+    let builds = points.iter().map(|point| point.llama_cpp().chars().count()).max().unwrap_or(0);
+    let told: Vec<(String, String)> = points
+        .iter()
+        .map(|point| {
+            let lost = point.change.as_ref().filter(|change| change.verdict != Verdict::Same);
+            let lost =
+                lost.map(|change| format!("  {}", words::change(change))).unwrap_or_default();
+            let figures =
+                format!("{} ({}){lost}", words::speed(point.median), words::middle(point));
+            (screen.signs(&figures), format!("  {} {:<builds$} ", point.day(), point.llama_cpp()))
+        })
+        .collect();
+    let widest = |text: fn(&(String, String)) -> &String| {
+        told.iter().map(|told| text(told).chars().count()).max().unwrap_or(0)
+    };
+    let taken = widest(|told| &told.0) + widest(|told| &told.1) + 1;
+    let room = screen.width.saturating_sub(taken).max(4);
+    points
+        .iter()
+        .zip(told)
+        .enumerate()
+        .map(|(index, (point, (figures, label)))| {
+            let bar = screen.bar(point.median / top, room);
+            let figures = match point.change.as_ref().map(|change| change.verdict) {
+                Some(Verdict::Slower) => ui.red(&figures),
+                Some(Verdict::Faster) => ui.green(&figures),
+                _ => figures,
+            };
+            let line = format!("{label}{bar} {figures}");
+            if index + 1 == points.len() {
+                line
+            } else {
+                format!("{}{bar} {figures}", ui.dim(&label))
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNICODE: Screen = Screen { width: 80, unicode: true };
+    const ASCII: Screen = Screen { width: 80, unicode: false };
+
+    #[test]
+    fn bars_and_sparklines_are_in_proportion() {
+        assert_eq!(UNICODE.bar(1.0, 4), "████");
+        assert_eq!(UNICODE.bar(0.53125, 4), "██▏");
+        assert_eq!(UNICODE.bar(f64::INFINITY, 4), "████");
+        assert_eq!(ASCII.bar(0.5, 4), "##");
+        assert_eq!(UNICODE.sparkline(&[0.0, 50.0, 100.0]), "▁▄█");
+        assert_eq!(ASCII.sparkline(&[0.0, 50.0, 100.0]), "_-#");
+        assert!(ASCII.signs("▼ −8.2 %, 1–2").is_ascii());
+    }
+}

@@ -1,0 +1,168 @@
+//! Figures and names as the report writes them, and what makes them harmless in HTML
+//! and in Markdown.
+
+use crate::bench::baseline::Verdict;
+use crate::bench::report::history::{Change, Point, Series};
+use crate::bench::report::reading::Key;
+
+/// For text and for attributes in double quotes.
+pub fn html(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            _ => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// For a cell of a table: nothing in it is markup or another cell, nor what GitHub makes
+/// a link of after it has read the markup (a word joiner is between its parts).
+pub fn markdown(text: &str) -> String {
+    let mut safe = crate::ci::github::markdown(text);
+    for (link, apart) in [
+        ("&#64;", "&#64;\u{2060}"),
+        ("\\#", "\\#\u{2060}"),
+        ("://", ":\u{2060}//"),
+        ("www.", "www\u{2060}."),
+    ] {
+        safe = safe.replace(link, apart);
+    }
+    safe
+}
+
+/// Tokens per second with three or four digits that mean something.
+pub fn speed(tokens_per_second: f64) -> String {
+    match tokens_per_second {
+        v if v >= 1e6 => format!("{v:.2e}"),
+        v if v >= 1000.0 => format!("{v:.0}"),
+        v if v >= 10.0 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
+
+/// `−8.2 %`, with a true minus.
+pub fn percent(percent: f64) -> String {
+    let sign = if percent < 0.0 { "−" } else { "+" };
+    match percent.abs() {
+        much if much >= 1000.0 => format!("{sign}{much:.0} %"),
+        some => format!("{sign}{some:.1} %"),
+    }
+}
+
+/// `▼ −8.2 %`; nothing but the figure where it is the same, and none where the machine
+/// was too restless to tell. Shape, sign and word tell what colour tells.
+pub fn change(change: &Change) -> String {
+    let mark = match change.verdict {
+        Verdict::Slower => "▼ ",
+        Verdict::Faster => "▲ ",
+        Verdict::Same if !change.clear => return UNCLEAR.to_owned(),
+        Verdict::Same => "",
+    };
+    format!("{mark}{}", percent(change.percent))
+}
+
+const UNCLEAR: &str = "unclear";
+
+fn verdict(change: &Change) -> &'static str {
+    match change.verdict {
+        Verdict::Slower => "slower",
+        Verdict::Faster => "faster",
+        Verdict::Same if change.clear => "the same within noise",
+        Verdict::Same => "too restless to tell",
+    }
+}
+
+/// `5 samples`, `1 run`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `smoke-29m q4_0 · default flags · AMD EPYC · 2 threads`
+pub fn setting(key: &Key) -> String {
+    let or = |text: &str, otherwise: &str| {
+        if text.is_empty() { otherwise.to_owned() } else { text.to_owned() }
+    };
+    let mut parts =
+        vec![or(&key.model, "unnamed model"), or(&key.flags.join(" "), "default flags")];
+    parts.extend(Some(key.device().to_owned()).filter(|device| !device.is_empty()));
+    parts.extend(key.threads.map(|threads| count(threads as usize, "thread")));
+    parts.join(" · ")
+}
+
+/// `b10453 (e5bdc4a41)`.
+pub fn llama_cpp(point: &Point) -> String {
+    match (&point.rev, point.build) {
+        (Some(rev), Some(_)) => {
+            format!("{} ({})", point.llama_cpp(), rev.chars().take(9).collect::<String>())
+        }
+        _ => point.llama_cpp(),
+    }
+}
+
+/// The middle half of the samples, `508.1–515.2`; one figure where all are equal.
+pub fn middle(point: &Point) -> String {
+    between(point.lower_quartile, point.upper_quartile)
+}
+
+fn between(low: f64, high: f64) -> String {
+    let (low, high) = (speed(low), speed(high));
+    if low == high { low } else { format!("{low}–{high}") }
+}
+
+/// All that is known of one run, in a sentence.
+pub fn sentence(series: &Series, point: &Point) -> String {
+    let mut text = format!("{}, {}", point.day(), llama_cpp(point));
+    if !point.variant.is_empty() {
+        text += &format!(", {}", point.variant);
+    }
+    text += &format!(
+        ": median {} tokens/s of {}, half of them {}, all {}",
+        speed(point.median),
+        count(point.samples.len(), "sample"),
+        middle(point),
+        between(point.min, point.max)
+    );
+    if let Some(change) = &point.change {
+        let before = &series.points[change.against];
+        text += &format!(
+            "; {} ({} to {}) against {}, {}: {}",
+            percent(change.percent),
+            percent(change.interval_percent[0]),
+            percent(change.interval_percent[1]),
+            before.day(),
+            before.llama_cpp(),
+            verdict(change)
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let hostile = "<img src=x onerror='a()'>&\"|`@me http://x [l](u)";
+        assert_eq!(
+            html(hostile),
+            "&lt;img src=x onerror=&#39;a()&#39;&gt;&amp;&quot;|`@me http://x [l](u)"
+        );
+        let cell = markdown(hostile);
+        assert!(!cell.contains(['|', '<']) && !cell.contains("&#64;me"), "{cell}");
+        assert!(cell.contains(r"\[l\]\(u\)") && !cell.contains("http://"), "{cell}");
+    }
+
+    #[test]
+    fn figures_have_the_digits_that_mean_something() {
+        let speeds = [0.0, 3.456, 51.26, 999.96, 1469.4, 2e9].map(speed);
+        assert_eq!(speeds, ["0.00", "3.46", "51.3", "1000.0", "1469", "2.00e9"]);
+        assert_eq!([-8.24, 0.0, 2900.0].map(percent), ["−8.2 %", "+0.0 %", "+2900 %"]);
+    }
+}

@@ -1,0 +1,388 @@
+//! `bench HOST --sweep …`: llama-bench over a grid of its parameters. A configuration
+//! that fails is a row of the result; what ends the sweep is ours or the target's.
+
+use crate::bench::args::BenchArgs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::bench::command::{get_ready, llama_bench, params, refused, subject};
+use crate::bench::document::BenchReport;
+use crate::bench::machine::Machine;
+use crate::bench::measure::measure;
+use crate::bench::measurement::{Model, Params, Subject};
+use crate::bench::model::choice::chosen_model;
+use crate::bench::preflight::{aftermath, preflight};
+use crate::bench::results_file;
+use crate::bench::sweep::grid::{MOST, Parameter, Point, grid, resolve, size};
+use crate::bench::sweep::journal;
+use crate::bench::sweep::report::SweepReport;
+use crate::bench::sweep::search::{Plan, Ran, Turn};
+use crate::findings::finding::{Finding, Severity, none_is_an_error};
+use crate::findings::outcome::Outcome;
+use crate::fleet::context::Context;
+use crate::system::process::Source;
+use crate::system::{disk, files, interrupt};
+use crate::target::or_finding;
+use crate::ui::Ui;
+
+/// For llama-bench to print its help, whatever the machine.
+const HELP: Duration = Duration::from_secs(60);
+/// A grid that would take longer must be asked for by its rounds or its budget.
+const LONG: f64 = 3600.0;
+
+pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Outcome> {
+    // Discover.
+    let points = size(&args.sweep.sweep);
+    if points > MOST {
+        bail!("--sweep: {points} combinations are more than {MOST}: name fewer values");
+    }
+    let subject = match subject(context, &args.host, machine)? {
+        Ok(subject) => subject,
+        Err(findings) => return refused(context, &args.host, &findings),
+    };
+    let mut findings = preflight(machine, &subject, args.force)?;
+    let chosen = chosen_model(args, &subject)?;
+    if !none_is_an_error(&findings) {
+        return refused(context, &args.host, &findings);
+    }
+    let (model, path) = match get_ready(args, context, machine, &subject, chosen)? {
+        Ok(ready) => ready,
+        Err((_, finding)) => {
+            findings.extend(finding);
+            return refused(context, &args.host, &findings);
+        }
+    };
+    let help = match help(machine, &subject)? {
+        Ok(help) => help,
+        Err(finding) => return refused(context, &args.host, &[finding]),
+    };
+    let parameters = match resolve(&args.sweep.sweep, &help, machine.target.name()) {
+        Ok(parameters) => parameters,
+        Err(wrong) => return refused(context, &args.host, &wrong),
+    };
+    // Plan.
+    let sweep = Sweep::new(args, context, machine, &subject, parameters, (model, path));
+    let mut ran = sweep.earlier(args)?;
+    if ran.is_empty() || args.sweep.dry_run {
+        let seconds = match sweep.estimate(args)? {
+            Ok(seconds) => seconds,
+            Err(finding) => return refused(context, &args.host, &[finding]),
+        };
+        if args.sweep.dry_run {
+            context.ui.document(&sweep.planned(seconds))?;
+            return Ok(Outcome::Well);
+        }
+    }
+    // Run.
+    let ended = sweep.go(&mut ran)?;
+    // Report.
+    let mut report = sweep.report(&ran);
+    aftermath(machine, &mut report);
+    findings.extend(ended);
+    report.precede(findings);
+    context.ui.document(&report)?;
+    sweep.print(&report);
+    let complete = report.sweep.as_ref().is_some_and(|sweep| sweep.complete);
+    if complete && none_is_an_error(&report.findings) {
+        disk::remove(&sweep.journal)?;
+    }
+    Ok(Outcome::from_ok(report.ok))
+}
+
+/// What the target's own llama-bench says of its parameters.
+fn help(machine: &Machine, subject: &Subject) -> Result<Result<String, Finding>> {
+    let program = machine.target.on_disk(&llama_bench(subject));
+    let mut said = String::new();
+    let ran = machine.target.run(&[&program, "--help"], HELP, &mut |source, line| {
+        if source == Source::Stdout {
+            said.push_str(&String::from_utf8_lossy(line));
+            said.push('\n');
+        }
+    });
+    let problem = match ran {
+        Ok(exit) if exit.ok() && said.contains("--help") => return Ok(Ok(said)),
+        Ok(exit) => format!("{exit}"),
+        Err(error) => match or_finding::<()>(Err(error)) {
+            Ok(Err(finding)) => return Ok(Err(finding)),
+            Ok(Ok(())) => String::new(),
+            Err(error) => format!("{error:#}"),
+        },
+    };
+    Ok(Err(Finding::error(
+        "no-help",
+        format!(
+            "`llama-bench --help` on {} does not tell its parameters: {problem}",
+            machine.target.name()
+        ),
+        "does `bench` without --sweep work there?",
+    )))
+}
+
+struct Sweep<'a> {
+    ui: &'a Ui,
+    machine: &'a Machine,
+    subject: &'a Subject,
+    params: Params,
+    model: Model,
+    model_path: String,
+    parameters: Vec<Parameter>,
+    points: Vec<Point>,
+    plan: Plan,
+    about: journal::Subject,
+    journal: PathBuf,
+}
+
+impl<'a> Sweep<'a> {
+    fn new(
+        args: &BenchArgs,
+        context: &'a Context,
+        machine: &'a Machine,
+        subject: &'a Subject,
+        parameters: Vec<Parameter>,
+        (model, model_path): (Model, String),
+    ) -> Self {
+        let params = params(args, subject);
+        let points = grid(&parameters);
+        let about = journal::Subject {
+            schema: 1,
+            host: args.host.clone(),
+            target: machine.target.name().to_owned(),
+            store_path: subject.store_path.to_string(),
+            model: model_path.clone(),
+            model_bytes: model.bytes,
+            tests: params.tests(),
+            repetitions: params.repetitions,
+            // What it is started with makes as much of a difference.
+            flags: [machine.env.clone(), params.flags(&subject.manifest.backends)].concat(),
+            options: parameters.iter().map(|parameter| parameter.option.clone()).collect(),
+            points: points.clone(),
+            halving: args.sweep.budget.is_some(),
+        };
+        let hash = about.hash();
+        let name = format!("{}-{hash:016x}.jsonl", files::safe_name(&args.host));
+        let plan = Plan {
+            points: points.len(),
+            rounds: params.rounds,
+            repetitions: params.repetitions,
+            budget: args.sweep.budget.map(|budget| budget.as_secs_f64()),
+            seed: hash,
+            goal: args.sweep.goal,
+        };
+        let journal = context.home.join("sweeps").join(name);
+        let ui = &context.ui;
+        Self {
+            ui,
+            machine,
+            subject,
+            params,
+            model,
+            model_path,
+            parameters,
+            points,
+            plan,
+            about,
+            journal,
+        }
+    }
+
+    /// What an interrupted sweep measured; a journal is begun where there is none.
+    fn earlier(&self, args: &BenchArgs) -> Result<Vec<Ran>> {
+        let text = results_file::read_or_empty(&self.journal)?;
+        let ran = journal::read(&text, &self.about).filter(|_| !args.sweep.anew);
+        if let Some(ran) = ran {
+            if !ran.is_empty() {
+                self.ui.say(format!(
+                    "going on after {} runs of an interrupted sweep (--anew begins again)",
+                    ran.len()
+                ));
+            }
+            return Ok(ran);
+        }
+        disk::remove(&self.journal)?;
+        results_file::append_line(&self.journal, &serde_json::to_string(&self.about)?)?;
+        Ok(vec![])
+    }
+
+    /// Times one run, so that nobody learns after an hour that it takes ten: seconds of the
+    /// whole grid.
+    fn estimate(&self, args: &BenchArgs) -> Result<Result<f64, Finding>> {
+        let first = Turn { point: 0, round: 1, repetitions: self.plan.repetitions };
+        let began = Instant::now();
+        let report = self.measure(first)?;
+        let seconds = began.elapsed().as_secs_f64();
+        if let Some(finding) = report.findings.into_iter().find(ends_the_sweep) {
+            return Ok(Err(finding));
+        }
+        let points = self.points.len();
+        let runs = points as f64 * f64::from(self.plan.rounds);
+        let all = crate::bench::sweep::view::duration(runs * seconds);
+        let one = format!("{seconds:.1} s a run");
+        self.ui.say(match self.plan.budget {
+            None => {
+                format!("{points} configurations, {} rounds, {one}: some {all}", self.plan.rounds)
+            }
+            Some(budget) => format!(
+                "{points} configurations, {one}: {} of some {all} for all rounds of all",
+                crate::bench::sweep::view::duration(budget)
+            ),
+        });
+        let asked = args.rounds.is_some() || args.force || args.sweep.dry_run;
+        let too_long = match self.plan.budget {
+            None => !asked && runs * seconds > LONG,
+            Some(budget) => points as f64 * seconds / f64::from(self.plan.repetitions) > budget,
+        };
+        if too_long && !args.sweep.dry_run {
+            let (what, help) = match self.plan.budget {
+                None => (
+                    format!(
+                        "{points} configurations in {} rounds would take {all}",
+                        self.plan.rounds
+                    ),
+                    "give it a --budget, such as 30m, or say how many --rounds you want",
+                ),
+                Some(_) => (
+                    format!(
+                        "the budget does not reach to run each of {points} configurations once ({one})"
+                    ),
+                    "give it more --budget, or fewer values",
+                ),
+            };
+            return Ok(Err(Finding::error("sweep-too-large", what, help)));
+        }
+        Ok(Ok(runs * seconds))
+    }
+
+    /// The document of a dry run.
+    fn planned(&self, estimated_seconds: f64) -> serde_json::Value {
+        let names: Vec<String> =
+            self.points.iter().map(|point| point.label(&self.parameters)).collect();
+        serde_json::json!({
+            "schema": 1, "command": "bench", "host": self.subject.host, "results": [],
+            "sweep": {
+                "parameters": self.parameters, "configurations": names,
+                "rounds": self.plan.rounds, "estimatedSeconds": estimated_seconds,
+            },
+            "findings": [], "ok": true,
+        })
+    }
+
+    fn params(&self, turn: Turn) -> Params {
+        let args = self.points[turn.point].args(&self.parameters, &self.params.args);
+        Params { repetitions: turn.repetitions, args, ..self.params.clone() }
+    }
+
+    fn measure(&self, turn: Turn) -> Result<BenchReport> {
+        let quiet = Ui { quiet: true, ..*self.ui };
+        let llama_bench = self.machine.target.on_disk(&llama_bench(self.subject));
+        let model = (&self.model, self.model_path.as_str());
+        let params = self.params(turn);
+        measure(&quiet, self.machine, self.subject, &llama_bench, model, &params, &mut |_, _| {})
+    }
+
+    /// To the end, or to what ended it.
+    fn go(&self, ran: &mut Vec<Ran>) -> Result<Option<Finding>> {
+        let mut round = 0;
+        while let Some(turn) = self.plan.course(ran).next {
+            if interrupt::requested() {
+                return Ok(Some(interrupted()));
+            }
+            if turn.round > round {
+                round = turn.round;
+                let alive = self.plan.course(ran).alive;
+                self.ui.say(format!("round {round}: {alive} configurations"));
+            }
+            let began = Instant::now();
+            let report = self.measure(turn)?;
+            let seconds = began.elapsed().as_secs_f64();
+            let label = self.points[turn.point].label(&self.parameters);
+            let wrong = report.findings.iter().find(|finding| finding.severity == Severity::Error);
+            let outcome = match wrong {
+                Some(finding) if ends_the_sweep(finding) => return Ok(Some(finding.clone())),
+                Some(finding) => Err(finding.message.clone()),
+                None => one_of_each(&report),
+            };
+            match &outcome {
+                Ok(results) => {
+                    let told =
+                        results.iter().map(|r| format!("{} {:.1}", r.test, r.tokens_per_second));
+                    let told: Vec<String> = told.collect();
+                    self.ui.say(format!("  {label}: {} tokens/s", told.join(", ")));
+                }
+                Err(reason) => self.ui.complain(format!("  {label}: {reason}")),
+            }
+            let one = Ran { point: turn.point, round: turn.round, seconds, outcome };
+            results_file::append_line(&self.journal, &journal::line(&self.points, &one)?)?;
+            ran.push(one);
+        }
+        Ok(None)
+    }
+
+    fn report(&self, ran: &[Ran]) -> BenchReport {
+        let course = self.plan.course(ran);
+        let seconds = ran.iter().map(|ran| ran.seconds).sum();
+        let (plan, base) = (&self.plan, &self.params.args);
+        let sweep =
+            SweepReport::new(plan, &course, self.parameters.clone(), &self.points, base, seconds);
+        let target = self.machine.target.name();
+        let mut report = BenchReport::new(self.subject, target, self.model.clone(), None, vec![]);
+        let best = sweep.best.as_ref();
+        let best = sweep.configurations.iter().position(|one| Some(&one.name) == best);
+        match best.map(|best| &course.points[best]) {
+            Some(best) => {
+                for result in best.tests.iter().flatten() {
+                    match report.results.iter_mut().find(|known| known.test == result.test) {
+                        Some(known) => known.add(&result.samples),
+                        None => report.results.push(result.clone()),
+                    }
+                }
+            }
+            None => report.findings.push(Finding::error(
+                "nothing-measured",
+                format!("no configuration could be measured on {target}"),
+                "the rows say why; does `bench` without --sweep work there?",
+            )),
+        }
+        report.log =
+            self.machine.log.as_ref().filter(|log| log.is_file()).map(|f| f.display().to_string());
+        report.findings.extend(sweep.few_rounds(target));
+        report.sweep = Some(sweep);
+        report
+    }
+
+    fn print(&self, report: &BenchReport) {
+        if let Some(sweep) = &report.sweep {
+            crate::bench::sweep::view::print(self.ui, sweep);
+        }
+        for finding in &report.findings {
+            let host = self.subject.host.as_str();
+            self.ui.complain(crate::findings::view::describe(self.ui, host, finding));
+        }
+    }
+}
+
+/// A value that llama-bench takes for several gives several results of one test.
+fn one_of_each(report: &BenchReport) -> Result<Vec<crate::bench::llama_bench::TestResult>, String> {
+    let results = &report.results;
+    for result in results {
+        if results.iter().filter(|other| other.test == result.test).count() > 1 {
+            return Err(format!(
+                "llama-bench took a value for several and ran {} more than once: separate values by commas",
+                result.test
+            ));
+        }
+    }
+    Ok(results.clone())
+}
+
+/// The configuration is not to blame: the user, the connection, or the build as a whole.
+fn ends_the_sweep(finding: &Finding) -> bool {
+    let code = &finding.code;
+    let whole = ["interrupted", "no-llama-bench", "not-executable"].iter().any(|one| code == one);
+    whole || code.starts_with("ssh-")
+}
+
+fn interrupted() -> Finding {
+    Finding::error("interrupted", "interrupted", "the same command goes on where this one stopped")
+}

@@ -1,0 +1,349 @@
+//! What a sweep goes through: `--sweep ctk=q8_0,f16`, held to what the target's own
+//! llama-bench says that it takes.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::findings::finding::Finding;
+use crate::nix::names::nearest;
+
+/// Beyond this a grid is a mistake, such as a range without an end.
+pub const MOST: usize = 4096;
+
+/// What bench sets itself, and what is a test or an output rather than a setting.
+const OURS: [(&str, &str); 14] = [
+    ("model", "name it with --model"),
+    ("n-prompt", "set it with --prompt"),
+    ("n-gen", "set it with --generate"),
+    ("pg", "it is another test, not a setting"),
+    ("n-depth", "it is another test, not a setting: give it after `--`"),
+    ("repetitions", "set it with --repetitions"),
+    ("output", "bench reads the output itself"),
+    ("output-err", "bench reads the output itself"),
+    ("delay", "it changes no speed"),
+    ("hf-repo", "name a model of the target with --model"),
+    ("hf-file", "name a model of the target with --model"),
+    ("hf-token", "name a model of the target with --model"),
+    ("help", "it is no setting"),
+    ("version", "it is no setting"),
+];
+
+/// One `--sweep`, as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Without leading dashes.
+    pub name: String,
+    pub values: Vec<String>,
+}
+
+/// `ts=30,35`, `--threads=1..8`, `t=1..16*2`.
+///
+/// # Errors
+/// What is wrong with it, for the user.
+pub fn parse(text: &str) -> Result<Wanted, String> {
+    let (name, values) =
+        text.split_once('=').ok_or_else(|| format!("{text:?} has no `=`: write NAME=VALUE,…"))?;
+    let name = name.trim_start_matches('-');
+    if name.is_empty() {
+        return Err(format!("{text:?} names no parameter before its `=`"));
+    }
+    let mut all: Vec<String> = vec![];
+    for value in values.split(',') {
+        if value.is_empty() {
+            return Err(format!("{text:?} has an empty value"));
+        }
+        for value in range(value)? {
+            if !all.contains(&value) {
+                all.push(value);
+            }
+            if all.len() > MOST {
+                return Err(format!("{text:?} has more than {MOST} values"));
+            }
+        }
+    }
+    Ok(Wanted { name: name.to_owned(), values: all })
+}
+
+/// `1..8`, `0..99+33`, `1..16*2`; all else is itself.
+fn range(text: &str) -> Result<Vec<String>, String> {
+    let itself = || Ok(vec![text.to_owned()]);
+    let Some((first, rest)) = text.split_once("..") else { return itself() };
+    let (last, step) = match rest.find(['+', '*']) {
+        Some(at) => (&rest[..at], Some((rest.as_bytes()[at], &rest[at + 1..]))),
+        None => (rest, None),
+    };
+    let (Ok(first), Ok(last)) = (first.parse::<i64>(), last.parse::<i64>()) else {
+        return itself();
+    };
+    let step = match step {
+        None => Some((b'+', 1)),
+        Some((sign, number)) => number.parse::<i64>().ok().map(|number| (sign, number)),
+    };
+    let grows = |(sign, by)| if sign == b'*' { by > 1 && first > 0 } else { by > 0 };
+    let Some((sign, by)) = step.filter(|step| grows(*step) && first <= last) else {
+        return Err(format!(
+            "{text:?} is no range that ends: write FIRST..LAST, FIRST..LAST+STEP or FIRST..LAST*FACTOR"
+        ));
+    };
+    let mut values = vec![];
+    let mut next = Some(first);
+    while let Some(value) = next.filter(|value| *value <= last && values.len() <= MOST) {
+        values.push(value.to_string());
+        next = if sign == b'*' { value.checked_mul(by) } else { value.checked_add(by) };
+    }
+    Ok(values)
+}
+
+/// An option as `llama-bench --help` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// `-ctk`, `--cache-type-k`.
+    pub aliases: Vec<String>,
+    /// `<t>`; none: it takes no value.
+    pub takes: Option<String>,
+}
+
+impl Known {
+    /// What stands for it in a table of ours: its longest name.
+    fn long(&self) -> &str {
+        let names = self.aliases.iter().map(|alias| alias.trim_start_matches('-'));
+        names.max_by_key(|name| name.len()).unwrap_or_default()
+    }
+}
+
+/// The options of a `--help`, of either era.
+pub fn options(help: &str) -> Vec<Known> {
+    help.lines().filter_map(option).collect()
+}
+
+fn option(line: &str) -> Option<Known> {
+    let line = line.strip_prefix("  ").filter(|line| line.starts_with('-'))?;
+    let mut aliases = vec![];
+    let mut takes = None;
+    for word in line.split_whitespace() {
+        match word.trim_end_matches(',') {
+            alias if alias.starts_with('-') && takes.is_none() => aliases.push(alias.to_owned()),
+            // `<n>`, and of -ot `<tensor`, the first of several words.
+            value if value.starts_with('<') => {
+                takes.get_or_insert(value.to_owned());
+            }
+            _ => break,
+        }
+    }
+    Some(Known { aliases, takes })
+}
+
+/// One parameter of a sweep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Parameter {
+    /// As the user called it.
+    pub name: String,
+    /// The word that goes to llama-bench: `-ctk`.
+    pub option: String,
+    pub values: Vec<String>,
+    /// All of its names there, and what it takes.
+    #[serde(skip)]
+    pub known: Known,
+}
+
+/// The parameters, if this llama-bench takes them all; else all that is wrong with them.
+pub fn resolve(
+    wanted: &[Wanted],
+    help: &str,
+    target: &str,
+) -> Result<Vec<Parameter>, Vec<Finding>> {
+    let known = options(help);
+    let (mut parameters, mut findings): (Vec<Parameter>, Vec<Finding>) = (vec![], vec![]);
+    for one in wanted {
+        match find(one, &known, target) {
+            Ok(parameter) if parameters.iter().any(|p| p.known == parameter.known) => {
+                findings.push(Finding::error(
+                    "parameter-twice",
+                    format!("--sweep {}: that parameter is given twice", one.name),
+                    "name it once, with all of its values",
+                ));
+            }
+            Ok(parameter) => parameters.push(parameter),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    if findings.is_empty() { Ok(parameters) } else { Err(findings) }
+}
+
+fn find(wanted: &Wanted, known: &[Known], target: &str) -> Result<Parameter, Finding> {
+    let Wanted { name, values } = wanted;
+    let bare = |alias: &String| alias.trim_start_matches('-').to_owned();
+    let Some(found) = known.iter().find(|known| known.aliases.iter().map(bare).any(|a| a == *name))
+    else {
+        let names: Vec<String> =
+            known.iter().flat_map(|known| known.aliases.iter().map(bare)).collect();
+        let near = nearest(name, names.iter().map(String::as_str));
+        let near = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+        return Err(Finding::error(
+            "unknown-parameter",
+            format!("--sweep {name}: the llama-bench on {target} knows no such parameter"),
+            format!("{near}It takes what its --help lists; other revisions take others"),
+        ));
+    };
+    let refused = |why: &str| {
+        Finding::error(
+            "no-parameter",
+            format!("--sweep {name}: that cannot be swept"),
+            why.to_owned(),
+        )
+    };
+    if let Some((_, why)) = OURS.iter().find(|(ours, _)| *ours == found.long()) {
+        return Err(refused(why));
+    }
+    if found.takes.is_none() {
+        return Err(refused("llama-bench takes no value for it"));
+    }
+    let option = found.aliases.first().cloned().unwrap_or_default();
+    Ok(Parameter { name: name.clone(), option, values: values.clone(), known: found.clone() })
+}
+
+/// One point of the grid: a value for each parameter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Point(pub Vec<String>);
+
+impl Point {
+    /// `t=2 ctk=q8_0`
+    pub fn label(&self, parameters: &[Parameter]) -> String {
+        let pairs = parameters.iter().zip(&self.0);
+        let words: Vec<String> =
+            pairs.map(|(parameter, value)| format!("{}={value}", parameter.name)).collect();
+        words.join(" ")
+    }
+
+    /// For llama-bench: what was set already, without what the sweep sets, then that.
+    /// An option that is given twice would not be replaced but measured twice.
+    pub fn args(&self, parameters: &[Parameter], base: &[String]) -> Vec<String> {
+        let mut args = vec![];
+        let mut words = base.iter();
+        while let Some(word) = words.next() {
+            if parameters.iter().any(|parameter| parameter.known.aliases.contains(word)) {
+                words.next();
+            } else {
+                args.push(word.clone());
+            }
+        }
+        for (parameter, value) in parameters.iter().zip(&self.0) {
+            args.extend([parameter.option.clone(), value.clone()]);
+        }
+        args
+    }
+}
+
+/// How many points the grid has.
+pub fn size(parameters: &[Wanted]) -> usize {
+    parameters.iter().fold(1, |size, parameter| size.saturating_mul(parameter.values.len()))
+}
+
+/// All of it; the last parameter changes fastest.
+pub fn grid(parameters: &[Parameter]) -> Vec<Point> {
+    let mut points = vec![Point(vec![])];
+    for parameter in parameters {
+        points = points
+            .iter()
+            .flat_map(|Point(before)| {
+                let with = |value: &String| Point(before.iter().chain([value]).cloned().collect());
+                parameter.values.iter().map(with)
+            })
+            .collect();
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = include_str!("../../../tests/fixtures/llama-bench/old.help");
+    const NEW: &str = include_str!("../../../tests/fixtures/llama-bench/new.help");
+
+    fn values(text: &str) -> Vec<String> {
+        parse(text).unwrap().values
+    }
+
+    #[test]
+    fn values_are_taken_as_they_are_given() {
+        assert_eq!(values("ts=30,35,30"), ["30", "35"]);
+        assert_eq!(values("t=1..4"), ["1", "2", "3", "4"]);
+        assert_eq!(values("t=1..16*2,6"), ["1", "2", "4", "8", "16", "6"]);
+        assert_eq!(values("ngl=0..99+33"), ["0", "33", "66", "99"]);
+        assert_eq!(values("ngl=-1..1"), ["-1", "0", "1"]);
+        for hostile in ["$(touch x)", "a b", "\"'`;|&", "--help", "-1", "../..", "a..b", "é\n"] {
+            assert_eq!(values(&format!("ot={hostile}")), [hostile]);
+        }
+        assert_eq!(parse("--cache-type-k=f16").unwrap().name, "cache-type-k");
+        for wrong in [
+            "",
+            "t",
+            "=1",
+            "--=1",
+            "t=",
+            "t=1,,2",
+            "t=4..1",
+            "t=1..4+0",
+            "t=0..8*2",
+            "t=1..9223372036854775807",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(values("t=9223372036854775806..9223372036854775807").len(), 2);
+    }
+
+    #[test]
+    fn the_help_of_both_eras_is_read() {
+        for (help, count) in [(OLD, 34), (NEW, 46)] {
+            let known = options(help);
+            assert_eq!(known.len(), count, "{known:#?}");
+            let find = |alias: &str| {
+                known.iter().find(|known| known.aliases.iter().any(|a| a == alias)).cloned()
+            };
+            let cache = find("-ctk").unwrap();
+            assert_eq!(cache.aliases, ["-ctk", "--cache-type-k"]);
+            assert_eq!(cache.takes.as_deref(), Some("<t>"));
+            assert!(find("-ot").unwrap().takes.is_some());
+            assert_eq!(find("--progress").unwrap().takes, None);
+            assert!(find("--poll").unwrap().takes.is_some());
+        }
+    }
+
+    fn resolved(help: &str, text: &str) -> Result<Parameter, String> {
+        let found = resolve(&[parse(text).unwrap()], help, "carbon");
+        found.map(|mut all| all.remove(0)).map_err(|findings| {
+            format!("{}: {}; {}", findings[0].code, findings[0].message, findings[0].help)
+        })
+    }
+
+    #[test]
+    fn what_this_era_does_not_know_is_refused() {
+        assert_eq!(resolved(OLD, "mmp=0,1").unwrap().option, "-mmp");
+        let refused = resolved(NEW, "mmp=0,1").unwrap_err();
+        assert!(refused.starts_with("unknown-parameter: --sweep mmp: the llama-bench on carbon"));
+        assert_eq!(resolved(NEW, "repack=0").unwrap().option, "--repack");
+        assert!(resolved(OLD, "repack=0").is_err());
+        let typo = resolved(NEW, "thread=1").unwrap_err();
+        assert!(typo.contains("did you mean threads?"), "{typo}");
+        for ours in ["m=x", "model=x", "p=1", "n=1", "r=1", "o=md", "pg=1", "d=1", "hf=x", "h=1"] {
+            assert!(resolved(NEW, ours).unwrap_err().starts_with("no-parameter"), "{ours}");
+        }
+        assert!(resolved(NEW, "no-warmup=1").unwrap_err().contains("takes no value"));
+        let twice = resolve(&[parse("t=1").unwrap(), parse("threads=2").unwrap()], NEW, "x");
+        assert_eq!(twice.unwrap_err()[0].code, "parameter-twice");
+    }
+
+    #[test]
+    fn a_point_replaces_what_was_set_before() {
+        let wanted = [parse("t=1,2").unwrap(), parse("cache-type-k=f16,q8_0").unwrap()];
+        let parameters = resolve(&wanted, NEW, "x").unwrap();
+        let points = grid(&parameters);
+        assert_eq!((points.len(), size(&wanted)), (4, 4));
+        assert_eq!(points[1].label(&parameters), "t=1 cache-type-k=q8_0");
+        let base = ["--threads", "9", "-fa", "1", "-t", "8"].map(str::to_owned);
+        let args = points[1].args(&parameters, &base);
+        assert_eq!(args, ["-fa", "1", "-t", "1", "-ctk", "q8_0"]);
+    }
+}

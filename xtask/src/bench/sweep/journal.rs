@@ -1,0 +1,142 @@
+//! The journal of a sweep: a first line that says what is swept, then one for each
+//! process of llama-bench that has ended. A line that cannot be read is as if it had
+//! never been written: that process runs again.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::llama_bench::TestResult;
+use crate::bench::sweep::grid::Point;
+use crate::bench::sweep::search::Ran;
+
+/// All that must be the same for samples to belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    pub schema: u32,
+    pub host: String,
+    pub target: String,
+    pub store_path: String,
+    pub model: String,
+    pub model_bytes: Option<u64>,
+    pub tests: Vec<String>,
+    pub repetitions: u32,
+    /// What every point is given.
+    pub flags: Vec<String>,
+    pub options: Vec<String>,
+    pub points: Vec<Point>,
+    pub halving: bool,
+}
+
+impl Subject {
+    /// Of the journal's file name, and of the order: the same wherever it is computed
+    /// (Fowler, Noll and Vo's FNV-1a of 64 bits).
+    pub fn hash(&self) -> u64 {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    point: Point,
+    round: u32,
+    seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
+    #[serde(default)]
+    results: Vec<TestResult>,
+}
+
+pub fn line(points: &[Point], ran: &Ran) -> serde_json::Result<String> {
+    let (results, failed) = match &ran.outcome {
+        Ok(results) => (results.clone(), None),
+        Err(reason) => (vec![], Some(reason.clone())),
+    };
+    let Ran { round, seconds, .. } = *ran;
+    serde_json::to_string(&Line {
+        point: points[ran.point].clone(),
+        round,
+        seconds,
+        failed,
+        results,
+    })
+}
+
+/// What ran before; none where the journal is another sweep's.
+pub fn read(text: &str, subject: &Subject) -> Option<Vec<Ran>> {
+    let mut lines = text.lines();
+    let first = lines.find_map(|line| serde_json::from_str::<Subject>(line).ok())?;
+    if first != *subject {
+        return None;
+    }
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    let usable = lines.filter_map(|line| {
+        let point = subject.points.iter().position(|point| *point == line.point)?;
+        let seconds =
+            Some(line.seconds).filter(|seconds| seconds.is_finite() && *seconds >= 0.0)?;
+        let outcome = line.failed.map_or(Ok(line.results), Err);
+        Some(Ran { point, round: line.round, seconds, outcome })
+    });
+    Some(usable.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject() -> Subject {
+        Subject {
+            schema: 1,
+            host: "carbon".into(),
+            target: "carbon".into(),
+            store_path: "/nix/store/x".into(),
+            model: "m".into(),
+            model_bytes: Some(1),
+            tests: vec!["pp128".into()],
+            repetitions: 5,
+            flags: vec![],
+            options: vec!["-t".into()],
+            points: vec![Point(vec!["1".into()]), Point(vec!["2".into()])],
+            halving: false,
+        }
+    }
+
+    fn ran(point: usize, round: u32) -> Ran {
+        let result = TestResult {
+            test: "pp128".into(),
+            tokens_per_second: 2.0,
+            stddev: 0.0,
+            samples: vec![2.0],
+        };
+        Ran { point, round, seconds: 1.5, outcome: Ok(vec![result]) }
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_damage_costs_only_itself() {
+        let subject = subject();
+        let head = serde_json::to_string(&subject).unwrap();
+        let failed = Ran { outcome: Err("\"no\"\n".into()), ..ran(1, 1) };
+        let lines = [ran(0, 1), failed.clone(), ran(0, 2)];
+        let lines: Vec<String> =
+            lines.iter().map(|ran| line(&subject.points, ran).unwrap()).collect();
+        let text = format!("{head}\n{}\n", lines.join("\n"));
+        assert_eq!(read(&text, &subject).unwrap(), [ran(0, 1), failed.clone(), ran(0, 2)]);
+        for cut in 0..lines[2].len() {
+            let end = text.len() - 1 - lines[2].len() + cut;
+            let torn = format!("{}\u{0}garbage\n{}\n", &text[..end], lines[2]);
+            assert_eq!(read(&torn, &subject).unwrap().len(), 3, "{torn}");
+        }
+        let other = Subject { repetitions: 1, ..subject.clone() };
+        assert_eq!(read(&text, &other), None);
+        assert_ne!(other.hash(), subject.hash());
+        assert_eq!(read("", &subject), None);
+        assert_eq!(read(&text.replace("[\"2\"]", "[\"3\"]"), &subject), None);
+        let foreign = format!("{head}\n{}\n", lines[1].replace("[\"2\"]", "[\"3\"]"));
+        assert_eq!(read(&foreign, &subject).unwrap(), []);
+    }
+}

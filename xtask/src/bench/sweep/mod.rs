@@ -1,0 +1,10 @@
+//! `bench --sweep`: llama-bench over a grid of its parameters.
+
+pub mod args;
+pub mod command;
+pub mod grid;
+pub mod journal;
+pub mod report;
+pub mod search;
+pub mod server_flags;
+pub mod view;

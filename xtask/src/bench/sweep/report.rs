@@ -1,0 +1,206 @@
+//! What a sweep found: the best point of the grid, what cannot be told from it, and the
+//! frontier between prompt and generation.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::Serialize;
+
+use crate::bench::baseline::{Verdict, verdict};
+use crate::bench::statistics::bootstrap::{Ratio, paired, speed};
+use crate::bench::sweep::grid::{Parameter, Point};
+use crate::bench::sweep::search::{Course, Goal, Known, Plan};
+use crate::bench::sweep::server_flags::{NixLines, nix_lines};
+use crate::findings::finding::Finding;
+
+/// Of fewer common rounds nobody is called slower than the best.
+pub const LEAST: usize = 5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    Measured,
+    /// Given up in favour of others, after fewer rounds than those.
+    Dropped,
+    Failed,
+    /// The time was up, or the user stopped it.
+    NotMeasured,
+}
+
+/// `sweep` of bench's document.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SweepReport {
+    pub parameters: Vec<Parameter>,
+    pub goal: Goal,
+    /// Of the order.
+    pub seed: u64,
+    /// Of measuring, over all sittings.
+    pub seconds: f64,
+    /// Whether it came to its end.
+    pub complete: bool,
+    pub configurations: Vec<Configuration>,
+    /// Names of configurations.
+    pub best: Option<String>,
+    /// Not slower than the best by more than noise, by the processes that both have.
+    pub within_noise: Vec<String>,
+    /// No other is faster in one test and as fast in the rest.
+    pub frontier: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nix: Option<NixLines>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Configuration {
+    /// `t=2 ctk=q8_0`
+    pub name: String,
+    /// Further arguments of llama-bench, the host's and the user's own among them.
+    pub args: Vec<String>,
+    pub state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub rounds: usize,
+    pub results: Vec<TestSpeed>,
+    /// Of the best one's speed; and what holds it with 99 % confidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_best: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TestSpeed {
+    pub test: String,
+    /// The mean of the fastest quarter of the processes, each by its fastest repetition.
+    pub tokens_per_second: f64,
+    pub samples: Vec<f64>,
+}
+
+impl SweepReport {
+    /// `base`: the arguments that all points have.
+    pub fn new(
+        plan: &Plan,
+        course: &Course,
+        parameters: Vec<Parameter>,
+        points: &[Point],
+        base: &[String],
+        seconds: f64,
+    ) -> Self {
+        let best = best(course);
+        let state = |known: &Known| match known {
+            Known { failed: Some(_), .. } => State::Failed,
+            Known { scores, .. } if scores.is_empty() => State::NotMeasured,
+            Known { dropped: Some(_), .. } => State::Dropped,
+            _ => State::Measured,
+        };
+        let label = |at: usize| points[at].label(&parameters);
+        let configurations: Vec<Configuration> = course
+            .points
+            .iter()
+            .enumerate()
+            .map(|(at, known)| {
+                let ratio = best.and_then(|best| against(&course.points[best], known));
+                let ratio = ratio.filter(|_| state(known) != State::Failed);
+                Configuration {
+                    name: label(at),
+                    args: points[at].args(&parameters, base),
+                    state: state(known),
+                    reason: known.failed.as_ref().map(|(_, reason)| reason.clone()),
+                    rounds: known.scores.len(),
+                    results: speeds(known),
+                    of_best: ratio.map(|ratio| ratio.estimate),
+                    interval: ratio.map(|ratio| [ratio.low, ratio.high]),
+                }
+            })
+            .collect();
+        let nix =
+            best.map(|best| nix_lines(&configurations[best].args, &parameters, &points[best]));
+        Self {
+            goal: plan.goal,
+            seed: plan.seed,
+            seconds,
+            complete: course.next.is_none(),
+            best: best.map(label),
+            within_noise: within_noise(course, best).into_iter().map(label).collect(),
+            frontier: frontier(course).into_iter().map(label).collect(),
+            configurations,
+            parameters,
+            nix,
+        }
+    }
+
+    /// Without enough rounds nothing is said to be slower than anything.
+    pub fn few_rounds(&self, target: &str) -> Option<Finding> {
+        let best = self.configurations.iter().find(|one| self.best.as_ref() == Some(&one.name))?;
+        (best.rounds < LEAST && self.within_noise.len() > 1).then(|| {
+            Finding::warning(
+                "few-rounds",
+                format!("{} rounds on {target} are too few to tell these apart", best.rounds),
+                format!("{LEAST} at least: more --rounds, or more --budget"),
+            )
+        })
+    }
+}
+
+/// Points that took part to the end.
+fn finalists(course: &Course) -> impl Iterator<Item = (usize, &Known)> {
+    course.points.iter().enumerate().filter(|(_, known)| {
+        known.failed.is_none() && known.dropped.is_none() && !known.scores.is_empty()
+    })
+}
+
+/// The fastest of those that took part to the end.
+pub fn best(course: &Course) -> Option<usize> {
+    let speed_of = |known: &Known| speed(&known.rounds()).unwrap_or_default();
+    finalists(course)
+        .max_by(|one, other| speed_of(one.1).total_cmp(&speed_of(other.1)))
+        .map(|(at, _)| at)
+}
+
+/// How fast a point is in terms of the best, by the rounds that both have.
+fn against(best: &Known, known: &Known) -> Option<Ratio> {
+    paired(&best.rounds(), &known.rounds())
+}
+
+/// All that might be as fast as the best, which is among them.
+pub fn within_noise(course: &Course, best: Option<usize>) -> Vec<usize> {
+    let Some(best) = best.map(|best| &course.points[best]) else { return vec![] };
+    let is_slower = |known: &Known| {
+        let common = known.scores.len().min(best.scores.len());
+        let ratio = against(best, known);
+        common >= LEAST && ratio.is_some_and(|ratio| verdict(&ratio) == Verdict::Slower)
+    };
+    finalists(course).filter(|(_, known)| !is_slower(known)).map(|(at, _)| at).collect()
+}
+
+/// By the speeds as they were measured.
+pub fn frontier(course: &Course) -> Vec<usize> {
+    let all: Vec<(usize, Vec<TestSpeed>)> =
+        finalists(course).map(|(at, known)| (at, speeds(known))).collect();
+    let dominates = |one: &[TestSpeed], other: &[TestSpeed]| {
+        let pairs =
+            || one.iter().zip(other).map(|(a, b)| (a.tokens_per_second, b.tokens_per_second));
+        one.len() == other.len()
+            && pairs().all(|(one, other)| one >= other)
+            && pairs().any(|(one, other)| one > other)
+    };
+    all.iter()
+        .filter(|(_, own)| !all.iter().any(|(_, other)| dominates(other, own)))
+        .map(|(at, _)| *at)
+        .collect()
+}
+
+fn speeds(known: &Known) -> Vec<TestSpeed> {
+    let tests = known.tests.first().into_iter().flatten();
+    tests
+        .filter_map(|result| {
+            let rounds = known.rounds_of(&result.test);
+            Some(TestSpeed {
+                test: result.test.clone(),
+                tokens_per_second: speed(&rounds)?,
+                samples: rounds.concat(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,93 @@
+//! What `bench --sweep` shows a person.
+
+use crate::bench::sweep::report::{Configuration, State, SweepReport};
+use crate::ui::Ui;
+use crate::ui::table::{Align, Cell, Table};
+
+/// The fastest first, then what was given up, then what failed, with the reasons.
+pub fn print(ui: &Ui, report: &SweepReport) {
+    let mut tests: Vec<&str> = vec![];
+    for result in report.configurations.iter().flat_map(|one| &one.results) {
+        if !tests.contains(&result.test.as_str()) {
+            tests.push(&result.test);
+        }
+    }
+    let heads: Vec<String> = tests.iter().map(|test| format!("{test} TOKENS/S")).collect();
+    let mut columns = vec![("CONFIGURATION", Align::Left)];
+    columns.extend(heads.iter().map(|head| (head.as_str(), Align::Right)));
+    columns.extend([
+        ("OF BEST", Align::Right),
+        ("WITHIN", Align::Right),
+        ("ROUNDS", Align::Right),
+        ("", Align::Left),
+    ]);
+    let mut all: Vec<&Configuration> = report.configurations.iter().collect();
+    all.sort_by(|one, other| {
+        let rank = |one: &Configuration| one.of_best.unwrap_or_default();
+        one.state.cmp(&other.state).then(rank(other).total_cmp(&rank(one)))
+    });
+    let rows = all.into_iter().map(|one| row(report, &tests, one)).collect();
+    ui.result(Table { columns: &columns, rows }.render(ui));
+    if let Some(best) = &report.best {
+        let others = report.within_noise.len().saturating_sub(1);
+        let noise = match others {
+            0 => "nothing else comes near".to_owned(),
+            1 => "one other cannot be told from it".to_owned(),
+            n => format!("{n} others cannot be told from it"),
+        };
+        ui.result(format!("\nbest: {best}; {noise}"));
+    }
+    if let Some(nix) = &report.nix {
+        ui.result(format!("\n{}", nix.bench));
+        if let Some(service) = &nix.service {
+            ui.result(service);
+        }
+        if !nix.without_flag.is_empty() {
+            ui.result(format!("# llama-server has no flag for {}", nix.without_flag.join(", ")));
+        }
+    }
+}
+
+fn row(report: &SweepReport, tests: &[&str], one: &Configuration) -> Vec<Cell> {
+    let mut row: Vec<Cell> = vec![one.name.as_str().into()];
+    for test in tests {
+        let found = one.results.iter().find(|result| result.test == *test);
+        row.push(found.map_or("-".to_owned(), |r| format!("{:.1}", r.tokens_per_second)).into());
+    }
+    row.push(one.of_best.map_or("-".to_owned(), |ratio| format!("{ratio:.3}")).into());
+    let within = one.interval.map(|[low, high]| format!("{low:.2} to {high:.2}"));
+    row.push(within.unwrap_or_else(|| "-".to_owned()).into());
+    row.push(one.rounds.to_string().into());
+    row.push(remark(report, one));
+    row
+}
+
+fn remark(report: &SweepReport, one: &Configuration) -> Cell {
+    let has = |names: &[String]| names.contains(&one.name);
+    match one.state {
+        State::Failed => {
+            let reason = one.reason.as_deref().unwrap_or_default();
+            Cell::painted(format!("failed: {reason}"), |ui, text| ui.red(text))
+        }
+        State::Dropped => "given up".into(),
+        State::NotMeasured => "not measured".into(),
+        State::Measured if report.best.as_ref() == Some(&one.name) => {
+            Cell::painted("best", |ui, text| ui.green(text))
+        }
+        State::Measured => {
+            let noise = has(&report.within_noise).then_some("within noise");
+            let frontier = has(&report.frontier).then_some("on the frontier");
+            let words: Vec<&str> = noise.into_iter().chain(frontier).collect();
+            words.join(", ").into()
+        }
+    }
+}
+
+/// `45 s`, `12 min`, `1.5 h`
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 100.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 6000.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
+    }
+}

@@ -1,0 +1,190 @@
+//! What a target is like at the moment: what bears on a measurement, and is kept with it
+//! ([`Conditions`]); what has to be there before anything is sent. Read from the answer
+//! of hardware/probe.sh with hardware/preflight.sh in it; what cannot be read is not known, and
+//! nothing is held against it.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::hardware::facts::Gpu;
+use crate::hardware::probe_output::sections;
+
+/// The record's `conditions`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conditions {
+    /// Of the last minute, in processes.
+    pub load_average: Option<f64>,
+    pub processors: u32,
+    pub kernel: Option<String>,
+    /// Every cpufreq governor that is in use; none where the kernel has no say (a guest).
+    pub governors: BTreeSet<String>,
+    pub cpufreq_driver: Option<String>,
+    /// What could be had without swapping, within the container's limit.
+    pub memory_available_bytes: Option<u64>,
+    pub swap_used_bytes: Option<u64>,
+    /// None: a machine without a battery.
+    pub on_battery: Option<bool>,
+    /// How often the processors were slowed for heat since the machine started.
+    pub throttle_events: Option<u64>,
+    /// Of those, how many came while we measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled_meanwhile: Option<u64>,
+    /// What the kernel has ended for want of memory since the machine started.
+    pub oom_kills: Option<u64>,
+    /// Free memory of each NVIDIA GPU.
+    pub vram_free_bytes: Vec<u64>,
+    /// Why NVIDIA GPUs are slowed just now: `clocks_throttle_reasons.active`, a set of bits.
+    pub gpu_throttle_reasons: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Surroundings {
+    pub conditions: Conditions,
+    pub gpus: Vec<Gpu>,
+    /// Device files of GPUs, and whether the user we log in as may use them.
+    pub devices: BTreeMap<String, bool>,
+    /// The files by which Vulkan finds its drivers.
+    pub vulkan_drivers: Vec<String>,
+    /// Free space, in bytes, where the store is and where models are kept.
+    pub store_room: Option<u64>,
+    pub cache_room: Option<u64>,
+    pub nix: NixThere,
+}
+
+/// The target's Nix, as far as copying needs to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NixThere {
+    /// Whether SSH finds the program that serves the store. None: not asked.
+    pub program: Option<bool>,
+    /// A daemon writes the store, or this user may.
+    pub writable: Option<bool>,
+    /// Whether it takes unsigned paths from us.
+    pub trusts_us: Option<bool>,
+}
+
+impl Surroundings {
+    pub fn read(answer: &str, gpus: Vec<Gpu>) -> Self {
+        let sections = sections(answer);
+        let section = |name: &str| sections.get(name).map_or("", String::as_str);
+        let (devices, room) = (section("devices"), section("room"));
+        let free = |name: &str| {
+            room.lines().find_map(|line| free_bytes(line.strip_prefix(name)?.strip_prefix(' ')?))
+        };
+        Self {
+            conditions: conditions(&section),
+            gpus,
+            devices: devices
+                .lines()
+                .filter_map(|line| line.split_once(' '))
+                .map(|(state, node)| (node.to_owned(), state == "usable"))
+                .collect(),
+            vulkan_drivers: lines(section("vulkan-drivers")).map(str::to_owned).collect(),
+            store_room: free("store"),
+            cache_room: free("cache"),
+            nix: nix(section("store")),
+        }
+    }
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+fn values<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| Some(line.strip_prefix(name)?.strip_prefix('=')?.trim()))
+}
+
+fn conditions<'a>(section: &dyn Fn(&str) -> &'a str) -> Conditions {
+    let meminfo = section("meminfo");
+    let kilobytes = |name: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    let limit = section("memory-limit");
+    let bytes = |name: &'static str| values(limit, name).next()?.parse::<u64>().ok();
+    let within = bytes("limit").zip(bytes("used")).map(|(most, used)| most.saturating_sub(used));
+    let swap = kilobytes("SwapTotal").zip(kilobytes("SwapFree"));
+    let states: Vec<(u64, Option<u64>)> =
+        lines(section("gpu-state")).filter_map(gpu_state).collect();
+    Conditions {
+        load_average: section("load").split_whitespace().next().and_then(|word| word.parse().ok()),
+        processors: count(section("cpuinfo")),
+        kernel: lines(section("kernel")).next().map(str::to_owned),
+        governors: values(section("governor"), "governor").map(str::to_owned).collect(),
+        cpufreq_driver: values(section("governor"), "driver").next().map(str::to_owned),
+        memory_available_bytes: [kilobytes("MemAvailable"), within].into_iter().flatten().min(),
+        swap_used_bytes: swap.map(|(total, free)| total.saturating_sub(free)),
+        on_battery: on_battery(section("power")),
+        throttle_events: throttle_events(section("throttle")),
+        throttled_meanwhile: None,
+        oom_kills: values(section("oom"), "oom_kill").next().and_then(|n| n.parse().ok()),
+        vram_free_bytes: states.iter().map(|(free, _)| *free).collect(),
+        gpu_throttle_reasons: states.iter().filter_map(|(_, reasons)| *reasons).collect(),
+    }
+}
+
+fn count(cpuinfo: &str) -> u32 {
+    let processors = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
+    u32::try_from(processors).unwrap_or(u32::MAX)
+}
+
+/// `cpuN/thermal_throttle/*_throttle_count`, added up. Every core of a package tells the
+/// package's count, so that this is larger than what happened, and grows when it happens.
+pub fn throttle_events(text: &str) -> Option<u64> {
+    let counts: Vec<u64> =
+        text.lines().filter_map(|line| line.split_once('=')?.1.trim().parse().ok()).collect();
+    (!counts.is_empty()).then(|| counts.iter().sum())
+}
+
+/// A battery of the machine's own (a mouse has one too) that is being emptied.
+fn on_battery(text: &str) -> Option<bool> {
+    let supplies: Vec<BTreeMap<&str, &str>> = text
+        .split("\n\n")
+        .map(|block| block.lines().filter_map(|line| line.split_once('=')).collect())
+        .filter(|supply: &BTreeMap<&str, &str>| supply.get("scope") != Some(&"Device"))
+        .collect();
+    let mut batteries = supplies.iter().filter(|supply| supply.get("type") == Some(&"Battery"));
+    batteries.clone().next()?;
+    Some(batteries.any(|battery| battery.get("status") == Some(&"Discharging")))
+}
+
+/// `11264, 0x0000000000000001`: MiB that are free, and why the clocks are low.
+fn gpu_state(line: &str) -> Option<(u64, Option<u64>)> {
+    let (free, reasons) = line.split_once(',')?;
+    let reasons = reasons.trim().strip_prefix("0x");
+    Some((
+        free.trim().parse::<u64>().ok()?.checked_mul(1 << 20)?,
+        reasons.and_then(|bits| u64::from_str_radix(bits, 16).ok()),
+    ))
+}
+
+/// The last line of `df -Pk`: the number before the one with a per cent sign.
+fn free_bytes(line: &str) -> Option<u64> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let at = words.iter().position(|word| word.ends_with('%'))?;
+    words.get(at.checked_sub(1)?)?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+fn nix(text: &str) -> NixThere {
+    let has = |word: &str| lines(text).any(|line| line == word);
+    if !has("asked") {
+        return NixThere::default();
+    }
+    let info = lines(text).find(|line| line.starts_with('{'));
+    let info = info.and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let trusted = info.as_ref().and_then(|info| info.get("trusted"));
+    NixThere {
+        program: Some(has("program")),
+        // A store that is to be made has no folder yet.
+        writable: has("there").then(|| has("daemon") || has("writable")),
+        trusts_us: trusted.and_then(|t| t.as_bool().or_else(|| t.as_u64().map(|n| n != 0))),
+    }
+}
+
+#[cfg(test)]
+#[path = "target_state_tests.rs"]
+mod tests;

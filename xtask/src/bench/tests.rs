@@ -1,0 +1,182 @@
+//! Measuring with a llama-bench that replays recordings, and with the real one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::*;
+use crate::bench::measure::measure;
+use crate::bench::model::choice::describe;
+use crate::bench::model::quantize::Quantization;
+use crate::bench::model::smoke::{Size, SmokeModel};
+use crate::bench::paired_run::{Contender, compare};
+use crate::bench::target_state::Surroundings;
+use crate::cli::Cli;
+use crate::fleet::args::Global;
+use crate::hardware::cpu::Cpu;
+use crate::hardware::facts::Facts;
+use crate::nix::names::{DrvPath, StorePath};
+use crate::ui::Ui;
+
+const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/llama-bench");
+const ZEN5: &str = include_str!("../../tests/fixtures/cpuinfo/zen5");
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("xtask-bench-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    /// A program that prints a recording and then ends as `then` says.
+    fn replay(&self, recording: &str, then: &str) -> String {
+        let file = self.0.join("llama-bench");
+        let script =
+            format!("#!/bin/sh\n[ -z '{recording}' ] || cat '{RECORDINGS}/{recording}'\n{then}\n");
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn ui() -> Ui {
+    use clap::Parser;
+    let global: Global = Cli::parse_from(["xtask", "-q", "list"]).global;
+    Ui::new(&global.output)
+}
+
+fn zen5() -> Machine {
+    let cpu = Cpu::parse(ZEN5).unwrap();
+    Machine {
+        target: Target::Local,
+        facts: Facts::new("carbon", cpu.clone(), None),
+        cpu,
+        around: Surroundings::default(),
+        env: vec![],
+        log: None,
+    }
+}
+
+fn subject(microarch: &str, cpu_options: &[&str]) -> Subject {
+    let manifest = serde_json::json!({
+        "variant": format!("cpu-{microarch}"), "backends": ["cpu"], "microarch": microarch,
+        "system": "x86_64-linux", "cpuOptions": cpu_options, "cmakeFlags": [],
+        "rev": null, "build": null,
+    });
+    Subject {
+        host: HostName::new("carbon"),
+        manifest: serde_json::from_value(manifest).unwrap(),
+        drv_path: DrvPath::new("/nix/store/x.drv"),
+        store_path: StorePath::new("/nix/store/x"),
+    }
+}
+
+fn params() -> Params {
+    Params {
+        prompt: 128,
+        generate: 32,
+        repetitions: 5,
+        rounds: 1,
+        patience: Duration::MAX,
+        timeout: Duration::from_secs(20),
+        args: vec![],
+    }
+}
+
+fn model() -> Model {
+    describe(SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 })
+}
+
+fn measured(llama_bench: &str, params: &Params) -> BenchReport {
+    let subject = subject("znver5", &["GGML_AVX512"]);
+    let model = (&model(), "m.gguf");
+    measure(&ui(), &zen5(), &subject, llama_bench, model, params, &mut |_, _| {}).unwrap()
+}
+
+fn codes(report: &BenchReport) -> Vec<&'static str> {
+    report.findings.iter().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn both_eras_are_measured() {
+    for recording in ["old.jsonl", "new.jsonl"] {
+        let folder = Folder::new(recording);
+        let report = measured(&folder.replay(recording, ""), &params());
+        assert_eq!(codes(&report), [] as [&str; 0]);
+        assert!(report.ok);
+        assert_eq!(report.results.len(), 2);
+        assert_eq!(report.device.as_deref(), Some("AMD EPYC"));
+    }
+}
+
+#[test]
+fn a_run_that_breaks_keeps_what_it_measured() {
+    let broken = "new-killed-in-second-test.jsonl";
+    let half = format!("head -c 300 '{RECORDINGS}/new.jsonl'; kill -KILL $$");
+    let bad = format!("cat '{RECORDINGS}/new-bad-model.stderr' >&2; exit 1");
+    for (recording, then, expected, results) in [
+        (broken, "kill -ILL $$", vec!["illegal-instruction"], 1),
+        (broken, "kill -KILL $$", vec!["out-of-memory"], 1),
+        (broken, half.as_str(), vec!["out-of-memory", "half-line"], 1),
+        (broken, "exec sleep 60", vec!["timeout"], 1),
+        ("", bad.as_str(), vec!["bench-failed"], 0),
+        ("", "echo 'no such option'", vec!["no-output"], 0),
+    ] {
+        let folder = Folder::new("breaks");
+        let params = Params { timeout: Duration::from_secs(1), ..params() };
+        let report = measured(&folder.replay(recording, then), &params);
+        assert_eq!(codes(&report), expected, "{then}");
+        assert_eq!(report.results.len(), results, "{then}");
+        assert!(!report.ok);
+    }
+    assert_eq!(codes(&measured("/nonexistent/llama-bench", &params())), ["no-llama-bench"]);
+}
+
+#[test]
+fn a_build_for_another_cpu_is_refused_before_it_is_sent() {
+    let amx = subject("sapphirerapids", &["GGML_AVX512", "GGML_AMX_TILE", "GGML_AMX_INT8"]);
+    let findings = preflight(&zen5(), &amx, false).unwrap();
+    assert_eq!(findings[0].code, "cpu-lacks-features");
+    assert!(findings[0].message.contains("AMX_TILE, AMX_INT8"), "{findings:?}");
+    assert!(findings[0].help.contains("znver5"), "{findings:?}");
+    assert_eq!(preflight(&zen5(), &subject("znver4", &["GGML_AVX512"]), false).unwrap(), []);
+    assert_eq!(preflight(&zen5(), &subject("dispatch", &[]), false).unwrap(), []);
+}
+
+#[test]
+fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
+    let folder = Folder::new("compare");
+    let other = Folder::new("compare-other");
+    let contender = |label: &str, llama_bench: String| Contender {
+        label: label.into(),
+        subject: subject("znver5", &[]),
+        llama_bench,
+    };
+    let twice = [
+        contender("upstream", folder.replay("old.jsonl", "")),
+        contender("tuned", other.replay("new.jsonl", "")),
+    ];
+    let compared =
+        compare(&ui(), &zen5(), &twice, (&model(), "m.gguf"), &params(), (2, 1)).unwrap();
+    assert_eq!(compared.findings, []);
+    assert_eq!(compared.standings.len(), 4);
+    assert_eq!(compared.standings[0].samples, 10);
+    assert_eq!(compared.standings[0].ratio, Some(1.0));
+    let broken = [
+        contender("upstream", folder.replay("old.jsonl", "")),
+        contender("tuned", other.replay("new-killed-in-second-test.jsonl", "kill -ILL $$")),
+    ];
+    let compared =
+        compare(&ui(), &zen5(), &broken, (&model(), "m.gguf"), &params(), (3, 1)).unwrap();
+    assert_eq!(compared.findings.len(), 1);
+    assert!(compared.findings[0].message.starts_with("tuned: "));
+    assert_eq!(compared.standings[0].samples, 5);
+}

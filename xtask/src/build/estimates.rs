@@ -1,0 +1,208 @@
+//! What earlier builds took and gave, and what that says of the next.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::nix::names::StorePath;
+
+/// One successful build.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The derivation's name, for example `llama-cpp-cpu-znver4-6123`.
+    pub name: String,
+    /// Where it was built; empty: this machine.
+    #[serde(default)]
+    pub machine: String,
+    /// Of wall-clock time.
+    pub seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out: Option<StorePath>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closure_bytes: Option<u64>,
+}
+
+/// Builds are alike when their names are, but for the version at the end.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Each with its line, oldest first.
+    by_key: BTreeMap<String, Vec<(usize, Record)>>,
+    lines: usize,
+}
+
+/// Of one name and machine, that many are kept.
+const KEPT: usize = 5;
+/// Of all names, the newest of these many.
+const KEPT_IN_ALL: usize = 5000;
+
+impl History {
+    /// Of a file of one JSON object a line; what is damaged is left out.
+    pub fn parse(text: &str) -> Self {
+        let mut history = Self::default();
+        for line in text.lines() {
+            history.lines += 1;
+            if let Ok(record) = serde_json::from_str::<Record>(line)
+                && record.seconds.is_finite()
+                && record.seconds >= 0.0
+            {
+                let records = history.by_key.entry(key(&record.name).to_owned()).or_default();
+                records.push((history.lines, record));
+            }
+        }
+        history
+    }
+
+    /// Seconds that a build of this name takes: the median of the last ones, of those on
+    /// the same machine where there are any.
+    pub fn seconds(&self, name: &str, machine: &str) -> Option<f64> {
+        let records = self.by_key.get(key(name))?;
+        let records = || records.iter().map(|(_, record)| record);
+        median(records().filter(|record| record.machine == machine)).or_else(|| median(records()))
+    }
+
+    /// The last build of this name that gave something else than `out`: what the closure's
+    /// size is to be held against.
+    pub fn before(&self, name: &str, out: &StorePath) -> Option<&Record> {
+        let records = self.by_key.get(key(name))?;
+        let other = |record: &&Record| record.out.as_ref().is_some_and(|other| other != out);
+        records.iter().rev().map(|(_, record)| record).find(other)
+    }
+
+    /// The file's new text, when it has grown to more than twice what is worth keeping.
+    pub fn compact(&self) -> Option<String> {
+        let mut kept: Vec<&(usize, Record)> = vec![];
+        for records in self.by_key.values() {
+            let mut of_machine: BTreeMap<&str, usize> = BTreeMap::new();
+            for numbered in records.iter().rev() {
+                let count = of_machine.entry(&numbered.1.machine).or_default();
+                *count += 1;
+                if *count <= KEPT {
+                    kept.push(numbered);
+                }
+            }
+        }
+        kept.sort_by_key(|(number, _)| *number);
+        let kept = &kept[kept.len().saturating_sub(KEPT_IN_ALL)..];
+        (self.lines > 2 * kept.len() + 100).then(|| kept.iter().map(|(_, r)| line(r)).collect())
+    }
+}
+
+pub fn line(record: &Record) -> String {
+    serde_json::to_string(record).map(|json| json + "\n").unwrap_or_default()
+}
+
+/// `llama-cpp-cpu-x86-64-v3-6123` → `llama-cpp-cpu-x86-64-v3`: a new llama.cpp takes about
+/// as long as the last.
+fn key(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((start, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => start,
+        _ => name,
+    }
+}
+
+fn median<'a>(records: impl DoubleEndedIterator<Item = &'a Record>) -> Option<f64> {
+    let mut seconds: Vec<f64> = records.rev().take(KEPT).map(|record| record.seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied()
+}
+
+/// Seconds that a running build still needs, of what earlier ones took in all, how long it
+/// runs, and the fraction of its steps that is done since when. The further it is, the more
+/// its own pace counts.
+pub fn remaining(earlier: Option<f64>, elapsed: f64, steps: Option<Pace>) -> Option<f64> {
+    let by_history = earlier.filter(|all| *all > elapsed).map(|all| all - elapsed);
+    let by_pace = steps.and_then(|pace| pace.remaining());
+    match (by_history, by_pace, steps) {
+        (Some(history), Some(own), Some(pace)) => {
+            Some(history * (1.0 - pace.fraction) + own * pace.fraction)
+        }
+        (one, other, _) => other.or(one),
+    }
+}
+
+/// How fast steps are done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Now, and when the first step was told.
+    pub fraction: f64,
+    pub first_fraction: f64,
+    /// Seconds between the two.
+    pub seconds: f64,
+}
+
+impl Pace {
+    /// A twentieth says nothing yet.
+    fn remaining(self) -> Option<f64> {
+        let gained = self.fraction - self.first_fraction;
+        (gained >= 0.05).then(|| self.seconds / gained * (1.0 - self.fraction))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str, machine: &str, seconds: f64, out: &str) -> Record {
+        Record {
+            name: name.into(),
+            machine: machine.into(),
+            seconds,
+            out: Some(StorePath::new(out)),
+            closure_bytes: Some(7),
+        }
+    }
+
+    #[test]
+    fn the_median_of_the_last_builds_there_is_the_estimate() {
+        let mut text = String::new();
+        for seconds in [9000.0, 10.0, 30.0, 20.0, 9000.0, 25.0] {
+            text += &line(&record("x-64-v3-6123", "", seconds, "/o"));
+        }
+        text += &line(&record("x-64-v3-6124", "big", 5.0, "/o"));
+        let history = History::parse(&text);
+        assert_eq!(history.seconds("x-64-v3-6200", ""), Some(25.0));
+        assert_eq!(history.seconds("x-64-v3-6200", "big"), Some(5.0));
+        assert!(history.seconds("x-64-v3-6200", "new").is_some());
+        assert_eq!(history.seconds("x-64-v4-6200", ""), None);
+    }
+
+    #[test]
+    fn the_size_is_held_against_the_last_other_output() {
+        let text: String =
+            ["/a", "/b", "/b"].iter().map(|out| line(&record("x-1", "", 1.0, out))).collect();
+        let history = History::parse(&text);
+        let before = |out| {
+            let found = history.before("x-2", &StorePath::new(out))?;
+            found.out.as_ref().map(|out| out.as_str().to_owned())
+        };
+        assert_eq!(before("/b").as_deref(), Some("/a"));
+        assert_eq!(before("/c").as_deref(), Some("/b"));
+        assert!(history.before("y", &StorePath::new("/b")).is_none());
+    }
+
+    #[test]
+    fn damage_takes_one_record_and_the_file_stays_small() {
+        let good = line(&record("x-1", "", 3.0, "/a"));
+        let text =
+            format!("{good}{{\"name\":\n\n\u{0}\n{{\"name\":\"x-1\",\"seconds\":-1}}\n{good}");
+        assert_eq!(History::parse(&text).seconds("x-1", ""), Some(3.0));
+        assert_eq!(History::parse(&text).compact(), None);
+        let grown = good.repeat(300);
+        assert_eq!(History::parse(&grown).compact(), Some(good.repeat(KEPT)));
+    }
+
+    #[test]
+    fn what_remains_is_history_first_and_the_own_pace_in_the_end() {
+        let pace = |fraction, seconds| Some(Pace { fraction, first_fraction: 0.0, seconds });
+        assert_eq!(remaining(None, 5.0, None), None);
+        assert_eq!(remaining(Some(100.0), 40.0, None), Some(60.0));
+        assert_eq!(remaining(None, 40.0, pace(0.5, 30.0)), Some(30.0));
+        assert_eq!(remaining(None, 40.0, pace(0.01, 30.0)), None);
+        assert_eq!(remaining(Some(100.0), 40.0, pace(0.5, 40.0)), Some(50.0));
+        // Longer than ever: only its own pace is left.
+        assert_eq!(remaining(Some(10.0), 40.0, pace(0.5, 40.0)), Some(40.0));
+        assert_eq!(remaining(Some(10.0), 40.0, None), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! What GitHub is told of a `build-all`.
+
+use std::fmt::Write as _;
+
+use crate::build::report::{BuildReport, VariantReport};
+use crate::build::variants::BuildState;
+use crate::ci::github::{MOST_FINDINGS, annotation, fenced, item, markdown};
+use crate::findings::finding::Finding;
+use crate::ui::github::{data, property};
+use crate::ui::units;
+
+/// A summary may have 1 MiB, of all that a step writes; what is longer is not shown at all.
+const MOST_BYTES: usize = 400 << 10;
+
+/// One error for each variant that is not in the store, and those of the hosts whose
+/// variant cannot be told. `folder` is where the flake is in the checkout.
+pub fn annotations(report: &BuildReport, folder: &str) -> Vec<String> {
+    let variants = report.variants.iter().filter(|variant| is_wrong(variant)).map(|variant| {
+        let title = property(&format!("{}: {}", variant.variant, variant.state.as_str()));
+        format!("::error title={title}::{}", data(&told(variant)))
+    });
+    let findings = findings(report).map(|(place, finding)| annotation(place, finding, folder));
+    variants.chain(findings).take(MOST_FINDINGS).collect()
+}
+
+/// Those of the run and of the hosts whose variant cannot be told.
+fn findings(report: &BuildReport) -> impl Iterator<Item = (&str, &Finding)> {
+    let run = report.findings.iter().map(|finding| ("build-all", finding));
+    let hosts = report
+        .hosts
+        .iter()
+        .flat_map(|host| host.findings.iter().map(|finding| (host.host.as_str(), finding)));
+    run.chain(hosts)
+}
+
+/// What was interrupted is nobody's error.
+fn is_wrong(variant: &VariantReport) -> bool {
+    !variant.state.well() && variant.state != BuildState::Interrupted
+}
+
+fn told(variant: &VariantReport) -> String {
+    let mut text = variant.told();
+    if let Some(log) = &variant.log {
+        let _ = write!(text, "\nwhole log: {log}");
+    }
+    text
+}
+
+/// The report as Markdown, for `$GITHUB_STEP_SUMMARY`: a table, then what failed, with
+/// the end of its log folded away.
+pub fn summary(report: &BuildReport) -> String {
+    let well = report.variants.iter().filter(|variant| variant.state.well()).count();
+    let mut text = format!(
+        "### {} {well} of {} variants in the store\n\n\
+         | variant | state | hosts | time | closure |\n|---|---|---|--:|--:|\n",
+        if report.ok { "✅" } else { "❌" },
+        report.variants.len(),
+    );
+    let mut parts: Vec<String> = report.variants.iter().map(row).collect();
+    parts.push("\n".to_owned());
+    parts.extend(report.variants.iter().filter(|variant| is_wrong(variant)).map(failure));
+    parts.extend(findings(report).map(|(place, finding)| item(place, finding)));
+    let mut left = parts.len();
+    for part in parts {
+        if text.len() + part.len() > MOST_BYTES {
+            let _ = writeln!(text, "\nand more, which is too long for this page: {left} parts");
+            break;
+        }
+        text.push_str(&part);
+        left -= 1;
+    }
+    text.push('\n');
+    text
+}
+
+fn row(variant: &VariantReport) -> String {
+    format!(
+        "| {} | {} | {} | {} | {} |\n",
+        markdown(variant.variant.as_str()),
+        variant.state.as_str(),
+        markdown(&variant.wanted_by()),
+        units::seconds(variant.seconds),
+        variant.closure_bytes.map(units::bytes).unwrap_or_default(),
+    )
+}
+
+fn failure(variant: &VariantReport) -> String {
+    let mut text =
+        format!("- 🔴 **{}**: {}\n", markdown(variant.variant.as_str()), markdown(&told(variant)));
+    if !variant.log_tail.is_empty() {
+        // A blank line ends the HTML and begins the Markdown, and the other way round.
+        let tail = fenced(variant.log_tail.iter().map(String::as_str));
+        let count = variant.log_tail.len();
+        let _ = write!(
+            text,
+            "\n<details><summary>the last {count} lines of the log</summary>\n\n{tail}\n\n</details>\n\n"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nix::names::{DrvPath, HostName, VariantName};
+
+    fn failed(tail: Vec<String>) -> VariantReport {
+        VariantReport {
+            variant: VariantName::new("cpu|x"),
+            hosts: vec![HostName::new("a"), HostName::new("b::c")],
+            drv_path: DrvPath::new("/nix/store/a.drv"),
+            out_path: None,
+            state: BuildState::Failed,
+            seconds: 61.0,
+            log: Some("/logs/a.log".into()),
+            closure_bytes: None,
+            packages: vec![],
+            closure_change_bytes: None,
+            link: None,
+            pushed: None,
+            machine: None,
+            attempts: None,
+            reason: None,
+            first_error: Some("x.c:3: error: 100%\r::set-env name=A::B".into()),
+            tail_shown: false,
+            log_tail: tail,
+        }
+    }
+
+    fn report(variants: Vec<VariantReport>) -> BuildReport {
+        BuildReport {
+            schema: 1,
+            command: "build-all",
+            variants,
+            hosts: vec![],
+            own_cpu_seconds: 0.0,
+            findings: vec![],
+            ok: false,
+        }
+    }
+
+    #[test]
+    fn a_failure_is_one_line_with_its_hosts_its_first_error_and_its_log() {
+        assert_eq!(
+            annotations(&report(vec![failed(vec![])]), ""),
+            ["::error title=cpu|x%3A failed::the build failed for a, b::c: x.c:3: error: \
+              100%25%0D::set-env name=A::B%0Awhole log: /logs/a.log"]
+        );
+    }
+
+    #[test]
+    fn a_summary_is_never_too_long_to_be_shown() {
+        let tail = vec!["`é".repeat(5000); 25];
+        let variants = (0..40).map(|_| failed(tail.clone())).collect();
+        let summary = summary(&report(variants));
+        assert!(summary.len() < 500 << 10, "{}", summary.len());
+        assert!(summary.contains("too long for this page"));
+        assert_eq!(summary.matches("<details>").count(), summary.matches("</details>").count());
+    }
+}

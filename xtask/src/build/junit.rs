@@ -1,0 +1,53 @@
+//! The report of `build-all` as JUnit test cases.
+
+use crate::build::report::BuildReport;
+use crate::build::report::VariantReport;
+use crate::build::variants::BuildState;
+use crate::check::junit::by_findings;
+use crate::check::junit::of_host;
+use crate::check::report::HostState;
+use crate::ci::junit::Case;
+use crate::ci::junit::Trouble;
+use crate::ci::junit::Verdict;
+use crate::ci::junit::cut;
+use std::collections::BTreeMap;
+
+/// A case for each variant, and one for each host that has none to show.
+pub fn of_build(report: &BuildReport) -> Vec<Case> {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for variant in &report.variants {
+        *names.entry(variant.variant.as_str()).or_default() += 1;
+    }
+    let variants = report.variants.iter().map(|variant| {
+        let name = variant.variant.as_str();
+        // A name keeps its history in CI, so hosts are part of it only where they must.
+        let name = match names.get(name) {
+            Some(1) => name.to_owned(),
+            _ => format!("{name} ({})", variant.wanted_by()),
+        };
+        of_variant(name, variant)
+    });
+    let hosts = report.hosts.iter().map(|host| of_host("build-all.hosts", host));
+    // What became of links and pushes has no case while there is nothing to say of it.
+    let run = (!report.findings.is_empty())
+        .then(|| by_findings("build-all.run", "run".to_owned(), HostState::Ok, &report.findings));
+    variants.chain(hosts).chain(run).collect()
+}
+
+pub fn of_variant(name: String, variant: &VariantReport) -> Case {
+    let hosts = variant.wanted_by();
+    let state = variant.state.as_str();
+    let verdict = match variant.state {
+        state if state.well() => Verdict::Passed,
+        BuildState::Unsupported | BuildState::Interrupted => Verdict::Skipped(variant.told()),
+        _ => {
+            let message = cut(&variant.told());
+            let mut text = variant.log_tail.iter().map(|line| cut(line)).collect::<Vec<_>>();
+            text.extend(variant.log.iter().map(|log| format!("whole log: {log}")));
+            Verdict::Failure(Trouble { kind: state, message, text: text.join("\n") })
+        }
+    };
+    let out = variant.out_path.as_ref().map_or("", |out| out.as_str());
+    let note = format!("{name}: {state}, for {hosts} {out}");
+    Case { class: "build-all", name, seconds: variant.seconds, verdict, note }
+}

@@ -1,0 +1,111 @@
+//! The whole log of each build, on disk while it runs. A disk that is full or may not be
+//! written stops no build: the log ends there, and the trouble is told once.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Error, Result};
+
+use crate::build::tracker::Update;
+use crate::build::variants::short_name;
+use crate::nix::names::DrvPath;
+use crate::system::{disk, files};
+
+/// The lines of a log, however much of it there is: an unreadable rest is left out, and a
+/// line of megabytes comes in pieces.
+pub fn lines(log: &Path) -> impl Iterator<Item = String> {
+    let mut reader = File::open(log).ok().map(BufReader::new);
+    std::iter::from_fn(move || {
+        let mut line = vec![];
+        match reader.as_mut()?.by_ref().take(1 << 16).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(String::from_utf8_lossy(&line).trim_end().to_owned()),
+        }
+    })
+}
+
+/// One folder a run, one file a derivation.
+pub struct BuildLogs {
+    folder: PathBuf,
+    logs: BTreeMap<DrvPath, Log>,
+    trouble: Option<Error>,
+}
+
+struct Log {
+    path: PathBuf,
+    /// `None`: it could not be written to its end.
+    file: Option<File>,
+}
+
+impl BuildLogs {
+    pub fn create(folder: &Path) -> Self {
+        let trouble = disk::create(folder).err();
+        Self { folder: folder.to_owned(), logs: BTreeMap::new(), trouble }
+    }
+
+    /// Keeps the lines and phases of every derivation.
+    pub fn follow(&mut self, update: &Update) {
+        match update {
+            Update::Line { drv, line } => self.write(drv, line),
+            Update::Phase { drv, phase } => self.write(drv, &format!("@phase {phase}")),
+            _ => {}
+        }
+    }
+
+    fn write(&mut self, drv: &DrvPath, line: &str) {
+        if !self.logs.contains_key(drv) {
+            let log = self.open(drv);
+            self.logs.insert(drv.clone(), log);
+        }
+        let Some(log) = self.logs.get_mut(drv) else { return };
+        let Some(file) = &mut log.file else { return };
+        if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
+            log.file = None;
+            let error = Error::new(error).context(format!("cannot write {}", log.path.display()));
+            self.trouble.get_or_insert(error);
+        }
+    }
+
+    fn open(&mut self, drv: &DrvPath) -> Log {
+        let name = files::safe_name(short_name(drv.as_str()));
+        let mut path = self.folder.join(format!("{name}.log"));
+        // Two derivations of one name are told apart by their hash.
+        if self.logs.values().any(|log| log.path == path) {
+            let stem = Path::new(drv.as_str()).file_stem().unwrap_or_default().to_string_lossy();
+            path = self.folder.join(format!("{}.log", files::safe_name(&stem)));
+        }
+        let file = File::options().create(true).append(true).open(&path);
+        let file = file.with_context(|| format!("cannot write the log {}", path.display()));
+        match file {
+            Ok(file) => Log { path, file: Some(file) },
+            Err(error) => {
+                self.trouble.get_or_insert(error);
+                Log { path, file: None }
+            }
+        }
+    }
+
+    /// Nix's own errors, which belong to no derivation.
+    pub fn remember(&mut self, errors: &[String]) {
+        let file = self.folder.join("nix-errors.log");
+        let written = match errors {
+            [] => Ok(()),
+            errors => files::write_atomically(&file, errors.join("\n").as_bytes()),
+        };
+        if let Err(error) = written {
+            self.trouble.get_or_insert(error);
+        }
+    }
+
+    /// What is in the way of the logs; told once.
+    pub fn trouble(&mut self) -> Result<()> {
+        self.trouble.take().map_or(Ok(()), Err)
+    }
+
+    /// The log of a derivation, if it is whole.
+    pub fn file(&self, drv: &DrvPath) -> Option<&Path> {
+        self.logs.get(drv).filter(|log| log.file.is_some()).map(|log| log.path.as_path())
+    }
+}

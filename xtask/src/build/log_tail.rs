@@ -1,0 +1,111 @@
+//! The end of a build's log, as it is held in memory and shown: a bounded number of
+//! lines and of bytes, nothing in them that a terminal or a CI would obey.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::VecDeque;
+
+use crate::nix::diagnosis::strip_escapes;
+
+/// Lines held for each derivation; the whole log is on disk.
+const LINES: usize = 25;
+/// Bytes held for each derivation.
+const BYTES: usize = 16 << 10;
+/// Bytes shown of one line.
+const LINE_BYTES: usize = 2000;
+
+#[derive(Debug, Default, Clone)]
+pub struct Tail {
+    lines: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Tail {
+    /// `line` is one that was [`clean`]ed.
+    pub fn push(&mut self, line: &str) {
+        let line = cut(line);
+        self.bytes += line.len();
+        self.lines.push_back(line);
+        while self.lines.len() > LINES || self.bytes > BYTES {
+            self.bytes -= self.lines.pop_front().map_or(0, |line| line.len());
+        }
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.iter().cloned().collect()
+    }
+}
+
+/// Without terminal escapes and other characters that move or hide text.
+pub fn clean(line: String) -> String {
+    if line.chars().any(|c| c.is_control() || reorders(c)) {
+        strip_escapes(&line).replace(reorders, "")
+    } else {
+        line
+    }
+}
+
+/// What makes text read otherwise than it is written (CVE-2021-42574).
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A line that is longer than a person reads, with a mark of how much is not shown.
+fn cut(line: &str) -> String {
+    if line.len() <= LINE_BYTES {
+        return line.to_owned();
+    }
+    let whole = |at: &usize| line.is_char_boundary(*at);
+    let end = (0..=LINE_BYTES).rev().find(whole).unwrap_or_default();
+    format!("{}… ({} bytes more)", &line[..end], line.len() - end)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_with_a_mark() {
+        let mut tail = Tail::default();
+        tail.push(&"é".repeat(1 << 19));
+        let lines = tail.lines();
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].ends_with("é… (1046576 bytes more)"), "{}", &lines[0][1990..]);
+    }
+
+    #[test]
+    fn the_last_lines_are_kept() {
+        let mut tail = Tail::default();
+        (0..100).for_each(|n| tail.push(&n.to_string()));
+        assert_eq!(tail.lines().len(), LINES);
+        assert_eq!(tail.lines().last().map(String::as_str), Some("99"));
+    }
+
+    #[test]
+    fn text_that_reads_otherwise_than_it_is_written_is_put_right() {
+        assert_eq!(clean("a\u{202e}b\u{9b}2Jc\x1b[31md".into()), "ab2Jcd");
+        assert_eq!(clean("plain ‘text’".into()), "plain ‘text’");
+        assert_eq!(clean("\x1b]0;unfinished".into()), "0;unfinished");
+        assert_eq!(clean("\x1b]8;;u\x1b\\link".into()), "link");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn whatever_comes_it_stays_small_and_harmless(
+            lines in prop::collection::vec((any::<String>(), 1..900usize), 0..40),
+        ) {
+            let mut tail = Tail::default();
+            for (line, times) in &lines {
+                tail.push(&clean(line.repeat(*times)));
+                prop_assert!(tail.lines().len() <= LINES);
+                prop_assert!(tail.lines().iter().map(String::len).sum::<usize>() <= BYTES);
+            }
+            let harmful = |c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c);
+            prop_assert!(!tail.lines().concat().contains(harmful));
+        }
+    }
+}

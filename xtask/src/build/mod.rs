@@ -1,0 +1,38 @@
+//! `build-all` and `matrix`: every distinct variant, built once.
+//!
+//! Entry points: `command::run`, `matrix::run`; `run` follows Nix, `tracker` and `progress` read
+//! its log, `view` draws.
+//!
+//! Imports: system, ui, findings, ci, nix, fleet, check.
+
+pub mod args;
+pub mod attempts;
+pub mod command;
+pub mod compile_error;
+pub mod estimates;
+pub mod follow;
+pub mod github;
+pub mod history;
+pub mod interrupted_build;
+pub mod junit;
+pub mod log;
+pub mod log_tail;
+pub mod matrix;
+pub mod matrix_jobs;
+pub mod nix_build;
+pub mod output;
+pub mod packages;
+pub mod parallel;
+pub mod plan;
+pub mod planning;
+pub mod progress;
+pub mod publish;
+pub mod remote_timeout;
+pub mod report;
+pub mod retry;
+pub mod run;
+pub mod tracker;
+pub mod transfers;
+pub mod variants;
+pub mod view;
+pub mod wording;

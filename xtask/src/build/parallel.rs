@@ -1,0 +1,128 @@
+//! How many builds at once, and how many compilers in each, so that compilers together
+//! never need more memory than there is.
+//!
+//! Pure: no I/O, no clock.
+
+use crate::build::variants::Build;
+use crate::nix::settings::Configured;
+
+/// Bytes that one compiler of this backend needs at its worst. The host compiler: 0.57 GiB
+/// measured (GCC 12, -O3, common/arg.cpp of autumn 2026), and room. nvcc and hipcc compile a
+/// file for several targets with several programs; what they need is an estimate, on the
+/// side that is safe.
+fn of_one_compiler(backends: &[String]) -> u64 {
+    const MIB: u64 = 1 << 20;
+    let of = |backend: &String| match backend.as_str() {
+        "cuda" => 2560 * MIB,
+        "rocm" => 3072 * MIB,
+        _ => 768 * MIB,
+    };
+    backends.iter().map(of).max().unwrap_or(768 * MIB)
+}
+
+/// What there is to build with.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    pub cores: usize,
+    /// Bytes that are free.
+    pub memory: Option<u64>,
+}
+
+/// Options for `nix build`; `None` leaves nix.conf's choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Parallel {
+    pub max_jobs: Option<u32>,
+    pub cores: Option<u32>,
+}
+
+/// Every build may have all cores while memory bears it: more compilers than cores are
+/// only slow, and the last build of a run should not crawl on its share. Where memory does
+/// not bear it, first each build gets fewer compilers, then fewer builds run at once. What
+/// nix.conf says is a limit, what the user asked for is done.
+pub fn choose(
+    builds: &[&Build],
+    machine: Machine,
+    configured: Configured,
+    asked: Parallel,
+) -> Parallel {
+    let count = builds.len().max(1);
+    let compilers = match machine.memory {
+        Some(memory) => {
+            let one = builds.iter().map(|build| of_one_compiler(&build.backends)).max();
+            usize::try_from(memory / one.unwrap_or(1)).unwrap_or(usize::MAX).max(1)
+        }
+        None => machine.cores,
+    };
+    let most = configured.max_jobs.map_or(usize::MAX, |jobs| jobs as usize);
+    let jobs = count.min(machine.cores).min(compilers).min(most);
+    let jobs = asked.max_jobs.map_or(jobs, |jobs| jobs as usize);
+    let each = (compilers / jobs.max(1)).max(1);
+    // Zero is Nix's word for all of them.
+    let most = configured.cores.filter(|cores| *cores > 0);
+    let most = most.map_or(machine.cores, |cores| (cores as usize).min(machine.cores));
+    let cores = (each < most && !configured.builders).then_some(each);
+    Parallel { max_jobs: Some(small(jobs)), cores: asked.cores.or(cores.map(small)) }
+}
+
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nix::names::{DrvPath, StorePath, VariantName};
+
+    fn builds(backends: &[&str]) -> Vec<Build> {
+        let build = |backend: &&str| Build {
+            variant: VariantName::new(*backend),
+            hosts: vec![],
+            packages: vec![],
+            system: "x86_64-linux".into(),
+            backends: vec![(*backend).to_owned()],
+            drv: DrvPath::new("/nix/store/a.drv"),
+            out: StorePath::new("/nix/store/a"),
+        };
+        backends.iter().map(build).collect()
+    }
+
+    fn chosen(backends: &[&str], cores: usize, gib: u64) -> (Option<u32>, Option<u32>) {
+        let machine = Machine { cores, memory: Some(gib << 30) };
+        let Parallel { max_jobs, cores } = choose(
+            &builds(backends).iter().collect::<Vec<_>>(),
+            machine,
+            Configured::default(),
+            Parallel::default(),
+        );
+        (max_jobs, cores)
+    }
+
+    #[test]
+    fn memory_bounds_the_compilers_of_all_builds_together() {
+        assert_eq!(chosen(&["cpu", "cpu", "vulkan"], 16, 128), (Some(3), None));
+        assert_eq!(chosen(&["cpu", "cpu", "vulkan"], 16, 24), (Some(3), Some(10)));
+        assert_eq!(chosen(&["cpu", "cuda"], 16, 32), (Some(2), Some(6)));
+        assert_eq!(chosen(&["cuda", "cuda", "rocm"], 16, 6), (Some(2), Some(1)));
+        assert_eq!(chosen(&["cpu"], 2, 0), (Some(1), Some(1)));
+        for (cores, gib) in [(2, 1), (4, 3), (8, 7), (64, 30), (128, 512)] {
+            let (jobs, each) = chosen(&["cuda", "cuda", "cuda", "cpu"], cores, gib);
+            let compilers = u64::from(jobs.unwrap()) * each.map_or(cores as u64, u64::from);
+            let one_must_run = compilers == 1;
+            assert!(compilers * 2560 <= gib * 1024 || one_must_run, "{cores} {gib}");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_done_and_nix_conf_is_a_limit() {
+        let machine = Machine { cores: 8, memory: Some(256 << 30) };
+        let four = builds(&["cpu", "cpu", "cpu", "cpu"]);
+        let four: Vec<&Build> = four.iter().collect();
+        let configured = Configured { max_jobs: Some(2), ..Configured::default() };
+        let jobs = |asked| choose(&four, machine, configured, asked).max_jobs;
+        assert_eq!(jobs(Parallel::default()), Some(2));
+        assert_eq!(jobs(Parallel { max_jobs: Some(3), cores: None }), Some(3));
+        let only_remote = Configured { max_jobs: Some(0), builders: true, ..Configured::default() };
+        let chosen = choose(&four, machine, only_remote, Parallel::default());
+        assert_eq!(chosen, Parallel { max_jobs: Some(0), cores: None });
+    }
+}

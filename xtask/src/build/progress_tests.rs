@@ -1,0 +1,134 @@
+//! Progress of made-up builds, and what must be so of any.
+
+use proptest::prelude::*;
+
+use crate::build::progress::*;
+use crate::nix::names::{HostName, StorePath, VariantName};
+
+fn drv(name: &str) -> DrvPath {
+    DrvPath::new(format!("/nix/store/hash-{name}.drv"))
+}
+
+fn build(name: &str) -> Build {
+    Build {
+        variant: VariantName::new(name),
+        hosts: vec![HostName::new("host")],
+        packages: vec![],
+        system: "x86_64-linux".into(),
+        backends: vec![],
+        drv: drv(name),
+        out: StorePath::new("/nix/store/out"),
+    }
+}
+
+fn progress(earlier: &[(&str, f64)]) -> BuildProgress {
+    let builds = [build("a"), build("b")];
+    let expected = Expected {
+        seconds: earlier.iter().map(|(name, seconds)| (drv(name), *seconds)).collect(),
+        needed_by: [(drv("dep"), vec![0, 1])].into(),
+    };
+    BuildProgress::new(&builds.iter().collect::<Vec<_>>(), expected)
+}
+
+fn start(name: &str) -> Update {
+    Update::Started { drv: drv(name), machine: String::new() }
+}
+
+fn steps(name: &str, done: u32, total: u32) -> Update {
+    Update::Fraction { drv: drv(name), done, total }
+}
+
+fn stop(name: &str) -> Update {
+    Update::Stopped { drv: drv(name) }
+}
+
+#[test]
+fn the_whole_is_weighted_by_what_builds_take() {
+    let mut progress = progress(&[("a", 10.0), ("b", 90.0)]);
+    progress.apply(&start("a"), 0.0);
+    progress.apply(&stop("a"), 10.0);
+    progress.apply(&start("b"), 10.0);
+    let at = progress.overall(10.0);
+    assert!((at.fraction - 0.1).abs() < 0.01, "{at:?}");
+    assert_eq!((at.ended, at.all, at.running), (1, 2, 1));
+    assert_eq!(at.remaining, Some(90.0));
+    assert!((progress.overall(55.0).fraction - 0.55).abs() < 0.01);
+    progress.apply(&stop("b"), 100.0);
+    assert_eq!(progress.overall(100.0).fraction, 1.0);
+    assert_eq!(progress.overall(100.0).remaining, None);
+}
+
+#[test]
+fn without_a_history_the_own_pace_counts() {
+    let mut progress = progress(&[]);
+    progress.apply(&start("a"), 0.0);
+    progress.apply(&start("b"), 0.0);
+    assert_eq!(progress.overall(5.0).remaining, None);
+    progress.apply(&steps("a", 0, 100), 10.0);
+    progress.apply(&steps("a", 50, 100), 60.0);
+    let row = progress.row(&drv("a")).unwrap();
+    assert_eq!(row.remaining(60.0), Some(50.0));
+    let at = progress.overall(60.0);
+    assert!(at.remaining.is_some_and(|left| left >= 50.0), "{at:?}");
+}
+
+#[test]
+fn a_dependency_counts_and_is_known_by_who_needs_it() {
+    let mut progress = progress(&[("a", 10.0), ("b", 10.0)]);
+    assert!(!progress.is_stray(&drv("dep")) && progress.is_stray(&drv("other")));
+    progress.apply(&start("dep"), 0.0);
+    assert_eq!(progress.needed_by(&drv("dep")), [0, 1]);
+    assert_eq!(progress.dependencies().count(), 1);
+    assert_eq!(progress.overall(1.0).all, 3);
+    progress.apply(&stop("dep"), 2.0);
+    assert_eq!(progress.dependencies().count(), 0);
+    let mut more = Expected::default();
+    more.needed_by.insert(drv("other"), vec![1]);
+    progress.learn(more);
+    assert!(!progress.is_stray(&drv("other")));
+}
+
+#[test]
+fn a_machine_is_named_as_people_name_it() {
+    let uri = "ssh-ng://me@builder-a?remote-program=/b/nix&remote-store=local?root%3D/b";
+    assert_eq!(short_machine(uri), "builder-a");
+    assert_eq!(short_machine("ssh://box"), "box");
+    assert_eq!(short_machine("localhost"), "");
+    assert_eq!(short_machine(""), "");
+}
+
+fn any_update() -> impl Strategy<Value = Update> {
+    let name = prop::sample::select(vec!["a", "b", "dep", "other"]);
+    prop_oneof![
+        name.clone().prop_map(start),
+        name.clone().prop_map(stop),
+        name.clone().prop_map(|name| Update::Failed { drv: drv(name), tail: vec![] }),
+        (name.clone(), 0..50u32, 50..60u32)
+            .prop_map(|(name, done, total)| steps(name, done, total)),
+        name.prop_map(|name| Update::Phase { drv: drv(name), phase: "buildPhase".into() }),
+        (0..9u64).prop_map(|builds| Update::Expecting { builds }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_whole_never_runs_backwards(
+        updates in prop::collection::vec((any_update(), 0.0..500.0f64), 1..60),
+        earlier in prop::option::of(0.0..900.0f64),
+    ) {
+        let known: Vec<_> = earlier.map(|seconds| ("a", seconds)).into_iter().collect();
+        let mut progress = progress(&known);
+        let (mut now, mut before) = (0.0, 0.0);
+        for (update, later) in updates {
+            progress.apply(&update, now);
+            now += later;
+            let at = progress.overall(now);
+            prop_assert!(at.fraction >= before && at.fraction <= 1.0, "{before} {at:?}");
+            prop_assert!(at.ended <= at.all && at.running + at.ended <= at.all, "{at:?}");
+            prop_assert!(at.remaining.is_none_or(|left| left.is_finite() && left >= 0.0), "{at:?}");
+            before = at.fraction;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The report of `build-all`: every variant that was asked for, in exactly one state.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::Serialize;
+
+use crate::build::variants::BuildState;
+use crate::check::report::HostReport;
+use crate::findings::finding::Finding;
+use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantReport {
+    pub variant: VariantName,
+    pub hosts: Vec<HostName>,
+    /// The flake's own packages that it is: `--packages`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    pub drv_path: DrvPath,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out_path: Option<StorePath>,
+    pub state: BuildState,
+    pub seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closure_bytes: Option<u64>,
+    /// The builder, where another machine than this one built it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// How often Nix was asked to build it, where it was asked again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Why it failed, in Nix's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Against the last build of its name on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closure_change_bytes: Option<i64>,
+    /// What keeps it from Nix's garbage collector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// `--push`: whether the store that was named has it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<bool>,
+    /// The first error that the log of what failed tells, where it plainly tells one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_error: Option<String>,
+    /// Whether the end of its log was shown when it failed.
+    #[serde(skip)]
+    pub tail_shown: bool,
+    /// The end of the log of what failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log_tail: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct BuildReport {
+    pub schema: u32,
+    pub command: &'static str,
+    pub variants: Vec<VariantReport>,
+    /// Hosts whose variant could not be told, as `check` reports them.
+    pub hosts: Vec<HostReport>,
+    /// CPU time of xtask itself; that of Nix and of the builds is not in it.
+    #[serde(rename = "ownCpuSeconds")]
+    pub own_cpu_seconds: f64,
+    /// About the run, not about one host.
+    pub findings: Vec<Finding>,
+    pub ok: bool,
+}

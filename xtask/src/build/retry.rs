@@ -1,0 +1,224 @@
+//! Which failure of a build may pass when it is tried again: one for want of network or of
+//! a builder, never one of the build's own; and why a build failed, in one line.
+//!
+//! A builder that is lost looks like a compile error: Nix 2.26 ends with "builder for
+//! '….drv' failed with exit code 1", the status of its own helper. A build that failed on
+//! a builder has a message before it: "build of '….drv' on 'ssh-ng://…' failed: …".
+//!
+//! Pure: no I/O, no clock.
+
+use crate::nix::machines::machine_name;
+use crate::nix::names::DrvPath;
+
+/// What is known of a derivation that was to be built and is not there.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    pub drv: &'a DrvPath,
+    /// The builder that had it.
+    pub machine: Option<&'a str>,
+    /// Nix's errors of this run, those about other derivations among them.
+    pub errors: &'a [String],
+    /// The end of its log.
+    pub tail: &'a [String],
+}
+
+/// What may be better the next time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    Builder,
+    Network,
+}
+
+/// Said when a connection breaks or does not come about: by Nix, ssh or curl.
+const CONNECTION: [&str; 18] = [
+    "Nix daemon disconnected unexpectedly",
+    "unexpected end-of-file",
+    // The rest of a message that was cut.
+    "serialised integer",
+    "failed to start SSH connection",
+    "cannot connect to",
+    "Connection refused",
+    "Connection reset",
+    "Connection closed",
+    "Connection timed out",
+    "connection timed out",
+    "closed by remote host",
+    "not responding",
+    "Broken pipe",
+    "broken pipe",
+    "No route to host",
+    "Network is unreachable",
+    "Could not resolve",
+    "Couldn't resolve host",
+];
+
+/// Not better the next time, whatever else was said.
+const LASTING: [&str; 4] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "lacks a signature by a trusted key",
+    "Permission denied",
+];
+
+/// What curl ends with when the network fails it: 5 to 7 no host and no connection, 18, 52
+/// and 56 a transfer that broke off, 28 out of time, 35 a handshake that broke off.
+const CURL: [&str; 8] = [
+    "curl: (5)",
+    "curl: (6)",
+    "curl: (7)",
+    "curl: (18)",
+    "curl: (28)",
+    "curl: (35)",
+    "curl: (52)",
+    "curl: (56)",
+];
+
+/// Lines at the end of a log where a fetcher says why it gave up.
+const LAST_WORDS: usize = 5;
+
+/// Why this may pass when it is tried again; `None`: it would only fail again.
+pub fn passing(failure: &Failure) -> Option<Passing> {
+    let own = failure.own_message();
+    if own.is_some_and(|message| message.contains(" timed out after ")) {
+        return None;
+    }
+    if failure.lasting().is_some() {
+        return None;
+    }
+    if failure.lost() {
+        return Some(Passing::Builder);
+    }
+    if let Some(message) = own {
+        let fetched = message.starts_with("some substitutes for the outputs");
+        if fetched && failure.errors.iter().any(|error| download_may_pass(error)) {
+            return Some(Passing::Network);
+        }
+        let last = failure.tail.len().saturating_sub(LAST_WORDS);
+        let cut_off = |line: &String| has(line, &CURL) || download_may_pass(line);
+        return failure.tail[last..].iter().any(cut_off).then_some(Passing::Network);
+    }
+    failure.no_machine().map(|_| Passing::Builder)
+}
+
+/// Why it failed, for a person; `None`: Nix said nothing of it.
+pub fn reason(failure: &Failure) -> Option<String> {
+    if failure.lost() {
+        let machine = failure.machine.map(machine_name).unwrap_or_default();
+        let said = failure.errors.iter().map(|error| bare(error));
+        let said = said.rev().find(|error| has(error, &CONNECTION));
+        let said = said.and_then(|error| error.lines().next());
+        return Some(match said {
+            Some(said) => format!("the connection to {machine} was lost: {said}"),
+            None => format!("the connection to {machine} was lost"),
+        });
+    }
+    let own = failure.own_message();
+    let said = own.filter(|own| !own.starts_with("builder for")).or(failure.lasting()).or(own);
+    let said = said.or_else(|| failure.no_machine()).or(failure.errors.last().map(|e| bare(e)));
+    said.map(|said| in_short(said, failure.drv))
+}
+
+/// Whether one of these errors is about this derivation; that of a derivation which waits
+/// for another is not.
+pub fn speaks_of(errors: &[String], drv: &DrvPath) -> bool {
+    errors.iter().any(|error| is_about(bare(error), drv.as_str()))
+}
+
+/// A log's last lines are quoted below the first one, and may say anything.
+fn is_about(error: &str, drv: &str) -> bool {
+    let line = first_line(error);
+    line.contains(drv) && !line.contains("dependencies of derivation")
+}
+
+impl<'a> Failure<'a> {
+    /// What Nix says of this derivation; of what a builder said and of what its own helper
+    /// says, the former.
+    fn own_message(&self) -> Option<&'a str> {
+        let drv = self.drv.as_str();
+        self.errors.iter().map(|error| bare(error)).find(|error| is_about(error, drv))
+    }
+
+    /// What is not better the next time: said of this derivation, or of none.
+    fn lasting(&self) -> Option<&'a str> {
+        let own = self.own_message();
+        let nobodys =
+            self.errors.iter().map(|e| bare(e)).filter(|e| !first_line(e).contains(".drv"));
+        own.into_iter().chain(nobodys).find(|error| has(first_line(error), &LASTING))
+    }
+
+    /// Whether it is Nix's helper that ended, rather than the build on the other side.
+    fn lost(&self) -> bool {
+        if self.machine.is_none() {
+            return false;
+        }
+        let Some(message) = self.own_message() else {
+            // All that Nix 2.26 says when the connection breaks while a result is copied back.
+            return self
+                .errors
+                .iter()
+                .any(|error| error.contains("outputs are unexpectedly invalid"));
+        };
+        if message.starts_with("build of") {
+            return has(first_line(message), &CONNECTION);
+        }
+        message.contains("due to signal") || self.errors.iter().any(|error| has(error, &CONNECTION))
+    }
+
+    /// No builder could be reached, and this machine may not build.
+    fn no_machine(&self) -> Option<&'a str> {
+        let mut errors = self.errors.iter().map(|error| bare(error));
+        let stuck = errors.clone().any(|error| error.contains("nable to start any build"));
+        errors
+            .find(|error| stuck && error.starts_with("cannot build on") && has(error, &CONNECTION))
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+fn has(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.contains(word))
+}
+
+/// A client's error stays one, but for "too slow" and "too often".
+fn download_may_pass(error: &str) -> bool {
+    let Some((_, how)) = error.split_once("unable to download") else { return false };
+    let clients = how.split_once("HTTP error 4").and_then(|(_, code)| code.get(..2));
+    clients.is_none_or(|code| code == "08" || code == "29")
+}
+
+fn bare(error: &str) -> &str {
+    error.trim().strip_prefix("error:").unwrap_or(error.trim()).trim()
+}
+
+/// What went wrong with this derivation, and on which builder: the name of the derivation,
+/// which is what the message is shown for, left out.
+fn in_short(message: &str, drv: &DrvPath) -> String {
+    let line = first_line(message).trim_end_matches(';').trim_end_matches(',');
+    let Some(rest) = line.strip_prefix(&format!("build of '{drv}' on '")) else {
+        return own_words(line, drv);
+    };
+    match rest.split_once("' failed: ") {
+        Some((store, why)) => format!("{} on {}", own_words(why, drv), machine_name(store)),
+        None => line.to_owned(),
+    }
+}
+
+fn own_words(line: &str, drv: &DrvPath) -> String {
+    // "building of '….drv^out' from .drv file timed out", "… from in-memory derivation …".
+    if let Some(at) = line.find("timed out after ").filter(|_| line.contains(drv.as_str())) {
+        return line[at..].to_owned();
+    }
+    let line = line.strip_prefix(&format!("builder for '{drv}' ")).unwrap_or(line);
+    let words = line.split('\'').enumerate().map(|(index, part)| match index % 2 {
+        1 if part.contains("://") => machine_name(part).to_owned(),
+        1 => format!("'{part}'"),
+        _ => part.to_owned(),
+    });
+    words.collect()
+}
+
+#[cfg(test)]
+#[path = "retry_tests.rs"]
+mod tests;

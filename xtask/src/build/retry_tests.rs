@@ -1,0 +1,112 @@
+//! Failures that Nix 2.26.3 told of, judged (tests/fixtures/retry/README.md).
+
+use crate::build::retry::*;
+use crate::build::tracker::{Tracker, Update};
+use crate::nix::log as nix_log;
+
+/// One derivation of a recording, as the run of Nix sees it.
+fn judge(recording: &str, which: usize) -> (Option<Passing>, String) {
+    let mut tracker = Tracker::default();
+    let (mut errors, mut drvs) = (vec![], vec![]);
+    for line in recording.lines() {
+        for update in tracker.follow(nix_log::parse(line.as_bytes()), &|_| false) {
+            match update {
+                Update::Started { drv, .. } => drvs.push(drv),
+                Update::Message { level: 0, text } => errors.push(text),
+                _ => {}
+            }
+        }
+    }
+    let none = DrvPath::new("/nix/store/qn4mk76gh6h1cc3xscc651r365knii7b-hf-lock.drv");
+    let drv = drvs.get(which).unwrap_or(&none);
+    let tail = tracker.tail(drv);
+    let machine = Some(tracker.machine(drv)).filter(|machine| !machine.is_empty());
+    let failure = Failure { drv, machine, errors: &errors, tail: &tail };
+    (passing(&failure), reason(&failure).unwrap_or_default())
+}
+
+macro_rules! recorded {
+    ($name:literal) => {
+        include_str!(concat!("../../tests/fixtures/retry/", $name))
+    };
+}
+
+#[test]
+fn a_lost_builder_is_told_from_a_build_that_failed_there() {
+    let builder = Some(Passing::Builder);
+    let (passing, reason) = judge(recorded!("lost-builder"), 0);
+    assert_eq!(passing, builder);
+    assert!(reason.starts_with("the connection to builder-one was lost: Nix daemon"), "{reason}");
+    assert_eq!(judge(recorded!("killed-helper"), 0).0, builder);
+    let (passing, reason) = judge(recorded!("failed-on-builder"), 0);
+    // Its log, which is quoted, speaks of a refused connection.
+    assert_eq!(passing, None);
+    assert_eq!(reason, "failed with exit code 2 on builder-one");
+    let (passing, reason) = judge(recorded!("killed-on-builder"), 0);
+    assert_eq!(passing, None);
+    assert_eq!(reason, "failed due to signal 9 (Killed) on builder-one");
+    let (passing, reason) = judge(recorded!("failed-here"), 0);
+    assert_eq!((passing, reason.as_str()), (None, "failed with exit code 2"));
+}
+
+#[test]
+fn a_builder_that_cannot_be_reached_may_come_back() {
+    for recording in [recorded!("no-builder"), recorded!("no-such-builder")] {
+        let (passing, reason) = judge(recording, 0);
+        assert_eq!(passing, Some(Passing::Builder), "{reason}");
+        assert!(reason.starts_with("cannot build on builder-"), "{reason}");
+        assert!(reason.contains("failed to start SSH connection"), "{reason}");
+    }
+}
+
+#[test]
+fn a_build_that_hangs_hangs_again() {
+    for (recording, time) in [
+        (recorded!("timeout"), "timed out after 2 seconds"),
+        (recorded!("silence"), "timed out after 2 seconds of silence"),
+        (recorded!("timeout-on-builder"), "timed out after 4 seconds on builder-one"),
+    ] {
+        let (passing, reason) = judge(recording, 0);
+        assert_eq!(passing, None, "{reason}");
+        assert_eq!(reason, time);
+    }
+}
+
+#[test]
+fn a_network_that_fails_may_be_there_the_next_time() {
+    for recording in [
+        recorded!("cache-busy"),
+        recorded!("cache-cut"),
+        recorded!("fetcher-no-host"),
+        recorded!("fetchurl-refused"),
+    ] {
+        assert_eq!(judge(recording, 0).0, Some(Passing::Network), "{recording}");
+    }
+    // What is not there is not there the next time either.
+    let gone = recorded!("cache-busy").replace("503", "404");
+    assert_eq!(judge(&gone, 0).0, None);
+    let often = recorded!("cache-busy").replace("503", "429");
+    assert_eq!(judge(&often, 0).0, Some(Passing::Network));
+}
+
+#[test]
+fn a_full_disk_is_not_emptied_by_waiting() {
+    let said = "Nix daemon disconnected unexpectedly (maybe it crashed?)";
+    let full = recorded!("lost-builder").replace(said, "writing to file: No space left on device");
+    let (passing, reason) = judge(&full, 0);
+    assert_eq!(passing, None);
+    assert_eq!(reason, "writing to file: No space left on device");
+}
+
+/// Nix 2.26.3, the builder's sshd session killed while a result of 300 MB was copied back.
+#[test]
+fn a_builder_that_is_lost_while_it_sends_is_lost() {
+    let drv = DrvPath::new("/nix/store/9zfj-llama-cpp-big.drv");
+    let errors = ["error: some outputs are unexpectedly invalid".to_owned()];
+    let machine = Some("ssh-ng://builder-one?remote-program=/srv/nix-daemon");
+    let failure = Failure { drv: &drv, machine, errors: &errors, tail: &[] };
+    assert_eq!(passing(&failure), Some(Passing::Builder));
+    assert_eq!(reason(&failure).unwrap(), "the connection to builder-one was lost");
+    let here = Failure { machine: None, ..failure };
+    assert_eq!(passing(&here), None);
+}

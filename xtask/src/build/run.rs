@@ -1,0 +1,174 @@
+//! The run of Nix over all builds, and what the store says afterwards of each.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+
+use crate::build::attempts;
+use crate::build::attempts::Blame;
+use crate::build::command::Limits;
+use crate::build::estimates::{History, Record};
+use crate::build::follow::Stopwatch;
+use crate::build::parallel;
+use crate::build::parallel::Parallel;
+use crate::build::plan::{Todo, Unfinished};
+use crate::build::planning::{Planned, plan};
+use crate::build::progress::Expected;
+use crate::build::report::VariantReport;
+use crate::build::tracker::Tracker;
+use crate::build::variants::{Build, BuildState, short_name};
+use crate::build::{history, interrupted_build};
+use crate::fleet::context::Context;
+use crate::nix::machines::machine_name;
+use crate::nix::names::{DrvPath, StorePath};
+use crate::nix::{derivation, settings, store};
+use crate::system::interrupt;
+
+/// Builds them all, and says of each what became of it.
+pub fn build(context: &Context, builds: &[Build], asked: Limits) -> Result<Vec<VariantReport>> {
+    build_planned(context, builds, &plan(context, builds)?, asked)
+}
+
+/// Nothing is called built that is not valid in the store when Nix has ended.
+pub fn build_planned(
+    context: &Context,
+    builds: &[Build],
+    Planned { plan, present, missing }: &Planned,
+    asked: Limits,
+) -> Result<Vec<VariantReport>> {
+    let todo = |build: &Build| {
+        plan.variants.iter().find(|row| row.drv_path == build.drv).map(|row| row.plan)
+    };
+    let wanted: Vec<&Build> = builds
+        .iter()
+        .filter(|build| matches!(todo(build), Some(Todo::Build | Todo::Fetch)))
+        .collect();
+    let earlier = history::read(&context.home);
+    let now = Unfinished::new(builds, missing);
+    let left = interrupted_build::left(&context.home).and_then(|left| left.done_of(&now));
+    if !wanted.is_empty() || left.is_some() {
+        crate::build::view::plan::announce(&context.ui, plan, left);
+    }
+    if !wanted.is_empty() {
+        interrupted_build::begin(&context.home, &now)?;
+    }
+    let expected = expected(&earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
+    let ran = attempts::run(context, &wanted, &limits(context, &wanted, asked), &expected)?;
+    // Of another plan's run that was killed, the word stays.
+    if !interrupt::requested() && (!wanted.is_empty() || left.is_some()) {
+        interrupted_build::end(&context.home)?;
+    }
+
+    let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
+    let valid = store::valid(&context.flake.nix, &outputs)?;
+    let variants: Vec<VariantReport> = builds
+        .iter()
+        .map(|build| {
+            let there = valid.get(&build.out);
+            let blame = match there {
+                None if wanted.iter().any(|wanted| wanted.drv == build.drv) => {
+                    ran.blame(context, build)
+                }
+                _ => Blame { culprits: vec![] },
+            };
+            let itself = blame.culprits.is_empty() || blame.culprits.contains(&build.drv);
+            let state = match there.is_some() {
+                true if present.contains(&build.out) => BuildState::Present,
+                true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
+                true => BuildState::Built,
+                false if todo(build) == Some(Todo::Unsupported) => BuildState::Unsupported,
+                false if interrupt::requested() => BuildState::Interrupted,
+                false if itself => BuildState::Failed,
+                false => BuildState::DependencyFailed,
+            };
+            let failed = matches!(state, BuildState::Failed | BuildState::DependencyFailed);
+            let culprit = if itself { &build.drv } else { &blame.culprits[0] };
+            let machine = machine_name(ran.tracker.machine(&build.drv));
+            VariantReport {
+                variant: build.variant.clone(),
+                hosts: build.hosts.clone(),
+                packages: build.packages.clone(),
+                drv_path: build.drv.clone(),
+                out_path: there.map(|_| build.out.clone()),
+                state,
+                seconds: ran.seconds.of(&build.drv),
+                log: ran.logs.file(culprit).map(|file| file.display().to_string()),
+                closure_bytes: there.and_then(|info| info.closure_size),
+                machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),
+                attempts: ran.attempts.get(&build.drv).copied().filter(|times| *times > 1),
+                reason: if failed { ran.reason(build, &blame) } else { None },
+                first_error: None,
+                closure_change_bytes: change(&earlier, build, there),
+                link: None,
+                pushed: None,
+                tail_shown: failed && ran.tracker.has_failed(culprit),
+                log_tail: if failed { ran.tracker.tail(culprit) } else { vec![] },
+            }
+        })
+        .collect();
+    remember(context, &variants, &ran.tracker, &ran.seconds);
+    Ok(variants)
+}
+
+/// What earlier builds of these took.
+fn expected<'a>(earlier: &History, drvs: impl Iterator<Item = &'a DrvPath>) -> Expected {
+    let known =
+        drvs.filter_map(|drv| Some((drv.clone(), earlier.seconds(short_name(drv.as_str()), "")?)));
+    Expected { seconds: known.collect(), ..Expected::default() }
+}
+
+/// By how many bytes the closure grew since another output of this name was built.
+fn change(earlier: &History, build: &Build, info: Option<&store::PathInfo>) -> Option<i64> {
+    let now = i64::try_from(info?.closure_size?).ok()?;
+    let before = earlier.before(short_name(build.drv.as_str()), &build.out)?.closure_bytes?;
+    Some(now - i64::try_from(before).ok()?)
+}
+
+/// Keeps what was really built, for the estimates of the next run.
+fn remember(context: &Context, variants: &[VariantReport], tracker: &Tracker, seconds: &Stopwatch) {
+    let record = |drv: &DrvPath, out, closure_bytes| Record {
+        name: short_name(drv.as_str()).to_owned(),
+        machine: tracker.machine(drv).to_owned(),
+        seconds: seconds.of(drv),
+        out,
+        closure_bytes,
+    };
+    let mut records = vec![];
+    for variant in variants.iter().filter(|variant| variant.state == BuildState::Built) {
+        // Another process may have built it meanwhile: that took no time of ours.
+        if tracker.started(&variant.drv_path) {
+            let out = variant.out_path.clone();
+            records.push(record(&variant.drv_path, out, variant.closure_bytes));
+        }
+    }
+    let is_variant = |drv: &DrvPath| variants.iter().any(|variant| variant.drv_path == *drv);
+    for drv in tracker.ended_well().filter(|drv| !is_variant(drv)) {
+        if derivation::is_built(&derivation::outputs(drv)) {
+            records.push(record(drv, None, None));
+        }
+    }
+    if let Err(error) = history::add(&context.home, &records) {
+        context.ui.complain(format!("warning: the next run cannot estimate well: {error:#}"));
+    }
+}
+
+/// As the user asked; else as nix.conf and this machine's memory bear it.
+fn limits(context: &Context, wanted: &[&Build], asked: Limits) -> Limits {
+    let machine = parallel::Machine {
+        cores: crate::system::resources::cores(),
+        memory: crate::system::resources::free_memory(),
+    };
+    let configured = settings::configured(&context.flake.nix);
+    let wish = Parallel { max_jobs: asked.max_jobs, cores: asked.cores };
+    let Parallel { max_jobs, cores } = parallel::choose(wanted, machine, configured, wish);
+    Limits { max_jobs, cores, ..asked }
+}
+
+/// `…/logs/build/2026-11-22T10-00-00`, so that an earlier run's logs stay.
+pub fn log_folder(context: &Context) -> Result<PathBuf> {
+    let now =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("clock before 1970")?;
+    Ok(context.home.join(format!("logs/build/{}-{}", now.as_secs(), std::process::id())))
+}

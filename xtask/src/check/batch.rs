@@ -1,0 +1,154 @@
+//! How hosts are spread over evaluators, and what an evaluator's lines mean.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::nix::names::HostName;
+
+/// More hosts than these share one process only to hold more memory: starting another
+/// costs less than two hosts do.
+const MOST: usize = 32;
+
+/// An evaluator of a real nixpkgs holds about this much before its first host is done.
+const LEAST_MEMORY: u64 = 1 << 30;
+
+/// What evaluators may use of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Means {
+    /// How many evaluators may run at once.
+    pub jobs: usize,
+    /// What all of them together may hold, in bytes.
+    pub memory: u64,
+}
+
+impl Means {
+    /// As the user asked; else by cores, and by four fifths of the memory that is free.
+    pub fn new(jobs: Option<usize>, memory: Option<u64>, cores: usize, free: Option<u64>) -> Self {
+        let memory = memory.unwrap_or_else(|| free.map_or(u64::MAX, |free| free / 5 * 4));
+        let fit = usize::try_from(memory / LEAST_MEMORY).unwrap_or(usize::MAX);
+        Self { jobs: jobs.unwrap_or_else(|| cores.min(fit)).max(1), memory }
+    }
+
+    /// What one of them may hold. A sixteenth stays for xtask itself, and for what an
+    /// evaluator grows by between two looks at it.
+    pub fn share(&self) -> u64 {
+        (self.memory - self.memory / 16) / self.jobs as u64
+    }
+}
+
+/// Batches of nearly equal size, a multiple of the number of evaluators where that
+/// matters, so that none of them waits for the last.
+pub fn split(hosts: &[HostName], jobs: usize) -> Vec<Vec<HostName>> {
+    if hosts.is_empty() {
+        return vec![];
+    }
+    let batches = hosts.len().div_ceil(jobs * MOST) * jobs.min(hosts.len());
+    let (size, longer) = (hosts.len() / batches, hosts.len() % batches);
+    let mut rest = hosts;
+    (0..batches)
+        .map(|nth| {
+            let (batch, left) = rest.split_at(size + usize::from(nth < longer));
+            rest = left;
+            batch.to_vec()
+        })
+        .filter(|batch| !batch.is_empty())
+        .collect()
+}
+
+/// A line of an evaluator's standard error.
+#[derive(Debug, PartialEq)]
+pub enum Line {
+    Begin(HostName),
+    /// The answer as JSON, or why it cannot be read.
+    Done(Result<(HostName, Value), String>),
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Done {
+    host: HostName,
+    answer: Value,
+}
+
+/// `mark` is of this run alone: no other trace begins with it.
+pub fn read(line: &str, mark: &str) -> Line {
+    let Some(said) = line.strip_prefix("trace: ").and_then(|said| said.strip_prefix(mark)) else {
+        return Line::Other;
+    };
+    match said.trim_start().split_once(' ') {
+        Some(("begin", name)) => match serde_json::from_str(name) {
+            Ok::<String, _>(name) => Line::Begin(HostName::new(name)),
+            Err(error) => Line::Done(Err(format!("a name that cannot be read: {error}"))),
+        },
+        Some(("done", json)) => Line::Done(
+            serde_json::from_str::<Done>(json)
+                .map(|done| (done.host, done.answer))
+                .map_err(|error| format!("the answer is not what was asked for: {error}")),
+        ),
+        _ => Line::Other,
+    }
+}
+
+/// `4G`, `512M`, or bytes.
+///
+/// # Errors
+/// What is wrong with it, for the command line's message.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" | "m" => 20,
+        "G" | "g" => 30,
+        _ => return Err("write a number with K, M or G, for example 4G".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "write a number, for example 4G".to_owned())?;
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(count: usize) -> Vec<HostName> {
+        (0..count).map(|n| HostName::new(format!("h{n}"))).collect()
+    }
+
+    #[test]
+    fn every_host_is_in_one_batch() {
+        for (count, jobs) in [(1, 8), (4, 2), (32, 2), (33, 2), (128, 2), (65, 1), (3, 7)] {
+            let batches = split(&hosts(count), jobs);
+            assert_eq!(batches.concat(), hosts(count), "{count} on {jobs}");
+            assert!(batches.iter().all(|batch| !batch.is_empty() && batch.len() <= MOST));
+        }
+        assert_eq!(split(&hosts(32), 2).len(), 2);
+        assert_eq!(split(&[], 2), Vec::<Vec<HostName>>::new());
+    }
+
+    #[test]
+    fn evaluators_are_as_many_as_memory_bears() {
+        let gib = 1 << 30;
+        assert_eq!(Means::new(None, None, 16, Some(5 * gib)).jobs, 4);
+        assert_eq!(Means::new(None, Some(gib / 2), 16, None).jobs, 1);
+        assert_eq!(Means::new(Some(3), Some(gib), 16, None).share(), gib / 16 * 15 / 3);
+    }
+
+    #[test]
+    fn lines_are_told_apart() {
+        assert_eq!(read("trace: m-1 begin \"a\"", "m-1"), Line::Begin(HostName::new("a")));
+        assert_eq!(read("trace: m-2 begin \"a\"", "m-1"), Line::Other);
+        let none = Line::Done(Ok((HostName::new("a"), Value::Null)));
+        assert_eq!(read(r#"trace: m-1 done {"answer":null,"host":"a"}"#, "m-1"), none);
+        assert!(matches!(read(r#"trace: m-1 done {"answer":{"manif"#, "m-1"), Line::Done(Err(_))));
+    }
+
+    #[test]
+    fn a_size_is_read() {
+        assert_eq!(bytes("4G"), Ok(4 << 30));
+        assert_eq!(bytes("512MiB"), Ok(512 << 20));
+        assert!(bytes("much").is_err() && bytes("0").is_err() && bytes("4X").is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! One evaluator: a Nix process that answers for several hosts, one after another.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::check::batch;
+use crate::check::batch::Line;
+use crate::nix::diagnosis::strip_escapes;
+use crate::nix::flake::{Flake, SELECT, Unanswered};
+use crate::nix::names::{HostName, nix_string};
+use crate::system::process;
+use crate::system::process::Source;
+
+const EACH: &str = include_str!("each.nix");
+/// Of a host that prints without end, what is kept.
+const MOST_LINES: usize = 20_000;
+
+/// What an evaluator may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For each host.
+    pub timeout: Duration,
+    pub memory: u64,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Run {
+    pub answers: BTreeMap<HostName, Answered>,
+    /// The host whose turn it was when the evaluator failed; none if it never got so far.
+    pub during: Option<(HostName, Duration)>,
+    /// Why it ended early, with what it said since that host's turn began.
+    pub failure: Option<Unanswered>,
+}
+
+#[derive(Debug)]
+pub struct Answered {
+    /// Or why it cannot be read.
+    pub answer: Result<Value, String>,
+    pub took: Duration,
+}
+
+/// Evaluates the hosts in their order, and calls `done` with each that has an answer.
+///
+/// # Errors
+/// Nix cannot be started.
+pub fn run(
+    flake: &Flake,
+    hosts: &[HostName],
+    limits: Limits,
+    done: &mut dyn FnMut(&HostName),
+) -> Result<Run> {
+    let mark = mark();
+    let names: Vec<String> = hosts.iter().map(|host| nix_string(host.as_str())).collect();
+    let expression = format!(
+        "({EACH}) {{ select = ({SELECT}); hosts = [ {} ]; mark = \"{mark}\"; }}",
+        names.join(" ")
+    );
+    let call = flake
+        .eval_call("nixosConfigurations", Some(&expression))
+        // Lines as we read them, whatever nix.conf says.
+        .args(["--log-format", "raw"])
+        .memory(limits.memory);
+    let (mut answers, mut said, mut lines) = (BTreeMap::new(), String::new(), 0);
+    let mut turn: Option<(HostName, Instant)> = None;
+    let exit = process::stream_paced(&call, Some(limits.timeout), &mut |source, line| {
+        if source == Source::Stdout {
+            return false;
+        }
+        let line = strip_escapes(&String::from_utf8_lossy(line));
+        match batch::read(&line, &mark) {
+            Line::Begin(host) => {
+                turn = Some((host, Instant::now()));
+                (said, lines) = (String::new(), 0);
+                true
+            }
+            Line::Done(answer) => {
+                // What cannot be read is the answer of the host whose turn it is.
+                if let Some((host, began)) = turn.take() {
+                    let answer = answer.and_then(|(name, answer)| match name == host {
+                        true => Ok(answer),
+                        false => Err(format!("the answer names another host, {name}")),
+                    });
+                    done(&host);
+                    answers.insert(host, Answered { answer, took: began.elapsed() });
+                }
+                true
+            }
+            Line::Other => {
+                lines += 1;
+                if lines <= MOST_LINES {
+                    said.push_str(&line);
+                    said.push('\n');
+                }
+                false
+            }
+        }
+    })?;
+    let whole = exit.ok() && hosts.iter().all(|host| answers.contains_key(host));
+    let failure = (!whole).then(|| Unanswered { exit, stderr: said, command: call.to_string() });
+    Ok(Run { answers, during: turn.map(|(host, began)| (host, began.elapsed())), failure })
+}
+
+/// Of this call alone, so that no trace of the fleet's own is taken for ours.
+fn mark() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("llamafleet-{}-{:x}", std::process::id(), now.as_nanos())
+}

@@ -1,0 +1,251 @@
+//! What flake.lock must say: the inputs of flake.nix, as flake.nix has them; one nixpkgs
+//! for llama.cpp and the fleet; and the revision that every package must come from.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::findings::finding::Finding;
+use crate::fleet::manifest::Manifest;
+use crate::fleet::pinned_hosts::{HELD, Hold};
+use crate::nix::flake_input::short;
+use crate::nix::flake_ref;
+
+const RELOCK: &str = "`nix flake lock`, then commit flake.lock";
+
+/// A lock file of version 5 to 7, read where something is asked of it.
+#[derive(Debug, Clone)]
+pub struct Lock(Value);
+
+impl Lock {
+    pub fn new(lock: Value) -> Self {
+        Self(lock)
+    }
+
+    fn root(&self) -> &str {
+        self.0["root"].as_str().unwrap_or("root")
+    }
+
+    fn node(&self, key: &str) -> &Value {
+        &self.0["nodes"][key]
+    }
+
+    /// The node that an input stands for: its name, or a path of inputs from the root.
+    fn resolve<'a>(&'a self, target: &'a Value) -> Option<&'a str> {
+        self.resolve_within(target, 32)
+    }
+
+    fn resolve_within<'a>(&'a self, target: &'a Value, depth: u32) -> Option<&'a str> {
+        // A path may lead through one that leads back.
+        let depth = depth.checked_sub(1)?;
+        if let Value::String(key) = target {
+            return Some(key);
+        }
+        target.as_array()?.iter().try_fold(self.root(), |node, input| {
+            self.resolve_within(&self.node(node)["inputs"][input.as_str()?], depth)
+        })
+    }
+
+    /// Every node that is llama.cpp, with the input's name; the fleet's own first.
+    fn llama_cpps(&self) -> Vec<&str> {
+        let mut found = vec![];
+        let mut seen = BTreeSet::from([self.root()]);
+        let mut queue = std::collections::VecDeque::from([self.root()]);
+        while let Some(key) = queue.pop_front() {
+            let inputs = self.node(key)["inputs"].as_object().into_iter().flatten();
+            for (name, target) in inputs {
+                let Some(target) = self.resolve(target) else { continue };
+                if !seen.insert(target) {
+                    continue;
+                }
+                let repository = self.node(target)["original"]["repo"].as_str();
+                if name == "llama-cpp" || repository == Some("llama.cpp") {
+                    found.push(target);
+                }
+                queue.push_back(target);
+            }
+        }
+        found
+    }
+
+    /// The revisions of llama.cpp that are locked here; the fleet's own first.
+    pub fn revisions(&self) -> Vec<&str> {
+        let nodes = self.llama_cpps().into_iter();
+        nodes.filter_map(|node| self.node(node)["locked"]["rev"].as_str()).collect()
+    }
+
+    /// Whether this package is of a llama.cpp that is locked here, or of the one that its
+    /// host is held at. A locked path has no revision: then nothing can be said.
+    pub fn package(&self, manifest: &Manifest, hold: Option<&Hold>) -> Option<Finding> {
+        if let Some(hold) = hold {
+            return not_held(manifest, hold);
+        }
+        let nodes = self.llama_cpps();
+        let locked: Option<Vec<&str>> =
+            nodes.iter().map(|node| self.node(node)["locked"]["rev"].as_str()).collect();
+        let locked = locked.filter(|locked| !locked.is_empty())?;
+        let rev = manifest.rev.as_deref().filter(|rev| *rev != "unknown");
+        if rev.is_some_and(|rev| locked.contains(&rev)) {
+            return None;
+        }
+        let pin = locked.iter().map(|rev| short(rev)).collect::<Vec<_>>().join(" or ");
+        let is = rev.map_or_else(
+            || "does not say which llama.cpp it is".to_owned(),
+            |rev| format!("is of llama.cpp {}", short(rev)),
+        );
+        Some(Finding::error(
+            "not-the-pin",
+            format!("the package {is}, and flake.lock says {pin}"),
+            "let it come from the input: remove what overrides its `src` or llamafleet's overlay",
+        ))
+    }
+}
+
+/// A host that is to be held, and has another llama.cpp.
+fn not_held(manifest: &Manifest, hold: &Hold) -> Option<Finding> {
+    if manifest.rev.as_deref() == Some(hold.rev()) {
+        return None;
+    }
+    let is = manifest.rev.as_deref().map_or("another", short);
+    Some(Finding::error(
+        "hold-not-read",
+        format!("{HELD} holds this host at llama.cpp {}, and its package is of {is}", hold.rev()),
+        "`programs.llama-cpp.fleet = self;` in its modules, with the networking.hostName that \
+         held.json has; and `git add` the file",
+    ))
+}
+
+/// flake.lock against the `inputs` of flake.nix, and llama.cpp's nixpkgs against the
+/// fleet's. `text` is flake.nix, to tell the line.
+pub fn judge(lock: &Lock, inputs: &Value, text: &str) -> Vec<Finding> {
+    let mut findings = second_nixpkgs(lock, text);
+    let empty = serde_json::Map::new();
+    let Some(wanted) = inputs.as_object() else { return findings };
+    let have = lock.node(lock.root())["inputs"].as_object().unwrap_or(&empty);
+    for (name, input) in wanted {
+        let at = |finding: Finding| placed(finding, text, name);
+        match have.get(name) {
+            None => findings.push(at(Finding::error(
+                "lock-lacks-input",
+                format!("flake.lock does not lock the input {name}"),
+                RELOCK,
+            ))),
+            Some(target) => findings.extend(differs(lock, name, input, target).map(at)),
+        }
+    }
+    for name in have.keys().filter(|name| !wanted.contains_key(*name)) {
+        findings.push(Finding {
+            file: Some("flake.lock".into()),
+            ..Finding::error(
+                "lock-extra-input",
+                format!("flake.lock locks {name}, which is no input of flake.nix"),
+                RELOCK,
+            )
+        });
+    }
+    findings
+}
+
+fn differs(lock: &Lock, name: &str, input: &Value, target: &Value) -> Option<Finding> {
+    let changed = |what: String| Some(Finding::error("lock-disagrees", what, RELOCK));
+    let path = |follows: &str| -> Vec<Value> {
+        follows.split('/').filter(|part| !part.is_empty()).map(Value::from).collect()
+    };
+    if let Some(follows) = input["follows"].as_str() {
+        return if target.as_array() == Some(&path(follows)) {
+            None
+        } else {
+            changed(format!("flake.nix lets {name} follow {follows}, flake.lock does not"))
+        };
+    }
+    let Some(key) = target.as_str() else {
+        return changed(format!("flake.lock lets {name} follow another input, flake.nix does not"));
+    };
+    let node = lock.node(key);
+    if let Some(wanted) = flake_ref::of_input(name, input)
+        && !flake_ref::same(&wanted, &node["original"])
+    {
+        let locked = flake_ref::text(&node["original"]);
+        let wanted = input["url"].as_str().map_or_else(|| wanted.to_string(), str::to_owned);
+        return changed(format!("flake.nix has {name} at {wanted}, flake.lock at {locked}"));
+    }
+    let below = input["inputs"].as_object().into_iter().flatten();
+    for (inner, setting) in below {
+        let Some(follows) = setting["follows"].as_str() else { continue };
+        // An input that the other flake does not have is Nix's to complain about.
+        let there = &node["inputs"][inner];
+        if !there.is_null() && there.as_array() != Some(&path(follows)) {
+            return changed(format!(
+                "flake.nix lets {name}'s {inner} follow {follows}, flake.lock does not"
+            ));
+        }
+    }
+    None
+}
+
+fn second_nixpkgs(lock: &Lock, text: &str) -> Vec<Finding> {
+    let Some(fleets) = lock.resolve(&lock.node(lock.root())["inputs"]["nixpkgs"]) else {
+        return vec![];
+    };
+    let nodes = lock.llama_cpps();
+    let second = nodes.iter().find(|node| {
+        let own = lock.resolve(&lock.node(node)["inputs"]["nixpkgs"]);
+        own.is_some_and(|own| own != fleets)
+    });
+    let finding = |_: &&str| {
+        let finding = Finding::error(
+            "second-nixpkgs",
+            "llama-cpp has a nixpkgs of its own: a second one is fetched, and its packages share \
+             nothing with the fleet's",
+            "inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\", then `nix flake lock`",
+        );
+        placed(finding, text, "llama-cpp")
+    };
+    second.map(finding).into_iter().collect()
+}
+
+/// flake.nix has inputs, and there is no flake.lock.
+pub fn absent() -> Finding {
+    Finding::error(
+        "no-lock",
+        "the inputs of flake.nix are not locked: there is no flake.lock",
+        RELOCK,
+    )
+}
+
+pub fn unreadable() -> Finding {
+    let help = "take the last good one: `git checkout flake.lock`";
+    let finding = Finding::error("no-lock", "flake.lock is not JSON", help);
+    Finding { file: Some("flake.lock".into()), ..finding }
+}
+
+pub fn unreadable_held(why: &str) -> Finding {
+    let help =
+        "take the last good one: `git checkout` it; the hosts in it are held by nothing else";
+    Finding { file: Some(HELD.into()), ..Finding::error("no-holds", why, help) }
+}
+
+/// Nix sees the files that Git tracks.
+pub fn untracked(file: String) -> Finding {
+    let message = format!("Git does not track {file}, so Nix does not see it");
+    let help = format!("git add {file}");
+    Finding { file: Some(file), ..Finding::warning("untracked-file", message, help) }
+}
+
+/// With the line of flake.nix that declares this input.
+fn placed(mut finding: Finding, text: &str, input: &str) -> Finding {
+    let declares = |line: &str| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("inputs.").unwrap_or(line);
+        line.strip_prefix(input).is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
+    };
+    finding.file = Some("flake.nix".into());
+    finding.line = text.lines().position(declares).and_then(|at| u32::try_from(at + 1).ok());
+    finding
+}
+
+#[cfg(test)]
+#[path = "lock_rules_tests.rs"]
+mod tests;

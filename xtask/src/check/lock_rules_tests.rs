@@ -1,0 +1,112 @@
+//! Lock files that are right, and wrong in one way each.
+
+use serde_json::json;
+
+use crate::check::lock_rules::*;
+
+const FLAKE: &str = "{\n  inputs = {\n    nixpkgs.url = \"github:nixos/nixpkgs\";\n    llama-cpp = {\n      url = \"github:ggml-org/llama.cpp\";\n    };\n  };\n}\n";
+
+fn inputs() -> Value {
+    json!({
+        "nixpkgs": { "url": "github:nixos/nixpkgs" },
+        "llama-cpp": { "url": "github:ggml-org/llama.cpp",
+                       "inputs": { "nixpkgs": { "follows": "nixpkgs" } } },
+    })
+}
+
+fn lock() -> Value {
+    json!({ "root": "root", "version": 7, "nodes": {
+        "root": { "inputs": { "nixpkgs": "nixpkgs_2", "llama-cpp": "llama-cpp" } },
+        "nixpkgs": { "original": { "type": "indirect", "id": "nixpkgs" } },
+        "nixpkgs_2": { "original": { "type": "github", "owner": "nixos", "repo": "nixpkgs" } },
+        "llama-cpp": {
+            "inputs": { "nixpkgs": ["nixpkgs"] },
+            "locked": { "rev": "abcdefabcdef" },
+            "original": { "type": "github", "owner": "ggml-org", "repo": "llama.cpp" },
+        },
+    } })
+}
+
+fn codes(lock: Value, inputs: &Value) -> Vec<&'static str> {
+    judge(&Lock::new(lock), inputs, FLAKE).iter().map(|finding| finding.code).collect()
+}
+
+fn manifest(rev: Option<&str>) -> Manifest {
+    serde_json::from_value(json!({
+        "variant": "cpu-x", "backends": ["cpu"], "microarch": "dispatch",
+        "system": "x86_64-linux", "cmakeFlags": [], "rev": rev, "build": null,
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_lock_that_agrees_is_left_alone() {
+    assert_eq!(codes(lock(), &inputs()), [] as [&str; 0]);
+    // What flake.nix says is not known for a flake that is elsewhere.
+    assert_eq!(codes(lock(), &Value::Null), [] as [&str; 0]);
+}
+
+#[test]
+fn each_disagreement_is_told_with_its_line() {
+    let mut more = inputs();
+    more["waybar"] = json!({ "url": "github:Alexays/Waybar" });
+    assert_eq!(codes(lock(), &more), ["lock-lacks-input"]);
+
+    let mut fewer = inputs();
+    fewer.as_object_mut().unwrap().remove("nixpkgs");
+    assert_eq!(codes(lock(), &fewer), ["lock-extra-input"]);
+
+    let mut moved = inputs();
+    moved["llama-cpp"]["url"] = json!("github:somebody/llama.cpp");
+    let found = judge(&Lock::new(lock()), &moved, FLAKE);
+    assert_eq!(found[0].code, "lock-disagrees");
+    assert_eq!(found[0].place().as_deref(), Some("flake.nix:4"));
+    assert!(found[0].message.contains("github:ggml-org/llama.cpp"), "{}", found[0].message);
+}
+
+#[test]
+fn a_second_nixpkgs_is_found_where_follows_is_missing_or_leads_elsewhere() {
+    let mut own = lock();
+    own["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = json!("nixpkgs");
+    assert_eq!(codes(own, &inputs()), ["second-nixpkgs", "lock-disagrees"]);
+
+    // A fleet that has llama.cpp by way of llamafleet, whose nixpkgs follows the fleet's.
+    let mut nested = lock();
+    nested["nodes"]["root"]["inputs"] = json!({ "nixpkgs": "nixpkgs_2", "fleet": "fleet" });
+    nested["nodes"]["fleet"] =
+        json!({ "inputs": { "nixpkgs": ["nixpkgs"], "llama-cpp": "llama-cpp" } });
+    nested["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = json!(["fleet", "nixpkgs"]);
+    assert_eq!(codes(nested.clone(), &Value::Null), [] as [&str; 0]);
+    nested["nodes"]["fleet"]["inputs"]["nixpkgs"] = json!("nixpkgs");
+    assert_eq!(codes(nested, &Value::Null), ["second-nixpkgs"]);
+
+    let mut circle = lock();
+    circle["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = json!(["llama-cpp", "nixpkgs"]);
+    codes(circle, &Value::Null);
+}
+
+#[test]
+fn a_package_of_another_revision_is_not_the_pin() {
+    let lock = Lock::new(lock());
+    assert_eq!(lock.package(&manifest(Some("abcdefabcdef")), None), None);
+    let other = lock.package(&manifest(Some("0123456789ab")), None).unwrap();
+    assert!(other.message.contains("012345678,"), "{}", other.message);
+    assert_eq!(lock.package(&manifest(None), None).unwrap().code, "not-the-pin");
+    // No lock, or a path: nothing to hold it against.
+    assert_eq!(Lock::new(Value::Null).package(&manifest(None), None), None);
+}
+
+#[test]
+fn a_held_host_has_what_it_is_held_at_and_nothing_else() {
+    let lock = Lock::new(lock());
+    assert_eq!(lock.revisions(), ["abcdefabcdef"]);
+    let hold: Hold = serde_json::from_value(json!({
+        "locked": { "rev": "0123456789ab" }, "since": "2026-11-22", "failedWith": "b9",
+        "failedAt": "building", "reason": "x",
+    }))
+    .unwrap();
+    assert_eq!(lock.package(&manifest(Some("0123456789ab")), Some(&hold)), None);
+    for rev in [Some("abcdefabcdef"), Some("fedcba987654"), None] {
+        assert_eq!(lock.package(&manifest(rev), Some(&hold)).unwrap().code, "hold-not-read");
+    }
+}

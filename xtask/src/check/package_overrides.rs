@@ -1,0 +1,175 @@
+//! What a host runs under llama.cpp's name and is not the variant that it selects: another
+//! person's overlay, a definition of the service's package, packages from outside.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use crate::findings::finding::Finding;
+use crate::fleet::manifest::{Seen, Selection};
+
+const PKGS: &str = "pkgs.llama-cpp";
+
+pub fn judge(selection: &Selection) -> Vec<Finding> {
+    let strange = |(_, seen): &(&String, &Seen)| is_strange(seen, selection);
+    let around = &selection.around;
+    let found = around.packages.iter().filter(strange);
+    found
+        .map(|(place, seen)| {
+            if place == PKGS && !around.overlaid {
+                from_outside(seen, selection)
+            } else {
+                another(place, seen, selection)
+            }
+        })
+        .collect()
+}
+
+fn is_strange(seen: &Seen, selection: &Selection) -> bool {
+    let other_build = seen.drv_path.as_ref().is_some_and(|drv| drv != selection.drv_path.as_str());
+    seen.variant.as_ref() != Some(&selection.manifest.variant) || other_build
+}
+
+fn another(place: &str, seen: &Seen, selection: &Selection) -> Finding {
+    let own = &selection.manifest.variant;
+    let what = match &seen.variant {
+        None => "is not from llama.cpp's flake".to_owned(),
+        Some(other) if other == own => {
+            format!("is {own} built otherwise ({})", how(seen, selection))
+        }
+        Some(other) => format!("is {other}"),
+    };
+    let (option, mend) = if place == PKGS {
+        (
+            "nixpkgs.overlays",
+            "an overlay after llamafleet's replaces or changes `llama-cpp`: remove it, or have it \
+             make a package of another name; flags belong in `programs.llama-cpp.extraCmakeFlags`",
+        )
+    } else {
+        (place, "remove this definition: the module gives the service the host's variant")
+    };
+    let files = own_files(seen);
+    let set = if files.is_empty() {
+        String::new()
+    } else {
+        format!(" ({option} is set in {})", files.join(", "))
+    };
+    Finding::error(
+        "another-package",
+        format!("{place} {what}, and this host selects {own}{set}"),
+        mend,
+    )
+}
+
+fn from_outside(seen: &Seen, selection: &Selection) -> Finding {
+    let own = &selection.manifest.variant;
+    let is = seen.variant.as_ref().map_or_else(|| "nixpkgs' own".to_owned(), ToString::to_string);
+    Finding::warning(
+        "pkgs-from-outside",
+        format!(
+            "{PKGS} is {is}, not {own}: llamafleet's overlay does not reach this host's packages, \
+             which are made outside of it (`readOnlyPkgs`, `_module.args.pkgs`), or \
+             nixpkgs.overlays is forced"
+        ),
+        "write `config.programs.llama-cpp.package` in package lists, which is the host's variant; \
+         or let the host make its packages: `nixpkgs.pkgs` and `nixpkgs.overlays` go together",
+    )
+}
+
+/// What makes it another build.
+fn how(seen: &Seen, selection: &Selection) -> String {
+    let (theirs, ours): (BTreeSet<_>, BTreeSet<_>) =
+        (seen.cmake_flags.iter().collect(), selection.manifest.cmake_flags.iter().collect());
+    let more = theirs.difference(&ours).map(|flag| flag.as_str());
+    let less = ours.difference(&theirs).map(|flag| flag.as_str());
+    // A flag with another value is told by the value that it has.
+    let name = |flag: &str| flag.split([':', '=']).next().unwrap_or(flag).to_owned();
+    let more: Vec<&str> = more.collect();
+    let changed: BTreeSet<String> = more.iter().map(|flag| name(flag)).collect();
+    let less = less.filter(|flag| !changed.contains(&name(flag)));
+    let all: Vec<String> =
+        more.iter().map(ToString::to_string).chain(less.map(|f| format!("without {f}"))).collect();
+    match all.as_slice() {
+        [] => "another source, or other dependencies".to_owned(),
+        [first, second, _, _, ..] => format!("{first}, {second} and {} more flags", all.len() - 2),
+        few => few.join(", "),
+    }
+}
+
+/// Without the store path that the flake was copied to, and without the module's own file.
+fn own_files(seen: &Seen) -> Vec<String> {
+    let mut files: Vec<String> = vec![];
+    for file in &seen.files {
+        let inside = file
+            .strip_prefix("/nix/store/")
+            .and_then(|rest| rest.split_once('/'))
+            .map_or(file.as_str(), |(_, inside)| inside);
+        let inside = inside.to_owned();
+        let nobodys = ["nixos/modules/llama-cpp.nix", "<unknown-file>"];
+        if !nobodys.contains(&inside.as_str()) && !files.contains(&inside) {
+            files.push(inside);
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A host that selects `cpu-haswell`, with `place` as Nix describes it.
+    fn found(place: &str, seen: Value, overlaid: bool) -> Vec<(&'static str, String)> {
+        let around = json!({ "packages": { place: seen }, "overlaid": overlaid });
+        let selection = json!({
+            "manifest": {
+                "variant": "cpu-haswell", "backends": ["cpu"], "microarch": "haswell",
+                "system": "x86_64-linux", "rev": null, "build": null,
+                "cmakeFlags": ["-DA:BOOL=TRUE", "-DB=1"],
+            },
+            "drvPath": "/own.drv", "output": "/own", "around": around,
+        });
+        let selection: Selection = serde_json::from_value(selection).unwrap();
+        judge(&selection).into_iter().map(|finding| (finding.code, finding.message)).collect()
+    }
+
+    fn flags(flags: &[&str]) -> String {
+        let seen =
+            json!({ "variant": "cpu-haswell", "drvPath": "/other.drv", "cmakeFlags": flags });
+        found(PKGS, seen, true).remove(0).1
+    }
+
+    #[test]
+    fn the_same_derivation_or_an_unknown_one_of_that_name_is_no_stranger() {
+        assert!(found(PKGS, json!({ "variant": "cpu-haswell" }), true).is_empty());
+        let own = json!({ "variant": "cpu-haswell", "drvPath": "/own.drv" });
+        assert!(found(PKGS, own, false).is_empty());
+    }
+
+    #[test]
+    fn another_build_is_told_by_what_differs() {
+        assert!(flags(&["-DA:BOOL=TRUE", "-DB=1"]).contains("(another source, or"));
+        assert!(flags(&["-DA:BOOL=FALSE", "-DB=1"]).contains("(-DA:BOOL=FALSE)"));
+        assert!(flags(&["-DB=1"]).contains("(without -DA:BOOL=TRUE)"));
+        let many = flags(&["-DA:BOOL=TRUE", "-DB=1", "-DC=1", "-DD=1", "-DE=1", "-DF=1"]);
+        assert!(many.contains("(-DC=1, -DD=1 and 2 more flags)"), "{many}");
+    }
+
+    #[test]
+    fn the_place_is_the_users_own_file() {
+        let files =
+            ["/nix/store/a-source/nixos/modules/llama-cpp.nix", "/nix/store/b-source/x.nix"];
+        let seen = json!({ "variant": null, "drvPath": "/o.drv", "files": files });
+        let (code, said) = found("services.llama-cpp.package", seen, true).remove(0);
+        assert_eq!(code, "another-package");
+        assert!(said.ends_with("(services.llama-cpp.package is set in x.nix)"), "{said}");
+    }
+
+    #[test]
+    fn packages_from_outside_excuse_pkgs_and_not_the_service() {
+        let codes = |place| found(place, json!({ "variant": null }), false).remove(0).0;
+        assert_eq!(codes(PKGS), "pkgs-from-outside");
+        assert_eq!(codes("services.llama-cpp.package"), "another-package");
+    }
+}

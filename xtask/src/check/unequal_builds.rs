@@ -1,0 +1,109 @@
+//! Hosts whose variants are equal in every word, and whose derivations are not: each
+//! costs a build that the other has already paid for.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::findings::finding::Finding;
+use crate::fleet::manifest::{Manifest, Selection};
+use crate::nix::names::{DrvPath, HostName};
+
+/// One finding for each variant that is built more than once.
+pub fn judge<'a>(selected: impl Iterator<Item = (&'a HostName, &'a Selection)>) -> Vec<Finding> {
+    let mut groups: BTreeMap<String, Vec<(&HostName, &Selection)>> = BTreeMap::new();
+    for (host, selection) in selected {
+        // `bench` is the host's, not the variant's.
+        let manifest = Manifest { bench: Default::default(), ..selection.manifest.clone() };
+        let key = serde_json::to_string(&manifest).unwrap_or_default();
+        groups.entry(key).or_default().push((host, selection));
+    }
+    groups.into_values().filter_map(|hosts| of_one_variant(&hosts)).collect()
+}
+
+fn of_one_variant(hosts: &[(&HostName, &Selection)]) -> Option<Finding> {
+    let mut seen: BTreeSet<&DrvPath> = BTreeSet::new();
+    // The first host of each derivation.
+    let apart: Vec<_> = hosts.iter().filter(|(_, one)| seen.insert(&one.drv_path)).collect();
+    let [first, others @ ..] = apart.as_slice() else { return None };
+    if others.is_empty() {
+        return None;
+    }
+    let why = others.iter().find_map(|other| difference(first, other)).unwrap_or_else(|| {
+        "most likely their nixpkgs differ, in an overlay or in what it was given".to_owned()
+    });
+    let names: Vec<&str> = apart.iter().map(|(host, _)| host.as_str()).collect();
+    Some(Finding::warning(
+        "unequal-builds",
+        format!(
+            "{} select {} and would each build it anew: {why}",
+            names.join(", "),
+            first.1.manifest.variant
+        ),
+        "give the hosts the same nixpkgs settings to build once; `nix-diff` of two of the \
+         derivations says what differs to the last word",
+    ))
+}
+
+/// The first setting of nixpkgs in which two hosts differ.
+fn difference(one: &(&HostName, &Selection), other: &(&HostName, &Selection)) -> Option<String> {
+    let settings = |(_, selection): &(&HostName, &Selection)| -> Option<serde_json::Map<_, _>> {
+        selection.around.nixpkgs.as_ref()?.as_object().cloned()
+    };
+    let (left, right) = (settings(one)?, settings(other)?);
+    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+    let name = names.into_iter().find(|name| left.get(*name) != right.get(*name))?;
+    let show = |value: Option<&Value>| value.map_or_else(|| "not set".to_owned(), Value::to_string);
+    Some(format!(
+        "nixpkgs' {name} is {} on {} and {} on {}",
+        show(left.get(name)),
+        one.0,
+        show(right.get(name)),
+        other.0
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn selection(drv: &str, flag: &str, nixpkgs: Value) -> Selection {
+        serde_json::from_value(json!({
+            "manifest": {
+                "variant": "cpu-x", "backends": ["cpu"], "microarch": "dispatch",
+                "system": "x86_64-linux", "cmakeFlags": [flag], "rev": null, "build": null,
+            },
+            "drvPath": drv, "output": "/out", "around": { "nixpkgs": nixpkgs },
+        }))
+        .unwrap()
+    }
+
+    fn judged(one: &Selection, two: &Selection) -> Vec<String> {
+        let (a, b) = (HostName::new("a"), HostName::new("b"));
+        let found = judge([(&a, one), (&b, two)].into_iter());
+        found.into_iter().map(|finding| finding.message).collect()
+    }
+
+    #[test]
+    fn one_derivation_and_different_variants_are_in_order() {
+        let one = selection("/1.drv", "-DA=1", Value::Null);
+        assert_eq!(judged(&one, &one), [] as [&str; 0]);
+        assert_eq!(judged(&one, &selection("/2.drv", "-DA=2", Value::Null)), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn the_setting_that_differs_is_named_whichever_derivation_sorts_first() {
+        for (first, second) in [("/1.drv", "/2.drv"), ("/2.drv", "/1.drv")] {
+            let one = selection(first, "", json!({ "overlays": 2 }));
+            let two = selection(second, "", json!({ "config.cudaSupport": true, "overlays": 2 }));
+            let said = "a, b select cpu-x and would each build it anew: nixpkgs' \
+                        config.cudaSupport is not set on a and true on b";
+            assert_eq!(judged(&one, &two), [said]);
+            let unknown = judged(&one, &selection(second, "", Value::Null));
+            assert!(unknown[0].contains("most likely"), "{unknown:?}");
+        }
+    }
+}

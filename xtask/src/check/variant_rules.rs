@@ -1,0 +1,103 @@
+//! What must hold of a variant that evaluates: no flag that would make the build impure
+//! or slow. And the module's own assertions, as findings.
+//!
+//! Pure: no I/O, no clock.
+
+use crate::check::package_overrides;
+use crate::findings::finding::Finding;
+use crate::fleet::manifest::{Problems, Selection};
+use crate::hardware::microarch::Table;
+use crate::hardware::{cpu_flags, gpu_targets};
+
+pub fn selection(selection: &Selection) -> Vec<Finding> {
+    let mut findings = vec![];
+    let flags = &selection.manifest.cmake_flags;
+    if let Some(flag) = flags.iter().find(|flag| is_native(flag)) {
+        findings.push(Finding::error(
+            "impure-flag",
+            format!("{flag} makes ggml ignore every other CPU option, and the build impure"),
+            "remove it and set `programs.llama-cpp.microarch` to this machine's CPU",
+        ));
+    }
+    // A test holds the table's shape.
+    if let Ok(table) = Table::embedded() {
+        findings.extend(cpu_flags::judge(&selection.manifest, &table));
+    }
+    findings.extend(gpu_targets::judge(&selection.manifest));
+    findings.extend(package_overrides::judge(selection));
+    if !selection.manifest.dropped_arguments.is_empty() {
+        findings.push(Finding::warning(
+            "dropped-argument",
+            format!(
+                "this llama.cpp revision's package.nix takes no {}",
+                selection.manifest.dropped_arguments.join(", ")
+            ),
+            "nothing to do if you can live without it; else pin another revision",
+        ));
+    }
+    findings
+}
+
+/// The module's sentences have the form `programs.llama-cpp.OPTION …; what to do`. `source`
+/// is the store path that the flake was copied to.
+pub fn assertions(problems: &Problems, source: Option<&str>) -> Vec<Finding> {
+    problems.sentences.iter().map(|sentence| assertion(sentence, problems, source)).collect()
+}
+
+fn assertion(sentence: &str, problems: &Problems, source: Option<&str>) -> Finding {
+    let code = kind(sentence);
+    let (message, help) =
+        sentence.split_once("; ").unwrap_or((sentence, "mend the option that the message names"));
+    let option = message
+        .strip_prefix("programs.llama-cpp.")
+        .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or(rest));
+    let files = option.and_then(|option| problems.files.get(option)).into_iter().flatten();
+    let own = |file: &String| Some(file.strip_prefix(source?)?.trim_start_matches('/').to_owned());
+    Finding { file: files.filter_map(own).next(), ..Finding::error(code, message, help) }
+}
+
+/// An assertion of NixOS, or of any module: `what; what to do` or a sentence.
+pub fn failed_assertion(sentence: &str) -> Finding {
+    let sentence = sentence.trim();
+    let (message, help) = sentence
+        .split_once("; ")
+        .filter(|_| sentence.starts_with("programs.llama-cpp."))
+        .unwrap_or((sentence, "mend what the assertion names"));
+    Finding::error("assertion", message, help)
+}
+
+pub fn nixos_warning(sentence: &str) -> Finding {
+    Finding::warning("nixos-warning", sentence.trim(), "NixOS says so of this configuration")
+}
+
+/// nixpkgs' refusals have codes of their own, as in nix/diagnosis.rs.
+fn kind(sentence: &str) -> &'static str {
+    const KINDS: [(&str, &str); 5] = [
+        ("unfree", "unfree"),
+        ("is marked as broken", "broken"),
+        ("is marked as insecure", "insecure"),
+        ("is not available on", "platform"),
+        ("this nixpkgs does not have for", "platform"),
+    ];
+    KINDS.iter().find(|(text, _)| sentence.contains(text)).map_or("assertion", |(_, code)| code)
+}
+
+fn is_native(flag: &str) -> bool {
+    cpu_flags::parse(flag).is_some_and(|(name, value)| {
+        name == "GGML_NATIVE" && cpu_flags::is_on(value) || value.contains("-march=native")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_native_is_found() {
+        assert!(is_native("-DGGML_NATIVE=ON"));
+        assert!(is_native("-DGGML_NATIVE:BOOL=TRUE"));
+        assert!(is_native("-DCMAKE_C_FLAGS=-O2 -march=native"));
+        assert!(!is_native("-DGGML_NATIVE:BOOL=FALSE"));
+        assert!(!is_native("-DGGML_AVX=ON"));
+    }
+}

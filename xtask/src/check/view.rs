@@ -1,0 +1,78 @@
+//! What `check` shows a person.
+
+use crate::check::report::{CheckReport, HostReport, HostState, PackageReport};
+use crate::findings::view::describe;
+use crate::ui::table::{Align, Cell, Table};
+use crate::ui::{Ui, units};
+
+pub fn print(ui: &Ui, report: &CheckReport) {
+    let rows = report.hosts.iter().map(row).chain(report.packages.iter().map(package)).collect();
+    let columns = [
+        ("HOST", Align::Left),
+        ("STATE", Align::Left),
+        ("VARIANT", Align::Left),
+        ("IN STORE", Align::Left),
+        ("TIME", Align::Right),
+    ];
+    ui.result(Table { columns: &columns, rows }.render(ui));
+    complain(ui, report);
+    let well = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();
+    let strangers = report.hosts.iter().filter(|host| host.is_stranger()).count();
+    let without = match strangers {
+        0 => String::new(),
+        count => format!(", {count} without the module"),
+    };
+    ui.say(format!(
+        "\n{well} of {} hosts ok{without}, {} distinct {}",
+        report.hosts.len() - strangers,
+        report.builds,
+        if report.builds == 1 { "build" } else { "builds" }
+    ));
+}
+
+/// Every finding: the fleet's, the hosts', the packages'.
+pub fn complain(ui: &Ui, report: &CheckReport) {
+    for finding in &report.findings {
+        ui.complain(describe(ui, "fleet", finding));
+    }
+    for host in &report.hosts {
+        for finding in &host.findings {
+            ui.complain(describe(ui, host.host.as_str(), finding));
+        }
+    }
+    for package in &report.packages {
+        for finding in &package.findings {
+            ui.complain(describe(ui, &package.to_string(), finding));
+        }
+    }
+}
+
+fn package(package: &PackageReport) -> Vec<Cell> {
+    vec![package.to_string().into(), state(package.state), "-".into(), "-".into(), "-".into()]
+}
+
+fn row(host: &HostReport) -> Vec<Cell> {
+    vec![
+        host.host.as_str().into(),
+        state(host.state),
+        host.variant.as_ref().map_or("-", |variant| variant.as_str()).into(),
+        (if host.drv_path.is_none() {
+            "-"
+        } else if host.cached {
+            "yes"
+        } else {
+            "no"
+        })
+        .into(),
+        units::seconds(host.seconds).into(),
+    ]
+}
+
+fn state(state: HostState) -> Cell {
+    let paint: fn(&Ui, &str) -> String = match state {
+        HostState::Ok => Ui::green,
+        HostState::Unsupported => Ui::yellow,
+        _ => Ui::red,
+    };
+    Cell::painted(state.to_string(), paint)
+}

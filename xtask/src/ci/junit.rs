@@ -1,0 +1,178 @@
+//! JUnit XML, which every CI system reads: one suite, a case for each variant of
+//! `build-all` or host of `check`. There is no standard; this is valid by the schemas of
+//! Ant (windyroad/JUnit-Schema) and of Jenkins' xUnit plugin (junit-10.xsd).
+//!
+//! Pure: no I/O, no clock.
+
+use std::fmt::Write as _;
+
+use crate::findings::finding::{Finding, Severity};
+use crate::ui::units;
+
+/// When and where it was run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub command: &'static str,
+    pub machine: String,
+    /// Since 1970, UTC.
+    pub began: u64,
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Cases are grouped by it.
+    pub class: &'static str,
+    pub name: String,
+    pub seconds: f64,
+    pub verdict: Verdict,
+    /// For the suite's output: what became of it, in a line.
+    pub note: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    Passed,
+    /// The user's to mend.
+    Failure(Trouble),
+    /// Something broke before it could be told.
+    Error(Trouble),
+    Skipped(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trouble {
+    pub kind: &'static str,
+    pub message: String,
+    pub text: String,
+}
+
+/// Letters of one line that are kept; a build can print lines of megabytes.
+const LONGEST_LINE: usize = 2000;
+
+pub fn describe(finding: &Finding) -> String {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    };
+    let place = finding.place().map(|place| format!(" {place}:")).unwrap_or_default();
+    format!("{severity}[{}]:{place} {} help: {}", finding.code, cut(&finding.message), finding.help)
+}
+
+/// The one case of a run that ended without a report, so that a CI job is red and the
+/// report of an earlier run does not stand for this one.
+pub fn of_broken(command: &'static str, message: &str) -> Vec<Case> {
+    let trouble = Trouble { kind: "broken", message: cut(message), text: message.to_owned() };
+    let verdict = Verdict::Error(trouble);
+    let note = "ended without a report".to_owned();
+    vec![Case { class: command, name: command.to_owned(), seconds: 0.0, verdict, note }]
+}
+
+pub fn cut(line: &str) -> String {
+    match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{} […]", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+/// The document.
+pub fn render(run: &Run, cases: &[Case]) -> String {
+    let count = |which: fn(&Verdict) -> bool| cases.iter().filter(|c| which(&c.verdict)).count();
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    let _ = writeln!(
+        xml,
+        "  <testsuite name=\"{command}\" package=\"xtask\" id=\"0\" timestamp=\"{}\" \
+         hostname={} tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3}\">",
+        timestamp(run.began),
+        quote(&run.machine),
+        cases.len(),
+        count(|verdict| matches!(verdict, Verdict::Failure(_))),
+        count(|verdict| matches!(verdict, Verdict::Error(_))),
+        count(|verdict| matches!(verdict, Verdict::Skipped(_))),
+        run.seconds,
+        command = run.command,
+    );
+    xml.push_str("    <properties></properties>\n");
+    for case in cases {
+        let _ = write!(
+            xml,
+            "    <testcase name={} classname=\"{}\" time=\"{:.3}\">",
+            quote(&case.name),
+            case.class,
+            case.seconds
+        );
+        match &case.verdict {
+            Verdict::Passed => {}
+            Verdict::Failure(trouble) => element(&mut xml, "failure", trouble),
+            Verdict::Error(trouble) => element(&mut xml, "error", trouble),
+            Verdict::Skipped(message) => {
+                let _ = write!(xml, "<skipped message={}></skipped>", quote(message));
+            }
+        }
+        xml.push_str("</testcase>\n");
+    }
+    let notes: Vec<&str> = cases.iter().map(|case| case.note.as_str()).collect();
+    let _ = writeln!(xml, "    <system-out>{}</system-out>", escape(&notes.join("\n")));
+    xml.push_str("    <system-err></system-err>\n  </testsuite>\n</testsuites>\n");
+    xml
+}
+
+fn element(xml: &mut String, name: &str, trouble: &Trouble) {
+    let (kind, message) = (quote(trouble.kind), quote(&trouble.message));
+    let _ = write!(xml, "<{name} type={kind} message={message}>{}</{name}>", escape(&trouble.text));
+}
+
+/// Any text, between tags. What XML 1.0 cannot hold in any spelling is replaced, not
+/// dropped.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' | '\t' => escaped.push(c),
+            // As itself, a reader would make a line break of it.
+            '\r' => escaped.push_str("&#13;"),
+            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// The same in an attribute, where a reader makes spaces of line breaks and tabs.
+fn quote(text: &str) -> String {
+    format!("\"{}\"", escape(text).replace('\n', "&#10;").replace('\t', "&#9;"))
+}
+
+/// JUnit has no time zone.
+fn timestamp(seconds: u64) -> String {
+    units::utc(seconds).trim_end_matches('Z').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_xml_cannot_hold_is_replaced_and_the_rest_is_kept() {
+        assert_eq!(
+            escape("a\u{0}\u{8}\u{1b}[1m\u{ffff}]]><b a='1'>&\"\r\n\té😀\u{85}"),
+            "a\u{fffd}\u{fffd}\u{fffd}[1m\u{fffd}]]&gt;&lt;b a='1'&gt;&amp;&quot;&#13;\n\té😀\u{85}"
+        );
+        assert_eq!(quote("a\r\n\tb"), "\"a&#13;&#10;&#9;b\"");
+    }
+
+    // The right sides are `date -u -d @N +%FT%T`, GNU coreutils 9.1.
+    #[test]
+    fn a_time_is_told_as_the_calendar_has_it() {
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00");
+        assert_eq!(timestamp(951_782_399), "2000-02-28T23:59:59");
+        assert_eq!(timestamp(951_782_400), "2000-02-29T00:00:00");
+        assert_eq!(timestamp(1_795_375_805), "2026-11-22T19:30:05");
+        assert_eq!(timestamp(4_107_542_400), "2100-03-01T00:00:00");
+    }
+}

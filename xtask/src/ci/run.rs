@@ -1,0 +1,112 @@
+//! What a run leaves for a CI system: a JUnit file (`--junit`), and GitHub's annotations
+//! and step summary. A run that breaks or is interrupted leaves them too, so that no report
+//! of an earlier run stands in its place.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::ci::github;
+use crate::ci::junit;
+use crate::ci::junit::Case;
+use crate::findings::outcome::Outcome;
+use crate::system::{disk, files, interrupt};
+use crate::ui::Ui;
+
+pub struct Ci<'a> {
+    ui: Ui,
+    command: &'static str,
+    junit: Option<&'a Path>,
+    summary: Option<PathBuf>,
+    began: SystemTime,
+    told: Cell<bool>,
+}
+
+/// The same report, in each of the forms that may be wanted.
+pub struct Told<'a> {
+    pub cases: &'a dyn Fn() -> Vec<Case>,
+    pub annotations: &'a dyn Fn() -> Vec<String>,
+    pub summary: &'a dyn Fn() -> String,
+}
+
+/// Runs a command that tells its report by [`Ci::tell`].
+///
+/// # Errors
+/// Those of `run`; before it, that the JUnit file cannot be written.
+pub fn run(
+    ui: &Ui,
+    command: &'static str,
+    junit: Option<&Path>,
+    run: impl FnOnce(&Ci) -> Result<Outcome>,
+) -> Result<Outcome> {
+    if let Some(file) = junit {
+        make_way(file)?;
+    }
+    let summary =
+        std::env::var_os(crate::ui::github::STEP_SUMMARY).filter(|_| ui.github).map(PathBuf::from);
+    let ci =
+        Ci { ui: *ui, command, junit, summary, began: SystemTime::now(), told: Cell::new(false) };
+    run(&ci).inspect_err(|error| {
+        if let Err(another) = ci.tell_broken(&format!("{error:#}")) {
+            ui.complain(format!("{another:#}"));
+        }
+    })
+}
+
+/// Told before hours of building: whether the file can be written. What an earlier run
+/// left there is removed, since whoever kills this run would else find it.
+fn make_way(file: &Path) -> Result<()> {
+    if let Ok(meta) = file.symlink_metadata()
+        && !meta.is_file()
+    {
+        bail!("--junit {}: that is there and is no plain file; name another", file.display());
+    }
+    let made = file.parent().map_or(Ok(()), disk::create);
+    // The rename at the end needs the folder, not the file, to be writable.
+    let written = made.and_then(|()| files::write_atomically(file, b""));
+    written.and_then(|()| disk::remove(file)).with_context(|| {
+        format!("--junit {}: name a file in a folder that can be written", file.display())
+    })
+}
+
+impl Ci<'_> {
+    /// Writes all that is wanted of a report, each whether or not the others can be written.
+    pub fn tell(&self, told: Told) -> Result<()> {
+        self.told.set(true);
+        let written = self.write_junit(told.cases);
+        if self.ui.github {
+            for annotation in (told.annotations)() {
+                self.ui.command_to_runner(&annotation);
+            }
+        }
+        written.and(self.write_summary(told.summary))
+    }
+
+    /// main.rs makes the annotation of what broke. A report that was told stays: what broke
+    /// after it is not what the report is about.
+    fn tell_broken(&self, message: &str) -> Result<()> {
+        if self.told.get() {
+            return Ok(());
+        }
+        let message = if interrupt::requested() { "interrupted" } else { message };
+        let written = self.write_junit(&|| junit::of_broken(self.command, message));
+        written.and(self.write_summary(&|| github::broken_summary(self.command, message)))
+    }
+
+    fn write_junit(&self, cases: &dyn Fn() -> Vec<Case>) -> Result<()> {
+        let Some(file) = self.junit else { return Ok(()) };
+        let run = junit::Run {
+            command: self.command,
+            machine: crate::system::resources::machine_name(),
+            began: self.began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            seconds: self.began.elapsed().map_or(0.0, |took| took.as_secs_f64()),
+        };
+        files::write_atomically(file, junit::render(&run, &cases()).as_bytes())
+    }
+
+    fn write_summary(&self, text: &dyn Fn() -> String) -> Result<()> {
+        self.summary.as_ref().map_or(Ok(()), |file| files::append(file, &text()))
+    }
+}

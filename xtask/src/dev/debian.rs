@@ -1,0 +1,212 @@
+//! Debian's package manager: which of the testbed's tools are missing, how they
+//! are installed, and how packages of another release are fetched without
+//! touching this one.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::dev::pieces;
+use crate::dev::pieces::{TOOLS, Wanted};
+use crate::system::disk;
+use crate::system::files;
+use crate::system::interrupt;
+use crate::system::process;
+use crate::system::process::Invocation;
+
+const QUICK: Duration = Duration::from_secs(30);
+const DOWNLOAD: Duration = Duration::from_secs(1200);
+/// Signs every release since Debian 8; the machine's own apt trusts it too.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Whether this is a machine that apt can provide for.
+pub fn is_here() -> bool {
+    process::which("apt-get").is_some() && process::which("dpkg").is_some()
+}
+
+/// Whether we may install packages.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+/// The packages of [`TOOLS`] that are not here, however the tool got here; and pip,
+/// where something must be downloaded with it.
+pub fn missing_packages(with_pip: bool) -> Vec<&'static str> {
+    let mut packages: Vec<&'static str> = TOOLS
+        .iter()
+        .filter(|tool| match tool.wanted {
+            Wanted::Program(name) => process::which(name).is_none(),
+            Wanted::File(path) => !Path::new(path).exists(),
+            Wanted::Package => !is_installed(tool.package),
+        })
+        .map(|tool| tool.package)
+        .collect();
+    let pip = Invocation::new("python3").args(["-m", "pip", "--version"]);
+    if with_pip && !process::capture(&pip, Some(QUICK)).is_ok_and(|said| said.exit.ok()) {
+        packages.push("python3-pip");
+    }
+    packages
+}
+
+fn is_installed(package: &str) -> bool {
+    let call = Invocation::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", package]);
+    process::capture(&call, Some(QUICK)).is_ok_and(|said| said.stdout.starts_with(b"installed"))
+}
+
+/// The command that installs `packages`, without those that are only suggested.
+/// With RUNLEVEL=1 Debian starts no service whose package it installs, except under
+/// systemd: the plan says so.
+pub fn install_command(packages: &[&str]) -> Invocation {
+    Invocation::new("apt-get")
+        .args(["install", "-y", "--no-install-recommends"])
+        .args(packages.iter().copied())
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1")
+}
+
+/// How much apt would download for them; `None` while its lists are empty.
+pub fn download_megabytes(packages: &[&str]) -> Option<u64> {
+    let call = Invocation::new("apt-get")
+        .args(["install", "-qq", "--print-uris", "--no-install-recommends"])
+        .args(packages.iter().copied());
+    let said = process::read(&call, Some(QUICK)).ok()?;
+    Some(pieces::megabytes_of_uris(&said))
+}
+
+/// Installs what is missing; for root.
+pub fn install(packages: &[&str]) -> Result<()> {
+    // Empty lists know no package at all, old ones name files that are gone.
+    if download_megabytes(packages).is_none()
+        || process::read(&fetch_only(packages), Some(DOWNLOAD)).is_err()
+    {
+        let update = Invocation::new("apt-get").arg("update");
+        process::read(&update, Some(DOWNLOAD)).context("apt cannot refresh its package lists")?;
+    }
+    process::read(&install_command(packages), Some(DOWNLOAD))
+        .context("apt cannot install the build tools")?;
+    Ok(())
+}
+
+fn fetch_only(packages: &[&str]) -> Invocation {
+    install_command(packages).arg("--download-only")
+}
+
+/// A package database of its own in `dir`, which knows one release of Debian.
+pub struct PrivateApt {
+    dir: PathBuf,
+}
+
+impl PrivateApt {
+    /// Prepares `dir`. What an earlier, killed run fetched into it is kept.
+    pub fn new(dir: &Path, release: &str) -> Result<Self> {
+        for name in ["state/lists/partial", "cache/archives/partial", "log", "none"] {
+            disk::create(&dir.join(name))?;
+        }
+        let dump = process::read(&Invocation::new("apt-config").arg("dump"), Some(QUICK))?;
+        let shown = dir.to_str().context("the path of the home folder is not UTF-8")?;
+        files::write_atomically(
+            &dir.join("apt.conf"),
+            pieces::apt_configuration(shown, &dump).as_bytes(),
+        )?;
+        files::write_atomically(&dir.join("status"), b"")?;
+        let source = format!("deb [signed-by={KEYRING}] {} {release} main\n", mirror()?);
+        files::write_atomically(&dir.join("sources.list"), source.as_bytes())?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    fn apt_get(&self) -> Invocation {
+        Invocation::new("apt-get").env("APT_CONFIG", self.dir.join("apt.conf")).arg("-q")
+    }
+
+    /// Fetches `package` with all it depends on; apt holds each file to its signed
+    /// checksum and fetches only what is not there whole.
+    pub fn download(&self, package: &str) -> Result<Vec<PathBuf>> {
+        let hint = "it can be run again: what was fetched is kept";
+        run_alone(&self.apt_get().arg("update"))
+            .with_context(|| format!("apt cannot reach this machine's Debian mirror; {hint}"))?;
+        let call = self.apt_get().args([
+            "install",
+            "-y",
+            "--download-only",
+            "--no-install-recommends",
+            package,
+        ]);
+        run_alone(&call).with_context(|| format!("apt cannot fetch {package}; {hint}"))?;
+        let archives = self.dir.join("cache/archives");
+        let mut debs: Vec<PathBuf> = fs::read_dir(&archives)
+            .with_context(|| format!("cannot read {}", archives.display()))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            .collect();
+        debs.sort();
+        Ok(debs)
+    }
+}
+
+/// Waits for the apt of a run that was killed: it goes on without us, and holds the lock.
+fn run_alone(call: &Invocation) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let Err(error) = process::read(call, Some(DOWNLOAD)) else { return Ok(()) };
+        let locked = format!("{error:#}").contains("Could not get lock");
+        if !locked || began.elapsed() > DOWNLOAD || interrupt::requested() {
+            return Err(explain(error));
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+fn explain(error: anyhow::Error) -> anyhow::Error {
+    if format!("{error:#}").contains("NO_PUBKEY") {
+        return error.context(
+            "this machine's debian-archive-keyring is too old for Debian 13: upgrade that package",
+        );
+    }
+    error
+}
+
+/// Unpacks a package's files below `root`, running none of its scripts.
+pub fn unpack(deb: &Path, root: &Path) -> Result<()> {
+    process::read(&Invocation::new("dpkg").arg("-x").arg(deb).arg(root), Some(DOWNLOAD))
+        .with_context(|| format!("cannot unpack {}", deb.display()))?;
+    Ok(())
+}
+
+/// Debian's name for this machine and its libraries, for example `x86_64-linux-gnu`.
+pub fn triplet() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "x86_64-linux-gnu",
+        "aarch64" => "aarch64-linux-gnu",
+        other => other,
+    }
+}
+
+/// The mirror that the machine's own apt uses for Debian.
+fn mirror() -> Result<String> {
+    let format = "$(REPO_URI) $(CODENAME) $(COMPONENT) $(ORIGIN) $(LABEL)";
+    let call = Invocation::new("apt-get").args([
+        "indextargets",
+        "--format",
+        format,
+        "Created-By: Packages",
+    ]);
+    let indexes = process::read(&call, Some(QUICK)).unwrap_or_default();
+    if let Some(mirror) = pieces::mirror_of_indexes(&indexes) {
+        return Ok(mirror);
+    }
+    let mut sources = vec![PathBuf::from("/etc/apt/sources.list")];
+    if let Ok(folder) = fs::read_dir("/etc/apt/sources.list.d") {
+        let named =
+            |path: &PathBuf| path.extension().is_some_and(|e| e == "sources" || e == "list");
+        sources.extend(folder.filter_map(|entry| Some(entry.ok()?.path())).filter(named));
+    }
+    let found =
+        sources.iter().find_map(|file| pieces::mirror_of_sources(&fs::read_to_string(file).ok()?));
+    found.context(
+        "apt has no Debian source on this machine to fetch Nix from: install Nix from nixos.org",
+    )
+}

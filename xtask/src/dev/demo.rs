@@ -1,0 +1,197 @@
+//! `demo`: the whole way once, and what tuning is worth on this machine.
+
+use crate::dev::args::DemoArgs;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+use crate::bench::command as bench;
+use crate::bench::comparison::Standing;
+use crate::bench::machine::Machine;
+use crate::bench::measurement::{Model, Params};
+use crate::bench::model::quantize::Quantization;
+use crate::bench::model::smoke::{Size, SmokeModel};
+use crate::bench::model::store as model;
+use crate::bench::paired_run::{Contender, compare};
+use crate::bench::session::hold;
+use crate::build::command as build_all;
+use crate::build::report::VariantReport;
+use crate::build::variants::distinct;
+use crate::check::evaluation::Ask;
+use crate::check::report::{CheckReport, Evaluated};
+use crate::check::{command as check, evaluation as evaluate};
+use crate::dev::setup;
+use crate::findings::outcome::Outcome;
+use crate::fleet::args::Global;
+use crate::fleet::context::Context;
+use crate::fleet::manifest::Selection;
+use crate::hardware::microarch::Table;
+use crate::nix::names::HostName;
+use crate::nix::program::Nix;
+use crate::system::paths;
+use crate::target::Target;
+use crate::testbed::inputs as testbed;
+use crate::testbed::revision::Era;
+use crate::ui::Ui;
+
+/// Enough that a median means something, few enough for a first visit.
+const ROUNDS: u32 = 5;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DemoReport<'a> {
+    schema: u32,
+    command: &'static str,
+    /// `real`, `testbed-new` or `testbed-old`.
+    inputs: &'static str,
+    microarch: String,
+    check: &'a CheckReport,
+    variants: &'a [VariantReport],
+    model: &'a Model,
+    /// The first contender is upstream's own package; ratios are to it.
+    standings: &'a [Standing],
+    ok: bool,
+}
+
+pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
+    // Discover: what the demo can run on, and this machine.
+    let (context, inputs) = open(args, global, ui)?;
+    let _hold = match hold(&context, &mut Target::Local, "demo", true)? {
+        Ok(hold) => hold,
+        Err(finding) => bail!("{}", finding.message),
+    };
+    let machine = match Machine::discover(&Target::Local)? {
+        Ok(machine) => machine,
+        Err(finding) => bail!("{}", finding.message),
+    };
+    let table = Table::embedded().context("microarch.json")?;
+    let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
+    ui.say(format!("{} this machine is {microarch}", ui.bold("demo:")));
+
+    // Plan and run, one command after another, as a user would.
+    ui.say(format!("\n{}", ui.bold("1. cargo xtask check")));
+    let hosts = context.hosts(&[])?;
+    let outcomes = evaluate::evaluate(&context, &hosts, Ask::default())?;
+    let cpu_hosts: Vec<(HostName, Selection)> = outcomes
+        .iter()
+        .filter_map(|(host, (evaluated, _))| match evaluated {
+            Evaluated::Selected(one) if one.manifest.backends == ["cpu"] => {
+                Some((host.clone(), one.as_ref().clone()))
+            }
+            _ => None,
+        })
+        .collect();
+    let present = check::present(&context, outcomes.values().map(|(evaluated, _)| evaluated))?;
+    let checked = CheckReport::new(&hosts, outcomes, &present);
+    crate::check::view::print(ui, &checked);
+
+    ui.say(format!(
+        "\n{}",
+        ui.bold("2. cargo xtask build-all, the CPU variants, and this machine's")
+    ));
+    let local =
+        (HostName::new(crate::target::selection::LOCAL), bench::tuned(&context, &microarch)?);
+    let upstream = (HostName::new("upstream"), upstream(&context, "")?);
+    let no_blas = (HostName::new("upstream-no-blas"), upstream_without_blas(&context)?);
+    let all = [&local, &upstream, &no_blas].into_iter().chain(&cpu_hosts);
+    let builds = distinct(all.map(|(host, selection)| (host, selection)));
+    let variants = build_all::build(&context, &builds, build_all::Limits::default())?;
+    let built = variants.iter().all(|variant| variant.state.well());
+    let report = crate::build::report::BuildReport {
+        schema: 1,
+        command: "build-all",
+        variants,
+        hosts: vec![],
+        own_cpu_seconds: crate::system::usage::own_cpu().as_secs_f64(),
+        findings: vec![],
+        ok: built,
+    };
+    crate::build::view::print(ui, &report);
+    if !built {
+        bail!("without these builds there is nothing to measure; the logs above say why");
+    }
+
+    ui.say(format!("\n{}", ui.bold("3. cargo xtask bench local, beside upstream's own package")));
+    let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
+    let file = model::smoke_model(&context.home, smoke)?;
+    let file = file.to_str().context("the model's path is not UTF-8")?;
+    let described = crate::bench::model::choice::describe(smoke);
+    let contenders = [
+        contender("upstream's package", upstream),
+        contender("upstream's, without BLAS", no_blas),
+        contender(&format!("tuned for {microarch}"), local),
+    ];
+    let params = Params {
+        prompt: 128,
+        generate: 32,
+        repetitions: 1,
+        rounds: 1,
+        patience: Duration::MAX,
+        timeout: Duration::from_secs(300),
+        args: vec![],
+    };
+    let comparison = compare(ui, &machine, &contenders, (&described, file), &params, (ROUNDS, 1))?;
+
+    // Report.
+    let ok = checked.ok && comparison.findings.is_empty();
+    context.ui.document(&DemoReport {
+        schema: 1,
+        command: "demo",
+        inputs,
+        microarch,
+        check: &checked,
+        variants: &report.variants,
+        model: &described,
+        standings: &comparison.standings,
+        ok,
+    })?;
+    for finding in &comparison.findings {
+        ui.complain(crate::findings::view::describe(ui, crate::target::selection::LOCAL, finding));
+    }
+    ui.say("");
+    ui.result(crate::bench::view::standings(ui, &comparison.standings));
+    ui.say(format!(
+        "\npp: tokens of a prompt a second; tg: generated tokens a second; medians of {ROUNDS} \
+         alternating rounds,\n{} with seeded random weights, {}.",
+        described.name,
+        described.quantization.as_deref().unwrap_or_default()
+    ));
+    Ok(Outcome::from_ok(ok))
+}
+
+/// The real inputs where they can be fetched and Nix is there; else the testbed.
+fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, &'static str)> {
+    if global.testbed.is_none() && testbed::inputs_reachable() && Nix::find(&paths::home()?).is_ok()
+    {
+        ui.say(format!("{} on the real inputs of flake.lock", ui.bold("demo:")));
+        return Ok((Context::open(global, ui)?, "real"));
+    }
+    let era = global.testbed.unwrap_or(Era::New);
+    setup::ensure(ui, args.yes || !std::io::stdin().is_terminal())?;
+    ui.say(format!(
+        "{} on the testbed: the real llama.cpp and its flake, this machine's compiler, stand-ins \
+         for the other inputs",
+        ui.bold("demo:")
+    ));
+    let inputs = if era == Era::New { "testbed-new" } else { "testbed-old" };
+    Ok((Context::open_with(global, ui, Some(era))?, inputs))
+}
+
+/// What `nix build github:ggml-org/llama.cpp` gives, after `adjust`.
+fn upstream(context: &Context, adjust: &str) -> Result<Selection> {
+    context.flake.package(&format!("pkgs: pkgs.llama-cpp-upstream{adjust}"))
+}
+
+/// Upstream's CPU package links BLAS, which has a faster way with long prompts. Without
+/// it the plain kernels are seen: what generation, and any GPU build's CPU part, runs on.
+fn upstream_without_blas(context: &Context) -> Result<Selection> {
+    upstream(context, ".override { useBlas = false; }")
+}
+
+fn contender(label: &str, (host, selection): (HostName, Selection)) -> Contender {
+    let subject = bench::from_selection(host, selection);
+    let llama_bench = bench::llama_bench(&subject);
+    Contender { label: label.to_owned(), subject, llama_bench }
+}

@@ -1,0 +1,18 @@
+//! This repository's own chores: `setup`, `demo`, `test`, `perf`.
+//!
+//! Entry points: `setup::run`, `demo::run`, `test::run`, `perf::run`.
+//!
+//! Imports: system, ui, findings, nix, testbed, fleet, target, hardware, check, build, bench.
+
+pub mod args;
+pub mod debian;
+pub mod demo;
+pub mod nix_tools;
+pub mod perf;
+pub mod pieces;
+pub mod private_nix;
+pub mod progress_demo;
+pub mod provision;
+pub mod setup;
+pub mod test;
+pub mod test_counts;

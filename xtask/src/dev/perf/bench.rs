@@ -1,0 +1,175 @@
+//! The budgets of what bench measures, and of bench: the tuned variant over a build by
+//! hand with GGML_NATIVE=ON, "dispatch" over the exact variant, upstream's own package
+//! told beside them; and what bench adds to llama-bench itself. On the testbed's trees.
+
+use crate::dev::args::PerfArgs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::bench::command::{from_selection, llama_bench, tuned};
+use crate::bench::machine::Machine;
+use crate::bench::measurement::{Params, Subject};
+use crate::bench::model::choice as model;
+use crate::bench::model::quantize::Quantization;
+use crate::bench::model::smoke::{Size, SmokeModel};
+use crate::bench::paired_run::{Contender, compare};
+use crate::bench::recorder;
+use crate::build::command as build_all;
+use crate::build::variants::distinct;
+use crate::dev::perf::bench_budgets::{LEAST, flags_beside_the_cpu, ratios};
+use crate::dev::perf::budgets::Ratio;
+use crate::dev::perf::hand_build;
+use crate::dev::perf::{timed, xtask};
+use crate::fleet::args::Global;
+use crate::fleet::context::Context;
+use crate::fleet::manifest::Selection;
+use crate::hardware::microarch::Table;
+use crate::nix::names::HostName;
+use crate::system::process::Invocation;
+use crate::system::{disk, interrupt, machine_lock};
+use crate::target::Target;
+use crate::target::selection::LOCAL;
+use crate::testbed::revision::Era;
+use crate::testbed::revision::TREES;
+use crate::ui::Ui;
+
+/// What bench may add to llama-bench itself, in seconds.
+const OVERHEAD: f64 = 2.0;
+/// Processes of llama-bench in a measurement of that.
+const ROUNDS: u32 = 5;
+
+pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
+    let era = global.testbed.unwrap_or(Era::New);
+    let context = Context::open_with(global, ui, Some(era))?;
+    let machine = match Machine::discover(&Target::Local)? {
+        Ok(machine) => machine,
+        Err(finding) => bail!("{}", finding.message),
+    };
+    let contenders = contenders(&context, era, &machine, !args.no_dispatch)?;
+    let place = machine_lock::bench_lock(&context.home, Target::Local.name());
+    let held = machine_lock::lock(&place, "`perf bench`", &|holder| {
+        ui.say(format!("waiting for {holder}"))
+    })?;
+    let mut all = vec![];
+    for quantization in [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16] {
+        let smoke = SmokeModel { size: Size::M29, quantization };
+        let file = crate::bench::model::store::smoke_model(&context.home, smoke)?;
+        let file = file.to_str().context("the model's path is not UTF-8")?;
+        let name = quantization.name();
+        ui.say(format!("measuring {name}, {} rounds of {} builds", args.runs, contenders.len()));
+        let quiet = Ui { quiet: true, ..*ui };
+        let rounds = u32::try_from(args.runs).context("--runs")?;
+        let model = (&model::describe(smoke), file);
+        let compared = compare(&quiet, &machine, &contenders, model, &params(2), (rounds, 1))?;
+        if interrupt::requested() {
+            bail!("interrupted");
+        }
+        if let Some(finding) = compared.findings.first() {
+            bail!("{}", finding.message);
+        }
+        ui.say(crate::bench::view::standings(ui, &compared.standings));
+        // In the order of `contenders`.
+        let [hand, tuned, upstream, dispatch @ ..] = &compared.rounds[..] else {
+            bail!("a contender is missing");
+        };
+        let mut told = ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand);
+        for dispatch in dispatch {
+            told.extend(ratios(&format!("{name}, dispatch / tuned"), LEAST, dispatch, tuned));
+        }
+        told.extend(ratios(&format!("{name}, tuned / upstream's package"), 0.0, tuned, upstream));
+        all.extend(told);
+    }
+    drop(held);
+    all.push(overhead(args, &context, era, &contenders[1])?);
+    Ok(all)
+}
+
+/// By hand, tuned, upstream's and, if wanted, dispatch: all of one source, built here.
+fn contenders(
+    context: &Context,
+    era: Era,
+    machine: &Machine,
+    with_dispatch: bool,
+) -> Result<Vec<Contender>> {
+    let ui = &context.ui;
+    let table = Table::embedded().context("microarch.json")?;
+    let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
+    let mut selections: Vec<(HostName, Selection)> = vec![
+        (HostName::new("tuned"), tuned(context, &microarch)?),
+        (HostName::new("upstream"), context.flake.package("pkgs: pkgs.llama-cpp-upstream")?),
+    ];
+    if with_dispatch {
+        selections.push((HostName::new("dispatch"), tuned(context, "dispatch")?));
+    }
+    let builds = distinct(selections.iter().map(|(host, selection)| (host, selection)));
+    let variants = build_all::build(context, &builds, build_all::Limits::default())?;
+    if let Some(broken) = variants.iter().find(|variant| !variant.state.well()) {
+        bail!("{} is not built: {}", broken.variant, broken.log.as_deref().unwrap_or_default());
+    }
+    let tree = match era {
+        Era::Old => &TREES[0],
+        Era::New => &TREES[1],
+    };
+    let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags, &table);
+    ui.say(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.tag));
+    let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.detail(line))?;
+    let by_hand = program.to_str().context("the hand build's path is not UTF-8")?.to_owned();
+    let subject = |selection: &Selection| from_selection(HostName::new(LOCAL), selection.clone());
+    let mut contenders = vec![Contender {
+        label: "by hand".to_owned(),
+        subject: subject(&selections[0].1),
+        llama_bench: by_hand,
+    }];
+    contenders.extend(selections.iter().map(|(label, selection)| {
+        let subject: Subject = subject(selection);
+        Contender { label: label.to_string(), llama_bench: llama_bench(&subject), subject }
+    }));
+    Ok(contenders)
+}
+
+fn params(repetitions: u32) -> Params {
+    Params {
+        prompt: 128,
+        generate: 32,
+        repetitions,
+        rounds: 1,
+        patience: recorder::PATIENCE,
+        timeout: Duration::from_secs(600),
+        args: vec![],
+    }
+}
+
+/// bench of the tuned build, which is built, over as many bare processes of llama-bench.
+/// The tests are short: what is between them is what is measured.
+fn overhead(args: &PerfArgs, context: &Context, era: Era, tuned: &Contender) -> Result<Ratio> {
+    let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
+    let file = crate::bench::model::store::smoke_model(&context.home, smoke)?;
+    let file = file.to_str().context("the model's path is not UTF-8")?;
+    let short = Params { prompt: 16, generate: 4, ..params(1) };
+    let argv = short.argv(&tuned.llama_bench, file, &tuned.subject.manifest.backends);
+    let bare = Invocation::new(&argv[0]).args(&argv[1..]);
+    let records = context.home.join("perf/bench");
+    let folder = context.root().context("the flake is no folder")?.to_owned();
+    let words = ["--quiet", "--json", "--wait", "--prompt=16", "--generate=4", "--repetitions=1"];
+    let call = xtask("bench", &folder, Some(era))?.arg(LOCAL).args(words);
+    let call = call.arg(format!("--rounds={ROUNDS}")).arg("--record").arg(&records);
+    context.ui.say(format!("measuring bench itself, {} runs of {ROUNDS} rounds", args.runs));
+    let mut samples = vec![];
+    for _ in 0..args.runs {
+        // Nothing to compare with: judging would measure on.
+        disk::remove(&records)?;
+        let whole = timed(context, &call)?.0;
+        let mut itself = 0.0;
+        for _ in 0..ROUNDS {
+            itself += timed(context, &bare)?.0;
+        }
+        samples.push((whole, itself));
+    }
+    let ratio = Ratio::new(
+        format!("bench local, {ROUNDS} short rounds / llama-bench itself and {OVERHEAD} s"),
+        1.0,
+        samples.into_iter().map(|(whole, itself)| (whole, itself + OVERHEAD)).collect(),
+    );
+    Ok(ratio)
+}

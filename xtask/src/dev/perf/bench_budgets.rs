@@ -1,0 +1,84 @@
+//! The budgets of the builds' own speed: builds that ran in turns, and ratios that must
+//! be large rather than small.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use crate::bench::statistics::bootstrap::{best, paired};
+use crate::dev::perf::budgets::Ratio;
+use crate::hardware::microarch::Table;
+
+/// Of the hand build's speed; and of the exact variant's.
+pub const LEAST: f64 = 0.97;
+
+/// Tokens per second of each test, by round.
+pub type Rounds = BTreeMap<String, Vec<Vec<f64>>>;
+
+/// A ratio for each test: of a build's speed to its yardstick's. `least` 0: only told.
+pub fn ratios(what: &str, least: f64, subject: &Rounds, yardstick: &Rounds) -> Vec<Ratio> {
+    let of_test = |(test, rounds): (&String, &Vec<Vec<f64>>)| {
+        let base = yardstick.get(test)?;
+        let ratio = paired(base, rounds)?;
+        let pairs =
+            rounds.iter().zip(base).filter_map(|(one, other)| Some((best(one)?, best(other)?)));
+        Some(Ratio::at_least(format!("{what}, {test}"), least, &ratio, pairs.collect()))
+    };
+    subject.iter().filter_map(of_test).collect()
+}
+
+/// The flags of a variant that say nothing of the CPU: what is left is the same on both
+/// sides, and `GGML_NATIVE=ON` does the rest.
+pub fn flags_beside_the_cpu(flags: &[String], table: &Table) -> Vec<String> {
+    const OURS: [&str; 7] = [
+        "GGML_NATIVE",
+        "GGML_BACKEND_DL",
+        "GGML_CPU_ALL_VARIANTS",
+        "CMAKE_SKIP_BUILD_RPATH",
+        "CMAKE_INSTALL_RPATH",
+        "LLAMA_CURL",
+        "LLAMA_BUILD_COMMIT",
+    ];
+    let name = |flag: &str| {
+        let flag = flag.strip_prefix("-D").unwrap_or(flag);
+        flag.split(['=', ':']).next().unwrap_or_default().to_owned()
+    };
+    let is_cpu = |name: &str| OURS.contains(&name) || table.options().any(|option| option == name);
+    flags.iter().filter(|flag| !is_cpu(&name(flag))).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slower_build_misses_and_one_that_is_only_told_never_does() {
+        let rounds = |speed: f64| -> Rounds {
+            let rounds = (0..10).map(|n| vec![speed / 2.0, speed / f64::from(1 + n % 3)]).collect();
+            BTreeMap::from([("pp128".to_owned(), rounds)])
+        };
+        for (speed, ok) in [(96.0, false), (98.0, true), (120.0, true)] {
+            let all = ratios("x / y", LEAST, &rounds(speed), &rounds(100.0));
+            assert_eq!((all.len(), all[0].ok), (1, ok), "{speed}");
+            assert!((all[0].value - speed / 100.0).abs() < 1e-9);
+            assert_eq!(all[0].samples.len(), 10);
+        }
+        assert!(ratios("x", 0.0, &rounds(1.0), &rounds(100.0))[0].ok);
+        assert!(ratios("x", 0.0, &rounds(1.0), &Rounds::new()).is_empty());
+    }
+
+    #[test]
+    fn the_hand_build_gets_all_but_the_cpu() {
+        let table = Table::embedded().unwrap();
+        let flags = [
+            "-DGGML_AVX512_BF16:BOOL=TRUE",
+            "-DGGML_AVX=ON",
+            "-DGGML_NATIVE:BOOL=FALSE",
+            "-DGGML_BLAS:BOOL=FALSE",
+            "-DBUILD_SHARED_LIBS:BOOL=TRUE",
+            "-DCMAKE_INSTALL_RPATH:STRING=/x",
+        ];
+        let flags = flags.map(str::to_owned);
+        assert_eq!(flags_beside_the_cpu(&flags, &table), flags[3..5]);
+    }
+}

@@ -1,0 +1,191 @@
+//! Speed held against budgets: ratios of medians, of what was measured side by side.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::Serialize;
+
+use crate::nix::names::nix_string;
+
+#[derive(Debug, Serialize)]
+pub struct PerfReport {
+    pub schema: u32,
+    pub command: &'static str,
+    pub ratios: Vec<Ratio>,
+    pub ok: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Ratio {
+    pub name: String,
+    /// The median of the subject over the median of its yardstick.
+    pub value: f64,
+    pub budget: f64,
+    pub ok: bool,
+    /// Each run, subject and yardstick: seconds, bytes, or tokens per second.
+    pub samples: Vec<(f64, f64)>,
+    /// Of speeds: what holds the value with 99 % confidence. The budget is then the least
+    /// that the value may be, and 0 where it is only told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
+    /// Of speeds: of the medians of all samples.
+    #[serde(rename = "ofMedians", skip_serializing_if = "Option::is_none")]
+    pub of_medians: Option<f64>,
+}
+
+impl PerfReport {
+    pub fn new(ratios: Vec<Ratio>) -> Self {
+        let ok = !ratios.is_empty() && ratios.iter().all(|ratio| ratio.ok);
+        Self { schema: 1, command: "perf", ratios, ok }
+    }
+}
+
+impl Ratio {
+    pub fn new(name: String, budget: f64, samples: Vec<(f64, f64)>) -> Self {
+        let subject = median(samples.iter().map(|sample| sample.0));
+        let yardstick = median(samples.iter().map(|sample| sample.1));
+        let value = subject / yardstick;
+        // What could not be measured is not a number, and not within a budget.
+        let ok = value <= budget;
+        Self { name, value, budget, ok, samples, interval: None, of_medians: None }
+    }
+
+    /// Of speeds, the value as `stats` makes it of them.
+    pub fn at_least(
+        name: String,
+        budget: f64,
+        ratio: &crate::bench::statistics::bootstrap::Ratio,
+        samples: Vec<(f64, f64)>,
+    ) -> Self {
+        let interval = Some([ratio.low, ratio.high]);
+        let of_medians = median(samples.iter().map(|sample| sample.0))
+            / median(samples.iter().map(|sample| sample.1));
+        let (value, ok) = (ratio.estimate, ratio.estimate >= budget);
+        Self { name, value, budget, ok, samples, interval, of_medians: Some(of_medians) }
+    }
+
+    pub fn medians(&self) -> (f64, f64) {
+        let of = |which: fn(&(f64, f64)) -> f64| median(self.samples.iter().map(which));
+        (of(|sample| sample.0), of(|sample| sample.1))
+    }
+}
+
+/// How long a generated build is, and how it passes the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Length {
+    pub steps: u32,
+    /// Of the log, for each step.
+    pub lines: u32,
+    pub step: Step,
+}
+
+/// What a generated build does in a step, beside printing.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// Counts so far: some 25 ms of a core of 2025.
+    Compute(u32),
+    /// Leaves the machine to others: what is measured is then waiting, not competition.
+    Wait { milliseconds: u32 },
+}
+
+impl Step {
+    /// For /bin/sh.
+    pub fn script(self) -> String {
+        match self {
+            Self::Compute(count) => {
+                format!("n=0; while [ $n -lt {count} ]; do n=$((n + 1)); done")
+            }
+            Self::Wait { milliseconds } => {
+                format!("sleep {}.{:03}", milliseconds / 1000, milliseconds % 1000)
+            }
+        }
+    }
+}
+
+/// The build whose log is the longest that this project has: a full AVX-512 build of
+/// llama.cpp, whose intrinsics gcc quotes in each of its warnings. It is a hard case: its
+/// lines were counted in the whole build, its seconds are those of llama-bench alone, on
+/// two quiet cores.
+pub const LONGEST_LOG: (u32, f64) = (30_000, 144.0);
+
+/// A build of so many lines that come as fast as those of the longest log, in bursts of
+/// ten a second.
+pub fn stream(lines: u32) -> Length {
+    let (longest, seconds) = LONGEST_LOG;
+    let a_second = f64::from(longest) / seconds;
+    let burst = (a_second / 10.0).round() as u32;
+    Length {
+        steps: (lines / burst).max(1),
+        lines: burst,
+        step: Step::Wait { milliseconds: (f64::from(burst) / a_second * 1000.0) as u32 },
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => values[odd / 2],
+        even => f64::midpoint(values[even / 2 - 1], values[even / 2]),
+    }
+}
+
+/// The hosts of a generated fleet: a few microarchitectures, as a real one has.
+pub fn hosts(count: usize) -> Vec<(String, &'static str)> {
+    const MICROARCHS: [&str; 8] = [
+        "znver4",
+        "haswell",
+        "tigerlake",
+        "skylake",
+        "x86-64-v3",
+        "znver2",
+        "icelake-client",
+        "alderlake",
+    ];
+    (0..count).map(|n| (format!("h{n:03}"), MICROARCHS[n % MICROARCHS.len()])).collect()
+}
+
+/// A host's module with further CMake flags.
+pub fn module_with(microarch: &str, flags: &[String]) -> String {
+    let flags: Vec<String> = flags.iter().map(|flag| nix_string(flag)).collect();
+    let flags = format!("    extraCmakeFlags = [ {} ];\n  }};\n", flags.join(" "));
+    module(microarch, 0).replacen("  };\n", &flags, 1)
+}
+
+/// A host's module; another `edit` is another text.
+pub fn module(microarch: &str, edit: usize) -> String {
+    format!(
+        "# {edit}\n{{\n  programs.llama-cpp = {{\n    enable = true;\n    microarch = \"{microarch}\";\n  }};\n  system.stateVersion = \"25.05\";\n}}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_of_medians_and_nothing_measured_is_not_ok() {
+        let ratio = Ratio::new("x".into(), 1.5, vec![(3.0, 2.0), (90.0, 1.0), (2.0, 90.0)]);
+        assert!((ratio.value - 1.5).abs() < 1e-9 && ratio.ok);
+        assert!(!Ratio::new("x".into(), 1.5, vec![]).ok);
+        assert!(!PerfReport::new(vec![]).ok);
+    }
+
+    #[test]
+    fn a_stream_is_as_fast_as_the_longest_log() {
+        let length = stream(30_000);
+        let Step::Wait { milliseconds } = length.step else { panic!("it computes") };
+        let seconds = f64::from(length.steps * milliseconds) / 1000.0;
+        let lines = f64::from(length.steps * length.lines);
+        assert!((lines - 30_000.0).abs() < 50.0, "{lines}");
+        assert!((seconds - 144.0).abs() < 2.0, "{seconds}");
+        assert_eq!(Step::Wait { milliseconds: 1025 }.script(), "sleep 1.025");
+    }
+
+    #[test]
+    fn flags_are_put_where_the_module_reads_them() {
+        let module = module_with("haswell", &["-DA=\"b\"".to_owned()]);
+        let body = "microarch = \"haswell\";\n    extraCmakeFlags = [ \"-DA=\\\"b\\\"\" ];\n  };\n";
+        assert!(module.contains(body), "{module}");
+    }
+}

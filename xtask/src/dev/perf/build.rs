@@ -1,0 +1,295 @@
+//! The budgets of build-all: over one bare `nix build` of as many new derivations, and of
+//! its own CPU time; with `--testbed`, of llama.cpp itself, and what ccache saves.
+//!
+//! Nothing is subtracted. Of each pair, both sides have derivations that were never built,
+//! of equal length; who goes first alternates.
+
+use crate::dev::args::PerfArgs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::dev::perf::budgets;
+use crate::dev::perf::budgets::{Length, Ratio, Step};
+use crate::dev::perf::{build_fleet, fleet_copy};
+use crate::dev::perf::{timed, xtask};
+use crate::fleet::args::Global;
+use crate::fleet::context::Context;
+use crate::nix::names::nix_string;
+use crate::system::process::Invocation;
+use crate::system::{files, paths};
+use crate::testbed::revision::Era;
+use crate::ui::Ui;
+
+/// Of what build-all may take longer than `nix build`.
+const OVER_NIX: f64 = 1.02;
+/// Of one core, while a build's log streams.
+const OWN_CPU: f64 = 0.02;
+/// What a second variant of a source may cost of the first.
+const SECOND_VARIANT: f64 = 1.0 / 3.0;
+/// Enough to keep the cores of a small machine busy, and more than that of builds waiting.
+const BUILDS: usize = 4;
+/// Some 25 ms of /bin/sh on a core of 2025.
+const COMPUTE: Step = Step::Compute(36_000);
+const WAIT: Step = Step::Wait { milliseconds: 25 };
+
+pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
+    match global.testbed {
+        None => generated(args, global, ui),
+        Some(_) => llama_cpp(args, global, ui),
+    }
+}
+
+fn generated(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
+    let home = paths::home()?;
+    let mut ratios = vec![];
+    let length = budgets::stream(args.lines);
+    let folder = build_fleet::make(&home, 1)?;
+    let renew = || build_fleet::renew(&folder, 1, length, &round());
+    let bench = Bench::open(global, ui, &folder, hosts(1), 1, &renew)?;
+    let lines = length.steps * length.lines;
+    // As many lines are a large sample already.
+    for (face, on_terminal) in [("bars on a terminal", true), ("plain lines", false)] {
+        ui.say(format!("measuring one build that prints {lines} lines, {face}"));
+        renew()?;
+        let built = bench.build_all(on_terminal, &[])?;
+        ratios.push(said(
+            ui,
+            format!("{lines} lines, {face}, CPU time of xtask / time of the build"),
+            OWN_CPU,
+            vec![(built.cpu, built.seconds)],
+        ));
+    }
+    for (kind, step) in [("wait", WAIT), ("compute", COMPUTE)] {
+        let length = Length { steps: args.steps, lines: 5, step };
+        let folder = build_fleet::make(&home, BUILDS)?;
+        let renew = || build_fleet::renew(&folder, BUILDS, length, &round());
+        let jobs = crate::system::resources::cores();
+        let bench = Bench::open(global, ui, &folder, hosts(BUILDS), jobs, &renew)?;
+        ui.say(format!("measuring {BUILDS} builds that {kind}, {} runs each", args.runs));
+        let what = format!("{BUILDS} builds that {kind}");
+        ratios.extend(bench.over_nix(&what, args.runs)?);
+    }
+    Ok(ratios)
+}
+
+/// The first two microarchitectures of a generated fleet, one of them with AVX-512.
+fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
+    let folder = fleet_copy::make(&paths::repository_root()?, &paths::home()?, 2)?;
+    let generated = budgets::hosts(2);
+    let names: Vec<String> = generated.iter().map(|(host, _)| host.clone()).collect();
+    let write = |flags: &[String]| {
+        generated.iter().try_for_each(|(host, microarch)| {
+            let file = folder.join(format!("hosts/{host}/default.nix"));
+            files::write_atomically(&file, budgets::module_with(microarch, flags).as_bytes())
+        })
+    };
+    // Every compilation is new to ccache: the same as an empty one, which is not ours to
+    // make where others build too. A macro would not do, since ccache then compares what
+    // the preprocessor makes of a file.
+    let compile_anew = || {
+        let seed = format!("-frandom-seed={}", round());
+        write(&["C", "CXX"].map(|language| format!("-DCMAKE_{language}_FLAGS={seed}")))
+    };
+    let bench = Bench::open(global, ui, &folder, names.clone(), 1, &compile_anew)?;
+    let (first, second) = (&names[0], &names[1]);
+    ui.say("measuring two variants of a source that is new to ccache");
+    compile_anew()?;
+    let one = bench.build_all(false, &[first])?;
+    let other = bench.build_all(false, &[second])?;
+    let mut ratios = vec![said(
+        ui,
+        "second variant of a source / first".to_owned(),
+        SECOND_VARIANT,
+        vec![(other.seconds, one.seconds)],
+    )];
+    // Nothing is new to ccache but the derivation: all else of a build is done, and its log
+    // comes many times faster than a compiler writes it.
+    let relink = || write(&[format!("-DLLAMAFLEET_ROUND={}", round())]);
+    let bench = Bench { renew: &relink, ..bench };
+    ui.say("measuring two variants of llama.cpp whose objects ccache has");
+    relink()?;
+    bench.build_all(false, &[])?;
+    ratios.extend(bench.over_nix("2 variants of llama.cpp from ccache", args.runs)?);
+    relink()?;
+    let built = bench.build_all(true, &[])?;
+    ratios.push(said(
+        ui,
+        "2 variants from ccache, bars on a terminal, CPU time of xtask / time".to_owned(),
+        OWN_CPU,
+        vec![(built.cpu, built.seconds)],
+    ));
+    Ok(ratios)
+}
+
+/// A ratio, said at once: the rest takes long, and may break.
+fn said(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio {
+    let ratio = Ratio::new(name, budget, samples);
+    let (subject, yardstick) = ratio.medians();
+    ui.say(format!("{}: {:.4} = {subject:.3} s / {yardstick:.3} s", ratio.name, ratio.value));
+    ratio
+}
+
+/// Never the same twice, on this machine and on those that share its store.
+fn round() -> String {
+    static NTH: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let nth = NTH.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{}-{nth}", now.as_nanos(), std::process::id())
+}
+
+fn hosts(count: usize) -> Vec<String> {
+    (0..count).map(|nth| format!("h{nth}")).collect()
+}
+
+struct Bench<'a> {
+    context: Context,
+    era: Option<Era>,
+    folder: PathBuf,
+    hosts: Vec<String>,
+    /// How many builds at once, for both sides alike.
+    jobs: usize,
+    /// Makes all builds new.
+    renew: &'a dyn Fn() -> Result<()>,
+}
+
+/// One run of build-all.
+struct Built {
+    seconds: f64,
+    /// Of xtask itself.
+    cpu: f64,
+}
+
+/// The fields used of build-all's report.
+#[derive(Deserialize)]
+struct Report {
+    variants: Vec<Variant>,
+    #[serde(rename = "ownCpuSeconds")]
+    cpu: f64,
+}
+
+#[derive(Deserialize)]
+struct Variant {
+    state: String,
+}
+
+impl<'a> Bench<'a> {
+    fn open(
+        global: &Global,
+        ui: &Ui,
+        folder: &Path,
+        hosts: Vec<String>,
+        jobs: usize,
+        renew: &'a dyn Fn() -> Result<()>,
+    ) -> Result<Self> {
+        renew()?;
+        let reference = folder.to_str().context("the folder's path is not UTF-8")?.to_owned();
+        let global = Global { flake: Some(reference), ..global.clone() };
+        let context = Context::open(&global, ui)?;
+        Ok(Self { context, era: global.testbed, folder: folder.to_owned(), hosts, jobs, renew })
+    }
+
+    /// Twice: with what evaluation gives known to both sides, and with evaluation in the
+    /// time of both.
+    fn over_nix(&self, what: &str, runs: usize) -> Result<[Ratio; 2]> {
+        let (mut building, mut whole) = (vec![], vec![]);
+        for nth in 1..=runs {
+            building.push(pair(nth, || self.known(), || self.nix_build_known())?);
+            whole.push(pair(nth, || self.whole(), || self.nix_build())?);
+        }
+        let ui = &self.context.ui;
+        Ok([
+            said(ui, format!("{what}, evaluated before / nix build"), OVER_NIX, building),
+            said(ui, format!("{what}, evaluation too / nix build"), OVER_NIX, whole),
+        ])
+    }
+
+    fn known(&self) -> Result<f64> {
+        (self.renew)()?;
+        timed(&self.context, &xtask("check", &self.folder, self.era)?.arg("--quiet"))?;
+        Ok(self.build_all(false, &[])?.seconds)
+    }
+
+    fn whole(&self) -> Result<f64> {
+        (self.renew)()?;
+        Ok(self.build_all(false, &[])?.seconds)
+    }
+
+    fn nix_build_known(&self) -> Result<f64> {
+        (self.renew)()?;
+        let flake = &self.context.flake;
+        let names: Vec<String> = self.hosts.iter().map(|host| nix_string(host)).collect();
+        let apply = format!(
+            "c: map (h: c.${{h}}.config.programs.llama-cpp.package.drvPath) [ {} ]",
+            names.join(" ")
+        );
+        let call = flake.nix.command(["eval", "--json"]).args(&flake.options);
+        let call = call.arg(format!("{}#nixosConfigurations", flake.reference));
+        let said = timed(&self.context, &call.args(["--apply", &apply]))?.1;
+        let drvs: Vec<String> = serde_json::from_slice(&said.stdout)
+            .with_context(|| format!("nix printed no derivations: {}", said.stdout_text()))?;
+        self.nix_build_of(drvs.iter().map(|drv| format!("{drv}^*")))
+    }
+
+    fn nix_build(&self) -> Result<f64> {
+        (self.renew)()?;
+        let reference = &self.context.flake.reference;
+        self.nix_build_of(self.hosts.iter().map(|host| {
+            format!("{reference}#nixosConfigurations.{host}.config.programs.llama-cpp.package")
+        }))
+    }
+
+    fn nix_build_of(&self, installables: impl Iterator<Item = String>) -> Result<f64> {
+        let flake = &self.context.flake;
+        let call = flake.nix.command(["build", "--no-link", "--keep-going"]).args(&flake.options);
+        Ok(timed(&self.context, &self.with_jobs(call).args(installables))?.0)
+    }
+
+    /// Of these hosts; of none, all.
+    fn build_all(&self, on_terminal: bool, hosts: &[&str]) -> Result<Built> {
+        let call = xtask("build-all", &self.folder, self.era)?.args(["--json", "--no-link"]);
+        // As at a desk, wherever this runs.
+        let call = ["CI", "GITHUB_ACTIONS", "NO_COLOR"]
+            .iter()
+            .fold(call, |call, name| call.env(name, ""))
+            .env("TERM", "xterm-256color");
+        let call = self.with_jobs(call.args(hosts.iter().copied()));
+        let call = if on_terminal { call.on_terminal() } else { call };
+        let (seconds, said) = timed(&self.context, &call)?;
+        if on_terminal && !said.stderr.contains(&b'\x1b') {
+            bail!("`{call}` drew no bars: {}", said.stderr_text());
+        }
+        let report: Report = serde_json::from_slice(&said.stdout)
+            .with_context(|| format!("`{call}` printed no report: {}", said.stdout_text()))?;
+        // What was there already would be measured as very fast.
+        if !report.variants.iter().all(|variant| variant.state == "built") {
+            bail!("`{call}` did not build everything: {}", said.stdout_text());
+        }
+        Ok(Built { seconds, cpu: report.cpu })
+    }
+
+    fn with_jobs(&self, call: Invocation) -> Invocation {
+        let cores = (crate::system::resources::cores() / self.jobs).max(1);
+        let (jobs, cores) = (self.jobs.to_string(), cores.to_string());
+        call.args(["--max-jobs", &jobs, "--cores", &cores])
+    }
+}
+
+/// Who goes first alternates.
+fn pair(
+    nth: usize,
+    subject: impl Fn() -> Result<f64>,
+    yardstick: impl Fn() -> Result<f64>,
+) -> Result<(f64, f64)> {
+    let mut pair = (0.0, 0.0);
+    for step in [nth, nth + 1] {
+        match step % 2 {
+            0 => pair.0 = subject()?,
+            _ => pair.1 = yardstick()?,
+        }
+    }
+    Ok(pair)
+}

@@ -1,0 +1,164 @@
+//! The budgets of check, measured side by side on generated fleets.
+
+use crate::dev::args::PerfArgs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::dev::perf::budgets;
+use crate::dev::perf::budgets::Ratio;
+use crate::dev::perf::{fleet_copy, real_fleet};
+use crate::dev::perf::{timed, xtask};
+use crate::fleet::args::Global;
+use crate::fleet::context::Context;
+use crate::nix::names::nix_string;
+use crate::system::process::Invocation;
+use crate::system::{files, paths};
+use crate::testbed::revision::Era;
+use crate::ui::Ui;
+
+/// What check may hold, whatever the number of hosts; it is told so.
+const MEMORY: u64 = 2 << 30;
+
+pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
+    let (root, home) = (paths::repository_root()?, paths::home()?);
+    let fleets: Vec<(usize, PathBuf)> = args
+        .hosts
+        .iter()
+        .map(|count| {
+            let folder = match &args.nixpkgs {
+                Some(nixpkgs) => real_fleet::make(&root, &home, nixpkgs, global.testbed, *count)?,
+                None => fleet_copy::make(&root, &home, *count)?,
+            };
+            Ok((*count, folder))
+        })
+        .collect::<Result<_>>()?;
+    // A fleet of real hosts has its own inputs, whatever they were taken from.
+    let (kind, testbed) = match &args.nixpkgs {
+        Some(_) => ("real hosts", None),
+        None => ("hosts", global.testbed),
+    };
+    let global = Global { testbed, ..global.clone() };
+    let mut ratios = vec![];
+    for (count, folder) in fleets {
+        ui.say(format!("measuring {count} {kind}, {} runs each", args.runs));
+        ratios.extend(measure(&global, ui, &folder, (count, kind), args.runs)?);
+    }
+    Ok(ratios)
+}
+
+fn measure(
+    global: &Global,
+    ui: &Ui,
+    folder: &Path,
+    (count, kind): (usize, &str),
+    runs: usize,
+) -> Result<Vec<Ratio>> {
+    let reference = folder.to_str().context("the folder's path is not UTF-8")?.to_owned();
+    let global = Global { flake: Some(reference), ..global.clone() };
+    let bench = Bench { context: Context::open(&global, ui)?, era: global.testbed, folder };
+    let hosts = budgets::hosts(count);
+    let (first, microarch) = hosts.first().context("a fleet without hosts")?;
+    let own = format!("nixosConfigurations.{first}.config.programs.llama-cpp.package.drvPath");
+    let names: Vec<String> = hosts.iter().map(|(host, _)| nix_string(host)).collect();
+    let all = format!(
+        "c: map (h: c.${{h}}.config.programs.llama-cpp.package.drvPath) [ {} ]",
+        names.join(" ")
+    );
+    let (mut unchanged, mut unread, mut edited) = (vec![], vec![], vec![]);
+    let (mut cold, mut memory) = (vec![], vec![]);
+    // The first time, inputs are copied to the store.
+    bench.check(&[])?;
+    for nth in 1..=runs {
+        let peak = Peak::default();
+        let one = std::thread::scope(|scope| {
+            scope.spawn(|| peak.watch(folder));
+            let took = bench.check(&["--no-cache", "--max-memory", &MEMORY.to_string()]);
+            peak.ended.store(true, Ordering::Relaxed);
+            took
+        })?;
+        let max = peak.bytes.load(Ordering::Relaxed);
+        memory.push((max as f64, MEMORY as f64));
+        cold.push((
+            one,
+            bench.nix(&["eval", "--json"], "nixosConfigurations", &["--apply", &all])?,
+        ));
+        unchanged.push((bench.check(&[])?, bench.metadata()?));
+        bench.edit("README.md", &format!("run {nth}\n"))?;
+        unread.push((bench.check(&[])?, bench.metadata()?));
+        bench.edit(&format!("hosts/{first}/default.nix"), &budgets::module(microarch, nth))?;
+        // The edited tree is new to both: whoever comes first copies it.
+        let mut pair = (0.0, 0.0);
+        for step in [nth, nth + 1] {
+            match step % 2 {
+                0 => pair.0 = bench.check(&[])?,
+                _ => pair.1 = bench.nix(&["eval", "--json"], &own, &[])?,
+            }
+        }
+        edited.push(pair);
+    }
+    Ok(vec![
+        Ratio::new(format!("{count} {kind}, nothing changed / nix flake metadata"), 3.0, unchanged),
+        Ratio::new(format!("{count} {kind}, README edited / nix flake metadata"), 3.0, unread),
+        Ratio::new(format!("{count} {kind}, one host edited / nix eval of it"), 1.2, edited),
+        Ratio::new(format!("{count} {kind}, cold / one nix eval of all"), cold_budget(count), cold),
+        Ratio::new(format!("{count} {kind}, cold, peak memory / --max-memory"), 1.0, memory),
+    ])
+}
+
+/// Few hosts gain nothing by being shared out; their budget is not to lose much either.
+fn cold_budget(count: usize) -> f64 {
+    if count >= 32 { 0.9 } else { 3.0 }
+}
+
+struct Bench<'a> {
+    context: Context,
+    era: Option<Era>,
+    folder: &'a Path,
+}
+
+impl Bench<'_> {
+    fn check(&self, words: &[&str]) -> Result<f64> {
+        let call = xtask("check", self.folder, self.era)?.arg("--quiet");
+        self.time(&call.args(words.iter().copied()))
+    }
+
+    fn nix(&self, words: &[&str], attribute: &str, more: &[&str]) -> Result<f64> {
+        let flake = &self.context.flake;
+        let call = flake.nix.command(words.iter().copied()).args(&flake.options);
+        let call = call.arg(format!("{}#.{attribute}", flake.reference));
+        self.time(&call.args(more.iter().copied()))
+    }
+
+    fn metadata(&self) -> Result<f64> {
+        let flake = &self.context.flake;
+        let call = flake.nix.command(["flake", "metadata", "--json"]).args(&flake.options);
+        self.time(&call.arg(&flake.reference))
+    }
+
+    fn time(&self, call: &Invocation) -> Result<f64> {
+        Ok(timed(&self.context, call)?.0)
+    }
+
+    fn edit(&self, name: &str, text: &str) -> Result<()> {
+        files::write_atomically(&self.folder.join(name), text.as_bytes())
+    }
+}
+
+/// The most that was held at once.
+#[derive(Default)]
+struct Peak {
+    bytes: std::sync::atomic::AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Peak {
+    fn watch(&self, folder: &Path) {
+        while !self.ended.load(Ordering::Relaxed) {
+            self.bytes.fetch_max(fleet_copy::held(folder), Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A fleet of any size, made of the repository's own files, to measure on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::dev::perf::budgets;
+use crate::system::process;
+use crate::system::process::Invocation;
+use crate::system::{disk, files, git};
+
+/// Copies what Git tracks, with `count` generated hosts in the place of the real ones.
+pub fn make(repository: &Path, home: &Path, count: usize) -> Result<PathBuf> {
+    let folder = home.join(format!("perf/{count}-hosts"));
+    disk::remove(&folder)?;
+    for name in git::tracked(repository, ".")? {
+        let (from, to) = (repository.join(&name), folder.join(&name));
+        if name.starts_with("hosts/") || !from.is_file() {
+            continue;
+        }
+        disk::create(to.parent().unwrap_or(&folder))?;
+        fs::copy(&from, &to).with_context(|| format!("cannot copy {name}"))?;
+    }
+    let mut table = String::from("{\n");
+    for (host, microarch) in budgets::hosts(count) {
+        table += &format!(
+            "  {host} = {{ system = \"x86_64-linux\"; target = \"{host}\"; hardware = null; }};\n"
+        );
+        let file = folder.join(format!("hosts/{host}/default.nix"));
+        disk::create(file.parent().unwrap_or(&folder))?;
+        files::write_atomically(&file, budgets::module(microarch, 0).as_bytes())?;
+    }
+    files::write_atomically(&folder.join("hosts/default.nix"), (table + "}\n").as_bytes())?;
+    track(&folder)?;
+    Ok(folder)
+}
+
+/// Nix sees of a Git repository what Git tracks.
+pub fn track(folder: &Path) -> Result<()> {
+    for words in [&["init", "--quiet"][..], &["add", "--all"]] {
+        let call = Invocation::new("git").args(words.iter().copied()).dir(folder);
+        process::read(&call, Some(Duration::from_secs(60)))?;
+    }
+    Ok(())
+}
+
+/// What all processes whose command line names this folder hold together, in bytes.
+pub fn held(folder: &Path) -> u64 {
+    let Some(needle) = folder.to_str() else { return 0 };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter(|entry| {
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(needle)
+        })
+        .filter_map(|entry| {
+            let status = fs::read_to_string(entry.path().join("status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        })
+        .sum::<u64>()
+        * 1024
+}

@@ -1,0 +1,64 @@
+//! llama.cpp as its README says to build it, outside of Nix: cmake and the machine's own
+//! compiler, GGML_NATIVE on. The yardstick of `perf bench`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::system::disk;
+use crate::system::process;
+use crate::system::process::{Invocation, Source};
+use crate::testbed::llama_tree;
+use crate::testbed::revision::Tree;
+
+const QUICK: Duration = Duration::from_secs(300);
+/// On two busy cores.
+const LONGEST: Duration = Duration::from_secs(2 * 3600);
+
+/// Builds llama-bench of this tree with these flags, or finds it built: its path. `step`
+/// is told what ninja says.
+///
+/// # Errors
+/// The testbed's trees are not here; cmake, ninja or the compiler fail.
+pub fn make(
+    home: &Path,
+    tree: &Tree,
+    flags: &[String],
+    step: &mut dyn FnMut(&str),
+) -> Result<PathBuf> {
+    let place = home.join("perf").join(format!("hand-{}", tree.tag));
+    let source = place.join("source");
+    if !source.join("CMakeLists.txt").is_file() {
+        // What an interrupted run left.
+        disk::remove(&source)?;
+        disk::make_folder(&source, |partial| {
+            let archive = place.join("source.tar");
+            let git = Invocation::new("git").arg("--git-dir").arg(llama_tree::repository(home));
+            let git = git.args(["archive", "--format=tar", "-o"]).arg(&archive).arg(tree.rev);
+            process::read(&git, Some(QUICK)).context("run `cargo xtask setup` first")?;
+            let tar = Invocation::new("tar").arg("-xf").arg(&archive).arg("-C").arg(partial);
+            process::read(&tar, Some(QUICK))?;
+            disk::remove(&archive)
+        })?;
+    }
+    let build = place.join("build");
+    // With it set, ggml would leave GGML_NATIVE's parts out.
+    let clean = |program: &str| Invocation::new("env").args(["-u", "SOURCE_DATE_EPOCH", program]);
+    let configure = clean("cmake").args(["-G", "Ninja", "-S"]).arg(&source).arg("-B").arg(&build);
+    let own = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF"];
+    process::read(&configure.args(flags).args(own), Some(QUICK))?;
+    let compile = clean("cmake").arg("--build").arg(&build).args(["--target", "llama-bench"]);
+    let mut last = String::new();
+    let exit = process::stream(&compile, Some(LONGEST), &mut |source, line| {
+        let line = String::from_utf8_lossy(line);
+        if source == Source::Stdout {
+            step(&line);
+        }
+        last = line.into_owned();
+    })?;
+    if !exit.ok() {
+        anyhow::bail!("`{compile}` ({exit}): {last}");
+    }
+    Ok(build.join("bin/llama-bench"))
+}

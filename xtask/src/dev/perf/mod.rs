@@ -1,0 +1,122 @@
+//! `perf`: how fast a command is, held against its budgets, side by side in one run.
+
+pub mod bench;
+pub mod bench_budgets;
+pub mod budgets;
+pub mod build;
+pub mod build_fleet;
+pub mod check;
+pub mod fleet_copy;
+pub mod hand_build;
+pub mod real_fleet;
+
+use crate::dev::args::PerfArgs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::dev::args::PerfSubject;
+use crate::dev::perf::budgets::PerfReport;
+use crate::findings::outcome::Outcome;
+use crate::fleet::args::Global;
+use crate::fleet::context::Context;
+use crate::system::interrupt;
+use crate::system::process::{Captured, Invocation};
+use crate::testbed::revision::Era;
+use crate::ui::Ui;
+use crate::ui::table::{Align, Table};
+
+/// Nothing that is measured takes longer; the first build of a source is the longest.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+pub fn run(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
+    // Discover, plan, run.
+    let ratios = match args.what {
+        PerfSubject::Check => check::budgets(args, global, ui)?,
+        PerfSubject::Bench => bench::budgets(args, global, ui)?,
+        PerfSubject::Build => build::budgets(args, global, ui)?,
+    };
+    // Report.
+    let report = PerfReport::new(ratios);
+    ui.document(&report)?;
+    print(ui, &report);
+    Ok(Outcome::from_ok(report.ok))
+}
+
+/// This program, on the fleet in `folder`.
+fn xtask(command: &str, folder: &Path, era: Option<Era>) -> Result<Invocation> {
+    let own = std::env::current_exe().context("cannot tell which program this is")?;
+    let call = Invocation::new(own).args([command, "--flake"]).arg(folder);
+    Ok(match era {
+        Some(Era::New) => call.arg("--testbed=new"),
+        Some(Era::Old) => call.arg("--testbed=old"),
+        None => call,
+    })
+}
+
+/// Seconds, of what must succeed, and what it said.
+fn timed(context: &Context, call: &Invocation) -> Result<(f64, Captured)> {
+    if interrupt::requested() {
+        bail!("interrupted");
+    }
+    let began = Instant::now();
+    let said = context.flake.nix.capture(call, Some(LONGEST))?;
+    let took = began.elapsed().as_secs_f64();
+    if !said.exit.ok() {
+        bail!("`{call}` ({}): {}", said.exit, said.stderr_text());
+    }
+    Ok((took, said))
+}
+
+fn print(ui: &Ui, report: &PerfReport) {
+    let columns = [
+        ("WHAT", Align::Left),
+        ("RATIO", Align::Right),
+        ("BUDGET", Align::Right),
+        ("", Align::Left),
+    ];
+    let number =
+        |value: f64| if value < 1000.0 { format!("{value:.3} s") } else { megabytes(value) };
+    let rows = report
+        .ratios
+        .iter()
+        .map(|ratio| {
+            let (subject, yardstick) = ratio.medians();
+            let verdict = if ratio.ok { "within" } else { "missed" };
+            let (budget, told) = match ratio.interval {
+                None => {
+                    let told = format!("{verdict}: {} / {}", number(subject), number(yardstick));
+                    (decimals(ratio.budget), told)
+                }
+                Some([low, high]) => {
+                    let rest =
+                        format!("{low:.3} to {high:.3}, {subject:.1} / {yardstick:.1} tokens/s");
+                    match ratio.budget {
+                        0.0 => ("-".to_owned(), rest),
+                        budget => (format!("≥ {budget}"), format!("{verdict}: {rest}")),
+                    }
+                }
+            };
+            let value = match ratio.interval {
+                Some(_) => format!("{:.3}", ratio.value),
+                None => decimals(ratio.value),
+            };
+            vec![ratio.name.clone().into(), value.into(), budget.into(), told.into()]
+        })
+        .collect();
+    ui.result(Table { columns: &columns, rows }.render(ui));
+}
+
+/// Three digits that mean something: 0.0153, 1.02, 17.3.
+fn decimals(value: f64) -> String {
+    match value {
+        value if value < 0.1 => format!("{value:.4}"),
+        value if value < 10.0 => format!("{value:.2}"),
+        value => format!("{value:.1}"),
+    }
+}
+
+fn megabytes(bytes: f64) -> String {
+    format!("{:.0} MB", bytes / 1e6)
+}

@@ -1,0 +1,260 @@
+//! What `setup` provides, as values: the pieces, the state each was found in,
+//! and the texts that are derived from what apt says of this machine.
+//!
+//! Pure: no I/O, no clock.
+
+use std::fmt::Write as _;
+
+/// One thing the testbed needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub piece: Piece,
+    pub state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    Tools,
+    Store,
+    Nix,
+    LlamaCpp,
+}
+
+impl Piece {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tools => "build tools",
+            Self::Store => "/nix",
+            Self::Nix => "Nix",
+            Self::LlamaCpp => "llama.cpp",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Present(String),
+    /// `setup` provides it.
+    ToDo {
+        what: String,
+        size: Size,
+        command: String,
+    },
+    /// The testbed lacks it, but this machine does not run the testbed.
+    Unneeded(String),
+    /// Only the user may do this.
+    Blocked {
+        why: String,
+        command: String,
+    },
+}
+
+/// In megabytes; an item's disk is what it takes at most while it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Unknown while there are no package lists.
+    pub download: Option<u64>,
+    pub disk: u64,
+}
+
+/// A program (or file) the testbed calls, and the Debian package that has it.
+pub struct Tool {
+    pub wanted: Wanted,
+    pub package: &'static str,
+}
+
+pub enum Wanted {
+    Program(&'static str),
+    File(&'static str),
+    /// Only the package database knows.
+    Package,
+}
+
+/// Everything the testbed's builds, its loopback SSH and its downloads call.
+/// Rust is there already: it runs us.
+pub const TOOLS: &[Tool] = &[
+    tool("g++", "g++"),
+    tool("make", "make"),
+    tool("cmake", "cmake"),
+    tool("ninja", "ninja-build"),
+    tool("pkg-config", "pkg-config"),
+    tool("git", "git"),
+    tool("ccache", "ccache"),
+    tool("xz", "xz-utils"),
+    tool("ssh", "openssh-client"),
+    tool("python3", "python3"),
+    Tool { wanted: Wanted::File("/usr/sbin/sshd"), package: "openssh-server" },
+    Tool { wanted: Wanted::File("/etc/ssl/certs/ca-certificates.crt"), package: "ca-certificates" },
+    Tool { wanted: Wanted::Package, package: "libopenblas-dev" },
+];
+
+const fn tool(program: &'static str, package: &'static str) -> Tool {
+    Tool { wanted: Wanted::Program(program), package }
+}
+
+/// Where this machine's own apt fetches Debian from, out of
+/// `apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT) $(ORIGIN) $(LABEL)'`.
+pub fn mirror_of_indexes(said: &str) -> Option<String> {
+    let mut lines = said.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    lines
+        .find(|words| {
+            matches!(words[..], [_, suite, "main", "Debian", "Debian"] if !suite.contains('-'))
+        })
+        .map(|words| words[0].trim_end_matches('/').to_owned())
+}
+
+/// The same out of sources.list (one line per source) or *.sources (deb822), for a
+/// machine whose package lists are empty, as in a fresh container.
+pub fn mirror_of_sources(text: &str) -> Option<String> {
+    let debian = |uri: &&str| {
+        let path = uri.trim_end_matches('/');
+        uri.contains(":/") && path.rsplit('/').next() == Some("debian")
+    };
+    for line in text.lines().map(str::trim) {
+        let uris = match line.split_once(':') {
+            Some((key, value)) if key.eq_ignore_ascii_case("uris") => value,
+            _ if line.starts_with("deb ") => line,
+            _ => continue,
+        };
+        if let Some(uri) = uris.split_whitespace().find(debian) {
+            return Some(uri.trim_end_matches('/').to_owned());
+        }
+    }
+    None
+}
+
+/// apt's configuration for a package database of its own under `dir`: nothing of
+/// the system's state is read or written, and none of the system's hooks run. Of
+/// the machine's own configuration (`apt-config dump`) only how to fetch is kept:
+/// proxies, certificates, timeouts.
+pub fn apt_configuration(dir: &str, dump: &str) -> String {
+    let mut text = String::new();
+    for (name, value) in [
+        ("Dir::State", "state"),
+        ("Dir::State::status", "status"),
+        ("Dir::Cache", "cache"),
+        ("Dir::Log", "log"),
+        ("Dir::Etc::sourcelist", "sources.list"),
+        ("Dir::Etc::sourceparts", "none"),
+        ("Dir::Etc::parts", "none"),
+        ("Dir::Etc::main", "none/apt.conf"),
+        ("Dir::Etc::preferences", "none/preferences"),
+        ("Dir::Etc::preferencesparts", "none"),
+    ] {
+        let _ = writeln!(text, "{name} \"{dir}/{value}\";");
+    }
+    // Root's own files may lie where apt's download user cannot go.
+    text.push_str("APT::Sandbox::User \"root\";\n");
+    text.push_str("APT::Keep-Downloaded-Packages \"true\";\n");
+    // By default a mirror that cannot be reached is only a warning.
+    text.push_str("APT::Update::Error-Mode \"any\";\n");
+    for line in dump.lines().filter(|line| line.starts_with("Acquire::")) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+/// `nix-bin_2.26.3+dfsg-1_amd64.deb` is Nix 2.26.3.
+pub fn nix_version_of(deb: &str) -> Option<&str> {
+    let version = deb.strip_prefix("nix-bin_")?.split('_').next()?;
+    let end = version.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(version.len());
+    (end > 0).then(|| &version[..end])
+}
+
+/// The script that stands for one of Nix's programs: its own loader runs it with its
+/// own libraries, whatever the system's are. `triplet` as in `x86_64-linux-gnu`.
+pub fn nix_wrapper(name: &str, root: &str, conf: &str, triplet: &str) -> Option<String> {
+    let loader = match triplet {
+        "x86_64-linux-gnu" => "ld-linux-x86-64.so.2",
+        "aarch64-linux-gnu" => "ld-linux-aarch64.so.1",
+        _ => return None,
+    };
+    let lib = format!("{root}/usr/lib/{triplet}");
+    Some(format!(
+        "#!/bin/sh\n\
+         # Written by `cargo xtask setup`.\n\
+         export NIX_CONF_DIR=\"${{NIX_CONF_DIR:-{conf}}}\"\n\
+         export NIX_CONFIG=\"build-hook = {conf}/../bin/nix __build-remote\n\
+         ${{NIX_CONFIG-}}\"\n\
+         exec '{lib}/{loader}' --library-path '{lib}' --argv0 {name} '{root}/usr/bin/nix' \"$@\"\n"
+    ))
+}
+
+/// The private Nix's configuration. Builds use the machine's own compiler, so there is
+/// no sandbox; one user, so no build users. Where the real inputs can be reached so can
+/// their binary cache; elsewhere every build would wait for it in vain.
+pub fn nix_configuration(online: bool) -> String {
+    let substituters = if online { " https://cache.nixos.org/" } else { "" };
+    format!(
+        "# Written by `cargo xtask setup`.\n\
+         experimental-features = nix-command flakes\n\
+         build-users-group =\n\
+         sandbox = false\n\
+         substituters ={substituters}\n\
+         flake-registry =\n\
+         warn-dirty = false\n"
+    )
+}
+
+/// The sizes in `apt-get --print-uris` (`'URI' FILE SIZE HASH`), summed, in megabytes.
+pub fn megabytes_of_uris(said: &str) -> u64 {
+    let bytes: u64 = said
+        .lines()
+        .filter(|line| line.starts_with('\''))
+        .filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok())
+        .sum();
+    bytes.div_ceil(1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_debian_itself_and_neither_security_nor_a_stranger() {
+        let said = "http://example.org/node/ nodistro main . Node\n\
+                    http://example.org/debian-security/ bookworm-security main Debian Debian-Security\n\
+                    http://example.org/debian/ bookworm-updates main Debian Debian\n\
+                    http://example.org/debian/ bookworm main Debian Debian\n";
+        assert_eq!(mirror_of_indexes(said).as_deref(), Some("http://example.org/debian"));
+        assert_eq!(mirror_of_indexes(""), None);
+    }
+
+    #[test]
+    fn without_indexes_the_sources_tell() {
+        let deb822 = "Types: deb\n# http://example.org/debian-old\nURIs: http://example.org/debian-security\n\n\
+                      Types: deb\nURIs: http://example.org/debian/\nSuites: bookworm\n";
+        assert_eq!(mirror_of_sources(deb822).as_deref(), Some("http://example.org/debian"));
+        let line = "# deb http://no.example/debian x\ndeb [arch=amd64] http://example.org/debian bookworm main\n";
+        assert_eq!(mirror_of_sources(line).as_deref(), Some("http://example.org/debian"));
+        assert_eq!(mirror_of_sources("deb http://example.org/ubuntu jammy main"), None);
+    }
+
+    #[test]
+    fn of_the_machines_apt_only_the_way_to_fetch_is_kept() {
+        let dump =
+            "APT::Update::Post-Invoke:: \"rm -f x\";\nAcquire::http::Proxy \"http://p:1\";\n";
+        let text = apt_configuration("/h/apt", dump);
+        assert!(text.contains("Acquire::http::Proxy \"http://p:1\";"), "{text}");
+        assert!(text.contains("Dir::State::status \"/h/apt/status\";"), "{text}");
+        assert!(!text.contains("Post-Invoke"), "{text}");
+    }
+
+    #[test]
+    fn the_package_name_tells_the_version_of_nix() {
+        assert_eq!(nix_version_of("nix-bin_2.26.3+dfsg-1_amd64.deb"), Some("2.26.3"));
+        assert_eq!(nix_version_of("nix-bin_2.30-1_arm64.deb"), Some("2.30"));
+        assert_eq!(nix_version_of("libc6_2.41-12_amd64.deb"), None);
+    }
+
+    #[test]
+    fn a_wrapper_runs_nix_by_its_own_loader() {
+        let script = nix_wrapper("nix-store", "/h/root", "/h/conf", "aarch64-linux-gnu").unwrap();
+        assert!(script.contains(
+            "exec '/h/root/usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1' --library-path \
+             '/h/root/usr/lib/aarch64-linux-gnu' --argv0 nix-store '/h/root/usr/bin/nix' \"$@\""
+        ));
+        assert_eq!(nix_wrapper("nix", "/h", "/c", "riscv64-linux-gnu"), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! The Nix that `setup` unpacks for itself where the machine has none: Debian 13's,
+//! with its own libraries and loader, in one folder. The system is left alone.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::dev::debian;
+use crate::dev::debian::PrivateApt;
+use crate::dev::pieces;
+use crate::system::disk;
+use crate::system::files;
+use crate::system::interrupt;
+use crate::testbed::inputs as testbed;
+
+const RELEASE: &str = "trixie";
+const PACKAGE: &str = "nix-bin";
+pub const DOWNLOAD_MEGABYTES: u64 = 38;
+/// Packages and what comes out of them.
+pub const DISK_MEGABYTES: u64 = 230;
+
+/// Names that Nix's one program answers to.
+const PROGRAMS: [&str; 12] = [
+    "nix",
+    "nix-build",
+    "nix-channel",
+    "nix-collect-garbage",
+    "nix-copy-closure",
+    "nix-daemon",
+    "nix-env",
+    "nix-hash",
+    "nix-instantiate",
+    "nix-prefetch-url",
+    "nix-shell",
+    "nix-store",
+];
+
+/// Provides `home/nix`: `root-VERSION`, `conf` and, last of all, `bin/nix`, so that a Nix
+/// that is found is whole. What is unpacked already is not fetched again.
+pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
+    let dir = home.join("nix");
+    let root = match unpacked(&dir) {
+        Some(root) => root,
+        None => fetch(&dir, step)?,
+    };
+    let conf = dir.join("conf");
+    disk::create(&conf)?;
+    let configuration = pieces::nix_configuration(testbed::inputs_reachable());
+    files::write_atomically(&conf.join("nix.conf"), configuration.as_bytes())?;
+
+    let bin = dir.join("bin");
+    disk::create(&bin)?;
+    let staged = dir.join("bin-staged");
+    disk::make_folder(&staged, |partial| {
+        for name in PROGRAMS {
+            let file = partial.join(name);
+            files::write_atomically(&file, wrapper(&dir, &root, name)?.as_bytes())?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
+                .with_context(|| format!("cannot make {} executable", file.display()))?;
+        }
+        Ok(())
+    })?;
+    // One by one, so that a Nix that is at work beside us never misses one.
+    for name in PROGRAMS.iter().rev() {
+        fs::rename(staged.join(name), bin.join(name))
+            .with_context(|| format!("cannot make {}", bin.join(name).display()))?;
+    }
+    disk::remove(&staged)?;
+    // Fetched again at need; unpacked they are of no more use.
+    disk::remove(&dir.join("apt"))
+}
+
+/// Whether `bin` was written by another version of this file.
+pub fn is_stale(home: &Path) -> bool {
+    let dir = home.join("nix");
+    let Some(root) = unpacked(&dir) else { return true };
+    PROGRAMS.iter().any(|name| {
+        let written = fs::read_to_string(dir.join("bin").join(name)).ok();
+        wrapper(&dir, &root, name).ok() != written
+    })
+}
+
+fn wrapper(dir: &Path, root: &Path, name: &str) -> Result<String> {
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("the path is not UTF-8");
+    let triplet = debian::triplet();
+    pieces::nix_wrapper(name, &text(root)?, &text(&dir.join("conf"))?, triplet)
+        .with_context(|| format!("there is no loader known for {triplet}"))
+}
+
+/// The folder of an earlier set-up; renamed into place, so it is whole.
+fn unpacked(dir: &Path) -> Option<PathBuf> {
+    let folder = fs::read_dir(dir).ok()?;
+    let root =
+        |path: &PathBuf| path.file_name().is_some_and(|n| n.as_bytes().starts_with(b"root-"));
+    folder.filter_map(|entry| Some(entry.ok()?.path())).filter(root).max()
+}
+
+fn fetch(dir: &Path, step: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    step("fetching Debian 13's Nix and its libraries");
+    let debs = PrivateApt::new(&dir.join("apt"), RELEASE)?.download(PACKAGE)?;
+    let version = debs
+        .iter()
+        .find_map(|deb| pieces::nix_version_of(deb.file_name()?.to_str()?))
+        .context("apt said that it fetched nix-bin, but there is no such file")?;
+    step(&format!("unpacking Nix {version} ({} packages)", debs.len()));
+    let root = dir.join(format!("root-{version}"));
+    disk::make_folder(&root, |partial| {
+        for deb in &debs {
+            if interrupt::requested() {
+                bail!("interrupted");
+            }
+            debian::unpack(deb, partial)?;
+        }
+        Ok(())
+    })?;
+    Ok(root)
+}

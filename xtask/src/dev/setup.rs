@@ -1,0 +1,144 @@
+//! `setup`: provides what this machine lacks for the testbed, Nix itself included.
+
+use crate::dev::args::SetupArgs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::dev::pieces::{Item, State};
+use crate::dev::provision;
+use crate::findings::outcome::Outcome;
+use crate::system::{interrupt, paths};
+use crate::ui::Ui;
+
+pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
+    let home = paths::home()?;
+    let started = Instant::now();
+    let items = provision::discover(&home);
+    show_plan(ui, &home, &items);
+    let to_do = items.iter().any(|item| matches!(item.state, State::ToDo { .. }));
+    if args.dry_run {
+        report(ui, &items, true)?;
+        return Ok(Outcome::Well);
+    }
+    stop_if_blocked(&items)?;
+    if to_do {
+        if !agreed(ui, args.yes) {
+            ui.complain("nothing was changed");
+            return Ok(Outcome::Findings);
+        }
+        carry_out(ui, &home, items)?;
+    }
+    report(ui, &provision::discover(&home), false)?;
+    let seconds = started.elapsed().as_secs_f64();
+    ui.say(if to_do {
+        format!("{} in {seconds:.0} s", ui.green("ready"))
+    } else {
+        format!("{}: nothing to do", ui.green("ready"))
+    });
+    Ok(Outcome::Well)
+}
+
+/// The set-up as the first part of another command: silent when all is there.
+pub fn ensure(ui: &Ui, yes: bool) -> Result<()> {
+    let home = paths::home()?;
+    let items = provision::discover(&home);
+    if items.iter().all(|item| matches!(item.state, State::Present(_) | State::Unneeded(_))) {
+        return Ok(());
+    }
+    show_plan(ui, &home, &items);
+    stop_if_blocked(&items)?;
+    if !agreed(ui, yes) {
+        bail!("not without the set-up: run `cargo xtask setup` when you like");
+    }
+    carry_out(ui, &home, items)
+}
+
+fn show_plan(ui: &Ui, home: &Path, items: &[Item]) {
+    ui.say(format!("set-up of the testbed in {}", home.display()));
+    for Item { piece, state } in items {
+        let name = format!("{:<12}", piece.name());
+        match state {
+            State::Present(which) => ui.say(format!("  {name} {}  {which}", ui.green("present"))),
+            State::Unneeded(why) => ui.say(format!("  {name} left alone: {why}")),
+            State::ToDo { what, size, command } => {
+                let download = match size.download {
+                    Some(0) => "nothing to download".to_owned(),
+                    Some(megabytes) => format!("{megabytes} MB to download"),
+                    None => "size unknown".to_owned(),
+                };
+                let disk = if size.disk > 0 {
+                    format!(", {} MB of disk", size.disk)
+                } else {
+                    String::new()
+                };
+                ui.say(format!("  {name} {}  {what}", ui.yellow("to do")));
+                ui.say(format!("  {:<12} {download}{disk}; {}", "", ui.dim(command)));
+            }
+            State::Blocked { why, command } => {
+                ui.say(format!("  {name} {}  {why}", ui.red("yours to do")));
+                ui.say(format!("  {:<12} {command}", ""));
+            }
+        }
+    }
+}
+
+fn stop_if_blocked(items: &[Item]) -> Result<()> {
+    let commands: Vec<&str> = items
+        .iter()
+        .filter_map(|item| match &item.state {
+            State::Blocked { command, .. } => Some(command.as_str()),
+            _ => None,
+        })
+        .collect();
+    if commands.is_empty() {
+        return Ok(());
+    }
+    bail!("nothing was changed; run this first, then setup again:\n  {}", commands.join("\n  "))
+}
+
+/// Without a terminal nobody can be asked: whoever calls us there wants it done.
+fn agreed(ui: &Ui, yes: bool) -> bool {
+    yes || !ui.can_ask() || ui.ask("Go ahead?", &interrupt::requested) == Some(true)
+}
+
+fn carry_out(ui: &Ui, home: &Path, items: Vec<Item>) -> Result<()> {
+    let mut step = |text: &str| ui.say(format!("  {text}"));
+    let _lock = provision::reserve(home, &items, &mut step)?;
+    // While we waited for the lock, the other run may have done it all.
+    for Item { piece, state } in provision::discover(home) {
+        if !matches!(state, State::ToDo { .. }) {
+            continue;
+        }
+        let began = Instant::now();
+        ui.say(format!("{}:", ui.bold(piece.name())));
+        let mut step = |text: &str| {
+            ui.say(format!("  {:>4.0} s  {text}", began.elapsed().as_secs_f64()));
+        };
+        provision::provide(home, piece, &mut step)
+            .with_context(|| format!("{} could not be provided", piece.name()))?;
+        step("done");
+    }
+    Ok(())
+}
+
+fn report(ui: &Ui, items: &[Item], dry_run: bool) -> Result<()> {
+    let rows: Vec<_> = items
+        .iter()
+        .map(|Item { piece, state }| {
+            let (state, message, command) = match state {
+                State::Present(which) => ("present", which, None),
+                State::Unneeded(why) => ("unneeded", why, None),
+                State::ToDo { what, command, .. } => ("to-do", what, Some(command)),
+                State::Blocked { why, command } => ("blocked", why, Some(command)),
+            };
+            json!({ "name": piece.name(), "state": state, "message": message, "command": command })
+        })
+        .collect();
+    let ok = items.iter().all(|i| matches!(i.state, State::Present(_) | State::Unneeded(_)));
+    ui.document(&json!({
+        "schema": 1, "command": "setup", "dryRun": dry_run, "items": rows, "ok": ok
+    }))
+}

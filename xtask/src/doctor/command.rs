@@ -1,0 +1,79 @@
+//! `doctor`: examines Nix, this machine and the repository, and says what to mend.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::doctor::diagnostics;
+use crate::doctor::rules::{Check, Health};
+use crate::findings::outcome::Outcome;
+use crate::fleet::args::Global;
+use crate::fleet::context;
+use crate::nix::program::Nix;
+use crate::system::paths;
+use crate::ui::Ui;
+
+pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
+    let home = paths::home()?;
+    let nix = Nix::find(&home);
+    let root = match &global.flake {
+        Some(reference) => context::local_root(reference),
+        None => paths::repository_root().ok(),
+    };
+    let mut checks = diagnostics::nix(&nix, &home);
+    checks.extend(diagnostics::machine(&home));
+    match &root {
+        Some(root) => checks.extend(diagnostics::repository(&nix, root)),
+        None => checks.push(Check::warning(
+            "flake",
+            "no flake.nix in this folder or above it",
+            "go to your fleet's repository, or name it with --flake",
+        )),
+    }
+    checks.extend(answers(global, ui));
+    checks.extend(diagnostics::inputs(&home));
+    report(ui, nix.ok().as_ref(), &checks)
+}
+
+/// What `check` need not evaluate again, or why it must.
+fn answers(global: &Global, ui: &Ui) -> Option<Check> {
+    let context = context::Context::open(global, ui).ok()?;
+    let message = match context.answers()?.state() {
+        Ok((answers, hosts)) => format!("{answers} of {hosts} hosts need no evaluation"),
+        Err(why) => format!("every host needs evaluation: {why}"),
+    };
+    Some(Check::ok("evaluation", message))
+}
+
+fn report(ui: &Ui, nix: Option<&Nix>, checks: &[Check]) -> Result<Outcome> {
+    let count = |state| checks.iter().filter(|check| check.state == state).count();
+    let ok = count(Health::Error) == 0;
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    for Check { name, state, message, help } in checks {
+        let state = match state {
+            Health::Ok => ui.green("ok     "),
+            Health::Warning => ui.yellow("warning"),
+            Health::Error => ui.red("error  "),
+        };
+        ui.result(format!("{state}  {name:<width$}  {message}"));
+        if let Some(help) = help {
+            ui.result(format!("         {:<width$}  {} {help}", "", ui.dim("help:")));
+        }
+    }
+    ui.document(&json!({
+        "schema": 1,
+        "command": "doctor",
+        "nix": {
+            "path": nix.map(|nix| nix.program.display().to_string()),
+            "version": nix.map(|nix| nix.version.clone()),
+        },
+        "checks": checks,
+        "ok": ok,
+    }))?;
+    ui.say(format!(
+        "{} checks: {} warnings, {} errors",
+        checks.len(),
+        count(Health::Warning),
+        count(Health::Error)
+    ));
+    Ok(Outcome::from_ok(ok))
+}

@@ -1,0 +1,9 @@
+//! `doctor`: checks Nix and this machine, and suggests fixes.
+//!
+//! Entry points: `command::run`; `diagnostics` looks, `rules` judges.
+//!
+//! Imports: system, ui, findings, nix, testbed, fleet, hardware, check, dev.
+
+pub mod command;
+pub mod diagnostics;
+pub mod rules;

@@ -1,0 +1,296 @@
+//! What `doctor` makes of what was seen: each fact ok, a warning or an error, with what
+//! to do about it.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::check::lock_rules;
+use crate::check::lock_rules::Lock;
+use crate::dev::pieces::{Item, State as Provided};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: &'static str,
+    pub state: Health,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    Ok,
+    Warning,
+    Error,
+}
+
+impl Check {
+    pub fn ok(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, state: Health::Ok, message: message.into(), help: None }
+    }
+
+    pub fn warning(
+        name: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let help = Some(help.into());
+        Self { name, state: Health::Warning, message: message.into(), help }
+    }
+
+    pub fn error(name: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { state: Health::Error, ..Self::warning(name, message, help) }
+    }
+}
+
+/// The fields used of `nix config show --json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Config {
+    pub experimental_features: Setting<Vec<String>>,
+    pub sandbox: Setting<Value>,
+    pub substituters: Setting<Vec<String>>,
+    pub builders: Setting<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Setting<T> {
+    pub value: T,
+}
+
+/// `private`: it is the Nix that `setup` unpacked, which is meant to be so.
+pub fn judge_config(config: &Config, private: bool) -> Vec<Check> {
+    let has_flakes = config.experimental_features.value.iter().any(|name| name == "flakes");
+    let flakes = if has_flakes {
+        Check::ok("flakes", "switched on")
+    } else {
+        Check::warning(
+            "flakes",
+            "switched off; xtask switches them on for itself",
+            "for your own commands: `experimental-features = nix-command flakes` in nix.conf",
+        )
+    };
+    let on = config.sandbox.value.as_bool().unwrap_or(config.sandbox.value != "false");
+    let sandbox = match (on, private) {
+        (true, _) => Check::ok("sandbox", "on"),
+        (false, true) => Check::ok("sandbox", "off, as the testbed's builds need it"),
+        (false, false) => Check::warning(
+            "sandbox",
+            "off: a build can depend on this machine without anybody noticing",
+            "`sandbox = true` in nix.conf",
+        ),
+    };
+    let caches = &config.substituters.value;
+    let substituters = match (caches.is_empty(), private) {
+        (false, _) => Check::ok("substituters", caches.join(" ")),
+        (true, true) => Check::ok("substituters", "none: the testbed needs none"),
+        (true, false) => Check::warning(
+            "substituters",
+            "none: everything down to the compiler is built here",
+            "`substituters = https://cache.nixos.org` in nix.conf",
+        ),
+    };
+    vec![flakes, sandbox, substituters]
+}
+
+/// A cache that is away makes Nix wait at every build.
+pub fn judge_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
+    match answer {
+        Ok(()) => Check::ok("substituter", format!("{url} answers")),
+        Err(error) => {
+            let why = error.root_cause().to_string();
+            let last = why.lines().last().unwrap_or_default().trim().to_owned();
+            Check::warning(
+                "substituter",
+                format!("{url} does not answer: {last}"),
+                "look at the network and at `substituters` in nix.conf; without it all is built",
+            )
+        }
+    }
+}
+
+/// The destinations in Nix's `builders`, or in a machines file: one a line or between
+/// semicolons, the first word of each.
+pub fn builders(text: &str) -> Vec<String> {
+    text.lines()
+        .map(|line| line.split('#').next().unwrap_or_default())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|builder| builder.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The SSH destination of a builder's URL; none for one that SSH does not reach.
+pub fn ssh_destination(builder: &str) -> Option<&str> {
+    let rest = match builder.split_once("://") {
+        Some(("ssh" | "ssh-ng", rest)) => rest,
+        Some(_) => return None,
+        None => builder,
+    };
+    rest.split(['?', '/']).next().filter(|host| !host.is_empty())
+}
+
+pub fn judge_room(name: &'static str, place: &str, free: u64) -> Check {
+    const GB: u64 = 1_000_000_000;
+    let message = format!("{}.{} GB free in {place}", free / GB, free % GB / (GB / 10));
+    match free {
+        0..2_000_000_000 => Check::error(name, message, "make room: `nix store gc`"),
+        2_000_000_000..10_000_000_000 => Check::warning(
+            name,
+            message,
+            "a CUDA or ROCm build needs more than 10 GB: `nix store gc` makes room",
+        ),
+        _ => Check::ok(name, message),
+    }
+}
+
+pub fn judge_memory(bytes: u64, cores: usize) -> Check {
+    let message = format!("{} GB, {cores} cores", bytes.div_ceil(1 << 30));
+    if bytes < 5 << 30 {
+        let help = "evaluating a whole NixOS takes up to 4.5 GB: use `check --jobs 1`";
+        return Check::warning("machine", message, help);
+    }
+    Check::ok("machine", message)
+}
+
+/// Ages in days at `now` (seconds since 1970), and flake.lock against flake.nix's inputs.
+pub fn judge_lock(lock: &Value, inputs: &Value, now: u64) -> Vec<Check> {
+    let root = lock["root"].as_str().unwrap_or("root");
+    let locked = &lock["nodes"][root]["inputs"];
+    let mut checks = vec![];
+    for (name, input, limit) in [("llama-cpp age", "llama-cpp", 30), ("nixpkgs age", "nixpkgs", 60)]
+    {
+        let node = locked[input].as_str().unwrap_or_default();
+        let Some(modified) = lock["nodes"][node]["locked"]["lastModified"].as_u64() else {
+            continue;
+        };
+        let days = now.saturating_sub(modified) / 86_400;
+        let message = format!("locked to what is {days} days old");
+        checks.push(if days > limit {
+            Check::warning(name, message, format!("`nix flake update {input}`"))
+        } else {
+            Check::ok(name, message)
+        });
+    }
+    let wrong = lock_rules::judge(&Lock::new(lock.clone()), inputs, "");
+    checks.push(match wrong.first() {
+        None => {
+            let count = locked.as_object().map_or(0, serde_json::Map::len);
+            Check::ok("flake.lock", format!("locks the {count} inputs of flake.nix"))
+        }
+        Some(first) => {
+            let all: Vec<&str> = wrong.iter().map(|finding| finding.message.as_str()).collect();
+            Check::error("flake.lock", all.join("; "), first.help.clone())
+        }
+    });
+    checks
+}
+
+pub fn judge_untracked(files: &[String]) -> Check {
+    if files.is_empty() {
+        return Check::ok("untracked files", "Git tracks every .nix file");
+    }
+    Check::error(
+        "untracked files",
+        format!("Nix does not see {}", files.join(", ")),
+        format!("git add {}", files.join(" ")),
+    )
+}
+
+/// What the testbed lacks is no fault on a machine that reaches the real inputs.
+pub fn judge_pieces(items: &[Item], reachable: bool) -> Vec<Check> {
+    let inputs = if reachable {
+        Check::ok("real inputs", "GitHub answers")
+    } else {
+        Check::warning(
+            "real inputs",
+            "GitHub does not answer",
+            "use --testbed; the demo does so by itself",
+        )
+    };
+    let lacking: Vec<&str> = items
+        .iter()
+        .filter(|item| matches!(item.state, Provided::ToDo { .. } | Provided::Blocked { .. }))
+        .map(|item| item.piece.name())
+        .collect();
+    let testbed = if lacking.is_empty() {
+        Check::ok("testbed", "all of it is there")
+    } else {
+        let message = format!("lacks {}", lacking.join(", "));
+        Check::warning("testbed", message, "cargo xtask setup")
+    };
+    vec![inputs, testbed]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config(features: &str, sandbox: Value, caches: &[&str]) -> Config {
+        serde_json::from_value(json!({
+            "experimental-features": { "value": [features] },
+            "sandbox": { "value": sandbox, "defaultValue": true },
+            "substituters": { "value": caches },
+            "builders": { "value": "" },
+        }))
+        .unwrap()
+    }
+
+    fn states(checks: &[Check]) -> Vec<Health> {
+        checks.iter().map(|check| check.state).collect()
+    }
+
+    #[test]
+    fn the_private_nix_is_meant_to_be_without_sandbox_and_caches() {
+        use Health::{Ok, Warning};
+        let bare = config("nix-command", json!(false), &[]);
+        assert_eq!(states(&judge_config(&bare, true)), [Warning, Ok, Ok]);
+        assert_eq!(states(&judge_config(&bare, false)), [Warning, Warning, Warning]);
+        for on in [json!(true), json!("true"), json!("relaxed")] {
+            let usual = config("flakes", on, &["https://cache.nixos.org"]);
+            assert_eq!(states(&judge_config(&usual, false)), [Ok, Ok, Ok]);
+        }
+    }
+
+    #[test]
+    fn builders_are_read_in_every_notation() {
+        let text =
+            "ssh-ng://me@big x86_64-linux - 8 # fast\n\n# none\nold ; ssh://x?a=b aarch64-linux";
+        let all = builders(text);
+        assert_eq!(all, ["ssh-ng://me@big", "old", "ssh://x?a=b"]);
+        let hosts: Vec<_> = all.iter().filter_map(|builder| ssh_destination(builder)).collect();
+        assert_eq!(hosts, ["me@big", "old", "x"]);
+        assert_eq!(ssh_destination("unix:///run/nix"), None);
+    }
+
+    #[test]
+    fn an_old_pin_is_a_warning_and_a_lock_that_misses_an_input_an_error() {
+        let lock = json!({ "root": "root", "nodes": {
+            "root": { "inputs": { "llama-cpp": "llama-cpp", "nixpkgs": "nixpkgs_2", "gone": "x" } },
+            "llama-cpp": { "locked": { "lastModified": 1_000_000 } },
+            "nixpkgs_2": { "locked": { "lastModified": 1_000_000 } },
+        } });
+        let named = json!({ "url": "path:/anywhere" });
+        let inputs = json!({ "llama-cpp": named, "nixpkgs": named, "new": named });
+        let checks = judge_lock(&lock, &inputs, 1_000_000 + 40 * 86_400);
+        assert_eq!(states(&checks), [Health::Warning, Health::Ok, Health::Error]);
+        assert_eq!(checks[0].message, "locked to what is 40 days old");
+        assert!(checks[2].message.starts_with("flake.lock does not lock the input new; "));
+        assert!(checks[2].message.contains("locks gone, which is no input"));
+        // A clock that is behind is no reason to fail.
+        assert_eq!(judge_lock(&lock, &inputs, 0)[0].state, Health::Ok);
+    }
+
+    #[test]
+    fn little_room_is_said() {
+        assert_eq!(judge_room("disk", "/nix", 1_500_000_000).state, Health::Error);
+        let warning = judge_room("disk", "/nix", 9_950_000_000);
+        assert_eq!(warning.message, "9.9 GB free in /nix");
+        assert_eq!(warning.state, Health::Warning);
+        assert_eq!(judge_room("disk", "/nix", 20_000_000_000).state, Health::Ok);
+    }
+}

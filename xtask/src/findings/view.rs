@@ -1,0 +1,31 @@
+//! Findings as a person reads them.
+
+use crate::findings::finding::Finding;
+use crate::findings::finding::Severity;
+use crate::ui::Ui;
+use crate::ui::wrap;
+
+/// Like a compiler's message: severity, host, place, sentence, help.
+pub fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
+    let (word, paint): (_, fn(&Ui, &str) -> String) = match finding.severity {
+        Severity::Error => ("error", Ui::red),
+        Severity::Warning => ("warning", Ui::yellow),
+        Severity::Note => ("note", Ui::bold),
+    };
+    let taken = word.len() + finding.code.len() + host.len() + "[] : ".len();
+    let place = finding.place().map(|place| format!("\n  --> {place}")).unwrap_or_default();
+    format!(
+        "\n{}[{}] {}: {}{place}\n  {} {}",
+        paint(ui, word),
+        finding.code,
+        ui.bold(host),
+        wrap(&finding.message, ui.columns, taken, 4),
+        ui.dim("help:"),
+        wrap(&finding.help, ui.columns, "  help: ".len(), "  help: ".len()),
+    )
+}
+
+/// One finding by itself.
+pub fn tell(ui: &Ui, place: &str, finding: &Finding) {
+    ui.complain(describe(ui, place, finding));
+}

@@ -1,0 +1,200 @@
+//! What most commands start from: the flake, the Nix that reads it, the folder of
+//! what is kept between runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::fleet::args::Global;
+use crate::fleet::eval_cache::Answers;
+use crate::nix::flake::Flake;
+use crate::nix::flake_ref;
+use crate::nix::names::{HostName, nearest};
+use crate::nix::program::Nix;
+use crate::system::paths;
+use crate::testbed::inputs as testbed;
+use crate::testbed::revision::Era;
+use crate::ui::Ui;
+
+/// Nix's option for a lock file in the place of flake.lock.
+const LENT_LOCK: &str = "--reference-lock-file";
+
+pub struct Context {
+    pub ui: Ui,
+    pub home: PathBuf,
+    pub flake: Flake,
+    /// The flake's folder and the testbed's era, where there are such.
+    root: Option<PathBuf>,
+    era: Option<Era>,
+    answers: OnceLock<Option<Answers>>,
+    known: OnceLock<Vec<HostName>>,
+}
+
+impl Context {
+    pub fn open(global: &Global, ui: &Ui) -> Result<Self> {
+        Self::open_with(global, ui, global.testbed)
+    }
+
+    /// Like [`Self::open`], the testbed chosen by the command rather than the user.
+    pub fn open_with(global: &Global, ui: &Ui, era: Option<Era>) -> Result<Self> {
+        let home = paths::home()?;
+        let mut nix = Nix::find(&home)?;
+        let (reference, root) = match &global.flake {
+            Some(reference) => (reference.clone(), local_root(reference)),
+            None => {
+                let root = paths::repository_root()?;
+                (
+                    root.to_str().context("the repository's path is not UTF-8")?.to_owned(),
+                    Some(root),
+                )
+            }
+        };
+        // Asking changes nothing: a lock that does not fit is a finding, not Nix's to mend.
+        let mut options = vec!["--no-write-lock-file".to_owned()];
+        if let Some(era) = era {
+            let Some(root) = &root else {
+                bail!("--testbed needs a flake on this machine, and {reference} is not a folder");
+            };
+            let lock = testbed::lock_file(&nix, &home, root, era)?;
+            let lock = lock.to_str().context("the testbed's path is not UTF-8")?.to_owned();
+            options.extend([LENT_LOCK.to_owned(), lock]);
+            nix.options.extend(testbed::NIX_OPTIONS.iter().map(|word| (*word).to_owned()));
+        }
+        let flake = Flake { nix, reference, options };
+        let (answers, known) = (OnceLock::new(), OnceLock::new());
+        // A URL that names a folder may name a branch of it as well.
+        let root = root.filter(|_| !flake.reference.contains([':', '?']));
+        Ok(Self { ui: *ui, home, flake, root, era, answers, known })
+    }
+
+    /// The flake's folder, where it is one of this machine.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// Whether stand-ins take the place of the inputs.
+    pub fn in_testbed(&self) -> bool {
+        self.era.is_some()
+    }
+
+    /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
+    pub fn lock_file(&self) -> Option<PathBuf> {
+        let mut options = self.flake.options.iter();
+        match options.find(|option| *option == LENT_LOCK) {
+            Some(_) => options.next().map(PathBuf::from),
+            None => Some(self.root()?.join("flake.lock")),
+        }
+    }
+
+    /// The same for a copy of the flake that has its own lock file. Of that nothing is
+    /// kept: it will not be there again.
+    pub fn of_copy(&self, reference: String) -> Self {
+        let mut options = self.flake.options.clone();
+        if let Some(at) = options.iter().position(|option| option == LENT_LOCK) {
+            options.drain(at..at + 2);
+        }
+        Self {
+            ui: self.ui,
+            home: self.home.clone(),
+            flake: Flake { nix: self.flake.nix.clone(), reference, options },
+            root: None,
+            era: self.era,
+            answers: OnceLock::new(),
+            known: OnceLock::new(),
+        }
+    }
+
+    /// Whose stand-ins take the place of the flake's inputs, if any do: `new` or `old`.
+    pub fn testbed(&self) -> Option<&'static str> {
+        self.era.map(|era| match era {
+            Era::Old => "old",
+            Era::New => "new",
+        })
+    }
+
+    /// For a command that is printed to be run: ` --testbed`, where this one has it.
+    pub fn testbed_option(&self) -> &'static str {
+        match self.era {
+            None => "",
+            Some(Era::Old) => " --testbed=old",
+            Some(Era::New) => " --testbed",
+        }
+    }
+
+    /// What earlier runs found out of this flake; only of one in a folder of this machine.
+    pub fn answers(&self) -> Option<&Answers> {
+        self.answers.get_or_init(|| self.open_answers()).as_ref()
+    }
+
+    /// To be called first: what earlier runs found out is not looked at.
+    pub fn forget_answers(&self) {
+        self.answers.get_or_init(|| {
+            let mut answers = self.open_answers()?;
+            answers.forget();
+            Some(answers)
+        });
+    }
+
+    fn open_answers(&self) -> Option<Answers> {
+        let era = self.testbed().unwrap_or("real");
+        Some(Answers::open(&self.flake, &self.home, self.root.as_ref()?, era))
+    }
+
+    /// The flake's folder, where it is one on this machine.
+    pub fn folder(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// Every host of the flake.
+    pub fn all_hosts(&self) -> Result<&[HostName]> {
+        if let Some(known) = self.known.get() {
+            return Ok(known);
+        }
+        let known = match self.answers().and_then(Answers::hosts) {
+            Some(known) => known,
+            None => self.flake.hosts()?,
+        };
+        Ok(self.known.get_or_init(|| known))
+    }
+
+    /// The hosts that the user means: those named, or all.
+    ///
+    /// # Errors
+    /// A name that the flake does not have; the nearest one is offered.
+    pub fn hosts(&self, asked: &[String]) -> Result<Vec<HostName>> {
+        let known = self.all_hosts()?;
+        if known.is_empty() {
+            bail!(
+                "the flake {} has no hosts, its nixosConfigurations are empty: `cargo xtask new-host \
+                 NAME` adds one to a fleet that has hosts/default.nix",
+                self.flake.reference
+            );
+        }
+        let mut chosen = vec![];
+        for name in asked {
+            let host = HostName::new(name.clone());
+            if !known.contains(&host) {
+                bail!(unknown_host(name, known));
+            }
+            if !chosen.contains(&host) {
+                chosen.push(host);
+            }
+        }
+        Ok(if asked.is_empty() { known.to_vec() } else { chosen })
+    }
+}
+
+pub fn unknown_host(name: &str, known: &[HostName]) -> String {
+    let names: Vec<&str> = known.iter().map(HostName::as_str).collect();
+    let hint = nearest(name, names.iter().copied())
+        .map(|near| format!("; did you mean {near}?"))
+        .unwrap_or_else(|| ".".to_owned());
+    format!("there is no host {name:?} in this flake{hint} It has: {}", names.join(", "))
+}
+
+/// The folder a flake reference points to, if it is one on this machine.
+pub fn local_root(reference: &str) -> Option<PathBuf> {
+    let path = flake_ref::local_path(reference)?;
+    std::fs::canonicalize(path).ok().filter(|path| path.join("flake.nix").is_file())
+}

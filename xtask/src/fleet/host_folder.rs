@@ -1,0 +1,10 @@
+//! A host's own folder under `hosts/`.
+
+use crate::system::files;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// A host's own folder under `hosts/`; none for a name that would lead out of it.
+pub fn folder(host: &str) -> Option<PathBuf> {
+    (files::safe_name(host) == host && host != "_").then(|| Path::new("hosts").join(host))
+}

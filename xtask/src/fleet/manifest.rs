@@ -1,0 +1,143 @@
+//! What overlays/llama-cpp/variant.nix says of a variant (`passthru.llamaCpp`), and
+//! what nixos/modules/llama-cpp.nix adds for a host. The Nix files name these fields.
+//!
+//! Pure: no I/O, no clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::nix::names::VariantName;
+
+/// The manifest of one variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    pub variant: VariantName,
+    pub backends: Vec<String>,
+    /// A name of microarch.json, or `dispatch`.
+    pub microarch: String,
+    pub system: String,
+    #[serde(default)]
+    pub cuda_capabilities: Vec<String>,
+    #[serde(default)]
+    pub rocm_targets: Vec<String>,
+    /// The `GGML_*` CPU options that are on.
+    #[serde(default)]
+    pub cpu_options: Vec<String>,
+    pub cmake_flags: Vec<String>,
+    /// `programs.llama-cpp.extraCmakeFlags`: these are in `cmake_flags` too.
+    #[serde(default)]
+    pub extra_cmake_flags: Vec<String>,
+    /// The llama.cpp commit, as far as the flake input tells it.
+    pub rev: Option<String>,
+    /// llama.cpp's build number, the `N` of a tag `bN`.
+    pub build: Option<u64>,
+    /// Arguments that this revision's package.nix no longer takes.
+    #[serde(default)]
+    pub dropped_arguments: Vec<String>,
+    #[serde(default)]
+    pub bench: BenchChoices,
+}
+
+/// `programs.llama-cpp.bench`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BenchChoices {
+    #[serde(default)]
+    pub model: Option<String>,
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// A file of the flake's folder.
+    #[serde(default)]
+    pub baseline: Option<String>,
+}
+
+/// What evaluating one host gives, field by field as select.nix names them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Selection {
+    pub manifest: Manifest,
+    pub drv_path: crate::nix::names::DrvPath,
+    #[serde(rename = "output")]
+    pub out_path: crate::nix::names::StorePath,
+    #[serde(default)]
+    pub around: Around,
+}
+
+/// What else of the host decides which llama.cpp is built and run there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Around {
+    /// Each package that should be the variant: `pkgs.llama-cpp`, the service's.
+    #[serde(default)]
+    pub packages: std::collections::BTreeMap<String, Seen>,
+    /// Whether the module's overlay has reached the host's `pkgs`.
+    #[serde(default = "yes")]
+    pub overlaid: bool,
+    /// The settings of nixpkgs, as far as JSON can say them.
+    #[serde(default)]
+    pub nixpkgs: Option<serde_json::Value>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self { packages: Default::default(), overlaid: true, nixpkgs: None }
+    }
+}
+
+/// A package that should be the variant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seen {
+    /// Null: a package without a manifest, so not one of the flake's.
+    pub variant: Option<VariantName>,
+    /// Null: it has none, or nixpkgs refuses it.
+    #[serde(default)]
+    pub drv_path: Option<String>,
+    /// Of a package that is another derivation than the variant.
+    #[serde(default)]
+    pub cmake_flags: Vec<String>,
+    /// The files that define the option which this package comes by.
+    #[serde(default)]
+    pub files: Vec<String>,
+}
+
+/// A host that uses the module: what it selects, or why its options make no package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Selection(Box<Selection>),
+    Problems(Problems),
+}
+
+/// The module's own assertions that do not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Problems {
+    /// Each a sentence, `programs.llama-cpp.OPTION …; what to do`.
+    #[serde(rename = "problems")]
+    pub sentences: Vec<String>,
+    /// Which files define each option of `programs.llama-cpp`.
+    pub files: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let value = serde_json::Value::deserialize(deserializer)?;
+        match value.get("problems") {
+            Some(_) => serde_json::from_value(value).map(Self::Problems),
+            None => serde_json::from_value(value).map(|one| Self::Selection(Box::new(one))),
+        }
+        .map_err(D::Error::custom)
+    }
+}
+
+/// A row of hosts/default.nix, the flake's `fleet` output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetEntry {
+    #[serde(default)]
+    pub system: Option<String>,
+    /// Where the host is reached by SSH.
+    #[serde(default)]
+    pub target: Option<String>,
+}

@@ -1,0 +1,16 @@
+//! A fleet: its hosts, their manifests, its pin files, and the context that most commands start
+//! from.
+//!
+//! Entry points: `context::Context::open`, `queries`, `manifest::Manifest`.
+//!
+//! Imports: system, ui, findings, nix, testbed.
+
+pub mod args;
+pub mod context;
+pub mod eval_cache;
+pub mod host_folder;
+pub mod manifest;
+pub mod pin_file;
+pub mod pinned_hosts;
+pub mod queries;
+pub mod systems;

@@ -1,0 +1,69 @@
+//! overlays/llama-cpp/pin.json: llama.cpp's build number for each revision that the fleet
+//! is, was just now, may go back to, or holds a host at. Nix cannot know it of a GitHub archive. Keyed by
+//! revision, so that the one rename that moves flake.lock changes both at once.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::nix::flake_input::Revision;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pins {
+    builds: BTreeMap<String, u64>,
+}
+
+impl Pins {
+    /// # Errors
+    /// It is not JSON, or has no `builds`.
+    pub fn read(text: &str) -> Result<Self> {
+        serde_json::from_str(text).context("expected { \"builds\": { REVISION: NUMBER } }")
+    }
+
+    pub fn build(&self, rev: &str) -> Option<u64> {
+        self.builds.get(rev).copied()
+    }
+
+    /// With the numbers of these revisions, and no other.
+    pub fn with<'a>(&self, revisions: impl IntoIterator<Item = &'a Revision>) -> Self {
+        let known = |revision: &Revision| {
+            let build = revision.build.filter(|build| *build > 0).or(self.build(&revision.rev))?;
+            Some((revision.rev.clone(), build))
+        };
+        Self { builds: revisions.into_iter().filter_map(known).collect() }
+    }
+
+    pub fn print(&self) -> String {
+        let value = serde_json::json!({ "builds": self.builds });
+        format!("{value:#}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(rev: &str, build: Option<u64>) -> Revision {
+        Revision { rev: rev.into(), date: None, build }
+    }
+
+    #[test]
+    fn both_ends_of_a_step_have_their_number() {
+        let pins = Pins::read(r#"{ "builds": { "a": 1, "b": 2, "old": 0 } }"#).unwrap();
+        let next = pins.with([&at("b", None), &at("c", Some(3))]);
+        assert_eq!(next.print(), "{\n  \"builds\": {\n    \"b\": 2,\n    \"c\": 3\n  }\n}\n");
+        assert_eq!(Pins::read(&next.print()).unwrap(), next);
+        // Of an unknown number nothing is written: the build then says 0.
+        assert_eq!(pins.with([&at("a", Some(1)), &at("x", None)]).build("x"), None);
+    }
+
+    #[test]
+    fn the_fleets_own_is_read_as_it_is() {
+        let ours = include_str!("../../../overlays/llama-cpp/pin.json");
+        let pins = Pins::read(ours).unwrap();
+        assert_eq!((pins.builds.len(), pins.print().as_str()), (1, ours));
+    }
+}

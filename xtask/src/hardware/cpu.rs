@@ -1,0 +1,132 @@
+//! A machine's CPU, from the text of its /proc/cpuinfo.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+/// The two architectures of microarch.json.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cpu {
+    pub arch: Arch,
+    /// For people; aarch64 kernels do not tell it.
+    pub model_name: Option<String>,
+    /// What every processor has: a hybrid CPU runs a thread on any of them.
+    pub flags: BTreeSet<String>,
+    pub identity: Identity,
+}
+
+/// Who made it and which it is. It breaks ties and decides nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// `GenuineIntel`, or an aarch64 implementer such as `0x41`.
+    pub vendor: String,
+    /// x86 only.
+    pub family: u32,
+    /// x86's model, aarch64's part.
+    pub model: u32,
+}
+
+impl Cpu {
+    /// # Errors
+    /// A sentence: the text names no processor of an architecture that is known.
+    pub fn parse(cpuinfo: &str) -> Result<Self, String> {
+        let field = |wanted: &str| {
+            cpuinfo.lines().filter_map(key_value).find(|(key, _)| *key == wanted).map(|(_, v)| v)
+        };
+        let number = |text: Option<&str>| {
+            let text = text.unwrap_or_default();
+            let (digits, radix) = text.strip_prefix("0x").map_or((text, 10), |hex| (hex, 16));
+            u32::from_str_radix(digits, radix).unwrap_or_default()
+        };
+        if let Some(flags) = common(cpuinfo, "flags") {
+            if !flags.contains("lm") {
+                return Err("its CPU is 32-bit x86, for which there is no build".to_owned());
+            }
+            return Ok(Self {
+                arch: Arch::X86_64,
+                model_name: field("model name").map(str::to_owned),
+                flags,
+                identity: Identity {
+                    vendor: field("vendor_id").unwrap_or_default().to_owned(),
+                    family: number(field("cpu family")),
+                    model: number(field("model")),
+                },
+            });
+        }
+        if let Some(flags) = common(cpuinfo, "Features") {
+            if !flags.contains("asimd") {
+                return Err("its CPU is 32-bit ARM, for which there is no build".to_owned());
+            }
+            return Ok(Self {
+                arch: Arch::Aarch64,
+                model_name: None,
+                flags,
+                identity: Identity {
+                    vendor: field("CPU implementer").unwrap_or_default().to_owned(),
+                    family: 0,
+                    model: number(field("CPU part")),
+                },
+            });
+        }
+        Err("its /proc/cpuinfo has neither `flags` (x86) nor `Features` (aarch64)".to_owned())
+    }
+}
+
+fn key_value(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once(':')?;
+    Some((key.trim(), value.trim()))
+}
+
+/// The words that every line with this key has.
+fn common(cpuinfo: &str, wanted: &str) -> Option<BTreeSet<String>> {
+    let mut sets = cpuinfo
+        .lines()
+        .filter_map(key_value)
+        .filter(|(key, _)| *key == wanted)
+        .map(|(_, words)| words.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>());
+    let first = sets.next()?;
+    Some(sets.fold(first, |common, set| &common & &set))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_x86_cpu_is_read_from_a_recording() {
+        let cpu = Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/zen5")).unwrap();
+        assert_eq!(cpu.arch, Arch::X86_64);
+        assert_eq!(cpu.model_name.as_deref(), Some("AMD EPYC"));
+        let identity = Identity { vendor: "AuthenticAMD".into(), family: 26, model: 2 };
+        assert_eq!(cpu.identity, identity);
+        assert!(cpu.flags.contains("avx512_bf16"));
+        assert!(!cpu.flags.contains("amx_tile"));
+    }
+
+    #[test]
+    fn only_what_every_processor_has_counts() {
+        let text = "processor: 0\nFeatures : fp asimd sve i8mm\nCPU implementer : 0x41\n\
+                    CPU part : 0xd47\n\nprocessor: 1\nFeatures : fp asimd i8mm\n";
+        let cpu = Cpu::parse(text).unwrap();
+        assert_eq!(cpu.arch, Arch::Aarch64);
+        assert_eq!(
+            cpu.flags.iter().map(String::as_str).collect::<Vec<_>>(),
+            ["asimd", "fp", "i8mm"]
+        );
+        assert_eq!((cpu.identity.vendor.as_str(), cpu.identity.model), ("0x41", 0xd47));
+    }
+
+    #[test]
+    fn what_is_no_such_cpu_is_said() {
+        assert!(Cpu::parse("").unwrap_err().contains("neither"));
+        assert!(Cpu::parse("flags : fpu sse").unwrap_err().contains("32-bit x86"));
+        assert!(Cpu::parse("Features : half thumb neon").unwrap_err().contains("32-bit ARM"));
+    }
+}

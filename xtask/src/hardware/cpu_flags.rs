@@ -1,0 +1,260 @@
+//! The CPU options that a variant passes to CMake, held against the table: an exact
+//! build has exactly its row's, a dispatched one none of them.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use crate::findings::finding::Finding;
+use crate::fleet::manifest::Manifest;
+use crate::hardware::microarch::{DISPATCH, Table};
+use crate::nix::names::nearest;
+
+/// How many options a message names before it counts the rest.
+const NAMED: usize = 4;
+
+pub fn judge(manifest: &Manifest, table: &Table) -> Vec<Finding> {
+    let passed = by_name(&manifest.cmake_flags);
+    let mut findings = repeated(&passed);
+    findings.extend(if manifest.microarch == DISPATCH {
+        dispatched(manifest, &passed, table)
+    } else {
+        exact(manifest, &passed, table)
+    });
+    findings
+}
+
+/// `-DNAME:TYPE=VALUE` as name and value.
+pub fn parse(flag: &str) -> Option<(&str, &str)> {
+    let (name, value) = flag.strip_prefix("-D")?.split_once('=')?;
+    Some((name.split(':').next().unwrap_or(name), value))
+}
+
+pub fn is_on(value: &str) -> bool {
+    matches!(value.to_ascii_uppercase().as_str(), "ON" | "TRUE" | "1" | "YES" | "Y")
+}
+
+type Passed<'a> = BTreeMap<&'a str, Vec<&'a str>>;
+
+fn by_name(flags: &[String]) -> Passed<'_> {
+    let mut passed = Passed::new();
+    for (name, value) in flags.iter().filter_map(|flag| parse(flag)) {
+        passed.entry(name).or_default().push(value);
+    }
+    passed
+}
+
+/// CMake takes the last one, so the list no longer says what the build is.
+fn repeated(passed: &Passed<'_>) -> Vec<Finding> {
+    let of = |(name, values): (&&str, &Vec<&str>)| {
+        (values.len() > 1).then(|| {
+            let help = "pass it once: `programs.llama-cpp.extraCmakeFlags` replaces what is there";
+            let message = format!("-D{name} is passed {} times: {}", values.len(), list(values));
+            if values.iter().all(|value| value == &values[0]) {
+                Finding::warning("repeated-flag", message, help)
+            } else {
+                Finding::error("repeated-flag", message, help)
+            }
+        })
+    };
+    passed.iter().filter_map(of).collect()
+}
+
+fn exact(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding> {
+    let Manifest { system, microarch, .. } = manifest;
+    let Some(wanted) = table.cmake_options(system, microarch) else {
+        let names = table.names_for(system);
+        let near = nearest(microarch, names.iter().copied().chain([DISPATCH]))
+            .map(|near| format!(" (did you mean \"{near}\"?)"))
+            .unwrap_or_default();
+        return vec![Finding::error(
+            "unknown-microarch",
+            format!("\"{microarch}\" is no microarchitecture of {system}{near}"),
+            "set `programs.llama-cpp.microarch` to a name of the table, or to \"dispatch\"",
+        )];
+    };
+    let mut wrong = Wrong::default();
+    for (option, value) in &wanted {
+        // Twice is another finding; the last one counts.
+        let got = passed.get(option.as_str()).and_then(|values| values.last().copied());
+        let agrees = match (value.as_str(), got) {
+            // Unknown to this llama.cpp: then it cannot be on either.
+            (_, None) => manifest.dropped_arguments.contains(option),
+            ("ON" | "OFF", Some(got)) => is_on(got) == (value == "ON"),
+            (march, Some(got)) => march == got,
+        };
+        if !agrees {
+            let got = got.map_or_else(|| "is not passed".to_owned(), |got| format!("is {got}"));
+            wrong.add(manifest, option, format!("-D{option} {got} and must be {value}"));
+        }
+    }
+    if passed.get("GGML_CPU_ALL_VARIANTS").is_some_and(|values| values.iter().any(|v| is_on(v))) {
+        let option = "GGML_CPU_ALL_VARIANTS";
+        wrong.add(manifest, option, format!("-D{option} is on, which is for \"dispatch\""));
+    }
+    wrong.findings(&format!("the CPU options are not those of {microarch}"))
+}
+
+fn dispatched(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding> {
+    let on = |option: &str| passed.get(option).and_then(|v| v.last()).is_some_and(|v| is_on(v));
+    let mut wrong = Wrong::default();
+    for option in ["GGML_BACKEND_DL", "GGML_CPU_ALL_VARIANTS"] {
+        if !on(option) {
+            wrong.add(manifest, option, format!("-D{option} is not on"));
+        }
+    }
+    for option in table.options() {
+        let given = passed.get(option).and_then(|values| values.last());
+        if given.is_some_and(|value| is_on(value) || option == "GGML_CPU_ARM_ARCH") {
+            wrong.add(manifest, option, format!("-D{option} would be in every module"));
+        }
+    }
+    wrong.findings("the flags are not those of \"dispatch\"")
+}
+
+/// What deviates: by the user's own `extraCmakeFlags`, or by nobody's wish.
+#[derive(Default)]
+struct Wrong {
+    asked: Vec<String>,
+    unasked: Vec<String>,
+}
+
+impl Wrong {
+    fn add(&mut self, manifest: &Manifest, option: &str, sentence: String) {
+        let own = |flag: &String| parse(flag).is_some_and(|(name, _)| name == option);
+        if manifest.extra_cmake_flags.iter().any(own) {
+            self.asked.push(sentence);
+        } else {
+            self.unasked.push(sentence);
+        }
+    }
+
+    fn findings(self, what: &str) -> Vec<Finding> {
+        let mut findings = vec![];
+        if !self.unasked.is_empty() {
+            findings.push(Finding::error(
+                "cpu-options",
+                format!("{what}: {}", list(&self.unasked)),
+                "something overrides the package's cmakeFlags; choose the CPU by \
+                 `programs.llama-cpp.microarch` alone",
+            ));
+        }
+        if !self.asked.is_empty() {
+            findings.push(Finding::warning(
+                "cpu-options",
+                format!("{what}, as extraCmakeFlags wants it: {}", list(&self.asked)),
+                "nothing to do if it is meant; else choose another \
+                 `programs.llama-cpp.microarch`",
+            ));
+        }
+        findings
+    }
+}
+
+fn list<T: AsRef<str>>(items: &[T]) -> String {
+    let shown: Vec<&str> = items.iter().take(NAMED).map(AsRef::as_ref).collect();
+    let more = items.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    format!("{}{more}", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::finding::Severity;
+
+    fn manifest(microarch: &str, system: &str, flags: &[&str]) -> Manifest {
+        serde_json::from_value(serde_json::json!({
+            "variant": "x", "backends": ["cpu"], "microarch": microarch, "system": system,
+            "cmakeFlags": flags, "rev": null, "build": null,
+        }))
+        .unwrap()
+    }
+
+    fn row(microarch: &str, system: &str) -> Manifest {
+        let options = Table::embedded().unwrap().cmake_options(system, microarch).unwrap();
+        let flags: Vec<String> = options.iter().map(|(o, v)| format!("-D{o}:X={v}")).collect();
+        manifest(microarch, system, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn judged(manifest: &Manifest) -> Vec<Finding> {
+        judge(manifest, &Table::embedded().unwrap())
+    }
+
+    #[test]
+    fn every_row_of_the_table_passes_its_own_options() {
+        let table = Table::embedded().unwrap();
+        for system in ["x86_64-linux", "aarch64-linux"] {
+            for name in table.names_for(system) {
+                assert_eq!(judged(&row(name, system)), [], "{name}");
+            }
+        }
+        let dispatch = ["-DGGML_BACKEND_DL:BOOL=TRUE", "-DGGML_CPU_ALL_VARIANTS=ON"];
+        assert_eq!(judged(&manifest("dispatch", "x86_64-linux", &dispatch)), []);
+    }
+
+    #[test]
+    fn an_option_too_many_or_too_few_is_named() {
+        let mut tiger = row("tigerlake", "x86_64-linux");
+        tiger.cmake_flags.retain(|flag| !flag.starts_with("-DGGML_AVX2:"));
+        let said = &judged(&tiger)[0].message;
+        assert!(said.contains("-DGGML_AVX2 is not passed and must be ON"), "{said}");
+
+        let mut haswell = row("haswell", "x86_64-linux");
+        for flag in &mut haswell.cmake_flags {
+            if flag.starts_with("-DGGML_AVX512:") {
+                *flag = "-DGGML_AVX512=1".to_owned();
+            }
+        }
+        let found = judged(&haswell);
+        assert_eq!((found[0].code, found[0].severity), ("cpu-options", Severity::Error));
+        assert!(found[0].message.contains("-DGGML_AVX512 is 1"), "{}", found[0].message);
+        // The owner's own wish is a warning.
+        haswell.extra_cmake_flags = vec!["-DGGML_AVX512=1".to_owned()];
+        assert_eq!(judged(&haswell)[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn an_option_that_this_llama_cpp_does_not_know_is_not_missed() {
+        let mut rapids = row("sapphirerapids", "x86_64-linux");
+        rapids.cmake_flags.retain(|flag| !flag.starts_with("-DGGML_AMX_BF16"));
+        assert_eq!(judged(&rapids).len(), 1);
+        rapids.dropped_arguments = vec!["GGML_AMX_BF16".to_owned()];
+        assert_eq!(judged(&rapids), []);
+    }
+
+    #[test]
+    fn an_arm_level_is_held_as_a_whole() {
+        let mut n1 = row("neoverse-n1", "aarch64-linux");
+        assert_eq!(judged(&n1), []);
+        n1.cmake_flags = vec!["-DGGML_CPU_ARM_ARCH=armv8-a".to_owned()];
+        assert!(judged(&n1)[0].message.contains("is armv8-a and must be armv8"));
+    }
+
+    #[test]
+    fn dispatch_has_all_modules_and_no_option_of_its_own() {
+        let none = judged(&manifest("dispatch", "x86_64-linux", &["-DGGML_AVX2=ON"]));
+        let said = &none[0].message;
+        for word in ["GGML_BACKEND_DL", "GGML_CPU_ALL_VARIANTS", "GGML_AVX2"] {
+            assert!(said.contains(word), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_flag_given_twice_is_an_error_where_the_two_differ() {
+        let mut twice = row("znver4", "x86_64-linux");
+        twice.cmake_flags.push("-DGGML_CUDA=ON".to_owned());
+        twice.cmake_flags.push("-DGGML_CUDA:BOOL=ON".to_owned());
+        assert_eq!(judged(&twice)[0].severity, Severity::Warning);
+        twice.cmake_flags.push("-DGGML_CUDA=OFF".to_owned());
+        let found = &judged(&twice)[0];
+        assert_eq!((found.code, found.severity), ("repeated-flag", Severity::Error));
+    }
+
+    #[test]
+    fn a_name_that_the_table_lacks_is_told_with_the_nearest() {
+        let found = judged(&manifest("tigerlak", "x86_64-linux", &[]));
+        assert_eq!(found[0].code, "unknown-microarch");
+        assert!(found[0].message.contains("\"tigerlake\""), "{}", found[0].message);
+    }
+}

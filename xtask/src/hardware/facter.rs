@@ -1,0 +1,143 @@
+//! nixos-facter's report, as far as it tells what `probe` tells: the CPU and its flags,
+//! the memory, which GPUs there are. Of CUDA, ROCm and Vulkan it knows nothing.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::hardware::cpu::{Arch, Cpu, Identity};
+use crate::hardware::facts::{Facts, Gpu, Vendor};
+use crate::hardware::microarch::Table;
+
+/// # Errors
+/// A sentence: what the text is instead of a report with a CPU.
+pub fn read(host: &str, text: &str, table: &Table) -> Result<Facts, String> {
+    let report: Value =
+        serde_json::from_str(text).map_err(|error| format!("it is not JSON ({error})"))?;
+    let cpu = cpu(&report["hardware"])?;
+    let microarch = table.detect(&cpu);
+    Ok(Facts {
+        memory_bytes: memory(&report["hardware"]),
+        gpus: cards(&report["hardware"]),
+        ..Facts::new(host, cpu, microarch)
+    })
+}
+
+/// Gives the GPUs that have only PCI numbers the names of this report.
+pub fn name_gpus(facts: &mut Facts, text: &str) {
+    let Ok(report) = serde_json::from_str::<Value>(text) else { return };
+    for card in cards(&report["hardware"]) {
+        let numbers = card.pci.as_deref().unwrap_or_default();
+        let unnamed = |gpu: &&mut Gpu| gpu.pci == card.pci && gpu.name.ends_with(numbers);
+        if let Some(gpu) = facts.gpus.iter_mut().find(unnamed) {
+            card.name.clone_into(&mut gpu.name);
+        }
+    }
+}
+
+fn cpu(hardware: &Value) -> Result<Cpu, String> {
+    let all = hardware["cpu"].as_array().map_or(&[][..], Vec::as_slice);
+    let first = all.first().ok_or("it is no nixos-facter report: it has no `hardware.cpu`")?;
+    let arch = match first["architecture"].as_str() {
+        Some("aarch64") => Arch::Aarch64,
+        Some("x86_64") | None => Arch::X86_64,
+        Some(other) => return Err(format!("its CPU is {other}, for which there is no build")),
+    };
+    let flags = |cpu: &Value| -> BTreeSet<String> {
+        let words = cpu["features"].as_array().into_iter().flatten();
+        words.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let common = all.iter().skip(1).fold(flags(first), |common, cpu| &common & &flags(cpu));
+    if common.is_empty() {
+        return Err("its `hardware.cpu` has no `features`".to_owned());
+    }
+    let number = |name: &str| first[name].as_u64().and_then(|n| u32::try_from(n).ok());
+    Ok(Cpu {
+        arch,
+        model_name: first["model_name"].as_str().map(plain),
+        flags: common,
+        identity: Identity {
+            vendor: first["vendor_name"].as_str().unwrap_or_default().to_owned(),
+            family: number("family").unwrap_or_default(),
+            model: number("model").unwrap_or_default(),
+        },
+    })
+}
+
+fn memory(hardware: &Value) -> Option<u64> {
+    let resources = hardware["memory"]
+        .as_array()?
+        .iter()
+        .flat_map(|memory| memory["resources"].as_array().map_or(&[][..], Vec::as_slice));
+    let physical = resources.filter(|resource| resource["type"] == "phys_mem");
+    physical.filter_map(|resource| resource["range"].as_u64()).reduce(u64::saturating_add)
+}
+
+fn cards(hardware: &Value) -> Vec<Gpu> {
+    let cards = hardware["graphics_card"].as_array().into_iter().flatten();
+    let card = |card: &Value| {
+        let id = |name: &str| u32::from_str_radix(card[name]["hex"].as_str()?, 16).ok();
+        let (vendor_id, device) = (id("vendor")?, id("device").unwrap_or_default());
+        let vendor = Vendor::of_pci(vendor_id)?;
+        let pci = format!("{vendor_id:04x}:{device:04x}");
+        let names = [&card["model"], &card["device"]["name"]];
+        let name = names.into_iter().find_map(Value::as_str).map(plain);
+        Some(Gpu {
+            driver: card["driver"].as_str().map(plain),
+            ..Gpu::new(vendor, name.unwrap_or_else(|| format!("{} {pci}", vendor.name())))
+        })
+        .map(|gpu| Gpu { pci: Some(pci), ..gpu })
+    };
+    cards.filter_map(card).collect()
+}
+
+/// Without what could steer a terminal.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the shape of the report's documentation; not a recording.
+    const REPORT: &str = r#"{"version": 1, "system": "x86_64-linux", "hardware": {
+        "cpu": [{"architecture": "x86_64", "vendor_name": "AuthenticAMD", "family": 25,
+            "model": 33, "features": ["lm", "avx2", "sse4_2", "sse4_1", "ssse3", "pni", "popcnt",
+            "avx", "xsave", "f16c", "fma", "bmi2"]}],
+        "memory": [{"resources": [{"type": "phys_mem", "range": 34359738368}]}],
+        "graphics_card": [{"vendor": {"hex": "10de", "value": 4318}, "device": {"hex": "1fbc"},
+            "model": "nVidia TU117GLM", "driver": "nvidia"}, {"vendor": {"hex": "1a03"}}]}}"#;
+
+    #[test]
+    fn a_report_becomes_facts() {
+        let facts = read("a", REPORT, &Table::embedded().unwrap()).unwrap();
+        assert_eq!(facts.cpu.microarch.as_deref(), Some("znver3"));
+        assert_eq!(facts.memory_bytes, Some(32 << 30));
+        assert_eq!(facts.gpus.len(), 1);
+        assert_eq!(facts.gpus[0].name, "nVidia TU117GLM");
+        assert_eq!(facts.gpus[0].driver.as_deref(), Some("nvidia"));
+    }
+
+    #[test]
+    fn what_is_no_report_is_told() {
+        let table = Table::embedded().unwrap();
+        assert!(read("a", "[", &table).unwrap_err().contains("not JSON"));
+        assert!(read("a", "{}", &table).unwrap_err().contains("hardware.cpu"));
+        let bare = r#"{"hardware": {"cpu": [{}]}}"#;
+        assert!(read("a", bare, &table).unwrap_err().contains("features"));
+    }
+
+    #[test]
+    fn a_card_without_a_name_gets_the_reports() {
+        let mut facts = read("a", REPORT, &Table::embedded().unwrap()).unwrap();
+        facts.gpus[0].name = "NVIDIA 10de:1fbc".into();
+        name_gpus(&mut facts, REPORT);
+        assert_eq!(facts.gpus[0].name, "nVidia TU117GLM");
+        facts.gpus[0].name = "NVIDIA T1200".into();
+        name_gpus(&mut facts, REPORT);
+        assert_eq!(facts.gpus[0].name, "NVIDIA T1200");
+    }
+}

@@ -1,0 +1,240 @@
+//! What a machine is, as `probe` saw it: the document hosts/NAME/facts.json, which
+//! `check` holds the host's variant against.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hardware::cpu::{Arch, Cpu, Identity};
+
+const SCHEMA: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    pub schema: u32,
+    pub host: String,
+    pub cpu: CpuFacts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Of the machine's own Nix, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nix_version: Option<String>,
+    #[serde(default)]
+    pub gpus: Vec<Gpu>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CpuFacts {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    pub arch: Arch,
+    /// For people; what is checked follows from the flags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub microarch: Option<String>,
+    #[serde(default)]
+    pub vendor: String,
+    #[serde(default)]
+    pub family: u32,
+    #[serde(default)]
+    pub model_number: u32,
+    /// As /proc/cpuinfo names them: what the CPU has and the kernel lets through.
+    pub flags: BTreeSet<String>,
+}
+
+impl CpuFacts {
+    pub fn new(cpu: Cpu, microarch: Option<&str>) -> Self {
+        Self {
+            model: cpu.model_name,
+            arch: cpu.arch,
+            microarch: microarch.map(str::to_owned),
+            vendor: cpu.identity.vendor,
+            family: cpu.identity.family,
+            model_number: cpu.identity.model,
+            flags: cpu.flags,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vendor {
+    Nvidia,
+    Amd,
+    Intel,
+    #[serde(other)]
+    Other,
+}
+
+impl Vendor {
+    /// By the PCI vendor; none for what no backend drives (a server's screen adapter).
+    pub fn of_pci(id: u32) -> Option<Self> {
+        match id {
+            0x10de => Some(Self::Nvidia),
+            0x1002 => Some(Self::Amd),
+            0x8086 => Some(Self::Intel),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nvidia => "NVIDIA",
+            Self::Amd => "AMD",
+            Self::Intel => "Intel",
+            Self::Other => "GPU",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gpu {
+    pub vendor: Vendor,
+    pub name: String,
+    /// `VENDOR:DEVICE`, four hexadecimal digits each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pci: Option<String>,
+    /// With the dot: `8.6`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cuda_capability: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// `gfx906`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gfx_target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vram_bytes: Option<u64>,
+    /// The version that vulkaninfo tells, or `render-node`: the kernel drives the GPU, and
+    /// nobody was there to ask for more. None: Vulkan cannot reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vulkan: Option<String>,
+}
+
+impl Gpu {
+    pub fn new(vendor: Vendor, name: impl Into<String>) -> Self {
+        Self {
+            vendor,
+            name: name.into(),
+            pci: None,
+            cuda_capability: None,
+            driver: None,
+            gfx_target: None,
+            vram_bytes: None,
+            vulkan: None,
+        }
+    }
+
+    /// Whether llama.cpp gains by it. A processor's own Intel graphics seldom beat the
+    /// processor, so that is left to a bench.
+    pub fn is_worth_using(&self) -> bool {
+        match self.vendor {
+            Vendor::Nvidia => self.cuda_capability.is_some() || self.vulkan.is_some(),
+            Vendor::Amd => self.gfx_target.is_some() || self.vulkan.is_some(),
+            Vendor::Intel => self.vulkan.is_some() && self.name.contains("Arc"),
+            Vendor::Other => false,
+        }
+    }
+}
+
+impl Facts {
+    pub fn new(host: &str, cpu: Cpu, microarch: Option<&str>) -> Self {
+        Self {
+            schema: SCHEMA,
+            host: host.to_owned(),
+            cpu: CpuFacts::new(cpu, microarch),
+            memory_bytes: None,
+            kernel: None,
+            nix_version: None,
+            gpus: vec![],
+        }
+    }
+
+    /// # Errors
+    /// A sentence: what this text is instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| format!("it is not JSON ({error})"))?;
+        match value["schema"].as_u64() {
+            Some(schema) if schema == u64::from(SCHEMA) => {}
+            Some(schema) => return Err(format!("it is of schema {schema}, not {SCHEMA}")),
+            None => return Err("it has no `schema`".to_owned()),
+        }
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    /// Pretty, keys always in the same order, so that a diff shows what changed.
+    ///
+    /// # Errors
+    /// None that a value of this type can cause.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    pub fn cpu(&self) -> Cpu {
+        Cpu {
+            arch: self.cpu.arch,
+            model_name: self.cpu.model.clone(),
+            flags: self.cpu.flags.clone(),
+            identity: Identity {
+                vendor: self.cpu.vendor.clone(),
+                family: self.cpu.family,
+                model: self.cpu.model_number,
+            },
+        }
+    }
+
+    /// For sentences about this CPU.
+    pub fn cpu_name(&self) -> &str {
+        self.cpu.model.as_deref().unwrap_or("this CPU")
+    }
+
+    pub fn gpus_of(&self, vendor: Vendor) -> impl Iterator<Item = &Gpu> {
+        self.gpus.iter().filter(move |gpu| gpu.vendor == vendor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let cpu = Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/zen5")).unwrap();
+        let mut gpu = Gpu::new(Vendor::Nvidia, "NVIDIA T1200");
+        gpu.cuda_capability = Some("7.5".into());
+        Facts { gpus: vec![gpu], ..Facts::new("boron", cpu, Some("znver5")) }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let facts = facts();
+        let text = facts.to_json().unwrap();
+        assert_eq!(Facts::parse(&text).unwrap(), facts);
+        assert!(text.starts_with("{\n  \"schema\": 1,\n  \"host\": \"boron\""), "{text}");
+        assert!(text.contains("\"arch\": \"x86_64\"") && text.contains("\"vendor\": \"nvidia\""));
+    }
+
+    #[test]
+    fn what_is_not_facts_is_told_in_words() {
+        assert!(Facts::parse("{").unwrap_err().contains("not JSON"));
+        assert!(Facts::parse("{}").unwrap_err().contains("no `schema`"));
+        assert!(Facts::parse(r#"{"schema": 2}"#).unwrap_err().contains("schema 2"));
+        let lacking = r#"{"schema": 1, "host": "a"}"#;
+        assert!(Facts::parse(lacking).unwrap_err().contains("`cpu`"));
+    }
+
+    /// Of a later xtask: fields and a vendor that this one does not know.
+    #[test]
+    fn what_a_later_version_adds_does_no_harm() {
+        let text = r#"{"schema": 1, "host": "a", "npu": {}, "cpu": {"arch": "aarch64", "flags": []},
+            "gpus": [{"vendor": "apple", "name": "M9", "tops": 1}]}"#;
+        let facts = Facts::parse(text).unwrap();
+        assert_eq!(facts.gpus[0].vendor, Vendor::Other);
+        assert!(!facts.gpus[0].is_worth_using());
+    }
+}

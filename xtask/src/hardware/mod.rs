@@ -1,0 +1,21 @@
+//! Hardware: CPUs, GPUs, microarchitectures, and what fits which.
+//!
+//! Entry points: `probe` reads a machine into `facts::Facts`; `microarch::Table` is the table;
+//! `rules` compares a variant with facts; `recommendation` makes options.
+//!
+//! Imports: system, ui, findings, nix, fleet, target.
+
+pub mod args;
+pub mod cpu;
+pub mod cpu_flags;
+pub mod cpu_names;
+pub mod facter;
+pub mod facts;
+pub mod gpu_targets;
+pub mod microarch;
+pub mod probe;
+pub mod probe_output;
+pub mod probe_script;
+pub mod recommendation;
+pub mod rules;
+pub mod view;

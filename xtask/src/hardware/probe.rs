@@ -1,0 +1,135 @@
+//! `probe`: what a machine is, and which options of `programs.llama-cpp` fit it.
+
+use crate::hardware::args::ProbeArgs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::findings::finding::{Finding, none_is_an_error};
+use crate::findings::outcome::Outcome;
+use crate::fleet::args::Global;
+use crate::fleet::context::{Context, local_root};
+use crate::hardware::facts::Facts;
+use crate::hardware::microarch::Table;
+use crate::hardware::probe_output::ProbeReport;
+use crate::hardware::{facter, probe_output};
+use crate::system::{files, paths};
+use crate::target::Target;
+use crate::target::or_finding;
+use crate::target::selection::{LOCAL, fleet_target, ssh_options};
+use crate::ui::Ui;
+
+pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
+    // Discover. Without a fleet's help, no Nix is needed.
+    let table = Table::embedded().context("microarch.json")?;
+    let host = args.host.as_deref().unwrap_or(LOCAL);
+    let root = match &global.flake {
+        Some(reference) => local_root(reference),
+        None => paths::repository_root().ok(),
+    };
+    // Plan: a refusal to write comes before any work.
+    let place = if args.write { Some(place(args, global, ui, root.as_deref())?) } else { None };
+    // Run.
+    let (target, seen) = match &args.facter {
+        Some(file) => (file.display().to_string(), from_report(host, file, &table)?),
+        None => {
+            let target = match or_finding(target(args, global, ui))? {
+                Ok(target) => target,
+                Err(finding) => return report(ui, ProbeReport::refused(host, host, finding)),
+            };
+            (target.name().to_owned(), from_machine(host, &target, root.as_deref(), &table)?)
+        }
+    };
+    let report_of = match seen {
+        Ok(facts) => ProbeReport::new(host, &target, facts, &table),
+        Err(finding) => ProbeReport::refused(host, &target, finding),
+    };
+    if let (Some(file), Some(facts)) = (place, &report_of.facts) {
+        write(&file, facts)?;
+        ui.say(format!("wrote {}", file.display()));
+    }
+    // Report.
+    report(ui, report_of)
+}
+
+fn report(ui: &Ui, report: ProbeReport) -> Result<Outcome> {
+    ui.document(&report)?;
+    crate::hardware::view::print(ui, &report);
+    Ok(Outcome::from_ok(none_is_an_error(&report.findings)))
+}
+
+/// `--target`, `--local`, or the fleet table's.
+fn target(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Target> {
+    match (&args.target, args.host.as_deref()) {
+        (Some(destination), _) => Target::ssh(destination, ssh_options()),
+        (None, Some(LOCAL)) => Ok(Target::Local),
+        (None, _) if args.local => Ok(Target::Local),
+        (None, Some(host)) => fleet_target(&Context::open(global, ui)?, host),
+        (None, None) => bail!("name the host to probe, or say --local for this machine"),
+    }
+}
+
+/// What the machine is, or why it cannot be told.
+pub fn from_machine(
+    host: &str,
+    target: &Target,
+    root: Option<&Path>,
+    table: &Table,
+) -> Result<Result<Facts, Finding>> {
+    let answer = match or_finding(crate::hardware::probe_script::look(target))? {
+        Ok(answer) => answer,
+        Err(finding) => return Ok(Err(finding)),
+    };
+    let mut seen = match probe_output::read(host, &answer, table) {
+        Ok(facts) => facts,
+        Err(problem) => {
+            return Ok(Err(Finding::error(
+                "unknown-machine",
+                format!("{}: {problem}", target.name()),
+                "probe a Linux machine of x86_64 or aarch64",
+            )));
+        }
+    };
+    // The report knows the names of cards that no driver names.
+    let report = root
+        .zip(crate::fleet::host_folder::folder(host))
+        .map(|(root, dir)| root.join(dir).join("facter.json"));
+    if let Some(text) = report.and_then(|file| std::fs::read_to_string(file).ok()) {
+        facter::name_gpus(&mut seen, &text);
+    }
+    Ok(Ok(seen))
+}
+
+/// A report is read in the machine's place: for one that is off, or not yet installed.
+fn from_report(host: &str, file: &Path, table: &Table) -> Result<Result<Facts, Finding>> {
+    let text = files::read(file)?;
+    Ok(facter::read(host, &text, table).map_err(|problem| {
+        Finding::error(
+            "bad-report",
+            format!("{} is of no use: {problem}", file.display()),
+            "make one on the machine: `sudo nix run nixpkgs#nixos-facter -- -o facter.json`",
+        )
+    }))
+}
+
+/// hosts/NAME/facts.json of a host that the flake has.
+fn place(args: &ProbeArgs, global: &Global, ui: &Ui, root: Option<&Path>) -> Result<PathBuf> {
+    let Some(host) = &args.host else {
+        bail!("--write needs the host's name: `cargo xtask probe --local NAME --write`");
+    };
+    let root =
+        root.context("--write needs the fleet's own folder: its flake is not on this machine")?;
+    let context = Context::open(global, ui)?;
+    context.hosts(std::slice::from_ref(host))?;
+    let folder = crate::fleet::host_folder::folder(host)
+        .with_context(|| format!("{host:?} cannot be the name of a folder under hosts/"))?;
+    Ok(root.join(folder).join("facts.json"))
+}
+
+fn write(file: &Path, facts: &Facts) -> Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    files::write_atomically(file, facts.to_json()?.as_bytes())
+}

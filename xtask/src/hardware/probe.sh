@@ -1,0 +1,83 @@
+# Runs on the machine that is probed, under any POSIX sh, and changes nothing there.
+# Reads /proc and /sys with the shell's own words; asks a program where there is one.
+# hardware/probe_output.rs reads what it prints: sections, each behind a line `#llamafleet NAME`.
+# $1, where it is given, are further questions; Vulkan, which takes long, is not asked then.
+LC_ALL=C
+export LC_ALL
+# What a login shell would have, and a command over SSH may not.
+given=$PATH
+PATH=$PATH:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/bin:/usr/sbin
+section() { printf '\n#llamafleet %s\n' "$1"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+show() {
+    [ -r "$1" ] || return 0
+    if has cat; then
+        cat "$1"
+    else
+        while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done <"$1"
+    fi 2>/dev/null
+}
+# `show` of a file with one line, as NAME=VALUE.
+value() {
+    [ -r "$2" ] && IFS= read -r line <"$2" && printf '%s=%s\n' "$1" "$line"
+} 2>/dev/null
+# A driver that hangs must not hang us.
+try() {
+    if has timeout; then timeout 20 "$@"; else "$@"; fi </dev/null 2>/dev/null
+}
+
+section cpuinfo
+show /proc/cpuinfo
+section meminfo
+show /proc/meminfo
+section kernel
+show /proc/sys/kernel/osrelease
+section nix
+has nix && try nix --version
+
+section pci
+for device in /sys/bus/pci/devices/*; do
+    IFS= read -r class <"$device/class" || continue
+    case $class in
+    0x03* | 0x12*) ;;
+    *) continue ;;
+    esac 2>/dev/null
+    show "$device/uevent"
+    value VRAM "$device/mem_info_vram_total"
+    value PRODUCT "$device/product_name"
+    for node in "$device"/drm/renderD*; do
+        [ -e "$node" ] && printf 'RENDER=%s\n' "${node##*/}"
+    done
+    printf '\n'
+done 2>/dev/null
+
+section kfd
+for node in /sys/class/kfd/kfd/topology/nodes/*; do
+    [ -r "$node/properties" ] || continue
+    printf 'node %s\n' "${node##*/}"
+    IFS= read -r name <"$node/name" && printf 'name %s\n' "$name"
+    show "$node/properties"
+done 2>/dev/null
+
+section nvidia-smi
+if has nvidia-smi; then
+    fields=driver_version,memory.total
+    try nvidia-smi --query-gpu=name,compute_cap,$fields --format=csv ||
+        # Before driver 510 there is no compute_cap.
+        try nvidia-smi --query-gpu=name,$fields --format=csv
+fi
+section nvidia
+show /proc/driver/nvidia/version
+for gpu in /proc/driver/nvidia/gpus/*; do
+    show "$gpu/information"
+done
+
+if [ "$#" -gt 0 ]; then
+    eval "$1"
+else
+    section vulkan
+    has vulkaninfo && try vulkaninfo --summary
+fi
+
+section end
+exit 0

@@ -1,0 +1,76 @@
+//! Looks at a machine: one script for its shell, whose sections hardware/probe_output.rs reads.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::system::process::{Exit, Source};
+use crate::target::Target;
+
+const SCRIPT: &str = include_str!("probe.sh");
+const PREFLIGHT: &str = include_str!("preflight.sh");
+/// Each program that it asks may take twenty seconds.
+const LIMIT: Duration = Duration::from_secs(120);
+/// A thousand processors tell less.
+const MOST: usize = 16 << 20;
+
+/// # Errors
+/// [`crate::target::Refused`] where SSH failed; there is no shell, or it did not end.
+pub fn look(target: &Target) -> Result<String> {
+    ask(target, &["sh", "-c", SCRIPT])
+}
+
+/// What `bench` asks before it sends anything, in one go: all that [`look`] does but
+/// Vulkan's own account, and what the machine is about now.
+///
+/// # Errors
+/// The same.
+pub fn look_before_bench(target: &Target) -> Result<String> {
+    let store = target.on_disk("/nix/store");
+    ask(target, &["sh", "-c", SCRIPT, "llamafleet", PREFLIGHT, &store, target.nix_program()])
+}
+
+fn ask(target: &Target, argv: &[&str]) -> Result<String> {
+    let (mut said, mut complaint) = (String::new(), String::new());
+    let exit = target.run(argv, LIMIT, &mut |source, line| {
+        let buffer = if source == Source::Stdout { &mut said } else { &mut complaint };
+        if buffer.len() < MOST {
+            buffer.push_str(&String::from_utf8_lossy(line));
+            buffer.push('\n');
+        }
+    })?;
+    match exit {
+        Exit::Code(0) => Ok(said),
+        Exit::Interrupted => bail!("interrupted"),
+        exit => {
+            let last = complaint.trim_end().lines().last().unwrap_or_default();
+            bail!("the shell of {} did not get through the probe ({exit}): {last}", target.name())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardware::microarch::Table;
+    use crate::hardware::probe_output::read;
+    use crate::target::Refused;
+    use crate::target::sshd::{HOST, LoopbackSshd};
+
+    /// Over a real sshd the same machine is seen as without.
+    #[test]
+    fn a_machine_is_the_same_from_near_and_far() {
+        let dir = std::env::temp_dir().join(format!("xtask-probe-{}", std::process::id()));
+        let sshd = LoopbackSshd::start(&dir).unwrap();
+        let table = Table::embedded().unwrap();
+        let seen = |target: &Target| read("a", &look(target).unwrap(), &table).unwrap();
+        let far = Target::ssh(HOST, sshd.ssh_options()).unwrap();
+        let facts = seen(&far);
+        assert_eq!(facts, seen(&Target::Local));
+        assert!(facts.kernel.is_some() && facts.memory_bytes.is_some());
+        drop(sshd);
+        let refused = look(&far).unwrap_err().downcast::<Refused>().unwrap();
+        assert_eq!(refused.0.code, "ssh-refused");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}

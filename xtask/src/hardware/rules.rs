@@ -1,0 +1,329 @@
+//! A variant held against the facts of its machine: what would die there, what could
+//! be faster, which GPU it is not for, which it leaves idle.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use crate::findings::finding::{Finding, Severity};
+use crate::fleet::manifest::Manifest;
+use crate::hardware::cpu::Arch;
+use crate::hardware::facts::{Facts, Gpu, Vendor};
+use crate::hardware::microarch::{DISPATCH, Table};
+use crate::hardware::recommendation::{backend_for, rocm_knows};
+use crate::nix::names::nix_string;
+
+pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Finding> {
+    let arch = if manifest.system.starts_with("aarch64-") { Arch::Aarch64 } else { Arch::X86_64 };
+    if arch != facts.cpu.arch {
+        return vec![Finding::error(
+            "wrong-architecture",
+            format!("the variant is for {}, and {} is none", manifest.system, facts.cpu_name()),
+            "mend the host's system, or probe the machine again",
+        )];
+    }
+    let mut findings = vec![];
+    if manifest.microarch != DISPATCH {
+        findings.extend(sigill(manifest, facts, table));
+        if findings.is_empty() {
+            findings.extend(below_cpu(manifest, facts, table));
+        }
+    }
+    findings.extend(gpus(manifest, facts));
+    findings.extend(idle(manifest, facts));
+    findings
+}
+
+fn sigill(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> {
+    let cpu = facts.cpu();
+    let by_name = table.missing(&manifest.microarch, &cpu).unwrap_or_default();
+    let by_option = table.missing_for_options(&manifest.cpu_options, &cpu);
+    let cause = if by_name.is_empty() {
+        "programs.llama-cpp.extraCmakeFlags: they make".to_owned()
+    } else {
+        format!("programs.llama-cpp.microarch: {} makes", nix_string(&manifest.microarch))
+    };
+    let lacking: BTreeSet<String> = by_name.into_iter().chain(by_option).collect();
+    (!lacking.is_empty()).then(|| {
+        Finding::error(
+            "sigill",
+            format!(
+                "{cause} code that needs {}, which {} lacks: llama.cpp would die of SIGILL there",
+                in_words(lacking.iter()),
+                facts.cpu_name()
+            ),
+            choose(table.detect(&cpu)),
+        )
+    })
+}
+
+fn choose(microarch: Option<&str>) -> String {
+    let exact = microarch.map(|name| format!("{}, or ", nix_string(name))).unwrap_or_default();
+    format!("set programs.llama-cpp.microarch to {exact}\"dispatch\"")
+}
+
+fn below_cpu(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> {
+    let cpu = facts.cpu();
+    let best = table.detect(&cpu)?;
+    let used = table.features(cpu.arch, &manifest.microarch, &manifest.cpu_options)?;
+    let could = table.features(cpu.arch, best, &[])?;
+    let lying: Vec<&String> = could.difference(&used).collect();
+    if lying.is_empty() {
+        return None;
+    }
+    let worth = worth(&used, &could).unwrap_or_default();
+    Some(Finding::warning(
+        "below-cpu",
+        format!(
+            "programs.llama-cpp.microarch: {} leaves {} of {} lying{worth}",
+            nix_string(&manifest.microarch),
+            in_words(lying.into_iter()),
+            facts.cpu_name()
+        ),
+        choose(Some(best)),
+    ))
+}
+
+/// Builds of August 2025 on two threads of one Sapphire Rapids machine, an 88M-parameter
+/// q4_0 model: instruction sets, tokens/s of prompts and of generation.
+const MEASURED: [(&[&str], u32, u32); 4] = [
+    (&[], 36, 29),
+    (&["SSE42", "AVX", "F16C", "FMA", "AVX2", "BMI2"], 524, 230),
+    (&["AVX512", "AVX512_VBMI", "AVX512_VNNI"], 931, 261),
+    (&["AVX512_BF16", "AMX_TILE", "AMX_INT8"], 1469, 463),
+];
+
+/// Only for a step whose lower end was measured as it is: each row of the table adds its
+/// instruction sets to those before.
+fn worth(used: &BTreeSet<String>, could: &BTreeSet<String>) -> Option<String> {
+    let mut sets: BTreeSet<String> = BTreeSet::new();
+    let (mut from, mut to) = (None, None);
+    for (adds, prompt, generation) in MEASURED {
+        sets.extend(adds.iter().map(|name| (*name).to_owned()));
+        if sets == *used {
+            from = Some((prompt, generation));
+        }
+        if sets.is_subset(could) {
+            to = Some((prompt, generation));
+        }
+    }
+    let ((slow_prompt, slow_generation), (prompt, generation)) = (from?, to?);
+    (prompt > slow_prompt).then(|| {
+        format!(
+            "; where that was measured (a Sapphire Rapids, 88M parameters in q4_0), the step was \
+             {slow_prompt} to {prompt} tokens/s on prompts, {slow_generation} to {generation} in \
+             generation"
+        )
+    })
+}
+
+fn in_words<'a>(features: impl Iterator<Item = &'a String>) -> String {
+    let words: Vec<&str> = features
+        .map(|feature| match feature.as_str() {
+            "SSE42" => "SSE4.2",
+            "AVX512" => "AVX-512",
+            "AVX512_VBMI" => "AVX-512 VBMI",
+            "AVX512_VNNI" => "AVX-512 VNNI",
+            "AVX512_BF16" => "AVX-512 BF16",
+            "AVX_VNNI" => "AVX-VNNI",
+            "AMX_TILE" => "AMX tiles",
+            "AMX_INT8" => "AMX INT8",
+            other => other,
+        })
+        .collect();
+    words.join(", ")
+}
+
+/// What a GPU backend compiles for, against what is there.
+pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
+    let mut findings = vec![];
+    for (backend, vendor) in [("cuda", Vendor::Nvidia), ("rocm", Vendor::Amd)] {
+        if !has(manifest, backend) {
+            continue;
+        }
+        let there: Vec<&Gpu> = facts.gpus_of(vendor).collect();
+        if there.is_empty() {
+            findings.push(no_gpu(manifest, backend, &format!("{} GPU", vendor.name())));
+        } else {
+            findings.extend(kernels(manifest, vendor, &there));
+        }
+    }
+    if has(manifest, "vulkan") {
+        if facts.gpus.is_empty() {
+            findings.push(no_gpu(manifest, "vulkan", "GPU"));
+        } else if facts.gpus.iter().all(|gpu| gpu.vulkan.is_none()) {
+            findings.push(Finding::warning(
+                "no-vulkan-driver",
+                "programs.llama-cpp.backend: asks for vulkan, and no GPU had a driver for it when \
+                 the machine was probed",
+                "set hardware.graphics.enable = true on the host, then probe it again",
+            ));
+        }
+    }
+    findings
+}
+
+fn no_gpu(manifest: &Manifest, backend: &str, what: &str) -> Finding {
+    let alone = manifest.backends.iter().all(|name| name == backend || name == "cpu");
+    let fate = if alone {
+        "it would run on the CPU without a word"
+    } else {
+        "that part of the build drives nothing"
+    };
+    Finding::error(
+        "no-such-gpu",
+        format!(
+            "programs.llama-cpp.backend: asks for {backend}, and the machine has no {what}: {fate}"
+        ),
+        "choose another backend, or probe the machine again if the card is new",
+    )
+}
+
+/// A vendor's targets against its GPUs. What a GPU is may be unknown (no driver was
+/// loaded): then nothing is held against it.
+fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> {
+    let (option, targets) = match vendor {
+        Vendor::Nvidia => ("cudaCapabilities", &manifest.cuda_capabilities),
+        _ => ("rocmTargets", &manifest.rocm_targets),
+    };
+    let known: Vec<(&Gpu, &str)> =
+        there.iter().filter_map(|gpu| Some((*gpu, target_of(gpu)?))).collect();
+    if targets.is_empty() || known.is_empty() {
+        return vec![];
+    }
+    let chosen: Vec<Option<&String>> =
+        known.iter().map(|(_, is)| best_kernel(vendor, targets, is)).collect();
+    let none_runs = chosen.iter().all(Option::is_none);
+    // A processor's own Radeon beside a card that ROCm drives is left alone.
+    let counts = |is: &str| vendor == Vendor::Nvidia || rocm_knows(is) || none_runs;
+    let unserved: Vec<&(&Gpu, &str)> = known
+        .iter()
+        .zip(&chosen)
+        .filter(|((_, is), kernel)| kernel.is_none() && counts(is))
+        .map(|(gpu, _)| gpu)
+        .collect();
+    let mut fitting: Vec<String> =
+        known.iter().filter(|(_, is)| counts(is)).map(|(_, is)| nix_string(is)).collect();
+    fitting.sort_unstable();
+    fitting.dedup();
+    let help = format!("set programs.llama-cpp.{option} = [ {} ]", fitting.join(" "));
+    let mut findings = vec![];
+    for (gpu, is) in unserved {
+        findings.push(Finding::error(
+            "no-kernel",
+            format!(
+                "programs.llama-cpp.{option}: nothing in {} runs on {} ({is})",
+                targets.join(", "),
+                gpu.name
+            ),
+            help.clone(),
+        ));
+    }
+    for ((gpu, is), kernel) in known.iter().zip(&chosen) {
+        if let Some(kernel) = kernel.filter(|kernel| is_of_another_age(vendor, kernel, is)) {
+            findings.push(Finding::warning(
+                "no-exact-kernel",
+                format!(
+                    "programs.llama-cpp.{option}: {kernel} runs on {} ({is}) only after the \
+                     driver has compiled it again, and without what is new since",
+                    gpu.name
+                ),
+                help.clone(),
+            ));
+        }
+    }
+    let idle: Vec<&str> = targets
+        .iter()
+        .filter(|target| !chosen.contains(&Some(target)))
+        .map(String::as_str)
+        .collect();
+    if known.len() == there.len() && !idle.is_empty() {
+        let what = format!(
+            "programs.llama-cpp.{option}: no GPU of this machine is {}; {}",
+            idle.join(" or "),
+            if none_runs { "llama.cpp would find no device" } else { "the build is longer for it" }
+        );
+        let severity = if none_runs { Severity::Error } else { Severity::Warning };
+        findings.push(Finding { severity, ..Finding::warning("no-such-gpu", what, help) });
+    }
+    findings
+}
+
+fn target_of(gpu: &Gpu) -> Option<&str> {
+    match gpu.vendor {
+        Vendor::Nvidia => gpu.cuda_capability.as_deref(),
+        _ => gpu.gfx_target.as_deref(),
+    }
+}
+
+/// Machine code runs on later GPUs of its own major version; beyond, PTX has to do.
+fn is_of_another_age(vendor: Vendor, kernel: &str, is: &str) -> bool {
+    let major = |text: &str| text.split('.').next().map(str::to_owned);
+    vendor == Vendor::Nvidia && major(kernel) != major(is)
+}
+
+/// Which of the targets a GPU would use.
+fn best_kernel<'a>(vendor: Vendor, targets: &'a [String], is: &str) -> Option<&'a String> {
+    if vendor == Vendor::Nvidia {
+        // Code for an older capability runs on newer GPUs, by PTX; 9.0a is for 9.0 alone.
+        let number = |text: &str| {
+            let (major, minor) = text.split_once('.')?;
+            Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+        };
+        let serves = |target: &&String| match target.strip_suffix(['a', 'f']) {
+            Some(alone) => alone == is,
+            None => number(target).zip(number(is)).is_some_and(|(target, is)| target <= is),
+        };
+        let plain = |target: &&String| number(target.trim_end_matches(['a', 'f']));
+        return targets.iter().filter(serves).max_by_key(plain);
+    }
+    let serves = |target: &&String| match target.strip_suffix("-generic") {
+        // gfx10-3-generic is for gfx103x.
+        Some(family) => is.starts_with(&family.replace('-', "")),
+        None => target.split(':').next() == Some(is),
+    };
+    targets.iter().find(serves)
+}
+
+fn has(manifest: &Manifest, backend: &str) -> bool {
+    manifest.backends.iter().any(|name| name == backend)
+}
+
+fn runs_on(manifest: &Manifest, gpu: &Gpu) -> bool {
+    let by_vendor = match gpu.vendor {
+        Vendor::Nvidia => has(manifest, "cuda"),
+        Vendor::Amd => has(manifest, "rocm") && gpu.gfx_target.as_deref().is_none_or(rocm_knows),
+        _ => false,
+    };
+    by_vendor || has(manifest, "vulkan") && gpu.vulkan.is_some()
+}
+
+/// Below this an AMD GPU that is not the only one is taken for the processor's own.
+const SMALL_VRAM: u64 = 4 << 30;
+
+fn idle(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
+    let uses_one = facts.gpus.iter().any(|gpu| runs_on(manifest, gpu));
+    let is_small = |gpu: &Gpu| {
+        gpu.vendor == Vendor::Amd && gpu.vram_bytes.is_none_or(|bytes| bytes <= SMALL_VRAM)
+    };
+    let idle = facts.gpus.iter().filter(|gpu| {
+        gpu.is_worth_using() && !runs_on(manifest, gpu) && !(uses_one && is_small(gpu))
+    });
+    idle.map(|gpu| {
+        let backend = backend_for(gpu).unwrap_or("vulkan");
+        Finding::warning(
+            "idle-gpu",
+            format!("programs.llama-cpp.backend: leaves {} unused", gpu.name),
+            format!(
+                "add {} to programs.llama-cpp.backend; if the GPU is meant for other things, let \
+                 this be: a warning fails nothing",
+                nix_string(backend)
+            ),
+        )
+    })
+    .collect()
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

@@ -1,0 +1,209 @@
+//! Variants against recorded CPUs and made-up cards.
+
+use crate::hardware::cpu::Cpu;
+use crate::hardware::rules::*;
+
+const GOLDMONT_PLUS: &str = include_str!("../../tests/fixtures/probe/goldmont-plus.cpuinfo");
+const TIGER_LAKE: &str = include_str!("../../tests/fixtures/probe/tiger-lake.cpuinfo");
+const SAPPHIRE_RAPIDS: &str = include_str!("../../tests/fixtures/probe/sapphire-rapids.cpuinfo");
+const ZEN4: &str = include_str!("../../tests/fixtures/probe/zen4.cpuinfo");
+
+fn machine(cpuinfo: &str, gpus: &[Gpu]) -> Facts {
+    let cpu = Cpu::parse(cpuinfo).unwrap();
+    Facts { gpus: gpus.to_vec(), ..Facts::new("a", cpu, None) }
+}
+
+fn variant(microarch: &str, backends: &[&str]) -> Manifest {
+    serde_json::from_value(serde_json::json!({
+        "variant": "v", "backends": backends, "microarch": microarch,
+        "system": "x86_64-linux", "cmakeFlags": [], "rev": null, "build": null,
+    }))
+    .unwrap()
+}
+
+fn held(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
+    findings(manifest, facts, &Table::embedded().unwrap())
+}
+
+fn codes(findings: &[Finding]) -> Vec<(&'static str, Severity)> {
+    findings.iter().map(|finding| (finding.code, finding.severity)).collect()
+}
+
+fn nvidia(capability: &str) -> Gpu {
+    let mut gpu = Gpu::new(Vendor::Nvidia, format!("NVIDIA {capability}"));
+    gpu.cuda_capability = Some(capability.into());
+    gpu.vulkan = Some("1.3".into());
+    gpu
+}
+
+fn amd(target: &str, gibibytes: u64) -> Gpu {
+    let mut gpu = Gpu::new(Vendor::Amd, format!("AMD {target}"));
+    gpu.gfx_target = Some(target.into());
+    gpu.vulkan = Some("1.3".into());
+    gpu.vram_bytes = Some(gibibytes << 30);
+    gpu
+}
+
+#[test]
+fn haswell_dies_on_goldmont_plus() {
+    let facts = machine(GOLDMONT_PLUS, &[]);
+    let [finding] = &held(&variant("haswell", &["cpu"]), &facts)[..] else { panic!() };
+    assert_eq!((finding.code, finding.severity), ("sigill", Severity::Error));
+    assert!(
+        finding.message.contains("AVX, AVX2, BMI2, F16C, FMA, which Intel(R) Celeron(R) J4105")
+    );
+    assert!(finding.help.contains("\"goldmont-plus\", or \"dispatch\""), "{}", finding.help);
+    assert!(held(&variant("goldmont-plus", &["cpu"]), &facts).is_empty());
+    assert!(held(&variant("dispatch", &["cpu"]), &facts).is_empty());
+}
+
+#[test]
+fn an_option_by_hand_can_kill_as_well() {
+    let mut manifest = variant("goldmont-plus", &["cpu"]);
+    manifest.cpu_options = vec!["GGML_SSE42".into(), "GGML_AVX2".into()];
+    let [finding] = &held(&manifest, &machine(GOLDMONT_PLUS, &[]))[..] else { panic!() };
+    assert_eq!(finding.code, "sigill");
+    assert!(finding.message.starts_with("programs.llama-cpp.extraCmakeFlags"));
+}
+
+#[test]
+fn zen_4_under_v3_leaves_avx_512_lying() {
+    let facts = machine(ZEN4, &[]);
+    let [finding] = &held(&variant("x86-64-v3", &["cpu"]), &facts)[..] else { panic!() };
+    assert_eq!((finding.code, finding.severity), ("below-cpu", Severity::Warning));
+    let lying = "AVX-512, AVX-512 BF16, AVX-512 VBMI, AVX-512 VNNI of AMD Ryzen 9 7940HS";
+    assert!(finding.message.contains(lying), "{}", finding.message);
+    assert!(finding.message.contains("524 to 931 tokens/s on prompts"), "{}", finding.message);
+    assert!(finding.help.contains("\"znver4\""), "{}", finding.help);
+    assert!(held(&variant("znver4", &["cpu"]), &facts).is_empty());
+    // Its step was not measured as such: words, no figures.
+    let [finding] = &held(&variant("x86-64-v4", &["cpu"]), &facts)[..] else { panic!() };
+    assert!(!finding.message.contains("tokens/s"), "{}", finding.message);
+}
+
+#[test]
+fn every_step_that_was_measured_is_told_with_its_figures() {
+    let steps = [
+        (SAPPHIRE_RAPIDS, "x86-64", "36 to 1469 tokens/s"),
+        (SAPPHIRE_RAPIDS, "tigerlake", "931 to 1469 tokens/s"),
+        (TIGER_LAKE, "haswell", "524 to 931 tokens/s"),
+    ];
+    for (cpuinfo, microarch, figures) in steps {
+        let [finding] = &held(&variant(microarch, &["cpu"]), &machine(cpuinfo, &[]))[..] else {
+            panic!()
+        };
+        assert!(finding.message.contains(figures), "{}", finding.message);
+    }
+    assert!(held(&variant("tigerlake", &["cpu"]), &machine(TIGER_LAKE, &[])).is_empty());
+    assert!(held(&variant("sapphirerapids", &["cpu"]), &machine(SAPPHIRE_RAPIDS, &[])).is_empty());
+    let findings = held(&variant("sapphirerapids", &["cpu"]), &machine(TIGER_LAKE, &[]));
+    assert_eq!(codes(&findings), [("sigill", Severity::Error)]);
+    assert!(findings[0].message.contains("AMX INT8, AMX tiles"), "{}", findings[0].message);
+    assert!(findings[0].help.contains("\"tigerlake\""), "{}", findings[0].help);
+}
+
+#[test]
+fn aarch64_is_held_against_its_own_table() {
+    let graviton2 = include_str!("../../tests/fixtures/probe/graviton2.cpuinfo");
+    let with = |microarch: &str, march: &str| {
+        let mut manifest = variant(microarch, &["cpu"]);
+        manifest.system = "aarch64-linux".into();
+        manifest.cpu_options = vec![format!("GGML_CPU_ARM_ARCH={march}")];
+        held(&manifest, &machine(graviton2, &[]))
+    };
+    assert!(with("neoverse-n1", "armv8.2-a+dotprod+fp16").is_empty());
+    let [finding] = &with("armv8-a", "armv8-a")[..] else { panic!() };
+    assert_eq!(finding.code, "below-cpu");
+    assert!(finding.message.contains("leaves dotprod, fp16 of this CPU"), "{}", finding.message);
+    let [finding] = &with("neoverse-v1", "armv8.4-a+dotprod+fp16+i8mm+bf16+sve")[..] else {
+        panic!()
+    };
+    assert_eq!(finding.code, "sigill");
+    assert!(finding.message.contains("armv8.4-a, bf16, i8mm, sve"), "{}", finding.message);
+    assert!(finding.help.contains("\"neoverse-n1\""), "{}", finding.help);
+}
+
+/// The same instructions by another name are no reason to speak.
+#[test]
+fn a_name_that_means_the_same_is_as_good() {
+    let facts = machine(&ZEN4.replace("avx512f", ""), &[]);
+    for name in ["haswell", "x86-64-v3", "znver3"] {
+        assert!(held(&variant(name, &["cpu"]), &facts).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn another_architecture_is_one_finding() {
+    let mut manifest = variant("znver4", &["cpu"]);
+    manifest.system = "aarch64-linux".into();
+    assert_eq!(codes(&held(&manifest, &machine(ZEN4, &[])))[0].0, "wrong-architecture");
+}
+
+#[test]
+fn a_backend_without_its_card_is_an_error() {
+    let facts = machine(ZEN4, &[]);
+    for backend in ["cuda", "rocm", "vulkan"] {
+        let findings = held(&variant("znver4", &[backend]), &facts);
+        assert_eq!(codes(&findings), [("no-such-gpu", Severity::Error)]);
+    }
+    let mut bare = amd("gfx1103", 1);
+    bare.vulkan = None;
+    let findings = held(&variant("znver4", &["vulkan"]), &machine(ZEN4, &[bare]));
+    assert!(codes(&findings).contains(&("no-vulkan-driver", Severity::Warning)));
+}
+
+#[test]
+fn capabilities_are_held_against_the_cards() {
+    let with = |capabilities: &[&str], gpus: &[Gpu]| {
+        let mut manifest = variant("znver4", &["cuda"]);
+        manifest.cuda_capabilities = capabilities.iter().map(|c| (*c).to_owned()).collect();
+        codes(&held(&manifest, &machine(ZEN4, gpus)))
+    };
+    use Severity::{Error, Warning};
+    assert!(with(&["8.6"], &[nvidia("8.6")]).is_empty());
+    assert!(with(&["8.6"], &[nvidia("8.9")]).is_empty());
+    // PTX of an older one is compiled on the spot.
+    assert_eq!(with(&["7.5"], &[nvidia("8.6")]), [("no-exact-kernel", Warning)]);
+    assert_eq!(with(&["8.6"], &[nvidia("7.5")]), [("no-kernel", Error), ("no-such-gpu", Error)]);
+    assert_eq!(with(&["7.5", "8.6"], &[nvidia("7.5")]), [("no-such-gpu", Warning)]);
+    assert_eq!(with(&["8.6"], &[nvidia("8.6"), nvidia("7.5")]), [("no-kernel", Error)]);
+    assert!(with(&["9.0a"], &[nvidia("9.0")]).is_empty());
+    assert_eq!(with(&["9.0a"], &[nvidia("10.0")])[0], ("no-kernel", Error));
+    assert!(with(&["12.0"], &[nvidia("12.1")]).is_empty());
+    assert!(with(&[], &[nvidia("8.6")]).is_empty());
+    // What a card can do is not known: nothing is held against it.
+    let silent = Gpu::new(Vendor::Nvidia, "NVIDIA 10de:2208");
+    assert!(with(&["8.6"], &[silent]).is_empty());
+}
+
+#[test]
+fn rocm_targets_are_held_against_the_cards() {
+    let with = |targets: &[&str], gpus: &[Gpu]| {
+        let mut manifest = variant("znver4", &["rocm"]);
+        manifest.rocm_targets = targets.iter().map(|t| (*t).to_owned()).collect();
+        codes(&held(&manifest, &machine(ZEN4, gpus)))
+    };
+    use Severity::Error;
+    assert!(with(&["gfx906"], &[amd("gfx906", 32)]).is_empty());
+    assert!(with(&["gfx906:sramecc+:xnack-"], &[amd("gfx906", 32)]).is_empty());
+    assert!(with(&["gfx10-3-generic"], &[amd("gfx1030", 16)]).is_empty());
+    assert!(with(&["gfx906"], &[amd("gfx906", 32), amd("gfx1036", 1)]).is_empty());
+    let wrong = with(&["gfx906"], &[amd("gfx1100", 24)]);
+    assert_eq!(wrong, [("no-kernel", Error), ("no-such-gpu", Error)]);
+    assert_eq!(with(&["gfx906"], &[amd("gfx906", 32), amd("gfx1100", 24)])[0].0, "no-kernel");
+}
+
+#[test]
+fn an_idle_card_is_a_warning_that_says_which() {
+    let facts = machine(ZEN4, &[amd("gfx1103", 1)]);
+    let [finding] = &held(&variant("znver4", &["cpu"]), &facts)[..] else { panic!() };
+    assert_eq!((finding.code, finding.severity), ("idle-gpu", Severity::Warning));
+    assert!(finding.message.contains("AMD gfx1103") && finding.help.contains("add \"vulkan\""));
+    // nitrogen: both cards in one binary; a processor's own GPU beside them is no matter.
+    let facts = machine(ZEN4, &[nvidia("8.6"), amd("gfx906", 32), amd("gfx1036", 1)]);
+    assert!(held(&variant("znver4", &["cuda", "rocm"]), &facts).is_empty());
+    let findings = held(&variant("znver4", &["cuda"]), &facts);
+    assert_eq!(codes(&findings), [("idle-gpu", Severity::Warning)]);
+    assert!(findings[0].help.contains("add \"rocm\""), "{}", findings[0].help);
+    assert!(held(&variant("znver4", &["vulkan"]), &facts).is_empty());
+}

@@ -1,0 +1,140 @@
+//! `list`: the fleet at a glance.
+//!
+//! Entry point: `run`.
+//!
+//! Imports: ui, findings, nix, fleet, check, bench.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::bench::last_result::{LastBench, newest};
+use crate::bench::recorder;
+use crate::check::evaluation::Ask;
+use crate::check::report::Evaluated;
+use crate::check::{evaluation as evaluate, validation};
+use crate::findings::outcome::Outcome;
+use crate::fleet::context::Context;
+use crate::nix::names::{HostName, StorePath, VariantName};
+use crate::nix::store;
+use crate::ui::table::{Align, Table};
+
+#[derive(Debug, Serialize)]
+struct ListReport {
+    schema: u32,
+    command: &'static str,
+    hosts: Vec<Listed>,
+    ok: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    host: HostName,
+    target: Option<String>,
+    variant: Option<VariantName>,
+    backends: Vec<String>,
+    microarch: Option<String>,
+    rev: Option<String>,
+    build: Option<u64>,
+    /// False: the host does not use the module.
+    has_module: bool,
+    /// At an earlier llama.cpp than flake.lock has.
+    held: bool,
+    in_store: bool,
+    /// Of bench/HOST.jsonl.
+    last_bench: Option<LastBench>,
+}
+
+pub fn run(context: &Context) -> Result<Outcome> {
+    // Discover, plan.
+    let hosts = context.hosts(&[])?;
+    let fleet = context.flake.fleet()?;
+    // Run.
+    let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
+    let outputs: BTreeSet<StorePath> = outcomes
+        .values()
+        .filter_map(|(evaluated, _)| match evaluated {
+            Evaluated::Selected(selection) => Some(selection.out_path.clone()),
+            _ => None,
+        })
+        .collect();
+    let valid = store::valid(&context.flake.nix, &outputs)?;
+    let holds = validation::holds(context);
+    let benched =
+        |host: &HostName| newest(&recorder::records(context, host.as_str(), None).text().ok()?);
+    // Report.
+    let listed: Vec<Listed> = hosts
+        .into_iter()
+        .map(|host| {
+            let selection = match outcomes.get(&host) {
+                Some((Evaluated::Selected(selection), _)) => Some(selection),
+                _ => None,
+            };
+            let manifest = selection.map(|selection| &selection.manifest);
+            Listed {
+                target: fleet.get(&host).and_then(|entry| entry.target.clone()),
+                variant: manifest.map(|manifest| manifest.variant.clone()),
+                backends: manifest.map(|manifest| manifest.backends.clone()).unwrap_or_default(),
+                microarch: manifest.map(|manifest| manifest.microarch.clone()),
+                rev: manifest.and_then(|manifest| manifest.rev.clone()),
+                build: manifest.and_then(|manifest| manifest.build),
+                has_module: !matches!(outcomes.get(&host), Some((Evaluated::Unsupported(_), _))),
+                held: holds.contains_key(&host),
+                last_bench: benched(&host),
+                in_store: selection
+                    .is_some_and(|selection| valid.contains_key(&selection.out_path)),
+                host,
+            }
+        })
+        .collect();
+    let ok = listed.iter().all(|host| host.variant.is_some() || !host.has_module);
+    let report = ListReport { schema: 1, command: "list", hosts: listed, ok };
+    context.ui.document(&report)?;
+    print(context, &report);
+    Ok(Outcome::from_ok(ok))
+}
+
+fn print(context: &Context, report: &ListReport) {
+    let columns = [
+        ("HOST", Align::Left),
+        ("TARGET", Align::Left),
+        ("BACKENDS", Align::Left),
+        ("MICROARCH", Align::Left),
+        ("LLAMA.CPP", Align::Left),
+        ("IN STORE", Align::Left),
+        ("LAST BENCH", Align::Left),
+    ];
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let rows = report
+        .hosts
+        .iter()
+        .map(|host| {
+            let rev = host.rev.as_ref().map(|rev| rev.chars().take(9).collect::<String>());
+            let build = host.build.filter(|build| *build > 0).map(|build| format!("b{build}"));
+            let held = host.held.then(|| "(held)".to_owned());
+            let known = [build, rev, held].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            vec![
+                host.host.as_str().into(),
+                or_dash(&host.target).into(),
+                (if !host.has_module {
+                    "does not use the module".to_owned()
+                } else if host.variant.is_none() {
+                    "does not evaluate: cargo xtask check".to_owned()
+                } else {
+                    host.backends.join(" + ")
+                })
+                .into(),
+                or_dash(&host.microarch).into(),
+                (if known.is_empty() { "-".to_owned() } else { known }).into(),
+                (if host.in_store { "yes" } else { "no" }).into(),
+                host.last_bench
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), LastBench::to_string)
+                    .into(),
+            ]
+        })
+        .collect();
+    context.ui.result(Table { columns: &columns, rows }.render(&context.ui));
+}

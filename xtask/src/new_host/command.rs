@@ -1,0 +1,159 @@
+//! `new-host`: a machine becomes a host: what probe sees of it, as files that evaluate.
+
+use crate::new_host::args::NewHostArgs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::findings::finding::Finding;
+use crate::findings::outcome::Outcome;
+use crate::fleet::args::Global;
+use crate::fleet::context::local_root;
+use crate::hardware::facts::Facts;
+use crate::hardware::microarch::Table;
+use crate::hardware::probe;
+use crate::hardware::recommendation::Recommendation;
+use crate::new_host::files as new_host;
+use crate::new_host::files::{name_problem, nixos_release, with_row};
+use crate::system::process::Source;
+use crate::system::{disk, files, git, paths};
+use crate::target::Target;
+use crate::target::or_finding;
+use crate::target::selection::ssh_options;
+use crate::ui::Ui;
+
+const TABLE: &str = "hosts/default.nix";
+const SHORT: Duration = Duration::from_secs(60);
+
+/// A file to be written, from the flake's folder on.
+type Written = (PathBuf, String);
+
+pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
+    // Discover.
+    let root = match &global.flake {
+        Some(reference) => local_root(reference)
+            .with_context(|| format!("{reference} is no flake in a folder of this machine"))?,
+        None => paths::repository_root()?,
+    };
+    let table = may_be_added(&root, &args.name)?;
+    let target = match &args.from {
+        Some(destination) => match or_finding(Target::ssh(destination, ssh_options()))? {
+            Ok(target) => target,
+            Err(finding) => return refused(ui, args, &finding),
+        },
+        None => Target::Local,
+    };
+    let microarchs = Table::embedded().context("microarch.json")?;
+    let facts = match probe::from_machine(&args.name, &target, None, &microarchs)? {
+        Ok(facts) => facts,
+        Err(finding) => return refused(ui, args, &finding),
+    };
+    // Plan.
+    let written = plan(args, &target, &facts, &microarchs, &table)?;
+    if args.dry_run {
+        for (file, text) in &written {
+            ui.result(format!("{}\n{text}", ui.bold(&file.display().to_string())));
+        }
+        return Ok(Outcome::Well);
+    }
+    // Run. The table last: it is what makes the rest a host.
+    for (file, text) in &written {
+        let place = root.join(file);
+        place.parent().map_or(Ok(()), disk::create)?;
+        files::write_atomically(&place, text.as_bytes())?;
+    }
+    let names: Vec<&Path> = written.iter().map(|(file, _)| file.as_path()).collect();
+    // A flake sees only what Git knows of.
+    let known = git::is_repository(&root) && git::intend_to_add(&root, &names).is_ok();
+    // Report.
+    report(ui, args, &names, known)
+}
+
+/// The table's text, if it can take the host.
+fn may_be_added(root: &Path, name: &str) -> Result<String> {
+    if let Some(problem) = name_problem(name) {
+        bail!("{name:?} cannot be a host: {problem}");
+    }
+    let file = root.join(TABLE);
+    if !file.is_file() {
+        bail!(
+            "{} has no {TABLE} to put the host in: `cargo xtask probe --local` prints its options, \
+             and `nix flake init -t` makes a fleet that has one",
+            root.display()
+        );
+    }
+    if root.join("hosts").join(name).exists() {
+        bail!("hosts/{name} is there already; `cargo xtask probe {name}` reads that machine again");
+    }
+    let table = files::read(&file)?;
+    if with_row(&table, name, "", "").is_none() {
+        bail!("{TABLE} is not the plain table that it should be: add the row for {name} by hand");
+    }
+    Ok(table)
+}
+
+fn plan(
+    args: &NewHostArgs,
+    target: &Target,
+    facts: &Facts,
+    microarchs: &Table,
+    table: &str,
+) -> Result<Vec<Written>> {
+    let folder = Path::new("hosts").join(&args.name);
+    let generator = ["nixos-generate-config", "--show-hardware-config"];
+    let hardware = said(target, &generator).filter(|text| text.contains('{'));
+    let release = said(target, &["cat", "/etc/os-release"]).and_then(|text| nixos_release(&text));
+    let wanted = Recommendation::new(facts, microarchs);
+    let file = new_host::file(facts, &wanted, hardware.is_some(), release.as_deref());
+    let destination = args.target.as_ref().or(args.from.as_ref()).unwrap_or(&args.name);
+    let table = with_row(table, &args.name, new_host::system(facts), destination)
+        .with_context(|| format!("{TABLE} takes no row"))?;
+    let mut written = vec![(folder.join("facts.json"), facts.to_json()?)];
+    written.extend(hardware.map(|text| (folder.join("hardware-configuration.nix"), text)));
+    written.push((folder.join("default.nix"), file));
+    written.push((PathBuf::from(TABLE), table));
+    Ok(written)
+}
+
+/// What a program there prints, if it is there and succeeds.
+fn said(target: &Target, argv: &[&str]) -> Option<String> {
+    let mut text = String::new();
+    let exit = target.run(argv, SHORT, &mut |source, line| {
+        if source == Source::Stdout {
+            text.push_str(&String::from_utf8_lossy(line));
+            text.push('\n');
+        }
+    });
+    exit.is_ok_and(|exit| exit.ok()).then_some(text)
+}
+
+fn refused(ui: &Ui, args: &NewHostArgs, finding: &Finding) -> Result<Outcome> {
+    ui.document(&serde_json::json!({
+        "schema": 1, "command": "new-host", "host": args.name, "files": [],
+        "findings": [finding], "ok": false,
+    }))?;
+    crate::findings::view::tell(ui, &args.name, finding);
+    Ok(Outcome::Findings)
+}
+
+fn report(ui: &Ui, args: &NewHostArgs, names: &[&Path], known: bool) -> Result<Outcome> {
+    ui.document(&serde_json::json!({
+        "schema": 1, "command": "new-host", "host": args.name, "files": names,
+        "findings": [], "ok": true,
+    }))?;
+    for name in names {
+        ui.result(name.display().to_string());
+    }
+    let name = &args.name;
+    let add = if known {
+        String::new()
+    } else {
+        "`git add hosts`, if this is to be a Git repository; ".to_owned()
+    };
+    ui.say(format!(
+        "\nread hosts/{name}/default.nix, then: {add}`xtask check {name}`, `xtask build-all {name}`, \
+         `xtask bench {name}`"
+    ));
+    Ok(Outcome::Well)
+}

@@ -1,0 +1,148 @@
+//! A new host, as text: its row in hosts/default.nix and its own file.
+//!
+//! Pure: no I/O, no clock.
+
+use crate::hardware::cpu::Arch;
+use crate::hardware::facts::Facts;
+use crate::hardware::recommendation::Recommendation;
+use crate::nix::names::nix_string;
+
+/// What is wrong with it as a host's name; NixOS takes what is a label of a domain name
+/// (RFC 1123).
+pub fn name_problem(name: &str) -> Option<&'static str> {
+    const KEYWORDS: [&str; 9] =
+        ["assert", "else", "if", "in", "inherit", "let", "or", "rec", "with"];
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if name.is_empty() || name.len() > 63 {
+        Some("a host's name has 1 to 63 letters")
+    } else if !name.chars().all(plain) || name.starts_with('-') || name.ends_with('-') {
+        Some("a host's name is made of letters, digits and hyphens, none at its ends")
+    } else if name == "local" {
+        Some("`local` means the machine that xtask runs on")
+    } else if name == "then" || KEYWORDS.contains(&name) {
+        Some("it is a word of Nix's own")
+    } else {
+        None
+    }
+}
+
+pub fn system(facts: &Facts) -> &'static str {
+    match facts.cpu.arch {
+        Arch::X86_64 => "x86_64-linux",
+        Arch::Aarch64 => "aarch64-linux",
+    }
+}
+
+/// The table's text with one more row, before the brace that ends it; `None` where the text
+/// is no set of rows.
+pub fn with_row(table: &str, name: &str, system: &str, target: &str) -> Option<String> {
+    let lines: Vec<&str> = table.lines().collect();
+    let end = lines.iter().rposition(|line| !line.trim().is_empty())?;
+    if lines[end] != "}" {
+        return None;
+    }
+    // `let … in import ./other.nix // {` is not ours to write in.
+    let begin = lines.iter().position(|line| !line.trim().is_empty() && !line.starts_with('#'))?;
+    if lines[begin].trim_end() != "{" && lines[begin].trim_end() != "{ }" {
+        return None;
+    }
+    // A Nix name may not begin with a digit.
+    let name = match name.starts_with(|c: char| c.is_ascii_digit()) {
+        true => nix_string(name),
+        false => name.to_owned(),
+    };
+    let row = format!(
+        "  {name} = {{\n    system = {};\n    target = {};\n  }};",
+        nix_string(system),
+        nix_string(target)
+    );
+    let mut text = lines[..end].join("\n");
+    text.push_str(&format!("\n{row}\n}}\n"));
+    Some(text)
+}
+
+/// hosts/NAME/default.nix. `release` is the NixOS that the machine runs, as `25.11`.
+pub fn file(
+    facts: &Facts,
+    wanted: &Recommendation,
+    hardware: bool,
+    release: Option<&str>,
+) -> String {
+    let mut text = String::from("# ");
+    text.push_str(facts.cpu.model.as_deref().unwrap_or("A machine of unknown CPU").trim());
+    for gpu in facts.gpus.iter().filter(|gpu| gpu.is_worth_using()) {
+        text.push_str(&format!(", {}", gpu.name.trim()));
+    }
+    text.push_str(".\n{\n");
+    if hardware {
+        text.push_str("  imports = [ ./hardware-configuration.nix ];\n\n");
+    }
+    for line in wanted.nix().lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text.push('\n');
+    match release {
+        Some(release) => {
+            text.push_str(&format!("  system.stateVersion = {};\n", nix_string(release)));
+        }
+        None => text.push_str(
+            "  # The NixOS that this machine was installed with:\n  # system.stateVersion = \"\";\n",
+        ),
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// The release that /etc/os-release tells of a NixOS.
+pub fn nixos_release(os_release: &str) -> Option<String> {
+    let value = |name: &str| {
+        let line = os_release.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().trim_matches('"').to_owned())
+    };
+    let release = value("VERSION_ID=")?;
+    let is_release =
+        release.len() == 5 && release.split('.').all(|part| part.parse::<u8>().is_ok());
+    (value("ID=").as_deref() == Some("nixos") && is_release).then_some(release)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_a_machine_can_have() {
+        for good in ["carbon", "gpu-box", "3d", "X1"] {
+            assert_eq!(name_problem(good), None, "{good}");
+        }
+        for bad in ["", "a b", "../x", "-a", "a.b", "local", "rec", "$(x)", "é", &"x".repeat(64)] {
+            assert!(name_problem(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_row_goes_before_the_end_and_what_is_no_table_is_left_alone() {
+        let table = "# The fleet.\n{\n  a = {\n    system = \"x\";\n  };\n}\n\n";
+        let more = with_row(table, "3d", "x86_64-linux", "me@box").unwrap();
+        assert_eq!(
+            more,
+            "# The fleet.\n{\n  a = {\n    system = \"x\";\n  };\n  \"3d\" = {\n    system = \
+             \"x86_64-linux\";\n    target = \"me@box\";\n  };\n}\n"
+        );
+        assert!(
+            with_row("# None yet.\n{\n}\n", "b", "s", "t")
+                .unwrap()
+                .ends_with("{\n  b = {\n    system = \"s\";\n    target = \"t\";\n  };\n}\n")
+        );
+        assert_eq!(with_row("import ./x.nix", "b", "s", "t"), None);
+        assert_eq!(with_row("let a = 1; in\n{\n}\n", "b", "s", "t"), None);
+        assert_eq!(with_row("", "b", "s", "t"), None);
+    }
+
+    #[test]
+    fn only_a_nixos_tells_its_release() {
+        let told = |text: &str| nixos_release(text);
+        assert_eq!(told("ID=nixos\nVERSION_ID=\"25.11\"\n"), Some("25.11".into()));
+        assert_eq!(told("ID=debian\nVERSION_ID=\"12\"\n"), None);
+        assert_eq!(told(""), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! `new-host`: adds a machine to the fleet by what probe reads on it.
+//!
+//! Entry points: `command::run`.
+//!
+//! Imports: system, ui, findings, nix, fleet, target, hardware.
+
+pub mod args;
+pub mod command;
+pub mod files;

@@ -1,0 +1,128 @@
+//! When an answer of an earlier evaluation still stands: when all that Nix could see
+//! then is the same now. Evaluation is pure, so that is proof; nothing is guessed from
+//! names.
+//!
+//! Either every host's answer stands or none does, although the files that an evaluation
+//! opens can be found out. What cannot be found out is where the flake's copy in the store
+//! is. Its name holds the hash of the whole tree, so an edit of any file changes it, and
+//! `toString ./.`, `baseNameOf ./.`, `__curPos`, `unsafeGetAttrPos`, the filter of a source,
+//! and a path compared with another with `<` all take that name into a host's answer, with
+//! no file opened and no use of `self`. The module system itself makes a string of each
+//! module's path, so that asking for it is no criterion either. The integration tests have
+//! a host for each of these ways; whoever wants to keep answers by file must answer them.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// All that an evaluation of a flake depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Nix, xtask, the lock file, nix.conf, the environment: by name, as a digest or a text.
+    pub surroundings: BTreeMap<String, String>,
+    /// The commit, of which Nix tells the flake the hash and the date.
+    pub head: String,
+    pub files: BTreeMap<String, Entry>,
+}
+
+/// A file of the tree as Nix sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What Git's index has: a staged change makes the tree dirty. Without Git, the time.
+    pub index: String,
+    /// Regular, executable, a link with its target, or absent.
+    pub kind: String,
+    /// Of the bytes in the working tree.
+    pub hash: String,
+}
+
+/// What is kept between runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stored {
+    pub snapshot: Snapshot,
+    pub hosts: Vec<String>,
+    /// As select.nix gives them. A failure is never kept: it may be the machine's.
+    pub answers: BTreeMap<String, Value>,
+}
+
+impl Snapshot {
+    /// Why answers for `self` say nothing of `now`; the first difference, in words.
+    pub fn differs(&self, now: &Self) -> Option<String> {
+        for name in self.surroundings.keys().chain(now.surroundings.keys()) {
+            if self.surroundings.get(name) != now.surroundings.get(name) {
+                return Some(format!("{name} is another"));
+            }
+        }
+        for (name, entry) in &self.files {
+            match now.files.get(name) {
+                None => return Some(format!("{name} is gone")),
+                Some(other) if other != entry => return Some(format!("{name} changed")),
+                Some(_) => {}
+            }
+        }
+        if let Some(name) = now.files.keys().find(|name| !self.files.contains_key(*name)) {
+            return Some(format!("{name} is new"));
+        }
+        (self.head != now.head).then(|| "another commit is checked out".to_owned())
+    }
+}
+
+/// The first input that a lock file does not pin by content: its answers can change while
+/// the lock does not.
+pub fn unpinned(lock: &str) -> Option<String> {
+    let Ok(lock) = serde_json::from_str::<Value>(lock) else {
+        return Some("the lock file itself".to_owned());
+    };
+    let root = lock["root"].as_str().unwrap_or("root");
+    let nodes = lock["nodes"].as_object()?;
+    let pinned = |node: &Value| node["locked"]["narHash"].is_string();
+    nodes.iter().find(|(name, node)| *name != root && !pinned(node)).map(|(name, _)| name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(files: &[(&str, &str)]) -> Snapshot {
+        let entry = |hash: &str| Entry { index: "i".into(), kind: "f".into(), hash: hash.into() };
+        Snapshot {
+            surroundings: BTreeMap::from([("Nix".into(), "2.26.3".into())]),
+            head: "c".into(),
+            files: files.iter().map(|(name, hash)| ((*name).into(), entry(hash))).collect(),
+        }
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let before = snapshot(&[("a", "1"), ("b", "2")]);
+        let said = |now: &Snapshot| before.differs(now).unwrap_or_default();
+        assert_eq!(said(&before.clone()), "");
+        assert_eq!(said(&snapshot(&[("a", "1"), ("b", "3")])), "b changed");
+        assert_eq!(said(&snapshot(&[("a", "1")])), "b is gone");
+        assert_eq!(said(&snapshot(&[("a", "1"), ("b", "2"), ("c", "3")])), "c is new");
+        let mut now = before.clone();
+        now.head = "d".into();
+        assert_eq!(said(&now), "another commit is checked out");
+        now.surroundings.clear();
+        assert_eq!(said(&now), "Nix is another");
+        now = before.clone();
+        now.files.get_mut("a").unwrap().kind = "x".into();
+        assert_eq!(said(&now), "a changed");
+        now = before.clone();
+        now.surroundings.insert("nix.conf".into(), "x".into());
+        assert_eq!(said(&now), "nix.conf is another");
+    }
+
+    #[test]
+    fn an_input_without_a_hash_is_not_pinned() {
+        let lock = |locked: &str| {
+            format!(r#"{{"root":"root","nodes":{{"root":{{}},"a":{{"locked":{locked}}}}}}}"#)
+        };
+        assert_eq!(unpinned(&lock(r#"{"narHash":"sha256-x"}"#)), None);
+        assert_eq!(unpinned(&lock(r#"{"path":"./sub"}"#)), Some("a".into()));
+        assert!(unpinned("{").is_some());
+    }
+}

@@ -1,0 +1,342 @@
+//! Turns what Nix printed when an evaluation failed into one finding: the sentence
+//! that matters, the place in the user's own files, what to do.
+//!
+//! Pure: no I/O, no clock.
+
+use crate::findings::finding::Finding;
+
+/// A place in a file of the user's repository, relative to its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    pub line: Option<u32>,
+}
+
+/// Reads Nix's standard error. `source` is the store path that the user's flake was
+/// copied to; places elsewhere (nixpkgs, llama.cpp) are not the user's to mend.
+pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
+    let clean = strip_escapes(stderr);
+    let source = source.or_else(|| folder_of_flake(&clean));
+    let message = final_message(&clean);
+    let place = source.and_then(|source| own_place(&clean, &message, source));
+    let (code, help) = classify(&message);
+    let sentence = source.map_or_else(
+        || message.clone(),
+        |source| message.replace(&format!("{source}/"), "").replace(source, "the flake"),
+    );
+    let mut finding = Finding::error(code, shorten(&sentence), help);
+    if let Some(Place { file, line }) = place {
+        finding.file = Some(file);
+        finding.line = line;
+    }
+    finding
+}
+
+/// Where the flake was copied to, when it does not even parse and Nix cannot say.
+fn folder_of_flake(stderr: &str) -> Option<&str> {
+    let places = stderr.lines().filter_map(|line| line.trim_start().strip_prefix("at "));
+    places.filter_map(|place| Some(place.split_once("/flake.nix:")?.0)).next_back()
+}
+
+/// Pattern in Nix's message, finding code, what to do. The first match wins.
+const KINDS: &[(&str, &str, &str)] = &[
+    (
+        "has an unfree license",
+        "unfree",
+        "CUDA is unfree: set `nixpkgs.config.allowUnfree = true` on this host, or name the CUDA \
+         licences in `nixpkgs.config.allowUnfreePredicate`",
+    ),
+    (
+        "is marked as insecure",
+        "insecure",
+        "name the package in `nixpkgs.config.permittedInsecurePackages`, or move to a nixpkgs \
+         that has mended it",
+    ),
+    (
+        "is marked as broken",
+        "broken",
+        "choose another backend for this host, or set `nixpkgs.config.allowBroken` to try anyway",
+    ),
+    (
+        "is not available on the requested hostPlatform",
+        "platform",
+        "choose a backend that this host's system has",
+    ),
+    (
+        "unknown microarchitecture",
+        "unknown-microarch",
+        "set `programs.llama-cpp.microarch` to one of the names above, or to \"dispatch\"",
+    ),
+    ("Failed assertions", "assertion", "mend what the assertion names"),
+    (
+        "infinite recursion encountered",
+        "infinite-recursion",
+        "a value needs itself to be known; look for `config.…` used in `imports`, in a condition \
+         around the option it defines, or an overlay that uses `final` for what it defines",
+    ),
+    (
+        "' missing",
+        "missing-attribute",
+        "the name is not there: mind the spelling, and whether the input has moved or renamed it",
+    ),
+    (
+        "does not exist. Definition values",
+        "unknown-option",
+        "mind the spelling of the option, and whether the module that declares it is imported",
+    ),
+    ("is not of type", "wrong-type", "give the option a value of the type that the message names"),
+    (
+        "has conflicting definition values",
+        "conflict",
+        "the option is defined twice: remove one definition, or wrap the weaker in lib.mkDefault",
+    ),
+    ("was accessed but has no value defined", "no-value", "define the option on this host"),
+    ("syntax error", "syntax", "mend the syntax at the place above"),
+    ("undefined variable", "undefined-variable", "bring the name into scope, or mend its spelling"),
+    (
+        "stack overflow",
+        "stack-overflow",
+        "a function calls itself without end; look at the place above",
+    ),
+    (
+        "max-call-depth exceeded",
+        "stack-overflow",
+        "a function calls itself without end; look at the place above",
+    ),
+    (
+        "No space left on device",
+        "disk-full",
+        "make room where Nix keeps its store, for example by `nix store gc`",
+    ),
+    (
+        "cannot connect to socket",
+        "no-daemon",
+        "Nix's daemon does not answer: `systemctl status nix-daemon`",
+    ),
+    (
+        "does not exist",
+        "missing-file",
+        "a flake sees only the files that Git tracks: `git add` the file, or mend the path",
+    ),
+    (
+        "is not tracked by Git",
+        "untracked-file",
+        "a flake sees only the files that Git tracks: `git add` the file",
+    ),
+    ("evaluation aborted", "abort", "some code called `abort`; the message says why"),
+    (
+        "unable to download",
+        "fetch",
+        "an input cannot be fetched: look at the network, or at the substituters in nix.conf",
+    ),
+];
+
+fn classify(message: &str) -> (&'static str, String) {
+    KINDS
+        .iter()
+        .find(|(pattern, ..)| message.contains(pattern))
+        .map_or(("eval-error", "read the whole trace in the log".to_owned()), |(_, code, help)| {
+            (code, (*help).to_owned())
+        })
+}
+
+/// What follows the last `error:` that begins a line; the outermost text if there is none.
+fn final_message(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().collect();
+    let is_error = |line: &&str| line.trim_start().starts_with("error:");
+    let Some(start) = lines.iter().rposition(is_error) else {
+        return stderr
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("")
+            .trim()
+            .into();
+    };
+    let indent = lines[start].len() - lines[start].trim_start().len();
+    let first = lines[start].trim_start().trim_start_matches("error:").trim();
+    let rest = lines[start + 1..].iter().take_while(|line| {
+        let depth = line.len() - line.trim_start().len();
+        let body = line.trim_start();
+        !body.starts_with("at ")
+            && !body.starts_with('…')
+            && (line.trim().is_empty() || depth >= indent)
+    });
+    let mut message: Vec<&str> = Some(first).into_iter().filter(|l| !l.is_empty()).collect();
+    message.extend(rest.map(|line| line.trim()).skip_while(|line| line.is_empty()));
+    message.join("\n").trim().to_owned()
+}
+
+/// The innermost frame in the user's own files; else a file that the message names.
+fn own_place(stderr: &str, message: &str, source: &str) -> Option<Place> {
+    let prefix = format!("{source}/");
+    let named = |text: &str| {
+        let start = text.rfind(&prefix)? + prefix.len();
+        let rest = &text[start..];
+        let end = rest.find(['\'', '`', '"', ' ', ',', '\n', '’']).unwrap_or(rest.len());
+        Some(parse_place(rest[..end].trim_end_matches(['.', ':'])))
+    };
+    // Module errors name the file that defines the option: better than any frame.
+    if message.contains(&prefix) && !message.contains("' does not exist") {
+        return named(message);
+    }
+    let frame = stderr
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("at "))
+        .rfind(|at| at.starts_with(&prefix));
+    frame.and_then(named).or_else(|| named(message))
+}
+
+/// `hosts/boron/default.nix:12:3` → file and line.
+fn parse_place(text: &str) -> Place {
+    let mut parts = text.splitn(3, ':');
+    let file = parts.next().unwrap_or(text).to_owned();
+    Place { file, line: parts.next().and_then(|line| line.parse().ok()) }
+}
+
+/// The line of `file`'s text that defines the option which `message` is about; the module
+/// system tells files, not lines.
+pub fn line_of_option(message: &str, file: &str) -> Option<u32> {
+    let name = match message.split_once("option `") {
+        Some((_, rest)) => rest.split('\'').next()?.rsplit('.').next()?,
+        None => message.strip_prefix("programs.llama-cpp.")?.split([':', ' ']).next()?,
+    };
+    let defines = |line: &str| {
+        line.match_indices(name).any(|(at, _)| {
+            let outside =
+                |c: Option<char>| !c.is_some_and(|c| c.is_alphanumeric() || "-_".contains(c));
+            let after = line[at + name.len()..].trim_start();
+            outside(line[..at].chars().next_back())
+                && (after.starts_with('=') || after.starts_with('.'))
+        })
+    };
+    let line = file.lines().position(|line| defines(line.split('#').next().unwrap_or(line)))?;
+    u32::try_from(line + 1).ok()
+}
+
+/// The first lines only; a type error can quote a whole package set.
+fn shorten(message: &str) -> String {
+    const LINES: usize = 12;
+    const CHARS: usize = 1200;
+    let mut kept: Vec<&str> = message.lines().take(LINES).collect();
+    while kept.last().is_some_and(|line| line.trim().is_empty()) {
+        kept.pop();
+    }
+    let mut text = kept.join("\n");
+    if text.chars().count() > CHARS {
+        text = text.chars().take(CHARS).collect::<String>() + "…";
+    } else if message.lines().count() > LINES {
+        text.push_str("\n…");
+    }
+    text
+}
+
+/// Removes terminal escapes (CSI and OSC) and other control characters but newline and tab.
+pub fn strip_escapes(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\x1b' => match chars.next() {
+                Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
+                // What has no end hides nothing.
+                Some(']') => {
+                    let mut title = chars.clone();
+                    match title.find(|c| matches!(c, '\x07' | '\x1b')) {
+                        Some('\x1b') if title.peek() == Some(&'\\') => drop(title.next()),
+                        Some(_) => {}
+                        None => continue,
+                    }
+                    chars = title;
+                }
+                _ => {}
+            },
+            '\n' | '\t' => clean.push(c),
+            c if c.is_control() => {}
+            c => clean.push(c),
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "/nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source";
+
+    /// Nix 2.26.3, `nix eval --show-trace`, a host that throws.
+    const THROW: &str = "error:\n       … while evaluating the attribute 'drvPath'\n         at /nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/flake.nix:31:7:\n           30|       x = 1;\n           31|       drvPath = y;\n             |       ^\n\n       … while calling the 'throw' builtin\n         at /nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/hosts/boron/default.nix:12:20:\n           11|   # a comment\n           12|   programs.llama-cpp.microarch = throw \"no such chip\";\n             |                                  ^\n\n       error: no such chip\n";
+
+    /// Said by Nix 2.26.3 with a full file system, and with no daemon.
+    #[test]
+    fn what_is_wrong_with_the_machine_is_told_as_that() {
+        let kind = |said: &str| diagnose(said, None).code;
+        assert_eq!(kind("error: writing to file: No space left on device"), "disk-full");
+        let daemon = "error: cannot connect to socket at '/nix/x': No such file or directory";
+        assert_eq!(kind(daemon), "no-daemon");
+    }
+
+    #[test]
+    fn a_throw_lands_on_the_innermost_own_line() {
+        let finding = diagnose(THROW, Some(SOURCE));
+        assert_eq!(finding.message, "no such chip");
+        assert_eq!(finding.place().as_deref(), Some("hosts/boron/default.nix:12"));
+    }
+
+    #[test]
+    fn frames_in_nixpkgs_are_not_the_users() {
+        let stderr = format!(
+            "error:\n       … while evaluating x\n         at {SOURCE}/hosts/a.nix:3:1:\n\n       … y\n         at /nix/store/1c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/lib/modules.nix:800:9:\n\n       error: infinite recursion encountered\n       at /nix/store/1c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/lib/modules.nix:1:1:\n"
+        );
+        let finding = diagnose(&stderr, Some(SOURCE));
+        assert_eq!(finding.code, "infinite-recursion");
+        assert_eq!(finding.place().as_deref(), Some("hosts/a.nix:3"));
+        assert_eq!(finding.message, "infinite recursion encountered");
+    }
+
+    #[test]
+    fn a_module_error_names_its_file() {
+        let stderr = format!(
+            "error: A definition for option `programs.llama-cpp.microarch' is not of type `string'. Definition values:\n       - In `{SOURCE}/hosts/boron/default.nix': 5\n"
+        );
+        let finding = diagnose(&stderr, Some(SOURCE));
+        assert_eq!(finding.code, "wrong-type");
+        assert_eq!(finding.place().as_deref(), Some("hosts/boron/default.nix"));
+        assert!(
+            finding.message.contains("- In `hosts/boron/default.nix': 5"),
+            "{}",
+            finding.message
+        );
+    }
+
+    #[test]
+    fn the_line_of_an_option_is_looked_for_in_its_file() {
+        let message = "The option `programs.llama-cpp.microarchs' does not exist.";
+        let file =
+            "{\n  # microarchs = 1;\n  x-microarchs = 2;\n  programs.llama-cpp.microarchs = 3;\n}";
+        assert_eq!(line_of_option(message, file), Some(4));
+        assert_eq!(line_of_option("no option", file), None);
+    }
+
+    #[test]
+    fn a_file_that_git_does_not_track_is_explained() {
+        let stderr = format!(
+            "error:\n       … x\n         at {SOURCE}/hosts/default.nix:2:12:\n\n       error: path '{SOURCE}/hosts/new.nix' does not exist\n"
+        );
+        let finding = diagnose(&stderr, Some(SOURCE));
+        assert_eq!(finding.code, "missing-file");
+        assert_eq!(finding.message, "path 'hosts/new.nix' does not exist");
+        assert!(finding.help.contains("git add"));
+    }
+
+    #[test]
+    fn colours_and_commands_in_a_message_are_removed() {
+        assert_eq!(strip_escapes("\x1b[31;1merror:\x1b[0m a\x1b]0;title\x07b\r\n"), "error: ab\n");
+    }
+
+    #[test]
+    fn silence_is_a_finding_too() {
+        assert_eq!(diagnose("", None).code, "eval-error");
+    }
+}

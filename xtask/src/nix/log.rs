@@ -1,0 +1,396 @@
+//! Nix's `--log-format internal-json`: one line of standard error to one event.
+//!
+//! Source: src/libutil/logging.{hh,cc} of Nix. Numbers are added with every release,
+//! so what is unknown is skipped; only the fields that are used must be right.
+//!
+//! Pure: no I/O, no clock.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::nix::diagnosis::strip_escapes;
+use crate::nix::names::{DrvPath, StorePath};
+
+/// One line, as far as it matters to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Activity 105: a build, perhaps on another machine.
+    BuildStarted { id: u64, drv: DrvPath, machine: String },
+    /// Activity 108: a path is fetched from a binary cache.
+    SubstituteStarted { id: u64, path: StorePath },
+    /// Activity 100 or 101: bytes that move on behalf of `parent`.
+    TransferStarted { id: u64, parent: u64, kind: Transfer },
+    /// Activity 104 of this Nix, not of a builder's: what [`Event::Progress`] of this id
+    /// counts is builds.
+    BuildsStarted { id: u64 },
+    /// The end of any activity.
+    Stopped { id: u64 },
+    /// Result 104.
+    Phase { id: u64, phase: String },
+    /// Result 101 or 107.
+    LogLine { id: u64, line: String },
+    /// Result 105; builds or bytes, as the activity has it.
+    Progress { id: u64, done: u64, expected: u64, running: u64, failed: u64 },
+    /// Result 106: how many bytes the transfers of one kind will come to.
+    Expected { id: u64, kind: Transfer, bytes: u64 },
+    /// A message; level 0 is an error, 1 a warning.
+    Message { level: u64, text: String },
+    /// A line that is not Nix's JSON: a program below wrote to standard error itself.
+    Raw(String),
+    /// Known to be of no use here, or unknown.
+    Skipped,
+}
+
+/// What is counted in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Transfer {
+    /// A path as it is in the store.
+    Copy,
+    /// A file as a server sends it, compressed.
+    Download,
+}
+
+const COPY_PATH: u64 = 100;
+const FILE_TRANSFER: u64 = 101;
+const BUILDS: u64 = 104;
+const BUILD: u64 = 105;
+const SUBSTITUTE: u64 = 108;
+const BUILD_WAITING: u64 = 111;
+const BUILD_LOG_LINE: u64 = 101;
+const SET_PHASE: u64 = 104;
+const PROGRESS: u64 = 105;
+const SET_EXPECTED: u64 = 106;
+const POST_BUILD_LOG_LINE: u64 = 107;
+
+/// A log line in JSON is at most this long, in bytes; a longer one is shown as it came.
+const LONGEST: usize = 16 << 20;
+
+/// Puts lines together again that came in pieces of `piece` bytes, the longest that the
+/// reader of a pipe hands over.
+#[derive(Debug)]
+pub struct Reader {
+    piece: usize,
+    pending: Vec<u8>,
+}
+
+impl Reader {
+    pub fn new(piece: usize) -> Self {
+        Self { piece, pending: vec![] }
+    }
+
+    /// `None` while the line goes on.
+    pub fn read(&mut self, line: &[u8]) -> Option<Event> {
+        if self.pending.is_empty() && line.len() < self.piece {
+            return Some(parse(line));
+        }
+        self.pending.extend_from_slice(line);
+        if line.len() >= self.piece && self.pending.len() < LONGEST {
+            return None;
+        }
+        Some(parse(&std::mem::take(&mut self.pending)))
+    }
+
+    /// What had no end.
+    pub fn finish(&mut self) -> Option<Event> {
+        (!self.pending.is_empty()).then(|| parse(&std::mem::take(&mut self.pending)))
+    }
+}
+
+pub fn parse(line: &[u8]) -> Event {
+    let text = String::from_utf8_lossy(line);
+    let parsed = text.strip_prefix("@nix ").map(serde_json::from_str::<Line>);
+    match parsed {
+        Some(Ok(line)) => event(line).unwrap_or(Event::Skipped),
+        // A line cut short by a kill is shown, not lost.
+        _ => Event::Raw(text.into_owned()),
+    }
+}
+
+fn event(mut line: Line) -> Option<Event> {
+    let id = line.id.number();
+    match std::mem::take(&mut line.action).text()?.as_ref() {
+        "msg" => Some(Event::Message {
+            level: line.level.number().unwrap_or(3),
+            text: line.msg.text()?.into_owned(),
+        }),
+        "start" => {
+            let parent = line.parent.number().unwrap_or(0);
+            let transfer = |kind| Some(Event::TransferStarted { id: id?, parent, kind });
+            match line.kind.number()? {
+                BUILD => Some(Event::BuildStarted {
+                    id: id?,
+                    drv: DrvPath::new(line.take(0)?),
+                    machine: line.take(1).unwrap_or_default(),
+                }),
+                BUILDS if parent == 0 => Some(Event::BuildsStarted { id: id? }),
+                SUBSTITUTE => {
+                    Some(Event::SubstituteStarted { id: id?, path: StorePath::new(line.take(0)?) })
+                }
+                BUILD_WAITING => waiting(&strip_escapes(line.text.text()?.as_ref())),
+                COPY_PATH => transfer(Transfer::Copy),
+                FILE_TRANSFER => transfer(Transfer::Download),
+                _ => None,
+            }
+        }
+        "stop" => Some(Event::Stopped { id: id? }),
+        "result" => match line.kind.number()? {
+            BUILD_LOG_LINE | POST_BUILD_LOG_LINE => {
+                Some(Event::LogLine { id: id?, line: line.take(0)? })
+            }
+            SET_PHASE => Some(Event::Phase { id: id?, phase: line.take(0)? }),
+            PROGRESS => Some(Event::Progress {
+                id: id?,
+                done: line.count(0)?,
+                expected: line.count(1).unwrap_or(0),
+                running: line.count(2).unwrap_or(0),
+                failed: line.count(3).unwrap_or(0),
+            }),
+            SET_EXPECTED => {
+                let kind = match line.count(0)? {
+                    COPY_PATH => Transfer::Copy,
+                    FILE_TRANSFER => Transfer::Download,
+                    _ => return None,
+                };
+                Some(Event::Expected { id: id?, kind, bytes: line.count(1)? })
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A wait for a machine is Nix's everyday business; a wait for another Nix is not.
+fn waiting(text: &str) -> Option<Event> {
+    let paths = text.strip_prefix("waiting for lock on ")?;
+    let text = format!("waiting for another Nix process's build of {paths}");
+    Some(Event::Message { level: 1, text })
+}
+
+/// The keys that are used, whatever their type; a build prints one of these for each line
+/// of its log, so nothing is copied that is not kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Line<'a> {
+    #[serde(borrow)]
+    action: Value<'a>,
+    #[serde(borrow)]
+    id: Value<'a>,
+    #[serde(borrow)]
+    level: Value<'a>,
+    #[serde(borrow)]
+    parent: Value<'a>,
+    #[serde(borrow, rename = "type")]
+    kind: Value<'a>,
+    #[serde(borrow)]
+    msg: Value<'a>,
+    #[serde(borrow)]
+    text: Value<'a>,
+    #[serde(borrow)]
+    fields: Value<'a>,
+}
+
+impl Line<'_> {
+    fn take(&mut self, index: usize) -> Option<String> {
+        let Value::List(fields) = &mut self.fields else { return None };
+        Some(std::mem::take(fields.get_mut(index)?).text()?.into_owned())
+    }
+
+    fn count(&self, index: usize) -> Option<u64> {
+        let Value::List(fields) = &self.fields else { return None };
+        fields.get(index)?.number()
+    }
+}
+
+#[derive(Debug, Default)]
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Number(u64),
+    List(Vec<Value<'a>>),
+    #[default]
+    Other,
+}
+
+impl<'a> Value<'a> {
+    fn number(&self) -> Option<u64> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+
+    fn text(self) -> Option<Cow<'a, str>> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Value::Number(number))
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut values = vec![];
+        while let Some(value) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::List(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // Recorded with Nix 2.26.3: `nix build --log-format internal-json`.
+    #[test]
+    fn a_build_is_followed_from_start_to_stop() {
+        let start = br#"@nix {"action":"start","fields":["/nix/store/a.drv","",1,1],"id":11,"level":3,"parent":0,"text":"building '/nix/store/a.drv'","type":105}"#;
+        assert_eq!(
+            parse(start),
+            Event::BuildStarted {
+                id: 11,
+                drv: DrvPath::new("/nix/store/a.drv"),
+                machine: String::new()
+            }
+        );
+        assert_eq!(
+            parse(br#"@nix {"action":"result","fields":["buildPhase"],"id":11,"type":104}"#),
+            Event::Phase { id: 11, phase: "buildPhase".into() }
+        );
+        assert_eq!(
+            parse(
+                br#"@nix {"action":"result","fields":["[3/9] \u2018x\u2019"],"id":11,"type":101}"#
+            ),
+            Event::LogLine { id: 11, line: "[3/9] ‘x’".into() }
+        );
+        assert_eq!(parse(br#"@nix {"action":"stop","id":11}"#), Event::Stopped { id: 11 });
+        assert_eq!(
+            parse(br#"@nix {"action":"result","fields":[101,15001165],"id":46,"type":106}"#),
+            Event::Expected { id: 46, kind: Transfer::Download, bytes: 15_001_165 }
+        );
+        assert_eq!(
+            parse(br#"@nix {"action":"result","fields":[2,3,1,0],"id":90,"type":105}"#),
+            Event::Progress { id: 90, done: 2, expected: 3, running: 1, failed: 0 }
+        );
+    }
+
+    #[test]
+    fn the_builds_of_a_builder_are_not_counted_as_ours() {
+        let ours = br#"@nix {"action":"start","id":1,"level":0,"parent":0,"text":"","type":104}"#;
+        let its = br#"@nix {"action":"start","id":2,"level":0,"parent":9,"text":"","type":104}"#;
+        assert_eq!(parse(ours), Event::BuildsStarted { id: 1 });
+        assert_eq!(parse(its), Event::Skipped);
+    }
+
+    #[test]
+    fn what_is_unknown_or_broken_is_no_error() {
+        assert_eq!(parse(br#"@nix {"action":"start","id":1,"type":999}"#), Event::Skipped);
+        assert_eq!(parse(br#"@nix {"action":"result","id":1,"type":104}"#), Event::Skipped);
+        let odd = br#"@nix {"action":"stop","id":7,"new":{"a":[-1,1.5,null,true]},"type":[{}]}"#;
+        assert_eq!(parse(odd), Event::Stopped { id: 7 });
+        for raw in ["@nix {\"action\":\"start\",\"id\":1,", "@nix null", "warning: a", ""] {
+            assert_eq!(parse(raw.as_bytes()), Event::Raw(raw.into()));
+        }
+        assert_eq!(parse(&[0xff, 0xfe]), Event::Raw("\u{fffd}\u{fffd}".into()));
+    }
+
+    #[test]
+    fn a_line_of_megabytes_is_one_line() {
+        let long = "x".repeat(3 << 20);
+        let json = format!(r#"@nix {{"action":"result","fields":["{long}"],"id":1,"type":101}}"#);
+        let mut reader = Reader::new(1 << 20);
+        let mut events = json.as_bytes().chunks(1 << 20).filter_map(|piece| reader.read(piece));
+        assert_eq!(events.next(), Some(Event::LogLine { id: 1, line: long }));
+        assert_eq!(events.next(), None);
+        assert_eq!(reader.finish(), None);
+        // One that never ends is handed over before it fills the memory.
+        let mut reader = Reader::new(1 << 20);
+        let piece = vec![b'y'; 1 << 20];
+        let seen = (0..40).filter(|_| reader.read(&piece).is_some()).count();
+        assert_eq!(seen, 2);
+        assert!(matches!(reader.finish(), Some(Event::Raw(rest)) if rest.len() == 8 << 20));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_lose_a_line(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let shown = String::from_utf8_lossy(&bytes).into_owned();
+            if !shown.starts_with("@nix ") {
+                prop_assert_eq!(parse(&bytes), Event::Raw(shown));
+            }
+            parse(&[b"@nix ", bytes.as_slice()].concat());
+        }
+
+        #[test]
+        fn every_log_line_comes_out_as_it_went_in(line in any::<String>(), id in any::<u64>()) {
+            let json = serde_json::json!({
+                "action": "result", "fields": [line], "id": id, "type": 101,
+            });
+            prop_assert_eq!(parse(format!("@nix {json}").as_bytes()), Event::LogLine { id, line });
+        }
+
+        #[test]
+        fn a_cut_line_is_shown(at in 5..97usize) {
+            let whole = r#"@nix {"action":"result","fields":["[3/9] Building"],"id":11,"type":101}"#;
+            let cut = &whole[..at.min(whole.len() - 1)];
+            prop_assert_eq!(parse(cut.as_bytes()), Event::Raw(cut.into()));
+        }
+    }
+
+    // Recorded with Nix 2.26.3, two `nix build` of one derivation; the other with more
+    // builds than builders.
+    #[test]
+    fn a_wait_for_another_nix_is_told_and_one_for_a_machine_is_not() {
+        let lock = r#"@nix {"action":"start","id":129016522604549,"level":1,"parent":0,"text":"waiting for lock on \u001b[35;1m'/nix/store/pcb9-hf-lock'\u001b[0m","type":111}"#;
+        let text =
+            "waiting for another Nix process's build of '/nix/store/pcb9-hf-lock'".to_owned();
+        assert_eq!(parse(lock.as_bytes()), Event::Message { level: 1, text });
+        let machine = r#"@nix {"action":"start","id":130493991354375,"level":1,"parent":0,"text":"waiting for a machine to build '/nix/store/hshx-1.drv'","type":111}"#;
+        assert_eq!(parse(machine.as_bytes()), Event::Skipped);
+    }
+}

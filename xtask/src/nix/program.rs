@@ -1,0 +1,105 @@
+//! Nix: which program it is, how new, and how its commands are called.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::system::process;
+use crate::system::process::{Captured, Invocation};
+
+/// Older ones have no `nix flake update INPUT` and no `--reference-lock-file`.
+pub const OLDEST: (u32, u32) = (2, 19);
+
+/// A Nix that is new enough, and how to call it.
+#[derive(Debug, Clone)]
+pub struct Nix {
+    pub program: PathBuf,
+    /// As it prints it, for example `2.26.3`.
+    pub version: String,
+    /// Options every call gets, for example the testbed's `--option sandbox false`.
+    pub options: Vec<String>,
+}
+
+impl Nix {
+    /// The first Nix on PATH, else the private one that `setup` unpacked.
+    ///
+    /// # Errors
+    /// There is none, it does not run, or it is older than [`OLDEST`].
+    pub fn find(home: &std::path::Path) -> Result<Self> {
+        let private = home.join("nix/bin/nix");
+        let on_path = process::which("nix");
+        let program = match on_path {
+            Some(program) => program,
+            None if private.is_file() => private.clone(),
+            None => bail!(
+                "there is no Nix on this machine: run `cargo xtask setup`, which provides one \
+                 without touching the system, or install it from nixos.org"
+            ),
+        };
+        match Self::at(program) {
+            Ok(nix) => Ok(nix),
+            // An old Nix on PATH must not hide the new one beside it.
+            Err(too_old) if private.is_file() => Self::at(private).map_err(|_| too_old),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn at(program: PathBuf) -> Result<Self> {
+        let call = Invocation::new(&program).arg("--version");
+        let said = process::read(&call, Some(Duration::from_secs(20)))
+            .with_context(|| format!("{} does not run", program.display()))?;
+        let version = parse_version(&said)
+            .with_context(|| format!("`{call}` printed no version but {said:?}"))?;
+        let numbers = (version.1, version.2);
+        if numbers < OLDEST {
+            bail!(
+                "{} is Nix {}, too old: {}.{} or newer is needed; `cargo xtask setup` provides one \
+                 without touching the system",
+                program.display(),
+                version.0,
+                OLDEST.0,
+                OLDEST.1
+            );
+        }
+        Ok(Self { program, version: version.0, options: vec![] })
+    }
+
+    /// `nix COMMAND…` with flakes switched on and this machine's options.
+    pub fn command<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Invocation {
+        Invocation::new(&self.program)
+            .args(["--extra-experimental-features", "nix-command flakes"])
+            .args(words)
+            .args(&self.options)
+    }
+
+    pub fn capture(&self, call: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
+        process::capture(call, timeout)
+    }
+}
+
+/// `nix (Nix) 2.26.3`, `nix (Lix, like Nix) 2.93.0`, `nix (Determinate Nix 3.6.2) 2.29.0`:
+/// the last word is the version of the interface.
+fn parse_version(said: &str) -> Option<(String, u32, u32)> {
+    let version = said.lines().next()?.split_whitespace().last()?;
+    let mut numbers = version.split(['.', 'p', '-']);
+    let major = numbers.next()?.parse().ok()?;
+    let minor = numbers.next()?.chars().take_while(char::is_ascii_digit).collect::<String>();
+    Some((version.to_owned(), major, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_nix_tells_its_version() {
+        let minor = |said: &str| parse_version(said).map(|(_, major, minor)| (major, minor));
+        assert_eq!(minor("nix (Nix) 2.26.3"), Some((2, 26)));
+        assert_eq!(minor("nix (Nix) 2.8.0"), Some((2, 8)));
+        assert_eq!(minor("nix (Nix) 2.24pre20240723_dirty"), Some((2, 24)));
+        assert_eq!(minor("nix (Lix, like Nix) 2.93.0"), Some((2, 93)));
+        assert_eq!(minor("nix (Determinate Nix 3.6.2) 2.29.0"), Some((2, 29)));
+        assert_eq!(minor("bash: nix: not found"), None);
+    }
+}

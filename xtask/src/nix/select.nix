@@ -1,0 +1,129 @@
+# What check, build-all and bench ask of `nixosConfigurations`; nix/flake.rs applies
+# it and fleet/manifest.rs (`Selection`) names the fields. Only these attributes are
+# asked for: a host's toplevel would cost seconds and gigabytes.
+{ hosts }:
+configurations:
+let
+  select =
+    host:
+    let
+      cfg = host.config.programs.llama-cpp;
+      # What the module's assertions would say; with these the package is a `throw`.
+      problems = cfg.problems or [ ];
+      package = cfg.package;
+    in
+    if !(host.options ? programs.llama-cpp.manifest) || !cfg.enable then
+      null
+    else if problems != [ ] then
+      refused host problems
+    else if !(package.meta.available or true) then
+      refused host (refusals package.meta)
+    else
+      {
+        inherit (cfg) manifest;
+        inherit (package) drvPath;
+        # Not `outPath`: as JSON, a set with that name is its value and no more.
+        output = package.outPath;
+        around = around host;
+      };
+
+  refused = host: problems: {
+    inherit problems;
+    # Where each option is defined, to lead the user there. Not of `package` and
+    # `manifest`: they are what cannot be had.
+    files = builtins.mapAttrs (_: option: map toString (option.files or [ ])) (
+      removeAttrs host.options.programs.llama-cpp [
+        "bench"
+        "manifest"
+        "package"
+      ]
+    );
+  };
+
+  # Why nixpkgs would refuse the package, before it does so in a wall of text. In the
+  # form of overlays/llama-cpp/problems.nix: what; what to do.
+  refusals =
+    meta:
+    let
+      option = "programs.llama-cpp.backend";
+      reasons = {
+        broken = "${option} gives a package that nixpkgs says is marked as broken; choose another backend, or set nixpkgs.config.allowBroken = true to try anyway.";
+        insecure = "${option} gives a package that is marked as insecure; move to a nixpkgs that has mended it, or name it in nixpkgs.config.permittedInsecurePackages.";
+        unfree = "${option} gives a package that is unfree, and this nixpkgs refuses those; set nixpkgs.config.allowUnfree = true, or an allowUnfreePredicate that takes it.";
+        unsupported = "${option} gives a package that is not available on this host's system; choose another backend.";
+      };
+      found = builtins.filter (reason: meta.${reason} or false == true) (builtins.attrNames reasons);
+    in
+    if found == [ ] then
+      [ "${option} gives a package that this nixpkgs refuses; look at its meta and at nixpkgs.config." ]
+    else
+      map (reason: reasons.${reason}) found;
+
+  # Which packages of the host should be the variant, and nixpkgs' settings. fleet/manifest.rs
+  # (`Around`) names the fields.
+  around =
+    host:
+    let
+      # The same name may be another build: of other flags, or of another source.
+      seen =
+        package: files:
+        let
+          derivation = builtins.tryEval (package.drvPath or null);
+          drvPath = if derivation.success then derivation.value else null;
+          own = host.config.programs.llama-cpp.package;
+        in
+        {
+          variant = package.llamaCpp.variant or null;
+          inherit drvPath;
+        }
+        // (
+          if drvPath == own.drvPath then
+            { }
+          else
+            {
+              cmakeFlags = package.llamaCpp.cmakeFlags or [ ];
+              files = map toString files;
+            }
+        );
+      service = host.config.services.llama-cpp or { };
+      hasJson = value: builtins.isBool value || builtins.isString value || builtins.isInt value;
+      settings = host.config.nixpkgs.config or { };
+    in
+    {
+      overlaid = host.config.programs.llama-cpp.overlaid or true;
+      packages =
+        (
+          if host ? pkgs then
+            {
+              "pkgs.llama-cpp" = seen (host.pkgs.llama-cpp or { }) (host.options.nixpkgs.overlays.files or [ ]);
+            }
+          else
+            { }
+        )
+        // (
+          if service.enable or false == true then
+            {
+              "services.llama-cpp.package" = seen service.package (
+                host.options.services.llama-cpp.package.files or [ ]
+              );
+            }
+          else
+            { }
+        );
+      nixpkgs = {
+        overlays = builtins.length (host.config.nixpkgs.overlays or [ ]);
+      }
+      // builtins.listToAttrs (
+        map (name: {
+          name = "config.${name}";
+          value = settings.${name};
+        }) (builtins.filter (name: hasJson settings.${name}) (builtins.attrNames settings))
+      );
+    };
+in
+builtins.listToAttrs (
+  map (name: {
+    inherit name;
+    value = select configurations.${name};
+  }) hosts
+)

@@ -1,0 +1,224 @@
+//! Takes a flake's [`Snapshot`]: its tree as Nix sees it, and all else that Nix reads.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::nix::cache_key::{Entry, Snapshot, unpinned};
+use crate::nix::flake::Flake;
+use crate::system::process;
+use crate::system::process::Invocation;
+
+const QUICK: Duration = Duration::from_secs(20);
+/// Arguments of one `git hash-object`, well below the kernel's limit.
+const FILES_A_CALL: usize = 2000;
+/// A folder without Git that has more files is no fleet's.
+const MOST_FILES: usize = 20_000;
+
+/// # Errors
+/// Why it cannot be told whether answers for this flake still stand.
+pub fn take(flake: &Flake, home: &Path, root: &Path) -> Result<Snapshot> {
+    // As in a hook, where Git is told of another index than Nix will find.
+    if let Some(name) = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"]
+        .iter()
+        .find(|name| std::env::var_os(name).is_some())
+    {
+        bail!("{name} is set");
+    }
+    let tree = fs::canonicalize(root).context("the flake's folder is gone")?;
+    let repository = tree.ancestors().find(|folder| folder.join(".git").exists());
+    let (head, mut files) = match repository {
+        Some(repository) => tracked(repository)?,
+        None => (String::new(), walked(&tree)?),
+    };
+    let folder = repository.unwrap_or(&tree);
+    hash(folder, &mut files)?;
+    Ok(Snapshot { surroundings: surroundings(flake, home, &tree)?, head, files })
+}
+
+/// Every file of a folder by its content, whenever it was written.
+pub fn folder(folder: &Path) -> Result<BTreeMap<String, Entry>> {
+    let mut files = walked(folder)?;
+    files.values_mut().for_each(|entry| entry.index.clear());
+    hash(folder, &mut files)?;
+    Ok(files)
+}
+
+fn git(folder: &Path, words: &[&str]) -> Result<Vec<u8>> {
+    let call = Invocation::new("git").arg("-C").arg(folder).args(words.iter().copied());
+    let captured = process::capture(&call, Some(QUICK))?;
+    if !captured.exit.ok() {
+        bail!("`{call}`: {}", captured.stderr_text().trim());
+    }
+    Ok(captured.stdout)
+}
+
+/// What Git tracks is what Nix sees, with the bytes of the working tree.
+fn tracked(repository: &Path) -> Result<(String, BTreeMap<String, Entry>)> {
+    // Before the first commit there is no HEAD.
+    let head = git(repository, &["rev-parse", "HEAD"]).unwrap_or_default();
+    // By lines: capture() cuts what has none when it grows long.
+    let words = ["-c", "core.quotePath=off", "ls-files", "--stage", "-v"];
+    let listed = git(repository, &words)?;
+    let listed = String::from_utf8(listed).context("a file's name is not UTF-8")?;
+    let mut files = BTreeMap::new();
+    for line in listed.lines() {
+        let (index, name) = line.split_once('\t').context("git ls-files prints something new")?;
+        if name.starts_with('"') {
+            bail!("the file {name} has a name that Git quotes");
+        }
+        if index.contains(" 160000 ") {
+            bail!("{name} is a submodule, whose files are not looked at");
+        }
+        let kind = kind(&repository.join(name))?;
+        files.insert(name.to_owned(), Entry { index: index.to_owned(), kind, hash: String::new() });
+    }
+    Ok((String::from_utf8_lossy(&head).trim().to_owned(), files))
+}
+
+/// Without Git, Nix copies the whole folder, and tells the flake the latest time in it.
+fn walked(root: &Path) -> Result<BTreeMap<String, Entry>> {
+    let (mut files, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).context("a folder cannot be read")? {
+            let path = entry.context("a folder cannot be read")?.path();
+            let about = path.symlink_metadata().context("a file is gone")?;
+            let name = path.strip_prefix(root).unwrap_or(&path).to_str();
+            let name = name.context("a file's name is not UTF-8")?.to_owned();
+            let index = format!("{}.{}", about.mtime(), about.mtime_nsec());
+            if about.is_dir() {
+                folders.push(path.clone());
+            }
+            files.insert(name, Entry { index, kind: kind(&path)?, hash: String::new() });
+            if files.len() > MOST_FILES {
+                bail!("there are more than {MOST_FILES} files, and no Git to tell which matter");
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn kind(path: &Path) -> Result<String> {
+    let about = match path.symlink_metadata() {
+        Ok(about) => about,
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => {
+            return Ok("absent".to_owned());
+        }
+        Err(error) => return Err(error).context(format!("cannot look at {}", path.display())),
+    };
+    Ok(if about.is_symlink() {
+        format!("-> {}", fs::read_link(path).context("a link is gone")?.display())
+    } else if about.is_dir() {
+        "folder".to_owned()
+    } else if !about.is_file() {
+        bail!("{} is not a file", path.display())
+    } else if about.permissions().mode() & 0o100 != 0 {
+        "executable".to_owned()
+    } else {
+        "file".to_owned()
+    })
+}
+
+/// The bytes themselves, neither filtered nor told by size and time.
+fn hash(folder: &Path, files: &mut BTreeMap<String, Entry>) -> Result<()> {
+    let mut regular: Vec<(&String, &mut Entry)> = files
+        .iter_mut()
+        .filter(|(_, entry)| entry.kind == "file" || entry.kind == "executable")
+        .collect();
+    for some in regular.chunks_mut(FILES_A_CALL) {
+        let mut words = vec!["hash-object", "--no-filters", "--"];
+        words.extend(some.iter().map(|(name, _)| name.as_str()));
+        let said = String::from_utf8(git(folder, &words)?).context("git hash-object")?;
+        if said.lines().count() != some.len() {
+            bail!("git hash-object did not answer for every file");
+        }
+        for ((_, entry), hash) in some.iter_mut().zip(said.lines()) {
+            entry.hash = hash.to_owned();
+        }
+    }
+    Ok(())
+}
+
+fn surroundings(flake: &Flake, home: &Path, root: &Path) -> Result<BTreeMap<String, String>> {
+    let own = std::env::current_exe().context("cannot tell which program this is")?;
+    let nix = fs::canonicalize(&flake.nix.program).context("Nix is gone")?;
+    let mut all = BTreeMap::from([
+        ("xtask".to_owned(), stamp(&own)?),
+        ("Nix".to_owned(), format!("{} {}", flake.nix.version, stamp(&nix)?)),
+        ("the flake's place".to_owned(), format!("{} {}", flake.reference, root.display())),
+        ("Nix's options".to_owned(), format!("{:?} {:?}", flake.nix.options, flake.options)),
+    ]);
+    let reference = flake.options.iter().skip_while(|word| *word != "--reference-lock-file").nth(1);
+    let lock = reference.map_or_else(|| root.join("flake.lock"), PathBuf::from);
+    if let Ok(text) = fs::read_to_string(&lock) {
+        if let Some(input) = unpinned(&text) {
+            bail!("flake.lock does not pin {input} by its content");
+        }
+        all.insert("the lock file".to_owned(), digest(&text));
+    }
+    let named = |name: &str| name.starts_with("NIX_") || name == "HOME" || name.starts_with("XDG_");
+    let environment: BTreeSet<(String, String)> = std::env::vars_os()
+        .map(|(name, value)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        })
+        .filter(|(name, _)| named(name))
+        .collect();
+    all.insert("the environment".to_owned(), digest(&environment));
+    all.insert("nix.conf".to_owned(), digest(&configuration(home)));
+    Ok(all)
+}
+
+/// A program is another when it was written again.
+fn stamp(program: &Path) -> Result<String> {
+    let about = fs::metadata(program).context("a program is gone")?;
+    let times = (about.mtime(), about.mtime_nsec(), about.ctime(), about.ctime_nsec());
+    Ok(format!("{} {} {times:?}", program.display(), about.len()))
+}
+
+/// A digest and no text: settings can hold access tokens.
+fn digest(what: &impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// The text of every nix.conf that is read, and of what each includes.
+fn configuration(home: &Path) -> BTreeMap<PathBuf, String> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let folder = |name: &str, otherwise: &str| {
+        variable(name).map_or_else(|| PathBuf::from(otherwise), PathBuf::from)
+    };
+    let user = folder("HOME", "/").join(".config");
+    let mut queue = vec![
+        home.join("nix/conf/nix.conf"),
+        folder("NIX_CONF_DIR", "/etc/nix").join("nix.conf"),
+        variable("XDG_CONFIG_HOME").map_or(user, PathBuf::from).join("nix/nix.conf"),
+    ];
+    let lists = [variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into())];
+    let folders = lists.iter().flat_map(|list| std::env::split_paths(list).collect::<Vec<_>>());
+    queue.extend(folders.map(|folder| folder.join("nix/nix.conf")));
+    if let Some(list) = variable("NIX_USER_CONF_FILES") {
+        queue.extend(std::env::split_paths(&list));
+    }
+    let mut texts = BTreeMap::new();
+    while let Some(file) = queue.pop() {
+        if texts.contains_key(&file) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            if let (Some("include" | "!include"), Some(name)) = (words.next(), words.next()) {
+                queue.push(file.parent().unwrap_or(Path::new("/")).join(name));
+            }
+        }
+        texts.insert(file, text);
+    }
+    texts
+}

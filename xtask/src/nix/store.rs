@@ -1,0 +1,168 @@
+//! Questions to the Nix store: what is valid in it, what is missing, and how large; and
+//! to another one that is given copies.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::nix::diagnosis::strip_escapes;
+use crate::nix::names::{DrvPath, StorePath};
+use crate::nix::program::Nix;
+use crate::system::process;
+use crate::system::process::Captured;
+
+/// For another store to answer one question.
+const PATIENCE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PathInfo {
+    #[serde(default)]
+    pub closure_size: Option<u64>,
+}
+
+/// Which of these paths are valid, with the size of their closure in bytes.
+pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePath, PathInfo>> {
+    if paths.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let call = nix
+        .command(["path-info", "--json", "--closure-size", "--offline"])
+        .args(paths.iter().map(StorePath::as_str))
+        .for_the_report();
+    let answer = nix.capture(&call, None)?;
+    // Nix prints `null` for what is not valid; some versions then also exit with 1.
+    let table: BTreeMap<StorePath, Option<PathInfo>> = serde_json::from_slice(&answer.stdout)
+        .with_context(|| {
+            format!(
+                "`{call}` ({}) printed no table of paths: {}",
+                answer.exit,
+                answer.stderr_text()
+            )
+        })?;
+    Ok(table.into_iter().filter_map(|(path, info)| Some((path, info?))).collect())
+}
+
+/// Every derivation that this one needs, itself included.
+pub fn needs(nix: &Nix, drv: &DrvPath) -> Result<BTreeSet<DrvPath>> {
+    let call =
+        nix.command(["path-info", "--recursive", "--offline"]).arg(drv.as_str()).for_the_report();
+    let paths = process::read(&call, None)?;
+    Ok(paths.lines().filter(|path| path.ends_with(".drv")).map(DrvPath::new).collect())
+}
+
+/// Whether the output is there, by a look at the file system: cheap enough for every event
+/// of a build, and good enough to stop its clock. What is valid, [`valid`] tells.
+pub fn appeared(path: &StorePath) -> bool {
+    std::path::Path::new(path.as_str()).exists()
+}
+
+/// What `nix build` would have to build and to fetch for these.
+///
+/// # Errors
+/// Nix cannot tell: what it says of it is in the error.
+pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
+    if drvs.is_empty() {
+        return Ok(Missing::default());
+    }
+    let call = nix
+        .command(["build", "--dry-run", "--no-link", "--keep-going"])
+        .args(drvs.iter().map(|drv| drv.all_outputs()));
+    let answer = nix.capture(&call, None)?;
+    if !answer.exit.ok() {
+        bail!("`{call}`: {}\n{}", answer.exit, strip_escapes(answer.stderr_text().trim()));
+    }
+    Ok(Missing::parse(&answer.stderr_text()))
+}
+
+/// Asks another store for its name: whether it can be had at all.
+pub fn greet(nix: &Nix, store: &str) -> Result<Captured> {
+    let call = nix.command(["store", "info", "--store", store]).grace(GRACE);
+    nix.capture(&call, Some(PATIENCE))
+}
+
+/// Copies a path with all it needs to another store.
+pub fn push(nix: &Nix, store: &str, path: &StorePath) -> Result<Captured> {
+    let call = nix.command(["copy", "--to", store, path.as_str()]).grace(GRACE);
+    nix.capture(&call, None)
+}
+
+/// The names of the keys that signed a path of that store; `None`: it does not have it.
+pub fn signers(nix: &Nix, store: &str, path: &StorePath) -> Result<Option<Vec<String>>> {
+    let call = nix.command(["path-info", "--json", "--store", store, path.as_str()]);
+    let said = process::read(&call, Some(PATIENCE))?;
+    #[derive(Deserialize)]
+    struct Info {
+        #[serde(default)]
+        signatures: Vec<String>,
+    }
+    let table: BTreeMap<String, Option<Info>> =
+        serde_json::from_str(&said).with_context(|| format!("`{call}` printed no table"))?;
+    let info = table.into_values().next().flatten();
+    Ok(info.map(|info| {
+        let name = |signature: &String| signature.split(':').next().unwrap_or_default().to_owned();
+        info.signatures.iter().map(name).collect()
+    }))
+}
+
+/// What `nix build --dry-run` says is missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missing {
+    pub build: BTreeSet<DrvPath>,
+    pub fetch: BTreeSet<StorePath>,
+    /// Bytes that come over the network, and what they are unpacked.
+    pub download: u64,
+    pub unpacked: u64,
+}
+
+impl Missing {
+    /// Reads the text: there is no other form. `these 2 derivations will be built:` or
+    /// `this path will be fetched (0.01 MiB download, 0.03 MiB unpacked):`, then the paths,
+    /// indented. Source: `printMissing` in src/libmain/shared.cc of Nix.
+    pub fn parse(said: &str) -> Self {
+        let mut missing = Self::default();
+        let mut fetching = None;
+        for line in said.lines() {
+            match line.strip_prefix("  /").map(|rest| format!("/{}", rest.trim_end())) {
+                Some(path) => match fetching {
+                    Some(true) => drop(missing.fetch.insert(StorePath::new(path))),
+                    Some(false) => drop(missing.build.insert(DrvPath::new(path))),
+                    None => {}
+                },
+                None if line.contains("will be built") => fetching = Some(false),
+                None if line.contains("will be fetched") => {
+                    fetching = Some(true);
+                    let inside = line.split_once('(').map_or("", |(_, inside)| inside);
+                    for part in inside.split(',') {
+                        let size = size(part);
+                        if part.contains("download") {
+                            missing.download = size;
+                        } else if part.contains("unpacked") {
+                            missing.unpacked = size;
+                        }
+                    }
+                }
+                None => fetching = None,
+            }
+        }
+        missing
+    }
+}
+
+/// `12.3 MiB download` → bytes; 0 for what cannot be read.
+pub fn size(text: &str) -> u64 {
+    let mut words = text.split_whitespace();
+    let number: f64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    let unit: u32 = match words.next() {
+        Some("KiB") => 1,
+        Some("MiB") => 2,
+        Some("GiB") => 3,
+        Some("TiB") => 4,
+        _ => 0,
+    };
+    (number * 1024_f64.powi(unit.cast_signed())) as u64
+}

@@ -1,0 +1,162 @@
+//! A flake's folder as Nix sees it, copied to where its lock file may be another.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::system::{disk, git};
+
+/// A folder without Git that holds more is no fleet's.
+const MOST_FILES: usize = 20_000;
+
+/// A copy that goes when it is dropped.
+#[derive(Debug)]
+pub struct TreeCopy {
+    folder: PathBuf,
+    /// The flake's folder within it: empty unless it lies below the root of its repository.
+    inner: PathBuf,
+}
+
+impl TreeCopy {
+    /// What Git tracks of the flake's repository, with the bytes that are in the working
+    /// tree; without Git, the whole folder. As `name` under `candidates/` of xtask's folder.
+    pub fn of(root: &Path, home: &Path, name: &str) -> Result<Self> {
+        let all = home.join("candidates");
+        disk::create(&all)?;
+        sweep(&all);
+        let folder = all.join(format!("{}-{name}", std::process::id()));
+        disk::remove(&folder)?;
+        disk::create(&folder)?;
+        let repository = root.ancestors().find(|folder| folder.join(".git").exists());
+        let top = repository.unwrap_or(root);
+        let inner = root.strip_prefix(top).unwrap_or(Path::new("")).to_owned();
+        let copy = Self { folder, inner };
+        let names = match repository {
+            Some(top) => git::tracked(top, ".")?,
+            None => walked(root)?,
+        };
+        for name in names {
+            copy_one(&top.join(&name), &copy.folder.join(&name))
+                .with_context(|| format!("cannot copy {name}"))?;
+        }
+        Ok(copy)
+    }
+
+    /// The flake in it.
+    pub fn flake(&self) -> PathBuf {
+        self.folder.join(&self.inner)
+    }
+
+    /// As Nix takes it. `path:` is told, since the folder may lie within some repository
+    /// that does not track it.
+    pub fn reference(&self) -> String {
+        let place = format!("path:{}", in_url(&self.folder));
+        if self.inner.as_os_str().is_empty() {
+            return place;
+        }
+        format!("{place}?dir={}", in_url(&self.inner))
+    }
+}
+
+impl Drop for TreeCopy {
+    fn drop(&mut self) {
+        let _ = disk::remove(&self.folder);
+    }
+}
+
+/// Removes what runs left that were killed: their process is gone.
+fn sweep(all: &Path) {
+    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.split('-').next().unwrap_or_default();
+        if !Path::new("/proc").join(process).exists() {
+            let _ = disk::remove(&entry.path());
+        }
+    }
+}
+
+fn copy_one(from: &Path, to: &Path) -> Result<()> {
+    // Tracked and deleted; a submodule is a folder, which Nix leaves out as well.
+    let Ok(about) = from.symlink_metadata() else { return Ok(()) };
+    disk::create(to.parent().unwrap_or(to))?;
+    if about.is_symlink() {
+        std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
+    } else if about.is_file() {
+        fs::copy(from, to)?;
+    }
+    Ok(())
+}
+
+fn walked(root: &Path) -> Result<Vec<String>> {
+    let (mut names, mut folders) = (vec![], vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).context("a folder cannot be read")? {
+            let path = entry.context("a folder cannot be read")?.path();
+            if path.symlink_metadata().is_ok_and(|about| about.is_dir()) {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root).unwrap_or(&path).to_str();
+            names.push(name.context("a file's name is not UTF-8")?.to_owned());
+            if names.len() > MOST_FILES {
+                bail!(
+                    "{} has more than {MOST_FILES} files and no Git to tell which matter: \
+                     `git init` there, and add the fleet's files",
+                    root.display()
+                );
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// A path within a URL.
+fn in_url(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~+".contains(&byte);
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    bytes
+        .map(
+            |&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") },
+        )
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::process;
+    use crate::system::process::Invocation;
+
+    #[test]
+    fn it_has_what_git_tracks_as_it_is_now() {
+        let scratch = std::env::temp_dir().join(format!("xtask-copy-{}", std::process::id()));
+        disk::remove(&scratch).unwrap();
+        let (home, top) = (scratch.join("a home"), scratch.join("top"));
+        let root = top.join("fleet");
+        disk::create(&root).unwrap();
+        fs::write(root.join("flake.nix"), "{ }").unwrap();
+        fs::write(root.join("gone.nix"), "").unwrap();
+        std::os::unix::fs::symlink("flake.nix", root.join("link")).unwrap();
+        for words in [&["init", "-q"][..], &["add", "-A"]] {
+            let call = Invocation::new("git").args(words.iter().copied()).dir(&top);
+            process::read(&call, None).unwrap();
+        }
+        fs::write(root.join("flake.nix"), "{ edited = 1; }").unwrap();
+        fs::write(root.join("untracked"), "").unwrap();
+        fs::remove_file(root.join("gone.nix")).unwrap();
+        disk::create(&home.join("candidates/999999999-x")).unwrap();
+
+        let copy = TreeCopy::of(&root, &home, "new").unwrap();
+        let flake = copy.flake();
+        assert_eq!(fs::read_to_string(flake.join("flake.nix")).unwrap(), "{ edited = 1; }");
+        assert_eq!(fs::read_link(flake.join("link")).unwrap(), Path::new("flake.nix"));
+        assert_eq!(fs::read_dir(&flake).unwrap().count(), 2);
+        assert!(copy.reference().contains("/a%20home/candidates/"), "{}", copy.reference());
+        assert!(copy.reference().ends_with("?dir=fleet"));
+        drop(copy);
+        // Nor is what a killed run left.
+        assert_eq!(fs::read_dir(home.join("candidates")).unwrap().count(), 0);
+        disk::remove(&scratch).unwrap();
+    }
+}

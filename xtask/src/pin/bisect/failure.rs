@@ -1,0 +1,251 @@
+//! How a host fails with a revision, so that two revisions can be said to fail alike: by
+//! what of the message or the log stays the same from one revision to the next.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::findings::finding::Finding;
+use crate::nix::names::HostName;
+use crate::pin::bisect::search::Verdict;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// None: of the revision as such, for example when Nix cannot lock it.
+    pub host: Option<HostName>,
+    pub code: String,
+    /// For a person.
+    pub message: String,
+    /// What the same failure has in common elsewhere; it shares at least one.
+    marks: BTreeSet<String>,
+}
+
+impl Failure {
+    pub fn of_finding(host: Option<&HostName>, finding: &Finding) -> Self {
+        Self {
+            host: host.cloned(),
+            code: finding.code.to_owned(),
+            message: finding.message.clone(),
+            marks: [lasting(&finding.message)].into(),
+        }
+    }
+
+    /// A build that failed, by its log. Compilers run side by side, so of several errors
+    /// another may come first each time.
+    pub fn of_log(host: &HostName, what: &str, log: &str) -> Self {
+        let errors = errors(log);
+        let phase = || log.lines().rev().find_map(|line| line.strip_prefix("@phase "));
+        let cause = errors.first().map(|line| line.trim().to_owned());
+        let cause = cause.or_else(|| phase().map(|phase| format!("it fails in {phase}")));
+        let message = cause.as_ref().map_or_else(|| what.to_owned(), |it| format!("{what}: {it}"));
+        let marks = match errors.is_empty() {
+            true => phase().into_iter().map(str::to_owned).collect(),
+            false => errors.iter().map(|line| lasting(line)).collect(),
+        };
+        Self { host: Some(host.clone()), code: "not-built".to_owned(), message, marks }
+    }
+
+    pub fn is_like(&self, other: &Self) -> bool {
+        (&self.host, &self.code) == (&other.host, &other.code)
+            && (self.marks == other.marks || !self.marks.is_disjoint(&other.marks))
+    }
+}
+
+/// Whether a revision with these failures is one that is looked for. Another failure may
+/// hide the one in question, so of such a revision nothing can be told.
+pub fn verdict(wanted: &[Failure], found: &[Failure]) -> Verdict {
+    let alike = |failure: &Failure| wanted.iter().any(|wanted| wanted.is_like(failure));
+    match found {
+        [] => Verdict::Good,
+        found if found.iter().any(alike) => Verdict::Bad,
+        _ => Verdict::Untold,
+    }
+}
+
+/// How many kinds of failures these are, whatever the host.
+pub fn kinds(failures: &[Failure]) -> usize {
+    let marks: BTreeSet<_> = failures.iter().map(|it| (&it.code, &it.marks)).collect();
+    marks.len()
+}
+
+/// `boron, nitrogen: attribute 'x' missing`: each first line once, with all its hosts.
+pub fn causes(failures: &[Failure]) -> Vec<String> {
+    let mut causes: Vec<(Vec<&str>, String)> = vec![];
+    for failure in failures {
+        let line = failure.message.lines().next().unwrap_or_default();
+        let text = without_store(line);
+        let host = failure.host.as_ref().map_or("", HostName::as_str);
+        match causes.iter_mut().find(|(_, known)| *known == text) {
+            Some((hosts, _)) => hosts.push(host),
+            None => causes.push((vec![host], text)),
+        }
+    }
+    let shown = |(hosts, text): (Vec<&str>, String)| match hosts.join(", ") {
+        hosts if hosts.is_empty() => text,
+        hosts => format!("{hosts}: {text}"),
+    };
+    causes.into_iter().map(shown).collect()
+}
+
+/// A message of Nix's that another message brings along, and paths as in the repository.
+fn without_store(line: &str) -> String {
+    const AROUND: &str = "evaluation aborted with the following error message: '";
+    let line = line.strip_prefix(AROUND).map_or(line, |rest| rest.trim_end_matches('\''));
+    let words: Vec<&str> = line.split(' ').map(in_repository).collect();
+    words.join(" ")
+}
+
+/// `/nix/store/HASH-source/a.nix` and `/build/nix-build-x.drv-0/source/a.c` as `a.nix` and
+/// `a.c`.
+fn in_repository(word: &str) -> &str {
+    let built = word.contains("/nix-build-") || word.starts_with("/build/");
+    let copied = || word.split_once("/nix/store/")?.1.get(32..)?.strip_prefix("-source/");
+    match word.split_once("/source/") {
+        Some((_, path)) if built => path,
+        _ => copied().unwrap_or(word),
+    }
+}
+
+/// The lines of a log that tell what went wrong.
+fn errors(log: &str) -> Vec<String> {
+    let tells = |line: &str| {
+        ["error:", "CMake Error", "undefined reference to", "ERROR:"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let mut found = vec![];
+    let mut lines = log.lines().peekable();
+    while let Some(line) = lines.next() {
+        if !tells(line) {
+            continue;
+        }
+        let mut error = line.trim().to_owned();
+        // CMake names the place, and says what is wrong there below it.
+        while error.starts_with("CMake Error") && error.ends_with(':') {
+            let Some(next) = lines.next() else { break };
+            if !next.trim().is_empty() {
+                error = format!("{error} {}", next.trim());
+                break;
+            }
+        }
+        found.push(error);
+    }
+    found
+}
+
+/// A text without what differs between revisions: hashes, line numbers, counts.
+fn lasting(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        if end == 0 {
+            plain.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        }
+        let (word, after) = rest.split_at(end);
+        let digits = word.chars().any(|c| c.is_ascii_digit());
+        // A hash of Git's, in full or short, or of the Nix store.
+        let hash = digits
+            && (word.len() == 32 || word.len() >= 7 && word.chars().all(|c| c.is_ascii_hexdigit()));
+        if hash {
+            plain.push('#');
+        } else {
+            let mut in_number = false;
+            for c in word.chars() {
+                let digit = c.is_ascii_digit();
+                if !(digit && in_number) {
+                    plain.push(if digit { '#' } else { c });
+                }
+                in_number = digit;
+            }
+        }
+        rest = after;
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> HostName {
+        HostName::new("boron")
+    }
+
+    fn failed(message: &str) -> Failure {
+        Failure::of_finding(Some(&host()), &Finding::error("eval-error", message, ""))
+    }
+
+    #[test]
+    fn what_moves_with_the_revision_is_not_the_failure() {
+        let a = "attribute 'cuda_runtime' missing at /nix/store/0c9xw4s1l2f3k4j5h6g7f8d9s0a1q2w3-source/.devops/nix/package.nix:95:5 (0-unstable-4fb40c0)";
+        let b = "attribute 'cuda_runtime' missing at /nix/store/9zzzw4s1l2f3k4j5h6g7f8d9s0a1q2w3-source/.devops/nix/package.nix:102:5 (0-unstable-abc1234)";
+        assert!(failed(a).is_like(&failed(b)));
+        assert!(!failed(a).is_like(&failed("attribute 'cuda_cudart' missing")));
+        let elsewhere = Failure { host: Some(HostName::new("carbon")), ..failed(a) };
+        assert!(!failed(a).is_like(&elsewhere));
+    }
+
+    #[test]
+    fn words_keep_their_letters() {
+        assert_eq!(lasting("__AVX512VNNI__ at 12:3, added"), "__AVX#VNNI__ at #:#, added");
+        assert_eq!(lasting("4fb40c0 faced é 7"), "# faced é #");
+    }
+
+    // gcc 12.2 and CMake 3.25, as build-all logs them.
+    const COMPILE: &str = "@phase build\n[1/9] Building C object a.o\nFAILED: b.o\n\
+        /build/ggml-cpu.c:12:10: fatal error: arch/x86/vnni.h: No such file or directory\n\
+        compilation terminated.\nninja: build stopped: subcommand failed.\n";
+    const CONFIGURE: &str = "@phase configure\nCMake Error at CMakeLists.txt:1 \
+        (cmake_minimum_required):\n  CMake 3.99 or higher is required.  You are running version \
+        3.25.1\n\n-- Configuring incomplete, errors occurred!\n";
+
+    #[test]
+    fn a_log_is_told_by_its_errors() {
+        let of = |log: &str| Failure::of_log(&host(), "cpu-znver4 is not built (failed)", log);
+        let compile = of(COMPILE);
+        assert!(compile.message.ends_with("vnni.h: No such file or directory"), "{compile:?}");
+        // Another error came first, on another line of the file.
+        let other = COMPILE
+            .replace(":12:", ":14:")
+            .replace("FAILED", "x.cpp:1:1: error: 'x' was not declared\nFAILED");
+        assert!(compile.is_like(&of(&other)));
+        assert!(!compile.is_like(&of(CONFIGURE)));
+        assert!(of(CONFIGURE).message.contains("CMake 3.99 or higher"), "{:?}", of(CONFIGURE));
+        // Without an error line, the phase must do.
+        let silent = of("@phase build\nkilled\n");
+        assert!(silent.is_like(&of("@phase build\n")) && !silent.is_like(&compile));
+    }
+
+    #[test]
+    fn a_cause_is_told_once_with_all_its_hosts() {
+        let aborted = "evaluation aborted with the following error message: 'no \"x\" at \
+                       /nix/store/0c9xw4s1l2f3k4j5h6g7f8d9s0a1q2w3-source/a.nix:1'";
+        let other = Failure { host: Some(HostName::new("carbon")), ..failed(aborted) };
+        let log = "/tmp/nix-build-llama-cpp-21.drv-0/source/ggml/a.c:1:2: error: no b\n";
+        let build = Failure::of_log(&host(), "x is not built", log);
+        assert_eq!(causes(&[build]), ["boron: x is not built: ggml/a.c:1:2: error: no b"]);
+        let whole = Failure { host: None, ..failed("gone\nmore") };
+        assert_eq!(
+            causes(&[failed(aborted), other, whole]),
+            ["boron, carbon: no \"x\" at a.nix:1", "gone"]
+        );
+    }
+
+    #[test]
+    fn another_failure_hides_the_one_in_question() {
+        let (wanted, other) = (failed("a"), failed("b"));
+        let told = |found: &[Failure]| verdict(std::slice::from_ref(&wanted), found);
+        assert_eq!(told(&[]), Verdict::Good);
+        assert_eq!(told(std::slice::from_ref(&other)), Verdict::Untold);
+        assert_eq!(told(&[other.clone(), wanted.clone()]), Verdict::Bad);
+        assert_eq!(
+            (kinds(&[wanted.clone(), wanted.clone()]), kinds(&[wanted.clone(), other])),
+            (1, 2)
+        );
+    }
+}

@@ -1,0 +1,307 @@
+//! `bisect`: the first upstream revision that breaks the fleet, and the newest that does
+//! not. What was judged is written down after each step, so that the same command goes on
+//! where an earlier one ended, however it ended.
+
+pub mod bench;
+pub mod failure;
+pub mod judge;
+pub mod output;
+pub mod range;
+pub mod report;
+pub mod search;
+pub mod view;
+
+use crate::pin::args::BisectArgs;
+use crate::pin::args::UpdateArgs;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::findings::finding::{Finding, Severity};
+use crate::findings::outcome::Outcome;
+use crate::fleet::context::Context;
+use crate::nix::names::HostName;
+use crate::nix::snapshot;
+use crate::pin::bisect::bench::Bench;
+use crate::pin::bisect::judge::{Judge, Seen};
+use crate::pin::bisect::range::Range;
+use crate::pin::bisect::report::{BisectReport, By, Journal, Question, Step};
+use crate::pin::bisect::search::{Answer, Next, Search, Verdict};
+use crate::pin::update;
+use crate::pin::update::report::LockState;
+use crate::system::{disk, files, interrupt};
+use crate::target::selection::LOCAL;
+use crate::upstream::trial_fleet::{Depth, Ground};
+
+pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
+    // Discover.
+    let ground = match Ground::survey(context, &args.input)? {
+        Ok(ground) => ground,
+        Err(finding) => return refused(context, args, &finding),
+    };
+    let hosts = hosts(args, context)?;
+    let range = range::find(args, &ground)?;
+    // Plan.
+    let bench = match args.by {
+        By::Bench(percent) => match Bench::open(args, context, &ground, &range.good, percent)? {
+            Ok(bench) => Some(bench),
+            Err(finding) => return refused(context, args, &finding),
+        },
+        By::Eval | By::Build => None,
+    };
+    let mut session = Session::open(args, context, &ground, &range, hosts, bench)?;
+    session.announce();
+    // Run.
+    let answer = session.search()?;
+    // Report.
+    let mut report = session.report(answer)?;
+    if args.apply {
+        apply(args, context, &ground, &mut report)?;
+    }
+    context.ui.document(&report)?;
+    view::print(&context.ui, &report);
+    Ok(Outcome::from_ok(report.ok))
+}
+
+/// Locks the newest good revision, where one was found.
+fn apply(
+    args: &BisectArgs,
+    context: &Context,
+    ground: &Ground<'_>,
+    report: &mut BisectReport,
+) -> Result<()> {
+    let Some(good) = &report.newest_good else { return Ok(()) };
+    if good.rev == ground.now.rev {
+        report.applied = Some(true);
+        return Ok(());
+    }
+    let update = UpdateArgs {
+        to: Some(good.rev.clone()),
+        input: args.input.clone(),
+        bench: vec![],
+        commit: false,
+        dry_run: false,
+        allow_partial: false,
+    };
+    let refused = match update::transact(&update, context)? {
+        Err(finding) => vec![finding],
+        Ok(update) if update.lock == LockState::Updated => vec![],
+        Ok(update) => {
+            let hosts = update.hosts.into_iter().flat_map(|host| host.findings);
+            let all: Vec<Finding> = update.findings.into_iter().chain(hosts).collect();
+            // Why, whatever its weight: a rehearsal is none.
+            let errors = all.iter().filter(|finding| finding.severity == Severity::Error);
+            let errors: Vec<Finding> = errors.cloned().collect();
+            if errors.is_empty() { all } else { errors }
+        }
+    };
+    report.applied = Some(refused.is_empty());
+    report.ok &= refused.is_empty();
+    report.findings.extend(refused);
+    Ok(())
+}
+
+/// Those that the flake has; `local`, for a bench, is none of them.
+fn hosts(args: &BisectArgs, context: &Context) -> Result<Vec<HostName>> {
+    match (&args.host, args.by) {
+        (None, By::Bench(_)) => {
+            bail!("--by bench measures one host: name it with --host (`local` is this machine)")
+        }
+        (Some(host), By::Bench(_)) if host == LOCAL => Ok(vec![HostName::new(host.clone())]),
+        (host, _) => context.hosts(host.as_slice()),
+    }
+}
+
+/// What a program reads when there is nothing to search.
+fn refused(context: &Context, args: &BisectArgs, finding: &Finding) -> Result<Outcome> {
+    context.ui.document(&serde_json::json!({
+        "schema": 1, "command": "bisect", "good": args.good, "bad": args.bad,
+        "by": args.by.to_string(), "judged": [], "firstBad": null, "newestGood": null,
+        "findings": [finding], "ok": false,
+    }))?;
+    context.ui.complain(crate::findings::view::describe(&context.ui, &args.input, finding));
+    Ok(Outcome::Findings)
+}
+
+/// One search, with its journal.
+struct Session<'a> {
+    args: &'a BisectArgs,
+    context: &'a Context,
+    range: &'a Range,
+    search: Search,
+    judge: Judge<'a>,
+    /// In its place, with `--by bench`.
+    bench: Option<Bench<'a>>,
+    journal: Journal,
+    file: PathBuf,
+    /// In the order in which they were judged or found judged.
+    steps: Vec<(usize, Step)>,
+}
+
+impl<'a> Session<'a> {
+    fn open(
+        args: &'a BisectArgs,
+        context: &'a Context,
+        ground: &'a Ground<'a>,
+        range: &'a Range,
+        hosts: Vec<HostName>,
+        bench: Option<Bench<'a>>,
+    ) -> Result<Self> {
+        let depth = match args.by {
+            By::Eval => Depth::Evaluate,
+            By::Build | By::Bench(_) => Depth::Build,
+        };
+        let question = Question {
+            flake: context.flake.reference.clone(),
+            fleet: fleet(context)?,
+            input: args.input.clone(),
+            good: range.good.rev.clone(),
+            bad: range.bad.rev.clone(),
+            hosts: hosts.clone(),
+            by: args.by.to_string(),
+        };
+        let folder = context.home.join("bisect");
+        disk::create(&folder)?;
+        let file = folder.join(format!("{:016x}.json", hash(&question)));
+        let journal = match args.anew {
+            true => None,
+            false => read(&file).filter(|journal| journal.question == question),
+        };
+        let mut search = Search::new(range.revs.len());
+        if bench.is_some() {
+            // As fast as itself.
+            search.tell(0, Verdict::Good);
+        }
+        Ok(Self {
+            args,
+            context,
+            range,
+            search,
+            bench,
+            judge: Judge { ground, depth, hosts, wanted: vec![], known: vec![] },
+            journal: journal.unwrap_or(Journal { question, steps: vec![] }),
+            file,
+            steps: vec![],
+        })
+    }
+
+    fn announce(&self) {
+        let (good, bad) = (self.range.good.name(), self.range.bad.name());
+        let kind = if self.args.tags { "builds" } else { "revisions" };
+        let count = self.range.revs.len() - 1;
+        self.context.ui.say(format!(
+            "searching {count} {kind} after {good} up to {bad} by {}: about {} to judge",
+            self.args.by,
+            self.search.steps_left()
+        ));
+        if !self.journal.steps.is_empty() {
+            let known = self.journal.steps.len();
+            self.context
+                .ui
+                .say(format!("{known} of them were judged before (--anew forgets that)"));
+        }
+    }
+
+    fn search(&mut self) -> Result<Answer> {
+        loop {
+            let at = match self.search.next() {
+                Next::Done(answer) => return Ok(answer),
+                Next::Judge(at) => at,
+            };
+            let step = self.step(at)?;
+            self.take(at, step)?;
+            let last = self.range.revs.len() - 1;
+            // Several failures at once are seldom all of them new: what the good end has as
+            // well must not lead the search astray.
+            if at == last && self.bench.is_none() && failure::kinds(&self.judge.wanted) > 1 {
+                let step = self.step(0)?;
+                self.take(0, step)?;
+            }
+        }
+    }
+
+    /// Judges a revision, unless an earlier run did.
+    fn step(&mut self, at: usize) -> Result<Step> {
+        let rev = &self.range.revs[at];
+        if let Some(step) = self.journal.steps.iter().find(|step| step.revision.rev == *rev) {
+            return Ok(Step { earlier: true, ..step.clone() });
+        }
+        if interrupt::requested() {
+            bail!("interrupted");
+        }
+        let revision = self.range.history.revision(rev)?;
+        let steps: Vec<Step> = self.steps.iter().map(|(_, step)| step.clone()).collect();
+        view::begin(&self.context.ui, &revision, &steps, self.search.steps_left());
+        let began = Instant::now();
+        let seen = match &mut self.bench {
+            Some(bench) => bench.judge(&revision),
+            None => self.judge.judge(&revision),
+        };
+        // What Ctrl-C cut short says nothing of the revision.
+        let seen = if interrupt::requested() { Err(anyhow!("interrupted")) } else { seen };
+        let Seen { verdict, why, failures, measured } = seen.inspect_err(|_| {
+            let judged = self.journal.steps.len();
+            self.context
+                .ui
+                .complain(format!("{judged} judged so far; the same command goes on from there"));
+        })?;
+        let seconds = began.elapsed().as_secs_f64();
+        let step = Step { revision, verdict, seconds, why, failures, measured, earlier: false };
+        self.journal.steps.push(step.clone());
+        let text = serde_json::to_string(&self.journal).context("cannot print the journal")?;
+        files::write_atomically(&self.file, text.as_bytes())?;
+        Ok(step)
+    }
+
+    fn take(&mut self, at: usize, mut step: Step) -> Result<()> {
+        if at == self.range.revs.len() - 1 {
+            match &mut self.bench {
+                Some(bench) => bench.wanted = step.measured.clone(),
+                None => self.judge.want(&step.failures),
+            }
+        }
+        if at == 0 && self.bench.is_none() {
+            let wanted = std::mem::take(&mut self.judge.wanted);
+            let same = wanted.iter().all(|it| step.failures.iter().any(|known| known.is_like(it)));
+            self.judge.wanted = wanted;
+            // All of it is at the good end already: then that one is not good.
+            if !same {
+                self.judge.forgive(&step.failures);
+                step.verdict = self.judge.weigh(step.failures.clone()).verdict;
+            }
+        }
+        self.search.tell(at, step.verdict);
+        view::end(&self.context.ui, &step);
+        self.steps.push((at, step));
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> Option<Journal> {
+    serde_json::from_str(&files::read(file).ok()?).ok()
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// All files of the fleet but those that a pin is in: verdicts are about these as well.
+/// Where that cannot be told, no later run takes these for its own.
+fn fleet(context: &Context) -> Result<String> {
+    let root = context.root().context("the fleet is no folder")?;
+    let mut files = match snapshot::take(&context.flake, &context.home, root) {
+        Ok(snapshot) => snapshot.files,
+        Err(error) => {
+            context.ui.detail(format!("this search cannot be gone on with later: {error:#}"));
+            return Ok(format!("of process {}", std::process::id()));
+        }
+    };
+    files.retain(|name, _| !name.ends_with("flake.lock") && !name.ends_with("pin.json"));
+    let text = serde_json::to_string(&files).context("cannot print a snapshot")?;
+    Ok(format!("{:016x}", hash(&text)))
+}

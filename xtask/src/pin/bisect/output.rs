@@ -1,0 +1,141 @@
+//! What a search came to: the first bad commit with its cause, or why there is none.
+
+use anyhow::Result;
+
+use crate::findings::finding::Finding;
+use crate::nix::flake_input::Revision;
+use crate::nix::names::HostName;
+use crate::pin::bisect::Session;
+use crate::pin::bisect::failure;
+use crate::pin::bisect::range::Range;
+use crate::pin::bisect::report::{BisectReport, By, FirstBad, is_packaging};
+use crate::pin::bisect::search::{Answer, Verdict};
+
+/// Lines of a commit's changes that are shown.
+const MOST_LINES: usize = 12;
+
+impl Session<'_> {
+    pub(crate) fn report(&self, answer: Answer) -> Result<BisectReport> {
+        let range = self.range;
+        let mut report = BisectReport {
+            schema: 1,
+            command: "bisect",
+            good: range.good.clone(),
+            bad: range.bad.clone(),
+            by: self.args.by.to_string(),
+            host: self.args.host.as_ref().map(|host| HostName::new(host.clone())),
+            revisions: range.revs.len() - 1,
+            judged: self.steps.iter().map(|(_, step)| step.clone()).collect(),
+            first_bad: None,
+            newest_good: None,
+            candidates: vec![],
+            findings: vec![],
+            applied: None,
+            ok: false,
+        };
+        match answer {
+            Answer::First { good, bad } => {
+                report.first_bad = Some(self.first_bad(good, bad)?);
+                report.newest_good = Some(range.history.revision(&range.revs[good])?);
+                report.ok = true;
+            }
+            Answer::OneOf { good, bad } => {
+                report.newest_good = Some(range.history.revision(&range.revs[good])?);
+                report.candidates = range.revs[good + 1..=bad]
+                    .iter()
+                    .map(|rev| range.history.revision(rev))
+                    .collect::<Result<_>>()?;
+                report.findings.push(self.not_unique(good, bad));
+            }
+            Answer::NothingBad => report.findings.push(self.not_bad()),
+            Answer::BadUntold => report.findings.push(self.end_untold("bad", &range.bad)),
+            Answer::NothingGood(Verdict::Untold) => {
+                report.findings.push(self.end_untold("good", &range.good));
+            }
+            Answer::NothingGood(_) => report.findings.push(self.not_good()),
+        }
+        Ok(report)
+    }
+
+    fn first_bad(&self, good: usize, bad: usize) -> Result<FirstBad> {
+        let Range { history, revs, .. } = self.range;
+        let about = history.about(&revs[bad])?;
+        let packaging: Vec<String> =
+            about.files.iter().filter(|file| is_packaging(file)).cloned().collect();
+        let mut lines = match packaging.is_empty() {
+            true => vec![],
+            // Of a partial clone, without a network, the commit's name must do.
+            false => history.changed_lines(&revs[bad], &packaging).unwrap_or_default(),
+        };
+        if lines.len() > MOST_LINES {
+            let more = lines.len() - MOST_LINES;
+            lines.truncate(MOST_LINES);
+            lines.push(format!("… {more} more lines"));
+        }
+        let step = self.steps.iter().find(|(at, _)| *at == bad).map(|(_, step)| step);
+        let alike =
+            |it: &&failure::Failure| self.judge.wanted.iter().any(|wanted| wanted.is_like(it));
+        let failures = step.into_iter().flat_map(|step| &step.failures).filter(alike);
+        let mut cause = failure::causes(&failures.cloned().collect::<Vec<_>>());
+        if cause.is_empty() {
+            cause.extend(step.and_then(|step| step.why.clone()));
+        }
+        Ok(FirstBad {
+            revision: about.revision,
+            author: about.author,
+            subject: about.subject,
+            files: about.files.len(),
+            packaging,
+            lines,
+            commits: history.count(&revs[good], &revs[bad])?,
+            cause,
+        })
+    }
+
+    fn why(&self, at: usize) -> String {
+        let step = self.steps.iter().find(|(its, _)| *its == at);
+        step.and_then(|(_, step)| step.why.clone()).unwrap_or_else(|| "it is well".to_owned())
+    }
+
+    fn not_unique(&self, good: usize, bad: usize) -> Finding {
+        let untold = self.steps.iter().filter(|(at, _)| good < *at && *at < bad).count();
+        Finding::error(
+            "not-unique",
+            format!(
+                "the first bad revision is one of {}: of those between, none of the {untold} that \
+                 were judged can be told",
+                bad - good
+            ),
+            "read those commits; what breaks them is told beside each",
+        )
+    }
+
+    fn not_bad(&self) -> Finding {
+        Finding::error(
+            "bad-is-good",
+            format!("--bad {} is not bad by {}", self.range.bad.name(), self.args.by),
+            match self.args.by {
+                By::Eval => "its hosts evaluate: search with --by build, or --by bench",
+                By::Build => "its hosts are built: search with --by bench, or a newer --bad",
+                By::Bench(_) => "name a newer --bad, or a smaller percentage",
+            },
+        )
+    }
+
+    fn not_good(&self) -> Finding {
+        Finding::error(
+            "good-is-bad",
+            format!("--good {} is bad as well: {}", self.range.good.name(), self.why(0)),
+            "name an older --good; or a host with --host, where not all can be built here",
+        )
+    }
+
+    fn end_untold(&self, end: &str, revision: &Revision) -> Finding {
+        let at = if end == "good" { 0 } else { self.range.revs.len() - 1 };
+        Finding::error(
+            "end-untold",
+            format!("of --{end} {} nothing can be told: {}", revision.name(), self.why(at)),
+            format!("name another --{end}, or the host that it is about with --host"),
+        )
+    }
+}

@@ -1,0 +1,272 @@
+//! The search for the first bad revision, as a function of the verdicts so far: whoever has
+//! the verdicts knows the next step, so that a search goes on where it was cut off.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What judging a revision said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Good,
+    Bad,
+    /// It fails in another way, or noise hides it: nothing can be told.
+    Untold,
+}
+
+/// Revisions in their order. The first is taken to be good, the last to be bad.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    revisions: usize,
+    verdicts: BTreeMap<usize, Verdict>,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    Judge(usize),
+    Done(Answer),
+}
+
+/// How a search ends. Numbers are those of revisions; `good` and those before are good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    First {
+        good: usize,
+        bad: usize,
+    },
+    /// One of those after `good` up to `bad`: those between cannot be told.
+    OneOf {
+        good: usize,
+        bad: usize,
+    },
+    /// The last revision is good.
+    NothingBad,
+    /// Of the last revision nothing can be told, so there is nothing to look for.
+    BadUntold,
+    /// The first revision is bad as well, or nothing can be told of it.
+    NothingGood(Verdict),
+}
+
+impl Search {
+    /// `revisions`: how many, with both ends; at least two.
+    pub fn new(revisions: usize) -> Self {
+        Self { revisions, verdicts: BTreeMap::new() }
+    }
+
+    pub fn tell(&mut self, revision: usize, verdict: Verdict) {
+        self.verdicts.insert(revision, verdict);
+    }
+
+    /// The bad end first, since its failure is what is looked for. The good end last, and
+    /// only where nothing after it turned out good: one that is taken for good is believed
+    /// as long as nothing depends on it.
+    pub fn next(&self) -> Next {
+        let last = self.revisions - 1;
+        match self.verdicts.get(&last) {
+            None => return Next::Judge(last),
+            Some(Verdict::Good) => return Next::Done(Answer::NothingBad),
+            Some(Verdict::Untold) => return Next::Done(Answer::BadUntold),
+            Some(Verdict::Bad) => {}
+        }
+        let (good, bad) = self.bounds();
+        let choice = if bad > good + 1 { self.choose(good, bad) } else { None };
+        if let Some(revision) = choice {
+            return Next::Judge(revision);
+        }
+        match self.verdicts.get(&good) {
+            Some(Verdict::Good) if bad == good + 1 => Next::Done(Answer::First { good, bad }),
+            Some(Verdict::Good) => Next::Done(Answer::OneOf { good, bad }),
+            Some(verdict) => Next::Done(Answer::NothingGood(*verdict)),
+            None => Next::Judge(good),
+        }
+    }
+
+    /// The newest revision that is good and the oldest after it that is bad.
+    pub fn bounds(&self) -> (usize, usize) {
+        let is = |wanted: Verdict| move |(_, verdict): &(&usize, &Verdict)| **verdict == wanted;
+        let last = self.revisions - 1;
+        let bad = self.verdicts.iter().find(is(Verdict::Bad)).map_or(last, |(at, _)| *at);
+        let before = self.verdicts.range(..bad);
+        (before.rev().find(is(Verdict::Good)).map_or(0, |(at, _)| *at), bad)
+    }
+
+    /// How many more revisions will be judged, if each can be told.
+    pub fn steps_left(&self) -> u32 {
+        let (good, bad) = self.bounds();
+        let ends = u32::from(!self.verdicts.contains_key(&(self.revisions - 1)));
+        match self.next() {
+            Next::Done(_) => 0,
+            // Nothing in between: it is the good end's turn.
+            Next::Judge(_) if bad == good + 1 => 1.max(ends),
+            Next::Judge(_) => (bad - good).next_power_of_two().ilog2() + ends,
+        }
+    }
+
+    /// The middle; where it cannot be told, one near it; none when that leads nowhere.
+    fn choose(&self, good: usize, bad: usize) -> Option<usize> {
+        // The smaller part to the left: where all turn out bad, the good end must still be
+        // judged, and that one more is saved here.
+        let middle = good + (bad - good) / 2;
+        let free = |at: &usize| good < *at && *at < bad && !self.verdicts.contains_key(at);
+        if free(&middle) {
+            return Some(middle);
+        }
+        let untold = self.verdicts.range(good + 1..bad).count();
+        let width = bad - good;
+        if untold >= most_untold(width) {
+            return None;
+        }
+        // What is broken for another reason mostly is so for a stretch: soon look further.
+        let strides = (0..usize::BITS).map(|power| 1_usize << power);
+        let strides = strides.take_while(|stride| *stride < width);
+        let far = strides.flat_map(|by| [middle.checked_sub(by), middle.checked_add(by)]);
+        let near = (1..width).flat_map(|by| [middle.checked_sub(by), middle.checked_add(by)]);
+        far.chain(near).flatten().find(free)
+    }
+}
+
+/// In a stretch of so many revisions, how many that cannot be told are enough.
+fn most_untold(width: usize) -> usize {
+    4 + 4 * usize::try_from(width.next_power_of_two().ilog2()).unwrap_or(usize::MAX / 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Searches a history, and answers what came out and how many were judged.
+    fn search(revisions: usize, judge: impl Fn(usize) -> Verdict) -> (Answer, Vec<usize>) {
+        let (mut search, mut judged) = (Search::new(revisions), vec![]);
+        loop {
+            match search.next() {
+                Next::Done(answer) => return (answer, judged),
+                Next::Judge(at) => {
+                    assert!(!judged.contains(&at), "{at} is judged twice");
+                    let left = search.steps_left();
+                    search.tell(at, judge(at));
+                    let told = search.verdicts[&at] != Verdict::Untold;
+                    assert!(!told || search.steps_left() <= left, "{at}");
+                    judged.push(at);
+                }
+            }
+        }
+    }
+
+    fn bad_from(first: usize) -> impl Fn(usize) -> Verdict {
+        move |at| if at < first { Verdict::Good } else { Verdict::Bad }
+    }
+
+    fn log2(n: usize) -> usize {
+        n.next_power_of_two().ilog2() as usize
+    }
+
+    #[test]
+    fn every_first_bad_revision_is_found_within_the_bound() {
+        for revisions in 2..140 {
+            for first in 1..revisions {
+                let (answer, judged) = search(revisions, bad_from(first));
+                assert_eq!(answer, Answer::First { good: first - 1, bad: first });
+                // Counted with both ends; and of those after the good end, as Git counts,
+                // unless the answer hangs on the good end, which must then be judged.
+                assert!(judged.len() <= log2(revisions) + 1, "{revisions} {first}: {judged:?}");
+                let after = revisions - 1;
+                assert!(judged.len() <= log2(after) + 1 + usize::from(first == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn ten_thousand_commits_take_fifteen() {
+        for first in [1, 2, 4_999, 5_000, 7_777, 9_999] {
+            assert!(search(10_000, bad_from(first)).1.len() <= 15, "{first}");
+        }
+    }
+
+    #[test]
+    fn ends_that_are_not_what_they_are_called_are_told() {
+        assert_eq!(search(17, |_| Verdict::Good), (Answer::NothingBad, vec![16]));
+        assert_eq!(search(17, |_| Verdict::Untold), (Answer::BadUntold, vec![16]));
+        let (answer, judged) = search(17, bad_from(0));
+        assert_eq!((answer, judged.last()), (Answer::NothingGood(Verdict::Bad), Some(&0)));
+        let (answer, _) = search(9, |at| if at == 0 { Verdict::Untold } else { Verdict::Bad });
+        assert_eq!(answer, Answer::NothingGood(Verdict::Untold));
+        // Neighbours: the bad end and the good end, and no more.
+        assert_eq!(search(2, bad_from(1)).1, [1, 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_walked_around() {
+        for revisions in [5, 17, 33] {
+            for first in 1..revisions - 1 {
+                for from in 1..revisions - 1 {
+                    for length in 0..6 {
+                        let untold = from..(from + length).min(revisions - 1);
+                        let judge = |at| match untold.contains(&at) {
+                            true => Verdict::Untold,
+                            false => bad_from(first)(at),
+                        };
+                        let (answer, _) = search(revisions, judge);
+                        // The first bad one is told, and so is the one before it.
+                        let clear = !untold.contains(&first) && !untold.contains(&(first - 1));
+                        let exact = Answer::First { good: first - 1, bad: first };
+                        if clear {
+                            assert_eq!(answer, exact, "{revisions} {first} {untold:?}");
+                        } else {
+                            let Answer::OneOf { good, bad } = answer else {
+                                panic!("{answer:?} for {revisions} {first} {untold:?}")
+                            };
+                            assert!(good < first && first <= bad);
+                            // No more are suspected than must be.
+                            assert!((good + 1..bad).all(|at| untold.contains(&at)));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_lone_one_that_cannot_be_told_costs_one_more() {
+        for revisions in [4, 7, 16, 17, 40] {
+            for untold in 1..revisions - 1 {
+                for first in (1..revisions).filter(|first| ![untold, untold + 1].contains(first)) {
+                    let judge = |at| match at == untold {
+                        true => Verdict::Untold,
+                        false => bad_from(first)(at),
+                    };
+                    let (answer, judged) = search(revisions, judge);
+                    assert_eq!(answer, Answer::First { good: first - 1, bad: first });
+                    assert!(judged.len() <= log2(revisions) + 3, "{revisions} {first} {untold}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_stretch_that_cannot_be_told_ends_the_search_in_time() {
+        let judge = |at: usize| match at {
+            2_000..8_000 => Verdict::Untold,
+            at => bad_from(5_000)(at),
+        };
+        let (answer, judged) = search(10_000, judge);
+        let Answer::OneOf { good, bad } = answer else { panic!("{answer:?}") };
+        assert!(good < 5_000 && 5_000 <= bad, "{answer:?}");
+        assert!(judged.len() < 100, "{}", judged.len());
+    }
+
+    #[test]
+    fn a_search_that_was_cut_off_goes_on_where_it_was() {
+        let (answer, judged) = search(200, bad_from(123));
+        for cut in 0..judged.len() {
+            let mut again = Search::new(200);
+            // In another order: a journal need not keep one.
+            judged[..cut].iter().rev().for_each(|at| again.tell(*at, bad_from(123)(*at)));
+            assert_eq!(again.next(), Next::Judge(judged[cut]));
+        }
+        assert_eq!(answer, Answer::First { good: 122, bad: 123 });
+    }
+}

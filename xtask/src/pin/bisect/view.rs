@@ -1,0 +1,106 @@
+//! What `bisect` shows a person: each step as it begins and ends, and what was found.
+
+use crate::nix::flake_input::{Revision, short};
+use crate::pin::bisect::report::{BisectReport, FirstBad, Step, seconds_left};
+use crate::pin::bisect::search::Verdict;
+use crate::ui::{Ui, units};
+
+/// Width of the bar, in columns.
+const BAR: usize = 16;
+
+/// `━━━━────  3 of about 6, about 2 min left: b6143 a1b2c3d4e 2025-08-18`
+pub fn begin(ui: &Ui, revision: &Revision, steps: &[Step], left: u32) {
+    let (done, all) = (steps.len(), steps.len() + left.max(1) as usize);
+    let full = (BAR * done / all).min(BAR);
+    let bar = format!("{}{}", ui.green(&"━".repeat(full)), ui.dim(&"─".repeat(BAR - full)));
+    let time = seconds_left(steps, left)
+        .map(|seconds| format!(", about {} left", units::seconds(seconds)))
+        .unwrap_or_default();
+    let lead = if ui.bars { format!("{bar}  ") } else { String::new() };
+    ui.say(format!("{lead}{} of about {all}{time}: {}", done + 1, name(revision)));
+}
+
+pub fn end(ui: &Ui, step: &Step) {
+    let verdict = match step.verdict {
+        Verdict::Good => ui.green("good"),
+        Verdict::Bad => ui.red("bad"),
+        Verdict::Untold => ui.yellow("cannot be told"),
+    };
+    let why = step.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let time = match step.earlier {
+        true => format!("{}, judged before", name(&step.revision)),
+        false => units::seconds(step.seconds),
+    };
+    ui.say(format!("  {verdict}{why} ({time})"));
+}
+
+/// `b6143 a1b2c3d4e 2025-08-18`
+fn name(revision: &Revision) -> String {
+    let build = revision.build.map(|build| format!("b{build}"));
+    let parts = [build, Some(short(&revision.rev).to_owned()), revision.day()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+pub fn print(ui: &Ui, report: &BisectReport) {
+    if let Some(first) = &report.first_bad {
+        ui.result(first_bad(ui, first));
+    }
+    if !report.candidates.is_empty() {
+        ui.result("one of these is the first bad one:");
+        for revision in &report.candidates {
+            let step = report.judged.iter().find(|step| step.revision.rev == revision.rev);
+            let why = step.and_then(|step| step.why.as_ref());
+            let why = why.map(|why| format!("  {why}")).unwrap_or_default();
+            ui.result(format!("  {}{}", name(revision), ui.dim(&why)));
+        }
+    }
+    if let Some(good) = &report.newest_good {
+        ui.result(format!("{} {}", ui.bold("newest good:"), name(good)));
+    }
+    for finding in &report.findings {
+        ui.complain(crate::findings::view::describe(ui, "bisect", finding));
+    }
+    let untold = report.judged.iter().filter(|step| step.verdict == Verdict::Untold).count();
+    let untold = if untold == 0 { String::new() } else { format!(", {untold} cannot be told") };
+    ui.say(format!("\n{} of {} revisions judged{untold}", report.judged.len(), report.revisions));
+    match (&report.newest_good, report.applied) {
+        (Some(good), Some(true)) => ui.result(format!("flake.lock is at {}", name(good))),
+        (Some(_), Some(false)) => ui.complain("flake.lock is as it was"),
+        (Some(good), None) => {
+            let flag = "`--apply`, or";
+            ui.say(format!(
+                "{flag} `cargo xtask update --to {}`, pins the newest good one",
+                good.rev
+            ));
+        }
+        (None, _) => {}
+    }
+}
+
+fn first_bad(ui: &Ui, first: &FirstBad) -> String {
+    let mut text = vec![
+        format!("{} {} by {}", ui.bold("first bad:"), name(&first.revision), first.author),
+        format!("    {}", first.subject),
+    ];
+    for cause in &first.cause {
+        text.push(format!("  {} {cause}", ui.bold("cause:")));
+    }
+    let packaging = match first.packaging.is_empty() {
+        true => "none of them is packaging".to_owned(),
+        false => format!("packaging: {}", first.packaging.join(", ")),
+    };
+    let files = if first.files == 1 { "file" } else { "files" };
+    text.push(format!("  changes {} {files}; {packaging}", first.files));
+    text.extend(first.lines.iter().map(|line| {
+        let painted = match line.chars().next() {
+            Some('+') => ui.green(line),
+            Some('-') => ui.red(line),
+            _ => ui.dim(line),
+        };
+        format!("    {painted}")
+    }));
+    if first.commits > 1 {
+        text.push(format!("  {} commits came with it", first.commits));
+    }
+    text.join("\n")
+}

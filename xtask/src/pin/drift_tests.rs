@@ -1,0 +1,146 @@
+//! Tests of the drift guard on small surfaces; tests/update.rs has the real trees.
+
+use crate::findings::finding::Severity;
+use crate::pin::drift::*;
+
+fn needs() -> Needs {
+    Needs::embedded().unwrap()
+}
+
+/// A revision that has all that is needed.
+fn whole() -> Surface {
+    let needs = needs();
+    let table = Table::embedded().unwrap();
+    let mut arguments: BTreeMap<String, bool> = BTreeMap::from([("cmake".into(), false)]);
+    let named = needs.backends.values().chain(needs.arguments.keys()).chain(&needs.switched_off);
+    arguments.extend(named.map(|name| (name.clone(), true)));
+    let own = needs.cmake_options.keys().map(String::as_str);
+    let cmake: String =
+        own.chain(table.options()).map(|o| format!("option({o} \"x\" OFF)\n")).collect();
+    let all = needs.llama_bench.options.iter().chain(&needs.llama_bench.fields);
+    let bench: String = all.map(|name| format!("\"{name}\"\n")).collect();
+    let text = |file: &str, text: String| (file.to_owned(), text);
+    Surface {
+        package: Some(arguments),
+        scope: Some(BTreeMap::from([("llamaVersion".into(), true)])),
+        backends: BTreeSet::from(["cpu".into(), "cuda".into()]),
+        texts: BTreeMap::from([
+            text("CMakeLists.txt", String::new()),
+            text("ggml/CMakeLists.txt", cmake),
+            text(BENCH, bench),
+            text(&needs.patched.file, needs.patched.lines[1].clone()),
+        ]),
+    }
+}
+
+fn used() -> Used {
+    let boron = vec![HostName::new("boron")];
+    Used {
+        backends: BTreeMap::from([("vulkan".into(), boron.clone())]),
+        cpu_options: BTreeMap::from([("GGML_AVX512_VNNI".into(), boron)]),
+    }
+}
+
+fn told(before: Option<&Surface>, after: &Surface) -> Vec<(&'static str, Severity, String)> {
+    let table = Table::embedded().unwrap();
+    let found = judge(&needs(), &table, &used(), before, after);
+    found.into_iter().map(|f| (f.code, f.severity, format!("{} | {}", f.message, f.help))).collect()
+}
+
+fn changed(change: impl FnOnce(&mut Surface)) -> Vec<(&'static str, Severity, String)> {
+    let (before, mut after) = (whole(), whole());
+    change(&mut after);
+    told(Some(&before), &after)
+}
+
+fn replace(surface: &mut Surface, file: &str, from: &str, to: &str) {
+    let text = surface.texts.get_mut(file).unwrap();
+    assert!(text.contains(from));
+    *text = text.replace(from, to);
+}
+
+#[test]
+fn what_is_as_it_was_is_not_worth_a_word() {
+    assert_eq!(told(Some(&whole()), &whole()), []);
+    assert_eq!(told(None, &whole()), []);
+}
+
+#[test]
+fn a_backends_argument_that_is_gone_is_an_error_where_a_host_selects_it() {
+    let found = changed(|after| {
+        let arguments = after.package.as_mut().unwrap();
+        arguments.remove("useVulkan");
+        arguments.insert("withVulkan".into(), true);
+    });
+    assert_eq!((found[0].0, found[0].1), ("argument-gone", Severity::Error));
+    assert!(found[0].2.contains("boron would be built without vulkan"), "{found:?}");
+    assert!(found[0].2.contains("withVulkan now"), "{found:?}");
+    let found = changed(|after| {
+        after.package.as_mut().unwrap().remove("useCuda");
+    });
+    assert_eq!((found[0].0, found[0].1), ("argument-gone", Severity::Warning));
+}
+
+#[test]
+fn arguments_that_come_and_go_are_told() {
+    let found = changed(|after| {
+        let arguments = after.package.as_mut().unwrap();
+        arguments.remove("cmake");
+        arguments.insert("nodejs".into(), false);
+        arguments.insert("useRpc".into(), true);
+        arguments.remove("useMpi");
+    });
+    let codes: Vec<_> = found.iter().map(|(code, severity, _)| (*code, *severity)).collect();
+    let note = |code| (code, Severity::Note);
+    let expected = ["argument-gone", "argument-gone", "new-required-argument", "new-argument"];
+    assert_eq!(codes, expected.map(note));
+    assert!(found[1].2.contains("no longer takes cmake |"), "{found:?}");
+    assert!(found[2].2.contains("newly needs nodejs"), "{found:?}");
+    assert!(found[3].2.contains("newly takes useRpc"), "{found:?}");
+}
+
+#[test]
+fn an_option_that_cmake_would_take_without_a_word_is_told_with_its_new_name() {
+    let file = "ggml/CMakeLists.txt";
+    let found = changed(|after| replace(after, file, "GGML_AVX512_VNNI", "GGML_AVX512VNNI"));
+    assert_eq!((found[0].0, found[0].1), ("cpu-option-gone", Severity::Error));
+    assert!(found[0].2.contains("boron"), "{found:?}");
+    assert!(found[0].2.contains("called GGML_AVX512VNNI now"), "{found:?}");
+    assert_eq!(found[1].0, "new-cpu-option");
+    let found = changed(|after| replace(after, file, "GGML_AVX512_BF16", "OTHER"));
+    assert_eq!((found[0].0, found[0].1), ("cpu-option-gone", Severity::Note));
+    let found = changed(|after| replace(after, file, "option(GGML_BACKEND_DL ", "# (GGML_X "));
+    assert_eq!((found[0].0, found[0].1), ("cmake-option-gone", Severity::Error));
+}
+
+#[test]
+fn a_new_backend_a_mute_bench_and_an_idle_patch_are_told() {
+    let found = changed(|after| {
+        after.backends.insert("zdnn".into());
+    });
+    assert_eq!((found[0].0, found[0].1), ("new-backend", Severity::Note));
+    let found = changed(|after| replace(after, BENCH, "\"avg_ts\"", "\"speed\""));
+    assert!(found[0].0 == "llama-bench" && found[0].2.contains("avg_ts"), "{found:?}");
+    let file = needs().patched.file;
+    let found = changed(|after| {
+        after.texts.insert(file, "paths.emplace_back(fs::current_path());".into());
+    });
+    assert_eq!((found[0].0, found[0].1), ("patch-idle", Severity::Warning));
+}
+
+#[test]
+fn packaging_that_is_gone_is_an_error() {
+    let found = changed(|after| after.package = None);
+    assert_eq!((found[0].0, found[0].1), ("file-gone", Severity::Error));
+    let found = changed(|after| {
+        after.scope.as_mut().unwrap().remove("llamaVersion");
+    });
+    assert_eq!((found[0].0, found[0].1), ("argument-gone", Severity::Error));
+}
+
+#[test]
+fn only_declarations_are_options() {
+    let text =
+        "option(GGML_A \"a\" ON)\n  set (GGML_B 1)\nif (GGML_C)\n# option(GGML_D)\nset(lower 1)\n";
+    assert_eq!(declared(text).collect::<Vec<_>>(), ["GGML_A", "GGML_B"]);
+}

@@ -1,0 +1,206 @@
+//! The moment in which an update becomes true: one rename of flake.lock, all that it
+//! needs being on the disk before. Whenever power or process goes, flake.lock is the old
+//! one or the whole new one.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::system::{disk, files};
+
+/// This process alone updates this fleet until it is dropped; the kernel lets go of it
+/// however the process ends.
+#[derive(Debug)]
+pub struct Reservation {
+    _file: File,
+}
+
+/// # Errors
+/// Another update of the fleet is under way.
+pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
+    let folder = home.join("updates");
+    disk::create(&folder)?;
+    let file = folder.join(format!("{}.busy", files::safe_name(&root.to_string_lossy())));
+    let opened = File::options().create(true).truncate(false).write(true).open(&file);
+    let opened = opened.with_context(|| format!("cannot write {}", file.display()))?;
+    if opened.try_lock().is_err() {
+        bail!(
+            "another update of {} is under way: wait until it ends, then look at `git diff \
+             flake.lock`",
+            root.display()
+        );
+    }
+    Ok(Reservation { _file: opened })
+}
+
+/// Whether both files could be replaced: asked before anything is built. Removes what a
+/// killed run left.
+///
+/// # Errors
+/// The folder is read-only, full, or another's.
+pub fn can_write(file: &Path) -> Result<()> {
+    let file = real(file);
+    sweep(&file);
+    let probe = files::temporary_name(&file);
+    let tried = File::create(&probe).and_then(|mut probe| probe.write_all(&[b'\n'; 16_384]));
+    let _ = fs::remove_file(&probe);
+    tried.with_context(|| format!("{} could not be written later on", file.display()))
+}
+
+/// A file to be replaced: where, what it must still be, what it becomes.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    pub file: PathBuf,
+    pub before: Option<String>,
+    pub after: String,
+}
+
+/// Replaces the files in their order. All are on the disk under temporary names before
+/// the first is renamed, and each rename before the next.
+///
+/// # Errors
+/// Nothing was replaced if a file is not what it was, or cannot be written.
+pub fn apply(replacements: &[Replacement]) -> Result<()> {
+    let mut prepared = vec![];
+    let outcome = prepare(replacements, &mut prepared).and_then(|()| {
+        prepared.iter().try_for_each(|(temporary, file)| {
+            let renamed = fs::rename(temporary, file).and_then(|()| sync_folder(file));
+            renamed.with_context(|| format!("cannot replace {}", file.display()))
+        })
+    });
+    if outcome.is_err() {
+        for (temporary, _) in &prepared {
+            let _ = fs::remove_file(temporary);
+        }
+    }
+    outcome
+}
+
+fn prepare(replacements: &[Replacement], prepared: &mut Vec<(PathBuf, PathBuf)>) -> Result<()> {
+    for Replacement { file, before, after } in replacements {
+        let file = real(file);
+        let now = fs::read_to_string(&file).ok();
+        if now != *before {
+            bail!(
+                "{} was changed while the update ran, and is left as it is now: run the update \
+                 again",
+                file.display()
+            );
+        }
+        if now.as_ref() == Some(after) {
+            continue;
+        }
+        let temporary = files::temporary_name(&file);
+        prepared.push((temporary.clone(), file.clone()));
+        let written = File::create(&temporary).and_then(|mut handle| {
+            handle.write_all(after.as_bytes())?;
+            if let Ok(about) = fs::metadata(&file) {
+                handle.set_permissions(about.permissions())?;
+            }
+            handle.sync_all()
+        });
+        written.with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// A rename is on the disk when its folder is.
+fn sync_folder(file: &Path) -> std::io::Result<()> {
+    File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A link stays a link: what it points to is replaced.
+fn real(file: &Path) -> PathBuf {
+    fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
+}
+
+/// Temporary files of processes that are gone.
+fn sweep(file: &Path) {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = file.parent().unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let other = entry.file_name().to_string_lossy().into_owned();
+        let process = other
+            .strip_prefix(&format!(".{name}."))
+            .and_then(|rest| rest.strip_suffix(".tmp"))
+            .filter(|process| process.bytes().all(|byte| byte.is_ascii_digit()));
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        disk::remove(&dir).unwrap();
+        disk::create(&dir).unwrap();
+        dir
+    }
+
+    fn replace(file: PathBuf, before: &str, after: &str) -> Replacement {
+        Replacement { file, before: Some(before.into()), after: after.into() }
+    }
+
+    #[test]
+    fn both_files_are_replaced_and_a_link_and_a_mode_stay() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = scratch("replace");
+        fs::write(dir.join("real"), "old").unwrap();
+        fs::set_permissions(dir.join("real"), fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("real", dir.join("flake.lock")).unwrap();
+        fs::write(dir.join("pin"), "1").unwrap();
+        let lock = replace(dir.join("flake.lock"), "old", "new");
+        apply(&[replace(dir.join("pin"), "1", "2"), lock]).unwrap();
+        assert_eq!(fs::read_to_string(dir.join("real")).unwrap(), "new");
+        assert!(dir.join("flake.lock").symlink_metadata().unwrap().is_symlink());
+        let mode = fs::metadata(dir.join("real")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 3);
+        disk::remove(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_somebody_else_changed_meanwhile_is_left_and_so_is_the_rest() {
+        let dir = scratch("meanwhile");
+        fs::write(dir.join("flake.lock"), "edited").unwrap();
+        fs::write(dir.join("pin"), "1").unwrap();
+        let lock = replace(dir.join("flake.lock"), "old", "new");
+        let error = apply(&[replace(dir.join("pin"), "1", "2"), lock]).unwrap_err();
+        assert!(error.to_string().contains("flake.lock was changed"), "{error}");
+        assert_eq!(fs::read_to_string(dir.join("pin")).unwrap(), "1");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
+        disk::remove(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_swept_and_a_living_ones_is_not() {
+        let dir = scratch("sweep");
+        let lock = dir.join("flake.lock");
+        fs::write(&lock, "x").unwrap();
+        fs::write(dir.join(".flake.lock.999999999.tmp"), "x").unwrap();
+        fs::write(dir.join(".flake.lock.1.tmp"), "x").unwrap();
+        can_write(&lock).unwrap();
+        assert!(!dir.join(".flake.lock.999999999.tmp").exists());
+        assert!(dir.join(".flake.lock.1.tmp").exists());
+        assert!(can_write(&dir.join("nowhere/flake.lock")).is_err());
+        disk::remove(&dir).unwrap();
+    }
+
+    #[test]
+    fn two_updates_of_one_fleet_do_not_meet() {
+        let dir = scratch("reserve");
+        let first = reserve(&dir, Path::new("/fleet")).unwrap();
+        let error = reserve(&dir, Path::new("/fleet")).unwrap_err();
+        assert!(error.to_string().contains("another update of /fleet"), "{error}");
+        reserve(&dir, Path::new("/other")).unwrap();
+        drop(first);
+        reserve(&dir, Path::new("/fleet")).unwrap();
+        disk::remove(&dir).unwrap();
+    }
+}

@@ -1,0 +1,56 @@
+//! Looks at what a revision of llama.cpp offers, in its source: fetched, not built.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::nix::diagnosis::{diagnose, strip_escapes};
+use crate::nix::names::nix_string;
+use crate::nix::program::Nix;
+use crate::pin::drift;
+use crate::pin::drift::{Needs, Surface};
+use crate::system::files;
+
+const SURFACE: &str = include_str!("source_surface.nix");
+const FETCH: Duration = Duration::from_secs(600);
+
+#[derive(Deserialize)]
+struct Answer {
+    path: PathBuf,
+    surface: Surface,
+}
+
+/// `locked`: of the input's node in a lock file.
+///
+/// # Errors
+/// The source cannot be fetched, or a file of its packaging does not even parse.
+pub fn look(nix: &Nix, needs: &Needs, locked: &Value) -> Result<Surface> {
+    let locked = nix_string(&locked.to_string());
+    let expression = format!("({SURFACE}) (builtins.fromJSON {locked})");
+    let call = nix.command(["eval", "--json"]).arg("--expr").arg(expression);
+    let said = nix.capture(&call, Some(FETCH))?;
+    if !said.exit.ok() {
+        let finding = diagnose(&strip_escapes(&said.stderr_text()), None);
+        return Err(anyhow!("{} ({})", finding.message, said.exit));
+    }
+    let Answer { path, mut surface } =
+        serde_json::from_slice(&said.stdout).context("surface.nix printed something else")?;
+    for file in drift::files(needs) {
+        if let Ok(text) = files::read(&path.join(file)) {
+            surface.texts.insert(file.to_owned(), text);
+        }
+    }
+    surface.backends = backends(&path.join("ggml/src"));
+    Ok(surface)
+}
+
+fn backends(folder: &Path) -> std::collections::BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    folders
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_prefix("ggml-")?.to_owned()))
+        .collect()
+}

@@ -1,0 +1,42 @@
+//! What upstream changed between two pins, for the report.
+
+use crate::findings::finding::Finding;
+use crate::nix::flake_input::short;
+use crate::pin::update::report::UpdateReport;
+use crate::upstream::changes as upstream_changes;
+use crate::upstream::changes::PATHS;
+use crate::upstream::revision::Chosen;
+use crate::upstream::trial_fleet::Ground;
+use anyhow::Context as _;
+use anyhow::Result;
+
+/// What the history says of the step, into the report. That it cannot be had costs the
+/// report a few lines and the update nothing.
+pub fn tell_changes(report: &mut UpdateReport, ground: &Ground, chosen: &Chosen) {
+    let (from, to) = (&ground.now.rev, &chosen.revision.rev);
+    report.comparison = ground.upstream.comparison(from, to);
+    let told = chosen.history.as_ref().map_err(Clone::clone).and_then(|history| {
+        let read = || -> Result<_> {
+            history.resolve(from).with_context(|| format!("it does not have {}", short(from)))?;
+            history.resolve(to).with_context(|| format!("it does not have {}", short(to)))?;
+            let backwards = history.is_ancestor(to, from);
+            let (old, new) = if backwards { (to, from) } else { (from, to) };
+            Ok((backwards, history.count(old, new)?, history.between(old, new, &PATHS)?))
+        };
+        read().map_err(|error| format!("{error:#}"))
+    });
+    match told {
+        Ok((backwards, count, commits)) => {
+            report.backwards = backwards;
+            report.commits = Some(count);
+            let plain: Vec<_> =
+                commits.into_iter().map(|c| (c.revision.rev, c.subject, c.files)).collect();
+            report.changes = upstream_changes::areas(&plain);
+        }
+        Err(why) => report.findings.push(Finding::note(
+            "no-history",
+            format!("what upstream changed cannot be told: {why}"),
+            "the update itself does not need it",
+        )),
+    }
+}

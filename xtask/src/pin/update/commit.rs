@@ -1,0 +1,275 @@
+//! The two ends of an update: whether it could be taken at all, asked first; and taking
+//! it, or keeping what was refused.
+
+use crate::pin::args::UpdateArgs;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::findings::finding::Finding;
+use crate::fleet::pinned_hosts::{HELD, Held, Holds};
+use crate::nix::flake_input::{Revision, short};
+use crate::nix::moved_lock;
+use crate::nix::moved_lock::Input;
+use crate::pin::journal::Entry;
+use crate::pin::journal_file;
+use crate::pin::lock_transaction;
+use crate::pin::lock_transaction::Replacement;
+use crate::pin::update::interrupted;
+use crate::pin::update::message as update_message;
+use crate::pin::update::report::{LockState, Stage, UpdateReport};
+use crate::system::{disk, files, git};
+use crate::upstream::trial_fleet::{Candidate, Ground, PIN};
+
+pub const LOCK: &str = "flake.lock";
+/// Refused updates of one fleet that are kept, with their logs.
+const REFUSED_KEPT: usize = 20;
+
+/// What would keep the update from being taken, hours later.
+///
+/// # Errors
+/// flake.lock cannot be written.
+pub fn obstacle(ground: &Ground<'_>, args: &UpdateArgs) -> Result<Option<Finding>> {
+    let root = &ground.root;
+    if args.dry_run {
+        return Ok(None);
+    }
+    lock_transaction::can_write(&root.join(LOCK))?;
+    if args.commit {
+        let files = [LOCK, PIN, HELD];
+        if let Some((why, help)) = git::cannot_commit(root) {
+            return Ok(Some(Finding::error("cannot-commit", why, help)));
+        }
+        let staged = git::staged(root);
+        if !staged.is_empty() {
+            return Ok(Some(Finding::error(
+                "cannot-commit",
+                format!("something is staged already: {}", staged.join(", ")),
+                "commit or unstage it (`git restore --staged .`): the update's commit is to hold \
+                 the update alone",
+            )));
+        }
+        let changed = git::changed(root, &files);
+        if !changed.is_empty() {
+            return Ok(Some(Finding::error(
+                "cannot-commit",
+                format!("{} has changes that are not committed", changed.join(" and ")),
+                "commit them first, or leave --commit out",
+            )));
+        }
+    }
+    Ok(edited(ground))
+}
+
+/// An edit of the input in flake.lock that is neither committed nor an update's of ours.
+fn edited(ground: &Ground<'_>) -> Option<Finding> {
+    let committed = git::committed(&ground.root, LOCK)?;
+    let committed: Value = serde_json::from_str(&committed).ok()?;
+    let name = &ground.input.name;
+    let was = moved_lock::find(&committed, name).ok()?.node["locked"].clone();
+    let now = own_input(ground)?.node["locked"].clone();
+    if was == now {
+        return None;
+    }
+    let rev = now["rev"].as_str();
+    let entries = journal_file::read(&ground.context.home, &ground.root);
+    if entries.iter().any(|entry| entry.input == *name && Some(entry.to.rev.as_str()) == rev) {
+        return None;
+    }
+    let told = |locked: &Value| short(locked["rev"].as_str().unwrap_or("no revision")).to_owned();
+    Some(Finding::error(
+        "edited-lock",
+        format!(
+            "flake.lock has {name} at {}, the last commit at {}: somebody changed it, and no \
+             update of ours",
+            told(&now),
+            told(&was)
+        ),
+        "keep it with `git commit flake.lock`, or drop it with `git checkout flake.lock`; then \
+         update",
+    ))
+}
+
+/// The input in the fleet's own flake.lock.
+fn own_input(ground: &Ground<'_>) -> Option<Input> {
+    let own: Value = serde_json::from_str(&files::read(&ground.root.join(LOCK)).ok()?).ok()?;
+    moved_lock::find(&own, &ground.input.name).ok()
+}
+
+/// Makes the candidate what the fleet has.
+pub fn take(
+    args: &UpdateArgs,
+    ground: &Ground<'_>,
+    candidate: &Candidate,
+    holds: Holds,
+    report: &mut UpdateReport,
+) -> Result<()> {
+    interrupted()?;
+    let own = own_input(ground).map(|input| input.node["locked"]["rev"].clone());
+    if own.as_ref().and_then(Value::as_str) != Some(ground.now.rev.as_str()) {
+        report.findings.push(Finding::note(
+            "rehearsal",
+            "this was a rehearsal: with --testbed, stand-ins take the place of what flake.lock \
+             names, and flake.lock is not theirs",
+            "without --testbed the same is done with the real inputs",
+        ));
+        return Ok(());
+    }
+    step(ground, &candidate.lock, &candidate.revision, holds)?;
+    if !report.stays() {
+        report.lock = LockState::Updated;
+    }
+    if args.commit {
+        commit(ground, report)?;
+    }
+    Ok(())
+}
+
+/// One step of the input, written down and taken. `lock` has the input where it goes to,
+/// `holds` the hosts that are at an earlier revision there.
+///
+/// # Errors
+/// Nothing was replaced: flake.lock changed meanwhile, or cannot be written.
+pub fn step(ground: &Ground<'_>, lock: &Value, to: &Revision, holds: Holds) -> Result<()> {
+    let file = ground.root.join(LOCK);
+    let before = files::read(&file)?;
+    let own: Value = serde_json::from_str(&before).context("flake.lock is not JSON")?;
+    let input = match moved_lock::find(&own, &ground.input.name) {
+        Ok(input) if input.node["locked"]["rev"] == *ground.now.rev => input,
+        _ => bail!("flake.lock was changed while the update ran, and is left as it is now"),
+    };
+    let after = match moved_lock::graft(&own, lock, &input) {
+        Ok(after) => moved_lock::print(&after),
+        Err(moved) => bail!(
+            "flake.lock was changed while the update ran ({}), and is left as it is now",
+            moved.join(", ")
+        ),
+    };
+    let held = ground.held.step(&ground.now.rev, &to.rev, holds);
+    let mut replacements = vec![];
+    if let Some(pins) = &ground.pins {
+        let file = ground.root.join(PIN);
+        let before = files::read(&file).ok();
+        let held: Vec<Revision> = held.revisions().collect();
+        let after = pins.with(held.iter().chain([&ground.now, to])).print();
+        replacements.push(Replacement { file, before, after });
+    }
+    let file_of_held = ground.root.join(HELD);
+    if file_of_held.exists() || !held.is_empty() {
+        let before = Some(tracked(ground, &file_of_held)?);
+        replacements.push(Replacement { file: file_of_held, before, after: held.print() });
+    }
+    // Last: pin.json and held.json have what is of both revisions, so this one rename is the
+    // step. Where only hosts are released, held.json's is, and this one is none.
+    if ground.now.rev != to.rev {
+        replacements.push(Replacement { file, before: Some(before), after });
+    }
+    let entry = Entry {
+        time: now(),
+        input: ground.input.name.clone(),
+        from: ground.now.clone(),
+        to: to.clone(),
+        lock: own,
+        held: ground.holds(),
+    };
+    if entry.from.rev != entry.to.rev {
+        journal_file::append(&ground.context.home, &ground.root, &entry)?;
+    }
+    lock_transaction::apply(&replacements)
+}
+
+/// held.json's text, after it was made, and made known to Git, where it was not there: Nix
+/// would not see it, and no host be held. An empty one says nothing.
+fn tracked(ground: &Ground<'_>, file: &Path) -> Result<String> {
+    if !file.exists() {
+        disk::create(file.parent().unwrap_or(file))?;
+        files::write_atomically(file, Held::default().print().as_bytes())?;
+    }
+    if git::is_repository(&ground.root) && git::tracked(&ground.root, HELD)?.is_empty() {
+        git::intend_to_add(&ground.root, &[Path::new(HELD)])?;
+    }
+    files::read(file)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+fn commit(ground: &Ground<'_>, report: &mut UpdateReport) -> Result<()> {
+    let folder = ground.context.home.join("updates");
+    let file = folder.join(format!("message-{}", std::process::id()));
+    files::write_atomically(&file, update_message::commit(report).as_bytes())?;
+    let mut files = vec![LOCK];
+    if ground.pins.is_some() {
+        files.push(PIN);
+    }
+    if ground.root.join(HELD).exists() {
+        files.push(HELD);
+    }
+    match git::commit(&ground.root, &files, &file) {
+        Ok(commit) => {
+            report.commit = Some(commit);
+            disk::remove(&file)?;
+        }
+        Err(error) => {
+            report.fail_at(Stage::Commit);
+            report.findings.push(Finding::error(
+                "not-committed",
+                format!("the files are updated, and Git made no commit of it: {error:#}"),
+                format!("git commit --file {} -- {}", file.display(), files.join(" ")),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the lock that was refused, with the report and the logs, and names the folder.
+pub fn keep_refused(ground: &Ground<'_>, candidate: &Candidate, report: &mut UpdateReport) {
+    let name = format!("{}-{}", now(), short(&candidate.revision.rev));
+    let folder = ground
+        .context
+        .home
+        .join("refused")
+        .join(files::safe_name(&ground.root.to_string_lossy()))
+        .join(name);
+    let mut kept = || -> Result<PathBuf> {
+        disk::create(&folder.join("logs"))?;
+        let lock = moved_lock::print(&candidate.lock);
+        files::write_atomically(&folder.join(LOCK), lock.as_bytes())?;
+        for host in &mut report.hosts {
+            for finding in &mut host.findings {
+                keep_log(finding, &folder.join("logs"));
+            }
+        }
+        report.refused = Some(folder.display().to_string());
+        let text = serde_json::to_string_pretty(report).context("cannot print the report")?;
+        files::write_atomically(&folder.join("report.json"), text.as_bytes())?;
+        Ok(folder.clone())
+    };
+    let outcome = kept();
+    if let Some(all) = folder.parent() {
+        files::prune(all, REFUSED_KEPT, Duration::ZERO, |_| true);
+    }
+    if let Err(error) = outcome {
+        let context = ground.context;
+        context.ui.complain(format!("warning: the refused lock is not kept: {error:#}"));
+    }
+}
+
+/// The next run may write the same log: a copy stays, and the help names it.
+fn keep_log(finding: &mut Finding, folder: &Path) {
+    let words = finding.help.split_whitespace();
+    let mut paths = words.map(|word| word.trim_matches(|c| "();,".contains(c)));
+    let Some(log) = paths.find(|word| word.starts_with('/') && word.ends_with(".log")) else {
+        return;
+    };
+    let log = log.to_owned();
+    let Some(name) = Path::new(&log).file_name() else { return };
+    let copy = folder.join(name);
+    if fs::copy(&log, &copy).is_ok() {
+        finding.help = finding.help.replace(&log, &copy.display().to_string());
+    }
+}

@@ -1,0 +1,213 @@
+//! The fleet before and the fleet as it would be, host by host: evaluated, built, and on
+//! canaries measured.
+
+use crate::pin::args::UpdateArgs;
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use crate::build::command as build_all;
+use crate::build::command::Limits;
+use crate::build::report::VariantReport;
+use crate::build::variants::{Build, BuildState, distinct};
+use crate::check::evaluation as evaluate;
+use crate::check::evaluation::{Ask, Outcomes};
+use crate::check::report as check;
+use crate::check::report::{CheckReport, Evaluated};
+use crate::findings::finding::Finding;
+use crate::fleet::context::Context;
+use crate::fleet::manifest::{Manifest, Selection};
+use crate::nix::names::{HostName, StorePath};
+use crate::nix::store;
+use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
+use crate::pin::update::{canary, interrupted, partial as hold};
+use crate::testbed::inputs as testbed;
+use crate::upstream::trial_fleet;
+use crate::upstream::trial_fleet::{Candidate, Ground};
+
+/// Every host of the flake with one lock file.
+pub struct Fleet {
+    pub hosts: Vec<HostName>,
+    selections: BTreeMap<HostName, Selection>,
+    reports: BTreeMap<HostName, check::HostReport>,
+}
+
+impl Fleet {
+    pub fn before(context: &Context) -> Result<Self> {
+        let hosts = context.all_hosts()?.to_vec();
+        let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
+        Ok(Self::of(hosts, outcomes))
+    }
+
+    fn of(hosts: Vec<HostName>, outcomes: Outcomes) -> Self {
+        let selection = |(host, (evaluated, _)): (&HostName, &(Evaluated, f64))| match evaluated {
+            Evaluated::Selected(selection) => Some((host.clone(), selection.as_ref().clone())),
+            _ => None,
+        };
+        let selections = outcomes.iter().filter_map(selection).collect();
+        let report = CheckReport::new(&hosts, outcomes, &BTreeSet::new());
+        let reports = report.hosts.into_iter().map(|it| (it.host.clone(), it)).collect();
+        Self { hosts, selections, reports }
+    }
+
+    /// The same hosts of a candidate.
+    pub fn of_candidate(candidate: &Candidate, like: &Self) -> Result<Self> {
+        let outcomes = evaluate::evaluate(&candidate.context, &like.hosts, Ask::default())?;
+        Ok(Self::of(like.hosts.clone(), outcomes))
+    }
+
+    pub fn manifests(&self) -> impl Iterator<Item = (&HostName, &Manifest)> {
+        self.selections.iter().map(|(host, selection)| (host, &selection.manifest))
+    }
+
+    pub fn selection(&self, host: &HostName) -> Option<&Selection> {
+        self.selections.get(host)
+    }
+
+    fn is_well(&self, host: &HostName) -> bool {
+        let state = self.reports.get(host).map(|report| report.state);
+        matches!(state, Some(check::HostState::Ok | check::HostState::Unsupported))
+    }
+}
+
+/// Takes the candidate as far as it goes, and tells it to the report.
+pub fn run(
+    args: &UpdateArgs,
+    ground: &Ground<'_>,
+    candidate: &Candidate,
+    before: &Fleet,
+    drifts: &Drifts,
+    report: &mut UpdateReport,
+) -> Result<Fleet> {
+    let context = ground.context;
+    context.ui.say(format!("evaluating {} hosts with it", before.hosts.len()));
+    let after = Fleet::of_candidate(candidate, before)?;
+    report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
+    let may_be_held = hold::may_be_held(args, ground, before);
+    drifted(report, drifts);
+    report.settle(Stage::Evaluate, &may_be_held);
+    if !report.ok || args.dry_run {
+        for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
+            host.state = HostState::Changed;
+        }
+        tell_sizes(context, before, &after, report)?;
+        return Ok(after);
+    }
+    let courses = canary::reach(args, context, report)?;
+    // A canary out of reach says nothing of the revision: no reason to hold it.
+    report.settle(Stage::Bench, &BTreeSet::new());
+    if !report.ok {
+        tell_sizes(context, before, &after, report)?;
+        return Ok(after);
+    }
+    let builds = changed(report, &after, context.in_testbed());
+    let variants = build_all::build(&candidate.context, &builds, Limits::default())?;
+    interrupted()?;
+    account(&variants, report);
+    report.settle(Stage::Build, &may_be_held);
+    tell_sizes(context, before, &after, report)?;
+    if report.ok {
+        canary::run(courses, ground, candidate, before, &after, report)?;
+        report.settle(Stage::Bench, &may_be_held);
+    }
+    interrupted()?;
+    Ok(after)
+}
+
+/// What the drift guard has against single hosts.
+pub type Drifts = BTreeMap<HostName, Finding>;
+
+fn drifted(report: &mut UpdateReport, drifts: &Drifts) {
+    for host in &mut report.hosts {
+        if let Some(finding) = drifts.get(&host.host)
+            && host.state != HostState::FailedBefore
+        {
+            host.state = HostState::Fails;
+            host.failed_at = Some(Stage::Drift);
+            host.findings.push(finding.clone());
+        }
+    }
+}
+
+fn compared(host: &HostName, before: &Fleet, after: &Fleet) -> HostUpdate {
+    let drv = |fleet: &Fleet| fleet.selection(host).map(|selection| selection.drv_path.clone());
+    let (was, is) = (drv(before), drv(after));
+    let state = match (before.is_well(host), after.is_well(host)) {
+        (true, false) => HostState::Fails,
+        (false, false) => HostState::FailedBefore,
+        (_, true) if was == is => HostState::Unchanged,
+        // Until it is built.
+        (_, true) => HostState::NotBuilt,
+    };
+    let known = after.reports.get(host);
+    let told = matches!(state, HostState::Fails | HostState::FailedBefore);
+    let is_host = |fleet: &Fleet| fleet.selection(host).map(|it| it.manifest.variant.clone());
+    HostUpdate {
+        variant: is_host(after).or_else(|| is_host(before)),
+        before: was,
+        after: is,
+        findings: known.filter(|_| told).map(|it| it.findings.clone()).unwrap_or_default(),
+        ..HostUpdate::new(host.clone(), state)
+    }
+}
+
+/// The distinct variants that are to be built: all that changed, but in the testbed those
+/// that nothing could build there.
+fn changed(report: &mut UpdateReport, after: &Fleet, in_testbed: bool) -> Vec<Build> {
+    let mut wanted = vec![];
+    for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
+        let Some(selection) = after.selection(&host.host) else { continue };
+        let manifest = &selection.manifest;
+        match testbed::lacks(&manifest.backends).filter(|_| in_testbed) {
+            Some(what) => host.findings.push(Finding::warning(
+                "not-built",
+                format!("{} is evaluated only: the testbed here has no {what}", manifest.variant),
+                "build it where the real inputs are",
+            )),
+            None => wanted.push((host.host.clone(), selection)),
+        }
+    }
+    distinct(wanted.iter().map(|(host, selection)| (host, *selection)))
+}
+
+fn account(variants: &[VariantReport], report: &mut UpdateReport) {
+    for host in &mut report.hosts {
+        let Some(variant) = variants.iter().find(|variant| variant.hosts.contains(&host.host))
+        else {
+            continue;
+        };
+        host.closure_bytes_after = variant.closure_bytes;
+        if variant.state.well() {
+            host.state = HostState::Changed;
+        } else if variant.state == BuildState::Unsupported {
+            host.findings.push(Finding::warning(
+                "not-built",
+                format!("{} is evaluated only: no machine builds for its system", variant.variant),
+                "name a builder of its system in nix.conf",
+            ));
+        } else {
+            host.state = HostState::Fails;
+            host.findings.push(trial_fleet::not_built(variant));
+        }
+    }
+}
+
+fn tell_sizes(
+    context: &Context,
+    before: &Fleet,
+    after: &Fleet,
+    report: &mut UpdateReport,
+) -> Result<()> {
+    let outputs = [before, after].into_iter().flat_map(|fleet| fleet.selections.values());
+    let outputs: BTreeSet<StorePath> =
+        outputs.map(|selection| selection.out_path.clone()).filter(store::appeared).collect();
+    let valid = store::valid(&context.flake.nix, &outputs)?;
+    let size = |fleet: &Fleet, host: &HostName| {
+        valid.get(&fleet.selection(host)?.out_path).and_then(|info| info.closure_size)
+    };
+    for host in &mut report.hosts {
+        host.closure_bytes_before = size(before, &host.host);
+        host.closure_bytes_after = size(after, &host.host).or(host.closure_bytes_after);
+    }
+    Ok(())
+}

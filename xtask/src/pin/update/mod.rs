@@ -1,0 +1,240 @@
+//! `update`: another revision of llama.cpp, as a transaction. What it would be is made
+//! beside the fleet and held to everything; flake.lock moves at the end, by one rename, or
+//! not at all.
+
+pub mod canary;
+pub mod changes;
+pub mod commit;
+pub mod evaluation;
+pub mod message;
+pub mod partial;
+pub mod report;
+pub mod view;
+
+use crate::pin::args::UpdateArgs;
+use anyhow::{Context as _, Result};
+
+use crate::findings::finding::{Finding, Severity, none_is_an_error};
+use crate::findings::outcome::Outcome;
+use crate::fleet::context::Context;
+use crate::fleet::pinned_hosts::Holds;
+use crate::hardware::microarch::Table;
+use crate::pin::drift;
+use crate::pin::drift::{Needs, Used};
+use crate::pin::update::evaluation::{Drifts, Fleet};
+use crate::pin::update::report::{LockState, Point, Stage, UpdateReport};
+use crate::pin::{lock_transaction, source_surface};
+use crate::system::{files, interrupt};
+use crate::upstream::revision::Chosen;
+use crate::upstream::trial_fleet::{Candidate, Ground};
+
+pub fn run(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
+    let lock = || files::read(&context.root()?.join(commit::LOCK)).ok();
+    let before = lock();
+    let outcome = carry_out(args, context);
+    // A second look: Ctrl-C may have come after the rename.
+    if (outcome.is_err() || interrupt::requested()) && before.is_some() && before == lock() {
+        context.ui.complain("flake.lock is as it was");
+    }
+    outcome
+}
+
+fn carry_out(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
+    let ended = transact(args, context)?;
+    // Report.
+    match ended {
+        Ok(report) => tell(args, context, &report),
+        Err(finding) => refused(context, &args.input, &finding),
+    }
+}
+
+/// All of an update but its report; a finding where it cannot begin.
+pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateReport, Finding>> {
+    // Discover.
+    let ground = match Ground::survey(context, &args.input)? {
+        Ok(ground) => ground,
+        Err(finding) => return Ok(Err(finding)),
+    };
+    let _alone = lock_transaction::reserve(&context.home, &ground.root)?;
+    if let Some(finding) = commit::obstacle(&ground, args)? {
+        return Ok(Err(finding));
+    }
+    let chosen = match crate::upstream::revision::choose(&ground, args.to.as_deref())? {
+        Ok(chosen) => chosen,
+        Err(finding) => return Ok(Err(finding)),
+    };
+    let mut report = UpdateReport::new(&ground.input.name, &ground.now);
+    report.dry_run = args.dry_run;
+    report.to = Some((&chosen.revision).into());
+    if report.stays() && ground.holds().is_empty() {
+        return Ok(Ok(report));
+    }
+    if report.stays() {
+        let hosts = ground.holds().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        context.ui.say(format!("trying {} on what is held: {hosts}", ground.now.name()));
+    } else {
+        changes::tell_changes(&mut report, &ground, &chosen);
+        view::announce(&context.ui, &report);
+    }
+    // Plan.
+    let Some(mut candidate) = candidate(&ground, &chosen, &mut report)? else {
+        return Ok(Ok(report));
+    };
+    // Run.
+    let fleet = Fleet::before(context)?;
+    let drifts = guard(args, &ground, &candidate, &fleet, &mut report)?;
+    let after = evaluation::run(args, &ground, &candidate, &fleet, &drifts, &mut report)?;
+    let holds = if report.ok {
+        partial::run(&ground, &mut candidate, &fleet, &after, &mut report)?
+    } else {
+        Holds::new()
+    };
+    if !report.ok {
+        commit::keep_refused(&ground, &candidate, &mut report);
+    } else if !args.dry_run && (!report.stays() || !report.released.is_empty()) {
+        commit::take(args, &ground, &candidate, holds, &mut report)?;
+    }
+    Ok(Ok(report))
+}
+
+fn candidate(
+    ground: &Ground<'_>,
+    chosen: &Chosen,
+    report: &mut UpdateReport,
+) -> Result<Option<Candidate>> {
+    match ground.candidate(&chosen.revision, chosen.named.as_deref())? {
+        Ok(candidate) => {
+            report.to = Some((&candidate.revision).into());
+            if candidate.revision.build.is_none() && ground.pins.is_some() {
+                report.findings.push(Finding::warning(
+                    "no-build-number",
+                    "upstream's build number of this revision cannot be told, so llama-bench will \
+                     say 0",
+                    "update again when the history can be had, or name a tag with --to",
+                ));
+            }
+            Ok(Some(candidate))
+        }
+        Err(finding) => {
+            report.findings.push(finding);
+            report.fail_at(Stage::Lock);
+            Ok(None)
+        }
+    }
+}
+
+/// The drift guard: before any build, and of source text alone.
+fn guard(
+    args: &UpdateArgs,
+    ground: &Ground<'_>,
+    candidate: &Candidate,
+    fleet: &Fleet,
+    report: &mut UpdateReport,
+) -> Result<Drifts> {
+    let needs = Needs::embedded().context("needs.json")?;
+    let table = Table::embedded().context("microarch.json")?;
+    let nix = &ground.context.flake.nix;
+    let look = |locked| source_surface::look(nix, &needs, locked);
+    // The old source may be gone from upstream; then nothing is told to be new.
+    let before = look(&ground.input.node["locked"]);
+    let after = match look(&candidate.locked()) {
+        Ok(after) => after,
+        Err(error) => {
+            interrupted()?;
+            let finding = Finding::error(
+                "packaging-broken",
+                format!("upstream's Nix files of this revision cannot be read: {error:#}"),
+                "another revision: name one with --to",
+            );
+            report.findings.push(finding);
+            report.fail_at(Stage::Drift);
+            return Ok(Drifts::new());
+        }
+    };
+    let judge = |used: &Used| drift::judge(&needs, &table, used, before.as_ref().ok(), &after);
+    let mut findings = judge(&Used::by(fleet.manifests()));
+    let mut drifts = Drifts::new();
+    if !none_is_an_error(&findings) {
+        // What would be wrong of a fleet of this host alone.
+        let error = |used: Used| judge(&used).into_iter().find(|it| it.severity == Severity::Error);
+        drifts = fleet
+            .manifests()
+            .filter_map(|one| Some((one.0.clone(), error(Used::by([one]))?)))
+            .collect();
+        let may_be_held = partial::may_be_held(args, ground, fleet);
+        if drifts.is_empty() || drifts.keys().any(|host| !may_be_held.contains(host)) {
+            report.fail_at(Stage::Drift);
+            drifts.clear();
+        } else {
+            // Each is told with its host.
+            findings.retain(|finding| finding.severity < Severity::Error);
+        }
+    }
+    report.findings.extend(findings);
+    Ok(drifts)
+}
+
+fn tell(args: &UpdateArgs, context: &Context, report: &UpdateReport) -> Result<Outcome> {
+    context.ui.document(report)?;
+    view::print(&context.ui, report);
+    if let Some(to) = report.to.as_ref().filter(|_| !report.stays()) {
+        let from = &report.from.rev;
+        if !report.ok && report.lock == LockState::Unchanged {
+            let hosts = report.failing_hosts();
+            bisect_hint(context, args, from, &to.rev, &hosts, report.failed_at);
+        }
+        // One that was held before has its first bad commit further back.
+        let newly = |at: &Point| at.rev == *from;
+        for host in report.held().filter(|host| host.held_at.as_ref().is_some_and(newly)) {
+            let name = [host.host.to_string()];
+            bisect_hint(context, args, from, &to.rev, &name, host.failed_at);
+        }
+    }
+    Ok(Outcome::from_ok(report.ok))
+}
+
+/// How to find the commit that broke it.
+fn bisect_hint(
+    context: &Context,
+    args: &UpdateArgs,
+    good: &str,
+    bad: &str,
+    hosts: &[String],
+    stage: Option<Stage>,
+) {
+    let by = match stage {
+        Some(Stage::Evaluate | Stage::Drift) => "eval",
+        Some(Stage::Build) => "build",
+        Some(Stage::Bench) => "bench",
+        _ => return,
+    };
+    let host = hosts
+        .iter()
+        .find(|host| *host != crate::target::selection::LOCAL || by == "bench")
+        .map(|host| format!(" --host {host}"))
+        .unwrap_or_default();
+    let input =
+        if args.input == "llama-cpp" { String::new() } else { format!(" --input {}", args.input) };
+    let testbed = context.testbed_option();
+    context.ui.say(format!(
+        "\nwhich commit it was: cargo xtask bisect{testbed}{input} --good {good} --bad {bad}{host} --by {by}"
+    ));
+}
+
+/// What a program reads when there is nothing to report on.
+fn refused(context: &Context, input: &str, finding: &Finding) -> Result<Outcome> {
+    context.ui.document(&serde_json::json!({
+        "schema": 1, "command": "update", "input": input, "hosts": [], "findings": [finding],
+        "lock": LockState::Unchanged, "ok": false,
+    }))?;
+    context.ui.complain(crate::findings::view::describe(&context.ui, input, finding));
+    Ok(Outcome::Findings)
+}
+
+/// An answer that the user interrupted is none.
+fn interrupted() -> Result<()> {
+    if interrupt::requested() {
+        anyhow::bail!("interrupted");
+    }
+    Ok(())
+}

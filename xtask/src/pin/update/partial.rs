@@ -1,0 +1,148 @@
+//! `--allow-partial`: the hosts that fail stay at the revision that they have, and the
+//! others move. That they do both is evaluated before anything is written.
+
+use crate::pin::args::UpdateArgs;
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+
+use crate::findings::finding::{Finding, Severity};
+use crate::fleet::pinned_hosts;
+use crate::fleet::pinned_hosts::{HELD, Hold, Holds};
+use crate::nix::flake_input::day;
+use crate::nix::names::HostName;
+use crate::pin::update::evaluation::Fleet;
+use crate::pin::update::interrupted;
+use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
+use crate::target::selection::LOCAL;
+use crate::upstream::trial_fleet::{Candidate, Ground};
+
+/// The hosts whose failure does not stop the others: all with `--allow-partial`, and at any
+/// rate those that are held already.
+pub fn may_be_held(args: &UpdateArgs, ground: &Ground<'_>, fleet: &Fleet) -> BTreeSet<HostName> {
+    let held = ground.holds();
+    let may = |host: &&HostName| args.allow_partial || held.contains_key(*host);
+    fleet.hosts.iter().filter(may).cloned().collect()
+}
+
+/// Makes the candidate a partial one, if hosts of it are to be held.
+pub fn run(
+    ground: &Ground<'_>,
+    candidate: &mut Candidate,
+    before: &Fleet,
+    after: &Fleet,
+    report: &mut UpdateReport,
+) -> Result<Holds> {
+    let earlier = ground.holds();
+    let holds: Holds = report
+        .held()
+        .map(|host| (host.host.clone(), hold(ground, candidate, host, earlier.get(&host.host))))
+        .collect();
+    let freed = |host: &HostUpdate| {
+        let works =
+            matches!(host.state, HostState::Changed | HostState::Unchanged | HostState::NotBuilt);
+        works && earlier.contains_key(&host.host)
+    };
+    let released = report.hosts.iter().filter(|host| freed(host)).map(|host| host.host.clone());
+    report.released = released.collect();
+    for host in &mut report.hosts {
+        if let Some(hold) = holds.get(&host.host) {
+            host.held_at = Some((&hold.revision()).into());
+            host.after.clone_from(&host.before);
+        }
+    }
+    if holds.is_empty() || report.stays() && report.released.is_empty() {
+        return Ok(holds);
+    }
+    if !report.stays() && nothing_moves(report) {
+        refuse_all(report);
+        return Ok(holds);
+    }
+    candidate.hold(&holds)?;
+    ground.context.ui.say(format!("evaluating the fleet with {} held", names(holds.keys())));
+    let partial = Fleet::of_candidate(candidate, before)?;
+    interrupted()?;
+    for host in &before.hosts {
+        let drv = |fleet: &Fleet| fleet.selection(host).map(|it| it.drv_path.clone());
+        let expected = drv(if holds.contains_key(host) { before } else { after });
+        if drv(&partial) != expected {
+            let finding = not_read(host, holds.contains_key(host));
+            if let Some(told) = report.hosts.iter_mut().find(|told| told.host == *host) {
+                let stage = *told.failed_at.get_or_insert(Stage::Hold);
+                told.findings.push(finding);
+                told.state = HostState::Fails;
+                report.fail_at(stage);
+            }
+        }
+    }
+    Ok(holds)
+}
+
+fn hold(
+    ground: &Ground<'_>,
+    candidate: &Candidate,
+    host: &HostUpdate,
+    earlier: Option<&Hold>,
+) -> Hold {
+    let errors = host.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let reason = errors.map(|finding| finding.message.as_str()).next().unwrap_or("it fails");
+    let today = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let new = || Hold {
+        locked: ground.input.node["locked"].clone(),
+        build: ground.now.build,
+        since: day(i64::try_from(today).unwrap_or(0)),
+        failed_with: String::new(),
+        failed_at: String::new(),
+        reason: String::new(),
+    };
+    Hold {
+        failed_with: candidate.revision.name(),
+        failed_at: host.failed_at.map_or("", Stage::name).to_owned(),
+        // A commit has it for good: no log, and nothing of this machine.
+        reason: pinned_hosts::reason(reason),
+        // It stays where it is, and began when it began.
+        ..earlier.cloned().unwrap_or_else(new)
+    }
+}
+
+/// Whether no host of the fleet would have another build.
+fn nothing_moves(report: &UpdateReport) -> bool {
+    let moves = |host: &HostUpdate| {
+        matches!(host.state, HostState::Changed | HostState::NotBuilt)
+            && host.host.as_str() != LOCAL
+    };
+    !report.hosts.iter().any(moves)
+}
+
+fn refuse_all(report: &mut UpdateReport) {
+    let stage = report.held().find_map(|host| host.failed_at);
+    report.findings.push(Finding::error(
+        "nothing-moves",
+        "each host that it would change fails with it: held back, they leave nothing to update",
+        "another revision: name one with --to",
+    ));
+    for host in report.hosts.iter_mut().filter(|host| host.state == HostState::Held) {
+        host.state = HostState::Fails;
+    }
+    if let Some(stage) = stage {
+        report.fail_at(stage);
+    }
+}
+
+fn not_read(host: &HostName, held: bool) -> Finding {
+    let help = format!(
+        "`programs.llama-cpp.fleet = self;` in the hosts' modules (templates/fleet/flake.nix has \
+         it), and a networking.hostName that is the host's name in nixosConfigurations: {host}"
+    );
+    let message = if held {
+        format!("{host} cannot be held: {HELD} would say so, and the fleet does not read it")
+    } else {
+        format!("with other hosts held in {HELD}, {host} is another build than without")
+    };
+    Finding::error("hold-not-read", message, help)
+}
+
+fn names<'a>(hosts: impl Iterator<Item = &'a HostName>) -> String {
+    hosts.map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}

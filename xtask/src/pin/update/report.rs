@@ -1,0 +1,244 @@
+//! What an update found, and what became of it.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::findings::finding::Finding;
+use crate::nix::flake_input::{Revision, day};
+use crate::nix::names::{DrvPath, HostName, VariantName};
+use crate::upstream::changes::Area;
+
+/// How one host fares with the new revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostState {
+    /// The very same derivation.
+    Unchanged,
+    /// Another derivation, and it was built.
+    Changed,
+    /// It evaluates; no machine here can build it.
+    NotBuilt,
+    /// It does not evaluate, is not built, or is slower than it may be.
+    Fails,
+    /// It fails, and stays at the revision that it has: `--allow-partial`, now or earlier.
+    Held,
+    /// It did not evaluate before either.
+    FailedBefore,
+}
+
+impl HostState {
+    /// In the words of the JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Changed => "changed",
+            Self::NotBuilt => "not-built",
+            Self::Fails => "fails",
+            Self::Held => "held",
+            Self::FailedBefore => "failed-before",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostUpdate {
+    pub host: HostName,
+    pub variant: Option<VariantName>,
+    pub before: Option<DrvPath>,
+    pub after: Option<DrvPath>,
+    pub state: HostState,
+    /// Where a held host stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<Point>,
+    /// Where a host failed that is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Stage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closure_bytes_before: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closure_bytes_after: Option<u64>,
+    /// Of a canary: each test before and after.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub speeds: Vec<Speed>,
+    pub findings: Vec<Finding>,
+}
+
+impl HostUpdate {
+    pub fn new(host: HostName, state: HostState) -> Self {
+        Self {
+            host,
+            variant: None,
+            before: None,
+            after: None,
+            state,
+            held_at: None,
+            failed_at: None,
+            closure_bytes_before: None,
+            closure_bytes_after: None,
+            speeds: vec![],
+            findings: vec![],
+        }
+    }
+}
+
+/// One test of llama-bench, by both revisions on one machine, alternately.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Speed {
+    pub test: String,
+    /// Tokens per second.
+    pub before: f64,
+    pub after: f64,
+    /// As the rounds tell it, each beside its neighbour.
+    pub change_percent: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockState {
+    Updated,
+    /// Byte for byte what it was.
+    Unchanged,
+}
+
+/// Where an update stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    Lock,
+    Drift,
+    Evaluate,
+    Build,
+    Bench,
+    Hold,
+    Commit,
+}
+
+impl Stage {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lock => "locking it",
+            Self::Drift => "the drift guard",
+            Self::Evaluate => "evaluation",
+            Self::Build => "building",
+            Self::Bench => "the bench",
+            Self::Hold => "holding hosts back",
+            Self::Commit => "the commit",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateReport {
+    pub schema: u32,
+    pub command: &'static str,
+    pub input: String,
+    pub from: Point,
+    pub to: Option<Point>,
+    /// How many commits are between them, when the history could be had.
+    pub commits: Option<u64>,
+    /// The new revision is an ancestor of the old one.
+    pub backwards: bool,
+    pub comparison: Option<String>,
+    /// What upstream changed of what a fleet notices.
+    pub changes: Vec<Area>,
+    pub hosts: Vec<HostUpdate>,
+    /// About the input and the repository as a whole.
+    pub findings: Vec<Finding>,
+    /// Hosts that were held at an earlier revision, and are no longer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub released: Vec<HostName>,
+    pub lock: LockState,
+    pub dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Stage>,
+    /// The folder with the lock that was refused, and its logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    pub ok: bool,
+}
+
+/// A revision as the report has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Point {
+    pub rev: String,
+    /// Day of the commit, UTC.
+    pub date: Option<String>,
+    pub build: Option<u64>,
+}
+
+impl From<&Revision> for Point {
+    fn from(revision: &Revision) -> Self {
+        let Revision { rev, date, build } = revision;
+        Self { rev: rev.clone(), date: date.map(day), build: build.filter(|build| *build > 0) }
+    }
+}
+
+impl UpdateReport {
+    /// Of an update that has not begun.
+    pub fn new(input: &str, from: &Revision) -> Self {
+        Self {
+            schema: 1,
+            command: "update",
+            input: input.to_owned(),
+            from: from.into(),
+            to: None,
+            commits: None,
+            backwards: false,
+            comparison: None,
+            changes: vec![],
+            hosts: vec![],
+            findings: vec![],
+            released: vec![],
+            lock: LockState::Unchanged,
+            dry_run: false,
+            failed_at: None,
+            refused: None,
+            commit: None,
+            ok: true,
+        }
+    }
+
+    pub fn held(&self) -> impl Iterator<Item = &HostUpdate> {
+        self.hosts.iter().filter(|host| host.state == HostState::Held)
+    }
+
+    /// Takes the failures in: a host that may be held stays where it is, any other one stops
+    /// the update.
+    pub fn settle(&mut self, stage: Stage, may_be_held: &BTreeSet<HostName>) {
+        let mut stops = false;
+        for host in self.hosts.iter_mut().filter(|host| host.state == HostState::Fails) {
+            host.failed_at.get_or_insert(stage);
+            if may_be_held.contains(&host.host) {
+                host.state = HostState::Held;
+            } else {
+                stops = true;
+            }
+        }
+        if stops {
+            self.fail_at(stage);
+        }
+    }
+
+    /// It goes nowhere: flake.lock is at that revision already.
+    pub fn stays(&self) -> bool {
+        self.to.as_ref().is_none_or(|to| to.rev == self.from.rev)
+    }
+
+    pub fn failing_hosts(&self) -> Vec<String> {
+        let failing = self.hosts.iter().filter(|host| host.state == HostState::Fails);
+        failing.map(|host| host.host.to_string()).collect()
+    }
+
+    pub fn fail_at(&mut self, stage: Stage) {
+        self.failed_at.get_or_insert(stage);
+        self.ok = false;
+    }
+}

@@ -1,0 +1,162 @@
+//! What `update` shows a person.
+
+use crate::findings::view::describe;
+use crate::nix::flake_input::short;
+use crate::pin::update::message::{name, step};
+use crate::pin::update::report::{HostState, HostUpdate, LockState, Point, Stage, UpdateReport};
+use crate::ui::table::{Align, Cell, Table};
+use crate::ui::{Ui, units};
+
+/// Commits shown of each area.
+const SHOWN: usize = 4;
+
+/// What is going to be tried, before it takes its time.
+pub fn announce(ui: &Ui, report: &UpdateReport) {
+    let Some(to) = &report.to else { return };
+    let commits = report.commits.map_or_else(String::new, |commits| {
+        let direction = if report.backwards { " back" } else { "" };
+        format!(", {commits} {}{direction}", if commits == 1 { "commit" } else { "commits" })
+    });
+    ui.say(format!("{} {}{commits}", ui.bold(&report.input), step(&report.from, to)));
+    ui.say(format!("  from {}", point(&report.from)));
+    ui.say(format!("  to   {}", point(to)));
+    for area in &report.changes {
+        ui.say(format!("  {} ({}):", area.area, area.commits.len()));
+        for change in area.commits.iter().take(SHOWN) {
+            ui.say(format!("    {} {}", ui.dim(short(&change.rev)), change.subject));
+        }
+        if area.commits.len() > SHOWN {
+            ui.say(ui.dim(&format!("    and {} more", area.commits.len() - SHOWN)));
+        }
+    }
+    if let Some(comparison) = &report.comparison {
+        ui.say(format!("  {}", ui.dim(comparison)));
+    }
+}
+
+fn point(point: &Point) -> String {
+    let build = point.build.map(|build| format!("  b{build}")).unwrap_or_default();
+    format!("{}  {}{build}", point.rev, point.date.as_deref().unwrap_or("of unknown date"))
+}
+
+pub fn print(ui: &Ui, report: &UpdateReport) {
+    if !report.hosts.is_empty() {
+        let columns = [
+            ("HOST", Align::Left),
+            ("STATE", Align::Left),
+            ("VARIANT", Align::Left),
+            ("CLOSURE", Align::Right),
+            ("TOKENS/S", Align::Left),
+        ];
+        ui.result(
+            Table { columns: &columns, rows: report.hosts.iter().map(row).collect() }.render(ui),
+        );
+    }
+    for finding in &report.findings {
+        ui.complain(describe(ui, &report.input, finding));
+    }
+    for host in &report.hosts {
+        for finding in &host.findings {
+            ui.complain(describe(ui, host.host.as_str(), finding));
+        }
+    }
+    ui.complain(format!("\n{}", verdict(ui, report)));
+    tell_held(ui, report);
+}
+
+/// Loud: flake.lock no longer says what these hosts have.
+fn tell_held(ui: &Ui, report: &UpdateReport) {
+    if !report.ok {
+        return;
+    }
+    let dry = report.dry_run;
+    for host in &report.released {
+        let released = if dry { "would be released" } else { "is released" };
+        ui.complain(format!("{}: {host} {released}: it works", ui.green("no longer held")));
+    }
+    for host in report.held() {
+        let at = host.held_at.as_ref().map(|at| format!("at {}", name(at))).unwrap_or_default();
+        let stays = if dry { "would stay" } else { "stays" };
+        let failed = host.failed_at.map_or("", Stage::name);
+        ui.complain(format!(
+            "{}: {} {stays} {at}, for it fails at {failed}; `check` reminds of it, and each \
+             `update` tries it again",
+            ui.red("HELD BACK"),
+            host.host,
+        ));
+    }
+}
+
+fn verdict(ui: &Ui, report: &UpdateReport) -> String {
+    let Some(to) = &report.to else { return String::new() };
+    let input = &report.input;
+    if to.rev == report.from.rev && !report.released.is_empty() {
+        return format!("{input} is at {} already, and flake.lock as it was", name(to));
+    }
+    if to.rev == report.from.rev {
+        return format!("{input} is at {} already: nothing to do", name(to));
+    }
+    let updated = if report.held().next().is_some() {
+        ui.yellow("updated in part")
+    } else {
+        ui.green("updated")
+    };
+    if let (LockState::Updated, Some(commit)) = (report.lock, &report.commit) {
+        return format!(
+            "{updated}: {input} is at {}, in commit {}; back: cargo xtask rollback",
+            name(to),
+            short(commit)
+        );
+    }
+    if report.lock == LockState::Updated {
+        return format!("{updated}: {input} is at {}; back: cargo xtask rollback", name(to));
+    }
+    match report.failed_at {
+        Some(stage) => {
+            let kept = report.refused.as_ref().map_or_else(String::new, |folder| {
+                format!("\nthe lock that was refused, and its logs: {folder}")
+            });
+            format!(
+                "{} at {}: {input} stays at {}, flake.lock is byte for byte what it was{kept}",
+                ui.red("refused"),
+                stage.name(),
+                name(&report.from)
+            )
+        }
+        None if report.dry_run => {
+            format!("{input} {} evaluates; flake.lock is as it was", step(&report.from, to))
+        }
+        None => format!("{input} {} would do; flake.lock is as it was", step(&report.from, to)),
+    }
+}
+
+fn row(host: &HostUpdate) -> Vec<Cell> {
+    let paint: fn(&Ui, &str) -> String = match host.state {
+        HostState::Changed | HostState::Unchanged => Ui::green,
+        HostState::NotBuilt | HostState::FailedBefore => Ui::yellow,
+        HostState::Fails | HostState::Held => Ui::red,
+    };
+    let closure = match (host.closure_bytes_before, host.closure_bytes_after) {
+        (Some(before), Some(after)) if before != after => {
+            format!("{} -> {}", units::bytes(before), units::bytes(after))
+        }
+        (_, Some(one)) | (Some(one), None) => units::bytes(one),
+        (None, None) => "-".to_owned(),
+    };
+    let speeds: Vec<String> = host
+        .speeds
+        .iter()
+        .map(|speed| {
+            let change = speed.change_percent;
+            format!("{} {:.1} -> {:.1} ({change:+.1} %)", speed.test, speed.before, speed.after)
+        })
+        .collect();
+    let speeds = if speeds.is_empty() { "-".to_owned() } else { speeds.join(", ") };
+    vec![
+        host.host.as_str().into(),
+        Cell::painted(host.state.name(), paint),
+        host.variant.as_ref().map_or("-", |variant| variant.as_str()).into(),
+        closure.into(),
+        speeds.into(),
+    ]
+}

@@ -1,0 +1,102 @@
+//! A child that runs beside us until it is dropped.
+
+use std::io::Read;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::system::process;
+use crate::system::process::Invocation;
+use crate::system::termination;
+
+/// Between the request to end and the kill.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Its process group ends when this is dropped.
+pub struct Background {
+    handle: process::Handle,
+    group: u32,
+    said: Arc<Mutex<Vec<u8>>>,
+    _input: Option<std::io::PipeWriter>,
+}
+
+impl Background {
+    pub fn start(invocation: &Invocation) -> Result<Self> {
+        let (mut reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        let second = writer.try_clone().context("cannot share a pipe")?;
+        let (handle, input) = process::start(invocation, writer, second)?;
+        let group = handle.pids().first().copied().context("a child without a process id")?;
+        let said = Arc::new(Mutex::new(vec![]));
+        let sink = Arc::clone(&said);
+        thread::Builder::new()
+            .name("background".into())
+            .spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                    if let Ok(mut sink) = sink.lock() {
+                        sink.extend_from_slice(&buffer[..count]);
+                    }
+                }
+            })
+            .context("cannot start a reader thread")?;
+        Ok(Self { handle, group, said, _input: input })
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.handle.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+
+    /// All it has printed so far, both streams.
+    pub fn said(&self) -> String {
+        self.said.lock().map(|said| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        termination::signal_group(self.group, libc::SIGTERM);
+        let asked = Instant::now();
+        while self.is_running() {
+            if asked.elapsed() > GRACE {
+                termination::signal_group(self.group, libc::SIGKILL);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_ends_with_its_children_when_it_is_dropped() {
+        let marker = format!("87{}", std::process::id());
+        let script = format!("echo ready; sleep {marker} & wait");
+        let child = Background::start(&Invocation::new("/bin/sh").args(["-c", &script])).unwrap();
+        while child.said() != "ready\n" {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(child.is_running());
+        drop(child);
+        let left = Invocation::new("pgrep").args(["-f", &format!("sleep {marker}")]);
+        // The signal reached the whole group at once, and each dies in its own time.
+        let began = Instant::now();
+        while !process::capture(&left, None).unwrap().stdout.is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(20), "a child was left behind");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn that_it_ended_by_itself_is_seen() {
+        let child = Background::start(&Invocation::new("true")).unwrap();
+        let began = Instant::now();
+        while child.is_running() && began.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!child.is_running());
+    }
+}

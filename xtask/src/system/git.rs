@@ -1,0 +1,122 @@
+//! What Git knows of the repository, and the one commit that is made in it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+use crate::system::process;
+use crate::system::process::Invocation;
+
+const QUICK: Duration = Duration::from_secs(60);
+
+/// The files that Git tracks and `pattern` matches, relative to `root`.
+pub fn tracked(root: &Path, pattern: &str) -> Result<Vec<String>> {
+    list(root, &["--cached"], pattern)
+}
+
+/// The files that a flake will not see: neither tracked nor ignored.
+pub fn untracked(root: &Path, pattern: &str) -> Result<Vec<String>> {
+    list(root, &["--others", "--exclude-standard"], pattern)
+}
+
+/// Lets Git, and so a flake, know of files, without their being part of the next commit.
+pub fn intend_to_add(root: &Path, files: &[&Path]) -> Result<()> {
+    let shell = Shell::new().context("cannot tell the current folder")?;
+    shell.change_dir(root);
+    cmd!(shell, "git add --intent-to-add -- {files...}")
+        .quiet()
+        .ignore_stdout()
+        .run()
+        .with_context(|| format!("`git add` fails in {}", root.display()))
+}
+
+fn list(root: &Path, which: &[&str], pattern: &str) -> Result<Vec<String>> {
+    let shell = Shell::new().context("cannot tell the current folder")?;
+    shell.change_dir(root);
+    let said = cmd!(shell, "git ls-files -z {which...} -- {pattern}")
+        .quiet()
+        .ignore_stderr()
+        .read()
+        .with_context(|| format!("`git ls-files` fails in {}", root.display()))?;
+    Ok(said.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+/// A question to Git about `root`: what it prints, trimmed; `None` where it fails.
+fn ask(root: &Path, words: &[&str]) -> Option<String> {
+    let call = Invocation::new("git").arg("-C").arg(root).args(words.iter().copied());
+    process::read(&call, Some(QUICK)).ok()
+}
+
+pub fn is_repository(root: &Path) -> bool {
+    ask(root, &["rev-parse", "--is-inside-work-tree"]).as_deref() == Some("true")
+}
+
+/// The file as the last commit has it.
+pub fn committed(root: &Path, file: &str) -> Option<String> {
+    let call = Invocation::new("git").arg("-C").arg(root).arg("show").arg(format!("HEAD:./{file}"));
+    let said = process::capture(&call, Some(QUICK)).ok()?;
+    said.exit.ok().then(|| said.stdout_text())
+}
+
+/// Those of the files that are not what the last commit has, staged or not.
+pub fn changed(root: &Path, files: &[&str]) -> Vec<String> {
+    let words = [&["status", "--porcelain", "--untracked-files=all", "--"], files].concat();
+    let said = ask(root, &words).unwrap_or_default();
+    said.lines().filter_map(|line| Some(line.get(2..)?.trim().to_owned())).collect()
+}
+
+/// What is in the index and not in the last commit.
+pub fn staged(root: &Path) -> Vec<String> {
+    let said = ask(root, &["diff", "--cached", "--name-only"]).unwrap_or_default();
+    said.lines().map(str::to_owned).collect()
+}
+
+/// Why no commit could be made here, if so; and what to do.
+pub fn cannot_commit(root: &Path) -> Option<(String, String)> {
+    let told = |what: &str, help: &str| Some((what.to_owned(), help.to_owned()));
+    if !is_repository(root) {
+        return told("the fleet is not in a Git repository", "leave --commit out, or `git init`");
+    }
+    if ask(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).is_none() {
+        return told(
+            "the repository has no commit yet",
+            "make the first one, or leave --commit out",
+        );
+    }
+    if ask(root, &["symbolic-ref", "--quiet", "HEAD"]).is_none() {
+        return told(
+            "HEAD is detached, so the commit would be on no branch",
+            "`git switch BRANCH`, or leave --commit out",
+        );
+    }
+    for (under_way, name) in
+        [("MERGE_HEAD", "merge"), ("REBASE_HEAD", "rebase"), ("CHERRY_PICK_HEAD", "cherry-pick")]
+    {
+        if ask(root, &["rev-parse", "--verify", "--quiet", under_way]).is_some() {
+            return told(&format!("a {name} is under way"), "end it first, or leave --commit out");
+        }
+    }
+    if ask(root, &["var", "GIT_COMMITTER_IDENT"]).is_none() {
+        return told(
+            "Git does not know who you are",
+            "`git config user.name NAME` and `git config user.email ADDRESS`",
+        );
+    }
+    None
+}
+
+/// Commits these files and nothing else, whatever else is staged. The new commit.
+pub fn commit(root: &Path, files: &[&str], message_file: &Path) -> Result<String> {
+    let call = Invocation::new("git")
+        .arg("-C")
+        .arg(root)
+        .args(["commit", "--quiet", "--only", "--cleanup=verbatim", "--file"])
+        .arg(message_file)
+        .arg("--")
+        .args(files.iter().copied());
+    // Hooks may take their time.
+    process::read(&call, Some(Duration::from_secs(600)))?;
+    ask(root, &["rev-parse", "HEAD"]).context("git rev-parse HEAD says nothing")
+}

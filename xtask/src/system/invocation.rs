@@ -1,0 +1,149 @@
+//! A program and what it is started with, as a value: tests can look at all of it.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where a child's standard input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stdin {
+    Null,
+    File(PathBuf),
+    Held,
+}
+
+/// Between SIGTERM and SIGKILL. Nix needs a moment to end its builders.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A program and what it is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) stdin: Stdin,
+    pub(crate) grace: Duration,
+    pub(crate) memory: Option<u64>,
+    pub(crate) for_the_report: bool,
+    pub(crate) on_terminal: bool,
+    pub(crate) ends_with_us: bool,
+}
+
+impl Invocation {
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: vec![],
+            env: vec![],
+            dir: None,
+            stdin: Stdin::Null,
+            grace: GRACE,
+            memory: None,
+            for_the_report: false,
+            on_terminal: false,
+            ends_with_us: false,
+        }
+    }
+
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    pub fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// For what has nothing to tidy up: a Nix that evaluates looks for SIGTERM rarely.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Runs also after Ctrl-C: a short question whose answer says what was done. Only a
+    /// further Ctrl-C ends it.
+    pub fn for_the_report(mut self) -> Self {
+        self.for_the_report = true;
+        self
+    }
+
+    /// Standard error is a terminal, so that the program draws as for a person.
+    pub fn on_terminal(mut self) -> Self {
+        self.on_terminal = true;
+        self
+    }
+
+    /// Asked to end (SIGTERM) when we are killed outright, too.
+    pub fn ends_with_us(mut self) -> Self {
+        self.ends_with_us = true;
+        self
+    }
+
+    /// Ended when it holds more than this many bytes of memory.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    pub fn stdin_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.stdin = Stdin::File(file.into());
+        self
+    }
+
+    /// Standard input stays open as long as we live: its end tells the child that
+    /// we are gone, however we went.
+    pub fn stdin_held(mut self) -> Self {
+        self.stdin = Stdin::Held;
+        self
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub fn argv(&self) -> &[OsString] {
+        &self.args
+    }
+}
+
+/// As a person would type it; for messages and logs only.
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", quoted(self.program.as_os_str()))?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(arg)))
+    }
+}
+
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%^#".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_so_that_it_can_be_pasted() {
+        let shown = Invocation::new("nix").args(["eval", ".#a", "--apply", "x: it's"]).to_string();
+        assert_eq!(shown, r"nix eval .#a --apply 'x: it'\''s'");
+    }
+}

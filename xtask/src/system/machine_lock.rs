@@ -1,0 +1,90 @@
+//! One bench at a time on a machine: two measure each other. The kernel holds the
+//! lock for the open file, so it ends with the process, however that ends.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::system::{disk, files, interrupt};
+
+/// Held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// The place of the lock for a target, of which one user's runs of this machine know.
+pub fn bench_lock(home: &Path, target: &str) -> PathBuf {
+    home.join("locks").join(format!("bench-{}.lock", files::safe_name(target)))
+}
+
+/// The lock, or who holds it: their process id and words, as far as they wrote them.
+pub fn try_lock(place: &Path, words: &str) -> Result<Result<Lock, String>> {
+    if let Some(folder) = place.parent() {
+        disk::create(folder)?;
+    }
+    let opened = File::options().read(true).write(true).create(true).truncate(false).open(place);
+    let mut file = opened.with_context(|| format!("cannot open {}", place.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(place).unwrap_or_default();
+            return Ok(Err(holder.lines().next().unwrap_or("another process").to_owned()));
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| format!("cannot lock {}", place.display()));
+        }
+    }
+    // What the last one wrote is longer or shorter.
+    let told = file.set_len(0).and_then(|()| {
+        file.write_all(format!("process {}, {words}\n", std::process::id()).as_bytes())
+    });
+    told.with_context(|| format!("cannot write to {}", place.display()))?;
+    Ok(Ok(Lock { _file: file }))
+}
+
+/// Waits until the other has ended; `waiting` is told once who that is.
+pub fn lock(place: &Path, words: &str, waiting: &dyn Fn(&str)) -> Result<Lock> {
+    let mut told = false;
+    loop {
+        match try_lock(place, words)? {
+            Ok(lock) => return Ok(lock),
+            Err(holder) => {
+                if !std::mem::replace(&mut told, true) {
+                    waiting(&holder);
+                }
+            }
+        }
+        if interrupt::requested() {
+            bail!("interrupted");
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_is_first_and_gets_it_afterwards() {
+        let home = std::env::temp_dir().join(format!("xtask-lock-{}", std::process::id()));
+        let place = bench_lock(&home, "root@[::1]:22/../x");
+        assert!(
+            place.starts_with(home.join("locks")) && place.parent() == Some(&home.join("locks"))
+        );
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(&place, "a long line that someone left who was killed in the middle of it\n")
+            .unwrap();
+        let first = try_lock(&place, "bench a").unwrap().unwrap();
+        let holder = try_lock(&place, "bench b").unwrap().unwrap_err();
+        assert_eq!(holder, format!("process {}, bench a", std::process::id()));
+        drop(first);
+        assert!(try_lock(&place, "bench b").unwrap().is_ok());
+        fs::remove_dir_all(home).unwrap();
+    }
+}

@@ -1,0 +1,349 @@
+//! The one place where programs are started: argument vectors, never a shell
+//! string; each child in a process group of its own, which ends when its time is
+//! up or the user asks.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, PipeWriter, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+pub use crate::system::invocation::Invocation;
+use crate::system::invocation::Stdin;
+use crate::system::termination::Ending;
+use crate::system::{orphans, pty};
+
+/// How long the output of a child that has ended is waited for: a daemon that it
+/// left behind may hold the pipe open for ever.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Longer lines are cut here, so that no child can make us hold its whole output.
+pub const LONGEST_LINE: usize = 1 << 20;
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+    /// We ended it because its time was up.
+    TimedOut,
+    /// We ended it because it held more memory than it may.
+    TooLarge,
+    /// We ended it because the user asked.
+    Interrupted,
+    /// We ended it because whoever watched it said so.
+    GivenUp,
+}
+
+impl Exit {
+    pub fn ok(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit status {code}"),
+            Self::Signal(signal) => write!(f, "killed by signal {signal}"),
+            Self::TimedOut => write!(f, "out of time"),
+            Self::TooLarge => write!(f, "out of memory: more than its share"),
+            Self::Interrupted => write!(f, "interrupted"),
+            Self::GivenUp => write!(f, "given up"),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Captured {
+    pub exit: Exit,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Captured {
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Stdout,
+    Stderr,
+}
+
+/// Runs to the end and keeps all it prints; for programs that print little.
+pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
+    let (mut stdout, mut stderr) = (vec![], vec![]);
+    let exit = stream(invocation, timeout, &mut |source, line| {
+        let buffer = if source == Source::Stdout { &mut stdout } else { &mut stderr };
+        buffer.extend_from_slice(line);
+        buffer.push(b'\n');
+    })?;
+    Ok(Captured { exit, stdout, stderr })
+}
+
+/// Like [`capture`], for what must succeed: standard output, trimmed.
+/// Errors name the command and quote the end of what it said.
+pub fn read(invocation: &Invocation, timeout: Option<Duration>) -> Result<String> {
+    let captured = capture(invocation, timeout)?;
+    if captured.exit.ok() {
+        return Ok(captured.stdout_text().trim_end().to_owned());
+    }
+    let said = captured.stderr_text();
+    let last: Vec<&str> = said.trim_end().lines().rev().take(8).collect();
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    Err(anyhow!("{}", last.join("\n")).context(format!("`{invocation}`: {}", captured.exit)))
+}
+
+/// Runs to the end and hands every line, without its newline, to `on_line`.
+/// An idle child costs a wake-up every 50 ms, which is how soon Ctrl-C is passed on.
+pub fn stream(
+    invocation: &Invocation,
+    timeout: Option<Duration>,
+    on_line: &mut dyn FnMut(Source, &[u8]),
+) -> Result<Exit> {
+    watch(invocation, timeout, &mut |heard| {
+        if let Heard::Line(source, line) = heard {
+            on_line(source, line);
+        }
+        Then::GoOn
+    })
+}
+
+/// Like [`stream`]; a line for which `on_line` says yes starts the child's time anew.
+pub fn stream_paced(
+    invocation: &Invocation,
+    timeout: Option<Duration>,
+    on_line: &mut dyn FnMut(Source, &[u8]) -> bool,
+) -> Result<Exit> {
+    watch(invocation, timeout, &mut |heard| match heard {
+        Heard::Line(source, line) if on_line(source, line) => Then::StartAnew,
+        _ => Then::GoOn,
+    })
+}
+
+/// What is heard of a running child.
+#[derive(Debug, Clone, Copy)]
+pub enum Heard<'a> {
+    Line(Source, &'a [u8]),
+    /// Nothing for 50 ms.
+    Silence,
+}
+
+/// What becomes of the child then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    GoOn,
+    /// Its time starts anew, so that a child with many things to do has the same for each.
+    StartAnew,
+    /// It is ended: [`Exit::GivenUp`].
+    End,
+}
+
+/// Like [`stream`], for whoever decides by what is heard, silence too.
+pub fn watch(
+    invocation: &Invocation,
+    timeout: Option<Duration>,
+    on_heard: &mut dyn FnMut(Heard<'_>) -> Then,
+) -> Result<Exit> {
+    let (stdout, stdout_writer) = std::io::pipe().context("cannot make a pipe")?;
+    let (stderr, stderr_writer): (Box<dyn Read + Send>, _) = if invocation.on_terminal {
+        let (ours, theirs) = pty::open()?;
+        (Box::new(ours), theirs)
+    } else {
+        let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        (Box::new(reader), writer)
+    };
+    let stdout: Box<dyn Read + Send> = Box::new(stdout);
+    let (handle, _held) = start(invocation, stdout_writer, stderr_writer)?;
+    let group = handle.pids().first().copied().context("a child without a process id")?;
+
+    let (sender, lines) = mpsc::sync_channel(1024);
+    for (source, pipe) in [(Source::Stdout, stdout), (Source::Stderr, stderr)] {
+        let sender = sender.clone();
+        thread::Builder::new()
+            .name(format!("{source:?}"))
+            .spawn(move || split_lines(pipe, |line| sender.send((source, line)).is_ok()))
+            .context("cannot start a reader thread")?;
+    }
+    drop(sender);
+
+    let mut ending = Ending::new(group, timeout, invocation);
+    let obey = |then, ending: &mut Ending| match then {
+        Then::GoOn => {}
+        Then::StartAnew => ending.start_anew(timeout),
+        Then::End => ending.give_up(),
+    };
+    let mut ended_at: Option<Instant> = None;
+    loop {
+        match lines.recv_timeout(Duration::from_millis(50)) {
+            Ok((source, line)) => obey(on_heard(Heard::Line(source, &line)), &mut ending),
+            Err(RecvTimeoutError::Timeout) => {
+                obey(on_heard(Heard::Silence), &mut ending);
+                if handle.try_wait().context("cannot wait for a child")?.is_some() {
+                    let since = *ended_at.get_or_insert_with(Instant::now);
+                    if since.elapsed() > DRAIN {
+                        break;
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        ending.tick();
+    }
+    // The pipes may close before the child ends.
+    let status = loop {
+        if let Some(output) = handle.try_wait().context("cannot wait for a child")? {
+            break output.status;
+        }
+        ending.tick();
+        thread::sleep(Duration::from_millis(5));
+    };
+    Ok(match (ending.cause, status.code(), status.signal()) {
+        (Some(cause), ..) => cause,
+        (None, Some(code), _) => Exit::Code(code),
+        (None, None, signal) => Exit::Signal(signal.unwrap_or_default()),
+    })
+}
+
+pub(crate) type Handle = duct::Handle;
+
+/// The child, and what must stay open while it runs.
+pub(crate) fn start(
+    invocation: &Invocation,
+    stdout: PipeWriter,
+    stderr: PipeWriter,
+) -> Result<(Handle, Option<PipeWriter>)> {
+    // As a Path, a bare name would mean a file of the current folder.
+    let mut expression = duct::cmd(invocation.program.as_os_str(), &invocation.args)
+        .unchecked()
+        .stdout_file(stdout)
+        .stderr_file(stderr)
+        .before_spawn({
+            let ends_with_us = invocation.ends_with_us;
+            move |command| {
+                command.process_group(0);
+                if ends_with_us {
+                    orphans::end_with_us(command);
+                }
+                Ok(())
+            }
+        });
+    let mut held = None;
+    expression = match &invocation.stdin {
+        Stdin::Null => expression.stdin_null(),
+        Stdin::File(file) => expression.stdin_path(file),
+        Stdin::Held => {
+            let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+            held = Some(writer);
+            expression.stdin_file(reader)
+        }
+    };
+    if let Some(dir) = &invocation.dir {
+        expression = expression.dir(dir);
+    }
+    for (name, value) in &invocation.env {
+        expression = expression.env(name, value);
+    }
+    let program = invocation.program.display();
+    Ok((expression.start().with_context(|| format!("cannot start {program}"))?, held))
+}
+
+/// Splits at `\n`, cuts what is longer than [`LONGEST_LINE`], until EOF or `send` says no.
+fn split_lines(pipe: impl Read, mut send: impl FnMut(Vec<u8>) -> bool) {
+    let mut reader = BufReader::with_capacity(1 << 16, pipe);
+    loop {
+        let mut line = vec![];
+        match reader.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                }
+                if !send(line) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Where `name` is on PATH, if it is executable there.
+pub fn which(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Invocation {
+        Invocation::new("/bin/sh").args(["-c", script])
+    }
+
+    #[test]
+    fn both_streams_arrive_whole() {
+        let captured = capture(&sh("echo out; echo err >&2; printf half"), None).unwrap();
+        assert_eq!(captured.exit, Exit::Code(0));
+        assert_eq!(captured.stdout_text(), "out\nhalf\n");
+        assert_eq!(captured.stderr_text(), "err\n");
+    }
+
+    #[test]
+    fn a_terminal_is_one_for_the_child() {
+        let asks = "test -t 2 && ! test -t 1 && stty size <&2 >&2 && echo out";
+        let captured = capture(&sh(asks).on_terminal(), None).unwrap();
+        assert_eq!(captured.stderr_text(), "40 120\r\n");
+        assert_eq!(captured.stdout_text(), "out\n");
+    }
+
+    #[test]
+    fn an_exit_status_and_a_signal_are_told_apart() {
+        assert_eq!(capture(&sh("exit 7"), None).unwrap().exit, Exit::Code(7));
+        assert_eq!(capture(&sh("kill -ILL $$"), None).unwrap().exit, Exit::Signal(libc::SIGILL));
+    }
+
+    #[test]
+    fn what_outlives_its_time_is_ended_with_its_children() {
+        let marker = format!("86{}", std::process::id());
+        let started = Instant::now();
+        let exit = capture(
+            &sh(&format!("sleep {marker} & sleep {marker}; true")),
+            Some(Duration::from_millis(200)),
+        );
+        assert_eq!(exit.unwrap().exit, Exit::TimedOut);
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        let left =
+            capture(&Invocation::new("pgrep").args(["-f", &format!("sleep {marker}")]), None);
+        assert_eq!(left.unwrap().stdout_text(), "");
+    }
+
+    #[test]
+    fn a_daemon_that_holds_the_pipe_does_not_hold_us() {
+        let started = Instant::now();
+        let captured = capture(&sh("sleep 30 & echo done"), None).unwrap();
+        assert_eq!(captured.stdout_text(), "done\n");
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = capture(&Invocation::new("/nonexistent/nix"), None).unwrap_err();
+        assert!(format!("{error:#}").contains("/nonexistent/nix"), "{error:#}");
+    }
+}

@@ -1,0 +1,98 @@
+//! One connection to a target for all that is done there: ssh's own sharing, through a
+//! socket that only we know of, for as long as we live. A round trip for each step is left
+//! of what a handshake takes.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::system::background::Background;
+use crate::system::process;
+use crate::system::process::Invocation;
+use crate::system::{disk, interrupt};
+use crate::target::ssh;
+use crate::target::{Refused, Ssh, Target};
+
+/// ssh's own limits end a connection that does not come about long before.
+const PATIENCE: Duration = Duration::from_secs(60);
+const QUICK: Duration = Duration::from_secs(10);
+
+/// Ends when it is dropped; with a signal from the kernel where we are killed.
+pub struct Connection {
+    master: Option<Background>,
+    folder: PathBuf,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // It takes its socket away when it ends.
+        drop(self.master.take());
+        let _ = disk::remove(&self.folder);
+    }
+}
+
+impl Target {
+    /// From now on all that is done on the target goes through one connection. None for
+    /// this machine, and where the user's ssh shares connections by itself.
+    ///
+    /// # Errors
+    /// [`Refused`] where SSH failed; there is no ssh, or no folder for the socket.
+    pub fn connect(&mut self) -> Result<Option<Connection>> {
+        let Self::Ssh(ssh) = self else { return Ok(None) };
+        if ssh.shared.is_some() || ssh.is_shared_by_the_user()? {
+            return Ok(None);
+        }
+        let folder = std::env::temp_dir();
+        // A socket's path holds 107 characters, and ssh adds some of its own to it.
+        let folder = if folder.as_os_str().len() > 40 { PathBuf::from("/tmp") } else { folder };
+        let folder = folder.join(format!("llamafleet-ssh-{}", std::process::id()));
+        let _ = disk::remove(&folder);
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut connection = Connection { master: None, folder };
+        let socket = connection.folder.join("socket");
+        let socket = socket.to_str().context("a temporary folder that is not UTF-8")?;
+        let master = Background::start(&ssh.master(socket))?;
+        let began = Instant::now();
+        while !std::path::Path::new(socket).exists() {
+            if !master.is_running() {
+                bail!(Refused(ssh::explain(&ssh.destination, &master.said())));
+            }
+            if interrupt::requested() {
+                bail!("interrupted");
+            }
+            if began.elapsed() > PATIENCE {
+                return Ok(None);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        connection.master = Some(master);
+        ssh.shared = Some(socket.to_owned());
+        Ok(Some(connection))
+    }
+}
+
+impl Ssh {
+    /// Without a command, and without a program of the target's.
+    fn master(&self, socket: &str) -> Invocation {
+        let path = format!("ControlPath={socket}");
+        let ours = ["-o", "ControlMaster=yes", "-o", &path, "-o", "ControlPersist=no", "-N"];
+        Invocation::new("ssh")
+            .args(self.ssh_options())
+            .args(ours)
+            .args(["--", &self.destination])
+            .ends_with_us()
+    }
+
+    /// Whoever shares connections already has set how.
+    fn is_shared_by_the_user(&self) -> Result<bool> {
+        let call = Invocation::new("ssh").args(self.ssh_options()).args(["-G", "--"]);
+        let said = process::capture(&call.arg(&self.destination), Some(QUICK))?;
+        Ok(ssh::shares_connections(&said.stdout_text()))
+    }
+}

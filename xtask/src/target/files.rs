@@ -1,0 +1,222 @@
+//! Files to and from a target, and closures to its store.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::findings::finding::Finding;
+use crate::nix::names::{DrvPath, StorePath};
+use crate::nix::program::Nix;
+use crate::system::process;
+use crate::system::process::{Exit, Invocation, Source};
+use crate::target::model_file::FileState;
+use crate::target::ssh::{explain_copy, store_uri};
+use crate::target::{Refused, SHORT, Ssh, Target};
+
+/// For a model of some gigabytes over a slow line.
+const TRANSFER: Duration = Duration::from_secs(3600);
+
+/// Prints the file's place if it lies there with this checksum. $1 name, $2 checksum.
+const FIND: &str = r#"
+file="${XDG_CACHE_HOME:-$HOME/.cache}/llamafleet/models/$1"
+if [ -f "$file" ] && [ "$(cksum <"$file")" = "$2" ]; then printf '%s\n' "$file"; fi
+"#;
+
+/// Takes the file from standard input; it appears whole or not at all. The same words.
+const PUT: &str = r#"
+dir="${XDG_CACHE_HOME:-$HOME/.cache}/llamafleet/models"
+mkdir -p -- "$dir" || exit 1
+part="$dir/.$1.$$.part"
+trap 'rm -f -- "$part"' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+cat >"$part" || exit 1
+if [ "$(cksum <"$part")" != "$2" ]; then echo "it arrived damaged" >&2; exit 1; fi
+mv -f -- "$part" "$dir/$1" && printf '%s\n' "$dir/$1"
+"#;
+
+/// What lies at $1, in the words of bench/model/gguf.rs.
+const STATE: &str = r#"
+if [ -d "$1" ]; then echo folder
+elif [ ! -e "$1" ]; then echo missing
+elif [ ! -r "$1" ]; then echo unreadable
+else printf 'file %s %s\n' "$(($(wc -c <"$1")))" "$(od -An -tx1 -N8 <"$1")"
+fi
+"#;
+
+impl Target {
+    /// Looks at a file that is to be a model.
+    ///
+    /// # Errors
+    /// [`Refused`] where SSH failed; there is no shell.
+    pub fn file_state(&self, path: &str) -> Result<FileState> {
+        let mut said = String::new();
+        let argv = ["sh", "-c", STATE, "llamafleet", path];
+        let exit = self.run(&argv, SHORT, &mut |source, line| {
+            if source == Source::Stdout {
+                // What the login shell prints by itself comes first.
+                said = String::from_utf8_lossy(line).into_owned();
+            }
+        })?;
+        FileState::parse(&said)
+            .with_context(|| format!("cannot look at {path} on {}: {exit}", self.name()))
+    }
+
+    /// Whether anything lies there.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn has(&self, path: &str) -> Result<bool> {
+        Ok(self.file_state(path)? != FileState::Missing)
+    }
+
+    /// Makes a file of ours available there, once, and gives its place there. `room`: the
+    /// bytes that are free there, as far as they are known.
+    ///
+    /// # Errors
+    /// [`Refused`] where SSH failed or the target's disk is full; the file cannot be
+    /// read or written.
+    pub fn put_file(&self, file: &Path, room: Option<u64>) -> Result<String> {
+        let ssh = match self {
+            Self::Local => {
+                return file.to_str().map(str::to_owned).context("a path that is not UTF-8");
+            }
+            Self::Ssh(ssh) => ssh,
+        };
+        let name = file.file_name().and_then(|name| name.to_str());
+        let name = name.with_context(|| format!("no usable file name: {}", file.display()))?;
+        let sum = process::read(&Invocation::new("cksum").stdin_file(file), Some(TRANSFER))?;
+
+        let find = ssh.command(&["sh", "-c", FIND, "llamafleet", name, &sum]);
+        let found = ssh.capture(&find, TRANSFER)?;
+        // What the login shell prints by itself comes first.
+        if let Some(place) = last_line(&found.stdout_text()) {
+            return Ok(place);
+        }
+        let bytes = file.metadata().map_or(0, |meta| meta.len());
+        if room.is_some_and(|room| bytes > room) {
+            bail!(Refused(self.full(name, bytes)));
+        }
+        let put = ssh.command(&["sh", "-c", PUT, "llamafleet", name, &sum]).stdin_file(file);
+        let sent = ssh.capture(&put, TRANSFER)?;
+        let said = sent.stderr_text();
+        if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
+            bail!(Refused(self.full(name, bytes)));
+        }
+        last_line(&sent.stdout_text()).filter(|_| sent.exit.ok()).with_context(|| {
+            format!("cannot put {name} on {}: {}: {}", self.name(), sent.exit, said.trim())
+        })
+    }
+
+    fn full(&self, name: &str, bytes: u64) -> Finding {
+        let megabytes = bytes.div_ceil(1 << 20);
+        Finding::error(
+            "target-disk-full",
+            format!("{} has no space left for the model {name} ({megabytes} MiB)", self.name()),
+            "free some space there, or choose a smaller model with --params or --quantization",
+        )
+    }
+
+    /// Copies a store path with all it needs to the target's store; nothing to do for
+    /// this machine.
+    ///
+    /// # Errors
+    /// [`Refused`] where the target or SSH refuses.
+    pub fn copy_closure(
+        &self,
+        nix: &Nix,
+        path: &StorePath,
+        on_line: &mut dyn FnMut(Source, &[u8]),
+    ) -> Result<()> {
+        let Self::Ssh(ssh) = self else { return Ok(()) };
+        let call = ssh.copy_command(nix, path)?;
+        let mut said = String::new();
+        let exit = process::stream(&call, Some(TRANSFER), &mut |source, line| {
+            said.push_str(&String::from_utf8_lossy(line));
+            said.push('\n');
+            on_line(source, line);
+        })?;
+        match exit {
+            Exit::Code(0) => Ok(()),
+            Exit::Interrupted => bail!("interrupted"),
+            exit => match explain_copy(self.name(), &said) {
+                Some(finding) => bail!(Refused(finding)),
+                None => bail!("`{call}`: {exit}\n{}", said.trim_end()),
+            },
+        }
+    }
+}
+
+impl Target {
+    /// Builds a derivation of ours in the target's own store, and with its own Nix; nothing
+    /// of it comes back. What is sent are derivations and sources, which carry their own
+    /// proof and need no signature.
+    ///
+    /// # Errors
+    /// [`Refused`] where the target or SSH refuses, or the build fails.
+    pub fn build_there(
+        &self,
+        nix: &Nix,
+        drv: &DrvPath,
+        on_line: &mut dyn FnMut(Source, &[u8]),
+    ) -> Result<()> {
+        let Self::Ssh(ssh) = self else { bail!("this machine is no machine elsewhere") };
+        let call = ssh.build_command(nix, drv)?;
+        let mut said = String::new();
+        let exit = process::stream(&call, None, &mut |source, line| {
+            said.push_str(&String::from_utf8_lossy(line));
+            said.push('\n');
+            on_line(source, line);
+        })?;
+        match exit {
+            Exit::Code(0) => Ok(()),
+            Exit::Interrupted => bail!("interrupted"),
+            exit => bail!(Refused(explain_copy(self.name(), &said).unwrap_or_else(|| {
+                let end: Vec<&str> = said.trim_end().lines().rev().take(12).collect();
+                let end: Vec<&str> = end.into_iter().rev().collect();
+                Finding::error(
+                    "not-built",
+                    format!("{drv} is not built on {} ({exit}):\n{}", self.name(), end.join("\n")),
+                    format!("`{call}` shows it again; without --build-on it is built here"),
+                )
+            }))),
+        }
+    }
+}
+
+impl Ssh {
+    fn build_command(&self, nix: &Nix, drv: &DrvPath) -> Result<Invocation> {
+        let store = store_uri(&self.destination, &self.store);
+        let words = ["build", "--no-link", "--print-build-logs", "--eval-store", "auto", "--store"];
+        Ok(nix
+            .command(words)
+            .args([store, drv.all_outputs()])
+            .env("NIX_SSHOPTS", self.options_for_nix()?))
+    }
+
+    /// Unsigned, as what is built here is: a target that trusts neither us nor our key
+    /// says so, and the finding tells what to do.
+    pub(crate) fn copy_command(&self, nix: &Nix, path: &StorePath) -> Result<Invocation> {
+        let store = store_uri(&self.destination, &self.store);
+        Ok(nix
+            .command(["copy", "--no-check-sigs", "--substitute-on-destination", "--to", &store])
+            .arg(path.as_str())
+            .env("NIX_SSHOPTS", self.options_for_nix()?))
+    }
+
+    fn options_for_nix(&self) -> Result<String> {
+        let options = self.ssh_options();
+        if let Some(option) = options.iter().find(|option| option.contains(char::is_whitespace)) {
+            bail!(Refused(Finding::error(
+                "ssh-option",
+                format!("Nix cannot hand the ssh option {option:?} on: it splits at white space"),
+                "put the option into ~/.ssh/config",
+            )));
+        }
+        Ok(options.join(" "))
+    }
+}
+
+fn last_line(text: &str) -> Option<String> {
+    text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
+}

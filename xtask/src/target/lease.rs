@@ -1,0 +1,66 @@
+//! The lock of a target, held over SSH: whoever measures there by another machine, or on
+//! it, would be measured with.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::system::background::Background;
+use crate::system::interrupt;
+use crate::target::{SHORT, Target};
+
+const LOCK: &str = include_str!("lock.sh");
+
+/// Held until it is dropped, or we are killed, or the connection ends.
+pub struct Held(#[expect(dead_code, reason = "its end ends the lock")] Background);
+
+pub enum Answer {
+    Held(Box<Held>),
+    /// Who has it, in the words that they gave.
+    Busy(String),
+    /// A target without flock(1), or without a folder to write to.
+    NoLocks,
+}
+
+impl Target {
+    /// Asks for the lock of the machine; with `waiting`, which is told who has it, until
+    /// it is to be had. This machine's own is [`crate::system::machine_lock`]'s.
+    ///
+    /// # Errors
+    /// There is no ssh; the user interrupts. What is wrong with the target its first
+    /// command tells.
+    pub fn lock(&self, words: &str, waiting: Option<&dyn Fn(&str)>) -> Result<Answer> {
+        let Self::Ssh(ssh) = self else { return Ok(Answer::NoLocks) };
+        let wait = if waiting.is_some() { "wait" } else { "" };
+        let call = ssh.command(&["sh", "-c", LOCK, "llamafleet", words, wait]);
+        let session = Background::start(&call.stdin_held().ends_with_us())?;
+        let began = Instant::now();
+        let mut told = false;
+        loop {
+            // Asked first: what it says at its end is read all the same.
+            let running = session.is_running();
+            let said = session.said();
+            // What the login shell prints by itself comes first.
+            let busy = said.lines().find_map(|line| line.strip_prefix("busy "));
+            if said.lines().any(|line| line == "locked") {
+                return Ok(Answer::Held(Box::new(Held(session))));
+            }
+            match (busy, waiting) {
+                (Some(who), None) => return Ok(Answer::Busy(who.to_owned())),
+                (Some(who), Some(waiting)) if !told => {
+                    told = true;
+                    waiting(who);
+                }
+                _ => {}
+            }
+            if !running || (!told && began.elapsed() > SHORT) {
+                return Ok(Answer::NoLocks);
+            }
+            if interrupt::requested() {
+                bail!("interrupted");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+# Runs on the target, under any POSIX sh: sh -c THIS llamafleet WORDS [wait]
+# Holds the lock of the machine's own `bench local` until standard input ends, as it does
+# when the other side goes away. system/machine_lock.rs holds the same file by the same call, flock(2).
+dir="${XDG_CACHE_HOME:-$HOME/.cache}/llamafleet/locks"
+file="$dir/bench-local.lock"
+if ! command -v flock >/dev/null 2>&1 || ! mkdir -p -- "$dir" || ! true >>"$file"; then
+    echo unlocked
+    exit 0
+fi 2>/dev/null
+exec 9<>"$file"
+if ! flock -n 9; then
+    printf 'busy %s\n' "$(head -n 1 "$file")"
+    [ "$2" = wait ] || exit 0
+    # So that it ends with the other side while it waits, too.
+    exec 3<&0
+    flock 9 3<&- &
+    waiting=$!
+    { while read -r _; do :; done <&3; kill "$waiting"; } 2>/dev/null &
+    watching=$!
+    wait "$waiting" || exit 0
+    kill "$watching" 2>/dev/null
+fi
+printf '%s\n' "$1" >"$file"
+echo locked
+while read -r _; do :; done

@@ -1,0 +1,33 @@
+//! Which target a host has: the fleet table's, this machine, or what `--target` names.
+
+use crate::fleet::context::Context;
+use crate::nix::names::HostName;
+use crate::target::Target;
+use anyhow::Result;
+use anyhow::bail;
+
+/// The host that stands for this machine, whatever the fleet says.
+pub const LOCAL: &str = "local";
+
+/// Where the fleet table says that this host is.
+pub fn fleet_target(context: &Context, name: &str) -> Result<Target> {
+    let host = HostName::new(name);
+    let mut fleet = context.flake.fleet()?;
+    match fleet.remove(&host).and_then(|entry| entry.target) {
+        Some(destination) => Target::ssh(&destination, ssh_options()),
+        None => {
+            // An unknown host is told as one.
+            context.hosts(&[name.to_owned()])?;
+            bail!(
+                "the flake's `fleet` has no target for {host}: name one with --target, or say \
+                 --local for this machine"
+            )
+        }
+    }
+}
+
+/// What the user tells Nix's ssh holds for ours.
+pub fn ssh_options() -> Vec<String> {
+    let options = std::env::var("NIX_SSHOPTS").unwrap_or_default();
+    options.split_whitespace().map(str::to_owned).collect()
+}

@@ -1,0 +1,347 @@
+//! What SSH is told and what it says: the one place where words are quoted for the
+//! shell on the other side, and ssh's complaints as findings.
+//!
+//! Pure: no I/O, no clock.
+
+use crate::findings::finding::{Finding, Severity};
+
+/// One line for the login shell of the target: POSIX shells and fish read the words
+/// back as they were. fish gives backslashes a meaning inside quotes, so they stay
+/// outside.
+pub fn quote(words: &[&str]) -> String {
+    words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn quote_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let mut quoted = String::from("'");
+    for c in word.chars() {
+        match c {
+            '\'' => quoted.push_str(r"'\''"),
+            '\\' => quoted.push_str(r"'\\'"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// Why this cannot be a destination, if so. ssh reads a leading dash as an option, and
+/// `-oProxyCommand=…` is a program that it starts.
+pub fn destination_problem(destination: &str) -> Option<&'static str> {
+    if destination.is_empty() {
+        Some("it is empty")
+    } else if destination.starts_with('-') {
+        Some("it begins with a dash, so ssh would read it as an option")
+    } else if destination.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        Some("it holds white space or control characters")
+    } else {
+        None
+    }
+}
+
+/// Whether ssh by itself shares connections, from what `ssh -G` prints.
+pub fn shares_connections(settings: &str) -> bool {
+    let sets = |line: &str| match line.split_once(' ') {
+        Some(("controlpath", path)) => path != "none",
+        Some(("controlmaster", how)) => how != "false" && how != "no",
+        _ => false,
+    };
+    settings.lines().any(sets)
+}
+
+/// Whether this destination is the machine of that name: then nothing has to go over SSH.
+/// Another port may be another machine's, or a container's.
+pub fn is_machine(destination: &str, machine: &str) -> bool {
+    let host = destination.strip_prefix("ssh://").unwrap_or(destination);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let host = host.strip_suffix(":22").unwrap_or(host);
+    !machine.is_empty() && host.eq_ignore_ascii_case(machine)
+}
+
+/// ssh's own exit status. A program on the target may end with it, too.
+pub const FAILED: i32 = 255;
+
+/// What ssh complained of on stderr when it ended with [`FAILED`].
+pub fn explain(destination: &str, stderr: &str) -> Finding {
+    let said = |text: &str| stderr.contains(text);
+    let any = |texts: &[&str]| texts.iter().any(|text| said(text));
+    if said("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        Finding::error(
+            "ssh-host-key-changed",
+            format!("{destination} shows another host key than before, and ssh refuses it"),
+            format!(
+                "if the machine was set up anew, check its new key and forget the old one with \
+                 `ssh-keygen -R {destination}`; if not, somebody may be in between"
+            ),
+        )
+    } else if said("Host key verification failed") {
+        Finding::error(
+            "ssh-host-unknown",
+            format!("ssh does not know {destination}'s host key"),
+            format!("connect once by hand and check the key it shows: `ssh {destination}`"),
+        )
+    } else if any(&["Permission denied", "Too many authentication failures"]) {
+        Finding::error(
+            "ssh-auth-refused",
+            format!("{destination} refuses to let us in; no password is asked for here"),
+            format!(
+                "make `ssh -o BatchMode=yes {destination} true` work: load the key with ssh-add, \
+                 or name user and key for {destination} in ~/.ssh/config"
+            ),
+        )
+    } else if any(&["Could not resolve hostname", "Name or service not known"]) {
+        Finding::error(
+            "ssh-no-such-host",
+            format!("nobody knows a machine named {destination}"),
+            "correct `target` in hosts/default.nix, or give the name an address in ~/.ssh/config",
+        )
+    } else if said("Connection refused") {
+        Finding::error(
+            "ssh-refused",
+            format!("{destination} is there, but no SSH server answers"),
+            "start sshd there (services.openssh.enable = true), or correct the port",
+        )
+    } else if any(&["timed out", "No route to host", "Network is unreachable", "Host is down"]) {
+        Finding::error(
+            "ssh-unreachable",
+            format!("{destination} does not answer"),
+            "see that it is switched on and on this network",
+        )
+    } else if any(&["Bad configuration option", "Bad owner or permissions", "bad configuration"]) {
+        Finding::error(
+            "ssh-configuration",
+            format!("ssh rejects its own configuration: {}", last_line(stderr)),
+            "mend ~/.ssh/config",
+        )
+    } else {
+        Finding::error(
+            "ssh-lost",
+            format!("the connection to {destination} broke off: {}", last_line(stderr)),
+            format!("try `ssh -v {destination} true`"),
+        )
+    }
+}
+
+/// `ssh-ng://DESTINATION?NAME=VALUE`; a value may hold anything.
+pub fn store_uri(destination: &str, parameters: &[(String, String)]) -> String {
+    let destination = destination.strip_prefix("ssh://").unwrap_or(destination);
+    let mut uri = format!("ssh-ng://{destination}");
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        uri.push(if index == 0 { '?' } else { '&' });
+        uri.push_str(name);
+        uri.push('=');
+        for byte in value.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
+                uri.push(char::from(byte));
+            } else {
+                uri.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    uri
+}
+
+/// The other way round: a destination may be given as its store's URI, which is how
+/// a store that is not at its usual place is named.
+pub fn parse_store_uri(text: &str) -> Option<(String, Vec<(String, String)>)> {
+    let rest = text.strip_prefix("ssh-ng://")?;
+    let (destination, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let parameters = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), percent_decoded(value)))
+        .collect();
+    Some((destination.to_owned(), parameters))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = vec![];
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match code.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Why `nix copy` to the target failed, where its words are known.
+pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
+    let any = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
+    if any(&["lacks a signature by a trusted key", "lacks a valid signature"]) {
+        return Some(untrusted(destination, Severity::Error));
+    }
+    if any(&["No space left on device", "Disk quota exceeded"]) {
+        return Some(Finding::error(
+            "target-disk-full",
+            format!("{destination}'s store has no space left"),
+            format!("`ssh {destination} nix-collect-garbage` frees what is not used"),
+        ));
+    }
+    if any(&["nix-daemon: command not found", "nix-daemon: not found", "Unknown command: nix-"]) {
+        return Some(without_nix(destination));
+    }
+    // What is left of a message that was cut, Nix takes for a number; and its threads end one
+    // another as if the user had asked, which we are told of otherwise.
+    if any(&[
+        "unexpected end-of-file",
+        "disconnected unexpectedly",
+        "Broken pipe",
+        "serialised integer",
+        "interrupted by the user",
+    ]) {
+        return Some(Finding::error(
+            "copy-cut",
+            format!(
+                "the copy to {destination} was cut in the middle: the connection or its Nix ended"
+            ),
+            "run it again: what has arrived whole is not sent twice, and half of a path is never \
+             taken for the whole",
+        ));
+    }
+    let ssh = [
+        "Permission denied",
+        "Host key verification failed",
+        "Could not resolve hostname",
+        "Connection refused",
+        "Connection timed out",
+        "No route to host",
+        "Connection reset",
+        "Connection closed",
+    ];
+    any(&ssh).then(|| explain(destination, stderr))
+}
+
+fn last_line(stderr: &str) -> &str {
+    stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("ssh said nothing")
+}
+
+pub fn without_nix(target: &str) -> Finding {
+    Finding::error(
+        "target-without-nix",
+        format!("{target} has no Nix, or not on the PATH of programs that SSH starts"),
+        "install Nix there; or name its program: --target \
+         'ssh-ng://HOST?remote-program=/path/of/nix-daemon'",
+    )
+}
+
+/// What a target takes from us that no key has signed: nothing.
+pub fn untrusted(target: &str, severity: Severity) -> Finding {
+    Finding {
+        severity,
+        ..Finding::error(
+            "target-trusts-nobody",
+            format!("{target}'s Nix takes no unsigned build from the user we log in as"),
+            "one of two: (1) trust the user, in that host's configuration: \
+             nix.settings.trusted-users = [ \"root\" \"@wheel\" ]; (2) sign what is built here: \
+             `nix key generate-secret --key-name fleet-1 > ~/.config/nix/fleet.sec`, that file as \
+             secret-key-files in this machine's nix.conf, and what `nix key convert-secret-to-public \
+             < ~/.config/nix/fleet.sec` prints into that host's nix.settings.trusted-public-keys; \
+             what was built before is signed by `nix store sign --recursive --key-file \
+             ~/.config/nix/fleet.sec STORE-PATH`",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_needs_no_quotes_only_if_no_shell_sees_anything_in_it() {
+        assert_eq!(quote(&["cat", "--", "/proc/cpuinfo"]), "cat -- /proc/cpuinfo");
+        assert_eq!(quote(&["", "a b", "~", "*"]), "'' 'a b' '~' '*'");
+        assert_eq!(quote(&["it's"]), r"'it'\''s'");
+        assert_eq!(quote(&[r"a\b"]), r"'a'\\'b'");
+        assert_eq!(quote(&["$(reboot)", "`x`", "a;b", "é"]), "'$(reboot)' '`x`' 'a;b' 'é'");
+    }
+
+    /// Said by OpenSSH 9.2, `ssh -G`, by the settings of its user.
+    #[test]
+    fn who_shares_connections_already_is_left_alone() {
+        let settings = "hostname carbon\ncontrolmaster false\ncontrolpersist no\n";
+        assert!(!shares_connections(settings));
+        assert!(shares_connections("controlmaster auto\ncontrolpath /tmp/a\n"));
+        assert!(shares_connections("controlmaster false\ncontrolpath /tmp/a\n"));
+    }
+
+    #[test]
+    fn a_machine_is_known_by_its_own_name_alone() {
+        for same in ["carbon", "me@carbon", "ssh://me@carbon:22", "ssh://Carbon"] {
+            assert!(is_machine(same, "carbon"), "{same}");
+        }
+        for other in ["carbon.lan", "carbon@boron", "ssh://carbon:2222", "carbonara", ""] {
+            assert!(!is_machine(other, "carbon"), "{other}");
+        }
+        assert!(!is_machine("", ""));
+    }
+
+    #[test]
+    fn what_ssh_would_misread_is_no_destination() {
+        for bad in ["", "-oProxyCommand=reboot", "a b", "a\nb", "a\0"] {
+            assert!(destination_problem(bad).is_some(), "{bad:?}");
+        }
+        for good in ["carbon", "me@carbon.lan", "ssh://me@carbon:2222", "::1"] {
+            assert_eq!(destination_problem(good), None, "{good}");
+        }
+    }
+
+    #[test]
+    fn a_store_behind_ssh_keeps_its_parameters_whole() {
+        let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(store_uri("me@carbon", &[]), "ssh-ng://me@carbon");
+        let parameters = vec![
+            parameter("remote-program", "/a b/nix-daemon"),
+            parameter("remote-store", "local?root=/x&y"),
+        ];
+        let uri = "ssh-ng://carbon:22?remote-program=/a%20b/nix-daemon\
+                   &remote-store=local%3Froot%3D/x%26y";
+        assert_eq!(store_uri("ssh://carbon:22", &parameters), uri);
+        assert_eq!(parse_store_uri(uri), Some(("carbon:22".into(), parameters)));
+        assert_eq!(parse_store_uri("carbon"), None);
+        assert_eq!(percent_decoded("100%, %zz%4"), "100%, %zz%4");
+    }
+
+    /// Said by OpenSSH 9.2 when it was driven into each of these.
+    /// Said by Nix 2.26.3 when its other end was cut off in the middle of a copy.
+    #[test]
+    fn a_copy_that_was_cut_is_known_by_each_of_its_words() {
+        for said in [
+            "error: unexpected end-of-file",
+            "error (ignored): error: serialised integer 950166906659926009 is too large for type 'j'",
+            "error: error: interrupted by the user",
+        ] {
+            assert_eq!(explain_copy("box", said).map(|finding| finding.code), Some("copy-cut"));
+        }
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        for (said, code) in [
+            (include_str!("../../tests/fixtures/ssh/refused"), "ssh-refused"),
+            (include_str!("../../tests/fixtures/ssh/no-such-host"), "ssh-no-such-host"),
+            (include_str!("../../tests/fixtures/ssh/unknown-key"), "ssh-host-unknown"),
+            (include_str!("../../tests/fixtures/ssh/changed-key"), "ssh-host-key-changed"),
+            (include_str!("../../tests/fixtures/ssh/auth-refused"), "ssh-auth-refused"),
+            (include_str!("../../tests/fixtures/ssh/unreachable"), "ssh-unreachable"),
+            (include_str!("../../tests/fixtures/ssh/bad-configuration"), "ssh-configuration"),
+            ("", "ssh-lost"),
+        ] {
+            let finding = explain("carbon", said);
+            assert_eq!(finding.code, code, "{said}");
+            assert!(!finding.help.is_empty());
+        }
+    }
+}

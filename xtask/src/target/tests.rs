@@ -1,0 +1,230 @@
+//! Against a real sshd on loopback: what a shell, a connection and a kill do to us.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::nix::names::{StorePath, nix_string};
+use crate::nix::program::Nix;
+use crate::system::paths;
+use crate::system::process::capture;
+use crate::target::ssh::store_uri;
+use crate::target::sshd::{HOST, LoopbackSshd};
+
+const SECONDS_5: Duration = Duration::from_secs(5);
+
+/// The private sshd and its folder, which goes with it.
+struct Loopback {
+    dir: PathBuf,
+    sshd: LoopbackSshd,
+}
+
+impl Loopback {
+    fn start(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        let sshd = LoopbackSshd::start(&dir).unwrap();
+        Self { dir, sshd }
+    }
+
+    fn target(&self) -> Target {
+        self.target_with(&[])
+    }
+
+    fn target_with(&self, options: &[&str]) -> Target {
+        let options = options.iter().map(|o| (*o).to_owned());
+        let options = self.sshd.ssh_options().into_iter().chain(options).collect();
+        Target::ssh(HOST, options).unwrap()
+    }
+}
+
+impl Drop for Loopback {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn run(target: &Target, argv: &[&str], timeout: Duration) -> (Exit, String) {
+    let mut stdout = String::new();
+    let exit = target.run(argv, timeout, &mut |source, line| {
+        if source == Source::Stdout {
+            stdout.push_str(&String::from_utf8_lossy(line));
+            stdout.push('\n');
+        }
+    });
+    (exit.unwrap(), stdout)
+}
+
+fn processes(pattern: &str) -> Vec<String> {
+    let found = capture(&Invocation::new("pgrep").args(["-f", "--", pattern]), None).unwrap();
+    found.stdout_text().lines().map(str::to_owned).collect()
+}
+
+fn code(error: &anyhow::Error) -> &'static str {
+    error.downcast_ref::<Refused>().unwrap_or_else(|| panic!("{error:#}")).0.code
+}
+
+#[test]
+fn the_whole_command_line_is_known() {
+    let Target::Ssh(ssh) = Target::ssh("me@carbon", vec!["-F".into(), "x".into()]).unwrap() else {
+        panic!()
+    };
+    let call = ssh.command(&["cat", "--", "/a b"]);
+    assert_eq!(
+        call.to_string(),
+        "ssh -F x -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 \
+         -o ServerAliveCountMax=4 -o RequestTTY=no -o RemoteCommand=none -- me@carbon \
+         'cat -- '\\''/a b'\\'''"
+    );
+    let error = Target::ssh("-oProxyCommand=reboot", vec![]).unwrap_err();
+    assert_eq!(code(&error), "ssh-destination");
+}
+
+#[test]
+fn hostile_words_arrive_as_they_were() {
+    let loopback = Loopback::start("words");
+    let words =
+        ["a b", "it's", "$(reboot)", "`x`", "a\nb", "-rf", "\\", "\\'", "*", "", "é\"", "!"];
+    let argv = [&["printf", "%s|"], &words[..]].concat();
+    let (exit, said) = run(&loopback.target(), &argv, SECONDS_5);
+    assert_eq!(exit, Exit::Code(0));
+    assert_eq!(said.trim_end_matches('\n'), words.map(|word| format!("{word}|")).concat());
+}
+
+#[test]
+fn statuses_and_signals_are_told_as_here() {
+    let loopback = Loopback::start("status");
+    for target in [Target::Local, loopback.target()] {
+        let ended = |script| run(&target, &["sh", "-c", script], SECONDS_5).0;
+        assert_eq!(ended("exit 0"), Exit::Code(0));
+        assert_eq!(ended("exit 7"), Exit::Code(7));
+        assert_eq!(ended("kill -ILL $$"), Exit::Signal(libc::SIGILL));
+        assert_eq!(ended("kill -KILL $$"), Exit::Signal(libc::SIGKILL));
+    }
+}
+
+#[test]
+fn what_runs_there_ends_when_its_time_is_up() {
+    let loopback = Loopback::start("time");
+    let marker = format!("97{}", std::process::id());
+    let started = Instant::now();
+    let (exit, _) = run(&loopback.target(), &["sleep", &marker], Duration::from_secs(1));
+    assert_eq!(exit, Exit::TimedOut);
+    assert!(started.elapsed() < SECONDS_5);
+    assert_gone(&marker);
+}
+
+/// Even kill -9, which lets us do nothing more.
+#[test]
+fn what_runs_there_ends_when_we_are_killed() {
+    let loopback = Loopback::start("killed");
+    let marker = format!("98{}", std::process::id());
+    let target = loopback.target();
+    let argv = ["sleep".to_owned(), marker.clone()];
+    let running = thread::spawn(move || {
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        target.run(&argv, Duration::from_secs(60), &mut |_, _| {}).map(|_| ())
+    });
+    let started = Instant::now();
+    let clients = loop {
+        let clients = processes(&format!("^ssh .*{marker}"));
+        if !processes(&format!("^sleep {marker}")).is_empty() {
+            break clients;
+        }
+        assert!(started.elapsed() < SECONDS_5, "it never started");
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(clients.len(), 1);
+    process::read(&Invocation::new("kill").args(["-KILL", &clients[0]]), None).unwrap();
+    running.join().unwrap().unwrap();
+    assert_gone(&marker);
+}
+
+fn assert_gone(marker: &str) {
+    let started = Instant::now();
+    while !processes(marker).is_empty() {
+        assert!(started.elapsed() < SECONDS_5, "left behind: {:?}", processes(marker));
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_file_is_sent_once_and_a_damaged_one_again() {
+    let loopback = Loopback::start("files");
+    let target = loopback.target();
+    let file = loopback.dir.join("it's a $model.gguf");
+    let bytes: Vec<u8> = (0..300_000_u32).map(|i| i.to_le_bytes()[i as usize % 2]).collect();
+    fs::write(&file, &bytes).unwrap();
+    let place = target.put_file(&file, None).unwrap();
+    assert_eq!(fs::read(&place).unwrap(), bytes);
+    assert!(place.ends_with("/llamafleet/models/it's a $model.gguf"), "{place}");
+
+    let written = fs::metadata(&place).unwrap().modified().unwrap();
+    assert_eq!(target.put_file(&file, None).unwrap(), place);
+    assert_eq!(fs::metadata(&place).unwrap().modified().unwrap(), written);
+
+    fs::write(&place, &bytes[..1000]).unwrap();
+    assert_eq!(target.put_file(&file, None).unwrap(), place);
+    assert_eq!(fs::read(&place).unwrap(), bytes);
+    let folder = Path::new(&place).parent().unwrap();
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+}
+
+#[test]
+fn a_target_that_refuses_is_a_finding() {
+    let loopback = Loopback::start("refuses");
+    let refusal = |options: &[&str]| {
+        let target = loopback.target_with(options);
+        code(&target.run(&["true"], SECONDS_5, &mut |_, _| {}).unwrap_err())
+    };
+    assert_eq!(refusal(&["-o", "Port=1"]), "ssh-refused");
+    assert_eq!(refusal(&["-o", "HostName=nobody.invalid"]), "ssh-no-such-host");
+    assert_eq!(refusal(&["-o", "UserKnownHostsFile=/dev/null"]), "ssh-host-unknown");
+    // The user's key in the place of the host's.
+    let stranger = fs::read_to_string(loopback.dir.join("client_key.pub")).unwrap();
+    let place = format!("[127.0.0.1]:{}", loopback.sshd.port());
+    fs::write(loopback.dir.join("changed"), format!("{place} {stranger}")).unwrap();
+    let changed = format!("UserKnownHostsFile={}", loopback.dir.join("changed").display());
+    assert_eq!(refusal(&["-o", &changed]), "ssh-host-key-changed");
+    assert_eq!(refusal(&["-o", "PubkeyAuthentication=no"]), "ssh-auth-refused");
+}
+
+/// A real `nix copy` over a real sshd, into a store of the target's own.
+#[test]
+fn a_closure_is_copied_and_runs() {
+    let loopback = Loopback::start("closure");
+    let nix = Nix::find(&paths::home().unwrap()).unwrap();
+    let marker = loopback.dir.display().to_string();
+    let script = "echo '#!/bin/sh' > $out; echo 'echo it runs' >> $out; chmod +x $out";
+    let expression = format!(
+        "derivation {{ name = \"copied\"; system = builtins.currentSystem; marker = {}; \
+         builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-c\" {} ]; }}",
+        nix_string(&marker),
+        nix_string(script)
+    );
+    let build = nix
+        .command(["build", "--impure", "--no-link", "--print-out-paths", "--expr"])
+        .arg(expression);
+    let path = StorePath::new(process::read(&build, Some(Duration::from_secs(60))).unwrap());
+
+    let daemon = nix.program.with_file_name("nix-daemon");
+    let daemon = if daemon.exists() { daemon.display().to_string() } else { "nix-daemon".into() };
+    let root = loopback.dir.join("target");
+    let parameters = [
+        ("remote-program".to_owned(), daemon),
+        ("remote-store".to_owned(), format!("local?root={}", root.display())),
+    ];
+    let target = Target::ssh(&store_uri(HOST, &parameters), loopback.sshd.ssh_options()).unwrap();
+    for _ in 0..2 {
+        target.copy_closure(&nix, &path, &mut |_, _| {}).unwrap();
+    }
+    let place = target.on_disk(path.as_str());
+    assert_eq!(place, format!("{}{path}", root.display()));
+    assert_eq!(run(&target, &[&place], SECONDS_5), (Exit::Code(0), "it runs\n".to_owned()));
+
+    let nowhere = [&loopback.sshd.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
+    let refused = Target::ssh(HOST, nowhere).unwrap();
+    let error = refused.copy_closure(&nix, &path, &mut |_, _| {}).unwrap_err();
+    assert_eq!(code(&error), "ssh-refused");
+}

@@ -1,0 +1,182 @@
+//! The testbed's inputs: whether they are needed at all, and the lock file that puts
+//! them in the place of the real ones.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::nix::cache_key::Entry;
+use crate::nix::program::Nix;
+use crate::nix::snapshot;
+use crate::system::{disk, files, process};
+use crate::testbed::lock_file;
+use crate::testbed::lock_file::StandIns;
+use crate::testbed::revision::Era;
+use crate::testbed::revision::{TREES, Tree};
+use crate::testbed::{llama_tree, lock_creation};
+
+/// What every Nix call gets in the testbed. Its builds use the machine's own compiler,
+/// hence no sandbox; nothing is to be had elsewhere; one at a time, because the second variant of a source then finds the
+/// first one's objects in ccache.
+pub const NIX_OPTIONS: &[&str] =
+    &["--option", "sandbox", "false", "--option", "substituters", "", "--max-jobs", "1"];
+
+/// Lock files of this kind that are kept: one for each fleet and era.
+const KEPT: usize = 20;
+
+/// Writes the lock file that `--reference-lock-file` takes, and answers its path. It
+/// needs no network, and costs one hash of the testbed's few files.
+///
+/// # Errors
+/// The set-up was not run, or the flake has an input without a stand-in.
+pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBuf> {
+    if !llama_tree::is_present(home) {
+        bail!("the testbed's llama.cpp trees are not here: run `cargo xtask setup` first");
+    }
+    let text = |path: &Path| {
+        path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"))
+    };
+    let folder = folder(root)?;
+    let locks = home.join("locks");
+    disk::create(&locks)?;
+    let memory = locks.join(format!("{}.hash", files::safe_name(&text(&folder)?)));
+    let fleet_lock = root.join("flake.lock");
+    let before = match fs::read_to_string(&fleet_lock) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            lock_creation::make(nix, home, root, &folder, tree(era))?
+        }
+        Err(error) => {
+            let what = format!("cannot read {}", fleet_lock.display());
+            return Err(error).context(what);
+        }
+    };
+    let after = lock_file::with_stand_ins(
+        &before,
+        &StandIns {
+            folder: &text(&folder)?,
+            nar_hash: &nar_hash(nix, &folder, &memory)?,
+            flakes: &flakes(&folder)?,
+            repository: &text(&llama_tree::repository(home))?,
+            tree: tree(era),
+        },
+    )
+    .with_context(|| format!("{} cannot be used", fleet_lock.display()))?;
+
+    let name = format!("{}-{}.lock", files::safe_name(&text(root)?), tree(era).tag);
+    let file = locks.join(name);
+    // Left alone when it is the same, so that runs beside each other do not meet in it.
+    if fs::read_to_string(&file).ok().as_deref() != Some(after.as_str()) {
+        files::write_atomically(&file, after.as_bytes())?;
+        // Of fleets that are long gone. A day: some run may still be locked to it.
+        let day = Duration::from_secs(86_400);
+        files::prune(&locks, KEPT, day, |name| name.ends_with("-era.lock"));
+    }
+    Ok(file)
+}
+
+/// What a variant with these backends is built with, and the testbed does not have on this
+/// machine: see testbed/README.md.
+pub fn lacks(backends: &[String]) -> Option<&'static str> {
+    backends.iter().find_map(|backend| match backend.as_str() {
+        "cuda" => Some("CUDA"),
+        "rocm" => Some("ROCm"),
+        "vulkan" if process::which("glslc").is_none() => Some("glslc"),
+        _ => None,
+    })
+}
+
+fn tree(era: Era) -> &'static Tree {
+    match era {
+        Era::Old => &TREES[0],
+        Era::New => &TREES[1],
+    }
+}
+
+/// The fleet's own testbed; a fleet elsewhere is lent the one that came with xtask: in the
+/// checkout that it was compiled in, or beside its package (nixos/xtask.nix).
+fn folder(root: &Path) -> Result<PathBuf> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed");
+    let packaged = option_env!("LLAMAFLEET_SHARE").map(|share| Path::new(share).join("testbed"));
+    for folder in [Some(root.join("testbed")), Some(ours), packaged].into_iter().flatten() {
+        if folder.join("nixpkgs/flake.nix").is_file() {
+            return fs::canonicalize(&folder)
+                .with_context(|| format!("cannot resolve {}", folder.display()));
+        }
+    }
+    bail!("there is no testbed/ in {}", root.display())
+}
+
+/// The folders of the testbed that are flakes.
+pub(crate) fn flakes(folder: &Path) -> Result<Vec<String>> {
+    let mut flakes: Vec<String> = fs::read_dir(folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("flake.nix").is_file())
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    flakes.sort();
+    Ok(flakes)
+}
+
+/// The fields used of `nix flake prefetch --json`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Prefetched {
+    hash: String,
+    store_path: PathBuf,
+}
+
+/// A folder's hash, for as long as the folder is the same.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    folder: PathBuf,
+    files: BTreeMap<String, Entry>,
+    prefetched: Prefetched,
+}
+
+/// The folder's hash; the folder is in the store afterwards. Nix is only asked when a file
+/// changed, since every command begins with this.
+fn nar_hash(nix: &Nix, folder: &Path, memory: &Path) -> Result<String> {
+    let files = snapshot::folder(folder)?;
+    let known = fs::read_to_string(memory).ok().and_then(|text| serde_json::from_str(&text).ok());
+    if let Some(Known { folder: of, files: then, prefetched }) = known
+        && (of.as_path(), &then) == (folder, &files)
+        && prefetched.store_path.exists()
+    {
+        return Ok(prefetched.hash);
+    }
+    let reference = format!("path:{}", folder.display());
+    let call = nix.command(["flake", "prefetch", "--json", &reference]);
+    let said = process::read(&call, Some(Duration::from_secs(60)))?;
+    let prefetched: Prefetched = serde_json::from_str(&said)
+        .with_context(|| format!("`{call}` printed something else than expected: {said}"))?;
+    let hash = prefetched.hash.clone();
+    // Of a folder that changed meanwhile nothing is known.
+    if snapshot::folder(folder)? == files {
+        let known = Known { folder: folder.to_owned(), files, prefetched };
+        files::write_atomically(memory, serde_json::to_string(&known)?.as_bytes())?;
+    }
+    Ok(hash)
+}
+
+/// Whether the flake's real inputs can be fetched: GitHub takes a connection at once.
+pub fn inputs_reachable() -> bool {
+    let time = Duration::from_millis(1500);
+    let (sender, answer) = mpsc::channel();
+    // A name server that does not answer would hold us much longer: leave it behind.
+    thread::spawn(move || {
+        let addresses = ("github.com", 443).to_socket_addrs();
+        let mut addresses = addresses.into_iter().flatten().take(2);
+        let _ = sender.send(addresses.any(|to| TcpStream::connect_timeout(&to, time).is_ok()));
+    });
+    answer.recv_timeout(2 * time).unwrap_or(false)
+}

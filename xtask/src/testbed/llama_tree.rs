@@ -1,0 +1,188 @@
+//! llama.cpp's two real trees as one bare git repository with a tag for each, out
+//! of the sdists of llama-cpp-python. The user's git configuration has no part in
+//! it, so the commits are the same on every machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::system::disk;
+use crate::system::files;
+use crate::system::process;
+use crate::system::process::Invocation;
+use crate::testbed::revision::{SDIST, TREES, Tree};
+
+const DOWNLOAD: Duration = Duration::from_secs(600);
+const LOCAL: Duration = Duration::from_secs(300);
+/// Downloads, one unpacked tree, and the repository.
+pub const DISK_MEGABYTES: u64 = 450;
+
+pub fn repository(home: &Path) -> PathBuf {
+    home.join("llama.cpp")
+}
+
+fn downloads(home: &Path) -> PathBuf {
+    home.join("downloads")
+}
+
+/// Whether the repository is there, with the commits it must have.
+pub fn is_present(home: &Path) -> bool {
+    let tags = repository(home).join("refs/tags");
+    TREES
+        .iter()
+        .all(|tree| fs::read_to_string(tags.join(tree.tag)).is_ok_and(|rev| rev.trim() == tree.rev))
+}
+
+/// The trees whose archive must still be downloaded.
+pub fn missing_archives(home: &Path) -> Vec<&'static Tree> {
+    TREES.iter().filter(|tree| !downloads(home).join(tree.file_name()).is_file()).collect()
+}
+
+/// pip's command for one archive. Not `--no-binary :all:`, which would compile cmake.
+pub fn download_command(requirements: &Path, into: &Path) -> Invocation {
+    Invocation::new("python3")
+        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(["--no-binary", SDIST, "--require-hashes", "--requirement"])
+        .arg(requirements)
+        .arg("--dest")
+        .arg(into)
+}
+
+/// Makes the repository, downloading what is not there.
+pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
+    disk::create(&downloads(home))?;
+    let mut archives = vec![];
+    for tree in &TREES {
+        archives.push((tree, archive(home, tree, step)?));
+    }
+    disk::make_folder(&repository(home), |partial| {
+        let work = partial.join("tree");
+        let git = |words: &[&str]| git(partial, &work, words);
+        run(
+            &Invocation::new("git")
+                .args(["init", "--quiet", "--bare", "--template=", "--object-format=sha1"])
+                .arg(partial)
+                .env("GIT_DIR", partial),
+            LOCAL,
+        )?;
+        disk::create(&work)?;
+        run(&git(&["symbolic-ref", "HEAD", "refs/heads/main"]), LOCAL)?;
+        for (tree, archive) in &archives {
+            step(&format!("committing llama.cpp {}", tree.tag));
+            disk::remove(&work)?;
+            disk::create(&work)?;
+            extract(tree, archive, &work)?;
+            let _ = fs::remove_file(partial.join("index"));
+            run(&git(&["add", "--all", "--force", "."]), LOCAL)?;
+            let message = format!("llama.cpp {} as in {SDIST} {}", tree.upstream_rev, tree.version);
+            let date = format!("{} +0000", tree.date);
+            let commit = git(&["commit", "--quiet", "--no-verify", "--message", &message])
+                .env("GIT_AUTHOR_DATE", &date)
+                .env("GIT_COMMITTER_DATE", &date);
+            run(&commit, LOCAL)?;
+            run(&git(&["update-ref", &format!("refs/tags/{}", tree.tag), "HEAD"]), LOCAL)?;
+            let rev = run(&git(&["rev-parse", "HEAD"]), LOCAL)?;
+            if rev != tree.rev {
+                bail!(
+                    "{} became commit {rev}, not {}: git or tar changed its content",
+                    tree.tag,
+                    tree.rev
+                );
+            }
+        }
+        let _ = fs::remove_file(partial.join("index"));
+        disk::remove(&work)
+    })
+}
+
+/// The archive, verified; downloaded where it is missing or not what it should be.
+fn archive(home: &Path, tree: &Tree, step: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    let file = downloads(home).join(tree.file_name());
+    if file.is_file() {
+        match disk::verify_sha256(&file, tree.sha256) {
+            Ok(()) => return Ok(file),
+            Err(error) => {
+                step(&format!("{error}: removed, downloading it again"));
+                disk::remove(&file)?;
+            }
+        }
+    }
+    step(&format!("downloading {SDIST} {} ({} MB)", tree.version, tree.megabytes));
+    let requirements = downloads(home).join("requirements.txt");
+    files::write_atomically(&requirements, tree.requirement().as_bytes())?;
+    // pip's folder is put beside the archive's place, and the archive taken out of it.
+    let fetched = downloads(home).join("fetched");
+    disk::make_folder(&fetched, |into| {
+        run(&download_command(&requirements, into), DOWNLOAD).with_context(|| {
+            format!(
+                "pip cannot download {SDIST} {}; run setup again when the network is there, \
+                 or put {} into {}",
+                tree.version,
+                tree.file_name(),
+                downloads(home).display()
+            )
+        })?;
+        disk::verify_sha256(&into.join(tree.file_name()), tree.sha256)
+    })?;
+    fs::rename(fetched.join(tree.file_name()), &file)
+        .with_context(|| format!("cannot make {}", file.display()))?;
+    disk::remove(&fetched)?;
+    disk::remove(&requirements)?;
+    Ok(file)
+}
+
+fn extract(tree: &Tree, archive: &Path, into: &Path) -> Result<()> {
+    let call = Invocation::new("tar")
+        .args(["--extract", "--gzip", "--no-same-owner", "--strip-components=3", "--file"])
+        .arg(archive)
+        .arg("--directory")
+        .arg(into)
+        .arg(tree.member());
+    run(&call, LOCAL).with_context(|| format!("cannot unpack {}", archive.display()))?;
+    // A submodule's pointer to a git folder that is not here.
+    disk::remove(&into.join(".git"))
+}
+
+/// git on that repository, deaf to the configuration, hooks and attributes of the
+/// machine and the user, and to a git that may be running us as its hook.
+fn git(repository: &Path, work: &Path, words: &[&str]) -> Invocation {
+    let mut call = Invocation::new("git");
+    for setting in [
+        "core.bare=false",
+        "core.autocrlf=false",
+        "core.logAllRefUpdates=false",
+        "core.fileMode=true",
+        "core.symlinks=true",
+        "core.hooksPath=/dev/null",
+        "core.attributesFile=/dev/null",
+        "core.excludesFile=/dev/null",
+        "commit.gpgSign=false",
+        "gc.auto=0",
+    ] {
+        call = call.args(["-c", setting]);
+    }
+    for (name, value) in [
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_CONFIG_SYSTEM", "/dev/null"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_ATTR_NOSYSTEM", "1"),
+        ("GIT_AUTHOR_NAME", "llama.cpp"),
+        ("GIT_AUTHOR_EMAIL", "testbed@localhost"),
+        ("GIT_COMMITTER_NAME", "llama.cpp"),
+        ("GIT_COMMITTER_EMAIL", "testbed@localhost"),
+    ] {
+        call = call.env(name, value);
+    }
+    call.env("GIT_DIR", repository)
+        .env("GIT_WORK_TREE", work)
+        .env("GIT_INDEX_FILE", repository.join("index"))
+        .env("GIT_OBJECT_DIRECTORY", repository.join("objects"))
+        .dir(work)
+        .args(words.iter().copied())
+}
+
+fn run(call: &Invocation, timeout: Duration) -> Result<String> {
+    process::read(call, Some(timeout))
+}

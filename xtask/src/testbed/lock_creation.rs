@@ -1,0 +1,85 @@
+//! The lock file that a fleet without one gets in the testbed: made by Nix itself, with
+//! every input overridden by its stand-in, and then worded as if by the real ones.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value};
+
+use crate::nix::flake_ref;
+use crate::nix::program::Nix;
+use crate::system::{disk, files, process};
+use crate::testbed::lock_file::{StandIn, stand_in_for, with_originals};
+use crate::testbed::revision::Tree;
+use crate::testbed::{inputs as testbed, llama_tree};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// # Errors
+/// flake.nix cannot be read, or has an input that the testbed has nothing for.
+pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> Result<String> {
+    let inputs = crate::nix::flake::inputs(nix, root);
+    let inputs = inputs
+        .as_object()
+        .with_context(|| format!("the inputs of {} cannot be read", root.display()))?;
+    let flakes = testbed::flakes(folder)?;
+    let mut originals = Map::new();
+    let mut overrides: Vec<String> = vec![];
+    let mut instead = |name: &str, by: String| {
+        overrides.extend(["--override-input".to_owned(), name.to_owned(), by]);
+    };
+    for (name, input) in inputs {
+        if input.get("follows").is_some() {
+            continue;
+        }
+        let original = flake_ref::of_input(name, input).unwrap_or_default();
+        let repository = original["repo"].as_str().unwrap_or(name);
+        let flake = |flake: &str| format!("path:{}?dir={flake}", folder.display());
+        match stand_in_for(repository, name, &flakes) {
+            Some(StandIn::Folder(name_of)) => instead(name, flake(name_of)),
+            Some(StandIn::Llamafleet) => instead(name, ourselves(nix, folder)?),
+            Some(StandIn::LlamaCpp) => {
+                let repository = llama_tree::repository(home);
+                let (tag, rev) = (tree.tag, tree.rev);
+                let place = repository.display();
+                instead(name, format!("git+file://{place}?ref=refs/tags/{tag}&rev={rev}"));
+                instead(&format!("{name}/flake-parts"), flake("flake-parts"));
+            }
+            None => bail!(
+                "--testbed has nothing that stands in for the input {name} ({}) of {}",
+                flake_ref::text(&original),
+                root.join("flake.nix").display()
+            ),
+        }
+        originals.insert(name.clone(), original);
+    }
+    let file = files::temporary_name(&home.join("locks/first.lock"));
+    let call = nix
+        .command(["flake", "lock"])
+        .args(testbed::NIX_OPTIONS)
+        .arg("--output-lock-file")
+        .arg(&file)
+        .args(overrides)
+        .arg(root);
+    let locked = process::read(&call, Some(PATIENCE)).and_then(|_| files::read(&file));
+    disk::remove(&file)?;
+    with_originals(&locked?, &originals)
+}
+
+/// This repository's own copy in the store, as a flake: of the checkout that the testbed is
+/// in, without what Git does not track.
+fn ourselves(nix: &Nix, folder: &Path) -> Result<String> {
+    let checkout = folder.parent().unwrap_or(folder);
+    if !checkout.join("flake.nix").is_file() {
+        bail!("--testbed has no llamafleet for this flake: run xtask from a checkout of it");
+    }
+    let kind = if checkout.join(".git").exists() { "git+file://" } else { "path:" };
+    let reference = format!("{kind}{}", checkout.display());
+    let call = nix.command(["flake", "metadata", "--json", "--no-write-lock-file", &reference]);
+    let said = process::read(&call, Some(PATIENCE))?;
+    let metadata: Value = serde_json::from_str(&said)
+        .with_context(|| format!("`{call}` printed something else than expected"))?;
+    let path = metadata["path"].as_str().context("Nix tells no path of this repository")?;
+    Ok(format!("path:{path}"))
+}

@@ -1,0 +1,253 @@
+//! The testbed's lock file, out of the fleet's own: the same inputs, each locked to
+//! its stand-in. What Nix compares with flake.nix (`original`, `follows`) stays, so
+//! Nix finds nothing to lock anew.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+use crate::testbed::revision::Tree;
+
+/// What stands in for the inputs.
+#[derive(Debug)]
+pub struct StandIns<'a> {
+    /// The testbed's folder and its hash as a store path.
+    pub folder: &'a str,
+    pub nar_hash: &'a str,
+    /// The folders in it, each a flake.
+    pub flakes: &'a [String],
+    /// The git repository of llama.cpp's trees, and which of them.
+    pub repository: &'a str,
+    pub tree: &'a Tree,
+}
+
+/// The lock file's text with stand-ins for all that has one. A stand-in has no inputs
+/// but those that follow others, so nothing below it is ever fetched.
+///
+/// # Errors
+/// The text is not a lock file of version 7.
+pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
+    let mut lock: Value = serde_json::from_str(lock).context("flake.lock is not JSON")?;
+    let root = lock.get("root").and_then(Value::as_str).unwrap_or("root").to_owned();
+    let nodes =
+        lock.get_mut("nodes").and_then(Value::as_object_mut).context("flake.lock has no nodes")?;
+
+    let mut kept = Map::new();
+    let mut seen = BTreeSet::new();
+    // Each node with the name under which an input asks for it.
+    let mut queue = vec![(root.clone(), String::new())];
+    while let Some((key, name)) = queue.pop() {
+        if !seen.insert(key.clone()) {
+            continue;
+        }
+        let mut node = nodes
+            .get(&key)
+            .cloned()
+            .with_context(|| format!("flake.lock names a node {key:?} that it does not have"))?;
+        if key != root {
+            stand_in(&mut node, &name, stand_ins);
+        }
+        if let Some(inputs) = node.get("inputs").and_then(Value::as_object) {
+            for (input, target) in inputs {
+                // An array is a path of names to follow.
+                if let Some(target) = target.as_str() {
+                    queue.push((target.to_owned(), input.clone()));
+                }
+            }
+        }
+        kept.insert(key, node);
+    }
+    *nodes = kept;
+    serde_json::to_string_pretty(&lock).context("cannot print the lock file")
+}
+
+fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
+    let repository = node.pointer("/original/repo").and_then(Value::as_str).unwrap_or(name);
+    let is_local = |locked: &Value| {
+        let url = locked["url"].as_str().unwrap_or_default();
+        locked["type"] == "git" && url.starts_with("file://")
+    };
+    if node.get("locked").is_some_and(is_local) {
+        // A llama.cpp of this machine already: a fleet that lives in the testbed.
+        return;
+    }
+    let (locked, is_tree) = match stand_in_for(repository, name, stand_ins.flakes) {
+        Some(StandIn::LlamaCpp) => (locked_tree(stand_ins), true),
+        Some(StandIn::Folder(flake)) => (locked_folder(flake, stand_ins), false),
+        // Itself, as it was locked: here, or by a fleet's own lock file.
+        Some(StandIn::Llamafleet) | None => return,
+    };
+    let Some(node) = node.as_object_mut() else { return };
+    node.insert("locked".into(), locked);
+    if is_tree {
+        return;
+    }
+    if let Some(inputs) = node.get_mut("inputs").and_then(Value::as_object_mut) {
+        inputs.retain(|_, target| target.is_array());
+        if inputs.is_empty() {
+            node.remove("inputs");
+        }
+    }
+}
+
+/// What an input is replaced by.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StandIn<'a> {
+    LlamaCpp,
+    /// This repository.
+    Llamafleet,
+    /// A folder of the testbed.
+    Folder(&'a str),
+}
+
+/// By the repository that the input is fetched from, else by the input's own name.
+pub fn stand_in_for<'a>(repository: &str, name: &str, flakes: &'a [String]) -> Option<StandIn<'a>> {
+    if repository == "llama.cpp" || name == "llama-cpp" {
+        return Some(StandIn::LlamaCpp);
+    }
+    if repository == "llamafleet" || name == "llamafleet" {
+        return Some(StandIn::Llamafleet);
+    }
+    flake_for(repository, name, flakes).map(StandIn::Folder)
+}
+
+/// Nix's lock file made with other inputs than flake.nix names, so that it looks as if it
+/// were made with those: `originals` by the name of the input.
+///
+/// # Errors
+/// The text is not a lock file of version 7.
+pub fn with_originals(lock: &str, originals: &Map<String, Value>) -> Result<String> {
+    let mut lock: Value = serde_json::from_str(lock).context("Nix's lock file is not JSON")?;
+    let root = lock["root"].as_str().unwrap_or("root").to_owned();
+    let keys = lock["nodes"][&root]["inputs"].as_object().cloned().unwrap_or_default();
+    for (name, original) in originals {
+        if let Some(key) = keys.get(name).and_then(Value::as_str)
+            && let Some(node) = lock["nodes"].get_mut(key).and_then(Value::as_object_mut)
+        {
+            node.insert("original".into(), original.clone());
+        }
+    }
+    serde_json::to_string_pretty(&lock).context("cannot print the lock file")
+}
+
+/// Every nixpkgs, whatever its branch, and nixpkgs.lib are the one stand-in.
+fn flake_for<'a>(repository: &str, name: &str, flakes: &'a [String]) -> Option<&'a str> {
+    let family = |text: &str| match text.to_ascii_lowercase() {
+        nixpkgs if nixpkgs.starts_with("nixpkgs") => "nixpkgs".to_owned(),
+        other => other,
+    };
+    let (repository, name) = (family(repository), family(name));
+    let found = |wanted: &str| flakes.iter().find(|flake| *flake == wanted).map(String::as_str);
+    found(&repository).or_else(|| found(&name))
+}
+
+fn locked_folder(flake: &str, stand_ins: &StandIns<'_>) -> Value {
+    json!({
+        "type": "path",
+        "path": stand_ins.folder,
+        "dir": flake,
+        "narHash": stand_ins.nar_hash,
+        "lastModified": 1,
+    })
+}
+
+fn locked_tree(StandIns { repository, tree, .. }: &StandIns<'_>) -> Value {
+    json!({
+        "type": "git",
+        "url": format!("file://{repository}"),
+        "ref": format!("refs/tags/{}", tree.tag),
+        "rev": tree.rev,
+        "revCount": tree.rev_count,
+        "lastModified": tree.date,
+        "narHash": tree.nar_hash,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testbed::revision::TREES;
+
+    const LOCK: &str = r#"{
+      "nodes": {
+        "flake-compat": { "locked": { "type": "github" }, "original": { "repo": "flake-compat" } },
+        "flake-parts": { "inputs": { "nixpkgs-lib": "nixpkgs-lib" }, "locked": { "type": "github" },
+                         "original": { "owner": "hercules-ci", "repo": "flake-parts" } },
+        "llama-cpp": { "inputs": { "flake-parts": "flake-parts", "nixpkgs": ["nixpkgs"] },
+                       "locked": { "type": "github" }, "original": { "repo": "llama.cpp" } },
+        "nixpkgs": { "locked": { "type": "tarball" }, "original": { "type": "tarball" } },
+        "nixpkgs-lib": { "locked": { "type": "github" }, "original": { "repo": "nixpkgs.lib" } },
+        "nixpkgs_2": { "locked": { "type": "github" }, "original": { "repo": "nixpkgs", "ref": "x" } },
+        "other": { "locked": { "type": "github" }, "original": { "repo": "other" } },
+        "waybar": { "inputs": { "flake-compat": "flake-compat", "nixpkgs": ["nixpkgs"] },
+                    "locked": { "type": "github" }, "original": { "repo": "Waybar" } },
+        "root": { "inputs": { "llama-cpp": "llama-cpp", "nixpkgs": "nixpkgs_2",
+                              "nixpkgs-stable": "nixpkgs", "waybar": "waybar", "other": "other" } }
+      },
+      "root": "root",
+      "version": 7
+    }"#;
+
+    fn transformed() -> Value {
+        let flakes = ["nixpkgs", "flake-parts", "waybar"].map(str::to_owned);
+        let stand_ins = StandIns {
+            folder: "/fleet/testbed",
+            nar_hash: "sha256-x",
+            flakes: &flakes,
+            repository: "/home/llama.cpp",
+            tree: &TREES[0],
+        };
+        serde_json::from_str(&with_stand_ins(LOCK, &stand_ins).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_nix_compares_with_the_flake_stays() {
+        let (before, after): (Value, Value) = (serde_json::from_str(LOCK).unwrap(), transformed());
+        for node in ["llama-cpp", "nixpkgs", "nixpkgs_2", "waybar"] {
+            let original = format!("/nodes/{node}/original");
+            assert_eq!(before.pointer(&original), after.pointer(&original), "{node}");
+        }
+        assert_eq!(before.pointer("/nodes/root"), after.pointer("/nodes/root"));
+        assert_eq!(after.pointer("/nodes/waybar/inputs"), Some(&json!({ "nixpkgs": ["nixpkgs"] })));
+        assert_eq!(after.pointer("/version"), Some(&json!(7)));
+    }
+
+    #[test]
+    fn every_input_is_locked_to_its_stand_in() {
+        let lock = transformed();
+        let dir = |node: &str| lock.pointer(&format!("/nodes/{node}/locked/dir")).cloned();
+        assert_eq!(dir("nixpkgs_2"), Some(json!("nixpkgs")));
+        // Named by the input alone: a tarball has no repository.
+        assert_eq!(dir("nixpkgs"), Some(json!("nixpkgs")));
+        assert_eq!(dir("waybar"), Some(json!("waybar")));
+        // llama.cpp is the real flake, so its own inputs count.
+        assert_eq!(dir("flake-parts"), Some(json!("flake-parts")));
+        let llama = lock.pointer("/nodes/llama-cpp/locked").unwrap();
+        assert_eq!(llama["url"], "file:///home/llama.cpp");
+        assert_eq!(llama["ref"], "refs/tags/old-era");
+        assert_eq!(llama["rev"], TREES[0].rev);
+    }
+
+    #[test]
+    fn what_only_a_stand_in_had_is_gone_and_a_stranger_stays() {
+        let lock = transformed();
+        assert_eq!(lock.pointer("/nodes/flake-compat"), None);
+        assert_eq!(lock.pointer("/nodes/nixpkgs-lib"), None);
+        assert_eq!(lock.pointer("/nodes/other/locked"), Some(&json!({ "type": "github" })));
+    }
+
+    #[test]
+    fn what_is_no_lock_file_is_said() {
+        let flakes = [];
+        let stand_ins =
+            StandIns { folder: "", nar_hash: "", flakes: &flakes, repository: "", tree: &TREES[1] };
+        assert!(with_stand_ins("{", &stand_ins).is_err());
+        assert!(with_stand_ins("{}", &stand_ins).is_err());
+        let dangling = r#"{"nodes": {"root": {"inputs": {"a": "b"}}}, "root": "root"}"#;
+        let error = with_stand_ins(dangling, &stand_ins).unwrap_err().to_string();
+        assert!(error.contains("\"b\""), "{error}");
+    }
+}

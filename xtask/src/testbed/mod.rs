@@ -1,0 +1,11 @@
+//! The testbed: stand-ins for the flake inputs, and llama.cpp's two real trees.
+//!
+//! Entry points: `inputs::lock_file` makes the lock file that puts the stand-ins in place.
+//!
+//! Imports: system, nix.
+
+pub mod inputs;
+pub mod llama_tree;
+pub mod lock_creation;
+pub mod lock_file;
+pub mod revision;

@@ -1,0 +1,72 @@
+//! GitHub Actions: commands to the runner, and text that must not be taken for one.
+
+/// The variables by which the runner tells that it is there, and where its files are.
+pub const IS_ACTIONS: &str = "GITHUB_ACTIONS";
+
+pub const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+pub const WORKSPACE: &str = "GITHUB_WORKSPACE";
+
+/// The annotation of a run that ended without a report.
+pub fn broken(message: &str) -> String {
+    format!("::error title=cargo xtask::{}", data(message))
+}
+
+/// What comes between these two is folded away in the log.
+pub fn group(title: &str) -> String {
+    format!("::group::{}", data(title))
+}
+
+pub const END_GROUP: &str = "::endgroup::";
+
+/// The message of a command, as the runner's toolkit escapes it.
+pub(crate) fn data(text: &str) -> String {
+    let text: String = text.chars().take(MOST_LETTERS).collect();
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A").replace("##[", "##%5B")
+}
+
+pub(crate) fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// Lines of any origin, none of which the runner takes for a command. What a person
+/// sees differs by one space.
+pub fn tame(text: &str) -> String {
+    // A carriage return ends a line for the runner as well.
+    text.split_inclusive(['\n', '\r'])
+        .map(|line| {
+            let start = line.len() - line.trim_start().len();
+            let (before, rest) = line.split_at(start);
+            let rest = match rest.strip_prefix("::") {
+                Some(rest) => format!(": :{rest}"),
+                None => rest.to_owned(),
+            };
+            format!("{before}{}", rest.replace("##[", "## ["))
+        })
+        .collect()
+}
+
+/// The same for JSON, which stays the same document.
+pub fn tame_json(json: &str) -> String {
+    json.replace("##[", "#\\u0023[")
+}
+
+pub const MOST_LETTERS: usize = 2000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_a_users_text_is_a_command() {
+        let tamed = tame("a\n  ::add-mask::x\r::error::y\nz ##[group]t :: u");
+        for line in tamed.split(['\n', '\r']) {
+            assert!(!line.trim_start().starts_with("::") && !line.contains("##["), "{line}");
+        }
+        assert_eq!(tame("nothing :: here\n"), "nothing :: here\n");
+        let json = tame_json("{\"a\":\"###[b\"}");
+        assert!(!json.contains("##["));
+        let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(back["a"], "###[b");
+    }
+}

@@ -1,0 +1,302 @@
+//! A candidate: the fleet as it would be with its llama.cpp at another revision. It is
+//! made beside the fleet, in a copy of what Nix sees of it, so nothing of the fleet's own
+//! is touched; and what is evaluated and built there is, to the byte of every derivation,
+//! what the fleet has once flake.lock and pin.json are those of the candidate.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::build::command as build_all;
+use crate::build::command::Limits;
+use crate::build::report::VariantReport;
+use crate::build::variants::distinct;
+use crate::check::evaluation as evaluate;
+use crate::check::evaluation::{Ask, Outcomes};
+use crate::check::report::Evaluated;
+use crate::findings::finding::Finding;
+use crate::fleet::context::Context;
+use crate::fleet::pin_file::Pins;
+use crate::fleet::pinned_hosts::{HELD, Held, Hold, Holds};
+use crate::nix::diagnosis::{diagnose, strip_escapes};
+use crate::nix::flake_input::{Revision, Upstream};
+use crate::nix::moved_lock;
+use crate::nix::moved_lock::Input;
+use crate::nix::names::HostName;
+use crate::nix::tree_copy::TreeCopy;
+use crate::system::files;
+use crate::system::process::Exit;
+
+/// llama.cpp's build numbers, which Nix cannot know; below the flake's folder.
+pub const PIN: &str = "overlays/llama-cpp/pin.json";
+/// Fetching one revision, and what it needs.
+const FETCH: Duration = Duration::from_secs(900);
+
+/// The fleet and its input as they are locked now: what candidates are made of.
+pub struct Ground<'a> {
+    pub context: &'a Context,
+    /// The flake's folder.
+    pub root: PathBuf,
+    pub input: Input,
+    pub upstream: Upstream,
+    /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
+    pub lock: Value,
+    pub now: Revision,
+    pub pins: Option<Pins>,
+    pub held: Held,
+}
+
+impl<'a> Ground<'a> {
+    /// # Errors
+    /// The flake is none that could be written to, or has no lock file. What is wrong
+    /// with the input is a finding.
+    pub fn survey(context: &'a Context, input: &str) -> Result<Result<Self, Finding>> {
+        let root = context.root().with_context(|| {
+            format!(
+                "the pin of {} cannot be moved: name the fleet by its folder",
+                context.flake.reference
+            )
+        })?;
+        let file = context.lock_file().context("the fleet is no folder")?;
+        let text =
+            files::read(&file).context("there is no lock to start from: `nix flake lock`")?;
+        let lock: Value = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not JSON", file.display()))?;
+        let input = match moved_lock::find(&lock, input) {
+            Ok(input) => input,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let upstream = match Upstream::of(&input.name, &input.node) {
+            Ok(upstream) => upstream,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let pins = match files::read(&root.join(PIN)) {
+            Ok(text) => Some(Pins::read(&text).with_context(|| format!("{PIN} is not usable"))?),
+            Err(_) => None,
+        };
+        let held = match files::read(&root.join(HELD)) {
+            Ok(text) => Held::read(&text).with_context(|| format!("{HELD} is not usable"))?,
+            Err(_) => Held::default(),
+        };
+        let locked = &input.node["locked"];
+        let Some(rev) = locked["rev"].as_str() else {
+            bail!("flake.lock does not say at which revision {} is", input.name);
+        };
+        let counted = locked["revCount"].as_u64();
+        let now = Revision {
+            rev: rev.to_owned(),
+            date: locked["lastModified"].as_i64(),
+            build: counted.or(pins.as_ref().and_then(|pins| pins.build(rev))),
+        };
+        let root = root.to_owned();
+        Ok(Ok(Self { context, root, input, upstream, lock, now, pins, held }))
+    }
+
+    /// The hosts that are held at an earlier revision now.
+    pub fn holds(&self) -> Holds {
+        self.held.at(&self.now.rev)
+    }
+
+    /// The build numbers for a step to this revision.
+    pub fn pins_for(&self, to: &Revision) -> Option<Pins> {
+        let held: Vec<Revision> = self.holds().values().map(Hold::revision).collect();
+        let ends = [&self.now, to];
+        self.pins.as_ref().map(|pins| pins.with(held.iter().chain(ends)))
+    }
+
+    /// The fleet with its input at `revision`, of which date and build may be unknown.
+    /// `named`: the full ref it was found under, if any (for a git input). No host of it is
+    /// held at another: that is what is to be found out.
+    ///
+    /// # Errors
+    /// Nix cannot be run, or the folder not be copied. That Nix cannot lock this revision
+    /// (gone, an input missing, no flake) is a finding.
+    pub fn candidate(
+        &self,
+        revision: &Revision,
+        named: Option<&str>,
+    ) -> Result<Result<Candidate, Finding>> {
+        let copy = TreeCopy::of(&self.root, &self.context.home, &revision.rev)?;
+        let flake = copy.flake();
+        write(&flake.join("flake.lock"), &moved_lock::print(&self.lock))?;
+        let made = match self.locked_by_nix(&copy, revision, named)? {
+            Ok(made) => made,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let lock = match moved_lock::graft(&self.lock, &made, &self.input) {
+            Ok(lock) => lock,
+            Err(moved) => return Ok(Err(others_moved(&self.input.name, &moved))),
+        };
+        let locked = moved_lock::find(&lock, &self.input.name).map_or(Value::Null, |it| it.node);
+        let locked = &locked["locked"];
+        if locked["rev"].as_str() != Some(revision.rev.as_str()) {
+            bail!("Nix locked {} at {}, not at {}", self.input.name, locked["rev"], revision.rev);
+        }
+        let revision = Revision {
+            rev: revision.rev.clone(),
+            date: locked["lastModified"].as_i64().or(revision.date),
+            build: locked["revCount"].as_u64().or(revision.build),
+        };
+        write(&flake.join("flake.lock"), &moved_lock::print(&lock))?;
+        if let Some(pins) = self.pins_for(&revision) {
+            write(&flake.join(PIN), &pins.print())?;
+        }
+        if !self.held.is_empty() {
+            write(&flake.join(HELD), &Held::default().print())?;
+        }
+        let context = self.context.of_copy(copy.reference());
+        Ok(Ok(Candidate { revision, lock, context, copy, input: self.input.name.clone() }))
+    }
+
+    /// `nix flake lock --override-input`, which leaves the inputs of the input at what
+    /// they are; `nix flake update INPUT` would move those as well.
+    fn locked_by_nix(
+        &self,
+        copy: &TreeCopy,
+        revision: &Revision,
+        named: Option<&str>,
+    ) -> Result<Result<Value, Finding>> {
+        let nix = &self.context.flake.nix;
+        let output = copy.flake().join("flake.lock.new");
+        // What an input's input follows, Nix forgets when that is overridden, unless it reads
+        // the outer flake again; it does for an update, and one of what follows moves nothing.
+        let call = match self.input.follower() {
+            Some(follower) => {
+                nix.command(["flake", "update"]).arg(follower).arg("--flake").arg(copy.reference())
+            }
+            None => nix.command(["flake", "lock"]).arg(copy.reference()),
+        };
+        let call = call
+            .args(["--override-input", &self.input.name])
+            .arg(self.upstream.reference(&revision.rev, named))
+            .arg("--output-lock-file")
+            .arg(&output);
+        self.context.ui.detail(format!("$ {call}"));
+        let said = nix.capture(&call, Some(FETCH))?;
+        match said.exit {
+            Exit::Code(0) => {}
+            Exit::Interrupted => bail!("interrupted"),
+            exit => {
+                let text = strip_escapes(&said.stderr_text());
+                let mut finding = diagnose(&text, None);
+                finding.file = None;
+                finding.line = None;
+                finding.code = "not-lockable";
+                finding.message = format!(
+                    "{} cannot be locked at {} ({exit}): {}",
+                    self.input.name,
+                    revision.name(),
+                    finding.message
+                );
+                return Ok(Err(finding));
+            }
+        }
+        let text = files::read(&output)?;
+        std::fs::remove_file(&output).context("cannot remove a file of our own")?;
+        let made = serde_json::from_str(&text).context("Nix wrote a lock that is not JSON")?;
+        Ok(Ok(made))
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn others_moved(input: &str, moved: &[String]) -> Finding {
+    Finding::error(
+        "others-moved",
+        format!("with {input}, Nix would also move {}", moved.join(", ")),
+        "flake.lock does not fit flake.nix: `nix flake lock`, look at what it changes, commit it, \
+         then update again",
+    )
+}
+
+/// The fleet with one revision of its input. Its copy goes when this is dropped.
+pub struct Candidate {
+    /// With its date, and its build number as far as it can be known.
+    pub revision: Revision,
+    /// The lock file it would be.
+    pub lock: Value,
+    /// For every question to this fleet as to any other.
+    pub context: Context,
+    /// Kept for as long as the candidate is.
+    copy: TreeCopy,
+    input: String,
+}
+
+impl Candidate {
+    /// What its lock says of the input.
+    pub fn locked(&self) -> Value {
+        moved_lock::find(&self.lock, &self.input)
+            .map_or(Value::Null, |it| it.node["locked"].clone())
+    }
+}
+
+impl Candidate {
+    /// From here on, these hosts of it stay where they are.
+    pub fn hold(&mut self, holds: &Holds) -> Result<()> {
+        let held = Held::default().step("", &self.revision.rev, holds.clone());
+        let file = self.copy.flake().join(HELD);
+        crate::system::disk::create(file.parent().unwrap_or(&file))?;
+        write(&file, &held.print())?;
+        // Whatever was known of the copy is of it as it was.
+        self.context = self.context.of_copy(self.copy.reference());
+        Ok(())
+    }
+}
+
+/// How far a candidate is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    Evaluate,
+    Build,
+}
+
+/// What became of a candidate's hosts. Each that was asked for is in `outcomes`.
+pub struct Judgement {
+    pub outcomes: Outcomes,
+    /// Each distinct derivation; empty at [`Depth::Evaluate`].
+    pub variants: Vec<VariantReport>,
+}
+
+pub fn not_built(variant: &VariantReport) -> Finding {
+    let end = variant.log_tail.iter().rev().take(8).rev().cloned().collect::<Vec<_>>().join("\n");
+    let message = format!(
+        "{} is not built ({}){}{end}",
+        variant.variant,
+        variant.state.as_str(),
+        if end.is_empty() { "" } else { "; the end of its log:\n" }
+    );
+    let help = variant
+        .log
+        .as_ref()
+        .map_or_else(|| "run it again with -v".to_owned(), |log| format!("its whole log: {log}"));
+    Finding::error("not-built", message, help)
+}
+
+/// Evaluates these hosts with the candidate, and builds each distinct variant of them.
+///
+/// # Errors
+/// Nix cannot be run, or the user interrupted: then nothing is said of the candidate.
+pub fn judge(candidate: &Candidate, hosts: &[HostName], depth: Depth) -> Result<Judgement> {
+    let context = &candidate.context;
+    let mut outcomes = evaluate::evaluate(context, hosts, Ask::default())?;
+    // A host that does not use the module has no llama.cpp to be broken.
+    outcomes.retain(|_, (evaluated, _)| !matches!(evaluated, Evaluated::Unsupported(_)));
+    let mut judgement = Judgement { outcomes, variants: vec![] };
+    if depth == Depth::Evaluate {
+        return Ok(judgement);
+    }
+    let builds =
+        distinct(judgement.outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
+            Evaluated::Selected(selection) => Some((host, selection.as_ref())),
+            _ => None,
+        }));
+    judgement.variants = build_all::build(context, &builds, Limits::default())?;
+    if crate::system::interrupt::requested() {
+        bail!("interrupted");
+    }
+    Ok(judgement)
+}
