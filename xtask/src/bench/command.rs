@@ -1,16 +1,12 @@
 //! `bench`: proof on the target that the selected variant runs there, and how fast.
 
-use crate::bench::args::BenchArgs;
-use crate::bench::args::BuildOn;
-use crate::target::selection::LOCAL;
-use crate::target::selection::fleet_target;
-use crate::target::selection::ssh_options;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::bench::args::{BenchArgs, BuildOn};
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
 use crate::bench::measure::offload;
@@ -34,8 +30,8 @@ use crate::nix::names::{HostName, nix_string};
 use crate::nix::store;
 use crate::system::files::safe_name;
 use crate::system::resources::machine_name;
-use crate::target::Target;
-use crate::target::or_finding;
+use crate::target::selection::{LOCAL, fleet_target, ssh_options};
+use crate::target::{Target, or_finding};
 
 pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     if args.prompt == 0 && args.generate == 0 {

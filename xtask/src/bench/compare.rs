@@ -1,9 +1,9 @@
 //! `bench HOST --compare A B …`: what each name means, and the builds in turns.
 
-use crate::bench::args::BenchArgs;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
+use crate::bench::args::BenchArgs;
 use crate::bench::command::{from_selection, get_ready, llama_bench, params, refused, subject};
 use crate::bench::comparison::Standing;
 use crate::bench::machine::Machine;

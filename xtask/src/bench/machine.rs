@@ -1,5 +1,10 @@
 //! A machine that was reached for a measurement.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
 use crate::bench::measurement::with_env;
 use crate::bench::target_state::Surroundings;
 use crate::findings::finding::Finding;
@@ -8,14 +13,8 @@ use crate::hardware::facts::Facts;
 use crate::hardware::microarch::Table;
 use crate::hardware::probe_output::read;
 use crate::hardware::probe_script;
-use crate::system::process::Exit;
-use crate::system::process::Source;
-use crate::target::Target;
-use crate::target::or_finding;
-use anyhow::Context as _;
-use anyhow::Result;
-use std::path::PathBuf;
-use std::time::Duration;
+use crate::system::process::{Exit, Source};
+use crate::target::{Target, or_finding};
 
 /// A target that was reached, and what it was like then.
 #[derive(Debug, Clone)]

@@ -1,7 +1,5 @@
 //! One measurement: look at the target, run llama-bench there, judge what came back.
 
-use crate::bench::machine::Machine;
-use crate::target::or_finding;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -9,11 +7,13 @@ use anyhow::{Context as _, Result};
 use crate::bench::bench_log::BenchLog;
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::{About, Output, TestResult, progress};
+use crate::bench::machine::Machine;
 use crate::bench::measurement::{Ending, Model, Params, Run, Subject, judge, with_env};
 use crate::bench::offload::Offload;
 use crate::bench::preflight::expected;
 use crate::hardware::microarch::Table;
 use crate::system::process::{Exit, Source};
+use crate::target::or_finding;
 use crate::ui::Ui;
 
 /// Enough of stderr to hold a driver's complaint.

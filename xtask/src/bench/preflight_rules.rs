@@ -8,8 +8,7 @@ use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::facts::{Facts, Vendor};
 use crate::hardware::rules as hardware;
-use crate::target::ssh::untrusted;
-use crate::target::ssh::without_nix;
+use crate::target::ssh::{untrusted, without_nix};
 
 /// GPUs, their drivers, and Nix. The CPU is [`crate::bench::measurement::refuse_cpu`]'s.
 pub fn findings(

@@ -1,10 +1,10 @@
 //! Two builds for one host, run alternately on its machine: what an update does on its
 //! canaries.
 
-use crate::bench::args::BenchArgs;
 use anyhow::{Context as _, Result};
 use clap::{Args as _, FromArgMatches as _};
 
+use crate::bench::args::BenchArgs;
 use crate::bench::command::{from_selection, get_ready, llama_bench, params, target, tuned};
 use crate::bench::machine::Machine;
 use crate::bench::measurement::Subject;

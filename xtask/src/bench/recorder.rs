@@ -1,25 +1,23 @@
 //! The rounds of a measurement. Each test of each round is in bench/HOST.jsonl before
 //! the next one begins: what fails later loses nothing.
 
-use crate::bench::args::BenchArgs;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 
+use crate::bench::args::BenchArgs;
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::{About, TestResult};
 use crate::bench::machine::Machine;
 use crate::bench::measure::measure;
 use crate::bench::measurement::{Model, Params, Subject};
 use crate::bench::results::{Heading, Record};
-use crate::bench::results_file;
-use crate::bench::results_file::Records;
+use crate::bench::results_file::{self, Records};
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::{Context, local_root};
 use crate::target::selection::LOCAL;
-use crate::ui::Ui;
-use crate::ui::units;
+use crate::ui::{Ui, units};
 
 /// What a slow-down of a few percent takes to be seen on a machine that is not idle.
 pub const ROUNDS: u32 = 10;

@@ -7,11 +7,9 @@ use anyhow::Result;
 use crate::bench::results_file;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
-use crate::system::machine_lock;
-use crate::system::machine_lock::Lock;
+use crate::system::machine_lock::{self, Lock};
 use crate::system::resources::machine_name;
-use crate::target::or_finding;
-use crate::target::{Answer, Connection, Held, Target};
+use crate::target::{Answer, Connection, Held, Target, or_finding};
 use crate::ui::units;
 
 /// Everything ends in this order when it is dropped.

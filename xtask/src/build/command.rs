@@ -1,12 +1,11 @@
 //! `build-all`: every distinct variant, built by one `nix build` over all of them.
 
-use crate::build::args::BuildAllArgs;
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 
+use crate::build::args::BuildAllArgs;
 use crate::build::report::BuildReport;
-pub use crate::build::run::build;
 use crate::build::variants::{Build, distinct, with_packages};
 use crate::check::evaluation as evaluate;
 use crate::check::evaluation::{Ask, Outcomes};
@@ -18,6 +17,8 @@ use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::nix::names::{HostName, nearest};
 use crate::system::usage;
+
+pub use crate::build::run::build;
 
 /// How Nix spreads the work; `None` leaves the choice to us.
 #[derive(Debug, Clone, Default)]

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::build::estimates;
-use crate::build::estimates::{History, Record};
+use crate::build::estimates::{self, History, Record};
 use crate::system::files;
 
 const FILE: &str = "builds.jsonl";

@@ -1,16 +1,12 @@
 //! The report of `build-all` as JUnit test cases.
 
-use crate::build::report::BuildReport;
-use crate::build::report::VariantReport;
-use crate::build::variants::BuildState;
-use crate::check::junit::by_findings;
-use crate::check::junit::of_host;
-use crate::check::report::HostState;
-use crate::ci::junit::Case;
-use crate::ci::junit::Trouble;
-use crate::ci::junit::Verdict;
-use crate::ci::junit::cut;
 use std::collections::BTreeMap;
+
+use crate::build::report::{BuildReport, VariantReport};
+use crate::build::variants::BuildState;
+use crate::check::junit::{by_findings, of_host};
+use crate::check::report::HostState;
+use crate::ci::junit::{Case, Trouble, Verdict, cut};
 
 /// A case for each variant, and one for each host that has none to show.
 pub fn of_build(report: &BuildReport) -> Vec<Case> {

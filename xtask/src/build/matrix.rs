@@ -1,6 +1,5 @@
 //! `matrix`: the distinct builds as a GitHub Actions matrix, on one line of stdout.
 
-use crate::fleet::args::HostSelection;
 use std::collections::BTreeSet;
 
 use anyhow::Result;
@@ -10,6 +9,7 @@ use crate::check::evaluation::Ask;
 use crate::check::report::CheckReport;
 use crate::check::{evaluation as evaluate, validation};
 use crate::findings::outcome::Outcome;
+use crate::fleet::args::HostSelection;
 use crate::fleet::context::Context;
 use crate::nix::names::HostName;
 

@@ -11,8 +11,7 @@ use crate::fleet::context::Context;
 use crate::nix::builders;
 use crate::nix::names::DrvPath;
 use crate::system::orphans;
-use crate::system::process;
-use crate::system::process::{Exit, Heard, Source, Then};
+use crate::system::process::{self, Exit, Heard, Source, Then};
 
 /// How one run of Nix ended, and what it complained of.
 pub struct Ended {

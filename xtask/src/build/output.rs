@@ -4,10 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::build::compile_error;
-use crate::build::log as build_log;
 use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::BuildState;
+use crate::build::{compile_error, log as build_log};
 use crate::check::command::folder_in_checkout;
 use crate::ci::run::{Ci, Told};
 use crate::fleet::context::Context;

@@ -3,13 +3,13 @@
 //!
 //! Pure: no I/O, no clock.
 
-use crate::nix::store::Missing;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::build::variants::Build;
 use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
+use crate::nix::store::Missing;
 
 /// What is to be done for one variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -8,9 +8,9 @@ use crate::build::history;
 use crate::build::plan::{Plan, Todo};
 use crate::build::variants::{Build, short_name};
 use crate::fleet::context::Context;
+use crate::nix::flake;
 use crate::nix::names::StorePath;
-use crate::nix::store::Missing;
-use crate::nix::{flake, store};
+use crate::nix::store::{self, Missing};
 
 /// The plan, and what it was made of.
 pub struct Planned {

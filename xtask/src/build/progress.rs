@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::build::estimates;
-use crate::build::estimates::Pace;
+use crate::build::estimates::{self, Pace};
 use crate::build::tracker::Update;
 use crate::build::variants::{Build, short_name};
 use crate::build::wording::wanted_by;

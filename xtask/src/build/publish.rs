@@ -1,12 +1,12 @@
 //! What is done with what was built: links that keep it from the garbage collector, and
 //! copies in another store.
 
-use crate::build::args::BuildAllArgs;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::build::args::BuildAllArgs;
 use crate::build::report::VariantReport;
 use crate::build::variants::Build;
 use crate::findings::finding::Finding;

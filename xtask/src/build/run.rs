@@ -6,13 +6,11 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
-use crate::build::attempts;
-use crate::build::attempts::Blame;
+use crate::build::attempts::{self, Blame};
 use crate::build::command::Limits;
 use crate::build::estimates::{History, Record};
 use crate::build::follow::Stopwatch;
-use crate::build::parallel;
-use crate::build::parallel::Parallel;
+use crate::build::parallel::{self, Parallel};
 use crate::build::plan::{Todo, Unfinished};
 use crate::build::planning::{Planned, plan};
 use crate::build::progress::Expected;

@@ -1,17 +1,16 @@
 //! `check`: every host's selected variant evaluates and keeps the fleet's rules.
 
-use crate::check::args::CheckArgs;
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 
+use crate::check::args::CheckArgs;
 use crate::check::evaluation::{Ask, Outcomes};
 use crate::check::report::{CheckReport, Evaluated};
 use crate::check::{evaluation as evaluate, host_facts, validation, whole_systems};
 use crate::ci::run::{Ci, Told};
 use crate::findings::outcome::Outcome;
-use crate::fleet::context;
-use crate::fleet::context::Context;
+use crate::fleet::context::{self, Context};
 use crate::fleet::manifest::Selection;
 use crate::nix::names::{DrvPath, HostName, StorePath};
 use crate::nix::store;

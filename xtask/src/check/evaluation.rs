@@ -2,7 +2,6 @@
 //! by cores and memory. An evaluator that fails takes one host with it, the one whose
 //! turn it was; those it had not come to are another's.
 
-use crate::check::args::CheckArgs;
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -12,10 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::check::batch;
-use crate::check::batch::Means;
-use crate::check::evaluator;
-use crate::check::evaluator::{Limits, Run};
+use crate::check::args::CheckArgs;
+use crate::check::batch::{self, Means};
+use crate::check::evaluator::{self, Limits, Run};
 use crate::check::report::{Evaluated, HostState, NO_MODULE};
 use crate::check::variant_rules;
 use crate::findings::finding::Finding;

@@ -6,13 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::check::batch;
-use crate::check::batch::Line;
+use crate::check::batch::{self, Line};
 use crate::nix::diagnosis::strip_escapes;
 use crate::nix::flake::{Flake, SELECT, Unanswered};
 use crate::nix::names::{HostName, nix_string};
-use crate::system::process;
-use crate::system::process::Source;
+use crate::system::process::{self, Source};
 
 const EACH: &str = include_str!("each.nix");
 /// Of a host that prints without end, what is kept.

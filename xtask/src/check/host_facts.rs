@@ -1,7 +1,6 @@
 //! hosts/NAME/facts.json, for the commands that read it: where it is, and what `check`
 //! finds by it.
 
-use crate::fleet::host_folder::folder;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use crate::check::evaluation::Outcomes;
 use crate::check::report::Evaluated;
 use crate::findings::finding::Finding;
 use crate::fleet::context::{Context, local_root};
+use crate::fleet::host_folder::folder;
 use crate::hardware::facts::Facts;
 use crate::hardware::microarch::Table;
 use crate::hardware::rules as hardware;

@@ -1,15 +1,8 @@
 //! The report of `check` as JUnit test cases.
 
-use crate::check::report::CheckReport;
-use crate::check::report::HostReport;
-use crate::check::report::HostState;
-use crate::ci::junit::Case;
-use crate::ci::junit::Trouble;
-use crate::ci::junit::Verdict;
-use crate::ci::junit::cut;
-use crate::ci::junit::describe;
-use crate::findings::finding::Finding;
-use crate::findings::finding::none_is_an_error;
+use crate::check::report::{CheckReport, HostReport, HostState};
+use crate::ci::junit::{Case, Trouble, Verdict, cut, describe};
+use crate::findings::finding::{Finding, none_is_an_error};
 
 /// A case for the fleet's own findings, and for each host and package.
 pub fn of_check(report: &CheckReport) -> Vec<Case> {

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::check::evaluation::Outcomes;
-use crate::check::lock_rules;
-use crate::check::lock_rules::Lock;
+use crate::check::lock_rules::{self, Lock};
 use crate::check::report::{CheckReport, Evaluated};
 use crate::check::unequal_builds;
 use crate::findings::finding::Finding;
 use crate::findings::view::describe;
-use crate::fleet::context;
-use crate::fleet::context::Context;
+use crate::fleet::context::{self, Context};
 use crate::fleet::manifest::Selection;
 use crate::fleet::pinned_hosts::{HELD, Held, Holds};
 use crate::nix::names::HostName;

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::check::evaluation as evaluate;
 use crate::check::evaluation::Ask;
 use crate::check::report::{CheckReport, Evaluated, HostState, PackageReport};
-use crate::check::variant_rules;
+use crate::check::{evaluation as evaluate, variant_rules};
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::fleet::systems::Toplevel;

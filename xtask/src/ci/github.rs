@@ -4,12 +4,10 @@
 //! The runner reads commands from both stdout and stderr: `::name …::` at the start of a
 //! line, after any spaces, and `##[name …]` anywhere in one.
 
-use crate::ui::github::MOST_LETTERS;
-use crate::ui::github::data;
-use crate::ui::github::property;
 use std::fmt::Write as _;
 
 use crate::findings::finding::{Finding, Severity};
+use crate::ui::github::{MOST_LETTERS, data, property};
 
 /// GitHub shows no more than a few of them, and a summary may have 1 MiB.
 pub(crate) const MOST_FINDINGS: usize = 200;

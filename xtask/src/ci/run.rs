@@ -9,8 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 
 use crate::ci::github;
-use crate::ci::junit;
-use crate::ci::junit::Case;
+use crate::ci::junit::{self, Case};
 use crate::findings::outcome::Outcome;
 use crate::system::{disk, files, interrupt};
 use crate::ui::Ui;

@@ -10,23 +10,17 @@ pub mod dispatch;
 
 use std::path::PathBuf;
 
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
 use crate::bench::args::BenchArgs;
 use crate::bench::report::args::ReportArgs;
 use crate::build::args::BuildAllArgs;
 use crate::check::args::CheckArgs;
-use crate::dev::args::DemoArgs;
-use crate::dev::args::PerfArgs;
-use crate::dev::args::ProgressDemoArgs;
-use crate::dev::args::SetupArgs;
-use crate::dev::args::TestArgs;
-use crate::fleet::args::Global;
-use crate::fleet::args::HostSelection;
+use crate::dev::args::{DemoArgs, PerfArgs, ProgressDemoArgs, SetupArgs, TestArgs};
+use crate::fleet::args::{Global, HostSelection};
 use crate::hardware::args::ProbeArgs;
 use crate::new_host::args::NewHostArgs;
-use crate::pin::args::BisectArgs;
-use crate::pin::args::RollbackArgs;
-use crate::pin::args::UpdateArgs;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::pin::args::{BisectArgs, RollbackArgs, UpdateArgs};
 
 #[derive(Debug, Parser)]
 #[command(

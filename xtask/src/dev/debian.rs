@@ -2,21 +2,16 @@
 //! are installed, and how packages of another release are fetched without
 //! touching this one.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context, Result};
 
-use crate::dev::pieces;
-use crate::dev::pieces::{TOOLS, Wanted};
-use crate::system::disk;
-use crate::system::files;
-use crate::system::interrupt;
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::dev::pieces::{self, TOOLS, Wanted};
+use crate::system::process::{self, Invocation};
+use crate::system::{disk, files, interrupt};
 
 const QUICK: Duration = Duration::from_secs(30);
 const DOWNLOAD: Duration = Duration::from_secs(1200);

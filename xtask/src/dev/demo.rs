@@ -1,6 +1,5 @@
 //! `demo`: the whole way once, and what tuning is worth on this machine.
 
-use crate::dev::args::DemoArgs;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::build::variants::distinct;
 use crate::check::evaluation::Ask;
 use crate::check::report::{CheckReport, Evaluated};
 use crate::check::{command as check, evaluation as evaluate};
+use crate::dev::args::DemoArgs;
 use crate::dev::setup;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 
 /// nixfmt, the official style, in its Rust implementation.
 pub fn nixfmt(home: &Path) -> Result<PathBuf> {

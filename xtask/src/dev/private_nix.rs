@@ -8,12 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::dev::debian;
-use crate::dev::debian::PrivateApt;
+use crate::dev::debian::{self, PrivateApt};
 use crate::dev::pieces;
-use crate::system::disk;
-use crate::system::files;
-use crate::system::interrupt;
+use crate::system::{disk, files, interrupt};
 use crate::testbed::inputs as testbed;
 
 const RELEASE: &str = "trixie";

@@ -1,7 +1,6 @@
 //! `progress-demo` (hidden): a recorded log through the parser, the tracker and the
 //! drawing of build-all, so that they can be looked at and measured without a build.
 
-use crate::dev::args::ProgressDemoArgs;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -13,6 +12,7 @@ use crate::build::progress::Expected;
 use crate::build::tracker::{Tracker, Update};
 use crate::build::variants::{Build, short_name};
 use crate::build::view::Progress;
+use crate::dev::args::ProgressDemoArgs;
 use crate::findings::outcome::Outcome;
 use crate::nix::diagnosis::strip_escapes;
 use crate::nix::log::{Event, parse};

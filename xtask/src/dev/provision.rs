@@ -10,8 +10,7 @@ use crate::dev::pieces::{Item, Piece, Size, State};
 use crate::dev::{debian, private_nix};
 use crate::nix::program::Nix;
 use crate::system::disk;
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 use crate::testbed::llama_tree;
 
 /// Every piece, in the order in which they are provided. Changes nothing.

@@ -1,12 +1,12 @@
 //! `setup`: provides what this machine lacks for the testbed, Nix itself included.
 
-use crate::dev::args::SetupArgs;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use crate::dev::args::SetupArgs;
 use crate::dev::pieces::{Item, State};
 use crate::dev::provision;
 use crate::findings::outcome::Outcome;

@@ -1,23 +1,20 @@
 //! `test`: every check of the project, one after another, all of them even if one fails.
 
-use crate::dev::args::TestArgs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::dev::setup;
+use crate::dev::args::TestArgs;
+use crate::dev::test_counts::{NixTests, Tally};
+use crate::dev::{nix_tools, setup};
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
-use crate::testbed::revision::Era;
-
-use crate::dev::nix_tools;
-use crate::dev::test_counts::{NixTests, Tally};
 use crate::nix::flake;
-use crate::system::process;
-use crate::system::process::{Exit, Invocation};
+use crate::system::process::{self, Exit, Invocation};
 use crate::system::{git, interrupt, paths};
+use crate::testbed::revision::Era;
 use crate::ui::{Ui, units};
 
 pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {

@@ -1,12 +1,9 @@
 //! What `doctor` looks at: each look is one short question, and an answer that does
 //! not come is a finding like any other.
 
-use crate::system::resources::cores;
-use crate::system::resources::memory;
-use std::fs;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{fs, thread};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -17,8 +14,8 @@ use crate::doctor::rules::{Check, Config};
 use crate::hardware::cpu::Cpu;
 use crate::hardware::microarch::Table;
 use crate::nix::program::Nix;
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
+use crate::system::resources::{cores, memory};
 use crate::system::{disk, git};
 use crate::testbed::inputs as testbed;
 

@@ -6,8 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::check::lock_rules;
-use crate::check::lock_rules::Lock;
+use crate::check::lock_rules::{self, Lock};
 use crate::dev::pieces::{Item, State as Provided};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

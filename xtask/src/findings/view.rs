@@ -1,9 +1,7 @@
 //! Findings as a person reads them.
 
-use crate::findings::finding::Finding;
-use crate::findings::finding::Severity;
-use crate::ui::Ui;
-use crate::ui::wrap;
+use crate::findings::finding::{Finding, Severity};
+use crate::ui::{Ui, wrap};
 
 /// Like a compiler's message: severity, host, place, sentence, help.
 pub fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {

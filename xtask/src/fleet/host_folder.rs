@@ -1,8 +1,8 @@
 //! A host's own folder under `hosts/`.
 
+use std::path::{Path, PathBuf};
+
 use crate::system::files;
-use std::path::Path;
-use std::path::PathBuf;
 
 /// A host's own folder under `hosts/`; none for a name that would lead out of it.
 pub fn folder(host: &str) -> Option<PathBuf> {

@@ -1,6 +1,5 @@
 //! `probe`: what a machine is, and which options of `programs.llama-cpp` fit it.
 
-use crate::hardware::args::ProbeArgs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -9,14 +8,14 @@ use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::{Context, local_root};
+use crate::hardware::args::ProbeArgs;
+use crate::hardware::facter;
 use crate::hardware::facts::Facts;
 use crate::hardware::microarch::Table;
-use crate::hardware::probe_output::ProbeReport;
-use crate::hardware::{facter, probe_output};
+use crate::hardware::probe_output::{self, ProbeReport};
 use crate::system::{files, paths};
-use crate::target::Target;
-use crate::target::or_finding;
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
+use crate::target::{Target, or_finding};
 use crate::ui::Ui;
 
 pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {

@@ -1,6 +1,5 @@
 //! `new-host`: a machine becomes a host: what probe sees of it, as files that evaluate.
 
-use crate::new_host::args::NewHostArgs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,13 +13,13 @@ use crate::hardware::facts::Facts;
 use crate::hardware::microarch::Table;
 use crate::hardware::probe;
 use crate::hardware::recommendation::Recommendation;
+use crate::new_host::args::NewHostArgs;
 use crate::new_host::files as new_host;
 use crate::new_host::files::{name_problem, nixos_release, with_row};
 use crate::system::process::Source;
 use crate::system::{disk, files, git, paths};
-use crate::target::Target;
-use crate::target::or_finding;
 use crate::target::selection::ssh_options;
+use crate::target::{Target, or_finding};
 use crate::ui::Ui;
 
 const TABLE: &str = "hosts/default.nix";

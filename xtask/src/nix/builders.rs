@@ -1,11 +1,11 @@
 //! The machines that Nix builds on, as far as they are ours to look after: how long a
 //! silent connection is held, and which systems they say they build for.
 
-use crate::nix::flake;
-use crate::nix::machines;
-use crate::nix::program::Nix;
-use crate::system::process;
 use std::time::Duration;
+
+use crate::nix::program::Nix;
+use crate::nix::{flake, machines};
+use crate::system::process;
 
 /// Two minutes without an answer, and a builder is lost. TCP alone notices after two hours
 /// that the other side lost its power.

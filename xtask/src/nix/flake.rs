@@ -1,19 +1,17 @@
 //! Questions to the fleet's flake, each one `nix eval`. The expressions are in the
 //! .nix files beside this one; every string from outside goes in as a Nix literal.
 
-use crate::system::process;
-use serde_json::Value;
 use std::path::Path;
-
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::nix::diagnosis::{diagnose, strip_escapes};
 use crate::nix::program::Nix;
-use crate::system::process::{Captured, Exit, Invocation};
+use crate::system::process::{self, Captured, Exit, Invocation};
 
 pub(crate) const SELECT: &str = include_str!("select.nix");
 pub(crate) const PACKAGE: &str = include_str!("package.nix");

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::system::process;
-use crate::system::process::{Captured, Invocation};
+use crate::system::process::{self, Captured, Invocation};
 
 /// Older ones have no `nix flake update INPUT` and no `--reference-lock-file`.
 pub const OLDEST: (u32, u32) = (2, 19);

@@ -12,8 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::nix::cache_key::{Entry, Snapshot, unpinned};
 use crate::nix::flake::Flake;
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 
 const QUICK: Duration = Duration::from_secs(20);
 /// Arguments of one `git hash-object`, well below the kernel's limit.

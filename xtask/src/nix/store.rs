@@ -2,7 +2,6 @@
 //! to another one that is given copies.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -11,8 +10,7 @@ use serde::Deserialize;
 use crate::nix::diagnosis::strip_escapes;
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::program::Nix;
-use crate::system::process;
-use crate::system::process::Captured;
+use crate::system::process::{self, Captured};
 
 /// For another store to answer one question.
 const PATIENCE: Duration = Duration::from_secs(60);

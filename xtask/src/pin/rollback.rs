@@ -1,7 +1,6 @@
 //! `rollback`: back to a pin before, from the journal of updates. Only the input goes back;
 //! what else moved in flake.lock meanwhile stays.
 
-use crate::pin::args::RollbackArgs;
 use anyhow::Result;
 use serde_json::json;
 
@@ -10,6 +9,7 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::nix::flake_input::{Revision, day};
 use crate::nix::moved_lock;
+use crate::pin::args::RollbackArgs;
 use crate::pin::journal::{Entry, way_back};
 use crate::pin::update::commit as finish;
 use crate::pin::update::report::{LockState, Point};

@@ -10,8 +10,7 @@ use serde_json::Value;
 use crate::nix::diagnosis::{diagnose, strip_escapes};
 use crate::nix::names::nix_string;
 use crate::nix::program::Nix;
-use crate::pin::drift;
-use crate::pin::drift::{Needs, Surface};
+use crate::pin::drift::{self, Needs, Surface};
 use crate::system::files;
 
 const SURFACE: &str = include_str!("source_surface.nix");

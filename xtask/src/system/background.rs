@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 use crate::system::termination;
 
 /// Between the request to end and the kill.

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 
 /// Fills an empty folder by `make`, then puts it in `dir`'s place. `dir` is there
 /// whole or, after a kill between two renames, not at all.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 
 const QUICK: Duration = Duration::from_secs(60);
 

@@ -3,11 +3,10 @@
 //! them; and a Nix outlives an xtask that is killed. Linux tells both.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 /// How long what was killed may take to go: a compiler that writes to a slow disk.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -2,20 +2,20 @@
 //! string; each child in a process group of its own, which ends when its time is
 //! up or the user asks.
 
-use std::fmt;
 use std::io::{BufRead, BufReader, PipeWriter, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, thread};
 
 use anyhow::{Context, Result, anyhow};
 
-pub use crate::system::invocation::Invocation;
 use crate::system::invocation::Stdin;
 use crate::system::termination::Ending;
 use crate::system::{orphans, pty};
+
+pub use crate::system::invocation::Invocation;
 
 /// How long the output of a child that has ended is waited for: a daemon that it
 /// left behind may hold the pipe open for ever.

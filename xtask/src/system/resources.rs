@@ -1,8 +1,7 @@
 //! What this machine has: cores, memory and its name.
 
-use std::fs;
 use std::path::Path;
-use std::thread;
+use std::{fs, thread};
 
 /// How many programs can run at once.
 pub fn cores() -> usize {

@@ -10,11 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::system::background::Background;
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 use crate::system::{disk, interrupt};
-use crate::target::ssh;
-use crate::target::{Refused, Ssh, Target};
+use crate::target::{Refused, Ssh, Target, ssh};
 
 /// ssh's own limits end a connection that does not come about long before.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -13,15 +13,14 @@ pub mod ssh;
 #[cfg(test)]
 pub mod sshd;
 
-use crate::target::ssh::{destination_problem, parse_store_uri};
 use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::findings::finding::Finding;
-use crate::system::process;
-use crate::system::process::{Captured, Exit, Invocation, Source};
+use crate::system::process::{self, Captured, Exit, Invocation, Source};
+use crate::target::ssh::{destination_problem, parse_store_uri};
 
 pub use crate::target::connection::Connection;
 pub use crate::target::lease::{Answer, Held};

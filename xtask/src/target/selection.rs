@@ -1,10 +1,10 @@
 //! Which target a host has: the fleet table's, this machine, or what `--target` names.
 
+use anyhow::{Result, bail};
+
 use crate::fleet::context::Context;
 use crate::nix::names::HostName;
 use crate::target::Target;
-use anyhow::Result;
-use anyhow::bail;
 
 /// The host that stands for this machine, whatever the fleet says.
 pub const LOCAL: &str = "local";

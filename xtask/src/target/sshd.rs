@@ -1,20 +1,18 @@
 //! A real sshd on loopback, with keys of its own, as the current user: the testbed's
 //! target and builder. It reads and writes nothing outside its folder.
 
-use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use anyhow::{Context, Result, bail};
 
 use crate::dev::debian;
 use crate::system::background::Background;
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 use crate::system::{disk, files};
 
 /// What `ssh -F CONFIG` calls it.

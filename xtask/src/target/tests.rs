@@ -1,9 +1,8 @@
 //! Against a real sshd on loopback: what a shell, a connection and a kill do to us.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use super::*;
 use crate::nix::names::{StorePath, nix_string};

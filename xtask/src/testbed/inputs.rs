@@ -2,13 +2,12 @@
 //! them in the place of the real ones.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -17,10 +16,8 @@ use crate::nix::cache_key::Entry;
 use crate::nix::program::Nix;
 use crate::nix::snapshot;
 use crate::system::{disk, files, process};
-use crate::testbed::lock_file;
-use crate::testbed::lock_file::StandIns;
-use crate::testbed::revision::Era;
-use crate::testbed::revision::{TREES, Tree};
+use crate::testbed::lock_file::{self, StandIns};
+use crate::testbed::revision::{Era, TREES, Tree};
 use crate::testbed::{llama_tree, lock_creation};
 
 /// What every Nix call gets in the testbed. Its builds use the machine's own compiler,

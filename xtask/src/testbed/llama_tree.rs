@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::system::disk;
-use crate::system::files;
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
+use crate::system::{disk, files};
 use crate::testbed::revision::{SDIST, TREES, Tree};
 
 const DOWNLOAD: Duration = Duration::from_secs(600);

@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::nix::flake_input::Revision;
-use crate::system::process;
-use crate::system::process::Source;
+use crate::system::process::{self, Source};
 use crate::upstream::history::History;
 
 /// Reading ten thousand commits takes a second; of a partial clone their trees may be wanted.

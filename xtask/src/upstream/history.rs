@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::nix::flake_input::Revision;
-use crate::system::process;
-use crate::system::process::{Captured, Invocation};
+use crate::system::process::{self, Captured, Invocation};
 use crate::system::{disk, files};
 
 const QUICK: Duration = Duration::from_secs(60);

@@ -1,12 +1,10 @@
 //! The model that is measured: chosen, looked at, brought to the target.
 
-use crate::bench::args;
-use crate::bench::args::BenchArgs;
-use crate::bench::args::ModelSize;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::bench::args::{self, BenchArgs, ModelSize};
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{Model, Subject};
 use crate::bench::model::quantize::Quantization;

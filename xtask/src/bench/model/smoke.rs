@@ -6,8 +6,7 @@
 
 use std::io::{self, Write};
 
-use crate::bench::model::gguf;
-use crate::bench::model::gguf::{Tensor, Value};
+use crate::bench::model::gguf::{self, Tensor, Value};
 use crate::bench::model::quantize::{BLOCK, Quantization};
 use crate::bench::random::SplitMix;
 

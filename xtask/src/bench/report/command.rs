@@ -1,10 +1,10 @@
 //! `report`: what bench has measured, over time: a page, a table, a plot in the terminal.
 
-use crate::bench::report::args::ReportArgs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::bench::report::args::ReportArgs;
 use crate::bench::report::files as bench_files;
 use crate::bench::report::history::Report;
 use crate::bench::report::plot::Screen;

@@ -7,9 +7,8 @@ use std::fmt::Write;
 use crate::bench::baseline::Verdict;
 use crate::bench::comparison::median;
 use crate::bench::report::history::{JUDGED, Point, Series};
-use crate::bench::report::scale;
-use crate::bench::report::wording as words;
 use crate::bench::report::wording::html;
+use crate::bench::report::{scale, wording as words};
 
 /// As many runs as have room to be told apart; the newest are drawn.
 pub const MOST_RUNS: usize = JUDGED;

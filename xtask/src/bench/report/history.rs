@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::bench::baseline;
-use crate::bench::baseline::{FLOOR, Method, Verdict};
+use crate::bench::baseline::{self, FLOOR, Method, Verdict};
 use crate::bench::comparison::median;
 use crate::bench::report::reading::{Damaged, Key, Measurement};
 use crate::bench::statistics::bootstrap as stats;

@@ -5,9 +5,8 @@ use std::fmt::Write;
 use crate::bench::baseline::Verdict;
 use crate::bench::report::history::{Change, Point, Report, Setting};
 use crate::bench::report::html::{HOW_TO_BEGIN, MOST_DAMAGED, MOST_SETTINGS, extent, notes};
-use crate::bench::report::rows;
-use crate::bench::report::wording as words;
 use crate::bench::report::wording::markdown;
+use crate::bench::report::{rows, wording as words};
 
 pub fn text(report: &Report) -> String {
     let mut text = format!("# llama.cpp speed, by host\n\n{}\n", extent(report));

@@ -1,12 +1,12 @@
 //! `bench HOST --sweep …`: llama-bench over a grid of its parameters. A configuration
 //! that fails is a row of the result; what ends the sweep is ours or the target's.
 
-use crate::bench::args::BenchArgs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::bench::args::BenchArgs;
 use crate::bench::command::{get_ready, llama_bench, params, refused, subject};
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;

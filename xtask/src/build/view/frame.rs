@@ -1,8 +1,7 @@
 //! The lines that are drawn while builds run, for a terminal of any size.
 
 use crate::build::progress::{BuildProgress, Overall, Row, Stage};
-use crate::ui::Ui;
-use crate::ui::units;
+use crate::ui::{Ui, units};
 
 /// What fits: columns and lines of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,8 +13,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-pub use crate::build::view::report::print;
-
 use crate::build::progress::{BuildProgress, Expected, Stage};
 use crate::build::tracker::Update;
 use crate::build::variants::{Build, short_name};
@@ -22,6 +20,8 @@ use crate::build::view::frame::{Size, clock};
 use crate::build::view::screen::Screen;
 use crate::nix::names::DrvPath;
 use crate::ui::Ui;
+
+pub use crate::build::view::report::print;
 
 const REDRAW: Duration = Duration::from_millis(125);
 const HEARTBEAT: Duration = Duration::from_secs(30);

@@ -2,7 +2,6 @@
 //! hand with GGML_NATIVE=ON, "dispatch" over the exact variant, upstream's own package
 //! told beside them; and what bench adds to llama-bench itself. On the testbed's trees.
 
-use crate::dev::args::PerfArgs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -17,10 +16,10 @@ use crate::bench::paired_run::{Contender, compare};
 use crate::bench::recorder;
 use crate::build::command as build_all;
 use crate::build::variants::distinct;
+use crate::dev::args::PerfArgs;
 use crate::dev::perf::bench_budgets::{LEAST, flags_beside_the_cpu, ratios};
 use crate::dev::perf::budgets::Ratio;
-use crate::dev::perf::hand_build;
-use crate::dev::perf::{timed, xtask};
+use crate::dev::perf::{hand_build, timed, xtask};
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
@@ -30,8 +29,7 @@ use crate::system::process::Invocation;
 use crate::system::{disk, interrupt, machine_lock};
 use crate::target::Target;
 use crate::target::selection::LOCAL;
-use crate::testbed::revision::Era;
-use crate::testbed::revision::TREES;
+use crate::testbed::revision::{Era, TREES};
 use crate::ui::Ui;
 
 /// What bench may add to llama-bench itself, in seconds.

@@ -4,7 +4,6 @@
 //! Nothing is subtracted. Of each pair, both sides have derivations that were never built,
 //! of equal length; who goes first alternates.
 
-use crate::dev::args::PerfArgs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,10 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::dev::perf::budgets;
-use crate::dev::perf::budgets::{Length, Ratio, Step};
-use crate::dev::perf::{build_fleet, fleet_copy};
-use crate::dev::perf::{timed, xtask};
+use crate::dev::args::PerfArgs;
+use crate::dev::perf::budgets::{self, Length, Ratio, Step};
+use crate::dev::perf::{build_fleet, fleet_copy, timed, xtask};
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::nix::names::nix_string;

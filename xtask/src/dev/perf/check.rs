@@ -1,16 +1,14 @@
 //! The budgets of check, measured side by side on generated fleets.
 
-use crate::dev::args::PerfArgs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::dev::perf::budgets;
-use crate::dev::perf::budgets::Ratio;
-use crate::dev::perf::{fleet_copy, real_fleet};
-use crate::dev::perf::{timed, xtask};
+use crate::dev::args::PerfArgs;
+use crate::dev::perf::budgets::{self, Ratio};
+use crate::dev::perf::{fleet_copy, real_fleet, timed, xtask};
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::nix::names::nix_string;

@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::dev::perf::budgets;
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 use crate::system::{disk, files, git};
 
 /// Copies what Git tracks, with `count` generated hosts in the place of the real ones.

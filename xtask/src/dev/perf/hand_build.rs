@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::system::disk;
-use crate::system::process;
-use crate::system::process::{Invocation, Source};
+use crate::system::process::{self, Invocation, Source};
 use crate::testbed::llama_tree;
 use crate::testbed::revision::Tree;
 

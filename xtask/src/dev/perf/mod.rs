@@ -10,13 +10,12 @@ pub mod fleet_copy;
 pub mod hand_build;
 pub mod real_fleet;
 
-use crate::dev::args::PerfArgs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::dev::args::PerfSubject;
+use crate::dev::args::{PerfArgs, PerfSubject};
 use crate::dev::perf::budgets::PerfReport;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;

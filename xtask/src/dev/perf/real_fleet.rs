@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::dev::perf::budgets;
-use crate::dev::perf::fleet_copy;
+use crate::dev::perf::{budgets, fleet_copy};
 use crate::nix::program::Nix;
-use crate::system::process;
-use crate::system::process::Invocation;
+use crate::system::process::{self, Invocation};
 use crate::system::{disk, files, git};
 use crate::testbed::inputs as testbed;
 use crate::testbed::revision::Era;

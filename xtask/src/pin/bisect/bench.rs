@@ -1,7 +1,6 @@
 //! Judges a revision by how fast its llama-bench is beside that of the good end: both run
 //! in turns on the host's machine, until it is sure which it is or that it cannot be told.
 
-use crate::pin::args::BisectArgs;
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
@@ -23,6 +22,7 @@ use crate::fleet::context::Context;
 use crate::hardware::microarch::Table;
 use crate::nix::flake_input::Revision;
 use crate::nix::names::HostName;
+use crate::pin::args::BisectArgs;
 use crate::pin::bisect::failure::Failure;
 use crate::pin::bisect::judge::{Seen, failures, refuse_unfetched};
 use crate::pin::bisect::report::Measured;
@@ -30,8 +30,7 @@ use crate::pin::bisect::search::Verdict;
 use crate::system::interrupt;
 use crate::target::Target;
 use crate::target::selection::LOCAL;
-use crate::upstream::trial_fleet;
-use crate::upstream::trial_fleet::{Candidate, Depth, Ground};
+use crate::upstream::trial_fleet::{self, Candidate, Depth, Ground};
 
 /// Of the smoke model, so that a run takes a second.
 const PARAMS: Params = Params {

@@ -12,16 +12,13 @@ use crate::fleet::manifest::Manifest;
 use crate::hardware::microarch::Table;
 use crate::nix::flake_input::Revision;
 use crate::nix::names::HostName;
-use crate::pin::bisect::failure;
-use crate::pin::bisect::failure::Failure;
+use crate::pin::bisect::failure::{self, Failure};
 use crate::pin::bisect::report::Measured;
 use crate::pin::bisect::search::Verdict;
-use crate::pin::drift;
-use crate::pin::drift::{Needs, Used};
+use crate::pin::drift::{self, Needs, Used};
 use crate::pin::source_surface;
 use crate::system::{files, interrupt};
-use crate::upstream::trial_fleet;
-use crate::upstream::trial_fleet::{Candidate, Depth, Ground, Judgement};
+use crate::upstream::trial_fleet::{self, Candidate, Depth, Ground, Judgement};
 
 /// What was seen of one revision.
 pub struct Seen {

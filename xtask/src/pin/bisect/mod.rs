@@ -11,8 +11,6 @@ pub mod report;
 pub mod search;
 pub mod view;
 
-use crate::pin::args::BisectArgs;
-use crate::pin::args::UpdateArgs;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -25,6 +23,7 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::nix::names::HostName;
 use crate::nix::snapshot;
+use crate::pin::args::{BisectArgs, UpdateArgs};
 use crate::pin::bisect::bench::Bench;
 use crate::pin::bisect::judge::{Judge, Seen};
 use crate::pin::bisect::range::Range;

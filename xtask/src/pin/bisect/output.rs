@@ -5,11 +5,10 @@ use anyhow::Result;
 use crate::findings::finding::Finding;
 use crate::nix::flake_input::Revision;
 use crate::nix::names::HostName;
-use crate::pin::bisect::Session;
-use crate::pin::bisect::failure;
 use crate::pin::bisect::range::Range;
 use crate::pin::bisect::report::{BisectReport, By, FirstBad, is_packaging};
 use crate::pin::bisect::search::{Answer, Verdict};
+use crate::pin::bisect::{Session, failure};
 
 /// Lines of a commit's changes that are shown.
 const MOST_LINES: usize = 12;

@@ -1,9 +1,9 @@
 //! Between which revisions is searched: what was typed, found in upstream's history.
 
-use crate::pin::args::BisectArgs;
 use anyhow::{Context as _, Result, bail};
 
 use crate::nix::flake_input::{Revision, short};
+use crate::pin::args::BisectArgs;
 use crate::upstream::history as upstream;
 use crate::upstream::history::History;
 use crate::upstream::trial_fleet::Ground;

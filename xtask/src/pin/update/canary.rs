@@ -1,7 +1,6 @@
 //! Canaries: hosts on which the revision before and the new one are run alternately, so
 //! that whatever else the machine does meets both; judged as `bench` judges.
 
-use crate::pin::args::UpdateArgs;
 use anyhow::{Context as _, Result};
 
 use crate::bench::baseline::{Change, Method, Verdict, change, told};
@@ -12,6 +11,7 @@ use crate::bench::race::Course;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::names::HostName;
+use crate::pin::args::UpdateArgs;
 use crate::pin::update::evaluation::Fleet;
 use crate::pin::update::interrupted;
 use crate::pin::update::report::{HostState, HostUpdate, Speed, UpdateReport};

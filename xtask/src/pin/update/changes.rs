@@ -1,5 +1,7 @@
 //! What upstream changed between two pins, for the report.
 
+use anyhow::{Context as _, Result};
+
 use crate::findings::finding::Finding;
 use crate::nix::flake_input::short;
 use crate::pin::update::report::UpdateReport;
@@ -7,8 +9,6 @@ use crate::upstream::changes as upstream_changes;
 use crate::upstream::changes::PATHS;
 use crate::upstream::revision::Chosen;
 use crate::upstream::trial_fleet::Ground;
-use anyhow::Context as _;
-use anyhow::Result;
 
 /// What the history says of the step, into the report. That it cannot be had costs the
 /// report a few lines and the update nothing.

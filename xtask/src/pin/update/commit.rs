@@ -1,7 +1,6 @@
 //! The two ends of an update: whether it could be taken at all, asked first; and taking
 //! it, or keeping what was refused.
 
-use crate::pin::args::UpdateArgs;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,15 +11,13 @@ use serde_json::Value;
 use crate::findings::finding::Finding;
 use crate::fleet::pinned_hosts::{HELD, Held, Holds};
 use crate::nix::flake_input::{Revision, short};
-use crate::nix::moved_lock;
-use crate::nix::moved_lock::Input;
+use crate::nix::moved_lock::{self, Input};
+use crate::pin::args::UpdateArgs;
 use crate::pin::journal::Entry;
 use crate::pin::journal_file;
-use crate::pin::lock_transaction;
-use crate::pin::lock_transaction::Replacement;
-use crate::pin::update::interrupted;
-use crate::pin::update::message as update_message;
+use crate::pin::lock_transaction::{self, Replacement};
 use crate::pin::update::report::{LockState, Stage, UpdateReport};
+use crate::pin::update::{interrupted, message as update_message};
 use crate::system::{disk, files, git};
 use crate::upstream::trial_fleet::{Candidate, Ground, PIN};
 

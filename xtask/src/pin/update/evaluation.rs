@@ -1,7 +1,6 @@
 //! The fleet before and the fleet as it would be, host by host: evaluated, built, and on
 //! canaries measured.
 
-use crate::pin::args::UpdateArgs;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
@@ -10,20 +9,19 @@ use crate::build::command as build_all;
 use crate::build::command::Limits;
 use crate::build::report::VariantReport;
 use crate::build::variants::{Build, BuildState, distinct};
-use crate::check::evaluation as evaluate;
 use crate::check::evaluation::{Ask, Outcomes};
-use crate::check::report as check;
 use crate::check::report::{CheckReport, Evaluated};
+use crate::check::{evaluation as evaluate, report as check};
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Manifest, Selection};
 use crate::nix::names::{HostName, StorePath};
 use crate::nix::store;
+use crate::pin::args::UpdateArgs;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
 use crate::pin::update::{canary, interrupted, partial as hold};
 use crate::testbed::inputs as testbed;
-use crate::upstream::trial_fleet;
-use crate::upstream::trial_fleet::{Candidate, Ground};
+use crate::upstream::trial_fleet::{self, Candidate, Ground};
 
 /// Every host of the flake with one lock file.
 pub struct Fleet {

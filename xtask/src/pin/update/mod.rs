@@ -11,7 +11,6 @@ pub mod partial;
 pub mod report;
 pub mod view;
 
-use crate::pin::args::UpdateArgs;
 use anyhow::{Context as _, Result};
 
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
@@ -19,8 +18,8 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::fleet::pinned_hosts::Holds;
 use crate::hardware::microarch::Table;
-use crate::pin::drift;
-use crate::pin::drift::{Needs, Used};
+use crate::pin::args::UpdateArgs;
+use crate::pin::drift::{self, Needs, Used};
 use crate::pin::update::evaluation::{Drifts, Fleet};
 use crate::pin::update::report::{LockState, Point, Stage, UpdateReport};
 use crate::pin::{lock_transaction, source_surface};

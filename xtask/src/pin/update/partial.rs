@@ -1,17 +1,16 @@
 //! `--allow-partial`: the hosts that fail stay at the revision that they have, and the
 //! others move. That they do both is evaluated before anything is written.
 
-use crate::pin::args::UpdateArgs;
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
 use crate::findings::finding::{Finding, Severity};
-use crate::fleet::pinned_hosts;
-use crate::fleet::pinned_hosts::{HELD, Hold, Holds};
+use crate::fleet::pinned_hosts::{self, HELD, Hold, Holds};
 use crate::nix::flake_input::day;
 use crate::nix::names::HostName;
+use crate::pin::args::UpdateArgs;
 use crate::pin::update::evaluation::Fleet;
 use crate::pin::update::interrupted;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
