@@ -21,7 +21,7 @@ use crate::fleet::manifest::Selection;
 use crate::nix::flake_input::Revision;
 use crate::nix::names::{HostName, nix_string};
 use crate::upstream::revision::choose;
-use crate::upstream::trial_fleet::{Candidate, Ground};
+use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,8 +55,8 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         Ok(own) => own,
         Err(findings) => return refused(context, &args.host, &findings),
     };
-    // A candidate's fleet is gone with it, and with it what Nix may still read.
-    let mut candidates: Vec<Candidate> = vec![];
+    // A trial's fleet is gone with it, and with it what Nix may still read.
+    let mut candidates: Vec<TrialFleet> = vec![];
     let mut subjects: Vec<(String, Subject)> = vec![];
     for name in &args.compare {
         let found = match name.strip_prefix("rev=") {
@@ -196,26 +196,26 @@ fn at_revision(
     context: &Context,
     machine: &Machine,
     rev: &str,
-    candidates: &mut Vec<Candidate>,
+    candidates: &mut Vec<TrialFleet>,
 ) -> Result<Found> {
-    let ground = match Ground::survey(context, "llama-cpp")? {
-        Ok(ground) => ground,
+    let pin = match PinState::read(context, "llama-cpp")? {
+        Ok(pin) => pin,
         Err(finding) => return Ok(Err(vec![finding])),
     };
     let whole = rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
     let (revision, named) = match whole {
         // Nobody need be asked what it means.
         true => (Revision { rev: rev.to_lowercase(), date: None, build: None }, None),
-        false => match choose(&ground, Some(rev))? {
+        false => match choose(&pin, Some(rev))? {
             Ok(chosen) => (chosen.revision, chosen.named),
             Err(finding) => return Ok(Err(vec![finding])),
         },
     };
-    let candidate = match ground.candidate(&revision, named.as_deref())? {
-        Ok(candidate) => candidate,
+    let trial = match pin.trial_fleet(&revision, named.as_deref())? {
+        Ok(trial) => trial,
         Err(finding) => return Ok(Err(vec![finding])),
     };
-    let found = subject(&candidate.context, &args.host, machine)?;
-    candidates.push(candidate);
+    let found = subject(&trial.context, &args.host, machine)?;
+    candidates.push(trial);
     Ok(found)
 }

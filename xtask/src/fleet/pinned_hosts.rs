@@ -70,7 +70,7 @@ pub fn reason(message: &str) -> String {
     let what = lines.next().unwrap_or_default();
     match lines.find(|line| line.contains("error")) {
         Some(error) => format!("{}: {}", what.split(';').next().unwrap_or(what), error.trim()),
-        None => what.trim_end_matches("; the end of its log:").to_owned(),
+        None => what.trim_end_matches("; end of the log:").to_owned(),
     }
 }
 
@@ -202,12 +202,12 @@ mod tests {
 
     #[test]
     fn a_reason_is_one_line_with_the_error() {
-        let log = "cpu-x is not built (failed); the end of its log:\nFAILED: a.o\n a.c:1: fatal error: b.h: No such file\n";
+        let log = "cpu-x is not built (failed); end of the log:\nFAILED: a.o\n a.c:1: fatal error: b.h: No such file\n";
         assert_eq!(
             reason(log),
             "cpu-x is not built (failed): a.c:1: fatal error: b.h: No such file"
         );
-        let mute = "cpu-x is not built (failed); the end of its log:\nended";
+        let mute = "cpu-x is not built (failed); end of the log:\nended";
         assert_eq!(reason(mute), "cpu-x is not built (failed)");
         assert_eq!(reason("slower: pp128 -20 %"), "slower: pp128 -20 %");
     }

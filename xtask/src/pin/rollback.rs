@@ -15,32 +15,32 @@ use crate::pin::update::commit as finish;
 use crate::pin::update::report::{LockState, Point};
 use crate::pin::{journal_file, lock_transaction};
 use crate::ui::table::{Align, Table};
-use crate::upstream::trial_fleet::Ground;
+use crate::upstream::trial_fleet::PinState;
 
 pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
     // Discover.
-    let ground = match Ground::survey(context, &args.input)? {
-        Ok(ground) => ground,
+    let pin = match PinState::read(context, &args.input)? {
+        Ok(pin) => pin,
         Err(finding) => return refused(context, args, &finding),
     };
-    let _alone = lock_transaction::reserve(&context.home, &ground.root)?;
-    let entries = journal_file::read(&context.home, &ground.root);
-    let way = way_back(&entries, &ground.input.name, &ground.now.rev);
+    let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
+    let entries = journal_file::read(&context.home, &pin.root);
+    let way = way_back(&entries, &pin.input.name, &pin.now.rev);
     if args.list {
-        return list(context, &ground, &way);
+        return list(context, &pin, &way);
     }
     // Plan.
     let Some(entry) = way.get(args.to.get() - 1) else {
-        return refused(context, args, &nowhere(&ground, way.len(), args.to.get()));
+        return refused(context, args, &nowhere(&pin, way.len(), args.to.get()));
     };
     // Run.
-    lock_transaction::can_write(&ground.root.join(finish::LOCK))?;
+    lock_transaction::can_write(&pin.root.join(finish::LOCK))?;
     let to = &entry.from;
-    if let Err(finding) = step_back(&ground, entry)? {
+    if let Err(finding) = step_back(&pin, entry)? {
         return refused(context, args, &finding);
     }
     // Report.
-    let (from, to) = (Point::from(&ground.now), Point::from(to));
+    let (from, to) = (Point::from(&pin.now), Point::from(to));
     context.ui.document(&json!({
         "schema": 1, "command": "rollback", "input": args.input, "from": from, "to": to,
         "findings": [], "lock": LockState::Updated, "ok": true,
@@ -59,29 +59,29 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
 
 /// With what the lock was then, where the inputs of the input are still the same: that
 /// needs no network. Else Nix locks the revision anew.
-fn step_back(ground: &Ground<'_>, entry: &Entry) -> Result<Result<(), Finding>> {
-    let name = &ground.input.name;
+fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<Result<(), Finding>> {
+    let name = &pin.input.name;
     let to: &Revision = &entry.from;
-    if moved_lock::inputs_that_differ(&ground.lock, &entry.lock, name).is_empty()
+    if moved_lock::inputs_that_differ(&pin.lock, &entry.lock, name).is_empty()
         && let Ok(then) = moved_lock::find(&entry.lock, name)
     {
-        let lock = moved_lock::replaced(&ground.lock, &ground.input, &then);
-        finish::step(ground, &lock, to, entry.held.clone())?;
+        let lock = moved_lock::replaced(&pin.lock, &pin.input, &then);
+        finish::step(pin, &lock, to, entry.held.clone())?;
         return Ok(Ok(()));
     }
-    Ok(match ground.candidate(to, None)? {
-        Ok(candidate) => {
+    Ok(match pin.trial_fleet(to, None)? {
+        Ok(trial) => {
             let held = entry.held.clone();
-            Ok(finish::step(ground, &candidate.lock, &candidate.revision, held)?)
+            Ok(finish::step(pin, &trial.lock, &trial.revision, held)?)
         }
         Err(finding) => Err(finding),
     })
 }
 
-fn nowhere(ground: &Ground<'_>, known: usize, asked: usize) -> Finding {
-    let name = &ground.input.name;
+fn nowhere(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
+    let name = &pin.input.name;
     let message = match known {
-        0 => format!("the journal knows no update of {name} that led to {}", ground.now.name()),
+        0 => format!("the journal knows no update of {name} that led to {}", pin.now.name()),
         known => format!("the journal goes back {known} pins of {name}, not {asked}"),
     };
     Finding::error(
@@ -94,7 +94,7 @@ fn nowhere(ground: &Ground<'_>, known: usize, asked: usize) -> Finding {
     )
 }
 
-fn list(context: &Context, ground: &Ground<'_>, way: &[&Entry]) -> Result<Outcome> {
+fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<Outcome> {
     let pins: Vec<_> = way
         .iter()
         .enumerate()
@@ -103,8 +103,8 @@ fn list(context: &Context, ground: &Ground<'_>, way: &[&Entry]) -> Result<Outcom
         })
         .collect();
     context.ui.document(&json!({
-        "schema": 1, "command": "rollback", "input": ground.input.name,
-        "now": Point::from(&ground.now), "pins": pins, "ok": true,
+        "schema": 1, "command": "rollback", "input": pin.input.name,
+        "now": Point::from(&pin.now), "pins": pins, "ok": true,
     }))?;
     let row = |(at, entry): (usize, &&Entry)| {
         let left = i64::try_from(entry.time).map(day).unwrap_or_default();
@@ -125,7 +125,7 @@ fn list(context: &Context, ground: &Ground<'_>, way: &[&Entry]) -> Result<Outcom
     ];
     let rows = way.iter().enumerate().map(row).collect();
     context.ui.result(Table { columns: &columns, rows }.render(&context.ui));
-    context.ui.say(format!("{} is at {}", ground.input.name, ground.now.name()));
+    context.ui.say(format!("{} is at {}", pin.input.name, pin.now.name()));
     Ok(Outcome::Well)
 }
 

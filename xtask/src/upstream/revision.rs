@@ -8,7 +8,7 @@ use crate::nix::flake_input::Revision;
 use crate::nix::names::nearest;
 use crate::upstream::history as upstream;
 use crate::upstream::history::{History, Names};
-use crate::upstream::trial_fleet::Ground;
+use crate::upstream::trial_fleet::PinState;
 
 /// A revision, with the full name it was found under.
 pub struct Chosen {
@@ -19,23 +19,23 @@ pub struct Chosen {
 }
 
 /// `to`: as typed; none: the newest of the branch that flake.nix names.
-pub fn choose(ground: &Ground, to: Option<&str>) -> Result<Result<Chosen, Finding>> {
-    let url = &ground.upstream.url;
+pub fn choose(pin: &PinState, to: Option<&str>) -> Result<Result<Chosen, Finding>> {
+    let url = &pin.upstream.url;
     let names = match upstream::names(url) {
         Ok(names) => names,
         Err(error) => return Ok(Err(unreachable(&format!("{error:#}")))),
     };
-    if let Some(finding) = pinned_to_tag(ground, &names) {
+    if let Some(finding) = pinned_to_tag(pin, &names) {
         return Ok(Err(finding));
     }
     let open = || {
-        let ui = &ground.context.ui;
+        let ui = &pin.context.ui;
         ui.say(format!("reading the history of {url}"));
-        History::open(&ground.context.home, url).map_err(|error| format!("{error:#}"))
+        History::open(&pin.context.home, url).map_err(|error| format!("{error:#}"))
     };
     let found = match to {
         None => {
-            let branch = ground.upstream.branch.as_deref();
+            let branch = pin.upstream.branch.as_deref();
             match branch.map_or_else(|| head(&names), |branch| names.resolve(branch)) {
                 // In flake.nix's own words, so that flake.lock keeps them.
                 Some((rev, name)) => (rev.to_owned(), Some(branch.map_or(name, str::to_owned))),
@@ -56,10 +56,10 @@ pub fn choose(ground: &Ground, to: Option<&str>) -> Result<Result<Chosen, Findin
         },
     };
     let (rev, named) = found;
-    if rev == ground.now.rev {
+    if rev == pin.now.rev {
         // Nothing will be told of what is between.
         let history = Err(String::new());
-        return Ok(Ok(Chosen { revision: ground.now.clone(), named, history }));
+        return Ok(Ok(Chosen { revision: pin.now.clone(), named, history }));
     }
     Ok(Ok(with_number(rev, named, &names, open())))
 }
@@ -136,11 +136,11 @@ fn unknown(to: &str, names: &Names, url: &str) -> Finding {
 }
 
 /// Where flake.nix names a tag, moving flake.lock alone would make it say what is not so.
-fn pinned_to_tag(ground: &Ground, names: &Names) -> Option<Finding> {
-    let branch = ground.upstream.branch.as_deref()?;
+fn pinned_to_tag(pin: &PinState, names: &Names) -> Option<Finding> {
+    let branch = pin.upstream.branch.as_deref()?;
     let is_branch = names.rev(&format!("refs/heads/{branch}")).is_some();
     let is_tag = names.rev(&format!("refs/tags/{branch}")).is_some();
-    let input = &ground.input.name;
+    let input = &pin.input.name;
     (is_tag && !is_branch).then(|| {
         Finding::error(
             "pinned-in-flake",

@@ -1,7 +1,7 @@
-//! A candidate: the fleet as it would be with its llama.cpp at another revision. It is
+//! A trial: the fleet as it would be with its llama.cpp at another revision. It is
 //! made beside the fleet, in a copy of what Nix sees of it, so nothing of the fleet's own
 //! is touched; and what is evaluated and built there is, to the byte of every derivation,
-//! what the fleet has once flake.lock and pin.json are those of the candidate.
+//! what the fleet has once flake.lock and pin.json are those of the trial.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,8 +33,8 @@ pub const PIN: &str = "overlays/llama-cpp/pin.json";
 /// Fetching one revision, and what it needs.
 const FETCH: Duration = Duration::from_secs(900);
 
-/// The fleet and its input as they are locked now: what candidates are made of.
-pub struct Ground<'a> {
+/// The pin as it is now, and the fleet it belongs to.
+pub struct PinState<'a> {
     pub context: &'a Context,
     /// The flake's folder.
     pub root: PathBuf,
@@ -43,24 +43,23 @@ pub struct Ground<'a> {
     /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
     pub lock: Value,
     pub now: Revision,
-    pub pins: Option<Pins>,
+    pub build_numbers: Option<Pins>,
     pub held: Held,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> PinState<'a> {
     /// # Errors
     /// The flake is none that could be written to, or has no lock file. What is wrong
     /// with the input is a finding.
-    pub fn survey(context: &'a Context, input: &str) -> Result<Result<Self, Finding>> {
+    pub fn read(context: &'a Context, input: &str) -> Result<Result<Self, Finding>> {
         let root = context.root().with_context(|| {
             format!(
-                "the pin of {} cannot be moved: name the fleet by its folder",
+                "cannot update {}: it is not a local folder; pass --flake PATH",
                 context.flake.reference
             )
         })?;
-        let file = context.lock_file().context("the fleet is no folder")?;
-        let text =
-            files::read(&file).context("there is no lock to start from: `nix flake lock`")?;
+        let file = context.lock_file().context("the fleet is not a local folder")?;
+        let text = files::read(&file).context("no flake.lock; run `nix flake lock` first")?;
         let lock: Value = serde_json::from_str(&text)
             .with_context(|| format!("{} is not JSON", file.display()))?;
         let input = match moved_lock::find(&lock, input) {
@@ -71,26 +70,26 @@ impl<'a> Ground<'a> {
             Ok(upstream) => upstream,
             Err(finding) => return Ok(Err(finding)),
         };
-        let pins = match files::read(&root.join(PIN)) {
-            Ok(text) => Some(Pins::read(&text).with_context(|| format!("{PIN} is not usable"))?),
+        let build_numbers = match files::read(&root.join(PIN)) {
+            Ok(text) => Some(Pins::read(&text).with_context(|| format!("cannot parse {PIN}"))?),
             Err(_) => None,
         };
         let held = match files::read(&root.join(HELD)) {
-            Ok(text) => Held::read(&text).with_context(|| format!("{HELD} is not usable"))?,
+            Ok(text) => Held::read(&text).with_context(|| format!("cannot parse {HELD}"))?,
             Err(_) => Held::default(),
         };
         let locked = &input.node["locked"];
         let Some(rev) = locked["rev"].as_str() else {
-            bail!("flake.lock does not say at which revision {} is", input.name);
+            bail!("flake.lock has no revision for {}", input.name);
         };
         let counted = locked["revCount"].as_u64();
         let now = Revision {
             rev: rev.to_owned(),
             date: locked["lastModified"].as_i64(),
-            build: counted.or(pins.as_ref().and_then(|pins| pins.build(rev))),
+            build: counted.or(build_numbers.as_ref().and_then(|pins| pins.build(rev))),
         };
         let root = root.to_owned();
-        Ok(Ok(Self { context, root, input, upstream, lock, now, pins, held }))
+        Ok(Ok(Self { context, root, input, upstream, lock, now, build_numbers, held }))
     }
 
     /// The hosts that are held at an earlier revision now.
@@ -102,7 +101,7 @@ impl<'a> Ground<'a> {
     pub fn pins_for(&self, to: &Revision) -> Option<Pins> {
         let held: Vec<Revision> = self.holds().values().map(Hold::revision).collect();
         let ends = [&self.now, to];
-        self.pins.as_ref().map(|pins| pins.with(held.iter().chain(ends)))
+        self.build_numbers.as_ref().map(|pins| pins.with(held.iter().chain(ends)))
     }
 
     /// The fleet with its input at `revision`, of which date and build may be unknown.
@@ -112,11 +111,11 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// Nix cannot be run, or the folder not be copied. That Nix cannot lock this revision
     /// (gone, an input missing, no flake) is a finding.
-    pub fn candidate(
+    pub fn trial_fleet(
         &self,
         revision: &Revision,
         named: Option<&str>,
-    ) -> Result<Result<Candidate, Finding>> {
+    ) -> Result<Result<TrialFleet, Finding>> {
         let copy = TreeCopy::of(&self.root, &self.context.home, &revision.rev)?;
         let flake = copy.flake();
         write(&flake.join("flake.lock"), &moved_lock::print(&self.lock))?;
@@ -146,7 +145,7 @@ impl<'a> Ground<'a> {
             write(&flake.join(HELD), &Held::default().print())?;
         }
         let context = self.context.of_copy(copy.reference());
-        Ok(Ok(Candidate { revision, lock, context, copy, input: self.input.name.clone() }))
+        Ok(Ok(TrialFleet { revision, lock, context, copy, input: self.input.name.clone() }))
     }
 
     /// `nix flake lock --override-input`, which leaves the inputs of the input at what
@@ -194,7 +193,7 @@ impl<'a> Ground<'a> {
         }
         let text = files::read(&output)?;
         std::fs::remove_file(&output).context("cannot remove a file of our own")?;
-        let made = serde_json::from_str(&text).context("Nix wrote a lock that is not JSON")?;
+        let made = serde_json::from_str(&text).context("Nix wrote a lock file that is not JSON")?;
         Ok(Ok(made))
     }
 }
@@ -206,26 +205,26 @@ fn write(file: &Path, text: &str) -> Result<()> {
 fn others_moved(input: &str, moved: &[String]) -> Finding {
     Finding::error(
         "others-moved",
-        format!("with {input}, Nix would also move {}", moved.join(", ")),
-        "flake.lock does not fit flake.nix: `nix flake lock`, look at what it changes, commit it, \
+        format!("updating {input} would also change {}", moved.join(", ")),
+        "flake.lock does not match flake.nix: run `nix flake lock`, review and commit the change, \
          then update again",
     )
 }
 
 /// The fleet with one revision of its input. Its copy goes when this is dropped.
-pub struct Candidate {
+pub struct TrialFleet {
     /// With its date, and its build number as far as it can be known.
     pub revision: Revision,
     /// The lock file it would be.
     pub lock: Value,
     /// For every question to this fleet as to any other.
     pub context: Context,
-    /// Kept for as long as the candidate is.
+    /// Kept for as long as the trial is.
     copy: TreeCopy,
     input: String,
 }
 
-impl Candidate {
+impl TrialFleet {
     /// What its lock says of the input.
     pub fn locked(&self) -> Value {
         moved_lock::find(&self.lock, &self.input)
@@ -233,7 +232,7 @@ impl Candidate {
     }
 }
 
-impl Candidate {
+impl TrialFleet {
     /// From here on, these hosts of it stay where they are.
     pub fn hold(&mut self, holds: &Holds) -> Result<()> {
         let held = Held::default().step("", &self.revision.rev, holds.clone());
@@ -246,14 +245,14 @@ impl Candidate {
     }
 }
 
-/// How far a candidate is tried.
+/// How far a trial is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     Evaluate,
     Build,
 }
 
-/// What became of a candidate's hosts. Each that was asked for is in `outcomes`.
+/// What became of a trial's hosts. Each that was asked for is in `outcomes`.
 pub struct Judgement {
     pub outcomes: Outcomes,
     /// Each distinct derivation; empty at [`Depth::Evaluate`].
@@ -263,24 +262,24 @@ pub struct Judgement {
 pub fn not_built(variant: &VariantReport) -> Finding {
     let end = variant.log_tail.iter().rev().take(8).rev().cloned().collect::<Vec<_>>().join("\n");
     let message = format!(
-        "{} is not built ({}){}{end}",
+        "{} failed to build ({}){}{end}",
         variant.variant,
         variant.state.as_str(),
-        if end.is_empty() { "" } else { "; the end of its log:\n" }
+        if end.is_empty() { "" } else { "; end of the log:\n" }
     );
     let help = variant
         .log
         .as_ref()
-        .map_or_else(|| "run it again with -v".to_owned(), |log| format!("its whole log: {log}"));
+        .map_or_else(|| "run again with -v".to_owned(), |log| format!("full log: {log}"));
     Finding::error("not-built", message, help)
 }
 
-/// Evaluates these hosts with the candidate, and builds each distinct variant of them.
+/// Evaluates these hosts with the trial, and builds each distinct variant of them.
 ///
 /// # Errors
-/// Nix cannot be run, or the user interrupted: then nothing is said of the candidate.
-pub fn judge(candidate: &Candidate, hosts: &[HostName], depth: Depth) -> Result<Judgement> {
-    let context = &candidate.context;
+/// Nix cannot be run, or the user interrupted: then nothing is said of the trial.
+pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<Judgement> {
+    let context = &trial.context;
     let mut outcomes = evaluate::evaluate(context, hosts, Ask::default())?;
     // A host that does not use the module has no llama.cpp to be broken.
     outcomes.retain(|_, (evaluated, _)| !matches!(evaluated, Evaluated::Unsupported(_)));

@@ -30,7 +30,7 @@ use crate::pin::bisect::search::Verdict;
 use crate::system::interrupt;
 use crate::target::Target;
 use crate::target::selection::LOCAL;
-use crate::upstream::trial_fleet::{self, Candidate, Depth, Ground};
+use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet};
 
 /// Of the smoke model, so that a run takes a second.
 const PARAMS: Params = Params {
@@ -49,7 +49,7 @@ const SLOWER_AT_ALL: f64 = 0.97;
 
 /// The machine, what lies ready there, and what is looked for.
 pub struct Bench<'a> {
-    ground: &'a Ground<'a>,
+    pin: &'a PinState<'a>,
     host: HostName,
     machine: Machine,
     _hold: Hold,
@@ -71,7 +71,7 @@ impl<'a> Bench<'a> {
     pub fn open(
         args: &BisectArgs,
         context: &Context,
-        ground: &'a Ground<'a>,
+        pin: &'a PinState<'a>,
         good: &Revision,
         percent: Option<f64>,
     ) -> Result<Result<Self, Finding>> {
@@ -99,7 +99,7 @@ impl<'a> Bench<'a> {
             Err(finding) => return Ok(Err(finding)),
         };
         Ok(Ok(Self {
-            ground,
+            pin,
             host: HostName::new(name),
             machine,
             _hold: hold,
@@ -136,14 +136,14 @@ impl<'a> Bench<'a> {
     /// Evaluated, built, and copied to the machine.
     fn ready(&self, revision: &Revision) -> Result<Result<Subject, Failure>> {
         let fails = |finding: &Finding| Failure::of_finding(Some(&self.host), finding);
-        let candidate = match self.ground.candidate(revision, None)? {
-            Ok(candidate) => candidate,
+        let trial = match self.pin.trial_fleet(revision, None)? {
+            Ok(trial) => trial,
             Err(finding) => {
                 refuse_unfetched(&finding)?;
                 return Ok(Err(fails(&finding)));
             }
         };
-        let subject = match self.subject(&candidate)? {
+        let subject = match self.subject(&trial)? {
             Ok(subject) => subject,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -151,23 +151,23 @@ impl<'a> Bench<'a> {
         if !none_is_an_error(&findings) {
             return Ok(Err(fails(&findings[0])));
         }
-        if let Some(finding) = bench::build(&candidate.context, &subject)? {
+        if let Some(finding) = bench::build(&trial.context, &subject)? {
             return Ok(Err(fails(&finding)));
         }
-        Ok(match bench::copy(self.ground.context, &self.machine, &subject)? {
+        Ok(match bench::copy(self.pin.context, &self.machine, &subject)? {
             None => Ok(subject),
             Some(finding) => Err(fails(&finding)),
         })
     }
 
-    fn subject(&self, candidate: &Candidate) -> Result<Result<Subject, Failure>> {
+    fn subject(&self, trial: &TrialFleet) -> Result<Result<Subject, Failure>> {
         let fails = |finding: &Finding| Failure::of_finding(Some(&self.host), finding);
         let host = self.host.clone();
         if host.as_str() == LOCAL {
             let table = Table::embedded().context("microarch.json")?;
             let fits = self.machine.microarch(&table);
             let microarch = fits.context("no microarchitecture fits this CPU")?;
-            let selection = match bench::tuned(&candidate.context, &microarch) {
+            let selection = match bench::tuned(&trial.context, &microarch) {
                 Ok(selection) => selection,
                 Err(_) if interrupt::requested() => bail!("interrupted"),
                 Err(error) => {
@@ -177,8 +177,7 @@ impl<'a> Bench<'a> {
             };
             return Ok(Ok(bench::from_selection(host, selection)));
         }
-        let judgement =
-            trial_fleet::judge(candidate, std::slice::from_ref(&host), Depth::Evaluate)?;
+        let judgement = trial_fleet::judge(trial, std::slice::from_ref(&host), Depth::Evaluate)?;
         if let Some((Evaluated::Selected(selection), _)) = judgement.outcomes.get(&host) {
             return Ok(Ok(bench::from_selection(host, selection.as_ref().clone())));
         }
@@ -189,7 +188,7 @@ impl<'a> Bench<'a> {
 
     /// Both in turns, the order changing, as long as it cannot be told.
     fn measure(&self, base: &Subject, new: &Subject) -> Result<Seen> {
-        let ui = &self.ground.context.ui;
+        let ui = &self.pin.context.ui;
         let quiet = crate::ui::Ui { quiet: true, ..*ui };
         let mut ratios: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         let last = LOOKS[LOOKS.len() - 1];

@@ -18,7 +18,7 @@ use crate::pin::bisect::search::Verdict;
 use crate::pin::drift::{self, Needs, Used};
 use crate::pin::source_surface;
 use crate::system::{files, interrupt};
-use crate::upstream::trial_fleet::{self, Candidate, Depth, Ground, Judgement};
+use crate::upstream::trial_fleet::{self, Depth, Judgement, PinState, TrialFleet};
 
 /// What was seen of one revision.
 pub struct Seen {
@@ -30,7 +30,7 @@ pub struct Seen {
 
 /// What is looked for, and on which hosts.
 pub struct Judge<'a> {
-    pub ground: &'a Ground<'a>,
+    pub pin: &'a PinState<'a>,
     pub depth: Depth,
     /// Those that fail at the bad end, once that is known.
     pub hosts: Vec<HostName>,
@@ -42,8 +42,8 @@ pub struct Judge<'a> {
 
 impl Judge<'_> {
     pub fn judge(&self, revision: &Revision) -> Result<Seen> {
-        let failures = match self.ground.candidate(revision, None)? {
-            Ok(candidate) => self.failures(&candidate)?,
+        let failures = match self.pin.trial_fleet(revision, None)? {
+            Ok(trial) => self.failures(&trial)?,
             Err(finding) => {
                 refuse_unfetched(&finding)?;
                 vec![Failure::of_finding(None, &finding)]
@@ -52,14 +52,14 @@ impl Judge<'_> {
         Ok(self.weigh(failures))
     }
 
-    fn failures(&self, candidate: &Candidate) -> Result<Vec<Failure>> {
-        let judgement = trial_fleet::judge(candidate, &self.hosts, self.depth)?;
+    fn failures(&self, trial: &TrialFleet) -> Result<Vec<Failure>> {
+        let judgement = trial_fleet::judge(trial, &self.hosts, self.depth)?;
         let manifests = manifests(&judgement);
         let found = failures(judgement);
         // What goes wrong without a word is asked for where nothing fails aloud.
         let quietly = self.wanted.iter().all(|wanted| wanted.host.is_none());
         if self.depth == Depth::Evaluate && found.is_empty() && quietly {
-            return drift(self.ground, candidate, &manifests);
+            return drift(self.pin, trial, &manifests);
         }
         Ok(found)
     }
@@ -122,18 +122,17 @@ fn manifests(judgement: &Judgement) -> BTreeMap<HostName, Manifest> {
 
 /// What `update`'s drift guard says of it: what is passed and no longer taken.
 fn drift(
-    ground: &Ground<'_>,
-    candidate: &Candidate,
+    pin: &PinState<'_>,
+    trial: &TrialFleet,
     manifests: &BTreeMap<HostName, Manifest>,
 ) -> Result<Vec<Failure>> {
     let needs = Needs::embedded().context("needs.json")?;
     let table = Table::embedded().context("microarch.json")?;
-    let findings =
-        match source_surface::look(&ground.context.flake.nix, &needs, &candidate.locked()) {
-            Ok(after) => drift::judge(&needs, &table, &Used::by(manifests), None, &after),
-            Err(_) if interrupt::requested() => bail!("interrupted"),
-            Err(error) => vec![Finding::error("packaging-broken", format!("{error:#}"), "")],
-        };
+    let findings = match source_surface::look(&pin.context.flake.nix, &needs, &trial.locked()) {
+        Ok(after) => drift::judge(&needs, &table, &Used::by(manifests), None, &after),
+        Err(_) if interrupt::requested() => bail!("interrupted"),
+        Err(error) => vec![Finding::error("packaging-broken", format!("{error:#}"), "")],
+    };
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
     Ok(errors.map(|finding| Failure::of_finding(None, finding)).collect())
 }

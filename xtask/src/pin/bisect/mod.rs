@@ -33,32 +33,32 @@ use crate::pin::update;
 use crate::pin::update::report::LockState;
 use crate::system::{disk, files, interrupt};
 use crate::target::selection::LOCAL;
-use crate::upstream::trial_fleet::{Depth, Ground};
+use crate::upstream::trial_fleet::{Depth, PinState};
 
 pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
     // Discover.
-    let ground = match Ground::survey(context, &args.input)? {
-        Ok(ground) => ground,
+    let pin = match PinState::read(context, &args.input)? {
+        Ok(pin) => pin,
         Err(finding) => return refused(context, args, &finding),
     };
     let hosts = hosts(args, context)?;
-    let range = range::find(args, &ground)?;
+    let range = range::find(args, &pin)?;
     // Plan.
     let bench = match args.by {
-        By::Bench(percent) => match Bench::open(args, context, &ground, &range.good, percent)? {
+        By::Bench(percent) => match Bench::open(args, context, &pin, &range.good, percent)? {
             Ok(bench) => Some(bench),
             Err(finding) => return refused(context, args, &finding),
         },
         By::Eval | By::Build => None,
     };
-    let mut session = Session::open(args, context, &ground, &range, hosts, bench)?;
+    let mut session = Session::open(args, context, &pin, &range, hosts, bench)?;
     session.announce();
     // Run.
     let answer = session.search()?;
     // Report.
     let mut report = session.report(answer)?;
     if args.apply {
-        apply(args, context, &ground, &mut report)?;
+        apply(args, context, &pin, &mut report)?;
     }
     context.ui.document(&report)?;
     view::print(&context.ui, &report);
@@ -69,11 +69,11 @@ pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
 fn apply(
     args: &BisectArgs,
     context: &Context,
-    ground: &Ground<'_>,
+    pin: &PinState<'_>,
     report: &mut BisectReport,
 ) -> Result<()> {
     let Some(good) = &report.newest_good else { return Ok(()) };
-    if good.rev == ground.now.rev {
+    if good.rev == pin.now.rev {
         report.applied = Some(true);
         return Ok(());
     }
@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
     fn open(
         args: &'a BisectArgs,
         context: &'a Context,
-        ground: &'a Ground<'a>,
+        pin: &'a PinState<'a>,
         range: &'a Range,
         hosts: Vec<HostName>,
         bench: Option<Bench<'a>>,
@@ -180,7 +180,7 @@ impl<'a> Session<'a> {
             range,
             search,
             bench,
-            judge: Judge { ground, depth, hosts, wanted: vec![], known: vec![] },
+            judge: Judge { pin, depth, hosts, wanted: vec![], known: vec![] },
             journal: journal.unwrap_or(Journal { question, steps: vec![] }),
             file,
             steps: vec![],

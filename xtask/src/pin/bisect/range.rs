@@ -6,7 +6,7 @@ use crate::nix::flake_input::{Revision, short};
 use crate::pin::args::BisectArgs;
 use crate::upstream::history as upstream;
 use crate::upstream::history::History;
-use crate::upstream::trial_fleet::Ground;
+use crate::upstream::trial_fleet::PinState;
 
 /// Revisions in their order, the good end first.
 pub struct Range {
@@ -18,18 +18,18 @@ pub struct Range {
 
 /// # Errors
 /// The history cannot be had, or what was typed names no stretch of it.
-pub fn find(args: &BisectArgs, ground: &Ground<'_>) -> Result<Range> {
-    let url = &ground.upstream.url;
-    ground.context.ui.detail(format!("reading the history of {url}"));
-    let history = History::open(&ground.context.home, url)
+pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
+    let url = &pin.upstream.url;
+    pin.context.ui.detail(format!("reading the history of {url}"));
+    let history = History::open(&pin.context.home, url)
         .with_context(|| format!("there is no history to search: {url} cannot be read"))?;
     let good = match &args.good {
         Some(typed) => resolve(&history, typed, "--good", url)?,
-        None => resolve(&history, &ground.now.rev, "the revision in flake.lock, --good", url)?,
+        None => resolve(&history, &pin.now.rev, "the revision in flake.lock, --good", url)?,
     };
     let bad = match &args.bad {
         Some(typed) => resolve(&history, typed, "--bad", url)?,
-        None => newest(ground)?,
+        None => newest(pin)?,
     };
     if good == bad {
         bail!("--good and --bad are the same revision, {}: there is nothing between", short(&good));
@@ -66,12 +66,12 @@ fn resolve(history: &History, typed: &str, option: &str, url: &str) -> Result<St
 }
 
 /// What `update` would move to.
-fn newest(ground: &Ground<'_>) -> Result<String> {
-    let branch = ground.upstream.branch.as_deref().unwrap_or("HEAD");
-    let names = upstream::names(&ground.upstream.url)?;
+fn newest(pin: &PinState<'_>) -> Result<String> {
+    let branch = pin.upstream.branch.as_deref().unwrap_or("HEAD");
+    let names = upstream::names(&pin.upstream.url)?;
     match names.resolve(branch) {
         Some((rev, _)) => Ok(rev.to_owned()),
-        None => bail!("{} has no {branch}: name a revision with --bad", ground.upstream.url),
+        None => bail!("{} has no {branch}: name a revision with --bad", pin.upstream.url),
     }
 }
 

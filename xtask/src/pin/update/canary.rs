@@ -16,7 +16,7 @@ use crate::pin::update::evaluation::Fleet;
 use crate::pin::update::interrupted;
 use crate::pin::update::report::{HostState, HostUpdate, Speed, UpdateReport};
 use crate::target::selection::LOCAL;
-use crate::upstream::trial_fleet::{Candidate, Ground};
+use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
 /// Rounds of each race; another one follows where it is not clear yet.
 const RACES: [u32; 3] = [6, 10, 16];
@@ -47,8 +47,8 @@ pub fn reach(
 
 pub fn run(
     courses: Vec<(HostName, Course)>,
-    ground: &Ground<'_>,
-    candidate: &Candidate,
+    pin: &PinState<'_>,
+    trial: &TrialFleet,
     before: &Fleet,
     after: &Fleet,
     report: &mut UpdateReport,
@@ -63,7 +63,7 @@ pub fn run(
             selection.map(|selection| from_selection(host.clone(), selection))
         };
         let (was, is) = if host.as_str() == LOCAL {
-            let pair = (course.tuned(ground.context)?, course.tuned(&candidate.context)?);
+            let pair = (course.tuned(pin.context)?, course.tuned(&trial.context)?);
             report.hosts.push(this_machine(&pair.0, &pair.1));
             pair
         } else {
@@ -73,7 +73,7 @@ pub fn run(
         if was.drv_path == is.drv_path {
             continue;
         }
-        measure(ground, &course, &host, (&was, &is), report)?;
+        measure(pin, &course, &host, (&was, &is), report)?;
         interrupted()?;
     }
     Ok(())
@@ -92,18 +92,18 @@ fn this_machine(was: &Subject, is: &Subject) -> HostUpdate {
 
 /// Races until it is clear, or for as long as is reasonable.
 fn measure(
-    ground: &Ground<'_>,
+    pin: &PinState<'_>,
     course: &Course,
     host: &HostName,
     (was, is): (&Subject, &Subject),
     report: &mut UpdateReport,
 ) -> Result<()> {
-    let ui = &ground.context.ui;
+    let ui = &pin.context.ui;
     let (mut before, mut after) = (Rounds::new(), Rounds::new());
     let mut changes: Vec<Change> = vec![];
     for rounds in RACES {
         ui.say(format!("measuring {host} before and after, {rounds} rounds"));
-        let comparison = match course.race(ground.context, was, is, rounds)? {
+        let comparison = match course.race(pin.context, was, is, rounds)? {
             Ok(comparison) => comparison,
             Err(finding) => {
                 fail(report, host, finding);

@@ -8,13 +8,13 @@ use crate::pin::update::report::UpdateReport;
 use crate::upstream::changes as upstream_changes;
 use crate::upstream::changes::PATHS;
 use crate::upstream::revision::Chosen;
-use crate::upstream::trial_fleet::Ground;
+use crate::upstream::trial_fleet::PinState;
 
 /// What the history says of the step, into the report. That it cannot be had costs the
 /// report a few lines and the update nothing.
-pub fn tell_changes(report: &mut UpdateReport, ground: &Ground, chosen: &Chosen) {
-    let (from, to) = (&ground.now.rev, &chosen.revision.rev);
-    report.comparison = ground.upstream.comparison(from, to);
+pub fn tell_changes(report: &mut UpdateReport, pin: &PinState, chosen: &Chosen) {
+    let (from, to) = (&pin.now.rev, &chosen.revision.rev);
+    report.comparison = pin.upstream.comparison(from, to);
     let told = chosen.history.as_ref().map_err(Clone::clone).and_then(|history| {
         let read = || -> Result<_> {
             history.resolve(from).with_context(|| format!("it does not have {}", short(from)))?;

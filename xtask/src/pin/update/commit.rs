@@ -19,7 +19,7 @@ use crate::pin::lock_transaction::{self, Replacement};
 use crate::pin::update::report::{LockState, Stage, UpdateReport};
 use crate::pin::update::{interrupted, message as update_message};
 use crate::system::{disk, files, git};
-use crate::upstream::trial_fleet::{Candidate, Ground, PIN};
+use crate::upstream::trial_fleet::{PIN, PinState, TrialFleet};
 
 pub const LOCK: &str = "flake.lock";
 /// Refused updates of one fleet that are kept, with their logs.
@@ -29,8 +29,8 @@ const REFUSED_KEPT: usize = 20;
 ///
 /// # Errors
 /// flake.lock cannot be written.
-pub fn obstacle(ground: &Ground<'_>, args: &UpdateArgs) -> Result<Option<Finding>> {
-    let root = &ground.root;
+pub fn obstacle(pin: &PinState<'_>, args: &UpdateArgs) -> Result<Option<Finding>> {
+    let root = &pin.root;
     if args.dry_run {
         return Ok(None);
     }
@@ -58,21 +58,21 @@ pub fn obstacle(ground: &Ground<'_>, args: &UpdateArgs) -> Result<Option<Finding
             )));
         }
     }
-    Ok(edited(ground))
+    Ok(edited(pin))
 }
 
 /// An edit of the input in flake.lock that is neither committed nor an update's of ours.
-fn edited(ground: &Ground<'_>) -> Option<Finding> {
-    let committed = git::committed(&ground.root, LOCK)?;
+fn edited(pin: &PinState<'_>) -> Option<Finding> {
+    let committed = git::committed(&pin.root, LOCK)?;
     let committed: Value = serde_json::from_str(&committed).ok()?;
-    let name = &ground.input.name;
+    let name = &pin.input.name;
     let was = moved_lock::find(&committed, name).ok()?.node["locked"].clone();
-    let now = own_input(ground)?.node["locked"].clone();
+    let now = own_input(pin)?.node["locked"].clone();
     if was == now {
         return None;
     }
     let rev = now["rev"].as_str();
-    let entries = journal_file::read(&ground.context.home, &ground.root);
+    let entries = journal_file::read(&pin.context.home, &pin.root);
     if entries.iter().any(|entry| entry.input == *name && Some(entry.to.rev.as_str()) == rev) {
         return None;
     }
@@ -91,22 +91,22 @@ fn edited(ground: &Ground<'_>) -> Option<Finding> {
 }
 
 /// The input in the fleet's own flake.lock.
-fn own_input(ground: &Ground<'_>) -> Option<Input> {
-    let own: Value = serde_json::from_str(&files::read(&ground.root.join(LOCK)).ok()?).ok()?;
-    moved_lock::find(&own, &ground.input.name).ok()
+fn own_input(pin: &PinState<'_>) -> Option<Input> {
+    let own: Value = serde_json::from_str(&files::read(&pin.root.join(LOCK)).ok()?).ok()?;
+    moved_lock::find(&own, &pin.input.name).ok()
 }
 
-/// Makes the candidate what the fleet has.
+/// Makes the trial what the fleet has.
 pub fn take(
     args: &UpdateArgs,
-    ground: &Ground<'_>,
-    candidate: &Candidate,
+    pin: &PinState<'_>,
+    trial: &TrialFleet,
     holds: Holds,
     report: &mut UpdateReport,
 ) -> Result<()> {
     interrupted()?;
-    let own = own_input(ground).map(|input| input.node["locked"]["rev"].clone());
-    if own.as_ref().and_then(Value::as_str) != Some(ground.now.rev.as_str()) {
+    let own = own_input(pin).map(|input| input.node["locked"]["rev"].clone());
+    if own.as_ref().and_then(Value::as_str) != Some(pin.now.rev.as_str()) {
         report.findings.push(Finding::note(
             "rehearsal",
             "this was a rehearsal: with --testbed, stand-ins take the place of what flake.lock \
@@ -115,12 +115,12 @@ pub fn take(
         ));
         return Ok(());
     }
-    step(ground, &candidate.lock, &candidate.revision, holds)?;
+    step(pin, &trial.lock, &trial.revision, holds)?;
     if !report.stays() {
         report.lock = LockState::Updated;
     }
     if args.commit {
-        commit(ground, report)?;
+        commit(pin, report)?;
     }
     Ok(())
 }
@@ -130,12 +130,12 @@ pub fn take(
 ///
 /// # Errors
 /// Nothing was replaced: flake.lock changed meanwhile, or cannot be written.
-pub fn step(ground: &Ground<'_>, lock: &Value, to: &Revision, holds: Holds) -> Result<()> {
-    let file = ground.root.join(LOCK);
+pub fn step(pin: &PinState<'_>, lock: &Value, to: &Revision, holds: Holds) -> Result<()> {
+    let file = pin.root.join(LOCK);
     let before = files::read(&file)?;
     let own: Value = serde_json::from_str(&before).context("flake.lock is not JSON")?;
-    let input = match moved_lock::find(&own, &ground.input.name) {
-        Ok(input) if input.node["locked"]["rev"] == *ground.now.rev => input,
+    let input = match moved_lock::find(&own, &pin.input.name) {
+        Ok(input) if input.node["locked"]["rev"] == *pin.now.rev => input,
         _ => bail!("flake.lock was changed while the update ran, and is left as it is now"),
     };
     let after = match moved_lock::graft(&own, lock, &input) {
@@ -145,48 +145,48 @@ pub fn step(ground: &Ground<'_>, lock: &Value, to: &Revision, holds: Holds) -> R
             moved.join(", ")
         ),
     };
-    let held = ground.held.step(&ground.now.rev, &to.rev, holds);
+    let held = pin.held.step(&pin.now.rev, &to.rev, holds);
     let mut replacements = vec![];
-    if let Some(pins) = &ground.pins {
-        let file = ground.root.join(PIN);
+    if let Some(pins) = &pin.build_numbers {
+        let file = pin.root.join(PIN);
         let before = files::read(&file).ok();
         let held: Vec<Revision> = held.revisions().collect();
-        let after = pins.with(held.iter().chain([&ground.now, to])).print();
+        let after = pins.with(held.iter().chain([&pin.now, to])).print();
         replacements.push(Replacement { file, before, after });
     }
-    let file_of_held = ground.root.join(HELD);
+    let file_of_held = pin.root.join(HELD);
     if file_of_held.exists() || !held.is_empty() {
-        let before = Some(tracked(ground, &file_of_held)?);
+        let before = Some(tracked(pin, &file_of_held)?);
         replacements.push(Replacement { file: file_of_held, before, after: held.print() });
     }
     // Last: pin.json and held.json have what is of both revisions, so this one rename is the
     // step. Where only hosts are released, held.json's is, and this one is none.
-    if ground.now.rev != to.rev {
+    if pin.now.rev != to.rev {
         replacements.push(Replacement { file, before: Some(before), after });
     }
     let entry = Entry {
         time: now(),
-        input: ground.input.name.clone(),
-        from: ground.now.clone(),
+        input: pin.input.name.clone(),
+        from: pin.now.clone(),
         to: to.clone(),
         lock: own,
-        held: ground.holds(),
+        held: pin.holds(),
     };
     if entry.from.rev != entry.to.rev {
-        journal_file::append(&ground.context.home, &ground.root, &entry)?;
+        journal_file::append(&pin.context.home, &pin.root, &entry)?;
     }
     lock_transaction::apply(&replacements)
 }
 
 /// held.json's text, after it was made, and made known to Git, where it was not there: Nix
 /// would not see it, and no host be held. An empty one says nothing.
-fn tracked(ground: &Ground<'_>, file: &Path) -> Result<String> {
+fn tracked(pin: &PinState<'_>, file: &Path) -> Result<String> {
     if !file.exists() {
         disk::create(file.parent().unwrap_or(file))?;
         files::write_atomically(file, Held::default().print().as_bytes())?;
     }
-    if git::is_repository(&ground.root) && git::tracked(&ground.root, HELD)?.is_empty() {
-        git::intend_to_add(&ground.root, &[Path::new(HELD)])?;
+    if git::is_repository(&pin.root) && git::tracked(&pin.root, HELD)?.is_empty() {
+        git::intend_to_add(&pin.root, &[Path::new(HELD)])?;
     }
     files::read(file)
 }
@@ -195,18 +195,18 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-fn commit(ground: &Ground<'_>, report: &mut UpdateReport) -> Result<()> {
-    let folder = ground.context.home.join("updates");
+fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
+    let folder = pin.context.home.join("updates");
     let file = folder.join(format!("message-{}", std::process::id()));
     files::write_atomically(&file, update_message::commit(report).as_bytes())?;
     let mut files = vec![LOCK];
-    if ground.pins.is_some() {
+    if pin.build_numbers.is_some() {
         files.push(PIN);
     }
-    if ground.root.join(HELD).exists() {
+    if pin.root.join(HELD).exists() {
         files.push(HELD);
     }
-    match git::commit(&ground.root, &files, &file) {
+    match git::commit(&pin.root, &files, &file) {
         Ok(commit) => {
             report.commit = Some(commit);
             disk::remove(&file)?;
@@ -224,17 +224,17 @@ fn commit(ground: &Ground<'_>, report: &mut UpdateReport) -> Result<()> {
 }
 
 /// Keeps the lock that was refused, with the report and the logs, and names the folder.
-pub fn keep_refused(ground: &Ground<'_>, candidate: &Candidate, report: &mut UpdateReport) {
-    let name = format!("{}-{}", now(), short(&candidate.revision.rev));
-    let folder = ground
+pub fn keep_refused(pin: &PinState<'_>, trial: &TrialFleet, report: &mut UpdateReport) {
+    let name = format!("{}-{}", now(), short(&trial.revision.rev));
+    let folder = pin
         .context
         .home
         .join("refused")
-        .join(files::safe_name(&ground.root.to_string_lossy()))
+        .join(files::safe_name(&pin.root.to_string_lossy()))
         .join(name);
     let mut kept = || -> Result<PathBuf> {
         disk::create(&folder.join("logs"))?;
-        let lock = moved_lock::print(&candidate.lock);
+        let lock = moved_lock::print(&trial.lock);
         files::write_atomically(&folder.join(LOCK), lock.as_bytes())?;
         for host in &mut report.hosts {
             for finding in &mut host.findings {
@@ -251,7 +251,7 @@ pub fn keep_refused(ground: &Ground<'_>, candidate: &Candidate, report: &mut Upd
         files::prune(all, REFUSED_KEPT, Duration::ZERO, |_| true);
     }
     if let Err(error) = outcome {
-        let context = ground.context;
+        let context = pin.context;
         context.ui.complain(format!("warning: the refused lock is not kept: {error:#}"));
     }
 }

@@ -21,7 +21,7 @@ use crate::pin::args::UpdateArgs;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
 use crate::pin::update::{canary, interrupted, partial as hold};
 use crate::testbed::inputs as testbed;
-use crate::upstream::trial_fleet::{self, Candidate, Ground};
+use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
 
 /// Every host of the flake with one lock file.
 pub struct Fleet {
@@ -48,9 +48,9 @@ impl Fleet {
         Self { hosts, selections, reports }
     }
 
-    /// The same hosts of a candidate.
-    pub fn of_candidate(candidate: &Candidate, like: &Self) -> Result<Self> {
-        let outcomes = evaluate::evaluate(&candidate.context, &like.hosts, Ask::default())?;
+    /// The same hosts of a trial.
+    pub fn of_trial(trial: &TrialFleet, like: &Self) -> Result<Self> {
+        let outcomes = evaluate::evaluate(&trial.context, &like.hosts, Ask::default())?;
         Ok(Self::of(like.hosts.clone(), outcomes))
     }
 
@@ -68,20 +68,20 @@ impl Fleet {
     }
 }
 
-/// Takes the candidate as far as it goes, and tells it to the report.
+/// Takes the trial as far as it goes, and tells it to the report.
 pub fn run(
     args: &UpdateArgs,
-    ground: &Ground<'_>,
-    candidate: &Candidate,
+    pin: &PinState<'_>,
+    trial: &TrialFleet,
     before: &Fleet,
     drifts: &Drifts,
     report: &mut UpdateReport,
 ) -> Result<Fleet> {
-    let context = ground.context;
+    let context = pin.context;
     context.ui.say(format!("evaluating {} hosts with it", before.hosts.len()));
-    let after = Fleet::of_candidate(candidate, before)?;
+    let after = Fleet::of_trial(trial, before)?;
     report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
-    let may_be_held = hold::may_be_held(args, ground, before);
+    let may_be_held = hold::may_be_held(args, pin, before);
     drifted(report, drifts);
     report.settle(Stage::Evaluate, &may_be_held);
     if !report.ok || args.dry_run {
@@ -99,13 +99,13 @@ pub fn run(
         return Ok(after);
     }
     let builds = changed(report, &after, context.in_testbed());
-    let variants = build_all::build(&candidate.context, &builds, Limits::default())?;
+    let variants = build_all::build(&trial.context, &builds, Limits::default())?;
     interrupted()?;
     account(&variants, report);
     report.settle(Stage::Build, &may_be_held);
     tell_sizes(context, before, &after, report)?;
     if report.ok {
-        canary::run(courses, ground, candidate, before, &after, report)?;
+        canary::run(courses, pin, trial, before, &after, report)?;
         report.settle(Stage::Bench, &may_be_held);
     }
     interrupted()?;

@@ -25,7 +25,7 @@ use crate::pin::update::report::{LockState, Point, Stage, UpdateReport};
 use crate::pin::{lock_transaction, source_surface};
 use crate::system::{files, interrupt};
 use crate::upstream::revision::Chosen;
-use crate::upstream::trial_fleet::{Candidate, Ground};
+use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
 pub fn run(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
     let lock = || files::read(&context.root()?.join(commit::LOCK)).ok();
@@ -50,61 +50,61 @@ fn carry_out(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
 /// All of an update but its report; a finding where it cannot begin.
 pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateReport, Finding>> {
     // Discover.
-    let ground = match Ground::survey(context, &args.input)? {
-        Ok(ground) => ground,
+    let pin = match PinState::read(context, &args.input)? {
+        Ok(pin) => pin,
         Err(finding) => return Ok(Err(finding)),
     };
-    let _alone = lock_transaction::reserve(&context.home, &ground.root)?;
-    if let Some(finding) = commit::obstacle(&ground, args)? {
+    let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
+    if let Some(finding) = commit::obstacle(&pin, args)? {
         return Ok(Err(finding));
     }
-    let chosen = match crate::upstream::revision::choose(&ground, args.to.as_deref())? {
+    let chosen = match crate::upstream::revision::choose(&pin, args.to.as_deref())? {
         Ok(chosen) => chosen,
         Err(finding) => return Ok(Err(finding)),
     };
-    let mut report = UpdateReport::new(&ground.input.name, &ground.now);
+    let mut report = UpdateReport::new(&pin.input.name, &pin.now);
     report.dry_run = args.dry_run;
     report.to = Some((&chosen.revision).into());
-    if report.stays() && ground.holds().is_empty() {
+    if report.stays() && pin.holds().is_empty() {
         return Ok(Ok(report));
     }
     if report.stays() {
-        let hosts = ground.holds().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        context.ui.say(format!("trying {} on what is held: {hosts}", ground.now.name()));
+        let hosts = pin.holds().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        context.ui.say(format!("trying {} on what is held: {hosts}", pin.now.name()));
     } else {
-        changes::tell_changes(&mut report, &ground, &chosen);
+        changes::tell_changes(&mut report, &pin, &chosen);
         view::announce(&context.ui, &report);
     }
     // Plan.
-    let Some(mut candidate) = candidate(&ground, &chosen, &mut report)? else {
+    let Some(mut trial) = trial(&pin, &chosen, &mut report)? else {
         return Ok(Ok(report));
     };
     // Run.
     let fleet = Fleet::before(context)?;
-    let drifts = guard(args, &ground, &candidate, &fleet, &mut report)?;
-    let after = evaluation::run(args, &ground, &candidate, &fleet, &drifts, &mut report)?;
+    let drifts = guard(args, &pin, &trial, &fleet, &mut report)?;
+    let after = evaluation::run(args, &pin, &trial, &fleet, &drifts, &mut report)?;
     let holds = if report.ok {
-        partial::run(&ground, &mut candidate, &fleet, &after, &mut report)?
+        partial::run(&pin, &mut trial, &fleet, &after, &mut report)?
     } else {
         Holds::new()
     };
     if !report.ok {
-        commit::keep_refused(&ground, &candidate, &mut report);
+        commit::keep_refused(&pin, &trial, &mut report);
     } else if !args.dry_run && (!report.stays() || !report.released.is_empty()) {
-        commit::take(args, &ground, &candidate, holds, &mut report)?;
+        commit::take(args, &pin, &trial, holds, &mut report)?;
     }
     Ok(Ok(report))
 }
 
-fn candidate(
-    ground: &Ground<'_>,
+fn trial(
+    pin: &PinState<'_>,
     chosen: &Chosen,
     report: &mut UpdateReport,
-) -> Result<Option<Candidate>> {
-    match ground.candidate(&chosen.revision, chosen.named.as_deref())? {
-        Ok(candidate) => {
-            report.to = Some((&candidate.revision).into());
-            if candidate.revision.build.is_none() && ground.pins.is_some() {
+) -> Result<Option<TrialFleet>> {
+    match pin.trial_fleet(&chosen.revision, chosen.named.as_deref())? {
+        Ok(trial) => {
+            report.to = Some((&trial.revision).into());
+            if trial.revision.build.is_none() && pin.build_numbers.is_some() {
                 report.findings.push(Finding::warning(
                     "no-build-number",
                     "upstream's build number of this revision cannot be told, so llama-bench will \
@@ -112,7 +112,7 @@ fn candidate(
                     "update again when the history can be had, or name a tag with --to",
                 ));
             }
-            Ok(Some(candidate))
+            Ok(Some(trial))
         }
         Err(finding) => {
             report.findings.push(finding);
@@ -125,18 +125,18 @@ fn candidate(
 /// The drift guard: before any build, and of source text alone.
 fn guard(
     args: &UpdateArgs,
-    ground: &Ground<'_>,
-    candidate: &Candidate,
+    pin: &PinState<'_>,
+    trial: &TrialFleet,
     fleet: &Fleet,
     report: &mut UpdateReport,
 ) -> Result<Drifts> {
     let needs = Needs::embedded().context("needs.json")?;
     let table = Table::embedded().context("microarch.json")?;
-    let nix = &ground.context.flake.nix;
+    let nix = &pin.context.flake.nix;
     let look = |locked| source_surface::look(nix, &needs, locked);
     // The old source may be gone from upstream; then nothing is told to be new.
-    let before = look(&ground.input.node["locked"]);
-    let after = match look(&candidate.locked()) {
+    let before = look(&pin.input.node["locked"]);
+    let after = match look(&trial.locked()) {
         Ok(after) => after,
         Err(error) => {
             interrupted()?;
@@ -160,7 +160,7 @@ fn guard(
             .manifests()
             .filter_map(|one| Some((one.0.clone(), error(Used::by([one]))?)))
             .collect();
-        let may_be_held = partial::may_be_held(args, ground, fleet);
+        let may_be_held = partial::may_be_held(args, pin, fleet);
         if drifts.is_empty() || drifts.keys().any(|host| !may_be_held.contains(host)) {
             report.fail_at(Stage::Drift);
             drifts.clear();

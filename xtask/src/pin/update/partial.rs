@@ -15,28 +15,28 @@ use crate::pin::update::evaluation::Fleet;
 use crate::pin::update::interrupted;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
 use crate::target::selection::LOCAL;
-use crate::upstream::trial_fleet::{Candidate, Ground};
+use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
 /// The hosts whose failure does not stop the others: all with `--allow-partial`, and at any
 /// rate those that are held already.
-pub fn may_be_held(args: &UpdateArgs, ground: &Ground<'_>, fleet: &Fleet) -> BTreeSet<HostName> {
-    let held = ground.holds();
+pub fn may_be_held(args: &UpdateArgs, pin: &PinState<'_>, fleet: &Fleet) -> BTreeSet<HostName> {
+    let held = pin.holds();
     let may = |host: &&HostName| args.allow_partial || held.contains_key(*host);
     fleet.hosts.iter().filter(may).cloned().collect()
 }
 
-/// Makes the candidate a partial one, if hosts of it are to be held.
+/// Makes the trial a partial one, if hosts of it are to be held.
 pub fn run(
-    ground: &Ground<'_>,
-    candidate: &mut Candidate,
+    pin: &PinState<'_>,
+    trial: &mut TrialFleet,
     before: &Fleet,
     after: &Fleet,
     report: &mut UpdateReport,
 ) -> Result<Holds> {
-    let earlier = ground.holds();
+    let earlier = pin.holds();
     let holds: Holds = report
         .held()
-        .map(|host| (host.host.clone(), hold(ground, candidate, host, earlier.get(&host.host))))
+        .map(|host| (host.host.clone(), hold(pin, trial, host, earlier.get(&host.host))))
         .collect();
     let freed = |host: &HostUpdate| {
         let works =
@@ -58,9 +58,9 @@ pub fn run(
         refuse_all(report);
         return Ok(holds);
     }
-    candidate.hold(&holds)?;
-    ground.context.ui.say(format!("evaluating the fleet with {} held", names(holds.keys())));
-    let partial = Fleet::of_candidate(candidate, before)?;
+    trial.hold(&holds)?;
+    pin.context.ui.say(format!("evaluating the fleet with {} held", names(holds.keys())));
+    let partial = Fleet::of_trial(trial, before)?;
     interrupted()?;
     for host in &before.hosts {
         let drv = |fleet: &Fleet| fleet.selection(host).map(|it| it.drv_path.clone());
@@ -78,25 +78,20 @@ pub fn run(
     Ok(holds)
 }
 
-fn hold(
-    ground: &Ground<'_>,
-    candidate: &Candidate,
-    host: &HostUpdate,
-    earlier: Option<&Hold>,
-) -> Hold {
+fn hold(pin: &PinState<'_>, trial: &TrialFleet, host: &HostUpdate, earlier: Option<&Hold>) -> Hold {
     let errors = host.findings.iter().filter(|finding| finding.severity == Severity::Error);
     let reason = errors.map(|finding| finding.message.as_str()).next().unwrap_or("it fails");
     let today = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let new = || Hold {
-        locked: ground.input.node["locked"].clone(),
-        build: ground.now.build,
+        locked: pin.input.node["locked"].clone(),
+        build: pin.now.build,
         since: day(i64::try_from(today).unwrap_or(0)),
         failed_with: String::new(),
         failed_at: String::new(),
         reason: String::new(),
     };
     Hold {
-        failed_with: candidate.revision.name(),
+        failed_with: trial.revision.name(),
         failed_at: host.failed_at.map_or("", Stage::name).to_owned(),
         // A commit has it for good: no log, and nothing of this machine.
         reason: pinned_hosts::reason(reason),
