@@ -196,6 +196,10 @@ let
           ];
           passthru = (prev.passthru or { }) // {
             llamaCpp = manifestOf finalAttrs.cmakeFlags;
+            tests = pkgs.callPackage ./tests.nix { } {
+              package = finalAttrs.finalPackage;
+              manifest = manifestOf finalAttrs.cmakeFlags;
+            };
           };
         }
         // lib.optionalAttrs modules {

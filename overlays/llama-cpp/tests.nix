@@ -1,0 +1,26 @@
+# `passthru.tests` of a variant: looks into the built package, and runs nothing of it, since
+# the builder's CPU need not be the variant's.
+{
+  lib,
+  runCommand,
+}:
+{ package, manifest }:
+let
+  inherit (manifest) backends microarch;
+
+  libraryOf = backend: if backend == "rocm" then "hip" else backend;
+  modules = map (backend: "libggml-${libraryOf backend}.so") (lib.remove "cpu" backends);
+  hasModules = microarch == "dispatch" || lib.length backends > 1;
+in
+{
+  # llama-bench writes this revision into its results.
+  revision = runCommand "${package.pname}-revision" { } ''
+    grep --text --fixed-strings --max-count=1 ${lib.substring 0 7 manifest.rev} ${package}/bin/llama-bench > "$out"
+  '';
+}
+// lib.optionalAttrs hasModules {
+  modules = runCommand "${package.pname}-modules" { } ''
+    cd ${package}/lib/ggml
+    ls libggml-cpu*.so ${toString modules} > "$out"
+  '';
+}
