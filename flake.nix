@@ -1,5 +1,5 @@
 {
-  description = "A NixOS fleet whose llama.cpp is built for each machine's own silicon";
+  description = "A NixOS fleet with llama.cpp built for each machine's CPU and GPU";
 
   inputs = {
     nixpkgs.url = "github:nixos/nixpkgs/nixos-unstable";
@@ -7,12 +7,12 @@
 
     nixos-hardware.url = "github:NixOS/nixos-hardware/master";
 
-    # Packages I just want the latest of
+    # Packages that I want the latest version of
     waybar = {
       url = "github:Alexays/Waybar/master";
       inputs.nixpkgs.follows = "nixpkgs";
     };
-    # `follows`: built against our nixpkgs, and no second one in flake.lock.
+    # `follows`: built with this nixpkgs, and no second one in flake.lock.
     llama-cpp = {
       url = "github:ggml-org/llama.cpp";
       inputs.nixpkgs.follows = "nixpkgs";
@@ -27,11 +27,11 @@
   outputs =
     { self, nixpkgs, ... }@inputs:
     let
-      pkgsFor = import ./overlays/nixpkgs.nix { inherit self nixpkgs; };
+      pkgsFor = import ./pkgs/nixpkgs.nix { inherit self nixpkgs; };
       forAllSystems = perSystem: builtins.mapAttrs (_system: perSystem) pkgsFor;
     in
     {
-      # The table alone: reading it evaluates no nixpkgs.
+      # Plain data: reading it does not evaluate nixpkgs.
       fleet = import ./hosts;
       nixosConfigurations = import ./nixos/fleet.nix { inherit self inputs; };
 
@@ -39,16 +39,18 @@
       nixosModules = import ./nixos/modules { inherit self; };
       homeModules = import ./home/modules { inherit self; };
 
-      packages = forAllSystems (import ./overlays/packages.nix);
-      legacyPackages = forAllSystems (import ./overlays/legacy-packages.nix { inherit self; });
+      packages = forAllSystems (import ./pkgs);
+      legacyPackages = forAllSystems (import ./pkgs/legacy.nix { inherit self; });
+      apps = forAllSystems (import ./pkgs/apps.nix { inherit self; });
 
-      checks = forAllSystems (import ./tests/nix/checks.nix { inherit self; });
-      hydraJobs = import ./tests/nix/hydra-jobs.nix { inherit self; };
+      checks = forAllSystems (import ./tests/checks.nix { inherit self; });
+      hydraJobs = import ./tests/hydra-jobs.nix { inherit self; };
 
-      devShells = forAllSystems (import ./nixos/dev-shell.nix);
-      templates = import ./templates;
-
+      devShells = forAllSystems (pkgs: {
+        default = import ./shell.nix { inherit pkgs; };
+      });
       formatter = forAllSystems (pkgs: pkgs.nixfmt-tree);
-      apps = forAllSystems (import ./nixos/apps.nix);
+
+      templates = import ./templates;
     };
 }

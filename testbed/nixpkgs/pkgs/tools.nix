@@ -95,6 +95,7 @@ in
   gnutar = tool "gnutar" [ "tar" ] "tar";
   gzip = tool "gzip" [ "gzip" ] "gzip";
   util-linux = tool "util-linux" [ "lscpu" ] "util-linux";
+  procps = tool "procps" [ "pgrep" ] "procps";
   pciutils = tool "pciutils" [ "lspci" ] "pciutils";
   openssh = tool "openssh" [ "ssh" "scp" ] "openssh-client";
   hello = pkgs.writeShellScriptBin "hello" "echo 'Hello, world!'";
@@ -115,7 +116,8 @@ in
   nix = tool "nix" [ "nix" ] "nix-bin" // {
     version = "2.26";
   };
-  # A formatter of Nix is nowhere in Debian; a flake's `formatter` evaluates.
+  # Debian has neither of these; a flake's `formatter` and dev shell evaluate.
+  deadnix = tool "deadnix" [ "deadnix" ] "(none: deadnix)";
   nixfmt = tool "nixfmt" [ "nixfmt" ] "(none: nixfmt)";
   nixfmt-rfc-style = pkgs.nixfmt;
   nixfmt-tree = pkgs.nixfmt;

@@ -1,4 +1,4 @@
-# What a Hydra builds: the portable packages, and what each host runs.
+# What a Hydra builds: the portable packages, the checks, and each host's variant.
 { self }:
 {
   inherit (self) packages checks;

@@ -97,7 +97,7 @@ in
         inherit (flake.inputs) llama-cpp;
         build =
           builds:
-          (import ../../overlays/llama-cpp/build-info.nix {
+          (import ../overlays/llama-cpp/build-info.nix {
             inherit lib builds;
             source = removeAttrs llama-cpp [ "revCount" ];
           }).build;

@@ -3,9 +3,9 @@
 { flake, lib }:
 let
   pkgs = flake.legacyPackages.x86_64-linux;
-  needs = lib.importJSON ../../overlays/llama-cpp/needs.json;
-  table = (lib.importJSON ../../overlays/llama-cpp/microarch.json).x86_64.features;
-  cmakeFlags = import ../../overlays/llama-cpp/cmake-flags.nix { inherit lib; };
+  needs = lib.importJSON ../overlays/llama-cpp/needs.json;
+  table = (lib.importJSON ../overlays/llama-cpp/microarch.json).x86_64.features;
+  cmakeFlags = import ../overlays/llama-cpp/cmake-flags.nix { inherit lib; };
 
   namesIn = flags: lib.filter (name: name != null) (map cmakeFlags.nameOf flags);
   upstreams = namesIn (map toString pkgs.llama-cpp-upstream.cmakeFlags);

@@ -1,7 +1,7 @@
 # The table of microarchitectures and its errors.
 { lib, ... }:
 let
-  microarchs = import ../../overlays/llama-cpp/microarch.nix { inherit lib; };
+  microarchs = import ../overlays/llama-cpp/microarch.nix { inherit lib; };
   x86 = name: {
     system = "x86_64-linux";
     inherit name;

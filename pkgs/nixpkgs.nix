@@ -1,9 +1,10 @@
-# nixpkgs with our overlay, for this flake's own packages. The hosts have theirs.
+# nixpkgs with this flake's overlay, for each system, for the flake's own packages. Each host
+# has its own nixpkgs.
 { self, nixpkgs }:
 let
   inherit (nixpkgs) lib;
 
-  # For nixpkgs that do not bring this predicate.
+  # For a nixpkgs without `allowUnfreeCudaPredicate`.
   isFreeOrCuda =
     package:
     lib.all (
@@ -26,7 +27,7 @@ lib.genAttrs
       pkgs = import nixpkgs {
         inherit system;
         overlays = [ self.overlays.llama-cpp ];
-        # CUDA, and nothing else that is unfree.
+        # The CUDA libraries, and no other unfree package.
         config.allowUnfreePredicate =
           package: (pkgs._cuda.lib.allowUnfreeCudaPredicate or isFreeOrCuda) package;
       };

@@ -1,0 +1,57 @@
+# The evaluation tests. Each file is an attribute set of tests, { expr; expected; }.
+#
+#   suites.NAME   one file's result, { passed; failures; }; evaluates no other file
+#   all           all of them: `nix eval --json .#legacyPackages.x86_64-linux.llamafleetTests`
+#
+# They test the llama.cpp that the lock file names; `cargo xtask test` runs them with each
+# supported revision.
+{ flake }:
+let
+  inherit (flake.inputs.nixpkgs) lib;
+
+  files = {
+    home = ./home.nix;
+    hosts = ./hosts.nix;
+    messages = ./messages.nix;
+    microarch = ./microarch.nix;
+    modules = ./modules.nix;
+    needs = ./needs.nix;
+    nixpkgs = ./nixpkgs.nix;
+    outputs = ./outputs.nix;
+    service = ./service.nix;
+    variants = ./variants.nix;
+  };
+
+  run =
+    name:
+    { expr, expected }:
+    let
+      # Catches `throw` and `assert` only; any other error ends the evaluation.
+      result = builtins.tryEval (builtins.deepSeq expr expr);
+    in
+    lib.optional (!result.success || result.value != expected) {
+      inherit name expected;
+      got = if result.success then result.value else "an error";
+    };
+
+  runFile =
+    file: path:
+    let
+      tests = import path { inherit flake lib; };
+      failures = lib.concatLists (lib.mapAttrsToList (name: run "${file}: ${name}") tests);
+    in
+    {
+      inherit failures;
+      passed = lib.length (lib.attrNames tests) - lib.length failures;
+    };
+
+  suites = lib.mapAttrs runFile files;
+  results = lib.attrValues suites;
+in
+{
+  inherit suites;
+  all = {
+    failures = lib.concatMap (result: result.failures) results;
+    passed = lib.foldl' (sum: result: sum + result.passed) 0 results;
+  };
+}

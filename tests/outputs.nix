@@ -1,0 +1,67 @@
+# The flake's outputs for people: packages, apps, dev shell, formatter, checks.
+{ flake, lib }:
+let
+  systems = [
+    "aarch64-linux"
+    "x86_64-linux"
+  ];
+  onEach = f: map f systems;
+  # The path of a derivation, as a string that needs no build.
+  isDerivation = package: lib.hasSuffix ".drv" (builtins.unsafeDiscardStringContext package.drvPath);
+in
+{
+  "the systems are the same everywhere" = {
+    expr = map lib.attrNames [
+      flake.apps
+      flake.checks
+      flake.devShells
+      flake.formatter
+      flake.packages
+    ];
+    expected = lib.genList (_: systems) 5;
+  };
+  "the dev shell and the formatter evaluate" = {
+    expr = onEach (
+      system: isDerivation flake.devShells.${system}.default && isDerivation flake.formatter.${system}
+    );
+    expected = [
+      true
+      true
+    ];
+  };
+  "the app is the package" = {
+    expr = onEach (
+      system: flake.apps.${system}.xtask.program == lib.getExe flake.packages.${system}.xtask
+    );
+    expected = [
+      true
+      true
+    ];
+  };
+  "ROCm is on x86_64 only" = {
+    expr = onEach (system: flake.packages.${system} ? llama-cpp-rocm);
+    expected = [
+      false
+      true
+    ];
+  };
+  "every host of the system is a check" = {
+    expr = onEach (system: lib.filter (lib.hasPrefix "host-") (lib.attrNames flake.checks.${system}));
+    expected = [
+      [ ]
+      (map (name: "host-${name}") (lib.attrNames flake.fleet))
+    ];
+  };
+  "every package's tests are derivations" = {
+    expr = onEach (
+      system:
+      lib.all (package: lib.all isDerivation (lib.attrValues package.tests)) (
+        lib.attrValues flake.packages.${system}
+      )
+    );
+    expected = [
+      true
+      true
+    ];
+  };
+}
