@@ -37,7 +37,7 @@ impl Tally {
     }
 }
 
-/// What testbed/tests and tests/nix evaluate to.
+/// What testbed/tests and tests/ evaluate to.
 #[derive(Debug, Deserialize)]
 pub struct NixTests {
     pub passed: u64,

@@ -99,7 +99,7 @@ fn tree(era: Era) -> &'static Tree {
 }
 
 /// The fleet's own testbed; a fleet elsewhere is lent the one that came with xtask: in the
-/// checkout that it was compiled in, or beside its package (nixos/xtask.nix).
+/// checkout that it was compiled in, or beside its package (pkgs/xtask/package.nix).
 fn folder(root: &Path) -> Result<PathBuf> {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed");
     let packaged = option_env!("LLAMAFLEET_SHARE").map(|share| Path::new(share).join("testbed"));
