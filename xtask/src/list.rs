@@ -121,7 +121,7 @@ fn print(context: &Context, report: &ListReport) {
                 (if !host.has_module {
                     "does not use the module".to_owned()
                 } else if host.variant.is_none() {
-                    "does not evaluate: cargo xtask check".to_owned()
+                    "does not evaluate; see cargo xtask check".to_owned()
                 } else {
                     host.backends.join(" + ")
                 })

@@ -318,7 +318,7 @@ pub fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
         let state = variant.state.as_str();
         Finding::error(
             "not-built",
-            format!("{} is not built ({state}){log}", variant.variant),
+            format!("{} failed to build ({state}){log}", variant.variant),
             format!("`cargo xtask build-all {host}` shows more"),
         )
     }))

@@ -26,7 +26,7 @@ pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
         None => checks.push(Check::warning(
             "flake",
             "no flake.nix in this folder or above it",
-            "go to your fleet's repository, or name it with --flake",
+            "go to your fleet's repository, or pass --flake",
         )),
     }
     checks.extend(answers(global, ui));
@@ -38,8 +38,8 @@ pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
 fn answers(global: &Global, ui: &Ui) -> Option<Check> {
     let context = context::Context::open(global, ui).ok()?;
     let message = match context.answers()?.state() {
-        Ok((answers, hosts)) => format!("{answers} of {hosts} hosts need no evaluation"),
-        Err(why) => format!("every host needs evaluation: {why}"),
+        Ok((answers, hosts)) => format!("{answers} of {hosts} hosts are cached"),
+        Err(why) => format!("no host is cached: {why}"),
     };
     Some(Check::ok("evaluation", message))
 }

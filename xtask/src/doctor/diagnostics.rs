@@ -26,20 +26,20 @@ pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
     let nix = match found {
         Ok(nix) => nix,
         Err(error) => {
-            let help = "cargo xtask setup, or install it from nixos.org";
+            let help = "run `cargo xtask setup`, or install Nix from nixos.org";
             return vec![Check::error("nix", format!("{error:#}"), help)];
         }
     };
     let private = nix.program.starts_with(home);
-    let whose = if private { " (the one that setup unpacked)" } else { "" };
+    let whose = if private { " (unpacked by setup)" } else { "" };
     let place = nix.program.display();
     let mut checks = vec![Check::ok("nix", format!("{} in {place}{whose}", nix.version))];
     checks.push(match write_to_store(nix) {
-        Ok(()) => Check::ok("store", "takes what is written"),
+        Ok(()) => Check::ok("store", "writable"),
         Err(error) => Check::error(
             "store",
             format!("{error:#}"),
-            "is the daemon running, and is /nix yours or the daemon's?",
+            "check that the Nix daemon runs and owns /nix",
         ),
     });
     match config(nix) {
@@ -51,7 +51,7 @@ pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
         Err(error) => checks.push(Check::error(
             "nix.conf",
             format!("{error:#}"),
-            "mend the setting that Nix names",
+            "fix the setting that Nix names",
         )),
     }
     checks
@@ -84,7 +84,7 @@ fn config(nix: &Nix) -> Result<Config> {
         ]);
         process::read(&old, Some(QUICK))
     })?;
-    serde_json::from_str(&said).with_context(|| format!("`{call}` printed something unexpected"))
+    serde_json::from_str(&said).with_context(|| format!("unexpected output from `{call}`"))
 }
 
 /// Each binary cache, asked as Nix would ask it; side by side, since one that is away
@@ -116,7 +116,7 @@ fn builders(config: &Config) -> Vec<Check> {
     };
     let builders = doctor::builders(&text);
     if builders.is_empty() {
-        return vec![Check::ok("builders", "none besides this machine")];
+        return vec![Check::ok("builders", "only this machine")];
     }
     // Side by side: each that is away takes three seconds.
     thread::scope(|scope| {
@@ -128,7 +128,7 @@ fn builders(config: &Config) -> Vec<Check> {
 
 fn reach(builder: &str) -> Check {
     let Some(host) = doctor::ssh_destination(builder) else {
-        return Check::ok("builders", format!("{builder} is not reached by SSH"));
+        return Check::ok("builders", format!("{builder} is not an SSH builder"));
     };
     let call = Invocation::new("ssh").args([
         "-o",
@@ -140,15 +140,11 @@ fn reach(builder: &str) -> Check {
         "true",
     ]);
     match process::read(&call, Some(QUICK)) {
-        Ok(_) => Check::ok("builders", format!("{builder} answers")),
+        Ok(_) => Check::ok("builders", format!("{builder} is reachable")),
         Err(error) => {
             let why = error.root_cause().to_string();
-            let message = format!("{builder} does not answer: {}", why.trim());
-            Check::warning(
-                "builders",
-                message,
-                format!("`ssh {host}` must work without a question"),
-            )
+            let message = format!("cannot reach {builder}: {}", why.trim());
+            Check::warning("builders", message, format!("`ssh {host}` must work without a prompt"))
         }
     }
 }
@@ -169,7 +165,7 @@ pub fn machine(home: &Path) -> Vec<Check> {
     checks.extend(cpu());
     checks.push(match ccache() {
         Some(size) => Check::ok("ccache", size),
-        None => Check::ok("ccache", "not here; only the testbed uses it"),
+        None => Check::ok("ccache", "not installed; only the testbed uses it"),
     });
     checks
 }
@@ -221,7 +217,12 @@ pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {
     let mut checks = match lock(nix, root) {
         Ok((lock, inputs)) => doctor::judge_lock(&lock, &inputs, now()),
         Err(error) => {
-            vec![Check::error("flake.lock", format!("{error:#}"), "`nix flake lock` makes one")]
+            vec![Check::error(
+                "flake.lock",
+                format!("{error:#}"),
+                "create it with `nix flake \
+                                                                   lock`",
+            )]
         }
     };
     checks.push(match git::untracked(root, "*.nix") {

@@ -68,17 +68,17 @@ pub fn judge_config(config: &Config, private: bool) -> Vec<Check> {
     } else {
         Check::warning(
             "flakes",
-            "switched off; xtask switches them on for itself",
+            "disabled; xtask enables them for itself",
             "for your own commands: `experimental-features = nix-command flakes` in nix.conf",
         )
     };
     let on = config.sandbox.value.as_bool().unwrap_or(config.sandbox.value != "false");
     let sandbox = match (on, private) {
         (true, _) => Check::ok("sandbox", "on"),
-        (false, true) => Check::ok("sandbox", "off, as the testbed's builds need it"),
+        (false, true) => Check::ok("sandbox", "off, as the testbed needs it"),
         (false, false) => Check::warning(
             "sandbox",
-            "off: a build can depend on this machine without anybody noticing",
+            "off: a build can silently depend on this machine",
             "`sandbox = true` in nix.conf",
         ),
     };
@@ -88,7 +88,7 @@ pub fn judge_config(config: &Config, private: bool) -> Vec<Check> {
         (true, true) => Check::ok("substituters", "none: the testbed needs none"),
         (true, false) => Check::warning(
             "substituters",
-            "none: everything down to the compiler is built here",
+            "none: everything including the compiler is built here",
             "`substituters = https://cache.nixos.org` in nix.conf",
         ),
     };
@@ -98,14 +98,15 @@ pub fn judge_config(config: &Config, private: bool) -> Vec<Check> {
 /// A cache that is away makes Nix wait at every build.
 pub fn judge_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
     match answer {
-        Ok(()) => Check::ok("substituter", format!("{url} answers")),
+        Ok(()) => Check::ok("substituter", format!("{url} is reachable")),
         Err(error) => {
             let why = error.root_cause().to_string();
             let last = why.lines().last().unwrap_or_default().trim().to_owned();
             Check::warning(
                 "substituter",
-                format!("{url} does not answer: {last}"),
-                "look at the network and at `substituters` in nix.conf; without it all is built",
+                format!("cannot reach {url}: {last}"),
+                "check the network and `substituters` in nix.conf; without it everything is built \
+                 here",
             )
         }
     }
@@ -136,11 +137,11 @@ pub fn judge_room(name: &'static str, place: &str, free: u64) -> Check {
     const GB: u64 = 1_000_000_000;
     let message = format!("{}.{} GB free in {place}", free / GB, free % GB / (GB / 10));
     match free {
-        0..2_000_000_000 => Check::error(name, message, "make room: `nix store gc`"),
+        0..2_000_000_000 => Check::error(name, message, "free space with `nix store gc`"),
         2_000_000_000..10_000_000_000 => Check::warning(
             name,
             message,
-            "a CUDA or ROCm build needs more than 10 GB: `nix store gc` makes room",
+            "a CUDA or ROCm build needs more than 10 GB; free space with `nix store gc`",
         ),
         _ => Check::ok(name, message),
     }
@@ -167,9 +168,9 @@ pub fn judge_lock(lock: &Value, inputs: &Value, now: u64) -> Vec<Check> {
             continue;
         };
         let days = now.saturating_sub(modified) / 86_400;
-        let message = format!("locked to what is {days} days old");
+        let message = format!("the pin is {days} days old");
         checks.push(if days > limit {
-            Check::warning(name, message, format!("`nix flake update {input}`"))
+            Check::warning(name, message, "`cargo xtask update`")
         } else {
             Check::ok(name, message)
         });
@@ -178,7 +179,7 @@ pub fn judge_lock(lock: &Value, inputs: &Value, now: u64) -> Vec<Check> {
     checks.push(match wrong.first() {
         None => {
             let count = locked.as_object().map_or(0, serde_json::Map::len);
-            Check::ok("flake.lock", format!("locks the {count} inputs of flake.nix"))
+            Check::ok("flake.lock", format!("matches the {count} inputs of flake.nix"))
         }
         Some(first) => {
             let all: Vec<&str> = wrong.iter().map(|finding| finding.message.as_str()).collect();
@@ -194,7 +195,7 @@ pub fn judge_untracked(files: &[String]) -> Check {
     }
     Check::error(
         "untracked files",
-        format!("Nix does not see {}", files.join(", ")),
+        format!("Nix ignores {}", files.join(", ")),
         format!("git add {}", files.join(" ")),
     )
 }
@@ -202,12 +203,12 @@ pub fn judge_untracked(files: &[String]) -> Check {
 /// What the testbed lacks is no fault on a machine that reaches the real inputs.
 pub fn judge_pieces(items: &[Item], reachable: bool) -> Vec<Check> {
     let inputs = if reachable {
-        Check::ok("real inputs", "GitHub answers")
+        Check::ok("real inputs", "GitHub is reachable")
     } else {
         Check::warning(
             "real inputs",
-            "GitHub does not answer",
-            "use --testbed; the demo does so by itself",
+            "cannot reach GitHub",
+            "use --testbed; demo does so automatically",
         )
     };
     let lacking: Vec<&str> = items
@@ -216,7 +217,7 @@ pub fn judge_pieces(items: &[Item], reachable: bool) -> Vec<Check> {
         .map(|item| item.piece.name())
         .collect();
     let testbed = if lacking.is_empty() {
-        Check::ok("testbed", "all of it is there")
+        Check::ok("testbed", "complete")
     } else {
         let message = format!("lacks {}", lacking.join(", "));
         Check::warning("testbed", message, "cargo xtask setup")
@@ -277,7 +278,7 @@ mod tests {
         let inputs = json!({ "llama-cpp": named, "nixpkgs": named, "new": named });
         let checks = judge_lock(&lock, &inputs, 1_000_000 + 40 * 86_400);
         assert_eq!(states(&checks), [Health::Warning, Health::Ok, Health::Error]);
-        assert_eq!(checks[0].message, "locked to what is 40 days old");
+        assert_eq!(checks[0].message, "the pin is 40 days old");
         assert!(checks[2].message.starts_with("flake.lock does not lock the input new; "));
         assert!(checks[2].message.contains("locks gone, which is no input"));
         // A clock that is behind is no reason to fail.

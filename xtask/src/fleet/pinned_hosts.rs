@@ -138,7 +138,8 @@ impl Held {
             findings.push(Finding::warning(
                 "held-without-effect",
                 format!(
-                    "flake.lock moved without xtask, so {} no longer held at an earlier llama.cpp",
+                    "flake.lock moved without xtask, so {} no longer pinned at an earlier \
+                     llama.cpp",
                     if hosts.len() == 1 {
                         format!("{} is", hosts[0])
                     } else {
@@ -220,7 +221,7 @@ mod tests {
         assert_eq!(held.judge(&["b"], &[])[0].code, "held-stranger");
         let moved = held.judge(&["x"], &boron);
         assert_eq!(moved[0].code, "held-without-effect");
-        assert!(moved[0].message.contains("boron is no longer held"), "{}", moved[0].message);
+        assert!(moved[0].message.contains("boron is no longer pinned"), "{}", moved[0].message);
         assert_eq!(Held::default().judge(&["x"], &boron), []);
     }
 }

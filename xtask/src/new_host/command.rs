@@ -31,8 +31,9 @@ type Written = (PathBuf, String);
 pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Discover.
     let root = match &global.flake {
-        Some(reference) => local_root(reference)
-            .with_context(|| format!("{reference} is no flake in a folder of this machine"))?,
+        Some(reference) => {
+            local_root(reference).with_context(|| format!("{reference} is not a local flake"))?
+        }
         None => paths::repository_root()?,
     };
     let table = may_be_added(&root, &args.name)?;
@@ -72,22 +73,22 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
 /// The table's text, if it can take the host.
 fn may_be_added(root: &Path, name: &str) -> Result<String> {
     if let Some(problem) = name_problem(name) {
-        bail!("{name:?} cannot be a host: {problem}");
+        bail!("invalid host name {name:?}: {problem}");
     }
     let file = root.join(TABLE);
     if !file.is_file() {
         bail!(
-            "{} has no {TABLE} to put the host in: `cargo xtask probe --local` prints its options, \
-             and `nix flake init -t` makes a fleet that has one",
+            "{} has no {TABLE} to add the host to: `cargo xtask probe --local` prints its \
+             options, and `nix flake init -t` creates a fleet that has one",
             root.display()
         );
     }
     if root.join("hosts").join(name).exists() {
-        bail!("hosts/{name} is there already; `cargo xtask probe {name}` reads that machine again");
+        bail!("hosts/{name} already exists; `cargo xtask probe {name}` reads that machine again");
     }
     let table = files::read(&file)?;
     if with_row(&table, name, "", "").is_none() {
-        bail!("{TABLE} is not the plain table that it should be: add the row for {name} by hand");
+        bail!("{TABLE} is not a plain table: add the row for {name} by hand");
     }
     Ok(table)
 }
@@ -107,7 +108,7 @@ fn plan(
     let file = new_host::file(facts, &wanted, hardware.is_some(), release.as_deref());
     let destination = args.target.as_ref().or(args.from.as_ref()).unwrap_or(&args.name);
     let table = with_row(table, &args.name, new_host::system(facts), destination)
-        .with_context(|| format!("{TABLE} takes no row"))?;
+        .with_context(|| format!("cannot add a row to {TABLE}"))?;
     let mut written = vec![(folder.join("facts.json"), facts.to_json()?)];
     written.extend(hardware.map(|text| (folder.join("hardware-configuration.nix"), text)));
     written.push((folder.join("default.nix"), file));
@@ -148,7 +149,7 @@ fn report(ui: &Ui, args: &NewHostArgs, names: &[&Path], known: bool) -> Result<O
     let add = if known {
         String::new()
     } else {
-        "`git add hosts`, if this is to be a Git repository; ".to_owned()
+        "`git add hosts` if this is a Git repository; ".to_owned()
     };
     ui.say(format!(
         "\nread hosts/{name}/default.nix, then: {add}`xtask check {name}`, `xtask build-all {name}`, \

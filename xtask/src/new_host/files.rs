@@ -14,13 +14,13 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
         ["assert", "else", "if", "in", "inherit", "let", "or", "rec", "with"];
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if name.is_empty() || name.len() > 63 {
-        Some("a host's name has 1 to 63 letters")
+        Some("a host name has 1 to 63 characters")
     } else if !name.chars().all(plain) || name.starts_with('-') || name.ends_with('-') {
-        Some("a host's name is made of letters, digits and hyphens, none at its ends")
+        Some("a host name consists of letters, digits and hyphens, with no hyphen at either end")
     } else if name == "local" {
-        Some("`local` means the machine that xtask runs on")
+        Some("`local` is reserved for the machine that runs xtask")
     } else if name == "then" || KEYWORDS.contains(&name) {
-        Some("it is a word of Nix's own")
+        Some("it is a Nix keyword")
     } else {
         None
     }
@@ -69,7 +69,7 @@ pub fn file(
     release: Option<&str>,
 ) -> String {
     let mut text = String::from("# ");
-    text.push_str(facts.cpu.model.as_deref().unwrap_or("A machine of unknown CPU").trim());
+    text.push_str(facts.cpu.model.as_deref().unwrap_or("A machine with an unknown CPU").trim());
     for gpu in facts.gpus.iter().filter(|gpu| gpu.is_worth_using()) {
         text.push_str(&format!(", {}", gpu.name.trim()));
     }

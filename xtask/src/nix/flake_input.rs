@@ -90,7 +90,7 @@ impl Upstream {
                     ),
                     format!(
                         "give {input} a github: or git+ url in flake.nix, or update it with \
-                         `nix flake update {input}`"
+                         `cargo xtask update`"
                     ),
                 ));
             }

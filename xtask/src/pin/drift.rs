@@ -152,7 +152,7 @@ pub fn judge(
                 Finding::error(
                     "argument-gone",
                     format!("{SCOPE} no longer takes {name}"),
-                    "overlays/llama-cpp/variant.nix passes it: look at what upstream does instead",
+                    "overlays/llama-cpp/variant.nix passes it; check what replaced it upstream",
                 )
             }));
         }
@@ -167,8 +167,8 @@ pub fn judge(
 fn moved_away(file: &str) -> Finding {
     Finding::error(
         "file-gone",
-        format!("this revision has no {file}, or it does not parse"),
-        "look where upstream packages llama.cpp now; overlays/llama-cpp/variant.nix calls it",
+        format!("this revision has no {file}, or it cannot be parsed"),
+        "find where upstream packages llama.cpp now; overlays/llama-cpp/variant.nix calls it",
     )
 }
 
@@ -186,8 +186,8 @@ fn package(
         .collect();
     let gone = |name: &&String| !after.contains_key(*name);
     let instead = |name: &str| match renamed(name, &added) {
-        Some(new) => format!("it may be called {new} now: mend overlays/llama-cpp/needs.json"),
-        None => "look at what upstream does instead, then mend overlays/llama-cpp".to_owned(),
+        Some(new) => format!("it may be called {new} now; update overlays/llama-cpp/needs.json"),
+        None => "check what replaced it upstream, then update overlays/llama-cpp".to_owned(),
     };
     for (backend, argument) in &needs.backends {
         if after.contains_key(argument) {
@@ -240,7 +240,7 @@ fn package(
         findings.push(Finding::note(
             "argument-gone",
             format!("{PACKAGE} no longer takes {}", lost.join(", ")),
-            "the overlay does not need it; whoever calls `.override` with it must stop",
+            "the overlay does not use it; remove it from your own `.override` calls",
         ));
     }
     let (optional, required): (Vec<&str>, Vec<&str>) =
@@ -248,15 +248,15 @@ fn package(
     if !required.is_empty() {
         findings.push(Finding::note(
             "new-required-argument",
-            format!("{PACKAGE} newly needs {}", required.join(", ")),
-            "they come from nixpkgs by these names; if a host then fails, its nixpkgs is too old",
+            format!("{PACKAGE} now requires {}", required.join(", ")),
+            "nixpkgs provides these; a host that fails has too old a nixpkgs",
         ));
     }
     if !optional.is_empty() {
         findings.push(Finding::note(
             "new-argument",
-            format!("{PACKAGE} newly takes {}", optional.join(", ")),
-            "each has a default; `mkLlamaCpp` passes them on",
+            format!("{PACKAGE} now accepts {}", optional.join(", ")),
+            "each has a default; `mkLlamaCpp` passes it on",
         ));
     }
     findings
@@ -285,15 +285,15 @@ fn cmake(
     let added: Vec<&str> = options.iter().copied().filter(|option| !old.contains(option)).collect();
     let help = |option: &str| match nearest(option, added.iter().copied()) {
         Some(new) => format!("it may be called {new} now"),
-        None => "look at what upstream does instead".to_owned(),
+        None => "check what replaced it upstream".to_owned(),
     };
     for (option, why) in &needs.cmake_options {
         if !options.contains(option.as_str()) {
             findings.push(Finding::error(
                 "cmake-option-gone",
                 format!(
-                    "CMake no longer declares {option} ({why}); it would take -D{option} without a \
-                     word"
+                    "CMake no longer declares {option} ({why}); CMake would silently ignore \
+                     -D{option}"
                 ),
                 format!("{}; overlays/llama-cpp/variant.nix sets it", help(option)),
             ));
@@ -308,8 +308,8 @@ fn cmake(
             findings.push(Finding::error(
                 "cpu-option-gone",
                 format!(
-                    "CMake no longer declares {option}, with which {} are built: they would lose \
-                     its speed without a word",
+                    "CMake no longer declares {option}, which {} use: they would silently lose \
+                     its speed",
                     names(hosts)
                 ),
                 format!("{}; overlays/llama-cpp/microarch.json names it", help(option)),
@@ -334,8 +334,8 @@ fn cmake(
     if !news.is_empty() {
         findings.push(Finding::note(
             "new-cpu-option",
-            format!("CMake newly has {}", news.join(", ")),
-            "worth a row in overlays/llama-cpp/microarch.json, if your CPUs can do it",
+            format!("CMake now has {}", news.join(", ")),
+            "consider adding it to overlays/llama-cpp/microarch.json if your CPUs support it",
         ));
     }
     findings
@@ -358,10 +358,10 @@ fn bench(needs: &Needs, after: &Surface) -> Option<Finding> {
         Finding::warning(
             "llama-bench",
             format!(
-                "{BENCH} does not have {}: `bench` may not be able to read it",
+                "{BENCH} does not mention {}: `bench` may not be able to read its output",
                 missing.join(", ")
             ),
-            "build it, and try `cargo xtask bench` on a host before you rely on it",
+            "try `cargo xtask bench` on a host before you rely on it",
         )
     })
 }
@@ -374,10 +374,10 @@ fn patched(needs: &Needs, after: &Surface) -> Option<Finding> {
         Finding::warning(
             "patch-idle",
             format!(
-                "{file} looks for modules in the current folder in a way that the overlay does not \
-                 take out"
+                "{file} loads modules from the current directory in a way the overlay does not \
+                 patch"
             ),
-            "mend the sed of `postPatch` in overlays/llama-cpp/variant.nix",
+            "update the sed in `postPatch` of overlays/llama-cpp/variant.nix",
         )
     })
 }
@@ -388,7 +388,7 @@ fn new_backends(before: Option<&Surface>, after: &Surface) -> Option<Finding> {
     (!news.is_empty()).then(|| {
         Finding::note(
             "new-backend",
-            format!("ggml newly has the backends {}", news.join(", ")),
+            format!("ggml now has the backends {}", news.join(", ")),
             "`programs.llama-cpp.extraCmakeFlags = [ \"-DGGML_NAME=ON\" ]` builds one",
         )
     })

@@ -95,8 +95,8 @@ fn arguments_that_come_and_go_are_told() {
     let expected = ["argument-gone", "argument-gone", "new-required-argument", "new-argument"];
     assert_eq!(codes, expected.map(note));
     assert!(found[1].2.contains("no longer takes cmake |"), "{found:?}");
-    assert!(found[2].2.contains("newly needs nodejs"), "{found:?}");
-    assert!(found[3].2.contains("newly takes useRpc"), "{found:?}");
+    assert!(found[2].2.contains("now requires nodejs"), "{found:?}");
+    assert!(found[3].2.contains("now accepts useRpc"), "{found:?}");
 }
 
 #[test]

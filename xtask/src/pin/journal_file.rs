@@ -24,7 +24,7 @@ pub fn read(home: &Path, root: &Path) -> Vec<Entry> {
 pub fn append(home: &Path, root: &Path, entry: &Entry) -> Result<()> {
     let file = file(home, root);
     disk::create(file.parent().unwrap_or(home))?;
-    let line = serde_json::to_string(entry).context("cannot print an entry of the journal")?;
+    let line = serde_json::to_string(entry).context("cannot serialize a journal entry")?;
     let opened = File::options().append(true).create(true).open(&file);
     // The newline first: it ends a line that a killed run left unfinished.
     opened

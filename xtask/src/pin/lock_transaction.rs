@@ -27,8 +27,7 @@ pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
     let opened = opened.with_context(|| format!("cannot write {}", file.display()))?;
     if opened.try_lock().is_err() {
         bail!(
-            "another update of {} is under way: wait until it ends, then look at `git diff \
-             flake.lock`",
+            "another update of {} is running: wait for it, then check `git diff flake.lock`",
             root.display()
         );
     }
@@ -46,7 +45,7 @@ pub fn can_write(file: &Path) -> Result<()> {
     let probe = files::temporary_name(&file);
     let tried = File::create(&probe).and_then(|mut probe| probe.write_all(&[b'\n'; 16_384]));
     let _ = fs::remove_file(&probe);
-    tried.with_context(|| format!("{} could not be written later on", file.display()))
+    tried.with_context(|| format!("{} would not be writable at the end", file.display()))
 }
 
 /// A file to be replaced: where, what it must still be, what it becomes.
@@ -84,8 +83,7 @@ fn prepare(replacements: &[Replacement], prepared: &mut Vec<(PathBuf, PathBuf)>)
         let now = fs::read_to_string(&file).ok();
         if now != *before {
             bail!(
-                "{} was changed while the update ran, and is left as it is now: run the update \
-                 again",
+                "{} changed while the update ran and was left alone; run the update again",
                 file.display()
             );
         }
@@ -172,7 +170,7 @@ mod tests {
         fs::write(dir.join("pin"), "1").unwrap();
         let lock = replace(dir.join("flake.lock"), "old", "new");
         let error = apply(&[replace(dir.join("pin"), "1", "2"), lock]).unwrap_err();
-        assert!(error.to_string().contains("flake.lock was changed"), "{error}");
+        assert!(error.to_string().contains("flake.lock changed while"), "{error}");
         assert_eq!(fs::read_to_string(dir.join("pin")).unwrap(), "1");
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
         disk::remove(&dir).unwrap();

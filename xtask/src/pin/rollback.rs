@@ -46,13 +46,13 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
         "findings": [], "lock": LockState::Updated, "ok": true,
     }))?;
     context.ui.say(format!(
-        "{}: {} is at {} again; `cargo xtask check` evaluates every host with it",
+        "{}: {} is back at {}; run `cargo xtask check` to evaluate every host with it",
         context.ui.green("back"),
         args.input,
         entry.from.name(),
     ));
     for (host, hold) in &entry.held {
-        context.ui.say(format!("{host} is held at {}, as it was then", hold.revision().name()));
+        context.ui.say(format!("{host} is pinned at {}, as it was then", hold.revision().name()));
     }
     Ok(Outcome::Well)
 }
@@ -81,15 +81,15 @@ fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<Result<(), Finding>> {
 fn nowhere(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
     let name = &pin.input.name;
     let message = match known {
-        0 => format!("the journal knows no update of {name} that led to {}", pin.now.name()),
+        0 => format!("the journal has no update of {name} that led to {}", pin.now.name()),
         known => format!("the journal goes back {known} pins of {name}, not {asked}"),
     };
     Finding::error(
         "no-way-back",
         message,
         format!(
-            "`git log --oneline -- flake.lock` has the pins that were committed; \
-             `cargo xtask update --input {name} --to REVISION` goes to any"
+            "`git log --oneline -- flake.lock` has the pins that were committed; `cargo xtask \
+             update --input {name} --to REVISION` moves to any revision"
         ),
     )
 }

@@ -35,8 +35,8 @@ pub fn look(nix: &Nix, needs: &Needs, locked: &Value) -> Result<Surface> {
         let finding = diagnose(&strip_escapes(&said.stderr_text()), None);
         return Err(anyhow!("{} ({})", finding.message, said.exit));
     }
-    let Answer { path, mut surface } =
-        serde_json::from_slice(&said.stdout).context("surface.nix printed something else")?;
+    let Answer { path, mut surface } = serde_json::from_slice(&said.stdout)
+        .context("unexpected output from source_surface.nix")?;
     for file in drift::files(needs) {
         if let Ok(text) = files::read(&path.join(file)) {
             surface.texts.insert(file.to_owned(), text);

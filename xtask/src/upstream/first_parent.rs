@@ -81,7 +81,8 @@ impl History {
             .args(["--name-only", "--format=%an%x1f%s%x1f", "--end-of-options", rev]);
         let said = process::read(&call, Some(LONG))?;
         let mut fields = said.splitn(3, '\u{1f}');
-        let mut field = || fields.next().with_context(|| format!("`{call}` prints something new"));
+        let mut field =
+            || fields.next().with_context(|| format!("unexpected output from `{call}`"));
         let (author, subject, files) = (field()?.to_owned(), field()?.to_owned(), field()?);
         let files = files.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
         Ok(About { revision: self.revision(rev)?, author, subject, files })

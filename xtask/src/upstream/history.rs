@@ -26,7 +26,7 @@ pub fn names(url: &str) -> Result<Names> {
     if !said.exit.ok() {
         let why = said.stderr_text();
         let why = why.lines().find(|line| !line.trim().is_empty()).unwrap_or("no answer");
-        bail!("{url} cannot be asked for its revisions ({}): {}", said.exit, why.trim());
+        bail!("cannot list the revisions of {url} ({}): {}", said.exit, why.trim());
     }
     let text = said.stdout_text();
     let line = |line: &str| line.split_once('\t').map(|(rev, name)| (rev.into(), name.into()));
@@ -137,7 +137,7 @@ impl History {
     pub fn revision(&self, rev: &str) -> Result<Revision> {
         let call = self.git(&["show", "--no-patch", "--format=%H %ct", "--end-of-options", rev]);
         let said = process::read(&call, Some(QUICK))?;
-        let (rev, date) = said.split_once(' ').context("git show prints something new")?;
+        let (rev, date) = said.split_once(' ').context("unexpected output from git show")?;
         let call = self.git(&["rev-list", "--count", rev]);
         let build = process::read(&call, Some(QUICK))?.parse().ok();
         Ok(Revision { rev: rev.to_owned(), date: date.parse().ok(), build })

@@ -107,11 +107,7 @@ fn whole(text: &str) -> Option<String> {
 }
 
 fn unreachable(why: &str) -> Finding {
-    Finding::error(
-        "unreachable",
-        why,
-        "look at the network; flake.lock is as it was, and everything else works without",
-    )
+    Finding::error("unreachable", why, "check the network; flake.lock is unchanged")
 }
 
 fn no_branch(url: &str, branch: Option<&str>) -> Finding {
@@ -119,7 +115,7 @@ fn no_branch(url: &str, branch: Option<&str>) -> Finding {
     Finding::error(
         "no-such-revision",
         format!("{url} has no {what}"),
-        "mend the url in flake.nix, or name a revision with --to",
+        "fix the url in flake.nix, or pass a revision with --to",
     )
 }
 
@@ -130,7 +126,7 @@ fn unknown(to: &str, names: &Names, url: &str) -> Finding {
         (Some(near), Some(newest)) => format!("did you mean {near}? The newest build is {newest}"),
         (Some(near), None) => format!("did you mean {near}?"),
         (None, Some(newest)) => format!("the newest build is {newest}"),
-        (None, None) => "name a tag, a branch, or a commit of it".to_owned(),
+        (None, None) => "pass one of its tags, branches or commits".to_owned(),
     };
     Finding::error("no-such-revision", format!("{url} has no tag, branch or commit {to}"), help)
 }
@@ -144,9 +140,9 @@ fn pinned_to_tag(pin: &PinState, names: &Names) -> Option<Finding> {
     (is_tag && !is_branch).then(|| {
         Finding::error(
             "pinned-in-flake",
-            format!("flake.nix itself pins {input} to the tag {branch}"),
+            format!("flake.nix pins {input} to the tag {branch}"),
             format!(
-                "take /{branch} out of the url of {input} in flake.nix; flake.lock keeps the pin"
+                "remove /{branch} from the url of {input} in flake.nix; flake.lock keeps the pin"
             ),
         )
     })

@@ -192,7 +192,7 @@ impl<'a> PinState<'a> {
             }
         }
         let text = files::read(&output)?;
-        std::fs::remove_file(&output).context("cannot remove a file of our own")?;
+        std::fs::remove_file(&output).context("cannot remove a temporary file")?;
         let made = serde_json::from_str(&text).context("Nix wrote a lock file that is not JSON")?;
         Ok(Ok(made))
     }

@@ -232,14 +232,14 @@ fn what_names_no_stretch_of_the_history_is_told() {
     let fleet = Fleet::of(&upstream, "old");
     for (args, expected) in [
         (&["--good", "b1", "--bad", "b1"][..], "are the same revision"),
-        (&["--good", "main", "--bad", "b1"], "exchange them"),
-        (&["--good", &aside, "--bad", "main"], "they part at"),
+        (&["--good", "main", "--bad", "b1"], "swap them"),
+        (&["--good", &aside, "--bad", "main"], "they diverge at"),
         (&["--good", &alone, "--bad", "main"], "no commit in common"),
         (&["--good", "b7777"], "no revision, tag or branch \"b7777\""),
         (&["--bad=--all"], "no revision, tag or branch"),
         (&["--host", "berylium"], "did you mean beryllium?"),
         (&["--by", "speed"], "bench:PERCENT"),
-        (&["--by", "bench"], "name it with --host"),
+        (&["--by", "bench"], "pass --host"),
     ] {
         let output = fleet.run(&[&["bisect"], args].concat());
         assert_eq!(code(&output), 2, "{args:?}: {}", stderr(&output));

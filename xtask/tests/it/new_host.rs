@@ -74,8 +74,8 @@ fn what_cannot_be_a_host_is_refused_and_nothing_is_written() {
     for (name, said) in [
         ("../x", "letters, digits and hyphens"),
         ("$(touch x)", "letters, digits and hyphens"),
-        ("local", "the machine that xtask runs on"),
-        ("with", "a word of Nix's own"),
+        ("local", "the machine that runs xtask"),
+        ("with", "a Nix keyword"),
     ] {
         let output = run(fleet.path(), &["new-host", "--", name]);
         assert_eq!(code(&output), 2, "{name}");
@@ -93,7 +93,7 @@ fn what_cannot_be_a_host_is_refused_and_nothing_is_written() {
     assert_eq!(code(&run(fleet.path(), &["new-host", "box"])), 0);
     let output = run(fleet.path(), &["new-host", "box"]);
     assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("hosts/box is there already"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("hosts/box already exists"), "{}", stderr(&output));
     fleet.write("hosts/default.nix", "import ../elsewhere.nix\n");
     let output = run(fleet.path(), &["new-host", "other"]);
     assert_eq!(code(&output), 2);

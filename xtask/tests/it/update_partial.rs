@@ -77,7 +77,7 @@ fn a_host_that_fails_is_held_reminded_of_and_released() {
     );
     let body = git(world.fleet.path(), &["show", "--format=%B", "--name-only", "HEAD"]);
     assert!(body.starts_with("flake.lock: llama-cpp b1 -> b2, without picky"), "{body}");
-    assert!(body.contains("HELD at b1: it fails at building"), "{body}");
+    assert!(body.contains("PINNED at b1: building fails"), "{body}");
     assert!(body.contains(HELD) && body.contains("flake.lock\n"), "{body}");
     assert_eq!(world.status(), "");
 
@@ -151,13 +151,13 @@ fn what_cannot_be_held_is_refused() {
     world.release("broken");
     let (code, report, said) = world.run(&["update", "--allow-partial"]);
     assert_eq!((code, &report["failedAt"]), (1, &"build".into()), "{said}");
-    assert!(said.contains("picky cannot be held") && said.contains("fleet = self"), "{said}");
+    assert!(said.contains("picky cannot be pinned") && said.contains("fleet = self"), "{said}");
     // And one that would leave nobody.
     let alone = &HOSTS[HOSTS.find("    picky").unwrap()..HOSTS.find("    needs").unwrap()];
     let world_of_one = World::of(alone);
     world_of_one.release("broken");
     let (code, _, said) = world_of_one.run(&["update", "--allow-partial"]);
-    assert!(code == 1 && said.contains("leave nothing to update"), "{said}");
+    assert!(code == 1 && said.contains("there is nothing to update"), "{said}");
     assert_eq!((world.status(), world_of_one.status()), (String::new(), String::new()));
     assert_eq!(world.lock(), before);
 }
@@ -182,7 +182,7 @@ fn what_check_makes_of_a_hold_that_is_not_so() {
     fs::write(&file, &text).unwrap();
     git(world.fleet.path(), &["checkout", "--quiet", "flake.lock"]);
     let (code, said) = said_of(&text);
-    assert!(code == 0 && said.contains("picky is no longer held"), "{said}");
+    assert!(code == 0 && said.contains("picky is no longer pinned"), "{said}");
 }
 
 /// held.json, pin.json and flake.lock are three files and one step: whatever the moment, each

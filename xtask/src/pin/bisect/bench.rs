@@ -75,9 +75,10 @@ impl<'a> Bench<'a> {
         good: &Revision,
         percent: Option<f64>,
     ) -> Result<Result<Self, Finding>> {
-        let name = args.host.as_deref().context(
-            "--by bench measures one host: name it with --host (`local` is this machine)",
-        )?;
+        let name = args
+            .host
+            .as_deref()
+            .context("--by bench measures one host: pass --host (`local` is this machine)")?;
         let mut target = match (&args.target, args.local || name == LOCAL) {
             (Some(destination), _) => {
                 Target::ssh(destination, crate::target::selection::ssh_options())?
@@ -119,7 +120,7 @@ impl<'a> Bench<'a> {
             None => match self.ready(&self.good.clone())? {
                 Ok(base) => base,
                 Err(failure) => bail!(
-                    "--good {} cannot be measured: {}; name another --good",
+                    "--good {} cannot be measured: {}; pass another --good",
                     self.good.name(),
                     failure.message
                 ),
@@ -181,7 +182,7 @@ impl<'a> Bench<'a> {
         if let Some((Evaluated::Selected(selection), _)) = judgement.outcomes.get(&host) {
             return Ok(Ok(bench::from_selection(host, selection.as_ref().clone())));
         }
-        let nothing = || Finding::error("no-module", "this host has no llama.cpp", "");
+        let nothing = || Finding::error("no-module", "this host does not use llama.cpp", "");
         let failure = failures(judgement).into_iter().next();
         Ok(Err(failure.unwrap_or_else(|| fails(&nothing()))))
     }
@@ -253,7 +254,7 @@ impl<'a> Bench<'a> {
         let slowest =
             all.min_by(|(_, one, ..), (_, other, ..)| one.median.total_cmp(&other.median));
         let Some((test, ratio, limit, rounds)) = slowest else {
-            let why = Some("llama-bench gave no speeds".to_owned());
+            let why = Some("llama-bench reported no speeds".to_owned());
             return Seen { verdict: Verdict::Untold, why, failures: vec![], measured: None };
         };
         let told = noisy::tell(ratio, limit);
@@ -270,7 +271,7 @@ impl<'a> Bench<'a> {
             Told::Unsure => Verdict::Untold,
         };
         let words = noisy::words(ratio);
-        let sure = if told == Told::Unsure { ", which cannot be told from noise" } else { "" };
+        let sure = if told == Told::Unsure { ", within noise" } else { "" };
         let why = Some(format!("{}: {test} {words} in {rounds} rounds{sure}", self.host));
         let measured = Some(Measured {
             test: test.clone(),

@@ -38,7 +38,7 @@ impl Failure {
         let errors = errors(log);
         let phase = || log.lines().rev().find_map(|line| line.strip_prefix("@phase "));
         let cause = errors.first().map(|line| line.trim().to_owned());
-        let cause = cause.or_else(|| phase().map(|phase| format!("it fails in {phase}")));
+        let cause = cause.or_else(|| phase().map(|phase| format!("failed in {phase}")));
         let message = cause.as_ref().map_or_else(|| what.to_owned(), |it| format!("{what}: {it}"));
         let marks = match errors.is_empty() {
             true => phase().into_iter().map(str::to_owned).collect(),

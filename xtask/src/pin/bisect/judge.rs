@@ -104,8 +104,8 @@ pub fn refuse_unfetched(finding: &Finding) -> Result<()> {
         ["unable to download", "Cannot find Git revision", "ailed to fetch", "unable to fetch"];
     if UNFETCHED.iter().any(|words| finding.message.contains(words)) {
         bail!(
-            "{}\n  help: nothing is said of that revision; once it can be had, the same command \
-             goes on from there",
+            "{}\n  help: run the same command again once the revision can be fetched; the search \
+             resumes there",
             finding.message
         );
     }
@@ -158,6 +158,6 @@ fn not_built(variant: &VariantReport) -> Vec<Failure> {
     let log = variant.log.as_ref().and_then(|log| files::read(Path::new(log)).ok());
     let log = log.unwrap_or_else(|| variant.log_tail.join("\n"));
     let state = variant.state.as_str();
-    let what = format!("{} is not built ({state})", variant.variant);
+    let what = format!("{} failed to build ({state})", variant.variant);
     variant.hosts.iter().map(|host| Failure::of_log(host, &what, &log)).collect()
 }

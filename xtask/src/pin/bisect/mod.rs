@@ -107,7 +107,7 @@ fn apply(
 fn hosts(args: &BisectArgs, context: &Context) -> Result<Vec<HostName>> {
     match (&args.host, args.by) {
         (None, By::Bench(_)) => {
-            bail!("--by bench measures one host: name it with --host (`local` is this machine)")
+            bail!("--by bench measures one host: pass --host (`local` is this machine)")
         }
         (Some(host), By::Bench(_)) if host == LOCAL => Ok(vec![HostName::new(host.clone())]),
         (host, _) => context.hosts(host.as_slice()),
@@ -198,9 +198,7 @@ impl<'a> Session<'a> {
         ));
         if !self.journal.steps.is_empty() {
             let known = self.journal.steps.len();
-            self.context
-                .ui
-                .say(format!("{known} of them were judged before (--anew forgets that)"));
+            self.context.ui.say(format!("{known} of them already judged (--fresh starts over)"));
         }
     }
 
@@ -245,12 +243,12 @@ impl<'a> Session<'a> {
             let judged = self.journal.steps.len();
             self.context
                 .ui
-                .complain(format!("{judged} judged so far; the same command goes on from there"));
+                .complain(format!("{judged} judged so far; run the same command again to resume"));
         })?;
         let seconds = began.elapsed().as_secs_f64();
         let step = Step { revision, verdict, seconds, why, failures, measured, earlier: false };
         self.journal.steps.push(step.clone());
-        let text = serde_json::to_string(&self.journal).context("cannot print the journal")?;
+        let text = serde_json::to_string(&self.journal).context("cannot serialize the journal")?;
         files::write_atomically(&self.file, text.as_bytes())?;
         Ok(step)
     }
@@ -292,15 +290,15 @@ fn hash(value: &impl Hash) -> u64 {
 /// All files of the fleet but those that a pin is in: verdicts are about these as well.
 /// Where that cannot be told, no later run takes these for its own.
 fn fleet(context: &Context) -> Result<String> {
-    let root = context.root().context("the fleet is no folder")?;
+    let root = context.root().context("the fleet is not a local folder")?;
     let mut files = match snapshot::take(&context.flake, &context.home, root) {
         Ok(snapshot) => snapshot.files,
         Err(error) => {
-            context.ui.detail(format!("this search cannot be gone on with later: {error:#}"));
+            context.ui.detail(format!("this search cannot be resumed later: {error:#}"));
             return Ok(format!("of process {}", std::process::id()));
         }
     };
     files.retain(|name, _| !name.ends_with("flake.lock") && !name.ends_with("pin.json"));
-    let text = serde_json::to_string(&files).context("cannot print a snapshot")?;
+    let text = serde_json::to_string(&files).context("cannot serialize a snapshot")?;
     Ok(format!("{:016x}", hash(&text)))
 }

@@ -101,22 +101,22 @@ impl Session<'_> {
         Finding::error(
             "not-unique",
             format!(
-                "the first bad revision is one of {}: of those between, none of the {untold} that \
-                 were judged can be told",
+                "the first bad revision is one of {}: all {untold} judged between them were \
+                 inconclusive",
                 bad - good
             ),
-            "read those commits; what breaks them is told beside each",
+            "review those commits; the failure is shown beside each",
         )
     }
 
     fn not_bad(&self) -> Finding {
         Finding::error(
             "bad-is-good",
-            format!("--bad {} is not bad by {}", self.range.bad.name(), self.args.by),
+            format!("--bad {} is good when judged by {}", self.range.bad.name(), self.args.by),
             match self.args.by {
-                By::Eval => "its hosts evaluate: search with --by build, or --by bench",
-                By::Build => "its hosts are built: search with --by bench, or a newer --bad",
-                By::Bench(_) => "name a newer --bad, or a smaller percentage",
+                By::Eval => "its hosts evaluate; try --by build or --by bench",
+                By::Build => "its hosts build; try --by bench or a newer --bad",
+                By::Bench(_) => "pass a newer --bad or a smaller percentage",
             },
         )
     }
@@ -124,8 +124,8 @@ impl Session<'_> {
     fn not_good(&self) -> Finding {
         Finding::error(
             "good-is-bad",
-            format!("--good {} is bad as well: {}", self.range.good.name(), self.why(0)),
-            "name an older --good; or a host with --host, where not all can be built here",
+            format!("--good {} is bad too: {}", self.range.good.name(), self.why(0)),
+            "pass an older --good, or --host HOST if some hosts cannot be built here",
         )
     }
 
@@ -133,8 +133,8 @@ impl Session<'_> {
         let at = if end == "good" { 0 } else { self.range.revs.len() - 1 };
         Finding::error(
             "end-untold",
-            format!("of --{end} {} nothing can be told: {}", revision.name(), self.why(at)),
-            format!("name another --{end}, or the host that it is about with --host"),
+            format!("--{end} {} is inconclusive: {}", revision.name(), self.why(at)),
+            format!("pass another --{end}, or --host HOST"),
         )
     }
 }

@@ -22,7 +22,7 @@ pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
     let url = &pin.upstream.url;
     pin.context.ui.detail(format!("reading the history of {url}"));
     let history = History::open(&pin.context.home, url)
-        .with_context(|| format!("there is no history to search: {url} cannot be read"))?;
+        .with_context(|| format!("cannot read the history of {url}"))?;
     let good = match &args.good {
         Some(typed) => resolve(&history, typed, "--good", url)?,
         None => resolve(&history, &pin.now.rev, "the revision in flake.lock, --good", url)?,
@@ -32,7 +32,7 @@ pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
         None => newest(pin)?,
     };
     if good == bad {
-        bail!("--good and --bad are the same revision, {}: there is nothing between", short(&good));
+        bail!("--good and --bad are the same revision, {}", short(&good));
     }
     if !history.is_ancestor(&good, &bad) {
         bail!("{}", apart(&history, &good, &bad));
@@ -56,12 +56,12 @@ fn resolve(history: &History, typed: &str, option: &str, url: &str) -> Result<St
         return Ok(rev);
     }
     let shallow = match history.is_shallow() {
-        true => " That history is cut off (a shallow clone): `git fetch --unshallow` there.",
+        true => " It is a shallow clone: run `git fetch --unshallow` in it.",
         false => "",
     };
     bail!(
-        "{option}: {url} has no revision, tag or branch {typed:?}.{shallow} Tags are named b and \
-         the build number, as in b6140"
+        "{option}: {url} has no revision, tag or branch {typed:?}.{shallow} Build tags look like \
+         b6140"
     )
 }
 
@@ -71,7 +71,7 @@ fn newest(pin: &PinState<'_>) -> Result<String> {
     let names = upstream::names(&pin.upstream.url)?;
     match names.resolve(branch) {
         Some((rev, _)) => Ok(rev.to_owned()),
-        None => bail!("{} has no {branch}: name a revision with --bad", pin.upstream.url),
+        None => bail!("{} has no branch {branch}; pass --bad REV", pin.upstream.url),
     }
 }
 
@@ -79,21 +79,18 @@ fn newest(pin: &PinState<'_>) -> Result<String> {
 fn apart(history: &History, good: &str, bad: &str) -> String {
     let (this, that) = (short(good), short(bad));
     if history.is_ancestor(bad, good) {
-        return format!(
-            "--bad {that} is older than --good {this}: exchange them, or, where something was \
-             mended rather than broken, there is nothing to search"
-        );
+        return format!("--bad {that} is older than --good {this}: swap them");
     }
     match history.fork(good, bad) {
         Some(fork) => format!(
-            "--good {this} is not among the ancestors of --bad {that}: they part at {}. If that \
-             one is good, search from it: --good {}",
+            "--good {this} is not an ancestor of --bad {that}: they diverge at {}. If that \
+             revision is good, pass --good {}",
             short(&fork),
             short(&fork)
         ),
         None if history.is_shallow() => format!(
-            "the history is cut off (a shallow clone) before --good {this} and --bad {that} meet: \
-             `git fetch --unshallow` in it"
+            "the history is a shallow clone that ends before --good {this} and --bad {that} meet: \
+             run `git fetch --unshallow` in it"
         ),
         None => format!("--good {this} and --bad {that} have no commit in common"),
     }

@@ -34,9 +34,9 @@ impl By {
             None if text == "bench" => Ok(Self::Bench(None)),
             Some(("bench", percent)) => match percent.trim_end_matches('%').parse::<f64>() {
                 Ok(percent) if percent > 0.0 && percent < 100.0 => Ok(Self::Bench(Some(percent))),
-                _ => Err(format!("{percent:?} is no percentage between 0 and 100")),
+                _ => Err(format!("{percent:?} is not a percentage between 0 and 100")),
             },
-            _ => Err("choose eval, build, bench or bench:PERCENT".to_owned()),
+            _ => Err("expected eval, build, bench or bench:PERCENT".to_owned()),
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn end(ui: &Ui, step: &Step) {
     };
     let why = step.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     let time = match step.earlier {
-        true => format!("{}, judged before", name(&step.revision)),
+        true => format!("{}, from an earlier run", name(&step.revision)),
         false => units::seconds(step.seconds),
     };
     ui.say(format!("  {verdict}{why} ({time})"));
@@ -46,7 +46,7 @@ pub fn print(ui: &Ui, report: &BisectReport) {
         ui.result(first_bad(ui, first));
     }
     if !report.candidates.is_empty() {
-        ui.result("one of these is the first bad one:");
+        ui.result("the first bad revision is one of:");
         for revision in &report.candidates {
             let step = report.judged.iter().find(|step| step.revision.rev == revision.rev);
             let why = step.and_then(|step| step.why.as_ref());
@@ -61,15 +61,15 @@ pub fn print(ui: &Ui, report: &BisectReport) {
         ui.complain(crate::findings::view::describe(ui, "bisect", finding));
     }
     let untold = report.judged.iter().filter(|step| step.verdict == Verdict::Untold).count();
-    let untold = if untold == 0 { String::new() } else { format!(", {untold} cannot be told") };
+    let untold = if untold == 0 { String::new() } else { format!(", {untold} inconclusive") };
     ui.say(format!("\n{} of {} revisions judged{untold}", report.judged.len(), report.revisions));
     match (&report.newest_good, report.applied) {
         (Some(good), Some(true)) => ui.result(format!("flake.lock is at {}", name(good))),
-        (Some(_), Some(false)) => ui.complain("flake.lock is as it was"),
+        (Some(_), Some(false)) => ui.complain("flake.lock is unchanged"),
         (Some(good), None) => {
             let flag = "`--apply`, or";
             ui.say(format!(
-                "{flag} `cargo xtask update --to {}`, pins the newest good one",
+                "{flag} `cargo xtask update --to {}`, pins the newest good revision",
                 good.rev
             ));
         }
@@ -100,7 +100,7 @@ fn first_bad(ui: &Ui, first: &FirstBad) -> String {
         format!("    {painted}")
     }));
     if first.commits > 1 {
-        text.push(format!("  {} commits came with it", first.commits));
+        text.push(format!("  came with {} commits", first.commits));
     }
     text.join("\n")
 }

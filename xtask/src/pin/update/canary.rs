@@ -67,7 +67,7 @@ pub fn run(
             report.hosts.push(this_machine(&pair.0, &pair.1));
             pair
         } else {
-            let what = || format!("{host} has no llama.cpp to measure");
+            let what = || format!("{host} does not use llama.cpp, so there is nothing to measure");
             (subject(before).with_context(what)?, subject(after).with_context(what)?)
         };
         if was.drv_path == is.drv_path {
@@ -141,8 +141,8 @@ fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Ch
         if !unclear.is_empty() {
             host.findings.push(Finding::warning(
                 "unsteady",
-                format!("its machine is too unsteady to tell: {}", unclear.join(", ")),
-                "`cargo xtask bench` it when it is quieter",
+                format!("inconclusive: the machine is too noisy ({})", unclear.join(", ")),
+                "run `cargo xtask bench` there when the machine is quieter",
             ));
         }
     }
@@ -156,7 +156,7 @@ fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Ch
                 is.manifest.variant,
                 slower.join(", ")
             ),
-            "look at what upstream changed; leave this host out of --bench to take it nevertheless",
+            "see what upstream changed; leave this host out of --bench to update anyway",
         );
         fail(report, host, finding);
     }

@@ -17,8 +17,8 @@ pub fn tell_changes(report: &mut UpdateReport, pin: &PinState, chosen: &Chosen) 
     report.comparison = pin.upstream.comparison(from, to);
     let told = chosen.history.as_ref().map_err(Clone::clone).and_then(|history| {
         let read = || -> Result<_> {
-            history.resolve(from).with_context(|| format!("it does not have {}", short(from)))?;
-            history.resolve(to).with_context(|| format!("it does not have {}", short(to)))?;
+            history.resolve(from).with_context(|| format!("{} is not in it", short(from)))?;
+            history.resolve(to).with_context(|| format!("{} is not in it", short(to)))?;
             let backwards = history.is_ancestor(to, from);
             let (old, new) = if backwards { (to, from) } else { (from, to) };
             Ok((backwards, history.count(old, new)?, history.between(old, new, &PATHS)?))
@@ -35,8 +35,8 @@ pub fn tell_changes(report: &mut UpdateReport, pin: &PinState, chosen: &Chosen) 
         }
         Err(why) => report.findings.push(Finding::note(
             "no-history",
-            format!("what upstream changed cannot be told: {why}"),
-            "the update itself does not need it",
+            format!("cannot list upstream's changes: {why}"),
+            "the update does not depend on it",
         )),
     }
 }

@@ -44,17 +44,17 @@ pub fn obstacle(pin: &PinState<'_>, args: &UpdateArgs) -> Result<Option<Finding>
         if !staged.is_empty() {
             return Ok(Some(Finding::error(
                 "cannot-commit",
-                format!("something is staged already: {}", staged.join(", ")),
-                "commit or unstage it (`git restore --staged .`): the update's commit is to hold \
-                 the update alone",
+                format!("files are already staged: {}", staged.join(", ")),
+                "commit or unstage them (`git restore --staged .`): the update makes a commit of \
+                 its own changes only",
             )));
         }
         let changed = git::changed(root, &files);
         if !changed.is_empty() {
             return Ok(Some(Finding::error(
                 "cannot-commit",
-                format!("{} has changes that are not committed", changed.join(" and ")),
-                "commit them first, or leave --commit out",
+                format!("{} has uncommitted changes", changed.join(" and ")),
+                "commit them first, or drop --commit",
             )));
         }
     }
@@ -80,13 +80,13 @@ fn edited(pin: &PinState<'_>) -> Option<Finding> {
     Some(Finding::error(
         "edited-lock",
         format!(
-            "flake.lock has {name} at {}, the last commit at {}: somebody changed it, and no \
-             update of ours",
+            "flake.lock has {name} at {}, the last commit at {}: it was changed, and not by \
+             `xtask update`",
             told(&now),
             told(&was)
         ),
-        "keep it with `git commit flake.lock`, or drop it with `git checkout flake.lock`; then \
-         update",
+        "keep the change with `git commit flake.lock` or drop it with `git checkout flake.lock`, \
+         then update",
     ))
 }
 
@@ -109,9 +109,9 @@ pub fn take(
     if own.as_ref().and_then(Value::as_str) != Some(pin.now.rev.as_str()) {
         report.findings.push(Finding::note(
             "rehearsal",
-            "this was a rehearsal: with --testbed, stand-ins take the place of what flake.lock \
-             names, and flake.lock is not theirs",
-            "without --testbed the same is done with the real inputs",
+            "dry run: with --testbed, stand-ins replace what flake.lock names, so flake.lock is \
+             left alone",
+            "run without --testbed to update the real inputs",
         ));
         return Ok(());
     }
@@ -136,12 +136,12 @@ pub fn step(pin: &PinState<'_>, lock: &Value, to: &Revision, holds: Holds) -> Re
     let own: Value = serde_json::from_str(&before).context("flake.lock is not JSON")?;
     let input = match moved_lock::find(&own, &pin.input.name) {
         Ok(input) if input.node["locked"]["rev"] == *pin.now.rev => input,
-        _ => bail!("flake.lock was changed while the update ran, and is left as it is now"),
+        _ => bail!("flake.lock changed while the update ran and was left alone"),
     };
     let after = match moved_lock::graft(&own, lock, &input) {
         Ok(after) => moved_lock::print(&after),
         Err(moved) => bail!(
-            "flake.lock was changed while the update ran ({}), and is left as it is now",
+            "flake.lock changed while the update ran ({}) and was left alone",
             moved.join(", ")
         ),
     };
@@ -215,7 +215,7 @@ fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
             report.fail_at(Stage::Commit);
             report.findings.push(Finding::error(
                 "not-committed",
-                format!("the files are updated, and Git made no commit of it: {error:#}"),
+                format!("the files are updated, but Git could not commit them: {error:#}"),
                 format!("git commit --file {} -- {}", file.display(), files.join(" ")),
             ));
         }
@@ -252,7 +252,7 @@ pub fn keep_refused(pin: &PinState<'_>, trial: &TrialFleet, report: &mut UpdateR
     }
     if let Err(error) = outcome {
         let context = pin.context;
-        context.ui.complain(format!("warning: the refused lock is not kept: {error:#}"));
+        context.ui.complain(format!("warning: cannot keep the rejected lock file: {error:#}"));
     }
 }
 

@@ -78,7 +78,7 @@ pub fn run(
     report: &mut UpdateReport,
 ) -> Result<Fleet> {
     let context = pin.context;
-    context.ui.say(format!("evaluating {} hosts with it", before.hosts.len()));
+    context.ui.say(format!("evaluating {} hosts with the new revision", before.hosts.len()));
     let after = Fleet::of_trial(trial, before)?;
     report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
     let may_be_held = hold::may_be_held(args, pin, before);
@@ -159,8 +159,11 @@ fn changed(report: &mut UpdateReport, after: &Fleet, in_testbed: bool) -> Vec<Bu
         match testbed::lacks(&manifest.backends).filter(|_| in_testbed) {
             Some(what) => host.findings.push(Finding::warning(
                 "not-built",
-                format!("{} is evaluated only: the testbed here has no {what}", manifest.variant),
-                "build it where the real inputs are",
+                format!(
+                    "{} was evaluated, not built: the testbed has no {what} here",
+                    manifest.variant
+                ),
+                "build it with the real inputs",
             )),
             None => wanted.push((host.host.clone(), selection)),
         }
@@ -180,8 +183,8 @@ fn account(variants: &[VariantReport], report: &mut UpdateReport) {
         } else if variant.state == BuildState::Unsupported {
             host.findings.push(Finding::warning(
                 "not-built",
-                format!("{} is evaluated only: no machine builds for its system", variant.variant),
-                "name a builder of its system in nix.conf",
+                format!("{} was evaluated, not built: no builder for its system", variant.variant),
+                "add a builder for its system to nix.conf",
             ));
         } else {
             host.state = HostState::Fails;

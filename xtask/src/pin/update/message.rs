@@ -36,7 +36,7 @@ pub fn commit(report: &UpdateReport) -> String {
         .map(|finding| wrap(&format!("- {}", finding.message), "  "))
         .collect();
     if !worth.is_empty() {
-        let _ = write!(text, "\nFor our packaging:\n{}\n", worth.join("\n"));
+        let _ = write!(text, "\nPackaging:\n{}\n", worth.join("\n"));
     }
     text.push_str("\nHosts:\n");
     for host in &report.hosts {
@@ -86,10 +86,11 @@ fn what(report: &UpdateReport, to: &Point) -> String {
     let count = |state: HostState| report.hosts.iter().filter(|host| host.state == state).count();
     let built = count(HostState::Changed);
     let all = report.hosts.len();
-    let _ = write!(text, ". {built} of {all} hosts have a new build, which was made");
+    let _ = write!(text, ". {built} of {all} hosts have a new build");
     let measured = report.hosts.iter().filter(|host| !host.speeds.is_empty()).count();
     if measured > 0 {
-        let _ = write!(text, " and, on {measured}, measured");
+        let _ =
+            write!(text, "; {measured} {} measured", if measured == 1 { "was" } else { "were" });
     }
     text.push('.');
     text
@@ -108,7 +109,7 @@ fn host_line(host: &HostUpdate) -> String {
             let failed = host.failed_at.map_or("", Stage::name);
             let why = host.findings.iter().find(|it| it.severity == Severity::Error);
             let why = why.map_or_else(|| "it fails".to_owned(), |it| reason(&it.message));
-            let _ = write!(text, ", HELD at {at}: it fails at {failed}: {why}");
+            let _ = write!(text, ", PINNED at {at}: {failed} fails: {why}");
         }
         HostState::NotBuilt => text.push_str(", evaluated, not built"),
         state => {
@@ -191,32 +192,41 @@ mod tests {
             vec![Speed { test: "pp128".into(), before: 100.0, after: 102.5, change_percent: 2.5 }];
         report.hosts = vec![host("beryllium", "cpu-znver4", HostState::Unchanged), measured];
         report.hosts[0].closure_bytes_after = Some(40 << 20);
-        let expected = "\
-flake.lock: llama-cpp b10453 -> b10570
+        let expected = "flake.lock: llama-cpp b10453 -> b10570
 
-From aaaaaaaaa of 2026-08-16 to bbbbbbbbb of 2026-08-23, 117 commits. 1
-of 2 hosts have a new build, which was made and, on 1, measured.
+From aaaaaaaaa of 2026-08-16 to \
+                        bbbbbbbbb of 2026-08-23, 117 commits. 1
+of 2 hosts have a new build and, \
+                        on 1, measured.
 
 packaging:
-- ccccccccc nix : take openssl instead of curl, which nothing has used
-  since the downloads went to the application (#123)
+- ccccccccc nix : take openssl instead of \
+                        curl, which nothing has used
+  since the downloads went to the application \
+                        (#123)
 
 ggml: Vulkan:
 - ccccccccc vulkan : shader 1
-- ccccccccc vulkan : shader 2
+- ccccccccc vulkan : \
+                        shader 2
 - ccccccccc vulkan : shader 3
 - ccccccccc vulkan : shader 4
-- ccccccccc vulkan : shader 5
+- \
+                        ccccccccc vulkan : shader 5
 - ccccccccc vulkan : shader 6
-- and 2 more
+- and 2 \
+                        more
 
-For our packaging:
-- package.nix no longer takes enableCurl
+Packaging:
+- package.nix no longer takes \
+                        enableCurl
 
 Hosts:
 - beryllium: cpu-znver4, unchanged
-- boron: cuda-tigerlake-sm75, closure 40.0 -> 42.0 MiB, pp128 100.0 ->
-  102.5 tokens/s (+2.5 %)
+- boron: \
+                        cuda-tigerlake-sm75, closure 40.0 -> 42.0 MiB, pp128 100.0 ->
+  102.5 \
+                        tokens/s (+2.5 %)
 
 https://github.com/x/y/compare/a...b
 ";

@@ -33,7 +33,7 @@ pub fn run(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
     let outcome = carry_out(args, context);
     // A second look: Ctrl-C may have come after the rename.
     if (outcome.is_err() || interrupt::requested()) && before.is_some() && before == lock() {
-        context.ui.complain("flake.lock is as it was");
+        context.ui.complain("flake.lock is unchanged");
     }
     outcome
 }
@@ -70,7 +70,7 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateRep
     }
     if report.stays() {
         let hosts = pin.holds().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        context.ui.say(format!("trying {} on what is held: {hosts}", pin.now.name()));
+        context.ui.say(format!("trying {} on pinned hosts: {hosts}", pin.now.name()));
     } else {
         changes::tell_changes(&mut report, &pin, &chosen);
         view::announce(&context.ui, &report);
@@ -107,9 +107,9 @@ fn trial(
             if trial.revision.build.is_none() && pin.build_numbers.is_some() {
                 report.findings.push(Finding::warning(
                     "no-build-number",
-                    "upstream's build number of this revision cannot be told, so llama-bench will \
-                     say 0",
-                    "update again when the history can be had, or name a tag with --to",
+                    "cannot determine upstream's build number of this revision, so llama-bench \
+                     will report 0",
+                    "update again when upstream's history can be read, or pass a tag with --to",
                 ));
             }
             Ok(Some(trial))
@@ -143,7 +143,7 @@ fn guard(
             let finding = Finding::error(
                 "packaging-broken",
                 format!("upstream's Nix files of this revision cannot be read: {error:#}"),
-                "another revision: name one with --to",
+                "pass another revision with --to",
             );
             report.findings.push(finding);
             report.fail_at(Stage::Drift);
@@ -216,7 +216,8 @@ fn bisect_hint(
         if args.input == "llama-cpp" { String::new() } else { format!(" --input {}", args.input) };
     let testbed = context.testbed_option();
     context.ui.say(format!(
-        "\nwhich commit it was: cargo xtask bisect{testbed}{input} --good {good} --bad {bad}{host} --by {by}"
+        "\nto find the commit: cargo xtask bisect{testbed}{input} --good {good} --bad {bad}{host} \
+         --by {by}"
     ));
 }
 

@@ -59,7 +59,7 @@ pub fn run(
         return Ok(holds);
     }
     trial.hold(&holds)?;
-    pin.context.ui.say(format!("evaluating the fleet with {} held", names(holds.keys())));
+    pin.context.ui.say(format!("evaluating the fleet with {} pinned", names(holds.keys())));
     let partial = Fleet::of_trial(trial, before)?;
     interrupted()?;
     for host in &before.hosts {
@@ -113,8 +113,8 @@ fn refuse_all(report: &mut UpdateReport) {
     let stage = report.held().find_map(|host| host.failed_at);
     report.findings.push(Finding::error(
         "nothing-moves",
-        "each host that it would change fails with it: held back, they leave nothing to update",
-        "another revision: name one with --to",
+        "every host that would change fails, so there is nothing to update",
+        "pass another revision with --to",
     ));
     for host in report.hosts.iter_mut().filter(|host| host.state == HostState::Held) {
         host.state = HostState::Fails;
@@ -130,9 +130,9 @@ fn not_read(host: &HostName, held: bool) -> Finding {
          it), and a networking.hostName that is the host's name in nixosConfigurations: {host}"
     );
     let message = if held {
-        format!("{host} cannot be held: {HELD} would say so, and the fleet does not read it")
+        format!("{host} cannot be pinned: the fleet does not read {HELD}")
     } else {
-        format!("with other hosts held in {HELD}, {host} is another build than without")
+        format!("{host} builds differently when other hosts are pinned in {HELD}")
     };
     Finding::error("hold-not-read", message, help)
 }

@@ -126,7 +126,7 @@ impl Stage {
             Self::Evaluate => "evaluation",
             Self::Build => "building",
             Self::Bench => "the bench",
-            Self::Hold => "holding hosts back",
+            Self::Hold => "pinning hosts",
             Self::Commit => "the commit",
         }
     }

@@ -36,7 +36,7 @@ pub fn announce(ui: &Ui, report: &UpdateReport) {
 
 fn point(point: &Point) -> String {
     let build = point.build.map(|build| format!("  b{build}")).unwrap_or_default();
-    format!("{}  {}{build}", point.rev, point.date.as_deref().unwrap_or("of unknown date"))
+    format!("{}  {}{build}", point.rev, point.date.as_deref().unwrap_or("unknown date"))
 }
 
 pub fn print(ui: &Ui, report: &UpdateReport) {
@@ -72,14 +72,14 @@ fn tell_held(ui: &Ui, report: &UpdateReport) {
     let dry = report.dry_run;
     for host in &report.released {
         let released = if dry { "would be released" } else { "is released" };
-        ui.complain(format!("{}: {host} {released}: it works", ui.green("no longer held")));
+        ui.complain(format!("{}: {host} {released}: it works", ui.green("no longer pinned")));
     }
     for host in report.held() {
         let at = host.held_at.as_ref().map(|at| format!("at {}", name(at))).unwrap_or_default();
         let stays = if dry { "would stay" } else { "stays" };
         let failed = host.failed_at.map_or("", Stage::name);
         ui.complain(format!(
-            "{}: {} {stays} {at}, for it fails at {failed}; `check` reminds of it, and each \
+            "{}: {} {stays} {at}, for it fails at {failed}; `check` reminds you, and each \
              `update` tries it again",
             ui.red("HELD BACK"),
             host.host,
@@ -91,42 +91,42 @@ fn verdict(ui: &Ui, report: &UpdateReport) -> String {
     let Some(to) = &report.to else { return String::new() };
     let input = &report.input;
     if to.rev == report.from.rev && !report.released.is_empty() {
-        return format!("{input} is at {} already, and flake.lock as it was", name(to));
+        return format!("{input} is already at {}; flake.lock is unchanged", name(to));
     }
     if to.rev == report.from.rev {
-        return format!("{input} is at {} already: nothing to do", name(to));
+        return format!("{input} is already at {}: nothing to do", name(to));
     }
     let updated = if report.held().next().is_some() {
-        ui.yellow("updated in part")
+        ui.yellow("partially updated")
     } else {
         ui.green("updated")
     };
     if let (LockState::Updated, Some(commit)) = (report.lock, &report.commit) {
         return format!(
-            "{updated}: {input} is at {}, in commit {}; back: cargo xtask rollback",
+            "{updated}: {input} is at {}, commit {}; to undo: cargo xtask rollback",
             name(to),
             short(commit)
         );
     }
     if report.lock == LockState::Updated {
-        return format!("{updated}: {input} is at {}; back: cargo xtask rollback", name(to));
+        return format!("{updated}: {input} is at {}; to undo: cargo xtask rollback", name(to));
     }
     match report.failed_at {
         Some(stage) => {
             let kept = report.refused.as_ref().map_or_else(String::new, |folder| {
-                format!("\nthe lock that was refused, and its logs: {folder}")
+                format!("\nrejected lock file and logs: {folder}")
             });
             format!(
-                "{} at {}: {input} stays at {}, flake.lock is byte for byte what it was{kept}",
+                "{} at {}: {input} stays at {}; flake.lock is unchanged{kept}",
                 ui.red("refused"),
                 stage.name(),
                 name(&report.from)
             )
         }
         None if report.dry_run => {
-            format!("{input} {} evaluates; flake.lock is as it was", step(&report.from, to))
+            format!("{input} {} evaluates; flake.lock is unchanged", step(&report.from, to))
         }
-        None => format!("{input} {} would do; flake.lock is as it was", step(&report.from, to)),
+        None => format!("{input} {} would work; flake.lock is unchanged", step(&report.from, to)),
     }
 }
 
