@@ -196,8 +196,7 @@ mod tests {
 
 From aaaaaaaaa of 2026-08-16 to \
                         bbbbbbbbb of 2026-08-23, 117 commits. 1
-of 2 hosts have a new build and, \
-                        on 1, measured.
+of 2 hosts have a new build; 1 was measured.
 
 packaging:
 - ccccccccc nix : take openssl instead of \
