@@ -120,7 +120,7 @@ impl PrivateApt {
     /// Fetches `package` with all it depends on; apt holds each file to its signed
     /// checksum and fetches only what is not there whole.
     pub fn download(&self, package: &str) -> Result<Vec<PathBuf>> {
-        let hint = "it can be run again: what was fetched is kept";
+        let hint = "run it again; finished downloads are kept";
         run_alone(&self.apt_get().arg("update"))
             .with_context(|| format!("apt cannot reach this machine's Debian mirror; {hint}"))?;
         let call = self.apt_get().args([
@@ -202,6 +202,6 @@ fn mirror() -> Result<String> {
     let found =
         sources.iter().find_map(|file| pieces::mirror_of_sources(&fs::read_to_string(file).ok()?));
     found.context(
-        "apt has no Debian source on this machine to fetch Nix from: install Nix from nixos.org",
+        "no Debian package source on this machine to fetch Nix from; install Nix from nixos.org",
     )
 }

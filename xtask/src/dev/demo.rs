@@ -110,7 +110,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     };
     crate::build::view::print(ui, &report);
     if !built {
-        bail!("without these builds there is nothing to measure; the logs above say why");
+        bail!("nothing to measure without these builds; see the logs above");
     }
 
     ui.say(format!("\n{}", ui.bold("3. cargo xtask bench local, beside upstream's own package")));

@@ -7,7 +7,6 @@
 pub mod args;
 pub mod debian;
 pub mod demo;
-pub mod nix_tools;
 pub mod perf;
 pub mod pieces;
 pub mod private_nix;
@@ -15,4 +14,3 @@ pub mod progress_demo;
 pub mod provision;
 pub mod setup;
 pub mod test;
-pub mod test_counts;

@@ -84,7 +84,7 @@ fn wrapper(dir: &Path, root: &Path, name: &str) -> Result<String> {
     let text = |path: &Path| path.to_str().map(str::to_owned).context("the path is not UTF-8");
     let triplet = debian::triplet();
     pieces::nix_wrapper(name, &text(root)?, &text(&dir.join("conf"))?, triplet)
-        .with_context(|| format!("there is no loader known for {triplet}"))
+        .with_context(|| format!("no known dynamic loader for {triplet}"))
 }
 
 /// The folder of an earlier set-up; renamed into place, so it is whole.
@@ -101,7 +101,7 @@ fn fetch(dir: &Path, step: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     let version = debs
         .iter()
         .find_map(|deb| pieces::nix_version_of(deb.file_name()?.to_str()?))
-        .context("apt said that it fetched nix-bin, but there is no such file")?;
+        .context("apt reported success, but nix-bin was not downloaded")?;
     step(&format!("unpacking Nix {version} ({} packages)", debs.len()));
     let root = dir.join(format!("root-{version}"));
     disk::make_folder(&root, |partial| {

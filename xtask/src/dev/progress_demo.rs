@@ -80,7 +80,7 @@ pub fn run(args: &ProgressDemoArgs, ui: &Ui) -> Result<Outcome> {
     let told = replay.told;
     drop(replay.progress);
     ui.result(format!(
-        "{} lines: {} builds began, {} ended, {} of them failed",
+        "{} lines: {} builds started, {} finished, {} of them failed",
         lines.len(),
         told.started,
         told.ended,

@@ -27,7 +27,7 @@ pub fn discover(home: &Path) -> Vec<Item> {
 
 fn tools(home: &Path, on_debian: bool) -> State {
     if !on_debian {
-        return State::Unneeded("only the testbed needs them, and that is for Debian".into());
+        return State::Unneeded("needed by the testbed only, which needs Debian".into());
     }
     let with_pip = !llama_tree::is_present(home) && !llama_tree::missing_archives(home).is_empty();
     let packages = debian::missing_packages(with_pip);
@@ -40,7 +40,7 @@ fn tools(home: &Path, on_debian: bool) -> State {
     let command = debian::install_command(&packages).to_string();
     if !debian::is_root() {
         return State::Blocked {
-            why: format!("{what} must be installed by root"),
+            why: format!("{what} must be installed as root"),
             command: format!("sudo {command}"),
         };
     }
@@ -58,7 +58,7 @@ fn tools(home: &Path, on_debian: bool) -> State {
 fn store(has_nix: bool) -> State {
     let dir = Path::new("/nix");
     if has_nix {
-        return State::Present("Nix's own matter".into());
+        return State::Present("managed by Nix".into());
     }
     if debian::is_root() {
         return State::Present("root can make it".into());
@@ -68,7 +68,7 @@ fn store(has_nix: bool) -> State {
         return State::Present("writable".into());
     }
     State::Blocked {
-        why: format!("{} must be there and yours: Nix builds only there", dir.display()),
+        why: format!("{} must exist and belong to you: Nix builds only there", dir.display()),
         command: "sudo install -d -m 755 -o \"$(id -un)\" /nix".into(),
     }
 }
@@ -77,7 +77,7 @@ fn nix_state(home: &Path, nix: Result<Nix>, on_debian: bool) -> State {
     match nix {
         Ok(nix) if nix.program.starts_with(home.join("nix")) && private_nix::is_stale(home) => {
             State::ToDo {
-                what: format!("the scripts that start {}, written anew", nix.version),
+                what: format!("rewrites the scripts that start {}", nix.version),
                 size: Size { download: Some(0), disk: 0 },
                 command: "nothing outside this folder".into(),
             }
@@ -93,9 +93,10 @@ fn nix_state(home: &Path, nix: Result<Nix>, on_debian: bool) -> State {
                       then dpkg -x"
                 .into(),
         },
-        Err(error) => {
-            State::Blocked { why: format!("{error:#}"), command: "see nixos.org/download".into() }
-        }
+        Err(error) => State::Blocked {
+            why: format!("{error:#}"),
+            command: "see https://nixos.org/download".into(),
+        },
     }
 }
 
@@ -104,7 +105,7 @@ fn llama_cpp(home: &Path, on_debian: bool) -> State {
         return State::Present(llama_tree::repository(home).display().to_string());
     }
     if !on_debian {
-        return State::Unneeded("only the testbed needs the trees, and that is for Debian".into());
+        return State::Unneeded("needed by the testbed only, which needs Debian".into());
     }
     let missing = llama_tree::missing_archives(home);
     let versions: Vec<&str> = missing.iter().map(|tree| tree.version).collect();
@@ -127,13 +128,13 @@ fn llama_cpp(home: &Path, on_debian: bool) -> State {
 
 /// Makes the home folder ready, for this process alone until the guard is dropped.
 pub fn reserve(home: &Path, items: &[Item], step: &mut dyn FnMut(&str)) -> Result<fs::File> {
-    let hint = "name a folder of yours with LLAMAFLEET_HOME";
+    let hint = "set LLAMAFLEET_HOME to a folder you can write to";
     disk::create(home).context(hint)?;
     let file = home.join("setup.lock");
     let lock = fs::File::create(&file)
         .with_context(|| format!("cannot write {}: {hint}", file.display()))?;
     if lock.try_lock().is_err() {
-        step("waiting for another set-up of this folder to end");
+        step("waiting for another setup of this folder");
         lock.lock().with_context(|| format!("cannot lock {}", file.display()))?;
     }
     let needed: u64 = items
@@ -146,7 +147,7 @@ pub fn reserve(home: &Path, items: &[Item], step: &mut dyn FnMut(&str)) -> Resul
     let free = disk::free_bytes(home)? / 1_000_000;
     if free < needed {
         bail!(
-            "{} has {free} MB free and {needed} MB are needed: make room, or {hint}",
+            "{needed} MB are needed, but {} has only {free} MB free: free space, or {hint}",
             home.display()
         );
     }
@@ -164,7 +165,7 @@ pub fn provide(home: &Path, piece: Piece, step: &mut dyn FnMut(&str)) -> Result<
         Piece::Store => Ok(()),
         Piece::Nix => {
             private_nix::provide(home, step)?;
-            Nix::find(home).map(drop).context("the Nix that was just unpacked is not usable")
+            Nix::find(home).map(drop).context("the Nix that was just unpacked does not work")
         }
         Piece::LlamaCpp => llama_tree::provide(home, step),
     }

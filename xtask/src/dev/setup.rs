@@ -51,18 +51,18 @@ pub fn ensure(ui: &Ui, yes: bool) -> Result<()> {
     show_plan(ui, &home, &items);
     stop_if_blocked(&items)?;
     if !agreed(ui, yes) {
-        bail!("not without the set-up: run `cargo xtask setup` when you like");
+        bail!("setup required: run `cargo xtask setup`");
     }
     carry_out(ui, &home, items)
 }
 
 fn show_plan(ui: &Ui, home: &Path, items: &[Item]) {
-    ui.say(format!("set-up of the testbed in {}", home.display()));
+    ui.say(format!("testbed setup in {}", home.display()));
     for Item { piece, state } in items {
         let name = format!("{:<12}", piece.name());
         match state {
             State::Present(which) => ui.say(format!("  {name} {}  {which}", ui.green("present"))),
-            State::Unneeded(why) => ui.say(format!("  {name} left alone: {why}")),
+            State::Unneeded(why) => ui.say(format!("  {name} skipped: {why}")),
             State::ToDo { what, size, command } => {
                 let download = match size.download {
                     Some(0) => "nothing to download".to_owned(),
@@ -96,7 +96,7 @@ fn stop_if_blocked(items: &[Item]) -> Result<()> {
     if commands.is_empty() {
         return Ok(());
     }
-    bail!("nothing was changed; run this first, then setup again:\n  {}", commands.join("\n  "))
+    bail!("nothing was changed; run this first, then `setup` again:\n  {}", commands.join("\n  "))
 }
 
 /// Without a terminal nobody can be asked: whoever calls us there wants it done.
@@ -118,7 +118,7 @@ fn carry_out(ui: &Ui, home: &Path, items: Vec<Item>) -> Result<()> {
             ui.say(format!("  {:>4.0} s  {text}", began.elapsed().as_secs_f64()));
         };
         provision::provide(home, piece, &mut step)
-            .with_context(|| format!("{} could not be provided", piece.name()))?;
+            .with_context(|| format!("cannot provide {}", piece.name()))?;
         step("done");
     }
     Ok(())

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
 
 use crate::dev::args::TestArgs;
-use crate::dev::test_counts::{NixTests, Tally};
-use crate::dev::{nix_tools, setup};
+use crate::dev::setup;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
@@ -21,7 +21,7 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Discover, plan.
     let root = paths::repository_root()?;
     if !root.join("xtask/Cargo.toml").is_file() {
-        bail!("{} is a fleet, not this project's own repository: try `check`", root.display());
+        bail!("{} is a fleet, not the llamafleet repository; try `check`", root.display());
     }
     let suite = Suite { root, global: global.clone(), ui: *ui };
     // Run.
@@ -39,29 +39,29 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             ("Rust tests", Suite::rust_tests),
         ]);
     }
-    let mut total = Tally::default();
+    let mut total = TestCounts::default();
     for (name, stage) in stages {
         let started = Instant::now();
         ui.say(format!("\n{} {name}", ui.bold("==>")));
-        let tally = stage(&suite).unwrap_or_else(|error| {
+        let counts = stage(&suite).unwrap_or_else(|error| {
             ui.complain(format!("{} {error:#}", ui.red("error:")));
-            Tally::one(false)
+            TestCounts::one(false)
         });
         if interrupt::requested() {
             bail!("interrupted");
         }
         let seconds = units::seconds(started.elapsed().as_secs_f64());
-        ui.say(format!("{name}: {} passed, {} failed ({seconds})", tally.passed, tally.failed));
-        total.add(tally);
+        ui.say(format!("{name}: {} passed, {} failed ({seconds})", counts.passed, counts.failed));
+        total.add(counts);
     }
     // Report.
-    let Tally { passed, failed, skipped } = total;
+    let TestCounts { passed, failed, skipped } = total;
     let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
     ui.result(format!("{passed} passed, {failed} failed{skipped}"));
     Ok(Outcome::from_ok(failed == 0))
 }
 
-type Stage = fn(&Suite) -> Result<Tally>;
+type Stage = fn(&Suite) -> Result<TestCounts>;
 
 struct Suite {
     root: PathBuf,
@@ -70,29 +70,29 @@ struct Suite {
 }
 
 impl Suite {
-    fn format(&self) -> Result<Tally> {
-        self.must(&self.cargo(["fmt", "--all", "--check"]), "cargo fmt --all")
+    fn format(&self) -> Result<TestCounts> {
+        self.check(&self.cargo(["fmt", "--all", "--check"]), "cargo fmt --all")
     }
 
-    fn clippy(&self) -> Result<Tally> {
+    fn clippy(&self) -> Result<TestCounts> {
         let call =
             self.cargo(["clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"]);
-        self.must(&call, "cargo clippy --all-targets")
+        self.check(&call, "cargo clippy --all-targets")
     }
 
-    fn nix_format(&self) -> Result<Tally> {
-        let nixfmt = nix_tools::nixfmt(&paths::home()?)?;
+    fn nix_format(&self) -> Result<TestCounts> {
+        let nixfmt = nixfmt(&paths::home()?)?;
         let call = Invocation::new(nixfmt).arg("--check").args(self.nix_files()?);
-        self.must(&call, "nix fmt, or nixfmt on the files named above")
+        self.check(&call, "nix fmt, or nixfmt on the files named above")
     }
 
-    fn nix_dead_code(&self) -> Result<Tally> {
-        let deadnix = nix_tools::deadnix(&paths::home()?)?;
+    fn nix_dead_code(&self) -> Result<TestCounts> {
+        let deadnix = deadnix(&paths::home()?)?;
         // A module's or a callPackage function's unused arguments are part of its shape.
         let call = Invocation::new(deadnix)
             .args(["--fail", "--no-lambda-pattern-names"])
             .args(self.nix_files()?);
-        self.must(&call, "remove what is named above")
+        self.check(&call, "remove what is named above")
     }
 
     fn nix_files(&self) -> Result<Vec<PathBuf>> {
@@ -102,23 +102,23 @@ impl Suite {
             .collect())
     }
 
-    fn unit_tests(&self) -> Result<Tally> {
+    fn unit_tests(&self) -> Result<TestCounts> {
         self.libtest(&self.cargo(["test", "--locked", "--bins"]))
     }
 
-    fn rust_tests(&self) -> Result<Tally> {
+    fn rust_tests(&self) -> Result<TestCounts> {
         // One binary at a time, as cargo does; builds share two cores with the tests.
         self.libtest(&self.cargo(["test", "--locked", "--no-fail-fast"]))
     }
 
-    fn testbed_library(&self) -> Result<Tally> {
+    fn testbed_library(&self) -> Result<TestCounts> {
         let context = self.context(Era::New)?;
         let tests = self.root.join("testbed/tests/default.nix");
         let call = context.flake.nix.command(["eval", "--json"]).arg("--file").arg(tests);
         self.nix_tests(&call)
     }
 
-    fn fleet(&self, era: Era) -> Result<Tally> {
+    fn fleet(&self, era: Era) -> Result<TestCounts> {
         let flake = self.context(era)?.flake;
         let attribute =
             format!("{}#.legacyPackages.{}.llamafleetTests", flake.reference, flake::system());
@@ -130,10 +130,10 @@ impl Suite {
         Context::open_with(&self.global, &self.ui, Some(era))
     }
 
-    fn nix_tests(&self, call: &Invocation) -> Result<Tally> {
+    fn nix_tests(&self, call: &Invocation) -> Result<TestCounts> {
         let said = process::read(call, None)?;
         let tests: NixTests = serde_json::from_str(&said)
-            .with_context(|| format!("`{call}` printed no {{ passed, failures }}"))?;
+            .with_context(|| format!("`{call}` did not print {{ passed, failures }}"))?;
         for failure in &tests.failures {
             self.ui.complain(format!(
                 "{}: expected {}, got {}",
@@ -143,7 +143,7 @@ impl Suite {
         if tests.passed == 0 {
             bail!("`{call}` ran no test");
         }
-        Ok(Tally { passed: tests.passed, failed: tests.failures.len() as u64, skipped: 0 })
+        Ok(TestCounts { passed: tests.passed, failed: tests.failures.len() as u64, skipped: 0 })
     }
 
     fn cargo<'b>(&self, words: impl IntoIterator<Item = &'b str>) -> Invocation {
@@ -153,29 +153,29 @@ impl Suite {
     }
 
     /// One check that passes or fails as a whole; what it prints is shown.
-    fn must(&self, call: &Invocation, mend: &str) -> Result<Tally> {
+    fn check(&self, call: &Invocation, fix: &str) -> Result<TestCounts> {
         let exit = self.show(call, &mut |_| {})?;
         if !exit.ok() {
-            self.ui.complain(format!("`{}`: {exit}; to mend: {mend}", short(call)));
+            self.ui.complain(format!("`{}`: {exit}; to fix: {fix}", short(call)));
         }
-        Ok(Tally::one(exit.ok()))
+        Ok(TestCounts::one(exit.ok()))
     }
 
-    fn libtest(&self, call: &Invocation) -> Result<Tally> {
-        let mut tally = Tally::default();
+    fn libtest(&self, call: &Invocation) -> Result<TestCounts> {
+        let mut total = TestCounts::default();
         let exit = self.show(call, &mut |line| {
-            if let Some(counts) = Tally::from_libtest(line) {
-                tally.add(counts);
+            if let Some(counts) = TestCounts::from_libtest(line) {
+                total.add(counts);
             }
         })?;
         // A test binary that does not compile or is killed prints no count.
-        if !exit.ok() && tally.failed == 0 {
+        if !exit.ok() && total.failed == 0 {
             bail!("`{}`: {exit}", short(call));
         }
-        if tally.passed == 0 {
+        if total.passed == 0 {
             bail!("`{}` ran no test", short(call));
         }
-        Ok(tally)
+        Ok(total)
     }
 
     fn show(&self, call: &Invocation, each: &mut dyn FnMut(&str)) -> Result<Exit> {
@@ -192,4 +192,93 @@ fn short(call: &Invocation) -> String {
     let words: Vec<_> = call.argv().iter().take(4).map(|word| word.to_string_lossy()).collect();
     let program = call.program().file_name().unwrap_or_default().to_string_lossy().into_owned();
     Path::new(&program).display().to_string() + " " + &words.join(" ")
+}
+
+// The Nix formatter and dead-code lint, as crates: they need no nixpkgs.
+
+/// nixfmt, the official style, in its Rust implementation.
+pub fn nixfmt(home: &Path) -> Result<PathBuf> {
+    tool(home, "nixfmt", "nixfmt_rs", "0.5.3")
+}
+
+pub fn deadnix(home: &Path) -> Result<PathBuf> {
+    tool(home, "deadnix", "deadnix", "1.3.1")
+}
+
+/// The version is fixed: another one may format differently, and CI would fail on a day
+/// when nothing changed. A folder for each version, so that an old clone keeps its own.
+fn tool(home: &Path, name: &str, package: &str, version: &str) -> Result<PathBuf> {
+    let root = home.join(format!("tools/{package}-{version}"));
+    let program = root.join("bin").join(name);
+    if !program.is_file() {
+        let call = Invocation::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["install", "--quiet", "--locked", package, "--version", version, "--root"])
+            .arg(&root);
+        process::read(&call, None).with_context(|| format!("cannot install {name}"))?;
+    }
+    Ok(program)
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TestCounts {
+    pub passed: u64,
+    pub failed: u64,
+    pub skipped: u64,
+}
+
+impl TestCounts {
+    pub fn one(ok: bool) -> Self {
+        Self { passed: u64::from(ok), failed: u64::from(!ok), skipped: 0 }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// `test result: ok. 40 passed; 0 failed; 1 ignored; …`, as libtest prints it.
+    pub fn from_libtest(line: &str) -> Option<Self> {
+        let counts = line.trim().strip_prefix("test result:")?;
+        let count = |what: &str| {
+            let before = counts.split(what).next()?;
+            before.split_whitespace().next_back()?.parse().ok()
+        };
+        Some(Self {
+            passed: count(" passed")?,
+            failed: count(" failed")?,
+            skipped: count(" ignored")?,
+        })
+    }
+}
+
+/// What testbed/tests and tests/ evaluate to.
+#[derive(Debug, Deserialize)]
+pub struct NixTests {
+    pub passed: u64,
+    pub failures: Vec<NixFailure>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct NixFailure {
+    pub name: String,
+    #[serde(default)]
+    pub expected: serde_json::Value,
+    #[serde(default)]
+    pub got: serde_json::Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_libtest_are_read() {
+        let line = "test result: FAILED. 40 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 2.54s";
+        assert_eq!(
+            TestCounts::from_libtest(line),
+            Some(TestCounts { passed: 40, failed: 2, skipped: 1 })
+        );
+        assert_eq!(TestCounts::from_libtest("test a ... ok"), None);
+    }
 }

@@ -69,7 +69,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         ui.say(crate::bench::view::standings(ui, &compared.standings));
         // In the order of `contenders`.
         let [hand, tuned, upstream, dispatch @ ..] = &compared.rounds[..] else {
-            bail!("a contender is missing");
+            bail!("a comparison target is missing");
         };
         let mut told = ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand);
         for dispatch in dispatch {
@@ -103,7 +103,7 @@ fn contenders(
     let builds = distinct(selections.iter().map(|(host, selection)| (host, selection)));
     let variants = build_all::build(context, &builds, build_all::Limits::default())?;
     if let Some(broken) = variants.iter().find(|variant| !variant.state.well()) {
-        bail!("{} is not built: {}", broken.variant, broken.log.as_deref().unwrap_or_default());
+        bail!("{} failed to build: {}", broken.variant, broken.log.as_deref().unwrap_or_default());
     }
     let tree = match era {
         Era::Old => &TREES[0],
@@ -148,7 +148,7 @@ fn overhead(args: &PerfArgs, context: &Context, era: Era, tuned: &Contender) -> 
     let argv = short.argv(&tuned.llama_bench, file, &tuned.subject.manifest.backends);
     let bare = Invocation::new(&argv[0]).args(&argv[1..]);
     let records = context.home.join("perf/bench");
-    let folder = context.root().context("the flake is no folder")?.to_owned();
+    let folder = context.root().context("the flake is not a local folder")?.to_owned();
     let words = ["--quiet", "--json", "--wait", "--prompt=16", "--generate=4", "--repetitions=1"];
     let call = xtask("bench", &folder, Some(era))?.arg(LOCAL).args(words);
     let call = call.arg(format!("--rounds={ROUNDS}")).arg("--record").arg(&records);

@@ -94,7 +94,7 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     };
     let bench = Bench::open(global, ui, &folder, names.clone(), 1, &compile_anew)?;
     let (first, second) = (&names[0], &names[1]);
-    ui.say("measuring two variants of a source that is new to ccache");
+    ui.say("measuring two variants of a source that ccache has not seen");
     compile_anew()?;
     let one = bench.build_all(false, &[first])?;
     let other = bench.build_all(false, &[second])?;
@@ -108,7 +108,7 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     // comes many times faster than a compiler writes it.
     let relink = || write(&[format!("-DLLAMAFLEET_ROUND={}", round())]);
     let bench = Bench { renew: &relink, ..bench };
-    ui.say("measuring two variants of llama.cpp whose objects ccache has");
+    ui.say("measuring two variants of llama.cpp from ccache");
     relink()?;
     bench.build_all(false, &[])?;
     ratios.extend(bench.over_nix("2 variants of llama.cpp from ccache", args.runs)?);
@@ -228,7 +228,7 @@ impl<'a> Bench<'a> {
         let call = call.arg(format!("{}#nixosConfigurations", flake.reference));
         let said = timed(&self.context, &call.args(["--apply", &apply]))?.1;
         let drvs: Vec<String> = serde_json::from_slice(&said.stdout)
-            .with_context(|| format!("nix printed no derivations: {}", said.stdout_text()))?;
+            .with_context(|| format!("nix reported no derivations: {}", said.stdout_text()))?;
         self.nix_build_of(drvs.iter().map(|drv| format!("{drv}^*")))
     }
 

@@ -58,7 +58,7 @@ fn measure(
     let global = Global { flake: Some(reference), ..global.clone() };
     let bench = Bench { context: Context::open(&global, ui)?, era: global.testbed, folder };
     let hosts = budgets::hosts(count);
-    let (first, microarch) = hosts.first().context("a fleet without hosts")?;
+    let (first, microarch) = hosts.first().context("the fleet has no hosts")?;
     let own = format!("nixosConfigurations.{first}.config.programs.llama-cpp.package.drvPath");
     let names: Vec<String> = hosts.iter().map(|(host, _)| nix_string(host)).collect();
     let all = format!(

@@ -45,7 +45,7 @@ pub fn run(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
 
 /// This program, on the fleet in `folder`.
 fn xtask(command: &str, folder: &Path, era: Option<Era>) -> Result<Invocation> {
-    let own = std::env::current_exe().context("cannot tell which program this is")?;
+    let own = std::env::current_exe().context("cannot find the path of this program")?;
     let call = Invocation::new(own).args([command, "--flake"]).arg(folder);
     Ok(match era {
         Some(Era::New) => call.arg("--testbed=new"),

@@ -71,14 +71,14 @@ pub fn make(
 /// The commit that is checked out, as an input: a folder without Git is hashed at every
 /// call of Nix, which would then be what is measured.
 fn locked(nixpkgs: &Path) -> Result<String> {
-    let folder =
-        fs::canonicalize(nixpkgs).with_context(|| format!("there is no {}", nixpkgs.display()))?;
+    let folder = fs::canonicalize(nixpkgs)
+        .with_context(|| format!("no such folder: {}", nixpkgs.display()))?;
     let name = folder.to_str().context("the path of nixpkgs is not UTF-8")?;
     if !folder.join("nixos/lib/eval-config.nix").is_file() {
-        bail!("{name} is no nixpkgs: it has no nixos/lib/eval-config.nix");
+        bail!("{name} is not nixpkgs: it has no nixos/lib/eval-config.nix");
     }
     if !folder.join(".git").exists() {
-        bail!("{name} is no Git repository; commit it to one of its own, in that folder");
+        bail!("{name} is not a Git repository; run `git init` there and commit it");
     }
     let call = Invocation::new("git").args(["rev-parse", "HEAD"]).dir(&folder);
     let commit = process::read(&call, Some(Duration::from_secs(20)))?;
