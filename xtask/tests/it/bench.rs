@@ -15,7 +15,6 @@ fn replaying(recording: &str, then: &str, fields: &str) -> Scratch {
          {recording}JSON\n{then}\nEND\nchmod +x $out/bin/llama-bench"
     );
     fleet(&format!("a = host {{ variant = \"cpu-replay\"; {fields} script = ''\n{script}\n''; }};"))
-        .with_home()
 }
 
 #[test]
@@ -77,8 +76,7 @@ fn a_cuda_variant_that_ran_on_the_cpu_is_caught() {
 fn a_variant_that_does_not_build_or_evaluate_is_a_finding() {
     let fleet = fleet(
         r#"a = host { script = "echo planted >&2; exit 1"; }; b = throw "gone"; c = host { };"#,
-    )
-    .with_home();
+    );
     let bench = |host: &str| {
         let output = run(fleet.path(), &["bench", host, "--local", "--json"]);
         assert_eq!(code(&output), 1, "{}", stderr(&output));

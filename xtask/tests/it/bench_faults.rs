@@ -2,15 +2,12 @@
 //! connection: each is told in its own words, and nothing is left running.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::sshd::Sshd;
-use crate::support::{
-    Scratch, code, fleet, json, nix, own_home, run, stderr, valid_in_store, xtask,
-};
+use crate::support::{Scratch, code, fleet, json, nix_program, run, stderr, valid_in_store, xtask};
 use serde_json::Value;
 
 const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
@@ -32,12 +29,11 @@ fn replaying(hosts: &[(&str, &str, &str, &str)]) -> Scratch {
 
 /// nix-daemon as the target has it, told something more.
 fn daemon(sshd: &Sshd, name: &str, script: &str) -> String {
-    let real = nix().with_file_name("nix-daemon");
+    let real = nix_program().with_file_name("nix-daemon");
     let real = if real.exists() { real.display().to_string() } else { "nix-daemon".into() };
-    let file = sshd.dir.path().join(name);
-    fs::write(&file, format!("#!/bin/sh\n{}\n", script.replace("@daemon@", &real))).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    file.display().to_string()
+    let script = format!("#!/bin/sh\n{}\n", script.replace("@daemon@", &real));
+    sshd.dir.write_program(name, &script);
+    sshd.dir.path().join(name).display().to_string()
 }
 
 fn over_ssh(fleet: &Scratch, sshd: &Sshd, host: &str, target: &str, more: &[&str]) -> Command {
@@ -330,9 +326,9 @@ fn nothing_runs_on_the_target_once_xtask_is_gone() {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until("it never started", || sleeping(&marker));
         // As from another machine, which knows nothing of the first one's lock on this one.
-        let other = Scratch::new().with_home();
+        let other = Scratch::new();
         let mut second = over_ssh(&fleet, &sshd, "a", &target, &[]);
-        let second = second.env("LLAMAFLEET_HOME", own_home(other.path())).output().unwrap();
+        let second = second.env("LLAMAFLEET_HOME", other.home()).output().unwrap();
         assert_eq!(errors(&second), ["busy"], "{}", stderr(&second));
         let said = message(&second);
         assert!(said.contains(&format!("process {}, `bench a` on ", child.id())), "{said}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{Scratch, code, fleet, json, own_home, run, stderr, stdout, xtask};
+use crate::support::{Scratch, code, fleet, json, kill, run, stderr, stdout, xtask};
 use serde_json::Value;
 
 const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
@@ -58,7 +58,7 @@ const BENCH: [&str; 5] = ["bench", "a", "--local", "--json", "--rounds=5"];
 
 #[test]
 fn every_test_of_every_round_is_kept_and_listed() {
-    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    let fleet = fleet(&host("aaaa", 1000, 200, ""));
     fleet.write("bench/a.jsonl", "{\"schema\":1,\"run\":\"half a li");
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -81,7 +81,7 @@ fn every_test_of_every_round_is_kept_and_listed() {
 
 #[test]
 fn what_was_measured_before_a_failure_is_kept() {
-    let fleet = fleet(&host("aaaa", 1000, 200, "kill -ILL $$")).with_home();
+    let fleet = fleet(&host("aaaa", 1000, 200, "kill -ILL $$"));
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let kept = lines(fleet.path());
@@ -91,7 +91,7 @@ fn what_was_measured_before_a_failure_is_kept() {
 
 #[test]
 fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
-    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    let fleet = fleet(&host("aaaa", 1000, 200, ""));
     assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
     // The same again is the same.
     let output = run(fleet.path(), &BENCH);
@@ -144,7 +144,7 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
 /// SSH to oneself measures the same machine, and needs a key for it.
 #[test]
 fn a_host_that_is_this_machine_is_measured_without_ssh() {
-    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    let fleet = fleet(&host("aaaa", 1000, 200, ""));
     let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let table = |target: &str| {
@@ -163,7 +163,7 @@ fn a_host_that_is_this_machine_is_measured_without_ssh() {
 
 #[test]
 fn a_run_that_broke_off_is_no_baseline() {
-    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    let fleet = fleet(&host("aaaa", 1000, 200, ""));
     assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
     // It ends after its first test, and that one's speed is kept.
     change(&fleet, &host("bbbb", 500, 200, "exit 1"));
@@ -173,7 +173,7 @@ fn a_run_that_broke_off_is_no_baseline() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(json(&output)["baseline"]["rev"], "aaaa");
     // What was last is kept from Nix's garbage collector.
-    let links = fs::read_dir(own_home(fleet.path()).join("roots/bench")).unwrap();
+    let links = fs::read_dir(fleet.home().join("roots/bench")).unwrap();
     let links: Vec<_> = links.map(|link| fs::read_link(link.unwrap().path()).unwrap()).collect();
     assert_eq!(links.len(), 1, "{links:?}");
     assert_eq!(links[0].to_str(), json(&output)["storePath"].as_str());
@@ -181,7 +181,7 @@ fn a_run_that_broke_off_is_no_baseline() {
 
 #[test]
 fn a_result_is_held_only_against_its_like() {
-    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    let fleet = fleet(&host("aaaa", 1000, 200, ""));
     assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
     let output = run(fleet.path(), &[&BENCH[..], &["--", "-fa", "1"]].concat());
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -195,7 +195,7 @@ fn a_result_is_held_only_against_its_like() {
 
 #[test]
 fn results_that_cannot_be_kept_are_shown_all_the_same() {
-    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    let fleet = fleet(&host("aaaa", 1000, 200, ""));
     let output = run(fleet.path(), &[&BENCH[..], &["--record=/proc/self"]].concat());
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
@@ -207,7 +207,7 @@ fn results_that_cannot_be_kept_are_shown_all_the_same() {
 #[test]
 fn the_option_chooses_the_baselines_file_in_the_flake_alone() {
     let chosen = |file: &str| host_with_baseline(&format!("\"{file}\""), "aaaa", 1000, 200, "");
-    let fleet = fleet(&chosen("good/a.json")).with_home();
+    let fleet = fleet(&chosen("good/a.json"));
     let save = [&BENCH[..], &["--save-baseline"]].concat();
     assert_eq!(code(&run(fleet.path(), &save)), 0);
     assert!(fleet.path().join("good/a.json").is_file());
@@ -219,7 +219,7 @@ fn the_option_chooses_the_baselines_file_in_the_flake_alone() {
 
 #[test]
 fn a_baseline_that_is_no_baseline_is_named() {
-    let fleet = fleet(&host("aaaa", 1000, 200, "")).with_home();
+    let fleet = fleet(&host("aaaa", 1000, 200, ""));
     fleet.write("bench/a.baseline.json", "<<<<<<< HEAD\n");
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 2);
@@ -231,8 +231,8 @@ fn a_baseline_that_is_no_baseline_is_named() {
 fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
     let pid = std::env::temp_dir().join(format!("xtask-sleeper-{}", std::process::id()));
     let then = format!("echo $$ >{}; exec sleep 600", pid.display());
-    let fleet = fleet(&host("aaaa", 1000, 200, &then)).with_home();
-    let lock = own_home(fleet.path()).join("locks/bench-local.lock");
+    let fleet = fleet(&host("aaaa", 1000, 200, &then));
+    let lock = fleet.home().join("locks/bench-local.lock");
     let mut first = xtask(fleet.path())
         .args(BENCH)
         .stdout(Stdio::null())
@@ -257,7 +257,7 @@ fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
     first.kill().unwrap();
     assert_eq!(first.wait().unwrap().signal(), Some(9));
     let sleeper = fs::read_to_string(&pid).unwrap();
-    assert!(crate::support::kill(sleeper.trim()));
+    assert!(kill(sleeper.trim()));
     fs::remove_file(pid).unwrap();
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -267,7 +267,7 @@ fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
 fn a_comparison_names_each_subjects_ratio_and_interval() {
     let slow =
         host("aaaa", 500, 200, "").replace("a = host", "b = host").replace("cpu-replay", "slow");
-    let fleet = fleet(&(host("aaaa", 1000, 200, "") + &slow)).with_home();
+    let fleet = fleet(&(host("aaaa", 1000, 200, "") + &slow));
     let compare = |names: &[&str]| {
         let args =
             [&["bench", "a", "--local", "--json", "--rounds=6", "--seed=3", "--compare"], names];

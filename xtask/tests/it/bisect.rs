@@ -1,40 +1,33 @@
 //! `bisect` on histories with planted mistakes: real trees of llama.cpp, real Git, real Nix.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::upstream::{Breakage, Plan, Upstream, git};
-use crate::support::{Scratch, code, home, json as document, stderr, xtask};
+use crate::support::{Scratch, code, json as document, repository, stderr, xtask};
 use serde_json::{Value, json};
 
 /// The fleet of this repository, locked to the first revision of an upstream.
 struct Fleet {
     folder: Scratch,
-    home: Scratch,
 }
 
 impl Fleet {
     fn of(upstream: &Upstream, era: &str) -> Self {
-        let fleet = Self { folder: Scratch::new(), home: Scratch::new() };
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let fleet = Self { folder: Scratch::new() };
         let parts = ["flake.nix", "flake.lock", "hosts", "nixos", "home", "overlays", "testbed"];
         let listed =
-            git(repository, &[&["ls-files", "--"], &parts[..], &["templates", "tests"]].concat());
+            git(repository(), &[&["ls-files", "--"], &parts[..], &["templates", "tests"]].concat());
         for file in listed.lines() {
-            fleet.folder.write(file, &fs::read_to_string(repository.join(file)).unwrap());
-        }
-        // Set up once, for all tests; what this one keeps is its own.
-        for part in ["llama.cpp", "tools", "nix"] {
-            std::os::unix::fs::symlink(home().join(part), fleet.home.path().join(part)).unwrap();
+            fleet.folder.write(file, &fs::read_to_string(repository().join(file)).unwrap());
         }
         git(fleet.folder.path(), &["init", "--quiet"]);
         git(fleet.folder.path(), &["add", "--all"]);
         // The stand-ins, as the testbed has them; then as if they were locked for good.
         let output = fleet.run(&["check", "beryllium", &format!("--testbed={era}")]);
         assert_eq!(code(&output), 0, "{}", stderr(&output));
-        let locks = fs::read_dir(fleet.home.path().join("locks")).unwrap();
+        let locks = fs::read_dir(fleet.folder.home().join("locks")).unwrap();
         let lock =
             locks.map(|entry| entry.unwrap().path()).find(|it| it.extension().unwrap() == "lock");
         let mut lock: Value = serde_json::from_slice(&fs::read(lock.unwrap()).unwrap()).unwrap();
@@ -48,7 +41,7 @@ impl Fleet {
 
     fn command(&self) -> Command {
         let mut command = xtask(self.folder.path());
-        command.env("LLAMAFLEET_HOME", self.home.path()).env(
+        command.env(
             "NIX_CONFIG",
             "experimental-features = nix-command flakes\nsandbox = false\nsubstituters =\nmax-jobs = 1",
         );
@@ -279,7 +272,7 @@ fn a_search_that_was_killed_goes_on_where_it_was() {
     let bisect = ["bisect", "--json", "--host", "beryllium"];
     let journal = || {
         // Not the file that is being written beside it.
-        let mut files = fs::read_dir(fleet.home.path().join("bisect")).ok()?.flatten();
+        let mut files = fs::read_dir(fleet.folder.home().join("bisect")).ok()?.flatten();
         let file = files.find(|it| it.path().extension().is_some_and(|it| it == "json"))?;
         let text = fs::read(file.path()).ok()?;
         Some(serde_json::from_slice::<Value>(&text).unwrap()["steps"].as_array().unwrap().len())

@@ -4,7 +4,7 @@
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{code, fleet, json, run, stderr, stdout, valid_in_store, xtask};
+use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, valid_in_store, xtask};
 use serde_json::Value;
 
 fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
@@ -111,11 +111,7 @@ fn control_characters_in_a_build_log_stay_out_of_the_terminal() {
 }
 
 /// Sends SIGINT to xtask alone, as a terminal would to its foreground group.
-fn interrupted(
-    args: &[&str],
-    fleet: &crate::support::Scratch,
-    after: Duration,
-) -> (Output, Duration) {
+fn interrupted(args: &[&str], fleet: &Scratch, after: Duration) -> (Output, Duration) {
     let child = xtask(fleet.path())
         .args(args)
         .stdout(Stdio::piped())

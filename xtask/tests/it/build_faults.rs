@@ -2,13 +2,13 @@
 //! `build-all` beside it. With real Nix; after each, nothing of ours runs any more.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::builders::{
     command_line, finish, parent_of, processes_below, running, signal, wait_for,
 };
-use crate::support::{Scratch, code, fleet, json, stderr, valid_in_store, xtask};
+use crate::support::{Scratch, XTASK, code, contained, fleet, json, stderr, valid_in_store, xtask};
 use serde_json::Value;
 
 /// Generous: other tests and other people's work are on the same cores.
@@ -237,13 +237,10 @@ fn a_flood_of_log_is_kept_whole_in_little_memory() {
 #[test]
 fn logs_that_cannot_be_written_stop_no_build() {
     let fleet = fleet(r#"a = host { variant = "one"; script = "echo hello; echo > $out"; };"#);
-    let home = Scratch::new();
-    std::os::unix::fs::symlink(crate::support::home().join("nix"), home.path().join("nix"))
-        .unwrap();
-    home.write("logs", "not a folder");
+    let logs = fleet.home().join("logs");
+    fs::write(&logs, "not a folder").unwrap();
     let child = xtask(fleet.path())
         .args(["build-all", "--json", "--no-link"])
-        .env("LLAMAFLEET_HOME", home.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -255,18 +252,24 @@ fn logs_that_cannot_be_written_stop_no_build() {
     assert_eq!(variant(&report, "one")["log"], Value::Null);
     let said = stderr(&output);
     assert_eq!(said.matches("the build logs are not whole").count(), 1, "{said}");
-    assert!(said.contains(home.path().join("logs").to_str().unwrap()), "{said}");
+    assert!(said.contains(logs.to_str().unwrap()), "{said}");
 }
 
 /// A small file system of its own over TMPDIR, where builds write, in a mount namespace
 /// that ends with the test.
 #[test]
 fn a_full_disk_is_named() {
+    let fleet = fleet(
+        r#"
+        a = host { variant = "large"; script = "head -c 60000000 /dev/zero > here && echo > $out"; };
+        b = host { variant = "small"; };
+        "#,
+    );
     let small = Scratch::new();
     let place = small.path().to_str().unwrap();
     let mount = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
     let in_small = |program: &[&str]| {
-        let mut command = std::process::Command::new("unshare");
+        let mut command = contained(Command::new("unshare"), fleet.path());
         command.args(["--mount", "sh", "-c", mount, place]).args(program);
         command
     };
@@ -276,16 +279,8 @@ fn a_full_disk_is_named() {
         std::io::stderr().write_all(why.as_bytes()).unwrap();
         return;
     }
-    let fleet = fleet(
-        r#"
-        a = host { variant = "large"; script = "head -c 60000000 /dev/zero > here && echo > $out"; };
-        b = host { variant = "small"; };
-        "#,
-    );
-    let child = in_small(&[env!("CARGO_BIN_EXE_xtask"), "build-all", "--json", "--no-link"])
-        .current_dir(fleet.path())
+    let child = in_small(&[XTASK, "build-all", "--json", "--no-link"])
         .env("TMPDIR", place)
-        .env("NO_COLOR", "1")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

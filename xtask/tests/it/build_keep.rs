@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Scratch, code, fleet, fleet_with, json, nix, run, stderr, stdout, xtask};
+use crate::support::{
+    Scratch, code, fleet, fleet_with, json, nix, nix_program, run, stderr, stdout, xtask,
+};
 use serde_json::Value;
 
 fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
@@ -20,11 +22,7 @@ fn findings(report: &Value) -> Vec<&str> {
 }
 
 fn ask_nix(args: &[&str]) -> String {
-    let nix = Command::new(nix())
-        .args(["--extra-experimental-features", "nix-command"])
-        .args(args)
-        .output()
-        .unwrap();
+    let nix = nix(args.iter().copied()).output().unwrap();
     assert!(nix.status.success(), "{args:?}: {}", stderr(&nix));
     String::from_utf8(nix.stdout).unwrap()
 }
@@ -47,8 +45,9 @@ fn what_was_built_is_linked_and_the_collector_heeds_the_link() {
     // Two builds of one name, and one that failed.
     assert_ne!(linked("two-b").unwrap(), linked("two-d").unwrap());
     assert_eq!(linked("bad"), None);
-    let said =
-        Command::new(nix().with_file_name("nix-store")).args(["--gc", "--print-roots"]).output();
+    let said = Command::new(nix_program().with_file_name("nix-store"))
+        .args(["--gc", "--print-roots"])
+        .output();
     if let Ok(said) = said {
         assert!(stdout(&said).contains(fleet.path().join("result/one").to_str().unwrap()));
     }
@@ -204,10 +203,8 @@ fn a_dry_run_tells_what_is_missing_and_how_much() {
 
 #[test]
 fn a_run_that_was_killed_is_gone_on_with() {
-    let home = Scratch::new();
-    std::os::unix::fs::symlink(crate::support::home().join("nix"), home.path().join("nix"))
-        .unwrap();
-    let gate = home.path().join("gate");
+    let elsewhere = Scratch::new();
+    let gate = elsewhere.path().join("gate");
     let fleet = fleet(&format!(
         r#"a = host {{ variant = "one"; needs = package {{ name = "needed"; }}; }};
            b = host {{ variant = "two"; script = "until [ -e {} ]; do sleep 0.1; done; echo > $out"; }};"#,
@@ -215,7 +212,7 @@ fn a_run_that_was_killed_is_gone_on_with() {
     ));
     let command = |args: &[&str]| {
         let mut command = xtask(fleet.path());
-        command.args(args).env("LLAMAFLEET_HOME", home.path());
+        command.args(args);
         command
     };
     let mut child = command(&["build-all", "--max-jobs", "2"])
@@ -244,5 +241,5 @@ fn a_run_that_was_killed_is_gone_on_with() {
         "{said}"
     );
     // A run that ends leaves nothing to go on with.
-    assert!(!home.path().join("build-unfinished.json").exists());
+    assert!(!fleet.home().join("build-unfinished.json").exists());
 }

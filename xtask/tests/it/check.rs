@@ -1,6 +1,6 @@
 //! `check` on small fleets, with real Nix: every host in exactly one state.
 
-use crate::support::{code, fleet, json, run, stderr};
+use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, xtask};
 
 #[test]
 fn a_sound_fleet_is_ok_and_equal_variants_are_one_build() {
@@ -172,7 +172,7 @@ fn a_file_that_git_does_not_track_is_explained() {
 
 #[test]
 fn without_a_flake_the_way_on_is_told() {
-    let empty = crate::support::Scratch::new();
+    let empty = Scratch::new();
     let output = run(empty.path(), &["check"]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("--flake"), "{}", stderr(&output));
@@ -181,11 +181,10 @@ fn without_a_flake_the_way_on_is_told() {
 #[test]
 fn without_nix_and_with_an_old_one_setup_is_offered() {
     let fleet = fleet("carbon = host { };");
-    let home = crate::support::Scratch::new();
-    let empty = crate::support::Scratch::new();
+    let empty = Scratch::new();
     let with_path = |path: &std::path::Path| {
-        let mut command = crate::support::xtask(fleet.path());
-        command.args(["check"]).env("PATH", path).env("LLAMAFLEET_HOME", home.path());
+        let mut command = xtask(fleet.path());
+        command.args(["check"]).env("PATH", path);
         command.output().unwrap()
     };
     let output = with_path(empty.path());
@@ -193,10 +192,7 @@ fn without_nix_and_with_an_old_one_setup_is_offered() {
     assert!(stderr(&output).contains("cargo xtask setup"), "{}", stderr(&output));
 
     // What Debian 12's nix-bin 2.8.0 prints.
-    empty.write("nix", "#!/bin/sh\necho 'nix (Nix) 2.8.0'\n");
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(empty.path().join("nix"), mode).unwrap();
+    empty.write_program("nix", "#!/bin/sh\necho 'nix (Nix) 2.8.0'\n");
     let output = with_path(empty.path());
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("2.8.0, too old: 2.19"), "{}", stderr(&output));
@@ -206,7 +202,7 @@ fn without_nix_and_with_an_old_one_setup_is_offered() {
 fn a_person_reads_a_table_and_programs_read_nothing_else() {
     let fleet = fleet("carbon = host { }; boron = host { variant = throw \"no such chip\"; };");
     let output = run(fleet.path(), &["check"]);
-    let table = crate::support::stdout(&output);
+    let table = stdout(&output);
     assert!(table.starts_with("HOST"), "{table}");
     assert!(stderr(&output).contains("boron: no such chip"), "{}", stderr(&output));
     let log = stderr(&output);

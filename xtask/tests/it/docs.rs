@@ -2,11 +2,12 @@
 //! A block that cannot be run has `<!-- not run: WHY -->` on the line before it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
-use crate::support::Scratch;
+use crate::support::{
+    Scratch, XTASK, contained, home_of, nix, nix_program, path_with_nix, repository, run, stderr,
+    stdout,
+};
 
 const DOCUMENTS: [&str; 6] = [
     "README.md",
@@ -35,25 +36,14 @@ fn commands(document: &str) -> Vec<(usize, String)> {
     commands
 }
 
-fn script(dir: &Path, name: &str, body: &str) {
-    let file = dir.join(name);
-    fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 /// The file is there to be read without Nix, so it can be out of date.
 #[test]
 fn the_options_are_those_of_the_modules() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = repository();
     let words = ["eval", "--raw", "--file", "docs/options.nix", "markdown"];
-    let made = Command::new(crate::support::nix())
-        .args(["--extra-experimental-features", "nix-command"])
-        .args(words)
-        .current_dir(root)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", crate::support::stderr(&made));
-    let made = crate::support::stdout(&made);
+    let made = nix(words).current_dir(root).output().unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    let made = stdout(&made);
     assert!(made.contains("## `programs.llama-cpp.microarch`"), "{made}");
     let there = fs::read_to_string(root.join("docs/options.md")).unwrap();
     let mend = format!("docs/options.md is out of date: nix {} > docs/options.md", words.join(" "));
@@ -62,29 +52,22 @@ fn the_options_are_those_of_the_modules() {
 
 #[test]
 fn every_command_in_the_documents_works() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = repository();
     // `check --testbed` writes the lock file that puts the stand-ins in the inputs' place.
-    let xtask = env!("CARGO_BIN_EXE_xtask");
-    let output = crate::support::run(root, &["check", "--testbed"]);
-    assert!(output.status.success(), "{}", crate::support::stderr(&output));
-    let lock = fs::read_dir(crate::support::home().join("locks"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|file| file.to_str().unwrap().ends_with("new-era.lock"))
-        .max_by_key(|file| {
-            let name = root.to_str().unwrap().replace('/', "_");
-            let ours = file.file_name().unwrap().to_str().unwrap().starts_with(&name);
-            (ours, fs::metadata(file).unwrap().modified().unwrap())
-        })
-        .unwrap();
+    let output = run(root, &["check", "--testbed"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let name = root.to_str().unwrap().replace('/', "_");
+    let lock = home_of(root).join(format!("locks/{name}-new-era.lock"));
 
     // What a reader has on PATH, with the testbed's inputs.
     let shims = Scratch::new();
-    let nix = crate::support::nix();
+    let nix = nix_program();
     let testbed = format!("--reference-lock-file '{}' --no-write-lock-file", lock.display());
-    script(shims.path(), "nix", &format!("exec '{}' \"$@\" {testbed}", nix.display()));
-    script(shims.path(), "cargo", &format!("shift; exec '{xtask}' \"$@\" --testbed"));
-    let path = format!("{}:{}", shims.path().display(), std::env::var("PATH").unwrap());
+    shims.write_program("nix", &format!("#!/bin/sh\nexec '{}' \"$@\" {testbed}", nix.display()));
+    let path = path_with_nix().into_string().unwrap();
+    let cargo = format!("#!/bin/sh\nshift; PATH='{path}' exec '{XTASK}' \"$@\" --testbed");
+    shims.write_program("cargo", &cargo);
+    let path = format!("{}:{path}", shims.path().display());
 
     let mut failures = vec![];
     let mut count = 0;
@@ -95,15 +78,14 @@ fn every_command_in_the_documents_works() {
                 continue;
             }
             count += 1;
-            let output = Command::new("sh")
+            let output = contained(Command::new("sh"), root)
                 .args(["-c", &command])
-                .current_dir(root)
                 .env("PATH", &path)
                 .env("NIX_CONFIG", "experimental-features = nix-command flakes")
                 .output()
                 .unwrap();
             if !output.status.success() {
-                let said = crate::support::stderr(&output);
+                let said = stderr(&output);
                 failures.push(format!("{document}:{line}: {command}\n{said}"));
             }
         }
@@ -116,7 +98,7 @@ fn every_command_in_the_documents_works() {
 /// word that no finding has would send the reader nowhere.
 #[test]
 fn troubleshooting_names_findings_that_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = repository();
     let page = fs::read_to_string(root.join("docs/troubleshooting.md")).unwrap();
     let mut folders = vec![root.join("xtask/src")];
     let mut source = String::new();

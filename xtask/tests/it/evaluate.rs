@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{code, fleet, json, run, stderr};
+use crate::support::{Scratch, code, fleet, json, nix_program, run, stderr, stdout, xtask};
 
 #[test]
 fn eight_faults_of_eight_kinds_among_32_hosts_are_exactly_those_eight() {
@@ -73,7 +73,7 @@ fn a_host_that_needs_more_than_a_share_gets_all_there_is() {
     );
     let args = ["check", "--json", "--jobs", "4", "--max-memory", "600M"];
     let output = run(fleet.path(), &args);
-    assert_eq!(code(&output), 0, "{}\n{}", stderr(&output), crate::support::stdout(&output));
+    assert_eq!(code(&output), 0, "{}\n{}", stderr(&output), stdout(&output));
     let output = run(fleet.path(), &["check", "--json", "--no-cache", "--max-memory", "100M"]);
     assert_eq!(json(&output)["hosts"][0]["state"], "out-of-memory");
     assert_eq!(json(&output)["hosts"][1]["state"], "ok");
@@ -82,11 +82,10 @@ fn a_host_that_needs_more_than_a_share_gets_all_there_is() {
 /// A Nix whose evaluators meet with `what`, a piece of bash that reads each line of their
 /// standard error as $line; and what check then says of the three hosts.
 fn with_accident(what: &str) -> (i32, Vec<(String, String)>) {
-    use std::os::unix::fs::PermissionsExt;
     let fleet = fleet(
         "aa = host { variant = \"a\"; }; bad = host { variant = \"b\"; }; zz = host { variant = \"z\"; };",
     );
-    let bin = crate::support::Scratch::new();
+    let bin = Scratch::new();
     let script = format!(
         r#"#!/bin/bash
 case "$*" in *'mark = '*) ;; *) exec '{nix}' "$@" ;; esac
@@ -97,13 +96,11 @@ status=$?
 wait $!
 exit $status
 "#,
-        nix = crate::support::nix().display()
+        nix = nix_program().display()
     );
-    bin.write("nix", &script);
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(bin.path().join("nix"), mode).unwrap();
+    bin.write_program("nix", &script);
     let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
-    let mut check = crate::support::xtask(fleet.path());
+    let mut check = xtask(fleet.path());
     check.args(["check", "--json", "--jobs", "1"]).env("PATH", path);
     // Twice: what an accident left must not be taken for an answer.
     check.output().unwrap();

@@ -1,7 +1,7 @@
 //! The real module and overlay, given mistakes that people make: `check` names the host,
 //! the option and the fix. On the testbed, which `cargo xtask test` sets up.
 
-use crate::support::{code, json, repository as fleet, run, stderr};
+use crate::support::{code, copy_of_repository as fleet, json, run, stderr};
 use serde_json::Value;
 
 fn host<'a>(report: &'a Value, name: &str) -> &'a Value {

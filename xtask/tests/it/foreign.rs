@@ -24,11 +24,16 @@ fn foreign_at(name: &str, folder: &str) -> Scratch {
 }
 
 /// Runs it where there is no flake.
-fn from_elsewhere(flake: &str, args: &[&str]) -> Output {
-    run(&std::env::temp_dir(), &[args, &["--testbed", "--flake", flake]].concat())
+fn from_elsewhere(flake: &Scratch, args: &[&str]) -> Output {
+    from_elsewhere_as(flake, path(flake), args)
 }
 
-fn checked(flake: &str) -> (i32, Value) {
+fn from_elsewhere_as(flake: &Scratch, reference: &str, args: &[&str]) -> Output {
+    let outside = flake.path().parent().unwrap();
+    run(outside, &[args, &["--testbed", "--flake", reference]].concat())
+}
+
+fn checked(flake: &Scratch) -> (i32, Value) {
     let output = from_elsewhere(flake, &["check", "--json"]);
     assert!(!stdout(&output).is_empty(), "{}", stderr(&output));
     (code(&output), json(&output))
@@ -51,27 +56,27 @@ fn path(scratch: &Scratch) -> &str {
 #[test]
 fn a_flake_of_its_own_layout_is_read_by_every_command() {
     let flake = foreign("plain");
-    let (code_of_check, report) = checked(path(&flake));
+    let (code_of_check, report) = checked(&flake);
     assert_eq!(code_of_check, 0, "{report:#}");
     assert_eq!(of(&report, "box"), ("ok", vec![]));
     assert_eq!(of(&report, "server"), ("ok", vec![]));
     assert_eq!(of(&report, "router").0, "unsupported");
     assert_eq!(report["builds"], 2);
 
-    let listed = from_elsewhere(path(&flake), &["list", "--json"]);
+    let listed = from_elsewhere(&flake, &["list", "--json"]);
     assert_eq!(code(&listed), 0, "{}", stderr(&listed));
     let listed = json(&listed);
     let variants: Vec<&Value> =
         listed["hosts"].as_array().unwrap().iter().map(|host| &host["variant"]).collect();
     assert_eq!(variants, ["vulkan-znver4".into(), Value::Null, "cpu-dispatch".into()].each_ref());
-    let shown = stdout(&from_elsewhere(path(&flake), &["list"]));
+    let shown = stdout(&from_elsewhere(&flake, &["list"]));
     assert!(shown.contains("does not use the module"), "{shown}");
 
-    let matrix = from_elsewhere(path(&flake), &["matrix"]);
+    let matrix = from_elsewhere(&flake, &["matrix"]);
     assert_eq!(code(&matrix), 0, "{}", stderr(&matrix));
     assert_eq!(json(&matrix)["include"].as_array().unwrap().len(), 2);
 
-    let plan = from_elsewhere(path(&flake), &["build-all", "--dry-run", "--json"]);
+    let plan = from_elsewhere(&flake, &["build-all", "--dry-run", "--json"]);
     assert_eq!(code(&plan), 0, "{}", stderr(&plan));
     assert!(!flake.path().join("flake.lock").exists(), "asking wrote a lock file");
 }
@@ -79,18 +84,16 @@ fn a_flake_of_its_own_layout_is_read_by_every_command() {
 #[test]
 fn flake_parts_and_home_manager_share_the_hosts_variant() {
     let flake = foreign("parts");
-    let (code, report) = checked(path(&flake));
+    let (code, report) = checked(&flake);
     assert_eq!(code, 0, "{report:#}");
     // `board` is made of flake-parts' own packages, for another system.
     assert_eq!(of(&report, "board"), ("ok", vec![]));
     assert_eq!(of(&report, "laptop"), ("ok", vec![]));
 
     // The user's package is the host's; home-manager by itself has the user's own.
-    let lock = lock_of(flake.path());
+    let lock = lock_of(&flake);
     let eval = |attribute: &str, apply: &str| {
-        let answer = Command::new(nix())
-            .args(["--extra-experimental-features", "nix-command flakes", "eval", "--json"])
-            .args(["--no-write-lock-file", "--reference-lock-file"])
+        let answer = nix(["eval", "--json", "--no-write-lock-file", "--reference-lock-file"])
             .arg(&lock)
             .arg(format!("{}#{attribute}", path(&flake)))
             .args(["--apply", apply])
@@ -113,13 +116,13 @@ fn flake_parts_and_home_manager_share_the_hosts_variant() {
 }
 
 /// The one that xtask has just made of the testbed for this folder.
-fn lock_of(root: &Path) -> PathBuf {
-    let name = root.file_name().unwrap().to_str().unwrap();
-    let locks = fs::read_dir(crate::support::home().join("locks")).unwrap();
+fn lock_of(flake: &Scratch) -> PathBuf {
+    let name = flake.name();
+    let locks = fs::read_dir(flake.home().join("locks")).unwrap();
     let mut files = locks.filter_map(|entry| Some(entry.ok()?.path()));
     let is_ours = |file: &PathBuf| {
         let file = file.file_name().unwrap().to_str().unwrap();
-        file.contains(&format!("{name}-new-era"))
+        file.contains(name) && file.ends_with("-new-era.lock")
     };
     files.find(is_ours).unwrap_or_else(|| panic!("no lock file for {name}"))
 }
@@ -127,7 +130,7 @@ fn lock_of(root: &Path) -> PathBuf {
 #[test]
 fn other_llama_cpps_are_told_by_option_and_by_what_differs() {
     let flake = foreign("overlays");
-    let (code, report) = checked(path(&flake));
+    let (code, report) = checked(&flake);
     assert_eq!(code, 1, "{report:#}");
     assert_eq!(of(&report, "before"), ("ok", vec![]));
 
@@ -152,7 +155,7 @@ fn other_llama_cpps_are_told_by_option_and_by_what_differs() {
 #[test]
 fn packages_from_outside_have_the_variant_where_nixos_lets_them() {
     let flake = foreign("pkgs");
-    let (code, report) = checked(path(&flake));
+    let (code, report) = checked(&flake);
     assert_eq!(code, 0, "{report:#}");
     for host in ["given", "given-with-ours"] {
         assert_eq!(of(&report, host), ("ok", vec![]), "{host}");
@@ -181,7 +184,7 @@ fn a_flake_is_found_in_a_subfolder_and_behind_a_space() {
     let encoded = folder.replace(' ', "%20");
     let url = format!("git+file://{}?dir=infra/my%20fleet", path(&flake));
     for reference in [&folder, &format!("path:{encoded}"), &url] {
-        let output = from_elsewhere(reference, &["list", "--json"]);
+        let output = from_elsewhere_as(&flake, reference, &["list", "--json"]);
         assert_eq!(code(&output), 0, "{reference}: {}", stderr(&output));
         assert_eq!(json(&output)["hosts"].as_array().unwrap().len(), 3, "{reference}");
     }
@@ -192,7 +195,7 @@ fn a_flake_without_hosts_says_so_to_every_command() {
     let flake = Scratch::new();
     flake.write("flake.nix", "{ outputs = _: { }; }");
     for command in [&["check"][..], &["list"], &["matrix"], &["build-all", "--dry-run"]] {
-        let output = from_elsewhere(path(&flake), command);
+        let output = from_elsewhere(&flake, command);
         assert_eq!(code(&output), 2, "{command:?}");
         let said = stderr(&output);
         assert!(said.contains("has no hosts"), "{command:?}: {said}");

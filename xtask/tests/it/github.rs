@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use crate::support::{Scratch, code, fleet, stderr, stdout, xtask};
+use crate::support::{Scratch, code, fleet, run, stderr, stdout, xtask};
 
 const HOSTILE: &str = r#"
     "a|b, c: d%\n::add-mask::x" = host { variant = throw "1\n::error::taken\r::set-env name=A::B\n##[group]x | `<b>`"; };
@@ -129,6 +129,6 @@ fn a_build_all_that_breaks_has_a_summary_too() {
 
 #[test]
 fn elsewhere_there_are_no_annotations() {
-    let output = crate::support::run(fleet(HOSTILE).path(), &["check"]);
+    let output = run(fleet(HOSTILE).path(), &["check"]);
     assert!(!stderr(&output).contains("::error file="), "{}", stderr(&output));
 }

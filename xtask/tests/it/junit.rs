@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Scratch, code, fleet, json, stderr, valid_in_store, xtask};
+use crate::support::{Scratch, code, fleet, json, nix, run, stderr, stdout, valid_in_store, xtask};
 
 /// An element: its name, attributes, children, and the text between them.
 #[derive(Debug, Default)]
@@ -234,7 +234,7 @@ fn a_file_that_cannot_be_written_is_told_before_anything_is_built() {
         assert!(said.contains("--junit") && said.contains(file.to_str().unwrap()), "{said}");
         assert!(!said.contains("building"), "{said}");
     }
-    let report = json(&crate::support::run(fleet.path(), &["build-all", "--json"]));
+    let report = json(&run(fleet.path(), &["build-all", "--json"]));
     assert_eq!(report["variants"][0]["state"], "built", "it was built before: {report}");
 }
 
@@ -283,12 +283,11 @@ fn ctrl_c_leaves_a_report_of_what_was_done() {
 /// The output that host `a` will have, by asking Nix.
 fn quick_output(fleet: &Scratch) -> String {
     #[allow(clippy::disallowed_methods, reason = "asks Nix itself")]
-    let said = std::process::Command::new(crate::support::nix())
+    let said = nix(["eval", "--raw"])
         .current_dir(fleet.path())
-        .args(["--extra-experimental-features", "nix-command flakes", "eval", "--raw"])
         .arg("path:.#nixosConfigurations.a.config.programs.llama-cpp.package.outPath")
         .output()
         .unwrap();
     assert!(said.status.success(), "{}", stderr(&said));
-    crate::support::stdout(&said)
+    stdout(&said)
 }

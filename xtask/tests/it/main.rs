@@ -19,6 +19,7 @@ mod evaluate;
 mod faults;
 mod foreign;
 mod github;
+mod isolation;
 mod junit;
 mod matrix;
 mod new_host;

@@ -1,19 +1,16 @@
 //! A fleet from nothing: the template, `new-host`, and the first commands, on the testbed.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Scratch, code, json, nix, run, stderr, stdout};
+use crate::support::{Scratch, code, json, nix, repository, run, stderr, stdout};
 use serde_json::Value;
 
 /// What `nix flake init -t` makes of this repository's template.
 fn fleet_of_ones_own() -> Scratch {
     let scratch = Scratch::new();
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let made = Command::new(nix())
-        .args(["--extra-experimental-features", "nix-command flakes", "flake", "init", "-t"])
-        .arg(ours)
+    let made = nix(["flake", "init", "-t"])
+        .arg(repository())
         .current_dir(scratch.path())
         .output()
         .unwrap();

@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Scratch, code, json, run, stderr};
+use crate::support::{Scratch, code, json, repository, run, stderr};
 
 #[test]
 fn every_budget_of_check_has_a_value_and_its_samples() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let words = ["perf", "check", "--testbed", "--json", "--hosts", "2", "--runs", "1"];
-    let output = run(root, &words);
+    let output = run(repository(), &words);
     let report = json(&output);
     assert_eq!(report["command"], "perf", "{}", stderr(&output));
     let ratios = report["ratios"].as_array().unwrap();
@@ -66,10 +65,9 @@ fn commit(folder: &Path) {
 
 #[test]
 fn hosts_of_another_nixpkgs_are_measured_alike() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let scratch = Scratch::new();
     let nixpkgs = scratch.path().join("nixpkgs");
-    let from = root.join("testbed/nixpkgs");
+    let from = repository().join("testbed/nixpkgs");
     assert!(Command::new("cp").arg("-r").args([&from, &nixpkgs]).status().unwrap().success());
     // Real enough: the testbed's has not every option that the roles set.
     scratch.write("nixpkgs/.version", "25.11\n");
@@ -80,7 +78,7 @@ fn hosts_of_another_nixpkgs_are_measured_alike() {
     commit(&nixpkgs);
     let mut words = vec!["perf", "check", "--testbed", "--json", "--hosts", "3", "--runs", "1"];
     words.extend(["--nixpkgs", nixpkgs.to_str().unwrap()]);
-    let output = run(root, &words);
+    let output = run(repository(), &words);
     let report = json(&output);
     let ratios = report["ratios"].as_array().unwrap_or_else(|| panic!("{}", stderr(&output)));
     assert_eq!(ratios.len(), 5, "{ratios:?}");
@@ -92,15 +90,14 @@ fn hosts_of_another_nixpkgs_are_measured_alike() {
 
 #[test]
 fn what_is_no_nixpkgs_is_refused_with_what_to_do() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let scratch = Scratch::new();
     let folder = scratch.path().to_str().unwrap();
     let words = ["perf", "check", "--testbed", "--hosts", "2", "--nixpkgs", folder];
-    let output = run(root, &words);
+    let output = run(repository(), &words);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("it has no nixos/lib/eval-config.nix"), "{output:?}");
     scratch.write("nixos/lib/eval-config.nix", "{ }\n");
-    let output = run(root, &words);
+    let output = run(repository(), &words);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("commit it to one of its own"), "{output:?}");
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, xtask};
+use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, terminal, xtask};
 
 fn recorded(name: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nix-log").join(name);
@@ -58,52 +58,39 @@ fn garbage_in_a_log_is_no_error() {
     assert!(stdout(&output).contains("5 builds began, 5 ended"), "{}", stdout(&output));
 }
 
-/// What a terminal of this size gets; `script` is a part of every Debian.
-#[allow(clippy::disallowed_methods, reason = "a terminal for the binary under test")]
-fn on_terminal(columns: usize, lines: usize, arguments: &str) -> Option<String> {
-    let here = Scratch::new();
-    let binary = env!("CARGO_BIN_EXE_xtask");
-    let command = format!("stty cols {columns} rows {lines}; {binary} {arguments}");
-    let output = std::process::Command::new("script")
-        .args(["-qec", &command, "/dev/null"])
-        .current_dir(here.path())
-        .env_remove("CI")
-        .env_remove("GITHUB_ACTIONS")
-        .env("NO_COLOR", "1")
-        .env("TERM", "xterm")
-        .output()
-        .ok()?;
-    assert!(output.status.success(), "{}", stdout(&output));
-    Some(stdout(&output))
-}
-
 #[test]
 fn on_a_terminal_bars_fit_and_are_gone_at_the_end() {
     for columns in [20, 40, 80] {
-        let arguments = "progress-demo --speed 200";
-        let Some(said) = on_terminal(columns, 24, arguments) else {
-            eprintln!("no program `script` here: not tested");
-            return;
-        };
-        assert!(said.contains("cpu-tigerlake-2 failed"), "{columns}: {said}");
-        // NO_COLOR leaves what moves the cursor, and nothing that colours.
-        assert!(!said.contains("\x1b[3") && !said.contains("\x1b[1m"), "{columns}: {said}");
-        // A drawn line ends with what clears the rest of it; its text fits.
-        let drawn = said.split("\x1b[K").filter(|line| !line.contains('│'));
-        let text = drawn.map(|line| line.rsplit(['\n', '\r', 'A', 'J']).next().unwrap());
-        let bars: Vec<&str> = text.filter(|line| line.contains(" of 3")).collect();
-        assert!(!bars.is_empty(), "{columns}: {said}");
-        assert!(bars.iter().all(|line| line.chars().count() < columns), "{columns}: {bars:?}");
-        // The whole never runs backwards.
-        let percent = |line: &&str| {
-            let number = line.split('%').next()?.rsplit(' ').next()?;
-            number.parse::<u32>().ok()
-        };
-        let percents: Vec<u32> = bars.iter().filter_map(percent).collect();
+        let here = Scratch::new();
+        let mut demo = xtask(here.path());
+        let session = terminal::run(demo.args(["progress-demo", "--speed", "200"]), columns, 24);
+        let screens = session.screens();
+        let end = screens.last().unwrap().contents();
+        assert!(session.status.success(), "{columns}: {end}");
+        let seen = |what: &str| screens.iter().any(|screen| screen.contents().contains(what));
+        assert!(seen("cpu-tigerlake-2 failed"), "{columns}: {end}");
+        assert!(!screens.iter().any(terminal::is_coloured), "{columns}: NO_COLOR is set");
+        // The whole is one line, and never runs backwards.
+        let totals: Vec<String> = screens.iter().filter_map(total).collect();
+        assert!(totals.len() > 10, "{columns}: {totals:?}");
+        let percent = |line: &String| line.split('%').next()?.rsplit(' ').next()?.parse().ok();
+        let percents: Vec<u32> = totals.iter().filter_map(percent).collect();
         assert!(percents.is_sorted(), "{columns}: {percents:?}");
-        let (_, end) = said.rsplit_once("\x1b[J").unwrap();
-        assert!(end.trim().starts_with("754 lines"), "{columns}: {end}");
+        assert!(percents.last() > percents.first(), "{columns}: {percents:?}");
+        // What is left is the result, below the failure's log.
+        let (_, left) = end.rsplit_once("subcommand failed.\n").unwrap();
+        assert_eq!(left.trim_end(), "754 lines: 3 builds began, 3 ended, 1 of them failed");
     }
+}
+
+/// The line of all builds, held to fit.
+fn total(screen: &vt100::Screen) -> Option<String> {
+    let (_, columns) = screen.size();
+    let rows = (0_u16..).zip(screen.rows(0, columns.get()));
+    let is_total = |row: &str| row.contains('%') && row.contains(" of 3");
+    let (at, row) = rows.filter(|(_, row)| is_total(row)).last()?;
+    assert!(!screen.row_wrapped(at), "{columns} columns: {row:?}");
+    Some(row)
 }
 
 const NEEDY: &str = r#"
@@ -116,13 +103,8 @@ const NEEDY: &str = r#"
 #[test]
 fn real_builds_name_who_needs_what_and_whose_it_is() {
     let fleet = fleet(NEEDY);
-    let home = Scratch::new();
-    let output = xtask(fleet.path())
-        .args(["build-all", "--json", "--max-jobs", "1"])
-        .env("LLAMAFLEET_HOME", home.path())
-        .env("PATH", path_with_nix())
-        .output()
-        .unwrap();
+    let output =
+        xtask(fleet.path()).args(["build-all", "--json", "--max-jobs", "1"]).output().unwrap();
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("gone-1 failed after"), "{said}");
@@ -138,18 +120,11 @@ fn real_builds_name_who_needs_what_and_whose_it_is() {
     let loud = variants.iter().find(|variant| variant["variant"] == "loud").unwrap();
     let log = std::fs::read_to_string(loud["log"].as_str().unwrap()).unwrap();
     assert!(log.contains(&"y".repeat(2_000_000)), "{} bytes", log.len());
-    let kept = std::fs::read_to_string(home.path().join("builds.jsonl")).unwrap();
+    let kept = std::fs::read_to_string(fleet.home().join("builds.jsonl")).unwrap();
     let names: Vec<String> = kept
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .map(|record| record["name"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(names, ["llama-cpp-one", "llama-cpp-two", "shared-1"], "{kept}");
-}
-
-/// The folder of the Nix that is found without LLAMAFLEET_HOME.
-fn path_with_nix() -> std::ffi::OsString {
-    let folder = crate::support::nix().parent().unwrap().to_owned();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
 }

@@ -1,10 +1,9 @@
 //! The real llama.cpp of both eras, really built and run on the testbed. `cargo xtask test`
 //! sets the testbed up first; the first run on a machine takes minutes, the next seconds.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::support::{code, json, run, stderr};
+use crate::support::{Scratch, code, json, repository, run, stderr, valid_in_store};
 use serde_json::Value;
 
 /// One build at a time: the second finds the first one's objects in ccache.
@@ -14,12 +13,8 @@ fn alone() -> MutexGuard<'static, ()> {
     BUILDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
 fn well(args: &[&str]) -> Value {
-    let output = run(&repository(), args);
+    let output = run(repository(), args);
     assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
     json(&output)
 }
@@ -76,7 +71,7 @@ fn boron_has_exactly_tiger_lakes_instruction_sets_and_its_own_gpu() {
 fn both_eras_build_and_this_machines_variant_runs() {
     let _alone = alone();
     for era in ERAS {
-        let records = crate::support::Scratch::new();
+        let records = Scratch::new();
         let report = well(
             &[
                 &["bench", "local", era, "--json", "--wait", "--repetitions=2", "--rounds=1"][..],
@@ -90,7 +85,7 @@ fn both_eras_build_and_this_machines_variant_runs() {
             assert!(result["tokensPerSecond"].as_f64().unwrap() > 0.0, "{era}: {result}");
             assert_eq!(result["samples"].as_array().unwrap().len(), 2);
         }
-        assert!(crate::support::valid_in_store(report["storePath"].as_str().unwrap()));
+        assert!(valid_in_store(report["storePath"].as_str().unwrap()));
         // That the machine is busy is its own fault.
         let findings = report["findings"].as_array().unwrap();
         let errors: Vec<_> = findings.iter().filter(|f| f["severity"] == "error").collect();
@@ -109,7 +104,7 @@ fn both_eras_take_the_smoke_model_in_every_quantization_and_refuse_what_is_none(
             assert_eq!(report["results"].as_array().unwrap().len(), 2, "{era}: {report}");
         }
         let refused = [&bench[..], &["--model", "/nonexistent.gguf"]].concat();
-        let output = run(&repository(), &refused);
+        let output = run(repository(), &refused);
         assert_eq!(code(&output), 1, "{era}: {}", stderr(&output));
         let findings = json(&output)["findings"].to_string();
         assert!(findings.contains("/nonexistent.gguf on local is not there"), "{era}: {findings}");
@@ -137,7 +132,7 @@ fn the_demo_shows_what_tuning_is_worth() {
 #[test]
 fn a_variant_that_cannot_be_built_here_says_why() {
     let _alone = alone();
-    let output = run(&repository(), &["build-all", "boron", "--testbed", "--json"]);
+    let output = run(repository(), &["build-all", "boron", "--testbed", "--json"]);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     let variant = &report["variants"][0];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Output;
 
-use crate::support::{Scratch, code, json, stderr, stdout, xtask};
+use crate::support::{Scratch, code, json, run, stderr, stdout, xtask};
 
 /// A fleet's folder with these files in its bench/.
 fn fleet(files: &[(&str, &str)]) -> Scratch {
@@ -26,7 +26,7 @@ fn histories() -> Scratch {
 /// In a UTF-8 locale, with nothing of this machine's own measurements.
 fn report(scratch: &Scratch, args: &[&str]) -> Output {
     let mut command = xtask(scratch.path());
-    command.env("LLAMAFLEET_HOME", scratch.path().join("home")).env("LC_ALL", "C.UTF-8");
+    command.env("LC_ALL", "C.UTF-8");
     command.env("COLUMNS", "80").arg("report").args(args).output().unwrap()
 }
 
@@ -285,7 +285,7 @@ fn a_terminal_has_a_plot_of_its_width_in_its_own_signs() {
     let widest = shown.lines().map(|line| line.chars().count()).max();
     assert!(widest >= Some(78), "the width is used: {widest:?}");
     let mut ascii = xtask(scratch.path());
-    ascii.env("LLAMAFLEET_HOME", scratch.path().join("home")).env("LC_ALL", "C");
+    ascii.env("LC_ALL", "C");
     let ascii = stdout(&ascii.env("COLUMNS", "60").args(["report", "nitrogen"]).output().unwrap());
     assert!(ascii.is_ascii() && ascii.contains("####"), "{ascii}");
     let plot = ascii.split_once("\n\n").unwrap().1;
@@ -308,18 +308,15 @@ fn two_documents_do_not_share_one_output() {
 /// Where bench keeps the testbed's results is where report looks for them.
 #[test]
 fn the_testbeds_results_of_both_eras_are_shown() {
-    let home = Scratch::new();
     let fleet = crate::support::fleet("a = host { };");
     let folder = fleet.path().to_str().unwrap().replace('/', "_");
     for (era, host) in [("old", "gold"), ("new", "fresh")] {
         let file = format!("bench/{folder}-testbed-{era}/{host}.jsonl");
-        home.write(&file, &line(host, 3, "pp128", &[10.0, 11.0]));
+        let file = fleet.home().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, line(host, 3, "pp128", &[10.0, 11.0])).unwrap();
     }
-    let output = xtask(fleet.path())
-        .args(["report", "--testbed", "--json"])
-        .env("LLAMAFLEET_HOME", home.path())
-        .output()
-        .unwrap();
+    let output = run(fleet.path(), &["report", "--testbed", "--json"]);
     let text = json(&output).to_string();
     assert!(text.contains("gold") && text.contains("fresh"), "{text}");
 }

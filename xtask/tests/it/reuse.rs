@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Scratch, code, fleet, json, run, stderr};
+use crate::support::{
+    Scratch, XTASK, code, contained, fleet, json, nix_program, path_with_nix, run, stderr,
+};
 use serde_json::Value;
 
 fn git(dir: &Path, args: &[&str]) {
@@ -16,7 +18,7 @@ fn git(dir: &Path, args: &[&str]) {
 }
 
 /// One host whose variant is told by all kinds of files.
-fn repository() -> Scratch {
+fn tracked_fleet() -> Scratch {
     let fleet = fleet(
         r#"carbon = host { variant = builtins.concatStringsSep "." [
              (import ./part.nix) (builtins.readFile ./part.txt) (import ./link.nix)
@@ -59,7 +61,7 @@ fn evaluated(host: &Value) -> bool {
 
 #[test]
 fn what_did_not_change_is_not_evaluated() {
-    let fleet = repository();
+    let fleet = tracked_fleet();
     let first = check(fleet.path());
     assert!(evaluated(&first) && !evaluated(&check(fleet.path())));
     assert!(evaluated(&check_with(fleet.path(), &["--no-cache"])));
@@ -71,7 +73,7 @@ fn what_did_not_change_is_not_evaluated() {
 
 #[test]
 fn every_change_that_nix_can_see_is_seen() {
-    let fleet = repository();
+    let fleet = tracked_fleet();
     let dir = fleet.path();
     let mut before = check(dir);
     let mut changes = |what: &str, change: &dyn Fn()| {
@@ -261,7 +263,7 @@ fn each_way_to_a_file_is_seen_in_the_host_that_takes_it() {
 
 #[test]
 fn an_untracked_file_changes_nothing_until_git_tracks_it() {
-    let fleet = repository();
+    let fleet = tracked_fleet();
     check(fleet.path());
     fleet.write("untracked.nix", "1");
     assert!(!evaluated(&check(fleet.path())));
@@ -273,7 +275,7 @@ fn an_untracked_file_changes_nothing_until_git_tracks_it() {
 
 #[test]
 fn a_change_that_breaks_the_flake_is_red_and_mending_it_is_green() {
-    let fleet = repository();
+    let fleet = tracked_fleet();
     check(fleet.path());
     fleet.write("part.nix", "throw \"broken\"");
     for _ in 0..2 {
@@ -285,23 +287,21 @@ fn a_change_that_breaks_the_flake_is_red_and_mending_it_is_green() {
 
 #[test]
 fn another_lock_nix_configuration_or_xtask_is_another_question() {
-    let fleet = repository();
+    let fleet = tracked_fleet();
     let dir = fleet.path();
     check(dir);
     let with = |program: &Path, name: &str, value: &str| {
-        let mut command = Command::new(program);
-        command.current_dir(dir).args(["check", "--json"]).env(name, value);
+        let mut command = contained(Command::new(program), dir);
+        command.args(["check", "--json"]).env(name, value);
         evaluated(&json(&command.output().unwrap())["hosts"][0])
     };
-    let ours = Path::new(env!("CARGO_BIN_EXE_xtask"));
+    let ours = Path::new(XTASK);
     assert!(!with(ours, "LLAMAFLEET_NOTHING", "1"));
     assert!(with(ours, "NIX_CONFIG", "max-call-depth = 9000"));
     // Another program file of the same Nix: its wrapper, elsewhere.
     let other = Scratch::new();
-    other.write("nix", &format!("#!/bin/sh\nexec '{}' \"$@\"\n", crate::support::nix().display()));
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(other.path().join("nix"), mode).unwrap();
-    let path = format!("{}:{}", other.path().display(), std::env::var("PATH").unwrap());
+    other.write_program("nix", &format!("#!/bin/sh\nexec '{}' \"$@\"\n", nix_program().display()));
+    let path = format!("{}:{}", other.path().display(), path_with_nix().to_str().unwrap());
     check(dir);
     assert!(with(ours, "PATH", &path));
     check(dir);
@@ -315,7 +315,7 @@ fn another_lock_nix_configuration_or_xtask_is_another_question() {
 
 #[test]
 fn a_tree_that_cannot_be_read_for_certain_is_evaluated_every_time() {
-    let fleet = repository();
+    let fleet = tracked_fleet();
     fleet.write("a\"b.nix", "1");
     git(fleet.path(), &["add", "--all"]);
     check(fleet.path());
@@ -324,7 +324,7 @@ fn a_tree_that_cannot_be_read_for_certain_is_evaluated_every_time() {
 
 #[test]
 fn a_large_listing_hides_no_file() {
-    let fleet = repository();
+    let fleet = tracked_fleet();
     // Longer than one line of a child's output may be.
     let long = "x".repeat(200);
     for nth in 0..6000 {
@@ -349,7 +349,7 @@ fn without_git_a_folder_is_looked_at_too() {
 
 #[test]
 fn doctor_tells_what_is_kept_and_why_not() {
-    let fleet = repository();
+    let fleet = tracked_fleet();
     let said = || {
         let checks = json(&run(fleet.path(), &["doctor", "--json"]))["checks"].clone();
         let checks = checks.as_array().unwrap().clone();

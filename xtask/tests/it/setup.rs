@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{Scratch, code, json, stderr};
+use crate::support::{Scratch, code, json, nix_program, stderr, user_home};
 
 const SYSTEM: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
@@ -27,7 +27,7 @@ fn xtask(home: &Path) -> Command {
 
 /// The same with the Nix that the tests use on PATH, so that only llama.cpp is to be done.
 fn xtask_with_nix(home: &Path) -> Command {
-    let nix = crate::support::nix();
+    let nix = nix_program();
     let mut command = xtask(home);
     command.env("PATH", format!("{}:{SYSTEM}", nix.parent().unwrap().display()));
     command
@@ -122,7 +122,7 @@ fn a_corrupt_download_is_removed_and_said() {
 
 #[test]
 fn a_killed_set_up_is_taken_up_again() {
-    let archives = crate::support::home().join("downloads");
+    let archives = user_home().join("downloads");
     let Ok(files) = fs::read_dir(&archives) else { return };
     let scratch = Scratch::new();
     fs::create_dir(scratch.path().join("downloads")).unwrap();
@@ -160,9 +160,8 @@ fn a_full_disk_is_told_before_anything_is_begun() {
     }
     let scratch = Scratch::new();
     // What df of GNU coreutils 9.1 prints of an empty tmpfs of 4 MB.
-    scratch.write("bin/df", "#!/bin/sh\nprintf 'Avail\\n 4096\\n'\n");
+    scratch.write_program("bin/df", "#!/bin/sh\nprintf 'Avail\\n 4096\\n'\n");
     let df = scratch.path().join("bin/df");
-    fs::set_permissions(&df, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let home = scratch.path().join("home");
     let path = format!("{}:{SYSTEM}", df.parent().unwrap().display());
     let output = run(xtask(&home).env("PATH", path), &["setup"]);
@@ -197,7 +196,7 @@ fn that_nix_is_missing_is_an_answer_of_doctor() {
     let scratch = Scratch::new();
     let output = run(&mut xtask(scratch.path()), &["doctor", "--json"]);
     let document = json(&output);
-    if crate::support::nix().starts_with("/usr") {
+    if nix_program().starts_with("/usr") {
         return; // A Nix of Debian's own: not missing with any PATH.
     }
     assert_eq!(code(&output), 1, "{}", stderr(&output));

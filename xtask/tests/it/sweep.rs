@@ -1,30 +1,16 @@
 //! `bench --sweep` with the real llama-bench of the testbed, in an xtask folder of its own.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Scratch, code, json, stderr, stdout, xtask};
+use crate::support::{Scratch, code, json, repository, stderr, stdout, xtask};
 use serde_json::Value;
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-/// The journals of sweeps are this test's alone; what set-up made is everybody's.
-fn own_home() -> Scratch {
-    let home = Scratch::new();
-    for name in ["nix", "models", "llama.cpp", "downloads", "tools"] {
-        symlink(crate::support::home().join(name), home.path().join(name)).unwrap();
-    }
-    home
-}
-
 fn bench(home: &Scratch, words: &[&str]) -> Command {
-    let mut command = xtask(&repository());
-    command.env("LLAMAFLEET_HOME", home.path());
+    let mut command = xtask(repository());
+    command.env("LLAMAFLEET_HOME", home.home());
     command.args(["bench", "local", "--json", "--repetitions=1", "--prompt=16", "--generate=4"]);
     command.args(words);
     command
@@ -35,7 +21,7 @@ fn sweep(home: &Scratch, words: &[&str]) -> Output {
 }
 
 fn journals(home: &Scratch) -> Vec<PathBuf> {
-    let Ok(folder) = fs::read_dir(home.path().join("sweeps")) else { return vec![] };
+    let Ok(folder) = fs::read_dir(home.home().join("sweeps")) else { return vec![] };
     folder.map(|entry| entry.unwrap().path()).collect()
 }
 
@@ -50,7 +36,7 @@ fn configuration<'a>(report: &'a Value, name: &str) -> &'a Value {
 
 #[test]
 fn a_grid_is_measured_and_a_configuration_that_fails_is_a_row() {
-    let home = own_home();
+    let home = Scratch::new();
     for era in ["--testbed=old", "--testbed=new"] {
         let words = [era, "--sweep", "t=1,2", "--sweep=--cache-type-k=f16,zz", "--rounds=2"];
         let output = sweep(&home, &words);
@@ -89,7 +75,7 @@ fn a_grid_is_measured_and_a_configuration_that_fails_is_a_row() {
 
 #[test]
 fn a_sweep_under_a_budget_ends_in_time() {
-    let home = own_home();
+    let home = Scratch::new();
     let words = ["--testbed", "--sweep=t=1,2", "--sweep=ub=8,16,32", "--budget=20s"];
     let output = sweep(&home, &words);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -100,7 +86,7 @@ fn a_sweep_under_a_budget_ends_in_time() {
 
 #[test]
 fn what_llama_bench_does_not_take_is_refused_before_anything_is_measured() {
-    let home = own_home();
+    let home = Scratch::new();
     let finding = |words: &[&str]| {
         let output = sweep(&home, words);
         assert_eq!(code(&output), 1, "{words:?}: {}", stderr(&output));
@@ -132,7 +118,7 @@ fn what_llama_bench_does_not_take_is_refused_before_anything_is_measured() {
 
 #[test]
 fn a_dry_run_tells_how_long_it_would_take() {
-    let home = own_home();
+    let home = Scratch::new();
     let output = sweep(&home, &["--testbed", "--sweep=t=1..2", "--sweep=ub=8..24", "--dry-run"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(stderr(&output).contains("34 configurations, 10 rounds"), "{}", stderr(&output));
@@ -148,7 +134,7 @@ fn a_dry_run_tells_how_long_it_would_take() {
 
 #[test]
 fn hostile_values_reach_llama_bench_as_they_are_and_no_shell() {
-    let home = own_home();
+    let home = Scratch::new();
     let owned = home.path().join("owned");
     let hostile = [
         format!("$(touch {})", owned.display()),
@@ -182,7 +168,7 @@ fn until(home: &Scratch, many: usize) {
 
 #[test]
 fn a_sweep_goes_on_after_kill_9_and_with_a_torn_journal() {
-    let home = own_home();
+    let home = Scratch::new();
     let words = ["--testbed", "--sweep=t=1,2", "--rounds=40"];
     let mut child =
         bench(&home, &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -213,7 +199,7 @@ fn a_sweep_goes_on_after_kill_9_and_with_a_torn_journal() {
 
 #[test]
 fn ctrl_c_keeps_and_shows_what_was_measured() {
-    let home = own_home();
+    let home = Scratch::new();
     let words = ["--testbed", "--sweep=t=1,2", "--rounds=400"];
     let child = bench(&home, &words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until(&home, 4);

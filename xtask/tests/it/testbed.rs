@@ -2,18 +2,13 @@
 //! nix/diagnosis.rs reads them. The cases are in testbed/tests/errors.nix.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
+
+use crate::support::{nix, repository, stderr};
 
 fn eval(attribute: &str, more: &[&str]) -> Output {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed/tests/errors.nix");
-    Command::new(crate::support::nix())
-        .args(["--extra-experimental-features", "nix-command", "eval", "--file"])
-        .arg(cases)
-        .arg(attribute)
-        .args(more)
-        .output()
-        .unwrap()
+    let cases = repository().join("testbed/tests/errors.nix");
+    nix(["eval", "--file"]).arg(cases).arg(attribute).args(more).output().unwrap()
 }
 
 #[test]
@@ -25,7 +20,7 @@ fn every_error_says_what_nixpkgs_says() {
         let output = eval(&format!("cases.{name}.expr"), &[]);
         assert!(!output.status.success(), "{name} evaluates instead of failing");
         // Nix indents the text of an error.
-        let said = crate::support::stderr(&output);
+        let said = stderr(&output);
         let said: Vec<&str> = said.lines().map(str::trim_start).collect();
         let said = said.join("\n");
         for sentence in sentences.iter().flat_map(|sentence| sentence.lines()) {

@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::world::{PACKAGE, World, git, state};
-use crate::support::{code, stderr};
+use crate::support::{code, nix, nix_program, stderr};
 use serde_json::Value;
 
 #[test]
@@ -177,12 +177,8 @@ fn an_edited_lock_is_left_and_an_update_not_committed_is_none() {
     world.release("two");
     let third = world.release("three");
     // By hand, as `nix flake update` would.
-    let by_hand = Command::new(crate::support::nix())
-        .args(["--extra-experimental-features", "nix-command flakes", "flake", "update"])
-        .arg("llama-cpp")
-        .current_dir(world.fleet.path())
-        .output()
-        .unwrap();
+    let by_hand =
+        nix(["flake", "update", "llama-cpp"]).current_dir(world.fleet.path()).output().unwrap();
     assert!(by_hand.status.success(), "{}", stderr(&by_hand));
     assert_eq!(world.locked(), third);
     let edited = world.lock();
@@ -213,15 +209,11 @@ fn inputs_that_cannot_be_updated_say_why() {
     refused(&[], &["cannot list the revisions of", "upstream"]);
     fs::rename(&aside, world.upstream()).unwrap();
     // Without git.
-    let output = world
-        .xtask()
-        .arg("update")
-        .env("PATH", crate::support::nix().parent().unwrap())
-        .output()
-        .unwrap();
+    let output =
+        world.xtask().arg("update").env("PATH", nix_program().parent().unwrap()).output().unwrap();
     assert!(code(&output) != 0 && stderr(&output).contains("git"), "{}", stderr(&output));
     // Another one under way.
-    let home = world.scratch.path().join("home");
+    let home = world.fleet.home();
     let name = world.fleet.path().to_str().unwrap().replace('/', "_");
     let busy = fs::File::create(home.join(format!("updates/{name}.busy"))).unwrap();
     busy.lock().unwrap();

@@ -1,6 +1,6 @@
 //! What `check` holds a fleet to beyond evaluation: flags, targets, the lock file, Git.
 
-use crate::support::{Scratch, code, fleet, json, repository, run, stderr, stdout};
+use crate::support::{Scratch, code, copy_of_repository, fleet, json, run, stderr, stdout};
 use serde_json::Value;
 
 /// Every finding: who it is about, its code, its message.
@@ -177,7 +177,7 @@ fn all_systems_evaluates_every_package_and_one_fault_hides_no_other() {
 #[test]
 fn a_lock_that_disagrees_with_the_flake_is_an_error_and_is_left_as_it_is() {
     let llama = "{ programs.llama-cpp.enable = true; system.stateVersion = \"25.05\"; }\n";
-    let fleet = repository(&[("carbon", llama)]);
+    let fleet = copy_of_repository(&[("carbon", llama)]);
     let (code, report) = checked(&fleet, &["--testbed"]);
     assert_eq!((code, findings(&report)), (0, vec![]));
 
@@ -231,7 +231,7 @@ fn an_input_that_only_outputs_names_is_an_input() {
 #[test]
 fn a_package_from_another_source_is_not_the_pin() {
     let llama = "{ programs.llama-cpp.enable = true; system.stateVersion = \"25.05\"; }\n";
-    let fleet = repository(&[("carbon", llama)]);
+    let fleet = copy_of_repository(&[("carbon", llama)]);
     let variant = fleet.path().join("overlays/llama-cpp/variant.nix");
     let text = std::fs::read_to_string(&variant).unwrap();
     let other = "inherit (buildInfo) build; rev = \"0123456789012345678901234567890123456789\";";

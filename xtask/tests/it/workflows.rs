@@ -3,16 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::{Scratch, stderr, stdout};
+use crate::support::{
+    Scratch, XTASK, contained, copy_of_repository, json, nix, path_with_nix, repository, run,
+    stderr, stdout,
+};
 use serde_json::Value;
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
 
 fn workflows() -> Vec<(String, String)> {
     let mut found = vec![];
@@ -100,26 +98,21 @@ impl Runner {
     fn new() -> Self {
         let scratch = Scratch::new();
         let bin = scratch.path().join("bin");
-        fs::create_dir(&bin).unwrap();
         let program = |name: &str, text: &str| {
-            let file = bin.join(name);
-            fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-            fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+            scratch.write_program(&format!("bin/{name}"), &format!("#!/bin/sh\n{text}\n"));
         };
-        let xtask = env!("CARGO_BIN_EXE_xtask");
-        program("cargo", &format!("[ \"$1\" = xtask ] && shift && exec {xtask} \"$@\" --testbed"));
+        program("cargo", &format!("[ \"$1\" = xtask ] && shift && exec {XTASK} \"$@\" --testbed"));
         // No pull request is made; what would be asked for is kept.
         program("gh", &format!("printf '%s\\n' \"$@\" >> {}/gh", scratch.path().display()));
         fs::create_dir(scratch.path().join("temp")).unwrap();
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let path = format!("{}:{}", bin.display(), path_with_nix().to_str().unwrap());
         Self { scratch, path }
     }
 
     fn step(&self, dir: &Path, command: &str, env: &[(&str, &str)]) -> Output {
         let file = |name: &str| self.scratch.path().join(name);
-        Command::new("bash")
+        contained(Command::new("bash"), dir)
             .args(["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", command])
-            .current_dir(dir)
             .env("PATH", &self.path)
             .env("CI", "true")
             .env("GITHUB_ACTIONS", "true")
@@ -146,12 +139,10 @@ fn well(output: &Output, command: &str) {
 #[test]
 fn ci_goes_through_as_plain_shell() {
     // The variant that `bench local` builds: other tests need it as well.
-    let probed =
-        crate::support::json(&crate::support::run(&repository(), &["probe", "--local", "--json"]));
+    let probed = json(&run(repository(), &["probe", "--local", "--json"]));
     let microarch = &probed["recommendation"]["microarch"];
     let options = format!("{{ enable = true; microarch = {microarch}; }}");
-    let fleet =
-        crate::support::repository(&[("box", &format!("{{ programs.llama-cpp = {options}; }}"))]);
+    let fleet = copy_of_repository(&[("box", &format!("{{ programs.llama-cpp = {options}; }}"))]);
     let runner = Runner::new();
     let text = fs::read_to_string(repository().join(".github/workflows/ci.yml")).unwrap();
     let commands: Vec<String> =
@@ -167,11 +158,7 @@ fn ci_goes_through_as_plain_shell() {
     let job = &jobs["include"][0];
 
     let cache = format!("file://{}/cache", runner.scratch.path().display());
-    let secret = Command::new(crate::support::nix())
-        .args(["--extra-experimental-features", "nix-command", "key", "generate-secret"])
-        .args(["--key-name", "test-1"])
-        .output()
-        .unwrap();
+    let secret = nix(["key", "generate-secret", "--key-name", "test-1"]).output().unwrap();
     well(&runner.step(fleet.path(), key, &[("KEY", &stdout(&secret)), ("CACHE", &cache)]), key);
     let push = runner.read("env");
     let push = push.trim().strip_prefix("PUSH=").unwrap();

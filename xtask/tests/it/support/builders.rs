@@ -3,14 +3,13 @@
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Scratch, nix, xtask};
+use super::{Scratch, nix, nix_program, xtask};
 
 /// `builder-one` and `builder-two`; everything of theirs ends when this is dropped.
 pub struct Builders {
@@ -31,8 +30,7 @@ pub fn unavailable() -> Option<String> {
          args = [ \"-c\" \"echo > $out\" ]; }}",
         super::nonce()
     );
-    let output = Command::new(nix())
-        .args(["--extra-experimental-features", "nix-command flakes", "build", "--no-link"])
+    let output = nix(["build", "--no-link"])
         .args(["--impure", "--option", "substituters", "", "--option", "sandbox-paths", SANDBOX])
         .args(["--store", root.path().to_str().unwrap(), "--expr", &expression])
         .output()
@@ -117,15 +115,14 @@ impl Builders {
         fs::copy(at("client_key.pub"), at("authorized_keys")).unwrap();
         // The folder that sshd locks its unprivileged half in; boot makes it otherwise.
         let _ = fs::create_dir("/run/sshd");
-        let nix_daemon = nix().with_file_name("nix-daemon").display().to_string();
-        dir.write(
+        let nix_daemon = nix_program().with_file_name("nix-daemon").display().to_string();
+        dir.write_program(
             "nix-daemon",
             &format!(
                 "#!/bin/sh\nexport NIX_CONFIG='build-users-group =\nsubstituters =\n\
                  sandbox-paths = {SANDBOX}\n'\nexec '{nix_daemon}' \"$@\"\n"
             ),
         );
-        fs::set_permissions(at("nix-daemon"), fs::Permissions::from_mode(0o755)).unwrap();
         let user = Command::new("id").arg("-un").output().unwrap();
         let user = String::from_utf8(user.stdout).unwrap();
         // Another program may take the free port before sshd does: then try again.

@@ -2,65 +2,118 @@
 //! hosts are plain attribute sets, so that real Nix reads it in milliseconds.
 
 pub mod histories;
+pub mod terminal;
 pub mod upstream;
 pub mod world;
 
 pub mod builders;
 pub mod sshd;
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::LazyLock;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
-/// A folder that is removed when the test ends.
-pub struct Scratch(PathBuf);
+/// A folder that is removed when the test ends, and beside it the xtask folder of what
+/// runs there: other tests' locks and records are not theirs.
+pub struct Scratch {
+    root: TempDir,
+    path: PathBuf,
+}
+
+/// How the names of scratch folders begin.
+const PREFIX: &str = "xtask-test-";
 
 impl Scratch {
     pub fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("xtask-test-{}-{count}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        Self(fs::canonicalize(dir).unwrap())
+        let root = tempfile::Builder::new().prefix(PREFIX).tempdir().unwrap();
+        let path = fs::canonicalize(root.path()).unwrap().join("here");
+        fs::create_dir(&path).unwrap();
+        lend(&path.with_file_name("home"));
+        Self { root, path }
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// No other scratch folder has it, in this run or another.
+    pub fn name(&self) -> &str {
+        self.root.path().file_name().unwrap().to_str().unwrap()
+    }
+
+    /// The xtask folder of what runs here.
+    pub fn home(&self) -> PathBuf {
+        self.path.with_file_name("home")
     }
 
     pub fn write(&self, name: &str, text: &str) {
-        let file = self.0.join(name);
+        let file = self.path.join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
     }
-}
 
-impl Scratch {
-    /// Gives the runs in this folder an xtask folder of their own, beside it: other
-    /// tests' locks and records are not theirs.
-    pub fn with_home(self) -> Self {
-        let own = own_home(&self.0);
-        fs::create_dir_all(&own).unwrap();
-        for name in ["nix", "models"] {
-            fs::create_dir_all(home().join("models")).unwrap();
-            std::os::unix::fs::symlink(home().join(name), own.join(name)).unwrap();
-        }
-        self
+    pub fn write_program(&self, name: &str, text: &str) {
+        self.write(name, text);
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.path.join(name), mode).unwrap();
     }
 }
 
-/// Where [`Scratch::with_home`] puts it.
-pub fn own_home(dir: &Path) -> PathBuf {
-    dir.with_extension("home")
+/// The repository whose tests these are.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-        let _ = fs::remove_dir_all(own_home(&self.0));
+/// What takes the place of the user's `~/.cache` in every test: Nix's caches, and the
+/// xtask folder of what runs outside of a scratch folder, where builds and models are kept
+/// from run to run.
+fn cache() -> &'static Path {
+    static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+        let home = cache.join("llamafleet");
+        fs::create_dir_all(home.join("models")).unwrap();
+        for (name, to) in set_up() {
+            let link = home.join(name);
+            if fs::read_link(&link).ok().as_deref() != Some(&to) {
+                let _ = fs::remove_file(&link);
+                symlink(to, link).unwrap();
+            }
+        }
+        cache
+    });
+    &CACHE
+}
+
+/// What `setup` made, for the tests to read. Not its Nix, whose wrappers name the folder
+/// that they are in: that one is on PATH.
+fn set_up() -> [(&'static str, PathBuf); 2] {
+    ["llama.cpp", "tools"].map(|name| (name, user_home().join(name)))
+}
+
+/// An xtask folder like the user's after `setup`.
+fn lend(home: &Path) {
+    fs::create_dir(home).unwrap();
+    let models = ("models", cache().join("llamafleet/models"));
+    for (name, to) in set_up().into_iter().chain([models]) {
+        symlink(to, home.join(name)).unwrap();
+    }
+}
+
+/// The xtask folder of what runs in `dir`.
+pub fn home_of(dir: &Path) -> PathBuf {
+    let is_scratch = |dir: &&Path| {
+        let name = dir.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(PREFIX))
+    };
+    match dir.ancestors().find(is_scratch) {
+        Some(root) => root.join("home"),
+        None => cache().join("llamafleet"),
     }
 }
 
@@ -75,14 +128,32 @@ pub fn nonce() -> String {
     format!("{}-{}", now.as_nanos(), std::process::id())
 }
 
+/// The binary under test.
+pub const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+
 /// The binary under test, in this folder.
 pub fn xtask(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    contained(Command::new(XTASK), dir)
+}
+
+/// A program that may start the binary under test, in this folder: what it leaves behind
+/// is in [`home_of`] that folder, and the Nix that it finds is the tests'.
+pub fn contained(mut command: Command, dir: &Path) -> Command {
     command.current_dir(dir).env_remove("CI").env_remove("GITHUB_ACTIONS").env("NO_COLOR", "1");
-    if own_home(dir).is_dir() {
-        command.env("LLAMAFLEET_HOME", own_home(dir));
-    }
+    command.env("LLAMAFLEET_HOME", home_of(dir)).env("XDG_CACHE_HOME", cache());
+    command.env("PATH", path_with_nix());
     command
+}
+
+/// PATH, with Nix on it.
+pub fn path_with_nix() -> OsString {
+    let path = std::env::var_os("PATH").unwrap();
+    let folder = nix_program().parent().unwrap().to_owned();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    if !folders.contains(&folder) {
+        folders.insert(0, folder);
+    }
+    std::env::join_paths(folders).unwrap()
 }
 
 pub fn run(dir: &Path, args: &[&str]) -> Output {
@@ -109,15 +180,23 @@ pub fn json(output: &Output) -> Value {
 }
 
 /// The Nix that the binary under test finds.
-pub fn nix() -> PathBuf {
+pub fn nix_program() -> PathBuf {
     let on_path = std::env::var_os("PATH").and_then(|path| {
         std::env::split_paths(&path).map(|dir| dir.join("nix")).find(|f| f.is_file())
     });
-    on_path.unwrap_or_else(|| home().join("nix/bin/nix"))
+    on_path.unwrap_or_else(|| user_home().join("nix/bin/nix"))
 }
 
-/// The folder that `setup` filled.
-pub fn home() -> PathBuf {
+/// That Nix with these arguments, flakes switched on.
+pub fn nix<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(nix_program());
+    command.args(["--extra-experimental-features", "nix-command flakes"]).args(args);
+    command.env("XDG_CACHE_HOME", cache());
+    command
+}
+
+/// The user's own xtask folder, which `setup` filled: only to be read.
+pub fn user_home() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
     set("LLAMAFLEET_HOME")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("llamafleet")))
@@ -125,11 +204,7 @@ pub fn home() -> PathBuf {
 }
 
 pub fn valid_in_store(path: &str) -> bool {
-    let answer = Command::new(nix())
-        .args(["--extra-experimental-features", "nix-command", "path-info", path])
-        .output()
-        .unwrap();
-    answer.status.success()
+    nix(["path-info", path]).output().unwrap().status.success()
 }
 
 /// A flake whose hosts are what `hosts` says: Nix code that may call
@@ -147,12 +222,11 @@ pub fn fleet_with(hosts: &str, outputs: &str) -> Scratch {
 }
 
 /// A copy of this repository whose fleet is `hosts`: name, and the body of its module.
-pub fn repository(hosts: &[(&str, &str)]) -> Scratch {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+pub fn copy_of_repository(hosts: &[(&str, &str)]) -> Scratch {
     let copy = Scratch::new();
     let names = ["flake.nix", "flake.lock", "home", "nixos", "overlays", "testbed", "tests"];
     let mut copied = Command::new("cp");
-    copied.arg("-r").args(names).arg(copy.path()).current_dir(ours);
+    copied.arg("-r").args(names).arg(copy.path()).current_dir(repository());
     assert!(copied.status().unwrap().success());
     let mut table = String::from("{\n");
     for (name, body) in hosts {

@@ -21,7 +21,7 @@ pub struct Sshd {
 impl Sshd {
     pub fn start() -> Self {
         let dir = Scratch::new();
-        let host = dir.path().file_name().unwrap().to_str().unwrap().to_owned();
+        let host = dir.name().to_lowercase();
         for key in ["host", "client"] {
             let made = Command::new("ssh-keygen")
                 .args(["-q", "-t", "ed25519", "-N", "", "-f"])

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::home;
+use super::user_home;
 
 /// A kind of mistake that upstream makes now and then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Upstream {
     /// Makes the plan's commits the branch `main` of a repository at `dir`. All but every
     /// fourth have a build tag, as upstream names them: `b` and how many commits lead there.
     pub fn plant(dir: &Path, plan: &Plan) -> Self {
-        let real = home().join("llama.cpp");
+        let real = user_home().join("llama.cpp");
         if !dir.join(".git").is_dir() {
             fs::create_dir_all(dir).unwrap();
             // Not bare: Nix then reads the objects here rather than fetch them all into its

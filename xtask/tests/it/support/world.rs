@@ -61,11 +61,7 @@ impl World {
         git(fleet, &["config", "user.name", "Fleet"]);
         git(fleet, &["config", "user.email", "fleet@localhost"]);
         git(fleet, &["add", "--all"]);
-        let lock = Command::new(super::nix())
-            .args(["--extra-experimental-features", "nix-command flakes", "flake", "lock"])
-            .current_dir(fleet)
-            .output()
-            .unwrap();
+        let lock = super::nix(["flake", "lock"]).current_dir(fleet).output().unwrap();
         assert!(lock.status.success(), "{}", stderr(&lock));
         git(fleet, &["add", "--all"]);
         git(fleet, &["commit", "--quiet", "--message", "fleet"]);
@@ -93,15 +89,7 @@ impl World {
     }
 
     pub fn xtask(&self) -> Command {
-        let mut command = super::xtask(self.fleet.path());
-        command.env("LLAMAFLEET_HOME", self.scratch.path().join("home"));
-        // The set-up's Nix is in the real home.
-        let nix = super::nix();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let dirs =
-            [nix.parent().unwrap().to_owned()].into_iter().chain(std::env::split_paths(&path));
-        command.env("PATH", std::env::join_paths(dirs).unwrap());
-        command
+        super::xtask(self.fleet.path())
     }
 
     pub fn run(&self, args: &[&str]) -> (i32, Value, String) {
