@@ -41,7 +41,7 @@ pub fn missing_packages(with_pip: bool) -> Vec<&'static str> {
         .map(|tool| tool.package)
         .collect();
     let pip = Invocation::new("python3").args(["-m", "pip", "--version"]);
-    if with_pip && !process::capture(&pip, Some(QUICK)).is_ok_and(|said| said.exit.ok()) {
+    if with_pip && !process::capture(&pip, Some(QUICK)).is_ok_and(|output| output.exit.ok()) {
         packages.push("python3-pip");
     }
     packages
@@ -49,7 +49,7 @@ pub fn missing_packages(with_pip: bool) -> Vec<&'static str> {
 
 fn is_installed(package: &str) -> bool {
     let call = Invocation::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", package]);
-    process::capture(&call, Some(QUICK)).is_ok_and(|said| said.stdout.starts_with(b"installed"))
+    process::capture(&call, Some(QUICK)).is_ok_and(|output| output.stdout.starts_with(b"installed"))
 }
 
 /// The command that installs `packages`, without those that are only suggested.
@@ -68,8 +68,8 @@ pub fn download_megabytes(packages: &[&str]) -> Option<u64> {
     let call = Invocation::new("apt-get")
         .args(["install", "-qq", "--print-uris", "--no-install-recommends"])
         .args(packages.iter().copied());
-    let said = process::read(&call, Some(QUICK)).ok()?;
-    Some(pieces::megabytes_of_uris(&said))
+    let output = process::read(&call, Some(QUICK)).ok()?;
+    Some(pieces::megabytes_of_uris(&output))
 }
 
 /// Installs what is missing; for root.

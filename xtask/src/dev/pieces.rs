@@ -94,8 +94,8 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
 
 /// Where this machine's own apt fetches Debian from, out of
 /// `apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT) $(ORIGIN) $(LABEL)'`.
-pub fn mirror_of_indexes(said: &str) -> Option<String> {
-    let mut lines = said.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+pub fn mirror_of_indexes(output: &str) -> Option<String> {
+    let mut lines = output.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     lines
         .find(|words| {
             matches!(words[..], [_, suite, "main", "Debian", "Debian"] if !suite.contains('-'))
@@ -198,8 +198,8 @@ pub fn nix_configuration(online: bool) -> String {
 }
 
 /// The sizes in `apt-get --print-uris` (`'URI' FILE SIZE HASH`), summed, in megabytes.
-pub fn megabytes_of_uris(said: &str) -> u64 {
-    let bytes: u64 = said
+pub fn megabytes_of_uris(output: &str) -> u64 {
+    let bytes: u64 = output
         .lines()
         .filter(|line| line.starts_with('\''))
         .filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok())
@@ -213,11 +213,11 @@ mod tests {
 
     #[test]
     fn the_mirror_is_debian_itself_and_neither_security_nor_a_stranger() {
-        let said = "http://example.org/node/ nodistro main . Node\n\
+        let output = "http://example.org/node/ nodistro main . Node\n\
                     http://example.org/debian-security/ bookworm-security main Debian Debian-Security\n\
                     http://example.org/debian/ bookworm-updates main Debian Debian\n\
                     http://example.org/debian/ bookworm main Debian Debian\n";
-        assert_eq!(mirror_of_indexes(said).as_deref(), Some("http://example.org/debian"));
+        assert_eq!(mirror_of_indexes(output).as_deref(), Some("http://example.org/debian"));
         assert_eq!(mirror_of_indexes(""), None);
     }
 

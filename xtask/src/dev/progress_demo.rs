@@ -235,7 +235,7 @@ impl<'a> Replay<'a> {
             _ => {}
         }
         // Of a recording there is no store to look into: a build that ended well is one that
-        // was in one of its last phases, where it has such, and that nothing said failed.
+        // was in one of its last phases, where it has such, and that nothing failed.
         let (phases, failing) = (&self.phases, &self.failing);
         let there = |drv: &DrvPath| {
             !failing.contains(drv)

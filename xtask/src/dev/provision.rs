@@ -64,7 +64,9 @@ fn store(has_nix: bool) -> State {
         return State::Present("root can make it".into());
     }
     let writable = Invocation::new("test").args(["-w", "/nix"]);
-    if process::capture(&writable, Some(Duration::from_secs(5))).is_ok_and(|said| said.exit.ok()) {
+    if process::capture(&writable, Some(Duration::from_secs(5)))
+        .is_ok_and(|output| output.exit.ok())
+    {
         return State::Present("writable".into());
     }
     State::Blocked {

@@ -131,8 +131,8 @@ impl Suite {
     }
 
     fn nix_tests(&self, call: &Invocation) -> Result<TestCounts> {
-        let said = process::read(call, None)?;
-        let tests: NixTests = serde_json::from_str(&said)
+        let output = process::read(call, None)?;
+        let tests: NixTests = serde_json::from_str(&output)
             .with_context(|| format!("`{call}` did not print {{ passed, failures }}"))?;
         for failure in &tests.failures {
             self.ui.complain(format!(

@@ -44,7 +44,7 @@ pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
     });
     match config(nix) {
         Ok(config) => {
-            checks.extend(doctor::judge_config(&config, private));
+            checks.extend(doctor::check_config(&config, private));
             checks.extend(substituters(nix, &config));
             checks.extend(builders(&config));
         }
@@ -74,7 +74,7 @@ fn config(nix: &Nix) -> Result<Config> {
             .arg("--json")
     };
     let call = call(&["config", "show"]);
-    let said = process::read(&call, Some(QUICK)).or_else(|_| {
+    let output = process::read(&call, Some(QUICK)).or_else(|_| {
         // Before 2.20 it had another name.
         let old = Invocation::new(&nix.program).args([
             "--extra-experimental-features",
@@ -84,7 +84,7 @@ fn config(nix: &Nix) -> Result<Config> {
         ]);
         process::read(&old, Some(QUICK))
     })?;
-    serde_json::from_str(&said).with_context(|| format!("unexpected output from `{call}`"))
+    serde_json::from_str(&output).with_context(|| format!("unexpected output from `{call}`"))
 }
 
 /// Each binary cache, asked as Nix would ask it; side by side, since one that is away
@@ -99,7 +99,7 @@ fn substituters(nix: &Nix, config: &Config) -> Vec<Check> {
             "download-attempts",
             "1",
         ]);
-        doctor::judge_substituter(url, process::read(&call, Some(QUICK)).map(drop))
+        doctor::check_substituter(url, process::read(&call, Some(QUICK)).map(drop))
     };
     thread::scope(|scope| {
         let urls = &config.substituters.value;
@@ -154,13 +154,13 @@ pub fn machine(home: &Path) -> Vec<Check> {
     let mut checks = vec![];
     for (name, place) in [("disk of the store", Path::new("/nix/store")), ("disk of xtask", home)] {
         if let Ok(free) = disk::free_bytes(place) {
-            checks.push(doctor::judge_room(name, &place.display().to_string(), free));
+            checks.push(doctor::check_room(name, &place.display().to_string(), free));
         }
     }
     checks.push(refused(&home.join("refused")));
     let cores = cores();
     if let Some(bytes) = memory() {
-        checks.push(doctor::judge_memory(bytes, cores));
+        checks.push(doctor::check_memory(bytes, cores));
     }
     checks.extend(cpu());
     checks.push(match ccache() {
@@ -204,9 +204,9 @@ const CCACHE: &str = "/nix/var/llamafleet/ccache";
 
 fn ccache() -> Option<String> {
     let call = Invocation::new("ccache").arg("--print-stats").env("CCACHE_DIR", CCACHE);
-    let said = process::read(&call, Some(QUICK)).ok()?;
+    let output = process::read(&call, Some(QUICK)).ok()?;
     let value =
-        |name: &str| said.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        |name: &str| output.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
     let kib: u64 = value("cache_size_kibibyte")?;
     let files: u64 = value("files_in_cache").unwrap_or_default();
     Some(format!("{} MB in {files} files", kib / 1000))
@@ -215,7 +215,7 @@ fn ccache() -> Option<String> {
 /// The repository: flake.lock, and files that Nix does not see.
 pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {
     let mut checks = match lock(nix, root) {
-        Ok((lock, inputs)) => doctor::judge_lock(&lock, &inputs, now()),
+        Ok((lock, inputs)) => doctor::check_lock(&lock, &inputs, now()),
         Err(error) => {
             vec![Check::error(
                 "flake.lock",
@@ -226,7 +226,7 @@ pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {
         }
     };
     checks.push(match git::untracked(root, "*.nix") {
-        Ok(files) => doctor::judge_untracked(&files),
+        Ok(files) => doctor::check_untracked(&files),
         Err(error) => {
             Check::warning("untracked files", format!("{error:#}"), "is this a Git repository?")
         }
@@ -246,7 +246,7 @@ fn lock(nix: &Result<Nix>, root: &Path) -> Result<(Value, Value)> {
 
 /// The testbed's pieces, and whether the real inputs can be had.
 pub fn inputs(home: &Path) -> Vec<Check> {
-    doctor::judge_pieces(&provision::discover(home), testbed::inputs_reachable())
+    doctor::check_pieces(&provision::discover(home), testbed::inputs_reachable())
 }
 
 fn now() -> u64 {

@@ -61,7 +61,7 @@ pub struct Setting<T> {
 }
 
 /// `private`: it is the Nix that `setup` unpacked, which is meant to be so.
-pub fn judge_config(config: &Config, private: bool) -> Vec<Check> {
+pub fn check_config(config: &Config, private: bool) -> Vec<Check> {
     let has_flakes = config.experimental_features.value.iter().any(|name| name == "flakes");
     let flakes = if has_flakes {
         Check::ok("flakes", "switched on")
@@ -96,7 +96,7 @@ pub fn judge_config(config: &Config, private: bool) -> Vec<Check> {
 }
 
 /// A cache that is away makes Nix wait at every build.
-pub fn judge_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
+pub fn check_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
     match answer {
         Ok(()) => Check::ok("substituter", format!("{url} is reachable")),
         Err(error) => {
@@ -133,7 +133,7 @@ pub fn ssh_destination(builder: &str) -> Option<&str> {
     rest.split(['?', '/']).next().filter(|host| !host.is_empty())
 }
 
-pub fn judge_room(name: &'static str, place: &str, free: u64) -> Check {
+pub fn check_room(name: &'static str, place: &str, free: u64) -> Check {
     const GB: u64 = 1_000_000_000;
     let message = format!("{}.{} GB free in {place}", free / GB, free % GB / (GB / 10));
     match free {
@@ -147,7 +147,7 @@ pub fn judge_room(name: &'static str, place: &str, free: u64) -> Check {
     }
 }
 
-pub fn judge_memory(bytes: u64, cores: usize) -> Check {
+pub fn check_memory(bytes: u64, cores: usize) -> Check {
     let message = format!("{} GB, {cores} cores", bytes.div_ceil(1 << 30));
     if bytes < 5 << 30 {
         let help = "evaluating a whole NixOS takes up to 4.5 GB: use `check --jobs 1`";
@@ -157,7 +157,7 @@ pub fn judge_memory(bytes: u64, cores: usize) -> Check {
 }
 
 /// Ages in days at `now` (seconds since 1970), and flake.lock against flake.nix's inputs.
-pub fn judge_lock(lock: &Value, inputs: &Value, now: u64) -> Vec<Check> {
+pub fn check_lock(lock: &Value, inputs: &Value, now: u64) -> Vec<Check> {
     let root = lock["root"].as_str().unwrap_or("root");
     let locked = &lock["nodes"][root]["inputs"];
     let mut checks = vec![];
@@ -189,7 +189,7 @@ pub fn judge_lock(lock: &Value, inputs: &Value, now: u64) -> Vec<Check> {
     checks
 }
 
-pub fn judge_untracked(files: &[String]) -> Check {
+pub fn check_untracked(files: &[String]) -> Check {
     if files.is_empty() {
         return Check::ok("untracked files", "Git tracks every .nix file");
     }
@@ -201,7 +201,7 @@ pub fn judge_untracked(files: &[String]) -> Check {
 }
 
 /// What the testbed lacks is no fault on a machine that reaches the real inputs.
-pub fn judge_pieces(items: &[Item], reachable: bool) -> Vec<Check> {
+pub fn check_pieces(items: &[Item], reachable: bool) -> Vec<Check> {
     let inputs = if reachable {
         Check::ok("real inputs", "GitHub is reachable")
     } else {
@@ -248,11 +248,11 @@ mod tests {
     fn the_private_nix_is_meant_to_be_without_sandbox_and_caches() {
         use Health::{Ok, Warning};
         let bare = config("nix-command", json!(false), &[]);
-        assert_eq!(states(&judge_config(&bare, true)), [Warning, Ok, Ok]);
-        assert_eq!(states(&judge_config(&bare, false)), [Warning, Warning, Warning]);
+        assert_eq!(states(&check_config(&bare, true)), [Warning, Ok, Ok]);
+        assert_eq!(states(&check_config(&bare, false)), [Warning, Warning, Warning]);
         for on in [json!(true), json!("true"), json!("relaxed")] {
             let usual = config("flakes", on, &["https://cache.nixos.org"]);
-            assert_eq!(states(&judge_config(&usual, false)), [Ok, Ok, Ok]);
+            assert_eq!(states(&check_config(&usual, false)), [Ok, Ok, Ok]);
         }
     }
 
@@ -276,21 +276,21 @@ mod tests {
         } });
         let named = json!({ "url": "path:/anywhere" });
         let inputs = json!({ "llama-cpp": named, "nixpkgs": named, "new": named });
-        let checks = judge_lock(&lock, &inputs, 1_000_000 + 40 * 86_400);
+        let checks = check_lock(&lock, &inputs, 1_000_000 + 40 * 86_400);
         assert_eq!(states(&checks), [Health::Warning, Health::Ok, Health::Error]);
         assert_eq!(checks[0].message, "the pin is 40 days old");
         assert!(checks[2].message.starts_with("flake.lock does not lock the input new; "));
         assert!(checks[2].message.contains("locks gone, which is no input"));
         // A clock that is behind is no reason to fail.
-        assert_eq!(judge_lock(&lock, &inputs, 0)[0].state, Health::Ok);
+        assert_eq!(check_lock(&lock, &inputs, 0)[0].state, Health::Ok);
     }
 
     #[test]
     fn little_room_is_said() {
-        assert_eq!(judge_room("disk", "/nix", 1_500_000_000).state, Health::Error);
-        let warning = judge_room("disk", "/nix", 9_950_000_000);
+        assert_eq!(check_room("disk", "/nix", 1_500_000_000).state, Health::Error);
+        let warning = check_room("disk", "/nix", 9_950_000_000);
         assert_eq!(warning.message, "9.9 GB free in /nix");
         assert_eq!(warning.state, Health::Warning);
-        assert_eq!(judge_room("disk", "/nix", 20_000_000_000).state, Health::Ok);
+        assert_eq!(check_room("disk", "/nix", 20_000_000_000).state, Health::Ok);
     }
 }

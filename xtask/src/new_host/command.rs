@@ -102,8 +102,8 @@ fn plan(
 ) -> Result<Vec<Written>> {
     let folder = Path::new("hosts").join(&args.name);
     let generator = ["nixos-generate-config", "--show-hardware-config"];
-    let hardware = said(target, &generator).filter(|text| text.contains('{'));
-    let release = said(target, &["cat", "/etc/os-release"]).and_then(|text| nixos_release(&text));
+    let hardware = output(target, &generator).filter(|text| text.contains('{'));
+    let release = output(target, &["cat", "/etc/os-release"]).and_then(|text| nixos_release(&text));
     let wanted = Recommendation::new(facts, microarchs);
     let file = new_host::file(facts, &wanted, hardware.is_some(), release.as_deref());
     let destination = args.target.as_ref().or(args.from.as_ref()).unwrap_or(&args.name);
@@ -117,7 +117,7 @@ fn plan(
 }
 
 /// What a program there prints, if it is there and succeeds.
-fn said(target: &Target, argv: &[&str]) -> Option<String> {
+fn output(target: &Target, argv: &[&str]) -> Option<String> {
     let mut text = String::new();
     let exit = target.run(argv, SHORT, &mut |source, line| {
         if source == Source::Stdout {

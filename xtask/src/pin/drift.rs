@@ -138,14 +138,14 @@ pub fn judge(
 ) -> Vec<Finding> {
     let mut findings = vec![];
     match &after.package {
-        None => findings.push(moved_away(PACKAGE)),
+        None => findings.push(missing_file(PACKAGE)),
         Some(arguments) => {
             let old = before.and_then(|before| before.package.as_ref());
             findings.extend(package(needs, used, old, arguments));
         }
     }
     match &after.scope {
-        None => findings.push(moved_away(SCOPE)),
+        None => findings.push(missing_file(SCOPE)),
         Some(arguments) => {
             let gone = needs.scope_arguments.iter().filter(|name| !arguments.contains_key(*name));
             findings.extend(gone.map(|name| {
@@ -164,7 +164,7 @@ pub fn judge(
     findings
 }
 
-fn moved_away(file: &str) -> Finding {
+fn missing_file(file: &str) -> Finding {
     Finding::error(
         "file-gone",
         format!("this revision has no {file}, or it cannot be parsed"),
@@ -262,7 +262,7 @@ fn package(
     findings
 }
 
-/// A new name for what is gone: one letter or two apart, or the same but for the verb.
+/// A new name for what is gone: one or two letters differ, or only the verb does.
 fn renamed<'a>(gone: &str, added: &[&'a str]) -> Option<&'a str> {
     let noun = gone.find(|c: char| c.is_ascii_uppercase()).map(|at| gone[at..].to_lowercase());
     let alike = added.iter().copied().find(|new| {

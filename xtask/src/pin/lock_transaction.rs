@@ -186,7 +186,7 @@ mod tests {
         can_write(&lock).unwrap();
         assert!(!dir.join(".flake.lock.999999999.tmp").exists());
         assert!(dir.join(".flake.lock.1.tmp").exists());
-        assert!(can_write(&dir.join("nowhere/flake.lock")).is_err());
+        assert!(can_write(&dir.join("no_earlier_pin/flake.lock")).is_err());
         disk::remove(&dir).unwrap();
     }
 

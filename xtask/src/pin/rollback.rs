@@ -31,7 +31,7 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
     }
     // Plan.
     let Some(entry) = way.get(args.to.get() - 1) else {
-        return refused(context, args, &nowhere(&pin, way.len(), args.to.get()));
+        return refused(context, args, &no_earlier_pin(&pin, way.len(), args.to.get()));
     };
     // Run.
     lock_transaction::can_write(&pin.root.join(finish::LOCK))?;
@@ -78,7 +78,7 @@ fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<Result<(), Finding>> {
     })
 }
 
-fn nowhere(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
+fn no_earlier_pin(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
     let name = &pin.input.name;
     let message = match known {
         0 => format!("the journal has no update of {name} that led to {}", pin.now.name()),

@@ -30,12 +30,12 @@ pub fn look(nix: &Nix, needs: &Needs, locked: &Value) -> Result<Surface> {
     let locked = nix_string(&locked.to_string());
     let expression = format!("({SURFACE}) (builtins.fromJSON {locked})");
     let call = nix.command(["eval", "--json"]).arg("--expr").arg(expression);
-    let said = nix.capture(&call, Some(FETCH))?;
-    if !said.exit.ok() {
-        let finding = diagnose(&strip_escapes(&said.stderr_text()), None);
-        return Err(anyhow!("{} ({})", finding.message, said.exit));
+    let output = nix.capture(&call, Some(FETCH))?;
+    if !output.exit.ok() {
+        let finding = diagnose(&strip_escapes(&output.stderr_text()), None);
+        return Err(anyhow!("{} ({})", finding.message, output.exit));
     }
-    let Answer { path, mut surface } = serde_json::from_slice(&said.stdout)
+    let Answer { path, mut surface } = serde_json::from_slice(&output.stdout)
         .context("unexpected output from source_surface.nix")?;
     for file in drift::files(needs) {
         if let Ok(text) = files::read(&path.join(file)) {

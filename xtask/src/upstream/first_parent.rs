@@ -34,16 +34,16 @@ impl History {
             .git(&["rev-list", "--first-parent", "--reverse"])
             .arg(format!("{old}..{new}"))
             .arg("--");
-        let (mut revs, mut said) = (vec![old.to_owned()], String::new());
+        let (mut revs, mut output) = (vec![old.to_owned()], String::new());
         let exit = process::stream(&call, Some(LONG), &mut |source, line| {
             let line = String::from_utf8_lossy(line);
             match source {
                 Source::Stdout => revs.push(line.into_owned()),
-                Source::Stderr => said.push_str(&line),
+                Source::Stderr => output.push_str(&line),
             }
         })?;
         if !exit.ok() {
-            bail!("`{call}`: {exit}: {said}");
+            bail!("`{call}`: {exit}: {output}");
         }
         Ok(revs)
     }
@@ -53,14 +53,14 @@ impl History {
         let call = self
             .git(&["for-each-ref", "--format=%(refname:strip=2) %(objectname) %(*objectname)"])
             .arg("refs/tags/b*");
-        let said = process::read(&call, Some(LONG))?;
+        let output = process::read(&call, Some(LONG))?;
         let one = |line: &str| {
             let mut words = line.split_whitespace();
             let number = words.next()?.strip_prefix('b')?.parse().ok()?;
             // An annotated tag stands for its commit, the second hash.
             Some((words.last()?.to_owned(), number))
         };
-        Ok(said.lines().filter_map(one).collect())
+        Ok(output.lines().filter_map(one).collect())
     }
 
     /// The commit where the two parted, if they have one in common.
@@ -72,15 +72,15 @@ impl History {
     /// Whether commits are missing that once were there.
     pub fn is_shallow(&self) -> bool {
         let call = self.git(&["rev-parse", "--is-shallow-repository"]);
-        process::read(&call, Some(LONG)).is_ok_and(|said| said == "true")
+        process::read(&call, Some(LONG)).is_ok_and(|output| output == "true")
     }
 
     pub fn about(&self, rev: &str) -> Result<About> {
         let call = self
             .git(&["-c", "core.quotePath=off", "show", "--first-parent", "-m", "--no-renames"])
             .args(["--name-only", "--format=%an%x1f%s%x1f", "--end-of-options", rev]);
-        let said = process::read(&call, Some(LONG))?;
-        let mut fields = said.splitn(3, '\u{1f}');
+        let output = process::read(&call, Some(LONG))?;
+        let mut fields = output.splitn(3, '\u{1f}');
         let mut field =
             || fields.next().with_context(|| format!("unexpected output from `{call}`"));
         let (author, subject, files) = (field()?.to_owned(), field()?.to_owned(), field()?);
@@ -95,10 +95,10 @@ impl History {
             .git(&["show", "--first-parent", "-m", "--no-renames", "--no-color", "--no-ext-diff"])
             .args(["--unified=0", "--format=", "--end-of-options", rev, "--"])
             .args(files.iter().cloned());
-        let said = process::read(&call, Some(LONG))?;
+        let output = process::read(&call, Some(LONG))?;
         let changed = |line: &&str| {
             line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---")
         };
-        Ok(said.lines().filter(changed).map(str::to_owned).collect())
+        Ok(output.lines().filter(changed).map(str::to_owned).collect())
     }
 }

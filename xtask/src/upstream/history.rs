@@ -22,13 +22,13 @@ pub struct Names(Vec<(String, String)>);
 /// There is no git, or the repository does not answer.
 pub fn names(url: &str) -> Result<Names> {
     let call = asking(&["ls-remote", "--quiet", "--", url]);
-    let said = process::capture(&call, Some(QUICK))?;
-    if !said.exit.ok() {
-        let why = said.stderr_text();
+    let output = process::capture(&call, Some(QUICK))?;
+    if !output.exit.ok() {
+        let why = output.stderr_text();
         let why = why.lines().find(|line| !line.trim().is_empty()).unwrap_or("no answer");
-        bail!("cannot list the revisions of {url} ({}): {}", said.exit, why.trim());
+        bail!("cannot list the revisions of {url} ({}): {}", output.exit, why.trim());
     }
-    let text = said.stdout_text();
+    let text = output.stdout_text();
     let line = |line: &str| line.split_once('\t').map(|(rev, name)| (rev.into(), name.into()));
     Ok(Names(text.lines().filter_map(line).collect()))
 }
@@ -136,8 +136,8 @@ impl History {
     /// It is no commit of this history.
     pub fn revision(&self, rev: &str) -> Result<Revision> {
         let call = self.git(&["show", "--no-patch", "--format=%H %ct", "--end-of-options", rev]);
-        let said = process::read(&call, Some(QUICK))?;
-        let (rev, date) = said.split_once(' ').context("unexpected output from git show")?;
+        let output = process::read(&call, Some(QUICK))?;
+        let (rev, date) = output.split_once(' ').context("unexpected output from git show")?;
         let call = self.git(&["rev-list", "--count", rev]);
         let build = process::read(&call, Some(QUICK))?.parse().ok();
         Ok(Revision { rev: rev.to_owned(), date: date.parse().ok(), build })
@@ -146,7 +146,7 @@ impl History {
     /// Whether `old` is `new` or one of those before it.
     pub fn is_ancestor(&self, old: &str, new: &str) -> bool {
         let call = self.git(&["merge-base", "--is-ancestor", old, new]);
-        process::capture(&call, Some(QUICK)).is_ok_and(|said| said.exit.ok())
+        process::capture(&call, Some(QUICK)).is_ok_and(|output| output.exit.ok())
     }
 
     /// The commits after `old` up to `new` on the main line, oldest first. `paths`: only
@@ -160,12 +160,12 @@ impl History {
             .arg(format!("{old}..{new}"))
             .arg("--")
             .args(paths.iter().copied());
-        let said = process::capture(&call, Some(LONG))?;
-        if !said.exit.ok() {
-            return Err(anyhow!("{}", said.stderr_text().trim()).context(format!("`{call}`")));
+        let output = process::capture(&call, Some(LONG))?;
+        if !output.exit.ok() {
+            return Err(anyhow!("{}", output.stderr_text().trim()).context(format!("`{call}`")));
         }
         let count = self.revision(new)?.build.unwrap_or_default();
-        let mut commits = commits(&said);
+        let mut commits = commits(&output);
         if paths.is_empty() {
             // On one line of first parents each merge may bring several commits: only the
             // count of the last is certain, and of the others where all are ordinary.
@@ -182,8 +182,8 @@ impl History {
     /// How many commits are after `old` up to `new`.
     pub fn count(&self, old: &str, new: &str) -> Result<u64> {
         let call = self.git(&["rev-list", "--count"]).arg(format!("{old}..{new}"));
-        let said = process::read(&call, Some(QUICK))?;
-        said.parse().with_context(|| format!("`{call}` printed {said:?}"))
+        let output = process::read(&call, Some(QUICK))?;
+        output.parse().with_context(|| format!("`{call}` printed {output:?}"))
     }
 
     pub(crate) fn git(&self, words: &[&str]) -> Invocation {
@@ -191,8 +191,8 @@ impl History {
     }
 }
 
-fn commits(said: &Captured) -> Vec<Commit> {
-    let text = said.stdout_text();
+fn commits(output: &Captured) -> Vec<Commit> {
+    let text = output.stdout_text();
     let record = |record: &str| {
         let mut fields = record.splitn(4, '\u{1f}');
         let (rev, date, subject) = (fields.next()?.trim(), fields.next()?, fields.next()?);

@@ -125,7 +125,7 @@ impl<'a> PinState<'a> {
         };
         let lock = match moved_lock::graft(&self.lock, &made, &self.input) {
             Ok(lock) => lock,
-            Err(moved) => return Ok(Err(others_moved(&self.input.name, &moved))),
+            Err(moved) => return Ok(Err(other_inputs_changed(&self.input.name, &moved))),
         };
         let locked = moved_lock::find(&lock, &self.input.name).map_or(Value::Null, |it| it.node);
         let locked = &locked["locked"];
@@ -157,7 +157,7 @@ impl<'a> PinState<'a> {
         named: Option<&str>,
     ) -> Result<Result<Value, Finding>> {
         let nix = &self.context.flake.nix;
-        let output = copy.flake().join("flake.lock.new");
+        let new_lock = copy.flake().join("flake.lock.new");
         // What an input's input follows, Nix forgets when that is overridden, unless it reads
         // the outer flake again; it does for an update, and one of what follows moves nothing.
         let call = match self.input.follower() {
@@ -170,14 +170,14 @@ impl<'a> PinState<'a> {
             .args(["--override-input", &self.input.name])
             .arg(self.upstream.reference(&revision.rev, named))
             .arg("--output-lock-file")
-            .arg(&output);
+            .arg(&new_lock);
         self.context.ui.detail(format!("$ {call}"));
-        let said = nix.capture(&call, Some(FETCH))?;
-        match said.exit {
+        let output = nix.capture(&call, Some(FETCH))?;
+        match output.exit {
             Exit::Code(0) => {}
             Exit::Interrupted => bail!("interrupted"),
             exit => {
-                let text = strip_escapes(&said.stderr_text());
+                let text = strip_escapes(&output.stderr_text());
                 let mut finding = diagnose(&text, None);
                 finding.file = None;
                 finding.line = None;
@@ -191,8 +191,8 @@ impl<'a> PinState<'a> {
                 return Ok(Err(finding));
             }
         }
-        let text = files::read(&output)?;
-        std::fs::remove_file(&output).context("cannot remove a temporary file")?;
+        let text = files::read(&new_lock)?;
+        std::fs::remove_file(&new_lock).context("cannot remove a temporary file")?;
         let made = serde_json::from_str(&text).context("Nix wrote a lock file that is not JSON")?;
         Ok(Ok(made))
     }
@@ -202,7 +202,7 @@ fn write(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn others_moved(input: &str, moved: &[String]) -> Finding {
+fn other_inputs_changed(input: &str, moved: &[String]) -> Finding {
     Finding::error(
         "others-moved",
         format!("updating {input} would also change {}", moved.join(", ")),
@@ -253,7 +253,7 @@ pub enum Depth {
 }
 
 /// What became of a trial's hosts. Each that was asked for is in `outcomes`.
-pub struct Judgement {
+pub struct TrialResult {
     pub outcomes: Outcomes,
     /// Each distinct derivation; empty at [`Depth::Evaluate`].
     pub variants: Vec<VariantReport>,
@@ -277,24 +277,24 @@ pub fn not_built(variant: &VariantReport) -> Finding {
 /// Evaluates these hosts with the trial, and builds each distinct variant of them.
 ///
 /// # Errors
-/// Nix cannot be run, or the user interrupted: then nothing is said of the trial.
-pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<Judgement> {
+/// Nix cannot be run, or the user interrupted: the trial has no result.
+pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<TrialResult> {
     let context = &trial.context;
     let mut outcomes = evaluate::evaluate(context, hosts, Ask::default())?;
     // A host that does not use the module has no llama.cpp to be broken.
     outcomes.retain(|_, (evaluated, _)| !matches!(evaluated, Evaluated::Unsupported(_)));
-    let mut judgement = Judgement { outcomes, variants: vec![] };
+    let mut result = TrialResult { outcomes, variants: vec![] };
     if depth == Depth::Evaluate {
-        return Ok(judgement);
+        return Ok(result);
     }
     let builds =
-        distinct(judgement.outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
+        distinct(result.outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
             Evaluated::Selected(selection) => Some((host, selection.as_ref())),
             _ => None,
         }));
-    judgement.variants = build_all::build(context, &builds, Limits::default())?;
+    result.variants = build_all::build(context, &builds, Limits::default())?;
     if crate::system::interrupt::requested() {
         bail!("interrupted");
     }
-    Ok(judgement)
+    Ok(result)
 }

@@ -190,7 +190,7 @@ mod tests {
                     match told {
                         Told::Slower => Verdict::Bad,
                         Told::NotSlower => Verdict::Good,
-                        Told::Unsure => Verdict::Untold,
+                        Told::Unsure => Verdict::Inconclusive,
                     },
                 );
             };

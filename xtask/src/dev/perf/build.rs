@@ -54,7 +54,7 @@ fn generated(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
         ui.say(format!("measuring one build that prints {lines} lines, {face}"));
         renew()?;
         let built = bench.build_all(on_terminal, &[])?;
-        ratios.push(said(
+        ratios.push(output(
             ui,
             format!("{lines} lines, {face}, CPU time of xtask / time of the build"),
             OWN_CPU,
@@ -98,7 +98,7 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     compile_anew()?;
     let one = bench.build_all(false, &[first])?;
     let other = bench.build_all(false, &[second])?;
-    let mut ratios = vec![said(
+    let mut ratios = vec![output(
         ui,
         "second variant of a source / first".to_owned(),
         SECOND_VARIANT,
@@ -114,7 +114,7 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     ratios.extend(bench.over_nix("2 variants of llama.cpp from ccache", args.runs)?);
     relink()?;
     let built = bench.build_all(true, &[])?;
-    ratios.push(said(
+    ratios.push(output(
         ui,
         "2 variants from ccache, bars on a terminal, CPU time of xtask / time".to_owned(),
         OWN_CPU,
@@ -123,8 +123,8 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     Ok(ratios)
 }
 
-/// A ratio, said at once: the rest takes long, and may break.
-fn said(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio {
+/// Prints a ratio as soon as it is known: the rest takes long, and may break.
+fn output(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio {
     let ratio = Ratio::new(name, budget, samples);
     let (subject, yardstick) = ratio.medians();
     ui.say(format!("{}: {:.4} = {subject:.3} s / {yardstick:.3} s", ratio.name, ratio.value));
@@ -200,8 +200,8 @@ impl<'a> Bench<'a> {
         }
         let ui = &self.context.ui;
         Ok([
-            said(ui, format!("{what}, evaluated before / nix build"), OVER_NIX, building),
-            said(ui, format!("{what}, evaluation too / nix build"), OVER_NIX, whole),
+            output(ui, format!("{what}, evaluated before / nix build"), OVER_NIX, building),
+            output(ui, format!("{what}, evaluation too / nix build"), OVER_NIX, whole),
         ])
     }
 
@@ -226,9 +226,9 @@ impl<'a> Bench<'a> {
         );
         let call = flake.nix.command(["eval", "--json"]).args(&flake.options);
         let call = call.arg(format!("{}#nixosConfigurations", flake.reference));
-        let said = timed(&self.context, &call.args(["--apply", &apply]))?.1;
-        let drvs: Vec<String> = serde_json::from_slice(&said.stdout)
-            .with_context(|| format!("nix reported no derivations: {}", said.stdout_text()))?;
+        let output = timed(&self.context, &call.args(["--apply", &apply]))?.1;
+        let drvs: Vec<String> = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("nix reported no derivations: {}", output.stdout_text()))?;
         self.nix_build_of(drvs.iter().map(|drv| format!("{drv}^*")))
     }
 
@@ -256,15 +256,15 @@ impl<'a> Bench<'a> {
             .env("TERM", "xterm-256color");
         let call = self.with_jobs(call.args(hosts.iter().copied()));
         let call = if on_terminal { call.on_terminal() } else { call };
-        let (seconds, said) = timed(&self.context, &call)?;
-        if on_terminal && !said.stderr.contains(&b'\x1b') {
-            bail!("`{call}` drew no bars: {}", said.stderr_text());
+        let (seconds, output) = timed(&self.context, &call)?;
+        if on_terminal && !output.stderr.contains(&b'\x1b') {
+            bail!("`{call}` drew no bars: {}", output.stderr_text());
         }
-        let report: Report = serde_json::from_slice(&said.stdout)
-            .with_context(|| format!("`{call}` printed no report: {}", said.stdout_text()))?;
+        let report: Report = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("`{call}` printed no report: {}", output.stdout_text()))?;
         // What was there already would be measured as very fast.
         if !report.variants.iter().all(|variant| variant.state == "built") {
-            bail!("`{call}` did not build everything: {}", said.stdout_text());
+            bail!("`{call}` did not build everything: {}", output.stdout_text());
         }
         Ok(Built { seconds, cpu: report.cpu })
     }

@@ -54,18 +54,18 @@ fn xtask(command: &str, folder: &Path, era: Option<Era>) -> Result<Invocation> {
     })
 }
 
-/// Seconds, of what must succeed, and what it said.
+/// Runs what must succeed; returns its seconds and its output.
 fn timed(context: &Context, call: &Invocation) -> Result<(f64, Captured)> {
     if interrupt::requested() {
         bail!("interrupted");
     }
     let began = Instant::now();
-    let said = context.flake.nix.capture(call, Some(LONGEST))?;
+    let output = context.flake.nix.capture(call, Some(LONGEST))?;
     let took = began.elapsed().as_secs_f64();
-    if !said.exit.ok() {
-        bail!("`{call}` ({}): {}", said.exit, said.stderr_text());
+    if !output.exit.ok() {
+        bail!("`{call}` ({}): {}", output.exit, output.stderr_text());
     }
-    Ok((took, said))
+    Ok((took, output))
 }
 
 fn print(ui: &Ui, report: &PerfReport) {

@@ -24,7 +24,7 @@ use crate::nix::flake_input::Revision;
 use crate::nix::names::HostName;
 use crate::pin::args::BisectArgs;
 use crate::pin::bisect::failure::Failure;
-use crate::pin::bisect::judge::{Seen, failures, refuse_unfetched};
+use crate::pin::bisect::judge::{Judgement, failures, refuse_unfetched};
 use crate::pin::bisect::report::Measured;
 use crate::pin::bisect::search::Verdict;
 use crate::system::interrupt;
@@ -114,7 +114,7 @@ impl<'a> Bench<'a> {
         }))
     }
 
-    pub fn judge(&mut self, revision: &Revision) -> Result<Seen> {
+    pub fn judge(&mut self, revision: &Revision) -> Result<Judgement> {
         let base = match self.base.take() {
             Some(base) => base,
             None => match self.ready(&self.good.clone())? {
@@ -128,7 +128,7 @@ impl<'a> Bench<'a> {
         };
         let seen = match self.ready(revision)? {
             Ok(subject) => self.measure(&base, &subject)?,
-            Err(failure) => untold(failure),
+            Err(failure) => inconclusive(failure),
         };
         self.base = Some(base);
         Ok(seen)
@@ -178,17 +178,17 @@ impl<'a> Bench<'a> {
             };
             return Ok(Ok(bench::from_selection(host, selection)));
         }
-        let judgement = trial_fleet::judge(trial, std::slice::from_ref(&host), Depth::Evaluate)?;
-        if let Some((Evaluated::Selected(selection), _)) = judgement.outcomes.get(&host) {
+        let result = trial_fleet::judge(trial, std::slice::from_ref(&host), Depth::Evaluate)?;
+        if let Some((Evaluated::Selected(selection), _)) = result.outcomes.get(&host) {
             return Ok(Ok(bench::from_selection(host, selection.as_ref().clone())));
         }
         let nothing = || Finding::error("no-module", "this host does not use llama.cpp", "");
-        let failure = failures(judgement).into_iter().next();
+        let failure = failures(result).into_iter().next();
         Ok(Err(failure.unwrap_or_else(|| fails(&nothing()))))
     }
 
     /// Both in turns, the order changing, as long as it cannot be told.
-    fn measure(&self, base: &Subject, new: &Subject) -> Result<Seen> {
+    fn measure(&self, base: &Subject, new: &Subject) -> Result<Judgement> {
         let ui = &self.pin.context.ui;
         let quiet = crate::ui::Ui { quiet: true, ..*ui };
         let mut ratios: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -213,7 +213,7 @@ impl<'a> Bench<'a> {
                 )?;
                 let broken = report.findings.iter().find(|it| it.severity == Severity::Error);
                 if let Some(finding) = broken {
-                    return Ok(untold(Failure::of_finding(Some(&self.host), finding)));
+                    return Ok(inconclusive(Failure::of_finding(Some(&self.host), finding)));
                 }
                 // Whatever else runs only ever slows a repetition down.
                 speeds[which].extend(report.results.into_iter().filter_map(|result| {
@@ -232,7 +232,7 @@ impl<'a> Bench<'a> {
             let seen = self.weigh(&ratios, round == last);
             let told = seen.why.as_deref().unwrap_or_default();
             ui.detail(format!("  after {round} rounds: {told}"));
-            if seen.verdict != Verdict::Untold {
+            if seen.verdict != Verdict::Inconclusive {
                 return Ok(seen);
             }
         }
@@ -240,7 +240,7 @@ impl<'a> Bench<'a> {
     }
 
     /// In the test that the bad end is slower in; of the bad end itself, in the slowest.
-    fn weigh(&self, ratios: &BTreeMap<String, Vec<f64>>, at_last: bool) -> Seen {
+    fn weigh(&self, ratios: &BTreeMap<String, Vec<f64>>, at_last: bool) -> Judgement {
         let all = ratios.iter().filter_map(|(test, rounds)| {
             let ratio = noisy::ratio(rounds)?;
             let limit = match (&self.wanted, self.percent) {
@@ -255,7 +255,12 @@ impl<'a> Bench<'a> {
             all.min_by(|(_, one, ..), (_, other, ..)| one.median.total_cmp(&other.median));
         let Some((test, ratio, limit, rounds)) = slowest else {
             let why = Some("llama-bench reported no speeds".to_owned());
-            return Seen { verdict: Verdict::Untold, why, failures: vec![], measured: None };
+            return Judgement {
+                verdict: Verdict::Inconclusive,
+                why,
+                failures: vec![],
+                measured: None,
+            };
         };
         let told = noisy::tell(ratio, limit);
         let limit = match (&self.wanted, self.percent) {
@@ -268,7 +273,7 @@ impl<'a> Bench<'a> {
             Told::Slower => Verdict::Bad,
             Told::NotSlower => Verdict::Good,
             Told::Unsure if equal => Verdict::Good,
-            Told::Unsure => Verdict::Untold,
+            Told::Unsure => Verdict::Inconclusive,
         };
         let words = noisy::words(ratio);
         let sure = if told == Told::Unsure { ", within noise" } else { "" };
@@ -281,12 +286,12 @@ impl<'a> Bench<'a> {
             limit,
             rounds,
         });
-        Seen { verdict, why, failures: vec![], measured }
+        Judgement { verdict, why, failures: vec![], measured }
     }
 }
 
-fn untold(failure: Failure) -> Seen {
+fn inconclusive(failure: Failure) -> Judgement {
     let why =
         crate::pin::bisect::failure::causes(std::slice::from_ref(&failure)).into_iter().next();
-    Seen { verdict: Verdict::Untold, why, failures: vec![failure], measured: None }
+    Judgement { verdict: Verdict::Inconclusive, why, failures: vec![failure], measured: None }
 }

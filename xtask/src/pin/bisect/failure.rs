@@ -1,4 +1,4 @@
-//! How a host fails with a revision, so that two revisions can be said to fail alike: by
+//! How a host fails with a revision, so that two failures can be compared: by
 //! what of the message or the log stays the same from one revision to the next.
 //!
 //! Pure: no I/O, no clock.
@@ -60,7 +60,7 @@ pub fn verdict(wanted: &[Failure], found: &[Failure]) -> Verdict {
     match found {
         [] => Verdict::Good,
         found if found.iter().any(alike) => Verdict::Bad,
-        _ => Verdict::Untold,
+        _ => Verdict::Inconclusive,
     }
 }
 
@@ -241,7 +241,7 @@ mod tests {
         let (wanted, other) = (failed("a"), failed("b"));
         let told = |found: &[Failure]| verdict(std::slice::from_ref(&wanted), found);
         assert_eq!(told(&[]), Verdict::Good);
-        assert_eq!(told(std::slice::from_ref(&other)), Verdict::Untold);
+        assert_eq!(told(std::slice::from_ref(&other)), Verdict::Inconclusive);
         assert_eq!(told(&[other.clone(), wanted.clone()]), Verdict::Bad);
         assert_eq!(
             (kinds(&[wanted.clone(), wanted.clone()]), kinds(&[wanted.clone(), other])),

@@ -18,10 +18,10 @@ use crate::pin::bisect::search::Verdict;
 use crate::pin::drift::{self, Needs, Used};
 use crate::pin::source_surface;
 use crate::system::{files, interrupt};
-use crate::upstream::trial_fleet::{self, Depth, Judgement, PinState, TrialFleet};
+use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet, TrialResult};
 
 /// What was seen of one revision.
-pub struct Seen {
+pub struct Judgement {
     pub verdict: Verdict,
     pub why: Option<String>,
     pub failures: Vec<Failure>,
@@ -41,7 +41,7 @@ pub struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    pub fn judge(&self, revision: &Revision) -> Result<Seen> {
+    pub fn judge(&self, revision: &Revision) -> Result<Judgement> {
         let failures = match self.pin.trial_fleet(revision, None)? {
             Ok(trial) => self.failures(&trial)?,
             Err(finding) => {
@@ -53,9 +53,9 @@ impl Judge<'_> {
     }
 
     fn failures(&self, trial: &TrialFleet) -> Result<Vec<Failure>> {
-        let judgement = trial_fleet::judge(trial, &self.hosts, self.depth)?;
-        let manifests = manifests(&judgement);
-        let found = failures(judgement);
+        let result = trial_fleet::judge(trial, &self.hosts, self.depth)?;
+        let manifests = manifests(&result);
+        let found = failures(result);
         // What goes wrong without a word is asked for where nothing fails aloud.
         let quietly = self.wanted.iter().all(|wanted| wanted.host.is_none());
         if self.depth == Depth::Evaluate && found.is_empty() && quietly {
@@ -64,7 +64,7 @@ impl Judge<'_> {
         Ok(found)
     }
 
-    pub fn weigh(&self, failures: Vec<Failure>) -> Seen {
+    pub fn weigh(&self, failures: Vec<Failure>) -> Judgement {
         let new = failures.iter().filter(|it| !self.known.iter().any(|known| known.is_like(it)));
         let new: Vec<Failure> = new.cloned().collect();
         let verdict = match self.wanted.is_empty() {
@@ -74,11 +74,11 @@ impl Judge<'_> {
             false => failure::verdict(&self.wanted, &new),
         };
         let why = failure::causes(&new).into_iter().next();
-        Seen { verdict, why, failures, measured: None }
+        Judgement { verdict, why, failures, measured: None }
     }
 
     /// To be called with the failures of the bad end.
-    pub fn want(&mut self, failures: &[Failure]) {
+    pub fn search_for(&mut self, failures: &[Failure]) {
         self.wanted = failures.to_vec();
         let fails = |host: &HostName| failures.iter().any(|it| it.host.as_ref() == Some(host));
         if failures.iter().all(|failure| failure.host.is_some()) {
@@ -88,7 +88,7 @@ impl Judge<'_> {
 
     /// To be called with the failures of the good end: what fails there already is not
     /// looked for.
-    pub fn forgive(&mut self, failures: &[Failure]) {
+    pub fn ignore_known(&mut self, failures: &[Failure]) {
         self.known = failures.to_vec();
         self.wanted.retain(|wanted| !failures.iter().any(|known| known.is_like(wanted)));
     }
@@ -112,12 +112,12 @@ pub fn refuse_unfetched(finding: &Finding) -> Result<()> {
     Ok(())
 }
 
-fn manifests(judgement: &Judgement) -> BTreeMap<HostName, Manifest> {
+fn manifests(result: &TrialResult) -> BTreeMap<HostName, Manifest> {
     let selected = |(host, (evaluated, _)): (&HostName, &(Evaluated, f64))| match evaluated {
         Evaluated::Selected(selection) => Some((host.clone(), selection.manifest.clone())),
         _ => None,
     };
-    judgement.outcomes.iter().filter_map(selected).collect()
+    result.outcomes.iter().filter_map(selected).collect()
 }
 
 /// What `update`'s drift guard says of it: what is passed and no longer taken.
@@ -138,8 +138,8 @@ fn drift(
 }
 
 /// What `check` and `build-all` would say of each host.
-pub fn failures(judgement: Judgement) -> Vec<Failure> {
-    let Judgement { outcomes, variants } = judgement;
+pub fn failures(result: TrialResult) -> Vec<Failure> {
+    let TrialResult { outcomes, variants } = result;
     let hosts: Vec<HostName> = outcomes.keys().cloned().collect();
     let report = CheckReport::new(&hosts, outcomes, &Default::default());
     let is_error = |finding: &&Finding| finding.severity == Severity::Error;

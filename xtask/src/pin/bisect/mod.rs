@@ -25,7 +25,7 @@ use crate::nix::names::HostName;
 use crate::nix::snapshot;
 use crate::pin::args::{BisectArgs, UpdateArgs};
 use crate::pin::bisect::bench::Bench;
-use crate::pin::bisect::judge::{Judge, Seen};
+use crate::pin::bisect::judge::{Judge, Judgement};
 use crate::pin::bisect::range::Range;
 use crate::pin::bisect::report::{BisectReport, By, Journal, Question, Step};
 use crate::pin::bisect::search::{Answer, Next, Search, Verdict};
@@ -239,7 +239,7 @@ impl<'a> Session<'a> {
         };
         // What Ctrl-C cut short says nothing of the revision.
         let seen = if interrupt::requested() { Err(anyhow!("interrupted")) } else { seen };
-        let Seen { verdict, why, failures, measured } = seen.inspect_err(|_| {
+        let Judgement { verdict, why, failures, measured } = seen.inspect_err(|_| {
             let judged = self.journal.steps.len();
             self.context
                 .ui
@@ -257,7 +257,7 @@ impl<'a> Session<'a> {
         if at == self.range.revs.len() - 1 {
             match &mut self.bench {
                 Some(bench) => bench.wanted = step.measured.clone(),
-                None => self.judge.want(&step.failures),
+                None => self.judge.search_for(&step.failures),
             }
         }
         if at == 0 && self.bench.is_none() {
@@ -266,7 +266,7 @@ impl<'a> Session<'a> {
             self.judge.wanted = wanted;
             // All of it is at the good end already: then that one is not good.
             if !same {
-                self.judge.forgive(&step.failures);
+                self.judge.ignore_known(&step.failures);
                 step.verdict = self.judge.weigh(step.failures.clone()).verdict;
             }
         }

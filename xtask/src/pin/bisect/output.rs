@@ -47,9 +47,11 @@ impl Session<'_> {
                 report.findings.push(self.not_unique(good, bad));
             }
             Answer::NothingBad => report.findings.push(self.not_bad()),
-            Answer::BadUntold => report.findings.push(self.end_untold("bad", &range.bad)),
-            Answer::NothingGood(Verdict::Untold) => {
-                report.findings.push(self.end_untold("good", &range.good));
+            Answer::BadInconclusive => {
+                report.findings.push(self.inconclusive_end("bad", &range.bad))
+            }
+            Answer::NothingGood(Verdict::Inconclusive) => {
+                report.findings.push(self.inconclusive_end("good", &range.good));
             }
             Answer::NothingGood(_) => report.findings.push(self.not_good()),
         }
@@ -93,15 +95,15 @@ impl Session<'_> {
 
     fn why(&self, at: usize) -> String {
         let step = self.steps.iter().find(|(its, _)| *its == at);
-        step.and_then(|(_, step)| step.why.clone()).unwrap_or_else(|| "it is well".to_owned())
+        step.and_then(|(_, step)| step.why.clone()).unwrap_or_else(|| "it is good".to_owned())
     }
 
     fn not_unique(&self, good: usize, bad: usize) -> Finding {
-        let untold = self.steps.iter().filter(|(at, _)| good < *at && *at < bad).count();
+        let inconclusive = self.steps.iter().filter(|(at, _)| good < *at && *at < bad).count();
         Finding::error(
             "not-unique",
             format!(
-                "the first bad revision is one of {}: all {untold} judged between them were \
+                "the first bad revision is one of {}: all {inconclusive} judged between them were \
                  inconclusive",
                 bad - good
             ),
@@ -129,7 +131,7 @@ impl Session<'_> {
         )
     }
 
-    fn end_untold(&self, end: &str, revision: &Revision) -> Finding {
+    fn inconclusive_end(&self, end: &str, revision: &Revision) -> Finding {
         let at = if end == "good" { 0 } else { self.range.revs.len() - 1 };
         Finding::error(
             "end-untold",

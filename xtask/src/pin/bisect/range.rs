@@ -35,7 +35,7 @@ pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
         bail!("--good and --bad are the same revision, {}", short(&good));
     }
     if !history.is_ancestor(&good, &bad) {
-        bail!("{}", apart(&history, &good, &bad));
+        bail!("{}", diverged(&history, &good, &bad));
     }
     let mut revs = history.main_line(&good, &bad)?;
     if args.tags {
@@ -76,7 +76,7 @@ fn newest(pin: &PinState<'_>) -> Result<String> {
 }
 
 /// Why there is no way from the good to the bad revision.
-fn apart(history: &History, good: &str, bad: &str) -> String {
+fn diverged(history: &History, good: &str, bad: &str) -> String {
     let (this, that) = (short(good), short(bad));
     if history.is_ancestor(bad, good) {
         return format!("--bad {that} is older than --good {this}: swap them");

@@ -195,7 +195,7 @@ mod tests {
     fn a_step_is_kept_and_read_again() {
         let step = Step {
             revision: Revision { rev: "a".repeat(40), date: Some(1), build: None },
-            verdict: Verdict::Untold,
+            verdict: Verdict::Inconclusive,
             seconds: 1.5,
             why: Some("x".into()),
             failures: vec![],

@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What judging a revision said.
+/// What a revision turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Good,
     Bad,
-    /// It fails in another way, or noise hides it: nothing can be told.
-    Untold,
+    /// It fails in another way, or noise hides it.
+    #[serde(rename = "untold")]
+    Inconclusive,
 }
 
 /// Revisions in their order. The first is taken to be good, the last to be bad.
@@ -46,7 +47,7 @@ pub enum Answer {
     /// The last revision is good.
     NothingBad,
     /// Of the last revision nothing can be told, so there is nothing to look for.
-    BadUntold,
+    BadInconclusive,
     /// The first revision is bad as well, or nothing can be told of it.
     NothingGood(Verdict),
 }
@@ -69,7 +70,7 @@ impl Search {
         match self.verdicts.get(&last) {
             None => return Next::Judge(last),
             Some(Verdict::Good) => return Next::Done(Answer::NothingBad),
-            Some(Verdict::Untold) => return Next::Done(Answer::BadUntold),
+            Some(Verdict::Inconclusive) => return Next::Done(Answer::BadInconclusive),
             Some(Verdict::Bad) => {}
         }
         let (good, bad) = self.bounds();
@@ -106,7 +107,7 @@ impl Search {
         }
     }
 
-    /// The middle; where it cannot be told, one near it; none when that leads nowhere.
+    /// The middle; where it cannot be told, one near it; none when that leads no_earlier_pin.
     fn choose(&self, good: usize, bad: usize) -> Option<usize> {
         // The smaller part to the left: where all turn out bad, the good end must still be
         // judged, and that one more is saved here.
@@ -115,9 +116,9 @@ impl Search {
         if free(&middle) {
             return Some(middle);
         }
-        let untold = self.verdicts.range(good + 1..bad).count();
+        let inconclusive = self.verdicts.range(good + 1..bad).count();
         let width = bad - good;
-        if untold >= most_untold(width) {
+        if inconclusive >= most_inconclusive(width) {
             return None;
         }
         // What is broken for another reason mostly is so for a stretch: soon look further.
@@ -130,7 +131,7 @@ impl Search {
 }
 
 /// In a stretch of so many revisions, how many that cannot be told are enough.
-fn most_untold(width: usize) -> usize {
+fn most_inconclusive(width: usize) -> usize {
     4 + 4 * usize::try_from(width.next_power_of_two().ilog2()).unwrap_or(usize::MAX / 8)
 }
 
@@ -148,7 +149,7 @@ mod tests {
                     assert!(!judged.contains(&at), "{at} is judged twice");
                     let left = search.steps_left();
                     search.tell(at, judge(at));
-                    let told = search.verdicts[&at] != Verdict::Untold;
+                    let told = search.verdicts[&at] != Verdict::Inconclusive;
                     assert!(!told || search.steps_left() <= left, "{at}");
                     judged.push(at);
                 }
@@ -189,11 +190,12 @@ mod tests {
     #[test]
     fn ends_that_are_not_what_they_are_called_are_told() {
         assert_eq!(search(17, |_| Verdict::Good), (Answer::NothingBad, vec![16]));
-        assert_eq!(search(17, |_| Verdict::Untold), (Answer::BadUntold, vec![16]));
+        assert_eq!(search(17, |_| Verdict::Inconclusive), (Answer::BadInconclusive, vec![16]));
         let (answer, judged) = search(17, bad_from(0));
         assert_eq!((answer, judged.last()), (Answer::NothingGood(Verdict::Bad), Some(&0)));
-        let (answer, _) = search(9, |at| if at == 0 { Verdict::Untold } else { Verdict::Bad });
-        assert_eq!(answer, Answer::NothingGood(Verdict::Untold));
+        let (answer, _) =
+            search(9, |at| if at == 0 { Verdict::Inconclusive } else { Verdict::Bad });
+        assert_eq!(answer, Answer::NothingGood(Verdict::Inconclusive));
         // Neighbours: the bad end and the good end, and no more.
         assert_eq!(search(2, bad_from(1)).1, [1, 0]);
     }
@@ -204,24 +206,25 @@ mod tests {
             for first in 1..revisions - 1 {
                 for from in 1..revisions - 1 {
                     for length in 0..6 {
-                        let untold = from..(from + length).min(revisions - 1);
-                        let judge = |at| match untold.contains(&at) {
-                            true => Verdict::Untold,
+                        let inconclusive = from..(from + length).min(revisions - 1);
+                        let judge = |at| match inconclusive.contains(&at) {
+                            true => Verdict::Inconclusive,
                             false => bad_from(first)(at),
                         };
                         let (answer, _) = search(revisions, judge);
                         // The first bad one is told, and so is the one before it.
-                        let clear = !untold.contains(&first) && !untold.contains(&(first - 1));
+                        let clear =
+                            !inconclusive.contains(&first) && !inconclusive.contains(&(first - 1));
                         let exact = Answer::First { good: first - 1, bad: first };
                         if clear {
-                            assert_eq!(answer, exact, "{revisions} {first} {untold:?}");
+                            assert_eq!(answer, exact, "{revisions} {first} {inconclusive:?}");
                         } else {
                             let Answer::OneOf { good, bad } = answer else {
-                                panic!("{answer:?} for {revisions} {first} {untold:?}")
+                                panic!("{answer:?} for {revisions} {first} {inconclusive:?}")
                             };
                             assert!(good < first && first <= bad);
                             // No more are suspected than must be.
-                            assert!((good + 1..bad).all(|at| untold.contains(&at)));
+                            assert!((good + 1..bad).all(|at| inconclusive.contains(&at)));
                         }
                     }
                 }
@@ -232,15 +235,20 @@ mod tests {
     #[test]
     fn a_lone_one_that_cannot_be_told_costs_one_more() {
         for revisions in [4, 7, 16, 17, 40] {
-            for untold in 1..revisions - 1 {
-                for first in (1..revisions).filter(|first| ![untold, untold + 1].contains(first)) {
-                    let judge = |at| match at == untold {
-                        true => Verdict::Untold,
+            for inconclusive in 1..revisions - 1 {
+                for first in
+                    (1..revisions).filter(|first| ![inconclusive, inconclusive + 1].contains(first))
+                {
+                    let judge = |at| match at == inconclusive {
+                        true => Verdict::Inconclusive,
                         false => bad_from(first)(at),
                     };
                     let (answer, judged) = search(revisions, judge);
                     assert_eq!(answer, Answer::First { good: first - 1, bad: first });
-                    assert!(judged.len() <= log2(revisions) + 3, "{revisions} {first} {untold}");
+                    assert!(
+                        judged.len() <= log2(revisions) + 3,
+                        "{revisions} {first} {inconclusive}"
+                    );
                 }
             }
         }
@@ -249,7 +257,7 @@ mod tests {
     #[test]
     fn a_long_stretch_that_cannot_be_told_ends_the_search_in_time() {
         let judge = |at: usize| match at {
-            2_000..8_000 => Verdict::Untold,
+            2_000..8_000 => Verdict::Inconclusive,
             at => bad_from(5_000)(at),
         };
         let (answer, judged) = search(10_000, judge);

@@ -24,7 +24,7 @@ pub fn end(ui: &Ui, step: &Step) {
     let verdict = match step.verdict {
         Verdict::Good => ui.green("good"),
         Verdict::Bad => ui.red("bad"),
-        Verdict::Untold => ui.yellow("cannot be told"),
+        Verdict::Inconclusive => ui.yellow("inconclusive"),
     };
     let why = step.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     let time = match step.earlier {
@@ -60,9 +60,15 @@ pub fn print(ui: &Ui, report: &BisectReport) {
     for finding in &report.findings {
         ui.complain(crate::findings::view::describe(ui, "bisect", finding));
     }
-    let untold = report.judged.iter().filter(|step| step.verdict == Verdict::Untold).count();
-    let untold = if untold == 0 { String::new() } else { format!(", {untold} inconclusive") };
-    ui.say(format!("\n{} of {} revisions judged{untold}", report.judged.len(), report.revisions));
+    let inconclusive =
+        report.judged.iter().filter(|step| step.verdict == Verdict::Inconclusive).count();
+    let inconclusive =
+        if inconclusive == 0 { String::new() } else { format!(", {inconclusive} inconclusive") };
+    ui.say(format!(
+        "\n{} of {} revisions judged{inconclusive}",
+        report.judged.len(),
+        report.revisions
+    ));
     match (&report.newest_good, report.applied) {
         (Some(good), Some(true)) => ui.result(format!("flake.lock is at {}", name(good))),
         (Some(_), Some(false)) => ui.complain("flake.lock is unchanged"),

@@ -12,7 +12,7 @@ use crate::upstream::trial_fleet::PinState;
 
 /// What the history says of the step, into the report. That it cannot be had costs the
 /// report a few lines and the update nothing.
-pub fn tell_changes(report: &mut UpdateReport, pin: &PinState, chosen: &Chosen) {
+pub fn report_changes(report: &mut UpdateReport, pin: &PinState, chosen: &Chosen) {
     let (from, to) = (&pin.now.rev, &chosen.revision.rev);
     report.comparison = pin.upstream.comparison(from, to);
     let told = chosen.history.as_ref().map_err(Clone::clone).and_then(|history| {

@@ -29,7 +29,7 @@ const REFUSED_KEPT: usize = 20;
 ///
 /// # Errors
 /// flake.lock cannot be written.
-pub fn obstacle(pin: &PinState<'_>, args: &UpdateArgs) -> Result<Option<Finding>> {
+pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<Option<Finding>> {
     let root = &pin.root;
     if args.dry_run {
         return Ok(None);
@@ -224,7 +224,7 @@ fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
 }
 
 /// Keeps the lock that was refused, with the report and the logs, and names the folder.
-pub fn keep_refused(pin: &PinState<'_>, trial: &TrialFleet, report: &mut UpdateReport) {
+pub fn save_rejected(pin: &PinState<'_>, trial: &TrialFleet, report: &mut UpdateReport) {
     let name = format!("{}-{}", now(), short(&trial.revision.rev));
     let folder = pin
         .context
@@ -238,7 +238,7 @@ pub fn keep_refused(pin: &PinState<'_>, trial: &TrialFleet, report: &mut UpdateR
         files::write_atomically(&folder.join(LOCK), lock.as_bytes())?;
         for host in &mut report.hosts {
             for finding in &mut host.findings {
-                keep_log(finding, &folder.join("logs"));
+                save_log(finding, &folder.join("logs"));
             }
         }
         report.refused = Some(folder.display().to_string());
@@ -257,7 +257,7 @@ pub fn keep_refused(pin: &PinState<'_>, trial: &TrialFleet, report: &mut UpdateR
 }
 
 /// The next run may write the same log: a copy stays, and the help names it.
-fn keep_log(finding: &mut Finding, folder: &Path) {
+fn save_log(finding: &mut Finding, folder: &Path) {
     let words = finding.help.split_whitespace();
     let mut paths = words.map(|word| word.trim_matches(|c| "();,".contains(c)));
     let Some(log) = paths.find(|word| word.starts_with('/') && word.ends_with(".log")) else {

@@ -62,7 +62,7 @@ impl Fleet {
         self.selections.get(host)
     }
 
-    fn is_well(&self, host: &HostName) -> bool {
+    fn is_ok(&self, host: &HostName) -> bool {
         let state = self.reports.get(host).map(|report| report.state);
         matches!(state, Some(check::HostState::Ok | check::HostState::Unsupported))
     }
@@ -81,32 +81,32 @@ pub fn run(
     context.ui.say(format!("evaluating {} hosts with the new revision", before.hosts.len()));
     let after = Fleet::of_trial(trial, before)?;
     report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
-    let may_be_held = hold::may_be_held(args, pin, before);
+    let may_stay_pinned = hold::may_stay_pinned(args, pin, before);
     drifted(report, drifts);
-    report.settle(Stage::Evaluate, &may_be_held);
+    report.settle(Stage::Evaluate, &may_stay_pinned);
     if !report.ok || args.dry_run {
         for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
             host.state = HostState::Changed;
         }
-        tell_sizes(context, before, &after, report)?;
+        report_sizes(context, before, &after, report)?;
         return Ok(after);
     }
     let courses = canary::reach(args, context, report)?;
     // A canary out of reach says nothing of the revision: no reason to hold it.
     report.settle(Stage::Bench, &BTreeSet::new());
     if !report.ok {
-        tell_sizes(context, before, &after, report)?;
+        report_sizes(context, before, &after, report)?;
         return Ok(after);
     }
     let builds = changed(report, &after, context.in_testbed());
     let variants = build_all::build(&trial.context, &builds, Limits::default())?;
     interrupted()?;
     account(&variants, report);
-    report.settle(Stage::Build, &may_be_held);
-    tell_sizes(context, before, &after, report)?;
+    report.settle(Stage::Build, &may_stay_pinned);
+    report_sizes(context, before, &after, report)?;
     if report.ok {
         canary::run(courses, pin, trial, before, &after, report)?;
-        report.settle(Stage::Bench, &may_be_held);
+        report.settle(Stage::Bench, &may_stay_pinned);
     }
     interrupted()?;
     Ok(after)
@@ -130,7 +130,7 @@ fn drifted(report: &mut UpdateReport, drifts: &Drifts) {
 fn compared(host: &HostName, before: &Fleet, after: &Fleet) -> HostUpdate {
     let drv = |fleet: &Fleet| fleet.selection(host).map(|selection| selection.drv_path.clone());
     let (was, is) = (drv(before), drv(after));
-    let state = match (before.is_well(host), after.is_well(host)) {
+    let state = match (before.is_ok(host), after.is_ok(host)) {
         (true, false) => HostState::Fails,
         (false, false) => HostState::FailedBefore,
         (_, true) if was == is => HostState::Unchanged,
@@ -193,7 +193,7 @@ fn account(variants: &[VariantReport], report: &mut UpdateReport) {
     }
 }
 
-fn tell_sizes(
+fn report_sizes(
     context: &Context,
     before: &Fleet,
     after: &Fleet,

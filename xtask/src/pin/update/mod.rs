@@ -55,7 +55,7 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateRep
         Err(finding) => return Ok(Err(finding)),
     };
     let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
-    if let Some(finding) = commit::obstacle(&pin, args)? {
+    if let Some(finding) = commit::precondition(&pin, args)? {
         return Ok(Err(finding));
     }
     let chosen = match crate::upstream::revision::choose(&pin, args.to.as_deref())? {
@@ -72,7 +72,7 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateRep
         let hosts = pin.holds().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         context.ui.say(format!("trying {} on pinned hosts: {hosts}", pin.now.name()));
     } else {
-        changes::tell_changes(&mut report, &pin, &chosen);
+        changes::report_changes(&mut report, &pin, &chosen);
         view::announce(&context.ui, &report);
     }
     // Plan.
@@ -89,7 +89,7 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateRep
         Holds::new()
     };
     if !report.ok {
-        commit::keep_refused(&pin, &trial, &mut report);
+        commit::save_rejected(&pin, &trial, &mut report);
     } else if !args.dry_run && (!report.stays() || !report.released.is_empty()) {
         commit::take(args, &pin, &trial, holds, &mut report)?;
     }
@@ -160,8 +160,8 @@ fn guard(
             .manifests()
             .filter_map(|one| Some((one.0.clone(), error(Used::by([one]))?)))
             .collect();
-        let may_be_held = partial::may_be_held(args, pin, fleet);
-        if drifts.is_empty() || drifts.keys().any(|host| !may_be_held.contains(host)) {
+        let may_stay_pinned = partial::may_stay_pinned(args, pin, fleet);
+        if drifts.is_empty() || drifts.keys().any(|host| !may_stay_pinned.contains(host)) {
             report.fail_at(Stage::Drift);
             drifts.clear();
         } else {

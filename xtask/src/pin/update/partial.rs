@@ -19,7 +19,7 @@ use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
 /// The hosts whose failure does not stop the others: all with `--allow-partial`, and at any
 /// rate those that are held already.
-pub fn may_be_held(args: &UpdateArgs, pin: &PinState<'_>, fleet: &Fleet) -> BTreeSet<HostName> {
+pub fn may_stay_pinned(args: &UpdateArgs, pin: &PinState<'_>, fleet: &Fleet) -> BTreeSet<HostName> {
     let held = pin.holds();
     let may = |host: &&HostName| args.allow_partial || held.contains_key(*host);
     fleet.hosts.iter().filter(may).cloned().collect()

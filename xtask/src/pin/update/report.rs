@@ -212,11 +212,11 @@ impl UpdateReport {
 
     /// Takes the failures in: a host that may be held stays where it is, any other one stops
     /// the update.
-    pub fn settle(&mut self, stage: Stage, may_be_held: &BTreeSet<HostName>) {
+    pub fn settle(&mut self, stage: Stage, may_stay_pinned: &BTreeSet<HostName>) {
         let mut stops = false;
         for host in self.hosts.iter_mut().filter(|host| host.state == HostState::Fails) {
             host.failed_at.get_or_insert(stage);
-            if may_be_held.contains(&host.host) {
+            if may_stay_pinned.contains(&host.host) {
                 host.state = HostState::Held;
             } else {
                 stops = true;
@@ -227,7 +227,7 @@ impl UpdateReport {
         }
     }
 
-    /// It goes nowhere: flake.lock is at that revision already.
+    /// It goes no_earlier_pin: flake.lock is at that revision already.
     pub fn stays(&self) -> bool {
         self.to.as_ref().is_none_or(|to| to.rev == self.from.rev)
     }

@@ -61,11 +61,11 @@ pub fn print(ui: &Ui, report: &UpdateReport) {
         }
     }
     ui.complain(format!("\n{}", verdict(ui, report)));
-    tell_held(ui, report);
+    print_pinned(ui, report);
 }
 
 /// Loud: flake.lock no longer says what these hosts have.
-fn tell_held(ui: &Ui, report: &UpdateReport) {
+fn print_pinned(ui: &Ui, report: &UpdateReport) {
     if !report.ok {
         return;
     }
