@@ -229,7 +229,8 @@ fn a_baseline_that_is_no_baseline_is_named() {
 
 #[test]
 fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
-    let pid = std::env::temp_dir().join(format!("xtask-sleeper-{}", std::process::id()));
+    let files = Scratch::new();
+    let pid = files.path().join("pid");
     let then = format!("echo $$ >{}; exec sleep 600", pid.display());
     let fleet = fleet(&host("aaaa", 1000, 200, &then));
     let lock = fleet.home().join("locks/bench-local.lock");
@@ -258,7 +259,6 @@ fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
     assert_eq!(first.wait().unwrap().signal(), Some(9));
     let sleeper = fs::read_to_string(&pid).unwrap();
     assert!(kill(sleeper.trim()));
-    fs::remove_file(pid).unwrap();
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use crate::support::builders::{
     command_line, finish, parent_of, processes_below, running, signal, wait_for,
 };
-use crate::support::{Scratch, XTASK, code, contained, fleet, json, stderr, valid_in_store, xtask};
+use crate::support::{
+    Scratch, XTASK, code, contained, fleet, json, skip, stderr, valid_in_store, xtask,
+};
 use serde_json::Value;
 
 /// Generous: other tests and other people's work are on the same cores.
@@ -113,23 +115,23 @@ fn a_builder_that_is_killed_fails_its_build_alone() {
 #[test]
 fn after_a_kill_the_next_run_goes_on_and_nothing_is_in_its_way() {
     let name = marker(73);
+    let files = Scratch::new();
+    let go = files.path().join("go");
     let fleet = fleet(&format!(
         r#"
         a = host {{ variant = "quick"; }};
-        b = host {{ variant = "slow"; script = "test -e /tmp/go-{0} || {name}; echo > $out"; }};
+        b = host {{ variant = "slow"; script = "test -e {} || {name}; echo > $out"; }};
         "#,
-        std::process::id()
+        go.display()
     ));
     let mut child = start(&fleet, &[]);
     begins(&name);
     child.kill().unwrap();
     child.wait().unwrap();
     nothing_is_left(&name);
-    let go = format!("/tmp/go-{}", std::process::id());
     fs::write(&go, "").unwrap();
     let began = Instant::now();
     let output = finish(start(&fleet, &[]), PATIENCE);
-    fs::remove_file(&go).unwrap();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(began.elapsed() < PATIENCE);
     let report = json(&output);
@@ -274,10 +276,7 @@ fn a_full_disk_is_named() {
         command
     };
     if !in_small(&["true"]).output().is_ok_and(|output| output.status.success()) {
-        use std::io::Write;
-        let why = "skipped: a small file system can be mounted by root alone\n";
-        std::io::stderr().write_all(why.as_bytes()).unwrap();
-        return;
+        return skip("a small file system can be mounted by root alone");
     }
     let child = in_small(&[XTASK, "build-all", "--json", "--no-link"])
         .env("TMPDIR", place)

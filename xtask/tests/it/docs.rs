@@ -4,6 +4,8 @@
 use std::fs;
 use std::process::Command;
 
+use expect_test::expect_file;
+
 use crate::support::{
     Scratch, XTASK, contained, home_of, nix, nix_program, path_with_nix, repository, run, stderr,
     stdout,
@@ -45,9 +47,7 @@ fn the_options_are_those_of_the_modules() {
     assert!(made.status.success(), "{}", stderr(&made));
     let made = stdout(&made);
     assert!(made.contains("## `programs.llama-cpp.microarch`"), "{made}");
-    let there = fs::read_to_string(root.join("docs/options.md")).unwrap();
-    let mend = format!("docs/options.md is out of date: nix {} > docs/options.md", words.join(" "));
-    assert_eq!(there, made, "{mend}");
+    expect_file![root.join("docs/options.md")].assert_eq(&made);
 }
 
 #[test]

@@ -3,16 +3,34 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{Scratch, code, json, nix_program, stderr, user_home};
+use crate::support::{Scratch, code, json, nix_program, skip, stderr, user_home};
 
 const SYSTEM: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
 /// `setup` provides only on Debian; elsewhere it leaves all alone.
-fn on_debian() -> bool {
-    Path::new("/usr/bin/apt-get").exists()
+fn is_elsewhere() -> bool {
+    let elsewhere = !Path::new("/usr/bin/apt-get").exists();
+    if elsewhere {
+        skip("only Debian has the packages that `setup` provides");
+    }
+    elsewhere
+}
+
+/// A folder for PATH with the machine's programs, but for these.
+fn without(scratch: &Scratch, programs: &[&str]) -> PathBuf {
+    let bin = scratch.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for program in fs::read_dir("/usr/bin").unwrap().map(|entry| entry.unwrap().path()) {
+        let name = program.file_name().unwrap().to_str().unwrap();
+        if !programs.contains(&name) {
+            symlink(&program, bin.join(name)).unwrap();
+        }
+    }
+    bin
 }
 
 /// xtask with this home, without Nix on PATH and without network.
@@ -45,6 +63,9 @@ fn state(document: &serde_json::Value, name: &str) -> String {
 
 #[test]
 fn a_dry_run_prints_the_plan_and_changes_nothing() {
+    if is_elsewhere() {
+        return;
+    }
     let scratch = Scratch::new();
     let home = scratch.path().join("home");
     let output = run(&mut xtask(&home), &["setup", "--dry-run", "--json"]);
@@ -52,29 +73,39 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
     assert!(!home.exists());
     let document = json(&output);
     assert_eq!(document["schema"], 1);
-    if on_debian() {
-        assert_eq!(state(&document, "Nix"), "to-do");
-        assert_eq!(state(&document, "llama.cpp"), "to-do");
-        let plan = stderr(&output);
-        assert!(plan.contains("38 MB to download"), "{plan}");
-        assert!(plan.contains("pip download llama_cpp_python"), "{plan}");
-    }
+    assert_eq!(state(&document, "Nix"), "to-do");
+    assert_eq!(state(&document, "llama.cpp"), "to-do");
+    let plan = stderr(&output);
+    assert!(plan.contains("38 MB to download"), "{plan}");
+    assert!(plan.contains("pip download llama_cpp_python"), "{plan}");
+}
+
+/// A machine without Debian's programs, wherever the test runs.
+#[test]
+fn elsewhere_nix_is_the_users_to_install_and_nothing_else_is_asked_for() {
+    let scratch = Scratch::new();
+    let home = scratch.path().join("home");
+    let bin = without(&scratch, &["apt-get", "dpkg", "nix"]);
+    let output = run(xtask(&home).env("PATH", &bin), &["setup", "--dry-run", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let document = json(&output);
+    let states = ["build tools", "Nix", "llama.cpp"].map(|name| state(&document, name));
+    assert_eq!(states, ["unneeded", "blocked", "unneeded"], "{document:#}");
+    assert_eq!(document["ok"], false);
+
+    let output = run(xtask(&home).env("PATH", &bin), &["setup", "--yes"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("https://nixos.org/download"), "{}", stderr(&output));
+    assert!(!home.exists());
 }
 
 #[test]
 fn a_missing_tool_is_planned_with_its_package() {
-    if !on_debian() {
+    if is_elsewhere() {
         return;
     }
     let scratch = Scratch::new();
-    let bin = scratch.path().join("bin");
-    fs::create_dir(&bin).unwrap();
-    for program in fs::read_dir("/usr/bin").unwrap().map(|entry| entry.unwrap().path()) {
-        let name = program.file_name().unwrap();
-        if name != "ninja" && name != "cmake" {
-            std::os::unix::fs::symlink(&program, bin.join(name)).unwrap();
-        }
-    }
+    let bin = without(&scratch, &["ninja", "cmake"]);
     let mut command = xtask(&scratch.path().join("home"));
     let output = run(command.env("PATH", bin), &["setup", "--dry-run", "--json"]);
     let document = json(&output);
@@ -86,7 +117,7 @@ fn a_missing_tool_is_planned_with_its_package() {
 
 #[test]
 fn without_network_the_command_is_named_and_nothing_half_made_is_left() {
-    if !on_debian() {
+    if is_elsewhere() {
         return;
     }
     let scratch = Scratch::new();
@@ -94,7 +125,7 @@ fn without_network_the_command_is_named_and_nothing_half_made_is_left() {
     let said = stderr(&output);
     assert_eq!(code(&output), 2, "{said}");
     assert!(said.contains("apt cannot reach this machine's Debian mirror"), "{said}");
-    assert!(said.contains("can be run again"), "{said}");
+    assert!(said.contains("run it again; finished downloads are kept"), "{said}");
     assert!(said.contains("apt-get -q update"), "{said}");
     assert!(!scratch.path().join("nix/bin").exists());
     assert!(!scratch.path().join("llama.cpp").exists());
@@ -102,7 +133,7 @@ fn without_network_the_command_is_named_and_nothing_half_made_is_left() {
 
 #[test]
 fn a_corrupt_download_is_removed_and_said() {
-    if !on_debian() {
+    if is_elsewhere() {
         return;
     }
     let scratch = Scratch::new();
@@ -136,7 +167,7 @@ fn a_killed_set_up_is_taken_up_again() {
     let reached = lines.map_while(Result::ok).any(|line| line.contains("committing llama.cpp"));
     child.kill().unwrap();
     child.wait().unwrap();
-    if !on_debian() {
+    if is_elsewhere() {
         return;
     }
     assert!(reached);
@@ -155,7 +186,7 @@ fn a_killed_set_up_is_taken_up_again() {
 
 #[test]
 fn a_full_disk_is_told_before_anything_is_begun() {
-    if !on_debian() {
+    if is_elsewhere() {
         return;
     }
     let scratch = Scratch::new();
@@ -167,7 +198,7 @@ fn a_full_disk_is_told_before_anything_is_begun() {
     let output = run(xtask(&home).env("PATH", path), &["setup"]);
     let said = stderr(&output);
     assert_eq!(code(&output), 2, "{said}");
-    assert!(said.contains("has 4 MB free and 680 MB are needed"), "{said}");
+    assert!(said.contains("680 MB are needed") && said.contains("only 4 MB free"), "{said}");
     assert_eq!(names(&home), ["setup.lock"]);
 }
 
@@ -175,8 +206,8 @@ fn a_full_disk_is_told_before_anything_is_begun() {
 fn a_home_that_cannot_be_is_named_with_the_way_out() {
     let mut command = xtask(Path::new("/proc/llamafleet"));
     let output = run(&mut command, &["setup"]);
-    if on_debian() {
-        assert_eq!(code(&output), 2);
+    assert_eq!(code(&output), 2);
+    if !is_elsewhere() {
         assert!(stderr(&output).contains("LLAMAFLEET_HOME"), "{}", stderr(&output));
         assert!(stderr(&output).contains("/proc/llamafleet"), "{}", stderr(&output));
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::world::{World, git};
-use crate::support::{code, stderr};
+use crate::support::{code, skip, stderr};
 use serde_json::json;
 
 /// `slow` takes as long as its name says, so that there is something to interrupt.
@@ -149,7 +149,7 @@ fn a_full_disk_or_a_read_only_one_leaves_the_lock_and_is_named() {
     world.release("two");
     let small = match Small::with(&world) {
         Ok(small) => small,
-        Err(why) => return eprintln!("skipped: {why}"),
+        Err(why) => return skip(&why),
     };
     let fill = small.folder.join("fill");
     let mut bytes = 1 << 20;

@@ -1,7 +1,6 @@
 //! Builders: stores of this machine, each its own root, behind a real sshd on loopback.
 
 use std::fs;
-use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,8 +43,7 @@ pub fn unavailable() -> Option<String> {
 pub fn skipped() -> bool {
     let why = unavailable();
     if let Some(why) = &why {
-        // Past the test runner, which shows what a macro prints of failures alone.
-        std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
+        super::skip(why);
     }
     why.is_some()
 }

@@ -11,6 +11,7 @@ pub mod sshd;
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -115,6 +116,12 @@ pub fn home_of(dir: &Path) -> PathBuf {
         Some(root) => root.join("home"),
         None => cache().join("llamafleet"),
     }
+}
+
+/// Says why a test proves less here, in a line that names what to do.
+pub fn skip(why: &str) {
+    // Past the test runner, which shows what a macro prints of failures alone.
+    std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
 }
 
 /// Ends a process that a killed run left behind.
