@@ -53,7 +53,7 @@ pub fn run(
     context: &Context,
     wanted: &[&Build],
     limits: &Limits,
-    expected: &Expected,
+    expected: &BTreeMap<DrvPath, Expected>,
 ) -> Result<Ran> {
     let mut ran = Ran {
         tracker: Tracker::default(),

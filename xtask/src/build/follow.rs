@@ -36,7 +36,7 @@ pub struct Follower<'a> {
     progress: Progress,
     reader: Reader,
     outputs: RefCell<BTreeMap<DrvPath, Vec<StorePath>>>,
-    needs: Option<Receiver<Expected>>,
+    needs: Option<Receiver<BTreeMap<DrvPath, Expected>>>,
     asked: bool,
     patience: Patience,
     /// What Nix called errors.
@@ -47,7 +47,7 @@ impl<'a> Follower<'a> {
     pub fn start(
         context: &'a Context,
         builds: &[&Build],
-        expected: Expected,
+        expected: BTreeMap<DrvPath, Expected>,
         limits: &Limits,
         ran: &'a mut Ran,
     ) -> Self {
@@ -95,7 +95,9 @@ impl<'a> Follower<'a> {
             match &update {
                 Update::Message { level: 0, text } => self.errors.push(text.clone()),
                 Update::Started { drv, .. } => self.ask(drv),
-                Update::Failed { drv, .. } if self.progress.is_stray(drv) => self.learn(PATIENCE),
+                Update::Failed { drv, .. } if self.progress.is_unattributed(drv) => {
+                    self.learn(PATIENCE)
+                }
                 _ => {}
             }
             self.learn(Duration::ZERO);
@@ -125,13 +127,11 @@ impl<'a> Follower<'a> {
         let asking = thread::Builder::new().name("needs".into()).spawn(move || {
             let needed_by = derivation::needed_by(&nix, &roots).unwrap_or_default();
             let history = history::read(&home);
-            let seconds = needed_by
-                .keys()
-                .filter_map(|drv| {
-                    Some((drv.clone(), history.seconds(short_name(drv.as_str()), "")?))
-                })
-                .collect();
-            let _ = sender.send(Expected { seconds, needed_by });
+            let expected = needed_by.into_iter().map(|(drv, needed_by)| {
+                let seconds = history.seconds(short_name(drv.as_str()), "");
+                (drv, Expected { seconds, needed_by: Some(needed_by) })
+            });
+            let _ = sender.send(expected.collect());
         });
         self.needs = asking.is_ok().then_some(receiver);
     }

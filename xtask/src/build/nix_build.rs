@@ -1,5 +1,7 @@
 //! The one `nix build` over all derivations, followed event by event.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use crate::build::attempts::Ran;
@@ -26,7 +28,7 @@ pub fn run(
     context: &Context,
     builds: &[&Build],
     limits: &Limits,
-    expected: Expected,
+    expected: BTreeMap<DrvPath, Expected>,
     ran: &mut Ran,
 ) -> Result<Ended> {
     let nix = &context.flake.nix;

@@ -23,11 +23,15 @@ fn build(name: &str) -> Build {
 
 fn progress(earlier: &[(&str, f64)]) -> BuildProgress {
     let builds = [build("a"), build("b")];
-    let expected = Expected {
-        seconds: earlier.iter().map(|(name, seconds)| (drv(name), *seconds)).collect(),
-        needed_by: [(drv("dep"), vec![0, 1])].into(),
-    };
-    BuildProgress::new(&builds.iter().collect::<Vec<_>>(), expected)
+    let earlier = earlier
+        .iter()
+        .map(|(name, seconds)| (drv(name), Expected { seconds: Some(*seconds), needed_by: None }));
+    let expected = earlier.chain([(drv("dep"), needed_by(&[0, 1]))]);
+    BuildProgress::new(&builds.iter().collect::<Vec<_>>(), expected.collect())
+}
+
+fn needed_by(places: &[usize]) -> Expected {
+    Expected { seconds: None, needed_by: Some(places.to_vec()) }
 }
 
 fn start(name: &str) -> Update {
@@ -66,7 +70,7 @@ fn without_a_history_the_own_pace_counts() {
     assert_eq!(progress.overall(5.0).remaining, None);
     progress.apply(&steps("a", 0, 100), 10.0);
     progress.apply(&steps("a", 50, 100), 60.0);
-    let row = progress.row(&drv("a")).unwrap();
+    let row = progress.get(&drv("a")).unwrap();
     assert_eq!(row.remaining(60.0), Some(50.0));
     let at = progress.overall(60.0);
     assert!(at.remaining.is_some_and(|left| left >= 50.0), "{at:?}");
@@ -75,17 +79,15 @@ fn without_a_history_the_own_pace_counts() {
 #[test]
 fn a_dependency_counts_and_is_known_by_who_needs_it() {
     let mut progress = progress(&[("a", 10.0), ("b", 10.0)]);
-    assert!(!progress.is_stray(&drv("dep")) && progress.is_stray(&drv("other")));
+    assert!(!progress.is_unattributed(&drv("dep")) && progress.is_unattributed(&drv("other")));
     progress.apply(&start("dep"), 0.0);
-    assert_eq!(progress.needed_by(&drv("dep")), [0, 1]);
+    assert_eq!(progress.get(&drv("dep")).unwrap().needed_by(), [0, 1]);
     assert_eq!(progress.dependencies().count(), 1);
     assert_eq!(progress.overall(1.0).all, 3);
     progress.apply(&stop("dep"), 2.0);
     assert_eq!(progress.dependencies().count(), 0);
-    let mut more = Expected::default();
-    more.needed_by.insert(drv("other"), vec![1]);
-    progress.learn(more);
-    assert!(!progress.is_stray(&drv("other")));
+    progress.learn([(drv("other"), needed_by(&[1]))].into());
+    assert!(!progress.is_unattributed(&drv("other")));
 }
 
 #[test]

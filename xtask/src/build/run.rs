@@ -1,6 +1,6 @@
 //! The run of Nix over all builds, and what the store says afterwards of each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -111,10 +111,12 @@ pub fn build_planned(
 }
 
 /// What earlier builds of these took.
-fn expected<'a>(earlier: &History, drvs: impl Iterator<Item = &'a DrvPath>) -> Expected {
-    let known =
-        drvs.filter_map(|drv| Some((drv.clone(), earlier.seconds(short_name(drv.as_str()), "")?)));
-    Expected { seconds: known.collect(), ..Expected::default() }
+fn expected<'a>(
+    earlier: &History,
+    drvs: impl Iterator<Item = &'a DrvPath>,
+) -> BTreeMap<DrvPath, Expected> {
+    let seconds = |drv: &DrvPath| earlier.seconds(short_name(drv.as_str()), "");
+    drvs.map(|drv| (drv.clone(), Expected { seconds: seconds(drv), needed_by: None })).collect()
 }
 
 /// By how many bytes the closure grew since another output of this name was built.

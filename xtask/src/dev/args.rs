@@ -30,14 +30,14 @@ pub struct TestArgs {
 
 #[derive(Debug, Args)]
 pub struct ProgressDemoArgs {
-    /// What `nix build --log-format internal-json` wrote to standard error; default: a
-    /// recording of the testbed. A line may begin with its second and a tab
-    #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// How many times as fast as it was recorded; 0: as fast as can be
+    /// A recorded standard error of `nix build --log-format internal-json`; each line may
+    /// begin with its second and a tab
+    #[arg(value_name = "FILE", default_value = "xtask/tests/fixtures/nix-log/testbed")]
+    pub file: PathBuf,
+    /// Playback speed; 0 shows everything at once
     #[arg(long, default_value_t = 10.0, value_name = "X")]
     pub speed: f64,
-    /// Show so many variants, of copies of the recording
+    /// Number of variants to show, copied from the recording
     #[arg(long, value_name = "N")]
     pub variants: Option<usize>,
 }

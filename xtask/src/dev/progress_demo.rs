@@ -20,8 +20,6 @@ use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
 use crate::system::interrupt;
 use crate::ui::Ui;
 
-/// Three variants, one of them with a planted error; see its README.
-const RECORDED: &[u8] = include_bytes!("../../tests/fixtures/nix-log/testbed");
 /// Lines a second of a log that does not tell when they came.
 const PACE: f64 = 200.0;
 /// So many copies of a recording run beside each other.
@@ -29,12 +27,8 @@ const BESIDE: f64 = 4.0;
 
 pub fn run(args: &ProgressDemoArgs, ui: &Ui) -> Result<Outcome> {
     // Discover.
-    let bytes = match &args.file {
-        Some(file) => {
-            std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?
-        }
-        None => RECORDED.to_vec(),
-    };
+    let bytes = std::fs::read(&args.file)
+        .with_context(|| format!("cannot read {}", args.file.display()))?;
     let recording = read(&bytes);
     // Plan.
     let drvs = started(&recording);
@@ -47,8 +41,8 @@ pub fn run(args: &ProgressDemoArgs, ui: &Ui) -> Result<Outcome> {
     let dependencies = (0..copies).flat_map(|copy| {
         drvs.iter().filter(|drv| !is_variant(drv)).map(move |drv| renamed(drv, copy))
     });
-    let needed_by = dependencies.map(|drv| (drv, (0..builds.len()).collect())).collect();
-    let expected = Expected { needed_by, ..Expected::default() };
+    let needed_by = Expected { seconds: None, needed_by: Some((0..builds.len()).collect()) };
+    let expected = dependencies.map(|drv| (drv, needed_by.clone())).collect();
     let speed = if args.speed > 0.0 { args.speed } else { 1.0 };
     let progress = Progress::at_speed(ui, &builds.iter().collect::<Vec<_>>(), expected, speed);
     let mut replay =

@@ -192,7 +192,9 @@ pub fn wrap(text: &str, columns: Option<usize>, taken: usize, indent: usize) -> 
 
 /// A reader that has gone (`| head`) is no error of ours.
 fn print_to(mut out: impl Write, line: &str) {
-    let _ = writeln!(out, "{line}");
+    progress::suspend(|| {
+        let _ = writeln!(out, "{line}");
+    });
 }
 
 fn is_dumb() -> bool {

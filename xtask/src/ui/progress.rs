@@ -1,47 +1,164 @@
-//! How work goes, while it goes: bars on a terminal, plain lines elsewhere.
+//! Progress bars. One `MultiProgress` draws all of them, so that text printed meanwhile
+//! appears above the bars instead of between them.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::{Term, measure_text_width, truncate_str};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ui::Ui;
 
-/// One line for work of unknown length over a known number of things.
-pub struct Spinner {
-    bar: ProgressBar,
+static BARS: LazyLock<MultiProgress> =
+    LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
+
+/// Prints something above the bars: they are cleared, and drawn again afterwards.
+pub fn suspend<T>(print: impl FnOnce() -> T) -> T {
+    BARS.suspend(print)
 }
+
+/// One line for work of unknown length over a known number of things.
+pub struct Spinner(ProgressBar);
 
 impl Spinner {
     pub fn start(ui: &Ui, what: &'static str, count: usize) -> Self {
-        let bar = ProgressBar::new(count as u64);
-        if ui.bars {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
-            bar.set_style(style("{spinner} {prefix} {pos}/{len}, {elapsed}  {msg}"));
-            bar.set_prefix(what);
-            bar.enable_steady_tick(Duration::from_millis(100));
-        } else {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
+        if !ui.bars {
+            return Self(ProgressBar::hidden());
         }
-        Self { bar }
+        let bar = BARS.add(ProgressBar::new(count as u64));
+        bar.set_style(style("{spinner} {prefix} {pos}/{len}, {elapsed}  {wide_msg}"));
+        bar.set_prefix(what);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
     }
 
     pub fn done(&self, name: &str) {
-        self.bar.set_message(name.to_owned());
-        self.bar.inc(1);
+        self.0.set_message(name.to_owned());
+        self.0.inc(1);
     }
 
     pub fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.0.finish_and_clear();
     }
 }
 
 impl Drop for Spinner {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.finish();
     }
 }
 
-/// A template of ours; a mistake in it shows as the default style, not as a panic.
-pub fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+/// Falls back to the default style where the template is invalid.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━─")
+}
+
+/// The size of the terminal that stderr is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    pub columns: usize,
+    pub lines: usize,
+}
+
+impl Size {
+    pub fn of_stderr() -> Self {
+        let (lines, columns) = Term::stderr().size();
+        Self { columns: columns.into(), lines: lines.into() }
+    }
+}
+
+/// Columns that text takes on a terminal; escapes take none.
+pub fn width(text: &str) -> usize {
+    measure_text_width(text)
+}
+
+/// Cuts text to a number of columns.
+pub fn fit(text: &str, columns: usize) -> Cow<'_, str> {
+    truncate_str(text, columns, "…")
+}
+
+/// One line of a [`Block`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// indicatif's template; `prefix`, `msg`, `pos` and `len` are the fields below.
+    pub template: String,
+    pub prefix: String,
+    pub message: String,
+    pub position: u64,
+    pub length: u64,
+}
+
+/// Several bars that are chosen anew at each drawing.
+#[derive(Default)]
+pub struct Block {
+    bars: Vec<(ProgressBar, Row)>,
+    columns: usize,
+}
+
+impl Block {
+    /// Draws these rows; the caller chooses as many as the terminal has lines for.
+    pub fn draw(&mut self, rows: Vec<Row>, columns: usize) {
+        if self.columns != columns {
+            self.forget_width(columns);
+        }
+        for (bar, _) in self.bars.drain(rows.len().min(self.bars.len())..) {
+            BARS.remove(&bar);
+        }
+        for (index, row) in rows.into_iter().enumerate() {
+            let changed = self.bars.get(index).is_none_or(|(_, drawn)| *drawn != row);
+            if index == self.bars.len() {
+                self.bars.push((BARS.add(ProgressBar::new(0)), row));
+            } else if changed {
+                self.bars[index].1 = row;
+            }
+            if changed {
+                let (bar, row) = &self.bars[index];
+                // The builder's methods change the shared state without drawing it.
+                let _ = bar
+                    .clone()
+                    .with_style(style(&row.template))
+                    .with_prefix(row.prefix.clone())
+                    .with_message(row.message.clone());
+                bar.update(|state| {
+                    state.set_len(row.length);
+                    state.set_pos(row.position);
+                });
+            }
+        }
+        // The last changes may have come too soon after the others to be drawn.
+        if let Some((total, _)) = self.bars.first() {
+            total.tick();
+        }
+    }
+
+    /// Clears what was drawn at another width. Terminals wrap the block again, as one
+    /// paragraph; indicatif clears as many lines as it has drawn.
+    fn forget_width(&mut self, columns: usize) {
+        let term = Term::stderr();
+        let drawn = self.bars.len();
+        let wrapped = (drawn * self.columns).div_ceil(columns.max(1));
+        let _ = term.write_str(&"\n".repeat(drawn.saturating_sub(wrapped)));
+        self.clear();
+        if wrapped > drawn {
+            let _ = term.move_cursor_up(wrapped - drawn);
+            let _ = term.clear_to_end_of_screen();
+        }
+        self.columns = columns;
+    }
+
+    fn clear(&mut self) {
+        for (bar, _) in self.bars.drain(..) {
+            BARS.remove(&bar);
+        }
+        let _ = BARS.clear();
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }

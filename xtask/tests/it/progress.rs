@@ -15,7 +15,7 @@ fn recorded(name: &str) -> String {
 #[test]
 fn without_a_terminal_milestones_are_lines_and_a_failure_is_one_piece() {
     let here = Scratch::new();
-    let output = run(here.path(), &["progress-demo", "--speed", "0"]);
+    let output = run(here.path(), &["progress-demo", "--speed", "0", &recorded("testbed")]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(stdout(&output), "754 lines: 3 builds started, 3 finished, 1 of them failed\n");
     // A line of a build is shown with the failure of that build only, and all of it there.
@@ -68,10 +68,14 @@ fn garbage_in_a_log_is_no_error() {
 
 #[test]
 fn on_a_terminal_bars_fit_and_are_gone_at_the_end() {
-    for columns in [20, 40, 80] {
+    for (columns, lines, variants) in
+        [(20, 24, "3"), (60, 24, "40"), (100, 24, "40"), (200, 30, "3")]
+    {
         let here = Scratch::new();
         let mut demo = xtask(here.path());
-        let session = terminal::run(demo.args(["progress-demo", "--speed", "200"]), columns, 24);
+        let speed = if variants == "3" { "200" } else { "1000" };
+        demo.args(["progress-demo", "--speed", speed, "--variants", variants]);
+        let session = terminal::run(demo.arg(recorded("testbed")), columns, lines);
         let screens = session.screens();
         let end = screens.last().unwrap().contents();
         assert!(session.status.success(), "{columns}: {end}");
@@ -79,7 +83,9 @@ fn on_a_terminal_bars_fit_and_are_gone_at_the_end() {
         assert!(seen("cpu-tigerlake-2 failed"), "{columns}: {end}");
         assert!(!screens.iter().any(terminal::is_coloured), "{columns}: NO_COLOR is set");
         // The whole is one line, and never runs backwards.
-        let totals: Vec<String> = screens.iter().filter_map(total).collect();
+        let totals: Vec<String> =
+            screens.iter().filter_map(|screen| total(screen, variants)).collect();
+        assert_eq!(seen(" more: "), variants == "40", "{columns}");
         assert!(totals.len() > 10, "{columns}: {totals:?}");
         let percent = |line: &String| line.split('%').next()?.rsplit(' ').next()?.parse().ok();
         let percents: Vec<u32> = totals.iter().filter_map(percent).collect();
@@ -87,18 +93,19 @@ fn on_a_terminal_bars_fit_and_are_gone_at_the_end() {
         assert!(percents.last() > percents.first(), "{columns}: {percents:?}");
         // What is left is the result, below the failure's log.
         let (_, left) = end.rsplit_once("subcommand failed.\n").unwrap();
-        assert_eq!(left.trim_end(), "754 lines: 3 builds started, 3 finished, 1 of them failed");
+        let ended = format!("{variants} builds started, {variants} finished");
+        assert!(left.contains(&ended) && left.trim_end().lines().count() == 1, "{left}");
     }
 }
 
-/// The line of all builds, held to fit.
-fn total(screen: &vt100::Screen) -> Option<String> {
-    let (_, columns) = screen.size();
-    let rows = (0_u16..).zip(screen.rows(0, columns.get()));
-    let is_total = |row: &str| row.contains('%') && row.contains(" of 3");
-    let (at, row) = rows.filter(|(_, row)| is_total(row)).last()?;
-    assert!(!screen.row_wrapped(at), "{columns} columns: {row:?}");
-    Some(row)
+/// The line of all builds, which comes first and takes one row.
+fn total(screen: &vt100::Screen, variants: &str) -> Option<String> {
+    let rows: Vec<String> = screen.rows(0, screen.size().1.get()).collect();
+    let is_total = |row: &String| row.contains('%') && row.contains(&format!(" of {variants}"));
+    let at = rows.iter().position(is_total)?;
+    let next = rows.get(at + 1).map_or("", |row| row.as_str());
+    assert!(next.is_empty() || next.starts_with("cpu-"), "{rows:#?}");
+    Some(rows[at].clone())
 }
 
 const NEEDY: &str = r#"

@@ -2,12 +2,12 @@
 //! second, whatever Nix prints; elsewhere a line at each start, phase, tenth and end, and
 //! a heartbeat, so that a CI log neither floods nor falls silent.
 
-pub mod frame;
 pub mod plan;
 pub mod report;
-pub mod screen;
+pub mod rows;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use crate::build::progress::{BuildProgress, Expected, Stage};
 use crate::build::tracker::Update;
 use crate::build::variants::{Build, short_name};
-use crate::build::view::frame::{Size, clock};
-use crate::build::view::screen::Screen;
+use crate::build::view::rows::clock;
 use crate::nix::names::DrvPath;
 use crate::ui::Ui;
+use crate::ui::progress::{Block, Size, suspend};
 
 pub use crate::build::view::report::print;
 
@@ -50,29 +50,33 @@ struct State {
 
 enum Face {
     Bars {
-        screen: Screen,
+        block: Block,
+        /// Text that waits for the next drawing, to be printed above the block.
         above: String,
-        /// When the last drawing was, in whole seconds, and on what; `None` when a build
-        /// moved since.
+        /// The second and the size of the last drawing; `None` when a build moved since.
         drawn: Option<(u64, Size)>,
     },
     Lines {
-        tenths: BTreeMap<DrvPath, u32>,
         last: Instant,
     },
 }
 
 impl Progress {
-    pub fn start(ui: &Ui, builds: &[&Build], expected: Expected) -> Self {
+    pub fn start(ui: &Ui, builds: &[&Build], expected: BTreeMap<DrvPath, Expected>) -> Self {
         Self::at_speed(ui, builds, expected, 1.0)
     }
 
-    pub fn at_speed(ui: &Ui, builds: &[&Build], expected: Expected, speed: f64) -> Self {
+    pub fn at_speed(
+        ui: &Ui,
+        builds: &[&Build],
+        expected: BTreeMap<DrvPath, Expected>,
+        speed: f64,
+    ) -> Self {
         let began = Instant::now();
         let face = if ui.bars {
-            Face::Bars { screen: Screen::default(), above: String::new(), drawn: None }
+            Face::Bars { block: Block::default(), above: String::new(), drawn: None }
         } else {
-            Face::Lines { tenths: BTreeMap::new(), last: began }
+            Face::Lines { last: began }
         };
         let progress = BuildProgress::new(builds, expected);
         let state = State { ui: *ui, began, speed, progress, face, over: false };
@@ -87,19 +91,13 @@ impl Progress {
         self.shared.lock().apply(update, log);
     }
 
-    pub fn learn(&mut self, more: Expected) {
+    pub fn learn(&mut self, more: BTreeMap<DrvPath, Expected>) {
         self.shared.lock().progress.learn(more);
     }
 
     /// Whether it is not known which variants need this derivation.
-    pub fn is_stray(&self, drv: &DrvPath) -> bool {
-        self.shared.lock().progress.is_stray(drv)
-    }
-
-    /// A line that matters, above what is drawn.
-    #[allow(dead_code, reason = "for what is tried again")]
-    pub fn say(&self, text: &str) {
-        self.shared.lock().line(text);
+    pub fn is_unattributed(&self, drv: &DrvPath) -> bool {
+        self.shared.lock().progress.is_unattributed(drv)
     }
 
     /// Draws once more, so that what was last said stays, and clears the bars.
@@ -162,81 +160,62 @@ impl State {
     }
 
     fn name(&self, drv: &DrvPath) -> String {
-        let row = self.progress.row(drv);
+        let row = self.progress.get(drv);
         row.map_or_else(|| short_name(drv.as_str()).to_owned(), |row| row.name.clone())
     }
 
     /// Where no bars are drawn: a line for what a person would want to have seen.
     fn milestone(&mut self, update: &Update, now: f64) {
-        match update {
-            Update::Started { drv, .. } => {
-                let Some(row) = self.progress.row(drv) else { return };
-                let on = match row.machine.as_str() {
-                    "" => String::new(),
-                    machine => format!(" on {machine}"),
-                };
-                let text = match self.wanted_by(drv) {
-                    _ if self.progress.is_variant(drv) => format!("{}: building{on}", row.name),
-                    Some(needed) => format!("{}: building{on}, needed by {needed}", row.name),
-                    None => format!("{}: building{on}", row.name),
-                };
-                self.line(&text);
+        let drv = match update {
+            Update::Substituting { path } => {
+                return self.line(&format!("fetching {}", short_name(path.as_str())));
             }
-            Update::Phase { drv, .. } if self.progress.is_variant(drv) => {
-                let Some(row) = self.progress.row(drv) else { return };
-                let text = format!("{}: {}", row.name, row.phase);
-                self.line(&text);
-            }
-            Update::Fraction { drv, done, total } if self.progress.is_variant(drv) => {
-                let tenth = done * 10 / total;
-                let Face::Lines { tenths, .. } = &mut self.face else { return };
-                let seen = tenths.entry(drv.clone()).or_default();
-                if tenth <= *seen {
+            Update::Started { drv, .. } | Update::Stopped { drv } => drv,
+            Update::Phase { drv, .. } | Update::Fraction { drv, .. } => drv,
+            _ => return,
+        };
+        let needed_by = self.needed_by(drv);
+        let Some(row) = self.progress.get_mut(drv) else { return };
+        let text = match update {
+            Update::Started { .. } => format!("building{}{needed_by}", row.on()),
+            Update::Stopped { .. } => format!("ended after {}", clock(row.elapsed(now))),
+            _ if !row.is_variant() => return,
+            Update::Phase { .. } => row.phase.clone(),
+            Update::Fraction { done, total, .. } => {
+                let tenths = done * 10 / total;
+                if tenths <= row.printed_tenths {
                     return;
                 }
-                *seen = tenth;
-                let left = self.progress.row(drv).and_then(|row| row.remaining(now));
-                let left = left.filter(|left| *left >= 1.0);
+                row.printed_tenths = tenths;
+                let left = row.remaining(now).filter(|left| *left >= 1.0);
                 let left = left.map_or_else(String::new, |left| format!(", ~{} left", clock(left)));
-                let text = format!("{}: {done}/{total} steps{left}", self.name(drv));
-                self.line(&text);
+                format!("{done}/{total} steps{left}")
             }
-            Update::Stopped { drv } => {
-                if let Face::Lines { tenths, .. } = &mut self.face {
-                    tenths.remove(drv);
-                }
-                let Some(row) = self.progress.row(drv) else { return };
-                let text = format!("{}: ended after {}", row.name, clock(row.elapsed(now)));
-                self.line(&text);
-            }
-            Update::Substituting { path } => {
-                self.line(&format!("fetching {}", short_name(path.as_str())));
-            }
-            _ => {}
-        }
+            _ => return,
+        };
+        let text = format!("{}: {text}", row.name);
+        self.line(&text);
     }
 
-    /// The variants that need a dependency, with who wants them.
-    fn wanted_by(&self, drv: &DrvPath) -> Option<String> {
-        let variants = self.progress.variants();
-        let rows = self.progress.needed_by(drv).iter().filter_map(|place| variants.get(*place));
-        let names: Vec<String> =
-            rows.map(|row| format!("{} ({})", row.name, row.wanted_by)).collect();
-        (!names.is_empty()).then(|| names.join(", "))
+    /// `, needed by cpu-znver4 (carbon)`: the variants that need a dependency, and their hosts.
+    fn needed_by(&self, drv: &DrvPath) -> String {
+        let Some(row) = self.progress.get(drv) else { return String::new() };
+        let variants = self.progress.variants().enumerate();
+        let names: Vec<String> = variants
+            .filter(|(place, _)| row.needed_by().contains(place))
+            .map(|(_, variant)| format!("{} ({})", variant.name, variant.wanted_by))
+            .collect();
+        if names.is_empty() { String::new() } else { format!(", needed by {}", names.join(", ")) }
     }
 
     /// What failed, for whom, and the end of its log: whole, in one piece, once.
     fn failed(&mut self, drv: &DrvPath, tail: &[String], log: Option<&Path>, now: f64) {
-        let Some(row) = self.progress.row(drv) else { return };
-        let whose = match self.wanted_by(drv) {
-            _ if self.progress.is_variant(drv) => format!(", for {}", row.wanted_by),
-            Some(needed) => format!(", needed by {needed}"),
-            None => String::new(),
+        let Some(row) = self.progress.get(drv) else { return };
+        let whose = match row.is_variant() {
+            true => format!(", for {}", row.wanted_by),
+            false => self.needed_by(drv),
         };
-        let on = match row.machine.as_str() {
-            "" => String::new(),
-            machine => format!(" on {machine}"),
-        };
+        let on = row.on();
         let after = format!("after {}", clock(row.elapsed(now)));
         let group = format!("{} failed{on}{whose}", row.name);
         let title = format!("{} failed{on} {after}{whose}", row.name);
@@ -289,23 +268,21 @@ impl State {
         above.push_str(text);
         above.push('\n');
         if above.len() > WAITING {
-            self.tick();
+            print_above(above);
         }
     }
 
     fn tick(&mut self) {
         let now = self.now();
         match &mut self.face {
-            Face::Bars { screen, above, drawn } => {
-                let size = screen::size();
+            Face::Bars { block, above, drawn } => {
+                print_above(above);
+                let size = Size::of_stderr();
                 let moment = Some((now as u64, size));
-                if above.is_empty() && *drawn == moment {
-                    return;
+                if *drawn != moment {
+                    *drawn = moment;
+                    block.draw(rows::rows(&mut self.progress, now, size, &self.ui), size.columns);
                 }
-                *drawn = moment;
-                let lines = frame::frame(&mut self.progress, now, size, &self.ui);
-                screen.draw(&mut std::io::stderr(), above, lines, size);
-                above.clear();
             }
             Face::Lines { last, .. } => {
                 if last.elapsed() >= HEARTBEAT {
@@ -319,9 +296,8 @@ impl State {
         let running: Vec<String> = self
             .progress
             .variants()
-            .iter()
             .filter(|row| row.stage == Stage::Running)
-            .chain(self.progress.dependencies().map(|(_, row)| row))
+            .chain(self.progress.dependencies())
             .map(|row| match row.steps {
                 Some((done, total)) => format!("{} {done}/{total}", row.name),
                 None => format!("{} {}", row.name, row.phase).trim_end().to_owned(),
@@ -330,7 +306,7 @@ impl State {
         let at = self.progress.overall(now);
         let mut text = format!("{:.0}%, {} of {} done", at.fraction * 100.0, at.ended, at.all);
         if let Some((bytes, of)) = at.fetched {
-            text.push_str(&format!(", fetched {}", frame::fetched(bytes, of)));
+            text.push_str(&format!(", fetched {}", rows::fetched(bytes, of)));
         }
         if !running.is_empty() {
             text.push_str(&format!("; still building: {}", running.join(", ")));
@@ -339,10 +315,21 @@ impl State {
     }
 
     fn clear(&mut self) {
-        if let Face::Bars { screen, above, .. } = &mut self.face {
-            screen.draw(&mut std::io::stderr(), above, vec![], screen::size());
-            above.clear();
+        if let Face::Bars { block, above, .. } = &mut self.face {
+            print_above(above);
+            *block = Block::default();
         }
+    }
+}
+
+/// Prints and empties what waits.
+fn print_above(text: &mut String) {
+    if !text.is_empty() {
+        suspend(|| {
+            // A terminal that has gone is not an error of the build.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        });
+        text.clear();
     }
 }
 
