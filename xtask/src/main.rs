@@ -14,6 +14,7 @@ mod list;
 mod new_host;
 mod nix;
 mod pin;
+mod statistics;
 mod system;
 mod target;
 mod testbed;

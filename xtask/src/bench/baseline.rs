@@ -4,11 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bench::comparison::Samples;
 use crate::bench::document::LlamaCpp;
 use crate::bench::results::{Record, Run, runs_of};
-use crate::bench::statistics::bootstrap::{Ratio, paired, speed, unpaired};
 use crate::findings::finding::Finding;
-use crate::nix::names::StorePath;
+use crate::nix::names::{HostName, StorePath};
+use crate::statistics::{Decision, Ratio, paired, speed, unpaired};
 
 /// "Under 1 % is noise", in percent.
 pub const FLOOR: f64 = 1.0;
@@ -51,7 +52,13 @@ pub struct Change {
 }
 
 impl Change {
-    /// Whether further rounds would not tell much more.
+    /// `pp128 -9.8 % (-10.4 to -9.1)`
+    pub fn in_words(&self) -> String {
+        let Self { test, change_percent, interval_percent: [low, high], .. } = self;
+        format!("{test} {change_percent:+.1} % ({low:+.1} to {high:+.1})")
+    }
+
+    /// Whether further rounds would not change the verdict.
     pub fn is_clear(&self) -> bool {
         let [low, high] = self.interval_percent;
         self.verdict != Verdict::Same || (high - low) / 2.0 <= CLEAR
@@ -125,6 +132,10 @@ impl Baseline {
             turns: None,
         })
     }
+
+    fn llama_cpp(&self) -> LlamaCpp {
+        LlamaCpp { rev: self.rev.clone(), build: self.build }
+    }
 }
 
 /// What the new run is held against: what the user saved, else the last run of the same
@@ -137,13 +148,9 @@ pub fn choose(saved: &[Run], earlier: &[Run], new: &Run) -> Option<(Run, bool)> 
     saved.or_else(|| earlier.iter().rfind(comparable).map(|run| (run.clone(), false)))
 }
 
-/// The change of every test that both have.
-pub fn changes(base: &Run, new: &Run, method: Method) -> Vec<Change> {
-    let tests = new.tests.iter().filter_map(|new| {
-        let base = base.test(&new.name)?;
-        change(&new.name, &base.rounds, &new.rounds, method)
-    });
-    tests.collect()
+/// Returns the change of every test that both have.
+pub fn changes(base: &Samples, new: &Samples, method: Method) -> Vec<Change> {
+    new.tests().filter_map(|(test, new)| change(test, base.of(test), new, method)).collect()
 }
 
 pub fn change(test: &str, base: &[Vec<f64>], new: &[Vec<f64>], method: Method) -> Option<Change> {
@@ -164,91 +171,77 @@ pub fn change(test: &str, base: &[Vec<f64>], new: &[Vec<f64>], method: Method) -
     })
 }
 
-/// Only what lies wholly beyond the floor is a change.
+/// Only an interval that lies entirely beyond the floor is a change.
 pub fn verdict(ratio: &Ratio) -> Verdict {
     let floor = FLOOR / 100.0;
-    if ratio.high < 1.0 - floor {
+    if ratio.compare(1.0 - floor) == Decision::Slower {
         Verdict::Slower
-    } else if ratio.low > 1.0 + floor {
+    } else if ratio.compare(1.0 + floor) == Decision::NotSlower {
         Verdict::Faster
     } else {
         Verdict::Same
     }
 }
 
-/// What the user must know of it: a regression is an error.
-pub fn findings(baseline: &Baseline, new: &Record) -> Vec<Finding> {
+/// What the user should know: a regression is an error. `testbed`: as it is typed.
+pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding> {
+    let in_words = |wanted: &dyn Fn(&&Change) -> bool| {
+        let tests = baseline.tests.iter().filter(wanted).map(Change::in_words);
+        tests.collect::<Vec<_>>().join(", ")
+    };
+    let slower = in_words(&|change| change.verdict == Verdict::Slower);
+    let unclear = in_words(&|change| !change.is_clear());
+    let then = named(&baseline.llama_cpp(), &baseline.date);
     let mut findings = vec![];
-    let then = named(baseline.rev.as_deref(), baseline.build, &baseline.date);
-    let same_build = baseline.store_path == new.store_path;
-    let slower: Vec<String> = baseline
-        .tests
-        .iter()
-        .filter(|change| change.verdict == Verdict::Slower)
-        .map(|change| format!("{} {}", change.test, told(change)))
-        .collect();
-    let slower = slower.join(", ");
-    if !slower.is_empty() && same_build {
+    if !slower.is_empty() && baseline.store_path == new.store_path {
         findings.push(Finding::warning(
             "machine-slower",
-            format!("{slower} against {then}, though this is the very same build"),
-            "the machine is slower, not llama.cpp: look at its load, its power profile and its \
-             temperature, and measure again",
+            format!("{slower} against {then}, although it is the same build"),
+            "the machine is slower, not llama.cpp: check its load, power profile and \
+             temperature, then measure again",
         ));
     } else if !slower.is_empty() {
-        let LlamaCpp { rev, build } = &new.llama_cpp;
-        let now = named(rev.as_deref(), *build, &new.date);
         let how = match baseline.method {
             Method::SideBySide => " (both builds in turns)",
-            Method::Stored => " (measured at different times, so it may be the machine's)",
+            Method::Stored => " (measured at different times: the machine may have changed)",
         };
         findings.push(Finding::error(
             "regression",
-            format!("{slower}: {now} against {then}{how}"),
-            next_step(baseline, new),
+            format!("{slower}: {} against {then}{how}", named(&new.llama_cpp, &new.date)),
+            next_step(baseline, new, testbed),
         ));
     }
-    let unclear: Vec<String> = baseline
-        .tests
-        .iter()
-        .filter(|change| !change.is_clear())
-        .map(|change| format!("{} {}", change.test, told(change)))
-        .collect();
     if !unclear.is_empty() {
         findings.push(Finding::warning(
             "noisy",
-            format!("no change is found, and a large one could hide: {}", unclear.join(", ")),
+            format!("inconclusive: the machine is too noisy ({unclear})"),
             "measure when the machine is idle, or with more --rounds",
         ));
     }
     findings
 }
 
-fn next_step(baseline: &Baseline, new: &Record) -> String {
+fn next_step(baseline: &Baseline, new: &Record, testbed: &str) -> String {
     let host = &new.host;
+    let accept = format!("to accept it, run `cargo xtask bench{testbed} {host} --save-baseline`");
     match (&baseline.rev, &new.llama_cpp.rev) {
-        (Some(good), Some(bad)) if good != bad => format!(
-            "`cargo xtask bisect {host}` between {} and {} finds the commit; if it is meant so, \
-             `cargo xtask bench {host} --save-baseline`",
-            short(good),
-            short(bad)
-        ),
+        (Some(good), Some(bad)) if good != bad => {
+            format!("find the commit with `{}`; {accept}", bisect_command(testbed, host, good, bad))
+        }
         _ => format!(
-            "the revision is the same, so look at the host's options and at nixpkgs' compiler; \
-             if it is meant so, `cargo xtask bench {host} --save-baseline`"
+            "the revision is the same: check the host's options and nixpkgs' compiler; {accept}"
         ),
     }
 }
 
-/// `-9.8 % (-10.4 to -9.1)`
-pub fn told(change: &Change) -> String {
-    let [low, high] = change.interval_percent;
-    format!("{:+.1} % ({low:+.1} to {high:+.1})", change.change_percent)
+/// The command that finds the commit between two revisions that made a host slower.
+pub fn bisect_command(testbed: &str, host: &HostName, good: &str, bad: &str) -> String {
+    format!("cargo xtask bisect{testbed} --good {good} --bad {bad} --host {host} --by bench")
 }
 
-fn named(rev: Option<&str>, build: Option<u64>, date: &str) -> String {
+fn named(LlamaCpp { rev, build }: &LlamaCpp, date: &str) -> String {
     let build = build.filter(|build| *build > 0).map(|build| format!("b{build}"));
-    let parts: Vec<String> = build.into_iter().chain(rev.map(short)).collect();
+    let parts: Vec<String> = build.into_iter().chain(rev.as_deref().map(short)).collect();
     let name = if parts.is_empty() { "a build".to_owned() } else { parts.join(" ") };
     format!("{name} of {}", date.get(..10).unwrap_or(date))
 }

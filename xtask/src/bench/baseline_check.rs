@@ -1,20 +1,20 @@
-//! The verdict on a measurement. Where the stored baseline and the new result seem to
-//! differ, or cannot be told apart, the baseline's build runs again, in turns with the
-//! new one: in the hours between two results a machine changes more than llama.cpp does.
+//! The verdict on a measurement. Where the stored baseline and the new result differ, or the
+//! difference is unclear, the baseline's build runs again, in turns with the new one: in the
+//! hours between two results a machine changes more than llama.cpp does.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
 use crate::bench::baseline::{
-    Baseline, Change, Method, Saved, Turns, TurnsOfTest, Verdict, change, changes, choose,
-    findings, told,
+    Baseline, Change, Method, Saved, Turns, TurnsOfTest, Verdict, changes, choose, findings,
 };
+use crate::bench::comparison::Samples;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
-use crate::bench::measure::measure;
 use crate::bench::measurement::{Model, Params, Subject};
-use crate::bench::random::SplitMix;
+use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::recorder::{Recorder, is_enough};
 use crate::bench::results::{Record, records as lines_of, runs};
 use crate::bench::results_file;
@@ -28,12 +28,12 @@ use crate::ui::Ui;
 /// Until the interval is narrow, but no more often than this.
 const MOST_BATCHES: u32 = 3;
 
-/// Holds the new run against the baseline; the verdict and its findings go into the report.
+/// Compares the new run with the baseline; the verdict and its findings go into the report.
 pub fn judge(
     context: &Context,
     machine: &Machine,
     subject: &Subject,
-    (model, model_path): (&Model, &str),
+    model: (&Model, &str),
     params: &Params,
     recorder: &Recorder,
     report: &mut BenchReport,
@@ -43,27 +43,21 @@ pub fn judge(
     let Some(new) = all.iter().rfind(|run| run.about.run == recorder.heading.run) else {
         return Ok(());
     };
-    let saved = saved(recorder)?;
-    let Some((base, was_saved)) = choose(&saved.runs(), &all, new) else {
+    let Some((base, was_saved)) = choose(&saved(recorder)?.runs(), &all, new) else {
         ui.say(format!("no earlier result of {} to compare with: this is the first", subject.host));
         return Ok(());
     };
     let (mut method, mut turns) = (Method::Stored, None);
-    let mut decided = changes(&base, new, method);
-    let open = |change: &Change| change.verdict != Verdict::Same || !change.is_clear();
-    if decided.iter().any(open) && base.about.store_path != subject.store_path {
-        let old = Subject {
-            store_path: base.about.store_path.clone(),
-            manifest: subject.manifest.clone(),
-            host: subject.host.clone(),
-            drv_path: subject.drv_path.clone(),
-        };
-        if is_there(context, machine, &old)? {
-            for change in decided.iter().filter(|change| open(change)) {
-                ui.say(format!("{}: {} against the stored baseline", change.test, told(change)));
+    let mut decided = changes(&base.samples, &new.samples, method);
+    let open = |change: &&Change| change.verdict != Verdict::Same || !change.is_clear();
+    if decided.iter().any(|change| open(&change)) && base.about.store_path != subject.store_path {
+        let old = Subject { store_path: base.about.store_path.clone(), ..subject.clone() };
+        if is_available(context, machine, &old)? {
+            for change in decided.iter().filter(open) {
+                ui.say(format!("{} against the stored baseline", change.in_words()));
             }
-            let beside = side_by_side(ui, machine, [&old, subject], (model, model_path), params)?;
-            if let Some((changes, samples)) = beside.filter(|(changes, _)| !changes.is_empty()) {
+            let paired = in_turns(ui, machine, [&old, subject], model, params)?;
+            if let Some((changes, samples)) = paired.filter(|(changes, _)| !changes.is_empty()) {
                 method = Method::SideBySide;
                 decided = changes;
                 turns = Some(samples);
@@ -74,14 +68,14 @@ pub fn judge(
         return Ok(());
     };
     baseline.turns = turns;
-    report.precede(findings(&baseline, &new.about));
+    report.precede(findings(&baseline, &new.about, context.testbed_option()));
     report.baseline = Some(baseline);
     Ok(())
 }
 
-/// Whether the baseline's build can be run on the target; it may have been collected.
-fn is_there(context: &Context, machine: &Machine, old: &Subject) -> Result<bool> {
-    if !std::path::Path::new(old.store_path.as_str()).exists() {
+/// Whether the baseline's build can run on the target; it may have been garbage-collected.
+fn is_available(context: &Context, machine: &Machine, old: &Subject) -> Result<bool> {
+    if !Path::new(old.store_path.as_str()).exists() {
         context.ui.say(format!(
             "the baseline's build {} is no longer in the store: the stored result decides",
             old.store_path
@@ -93,72 +87,45 @@ fn is_there(context: &Context, machine: &Machine, old: &Subject) -> Result<bool>
     Ok(or_finding(copied)?.is_ok())
 }
 
-/// Both in turns, in random order, until what they differ by is clear.
-fn side_by_side(
+/// Runs both in turns until every change is clear, or for as long as is reasonable.
+fn in_turns(
     ui: &Ui,
     machine: &Machine,
-    subjects: [&Subject; 2],
-    (model, model_path): (&Model, &str),
+    [old, new]: [&Subject; 2],
+    model: (&Model, &str),
     params: &Params,
 ) -> Result<Option<(Vec<Change>, Turns)>> {
-    let quiet = Ui { quiet: true, ..*ui };
-    let mut samples: [Vec<(String, Vec<Vec<f64>>)>; 2] = [vec![], vec![]];
+    let targets = [("baseline", old), ("new", new)]
+        .map(|(label, subject)| ComparisonTarget::new(label, subject, machine));
     let seed = results_file::now() ^ u64::from(std::process::id());
-    let mut random = SplitMix(seed);
-    let mut decided = vec![];
-    for _ in 0..MOST_BATCHES {
-        ui.say(format!("measuring both builds in turns, {} rounds of each", params.rounds));
-        let started = Instant::now();
-        for round in 1..=params.rounds {
-            let mut order = [0, 1];
-            random.shuffle(&mut order);
-            for which in order {
-                let bench =
-                    machine.target.on_disk(&crate::bench::command::llama_bench(subjects[which]));
-                let model = (model, model_path);
-                let report = measure(
-                    &quiet,
-                    machine,
-                    subjects[which],
-                    &bench,
-                    model,
-                    params,
-                    &mut |_, _| {},
-                )?;
-                if !none_is_an_error(&report.findings) {
-                    ui.say("that run failed: the stored result decides");
-                    return Ok(None);
-                }
-                for result in report.results {
-                    let known = &mut samples[which];
-                    match known.iter_mut().find(|(test, _)| *test == result.test) {
-                        Some((_, rounds)) => rounds.push(result.samples),
-                        None => known.push((result.test, vec![result.samples])),
-                    }
-                }
-            }
-            if is_enough(params, round, started) {
-                break;
-            }
+    let mut batch = Instant::now();
+    let mut enough = |round: u32, samples: &[Samples]| {
+        if is_enough(params, round, batch) {
+            return true;
         }
-        let [old, new] = &samples;
-        decided = new
-            .iter()
-            .filter_map(|(test, new)| {
-                let (_, old) = old.iter().find(|(known, _)| known == test)?;
-                change(test, old, new, Method::SideBySide)
-            })
-            .collect();
-        if decided.iter().all(Change::is_clear) || started.elapsed() > params.patience {
-            break;
+        let complete = round.is_multiple_of(params.rounds);
+        if complete {
+            batch = Instant::now();
         }
+        let changes = || changes(&samples[0], &samples[1], Method::SideBySide);
+        complete && changes().iter().all(Change::is_clear)
+    };
+    ui.say("measuring the baseline's build and the new one in turns");
+    let most = params.rounds * MOST_BATCHES;
+    let rounds = Rounds { most, seed, enough: Some(&mut enough) };
+    let run = paired_run::run(ui, machine, &targets, model, params, rounds)?;
+    if let Some(finding) = run.finding {
+        ui.say(format!("the stored result decides: {}", finding.message));
+        return Ok(None);
     }
-    let [old, new] = samples;
-    let tests = new.into_iter().filter_map(|(test, new)| {
-        let (_, baseline) = old.iter().find(|(known, _)| *known == test)?;
-        Some(TurnsOfTest { test, baseline: baseline.clone(), new })
+    let [old, new] = &run.samples[..] else { return Ok(None) };
+    let tests = new.tests().map(|(test, new)| TurnsOfTest {
+        test: test.to_owned(),
+        baseline: old.of(test).to_vec(),
+        new: new.to_vec(),
     });
-    Ok(Some((decided, Turns { seed, tests: tests.collect() })))
+    let turns = Turns { seed, tests: tests.filter(|test| !test.baseline.is_empty()).collect() };
+    Ok(Some((changes(old, new, Method::SideBySide), turns)))
 }
 
 /// Keeps this build from Nix's garbage collector for as long as later results are held

@@ -1,21 +1,22 @@
 //! `bench HOST --compare A B …`: what each name means, and the builds in turns.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 use crate::bench::args::BenchArgs;
-use crate::bench::command::{from_selection, get_ready, llama_bench, params, refused, subject};
+use crate::bench::command::{params, refused, subject};
 use crate::bench::comparison::Standing;
+use crate::bench::deploy::comparison_target;
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{Model, Subject};
 use crate::bench::model::choice::chosen_model;
-use crate::bench::paired_run::{Comparison, Contender, compare};
-use crate::bench::preflight::preflight;
-use crate::bench::results_file;
+use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
+use crate::bench::{results_file, view};
 use crate::check::evaluation::{Ask, evaluate};
 use crate::check::report::Evaluated;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::outcome::Outcome;
+use crate::findings::view::describe;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::nix::flake_input::Revision;
@@ -55,73 +56,65 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         Ok(own) => own,
         Err(findings) => return refused(context, &args.host, &findings),
     };
-    // A trial's fleet is gone with it, and with it what Nix may still read.
-    let mut candidates: Vec<TrialFleet> = vec![];
-    let mut subjects: Vec<(String, Subject)> = vec![];
+    // Nix may still read a trial fleet's folder, which goes when it is dropped.
+    let mut fleets: Vec<TrialFleet> = vec![];
+    let mut subjects: Vec<(&str, Subject)> = vec![];
     for name in &args.compare {
         let found = match name.strip_prefix("rev=") {
-            Some(rev) => at_revision(args, context, machine, rev, &mut candidates)?,
+            Some(rev) => at_revision(args, context, machine, rev, &mut fleets)?,
             None => named(args, context, &own, name)?,
         };
         match found {
-            Ok(subject) => subjects.push((name.clone(), subject)),
+            Ok(subject) => subjects.push((name, subject)),
             Err(findings) => return refused(context, &args.host, &findings),
         }
     }
     let params = params(args, &own);
     let seed = args.seed.unwrap_or_else(|| results_file::now() ^ u64::from(std::process::id()));
     // Run.
-    let mut place: Option<(Model, String)> = None;
-    let mut contenders = vec![];
+    let mut model = chosen_model(args, &own)?;
+    let mut model_path = String::new();
+    let mut targets = vec![];
     for (label, subject) in subjects {
-        let mut findings = preflight(machine, &subject, args.force)?;
-        if none_is_an_error(&findings) {
-            let model = chosen_model(args, &own)?;
-            match get_ready(args, context, machine, &subject, model)? {
-                Ok(ready) => place = Some(ready),
-                Err((_, finding)) => findings.extend(finding),
+        match comparison_target(args, context, machine, label, &subject, &mut model)? {
+            Ok((target, path)) => {
+                targets.push(target);
+                model_path = path;
             }
+            Err(findings) => return refused(context, &args.host, &findings),
         }
-        if !none_is_an_error(&findings) {
-            for finding in &mut findings {
-                finding.message = format!("{label}: {}", finding.message);
-            }
-            return refused(context, &args.host, &findings);
-        }
-        let llama_bench = machine.target.on_disk(&llama_bench(&subject));
-        contenders.push(Contender { label, subject, llama_bench });
     }
-    let (model, path) = place.context("there is nothing to compare")?;
     context.ui.say(format!("{} rounds in random order (--seed {seed})", params.rounds));
-    let turns = (params.rounds, seed);
-    let compared =
-        compare(&context.ui, machine, &contenders, (&model, path.as_str()), &params, turns)?;
+    let rounds = Rounds::exactly(params.rounds, seed);
+    let place = (&model.about, model_path.as_str());
+    let run = paired_run::run(&context.ui, machine, &targets, place, &params, rounds)?;
     // Report.
-    let Comparison { standings, findings, .. } = compared;
+    let standings = run.standings(&targets);
+    let findings: Vec<Finding> = run.finding.into_iter().collect();
     let report = Report {
         schema: 1,
         command: "bench",
         host: &args.host,
         target: machine.target.name(),
-        model: &model,
+        model: &model.about,
         seed,
-        subjects: contenders.iter().map(about).collect(),
+        subjects: targets.iter().map(about).collect(),
         standings: &standings,
         ok: none_is_an_error(&findings) && !standings.is_empty(),
         findings: &findings,
     };
     context.ui.document(&report)?;
-    context.ui.result(crate::bench::view::standings(&context.ui, &standings));
+    context.ui.result(view::standings(&context.ui, &standings));
     for finding in &findings {
-        context.ui.complain(crate::findings::view::describe(&context.ui, &args.host, finding));
+        context.ui.complain(describe(&context.ui, &args.host, finding));
     }
     Ok(Outcome::from_ok(report.ok))
 }
 
-fn about(contender: &Contender) -> Compared<'_> {
-    let Subject { manifest, store_path, .. } = &contender.subject;
+fn about(target: &ComparisonTarget) -> Compared<'_> {
+    let Subject { manifest, store_path, .. } = &target.subject;
     Compared {
-        label: &contender.label,
+        label: &target.label,
         variant: manifest.variant.as_str(),
         rev: manifest.rev.as_deref(),
         store_path: store_path.as_str(),
@@ -135,7 +128,7 @@ type Found = Result<Subject, Vec<Finding>>;
 fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Result<Found> {
     let host = || own.host.clone();
     let package = |choose: &str| -> Result<Found> {
-        Ok(Ok(from_selection(host(), context.flake.package(choose)?)))
+        Ok(Ok(Subject::new(host(), context.flake.package(choose)?)))
     };
     if name == args.host || name == own.manifest.variant.as_str() {
         return Ok(Ok(own.clone()));
@@ -162,19 +155,19 @@ fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Resu
         selection.manifest.variant.as_str() == name || host.as_str() == name
     };
     if let Some((_, selection)) = selections.iter().find(known) {
-        return Ok(Ok(from_selection(host(), (*selection).clone())));
+        return Ok(Ok(Subject::new(host(), (*selection).clone())));
     }
     let variants: Vec<&str> =
         selections.iter().map(|(_, selection)| selection.manifest.variant.as_str()).collect();
     bail!(
-        "--compare {name}: that is none of {}, upstream, nixpkgs, dispatch, microarch=NAME, \
-         rev=REVISION, nor a variant of this fleet: {}",
+        "--compare {name}: use {}, upstream, nixpkgs, dispatch, microarch=NAME, rev=REVISION, or a \
+         variant of this fleet: {}",
         args.host,
         variants.join(", ")
     )
 }
 
-/// The host's variant for another CPU.
+/// Returns the host's variant for another CPU.
 fn like(own: &Subject, microarch: &str) -> String {
     let list =
         |items: &[String]| items.iter().map(|item| nix_string(item)).collect::<Vec<_>>().join(" ");
@@ -190,13 +183,13 @@ fn like(own: &Subject, microarch: &str) -> String {
     )
 }
 
-/// The host's variant with llama.cpp at another commit.
+/// Returns the host's variant with llama.cpp at another commit.
 fn at_revision(
     args: &BenchArgs,
     context: &Context,
     machine: &Machine,
     rev: &str,
-    candidates: &mut Vec<TrialFleet>,
+    fleets: &mut Vec<TrialFleet>,
 ) -> Result<Found> {
     let pin = match PinState::read(context, "llama-cpp")? {
         Ok(pin) => pin,
@@ -204,7 +197,6 @@ fn at_revision(
     };
     let whole = rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
     let (revision, named) = match whole {
-        // Nobody need be asked what it means.
         true => (Revision { rev: rev.to_lowercase(), date: None, build: None }, None),
         false => match choose(&pin, Some(rev))? {
             Ok(chosen) => (chosen.revision, chosen.named),
@@ -216,6 +208,6 @@ fn at_revision(
         Err(finding) => return Ok(Err(vec![finding])),
     };
     let found = subject(&trial.context, &args.host, machine)?;
-    candidates.push(trial);
+    fleets.push(trial);
     Ok(found)
 }

@@ -1,96 +1,79 @@
-//! Several contenders on one machine: each against the first, by what
-//! [`crate::bench::statistics::bootstrap`] makes of the rounds that they ran side by side.
+//! Samples, and several comparison targets on one machine, each compared with the first by
+//! the rounds that ran in turns.
 //!
 //! Pure: no I/O, no clock.
-
-use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::bench::llama_bench::TestResult;
-use crate::bench::statistics::bootstrap::paired;
+use crate::statistics::{median, paired};
 
-/// Samples of one contender, by test and by process.
+/// Samples by test, then by process: those of one process resemble each other more than
+/// those of two.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
-    tests: Vec<String>,
-    rounds: BTreeMap<String, Vec<Vec<f64>>>,
+    /// In the order in which the tests first came.
+    tests: Vec<(String, Vec<Vec<f64>>)>,
 }
 
 impl Samples {
-    /// Takes in what one more process measured.
+    /// Adds what one more process measured.
     pub fn add(&mut self, results: &[TestResult]) {
-        for result in results {
-            if !self.rounds.contains_key(&result.test) {
-                self.tests.push(result.test.clone());
+        for TestResult { test, samples, .. } in results {
+            match self.tests.iter_mut().find(|(known, _)| known == test) {
+                Some((_, processes)) => processes.push(samples.clone()),
+                None => self.tests.push((test.clone(), vec![samples.clone()])),
             }
-            self.rounds.entry(result.test.clone()).or_default().push(result.samples.clone());
         }
     }
 
-    fn of(&self, test: &str) -> &[Vec<f64>] {
-        self.rounds.get(test).map_or(&[], Vec::as_slice)
+    pub fn tests(&self) -> impl Iterator<Item = (&str, &[Vec<f64>])> {
+        self.tests.iter().map(|(test, processes)| (test.as_str(), processes.as_slice()))
     }
 
-    pub fn median(&self, test: &str) -> Option<f64> {
-        median(&self.of(test).concat())
+    /// Returns the processes of a test; none where it was not measured.
+    pub fn of(&self, test: &str) -> &[Vec<f64>] {
+        self.tests().find(|(known, _)| *known == test).map_or(&[], |(_, processes)| processes)
     }
 }
 
-/// One test, one contender.
+/// One test of one comparison target.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
     pub label: String,
     pub test: String,
     pub median_tokens_per_second: f64,
-    /// To the first contender; 1 for itself.
+    /// To the first target; 1 for itself.
     pub ratio: Option<f64>,
-    /// Holds the ratio with 99 % confidence.
+    /// 99 % confidence.
     pub interval: Option<[f64; 2]>,
     pub samples: usize,
 }
 
-/// Every contender in every test, in the order in which they were first seen; the
-/// first contender is what the others are held against.
-pub fn standings(contenders: &[(String, Samples)]) -> Vec<Standing> {
-    let mut tests: Vec<&String> = vec![];
-    for (_, samples) in contenders {
-        for test in &samples.tests {
-            if !tests.contains(&test) {
-                tests.push(test);
-            }
+/// Compares every target with the first in every test, in the order in which they were
+/// first seen.
+pub fn standings(targets: &[(&str, &Samples)]) -> Vec<Standing> {
+    let mut tests: Vec<&str> = vec![];
+    for (test, _) in targets.iter().flat_map(|(_, samples)| samples.tests()) {
+        if !tests.contains(&test) {
+            tests.push(test);
         }
     }
-    let mut standings = vec![];
-    for test in tests {
-        let base = contenders.first().map_or(&[][..], |(_, samples)| samples.of(test));
-        for (label, samples) in contenders {
-            let Some(median) = samples.median(test) else { continue };
-            let ratio = paired(base, samples.of(test));
-            standings.push(Standing {
-                label: label.clone(),
-                test: test.clone(),
-                median_tokens_per_second: median,
-                ratio: ratio.map(|ratio| ratio.estimate),
-                interval: ratio.map(|ratio| [ratio.low, ratio.high]),
-                samples: samples.of(test).iter().map(Vec::len).sum(),
-            });
-        }
-    }
-    standings
-}
-
-/// The middle value; between the two middle ones of an even number.
-pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-    }
+    let standing = |test: &str, (label, samples): (&str, &Samples)| {
+        let processes = samples.of(test);
+        let ratio = paired(targets.first()?.1.of(test), processes);
+        Some(Standing {
+            label: label.to_owned(),
+            test: test.to_owned(),
+            median_tokens_per_second: median(processes.concat())?,
+            ratio: ratio.map(|ratio| ratio.estimate),
+            interval: ratio.map(|ratio| [ratio.low, ratio.high]),
+            samples: processes.iter().map(Vec::len).sum(),
+        })
+    };
+    let of_test = |test| targets.iter().filter_map(move |target| standing(test, *target));
+    tests.into_iter().flat_map(of_test).collect()
 }
 
 #[cfg(test)]
@@ -107,14 +90,6 @@ mod tests {
     }
 
     #[test]
-    fn a_median_is_the_middle() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0]), Some(3.0));
-        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0, 2.0, 100.0]), Some(3.0));
-    }
-
-    #[test]
     fn ratios_are_to_the_first_over_all_rounds() {
         let mut upstream = Samples::default();
         let mut tuned = Samples::default();
@@ -122,13 +97,13 @@ mod tests {
             upstream.add(&[result("pp128", &[10.0 + round]), result("tg32", &[5.0])]);
             tuned.add(&[result("pp128", &[118.0 + round, 119.0 + round])]);
         }
-        let standings = standings(&[("upstream".into(), upstream), ("tuned".into(), tuned)]);
-        let told: Vec<_> = standings
+        let standings = standings(&[("upstream", &upstream), ("tuned", &tuned)]);
+        let figures: Vec<_> = standings
             .iter()
             .map(|s| (s.label.as_str(), s.test.as_str(), s.median_tokens_per_second, s.ratio))
             .collect();
         assert_eq!(
-            told,
+            figures,
             [
                 ("upstream", "pp128", 12.0, Some(1.0)),
                 ("tuned", "pp128", 120.5, Some(122.0 / 13.0)),

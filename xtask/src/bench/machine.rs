@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::bench::measurement::with_env;
-use crate::bench::target_state::Surroundings;
+use crate::bench::target_state::TargetState;
 use crate::findings::finding::Finding;
 use crate::hardware::cpu::Cpu;
 use crate::hardware::facts::Facts;
@@ -22,7 +22,7 @@ pub struct Machine {
     pub target: Target,
     pub cpu: Cpu,
     pub facts: Facts,
-    pub around: Surroundings,
+    pub state: TargetState,
     /// `NAME=VALUE`, for what is measured there.
     pub env: Vec<String>,
     /// Where all that programs say on stderr is kept.
@@ -41,7 +41,7 @@ impl Machine {
             Ok(facts) => Ok(Self {
                 target: target.clone(),
                 cpu: facts.cpu(),
-                around: Surroundings::read(&answer, facts.gpus.clone()),
+                state: TargetState::read(&answer, facts.gpus.clone()),
                 facts,
                 env: vec![],
                 log: None,
@@ -65,6 +65,11 @@ impl Machine {
         on_line: &mut dyn FnMut(Source, &[u8]),
     ) -> Result<Exit> {
         self.target.run(&with_env(&self.env, argv), timeout, on_line)
+    }
+
+    /// The log, if anything was written to it.
+    pub fn written_log(&self) -> Option<String> {
+        self.log.as_ref().filter(|log| log.is_file()).map(|file| file.display().to_string())
     }
 
     /// The microarchitecture that uses most of what this CPU can do.

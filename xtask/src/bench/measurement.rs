@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::llama_bench::{About, Output, Problem};
 use crate::findings::finding::Finding;
-use crate::fleet::manifest::Manifest;
+use crate::fleet::manifest::{Manifest, Selection};
 use crate::nix::names::{DrvPath, HostName, StorePath};
 
 /// The variant that is measured.
@@ -16,6 +16,18 @@ pub struct Subject {
     pub manifest: Manifest,
     pub drv_path: DrvPath,
     pub store_path: StorePath,
+}
+
+impl Subject {
+    pub fn new(host: HostName, selection: Selection) -> Self {
+        let Selection { manifest, drv_path, out_path, .. } = selection;
+        Self { host, manifest, drv_path, store_path: out_path }
+    }
+
+    /// Its llama-bench in the store.
+    pub fn llama_bench(&self) -> String {
+        format!("{}/bin/llama-bench", self.store_path)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

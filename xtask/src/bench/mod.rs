@@ -3,15 +3,17 @@
 //! Entry points: `command::run`; `measure` runs llama-bench, `statistics` compares, `results_file`
 //! keeps, `report` shows.
 //!
-//! Imports: system, ui, findings, ci, nix, fleet, target, hardware, check, build, upstream.
+//! Imports: system, statistics, ui, findings, ci, nix, fleet, target, hardware, check, build, upstream.
 
 pub mod args;
 pub mod baseline;
 pub mod baseline_check;
 pub mod bench_log;
+pub mod canary_machine;
 pub mod command;
 pub mod compare;
 pub mod comparison;
+pub mod deploy;
 pub mod document;
 pub mod last_result;
 pub mod llama_bench;
@@ -24,14 +26,11 @@ pub mod output_check;
 pub mod paired_run;
 pub mod preflight;
 pub mod preflight_rules;
-pub mod race;
-pub mod random;
 pub mod recorder;
 pub mod report;
 pub mod results;
 pub mod results_file;
 pub mod session;
-pub mod statistics;
 pub mod sweep;
 pub mod target_state;
 pub mod view;

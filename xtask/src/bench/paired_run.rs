@@ -1,7 +1,6 @@
-//! Several builds on one machine, in turns and in random order: whatever else the
-//! machine does in these minutes meets all of them.
-
-use std::collections::BTreeMap;
+//! Several builds on one machine, run in turns and in random order, so that other work on
+//! the machine affects all of them: `--compare`, the check against the baseline, canaries
+//! and `bisect --by bench`.
 
 use anyhow::Result;
 
@@ -9,72 +8,92 @@ use crate::bench::comparison::{Samples, Standing, standings};
 use crate::bench::machine::Machine;
 use crate::bench::measure::measure;
 use crate::bench::measurement::{Model, Params, Subject};
-use crate::bench::random::SplitMix;
 use crate::findings::finding::{Finding, Severity};
+use crate::statistics::random::SplitMix;
 use crate::ui::Ui;
 
-/// One of those that are held against each other.
-pub struct Contender {
+/// A build that takes part in a paired run.
+pub struct ComparisonTarget {
     pub label: String,
     pub subject: Subject,
     /// Its llama-bench on the machine.
     pub llama_bench: String,
 }
 
-/// Samples of each test, in tokens per second, round by round.
-pub type Rounds = BTreeMap<String, Vec<Vec<f64>>>;
-
-/// What came of a comparison: the first contender is what the ratios are to.
-pub struct Comparison {
-    pub standings: Vec<Standing>,
-    /// Of each contender: each test's samples, round by round.
-    pub rounds: Vec<Rounds>,
-    pub findings: Vec<Finding>,
+impl ComparisonTarget {
+    pub fn new(label: &str, subject: &Subject, machine: &Machine) -> Self {
+        let llama_bench = machine.target.on_disk(&subject.llama_bench());
+        Self { label: label.to_owned(), subject: subject.clone(), llama_bench }
+    }
 }
 
-/// Runs every contender once a round; `params.repetitions` is better small.
-pub fn compare(
+/// What a paired run measured, in the order of its targets.
+pub struct PairedRun {
+    pub samples: Vec<Samples>,
+    /// The error that ended it.
+    pub finding: Option<Finding>,
+}
+
+impl PairedRun {
+    pub fn standings(&self, targets: &[ComparisonTarget]) -> Vec<Standing> {
+        let labels = targets.iter().map(|target| target.label.as_str());
+        standings(&labels.zip(&self.samples).collect::<Vec<_>>())
+    }
+}
+
+/// Asked after each round: whether the samples so far are enough.
+pub type Enough<'a> = &'a mut dyn FnMut(u32, &[Samples]) -> bool;
+
+/// How many rounds a paired run takes.
+pub struct Rounds<'a> {
+    pub most: u32,
+    /// Which random orders they take.
+    pub seed: u64,
+    pub enough: Option<Enough<'a>>,
+}
+
+impl Rounds<'_> {
+    pub fn exactly(rounds: u32, seed: u64) -> Self {
+        Self { most: rounds, seed, enough: None }
+    }
+}
+
+/// Runs every target once a round; `params.repetitions` is better small.
+pub fn run(
     ui: &Ui,
     machine: &Machine,
-    contenders: &[Contender],
+    targets: &[ComparisonTarget],
     (model, model_path): (&Model, &str),
     params: &Params,
-    (rounds, seed): (u32, u64),
-) -> Result<Comparison> {
+    rounds: Rounds,
+) -> Result<PairedRun> {
     let quiet = Ui { quiet: true, ..*ui };
-    let mut samples = vec![Samples::default(); contenders.len()];
+    let Rounds { most, seed, mut enough } = rounds;
+    let at_most = if enough.is_some() { "at most " } else { "" };
     // Whoever is always first would always find the machine as the last one left it.
     let mut random = SplitMix(seed);
-    let mut rounds_of = vec![Rounds::new(); contenders.len()];
-    let mut findings = vec![];
-    'rounds: for round in 1..=rounds {
-        ui.say(format!("  round {round} of {rounds}"));
-        let mut order: Vec<usize> = (0..contenders.len()).collect();
+    let mut samples = vec![Samples::default(); targets.len()];
+    for round in 1..=most {
+        ui.say(format!("  round {round} of {at_most}{most}"));
+        let mut order: Vec<usize> = (0..targets.len()).collect();
         random.shuffle(&mut order);
         for which in order {
-            let Contender { label, subject, llama_bench } = &contenders[which];
+            let ComparisonTarget { label, subject, llama_bench } = &targets[which];
             let model = (model, model_path);
             let report =
                 measure(&quiet, machine, subject, llama_bench, model, params, &mut |_, _| {})?;
             samples[which].add(&report.results);
-            for result in &report.results {
-                let tests = rounds_of[which].entry(result.test.clone()).or_default();
-                tests.push(result.samples.clone());
-            }
-            // A warning (upstream's package runs on BLAS) says what is compared, and does
-            // not end the comparison.
-            let errors = report.findings.into_iter().filter(|f| f.severity == Severity::Error);
-            findings.extend(errors.map(|finding| Finding {
-                message: format!("{label}: {}", finding.message),
-                ..finding
-            }));
-            if !findings.is_empty() {
-                // It would fail in every round.
-                break 'rounds;
+            // A warning (upstream's package runs on BLAS) describes what is compared. An
+            // error would come back in every round.
+            let mut findings = report.findings.into_iter();
+            if let Some(error) = findings.find(|it| it.severity == Severity::Error) {
+                let message = format!("{label}: {}", error.message);
+                return Ok(PairedRun { samples, finding: Some(Finding { message, ..error }) });
             }
         }
+        if enough.as_mut().is_some_and(|enough| enough(round, &samples)) {
+            break;
+        }
     }
-    let labels = contenders.iter().map(|contender| contender.label.clone());
-    let named: Vec<(String, Samples)> = labels.zip(samples).collect();
-    Ok(Comparison { standings: standings(&named), rounds: rounds_of, findings })
+    Ok(PairedRun { samples, finding: None })
 }

@@ -24,8 +24,8 @@ pub fn preflight(machine: &Machine, subject: &Subject, force: bool) -> Result<Ve
         findings.extend(refuse_cpu(&expected));
     }
     if none_is_an_error(&findings) {
-        let Machine { facts, around, target, .. } = machine;
-        findings.extend(rules::findings(&subject.manifest, facts, around, target.name()));
+        let Machine { facts, state, target, .. } = machine;
+        findings.extend(rules::findings(&subject.manifest, facts, state, target.name()));
     }
     if force {
         findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
@@ -112,15 +112,15 @@ pub fn model_there(
 }
 
 pub fn fits(machine: &Machine, subject: &Subject, bytes: u64) -> Option<Finding> {
-    rules::model_fits(&subject.manifest, bytes, &machine.around, machine.target.name())
+    rules::model_fits(&subject.manifest, bytes, &machine.state, machine.target.name())
 }
 
 /// Looks at the target again: whether heat slowed it, whether the kernel ended what ran.
 /// A target that went away has said so already.
 pub fn aftermath(machine: &Machine, report: &mut BenchReport) {
-    let mut conditions = machine.around.conditions.clone();
+    let mut conditions = machine.state.conditions.clone();
     if let Ok(Ok(after)) = Machine::discover(&machine.target) {
-        let after = after.around.conditions;
+        let after = after.state.conditions;
         let name = machine.target.name();
         report.findings.extend(rules::throttled(&conditions, after.throttle_events, name));
         for finding in &mut report.findings {

@@ -3,7 +3,7 @@
 //!
 //! Pure: no I/O, no clock.
 
-use crate::bench::target_state::{Conditions, Surroundings};
+use crate::bench::target_state::{Conditions, TargetState};
 use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::facts::{Facts, Vendor};
@@ -14,15 +14,15 @@ use crate::target::ssh::{untrusted, without_nix};
 pub fn findings(
     manifest: &Manifest,
     facts: &Facts,
-    around: &Surroundings,
+    state: &TargetState,
     target: &str,
 ) -> Vec<Finding> {
-    let mut findings = devices(manifest, around, target);
+    let mut findings = devices(manifest, state, target);
     if findings.iter().all(|finding| finding.severity < Severity::Error) {
-        findings.extend(cards(manifest, facts, around));
+        findings.extend(cards(manifest, facts, state));
     }
-    findings.extend(nix(around, target));
-    findings.extend(disturbances(&around.conditions, target));
+    findings.extend(nix(state, target));
+    findings.extend(disturbances(&state.conditions, target));
     findings
 }
 
@@ -32,8 +32,8 @@ fn wants(manifest: &Manifest, backend: &str) -> bool {
 
 /// The words of `check`, for the machine as it is now. Vulkan has drivers that are
 /// programs (Mesa's llvmpipe): whether one of them ran is seen when it has run.
-fn cards(manifest: &Manifest, facts: &Facts, around: &Surroundings) -> Vec<Finding> {
-    let by_program = facts.gpus.is_empty() && !around.vulkan_drivers.is_empty();
+fn cards(manifest: &Manifest, facts: &Facts, state: &TargetState) -> Vec<Finding> {
+    let by_program = facts.gpus.is_empty() && !state.vulkan_drivers.is_empty();
     let mut findings = hardware::gpus(manifest, facts);
     if by_program && manifest.backends.iter().all(|name| name == "vulkan" || name == "cpu") {
         for finding in &mut findings {
@@ -47,12 +47,11 @@ fn cards(manifest: &Manifest, facts: &Facts, around: &Surroundings) -> Vec<Findi
 }
 
 /// Drivers, and whether we may use them.
-fn devices(manifest: &Manifest, around: &Surroundings, target: &str) -> Vec<Finding> {
+fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Finding> {
     let mut findings = vec![];
-    let there = |vendor| around.gpus.iter().filter(move |gpu| gpu.vendor == vendor);
-    let node = |begin: &'static str| {
-        around.devices.iter().filter(move |(node, _)| node.starts_with(begin))
-    };
+    let there = |vendor| state.gpus.iter().filter(move |gpu| gpu.vendor == vendor);
+    let node =
+        |begin: &'static str| state.devices.iter().filter(move |(node, _)| node.starts_with(begin));
     if wants(manifest, "cuda") {
         let silent = there(Vendor::Nvidia).find(|gpu| gpu.driver.is_none());
         // Under WSL the driver is Windows'.
@@ -78,7 +77,7 @@ fn devices(manifest: &Manifest, around: &Surroundings, target: &str) -> Vec<Find
         findings.extend(forbidden(node("/dev/kfd"), "ROCm", target));
     }
     if wants(manifest, "vulkan") {
-        if around.vulkan_drivers.is_empty() {
+        if state.vulkan_drivers.is_empty() {
             findings.push(Finding::error(
                 "no-vulkan-driver",
                 format!("{target} has no Vulkan driver: no file under vulkan/icd.d names one"),
@@ -106,17 +105,17 @@ fn forbidden<'a>(
     ))
 }
 
-pub fn nix(around: &Surroundings, target: &str) -> Vec<Finding> {
+pub fn nix(state: &TargetState, target: &str) -> Vec<Finding> {
     let mut findings = vec![];
-    if around.nix.program == Some(false) {
+    if state.nix.program == Some(false) {
         findings.push(without_nix(target));
-    } else if around.nix.writable == Some(false) {
+    } else if state.nix.writable == Some(false) {
         findings.push(Finding::error(
             "target-store-read-only",
             format!("{target} has no nix-daemon that runs, and we may not write its store"),
             "start the daemon there (systemctl start nix-daemon.socket), or log in as its owner",
         ));
-    } else if around.nix.trusts_us == Some(false) {
+    } else if state.nix.trusts_us == Some(false) {
         findings.push(untrusted(target, Severity::Warning));
     }
     findings
@@ -132,10 +131,10 @@ fn in_mib(bytes: u64) -> String {
 pub fn model_fits(
     manifest: &Manifest,
     bytes: u64,
-    around: &Surroundings,
+    state: &TargetState,
     target: &str,
 ) -> Option<Finding> {
-    let vram: u64 = around.conditions.vram_free_bytes.iter().sum();
+    let vram: u64 = state.conditions.vram_free_bytes.iter().sum();
     if wants(manifest, "cuda") && vram > 0 {
         return (bytes > vram).then(|| {
             Finding::error(
@@ -150,7 +149,7 @@ pub fn model_fits(
             )
         });
     }
-    let free = around.conditions.memory_available_bytes?;
+    let free = state.conditions.memory_available_bytes?;
     (bytes > free).then(|| {
         Finding::error(
             "model-too-large",
@@ -166,8 +165,8 @@ pub fn model_fits(
 }
 
 /// Whether the closure fits, all of it: asked for what the target lacks.
-pub fn closure_fits(bytes: u64, around: &Surroundings, target: &str) -> Option<Finding> {
-    let free = around.store_room?;
+pub fn closure_fits(bytes: u64, state: &TargetState, target: &str) -> Option<Finding> {
+    let free = state.store_room?;
     (bytes > free).then(|| {
         Finding::error(
             "target-disk-full",

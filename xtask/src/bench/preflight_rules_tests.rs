@@ -14,21 +14,21 @@ fn manifest(backends: &[&str]) -> Manifest {
     serde_json::from_value(text).unwrap()
 }
 
-fn codes(backends: &[&str], around: &Surroundings) -> Vec<(&'static str, Severity)> {
+fn codes(backends: &[&str], state: &TargetState) -> Vec<(&'static str, Severity)> {
     let facts = Facts {
-        gpus: around.gpus.clone(),
+        gpus: state.gpus.clone(),
         ..Facts::new("carbon", Cpu::parse(ZEN5).unwrap(), Some("znver5"))
     };
-    let found = findings(&manifest(backends), &facts, around, "carbon");
+    let found = findings(&manifest(backends), &facts, state, "carbon");
     found.iter().map(|finding| (finding.code, finding.severity)).collect()
 }
 
-fn with(gpus: &[Gpu], devices: &[(&str, bool)], drivers: &[&str]) -> Surroundings {
-    Surroundings {
+fn with(gpus: &[Gpu], devices: &[(&str, bool)], drivers: &[&str]) -> TargetState {
+    TargetState {
         gpus: gpus.to_vec(),
         devices: devices.iter().map(|(node, usable)| ((*node).to_owned(), *usable)).collect(),
         vulkan_drivers: drivers.iter().map(|file| (*file).to_owned()).collect(),
-        ..Surroundings::default()
+        ..TargetState::default()
     }
 }
 
@@ -83,11 +83,11 @@ fn each_gpu_backend_needs_its_gpu_its_driver_and_leave_to_use_it() {
 
 #[test]
 fn a_store_that_cannot_be_written_is_told_before_the_build() {
-    let nix = |program, writable, trusts_us| Surroundings {
+    let nix = |program, writable, trusts_us| TargetState {
         nix: crate::bench::target_state::NixThere { program, writable, trusts_us },
-        ..Surroundings::default()
+        ..TargetState::default()
     };
-    let told = |around: &Surroundings| codes(&["cpu"], around);
+    let told = |state: &TargetState| codes(&["cpu"], state);
     assert_eq!(told(&nix(Some(true), Some(true), Some(true))), []);
     assert_eq!(told(&nix(Some(false), None, None)), [("target-without-nix", ERROR)]);
     let read_only = nix(Some(true), Some(false), None);
@@ -101,10 +101,10 @@ fn a_store_that_cannot_be_written_is_told_before_the_build() {
 #[test]
 fn what_disturbs_a_measurement_is_a_warning() {
     let told = |change: &dyn Fn(&mut Conditions)| {
-        let mut around = Surroundings::default();
-        around.conditions.processors = 8;
-        change(&mut around.conditions);
-        let codes = codes(&["cpu"], &around);
+        let mut state = TargetState::default();
+        state.conditions.processors = 8;
+        change(&mut state.conditions);
+        let codes = codes(&["cpu"], &state);
         assert!(codes.iter().all(|(_, severity)| *severity == Severity::Warning), "{codes:?}");
         codes.into_iter().map(|(code, _)| code).collect::<Vec<_>>()
     };
@@ -134,21 +134,21 @@ fn heat_while_we_measured_is_told_and_heat_before_is_not() {
 
 #[test]
 fn a_model_or_a_closure_that_does_not_fit_is_refused_with_numbers() {
-    let mut around = Surroundings { store_room: Some(50 << 20), ..Surroundings::default() };
-    let fits = |backend: &str, bytes, around: &Surroundings| {
-        model_fits(&manifest(&[backend]), bytes, around, "carbon")
+    let mut state = TargetState { store_room: Some(50 << 20), ..TargetState::default() };
+    let fits = |backend: &str, bytes, state: &TargetState| {
+        model_fits(&manifest(&[backend]), bytes, state, "carbon")
     };
-    assert_eq!(fits("cpu", 1 << 40, &around), None);
-    around.conditions.memory_available_bytes = Some(4 << 30);
-    assert_eq!(fits("cpu", 4 << 30, &around), None);
-    let message = fits("cpu", 5 << 30, &around).unwrap().message;
+    assert_eq!(fits("cpu", 1 << 40, &state), None);
+    state.conditions.memory_available_bytes = Some(4 << 30);
+    assert_eq!(fits("cpu", 4 << 30, &state), None);
+    let message = fits("cpu", 5 << 30, &state).unwrap().message;
     assert!(message.contains("5120 MiB") && message.contains("4096 MiB"), "{message}");
     // What lies on the GPUs need not fit into the machine's memory, and the other way round.
-    around.conditions.vram_free_bytes = vec![4 << 30, 4 << 30];
-    assert_eq!(fits("cuda", 8 << 30, &around), None);
-    assert_eq!(fits("cuda", 9 << 30, &around).unwrap().code, "model-too-large");
-    assert_eq!(closure_fits(50 << 20, &around, "carbon"), None);
-    assert_eq!(closure_fits(51 << 20, &around, "carbon").unwrap().code, "target-disk-full");
+    state.conditions.vram_free_bytes = vec![4 << 30, 4 << 30];
+    assert_eq!(fits("cuda", 8 << 30, &state), None);
+    assert_eq!(fits("cuda", 9 << 30, &state).unwrap().code, "model-too-large");
+    assert_eq!(closure_fits(50 << 20, &state, "carbon"), None);
+    assert_eq!(closure_fits(51 << 20, &state, "carbon").unwrap().code, "target-disk-full");
 }
 
 #[test]

@@ -126,7 +126,7 @@ pub fn measure_rounds(
     params: &Params,
     recorder: &mut Recorder,
 ) -> Result<BenchReport> {
-    let llama_bench = machine.target.on_disk(&crate::bench::command::llama_bench(subject));
+    let llama_bench = machine.target.on_disk(&subject.llama_bench());
     let started = Instant::now();
     let mut whole: Option<BenchReport> = None;
     for round in 1..=params.rounds {

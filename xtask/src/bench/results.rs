@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bench::comparison::Samples;
 use crate::bench::document::LlamaCpp;
 use crate::bench::llama_bench::{About, TestResult};
 use crate::bench::measurement::{Model, Subject};
@@ -114,28 +115,15 @@ impl Record {
 pub struct Run {
     /// The first line, for all that the lines share.
     pub about: Record,
-    pub tests: Vec<Test>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Test {
-    pub name: String,
-    /// Tokens per second, by process: samples of one process resemble each other more
-    /// than those of two.
-    pub rounds: Vec<Vec<f64>>,
+    pub samples: Samples,
 }
 
 impl Run {
-    pub fn test(&self, name: &str) -> Option<&Test> {
-        self.tests.iter().find(|test| test.name == name)
-    }
-
-    /// Whether it has every test of `new`, in as many rounds as were asked for: a run that
-    /// broke off, or was ended, is none to hold others against.
+    /// Whether it has every test of `new`, in as many rounds as were asked for: no other run
+    /// is compared with one that broke off.
     pub fn is_whole(&self, new: &Self) -> bool {
         let least = self.about.least_rounds.unwrap_or(1) as usize;
-        let has = |name: &str| self.test(name).is_some_and(|test| test.rounds.len() >= least);
-        new.tests.iter().all(|test| has(&test.name))
+        new.samples.tests().all(|(test, _)| self.samples.of(test).len() >= least.max(1))
     }
 }
 
@@ -154,18 +142,15 @@ pub fn runs(text: &str) -> Vec<Run> {
 pub fn runs_of(records: impl Iterator<Item = Record>) -> Vec<Run> {
     let mut runs: Vec<Run> = vec![];
     for record in records {
-        let at = runs.iter().rposition(|run| {
+        let same = |run: &&mut Run| {
             run.about.run == record.run && run.about.store_path == record.store_path
-        });
-        let at = at.unwrap_or_else(|| {
-            runs.push(Run { about: record.clone(), tests: vec![] });
-            runs.len() - 1
-        });
-        for TestResult { test, samples, .. } in record.results {
-            let tests = &mut runs[at].tests;
-            match tests.iter_mut().find(|known| known.name == test) {
-                Some(known) => known.rounds.push(samples),
-                None => tests.push(Test { name: test, rounds: vec![samples] }),
+        };
+        match runs.iter_mut().rfind(same) {
+            Some(run) => run.samples.add(&record.results),
+            None => {
+                let mut samples = Samples::default();
+                samples.add(&record.results);
+                runs.push(Run { about: record, samples });
             }
         }
     }
@@ -212,9 +197,9 @@ pub mod tests {
         .concat();
         let runs = runs(&text);
         assert_eq!(runs.len(), 2);
-        assert_eq!(runs[0].test("pp128").unwrap().rounds, [vec![1.0, 2.0], vec![1.5]]);
-        assert_eq!(runs[0].test("tg32").unwrap().rounds, [[7.0]]);
-        assert_eq!(runs[1].tests.len(), 1);
+        assert_eq!(runs[0].samples.of("pp128"), [vec![1.0, 2.0], vec![1.5]]);
+        assert_eq!(runs[0].samples.of("tg32"), [[7.0]]);
+        assert_eq!(runs[1].samples.tests().count(), 1);
     }
 
     #[test]

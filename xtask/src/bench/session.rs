@@ -1,6 +1,6 @@
-//! A target to oneself: the connection to it, and the locks that keep a second bench away,
-//! whether that starts on this machine, on another or on the target. Two would measure
-//! each other.
+//! A session on a target: the connection to it, and the locks that keep a second bench away,
+//! whether that starts on this machine, on another or on the target: concurrent runs would
+//! disturb each other.
 
 use anyhow::Result;
 
@@ -12,30 +12,27 @@ use crate::system::resources::machine_name;
 use crate::target::{Answer, Connection, Held, Target, or_finding};
 use crate::ui::units;
 
-/// Everything ends in this order when it is dropped.
-pub struct Hold {
+/// Released in this order when it is dropped.
+pub struct Session {
     _there: Option<Box<Held>>,
     _connection: Option<Connection>,
     _here: Lock,
 }
 
-/// `words`: what is done, for whoever comes second. With `wait` that one waits, without it
-/// is a finding.
-///
-/// # Errors
-/// Something of ours broke. A target that refuses is a finding, too.
-pub fn hold(
+/// Connects and locks. `purpose` is shown to whoever comes second; with `wait` that one waits,
+/// without it is a finding, as is a target that refuses.
+pub fn open(
     context: &Context,
     target: &mut Target,
-    words: &str,
+    purpose: &str,
     wait: bool,
-) -> Result<Result<Hold, Finding>> {
+) -> Result<Result<Session, Finding>> {
     let name = target.name().to_owned();
     let since = units::utc(results_file::now());
     let place = machine_lock::bench_lock(&context.home, &name);
-    let words = format!("`{words}` on {} since {since}", machine_name());
+    let words = format!("`{purpose}` on {} since {since}", machine_name());
     let waiting = |holder: &str| {
-        context.ui.say(format!("waiting for {holder}, which measures on {name}"));
+        context.ui.say(format!("waiting for {holder}, which is measuring on {name}"));
     };
     let here = match wait {
         true => machine_lock::lock(&place, &words, &waiting)?,
@@ -49,7 +46,7 @@ pub fn hold(
         Err(finding) => return Ok(Err(finding)),
     };
     if connection.is_some() {
-        context.ui.detail(format!("all of {name} goes through one connection"));
+        context.ui.detail(format!("using one connection to {name}"));
     }
     let words = format!("process {}, {words}", std::process::id());
     let there = match target.lock(&words, wait.then_some(&waiting))? {
@@ -57,18 +54,18 @@ pub fn hold(
         Answer::Busy(holder) => return Ok(Err(busy(&holder, &name))),
         Answer::NoLocks => {
             if let Target::Ssh(_) = target {
-                context.ui.detail(format!("{name} has no flock: nobody else is kept away"));
+                context.ui.detail(format!("{name} has no flock: other runs are not locked out"));
             }
             None
         }
     };
-    Ok(Ok(Hold { _there: there, _connection: connection, _here: here }))
+    Ok(Ok(Session { _there: there, _connection: connection, _here: here }))
 }
 
 fn busy(holder: &str, target: &str) -> Finding {
     Finding::error(
         "busy",
-        format!("{holder}, is measuring on {target}: two would measure each other"),
-        "--wait waits for it to end",
+        format!("{holder}, is measuring on {target}: concurrent runs would disturb each other"),
+        "use --wait to wait for it to end",
     )
 }

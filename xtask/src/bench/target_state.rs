@@ -42,7 +42,7 @@ pub struct Conditions {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Surroundings {
+pub struct TargetState {
     pub conditions: Conditions,
     pub gpus: Vec<Gpu>,
     /// Device files of GPUs, and whether the user we log in as may use them.
@@ -66,7 +66,7 @@ pub struct NixThere {
     pub trusts_us: Option<bool>,
 }
 
-impl Surroundings {
+impl TargetState {
     pub fn read(answer: &str, gpus: Vec<Gpu>) -> Self {
         let sections = sections(answer);
         let section = |name: &str| sections.get(name).map_or("", String::as_str);

@@ -62,7 +62,7 @@ there
 
 #[test]
 fn every_part_of_an_answer_is_read() {
-    let seen = Surroundings::read(LAPTOP, vec![]);
+    let seen = TargetState::read(LAPTOP, vec![]);
     let conditions = &seen.conditions;
     assert_eq!(conditions.load_average, Some(1.25));
     assert_eq!(conditions.processors, 2);
@@ -89,14 +89,14 @@ fn every_part_of_an_answer_is_read() {
 
 #[test]
 fn what_is_not_told_is_not_known() {
-    assert_eq!(Surroundings::read("", vec![]), Surroundings::default());
-    let asked = Surroundings::read("#llamafleet store\nasked\n", vec![]);
+    assert_eq!(TargetState::read("", vec![]), TargetState::default());
+    let asked = TargetState::read("#llamafleet store\nasked\n", vec![]);
     assert_eq!(asked.nix, NixThere { program: Some(false), ..NixThere::default() });
     for nonsense in [
         "#llamafleet load\nx\n",
         "#llamafleet room\nstore x y z\n",
         "#llamafleet gpu-state\nNo devices\n",
     ] {
-        assert_eq!(Surroundings::read(nonsense, vec![]), Surroundings::default(), "{nonsense}");
+        assert_eq!(TargetState::read(nonsense, vec![]), TargetState::default(), "{nonsense}");
     }
 }

@@ -5,12 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::*;
+use crate::bench::comparison::Samples;
 use crate::bench::measure::measure;
+use crate::bench::measurement::Model;
 use crate::bench::model::choice::describe;
 use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
-use crate::bench::paired_run::{Contender, compare};
-use crate::bench::target_state::Surroundings;
+use crate::bench::paired_run::{self, ComparisonTarget, PairedRun, Rounds};
+use crate::bench::target_state::TargetState;
 use crate::cli::Cli;
 use crate::fleet::args::Global;
 use crate::hardware::cpu::Cpu;
@@ -59,7 +61,7 @@ fn zen5() -> Machine {
         target: Target::Local,
         facts: Facts::new("carbon", cpu.clone(), None),
         cpu,
-        around: Surroundings::default(),
+        state: TargetState::default(),
         env: vec![],
         log: None,
     }
@@ -155,28 +157,30 @@ fn a_build_for_another_cpu_is_refused_before_it_is_sent() {
 fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
     let folder = Folder::new("compare");
     let other = Folder::new("compare-other");
-    let contender = |label: &str, llama_bench: String| Contender {
+    let target = |label: &str, llama_bench: String| ComparisonTarget {
         label: label.into(),
         subject: subject("znver5", &[]),
         llama_bench,
     };
+    let compare = |targets: &[ComparisonTarget], rounds: Rounds| -> PairedRun {
+        paired_run::run(&ui(), &zen5(), targets, (&model(), "m.gguf"), &params(), rounds).unwrap()
+    };
     let twice = [
-        contender("upstream", folder.replay("old.jsonl", "")),
-        contender("tuned", other.replay("new.jsonl", "")),
+        target("upstream", folder.replay("old.jsonl", "")),
+        target("tuned", other.replay("new.jsonl", "")),
     ];
-    let compared =
-        compare(&ui(), &zen5(), &twice, (&model(), "m.gguf"), &params(), (2, 1)).unwrap();
-    assert_eq!(compared.findings, []);
-    assert_eq!(compared.standings.len(), 4);
-    assert_eq!(compared.standings[0].samples, 10);
-    assert_eq!(compared.standings[0].ratio, Some(1.0));
+    let compared = compare(&twice, Rounds::exactly(2, 1));
+    assert_eq!(compared.finding, None);
+    let standings = compared.standings(&twice);
+    assert_eq!((standings.len(), standings[0].samples, standings[0].ratio), (4, 10, Some(1.0)));
+    let mut enough = |round, samples: &[Samples]| round == 3 && samples[1].of("tg32").len() == 3;
+    let compared = compare(&twice, Rounds { most: 9, seed: 1, enough: Some(&mut enough) });
+    assert_eq!(compared.samples[0].of("pp128").len(), 3);
     let broken = [
-        contender("upstream", folder.replay("old.jsonl", "")),
-        contender("tuned", other.replay("new-killed-in-second-test.jsonl", "kill -ILL $$")),
+        target("upstream", folder.replay("old.jsonl", "")),
+        target("tuned", other.replay("new-killed-in-second-test.jsonl", "kill -ILL $$")),
     ];
-    let compared =
-        compare(&ui(), &zen5(), &broken, (&model(), "m.gguf"), &params(), (3, 1)).unwrap();
-    assert_eq!(compared.findings.len(), 1);
-    assert!(compared.findings[0].message.starts_with("tuned: "));
-    assert_eq!(compared.standings[0].samples, 5);
+    let compared = compare(&broken, Rounds::exactly(3, 1));
+    assert!(compared.finding.as_ref().unwrap().message.starts_with("tuned: "));
+    assert_eq!(compared.standings(&broken)[0].samples, 5);
 }

@@ -118,10 +118,10 @@ fn chosen(
     let names: BTreeSet<String> = builds.iter().map(|b| b.variant.as_str().to_owned()).collect();
     if let Some(name) = args.variant.iter().find(|name| !names.contains(*name)) {
         let near = nearest(name, names.iter().map(String::as_str));
-        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let hint = near.map(|near| format!(" Did you mean {near}?")).unwrap_or_default();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         bail!(
-            "none of these hosts selects the variant {name:?}{hint} There is: {}",
+            "none of these hosts selects the variant {name:?}; they select {}.{hint}",
             names.join(", ")
         );
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::nix::names::StorePath;
+use crate::statistics;
 
 /// One successful build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,9 +104,7 @@ fn key(name: &str) -> &str {
 }
 
 fn median<'a>(records: impl DoubleEndedIterator<Item = &'a Record>) -> Option<f64> {
-    let mut seconds: Vec<f64> = records.rev().take(KEPT).map(|record| record.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    seconds.get(seconds.len() / 2).copied()
+    statistics::median(records.rev().take(KEPT).map(|record| record.seconds))
 }
 
 /// Seconds that a running build still needs, of what earlier ones took in all, how long it

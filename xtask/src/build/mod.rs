@@ -3,7 +3,7 @@
 //! Entry points: `command::run`, `matrix::run`; `run` follows Nix, `tracker` and `progress` read
 //! its log, `view` draws.
 //!
-//! Imports: system, ui, findings, ci, nix, fleet, check.
+//! Imports: system, statistics, ui, findings, ci, nix, fleet, check.
 
 pub mod args;
 pub mod attempts;

@@ -6,15 +6,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
-use crate::bench::command as bench;
+use crate::bench::command::tuned;
 use crate::bench::comparison::Standing;
 use crate::bench::machine::Machine;
-use crate::bench::measurement::{Model, Params};
+use crate::bench::measurement::{Model, Params, Subject};
 use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::model::store as model;
-use crate::bench::paired_run::{Contender, compare};
-use crate::bench::session::hold;
+use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
+use crate::bench::session;
 use crate::build::command as build_all;
 use crate::build::report::VariantReport;
 use crate::build::variants::distinct;
@@ -58,8 +58,8 @@ struct DemoReport<'a> {
 pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Discover: what the demo can run on, and this machine.
     let (context, inputs) = open(args, global, ui)?;
-    let _hold = match hold(&context, &mut Target::Local, "demo", true)? {
-        Ok(hold) => hold,
+    let _session = match session::open(&context, &mut Target::Local, "demo", true)? {
+        Ok(session) => session,
         Err(finding) => bail!("{}", finding.message),
     };
     let machine = match Machine::discover(&Target::Local)? {
@@ -91,8 +91,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         "\n{}",
         ui.bold("2. cargo xtask build-all, the CPU variants, and this machine's")
     ));
-    let local =
-        (HostName::new(crate::target::selection::LOCAL), bench::tuned(&context, &microarch)?);
+    let local = (HostName::new(crate::target::selection::LOCAL), tuned(&context, &microarch)?);
     let upstream = (HostName::new("upstream"), upstream(&context, "")?);
     let no_blas = (HostName::new("upstream-no-blas"), upstream_without_blas(&context)?);
     let all = [&local, &upstream, &no_blas].into_iter().chain(&cpu_hosts);
@@ -118,10 +117,10 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let file = model::smoke_model(&context.home, smoke)?;
     let file = file.to_str().context("the model's path is not UTF-8")?;
     let described = crate::bench::model::choice::describe(smoke);
-    let contenders = [
-        contender("upstream's package", upstream),
-        contender("upstream's, without BLAS", no_blas),
-        contender(&format!("tuned for {microarch}"), local),
+    let targets = [
+        target("upstream's package", upstream),
+        target("upstream's, without BLAS", no_blas),
+        target(&format!("tuned for {microarch}"), local),
     ];
     let params = Params {
         prompt: 128,
@@ -132,10 +131,12 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         timeout: Duration::from_secs(300),
         args: vec![],
     };
-    let comparison = compare(ui, &machine, &contenders, (&described, file), &params, (ROUNDS, 1))?;
+    let rounds = Rounds::exactly(ROUNDS, 1);
+    let run = paired_run::run(ui, &machine, &targets, (&described, file), &params, rounds)?;
+    let standings = run.standings(&targets);
 
     // Report.
-    let ok = checked.ok && comparison.findings.is_empty();
+    let ok = checked.ok && run.finding.is_none();
     context.ui.document(&DemoReport {
         schema: 1,
         command: "demo",
@@ -144,14 +145,14 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         check: &checked,
         variants: &report.variants,
         model: &described,
-        standings: &comparison.standings,
+        standings: &standings,
         ok,
     })?;
-    for finding in &comparison.findings {
+    if let Some(finding) = &run.finding {
         ui.complain(crate::findings::view::describe(ui, crate::target::selection::LOCAL, finding));
     }
     ui.say("");
-    ui.result(crate::bench::view::standings(ui, &comparison.standings));
+    ui.result(crate::bench::view::standings(ui, &standings));
     ui.say(format!(
         "\npp: tokens of a prompt a second; tg: generated tokens a second; medians of {ROUNDS} \
          alternating rounds,\n{} with seeded random weights, {}.",
@@ -190,8 +191,8 @@ fn upstream_without_blas(context: &Context) -> Result<Selection> {
     upstream(context, ".override { useBlas = false; }")
 }
 
-fn contender(label: &str, (host, selection): (HostName, Selection)) -> Contender {
-    let subject = bench::from_selection(host, selection);
-    let llama_bench = bench::llama_bench(&subject);
-    Contender { label: label.to_owned(), subject, llama_bench }
+fn target(label: &str, (host, selection): (HostName, Selection)) -> ComparisonTarget {
+    let subject = Subject::new(host, selection);
+    let llama_bench = subject.llama_bench();
+    ComparisonTarget { label: label.to_owned(), subject, llama_bench }
 }

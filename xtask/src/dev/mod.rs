@@ -2,7 +2,7 @@
 //!
 //! Entry points: `setup::run`, `demo::run`, `test::run`, `perf::run`.
 //!
-//! Imports: system, ui, findings, nix, testbed, fleet, target, hardware, check, build, bench.
+//! Imports: system, statistics, ui, findings, nix, testbed, fleet, target, hardware, check, build, bench.
 
 pub mod args;
 pub mod debian;

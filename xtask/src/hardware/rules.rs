@@ -108,11 +108,13 @@ fn worth(used: &BTreeSet<String>, could: &BTreeSet<String>) -> Option<String> {
         }
     }
     let ((slow_prompt, slow_generation), (prompt, generation)) = (from?, to?);
+    let times = |slow: u32, fast: u32| f64::from(fast) / f64::from(slow);
     (prompt > slow_prompt).then(|| {
         format!(
-            "; where that was measured (a Sapphire Rapids, 88M parameters in q4_0), the step was \
-             {slow_prompt} to {prompt} tokens/s on prompts, {slow_generation} to {generation} in \
-             generation"
+            "; on another machine (a Sapphire Rapids, 88M parameters in q4_0) these made prompts \
+             {:.1} times and generation {:.1} times as fast",
+            times(slow_prompt, prompt),
+            times(slow_generation, generation)
         )
     })
 }

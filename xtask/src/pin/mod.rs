@@ -3,7 +3,7 @@
 //! Entry points: `update::run`, `rollback::run`, `bisect::run`; `lock_transaction` is the moment an
 //! update takes effect.
 //!
-//! Imports: system, ui, findings, nix, testbed, fleet, target, hardware, check, build, upstream,
+//! Imports: system, statistics, ui, findings, nix, testbed, fleet, target, hardware, check, build, upstream,
 //! bench.
 
 pub mod args;

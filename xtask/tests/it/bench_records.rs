@@ -117,7 +117,7 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
     assert_eq!(finding["code"], "regression");
     let message = finding["message"].as_str().unwrap();
     assert!(message.contains("pp128 -10.0 %") && message.contains("bbbb"), "{message}");
-    assert!(finding["help"].as_str().unwrap().contains("xtask bisect a"), "{finding}");
+    assert!(finding["help"].as_str().unwrap().contains("xtask bisect --good"), "{finding}");
 
     // Against the last result, which was as slow, nothing is wrong: hence baselines.
     assert_eq!(code(&run(fleet.path(), &BENCH)), 0);

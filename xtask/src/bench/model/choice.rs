@@ -89,7 +89,7 @@ pub fn bring(
         Place::OnTarget(path) => Ok(Ok(path.clone())),
         Place::Smoke(smoke) => {
             let file = smoke_model(&context.home, *smoke)?;
-            or_finding(machine.target.put_file(&file, machine.around.cache_room))
+            or_finding(machine.target.put_file(&file, machine.state.cache_room))
         }
     }
 }

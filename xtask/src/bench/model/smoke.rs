@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use crate::bench::model::gguf::{self, Tensor, Value};
 use crate::bench::model::quantize::{BLOCK, Quantization};
-use crate::bench::random::SplitMix;
+use crate::statistics::random::SplitMix;
 
 /// Change it with every change of the bytes: it is part of the file's name.
 const VERSION: u32 = 2;

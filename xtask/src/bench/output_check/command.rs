@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::bench::command::{build, copy, from_selection};
+use crate::bench::deploy::build_and_copy;
 use crate::bench::machine::Machine;
 use crate::bench::measurement::Subject;
 use crate::bench::output_check::rules::{
@@ -36,7 +36,7 @@ fn reference(context: &Context, subject: &Subject) -> Result<Subject> {
             "--verify holds the variant against the flake's own plain build: its legacyPackages \
              must have the overlay, as the template's do",
         )?;
-    Ok(from_selection(subject.host.clone(), selection))
+    Ok(Subject::new(subject.host.clone(), selection))
 }
 
 /// How like the two are, or what kept them from being compared; findings of theirs alike.
@@ -49,10 +49,7 @@ pub fn verify(
 ) -> Result<(Vec<Likeness>, Vec<Finding>)> {
     let ui = &context.ui;
     let plain = reference(context, subject)?;
-    if let Some(finding) = build(context, &plain)? {
-        return Ok((vec![], vec![finding]));
-    }
-    if let Some(finding) = copy(context, machine, &plain)? {
+    if let Some(finding) = build_and_copy(context, machine, &plain)? {
         return Ok((vec![], vec![finding]));
     }
     let (variant, right) = (&subject.manifest.variant, &plain.manifest.variant);

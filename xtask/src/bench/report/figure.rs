@@ -5,10 +5,10 @@
 use std::fmt::Write;
 
 use crate::bench::baseline::Verdict;
-use crate::bench::comparison::median;
 use crate::bench::report::history::{JUDGED, Point, Series};
 use crate::bench::report::wording::html;
 use crate::bench::report::{scale, wording as words};
+use crate::statistics::median;
 
 /// As many runs as have room to be told apart; the newest are drawn.
 pub const MOST_RUNS: usize = JUDGED;
@@ -289,7 +289,7 @@ impl Plot<'_> {
         let dots: Vec<f64> = if point.samples.len() <= MOST_DOTS {
             point.samples.clone()
         } else {
-            point.rounds.iter().filter_map(|round| median(round)).collect()
+            point.rounds.iter().filter_map(|round| median(round.iter().copied())).collect()
         };
         if dots.len() > MOST_DOTS || dots.len() == 1 && point.samples.len() > 1 {
             let half = (self.slot() * 0.3).min(4.0);

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::bench::baseline::{self, FLOOR, Method, Verdict};
-use crate::bench::comparison::median;
 use crate::bench::report::reading::{Damaged, Key, Measurement};
-use crate::bench::statistics::bootstrap as stats;
+use crate::statistics;
+use crate::statistics::median;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -205,7 +205,7 @@ fn judge_all(series: &mut Series) {
 
 /// By the estimate alone.
 fn lost(points: &[Point], before: usize, now: usize) -> bool {
-    let speed = |index: usize| stats::speed(&points[index].rounds);
+    let speed = |index: usize| statistics::speed(&points[index].rounds);
     let (old, new) = (speed(before), speed(now));
     old.zip(new).is_some_and(|(old, new)| (new / old - 1.0) * 100.0 < -FLOOR)
 }
@@ -228,7 +228,7 @@ impl Point {
         self.samples = self.rounds.concat();
         let mut sorted = self.samples.clone();
         sorted.sort_by(f64::total_cmp);
-        self.median = median(&sorted).unwrap_or_default();
+        self.median = median(sorted.iter().copied()).unwrap_or_default();
         [self.min, self.lower_quartile, self.upper_quartile, self.max] =
             [0.0, 0.25, 0.75, 1.0].map(|share| quantile(&sorted, share));
     }

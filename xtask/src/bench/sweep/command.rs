@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::bench::args::BenchArgs;
-use crate::bench::command::{get_ready, llama_bench, params, refused, subject};
+use crate::bench::command::{params, refused, subject};
+use crate::bench::deploy::get_ready;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
 use crate::bench::measure::measure;
@@ -43,14 +44,14 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         Err(findings) => return refused(context, &args.host, &findings),
     };
     let mut findings = preflight(machine, &subject, args.force)?;
-    let chosen = chosen_model(args, &subject)?;
+    let mut model = chosen_model(args, &subject)?;
     if !none_is_an_error(&findings) {
         return refused(context, &args.host, &findings);
     }
-    let (model, path) = match get_ready(args, context, machine, &subject, chosen)? {
-        Ok(ready) => ready,
-        Err((_, finding)) => {
-            findings.extend(finding);
+    let path = match get_ready(args, context, machine, &subject, &mut model)? {
+        Ok(path) => path,
+        Err(finding) => {
+            findings.push(finding);
             return refused(context, &args.host, &findings);
         }
     };
@@ -63,7 +64,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         Err(wrong) => return refused(context, &args.host, &wrong),
     };
     // Plan.
-    let sweep = Sweep::new(args, context, machine, &subject, parameters, (model, path));
+    let sweep = Sweep::new(args, context, machine, &subject, parameters, (model.about, path));
     let mut ran = sweep.earlier(args)?;
     if ran.is_empty() || args.sweep.dry_run {
         let seconds = match sweep.estimate(args)? {
@@ -93,7 +94,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
 
 /// What the target's own llama-bench says of its parameters.
 fn help(machine: &Machine, subject: &Subject) -> Result<Result<String, Finding>> {
-    let program = machine.target.on_disk(&llama_bench(subject));
+    let program = machine.target.on_disk(&subject.llama_bench());
     let mut said = String::new();
     let ran = machine.target.run(&[&program, "--help"], HELP, &mut |source, line| {
         if source == Source::Stdout {
@@ -275,7 +276,7 @@ impl<'a> Sweep<'a> {
 
     fn measure(&self, turn: Turn) -> Result<BenchReport> {
         let quiet = Ui { quiet: true, ..*self.ui };
-        let llama_bench = self.machine.target.on_disk(&llama_bench(self.subject));
+        let llama_bench = self.machine.target.on_disk(&self.subject.llama_bench());
         let model = (&self.model, self.model_path.as_str());
         let params = self.params(turn);
         measure(&quiet, self.machine, self.subject, &llama_bench, model, &params, &mut |_, _| {})
@@ -344,8 +345,7 @@ impl<'a> Sweep<'a> {
                 "the rows say why; does `bench` without --sweep work there?",
             )),
         }
-        report.log =
-            self.machine.log.as_ref().filter(|log| log.is_file()).map(|f| f.display().to_string());
+        report.log = self.machine.written_log();
         report.findings.extend(sweep.few_rounds(target));
         report.sweep = Some(sweep);
         report

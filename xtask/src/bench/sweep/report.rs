@@ -6,11 +6,11 @@
 use serde::Serialize;
 
 use crate::bench::baseline::{Verdict, verdict};
-use crate::bench::statistics::bootstrap::{Ratio, paired, speed};
 use crate::bench::sweep::grid::{Parameter, Point};
 use crate::bench::sweep::search::{Course, Goal, Known, Plan};
 use crate::bench::sweep::server_flags::{NixLines, nix_lines};
 use crate::findings::finding::Finding;
+use crate::statistics::{Ratio, paired, speed};
 
 /// Of fewer common rounds nobody is called slower than the best.
 pub const LEAST: usize = 5;

@@ -11,8 +11,8 @@
 //! Pure: no I/O, no clock.
 
 use crate::bench::llama_bench::TestResult;
-use crate::bench::random::SplitMix;
-use crate::bench::statistics::bootstrap::{best, speed};
+use crate::statistics::random::SplitMix;
+use crate::statistics::{best, speed};
 
 /// So few points are no longer halved: they share what time is left.
 const FINALISTS: usize = 4;

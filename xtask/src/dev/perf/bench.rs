@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::bench::command::{from_selection, llama_bench, tuned};
+use crate::bench::command::tuned;
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{Params, Subject};
 use crate::bench::model::choice as model;
 use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
-use crate::bench::paired_run::{Contender, compare};
+use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::recorder;
 use crate::build::command as build_all;
 use crate::build::variants::distinct;
@@ -44,7 +44,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         Ok(machine) => machine,
         Err(finding) => bail!("{}", finding.message),
     };
-    let contenders = contenders(&context, era, &machine, !args.no_dispatch)?;
+    let targets = targets(&context, era, &machine, !args.no_dispatch)?;
     let place = machine_lock::bench_lock(&context.home, Target::Local.name());
     let held = machine_lock::lock(&place, "`perf bench`", &|holder| {
         ui.say(format!("waiting for {holder}"))
@@ -55,20 +55,21 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         let file = crate::bench::model::store::smoke_model(&context.home, smoke)?;
         let file = file.to_str().context("the model's path is not UTF-8")?;
         let name = quantization.name();
-        ui.say(format!("measuring {name}, {} rounds of {} builds", args.runs, contenders.len()));
+        ui.say(format!("measuring {name}, {} rounds of {} builds", args.runs, targets.len()));
         let quiet = Ui { quiet: true, ..*ui };
         let rounds = u32::try_from(args.runs).context("--runs")?;
         let model = (&model::describe(smoke), file);
-        let compared = compare(&quiet, &machine, &contenders, model, &params(2), (rounds, 1))?;
+        let rounds = Rounds::exactly(rounds, 1);
+        let run = paired_run::run(&quiet, &machine, &targets, model, &params(2), rounds)?;
         if interrupt::requested() {
             bail!("interrupted");
         }
-        if let Some(finding) = compared.findings.first() {
+        if let Some(finding) = &run.finding {
             bail!("{}", finding.message);
         }
-        ui.say(crate::bench::view::standings(ui, &compared.standings));
-        // In the order of `contenders`.
-        let [hand, tuned, upstream, dispatch @ ..] = &compared.rounds[..] else {
+        ui.say(crate::bench::view::standings(ui, &run.standings(&targets)));
+        // In the order of `targets`.
+        let [hand, tuned, upstream, dispatch @ ..] = &run.samples[..] else {
             bail!("a comparison target is missing");
         };
         let mut told = ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand);
@@ -79,17 +80,17 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         all.extend(told);
     }
     drop(held);
-    all.push(overhead(args, &context, era, &contenders[1])?);
+    all.push(overhead(args, &context, era, &targets[1])?);
     Ok(all)
 }
 
 /// By hand, tuned, upstream's and, if wanted, dispatch: all of one source, built here.
-fn contenders(
+fn targets(
     context: &Context,
     era: Era,
     machine: &Machine,
     with_dispatch: bool,
-) -> Result<Vec<Contender>> {
+) -> Result<Vec<ComparisonTarget>> {
     let ui = &context.ui;
     let table = Table::embedded().context("microarch.json")?;
     let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
@@ -113,17 +114,18 @@ fn contenders(
     ui.say(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.tag));
     let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.detail(line))?;
     let by_hand = program.to_str().context("the hand build's path is not UTF-8")?.to_owned();
-    let subject = |selection: &Selection| from_selection(HostName::new(LOCAL), selection.clone());
-    let mut contenders = vec![Contender {
+    let subject = |selection: &Selection| Subject::new(HostName::new(LOCAL), selection.clone());
+    let mut targets = vec![ComparisonTarget {
         label: "by hand".to_owned(),
         subject: subject(&selections[0].1),
         llama_bench: by_hand,
     }];
-    contenders.extend(selections.iter().map(|(label, selection)| {
+    targets.extend(selections.iter().map(|(label, selection)| {
         let subject: Subject = subject(selection);
-        Contender { label: label.to_string(), llama_bench: llama_bench(&subject), subject }
+        let llama_bench = subject.llama_bench();
+        ComparisonTarget { label: label.to_string(), llama_bench, subject }
     }));
-    Ok(contenders)
+    Ok(targets)
 }
 
 fn params(repetitions: u32) -> Params {
@@ -140,7 +142,12 @@ fn params(repetitions: u32) -> Params {
 
 /// bench of the tuned build, which is built, over as many bare processes of llama-bench.
 /// The tests are short: what is between them is what is measured.
-fn overhead(args: &PerfArgs, context: &Context, era: Era, tuned: &Contender) -> Result<Ratio> {
+fn overhead(
+    args: &PerfArgs,
+    context: &Context,
+    era: Era,
+    tuned: &ComparisonTarget,
+) -> Result<Ratio> {
     let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
     let file = crate::bench::model::store::smoke_model(&context.home, smoke)?;
     let file = file.to_str().context("the model's path is not UTF-8")?;

@@ -3,28 +3,24 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::BTreeMap;
-
-use crate::bench::statistics::bootstrap::{best, paired};
+use crate::bench::comparison::Samples;
 use crate::dev::perf::budgets::Ratio;
 use crate::hardware::microarch::Table;
+use crate::statistics::{best, paired};
 
 /// Of the hand build's speed; and of the exact variant's.
 pub const LEAST: f64 = 0.97;
 
-/// Tokens per second of each test, by round.
-pub type Rounds = BTreeMap<String, Vec<Vec<f64>>>;
-
 /// A ratio for each test: of a build's speed to its yardstick's. `least` 0: only told.
-pub fn ratios(what: &str, least: f64, subject: &Rounds, yardstick: &Rounds) -> Vec<Ratio> {
-    let of_test = |(test, rounds): (&String, &Vec<Vec<f64>>)| {
-        let base = yardstick.get(test)?;
+pub fn ratios(what: &str, least: f64, subject: &Samples, yardstick: &Samples) -> Vec<Ratio> {
+    let of_test = |(test, rounds): (&str, &[Vec<f64>])| {
+        let base = yardstick.of(test);
         let ratio = paired(base, rounds)?;
         let pairs =
             rounds.iter().zip(base).filter_map(|(one, other)| Some((best(one)?, best(other)?)));
         Some(Ratio::at_least(format!("{what}, {test}"), least, &ratio, pairs.collect()))
     };
-    subject.iter().filter_map(of_test).collect()
+    subject.tests().filter_map(of_test).collect()
 }
 
 /// The flags of a variant that say nothing of the CPU: what is left is the same on both
@@ -50,12 +46,18 @@ pub fn flags_beside_the_cpu(flags: &[String], table: &Table) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::llama_bench::TestResult;
 
     #[test]
     fn a_slower_build_misses_and_one_that_is_only_told_never_does() {
-        let rounds = |speed: f64| -> Rounds {
-            let rounds = (0..10).map(|n| vec![speed / 2.0, speed / f64::from(1 + n % 3)]).collect();
-            BTreeMap::from([("pp128".to_owned(), rounds)])
+        let rounds = |speed: f64| {
+            let mut all = Samples::default();
+            for n in 0..10 {
+                let samples = vec![speed / 2.0, speed / f64::from(1 + n % 3)];
+                let test = "pp128".to_owned();
+                all.add(&[TestResult { test, tokens_per_second: 1.0, stddev: 0.0, samples }]);
+            }
+            all
         };
         for (speed, ok) in [(96.0, false), (98.0, true), (120.0, true)] {
             let all = ratios("x / y", LEAST, &rounds(speed), &rounds(100.0));
@@ -64,7 +66,7 @@ mod tests {
             assert_eq!(all[0].samples.len(), 10);
         }
         assert!(ratios("x", 0.0, &rounds(1.0), &rounds(100.0))[0].ok);
-        assert!(ratios("x", 0.0, &rounds(1.0), &Rounds::new()).is_empty());
+        assert!(ratios("x", 0.0, &rounds(1.0), &Samples::default()).is_empty());
     }
 
     #[test]

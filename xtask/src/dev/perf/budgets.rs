@@ -53,7 +53,7 @@ impl Ratio {
     pub fn at_least(
         name: String,
         budget: f64,
-        ratio: &crate::bench::statistics::bootstrap::Ratio,
+        ratio: &crate::statistics::Ratio,
         samples: Vec<(f64, f64)>,
     ) -> Self {
         let interval = Some([ratio.low, ratio.high]);
@@ -120,14 +120,9 @@ pub fn stream(lines: u32) -> Length {
     }
 }
 
+/// Not a number where nothing was measured.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => values[odd / 2],
-        even => f64::midpoint(values[even / 2 - 1], values[even / 2]),
-    }
+    crate::statistics::median(values).unwrap_or(f64::NAN)
 }
 
 /// The hosts of a generated fleet: a few microarchitectures, as a real one has.

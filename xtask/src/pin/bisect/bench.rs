@@ -1,25 +1,23 @@
 //! Judges a revision by how fast its llama-bench is beside that of the good end: both run
 //! in turns on the host's machine, until it is sure which it is or that it cannot be told.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result, bail};
 
-use crate::bench::command as bench;
+use crate::bench::baseline::FLOOR;
+use crate::bench::command::tuned_subject;
+use crate::bench::comparison::Samples;
+use crate::bench::deploy::build_and_copy;
 use crate::bench::machine::Machine;
-use crate::bench::measure::measure;
 use crate::bench::measurement::{Model, Params, Subject};
 use crate::bench::model::choice::{Place, bring, describe};
 use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
+use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::preflight::preflight;
-use crate::bench::session::{Hold, hold};
-use crate::bench::statistics::sequential as noisy;
-use crate::bench::statistics::sequential::{LOOKS, Told};
+use crate::bench::session::{self, Session};
 use crate::check::report::Evaluated;
-use crate::findings::finding::{Finding, Severity, none_is_an_error};
+use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::Context;
-use crate::hardware::microarch::Table;
 use crate::nix::flake_input::Revision;
 use crate::nix::names::HostName;
 use crate::pin::args::BisectArgs;
@@ -27,6 +25,7 @@ use crate::pin::bisect::failure::Failure;
 use crate::pin::bisect::judge::{Judgement, failures, refuse_unfetched};
 use crate::pin::bisect::report::Measured;
 use crate::pin::bisect::search::Verdict;
+use crate::statistics::{Decision, LOOKS, paired};
 use crate::system::interrupt;
 use crate::target::Target;
 use crate::target::selection::LOCAL;
@@ -44,18 +43,14 @@ const PARAMS: Params = Params {
     args: vec![],
 };
 
-/// Code that lies elsewhere in memory can cost a percent or two.
-const SLOWER_AT_ALL: f64 = 0.97;
-
 /// The machine, what lies ready there, and what is looked for.
 pub struct Bench<'a> {
     pin: &'a PinState<'a>,
     host: HostName,
     machine: Machine,
-    _hold: Hold,
+    _session: Session,
     model: Model,
     model_path: String,
-    params: Params,
     good: Revision,
     /// The good end, built and copied, once it was needed.
     base: Option<Subject>,
@@ -86,8 +81,9 @@ impl<'a> Bench<'a> {
             (None, true) => Target::Local,
             (None, false) => crate::target::selection::fleet_target(context, name)?,
         };
-        let hold = match hold(context, &mut target, &format!("bisect --host {name}"), true)? {
-            Ok(hold) => hold,
+        let purpose = format!("bisect --host {name}");
+        let session = match session::open(context, &mut target, &purpose, true)? {
+            Ok(session) => session,
             Err(finding) => return Ok(Err(finding)),
         };
         let machine = match Machine::discover(&target)? {
@@ -103,10 +99,9 @@ impl<'a> Bench<'a> {
             pin,
             host: HostName::new(name),
             machine,
-            _hold: hold,
+            _session: session,
             model: describe(smoke),
             model_path,
-            params: PARAMS,
             good: good.clone(),
             base: None,
             percent,
@@ -152,10 +147,7 @@ impl<'a> Bench<'a> {
         if !none_is_an_error(&findings) {
             return Ok(Err(fails(&findings[0])));
         }
-        if let Some(finding) = bench::build(&trial.context, &subject)? {
-            return Ok(Err(fails(&finding)));
-        }
-        Ok(match bench::copy(self.pin.context, &self.machine, &subject)? {
+        Ok(match build_and_copy(&trial.context, &self.machine, &subject)? {
             None => Ok(subject),
             Some(finding) => Err(fails(&finding)),
         })
@@ -165,94 +157,66 @@ impl<'a> Bench<'a> {
         let fails = |finding: &Finding| Failure::of_finding(Some(&self.host), finding);
         let host = self.host.clone();
         if host.as_str() == LOCAL {
-            let table = Table::embedded().context("microarch.json")?;
-            let fits = self.machine.microarch(&table);
-            let microarch = fits.context("no microarchitecture fits this CPU")?;
-            let selection = match bench::tuned(&trial.context, &microarch) {
-                Ok(selection) => selection,
+            return match tuned_subject(&trial.context, &self.machine) {
+                Ok(subject) => Ok(Ok(subject)),
                 Err(_) if interrupt::requested() => bail!("interrupted"),
                 Err(error) => {
                     let finding = Finding::error("eval-error", format!("{error:#}"), "");
-                    return Ok(Err(fails(&finding)));
+                    Ok(Err(fails(&finding)))
                 }
             };
-            return Ok(Ok(bench::from_selection(host, selection)));
         }
         let result = trial_fleet::judge(trial, std::slice::from_ref(&host), Depth::Evaluate)?;
         if let Some((Evaluated::Selected(selection), _)) = result.outcomes.get(&host) {
-            return Ok(Ok(bench::from_selection(host, selection.as_ref().clone())));
+            return Ok(Ok(Subject::new(host, selection.as_ref().clone())));
         }
         let nothing = || Finding::error("no-module", "this host does not use llama.cpp", "");
         let failure = failures(result).into_iter().next();
         Ok(Err(failure.unwrap_or_else(|| fails(&nothing()))))
     }
 
-    /// Both in turns, the order changing, as long as it cannot be told.
+    /// Runs both in turns until the verdict is certain, or the last look is over.
     fn measure(&self, base: &Subject, new: &Subject) -> Result<Judgement> {
         let ui = &self.pin.context.ui;
         let quiet = crate::ui::Ui { quiet: true, ..*ui };
-        let mut ratios: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let targets = [("good", base), ("this", new)]
+            .map(|(label, subject)| ComparisonTarget::new(label, subject, &self.machine));
+        let params = Params { args: new.manifest.bench.args.clone(), ..PARAMS };
         let last = LOOKS[LOOKS.len() - 1];
-        for round in 1..=last {
-            let mut speeds = [BTreeMap::new(), BTreeMap::new()];
-            let order = if round % 2 == 0 { [1, 0] } else { [0, 1] };
-            for which in order {
-                let subject = [base, new][which];
-                let bench = self.machine.target.on_disk(&bench::llama_bench(subject));
-                let model = (&self.model, self.model_path.as_str());
-                let args = subject.manifest.bench.args.clone();
-                let params = Params { args, ..self.params.clone() };
-                let report = measure(
-                    &quiet,
-                    &self.machine,
-                    subject,
-                    &bench,
-                    model,
-                    &params,
-                    &mut |_, _| {},
-                )?;
-                let broken = report.findings.iter().find(|it| it.severity == Severity::Error);
-                if let Some(finding) = broken {
-                    return Ok(inconclusive(Failure::of_finding(Some(&self.host), finding)));
-                }
-                // Whatever else runs only ever slows a repetition down.
-                speeds[which].extend(report.results.into_iter().filter_map(|result| {
-                    Some((result.test, result.samples.into_iter().max_by(f64::total_cmp)?))
-                }));
-            }
-            let [good, new] = speeds;
-            for (test, new) in new {
-                if let Some(good) = good.get(&test) {
-                    ratios.entry(test).or_default().push(new / good);
-                }
-            }
+        let mut enough = |round: u32, samples: &[Samples]| {
+            let round = round as usize;
             if !LOOKS.contains(&round) {
-                continue;
+                return false;
             }
-            let seen = self.weigh(&ratios, round == last);
-            let told = seen.why.as_deref().unwrap_or_default();
-            ui.detail(format!("  after {round} rounds: {told}"));
-            if seen.verdict != Verdict::Inconclusive {
-                return Ok(seen);
-            }
-        }
-        Ok(self.weigh(&ratios, true))
+            let seen = self.weigh(samples, round == last);
+            let why = seen.why.as_deref().unwrap_or_default();
+            ui.detail(format!("  after {round} rounds: {why}"));
+            seen.verdict != Verdict::Inconclusive
+        };
+        let most = u32::try_from(last).context("rounds")?;
+        let rounds = Rounds { most, seed: 1, enough: Some(&mut enough) };
+        let model = (&self.model, self.model_path.as_str());
+        let run = paired_run::run(&quiet, &self.machine, &targets, model, &params, rounds)?;
+        Ok(match run.finding {
+            Some(finding) => inconclusive(Failure::of_finding(Some(&self.host), &finding)),
+            None => self.weigh(&run.samples, true),
+        })
     }
 
-    /// In the test that the bad end is slower in; of the bad end itself, in the slowest.
-    fn weigh(&self, ratios: &BTreeMap<String, Vec<f64>>, at_last: bool) -> Judgement {
-        let all = ratios.iter().filter_map(|(test, rounds)| {
-            let ratio = noisy::ratio(rounds)?;
+    /// Judges the test that the bad end is slower in; of the bad end itself, the slowest.
+    fn weigh(&self, samples: &[Samples], at_last: bool) -> Judgement {
+        let all = samples[1].tests().filter_map(|(test, new)| {
+            let ratio = paired(samples[0].of(test), new)?;
             let limit = match (&self.wanted, self.percent) {
                 (Some(wanted), _) => (wanted.test == *test).then_some(wanted.limit)?,
                 (None, Some(percent)) => 1.0 - percent / 100.0,
-                // Without a share: slower than two builds of the same source may be.
-                (None, None) => SLOWER_AT_ALL,
+                // As `bench` and `update` judge.
+                (None, None) => 1.0 - FLOOR / 100.0,
             };
-            Some((test, ratio, limit, rounds.len()))
+            Some((test, ratio, limit, new.len()))
         });
         let slowest =
-            all.min_by(|(_, one, ..), (_, other, ..)| one.median.total_cmp(&other.median));
+            all.min_by(|(_, one, ..), (_, other, ..)| one.estimate.total_cmp(&other.estimate));
         let Some((test, ratio, limit, rounds)) = slowest else {
             let why = Some("llama-bench reported no speeds".to_owned());
             return Judgement {
@@ -262,25 +226,24 @@ impl<'a> Bench<'a> {
                 measured: None,
             };
         };
-        let told = noisy::tell(ratio, limit);
+        let decision = ratio.compare(limit);
         let limit = match (&self.wanted, self.percent) {
-            (None, None) => noisy::usual_limit(ratio).unwrap_or(limit),
+            (None, None) => ratio.half_of_loss().unwrap_or(limit),
             _ => limit,
         };
-        // That two are equally fast is never sure; at the end, that nothing is seen counts.
+        // At the end of a search for any loss, that none is seen counts.
         let equal = self.wanted.is_none() && self.percent.is_none() && at_last;
-        let verdict = match told {
-            Told::Slower => Verdict::Bad,
-            Told::NotSlower => Verdict::Good,
-            Told::Unsure if equal => Verdict::Good,
-            Told::Unsure => Verdict::Inconclusive,
+        let verdict = match decision {
+            Decision::Slower => Verdict::Bad,
+            Decision::NotSlower => Verdict::Good,
+            Decision::Undecided if equal => Verdict::Good,
+            Decision::Undecided => Verdict::Inconclusive,
         };
-        let words = noisy::words(ratio);
-        let sure = if told == Told::Unsure { ", within noise" } else { "" };
-        let why = Some(format!("{}: {test} {words} in {rounds} rounds{sure}", self.host));
+        let noise = if decision == Decision::Undecided { ", within noise" } else { "" };
+        let why = Some(format!("{}: {test} {ratio} in {rounds} rounds{noise}", self.host));
         let measured = Some(Measured {
-            test: test.clone(),
-            ratio: ratio.median,
+            test: test.to_owned(),
+            ratio: ratio.estimate,
             low: ratio.low,
             high: ratio.high,
             limit,

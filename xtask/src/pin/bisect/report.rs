@@ -12,6 +12,7 @@ use crate::nix::flake_input::Revision;
 use crate::nix::names::HostName;
 use crate::pin::bisect::failure::Failure;
 use crate::pin::bisect::search::Verdict;
+use crate::statistics;
 
 /// What makes a revision bad.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -160,12 +161,10 @@ pub fn is_packaging(file: &str) -> bool {
         || file == "CMakePresets.json"
 }
 
-/// Seconds that the steps to come will take: as long as those so far, the middle one of them.
+/// Returns the seconds that the remaining steps will take, by the median of those so far.
 pub fn seconds_left(steps: &[Step], left: u32) -> Option<f64> {
-    let mut seconds: Vec<f64> =
-        steps.iter().filter(|step| !step.earlier).map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    Some(seconds.get(seconds.len() / 2)? * f64::from(left))
+    let seconds = steps.iter().filter(|step| !step.earlier).map(|step| step.seconds);
+    Some(statistics::median(seconds)? * f64::from(left))
 }
 
 #[cfg(test)]

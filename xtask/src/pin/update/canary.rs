@@ -1,13 +1,13 @@
-//! Canaries: hosts on which the revision before and the new one are run alternately, so
-//! that whatever else the machine does meets both; judged as `bench` judges.
+//! Canaries: hosts on which the revision before and the new one run in turns, so that other
+//! work on the machine affects both; judged as `bench` judges.
 
 use anyhow::{Context as _, Result};
 
-use crate::bench::baseline::{Change, Method, Verdict, change, told};
-use crate::bench::command::from_selection;
+use crate::bench::baseline::{Change, Method, Verdict, changes};
+use crate::bench::canary_machine::CanaryMachine;
+use crate::bench::comparison::Samples;
 use crate::bench::measurement::Subject;
-use crate::bench::paired_run::Rounds;
-use crate::bench::race::Course;
+use crate::bench::paired_run::{PairedRun, Rounds};
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::names::HostName;
@@ -18,8 +18,8 @@ use crate::pin::update::report::{HostState, HostUpdate, Speed, UpdateReport};
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
-/// Rounds of each race; another one follows where it is not clear yet.
-const RACES: [u32; 3] = [6, 10, 16];
+/// The rounds after which the result is checked; it ends when every change is clear.
+const LOOKS: [u32; 3] = [6, 16, 32];
 
 /// The canaries' machines: asked for before anything is built.
 ///
@@ -29,41 +29,41 @@ pub fn reach(
     args: &UpdateArgs,
     context: &Context,
     report: &mut UpdateReport,
-) -> Result<Vec<(HostName, Course)>> {
+) -> Result<Vec<(HostName, CanaryMachine)>> {
     let hosts: Vec<String> = args.bench.iter().filter(|name| *name != LOCAL).cloned().collect();
     if !hosts.is_empty() {
         context.hosts(&hosts)?;
     }
-    let mut courses = vec![];
+    let mut machines = vec![];
     for name in &args.bench {
         let host = HostName::new(name.clone());
-        match Course::reach(context, name)? {
-            Ok(course) => courses.push((host, course)),
+        match CanaryMachine::reach(context, name)? {
+            Ok(machine) => machines.push((host, machine)),
             Err(finding) => fail(report, &host, finding),
         }
     }
-    Ok(courses)
+    Ok(machines)
 }
 
 pub fn run(
-    courses: Vec<(HostName, Course)>,
+    machines: Vec<(HostName, CanaryMachine)>,
     pin: &PinState<'_>,
     trial: &TrialFleet,
     before: &Fleet,
     after: &Fleet,
     report: &mut UpdateReport,
 ) -> Result<()> {
-    for (host, course) in courses {
+    for (host, machine) in machines {
         // It failed before it could be measured, and stays where it is.
         if report.held().any(|held| held.host == host) {
             continue;
         }
         let subject = |fleet: &Fleet| {
             let selection = fleet.selection(&host).cloned();
-            selection.map(|selection| from_selection(host.clone(), selection))
+            selection.map(|selection| Subject::new(host.clone(), selection))
         };
         let (was, is) = if host.as_str() == LOCAL {
-            let pair = (course.tuned(pin.context)?, course.tuned(&trial.context)?);
+            let pair = (machine.tuned(pin.context)?, machine.tuned(&trial.context)?);
             report.hosts.push(this_machine(&pair.0, &pair.1));
             pair
         } else {
@@ -73,7 +73,7 @@ pub fn run(
         if was.drv_path == is.drv_path {
             continue;
         }
-        measure(pin, &course, &host, (&was, &is), report)?;
+        measure(pin, &machine, &host, [&was, &is], report)?;
         interrupted()?;
     }
     Ok(())
@@ -90,46 +90,26 @@ fn this_machine(was: &Subject, is: &Subject) -> HostUpdate {
     }
 }
 
-/// Races until it is clear, or for as long as is reasonable.
+/// Runs both in turns until every change is clear, or for as long as is reasonable.
 fn measure(
     pin: &PinState<'_>,
-    course: &Course,
+    machine: &CanaryMachine,
     host: &HostName,
-    (was, is): (&Subject, &Subject),
+    [was, is]: [&Subject; 2],
     report: &mut UpdateReport,
 ) -> Result<()> {
-    let ui = &pin.context.ui;
-    let (mut before, mut after) = (Rounds::new(), Rounds::new());
-    let mut changes: Vec<Change> = vec![];
-    for rounds in RACES {
-        ui.say(format!("measuring {host} before and after, {rounds} rounds"));
-        let comparison = match course.race(pin.context, was, is, rounds)? {
-            Ok(comparison) => comparison,
-            Err(finding) => {
-                fail(report, host, finding);
-                return Ok(());
-            }
-        };
-        interrupted()?;
-        if let Some(finding) = comparison.findings.first() {
-            fail(report, host, finding.clone());
-            return Ok(());
-        }
-        let mut contenders = comparison.rounds.into_iter();
-        for all in [&mut before, &mut after] {
-            for (test, rounds) in contenders.next().unwrap_or_default() {
-                all.entry(test).or_default().extend(rounds);
-            }
-        }
-        changes = before
-            .iter()
-            .filter_map(|(test, old)| change(test, old, after.get(test)?, Method::SideBySide))
-            .collect();
-        if changes.iter().all(Change::is_clear) {
-            break;
-        }
+    pin.context.ui.say(format!("measuring {host} before and after"));
+    let compare = |samples: &[Samples]| changes(&samples[0], &samples[1], Method::SideBySide);
+    let mut enough = |round: u32, samples: &[Samples]| {
+        LOOKS.contains(&round) && compare(samples).iter().all(Change::is_clear)
+    };
+    let rounds = Rounds { most: LOOKS[LOOKS.len() - 1], seed: 1, enough: Some(&mut enough) };
+    let run = machine.compare(pin.context, [was, is], rounds)?;
+    interrupted()?;
+    match run {
+        Err(finding) | Ok(PairedRun { finding: Some(finding), .. }) => fail(report, host, finding),
+        Ok(run) => judge(report, host, is, &compare(&run.samples)),
     }
-    judge(report, host, is, &changes);
     Ok(())
 }
 
@@ -137,7 +117,7 @@ fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Ch
     if let Some(host) = report.hosts.iter_mut().find(|it| it.host == *host) {
         host.speeds = changes.iter().map(speed).collect();
         let unclear: Vec<String> =
-            changes.iter().filter(|change| !change.is_clear()).map(named).collect();
+            changes.iter().filter(|change| !change.is_clear()).map(Change::in_words).collect();
         if !unclear.is_empty() {
             host.findings.push(Finding::warning(
                 "unsteady",
@@ -146,8 +126,11 @@ fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Ch
             ));
         }
     }
-    let slower: Vec<String> =
-        changes.iter().filter(|change| change.verdict == Verdict::Slower).map(named).collect();
+    let slower: Vec<String> = changes
+        .iter()
+        .filter(|change| change.verdict == Verdict::Slower)
+        .map(Change::in_words)
+        .collect();
     if !slower.is_empty() {
         let finding = Finding::error(
             "slower",
@@ -160,10 +143,6 @@ fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Ch
         );
         fail(report, host, finding);
     }
-}
-
-fn named(change: &Change) -> String {
-    format!("{} {}", change.test, told(change))
 }
 
 fn speed(change: &Change) -> Speed {

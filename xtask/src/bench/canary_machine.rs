@@ -1,0 +1,71 @@
+//! The machine of a canary: two builds for one host, run in turns, as an update does.
+
+use anyhow::{Context as _, Result};
+use clap::{Args as _, FromArgMatches as _};
+
+use crate::bench::args::BenchArgs;
+use crate::bench::command::{params, target, tuned_subject};
+use crate::bench::deploy::comparison_target;
+use crate::bench::machine::Machine;
+use crate::bench::measurement::Subject;
+use crate::bench::model::choice::chosen_model;
+use crate::bench::paired_run::{self, PairedRun, Rounds};
+use crate::bench::session::{Session, open};
+use crate::findings::finding::{Finding, Severity};
+use crate::fleet::context::Context;
+
+/// A host's machine, reached, with the defaults of `bench HOST`.
+pub struct CanaryMachine {
+    args: BenchArgs,
+    machine: Machine,
+    _session: Session,
+}
+
+impl CanaryMachine {
+    pub fn reach(context: &Context, host: &str) -> Result<Result<Self, Finding>> {
+        // Two repetitions a round, for more rounds: other work on the machine affects both.
+        let words = ["bench", host, "--repetitions", "2"];
+        let matches = BenchArgs::augment_args(clap::Command::new("bench"))
+            .try_get_matches_from(words)
+            .context("bench's own arguments")?;
+        let args = BenchArgs::from_arg_matches(&matches)?;
+        let mut target = target(&args, context)?;
+        let session = match open(context, &mut target, &format!("update --bench {host}"), true)? {
+            Ok(session) => session,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        Ok(Machine::discover(&target)?.map(|machine| Self { args, machine, _session: session }))
+    }
+
+    /// Returns the variant that fits the machine: for `local`, which is no host of the flake.
+    pub fn tuned(&self, context: &Context) -> Result<Subject> {
+        tuned_subject(context, &self.machine)
+    }
+
+    /// Builds and copies both, and runs them in turns.
+    pub fn compare(
+        &self,
+        context: &Context,
+        [before, after]: [&Subject; 2],
+        rounds: Rounds,
+    ) -> Result<Result<PairedRun, Finding>> {
+        let Self { args, machine, .. } = self;
+        let mut targets = vec![];
+        let mut model = chosen_model(args, after)?;
+        let mut model_path = String::new();
+        for (label, subject) in [("before", before), ("after", after)] {
+            match comparison_target(args, context, machine, label, subject, &mut model)? {
+                Ok((target, path)) => {
+                    targets.push(target);
+                    model_path = path;
+                }
+                Err(findings) => {
+                    let error = findings.into_iter().find(|it| it.severity == Severity::Error);
+                    return Ok(Err(error.context("a build that cannot be measured")?));
+                }
+            }
+        }
+        let (params, model) = (params(args, after), (&model.about, model_path.as_str()));
+        paired_run::run(&context.ui, machine, &targets, model, &params, rounds).map(Ok)
+    }
+}

@@ -1,0 +1,128 @@
+//! Brings a variant to its target: checks whether it can run there, builds, copies, and puts
+//! the model there.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use crate::bench::args::{BenchArgs, BuildOn};
+use crate::bench::machine::Machine;
+use crate::bench::measurement::Subject;
+use crate::bench::model::choice::{Chosen, bring, place_of};
+use crate::bench::paired_run::ComparisonTarget;
+use crate::bench::preflight::preflight;
+use crate::bench::preflight_rules::closure_fits;
+use crate::build::command as build_all;
+use crate::findings::finding::{Finding, none_is_an_error};
+use crate::fleet::context::Context;
+use crate::fleet::manifest::{Around, Selection};
+use crate::nix::store;
+use crate::target::{Target, or_finding};
+
+/// Builds and copies a build for a paired run: the build, and its model's path on the target.
+pub fn comparison_target(
+    args: &BenchArgs,
+    context: &Context,
+    machine: &Machine,
+    label: &str,
+    subject: &Subject,
+    chosen: &mut Chosen,
+) -> Result<Result<(ComparisonTarget, String), Vec<Finding>>> {
+    let mut findings = preflight(machine, subject, args.force)?;
+    if none_is_an_error(&findings) {
+        match get_ready(args, context, machine, subject, chosen)? {
+            Ok(path) => return Ok(Ok((ComparisonTarget::new(label, subject, machine), path))),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    findings.iter_mut().for_each(|it| it.message = format!("{label}: {}", it.message));
+    Ok(Err(findings))
+}
+
+/// Builds, copies, and puts the model on the target: the model's path there.
+pub fn get_ready(
+    args: &BenchArgs,
+    context: &Context,
+    machine: &Machine,
+    subject: &Subject,
+    chosen: &mut Chosen,
+) -> Result<Result<String, Finding>> {
+    // Asked before the build, which takes longer.
+    match place_of(&chosen.place, machine, subject)? {
+        Ok(bytes) => chosen.about.bytes = Some(bytes),
+        Err(finding) => return Ok(Err(finding)),
+    }
+    let failed = match (args.build_on, &machine.target) {
+        (BuildOn::Target, Target::Ssh(_)) => build_there(context, machine, subject)?,
+        _ => build_and_copy(context, machine, subject)?,
+    };
+    match failed {
+        Some(finding) => Ok(Err(finding)),
+        None => bring(&chosen.place, context, machine),
+    }
+}
+
+/// Builds here and copies to the target: why not, if that fails.
+pub fn build_and_copy(
+    context: &Context,
+    machine: &Machine,
+    subject: &Subject,
+) -> Result<Option<Finding>> {
+    match build(context, subject)? {
+        None => copy(context, machine, subject),
+        finding => Ok(finding),
+    }
+}
+
+/// Builds with the target's own Nix, in its own store.
+fn build_there(context: &Context, machine: &Machine, subject: &Subject) -> Result<Option<Finding>> {
+    let (ui, target) = (&context.ui, &machine.target);
+    ui.say(format!("building {} on {}", subject.manifest.variant, target.name()));
+    let built = target.build_there(&context.flake.nix, &subject.drv_path, &mut |_, line| {
+        ui.detail(String::from_utf8_lossy(line));
+    });
+    Ok(or_finding(built)?.err())
+}
+
+/// Copies the closure of what is built here to the target's store.
+fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<Option<Finding>> {
+    let (ui, target, path) = (&context.ui, &machine.target, &subject.store_path);
+    let Target::Ssh(_) = target else { return Ok(None) };
+    let nix = &context.flake.nix;
+    let valid = store::valid(nix, &BTreeSet::from([path.clone()]))?;
+    let bytes = valid.get(path).and_then(|info| info.closure_size).unwrap_or_default();
+    if let Some(full) = closure_fits(bytes, &machine.state, target.name()) {
+        match or_finding(target.has(&target.on_disk(path.as_str())))? {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(full)),
+            Err(finding) => return Ok(Some(finding)),
+        }
+    }
+    ui.say(format!("copying {path} to {}", target.name()));
+    let copied = target.copy_closure(nix, path, &mut |_, line| {
+        ui.detail(String::from_utf8_lossy(line));
+    });
+    Ok(or_finding(copied)?.err())
+}
+
+/// Builds it: why not, if that fails.
+fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
+    let host = &subject.host;
+    let selection = Selection {
+        manifest: subject.manifest.clone(),
+        drv_path: subject.drv_path.clone(),
+        out_path: subject.store_path.clone(),
+        around: Around::default(),
+    };
+    let builds = crate::build::variants::distinct([(host, &selection)]);
+    let variants = build_all::build(context, &builds, build_all::Limits::default())?;
+    Ok(variants.into_iter().find(|variant| !variant.state.well()).map(|variant| {
+        let log = variant.log.map(|log| format!("; its log: {log}")).unwrap_or_default();
+        let state = variant.state.as_str();
+        Finding::error(
+            "not-built",
+            format!("{} failed to build ({state}){log}", variant.variant),
+            format!("`cargo xtask build-all {host}` shows more"),
+        )
+    }))
+}
