@@ -7,7 +7,7 @@
       flakePartsLib = import ./lib.nix;
     in
     {
-      # `lib` comes from the caller's nixpkgs, so that there is one lib only.
+      # `lib` is the one of the caller's nixpkgs.
       lib = {
         inherit (flakePartsLib) mkFlake evalFlakeModule;
       };

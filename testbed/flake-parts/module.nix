@@ -1,4 +1,4 @@
-# The built-in modules: systems, perSystem, and the outputs that they become.
+# The built-in modules: `systems`, `perSystem` and the flake outputs.
 {
   config,
   lib,
@@ -21,7 +21,7 @@ let
     checks = packageSet;
     devShells = packageSet;
     legacyPackages = mkOption {
-      # Raw, as these may nest, throw, and hold functions.
+      # `raw`, because values may be nested, throw, or contain functions.
       type = types.lazyAttrsOf types.raw;
       default = { };
       description = "Unmerged values, possibly nested.";
@@ -149,7 +149,7 @@ in
     allSystems = lib.genAttrs config.systems config.perSystem;
     flake = lib.mapAttrs (
       name: _:
-      # A formatter is optional; a null in an output is not.
+      # The formatter is optional, and `null` is not a valid output.
       lib.filterAttrs (_: value: name != "formatter" || value != null) (
         lib.mapAttrs (_: system: system.${name}) config.allSystems
       )

@@ -1,10 +1,10 @@
-# What flake-parts gives to modules as `flake-parts-lib`.
+# The module argument `flake-parts-lib`.
 { lib }:
 let
   inherit (lib) mkOption types;
 in
 rec {
-  # A module that is evaluated once for each system, in pieces from many files.
+  # The type of `perSystem`: modules that are evaluated once per system.
   mkPerSystemType =
     module:
     types.deferredModuleWith {
@@ -16,7 +16,7 @@ rec {
     mkOption {
       type = types.submoduleWith { modules = [ { inherit options; } ]; };
     };
-  # `perSystem.NAME` that becomes `flake.NAME.SYSTEM`.
+  # Declares `perSystem.NAME`, which becomes `flake.NAME.SYSTEM`.
   mkTransposedPerSystemModule =
     {
       name,

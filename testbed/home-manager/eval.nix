@@ -1,4 +1,4 @@
-# A user's configuration on its own, outside NixOS.
+# `homeManagerConfiguration`: a user's configuration outside NixOS.
 {
   pkgs,
   modules,

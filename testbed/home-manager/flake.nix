@@ -1,7 +1,7 @@
 {
   description = "A small stand-in for home-manager";
 
-  # Followed by the fleet's flake, as with the real one; never fetched.
+  # The fleet's flake makes this follow its own nixpkgs, so it is never fetched.
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
 
   outputs =

@@ -1,4 +1,4 @@
-# home-manager modules that every user has.
+# The home-manager modules that are always imported.
 [
   ./modules/home.nix
   ./modules/programs.nix

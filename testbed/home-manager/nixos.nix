@@ -57,7 +57,7 @@ in
     users = mkOption {
       type = types.attrsOf user;
       default = { };
-      # Submodules are evaluated with the system, not with its documentation.
+      # Documented by home-manager, not by the system.
       visible = "shallow";
       description = "Per-user Home Manager configuration.";
     };

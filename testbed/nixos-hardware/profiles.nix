@@ -1,4 +1,4 @@
-# Hardware profiles: the options that the real ones set and a fleet can notice.
+# Hardware profiles, with the options that a fleet is likely to read.
 rec {
   common-cpu-amd =
     { config, lib, ... }:

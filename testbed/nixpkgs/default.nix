@@ -1,7 +1,7 @@
 # `import nixpkgs { … }`, with Nixpkgs' calling convention.
 #
-# `lib` is an argument that Nixpkgs does not have: the tests put the real lib in
-# and hold that every derivation comes out the same.
+# Nixpkgs has no `lib` argument. The tests use it to compare the derivations of this
+# lib with those of Nixpkgs' lib.
 {
   lib ? import ./lib,
   system ? null,

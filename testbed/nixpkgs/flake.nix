@@ -18,7 +18,7 @@
             import ./nixos/eval-config.nix (
               {
                 lib = final;
-                # A host gets its system from `nixpkgs.hostPlatform` otherwise.
+                # Then the host sets `nixpkgs.hostPlatform`.
                 system = null;
               }
               // args

@@ -1,4 +1,4 @@
-# All evaluation tests of the stand-in lib, as `{ passed, failures }`:
+# All evaluation tests of the testbed's lib, as `{ passed, failures }`:
 #
 #   nix eval --json --file testbed/tests/default.nix
 import ./run.nix { lib = import ../nixpkgs/lib; }

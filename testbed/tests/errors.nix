@@ -1,10 +1,10 @@
-# Evaluation errors that users meet, and what each must say. Nix cannot look at
-# an error's text, so a runner evaluates `cases.NAME.expr`, expects a failure,
-# and looks for each of `cases.NAME.says` in what Nix prints:
+# Evaluation errors that users meet, and what each must say. Nix cannot read an error's
+# text, so xtask/tests evaluates `cases.NAME.expr`, expects a failure, and looks for each
+# of `cases.NAME.says` in Nix's output:
 #
 #   nix eval --file testbed/tests/errors.nix cases.NAME.expr
 #
-# They hold for Nixpkgs' own lib too (`--arg lib 'import PATH/lib'`).
+# The first ones also pass with Nixpkgs' lib (`--arg lib 'import PATH/lib'`).
 {
   lib ? import ../nixpkgs/lib,
 }:
@@ -147,7 +147,23 @@ in
       ];
     };
 
-    # From here on the text is the stand-in nixpkgs', whichever lib it has.
+    # From here on the text comes from the testbed's own packages, modules and lib.
+    absentFunction = {
+      expr = (import ../nixpkgs/lib).fileset.toSource { };
+      says = [ "the testbed's nixpkgs has no lib.fileset" ];
+    };
+    absentInNamespace = {
+      expr = (import ../nixpkgs/lib).strings.escapeXML "&";
+      says = [ "the testbed's nixpkgs has no lib.strings.escapeXML" ];
+    };
+    absentAtTopLevel = {
+      expr = (import ../nixpkgs/lib).escapeXML "&";
+      says = [ "the testbed's nixpkgs has no lib.strings.escapeXML" ];
+    };
+    absentType = {
+      expr = (import ../nixpkgs/lib).types.attrTag { };
+      says = [ "the testbed's nixpkgs has no lib.types.attrTag" ];
+    };
     unfree = {
       expr = (packages { }).cudaPackages.cuda_nvcc.drvPath;
       says = [

@@ -1,10 +1,10 @@
-# Runs the cases of lib/ on a lib. They hold for Nixpkgs' own as well, which is
-# what makes the stand-in one:
+# Runs the cases of lib/ on a lib. They have to pass on Nixpkgs' lib as well:
 #
 #   nix eval --impure --json --expr \
 #     'import ./testbed/tests/run.nix { lib = import PATH/lib; }'
 { lib }:
 let
+  helpers = import ./helpers.nix { inherit lib; };
   files = [
     "attrsets"
     "functions"
@@ -26,14 +26,14 @@ let
   tests = builtins.concatMap (
     file:
     let
-      cases = import (./lib + "/${file}.nix") { inherit lib; };
+      cases = import (./lib + "/${file}.nix") helpers;
     in
     map (name: cases.${name} // { name = "${file}.${name}"; }) (builtins.attrNames cases)
   ) files;
   run =
     test:
     let
-      # A case that throws fails alone, not the whole run.
+      # A case that throws does not stop the others.
       got = builtins.tryEval (builtins.deepSeq test.expr test.expr);
     in
     {

@@ -1,10 +1,10 @@
-# The llama.cpp packages with the stand-in lib and with Nixpkgs' own: the same
-# derivations, or the stand-in lib is none.
+# Compares the derivations of llama.cpp's packages with the testbed's lib and with
+# Nixpkgs' lib.
 #
 #   nix eval --impure --json --expr 'import ./testbed/tests/same-derivations.nix {
 #     tree = PATH-TO-LLAMA.CPP; real = import PATH-TO-NIXPKGS/lib; }'
 #
-# gives `{ NAME = { same, standIn, real }; … }`.
+# prints `{ NAME = { same, standIn, real }; … }`.
 {
   tree,
   real,

@@ -1,4 +1,4 @@
-# What a user has: packages, files, variables.
+# A user's packages, files and variables.
 {
   config,
   lib,

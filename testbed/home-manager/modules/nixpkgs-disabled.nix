@@ -1,4 +1,4 @@
-# With `useGlobalPkgs` a user cannot have packages of their own.
+# `nixpkgs.*` with `useGlobalPkgs`: setting it is an error.
 { config, lib, ... }:
 {
   options.nixpkgs = lib.genAttrs [ "config" "overlays" ] (

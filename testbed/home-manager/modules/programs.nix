@@ -1,4 +1,4 @@
-# Programs with nothing but a switch and a package.
+# Programs that have `enable` and `package` only.
 { lib, pkgs, ... }:
 {
   options.programs =

@@ -1,15 +1,13 @@
-# Attribute sets: paths into them, maps over them, merges of them.
+# Attribute sets.
 { lib }:
 let
   inherit (builtins)
-    concatLists
     concatMap
     elemAt
     foldl'
     head
     isAttrs
     length
-    tail
     ;
 in
 rec {
@@ -49,21 +47,6 @@ rec {
     in
     go 0 set;
 
-  longestValidPathPrefix =
-    path: set:
-    let
-      depth = length path;
-      go =
-        n: s:
-        if n == depth then
-          path
-        else if isAttrs s && s ? ${elemAt path n} then
-          go (n + 1) s.${elemAt path n}
-        else
-          lib.take n path;
-    in
-    go 0 set;
-
   setAttrByPath =
     path: value:
     let
@@ -75,34 +58,15 @@ rec {
   getAttrFromPath =
     path: attrByPath path (abort ("cannot find attribute '" + lib.concatStringsSep "." path + "'"));
 
-  updateManyAttrsByPath =
-    updates: set: foldl' (acc: { path, update }: updateAt path update acc) set updates;
-
-  attrVals = names: set: map (name: set.${name}) names;
   getAttrs = names: set: genAttrs names (name: set.${name});
   nameValuePair = name: value: { inherit name value; };
   genAttrs = names: f: listToAttrs (map (name: nameValuePair name (f name)) names);
-  genAttrs' = xs: f: listToAttrs (map f xs);
   attrsToList = mapAttrsToList nameValuePair;
   mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
   mapAttrs' = f: set: listToAttrs (mapAttrsToList f set);
   concatMapAttrs = f: set: foldl' (a: b: a // b) { } (mapAttrsToList f set);
   filterAttrs =
     pred: set: removeAttrs set (builtins.filter (name: !pred name set.${name}) (attrNames set));
-  filterAttrsRecursive =
-    pred: set:
-    listToAttrs (
-      concatMap (
-        name:
-        let
-          v = set.${name};
-        in
-        if pred name v then
-          [ (nameValuePair name (if isAttrs v then filterAttrsRecursive pred v else v)) ]
-        else
-          [ ]
-      ) (attrNames set)
-    );
   foldlAttrs =
     f: init: set:
     foldl' (acc: name: f acc name set.${name}) init (attrNames set);
@@ -119,13 +83,6 @@ rec {
     else
       [ ];
 
-  cartesianProduct =
-    sets:
-    foldl' (
-      acc: name: concatMap (partial: map (value: partial // { ${name} = value; }) sets.${name}) acc
-    ) [ { } ] (attrNames sets);
-  mapCartesianProduct = f: sets: map f (cartesianProduct sets);
-
   mapAttrsRecursive = mapAttrsRecursiveCond (_: true);
   mapAttrsRecursiveCond =
     cond: f: set:
@@ -141,23 +98,7 @@ rec {
         );
     in
     go [ ] set;
-  mapAttrsToListRecursive = mapAttrsToListRecursiveCond (_: _: true);
-  mapAttrsToListRecursiveCond =
-    cond: f: set:
-    let
-      go =
-        path: value:
-        if isAttrs value && cond path value then
-          concatLists (mapAttrsToList (name: go (path ++ [ name ])) value)
-        else
-          [ (f path value) ];
-    in
-    go [ ] set;
 
-  zipAttrsWithNames =
-    names: f: sets:
-    genAttrs names (name: f name (builtins.catAttrs name sets));
-  zipAttrs = zipAttrsWith (_: values: values);
   mergeAttrsList = foldl' (a: b: a // b) { };
 
   recursiveUpdateUntil =
@@ -176,7 +117,7 @@ rec {
             go here values
         );
     in
-    # The right-hand side comes first, so that `head` is the one that wins.
+    # The right-hand side comes first, so that `head` wins.
     go [ ] [ rhs lhs ];
   recursiveUpdate =
     lhs: rhs:
@@ -198,7 +139,6 @@ rec {
           pattern.${name} == attrs.${name}
       )
     ) (attrNames pattern);
-  overrideExisting = old: new: mapAttrs (name: value: new.${name} or value) old;
 
   optionalAttrs = cond: set: if cond then set else { };
   isDerivation = value: value.type or null == "derivation";
@@ -211,7 +151,7 @@ rec {
     else
       lib.concatMapStringsSep "." lib.strings.escapeNixIdentifier path;
 
-  # A store path made to look like a derivation, for options of type `package`.
+  # A store path in the form of a derivation, for options of type `package`.
   toDerivation =
     path:
     let
@@ -240,28 +180,5 @@ rec {
     "lib"
     "out"
   ];
-  getStatic = getFirstOutput [
-    "static"
-    "lib"
-    "out"
-  ];
   getDev = getOutput "dev";
-  getInclude = getFirstOutput [
-    "include"
-    "dev"
-    "out"
-  ];
-  getMan = getFirstOutput [
-    "man"
-    "out"
-  ];
-  chooseDevOutputs = map getDev;
-
-  # One step of `updateManyAttrsByPath`; a missing value is an error only if used.
-  updateAt =
-    path: update: set:
-    if path == [ ] then
-      update set
-    else
-      set // { ${head path} = updateAt (tail path) update (set.${head path} or { }); };
 }

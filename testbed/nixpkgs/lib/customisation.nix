@@ -1,4 +1,4 @@
-# `callPackage`, `override`, scopes: functions of packages made adjustable.
+# `callPackage`, `override` and scopes.
 { lib }:
 let
   inherit (builtins)
@@ -26,8 +26,8 @@ rec {
       }
     );
 
-  # Gives the result of `f` an `override` that calls `f` with changed arguments,
-  # and keeps it through `overrideAttrs` and `overrideDerivation`.
+  # Adds `override`, which calls `f` with other arguments and stays after
+  # `overrideAttrs` and `overrideDerivation`.
   makeOverridable =
     f:
     let
@@ -97,25 +97,11 @@ rec {
     if missing == { } then
       makeOverridable f allArgs
     else
-      # Not catchable by `tryEval`, as a wrong argument list is a bug.
+      # `abort`: `tryEval` must not hide a wrong argument list.
       abort (complain (builtins.head (attrNames missing)));
 
-  callPackagesWith =
-    autoArgs: fn: args:
-    let
-      f = if lib.isFunction fn then fn else import fn;
-      auto = intersectAttrs (lib.functionArgs f) autoArgs;
-      mkAttrOverridable = name: _: makeOverridable (mirror (newArgs: (f newArgs).${name})) (auto // args);
-      mirror = lib.mirrorFunctionArgs f;
-      pkgs = f (auto // args);
-    in
-    if lib.isDerivation pkgs then
-      throw "function `callPackages` was called on a *single* derivation \"${pkgs.name or "<unknown-name>"}\"; did you mean to use `callPackage` instead?"
-    else
-      mapAttrs mkAttrOverridable pkgs;
-
-  # Adds attributes to a derivation and to each of its outputs, which are lazy
-  # behind `condition`.
+  # Adds attributes to a derivation and its outputs. `condition` is checked when a store
+  # path is used.
   extendDerivation =
     condition: passthru: drv:
     let

@@ -1,53 +1,40 @@
-# A small `lib` with the names and the documented behaviour of Nixpkgs' own.
-# Everything here is written against the manual's description of a function and
-# held to it by testbed/tests, which run on this lib and on the real one.
+# A small `lib` with the names and the documented behaviour of Nixpkgs' own: what
+# llama.cpp's flakes, this project and a usual fleet call. testbed/tests run on this
+# lib and on Nixpkgs'.
 let
-  inherit (import ./fixed-points.nix { lib = { }; }) makeExtensible;
+  inherit (import ./fixed-points.nix) makeExtensible;
+  absent = import ./absent.nix;
 in
 makeExtensible (
   lib:
   let
     call = file: import file { inherit lib; };
 
-    # Each of these is an attribute of `lib`, and so are its own attributes.
+    # Each is an attribute of `lib`, and its functions are attributes of `lib` as well,
+    # other than the ones that are `hidden` below.
     namespaces = {
-      trivial = call ./trivial.nix;
-      fixedPoints = call ./fixed-points.nix;
+      asserts = call ./asserts.nix;
       attrsets = call ./attrsets.nix;
+      customisation = call ./customisation.nix;
+      debug = import ./debug.nix;
+      filesystem = call ./filesystem.nix;
+      fixedPoints = import ./fixed-points.nix;
       lists = call ./lists.nix;
+      meta = call ./meta.nix;
+      modules = call ./modules;
+      options = call ./options.nix;
+      sources = call ./sources.nix;
       strings =
         call ./strings.nix
         // call ./strings-shell.nix
         // call ./strings-convert.nix
         // call ./strings-distance.nix;
-      customisation = call ./customisation.nix;
-      derivations = call ./derivations.nix;
-      meta = call ./meta.nix;
-      sources = call ./sources.nix;
-      asserts = call ./asserts.nix;
-      options = call ./options.nix;
-      modules = call ./modules;
-      debug = call ./debug.nix;
-      filesystem = call ./filesystem.nix;
+      trivial = call ./trivial.nix;
     };
-    # Names that have another meaning outside their namespace, or none there.
-    # Nixpkgs does not re-export these, so code that relied on it would break.
+    # Nixpkgs has these in their namespace only, so `lib.NAME` has to fail here too.
     hidden = {
-      asserts = [
-        "assertEachOneOf"
-        "checkAssertWarn"
-      ];
-      attrsets = [
-        "longestValidPathPrefix"
-        "updateAt"
-      ];
       filesystem = [ "listFilesRecursive" ];
-      lists = [
-        "findFirstIndex"
-        "foldl1"
-        "hasPrefix"
-        "removePrefix"
-      ];
+      lists = [ "replicate" ];
       meta = [
         "availableOn"
         "platformMatch"
@@ -59,6 +46,7 @@ makeExtensible (
         "defaultOverridePriority"
         "disabledKey"
         "filterOverrides'"
+        "importApply"
         "internalModule"
         "isDeclaration"
         "loadModule"
@@ -72,117 +60,58 @@ makeExtensible (
         "showDefs"
       ];
       strings = [
-        "commonPrefixLength"
-        "commonSuffixLength"
         "escapeNixIdentifier"
         "escapeNixString"
         "floatToString"
-        "isConvertibleWithToString"
         "keywords"
         "levenshtein"
         "levenshteinAtMost"
-        "normalizePath"
-        "replicate"
         "sanitizeDerivationName"
       ];
-      trivial = [
-        "codeName"
-        "oldestSupportedRelease"
-        "release"
-        "revisionWithDefault"
-        "versionSuffix"
-      ];
+      trivial = [ "release" ];
     };
     reexported = builtins.mapAttrs (name: names: removeAttrs names (hidden.${name} or [ ])) namespaces;
+    all = builtins.foldl' (all: names: all // names) { };
+    others = {
+      versions = call ./versions.nix;
+      generators = call ./generators.nix;
+      types = call ./types;
+      systems = call ./systems;
+    };
+    topLevelAbsent = removeAttrs absent.namespaces (builtins.attrNames others);
   in
-  builtins.foldl' (all: names: all // names) { } (builtins.attrValues reexported)
-  // namespaces
+  absent.topLevel
+  // all (builtins.attrValues topLevelAbsent)
+  // all (builtins.attrValues reexported)
+  // builtins.mapAttrs (name: names: absent.namespaces.${name} or { } // names) (namespaces // others)
   // {
-    # Builtins that Nixpkgs re-exports and flakes reach through `lib`.
     inherit (builtins)
       add
       addErrorContext
-      attrNames
-      attrValues
-      baseNameOf
-      catAttrs
-      compareVersions
-      concatLists
-      concatMap
       deepSeq
-      dirOf
-      div
-      elem
-      elemAt
-      filter
-      fromJSON
-      fromTOML
-      genericClosure
-      genList
-      getAttr
-      getContext
-      hasAttr
-      hasContext
-      hashFile
-      hashString
-      head
-      intersectAttrs
       isAttrs
       isBool
       isFloat
       isInt
-      isList
       isPath
-      isString
-      length
       lessThan
-      listToAttrs
-      map
-      mapAttrs
-      match
-      mul
-      parseDrvName
-      partition
       pathExists
-      placeholder
-      readDir
       readFile
-      removeAttrs
-      replaceStrings
       seq
-      split
-      splitVersion
-      stringLength
       sub
-      substring
-      tail
-      toFile
-      toJSON
-      toString
-      toXML
       trace
-      tryEval
-      typeOf
-      unsafeDiscardStringContext
-      unsafeGetAttrPos
       ;
-
-    versions = call ./versions.nix;
-    generators = call ./generators.nix;
-    types = call ./types;
-    licenses = call ./licenses.nix;
-    platforms = call ./systems/platforms.nix;
-    systems = call ./systems;
-    maintainers = call ./maintainers.nix;
-    teams = { };
     inherit (lib.types)
       defaultFunctor
       defaultTypeMerge
       isOptionType
       isType
       mkOptionType
-      setType
       ;
+    licenses = call ./licenses.nix;
+    platforms = lib.systems.doubles;
+    maintainers = call ./maintainers.nix;
+    teams = { };
 
     fakeHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     fakeSha256 = "0000000000000000000000000000000000000000000000000000000000000000";

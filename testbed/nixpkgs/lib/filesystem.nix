@@ -1,7 +1,7 @@
-# Looking at paths while evaluating.
+# Paths and directories.
 { lib }:
 rec {
-  # `builtins.readFileType` came with Nix 2.14.
+  # `builtins.readFileType` is new in Nix 2.14.
   pathType =
     builtins.readFileType or (
       path:
@@ -11,7 +11,6 @@ rec {
         (builtins.readDir (dirOf path)).${baseNameOf path}
     );
   pathIsDirectory = path: builtins.pathExists path && pathType path == "directory";
-  pathIsRegularFile = path: builtins.pathExists path && pathType path == "regular";
   listFilesRecursive =
     dir:
     lib.flatten (

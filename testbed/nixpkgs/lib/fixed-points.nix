@@ -1,5 +1,4 @@
-# Fixed points and overlays: how an attribute set refers to its own final form.
-{ lib }:
+# Fixed points and overlays.
 rec {
   fix =
     f:
@@ -8,7 +7,7 @@ rec {
     in
     x;
 
-  # As `fix`, keeping the function so that it can be extended later.
+  # Like `fix`, and keeps the function.
   fix' =
     f:
     let
@@ -17,13 +16,6 @@ rec {
       };
     in
     x;
-
-  converge =
-    f: x:
-    let
-      x' = f x;
-    in
-    if x' == x then x else converge f x';
 
   extends =
     overlay: f: final:
@@ -52,16 +44,4 @@ rec {
         ${extenderName} = f: makeExtensibleWithCustomName extenderName (extends f rattrs);
       }
     );
-
-  # Turns `{ a = 1; }`, `prev: { … }` or `final: prev: { … }` into the last form.
-  toExtension =
-    f:
-    if lib.isFunction f then
-      final: prev:
-      let
-        fPrev = f prev;
-      in
-      if lib.isFunction fPrev then f final prev else fPrev
-    else
-      _final: _prev: f;
 }

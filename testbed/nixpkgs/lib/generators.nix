@@ -1,4 +1,4 @@
-# Values written out as text.
+# Generators: values as text in some format.
 { lib }:
 let
   inherit (builtins)
@@ -62,21 +62,8 @@ rec {
         "[${mkSectionName name}]\n" + toKeyValue { inherit mkKeyValue listsAsDuplicateKeys; } values
       ) attrs
     );
-  toINIWithGlobalSection =
-    args:
-    {
-      globalSection,
-      sections ? { },
-    }:
-    (
-      if globalSection == { } then
-        ""
-      else
-        toKeyValue (removeAttrs args [ "mkSectionName" ]) globalSection + "\n"
-    )
-    + toINI args sections;
 
-  # Cuts a value off below a depth, so that an error message can show any value.
+  # Limits the depth of a value, so that an error message can show any value.
   withRecursion =
     {
       depthLimit,
@@ -175,7 +162,7 @@ rec {
           lines = lib.filter isString (builtins.split "\n" v);
           escaped = map (builtins.replaceStrings [ "$\{" "''" ] [ "''\${" "'''" ]) lines;
           brk = "\n${indent}  ";
-          # The last line is what stands before the closing quotes.
+          # All but the last line, which is the part before the closing quotes.
           body = concatStringsSep brk (lib.init escaped);
         in
         if !multiline || builtins.length lines < 2 then

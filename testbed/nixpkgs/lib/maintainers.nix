@@ -1,4 +1,4 @@
-# Names that upstream's package.nix refers to; nobody maintains a stand-in.
+# The maintainers that llama.cpp's package.nix refers to.
 { lib }:
 lib.genAttrs
   [

@@ -5,11 +5,8 @@ rec {
   setPrio = priority: addMetaAttrs { inherit priority; };
   hiPrio = setPrio (-10);
   lowPrio = setPrio 10;
-  hydraJob = drv: drv;
-  setName = name: drv: drv // { inherit name; };
-  appendToName = suffix: drv: setName "${lib.getName drv}-${suffix}-${lib.getVersion drv}" drv;
 
-  # A pattern is a system string or a part of an elaborated platform.
+  # `elem` is a system string or part of an elaborated platform.
   platformMatch =
     platform: elem:
     if builtins.isString elem then
@@ -20,21 +17,6 @@ rec {
     platform: pkg:
     (!pkg ? meta.platforms || builtins.any (platformMatch platform) pkg.meta.platforms)
     && builtins.all (elem: !platformMatch platform elem) (pkg.meta.badPlatforms or [ ]);
-
-  licensesSpdx = lib.mapAttrs' (_: license: lib.nameValuePair license.spdxId license) (
-    lib.filterAttrs (_: license: license ? spdxId) lib.licenses
-  );
-  getLicenseFromSpdxId =
-    id:
-    getLicenseFromSpdxIdOr id (
-      lib.warn "getLicenseFromSpdxId: No license matches the given SPDX ID: ${id}" { shortName = id; }
-    );
-  getLicenseFromSpdxIdOr =
-    id: default:
-    let
-      byLowerCase = lib.mapAttrs' (id: license: lib.nameValuePair (lib.toLower id) license) licensesSpdx;
-    in
-    byLowerCase.${lib.toLower id} or default;
 
   getExe =
     x:

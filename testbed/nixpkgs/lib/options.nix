@@ -1,4 +1,4 @@
-# Declaring options, merging their definitions, describing them.
+# Options: declaration, merge functions, documentation.
 { lib }:
 let
   inherit (builtins)
@@ -79,23 +79,6 @@ rec {
         );
       }
     );
-  mkSinkUndeclaredOptions =
-    attrs:
-    mkOption (
-      {
-        internal = true;
-        visible = false;
-        default = false;
-        description = "Sink for option definitions.";
-        type = lib.types.mkOptionType {
-          name = "sink";
-          check = _: true;
-          merge = _: _: false;
-        };
-        apply = _: throw "Option value is not readable because the option is not declared.";
-      }
-      // attrs
-    );
 
   literalExpression =
     text:
@@ -166,13 +149,13 @@ rec {
         else
           first;
     in
-    # Functions cannot be compared, so a single definition is not.
+    # A single definition is not compared: functions cannot be.
     if length defs == 1 then (head defs).value else (foldl' agree (head defs) (tail defs)).value;
 
   showOption =
     parts:
     let
-      # `<name>` and `*` stand for any name and are not one themselves.
+      # `<name>` and `*` are placeholders and never quoted.
       isPlaceholder = part: part == "*" || builtins.match "<(.*)>" part != null;
     in
     lib.concatMapStringsSep "." (
@@ -191,7 +174,7 @@ rec {
         )
       );
       lines = lib.splitString "\n" pretty.value;
-      # Five lines are enough to recognise a value by.
+      # Five lines are enough to recognise a value.
       shown = concatStringsSep "\n    " (lib.take 5 lines ++ lib.optional (length lines > 5) "...");
     in
     "\n- In `${def.file}'"
@@ -204,10 +187,6 @@ rec {
         ": ${shown}"
     )
   );
-  showOptionWithDefLocs = opt: ''
-    ${showOption opt.loc}, with values defined in:
-    ${lib.concatMapStringsSep "\n" (file: "  - ${file}") opt.files}
-  '';
   unknownModule = "<unknown-file>";
 
   renderOptionValue =
@@ -216,21 +195,6 @@ rec {
       v
     else
       literalExpression (lib.generators.toPretty { multiline = true; } v);
-  scrubOptionValue =
-    x:
-    if lib.isDerivation x then
-      {
-        type = "derivation";
-        drvPath = x.name;
-        outPath = x.name;
-        inherit (x) name;
-      }
-    else if isList x then
-      map scrubOptionValue x
-    else if isAttrs x then
-      lib.mapAttrs (_: scrubOptionValue) (removeAttrs x [ "_args" ])
-    else
-      x;
 
   optionAttrSetToDocList = optionAttrSetToDocList' [ ];
   optionAttrSetToDocList' =

@@ -1,4 +1,4 @@
-# Source trees: which of their files reach the store.
+# Filters for source trees.
 { lib }:
 rec {
   cleanSourceFilter =
@@ -35,7 +35,7 @@ rec {
       inherit src;
     };
 
-  # Filters compose: a filtered source can be filtered again without a second copy.
+  # A filtered source can be filtered again without a second copy.
   cleanSourceWith =
     {
       filter ? _: _: true,
@@ -65,31 +65,4 @@ rec {
         filter = combined;
       };
     };
-
-  sourceByRegex =
-    src: regexes:
-    let
-      isFiltered = src._isLibCleanSourceWith or false;
-      origSrc = if isFiltered then src.origSrc else src;
-    in
-    cleanSourceWith {
-      inherit src;
-      filter =
-        path: _type:
-        let
-          rel = lib.removePrefix (toString origSrc + "/") (toString path);
-        in
-        builtins.any (re: builtins.match re rel != null) regexes;
-    };
-
-  sourceFilesBySuffices =
-    src: exts:
-    cleanSourceWith {
-      inherit src;
-      filter =
-        name: type: type == "directory" || builtins.any (ext: lib.hasSuffix ext (baseNameOf name)) exts;
-    };
-
-  pathHasContext = builtins.hasContext or (lib.hasPrefix builtins.storeDir);
-  canCleanSource = src: src ? _isLibCleanSourceWith || !(pathHasContext (toString src));
 }

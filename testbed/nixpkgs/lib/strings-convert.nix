@@ -1,4 +1,4 @@
-# Strings and numbers, and strings and versions.
+# Conversion of strings: numbers, versions, package names.
 { lib }:
 let
   inherit (builtins)
@@ -7,7 +7,6 @@ let
     isInt
     match
     parseDrvName
-    stringLength
     ;
 in
 rec {
@@ -21,16 +20,6 @@ rec {
       (parseDrvName x).version
     else
       x.version or (parseDrvName x.name).version;
-
-  fixedWidthString =
-    width: filler: str:
-    let
-      missing = width - stringLength str;
-    in
-    assert lib.assertMsg (missing >= 0)
-      "fixedWidthString: requested string length (${toString width}) must not be shorter than actual length (${toString (stringLength str)})";
-    if missing == 0 then str else filler + fixedWidthString (width - stringLength filler) filler str;
-  fixedWidthNumber = width: n: fixedWidthString width "0" (toString n);
 
   floatToString =
     float:
@@ -53,21 +42,6 @@ rec {
       throw "toInt: Ambiguity in interpretation of ${lib.strings.escapeNixString str} between octal and zero padded integer."
     else if !isInt value then
       throw "toInt: Could not convert ${lib.strings.escapeNixString str} to int."
-    else
-      value;
-  toIntBase10 =
-    str:
-    let
-      stripped = match "[[:space:]]*0*(-?[[:digit:]]+)[[:space:]]*" str;
-      onlyZeroes = match "[[:space:]]*0+[[:space:]]*" str != null;
-      value = fromJSON (builtins.head stripped);
-    in
-    if stripped == null then
-      throw "toIntBase10: Could not convert ${lib.strings.escapeNixString str} to int."
-    else if onlyZeroes then
-      0
-    else if !isInt value then
-      throw "toIntBase10: Could not convert ${lib.strings.escapeNixString str} to int."
     else
       value;
 }

@@ -1,25 +1,9 @@
-# Edit distance: how "did you mean" is found. Also common prefixes.
+# Edit distance, for "did you mean".
 { lib }:
 let
   inherit (builtins) elemAt stringLength substring;
 in
 rec {
-  commonPrefixLength =
-    a: b:
-    let
-      m = lib.min (stringLength a) (stringLength b);
-      go = i: if i >= m || substring i 1 a != substring i 1 b then i else go (i + 1);
-    in
-    go 0;
-  commonSuffixLength =
-    a: b:
-    let
-      m = lib.min (stringLength a) (stringLength b);
-      at = s: i: substring (stringLength s - i - 1) 1 s;
-      go = i: if i >= m || at a i != at b i then i else go (i + 1);
-    in
-    go 0;
-
   # The table is lazy: each cell is computed once and only if reached.
   levenshtein =
     a: b:
@@ -39,7 +23,7 @@ rec {
     in
     at (stringLength a) (stringLength b);
 
-  # A difference in length alone is a distance, which rules most names out cheaply.
+  # Comparing lengths first rules out most names cheaply.
   levenshteinAtMost =
     k: a: b:
     let

@@ -1,4 +1,4 @@
-# Strings that become shell words, search paths, and flags of build tools.
+# Shell words, search paths and flags of build tools.
 { lib }:
 let
   inherit (builtins) concatStringsSep match substring;
@@ -27,20 +27,6 @@ rec {
       else
         "${name}=${escapeShellArg value}"
     );
-  toShellVars = vars: concatStringsSep "\n" (lib.mapAttrsToList toShellVar vars);
-  escapeURL =
-    let
-      reserved = lib.stringToCharacters " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}";
-      code = c: "%${lib.fixedWidthString 2 "0" (lib.toHexString (ascii c))}";
-      # The characters above are all between 0x20 and 0x7e.
-      ascii =
-        c:
-        32
-        + lib.lists.findFirstIndex (x: x == c) 0 (
-          lib.stringToCharacters " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
-        );
-    in
-    builtins.replaceStrings reserved (map code reserved);
 
   makeSearchPath =
     subDir: paths:
@@ -49,13 +35,7 @@ rec {
     output: subDir: pkgs:
     makeSearchPath subDir (map (lib.getOutput output) pkgs);
   makeLibraryPath = pkgs: makeSearchPath "lib" (map lib.getLib pkgs);
-  makeIncludePath = pkgs: makeSearchPath "include" (map lib.getInclude pkgs);
   makeBinPath = makeSearchPathOutput "bin" "bin";
-  normalizePath =
-    s:
-    builtins.foldl' (x: y: if y == "/" && lib.hasSuffix "/" x then x else x + y) "" (
-      lib.stringToCharacters s
-    );
 
   cmakeOptionType =
     let
@@ -78,22 +58,8 @@ rec {
     assert builtins.isBool flag;
     cmakeOptionType "bool" feature (lib.toUpper (lib.boolToString flag));
   cmakeFeature = cmakeOptionType "string";
-  mesonOption =
-    feature: value:
-    assert builtins.isString feature && builtins.isString value;
-    "-D${feature}=${value}";
-  mesonBool = feature: flag: mesonOption feature (lib.boolToString flag);
-  mesonEnable = feature: flag: mesonOption feature (if flag then "enabled" else "disabled");
-  enableFeature = flag: feature: "--${if flag then "enable" else "disable"}-${feature}";
-  enableFeatureAs =
-    flag: feature: value:
-    enableFeature flag feature + lib.optionalString flag "=${value}";
-  withFeature = flag: feature: "--${if flag then "with" else "without"}-${feature}";
-  withFeatureAs =
-    flag: feature: value:
-    withFeature flag feature + lib.optionalString flag "=${value}";
 
-  # Only the characters that a store path's name may have; never empty.
+  # Keeps the characters that a store path's name may have; never empty.
   sanitizeDerivationName =
     string:
     let

@@ -26,7 +26,7 @@ let
       ++ [
         {
           _file = ./eval-config.nix;
-          # No `mkIf`: with read-only-pkgs.nix there is no option to leave undefined.
+          # Not `mkIf`: with read-only-pkgs.nix these options do not exist.
           config = {
             _module.args = {
               inherit baseModules extraModules modules;

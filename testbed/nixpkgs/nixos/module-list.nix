@@ -1,4 +1,4 @@
-# NixOS modules that every evaluation has.
+# The NixOS modules that are always imported.
 [
   ./modules/assertions.nix
   ./modules/nixpkgs.nix

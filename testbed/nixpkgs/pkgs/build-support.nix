@@ -1,4 +1,4 @@
-# `runCommand`, `writeText` and the other small builders; fetchers that cannot.
+# `runCommand`, `writeText` and the other small builders; fetchers that always fail.
 { lib, pkgs }:
 let
   inherit (pkgs) stdenv stdenvNoCC;
@@ -7,8 +7,8 @@ let
     stdenv: name: env: buildCommand:
     stdenv.mkDerivation ({ inherit name buildCommand; } // env);
 
-  # There is nothing to fetch from here. Failing at build time leaves what only
-  # evaluates (nixpkgs' own llama-cpp, say) whole.
+  # Without a network. They fail when built, so that packages that are only evaluated
+  # (such as Nixpkgs' own llama-cpp) still work.
   fetcher =
     kind: describe: args:
     stdenvNoCC.mkDerivation {
@@ -98,7 +98,7 @@ in
         "pipefail"
       ],
       meta ? { },
-      # Checks need shellcheck, which the testbed does without.
+      # No check phase: the testbed has no shellcheck.
       checkPhase ? null,
       excludeShellChecks ? [ ],
       extraShellCheckFlags ? [ ],

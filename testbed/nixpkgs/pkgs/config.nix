@@ -1,4 +1,4 @@
-# `config` with the defaults of those options that packages read.
+# `config` with defaults for the options that packages read.
 { lib }:
 config: pkgs:
 let
@@ -13,7 +13,7 @@ let
     rocmSupport = false;
     cudaForwardCompat = true;
     permittedInsecurePackages = [ ];
-    # Which Ninja targets a package builds here: see targets.nix.
+    # The Ninja targets that a package builds: see targets.nix.
     testbedTargets = import ./targets.nix;
   };
 in

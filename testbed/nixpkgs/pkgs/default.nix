@@ -32,7 +32,6 @@ let
       path = ../.;
       config = withDefaults config pkgs;
       newScope = extra: lib.callPackageWith (pkgs // extra);
-      callPackages = lib.callPackagesWith pkgs;
       inherit (pkgs.stdenv) hostPlatform buildPlatform targetPlatform;
       inherit (pkgs.stdenv.hostPlatform) system;
 

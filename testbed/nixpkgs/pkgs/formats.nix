@@ -22,7 +22,7 @@ in
     type = value;
     generate = name: content: pkgs.writeText name (builtins.toJSON content);
   };
-  # JSON is YAML.
+  # Every JSON document is YAML.
   yaml = _: {
     type = value;
     generate = name: content: pkgs.writeText name (builtins.toJSON content);

@@ -1,4 +1,4 @@
-# CUDA and ROCm: everything evaluates as in Nixpkgs; building says what is missing.
+# CUDA and ROCm: they evaluate as in Nixpkgs, and a build fails with what is missing.
 { lib, pkgs }:
 let
   inherit (pkgs) config stdenvNoCC;
@@ -34,7 +34,7 @@ let
       };
     };
 
-  # What Nixpkgs builds for where `config.cudaCapabilities` is not set.
+  # Nixpkgs' default where `config.cudaCapabilities` is not set.
   defaultCapabilities = [
     "7.5"
     "8.0"

@@ -1,15 +1,15 @@
-# A package that stands on what the machine has installed: links to programs,
-# libraries and headers, and a build that names the Debian package to install.
+# A package of links to programs, libraries and headers that are installed on the
+# machine. Where one is missing, the build names the Debian package to install.
 { lib, pkgs }:
 {
   pname,
   # Programs of /usr/bin.
   programs ? [ ],
-  # name in $out/lib -> patterns, the first of which that matches is the target.
+  # name in $out/lib -> patterns; the first match is the link's target.
   libraries ? { },
   # name in $out/include -> patterns.
   headers ? { },
-  # Debian's name for what has the above.
+  # The Debian package that has them.
   debian ? pname,
   setupHook ? null,
   postInstall ? "",
@@ -24,7 +24,7 @@ let
 in
 pkgs.stdenvNoCC.mkDerivation {
   inherit pname propagatedBuildInputs passthru;
-  # The machine's, whatever that is: a number here would change store paths.
+  # No number: it would change store paths between machines.
   version = "0-host";
   ${if setupHook == null then null else "setupHook"} = setupHook;
   phases = "installPhase fixupPhase";

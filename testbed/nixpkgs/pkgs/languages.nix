@@ -1,4 +1,4 @@
-# Python and Node.js, as far as llama.cpp's Nix files ask for them, and Rust for xtask.
+# Python and Node.js for llama.cpp's Nix files, Rust for xtask.
 { lib, pkgs }:
 let
   pythonModule =
@@ -61,8 +61,8 @@ in
       buildPythonApplication = pkgs.python3Packages.buildPythonPackage;
     };
 
-  # `npm` writes an empty web UI with the names that llama.cpp's CMake looks for:
-  # the real one needs packages from a registry.
+  # `npm` writes an empty web UI under the file names that llama.cpp's CMake expects: the
+  # real one needs packages from a registry.
   nodejs = pkgs.runCommandLocal "nodejs-stand-in" { meta.mainProgram = "node"; } ''
     mkdir -p "$out/bin"
     cp ${./hooks/npm.sh} "$out/bin/npm"
@@ -81,8 +81,8 @@ in
     npmConfigHook = pkgs.makeSetupHook { name = "npm-config-hook"; } ./hooks/node-modules.sh;
   };
 
-  # Cargo and the registry are the machine's: crates are fetched while it builds, or were
-  # before. Unoptimised, since it is compiled to be tried.
+  # Uses the machine's Cargo and its crates, downloading what is missing while it builds.
+  # Unoptimised: the build only has to work.
   rustPlatform.buildRustPackage =
     args:
     pkgs.stdenv.mkDerivation (

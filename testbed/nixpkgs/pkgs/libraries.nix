@@ -1,11 +1,11 @@
-# Libraries of the machine, as packages.
+# Packages made from libraries that are installed on the machine.
 { lib, pkgs }:
 let
   inherit (pkgs) hostPackage;
 in
 {
-  # Nixpkgs' `blas` is OpenBLAS behind the reference library's names. So is this,
-  # that upstream's default CPU build is compared at its best.
+  # OpenBLAS under the reference library's names, as Nixpkgs' `blas` is, so that
+  # upstream's default CPU build is compared at its best.
   blas = hostPackage {
     pname = "blas";
     debian = "libopenblas-dev";
@@ -36,8 +36,8 @@ in
   };
   openblas = pkgs.blas;
 
-  # Debian's headers are on the compiler's own path, or are not there and CMake
-  # goes on without them: nothing is to be linked.
+  # Debian's headers are on the compiler's default path. Where they are missing, CMake
+  # builds without them, so there is nothing to link.
   openssl = hostPackage {
     pname = "openssl";
     debian = "libssl-dev";

@@ -1,4 +1,4 @@
-# The shape of Nixpkgs' llama-cpp: arguments, flags, meta. Its source is not here.
+# Nixpkgs' llama-cpp: its arguments, flags and meta, without the source.
 {
   lib,
   config,

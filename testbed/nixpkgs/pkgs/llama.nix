@@ -1,5 +1,5 @@
-# Nixpkgs' own llama-cpp and what builds on it, by Nixpkgs' argument names, so
-# that an overlay which replaces `llama-cpp` meets its real callers.
+# Nixpkgs' own llama-cpp and packages that depend on it, with Nixpkgs' argument names:
+# an overlay that replaces `llama-cpp` has to suit them.
 { lib, pkgs }:
 {
   llama-cpp = pkgs.callPackage ./llama-cpp.nix { };

@@ -1,6 +1,6 @@
-# Packages of which only the named Ninja targets are built, to spare two-core
-# machines the hundred programs that nobody here runs. What these targets need
-# is built too, and whatever was built is installed. `[ "all" ]` builds the lot.
+# Packages of which only these Ninja targets, and what they need, are built and
+# installed, because building all of llama.cpp takes long on two cores. `[ "all" ]`
+# builds everything.
 {
   llama-cpp = [
     "llama-bench"

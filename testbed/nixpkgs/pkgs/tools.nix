@@ -1,4 +1,4 @@
-# Programs of the machine, as packages.
+# Packages made from programs that are installed on the machine.
 { lib, pkgs }:
 let
   hostPackage = import ./host-package.nix { inherit lib pkgs; };
@@ -35,7 +35,7 @@ in
     passthru = {
       isGNU = true;
       isClang = false;
-      # What Nixpkgs calls the compiler inside the wrapper.
+      # Nixpkgs' name for the compiler inside the wrapper.
       cc = hostPackage {
         pname = "gcc";
         programs = [ "gcc" ];

@@ -1,4 +1,4 @@
-# Names that files we evaluate refer to, and that the testbed cannot provide.
+# Packages that the evaluated files refer to and that the testbed cannot provide.
 { lib, pkgs }:
 let
   missing = what: throw "the testbed's nixpkgs has no ${what}";

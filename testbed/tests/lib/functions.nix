@@ -1,7 +1,7 @@
 # Fixed points, overrides, scopes.
-{ lib }:
+helpers:
+with helpers;
 let
-  equal = expr: expected: { inherit expr expected; };
   add =
     {
       a,
@@ -22,29 +22,22 @@ in
         (lib.id 1)
         (lib.const 1 2)
         (lib.flip (a: b: a - b) 1 3)
-        (lib.defaultTo 1 null)
-        (lib.mapNullable toString null)
+
         (lib.mod 11 4)
         (lib.min 1 2)
         (lib.max 1 2)
-        (lib.xor true false)
-        (lib.compare 1 2)
+
         (lib.boolToString true)
-        (lib.boolToYesNo false)
+
       ]
       [
         1
         1
         2
-        1
-        null
         3
         1
         2
-        true
-        (-1)
         "true"
-        "no"
       ];
   fix =
     equal
@@ -88,18 +81,6 @@ in
         (_: _: { a = 5; })
       ).b
       5;
-  toExtension =
-    equal
-      (map (o: (lib.toExtension o) { } { v = 1; }) [
-        { v = 2; }
-        (prev: { v = prev.v + 2; })
-        (_final: prev: { v = prev.v + 3; })
-      ])
-      [
-        { v = 2; }
-        { v = 3; }
-        { v = 4; }
-      ];
   functionArgs =
     equal
       [

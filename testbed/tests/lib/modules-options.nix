@@ -1,13 +1,5 @@
 # evalModules: what an option is, declared, defined, or neither.
-{ lib }:
-let
-  inherit (lib) mkOption types;
-  equal = expr: expected: { inherit expr expected; };
-  fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
-  option = type: mkOption { inherit type; };
-  eval = modules: lib.evalModules { inherit modules; };
-in
-{
+helpers: with helpers; {
   optionAttributes =
     equal
       (

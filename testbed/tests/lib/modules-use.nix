@@ -1,11 +1,7 @@
 # evalModules: extension, classes, renamed options, documentation.
-{ lib }:
+helpers:
+with helpers;
 let
-  inherit (lib) mkOption types;
-  equal = expr: expected: { inherit expr expected; };
-  fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
-  option = type: mkOption { inherit type; };
-  eval = modules: lib.evalModules { inherit modules; };
   strings = {
     options.s = option (types.listOf types.str);
   };
@@ -146,6 +142,21 @@ in
   pathFiles = equal (map baseNameOf (eval [ ../fixtures/module.nix ]).options.list.declarations) [
     "module.nix"
   ];
+  importApply =
+    equal
+      (
+        let
+          applied = lib.modules.importApply ../fixtures/applied.nix { start = 4; };
+        in
+        [
+          (eval [ applied ]).config.count
+          (map baseNameOf (eval [ applied ]).options.count.declarations)
+        ]
+      )
+      [
+        4
+        [ "applied.nix" ]
+      ];
   rename =
     equal
       (

@@ -1,10 +1,7 @@
 # evalModules: how modules are found, and what they see.
-{ lib }:
+helpers:
+with helpers;
 let
-  inherit (lib) mkOption types;
-  equal = expr: expected: { inherit expr expected; };
-  option = type: mkOption { inherit type; };
-  eval = modules: lib.evalModules { inherit modules; };
   strings = {
     options.s = option (types.listOf types.str);
   };

@@ -1,10 +1,5 @@
 # Derivations, sources, licences, assertions.
-{ lib }:
-let
-  equal = expr: expected: { inherit expr expected; };
-  fails = value: !(builtins.tryEval value).success;
-in
-{
+helpers: with helpers; {
   extendDerivation =
     equal
       (
@@ -148,17 +143,11 @@ in
         [
           (builtins.attrNames (builtins.readDir "${again}"))
           (lib.hasSuffix "-named" "${again}")
-          (builtins.attrNames (builtins.readDir "${lib.sourceByRegex ./. [ "strings\\.nix" ]}"))
-          (
-            builtins.attrNames (builtins.readDir "${lib.sourceFilesBySuffices ./. [ "s.nix" ]}")
-            == builtins.filter (lib.hasSuffix "s.nix") (builtins.attrNames (builtins.readDir ./.))
-          )
+
         ]
       )
       [
         [ "lists.nix" ]
-        true
-        [ "strings.nix" ]
         true
       ];
   warnings =
@@ -186,10 +175,9 @@ in
             2
           ]
         ))
-        (lib.checkListOfEnum "m" [ 1 2 ] [ 1 ] "ok")
-        (fails (lib.checkListOfEnum "m" [ 1 ] [ 2 ] "ok"))
+
       ]
-      [ true true true true "ok" true ];
+      [ true true true true ];
   licenses =
     equal
       [
@@ -198,13 +186,16 @@ in
         lib.licenses.mit.free
         lib.licenses.nvidiaCuda.shortName
         lib.licenses.nvidiaCuda.free
-        (lib.getLicenseFromSpdxId "MIT").spdxId
+
       ]
-      [ "MIT" false true "CUDA EULA" false "MIT" ];
+      [ "MIT" false true "CUDA EULA" false ];
   filesystem =
     equal
-      [ (lib.pathIsDirectory ./.) (lib.pathIsRegularFile ./lists.nix) (lib.pathType ./.) ]
-      [ true true "directory" ];
+      [
+        (lib.pathIsDirectory ./.)
+        (lib.pathType ./lists.nix)
+        (builtins.elem ./lists.nix (lib.filesystem.listFilesRecursive ./.))
+      ]
+      [ true "regular" true ];
   extend = equal ((lib.extend (final: _prev: { answer = final.id 42; })).answer) 42;
-  optionalDrvAttr = equal [ (lib.optionalDrvAttr true 1) (lib.optionalDrvAttr false 1) ] [ 1 null ];
 }

@@ -1,5 +1,6 @@
 # mkIf, mkMerge, priorities and orders.
-{ lib }:
+helpers:
+with helpers;
 let
   inherit (lib)
     mkAfter
@@ -8,18 +9,9 @@ let
     mkForce
     mkIf
     mkMerge
-    mkOption
     mkOrder
     mkOverride
-    types
     ;
-  equal = expr: expected: { inherit expr expected; };
-  fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
-  value =
-    type: defs:
-    (lib.evalModules {
-      modules = [ { options.a = mkOption { inherit type; }; } ] ++ map (a: { inherit a; }) defs;
-    }).config.a;
   withDefault =
     default: defs:
     (lib.evalModules {
@@ -253,23 +245,6 @@ in
     (mkDefault null)
     1
   ]) 1;
-  assert' =
-    equal
-      [
-        (value types.int [ (lib.mkAssert true "m" 1) ])
-        (fails (value types.int [ (lib.mkAssert false "m" 1) ]))
-      ]
-      [ 1 true ];
-  derived = equal ((lib.evalModules {
-    modules = [
-      {
-        options.a = mkOption { default = 1; };
-        options.b = mkOption { };
-      }
-      ({ options, ... }: { b = lib.mkDerivedConfig options.a (x: x + 1); })
-    ];
-  }).config.b
-  ) 2;
   functionsOfProperties =
     equal
       [

@@ -1,14 +1,7 @@
 # Options that hold modules.
-{ lib }:
+helpers:
+with helpers;
 let
-  inherit (lib) mkOption types;
-  equal = expr: expected: { inherit expr expected; };
-  fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
-  value =
-    type: defs:
-    (lib.evalModules {
-      modules = [ { options.a = mkOption { inherit type; }; } ] ++ map (a: { inherit a; }) defs;
-    }).config.a;
   named = types.submodule (
     { name, config, ... }: {
       options.n = mkOption { default = name; };

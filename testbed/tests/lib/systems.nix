@@ -1,7 +1,7 @@
 # Platforms.
-{ lib }:
+helpers:
+with helpers;
 let
-  equal = expr: expected: { inherit expr expected; };
   x86 = lib.systems.elaborate "x86_64-linux";
   arm = lib.systems.elaborate { system = "aarch64-linux"; };
   mac = lib.systems.elaborate "aarch64-darwin";

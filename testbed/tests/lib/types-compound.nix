@@ -1,17 +1,5 @@
 # Types of types.
-{ lib }:
-let
-  inherit (lib) mkOption types;
-  equal = expr: expected: { inherit expr expected; };
-  fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
-  value =
-    type: defs:
-    (lib.evalModules {
-      modules = [ { options.a = mkOption { inherit type; }; } ] ++ map (a: { inherit a; }) defs;
-    }).config.a;
-  takes = type: map (x: !fails (value type [ x ]));
-in
-{
+helpers: with helpers; {
   listOf =
     equal
       [
@@ -19,12 +7,12 @@ in
           [ 1 ]
           [ 2 ]
         ])
-        (takes (types.listOf types.int) [
+        (accepts (types.listOf types.int) [
           [ "x" ]
           1
           [ ]
         ])
-        (takes (types.nonEmptyListOf types.int) [
+        (accepts (types.nonEmptyListOf types.int) [
           [ ]
           [ 1 ]
         ])
@@ -34,15 +22,8 @@ in
           2
           1
         ]
-        [
-          false
-          false
-          true
-        ]
-        [
-          false
-          true
-        ]
+        "nny"
+        "ny"
       ];
   attrsOf =
     equal
@@ -121,7 +102,7 @@ in
   either =
     equal
       [
-        (takes (types.either types.int types.str) [
+        (accepts (types.either types.int types.str) [
           1
           "x"
           [ ]
@@ -136,7 +117,7 @@ in
             "x"
           ]
         ))
-        (takes
+        (accepts
           (types.oneOf [
             types.int
             types.str
@@ -151,22 +132,13 @@ in
         )
       ]
       [
-        [
-          true
-          true
-          false
-        ]
+        "yyn"
         [
           2
           1
         ]
         true
-        [
-          true
-          true
-          true
-          false
-        ]
+        "yyyn"
       ];
   stringOrList =
     equal
@@ -324,14 +296,14 @@ in
           ])
           1
         )
-        (takes (types.functionTo types.int) [ 1 ])
+        (accepts (types.functionTo types.int) [ 1 ])
       ]
       [
         [
           2
           1
         ]
-        [ false ]
+        "n"
       ];
   uniq =
     equal
@@ -355,18 +327,11 @@ in
         true
         true
       ];
-  addCheck =
-    equal
-      (takes (types.addCheck types.int (x: x > 3)) [
-        4
-        3
-        "x"
-      ])
-      [
-        true
-        false
-        false
-      ];
+  addCheck = equal (accepts (types.addCheck types.int (x: x > 3)) [
+    4
+    3
+    "x"
+  ]) "ynn";
   optionType =
     equal
       [

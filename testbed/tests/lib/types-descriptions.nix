@@ -1,11 +1,5 @@
 # What an option without a definition is worth, and what types are called.
-{ lib }:
-let
-  inherit (lib) mkOption types;
-  equal = expr: expected: { inherit expr expected; };
-  fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
-in
-{
+helpers: with helpers; {
   emptyValues =
     equal
       (map
@@ -71,7 +65,7 @@ in
         (types.coercedTo types.int toString types.str)
         (types.functionTo types.int)
         types.path
-        types.pathInStore
+
         types.package
         types.raw
         types.anything
@@ -107,7 +101,7 @@ in
         "string or signed integer convertible to it"
         "function that evaluates to a(n) signed integer"
         "absolute path"
-        "path in the Nix store"
+
         "package"
         "raw value"
         "anything"

@@ -1,4 +1,4 @@
-# From a list of modules in any of their spellings to a flat list in one form.
+# Loads modules: from any of their forms to a flat list of one form.
 { lib }:
 let
   inherit (builtins)
@@ -31,9 +31,10 @@ rec {
     _file = file;
     imports = [ m ];
   };
+  importApply = file: args: setDefaultModuleLocation file (import file args);
 
-  # Each module once (by key), imports followed, disabled ones left out.
-  # The result's order is that of discovery.
+  # Each module once (by key), with its imports and without disabled ones, in the order
+  # in which they are found.
   collectModules =
     class: modulesPath: modules: args:
     let
@@ -59,7 +60,7 @@ rec {
       disabled = concatMap (
         { module, ... }: map (disabledKey modulesPath module._file) module.disabledModules
       ) closure;
-      # Only what is still reachable when the disabled ones are gone.
+      # Only the modules that are still reachable without the disabled ones.
       kept = builtins.genericClosure {
         startSet = enabled (lib.imap1 (load lib.unknownModule "") modules);
         operator = { key, module }: enabled (lib.imap1 (load module._file key) module.imports);
@@ -156,7 +157,7 @@ rec {
       // {
         imports = m.require or [ ] ++ m.imports or [ ];
         options = { };
-        # The shorthand: all that is not structure is configuration.
+        # The shorthand: every other attribute is configuration.
         config = addFreeform (removeAttrs m (lib.subtractLists [ "meta" ] structuralKeys));
       };
 
@@ -164,8 +165,7 @@ rec {
     key: f: args:
     if lib.isFunction f then applyModuleArgs key f args else f;
 
-  # What a function names is looked up lazily: an unknown name is an error only
-  # once it is used.
+  # Arguments are looked up lazily: an unknown name is an error only when it is used.
   applyModuleArgs =
     key: f: args:
     let

@@ -1,6 +1,6 @@
-# The module system. collect.nix loads modules, merge.nix puts declarations and
-# definitions together, eval.nix ties the knot, properties.nix holds `mkIf` and
-# its kin, rename.nix helps options that move.
+# The module system: collect.nix loads modules, merge.nix and options.nix merge
+# declarations and definitions, eval.nix is `evalModules`, properties.nix is `mkIf` and
+# the like, rename.nix is for options that move.
 { lib }:
 let
   call = file: import file { inherit lib; };

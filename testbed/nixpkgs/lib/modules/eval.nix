@@ -1,4 +1,4 @@
-# `evalModules`: the fixed point of modules that see their own result.
+# `evalModules`: the fixed point of all modules.
 { lib }:
 let
   inherit (builtins)
@@ -15,25 +15,14 @@ rec {
       prefix ? [ ],
       specialArgs ? { },
       class ? null,
-      # Kept for callers of the old interface; `_module` is the way now.
-      args ? { },
-      check ? true,
     }:
     let
-      legacy = lib.optional (evalArgs ? args || evalArgs ? check) {
-        _file = "lib/modules.nix";
-        key = "evalModules-arguments";
-        config._module = {
-          check = lib.mkDefault check;
-          args = lib.mapAttrs (_: lib.mkDefault) args;
-        };
-      };
       internal = internalModule {
         inherit extendModules specialArgs;
         moduleType = type;
       };
       collected =
-        lib.modules.collectModules class (specialArgs.modulesPath or "") (modules ++ legacy ++ [ internal ])
+        lib.modules.collectModules class (specialArgs.modulesPath or "") (modules ++ [ internal ])
           (
             {
               inherit lib options specialArgs;
@@ -89,7 +78,7 @@ rec {
       inherit extendModules type class;
     };
 
-  # What every evaluation has of its own.
+  # The module that every evaluation imports.
   internalModule =
     {
       extendModules,
@@ -101,7 +90,7 @@ rec {
       key = "lib/modules.nix";
       options._module = {
         args = lib.mkOption {
-          # Lazy, as arguments commonly depend on each other through `config`.
+          # Lazy, because arguments often depend on each other through `config`.
           type = lib.types.lazyAttrsOf lib.types.raw;
           internal = true;
           description = "Additional arguments passed to each module.";
@@ -139,7 +128,7 @@ rec {
       siblings = lib.subtractLists (lib.optional (parent == [ ]) "_module") (
         attrNames (lib.attrByPath parent { } options)
       );
-      # The full distance to every sibling is affordable in small sets only.
+      # The full edit distance is too slow for large sets.
       near =
         if builtins.length siblings < 100 then
           siblings

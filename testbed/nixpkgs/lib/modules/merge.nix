@@ -1,4 +1,4 @@
-# Declarations and definitions of many modules, put together by option path.
+# Merges the declarations and definitions of all modules by option path.
 { lib }:
 let
   inherit (builtins)
@@ -64,7 +64,7 @@ rec {
               mapAttrs (_: f c.file) c.config
           ) configs
         );
-      # For a nested set of options, and for an option itself.
+      # The first is for nested sets of options, the second for options.
       pushedByName = byName (
         file: value: map (config: { inherit file config; }) (lib.pushDownProperties value)
       );
@@ -86,7 +86,7 @@ rec {
         if split.wrong == [ ] then
           leaf decls
         else if split.right != [ ] then
-          # Options below an option: possible where the type holds a submodule.
+          # Options below an option, which only a type with submodules allows.
           if
             lib.all (
               m: (m.options.type or null) ? getSubModules && m.options.type.getSubModules != null
@@ -106,7 +106,7 @@ rec {
     in
     {
       matchedOptions = mapAttrs (_: r: r.matchedOptions) results;
-      # Nested ones first carry their own path already.
+      # Each level prepends its name to the path.
       unmatchedDefns =
         concatMap (r: r.unmatchedDefns) (
           builtins.attrValues (
@@ -145,7 +145,7 @@ rec {
             inherit (m) options;
           }
         ];
-        # Left open, so that the declared option's choice prevails.
+        # Undecided, so that the declared option decides.
         shorthandOnlyDefinesConfig = null;
       };
     };

@@ -1,4 +1,4 @@
-# One option: its declarations merged, its value computed.
+# One option: merges its declarations and computes its value.
 { lib }:
 let
   inherit (builtins)

@@ -1,4 +1,4 @@
-# Values with a condition, a priority or an order, and how they are resolved.
+# Conditions, priorities and order of definitions.
 { lib }:
 let
   inherit (builtins)
@@ -14,14 +14,10 @@ rec {
     _type = "if";
     inherit condition content;
   };
-  mkAssert =
-    assertion: message: content:
-    mkIf (if assertion then true else throw "\nFailed assertion: ${message}") content;
   mkMerge = contents: {
     _type = "merge";
     inherit contents;
   };
-  mkDefinition = args: args // { _type = "definition"; };
 
   # A lower number wins.
   mkOverride = priority: content: {
@@ -34,7 +30,6 @@ rec {
   mkImageMediaOverride = mkOverride 60;
   mkForce = mkOverride 50;
   mkVMOverride = mkOverride 10;
-  mkFixStrictness = lib.id;
 
   mkOrder = priority: content: {
     _type = "order";
@@ -44,8 +39,8 @@ rec {
   defaultOrderPriority = 1000;
   mkAfter = mkOrder 1500;
 
-  # `mkIf c { a = 1; }` becomes `{ a = mkIf c 1; }`, so that which options a
-  # module defines can be told without knowing `c`.
+  # `mkIf c { a = 1; }` becomes `{ a = mkIf c 1; }`, so that the set of options
+  # that a module defines does not depend on `c`.
   pushDownProperties =
     cfg:
     let
@@ -60,7 +55,7 @@ rec {
     else
       [ cfg ];
 
-  # The values that remain once conditions are known.
+  # The definitions whose conditions hold.
   dischargeProperties =
     def:
     let
@@ -78,7 +73,6 @@ rec {
     else
       [ def ];
 
-  filterOverrides = defs: (filterOverrides' defs).values;
   filterOverrides' =
     defs:
     let

@@ -1,4 +1,4 @@
-# Modules for options that were renamed or removed, and definitions passed on.
+# Modules for renamed, removed and aliased options.
 { lib }:
 let
   inherit (lib)
@@ -13,9 +13,7 @@ let
     ;
 in
 rec {
-  mkAliasDefinitions = mkAliasAndWrapDefinitions lib.id;
-  mkAliasAndWrapDefinitions =
-    wrap: option: mkIf (option.isDefined or false) (wrap (mkMerge option.definitions));
+  mkAliasDefinitions = option: mkIf (option.isDefined or false) (mkMerge option.definitions);
   # As above, keeping the priority that the alias was defined with.
   mkAliasAndWrapDefsWithPriority =
     wrap: option:
@@ -23,8 +21,6 @@ rec {
       prio = option.highestPrio or lib.modules.defaultOverridePriority;
     in
     mkIf (option.isDefined or false) (wrap (mkMerge (map (lib.mkOverride prio) option.definitions)));
-  mkDerivedConfig =
-    opt: f: lib.mkOverride (opt.highestPrio or lib.modules.defaultOverridePriority) (f opt.value);
 
   mkRemovedOptionModule =
     optionName: replacementInstructions:
@@ -74,8 +70,6 @@ rec {
       visible,
       warn,
       use,
-      withPriority ? true,
-      condition ? true,
     }:
     { config, options, ... }:
     let
@@ -92,18 +86,13 @@ rec {
         }
         // lib.optionalAttrs (toType != null) { type = toType; }
       );
-      config = mkIf condition (mkMerge [
+      config = mkMerge [
         (lib.optionalAttrs (options ? warnings) {
           warnings =
             lib.optional (warn && fromOpt.isDefined)
               "The option `${showOption from}' defined in ${lib.showFiles fromOpt.files} has been renamed to `${showOption to}'.";
         })
-        (
-          if withPriority then
-            mkAliasAndWrapDefsWithPriority (setAttrByPath to) fromOpt
-          else
-            mkAliasAndWrapDefinitions (setAttrByPath to) fromOpt
-        )
-      ]);
+        (mkAliasAndWrapDefsWithPriority (setAttrByPath to) fromOpt)
+      ];
     };
 }

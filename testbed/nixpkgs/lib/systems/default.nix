@@ -1,4 +1,4 @@
-# Platforms: what a system string says about a machine.
+# Platforms: facts that follow from a system string.
 { lib }:
 let
   bits =
@@ -36,9 +36,8 @@ rec {
   ];
   systemToAttrs =
     systemOrArgs: if builtins.isAttrs systemOrArgs then systemOrArgs else { system = systemOrArgs; };
-  equals = a: b: (a.system or a) == (b.system or b);
 
-  # A string or `{ system = …; gcc.arch = …; }` with every derived fact added.
+  # A string or `{ system = …; gcc.arch = …; }` with all facts that follow from it.
   elaborate =
     systemOrArgs:
     let
@@ -145,13 +144,7 @@ rec {
     ) "`${system}' is not a system such as `x86_64-linux'";
     final
     // {
-      # So that a platform can stand where a system string did.
+      # So that a platform can be used as a string.
       __toString = platform: platform.config;
     };
-
-  examples = {
-    gnu64.config = "x86_64-unknown-linux-gnu";
-    aarch64-multiplatform.config = "aarch64-unknown-linux-gnu";
-    mingwW64.config = "x86_64-w64-mingw32";
-  };
 }

@@ -1,4 +1,4 @@
-# Lists of system strings, as `meta.platforms` uses them.
+# Lists of system strings for `meta.platforms`.
 { lib }:
 rec {
   linux = [

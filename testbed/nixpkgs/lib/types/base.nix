@@ -1,8 +1,7 @@
-# What an option type is, and how two declarations' types become one.
+# `mkOptionType`, and how the types of two declarations are merged.
 { lib }:
 rec {
   isType = type: x: (x._type or "") == type;
-  setType = typeName: value: value // { _type = typeName; };
   isOptionType = isType "option-type";
 
   mkOptionType =
@@ -11,11 +10,10 @@ rec {
       description ? null,
       # Whether the description needs parentheses inside another one.
       descriptionClass ? null,
-      # Looks at a definition's head only: deeper checks belong to `merge`, or
-      # options could not refer to each other.
+      # Must not look inside a value: options could not refer to each other.
       check ? (_: true),
       merge ? lib.mergeDefaultOption,
-      # `{ value = …; }` where a missing definition means something.
+      # `{ value = …; }` if an option without a definition has a value.
       emptyValue ? { },
       getSubOptions ? _: { },
       getSubModules ? null,
@@ -50,7 +48,7 @@ rec {
     payload = null;
     binOp = _: _: null;
   };
-  # For types of one element type, which merge where the element types do.
+  # For types with one element type: they merge if their element types do.
   elemFunctor =
     name: make: elemType:
     defaultFunctor name

@@ -68,7 +68,7 @@ rec {
     };
 
   attrsOf = elemType: attrsWith { inherit elemType; };
-  # Names do not depend on conditions; a value that turns out undefined is an error.
+  # Attribute names do not depend on conditions; using an undefined value is an error.
   lazyAttrsOf =
     elemType:
     attrsWith {
@@ -280,7 +280,7 @@ rec {
       };
     };
 
-  # Any value; sets merge deeply, all else must be equal.
+  # Any value. Sets are merged recursively; other values must be equal.
   anything = mkOptionType {
     name = "anything";
     description = "anything";

@@ -1,5 +1,5 @@
-# Option types. base.nix makes one, scalars.nix holds plain values, compound.nix
-# types of types, submodule.nix modules within options.
+# Option types: base.nix has `mkOptionType`, scalars.nix plain values, compound.nix types
+# with element types, submodule.nix nested modules.
 { lib }:
 let
   call = file: import file { inherit lib; };

@@ -63,13 +63,6 @@ rec {
     check = builtins.isBool;
     merge = equal;
   };
-  boolByOr = mkOptionType {
-    name = "boolByOr";
-    description = "boolean (merged using or)";
-    descriptionClass = "noun";
-    check = builtins.isBool;
-    merge = _: lib.foldl' (result: def: result || def.value) false;
-  };
 
   int = mkOptionType {
     name = "int";
@@ -246,50 +239,13 @@ rec {
       };
     };
 
-  path = pathWith { absolute = true; };
-  externalPath = pathWith {
-    absolute = true;
-    inStore = false;
+  path = mkOptionType {
+    name = "path";
+    description = "absolute path";
+    descriptionClass = "noun";
+    check = x: isStringLike x && substring 0 1 (toString x) == "/";
+    merge = equal;
   };
-  pathInStore = pathWith { inStore = true; };
-  pathWith =
-    {
-      inStore ? null,
-      absolute ? null,
-    }:
-    mkOptionType {
-      name = "path";
-      description =
-        (
-          if absolute == null then
-            ""
-          else if absolute then
-            "absolute "
-          else
-            "relative "
-        )
-        + "path"
-        + (
-          if inStore == null then
-            ""
-          else if inStore then
-            " in the Nix store"
-          else
-            " not in the Nix store"
-        );
-      descriptionClass = "noun";
-      check =
-        x:
-        let
-          isInStore = match ("${lib.escapeRegex builtins.storeDir}/[^.].*") (toString x) != null;
-          isAbsolute = substring 0 1 (toString x) == "/";
-          # The store's own directory of hard links is no path of a package.
-          isExpected =
-            (inStore == null || inStore == isInStore) && (absolute == null || absolute == isAbsolute);
-        in
-        isStringLike x && isExpected;
-      merge = equal;
-    };
 
   package = mkOptionType {
     name = "package";
@@ -300,7 +256,7 @@ rec {
       let
         res = lib.mergeOneOption loc defs;
       in
-      # A path without context would otherwise not be a dependency.
+      # Without string context a path would not become a dependency.
       if isPath res || (isString res && !hasContext res) then lib.toDerivation res else res;
   };
   shellPackage = package // {

@@ -1,11 +1,11 @@
-# Options that hold a whole evaluation of modules.
+# Types whose values are module evaluations.
 { lib }:
 let
   inherit (builtins) isAttrs;
   inherit (lib) last mkForce mkOptionDefault;
   inherit (lib.types) mkOptionType path;
 
-  # Documentation evaluates modules in a context that lacks most of its values.
+  # Documentation is made without the values of most options.
   uncheckedForDocs = {
     _file = "<built-in module that disables checks for the purpose of documentation generation>";
     config._module.check = mkForce false;
@@ -43,7 +43,7 @@ rec {
       base = lib.evalModules {
         inherit class specialArgs;
         modules = [
-          # The name is known where the option is a member of a set.
+          # `attrsOf` sets the name.
           { _module.args.name = mkOptionDefault "‹name›"; }
         ]
         ++ modules;
@@ -74,7 +74,7 @@ rec {
         in
         docs.options
         // lib.optionalAttrs (freeformType != null) {
-          # Under a name of its own, as it documents all that is not declared.
+          # Under a separate name: it documents every undeclared option.
           _freeformOptions = freeformType.getSubOptions prefix;
         };
       getSubModules = modules;
@@ -127,7 +127,7 @@ rec {
       };
     };
 
-  # A module as a value: definitions are collected for a later evaluation.
+  # A module as a value: its definitions are merged for a later evaluation.
   deferredModule = deferredModuleWith { };
   deferredModuleWith =
     {

@@ -1,4 +1,4 @@
-# What a configuration says against itself.
+# Assertions and warnings.
 { lib, ... }:
 {
   options = {

@@ -1,4 +1,4 @@
-# The way from power-on to the root file system.
+# Boot loader, kernel, initrd, file systems.
 {
   lib,
   ...

@@ -1,11 +1,11 @@
-# How Nixpkgs hardens llama-server, the same in both shapes of its module.
+# Nixpkgs' hardening of llama-server, shared by both versions of the module.
 {
   DynamicUser = true;
   CapabilityBoundingSet = "";
   LockPersonality = true;
   MemoryDenyWriteExecute = true;
   NoNewPrivileges = true;
-  # Devices stay where they are: each is open to whom its permissions say.
+  # /dev stays as it is: GPU access is decided by the device files' permissions.
   PrivateDevices = false;
   PrivateMounts = true;
   PrivateTmp = true;

@@ -1,5 +1,5 @@
-# `services.llama-cpp` in the shape it has since the summer of 2026: free-form `settings`,
-# the old names renamed or removed. Not in module-list.nix: who wants it writes
+# `services.llama-cpp` as in mid-2026: free-form `settings`, the old options renamed or
+# removed. Not in module-list.nix; to use it:
 #
 #   disabledModules = [ "llama-cpp.nix" ];
 #   imports = [ "${modulesPath}/llama-cpp-settings.nix" ];

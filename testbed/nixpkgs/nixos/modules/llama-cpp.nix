@@ -1,5 +1,5 @@
-# `services.llama-cpp` in the shape it had until the summer of 2026: `model`, `extraFlags`.
-# llama-cpp-settings.nix is the one after that.
+# `services.llama-cpp` as in NixOS 25.05: `model`, `extraFlags`. llama-cpp-settings.nix
+# is the module of mid-2026.
 {
   config,
   lib,

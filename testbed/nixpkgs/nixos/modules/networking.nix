@@ -1,4 +1,4 @@
-# Names, addresses, the firewall.
+# Host name, addresses, firewall.
 { lib, ... }:
 let
   inherit (lib) mkEnableOption mkOption types;

@@ -1,4 +1,4 @@
-# Nix itself.
+# The Nix daemon's settings.
 { lib, pkgs, ... }:
 let
   inherit (lib) mkEnableOption mkOption types;

@@ -1,4 +1,4 @@
-# Which packages the system is made of: the one `pkgs` of a host.
+# `nixpkgs.*`: how a host's `pkgs` is made.
 {
   config,
   options,
@@ -12,7 +12,7 @@ let
     localSystem = if options.nixpkgs.hostPlatform.isDefined then cfg.hostPlatform else cfg.system;
     inherit (cfg) config overlays;
   };
-  # Deep where both sides are sets, as two modules may each allow something.
+  # Nested sets are merged, since two modules may each allow something.
   mergeConfig =
     a: b:
     let

@@ -1,4 +1,4 @@
-# Programs with nothing but a switch.
+# Programs that have an `enable` option only.
 { lib, ... }:
 {
   options.programs =

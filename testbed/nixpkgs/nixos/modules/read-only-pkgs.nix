@@ -1,5 +1,5 @@
-# For a system whose `pkgs` is made elsewhere: `nixpkgs.*` tells what it was made with, and
-# cannot change it. As in Nixpkgs, a second definition is what is refused.
+# For a system that is given its `pkgs`: `nixpkgs.*` describes it and cannot change it. As
+# in Nixpkgs, a second definition is an error.
 { config, lib, ... }:
 let
   cfg = config.nixpkgs;

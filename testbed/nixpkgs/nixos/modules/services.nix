@@ -1,4 +1,4 @@
-# The few services that a fleet of this kind sets.
+# The few services that a fleet like this one configures.
 { config, lib, ... }:
 let
   inherit (lib) mkEnableOption mkOption types;

@@ -1,4 +1,4 @@
-# The result: one derivation for a whole system.
+# `system.build.toplevel`: one derivation for the whole system.
 {
   config,
   lib,
@@ -56,7 +56,7 @@ in
         };
         label = lib.mkOption {
           type = lib.types.strMatching "[a-zA-Z0-9:_\\.-]*";
-          # Not the lib's own version, or the system would depend on it.
+          # A constant, so that the derivation does not depend on which lib is used.
           default = "testbed";
           description = "Label to be used in the names of generated outputs and boot labels.";
         };

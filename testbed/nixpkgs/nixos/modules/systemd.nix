@@ -1,4 +1,4 @@
-# Units, written to /etc so that the system depends on what they run.
+# Units, written to /etc, so that the system depends on the programs they run.
 {
   config,
   lib,

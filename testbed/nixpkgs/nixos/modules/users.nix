@@ -1,4 +1,4 @@
-# Accounts, and the packages of each.
+# User accounts and their packages.
 { config, lib, ... }:
 let
   inherit (lib) mkEnableOption mkOption types;

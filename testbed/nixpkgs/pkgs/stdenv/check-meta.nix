@@ -1,5 +1,5 @@
-# Refusals: unfree, broken, insecure and unsupported packages do not evaluate,
-# in Nixpkgs' own words, because users know those and our tool looks for them.
+# Unfree, broken, insecure and unsupported packages fail to evaluate with Nixpkgs'
+# messages: users recognise them and xtask parses them.
 {
   lib,
   config,
@@ -31,8 +31,8 @@ let
       in configuration.nix to override this.
     '';
 in
-# The name of a package and what its author wrote about it, to `meta` with all
-# that follows from it, and whether the package may be used.
+# From a package's name and `meta`: the completed `meta`, and whether the package
+# may be used.
 { name, outputs }:
 written:
 let
@@ -42,7 +42,7 @@ let
     unsupported = !lib.meta.availableOn hostPlatform { meta = written; };
     insecure = written.knownVulnerabilities or [ ] != [ ];
   };
-  # What a predicate is asked about.
+  # The argument of the `config` predicates.
   package = {
     inherit name;
     pname = lib.getName name;
@@ -50,7 +50,7 @@ let
     meta = written // facts;
   };
 
-  # The first thing that is wrong, or null.
+  # The first problem, or null.
   refusal =
     if facts.unfree && !config.allowUnfree && !config.allowUnfreePredicate package then
       {

@@ -1,4 +1,4 @@
-# The standard environment: `mkDerivation` over the machine's own tools.
+# The standard environment: `mkDerivation` with the machine's tools.
 {
   lib,
   pkgs,

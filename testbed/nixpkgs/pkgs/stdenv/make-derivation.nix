@@ -1,4 +1,4 @@
-# `mkDerivation`: attributes to a derivation, with `overrideAttrs` and `meta`.
+# `mkDerivation`, with `overrideAttrs` and `meta`.
 {
   lib,
   pkgs,
@@ -8,8 +8,8 @@
 let
   checkMeta = import ./check-meta.nix { inherit lib config stdenv; };
 
-  # `f` sees the final attributes, so that an override reaches all that depends
-  # on what it changes.
+  # `f` sees the final attributes, so that an override reaches everything that
+  # depends on what it changes.
   extensible =
     f:
     let
@@ -80,7 +80,7 @@ let
     in
     lib.extendDerivation valid (
       {
-        # `mkShell { inputsFrom }` and `nix develop` build the inputs alone.
+        # For `mkShell { inputsFrom }` and `nix develop`, which build the inputs only.
         inputDerivation = derivation (
           removeAttrs arguments [ "outputs" ]
           // {
