@@ -194,8 +194,9 @@ helpers: with helpers; {
       [
         (lib.pathIsDirectory ./.)
         (lib.pathType ./lists.nix)
+        (lib.hasSuffix "\n}" (lib.fileContents ./lists.nix))
         (builtins.elem ./lists.nix (lib.filesystem.listFilesRecursive ./.))
       ]
-      [ true "regular" true ];
+      [ true "regular" true true ];
   extend = equal ((lib.extend (final: _prev: { answer = final.id 42; })).answer) 42;
 }

@@ -258,4 +258,32 @@ in
         [ 1 ]
         [ { x = mkIf true 1; } ]
       ];
+  mediaAndVirtualMachines =
+    equal
+      (map (o: o.priority) [
+        (lib.mkImageMediaOverride 1)
+        (mkForce 1)
+        (lib.mkVMOverride 1)
+      ])
+      [
+        60
+        50
+        10
+      ];
+  aliasDefinitions =
+    equal
+      (value (types.listOf types.int) [
+        (lib.mkAliasDefinitions {
+          isDefined = true;
+          definitions = [
+            [ 1 ]
+            [ 2 ]
+          ];
+        })
+        (lib.mkAliasDefinitions { isDefined = false; })
+      ])
+      [
+        1
+        2
+      ];
 }

@@ -44,6 +44,8 @@ helpers: with helpers; {
         (lib.versionAtLeast "1.1" "1.1")
         (lib.versionOlder "1.10" "1.9")
         (lib.versions.major "12.9.1")
+        (lib.versions.minor "12.9.1")
+        (lib.versions.patch "12.9.1")
         (lib.versions.majorMinor "12.9.1")
 
       ]
@@ -52,6 +54,8 @@ helpers: with helpers; {
         true
         false
         "12"
+        "9"
+        "1"
         "12.9"
       ];
   names =
@@ -154,8 +158,9 @@ helpers: with helpers; {
           t.b = "y";
         })
         (lib.generators.toJSON { } { a = [ 1 ]; })
+        (lib.generators.toYAML { } { })
       ]
-      [ "a=1\nb=true\nc=x\n" "[s]\na=1\n\n[t]\nb=y\n" ''{"a":[1]}'' ];
+      [ "a=1\nb=true\nc=x\n" "[s]\na=1\n\n[t]\nb=y\n" ''{"a":[1]}'' "{}" ];
   pretty =
     equal
       [
