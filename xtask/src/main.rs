@@ -26,21 +26,49 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::findings::outcome::Outcome;
+use crate::system::interrupt::{self, Interrupted};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let ui = ui::Ui::new(&cli.global.output);
-    let outcome = system::interrupt::install().and_then(|()| cli::dispatch::run(&cli, &ui));
-    if system::interrupt::requested() {
-        ui.complain("interrupted");
-        return ExitCode::from(130);
+    let outcome = interrupt::install().and_then(|()| cli::dispatch::run(&cli, &ui));
+    let status = exit_status(&outcome, interrupt::requested());
+    // What broke beside an interrupt must not be lost.
+    if let Some(error) = outcome.err().filter(|error| !error.is::<Interrupted>()) {
+        ui.fail(&error);
     }
+    if status == INTERRUPTED {
+        ui.complain(Interrupted.to_string());
+    }
+    ExitCode::from(status)
+}
+
+/// As a shell reports a program that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
+/// `interrupted`: the user asked to stop. That changes nothing for a run that had finished.
+fn exit_status(outcome: &anyhow::Result<Outcome>, interrupted: bool) -> u8 {
     match outcome {
-        Ok(Outcome::Well) => ExitCode::SUCCESS,
-        Ok(Outcome::Findings) => ExitCode::from(1),
-        Err(error) => {
-            ui.fail(&error);
-            ExitCode::from(2)
+        Ok(Outcome::Well) => 0,
+        Ok(Outcome::Findings) if !interrupted => 1,
+        Err(error) if !interrupted && !error.is::<Interrupted>() => 2,
+        _ => INTERRUPTED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn an_interrupt_changes_the_status_of_unfinished_runs_only() {
+        for (interrupted, expected) in [(false, [0, 1, 2]), (true, [0, 130, 130])] {
+            let outcomes = [Ok(Outcome::Well), Ok(Outcome::Findings), Err(anyhow!("broken"))];
+            assert_eq!(outcomes.map(|outcome| exit_status(&outcome, interrupted)), expected);
         }
+        let cut: anyhow::Result<Outcome> = Err(Interrupted).context("building boron");
+        assert_eq!(exit_status(&cut, false), 130);
     }
 }

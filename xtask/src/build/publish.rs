@@ -14,6 +14,7 @@ use crate::fleet::context::Context;
 use crate::nix::diagnosis::strip_escapes;
 use crate::nix::gc_roots::Links;
 use crate::nix::store;
+use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 use crate::ui::progress::Spinner;
 
@@ -123,7 +124,7 @@ pub fn push(
         context.ui.detail(format!("pushing {} to {to}", variant.variant));
         let pushed = match store::push(nix, to, out) {
             Ok(answer) if answer.exit.ok() => confirm(context, to, variant, &mut unsigned),
-            Ok(answer) if answer.exit == Exit::Interrupted => Err(anyhow::anyhow!("interrupted")),
+            Ok(answer) if answer.exit == Exit::Interrupted => Err(Interrupted.into()),
             Ok(answer) => {
                 let said = strip_escapes(answer.stderr_text().trim());
                 Err(anyhow::anyhow!("{} ({})", last_lines(&said), answer.exit))

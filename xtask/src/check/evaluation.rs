@@ -22,6 +22,7 @@ use crate::fleet::manifest::Answer;
 use crate::nix::diagnosis::{diagnose, line_of_option};
 use crate::nix::flake::Unanswered;
 use crate::nix::names::HostName;
+use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 use crate::system::{files, interrupt};
 use crate::ui::progress::Spinner;
@@ -164,9 +165,7 @@ impl Work<'_> {
     }
 
     fn batch(&self, hosts: &[HostName], memory: u64) -> Result<()> {
-        if interrupt::requested() {
-            anyhow::bail!("interrupted");
-        }
+        interrupt::check()?;
         let limits = Limits { timeout: self.ask.timeout, memory };
         let flake = &self.context.flake;
         let run =
@@ -186,7 +185,7 @@ impl Work<'_> {
         let Some(failure) = run.failure else { return Ok(()) };
         let for_memory = was_killed(failure.exit);
         if failure.exit == Exit::Interrupted {
-            anyhow::bail!("interrupted");
+            anyhow::bail!(Interrupted);
         }
         if let Some((host, took)) = run.during {
             rest.retain(|other| *other != host);

@@ -17,6 +17,7 @@ use crate::fleet::systems::Toplevel;
 use crate::nix::flake::Unanswered;
 use crate::nix::names::{DrvPath, HostName};
 use crate::system::interrupt;
+use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 use crate::ui::progress::Spinner;
 
@@ -95,9 +96,7 @@ pub fn packages(context: &Context, report: &mut CheckReport, timeout: Duration) 
     for (system, names) in &systems {
         let mut together = flake.package_derivations(system, names, timeout)?.unwrap_or_default();
         for name in names {
-            if interrupt::requested() {
-                bail!("interrupted");
-            }
+            interrupt::check()?;
             let answer = match together.remove(name) {
                 Some(drv) => Ok(drv),
                 None => alone(context, system, name, timeout)?,
@@ -158,7 +157,7 @@ pub fn explained(
     failure: &Unanswered,
 ) -> Result<(HostState, Finding)> {
     if failure.exit == Exit::Interrupted {
-        bail!("interrupted");
+        bail!(Interrupted);
     }
     let log = HostName::new(format!("{place}-whole"));
     match evaluate::explained(context, &log, failure)? {
@@ -205,7 +204,7 @@ fn side_by_side<T: Sync, A: Send>(
     });
     let mut answers = answers.into_inner().map_err(|_| anyhow!("an evaluation thread panicked"))?;
     if answers.len() != items.len() {
-        bail!("interrupted");
+        bail!(Interrupted);
     }
     answers.sort_by_key(|(at, _)| *at);
     Ok(answers.into_iter().map(|(_, answer)| answer).collect())

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::dev::debian::{self, PrivateApt};
 use crate::dev::pieces;
@@ -106,9 +106,7 @@ fn fetch(dir: &Path, step: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     let root = dir.join(format!("root-{version}"));
     disk::make_folder(&root, |partial| {
         for deb in &debs {
-            if interrupt::requested() {
-                bail!("interrupted");
-            }
+            interrupt::check()?;
             debian::unpack(deb, partial)?;
         }
         Ok(())

@@ -47,9 +47,7 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             ui.complain(format!("{} {error:#}", ui.red("error:")));
             TestCounts::one(false)
         });
-        if interrupt::requested() {
-            bail!("interrupted");
-        }
+        interrupt::check()?;
         let seconds = units::seconds(started.elapsed().as_secs_f64());
         ui.say(format!("{name}: {} passed, {} failed ({seconds})", counts.passed, counts.failed));
         total.add(counts);

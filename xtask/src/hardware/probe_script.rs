@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::system::interrupt::Interrupted;
 use crate::system::process::{Exit, Source};
 use crate::target::Target;
 
@@ -41,7 +42,7 @@ fn ask(target: &Target, argv: &[&str]) -> Result<String> {
     })?;
     match exit {
         Exit::Code(0) => Ok(said),
-        Exit::Interrupted => bail!("interrupted"),
+        Exit::Interrupted => bail!(Interrupted),
         exit => {
             let last = complaint.trim_end().lines().last().unwrap_or_default();
             bail!("the shell of {} did not get through the probe ({exit}): {last}", target.name())

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::nix::diagnosis::{diagnose, strip_escapes};
 use crate::nix::program::Nix;
+use crate::system::interrupt::Interrupted;
 use crate::system::process::{self, Captured, Exit, Invocation};
 
 pub(crate) const SELECT: &str = include_str!("select.nix");
@@ -89,7 +90,7 @@ impl Flake {
 
     pub(crate) fn broken_flake(&self, failure: &Unanswered) -> anyhow::Error {
         if failure.exit == Exit::Interrupted {
-            return anyhow!("interrupted");
+            return Interrupted.into();
         }
         let finding = diagnose(&failure.stderr, self.source().as_deref());
         let place = finding.place().map(|place| format!("{place}: ")).unwrap_or_default();

@@ -2,6 +2,7 @@
 //! second kills them; children are in process groups of their own, so the
 //! terminal's signal reaches only us and we pass it on (see process.rs).
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -24,6 +25,24 @@ pub fn install() -> Result<()> {
         })
         .context("cannot start the signal thread")?;
     Ok(())
+}
+
+/// The error of work that was cut short because the user asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// # Errors
+/// The user asked to stop.
+pub fn check() -> Result<(), Interrupted> {
+    if requested() { Err(Interrupted) } else { Ok(()) }
 }
 
 /// How often the user asked us to stop.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::system::{disk, files, interrupt};
 
@@ -59,9 +59,7 @@ pub fn lock(place: &Path, words: &str, waiting: &dyn Fn(&str)) -> Result<Lock> {
                 }
             }
         }
-        if interrupt::requested() {
-            bail!("interrupted");
-        }
+        interrupt::check()?;
         thread::sleep(Duration::from_millis(200));
     }
 }

@@ -61,9 +61,7 @@ impl Target {
             if !master.is_running() {
                 bail!(Refused(ssh::explain(&ssh.destination, &master.said())));
             }
-            if interrupt::requested() {
-                bail!("interrupted");
-            }
+            interrupt::check()?;
             if began.elapsed() > PATIENCE {
                 return Ok(None);
             }

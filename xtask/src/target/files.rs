@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::findings::finding::Finding;
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::program::Nix;
+use crate::system::interrupt::Interrupted;
 use crate::system::process::{self, Exit, Invocation, Source};
 use crate::target::model_file::FileState;
 use crate::target::ssh::{explain_copy, store_uri};
@@ -137,7 +138,7 @@ impl Target {
         })?;
         match exit {
             Exit::Code(0) => Ok(()),
-            Exit::Interrupted => bail!("interrupted"),
+            Exit::Interrupted => bail!(Interrupted),
             exit => match explain_copy(self.name(), &said) {
                 Some(finding) => bail!(Refused(finding)),
                 None => bail!("`{call}`: {exit}\n{}", said.trim_end()),
@@ -169,7 +170,7 @@ impl Target {
         })?;
         match exit {
             Exit::Code(0) => Ok(()),
-            Exit::Interrupted => bail!("interrupted"),
+            Exit::Interrupted => bail!(Interrupted),
             exit => bail!(Refused(explain_copy(self.name(), &said).unwrap_or_else(|| {
                 let end: Vec<&str> = said.trim_end().lines().rev().take(12).collect();
                 let end: Vec<&str> = end.into_iter().rev().collect();

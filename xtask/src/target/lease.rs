@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::system::background::Background;
 use crate::system::interrupt;
@@ -57,9 +57,7 @@ impl Target {
             if !running || (!told && began.elapsed() > SHORT) {
                 return Ok(Answer::NoLocks);
             }
-            if interrupt::requested() {
-                bail!("interrupted");
-            }
+            interrupt::check()?;
             thread::sleep(Duration::from_millis(5));
         }
     }

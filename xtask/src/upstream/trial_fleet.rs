@@ -26,6 +26,7 @@ use crate::nix::moved_lock::{self, Input};
 use crate::nix::names::HostName;
 use crate::nix::tree_copy::TreeCopy;
 use crate::system::files;
+use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 
 /// llama.cpp's build numbers, which Nix cannot know; below the flake's folder.
@@ -175,7 +176,7 @@ impl<'a> PinState<'a> {
         let output = nix.capture(&call, Some(FETCH))?;
         match output.exit {
             Exit::Code(0) => {}
-            Exit::Interrupted => bail!("interrupted"),
+            Exit::Interrupted => bail!(Interrupted),
             exit => {
                 let text = strip_escapes(&output.stderr_text());
                 let mut finding = diagnose(&text, None);
@@ -293,8 +294,6 @@ pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<Tri
             _ => None,
         }));
     result.variants = build_all::build(context, &builds, Limits::default())?;
-    if crate::system::interrupt::requested() {
-        bail!("interrupted");
-    }
+    crate::system::interrupt::check()?;
     Ok(result)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use crate::bench::model::smoke::SmokeModel;
+use crate::system::interrupt::Interrupted;
 use crate::system::{disk, files, interrupt};
 
 /// The model's file under `home`, written now unless it is there in full.
@@ -87,7 +88,7 @@ impl Write for Interruptible {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if interrupt::requested() {
             // Not ErrorKind::Interrupted: write_all would try again for ever.
-            return Err(io::Error::other("interrupted"));
+            return Err(io::Error::other(Interrupted));
         }
         self.0.write(bytes)
     }

@@ -61,9 +61,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         let model = (&model::describe(smoke), file);
         let rounds = Rounds::exactly(rounds, 1);
         let run = paired_run::run(&quiet, &machine, &targets, model, &params(2), rounds)?;
-        if interrupt::requested() {
-            bail!("interrupted");
-        }
+        interrupt::check()?;
         if let Some(finding) = &run.finding {
             bail!("{}", finding.message);
         }

@@ -56,9 +56,7 @@ fn xtask(command: &str, folder: &Path, era: Option<Era>) -> Result<Invocation> {
 
 /// Runs what must succeed; returns its seconds and its output.
 fn timed(context: &Context, call: &Invocation) -> Result<(f64, Captured)> {
-    if interrupt::requested() {
-        bail!("interrupted");
-    }
+    interrupt::check()?;
     let began = Instant::now();
     let output = context.flake.nix.capture(call, Some(LONGEST))?;
     let took = began.elapsed().as_secs_f64();

@@ -27,6 +27,7 @@ use crate::pin::bisect::report::Measured;
 use crate::pin::bisect::search::Verdict;
 use crate::statistics::{Decision, LOOKS, paired};
 use crate::system::interrupt;
+use crate::system::interrupt::Interrupted;
 use crate::target::Target;
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet};
@@ -159,7 +160,7 @@ impl<'a> Bench<'a> {
         if host.as_str() == LOCAL {
             return match tuned_subject(&trial.context, &self.machine) {
                 Ok(subject) => Ok(Ok(subject)),
-                Err(_) if interrupt::requested() => bail!("interrupted"),
+                Err(_) if interrupt::requested() => bail!(Interrupted),
                 Err(error) => {
                     let finding = Finding::error("eval-error", format!("{error:#}"), "");
                     Ok(Err(fails(&finding)))

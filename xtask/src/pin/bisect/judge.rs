@@ -17,6 +17,7 @@ use crate::pin::bisect::report::Measured;
 use crate::pin::bisect::search::Verdict;
 use crate::pin::drift::{self, Needs, Used};
 use crate::pin::source_surface;
+use crate::system::interrupt::Interrupted;
 use crate::system::{files, interrupt};
 use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet, TrialResult};
 
@@ -130,7 +131,7 @@ fn drift(
     let table = Table::embedded().context("microarch.json")?;
     let findings = match source_surface::look(&pin.context.flake.nix, &needs, &trial.locked()) {
         Ok(after) => drift::judge(&needs, &table, &Used::by(manifests), None, &after),
-        Err(_) if interrupt::requested() => bail!("interrupted"),
+        Err(_) if interrupt::requested() => bail!(Interrupted),
         Err(error) => vec![Finding::error("packaging-broken", format!("{error:#}"), "")],
     };
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);

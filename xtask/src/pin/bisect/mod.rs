@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::findings::finding::{Finding, Severity};
 use crate::findings::outcome::Outcome;
@@ -31,6 +31,7 @@ use crate::pin::bisect::report::{BisectReport, By, Journal, Question, Step};
 use crate::pin::bisect::search::{Answer, Next, Search, Verdict};
 use crate::pin::update;
 use crate::pin::update::report::LockState;
+use crate::system::interrupt::Interrupted;
 use crate::system::{disk, files, interrupt};
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{Depth, PinState};
@@ -226,9 +227,7 @@ impl<'a> Session<'a> {
         if let Some(step) = self.journal.steps.iter().find(|step| step.revision.rev == *rev) {
             return Ok(Step { earlier: true, ..step.clone() });
         }
-        if interrupt::requested() {
-            bail!("interrupted");
-        }
+        interrupt::check()?;
         let revision = self.range.history.revision(rev)?;
         let steps: Vec<Step> = self.steps.iter().map(|(_, step)| step.clone()).collect();
         view::begin(&self.context.ui, &revision, &steps, self.search.steps_left());
@@ -238,7 +237,7 @@ impl<'a> Session<'a> {
             None => self.judge.judge(&revision),
         };
         // What Ctrl-C cut short says nothing of the revision.
-        let seen = if interrupt::requested() { Err(anyhow!("interrupted")) } else { seen };
+        let seen = if interrupt::requested() { Err(Interrupted.into()) } else { seen };
         let Judgement { verdict, why, failures, measured } = seen.inspect_err(|_| {
             let judged = self.journal.steps.len();
             self.context

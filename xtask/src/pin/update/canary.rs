@@ -13,8 +13,8 @@ use crate::fleet::context::Context;
 use crate::nix::names::HostName;
 use crate::pin::args::UpdateArgs;
 use crate::pin::update::evaluation::Fleet;
-use crate::pin::update::interrupted;
 use crate::pin::update::report::{HostState, HostUpdate, Speed, UpdateReport};
+use crate::system::interrupt;
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
@@ -74,7 +74,7 @@ pub fn run(
             continue;
         }
         measure(pin, &machine, &host, [&was, &is], report)?;
-        interrupted()?;
+        interrupt::check()?;
     }
     Ok(())
 }
@@ -105,7 +105,7 @@ fn measure(
     };
     let rounds = Rounds { most: LOOKS[LOOKS.len() - 1], seed: 1, enough: Some(&mut enough) };
     let run = machine.compare(pin.context, [was, is], rounds)?;
-    interrupted()?;
+    interrupt::check()?;
     match run {
         Err(finding) | Ok(PairedRun { finding: Some(finding), .. }) => fail(report, host, finding),
         Ok(run) => judge(report, host, is, &compare(&run.samples)),

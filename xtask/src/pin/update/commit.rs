@@ -16,8 +16,9 @@ use crate::pin::args::UpdateArgs;
 use crate::pin::journal::Entry;
 use crate::pin::journal_file;
 use crate::pin::lock_transaction::{self, Replacement};
+use crate::pin::update::message as update_message;
 use crate::pin::update::report::{LockState, Stage, UpdateReport};
-use crate::pin::update::{interrupted, message as update_message};
+use crate::system::interrupt;
 use crate::system::{disk, files, git};
 use crate::upstream::trial_fleet::{PIN, PinState, TrialFleet};
 
@@ -104,7 +105,7 @@ pub fn take(
     holds: Holds,
     report: &mut UpdateReport,
 ) -> Result<()> {
-    interrupted()?;
+    interrupt::check()?;
     let own = own_input(pin).map(|input| input.node["locked"]["rev"].clone());
     if own.as_ref().and_then(Value::as_str) != Some(pin.now.rev.as_str()) {
         report.findings.push(Finding::note(

@@ -19,7 +19,8 @@ use crate::nix::names::{HostName, StorePath};
 use crate::nix::store;
 use crate::pin::args::UpdateArgs;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
-use crate::pin::update::{canary, interrupted, partial as hold};
+use crate::pin::update::{canary, partial as hold};
+use crate::system::interrupt;
 use crate::testbed::inputs as testbed;
 use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
 
@@ -100,7 +101,7 @@ pub fn run(
     }
     let builds = changed(report, &after, context.in_testbed());
     let variants = build_all::build(&trial.context, &builds, Limits::default())?;
-    interrupted()?;
+    interrupt::check()?;
     account(&variants, report);
     report.settle(Stage::Build, &may_stay_pinned);
     report_sizes(context, before, &after, report)?;
@@ -108,7 +109,7 @@ pub fn run(
         canary::run(courses, pin, trial, before, &after, report)?;
         report.settle(Stage::Bench, &may_stay_pinned);
     }
-    interrupted()?;
+    interrupt::check()?;
     Ok(after)
 }
 

@@ -139,7 +139,7 @@ fn guard(
     let after = match look(&trial.locked()) {
         Ok(after) => after,
         Err(error) => {
-            interrupted()?;
+            interrupt::check()?;
             let finding = Finding::error(
                 "packaging-broken",
                 format!("upstream's Nix files of this revision cannot be read: {error:#}"),
@@ -229,12 +229,4 @@ fn refused(context: &Context, input: &str, finding: &Finding) -> Result<Outcome>
     }))?;
     context.ui.complain(crate::findings::view::describe(&context.ui, input, finding));
     Ok(Outcome::Findings)
-}
-
-/// An answer that the user interrupted is none.
-fn interrupted() -> Result<()> {
-    if interrupt::requested() {
-        anyhow::bail!("interrupted");
-    }
-    Ok(())
 }

@@ -12,8 +12,8 @@ use crate::nix::flake_input::day;
 use crate::nix::names::HostName;
 use crate::pin::args::UpdateArgs;
 use crate::pin::update::evaluation::Fleet;
-use crate::pin::update::interrupted;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
+use crate::system::interrupt;
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
@@ -61,7 +61,7 @@ pub fn run(
     trial.hold(&holds)?;
     pin.context.ui.say(format!("evaluating the fleet with {} pinned", names(holds.keys())));
     let partial = Fleet::of_trial(trial, before)?;
-    interrupted()?;
+    interrupt::check()?;
     for host in &before.hosts {
         let drv = |fleet: &Fleet| fleet.selection(host).map(|it| it.drv_path.clone());
         let expected = drv(if holds.contains_key(host) { before } else { after });
