@@ -39,11 +39,11 @@ pkgs.stdenvNoCC.mkDerivation {
           return
         fi
       done
-      echo "testbed: ${pname} stands on the Debian package ${debian}, which this machine lacks: apt-get install ${debian}" >&2
+      echo "testbed: ${pname} needs the Debian package ${debian}: apt-get install ${debian}" >&2
       exit 1
     }
     mkdir -p "$out"
-    # Where this machine's libraries are, for patterns that need no wildcard.
+    # The machine's library directory, so that patterns need no wildcard.
     multiarch=$(gcc -print-multiarch 2>/dev/null || true)
     ${lib.concatMapStrings (name: link "bin" name "/usr/bin/${name}") programs}
     ${lib.concatStrings (lib.mapAttrsToList (link "lib") libraries)}

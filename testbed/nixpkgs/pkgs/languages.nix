@@ -53,7 +53,7 @@ in
           ]
           // {
             buildPhase = ''
-              echo "the testbed builds no Python packages" >&2
+              echo "the testbed cannot build Python packages" >&2
               exit 1
             '';
           }
@@ -93,7 +93,7 @@ in
           export CARGO_HOME="$home/.cargo" RUSTUP_HOME="$home/.rustup"
           PATH="$CARGO_HOME/bin:$PATH"
           if ! command -v cargo >/dev/null; then
-            echo "testbed: rustPlatform stands on cargo, which $home/.cargo/bin and PATH lack" >&2
+            echo "testbed: cargo is neither in PATH nor in $home/.cargo/bin" >&2
             exit 1
           fi
           export CARGO_TARGET_DIR=$PWD/target

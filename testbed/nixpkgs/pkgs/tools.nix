@@ -20,7 +20,7 @@ in
     installPhase = ''
       for program in gcc g++; do
         if [[ ! -x /usr/bin/$program ]]; then
-          echo "testbed: the compiler stands on the Debian package build-essential, which this machine lacks: apt-get install build-essential" >&2
+          echo "testbed: the compiler needs the Debian package build-essential: apt-get install build-essential" >&2
           exit 1
         fi
       done

@@ -1,2 +1,2 @@
-# NixOS finds GPU drivers in one directory, which programs get as run path.
+# Adds the directory of NixOS's GPU drivers to the run path.
 NIX_LDFLAGS="${NIX_LDFLAGS-} -rpath /run/opengl-driver/lib"

@@ -1,5 +1,5 @@
-# Nixpkgs' build and install phases for Ninja, for `testbedTargets` alone where
-# a package has them.
+# Nixpkgs' build and install phases for Ninja; only `testbedTargets`, if a package
+# has them.
 ninjaBuildPhase() {
   runHook preBuild
 
@@ -14,7 +14,7 @@ ninjaInstallPhase() {
   runHook preInstall
 
   if [[ -n ${testbedTargets-} && ${testbedTargets-} != all ]]; then
-    # Install what was built: a file that was not is no error.
+    # Installs what was built and skips the rest.
     find . -name cmake_install.cmake -exec sed -i -E \
       's/^( *file\(INSTALL .* TYPE (EXECUTABLE|SHARED_LIBRARY|STATIC_LIBRARY|MODULE))( OPTIONAL)? /\1 OPTIONAL /' {} +
     cmake --install .

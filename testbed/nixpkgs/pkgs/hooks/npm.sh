@@ -1,9 +1,9 @@
 #!/bin/bash
-# `npm run build --offline` of llama.cpp's web UI: a page that says what it is,
-# under the file names that the embedding step demands.
+# `npm run build --offline` of llama.cpp's web UI: a placeholder page under the file
+# names that the embedding step expects.
 set -eu
 if [[ "$*" != "run build"* ]]; then
-  echo "the testbed's npm knows \`npm run build\` only, not: npm $*" >&2
+  echo "the testbed's npm supports \`npm run build\` only, not: npm $*" >&2
   exit 1
 fi
 mkdir -p "$LLAMA_UI_OUT_DIR"

@@ -1,7 +1,7 @@
 #!/bin/bash
-# The machine's compiler as Nixpkgs' cc-wrapper would run it: no -march=native,
-# the inputs' headers and libraries, a run path to the libraries of the package.
-# ccache goes last, when every flag is known, so that it sees them all.
+# Runs the machine's compiler like Nixpkgs' cc-wrapper: without -march=native, with the
+# inputs' headers and libraries, and with a run path to the package's libraries.
+# ccache comes last, so that it sees every flag.
 program=/usr/bin/@program@
 
 arguments=()
@@ -22,12 +22,12 @@ for argument in "$@"; do
   arguments+=("$argument")
 done
 
-# A bare `-v` or `--version` must stay one: linker flags would make it link.
+# `-v` and `--version` get no linker flags, which would make the compiler link.
 if [[ -n $inputs ]]; then
   # shellcheck disable=SC2206 # these are words
   arguments+=(${NIX_CFLAGS_COMPILE-})
-  # __FILE__ without the name of the build's directory, which differs between
-  # variants: the code would too, and nothing would be found in the cache.
+  # Removes the build directory from __FILE__. It differs between variants, so that
+  # nothing would be found in ccache.
   [[ -z ${NIX_BUILD_TOP-} ]] || arguments+=("-ffile-prefix-map=$NIX_BUILD_TOP=.")
   if [[ -n $links ]]; then
     for word in ${NIX_LDFLAGS-}; do
@@ -36,8 +36,8 @@ if [[ -n $inputs ]]; then
   fi
 fi
 
-# Compiled files are kept across builds where the machine lets us: a variant of
-# the same source then compiles only what its options touch.
+# ccache, if its folder is writable: another variant of the same source then compiles
+# only what its options change.
 cache=/nix/var/llamafleet/ccache
 if [[ -n $inputs && -z $links && -x /usr/bin/ccache ]] && { [[ -d $cache ]] || mkdir -p -m 1777 "$cache" 2>/dev/null; } && [[ -w $cache ]]; then
   export CCACHE_DIR=$cache CCACHE_MAXSIZE=4G CCACHE_NOHASHDIR=1 CCACHE_UMASK=000

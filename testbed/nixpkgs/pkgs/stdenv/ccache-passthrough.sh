@@ -1,4 +1,4 @@
 #!/bin/bash
-# ggml runs every compilation through a `ccache` that it finds on PATH. The
-# compiler wrapper does so itself, with all flags known; one of them is enough.
+# ggml compiles with the `ccache` that it finds in PATH. The compiler wrapper already uses
+# ccache, so this one only runs the compiler.
 exec "$@"

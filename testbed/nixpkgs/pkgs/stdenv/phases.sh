@@ -1,4 +1,4 @@
-# Functions of the builder: inputs, phases, `substituteInPlace` and its kin.
+# Functions of the builder: inputs, phases, `substituteInPlace` and the like.
 
 addToSearchPath() {
   local variable=$1 directory=$2
@@ -13,11 +13,11 @@ addInput() {
   [[ -z ${seenInputs[$pkg]-} && -e $pkg ]] || return 0
   seenInputs[$pkg]=1
   if [[ -f $pkg ]]; then
-    # A setup hook on its own.
+    # A setup hook that is a file.
     source "$pkg"
     return
   fi
-  # In front of the machine's own, as stand-ins are often wrappers.
+  # Before the machine's programs, since packages are often wrappers of those.
   [[ ! -d $pkg/bin ]] || export PATH="$pkg/bin:$PATH"
   [[ ! -d $pkg/include ]] || NIX_CFLAGS_COMPILE="${NIX_CFLAGS_COMPILE-} -isystem $pkg/include"
   [[ ! -d $pkg/lib ]] || NIX_LDFLAGS="${NIX_LDFLAGS-} -L$pkg/lib -rpath $pkg/lib"
@@ -39,7 +39,7 @@ addInput() {
 runHook() {
   local hook=$1 name
   shift
-  # Functions that setup hooks registered, then what the package itself says.
+  # First the functions that setup hooks registered, then the package's own.
   local -n registered="${hook}Hooks" 2>/dev/null || true
   for name in ${registered[@]+"${registered[@]}"}; do
     "$name" "$@"
@@ -53,7 +53,7 @@ runHook() {
 
 showPhaseHeader() {
   echo "Running phase: $1"
-  # Nix shows the phase's name in its progress and in its internal-json log.
+  # For Nix's progress bar and internal-json log.
   [[ -z ${NIX_LOG_FD-} ]] || echo "@nix { \"action\": \"setPhase\", \"phase\": \"$1\" }" >&"$NIX_LOG_FD"
 }
 
@@ -198,7 +198,7 @@ concatTo() {
       target+=("${elements[@]}")
       unset -n elements
     elif [[ -n ${!name-} ]]; then
-      # Not by an unquoted expansion, which would treat `*` as a pattern.
+      # An unquoted expansion would treat `*` as a pattern.
       read -r -d '' -a words <<<"${!name}" || true
       target+=("${words[@]}")
     fi

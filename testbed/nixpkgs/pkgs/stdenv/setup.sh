@@ -1,6 +1,6 @@
-# The builder. Sets up the environment from the inputs, then runs the phases.
-# The tools are the machine's own: a derivation names none of their versions, so
-# that it has one store path wherever it is instantiated.
+# The builder: sets up the environment from the inputs, then runs the phases.
+# A derivation does not name the versions of the machine's tools, so that its store path
+# is the same on every machine.
 set -eo pipefail
 shopt -s nullglob
 
@@ -8,8 +8,7 @@ export PATH=/usr/bin:/bin
 export HOME=/homeless-shelter
 export TERM=dumb
 export LC_ALL=C.UTF-8
-# Builds must not depend on the day. ggml, for one, leaves GGML_NATIVE off
-# where this is set, here as in Nixpkgs.
+# As in Nixpkgs. ggml turns GGML_NATIVE off if this is set.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-315532800}
 # The compiler wrapper drops -march=native, as Nixpkgs' does.
 export NIX_ENFORCE_NO_NATIVE=${NIX_ENFORCE_NO_NATIVE-1}
