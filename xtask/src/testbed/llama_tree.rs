@@ -17,8 +17,10 @@ const LOCAL: Duration = Duration::from_secs(300);
 /// Downloads, one unpacked tree, and the repository.
 pub const DISK_MEGABYTES: u64 = 450;
 
+/// Where the repository is. Links are resolved: Nix fetches it once for each name.
 pub fn repository(home: &Path) -> PathBuf {
-    home.join("llama.cpp")
+    let folder = home.join("llama.cpp");
+    fs::canonicalize(&folder).unwrap_or(folder)
 }
 
 fn downloads(home: &Path) -> PathBuf {

@@ -69,7 +69,7 @@ fn refused(breakage: Breakage, stage: &str, words: &[&str]) {
 fn an_argument_or_an_option_that_is_renamed_is_refused_before_any_build() {
     let told = ["takes useVulkan: carbon would be built without vulkan", "withVulkan now"];
     refused(Breakage::ArgumentRenamed, "drift", &told);
-    let told = ["declares GGML_AVX512_VNNI, with which beryllium", "called GGML_AVX512VNNI now"];
+    let told = ["declares GGML_AVX512_VNNI, which beryllium", "called GGML_AVX512VNNI now"];
     refused(Breakage::OptionRenamed, "drift", &told);
 }
 
@@ -123,7 +123,7 @@ fn the_testbeds_real_llama_cpp_goes_from_one_era_to_the_other_and_back() {
     let (code, report, said) = updated(&["update", "--testbed", "--to", "old-era", "--json"]);
     assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
     assert_eq!(report["backwards"], true);
-    assert!(report["findings"].to_string().contains("newly takes enableCurl"), "{report}");
+    assert!(report["findings"].to_string().contains("now accepts enableCurl"), "{report}");
 }
 
 const CUDA: &str = "{ nixpkgs.config.allowUnfree = true; programs.llama-cpp = { enable = true; backend = \"cuda\"; }; system.stateVersion = \"25.05\"; }\n";
