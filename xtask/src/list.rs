@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::bench::last_result::{LastBench, newest};
 use crate::bench::recorder;
+use crate::bench::results::LastBench;
 use crate::check::evaluation::Ask;
 use crate::check::report::Evaluated;
 use crate::check::{evaluation as evaluate, validation};
@@ -62,8 +62,9 @@ pub fn run(context: &Context) -> Result<Outcome> {
         .collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
     let holds = validation::holds(context);
-    let benched =
-        |host: &HostName| newest(&recorder::records(context, host.as_str(), None).text().ok()?);
+    let benched = |host: &HostName| {
+        LastBench::of(&recorder::records(context, host.as_str(), None).text().ok()?)
+    };
     // Report.
     let listed: Vec<Listed> = hosts
         .into_iter()

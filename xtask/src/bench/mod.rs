@@ -15,7 +15,6 @@ pub mod compare;
 pub mod comparison;
 pub mod deploy;
 pub mod document;
-pub mod last_result;
 pub mod llama_bench;
 pub mod machine;
 pub mod measure;

@@ -99,6 +99,31 @@ impl Record {
         }
     }
 
+    fn parse(line: &str) -> Result<Self, String> {
+        /// Read first: in another schema, other fields may differ.
+        #[derive(Deserialize)]
+        struct Schema {
+            schema: u64,
+        }
+        let Schema { schema } = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        if schema != 1 {
+            return Err(format!("schema {schema} is unknown: a newer xtask wrote it"));
+        }
+        let record: Self = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        if !is_date(&record.date) {
+            return Err(format!("invalid date {:?}", record.date));
+        }
+        if record.results.is_empty() {
+            return Err("no results".to_owned());
+        }
+        for TestResult { test, samples, .. } in &record.results {
+            if samples.is_empty() || !samples.iter().all(|sample| (0.0..1e12).contains(sample)) {
+                return Err(format!("{test} has no samples, or impossible ones"));
+            }
+        }
+        Ok(record)
+    }
+
     /// Whether a result of one says something about the other: everything is the same
     /// but the build and the day.
     pub fn comparable(&self, other: &Self) -> bool {
@@ -127,11 +152,16 @@ impl Run {
     }
 }
 
-/// The lines of a file. What is no record is left out: a killed run may leave half a
-/// line, a later version another schema.
+/// Reads the lines of a results file, counted from 1: each a record, or why it is none. A
+/// killed run may leave half a line, a later version another schema.
+pub fn read(text: &str) -> impl Iterator<Item = (usize, Result<Record, String>)> {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(number, line)| (number, Record::parse(line)))
+}
+
+/// The records of a file; damaged lines are left out.
 pub fn records(text: &str) -> impl Iterator<Item = Record> {
-    let records = text.lines().filter_map(|line| serde_json::from_str::<Record>(line).ok());
-    records.filter(|record| record.schema == 1)
+    read(text).filter_map(|(_, record)| record.ok())
 }
 
 /// The runs of a file in the order in which they began.
@@ -155,6 +185,54 @@ pub fn runs_of(records: impl Iterator<Item = Record>) -> Vec<Run> {
         }
     }
     runs
+}
+
+/// `2026-11-22`, and whatever follows.
+fn is_date(text: &str) -> bool {
+    let shape = text.bytes().take(10).enumerate().all(|(index, byte)| match index {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    shape && text.len() >= 10
+}
+
+/// What `list` shows: every test of the newest run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastBench {
+    pub run: String,
+    pub date: String,
+    pub results: Vec<Speed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Speed {
+    pub test: String,
+    /// The mean of all samples, as `bench` prints it.
+    pub tokens_per_second: f64,
+}
+
+impl LastBench {
+    pub fn of(text: &str) -> Option<Self> {
+        let Run { about: Record { run, date, .. }, samples } = runs(text).pop()?;
+        let speed = |(test, rounds): (&str, &[Vec<f64>])| {
+            let samples = rounds.concat();
+            let mean = samples.iter().sum::<f64>() / samples.len() as f64;
+            Speed { test: test.to_owned(), tokens_per_second: mean }
+        };
+        Some(Self { run, date, results: samples.tests().map(speed).collect() })
+    }
+}
+
+/// `pp128 11.0, tg32 5.0 (2026-11-12)`
+impl std::fmt::Display for LastBench {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let speeds =
+            self.results.iter().map(|it| format!("{} {:.1}", it.test, it.tokens_per_second));
+        let speeds: Vec<String> = speeds.collect();
+        write!(f, "{} ({})", speeds.join(", "), self.date.get(..10).unwrap_or(&self.date))
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +278,51 @@ pub mod tests {
         assert_eq!(runs[0].samples.of("pp128"), [vec![1.0, 2.0], vec![1.5]]);
         assert_eq!(runs[0].samples.of("tg32"), [[7.0]]);
         assert_eq!(runs[1].samples.tests().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_line_costs_no_other_and_says_why() {
+        let good = serde_json::to_string(&record("r1", "pp128", &[3.5])).unwrap();
+        let edited = |from: &str, to: &str| {
+            assert!(good.contains(from), "{good}");
+            good.replacen(from, to, 1)
+        };
+        let bad = [
+            good[..good.len() / 2].to_owned(),
+            "[]".to_owned(),
+            edited("\"date\":\"2026", "\"date\":\"last"),
+            edited("[3.5]", "[]"),
+            edited("[3.5]", "[-1.0]"),
+            edited("[3.5]", "[null]"),
+            edited("[3.5]", "[1e300]"),
+            edited("\"schema\":1", "\"schema\":2"),
+            edited("\"test\":", "\"toast\":"),
+        ];
+        let novel = edited("{", "{\"novel\":1,");
+        let text = format!("{}\n\n{novel}\n", bad.join("\n"));
+        let lines: Vec<_> = read(&text).collect();
+        for (index, (number, line)) in lines[..bad.len()].iter().enumerate() {
+            assert!(*number == index + 1 && line.is_err(), "{line:?}");
+        }
+        assert!(lines[7].1.as_ref().unwrap_err().contains("schema 2"), "{lines:?}");
+        assert_eq!(lines[bad.len()].0, bad.len() + 2);
+        assert!(lines.len() == bad.len() + 1 && lines[bad.len()].1.is_ok(), "{lines:?}");
+    }
+
+    #[test]
+    fn list_shows_every_test_of_the_newest_run() {
+        let line =
+            |run, test, speed| serde_json::to_string(&record(run, test, &[speed])).unwrap() + "\n";
+        let text = [
+            line("r1", "pp512", 1.0),
+            line("r2", "pp128", 10.0),
+            line("r2", "tg32", 5.0),
+            line("r2", "pp128", 12.0),
+            "{\"run\":\"r3\",\"re".to_owned(),
+        ];
+        let last = LastBench::of(&text.concat()).unwrap();
+        assert_eq!(last.to_string(), "pp128 11.0, tg32 5.0 (2026-11-22)");
+        assert_eq!(LastBench::of(""), None);
     }
 
     #[test]

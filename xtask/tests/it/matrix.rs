@@ -43,10 +43,20 @@ fn list_shows_the_newest_bench_and_the_revision() {
     let fleet =
         fleet("a = host { manifest = { rev = \"0123456789abcdef\"; build = 7; }; }; b = host { };");
     let line = |date: &str, speed: f64| {
-        format!(
-            "{{\"date\":\"{date}\",\"results\":[{{\"test\":\"pp128\",\"tokensPerSecond\":{speed}}},\
-             {{\"test\":\"tg32\",\"tokensPerSecond\":26.04}}]}}\n"
-        )
+        let result = |test: &str, speed: f64| {
+            serde_json::json!({
+                "test": test, "tokensPerSecond": speed, "stddev": 0.0, "samples": [speed],
+            })
+        };
+        let record = serde_json::json!({
+            "schema": 1, "run": date, "date": date, "host": "a", "target": "a", "variant": "cpu",
+            "backends": ["cpu"], "microarch": "haswell", "storePath": "/nix/store/x",
+            "llamaCpp": { "rev": null, "build": null },
+            "model": { "name": "m", "params": 1, "quantization": "q4_0", "bytes": 1 },
+            "cpu": "c", "device": "c", "flags": [],
+            "results": [result("pp128", speed), result("tg32", 26.04)],
+        });
+        format!("{record}\n")
     };
     let text = line("2026-01-02T03:04:05Z", 90.0) + &line("2026-11-12T03:04:05Z", 93.26);
     fleet.write("bench/a.jsonl", &(text + "{\"date\": \"half a li"));

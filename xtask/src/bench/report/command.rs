@@ -1,14 +1,14 @@
 //! `report`: what bench has measured, over time: a page, a table, a plot in the terminal.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::bench::report::args::ReportArgs;
-use crate::bench::report::files as bench_files;
-use crate::bench::report::history::Report;
+use crate::bench::report::history::{Damaged, Report};
 use crate::bench::report::plot::Screen;
-use crate::bench::report::reading::read;
+use crate::bench::results::read;
 use crate::bench::results_file;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
@@ -16,6 +16,7 @@ use crate::fleet::context::local_root;
 use crate::nix::names::nearest;
 use crate::system::{files, paths};
 use crate::ui::Ui;
+use crate::ui::sanitize::clean;
 
 /// Instead of a file: standard output.
 const STDOUT: &str = "-";
@@ -25,7 +26,7 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let folders = folders(args, global)?;
     let mut found = vec![];
     for folder in &folders {
-        found.extend(bench_files::all(folder)?);
+        found.extend(results_files(folder)?);
     }
     // Plan.
     let to_stdout =
@@ -34,16 +35,20 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         bail!("only one of --html -, --markdown - and --json can go to standard output");
     }
     // Run.
-    let (mut measured, mut damaged) = (vec![], vec![]);
+    let (mut records, mut damaged) = (vec![], vec![]);
     for (file, text) in &found {
-        let (good, bad) = read(&file.display().to_string(), text);
-        measured.extend(good);
-        damaged.extend(bad);
+        for (line, record) in read(text) {
+            let file = file.display().to_string();
+            match record {
+                Ok(record) => records.push(record),
+                Err(why) => damaged.push(Damaged { file, line, why: clean(&why) }),
+            }
+        }
     }
-    let mut known: Vec<String> = measured.iter().map(|one| one.host.clone()).collect();
+    let mut known: Vec<String> = records.iter().map(|it| it.host.to_string()).collect();
     known.sort_unstable();
     known.dedup();
-    let report = Report::new(measured, damaged, &args.hosts);
+    let report = Report::new(records, damaged, &args.hosts);
     // Report.
     ui.document(&report)?;
     write(ui, args.html.as_deref(), || crate::bench::report::html::page(&report))?;
@@ -107,4 +112,24 @@ fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<
         }
     }
     Ok(())
+}
+
+/// Reads each HOST.jsonl of a folder, by name; none where there is no folder. Bytes that are
+/// not UTF-8 spoil their own line only.
+fn results_files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries.with_context(|| format!("cannot read {}", folder.display()))?,
+    };
+    let mut found = vec![];
+    for entry in entries {
+        let file = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        if file.extension().is_some_and(|extension| extension == "jsonl") && file.is_file() {
+            let bytes =
+                fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            found.push((file, String::from_utf8_lossy(&bytes).into_owned()));
+        }
+    }
+    found.sort();
+    Ok(found)
 }

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::bench::baseline::{self, FLOOR, Method, Verdict};
-use crate::bench::report::reading::{Damaged, Key, Measurement};
-use crate::statistics;
-use crate::statistics::median;
+use crate::bench::llama_bench::TestResult;
+use crate::bench::measurement::Model;
+use crate::bench::results::Record;
+use crate::statistics::{self, median};
+use crate::ui::sanitize::clean;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -28,6 +30,47 @@ pub struct Host {
     pub host: String,
     /// The one that was measured last comes first.
     pub settings: Vec<Setting>,
+}
+
+/// A line that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damaged {
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    pub why: String,
+}
+
+/// What has to be equal, besides the host and the test, for two speeds to be compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Key {
+    pub model: String,
+    pub flags: Vec<String>,
+    pub backends: Vec<String>,
+    pub cpu: String,
+    pub gpu: Option<String>,
+    pub threads: Option<u32>,
+}
+
+impl Key {
+    fn of(record: &Record) -> Self {
+        let all = |texts: &[String]| texts.iter().map(|text| clean(text)).collect::<Vec<_>>();
+        let Model { name, quantization, .. } = &record.model;
+        Self {
+            model: all(&[std::slice::from_ref(name), quantization.as_slice()].concat()).join(" "),
+            // Its environment makes as much of a difference.
+            flags: all(&[record.env.as_slice(), &record.flags].concat()),
+            backends: all(&record.backends),
+            cpu: clean(&record.cpu),
+            gpu: record.gpu.as_deref().map(clean),
+            threads: record.threads,
+        }
+    }
+
+    /// The GPU, or the CPU where there is none.
+    pub fn device(&self) -> &str {
+        self.gpu.as_deref().unwrap_or(&self.cpu)
+    }
 }
 
 /// What was measured in the same way, so that speeds can be compared.
@@ -97,73 +140,73 @@ pub const METHOD: &str = "Whether a run is slower or faster is judged as bench \
 
 impl Report {
     /// `asked`: the hosts that the user named; none are all.
-    pub fn new(measured: Vec<Measurement>, damaged: Vec<Damaged>, asked: &[String]) -> Self {
-        let mut hosts: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
-        for one in measured {
-            if asked.is_empty() || asked.contains(&one.host) {
-                hosts.entry(one.host.clone()).or_default().push(one);
+    pub fn new(records: Vec<Record>, damaged: Vec<Damaged>, asked: &[String]) -> Self {
+        let mut hosts: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+        for record in records {
+            let host = clean(record.host.as_str());
+            if asked.is_empty() || asked.contains(&host) {
+                hosts.entry(host).or_default().push(record);
             }
         }
         let missing: Vec<String> =
             asked.iter().filter(|host| !hosts.contains_key(*host)).cloned().collect();
         let hosts = hosts
             .into_iter()
-            .map(|(host, measured)| Host { host, settings: settings(measured) })
+            .map(|(host, records)| Host { host, settings: settings(records) })
             .collect();
         Self { schema: 1, command: "report", hosts, damaged, ok: missing.is_empty(), missing }
     }
 }
 
-fn settings(mut measured: Vec<Measurement>) -> Vec<Setting> {
+fn settings(mut records: Vec<Record>) -> Vec<Setting> {
     // Lines of one instant keep the order in which they were written.
-    measured.sort_by(|a, b| a.date.cmp(&b.date));
+    records.sort_by(|a, b| a.date.cmp(&b.date));
     let mut settings: Vec<(String, Setting)> = vec![];
-    let mut places: BTreeMap<Key, usize> = BTreeMap::new();
-    for one in measured {
-        let place = *places.entry(one.setting.clone()).or_insert_with(|| {
-            settings.push((String::new(), Setting { key: one.setting.clone(), series: vec![] }));
+    for record in records {
+        let key = Key::of(&record);
+        let at = settings.iter().position(|(_, setting)| setting.key == key).unwrap_or_else(|| {
+            settings.push((String::new(), Setting { key, series: vec![] }));
             settings.len() - 1
         });
-        let (newest, setting) = &mut settings[place];
-        newest.clone_from(&one.date);
-        let at = setting.series.iter().position(|series| series.test == one.test);
-        let at = at.unwrap_or_else(|| {
-            let test = one.test.clone();
-            setting.series.push(Series { test, points: vec![], now: None, slower_since: None });
-            setting.series.len() - 1
-        });
-        add(&mut setting.series[at].points, one);
+        let (newest, setting) = &mut settings[at];
+        newest.clone_from(&record.date);
+        for TestResult { test, samples, .. } in &record.results {
+            let test = clean(test);
+            let at = setting.series.iter().position(|series| series.test == test);
+            let at = at.unwrap_or_else(|| {
+                setting.series.push(Series { test, points: vec![], now: None, slower_since: None });
+                setting.series.len() - 1
+            });
+            add(&mut setting.series[at].points, &record, samples);
+        }
     }
     settings.sort_by(|(a, _), (b, _)| b.cmp(a));
+    let mut settings: Vec<Setting> = settings.into_iter().map(|(_, setting)| setting).collect();
+    for series in settings.iter_mut().flat_map(|setting| &mut setting.series) {
+        series.points.iter_mut().for_each(Point::summarise);
+        judge_all(series);
+    }
     settings
-        .into_iter()
-        .map(|(_, mut setting)| {
-            for series in &mut setting.series {
-                series.points.iter_mut().for_each(Point::summarise);
-                judge_all(series);
-            }
-            setting
-        })
-        .collect()
 }
 
-/// As a run of its own, or as a further round of one that is there. Lines of one run are
-/// neighbours but for another build or test between them.
-fn add(points: &mut Vec<Point>, one: Measurement) {
-    let same = |point: &&mut Point| point.run == one.run && point.store_path == one.store_path;
+/// Adds a run, or a further round of one that is there. Lines of one run are neighbours but
+/// for another build or test between them.
+fn add(points: &mut Vec<Point>, record: &Record, samples: &[f64]) {
+    let (run, store_path) = (clean(&record.run), clean(record.store_path.as_str()));
+    let same = |point: &&mut Point| point.run == run && point.store_path == store_path;
     if let Some(point) = points.iter_mut().rev().take(NEIGHBOURS).find(same) {
-        point.rounds.push(one.samples);
+        point.rounds.push(samples.to_vec());
         return;
     }
     points.push(Point {
-        rounds: vec![one.samples],
-        run: one.run,
-        date: one.date,
-        rev: one.rev,
-        build: one.build,
-        variant: one.variant,
-        target: one.target,
-        store_path: one.store_path,
+        rounds: vec![samples.to_vec()],
+        run,
+        date: clean(&record.date),
+        rev: record.llama_cpp.rev.as_deref().map(clean),
+        build: record.llama_cpp.build.filter(|build| *build > 0),
+        variant: clean(record.variant.as_str()),
+        target: clean(&record.target),
+        store_path,
         ..Point::default()
     });
 }

@@ -1,28 +1,15 @@
 //! Tests of report.rs.
 
 use crate::bench::report::history::*;
+use crate::bench::results::tests::record;
+use crate::nix::names::StorePath;
 
-fn one(run: &str, build: u64, samples: &[f64]) -> Measurement {
-    Measurement {
-        host: "a".into(),
-        setting: Key {
-            model: "m".into(),
-            flags: vec![],
-            backends: vec!["cpu".into()],
-            cpu: "c".into(),
-            gpu: None,
-            threads: Some(2),
-        },
-        run: run.into(),
-        date: format!("2026-11-{run}T10:00:00Z"),
-        target: "t".into(),
-        variant: "cpu-haswell".into(),
-        rev: None,
-        build: Some(build),
-        store_path: format!("/nix/store/{build}"),
-        test: "pp128".into(),
-        samples: samples.to_vec(),
-    }
+fn one(run: &str, build: u64, samples: &[f64]) -> Record {
+    let mut line = record(run, "pp128", samples);
+    line.date = format!("2026-11-{run}T10:00:00Z");
+    line.llama_cpp.build = Some(build);
+    line.store_path = StorePath::new(format!("/nix/store/{build}"));
+    line
 }
 
 fn only(report: &Report) -> &Series {
@@ -30,7 +17,7 @@ fn only(report: &Report) -> &Series {
     &report.hosts[0].settings[0].series[0]
 }
 
-fn report(measured: Vec<Measurement>) -> Report {
+fn report(measured: Vec<Record>) -> Report {
     Report::new(measured, vec![], &[])
 }
 
@@ -52,7 +39,7 @@ fn quantiles_lie_between_the_nearest_values() {
 #[test]
 fn rounds_of_a_run_are_one_point_and_the_oldest_comes_first() {
     let mut other_build = one("12", 7, &[8.0]);
-    other_build.store_path = "/nix/store/upstream".into();
+    other_build.store_path = StorePath::new("/nix/store/upstream");
     let report = report(vec![
         one("12", 7, &[3.0, 1.0]),
         other_build,
@@ -71,14 +58,14 @@ fn rounds_of_a_run_are_one_point_and_the_oldest_comes_first() {
 #[test]
 fn only_what_was_measured_alike_is_compared() {
     let mut flag = one("12", 7, &[1.0]);
-    flag.setting.flags = vec!["-fa".into(), "1".into()];
+    flag.flags = vec!["-fa".into(), "1".into()];
     let mut gpu = one("13", 7, &[1.0]);
-    gpu.setting.gpu = Some("g".into());
+    gpu.gpu = Some("g".into());
     let report = report(vec![one("11", 6, &[9.0]), gpu, flag]);
     let settings = &report.hosts[0].settings;
     // The last measured first.
     let devices: Vec<&str> = settings.iter().map(|setting| setting.key.device()).collect();
-    assert_eq!(devices, ["g", "c", "c"]);
+    assert_eq!(devices, ["g", "AMD EPYC", "AMD EPYC"]);
     assert!(settings.iter().all(|setting| setting.series[0].points[0].change.is_none()));
 }
 

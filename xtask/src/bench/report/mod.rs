@@ -3,12 +3,10 @@
 pub mod args;
 pub mod command;
 pub mod figure;
-pub mod files;
 pub mod history;
 pub mod html;
 pub mod markdown;
 pub mod plot;
-pub mod reading;
 pub mod rows;
 pub mod scale;
 pub mod wording;

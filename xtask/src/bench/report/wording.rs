@@ -2,8 +2,7 @@
 //! and in Markdown.
 
 use crate::bench::baseline::Verdict;
-use crate::bench::report::history::{Change, Point, Series};
-use crate::bench::report::reading::Key;
+use crate::bench::report::history::{Change, Key, Point, Series};
 
 /// For text and for attributes in double quotes.
 pub fn html(text: &str) -> String {
