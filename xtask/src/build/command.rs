@@ -15,8 +15,9 @@ use crate::findings::finding::none_is_an_error;
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
-use crate::nix::names::{HostName, nearest};
+use crate::nix::names::HostName;
 use crate::system::usage;
+use crate::ui::nearest::nearest;
 
 pub use crate::build::run::build;
 

@@ -270,7 +270,7 @@ fn answered(answer: Option<Answer>, source: Option<&str>) -> Evaluated {
 }
 
 fn half_an_answer(what: &str) -> Evaluated {
-    let finding = Finding::error("half-an-answer", what, "run the check again with -v");
+    let finding = Finding::error("bad-eval-output", what, "run the check again with -v");
     Evaluated::Failed { state: HostState::EvalError, finding }
 }
 

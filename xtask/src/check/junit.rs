@@ -55,8 +55,8 @@ mod tests {
 
     #[test]
     fn a_case_is_red_where_the_report_is() {
-        let error = Finding::error("code", "message", "help");
-        let warning = Finding::warning("code", "message", "help");
+        let error = Finding::error("unfree", "message", "help");
+        let warning = Finding::warning("noisy", "message", "help");
         let verdict =
             |state, findings: &[Finding]| by_findings("check", "a".into(), state, findings).verdict;
         assert_eq!(verdict(HostState::Ok, std::slice::from_ref(&warning)), Verdict::Passed);
@@ -64,7 +64,7 @@ mod tests {
         else {
             panic!("not a failure");
         };
-        assert!(trouble.text.starts_with("error[code]"), "{}", trouble.text);
+        assert!(trouble.text.starts_with("error[unfree]"), "{}", trouble.text);
         for state in [HostState::EvalError, HostState::Timeout, HostState::OutOfMemory] {
             assert!(matches!(verdict(state, std::slice::from_ref(&error)), Verdict::Error(_)));
         }

@@ -167,7 +167,7 @@ pub fn explained(
 }
 
 pub fn half_an_answer(what: &str) -> Finding {
-    Finding::error("half-an-answer", what, "run the check again with -v")
+    Finding::error("bad-eval-output", what, "run the check again with -v")
 }
 
 fn usual_jobs(max_memory: Option<u64>) -> usize {

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn finding(message: &str, file: &str) -> Finding {
-        let finding = Finding::error("code", message, "help");
+        let finding = Finding::error("unfree", message, "help");
         Finding { file: Some(file.to_owned()), line: Some(3), ..finding }
     }
 
@@ -99,7 +99,7 @@ mod tests {
         let said = annotation("a,b: c", &finding("100%\r\n::set-env name=X::y", "a:b,c.nix"), "d/");
         assert_eq!(
             said,
-            "::error file=d/a%3Ab%2Cc.nix,line=3,title=a%2Cb%3A c%3A code::100%25%0D%0A::set-env \
+            "::error file=d/a%3Ab%2Cc.nix,line=3,title=a%2Cb%3A c%3A unfree::100%25%0D%0A::set-env \
              name=X::y%0Ahelp: help"
         );
         assert_eq!(said.lines().count(), 1);

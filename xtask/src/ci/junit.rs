@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::findings::finding::{Finding, Severity};
+use crate::findings::finding::Finding;
 use crate::ui::units;
 
 /// When and where it was run.
@@ -51,11 +51,7 @@ pub struct Trouble {
 const LONGEST_LINE: usize = 2000;
 
 pub fn describe(finding: &Finding) -> String {
-    let severity = match finding.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Note => "note",
-    };
+    let severity = finding.severity.as_str();
     let place = finding.place().map(|place| format!(" {place}:")).unwrap_or_default();
     format!("{severity}[{}]:{place} {} help: {}", finding.code, cut(&finding.message), finding.help)
 }

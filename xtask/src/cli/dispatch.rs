@@ -6,7 +6,7 @@ use crate::cli::{Cli, Command, completions};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::ui::Ui;
-use crate::{bench, build, check, ci, dev, doctor, hardware, list, new_host, pin};
+use crate::{bench, build, check, ci, dev, doctor, findings, hardware, list, new_host, pin};
 
 pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
     let global = &cli.global;
@@ -27,6 +27,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::NewHost(args) => new_host::command::run(args, global, ui),
         Command::List => list::run(&open()?),
         Command::Matrix(args) => build::matrix::run(args, &open()?),
+        Command::Explain(args) => findings::explain::run(args, ui),
         Command::Doctor => doctor::command::run(global, ui),
         Command::Setup(args) => dev::setup::run(args, ui),
         Command::Demo(args) => dev::demo::run(args, global, ui),

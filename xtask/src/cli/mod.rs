@@ -17,6 +17,7 @@ use crate::bench::report::args::ReportArgs;
 use crate::build::args::BuildAllArgs;
 use crate::check::args::CheckArgs;
 use crate::dev::args::{DemoArgs, PerfArgs, ProgressDemoArgs, SetupArgs, TestArgs};
+use crate::findings::args::ExplainArgs;
 use crate::fleet::args::{Global, HostSelection};
 use crate::hardware::args::ProbeArgs;
 use crate::new_host::args::NewHostArgs;
@@ -62,6 +63,8 @@ pub enum Command {
     List,
     /// Print a GitHub Actions matrix: one job for each distinct build
     Matrix(HostSelection),
+    /// Explain the code of a finding, or list all codes
+    Explain(ExplainArgs),
     /// Examine Nix and this machine, and say what to mend
     Doctor,
     /// Provide what this machine lacks for the testbed (Nix itself included)

@@ -1,21 +1,32 @@
-//! Something wrong that is the user's to mend, worded like a good compiler would.
+//! A problem that the user should fix, worded like a compiler's message.
 //!
 //! Pure: no I/O, no clock.
 
 use serde::Serialize;
 
+use crate::findings::codes;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing; nothing need be done.
     Note,
     Warning,
     Error,
 }
 
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Stable, for programs: `unfree`, `infinite-recursion`, …
+    /// One of [`codes`]: stable, for programs.
     pub code: &'static str,
     pub severity: Severity,
     pub message: String,
@@ -29,15 +40,13 @@ pub struct Finding {
 }
 
 impl Finding {
+    fn new(severity: Severity, code: &'static str, message: String, help: String) -> Self {
+        debug_assert!(codes::find(code).is_some(), "add `{code}` to findings/codes.txt");
+        Self { code, severity, message, help, file: None, line: None }
+    }
+
     pub fn error(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity: Severity::Error,
-            message: message.into(),
-            help: help.into(),
-            file: None,
-            line: None,
-        }
+        Self::new(Severity::Error, code, message.into(), help.into())
     }
 
     pub fn warning(
@@ -45,11 +54,11 @@ impl Finding {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, message, help) }
+        Self::new(Severity::Warning, code, message.into(), help.into())
     }
 
     pub fn note(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { severity: Severity::Note, ..Self::error(code, message, help) }
+        Self::new(Severity::Note, code, message.into(), help.into())
     }
 
     /// `hosts/boron/default.nix:12`, as far as it is known.

@@ -5,10 +5,11 @@ use crate::ui::{Ui, wrap};
 
 /// Like a compiler's message: severity, host, place, sentence, help.
 pub fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
-    let (word, paint): (_, fn(&Ui, &str) -> String) = match finding.severity {
-        Severity::Error => ("error", Ui::red),
-        Severity::Warning => ("warning", Ui::yellow),
-        Severity::Note => ("note", Ui::bold),
+    let word = finding.severity.as_str();
+    let paint: fn(&Ui, &str) -> String = match finding.severity {
+        Severity::Error => Ui::red,
+        Severity::Warning => Ui::yellow,
+        Severity::Note => Ui::bold,
     };
     let taken = word.len() + finding.code.len() + host.len() + "[] : ".len();
     let place = finding.place().map(|place| format!("\n  --> {place}")).unwrap_or_default();

@@ -10,12 +10,13 @@ use crate::fleet::args::Global;
 use crate::fleet::eval_cache::Answers;
 use crate::nix::flake::Flake;
 use crate::nix::flake_ref;
-use crate::nix::names::{HostName, nearest};
+use crate::nix::names::HostName;
 use crate::nix::program::Nix;
 use crate::system::paths;
 use crate::testbed::inputs as testbed;
 use crate::testbed::revision::Era;
 use crate::ui::Ui;
+use crate::ui::nearest::nearest;
 
 /// Nix's option for a lock file in the place of flake.lock.
 const LENT_LOCK: &str = "--reference-lock-file";

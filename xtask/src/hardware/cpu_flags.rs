@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
 use crate::hardware::microarch::{DISPATCH, Table};
-use crate::nix::names::nearest;
+use crate::ui::nearest::nearest;
 
 /// How many options a message names before it counts the rest.
 const NAMED: usize = 4;

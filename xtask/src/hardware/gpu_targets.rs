@@ -5,7 +5,7 @@
 
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
-use crate::nix::names::nearest;
+use crate::ui::nearest::nearest;
 
 /// NVIDIA, "CUDA GPU compute capability"; 5.0 to 12.1, as of CUDA 13.
 const CUDA: &[&str] = &[

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::findings::finding::Finding;
-use crate::nix::names::nearest;
+use crate::ui::nearest::nearest;
 
 /// An input of the fleet, found in its lock file.
 #[derive(Debug, Clone)]

@@ -76,34 +76,6 @@ pub fn nix_string(text: &str) -> String {
     literal
 }
 
-/// The candidates nearest to what was typed, best first; none that is far off.
-/// Distance: Levenshtein, at most a third of the longer name's length (at least 1).
-pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (levenshtein(typed, candidate), candidate))
-        .filter(|(distance, candidate)| {
-            *distance <= (typed.chars().count().max(candidate.chars().count()) / 3).max(1)
-        })
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-fn levenshtein(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,13 +84,5 @@ mod tests {
     fn a_hostile_name_stays_inside_its_literal() {
         assert_eq!(nix_string(r#"a"b${c}\"#), r#""a\"b\${c}\\""#);
         assert_eq!(nix_string("a\nb"), "\"a\\nb\"");
-    }
-
-    #[test]
-    fn the_nearest_host_is_offered_and_a_stranger_is_not() {
-        let hosts = ["carbon", "beryllium", "boron", "nitrogen"];
-        assert_eq!(nearest("carbn", hosts), Some("carbon"));
-        assert_eq!(nearest("berylium", hosts), Some("beryllium"));
-        assert_eq!(nearest("xyzzy", hosts), None);
     }
 }

@@ -9,6 +9,7 @@
 pub mod args;
 pub mod ask;
 pub mod github;
+pub mod nearest;
 pub mod progress;
 pub mod sanitize;
 pub mod table;

@@ -2,7 +2,7 @@
 //!
 //! Entry points: `revision` resolves what was typed, `trial_fleet` makes the fleet.
 //!
-//! Imports: system, findings, nix, fleet, check, build.
+//! Imports: system, ui, findings, nix, fleet, check, build.
 
 pub mod changes;
 pub mod first_parent;

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use crate::findings::finding::Finding;
 use crate::nix::flake_input::Revision;
-use crate::nix::names::nearest;
+use crate::ui::nearest::nearest;
 use crate::upstream::history as upstream;
 use crate::upstream::history::{History, Names};
 use crate::upstream::trial_fleet::PinState;

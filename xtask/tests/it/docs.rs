@@ -93,32 +93,3 @@ fn every_command_in_the_documents_works() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(count >= 8, "only {count} commands were found: the test looks in the wrong place");
 }
-
-/// Each `[code]` of the troubleshooting page is a finding's, in the source as it is now; a
-/// word that no finding has would send the reader nowhere.
-#[test]
-fn troubleshooting_names_findings_that_exist() {
-    let root = repository();
-    let page = fs::read_to_string(root.join("docs/troubleshooting.md")).unwrap();
-    let mut folders = vec![root.join("xtask/src")];
-    let mut source = String::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => folders.push(path),
-                false => source.push_str(&fs::read_to_string(path).unwrap_or_default()),
-            }
-        }
-    }
-    let codes: Vec<&str> = page
-        .split("`[")
-        .skip(1)
-        .filter_map(|rest| rest.split_once("]`"))
-        .map(|(code, _)| code)
-        .collect();
-    assert!(codes.len() > 25, "{codes:?}");
-    for code in codes {
-        assert!(source.contains(&format!("\"{code}\"")), "no finding has the code {code}");
-    }
-}

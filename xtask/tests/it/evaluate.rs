@@ -127,12 +127,12 @@ fn an_evaluator_that_is_killed_takes_one_host_with_it() {
 #[test]
 fn half_an_answer_is_that_hosts_state() {
     let half = r#"case "$line" in *' done '*'"host":"bad"'*) line="${line:0:80}" ;; esac"#;
-    let expected = states([("ok", ""), ("eval-error", "half-an-answer"), ("ok", "")]);
+    let expected = states([("ok", ""), ("eval-error", "bad-eval-output"), ("ok", "")]);
     assert_eq!(with_accident(half), (1, expected));
 }
 
 #[test]
 fn silence_is_red() {
-    let expected = states([("eval-error", "half-an-answer"); 3]);
+    let expected = states([("eval-error", "bad-eval-output"); 3]);
     assert_eq!(with_accident("continue"), (1, expected));
 }

@@ -13,6 +13,7 @@ mod build_faults;
 mod build_keep;
 mod builders;
 mod check;
+mod command_line;
 mod completions;
 mod docs;
 mod evaluate;

@@ -13,9 +13,9 @@ use crate::bench::results_file;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::local_root;
-use crate::nix::names::nearest;
 use crate::system::{files, paths};
 use crate::ui::Ui;
+use crate::ui::nearest::nearest;
 use crate::ui::sanitize::clean;
 
 /// Instead of a file: standard output.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::findings::finding::Finding;
-use crate::nix::names::nearest;
+use crate::ui::nearest::nearest;
 
 /// Beyond this a grid is a mistake, such as a range without an end.
 pub const MOST: usize = 4096;

@@ -186,7 +186,11 @@ mod tests {
             },
             Area { area: "ggml: Vulkan", commits: many },
         ];
-        report.findings.push(Finding::note("x", "package.nix no longer takes enableCurl", "-"));
+        report.findings.push(Finding::note(
+            "argument-gone",
+            "package.nix no longer takes enableCurl",
+            "-",
+        ));
         let mut measured = host("boron", "cuda-tigerlake-sm75", HostState::Changed);
         measured.speeds =
             vec![Speed { test: "pp128".into(), before: 100.0, after: 102.5, change_percent: 2.5 }];
