@@ -30,7 +30,7 @@ pub fn lines(log: &Path) -> impl Iterator<Item = String> {
 pub struct BuildLogs {
     folder: PathBuf,
     logs: BTreeMap<DrvPath, Log>,
-    trouble: Option<Error>,
+    error: Option<Error>,
 }
 
 struct Log {
@@ -41,8 +41,8 @@ struct Log {
 
 impl BuildLogs {
     pub fn create(folder: &Path) -> Self {
-        let trouble = disk::create(folder).err();
-        Self { folder: folder.to_owned(), logs: BTreeMap::new(), trouble }
+        let error = disk::create(folder).err();
+        Self { folder: folder.to_owned(), logs: BTreeMap::new(), error }
     }
 
     /// Keeps the lines and phases of every derivation.
@@ -64,7 +64,7 @@ impl BuildLogs {
         if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
             log.file = None;
             let error = Error::new(error).context(format!("cannot write {}", log.path.display()));
-            self.trouble.get_or_insert(error);
+            self.error.get_or_insert(error);
         }
     }
 
@@ -81,27 +81,27 @@ impl BuildLogs {
         match file {
             Ok(file) => Log { path, file: Some(file) },
             Err(error) => {
-                self.trouble.get_or_insert(error);
+                self.error.get_or_insert(error);
                 Log { path, file: None }
             }
         }
     }
 
     /// Nix's own errors, which belong to no derivation.
-    pub fn remember(&mut self, errors: &[String]) {
+    pub fn write_nix_errors(&mut self, errors: &[String]) {
         let file = self.folder.join("nix-errors.log");
         let written = match errors {
             [] => Ok(()),
             errors => files::write_atomically(&file, errors.join("\n").as_bytes()),
         };
         if let Err(error) = written {
-            self.trouble.get_or_insert(error);
+            self.error.get_or_insert(error);
         }
     }
 
-    /// What is in the way of the logs; told once.
-    pub fn trouble(&mut self) -> Result<()> {
-        self.trouble.take().map_or(Ok(()), Err)
+    /// The first error, once.
+    pub fn take_error(&mut self) -> Result<()> {
+        self.error.take().map_or(Ok(()), Err)
     }
 
     /// The log of a derivation, if it is whole.

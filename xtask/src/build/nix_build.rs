@@ -1,27 +1,39 @@
-//! The one `nix build` over all derivations, followed event by event.
+//! One `nix build` over all derivations. Each line of its log goes to the tracker, the logs
+//! on disk and the progress display.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::build::attempts::Ran;
 use crate::build::command::Limits;
-use crate::build::follow::Follower;
+use crate::build::history;
 use crate::build::progress::Expected;
-use crate::build::variants::Build;
+use crate::build::run_state::RunState;
+use crate::build::tracker::Update;
+use crate::build::variants::{Build, short_name};
+use crate::build::view::Progress;
 use crate::fleet::context::Context;
-use crate::nix::builders;
-use crate::nix::names::DrvPath;
-use crate::system::orphans;
+use crate::nix::log::{Event, Reader};
+use crate::nix::names::{DrvPath, StorePath};
+use crate::nix::{builders, derivation};
 use crate::system::process::{self, Exit, Heard, Source, Then};
+use crate::system::{interrupt, orphans};
 
-/// How one run of Nix ended, and what it complained of.
+/// How long a failure is held back until it is known which variants need what failed.
+const ATTRIBUTION: Duration = Duration::from_secs(10);
+
+/// How one run of Nix ended.
 pub struct Ended {
+    /// What Nix called errors.
     pub errors: Vec<String>,
-    /// A build that had its time, for which Nix was ended.
-    pub given_up: Option<(DrvPath, String)>,
-    /// Nix ended with a status, neither by Ctrl-C nor killed.
-    pub by_itself: bool,
+    /// Nix was stopped because a build took too long on its builder.
+    pub timed_out: bool,
+    /// Nix exited with a status: it was neither interrupted nor killed.
+    pub with_status: bool,
 }
 
 pub fn run(
@@ -29,11 +41,12 @@ pub fn run(
     builds: &[&Build],
     limits: &Limits,
     expected: BTreeMap<DrvPath, Expected>,
-    ran: &mut Ran,
+    state: &mut RunState,
 ) -> Result<Ended> {
-    let nix = &context.flake.nix;
     let (name, ssh_options) = builders::ssh_options();
-    let mut call = nix
+    let mut call = context
+        .flake
+        .nix
         .command(["build", "--no-link", "--keep-going", "--log-format", "internal-json"])
         .args(builds.iter().map(|build| build.drv.all_outputs()))
         .env(name, ssh_options)
@@ -49,30 +62,126 @@ pub fn run(
         }
     }
     context.ui.detail(format!("$ {call}"));
-    let mut follower = Follower::start(context, builds, expected, limits, ran);
-    let mut given_up = None;
+    let mut follower = Follower {
+        context,
+        variants: builds.iter().map(|build| build.drv.clone()).collect(),
+        state,
+        progress: Progress::start(&context.ui, builds, expected),
+        outputs: RefCell::default(),
+        dependents: Dependents::NotAsked,
+        errors: vec![],
+    };
+    let mut reader = Reader::new(process::LONGEST_LINE);
+    let mut timed_out = None;
     let exit = process::watch(&call, None, &mut |heard| {
-        if let Heard::Line(Source::Stderr, line) = heard {
-            follower.line(line);
+        if let Heard::Line(Source::Stderr, line) = heard
+            && let Some(event) = reader.read(line)
+        {
+            follower.follow(event);
         }
-        given_up = given_up.take().or_else(|| follower.exhausted());
-        if given_up.is_some() { Then::End } else { Then::GoOn }
+        let now = follower.state.now();
+        let tracker = follower.state.tracker.at(now);
+        timed_out =
+            timed_out.take().or_else(|| tracker.timed_out(limits.timeout, limits.max_silent_time));
+        if timed_out.is_some() { Then::End } else { Then::GoOn }
     })?;
-    let mut errors = follower.finish();
-    if !matches!(exit, Exit::Code(_)) {
+    if let Some(event) = reader.finish() {
+        follower.follow(event);
+    }
+    let Follower { progress, mut errors, .. } = follower;
+    drop(progress);
+    let with_status = matches!(exit, Exit::Code(_));
+    if !with_status {
         // Nix had no time to end what it had begun.
         orphans::end();
     }
     if let Exit::Signal(_) = exit {
         errors.push(format!("Nix itself was {exit} while it built"));
     }
-    // A failure that no builder reported (a full disk, a lock, a refused daemon) belongs
-    // to no log.
-    ran.logs.remember(&errors);
-    if ran.tracker.idle() {
-        for error in &errors {
-            context.ui.complain(format!("nix: {}", error));
+    // A failure that no builder reported (a full disk, a lock, a daemon that refuses) is in
+    // no build's log.
+    state.logs.write_nix_errors(&errors);
+    if state.tracker.idle() {
+        errors.iter().for_each(|error| context.ui.complain(format!("nix: {error}")));
+    }
+    let timed_out = timed_out.map(|(drv, why)| state.attempts(&drv).timed_out = Some(why));
+    Ok(Ended { errors, timed_out: timed_out.is_some(), with_status })
+}
+
+struct Follower<'a> {
+    context: &'a Context,
+    variants: Vec<DrvPath>,
+    state: &'a mut RunState,
+    progress: Progress,
+    outputs: RefCell<BTreeMap<DrvPath, Vec<StorePath>>>,
+    dependents: Dependents,
+    errors: Vec<String>,
+}
+
+/// Which variants need a derivation that is none: asked when the first one begins, since
+/// most runs have none.
+enum Dependents {
+    NotAsked,
+    Asked(Receiver<BTreeMap<DrvPath, Expected>>),
+    Known,
+}
+
+impl Follower<'_> {
+    fn follow(&mut self, event: Event) {
+        let outputs = &self.outputs;
+        let there = |drv: &DrvPath| {
+            let mut outputs = outputs.borrow_mut();
+            let known = outputs.entry(drv.clone()).or_insert_with(|| derivation::outputs(drv));
+            derivation::is_built(known)
+        };
+        let now = self.state.now();
+        for update in self.state.tracker.at(now).follow(event, &there) {
+            self.state.logs.follow(&update);
+            match &update {
+                Update::Message { level: 0, text } => self.errors.push(text.clone()),
+                Update::Started { drv, .. } => self.ask_dependents(drv),
+                Update::Failed { drv, .. } => {
+                    self.state.attempts(drv).failed |= !interrupt::requested();
+                    if self.progress.is_unattributed(drv) {
+                        self.learn_dependents(ATTRIBUTION);
+                    }
+                }
+                _ => {}
+            }
+            self.learn_dependents(Duration::ZERO);
+            let log = match &update {
+                Update::Failed { drv, .. } => self.state.logs.file(drv),
+                _ => None,
+            };
+            self.progress.apply(&update, log);
         }
     }
-    Ok(Ended { errors, given_up, by_itself: matches!(exit, Exit::Code(_)) })
+
+    fn ask_dependents(&mut self, drv: &DrvPath) {
+        if !matches!(self.dependents, Dependents::NotAsked) || self.variants.contains(drv) {
+            return;
+        }
+        let (sender, receiver) = mpsc::channel();
+        let nix = self.context.flake.nix.clone();
+        let (variants, home) = (self.variants.clone(), self.context.home.clone());
+        let asking = thread::Builder::new().name("dependents".into()).spawn(move || {
+            let needed_by = derivation::needed_by(&nix, &variants).unwrap_or_default();
+            let history = history::read(&home);
+            let expected = needed_by.into_iter().map(|(drv, needed_by)| {
+                let seconds = history.seconds(short_name(drv.as_str()), "");
+                (drv, Expected { seconds, needed_by: Some(needed_by) })
+            });
+            let _ = sender.send(expected.collect());
+        });
+        self.dependents =
+            if asking.is_ok() { Dependents::Asked(receiver) } else { Dependents::Known };
+    }
+
+    fn learn_dependents(&mut self, timeout: Duration) {
+        let Dependents::Asked(receiver) = &self.dependents else { return };
+        if let Ok(expected) = receiver.recv_timeout(timeout) {
+            self.progress.learn(expected);
+            self.dependents = Dependents::Known;
+        }
+    }
 }

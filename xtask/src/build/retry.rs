@@ -24,7 +24,7 @@ pub struct Failure<'a> {
 
 /// What may be better the next time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passing {
+pub enum Transient {
     Builder,
     Network,
 }
@@ -77,7 +77,7 @@ const CURL: [&str; 8] = [
 const LAST_WORDS: usize = 5;
 
 /// Why this may pass when it is tried again; `None`: it would only fail again.
-pub fn passing(failure: &Failure) -> Option<Passing> {
+pub fn transient(failure: &Failure) -> Option<Transient> {
     let own = failure.own_message();
     if own.is_some_and(|message| message.contains(" timed out after ")) {
         return None;
@@ -86,18 +86,18 @@ pub fn passing(failure: &Failure) -> Option<Passing> {
         return None;
     }
     if failure.lost() {
-        return Some(Passing::Builder);
+        return Some(Transient::Builder);
     }
     if let Some(message) = own {
         let fetched = message.starts_with("some substitutes for the outputs");
         if fetched && failure.errors.iter().any(|error| download_may_pass(error)) {
-            return Some(Passing::Network);
+            return Some(Transient::Network);
         }
         let last = failure.tail.len().saturating_sub(LAST_WORDS);
         let cut_off = |line: &String| has(line, &CURL) || download_may_pass(line);
-        return failure.tail[last..].iter().any(cut_off).then_some(Passing::Network);
+        return failure.tail[last..].iter().any(cut_off).then_some(Transient::Network);
     }
-    failure.no_machine().map(|_| Passing::Builder)
+    failure.no_machine().map(|_| Transient::Builder)
 }
 
 /// Why it failed, for a person; `None`: Nix said nothing of it.
@@ -120,7 +120,7 @@ pub fn reason(failure: &Failure) -> Option<String> {
 
 /// Whether one of these errors is about this derivation; that of a derivation which waits
 /// for another is not.
-pub fn speaks_of(errors: &[String], drv: &DrvPath) -> bool {
+pub fn mentions(errors: &[String], drv: &DrvPath) -> bool {
     errors.iter().any(|error| is_about(bare(error), drv.as_str()))
 }
 

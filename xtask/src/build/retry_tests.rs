@@ -5,7 +5,7 @@ use crate::build::tracker::{Tracker, Update};
 use crate::nix::log as nix_log;
 
 /// One derivation of a recording, as the run of Nix sees it.
-fn judge(recording: &str, which: usize) -> (Option<Passing>, String) {
+fn judge(recording: &str, which: usize) -> (Option<Transient>, String) {
     let mut tracker = Tracker::default();
     let (mut errors, mut drvs) = (vec![], vec![]);
     for line in recording.lines() {
@@ -22,7 +22,7 @@ fn judge(recording: &str, which: usize) -> (Option<Passing>, String) {
     let tail = tracker.tail(drv);
     let machine = Some(tracker.machine(drv)).filter(|machine| !machine.is_empty());
     let failure = Failure { drv, machine, errors: &errors, tail: &tail };
-    (passing(&failure), reason(&failure).unwrap_or_default())
+    (transient(&failure), reason(&failure).unwrap_or_default())
 }
 
 macro_rules! recorded {
@@ -33,7 +33,7 @@ macro_rules! recorded {
 
 #[test]
 fn a_lost_builder_is_told_from_a_build_that_failed_there() {
-    let builder = Some(Passing::Builder);
+    let builder = Some(Transient::Builder);
     let (passing, reason) = judge(recorded!("lost-builder"), 0);
     assert_eq!(passing, builder);
     assert!(reason.starts_with("the connection to builder-one was lost: Nix daemon"), "{reason}");
@@ -53,7 +53,7 @@ fn a_lost_builder_is_told_from_a_build_that_failed_there() {
 fn a_builder_that_cannot_be_reached_may_come_back() {
     for recording in [recorded!("no-builder"), recorded!("no-such-builder")] {
         let (passing, reason) = judge(recording, 0);
-        assert_eq!(passing, Some(Passing::Builder), "{reason}");
+        assert_eq!(passing, Some(Transient::Builder), "{reason}");
         assert!(reason.starts_with("cannot build on builder-"), "{reason}");
         assert!(reason.contains("failed to start SSH connection"), "{reason}");
     }
@@ -80,13 +80,13 @@ fn a_network_that_fails_may_be_there_the_next_time() {
         recorded!("fetcher-no-host"),
         recorded!("fetchurl-refused"),
     ] {
-        assert_eq!(judge(recording, 0).0, Some(Passing::Network), "{recording}");
+        assert_eq!(judge(recording, 0).0, Some(Transient::Network), "{recording}");
     }
     // What is not there is not there the next time either.
     let gone = recorded!("cache-busy").replace("503", "404");
     assert_eq!(judge(&gone, 0).0, None);
     let often = recorded!("cache-busy").replace("503", "429");
-    assert_eq!(judge(&often, 0).0, Some(Passing::Network));
+    assert_eq!(judge(&often, 0).0, Some(Transient::Network));
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn a_builder_that_is_lost_while_it_sends_is_lost() {
     let errors = ["error: some outputs are unexpectedly invalid".to_owned()];
     let machine = Some("ssh-ng://builder-one?remote-program=/srv/nix-daemon");
     let failure = Failure { drv: &drv, machine, errors: &errors, tail: &[] };
-    assert_eq!(passing(&failure), Some(Passing::Builder));
+    assert_eq!(transient(&failure), Some(Transient::Builder));
     assert_eq!(reason(&failure).unwrap(), "the connection to builder-one was lost");
     let here = Failure { machine: None, ..failure };
-    assert_eq!(passing(&here), None);
+    assert_eq!(transient(&here), None);
 }

@@ -1,15 +1,12 @@
 //! The run of Nix over all builds, and what the store says afterwards of each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::time::SystemTime;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::build::attempts::{self, Blame};
+use crate::build::attempts;
 use crate::build::command::Limits;
 use crate::build::estimates::{History, Record};
-use crate::build::follow::Stopwatch;
 use crate::build::parallel::{self, Parallel};
 use crate::build::plan::{Todo, Unfinished};
 use crate::build::planning::{Planned, plan};
@@ -65,24 +62,26 @@ pub fn build_planned(
         .iter()
         .map(|build| {
             let there = valid.get(&build.out);
-            let blame = match there {
+            let culprits = match there {
                 None if wanted.iter().any(|wanted| wanted.drv == build.drv) => {
-                    ran.blame(context, build)
+                    ran.culprits(context, build)
                 }
-                _ => Blame { culprits: vec![] },
+                _ => vec![],
             };
-            let itself = blame.culprits.is_empty() || blame.culprits.contains(&build.drv);
+            let itself = culprits.is_empty() || culprits.contains(&build.drv);
             let state = match there.is_some() {
                 true if present.contains(&build.out) => BuildState::Present,
                 true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
                 true => BuildState::Built,
                 false if todo(build) == Some(Todo::Unsupported) => BuildState::Unsupported,
-                false if interrupt::requested() => BuildState::Interrupted,
+                false if interrupt::requested() && !ran.failed_before_interrupt(&culprits) => {
+                    BuildState::Interrupted
+                }
                 false if itself => BuildState::Failed,
                 false => BuildState::DependencyFailed,
             };
             let failed = matches!(state, BuildState::Failed | BuildState::DependencyFailed);
-            let culprit = if itself { &build.drv } else { &blame.culprits[0] };
+            let culprit = if itself { &build.drv } else { &culprits[0] };
             let machine = machine_name(ran.tracker.machine(&build.drv));
             VariantReport {
                 variant: build.variant.clone(),
@@ -91,12 +90,12 @@ pub fn build_planned(
                 drv_path: build.drv.clone(),
                 out_path: there.map(|_| build.out.clone()),
                 state,
-                seconds: ran.seconds.of(&build.drv),
+                seconds: ran.tracker.seconds(&build.drv),
                 log: ran.logs.file(culprit).map(|file| file.display().to_string()),
                 closure_bytes: there.and_then(|info| info.closure_size),
                 machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),
-                attempts: ran.attempts.get(&build.drv).copied().filter(|times| *times > 1),
-                reason: if failed { ran.reason(build, &blame) } else { None },
+                attempts: Some(ran.attempt_count(&build.drv)).filter(|count| *count > 1),
+                reason: if failed { ran.reason(build, &culprits) } else { None },
                 first_error: None,
                 closure_change_bytes: change(&earlier, build, there),
                 link: None,
@@ -106,7 +105,7 @@ pub fn build_planned(
             }
         })
         .collect();
-    remember(context, &variants, &ran.tracker, &ran.seconds);
+    remember(context, &variants, &ran.tracker);
     Ok(variants)
 }
 
@@ -127,11 +126,11 @@ fn change(earlier: &History, build: &Build, info: Option<&store::PathInfo>) -> O
 }
 
 /// Keeps what was really built, for the estimates of the next run.
-fn remember(context: &Context, variants: &[VariantReport], tracker: &Tracker, seconds: &Stopwatch) {
+fn remember(context: &Context, variants: &[VariantReport], tracker: &Tracker) {
     let record = |drv: &DrvPath, out, closure_bytes| Record {
         name: short_name(drv.as_str()).to_owned(),
         machine: tracker.machine(drv).to_owned(),
-        seconds: seconds.of(drv),
+        seconds: tracker.seconds(drv),
         out,
         closure_bytes,
     };
@@ -164,11 +163,4 @@ fn limits(context: &Context, wanted: &[&Build], asked: Limits) -> Limits {
     let wish = Parallel { max_jobs: asked.max_jobs, cores: asked.cores };
     let Parallel { max_jobs, cores } = parallel::choose(wanted, machine, configured, wish);
     Limits { max_jobs, cores, ..asked }
-}
-
-/// `…/logs/build/2026-11-22T10-00-00`, so that an earlier run's logs stay.
-pub fn log_folder(context: &Context) -> Result<PathBuf> {
-    let now =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("clock before 1970")?;
-    Ok(context.home.join(format!("logs/build/{}-{}", now.as_secs(), std::process::id())))
 }

@@ -10,90 +10,54 @@ use crate::nix::diagnosis::strip_escapes;
 use crate::nix::log::Event;
 use crate::nix::names::{DrvPath, StorePath};
 
-/// What changed, for whoever draws it or keeps the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Update {
-    Started {
-        drv: DrvPath,
-        machine: String,
-    },
-    Phase {
-        drv: DrvPath,
-        phase: String,
-    },
-    /// Steps of ninja done and in all; neither runs backwards.
-    Fraction {
-        drv: DrvPath,
-        done: u32,
-        total: u32,
-    },
-    Line {
-        drv: DrvPath,
-        line: String,
-    },
-    /// Each `Started` has at most one, whatever became of the build.
-    Stopped {
-        drv: DrvPath,
-    },
-    /// Once for each build that failed, after its `Stopped`.
-    Failed {
-        drv: DrvPath,
-        tail: Vec<String>,
-    },
-    Substituting {
-        path: StorePath,
-    },
-    /// The fetching of a path ended, well or not.
-    Substituted {
-        path: StorePath,
-    },
-    /// Bytes from binary caches; neither runs backwards.
-    Fetched {
-        bytes: u64,
-        of: u64,
-    },
-    /// How many builds this Nix knows of, those that ended among them.
-    Expecting {
-        builds: u64,
-    },
-    Message {
-        level: u64,
-        text: String,
-    },
-}
+pub use crate::build::update::Update;
 
-/// What is remembered of one derivation.
+/// One derivation whose build was started. Times are seconds of the run.
 #[derive(Debug, Default, Clone)]
 struct Seen {
-    /// Activities that are about it: its build, and the same seen by a builder.
+    /// Activities about it: its build, and the same as a builder reports it.
     running: u32,
     ended: bool,
     failed: bool,
+    began_at: f64,
+    ended_at: Option<f64>,
     fraction: Option<(u32, u32)>,
     tail: Tail,
-    /// When it last was heard of, in events.
+    /// The number of the last event about it.
     heard: u64,
     machine: String,
+    remote: Option<Remote>,
 }
 
-/// A build that ended, and Nix has not said which.
+/// A build that has begun on its builder. Only `ssh-ng://` builders report it: by an
+/// activity nested in the one that Nix starts when it hands the build over.
+#[derive(Debug, Clone)]
+struct Remote {
+    id: u64,
+    began_at: f64,
+    heard_at: f64,
+}
+
+/// Seconds beyond a time limit in which Nix may enforce it itself.
+const MARGIN: f64 = 3.0;
+
+/// A build that ended while Nix has not said which.
 #[derive(Debug, Clone, Copy)]
-struct Ending {
+struct UnknownEnd {
     failed: bool,
-    /// When, in events: what is heard of later was not it.
+    /// The number of the event; builds heard of later have not ended.
     at: u64,
 }
 
 /// Follows the events of one `nix build`, or of several after each other.
 #[derive(Debug, Default)]
 pub struct Tracker {
+    now: f64,
     activities: HashMap<u64, DrvPath>,
     drvs: BTreeMap<DrvPath, Seen>,
-    /// Those whose build has begun and, as far as is known, not ended.
-    active: BTreeSet<DrvPath>,
     /// The activity whose progress counts builds; how many were built, how many failed.
     builds: (u64, u64, u64),
-    endings: Vec<Ending>,
+    unknown_ends: Vec<UnknownEnd>,
     events: u64,
     transfers: Transfers,
     substitutions: HashMap<u64, StorePath>,
@@ -101,9 +65,15 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// `there` tells whether all outputs of a derivation are in the store: Nix 2.26 says
-    /// `stop` of all builds only when the last of them has ended, and which one failed not
-    /// before that either. What it says at once is that one of them ended.
+    /// Sets the seconds since the start of the run.
+    pub fn at(&mut self, now: f64) -> &mut Self {
+        self.now = now;
+        self
+    }
+
+    /// `there` tells whether all outputs of a derivation are in the store: Nix 2.26 stops all
+    /// builds' activities only when the last build has ended, and names the failed ones only
+    /// then. What it reports at once is that one of them ended.
     pub fn follow(&mut self, event: Event, there: &dyn Fn(&DrvPath) -> bool) -> Vec<Update> {
         self.events += 1;
         match event {
@@ -166,18 +136,19 @@ impl Tracker {
     fn start(&mut self, id: u64, drv: DrvPath, machine: String) -> Vec<Update> {
         self.activities.insert(id, drv.clone());
         let seen = self.drvs.entry(drv.clone()).or_default();
-        // Tried again after a failure.
+        // Built again after a failure.
         if seen.ended {
             *seen = Seen::default();
         }
         seen.running += 1;
         seen.heard = self.events;
-        // A remote build is announced twice: here, and by the builder, nested.
         if seen.running > 1 {
+            let (began_at, heard_at) = (self.now, self.now);
+            seen.remote = (!seen.machine.is_empty()).then_some(Remote { id, began_at, heard_at });
             return vec![];
         }
+        seen.began_at = self.now;
         seen.machine.clone_from(&machine);
-        self.active.insert(drv.clone());
         vec![Update::Started { drv, machine }]
     }
 
@@ -190,13 +161,17 @@ impl Tracker {
         let Some(drv) = self.activities.remove(&id) else { return updates };
         let Some(seen) = self.drvs.get_mut(&drv) else { return updates };
         seen.running = seen.running.saturating_sub(1);
+        // The result is copied back after that, which is not the build's time.
+        if seen.remote.as_ref().is_some_and(|remote| remote.id == id) {
+            seen.remote = None;
+        }
         if seen.running > 0 || seen.ended {
             return updates;
         }
         // Newer Nix says first that one ended, then this.
         let failed = self.pending(true) > 0 && !there(&drv);
-        if let Some(at) = self.endings.iter().position(|ending| ending.failed == failed) {
-            self.endings.remove(at);
+        if let Some(at) = self.unknown_ends.iter().position(|end| end.failed == failed) {
+            self.unknown_ends.remove(at);
         }
         self.end(&drv, failed, &mut updates);
         self.settle(there, &mut updates);
@@ -247,37 +222,41 @@ impl Tracker {
         let failed_now = failed.saturating_sub(self.builds.2);
         self.builds = (self.builds.0, done, failed);
         // A derivation that fails before its build begins was never running.
-        let unknown = self.active.len().saturating_sub(self.endings.len());
+        let unknown = self.active().count().saturating_sub(self.unknown_ends.len());
         let mut ended = (unknown as u64).saturating_sub(running);
         for (count, failed) in [(built_now, false), (failed_now, true)] {
             for _ in 0..count.min(ended) {
-                self.endings.push(Ending { failed, at: self.events });
+                self.unknown_ends.push(UnknownEnd { failed, at: self.events });
             }
             ended -= count.min(ended);
         }
     }
 
+    /// Builds that have begun and, as far as is known, not ended.
+    fn active(&self) -> impl Iterator<Item = (&DrvPath, &Seen)> {
+        self.drvs.iter().filter(|(_, seen)| !seen.ended)
+    }
+
     fn pending(&self, failed: bool) -> usize {
-        self.endings.iter().filter(|ending| ending.failed == failed).count()
+        self.unknown_ends.iter().filter(|end| end.failed == failed).count()
     }
 
     /// Says which builds ended, where there is no other way to read it: as many as can have
     /// been are as many as were.
     fn settle(&mut self, there: &dyn Fn(&DrvPath) -> bool, updates: &mut Vec<Update>) {
         for failed in [false, true] {
-            let Some(at) = self.endings.iter().filter(|e| e.failed == failed).map(|e| e.at).max()
+            let Some(at) =
+                self.unknown_ends.iter().filter(|e| e.failed == failed).map(|e| e.at).max()
             else {
                 continue;
             };
-            let heard = |drv: &DrvPath| self.drvs.get(drv).map_or(u64::MAX, |seen| seen.heard);
             let candidates: Vec<DrvPath> = self
-                .active
-                .iter()
-                .filter(|drv| heard(drv) <= at && there(drv) != failed)
-                .cloned()
+                .active()
+                .filter(|(drv, seen)| seen.heard <= at && there(drv) != failed)
+                .map(|(drv, _)| drv.clone())
                 .collect();
             if candidates.len() == self.pending(failed) {
-                self.endings.retain(|ending| ending.failed != failed);
+                self.unknown_ends.retain(|end| end.failed != failed);
                 for drv in candidates {
                     self.end(&drv, failed, updates);
                 }
@@ -289,17 +268,20 @@ impl Tracker {
     fn hear(&mut self, drv: &DrvPath, there: &dyn Fn(&DrvPath) -> bool) -> Vec<Update> {
         let mut updates = vec![];
         let Some(seen) = self.drvs.get_mut(drv) else { return updates };
+        if let Some(remote) = &mut seen.remote {
+            remote.heard_at = self.now;
+        }
         let before = std::mem::replace(&mut seen.heard, self.events);
-        if self.endings.iter().any(|ending| ending.at >= before) {
+        if self.unknown_ends.iter().any(|end| end.at >= before) {
             self.settle(there, &mut updates);
         }
         updates
     }
 
     fn end(&mut self, drv: &DrvPath, failed: bool, updates: &mut Vec<Update>) {
-        self.active.remove(drv);
         let Some(seen) = self.drvs.get_mut(drv) else { return };
         if !std::mem::replace(&mut seen.ended, true) {
+            (seen.ended_at, seen.remote) = (Some(self.now), None);
             updates.push(Update::Stopped { drv: drv.clone() });
         }
         if failed && !std::mem::replace(&mut seen.failed, true) {
@@ -316,26 +298,24 @@ impl Tracker {
         let mut updates = vec![];
         if !for_want && let Some(drv) = self.drvs.keys().find(named).cloned() {
             // Nix says it once more at its end: it is one of those that ended.
-            if self.active.contains(&drv)
-                && let Some(at) = self.endings.iter().position(|ending| ending.failed)
+            if self.drvs.get(&drv).is_some_and(|seen| !seen.ended)
+                && let Some(at) = self.unknown_ends.iter().position(|end| end.failed)
             {
-                self.endings.remove(at);
+                self.unknown_ends.remove(at);
             }
             self.end(&drv, true, &mut updates);
         }
         updates
     }
 
-    /// What one Nix said of its activities is of no use for the next, which is asked for
-    /// what the first did not make.
-    pub fn start_anew(&mut self) {
+    /// Forgets the activities of a `nix build` that has ended, before the next one.
+    pub fn reset_activities(&mut self) {
         self.activities.clear();
-        self.active.clear();
         self.builds = (0, 0, 0);
-        self.endings.clear();
+        self.unknown_ends.clear();
         self.transfers = Transfers::default();
         for seen in self.drvs.values_mut() {
-            (seen.running, seen.ended) = (0, true);
+            (seen.running, seen.ended, seen.remote) = (0, true, None);
         }
     }
 
@@ -344,7 +324,6 @@ impl Tracker {
         self.drvs.iter().filter(|(_, seen)| seen.failed).map(|(drv, _)| drv)
     }
 
-    /// Whether that it failed was told, with the end of its log.
     pub fn has_failed(&self, drv: &DrvPath) -> bool {
         self.drvs.get(drv).is_some_and(|seen| seen.failed)
     }
@@ -359,10 +338,31 @@ impl Tracker {
         self.drvs.get(drv).map_or("", |seen| &seen.machine)
     }
 
-    /// The same, while it is at work.
-    pub fn machine_at_work(&self, drv: &DrvPath) -> Option<&str> {
-        let seen = self.drvs.get(drv).filter(|seen| seen.running > 0)?;
-        Some(seen.machine.as_str()).filter(|machine| !machine.is_empty())
+    /// Wall-clock seconds of its last build.
+    pub fn seconds(&self, drv: &DrvPath) -> f64 {
+        let seconds = |seen: &Seen| seen.ended_at.unwrap_or(self.now) - seen.began_at;
+        self.drvs.get(drv).map_or(0.0, seconds)
+    }
+
+    /// A build on another machine that has exceeded a limit, in seconds, and which one. Nix
+    /// enforces these itself, here and on `ssh://` builders; it does not pass them on to an
+    /// `ssh-ng://` builder, where a build could hang for ever (Nix 2.26).
+    pub fn timed_out(
+        &self,
+        timeout: Option<u64>,
+        max_silent_time: Option<u64>,
+    ) -> Option<(DrvPath, String)> {
+        let past = |since: f64, limit: Option<u64>| {
+            limit.filter(|limit| self.now - since > *limit as f64 + MARGIN)
+        };
+        self.active().find_map(|(drv, seen)| {
+            let remote = seen.remote.as_ref()?;
+            let (seconds, of) = match past(remote.began_at, timeout) {
+                Some(limit) => (limit, ""),
+                None => (past(remote.heard_at, max_silent_time)?, " of silence"),
+            };
+            Some((drv.clone(), format!("timed out after {seconds} seconds{of}")))
+        })
     }
 
     /// Whether a build of this derivation was begun.

@@ -253,7 +253,7 @@ fn logs_that_cannot_be_written_stop_no_build() {
     assert_eq!(variant(&report, "one")["state"], "built");
     assert_eq!(variant(&report, "one")["log"], Value::Null);
     let said = stderr(&output);
-    assert_eq!(said.matches("the build logs are not whole").count(), 1, "{said}");
+    assert_eq!(said.matches("the build logs are incomplete").count(), 1, "{said}");
     assert!(said.contains(logs.to_str().unwrap()), "{said}");
 }
 

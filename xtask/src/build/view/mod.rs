@@ -99,9 +99,6 @@ impl Progress {
     pub fn is_unattributed(&self, drv: &DrvPath) -> bool {
         self.shared.lock().progress.is_unattributed(drv)
     }
-
-    /// Draws once more, so that what was last said stays, and clears the bars.
-    pub fn finish(self) {}
 }
 
 impl Drop for Progress {
