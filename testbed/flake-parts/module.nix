@@ -157,9 +157,7 @@ in
     perInput =
       system: flake:
       lib.mapAttrs (
-        name: _:
-        flake.${name}.${system}
-          or (throw "flake-parts: ${name}.${system} was asked of a flake that does not have it")
+        name: _: flake.${name}.${system} or (throw "flake-parts: the flake has no ${name}.${system}")
       ) config.transposition;
     _module.args = {
       getSystem = system: config.allSystems.${system} or (config.perSystem system);

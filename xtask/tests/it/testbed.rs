@@ -1,5 +1,5 @@
-//! What the testbed's library says when something is wrong: the words of Nixpkgs, since
-//! nix/diagnosis.rs reads them. The cases are in testbed/tests/errors.nix.
+//! The testbed's error messages. They have to be those of Nixpkgs, because nix/diagnosis.rs
+//! parses them. The cases are in testbed/tests/errors.nix.
 
 use std::collections::BTreeMap;
 use std::process::Output;
@@ -12,7 +12,7 @@ fn eval(attribute: &str, more: &[&str]) -> Output {
 }
 
 #[test]
-fn every_error_says_what_nixpkgs_says() {
+fn errors_read_like_those_of_nixpkgs() {
     let output = eval("cases", &["--json", "--apply", "builtins.mapAttrs (_: case: case.says)"]);
     let cases: BTreeMap<String, Vec<String>> = serde_json::from_slice(&output.stdout).unwrap();
     assert!(cases.len() >= 10, "{cases:?}");
@@ -20,11 +20,10 @@ fn every_error_says_what_nixpkgs_says() {
         let output = eval(&format!("cases.{name}.expr"), &[]);
         assert!(!output.status.success(), "{name} evaluates instead of failing");
         // Nix indents the text of an error.
-        let said = stderr(&output);
-        let said: Vec<&str> = said.lines().map(str::trim_start).collect();
-        let said = said.join("\n");
+        let text = stderr(&output);
+        let text = text.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
         for sentence in sentences.iter().flat_map(|sentence| sentence.lines()) {
-            assert!(said.contains(sentence), "{name} does not say {sentence:?} but\n{said}");
+            assert!(text.contains(sentence), "{name}: {sentence:?} is missing in\n{text}");
         }
     }
 }
