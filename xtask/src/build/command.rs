@@ -69,7 +69,7 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         crate::check::view::complain(&context.ui, &failed);
         findings
             .iter()
-            .for_each(|finding| crate::findings::view::tell(&context.ui, "packages", finding));
+            .for_each(|finding| crate::findings::view::print(&context.ui, "packages", finding));
         return Ok(Outcome::from_ok(ok));
     }
     // Run.

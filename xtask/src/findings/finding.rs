@@ -37,12 +37,15 @@ pub struct Finding {
     pub file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// From 1, in bytes, as Nix counts.
+    #[serde(skip)]
+    pub column: Option<u32>,
 }
 
 impl Finding {
     fn new(severity: Severity, code: &'static str, message: String, help: String) -> Self {
         debug_assert!(codes::find(code).is_some(), "add `{code}` to findings/codes.txt");
-        Self { code, severity, message, help, file: None, line: None }
+        Self { code, severity, message, help, file: None, line: None, column: None }
     }
 
     pub fn error(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {

@@ -66,7 +66,8 @@ impl Context {
         let (answers, known) = (OnceLock::new(), OnceLock::new());
         // A URL that names a folder may name a branch of it as well.
         let root = root.filter(|_| !flake.reference.contains([':', '?']));
-        Ok(Self { ui: *ui, home, flake, root, era, answers, known })
+        let sources = root.clone().map(|root| &*Box::leak(root.into_boxed_path()));
+        Ok(Self { ui: Ui { sources, ..*ui }, home, flake, root, era, answers, known })
     }
 
     /// The flake's folder, where it is one of this machine.

@@ -133,7 +133,7 @@ fn refused(ui: &Ui, args: &NewHostArgs, finding: &Finding) -> Result<Outcome> {
         "schema": 1, "command": "new-host", "host": args.name, "files": [],
         "findings": [finding], "ok": false,
     }))?;
-    crate::findings::view::tell(ui, &args.name, finding);
+    crate::findings::view::print(ui, &args.name, finding);
     Ok(Outcome::Findings)
 }
 

@@ -10,6 +10,7 @@ use crate::findings::finding::Finding;
 pub struct Place {
     pub file: String,
     pub line: Option<u32>,
+    pub column: Option<u32>,
 }
 
 /// Reads Nix's standard error. `source` is the store path that the user's flake was
@@ -25,9 +26,10 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
         |source| message.replace(&format!("{source}/"), "").replace(source, "the flake"),
     );
     let mut finding = Finding::error(code, shorten(&sentence), help);
-    if let Some(Place { file, line }) = place {
+    if let Some(Place { file, line, column }) = place {
         finding.file = Some(file);
         finding.line = line;
+        finding.column = column;
     }
     finding
 }
@@ -187,11 +189,12 @@ fn own_place(stderr: &str, message: &str, source: &str) -> Option<Place> {
     frame.and_then(named).or_else(|| named(message))
 }
 
-/// `hosts/boron/default.nix:12:3` → file and line.
+/// Parses `hosts/boron/default.nix:12:3`.
 fn parse_place(text: &str) -> Place {
     let mut parts = text.splitn(3, ':');
     let file = parts.next().unwrap_or(text).to_owned();
-    Place { file, line: parts.next().and_then(|line| line.parse().ok()) }
+    let mut number = || parts.next()?.parse().ok();
+    Place { file, line: number(), column: number() }
 }
 
 /// The line of `file`'s text that defines the option which `message` is about; the module

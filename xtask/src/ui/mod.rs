@@ -17,6 +17,7 @@ pub mod units;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use crate::ui::args::{ColorChoice, OutputArgs};
 
@@ -33,6 +34,8 @@ pub struct Ui {
     pub github: bool,
     /// Of the terminal that stderr is; prose is broken between words there.
     pub columns: Option<usize>,
+    /// The folder in which to find the files that messages name.
+    pub sources: Option<&'static Path>,
 }
 
 impl Ui {
@@ -52,8 +55,22 @@ impl Ui {
             json: output.json,
             github: std::env::var_os(github::IS_ACTIONS).is_some_and(|value| value == "true"),
             columns: terminal.then(|| console::Term::stderr().size().1.into()),
+            sources: None,
         }
     }
+
+    /// Without colour, for a test.
+    #[cfg(test)]
+    pub const PLAIN: Self = Self {
+        color: false,
+        bars: false,
+        quiet: false,
+        verbose: 0,
+        json: false,
+        github: false,
+        columns: None,
+        sources: None,
+    };
 
     /// A line about how the work goes; silent with `--quiet`.
     pub fn say(&self, line: impl AsRef<str>) {

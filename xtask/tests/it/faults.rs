@@ -86,6 +86,12 @@ fn each_mistake_is_told_with_its_option_and_its_fix() {
             assert_eq!(host["findings"][0]["line"], 4, "{said}");
         }
     }
+    let shown = stderr(&run(fleet.path(), &["check", "typo", "--testbed"]));
+    let place =
+        shown.split("--> hosts/typo/default.nix:4").nth(1).unwrap_or_else(|| panic!("{shown}"));
+    let lines: Vec<_> = place.lines().take(4).collect();
+    assert!(lines[2].starts_with("4 | ") && lines[2].contains("microarchs"), "{shown}");
+    assert!(lines[3].contains("| ") && lines[3].contains("^^^"), "{shown}");
 }
 
 #[test]

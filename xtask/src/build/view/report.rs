@@ -31,7 +31,7 @@ pub fn print(ui: &Ui, report: &BuildReport) {
         }
     }
     for finding in &report.findings {
-        crate::findings::view::tell(ui, "build-all", finding);
+        crate::findings::view::print(ui, "build-all", finding);
     }
     let well = report.variants.iter().filter(|variant| variant.state.well()).count();
     ui.say(format!("\n{well} of {} variants in the store", report.variants.len()));

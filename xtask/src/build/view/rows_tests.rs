@@ -33,15 +33,7 @@ fn start(progress: &mut BuildProgress, name: &str) {
     progress.apply(&Update::Started { drv: drv(name), machine: String::new() }, 0.0);
 }
 
-const PLAIN: Ui = Ui {
-    color: false,
-    bars: true,
-    quiet: false,
-    verbose: 0,
-    json: false,
-    github: false,
-    columns: None,
-};
+const PLAIN: Ui = Ui { bars: true, ..Ui::PLAIN };
 
 /// One runs, one failed, one ended, two wait for what one builds.
 fn several() -> BuildProgress {
