@@ -12,7 +12,7 @@ use crate::bench::model::choice::{Chosen, bring, place_of};
 use crate::bench::paired_run::ComparisonTarget;
 use crate::bench::preflight::preflight;
 use crate::bench::preflight_rules::closure_fits;
-use crate::build::command as build_all;
+use crate::build::run as build_all;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Around, Selection};
@@ -115,8 +115,8 @@ fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
         around: Around::default(),
     };
     let builds = crate::build::variants::distinct([(host, &selection)]);
-    let variants = build_all::build(context, &builds, build_all::Limits::default())?;
-    Ok(variants.into_iter().find(|variant| !variant.state.well()).map(|variant| {
+    let variants = build_all::build(context, &builds)?;
+    Ok(variants.into_iter().find(|variant| !variant.state.ok()).map(|variant| {
         let log = variant.log.map(|log| format!("; its log: {log}")).unwrap_or_default();
         let state = variant.state.as_str();
         Finding::error(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::build::command::Limits;
+use crate::build::args::Limits;
 use crate::build::nix_build;
 use crate::build::progress::Expected;
 use crate::build::run_state::RunState;

@@ -1,16 +1,19 @@
-//! `build-all`: every distinct variant, built by one `nix build` over all of them.
+//! `build-all`: builds every distinct variant with one `nix build`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use crate::build::args::BuildAllArgs;
-use crate::build::report::BuildReport;
-use crate::build::variants::{Build, distinct, with_packages};
+use crate::build::report::{BuildReport, VariantReport};
+use crate::build::variants::{Build, BuildState, add_packages, distinct};
+use crate::build::{compile_error, github, junit, log, packages, plan, publish, run, view};
+use crate::check::command::folder_in_checkout;
 use crate::check::evaluation as evaluate;
 use crate::check::evaluation::{Ask, Outcomes};
 use crate::check::report::{CheckReport, Evaluated};
-use crate::ci::run::Ci;
+use crate::ci::run::{Ci, Told};
 use crate::findings::finding::none_is_an_error;
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
@@ -19,37 +22,23 @@ use crate::nix::names::HostName;
 use crate::system::usage;
 use crate::ui::nearest::nearest;
 
-pub use crate::build::run::build;
-
-/// How Nix spreads the work; `None` leaves the choice to us.
-#[derive(Debug, Clone, Default)]
-pub struct Limits {
-    pub max_jobs: Option<u32>,
-    pub cores: Option<u32>,
-    /// How often again, for what failed for want of network or of a builder.
-    pub retry: u32,
-    /// Seconds of one build, and of its silence.
-    pub timeout: Option<u64>,
-    pub max_silent_time: Option<u64>,
-}
-
 pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome> {
     // Discover.
     if let Some(to) = &args.push {
-        crate::build::publish::greet(&context, to)?;
+        publish::check_store(&context, to)?;
     }
     let hosts = context.hosts(&args.selection.hosts)?;
     let outcomes = evaluate::evaluate(&context, &hosts, Ask::default())?;
-    // Not before: what was evaluated with other builders stands.
+    // Not before: the evaluation does not depend on builders.
     if let Some(builders) = &args.builders {
         context.flake.nix.options.extend(["--builders".to_owned(), builders.clone()]);
     }
     let context = &context;
     let (packages, mut findings) =
-        if args.packages { crate::build::packages::selections(context)? } else { (vec![], vec![]) };
+        if args.packages { packages::selections(context)? } else { (vec![], vec![]) };
     // Plan.
     let builds = chosen(args, &outcomes, &packages)?;
-    let planned = crate::build::planning::plan(context, &builds)?;
+    let planned = plan::plan(context, &builds)?;
     let unevaluated: Vec<HostName> = outcomes
         .iter()
         .filter(|(_, (evaluated, _))| !matches!(evaluated, Evaluated::Selected(_)))
@@ -65,7 +54,7 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
             "dependencies": planned.plan.dependencies, "fetch": planned.plan.fetch,
             "hosts": failed.hosts, "findings": findings, "ok": ok,
         }))?;
-        crate::build::view::plan::print(&context.ui, &planned.plan);
+        view::plan::print(&context.ui, &planned.plan);
         crate::check::view::complain(&context.ui, &failed);
         findings
             .iter()
@@ -73,25 +62,19 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         return Ok(Outcome::from_ok(ok));
     }
     // Run.
-    let asked = Limits {
-        max_jobs: args.max_jobs,
-        cores: args.cores,
-        retry: args.retry,
-        timeout: args.timeout,
-        max_silent_time: args.max_silent_time,
-    };
-    let mut variants = crate::build::run::build_planned(context, &builds, &planned, asked)?;
+    let mut variants = run::build_planned(context, &builds, &planned, &args.limits)?;
     if !args.no_link {
-        crate::build::publish::link(context, args, &builds, &mut variants, &mut findings);
+        publish::link(context, args, &builds, &mut variants, &mut findings);
     }
     if let Some(to) = &args.push {
-        crate::build::publish::push(context, to, &mut variants, &mut findings);
+        publish::push(context, to, &mut variants, &mut findings);
     }
     // Report.
+    variants.iter_mut().for_each(find_first_error);
     let report = BuildReport {
         schema: 1,
         command: "build-all",
-        ok: variants.iter().all(|variant| variant.state.well())
+        ok: variants.iter().all(|variant| variant.state.ok())
             && failed.ok
             && none_is_an_error(&findings),
         variants,
@@ -99,9 +82,16 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         own_cpu_seconds: usage::own_cpu().as_secs_f64(),
         findings,
     };
-    let ok = report.ok;
-    crate::build::output::tell(context, ci, report)?;
-    Ok(Outcome::from_ok(ok))
+    view::report::print(&context.ui, &report);
+    context.ui.document(&report)?;
+    ci.tell(Told {
+        cases: &|| junit::of_build(&report),
+        annotations: &|| {
+            github::annotations(&report, &folder_in_checkout(context).unwrap_or_default())
+        },
+        summary: &|| github::summary(&report),
+    })?;
+    Ok(Outcome::from_ok(report.ok))
 }
 
 /// The distinct builds among what the hosts select and the packages, as far as they have
@@ -115,7 +105,8 @@ fn chosen(
         Evaluated::Selected(selection) => Some((host, selection.as_ref())),
         _ => None,
     });
-    let mut builds = with_packages(distinct(selected), packages);
+    let mut builds = distinct(selected);
+    add_packages(&mut builds, packages);
     let names: BTreeSet<String> = builds.iter().map(|b| b.variant.as_str().to_owned()).collect();
     if let Some(name) = args.variant.iter().find(|name| !names.contains(*name)) {
         let near = nearest(name, names.iter().map(String::as_str));
@@ -131,4 +122,13 @@ fn chosen(
             && args.backend.as_ref().is_none_or(|backend| build.backends.contains(backend))
     });
     Ok(builds)
+}
+
+/// A parallel build goes on for hundreds of lines after its first error, which is then not
+/// in the end of the log.
+fn find_first_error(variant: &mut VariantReport) {
+    if matches!(variant.state, BuildState::Failed | BuildState::DependencyFailed) {
+        let log = variant.log.as_ref().map(|log| log::lines(Path::new(log)));
+        variant.first_error = log.and_then(compile_error::first);
+    }
 }

@@ -1,10 +1,8 @@
-//! The line of a build's log that says what is wrong: the first error, which a parallel
-//! build prints long before its end.
+//! Finds the first error in a build's log, which a parallel build prints long before its end.
 //!
 //! Pure: no I/O, no clock.
 
-/// What the tools of a build begin an error with. Not `error` by itself: it is part of
-/// the names of files and of warnings that are none.
+/// How tools mark an error. Not `error` alone: file names and warnings contain it too.
 const MARKS: [&str; 7] = [
     ": error: ",       // gcc, clang, glslc; ld in its newer words
     ": fatal error: ", // a header that is missing
@@ -15,7 +13,7 @@ const MARKS: [&str; 7] = [
     ": command not found",
 ];
 
-/// The first error among a log's lines, if one of them is plainly that.
+/// The first error among a log's lines, if any is clearly one.
 pub fn first(lines: impl IntoIterator<Item = String>) -> Option<String> {
     let mut lines = lines.into_iter();
     while let Some(line) = lines.next() {

@@ -1,4 +1,4 @@
-//! What earlier builds took and gave, and what that says of the next.
+//! Estimates from the times and sizes of earlier builds.
 //!
 //! Pure: no I/O, no clock.
 
@@ -25,7 +25,7 @@ pub struct Record {
     pub closure_bytes: Option<u64>,
 }
 
-/// Builds are alike when their names are, but for the version at the end.
+/// Records of earlier builds, by name without the version at its end.
 #[derive(Debug, Default)]
 pub struct History {
     /// Each with its line, oldest first.
@@ -33,13 +33,13 @@ pub struct History {
     lines: usize,
 }
 
-/// Of one name and machine, that many are kept.
+/// Records to keep of one name and machine.
 const KEPT: usize = 5;
-/// Of all names, the newest of these many.
+/// Records to keep in all.
 const KEPT_IN_ALL: usize = 5000;
 
 impl History {
-    /// Of a file of one JSON object a line; what is damaged is left out.
+    /// Parses JSON lines; damaged ones are skipped.
     pub fn parse(text: &str) -> Self {
         let mut history = Self::default();
         for line in text.lines() {
@@ -55,23 +55,21 @@ impl History {
         history
     }
 
-    /// Seconds that a build of this name takes: the median of the last ones, of those on
-    /// the same machine where there are any.
+    /// The median of the last builds of this name, on the same machine if there are any.
     pub fn seconds(&self, name: &str, machine: &str) -> Option<f64> {
         let records = self.by_key.get(key(name))?;
         let records = || records.iter().map(|(_, record)| record);
         median(records().filter(|record| record.machine == machine)).or_else(|| median(records()))
     }
 
-    /// The last build of this name that gave something else than `out`: what the closure's
-    /// size is to be held against.
+    /// The last build of this name with another output than `out`, to compare closure sizes with.
     pub fn before(&self, name: &str, out: &StorePath) -> Option<&Record> {
         let records = self.by_key.get(key(name))?;
         let other = |record: &&Record| record.out.as_ref().is_some_and(|other| other != out);
         records.iter().rev().map(|(_, record)| record).find(other)
     }
 
-    /// The file's new text, when it has grown to more than twice what is worth keeping.
+    /// The file's new text, if less than half of it is worth keeping.
     pub fn compact(&self) -> Option<String> {
         let mut kept: Vec<&(usize, Record)> = vec![];
         for records in self.by_key.values() {
@@ -94,8 +92,7 @@ pub fn line(record: &Record) -> String {
     serde_json::to_string(record).map(|json| json + "\n").unwrap_or_default()
 }
 
-/// `llama-cpp-cpu-x86-64-v3-6123` → `llama-cpp-cpu-x86-64-v3`: a new llama.cpp takes about
-/// as long as the last.
+/// `llama-cpp-cpu-x86-64-v3-6123` → `llama-cpp-cpu-x86-64-v3`.
 fn key(name: &str) -> &str {
     match name.rsplit_once('-') {
         Some((start, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => start,
@@ -107,9 +104,8 @@ fn median<'a>(records: impl DoubleEndedIterator<Item = &'a Record>) -> Option<f6
     statistics::median(records.rev().take(KEPT).map(|record| record.seconds))
 }
 
-/// Seconds that a running build still needs, of what earlier ones took in all, how long it
-/// runs, and the fraction of its steps that is done since when. The further it is, the more
-/// its own pace counts.
+/// Seconds that a running build still needs. `earlier` is how long earlier ones took. The
+/// further it is, the more its own pace counts.
 pub fn remaining(earlier: Option<f64>, elapsed: f64, steps: Option<Pace>) -> Option<f64> {
     let by_history = earlier.filter(|all| *all > elapsed).map(|all| all - elapsed);
     let by_pace = steps.and_then(|pace| pace.remaining());
@@ -121,10 +117,10 @@ pub fn remaining(earlier: Option<f64>, elapsed: f64, steps: Option<Pace>) -> Opt
     }
 }
 
-/// How fast steps are done.
+/// How fast the steps of a build are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// Now, and when the first step was told.
+    /// Now, and when the first step was reported.
     pub fraction: f64,
     pub first_fraction: f64,
     /// Seconds between the two.
@@ -132,7 +128,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A twentieth says nothing yet.
+    /// The first twentieth predicts nothing.
     fn remaining(self) -> Option<f64> {
         let gained = self.fraction - self.first_fraction;
         (gained >= 0.05).then(|| self.seconds / gained * (1.0 - self.fraction))

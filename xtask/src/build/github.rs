@@ -1,4 +1,4 @@
-//! What GitHub is told of a `build-all`.
+//! The report of `build-all` for GitHub: annotations and a step summary.
 
 use std::fmt::Write as _;
 
@@ -9,21 +9,21 @@ use crate::findings::finding::Finding;
 use crate::ui::github::{data, property};
 use crate::ui::units;
 
-/// A summary may have 1 MiB, of all that a step writes; what is longer is not shown at all.
+/// GitHub shows no summary of a step that writes more than 1 MiB in all.
 const MOST_BYTES: usize = 400 << 10;
 
-/// One error for each variant that is not in the store, and those of the hosts whose
-/// variant cannot be told. `folder` is where the flake is in the checkout.
+/// One error for each variant that is not in the store, and the findings. `folder` is where
+/// the flake is in the checkout.
 pub fn annotations(report: &BuildReport, folder: &str) -> Vec<String> {
     let variants = report.variants.iter().filter(|variant| is_wrong(variant)).map(|variant| {
         let title = property(&format!("{}: {}", variant.variant, variant.state.as_str()));
-        format!("::error title={title}::{}", data(&told(variant)))
+        format!("::error title={title}::{}", data(&one_line(variant)))
     });
     let findings = findings(report).map(|(place, finding)| annotation(place, finding, folder));
     variants.chain(findings).take(MOST_FINDINGS).collect()
 }
 
-/// Those of the run and of the hosts whose variant cannot be told.
+/// Those of the run and of the hosts that do not evaluate, with what they are about.
 fn findings(report: &BuildReport) -> impl Iterator<Item = (&str, &Finding)> {
     let run = report.findings.iter().map(|finding| ("build-all", finding));
     let hosts = report
@@ -33,15 +33,15 @@ fn findings(report: &BuildReport) -> impl Iterator<Item = (&str, &Finding)> {
     run.chain(hosts)
 }
 
-/// What was interrupted is nobody's error.
+/// An interrupted build is not an error.
 fn is_wrong(variant: &VariantReport) -> bool {
-    !variant.state.well() && variant.state != BuildState::Interrupted
+    !variant.state.ok() && variant.state != BuildState::Interrupted
 }
 
-fn told(variant: &VariantReport) -> String {
-    let mut text = variant.told();
+fn one_line(variant: &VariantReport) -> String {
+    let mut text = variant.summary();
     if let Some(log) = &variant.log {
-        let _ = write!(text, "\nwhole log: {log}");
+        let _ = write!(text, "\nfull log: {log}");
     }
     text
 }
@@ -49,9 +49,9 @@ fn told(variant: &VariantReport) -> String {
 /// The report as Markdown, for `$GITHUB_STEP_SUMMARY`: a table, then what failed, with
 /// the end of its log folded away.
 pub fn summary(report: &BuildReport) -> String {
-    let well = report.variants.iter().filter(|variant| variant.state.well()).count();
+    let ok = report.variants.iter().filter(|variant| variant.state.ok()).count();
     let mut text = format!(
-        "### {} {well} of {} variants in the store\n\n\
+        "### {} {ok} of {} variants in the store\n\n\
          | variant | state | hosts | time | closure |\n|---|---|---|--:|--:|\n",
         if report.ok { "✅" } else { "❌" },
         report.variants.len(),
@@ -63,7 +63,7 @@ pub fn summary(report: &BuildReport) -> String {
     let mut left = parts.len();
     for part in parts {
         if text.len() + part.len() > MOST_BYTES {
-            let _ = writeln!(text, "\nand more, which is too long for this page: {left} parts");
+            let _ = writeln!(text, "\n{left} more entries are too long for this page");
             break;
         }
         text.push_str(&part);
@@ -85,8 +85,11 @@ fn row(variant: &VariantReport) -> String {
 }
 
 fn failure(variant: &VariantReport) -> String {
-    let mut text =
-        format!("- 🔴 **{}**: {}\n", markdown(variant.variant.as_str()), markdown(&told(variant)));
+    let mut text = format!(
+        "- 🔴 **{}**: {}\n",
+        markdown(variant.variant.as_str()),
+        markdown(&one_line(variant))
+    );
     if !variant.log_tail.is_empty() {
         // A blank line ends the HTML and begins the Markdown, and the other way round.
         let tail = fenced(variant.log_tail.iter().map(String::as_str));
@@ -144,7 +147,7 @@ mod tests {
         assert_eq!(
             annotations(&report(vec![failed(vec![])]), ""),
             ["::error title=cpu|x%3A failed::the build failed for a, b::c: x.c:3: error: \
-              100%25%0D::set-env name=A::B%0Awhole log: /logs/a.log"]
+              100%25%0D::set-env name=A::B%0Afull log: /logs/a.log"]
         );
     }
 

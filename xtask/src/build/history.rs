@@ -1,5 +1,5 @@
-//! `builds.jsonl` under xtask's home: what earlier builds took and gave. Only guesses
-//! rest on it, so nothing that is wrong with it stops a build.
+//! `builds.jsonl` under xtask's home: times and sizes of earlier builds. Only estimates depend
+//! on it, so nothing that is wrong with it stops a build.
 
 use std::path::Path;
 
@@ -10,23 +10,23 @@ use crate::system::files;
 
 const FILE: &str = "builds.jsonl";
 
-/// Nothing where there is no file, or none that can be read.
+/// Empty if the file is missing or unreadable.
 pub fn read(home: &Path) -> History {
     let bytes = std::fs::read(home.join(FILE)).unwrap_or_default();
     History::parse(&String::from_utf8_lossy(&bytes))
 }
 
-/// Adds builds by one write at the file's end, so that two runs at once both keep theirs.
+/// Appends in one write, so that two concurrent runs both keep their records.
 pub fn add(home: &Path, records: &[Record]) -> Result<()> {
     if records.is_empty() {
         return Ok(());
     }
     let file = home.join(FILE);
-    // A line that a kill or a full disk cut short must not spoil the next.
+    // A line cut short by a kill or a full disk must not damage the next.
     let torn = std::fs::read(&file).is_ok_and(|bytes| bytes.last().is_some_and(|b| *b != b'\n'));
     let lines: String = records.iter().map(estimates::line).collect();
     files::append(&file, &format!("{}{lines}", if torn { "\n" } else { "" }))?;
-    // Another run's records of this very moment may be lost: a guess less.
+    // A record that another run adds at this moment may be lost.
     match read(home).compact() {
         Some(text) => files::write_atomically(&file, text.as_bytes()),
         None => Ok(()),

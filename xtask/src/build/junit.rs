@@ -8,7 +8,7 @@ use crate::check::junit::{by_findings, of_host};
 use crate::check::report::HostState;
 use crate::ci::junit::{Case, Trouble, Verdict, cut};
 
-/// A case for each variant, and one for each host that has none to show.
+/// A case for each variant, and one for each host that does not evaluate.
 pub fn of_build(report: &BuildReport) -> Vec<Case> {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for variant in &report.variants {
@@ -16,7 +16,7 @@ pub fn of_build(report: &BuildReport) -> Vec<Case> {
     }
     let variants = report.variants.iter().map(|variant| {
         let name = variant.variant.as_str();
-        // A name keeps its history in CI, so hosts are part of it only where they must.
+        // CI systems track a case by its name, so hosts are part of it only where they must be.
         let name = match names.get(name) {
             Some(1) => name.to_owned(),
             _ => format!("{name} ({})", variant.wanted_by()),
@@ -24,7 +24,7 @@ pub fn of_build(report: &BuildReport) -> Vec<Case> {
         of_variant(name, variant)
     });
     let hosts = report.hosts.iter().map(|host| of_host("build-all.hosts", host));
-    // What became of links and pushes has no case while there is nothing to say of it.
+    // Links and pushes have a case only if there are findings about them.
     let run = (!report.findings.is_empty())
         .then(|| by_findings("build-all.run", "run".to_owned(), HostState::Ok, &report.findings));
     variants.chain(hosts).chain(run).collect()
@@ -34,12 +34,12 @@ pub fn of_variant(name: String, variant: &VariantReport) -> Case {
     let hosts = variant.wanted_by();
     let state = variant.state.as_str();
     let verdict = match variant.state {
-        state if state.well() => Verdict::Passed,
-        BuildState::Unsupported | BuildState::Interrupted => Verdict::Skipped(variant.told()),
+        state if state.ok() => Verdict::Passed,
+        BuildState::Unsupported | BuildState::Interrupted => Verdict::Skipped(variant.summary()),
         _ => {
-            let message = cut(&variant.told());
+            let message = cut(&variant.summary());
             let mut text = variant.log_tail.iter().map(|line| cut(line)).collect::<Vec<_>>();
-            text.extend(variant.log.iter().map(|log| format!("whole log: {log}")));
+            text.extend(variant.log.iter().map(|log| format!("full log: {log}")));
             Verdict::Failure(Trouble { kind: state, message, text: text.join("\n") })
         }
     };

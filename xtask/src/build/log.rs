@@ -1,5 +1,5 @@
-//! The whole log of each build, on disk while it runs. A disk that is full or may not be
-//! written stops no build: the log ends there, and the trouble is told once.
+//! The full log of each build, on disk while it runs. A full or read-only disk stops no build:
+//! the log ends there, and the first error is reported.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,8 +13,7 @@ use crate::build::variants::short_name;
 use crate::nix::names::DrvPath;
 use crate::system::{disk, files};
 
-/// The lines of a log, however much of it there is: an unreadable rest is left out, and a
-/// line of megabytes comes in pieces.
+/// The lines of a log up to where it cannot be read; a line of megabytes comes in pieces.
 pub fn lines(log: &Path) -> impl Iterator<Item = String> {
     let mut reader = File::open(log).ok().map(BufReader::new);
     std::iter::from_fn(move || {
@@ -26,7 +25,7 @@ pub fn lines(log: &Path) -> impl Iterator<Item = String> {
     })
 }
 
-/// One folder a run, one file a derivation.
+/// One folder per run, one file per derivation.
 pub struct BuildLogs {
     folder: PathBuf,
     logs: BTreeMap<DrvPath, Log>,
@@ -35,7 +34,7 @@ pub struct BuildLogs {
 
 struct Log {
     path: PathBuf,
-    /// `None`: it could not be written to its end.
+    /// `None`: it could not be written completely.
     file: Option<File>,
 }
 
@@ -45,7 +44,6 @@ impl BuildLogs {
         Self { folder: folder.to_owned(), logs: BTreeMap::new(), error }
     }
 
-    /// Keeps the lines and phases of every derivation.
     pub fn follow(&mut self, update: &Update) {
         match update {
             Update::Line { drv, line } => self.write(drv, line),
@@ -71,7 +69,7 @@ impl BuildLogs {
     fn open(&mut self, drv: &DrvPath) -> Log {
         let name = files::safe_name(short_name(drv.as_str()));
         let mut path = self.folder.join(format!("{name}.log"));
-        // Two derivations of one name are told apart by their hash.
+        // A second derivation of the same name gets its hash as well.
         if self.logs.values().any(|log| log.path == path) {
             let stem = Path::new(drv.as_str()).file_stem().unwrap_or_default().to_string_lossy();
             path = self.folder.join(format!("{}.log", files::safe_name(&stem)));
@@ -104,7 +102,7 @@ impl BuildLogs {
         self.error.take().map_or(Ok(()), Err)
     }
 
-    /// The log of a derivation, if it is whole.
+    /// The log of a derivation, if it is complete.
     pub fn file(&self, drv: &DrvPath) -> Option<&Path> {
         self.logs.get(drv).filter(|log| log.file.is_some()).map(|log| log.path.as_path())
     }

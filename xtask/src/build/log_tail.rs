@@ -1,5 +1,5 @@
-//! The end of a build's log, as it is held in memory and shown: a bounded number of
-//! lines and of bytes, nothing in them that a terminal or a CI would obey.
+//! The end of a build's log as it is kept in memory and shown: a limited number of lines and
+//! bytes, without terminal escapes.
 //!
 //! Pure: no I/O, no clock.
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::build::command::Limits;
+use crate::build::args::Limits;
 use crate::build::history;
 use crate::build::progress::Expected;
 use crate::build::run_state::RunState;
@@ -66,7 +66,7 @@ pub fn run(
         context,
         variants: builds.iter().map(|build| build.drv.clone()).collect(),
         state,
-        progress: Progress::start(&context.ui, builds, expected),
+        progress: Progress::start(&context.ui, builds, expected, 1.0),
         outputs: RefCell::default(),
         dependents: Dependents::NotAsked,
         errors: vec![],

@@ -1,4 +1,4 @@
-//! `--packages`: the flake's own packages, which no host need select.
+//! `--packages`: the flake's own packages, whether or not a host selects them.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::ui::progress::Spinner;
 
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// A package's name and what it is.
+/// A package's name and its variant.
 type Named = (String, Selection);
 
-/// Every `packages.SYSTEM.llama-cpp*` of this machine's system, evaluated together; where
-/// that fails, each alone, so that one broken package hides no other.
+/// Every `packages.SYSTEM.llama-cpp*` of this machine's system, evaluated together; if that
+/// fails, each alone, so that one broken package never hides another.
 pub fn selections(context: &Context) -> Result<(Vec<Named>, Vec<Finding>)> {
     let system = flake::system();
     let names = match context.flake.packages(LONGEST)? {
@@ -31,8 +31,10 @@ pub fn selections(context: &Context) -> Result<(Vec<Named>, Vec<Finding>)> {
     if names.is_empty() {
         let finding = Finding::error(
             "no-packages",
-            format!("this flake has no `packages.{system}.llama-cpp*`, so --packages adds nothing"),
-            "leave --packages out, or give the flake packages",
+            format!(
+                "this flake has no `packages.{system}.llama-cpp*`, so --packages has no effect"
+            ),
+            "remove --packages, or add packages to the flake",
         );
         return Ok((vec![], vec![finding]));
     }

@@ -1,16 +1,16 @@
-//! How many builds at once, and how many compilers in each, so that compilers together
-//! never need more memory than there is.
+//! How many builds run at once, and how many compilers in each, so that all compilers
+//! together fit into memory.
 //!
 //! Pure: no I/O, no clock.
 
 use crate::build::variants::Build;
 use crate::nix::settings::Configured;
 
-/// Bytes that one compiler of this backend needs at its worst. The host compiler: 0.57 GiB
+/// Peak memory of one compiler for this backend, in bytes. The host compiler: 0.57 GiB
 /// measured (GCC 12, -O3, common/arg.cpp of autumn 2026), and room. nvcc and hipcc compile a
 /// file for several targets with several programs; what they need is an estimate, on the
 /// side that is safe.
-fn of_one_compiler(backends: &[String]) -> u64 {
+fn compiler_memory(backends: &[String]) -> u64 {
     const MIB: u64 = 1 << 20;
     let of = |backend: &String| match backend.as_str() {
         "cuda" => 2560 * MIB,
@@ -20,7 +20,7 @@ fn of_one_compiler(backends: &[String]) -> u64 {
     backends.iter().map(of).max().unwrap_or(768 * MIB)
 }
 
-/// What there is to build with.
+/// The machine that builds.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine {
     pub cores: usize,
@@ -35,10 +35,10 @@ pub struct Parallel {
     pub cores: Option<u32>,
 }
 
-/// Every build may have all cores while memory bears it: more compilers than cores are
-/// only slow, and the last build of a run should not crawl on its share. Where memory does
-/// not bear it, first each build gets fewer compilers, then fewer builds run at once. What
-/// nix.conf says is a limit, what the user asked for is done.
+/// Every build may use all cores if memory allows: more compilers than cores are only slow,
+/// and the last build of a run should not be limited to its share. If memory does not allow
+/// it, each build gets fewer compilers, then fewer builds run at once. nix.conf's values are
+/// upper limits; the user's are used as they are.
 pub fn choose(
     builds: &[&Build],
     machine: Machine,
@@ -48,7 +48,7 @@ pub fn choose(
     let count = builds.len().max(1);
     let compilers = match machine.memory {
         Some(memory) => {
-            let one = builds.iter().map(|build| of_one_compiler(&build.backends)).max();
+            let one = builds.iter().map(|build| compiler_memory(&build.backends)).max();
             usize::try_from(memory / one.unwrap_or(1)).unwrap_or(usize::MAX).max(1)
         }
         None => machine.cores,

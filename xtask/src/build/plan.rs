@@ -1,15 +1,17 @@
-//! What build-all is about to do: what is present, what a cache has, what must be built,
-//! and how large all of it is.
-//!
-//! Pure: no I/O, no clock.
+//! What build-all is about to do: what is in the store, what a cache has, what must be
+//! built, and how large all of it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use anyhow::Result;
+use serde::Serialize;
 
-use crate::build::variants::Build;
+use crate::build::history;
+use crate::build::variants::{Build, short_name};
+use crate::fleet::context::Context;
+use crate::nix::flake;
 use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
-use crate::nix::store::Missing;
+use crate::nix::store::{self, Missing};
 
 /// What is to be done for one variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -87,29 +89,46 @@ impl Plan {
     }
 }
 
-/// What a run set out to build; on disk while it runs, so that the next one can tell what
-/// a kill or a power cut left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unfinished {
-    pub variants: BTreeSet<DrvPath>,
-    pub derivations: BTreeSet<DrvPath>,
+/// The plan, and what it was made of.
+pub struct Planned {
+    pub plan: Plan,
+    pub present: BTreeSet<StorePath>,
+    pub missing: Missing,
 }
 
-impl Unfinished {
-    pub fn new(builds: &[Build], missing: &Missing) -> Self {
-        Self {
-            variants: builds.iter().map(|build| build.drv.clone()).collect(),
-            derivations: missing.build.clone(),
+pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
+    let nix = &context.flake.nix;
+    let outputs = builds.iter().map(|build| build.out.clone()).collect();
+    let valid = store::valid(nix, &outputs)?;
+    let mut can_build: BTreeMap<&str, bool> = BTreeMap::new();
+    for build in builds.iter().filter(|build| !valid.contains_key(&build.out)) {
+        can_build.entry(&build.system).or_insert_with(|| {
+            build.system == flake::system() || nix.has_machine_for(&build.system)
+        });
+    }
+    let buildable = |build: &&Build| can_build.get(build.system.as_str()) == Some(&true);
+    let absent = builds.iter().filter(|build| !valid.contains_key(&build.out)).filter(buildable);
+    let missing = store::missing(nix, &absent.map(|build| &build.drv).collect::<Vec<_>>())?;
+    let mut plan = Plan::new(builds, &missing, |build| match build {
+        build if valid.contains_key(&build.out) => Todo::Present,
+        build if !buildable(&build) => Todo::Unsupported,
+        build if missing.fetch.contains(&build.out) => Todo::Fetch,
+        _ => Todo::Build,
+    });
+    let earlier = history::read(&context.home);
+    for row in &mut plan.variants {
+        let name = short_name(row.drv_path.as_str());
+        match valid.get(&row.out_path) {
+            Some(info) => row.closure_bytes = info.closure_size,
+            None => {
+                let before = earlier.before(name, &row.out_path);
+                row.closure_bytes = before.and_then(|before| before.closure_bytes);
+                row.expected_seconds =
+                    earlier.seconds(name, "").filter(|_| row.plan == Todo::Build);
+            }
         }
     }
-
-    /// How many of its builds are done, and of how many, if `now` sets out for the same;
-    /// of another plan nothing can be said.
-    pub fn done_of(&self, now: &Self) -> Option<(usize, usize)> {
-        let done = self.derivations.difference(&now.derivations).count();
-        (self.variants == now.variants && !self.derivations.is_empty())
-            .then_some((done, self.derivations.len()))
-    }
+    Ok(Planned { plan, present: valid.into_keys().collect(), missing })
 }
 
 #[cfg(test)]
@@ -136,16 +155,5 @@ warning: Git tree is dirty
         let one = "this path will be fetched (12 KiB download, 1 B unpacked):\n  /nix/store/a\n";
         assert_eq!((Missing::parse(one).download, Missing::parse(one).unpacked), (12 << 10, 1));
         assert_eq!(Missing::parse("nothing"), Missing::default());
-    }
-
-    #[test]
-    fn a_run_that_was_killed_is_known_again_by_what_it_wanted() {
-        let drvs = |names: &[&str]| names.iter().map(|name| DrvPath::new(*name)).collect();
-        let before =
-            Unfinished { variants: drvs(&["a", "b"]), derivations: drvs(&["a", "b", "c"]) };
-        let now = Unfinished { derivations: drvs(&["b"]), ..before.clone() };
-        assert_eq!(before.done_of(&now), Some((2, 3)));
-        let other = Unfinished { variants: drvs(&["a"]), ..now };
-        assert_eq!(before.done_of(&other), None);
     }
 }

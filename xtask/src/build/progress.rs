@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::build::estimates::{self, Pace};
 use crate::build::tracker::Update;
+use crate::build::variants::wanted_by;
 use crate::build::variants::{Build, short_name};
-use crate::build::wording::wanted_by;
 use crate::nix::machines::machine_name;
 use crate::nix::names::{DrvPath, StorePath};
 

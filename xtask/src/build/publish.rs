@@ -1,5 +1,5 @@
-//! What is done with what was built: links that keep it from the garbage collector, and
-//! copies in another store.
+//! Publishes builds: as links, which protect them from the garbage collector (GC roots), and
+//! as copies in another store.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 use crate::ui::progress::Spinner;
 
-/// Links every variant that is in the store. What cannot be linked is told: the build
-/// itself is well.
+/// Links every variant that is in the store. A link that fails is a warning: the build itself
+/// succeeded.
 pub fn link(
     context: &Context,
     args: &BuildAllArgs,
@@ -27,7 +27,7 @@ pub fn link(
     variants: &mut [VariantReport],
     findings: &mut Vec<Finding>,
 ) {
-    let help = "what was built is in the store until the next garbage collection; see --out-link";
+    let help = "the next garbage collection may delete the builds; see --out-link";
     let links = match folder(context, args).and_then(|folder| Links::open(&folder)) {
         Ok(links) => links,
         Err(error) => {
@@ -40,33 +40,32 @@ pub fn link(
         match links.link(&context.flake.nix, name, out) {
             Ok(link) => variant.link = Some(link.display().to_string()),
             Err(error) => {
-                let message = format!("{} is not linked: {error:#}", variant.variant);
+                let message = format!("cannot link {}: {error:#}", variant.variant);
                 findings.push(Finding::warning("no-link", message, help));
             }
         }
     }
-    // Of a part of the fleet, the other links are the other part's.
+    // If only a part of the fleet was built, the other links are the other part's.
     let whole_fleet = args.selection.hosts.is_empty()
         && args.variant.is_empty()
         && args.backend.is_none()
-        && variants.iter().all(|variant| variant.state.well());
+        && variants.iter().all(|variant| variant.state.ok());
     let others = links.others(&names.into_iter().collect());
     if whole_fleet && !others.is_empty() {
         context.ui.say(format!(
-            "kept as well, though no host selects it now: {} (remove the link to let \
-             `nix store gc` have it)",
+            "no host selects {} any more; remove the link to let `nix store gc` delete it",
             others.join(", ")
         ));
     }
 }
 
-/// `result/` beside flake.nix, where it can be there.
+/// `result/` beside flake.nix, or in the current folder for a remote flake.
 fn folder(context: &Context, args: &BuildAllArgs) -> Result<PathBuf> {
     match (&args.out_link, context.folder()) {
         (Some(folder), _) => Ok(folder.clone()),
         (None, Some(root)) => Ok(root.join("result")),
         (None, None) => {
-            Ok(std::env::current_dir().context("cannot tell the current folder")?.join("result"))
+            Ok(std::env::current_dir().context("cannot find the current folder")?.join("result"))
         }
     }
 }
@@ -93,13 +92,13 @@ fn names(builds: &[Build]) -> Vec<String> {
         .collect()
 }
 
-/// Whether the store can be had, asked before an hour of building.
-pub fn greet(context: &Context, to: &str) -> Result<()> {
+/// Fails early if the store cannot be reached, before an hour of building.
+pub fn check_store(context: &Context, to: &str) -> Result<()> {
     let answer = store::greet(&context.flake.nix, to)?;
     if !answer.exit.ok() {
         bail!(
-            "the store {to} cannot be had ({}): {}\n  help: --push takes what `nix copy --to` takes, \
-             for example ssh-ng://HOST, s3://BUCKET or file:///FOLDER",
+            "cannot reach store {to} ({}): {}\n  help: --push takes a store URL as `nix copy --to` \
+             does, for example ssh-ng://HOST, s3://BUCKET or file:///FOLDER",
             answer.exit,
             strip_escapes(answer.stderr_text().trim())
         );
@@ -107,8 +106,8 @@ pub fn greet(context: &Context, to: &str) -> Result<()> {
     Ok(())
 }
 
-/// Copies every variant that is in the store there, one after another, so that each has an
-/// answer of its own; what they share goes once.
+/// Copies the variants one after another, so that each has its own result; paths that they
+/// share are copied once.
 pub fn push(
     context: &Context,
     to: &str,
@@ -134,7 +133,7 @@ pub fn push(
         variant.pushed = Some(pushed.is_ok());
         if let Err(error) = pushed {
             let said = format!("{error:#}");
-            let message = format!("{} is not in {to}: {said}", variant.variant);
+            let message = format!("cannot push {} to {to}: {said}", variant.variant);
             findings.push(Finding::error("not-pushed", message, help(&said)));
         }
         spinner.done(variant.variant.as_str());
@@ -143,7 +142,7 @@ pub fn push(
     if !unsigned.is_empty() {
         findings.push(Finding::warning(
             "unsigned",
-            format!("{to} has {} without a signature: other machines will refuse it", unsigned.join(", ")),
+            format!("{to} has {} without a signature; other machines will refuse it", unsigned.join(", ")),
             "make a key with `nix key generate-secret --key-name NAME > FILE`, sign with `nix store \
              sign --key-file FILE --recursive PATH`, or push to a binary cache with \
              '?secret-key=FILE' at its URL; each machine then needs the public half in \
@@ -152,17 +151,16 @@ pub fn push(
     }
 }
 
-/// Nothing is called pushed that the store there does not answer for.
+/// Asks the store there for the variant: only then it counts as pushed.
 fn confirm(
     context: &Context,
     to: &str,
     variant: &VariantReport,
     unsigned: &mut Vec<String>,
 ) -> Result<()> {
-    let Some(out) = &variant.out_path else { bail!("it is not built") };
+    let Some(out) = &variant.out_path else { bail!("not built") };
     match store::signers(&context.flake.nix, to, out)? {
-        None => bail!("it took the copy and does not have it"),
-        // Of what machine to machine is copied, the copy asks for them, or nobody does.
+        None => bail!("the copy succeeded, but the path is missing there"),
         Some(keys) => {
             let is_cache =
                 ["s3:", "http:", "https:", "file:"].iter().any(|scheme| to.starts_with(scheme));
@@ -181,12 +179,12 @@ fn last_lines(said: &str) -> String {
 
 fn help(said: &str) -> &'static str {
     if said.contains("signature") {
-        "the store there takes only what is signed by a key that it trusts: sign with `nix store \
-         sign --key-file FILE --recursive PATH` and name the public half in its \
-         trusted-public-keys, or make the user there one of its trusted-users"
+        "that store only accepts paths signed by a trusted key: sign with `nix store sign \
+         --key-file FILE --recursive PATH` and add the public key to its trusted-public-keys, \
+         or add the remote user to its trusted-users"
     } else if said.contains("No space left") {
-        "make room there, then run the same again: what is there already is not copied twice"
+        "free space there, then run the same command again; paths already there are not copied twice"
     } else {
-        "run the same again: what is there already is not copied twice; -v shows the commands"
+        "run the same command again; paths already there are not copied twice. -v shows the commands"
     }
 }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::build::variants::BuildState;
+use crate::build::variants::{BuildState, wanted_by};
 use crate::check::report::HostReport;
 use crate::findings::finding::Finding;
 use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
@@ -68,4 +68,20 @@ pub struct BuildReport {
     /// About the run, not about one host.
     pub findings: Vec<Finding>,
     pub ok: bool,
+}
+
+impl VariantReport {
+    pub fn wanted_by(&self) -> String {
+        wanted_by(&self.hosts, &self.packages)
+    }
+
+    /// One line: its state, its hosts, and the best single line about why.
+    pub fn summary(&self) -> String {
+        let text = format!("{} for {}", self.state.sentence(), self.wanted_by());
+        let reason = self.reason.as_ref().and_then(|reason| reason.lines().next());
+        match self.first_error.as_deref().or(reason) {
+            Some(line) => format!("{text}: {line}"),
+            None => text,
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! Which failure of a build may pass when it is tried again: one for want of network or of
-//! a builder, never one of the build's own; and why a build failed, in one line.
+//! Which failures are transient (network, lost builder; never the build's own), and why a build
+//! failed, in one line.
 //!
-//! A builder that is lost looks like a compile error: Nix 2.26 ends with "builder for
+//! A lost builder looks like a compile error: Nix 2.26 ends with "builder for
 //! '….drv' failed with exit code 1", the status of its own helper. A build that failed on
 //! a builder has a message before it: "build of '….drv' on 'ssh-ng://…' failed: …".
 //!
@@ -10,7 +10,7 @@
 use crate::nix::machines::machine_name;
 use crate::nix::names::DrvPath;
 
-/// What is known of a derivation that was to be built and is not there.
+/// What is known of a derivation that is not in the store after a build.
 #[derive(Debug, Clone, Copy)]
 pub struct Failure<'a> {
     pub drv: &'a DrvPath,
@@ -22,18 +22,18 @@ pub struct Failure<'a> {
     pub tail: &'a [String],
 }
 
-/// What may be better the next time.
+/// What may work the next time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transient {
     Builder,
     Network,
 }
 
-/// Said when a connection breaks or does not come about: by Nix, ssh or curl.
+/// Messages of Nix, ssh and curl about a connection that fails or breaks.
 const CONNECTION: [&str; 18] = [
     "Nix daemon disconnected unexpectedly",
     "unexpected end-of-file",
-    // The rest of a message that was cut.
+    // The rest of a truncated message.
     "serialised integer",
     "failed to start SSH connection",
     "cannot connect to",
@@ -52,16 +52,16 @@ const CONNECTION: [&str; 18] = [
     "Couldn't resolve host",
 ];
 
-/// Not better the next time, whatever else was said.
-const LASTING: [&str; 4] = [
+/// Messages about permanent failures.
+const PERMANENT: [&str; 4] = [
     "No space left on device",
     "Disk quota exceeded",
     "lacks a signature by a trusted key",
     "Permission denied",
 ];
 
-/// What curl ends with when the network fails it: 5 to 7 no host and no connection, 18, 52
-/// and 56 a transfer that broke off, 28 out of time, 35 a handshake that broke off.
+/// curl's exit codes for network failures: 5 to 7 no host or no connection; 18, 52 and 56 an
+/// aborted transfer; 28 a timeout; 35 an aborted handshake.
 const CURL: [&str; 8] = [
     "curl: (5)",
     "curl: (6)",
@@ -73,16 +73,16 @@ const CURL: [&str; 8] = [
     "curl: (56)",
 ];
 
-/// Lines at the end of a log where a fetcher says why it gave up.
-const LAST_WORDS: usize = 5;
+/// Lines at the end of a log in which a fetcher reports its error.
+const FETCHER_LINES: usize = 5;
 
-/// Why this may pass when it is tried again; `None`: it would only fail again.
+/// Why a retry may succeed; `None`: it would fail again.
 pub fn transient(failure: &Failure) -> Option<Transient> {
     let own = failure.own_message();
     if own.is_some_and(|message| message.contains(" timed out after ")) {
         return None;
     }
-    if failure.lasting().is_some() {
+    if failure.permanent().is_some() {
         return None;
     }
     if failure.lost() {
@@ -93,14 +93,14 @@ pub fn transient(failure: &Failure) -> Option<Transient> {
         if fetched && failure.errors.iter().any(|error| download_may_pass(error)) {
             return Some(Transient::Network);
         }
-        let last = failure.tail.len().saturating_sub(LAST_WORDS);
+        let last = failure.tail.len().saturating_sub(FETCHER_LINES);
         let cut_off = |line: &String| has(line, &CURL) || download_may_pass(line);
         return failure.tail[last..].iter().any(cut_off).then_some(Transient::Network);
     }
     failure.no_machine().map(|_| Transient::Builder)
 }
 
-/// Why it failed, for a person; `None`: Nix said nothing of it.
+/// Why it failed; `None`: Nix did not say.
 pub fn reason(failure: &Failure) -> Option<String> {
     if failure.lost() {
         let machine = failure.machine.map(machine_name).unwrap_or_default();
@@ -113,13 +113,12 @@ pub fn reason(failure: &Failure) -> Option<String> {
         });
     }
     let own = failure.own_message();
-    let said = own.filter(|own| !own.starts_with("builder for")).or(failure.lasting()).or(own);
+    let said = own.filter(|own| !own.starts_with("builder for")).or(failure.permanent()).or(own);
     let said = said.or_else(|| failure.no_machine()).or(failure.errors.last().map(|e| bare(e)));
     said.map(|said| in_short(said, failure.drv))
 }
 
-/// Whether one of these errors is about this derivation; that of a derivation which waits
-/// for another is not.
+/// Whether one of these errors is about this derivation, and not about one that waits for it.
 pub fn mentions(errors: &[String], drv: &DrvPath) -> bool {
     errors.iter().any(|error| is_about(bare(error), drv.as_str()))
 }
@@ -131,22 +130,21 @@ fn is_about(error: &str, drv: &str) -> bool {
 }
 
 impl<'a> Failure<'a> {
-    /// What Nix says of this derivation; of what a builder said and of what its own helper
-    /// says, the former.
+    /// Nix's message about this derivation; the builder's comes before that of Nix's helper.
     fn own_message(&self) -> Option<&'a str> {
         let drv = self.drv.as_str();
         self.errors.iter().map(|error| bare(error)).find(|error| is_about(error, drv))
     }
 
-    /// What is not better the next time: said of this derivation, or of none.
-    fn lasting(&self) -> Option<&'a str> {
+    /// A permanent failure of this derivation, or of none in particular.
+    fn permanent(&self) -> Option<&'a str> {
         let own = self.own_message();
         let nobodys =
             self.errors.iter().map(|e| bare(e)).filter(|e| !first_line(e).contains(".drv"));
-        own.into_iter().chain(nobodys).find(|error| has(first_line(error), &LASTING))
+        own.into_iter().chain(nobodys).find(|error| has(first_line(error), &PERMANENT))
     }
 
-    /// Whether it is Nix's helper that ended, rather than the build on the other side.
+    /// Whether Nix's helper ended, rather than the build on the builder.
     fn lost(&self) -> bool {
         if self.machine.is_none() {
             return false;
@@ -181,7 +179,7 @@ fn has(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
-/// A client's error stays one, but for "too slow" and "too often".
+/// HTTP 4xx errors are permanent, except 408 (timeout) and 429 (too many requests).
 fn download_may_pass(error: &str) -> bool {
     let Some((_, how)) = error.split_once("unable to download") else { return false };
     let clients = how.split_once("HTTP error 4").and_then(|(_, code)| code.get(..2));
@@ -192,8 +190,7 @@ fn bare(error: &str) -> &str {
     error.trim().strip_prefix("error:").unwrap_or(error.trim()).trim()
 }
 
-/// What went wrong with this derivation, and on which builder: the name of the derivation,
-/// which is what the message is shown for, left out.
+/// The message without the derivation's name, which is shown beside it, and with the builder's.
 fn in_short(message: &str, drv: &DrvPath) -> String {
     let line = first_line(message).trim_end_matches(';').trim_end_matches(',');
     let Some(rest) = line.strip_prefix(&format!("build of '{drv}' on '")) else {

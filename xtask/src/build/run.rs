@@ -1,37 +1,37 @@
-//! The run of Nix over all builds, and what the store says afterwards of each.
+//! Builds everything, then asks the store what became of each build.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
+use crate::build::args::Limits;
 use crate::build::attempts;
-use crate::build::command::Limits;
 use crate::build::estimates::{History, Record};
+use crate::build::history;
+use crate::build::interrupted_build::{self, BuildList};
 use crate::build::parallel::{self, Parallel};
-use crate::build::plan::{Todo, Unfinished};
-use crate::build::planning::{Planned, plan};
+use crate::build::plan::{Planned, Todo, plan};
 use crate::build::progress::Expected;
 use crate::build::report::VariantReport;
 use crate::build::tracker::Tracker;
 use crate::build::variants::{Build, BuildState, short_name};
-use crate::build::{history, interrupted_build};
 use crate::fleet::context::Context;
 use crate::nix::machines::machine_name;
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::{derivation, settings, store};
 use crate::system::interrupt;
 
-/// Builds them all, and says of each what became of it.
-pub fn build(context: &Context, builds: &[Build], asked: Limits) -> Result<Vec<VariantReport>> {
-    build_planned(context, builds, &plan(context, builds)?, asked)
+/// Builds them all and returns a report of each.
+pub fn build(context: &Context, builds: &[Build]) -> Result<Vec<VariantReport>> {
+    build_planned(context, builds, &plan(context, builds)?, &Limits::default())
 }
 
-/// Nothing is called built that is not valid in the store when Nix has ended.
+/// Nothing is reported as built that is not valid in the store when Nix has exited.
 pub fn build_planned(
     context: &Context,
     builds: &[Build],
     Planned { plan, present, missing }: &Planned,
-    asked: Limits,
+    asked: &Limits,
 ) -> Result<Vec<VariantReport>> {
     let todo = |build: &Build| {
         plan.variants.iter().find(|row| row.drv_path == build.drv).map(|row| row.plan)
@@ -41,7 +41,7 @@ pub fn build_planned(
         .filter(|build| matches!(todo(build), Some(Todo::Build | Todo::Fetch)))
         .collect();
     let earlier = history::read(&context.home);
-    let now = Unfinished::new(builds, missing);
+    let now = BuildList::new(builds, missing);
     let left = interrupted_build::left(&context.home).and_then(|left| left.done_of(&now));
     if !wanted.is_empty() || left.is_some() {
         crate::build::view::plan::announce(&context.ui, plan, left);
@@ -51,7 +51,6 @@ pub fn build_planned(
     }
     let expected = expected(&earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
     let ran = attempts::run(context, &wanted, &limits(context, &wanted, asked), &expected)?;
-    // Of another plan's run that was killed, the word stays.
     if !interrupt::requested() && (!wanted.is_empty() || left.is_some()) {
         interrupted_build::end(&context.home)?;
     }
@@ -125,7 +124,7 @@ fn change(earlier: &History, build: &Build, info: Option<&store::PathInfo>) -> O
     Some(now - i64::try_from(before).ok()?)
 }
 
-/// Keeps what was really built, for the estimates of the next run.
+/// Records what was really built, for the estimates of the next run.
 fn remember(context: &Context, variants: &[VariantReport], tracker: &Tracker) {
     let record = |drv: &DrvPath, out, closure_bytes| Record {
         name: short_name(drv.as_str()).to_owned(),
@@ -136,7 +135,7 @@ fn remember(context: &Context, variants: &[VariantReport], tracker: &Tracker) {
     };
     let mut records = vec![];
     for variant in variants.iter().filter(|variant| variant.state == BuildState::Built) {
-        // Another process may have built it meanwhile: that took no time of ours.
+        // Another process may have built it meanwhile.
         if tracker.started(&variant.drv_path) {
             let out = variant.out_path.clone();
             records.push(record(&variant.drv_path, out, variant.closure_bytes));
@@ -149,12 +148,14 @@ fn remember(context: &Context, variants: &[VariantReport], tracker: &Tracker) {
         }
     }
     if let Err(error) = history::add(&context.home, &records) {
-        context.ui.complain(format!("warning: the next run cannot estimate well: {error:#}"));
+        context
+            .ui
+            .complain(format!("warning: cannot record build times for later estimates: {error:#}"));
     }
 }
 
-/// As the user asked; else as nix.conf and this machine's memory bear it.
-fn limits(context: &Context, wanted: &[&Build], asked: Limits) -> Limits {
+/// The user's limits, or what nix.conf and this machine's memory allow.
+fn limits(context: &Context, wanted: &[&Build], asked: &Limits) -> Limits {
     let machine = parallel::Machine {
         cores: crate::system::resources::cores(),
         memory: crate::system::resources::free_memory(),
@@ -162,5 +163,5 @@ fn limits(context: &Context, wanted: &[&Build], asked: Limits) -> Limits {
     let configured = settings::configured(&context.flake.nix);
     let wish = Parallel { max_jobs: asked.max_jobs, cores: asked.cores };
     let Parallel { max_jobs, cores } = parallel::choose(wanted, machine, configured, wish);
-    Limits { max_jobs, cores, ..asked }
+    Limits { max_jobs, cores, ..asked.clone() }
 }

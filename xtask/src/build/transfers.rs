@@ -1,4 +1,4 @@
-//! How many bytes were fetched, of how many, as far as Nix tells.
+//! Bytes fetched from binary caches, and expected, as far as Nix reports them.
 //!
 //! Pure: no I/O, no clock.
 
@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use crate::nix::log::Transfer;
 
-/// Follows what is fetched from binary caches; what goes to builders is not counted.
+/// Copies to builders are not counted.
 #[derive(Debug, Default)]
 pub struct Transfers {
-    /// Substitutions and what moves for them: how far each is, where it has bytes.
+    /// Substitutions and their transfers, with their progress where it is in bytes.
     running: HashMap<u64, Option<Moving>>,
     /// Of those that ended.
     copied: Sum,
@@ -64,8 +64,8 @@ impl Transfers {
         }
     }
 
-    /// Bytes fetched and expected, when they changed. Neither runs backwards. What a server
-    /// sends is counted where there is a server, else what arrives in the store.
+    /// Bytes fetched and expected, if they changed; neither decreases. Downloads are counted if
+    /// there are any, otherwise what arrives in the store.
     pub fn changed(&mut self) -> Option<(u64, u64)> {
         let downloaded = self.sum(Transfer::Download);
         let sum = if downloaded.all > 0 { downloaded } else { self.sum(Transfer::Copy) };

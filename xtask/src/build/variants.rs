@@ -20,9 +20,42 @@ pub enum BuildState {
 }
 
 impl BuildState {
-    pub fn well(self) -> bool {
+    pub fn ok(self) -> bool {
         matches!(self, Self::Built | Self::Substituted | Self::Present)
     }
+
+    /// As in the JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::Substituted => "substituted",
+            Self::Present => "present",
+            Self::Failed => "failed",
+            Self::DependencyFailed => "dependency-failed",
+            Self::Unsupported => "unsupported",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The start of a sentence that goes on with "for" and the hosts.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::Substituted => "fetched",
+            Self::Present => "already in the store",
+            Self::Failed => "the build failed",
+            Self::DependencyFailed => "a dependency failed to build",
+            Self::Unsupported => "no machine can build for this system",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// The hosts that select a variant, then the flake's own packages that it is.
+pub fn wanted_by(hosts: &[HostName], packages: &[String]) -> String {
+    let hosts = hosts.iter().map(HostName::as_str);
+    let names: Vec<&str> = hosts.chain(packages.iter().map(String::as_str)).collect();
+    names.join(", ")
 }
 
 /// One derivation to build, and who wants it.
@@ -42,40 +75,36 @@ pub struct Build {
 pub fn distinct<'a>(
     selections: impl IntoIterator<Item = (&'a HostName, &'a Selection)>,
 ) -> Vec<Build> {
-    let mut builds: Vec<Build> = vec![];
+    let mut builds = vec![];
     for (host, selection) in selections {
-        match builds.iter_mut().find(|build| build.drv == selection.drv_path) {
-            Some(build) => build.hosts.push(host.clone()),
-            None => builds.push(Build { hosts: vec![host.clone()], ..Build::of(selection) }),
-        }
+        Build::among(&mut builds, selection).hosts.push(host.clone());
     }
     builds
 }
 
 /// Adds the flake's own packages; one that a host selects as well is the same build.
-pub fn with_packages(mut builds: Vec<Build>, packages: &[(String, Selection)]) -> Vec<Build> {
+pub fn add_packages(builds: &mut Vec<Build>, packages: &[(String, Selection)]) {
     for (name, selection) in packages {
-        match builds.iter_mut().find(|build| build.drv == selection.drv_path) {
-            Some(build) => build.packages.push(name.clone()),
-            None => {
-                builds.push(Build { packages: vec![name.clone()], ..Build::of(selection) });
-            }
-        }
+        Build::among(builds, selection).packages.push(name.clone());
     }
-    builds
 }
 
 impl Build {
-    fn of(selection: &Selection) -> Self {
-        Self {
-            variant: selection.manifest.variant.clone(),
-            hosts: vec![],
-            packages: vec![],
-            system: selection.manifest.system.clone(),
-            backends: selection.manifest.backends.clone(),
-            drv: selection.drv_path.clone(),
-            out: selection.out_path.clone(),
-        }
+    fn among<'a>(builds: &'a mut Vec<Self>, selection: &Selection) -> &'a mut Self {
+        let found = builds.iter().position(|build| build.drv == selection.drv_path);
+        let place = found.unwrap_or_else(|| {
+            builds.push(Self {
+                variant: selection.manifest.variant.clone(),
+                hosts: vec![],
+                packages: vec![],
+                system: selection.manifest.system.clone(),
+                backends: selection.manifest.backends.clone(),
+                drv: selection.drv_path.clone(),
+                out: selection.out_path.clone(),
+            });
+            builds.len() - 1
+        });
+        &mut builds[place]
     }
 }
 

@@ -15,8 +15,8 @@ use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::model::store as model;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::session;
-use crate::build::command as build_all;
 use crate::build::report::VariantReport;
+use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::check::evaluation::Ask;
 use crate::check::report::{CheckReport, Evaluated};
@@ -96,8 +96,8 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let no_blas = (HostName::new("upstream-no-blas"), upstream_without_blas(&context)?);
     let all = [&local, &upstream, &no_blas].into_iter().chain(&cpu_hosts);
     let builds = distinct(all.map(|(host, selection)| (host, selection)));
-    let variants = build_all::build(&context, &builds, build_all::Limits::default())?;
-    let built = variants.iter().all(|variant| variant.state.well());
+    let variants = build_all::build(&context, &builds)?;
+    let built = variants.iter().all(|variant| variant.state.ok());
     let report = crate::build::report::BuildReport {
         schema: 1,
         command: "build-all",
@@ -107,7 +107,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         findings: vec![],
         ok: built,
     };
-    crate::build::view::print(ui, &report);
+    crate::build::view::report::print(ui, &report);
     if !built {
         bail!("nothing to measure without these builds; see the logs above");
     }

@@ -44,7 +44,7 @@ pub fn run(args: &ProgressDemoArgs, ui: &Ui) -> Result<Outcome> {
     let needed_by = Expected { seconds: None, needed_by: Some((0..builds.len()).collect()) };
     let expected = dependencies.map(|drv| (drv, needed_by.clone())).collect();
     let speed = if args.speed > 0.0 { args.speed } else { 1.0 };
-    let progress = Progress::at_speed(ui, &builds.iter().collect::<Vec<_>>(), expected, speed);
+    let progress = Progress::start(ui, &builds.iter().collect::<Vec<_>>(), expected, speed);
     let mut replay =
         Replay::new(copies, &drvs, &builds, failing(&recording, &drvs, copies), progress);
     let length = recording.last().map_or(0.0, |(second, _)| *second);

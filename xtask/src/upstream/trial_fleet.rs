@@ -9,9 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::build::command as build_all;
-use crate::build::command::Limits;
 use crate::build::report::VariantReport;
+use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::check::evaluation as evaluate;
 use crate::check::evaluation::{Ask, Outcomes};
@@ -293,7 +292,7 @@ pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<Tri
             Evaluated::Selected(selection) => Some((host, selection.as_ref())),
             _ => None,
         }));
-    result.variants = build_all::build(context, &builds, Limits::default())?;
+    result.variants = build_all::build(context, &builds)?;
     crate::system::interrupt::check()?;
     Ok(result)
 }

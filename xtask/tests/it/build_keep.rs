@@ -62,7 +62,7 @@ fn what_was_built_is_linked_and_the_collector_heeds_the_link() {
     );
     let output = run(fleet.path(), &["build-all"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    assert!(stderr(&output).contains("no host selects it now: one "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no host selects one any more"), "{}", stderr(&output));
     assert!(linked("one").is_some() && linked("uno").is_some());
 }
 
@@ -110,11 +110,7 @@ fn a_store_that_cannot_be_had_is_told_before_anything_is_built() {
     let fleet = fleet(r#"a = host { variant = "one"; };"#);
     let output = run(fleet.path(), &["build-all", "--push", "nonsense://x"]);
     assert_eq!(code(&output), 2);
-    assert!(
-        stderr(&output).contains("the store nonsense://x cannot be had"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("cannot reach store nonsense://x"), "{}", stderr(&output));
     let report = json(&run(fleet.path(), &["build-all", "--dry-run", "--json"]));
     assert_eq!(variant(&report, "one")["plan"], "build");
 }
@@ -166,7 +162,7 @@ fn a_variant_is_chosen_by_name() {
     assert_eq!(report["variants"].as_array().unwrap().len(), 1);
     let output = run(fleet.path(), &["build-all", "--variant", "twoo"]);
     assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("did you mean two?"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("Did you mean two?"), "{}", stderr(&output));
     let output = run(fleet.path(), &["build-all", "--backend", "vulcan"]);
     assert_eq!(code(&output), 2);
 }
@@ -195,7 +191,7 @@ fn a_dry_run_tells_what_is_missing_and_how_much() {
     fleet.write("flake.nix", &renamed);
     let output = run(fleet.path(), &["build-all", "--dry-run"]);
     assert!(
-        stderr(&output).contains("2 variants: 1 present, 1 to build with 1 more that they need"),
+        stderr(&output).contains("2 variants: 1 present, 1 to build and 1 dependency"),
         "{}",
         stderr(&output)
     );
@@ -236,10 +232,7 @@ fn a_run_that_was_killed_is_gone_on_with() {
     let output = command(&["build-all"]).output().unwrap();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let said = stderr(&output);
-    assert!(
-        said.contains("the last run did not end; 2 of the 3 builds") || said.contains("3 of the 3"),
-        "{said}"
-    );
+    assert!(said.contains("resuming: 2 of 3 builds") || said.contains("3 of 3"), "{said}");
     // A run that ends leaves nothing to go on with.
     assert!(!fleet.home().join("build-unfinished.json").exists());
 }

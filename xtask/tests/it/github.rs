@@ -96,7 +96,7 @@ fn a_failed_build_is_one_annotation_with_its_hosts_and_its_first_error() {
     assert_eq!(commands.len(), 4, "{commands:?}");
     assert_eq!(commands[..2], ["::group::b|d failed, for also, bad", "::endgroup::"]);
     let told = "::error title=b|d%3A failed::the build failed for also, bad: x.c:3: error: a%25b\
-                %0Awhole log: /";
+                %0Afull log: /";
     assert!(commands[2].starts_with(told), "{}", commands[2]);
     assert!(commands[3].contains("title=gone%3A eval-error::"), "{}", commands[3]);
     // What is folded away is the end of the log, and nothing but that.

@@ -1,6 +1,6 @@
-//! Builds as they go: bars on a terminal, drawn by a thread of their own a few times a
-//! second, whatever Nix prints; elsewhere a line at each start, phase, tenth and end, and
-//! a heartbeat, so that a CI log neither floods nor falls silent.
+//! Builds while they run. On a terminal a thread draws bars a few times a second. Elsewhere
+//! each start, phase, tenth and end is a line, and a heartbeat tells that the build goes on,
+//! so that a CI log is neither flooded nor silent.
 
 pub mod plan;
 pub mod report;
@@ -17,16 +17,13 @@ use crate::build::progress::{BuildProgress, Expected, Stage};
 use crate::build::tracker::Update;
 use crate::build::variants::{Build, short_name};
 use crate::build::view::rows::clock;
+use crate::build::{compile_error, log};
 use crate::nix::names::DrvPath;
-use crate::ui::Ui;
 use crate::ui::progress::{Block, Size, suspend};
-
-pub use crate::build::view::report::print;
+use crate::ui::{Ui, github};
 
 const REDRAW: Duration = Duration::from_millis(125);
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// Bytes for above the bars that may wait for the next drawing.
-const WAITING: usize = 64 << 10;
 
 pub struct Progress {
     shared: Arc<Shared>,
@@ -44,42 +41,36 @@ struct State {
     /// How many seconds pass in one: more than one when a recording is shown.
     speed: f64,
     progress: BuildProgress,
-    face: Face,
+    /// Text to print at the next tick, above the bars.
+    text: String,
+    /// When there last was some.
+    spoke: Instant,
+    bars: Block,
+    /// The second and the size of the last drawing; `None` when a build moved since.
+    drawn: Option<(u64, Size)>,
     over: bool,
 }
 
-enum Face {
-    Bars {
-        block: Block,
-        /// Text that waits for the next drawing, to be printed above the block.
-        above: String,
-        /// The second and the size of the last drawing; `None` when a build moved since.
-        drawn: Option<(u64, Size)>,
-    },
-    Lines {
-        last: Instant,
-    },
-}
-
 impl Progress {
-    pub fn start(ui: &Ui, builds: &[&Build], expected: BTreeMap<DrvPath, Expected>) -> Self {
-        Self::at_speed(ui, builds, expected, 1.0)
-    }
-
-    pub fn at_speed(
+    /// `speed` is 1 unless a recording is shown.
+    pub fn start(
         ui: &Ui,
         builds: &[&Build],
         expected: BTreeMap<DrvPath, Expected>,
         speed: f64,
     ) -> Self {
         let began = Instant::now();
-        let face = if ui.bars {
-            Face::Bars { block: Block::default(), above: String::new(), drawn: None }
-        } else {
-            Face::Lines { last: began }
+        let state = State {
+            ui: *ui,
+            began,
+            speed,
+            progress: BuildProgress::new(builds, expected),
+            text: String::new(),
+            spoke: began,
+            bars: Block::default(),
+            drawn: None,
+            over: false,
         };
-        let progress = BuildProgress::new(builds, expected);
-        let state = State { ui: *ui, began, speed, progress, face, over: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), ended: Condvar::new() });
         let theirs = Arc::clone(&shared);
         let drawer = thread::Builder::new().name("drawing".into()).spawn(move || theirs.run()).ok();
@@ -108,7 +99,9 @@ impl Drop for Progress {
         if let Some(drawer) = self.drawer.take() {
             let _ = drawer.join();
         }
-        self.shared.lock().clear();
+        let mut state = self.shared.lock();
+        state.print();
+        state.bars = Block::default();
     }
 }
 
@@ -136,10 +129,8 @@ impl State {
     fn apply(&mut self, update: &Update, log: Option<&Path>) {
         let now = self.now();
         self.progress.apply(update, now);
-        if let Face::Bars { drawn, .. } = &mut self.face
-            && !matches!(update, Update::Line { .. } | Update::Message { .. })
-        {
-            *drawn = None;
+        if !matches!(update, Update::Line { .. } | Update::Message { .. }) {
+            self.drawn = None;
         }
         match update {
             Update::Failed { drv, tail } => self.failed(drv, tail, log, now),
@@ -148,17 +139,13 @@ impl State {
             Update::Message { level: 1, text } => self.line(&format!("nix: {text}")),
             Update::Message { text, .. } if self.ui.verbose > 0 => self.detail(text),
             Update::Line { drv, line } if self.ui.verbose > 1 => {
-                let name = self.name(drv);
+                let row = self.progress.get(drv);
+                let name = row.map_or_else(|| short_name(drv.as_str()), |row| &row.name);
                 self.detail(&format!("{name}> {line}"));
             }
-            _ if matches!(self.face, Face::Lines { .. }) => self.milestone(update, now),
+            _ if !self.ui.bars => self.milestone(update, now),
             _ => {}
         }
-    }
-
-    fn name(&self, drv: &DrvPath) -> String {
-        let row = self.progress.get(drv);
-        row.map_or_else(|| short_name(drv.as_str()).to_owned(), |row| row.name.clone())
     }
 
     /// Where no bars are drawn: a line for what a person would want to have seen.
@@ -205,87 +192,75 @@ impl State {
         if names.is_empty() { String::new() } else { format!(", needed by {}", names.join(", ")) }
     }
 
-    /// What failed, for whom, and the end of its log: whole, in one piece, once.
+    /// What failed and for which hosts, its first error and the end of its log, in one piece.
+    /// The first error of a parallel build is often not in the end of its log.
     fn failed(&mut self, drv: &DrvPath, tail: &[String], log: Option<&Path>, now: f64) {
         let Some(row) = self.progress.get(drv) else { return };
         let whose = match row.is_variant() {
             true => format!(", for {}", row.wanted_by),
             false => self.needed_by(drv),
         };
-        let on = row.on();
-        let after = format!("after {}", clock(row.elapsed(now)));
-        let group = format!("{} failed{on}{whose}", row.name);
-        let title = format!("{} failed{on} {after}{whose}", row.name);
+        let (name, on) = (&row.name, row.on());
         let ui = self.ui;
-        let mut lines: Vec<String> =
-            tail.iter().map(|line| format!("  {} {}", ui.dim("│"), harmless(line))).collect();
+        let first = log.and_then(|log| compile_error::first(log::lines(log)));
+        let first = first.filter(|first| !tail.iter().any(|line| line.trim() == first));
+        let first = first.map(|line| format!("  {} {}\n", ui.dim("first error:"), harmless(&line)));
+        let tail = tail.iter().map(|line| format!("  {} {}\n", ui.dim("│"), harmless(line)));
+        let mut lines: Vec<String> = first.into_iter().chain(tail).collect();
         if let Some(log) = log {
-            lines.push(format!("  {} {}", ui.dim("whole log:"), log.display()));
+            lines.push(format!("  {} {}\n", ui.dim("full log:"), log.display()));
         }
-        match &mut self.face {
-            Face::Bars { above, .. } => {
-                above.push_str(&format!("{}\n{}\n", ui.red(&title), lines.join("\n")));
+        let lines = lines.concat();
+        self.text += &match ui.github {
+            true => {
+                let title = github::group(&format!("{name} failed{on}{whose}"));
+                format!("{title}\n{lines}{}\n", github::END_GROUP)
             }
-            Face::Lines { last, .. } => {
-                *last = Instant::now();
-                if ui.github {
-                    ui.complain_at_length(&group, lines.into_iter());
-                } else {
-                    ui.complain(format!("{title}\n{}", lines.join("\n")));
-                }
+            false => {
+                let title = format!("{name} failed{on} after {}{whose}", clock(row.elapsed(now)));
+                format!("{}\n{lines}", ui.red(&title))
             }
-        }
+        };
     }
 
     fn detail(&mut self, text: &str) {
-        let text = harmless(text);
-        match &mut self.face {
-            Face::Bars { .. } => {
-                let dim = self.ui.dim(&text);
-                self.put_above(&dim);
-            }
-            Face::Lines { .. } => self.ui.detail(text),
-        }
+        self.text += &(self.ui.dim(&harmless(text)) + "\n");
     }
 
     fn line(&mut self, text: &str) {
         let text = harmless(text);
-        let now = self.now();
-        match &mut self.face {
-            Face::Bars { .. } => self.put_above(&text),
-            Face::Lines { last, .. } => {
-                *last = Instant::now();
-                self.ui.say(format!("[{}] {text}", clock(now)));
-            }
+        match self.ui {
+            Ui { bars: true, .. } => self.text += &(text + "\n"),
+            Ui { quiet: true, .. } => {}
+            _ => self.text += &format!("[{}] {text}\n", clock(self.now())),
         }
     }
 
-    fn put_above(&mut self, text: &str) {
-        let Face::Bars { above, .. } = &mut self.face else { return };
-        above.push_str(text);
-        above.push('\n');
-        if above.len() > WAITING {
-            print_above(above);
+    /// Prints the text that waits, above the bars.
+    fn print(&mut self) {
+        if !self.text.is_empty() {
+            self.spoke = Instant::now();
+            // A terminal that has gone is not an error of the build.
+            let _ = suspend(|| std::io::stderr().write_all(self.text.as_bytes()));
+            self.text.clear();
         }
     }
 
     fn tick(&mut self) {
+        self.print();
         let now = self.now();
-        match &mut self.face {
-            Face::Bars { block, above, drawn } => {
-                print_above(above);
-                let size = Size::of_stderr();
-                let moment = Some((now as u64, size));
-                if *drawn != moment {
-                    *drawn = moment;
-                    block.draw(rows::rows(&mut self.progress, now, size, &self.ui), size.columns);
-                }
+        if !self.ui.bars {
+            if self.spoke.elapsed() >= HEARTBEAT {
+                self.heartbeat(now);
+                self.print();
             }
-            Face::Lines { last, .. } => {
-                if last.elapsed() >= HEARTBEAT {
-                    self.heartbeat(now);
-                }
-            }
+            return;
+        }
+        let size = Size::of_stderr();
+        let moment = Some((now as u64, size));
+        if self.drawn != moment {
+            self.drawn = moment;
+            self.bars.draw(rows::rows(&mut self.progress, now, size, &self.ui), size.columns);
         }
     }
 
@@ -310,29 +285,11 @@ impl State {
         }
         self.line(&text);
     }
-
-    fn clear(&mut self) {
-        if let Face::Bars { block, above, .. } = &mut self.face {
-            print_above(above);
-            *block = Block::default();
-        }
-    }
 }
 
-/// Prints and empties what waits.
-fn print_above(text: &mut String) {
-    if !text.is_empty() {
-        suspend(|| {
-            // A terminal that has gone is not an error of the build.
-            let _ = std::io::stderr().write_all(text.as_bytes());
-        });
-        text.clear();
-    }
-}
-
-/// Text of a build's: no command to any CI, and as wide as it looks.
+/// A build's text without CI commands and tabs.
 fn harmless(text: &str) -> String {
-    crate::ui::github::tame(&text.replace('\t', "    "))
+    github::tame(&text.replace('\t', "    "))
 }
 
 #[cfg(test)]

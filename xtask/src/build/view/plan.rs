@@ -1,7 +1,7 @@
 //! What build-all is about to do, before it does it.
 
 use crate::build::plan::{Plan, Row, Todo};
-use crate::build::wording::wanted_by;
+use crate::build::variants::wanted_by;
 use crate::ui::table::{Align, Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -19,14 +19,11 @@ pub fn print(ui: &Ui, plan: &Plan) {
     ui.say(format!("\n{}", sentence(plan)));
 }
 
-/// One sentence at the start of a run; `left` is how many builds of the last run, which
-/// did not end, are done, and of how many.
-pub fn announce(ui: &Ui, plan: &Plan, left: Option<(usize, usize)>) {
-    if let Some((done, all)) = left {
-        ui.say(format!(
-            "the last run did not end; {done} of the {all} builds that it had before it are done \
-             and are used"
-        ));
+/// One sentence at the start of a run. `resumed` is how many builds of an interrupted run are
+/// done, and of how many.
+pub fn announce(ui: &Ui, plan: &Plan, resumed: Option<(usize, usize)>) {
+    if let Some((done, all)) = resumed {
+        ui.say(format!("resuming: {done} of {all} builds are already done"));
     }
     ui.say(sentence(plan));
 }
@@ -51,40 +48,39 @@ fn row(row: &Row) -> Vec<Cell> {
     ]
 }
 
-/// `4 variants: 1 present, 2 to build with 3 more that they need, 1 to fetch (12 paths,
-/// 30.1 MiB to download, 120 MiB unpacked)`.
+/// `4 variants: 1 present, 2 to build and 3 dependencies, 1 to fetch; 12 paths from a cache, …`.
 fn sentence(plan: &Plan) -> String {
-    let mut parts = vec![];
-    let present = plan.count(Todo::Present);
-    if present > 0 {
-        parts.push(format!("{present} present"));
+    let s = |count: usize| if count == 1 { "" } else { "s" };
+    let dependencies = match plan.dependencies {
+        1 => " and 1 dependency".to_owned(),
+        count => format!(" and {count} dependencies"),
+    };
+    let counts = [
+        (plan.count(Todo::Present), "present".to_owned()),
+        (plan.count(Todo::Build), "to build".to_owned()),
+        (plan.count(Todo::Fetch), "to fetch".to_owned()),
+        (plan.count(Todo::Unsupported), "that no machine can build".to_owned()),
+    ];
+    let mut parts: Vec<String> = vec![];
+    for (todo, (count, what)) in counts.into_iter().enumerate() {
+        let more = todo == 1 && plan.dependencies > 0;
+        if count > 0 || more {
+            parts.push(format!("{count} {what}{}", if more { &dependencies } else { "" }));
+        }
     }
-    match (plan.count(Todo::Build), plan.dependencies) {
-        (0, 0) => {}
-        (builds, 0) => parts.push(format!("{builds} to build")),
-        (builds, more) => parts.push(format!("{builds} to build with {more} more that they need")),
+    let count = plan.variants.len();
+    let mut text = format!("{count} variant{}", s(count));
+    if !parts.is_empty() {
+        text.push_str(&format!(": {}", parts.join(", ")));
     }
-    let fetched = plan.count(Todo::Fetch);
-    if fetched > 0 {
-        parts.push(format!("{fetched} to fetch"));
-    }
-    let unsupported = plan.count(Todo::Unsupported);
-    if unsupported > 0 {
-        parts.push(format!("{unsupported} that no machine can build"));
-    }
-    let fetch = match plan.fetch.paths {
-        0 => String::new(),
-        paths => format!(
-            "; {paths} {} from a cache, {} to download, {} unpacked",
-            if paths == 1 { "path" } else { "paths" },
+    if plan.fetch.paths > 0 {
+        text.push_str(&format!(
+            "; {} path{} from a cache, {} to download, {} unpacked",
+            plan.fetch.paths,
+            s(plan.fetch.paths),
             units::bytes(plan.fetch.download_bytes),
             units::bytes(plan.fetch.unpacked_bytes)
-        ),
-    };
-    let count = plan.variants.len();
-    let variants = if count == 1 { "variant" } else { "variants" };
-    match parts.is_empty() {
-        true => format!("{count} {variants}"),
-        false => format!("{count} {variants}: {}{fetch}", parts.join(", ")),
+        ));
     }
+    text
 }

@@ -1,4 +1,4 @@
-//! What became of each variant: a table, and what failed.
+//! The report for a person: a table of the variants, then what failed.
 
 use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::BuildState;
@@ -14,7 +14,6 @@ pub fn print(ui: &Ui, report: &BuildReport) {
         ("CLOSURE", Align::Right),
     ];
     let mut rows: Vec<Vec<Cell>> = report.variants.iter().map(row).collect();
-    // Where every build was this machine's, nobody asks whose it was.
     if report.variants.iter().any(|variant| variant.machine.is_some()) {
         columns.push(("BUILDER", Align::Left));
         for (row, variant) in rows.iter_mut().zip(&report.variants) {
@@ -22,7 +21,7 @@ pub fn print(ui: &Ui, report: &BuildReport) {
         }
     }
     ui.result(Table { columns: &columns, rows }.render(ui));
-    for variant in report.variants.iter().filter(|variant| !variant.state.well()) {
+    for variant in report.variants.iter().filter(|variant| !variant.state.ok()) {
         complain(ui, variant);
     }
     for host in &report.hosts {
@@ -33,13 +32,13 @@ pub fn print(ui: &Ui, report: &BuildReport) {
     for finding in &report.findings {
         crate::findings::view::print(ui, "build-all", finding);
     }
-    let well = report.variants.iter().filter(|variant| variant.state.well()).count();
-    ui.say(format!("\n{well} of {} variants in the store", report.variants.len()));
+    let ok = report.variants.iter().filter(|variant| variant.state.ok()).count();
+    ui.say(format!("\n{ok} of {} variants in the store", report.variants.len()));
 }
 
 fn row(variant: &VariantReport) -> Vec<Cell> {
     let paint = match variant.state {
-        state if state.well() => Ui::green,
+        state if state.ok() => Ui::green,
         BuildState::Unsupported | BuildState::Interrupted => Ui::yellow,
         _ => Ui::red,
     };
@@ -89,9 +88,9 @@ fn complain(ui: &Ui, variant: &VariantReport) {
     }
     if !variant.log_tail.is_empty() && (ui.quiet || !variant.tail_shown) {
         let tail = variant.log_tail.iter().map(|line| format!("  {} {line}", ui.dim("│")));
-        ui.complain_at_length(&format!("the log of {} ends", variant.variant), tail);
+        ui.complain_at_length(&format!("end of the log of {}", variant.variant), tail);
     }
     if let Some(log) = &variant.log {
-        ui.complain(format!("  {} {log}", ui.dim("whole log:")));
+        ui.complain(format!("  {} {log}", ui.dim("full log:")));
     }
 }

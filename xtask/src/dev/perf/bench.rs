@@ -14,7 +14,7 @@ use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::recorder;
-use crate::build::command as build_all;
+use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::dev::args::PerfArgs;
 use crate::dev::perf::bench_budgets::{LEAST, flags_beside_the_cpu, ratios};
@@ -100,8 +100,8 @@ fn targets(
         selections.push((HostName::new("dispatch"), tuned(context, "dispatch")?));
     }
     let builds = distinct(selections.iter().map(|(host, selection)| (host, selection)));
-    let variants = build_all::build(context, &builds, build_all::Limits::default())?;
-    if let Some(broken) = variants.iter().find(|variant| !variant.state.well()) {
+    let variants = build_all::build(context, &builds)?;
+    if let Some(broken) = variants.iter().find(|variant| !variant.state.ok()) {
         bail!("{} failed to build: {}", broken.variant, broken.log.as_deref().unwrap_or_default());
     }
     let tree = match era {

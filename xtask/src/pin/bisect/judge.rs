@@ -149,7 +149,7 @@ pub fn failures(result: TrialResult) -> Vec<Failure> {
         let errors = host.findings.iter().filter(is_error);
         found.extend(errors.map(|finding| Failure::of_finding(Some(&host.host), finding)));
     }
-    for variant in variants.iter().filter(|variant| !variant.state.well()) {
+    for variant in variants.iter().filter(|variant| !variant.state.ok()) {
         found.extend(not_built(variant));
     }
     found

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use crate::build::command as build_all;
-use crate::build::command::Limits;
 use crate::build::report::VariantReport;
+use crate::build::run as build_all;
 use crate::build::variants::{Build, BuildState, distinct};
 use crate::check::evaluation::{Ask, Outcomes};
 use crate::check::report::{CheckReport, Evaluated};
@@ -100,7 +99,7 @@ pub fn run(
         return Ok(after);
     }
     let builds = changed(report, &after, context.in_testbed());
-    let variants = build_all::build(&trial.context, &builds, Limits::default())?;
+    let variants = build_all::build(&trial.context, &builds)?;
     interrupt::check()?;
     account(&variants, report);
     report.settle(Stage::Build, &may_stay_pinned);
@@ -179,7 +178,7 @@ fn account(variants: &[VariantReport], report: &mut UpdateReport) {
             continue;
         };
         host.closure_bytes_after = variant.closure_bytes;
-        if variant.state.well() {
+        if variant.state.ok() {
             host.state = HostState::Changed;
         } else if variant.state == BuildState::Unsupported {
             host.findings.push(Finding::warning(
