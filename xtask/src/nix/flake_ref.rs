@@ -2,6 +2,9 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 /// What the input `name` of flake.nix asks for, as flake.lock would write it. `None` for
@@ -89,23 +92,15 @@ pub fn local_path(reference: &str) -> Option<String> {
     Some(path)
 }
 
-/// Without percent signs.
+/// `None` for an escape that Nix refuses.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = vec![];
-    let mut rest = text.as_bytes();
-    while let [first, more @ ..] = rest {
-        let (byte, after) = match (first, more) {
-            (b'%', [high, low, after @ ..]) => {
-                let digits = [*high, *low];
-                let digits = std::str::from_utf8(&digits).ok()?;
-                (u8::from_str_radix(digits, 16).ok()?, after)
-            }
-            (byte, after) => (*byte, after),
-        };
-        bytes.push(byte);
-        rest = after;
+    let is_hex = |rest: &str| {
+        rest.get(..2).is_some_and(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    if !text.split('%').skip(1).all(is_hex) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 /// As a person writes it.

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+use walkdir::WalkDir;
 
+use crate::system::disk::TemporaryFolder;
 use crate::system::{disk, git};
 
 /// A folder without Git that holds more is no fleet's.
@@ -13,7 +16,7 @@ const MOST_FILES: usize = 20_000;
 /// A copy that goes when it is dropped.
 #[derive(Debug)]
 pub struct TreeCopy {
-    folder: PathBuf,
+    folder: TemporaryFolder,
     /// The flake's folder within it: empty unless it lies below the root of its repository.
     inner: PathBuf,
 }
@@ -22,12 +25,7 @@ impl TreeCopy {
     /// What Git tracks of the flake's repository, with the bytes that are in the working
     /// tree; without Git, the whole folder. As `name` under `candidates/` of xtask's folder.
     pub fn of(root: &Path, home: &Path, name: &str) -> Result<Self> {
-        let all = home.join("candidates");
-        disk::create(&all)?;
-        sweep(&all);
-        let folder = all.join(format!("{}-{name}", std::process::id()));
-        disk::remove(&folder)?;
-        disk::create(&folder)?;
+        let folder = TemporaryFolder::new(&home.join("candidates"), "", &format!("-{name}"))?;
         let repository = root.ancestors().find(|folder| folder.join(".git").exists());
         let top = repository.unwrap_or(root);
         let inner = root.strip_prefix(top).unwrap_or(Path::new("")).to_owned();
@@ -37,7 +35,7 @@ impl TreeCopy {
             None => walked(root)?,
         };
         for name in names {
-            copy_one(&top.join(&name), &copy.folder.join(&name))
+            copy_one(&top.join(&name), &copy.folder.path().join(&name))
                 .with_context(|| format!("cannot copy {name}"))?;
         }
         Ok(copy)
@@ -45,34 +43,17 @@ impl TreeCopy {
 
     /// The flake in it.
     pub fn flake(&self) -> PathBuf {
-        self.folder.join(&self.inner)
+        self.folder.path().join(&self.inner)
     }
 
     /// As Nix takes it. `path:` is told, since the folder may lie within some repository
     /// that does not track it.
     pub fn reference(&self) -> String {
-        let place = format!("path:{}", in_url(&self.folder));
+        let place = format!("path:{}", in_url(self.folder.path()));
         if self.inner.as_os_str().is_empty() {
             return place;
         }
         format!("{place}?dir={}", in_url(&self.inner))
-    }
-}
-
-impl Drop for TreeCopy {
-    fn drop(&mut self) {
-        let _ = disk::remove(&self.folder);
-    }
-}
-
-/// Removes what runs left that were killed: their process is gone.
-fn sweep(all: &Path) {
-    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name.split('-').next().unwrap_or_default();
-        if !Path::new("/proc").join(process).exists() {
-            let _ = disk::remove(&entry.path());
-        }
     }
 }
 
@@ -89,23 +70,20 @@ fn copy_one(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn walked(root: &Path) -> Result<Vec<String>> {
-    let (mut names, mut folders) = (vec![], vec![root.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).context("a folder cannot be read")? {
-            let path = entry.context("a folder cannot be read")?.path();
-            if path.symlink_metadata().is_ok_and(|about| about.is_dir()) {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(root).unwrap_or(&path).to_str();
-            names.push(name.context("a file's name is not UTF-8")?.to_owned());
-            if names.len() > MOST_FILES {
-                bail!(
-                    "{} has more than {MOST_FILES} files and no Git to tell which matter: \
-                     `git init` there, and add the fleet's files",
-                    root.display()
-                );
-            }
+    let mut names = vec![];
+    for entry in WalkDir::new(root) {
+        let entry = entry.context("cannot read a folder")?;
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        let name = entry.path().strip_prefix(root).unwrap_or(entry.path()).to_str();
+        names.push(name.context("a file's name is not UTF-8")?.to_owned());
+        if names.len() > MOST_FILES {
+            bail!(
+                "{} has more than {MOST_FILES} files and no Git to tell which matter: \
+                 `git init` there, and add the fleet's files",
+                root.display()
+            );
         }
     }
     Ok(names)
@@ -113,13 +91,14 @@ fn walked(root: &Path) -> Result<Vec<String>> {
 
 /// A path within a URL.
 fn in_url(path: &Path) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~+".contains(&byte);
-    let bytes = path.as_os_str().as_encoded_bytes().iter();
-    bytes
-        .map(
-            |&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") },
-        )
-        .collect()
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b'+');
+    percent_encoding::percent_encode(path.as_os_str().as_encoded_bytes(), PLAIN).to_string()
 }
 
 #[cfg(test)]
@@ -130,9 +109,8 @@ mod tests {
 
     #[test]
     fn it_has_what_git_tracks_as_it_is_now() {
-        let scratch = std::env::temp_dir().join(format!("xtask-copy-{}", std::process::id()));
-        disk::remove(&scratch).unwrap();
-        let (home, top) = (scratch.join("a home"), scratch.join("top"));
+        let scratch = tempfile::tempdir().unwrap();
+        let (home, top) = (scratch.path().join("a home"), scratch.path().join("top"));
         let root = top.join("fleet");
         disk::create(&root).unwrap();
         fs::write(root.join("flake.nix"), "{ }").unwrap();
@@ -157,6 +135,5 @@ mod tests {
         drop(copy);
         // Nor is what a killed run left.
         assert_eq!(fs::read_dir(home.join("candidates")).unwrap().count(), 0);
-        disk::remove(&scratch).unwrap();
     }
 }

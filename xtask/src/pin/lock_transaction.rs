@@ -3,12 +3,12 @@
 //! one or the whole new one.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::system::{disk, files};
+use crate::system::disk;
+use crate::system::files::{self, Staged};
 
 /// This process alone updates this fleet until it is dropped; the kernel lets go of it
 /// however the process ends.
@@ -34,18 +34,15 @@ pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
     Ok(Reservation { _file: opened })
 }
 
-/// Whether both files could be replaced: asked before anything is built. Removes what a
+/// Whether the file could be replaced: asked before anything is built. Removes what a
 /// killed run left.
 ///
 /// # Errors
 /// The folder is read-only, full, or another's.
 pub fn can_write(file: &Path) -> Result<()> {
-    let file = real(file);
-    sweep(&file);
-    let probe = files::temporary_name(&file);
-    let tried = File::create(&probe).and_then(|mut probe| probe.write_all(&[b'\n'; 16_384]));
-    let _ = fs::remove_file(&probe);
-    tried.with_context(|| format!("{} would not be writable at the end", file.display()))
+    Staged::with(file, &[b'\n'; 16_384])
+        .map(drop)
+        .with_context(|| format!("{} would not be writable at the end", file.display()))
 }
 
 /// A file to be replaced: where, what it must still be, what it becomes.
@@ -62,25 +59,9 @@ pub struct Replacement {
 /// # Errors
 /// Nothing was replaced if a file is not what it was, or cannot be written.
 pub fn apply(replacements: &[Replacement]) -> Result<()> {
-    let mut prepared = vec![];
-    let outcome = prepare(replacements, &mut prepared).and_then(|()| {
-        prepared.iter().try_for_each(|(temporary, file)| {
-            let renamed = fs::rename(temporary, file).and_then(|()| sync_folder(file));
-            renamed.with_context(|| format!("cannot replace {}", file.display()))
-        })
-    });
-    if outcome.is_err() {
-        for (temporary, _) in &prepared {
-            let _ = fs::remove_file(temporary);
-        }
-    }
-    outcome
-}
-
-fn prepare(replacements: &[Replacement], prepared: &mut Vec<(PathBuf, PathBuf)>) -> Result<()> {
+    let mut staged = vec![];
     for Replacement { file, before, after } in replacements {
-        let file = real(file);
-        let now = fs::read_to_string(&file).ok();
+        let now = fs::read_to_string(file).ok();
         if now != *before {
             bail!(
                 "{} changed while the update ran and was left alone; run the update again",
@@ -90,56 +71,18 @@ fn prepare(replacements: &[Replacement], prepared: &mut Vec<(PathBuf, PathBuf)>)
         if now.as_ref() == Some(after) {
             continue;
         }
-        let temporary = files::temporary_name(&file);
-        prepared.push((temporary.clone(), file.clone()));
-        let written = File::create(&temporary).and_then(|mut handle| {
-            handle.write_all(after.as_bytes())?;
-            if let Ok(about) = fs::metadata(&file) {
-                handle.set_permissions(about.permissions())?;
-            }
-            handle.sync_all()
-        });
-        written.with_context(|| format!("cannot write {}", file.display()))?;
+        let new = Staged::with(file, after.as_bytes());
+        staged.push((file, new.with_context(|| format!("cannot write {}", file.display()))?));
+    }
+    for (file, new) in staged {
+        new.publish().with_context(|| format!("cannot replace {}", file.display()))?;
     }
     Ok(())
-}
-
-/// A rename is on the disk when its folder is.
-fn sync_folder(file: &Path) -> std::io::Result<()> {
-    File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// A link stays a link: what it points to is replaced.
-fn real(file: &Path) -> PathBuf {
-    fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
-}
-
-/// Temporary files of processes that are gone.
-fn sweep(file: &Path) {
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let folder = file.parent().unwrap_or(Path::new("."));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let other = entry.file_name().to_string_lossy().into_owned();
-        let process = other
-            .strip_prefix(&format!(".{name}."))
-            .and_then(|rest| rest.strip_suffix(".tmp"))
-            .filter(|process| process.bytes().all(|byte| byte.is_ascii_digit()));
-        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn scratch(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
-        disk::remove(&dir).unwrap();
-        disk::create(&dir).unwrap();
-        dir
-    }
 
     fn replace(file: PathBuf, before: &str, after: &str) -> Replacement {
         Replacement { file, before: Some(before.into()), after: after.into() }
@@ -148,7 +91,8 @@ mod tests {
     #[test]
     fn both_files_are_replaced_and_a_link_and_a_mode_stay() {
         use std::os::unix::fs::PermissionsExt;
-        let dir = scratch("replace");
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
         fs::write(dir.join("real"), "old").unwrap();
         fs::set_permissions(dir.join("real"), fs::Permissions::from_mode(0o640)).unwrap();
         std::os::unix::fs::symlink("real", dir.join("flake.lock")).unwrap();
@@ -159,46 +103,43 @@ mod tests {
         assert!(dir.join("flake.lock").symlink_metadata().unwrap().is_symlink());
         let mode = fs::metadata(dir.join("real")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 3);
-        disk::remove(&dir).unwrap();
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 3);
     }
 
     #[test]
     fn what_somebody_else_changed_meanwhile_is_left_and_so_is_the_rest() {
-        let dir = scratch("meanwhile");
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
         fs::write(dir.join("flake.lock"), "edited").unwrap();
         fs::write(dir.join("pin"), "1").unwrap();
         let lock = replace(dir.join("flake.lock"), "old", "new");
         let error = apply(&[replace(dir.join("pin"), "1", "2"), lock]).unwrap_err();
         assert!(error.to_string().contains("flake.lock changed while"), "{error}");
         assert_eq!(fs::read_to_string(dir.join("pin")).unwrap(), "1");
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
-        disk::remove(&dir).unwrap();
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 2);
     }
 
     #[test]
-    fn what_a_killed_run_left_is_swept_and_a_living_ones_is_not() {
-        let dir = scratch("sweep");
+    fn what_a_killed_run_left_is_swept() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
         let lock = dir.join("flake.lock");
         fs::write(&lock, "x").unwrap();
-        fs::write(dir.join(".flake.lock.999999999.tmp"), "x").unwrap();
-        fs::write(dir.join(".flake.lock.1.tmp"), "x").unwrap();
+        fs::write(dir.join(".flake.lock.dead.tmp"), "x").unwrap();
         can_write(&lock).unwrap();
-        assert!(!dir.join(".flake.lock.999999999.tmp").exists());
-        assert!(dir.join(".flake.lock.1.tmp").exists());
-        assert!(can_write(&dir.join("no_earlier_pin/flake.lock")).is_err());
-        disk::remove(&dir).unwrap();
+        assert!(!dir.join(".flake.lock.dead.tmp").exists());
+        assert!(can_write(&dir.join("nowhere/flake.lock")).is_err());
     }
 
     #[test]
     fn two_updates_of_one_fleet_do_not_meet() {
-        let dir = scratch("reserve");
-        let first = reserve(&dir, Path::new("/fleet")).unwrap();
-        let error = reserve(&dir, Path::new("/fleet")).unwrap_err();
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        let first = reserve(dir, Path::new("/fleet")).unwrap();
+        let error = reserve(dir, Path::new("/fleet")).unwrap_err();
         assert!(error.to_string().contains("another update of /fleet"), "{error}");
-        reserve(&dir, Path::new("/other")).unwrap();
+        reserve(dir, Path::new("/other")).unwrap();
         drop(first);
-        reserve(&dir, Path::new("/fleet")).unwrap();
-        disk::remove(&dir).unwrap();
+        reserve(dir, Path::new("/fleet")).unwrap();
     }
 }

@@ -1,29 +1,81 @@
 //! The disk: folders that appear whole or not at all, room, and checksums. A folder is
-//! made under a temporary name beside its place, then renamed; what a killed run left
-//! is swept by the next.
+//! filled under a temporary name beside its place, then renamed. Whoever fills one holds
+//! a lock on it, so that the next run removes only what a killed run left.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use crate::system::process::{self, Invocation};
+
+/// A new folder in `parent` that is removed when this is dropped.
+#[derive(Debug)]
+pub struct TemporaryFolder {
+    folder: TempDir,
+    /// Tells other runs that this one is alive.
+    _claim: File,
+}
+
+impl TemporaryFolder {
+    /// `name` is between a fixed prefix, by which later runs find what this one leaves if
+    /// it is killed, and letters that no other run has.
+    pub fn new(parent: &Path, prefix: &str, name: &str) -> Result<Self> {
+        create(parent)?;
+        let made = || -> std::io::Result<Self> {
+            let whole = File::open(parent)?;
+            // Nobody sweeps between the two steps.
+            whole.lock()?;
+            let folder = tempfile::Builder::new()
+                .prefix(prefix)
+                .suffix(name)
+                .permissions(Permissions::from_mode(0o777))
+                .tempdir_in(parent)?;
+            let claim = File::open(folder.path())?;
+            claim.lock()?;
+            Ok(Self { folder, _claim: claim })
+        };
+        sweep(parent, |found| found.starts_with(prefix));
+        made().with_context(|| format!("cannot create a folder in {}", parent.display()))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Removes files and folders of `folder` that no running process holds a lock on, as far
+/// as they can be removed.
+pub fn sweep(folder: &Path, is_meant: impl Fn(&str) -> bool) {
+    let Ok(whole) = File::open(folder) else { return };
+    if whole.lock().is_err() {
+        return;
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let abandoned = || File::open(&path).is_ok_and(|found| found.try_lock().is_ok());
+        if is_meant(&entry.file_name().to_string_lossy()) && abandoned() {
+            let _ = remove(&path);
+        }
+    }
+}
 
 /// Fills an empty folder by `make`, then puts it in `dir`'s place. `dir` is there
 /// whole or, after a kill between two renames, not at all.
 pub fn make_folder<T>(dir: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    sweep(dir);
-    // A name of our own: a child of a killed run may still be writing into its folder.
-    let partial = beside(dir, &format!("partial-{}", std::process::id()));
-    create(&partial)?;
-    let made = make(&partial).inspect_err(|_| drop(remove(&partial)))?;
-    let old = beside(dir, &format!("old-{}", std::process::id()));
+    let parent = dir.parent().unwrap_or(Path::new("."));
+    let prefix = format!(".{}.", dir.file_name().unwrap_or_default().to_string_lossy());
+    let new = TemporaryFolder::new(parent, &prefix, "")?;
+    let made = make(new.path())?;
+    let old = TemporaryFolder::new(parent, &prefix, "")?;
     if dir.exists() {
-        fs::rename(dir, &old).with_context(|| format!("cannot move {} away", dir.display()))?;
+        fs::rename(dir, old.path())
+            .with_context(|| format!("cannot move {} away", dir.display()))?;
     }
-    fs::rename(&partial, dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    remove(&old)?;
+    fs::rename(new.path(), dir).with_context(|| format!("cannot create {}", dir.display()))?;
     Ok(made)
 }
 
@@ -39,28 +91,6 @@ pub fn remove(path: &Path) -> Result<()> {
         Err(_) => return Ok(()),
     };
     removed.with_context(|| format!("cannot remove {}", path.display()))
-}
-
-/// Removes what killed runs left beside `path`, as far as it can be removed.
-pub fn sweep(path: &Path) {
-    let prefixes = ["partial-", "old-"].map(|suffix| beside(path, suffix));
-    let Some(Ok(folder)) = path.parent().map(fs::read_dir) else { return };
-    for found in folder.flatten().map(|entry| entry.path()) {
-        let starts = |prefix: &PathBuf| {
-            found
-                .to_str()
-                .zip(prefix.to_str())
-                .is_some_and(|(found, prefix)| found.starts_with(prefix))
-        };
-        if prefixes.iter().any(starts) {
-            let _ = remove(&found);
-        }
-    }
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{suffix}"))
 }
 
 /// Bytes that this user may still write below `path`, which need not be there yet.
@@ -100,43 +130,35 @@ pub fn verify_sha256(file: &Path, wanted: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn scratch(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("llamafleet-{name}-{}", std::process::id()));
-        remove(&dir).unwrap();
-        create(&dir).unwrap();
-        dir
-    }
-
     #[test]
     fn a_folder_appears_only_when_it_is_whole() {
-        let dir = scratch("folder");
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
         let place = dir.join("it");
         let failed: Result<()> = make_folder(&place, |partial| {
             fs::write(partial.join("a"), "1")?;
             bail!("killed")
         });
         assert!(failed.is_err() && !place.exists());
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
         // What a killed run left is swept by the next.
-        create(&dir.join(".it.partial-1/x")).unwrap();
-        create(&dir.join(".it.old-1")).unwrap();
+        create(&dir.join(".it.dead/x")).unwrap();
         make_folder(&place, |partial| Ok(fs::write(partial.join("b"), "2")?)).unwrap();
         assert!(!place.join("a").exists() && place.join("b").exists());
         make_folder(&place, |partial| Ok(fs::write(partial.join("c"), "3")?)).unwrap();
         assert!(!place.join("b").exists() && place.join("c").exists());
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
-        remove(&dir).unwrap();
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
     }
 
     #[test]
     fn the_checksum_is_the_files() {
-        let dir = scratch("sum");
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
         let file = dir.join("f");
         fs::write(&file, "abc").unwrap();
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         verify_sha256(&file, abc).unwrap();
         let error = verify_sha256(&file, &abc.replace('b', "c")).unwrap_err();
         assert!(error.to_string().contains(abc), "{error}");
-        remove(&dir).unwrap();
     }
 }

@@ -1,26 +1,80 @@
-//! Files that must be whole or absent.
+//! Files that appear whole or not at all, and small file helpers.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tempfile::NamedTempFile;
 
 use crate::system::disk;
 
+/// The end of every temporary file's name.
+const TEMPORARY: &str = ".tmp";
+
+/// A whole file on the disk that waits to take another's place. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Staged {
+    temporary: NamedTempFile,
+    file: PathBuf,
+}
+
+impl Staged {
+    /// An empty one beside `file`. Where `file` is a symbolic link, the link stays and the
+    /// file it points to is replaced; an existing file's mode stays.
+    pub fn new(file: &Path) -> io::Result<Self> {
+        let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        sweep(&file);
+        // Nobody sweeps before the lock says that this run is alive.
+        let whole = File::open(folder)?;
+        whole.lock()?;
+        let temporary = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .suffix(TEMPORARY)
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)?;
+        temporary.as_file().lock()?;
+        if let Ok(about) = fs::metadata(&file) {
+            temporary.as_file().set_permissions(about.permissions())?;
+        }
+        Ok(Self { temporary, file })
+    }
+
+    pub fn with(file: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let mut staged = Self::new(file)?;
+        staged.as_file().write_all(bytes)?;
+        Ok(staged)
+    }
+
+    pub fn as_file(&mut self) -> &mut File {
+        self.temporary.as_file_mut()
+    }
+
+    /// Puts it in the file's place, with everything on the disk before and after.
+    pub fn publish(self) -> io::Result<()> {
+        self.temporary.as_file().sync_all()?;
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        self.temporary.persist(&self.file).map_err(|error| error.error)?;
+        // A rename is on the disk when its folder is.
+        File::open(folder)?.sync_all()
+    }
+}
+
+/// Removes what killed runs left beside `file`.
+pub fn sweep(file: &Path) {
+    let prefix = format!(".{}.", file.file_name().unwrap_or_default().to_string_lossy());
+    let folder = file.parent().unwrap_or(Path::new("."));
+    disk::sweep(folder, |name| name.starts_with(&prefix) && name.ends_with(TEMPORARY));
+}
+
 /// Writes beside the file and renames: a reader, a full disk or a kill never sees half of it.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = temporary_name(file);
-    let written = File::create(&temporary).and_then(|mut handle| {
-        handle.write_all(bytes)?;
-        handle.sync_all()
-    });
-    let renamed = written.and_then(|()| fs::rename(&temporary, file));
-    if renamed.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    renamed.with_context(|| format!("cannot write {}", file.display()))
+    let written = Staged::with(file, bytes).and_then(Staged::publish);
+    written.with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// For a file that others write to as well.
@@ -52,13 +106,6 @@ pub fn prune(folder: &Path, keep: usize, age: Duration, is_meant: impl Fn(&str) 
     }
 }
 
-/// In the same folder, so that the rename is atomic; named after this process, so that
-/// two runs do not write into one another.
-pub fn temporary_name(file: &Path) -> std::path::PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
-}
-
 /// A file name for any text: a hostile host name cannot leave its folder.
 pub fn safe_name(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_+.".contains(c);
@@ -80,8 +127,8 @@ mod tests {
 
     #[test]
     fn the_newest_of_what_is_meant_stay() {
-        let dir = std::env::temp_dir().join(format!("xtask-prune-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
         for (at, name) in ["c.lock", "a.lock", "other", "b.lock"].into_iter().enumerate() {
             let file = File::create(dir.join(name)).unwrap();
             let seconds = 1_000_000 + u64::try_from(at).unwrap();
@@ -89,29 +136,54 @@ mod tests {
         }
         fs::write(dir.join("new.lock"), "").unwrap();
         let is_lock = |name: &str| name.ends_with(".lock");
-        prune(&dir, 2, Duration::from_secs(3600), is_lock);
+        prune(dir, 2, Duration::from_secs(3600), is_lock);
         let left = || {
-            let names = fs::read_dir(&dir).unwrap().map(|it| it.unwrap().file_name());
+            let names = fs::read_dir(dir).unwrap().map(|it| it.unwrap().file_name());
             let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
             names.sort();
             names
         };
         assert_eq!(left(), ["b.lock", "new.lock", "other"]);
         // What is young stays, however many there are.
-        prune(&dir, 0, Duration::from_secs(3600), is_lock);
+        prune(dir, 0, Duration::from_secs(3600), is_lock);
         assert_eq!(left(), ["new.lock", "other"]);
-        fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
     fn what_cannot_be_written_leaves_nothing() {
-        let dir = std::env::temp_dir().join(format!("xtask-files-{}", std::process::id()));
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
         fs::create_dir_all(dir.join("target")).unwrap();
         // The destination is a folder: the rename fails.
         assert!(write_atomically(&dir.join("target"), b"x").is_err());
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
         write_atomically(&dir.join("file"), b"x").unwrap();
         assert_eq!(fs::read(dir.join("file")).unwrap(), b"x");
-        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_link_and_a_mode_stay() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (real, link) = (scratch.path().join("real"), scratch.path().join("link"));
+        fs::write(&real, "old").unwrap();
+        fs::set_permissions(&real, Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        write_atomically(&link, b"new").unwrap();
+        assert_eq!(fs::read(&real).unwrap(), b"new");
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_killed_runs_file_is_swept_and_a_running_ones_stays() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("flake.lock");
+        let running = Staged::with(&file, b"x").unwrap();
+        fs::write(scratch.path().join(".flake.lock.dead.tmp"), "x").unwrap();
+        sweep(&file);
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+        running.publish().unwrap();
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+        assert_eq!(fs::read(&file).unwrap(), b"x");
     }
 }

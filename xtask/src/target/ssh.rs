@@ -3,6 +3,8 @@
 //!
 //! Pure: no I/O, no clock.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 use crate::findings::finding::{Finding, Severity};
 
 /// One line for the login shell of the target: POSIX shells and fish read the words
@@ -126,6 +128,10 @@ pub fn explain(destination: &str, stderr: &str) -> Finding {
     }
 }
 
+/// What a store URI's parameter is written without escapes.
+const IN_QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
+
 /// `ssh-ng://DESTINATION?NAME=VALUE`; a value may hold anything.
 pub fn store_uri(destination: &str, parameters: &[(String, String)]) -> String {
     let destination = destination.strip_prefix("ssh://").unwrap_or(destination);
@@ -134,13 +140,7 @@ pub fn store_uri(destination: &str, parameters: &[(String, String)]) -> String {
         uri.push(if index == 0 { '?' } else { '&' });
         uri.push_str(name);
         uri.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
-                uri.push(char::from(byte));
-            } else {
-                uri.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        uri.extend(utf8_percent_encode(value, IN_QUERY));
     }
     uri
 }
@@ -153,28 +153,11 @@ pub fn parse_store_uri(text: &str) -> Option<(String, Vec<(String, String)>)> {
     let parameters = query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), percent_decoded(value)))
+        .map(|(name, value)| {
+            (name.to_owned(), percent_decode_str(value).decode_utf8_lossy().into_owned())
+        })
         .collect();
     Some((destination.to_owned(), parameters))
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = vec![];
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let code = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match code.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Why `nix copy` to the target failed, where its words are known.
@@ -311,7 +294,7 @@ mod tests {
         assert_eq!(store_uri("ssh://carbon:22", &parameters), uri);
         assert_eq!(parse_store_uri(uri), Some(("carbon:22".into(), parameters)));
         assert_eq!(parse_store_uri("carbon"), None);
-        assert_eq!(percent_decoded("100%, %zz%4"), "100%, %zz%4");
+        assert_eq!(percent_decode_str("100%, %zz%4").decode_utf8_lossy(), "100%, %zz%4");
     }
 
     /// Said by OpenSSH 9.2 when it was driven into each of these.

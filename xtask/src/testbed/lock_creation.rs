@@ -54,7 +54,8 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
         }
         originals.insert(name.clone(), original);
     }
-    let file = files::temporary_name(&home.join("locks/first.lock"));
+    let folder = disk::TemporaryFolder::new(&home.join("locks"), ".creation-", "")?;
+    let file = folder.path().join("flake.lock");
     let call = nix
         .command(["flake", "lock"])
         .args(testbed::NIX_OPTIONS)
@@ -63,7 +64,6 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
         .args(overrides)
         .arg(root);
     let locked = process::read(&call, Some(PATIENCE)).and_then(|_| files::read(&file));
-    disk::remove(&file)?;
     with_originals(&locked?, &originals)
 }
 

@@ -1,14 +1,15 @@
 //! The smoke model on disk: written once, found again, never half there.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
 use crate::bench::model::smoke::SmokeModel;
+use crate::system::files::Staged;
 use crate::system::interrupt::Interrupted;
-use crate::system::{disk, files, interrupt};
+use crate::system::{disk, interrupt};
 
 /// The model's file under `home`, written now unless it is there in full.
 ///
@@ -43,15 +44,15 @@ fn place(
 ) -> Result<()> {
     let dir = file.parent().context("a model without a folder")?;
     disk::create(dir)?;
-    let temporary = Temporary::beside(file);
     let written = || -> io::Result<()> {
-        let out = File::create(&temporary.0)?;
-        let mut out = BufWriter::with_capacity(1 << 18, Interruptible(out));
+        let mut staged = Staged::new(file)?;
+        let mut out = BufWriter::with_capacity(1 << 18, Interruptible(staged.as_file()));
         write(&mut out)?;
-        out.flush()
+        out.flush()?;
+        drop(out);
+        staged.publish()
     };
-    written().map_err(|error| explain(&error, file, bytes))?;
-    fs::rename(&temporary.0, file).with_context(|| format!("cannot write {}", file.display()))
+    written().map_err(|error| explain(&error, file, bytes))
 }
 
 fn explain(error: &io::Error, file: &Path, bytes: u64) -> anyhow::Error {
@@ -66,25 +67,10 @@ fn explain(error: &io::Error, file: &Path, bytes: u64) -> anyhow::Error {
     }
 }
 
-/// A file that is removed unless it was renamed.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn beside(file: &Path) -> Self {
-        Self(files::temporary_name(file))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 /// Refuses to go on once the user asked to stop.
-struct Interruptible(File);
+struct Interruptible<'a>(&'a mut File);
 
-impl Write for Interruptible {
+impl Write for Interruptible<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if interrupt::requested() {
             // Not ErrorKind::Interrupted: write_all would try again for ever.
@@ -100,6 +86,8 @@ impl Write for Interruptible {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::bench::model::quantize::Quantization;
     use crate::bench::model::smoke::Size;
