@@ -158,7 +158,8 @@ fn a_target_that_is_not_to_be_reached_is_told_in_its_own_words() {
         let options = format!("{} {options}", sshd.options());
         let mut command = over_ssh(&fleet, &sshd, "a", &sshd.host, &[]);
         let output = command.env("NIX_SSHOPTS", options).output().unwrap();
-        assert_eq!((code(&output), errors(&output)), (1, vec![expected.to_owned()]));
+        let told = (code(&output), errors(&output));
+        assert_eq!(told, (1, vec![expected.to_owned()]), "{}", stderr(&output));
         assert!(message(&output).contains(&sshd.host), "{}", message(&output));
     }
 }

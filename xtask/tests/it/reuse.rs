@@ -326,14 +326,15 @@ fn a_tree_that_cannot_be_read_for_certain_is_evaluated_every_time() {
 fn a_large_listing_hides_no_file() {
     let fleet = tracked_fleet();
     // Longer than one line of a child's output may be.
-    let long = "x".repeat(200);
-    for nth in 0..6000 {
-        fleet.write(&format!("many/{long}{nth}"), "");
+    let long = "x".repeat(250);
+    let file = |nth: u32| format!("{long}/{long}/{long}/{long}{nth}");
+    for nth in 0..1200 {
+        fleet.write(&file(nth), "");
     }
     git(fleet.path(), &["add", "--all"]);
     check(fleet.path());
     assert!(!evaluated(&check(fleet.path())));
-    fleet.write(&format!("many/{long}3333"), "z");
+    fleet.write(&file(333), "z");
     assert!(evaluated(&check(fleet.path())));
 }
 

@@ -88,7 +88,7 @@ fn configure(dir: &Path, host: &str, port: u16) {
     fs::copy(dir.join("client.pub"), dir.join("authorized")).unwrap();
     let server = format!(
         "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-         StrictModes no\nUsePAM no\nPasswordAuthentication no\nUseDNS no\nPrintMotd no\n\
+         StrictModes no\nUsePAM no\nMaxStartups 100\nPasswordAuthentication no\nUseDNS no\nPrintMotd no\n\
          KbdInteractiveAuthentication no\nSetEnv \"PATH={}\" \"XDG_CACHE_HOME={}\"\n",
         at("host"),
         at("authorized"),
