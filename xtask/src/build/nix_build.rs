@@ -74,7 +74,7 @@ pub fn run(
     let mut reader = Reader::new(process::LONGEST_LINE);
     let mut timed_out = None;
     let exit = process::watch(&call, None, &mut |heard| {
-        if let Heard::Line(Source::Stderr, line) = heard
+        if let Heard::Line(Source::Stderr, line) | Heard::Part(Source::Stderr, line) = heard
             && let Some(event) = reader.read(line)
         {
             follower.follow(event);

@@ -1,6 +1,9 @@
-//! The one place where programs are started: argument vectors, never a shell
-//! string; each child in a process group of its own, which ends when its time is
-//! up or the user asks.
+//! Starts programs: argument vectors, never a shell string; each child in a process group
+//! of its own, which ends when its time is up or the user asks.
+//!
+//! The rule for all of xtask: what streams, can hang, must be killed or runs elsewhere is
+//! started here, by duct. Short Git commands on the user's own repository, whose arguments
+//! are known in full, are started in git.rs, by xshell. Nothing else starts a program.
 
 use std::io::{BufRead, BufReader, PipeWriter, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -83,10 +86,16 @@ pub enum Source {
 /// Runs to the end and keeps all it prints; for programs that print little.
 pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
     let (mut stdout, mut stderr) = (vec![], vec![]);
-    let exit = stream(invocation, timeout, &mut |source, line| {
+    let exit = watch(invocation, timeout, &mut |heard| {
+        let (source, text, end): (_, _, &[u8]) = match heard {
+            Heard::Line(source, line) => (source, line, b"\n"),
+            Heard::Part(source, part) => (source, part, b""),
+            Heard::Silence => return Then::GoOn,
+        };
         let buffer = if source == Source::Stdout { &mut stdout } else { &mut stderr };
-        buffer.extend_from_slice(line);
-        buffer.push(b'\n');
+        buffer.extend_from_slice(text);
+        buffer.extend_from_slice(end);
+        Then::GoOn
     })?;
     Ok(Captured { exit, stdout, stderr })
 }
@@ -112,7 +121,7 @@ pub fn stream(
     on_line: &mut dyn FnMut(Source, &[u8]),
 ) -> Result<Exit> {
     watch(invocation, timeout, &mut |heard| {
-        if let Heard::Line(source, line) = heard {
+        if let Heard::Line(source, line) | Heard::Part(source, line) = heard {
             on_line(source, line);
         }
         Then::GoOn
@@ -126,7 +135,9 @@ pub fn stream_paced(
     on_line: &mut dyn FnMut(Source, &[u8]) -> bool,
 ) -> Result<Exit> {
     watch(invocation, timeout, &mut |heard| match heard {
-        Heard::Line(source, line) if on_line(source, line) => Then::StartAnew,
+        Heard::Line(source, line) | Heard::Part(source, line) if on_line(source, line) => {
+            Then::StartAnew
+        }
         _ => Then::GoOn,
     })
 }
@@ -135,6 +146,8 @@ pub fn stream_paced(
 #[derive(Debug, Clone, Copy)]
 pub enum Heard<'a> {
     Line(Source, &'a [u8]),
+    /// So much of a line that is longer than [`LONGEST_LINE`]; its rest follows.
+    Part(Source, &'a [u8]),
     /// Nothing for 50 ms.
     Silence,
 }
@@ -172,7 +185,9 @@ pub fn watch(
         let sender = sender.clone();
         thread::Builder::new()
             .name(format!("{source:?}"))
-            .spawn(move || split_lines(pipe, |line| sender.send((source, line)).is_ok()))
+            .spawn(move || {
+                split_lines(pipe, |line, whole| sender.send((source, line, whole)).is_ok());
+            })
             .context("cannot start a reader thread")?;
     }
     drop(sender);
@@ -186,7 +201,8 @@ pub fn watch(
     let mut ended_at: Option<Instant> = None;
     loop {
         match lines.recv_timeout(Duration::from_millis(50)) {
-            Ok((source, line)) => obey(on_heard(Heard::Line(source, &line)), &mut ending),
+            Ok((source, line, true)) => obey(on_heard(Heard::Line(source, &line)), &mut ending),
+            Ok((source, part, false)) => obey(on_heard(Heard::Part(source, &part)), &mut ending),
             Err(RecvTimeoutError::Timeout) => {
                 obey(on_heard(Heard::Silence), &mut ending);
                 if handle.try_wait().context("cannot wait for a child")?.is_some() {
@@ -259,17 +275,18 @@ pub(crate) fn start(
 }
 
 /// Splits at `\n`, cuts what is longer than [`LONGEST_LINE`], until EOF or `send` says no.
-fn split_lines(pipe: impl Read, mut send: impl FnMut(Vec<u8>) -> bool) {
+fn split_lines(pipe: impl Read, mut send: impl FnMut(Vec<u8>, bool) -> bool) {
     let mut reader = BufReader::with_capacity(1 << 16, pipe);
     loop {
         let mut line = vec![];
         match reader.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
+                let whole = line.last() == Some(&b'\n') || line.len() < LONGEST_LINE;
                 if line.last() == Some(&b'\n') {
                     line.pop();
                 }
-                if !send(line) {
+                if !send(line, whole) {
                     return;
                 }
             }
@@ -302,6 +319,13 @@ mod tests {
         assert_eq!(captured.exit, Exit::Code(0));
         assert_eq!(captured.stdout_text(), "out\nhalf\n");
         assert_eq!(captured.stderr_text(), "err\n");
+    }
+
+    #[test]
+    fn a_long_line_is_captured_without_a_break() {
+        let script = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end";
+        let text = capture(&sh(script), None).unwrap().stdout_text();
+        assert_eq!(text.lines().map(str::len).collect::<Vec<_>>(), [3_000_000, 3]);
     }
 
     #[test]
