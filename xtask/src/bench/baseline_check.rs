@@ -137,7 +137,8 @@ pub fn protect(context: &Context, recorder: &Recorder, subject: &Subject, as_wha
     let linked = Links::open(&context.home.join("roots/bench"))
         .and_then(|links| links.link(&context.flake.nix, &name, &subject.store_path));
     if let Err(error) = linked {
-        context.ui.detail(format!("{} is no root of Nix's: {error:#}", subject.store_path));
+        let path = &subject.store_path;
+        context.ui.detail(format!("cannot protect {path} from garbage collection: {error:#}"));
     }
 }
 
@@ -145,8 +146,8 @@ fn saved(recorder: &Recorder) -> Result<Saved> {
     let file = recorder.records.baseline.display();
     Saved::parse(&recorder.records.baseline_text()?).map_err(|problem| {
         anyhow!(
-            "{file} is no baseline ({problem}): `git checkout` it, or remove it and save another \
-             with --save-baseline"
+            "{file} is not a baseline ({problem}): restore it with `git checkout`, or remove it \
+             and use --save-baseline"
         )
     })
 }
@@ -167,7 +168,7 @@ pub fn save(
         finding.code != "regression" && !none_is_an_error(std::slice::from_ref(*finding))
     };
     if let Some(finding) = report.findings.iter().find(broken) {
-        ui.complain(format!("the baseline stays as it was: {}", finding.message));
+        ui.complain(format!("baseline unchanged: {}", finding.message));
         return Ok(());
     }
     let lines: Vec<Record> = lines_of(&recorder.records.text()?)

@@ -122,7 +122,7 @@ fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
         Finding::error(
             "not-built",
             format!("{} failed to build ({state}){log}", variant.variant),
-            format!("`cargo xtask build-all {host}` shows more"),
+            format!("see `cargo xtask build-all {host}`"),
         )
     }))
 }

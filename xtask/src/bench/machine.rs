@@ -49,7 +49,7 @@ impl Machine {
             Err(problem) => Err(Finding::error(
                 "unknown-cpu",
                 format!("{}: {problem}", target.name()),
-                "measure on a Linux machine of x86_64 or aarch64",
+                "measure on an x86_64 or aarch64 Linux machine",
             )),
         })
     }

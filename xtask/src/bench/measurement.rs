@@ -104,14 +104,14 @@ impl Params {
 /// # Errors
 /// A sentence: it is none.
 pub fn variable(text: &str) -> Result<String, String> {
-    let (name, value) = text.split_once('=').ok_or("NAME=VALUE is wanted, and there is no `=`")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     let first = |c: char| c.is_ascii_alphabetic() || c == '_';
     let rest = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !name.starts_with(first) || !name.chars().all(rest) {
-        return Err(format!("{name:?} is no name of a variable: letters, digits and _ are"));
+        return Err(format!("invalid variable name {name:?}: use letters, digits and `_`"));
     }
     match value.chars().any(char::is_control) {
-        true => Err(format!("the value of {name} holds a control character")),
+        true => Err(format!("the value of {name} contains a control character")),
         false => Ok(text.to_owned()),
     }
 }
@@ -159,7 +159,7 @@ pub fn refuse_cpu(expected: &Expected) -> Option<Finding> {
         Finding::error(
             "cpu-lacks-features",
             format!(
-                "{} is built for {}, and the CPU of {} lacks {}: it would die of an illegal \
+                "{} is built for {}, but the CPU of {} lacks {}: it would crash with an illegal \
                  instruction",
                 expected.manifest.variant,
                 expected.manifest.microarch,
@@ -190,18 +190,19 @@ pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
         })
     };
     if findings.is_empty() && run.output.results.is_empty() {
-        let noise = run.output.noise.last().map(|line| format!("; it did print: {line}"));
+        let noise = run.output.noise.last().map(|line| format!("; its last line: {line}"));
+        let noise = noise.unwrap_or_default();
         findings.push(Finding::error(
             "no-output",
-            format!("llama-bench ended well and printed no result{}", noise.unwrap_or_default()),
-            "is this llama-bench, and does it know `-o jsonl`? Run it by hand with -v",
+            format!("llama-bench exited successfully but printed no results{noise}"),
+            "check that it is llama-bench and supports `-o jsonl`: run it by hand with -v",
         ));
     } else if findings.is_empty() {
         findings.extend(expected.tests.iter().filter(|test| !arrived(test)).map(|test| {
             Finding::error(
                 "missing-test",
-                format!("llama-bench ended well, and {test} was not among its results"),
-                "an argument after -- or in programs.llama-cpp.bench.args took it away",
+                format!("llama-bench exited successfully, but {test} is missing from its results"),
+                "an argument after `--` or in programs.llama-cpp.bench.args removed it",
             )
         }));
     }
@@ -213,7 +214,7 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
     const SIGILL: i32 = 4;
     const SIGKILL: i32 = 9;
     let measured = match run.output.results.len() {
-        0 => "before it had measured anything".to_owned(),
+        0 => "before it measured anything".to_owned(),
         n => format!("after {n} of {} tests", expected.tests.len().max(n)),
     };
     let target = expected.target;
@@ -222,8 +223,8 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         Ending::Signal(SIGILL) if expected.lacking.is_empty() => Finding::error(
             "illegal-instruction",
             format!(
-                "llama-bench died of an illegal instruction {measured}: the variant uses \
-                 instructions that this CPU lacks, though its CPU options name none of them"
+                "llama-bench crashed with an illegal instruction {measured}: the variant uses \
+                 instructions that this CPU lacks, although its CPU options do not name them"
             ),
             format!(
                 "look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; {}",
@@ -233,7 +234,7 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         Ending::Signal(SIGILL) => Finding::error(
             "illegal-instruction",
             format!(
-                "llama-bench died of an illegal instruction {measured}: the variant uses \
+                "llama-bench crashed with an illegal instruction {measured}: the variant uses \
                  instructions that this CPU lacks ({})",
                 expected.lacking.join(", ")
             ),
@@ -253,23 +254,24 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         ),
         Ending::Status(127) => Finding::error(
             "no-llama-bench",
-            format!("there is no llama-bench on {target}{}", said(run)),
-            "the package must hold bin/llama-bench; is the target's store the one it was copied to?",
+            format!("llama-bench was not found on {target}{}", said(run)),
+            "the package must contain bin/llama-bench; check that the target uses the store it \
+             was copied to",
         ),
         Ending::Status(126) => Finding::error(
             "not-executable",
             format!("{target} cannot execute this llama-bench{}", said(run)),
-            "is the variant built for the target's architecture?",
+            "check that the variant is built for the target's architecture",
         ),
         Ending::Status(status) => Finding::error(
             "bench-failed",
-            format!("llama-bench gave up {measured} (exit status {status}){}", said(run)),
-            "the line is llama-bench's own; -v shows all it says",
+            format!("llama-bench failed {measured} (exit status {status}){}", said(run)),
+            "run with -v for all of llama-bench's output",
         ),
         Ending::TimedOut => Finding::error(
             "timeout",
-            format!("llama-bench was ended {measured}: its {} seconds were up", expected.seconds),
-            "give it more with --timeout, or less to do: --repetitions, --prompt, --params",
+            format!("llama-bench timed out {measured} (after {} s)", expected.seconds),
+            "raise --timeout, or lower --repetitions, --prompt or --params",
         ),
         Ending::Interrupted => {
             Finding::error("interrupted", format!("interrupted {measured}"), "run it again")
@@ -287,18 +289,18 @@ fn unusable(problem: &Problem) -> Finding {
     match problem {
         Problem::HalfLine(line) => Finding::error(
             "half-line",
-            format!("llama-bench's output stops in the middle of a line: {}", short(line)),
-            "it was ended from outside, or the disk or the connection gave out; run it again",
+            format!("llama-bench's output ends in the middle of a line: {}", short(line)),
+            "it was killed, or the disk or the connection failed; run it again",
         ),
         Problem::Unreadable { line, error } => Finding::error(
             "unreadable-output",
-            format!("a line of llama-bench is not understood ({error}): {}", short(line)),
-            "this llama.cpp prints something new; report it with this line",
+            format!("cannot parse a line of llama-bench ({error}): {}", short(line)),
+            "this llama.cpp may print a new format; report it with this line",
         ),
         Problem::NotANumber { test, field } => Finding::error(
             "not-a-number",
-            format!("llama-bench's {field} of {test} is no number"),
-            "the test took no time that the clock could see: give it more tokens",
+            format!("llama-bench's {field} of {test} is not a number"),
+            "the test was too short to measure: use more tokens",
         ),
     }
 }
@@ -321,7 +323,7 @@ fn fallback(about: &About, expected: &Expected) -> Option<Finding> {
             Finding::warning(
                 "other-backend",
                 format!("a CPU variant was measured, but llama-bench ran with {got}"),
-                "switch BLAS off (useBlas = false): it takes the place of the tuned kernels",
+                "disable BLAS (useBlas = false): it replaces the tuned kernels",
             )
         });
     }
@@ -338,8 +340,8 @@ fn fallback(about: &About, expected: &Expected) -> Option<Finding> {
              the GPU's"
         ),
         format!(
-            "see that {}'s driver is loaded and visible (nvidia-smi, rocminfo or vulkaninfo), and \
-             its library in /run/opengl-driver",
+            "check that {}'s driver is loaded and visible (nvidia-smi, rocminfo or vulkaninfo), \
+             and that its library is in /run/opengl-driver",
             expected.target
         ),
     ))

@@ -80,19 +80,18 @@ impl Offload {
             .iter()
             .map(|buffer| format!("{} {:.1} MiB", buffer.device, buffer.mebibytes))
             .collect();
-        let held =
-            if held.is_empty() { "nothing that was told".to_owned() } else { held.join(", ") };
+        let held = if held.is_empty() { "no device".to_owned() } else { held.join(", ") };
         Some(Finding::error(
             "device-fallback",
             format!(
-                "nothing of the model lies on a device of {} on {target}: llama.cpp put it on \
-                 {held}, and its figures are not the GPU's",
+                "no part of the model is on a {} device of {target}: llama.cpp put it on {held}, \
+                 so these figures are not the GPU's",
                 bare.join(" or ")
             ),
             format!(
-                "see that {target}'s driver is loaded and visible (nvidia-smi, rocminfo or \
-                 vulkaninfo), and its library in /run/opengl-driver; the log holds all that was \
-                 said while loading"
+                "check that {target}'s driver is loaded and visible (nvidia-smi, rocminfo or \
+                 vulkaninfo), and that its library is in /run/opengl-driver; the log has all \
+                 output of loading"
             ),
         ))
     }

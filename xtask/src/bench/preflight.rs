@@ -44,14 +44,15 @@ fn wrong_architecture(machine: &Machine, subject: &Subject) -> Option<Finding> {
         Finding::error(
             "wrong-architecture",
             format!(
-                "{} is built for {system}, and {name} is {}",
+                "{} is built for {system}, but {name} is {}",
                 subject.manifest.variant,
                 match machine.cpu.arch {
                     Arch::X86_64 => "x86_64",
                     Arch::Aarch64 => "aarch64",
                 }
             ),
-            "mend the host's system or its target in hosts/default.nix, or name another --target",
+            "correct the host's system or its target in hosts/default.nix, or pass another \
+             --target",
         )
     })
 }
@@ -101,11 +102,11 @@ pub fn model_there(
             format!("{path} on {target} {why}"),
             match state {
                 FileState::Missing => {
-                    "name a GGUF file as it lies on the target (--model, or the host's \
-                     programs.llama-cpp.bench.model), or leave it out for the smoke model"
+                    "pass the path of a GGUF file on the target (--model, or the host's \
+                     programs.llama-cpp.bench.model), or omit it to use the smoke model"
                 }
-                FileState::Unreadable => "let the user we log in as read it",
-                _ => "fetch it again, and compare its checksum with the publisher's",
+                FileState::Unreadable => "make it readable for the login user",
+                _ => "download it again, and compare its checksum with the publisher's",
             },
         )),
     })

@@ -38,8 +38,9 @@ fn cards(manifest: &Manifest, facts: &Facts, state: &TargetState) -> Vec<Finding
     if by_program && manifest.backends.iter().all(|name| name == "vulkan" || name == "cpu") {
         for finding in &mut findings {
             finding.severity = Severity::Warning;
-            "such a driver is left out unless it is named: `--env GGML_VK_VISIBLE_DEVICES=0`, and \
-             `--env VK_DRIVER_FILES=FILE` where there are several; the figures are the CPU's then"
+            "llama.cpp skips software drivers unless selected: `--env \
+             GGML_VK_VISIBLE_DEVICES=0`, and `--env VK_DRIVER_FILES=FILE` if there are several; \
+             the results are then the CPU's"
                 .clone_into(&mut finding.help);
         }
     }
@@ -58,9 +59,9 @@ fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Findin
         if let Some(gpu) = silent.filter(|_| node("/dev/dxg").next().is_none()) {
             findings.push(Finding::error(
                 "no-driver",
-                format!("{target} has a GPU ({}) and no NVIDIA driver that is loaded", gpu.name),
-                "set services.xserver.videoDrivers = [ \"nvidia\" ] on the host and start it anew; \
-                 after an update of the driver it has to be started anew, too",
+                format!("{target} has a GPU ({}), but no NVIDIA driver is loaded", gpu.name),
+                "set services.xserver.videoDrivers = [ \"nvidia\" ] on the host and reboot; a \
+                 driver update also needs a reboot",
             ));
         }
         findings.extend(forbidden(node("/dev/nvidiactl"), "CUDA", target));
@@ -69,7 +70,7 @@ fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Findin
         if node("/dev/kfd").next().is_none() {
             findings.push(Finding::error(
                 "no-driver",
-                format!("{target} has no /dev/kfd, through which ROCm reaches a GPU"),
+                format!("{target} has no /dev/kfd, which ROCm needs"),
                 "the kernel module amdgpu must drive the card: boot.initrd.kernelModules = \
                  [ \"amdgpu\" ] on the host, or pass the device into the container",
             ));
@@ -100,7 +101,7 @@ fn forbidden<'a>(
     let (node, _) = nodes.find(|(_, usable)| !**usable)?;
     Some(Finding::error(
         "gpu-forbidden",
-        format!("the user we log in as may not use {node} on {target}, and {what} needs it"),
+        format!("the login user cannot access {node} on {target}, which {what} needs"),
         "add that user to the groups render and video: users.users.NAME.extraGroups",
     ))
 }
@@ -112,7 +113,7 @@ pub fn nix(state: &TargetState, target: &str) -> Vec<Finding> {
     } else if state.nix.writable == Some(false) {
         findings.push(Finding::error(
             "target-store-read-only",
-            format!("{target} has no nix-daemon that runs, and we may not write its store"),
+            format!("{target} has no running nix-daemon, and its store is read-only"),
             "start the daemon there (systemctl start nix-daemon.socket), or log in as its owner",
         ));
     } else if state.nix.trusts_us == Some(false) {
@@ -140,11 +141,11 @@ pub fn model_fits(
             Finding::error(
                 "model-too-large",
                 format!(
-                    "the model takes {}, and the GPUs of {target} have {} free",
+                    "the model needs {}, but the GPUs of {target} have {} free",
                     in_mib(bytes),
                     in_mib(vram)
                 ),
-                "end what else uses them (nvidia-smi names it), choose a smaller model, or leave \
+                "stop other GPU programs (see nvidia-smi), choose a smaller model, or keep \
                  layers on the CPU: `-- -ngl N`",
             )
         });
@@ -154,8 +155,8 @@ pub fn model_fits(
         Finding::error(
             "model-too-large",
             format!(
-                "the model takes {}, and {target} has {} of memory to give: it would be read from \
-                 the disk again for each token, or be killed",
+                "the model needs {}, but {target} has {} of memory available: it would be read \
+                 from disk for every token, or be killed",
                 in_mib(bytes),
                 in_mib(free)
             ),
@@ -171,11 +172,11 @@ pub fn closure_fits(bytes: u64, state: &TargetState, target: &str) -> Option<Fin
         Finding::error(
             "target-disk-full",
             format!(
-                "the closure takes {}, and {target}'s store has room for {}",
+                "the closure needs {}, but {target}'s store has {} free",
                 in_mib(bytes),
                 in_mib(free)
             ),
-            format!("`ssh {target} nix-collect-garbage` frees what is not used"),
+            format!("`ssh {target} nix-collect-garbage` frees unused paths"),
         )
     })
 }
@@ -190,7 +191,7 @@ fn disturbances(conditions: &Conditions, target: &str) -> Vec<Finding> {
     if let Some(load) = conditions.load_average.filter(|load| *load > processors / 2.0) {
         warn(
             "target-busy",
-            format!("{target} is busy: a load of {load:.1} on {processors} processors"),
+            format!("{target} is busy: load {load:.1} on {processors} processors"),
             "measure when nothing else runs there; `--repetitions 20` shows the spread",
         );
     }
@@ -203,24 +204,24 @@ fn disturbances(conditions: &Conditions, target: &str) -> Vec<Finding> {
         warn(
             "governor",
             format!("the cpufreq governor of {target} is {governor}: clocks may be held low"),
-            "for the time of the measurement: `cpupower frequency-set --governor performance`",
+            "run `cpupower frequency-set --governor performance` there while measuring",
         );
     }
     if conditions.on_battery == Some(true) {
-        warn("on-battery", format!("{target} runs on battery"), "plug it in: it is slower without");
+        warn("on-battery", format!("{target} runs on battery"), "plug it in");
     }
     if let Some(used) = conditions.swap_used_bytes.filter(|used| *used > 256 * MIB) {
         warn(
             "swap-in-use",
             format!("{target} has {} in swap", in_mib(used)),
-            "what was swapped out is read back at its own time: free memory there first",
+            "free memory there first: swapping disturbs the measurement",
         );
     }
     if let Some(why) = conditions.gpu_throttle_reasons.iter().find_map(|bits| held_low(*bits)) {
         warn(
             "gpu-throttled",
-            format!("a GPU of {target} is slowed: {why}"),
-            "`nvidia-smi -q -d PERFORMANCE` there says more",
+            format!("a GPU of {target} is throttled: {why}"),
+            "see `nvidia-smi -q -d PERFORMANCE` there",
         );
     }
     findings
@@ -231,25 +232,22 @@ pub fn throttled(before: &Conditions, after: Option<u64>, target: &str) -> Optio
     let times = after?.checked_sub(before.throttle_events?).filter(|times| *times > 0)?;
     Some(Finding::warning(
         "throttled",
-        format!(
-            "the processors of {target} were slowed for heat while we measured ({times} times)"
-        ),
-        "these figures are those of a hot machine: let it cool down, or mend its cooling",
+        format!("{target}'s CPU was throttled by heat during the measurement ({times} times)"),
+        "let it cool down, or improve its cooling, and measure again",
     ))
 }
 
 /// Signal 9, with what the kernel counted: it was the kernel for want of memory, or it
 /// was somebody.
 pub fn killed(finding: &Finding, before: &Conditions, after: &Conditions, target: &str) -> Finding {
-    let numbers = before
-        .memory_available_bytes
-        .map(|bytes| format!("; {} were free when we came", in_mib(bytes)));
+    let numbers =
+        before.memory_available_bytes.map(|bytes| format!("; {} were free before", in_mib(bytes)));
     let numbers = numbers.unwrap_or_default();
     let Some((then, now)) = before.oom_kills.zip(after.oom_kills) else { return finding.clone() };
     if now > then {
         return Finding {
             message: format!(
-                "{}: the kernel of {target} says so (oom_kill){numbers}",
+                "{}: its kernel reports it (oom_kill){numbers}",
                 finding.message.replace(", most likely because ", " because ")
             ),
             ..finding.clone()
@@ -258,11 +256,11 @@ pub fn killed(finding: &Finding, before: &Conditions, after: &Conditions, target
     Finding::error(
         "killed",
         format!(
-            "{}, and not for want of memory: the kernel of {target} counts no such kill{numbers}",
+            "{}, but not for lack of memory: the kernel of {target} counts no OOM kill{numbers}",
             finding.message.split(", most likely").next().unwrap_or_default()
         ),
-        "somebody or something there sent it signal 9: a limit of the session (systemd-oomd, \
-         `ulimit -t`), a watchdog, a person; run it again",
+        "something there sent it SIGKILL: a session limit (systemd-oomd, `ulimit -t`), a \
+         watchdog or a person; run it again",
     )
 }
 
@@ -274,7 +272,7 @@ fn held_low(bits: u64) -> Option<&'static str> {
         (0x8, "a hardware slow-down"),
         (0x20, "heat (software)"),
         (0x40, "heat (hardware)"),
-        (0x80, "its power supply brakes it"),
+        (0x80, "power brake"),
     ];
     reasons.into_iter().find(|(bit, _)| bits & bit != 0).map(|(_, why)| why)
 }

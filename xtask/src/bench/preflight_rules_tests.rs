@@ -166,5 +166,5 @@ fn the_kernel_is_asked_who_killed_it() {
     assert!(!certain.message.contains("likely"), "{certain:?}");
     let other = judged(Some(2), Some(2));
     assert_eq!(other.code, "killed");
-    assert!(other.message.starts_with("llama-bench was killed after 1 of 2 tests, and not"));
+    assert!(other.message.starts_with("llama-bench was killed after 1 of 2 tests, but not"));
 }

@@ -45,8 +45,8 @@ pub fn records_of(
         if !Path::new(file).components().all(inside) {
             return Err(Finding::error(
                 "baseline-outside",
-                format!("programs.llama-cpp.bench.baseline is {file:?}"),
-                "name a file in the flake's folder, from there, such as \"bench/good.json\"",
+                format!("programs.llama-cpp.bench.baseline {file:?} is outside the flake"),
+                "use a path relative to the flake's folder, such as \"bench/good.json\"",
             ));
         }
         records.baseline = root.join(file);
@@ -110,8 +110,8 @@ impl<'a> Recorder<'a> {
         let error = self.problem.take()?;
         Some(Finding::error(
             "not-recorded",
-            format!("the results are not kept: {error:#}"),
-            "mend that, or name another folder with --record; what was measured is shown here",
+            format!("cannot write the results: {error:#}"),
+            "fix that, or pass another folder with --record; the results are shown here",
         ))
     }
 }

@@ -67,17 +67,17 @@ fn below_cpu(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Findin
     let best = table.detect(&cpu)?;
     let used = table.features(cpu.arch, &manifest.microarch, &manifest.cpu_options)?;
     let could = table.features(cpu.arch, best, &[])?;
-    let lying: Vec<&String> = could.difference(&used).collect();
-    if lying.is_empty() {
+    let unused: Vec<&String> = could.difference(&used).collect();
+    if unused.is_empty() {
         return None;
     }
     let worth = worth(&used, &could).unwrap_or_default();
     Some(Finding::warning(
         "below-cpu",
         format!(
-            "programs.llama-cpp.microarch: {} leaves {} of {} lying{worth}",
+            "programs.llama-cpp.microarch: {} does not use {}, which {} supports{worth}",
             nix_string(&manifest.microarch),
-            in_words(lying.into_iter()),
+            in_words(unused.into_iter()),
             facts.cpu_name()
         ),
         choose(Some(best)),

@@ -25,9 +25,9 @@ pub struct BisectArgs {
     /// Lock the newest good revision, by the same transaction as `update`
     #[arg(long)]
     pub apply: bool,
-    /// Judge everything anew, also what an interrupted search judged
-    #[arg(long)]
-    pub anew: bool,
+    /// Start over instead of resuming
+    #[arg(long, alias = "anew")]
+    pub fresh: bool,
     /// With `--by bench`: measure on this SSH destination instead of the fleet table's
     #[arg(long, value_name = "DESTINATION", conflicts_with = "local")]
     pub target: Option<String>,

@@ -84,7 +84,7 @@ impl Target {
             Self::Ssh(ssh) => ssh,
         };
         let name = file.file_name().and_then(|name| name.to_str());
-        let name = name.with_context(|| format!("no usable file name: {}", file.display()))?;
+        let name = name.with_context(|| format!("not a usable file name: {}", file.display()))?;
         let sum = process::read(&Invocation::new("cksum").stdin_file(file), Some(TRANSFER))?;
 
         let find = ssh.command(&["sh", "-c", FIND, "llamafleet", name, &sum]);
@@ -104,7 +104,7 @@ impl Target {
             bail!(Refused(self.full(name, bytes)));
         }
         last_line(&sent.stdout_text()).filter(|_| sent.exit.ok()).with_context(|| {
-            format!("cannot put {name} on {}: {}: {}", self.name(), sent.exit, said.trim())
+            format!("cannot copy {name} to {}: {}: {}", self.name(), sent.exit, said.trim())
         })
     }
 
@@ -160,7 +160,7 @@ impl Target {
         drv: &DrvPath,
         on_line: &mut dyn FnMut(Source, &[u8]),
     ) -> Result<()> {
-        let Self::Ssh(ssh) = self else { bail!("this machine is no machine elsewhere") };
+        let Self::Ssh(ssh) = self else { bail!("not a remote target") };
         let call = ssh.build_command(nix, drv)?;
         let mut said = String::new();
         let exit = process::stream(&call, None, &mut |source, line| {
@@ -176,8 +176,12 @@ impl Target {
                 let end: Vec<&str> = end.into_iter().rev().collect();
                 Finding::error(
                     "not-built",
-                    format!("{drv} is not built on {} ({exit}):\n{}", self.name(), end.join("\n")),
-                    format!("`{call}` shows it again; without --build-on it is built here"),
+                    format!(
+                        "{drv} failed to build on {} ({exit}):\n{}",
+                        self.name(),
+                        end.join("\n")
+                    ),
+                    format!("run `{call}` to see it again, or omit --build-on to build here"),
                 )
             }))),
         }
@@ -209,7 +213,7 @@ impl Ssh {
         if let Some(option) = options.iter().find(|option| option.contains(char::is_whitespace)) {
             bail!(Refused(Finding::error(
                 "ssh-option",
-                format!("Nix cannot hand the ssh option {option:?} on: it splits at white space"),
+                format!("Nix cannot pass on the ssh option {option:?}: it splits at white space"),
                 "put the option into ~/.ssh/config",
             )));
         }

@@ -72,8 +72,8 @@ impl Target {
         if let Some(problem) = destination_problem(destination) {
             bail!(Refused(Finding::error(
                 "ssh-destination",
-                format!("{destination:?} is no SSH destination: {problem}"),
-                "name it as `host`, `user@host`, `ssh://user@host:port` or `ssh-ng://host?…`, a store",
+                format!("{destination:?} is not an SSH destination: {problem}"),
+                "use `host`, `user@host`, `ssh://user@host:port` or a store, `ssh-ng://host?…`",
             )));
         }
         Ok(Self::Ssh(Ssh { destination: destination.to_owned(), options, store, shared: None }))

@@ -31,9 +31,9 @@ impl FileState {
     pub fn bytes_of_model(&self) -> Result<u64, String> {
         let Self::File { bytes, begins } = self else {
             return Err(match self {
-                Self::Missing => "is not there",
+                Self::Missing => "does not exist",
                 Self::Folder => "is a folder",
-                _ => "may not be read",
+                _ => "is not readable",
             }
             .to_owned());
         };
@@ -44,10 +44,10 @@ impl FileState {
             // Version 1 has shorter numbers; llama.cpp takes 2 and 3.
             Some([2 | 3, 0, 0, 0]) => Ok(*bytes),
             Some(version) => Err(format!(
-                "is a GGUF file of version {}, and llama.cpp reads 2 and 3",
+                "has GGUF version {}, but llama.cpp reads 2 and 3",
                 version.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
             )),
-            None => Err("is no GGUF file: it does not begin with the letters GGUF".to_owned()),
+            None => Err("is not a GGUF file: it does not start with `GGUF`".to_owned()),
         }
     }
 }

@@ -19,8 +19,8 @@ pub fn fleet_target(context: &Context, name: &str) -> Result<Target> {
             // An unknown host is told as one.
             context.hosts(&[name.to_owned()])?;
             bail!(
-                "the flake's `fleet` has no target for {host}: name one with --target, or say \
-                 --local for this machine"
+                "the flake's `fleet` has no target for {host}: pass --target, or --local for \
+                 this machine"
             )
         }
     }

@@ -37,9 +37,9 @@ pub fn destination_problem(destination: &str) -> Option<&'static str> {
     if destination.is_empty() {
         Some("it is empty")
     } else if destination.starts_with('-') {
-        Some("it begins with a dash, so ssh would read it as an option")
+        Some("it starts with a dash, so ssh would read it as an option")
     } else if destination.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Some("it holds white space or control characters")
+        Some("it contains white space or control characters")
     } else {
         None
     }
@@ -74,55 +74,56 @@ pub fn explain(destination: &str, stderr: &str) -> Finding {
     if said("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         Finding::error(
             "ssh-host-key-changed",
-            format!("{destination} shows another host key than before, and ssh refuses it"),
+            format!("{destination}'s host key has changed, so ssh refuses to connect"),
             format!(
-                "if the machine was set up anew, check its new key and forget the old one with \
-                 `ssh-keygen -R {destination}`; if not, somebody may be in between"
+                "if the machine was reinstalled, check its new key and remove the old one with \
+                 `ssh-keygen -R {destination}`; otherwise somebody may be intercepting the \
+                 connection"
             ),
         )
     } else if said("Host key verification failed") {
         Finding::error(
             "ssh-host-unknown",
             format!("ssh does not know {destination}'s host key"),
-            format!("connect once by hand and check the key it shows: `ssh {destination}`"),
+            format!("connect once by hand and check its key: `ssh {destination}`"),
         )
     } else if any(&["Permission denied", "Too many authentication failures"]) {
         Finding::error(
             "ssh-auth-refused",
-            format!("{destination} refuses to let us in; no password is asked for here"),
+            format!("{destination} rejected the login (passwords are not asked for)"),
             format!(
                 "make `ssh -o BatchMode=yes {destination} true` work: load the key with ssh-add, \
-                 or name user and key for {destination} in ~/.ssh/config"
+                 or set user and key for {destination} in ~/.ssh/config"
             ),
         )
     } else if any(&["Could not resolve hostname", "Name or service not known"]) {
         Finding::error(
             "ssh-no-such-host",
-            format!("nobody knows a machine named {destination}"),
-            "correct `target` in hosts/default.nix, or give the name an address in ~/.ssh/config",
+            format!("cannot resolve host `{destination}`"),
+            "correct `target` in hosts/default.nix, or set its HostName in ~/.ssh/config",
         )
     } else if said("Connection refused") {
         Finding::error(
             "ssh-refused",
-            format!("{destination} is there, but no SSH server answers"),
+            format!("{destination} is up, but no SSH server answers"),
             "start sshd there (services.openssh.enable = true), or correct the port",
         )
     } else if any(&["timed out", "No route to host", "Network is unreachable", "Host is down"]) {
         Finding::error(
             "ssh-unreachable",
             format!("{destination} does not answer"),
-            "see that it is switched on and on this network",
+            "check that it is switched on and reachable from this network",
         )
     } else if any(&["Bad configuration option", "Bad owner or permissions", "bad configuration"]) {
         Finding::error(
             "ssh-configuration",
             format!("ssh rejects its own configuration: {}", last_line(stderr)),
-            "mend ~/.ssh/config",
+            "fix ~/.ssh/config",
         )
     } else {
         Finding::error(
             "ssh-lost",
-            format!("the connection to {destination} broke off: {}", last_line(stderr)),
+            format!("lost the connection to {destination}: {}", last_line(stderr)),
             format!("try `ssh -v {destination} true`"),
         )
     }
@@ -170,7 +171,7 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
         return Some(Finding::error(
             "target-disk-full",
             format!("{destination}'s store has no space left"),
-            format!("`ssh {destination} nix-collect-garbage` frees what is not used"),
+            format!("`ssh {destination} nix-collect-garbage` frees unused paths"),
         ));
     }
     if any(&["nix-daemon: command not found", "nix-daemon: not found", "Unknown command: nix-"]) {
@@ -188,10 +189,10 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
         return Some(Finding::error(
             "copy-cut",
             format!(
-                "the copy to {destination} was cut in the middle: the connection or its Nix ended"
+                "the copy to {destination} was interrupted: the connection or the target's Nix \
+                 ended"
             ),
-            "run it again: what has arrived whole is not sent twice, and half of a path is never \
-             taken for the whole",
+            "run it again: complete paths are not sent twice, and incomplete ones are never used",
         ));
     }
     let ssh = [
@@ -208,14 +209,14 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
 }
 
 fn last_line(stderr: &str) -> &str {
-    stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("ssh said nothing")
+    stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no output from ssh")
 }
 
 pub fn without_nix(target: &str) -> Finding {
     Finding::error(
         "target-without-nix",
-        format!("{target} has no Nix, or not on the PATH of programs that SSH starts"),
-        "install Nix there; or name its program: --target \
+        format!("{target} has no Nix, or it is not on the PATH of SSH commands"),
+        "install Nix there, or pass its path: --target \
          'ssh-ng://HOST?remote-program=/path/of/nix-daemon'",
     )
 }
@@ -226,12 +227,12 @@ pub fn untrusted(target: &str, severity: Severity) -> Finding {
         severity,
         ..Finding::error(
             "target-trusts-nobody",
-            format!("{target}'s Nix takes no unsigned build from the user we log in as"),
-            "one of two: (1) trust the user, in that host's configuration: \
-             nix.settings.trusted-users = [ \"root\" \"@wheel\" ]; (2) sign what is built here: \
-             `nix key generate-secret --key-name fleet-1 > ~/.config/nix/fleet.sec`, that file as \
-             secret-key-files in this machine's nix.conf, and what `nix key convert-secret-to-public \
-             < ~/.config/nix/fleet.sec` prints into that host's nix.settings.trusted-public-keys; \
+            format!("{target}'s Nix does not accept unsigned builds from the login user"),
+            "either (1) trust the user in that host's configuration: nix.settings.trusted-users \
+             = [ \"root\" \"@wheel\" ]; or (2) sign what is built here: `nix key generate-secret \
+             --key-name fleet-1 > ~/.config/nix/fleet.sec`, that file as secret-key-files in \
+             this machine's nix.conf, and what `nix key convert-secret-to-public < \
+             ~/.config/nix/fleet.sec` prints into that host's nix.settings.trusted-public-keys; \
              what was built before is signed by `nix store sign --recursive --key-file \
              ~/.config/nix/fleet.sec STORE-PATH`",
         )

@@ -96,7 +96,7 @@ fn a_target_that_cannot_be_is_told() {
     assert_eq!(json(&output)["findings"][0]["code"], "ssh-no-such-host");
     let output = run(fleet.path(), &["bench", "a", "--target=-oProxyCommand=touch owned"]);
     assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("begins with a dash"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("starts with a dash"), "{}", stderr(&output));
     assert!(!fleet.path().join("owned").exists());
     let output = run(fleet.path(), &["bench", "a"]);
     assert_eq!(code(&output), 2);

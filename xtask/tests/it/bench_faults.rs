@@ -210,10 +210,10 @@ fn a_model_that_is_none_is_told_and_one_with_a_strange_name_is_found() {
     };
     for target in [None, Some(target.as_str())] {
         for (name, word) in [
-            ("none.gguf", "not there"),
-            ("text.gguf", "no GGUF file"),
+            ("none.gguf", "does not exist"),
+            ("text.gguf", "not a GGUF file"),
             ("empty.gguf", "is empty"),
-            ("v9.gguf", "version 9"),
+            ("v9.gguf", "GGUF version 9"),
             (".", "is a folder"),
         ] {
             let output = bench(name, target);
@@ -312,7 +312,7 @@ fn a_connection_of_the_users_own_is_used_and_left_alone() {
     }
     let output = run(fleet.path(), &["bench", "a", "--local", "--env=A B=1"]);
     assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("no name of a variable"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("invalid variable name"), "{}", stderr(&output));
 }
 
 /// Ctrl-C, and kill -9, which lets xtask do nothing more.

@@ -226,7 +226,7 @@ fn a_baseline_that_is_no_baseline_is_named() {
     fleet.write("bench/a.baseline.json", "<<<<<<< HEAD\n");
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("a.baseline.json is no baseline"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("a.baseline.json is not a baseline"), "{}", stderr(&output));
     assert_eq!(lines(fleet.path()).len(), 10);
 }
 

@@ -107,7 +107,10 @@ fn both_eras_take_the_smoke_model_in_every_quantization_and_refuse_what_is_none(
         let output = run(repository(), &refused);
         assert_eq!(code(&output), 1, "{era}: {}", stderr(&output));
         let findings = json(&output)["findings"].to_string();
-        assert!(findings.contains("/nonexistent.gguf on local is not there"), "{era}: {findings}");
+        assert!(
+            findings.contains("/nonexistent.gguf on local does not exist"),
+            "{era}: {findings}"
+        );
     }
 }
 

@@ -185,7 +185,7 @@ fn a_damaged_line_is_told_and_costs_nothing_else() {
     let output = report(&scratch, &[]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let told = stderr(&output);
-    assert!(told.contains("4 lines of bench/*.jsonl could not be used"), "{told}");
+    assert!(told.contains("4 lines of bench/*.jsonl could not be read"), "{told}");
     assert!(told.contains("bench/a.jsonl:2: ") && told.contains("bench/a.jsonl:5: "), "{told}");
     assert!(told.contains("schema 9"), "{told}");
     assert!(stdout(&output).contains("pp128"));
@@ -216,7 +216,7 @@ fn a_host_without_measurements_is_named_and_red() {
     let output = report(&scratch, &["beryllum", "boron"]);
     assert_eq!(code(&output), 1);
     let told = stderr(&output);
-    assert!(told.contains("beryllum has no measurement") && told.contains("beryllium?"), "{told}");
+    assert!(told.contains("beryllum has no results") && told.contains("beryllium?"), "{told}");
     assert!(stdout(&output).contains("boron") && !stdout(&output).contains("nitrogen"));
     let document = json(&report(&scratch, &["beryllum", "--json"]));
     assert_eq!((&document["missing"][0], &document["ok"]), (&"beryllum".into(), &false.into()));

@@ -185,7 +185,7 @@ fn a_sweep_goes_on_after_kill_9_and_with_a_torn_journal() {
     let output = sweep(&home, &words);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(
-        stderr(&output).contains(&format!("going on after {kept} runs")),
+        stderr(&output).contains(&format!("resuming after {kept} runs")),
         "{}",
         stderr(&output)
     );

@@ -33,8 +33,8 @@ fn reference(context: &Context, subject: &Subject) -> Result<Subject> {
             ),
         )
         .context(
-            "--verify holds the variant against the flake's own plain build: its legacyPackages \
-             must have the overlay, as the template's do",
+            "--verify compares with the flake's own plain build: its legacyPackages must contain \
+             the overlay, as in the template",
         )?;
     Ok(Subject::new(subject.host.clone(), selection))
 }
@@ -53,7 +53,7 @@ pub fn verify(
         return Ok((vec![], vec![finding]));
     }
     let (variant, right) = (&subject.manifest.variant, &plain.manifest.variant);
-    ui.say(format!("holding what {variant} computes against {right}"));
+    ui.say(format!("comparing the output of {variant} with that of {right}"));
     let target = &machine.target;
     let program =
         |subject: &Subject| target.on_disk(&format!("{}/bin/llama-perplexity", subject.store_path));
@@ -78,7 +78,7 @@ pub fn verify(
     Ok(match said.likeness() {
         Ok(likeness) => {
             for one in &likeness {
-                ui.say(format!("  {:<10} {:>10.6} nats away", one.way, one.mean_divergence));
+                ui.say(format!("  {:<10} KL divergence {:.6} nats", one.way, one.mean_divergence));
             }
             let finding = unlike(&likeness, variant.as_str(), right.as_str());
             (likeness, finding.into_iter().collect())
@@ -98,7 +98,7 @@ impl Said {
     fn likeness(&self) -> Result<Vec<Likeness>, String> {
         if !self.exit.ok() {
             let last = self.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
-            return Err(format!("{}: {}", self.exit, last.unwrap_or("it said nothing")));
+            return Err(format!("{}: {}", self.exit, last.unwrap_or("no output")));
         }
         let section = |way: &str| {
             let head = format!("{MARK}{way}\n");
@@ -119,21 +119,18 @@ impl Said {
             Exit::Code(126 | 127) => Finding::error(
                 "no-llama-perplexity",
                 format!("a package has no llama-perplexity that {target} can run ({why})"),
-                "leave --verify out, or build the whole package: `llama-perplexity` is one of \
+                "omit --verify, or build the whole package: `llama-perplexity` is one of \
                  llama.cpp's tools",
             ),
             Exit::TimedOut => Finding::error(
                 "timeout",
-                format!(
-                    "the verification ({step}) was ended: its {} seconds were up",
-                    timeout.as_secs()
-                ),
-                "the plain build is slow: give it more with --timeout, or verify with the smoke model",
+                format!("the output check ({step}) timed out (after {} s)", timeout.as_secs()),
+                "the plain build is slow: raise --timeout, or verify with the smoke model",
             ),
             _ => Finding::error(
                 "not-verified",
-                format!("llama-perplexity did not get through on {target} ({step}): {why}"),
-                "a model without a tokenizer cannot be verified; -v shows all it says",
+                format!("llama-perplexity failed on {target} ({step}): {why}"),
+                "a model without a tokenizer cannot be verified; run with -v for all output",
             ),
         }
     }

@@ -96,17 +96,18 @@ pub fn unlike(likeness: &[Likeness], variant: &str, reference: &str) -> Option<F
     Some(Finding::error(
         "wrong-output",
         format!(
-            "{variant} does not compute what {reference} computes ({}): its probabilities of the \
-             next token are {:.4} nats away on average, {:.4} at worst, where {MOST_MEAN} and \
-             {MOST_ANYWHERE} are the most that rounding explains; perplexity {:.1} against {:.1}",
+            "the output of {variant} differs from that of {reference} ({}): the KL divergence of \
+             the next token is {:.4} nats on average and {:.4} at most, but rounding explains \
+             only {MOST_MEAN} and {MOST_ANYWHERE}; perplexity {:.1} instead of {:.1}",
             wrong.way,
             wrong.mean_divergence,
             wrong.max_divergence,
             wrong.perplexity,
             wrong.reference_perplexity
         ),
-        "a kernel of this build is wrong, so its speed means nothing: see extraCmakeFlags and the \
-         compiler's version; `cargo xtask bench HOST --verify` after an update tells when it came",
+        "a kernel of this build is wrong, so its speed means nothing: check extraCmakeFlags and \
+         the compiler's version; run `cargo xtask bench HOST --verify` after each update to \
+         notice it",
     ))
 }
 

@@ -66,7 +66,7 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     }
     for host in &report.missing {
         if let Some(near) = nearest(host, known.iter().map(String::as_str)) {
-            ui.complain(format!("did you mean {near}? It has measurements"));
+            ui.complain(format!("did you mean {near}? It has results"));
         }
     }
     Ok(Outcome::from_ok(report.ok))
@@ -77,7 +77,7 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
 fn folders(args: &ReportArgs, global: &Global) -> Result<Vec<PathBuf>> {
     if let Some(folder) = &args.record {
         if !folder.is_dir() {
-            bail!("--record {} is no folder", folder.display());
+            bail!("--record {} is not a folder", folder.display());
         }
         return Ok(vec![folder.clone()]);
     }
@@ -108,7 +108,7 @@ fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<
         Some(file) if is_stdout(file) => ui.result(make().trim_end()),
         Some(file) => {
             files::write_atomically(file, make().as_bytes())?;
-            ui.say(format!("written: {}", file.display()));
+            ui.say(format!("wrote {}", file.display()));
         }
     }
     Ok(())

@@ -131,12 +131,11 @@ pub struct Change {
 }
 
 /// How two runs are judged, in words for whoever reads a report.
-pub const METHOD: &str = "Whether a run is slower or faster is judged as bench \
-    judges: the change is that of the fastest quarter of llama-bench's processes, each told by its \
-    fastest repetition, since whatever else runs only ever slows; it counts when its 99 % bootstrap \
-    interval lies wholly beyond 1 %, and is unclear where that interval is wider than 2 % to either \
-    side. The median of all samples, which is shown, moves with a busy \
-    machine too.";
+pub const METHOD: &str = "Runs are compared as bench compares them: by the fastest quarter of \
+    llama-bench's processes, each by its fastest repetition, since other programs can only slow \
+    it down. A change counts if its 99 % bootstrap interval lies entirely beyond 1 %, and is \
+    unclear if that interval is wider than 2 % to either side. The median shown is that of all \
+    samples, and also depends on how busy the machine was.";
 
 impl Report {
     /// `asked`: the hosts that the user named; none are all.

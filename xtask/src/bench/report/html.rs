@@ -44,8 +44,8 @@ pub fn page(report: &Report) -> String {
     page
 }
 
-pub const HOW_TO_BEGIN: &str = "Nothing has been measured yet. `cargo xtask bench HOST` measures a host on \
-     its target, `cargo xtask bench local` this machine; each run adds to bench/HOST.jsonl.";
+pub const HOW_TO_BEGIN: &str = "No results yet. `cargo xtask bench HOST` measures a host on its \
+    target, `cargo xtask bench local` this machine; each run adds to bench/HOST.jsonl.";
 
 /// What stands between backticks as code; an odd one is a backtick.
 fn with_code(text: &str) -> String {
@@ -89,12 +89,12 @@ pub fn notes(report: &Report) -> Vec<String> {
     let mut notes: Vec<String> = report
         .missing
         .iter()
-        .map(|host| format!("{host} has no measurement: `cargo xtask bench` makes one."))
+        .map(|host| format!("{host} has no results: run `cargo xtask bench {host}`."))
         .collect();
     if !report.damaged.is_empty() {
         let number = crate::bench::report::wording::count(report.damaged.len(), "line");
         notes.push(format!(
-            "{number} of bench/*.jsonl could not be used; the end of this report names them."
+            "{number} of bench/*.jsonl could not be read; they are listed at the end."
         ));
     }
     notes
@@ -106,8 +106,8 @@ fn now(page: &mut String, report: &Report) {
     let several = models().any(|one| models().filter(|other| *other == one).count() > 1);
     let _ = write!(
         page,
-        "<section>\n<h2>What stands now</h2>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" \
-              aria-label=\"What stands now\"><table class=\"now\">\n<thead><tr><th scope=\"col\">Test</th>\
+        "<section>\n<h2>Current speed</h2>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" \
+              aria-label=\"Current speed\"><table class=\"now\">\n<thead><tr><th scope=\"col\">Test</th>\
               <th scope=\"col\" class=\"number\">Tokens/s</th><th scope=\"col\" class=\"number wide\">Middle half</th>\
               <th scope=\"col\" class=\"number\">Change</th><th scope=\"col\" class=\"wide\">Against</th>\
               {}</tr></thead>\n",
@@ -133,9 +133,9 @@ fn now(page: &mut String, report: &Report) {
         *page += "</tbody>\n";
     }
     *page += "</table></div>\n";
-    *page += "<p class=\"quiet\">Each host's last measured model and flags. Change: against the last run with \
-              another llama.cpp, or the run before where there was none; the end of this page tells how it is \
-              judged.</p>\n</section>\n";
+    *page += "<p class=\"quiet\">Each host's last measured model and flags. Change: from the last run with another \
+              llama.cpp, or else from the run before; see the end of this page for how runs are \
+              compared.</p>\n</section>\n";
 }
 
 fn standing(page: &mut String, report: &Report, setting: &Setting, series: &Series, several: bool) {
@@ -307,25 +307,25 @@ fn table(page: &mut String, setting: &Setting) {
 }
 
 fn footer(page: &mut String, report: &Report) {
-    *page += "<footer>\n<p>How to read the plots: a column is a run, and the line goes through the medians. \
-              The upper panel begins at zero and shows how much; the closer one shows the runs of the last \
-              variant, a dot each sample in the order it was taken, a tick at the edge one that lies beyond, the \
-              ring their median. ▼ is slower than the run before, ▲ faster, beyond noise; a dashed rule is \
-              where another variant was measured. A bar below holds the runs of one llama.cpp, with its build \
-              number and newest day. Point at a run for its figures.</p>\n";
+    *page += "<footer>\n<p>How to read the plots: each column is a run, and the line connects the medians. The \
+              upper panel starts at zero. The lower panel zooms in on the runs of the last variant: a \
+              dot is a sample, in the order they were taken, a tick at the edge is one out of range, \
+              and the ring is their median. ▼ is slower and ▲ faster than the run before, beyond \
+              noise; a dashed line separates variants. A bar below groups the runs of one llama.cpp, \
+              with its build number and latest day. Hover over a run for its figures.</p>\n";
     let _ = writeln!(page, "<p>{}</p>", html(crate::bench::report::history::METHOD));
     let _ = writeln!(
         page,
         "<p>Limits: a plot draws the newest {} runs, a table lists the newest {}; of more than {} \
-         samples a dot is the median of one process of llama-bench, and of more than {} processes the bar \
-         is their middle half. <code>cargo xtask report --json</code> has everything.</p>",
+         samples, a dot is the median of one llama-bench process; of more than {} processes, the \
+         bar is their middle half. <code>cargo xtask report --json</code> has everything.</p>",
         crate::bench::report::figure::MOST_RUNS,
         crate::bench::report::rows::MOST_ROWS,
         crate::bench::report::figure::MOST_DOTS,
         crate::bench::report::figure::MOST_DOTS
     );
     if !report.damaged.is_empty() {
-        *page += "<p>Lines that could not be used:</p>\n<ul>\n";
+        *page += "<p>Lines that could not be read:</p>\n<ul>\n";
         for damaged in report.damaged.iter().take(MOST_DAMAGED) {
             let at = format!("{}:{}: {}", damaged.file, damaged.line, damaged.why);
             let _ = writeln!(page, "<li>{}</li>", html(&at));

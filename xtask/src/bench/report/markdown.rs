@@ -39,7 +39,7 @@ pub fn text(report: &Report) -> String {
 }
 
 fn now(text: &mut String, report: &Report) {
-    *text += "\n## What stands now\n\n| host | llama.cpp | test | tokens/s | middle half | change | against |\n\
+    *text += "\n## Current speed\n\n| host | llama.cpp | test | tokens/s | middle half | change | against |\n\
               |---|---|---|--:|--:|--:|---|\n";
     for host in &report.hosts {
         let Some(setting) = host.settings.first() else { continue };
@@ -104,7 +104,7 @@ fn damaged(text: &mut String, report: &Report) {
     if report.damaged.is_empty() {
         return;
     }
-    *text += "\nLines that could not be used:\n\n";
+    *text += "\nLines that could not be read:\n\n";
     for damaged in report.damaged.iter().take(MOST_DAMAGED) {
         let at = format!("{}:{}: {}", damaged.file, damaged.line, damaged.why);
         let _ = writeln!(text, "- {}", markdown(&at));

@@ -55,7 +55,7 @@ pub fn percent(percent: f64) -> String {
 }
 
 /// `▼ −8.2 %`; nothing but the figure where it is the same, and none where the machine
-/// was too restless to tell. Shape, sign and word tell what colour tells.
+/// was too noisy. Shape, sign and word tell what colour tells.
 pub fn change(change: &Change) -> String {
     let mark = match change.verdict {
         Verdict::Slower => "▼ ",
@@ -72,8 +72,8 @@ fn verdict(change: &Change) -> &'static str {
     match change.verdict {
         Verdict::Slower => "slower",
         Verdict::Faster => "faster",
-        Verdict::Same if change.clear => "the same within noise",
-        Verdict::Same => "too restless to tell",
+        Verdict::Same if change.clear => "no change",
+        Verdict::Same => "inconclusive: the machine is too noisy",
     }
 }
 

@@ -23,9 +23,9 @@ pub struct SweepArgs {
     /// Time one run of a sweep, say how long it would take, and stop there
     #[arg(long, requires = "sweep")]
     pub dry_run: bool,
-    /// Measure all of a sweep again, also what an interrupted one measured
-    #[arg(long, requires = "sweep")]
-    pub anew: bool,
+    /// Start a sweep over instead of resuming an interrupted one
+    #[arg(long, alias = "anew", requires = "sweep")]
+    pub fresh: bool,
 }
 
 /// `90s`, `10m`, `2h`; a bare number is seconds.

@@ -37,7 +37,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     // Discover.
     let points = size(&args.sweep.sweep);
     if points > MOST {
-        bail!("--sweep: {points} combinations are more than {MOST}: name fewer values");
+        bail!("--sweep: {points} combinations are more than {MOST}: use fewer values");
     }
     let subject = match subject(context, &args.host, machine)? {
         Ok(subject) => subject,
@@ -113,11 +113,8 @@ fn help(machine: &Machine, subject: &Subject) -> Result<Result<String, Finding>>
     };
     Ok(Err(Finding::error(
         "no-help",
-        format!(
-            "`llama-bench --help` on {} does not tell its parameters: {problem}",
-            machine.target.name()
-        ),
-        "does `bench` without --sweep work there?",
+        format!("`llama-bench --help` on {} lists no parameters: {problem}", machine.target.name()),
+        "try `bench` without --sweep there",
     )))
 }
 
@@ -191,11 +188,11 @@ impl<'a> Sweep<'a> {
     /// What an interrupted sweep measured; a journal is begun where there is none.
     fn earlier(&self, args: &BenchArgs) -> Result<Vec<Ran>> {
         let text = results_file::read_or_empty(&self.journal)?;
-        let ran = journal::read(&text, &self.about).filter(|_| !args.sweep.anew);
+        let ran = journal::read(&text, &self.about).filter(|_| !args.sweep.fresh);
         if let Some(ran) = ran {
             if !ran.is_empty() {
                 self.ui.say(format!(
-                    "going on after {} runs of an interrupted sweep (--anew begins again)",
+                    "resuming after {} runs of an interrupted sweep (--fresh starts over)",
                     ran.len()
                 ));
             }
@@ -222,10 +219,10 @@ impl<'a> Sweep<'a> {
         let one = format!("{seconds:.1} s a run");
         self.ui.say(match self.plan.budget {
             None => {
-                format!("{points} configurations, {} rounds, {one}: some {all}", self.plan.rounds)
+                format!("{points} configurations, {} rounds, {one}: about {all}", self.plan.rounds)
             }
             Some(budget) => format!(
-                "{points} configurations, {one}: {} of some {all} for all rounds of all",
+                "{points} configurations, {one}: {} of about {all} for all rounds",
                 crate::bench::sweep::view::duration(budget)
             ),
         });
@@ -238,16 +235,14 @@ impl<'a> Sweep<'a> {
             let (what, help) = match self.plan.budget {
                 None => (
                     format!(
-                        "{points} configurations in {} rounds would take {all}",
+                        "{points} configurations in {} rounds would take about {all}",
                         self.plan.rounds
                     ),
-                    "give it a --budget, such as 30m, or say how many --rounds you want",
+                    "set a --budget, such as 30m, or --rounds",
                 ),
                 Some(_) => (
-                    format!(
-                        "the budget does not reach to run each of {points} configurations once ({one})"
-                    ),
-                    "give it more --budget, or fewer values",
+                    format!("budget too small to run each of {points} configurations once ({one})"),
+                    "raise --budget, or use fewer values",
                 ),
             };
             return Ok(Err(Finding::error("sweep-too-large", what, help)));
@@ -342,7 +337,7 @@ impl<'a> Sweep<'a> {
             None => report.findings.push(Finding::error(
                 "nothing-measured",
                 format!("no configuration could be measured on {target}"),
-                "the rows say why; does `bench` without --sweep work there?",
+                "see the reasons in the table; try `bench` without --sweep there",
             )),
         }
         report.log = self.machine.written_log();
@@ -368,7 +363,7 @@ fn one_of_each(report: &BenchReport) -> Result<Vec<crate::bench::llama_bench::Te
     for result in results {
         if results.iter().filter(|other| other.test == result.test).count() > 1 {
             return Err(format!(
-                "llama-bench took a value for several and ran {} more than once: separate values by commas",
+                "llama-bench split a value and ran {} more than once: separate values by commas",
                 result.test
             ));
         }
@@ -384,5 +379,5 @@ fn ends_the_sweep(finding: &Finding) -> bool {
 }
 
 fn interrupted() -> Finding {
-    Finding::error("interrupted", "interrupted", "the same command goes on where this one stopped")
+    Finding::error("interrupted", "interrupted", "run the same command again to resume")
 }

@@ -25,8 +25,8 @@ const OURS: [(&str, &str); 14] = [
     ("hf-repo", "name a model of the target with --model"),
     ("hf-file", "name a model of the target with --model"),
     ("hf-token", "name a model of the target with --model"),
-    ("help", "it is no setting"),
-    ("version", "it is no setting"),
+    ("help", "it is not a setting"),
+    ("version", "it is not a setting"),
 ];
 
 /// One `--sweep`, as it was given.
@@ -43,7 +43,7 @@ pub struct Wanted {
 /// What is wrong with it, for the user.
 pub fn parse(text: &str) -> Result<Wanted, String> {
     let (name, values) =
-        text.split_once('=').ok_or_else(|| format!("{text:?} has no `=`: write NAME=VALUE,…"))?;
+        text.split_once('=').ok_or_else(|| format!("{text:?} has no `=`: use NAME=VALUE,…"))?;
     let name = name.trim_start_matches('-');
     if name.is_empty() {
         return Err(format!("{text:?} names no parameter before its `=`"));
@@ -83,7 +83,7 @@ fn range(text: &str) -> Result<Vec<String>, String> {
     let grows = |(sign, by)| if sign == b'*' { by > 1 && first > 0 } else { by > 0 };
     let Some((sign, by)) = step.filter(|step| grows(*step) && first <= last) else {
         return Err(format!(
-            "{text:?} is no range that ends: write FIRST..LAST, FIRST..LAST+STEP or FIRST..LAST*FACTOR"
+            "invalid range {text:?}: use FIRST..LAST, FIRST..LAST+STEP or FIRST..LAST*FACTOR"
         ));
     };
     let mut values = vec![];
@@ -182,14 +182,14 @@ fn find(wanted: &Wanted, known: &[Known], target: &str) -> Result<Parameter, Fin
         let near = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
         return Err(Finding::error(
             "unknown-parameter",
-            format!("--sweep {name}: the llama-bench on {target} knows no such parameter"),
-            format!("{near}It takes what its --help lists; other revisions take others"),
+            format!("--sweep {name}: unknown parameter of the llama-bench on {target}"),
+            format!("{near}see `llama-bench --help` there; revisions differ"),
         ));
     };
     let refused = |why: &str| {
         Finding::error(
             "no-parameter",
-            format!("--sweep {name}: that cannot be swept"),
+            format!("--sweep {name}: not a parameter that can be swept"),
             why.to_owned(),
         )
     };
@@ -197,7 +197,7 @@ fn find(wanted: &Wanted, known: &[Known], target: &str) -> Result<Parameter, Fin
         return Err(refused(why));
     }
     if found.takes.is_none() {
-        return Err(refused("llama-bench takes no value for it"));
+        return Err(refused("it takes no value"));
     }
     let option = found.aliases.first().cloned().unwrap_or_default();
     Ok(Parameter { name: name.clone(), option, values: values.clone(), known: found.clone() })
@@ -322,7 +322,7 @@ mod tests {
     fn what_this_era_does_not_know_is_refused() {
         assert_eq!(resolved(OLD, "mmp=0,1").unwrap().option, "-mmp");
         let refused = resolved(NEW, "mmp=0,1").unwrap_err();
-        assert!(refused.starts_with("unknown-parameter: --sweep mmp: the llama-bench on carbon"));
+        assert!(refused.starts_with("unknown-parameter: --sweep mmp: unknown parameter"));
         assert_eq!(resolved(NEW, "repack=0").unwrap().option, "--repack");
         assert!(resolved(OLD, "repack=0").is_err());
         let typo = resolved(NEW, "thread=1").unwrap_err();

@@ -136,8 +136,8 @@ impl SweepReport {
         (best.rounds < LEAST && self.within_noise.len() > 1).then(|| {
             Finding::warning(
                 "few-rounds",
-                format!("{} rounds on {target} are too few to tell these apart", best.rounds),
-                format!("{LEAST} at least: more --rounds, or more --budget"),
+                format!("{} rounds on {target} are too few to rank these", best.rounds),
+                format!("use at least {LEAST} rounds: raise --rounds or --budget"),
             )
         })
     }

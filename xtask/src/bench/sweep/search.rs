@@ -35,7 +35,7 @@ impl Goal {
             "both" => Ok(Self::Both),
             "prompt" => Ok(Self::Prompt),
             "generation" => Ok(Self::Generation),
-            _ => Err("it is both, prompt or generation".to_owned()),
+            _ => Err("use both, prompt or generation".to_owned()),
         }
     }
 
@@ -208,7 +208,7 @@ impl Plan {
                         known.scores.push(score);
                         known.tests.push(tests.clone());
                     }
-                    None => known.failed = Some((ran.round, "it measured nothing".to_owned())),
+                    None => known.failed = Some((ran.round, "no results".to_owned())),
                 },
                 Err(reason) => known.failed = Some((ran.round, reason.clone())),
             }

@@ -4,7 +4,7 @@ use crate::bench::sweep::report::{Configuration, State, SweepReport};
 use crate::ui::Ui;
 use crate::ui::table::{Align, Cell, Table};
 
-/// The fastest first, then what was given up, then what failed, with the reasons.
+/// The fastest first, then what was dropped, then what failed, with the reasons.
 pub fn print(ui: &Ui, report: &SweepReport) {
     let mut tests: Vec<&str> = vec![];
     for result in report.configurations.iter().flat_map(|one| &one.results) {
@@ -31,9 +31,9 @@ pub fn print(ui: &Ui, report: &SweepReport) {
     if let Some(best) = &report.best {
         let others = report.within_noise.len().saturating_sub(1);
         let noise = match others {
-            0 => "nothing else comes near".to_owned(),
-            1 => "one other cannot be told from it".to_owned(),
-            n => format!("{n} others cannot be told from it"),
+            0 => "no other is as fast".to_owned(),
+            1 => "tied with one other".to_owned(),
+            n => format!("tied with {n} others"),
         };
         ui.result(format!("\nbest: {best}; {noise}"));
     }
@@ -69,13 +69,13 @@ fn remark(report: &SweepReport, one: &Configuration) -> Cell {
             let reason = one.reason.as_deref().unwrap_or_default();
             Cell::painted(format!("failed: {reason}"), |ui, text| ui.red(text))
         }
-        State::Dropped => "given up".into(),
+        State::Dropped => "dropped".into(),
         State::NotMeasured => "not measured".into(),
         State::Measured if report.best.as_ref() == Some(&one.name) => {
             Cell::painted("best", |ui, text| ui.green(text))
         }
         State::Measured => {
-            let noise = has(&report.within_noise).then_some("within noise");
+            let noise = has(&report.within_noise).then_some("tied with the best");
             let frontier = has(&report.frontier).then_some("on the frontier");
             let words: Vec<&str> = noise.into_iter().chain(frontier).collect();
             words.join(", ").into()

@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
         let folder = context.home.join("bisect");
         disk::create(&folder)?;
         let file = folder.join(format!("{:016x}.json", hash(&question)));
-        let journal = match args.anew {
+        let journal = match args.fresh {
             true => None,
             false => read(&file).filter(|journal| journal.question == question),
         };
