@@ -1,10 +1,12 @@
 //! `test`: every check of the project, one after another, all of them even if one fails.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
+use walkdir::WalkDir;
 
 use crate::dev::args::TestArgs;
 use crate::dev::setup;
@@ -106,7 +108,15 @@ impl Suite {
 
     fn rust_tests(&self) -> Result<TestCounts> {
         // One binary at a time, as cargo does; builds share two cores with the tests.
-        self.libtest(&self.cargo(["test", "--locked", "--no-fail-fast"]))
+        let home = paths::home()?;
+        let before = left_by_tests(&home);
+        let mut counts = self.libtest(&self.cargo(["test", "--locked", "--no-fail-fast"]))?;
+        let left: Vec<_> = left_by_tests(&home).difference(&before).cloned().collect();
+        if !left.is_empty() {
+            self.ui.complain(format!("tests left files behind:\n  {}", left.join("\n  ")));
+        }
+        counts.add(TestCounts::one(left.is_empty()));
+        Ok(counts)
     }
 
     fn testbed_library(&self) -> Result<TestCounts> {
@@ -183,6 +193,13 @@ impl Suite {
             self.ui.say(line);
         })
     }
+}
+
+/// Lists what tests left in the user's cache, by the name of their temporary folders.
+fn left_by_tests(home: &Path) -> BTreeSet<String> {
+    let entries = WalkDir::new(home).max_depth(2).into_iter().flatten();
+    let names = entries.map(|entry| entry.path().display().to_string());
+    names.filter(|name| name.contains("xtask-test-")).collect()
 }
 
 /// The command without its hundred file names.
