@@ -29,6 +29,19 @@ struct Seen {
     remote: Option<Remote>,
 }
 
+impl Seen {
+    /// Whether these steps move the bar forward. A nested ninja (Vulkan's shader generator)
+    /// counts fewer steps than the build around it.
+    fn advances(&self, (done, total): (u32, u32)) -> bool {
+        let Some((seen_done, seen_total)) = self.fraction else { return true };
+        // A ninja of a few steps before the build's own.
+        let aside = seen_total < 10 && total >= 10 * seen_total;
+        let [before, now] = [(seen_done, total), (done, seen_total)]
+            .map(|(steps, of_other)| u64::from(steps) * u64::from(of_other));
+        aside || total >= seen_total && now > before
+    }
+}
+
 /// A build that has begun on its builder. Only `ssh-ng://` builders report it: by an
 /// activity nested in the one that Nix starts when it hands the build over.
 #[derive(Debug, Clone)]
@@ -62,6 +75,8 @@ pub struct Tracker {
     transfers: Transfers,
     substitutions: HashMap<u64, StorePath>,
     substituted: BTreeSet<StorePath>,
+    /// What the event at hand has changed so far.
+    updates: Vec<Update>,
 }
 
 impl Tracker {
@@ -82,58 +97,51 @@ impl Tracker {
                 self.transfers.substitution(id);
                 self.substitutions.insert(id, path.clone());
                 self.substituted.insert(path.clone());
-                vec![Update::Substituting { path }]
+                self.updates.push(Update::Substituting { path });
             }
             Event::TransferStarted { id, parent, kind } => {
                 self.transfers.started(id, parent, kind);
-                vec![]
             }
-            Event::Expected { id, kind, bytes } => {
-                self.transfers.expect(id, kind, bytes);
-                self.fetched()
-            }
+            Event::Expected { id, kind, bytes } => self.transfers.expect(id, kind, bytes),
             Event::Stopped { id } => self.stop(id, there),
-            Event::BuildsStarted { id } => {
-                self.builds = (id, 0, 0);
-                vec![]
-            }
+            Event::BuildsStarted { id } => self.builds = (id, 0, 0),
             Event::Progress { id, done, expected, running, failed } => {
-                if self.transfers.progress(id, done, expected) {
-                    return self.fetched();
+                if !self.transfers.progress(id, done, expected) && id == self.builds.0 {
+                    self.count(done, failed, running);
+                    self.updates.push(Update::Expecting { builds: expected + failed });
+                    self.settle(there);
                 }
-                if id != self.builds.0 {
-                    return vec![];
-                }
-                self.count(done, failed, running);
-                let mut updates = vec![Update::Expecting { builds: expected + failed }];
-                self.settle(there, &mut updates);
-                updates
             }
             Event::Phase { id, phase } => {
-                let Some(drv) = self.activities.get(&id).cloned() else { return vec![] };
-                let mut updates = self.hear(&drv, there);
-                if phase == "buildPhase"
-                    && let Some(seen) = self.drvs.get_mut(&drv)
-                {
-                    seen.fraction = None;
+                if let Some(drv) = self.hear(id, there) {
+                    if phase == "buildPhase"
+                        && let Some(seen) = self.drvs.get_mut(&drv)
+                    {
+                        seen.fraction = None;
+                    }
+                    self.updates.push(Update::Phase { drv, phase: clean(phase) });
                 }
-                updates.push(Update::Phase { drv, phase: clean(phase) });
-                updates
             }
-            Event::LogLine { id, line } => self.line(id, line, there),
+            Event::LogLine { id, line } => self.line(id, clean(line), there),
             // Nix colours its messages whether or not there is a terminal.
             Event::Message { level, text } => {
                 let text = strip_escapes(&text);
-                let mut updates = if level == 0 { self.blame(&text) } else { vec![] };
-                updates.push(Update::Message { level, text });
-                updates
+                if level == 0 {
+                    self.attribute_error(&text);
+                }
+                self.updates.push(Update::Message { level, text });
             }
-            Event::Raw(text) => vec![Update::Message { level: 3, text: strip_escapes(&text) }],
-            Event::Skipped => vec![],
+            Event::Raw(text) => {
+                self.updates.push(Update::Message { level: 3, text: strip_escapes(&text) });
+            }
+            Event::Skipped => {}
         }
+        let fetched = self.transfers.changed();
+        self.updates.extend(fetched.map(|(bytes, of)| Update::Fetched { bytes, of }));
+        std::mem::take(&mut self.updates)
     }
 
-    fn start(&mut self, id: u64, drv: DrvPath, machine: String) -> Vec<Update> {
+    fn start(&mut self, id: u64, drv: DrvPath, machine: String) {
         self.activities.insert(id, drv.clone());
         let seen = self.drvs.entry(drv.clone()).or_default();
         // Built again after a failure.
@@ -145,78 +153,50 @@ impl Tracker {
         if seen.running > 1 {
             let (began_at, heard_at) = (self.now, self.now);
             seen.remote = (!seen.machine.is_empty()).then_some(Remote { id, began_at, heard_at });
-            return vec![];
+            return;
         }
         seen.began_at = self.now;
         seen.machine.clone_from(&machine);
-        vec![Update::Started { drv, machine }]
+        self.updates.push(Update::Started { drv, machine });
     }
 
-    fn stop(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) -> Vec<Update> {
+    fn stop(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) {
         self.transfers.stopped(id);
-        let mut updates = self.fetched();
         if let Some(path) = self.substitutions.remove(&id) {
-            updates.push(Update::Substituted { path });
+            self.updates.push(Update::Substituted { path });
         }
-        let Some(drv) = self.activities.remove(&id) else { return updates };
-        let Some(seen) = self.drvs.get_mut(&drv) else { return updates };
+        let Some(drv) = self.activities.remove(&id) else { return };
+        let Some(seen) = self.drvs.get_mut(&drv) else { return };
         seen.running = seen.running.saturating_sub(1);
         // The result is copied back after that, which is not the build's time.
         if seen.remote.as_ref().is_some_and(|remote| remote.id == id) {
             seen.remote = None;
         }
-        if seen.running > 0 || seen.ended {
-            return updates;
+        if seen.running == 0 && !seen.ended {
+            // Newer Nix reports first that one ended, then this.
+            let failed = self.unknown_ends(true).next().is_some() && !there(&drv);
+            self.settle_one(failed);
+            self.end(&drv, failed);
+            self.settle(there);
         }
-        // Newer Nix says first that one ended, then this.
-        let failed = self.pending(true) > 0 && !there(&drv);
-        if let Some(at) = self.unknown_ends.iter().position(|end| end.failed == failed) {
-            self.unknown_ends.remove(at);
-        }
-        self.end(&drv, failed, &mut updates);
-        self.settle(there, &mut updates);
-        updates
     }
 
-    fn line(&mut self, id: u64, line: String, there: &dyn Fn(&DrvPath) -> bool) -> Vec<Update> {
-        let Some(drv) = self.activities.get(&id).cloned() else {
-            // Of a build that ended, or of none: shown, not lost.
-            return vec![Update::Message { level: 3, text: clean(line) }];
+    fn line(&mut self, id: u64, line: String, there: &dyn Fn(&DrvPath) -> bool) {
+        let Some(drv) = self.hear(id, there) else {
+            // Of a build that ended, or of none.
+            return self.updates.push(Update::Message { level: 3, text: line });
         };
-        let line = clean(line);
-        let mut updates = self.hear(&drv, there);
         if let Some(seen) = self.drvs.get_mut(&drv) {
             seen.tail.push(&line);
-        }
-        updates.extend(self.fraction(&drv, &line));
-        updates.push(Update::Line { drv, line });
-        updates
-    }
-
-    /// The fraction that a log line tells, if it moves the bar forward. A nested ninja
-    /// (Vulkan's shader generator) counts fewer steps than the build around it.
-    fn fraction(&mut self, drv: &DrvPath, line: &str) -> Option<Update> {
-        let (done, total) = ninja_fraction(line)?;
-        let seen = self.drvs.get_mut(drv)?;
-        if let Some((seen_done, seen_total)) = seen.fraction {
-            let (before, now) =
-                (u64::from(seen_done) * u64::from(total), u64::from(done) * u64::from(seen_total));
-            // A ninja of a few steps before the build's own.
-            let aside = seen_total < 10 && total >= 10 * seen_total;
-            if !aside && (total < seen_total || now <= before) {
-                return None;
+            if let Some((done, total)) = ninja_fraction(&line).filter(|now| seen.advances(*now)) {
+                seen.fraction = Some((done, total));
+                self.updates.push(Update::Fraction { drv: drv.clone(), done, total });
             }
         }
-        seen.fraction = Some((done, total));
-        Some(Update::Fraction { drv: drv.clone(), done, total })
+        self.updates.push(Update::Line { drv, line });
     }
 
-    fn fetched(&mut self) -> Vec<Update> {
-        let changed = self.transfers.changed();
-        changed.map(|(bytes, of)| Update::Fetched { bytes, of }).into_iter().collect()
-    }
-
-    /// Notes how many builds ended since this was last told.
+    /// Notes how many builds ended since the last report.
     fn count(&mut self, done: u64, failed: u64, running: u64) {
         let built_now = done.saturating_sub(self.builds.1);
         let failed_now = failed.saturating_sub(self.builds.2);
@@ -237,75 +217,74 @@ impl Tracker {
         self.drvs.iter().filter(|(_, seen)| !seen.ended)
     }
 
-    fn pending(&self, failed: bool) -> usize {
-        self.unknown_ends.iter().filter(|end| end.failed == failed).count()
+    fn unknown_ends(&self, failed: bool) -> impl Iterator<Item = u64> {
+        self.unknown_ends.iter().filter(move |end| end.failed == failed).map(|end| end.at)
     }
 
-    /// Says which builds ended, where there is no other way to read it: as many as can have
-    /// been are as many as were.
-    fn settle(&mut self, there: &dyn Fn(&DrvPath) -> bool, updates: &mut Vec<Update>) {
+    /// Removes one of the unknown ends, which is known now.
+    fn settle_one(&mut self, failed: bool) {
+        if let Some(at) = self.unknown_ends.iter().position(|end| end.failed == failed) {
+            self.unknown_ends.remove(at);
+        }
+    }
+
+    /// Ends the builds that must be those of the unknown ends, because no others can be.
+    fn settle(&mut self, there: &dyn Fn(&DrvPath) -> bool) {
         for failed in [false, true] {
-            let Some(at) =
-                self.unknown_ends.iter().filter(|e| e.failed == failed).map(|e| e.at).max()
-            else {
-                continue;
-            };
+            let Some(last) = self.unknown_ends(failed).max() else { continue };
             let candidates: Vec<DrvPath> = self
                 .active()
-                .filter(|(drv, seen)| seen.heard <= at && there(drv) != failed)
+                .filter(|(drv, seen)| seen.heard <= last && there(drv) != failed)
                 .map(|(drv, _)| drv.clone())
                 .collect();
-            if candidates.len() == self.pending(failed) {
+            if candidates.len() == self.unknown_ends(failed).count() {
                 self.unknown_ends.retain(|end| end.failed != failed);
-                for drv in candidates {
-                    self.end(&drv, failed, updates);
-                }
+                candidates.iter().for_each(|drv| self.end(drv, failed));
             }
         }
     }
 
-    /// What says something has not ended: that may tell which one has.
-    fn hear(&mut self, drv: &DrvPath, there: &dyn Fn(&DrvPath) -> bool) -> Vec<Update> {
-        let mut updates = vec![];
-        let Some(seen) = self.drvs.get_mut(drv) else { return updates };
+    /// The derivation of an activity that reports something. It has not ended, which may tell
+    /// which one has.
+    fn hear(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) -> Option<DrvPath> {
+        let drv = self.activities.get(&id)?.clone();
+        let seen = self.drvs.get_mut(&drv)?;
         if let Some(remote) = &mut seen.remote {
             remote.heard_at = self.now;
         }
         let before = std::mem::replace(&mut seen.heard, self.events);
         if self.unknown_ends.iter().any(|end| end.at >= before) {
-            self.settle(there, &mut updates);
+            self.settle(there);
         }
-        updates
+        Some(drv)
     }
 
-    fn end(&mut self, drv: &DrvPath, failed: bool, updates: &mut Vec<Update>) {
+    fn end(&mut self, drv: &DrvPath, failed: bool) {
         let Some(seen) = self.drvs.get_mut(drv) else { return };
         if !std::mem::replace(&mut seen.ended, true) {
             (seen.ended_at, seen.remote) = (Some(self.now), None);
-            updates.push(Update::Stopped { drv: drv.clone() });
+            self.updates.push(Update::Stopped { drv: drv.clone() });
         }
         if failed && !std::mem::replace(&mut seen.failed, true) {
-            updates.push(Update::Failed { drv: drv.clone(), tail: seen.tail.lines() });
+            self.updates.push(Update::Failed { drv: drv.clone(), tail: seen.tail.lines() });
         }
     }
 
-    /// Marks the build as failed that Nix's message about a failure names.
-    fn blame(&mut self, message: &str) -> Vec<Update> {
-        // Below that is what the build itself said.
+    /// Marks the build as failed that an error of Nix names.
+    fn attribute_error(&mut self, message: &str) {
+        // Below that is the build's own log.
         let own = message.split("log lines:").next().unwrap_or(message);
-        let for_want = own.contains("dependencies of derivation") || own.contains("dependency fai");
-        let named = |drv: &&DrvPath| own.contains(&format!("{drv}'"));
-        let mut updates = vec![];
-        if !for_want && let Some(drv) = self.drvs.keys().find(named).cloned() {
-            // Nix says it once more at its end: it is one of those that ended.
-            if self.drvs.get(&drv).is_some_and(|seen| !seen.ended)
-                && let Some(at) = self.unknown_ends.iter().position(|end| end.failed)
-            {
-                self.unknown_ends.remove(at);
-            }
-            self.end(&drv, true, &mut updates);
+        if own.contains("dependencies of derivation") || own.contains("dependency fai") {
+            return;
         }
-        updates
+        let named = |(drv, _): &(&DrvPath, &Seen)| own.contains(&format!("{drv}'"));
+        if let Some((drv, seen)) = self.drvs.iter().find(named) {
+            let (drv, known) = (drv.clone(), seen.ended);
+            if !known {
+                self.settle_one(true);
+            }
+            self.end(&drv, true);
+        }
     }
 
     /// Forgets the activities of a `nix build` that has ended, before the next one.
