@@ -40,7 +40,7 @@ pub fn judge(
 ) -> Result<()> {
     let ui = &context.ui;
     let all = runs(&recorder.records.text()?);
-    let Some(new) = all.iter().rfind(|run| run.about.run == recorder.heading.run) else {
+    let Some(new) = all.iter().rfind(|run| run.about.run == recorder.run_info.run) else {
         return Ok(());
     };
     let Some((base, was_saved)) = choose(&saved(recorder)?.runs(), &all, new) else {
@@ -172,7 +172,7 @@ pub fn save(
         return Ok(());
     }
     let lines: Vec<Record> = lines_of(&recorder.records.text()?)
-        .filter(|line| line.run == recorder.heading.run)
+        .filter(|line| line.run == recorder.run_info.run)
         .collect();
     if lines.is_empty() {
         return Ok(());

@@ -14,8 +14,8 @@ use crate::bench::measure::offload;
 use crate::bench::measurement::{Params, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::output_check::command::verify;
-use crate::bench::preflight::{aftermath, preflight};
-use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds, records_of};
+use crate::bench::preflight::{check_afterwards, preflight};
+use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds, results_file_of};
 use crate::bench::session::{Session, open};
 use crate::bench::{baseline_check, compare, results_file, sweep, view};
 use crate::check::evaluation::{self, Ask};
@@ -183,7 +183,7 @@ fn measure(
 ) -> Result<BenchReport> {
     let (ui, target) = (&context.ui, &machine.target);
     let mut model = chosen_model(args, subject)?;
-    let records = match records_of(args, context, subject) {
+    let records = match results_file_of(args, context, subject) {
         Ok(records) => records,
         Err(finding) => {
             let findings = vec![finding];
@@ -223,7 +223,7 @@ fn measure(
     report.verification = verification;
     report.env.clone_from(&machine.env);
     report.log = machine.written_log();
-    aftermath(machine, &mut report);
+    check_afterwards(machine, &mut report);
     report.precede(before);
     if report.ok {
         baseline_check::judge(context, machine, subject, place, params, &recorder, &mut report)?;

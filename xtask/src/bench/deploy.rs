@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::bench::args::{BenchArgs, BuildOn};
 use crate::bench::machine::Machine;
 use crate::bench::measurement::Subject;
-use crate::bench::model::choice::{Chosen, bring, place_of};
+use crate::bench::model::choice::{ChosenModel, model_size, provide};
 use crate::bench::paired_run::ComparisonTarget;
 use crate::bench::preflight::preflight;
 use crate::bench::preflight_rules::closure_fits;
@@ -26,7 +26,7 @@ pub fn comparison_target(
     machine: &Machine,
     label: &str,
     subject: &Subject,
-    chosen: &mut Chosen,
+    chosen: &mut ChosenModel,
 ) -> Result<Result<(ComparisonTarget, String), Vec<Finding>>> {
     let mut findings = preflight(machine, subject, args.force)?;
     if none_is_an_error(&findings) {
@@ -45,10 +45,10 @@ pub fn get_ready(
     context: &Context,
     machine: &Machine,
     subject: &Subject,
-    chosen: &mut Chosen,
+    chosen: &mut ChosenModel,
 ) -> Result<Result<String, Finding>> {
     // Asked before the build, which takes longer.
-    match place_of(&chosen.place, machine, subject)? {
+    match model_size(&chosen.place, machine, subject)? {
         Ok(bytes) => chosen.about.bytes = Some(bytes),
         Err(finding) => return Ok(Err(finding)),
     }
@@ -58,7 +58,7 @@ pub fn get_ready(
     };
     match failed {
         Some(finding) => Ok(Err(finding)),
-        None => bring(&chosen.place, context, machine),
+        None => provide(&chosen.place, context, machine),
     }
 }
 

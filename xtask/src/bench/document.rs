@@ -8,7 +8,7 @@ use crate::bench::baseline::Baseline;
 use crate::bench::llama_bench::{About, Output, TestResult};
 use crate::bench::measurement::{Model, Subject};
 use crate::bench::offload::Offload;
-use crate::bench::output_check::rules::Likeness;
+use crate::bench::output_check::rules::Divergence;
 use crate::bench::sweep::report::SweepReport;
 use crate::bench::target_state::Conditions;
 use crate::findings::finding::{Finding, none_is_an_error};
@@ -55,7 +55,7 @@ pub struct BenchReport {
     pub offload: Option<Offload>,
     /// What `--verify` found, a way through the kernels each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub verification: Vec<Likeness>,
+    pub verification: Vec<Divergence>,
     /// All that llama-bench said on stderr, a file of this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,

@@ -8,7 +8,7 @@ use crate::bench::bench_log::BenchLog;
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::{About, Output, TestResult, progress};
 use crate::bench::machine::Machine;
-use crate::bench::measurement::{Ending, Model, Params, Run, Subject, judge, with_env};
+use crate::bench::measurement::{Model, Params, Run, Subject, Termination, judge, with_env};
 use crate::bench::offload::Offload;
 use crate::bench::preflight::expected;
 use crate::hardware::microarch::Table;
@@ -96,7 +96,7 @@ pub fn run(
     timeout: Duration,
     output: &mut Output,
     on_result: OnResult,
-) -> Result<(Ending, String)> {
+) -> Result<(Termination, String)> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
     let target = &machine.target;
     let shown = with_env(&machine.env, &words);
@@ -132,12 +132,12 @@ pub fn run(
         }
     });
     let ending = match exit {
-        Ok(Exit::Code(code)) => Ending::Status(code),
-        Ok(Exit::Signal(signal)) => Ending::Signal(signal),
-        Ok(Exit::TimedOut | Exit::TooLarge | Exit::GivenUp) => Ending::TimedOut,
-        Ok(Exit::Interrupted) => Ending::Interrupted,
+        Ok(Exit::Code(code)) => Termination::Status(code),
+        Ok(Exit::Signal(signal)) => Termination::Signal(signal),
+        Ok(Exit::TimedOut | Exit::TooLarge | Exit::GivenUp) => Termination::TimedOut,
+        Ok(Exit::Interrupted) => Termination::Interrupted,
         Err(error) => match not_started(&error) {
-            Some(status) => return Ok((Ending::Status(status), format!("{error:#}"))),
+            Some(status) => return Ok((Termination::Status(status), format!("{error:#}"))),
             None => return Err(error),
         },
     };

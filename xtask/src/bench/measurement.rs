@@ -125,7 +125,7 @@ pub fn with_env<'a>(env: &'a [String], argv: &[&'a str]) -> Vec<&'a str> {
 
 /// How llama-bench ended, here or beyond SSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum Termination {
     Status(i32),
     Signal(i32),
     TimedOut,
@@ -135,7 +135,7 @@ pub enum Ending {
 /// One run of llama-bench, over.
 #[derive(Debug)]
 pub struct Run {
-    pub ending: Ending,
+    pub ending: Termination,
     pub output: Output,
     /// The end of stderr, without the lines on progress.
     pub stderr: String,
@@ -219,8 +219,8 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
     };
     let target = expected.target;
     let finding = match run.ending {
-        Ending::Status(0) => return None,
-        Ending::Signal(SIGILL) if expected.lacking.is_empty() => Finding::error(
+        Termination::Status(0) => return None,
+        Termination::Signal(SIGILL) if expected.lacking.is_empty() => Finding::error(
             "illegal-instruction",
             format!(
                 "llama-bench crashed with an illegal instruction {measured}: the variant uses \
@@ -231,7 +231,7 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
                 choose(expected.detected)
             ),
         ),
-        Ending::Signal(SIGILL) => Finding::error(
+        Termination::Signal(SIGILL) => Finding::error(
             "illegal-instruction",
             format!(
                 "llama-bench crashed with an illegal instruction {measured}: the variant uses \
@@ -240,40 +240,40 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
             ),
             choose(expected.detected),
         ),
-        Ending::Signal(SIGKILL) => Finding::error(
+        Termination::Signal(SIGKILL) => Finding::error(
             "out-of-memory",
             format!(
                 "llama-bench was killed {measured}, most likely because {target} ran out of memory"
             ),
             "see `journalctl -k -g oom` there; free memory, or choose a smaller model",
         ),
-        Ending::Signal(signal) => Finding::error(
+        Termination::Signal(signal) => Finding::error(
             "crashed",
             format!("llama-bench crashed {measured} (signal {signal}){}", said(run)),
             "run it by hand; if an update brought this, `cargo xtask bisect` finds the commit",
         ),
-        Ending::Status(127) => Finding::error(
+        Termination::Status(127) => Finding::error(
             "no-llama-bench",
             format!("llama-bench was not found on {target}{}", said(run)),
             "the package must contain bin/llama-bench; check that the target uses the store it \
              was copied to",
         ),
-        Ending::Status(126) => Finding::error(
+        Termination::Status(126) => Finding::error(
             "not-executable",
             format!("{target} cannot execute this llama-bench{}", said(run)),
             "check that the variant is built for the target's architecture",
         ),
-        Ending::Status(status) => Finding::error(
+        Termination::Status(status) => Finding::error(
             "bench-failed",
             format!("llama-bench failed {measured} (exit status {status}){}", said(run)),
             "run with -v for all of llama-bench's output",
         ),
-        Ending::TimedOut => Finding::error(
+        Termination::TimedOut => Finding::error(
             "timeout",
             format!("llama-bench timed out {measured} (after {} s)", expected.seconds),
             "raise --timeout, or lower --repetitions, --prompt or --params",
         ),
-        Ending::Interrupted => {
+        Termination::Interrupted => {
             Finding::error("interrupted", format!("interrupted {measured}"), "run it again")
         }
     };

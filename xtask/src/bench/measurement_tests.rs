@@ -27,7 +27,7 @@ fn expected(manifest: &Manifest) -> Expected<'_> {
     }
 }
 
-fn run(ending: Ending, stdout: &str, stderr: &str) -> Run {
+fn run(ending: Termination, stdout: &str, stderr: &str) -> Run {
     Run { ending, output: Output::parse(stdout), stderr: stderr.into() }
 }
 
@@ -38,28 +38,28 @@ fn codes(run: &Run, expected: &Expected) -> Vec<&'static str> {
 #[test]
 fn a_good_run_has_no_findings() {
     let manifest = manifest(&["cpu"]);
-    assert_eq!(codes(&run(Ending::Status(0), NEW, ""), &expected(&manifest)), [] as [&str; 0]);
+    assert_eq!(codes(&run(Termination::Status(0), NEW, ""), &expected(&manifest)), [] as [&str; 0]);
 }
 
 #[test]
 fn every_ending_has_its_code_and_keeps_what_was_measured() {
     let manifest = manifest(&["cpu"]);
     for (ending, code) in [
-        (Ending::Signal(4), "illegal-instruction"),
-        (Ending::Signal(9), "out-of-memory"),
-        (Ending::Signal(11), "crashed"),
-        (Ending::Status(1), "bench-failed"),
-        (Ending::Status(126), "not-executable"),
-        (Ending::Status(127), "no-llama-bench"),
-        (Ending::TimedOut, "timeout"),
-        (Ending::Interrupted, "interrupted"),
+        (Termination::Signal(4), "illegal-instruction"),
+        (Termination::Signal(9), "out-of-memory"),
+        (Termination::Signal(11), "crashed"),
+        (Termination::Status(1), "bench-failed"),
+        (Termination::Status(126), "not-executable"),
+        (Termination::Status(127), "no-llama-bench"),
+        (Termination::TimedOut, "timeout"),
+        (Termination::Interrupted, "interrupted"),
     ] {
         let run = run(ending, KILLED, "");
         assert_eq!(codes(&run, &expected(&manifest)), [code]);
         assert_eq!(run.output.results.len(), 1);
         assert_eq!(run.output.results[0].test, "pp128");
     }
-    let bad_model = judge(&run(Ending::Status(1), "", BAD_MODEL), &expected(&manifest));
+    let bad_model = judge(&run(Termination::Status(1), "", BAD_MODEL), &expected(&manifest));
     let message = &bad_model[0].message;
     assert!(message.contains("before it measured anything"), "{message}");
     assert!(message.ends_with("llama_bench: error: failed to load model 'none.gguf'"), "{message}");
@@ -70,7 +70,7 @@ fn an_illegal_instruction_names_what_the_cpu_lacks_and_what_fits() {
     let manifest = manifest(&["cpu"]);
     let lacking = vec!["AMX_TILE".to_owned(), "AMX_INT8".to_owned()];
     let expected = Expected { lacking, ..expected(&manifest) };
-    let findings = judge(&run(Ending::Signal(4), KILLED, ""), &expected);
+    let findings = judge(&run(Termination::Signal(4), KILLED, ""), &expected);
     assert!(findings[0].message.contains("after 1 of 2 tests"), "{findings:?}");
     assert!(findings[0].message.contains("AMX_TILE, AMX_INT8"), "{findings:?}");
     assert!(findings[0].help.contains("\"znver4\""), "{findings:?}");
@@ -83,7 +83,7 @@ fn an_illegal_instruction_names_what_the_cpu_lacks_and_what_fits() {
 fn output_that_is_no_use_is_said() {
     let manifest = manifest(&["cpu"]);
     let expected = expected(&manifest);
-    let ended_well = |stdout: &str| codes(&run(Ending::Status(0), stdout, ""), &expected);
+    let ended_well = |stdout: &str| codes(&run(Termination::Status(0), stdout, ""), &expected);
     let first = NEW.lines().next().unwrap();
     assert_eq!(ended_well(&NEW[..first.len() + 100]), ["half-line"]);
     assert_eq!(ended_well(""), ["no-output"]);
@@ -110,7 +110,7 @@ fn a_gpu_build_that_ran_on_the_cpu_is_caught() {
     };
     let judged = |backends: &[&str], stdout: &str| {
         let manifest = manifest(backends);
-        codes(&run(Ending::Status(0), stdout, ""), &expected(&manifest))
+        codes(&run(Termination::Status(0), stdout, ""), &expected(&manifest))
     };
     assert_eq!(judged(&["cuda"], NEW), ["device-fallback"]);
     assert_eq!(judged(&["cuda"], &with_gpu("CUDA")), [] as [&str; 0]);

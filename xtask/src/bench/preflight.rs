@@ -82,7 +82,7 @@ pub fn expected<'a>(
 }
 
 /// A model that lies on the target: its size, or why it is of no use.
-pub fn model_there(
+pub fn model_on_target(
     machine: &Machine,
     subject: &Subject,
     path: &str,
@@ -118,7 +118,7 @@ pub fn fits(machine: &Machine, subject: &Subject, bytes: u64) -> Option<Finding>
 
 /// Looks at the target again: whether heat slowed it, whether the kernel ended what ran.
 /// A target that went away has said so already.
-pub fn aftermath(machine: &Machine, report: &mut BenchReport) {
+pub fn check_afterwards(machine: &Machine, report: &mut BenchReport) {
     let mut conditions = machine.state.conditions.clone();
     if let Ok(Ok(after)) = Machine::discover(&machine.target) {
         let after = after.state.conditions;

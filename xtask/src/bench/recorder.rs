@@ -12,8 +12,8 @@ use crate::bench::llama_bench::{About, TestResult};
 use crate::bench::machine::Machine;
 use crate::bench::measure::measure;
 use crate::bench::measurement::{Model, Params, Subject};
-use crate::bench::results::{Heading, Record};
-use crate::bench::results_file::{self, Records};
+use crate::bench::results::{Record, RunInfo};
+use crate::bench::results_file::{self, ResultsFile};
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::{Context, local_root};
 use crate::target::selection::LOCAL;
@@ -28,16 +28,16 @@ const LEAST_ROUNDS: u32 = 5;
 /// Where the results of a host are kept: the flake's bench/. A flake that is no folder
 /// here has none, and what was measured on `local` or with the testbed's inputs says
 /// nothing of the fleet: those are kept in xtask's own folder.
-pub fn records(context: &Context, host: &str, folder: Option<&Path>) -> Records {
-    Records::of(&folder.map_or_else(|| default_folder(context, host), Path::to_owned), host)
+pub fn records(context: &Context, host: &str, folder: Option<&Path>) -> ResultsFile {
+    ResultsFile::of(&folder.map_or_else(|| default_folder(context, host), Path::to_owned), host)
 }
 
 /// The same, with the baseline where `programs.llama-cpp.bench.baseline` wants it.
-pub fn records_of(
+pub fn results_file_of(
     args: &BenchArgs,
     context: &Context,
     subject: &Subject,
-) -> Result<Records, Finding> {
+) -> Result<ResultsFile, Finding> {
     let mut records = records(context, subject.host.as_str(), args.record.as_deref());
     let chosen = subject.manifest.bench.baseline.as_ref();
     if let (Some(file), Some(root)) = (chosen, local_root(&context.flake.reference)) {
@@ -65,22 +65,22 @@ fn default_folder(context: &Context, host: &str) -> PathBuf {
 
 /// Writes a run's results down.
 pub struct Recorder<'a> {
-    pub records: &'a Records,
-    pub heading: Heading,
+    pub records: &'a ResultsFile,
+    pub run_info: RunInfo,
     /// The first that could not be written.
     problem: Option<Error>,
 }
 
 impl<'a> Recorder<'a> {
     pub fn new(
-        records: &'a Records,
+        records: &'a ResultsFile,
         machine: &Machine,
         subject: &Subject,
         model: &Model,
         params: &Params,
     ) -> Self {
         let date = units::utc(results_file::now());
-        let heading = Heading {
+        let run_info = RunInfo {
             run: format!("{date}-{}", std::process::id()),
             date,
             target: machine.target.name().to_owned(),
@@ -93,11 +93,11 @@ impl<'a> Recorder<'a> {
                 env
             },
         };
-        Self { records, heading, problem: None }
+        Self { records, run_info, problem: None }
     }
 
     pub fn keep(&mut self, subject: &Subject, round: u32, about: &About, result: &TestResult) {
-        let record = Record::new(&self.heading, subject, round, about, result);
+        let record = Record::new(&self.run_info, subject, round, about, result);
         let kept = serde_json::to_string(&record).map_err(Error::from);
         let kept = kept.and_then(|line| self.records.append(&line));
         if let Err(error) = kept {

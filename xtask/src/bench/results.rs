@@ -54,7 +54,7 @@ fn first_round() -> u32 {
 
 /// What every line of a run shares.
 #[derive(Debug, Clone)]
-pub struct Heading {
+pub struct RunInfo {
     pub run: String,
     pub date: String,
     pub target: String,
@@ -66,13 +66,13 @@ pub struct Heading {
 
 impl Record {
     pub fn new(
-        heading: &Heading,
+        run_info: &RunInfo,
         subject: &Subject,
         round: u32,
         about: &About,
         result: &TestResult,
     ) -> Self {
-        let Heading { run, date, target, model, flags, env, least_rounds } = heading.clone();
+        let RunInfo { run, date, target, model, flags, env, least_rounds } = run_info.clone();
         let manifest = &subject.manifest;
         let gpu = Some(about.gpu.clone()).filter(|gpu| !gpu.is_empty());
         Self {

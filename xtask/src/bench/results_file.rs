@@ -1,4 +1,4 @@
-//! bench/HOST.jsonl on disk. A line is there whole when [`Records::append`] has
+//! bench/HOST.jsonl on disk. A line is there whole when [`ResultsFile::append`] has
 //! returned, whatever happens afterwards.
 
 use std::fs::{self, File};
@@ -23,12 +23,12 @@ pub fn private_folder(home: &Path, reference: &str, era: Option<&str>) -> PathBu
 
 /// One host's results and its baseline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Records {
+pub struct ResultsFile {
     pub results: PathBuf,
     pub baseline: PathBuf,
 }
 
-impl Records {
+impl ResultsFile {
     /// In this folder.
     pub fn of(folder: &Path, host: &str) -> Self {
         let host = files::safe_name(host);
@@ -54,7 +54,7 @@ impl Records {
     }
 }
 
-/// Adds a line to any such file, in the way of [`Records::append`].
+/// Adds a line to any such file, in the way of [`ResultsFile::append`].
 pub fn append_line(file: &Path, line: &str) -> Result<()> {
     if let Some(folder) = file.parent() {
         disk::create(folder)?;
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_line_begins_afresh_after_half_a_line() {
         let dir = std::env::temp_dir().join(format!("xtask-records-{}", std::process::id()));
-        let records = Records::of(&dir.join("bench"), "../a");
+        let records = ResultsFile::of(&dir.join("bench"), "../a");
         assert_eq!(records.text().unwrap(), "");
         records.append("{1}").unwrap();
         records.append("{2}").unwrap();
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_names_the_file() {
-        let records = Records::of(Path::new("/proc/self"), "a");
+        let records = ResultsFile::of(Path::new("/proc/self"), "a");
         let error = format!("{:#}", records.append("x").unwrap_err());
         assert!(error.contains("/proc/self/a.jsonl"), "{error}");
     }

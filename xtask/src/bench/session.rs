@@ -9,12 +9,12 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::system::machine_lock::{self, Lock};
 use crate::system::resources::machine_name;
-use crate::target::{Answer, Connection, Held, Target, or_finding};
+use crate::target::{Connection, Lease, LeaseAnswer, Target, or_finding};
 use crate::ui::units;
 
 /// Released in this order when it is dropped.
 pub struct Session {
-    _there: Option<Box<Held>>,
+    _there: Option<Box<Lease>>,
     _connection: Option<Connection>,
     _here: Lock,
 }
@@ -50,9 +50,9 @@ pub fn open(
     }
     let words = format!("process {}, {words}", std::process::id());
     let there = match target.lock(&words, wait.then_some(&waiting))? {
-        Answer::Held(held) => Some(held),
-        Answer::Busy(holder) => return Ok(Err(busy(&holder, &name))),
-        Answer::NoLocks => {
+        LeaseAnswer::Lease(held) => Some(held),
+        LeaseAnswer::Busy(holder) => return Ok(Err(busy(&holder, &name))),
+        LeaseAnswer::NoLocks => {
             if let Target::Ssh(_) = target {
                 context.ui.detail(format!("{name} has no flock: other runs are not locked out"));
             }

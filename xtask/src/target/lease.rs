@@ -12,11 +12,11 @@ use crate::target::{SHORT, Target};
 
 const LOCK: &str = include_str!("lock.sh");
 
-/// Held until it is dropped, or we are killed, or the connection ends.
-pub struct Held(#[expect(dead_code, reason = "its end ends the lock")] Background);
+/// Lease until it is dropped, or we are killed, or the connection ends.
+pub struct Lease(#[expect(dead_code, reason = "its end ends the lock")] Background);
 
-pub enum Answer {
-    Held(Box<Held>),
+pub enum LeaseAnswer {
+    Lease(Box<Lease>),
     /// Who has it, in the words that they gave.
     Busy(String),
     /// A target without flock(1), or without a folder to write to.
@@ -30,8 +30,8 @@ impl Target {
     /// # Errors
     /// There is no ssh; the user interrupts. What is wrong with the target its first
     /// command tells.
-    pub fn lock(&self, words: &str, waiting: Option<&dyn Fn(&str)>) -> Result<Answer> {
-        let Self::Ssh(ssh) = self else { return Ok(Answer::NoLocks) };
+    pub fn lock(&self, words: &str, waiting: Option<&dyn Fn(&str)>) -> Result<LeaseAnswer> {
+        let Self::Ssh(ssh) = self else { return Ok(LeaseAnswer::NoLocks) };
         let wait = if waiting.is_some() { "wait" } else { "" };
         let call = ssh.command(&["sh", "-c", LOCK, "llamafleet", words, wait]);
         let session = Background::start(&call.stdin_held().ends_with_us())?;
@@ -44,10 +44,10 @@ impl Target {
             // What the login shell prints by itself comes first.
             let busy = said.lines().find_map(|line| line.strip_prefix("busy "));
             if said.lines().any(|line| line == "locked") {
-                return Ok(Answer::Held(Box::new(Held(session))));
+                return Ok(LeaseAnswer::Lease(Box::new(Lease(session))));
             }
             match (busy, waiting) {
-                (Some(who), None) => return Ok(Answer::Busy(who.to_owned())),
+                (Some(who), None) => return Ok(LeaseAnswer::Busy(who.to_owned())),
                 (Some(who), Some(waiting)) if !told => {
                     told = true;
                     waiting(who);
@@ -55,7 +55,7 @@ impl Target {
                 _ => {}
             }
             if !running || (!told && began.elapsed() > SHORT) {
-                return Ok(Answer::NoLocks);
+                return Ok(LeaseAnswer::NoLocks);
             }
             interrupt::check()?;
             thread::sleep(Duration::from_millis(5));

@@ -23,7 +23,7 @@ use crate::system::process::{self, Captured, Exit, Invocation, Source};
 use crate::target::ssh::{destination_problem, parse_store_uri};
 
 pub use crate::target::connection::Connection;
-pub use crate::target::lease::{Answer, Held};
+pub use crate::target::lease::{Lease, LeaseAnswer};
 
 /// For what takes no time once a connection stands.
 const SHORT: Duration = Duration::from_secs(60);

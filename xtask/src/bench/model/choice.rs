@@ -10,26 +10,26 @@ use crate::bench::measurement::{Model, Subject};
 use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::model::store::smoke_model;
-use crate::bench::preflight::{fits, model_there};
+use crate::bench::preflight::{fits, model_on_target};
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::target::or_finding;
 
 /// What is known of a model before it is read, and where it is.
-pub struct Chosen {
+pub struct ChosenModel {
     pub about: Model,
-    pub place: Place,
+    pub place: ModelSource,
 }
 
 /// Where the model is to be had.
-pub enum Place {
+pub enum ModelSource {
     /// A file of the target.
     OnTarget(String),
     Smoke(SmokeModel),
 }
 
 /// `--model`, the host's `programs.llama-cpp.bench.model`, or the smoke model.
-pub fn chosen_model(args: &BenchArgs, subject: &Subject) -> Result<Chosen> {
+pub fn chosen_model(args: &BenchArgs, subject: &Subject) -> Result<ChosenModel> {
     let named = match (&args.model, &subject.manifest.bench.model) {
         (Some(path), _) => Some(path.to_str().context("--model is not UTF-8")?.to_owned()),
         (None, model) => model.clone(),
@@ -38,7 +38,7 @@ pub fn chosen_model(args: &BenchArgs, subject: &Subject) -> Result<Chosen> {
         let name = Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_else(|| path.clone());
         let model = Model { name, params: None, quantization: None, bytes: None };
-        return Ok(Chosen { about: model, place: Place::OnTarget(path) });
+        return Ok(ChosenModel { about: model, place: ModelSource::OnTarget(path) });
     }
     let smoke = SmokeModel {
         size: match args.params {
@@ -51,7 +51,7 @@ pub fn chosen_model(args: &BenchArgs, subject: &Subject) -> Result<Chosen> {
             args::Quantization::F16 => Quantization::F16,
         },
     };
-    Ok(Chosen { about: describe(smoke), place: Place::Smoke(smoke) })
+    Ok(ChosenModel { about: describe(smoke), place: ModelSource::Smoke(smoke) })
 }
 
 /// The smoke model as a report names it.
@@ -65,14 +65,14 @@ pub fn describe(smoke: SmokeModel) -> Model {
 }
 
 /// Whether it is there, or can be: its size in bytes.
-pub fn place_of(
-    place: &Place,
+pub fn model_size(
+    place: &ModelSource,
     machine: &Machine,
     subject: &Subject,
 ) -> Result<Result<u64, Finding>> {
     match place {
-        Place::OnTarget(path) => model_there(machine, subject, path),
-        Place::Smoke(smoke) => Ok(match fits(machine, subject, smoke.bytes()) {
+        ModelSource::OnTarget(path) => model_on_target(machine, subject, path),
+        ModelSource::Smoke(smoke) => Ok(match fits(machine, subject, smoke.bytes()) {
             Some(finding) => Err(finding),
             None => Ok(smoke.bytes()),
         }),
@@ -80,14 +80,14 @@ pub fn place_of(
 }
 
 /// Its path on the target.
-pub fn bring(
-    place: &Place,
+pub fn provide(
+    place: &ModelSource,
     context: &Context,
     machine: &Machine,
 ) -> Result<Result<String, Finding>> {
     match place {
-        Place::OnTarget(path) => Ok(Ok(path.clone())),
-        Place::Smoke(smoke) => {
+        ModelSource::OnTarget(path) => Ok(Ok(path.clone())),
+        ModelSource::Smoke(smoke) => {
             let file = smoke_model(&context.home, *smoke)?;
             or_finding(machine.target.put_file(&file, machine.state.cache_room))
         }

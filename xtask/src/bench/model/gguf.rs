@@ -30,7 +30,7 @@ pub struct Tensor {
     pub bytes: u64,
 }
 
-/// Bytes of padding that bring `length` to a multiple of [`ALIGNMENT`].
+/// Bytes of padding that provide `length` to a multiple of [`ALIGNMENT`].
 pub fn padding(length: u64) -> u64 {
     length.next_multiple_of(ALIGNMENT) - length
 }

@@ -9,7 +9,7 @@ use crate::bench::deploy::build_and_copy;
 use crate::bench::machine::Machine;
 use crate::bench::measurement::Subject;
 use crate::bench::output_check::rules::{
-    CHUNKS, CONTEXT, Likeness, MARK, TEXT, WAYS, parse, unlike,
+    CHUNKS, CONTEXT, Divergence, MARK, TEXT, WAYS, parse, wrong_output,
 };
 use crate::bench::output_check::script::{Reading, read};
 use crate::findings::finding::Finding;
@@ -46,7 +46,7 @@ pub fn verify(
     subject: &Subject,
     model_path: &str,
     timeout: Duration,
-) -> Result<(Vec<Likeness>, Vec<Finding>)> {
+) -> Result<(Vec<Divergence>, Vec<Finding>)> {
     let ui = &context.ui;
     let plain = reference(context, subject)?;
     if let Some(finding) = build_and_copy(context, machine, &plain)? {
@@ -75,13 +75,13 @@ pub fn verify(
     };
     ui.detail(&stderr);
     let said = Said { exit, stdout, stderr };
-    Ok(match said.likeness() {
-        Ok(likeness) => {
-            for one in &likeness {
+    Ok(match said.divergences() {
+        Ok(divergences) => {
+            for one in &divergences {
                 ui.say(format!("  {:<10} KL divergence {:.6} nats", one.way, one.mean_divergence));
             }
-            let finding = unlike(&likeness, variant.as_str(), right.as_str());
-            (likeness, finding.into_iter().collect())
+            let finding = wrong_output(&divergences, variant.as_str(), right.as_str());
+            (divergences, finding.into_iter().collect())
         }
         Err(why) => (vec![], vec![said.incomparable(&why, target.name(), timeout)]),
     })
@@ -95,7 +95,7 @@ struct Said {
 }
 
 impl Said {
-    fn likeness(&self) -> Result<Vec<Likeness>, String> {
+    fn divergences(&self) -> Result<Vec<Divergence>, String> {
         if !self.exit.ok() {
             let last = self.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
             return Err(format!("{}: {}", self.exit, last.unwrap_or("no output")));

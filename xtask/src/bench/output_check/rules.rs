@@ -45,7 +45,7 @@ const MOST_ANYWHERE: f64 = 0.5;
 /// How far a build is from the one that is held to be right.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Likeness {
+pub struct Divergence {
     /// `prompt` or `generation`: many tokens at once go through other kernels than one.
     pub way: &'static str,
     /// Nats.
@@ -65,7 +65,7 @@ pub const MARK: &str = "#llamafleet ";
 
 /// # Errors
 /// The field that is not there, or no number.
-pub fn parse(way: &'static str, said: &str) -> Result<Likeness, &'static str> {
+pub fn parse(way: &'static str, said: &str) -> Result<Divergence, &'static str> {
     let number = |name: &'static str| {
         let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
         let word = line.and_then(|rest| rest.trim_start().strip_prefix(':'));
@@ -73,7 +73,7 @@ pub fn parse(way: &'static str, said: &str) -> Result<Likeness, &'static str> {
         // C++ prints nan and inf, which Rust reads as such.
         word.and_then(|word| word.parse::<f64>().ok()).ok_or(name)
     };
-    Ok(Likeness {
+    Ok(Divergence {
         way,
         mean_divergence: number("Mean    KLD")?,
         max_divergence: number("Maximum KLD")?,
@@ -83,16 +83,16 @@ pub fn parse(way: &'static str, said: &str) -> Result<Likeness, &'static str> {
     })
 }
 
-impl Likeness {
-    pub fn is_alike(&self) -> bool {
+impl Divergence {
+    pub fn is_close(&self) -> bool {
         // Not a number is not alike.
         self.mean_divergence <= MOST_MEAN && self.max_divergence <= MOST_ANYWHERE
     }
 }
 
 /// The builds that do not say the same.
-pub fn unlike(likeness: &[Likeness], variant: &str, reference: &str) -> Option<Finding> {
-    let wrong = likeness.iter().find(|one| !one.is_alike())?;
+pub fn wrong_output(divergences: &[Divergence], variant: &str, reference: &str) -> Option<Finding> {
+    let wrong = divergences.iter().find(|one| !one.is_close())?;
     Some(Finding::error(
         "wrong-output",
         format!(
@@ -124,9 +124,9 @@ mod tests {
     #[test]
     fn rounding_is_alike_and_a_wrong_kernel_is_not() {
         for (said, alike) in [(RIGHT, true), (OLD, true), (WRONG, false)] {
-            let likeness = parse("prompt", said).unwrap();
-            assert_eq!(likeness.is_alike(), alike, "{likeness:?}");
-            let finding = unlike(&[likeness], "cpu-znver5", "cpu-x86-64");
+            let divergences = parse("prompt", said).unwrap();
+            assert_eq!(divergences.is_close(), alike, "{divergences:?}");
+            let finding = wrong_output(&[divergences], "cpu-znver5", "cpu-x86-64");
             assert_eq!(finding.map(|finding| finding.code), (!alike).then_some("wrong-output"));
         }
     }
@@ -137,7 +137,7 @@ mod tests {
         for nonsense in ["nan", "-nan", "inf"] {
             let said =
                 RIGHT.replace(line, &format!("Mean    KLD:        {nonsense} ±  {nonsense}"));
-            assert!(!parse("prompt", &said).unwrap().is_alike(), "{nonsense}");
+            assert!(!parse("prompt", &said).unwrap().is_close(), "{nonsense}");
         }
         assert_eq!(parse("prompt", &RIGHT.replace(line, "")), Err("Mean    KLD"));
         assert_eq!(parse("prompt", ""), Err("Mean    KLD"));

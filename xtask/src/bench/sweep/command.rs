@@ -14,12 +14,12 @@ use crate::bench::machine::Machine;
 use crate::bench::measure::measure;
 use crate::bench::measurement::{Model, Params, Subject};
 use crate::bench::model::choice::chosen_model;
-use crate::bench::preflight::{aftermath, preflight};
+use crate::bench::preflight::{check_afterwards, preflight};
 use crate::bench::results_file;
 use crate::bench::sweep::grid::{MOST, Parameter, Point, grid, resolve, size};
 use crate::bench::sweep::journal;
 use crate::bench::sweep::report::SweepReport;
-use crate::bench::sweep::search::{Plan, Ran, Turn};
+use crate::bench::sweep::search::{CompletedRun, NextRun, Plan};
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
@@ -80,7 +80,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     let ended = sweep.go(&mut ran)?;
     // Report.
     let mut report = sweep.report(&ran);
-    aftermath(machine, &mut report);
+    check_afterwards(machine, &mut report);
     findings.extend(ended);
     report.precede(findings);
     context.ui.document(&report)?;
@@ -186,7 +186,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// What an interrupted sweep measured; a journal is begun where there is none.
-    fn earlier(&self, args: &BenchArgs) -> Result<Vec<Ran>> {
+    fn earlier(&self, args: &BenchArgs) -> Result<Vec<CompletedRun>> {
         let text = results_file::read_or_empty(&self.journal)?;
         let ran = journal::read(&text, &self.about).filter(|_| !args.sweep.fresh);
         if let Some(ran) = ran {
@@ -206,7 +206,7 @@ impl<'a> Sweep<'a> {
     /// Times one run, so that nobody learns after an hour that it takes ten: seconds of the
     /// whole grid.
     fn estimate(&self, args: &BenchArgs) -> Result<Result<f64, Finding>> {
-        let first = Turn { point: 0, round: 1, repetitions: self.plan.repetitions };
+        let first = NextRun { point: 0, round: 1, repetitions: self.plan.repetitions };
         let began = Instant::now();
         let report = self.measure(first)?;
         let seconds = began.elapsed().as_secs_f64();
@@ -264,12 +264,12 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    fn params(&self, turn: Turn) -> Params {
+    fn params(&self, turn: NextRun) -> Params {
         let args = self.points[turn.point].args(&self.parameters, &self.params.args);
         Params { repetitions: turn.repetitions, args, ..self.params.clone() }
     }
 
-    fn measure(&self, turn: Turn) -> Result<BenchReport> {
+    fn measure(&self, turn: NextRun) -> Result<BenchReport> {
         let quiet = Ui { quiet: true, ..*self.ui };
         let llama_bench = self.machine.target.on_disk(&self.subject.llama_bench());
         let model = (&self.model, self.model_path.as_str());
@@ -278,15 +278,15 @@ impl<'a> Sweep<'a> {
     }
 
     /// To the end, or to what ended it.
-    fn go(&self, ran: &mut Vec<Ran>) -> Result<Option<Finding>> {
+    fn go(&self, ran: &mut Vec<CompletedRun>) -> Result<Option<Finding>> {
         let mut round = 0;
-        while let Some(turn) = self.plan.course(ran).next {
+        while let Some(turn) = self.plan.state(ran).next {
             if interrupt::requested() {
                 return Ok(Some(interrupted()));
             }
             if turn.round > round {
                 round = turn.round;
-                let alive = self.plan.course(ran).alive;
+                let alive = self.plan.state(ran).alive;
                 self.ui.say(format!("round {round}: {alive} configurations"));
             }
             let began = Instant::now();
@@ -308,24 +308,24 @@ impl<'a> Sweep<'a> {
                 }
                 Err(reason) => self.ui.complain(format!("  {label}: {reason}")),
             }
-            let one = Ran { point: turn.point, round: turn.round, seconds, outcome };
+            let one = CompletedRun { point: turn.point, round: turn.round, seconds, outcome };
             results_file::append_line(&self.journal, &journal::line(&self.points, &one)?)?;
             ran.push(one);
         }
         Ok(None)
     }
 
-    fn report(&self, ran: &[Ran]) -> BenchReport {
-        let course = self.plan.course(ran);
+    fn report(&self, ran: &[CompletedRun]) -> BenchReport {
+        let state = self.plan.state(ran);
         let seconds = ran.iter().map(|ran| ran.seconds).sum();
         let (plan, base) = (&self.plan, &self.params.args);
         let sweep =
-            SweepReport::new(plan, &course, self.parameters.clone(), &self.points, base, seconds);
+            SweepReport::new(plan, &state, self.parameters.clone(), &self.points, base, seconds);
         let target = self.machine.target.name();
         let mut report = BenchReport::new(self.subject, target, self.model.clone(), None, vec![]);
         let best = sweep.best.as_ref();
         let best = sweep.configurations.iter().position(|one| Some(&one.name) == best);
-        match best.map(|best| &course.points[best]) {
+        match best.map(|best| &state.points[best]) {
             Some(best) => {
                 for result in best.tests.iter().flatten() {
                     match report.results.iter_mut().find(|known| known.test == result.test) {

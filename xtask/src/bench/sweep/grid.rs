@@ -97,14 +97,14 @@ fn range(text: &str) -> Result<Vec<String>, String> {
 
 /// An option as `llama-bench --help` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct BenchOption {
     /// `-ctk`, `--cache-type-k`.
     pub aliases: Vec<String>,
     /// `<t>`; none: it takes no value.
     pub takes: Option<String>,
 }
 
-impl Known {
+impl BenchOption {
     /// What stands for it in a table of ours: its longest name.
     fn long(&self) -> &str {
         let names = self.aliases.iter().map(|alias| alias.trim_start_matches('-'));
@@ -113,11 +113,11 @@ impl Known {
 }
 
 /// The options of a `--help`, of either era.
-pub fn options(help: &str) -> Vec<Known> {
+pub fn options(help: &str) -> Vec<BenchOption> {
     help.lines().filter_map(option).collect()
 }
 
-fn option(line: &str) -> Option<Known> {
+fn option(line: &str) -> Option<BenchOption> {
     let line = line.strip_prefix("  ").filter(|line| line.starts_with('-'))?;
     let mut aliases = vec![];
     let mut takes = None;
@@ -131,7 +131,7 @@ fn option(line: &str) -> Option<Known> {
             _ => break,
         }
     }
-    Some(Known { aliases, takes })
+    Some(BenchOption { aliases, takes })
 }
 
 /// One parameter of a sweep.
@@ -144,7 +144,7 @@ pub struct Parameter {
     pub values: Vec<String>,
     /// All of its names there, and what it takes.
     #[serde(skip)]
-    pub known: Known,
+    pub known: BenchOption,
 }
 
 /// The parameters, if this llama-bench takes them all; else all that is wrong with them.
@@ -171,7 +171,7 @@ pub fn resolve(
     if findings.is_empty() { Ok(parameters) } else { Err(findings) }
 }
 
-fn find(wanted: &Wanted, known: &[Known], target: &str) -> Result<Parameter, Finding> {
+fn find(wanted: &Wanted, known: &[BenchOption], target: &str) -> Result<Parameter, Finding> {
     let Wanted { name, values } = wanted;
     let bare = |alias: &String| alias.trim_start_matches('-').to_owned();
     let Some(found) = known.iter().find(|known| known.aliases.iter().map(bare).any(|a| a == *name))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::llama_bench::TestResult;
 use crate::bench::sweep::grid::Point;
-use crate::bench::sweep::search::Ran;
+use crate::bench::sweep::search::CompletedRun;
 
 /// All that must be the same for samples to belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,12 +52,12 @@ struct Line {
     results: Vec<TestResult>,
 }
 
-pub fn line(points: &[Point], ran: &Ran) -> serde_json::Result<String> {
+pub fn line(points: &[Point], ran: &CompletedRun) -> serde_json::Result<String> {
     let (results, failed) = match &ran.outcome {
         Ok(results) => (results.clone(), None),
         Err(reason) => (vec![], Some(reason.clone())),
     };
-    let Ran { round, seconds, .. } = *ran;
+    let CompletedRun { round, seconds, .. } = *ran;
     serde_json::to_string(&Line {
         point: points[ran.point].clone(),
         round,
@@ -68,7 +68,7 @@ pub fn line(points: &[Point], ran: &Ran) -> serde_json::Result<String> {
 }
 
 /// What ran before; none where the journal is another sweep's.
-pub fn read(text: &str, subject: &Subject) -> Option<Vec<Ran>> {
+pub fn read(text: &str, subject: &Subject) -> Option<Vec<CompletedRun>> {
     let mut lines = text.lines();
     let first = lines.find_map(|line| serde_json::from_str::<Subject>(line).ok())?;
     if first != *subject {
@@ -80,7 +80,7 @@ pub fn read(text: &str, subject: &Subject) -> Option<Vec<Ran>> {
         let seconds =
             Some(line.seconds).filter(|seconds| seconds.is_finite() && *seconds >= 0.0)?;
         let outcome = line.failed.map_or(Ok(line.results), Err);
-        Some(Ran { point, round: line.round, seconds, outcome })
+        Some(CompletedRun { point, round: line.round, seconds, outcome })
     });
     Some(usable.collect())
 }
@@ -106,21 +106,21 @@ mod tests {
         }
     }
 
-    fn ran(point: usize, round: u32) -> Ran {
+    fn ran(point: usize, round: u32) -> CompletedRun {
         let result = TestResult {
             test: "pp128".into(),
             tokens_per_second: 2.0,
             stddev: 0.0,
             samples: vec![2.0],
         };
-        Ran { point, round, seconds: 1.5, outcome: Ok(vec![result]) }
+        CompletedRun { point, round, seconds: 1.5, outcome: Ok(vec![result]) }
     }
 
     #[test]
     fn what_was_written_is_read_and_damage_costs_only_itself() {
         let subject = subject();
         let head = serde_json::to_string(&subject).unwrap();
-        let failed = Ran { outcome: Err("\"no\"\n".into()), ..ran(1, 1) };
+        let failed = CompletedRun { outcome: Err("\"no\"\n".into()), ..ran(1, 1) };
         let lines = [ran(0, 1), failed.clone(), ran(0, 2)];
         let lines: Vec<String> =
             lines.iter().map(|ran| line(&subject.points, ran).unwrap()).collect();

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::bench::baseline::{Verdict, verdict};
 use crate::bench::sweep::grid::{Parameter, Point};
-use crate::bench::sweep::search::{Course, Goal, Known, Plan};
+use crate::bench::sweep::search::{Goal, Plan, PointState, SweepState};
 use crate::bench::sweep::server_flags::{NixLines, nix_lines};
 use crate::findings::finding::Finding;
 use crate::statistics::{Ratio, paired, speed};
@@ -81,31 +81,31 @@ impl SweepReport {
     /// `base`: the arguments that all points have.
     pub fn new(
         plan: &Plan,
-        course: &Course,
+        state: &SweepState,
         parameters: Vec<Parameter>,
         points: &[Point],
         base: &[String],
         seconds: f64,
     ) -> Self {
-        let best = best(course);
-        let state = |known: &Known| match known {
-            Known { failed: Some(_), .. } => State::Failed,
-            Known { scores, .. } if scores.is_empty() => State::NotMeasured,
-            Known { dropped: Some(_), .. } => State::Dropped,
+        let best = best(state);
+        let point_state = |known: &PointState| match known {
+            PointState { failed: Some(_), .. } => State::Failed,
+            PointState { scores, .. } if scores.is_empty() => State::NotMeasured,
+            PointState { dropped: Some(_), .. } => State::Dropped,
             _ => State::Measured,
         };
         let label = |at: usize| points[at].label(&parameters);
-        let configurations: Vec<Configuration> = course
+        let configurations: Vec<Configuration> = state
             .points
             .iter()
             .enumerate()
             .map(|(at, known)| {
-                let ratio = best.and_then(|best| against(&course.points[best], known));
-                let ratio = ratio.filter(|_| state(known) != State::Failed);
+                let ratio = best.and_then(|best| against(&state.points[best], known));
+                let ratio = ratio.filter(|_| point_state(known) != State::Failed);
                 Configuration {
                     name: label(at),
                     args: points[at].args(&parameters, base),
-                    state: state(known),
+                    state: point_state(known),
                     reason: known.failed.as_ref().map(|(_, reason)| reason.clone()),
                     rounds: known.scores.len(),
                     results: speeds(known),
@@ -120,10 +120,10 @@ impl SweepReport {
             goal: plan.goal,
             seed: plan.seed,
             seconds,
-            complete: course.next.is_none(),
+            complete: state.next.is_none(),
             best: best.map(label),
-            within_noise: within_noise(course, best).into_iter().map(label).collect(),
-            frontier: frontier(course).into_iter().map(label).collect(),
+            within_noise: within_noise(state, best).into_iter().map(label).collect(),
+            frontier: frontier(state).into_iter().map(label).collect(),
             configurations,
             parameters,
             nix,
@@ -144,40 +144,40 @@ impl SweepReport {
 }
 
 /// Points that took part to the end.
-fn finalists(course: &Course) -> impl Iterator<Item = (usize, &Known)> {
-    course.points.iter().enumerate().filter(|(_, known)| {
+fn finalists(state: &SweepState) -> impl Iterator<Item = (usize, &PointState)> {
+    state.points.iter().enumerate().filter(|(_, known)| {
         known.failed.is_none() && known.dropped.is_none() && !known.scores.is_empty()
     })
 }
 
 /// The fastest of those that took part to the end.
-pub fn best(course: &Course) -> Option<usize> {
-    let speed_of = |known: &Known| speed(&known.rounds()).unwrap_or_default();
-    finalists(course)
+pub fn best(state: &SweepState) -> Option<usize> {
+    let speed_of = |known: &PointState| speed(&known.rounds()).unwrap_or_default();
+    finalists(state)
         .max_by(|one, other| speed_of(one.1).total_cmp(&speed_of(other.1)))
         .map(|(at, _)| at)
 }
 
 /// How fast a point is in terms of the best, by the rounds that both have.
-fn against(best: &Known, known: &Known) -> Option<Ratio> {
+fn against(best: &PointState, known: &PointState) -> Option<Ratio> {
     paired(&best.rounds(), &known.rounds())
 }
 
 /// All that might be as fast as the best, which is among them.
-pub fn within_noise(course: &Course, best: Option<usize>) -> Vec<usize> {
-    let Some(best) = best.map(|best| &course.points[best]) else { return vec![] };
-    let is_slower = |known: &Known| {
+pub fn within_noise(state: &SweepState, best: Option<usize>) -> Vec<usize> {
+    let Some(best) = best.map(|best| &state.points[best]) else { return vec![] };
+    let is_slower = |known: &PointState| {
         let common = known.scores.len().min(best.scores.len());
         let ratio = against(best, known);
         common >= LEAST && ratio.is_some_and(|ratio| verdict(&ratio) == Verdict::Slower)
     };
-    finalists(course).filter(|(_, known)| !is_slower(known)).map(|(at, _)| at).collect()
+    finalists(state).filter(|(_, known)| !is_slower(known)).map(|(at, _)| at).collect()
 }
 
 /// By the speeds as they were measured.
-pub fn frontier(course: &Course) -> Vec<usize> {
+pub fn frontier(state: &SweepState) -> Vec<usize> {
     let all: Vec<(usize, Vec<TestSpeed>)> =
-        finalists(course).map(|(at, known)| (at, speeds(known))).collect();
+        finalists(state).map(|(at, known)| (at, speeds(known))).collect();
     let dominates = |one: &[TestSpeed], other: &[TestSpeed]| {
         let pairs =
             || one.iter().zip(other).map(|(a, b)| (a.tokens_per_second, b.tokens_per_second));
@@ -191,7 +191,7 @@ pub fn frontier(course: &Course) -> Vec<usize> {
         .collect()
 }
 
-fn speeds(known: &Known) -> Vec<TestSpeed> {
+fn speeds(known: &PointState) -> Vec<TestSpeed> {
     let tests = known.tests.first().into_iter().flatten();
     tests
         .filter_map(|result| {

@@ -74,7 +74,7 @@ pub struct Plan {
 
 /// A process of llama-bench that has ended.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ran {
+pub struct CompletedRun {
     pub point: usize,
     pub round: u32,
     pub seconds: f64,
@@ -84,7 +84,7 @@ pub struct Ran {
 
 /// What is to run next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
+pub struct NextRun {
     pub point: usize,
     pub round: u32,
     pub repetitions: u32,
@@ -92,7 +92,7 @@ pub struct Turn {
 
 /// All that is known of a point.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct PointState {
     /// One a round.
     pub scores: Vec<f64>,
     /// The tests of each of these rounds.
@@ -102,7 +102,7 @@ pub struct Known {
     pub dropped: Option<u32>,
 }
 
-impl Known {
+impl PointState {
     /// The samples of a test, by round.
     pub fn rounds_of(&self, test: &str) -> Vec<Vec<f64>> {
         let of_round = |tests: &Vec<TestResult>| {
@@ -123,10 +123,10 @@ impl Known {
 
 /// How far a sweep is.
 #[derive(Debug)]
-pub struct Course {
-    pub points: Vec<Known>,
+pub struct SweepState {
+    pub points: Vec<PointState>,
     /// None: it is at its end.
-    pub next: Option<Turn>,
+    pub next: Option<NextRun>,
     /// Points that still take part.
     pub alive: usize,
 }
@@ -154,7 +154,7 @@ impl Plan {
     }
 
     /// What has been, and what comes next.
-    pub fn course(&self, ran: &[Ran]) -> Course {
+    pub fn state(&self, ran: &[CompletedRun]) -> SweepState {
         let mut points = self.known(ran);
         let mut alive: Vec<usize> = (0..self.points).collect();
         let (mut stage, mut in_stage): (i32, u32) = (0, 0);
@@ -168,8 +168,8 @@ impl Plan {
                 let over = self.budget.is_some_and(|budget| total >= budget);
                 let next = u32::try_from(points[point].scores.len() + 1).unwrap_or(round);
                 let repetitions = self.repetitions(stage);
-                let turn = Turn { point, round: next, repetitions };
-                return Course { points, next: (!over).then_some(turn), alive: alive.len() };
+                let turn = NextRun { point, round: next, repetitions };
+                return SweepState { points, next: (!over).then_some(turn), alive: alive.len() };
             }
             in_stage += 1;
             let seconds = |wanted: &dyn Fn(u32) -> bool| -> f64 {
@@ -182,7 +182,7 @@ impl Plan {
             let is_late = self.budget.is_some_and(|budget| spent + last > budget * share);
             if in_stage >= self.rounds || is_late || alive.is_empty() {
                 if is_last || alive.is_empty() {
-                    return Course { points, next: None, alive: alive.len() };
+                    return SweepState { points, next: None, alive: alive.len() };
                 }
                 let kept = self.halve(&alive, &points, round);
                 for point in alive.iter().filter(|point| !kept.contains(point)) {
@@ -194,8 +194,8 @@ impl Plan {
         unreachable!("the rounds of a stage are limited")
     }
 
-    fn known(&self, ran: &[Ran]) -> Vec<Known> {
-        let mut points = vec![Known::default(); self.points];
+    fn known(&self, ran: &[CompletedRun]) -> Vec<PointState> {
+        let mut points = vec![PointState::default(); self.points];
         for ran in ran {
             let Some(known) = points.get_mut(ran.point) else { continue };
             // A journal that was damaged may lack a round: what follows it is of no use.
@@ -217,7 +217,7 @@ impl Plan {
     }
 
     /// The better half, and whoever is best at one of the tests: the frontier's ends.
-    fn halve(&self, alive: &[usize], points: &[Known], round: u32) -> Vec<usize> {
+    fn halve(&self, alive: &[usize], points: &[PointState], round: u32) -> Vec<usize> {
         let until = round as usize;
         let score = |point: usize| {
             let rounds = points[point].rounds();

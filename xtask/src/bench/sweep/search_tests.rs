@@ -29,7 +29,7 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    fn run(&mut self, turn: Turn) -> Ran {
+    fn run(&mut self, turn: NextRun) -> CompletedRun {
         let [pp, tg] = &self.weather[self.now % self.weather.len()];
         self.now += 1;
         let [prompt, generation] = self.shares[turn.point];
@@ -39,15 +39,15 @@ impl Machine<'_> {
         let tests = vec![result("pp128", some(pp, prompt)), result("tg32", some(tg, generation))];
         // Loading and warming up, and the repetitions.
         let seconds = 0.4 + 0.2 * f64::from(turn.repetitions);
-        Ran { point: turn.point, round: turn.round, seconds, outcome: Ok(tests) }
+        CompletedRun { point: turn.point, round: turn.round, seconds, outcome: Ok(tests) }
     }
 
-    fn sweep(&mut self, plan: &Plan) -> (Course, Vec<Ran>) {
+    fn sweep(&mut self, plan: &Plan) -> (SweepState, Vec<CompletedRun>) {
         let mut ran = vec![];
-        while let Some(turn) = plan.course(&ran).next {
+        while let Some(turn) = plan.state(&ran).next {
             ran.push(self.run(turn));
         }
-        (plan.course(&ran), ran)
+        (plan.state(&ran), ran)
     }
 }
 
@@ -79,9 +79,9 @@ fn rates(weather: &str, ahead: f64, budget: Option<f64>, times: u64) -> Rates {
         let (top, shares) = planted(ahead, &mut random);
         let now = random.below(recorded.len());
         let mut machine = Machine { weather: &recorded, now, shares: &shares };
-        let (course, _) = machine.sweep(&plan(12, budget, seed));
-        let found = best(&course);
-        let near = within_noise(&course, found);
+        let (state, _) = machine.sweep(&plan(12, budget, seed));
+        let found = best(&state);
+        let near = within_noise(&state, found);
         assert!(near.contains(&found.unwrap()));
         rates.best += usize::from(found == Some(top));
         rates.within += usize::from(near.contains(&top));
@@ -123,7 +123,7 @@ fn sweep_error_rates() {
 }
 
 /// Without noise the answer is exact.
-fn quiet(shares: &[[f64; 2]], plan: &Plan) -> (Course, Vec<Ran>) {
+fn quiet(shares: &[[f64; 2]], plan: &Plan) -> (SweepState, Vec<CompletedRun>) {
     let weather = vec![[vec![1000.0; 5], vec![100.0; 5]]];
     Machine { weather: &weather, now: 0, shares }.sweep(plan)
 }
@@ -131,8 +131,8 @@ fn quiet(shares: &[[f64; 2]], plan: &Plan) -> (Course, Vec<Ran>) {
 #[test]
 fn every_round_has_every_point_once_in_an_order_of_its_own() {
     let shares = [[1.0, 1.0]; 6];
-    let (course, ran) = quiet(&shares, &plan(6, None, 3));
-    assert_eq!((ran.len(), course.alive), (60, 6));
+    let (state, ran) = quiet(&shares, &plan(6, None, 3));
+    assert_eq!((ran.len(), state.alive), (60, 6));
     let rounds: Vec<Vec<usize>> =
         ran.chunks(6).map(|round| round.iter().map(|ran| ran.point).collect()).collect();
     for round in &rounds {
@@ -155,7 +155,7 @@ fn a_sweep_goes_on_where_it_was_killed() {
             let weather = vec![[vec![1000.0; 5], vec![100.0; 5]]];
             let mut machine = Machine { weather: &weather, now: cut, shares: &shares };
             let mut ran = whole[..cut].to_vec();
-            while let Some(turn) = plan.course(&ran).next {
+            while let Some(turn) = plan.state(&ran).next {
                 ran.push(machine.run(turn));
             }
             assert_eq!(ran, whole, "{cut}");
@@ -163,7 +163,7 @@ fn a_sweep_goes_on_where_it_was_killed() {
         // A line in the middle that the disk lost: its point is behind, and catches up.
         let mut ran = whole.clone();
         ran.remove(3);
-        let lost = plan.course(&ran);
+        let lost = plan.state(&ran);
         assert!(lost.next.is_some_and(|turn| turn.point == whole[3].point));
     }
 }
@@ -174,13 +174,13 @@ fn halving_keeps_the_best_and_both_ends_of_the_frontier() {
     shares.push([3.0, 0.1]);
     shares.push([0.1, 3.0]);
     let plan = plan(32, Some(200.0), 1);
-    let (course, ran) = quiet(&shares, &plan);
-    assert_eq!(best(&course), Some(0));
-    let frontier = frontier(&course);
+    let (state, ran) = quiet(&shares, &plan);
+    assert_eq!(best(&state), Some(0));
+    let frontier = frontier(&state);
     assert_eq!(frontier, [0, 30, 31]);
     let spent: f64 = ran.iter().map(|ran| ran.seconds).sum();
     assert!(spent > 100.0 && spent <= 201.4, "{spent}");
-    let rounds = |point: usize| course.points[point].scores.len();
+    let rounds = |point: usize| state.points[point].scores.len();
     assert!(rounds(0) > rounds(29), "{} and {}", rounds(0), rounds(29));
     assert_eq!(ran[0].outcome.as_ref().unwrap()[0].samples.len(), 1, "short runs first");
     assert_eq!(ran.last().unwrap().outcome.as_ref().unwrap()[0].samples.len(), 5);
@@ -194,7 +194,7 @@ fn a_point_that_fails_is_out_and_no_more() {
         let shares = [[1.0, 1.0]; 3];
         let mut machine = Machine { weather: &weather, now: 0, shares: &shares };
         let mut ran = vec![];
-        while let Some(turn) = plan.course(&ran).next {
+        while let Some(turn) = plan.state(&ran).next {
             let mut one = machine.run(turn);
             // It fails in the second round only.
             if broken.contains(&turn.point) && turn.round == 2 {
@@ -202,12 +202,12 @@ fn a_point_that_fails_is_out_and_no_more() {
             }
             ran.push(one);
         }
-        let course = plan.course(&ran);
-        for (at, known) in course.points.iter().enumerate() {
+        let state = plan.state(&ran);
+        for (at, known) in state.points.iter().enumerate() {
             let rounds = if broken.contains(&at) { 1 } else { 10 };
             assert_eq!(known.scores.len(), rounds, "{at}");
         }
-        assert_eq!(best(&course).is_some(), broken.len() < 3);
+        assert_eq!(best(&state).is_some(), broken.len() < 3);
     }
 }
 
@@ -215,10 +215,10 @@ fn a_point_that_fails_is_out_and_no_more() {
 fn the_goal_decides_what_is_best() {
     let shares = [[2.0, 1.0], [1.0, 3.0], [1.5, 1.5]];
     for (goal, wanted) in [(Goal::Prompt, 0), (Goal::Generation, 1), (Goal::Both, 1)] {
-        let (course, _) = quiet(&shares, &Plan { goal, ..plan(3, None, 1) });
-        assert_eq!(best(&course), Some(wanted), "{goal:?}");
-        assert_eq!(within_noise(&course, Some(wanted)), [wanted]);
-        assert_eq!(frontier(&course), [0, 1, 2]);
+        let (state, _) = quiet(&shares, &Plan { goal, ..plan(3, None, 1) });
+        assert_eq!(best(&state), Some(wanted), "{goal:?}");
+        assert_eq!(within_noise(&state, Some(wanted)), [wanted]);
+        assert_eq!(frontier(&state), [0, 1, 2]);
     }
-    assert_eq!(best(&plan(3, None, 1).course(&[])), None);
+    assert_eq!(best(&plan(3, None, 1).state(&[])), None);
 }

@@ -9,7 +9,7 @@ use crate::bench::comparison::Samples;
 use crate::bench::deploy::build_and_copy;
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{Model, Params, Subject};
-use crate::bench::model::choice::{Place, bring, describe};
+use crate::bench::model::choice::{ModelSource, describe, provide};
 use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
@@ -92,7 +92,7 @@ impl<'a> Bench<'a> {
             Err(finding) => return Ok(Err(finding)),
         };
         let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
-        let model_path = match bring(&Place::Smoke(smoke), context, &machine)? {
+        let model_path = match provide(&ModelSource::Smoke(smoke), context, &machine)? {
             Ok(path) => path,
             Err(finding) => return Ok(Err(finding)),
         };
