@@ -29,6 +29,7 @@ use crate::findings::outcome::Outcome;
 use crate::system::interrupt::{self, Interrupted};
 
 fn main() -> ExitCode {
+    ui::args::set_color(ui::args::color_in(std::env::args()));
     let cli = cli::Cli::parse();
     let ui = ui::Ui::new(&cli.global.output);
     let outcome = interrupt::install().and_then(|()| cli::dispatch::run(&cli, &ui));

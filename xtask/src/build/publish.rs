@@ -11,12 +11,12 @@ use crate::build::report::VariantReport;
 use crate::build::variants::Build;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
-use crate::nix::diagnosis::strip_escapes;
 use crate::nix::gc_roots::Links;
 use crate::nix::store;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 use crate::ui::progress::Spinner;
+use crate::ui::sanitize::sanitize;
 
 /// Links every variant that is in the store. A link that fails is a warning: the build itself
 /// succeeded.
@@ -100,7 +100,7 @@ pub fn check_store(context: &Context, to: &str) -> Result<()> {
             "cannot reach store {to} ({}): {}\n  help: --push takes a store URL as `nix copy --to` \
              does, for example ssh-ng://HOST, s3://BUCKET or file:///FOLDER",
             answer.exit,
-            strip_escapes(answer.stderr_text().trim())
+            sanitize(answer.stderr_text().trim())
         );
     }
     Ok(())
@@ -125,7 +125,8 @@ pub fn push(
             Ok(answer) if answer.exit.ok() => confirm(context, to, variant, &mut unsigned),
             Ok(answer) if answer.exit == Exit::Interrupted => Err(Interrupted.into()),
             Ok(answer) => {
-                let said = strip_escapes(answer.stderr_text().trim());
+                let stderr = answer.stderr_text();
+                let said = sanitize(stderr.trim());
                 Err(anyhow::anyhow!("{} ({})", last_lines(&said), answer.exit))
             }
             Err(error) => Err(error),

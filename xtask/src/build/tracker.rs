@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::build::log_tail::{Tail, clean};
+use crate::build::log_tail::Tail;
 use crate::build::transfers::Transfers;
-use crate::nix::diagnosis::strip_escapes;
 use crate::nix::log::Event;
 use crate::nix::names::{DrvPath, StorePath};
+use crate::ui::sanitize::sanitize;
 
 pub use crate::build::update::Update;
 
@@ -119,20 +119,20 @@ impl Tracker {
                     {
                         seen.fraction = None;
                     }
-                    self.updates.push(Update::Phase { drv, phase: clean(phase) });
+                    self.updates.push(Update::Phase { drv, phase: sanitize(phase).into_owned() });
                 }
             }
-            Event::LogLine { id, line } => self.line(id, clean(line), there),
+            Event::LogLine { id, line } => self.line(id, sanitize(line).into_owned(), there),
             // Nix colours its messages whether or not there is a terminal.
             Event::Message { level, text } => {
-                let text = strip_escapes(&text);
+                let text = sanitize(text).into_owned();
                 if level == 0 {
                     self.attribute_error(&text);
                 }
                 self.updates.push(Update::Message { level, text });
             }
             Event::Raw(text) => {
-                self.updates.push(Update::Message { level: 3, text: strip_escapes(&text) });
+                self.updates.push(Update::Message { level: 3, text: sanitize(text).into_owned() });
             }
             Event::Skipped => {}
         }

@@ -7,10 +7,10 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::check::batch::{self, Line};
-use crate::nix::diagnosis::strip_escapes;
 use crate::nix::flake::{Flake, SELECT, Unanswered};
 use crate::nix::names::{HostName, nix_string};
 use crate::system::process::{self, Source};
+use crate::ui::sanitize::sanitize;
 
 const EACH: &str = include_str!("each.nix");
 /// Of a host that prints without end, what is kept.
@@ -68,7 +68,7 @@ pub fn run(
         if source == Source::Stdout {
             return false;
         }
-        let line = strip_escapes(&String::from_utf8_lossy(line));
+        let line = sanitize(String::from_utf8_lossy(line));
         match batch::read(&line, &mark) {
             Line::Begin(host) => {
                 turn = Some((host, Instant::now()));

@@ -14,11 +14,11 @@ use crate::build::variants::{Build, short_name};
 use crate::build::view::Progress;
 use crate::dev::args::ProgressDemoArgs;
 use crate::findings::outcome::Outcome;
-use crate::nix::diagnosis::strip_escapes;
 use crate::nix::log::{Event, parse};
 use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
 use crate::system::interrupt;
 use crate::ui::Ui;
+use crate::ui::sanitize::sanitize;
 
 /// Lines a second of a log that does not tell when they came.
 const PACE: f64 = 200.0;
@@ -128,7 +128,7 @@ fn started(recording: &[(f64, &[u8])]) -> Vec<DrvPath> {
 /// Those that an error of Nix's names.
 fn failing(recording: &[(f64, &[u8])], drvs: &[DrvPath], copies: usize) -> BTreeSet<DrvPath> {
     let errors = recording.iter().filter_map(|(_, line)| match parse(line) {
-        Event::Message { level: 0, text } => Some(strip_escapes(&text)),
+        Event::Message { level: 0, text } => Some(sanitize(text).into_owned()),
         _ => None,
     });
     let errors: Vec<String> = errors.collect();

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::hardware::cpu::{Arch, Cpu, Identity};
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::microarch::Table;
+use crate::ui::sanitize::sanitize_name;
 
 /// # Errors
 /// A sentence: what the text is instead of a report with a CPU.
@@ -56,7 +57,7 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
     let number = |name: &str| first[name].as_u64().and_then(|n| u32::try_from(n).ok());
     Ok(Cpu {
         arch,
-        model_name: first["model_name"].as_str().map(plain),
+        model_name: first["model_name"].as_str().map(sanitize_name),
         flags: common,
         identity: Identity {
             vendor: first["vendor_name"].as_str().unwrap_or_default().to_owned(),
@@ -83,19 +84,14 @@ fn cards(hardware: &Value) -> Vec<Gpu> {
         let vendor = Vendor::of_pci(vendor_id)?;
         let pci = format!("{vendor_id:04x}:{device:04x}");
         let names = [&card["model"], &card["device"]["name"]];
-        let name = names.into_iter().find_map(Value::as_str).map(plain);
+        let name = names.into_iter().find_map(Value::as_str).map(sanitize_name);
         Some(Gpu {
-            driver: card["driver"].as_str().map(plain),
+            driver: card["driver"].as_str().map(sanitize_name),
             ..Gpu::new(vendor, name.unwrap_or_else(|| format!("{} {pci}", vendor.name())))
         })
         .map(|gpu| Gpu { pci: Some(pci), ..gpu })
     };
     cards.filter_map(card).collect()
-}
-
-/// Without what could steer a terminal.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Pure: no I/O, no clock.
 
 use crate::findings::finding::Finding;
+use crate::ui::sanitize::sanitize;
 
 /// A place in a file of the user's repository, relative to its root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Place {
 /// Reads Nix's standard error. `source` is the store path that the user's flake was
 /// copied to; places elsewhere (nixpkgs, llama.cpp) are not the user's to mend.
 pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
-    let clean = strip_escapes(stderr);
+    let clean = sanitize(stderr);
     let source = source.or_else(|| folder_of_flake(&clean));
     let message = final_message(&clean);
     let place = source.and_then(|source| own_place(&clean, &message, source));
@@ -234,34 +235,6 @@ fn shorten(message: &str) -> String {
     text
 }
 
-/// Removes terminal escapes (CSI and OSC) and other control characters but newline and tab.
-pub fn strip_escapes(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\x1b' => match chars.next() {
-                Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
-                // What has no end hides nothing.
-                Some(']') => {
-                    let mut title = chars.clone();
-                    match title.find(|c| matches!(c, '\x07' | '\x1b')) {
-                        Some('\x1b') if title.peek() == Some(&'\\') => drop(title.next()),
-                        Some(_) => {}
-                        None => continue,
-                    }
-                    chars = title;
-                }
-                _ => {}
-            },
-            '\n' | '\t' => clean.push(c),
-            c if c.is_control() => {}
-            c => clean.push(c),
-        }
-    }
-    clean
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,11 +304,6 @@ mod tests {
         assert_eq!(finding.code, "missing-file");
         assert_eq!(finding.message, "path 'hosts/new.nix' does not exist");
         assert!(finding.help.contains("git add"));
-    }
-
-    #[test]
-    fn colours_and_commands_in_a_message_are_removed() {
-        assert_eq!(strip_escapes("\x1b[31;1merror:\x1b[0m a\x1b]0;title\x07b\r\n"), "error: ab\n");
     }
 
     #[test]

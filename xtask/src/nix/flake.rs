@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::nix::diagnosis::{diagnose, strip_escapes};
+use crate::nix::diagnosis::diagnose;
 use crate::nix::program::Nix;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::{self, Captured, Exit, Invocation};
+use crate::ui::sanitize::sanitize;
 
 pub(crate) const SELECT: &str = include_str!("select.nix");
 pub(crate) const PACKAGE: &str = include_str!("package.nix");
@@ -112,7 +113,7 @@ pub(crate) fn lacks(failure: &Unanswered, output: &str) -> bool {
 fn unanswered(call: &Invocation, answer: &Captured) -> Unanswered {
     Unanswered {
         exit: answer.exit,
-        stderr: strip_escapes(&answer.stderr_text()),
+        stderr: sanitize(answer.stderr_text()).into_owned(),
         command: call.to_string(),
     }
 }

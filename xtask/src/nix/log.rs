@@ -11,8 +11,8 @@ use std::fmt;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::nix::diagnosis::strip_escapes;
 use crate::nix::names::{DrvPath, StorePath};
+use crate::ui::sanitize::sanitize;
 
 /// One line, as far as it matters to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +129,7 @@ fn event(mut line: Line) -> Option<Event> {
                 SUBSTITUTE => {
                     Some(Event::SubstituteStarted { id: id?, path: StorePath::new(line.take(0)?) })
                 }
-                BUILD_WAITING => waiting(&strip_escapes(line.text.text()?.as_ref())),
+                BUILD_WAITING => waiting(&sanitize(line.text.text()?.as_ref())),
                 COPY_PATH => transfer(Transfer::Copy),
                 FILE_TRANSFER => transfer(Transfer::Download),
                 _ => None,

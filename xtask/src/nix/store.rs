@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::nix::diagnosis::strip_escapes;
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::program::Nix;
 use crate::system::process::{self, Captured};
+use crate::ui::sanitize::sanitize;
 
 /// For another store to answer one question.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,7 +72,7 @@ pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
         .args(drvs.iter().map(|drv| drv.all_outputs()));
     let answer = nix.capture(&call, None)?;
     if !answer.exit.ok() {
-        bail!("`{call}`: {}\n{}", answer.exit, strip_escapes(answer.stderr_text().trim()));
+        bail!("`{call}`: {}\n{}", answer.exit, sanitize(answer.stderr_text().trim()));
     }
     Ok(Missing::parse(&answer.stderr_text()))
 }

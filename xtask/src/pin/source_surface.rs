@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::nix::diagnosis::{diagnose, strip_escapes};
+use crate::nix::diagnosis::diagnose;
 use crate::nix::names::nix_string;
 use crate::nix::program::Nix;
 use crate::pin::drift::{self, Needs, Surface};
@@ -32,7 +32,7 @@ pub fn look(nix: &Nix, needs: &Needs, locked: &Value) -> Result<Surface> {
     let call = nix.command(["eval", "--json"]).arg("--expr").arg(expression);
     let output = nix.capture(&call, Some(FETCH))?;
     if !output.exit.ok() {
-        let finding = diagnose(&strip_escapes(&output.stderr_text()), None);
+        let finding = diagnose(&output.stderr_text(), None);
         return Err(anyhow!("{} ({})", finding.message, output.exit));
     }
     let Answer { path, mut surface } = serde_json::from_slice(&output.stdout)

@@ -1,6 +1,6 @@
 //! Arguments about what is printed, and how.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ColorChoice, ValueEnum as _};
 
 /// Options of every command about its output.
 #[derive(Debug, Clone, Args)]
@@ -22,9 +22,42 @@ pub struct OutputArgs {
     pub quiet: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
-    Auto,
-    Always,
-    Never,
+/// What `--color` says, for messages about the command line itself.
+pub fn color_in(args: impl Iterator<Item = String>) -> ColorChoice {
+    let mut args = args.take_while(|arg| arg != "--");
+    while let Some(arg) = args.next() {
+        let value = match arg.strip_prefix("--color") {
+            Some("") => args.next(),
+            Some(value) => value.strip_prefix('=').map(str::to_owned),
+            None => None,
+        };
+        if let Some(choice) = value.and_then(|value| ColorChoice::from_str(&value, true).ok()) {
+            return choice;
+        }
+    }
+    ColorChoice::Auto
+}
+
+/// For both streams; each one decides by itself at `auto`.
+pub fn set_color(choice: ColorChoice) {
+    match choice {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_colour_of_usage_errors_is_found_before_parsing() {
+        let color = |words: &str| color_in(words.split(' ').map(str::to_owned));
+        assert_eq!(color("xtask check --color=always"), ColorChoice::Always);
+        assert_eq!(color("xtask --color never check"), ColorChoice::Never);
+        assert_eq!(color("xtask bench x -- --color=always"), ColorChoice::Auto);
+        assert_eq!(color("xtask --color"), ColorChoice::Auto);
+    }
 }

@@ -29,9 +29,8 @@ pub(crate) fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// Lines of any origin, none of which the runner takes for a command. What a person
-/// sees differs by one space.
-pub fn tame(text: &str) -> String {
+/// Text in which the runner finds no command: one space is added to what looks like one.
+pub fn defuse(text: &str) -> String {
     // A carriage return ends a line for the runner as well.
     text.split_inclusive(['\n', '\r'])
         .map(|line| {
@@ -46,8 +45,8 @@ pub fn tame(text: &str) -> String {
         .collect()
 }
 
-/// The same for JSON, which stays the same document.
-pub fn tame_json(json: &str) -> String {
+/// The same for JSON: the document's value does not change.
+pub fn defuse_json(json: &str) -> String {
     json.replace("##[", "#\\u0023[")
 }
 
@@ -59,12 +58,12 @@ mod tests {
 
     #[test]
     fn no_line_of_a_users_text_is_a_command() {
-        let tamed = tame("a\n  ::add-mask::x\r::error::y\nz ##[group]t :: u");
-        for line in tamed.split(['\n', '\r']) {
+        let defused = defuse("a\n  ::add-mask::x\r::error::y\nz ##[group]t :: u");
+        for line in defused.split(['\n', '\r']) {
             assert!(!line.trim_start().starts_with("::") && !line.contains("##["), "{line}");
         }
-        assert_eq!(tame("nothing :: here\n"), "nothing :: here\n");
-        let json = tame_json("{\"a\":\"###[b\"}");
+        assert_eq!(defuse("nothing :: here\n"), "nothing :: here\n");
+        let json = defuse_json("{\"a\":\"###[b\"}");
         assert!(!json.contains("##["));
         let back: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(back["a"], "###[b");

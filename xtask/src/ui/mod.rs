@@ -19,11 +19,15 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use crate::ui::args::{ColorChoice, OutputArgs};
+use anstream::AutoStream;
+
+use crate::ui::args::OutputArgs;
+use crate::ui::sanitize::sanitize_painted;
 
 /// How to talk on this run.
 #[derive(Debug, Clone, Copy)]
 pub struct Ui {
+    /// Whether either stream shows colours; they are removed for the other one.
     pub color: bool,
     /// Bars may be drawn: stderr is a terminal and nothing asked for plain lines.
     pub bars: bool,
@@ -42,11 +46,10 @@ impl Ui {
     pub fn new(output: &OutputArgs) -> Self {
         let terminal = io::stderr().is_terminal();
         let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-        let color = match output.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => terminal && !set("NO_COLOR") && !is_dumb(),
-        };
+        args::set_color(output.color);
+        let colored = |choice| choice != anstream::ColorChoice::Never;
+        let color = colored(AutoStream::choice(&io::stderr()))
+            || colored(AutoStream::choice(&io::stdout()));
         Self {
             color,
             bars: terminal && !output.no_progress && !set("CI") && !is_dumb() && !output.quiet,
@@ -75,7 +78,7 @@ impl Ui {
     /// A line about how the work goes; silent with `--quiet`.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            print_to(io::stderr(), &self.tame(line.as_ref()));
+            print_to(anstream::stderr(), &self.shown(line.as_ref()));
         }
     }
 
@@ -86,7 +89,7 @@ impl Ui {
 
     /// A line that matters even with `--quiet`.
     pub fn complain(&self, line: impl AsRef<str>) {
-        print_to(io::stderr(), &self.tame(line.as_ref()));
+        print_to(anstream::stderr(), &self.shown(line.as_ref()));
     }
 
     /// What broke, so that there is no report.
@@ -113,21 +116,23 @@ impl Ui {
         }
     }
 
-    fn tame<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.github { Cow::Owned(github::tame(text)) } else { Cow::Borrowed(text) }
+    /// The one place that every text for a person passes through.
+    fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let text = sanitize_painted(text);
+        if self.github { github::defuse(&text).into() } else { text }
     }
 
     /// A line for `--verbose`.
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbose > 0 {
-            print_to(io::stderr(), &self.tame(&self.dim(line.as_ref())));
+            print_to(anstream::stderr(), &self.shown(&self.dim(line.as_ref())));
         }
     }
 
     /// The command's result for a person; with `--json` there is only the document.
     pub fn result(&self, text: impl AsRef<str>) {
         if !self.json {
-            print_to(io::stdout(), &self.tame(text.as_ref()));
+            print_to(anstream::stdout(), &self.shown(text.as_ref()));
         }
     }
 
@@ -139,19 +144,19 @@ impl Ui {
     /// The command's result for a program.
     pub fn document(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
         if self.json {
-            print_to(io::stdout(), &self.tame_json(serde_json::to_string_pretty(document)?));
+            print_to(io::stdout(), &self.json_text(serde_json::to_string_pretty(document)?));
         }
         Ok(())
     }
 
     /// A result that is JSON for people too, on one line.
     pub fn line(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
-        print_to(io::stdout(), &self.tame_json(serde_json::to_string(document)?));
+        print_to(io::stdout(), &self.json_text(serde_json::to_string(document)?));
         Ok(())
     }
 
-    fn tame_json(&self, json: String) -> String {
-        if self.github { github::tame_json(&json) } else { json }
+    fn json_text(&self, json: String) -> String {
+        if self.github { github::defuse_json(&json) } else { json }
     }
 
     pub fn bold(&self, text: &str) -> String {
@@ -193,7 +198,7 @@ pub fn wrap(text: &str, columns: Option<usize>, taken: usize, indent: usize) -> 
             used = indent;
         }
         for (nth, word) in line.split(' ').enumerate() {
-            let width = word.chars().count();
+            let width = console::measure_text_width(word);
             if nth > 0 && used + 1 + width >= columns {
                 wrapped.push_str(&format!("\n{:indent$}", ""));
                 used = indent;

@@ -1,24 +1,57 @@
-//! Text of others' making, made fit to be shown: names of hosts, devices and models come
-//! from files that anyone may have written.
-//!
-//! Pure: no I/O, no clock.
+//! Text from elsewhere, such as logs, host names and device names, made safe to print.
 
-/// As much of one name as a table or a plot has room for.
+use std::borrow::Cow;
+
+use console::AnsiCodeIterator;
+
+/// The longest name that a table or a plot has room for.
 const LONGEST: usize = 160;
 
-/// One line that says what it shows: no control characters, which a terminal would obey
-/// and XML forbids, and none that turn the direction of what follows.
-pub fn clean(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-    };
-    let shown = text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c });
-    let mut line: String = shown.clone().take(LONGEST).collect();
-    if shown.count() > LONGEST {
-        line.push('…');
+/// Removes terminal escapes, control characters except newline and tab, and what changes the
+/// order of the text that follows.
+pub fn sanitize<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+    remove(text.into(), |_| false)
+}
+
+/// The same, but keeps colours.
+pub fn sanitize_painted(text: &str) -> Cow<'_, str> {
+    remove(text.into(), |code| code.starts_with("\x1b[") && code.ends_with('m'))
+}
+
+/// A name on one line, cut to a length that a table has room for.
+pub fn sanitize_name(text: &str) -> String {
+    let line = sanitize(text).trim().replace(['\n', '\t'], " ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
-    line
+}
+
+fn remove(text: Cow<'_, str>, keep: fn(&str) -> bool) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return text;
+    }
+    let mut clean = String::with_capacity(text.len());
+    // Line by line, so that an escape without an end hides no more than its line.
+    for line in text.split_inclusive('\n') {
+        for (part, is_escape) in AnsiCodeIterator::new(line) {
+            match is_escape {
+                true if keep(part) => clean.push_str(part),
+                true if line.ends_with('\n') && part.ends_with('\n') => clean.push('\n'),
+                true => {}
+                false => clean.extend(part.chars().filter(|c| !is_hidden(*c))),
+            }
+        }
+    }
+    clean.into()
+}
+
+/// Bidirectional controls make text read otherwise than it is written (CVE-2021-42574); XML
+/// forbids the last two.
+fn is_hidden(c: char) -> bool {
+    c.is_control() && !"\n\t".contains(c)
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]
@@ -27,8 +60,27 @@ mod tests {
 
     #[test]
     fn nothing_is_left_that_a_terminal_obeys() {
-        assert_eq!(clean("a\x1b[31mb\u{202e}c\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}");
-        assert_eq!(clean("AMD Ryzen 7 “7840U” <&>"), "AMD Ryzen 7 “7840U” <&>");
-        assert_eq!(clean(&"x".repeat(1000)).chars().count(), 161);
+        for (text, clean) in [
+            ("a\u{202e}b\u{9b}2Jc\x1b[31md", "abcd"),
+            ("plain ‘text’\n\té", "plain ‘text’\n\té"),
+            ("\x1b]8;;u\x1b\\link", "link"),
+            ("\x1b[31;1merror:\x1b[0m a\x1b]0;title\x07b\r\n", "error: ab\n"),
+            ("\x1b]0;without an end\nnext", "\nnext"),
+            ("10%\r20%\x08\x7f\x1b", "10%20%"),
+        ] {
+            assert_eq!(sanitize(text), clean);
+        }
+    }
+
+    #[test]
+    fn colours_are_kept_where_they_are_ours() {
+        assert_eq!(sanitize_painted("\x1b[31merror\x1b[0m\x1b[2J\r"), "\x1b[31merror\x1b[0m");
+    }
+
+    #[test]
+    fn a_name_is_one_line() {
+        assert_eq!(sanitize_name("a\x1b[31mb\u{202e}c\nd\n"), "abc d");
+        assert_eq!(sanitize_name("AMD Ryzen 7 “7840U” <&>"), "AMD Ryzen 7 “7840U” <&>");
+        assert_eq!(sanitize_name(&"é".repeat(1000)).chars().count(), 161);
     }
 }

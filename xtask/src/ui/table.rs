@@ -1,5 +1,7 @@
 //! Plain tables: columns as wide as their widest cell, no lines.
 
+use console::measure_text_width;
+
 /// Right-aligned columns are numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
@@ -34,8 +36,8 @@ impl Table<'_> {
     pub fn render(&self, ui: &crate::ui::Ui) -> String {
         let width = |index: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(index));
-            let widest = cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0);
-            widest.max(self.columns[index].0.chars().count())
+            let widest = cells.map(|cell| measure_text_width(&cell.text)).max().unwrap_or(0);
+            widest.max(measure_text_width(self.columns[index].0))
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let mut lines = vec![];
@@ -62,8 +64,25 @@ impl Table<'_> {
 }
 
 fn pad(text: &str, width: usize, align: Align) -> String {
-    match align {
-        Align::Left => format!("{text:<width$}"),
-        Align::Right => format!("{text:>width$}"),
+    let alignment = match align {
+        Align::Left => console::Alignment::Left,
+        Align::Right => console::Alignment::Right,
+    };
+    console::pad_str(text, width, alignment, None).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::Ui;
+
+    #[test]
+    fn columns_are_as_wide_as_they_look() {
+        let columns = [("host", Align::Left), ("t/s", Align::Right)];
+        let names = ["boron", "e\u{301}te\u{301}", "机器"];
+        let rows = names.map(|name| vec![Cell::from(name), Cell::from("7")]).into();
+        let table = Table { columns: &columns, rows }.render(&Ui::PLAIN);
+        let widths: Vec<_> = table.lines().map(measure_text_width).collect();
+        assert_eq!(widths, [10; 4], "{table}");
     }
 }

@@ -19,7 +19,7 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::fleet::pin_file::Pins;
 use crate::fleet::pinned_hosts::{HELD, Held, Hold, Holds};
-use crate::nix::diagnosis::{diagnose, strip_escapes};
+use crate::nix::diagnosis::diagnose;
 use crate::nix::flake_input::{Revision, Upstream};
 use crate::nix::moved_lock::{self, Input};
 use crate::nix::names::HostName;
@@ -27,6 +27,7 @@ use crate::nix::tree_copy::TreeCopy;
 use crate::system::files;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
+use crate::ui::sanitize::sanitize;
 
 /// llama.cpp's build numbers, which Nix cannot know; below the flake's folder.
 pub const PIN: &str = "overlays/llama-cpp/pin.json";
@@ -177,7 +178,8 @@ impl<'a> PinState<'a> {
             Exit::Code(0) => {}
             Exit::Interrupted => bail!(Interrupted),
             exit => {
-                let text = strip_escapes(&output.stderr_text());
+                let stderr = output.stderr_text();
+                let text = sanitize(&*stderr);
                 let mut finding = diagnose(&text, None);
                 finding.file = None;
                 finding.line = None;

@@ -1,6 +1,9 @@
 //! What every command shares: help, errors of usage, colour; and `explain`.
 
-use crate::support::{Scratch, code, json, run, stderr, stdout};
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Scratch, XTASK, code, contained, json, run, stderr, stdout, terminal};
 
 #[test]
 fn explain_names_every_code_and_suggests_the_nearest() {
@@ -20,4 +23,28 @@ fn explain_names_every_code_and_suggests_the_nearest() {
     let unknown = explain(&["unfre"]);
     assert_eq!(code(&unknown), 2);
     assert!(stderr(&unknown).contains("did you mean `unfree`?"), "{}", stderr(&unknown));
+}
+
+/// A file gets no escapes although stderr is a terminal, unless they are asked for.
+#[test]
+fn each_stream_decides_on_its_colours() {
+    let scratch = Scratch::new();
+    let explain = |options: &str, var: (&str, &str)| {
+        let line = format!("'{XTASK}' explain {options} > list; '{XTASK}' explain {options} nope");
+        let mut command = contained(Command::new("sh"), scratch.path());
+        command.args(["-c", &line]).env_remove("NO_COLOR").env(var.0, var.1);
+        let session = terminal::run(&mut command, 100, 30);
+        let list = fs::read_to_string(scratch.path().join("list")).unwrap();
+        assert!(list.contains("Evaluation of hosts"), "{list}");
+        (list.contains('\x1b'), terminal::is_coloured(session.screens().last().unwrap()))
+    };
+    assert_eq!(explain("", ("X", "")), (false, true));
+    assert_eq!(explain("", ("NO_COLOR", "1")), (false, false));
+    assert_eq!(explain("--color=never", ("X", "")), (false, false));
+    assert_eq!(explain("--color=always", ("NO_COLOR", "1")), (true, true));
+    // clap's own messages.
+    for (option, coloured) in [("--color=always", true), ("--color=never", false)] {
+        let output = run(scratch.path(), &["check", "--nope", option]);
+        assert_eq!(stderr(&output).contains('\x1b'), coloured, "{}", stderr(&output));
+    }
 }

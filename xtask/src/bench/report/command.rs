@@ -16,7 +16,7 @@ use crate::fleet::context::local_root;
 use crate::system::{files, paths};
 use crate::ui::Ui;
 use crate::ui::nearest::nearest;
-use crate::ui::sanitize::clean;
+use crate::ui::sanitize::sanitize_name;
 
 /// Instead of a file: standard output.
 const STDOUT: &str = "-";
@@ -41,7 +41,7 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             let file = file.display().to_string();
             match record {
                 Ok(record) => records.push(record),
-                Err(why) => damaged.push(Damaged { file, line, why: clean(&why) }),
+                Err(why) => damaged.push(Damaged { file, line, why: sanitize_name(&why) }),
             }
         }
     }

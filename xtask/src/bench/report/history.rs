@@ -11,7 +11,7 @@ use crate::bench::llama_bench::TestResult;
 use crate::bench::measurement::Model;
 use crate::bench::results::Record;
 use crate::statistics::{self, median};
-use crate::ui::sanitize::clean;
+use crate::ui::sanitize::sanitize_name;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -54,15 +54,16 @@ pub struct Key {
 
 impl Key {
     fn of(record: &Record) -> Self {
-        let all = |texts: &[String]| texts.iter().map(|text| clean(text)).collect::<Vec<_>>();
+        let all =
+            |texts: &[String]| texts.iter().map(|text| sanitize_name(text)).collect::<Vec<_>>();
         let Model { name, quantization, .. } = &record.model;
         Self {
             model: all(&[std::slice::from_ref(name), quantization.as_slice()].concat()).join(" "),
             // Its environment makes as much of a difference.
             flags: all(&[record.env.as_slice(), &record.flags].concat()),
             backends: all(&record.backends),
-            cpu: clean(&record.cpu),
-            gpu: record.gpu.as_deref().map(clean),
+            cpu: sanitize_name(&record.cpu),
+            gpu: record.gpu.as_deref().map(sanitize_name),
             threads: record.threads,
         }
     }
@@ -142,7 +143,7 @@ impl Report {
     pub fn new(records: Vec<Record>, damaged: Vec<Damaged>, asked: &[String]) -> Self {
         let mut hosts: BTreeMap<String, Vec<Record>> = BTreeMap::new();
         for record in records {
-            let host = clean(record.host.as_str());
+            let host = sanitize_name(record.host.as_str());
             if asked.is_empty() || asked.contains(&host) {
                 hosts.entry(host).or_default().push(record);
             }
@@ -170,7 +171,7 @@ fn settings(mut records: Vec<Record>) -> Vec<Setting> {
         let (newest, setting) = &mut settings[at];
         newest.clone_from(&record.date);
         for TestResult { test, samples, .. } in &record.results {
-            let test = clean(test);
+            let test = sanitize_name(test);
             let at = setting.series.iter().position(|series| series.test == test);
             let at = at.unwrap_or_else(|| {
                 setting.series.push(Series { test, points: vec![], now: None, slower_since: None });
@@ -191,7 +192,7 @@ fn settings(mut records: Vec<Record>) -> Vec<Setting> {
 /// Adds a run, or a further round of one that is there. Lines of one run are neighbours but
 /// for another build or test between them.
 fn add(points: &mut Vec<Point>, record: &Record, samples: &[f64]) {
-    let (run, store_path) = (clean(&record.run), clean(record.store_path.as_str()));
+    let (run, store_path) = (sanitize_name(&record.run), sanitize_name(record.store_path.as_str()));
     let same = |point: &&mut Point| point.run == run && point.store_path == store_path;
     if let Some(point) = points.iter_mut().rev().take(NEIGHBOURS).find(same) {
         point.rounds.push(samples.to_vec());
@@ -200,11 +201,11 @@ fn add(points: &mut Vec<Point>, record: &Record, samples: &[f64]) {
     points.push(Point {
         rounds: vec![samples.to_vec()],
         run,
-        date: clean(&record.date),
-        rev: record.llama_cpp.rev.as_deref().map(clean),
+        date: sanitize_name(&record.date),
+        rev: record.llama_cpp.rev.as_deref().map(sanitize_name),
         build: record.llama_cpp.build.filter(|build| *build > 0),
-        variant: clean(record.variant.as_str()),
-        target: clean(&record.target),
+        variant: sanitize_name(record.variant.as_str()),
+        target: sanitize_name(&record.target),
         store_path,
         ..Point::default()
     });

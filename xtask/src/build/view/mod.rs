@@ -20,6 +20,7 @@ use crate::build::view::rows::clock;
 use crate::build::{compile_error, log};
 use crate::nix::names::DrvPath;
 use crate::ui::progress::{Block, Size, suspend};
+use crate::ui::sanitize::sanitize;
 use crate::ui::{Ui, github};
 
 const REDRAW: Duration = Duration::from_millis(125);
@@ -204,8 +205,9 @@ impl State {
         let ui = self.ui;
         let first = log.and_then(|log| compile_error::first(log::lines(log)));
         let first = first.filter(|first| !tail.iter().any(|line| line.trim() == first));
-        let first = first.map(|line| format!("  {} {}\n", ui.dim("first error:"), harmless(&line)));
-        let tail = tail.iter().map(|line| format!("  {} {}\n", ui.dim("│"), harmless(line)));
+        let first =
+            first.map(|line| format!("  {} {}\n", ui.dim("first error:"), printable(&line)));
+        let tail = tail.iter().map(|line| format!("  {} {}\n", ui.dim("│"), printable(line)));
         let mut lines: Vec<String> = first.into_iter().chain(tail).collect();
         if let Some(log) = log {
             lines.push(format!("  {} {}\n", ui.dim("full log:"), log.display()));
@@ -224,11 +226,11 @@ impl State {
     }
 
     fn detail(&mut self, text: &str) {
-        self.text += &(self.ui.dim(&harmless(text)) + "\n");
+        self.text += &(self.ui.dim(&printable(text)) + "\n");
     }
 
     fn line(&mut self, text: &str) {
-        let text = harmless(text);
+        let text = printable(text);
         match self.ui {
             Ui { bars: true, .. } => self.text += &(text + "\n"),
             Ui { quiet: true, .. } => {}
@@ -241,7 +243,7 @@ impl State {
         if !self.text.is_empty() {
             self.spoke = Instant::now();
             // A terminal that has gone is not an error of the build.
-            let _ = suspend(|| std::io::stderr().write_all(self.text.as_bytes()));
+            let _ = suspend(|| anstream::stderr().write_all(self.text.as_bytes()));
             self.text.clear();
         }
     }
@@ -288,8 +290,8 @@ impl State {
 }
 
 /// A build's text without CI commands and tabs.
-fn harmless(text: &str) -> String {
-    github::tame(&text.replace('\t', "    "))
+fn printable(text: &str) -> String {
+    github::defuse(&sanitize(text).replace('\t', "    "))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn no_text_of_a_build_is_a_command_to_a_ci() {
     for hostile in ["::error::x", "  ::set-env name=a::b", "a ##[error] b", "a\tb"] {
-        let shown = harmless(hostile);
+        let shown = printable(hostile);
         assert!(!shown.trim_start().starts_with("::"), "{shown}");
         assert!(!shown.contains("##[") && !shown.contains('\t'), "{shown}");
     }
