@@ -1,10 +1,12 @@
 //! Arguments of `bench`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::bench::sweep::args::SweepArgs;
+use crate::ui::units::parse_duration;
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
@@ -35,9 +37,9 @@ pub struct BenchArgs {
     /// Repetitions of each test
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub repetitions: u32,
-    /// Give llama-bench up after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
-    pub timeout: u64,
+    /// Timeout of one llama-bench run, such as 90s or 15m
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = parse_duration)]
+    pub timeout: Duration,
     /// Where the variant is built: here, then copied; or by the target itself
     #[arg(long, value_enum, default_value = "here", value_name = "WHERE")]
     pub build_on: BuildOn,

@@ -167,7 +167,7 @@ pub(crate) fn params(args: &BenchArgs, subject: &Subject) -> Params {
         repetitions: args.repetitions,
         rounds: args.rounds.unwrap_or(ROUNDS),
         patience: if args.rounds.is_some() { Duration::MAX } else { PATIENCE },
-        timeout: Duration::from_secs(args.timeout),
+        timeout: args.timeout,
         args: own.chain(&args.args).cloned().collect(),
     }
 }

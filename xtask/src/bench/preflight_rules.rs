@@ -9,6 +9,7 @@ use crate::fleet::manifest::Manifest;
 use crate::hardware::facts::{Facts, Vendor};
 use crate::hardware::rules as hardware;
 use crate::target::ssh::{untrusted, without_nix};
+use crate::ui::units;
 
 /// GPUs, their drivers, and Nix. The CPU is [`crate::bench::measurement::refuse_cpu`]'s.
 pub fn findings(
@@ -124,10 +125,6 @@ pub fn nix(state: &TargetState, target: &str) -> Vec<Finding> {
 
 const MIB: u64 = 1 << 20;
 
-fn in_mib(bytes: u64) -> String {
-    format!("{} MiB", bytes.div_ceil(MIB))
-}
-
 /// Whether the model fits: into the GPUs' memory, or the machine's.
 pub fn model_fits(
     manifest: &Manifest,
@@ -142,8 +139,8 @@ pub fn model_fits(
                 "model-too-large",
                 format!(
                     "the model needs {}, but the GPUs of {target} have {} free",
-                    in_mib(bytes),
-                    in_mib(vram)
+                    units::bytes(bytes),
+                    units::bytes(vram)
                 ),
                 "stop other GPU programs (see nvidia-smi), choose a smaller model, or keep \
                  layers on the CPU: `-- -ngl N`",
@@ -157,8 +154,8 @@ pub fn model_fits(
             format!(
                 "the model needs {}, but {target} has {} of memory available: it would be read \
                  from disk for every token, or be killed",
-                in_mib(bytes),
-                in_mib(free)
+                units::bytes(bytes),
+                units::bytes(free)
             ),
             "free memory there, or choose a smaller model",
         )
@@ -173,8 +170,8 @@ pub fn closure_fits(bytes: u64, state: &TargetState, target: &str) -> Option<Fin
             "target-disk-full",
             format!(
                 "the closure needs {}, but {target}'s store has {} free",
-                in_mib(bytes),
-                in_mib(free)
+                units::bytes(bytes),
+                units::bytes(free)
             ),
             format!("`ssh {target} nix-collect-garbage` frees unused paths"),
         )
@@ -213,7 +210,7 @@ fn disturbances(conditions: &Conditions, target: &str) -> Vec<Finding> {
     if let Some(used) = conditions.swap_used_bytes.filter(|used| *used > 256 * MIB) {
         warn(
             "swap-in-use",
-            format!("{target} has {} in swap", in_mib(used)),
+            format!("{target} has {} in swap", units::bytes(used)),
             "free memory there first: swapping disturbs the measurement",
         );
     }
@@ -240,8 +237,9 @@ pub fn throttled(before: &Conditions, after: Option<u64>, target: &str) -> Optio
 /// Signal 9, with what the kernel counted: it was the kernel for want of memory, or it
 /// was somebody.
 pub fn killed(finding: &Finding, before: &Conditions, after: &Conditions, target: &str) -> Finding {
-    let numbers =
-        before.memory_available_bytes.map(|bytes| format!("; {} were free before", in_mib(bytes)));
+    let numbers = before
+        .memory_available_bytes
+        .map(|bytes| format!("; {} were free before", units::bytes(bytes)));
     let numbers = numbers.unwrap_or_default();
     let Some((then, now)) = before.oom_kills.zip(after.oom_kills) else { return finding.clone() };
     if now > then {

@@ -142,7 +142,7 @@ fn a_model_or_a_closure_that_does_not_fit_is_refused_with_numbers() {
     state.conditions.memory_available_bytes = Some(4 << 30);
     assert_eq!(fits("cpu", 4 << 30, &state), None);
     let message = fits("cpu", 5 << 30, &state).unwrap().message;
-    assert!(message.contains("5120 MiB") && message.contains("4096 MiB"), "{message}");
+    assert!(message.contains("5.0 GiB") && message.contains("4.0 GiB"), "{message}");
     // What lies on the GPUs need not fit into the machine's memory, and the other way round.
     state.conditions.vram_free_bytes = vec![4 << 30, 4 << 30];
     assert_eq!(fits("cuda", 8 << 30, &state), None);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::fleet::args::HostSelection;
+use crate::ui::units::parse_seconds;
 
 #[derive(Debug, Args)]
 pub struct BuildAllArgs {
@@ -54,10 +55,10 @@ pub struct Limits {
     /// Retry builds that failed because of the network or a lost builder
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retry: u32,
-    /// Timeout per build, in seconds [default: nix.conf's]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Timeout per build [default: nix.conf's]
+    #[arg(long, value_name = "DURATION", value_parser = parse_seconds)]
     pub timeout: Option<u64>,
-    /// Timeout per build without output, in seconds [default: nix.conf's]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Timeout per build without output [default: nix.conf's]
+    #[arg(long, value_name = "DURATION", value_parser = parse_seconds)]
     pub max_silent_time: Option<u64>,
 }

@@ -1,10 +1,12 @@
 //! Arguments of `check`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::fleet::args::HostSelection;
+use crate::ui::units::{parse_duration, parse_size};
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -14,14 +16,14 @@ pub struct CheckArgs {
     #[arg(long, value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// What all evaluators together may hold, for example 4G; default: most of what is free
-    #[arg(long, value_name = "SIZE", value_parser = crate::check::batch::bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_memory: Option<u64>,
     /// Evaluate every host, also where nothing changed since it was evaluated
     #[arg(long)]
     pub no_cache: bool,
-    /// Give a host's evaluation up after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    pub timeout: u64,
+    /// Evaluation timeout per host, such as 90s or 10m
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    pub timeout: Duration,
     /// Evaluate all of each host too, its assertions among it (seconds and gigabytes a host)
     #[arg(long)]
     pub full: bool,

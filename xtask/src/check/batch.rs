@@ -91,24 +91,6 @@ pub fn read(line: &str, mark: &str) -> Line {
     }
 }
 
-/// `4G`, `512M`, or bytes.
-///
-/// # Errors
-/// What is wrong with it, for the command line's message.
-pub fn bytes(text: &str) -> Result<u64, String> {
-    let (number, unit) =
-        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
-        "" => 0,
-        "K" | "k" => 10,
-        "M" | "m" => 20,
-        "G" | "g" => 30,
-        _ => return Err("write a number with K, M or G, for example 4G".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "write a number, for example 4G".to_owned())?;
-    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,12 +125,5 @@ mod tests {
         let none = Line::Done(Ok((HostName::new("a"), Value::Null)));
         assert_eq!(read(r#"trace: m-1 done {"answer":null,"host":"a"}"#, "m-1"), none);
         assert!(matches!(read(r#"trace: m-1 done {"answer":{"manif"#, "m-1"), Line::Done(Err(_))));
-    }
-
-    #[test]
-    fn a_size_is_read() {
-        assert_eq!(bytes("4G"), Ok(4 << 30));
-        assert_eq!(bytes("512MiB"), Ok(512 << 20));
-        assert!(bytes("much").is_err() && bytes("0").is_err() && bytes("4X").is_err());
     }
 }

@@ -46,7 +46,7 @@ impl Default for Ask {
 
 impl Ask {
     pub fn of(args: &CheckArgs) -> Self {
-        let timeout = Duration::from_secs(args.timeout);
+        let timeout = args.timeout;
         Self { jobs: args.jobs, max_memory: args.max_memory, timeout }
     }
 }

@@ -14,14 +14,60 @@ pub fn bytes(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// `0.8 s`, `42 s`, `3 min 20 s`. `seconds` is not negative.
+/// `0.8 s`, `42 s`, `3 min 20 s`, `2 h 05 min`. `seconds` is not negative.
 pub fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..=9 => format!("{seconds:.1} s"),
         10..=119 => format!("{whole} s"),
-        _ => format!("{} min {:02} s", whole / 60, whole % 60),
+        120..=7199 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
     }
+}
+
+/// Parses `90`, `90s`, `1h30m`; a bare number is seconds.
+///
+/// # Errors
+/// What is wrong with it, for the command line's message.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|error| format!("{error}; write for example 90s, 10m or 1h30m"))?,
+    };
+    let most = Duration::from_secs(30 * 24 * 3600);
+    match duration {
+        Duration::ZERO => Err("must be more than 0".to_owned()),
+        duration if duration > most => Err("must be at most 30 days".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// The same in whole seconds, rounded up.
+///
+/// # Errors
+/// Those of [`parse_duration`].
+pub fn parse_seconds(text: &str) -> Result<u64, String> {
+    parse_duration(text).map(|duration| duration.as_secs_f64().ceil() as u64)
+}
+
+/// Parses `4G`, `512MiB`, or bytes.
+///
+/// # Errors
+/// What is wrong with it, for the command line's message.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let (number, unit) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let shift = match unit.to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        _ => return Err("write a number with K, M, G or T, for example 4G".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "write a number, for example 4G".to_owned())?;
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".into())
 }
 
 /// Seconds since 1970 as `2026-11-22T10:00:00Z`.
@@ -40,5 +86,24 @@ mod tests {
         assert_eq!(seconds(0.84), "0.8 s");
         assert_eq!(seconds(9.7), "10 s");
         assert_eq!(seconds(200.2), "3 min 20 s");
+        assert_eq!(seconds(7512.0), "2 h 05 min");
+    }
+
+    #[test]
+    fn durations_and_sizes_are_parsed() {
+        let parsed = |text| parse_duration(text).map(|duration| duration.as_secs());
+        for (text, seconds) in [("90", 90), ("10m", 600), ("1h30m", 5400), ("1h 30min", 5400)] {
+            assert_eq!(parsed(text), Ok(seconds), "{text}");
+        }
+        for wrong in ["", "m", "0s", "-1s", "99999999999999999999h", "999999h", "31d"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse_seconds("1500ms"), Ok(2));
+        for (text, size) in [("4G", 4 << 30), ("512MiB", 512 << 20), ("7", 7), ("2kb", 2048)] {
+            assert_eq!(parse_size(text), Ok(size), "{text}");
+        }
+        for wrong in ["", "much", "0", "4X", "4iB", "4GG", "99999999999T"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
     }
 }

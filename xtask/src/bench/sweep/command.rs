@@ -215,7 +215,7 @@ impl<'a> Sweep<'a> {
         }
         let points = self.points.len();
         let runs = points as f64 * f64::from(self.plan.rounds);
-        let all = crate::bench::sweep::view::duration(runs * seconds);
+        let all = crate::ui::units::seconds(runs * seconds);
         let one = format!("{seconds:.1} s a run");
         self.ui.say(match self.plan.budget {
             None => {
@@ -223,7 +223,7 @@ impl<'a> Sweep<'a> {
             }
             Some(budget) => format!(
                 "{points} configurations, {one}: {} of about {all} for all rounds",
-                crate::bench::sweep::view::duration(budget)
+                crate::ui::units::seconds(budget)
             ),
         });
         let asked = args.rounds.is_some() || args.force || args.sweep.dry_run;

@@ -82,12 +82,3 @@ fn remark(report: &SweepReport, one: &Configuration) -> Cell {
         }
     }
 }
-
-/// `45 s`, `12 min`, `1.5 h`
-pub fn duration(seconds: f64) -> String {
-    match seconds {
-        seconds if seconds < 100.0 => format!("{seconds:.0} s"),
-        seconds if seconds < 6000.0 => format!("{:.0} min", seconds / 60.0),
-        seconds => format!("{:.1} h", seconds / 3600.0),
-    }
-}
