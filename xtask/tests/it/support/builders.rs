@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ pub struct Builders {
 /// Why this machine can have no such builders, if so: an sshd to be run, and a Nix that may
 /// build in another root than its own, for which it needs to be root or to have user
 /// namespaces.
-pub fn unavailable() -> Option<String> {
+fn unavailable() -> Option<String> {
     if sshd_program().is_none() {
         return Some("there is no sshd on this machine: run `cargo xtask setup`".to_owned());
     }
@@ -41,11 +42,11 @@ pub fn unavailable() -> Option<String> {
 
 /// Says why a test is not run here; that is a line in its output, which names what to do.
 pub fn skipped() -> bool {
-    let why = unavailable();
-    if let Some(why) = &why {
+    static WHY: LazyLock<Option<String>> = LazyLock::new(unavailable);
+    if let Some(why) = &*WHY {
         super::skip(why);
     }
-    why.is_some()
+    WHY.is_some()
 }
 
 /// What the builds of the test fleets need of this machine.
