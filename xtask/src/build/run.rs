@@ -33,13 +33,11 @@ pub fn build_planned(
     Planned { plan, present, missing }: &Planned,
     asked: &Limits,
 ) -> Result<Vec<VariantReport>> {
-    let todo = |build: &Build| {
-        plan.variants.iter().find(|row| row.drv_path == build.drv).map(|row| row.plan)
-    };
-    let wanted: Vec<&Build> = builds
-        .iter()
-        .filter(|build| matches!(todo(build), Some(Todo::Build | Todo::Fetch)))
-        .collect();
+    // The plan has a row for each build, in the same order.
+    let planned = || builds.iter().zip(plan.variants.iter().map(|row| row.plan));
+    let is_wanted = |todo| matches!(todo, Todo::Build | Todo::Fetch);
+    let wanted: Vec<&Build> =
+        planned().filter(|(_, todo)| is_wanted(*todo)).map(|(build, _)| build).collect();
     let earlier = history::read(&context.home);
     let now = BuildList::new(builds, missing);
     let left = interrupted_build::left(&context.home).and_then(|left| left.done_of(&now));
@@ -57,14 +55,11 @@ pub fn build_planned(
 
     let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
-    let variants: Vec<VariantReport> = builds
-        .iter()
-        .map(|build| {
+    let variants: Vec<VariantReport> = planned()
+        .map(|(build, todo)| {
             let there = valid.get(&build.out);
             let culprits = match there {
-                None if wanted.iter().any(|wanted| wanted.drv == build.drv) => {
-                    ran.culprits(context, build)
-                }
+                None if is_wanted(todo) => ran.culprits(context, build),
                 _ => vec![],
             };
             let itself = culprits.is_empty() || culprits.contains(&build.drv);
@@ -72,7 +67,7 @@ pub fn build_planned(
                 true if present.contains(&build.out) => BuildState::Present,
                 true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
                 true => BuildState::Built,
-                false if todo(build) == Some(Todo::Unsupported) => BuildState::Unsupported,
+                false if todo == Todo::Unsupported => BuildState::Unsupported,
                 false if interrupt::requested() && !ran.failed_before_interrupt(&culprits) => {
                     BuildState::Interrupted
                 }

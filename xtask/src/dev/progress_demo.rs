@@ -71,14 +71,14 @@ pub fn run(args: &ProgressDemoArgs, ui: &Ui) -> Result<Outcome> {
         replay.line(*copy, line);
     }
     // Report.
-    let told = replay.told;
+    let counts = replay.counts;
     drop(replay.progress);
     ui.result(format!(
         "{} lines: {} builds started, {} finished, {} of them failed",
         lines.len(),
-        told.started,
-        told.ended,
-        told.failed
+        counts.started,
+        counts.ended,
+        counts.failed
     ));
     Ok(Outcome::Well)
 }
@@ -90,20 +90,13 @@ fn read(bytes: &[u8]) -> Vec<(f64, &[u8])> {
     lines
         .map(|line| {
             let tab = line.iter().position(|byte| *byte == b'\t');
-            let told = tab.and_then(|tab| {
+            let timed = tab.and_then(|tab| {
                 let number = std::str::from_utf8(&line[..tab]).ok()?.parse::<f64>().ok()?;
-                Some((number, &line[tab + 1..]))
+                Some((number.max(second), &line[tab + 1..]))
             });
-            match told {
-                Some((told, rest)) => {
-                    second = told.max(second);
-                    (second, rest)
-                }
-                None => {
-                    second += 1.0 / PACE;
-                    (second, line)
-                }
-            }
+            let (at, line) = timed.unwrap_or((second + 1.0 / PACE, line));
+            second = at;
+            (at, line)
         })
         .collect()
 }
@@ -176,7 +169,7 @@ fn builds(drvs: &[DrvPath], copies: usize, wanted: usize) -> Vec<Build> {
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Told {
+struct Counts {
     started: u32,
     ended: u32,
     failed: u32,
@@ -189,7 +182,7 @@ struct Replay<'a> {
     failing: BTreeSet<DrvPath>,
     phases: RefCell<BTreeMap<DrvPath, String>>,
     progress: Progress,
-    told: Told,
+    counts: Counts,
 }
 
 impl<'a> Replay<'a> {
@@ -203,8 +196,8 @@ impl<'a> Replay<'a> {
         let mut trackers = vec![];
         trackers.resize_with(copies, Tracker::default);
         let known = builds.iter().map(|build| build.drv.clone()).collect();
-        let (phases, told) = (RefCell::default(), Told::default());
-        Self { trackers, drvs, known, failing, phases, progress, told }
+        let (phases, counts) = (RefCell::default(), Counts::default());
+        Self { trackers, drvs, known, failing, phases, progress, counts }
     }
 
     fn line(&mut self, copy: usize, line: &[u8]) {
@@ -242,9 +235,9 @@ impl<'a> Replay<'a> {
                 Update::Phase { drv, phase } => {
                     self.phases.borrow_mut().insert(drv.clone(), phase.clone());
                 }
-                Update::Started { .. } => self.told.started += 1,
-                Update::Stopped { .. } => self.told.ended += 1,
-                Update::Failed { .. } => self.told.failed += 1,
+                Update::Started { .. } => self.counts.started += 1,
+                Update::Stopped { .. } => self.counts.ended += 1,
+                Update::Failed { .. } => self.counts.failed += 1,
                 // Each copy knows of its own only.
                 Update::Expecting { .. } if self.trackers.len() > 1 => continue,
                 _ => {}

@@ -157,6 +157,23 @@ fn ctrl_c_during_a_build_ends_the_builder_and_says_so() {
 }
 
 #[test]
+fn what_failed_before_ctrl_c_is_reported_as_failed() {
+    let fleet = fleet(
+        r#"
+        a = host { variant = "bad"; script = "echo 'x.c:1: error: planted'; exit 1"; };
+        b = host { variant = "slow"; script = "while true; do echo x; sleep 0.2; done"; };
+        "#,
+    );
+    let arguments = ["build-all", "--json", "--max-jobs", "2"];
+    let (output, _) = interrupted(&arguments, &fleet, Duration::from_secs(5));
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(variant(&report, "bad")["state"], "failed", "{report}");
+    assert_eq!(variant(&report, "slow")["state"], "interrupted", "{report}");
+    assert!(stderr(&output).contains("error: planted"), "{}", stderr(&output));
+}
+
+#[test]
 fn ctrl_c_during_an_evaluation_leaves_nothing() {
     let fleet = fleet(
         r#"slow = host { variant = let l = builtins.genList (x: x) 30000; in
