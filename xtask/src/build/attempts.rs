@@ -65,7 +65,7 @@ pub fn run(
         sleep(Duration::from_secs(pause));
     }
     if let Err(error) = state.logs.take_error() {
-        // The builds themselves are safe in the store, and Nix keeps logs of its own.
+        // The builds themselves are safe in the store, and Nix has its own logs.
         context.ui.complain(format!(
             "warning: the build logs are incomplete: {error:#}; `nix log` prints Nix's own"
         ));

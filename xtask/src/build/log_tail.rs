@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
-/// Lines held for each derivation; the whole log is on disk.
+/// Lines per derivation; the full log is on disk.
 const LINES: usize = 25;
-/// Bytes held for each derivation.
+/// Bytes per derivation.
 const BYTES: usize = 16 << 10;
 /// Bytes shown of one line.
 const LINE_BYTES: usize = 2000;

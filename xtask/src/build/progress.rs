@@ -105,7 +105,7 @@ impl Derivation {
             Stage::Known | Stage::Waiting => 0.0,
             Stage::Ended | Stage::Failed => 1.0,
             Stage::Running => {
-                // The pace of the first steps says little of the time; the steps are true.
+                // Without an estimate of the time, the steps count.
                 let by_time = self.expected.seconds.and(self.remaining(now)).map(|left| {
                     let elapsed = self.elapsed(now);
                     if elapsed + left > 0.0 { elapsed / (elapsed + left) } else { 0.0 }

@@ -38,13 +38,13 @@ pub struct VariantReport {
     /// Against the last build of its name on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closure_change_bytes: Option<i64>,
-    /// What keeps it from Nix's garbage collector.
+    /// The GC root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// `--push`: whether the store that was named has it now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pushed: Option<bool>,
-    /// The first error that the log of what failed tells, where it plainly tells one.
+    /// The first error in the log of what failed, if one is found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_error: Option<String>,
     /// Whether the end of its log was shown when it failed.
@@ -60,7 +60,7 @@ pub struct BuildReport {
     pub schema: u32,
     pub command: &'static str,
     pub variants: Vec<VariantReport>,
-    /// Hosts whose variant could not be told, as `check` reports them.
+    /// Hosts that do not evaluate, as `check` reports them.
     pub hosts: Vec<HostReport>,
     /// CPU time of xtask itself; that of Nix and of the builds is not in it.
     #[serde(rename = "ownCpuSeconds")]

@@ -62,16 +62,7 @@ const PERMANENT: [&str; 4] = [
 
 /// curl's exit codes for network failures: 5 to 7 no host or no connection; 18, 52 and 56 an
 /// aborted transfer; 28 a timeout; 35 an aborted handshake.
-const CURL: [&str; 8] = [
-    "curl: (5)",
-    "curl: (6)",
-    "curl: (7)",
-    "curl: (18)",
-    "curl: (28)",
-    "curl: (35)",
-    "curl: (52)",
-    "curl: (56)",
-];
+const CURL: [u32; 8] = [5, 6, 7, 18, 28, 35, 52, 56];
 
 /// Lines at the end of a log in which a fetcher reports its error.
 const FETCHER_LINES: usize = 5;
@@ -94,7 +85,10 @@ pub fn transient(failure: &Failure) -> Option<Transient> {
             return Some(Transient::Network);
         }
         let last = failure.tail.len().saturating_sub(FETCHER_LINES);
-        let cut_off = |line: &String| has(line, &CURL) || download_may_pass(line);
+        let cut_off = |line: &String| {
+            CURL.iter().any(|code| line.contains(&format!("curl: ({code})")))
+                || download_may_pass(line)
+        };
         return failure.tail[last..].iter().any(cut_off).then_some(Transient::Network);
     }
     failure.no_machine().map(|_| Transient::Builder)

@@ -244,8 +244,8 @@ impl Tracker {
         }
     }
 
-    /// The derivation of an activity that reports something. It has not ended, which may tell
-    /// which one has.
+    /// The derivation of an activity that reports something. Since it has not ended, it may be
+    /// clear now which one has.
     fn hear(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) -> Option<DrvPath> {
         let drv = self.activities.get(&id)?.clone();
         let seen = self.drvs.get_mut(&drv)?;

@@ -15,7 +15,7 @@ pub struct Transfers {
     copied: Sum,
     downloaded: Sum,
     expected: HashMap<(u64, Transfer), u64>,
-    told: (u64, u64),
+    reported: (u64, u64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,9 +69,9 @@ impl Transfers {
     pub fn changed(&mut self) -> Option<(u64, u64)> {
         let downloaded = self.sum(Transfer::Download);
         let sum = if downloaded.all > 0 { downloaded } else { self.sum(Transfer::Copy) };
-        let done = sum.done.max(self.told.0);
-        let now = (done, sum.all.max(self.told.1).max(done));
-        (std::mem::replace(&mut self.told, now) != now).then_some(now)
+        let done = sum.done.max(self.reported.0);
+        let now = (done, sum.all.max(self.reported.1).max(done));
+        (std::mem::replace(&mut self.reported, now) != now).then_some(now)
     }
 
     fn sum(&self, kind: Transfer) -> Sum {

@@ -20,7 +20,7 @@ use crate::system::interrupt;
 use crate::ui::Ui;
 use crate::ui::sanitize::sanitize;
 
-/// Lines a second of a log that does not tell when they came.
+/// Lines per second of a log without times.
 const PACE: f64 = 200.0;
 /// So many copies of a recording run beside each other.
 const BESIDE: f64 = 4.0;
@@ -107,7 +107,7 @@ fn started(recording: &[(f64, &[u8])]) -> Vec<DrvPath> {
     for (_, line) in recording {
         let drv = match parse(line) {
             Event::BuildStarted { drv, .. } => drv,
-            // What was fetched has one as well; the log does not name it.
+            // The log does not name the derivation of what is fetched.
             Event::SubstituteStarted { path, .. } => DrvPath::new(format!("{path}.drv")),
             _ => continue,
         };
@@ -221,8 +221,8 @@ impl<'a> Replay<'a> {
             }
             _ => {}
         }
-        // Of a recording there is no store to look into: a build that ended well is one that
-        // was in one of its last phases, where it has such, and that nothing failed.
+        // A recording has no store to look into: a build succeeded if it was in one of its last
+        // phases, where it has phases, and no error names it.
         let (phases, failing) = (&self.phases, &self.failing);
         let there = |drv: &DrvPath| {
             !failing.contains(drv)
@@ -238,7 +238,7 @@ impl<'a> Replay<'a> {
                 Update::Started { .. } => self.counts.started += 1,
                 Update::Stopped { .. } => self.counts.ended += 1,
                 Update::Failed { .. } => self.counts.failed += 1,
-                // Each copy knows of its own only.
+                // Each copy counts only its own.
                 Update::Expecting { .. } if self.trackers.len() > 1 => continue,
                 _ => {}
             }

@@ -1,5 +1,5 @@
 //! Builds while they run. On a terminal a thread draws bars a few times a second. Elsewhere
-//! each start, phase, tenth and end is a line, and a heartbeat tells that the build goes on,
+//! each start, phase, tenth and end is a line, and a heartbeat shows that the build goes on,
 //! so that a CI log is neither flooded nor silent.
 
 pub mod plan;
@@ -78,7 +78,7 @@ impl Progress {
         Self { shared, drawer }
     }
 
-    /// `log` is where the whole log of a build is.
+    /// `log` is the file of a build's full log.
     pub fn apply(&mut self, update: &Update, log: Option<&Path>) {
         self.shared.lock().apply(update, log);
     }
