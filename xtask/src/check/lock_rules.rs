@@ -3,7 +3,7 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -12,95 +12,33 @@ use crate::fleet::manifest::Manifest;
 use crate::fleet::pinned_hosts::{HELD, Hold};
 use crate::nix::flake_input::short;
 use crate::nix::flake_ref;
+use crate::nix::lockfile::LockFile;
 
 const RELOCK: &str = "`nix flake lock`, then commit flake.lock";
 
-/// A lock file of version 5 to 7, read where something is asked of it.
-#[derive(Debug, Clone)]
-pub struct Lock(Value);
-
-impl Lock {
-    pub fn new(lock: Value) -> Self {
-        Self(lock)
+/// Whether this package is of a llama.cpp that is locked here, or of the one that its
+/// host is held at. A locked path has no revision: then nothing can be said.
+pub fn package(lock: &LockFile, manifest: &Manifest, hold: Option<&Hold>) -> Option<Finding> {
+    if let Some(hold) = hold {
+        return not_held(manifest, hold);
     }
-
-    fn root(&self) -> &str {
-        self.0["root"].as_str().unwrap_or("root")
+    let nodes = lock.llama_cpps();
+    let locked: Option<Vec<&str>> = nodes.iter().map(|node| lock.node(node).rev()).collect();
+    let locked = locked.filter(|locked| !locked.is_empty())?;
+    let rev = manifest.rev.as_deref().filter(|rev| *rev != "unknown");
+    if rev.is_some_and(|rev| locked.contains(&rev)) {
+        return None;
     }
-
-    fn node(&self, key: &str) -> &Value {
-        &self.0["nodes"][key]
-    }
-
-    /// The node that an input stands for: its name, or a path of inputs from the root.
-    fn resolve<'a>(&'a self, target: &'a Value) -> Option<&'a str> {
-        self.resolve_within(target, 32)
-    }
-
-    fn resolve_within<'a>(&'a self, target: &'a Value, depth: u32) -> Option<&'a str> {
-        // A path may lead through one that leads back.
-        let depth = depth.checked_sub(1)?;
-        if let Value::String(key) = target {
-            return Some(key);
-        }
-        target.as_array()?.iter().try_fold(self.root(), |node, input| {
-            self.resolve_within(&self.node(node)["inputs"][input.as_str()?], depth)
-        })
-    }
-
-    /// Every node that is llama.cpp, with the input's name; the fleet's own first.
-    fn llama_cpps(&self) -> Vec<&str> {
-        let mut found = vec![];
-        let mut seen = BTreeSet::from([self.root()]);
-        let mut queue = std::collections::VecDeque::from([self.root()]);
-        while let Some(key) = queue.pop_front() {
-            let inputs = self.node(key)["inputs"].as_object().into_iter().flatten();
-            for (name, target) in inputs {
-                let Some(target) = self.resolve(target) else { continue };
-                if !seen.insert(target) {
-                    continue;
-                }
-                let repository = self.node(target)["original"]["repo"].as_str();
-                if name == "llama-cpp" || repository == Some("llama.cpp") {
-                    found.push(target);
-                }
-                queue.push_back(target);
-            }
-        }
-        found
-    }
-
-    /// The revisions of llama.cpp that are locked here; the fleet's own first.
-    pub fn revisions(&self) -> Vec<&str> {
-        let nodes = self.llama_cpps().into_iter();
-        nodes.filter_map(|node| self.node(node)["locked"]["rev"].as_str()).collect()
-    }
-
-    /// Whether this package is of a llama.cpp that is locked here, or of the one that its
-    /// host is held at. A locked path has no revision: then nothing can be said.
-    pub fn package(&self, manifest: &Manifest, hold: Option<&Hold>) -> Option<Finding> {
-        if let Some(hold) = hold {
-            return not_held(manifest, hold);
-        }
-        let nodes = self.llama_cpps();
-        let locked: Option<Vec<&str>> =
-            nodes.iter().map(|node| self.node(node)["locked"]["rev"].as_str()).collect();
-        let locked = locked.filter(|locked| !locked.is_empty())?;
-        let rev = manifest.rev.as_deref().filter(|rev| *rev != "unknown");
-        if rev.is_some_and(|rev| locked.contains(&rev)) {
-            return None;
-        }
-        let pin = locked.iter().map(|rev| short(rev)).collect::<Vec<_>>().join(" or ");
-        let is = rev.map_or_else(
-            || "does not say which llama.cpp it is".to_owned(),
-            |rev| format!("is of llama.cpp {}", short(rev)),
-        );
-        Some(Finding::error(
-            "not-the-pin",
-            format!("the package {is}, and flake.lock says {pin}"),
-            "let it come from the input: remove what overrides its `src` or llamafleet's overlay",
-        ))
-    }
+    let pin = locked.iter().map(|rev| short(rev)).collect::<Vec<_>>().join(" or ");
+    let is = rev.map_or_else(
+        || "does not say which llama.cpp it is".to_owned(),
+        |rev| format!("is of llama.cpp {}", short(rev)),
+    );
+    Some(Finding::error(
+        "not-the-pin",
+        format!("the package {is}, and flake.lock says {pin}"),
+        "let it come from the input: remove what overrides its `src` or llamafleet's overlay",
+    ))
 }
 
 /// A host that is to be held, and has another llama.cpp.
@@ -119,14 +57,13 @@ fn not_held(manifest: &Manifest, hold: &Hold) -> Option<Finding> {
 
 /// flake.lock against the `inputs` of flake.nix, and llama.cpp's nixpkgs against the
 /// fleet's. `text` is flake.nix, to tell the line.
-pub fn judge(lock: &Lock, inputs: &Value, text: &str) -> Vec<Finding> {
+pub fn judge(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
     let mut findings = second_nixpkgs(lock, text);
-    let empty = serde_json::Map::new();
     let Some(wanted) = inputs.as_object() else { return findings };
-    let have = lock.node(lock.root())["inputs"].as_object().unwrap_or(&empty);
+    let have: BTreeMap<&str, &Value> = lock.node(lock.root()).inputs().collect();
     for (name, input) in wanted {
         let at = |finding: Finding| placed(finding, text, name);
-        match have.get(name) {
+        match have.get(name.as_str()) {
             None => findings.push(at(Finding::error(
                 "lock-lacks-input",
                 format!("flake.lock does not lock the input {name}"),
@@ -135,7 +72,7 @@ pub fn judge(lock: &Lock, inputs: &Value, text: &str) -> Vec<Finding> {
             Some(target) => findings.extend(differs(lock, name, input, target).map(at)),
         }
     }
-    for name in have.keys().filter(|name| !wanted.contains_key(*name)) {
+    for name in have.keys().filter(|name| !wanted.contains_key(**name)) {
         findings.push(Finding {
             file: Some("flake.lock".into()),
             ..Finding::error(
@@ -148,7 +85,7 @@ pub fn judge(lock: &Lock, inputs: &Value, text: &str) -> Vec<Finding> {
     findings
 }
 
-fn differs(lock: &Lock, name: &str, input: &Value, target: &Value) -> Option<Finding> {
+fn differs(lock: &LockFile, name: &str, input: &Value, target: &Value) -> Option<Finding> {
     let changed = |what: String| Some(Finding::error("lock-disagrees", what, RELOCK));
     let path = |follows: &str| -> Vec<Value> {
         follows.split('/').filter(|part| !part.is_empty()).map(Value::from).collect()
@@ -165,9 +102,9 @@ fn differs(lock: &Lock, name: &str, input: &Value, target: &Value) -> Option<Fin
     };
     let node = lock.node(key);
     if let Some(wanted) = flake_ref::of_input(name, input)
-        && !flake_ref::same(&wanted, &node["original"])
+        && !flake_ref::same(&wanted, node.original())
     {
-        let locked = flake_ref::text(&node["original"]);
+        let locked = flake_ref::text(node.original());
         let wanted = input["url"].as_str().map_or_else(|| wanted.to_string(), str::to_owned);
         return changed(format!("flake.nix has {name} at {wanted}, flake.lock at {locked}"));
     }
@@ -175,7 +112,7 @@ fn differs(lock: &Lock, name: &str, input: &Value, target: &Value) -> Option<Fin
     for (inner, setting) in below {
         let Some(follows) = setting["follows"].as_str() else { continue };
         // An input that the other flake does not have is Nix's to complain about.
-        let there = &node["inputs"][inner];
+        let there = node.input(inner);
         if !there.is_null() && there.as_array() != Some(&path(follows)) {
             return changed(format!(
                 "flake.nix lets {name}'s {inner} follow {follows}, flake.lock does not"
@@ -185,13 +122,13 @@ fn differs(lock: &Lock, name: &str, input: &Value, target: &Value) -> Option<Fin
     None
 }
 
-fn second_nixpkgs(lock: &Lock, text: &str) -> Vec<Finding> {
-    let Some(fleets) = lock.resolve(&lock.node(lock.root())["inputs"]["nixpkgs"]) else {
+fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
+    let Some(fleets) = lock.resolve(lock.node(lock.root()).input("nixpkgs")) else {
         return vec![];
     };
     let nodes = lock.llama_cpps();
     let second = nodes.iter().find(|node| {
-        let own = lock.resolve(&lock.node(node)["inputs"]["nixpkgs"]);
+        let own = lock.resolve(lock.node(node).input("nixpkgs"));
         own.is_some_and(|own| own != fleets)
     });
     let finding = |_: &&str| {

@@ -28,7 +28,7 @@ fn lock() -> Value {
 }
 
 fn codes(lock: Value, inputs: &Value) -> Vec<&'static str> {
-    judge(&Lock::new(lock), inputs, FLAKE).iter().map(|finding| finding.code).collect()
+    judge(&LockFile::new(lock), inputs, FLAKE).iter().map(|finding| finding.code).collect()
 }
 
 fn manifest(rev: Option<&str>) -> Manifest {
@@ -58,7 +58,7 @@ fn each_disagreement_is_told_with_its_line() {
 
     let mut moved = inputs();
     moved["llama-cpp"]["url"] = json!("github:somebody/llama.cpp");
-    let found = judge(&Lock::new(lock()), &moved, FLAKE);
+    let found = judge(&LockFile::new(lock()), &moved, FLAKE);
     assert_eq!(found[0].code, "lock-disagrees");
     assert_eq!(found[0].place().as_deref(), Some("flake.nix:4"));
     assert!(found[0].message.contains("github:ggml-org/llama.cpp"), "{}", found[0].message);
@@ -87,26 +87,26 @@ fn a_second_nixpkgs_is_found_where_follows_is_missing_or_leads_elsewhere() {
 
 #[test]
 fn a_package_of_another_revision_is_not_the_pin() {
-    let lock = Lock::new(lock());
-    assert_eq!(lock.package(&manifest(Some("abcdefabcdef")), None), None);
-    let other = lock.package(&manifest(Some("0123456789ab")), None).unwrap();
+    let lock = LockFile::new(lock());
+    assert_eq!(package(&lock, &manifest(Some("abcdefabcdef")), None), None);
+    let other = package(&lock, &manifest(Some("0123456789ab")), None).unwrap();
     assert!(other.message.contains("012345678,"), "{}", other.message);
-    assert_eq!(lock.package(&manifest(None), None).unwrap().code, "not-the-pin");
+    assert_eq!(package(&lock, &manifest(None), None).unwrap().code, "not-the-pin");
     // No lock, or a path: nothing to hold it against.
-    assert_eq!(Lock::new(Value::Null).package(&manifest(None), None), None);
+    assert_eq!(package(&LockFile::new(Value::Null), &manifest(None), None), None);
 }
 
 #[test]
 fn a_held_host_has_what_it_is_held_at_and_nothing_else() {
-    let lock = Lock::new(lock());
+    let lock = LockFile::new(lock());
     assert_eq!(lock.revisions(), ["abcdefabcdef"]);
     let hold: Hold = serde_json::from_value(json!({
         "locked": { "rev": "0123456789ab" }, "since": "2026-11-22", "failedWith": "b9",
         "failedAt": "building", "reason": "x",
     }))
     .unwrap();
-    assert_eq!(lock.package(&manifest(Some("0123456789ab")), Some(&hold)), None);
+    assert_eq!(package(&lock, &manifest(Some("0123456789ab")), Some(&hold)), None);
     for rev in [Some("abcdefabcdef"), Some("fedcba987654"), None] {
-        assert_eq!(lock.package(&manifest(rev), Some(&hold)).unwrap().code, "hold-not-read");
+        assert_eq!(package(&lock, &manifest(rev), Some(&hold)).unwrap().code, "hold-not-read");
     }
 }

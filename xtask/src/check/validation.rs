@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::check::evaluation::Outcomes;
-use crate::check::lock_rules::{self, Lock};
+use crate::check::lock_rules;
 use crate::check::report::{CheckReport, Evaluated};
 use crate::check::unequal_builds;
 use crate::findings::finding::Finding;
@@ -14,6 +14,7 @@ use crate::findings::view::describe;
 use crate::fleet::context::{self, Context};
 use crate::fleet::manifest::Selection;
 use crate::fleet::pinned_hosts::{HELD, Held, Holds};
+use crate::nix::lockfile::LockFile;
 use crate::nix::names::HostName;
 use crate::system::{files, git};
 use crate::ui::Ui;
@@ -26,14 +27,14 @@ const IMPORTED: [&str; 6] = ["home", "hosts", "machines", "modules", "nixos", "o
 pub struct Seen {
     findings: Vec<Finding>,
     /// What the evaluation is locked to: with `--testbed` not the fleet's own file.
-    lock: Option<Lock>,
+    lock: Option<LockFile>,
     held: Held,
 }
 
 impl Seen {
     /// The hosts that are held at an earlier llama.cpp.
     fn holds(&self) -> Holds {
-        let revisions = self.lock.iter().flat_map(Lock::revisions);
+        let revisions = self.lock.iter().flat_map(LockFile::revisions);
         revisions.flat_map(|rev| self.held.at(rev)).collect()
     }
 }
@@ -48,7 +49,7 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     let lent = lent_lock(context).and_then(|file| files::read(&file).ok());
     let lent = lent.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     let Some(root) = root(context) else {
-        let locks = context.flake.locks().map(Lock::new);
+        let locks = context.flake.locks().map(LockFile::new);
         let findings = locks.as_ref().map(|lock| lock_rules::judge(lock, &Value::Null, ""));
         let findings = findings.unwrap_or_default();
         return Seen { findings, lock: locks, held: Held::default() };
@@ -56,7 +57,7 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     let inputs = crate::nix::flake::inputs(&context.flake.nix, &root);
     let text = files::read(&root.join("flake.nix")).unwrap_or_default();
     let mut findings = match (&own, own_lock) {
-        (Some(own), _) => lock_rules::judge(&Lock::new(own.clone()), &inputs, &text),
+        (Some(own), _) => lock_rules::judge(&LockFile::new(own.clone()), &inputs, &text),
         (None, Some(_)) => vec![lock_rules::unreadable()],
         // The testbed lends one, and would not if it could not.
         (None, None) if lent.is_some() => vec![],
@@ -69,7 +70,7 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     if !context.flake.reference.starts_with("path:") {
         findings.extend(untracked(&root));
     }
-    let lock = lent.or(own).map(Lock::new);
+    let lock = lent.or(own).map(LockFile::new);
     let held = match files::read(&root.join(HELD)).map(|text| Held::read(&text)) {
         Ok(Ok(held)) => held,
         Ok(Err(error)) => {
@@ -79,7 +80,7 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
         Err(_) => Held::default(),
     };
     if !held.is_empty() {
-        let locked = lock.as_ref().map(Lock::revisions).unwrap_or_default();
+        let locked = lock.as_ref().map(LockFile::revisions).unwrap_or_default();
         findings.extend(held.judge(&locked, context.all_hosts().unwrap_or_default()));
     }
     Seen { findings, lock, held }
@@ -97,7 +98,7 @@ pub fn judge(report: &mut CheckReport, seen: Seen, selected: &[(HostName, Select
     let holds = seen.holds();
     for (host, selection) in selected {
         let hold = holds.get(host);
-        let package = |lock: &Lock| lock.package(&selection.manifest, hold);
+        let package = |lock: &LockFile| lock_rules::package(lock, &selection.manifest, hold);
         if let Some(finding) = seen.lock.as_ref().and_then(package) {
             report.add(host, finding);
         }
@@ -113,7 +114,7 @@ pub fn holds(context: &Context) -> Holds {
     let read = || {
         let held = Held::read(&files::read(&root(context)?.join(HELD)).ok()?).ok()?;
         let lock = serde_json::from_str(&files::read(&context.lock_file()?).ok()?).ok()?;
-        Some(Seen { findings: vec![], lock: Some(Lock::new(lock)), held })
+        Some(Seen { findings: vec![], lock: Some(LockFile::new(lock)), held })
     };
     read().unwrap_or_default().holds()
 }

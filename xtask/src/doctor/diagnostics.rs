@@ -13,6 +13,7 @@ use crate::doctor::rules as doctor;
 use crate::doctor::rules::{Check, Config};
 use crate::hardware::cpu::Cpu;
 use crate::hardware::microarch::Table;
+use crate::nix::lockfile::LockFile;
 use crate::nix::program::Nix;
 use crate::system::process::{self, Invocation};
 use crate::system::resources::{cores, memory};
@@ -234,11 +235,11 @@ pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {
     checks
 }
 
-fn lock(nix: &Result<Nix>, root: &Path) -> Result<(Value, Value)> {
+fn lock(nix: &Result<Nix>, root: &Path) -> Result<(LockFile, Value)> {
     let file = root.join("flake.lock");
     let text =
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let lock: Value = serde_json::from_str(&text).context("flake.lock is not JSON")?;
+    let lock = LockFile::parse(&text).context("flake.lock is not JSON")?;
     // Without Nix the inputs of flake.nix cannot be told; the ages still can.
     let inputs = nix.as_ref().map(|nix| crate::nix::flake::inputs(nix, root)).unwrap_or_default();
     Ok((lock, inputs))

@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::check::lock_rules::{self, Lock};
+use crate::check::lock_rules;
 use crate::dev::pieces::{Item, State as Provided};
+use crate::nix::lockfile::LockFile;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
@@ -157,14 +158,13 @@ pub fn check_memory(bytes: u64, cores: usize) -> Check {
 }
 
 /// Ages in days at `now` (seconds since 1970), and flake.lock against flake.nix's inputs.
-pub fn check_lock(lock: &Value, inputs: &Value, now: u64) -> Vec<Check> {
-    let root = lock["root"].as_str().unwrap_or("root");
-    let locked = &lock["nodes"][root]["inputs"];
+pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
+    let root = lock.node(lock.root());
     let mut checks = vec![];
     for (name, input, limit) in [("llama-cpp age", "llama-cpp", 30), ("nixpkgs age", "nixpkgs", 60)]
     {
-        let node = locked[input].as_str().unwrap_or_default();
-        let Some(modified) = lock["nodes"][node]["locked"]["lastModified"].as_u64() else {
+        let node = lock.node(root.input(input).as_str().unwrap_or_default());
+        let Some(modified) = node.locked()["lastModified"].as_u64() else {
             continue;
         };
         let days = now.saturating_sub(modified) / 86_400;
@@ -175,10 +175,10 @@ pub fn check_lock(lock: &Value, inputs: &Value, now: u64) -> Vec<Check> {
             Check::ok(name, message)
         });
     }
-    let wrong = lock_rules::judge(&Lock::new(lock.clone()), inputs, "");
+    let wrong = lock_rules::judge(lock, inputs, "");
     checks.push(match wrong.first() {
         None => {
-            let count = locked.as_object().map_or(0, serde_json::Map::len);
+            let count = root.inputs().count();
             Check::ok("flake.lock", format!("matches the {count} inputs of flake.nix"))
         }
         Some(first) => {
@@ -276,13 +276,13 @@ mod tests {
         } });
         let named = json!({ "url": "path:/anywhere" });
         let inputs = json!({ "llama-cpp": named, "nixpkgs": named, "new": named });
-        let checks = check_lock(&lock, &inputs, 1_000_000 + 40 * 86_400);
+        let checks = check_lock(&LockFile::new(lock.clone()), &inputs, 1_000_000 + 40 * 86_400);
         assert_eq!(states(&checks), [Health::Warning, Health::Ok, Health::Error]);
         assert_eq!(checks[0].message, "the pin is 40 days old");
         assert!(checks[2].message.starts_with("flake.lock does not lock the input new; "));
         assert!(checks[2].message.contains("locks gone, which is no input"));
         // A clock that is behind is no reason to fail.
-        assert_eq!(check_lock(&lock, &inputs, 0)[0].state, Health::Ok);
+        assert_eq!(check_lock(&LockFile::new(lock.clone()), &inputs, 0)[0].state, Health::Ok);
     }
 
     #[test]

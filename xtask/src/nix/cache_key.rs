@@ -15,8 +15,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::nix::lockfile::{LockFile, Node};
+use serde::{Deserialize, Serialize};
 
 /// All that an evaluation of a flake depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,13 +75,13 @@ impl Snapshot {
 /// The first input that a lock file does not pin by content: its answers can change while
 /// the lock does not.
 pub fn unpinned(lock: &str) -> Option<String> {
-    let Ok(lock) = serde_json::from_str::<Value>(lock) else {
+    let Ok(lock) = LockFile::parse(lock) else {
         return Some("the lock file itself".to_owned());
     };
-    let root = lock["root"].as_str().unwrap_or("root");
-    let nodes = lock["nodes"].as_object()?;
-    let pinned = |node: &Value| node["locked"]["narHash"].is_string();
-    nodes.iter().find(|(name, node)| *name != root && !pinned(node)).map(|(name, _)| name.clone())
+    let unpinned = |node: Node<'_>| !node.locked()["narHash"].is_string();
+    let mut nodes = lock.nodes()?;
+    let found = nodes.find(|(name, node)| *name != lock.root() && unpinned(*node));
+    found.map(|(name, _)| name.to_owned())
 }
 
 #[cfg(test)]

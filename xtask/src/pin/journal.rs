@@ -5,10 +5,10 @@
 //! Pure: no I/O, no clock.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::fleet::pinned_hosts::Holds;
 use crate::nix::flake_input::Revision;
+use crate::nix::lockfile::LockFile;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -19,7 +19,7 @@ pub struct Entry {
     pub to: Revision,
     /// The whole lock that it was left at. A hash of the content of every input is in it,
     /// so going back needs no network while the store has them.
-    pub lock: Value,
+    pub lock: LockFile,
     /// Hosts that were held there at an earlier revision still.
     #[serde(default, skip_serializing_if = "Holds::is_empty")]
     pub held: Holds,
@@ -44,8 +44,15 @@ mod tests {
 
     fn entry(from: &str, to: &str) -> Entry {
         let at = |rev: &str| Revision { rev: rev.into(), date: None, build: None };
-        let (time, input, lock) = (0, "llama-cpp".into(), Value::Null);
-        Entry { time, input, from: at(from), to: at(to), lock, held: Holds::new() }
+        let (time, input, lock) = (0, "llama-cpp".into(), serde_json::Value::Null);
+        Entry {
+            time,
+            input,
+            from: at(from),
+            to: at(to),
+            lock: LockFile::new(lock),
+            held: Holds::new(),
+        }
     }
 
     #[test]

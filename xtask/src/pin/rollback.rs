@@ -8,7 +8,6 @@ use crate::findings::finding::Finding;
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::nix::flake_input::{Revision, day};
-use crate::nix::moved_lock;
 use crate::pin::args::RollbackArgs;
 use crate::pin::journal::{Entry, way_back};
 use crate::pin::update::commit as finish;
@@ -62,10 +61,10 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
 fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<Result<(), Finding>> {
     let name = &pin.input.name;
     let to: &Revision = &entry.from;
-    if moved_lock::inputs_that_differ(&pin.lock, &entry.lock, name).is_empty()
-        && let Ok(then) = moved_lock::find(&entry.lock, name)
+    if pin.lock.inputs_that_differ(&entry.lock, name).is_empty()
+        && let Ok(then) = entry.lock.find(name)
     {
-        let lock = moved_lock::replaced(&pin.lock, &pin.input, &then);
+        let lock = pin.lock.replaced(&pin.input, &then);
         finish::step(pin, &lock, to, entry.held.clone())?;
         return Ok(Ok(()));
     }

@@ -63,10 +63,18 @@ pub fn sweep(folder: &Path, is_meant: impl Fn(&str) -> bool) {
     }
 }
 
+/// The folder that a file lies in; of a bare name, the current one.
+pub fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        parent => parent.unwrap_or(Path::new("/")),
+    }
+}
+
 /// Fills an empty folder by `make`, then puts it in `dir`'s place. `dir` is there
 /// whole or, after a kill between two renames, not at all.
 pub fn make_folder<T>(dir: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    let parent = dir.parent().unwrap_or(Path::new("."));
+    let parent = folder_of(dir);
     let prefix = format!(".{}.", dir.file_name().unwrap_or_default().to_string_lossy());
     let new = TemporaryFolder::new(parent, &prefix, "")?;
     let made = make(new.path())?;
@@ -148,6 +156,12 @@ mod tests {
         make_folder(&place, |partial| Ok(fs::write(partial.join("c"), "3")?)).unwrap();
         assert!(!place.join("b").exists() && place.join("c").exists());
         assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_bare_name_lies_in_the_current_folder() {
+        assert_eq!(folder_of(Path::new("check.xml")), Path::new("."));
+        assert_eq!(folder_of(Path::new("a/b")), Path::new("a"));
     }
 
     #[test]

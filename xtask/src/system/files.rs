@@ -26,7 +26,7 @@ impl Staged {
     /// file it points to is replaced; an existing file's mode stays.
     pub fn new(file: &Path) -> io::Result<Self> {
         let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-        let folder = file.parent().unwrap_or(Path::new("."));
+        let folder = disk::folder_of(&file);
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         sweep(&file);
         // Nobody sweeps before the lock says that this run is alive.
@@ -57,7 +57,7 @@ impl Staged {
     /// Puts it in the file's place, with everything on the disk before and after.
     pub fn publish(self) -> io::Result<()> {
         self.temporary.as_file().sync_all()?;
-        let folder = self.file.parent().unwrap_or(Path::new("."));
+        let folder = disk::folder_of(&self.file);
         self.temporary.persist(&self.file).map_err(|error| error.error)?;
         // A rename is on the disk when its folder is.
         File::open(folder)?.sync_all()
@@ -67,7 +67,7 @@ impl Staged {
 /// Removes what killed runs left beside `file`.
 pub fn sweep(file: &Path) {
     let prefix = format!(".{}.", file.file_name().unwrap_or_default().to_string_lossy());
-    let folder = file.parent().unwrap_or(Path::new("."));
+    let folder = disk::folder_of(file);
     disk::sweep(folder, |name| name.starts_with(&prefix) && name.ends_with(TEMPORARY));
 }
 

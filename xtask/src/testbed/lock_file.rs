@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use crate::nix::lockfile::LockFile;
 use crate::testbed::revision::Tree;
 
 /// What stands in for the inputs.
@@ -30,10 +31,9 @@ pub struct StandIns<'a> {
 /// # Errors
 /// The text is not a lock file of version 7.
 pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
-    let mut lock: Value = serde_json::from_str(lock).context("flake.lock is not JSON")?;
-    let root = lock.get("root").and_then(Value::as_str).unwrap_or("root").to_owned();
-    let nodes =
-        lock.get_mut("nodes").and_then(Value::as_object_mut).context("flake.lock has no nodes")?;
+    let mut lock = LockFile::parse(lock).context("flake.lock is not JSON")?;
+    let root = lock.root().to_owned();
+    let nodes = lock.nodes_mut().context("flake.lock has no nodes")?;
 
     let mut kept = Map::new();
     let mut seen = BTreeSet::new();
@@ -120,12 +120,12 @@ pub fn stand_in_for<'a>(repository: &str, name: &str, flakes: &'a [String]) -> O
 /// # Errors
 /// The text is not a lock file of version 7.
 pub fn with_originals(lock: &str, originals: &Map<String, Value>) -> Result<String> {
-    let mut lock: Value = serde_json::from_str(lock).context("Nix's lock file is not JSON")?;
-    let root = lock["root"].as_str().unwrap_or("root").to_owned();
-    let keys = lock["nodes"][&root]["inputs"].as_object().cloned().unwrap_or_default();
+    let mut lock = LockFile::parse(lock).context("Nix's lock file is not JSON")?;
     for (name, original) in originals {
-        if let Some(key) = keys.get(name).and_then(Value::as_str)
-            && let Some(node) = lock["nodes"].get_mut(key).and_then(Value::as_object_mut)
+        let key = lock.node(lock.root()).input(name).as_str().map(str::to_owned);
+        if let Some(key) = key
+            && let Some(node) = lock.nodes_mut().and_then(|nodes| nodes.get_mut(&key))
+            && let Some(node) = node.as_object_mut()
         {
             node.insert("original".into(), original.clone());
         }

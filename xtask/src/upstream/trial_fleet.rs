@@ -21,7 +21,7 @@ use crate::fleet::pin_file::Pins;
 use crate::fleet::pinned_hosts::{HELD, Held, Hold, Holds};
 use crate::nix::diagnosis::diagnose;
 use crate::nix::flake_input::{Revision, Upstream};
-use crate::nix::moved_lock::{self, Input};
+use crate::nix::lockfile::{Input, LockFile};
 use crate::nix::names::HostName;
 use crate::nix::tree_copy::TreeCopy;
 use crate::system::files;
@@ -42,7 +42,7 @@ pub struct PinState<'a> {
     pub input: Input,
     pub upstream: Upstream,
     /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
-    pub lock: Value,
+    pub lock: LockFile,
     pub now: Revision,
     pub build_numbers: Option<Pins>,
     pub held: Held,
@@ -61,9 +61,9 @@ impl<'a> PinState<'a> {
         })?;
         let file = context.lock_file().context("the fleet is not a local folder")?;
         let text = files::read(&file).context("no flake.lock; run `nix flake lock` first")?;
-        let lock: Value = serde_json::from_str(&text)
-            .with_context(|| format!("{} is not JSON", file.display()))?;
-        let input = match moved_lock::find(&lock, input) {
+        let lock =
+            LockFile::parse(&text).with_context(|| format!("{} is not JSON", file.display()))?;
+        let input = match lock.find(input) {
             Ok(input) => input,
             Err(finding) => return Ok(Err(finding)),
         };
@@ -79,7 +79,7 @@ impl<'a> PinState<'a> {
             Ok(text) => Held::read(&text).with_context(|| format!("cannot parse {HELD}"))?,
             Err(_) => Held::default(),
         };
-        let locked = &input.node["locked"];
+        let locked = input.locked();
         let Some(rev) = locked["rev"].as_str() else {
             bail!("flake.lock has no revision for {}", input.name);
         };
@@ -119,16 +119,16 @@ impl<'a> PinState<'a> {
     ) -> Result<Result<TrialFleet, Finding>> {
         let copy = TreeCopy::of(&self.root, &self.context.home, &revision.rev)?;
         let flake = copy.flake();
-        write(&flake.join("flake.lock"), &moved_lock::print(&self.lock))?;
+        write(&flake.join("flake.lock"), &self.lock.print())?;
         let made = match self.locked_by_nix(&copy, revision, named)? {
             Ok(made) => made,
             Err(finding) => return Ok(Err(finding)),
         };
-        let lock = match moved_lock::graft(&self.lock, &made, &self.input) {
+        let lock = match self.lock.graft(&made, &self.input) {
             Ok(lock) => lock,
             Err(moved) => return Ok(Err(other_inputs_changed(&self.input.name, &moved))),
         };
-        let locked = moved_lock::find(&lock, &self.input.name).map_or(Value::Null, |it| it.node);
+        let locked = lock.find(&self.input.name).map_or(Value::Null, |it| it.node);
         let locked = &locked["locked"];
         if locked["rev"].as_str() != Some(revision.rev.as_str()) {
             bail!("Nix locked {} at {}, not at {}", self.input.name, locked["rev"], revision.rev);
@@ -138,7 +138,7 @@ impl<'a> PinState<'a> {
             date: locked["lastModified"].as_i64().or(revision.date),
             build: locked["revCount"].as_u64().or(revision.build),
         };
-        write(&flake.join("flake.lock"), &moved_lock::print(&lock))?;
+        write(&flake.join("flake.lock"), &lock.print())?;
         if let Some(pins) = self.pins_for(&revision) {
             write(&flake.join(PIN), &pins.print())?;
         }
@@ -156,7 +156,7 @@ impl<'a> PinState<'a> {
         copy: &TreeCopy,
         revision: &Revision,
         named: Option<&str>,
-    ) -> Result<Result<Value, Finding>> {
+    ) -> Result<Result<LockFile, Finding>> {
         let nix = &self.context.flake.nix;
         let new_lock = copy.flake().join("flake.lock.new");
         // What an input's input follows, Nix forgets when that is overridden, unless it reads
@@ -195,7 +195,7 @@ impl<'a> PinState<'a> {
         }
         let text = files::read(&new_lock)?;
         std::fs::remove_file(&new_lock).context("cannot remove a temporary file")?;
-        let made = serde_json::from_str(&text).context("Nix wrote a lock file that is not JSON")?;
+        let made = LockFile::parse(&text).context("Nix wrote a lock file that is not JSON")?;
         Ok(Ok(made))
     }
 }
@@ -218,7 +218,7 @@ pub struct TrialFleet {
     /// With its date, and its build number as far as it can be known.
     pub revision: Revision,
     /// The lock file it would be.
-    pub lock: Value,
+    pub lock: LockFile,
     /// For every question to this fleet as to any other.
     pub context: Context,
     /// Kept for as long as the trial is.
@@ -229,8 +229,7 @@ pub struct TrialFleet {
 impl TrialFleet {
     /// What its lock says of the input.
     pub fn locked(&self) -> Value {
-        moved_lock::find(&self.lock, &self.input)
-            .map_or(Value::Null, |it| it.node["locked"].clone())
+        self.lock.find(&self.input).map_or(Value::Null, |it| it.locked().clone())
     }
 }
 

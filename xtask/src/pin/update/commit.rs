@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::findings::finding::Finding;
 use crate::fleet::pinned_hosts::{HELD, Held, Holds};
 use crate::nix::flake_input::{Revision, short};
-use crate::nix::moved_lock::{self, Input};
+use crate::nix::lockfile::{Input, LockFile};
 use crate::pin::args::UpdateArgs;
 use crate::pin::journal::Entry;
 use crate::pin::journal_file;
@@ -65,10 +65,10 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<Option<Find
 /// An edit of the input in flake.lock that is neither committed nor an update's of ours.
 fn edited(pin: &PinState<'_>) -> Option<Finding> {
     let committed = git::committed(&pin.root, LOCK)?;
-    let committed: Value = serde_json::from_str(&committed).ok()?;
+    let committed = LockFile::parse(&committed).ok()?;
     let name = &pin.input.name;
-    let was = moved_lock::find(&committed, name).ok()?.node["locked"].clone();
-    let now = own_input(pin)?.node["locked"].clone();
+    let was = committed.find(name).ok()?.locked().clone();
+    let now = own_input(pin)?.locked().clone();
     if was == now {
         return None;
     }
@@ -93,8 +93,8 @@ fn edited(pin: &PinState<'_>) -> Option<Finding> {
 
 /// The input in the fleet's own flake.lock.
 fn own_input(pin: &PinState<'_>) -> Option<Input> {
-    let own: Value = serde_json::from_str(&files::read(&pin.root.join(LOCK)).ok()?).ok()?;
-    moved_lock::find(&own, &pin.input.name).ok()
+    let own = LockFile::parse(&files::read(&pin.root.join(LOCK)).ok()?).ok()?;
+    own.find(&pin.input.name).ok()
 }
 
 /// Makes the trial what the fleet has.
@@ -131,16 +131,16 @@ pub fn take(
 ///
 /// # Errors
 /// Nothing was replaced: flake.lock changed meanwhile, or cannot be written.
-pub fn step(pin: &PinState<'_>, lock: &Value, to: &Revision, holds: Holds) -> Result<()> {
+pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, holds: Holds) -> Result<()> {
     let file = pin.root.join(LOCK);
     let before = files::read(&file)?;
-    let own: Value = serde_json::from_str(&before).context("flake.lock is not JSON")?;
-    let input = match moved_lock::find(&own, &pin.input.name) {
-        Ok(input) if input.node["locked"]["rev"] == *pin.now.rev => input,
+    let own = LockFile::parse(&before).context("flake.lock is not JSON")?;
+    let input = match own.find(&pin.input.name) {
+        Ok(input) if input.rev() == Some(pin.now.rev.as_str()) => input,
         _ => bail!("flake.lock changed while the update ran and was left alone"),
     };
-    let after = match moved_lock::graft(&own, lock, &input) {
-        Ok(after) => moved_lock::print(&after),
+    let after = match own.graft(lock, &input) {
+        Ok(after) => after.print(),
         Err(moved) => bail!(
             "flake.lock changed while the update ran ({}) and was left alone",
             moved.join(", ")
@@ -235,7 +235,7 @@ pub fn save_rejected(pin: &PinState<'_>, trial: &TrialFleet, report: &mut Update
         .join(name);
     let mut kept = || -> Result<PathBuf> {
         disk::create(&folder.join("logs"))?;
-        let lock = moved_lock::print(&trial.lock);
+        let lock = trial.lock.print();
         files::write_atomically(&folder.join(LOCK), lock.as_bytes())?;
         for host in &mut report.hosts {
             for finding in &mut host.findings {

@@ -135,7 +135,7 @@ fn guard(
     let nix = &pin.context.flake.nix;
     let look = |locked| source_surface::look(nix, &needs, locked);
     // The old source may be gone from upstream; then nothing is told to be new.
-    let before = look(&pin.input.node["locked"]);
+    let before = look(pin.input.locked());
     let after = match look(&trial.locked()) {
         Ok(after) => after,
         Err(error) => {

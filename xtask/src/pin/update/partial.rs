@@ -83,7 +83,7 @@ fn hold(pin: &PinState<'_>, trial: &TrialFleet, host: &HostUpdate, earlier: Opti
     let reason = errors.map(|finding| finding.message.as_str()).next().unwrap_or("it fails");
     let today = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let new = || Hold {
-        locked: pin.input.node["locked"].clone(),
+        locked: pin.input.locked().clone(),
         build: pin.now.build,
         since: day(i64::try_from(today).unwrap_or(0)),
         failed_with: String::new(),

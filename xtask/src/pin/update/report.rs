@@ -227,7 +227,7 @@ impl UpdateReport {
         }
     }
 
-    /// It goes no_earlier_pin: flake.lock is at that revision already.
+    /// It goes nowhere: flake.lock is at that revision already.
     pub fn stays(&self) -> bool {
         self.to.as_ref().is_none_or(|to| to.rev == self.from.rev)
     }
