@@ -1,6 +1,6 @@
 //! The machine of a canary: two builds for one host, run in turns, as an update does.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::{Args as _, FromArgMatches as _};
 
 use crate::bench::args::BenchArgs;
@@ -11,8 +11,9 @@ use crate::bench::measurement::Subject;
 use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, PairedRun, Rounds};
 use crate::bench::session::{Session, open};
-use crate::findings::finding::{Finding, Severity};
+use crate::findings::finding::Severity;
 use crate::fleet::context::Context;
+use crate::target::refuse;
 
 /// A host's machine, reached, with the defaults of `bench HOST`.
 pub struct CanaryMachine {
@@ -22,19 +23,20 @@ pub struct CanaryMachine {
 }
 
 impl CanaryMachine {
-    pub fn reach(context: &Context, host: &str) -> Result<Result<Self, Finding>> {
+    /// # Errors
+    /// [`crate::target::Refused`].
+    pub fn reach(context: &Context, host: &str) -> Result<Self> {
         // Two repetitions a round, for more rounds: other work on the machine affects both.
         let words = ["bench", host, "--repetitions", "2"];
         let matches = BenchArgs::augment_args(clap::Command::new("bench"))
             .try_get_matches_from(words)
             .context("bench's own arguments")?;
         let args = BenchArgs::from_arg_matches(&matches)?;
-        let mut target = target(&args, context)?;
-        let session = match open(context, &mut target, &format!("update --bench {host}"), true)? {
-            Ok(session) => session,
-            Err(finding) => return Ok(Err(finding)),
-        };
-        Ok(Machine::discover(&target)?.map(|machine| Self { args, machine, _session: session }))
+        // A destination that is none is a usage error, not a finding.
+        let mut target = target(&args, context).map_err(|error| anyhow!("{error:#}"))?;
+        let session = open(context, &mut target, &format!("update --bench {host}"), true)?;
+        let machine = Machine::discover(&target)?;
+        Ok(Self { args, machine, _session: session })
     }
 
     /// Returns the variant that fits the machine: for `local`, which is no host of the flake.
@@ -43,12 +45,15 @@ impl CanaryMachine {
     }
 
     /// Builds and copies both, and runs them in turns.
+    ///
+    /// # Errors
+    /// [`crate::target::Refused`].
     pub fn compare(
         &self,
         context: &Context,
         [before, after]: [&Subject; 2],
         rounds: Rounds,
-    ) -> Result<Result<PairedRun, Finding>> {
+    ) -> Result<PairedRun> {
         let Self { args, machine, .. } = self;
         let mut targets = vec![];
         let mut model = chosen_model(args, after)?;
@@ -61,11 +66,11 @@ impl CanaryMachine {
                 }
                 Err(findings) => {
                     let error = findings.into_iter().find(|it| it.severity == Severity::Error);
-                    return Ok(Err(error.context("a build that cannot be measured")?));
+                    return refuse(error.context("a build that cannot be measured")?);
                 }
             }
         }
         let (params, model) = (params(args, after), (&model.about, model_path.as_str()));
-        paired_run::run(&context.ui, machine, &targets, model, &params, rounds).map(Ok)
+        paired_run::run(&context.ui, machine, &targets, model, &params, rounds)
     }
 }

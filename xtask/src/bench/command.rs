@@ -28,14 +28,15 @@ use crate::hardware::microarch::Table;
 use crate::nix::names::{HostName, nix_string};
 use crate::system::files::safe_name;
 use crate::system::resources::machine_name;
-use crate::target::Target;
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
+use crate::target::{Target, or_finding};
 
 pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     if args.prompt == 0 && args.generate == 0 {
         bail!("--prompt 0 and --generate 0 leave nothing to measure");
     }
-    let (machine, _session) = match discover(args, context)? {
+    let target = target(args, context)?;
+    let (machine, _session) = match or_finding(discover(args, context, target))? {
         Ok(found) => found,
         Err(finding) => return refused(context, &args.host, &[finding]),
     };
@@ -56,20 +57,13 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
 }
 
 /// Reaches the target and reads its hardware and state.
-fn discover(args: &BenchArgs, context: &Context) -> Result<Result<(Machine, Session), Finding>> {
-    let mut target = target(args, context)?;
+fn discover(args: &BenchArgs, context: &Context, mut target: Target) -> Result<(Machine, Session)> {
     let purpose = format!("bench {}", args.host);
-    let session = match open(context, &mut target, &purpose, args.wait)? {
-        Ok(session) => session,
-        Err(finding) => return Ok(Err(finding)),
-    };
-    let mut machine = match Machine::discover(&target)? {
-        Ok(machine) => machine,
-        Err(finding) => return Ok(Err(finding)),
-    };
+    let session = open(context, &mut target, &purpose, args.wait)?;
+    let mut machine = Machine::discover(&target)?;
     machine.log = Some(log_file(context, &args.host));
     machine.env.clone_from(&args.env);
-    Ok(Ok((machine, session)))
+    Ok((machine, session))
 }
 
 /// Evaluates the variant, and decides how it is measured.
@@ -193,7 +187,7 @@ fn measure(
     let mut before = preflight(machine, subject, args.force)?;
     let mut path = None;
     if none_is_an_error(&before) {
-        match get_ready(args, context, machine, subject, &mut model)? {
+        match or_finding(get_ready(args, context, machine, subject, &mut model))? {
             Ok(found) => path = Some(found),
             Err(finding) => before.push(finding),
         }

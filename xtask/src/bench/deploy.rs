@@ -17,7 +17,7 @@ use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Around, Selection};
 use crate::nix::store;
-use crate::target::{Target, or_finding};
+use crate::target::{Target, or_finding, refuse};
 
 /// Builds and copies a build for a paired run: the build, and its model's path on the target.
 pub fn comparison_target(
@@ -30,7 +30,7 @@ pub fn comparison_target(
 ) -> Result<Result<(ComparisonTarget, String), Vec<Finding>>> {
     let mut findings = preflight(machine, subject, args.force)?;
     if none_is_an_error(&findings) {
-        match get_ready(args, context, machine, subject, chosen)? {
+        match or_finding(get_ready(args, context, machine, subject, chosen))? {
             Ok(path) => return Ok(Ok((ComparisonTarget::new(label, subject, machine), path))),
             Err(finding) => findings.push(finding),
         }
@@ -40,73 +40,57 @@ pub fn comparison_target(
 }
 
 /// Builds, copies, and puts the model on the target: the model's path there.
+///
+/// # Errors
+/// [`crate::target::Refused`], as those below.
 pub fn get_ready(
     args: &BenchArgs,
     context: &Context,
     machine: &Machine,
     subject: &Subject,
     chosen: &mut ChosenModel,
-) -> Result<Result<String, Finding>> {
+) -> Result<String> {
     // Asked before the build, which takes longer.
-    match model_size(&chosen.place, machine, subject)? {
-        Ok(bytes) => chosen.about.bytes = Some(bytes),
-        Err(finding) => return Ok(Err(finding)),
-    }
-    let failed = match (args.build_on, &machine.target) {
+    chosen.about.bytes = Some(model_size(&chosen.place, machine, subject)?);
+    match (args.build_on, &machine.target) {
         (BuildOn::Target, Target::Ssh(_)) => build_there(context, machine, subject)?,
         _ => build_and_copy(context, machine, subject)?,
-    };
-    match failed {
-        Some(finding) => Ok(Err(finding)),
-        None => provide(&chosen.place, context, machine),
     }
+    provide(&chosen.place, context, machine)
 }
 
-/// Builds here and copies to the target: why not, if that fails.
-pub fn build_and_copy(
-    context: &Context,
-    machine: &Machine,
-    subject: &Subject,
-) -> Result<Option<Finding>> {
-    match build(context, subject)? {
-        None => copy(context, machine, subject),
-        finding => Ok(finding),
-    }
+/// Builds here and copies to the target.
+pub fn build_and_copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
+    build(context, subject)?;
+    copy(context, machine, subject)
 }
 
 /// Builds with the target's own Nix, in its own store.
-fn build_there(context: &Context, machine: &Machine, subject: &Subject) -> Result<Option<Finding>> {
+fn build_there(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
     let (ui, target) = (&context.ui, &machine.target);
     ui.say(format!("building {} on {}", subject.manifest.variant, target.name()));
-    let built = target.build_there(&context.flake.nix, &subject.drv_path, &mut |_, line| {
+    target.build_there(&context.flake.nix, &subject.drv_path, &mut |_, line| {
         ui.detail(String::from_utf8_lossy(line));
-    });
-    Ok(or_finding(built)?.err())
+    })
 }
 
 /// Copies the closure of what is built here to the target's store.
-fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<Option<Finding>> {
+fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
     let (ui, target, path) = (&context.ui, &machine.target, &subject.store_path);
-    let Target::Ssh(_) = target else { return Ok(None) };
+    let Target::Ssh(_) = target else { return Ok(()) };
     let nix = &context.flake.nix;
     let valid = store::valid(nix, &BTreeSet::from([path.clone()]))?;
     let bytes = valid.get(path).and_then(|info| info.closure_size).unwrap_or_default();
-    if let Some(full) = closure_fits(bytes, &machine.state, target.name()) {
-        match or_finding(target.has(&target.on_disk(path.as_str())))? {
-            Ok(true) => {}
-            Ok(false) => return Ok(Some(full)),
-            Err(finding) => return Ok(Some(finding)),
-        }
+    if let Some(full) = closure_fits(bytes, &machine.state, target.name())
+        && !target.has(&target.on_disk(path.as_str()))?
+    {
+        return refuse(full);
     }
     ui.say(format!("copying {path} to {}", target.name()));
-    let copied = target.copy_closure(nix, path, &mut |_, line| {
-        ui.detail(String::from_utf8_lossy(line));
-    });
-    Ok(or_finding(copied)?.err())
+    target.copy_closure(nix, path, &mut |_, line| ui.detail(String::from_utf8_lossy(line)))
 }
 
-/// Builds it: why not, if that fails.
-fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
+fn build(context: &Context, subject: &Subject) -> Result<()> {
     let host = &subject.host;
     let selection = Selection {
         manifest: subject.manifest.clone(),
@@ -116,13 +100,13 @@ fn build(context: &Context, subject: &Subject) -> Result<Option<Finding>> {
     };
     let builds = crate::build::variants::distinct([(host, &selection)]);
     let variants = build_all::build(context, &builds)?;
-    Ok(variants.into_iter().find(|variant| !variant.state.ok()).map(|variant| {
-        let log = variant.log.map(|log| format!("; its log: {log}")).unwrap_or_default();
-        let state = variant.state.as_str();
-        Finding::error(
-            "not-built",
-            format!("{} failed to build ({state}){log}", variant.variant),
-            format!("see `cargo xtask build-all {host}`"),
-        )
-    }))
+    let Some(failed) = variants.into_iter().find(|variant| !variant.state.ok()) else {
+        return Ok(());
+    };
+    let log = failed.log.map(|log| format!("; its log: {log}")).unwrap_or_default();
+    refuse(Finding::error(
+        "not-built",
+        format!("{} failed to build ({}){log}", failed.variant, failed.state.as_str()),
+        format!("see `cargo xtask build-all {host}`"),
+    ))
 }

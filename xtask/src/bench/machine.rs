@@ -14,7 +14,7 @@ use crate::hardware::microarch::Table;
 use crate::hardware::probe_output::read;
 use crate::hardware::probe_script;
 use crate::system::process::{Exit, Source};
-use crate::target::{Target, or_finding};
+use crate::target::{Target, refuse};
 
 /// A target that was reached, and what it was like then.
 #[derive(Debug, Clone)]
@@ -30,14 +30,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Reaches the target and looks at it, all in one go; one that refuses is a finding.
-    pub fn discover(target: &Target) -> Result<Result<Self, Finding>> {
-        let answer = match or_finding(probe_script::look_before_bench(target))? {
-            Ok(answer) => answer,
-            Err(finding) => return Ok(Err(finding)),
-        };
+    /// Reaches the target, and reads its hardware and state in one go.
+    ///
+    /// # Errors
+    /// [`crate::target::Refused`].
+    pub fn discover(target: &Target) -> Result<Self> {
+        let answer = probe_script::look_before_bench(target)?;
         let table = Table::embedded().context("microarch.json")?;
-        Ok(match read(target.name(), &answer, &table) {
+        match read(target.name(), &answer, &table) {
             Ok(facts) => Ok(Self {
                 target: target.clone(),
                 cpu: facts.cpu(),
@@ -46,12 +46,12 @@ impl Machine {
                 env: vec![],
                 log: None,
             }),
-            Err(problem) => Err(Finding::error(
+            Err(problem) => refuse(Finding::error(
                 "unknown-cpu",
                 format!("{}: {problem}", target.name()),
                 "measure on an x86_64 or aarch64 Linux machine",
             )),
-        })
+        }
     }
 
     /// Runs a program of the subject there, with the user's `--env`.

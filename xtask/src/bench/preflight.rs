@@ -11,7 +11,7 @@ use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::hardware::cpu::Arch;
 use crate::hardware::microarch::Table;
 use crate::target::model_file::FileState;
-use crate::target::or_finding;
+use crate::target::refuse;
 
 /// All that is wrong with sending it there; with `force`, for a target that is misjudged,
 /// as warnings.
@@ -81,25 +81,16 @@ pub fn expected<'a>(
     }
 }
 
-/// A model that lies on the target: its size, or why it is of no use.
-pub fn model_on_target(
-    machine: &Machine,
-    subject: &Subject,
-    path: &str,
-) -> Result<Result<u64, Finding>> {
-    let target = machine.target.name();
-    let state = match or_finding(machine.target.file_state(path))? {
-        Ok(state) => state,
-        Err(finding) => return Ok(Err(finding)),
-    };
-    Ok(match state.bytes_of_model() {
-        Ok(bytes) => match fits(machine, subject, bytes) {
-            Some(finding) => Err(finding),
-            None => Ok(bytes),
-        },
-        Err(why) => Err(Finding::error(
+/// Returns the size of a model file on the target.
+///
+/// # Errors
+/// [`crate::target::Refused`]: it is not a usable model.
+pub fn model_on_target(machine: &Machine, path: &str) -> Result<u64> {
+    let state = machine.target.file_state(path)?;
+    state.bytes_of_model().or_else(|why| {
+        refuse(Finding::error(
             "bad-model",
-            format!("{path} on {target} {why}"),
+            format!("{path} on {} {why}", machine.target.name()),
             match state {
                 FileState::Missing => {
                     "pass the path of a GGUF file on the target (--model, or the host's \
@@ -108,19 +99,15 @@ pub fn model_on_target(
                 FileState::Unreadable => "make it readable for the login user",
                 _ => "download it again, and compare its checksum with the publisher's",
             },
-        )),
+        ))
     })
-}
-
-pub fn fits(machine: &Machine, subject: &Subject, bytes: u64) -> Option<Finding> {
-    rules::model_fits(&subject.manifest, bytes, &machine.state, machine.target.name())
 }
 
 /// Looks at the target again: whether heat slowed it, whether the kernel ended what ran.
 /// A target that went away has said so already.
 pub fn check_afterwards(machine: &Machine, report: &mut BenchReport) {
     let mut conditions = machine.state.conditions.clone();
-    if let Ok(Ok(after)) = Machine::discover(&machine.target) {
+    if let Ok(after) = Machine::discover(&machine.target) {
         let after = after.state.conditions;
         let name = machine.target.name();
         report.findings.extend(rules::throttled(&conditions, after.throttle_events, name));

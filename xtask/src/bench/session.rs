@@ -9,7 +9,7 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::system::machine_lock::{self, Lock};
 use crate::system::resources::machine_name;
-use crate::target::{Connection, Lease, LeaseAnswer, Target, or_finding};
+use crate::target::{Connection, Lease, LeaseAnswer, Target, refuse};
 use crate::ui::units;
 
 /// Released in this order when it is dropped.
@@ -19,14 +19,11 @@ pub struct Session {
     _here: Lock,
 }
 
-/// Connects and locks. `purpose` is shown to whoever comes second; with `wait` that one waits,
-/// without it is a finding, as is a target that refuses.
-pub fn open(
-    context: &Context,
-    target: &mut Target,
-    purpose: &str,
-    wait: bool,
-) -> Result<Result<Session, Finding>> {
+/// Connects and locks. `purpose` is shown to whoever comes second, who waits if `wait` is set.
+///
+/// # Errors
+/// [`crate::target::Refused`]: it is in use, or cannot be reached.
+pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -> Result<Session> {
     let name = target.name().to_owned();
     let since = units::utc(results_file::now());
     let place = machine_lock::bench_lock(&context.home, &name);
@@ -38,20 +35,17 @@ pub fn open(
         true => machine_lock::lock(&place, &words, &waiting)?,
         false => match machine_lock::try_lock(&place, &words)? {
             Ok(lock) => lock,
-            Err(holder) => return Ok(Err(busy(&holder, &name))),
+            Err(holder) => return refuse(busy(&holder, &name)),
         },
     };
-    let connection = match or_finding(target.connect())? {
-        Ok(connection) => connection,
-        Err(finding) => return Ok(Err(finding)),
-    };
+    let connection = target.connect()?;
     if connection.is_some() {
         context.ui.detail(format!("using one connection to {name}"));
     }
     let words = format!("process {}, {words}", std::process::id());
     let there = match target.lock(&words, wait.then_some(&waiting))? {
         LeaseAnswer::Lease(held) => Some(held),
-        LeaseAnswer::Busy(holder) => return Ok(Err(busy(&holder, &name))),
+        LeaseAnswer::Busy(holder) => return refuse(busy(&holder, &name)),
         LeaseAnswer::NoLocks => {
             if let Target::Ssh(_) = target {
                 context.ui.detail(format!("{name} has no flock: other runs are not locked out"));
@@ -59,7 +53,7 @@ pub fn open(
             None
         }
     };
-    Ok(Ok(Session { _there: there, _connection: connection, _here: here }))
+    Ok(Session { _there: there, _connection: connection, _here: here })
 }
 
 fn busy(holder: &str, target: &str) -> Finding {

@@ -192,7 +192,15 @@ impl Ssh {
     }
 }
 
-/// [`Refused`] is the user's to mend, all else broke.
+/// Ends with what the user should fix.
+///
+/// # Errors
+/// Always [`Refused`].
+pub fn refuse<T>(finding: Finding) -> Result<T> {
+    Err(Refused(finding).into())
+}
+
+/// Separates what the user should fix ([`Refused`]) from what broke.
 pub fn or_finding<T>(outcome: Result<T>) -> Result<Result<T, Finding>> {
     match outcome {
         Ok(value) => Ok(Ok(value)),

@@ -10,10 +10,10 @@ use crate::bench::measurement::{Model, Subject};
 use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::model::store::smoke_model;
-use crate::bench::preflight::{fits, model_on_target};
-use crate::findings::finding::Finding;
+use crate::bench::preflight::model_on_target;
+use crate::bench::preflight_rules::model_fits;
 use crate::fleet::context::Context;
-use crate::target::or_finding;
+use crate::target::refuse;
 
 /// What is known of a model before it is read, and where it is.
 pub struct ChosenModel {
@@ -65,31 +65,24 @@ pub fn describe(smoke: SmokeModel) -> Model {
 }
 
 /// Whether it is there, or can be: its size in bytes.
-pub fn model_size(
-    place: &ModelSource,
-    machine: &Machine,
-    subject: &Subject,
-) -> Result<Result<u64, Finding>> {
-    match place {
-        ModelSource::OnTarget(path) => model_on_target(machine, subject, path),
-        ModelSource::Smoke(smoke) => Ok(match fits(machine, subject, smoke.bytes()) {
-            Some(finding) => Err(finding),
-            None => Ok(smoke.bytes()),
-        }),
+pub fn model_size(place: &ModelSource, machine: &Machine, subject: &Subject) -> Result<u64> {
+    let bytes = match place {
+        ModelSource::OnTarget(path) => model_on_target(machine, path)?,
+        ModelSource::Smoke(smoke) => smoke.bytes(),
+    };
+    match model_fits(&subject.manifest, bytes, &machine.state, machine.target.name()) {
+        Some(finding) => refuse(finding),
+        None => Ok(bytes),
     }
 }
 
 /// Its path on the target.
-pub fn provide(
-    place: &ModelSource,
-    context: &Context,
-    machine: &Machine,
-) -> Result<Result<String, Finding>> {
+pub fn provide(place: &ModelSource, context: &Context, machine: &Machine) -> Result<String> {
     match place {
-        ModelSource::OnTarget(path) => Ok(Ok(path.clone())),
+        ModelSource::OnTarget(path) => Ok(path.clone()),
         ModelSource::Smoke(smoke) => {
             let file = smoke_model(&context.home, *smoke)?;
-            or_finding(machine.target.put_file(&file, machine.state.cache_room))
+            machine.target.put_file(&file, machine.state.cache_room)
         }
     }
 }

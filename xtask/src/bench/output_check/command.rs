@@ -11,14 +11,16 @@ use crate::bench::measurement::Subject;
 use crate::bench::output_check::rules::{
     CHUNKS, CONTEXT, Divergence, MARK, TEXT, WAYS, parse, wrong_output,
 };
-use crate::bench::output_check::script::{Reading, read};
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::names::nix_string;
-use crate::system::process::Exit;
+use crate::system::process::{Exit, Source};
 use crate::target::or_finding;
 
-/// The build that is held to be right: its kernels are C, compiled for the least CPU of
+/// Puts a text through both builds, on the target.
+const SCRIPT: &str = include_str!("script.sh");
+
+/// The reference build: its kernels are C, compiled for the least CPU of
 /// the architecture. "dispatch" would not do: on the target it chooses the same kernels.
 fn reference(context: &Context, subject: &Subject) -> Result<Subject> {
     let system = &subject.manifest.system;
@@ -49,7 +51,7 @@ pub fn verify(
 ) -> Result<(Vec<Divergence>, Vec<Finding>)> {
     let ui = &context.ui;
     let plain = reference(context, subject)?;
-    if let Some(finding) = build_and_copy(context, machine, &plain)? {
+    if let Err(finding) = or_finding(build_and_copy(context, machine, &plain))? {
         return Ok((vec![], vec![finding]));
     }
     let (variant, right) = (&subject.manifest.variant, &plain.manifest.variant);
@@ -57,20 +59,21 @@ pub fn verify(
     let target = &machine.target;
     let program =
         |subject: &Subject| target.on_disk(&format!("{}/bin/llama-perplexity", subject.store_path));
-    let gpu = subject.manifest.backends.iter().any(|backend| backend != "cpu");
-    let args: Vec<String> = if gpu { ["-ngl", "99"].map(str::to_owned).to_vec() } else { vec![] };
-    let reading = Reading {
-        right: &program(&plain),
-        other: &program(subject),
-        model: model_path,
-        text: TEXT,
-        context: CONTEXT,
-        chunks: CHUNKS,
-        args: &args,
-        env: &machine.env,
-    };
-    let (exit, stdout, stderr) = match or_finding(read(target, &reading, timeout))? {
-        Ok(said) => said,
+    let (context_size, chunks) = (CONTEXT.to_string(), CHUNKS.to_string());
+    let (right_program, program) = (program(&plain), program(subject));
+    let mut argv = vec!["sh", "-c", SCRIPT, "llamafleet", &right_program, &program, model_path];
+    argv.extend([TEXT, &context_size, &chunks]);
+    if subject.manifest.backends.iter().any(|backend| backend != "cpu") {
+        argv.extend(["-ngl", "99"]);
+    }
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    let ran = machine.run(&argv, timeout, &mut |source, line| {
+        let buffer = if source == Source::Stdout { &mut stdout } else { &mut stderr };
+        buffer.push_str(&String::from_utf8_lossy(line));
+        buffer.push('\n');
+    });
+    let exit = match or_finding(ran)? {
+        Ok(exit) => exit,
         Err(finding) => return Ok((vec![], vec![finding])),
     };
     ui.detail(&stderr);

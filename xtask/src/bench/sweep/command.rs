@@ -48,7 +48,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     if !none_is_an_error(&findings) {
         return refused(context, &args.host, &findings);
     }
-    let path = match get_ready(args, context, machine, &subject, &mut model)? {
+    let path = match or_finding(get_ready(args, context, machine, &subject, &mut model))? {
         Ok(path) => path,
         Err(finding) => {
             findings.push(finding);

@@ -40,10 +40,7 @@ const ROUNDS: u32 = 5;
 pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     let era = global.testbed.unwrap_or(Era::New);
     let context = Context::open_with(global, ui, Some(era))?;
-    let machine = match Machine::discover(&Target::Local)? {
-        Ok(machine) => machine,
-        Err(finding) => bail!("{}", finding.message),
-    };
+    let machine = Machine::discover(&Target::Local)?;
     let targets = targets(&context, era, &machine, !args.no_dispatch)?;
     let place = machine_lock::bench_lock(&context.home, Target::Local.name());
     let held = machine_lock::lock(&place, "`perf bench`", &|holder| {

@@ -1,7 +1,7 @@
 //! Judges a revision by how fast its llama-bench is beside that of the good end: both run
 //! in turns on the host's machine, until it is sure which it is or that it cannot be told.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::bench::baseline::FLOOR;
 use crate::bench::command::tuned_subject;
@@ -28,8 +28,8 @@ use crate::pin::bisect::search::Verdict;
 use crate::statistics::{Decision, LOOKS, paired};
 use crate::system::interrupt;
 use crate::system::interrupt::Interrupted;
-use crate::target::Target;
-use crate::target::selection::LOCAL;
+use crate::target::selection::{LOCAL, fleet_target, ssh_options};
+use crate::target::{Target, or_finding};
 use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet};
 
 /// Of the smoke model, so that a run takes a second.
@@ -63,40 +63,31 @@ pub struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     /// # Errors
-    /// There is no such machine, or no model for it.
+    /// [`crate::target::Refused`]: the machine cannot be reached or used.
     pub fn open(
         args: &BisectArgs,
         context: &Context,
         pin: &'a PinState<'a>,
         good: &Revision,
         percent: Option<f64>,
-    ) -> Result<Result<Self, Finding>> {
+    ) -> Result<Self> {
         let name = args
             .host
             .as_deref()
             .context("--by bench measures one host: pass --host (`local` is this machine)")?;
         let mut target = match (&args.target, args.local || name == LOCAL) {
-            (Some(destination), _) => {
-                Target::ssh(destination, crate::target::selection::ssh_options())?
-            }
-            (None, true) => Target::Local,
-            (None, false) => crate::target::selection::fleet_target(context, name)?,
-        };
+            (Some(destination), _) => Target::ssh(destination, ssh_options()),
+            (None, true) => Ok(Target::Local),
+            (None, false) => fleet_target(context, name),
+        }
+        // A destination that is none is a usage error, not a finding.
+        .map_err(|error| anyhow!("{error:#}"))?;
         let purpose = format!("bisect --host {name}");
-        let session = match session::open(context, &mut target, &purpose, true)? {
-            Ok(session) => session,
-            Err(finding) => return Ok(Err(finding)),
-        };
-        let machine = match Machine::discover(&target)? {
-            Ok(machine) => machine,
-            Err(finding) => return Ok(Err(finding)),
-        };
+        let session = session::open(context, &mut target, &purpose, true)?;
+        let machine = Machine::discover(&target)?;
         let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
-        let model_path = match provide(&ModelSource::Smoke(smoke), context, &machine)? {
-            Ok(path) => path,
-            Err(finding) => return Ok(Err(finding)),
-        };
-        Ok(Ok(Self {
+        let model_path = provide(&ModelSource::Smoke(smoke), context, &machine)?;
+        Ok(Self {
             pin,
             host: HostName::new(name),
             machine,
@@ -107,7 +98,7 @@ impl<'a> Bench<'a> {
             base: None,
             percent,
             wanted: None,
-        }))
+        })
     }
 
     pub fn judge(&mut self, revision: &Revision) -> Result<Judgement> {
@@ -148,10 +139,8 @@ impl<'a> Bench<'a> {
         if !none_is_an_error(&findings) {
             return Ok(Err(fails(&findings[0])));
         }
-        Ok(match build_and_copy(&trial.context, &self.machine, &subject)? {
-            None => Ok(subject),
-            Some(finding) => Err(fails(&finding)),
-        })
+        let built = or_finding(build_and_copy(&trial.context, &self.machine, &subject))?;
+        Ok(built.map(|()| subject).map_err(|finding| fails(&finding)))
     }
 
     fn subject(&self, trial: &TrialFleet) -> Result<Result<Subject, Failure>> {

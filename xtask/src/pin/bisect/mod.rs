@@ -33,6 +33,7 @@ use crate::pin::update;
 use crate::pin::update::report::LockState;
 use crate::system::interrupt::Interrupted;
 use crate::system::{disk, files, interrupt};
+use crate::target::or_finding;
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{Depth, PinState};
 
@@ -46,10 +47,12 @@ pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
     let range = range::find(args, &pin)?;
     // Plan.
     let bench = match args.by {
-        By::Bench(percent) => match Bench::open(args, context, &pin, &range.good, percent)? {
-            Ok(bench) => Some(bench),
-            Err(finding) => return refused(context, args, &finding),
-        },
+        By::Bench(percent) => {
+            match or_finding(Bench::open(args, context, &pin, &range.good, percent))? {
+                Ok(bench) => Some(bench),
+                Err(finding) => return refused(context, args, &finding),
+            }
+        }
         By::Eval | By::Build => None,
     };
     let mut session = Session::open(args, context, &pin, &range, hosts, bench)?;

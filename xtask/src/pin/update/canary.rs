@@ -15,6 +15,7 @@ use crate::pin::args::UpdateArgs;
 use crate::pin::update::evaluation::Fleet;
 use crate::pin::update::report::{HostState, HostUpdate, Speed, UpdateReport};
 use crate::system::interrupt;
+use crate::target::or_finding;
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
@@ -37,7 +38,7 @@ pub fn reach(
     let mut machines = vec![];
     for name in &args.bench {
         let host = HostName::new(name.clone());
-        match CanaryMachine::reach(context, name)? {
+        match or_finding(CanaryMachine::reach(context, name))? {
             Ok(machine) => machines.push((host, machine)),
             Err(finding) => fail(report, &host, finding),
         }
@@ -104,7 +105,7 @@ fn measure(
         LOOKS.contains(&round) && compare(samples).iter().all(Change::is_clear)
     };
     let rounds = Rounds { most: LOOKS[LOOKS.len() - 1], seed: 1, enough: Some(&mut enough) };
-    let run = machine.compare(pin.context, [was, is], rounds)?;
+    let run = or_finding(machine.compare(pin.context, [was, is], rounds))?;
     interrupt::check()?;
     match run {
         Err(finding) | Ok(PairedRun { finding: Some(finding), .. }) => fail(report, host, finding),
