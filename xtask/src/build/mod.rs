@@ -1,7 +1,7 @@
 //! `build-all` and `matrix`: every distinct variant, built once.
 //!
-//! Entry points: `command::run`, `matrix::run`; `run` follows Nix, `tracker` and `progress` read
-//! its log, `view` draws.
+//! Entry points: `command::run`, `matrix::run`, `run::build`. `attempts` runs `nix_build` until
+//! nothing is left to retry; `tracker` and `progress` follow its log, `view` draws.
 //!
 //! Imports: system, statistics, ui, findings, ci, nix, fleet, check.
 

@@ -143,3 +143,16 @@ fn real_builds_name_who_needs_what_and_whose_it_is() {
         .collect();
     assert_eq!(names, ["llama-cpp-one", "llama-cpp-two", "shared-1"], "{kept}");
 }
+
+#[test]
+fn real_builds_are_drawn_and_only_the_report_is_left_on_the_screen() {
+    let fleet = fleet(NEEDY);
+    let mut build = xtask(fleet.path());
+    let session = terminal::run(build.args(["build-all", "--max-jobs", "1"]), 100, 60);
+    let screens: Vec<String> = session.screens().iter().map(|screen| screen.contents()).collect();
+    let end = screens.last().unwrap();
+    let seen = |what: &str| screens.iter().any(|screen| screen.contains(what));
+    assert!(seen("  └ shared-1") && seen("waiting for shared-1"), "{end}");
+    assert!(end.contains("gone-1 failed after") && end.contains("VARIANT"), "{end}");
+    assert!(!end.contains('%') && !end.contains('└'), "{end}");
+}
