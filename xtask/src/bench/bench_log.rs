@@ -1,5 +1,5 @@
-//! All that llama-bench says on stderr, kept: what a driver complained of is looked for
-//! when the figures are strange, and the run is over then.
+//! The log of llama-bench's stderr: a driver's complaint matters when the figures are strange,
+//! and by then the run is over.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

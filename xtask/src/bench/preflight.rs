@@ -1,5 +1,5 @@
-//! Before anything is built or copied: may this variant go to this target, and does the
-//! model fit there? Afterwards: what of the target's state bore on the figures?
+//! Before anything is built or copied: can this variant run on this target, and does the model
+//! fit? Afterwards: what in the target's state affected the figures?
 
 use anyhow::{Context as _, Result};
 

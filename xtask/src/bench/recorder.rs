@@ -63,7 +63,7 @@ fn default_folder(context: &Context, host: &str) -> PathBuf {
     }
 }
 
-/// Writes a run's results down.
+/// Appends a run's results to the results file.
 pub struct Recorder<'a> {
     pub records: &'a ResultsFile,
     pub run_info: RunInfo,
@@ -105,7 +105,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// What is wrong with the record: the measurement stands all the same.
+    /// Why results could not be written; the measurement is valid all the same.
     pub fn finding(&mut self) -> Option<Finding> {
         let error = self.problem.take()?;
         Some(Finding::error(
@@ -157,7 +157,7 @@ pub fn measure_rounds(
     Ok(whole)
 }
 
-/// Whether so many rounds will do, for the time that they took.
+/// Whether these rounds are enough for the time they took.
 pub fn is_enough(params: &Params, round: u32, started: Instant) -> bool {
     round >= LEAST_ROUNDS && started.elapsed() > params.patience
 }

@@ -82,7 +82,7 @@ fn append(file: &Path, line: &str) -> std::io::Result<()> {
     file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// What is not there is as good as empty.
+/// Reads a file; one that does not exist is empty.
 pub fn read_or_empty(file: &Path) -> Result<String> {
     match fs::read(file) {
         // A power cut can leave anything in a line.

@@ -1,5 +1,5 @@
-//! The lock of a target, held over SSH: whoever measures there by another machine, or on
-//! it, would be measured with.
+//! The lease of a target, held over SSH: another bench at the same time, from another machine or
+//! on the target, would disturb the measurement.
 
 use std::thread;
 use std::time::{Duration, Instant};

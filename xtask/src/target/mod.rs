@@ -50,7 +50,7 @@ pub struct Ssh {
     shared: Option<String>,
 }
 
-/// The target's fault and the user's to mend.
+/// A problem of the target, or another that the user should fix.
 #[derive(Debug)]
 pub struct Refused(pub Finding);
 

@@ -18,7 +18,7 @@ pub struct Report {
     pub schema: u32,
     pub command: &'static str,
     pub hosts: Vec<Host>,
-    /// Lines of the files that could not be used.
+    /// Lines of the files that could not be read.
     pub damaged: Vec<Damaged>,
     /// Hosts that were asked for and have no measurement.
     pub missing: Vec<String>,
@@ -121,13 +121,13 @@ pub struct Point {
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     pub verdict: Verdict,
-    /// Of the speed as bench tells it; below zero is slower.
+    /// Of the speed as bench reports it; below zero is slower.
     pub percent: f64,
     /// Holds the change with 99 % confidence.
     pub interval_percent: [f64; 2],
     /// Whether it is slower, faster, or known to be much the same.
     pub clear: bool,
-    /// What it was held against: an index of the series' points.
+    /// What it was compared with: an index of the series' points.
     pub against: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a sweep found: the best point of the grid, what cannot be told from it, and the
+//! What a sweep found: the best point of the grid, what is tied with it, and the
 //! frontier between prompt and generation.
 //!
 //! Pure: no I/O, no clock.
