@@ -36,8 +36,8 @@
       nixosConfigurations = import ./nixos/fleet.nix { inherit self inputs; };
 
       overlays = import ./overlays { inherit inputs; };
-      nixosModules = import ./nixos/modules { inherit self; };
-      homeModules = import ./home/modules { inherit self; };
+      nixosModules = import ./modules/nixos { inherit self; };
+      homeModules = import ./modules/home-manager { inherit self; };
 
       packages = forAllSystems (import ./pkgs);
       legacyPackages = forAllSystems (import ./pkgs/legacy.nix { inherit self; });

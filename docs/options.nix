@@ -32,8 +32,8 @@ let
     in
     parts.right ++ parts.wrong;
 
-  nixos = enableFirst (optionsOf (import ../nixos/modules/llama-cpp.nix { self = { }; }));
-  home = optionsOf (import ../home/modules/llama-cpp.nix { self = { }; });
+  nixos = enableFirst (optionsOf (import ../modules/nixos/llama-cpp.nix { self = { }; }));
+  home = optionsOf (import ../modules/home-manager/llama-cpp.nix { self = { }; });
 
   names = map (option: option.name);
   isInHome = option: lib.elem option.name (names home);

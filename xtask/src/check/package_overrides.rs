@@ -105,7 +105,7 @@ fn own_files(seen: &Seen) -> Vec<String> {
             .and_then(|rest| rest.split_once('/'))
             .map_or(file.as_str(), |(_, inside)| inside);
         let inside = inside.to_owned();
-        let nobodys = ["nixos/modules/llama-cpp.nix", "<unknown-file>"];
+        let nobodys = ["modules/nixos/llama-cpp.nix", "<unknown-file>"];
         if !nobodys.contains(&inside.as_str()) && !files.contains(&inside) {
             files.push(inside);
         }
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn the_place_is_the_users_own_file() {
         let files =
-            ["/nix/store/a-source/nixos/modules/llama-cpp.nix", "/nix/store/b-source/x.nix"];
+            ["/nix/store/a-source/modules/nixos/llama-cpp.nix", "/nix/store/b-source/x.nix"];
         let seen = json!({ "variant": null, "drvPath": "/o.drv", "files": files });
         let (code, said) = found("services.llama-cpp.package", seen, true).remove(0);
         assert_eq!(code, "another-package");

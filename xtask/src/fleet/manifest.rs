@@ -1,5 +1,5 @@
 //! What overlays/llama-cpp/variant.nix says of a variant (`passthru.llamaCpp`), and
-//! what nixos/modules/llama-cpp.nix adds for a host. The Nix files name these fields.
+//! what modules/nixos/llama-cpp.nix adds for a host. The Nix files name these fields.
 //!
 //! Pure: no I/O, no clock.
 

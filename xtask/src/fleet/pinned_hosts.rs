@@ -1,7 +1,7 @@
 //! overlays/llama-cpp/held.json: hosts that stay at an earlier llama.cpp because a newer one
 //! fails there. Keyed by the revision that flake.lock has, like pin.json: what holds before a
 //! step and what holds after it are both in the file when flake.lock moves, and that one
-//! rename changes them together. nixos/modules/overlay.nix reads it.
+//! rename changes them together. modules/shared/source.nix reads it.
 //!
 //! Pure: no I/O, no clock.
 

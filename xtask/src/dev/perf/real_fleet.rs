@@ -35,7 +35,7 @@ pub fn make(
     let nix = Nix::find(home)?;
     let folder = home.join(format!("perf/{count}-real-hosts"));
     disk::remove(&folder)?;
-    for pattern in ["nixos/modules", "overlays"] {
+    for pattern in ["modules", "overlays"] {
         for name in git::tracked(repository, pattern)? {
             write(&folder, &name, &files::read(&repository.join(&name))?)?;
         }

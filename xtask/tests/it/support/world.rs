@@ -26,7 +26,7 @@ impl World {
     }
 
     /// Hosts as in [`super::fleet`], which may also call `source HOST` for the llama.cpp that
-    /// this host has: the real nixos/modules/source.nix.
+    /// this host has: the real modules/shared/source.nix.
     pub fn of(hosts: &str) -> Self {
         let world = Self { scratch: Scratch::new(), fleet: super::fleet(hosts) };
         let upstream = world.upstream();
@@ -54,7 +54,7 @@ impl World {
             upstream.display()
         );
         fs::write(&flake, text.replace("outputs = _: let", &input)).unwrap();
-        world.fleet.write("source.nix", include_str!("../../../../nixos/modules/source.nix"));
+        world.fleet.write("source.nix", include_str!("../../../../modules/shared/source.nix"));
         world.fleet.write("other/flake.nix", "{ outputs = _: { }; }\n");
         let fleet = world.fleet.path();
         git(fleet, &["init", "--quiet", "--initial-branch=main"]);

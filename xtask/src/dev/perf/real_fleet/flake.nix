@@ -11,7 +11,8 @@
       # The llama.cpp that the measured repository is locked to.
       lock = builtins.fromJSON (builtins.readFile ./llamafleet.lock);
       llama-cpp = builtins.fetchTree lock.nodes.llama-cpp.locked;
-      ours = import ./nixos/modules {
+      ours = import ./modules/nixos {
+        lib = import (nixpkgs + "/lib");
         self.overlays = import ./overlays { inputs = { inherit llama-cpp; }; };
       };
 

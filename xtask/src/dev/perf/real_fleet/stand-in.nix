@@ -27,7 +27,7 @@ let
   };
 in
 {
-  imports = [ ./nixos/modules/variant-options.nix ];
+  imports = [ ./modules/shared/options.nix ];
 
   options.programs.llama-cpp.manifest = lib.mkOption {
     type = lib.types.unspecified;

@@ -10,8 +10,8 @@
 let
   inherit (lib) mkOption types;
   cfg = config.programs.llama-cpp;
-  variant = import ./variant.nix { inherit lib; } cfg;
-  overlay = import ./overlay.nix { inherit self; } {
+  variant = import ../shared/variant.nix { inherit lib; } cfg;
+  overlay = import ../shared/overlay.nix { inherit self; } {
     inherit (cfg) fleet;
     host = config.networking.hostName;
   };
@@ -23,7 +23,7 @@ let
   ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
 in
 {
-  imports = [ ./variant-options.nix ];
+  imports = [ ../shared/options.nix ];
 
   options.programs.llama-cpp = {
     fleet = mkOption {
@@ -107,7 +107,7 @@ in
       ];
     })
     {
-      programs.llama-cpp.builds = import ./builds.nix cfg.fleet;
+      programs.llama-cpp.builds = import ../shared/build-numbers.nix cfg.fleet;
       programs.llama-cpp.manifest =
         if cfg.enable then
           cfg.package.llamaCpp

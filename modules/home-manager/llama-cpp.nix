@@ -9,7 +9,7 @@
 }@args:
 let
   cfg = config.programs.llama-cpp;
-  variant = import ../../nixos/modules/variant.nix { inherit lib; } cfg;
+  variant = import ../shared/variant.nix { inherit lib; } cfg;
 
   # With `useGlobalPkgs` the packages are the host's. home-manager then refuses
   # overlays, and the host need not have ours.
@@ -17,13 +17,13 @@ let
   ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
 
   # On a host that is held at an earlier llama.cpp, so are its users.
-  overlay = import ../../nixos/modules/overlay.nix { inherit self; } {
+  overlay = import ../shared/overlay.nix { inherit self; } {
     fleet = args.osConfig.programs.llama-cpp.fleet or null;
     host = args.osConfig.networking.hostName or "";
   };
 in
 {
-  imports = [ ../../nixos/modules/variant-options.nix ];
+  imports = [ ../shared/options.nix ];
 
   config = lib.mkMerge [
     (lib.mkIf (!hostPkgs) {
