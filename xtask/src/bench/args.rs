@@ -10,16 +10,16 @@ use crate::ui::units::parse_duration;
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// The host whose variant is measured; `local`: this machine, its microarchitecture detected
+    /// Host whose variant to measure, or `local`: this machine, with its CPU detected
     #[arg(value_name = "HOST")]
     pub host: String,
-    /// Measure on this SSH destination instead of the fleet table's
+    /// SSH destination to measure on [default: the target in hosts/default.nix]
     #[arg(long, value_name = "DESTINATION", conflicts_with = "local")]
     pub target: Option<String>,
     /// Measure on this machine
     #[arg(long)]
     pub local: bool,
-    /// A GGUF file on the target instead of the generated smoke model
+    /// GGUF file on the target [default: the generated smoke model]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Quantization of the generated smoke model
@@ -28,10 +28,10 @@ pub struct BenchArgs {
     /// Parameters of the generated smoke model, in millions
     #[arg(long, value_enum, default_value = "29m")]
     pub params: ModelSize,
-    /// Tokens of the prompt test; 0: none
+    /// Tokens of the prompt test; 0 skips it
     #[arg(long, value_name = "TOKENS", default_value_t = 128)]
     pub prompt: u32,
-    /// Tokens of the generation test; 0: none
+    /// Tokens of the generation test; 0 skips it
     #[arg(long, value_name = "TOKENS", default_value_t = 32)]
     pub generate: u32,
     /// Repetitions of each test
@@ -40,49 +40,51 @@ pub struct BenchArgs {
     /// Timeout of one llama-bench run, such as 90s or 15m
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = parse_duration)]
     pub timeout: Duration,
-    /// Where the variant is built: here, then copied; or by the target itself
+    /// Machine that builds the variant
     #[arg(long, value_enum, default_value = "here", value_name = "WHERE")]
     pub build_on: BuildOn,
-    /// Hold what the variant computes against a build without CPU extensions first
+    /// First compare the output with that of a build without CPU extensions
     #[arg(long)]
     pub verify: bool,
-    /// Go on where the pre-flight says that it cannot work
+    /// Ignore pre-flight errors
     #[arg(long)]
     pub force: bool,
-    /// Processes of llama-bench, one after another, each with these repetitions; default: 10,
-    /// or 5 where those take five minutes
+    /// Number of llama-bench runs, each with all repetitions [default: 10, or 5 if those take
+    /// five minutes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: Option<u32>,
-    /// Keep the results in this folder's HOST.jsonl; default: bench/ of the flake's folder
+    /// Folder for the results file HOST.jsonl [default: bench/ beside flake.nix]
     #[arg(long, value_name = "FOLDER")]
     pub record: Option<PathBuf>,
-    /// Hold later results against this one, also where it is slower; without: against the last
+    /// Save this result as the baseline, even if it is slower
     #[arg(long)]
     pub save_baseline: bool,
-    /// Wait for another bench on the same machine to end, instead of refusing
+    /// Wait for another bench on the same machine instead of failing
     #[arg(long)]
     pub wait: bool,
-    /// Measure these in turns and give each one's ratio to the first: HOST, upstream, nixpkgs,
-    /// dispatch, microarch=NAME, rev=REVISION (a tag bN, a commit), or the name of a host's variant
+    /// Compare builds with the first one, run in turns: HOST, upstream, nixpkgs, dispatch,
+    /// microarch=NAME, rev=REVISION (a tag or commit), or a variant's name
     #[arg(long, num_args = 2.., value_name = "SUBJECT")]
     pub compare: Vec<String>,
-    /// Which random order `--compare` takes; each run tells its own
+    /// Seed for the random order of `--compare`; each run prints its own
     #[arg(long, value_name = "N", requires = "compare")]
     pub seed: Option<u64>,
-    /// Set this for every llama-bench, on the target; may be given several times. Which GPUs
-    /// it may use: CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES, GGML_VK_VISIBLE_DEVICES
+    /// Environment variable for llama-bench on the target (repeatable), for example
+    /// CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES or GGML_VK_VISIBLE_DEVICES to choose GPUs
     #[arg(long, value_name = "NAME=VALUE", value_parser = crate::bench::measurement::variable)]
     pub env: Vec<String>,
     #[command(flatten)]
     pub sweep: SweepArgs,
-    /// Further llama-bench arguments, after `--`
+    /// Arguments for llama-bench, after `--`
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BuildOn {
+    /// This machine, which then copies it
     Here,
+    /// The target
     Target,
 }
 

@@ -12,7 +12,6 @@ use crate::ui::Ui;
 
 /// Under cargo it is `cargo xtask`; what a shell completes is a program.
 const PROGRAM: &str = "xtask";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub fn run(args: &CompletionsArgs, ui: &Ui) -> Result<Outcome> {
     let mut command = Cli::command().name(PROGRAM).bin_name(PROGRAM);
@@ -31,12 +30,11 @@ pub fn run(args: &CompletionsArgs, ui: &Ui) -> Result<Outcome> {
 /// NAME.1 and NAME-COMMAND.1 for each command that is shown.
 fn man(args: &CompletionsArgs, mut command: clap::Command) -> Result<Outcome> {
     disk::create(&args.out_dir)?;
-    command = command.version(VERSION);
     command.build();
     let pages = command.get_subcommands().filter(|command| !command.is_hide_set()).map(|sub| {
         // clap wants names that live as long as the program does.
         let page: &'static str = format!("{PROGRAM}-{}", sub.get_name()).leak();
-        sub.clone().name(page).version(VERSION)
+        sub.clone().name(page).version(env!("CARGO_PKG_VERSION"))
     });
     for command in [command.clone()].into_iter().chain(pages) {
         let page = command.get_name().to_owned();

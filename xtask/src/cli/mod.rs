@@ -7,6 +7,7 @@
 
 pub mod completions;
 pub mod dispatch;
+mod examples;
 
 use std::path::PathBuf;
 
@@ -28,8 +29,9 @@ use crate::pin::args::{BisectArgs, RollbackArgs, UpdateArgs};
     name = "cargo xtask",
     bin_name = "cargo xtask",
     about = "Checks, builds and benchmarks a NixOS fleet's llama.cpp",
-    after_help = "Exit status: 0 all well; 1 findings (a host fails, a build fails, a regression); \
-                  2 usage, or the tool or its surroundings failed; 130 interrupted.",
+    version,
+    after_help = "Exit status: 0 ok; 1 findings (a host or build fails, a regression); 2 usage \
+                  error, or the tool, network or target failed; 130 interrupted.",
     disable_help_subcommand = true
 )]
 pub struct Cli {
@@ -41,44 +43,56 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Evaluate every host's selected variant and hold it to the fleet's rules
+    /// Evaluate every host's variant and check it against the fleet's rules
+    #[command(after_help = examples::CHECK)]
     Check(CheckArgs),
-    /// Build every distinct variant, in parallel, with progress
+    /// Build every distinct variant in parallel
+    #[command(after_help = examples::BUILD_ALL)]
     BuildAll(BuildAllArgs),
     /// Run llama-bench with a host's variant on its target
+    #[command(after_help = examples::BENCH)]
     Bench(BenchArgs),
-    /// Find the first llama.cpp revision that breaks the fleet, and the newest that does not
+    /// Find the first llama.cpp revision that breaks the fleet, and the last good one
+    #[command(after_help = examples::BISECT)]
     Bisect(BisectArgs),
-    /// Move the pin of llama.cpp to another revision, once every host is known to bear it
+    /// Update the llama.cpp input, but only if every host still evaluates and builds
+    #[command(after_help = examples::UPDATE)]
     Update(UpdateArgs),
-    /// Go back to a pin before, from the journal of updates
+    /// Restore an earlier pin
+    #[command(after_help = examples::ROLLBACK)]
     Rollback(RollbackArgs),
-    /// Show what bench has measured over time: in the terminal, as HTML, as Markdown
+    /// Show bench results over time, in the terminal, as HTML or as Markdown
+    #[command(after_help = examples::REPORT)]
     Report(ReportArgs),
-    /// Read a machine's CPU, GPUs and drivers, and say which options fit it
+    /// Read a machine's CPU, GPUs and drivers, and suggest options
+    #[command(after_help = examples::PROBE)]
     Probe(ProbeArgs),
-    /// Add a machine to the fleet: its row, its options, what probe sees of it
+    /// Add a machine to the fleet, with options that fit its hardware
+    #[command(after_help = examples::NEW_HOST)]
     NewHost(NewHostArgs),
-    /// Show the fleet: host, variant, revision, whether built
+    /// List the hosts with variant, revision and build state
     List,
-    /// Print a GitHub Actions matrix: one job for each distinct build
+    /// Print a GitHub Actions matrix with one job per distinct build
+    #[command(after_help = examples::MATRIX)]
     Matrix(HostSelection),
     /// Explain the code of a finding, or list all codes
+    #[command(after_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
-    /// Examine Nix and this machine, and say what to mend
+    /// Check Nix and this machine, and suggest fixes
     Doctor,
-    /// Provide what this machine lacks for the testbed (Nix itself included)
+    /// Install what the testbed needs, including Nix
     Setup(SetupArgs),
-    /// Set up, check, build and benchmark: what tuning is worth on this machine
+    /// Set up, check, build and benchmark: measures what tuning gains on this machine
     Demo(DemoArgs),
-    /// Run every test of the project
+    /// Run all tests of the project
     Test(TestArgs),
-    /// Show a recorded log as build-all would
+    /// Show a recorded log as build-all does
     #[command(hide = true)]
     ProgressDemo(ProgressDemoArgs),
-    /// Measure how fast a command is, against its budgets
+    /// Measure the speed of a command against its budgets
     Perf(PerfArgs),
-    /// Print a shell's completions, or write the man pages
+    /// Print shell completions, or write man pages
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
 }
 
@@ -86,7 +100,7 @@ pub enum Command {
 pub struct CompletionsArgs {
     #[arg(value_enum, value_name = "SHELL")]
     pub form: CompletionForm,
-    /// Where the man pages go
+    /// Folder for the man pages
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub out_dir: PathBuf,
 }
@@ -96,6 +110,6 @@ pub enum CompletionForm {
     Bash,
     Fish,
     Zsh,
-    /// Man pages, one a command
+    /// One man page per command
     Man,
 }

@@ -6,24 +6,24 @@ use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
 pub struct SetupArgs {
-    /// Go ahead without asking
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,
-    /// Say what is missing and would be done, and stop there
+    /// Show what is missing and would be done, then exit
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Go ahead with the set-up without asking
+    /// Do not ask for confirmation of the set-up
     #[arg(long, short)]
     pub yes: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Only what needs neither Nix nor a compiler run: format, lints, unit tests
+    /// Run only format checks, lints and unit tests, which need neither Nix nor compilers
     #[arg(long)]
     pub quick: bool,
 }
@@ -44,35 +44,35 @@ pub struct ProgressDemoArgs {
 
 #[derive(Debug, Args)]
 pub struct PerfArgs {
-    /// The command that is measured
+    /// Command to measure
     #[arg(value_enum, default_value = "check")]
     pub what: PerfSubject,
-    /// check: sizes of the fleets that are generated
+    /// Sizes of the generated fleets, for `check`
     #[arg(long, value_delimiter = ',', default_value = "4,32,128", value_name = "N,…")]
     pub hosts: Vec<usize>,
-    /// How often each is measured
+    /// Runs of each measurement
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub runs: usize,
-    /// check: measure on real NixOS hosts of this nixpkgs, a Git checkout
+    /// Git checkout of nixpkgs: measure `check` on real NixOS hosts
     #[arg(long, value_name = "PATH")]
     pub nixpkgs: Option<PathBuf>,
-    /// bench: leave dispatch out, whose build takes many minutes
+    /// Leave out the dispatch build, which takes many minutes, for `bench`
     #[arg(long)]
     pub no_dispatch: bool,
-    /// build: steps of each of the generated builds, of some 25 ms each
+    /// Steps of each generated build, about 25 ms each, for `build`
     #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
-    /// build: lines of the log that is streamed, at the speed of a real build
+    /// Lines of the log to stream, for `build`
     #[arg(long, default_value_t = crate::dev::perf::budgets::LONGEST_LOG.0, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub lines: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PerfSubject {
-    /// check, over `nix eval` and `nix flake metadata`
+    /// check, compared with `nix eval` and `nix flake metadata`
     Check,
-    /// bench's builds, over one by hand with GGML_NATIVE=ON, and bench over llama-bench itself
+    /// The builds, compared with one by hand with GGML_NATIVE=ON; and bench, with llama-bench
     Bench,
-    /// build-all, over `nix build`; with --testbed, of llama.cpp itself
+    /// build-all, compared with `nix build`; with --testbed, of llama.cpp itself
     Build,
 }

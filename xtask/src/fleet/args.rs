@@ -7,11 +7,12 @@ use crate::ui::args::OutputArgs;
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The fleet's flake; default: the flake.nix of this folder or of one above it
+    /// Flake of the fleet [default: the flake.nix of this folder or a parent]
     #[arg(long, global = true, value_name = "REF")]
     pub flake: Option<String>,
-    /// Use the stand-in inputs under testbed/, of llama.cpp's new or old era
+    /// Use the stand-in inputs in testbed/, with a new or old llama.cpp
     #[arg(long, global = true, value_name = "ERA", num_args = 0..=1, require_equals = true, default_missing_value = "new")]
     pub testbed: Option<Era>,
     #[command(flatten)]
@@ -21,7 +22,7 @@ pub struct Global {
 /// Which hosts a command is about.
 #[derive(Debug, Clone, Args)]
 pub struct HostSelection {
-    /// Hosts, by name; none: the whole fleet
+    /// Names of hosts [default: all hosts]
     #[arg(value_name = "HOST")]
     pub hosts: Vec<String>,
 }

@@ -6,19 +6,19 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// The host that is read, over SSH; `local`: this machine
+    /// Host to probe over SSH, or `local`: this machine
     #[arg(value_name = "HOST")]
     pub host: Option<String>,
-    /// Read this machine
+    /// Probe this machine
     #[arg(long)]
     pub local: bool,
-    /// Read this SSH destination instead of the fleet table's
+    /// SSH destination to probe [default: the target in hosts/default.nix]
     #[arg(long, value_name = "DESTINATION", conflicts_with = "local")]
     pub target: Option<String>,
-    /// Read this report of nixos-facter in the machine's place
+    /// Read this nixos-facter report instead of a machine
     #[arg(long, value_name = "FILE", conflicts_with_all = ["local", "target"])]
     pub facter: Option<PathBuf>,
-    /// Keep what was seen in hosts/HOST/facts.json, for `check`
+    /// Write the facts to hosts/HOST/facts.json, for `check`
     #[arg(long)]
     pub write: bool,
 }

@@ -4,16 +4,16 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub struct NewHostArgs {
-    /// The host's name
+    /// Name of the host
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Read the machine at this SSH destination; default: this machine
+    /// SSH destination of the machine to probe [default: this machine]
     #[arg(long, value_name = "DESTINATION")]
     pub from: Option<String>,
-    /// Where xtask will reach the host by SSH; default: as it was read, else its name
+    /// SSH destination of the host [default: --from's, or else its name]
     #[arg(long, value_name = "DESTINATION")]
     pub target: Option<String>,
-    /// Print the files, and stop there
+    /// Print the files, then exit
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -4,69 +4,69 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub struct BisectArgs {
-    /// A revision, tag or branch that is good; default: the one in flake.lock
+    /// Revision, tag or branch that is good [default: the one in flake.lock]
     #[arg(long, value_name = "REV")]
     pub good: Option<String>,
-    /// A later one that is bad; default: the newest of the branch that flake.nix names
+    /// Later revision that is bad [default: the newest of the branch in flake.nix]
     #[arg(long, value_name = "REV")]
     pub bad: Option<String>,
-    /// Search for what breaks this host; `--by bench` needs one
+    /// Search for what breaks this host; required by `--by bench`
     #[arg(long, value_name = "HOST")]
     pub host: Option<String>,
-    /// What makes a revision bad: eval, build, bench or bench:PERCENT (slower by that much)
+    /// Test for a bad revision: eval, build, bench, or bench:PERCENT (slower by that much)
     #[arg(long, default_value = "eval", value_parser = crate::pin::bisect::report::By::parse)]
     pub by: crate::pin::bisect::report::By,
-    /// Search llama.cpp's builds (tags bN) only, not each commit
+    /// Search only llama.cpp's release tags (bN), not every commit
     #[arg(long)]
     pub tags: bool,
-    /// The input of the flake that is llama.cpp
+    /// Name of the llama.cpp input
     #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
     pub input: String,
-    /// Lock the newest good revision, by the same transaction as `update`
+    /// Update flake.lock to the newest good revision, as `update` does
     #[arg(long)]
     pub apply: bool,
     /// Start over instead of resuming
     #[arg(long, alias = "anew")]
     pub fresh: bool,
-    /// With `--by bench`: measure on this SSH destination instead of the fleet table's
+    /// SSH destination to measure on, with `--by bench` [default: the target in hosts/default.nix]
     #[arg(long, value_name = "DESTINATION", conflicts_with = "local")]
     pub target: Option<String>,
-    /// With `--by bench`: measure the host's variant on this machine
+    /// Measure on this machine, with `--by bench`
     #[arg(long)]
     pub local: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct UpdateArgs {
-    /// A build tag (b10453), a branch or a commit; default: the newest of the input's branch
+    /// Build tag (b10453), branch or commit [default: the newest of the input's branch]
     #[arg(long, value_name = "REVISION")]
     pub to: Option<String>,
-    /// The input that is llama.cpp; of an input's own input: OUTER/INNER
+    /// Name of the llama.cpp input; OUTER/INNER for an input of an input
     #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
     pub input: String,
-    /// Also measure on these hosts, and refuse what is slower
+    /// Also measure on these hosts, and reject a slower revision
     #[arg(long, value_name = "HOST", num_args = 1..)]
     pub bench: Vec<String>,
-    /// Hosts that fail stay at the revision that they have; the others move
+    /// Pin hosts that fail at their current revision, and update the others
     #[arg(long)]
     pub allow_partial: bool,
-    /// Commit flake.lock, with the report as the message
+    /// Commit flake.lock with the report as the message
     #[arg(long)]
     pub commit: bool,
-    /// Evaluate every host with it, and stop there
+    /// Evaluate every host with the new revision, then exit
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
-    /// How many pins to go back
+    /// Number of pins to go back
     #[arg(long, value_name = "N", default_value = "1")]
     pub to: std::num::NonZeroUsize,
-    /// Show the pins that can be gone back to, and stop there
+    /// List the earlier pins, then exit
     #[arg(long)]
     pub list: bool,
-    /// The input that is llama.cpp
+    /// Name of the llama.cpp input
     #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
     pub input: String,
 }

@@ -4,20 +4,21 @@ use clap::{Args, ColorChoice, ValueEnum as _};
 
 /// Options of every command about its output.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct OutputArgs {
-    /// Print one JSON document on stdout and nothing else there
+    /// Print the result as one JSON document
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to colour what a person reads; NO_COLOR is honoured
+    /// Coloured output
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
     pub color: ColorChoice,
-    /// Plain lines instead of progress bars (the default without a terminal and in CI)
+    /// Print plain lines instead of progress bars (the default in CI and without a terminal)
     #[arg(long, global = true)]
     pub no_progress: bool,
-    /// Show the commands that are run; twice, also what they print
+    /// Show the commands that are run, and with -vv also their output
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Say only what went wrong
+    /// Print only warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::{Scratch, XTASK, code, contained, json, run, stderr, stdout, terminal};
+use expect_test::expect_file;
+
+use crate::support::{Scratch, XTASK, code, contained, json, run, stderr, stdout, terminal, xtask};
 
 #[test]
 fn explain_names_every_code_and_suggests_the_nearest() {
@@ -47,4 +49,16 @@ fn each_stream_decides_on_its_colours() {
         let output = run(scratch.path(), &["check", "--nope", option]);
         assert_eq!(stderr(&output).contains('\x1b'), coloured, "{}", stderr(&output));
     }
+}
+
+#[test]
+fn the_help_is_what_it_was() {
+    let scratch = Scratch::new();
+    let help = xtask(scratch.path()).arg("--help").env_remove("COLUMNS").output().unwrap();
+    expect_file!["snapshots/help.txt"].assert_eq(&stdout(&help));
+    let build = stdout(&run(scratch.path(), &["build-all", "--help"]));
+    let at = |heading| build.find(heading).unwrap_or_else(|| panic!("{heading}: {build}"));
+    assert!(at("\nOptions:") < at("\nGlobal options:"), "{build}");
+    assert!(at("\nGlobal options:") < at("\nExamples:"), "{build}");
+    assert!(stdout(&run(scratch.path(), &["--version"])).starts_with("cargo xtask 0."));
 }

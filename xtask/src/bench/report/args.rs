@@ -6,16 +6,16 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Hosts, by name; none: every host that has been measured
+    /// Hosts to report [default: all hosts with results]
     #[arg(value_name = "HOST")]
     pub hosts: Vec<String>,
-    /// Read this folder's HOST.jsonl; default: where `bench` keeps its results
+    /// Folder with the results files HOST.jsonl [default: bench/ beside flake.nix]
     #[arg(long, value_name = "FOLDER")]
     pub record: Option<PathBuf>,
-    /// Write one self-contained HTML page; `-`: to standard output
+    /// Write a self-contained HTML page; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Write Markdown tables; `-`: to standard output
+    /// Write Markdown tables; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
 }

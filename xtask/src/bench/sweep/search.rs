@@ -18,27 +18,18 @@ use crate::statistics::{best, speed};
 const FINALISTS: usize = 4;
 
 /// What "best" means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
-    /// The geometric mean of the tests: ten percent of either weighs the same.
+    /// The geometric mean of all tests
     Both,
+    /// Prompt tests only
     Prompt,
+    /// Generation tests only
     Generation,
 }
 
 impl Goal {
-    /// # Errors
-    /// Lists what there is.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "both" => Ok(Self::Both),
-            "prompt" => Ok(Self::Prompt),
-            "generation" => Ok(Self::Generation),
-            _ => Err("use both, prompt or generation".to_owned()),
-        }
-    }
-
     /// Whether a test counts, by llama-bench's name for it.
     pub fn counts(self, test: &str) -> bool {
         match self {
