@@ -60,14 +60,14 @@ fn make_way(file: &Path) -> Result<()> {
     if let Ok(meta) = file.symlink_metadata()
         && !meta.is_file()
     {
-        bail!("--junit {}: that is there and is no plain file; name another", file.display());
+        bail!("--junit {}: exists but is not a regular file", file.display());
     }
     let made = file.parent().map_or(Ok(()), disk::create);
     // The rename at the end needs the folder, not the file, to be writable.
     let written = made.and_then(|()| files::write_atomically(file, b""));
-    written.and_then(|()| disk::remove(file)).with_context(|| {
-        format!("--junit {}: name a file in a folder that can be written", file.display())
-    })
+    written
+        .and_then(|()| disk::remove(file))
+        .with_context(|| format!("--junit {}: choose a file in a writable folder", file.display()))
 }
 
 impl Ci<'_> {

@@ -56,14 +56,14 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             let file = partial.join(name);
             files::write_atomically(&file, wrapper(&dir, &root, name)?.as_bytes())?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
-                .with_context(|| format!("cannot make {} executable", file.display()))?;
+                .with_context(|| format!("cannot create {} executable", file.display()))?;
         }
         Ok(())
     })?;
     // One by one, so that a Nix that is at work beside us never misses one.
     for name in PROGRAMS.iter().rev() {
         fs::rename(staged.join(name), bin.join(name))
-            .with_context(|| format!("cannot make {}", bin.join(name).display()))?;
+            .with_context(|| format!("cannot create {}", bin.join(name).display()))?;
     }
     disk::remove(&staged)?;
     // Fetched again at need; unpacked they are of no more use.

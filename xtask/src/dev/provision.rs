@@ -91,7 +91,7 @@ fn nix_state(home: &Path, nix: Result<Nix>, on_debian: bool) -> State {
                 download: Some(private_nix::DOWNLOAD_MEGABYTES),
                 disk: private_nix::DISK_MEGABYTES,
             },
-            command: "apt-get install --download-only nix-bin (in a package database of its own), \
+            command: "apt-get install --download-only nix-bin (in a separate package database), \
                       then dpkg -x"
                 .into(),
         },

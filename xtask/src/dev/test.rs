@@ -36,8 +36,8 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             ("Nix format", Suite::nix_format as Stage),
             ("Nix dead code", Suite::nix_dead_code),
             ("testbed's library", Suite::testbed_library),
-            ("fleet, old era", |suite| suite.fleet(Era::Old)),
-            ("fleet, new era", |suite| suite.fleet(Era::New)),
+            ("fleet, llama.cpp 2025-08", |suite| suite.fleet(Era::Old)),
+            ("fleet, llama.cpp 2026-09", |suite| suite.fleet(Era::New)),
             ("Rust tests", Suite::rust_tests),
         ]);
     }
@@ -92,7 +92,7 @@ impl Suite {
         let call = Invocation::new(deadnix)
             .args(["--fail", "--no-lambda-pattern-names"])
             .args(self.nix_files()?);
-        self.check(&call, "remove what is named above")
+        self.check(&call, "remove the code named above")
     }
 
     fn nix_files(&self) -> Result<Vec<PathBuf>> {

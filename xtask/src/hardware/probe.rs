@@ -128,7 +128,7 @@ fn place(args: &ProbeArgs, global: &Global, ui: &Ui, root: Option<&Path>) -> Res
 fn write(file: &Path, facts: &Facts) -> Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
     files::write_atomically(file, facts.to_json()?.as_bytes())
 }

@@ -293,8 +293,7 @@ fn cmake(
             findings.push(Finding::error(
                 "cmake-option-gone",
                 format!(
-                    "CMake no longer declares {option} ({why}); CMake would silently ignore \
-                     -D{option}"
+                    "CMake no longer declares {option} ({why}) and would silently ignore -D{option}"
                 ),
                 format!("{}; overlays/llama-cpp/variant.nix sets it", help(option)),
             ));
@@ -309,8 +308,7 @@ fn cmake(
             findings.push(Finding::error(
                 "cpu-option-gone",
                 format!(
-                    "CMake no longer declares {option}, which {} use: they would silently lose \
-                     its speed",
+                    "CMake no longer declares {option}: {} would silently lose its speed",
                     names(hosts)
                 ),
                 format!("{}; overlays/llama-cpp/microarch.json names it", help(option)),

@@ -23,7 +23,7 @@ pub struct Background {
 
 impl Background {
     pub fn start(invocation: &Invocation) -> Result<Self> {
-        let (mut reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        let (mut reader, writer) = std::io::pipe().context("cannot create a pipe")?;
         let second = writer.try_clone().context("cannot share a pipe")?;
         let (handle, input) = process::start(invocation, writer, second)?;
         let group = handle.pids().first().copied().context("a child without a process id")?;

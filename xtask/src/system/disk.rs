@@ -88,7 +88,7 @@ pub fn make_folder<T>(dir: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Resu
 }
 
 pub fn create(dir: &Path) -> Result<()> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))
+    fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))
 }
 
 /// Removes a file or a folder with all it holds; that it is not there is well.
@@ -107,7 +107,7 @@ pub fn free_bytes(path: &Path) -> Result<u64> {
     let call = Invocation::new("df").args(["-k", "--output=avail"]).arg(there);
     let said = process::read(&call, Some(Duration::from_secs(10)))?;
     let blocks = said.lines().nth(1).and_then(|line| line.trim().parse::<u64>().ok());
-    Ok(blocks.with_context(|| format!("`{call}` printed no number but {said:?}"))? * 1024)
+    Ok(blocks.with_context(|| format!("expected a number from `{call}`, got {said:?}"))? * 1024)
 }
 
 /// Of the file systems that these are on, the one with the least room: where it is mounted,

@@ -22,7 +22,7 @@ pub fn untracked(root: &Path, pattern: &str) -> Result<Vec<String>> {
 
 /// Lets Git, and so a flake, know of files, without their being part of the next commit.
 pub fn intend_to_add(root: &Path, files: &[&Path]) -> Result<()> {
-    let shell = Shell::new().context("cannot tell the current folder")?;
+    let shell = Shell::new().context("cannot find the current folder")?;
     shell.change_dir(root);
     cmd!(shell, "git add --intent-to-add -- {files...}")
         .quiet()
@@ -32,7 +32,7 @@ pub fn intend_to_add(root: &Path, files: &[&Path]) -> Result<()> {
 }
 
 fn list(root: &Path, which: &[&str], pattern: &str) -> Result<Vec<String>> {
-    let shell = Shell::new().context("cannot tell the current folder")?;
+    let shell = Shell::new().context("cannot find the current folder")?;
     shell.change_dir(root);
     let said = cmd!(shell, "git ls-files -z {which...} -- {pattern}")
         .quiet()
@@ -76,31 +76,25 @@ pub fn staged(root: &Path) -> Vec<String> {
 pub fn cannot_commit(root: &Path) -> Option<(String, String)> {
     let told = |what: &str, help: &str| Some((what.to_owned(), help.to_owned()));
     if !is_repository(root) {
-        return told("the fleet is not in a Git repository", "leave --commit out, or `git init`");
+        return told("the fleet is not in a Git repository", "drop --commit, or run `git init`");
     }
     if ask(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).is_none() {
-        return told(
-            "the repository has no commit yet",
-            "make the first one, or leave --commit out",
-        );
+        return told("the repository has no commit yet", "make one, or drop --commit");
     }
     if ask(root, &["symbolic-ref", "--quiet", "HEAD"]).is_none() {
-        return told(
-            "HEAD is detached, so the commit would be on no branch",
-            "`git switch BRANCH`, or leave --commit out",
-        );
+        return told("HEAD is detached", "run `git switch BRANCH`, or drop --commit");
     }
     for (under_way, name) in
         [("MERGE_HEAD", "merge"), ("REBASE_HEAD", "rebase"), ("CHERRY_PICK_HEAD", "cherry-pick")]
     {
         if ask(root, &["rev-parse", "--verify", "--quiet", under_way]).is_some() {
-            return told(&format!("a {name} is under way"), "end it first, or leave --commit out");
+            return told(&format!("a {name} is in progress"), "finish it first, or drop --commit");
         }
     }
     if ask(root, &["var", "GIT_COMMITTER_IDENT"]).is_none() {
         return told(
-            "Git does not know who you are",
-            "`git config user.name NAME` and `git config user.email ADDRESS`",
+            "Git has no user name or email",
+            "run `git config user.name NAME` and `git config user.email ADDRESS`",
         );
     }
     None
@@ -117,5 +111,5 @@ pub fn commit(root: &Path, files: &[&str], message_file: &Path) -> Result<String
         .args(files.iter().copied());
     // Hooks may take their time.
     process::read(&call, Some(Duration::from_secs(600)))?;
-    ask(root, &["rev-parse", "HEAD"]).context("git rev-parse HEAD says nothing")
+    ask(root, &["rev-parse", "HEAD"]).context("`git rev-parse HEAD` printed nothing")
 }

@@ -6,11 +6,11 @@ use anyhow::{Context, Result, bail};
 
 /// The folder that holds flake.nix: this one or one above it.
 pub fn repository_root() -> Result<PathBuf> {
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    let here = std::env::current_dir().context("cannot find the current folder")?;
     here.ancestors().find(|dir| dir.join("flake.nix").is_file()).map(Path::to_owned).with_context(
         || {
             format!(
-                "no flake.nix in {} or above it; go to your fleet's repository or name it with --flake",
+                "no flake.nix in {} or above it; go to your fleet's repository or pass --flake",
                 here.display()
             )
         },

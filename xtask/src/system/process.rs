@@ -53,7 +53,7 @@ impl fmt::Display for Exit {
             Self::Code(code) => write!(f, "exit status {code}"),
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
             Self::TimedOut => write!(f, "out of time"),
-            Self::TooLarge => write!(f, "out of memory: more than its share"),
+            Self::TooLarge => write!(f, "out of memory: exceeded its share"),
             Self::Interrupted => write!(f, "interrupted"),
             Self::GivenUp => write!(f, "given up"),
         }
@@ -168,12 +168,12 @@ pub fn watch(
     timeout: Option<Duration>,
     on_heard: &mut dyn FnMut(Heard<'_>) -> Then,
 ) -> Result<Exit> {
-    let (stdout, stdout_writer) = std::io::pipe().context("cannot make a pipe")?;
+    let (stdout, stdout_writer) = std::io::pipe().context("cannot create a pipe")?;
     let (stderr, stderr_writer): (Box<dyn Read + Send>, _) = if invocation.on_terminal {
         let (ours, theirs) = pty::open()?;
         (Box::new(ours), theirs)
     } else {
-        let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
         (Box::new(reader), writer)
     };
     let stdout: Box<dyn Read + Send> = Box::new(stdout);
@@ -259,7 +259,7 @@ pub(crate) fn start(
         Stdin::Null => expression.stdin_null(),
         Stdin::File(file) => expression.stdin_path(file),
         Stdin::Held => {
-            let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+            let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
             held = Some(writer);
             expression.stdin_file(reader)
         }

@@ -51,7 +51,7 @@ impl Target {
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         let mut connection = Connection { master: None, folder };
         let socket = connection.folder.join("socket");
         let socket = socket.to_str().context("a temporary folder that is not UTF-8")?;

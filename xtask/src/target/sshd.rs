@@ -78,7 +78,7 @@ fn prepare(dir: &Path) -> Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .with_context(|| format!("cannot make the folder {}", dir.display()))?;
+        .with_context(|| format!("cannot create the folder {}", dir.display()))?;
     for name in ["host_key", "client_key"] {
         let key = dir.join(name);
         if key.is_file() && dir.join(format!("{name}.pub")).is_file() {

@@ -36,7 +36,7 @@ const KEPT: usize = 20;
 /// The set-up was not run, or the flake has an input without a stand-in.
 pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBuf> {
     if !llama_tree::is_present(home) {
-        bail!("the testbed's llama.cpp trees are not here: run `cargo xtask setup` first");
+        bail!("the testbed's llama.cpp trees are missing; run `cargo xtask setup` first");
     }
     let text = |path: &Path| {
         path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"))
@@ -66,7 +66,7 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
             tree: tree(era),
         },
     )
-    .with_context(|| format!("{} cannot be used", fleet_lock.display()))?;
+    .with_context(|| format!("cannot use {}", fleet_lock.display()))?;
 
     let name = format!("{}-{}.lock", files::safe_name(&text(root)?), tree(era).tag);
     let file = locks.join(name);
@@ -109,7 +109,7 @@ fn folder(root: &Path) -> Result<PathBuf> {
                 .with_context(|| format!("cannot resolve {}", folder.display()));
         }
     }
-    bail!("there is no testbed/ in {}", root.display())
+    bail!("no testbed/ in {}", root.display())
 }
 
 /// The folders of the testbed that are flakes.
@@ -155,7 +155,7 @@ fn nar_hash(nix: &Nix, folder: &Path, memory: &Path) -> Result<String> {
     let call = nix.command(["flake", "prefetch", "--json", &reference]);
     let said = process::read(&call, Some(Duration::from_secs(60)))?;
     let prefetched: Prefetched = serde_json::from_str(&said)
-        .with_context(|| format!("`{call}` printed something else than expected: {said}"))?;
+        .with_context(|| format!("unexpected output from `{call}`: {said}"))?;
     let hash = prefetched.hash.clone();
     // Of a folder that changed meanwhile nothing is known.
     if snapshot::folder(folder)? == files {

@@ -76,7 +76,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             extract(tree, archive, &work)?;
             let _ = fs::remove_file(partial.join("index"));
             run(&git(&["add", "--all", "--force", "."]), LOCAL)?;
-            let message = format!("llama.cpp {} as in {SDIST} {}", tree.upstream_rev, tree.version);
+            let message = format!("llama.cpp {} from {SDIST} {}", tree.upstream_rev, tree.version);
             let date = format!("{} +0000", tree.date);
             let commit = git(&["commit", "--quiet", "--no-verify", "--message", &message])
                 .env("GIT_AUTHOR_DATE", &date)
@@ -86,7 +86,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             let rev = run(&git(&["rev-parse", "HEAD"]), LOCAL)?;
             if rev != tree.rev {
                 bail!(
-                    "{} became commit {rev}, not {}: git or tar changed its content",
+                    "{} became commit {rev}, not {}: git or tar changed its contents",
                     tree.tag,
                     tree.rev
                 );
@@ -117,8 +117,8 @@ fn archive(home: &Path, tree: &Tree, step: &mut dyn FnMut(&str)) -> Result<PathB
     disk::make_folder(&fetched, |into| {
         run(&download_command(&requirements, into), DOWNLOAD).with_context(|| {
             format!(
-                "pip cannot download {SDIST} {}; run setup again when the network is there, \
-                 or put {} into {}",
+                "pip cannot download {SDIST} {}; run setup again once the network is up, or put \
+                 {} into {}",
                 tree.version,
                 tree.file_name(),
                 downloads(home).display()
@@ -127,7 +127,7 @@ fn archive(home: &Path, tree: &Tree, step: &mut dyn FnMut(&str)) -> Result<PathB
         disk::verify_sha256(&into.join(tree.file_name()), tree.sha256)
     })?;
     fs::rename(fetched.join(tree.file_name()), &file)
-        .with_context(|| format!("cannot make {}", file.display()))?;
+        .with_context(|| format!("cannot create {}", file.display()))?;
     disk::remove(&fetched)?;
     disk::remove(&requirements)?;
     Ok(file)

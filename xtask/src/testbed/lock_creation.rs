@@ -22,7 +22,7 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
     let inputs = crate::nix::flake::inputs(nix, root);
     let inputs = inputs
         .as_object()
-        .with_context(|| format!("the inputs of {} cannot be read", root.display()))?;
+        .with_context(|| format!("cannot read the inputs of {}", root.display()))?;
     let flakes = testbed::flakes(folder)?;
     let mut originals = Map::new();
     let mut overrides: Vec<String> = vec![];
@@ -47,7 +47,7 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
                 instead(&format!("{name}/flake-parts"), flake("flake-parts"));
             }
             None => bail!(
-                "--testbed has nothing that stands in for the input {name} ({}) of {}",
+                "--testbed has no stand-in for the input {name} ({}) of {}",
                 flake_ref::text(&original),
                 root.join("flake.nix").display()
             ),
@@ -78,8 +78,8 @@ fn ourselves(nix: &Nix, folder: &Path) -> Result<String> {
     let reference = format!("{kind}{}", checkout.display());
     let call = nix.command(["flake", "metadata", "--json", "--no-write-lock-file", &reference]);
     let said = process::read(&call, Some(PATIENCE))?;
-    let metadata: Value = serde_json::from_str(&said)
-        .with_context(|| format!("`{call}` printed something else than expected"))?;
-    let path = metadata["path"].as_str().context("Nix tells no path of this repository")?;
+    let metadata: Value =
+        serde_json::from_str(&said).with_context(|| format!("unexpected output from `{call}`"))?;
+    let path = metadata["path"].as_str().context("Nix reported no path for this repository")?;
     Ok(format!("path:{path}"))
 }

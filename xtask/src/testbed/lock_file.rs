@@ -61,7 +61,7 @@ pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
         kept.insert(key, node);
     }
     *nodes = kept;
-    serde_json::to_string_pretty(&lock).context("cannot print the lock file")
+    serde_json::to_string_pretty(&lock).context("cannot serialize the lock file")
 }
 
 fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
@@ -130,7 +130,7 @@ pub fn with_originals(lock: &str, originals: &Map<String, Value>) -> Result<Stri
             node.insert("original".into(), original.clone());
         }
     }
-    serde_json::to_string_pretty(&lock).context("cannot print the lock file")
+    serde_json::to_string_pretty(&lock).context("cannot serialize the lock file")
 }
 
 /// Every nixpkgs, whatever its branch, and nixpkgs.lib are the one stand-in.

@@ -69,7 +69,7 @@ fn refused(breakage: Breakage, stage: &str, words: &[&str]) {
 fn an_argument_or_an_option_that_is_renamed_is_refused_before_any_build() {
     let told = ["takes useVulkan: carbon would be built without vulkan", "withVulkan now"];
     refused(Breakage::ArgumentRenamed, "drift", &told);
-    let told = ["declares GGML_AVX512_VNNI, which beryllium", "called GGML_AVX512VNNI now"];
+    let told = ["declares GGML_AVX512_VNNI: beryllium", "called GGML_AVX512VNNI now"];
     refused(Breakage::OptionRenamed, "drift", &told);
 }
 

@@ -46,8 +46,8 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<Option<Find
             return Ok(Some(Finding::error(
                 "cannot-commit",
                 format!("files are already staged: {}", staged.join(", ")),
-                "commit or unstage them (`git restore --staged .`): the update makes a commit of \
-                 its own changes only",
+                "commit or unstage them (`git restore --staged .`): the update commits only its \
+                 own changes",
             )));
         }
         let changed = git::changed(root, &files);
