@@ -1,13 +1,13 @@
-# docs/options.md, made of the modules' own words:
+# Generates docs/options.md from the modules' option descriptions:
 #
 #   nix eval --raw --file docs/options.nix markdown > docs/options.md
 #
-# It needs nothing but a lib; the testbed's gives the same text as Nixpkgs' own.
+# It needs only a lib; the testbed's gives the same text as Nixpkgs'.
 {
   lib ? import ../testbed/nixpkgs/lib,
 }:
 let
-  # Options are read, nothing of a host is configured.
+  # Reads the options without configuring a host.
   optionsOf =
     module:
     let
@@ -68,9 +68,9 @@ assert lib.assertMsg (onlyInHome == [ ]) "home-manager alone has ${toString (nam
   markdown = ''
     # Options
 
-    What `nixosModules.default` and `homeModules.default` declare. Made of the modules by
+    The options of `nixosModules.default` and `homeModules.default`. This file is generated:
 
-    <!-- not run: it writes this file; a test holds the two equal -->
+    <!-- not run: it writes this file; a test compares the two -->
     ```console
     $ nix eval --raw --file docs/options.nix markdown > docs/options.md
     ```

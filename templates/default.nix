@@ -4,14 +4,14 @@ rec {
 
   fleet = {
     path = ./fleet;
-    description = "A NixOS fleet whose llama.cpp is built for each machine's own silicon";
+    description = "A NixOS fleet with llama.cpp built for each machine's CPU and GPU";
     welcomeText = ''
-      A fleet without hosts. Add the machine that you sit at, or one that SSH reaches:
+      A fleet without hosts. Add this machine, or one that you reach by SSH:
 
           nix run .#xtask -- new-host NAME
           nix run .#xtask -- new-host NAME --from root@ADDRESS
 
-      then `check`, `build-all` and `bench NAME` in new-host's place. README.md has the rest.
+      then run `check`, `build-all` and `bench NAME` the same way. README.md has the rest.
     '';
   };
 }

@@ -1,4 +1,4 @@
-# llama.cpp from its own flake, built for this host.
+# llama.cpp from its official flake, built for this host.
 { self }:
 {
   config,
@@ -31,10 +31,10 @@ in
       default = null;
       example = lib.literalExpression "self";
       description = ''
-        The flake that this host is of. Below its overlays/llama-cpp/ are the
-        files that `xtask update` writes: held.json, the hosts that stay at an
-        earlier llama.cpp (by `networking.hostName`), and pin.json, which is
-        `builds` then. Null: no host is held.
+        Flake of this host, with the files that `xtask update` writes to its
+        overlays/llama-cpp/: held.json, the hosts that are pinned to an earlier
+        llama.cpp (by `networking.hostName`), and pin.json, which sets `builds`.
+        If null, no host is pinned.
       '';
     };
 
@@ -44,9 +44,8 @@ in
         default = null;
         example = "/srv/models/qwen3-8b-q4_k_m.gguf";
         description = ''
-          The GGUF file on this host that `xtask bench` runs, an absolute path.
-          Null: a small model that xtask makes and takes along, which is enough
-          to compare builds.
+          Absolute path of the GGUF file on this host that `xtask bench` runs. If
+          null, xtask generates a small model, which is enough to compare builds.
         '';
       };
       args = mkOption {
@@ -56,15 +55,15 @@ in
           "-p"
           "2048"
         ];
-        description = "More arguments for llama-bench, after those of xtask's own.";
+        description = "Additional llama-bench arguments, after the ones that xtask passes.";
       };
       baseline = mkOption {
         type = types.nullOr types.str;
         default = null;
         example = "hosts/boron/baseline.json";
         description = ''
-          The file of this flake that `xtask bench --save-baseline` writes, and
-          that later results are held against. Null: bench/NAME.baseline.json.
+          File in this flake that `xtask bench --save-baseline` writes, and that
+          later results are compared with. If null, bench/NAME.baseline.json.
         '';
       };
     };
@@ -74,8 +73,8 @@ in
       default = [ ];
       internal = true;
       description = ''
-        What keeps these options from making a package, for xtask: the
-        assertions' sentences, to be had without evaluating all assertions.
+        Messages of this module's assertions, so that xtask need not evaluate all
+        assertions of the host.
       '';
     };
 
@@ -84,8 +83,8 @@ in
       readOnly = true;
       internal = true;
       description = ''
-        Whether the overlay has reached this host's `pkgs`, for xtask. It has not where they
-        are made outside of the host, or its overlays are forced.
+        Whether this host's `pkgs` has the overlay, for xtask. It does not if `pkgs` is made
+        outside of the host, or if `nixpkgs.overlays` is forced.
       '';
     };
 
@@ -93,7 +92,7 @@ in
       type = types.raw;
       readOnly = true;
       internal = true;
-      description = "This host and its variant, for xtask. Null where llama.cpp is not enabled.";
+      description = "This host and its variant, for xtask. Null if llama.cpp is not enabled.";
     };
   };
 

@@ -6,7 +6,7 @@ let
 in
 {
   options.programs.llama-cpp = {
-    enable = lib.mkEnableOption "llama.cpp from its own flake, built for this machine";
+    enable = lib.mkEnableOption "llama.cpp from its official flake, built for this machine";
 
     backend = mkOption {
       type =
@@ -25,11 +25,11 @@ in
         "rocm"
       ];
       description = ''
-        What runs the model: `"cpu"`; `"cuda"` for NVIDIA's GPUs, which needs
-        `nixpkgs.config.allowUnfree` or a predicate; `"rocm"` for AMD's, on
-        x86_64 only; `"vulkan"` for any GPU that has a driver. A list makes one
-        program with several of them, which ggml loads as modules. The CPU
-        backend is always there, for what does not fit on the GPU.
+        Backend that runs the model: `"cpu"`; `"cuda"` for NVIDIA GPUs, which
+        requires `nixpkgs.config.allowUnfree` or a predicate; `"rocm"` for AMD
+        GPUs, on x86_64 only; `"vulkan"` for any GPU with a Vulkan driver. A
+        list builds one package with several backends, which ggml loads as
+        modules. The CPU backend is always included.
       '';
     };
 
@@ -38,11 +38,11 @@ in
       default = "dispatch";
       example = "znver4";
       description = ''
-        The CPU's microarchitecture, whose instruction sets the CPU backend is
-        compiled for; `xtask probe --local` tells it on the machine. The program
-        does not run on a CPU that lacks one of them. `"dispatch"` compiles for
-        every one and chooses at start-up: as fast, runs anywhere, but larger
-        and slower to build.
+        Microarchitecture of the CPU. The CPU backend uses all of its instruction
+        sets and does not run on a CPU that lacks one of them. `xtask probe
+        --local` prints the name for the machine it runs on. `"dispatch"` builds
+        the backend for every microarchitecture and selects one at start-up: it
+        is as fast and runs on any CPU, but is larger and slower to build.
 
         Known for x86_64: ${lib.concatStringsSep ", " (microarchs.names "x86_64")}.
 
@@ -55,11 +55,11 @@ in
       default = [ ];
       example = [ "7.5" ];
       description = ''
-        CUDA compute capabilities to compile for, with the dot, as
-        `nvidia-smi --query-gpu=compute_cap --format=csv` prints them. Empty
-        means all that nixpkgs selects, which takes many times as long to build.
-        Only for this package: `nixpkgs.config.cudaCapabilities` would rebuild
-        all that knows CUDA.
+        CUDA compute capabilities to build for, with the dot, as printed by
+        `nvidia-smi --query-gpu=compute_cap --format=csv`. If empty, builds for
+        all that nixpkgs selects, which takes many times as long. Applies to this
+        package only; `nixpkgs.config.cudaCapabilities` rebuilds every package
+        that uses CUDA.
       '';
     };
 
@@ -68,8 +68,8 @@ in
       default = [ ];
       example = [ "gfx906" ];
       description = ''
-        AMD GPUs to compile for, as `rocminfo` names them. Empty means all that
-        nixpkgs selects, which takes many times as long to build.
+        AMD GPU targets to build for, as printed by `rocminfo`. If empty, builds
+        for all that nixpkgs selects, which takes many times as long.
       '';
     };
 
@@ -78,9 +78,9 @@ in
       default = [ ];
       example = [ "-DGGML_CUDA_FA_ALL_QUANTS=ON" ];
       description = ''
-        More flags for CMake, each `-DNAME=VALUE`. One that sets what the build
-        already sets takes its place. `GGML_NATIVE` is refused: built by Nix it
-        leaves plain SSE2.
+        Additional CMake flags, each `-DNAME=VALUE`. They override the flags that
+        the package sets. `GGML_NATIVE` is rejected, because a Nix build with it
+        uses SSE2 only.
       '';
     };
 
@@ -89,9 +89,9 @@ in
       default = { };
       example = lib.literalExpression "(lib.importJSON ./overlays/llama-cpp/pin.json).builds";
       description = ''
-        llama.cpp's build number (the N of a tag `bN`) by revision. The source of
-        a `github:` input does not tell it, and the program then says build 0. It
-        is what `xtask update` writes to overlays/llama-cpp/pin.json where the
+        Build number of llama.cpp (the N of a tag `bN`) for each revision. A
+        `github:` input does not have it, and llama.cpp then prints build 0.
+        `xtask update` writes the numbers to overlays/llama-cpp/pin.json if the
         flake has that file.
       '';
     };
@@ -100,8 +100,8 @@ in
       type = types.package;
       readOnly = true;
       description = ''
-        The package that these options make. `pkgs.llama-cpp` is the same one
-        where `pkgs` take overlays, and it is installed.
+        Package that these options select. It is installed, and `pkgs.llama-cpp`
+        is the same package unless `pkgs` is made outside of the host.
       '';
     };
   };

@@ -1,5 +1,5 @@
 {
-  description = "A NixOS fleet whose llama.cpp is built for each machine's own silicon";
+  description = "A NixOS fleet with llama.cpp built for each machine's CPU and GPU";
 
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
@@ -45,7 +45,7 @@
         };
     in
     {
-      # The table alone: reading it evaluates no nixpkgs.
+      # Plain data: reading it does not evaluate nixpkgs.
       fleet = import ./hosts;
       nixosConfigurations = builtins.mapAttrs host self.fleet;
 
