@@ -1,4 +1,4 @@
-# What the user of a laptop has.
+# The home-manager configuration of a laptop's user.
 { inputs, pkgs, ... }:
 {
   home.packages = [

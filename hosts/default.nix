@@ -1,9 +1,9 @@
-# The fleet, one row a host. Plain data: `nix eval .#.fleet` evaluates no nixpkgs.
-# (Without the second dot Nix looks among the packages first, and needs one.)
+# The fleet, one row for each host. Plain data: `nix eval .#.fleet` does not evaluate nixpkgs.
+# (Without the second dot, Nix looks for a package of that name first.)
 #
-#   system    what Nix calls the platform
-#   target    where xtask reaches the host by SSH
-#   hardware  its profile in nixos-hardware, or null
+#   system    Nix system of the host
+#   target    SSH destination, for xtask
+#   hardware  module of nixos-hardware, or null
 {
   carbon = {
     system = "x86_64-linux";

@@ -1,6 +1,6 @@
-# What all hosts share.
+# Configuration that all hosts share.
 {
-  # Every machine is partitioned alike and found by label.
+  # Every machine has the same partitions, found by label.
   fileSystems."/" = {
     device = "/dev/disk/by-label/nixos";
     fsType = "ext4";
@@ -11,7 +11,7 @@
   };
   boot.loader.systemd-boot.enable = true;
 
-  # Without it amdgpu does not start, and there is no GPU to bench.
+  # amdgpu needs it; without it the host has no GPU to benchmark.
   hardware.enableRedistributableFirmware = true;
 
   users.users.porcupine = {
@@ -24,7 +24,7 @@
     ];
   };
 
-  # xtask benches on the host itself, and builds there where it is a builder.
+  # xtask benchmarks on the host, and can use it as a builder.
   services.openssh.enable = true;
   nix.settings.experimental-features = [
     "nix-command"

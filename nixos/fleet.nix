@@ -1,4 +1,4 @@
-# One NixOS system for every row of the fleet table.
+# One NixOS system for each row of hosts/default.nix.
 { self, inputs }:
 let
   host =

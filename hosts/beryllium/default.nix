@@ -8,8 +8,8 @@
     microarch = "znver4";
   };
 
-  # `pkgs.llama-cpp-vulkan` has this host's CPU options as well: what would the
-  # GPU bring, if it were free?
+  # `pkgs.llama-cpp-vulkan` has this host's CPU options too, to measure what the GPU
+  # would gain.
   environment.systemPackages = [
     (pkgs.writeShellScriptBin "llama-bench-vulkan" ''
       exec ${pkgs.llama-cpp-vulkan}/bin/llama-bench "$@"

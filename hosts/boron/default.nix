@@ -5,7 +5,7 @@
     backend = "cuda";
     # AVX-512 with VBMI and VNNI, no BF16, no AMX.
     microarch = "tigerlake";
-    # Turing. One architecture instead of nine: a ninth of the CUDA compile.
+    # Turing. Compiles the CUDA code for one architecture instead of nine.
     cudaCapabilities = [ "7.5" ];
   };
 

@@ -7,8 +7,8 @@
     microarch = "znver4";
   };
 
-  # Programs belong to the user here: home/laptop.nix asks for `pkgs.llama-cpp`
-  # and gets the variant above, because home-manager uses this host's pkgs.
+  # home/laptop.nix installs `pkgs.llama-cpp`, which is the variant above because
+  # home-manager uses this host's pkgs.
   home-manager.users.porcupine = ../../home/laptop.nix;
 
   system.stateVersion = "25.05";

@@ -2,15 +2,15 @@
 {
   programs.llama-cpp = {
     enable = true;
-    # Both cards in one binary, which ggml can do with loadable modules only.
+    # Both cards in one build, which needs ggml's loadable modules.
     backend = [
       "cuda"
       "rocm"
     ];
     cudaCapabilities = [ "8.6" ];
     rocmTargets = [ "gfx906" ];
-    # Modules are needed in any case, so the CPU may choose its own as well:
-    # the board is next to be replaced.
+    # The build has loadable modules in any case, and the board will be replaced:
+    # select the CPU module at start-up.
     microarch = "dispatch";
   };
 

@@ -1,4 +1,4 @@
-# llama.cpp's build numbers, as `cargo xtask update` keeps them in the fleet.
+# llama.cpp's build numbers, which `cargo xtask update` writes to the fleet.
 fleet:
 let
   file = fleet + "/overlays/llama-cpp/pin.json";

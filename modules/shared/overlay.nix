@@ -1,4 +1,4 @@
-# The overlay of one host, with the llama.cpp that it has.
+# The overlay of one host, with that host's llama.cpp source.
 { self }:
 { fleet, host }:
 if fleet == null then

@@ -1,8 +1,8 @@
-# Which llama.cpp one host has: the one that flake.lock has, or the earlier one that
-# `cargo xtask update --allow-partial` holds this host at.
+# The llama.cpp source of one host: the one in flake.lock, or the earlier one that
+# `cargo xtask update --allow-partial` pinned this host to.
 #
-# held.json is keyed by the revision that flake.lock has, and says nothing of another:
-# whoever moves flake.lock, it never means what it was before.
+# held.json is keyed by the revision in flake.lock. When flake.lock changes by other means,
+# the entries for the old revision no longer apply.
 {
   llama-cpp,
   fleet,
