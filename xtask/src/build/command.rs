@@ -13,7 +13,7 @@ use crate::check::command::folder_in_checkout;
 use crate::check::evaluation as evaluate;
 use crate::check::evaluation::{Ask, Outcomes};
 use crate::check::report::{CheckReport, Evaluated};
-use crate::ci::run::{Ci, Told};
+use crate::ci::run::{Ci, Report};
 use crate::findings::finding::none_is_an_error;
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
@@ -84,7 +84,7 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
     };
     view::report::print(&context.ui, &report);
     context.ui.document(&report)?;
-    ci.tell(Told {
+    ci.report(Report {
         cases: &|| junit::of_build(&report),
         annotations: &|| {
             github::annotations(&report, &folder_in_checkout(context).unwrap_or_default())

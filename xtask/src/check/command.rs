@@ -8,7 +8,7 @@ use crate::check::args::CheckArgs;
 use crate::check::evaluation::{Ask, Outcomes};
 use crate::check::report::{CheckReport, Evaluated};
 use crate::check::{evaluation as evaluate, host_facts, validation, whole_systems};
-use crate::ci::run::{Ci, Told};
+use crate::ci::run::{Ci, Report};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::{self, Context};
 use crate::fleet::manifest::Selection;
@@ -47,7 +47,7 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     let report = report.settle();
     context.ui.document(&report)?;
     crate::check::view::print(&context.ui, &report);
-    ci.tell(Told {
+    ci.report(Report {
         cases: &|| crate::check::junit::of_check(&report),
         annotations: &|| {
             let folder = folder_in_checkout(context).unwrap_or_default();

@@ -33,9 +33,9 @@ pub struct Case {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     Passed,
-    /// The user's to mend.
+    /// A finding.
     Failure(Trouble),
-    /// Something broke before it could be told.
+    /// No result, because the tool failed.
     Error(Trouble),
     Skipped(String),
 }

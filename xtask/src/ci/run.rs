@@ -20,17 +20,17 @@ pub struct Ci<'a> {
     junit: Option<&'a Path>,
     summary: Option<PathBuf>,
     began: SystemTime,
-    told: Cell<bool>,
+    reported: Cell<bool>,
 }
 
-/// The same report, in each of the forms that may be wanted.
-pub struct Told<'a> {
+/// One report in several formats, each made only if it is wanted.
+pub struct Report<'a> {
     pub cases: &'a dyn Fn() -> Vec<Case>,
     pub annotations: &'a dyn Fn() -> Vec<String>,
     pub summary: &'a dyn Fn() -> String,
 }
 
-/// Runs a command that tells its report by [`Ci::tell`].
+/// Runs a command that passes its report to [`Ci::report`].
 ///
 /// # Errors
 /// Those of `run`; before it, that the JUnit file cannot be written.
@@ -41,22 +41,28 @@ pub fn run(
     run: impl FnOnce(&Ci) -> Result<Outcome>,
 ) -> Result<Outcome> {
     if let Some(file) = junit {
-        make_way(file)?;
+        prepare_file(file)?;
     }
     let summary =
         std::env::var_os(crate::ui::github::STEP_SUMMARY).filter(|_| ui.github).map(PathBuf::from);
-    let ci =
-        Ci { ui: *ui, command, junit, summary, began: SystemTime::now(), told: Cell::new(false) };
+    let ci = Ci {
+        ui: *ui,
+        command,
+        junit,
+        summary,
+        began: SystemTime::now(),
+        reported: Cell::new(false),
+    };
     run(&ci).inspect_err(|error| {
-        if let Err(another) = ci.tell_broken(&format!("{error:#}")) {
+        if let Err(another) = ci.report_failure(&format!("{error:#}")) {
             ui.complain(format!("{another:#}"));
         }
     })
 }
 
-/// Told before hours of building: whether the file can be written. What an earlier run
-/// left there is removed, since whoever kills this run would else find it.
-fn make_way(file: &Path) -> Result<()> {
+/// Fails before hours of building if the file cannot be written. Removes the report of an
+/// earlier run, which would stay if this run is killed.
+fn prepare_file(file: &Path) -> Result<()> {
     if let Ok(meta) = file.symlink_metadata()
         && !meta.is_file()
     {
@@ -71,22 +77,22 @@ fn make_way(file: &Path) -> Result<()> {
 }
 
 impl Ci<'_> {
-    /// Writes all that is wanted of a report, each whether or not the others can be written.
-    pub fn tell(&self, told: Told) -> Result<()> {
-        self.told.set(true);
-        let written = self.write_junit(told.cases);
+    /// Writes the report in all formats that are wanted, even if one of them fails.
+    pub fn report(&self, report: Report) -> Result<()> {
+        self.reported.set(true);
+        let written = self.write_junit(report.cases);
         if self.ui.github {
-            for annotation in (told.annotations)() {
+            for annotation in (report.annotations)() {
                 self.ui.command_to_runner(&annotation);
             }
         }
-        written.and(self.write_summary(told.summary))
+        written.and(self.write_summary(report.summary))
     }
 
-    /// main.rs makes the annotation of what broke. A report that was told stays: what broke
-    /// after it is not what the report is about.
-    fn tell_broken(&self, message: &str) -> Result<()> {
-        if self.told.get() {
+    /// Reports that the command failed, unless its own report exists. main.rs prints the
+    /// annotation.
+    fn report_failure(&self, message: &str) -> Result<()> {
+        if self.reported.get() {
             return Ok(());
         }
         let message = if interrupt::requested() { "interrupted" } else { message };

@@ -1,5 +1,5 @@
-//! `completions`: what shells and `man` know of the command line. Made of the same types
-//! that read it, so that neither can be out of date.
+//! `completions`: shell completions and man pages, made from the types that parse the command
+//! line.
 
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;

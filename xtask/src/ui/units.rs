@@ -1,4 +1,4 @@
-//! Numbers as a person reads them.
+//! Sizes and durations: formatted for people, parsed from the command line.
 
 use std::time::{Duration, UNIX_EPOCH};
 
