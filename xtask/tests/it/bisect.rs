@@ -16,8 +16,17 @@ struct Fleet {
 impl Fleet {
     fn of(upstream: &Upstream, era: &str) -> Self {
         let fleet = Self { folder: Scratch::new() };
-        let parts =
-            ["flake.nix", "flake.lock", "hosts", "nixos", "home", "overlays", "pkgs", "testbed"];
+        let parts = [
+            "flake.nix",
+            "flake.lock",
+            "hosts",
+            "nixos",
+            "home",
+            "modules",
+            "overlays",
+            "pkgs",
+            "testbed",
+        ];
         let listed =
             git(repository(), &[&["ls-files", "--"], &parts[..], &["templates", "tests"]].concat());
         for file in listed.lines() {

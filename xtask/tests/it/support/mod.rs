@@ -231,7 +231,17 @@ pub fn fleet_with(hosts: &str, outputs: &str) -> Scratch {
 /// A copy of this repository whose fleet is `hosts`: name, and the body of its module.
 pub fn copy_of_repository(hosts: &[(&str, &str)]) -> Scratch {
     let copy = Scratch::new();
-    let names = ["flake.nix", "flake.lock", "home", "nixos", "overlays", "testbed", "tests"];
+    let names = [
+        "flake.nix",
+        "flake.lock",
+        "home",
+        "modules",
+        "nixos",
+        "overlays",
+        "pkgs",
+        "testbed",
+        "tests",
+    ];
     let mut copied = Command::new("cp");
     copied.arg("-r").args(names).arg(copy.path()).current_dir(repository());
     assert!(copied.status().unwrap().success());
