@@ -80,12 +80,12 @@ pub fn read(line: &str, mark: &str) -> Line {
     match said.trim_start().split_once(' ') {
         Some(("begin", name)) => match serde_json::from_str(name) {
             Ok::<String, _>(name) => Line::Begin(HostName::new(name)),
-            Err(error) => Line::Done(Err(format!("a name that cannot be read: {error}"))),
+            Err(error) => Line::Done(Err(format!("unreadable host name: {error}"))),
         },
         Some(("done", json)) => Line::Done(
             serde_json::from_str::<Done>(json)
                 .map(|done| (done.host, done.answer))
-                .map_err(|error| format!("the answer is not what was asked for: {error}")),
+                .map_err(|error| format!("unexpected evaluator output: {error}")),
         ),
         _ => Line::Other,
     }

@@ -65,7 +65,7 @@ pub fn evaluate(context: &Context, hosts: &[HostName], ask: Ask) -> Result<Outco
         let mut found = evaluate_anew(context, &anew, ask)?;
         // The answers are as good where they cannot be kept.
         if let Err(error) = keep(context, &found) {
-            context.ui.detail(format!("the answers are not kept: {error:#}"));
+            context.ui.detail(format!("cannot write the evaluation cache: {error:#}"));
         }
         state.answers.append(&mut found.answers);
         state.failures = found.failures;
@@ -218,7 +218,8 @@ fn was_killed(exit: Exit) -> bool {
 
 fn report(context: &Context, state: State) -> Result<Outcomes> {
     let parse = |answer: Result<Value, String>| -> Result<Option<Answer>, String> {
-        serde_json::from_value(answer?).map_err(|error| format!("not what was asked for: {error}"))
+        serde_json::from_value(answer?)
+            .map_err(|error| format!("unexpected evaluator output: {error}"))
     };
     let answers: Vec<_> =
         state.answers.into_iter().map(|(host, (it, seconds))| (host, parse(it), seconds)).collect();
@@ -263,8 +264,8 @@ fn answered(answer: Option<Answer>, source: Option<&str>) -> Evaluated {
         None => Evaluated::Unsupported(Finding::error(
             NO_MODULE,
             "this host does not use the llama-cpp module, or does not enable it",
-            "import `nixosModules.llama-cpp` and set `programs.llama-cpp.enable`, or name the hosts \
-             that are to be checked",
+            "import `nixosModules.llama-cpp` and set `programs.llama-cpp.enable`, or name the \
+             hosts to check",
         )),
     }
 }
@@ -294,28 +295,28 @@ fn failed(
             HostState::Timeout,
             Finding::error(
                 "timeout",
-                "the evaluation did not end in time",
-                "look for a value that grows without end, or give it longer with --timeout",
+                "the evaluation timed out",
+                "look for unbounded recursion, or raise --timeout",
             ),
         ),
         Exit::TooLarge => (
             HostState::OutOfMemory,
             Finding::error(
                 "out-of-memory",
-                "the evaluation, alone, holds more memory than all evaluators may",
-                "look for a value that grows without end, or allow more with --max-memory",
+                "this host's evaluation alone exceeds the memory limit of all evaluators",
+                "look for unbounded recursion, or raise --max-memory",
             ),
         ),
         Exit::Signal(libc::SIGKILL) | Exit::Code(137) => (
             HostState::OutOfMemory,
             Finding::error(
                 "out-of-memory",
-                "the evaluator was killed, most likely for want of memory",
-                "allow less with --max-memory, or add memory or swap",
+                "the evaluator was killed, most likely because memory ran out",
+                "lower --max-memory, or add memory or swap",
             ),
         ),
         Exit::Code(0) => {
-            let evaluated = half_an_answer("the evaluator ended before its work was done");
+            let evaluated = half_an_answer("the evaluator exited early");
             return Ok(evaluated);
         }
         Exit::Signal(_) if failure.stderr.contains("memory") => (
@@ -323,7 +324,7 @@ fn failed(
             Finding::error(
                 "out-of-memory",
                 "the evaluator ran out of memory",
-                "allow less with --max-memory, or add memory or swap",
+                "lower --max-memory, or add memory or swap",
             ),
         ),
         _ => (HostState::EvalError, diagnose(&failure.stderr, source)),

@@ -80,7 +80,7 @@ pub fn run(
                 if let Some((host, began)) = turn.take() {
                     let answer = answer.and_then(|(name, answer)| match name == host {
                         true => Ok(answer),
-                        false => Err(format!("the answer names another host, {name}")),
+                        false => Err(format!("the evaluator answered for another host, {name}")),
                     });
                     done(&host);
                     answers.insert(host, Answered { answer, took: began.elapsed() });

@@ -15,9 +15,9 @@ pub fn annotations(report: &CheckReport, folder: &str) -> Vec<String> {
 
 /// The report as Markdown, for `$GITHUB_STEP_SUMMARY`.
 pub fn summary(report: &CheckReport) -> String {
-    let well = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();
+    let ok = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();
     let mut text = format!(
-        "### {} {well} of {} hosts ok, {} distinct {}\n\n",
+        "### {} {ok} of {} hosts ok, {} distinct {}\n\n",
         if report.ok { "✅" } else { "❌" },
         report.hosts.iter().filter(|host| !host.is_stranger()).count(),
         report.builds,

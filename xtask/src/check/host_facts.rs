@@ -48,7 +48,7 @@ fn read(root: &Path, folder: &Path) -> Result<Option<Facts>, String> {
     match std::fs::read_to_string(&file) {
         Ok(text) => Facts::parse(&text).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(format!("it cannot be read ({error})")),
+        Err(error) => Err(format!("cannot read it ({error})")),
     }
 }
 
@@ -56,8 +56,8 @@ fn unusable(host: &HostName, folder: &Path, problem: &str) -> Finding {
     let file = folder.join("facts.json").display().to_string();
     let finding = Finding::error(
         "bad-facts",
-        format!("the machine's facts are of no use: {problem}"),
-        format!("`cargo xtask probe {host} --write` writes them anew; or remove the file"),
+        format!("cannot use the machine's facts: {problem}"),
+        format!("run `cargo xtask probe {host} --write` to rewrite them, or remove the file"),
     );
     Finding { file: Some(file), ..finding }
 }

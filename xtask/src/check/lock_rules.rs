@@ -14,7 +14,7 @@ use crate::nix::flake_input::short;
 use crate::nix::flake_ref;
 use crate::nix::lockfile::LockFile;
 
-const RELOCK: &str = "`nix flake lock`, then commit flake.lock";
+const RELOCK: &str = "run `nix flake lock`, then commit flake.lock";
 
 /// Whether this package is of a llama.cpp that is locked here, or of the one that its
 /// host is held at. A locked path has no revision: then nothing can be said.
@@ -31,13 +31,13 @@ pub fn package(lock: &LockFile, manifest: &Manifest, hold: Option<&Hold>) -> Opt
     }
     let pin = locked.iter().map(|rev| short(rev)).collect::<Vec<_>>().join(" or ");
     let is = rev.map_or_else(
-        || "does not say which llama.cpp it is".to_owned(),
-        |rev| format!("is of llama.cpp {}", short(rev)),
+        || "does not name its llama.cpp revision".to_owned(),
+        |rev| format!("is built from llama.cpp {}", short(rev)),
     );
     Some(Finding::error(
         "not-the-pin",
-        format!("the package {is}, and flake.lock says {pin}"),
-        "let it come from the input: remove what overrides its `src` or llamafleet's overlay",
+        format!("the package {is}, but flake.lock pins {pin}"),
+        "remove whatever overrides its `src` or llamafleet's overlay",
     ))
 }
 
@@ -49,9 +49,12 @@ fn not_held(manifest: &Manifest, hold: &Hold) -> Option<Finding> {
     let is = manifest.rev.as_deref().map_or("another", short);
     Some(Finding::error(
         "hold-not-read",
-        format!("{HELD} holds this host at llama.cpp {}, and its package is of {is}", hold.rev()),
-        "`programs.llama-cpp.fleet = self;` in its modules, with the networking.hostName that \
-         held.json has; and `git add` the file",
+        format!(
+            "{HELD} pins this host to llama.cpp {}, but its package is built from {is}",
+            hold.rev()
+        ),
+        "set `programs.llama-cpp.fleet = self;` in its modules and the networking.hostName that \
+         held.json uses, and `git add` the file",
     ))
 }
 
@@ -77,7 +80,7 @@ pub fn judge(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
             file: Some("flake.lock".into()),
             ..Finding::error(
                 "lock-extra-input",
-                format!("flake.lock locks {name}, which is no input of flake.nix"),
+                format!("flake.lock locks {name}, which is not an input of flake.nix"),
                 RELOCK,
             )
         });
@@ -94,11 +97,13 @@ fn differs(lock: &LockFile, name: &str, input: &Value, target: &Value) -> Option
         return if target.as_array() == Some(&path(follows)) {
             None
         } else {
-            changed(format!("flake.nix lets {name} follow {follows}, flake.lock does not"))
+            changed(format!("{name} follows {follows} in flake.nix, but not in flake.lock"))
         };
     }
     let Some(key) = target.as_str() else {
-        return changed(format!("flake.lock lets {name} follow another input, flake.nix does not"));
+        return changed(format!(
+            "{name} follows another input in flake.lock, but not in flake.nix"
+        ));
     };
     let node = lock.node(key);
     if let Some(wanted) = flake_ref::of_input(name, input)
@@ -106,7 +111,7 @@ fn differs(lock: &LockFile, name: &str, input: &Value, target: &Value) -> Option
     {
         let locked = flake_ref::text(node.original());
         let wanted = input["url"].as_str().map_or_else(|| wanted.to_string(), str::to_owned);
-        return changed(format!("flake.nix has {name} at {wanted}, flake.lock at {locked}"));
+        return changed(format!("{name} is {wanted} in flake.nix, but {locked} in flake.lock"));
     }
     let below = input["inputs"].as_object().into_iter().flatten();
     for (inner, setting) in below {
@@ -134,9 +139,9 @@ fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
     let finding = |_: &&str| {
         let finding = Finding::error(
             "second-nixpkgs",
-            "llama-cpp has a nixpkgs of its own: a second one is fetched, and its packages share \
-             nothing with the fleet's",
-            "inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\", then `nix flake lock`",
+            "llama-cpp uses its own nixpkgs: Nix fetches a second one, and shares no packages \
+             between the two",
+            "set inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\", then run `nix flake lock`",
         );
         placed(finding, text, "llama-cpp")
     };
@@ -153,14 +158,13 @@ pub fn absent() -> Finding {
 }
 
 pub fn unreadable() -> Finding {
-    let help = "take the last good one: `git checkout flake.lock`";
+    let help = "restore the last good one: `git checkout flake.lock`";
     let finding = Finding::error("no-lock", "flake.lock is not JSON", help);
     Finding { file: Some("flake.lock".into()), ..finding }
 }
 
 pub fn unreadable_held(why: &str) -> Finding {
-    let help =
-        "take the last good one: `git checkout` it; the hosts in it are held by nothing else";
+    let help = "restore the last good one with `git checkout`; only this file pins its hosts";
     Finding { file: Some(HELD.into()), ..Finding::error("no-holds", why, help) }
 }
 

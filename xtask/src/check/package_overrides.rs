@@ -35,18 +35,22 @@ fn another(place: &str, seen: &Seen, selection: &Selection) -> Finding {
     let what = match &seen.variant {
         None => "is not from llama.cpp's flake".to_owned(),
         Some(other) if other == own => {
-            format!("is {own} built otherwise ({})", how(seen, selection))
+            format!("is {own} with other settings ({})", how(seen, selection))
         }
         Some(other) => format!("is {other}"),
     };
     let (option, mend) = if place == PKGS {
         (
             "nixpkgs.overlays",
-            "an overlay after llamafleet's replaces or changes `llama-cpp`: remove it, or have it \
-             make a package of another name; flags belong in `programs.llama-cpp.extraCmakeFlags`",
+            "an overlay after llamafleet's replaces or changes `llama-cpp`: remove it, or give \
+             its package another name; flags belong in `programs.llama-cpp.extraCmakeFlags`",
         )
     } else {
-        (place, "remove this definition: the module gives the service the host's variant")
+        (
+            place,
+            "remove this definition: the module sets the service's package to the host's \
+                 variant",
+        )
     };
     let files = own_files(seen);
     let set = if files.is_empty() {
@@ -56,7 +60,7 @@ fn another(place: &str, seen: &Seen, selection: &Selection) -> Finding {
     };
     Finding::error(
         "another-package",
-        format!("{place} {what}, and this host selects {own}{set}"),
+        format!("{place} {what}, but this host selects {own}{set}"),
         mend,
     )
 }
@@ -68,11 +72,11 @@ fn from_outside(seen: &Seen, selection: &Selection) -> Finding {
         "pkgs-from-outside",
         format!(
             "{PKGS} is {is}, not {own}: llamafleet's overlay does not reach this host's packages, \
-             which are made outside of it (`readOnlyPkgs`, `_module.args.pkgs`), or \
+             which are created elsewhere (`readOnlyPkgs`, `_module.args.pkgs`), or \
              nixpkgs.overlays is forced"
         ),
         "write `config.programs.llama-cpp.package` in package lists, which is the host's variant; \
-         or let the host make its packages: `nixpkgs.pkgs` and `nixpkgs.overlays` go together",
+         or let the host create its packages, with both `nixpkgs.pkgs` and `nixpkgs.overlays`",
     )
 }
 

@@ -115,8 +115,8 @@ impl CheckReport {
                 let (evaluated, seconds) = outcomes.remove(host).unwrap_or_else(|| {
                     let finding = Finding::error(
                         "no-answer",
-                        "the evaluator ended without a word about this host",
-                        "run the check again with -v; report it if it stays",
+                        "the evaluator exited without a result for this host",
+                        "run the check again with -v; if it happens again, report a bug",
                     );
                     (Evaluated::Failed { state: HostState::EvalError, finding }, 0.0)
                 });

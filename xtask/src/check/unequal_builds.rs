@@ -32,18 +32,18 @@ fn of_one_variant(hosts: &[(&HostName, &Selection)]) -> Option<Finding> {
         return None;
     }
     let why = others.iter().find_map(|other| difference(first, other)).unwrap_or_else(|| {
-        "most likely their nixpkgs differ, in an overlay or in what it was given".to_owned()
+        "most likely their nixpkgs differ, in an overlay or its arguments".to_owned()
     });
     let names: Vec<&str> = apart.iter().map(|(host, _)| host.as_str()).collect();
     Some(Finding::warning(
         "unequal-builds",
         format!(
-            "{} select {} and would each build it anew: {why}",
+            "{} all select {}, but each would build it separately: {why}",
             names.join(", "),
             first.1.manifest.variant
         ),
         "give the hosts the same nixpkgs settings to build once; `nix-diff` of two of the \
-         derivations says what differs to the last word",
+         derivations shows every difference",
     ))
 }
 
@@ -99,7 +99,7 @@ mod tests {
         for (first, second) in [("/1.drv", "/2.drv"), ("/2.drv", "/1.drv")] {
             let one = selection(first, "", json!({ "overlays": 2 }));
             let two = selection(second, "", json!({ "config.cudaSupport": true, "overlays": 2 }));
-            let said = "a, b select cpu-x and would each build it anew: nixpkgs' \
+            let said = "a, b all select cpu-x, but each would build it separately: nixpkgs' \
                         config.cudaSupport is not set on a and true on b";
             assert_eq!(judged(&one, &two), [said]);
             let unknown = judged(&one, &selection(second, "", Value::Null));

@@ -16,7 +16,7 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
         findings.push(Finding::error(
             "impure-flag",
             format!("{flag} makes ggml ignore every other CPU option, and the build impure"),
-            "remove it and set `programs.llama-cpp.microarch` to this machine's CPU",
+            "remove it, and set `programs.llama-cpp.microarch` to this machine's CPU",
         ));
     }
     // A test holds the table's shape.
@@ -29,10 +29,10 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
         findings.push(Finding::warning(
             "dropped-argument",
             format!(
-                "this llama.cpp revision's package.nix takes no {}",
+                "package.nix of this llama.cpp revision has no argument {}",
                 selection.manifest.dropped_arguments.join(", ")
             ),
-            "nothing to do if you can live without it; else pin another revision",
+            "ignore this if you do not need it; otherwise pin another revision",
         ));
     }
     findings
@@ -46,8 +46,9 @@ pub fn assertions(problems: &Problems, source: Option<&str>) -> Vec<Finding> {
 
 fn assertion(sentence: &str, problems: &Problems, source: Option<&str>) -> Finding {
     let code = kind(sentence);
-    let (message, help) =
-        sentence.split_once("; ").unwrap_or((sentence, "mend the option that the message names"));
+    let (message, help) = sentence
+        .split_once("; ")
+        .unwrap_or((sentence, "correct the option that the message names"));
     let option = message
         .strip_prefix("programs.llama-cpp.")
         .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or(rest));
@@ -62,7 +63,7 @@ pub fn failed_assertion(sentence: &str) -> Finding {
     let (message, help) = sentence
         .split_once("; ")
         .filter(|_| sentence.starts_with("programs.llama-cpp."))
-        .unwrap_or((sentence, "mend what the assertion names"));
+        .unwrap_or((sentence, "fix what the assertion names"));
     Finding::error("assertion", message, help)
 }
 

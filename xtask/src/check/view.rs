@@ -16,14 +16,14 @@ pub fn print(ui: &Ui, report: &CheckReport) {
     ];
     ui.result(Table { columns: &columns, rows }.render(ui));
     complain(ui, report);
-    let well = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();
+    let ok = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();
     let strangers = report.hosts.iter().filter(|host| host.is_stranger()).count();
     let without = match strangers {
         0 => String::new(),
         count => format!(", {count} without the module"),
     };
     ui.say(format!(
-        "\n{well} of {} hosts ok{without}, {} distinct {}",
+        "\n{ok} of {} hosts ok{without}, {} distinct {}",
         report.hosts.len() - strangers,
         report.builds,
         if report.builds == 1 { "build" } else { "builds" }

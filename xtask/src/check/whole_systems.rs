@@ -80,8 +80,8 @@ pub fn packages(context: &Context, report: &mut CheckReport, timeout: Duration) 
         Err(failure) if failure.stderr.contains("does not provide attribute") => {
             report.findings.push(Finding::warning(
                 "no-packages",
-                "this flake has no `packages`, so --all-systems has nothing to look at",
-                "leave --all-systems out, or give the flake packages",
+                "this flake has no `packages`, so --all-systems has nothing to evaluate",
+                "drop --all-systems, or add packages to the flake",
             ));
             return Ok(());
         }
@@ -121,7 +121,7 @@ fn alone(
     let names = [name.to_owned()];
     Ok(match context.flake.package_derivations(system, &names, timeout)? {
         Ok(mut drvs) => drvs.remove(name).ok_or_else(|| {
-            let finding = half_an_answer("the answer names another package");
+            let finding = half_an_answer("the evaluator answered for another package");
             (HostState::EvalError, finding)
         }),
         Err(failure) => {

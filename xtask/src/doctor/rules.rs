@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(states(&checks), [Health::Warning, Health::Ok, Health::Error]);
         assert_eq!(checks[0].message, "the pin is 40 days old");
         assert!(checks[2].message.starts_with("flake.lock does not lock the input new; "));
-        assert!(checks[2].message.contains("locks gone, which is no input"));
+        assert!(checks[2].message.contains("locks gone, which is not an input"));
         // A clock that is behind is no reason to fail.
         assert_eq!(check_lock(&LockFile::new(lock.clone()), &inputs, 0)[0].state, Health::Ok);
     }

@@ -168,8 +168,8 @@ impl Context {
         let known = self.all_hosts()?;
         if known.is_empty() {
             bail!(
-                "the flake {} has no hosts, its nixosConfigurations are empty: `cargo xtask new-host \
-                 NAME` adds one to a fleet that has hosts/default.nix",
+                "the flake {} has no hosts: its nixosConfigurations are empty; `cargo xtask \
+                 new-host NAME` adds one to a fleet with a hosts/default.nix",
                 self.flake.reference
             );
         }
@@ -192,7 +192,7 @@ pub fn unknown_host(name: &str, known: &[HostName]) -> String {
     let hint = nearest(name, names.iter().copied())
         .map(|near| format!("; did you mean {near}?"))
         .unwrap_or_else(|| ".".to_owned());
-    format!("there is no host {name:?} in this flake{hint} It has: {}", names.join(", "))
+    format!("this flake has no host {name:?}{hint} It has: {}", names.join(", "))
 }
 
 /// The folder a flake reference points to, if it is one on this machine.

@@ -86,7 +86,8 @@ impl Answers {
             disk::create(folder)?;
             forget_old(folder);
         }
-        let text = serde_json::to_string(&stored).context("cannot print the answers")?;
+        let text =
+            serde_json::to_string(&stored).context("cannot serialize the evaluation cache")?;
         files::write_atomically(&self.file, text.as_bytes())
     }
 }
@@ -103,9 +104,13 @@ fn forget_old(folder: &Path) {
 }
 
 fn load(file: &Path, now: &Snapshot) -> Result<Stored, String> {
-    let text = fs::read_to_string(file).map_err(|_| "nothing was evaluated yet".to_owned())?;
-    let stored: Stored =
-        serde_json::from_str(&text).map_err(|_| "another xtask wrote the answers".to_owned())?;
+    let text =
+        fs::read_to_string(file).map_err(|_| "there is no evaluation cache yet".to_owned())?;
+    let stored: Stored = serde_json::from_str(&text).map_err(|_| {
+        "another version of xtask wrote the evaluation \
+                                                 cache"
+            .to_owned()
+    })?;
     match stored.snapshot.differs(now) {
         Some(why) => Err(why),
         None => Ok(stored),

@@ -52,13 +52,12 @@ impl Hold {
         let finding = Finding::warning(
             "held",
             format!(
-                "held at llama.cpp {} ({}) since {since}: {failed_with} fails here at {failed_at}: \
-                 {reason}",
+                "pinned to llama.cpp {} ({}) since {since}: {failed_with} fails on this host at {failed_at}: {reason}",
                 self.revision().name(),
                 short(self.rev()),
             ),
-            "mend the host, or wait for upstream to; `cargo xtask update` tries it each time, and \
-             releases it when it works",
+            "fix the host, or wait for an upstream fix; each `cargo xtask update` retries it and \
+             unpins it once it works",
         );
         Finding { file: Some(HELD.into()), ..finding }
     }
@@ -126,7 +125,10 @@ impl Held {
             .map(|host| {
                 Finding::warning(
                     "held-stranger",
-                    format!("{host} is held at an earlier llama.cpp, and is no host of the fleet"),
+                    format!(
+                        "{host} is pinned to an earlier llama.cpp, but is not a host of the \
+                             fleet"
+                    ),
                     format!("remove its entry in {HELD}, or correct its name"),
                 )
             })
@@ -138,7 +140,7 @@ impl Held {
             findings.push(Finding::warning(
                 "held-without-effect",
                 format!(
-                    "flake.lock moved without xtask, so {} no longer pinned at an earlier \
+                    "flake.lock changed outside xtask, so {} no longer pinned to an earlier \
                      llama.cpp",
                     if hosts.len() == 1 {
                         format!("{} is", hosts[0])
@@ -146,7 +148,10 @@ impl Held {
                         hosts.join(", ") + " are"
                     }
                 ),
-                format!("build them; when they work, `git rm {HELD}`; else `cargo xtask rollback`"),
+                format!(
+                    "build them; if they work, run `git rm {HELD}`, otherwise `cargo xtask \
+                         rollback`"
+                ),
             ));
         }
         for finding in &mut findings {
@@ -195,7 +200,7 @@ mod tests {
         let told = hold("0123456789abcdef").reminder();
         assert_eq!(
             told.message,
-            "held at llama.cpp b7 (012345678) since 2026-11-22: b9 fails here at building: cpu-x \
+            "pinned to llama.cpp b7 (012345678) since 2026-11-22: b9 fails on this host at building: cpu-x \
              is not built (failed)"
         );
         assert!(told.help.contains("cargo xtask update"), "{}", told.help);

@@ -47,7 +47,7 @@ impl Cpu {
         };
         if let Some(flags) = common(cpuinfo, "flags") {
             if !flags.contains("lm") {
-                return Err("its CPU is 32-bit x86, for which there is no build".to_owned());
+                return Err("its CPU is 32-bit x86, which llamafleet does not support".to_owned());
             }
             return Ok(Self {
                 arch: Arch::X86_64,
@@ -62,7 +62,7 @@ impl Cpu {
         }
         if let Some(flags) = common(cpuinfo, "Features") {
             if !flags.contains("asimd") {
-                return Err("its CPU is 32-bit ARM, for which there is no build".to_owned());
+                return Err("its CPU is 32-bit ARM, which llamafleet does not support".to_owned());
             }
             return Ok(Self {
                 arch: Arch::Aarch64,

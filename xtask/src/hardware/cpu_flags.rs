@@ -48,7 +48,8 @@ fn by_name(flags: &[String]) -> Passed<'_> {
 fn repeated(passed: &Passed<'_>) -> Vec<Finding> {
     let of = |(name, values): (&&str, &Vec<&str>)| {
         (values.len() > 1).then(|| {
-            let help = "pass it once: `programs.llama-cpp.extraCmakeFlags` replaces what is there";
+            let help = "pass it once: `programs.llama-cpp.extraCmakeFlags` replaces the module's \
+                        own flag";
             let message = format!("-D{name} is passed {} times: {}", values.len(), list(values));
             if values.iter().all(|value| value == &values[0]) {
                 Finding::warning("repeated-flag", message, help)
@@ -69,8 +70,8 @@ fn exact(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding
             .unwrap_or_default();
         return vec![Finding::error(
             "unknown-microarch",
-            format!("\"{microarch}\" is no microarchitecture of {system}{near}"),
-            "set `programs.llama-cpp.microarch` to a name of the table, or to \"dispatch\"",
+            format!("unknown microarchitecture \"{microarch}\" for {system}{near}"),
+            "set `programs.llama-cpp.microarch` to a name from the table, or to \"dispatch\"",
         )];
     };
     let mut wrong = Wrong::default();
@@ -85,14 +86,14 @@ fn exact(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding
         };
         if !agrees {
             let got = got.map_or_else(|| "is not passed".to_owned(), |got| format!("is {got}"));
-            wrong.add(manifest, option, format!("-D{option} {got} and must be {value}"));
+            wrong.add(manifest, option, format!("-D{option} {got}, but must be {value}"));
         }
     }
     if passed.get("GGML_CPU_ALL_VARIANTS").is_some_and(|values| values.iter().any(|v| is_on(v))) {
         let option = "GGML_CPU_ALL_VARIANTS";
-        wrong.add(manifest, option, format!("-D{option} is on, which is for \"dispatch\""));
+        wrong.add(manifest, option, format!("-D{option} is on, but is only for \"dispatch\""));
     }
-    wrong.findings(&format!("the CPU options are not those of {microarch}"))
+    wrong.findings(&format!("the CPU options do not match {microarch}"))
 }
 
 fn dispatched(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding> {
@@ -109,7 +110,7 @@ fn dispatched(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Fi
             wrong.add(manifest, option, format!("-D{option} would be in every module"));
         }
     }
-    wrong.findings("the flags are not those of \"dispatch\"")
+    wrong.findings("the flags do not match \"dispatch\"")
 }
 
 /// What deviates: by the user's own `extraCmakeFlags`, or by nobody's wish.
@@ -135,15 +136,15 @@ impl Wrong {
             findings.push(Finding::error(
                 "cpu-options",
                 format!("{what}: {}", list(&self.unasked)),
-                "something overrides the package's cmakeFlags; choose the CPU by \
-                 `programs.llama-cpp.microarch` alone",
+                "something overrides the package's cmakeFlags; set the CPU only through \
+                 `programs.llama-cpp.microarch`",
             ));
         }
         if !self.asked.is_empty() {
             findings.push(Finding::warning(
                 "cpu-options",
-                format!("{what}, as extraCmakeFlags wants it: {}", list(&self.asked)),
-                "nothing to do if it is meant; else choose another \
+                format!("{what}, as extraCmakeFlags asks: {}", list(&self.asked)),
+                "ignore this if it is intended; otherwise choose another \
                  `programs.llama-cpp.microarch`",
             ));
         }
@@ -198,7 +199,7 @@ mod tests {
         let mut tiger = row("tigerlake", "x86_64-linux");
         tiger.cmake_flags.retain(|flag| !flag.starts_with("-DGGML_AVX2:"));
         let said = &judged(&tiger)[0].message;
-        assert!(said.contains("-DGGML_AVX2 is not passed and must be ON"), "{said}");
+        assert!(said.contains("-DGGML_AVX2 is not passed, but must be ON"), "{said}");
 
         let mut haswell = row("haswell", "x86_64-linux");
         for flag in &mut haswell.cmake_flags {
@@ -228,7 +229,7 @@ mod tests {
         let mut n1 = row("neoverse-n1", "aarch64-linux");
         assert_eq!(judged(&n1), []);
         n1.cmake_flags = vec!["-DGGML_CPU_ARM_ARCH=armv8-a".to_owned()];
-        assert!(judged(&n1)[0].message.contains("is armv8-a and must be armv8"));
+        assert!(judged(&n1)[0].message.contains("is armv8-a, but must be armv8"));
     }
 
     #[test]

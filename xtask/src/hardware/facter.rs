@@ -40,11 +40,13 @@ pub fn name_gpus(facts: &mut Facts, text: &str) {
 
 fn cpu(hardware: &Value) -> Result<Cpu, String> {
     let all = hardware["cpu"].as_array().map_or(&[][..], Vec::as_slice);
-    let first = all.first().ok_or("it is no nixos-facter report: it has no `hardware.cpu`")?;
+    let first = all.first().ok_or("it is not a nixos-facter report: it has no `hardware.cpu`")?;
     let arch = match first["architecture"].as_str() {
         Some("aarch64") => Arch::Aarch64,
         Some("x86_64") | None => Arch::X86_64,
-        Some(other) => return Err(format!("its CPU is {other}, for which there is no build")),
+        Some(other) => {
+            return Err(format!("its CPU is {other}, which llamafleet does not support"));
+        }
     };
     let flags = |cpu: &Value| -> BTreeSet<String> {
         let words = cpu["features"].as_array().into_iter().flatten();

@@ -162,7 +162,7 @@ impl Facts {
             serde_json::from_str(text).map_err(|error| format!("it is not JSON ({error})"))?;
         match value["schema"].as_u64() {
             Some(schema) if schema == u64::from(SCHEMA) => {}
-            Some(schema) => return Err(format!("it is of schema {schema}, not {SCHEMA}")),
+            Some(schema) => return Err(format!("its schema is {schema}, not {SCHEMA}")),
             None => return Err("it has no `schema`".to_owned()),
         }
         serde_json::from_value(value).map_err(|error| error.to_string())
@@ -223,7 +223,7 @@ mod tests {
     fn what_is_not_facts_is_told_in_words() {
         assert!(Facts::parse("{").unwrap_err().contains("not JSON"));
         assert!(Facts::parse("{}").unwrap_err().contains("no `schema`"));
-        assert!(Facts::parse(r#"{"schema": 2}"#).unwrap_err().contains("schema 2"));
+        assert!(Facts::parse(r#"{"schema": 2}"#).unwrap_err().contains("schema is 2"));
         let lacking = r#"{"schema": 1, "host": "a"}"#;
         assert!(Facts::parse(lacking).unwrap_err().contains("`cpu`"));
     }

@@ -91,14 +91,17 @@ fn cuda(name: &str) -> Option<Finding> {
     Some(if well_formed(plain) {
         Finding::warning(
             "unknown-gpu-target",
-            format!("programs.llama-cpp.cudaCapabilities: no GPU known here has {name:?}{near}"),
+            format!(
+                "programs.llama-cpp.cudaCapabilities: no known GPU has capability \
+                     {name:?}{near}"
+            ),
             "look it up with `nvidia-smi --query-gpu=compute_cap --format=csv`",
         )
     } else {
         Finding::error(
             "gpu-target",
-            format!("programs.llama-cpp.cudaCapabilities: {name:?} is no CUDA capability{near}"),
-            "write it with the dot, as \"8.6\"",
+            format!("programs.llama-cpp.cudaCapabilities: invalid CUDA capability {name:?}{near}"),
+            "write it with a dot, as in \"8.6\"",
         )
     })
 }
@@ -119,14 +122,14 @@ fn rocm(name: &str) -> Option<Finding> {
     Some(if well_formed {
         Finding::warning(
             "unknown-gpu-target",
-            format!("programs.llama-cpp.rocmTargets: no GPU known here is {name:?}{near}"),
+            format!("programs.llama-cpp.rocmTargets: no known GPU is {name:?}{near}"),
             "look it up with `rocminfo`",
         )
     } else {
         Finding::error(
             "gpu-target",
-            format!("programs.llama-cpp.rocmTargets: {name:?} is no ROCm target{near}"),
-            "write it as `rocminfo` prints it, as \"gfx906\"",
+            format!("programs.llama-cpp.rocmTargets: invalid ROCm target {name:?}{near}"),
+            "write it as `rocminfo` prints it, for example \"gfx906\"",
         )
     })
 }

@@ -64,7 +64,7 @@ fn target(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Target> {
         (None, Some(LOCAL)) => Ok(Target::Local),
         (None, _) if args.local => Ok(Target::Local),
         (None, Some(host)) => fleet_target(&Context::open(global, ui)?, host),
-        (None, None) => bail!("name the host to probe, or say --local for this machine"),
+        (None, None) => bail!("name the host to probe, or pass --local for this machine"),
     }
 }
 
@@ -85,7 +85,7 @@ pub fn from_machine(
             return Ok(Err(Finding::error(
                 "unknown-machine",
                 format!("{}: {problem}", target.name()),
-                "probe a Linux machine of x86_64 or aarch64",
+                "probe a Linux machine with an x86_64 or aarch64 CPU",
             )));
         }
     };
@@ -105,8 +105,8 @@ fn from_report(host: &str, file: &Path, table: &Table) -> Result<Result<Facts, F
     Ok(facter::read(host, &text, table).map_err(|problem| {
         Finding::error(
             "bad-report",
-            format!("{} is of no use: {problem}", file.display()),
-            "make one on the machine: `sudo nix run nixpkgs#nixos-facter -- -o facter.json`",
+            format!("cannot use {}: {problem}", file.display()),
+            "create one on the machine: `sudo nix run nixpkgs#nixos-facter -- -o facter.json`",
         )
     }))
 }
@@ -121,7 +121,7 @@ fn place(args: &ProbeArgs, global: &Global, ui: &Ui, root: Option<&Path>) -> Res
     let context = Context::open(global, ui)?;
     context.hosts(std::slice::from_ref(host))?;
     let folder = crate::fleet::host_folder::folder(host)
-        .with_context(|| format!("{host:?} cannot be the name of a folder under hosts/"))?;
+        .with_context(|| format!("{host:?} is not a valid name for a folder under hosts/"))?;
     Ok(root.join(folder).join("facts.json"))
 }
 

@@ -63,7 +63,7 @@ fn undriven(facts: &Facts) -> Vec<Finding> {
         .map(|gpu| {
             Finding::warning(
                 "unknown-capability",
-                format!("{}: its CUDA capability cannot be read without nvidia-smi", gpu.name),
+                format!("{}: cannot read its CUDA capability without nvidia-smi", gpu.name),
                 "install NVIDIA's driver on the machine and probe it again; or look the card up at \
                  developer.nvidia.com/cuda-gpus",
             )
@@ -78,7 +78,7 @@ const MARK: &str = "#llamafleet ";
 pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
     let sections = sections(answer);
     if !sections.contains_key("end") {
-        return Err("it gave half an answer".to_owned());
+        return Err("its output is incomplete".to_owned());
     }
     let section = |name: &str| sections.get(name).map_or("", String::as_str);
     let cpu = Cpu::parse(section("cpuinfo"))?;

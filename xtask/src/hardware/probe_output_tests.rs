@@ -127,7 +127,7 @@ fn a_driver_that_is_a_program_is_no_gpu() {
 fn half_an_answer_and_a_foreign_machine_are_refused() {
     let table = Table::embedded().unwrap();
     let half = NONE.split("#llamafleet end").next().unwrap();
-    assert!(read("a", half, &table).unwrap_err().contains("half an answer"));
+    assert!(read("a", half, &table).unwrap_err().contains("incomplete"));
     let foreign = format!("{MARK}cpuinfo\nisa : rv64imafdc\n{MARK}end\n");
     assert!(read("a", &foreign, &table).unwrap_err().contains("neither"));
     // Greetings of a login shell, and what would steer a terminal.

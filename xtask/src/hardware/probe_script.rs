@@ -45,7 +45,7 @@ fn ask(target: &Target, argv: &[&str]) -> Result<String> {
         Exit::Interrupted => bail!(Interrupted),
         exit => {
             let last = complaint.trim_end().lines().last().unwrap_or_default();
-            bail!("the shell of {} did not get through the probe ({exit}): {last}", target.name())
+            bail!("the probe failed in the shell of {} ({exit}): {last}", target.name())
         }
     }
 }

@@ -18,8 +18,8 @@ pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Findin
     if arch != facts.cpu.arch {
         return vec![Finding::error(
             "wrong-architecture",
-            format!("the variant is for {}, and {} is none", manifest.system, facts.cpu_name()),
-            "mend the host's system, or probe the machine again",
+            format!("the variant targets {}, but {} is not one", manifest.system, facts.cpu_name()),
+            "correct the host's system, or probe the machine again",
         )];
     }
     let mut findings = vec![];
@@ -39,7 +39,7 @@ fn sigill(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> 
     let by_name = table.missing(&manifest.microarch, &cpu).unwrap_or_default();
     let by_option = table.missing_for_options(&manifest.cpu_options, &cpu);
     let cause = if by_name.is_empty() {
-        "programs.llama-cpp.extraCmakeFlags: they make".to_owned()
+        "programs.llama-cpp.extraCmakeFlags: these make".to_owned()
     } else {
         format!("programs.llama-cpp.microarch: {} makes", nix_string(&manifest.microarch))
     };
@@ -48,7 +48,8 @@ fn sigill(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> 
         Finding::error(
             "sigill",
             format!(
-                "{cause} code that needs {}, which {} lacks: llama.cpp would die of SIGILL there",
+                "{cause} code that needs {}, which {} lacks: llama.cpp would crash there with \
+                 SIGILL",
                 in_words(lacking.iter()),
                 facts.cpu_name()
             ),
@@ -111,8 +112,8 @@ fn worth(used: &BTreeSet<String>, could: &BTreeSet<String>) -> Option<String> {
     let times = |slow: u32, fast: u32| f64::from(fast) / f64::from(slow);
     (prompt > slow_prompt).then(|| {
         format!(
-            "; on another machine (a Sapphire Rapids, 88M parameters in q4_0) these made prompts \
-             {:.1} times and generation {:.1} times as fast",
+            "; on another machine (a Sapphire Rapids, 88M parameters in q4_0) these made prompt \
+             processing {:.1} times and generation {:.1} times as fast",
             times(slow_prompt, prompt),
             times(slow_generation, generation)
         )
@@ -156,7 +157,7 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
         } else if facts.gpus.iter().all(|gpu| gpu.vulkan.is_none()) {
             findings.push(Finding::warning(
                 "no-vulkan-driver",
-                "programs.llama-cpp.backend: asks for vulkan, and no GPU had a driver for it when \
+                "programs.llama-cpp.backend: asks for vulkan, but no GPU had a Vulkan driver when \
                  the machine was probed",
                 "set hardware.graphics.enable = true on the host, then probe it again",
             ));
@@ -168,14 +169,14 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
 fn no_gpu(manifest: &Manifest, backend: &str, what: &str) -> Finding {
     let alone = manifest.backends.iter().all(|name| name == backend || name == "cpu");
     let fate = if alone {
-        "it would run on the CPU without a word"
+        "llama.cpp would silently run on the CPU"
     } else {
-        "that part of the build drives nothing"
+        "that part of the build is unused"
     };
     Finding::error(
         "no-such-gpu",
         format!(
-            "programs.llama-cpp.backend: asks for {backend}, and the machine has no {what}: {fate}"
+            "programs.llama-cpp.backend: asks for {backend}, but the machine has no {what}: {fate}"
         ),
         "choose another backend, or probe the machine again if the card is new",
     )
@@ -227,7 +228,7 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
                 "no-exact-kernel",
                 format!(
                     "programs.llama-cpp.{option}: {kernel} runs on {} ({is}) only after the \
-                     driver has compiled it again, and without what is new since",
+                     driver recompiles it, and without its newer features",
                     gpu.name
                 ),
                 help.clone(),
@@ -243,7 +244,12 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
         let what = format!(
             "programs.llama-cpp.{option}: no GPU of this machine is {}; {}",
             idle.join(" or "),
-            if none_runs { "llama.cpp would find no device" } else { "the build is longer for it" }
+            if none_runs {
+                "llama.cpp would find no device"
+            } else {
+                "it only makes the build \
+                                                                      longer"
+            }
         );
         let severity = if none_runs { Severity::Error } else { Severity::Warning };
         findings.push(Finding { severity, ..Finding::warning("no-such-gpu", what, help) });
@@ -317,8 +323,8 @@ fn idle(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
             "idle-gpu",
             format!("programs.llama-cpp.backend: leaves {} unused", gpu.name),
             format!(
-                "add {} to programs.llama-cpp.backend; if the GPU is meant for other things, let \
-                 this be: a warning fails nothing",
+                "add {} to programs.llama-cpp.backend, or ignore this warning if the GPU is for \
+                 other work",
                 nix_string(backend)
             ),
         )

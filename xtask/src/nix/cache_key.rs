@@ -55,7 +55,7 @@ impl Snapshot {
     pub fn differs(&self, now: &Self) -> Option<String> {
         for name in self.surroundings.keys().chain(now.surroundings.keys()) {
             if self.surroundings.get(name) != now.surroundings.get(name) {
-                return Some(format!("{name} is another"));
+                return Some(format!("{name} is different"));
             }
         }
         for (name, entry) in &self.files {
@@ -109,13 +109,13 @@ mod tests {
         now.head = "d".into();
         assert_eq!(said(&now), "another commit is checked out");
         now.surroundings.clear();
-        assert_eq!(said(&now), "Nix is another");
+        assert_eq!(said(&now), "Nix is different");
         now = before.clone();
         now.files.get_mut("a").unwrap().kind = "x".into();
         assert_eq!(said(&now), "a changed");
         now = before.clone();
         now.surroundings.insert("nix.conf".into(), "x".into());
-        assert_eq!(said(&now), "nix.conf is another");
+        assert_eq!(said(&now), "nix.conf is different");
     }
 
     #[test]

@@ -53,7 +53,7 @@ const KINDS: &[(&str, &str, &str)] = &[
         "is marked as insecure",
         "insecure",
         "name the package in `nixpkgs.config.permittedInsecurePackages`, or move to a nixpkgs \
-         that has mended it",
+         that fixes it",
     ),
     (
         "is marked as broken",
@@ -63,29 +63,29 @@ const KINDS: &[(&str, &str, &str)] = &[
     (
         "is not available on the requested hostPlatform",
         "platform",
-        "choose a backend that this host's system has",
+        "choose a backend that this host's system supports",
     ),
     (
         "unknown microarchitecture",
         "unknown-microarch",
         "set `programs.llama-cpp.microarch` to one of the names above, or to \"dispatch\"",
     ),
-    ("Failed assertions", "assertion", "mend what the assertion names"),
+    ("Failed assertions", "assertion", "fix what the assertion names"),
     (
         "infinite recursion encountered",
         "infinite-recursion",
-        "a value needs itself to be known; look for `config.…` used in `imports`, in a condition \
-         around the option it defines, or an overlay that uses `final` for what it defines",
+        "a value depends on itself; look for `config.…` used in `imports`, in a condition around \
+         the option it defines, or an overlay that uses `final` for what it defines",
     ),
     (
         "' missing",
         "missing-attribute",
-        "the name is not there: mind the spelling, and whether the input has moved or renamed it",
+        "the name does not exist: check its spelling, and whether the input moved or renamed it",
     ),
     (
         "does not exist. Definition values",
         "unknown-option",
-        "mind the spelling of the option, and whether the module that declares it is imported",
+        "check the spelling of the option, and whether the module that declares it is imported",
     ),
     ("is not of type", "wrong-type", "give the option a value of the type that the message names"),
     (
@@ -94,43 +94,44 @@ const KINDS: &[(&str, &str, &str)] = &[
         "the option is defined twice: remove one definition, or wrap the weaker in lib.mkDefault",
     ),
     ("was accessed but has no value defined", "no-value", "define the option on this host"),
-    ("syntax error", "syntax", "mend the syntax at the place above"),
-    ("undefined variable", "undefined-variable", "bring the name into scope, or mend its spelling"),
+    ("syntax error", "syntax", "fix the syntax at the place above"),
     (
-        "stack overflow",
-        "stack-overflow",
-        "a function calls itself without end; look at the place above",
+        "undefined variable",
+        "undefined-variable",
+        "bring the name into scope, or correct its \
+                                                  spelling",
     ),
+    ("stack overflow", "stack-overflow", "a function recurses endlessly; see the place above"),
     (
         "max-call-depth exceeded",
         "stack-overflow",
-        "a function calls itself without end; look at the place above",
+        "a function recurses endlessly; see the place above",
     ),
     (
         "No space left on device",
         "disk-full",
-        "make room where Nix keeps its store, for example by `nix store gc`",
+        "free space on the Nix store's disk, for example with `nix store gc`",
     ),
     (
         "cannot connect to socket",
         "no-daemon",
-        "Nix's daemon does not answer: `systemctl status nix-daemon`",
+        "the Nix daemon does not answer: see `systemctl status nix-daemon`",
     ),
     (
         "does not exist",
         "missing-file",
-        "a flake sees only the files that Git tracks: `git add` the file, or mend the path",
+        "a flake sees only the files that Git tracks: `git add` the file, or correct the path",
     ),
     (
         "is not tracked by Git",
         "untracked-file",
         "a flake sees only the files that Git tracks: `git add` the file",
     ),
-    ("evaluation aborted", "abort", "some code called `abort`; the message says why"),
+    ("evaluation aborted", "abort", "some code called `abort`; see its message"),
     (
         "unable to download",
         "fetch",
-        "an input cannot be fetched: look at the network, or at the substituters in nix.conf",
+        "Nix cannot fetch an input: check the network and the substituters in nix.conf",
     ),
 ];
 
@@ -138,7 +139,7 @@ fn classify(message: &str) -> (&'static str, String) {
     KINDS
         .iter()
         .find(|(pattern, ..)| message.contains(pattern))
-        .map_or(("eval-error", "read the whole trace in the log".to_owned()), |(_, code, help)| {
+        .map_or(("eval-error", "see the whole trace in the log".to_owned()), |(_, code, help)| {
             (code, (*help).to_owned())
         })
 }

@@ -67,8 +67,7 @@ impl Flake {
         }
         serde_json::from_slice(&answer.stdout).map(Ok).with_context(|| {
             format!(
-                "`nix eval {}#{attribute}` printed what is not the JSON that was asked for \
-                 (half an answer?)",
+                "`nix eval {}#{attribute}` printed unexpected or incomplete JSON",
                 self.reference
             )
         })
@@ -96,9 +95,11 @@ impl Flake {
         let finding = diagnose(&failure.stderr, self.source().as_deref());
         let place = finding.place().map(|place| format!("{place}: ")).unwrap_or_default();
         let help = match finding.code {
-            "eval-error" => format!("`nix flake metadata {}` says more", self.reference),
+            "eval-error" => format!("run `nix flake metadata {}` for details", self.reference),
             // Nothing of a fleet can be said without its inputs.
-            "fetch" => format!("{}; `cargo xtask doctor` tells which can be reached", finding.help),
+            "fetch" => {
+                format!("{}; run `cargo xtask doctor` to see which are reachable", finding.help)
+            }
             _ => finding.help,
         };
         anyhow!("{place}{}\n  help: {help}", finding.message)

@@ -65,8 +65,11 @@ impl Upstream {
         if let Some(rev) = original["rev"].as_str() {
             return Err(Finding::error(
                 "pinned-in-flake",
-                format!("flake.nix itself pins {input} to the revision {}", short(rev)),
-                format!("name no revision in the url of {input} in flake.nix; flake.lock keeps it"),
+                format!("flake.nix pins {input} to the revision {}", short(rev)),
+                format!(
+                    "remove the revision from the url of {input} in flake.nix; flake.lock \
+                         records it"
+                ),
             ));
         }
         let text = |key: &str| locked[key].as_str().unwrap_or_default();
@@ -85,8 +88,8 @@ impl Upstream {
                 return Err(Finding::error(
                     "no-revisions",
                     format!(
-                        "flake.lock has {input} from a {kind}, which has no revisions to choose \
-                         from"
+                        "flake.lock fetches {input} from a {kind}, which has no revisions to \
+                         choose from"
                     ),
                     format!(
                         "give {input} a github: or git+ url in flake.nix, or update it with \

@@ -27,7 +27,7 @@ impl Links {
     pub fn open(folder: &Path) -> Result<Self> {
         if folder.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
             bail!(
-                "{} is a link, as `nix build` leaves one: remove it, or name another folder with \
+                "{} is a link, as `nix build` creates: remove it, or pass another folder with \
                  --out-link",
                 folder.display()
             );
@@ -48,7 +48,7 @@ impl Links {
             return Ok(link);
         }
         if link.symlink_metadata().is_ok_and(|meta| !meta.is_symlink()) {
-            bail!("{} is in the way: it is no link", link.display());
+            bail!("{} exists but is not a link", link.display());
         }
         // In this order: the options of this Nix come after the first words.
         let call = nix.command(["build", "--offline"]).arg("--out-link").arg(&link);

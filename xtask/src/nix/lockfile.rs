@@ -250,9 +250,9 @@ fn absent(name: &str, part: &str, node: Node<'_>) -> Finding {
     let help = match nearest(part, known.iter().copied()) {
         Some(near) => format!("did you mean `--input {near}`?"),
         None if known.is_empty() => "add it to flake.nix, then `nix flake lock`".to_owned(),
-        None => format!("name one with --input; there are {}", known.join(", ")),
+        None => format!("pass one with --input: {}", known.join(", ")),
     };
-    Finding::error("no-such-input", format!("flake.lock locks no input {name}"), help)
+    Finding::error("no-such-input", format!("flake.lock has no input {name}"), help)
 }
 
 #[cfg(test)]

@@ -32,8 +32,8 @@ impl Nix {
             Some(program) => program,
             None if private.is_file() => private.clone(),
             None => bail!(
-                "there is no Nix on this machine: run `cargo xtask setup`, which provides one \
-                 without touching the system, or install it from nixos.org"
+                "this machine has no Nix: run `cargo xtask setup`, which provides one without \
+                 touching the system, or install it from nixos.org"
             ),
         };
         match Self::at(program) {
@@ -49,7 +49,7 @@ impl Nix {
         let said = process::read(&call, Some(Duration::from_secs(20)))
             .with_context(|| format!("{} does not run", program.display()))?;
         let version = parse_version(&said)
-            .with_context(|| format!("`{call}` printed no version but {said:?}"))?;
+            .with_context(|| format!("`{call}` printed {said:?} instead of a version"))?;
         let numbers = (version.1, version.2);
         if numbers < OLDEST {
             bail!(

@@ -68,12 +68,12 @@ fn tracked(repository: &Path) -> Result<(String, BTreeMap<String, Entry>)> {
     let listed = String::from_utf8(listed).context("a file's name is not UTF-8")?;
     let mut files = BTreeMap::new();
     for line in listed.lines() {
-        let (index, name) = line.split_once('\t').context("git ls-files prints something new")?;
+        let (index, name) = line.split_once('\t').context("unexpected output of git ls-files")?;
         if name.starts_with('"') {
-            bail!("the file {name} has a name that Git quotes");
+            bail!("Git quotes the file name {name}");
         }
         if index.contains(" 160000 ") {
-            bail!("{name} is a submodule, whose files are not looked at");
+            bail!("{name} is a submodule, whose files are not tracked here");
         }
         let kind = kind(&repository.join(name))?;
         files.insert(name.to_owned(), Entry { index: index.to_owned(), kind, hash: String::new() });
@@ -96,7 +96,9 @@ fn walked(root: &Path) -> Result<BTreeMap<String, Entry>> {
             }
             files.insert(name, Entry { index, kind: kind(&path)?, hash: String::new() });
             if files.len() > MOST_FILES {
-                bail!("there are more than {MOST_FILES} files, and no Git to tell which matter");
+                bail!(
+                    "there are more than {MOST_FILES} files, and no Git repository to select the fleet's"
+                );
             }
         }
     }
@@ -135,7 +137,7 @@ fn hash(folder: &Path, files: &mut BTreeMap<String, Entry>) -> Result<()> {
         words.extend(some.iter().map(|(name, _)| name.as_str()));
         let said = String::from_utf8(git(folder, &words)?).context("git hash-object")?;
         if said.lines().count() != some.len() {
-            bail!("git hash-object did not answer for every file");
+            bail!("git hash-object printed too few hashes");
         }
         for ((_, entry), hash) in some.iter_mut().zip(said.lines()) {
             entry.hash = hash.to_owned();
@@ -145,12 +147,12 @@ fn hash(folder: &Path, files: &mut BTreeMap<String, Entry>) -> Result<()> {
 }
 
 fn surroundings(flake: &Flake, home: &Path, root: &Path) -> Result<BTreeMap<String, String>> {
-    let own = std::env::current_exe().context("cannot tell which program this is")?;
+    let own = std::env::current_exe().context("cannot find the path of xtask")?;
     let nix = fs::canonicalize(&flake.nix.program).context("Nix is gone")?;
     let mut all = BTreeMap::from([
         ("xtask".to_owned(), stamp(&own)?),
         ("Nix".to_owned(), format!("{} {}", flake.nix.version, stamp(&nix)?)),
-        ("the flake's place".to_owned(), format!("{} {}", flake.reference, root.display())),
+        ("the flake's location".to_owned(), format!("{} {}", flake.reference, root.display())),
         ("Nix's options".to_owned(), format!("{:?} {:?}", flake.nix.options, flake.options)),
     ]);
     let reference = flake.options.iter().skip_while(|word| *word != "--reference-lock-file").nth(1);

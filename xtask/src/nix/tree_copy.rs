@@ -80,8 +80,8 @@ fn walked(root: &Path) -> Result<Vec<String>> {
         names.push(name.context("a file's name is not UTF-8")?.to_owned());
         if names.len() > MOST_FILES {
             bail!(
-                "{} has more than {MOST_FILES} files and no Git to tell which matter: \
-                 `git init` there, and add the fleet's files",
+                "{} has more than {MOST_FILES} files and is not a Git repository: run `git init` \
+                 there, and add the fleet's files",
                 root.display()
             );
         }

@@ -54,7 +54,7 @@ impl Target {
             .with_context(|| format!("cannot create {}", folder.display()))?;
         let mut connection = Connection { master: None, folder };
         let socket = connection.folder.join("socket");
-        let socket = socket.to_str().context("a temporary folder that is not UTF-8")?;
+        let socket = socket.to_str().context("the temporary folder's path is not UTF-8")?;
         let master = Background::start(&ssh.master(socket))?;
         let began = Instant::now();
         while !std::path::Path::new(socket).exists() {

@@ -59,7 +59,7 @@ impl Target {
             }
         })?;
         FileState::parse(&said)
-            .with_context(|| format!("cannot look at {path} on {}: {exit}", self.name()))
+            .with_context(|| format!("cannot inspect {path} on {}: {exit}", self.name()))
     }
 
     /// Whether anything lies there.
@@ -79,7 +79,7 @@ impl Target {
     pub fn put_file(&self, file: &Path, room: Option<u64>) -> Result<String> {
         let ssh = match self {
             Self::Local => {
-                return file.to_str().map(str::to_owned).context("a path that is not UTF-8");
+                return file.to_str().map(str::to_owned).context("the path is not UTF-8");
             }
             Self::Ssh(ssh) => ssh,
         };
@@ -213,8 +213,11 @@ impl Ssh {
         if let Some(option) = options.iter().find(|option| option.contains(char::is_whitespace)) {
             bail!(Refused(Finding::error(
                 "ssh-option",
-                format!("Nix cannot pass on the ssh option {option:?}: it splits at white space"),
-                "put the option into ~/.ssh/config",
+                format!(
+                    "Nix cannot pass the ssh option {option:?}: it splits options at \
+                         whitespace"
+                ),
+                "move the option to ~/.ssh/config",
             )));
         }
         Ok(options.join(" "))

@@ -39,7 +39,7 @@ pub fn destination_problem(destination: &str) -> Option<&'static str> {
     } else if destination.starts_with('-') {
         Some("it starts with a dash, so ssh would read it as an option")
     } else if destination.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Some("it contains white space or control characters")
+        Some("it contains whitespace or control characters")
     } else {
         None
     }
@@ -228,13 +228,13 @@ pub fn untrusted(target: &str, severity: Severity) -> Finding {
         ..Finding::error(
             "target-trusts-nobody",
             format!("{target}'s Nix does not accept unsigned builds from the login user"),
-            "either (1) trust the user in that host's configuration: nix.settings.trusted-users \
-             = [ \"root\" \"@wheel\" ]; or (2) sign what is built here: `nix key generate-secret \
-             --key-name fleet-1 > ~/.config/nix/fleet.sec`, that file as secret-key-files in \
-             this machine's nix.conf, and what `nix key convert-secret-to-public < \
-             ~/.config/nix/fleet.sec` prints into that host's nix.settings.trusted-public-keys; \
-             what was built before is signed by `nix store sign --recursive --key-file \
-             ~/.config/nix/fleet.sec STORE-PATH`",
+            "either (1) trust the user in that host's configuration: nix.settings.trusted-users = \
+             [ \"root\" \"@wheel\" ]; or (2) sign this machine's builds: `nix key generate-secret \
+             --key-name fleet-1 > ~/.config/nix/fleet.sec`, that file as secret-key-files in this \
+             machine's nix.conf, and the output of `nix key convert-secret-to-public < \
+             ~/.config/nix/fleet.sec` in that host's nix.settings.trusted-public-keys; sign \
+             earlier builds with `nix store sign --recursive --key-file ~/.config/nix/fleet.sec \
+             STORE-PATH`",
         )
     }
 }

@@ -40,7 +40,7 @@ impl LoopbackSshd {
             .map(PathBuf::from)
             .find(|program| program.is_file())
             .or_else(|| process::which("sshd"))
-            .context("there is no sshd on this machine: run `cargo xtask setup`")?;
+            .context("this machine has no sshd: run `cargo xtask setup`")?;
         prepare(dir)?;
         // Another program may take the free port before sshd does: then try again.
         let mut last = String::new();
@@ -107,7 +107,7 @@ fn configure(dir: &Path, port: u16) -> Result<()> {
         let path = dir.join(name);
         let text = path.to_str().context("the path of sshd's folder is not UTF-8")?;
         if text.contains('"') {
-            bail!("{text}: sshd cannot be given a path with a quotation mark");
+            bail!("{text}: sshd does not accept a path with a quotation mark");
         }
         Ok(format!("\"{text}\""))
     };

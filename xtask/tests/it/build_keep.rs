@@ -73,7 +73,7 @@ fn a_link_in_the_way_is_told_and_the_builds_stand() {
     let output = run(fleet.path(), &["build-all", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(findings(&json(&output)), ["no-links"]);
-    assert!(stderr(&output).contains("as `nix build` leaves one"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("as `nix build` creates"), "{}", stderr(&output));
     let elsewhere = fleet.path().join("kept");
     let args = ["build-all", "--json", "--out-link", elsewhere.to_str().unwrap()];
     assert_eq!(findings(&json(&run(fleet.path(), &args))), [""; 0]);

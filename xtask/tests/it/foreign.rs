@@ -142,9 +142,9 @@ fn other_llama_cpps_are_told_by_option_and_by_what_differs() {
     };
     assert!(said("after").contains("pkgs.llama-cpp is not from llama.cpp's flake"));
     let blas = said("after-blas");
-    assert!(blas.contains("cpu-haswell built otherwise (-DGGML_BLAS:BOOL=TRUE)"), "{blas}");
+    assert!(blas.contains("cpu-haswell with other settings (-DGGML_BLAS:BOOL=TRUE)"), "{blas}");
     let source = said("after-source");
-    assert!(source.contains("built otherwise (another source"), "{source}");
+    assert!(source.contains("with other settings (another source"), "{source}");
     let service = said("service");
     assert!(service.contains("services.llama-cpp.package is set in service.nix"), "{service}");
     // The variant is what it should be, and only `pkgs` lacks it.

@@ -357,7 +357,7 @@ fn doctor_tells_what_is_kept_and_why_not() {
         let line = checks.into_iter().find(|check| check["name"] == "evaluation").unwrap();
         line["message"].as_str().unwrap().to_owned()
     };
-    assert!(said().contains("nothing was evaluated yet"));
+    assert!(said().contains("there is no evaluation cache yet"));
     check(fleet.path());
     assert!(said().contains("1 of 1"));
     fleet.write("part.nix", "\"z\"");

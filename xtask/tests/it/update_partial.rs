@@ -84,9 +84,9 @@ fn a_host_that_fails_is_held_reminded_of_and_released() {
     let (code, check, said) = world.run(&["check"]);
     assert_eq!((code, reminders(&check).len()), (0, 1), "{said}");
     let (host, reminder) = &reminders(&check)[0];
-    assert!(host == "picky" && reminder.contains("held at llama.cpp b1"), "{reminder}");
+    assert!(host == "picky" && reminder.contains("pinned to llama.cpp b1"), "{reminder}");
     assert!(reminder.contains("since 20") && reminder.contains("b2 fails here"), "{reminder}");
-    assert!(said.contains("releases it when it works"), "{said}");
+    assert!(said.contains("unpins it once it works"), "{said}");
 
     // Tried again where flake.lock is the newest already; it still fails.
     let lock = world.lock();

@@ -181,7 +181,7 @@ fn held(fleet: &Scratch, upstream: &Upstream, input: &str) {
     assert_ne!(after[1].1, before[1].1);
     let output = run(fleet.path(), &["check", "--testbed"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("held at llama.cpp"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("pinned to llama.cpp"), "{}", stderr(&output));
     let output = run(fleet.path(), &["rollback", "--testbed", "--input", input]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(hosts_of(fleet), before);

@@ -22,7 +22,7 @@ pub struct Builders {
 /// namespaces.
 fn unavailable() -> Option<String> {
     if sshd_program().is_none() {
-        return Some("there is no sshd on this machine: run `cargo xtask setup`".to_owned());
+        return Some("this machine has no sshd: run `cargo xtask setup`".to_owned());
     }
     let root = Scratch::new();
     let expression = format!(
