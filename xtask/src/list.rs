@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::bench::recorder;
 use crate::bench::results::LastBench;
-use crate::check::evaluation::Ask;
+use crate::check::evaluation::EvalOptions;
 use crate::check::report::Evaluated;
 use crate::check::{evaluation as evaluate, validation};
 use crate::findings::outcome::Outcome;
@@ -52,7 +52,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let hosts = context.hosts(&[])?;
     let fleet = context.flake.fleet()?;
     // Run.
-    let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
+    let outcomes = evaluate::evaluate(context, &hosts, EvalOptions::default())?;
     let outputs: BTreeSet<StorePath> = outcomes
         .values()
         .filter_map(|(evaluated, _)| match evaluated {

@@ -18,7 +18,7 @@ use crate::bench::preflight::{check_afterwards, preflight};
 use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds, results_file_of};
 use crate::bench::session::{Session, open};
 use crate::bench::{baseline_check, compare, results_file, sweep, view};
-use crate::check::evaluation::{self, Ask};
+use crate::check::evaluation::{self, EvalOptions};
 use crate::check::report::{CheckReport, Evaluated};
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::outcome::Outcome;
@@ -129,7 +129,7 @@ pub(crate) fn subject(
     }
     let host = HostName::new(name);
     let hosts = context.hosts(&[name.to_owned()])?;
-    let outcomes = evaluation::evaluate(context, &hosts, Ask::default())?;
+    let outcomes = evaluation::evaluate(context, &hosts, EvalOptions::default())?;
     if let Some((Evaluated::Selected(selection), _)) = outcomes.get(&host) {
         return Ok(Ok(Subject::new(host, selection.as_ref().clone())));
     }

@@ -12,7 +12,7 @@ use crate::bench::measurement::{Model, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::{results_file, view};
-use crate::check::evaluation::{Ask, evaluate};
+use crate::check::evaluation::{EvalOptions, evaluate};
 use crate::check::report::Evaluated;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::outcome::Outcome;
@@ -143,7 +143,7 @@ fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Resu
         return package(&like(own, microarch));
     }
     let hosts = context.all_hosts()?.to_vec();
-    let outcomes = evaluate(context, &hosts, Ask::default())?;
+    let outcomes = evaluate(context, &hosts, EvalOptions::default())?;
     let selections: Vec<(&HostName, &Selection)> = outcomes
         .iter()
         .filter_map(|(host, (evaluated, _))| match evaluated {

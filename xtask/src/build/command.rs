@@ -11,7 +11,7 @@ use crate::build::variants::{Build, BuildState, add_packages, distinct};
 use crate::build::{compile_error, github, junit, log, packages, plan, publish, run, view};
 use crate::check::command::folder_in_checkout;
 use crate::check::evaluation as evaluate;
-use crate::check::evaluation::{Ask, Outcomes};
+use crate::check::evaluation::{EvalOptions, Outcomes};
 use crate::check::report::{CheckReport, Evaluated};
 use crate::ci::run::{Ci, Report};
 use crate::findings::finding::none_is_an_error;
@@ -28,7 +28,7 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         publish::check_store(&context, to)?;
     }
     let hosts = context.hosts(&args.selection.hosts)?;
-    let outcomes = evaluate::evaluate(&context, &hosts, Ask::default())?;
+    let outcomes = evaluate::evaluate(&context, &hosts, EvalOptions::default())?;
     // Not before: the evaluation does not depend on builders.
     if let Some(builders) = &args.builders {
         context.flake.nix.options.extend(["--builders".to_owned(), builders.clone()]);
@@ -44,9 +44,9 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         .filter(|(_, (evaluated, _))| !matches!(evaluated, Evaluated::Selected(_)))
         .map(|(host, _)| host.clone())
         .collect();
-    let excused = evaluate::strangers_are_well(&args.selection.hosts, &outcomes);
+    let excused = evaluate::may_lack_module(&args.selection.hosts, &outcomes);
     let failed = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
-    let failed = if excused { failed.excuse_strangers() } else { failed };
+    let failed = if excused { failed.allow_missing_module() } else { failed };
     if args.dry_run {
         let ok = failed.ok && none_is_an_error(&findings);
         context.ui.document(&serde_json::json!({

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::check::evaluation::Ask;
+use crate::check::evaluation::EvalOptions;
 use crate::check::report::CheckReport;
 use crate::check::{evaluation as evaluate, validation};
 use crate::findings::outcome::Outcome;
@@ -18,7 +18,7 @@ pub fn run(args: &HostSelection, context: &Context) -> Result<Outcome> {
     // Discover, plan.
     let hosts = context.hosts(&args.hosts)?;
     // Run.
-    let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
+    let outcomes = evaluate::evaluate(context, &hosts, EvalOptions::default())?;
     let selected = validation::selected(&outcomes);
     // Report.
     let matrix = Matrix::new(selected.iter().map(|(host, selection)| (host, selection)));
@@ -27,9 +27,9 @@ pub fn run(args: &HostSelection, context: &Context) -> Result<Outcome> {
     let chosen: BTreeSet<&HostName> = selected.iter().map(|(host, _)| host).collect();
     let missing: Vec<HostName> =
         hosts.iter().filter(|host| !chosen.contains(host)).cloned().collect();
-    let excused = evaluate::strangers_are_well(&args.hosts, &outcomes);
+    let excused = evaluate::may_lack_module(&args.hosts, &outcomes);
     let report = CheckReport::new(&missing, outcomes, &BTreeSet::new());
-    let report = if excused { report.excuse_strangers() } else { report };
+    let report = if excused { report.allow_missing_module() } else { report };
     crate::check::view::complain(&context.ui, &report);
     Ok(Outcome::from_ok(report.ok))
 }

@@ -61,7 +61,7 @@ pub fn link(
 
 /// `result/` beside flake.nix, or in the current folder for a remote flake.
 fn folder(context: &Context, args: &BuildAllArgs) -> Result<PathBuf> {
-    match (&args.out_link, context.folder()) {
+    match (&args.out_link, context.root()) {
         (Some(folder), _) => Ok(folder.clone()),
         (None, Some(root)) => Ok(root.join("result")),
         (None, None) => {

@@ -16,14 +16,14 @@ const LEAST_MEMORY: u64 = 1 << 30;
 
 /// What evaluators may use of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Means {
+pub struct EvalLimits {
     /// How many evaluators may run at once.
     pub jobs: usize,
     /// What all of them together may hold, in bytes.
     pub memory: u64,
 }
 
-impl Means {
+impl EvalLimits {
     /// As the user asked; else by cores, and by four fifths of the memory that is free.
     pub fn new(jobs: Option<usize>, memory: Option<u64>, cores: usize, free: Option<u64>) -> Self {
         let memory = memory.unwrap_or_else(|| free.map_or(u64::MAX, |free| free / 5 * 4));
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn evaluators_are_as_many_as_memory_bears() {
         let gib = 1 << 30;
-        assert_eq!(Means::new(None, None, 16, Some(5 * gib)).jobs, 4);
-        assert_eq!(Means::new(None, Some(gib / 2), 16, None).jobs, 1);
-        assert_eq!(Means::new(Some(3), Some(gib), 16, None).share(), gib / 16 * 15 / 3);
+        assert_eq!(EvalLimits::new(None, None, 16, Some(5 * gib)).jobs, 4);
+        assert_eq!(EvalLimits::new(None, Some(gib / 2), 16, None).jobs, 1);
+        assert_eq!(EvalLimits::new(Some(3), Some(gib), 16, None).share(), gib / 16 * 15 / 3);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use crate::check::args::CheckArgs;
-use crate::check::evaluation::{Ask, Outcomes};
+use crate::check::evaluation::{EvalOptions, Outcomes};
 use crate::check::report::{CheckReport, Evaluated};
 use crate::check::{evaluation as evaluate, host_facts, validation, whole_systems};
 use crate::ci::run::{Ci, Report};
@@ -21,7 +21,7 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     }
     // Discover, plan, run.
     let lock = validation::own_lock(context);
-    let ask = Ask::of(args);
+    let ask = EvalOptions::of(args);
     let (found, seen) = std::thread::scope(|scope| {
         let seen = scope.spawn(|| validation::look(context, lock.as_deref()));
         (find(args, context, ask), seen.join().unwrap_or_default())
@@ -32,10 +32,10 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     let selected = validation::selected(&outcomes);
     // Report.
     let held = host_facts::held(context, &outcomes);
-    let excused = evaluate::strangers_are_well(&args.selection.hosts, &outcomes);
+    let excused = evaluate::may_lack_module(&args.selection.hosts, &outcomes);
     let mut report = CheckReport::new(&hosts, outcomes, &present).with(held);
     if excused {
-        report = report.excuse_strangers();
+        report = report.allow_missing_module();
     }
     validation::judge(&mut report, seen, &selected);
     if args.full {
@@ -64,7 +64,7 @@ struct Found {
     present: BTreeSet<DrvPath>,
 }
 
-fn find(args: &CheckArgs, context: &Context, ask: Ask) -> Result<Found> {
+fn find(args: &CheckArgs, context: &Context, ask: EvalOptions) -> Result<Found> {
     let hosts = context.hosts(&args.selection.hosts)?;
     let outcomes = evaluate::evaluate(context, &hosts, ask)?;
     let present = present(context, outcomes.values().map(|(evaluated, _)| evaluated))?;

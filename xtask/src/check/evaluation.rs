@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::check::args::CheckArgs;
-use crate::check::batch::{self, Means};
+use crate::check::batch::{self, EvalLimits};
 use crate::check::evaluator::{self, Limits, Run};
 use crate::check::report::{Evaluated, HostState, NO_MODULE};
 use crate::check::variant_rules;
@@ -31,20 +31,20 @@ pub type Outcomes = BTreeMap<HostName, (Evaluated, f64)>;
 
 /// What the user chose of how to evaluate.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask {
+pub struct EvalOptions {
     pub jobs: Option<NonZeroUsize>,
     pub max_memory: Option<u64>,
     /// For each host.
     pub timeout: Duration,
 }
 
-impl Default for Ask {
+impl Default for EvalOptions {
     fn default() -> Self {
         Self { jobs: None, max_memory: None, timeout: Duration::from_secs(600) }
     }
 }
 
-impl Ask {
+impl EvalOptions {
     pub fn of(args: &CheckArgs) -> Self {
         let timeout = args.timeout;
         Self { jobs: args.jobs, max_memory: args.max_memory, timeout }
@@ -55,7 +55,7 @@ impl Ask {
 ///
 /// # Errors
 /// Nix cannot be started, or the user interrupted.
-pub fn evaluate(context: &Context, hosts: &[HostName], ask: Ask) -> Result<Outcomes> {
+pub fn evaluate(context: &Context, hosts: &[HostName], ask: EvalOptions) -> Result<Outcomes> {
     let stands = |host: &HostName| Some((host.clone(), context.answers()?.answer(host)?.clone()));
     let mut state = State::default();
     state.answers.extend(hosts.iter().filter_map(stands).map(|(host, it)| (host, (Ok(it), 0.0))));
@@ -73,10 +73,11 @@ pub fn evaluate(context: &Context, hosts: &[HostName], ask: Ask) -> Result<Outco
     report(context, state)
 }
 
-fn evaluate_anew(context: &Context, hosts: &[HostName], ask: Ask) -> Result<State> {
+fn evaluate_anew(context: &Context, hosts: &[HostName], ask: EvalOptions) -> Result<State> {
     let cores = crate::system::resources::cores();
     let jobs = ask.jobs.map(NonZeroUsize::get);
-    let means = Means::new(jobs, ask.max_memory, cores, crate::system::resources::free_memory());
+    let means =
+        EvalLimits::new(jobs, ask.max_memory, cores, crate::system::resources::free_memory());
     let work = Work {
         context,
         ask,
@@ -116,8 +117,8 @@ fn keep(context: &Context, found: &State) -> Result<()> {
 /// What evaluators share.
 struct Work<'a> {
     context: &'a Context,
-    ask: Ask,
-    means: Means,
+    ask: EvalOptions,
+    means: EvalLimits,
     spinner: Spinner,
     state: Mutex<State>,
     changed: Condvar,
@@ -248,7 +249,7 @@ fn report(context: &Context, state: State) -> Result<Outcomes> {
 
 /// Whether hosts without the module are to be excused: the whole fleet was asked for, and
 /// some host of it has the module.
-pub fn strangers_are_well(asked: &[String], outcomes: &Outcomes) -> bool {
+pub fn may_lack_module(asked: &[String], outcomes: &Outcomes) -> bool {
     let has_module =
         |(evaluated, _): &(Evaluated, f64)| !matches!(evaluated, Evaluated::Unsupported(_));
     asked.is_empty() && outcomes.values().any(has_module)

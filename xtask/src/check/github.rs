@@ -19,7 +19,7 @@ pub fn summary(report: &CheckReport) -> String {
     let mut text = format!(
         "### {} {ok} of {} hosts ok, {} distinct {}\n\n",
         if report.ok { "✅" } else { "❌" },
-        report.hosts.iter().filter(|host| !host.is_stranger()).count(),
+        report.hosts.iter().filter(|host| !host.lacks_module()).count(),
         report.builds,
         if report.builds == 1 { "build" } else { "builds" },
     );

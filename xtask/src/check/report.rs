@@ -163,9 +163,9 @@ impl CheckReport {
 
     /// Hosts that do not use the module are no fault of a fleet: nobody asked for them by
     /// name. They keep their state.
-    pub fn excuse_strangers(mut self) -> Self {
-        let strangers = self.hosts.iter_mut().filter(|host| host.state == HostState::Unsupported);
-        strangers.for_each(|host| host.findings.retain(|finding| finding.code != NO_MODULE));
+    pub fn allow_missing_module(mut self) -> Self {
+        let lacking = self.hosts.iter_mut().filter(|host| host.state == HostState::Unsupported);
+        lacking.for_each(|host| host.findings.retain(|finding| finding.code != NO_MODULE));
         self.settle()
     }
 
@@ -189,7 +189,7 @@ impl HostReport {
     }
 
     /// One that has nothing to do with llama.cpp, and was not asked for by name.
-    pub fn is_stranger(&self) -> bool {
+    pub fn lacks_module(&self) -> bool {
         self.state == HostState::Unsupported && self.well()
     }
 

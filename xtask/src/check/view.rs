@@ -17,14 +17,14 @@ pub fn print(ui: &Ui, report: &CheckReport) {
     ui.result(Table { columns: &columns, rows }.render(ui));
     complain(ui, report);
     let ok = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();
-    let strangers = report.hosts.iter().filter(|host| host.is_stranger()).count();
-    let without = match strangers {
+    let lacking = report.hosts.iter().filter(|host| host.lacks_module()).count();
+    let without = match lacking {
         0 => String::new(),
         count => format!(", {count} without the module"),
     };
     ui.say(format!(
         "\n{ok} of {} hosts ok{without}, {} distinct {}",
-        report.hosts.len() - strangers,
+        report.hosts.len() - lacking,
         report.builds,
         if report.builds == 1 { "build" } else { "builds" }
     ));

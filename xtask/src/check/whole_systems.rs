@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::check::evaluation::Ask;
+use crate::check::evaluation::EvalOptions;
 use crate::check::report::{CheckReport, Evaluated, HostState, PackageReport};
 use crate::check::{evaluation as evaluate, variant_rules};
 use crate::findings::finding::Finding;
@@ -25,7 +25,7 @@ use crate::ui::progress::Spinner;
 const MEMORY_OF_ONE: u64 = 5 << 30;
 
 /// Each host whose variant evaluates, whole, in a process of its own.
-pub fn hosts(context: &Context, report: &mut CheckReport, ask: Ask) -> Result<()> {
+pub fn hosts(context: &Context, report: &mut CheckReport, ask: EvalOptions) -> Result<()> {
     let asked: Vec<HostName> = report
         .hosts
         .iter()

@@ -18,7 +18,7 @@ use crate::bench::session;
 use crate::build::report::VariantReport;
 use crate::build::run as build_all;
 use crate::build::variants::distinct;
-use crate::check::evaluation::Ask;
+use crate::check::evaluation::EvalOptions;
 use crate::check::report::{CheckReport, Evaluated};
 use crate::check::{command as check, evaluation as evaluate};
 use crate::dev::args::DemoArgs;
@@ -67,7 +67,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Plan and run, one command after another, as a user would.
     ui.say(format!("\n{}", ui.bold("1. cargo xtask check")));
     let hosts = context.hosts(&[])?;
-    let outcomes = evaluate::evaluate(&context, &hosts, Ask::default())?;
+    let outcomes = evaluate::evaluate(&context, &hosts, EvalOptions::default())?;
     let cpu_hosts: Vec<(HostName, Selection)> = outcomes
         .iter()
         .filter_map(|(host, (evaluated, _))| match evaluated {

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, bail};
 
 use crate::fleet::args::Global;
-use crate::fleet::eval_cache::Answers;
+use crate::fleet::eval_cache::EvalCache;
 use crate::nix::flake::Flake;
 use crate::nix::flake_ref;
 use crate::nix::names::HostName;
@@ -28,7 +28,7 @@ pub struct Context {
     /// The flake's folder and the testbed's era, where there are such.
     root: Option<PathBuf>,
     era: Option<Era>,
-    answers: OnceLock<Option<Answers>>,
+    answers: OnceLock<Option<EvalCache>>,
     known: OnceLock<Vec<HostName>>,
 }
 
@@ -125,27 +125,22 @@ impl Context {
     }
 
     /// What earlier runs found out of this flake; only of one in a folder of this machine.
-    pub fn answers(&self) -> Option<&Answers> {
-        self.answers.get_or_init(|| self.open_answers()).as_ref()
+    pub fn answers(&self) -> Option<&EvalCache> {
+        self.answers.get_or_init(|| self.open_eval_cache()).as_ref()
     }
 
     /// To be called first: what earlier runs found out is not looked at.
     pub fn forget_answers(&self) {
         self.answers.get_or_init(|| {
-            let mut answers = self.open_answers()?;
+            let mut answers = self.open_eval_cache()?;
             answers.forget();
             Some(answers)
         });
     }
 
-    fn open_answers(&self) -> Option<Answers> {
+    fn open_eval_cache(&self) -> Option<EvalCache> {
         let era = self.testbed().unwrap_or("real");
-        Some(Answers::open(&self.flake, &self.home, self.root.as_ref()?, era))
-    }
-
-    /// The flake's folder, where it is one on this machine.
-    pub fn folder(&self) -> Option<&Path> {
-        self.root.as_deref()
+        Some(EvalCache::open(&self.flake, &self.home, self.root.as_ref()?, era))
     }
 
     /// Every host of the flake.
@@ -153,7 +148,7 @@ impl Context {
         if let Some(known) = self.known.get() {
             return Ok(known);
         }
-        let known = match self.answers().and_then(Answers::hosts) {
+        let known = match self.answers().and_then(EvalCache::hosts) {
             Some(known) => known,
             None => self.flake.hosts()?,
         };

@@ -17,7 +17,7 @@ use crate::system::{disk, files};
 
 /// What is known of a flake from earlier runs.
 #[derive(Debug)]
-pub struct Answers {
+pub struct EvalCache {
     file: PathBuf,
     home: PathBuf,
     root: PathBuf,
@@ -27,7 +27,7 @@ pub struct Answers {
     kept: Result<Stored, String>,
 }
 
-impl Answers {
+impl EvalCache {
     pub fn open(flake: &Flake, home: &Path, root: &Path, era: &str) -> Self {
         let name = files::safe_name(&format!("{}-{era}", root.display()));
         let file = home.join("eval").join(name + ".json");

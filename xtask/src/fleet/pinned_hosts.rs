@@ -119,8 +119,8 @@ impl Held {
     /// What is to be said of the file as a whole. `locked`: the revisions of llama.cpp that
     /// flake.lock has; `known`: the fleet's hosts.
     pub fn judge(&self, locked: &[&str], known: &[HostName]) -> Vec<Finding> {
-        let strangers = locked.iter().flat_map(|rev| self.holds.get(*rev)).flat_map(Holds::keys);
-        let mut findings: Vec<Finding> = strangers
+        let unknown = locked.iter().flat_map(|rev| self.holds.get(*rev)).flat_map(Holds::keys);
+        let mut findings: Vec<Finding> = unknown
             .filter(|host| !known.contains(host))
             .map(|host| {
                 Finding::warning(

@@ -13,7 +13,7 @@ use crate::build::report::VariantReport;
 use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::check::evaluation as evaluate;
-use crate::check::evaluation::{Ask, Outcomes};
+use crate::check::evaluation::{EvalOptions, Outcomes};
 use crate::check::report::Evaluated;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
@@ -281,7 +281,7 @@ pub fn not_built(variant: &VariantReport) -> Finding {
 /// Nix cannot be run, or the user interrupted: the trial has no result.
 pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<TrialResult> {
     let context = &trial.context;
-    let mut outcomes = evaluate::evaluate(context, hosts, Ask::default())?;
+    let mut outcomes = evaluate::evaluate(context, hosts, EvalOptions::default())?;
     // A host that does not use the module has no llama.cpp to be broken.
     outcomes.retain(|_, (evaluated, _)| !matches!(evaluated, Evaluated::Unsupported(_)));
     let mut result = TrialResult { outcomes, variants: vec![] };

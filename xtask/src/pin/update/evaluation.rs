@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::build::report::VariantReport;
 use crate::build::run as build_all;
 use crate::build::variants::{Build, BuildState, distinct};
-use crate::check::evaluation::{Ask, Outcomes};
+use crate::check::evaluation::{EvalOptions, Outcomes};
 use crate::check::report::{CheckReport, Evaluated};
 use crate::check::{evaluation as evaluate, report as check};
 use crate::findings::finding::Finding;
@@ -33,7 +33,7 @@ pub struct Fleet {
 impl Fleet {
     pub fn before(context: &Context) -> Result<Self> {
         let hosts = context.all_hosts()?.to_vec();
-        let outcomes = evaluate::evaluate(context, &hosts, Ask::default())?;
+        let outcomes = evaluate::evaluate(context, &hosts, EvalOptions::default())?;
         Ok(Self::of(hosts, outcomes))
     }
 
@@ -50,7 +50,7 @@ impl Fleet {
 
     /// The same hosts of a trial.
     pub fn of_trial(trial: &TrialFleet, like: &Self) -> Result<Self> {
-        let outcomes = evaluate::evaluate(&trial.context, &like.hosts, Ask::default())?;
+        let outcomes = evaluate::evaluate(&trial.context, &like.hosts, EvalOptions::default())?;
         Ok(Self::of(like.hosts.clone(), outcomes))
     }
 
