@@ -76,7 +76,8 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             extract(tree, archive, &work)?;
             let _ = fs::remove_file(partial.join("index"));
             run(&git(&["add", "--all", "--force", "."]), LOCAL)?;
-            let message = format!("llama.cpp {} from {SDIST} {}", tree.upstream_rev, tree.version);
+            // The commit's hash depends on these words.
+            let message = format!("llama.cpp {} as in {SDIST} {}", tree.upstream_rev, tree.version);
             let date = format!("{} +0000", tree.date);
             let commit = git(&["commit", "--quiet", "--no-verify", "--message", &message])
                 .env("GIT_AUTHOR_DATE", &date)

@@ -109,7 +109,8 @@ fn an_input_that_the_testbed_has_nothing_for_is_named() {
     let output = run(fleet.path(), &["check", "--testbed"]);
     assert_eq!(code(&output), 2);
     assert!(
-        stderr(&output).contains("stands in for the input stylix (github:nix-community/stylix)"),
+        stderr(&output)
+            .contains("has no stand-in for the input stylix (github:nix-community/stylix)"),
         "{}",
         stderr(&output)
     );

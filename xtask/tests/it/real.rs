@@ -99,7 +99,7 @@ fn both_eras_take_the_smoke_model_in_every_quantization_and_refuse_what_is_none(
     for era in ERAS {
         let bench = ["bench", "local", era, "--json", "--wait", "--repetitions=1", "--rounds=1"];
         // What an earlier run measured on a machine that was less busy is no yardstick.
-        let records = crate::support::Scratch::new();
+        let records = Scratch::new();
         let bench = [&bench[..], &["--record", records.path().to_str().unwrap()]].concat();
         for (quantization, name) in [("q8-0", "q8_0"), ("f16", "f16")] {
             let report = well(&[&bench[..], &["--quantization", quantization]].concat());

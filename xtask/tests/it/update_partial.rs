@@ -85,7 +85,10 @@ fn a_host_that_fails_is_held_reminded_of_and_released() {
     assert_eq!((code, reminders(&check).len()), (0, 1), "{said}");
     let (host, reminder) = &reminders(&check)[0];
     assert!(host == "picky" && reminder.contains("pinned to llama.cpp b1"), "{reminder}");
-    assert!(reminder.contains("since 20") && reminder.contains("b2 fails here"), "{reminder}");
+    assert!(
+        reminder.contains("since 20") && reminder.contains("b2 fails on this host"),
+        "{reminder}"
+    );
     assert!(said.contains("unpins it once it works"), "{said}");
 
     // Tried again where flake.lock is the newest already; it still fails.
@@ -175,7 +178,7 @@ fn what_check_makes_of_a_hold_that_is_not_so() {
         (code, said)
     };
     let (code, said) = said_of(&text.replace("\"picky\"", "\"piccy\""));
-    assert!(code == 0 && said.contains("piccy is held") && said.contains("no host"), "{said}");
+    assert!(code == 0 && said.contains("piccy is pinned") && said.contains("not a host"), "{said}");
     let (code, said) = said_of("{");
     assert!(code != 0, "{said}");
     // flake.lock moved by hand.
