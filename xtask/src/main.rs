@@ -36,10 +36,10 @@ fn main() -> ExitCode {
     let status = exit_status(&outcome, interrupt::requested());
     // What broke beside an interrupt must not be lost.
     if let Some(error) = outcome.err().filter(|error| !error.is::<Interrupted>()) {
-        ui.fail(&error);
+        ui.error(&error);
     }
     if status == INTERRUPTED {
-        ui.complain(Interrupted.to_string());
+        ui.warn(Interrupted.to_string());
     }
     ExitCode::from(status)
 }
@@ -50,7 +50,7 @@ const INTERRUPTED: u8 = 130;
 /// `interrupted`: the user asked to stop. That changes nothing for a run that had finished.
 fn exit_status(outcome: &anyhow::Result<Outcome>, interrupted: bool) -> u8 {
     match outcome {
-        Ok(Outcome::Well) => 0,
+        Ok(Outcome::Ok) => 0,
         Ok(Outcome::Findings) if !interrupted => 1,
         Err(error) if !interrupted && !error.is::<Interrupted>() => 2,
         _ => INTERRUPTED,
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn an_interrupt_changes_the_status_of_unfinished_runs_only() {
         for (interrupted, expected) in [(false, [0, 1, 2]), (true, [0, 130, 130])] {
-            let outcomes = [Ok(Outcome::Well), Ok(Outcome::Findings), Err(anyhow!("broken"))];
+            let outcomes = [Ok(Outcome::Ok), Ok(Outcome::Findings), Err(anyhow!("broken"))];
             assert_eq!(outcomes.map(|outcome| exit_status(&outcome, interrupted)), expected);
         }
         let cut: anyhow::Result<Outcome> = Err(Interrupted).context("building boron");

@@ -44,7 +44,10 @@ pub fn judge(
         return Ok(());
     };
     let Some((base, was_saved)) = choose(&saved(recorder)?.runs(), &all, new) else {
-        ui.say(format!("no earlier result of {} to compare with: this is the first", subject.host));
+        ui.status(format!(
+            "no earlier result of {} to compare with: this is the first",
+            subject.host
+        ));
         return Ok(());
     };
     let (mut method, mut turns) = (Method::Stored, None);
@@ -54,7 +57,7 @@ pub fn judge(
         let old = Subject { store_path: base.about.store_path.clone(), ..subject.clone() };
         if is_available(context, machine, &old)? {
             for change in decided.iter().filter(open) {
-                ui.say(format!("{} against the stored baseline", change.in_words()));
+                ui.status(format!("{} against the stored baseline", change.in_words()));
             }
             let paired = in_turns(ui, machine, [&old, subject], model, params)?;
             if let Some((changes, samples)) = paired.filter(|(changes, _)| !changes.is_empty()) {
@@ -76,7 +79,7 @@ pub fn judge(
 /// Whether the baseline's build can run on the target; it may have been garbage-collected.
 fn is_available(context: &Context, machine: &Machine, old: &Subject) -> Result<bool> {
     if !Path::new(old.store_path.as_str()).exists() {
-        context.ui.say(format!(
+        context.ui.status(format!(
             "the baseline's build {} is no longer in the store: the stored result decides",
             old.store_path
         ));
@@ -110,12 +113,12 @@ fn in_turns(
         let changes = || changes(&samples[0], &samples[1], Method::SideBySide);
         complete && changes().iter().all(Change::is_clear)
     };
-    ui.say("measuring the baseline's build and the new one in turns");
+    ui.status("measuring the baseline's build and the new one in turns");
     let most = params.rounds * MOST_BATCHES;
     let rounds = Rounds { most, seed, enough: Some(&mut enough) };
     let run = paired_run::run(ui, machine, &targets, model, params, rounds)?;
     if let Some(finding) = run.finding {
-        ui.say(format!("the stored result decides: {}", finding.message));
+        ui.status(format!("the stored result decides: {}", finding.message));
         return Ok(None);
     }
     let [old, new] = &run.samples[..] else { return Ok(None) };
@@ -138,7 +141,7 @@ pub fn protect(context: &Context, recorder: &Recorder, subject: &Subject, as_wha
         .and_then(|links| links.link(&context.flake.nix, &name, &subject.store_path));
     if let Err(error) = linked {
         let path = &subject.store_path;
-        context.ui.detail(format!("cannot protect {path} from garbage collection: {error:#}"));
+        context.ui.debug(format!("cannot protect {path} from garbage collection: {error:#}"));
     }
 }
 
@@ -168,7 +171,7 @@ pub fn save(
         finding.code != "regression" && !none_is_an_error(std::slice::from_ref(*finding))
     };
     if let Some(finding) = report.findings.iter().find(broken) {
-        ui.complain(format!("baseline unchanged: {}", finding.message));
+        ui.warn(format!("baseline unchanged: {}", finding.message));
         return Ok(());
     }
     let lines: Vec<Record> = lines_of(&recorder.records.text()?)
@@ -184,7 +187,7 @@ pub fn save(
         disk::create(folder)?;
     }
     files::write_atomically(file, (serde_json::to_string_pretty(&saved)? + "\n").as_bytes())?;
-    ui.say(format!("saved as the baseline in {}", file.display()));
+    ui.status(format!("saved as the baseline in {}", file.display()));
     protect(context, recorder, subject, "baseline");
     report.findings.retain(|finding| finding.code != "regression");
     report.ok = none_is_an_error(&report.findings) && !report.results.is_empty();

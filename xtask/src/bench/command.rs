@@ -93,7 +93,7 @@ pub(crate) fn refused(context: &Context, host: &str, findings: &[Finding]) -> Re
         "findings": findings, "ok": false,
     }))?;
     for finding in findings {
-        context.ui.complain(crate::findings::view::describe(&context.ui, host, finding));
+        context.ui.warn(crate::findings::view::describe(&context.ui, host, finding));
     }
     Ok(Outcome::Findings)
 }
@@ -108,7 +108,7 @@ pub(crate) fn target(args: &BenchArgs, context: &Context) -> Result<Target> {
     }
     let target = fleet_target(context, &args.host)?;
     if target.is_machine(&machine_name()) {
-        context.ui.say(format!(
+        context.ui.status(format!(
             "{} is this machine: measuring without SSH (--target={} uses SSH)",
             args.host,
             target.name()
@@ -208,7 +208,7 @@ fn measure(
     let mut recorder = Recorder::new(&records, machine, subject, &model, params);
     let mut report = BenchReport::new(subject, target.name(), model.clone(), None, vec![]);
     if none_is_an_error(&before) {
-        ui.say(format!("measuring {} on {}", subject.manifest.variant, target.name()));
+        ui.status(format!("measuring {} on {}", subject.manifest.variant, target.name()));
         let llama_bench = target.on_disk(&subject.llama_bench());
         let offload = offload(ui, machine, subject, &llama_bench, &path, params)?;
         report = measure_rounds(ui, machine, subject, place, params, &mut recorder)?;

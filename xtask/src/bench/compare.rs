@@ -84,7 +84,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
             Err(findings) => return refused(context, &args.host, &findings),
         }
     }
-    context.ui.say(format!("{} rounds in random order (--seed {seed})", params.rounds));
+    context.ui.status(format!("{} rounds in random order (--seed {seed})", params.rounds));
     let rounds = Rounds::exactly(params.rounds, seed);
     let place = (&model.about, model_path.as_str());
     let run = paired_run::run(&context.ui, machine, &targets, place, &params, rounds)?;
@@ -106,7 +106,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     context.ui.document(&report)?;
     context.ui.result(view::standings(&context.ui, &standings));
     for finding in &findings {
-        context.ui.complain(describe(&context.ui, &args.host, finding));
+        context.ui.warn(describe(&context.ui, &args.host, finding));
     }
     Ok(Outcome::from_ok(report.ok))
 }

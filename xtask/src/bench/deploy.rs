@@ -68,9 +68,9 @@ pub fn build_and_copy(context: &Context, machine: &Machine, subject: &Subject) -
 /// Builds with the target's own Nix, in its own store.
 fn build_there(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
     let (ui, target) = (&context.ui, &machine.target);
-    ui.say(format!("building {} on {}", subject.manifest.variant, target.name()));
+    ui.status(format!("building {} on {}", subject.manifest.variant, target.name()));
     target.build_there(&context.flake.nix, &subject.drv_path, &mut |_, line| {
-        ui.detail(String::from_utf8_lossy(line));
+        ui.debug(String::from_utf8_lossy(line));
     })
 }
 
@@ -86,8 +86,8 @@ fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
     {
         return refuse(full);
     }
-    ui.say(format!("copying {path} to {}", target.name()));
-    target.copy_closure(nix, path, &mut |_, line| ui.detail(String::from_utf8_lossy(line)))
+    ui.status(format!("copying {path} to {}", target.name()));
+    target.copy_closure(nix, path, &mut |_, line| ui.debug(String::from_utf8_lossy(line)))
 }
 
 fn build(context: &Context, subject: &Subject) -> Result<()> {

@@ -76,7 +76,7 @@ pub fn offload(
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
     let shown = with_env(&machine.env, &words);
     let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
-    ui.detail(format!("{}: {}", machine.target.name(), shown.join(" ")));
+    ui.debug(format!("{}: {}", machine.target.name(), shown.join(" ")));
     let mut offload = Offload::default();
     let exit = machine.run(&words, params.timeout, &mut |source, line| {
         if source == Source::Stderr {
@@ -101,7 +101,7 @@ pub fn run(
     let target = &machine.target;
     let shown = with_env(&machine.env, &words);
     let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
-    ui.detail(format!("{}: {}", target.name(), shown.join(" ")));
+    ui.debug(format!("{}: {}", target.name(), shown.join(" ")));
     let mut stderr: Vec<String> = vec![];
     let exit = machine.run(&words, timeout, &mut |source, line| {
         let line = String::from_utf8_lossy(line);
@@ -112,7 +112,7 @@ pub fn run(
             (Source::Stdout, _) => {
                 if let Some(result) = output.line(&line) {
                     let speed = result.tokens_per_second;
-                    ui.say(format!("  {:<10} {speed:>10.1} tokens/s", result.test));
+                    ui.status(format!("  {:<10} {speed:>10.1} tokens/s", result.test));
                     if let (Some(about), Some(result)) = (&output.about, output.results.last()) {
                         on_result(about, result);
                     }
@@ -120,10 +120,10 @@ pub fn run(
             }
             (Source::Stderr, Some(progress)) => {
                 let counts = format!("{}/{}", progress.test, progress.tests);
-                ui.detail(format!("  test {counts}: {}", progress.doing));
+                ui.debug(format!("  test {counts}: {}", progress.doing));
             }
             (Source::Stderr, None) => {
-                ui.detail(&line);
+                ui.debug(&line);
                 if stderr.len() == STDERR_LINES {
                     stderr.remove(0);
                 }

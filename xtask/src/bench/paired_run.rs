@@ -74,7 +74,7 @@ pub fn run(
     let mut random = SplitMix(seed);
     let mut samples = vec![Samples::default(); targets.len()];
     for round in 1..=most {
-        ui.say(format!("  round {round} of {at_most}{most}"));
+        ui.status(format!("  round {round} of {at_most}{most}"));
         let mut order: Vec<usize> = (0..targets.len()).collect();
         random.shuffle(&mut order);
         for which in order {

@@ -131,7 +131,7 @@ pub fn measure_rounds(
     let mut whole: Option<BenchReport> = None;
     for round in 1..=params.rounds {
         if params.rounds > 1 {
-            ui.say(format!("round {round} of {}", params.rounds));
+            ui.status(format!("round {round} of {}", params.rounds));
         }
         let model = (model, model_path);
         let mut keep =

@@ -29,7 +29,7 @@ pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -
     let place = machine_lock::bench_lock(&context.home, &name);
     let words = format!("`{purpose}` on {} since {since}", machine_name());
     let waiting = |holder: &str| {
-        context.ui.say(format!("waiting for {holder}, which is measuring on {name}"));
+        context.ui.status(format!("waiting for {holder}, which is measuring on {name}"));
     };
     let here = match wait {
         true => machine_lock::lock(&place, &words, &waiting)?,
@@ -40,7 +40,7 @@ pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -
     };
     let connection = target.connect()?;
     if connection.is_some() {
-        context.ui.detail(format!("using one connection to {name}"));
+        context.ui.debug(format!("using one connection to {name}"));
     }
     let words = format!("process {}, {words}", std::process::id());
     let there = match target.lock(&words, wait.then_some(&waiting))? {
@@ -48,7 +48,7 @@ pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -
         LeaseAnswer::Busy(holder) => return refuse(busy(&holder, &name)),
         LeaseAnswer::NoLocks => {
             if let Target::Ssh(_) = target {
-                context.ui.detail(format!("{name} has no flock: other runs are not locked out"));
+                context.ui.debug(format!("{name} has no flock: other runs are not locked out"));
             }
             None
         }

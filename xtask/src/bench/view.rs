@@ -34,7 +34,7 @@ pub fn print(ui: &Ui, report: &BenchReport) {
         ui.result(against(ui, baseline));
     }
     for finding in &report.findings {
-        ui.complain(crate::findings::view::describe(ui, report.host.as_str(), finding));
+        ui.warn(crate::findings::view::describe(ui, report.host.as_str(), finding));
     }
 }
 

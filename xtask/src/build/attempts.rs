@@ -56,7 +56,7 @@ pub fn run(
             }
             pause = pause.max(PAUSES[(PAUSES.len() - 1).min(*retries as usize)]);
             *retries += 1;
-            context.ui.complain(format!(
+            context.ui.warn(format!(
                 "{}: retrying in {pause} s ({retries} of {}): {why}",
                 build.variant, limits.retry
             ));
@@ -66,7 +66,7 @@ pub fn run(
     }
     if let Err(error) = state.logs.take_error() {
         // The builds themselves are safe in the store, and Nix has its own logs.
-        context.ui.complain(format!(
+        context.ui.warn(format!(
             "warning: the build logs are incomplete: {error:#}; `nix log` prints Nix's own"
         ));
     }

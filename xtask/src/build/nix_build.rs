@@ -61,7 +61,7 @@ pub fn run(
             call = call.args([option.to_owned(), value.to_string()]);
         }
     }
-    context.ui.detail(format!("$ {call}"));
+    context.ui.debug(format!("$ {call}"));
     let mut follower = Follower {
         context,
         variants: builds.iter().map(|build| build.drv.clone()).collect(),
@@ -102,7 +102,7 @@ pub fn run(
     // no build's log.
     state.logs.write_nix_errors(&errors);
     if state.tracker.idle() {
-        errors.iter().for_each(|error| context.ui.complain(format!("nix: {error}")));
+        errors.iter().for_each(|error| context.ui.warn(format!("nix: {error}")));
     }
     let timed_out = timed_out.map(|(drv, why)| state.attempts(&drv).timed_out = Some(why));
     Ok(Ended { errors, timed_out: timed_out.is_some(), with_status })

@@ -52,7 +52,7 @@ pub fn link(
         && variants.iter().all(|variant| variant.state.ok());
     let others = links.others(&names.into_iter().collect());
     if whole_fleet && !others.is_empty() {
-        context.ui.say(format!(
+        context.ui.status(format!(
             "no host selects {} any more; remove the link to let `nix store gc` delete it",
             others.join(", ")
         ));
@@ -120,7 +120,7 @@ pub fn push(
     let mut unsigned = vec![];
     for variant in variants {
         let Some(out) = &variant.out_path else { continue };
-        context.ui.detail(format!("pushing {} to {to}", variant.variant));
+        context.ui.debug(format!("pushing {} to {to}", variant.variant));
         let pushed = match store::push(nix, to, out) {
             Ok(answer) if answer.exit.ok() => confirm(context, to, variant, &mut unsigned),
             Ok(answer) if answer.exit == Exit::Interrupted => Err(Interrupted.into()),

@@ -145,7 +145,7 @@ fn remember(context: &Context, variants: &[VariantReport], tracker: &Tracker) {
     if let Err(error) = history::add(&context.home, &records) {
         context
             .ui
-            .complain(format!("warning: cannot record build times for later estimates: {error:#}"));
+            .warn(format!("warning: cannot record build times for later estimates: {error:#}"));
     }
 }
 

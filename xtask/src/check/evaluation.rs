@@ -65,7 +65,7 @@ pub fn evaluate(context: &Context, hosts: &[HostName], ask: EvalOptions) -> Resu
         let mut found = evaluate_anew(context, &anew, ask)?;
         // The answers are as good where they cannot be kept.
         if let Err(error) = keep(context, &found) {
-            context.ui.detail(format!("cannot write the evaluation cache: {error:#}"));
+            context.ui.debug(format!("cannot write the evaluation cache: {error:#}"));
         }
         state.answers.append(&mut found.answers);
         state.failures = found.failures;

@@ -89,7 +89,7 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
 /// What was seen, where there will be no report.
 pub fn complain(ui: &Ui, seen: &Seen) {
     for finding in &seen.findings {
-        ui.complain(describe(ui, "fleet", finding));
+        ui.warn(describe(ui, "fleet", finding));
     }
 }
 

@@ -22,7 +22,7 @@ pub fn print(ui: &Ui, report: &CheckReport) {
         0 => String::new(),
         count => format!(", {count} without the module"),
     };
-    ui.say(format!(
+    ui.status(format!(
         "\n{ok} of {} hosts ok{without}, {} distinct {}",
         report.hosts.len() - lacking,
         report.builds,
@@ -33,16 +33,16 @@ pub fn print(ui: &Ui, report: &CheckReport) {
 /// Every finding: the fleet's, the hosts', the packages'.
 pub fn complain(ui: &Ui, report: &CheckReport) {
     for finding in &report.findings {
-        ui.complain(describe(ui, "fleet", finding));
+        ui.warn(describe(ui, "fleet", finding));
     }
     for host in &report.hosts {
         for finding in &host.findings {
-            ui.complain(describe(ui, host.host.as_str(), finding));
+            ui.warn(describe(ui, host.host.as_str(), finding));
         }
     }
     for package in &report.packages {
         for finding in &package.findings {
-            ui.complain(describe(ui, &package.to_string(), finding));
+            ui.warn(describe(ui, &package.to_string(), finding));
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn run(
     };
     run(&ci).inspect_err(|error| {
         if let Err(another) = ci.report_failure(&format!("{error:#}")) {
-            ui.complain(format!("{another:#}"));
+            ui.warn(format!("{another:#}"));
         }
     })
 }

@@ -24,7 +24,7 @@ pub fn run(args: &CompletionsArgs, ui: &Ui) -> Result<Outcome> {
     let mut script = vec![];
     clap_complete::generate(shell, &mut command, PROGRAM, &mut script);
     ui.script(&String::from_utf8_lossy(&script));
-    Ok(Outcome::Well)
+    Ok(Outcome::Ok)
 }
 
 /// NAME.1 and NAME-COMMAND.1 for each command that is shown.
@@ -42,5 +42,5 @@ fn man(args: &CompletionsArgs, mut command: clap::Command) -> Result<Outcome> {
         clap_mangen::Man::new(command).render(&mut text).context("cannot make a man page")?;
         files::write_atomically(&args.out_dir.join(format!("{page}.1")), &text)?;
     }
-    Ok(Outcome::Well)
+    Ok(Outcome::Ok)
 }

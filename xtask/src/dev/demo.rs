@@ -62,10 +62,10 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let machine = Machine::discover(&Target::Local)?;
     let table = Table::embedded().context("microarch.json")?;
     let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
-    ui.say(format!("{} this machine is {microarch}", ui.bold("demo:")));
+    ui.status(format!("{} this machine is {microarch}", ui.bold("demo:")));
 
     // Plan and run, one command after another, as a user would.
-    ui.say(format!("\n{}", ui.bold("1. cargo xtask check")));
+    ui.status(format!("\n{}", ui.bold("1. cargo xtask check")));
     let hosts = context.hosts(&[])?;
     let outcomes = evaluate::evaluate(&context, &hosts, EvalOptions::default())?;
     let cpu_hosts: Vec<(HostName, Selection)> = outcomes
@@ -81,7 +81,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let checked = CheckReport::new(&hosts, outcomes, &present);
     crate::check::view::print(ui, &checked);
 
-    ui.say(format!(
+    ui.status(format!(
         "\n{}",
         ui.bold("2. cargo xtask build-all, the CPU variants, and this machine's")
     ));
@@ -106,7 +106,10 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         bail!("nothing to measure without these builds; see the logs above");
     }
 
-    ui.say(format!("\n{}", ui.bold("3. cargo xtask bench local, beside upstream's own package")));
+    ui.status(format!(
+        "\n{}",
+        ui.bold("3. cargo xtask bench local, beside upstream's own package")
+    ));
     let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
     let file = model::smoke_model(&context.home, smoke)?;
     let file = file.to_str().context("the model's path is not UTF-8")?;
@@ -143,11 +146,11 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         ok,
     })?;
     if let Some(finding) = &run.finding {
-        ui.complain(crate::findings::view::describe(ui, crate::target::selection::LOCAL, finding));
+        ui.warn(crate::findings::view::describe(ui, crate::target::selection::LOCAL, finding));
     }
-    ui.say("");
+    ui.status("");
     ui.result(crate::bench::view::standings(ui, &standings));
-    ui.say(format!(
+    ui.status(format!(
         "\npp: tokens of a prompt a second; tg: generated tokens a second; medians of {ROUNDS} \
          alternating rounds,\n{} with seeded random weights, {}.",
         described.name,
@@ -160,12 +163,12 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
 fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, &'static str)> {
     if global.testbed.is_none() && testbed::inputs_reachable() && Nix::find(&paths::home()?).is_ok()
     {
-        ui.say(format!("{} on the real inputs of flake.lock", ui.bold("demo:")));
+        ui.status(format!("{} on the real inputs of flake.lock", ui.bold("demo:")));
         return Ok((Context::open(global, ui)?, "real"));
     }
     let era = global.testbed.unwrap_or(Era::New);
     setup::ensure(ui, args.yes || !std::io::stdin().is_terminal())?;
-    ui.say(format!(
+    ui.status(format!(
         "{} on the testbed: the real llama.cpp and its flake, this machine's compiler, stand-ins \
          for the other inputs",
         ui.bold("demo:")

@@ -80,7 +80,7 @@ pub fn run(args: &ProgressDemoArgs, ui: &Ui) -> Result<Outcome> {
         counts.ended,
         counts.failed
     ));
-    Ok(Outcome::Well)
+    Ok(Outcome::Ok)
 }
 
 /// Each line with its second: `12.34<tab>@nix {…}`, or as Nix prints it.

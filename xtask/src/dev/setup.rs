@@ -21,24 +21,24 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
     let to_do = items.iter().any(|item| matches!(item.state, State::ToDo { .. }));
     if args.dry_run {
         report(ui, &items, true)?;
-        return Ok(Outcome::Well);
+        return Ok(Outcome::Ok);
     }
     stop_if_blocked(&items)?;
     if to_do {
         if !agreed(ui, args.yes) {
-            ui.complain("nothing was changed");
+            ui.warn("nothing was changed");
             return Ok(Outcome::Findings);
         }
         carry_out(ui, &home, items)?;
     }
     report(ui, &provision::discover(&home), false)?;
     let seconds = started.elapsed().as_secs_f64();
-    ui.say(if to_do {
+    ui.status(if to_do {
         format!("{} in {seconds:.0} s", ui.green("ready"))
     } else {
         format!("{}: nothing to do", ui.green("ready"))
     });
-    Ok(Outcome::Well)
+    Ok(Outcome::Ok)
 }
 
 /// The set-up as the first part of another command: silent when all is there.
@@ -57,12 +57,14 @@ pub fn ensure(ui: &Ui, yes: bool) -> Result<()> {
 }
 
 fn show_plan(ui: &Ui, home: &Path, items: &[Item]) {
-    ui.say(format!("testbed setup in {}", home.display()));
+    ui.status(format!("testbed setup in {}", home.display()));
     for Item { piece, state } in items {
         let name = format!("{:<12}", piece.name());
         match state {
-            State::Present(which) => ui.say(format!("  {name} {}  {which}", ui.green("present"))),
-            State::Unneeded(why) => ui.say(format!("  {name} skipped: {why}")),
+            State::Present(which) => {
+                ui.status(format!("  {name} {}  {which}", ui.green("present")))
+            }
+            State::Unneeded(why) => ui.status(format!("  {name} skipped: {why}")),
             State::ToDo { what, size, command } => {
                 let download = match size.download {
                     Some(0) => "nothing to download".to_owned(),
@@ -74,12 +76,12 @@ fn show_plan(ui: &Ui, home: &Path, items: &[Item]) {
                 } else {
                     String::new()
                 };
-                ui.say(format!("  {name} {}  {what}", ui.yellow("to do")));
-                ui.say(format!("  {:<12} {download}{disk}; {}", "", ui.dim(command)));
+                ui.status(format!("  {name} {}  {what}", ui.yellow("to do")));
+                ui.status(format!("  {:<12} {download}{disk}; {}", "", ui.dim(command)));
             }
             State::Blocked { why, command } => {
-                ui.say(format!("  {name} {}  {why}", ui.red("yours to do")));
-                ui.say(format!("  {:<12} {command}", ""));
+                ui.status(format!("  {name} {}  {why}", ui.red("yours to do")));
+                ui.status(format!("  {:<12} {command}", ""));
             }
         }
     }
@@ -105,7 +107,7 @@ fn agreed(ui: &Ui, yes: bool) -> bool {
 }
 
 fn carry_out(ui: &Ui, home: &Path, items: Vec<Item>) -> Result<()> {
-    let mut step = |text: &str| ui.say(format!("  {text}"));
+    let mut step = |text: &str| ui.status(format!("  {text}"));
     let _lock = provision::reserve(home, &items, &mut step)?;
     // While we waited for the lock, the other run may have done it all.
     for Item { piece, state } in provision::discover(home) {
@@ -113,9 +115,9 @@ fn carry_out(ui: &Ui, home: &Path, items: Vec<Item>) -> Result<()> {
             continue;
         }
         let began = Instant::now();
-        ui.say(format!("{}:", ui.bold(piece.name())));
+        ui.status(format!("{}:", ui.bold(piece.name())));
         let mut step = |text: &str| {
-            ui.say(format!("  {:>4.0} s  {text}", began.elapsed().as_secs_f64()));
+            ui.status(format!("  {:>4.0} s  {text}", began.elapsed().as_secs_f64()));
         };
         provision::provide(home, piece, &mut step)
             .with_context(|| format!("cannot provide {}", piece.name()))?;

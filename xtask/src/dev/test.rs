@@ -44,14 +44,17 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let mut total = TestCounts::default();
     for (name, stage) in stages {
         let started = Instant::now();
-        ui.say(format!("\n{} {name}", ui.bold("==>")));
+        ui.status(format!("\n{} {name}", ui.bold("==>")));
         let counts = stage(&suite).unwrap_or_else(|error| {
-            ui.complain(format!("{} {error:#}", ui.red("error:")));
+            ui.warn(format!("{} {error:#}", ui.red("error:")));
             TestCounts::one(false)
         });
         interrupt::check()?;
         let seconds = units::seconds(started.elapsed().as_secs_f64());
-        ui.say(format!("{name}: {} passed, {} failed ({seconds})", counts.passed, counts.failed));
+        ui.status(format!(
+            "{name}: {} passed, {} failed ({seconds})",
+            counts.passed, counts.failed
+        ));
         total.add(counts);
     }
     // Report.
@@ -113,7 +116,7 @@ impl Suite {
         let mut counts = self.libtest(&self.cargo(["test", "--locked", "--no-fail-fast"]))?;
         let left: Vec<_> = left_by_tests(&home).difference(&before).cloned().collect();
         if !left.is_empty() {
-            self.ui.complain(format!("tests left files behind:\n  {}", left.join("\n  ")));
+            self.ui.warn(format!("tests left files behind:\n  {}", left.join("\n  ")));
         }
         counts.add(TestCounts::one(left.is_empty()));
         Ok(counts)
@@ -143,7 +146,7 @@ impl Suite {
         let tests: NixTests = serde_json::from_str(&output)
             .with_context(|| format!("`{call}` did not print {{ passed, failures }}"))?;
         for failure in &tests.failures {
-            self.ui.complain(format!(
+            self.ui.warn(format!(
                 "{}: expected {}, got {}",
                 failure.name, failure.expected, failure.got
             ));
@@ -164,7 +167,7 @@ impl Suite {
     fn check(&self, call: &Invocation, fix: &str) -> Result<TestCounts> {
         let exit = self.show(call, &mut |_| {})?;
         if !exit.ok() {
-            self.ui.complain(format!("`{}`: {exit}; to fix: {fix}", short(call)));
+            self.ui.warn(format!("`{}`: {exit}; to fix: {fix}", short(call)));
         }
         Ok(TestCounts::one(exit.ok()))
     }
@@ -190,7 +193,7 @@ impl Suite {
         process::stream(call, None, &mut |_, line| {
             let line = String::from_utf8_lossy(line);
             each(&line);
-            self.ui.say(line);
+            self.ui.status(line);
         })
     }
 }

@@ -69,7 +69,7 @@ fn report(ui: &Ui, nix: Option<&Nix>, checks: &[Check]) -> Result<Outcome> {
         "checks": checks,
         "ok": ok,
     }))?;
-    ui.say(format!(
+    ui.status(format!(
         "{} checks: {} warnings, {} errors",
         checks.len(),
         count(Health::Warning),

@@ -4,13 +4,13 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Exit status 0.
-    Well,
-    /// Exit status 1: there is something for the user to mend.
+    Ok,
+    /// Exit status 1: there is something for the user to fix.
     Findings,
 }
 
 impl Outcome {
     pub fn from_ok(ok: bool) -> Self {
-        if ok { Self::Well } else { Self::Findings }
+        if ok { Self::Ok } else { Self::Findings }
     }
 }

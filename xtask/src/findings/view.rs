@@ -32,7 +32,7 @@ pub fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
 }
 
 pub fn print(ui: &Ui, place: &str, finding: &Finding) {
-    ui.complain(describe(ui, place, finding));
+    ui.warn(describe(ui, place, finding));
 }
 
 /// The line that a finding is about, if its file can be read.

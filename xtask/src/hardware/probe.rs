@@ -45,7 +45,7 @@ pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     };
     if let (Some(file), Some(facts)) = (place, &report_of.facts) {
         write(&file, facts)?;
-        ui.say(format!("wrote {}", file.display()));
+        ui.status(format!("wrote {}", file.display()));
     }
     // Report.
     report(ui, report_of)

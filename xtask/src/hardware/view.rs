@@ -16,11 +16,11 @@ pub fn print(ui: &Ui, report: &ProbeReport) {
             "local" => "for this machine".to_owned(),
             host => format!("for hosts/{host}/default.nix"),
         };
-        ui.say(format!("\n{}", ui.dim(&format!("# {place}"))));
+        ui.status(format!("\n{}", ui.dim(&format!("# {place}"))));
         ui.result(recommendation.nix());
     }
     for finding in &report.findings {
-        ui.complain(describe(ui, &report.host, finding));
+        ui.warn(describe(ui, &report.host, finding));
     }
 }
 

@@ -55,7 +55,7 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         for (file, text) in &written {
             ui.result(format!("{}\n{text}", ui.bold(&file.display().to_string())));
         }
-        return Ok(Outcome::Well);
+        return Ok(Outcome::Ok);
     }
     // Run. The table last: it is what makes the rest a host.
     for (file, text) in &written {
@@ -151,9 +151,9 @@ fn report(ui: &Ui, args: &NewHostArgs, names: &[&Path], known: bool) -> Result<O
     } else {
         "`git add hosts` if this is a Git repository; ".to_owned()
     };
-    ui.say(format!(
+    ui.status(format!(
         "\nread hosts/{name}/default.nix, then: {add}`xtask check {name}`, `xtask build-all {name}`, \
          `xtask bench {name}`"
     ));
-    Ok(Outcome::Well)
+    Ok(Outcome::Ok)
 }

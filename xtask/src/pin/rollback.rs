@@ -44,16 +44,18 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
         "schema": 1, "command": "rollback", "input": args.input, "from": from, "to": to,
         "findings": [], "lock": LockState::Updated, "ok": true,
     }))?;
-    context.ui.say(format!(
+    context.ui.status(format!(
         "{}: {} is back at {}; run `cargo xtask check` to evaluate every host with it",
         context.ui.green("back"),
         args.input,
         entry.from.name(),
     ));
     for (host, hold) in &entry.held {
-        context.ui.say(format!("{host} is pinned at {}, as it was then", hold.revision().name()));
+        context
+            .ui
+            .status(format!("{host} is pinned at {}, as it was then", hold.revision().name()));
     }
-    Ok(Outcome::Well)
+    Ok(Outcome::Ok)
 }
 
 /// With what the lock was then, where the inputs of the input are still the same: that
@@ -124,8 +126,8 @@ fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<Outcome
     ];
     let rows = way.iter().enumerate().map(row).collect();
     context.ui.result(Table { columns: &columns, rows }.render(&context.ui));
-    context.ui.say(format!("{} is at {}", pin.input.name, pin.now.name()));
-    Ok(Outcome::Well)
+    context.ui.status(format!("{} is at {}", pin.input.name, pin.now.name()));
+    Ok(Outcome::Ok)
 }
 
 fn refused(context: &Context, args: &RollbackArgs, finding: &Finding) -> Result<Outcome> {
@@ -133,6 +135,6 @@ fn refused(context: &Context, args: &RollbackArgs, finding: &Finding) -> Result<
         "schema": 1, "command": "rollback", "input": args.input, "findings": [finding],
         "lock": LockState::Unchanged, "ok": false,
     }))?;
-    context.ui.complain(crate::findings::view::describe(&context.ui, &args.input, finding));
+    context.ui.warn(crate::findings::view::describe(&context.ui, &args.input, finding));
     Ok(Outcome::Findings)
 }

@@ -76,7 +76,7 @@ impl Ui {
     };
 
     /// A line about how the work goes; silent with `--quiet`.
-    pub fn say(&self, line: impl AsRef<str>) {
+    pub fn status(&self, line: impl AsRef<str>) {
         if !self.quiet {
             print_to(anstream::stderr(), &self.shown(line.as_ref()));
         }
@@ -88,13 +88,13 @@ impl Ui {
     }
 
     /// A line that matters even with `--quiet`.
-    pub fn complain(&self, line: impl AsRef<str>) {
+    pub fn warn(&self, line: impl AsRef<str>) {
         print_to(anstream::stderr(), &self.shown(line.as_ref()));
     }
 
     /// What broke, so that there is no report.
-    pub fn fail(&self, error: &anyhow::Error) {
-        self.complain(format!("{} {error:#}", self.red("error:")));
+    pub fn error(&self, error: &anyhow::Error) {
+        self.warn(format!("{} {error:#}", self.red("error:")));
         if self.github {
             self.command_to_runner(&github::broken(&format!("{error:#}")));
         }
@@ -106,11 +106,11 @@ impl Ui {
     }
 
     /// Lines that matter and are many: folded away where GitHub's runner shows them.
-    pub fn complain_at_length(&self, title: &str, lines: impl Iterator<Item = String>) {
+    pub fn warn_group(&self, title: &str, lines: impl Iterator<Item = String>) {
         if self.github {
             self.command_to_runner(&github::group(title));
         }
-        lines.for_each(|line| self.complain(line));
+        lines.for_each(|line| self.warn(line));
         if self.github {
             self.command_to_runner(github::END_GROUP);
         }
@@ -123,7 +123,7 @@ impl Ui {
     }
 
     /// A line for `--verbose`.
-    pub fn detail(&self, line: impl AsRef<str>) {
+    pub fn debug(&self, line: impl AsRef<str>) {
         if self.verbose > 0 {
             print_to(anstream::stderr(), &self.shown(&self.dim(line.as_ref())));
         }

@@ -30,7 +30,7 @@ pub fn choose(pin: &PinState, to: Option<&str>) -> Result<Result<Chosen, Finding
     }
     let open = || {
         let ui = &pin.context.ui;
-        ui.say(format!("reading the history of {url}"));
+        ui.status(format!("reading the history of {url}"));
         History::open(&pin.context.home, url).map_err(|error| format!("{error:#}"))
     };
     let found = match to {

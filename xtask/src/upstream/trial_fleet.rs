@@ -172,7 +172,7 @@ impl<'a> PinState<'a> {
             .arg(self.upstream.reference(&revision.rev, named))
             .arg("--output-lock-file")
             .arg(&new_lock);
-        self.context.ui.detail(format!("$ {call}"));
+        self.context.ui.debug(format!("$ {call}"));
         let output = nix.capture(&call, Some(FETCH))?;
         match output.exit {
             Exit::Code(0) => {}

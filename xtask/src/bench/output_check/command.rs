@@ -55,7 +55,7 @@ pub fn verify(
         return Ok((vec![], vec![finding]));
     }
     let (variant, right) = (&subject.manifest.variant, &plain.manifest.variant);
-    ui.say(format!("comparing the output of {variant} with that of {right}"));
+    ui.status(format!("comparing the output of {variant} with that of {right}"));
     let target = &machine.target;
     let program =
         |subject: &Subject| target.on_disk(&format!("{}/bin/llama-perplexity", subject.store_path));
@@ -76,12 +76,15 @@ pub fn verify(
         Ok(exit) => exit,
         Err(finding) => return Ok((vec![], vec![finding])),
     };
-    ui.detail(&stderr);
+    ui.debug(&stderr);
     let said = Said { exit, stdout, stderr };
     Ok(match said.divergences() {
         Ok(divergences) => {
             for one in &divergences {
-                ui.say(format!("  {:<10} KL divergence {:.6} nats", one.way, one.mean_divergence));
+                ui.status(format!(
+                    "  {:<10} KL divergence {:.6} nats",
+                    one.way, one.mean_divergence
+                ));
             }
             let finding = wrong_output(&divergences, variant.as_str(), right.as_str());
             (divergences, finding.into_iter().collect())

@@ -62,11 +62,11 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             ),
         );
     } else {
-        crate::bench::report::html::notes(&report).iter().for_each(|note| ui.complain(note));
+        crate::bench::report::html::notes(&report).iter().for_each(|note| ui.warn(note));
     }
     for host in &report.missing {
         if let Some(near) = nearest(host, known.iter().map(String::as_str)) {
-            ui.complain(format!("did you mean {near}? It has results"));
+            ui.warn(format!("did you mean {near}? It has results"));
         }
     }
     Ok(Outcome::from_ok(report.ok))
@@ -108,7 +108,7 @@ fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<
         Some(file) if is_stdout(file) => ui.result(make().trim_end()),
         Some(file) => {
             files::write_atomically(file, make().as_bytes())?;
-            ui.say(format!("wrote {}", file.display()));
+            ui.status(format!("wrote {}", file.display()));
         }
     }
     Ok(())

@@ -70,11 +70,11 @@ impl Screen {
 
 pub fn print(ui: &Ui, report: &Report, screen: Screen) {
     for note in report::notes(report) {
-        ui.complain(note);
+        ui.warn(note);
     }
     if report.hosts.is_empty() {
         if report.missing.is_empty() {
-            ui.say(report::HOW_TO_BEGIN);
+            ui.status(report::HOW_TO_BEGIN);
         }
         return;
     }
@@ -86,7 +86,7 @@ pub fn print(ui: &Ui, report: &Report, screen: Screen) {
         ui.result(format!("\n{}", bars(ui, host, setting, screen)));
     }
     for damaged in report.damaged.iter().take(report::MOST_DAMAGED) {
-        ui.say(ui.dim(&format!("{}:{}: {}", damaged.file, damaged.line, damaged.why)));
+        ui.status(ui.dim(&format!("{}:{}: {}", damaged.file, damaged.line, damaged.why)));
     }
 }
 

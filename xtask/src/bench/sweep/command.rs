@@ -73,7 +73,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         };
         if args.sweep.dry_run {
             context.ui.document(&sweep.planned(seconds))?;
-            return Ok(Outcome::Well);
+            return Ok(Outcome::Ok);
         }
     }
     // Run.
@@ -191,7 +191,7 @@ impl<'a> Sweep<'a> {
         let ran = journal::read(&text, &self.about).filter(|_| !args.sweep.fresh);
         if let Some(ran) = ran {
             if !ran.is_empty() {
-                self.ui.say(format!(
+                self.ui.status(format!(
                     "resuming after {} runs of an interrupted sweep (--fresh starts over)",
                     ran.len()
                 ));
@@ -217,7 +217,7 @@ impl<'a> Sweep<'a> {
         let runs = points as f64 * f64::from(self.plan.rounds);
         let all = crate::ui::units::seconds(runs * seconds);
         let one = format!("{seconds:.1} s a run");
-        self.ui.say(match self.plan.budget {
+        self.ui.status(match self.plan.budget {
             None => {
                 format!("{points} configurations, {} rounds, {one}: about {all}", self.plan.rounds)
             }
@@ -287,7 +287,7 @@ impl<'a> Sweep<'a> {
             if turn.round > round {
                 round = turn.round;
                 let alive = self.plan.state(ran).alive;
-                self.ui.say(format!("round {round}: {alive} configurations"));
+                self.ui.status(format!("round {round}: {alive} configurations"));
             }
             let began = Instant::now();
             let report = self.measure(turn)?;
@@ -304,9 +304,9 @@ impl<'a> Sweep<'a> {
                     let told =
                         results.iter().map(|r| format!("{} {:.1}", r.test, r.tokens_per_second));
                     let told: Vec<String> = told.collect();
-                    self.ui.say(format!("  {label}: {} tokens/s", told.join(", ")));
+                    self.ui.status(format!("  {label}: {} tokens/s", told.join(", ")));
                 }
-                Err(reason) => self.ui.complain(format!("  {label}: {reason}")),
+                Err(reason) => self.ui.warn(format!("  {label}: {reason}")),
             }
             let one = CompletedRun { point: turn.point, round: turn.round, seconds, outcome };
             results_file::append_line(&self.journal, &journal::line(&self.points, &one)?)?;
@@ -352,7 +352,7 @@ impl<'a> Sweep<'a> {
         }
         for finding in &report.findings {
             let host = self.subject.host.as_str();
-            self.ui.complain(crate::findings::view::describe(self.ui, host, finding));
+            self.ui.warn(crate::findings::view::describe(self.ui, host, finding));
         }
     }
 }

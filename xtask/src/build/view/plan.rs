@@ -16,16 +16,16 @@ pub fn print(ui: &Ui, plan: &Plan) {
     ];
     let rows = plan.variants.iter().map(row).collect();
     ui.result(Table { columns: &columns, rows }.render(ui));
-    ui.say(format!("\n{}", sentence(plan)));
+    ui.status(format!("\n{}", sentence(plan)));
 }
 
 /// One sentence at the start of a run. `resumed` is how many builds of an interrupted run are
 /// done, and of how many.
 pub fn announce(ui: &Ui, plan: &Plan, resumed: Option<(usize, usize)>) {
     if let Some((done, all)) = resumed {
-        ui.say(format!("resuming: {done} of {all} builds are already done"));
+        ui.status(format!("resuming: {done} of {all} builds are already done"));
     }
-    ui.say(sentence(plan));
+    ui.status(sentence(plan));
 }
 
 fn row(row: &Row) -> Vec<Cell> {

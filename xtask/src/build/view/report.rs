@@ -26,14 +26,14 @@ pub fn print(ui: &Ui, report: &BuildReport) {
     }
     for host in &report.hosts {
         for finding in &host.findings {
-            ui.complain(crate::findings::view::describe(ui, host.host.as_str(), finding));
+            ui.warn(crate::findings::view::describe(ui, host.host.as_str(), finding));
         }
     }
     for finding in &report.findings {
         crate::findings::view::print(ui, "build-all", finding);
     }
     let ok = report.variants.iter().filter(|variant| variant.state.ok()).count();
-    ui.say(format!("\n{ok} of {} variants in the store", report.variants.len()));
+    ui.status(format!("\n{ok} of {} variants in the store", report.variants.len()));
 }
 
 fn row(variant: &VariantReport) -> Vec<Cell> {
@@ -76,7 +76,7 @@ fn why(variant: &VariantReport) -> String {
 }
 
 fn complain(ui: &Ui, variant: &VariantReport) {
-    ui.complain(format!(
+    ui.warn(format!(
         "\n{} {} for {}: {}",
         ui.red("error:"),
         ui.bold(variant.variant.as_str()),
@@ -84,13 +84,13 @@ fn complain(ui: &Ui, variant: &VariantReport) {
         why(variant)
     ));
     if let Some(line) = &variant.first_error {
-        ui.complain(format!("  {} {line}", ui.dim("first error:")));
+        ui.warn(format!("  {} {line}", ui.dim("first error:")));
     }
     if !variant.log_tail.is_empty() && (ui.quiet || !variant.tail_shown) {
         let tail = variant.log_tail.iter().map(|line| format!("  {} {line}", ui.dim("│")));
-        ui.complain_at_length(&format!("end of the log of {}", variant.variant), tail);
+        ui.warn_group(&format!("end of the log of {}", variant.variant), tail);
     }
     if let Some(log) = &variant.log {
-        ui.complain(format!("  {} {log}", ui.dim("full log:")));
+        ui.warn(format!("  {} {log}", ui.dim("full log:")));
     }
 }

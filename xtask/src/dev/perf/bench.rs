@@ -44,7 +44,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     let targets = targets(&context, era, &machine, !args.no_dispatch)?;
     let place = machine_lock::bench_lock(&context.home, Target::Local.name());
     let held = machine_lock::lock(&place, "`perf bench`", &|holder| {
-        ui.say(format!("waiting for {holder}"))
+        ui.status(format!("waiting for {holder}"))
     })?;
     let mut all = vec![];
     for quantization in [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16] {
@@ -52,7 +52,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         let file = crate::bench::model::store::smoke_model(&context.home, smoke)?;
         let file = file.to_str().context("the model's path is not UTF-8")?;
         let name = quantization.name();
-        ui.say(format!("measuring {name}, {} rounds of {} builds", args.runs, targets.len()));
+        ui.status(format!("measuring {name}, {} rounds of {} builds", args.runs, targets.len()));
         let quiet = Ui { quiet: true, ..*ui };
         let rounds = u32::try_from(args.runs).context("--runs")?;
         let model = (&model::describe(smoke), file);
@@ -62,7 +62,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         if let Some(finding) = &run.finding {
             bail!("{}", finding.message);
         }
-        ui.say(crate::bench::view::standings(ui, &run.standings(&targets)));
+        ui.status(crate::bench::view::standings(ui, &run.standings(&targets)));
         // In the order of `targets`.
         let [hand, tuned, upstream, dispatch @ ..] = &run.samples[..] else {
             bail!("a comparison target is missing");
@@ -106,8 +106,8 @@ fn targets(
         Era::New => &TREES[1],
     };
     let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags, &table);
-    ui.say(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.tag));
-    let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.detail(line))?;
+    ui.status(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.tag));
+    let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.debug(line))?;
     let by_hand = program.to_str().context("the hand build's path is not UTF-8")?.to_owned();
     let subject = |selection: &Selection| Subject::new(HostName::new(LOCAL), selection.clone());
     let mut targets = vec![ComparisonTarget {
@@ -154,7 +154,7 @@ fn overhead(
     let words = ["--quiet", "--json", "--wait", "--prompt=16", "--generate=4", "--repetitions=1"];
     let call = xtask("bench", &folder, Some(era))?.arg(LOCAL).args(words);
     let call = call.arg(format!("--rounds={ROUNDS}")).arg("--record").arg(&records);
-    context.ui.say(format!("measuring bench itself, {} runs of {ROUNDS} rounds", args.runs));
+    context.ui.status(format!("measuring bench itself, {} runs of {ROUNDS} rounds", args.runs));
     let mut samples = vec![];
     for _ in 0..args.runs {
         // Nothing to compare with: judging would measure on.

@@ -51,7 +51,7 @@ fn generated(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     let lines = length.steps * length.lines;
     // As many lines are a large sample already.
     for (face, on_terminal) in [("bars on a terminal", true), ("plain lines", false)] {
-        ui.say(format!("measuring one build that prints {lines} lines, {face}"));
+        ui.status(format!("measuring one build that prints {lines} lines, {face}"));
         renew()?;
         let built = bench.build_all(on_terminal, &[])?;
         ratios.push(output(
@@ -67,7 +67,7 @@ fn generated(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
         let renew = || build_fleet::renew(&folder, BUILDS, length, &round());
         let jobs = crate::system::resources::cores();
         let bench = Bench::open(global, ui, &folder, hosts(BUILDS), jobs, &renew)?;
-        ui.say(format!("measuring {BUILDS} builds that {kind}, {} runs each", args.runs));
+        ui.status(format!("measuring {BUILDS} builds that {kind}, {} runs each", args.runs));
         let what = format!("{BUILDS} builds that {kind}");
         ratios.extend(bench.over_nix(&what, args.runs)?);
     }
@@ -94,7 +94,7 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     };
     let bench = Bench::open(global, ui, &folder, names.clone(), 1, &compile_anew)?;
     let (first, second) = (&names[0], &names[1]);
-    ui.say("measuring two variants of a source that ccache has not seen");
+    ui.status("measuring two variants of a source that ccache has not seen");
     compile_anew()?;
     let one = bench.build_all(false, &[first])?;
     let other = bench.build_all(false, &[second])?;
@@ -108,7 +108,7 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     // comes many times faster than a compiler writes it.
     let relink = || write(&[format!("-DLLAMAFLEET_ROUND={}", round())]);
     let bench = Bench { renew: &relink, ..bench };
-    ui.say("measuring two variants of llama.cpp from ccache");
+    ui.status("measuring two variants of llama.cpp from ccache");
     relink()?;
     bench.build_all(false, &[])?;
     ratios.extend(bench.over_nix("2 variants of llama.cpp from ccache", args.runs)?);
@@ -127,7 +127,7 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
 fn output(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio {
     let ratio = Ratio::new(name, budget, samples);
     let (subject, yardstick) = ratio.medians();
-    ui.say(format!("{}: {:.4} = {subject:.3} s / {yardstick:.3} s", ratio.name, ratio.value));
+    ui.status(format!("{}: {:.4} = {subject:.3} s / {yardstick:.3} s", ratio.name, ratio.value));
     ratio
 }
 

@@ -41,7 +41,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     let global = Global { testbed, ..global.clone() };
     let mut ratios = vec![];
     for (count, folder) in fleets {
-        ui.say(format!("measuring {count} {kind}, {} runs each", args.runs));
+        ui.status(format!("measuring {count} {kind}, {} runs each", args.runs));
         ratios.extend(measure(&global, ui, &folder, (count, kind), args.runs)?);
     }
     Ok(ratios)

@@ -180,7 +180,7 @@ impl<'a> Bench<'a> {
             }
             let seen = self.weigh(samples, round == last);
             let why = seen.why.as_deref().unwrap_or_default();
-            ui.detail(format!("  after {round} rounds: {why}"));
+            ui.debug(format!("  after {round} rounds: {why}"));
             seen.verdict != Verdict::Inconclusive
         };
         let most = u32::try_from(last).context("rounds")?;

@@ -125,7 +125,7 @@ fn refused(context: &Context, args: &BisectArgs, finding: &Finding) -> Result<Ou
         "by": args.by.to_string(), "judged": [], "firstBad": null, "newestGood": null,
         "findings": [finding], "ok": false,
     }))?;
-    context.ui.complain(crate::findings::view::describe(&context.ui, &args.input, finding));
+    context.ui.warn(crate::findings::view::describe(&context.ui, &args.input, finding));
     Ok(Outcome::Findings)
 }
 
@@ -195,14 +195,14 @@ impl<'a> Session<'a> {
         let (good, bad) = (self.range.good.name(), self.range.bad.name());
         let kind = if self.args.tags { "builds" } else { "revisions" };
         let count = self.range.revs.len() - 1;
-        self.context.ui.say(format!(
+        self.context.ui.status(format!(
             "searching {count} {kind} after {good} up to {bad} by {}: about {} to judge",
             self.args.by,
             self.search.steps_left()
         ));
         if !self.journal.steps.is_empty() {
             let known = self.journal.steps.len();
-            self.context.ui.say(format!("{known} of them already judged (--fresh starts over)"));
+            self.context.ui.status(format!("{known} of them already judged (--fresh starts over)"));
         }
     }
 
@@ -245,7 +245,7 @@ impl<'a> Session<'a> {
             let judged = self.journal.steps.len();
             self.context
                 .ui
-                .complain(format!("{judged} judged so far; run the same command again to resume"));
+                .warn(format!("{judged} judged so far; run the same command again to resume"));
         })?;
         let seconds = began.elapsed().as_secs_f64();
         let step = Step { revision, verdict, seconds, why, failures, measured, earlier: false };
@@ -296,7 +296,7 @@ fn fleet(context: &Context) -> Result<String> {
     let mut files = match snapshot::take(&context.flake, &context.home, root) {
         Ok(snapshot) => snapshot.files,
         Err(error) => {
-            context.ui.detail(format!("this search cannot be resumed later: {error:#}"));
+            context.ui.debug(format!("this search cannot be resumed later: {error:#}"));
             return Ok(format!("of process {}", std::process::id()));
         }
     };

@@ -20,7 +20,7 @@ pub struct Range {
 /// The history cannot be had, or what was typed names no stretch of it.
 pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
     let url = &pin.upstream.url;
-    pin.context.ui.detail(format!("reading the history of {url}"));
+    pin.context.ui.debug(format!("reading the history of {url}"));
     let history = History::open(&pin.context.home, url)
         .with_context(|| format!("cannot read the history of {url}"))?;
     let good = match &args.good {

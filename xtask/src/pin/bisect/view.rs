@@ -17,7 +17,7 @@ pub fn begin(ui: &Ui, revision: &Revision, steps: &[Step], left: u32) {
         .map(|seconds| format!(", about {} left", units::seconds(seconds)))
         .unwrap_or_default();
     let lead = if ui.bars { format!("{bar}  ") } else { String::new() };
-    ui.say(format!("{lead}{} of about {all}{time}: {}", done + 1, name(revision)));
+    ui.status(format!("{lead}{} of about {all}{time}: {}", done + 1, name(revision)));
 }
 
 pub fn end(ui: &Ui, step: &Step) {
@@ -31,7 +31,7 @@ pub fn end(ui: &Ui, step: &Step) {
         true => format!("{}, from an earlier run", name(&step.revision)),
         false => units::seconds(step.seconds),
     };
-    ui.say(format!("  {verdict}{why} ({time})"));
+    ui.status(format!("  {verdict}{why} ({time})"));
 }
 
 /// `b6143 a1b2c3d4e 2025-08-18`
@@ -58,23 +58,23 @@ pub fn print(ui: &Ui, report: &BisectReport) {
         ui.result(format!("{} {}", ui.bold("newest good:"), name(good)));
     }
     for finding in &report.findings {
-        ui.complain(crate::findings::view::describe(ui, "bisect", finding));
+        ui.warn(crate::findings::view::describe(ui, "bisect", finding));
     }
     let inconclusive =
         report.judged.iter().filter(|step| step.verdict == Verdict::Inconclusive).count();
     let inconclusive =
         if inconclusive == 0 { String::new() } else { format!(", {inconclusive} inconclusive") };
-    ui.say(format!(
+    ui.status(format!(
         "\n{} of {} revisions judged{inconclusive}",
         report.judged.len(),
         report.revisions
     ));
     match (&report.newest_good, report.applied) {
         (Some(good), Some(true)) => ui.result(format!("flake.lock is at {}", name(good))),
-        (Some(_), Some(false)) => ui.complain("flake.lock is unchanged"),
+        (Some(_), Some(false)) => ui.warn("flake.lock is unchanged"),
         (Some(good), None) => {
             let flag = "`--apply`, or";
-            ui.say(format!(
+            ui.status(format!(
                 "{flag} `cargo xtask update --to {}`, pins the newest good revision",
                 good.rev
             ));

@@ -99,7 +99,7 @@ fn measure(
     [was, is]: [&Subject; 2],
     report: &mut UpdateReport,
 ) -> Result<()> {
-    pin.context.ui.say(format!("measuring {host} before and after"));
+    pin.context.ui.status(format!("measuring {host} before and after"));
     let compare = |samples: &[Samples]| changes(&samples[0], &samples[1], Method::SideBySide);
     let mut enough = |round: u32, samples: &[Samples]| {
         LOOKS.contains(&round) && compare(samples).iter().all(Change::is_clear)

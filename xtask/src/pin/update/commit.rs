@@ -253,7 +253,7 @@ pub fn save_rejected(pin: &PinState<'_>, trial: &TrialFleet, report: &mut Update
     }
     if let Err(error) = outcome {
         let context = pin.context;
-        context.ui.complain(format!("warning: cannot keep the rejected lock file: {error:#}"));
+        context.ui.warn(format!("warning: cannot keep the rejected lock file: {error:#}"));
     }
 }
 

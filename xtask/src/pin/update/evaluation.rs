@@ -78,7 +78,7 @@ pub fn run(
     report: &mut UpdateReport,
 ) -> Result<Fleet> {
     let context = pin.context;
-    context.ui.say(format!("evaluating {} hosts with the new revision", before.hosts.len()));
+    context.ui.status(format!("evaluating {} hosts with the new revision", before.hosts.len()));
     let after = Fleet::of_trial(trial, before)?;
     report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
     let may_stay_pinned = hold::may_stay_pinned(args, pin, before);

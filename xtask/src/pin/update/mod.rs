@@ -33,7 +33,7 @@ pub fn run(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
     let outcome = carry_out(args, context);
     // A second look: Ctrl-C may have come after the rename.
     if (outcome.is_err() || interrupt::requested()) && before.is_some() && before == lock() {
-        context.ui.complain("flake.lock is unchanged");
+        context.ui.warn("flake.lock is unchanged");
     }
     outcome
 }
@@ -70,7 +70,7 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateRep
     }
     if report.stays() {
         let hosts = pin.holds().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        context.ui.say(format!("trying {} on pinned hosts: {hosts}", pin.now.name()));
+        context.ui.status(format!("trying {} on pinned hosts: {hosts}", pin.now.name()));
     } else {
         changes::report_changes(&mut report, &pin, &chosen);
         view::announce(&context.ui, &report);
@@ -215,7 +215,7 @@ fn bisect_hint(
     let input =
         if args.input == "llama-cpp" { String::new() } else { format!(" --input {}", args.input) };
     let testbed = context.testbed_option();
-    context.ui.say(format!(
+    context.ui.status(format!(
         "\nto find the commit: cargo xtask bisect{testbed}{input} --good {good} --bad {bad}{host} \
          --by {by}"
     ));
@@ -227,6 +227,6 @@ fn refused(context: &Context, input: &str, finding: &Finding) -> Result<Outcome>
         "schema": 1, "command": "update", "input": input, "hosts": [], "findings": [finding],
         "lock": LockState::Unchanged, "ok": false,
     }))?;
-    context.ui.complain(crate::findings::view::describe(&context.ui, input, finding));
+    context.ui.warn(crate::findings::view::describe(&context.ui, input, finding));
     Ok(Outcome::Findings)
 }

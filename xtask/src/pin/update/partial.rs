@@ -59,7 +59,7 @@ pub fn run(
         return Ok(holds);
     }
     trial.hold(&holds)?;
-    pin.context.ui.say(format!("evaluating the fleet with {} pinned", names(holds.keys())));
+    pin.context.ui.status(format!("evaluating the fleet with {} pinned", names(holds.keys())));
     let partial = Fleet::of_trial(trial, before)?;
     interrupt::check()?;
     for host in &before.hosts {

@@ -17,20 +17,20 @@ pub fn announce(ui: &Ui, report: &UpdateReport) {
         let direction = if report.backwards { " back" } else { "" };
         format!(", {commits} {}{direction}", if commits == 1 { "commit" } else { "commits" })
     });
-    ui.say(format!("{} {}{commits}", ui.bold(&report.input), step(&report.from, to)));
-    ui.say(format!("  from {}", point(&report.from)));
-    ui.say(format!("  to   {}", point(to)));
+    ui.status(format!("{} {}{commits}", ui.bold(&report.input), step(&report.from, to)));
+    ui.status(format!("  from {}", point(&report.from)));
+    ui.status(format!("  to   {}", point(to)));
     for area in &report.changes {
-        ui.say(format!("  {} ({}):", area.area, area.commits.len()));
+        ui.status(format!("  {} ({}):", area.area, area.commits.len()));
         for change in area.commits.iter().take(SHOWN) {
-            ui.say(format!("    {} {}", ui.dim(short(&change.rev)), change.subject));
+            ui.status(format!("    {} {}", ui.dim(short(&change.rev)), change.subject));
         }
         if area.commits.len() > SHOWN {
-            ui.say(ui.dim(&format!("    and {} more", area.commits.len() - SHOWN)));
+            ui.status(ui.dim(&format!("    and {} more", area.commits.len() - SHOWN)));
         }
     }
     if let Some(comparison) = &report.comparison {
-        ui.say(format!("  {}", ui.dim(comparison)));
+        ui.status(format!("  {}", ui.dim(comparison)));
     }
 }
 
@@ -53,14 +53,14 @@ pub fn print(ui: &Ui, report: &UpdateReport) {
         );
     }
     for finding in &report.findings {
-        ui.complain(describe(ui, &report.input, finding));
+        ui.warn(describe(ui, &report.input, finding));
     }
     for host in &report.hosts {
         for finding in &host.findings {
-            ui.complain(describe(ui, host.host.as_str(), finding));
+            ui.warn(describe(ui, host.host.as_str(), finding));
         }
     }
-    ui.complain(format!("\n{}", verdict(ui, report)));
+    ui.warn(format!("\n{}", verdict(ui, report)));
     print_pinned(ui, report);
 }
 
@@ -72,13 +72,13 @@ fn print_pinned(ui: &Ui, report: &UpdateReport) {
     let dry = report.dry_run;
     for host in &report.released {
         let released = if dry { "would be released" } else { "is released" };
-        ui.complain(format!("{}: {host} {released}: it works", ui.green("no longer pinned")));
+        ui.warn(format!("{}: {host} {released}: it works", ui.green("no longer pinned")));
     }
     for host in report.held() {
         let at = host.held_at.as_ref().map(|at| format!("at {}", name(at))).unwrap_or_default();
         let stays = if dry { "would stay" } else { "stays" };
         let failed = host.failed_at.map_or("", Stage::name);
-        ui.complain(format!(
+        ui.warn(format!(
             "{}: {} {stays} {at}, for it fails at {failed}; `check` reminds you, and each \
              `update` tries it again",
             ui.red("HELD BACK"),
