@@ -123,7 +123,7 @@ mod tests {
         transfers.started(3, 2, Transfer::Copy);
         transfers.progress(3, 5, 9);
         assert_eq!(transfers.changed(), Some((5, 9)));
-        // Nix starts a copy anew after a broken connection.
+        // Nix restarts a copy after a broken connection.
         transfers.progress(3, 1, 9);
         assert_eq!(transfers.changed(), None);
     }

@@ -59,7 +59,7 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
 }
 
 /// With what the lock was then, where the inputs of the input are still the same: that
-/// needs no network. Else Nix locks the revision anew.
+/// needs no network. Else Nix locks the revision again.
 fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<Result<(), Finding>> {
     let name = &pin.input.name;
     let to: &Revision = &entry.from;

@@ -128,7 +128,7 @@ pub fn stream(
     })
 }
 
-/// Like [`stream`]; a line for which `on_line` says yes starts the child's time anew.
+/// Like [`stream`]; a line for which `on_line` says yes restarts the child's time.
 pub fn stream_paced(
     invocation: &Invocation,
     timeout: Option<Duration>,
@@ -156,7 +156,7 @@ pub enum Heard<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     GoOn,
-    /// Its time starts anew, so that a child with many things to do has the same for each.
+    /// Its time restarts, so that a child with many things to do has the same for each.
     StartAnew,
     /// It is ended: [`Exit::GivenUp`].
     End,

@@ -91,7 +91,7 @@ pub struct Row {
     pub length: u64,
 }
 
-/// Several bars that are chosen anew at each drawing.
+/// Several bars that are chosen again at each redraw.
 #[derive(Default)]
 pub struct Block {
     bars: Vec<(ProgressBar, Row)>,
