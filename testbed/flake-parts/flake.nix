@@ -2,7 +2,7 @@
   description = "A small stand-in for flake-parts: flake outputs as a module evaluation";
 
   outputs =
-    { self }:
+    { self, ... }:
     let
       flakePartsLib = import ./lib.nix;
     in

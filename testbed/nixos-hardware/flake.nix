@@ -2,7 +2,7 @@
   description = "A small stand-in for nixos-hardware";
 
   outputs =
-    { self }:
+    { self, ... }:
     {
       nixosModules = import ./profiles.nix;
     };

@@ -2,7 +2,7 @@
   description = "A small stand-in for Nixpkgs: real module system, the machine's own compiler";
 
   outputs =
-    { self }:
+    { self, ... }:
     let
       lib = import ./lib;
       systems = [

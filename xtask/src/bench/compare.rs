@@ -191,7 +191,7 @@ fn at_revision(
     rev: &str,
     fleets: &mut Vec<TrialFleet>,
 ) -> Result<Found> {
-    let pin = match PinState::read(context, "llama-cpp")? {
+    let pin = match PinState::read(context, None)? {
         Ok(pin) => pin,
         Err(finding) => return Ok(Err(vec![finding])),
     };

@@ -62,6 +62,8 @@ fn not_held(manifest: &Manifest, hold: &Hold) -> Option<Finding> {
 /// fleet's. `text` is flake.nix, to tell the line.
 pub fn judge(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
     let mut findings = second_nixpkgs(lock, text);
+    findings.extend(elsewhere(lock));
+    findings.extend(lock.acyclic().err());
     let Some(wanted) = inputs.as_object() else { return findings };
     let have: BTreeMap<&str, &Value> = lock.node(lock.root()).inputs().collect();
     for (name, input) in wanted {
@@ -106,8 +108,9 @@ fn differs(lock: &LockFile, name: &str, input: &Value, target: &Value) -> Option
         ));
     };
     let node = lock.node(key);
-    if let Some(wanted) = flake_ref::of_input(name, input)
-        && !flake_ref::same(&wanted, node.original())
+    let wanted = flake_ref::of_input(name, input);
+    if let Some(wanted) = &wanted
+        && !flake_ref::same(wanted, node.original())
     {
         let locked = flake_ref::text(node.original());
         let wanted = input["url"].as_str().map_or_else(|| wanted.to_string(), str::to_owned);
@@ -124,7 +127,38 @@ fn differs(lock: &LockFile, name: &str, input: &Value, target: &Value) -> Option
             ));
         }
     }
-    None
+    (wanted.is_some() && flake_ref::is_old_form(node.original())).then(|| {
+        Finding::note(
+            "lock-old-form",
+            format!(
+                "flake.lock has {name}'s `?dir=` in its url, as earlier versions of Nix wrote it"
+            ),
+            format!("nothing breaks; `nix flake update {name}` writes it as Nix does now"),
+        )
+    })
+}
+
+/// Inputs whose `locked` is not what their `original` asks for: Nix takes such a lock as it
+/// is, and the fleet is built from another repository.
+fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
+    let nodes = lock.nodes().into_iter().flatten();
+    nodes.filter(|(_, node)| !flake_ref::leads_to(node.original(), node.locked())).map(
+        |(key, node)| {
+            let finding = Finding::error(
+                "lock-elsewhere",
+                format!(
+                    "flake.lock fetches {key} from {}, but asks for {}",
+                    flake_ref::text(node.locked()),
+                    flake_ref::text(node.original()),
+                ),
+                format!(
+                    "restore flake.lock with `git checkout flake.lock`, or run `nix flake update \
+                     {key}`; find out who changed it"
+                ),
+            );
+            Finding { file: Some("flake.lock".into()), ..finding }
+        },
+    )
 }
 
 fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {

@@ -3,13 +3,19 @@
 use serde_json::json;
 
 use crate::check::lock_rules::*;
+use crate::findings::finding::Severity;
 
 const FLAKE: &str = "{\n  inputs = {\n    nixpkgs.url = \"github:nixos/nixpkgs\";\n    llama-cpp = {\n      url = \"github:ggml-org/llama.cpp\";\n    };\n  };\n}\n";
 
+fn github(owner: &str, repo: &str) -> Value {
+    json!({ "type": "github", "owner": owner, "repo": repo })
+}
+
 fn inputs() -> Value {
+    let llama_cpp = github("ggml-org", "llama.cpp");
     json!({
-        "nixpkgs": { "url": "github:nixos/nixpkgs" },
-        "llama-cpp": { "url": "github:ggml-org/llama.cpp",
+        "nixpkgs": { "url": "github:nixos/nixpkgs", "parsed": github("nixos", "nixpkgs") },
+        "llama-cpp": { "url": "github:ggml-org/llama.cpp", "parsed": llama_cpp,
                        "inputs": { "nixpkgs": { "follows": "nixpkgs" } } },
     })
 }
@@ -57,11 +63,45 @@ fn each_disagreement_is_told_with_its_line() {
     assert_eq!(codes(lock(), &fewer), ["lock-extra-input"]);
 
     let mut moved = inputs();
-    moved["llama-cpp"]["url"] = json!("github:somebody/llama.cpp");
+    moved["llama-cpp"]["parsed"] = github("somebody", "llama.cpp");
     let found = judge(&LockFile::new(lock()), &moved, FLAKE);
     assert_eq!(found[0].code, "lock-disagrees");
     assert_eq!(found[0].place().as_deref(), Some("flake.nix:4"));
     assert!(found[0].message.contains("github:ggml-org/llama.cpp"), "{}", found[0].message);
+}
+
+#[test]
+fn an_earlier_nix_wrote_the_folder_twice() {
+    let git = |url: &str| json!({ "type": "git", "url": url, "dir": "sub" });
+    let mut old = lock();
+    old["nodes"]["llama-cpp"]["original"] = git("file:///x?dir=sub");
+    let mut inputs = inputs();
+    inputs["llama-cpp"]["parsed"] = git("file:///x");
+    let found = judge(&LockFile::new(old), &inputs, FLAKE);
+    assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["lock-old-form"]);
+    assert_eq!(found[0].severity, Severity::Note);
+}
+
+#[test]
+fn a_lock_of_another_repository_is_an_error_wherever_it_lies() {
+    let elsewhere = |original: Value, locked: Value| {
+        let mut lock = lock();
+        lock["nodes"]["nixpkgs"] = json!({ "original": original, "locked": locked });
+        codes(lock, &inputs())
+    };
+    let nixpkgs = || github("NixOS", "nixpkgs");
+    let none = [] as [&str; 0];
+    assert_eq!(elsewhere(nixpkgs(), github("nixos", "nixpkgs")), none);
+    assert_eq!(elsewhere(nixpkgs(), github("somebody", "nixpkgs")), ["lock-elsewhere"]);
+    let git = json!({ "type": "git", "url": "https://x.org/nixpkgs" });
+    assert_eq!(elsewhere(nixpkgs(), git.clone()), ["lock-elsewhere"]);
+    // A registry and a redirection lead elsewhere.
+    assert_eq!(elsewhere(json!({ "type": "indirect", "id": "nixpkgs" }), git.clone()), none);
+    let tarball = |url: &str| json!({ "type": "tarball", "url": url });
+    assert_eq!(elsewhere(tarball("https://x.org/a"), tarball("https://y.org/b")), none);
+    assert_eq!(elsewhere(git.clone(), git), none);
+    let pinned = |rev: &str| json!({ "type": "git", "url": "https://x.org/n", "rev": rev });
+    assert_eq!(elsewhere(pinned("a"), pinned("b")), ["lock-elsewhere"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::check::lock_rules;
 use crate::dev::pieces::{Item, State as Provided};
+use crate::findings::finding::Severity;
 use crate::nix::lockfile::LockFile;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -176,16 +177,15 @@ pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
         });
     }
     let wrong = lock_rules::judge(lock, inputs, "");
-    checks.push(match wrong.first() {
-        None => {
-            let count = root.inputs().count();
-            Check::ok("flake.lock", format!("matches the {count} inputs of flake.nix"))
-        }
-        Some(first) => {
-            let all: Vec<&str> = wrong.iter().map(|finding| finding.message.as_str()).collect();
-            Check::error("flake.lock", all.join("; "), first.help.clone())
-        }
-    });
+    if wrong.is_empty() {
+        let count = root.inputs().count();
+        checks.push(Check::ok("flake.lock", format!("matches the {count} inputs of flake.nix")));
+    }
+    checks.extend(wrong.into_iter().map(|finding| match finding.severity {
+        Severity::Error => Check::error("flake.lock", finding.message, finding.help),
+        Severity::Warning => Check::warning("flake.lock", finding.message, finding.help),
+        Severity::Note => Check::ok("flake.lock", finding.message),
+    }));
     checks
 }
 
@@ -277,10 +277,10 @@ mod tests {
         let named = json!({ "url": "path:/anywhere" });
         let inputs = json!({ "llama-cpp": named, "nixpkgs": named, "new": named });
         let checks = check_lock(&LockFile::new(lock.clone()), &inputs, 1_000_000 + 40 * 86_400);
-        assert_eq!(states(&checks), [Health::Warning, Health::Ok, Health::Error]);
+        assert_eq!(states(&checks), [Health::Warning, Health::Ok, Health::Error, Health::Error]);
         assert_eq!(checks[0].message, "the pin is 40 days old");
-        assert!(checks[2].message.starts_with("flake.lock does not lock the input new; "));
-        assert!(checks[2].message.contains("locks gone, which is not an input"));
+        assert_eq!(checks[2].message, "flake.lock does not lock the input new");
+        assert!(checks[3].message.contains("locks gone, which is not an input"));
         // A clock that is behind is no reason to fail.
         assert_eq!(check_lock(&LockFile::new(lock.clone()), &inputs, 0)[0].state, Health::Ok);
     }

@@ -96,10 +96,6 @@ impl Flake {
         let place = finding.place().map(|place| format!("{place}: ")).unwrap_or_default();
         let help = match finding.code {
             "eval-error" => format!("run `nix flake metadata {}` for details", self.reference),
-            // Nothing of a fleet can be said without its inputs.
-            "fetch" => {
-                format!("{}; run `cargo xtask doctor` to see which are reachable", finding.help)
-            }
             _ => finding.help,
         };
         anyhow!("{place}{}\n  help: {help}", finding.message)
@@ -124,19 +120,22 @@ pub fn system() -> String {
     format!("{}-linux", std::env::consts::ARCH)
 }
 
-/// An argument of `outputs` is an input too, even where `inputs` does not name it.
-pub const INPUTS: &str = "flake: builtins.removeAttrs (builtins.mapAttrs (_: _: { }) \
-                      (builtins.functionArgs flake.outputs) // (flake.inputs or { })) [ \"self\" ]";
+const INPUTS: &str = include_str!("inputs.nix");
 
 const QUICK: Duration = Duration::from_secs(20);
 
 /// The inputs of a flake.nix, read as the plain set that it must be: no input is fetched.
-/// Null where that cannot be told.
+/// Each `url` comes with `parsed`, the reference as flake.lock writes it. Null where
+/// flake.nix cannot be read.
 pub fn inputs(nix: &Nix, root: &Path) -> Value {
     let Some(file) = root.join("flake.nix").to_str().map(str::to_owned) else {
         return Value::Null;
     };
-    let call = nix.command(["eval", "--json", "--file", &file, "--apply", INPUTS, ""]);
-    let said = process::read(&call, Some(QUICK)).unwrap_or_default();
-    serde_json::from_str(&said).unwrap_or_default()
+    // Nix ends at the first URL that it cannot read; then none is parsed.
+    let read = |parse: bool| -> Option<Value> {
+        let apply = format!("({INPUTS}) {parse}");
+        let call = nix.command(["eval", "--json", "--file", &file, "--apply", &apply, ""]);
+        serde_json::from_str(&process::read(&call, Some(QUICK)).ok()?).ok()
+    };
+    read(true).or_else(|| read(false)).unwrap_or_default()
 }

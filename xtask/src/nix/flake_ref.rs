@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// What the input `name` of flake.nix asks for, as flake.lock would write it. `None` for
-/// forms that are not told apart here: Nix itself compares those.
+/// what Nix did not parse.
 pub fn of_input(name: &str, input: &Value) -> Option<Value> {
     if input.get("type").is_some() {
         let mut set = input.as_object()?.clone();
@@ -16,60 +16,63 @@ pub fn of_input(name: &str, input: &Value) -> Option<Value> {
         return Some(Value::Object(set));
     }
     match input.get("url") {
-        Some(url) => parse(url.as_str()?),
+        Some(_) => input.get("parsed").cloned(),
         None => Some(json!({ "type": "indirect", "id": name })),
     }
 }
 
-fn parse(url: &str) -> Option<Value> {
-    // Percent signs are Nix's to read.
-    if url.contains('%') {
-        return None;
-    }
-    let (bare, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut set = Map::new();
-    let mut put = |key: &str, value: &str| set.insert(key.to_owned(), Value::from(value));
-    let (scheme, rest) = bare.split_once(':')?;
-    match scheme {
-        "github" | "gitlab" | "sourcehut" => {
-            let mut parts = rest.splitn(3, '/');
-            put("type", scheme);
-            put("owner", parts.next()?);
-            put("repo", parts.next()?);
-            if let Some(version) = parts.next() {
-                let commit = version.len() == 40 && version.chars().all(|c| c.is_ascii_hexdigit());
-                put(if commit { "rev" } else { "ref" }, version);
-            }
-        }
-        "flake" => {
-            let mut parts = rest.splitn(2, '/');
-            put("type", "indirect");
-            put("id", parts.next()?);
-            if let Some(version) = parts.next() {
-                put("ref", version);
-            }
-        }
-        _ => {
-            put("type", "git");
-            put("url", bare.strip_prefix("git+")?);
-        }
-    }
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=')?;
-        if !["ref", "rev", "dir", "host"].contains(&key) {
-            return None;
-        }
-        put(key, value);
-    }
-    Some(Value::Object(set))
-}
-
 /// Whether a reference and flake.lock's `original` ask for the same.
 pub fn same(wanted: &Value, original: &Value) -> bool {
-    const TOLD: [&str; 9] = ["type", "id", "owner", "repo", "ref", "rev", "dir", "host", "url"];
-    // The same place in words that Nix takes for equal.
-    let plain = |value: &Value| value.as_str().map(|text| text.trim_end_matches('/').to_owned());
-    TOLD.iter().all(|key| plain(&wanted[*key]) == plain(&original[*key]))
+    const COMPARED: [&str; 9] = ["type", "id", "owner", "repo", "ref", "rev", "dir", "host", "url"];
+    // Spellings that Nix takes for equal.
+    let plain = |set: &Value, key: &str| {
+        let text = if key == "url" { without_dir(set) } else { set[key].as_str() }?;
+        let text = text.trim_end_matches('/');
+        Some(if key == "rev" { text.to_ascii_lowercase() } else { text.to_owned() })
+    };
+    COMPARED.iter().all(|key| plain(wanted, key) == plain(original, key))
+}
+
+/// Whether flake.lock's `original` has `?dir=` in its URL too, as earlier versions of Nix wrote it.
+pub fn is_old_form(original: &Value) -> bool {
+    original["url"].as_str() != without_dir(original)
+}
+
+/// Whether `locked` may be what `original` leads to. A registry and a redirection may lead
+/// anywhere; a folder of this machine is its owner's override.
+pub fn leads_to(original: &Value, locked: &Value) -> bool {
+    let is_local = locked["url"].as_str().is_some_and(|url| url.starts_with("file:"))
+        || locked["type"] == "path";
+    if locked["type"].is_null() || original["type"] == "indirect" || is_local {
+        return true;
+    }
+    let text = |set: &Value, key: &str| {
+        let text = if key == "url" { without_dir(set) } else { set[key].as_str() };
+        text.map(|text| text.trim_end_matches('/').to_ascii_lowercase())
+    };
+    let equal = |key: &str| text(original, key) == text(locked, key);
+    let rev = original["rev"].is_null() || equal("rev");
+    let keys: &[&str] = match original["type"].as_str() {
+        Some("github" | "gitlab" | "sourcehut") => &["type", "host", "owner", "repo"],
+        Some("git" | "hg") => &["type", "url"],
+        _ => &[],
+    };
+    rev && keys.iter().all(|key| equal(key))
+}
+
+fn without_dir(set: &Value) -> Option<&str> {
+    let url = set["url"].as_str()?;
+    let Some(dir) = set["dir"].as_str() else { return Some(url) };
+    Some(url.strip_suffix(&format!("?dir={dir}")).unwrap_or(url))
+}
+
+/// The names that a reference's repository may go by: the repository's own, its name in
+/// the registry, each part of a web address.
+pub fn repository_names(original: &Value) -> impl Iterator<Item = &str> {
+    let own = ["repo", "id"].into_iter().filter_map(|key| original[key].as_str());
+    let url = original["url"].as_str().filter(|url| !url.starts_with("file:"));
+    let path = url.unwrap_or_default().split('?').next().unwrap_or_default();
+    own.chain(path.split('/').skip(3).map(|part| part.strip_suffix(".git").unwrap_or(part)))
 }
 
 /// The path that a reference to a folder of this machine names, with its `?dir=`. `None` for
@@ -119,43 +122,35 @@ pub fn text(original: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn agree(url: &str, original: Value) -> bool {
-        same(&of_input("x", &json!({ "url": url })).unwrap(), &original)
+    #[test]
+    fn spellings_that_nix_takes_for_equal_are_the_same() {
+        let git = |url: &str| json!({ "type": "git", "url": url, "dir": "d" });
+        assert!(same(&git("file:///x"), &git("file:///x?dir=d")));
+        assert!(!same(&git("file:///x"), &git("file:///y?dir=d")));
+        assert!(is_old_form(&git("file:///x?dir=d")));
+        assert!(!is_old_form(&git("file:///x?ref=d")));
+        let rev = |rev: &str| json!({ "type": "github", "owner": "a", "repo": "b", "rev": rev });
+        assert!(same(&rev("ABC"), &rev("abc")));
+        assert!(!same(&rev("abd"), &rev("abc")));
     }
 
     #[test]
-    fn a_url_is_what_nix_writes_for_it() {
-        let hub = |extra: Value| {
-            let mut set = json!({ "type": "github", "owner": "NixOS", "repo": "nixpkgs" });
-            set.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-            set
-        };
-        assert!(agree("github:NixOS/nixpkgs", hub(json!({}))));
-        assert!(agree("github:NixOS/nixpkgs/release/1", hub(json!({ "ref": "release/1" }))));
-        let rev = "3cb7ffb1a1f612d5e4a46244ae5a3c77ad934a70";
-        assert!(agree(&format!("github:NixOS/nixpkgs/{rev}"), hub(json!({ "rev": rev }))));
-        assert!(agree("github:NixOS/nixpkgs?dir=lib", hub(json!({ "dir": "lib" }))));
-        assert!(!agree("github:NixOS/nixpkgs/b", hub(json!({ "ref": "a" }))));
-        assert!(!agree("github:other/nixpkgs", hub(json!({}))));
-        assert!(agree("flake:nixpkgs", json!({ "type": "indirect", "id": "nixpkgs" })));
-        let git = json!({ "type": "git", "url": "https://x.org/a.git", "ref": "m" });
-        assert!(agree("git+https://x.org/a.git?ref=m", git.clone()));
-        assert!(!agree("git+https://x.org/b.git?ref=m", git));
-    }
-
-    #[test]
-    fn what_is_not_told_apart_is_left_to_nix() {
-        for url in [
-            "./sub",
-            "path:/x",
-            "https://x.org/a.tar.gz",
-            "github:a/b?submodules=1",
-            "gitlab:a%2Fb/c",
-        ] {
-            assert_eq!(of_input("x", &json!({ "url": url })), None, "{url}");
-        }
+    fn what_nix_did_not_parse_is_not_compared() {
+        assert_eq!(of_input("x", &json!({ "url": "./sub" })), None);
+        let parsed = json!({ "type": "path", "path": "/x" });
+        let input = json!({ "url": "path:/x", "parsed": parsed });
+        assert_eq!(of_input("x", &input), Some(parsed));
         let named = json!({ "inputs": {} });
         assert_eq!(of_input("nixpkgs", &named).unwrap()["id"], "nixpkgs");
+    }
+
+    #[test]
+    fn a_repository_goes_by_every_part_of_its_url() {
+        let names = |set: Value| repository_names(&set).map(str::to_owned).collect::<Vec<_>>();
+        let url = "https://flakehub.com/f/NixOS/nixpkgs/0.1?x=y/z";
+        assert_eq!(names(json!({ "url": url })), ["f", "NixOS", "nixpkgs", "0.1"]);
+        assert_eq!(names(json!({ "url": "https://x.org/a/llama.cpp.git" })), ["a", "llama.cpp"]);
+        assert_eq!(names(json!({ "repo": "nixpkgs", "owner": "NixOS" })), ["nixpkgs"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -106,14 +106,36 @@ impl LockFile {
                 if !seen.insert(target) {
                     continue;
                 }
-                let repository = self.node(target).original()["repo"].as_str();
-                if name == "llama-cpp" || repository == Some("llama.cpp") {
+                if self.is_llama_cpp(name, target) {
                     found.push(target);
                 }
                 queue.push_back(target);
             }
         }
         found
+    }
+
+    /// The path of names of the fleet's llama.cpp: `llama-cpp`, or `llamafleet/llama-cpp`
+    /// where only an input has one.
+    pub fn llama_cpp_path(&self) -> Option<String> {
+        let mut seen = BTreeSet::from([self.root()]);
+        let mut queue = VecDeque::from([(self.root(), String::new())]);
+        while let Some((key, prefix)) = queue.pop_front() {
+            for (name, target) in self.node(key).inputs() {
+                let Some(target) = target.as_str() else { continue };
+                if self.is_llama_cpp(name, target) {
+                    return Some(format!("{prefix}{name}"));
+                }
+                if seen.insert(target) {
+                    queue.push_back((target, format!("{prefix}{name}/")));
+                }
+            }
+        }
+        None
+    }
+
+    fn is_llama_cpp(&self, name: &str, key: &str) -> bool {
+        name == "llama-cpp" || self.node(key).original()["repo"] == "llama.cpp"
     }
 
     /// The revisions of llama.cpp that are locked here; the fleet's own first.
@@ -145,27 +167,19 @@ impl LockFile {
         Ok(Input { name: name.to_owned(), node, key })
     }
 
-    /// The lock before, with what Nix locked (`made`) for this input. Nix may name nodes
-    /// anew; nothing of that is taken over where it need not be.
+    /// The lock before, with what Nix locked (`made`) for this input. Nix may rename nodes;
+    /// nothing of that is taken over where it need not be.
     ///
     /// # Errors
     /// The names of other inputs that Nix moved too.
     pub fn graft(&self, made: &Self, input: &Input) -> Result<Self, Vec<String>> {
-        let (was, is) = (self.unfold(), made.unfold());
-        let own = format!("{}/", input.name);
-        let others = was.keys().chain(is.keys()).filter(|path| **path != input.name);
-        let mut moved: Vec<String> =
-            others.filter(|path| was.get(*path) != is.get(*path)).cloned().collect();
-        moved.sort();
-        moved.dedup();
-        let (inner, foreign): (Vec<String>, Vec<String>) =
-            moved.into_iter().partition(|path| path.starts_with(&own));
-        if !foreign.is_empty() {
-            return Err(foreign);
+        let moved = self.moved(made, &input.name);
+        if !moved.others.is_empty() {
+            return Err(moved.others.into_iter().collect());
         }
-        let mut lock = if inner.is_empty() { self.clone() } else { made.clone() };
+        let mut lock = if moved.below.is_empty() { self.clone() } else { made.clone() };
         if let Ok(new) = made.find(&input.name) {
-            let key = if inner.is_empty() { &input.key } else { &new.key };
+            let key = if moved.below.is_empty() { &input.key } else { &new.key };
             lock.0["nodes"][key]["locked"] = new.locked().clone();
             lock.0["nodes"][key]["original"] = input.node["original"].clone();
         }
@@ -174,17 +188,7 @@ impl LockFile {
 
     /// The inputs of this input that another lock has otherwise: new, gone or moved.
     pub fn inputs_that_differ(&self, after: &Self, input: &str) -> Vec<String> {
-        let (was, is) = (self.unfold(), after.unfold());
-        let own = format!("{input}/");
-        let mut paths: Vec<String> = was
-            .keys()
-            .chain(is.keys())
-            .filter(|path| path.starts_with(&own) && was.get(*path) != is.get(*path))
-            .cloned()
-            .collect();
-        paths.sort();
-        paths.dedup();
-        paths
+        self.moved(after, input).below.into_iter().collect()
     }
 
     /// The lock with this input as another lock has it, its own inputs left as they are.
@@ -194,28 +198,96 @@ impl LockFile {
         lock
     }
 
-    /// Every input by its path of names, whatever its node is called.
-    fn unfold(&self) -> BTreeMap<String, Value> {
-        let mut found = BTreeMap::new();
-        let mut queue = vec![(self.root().to_owned(), String::new(), 0)];
-        while let Some((key, prefix, depth)) = queue.pop() {
-            for (name, target) in self.node(&key).inputs() {
-                let path = format!("{prefix}{name}");
-                let Some(target) = target.as_str() else {
-                    found.insert(path, target.clone());
-                    continue;
+    /// What another lock has otherwise, whatever the nodes are called: each pair of nodes is
+    /// compared once for the input itself, its inputs, and all others.
+    fn moved(&self, after: &Self, input: &str) -> Moved {
+        let mut moved = Moved::default();
+        let mut seen = BTreeSet::new();
+        let mut queue = VecDeque::from([(self.root(), after.root(), String::new())]);
+        while let Some((before_key, after_key, path)) = queue.pop_front() {
+            let is_below = path.starts_with(&format!("{input}/"));
+            // On the way to the input, the same pair of nodes is another place.
+            let way = input.strip_prefix(&path).unwrap_or_default().to_owned();
+            if !seen.insert((before_key, after_key, is_below, way)) {
+                continue;
+            }
+            let (was, is) = (self.node(before_key), after.node(after_key));
+            let names: BTreeSet<&str> =
+                was.inputs().chain(is.inputs()).map(|(name, _)| name).collect();
+            for name in names {
+                let path = format!("{path}{name}");
+                let (was, is) = (was.input(name), is.input(name));
+                let differs = match (was.as_str(), is.as_str()) {
+                    (Some(was), Some(is)) => {
+                        queue.push_back((was, is, format!("{path}/")));
+                        self.content(was) != after.content(is)
+                    }
+                    _ => was != is,
                 };
-                let Node(node) = self.node(target);
-                let told = ["locked", "original", "flake"].map(|part| node[part].clone());
-                found.insert(path.clone(), Value::from(told.to_vec()));
-                // A lock that leads back into itself is not one that Nix wrote.
-                if depth < 16 {
-                    queue.push((target.to_owned(), format!("{path}/"), depth + 1));
+                if differs && path != input {
+                    let found = if is_below { &mut moved.below } else { &mut moved.others };
+                    found.insert(path);
                 }
             }
         }
-        found
+        moved
     }
+
+    fn content(&self, key: &str) -> [&Value; 3] {
+        let Node(node) = self.node(key);
+        ["locked", "original", "flake"].map(|part| &node[part])
+    }
+
+    /// The key of the node that Nix names in a message, by its revision or its URL.
+    pub fn named_in(&self, message: &str) -> Option<&str> {
+        let is_named = |(_, node): &(&str, Node<'_>)| {
+            let mut words =
+                ["rev", "url"].into_iter().filter_map(|key| node.locked()[key].as_str());
+            words.any(|word| !word.is_empty() && message.contains(word))
+        };
+        self.nodes()?.find(is_named).map(|(key, _)| key)
+    }
+
+    /// # Errors
+    /// A node is among its own inputs, their inputs and so on.
+    pub fn acyclic(&self) -> Result<(), Finding> {
+        let Some(key) = self.cycle() else { return Ok(()) };
+        let finding = Finding::error(
+            "lock-cycle",
+            format!("flake.lock leads from {key} back to {key}"),
+            "restore it with `git checkout flake.lock`, or delete it and run `nix flake lock`",
+        );
+        Err(Finding { file: Some("flake.lock".into()), ..finding })
+    }
+
+    fn cycle(&self) -> Option<&str> {
+        let mut done = BTreeSet::new();
+        // Each node with the nodes that lead to it, or its end.
+        let mut stack = vec![(self.root(), false)];
+        let mut open = BTreeSet::new();
+        while let Some((key, is_end)) = stack.pop() {
+            if is_end {
+                open.remove(key);
+                done.insert(key);
+            } else if open.contains(key) {
+                return Some(key);
+            } else if !done.contains(key) {
+                open.insert(key);
+                stack.push((key, true));
+                let below = self.node(key).inputs().filter_map(|(_, target)| target.as_str());
+                stack.extend(below.map(|key| (key, false)));
+            }
+        }
+        None
+    }
+}
+
+/// The inputs that differ between two locks, by their path of names.
+#[derive(Debug, Default)]
+struct Moved {
+    /// Inputs of the input in question.
+    below: BTreeSet<String>,
+    others: BTreeSet<String>,
 }
 
 /// An input of the fleet, found in its lock file.
@@ -256,76 +328,5 @@ fn absent(name: &str, part: &str, node: Node<'_>) -> Finding {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn lock() -> LockFile {
-        LockFile(json!({
-            "nodes": {
-                "root": { "inputs": { "llama-cpp": "llama-cpp", "bar": "bar", "same": ["bar", "x"] } },
-                "llama-cpp": { "inputs": { "parts": "parts", "nixpkgs": ["nixpkgs"] },
-                    "locked": { "rev": "1" }, "original": { "repo": "llama.cpp" } },
-                "parts": { "locked": { "rev": "p" } },
-                "bar": { "inputs": { "x": "x_2" }, "locked": { "rev": "b" } },
-                "x_2": { "locked": { "rev": "x" } },
-            },
-            "root": "root", "version": 7,
-        }))
-    }
-
-    #[test]
-    fn only_the_input_itself_moves_and_no_node_is_renamed() {
-        let before = lock();
-        let input = before.find("llama-cpp").unwrap();
-        assert_eq!(input.follower(), None);
-        let mut made = before.clone();
-        made.0["nodes"]["llama-cpp"]["locked"]["rev"] = "2".into();
-        // `--override-input` could leave its own words here.
-        made.0["nodes"]["llama-cpp"]["original"]["ref"] = "2".into();
-        made.0["nodes"]["x"] = made.0["nodes"]["x_2"].take();
-        made.0["nodes"]["bar"]["inputs"]["x"] = "x".into();
-        let grafted = before.graft(&made, &input).unwrap();
-        let mut expected = before;
-        expected.0["nodes"]["llama-cpp"]["locked"]["rev"] = "2".into();
-        assert_eq!(grafted, expected);
-    }
-
-    #[test]
-    fn another_input_that_moved_is_named() {
-        let before = lock();
-        let input = before.find("llama-cpp").unwrap();
-        let mut made = before.clone();
-        made.0["nodes"]["x_2"]["locked"]["rev"] = "y".into();
-        assert_eq!(before.graft(&made, &input).unwrap_err(), ["bar/x"]);
-    }
-
-    #[test]
-    fn an_input_of_its_own_may_come_and_go() {
-        let before = lock();
-        let input = before.find("llama-cpp").unwrap();
-        let mut made = before.clone();
-        made.0["nodes"]["new"] = json!({ "locked": { "rev": "n" } });
-        made.0["nodes"]["llama-cpp"]["inputs"]["new"] = "new".into();
-        let grafted = before.graft(&made, &input).unwrap();
-        assert_eq!(grafted, made);
-        assert_eq!(before.inputs_that_differ(&grafted, "llama-cpp"), ["llama-cpp/new"]);
-    }
-
-    #[test]
-    fn what_is_no_input_is_told_with_what_is_near() {
-        let lock = lock();
-        let error = lock.find("lama-cpp").unwrap_err();
-        assert_eq!((error.code, error.help.contains("llama-cpp")), ("no-such-input", true));
-        let error = lock.find("same").unwrap_err();
-        assert_eq!((error.code, error.help.contains("--input bar/x")), ("input-follows", true));
-        assert_eq!(lock.find("bar/x").unwrap().key, "x_2");
-        assert_eq!(lock.find("bar/y").unwrap_err().code, "no-such-input");
-    }
-
-    #[test]
-    fn a_lock_is_printed_as_nix_prints_it() {
-        let ours = include_str!("../../../flake.lock");
-        assert_eq!(LockFile::parse(ours).unwrap().print(), ours);
-    }
-}
+#[path = "lockfile_tests.rs"]
+mod tests;

@@ -19,9 +19,10 @@ pub struct BisectArgs {
     /// Search only llama.cpp's release tags (bN), not every commit
     #[arg(long)]
     pub tags: bool,
-    /// Name of the llama.cpp input
-    #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
-    pub input: String,
+    /// Name of the llama.cpp input; OUTER/INNER for an input of an input [default: the first in
+    /// flake.lock]
+    #[arg(long, value_name = "INPUT")]
+    pub input: Option<String>,
     /// Update flake.lock to the newest good revision, as `update` does
     #[arg(long)]
     pub apply: bool,
@@ -41,9 +42,10 @@ pub struct UpdateArgs {
     /// Build tag (b10453), branch or commit [default: the newest of the input's branch]
     #[arg(long, value_name = "REVISION")]
     pub to: Option<String>,
-    /// Name of the llama.cpp input; OUTER/INNER for an input of an input
-    #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
-    pub input: String,
+    /// Name of the llama.cpp input; OUTER/INNER for an input of an input [default: the first in
+    /// flake.lock]
+    #[arg(long, value_name = "INPUT")]
+    pub input: Option<String>,
     /// Also measure on these hosts, and reject a slower revision
     #[arg(long, value_name = "HOST", num_args = 1..)]
     pub bench: Vec<String>,
@@ -66,7 +68,8 @@ pub struct RollbackArgs {
     /// List the earlier pins, then exit
     #[arg(long)]
     pub list: bool,
-    /// Name of the llama.cpp input
-    #[arg(long, value_name = "INPUT", default_value = "llama-cpp")]
-    pub input: String,
+    /// Name of the llama.cpp input; OUTER/INNER for an input of an input [default: the first in
+    /// flake.lock]
+    #[arg(long, value_name = "INPUT")]
+    pub input: Option<String>,
 }

@@ -14,11 +14,11 @@ use crate::pin::update::commit as finish;
 use crate::pin::update::report::{LockState, Point};
 use crate::pin::{journal_file, lock_transaction};
 use crate::ui::table::{Align, Table};
-use crate::upstream::trial_fleet::PinState;
+use crate::upstream::trial_fleet::{LLAMA_CPP, PinState};
 
 pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
     // Discover.
-    let pin = match PinState::read(context, &args.input)? {
+    let pin = match PinState::read(context, args.input.as_deref())? {
         Ok(pin) => pin,
         Err(finding) => return refused(context, args, &finding),
     };
@@ -41,13 +41,13 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
     // Report.
     let (from, to) = (Point::from(&pin.now), Point::from(to));
     context.ui.document(&json!({
-        "schema": 1, "command": "rollback", "input": args.input, "from": from, "to": to,
+        "schema": 1, "command": "rollback", "input": pin.input.name, "from": from, "to": to,
         "findings": [], "lock": LockState::Updated, "ok": true,
     }))?;
     context.ui.status(format!(
         "{}: {} is back at {}; run `cargo xtask check` to evaluate every host with it",
         context.ui.green("back"),
-        args.input,
+        pin.input.name,
         entry.from.name(),
     ));
     for (host, hold) in &entry.held {
@@ -131,10 +131,11 @@ fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<Outcome
 }
 
 fn refused(context: &Context, args: &RollbackArgs, finding: &Finding) -> Result<Outcome> {
+    let input = args.input.as_deref().unwrap_or(LLAMA_CPP);
     context.ui.document(&json!({
-        "schema": 1, "command": "rollback", "input": args.input, "findings": [finding],
+        "schema": 1, "command": "rollback", "input": input, "findings": [finding],
         "lock": LockState::Unchanged, "ok": false,
     }))?;
-    context.ui.warn(crate::findings::view::describe(&context.ui, &args.input, finding));
+    context.ui.warn(crate::findings::view::describe(&context.ui, input, finding));
     Ok(Outcome::Findings)
 }

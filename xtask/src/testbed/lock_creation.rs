@@ -34,23 +34,33 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
             continue;
         }
         let original = flake_ref::of_input(name, input).unwrap_or_default();
-        let repository = original["repo"].as_str().unwrap_or(name);
         let flake = |flake: &str| format!("path:{}?dir={flake}", folder.display());
-        match stand_in_for(repository, name, &flakes) {
-            Some(StandIn::Folder(name_of)) => instead(name, flake(name_of)),
+        let mut own_inputs = vec![];
+        match stand_in_for(&original, name, &flakes) {
+            Some(StandIn::Folder(stand_in)) => {
+                instead(name, flake(stand_in));
+                if ["home-manager", "waybar"].contains(&stand_in) {
+                    own_inputs.push("nixpkgs");
+                }
+            }
             Some(StandIn::Llamafleet) => instead(name, ourselves(nix, folder)?),
             Some(StandIn::LlamaCpp) => {
                 let repository = llama_tree::repository(home);
                 let (tag, rev) = (tree.tag, tree.rev);
                 let place = repository.display();
                 instead(name, format!("git+file://{place}?ref=refs/tags/{tag}&rev={rev}"));
-                instead(&format!("{name}/flake-parts"), flake("flake-parts"));
+                own_inputs.extend(["flake-parts", "nixpkgs"]);
             }
             None => bail!(
                 "--testbed has no stand-in for the input {name} ({}) of {}",
                 flake_ref::text(&original),
                 root.join("flake.nix").display()
             ),
+        }
+        for own in own_inputs {
+            if input["inputs"][own].get("follows").is_none() {
+                instead(&format!("{name}/{own}"), flake(own));
+            }
         }
         originals.insert(name.clone(), original);
     }

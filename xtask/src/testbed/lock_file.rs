@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use crate::nix::flake_ref;
 use crate::nix::lockfile::LockFile;
 use crate::testbed::revision::Tree;
 
@@ -25,8 +26,9 @@ pub struct StandIns<'a> {
     pub tree: &'a Tree,
 }
 
-/// The lock file's text with stand-ins for all that has one. A stand-in has no inputs
-/// but those that follow others, so nothing below it is ever fetched.
+/// The lock file's text with stand-ins for all that has one. A stand-in keeps the inputs of
+/// what it replaces, since other inputs may follow them; it uses none but nixpkgs, so the
+/// others are never fetched.
 ///
 /// # Errors
 /// The text is not a lock file of version 7.
@@ -65,7 +67,6 @@ pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
 }
 
 fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
-    let repository = node.pointer("/original/repo").and_then(Value::as_str).unwrap_or(name);
     let is_local = |locked: &Value| {
         let url = locked["url"].as_str().unwrap_or_default();
         locked["type"] == "git" && url.starts_with("file://")
@@ -74,22 +75,14 @@ fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
         // A llama.cpp of this machine already: a fleet that lives in the testbed.
         return;
     }
-    let (locked, is_tree) = match stand_in_for(repository, name, stand_ins.flakes) {
-        Some(StandIn::LlamaCpp) => (locked_tree(stand_ins), true),
-        Some(StandIn::Folder(flake)) => (locked_folder(flake, stand_ins), false),
+    let locked = match stand_in_for(&node["original"], name, stand_ins.flakes) {
+        Some(StandIn::LlamaCpp) => locked_tree(stand_ins),
+        Some(StandIn::Folder(flake)) => locked_folder(flake, stand_ins),
         // Itself, as it was locked: here, or by a fleet's own lock file.
         Some(StandIn::Llamafleet) | None => return,
     };
-    let Some(node) = node.as_object_mut() else { return };
-    node.insert("locked".into(), locked);
-    if is_tree {
-        return;
-    }
-    if let Some(inputs) = node.get_mut("inputs").and_then(Value::as_object_mut) {
-        inputs.retain(|_, target| target.is_array());
-        if inputs.is_empty() {
-            node.remove("inputs");
-        }
+    if let Some(node) = node.as_object_mut() {
+        node.insert("locked".into(), locked);
     }
 }
 
@@ -103,15 +96,21 @@ pub enum StandIn<'a> {
     Folder(&'a str),
 }
 
-/// By the repository that the input is fetched from, else by the input's own name.
-pub fn stand_in_for<'a>(repository: &str, name: &str, flakes: &'a [String]) -> Option<StandIn<'a>> {
-    if repository == "llama.cpp" || name == "llama-cpp" {
-        return Some(StandIn::LlamaCpp);
-    }
-    if repository == "llamafleet" || name == "llamafleet" {
-        return Some(StandIn::Llamafleet);
-    }
-    flake_for(repository, name, flakes).map(StandIn::Folder)
+/// By the repository that the input is fetched from (`original`, as in flake.lock), else by
+/// the input's own name.
+pub fn stand_in_for<'a>(original: &Value, name: &str, flakes: &'a [String]) -> Option<StandIn<'a>> {
+    let mut names = flake_ref::repository_names(original).chain([name]);
+    names.find_map(|name| match name.to_ascii_lowercase().as_str() {
+        "llama.cpp" | "llama-cpp" => Some(StandIn::LlamaCpp),
+        "llamafleet" => Some(StandIn::Llamafleet),
+        // Every nixpkgs, whatever its branch, and nixpkgs.lib are the one stand-in; a
+        // channel is a file of Nix expressions.
+        other => {
+            let is_nixpkgs = other.starts_with("nixpkgs") || other.starts_with("nixexprs");
+            let wanted = if is_nixpkgs { "nixpkgs" } else { other };
+            flakes.iter().find(|flake| *flake == wanted).map(|flake| StandIn::Folder(flake))
+        }
+    })
 }
 
 /// Nix's lock file made with other inputs than flake.nix names, so that it looks as if it
@@ -131,17 +130,6 @@ pub fn with_originals(lock: &str, originals: &Map<String, Value>) -> Result<Stri
         }
     }
     serde_json::to_string_pretty(&lock).context("cannot serialize the lock file")
-}
-
-/// Every nixpkgs, whatever its branch, and nixpkgs.lib are the one stand-in.
-fn flake_for<'a>(repository: &str, name: &str, flakes: &'a [String]) -> Option<&'a str> {
-    let family = |text: &str| match text.to_ascii_lowercase() {
-        nixpkgs if nixpkgs.starts_with("nixpkgs") => "nixpkgs".to_owned(),
-        other => other,
-    };
-    let (repository, name) = (family(repository), family(name));
-    let found = |wanted: &str| flakes.iter().find(|flake| *flake == wanted).map(String::as_str);
-    found(&repository).or_else(|| found(&name))
 }
 
 fn locked_folder(flake: &str, stand_ins: &StandIns<'_>) -> Value {
@@ -211,7 +199,7 @@ mod tests {
             assert_eq!(before.pointer(&original), after.pointer(&original), "{node}");
         }
         assert_eq!(before.pointer("/nodes/root"), after.pointer("/nodes/root"));
-        assert_eq!(after.pointer("/nodes/waybar/inputs"), Some(&json!({ "nixpkgs": ["nixpkgs"] })));
+        assert_eq!(before.pointer("/nodes/waybar/inputs"), after.pointer("/nodes/waybar/inputs"));
         assert_eq!(after.pointer("/version"), Some(&json!(7)));
     }
 
@@ -232,11 +220,29 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_stand_in_had_is_gone_and_a_stranger_stays() {
-        let lock = transformed();
-        assert_eq!(lock.pointer("/nodes/flake-compat"), None);
-        assert_eq!(lock.pointer("/nodes/nixpkgs-lib"), None);
-        assert_eq!(lock.pointer("/nodes/other/locked"), Some(&json!({ "type": "github" })));
+    fn an_input_without_a_stand_in_stays() {
+        let other = transformed();
+        assert_eq!(other.pointer("/nodes/other/locked"), Some(&json!({ "type": "github" })));
+    }
+
+    #[test]
+    fn a_stand_in_is_found_by_every_form_of_reference() {
+        let flakes = ["nixpkgs", "home-manager"].map(str::to_owned);
+        let found = |original: Value| match stand_in_for(&original, "x", &flakes) {
+            Some(StandIn::Folder(flake)) => flake.to_owned(),
+            other => format!("{other:?}"),
+        };
+        for url in [
+            "https://flakehub.com/f/NixOS/nixpkgs/0.1",
+            "https://channels.nixos.org/nixos-unstable/nixexprs.tar.xz",
+            "https://github.com/NixOS/nixpkgs/archive/nixos-unstable.tar.gz",
+            "ssh://git@github.com/NixOS/nixpkgs.git",
+        ] {
+            assert_eq!(found(json!({ "url": url })), "nixpkgs", "{url}");
+        }
+        assert_eq!(found(json!({ "type": "indirect", "id": "home-manager" })), "home-manager");
+        assert_eq!(found(json!({ "url": "https://x.org/g/llama.cpp" })), "Some(LlamaCpp)");
+        assert_eq!(found(json!({ "url": "file:///srv/nixpkgs/x" })), "None");
     }
 
     #[test]

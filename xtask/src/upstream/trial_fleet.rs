@@ -34,6 +34,9 @@ pub const PIN: &str = "overlays/llama-cpp/pin.json";
 /// Fetching one revision, and what it needs.
 const FETCH: Duration = Duration::from_secs(900);
 
+/// What the input of llama.cpp is usually called.
+pub const LLAMA_CPP: &str = "llama-cpp";
+
 /// The pin as it is now, and the fleet it belongs to.
 pub struct PinState<'a> {
     pub context: &'a Context,
@@ -49,10 +52,12 @@ pub struct PinState<'a> {
 }
 
 impl<'a> PinState<'a> {
+    /// `input`: where it is not the first llama.cpp of the lock file.
+    ///
     /// # Errors
     /// The flake is none that could be written to, or has no lock file. What is wrong
     /// with the input is a finding.
-    pub fn read(context: &'a Context, input: &str) -> Result<Result<Self, Finding>> {
+    pub fn read(context: &'a Context, input: Option<&str>) -> Result<Result<Self, Finding>> {
         let root = context.root().with_context(|| {
             format!(
                 "cannot update {}: it is not a local folder; pass --flake PATH",
@@ -63,7 +68,11 @@ impl<'a> PinState<'a> {
         let text = files::read(&file).context("no flake.lock; run `nix flake lock` first")?;
         let lock =
             LockFile::parse(&text).with_context(|| format!("{} is not JSON", file.display()))?;
-        let input = match lock.find(input) {
+        if let Err(finding) = lock.acyclic() {
+            return Ok(Err(finding));
+        }
+        let input = input.map(str::to_owned).or_else(|| lock.llama_cpp_path());
+        let input = match lock.find(input.as_deref().unwrap_or(LLAMA_CPP)) {
             Ok(input) => input,
             Err(finding) => return Ok(Err(finding)),
         };

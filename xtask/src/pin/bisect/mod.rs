@@ -35,11 +35,11 @@ use crate::system::interrupt::Interrupted;
 use crate::system::{disk, files, interrupt};
 use crate::target::or_finding;
 use crate::target::selection::LOCAL;
-use crate::upstream::trial_fleet::{Depth, PinState};
+use crate::upstream::trial_fleet::{Depth, LLAMA_CPP, PinState};
 
 pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
     // Discover.
-    let pin = match PinState::read(context, &args.input)? {
+    let pin = match PinState::read(context, args.input.as_deref())? {
         Ok(pin) => pin,
         Err(finding) => return refused(context, args, &finding),
     };
@@ -62,7 +62,7 @@ pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
     // Report.
     let mut report = session.report(answer)?;
     if args.apply {
-        apply(args, context, &pin, &mut report)?;
+        apply(context, &pin, &mut report)?;
     }
     context.ui.document(&report)?;
     view::print(&context.ui, &report);
@@ -70,12 +70,7 @@ pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
 }
 
 /// Locks the newest good revision, where one was found.
-fn apply(
-    args: &BisectArgs,
-    context: &Context,
-    pin: &PinState<'_>,
-    report: &mut BisectReport,
-) -> Result<()> {
+fn apply(context: &Context, pin: &PinState<'_>, report: &mut BisectReport) -> Result<()> {
     let Some(good) = &report.newest_good else { return Ok(()) };
     if good.rev == pin.now.rev {
         report.applied = Some(true);
@@ -83,7 +78,7 @@ fn apply(
     }
     let update = UpdateArgs {
         to: Some(good.rev.clone()),
-        input: args.input.clone(),
+        input: Some(pin.input.name.clone()),
         bench: vec![],
         commit: false,
         dry_run: false,
@@ -125,7 +120,11 @@ fn refused(context: &Context, args: &BisectArgs, finding: &Finding) -> Result<Ou
         "by": args.by.to_string(), "judged": [], "firstBad": null, "newestGood": null,
         "findings": [finding], "ok": false,
     }))?;
-    context.ui.warn(crate::findings::view::describe(&context.ui, &args.input, finding));
+    context.ui.warn(crate::findings::view::describe(
+        &context.ui,
+        args.input.as_deref().unwrap_or(LLAMA_CPP),
+        finding,
+    ));
     Ok(Outcome::Findings)
 }
 
@@ -160,7 +159,7 @@ impl<'a> Session<'a> {
         let question = Question {
             flake: context.flake.reference.clone(),
             fleet: fleet(context)?,
-            input: args.input.clone(),
+            input: pin.input.name.clone(),
             good: range.good.rev.clone(),
             bad: range.bad.rev.clone(),
             hosts: hosts.clone(),

@@ -25,7 +25,7 @@ use crate::pin::update::report::{LockState, Point, Stage, UpdateReport};
 use crate::pin::{lock_transaction, source_surface};
 use crate::system::{files, interrupt};
 use crate::upstream::revision::Chosen;
-use crate::upstream::trial_fleet::{PinState, TrialFleet};
+use crate::upstream::trial_fleet::{LLAMA_CPP, PinState, TrialFleet};
 
 pub fn run(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
     let lock = || files::read(&context.root()?.join(commit::LOCK)).ok();
@@ -43,14 +43,14 @@ fn carry_out(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
     // Report.
     match ended {
         Ok(report) => tell(args, context, &report),
-        Err(finding) => refused(context, &args.input, &finding),
+        Err(finding) => refused(context, args.input.as_deref().unwrap_or(LLAMA_CPP), &finding),
     }
 }
 
 /// All of an update but its report; a finding where it cannot begin.
 pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateReport, Finding>> {
     // Discover.
-    let pin = match PinState::read(context, &args.input)? {
+    let pin = match PinState::read(context, args.input.as_deref())? {
         Ok(pin) => pin,
         Err(finding) => return Ok(Err(finding)),
     };
@@ -212,8 +212,7 @@ fn bisect_hint(
         .find(|host| *host != crate::target::selection::LOCAL || by == "bench")
         .map(|host| format!(" --host {host}"))
         .unwrap_or_default();
-    let input =
-        if args.input == "llama-cpp" { String::new() } else { format!(" --input {}", args.input) };
+    let input = args.input.as_ref().map(|input| format!(" --input {input}")).unwrap_or_default();
     let testbed = context.testbed_option();
     context.ui.status(format!(
         "\nto find the commit: cargo xtask bisect{testbed}{input} --good {good} --bad {bad}{host} \
