@@ -19,8 +19,9 @@ use crate::check::variant_rules;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Answer;
-use crate::nix::diagnosis::{diagnose, line_of_option};
+use crate::nix::diagnosis::{FETCH, diagnose, line_of_option};
 use crate::nix::flake::Unanswered;
+use crate::nix::lockfile::LockFile;
 use crate::nix::names::HostName;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
@@ -114,6 +115,10 @@ fn keep(context: &Context, found: &State) -> Result<()> {
     kept.keep(&context.flake, hosts, found.answers.iter().filter_map(whole).collect())
 }
 
+/// For Nix where the network is known to fail.
+const IMPATIENT: [&str; 6] =
+    ["--option", "download-attempts", "1", "--option", "connect-timeout", "5"];
+
 /// What evaluators share.
 struct Work<'a> {
     context: &'a Context,
@@ -130,6 +135,8 @@ struct State {
     busy: usize,
     broken: bool,
     heavy: Vec<HostName>,
+    /// An input could not be fetched: no other host waits for it as long.
+    is_offline: bool,
     answers: BTreeMap<HostName, (Result<Value, String>, f64)>,
     failures: BTreeMap<HostName, (Unanswered, f64)>,
 }
@@ -168,9 +175,12 @@ impl Work<'_> {
     fn batch(&self, hosts: &[HostName], memory: u64) -> Result<()> {
         interrupt::check()?;
         let limits = Limits { timeout: self.ask.timeout, memory };
-        let flake = &self.context.flake;
+        let mut flake = self.context.flake.clone();
+        if self.lock().is_offline {
+            flake.options.extend(IMPATIENT.map(str::to_owned));
+        }
         let run =
-            evaluator::run(flake, hosts, limits, &mut |host| self.spinner.done(host.as_str()))?;
+            evaluator::run(&flake, hosts, limits, &mut |host| self.spinner.done(host.as_str()))?;
         self.account(hosts, memory, run)
     }
 
@@ -195,6 +205,7 @@ impl Work<'_> {
                 state.heavy.push(host);
             } else {
                 self.spinner.done(host.as_str());
+                state.is_offline |= diagnose(&failure.stderr, None).code == FETCH;
                 state.failures.insert(host, (failure, took.as_secs_f64()));
             }
         } else if !progress && (hosts.len() == 1 || !for_memory) {
@@ -225,7 +236,13 @@ fn report(context: &Context, state: State) -> Result<Outcomes> {
     let answers: Vec<_> =
         state.answers.into_iter().map(|(host, (it, seconds))| (host, parse(it), seconds)).collect();
     // Places are only worth a call of Nix where there is something to mend.
-    let unwell = |answer: &Result<_, _>| matches!(answer, Ok(Some(Answer::Problems(_))));
+    let unwell = |answer: &Result<_, _>| match answer {
+        Ok(Some(Answer::Problems(_))) => true,
+        Ok(Some(Answer::Selection(selection))) => {
+            selection.around.packages.values().any(|seen| !seen.files.is_empty())
+        }
+        _ => false,
+    };
     let mended = state.failures.is_empty() && !answers.iter().any(|(_, answer, _)| unwell(answer));
     let source = if mended { None } else { context.flake.source() };
     let mut outcomes = Outcomes::new();
@@ -240,8 +257,15 @@ fn report(context: &Context, state: State) -> Result<Outcomes> {
         return Ok(outcomes);
     }
     let logs = log_folder(context)?;
+    let lock = context.lock_file().and_then(|file| LockFile::parse(&files::read(&file).ok()?).ok());
     for (host, (failure, seconds)) in state.failures {
-        let evaluated = failed(&host, &failure, source.as_deref(), &logs)?;
+        let mut evaluated = failed(&host, &failure, source.as_deref(), &logs)?;
+        if let Evaluated::Failed { finding, .. } = &mut evaluated
+            && finding.code == FETCH
+            && let Some(input) = lock.as_ref().and_then(|lock| lock.named_in(&finding.message))
+        {
+            finding.message = format!("cannot fetch the input {input}: {}", finding.message);
+        }
         outcomes.insert(host, (evaluated, seconds));
     }
     Ok(outcomes)
@@ -257,7 +281,18 @@ pub fn may_lack_module(asked: &[String], outcomes: &Outcomes) -> bool {
 
 fn answered(answer: Option<Answer>, source: Option<&str>) -> Evaluated {
     match answer {
-        Some(Answer::Selection(selection)) => Evaluated::Selected(selection),
+        Some(Answer::Selection(mut selection)) => {
+            for seen in selection.around.packages.values_mut() {
+                seen.files.retain_mut(|file| match file.strip_prefix(source.unwrap_or_default()) {
+                    Some(own) => {
+                        *file = own.trim_start_matches('/').to_owned();
+                        true
+                    }
+                    None => false,
+                });
+            }
+            Evaluated::Selected(selection)
+        }
         Some(Answer::Problems(problems)) => {
             let findings = variant_rules::assertions(&problems, source);
             Evaluated::Problems(findings.into_iter().map(|f| with_line(f, source)).collect())

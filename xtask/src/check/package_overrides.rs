@@ -33,36 +33,31 @@ fn is_strange(seen: &Seen, selection: &Selection) -> bool {
 fn another(place: &str, seen: &Seen, selection: &Selection) -> Finding {
     let own = &selection.manifest.variant;
     let what = match &seen.variant {
-        None => "is not from llama.cpp's flake".to_owned(),
+        None => "is another package".to_owned(),
         Some(other) if other == own => {
             format!("is {own} with other settings ({})", how(seen, selection))
         }
         Some(other) => format!("is {other}"),
     };
-    let (option, mend) = if place == PKGS {
-        (
-            "nixpkgs.overlays",
-            "an overlay after llamafleet's replaces or changes `llama-cpp`: remove it, or give \
-             its package another name; flags belong in `programs.llama-cpp.extraCmakeFlags`",
-        )
+    let help = if place == PKGS {
+        "an overlay after llamafleet's replaces or changes `llama-cpp`: remove it, or give its \
+         package another name; flags belong in `programs.llama-cpp.extraCmakeFlags`"
     } else {
-        (
-            place,
-            "remove this definition: the module sets the service's package to the host's \
-                 variant",
-        )
+        "remove this definition: the module sets the service's package to the host's variant"
     };
-    let files = own_files(seen);
-    let set = if files.is_empty() {
-        String::new()
-    } else {
-        format!(" ({option} is set in {})", files.join(", "))
+    let defined = match seen.files.as_slice() {
+        [] => String::new(),
+        files => format!(" (defined in {})", files.join(", ")),
     };
-    Finding::error(
+    let finding = Finding::error(
         "another-package",
-        format!("{place} {what}, but this host selects {own}{set}"),
-        mend,
-    )
+        format!("{place} {what}, but this host selects {own}{defined}"),
+        help,
+    );
+    let Some((file, line)) = seen.files.last().and_then(|place| place.rsplit_once(':')) else {
+        return Finding { file: seen.files.last().cloned(), ..finding };
+    };
+    Finding { file: Some(file.to_owned()), line: line.parse().ok(), ..finding }
 }
 
 fn from_outside(seen: &Seen, selection: &Selection) -> Finding {
@@ -98,23 +93,6 @@ fn how(seen: &Seen, selection: &Selection) -> String {
         [first, second, _, _, ..] => format!("{first}, {second} and {} more flags", all.len() - 2),
         few => few.join(", "),
     }
-}
-
-/// Without the store path that the flake was copied to, and without the module's own file.
-fn own_files(seen: &Seen) -> Vec<String> {
-    let mut files: Vec<String> = vec![];
-    for file in &seen.files {
-        let inside = file
-            .strip_prefix("/nix/store/")
-            .and_then(|rest| rest.split_once('/'))
-            .map_or(file.as_str(), |(_, inside)| inside);
-        let inside = inside.to_owned();
-        let nobodys = ["modules/nixos/llama-cpp.nix", "<unknown-file>"];
-        if !nobodys.contains(&inside.as_str()) && !files.contains(&inside) {
-            files.push(inside);
-        }
-    }
-    files
 }
 
 #[cfg(test)]
@@ -162,12 +140,10 @@ mod tests {
 
     #[test]
     fn the_place_is_the_users_own_file() {
-        let files =
-            ["/nix/store/a-source/modules/nixos/llama-cpp.nix", "/nix/store/b-source/x.nix"];
-        let seen = json!({ "variant": null, "drvPath": "/o.drv", "files": files });
-        let (code, said) = found("services.llama-cpp.package", seen, true).remove(0);
+        let seen = json!({ "variant": null, "drvPath": "/o.drv", "files": ["x.nix:7"] });
+        let (code, message) = found("services.llama-cpp.package", seen, true).remove(0);
         assert_eq!(code, "another-package");
-        assert!(said.ends_with("(services.llama-cpp.package is set in x.nix)"), "{said}");
+        assert!(message.ends_with("(defined in x.nix:7)"), "{message}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What `check` shows a person.
 
 use crate::check::report::{CheckReport, HostReport, HostState, PackageReport};
+use crate::findings::finding::Finding;
 use crate::findings::view::describe;
 use crate::ui::table::{Align, Cell, Table};
 use crate::ui::{Ui, units};
@@ -35,15 +36,33 @@ pub fn complain(ui: &Ui, report: &CheckReport) {
     for finding in &report.findings {
         ui.warn(describe(ui, "fleet", finding));
     }
+    // What several hosts have in common is shown once. Each has its own log.
+    let what = |finding: &Finding| Finding { help: String::new(), ..finding.clone() };
+    let mut shown: Vec<(&Finding, Vec<&str>)> = vec![];
     for host in &report.hosts {
         for finding in &host.findings {
-            ui.warn(describe(ui, host.host.as_str(), finding));
+            match shown.iter_mut().find(|(known, _)| what(known) == what(finding)) {
+                Some((_, hosts)) => hosts.push(host.host.as_str()),
+                None => shown.push((finding, vec![host.host.as_str()])),
+            }
         }
+    }
+    for (finding, hosts) in shown {
+        ui.warn(describe(ui, &abridged(&hosts), finding));
     }
     for package in &report.packages {
         for finding in &package.findings {
             ui.warn(describe(ui, &package.to_string(), finding));
         }
+    }
+}
+
+/// `h1, h2, h3 and 26 more`.
+fn abridged(hosts: &[&str]) -> String {
+    const SHOWN: usize = 4;
+    match hosts.len().saturating_sub(SHOWN) {
+        0 | 1 => hosts.join(", "),
+        more => format!("{} and {more} more", hosts[..SHOWN].join(", ")),
     }
 }
 

@@ -98,7 +98,7 @@ pub struct Seen {
     /// Of a package that is another derivation than the variant.
     #[serde(default)]
     pub cmake_flags: Vec<String>,
-    /// The files that define the option which this package comes by.
+    /// The places that define the package, `FILE` or `FILE:LINE`.
     #[serde(default)]
     pub files: Vec<String>,
 }

@@ -19,9 +19,15 @@ pub struct Place {
 pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     let clean = sanitize(stderr);
     let source = source.or_else(|| folder_of_flake(&clean));
-    let message = final_message(&clean);
-    let place = source.and_then(|source| own_place(&clean, &message, source));
+    let mut message = final_message(&clean);
+    // An archive's reader wraps the reason why it cannot be downloaded.
+    if let Some((_, reason)) = message.split_once("(Source threw exception: error: ") {
+        message = reason.strip_suffix(')').unwrap_or(reason).to_owned();
+    }
     let (code, help) = classify(&message);
+    // No line of the fleet is to blame for the network.
+    let place =
+        source.filter(|_| code != FETCH).and_then(|source| own_place(&clean, &message, source));
     let sentence = source.map_or_else(
         || message.clone(),
         |source| message.replace(&format!("{source}/"), "").replace(source, "the flake"),
@@ -40,6 +46,11 @@ fn folder_of_flake(stderr: &str) -> Option<&str> {
     let places = stderr.lines().filter_map(|line| line.trim_start().strip_prefix("at "));
     places.filter_map(|place| Some(place.split_once("/flake.nix:")?.0)).next_back()
 }
+
+/// The code of what Nix could not fetch.
+pub const FETCH: &str = "fetch";
+const UNREACHABLE: &str =
+    "check the network; `cargo xtask doctor` shows what can be reached, and `--testbed` needs none";
 
 /// Pattern in Nix's message, finding code, what to do. The first match wins.
 const KINDS: &[(&str, &str, &str)] = &[
@@ -128,11 +139,9 @@ const KINDS: &[(&str, &str, &str)] = &[
         "a flake sees only the files that Git tracks: `git add` the file",
     ),
     ("evaluation aborted", "abort", "some code called `abort`; see its message"),
-    (
-        "unable to download",
-        "fetch",
-        "Nix cannot fetch an input: check the network and the substituters in nix.conf",
-    ),
+    ("unable to download", FETCH, UNREACHABLE),
+    ("Failed to fetch git repository", FETCH, UNREACHABLE),
+    ("program 'git' failed", FETCH, UNREACHABLE),
 ];
 
 fn classify(message: &str) -> (&'static str, String) {

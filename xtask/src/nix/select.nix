@@ -82,9 +82,32 @@ let
           else
             {
               cmakeFlags = package.llamaCpp.cmakeFlags or [ ];
-              files = map toString files;
+              inherit files;
             }
         );
+      files = option: map toString (option.files or [ ]);
+      # Where overlays define `llama-cpp`: the place of the attribute, which an inline module
+      # does not hide, else the file of the definition.
+      overlayFiles =
+        let
+          definedBy =
+            file: overlay:
+            let
+              attributes = overlay host.pkgs host.pkgs;
+              position = builtins.unsafeGetAttrPos "llama-cpp" attributes;
+              place = if position == null then toString file else "${position.file}:${toString position.line}";
+              found = builtins.tryEval (if attributes ? llama-cpp then [ place ] else [ ]);
+            in
+            if found.success then found.value else [ ];
+        in
+        builtins.concatMap (
+          { file, value, ... }:
+          # The module's own.
+          if builtins.match ".*/modules/nixos/llama-cpp\\.nix" (toString file) != null then
+            [ ]
+          else
+            builtins.concatMap (definedBy file) value
+        ) (host.options.nixpkgs.overlays.definitionsWithLocations or [ ]);
       service = host.config.services.llama-cpp or { };
       hasJson = value: builtins.isBool value || builtins.isString value || builtins.isInt value;
       settings = host.config.nixpkgs.config or { };
@@ -95,7 +118,7 @@ let
         (
           if host ? pkgs then
             {
-              "pkgs.llama-cpp" = seen (host.pkgs.llama-cpp or { }) (host.options.nixpkgs.overlays.files or [ ]);
+              "pkgs.llama-cpp" = seen (host.pkgs.llama-cpp or { }) overlayFiles;
             }
           else
             { }
@@ -103,9 +126,7 @@ let
         // (
           if service.enable or false == true then
             {
-              "services.llama-cpp.package" = seen service.package (
-                host.options.services.llama-cpp.package.files or [ ]
-              );
+              "services.llama-cpp.package" = seen service.package (files (host.options.services.llama-cpp.package or { }));
             }
           else
             { }

@@ -18,6 +18,7 @@ mod completions;
 mod docs;
 mod evaluate;
 mod faults;
+mod flake_inputs;
 mod foreign;
 mod github;
 mod isolation;

@@ -1,0 +1,237 @@
+//! The inputs of other people's flakes: references in every form, lock files as Nix and
+//! others wrote them, inputs that cannot be fetched.
+
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json as value};
+
+use crate::support::{Scratch, code, json, run, stderr, xtask};
+
+const HOST: &str = "{ nixosConfigurations.a = nixpkgs.lib.nixosSystem { \
+                    system = \"x86_64-linux\"; modules = [ ]; }; }";
+const HASH: &str = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+fn flake(inputs: &str, outputs: &str) -> Scratch {
+    let flake = Scratch::new();
+    flake.write("flake.nix", &format!("{{ {inputs}\n  outputs = {outputs}; }}"));
+    flake
+}
+
+fn github(owner: &str, repo: &str) -> Value {
+    value!({ "type": "github", "owner": owner, "repo": repo })
+}
+
+/// A node that is locked to what `original` asks for.
+fn node(original: Value, inputs: Value) -> Value {
+    let mut locked = original.clone();
+    locked.as_object_mut().unwrap().remove("ref");
+    locked["rev"] = "0000000000000000000000000000000000000002".into();
+    locked["narHash"] = HASH.into();
+    value!({ "inputs": inputs, "locked": locked, "original": original })
+}
+
+fn write_lock(flake: &Scratch, nodes: Value) {
+    let lock = value!({ "nodes": nodes, "root": "root", "version": 7 });
+    flake.write("flake.lock", &lock.to_string());
+}
+
+/// The state of the only host, in the testbed.
+fn state(flake: &Scratch) -> String {
+    let output = run(flake.path(), &["check", "--testbed", "--json"]);
+    let report = json(&output);
+    assert_eq!(report["hosts"][0]["host"], "a", "{}", stderr(&output));
+    report["hosts"][0]["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_flake_without_a_lock_is_evaluated_in_the_testbed_whatever_form_its_references_have() {
+    for reference in [
+        "url = \"github:NixOS/nixpkgs/nixos-unstable\"",
+        "url = \"https://flakehub.com/f/NixOS/nixpkgs/0.1\"",
+        "url = \"https://channels.nixos.org/nixos-unstable/nixexprs.tar.xz\"",
+        "url = \"git+https://github.com/NixOS/nixpkgs?ref=nixos-unstable&shallow=1\"",
+        "url = \"git+ssh://git@github.com/NixOS/nixpkgs.git\"",
+        "url = \"nixpkgs/nixos-unstable\"",
+        "url = \"flake:nixpkgs\"",
+        "type = \"github\"; owner = \"NixOS\"; repo = \"nixpkgs\"",
+    ] {
+        let inputs = format!("inputs.pkgs = {{ {reference}; }};");
+        let outputs = format!("{{ pkgs, ... }}: let nixpkgs = pkgs; in {HOST}");
+        assert_eq!(state(&flake(&inputs, &outputs)), "unsupported", "{reference}");
+    }
+    // Named by the arguments of `outputs` alone.
+    assert_eq!(state(&flake("", &format!("{{ self, nixpkgs }}: {HOST}"))), "unsupported");
+}
+
+#[test]
+fn inputs_that_follow_others_or_do_not_are_evaluated_in_the_testbed() {
+    let nixpkgs = "inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-unstable\";";
+    let home = "inputs.home-manager.url = \"github:nix-community/home-manager\";";
+    let outputs = format!("{{ nixpkgs, ... }}: {HOST}");
+    assert_eq!(state(&flake(&format!("{nixpkgs} {home}"), &outputs)), "unsupported");
+
+    // An input of an input that a stand-in replaces.
+    let through = format!("{home} inputs.nixpkgs.follows = \"home-manager/nixpkgs\";");
+    assert_eq!(state(&flake(&through, &outputs)), "unsupported");
+    let locked = flake(&through, &outputs);
+    let mut unstable = github("NixOS", "nixpkgs");
+    unstable["ref"] = "nixos-unstable".into();
+    write_lock(
+        &locked,
+        value!({
+            "root": { "inputs": { "home-manager": "home-manager",
+                                  "nixpkgs": ["home-manager", "nixpkgs"] } },
+            "home-manager": node(github("nix-community", "home-manager"),
+                                 value!({ "nixpkgs": "nixpkgs" })),
+            "nixpkgs": node(unstable, value!({})),
+        }),
+    );
+    assert_eq!(state(&locked), "unsupported");
+
+    // One that the stand-in does not have.
+    let parts = format!(
+        "{nixpkgs} inputs.flake-parts.url = \"github:hercules-ci/flake-parts\"; \
+         inputs.flake-parts.inputs.nixpkgs-lib.follows = \"nixpkgs\";"
+    );
+    let outputs = format!("{{ nixpkgs, flake-parts, ... }}: builtins.seq flake-parts.lib {HOST}");
+    assert_eq!(state(&flake(&parts, &outputs)), "unsupported");
+}
+
+fn findings(output: &Output) -> Vec<(String, String)> {
+    let report = json(output);
+    let findings = report["findings"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    findings.map(|finding| (text(&finding["code"]), text(&finding["severity"]))).collect()
+}
+
+/// nix-community/home-manager's own documentation, kolide/nix-agent and others.
+#[test]
+fn a_lock_file_that_nix_takes_as_it_is_is_left_alone() {
+    let rev = "3cb7ffb1a1f612d5e4a46244ae5a3c77ad934a70";
+    let mut main = github("kolide", "nix-agent");
+    main["ref"] = "main".into();
+    let mut pinned = github("a", "b");
+    pinned["rev"] = rev.into();
+    let git = |url: &str| value!({ "type": "git", "url": url, "dir": "subdir" });
+    let registry =
+        value!({ "type": "indirect", "id": "nixpkgs", "ref": "nixos-unstable", "rev": rev });
+    for (url, original, expected) in [
+        ("github:/kolide/nix-agent/main", main, "ok"),
+        ("github:nix-community/home-manager/", github("nix-community", "home-manager"), "ok"),
+        (&format!("github:a/b/{}", rev.to_uppercase()), pinned, "ok"),
+        (&format!("flake:nixpkgs/nixos-unstable/{rev}"), registry, "ok"),
+        ("git+file:///no-such-path?dir=subdir", git("file:///no-such-path"), "ok"),
+        ("git+file:///no-such-path?dir=subdir", git("file:///no-such-path?dir=subdir"), "ok"),
+        ("github:a/c", github("a", "b"), "error"),
+    ] {
+        let fleet = flake(
+            &format!("inputs.x.url = \"{url}\";"),
+            "{ self, ... }: { nixosConfigurations.a = throw \"not evaluated\"; }",
+        );
+        write_lock(
+            &fleet,
+            value!({ "root": { "inputs": { "x": "x" } }, "x": { "original": original } }),
+        );
+        let doctor = json(&run(fleet.path(), &["doctor", "--json"]));
+        let checks = doctor["checks"].as_array().unwrap().iter();
+        let states: Vec<&Value> =
+            checks.filter(|check| check["name"] == "flake.lock").map(|it| &it["state"]).collect();
+        assert_eq!(states, [expected], "{url}: {doctor:#}");
+    }
+}
+
+#[test]
+fn a_lock_that_leads_back_into_itself_is_an_error() {
+    let fleet = flake(
+        "inputs.llama-cpp.url = \"git+file:///srv/upstream\";",
+        "{ self, ... }: { nixosConfigurations.a = { }; }",
+    );
+    let names: Vec<String> = (0..24).map(|at| format!("n{at}")).collect();
+    let each: Value = names.iter().map(|name| (name.clone(), value!(name))).collect();
+    let mut nodes = value!({
+        "root": { "inputs": { "llama-cpp": "llama-cpp", "n0": "n0" } },
+        "llama-cpp": node(value!({ "type": "git", "url": "file:///srv/upstream" }), value!({})),
+    });
+    for name in &names {
+        nodes[name] = value!({ "inputs": each, "locked": { "type": "path", "path": "/x" } });
+    }
+    write_lock(&fleet, nodes);
+    let begun = Instant::now();
+    let output = run(fleet.path(), &["update", "--dry-run", "--json"]);
+    assert_eq!((code(&output), findings(&output)[0].0.as_str()), (1, "lock-cycle"));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn an_input_that_cannot_be_fetched_is_waited_for_once_and_told_once() {
+    let hosts = "{ nixpkgs, ... }: { nixosConfigurations = builtins.listToAttrs (map (n: { \
+                 name = \"h${toString n}\"; value = nixpkgs.lib.nixosSystem { modules = [ ]; }; \
+                 }) (builtins.genList (n: n) 12)); }";
+    let fleet = flake("inputs.nixpkgs.url = \"github:NixOS/nixpkgs\";", hosts);
+    write_lock(
+        &fleet,
+        value!({
+            "root": { "inputs": { "nixpkgs": "nixpkgs" } },
+            "nixpkgs": node(github("NixOS", "nixpkgs"), value!({})),
+        }),
+    );
+    // A proxy that nobody is: as without a network, on every machine.
+    let output = xtask(fleet.path())
+        .args(["check", "--jobs", "2"])
+        .env("https_proxy", "http://127.0.0.1:9")
+        .output()
+        .unwrap();
+    let text = stderr(&output);
+    assert_eq!(text.matches("error[fetch]").count(), 1, "{text}");
+    assert!(
+        text.contains("h0, h1, h10, h11 and 8 more: cannot fetch the input nixpkgs:"),
+        "{text}"
+    );
+    assert!(!text.contains("--> flake.nix"), "{text}");
+    let report = xtask(fleet.path())
+        .args(["check", "--jobs", "2", "--json"])
+        .env("https_proxy", "http://127.0.0.1:9")
+        .output()
+        .unwrap();
+    let report = json(&report);
+    let hosts = report["hosts"].as_array().unwrap();
+    let waited = hosts.iter().filter(|host| host["seconds"].as_f64().unwrap() > 1.5).count();
+    assert!(waited <= 2, "{report:#}");
+    assert!(hosts.iter().all(|host| host["state"] == "eval-error"));
+}
+
+#[test]
+fn the_overlay_of_an_inline_module_is_found() {
+    let fleet = flake(
+        "inputs.nixpkgs.url = \"github:NixOS/nixpkgs\";
+  inputs.llama-cpp.url = \"github:ggml-org/llama.cpp\";
+  inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\";
+  inputs.llamafleet.url = \"github:OWNER/llamafleet\";
+  inputs.llamafleet.inputs.nixpkgs.follows = \"nixpkgs\";
+  inputs.llamafleet.inputs.llama-cpp.follows = \"llama-cpp\";",
+        "inputs: { nixosConfigurations.a = inputs.nixpkgs.lib.nixosSystem {
+    system = \"x86_64-linux\";
+    modules = [
+      { nixpkgs.overlays = [ inputs.llama-cpp.overlays.default
+        (final: prev: { llama-cpp = final.llamaPackages.llama-cpp; }) ]; }
+      inputs.llamafleet.nixosModules.default
+      { programs.llama-cpp.enable = true; }
+      ./harmless.nix
+    ];
+  }; }",
+    );
+    fleet.write(
+        "harmless.nix",
+        "{ nixpkgs.overlays = [ (final: prev: { mine = prev.hello or null; }) ]; }",
+    );
+    let report = json(&run(fleet.path(), &["check", "--testbed", "--json"]));
+    let findings = report["hosts"][0]["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{report:#}");
+    let finding = &findings[0];
+    assert_eq!(
+        (&finding["code"], &finding["file"]),
+        (&value!("another-package"), &value!("flake.nix"))
+    );
+    assert_eq!(finding["line"], 11, "{finding:#}");
+}
