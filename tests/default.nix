@@ -12,12 +12,14 @@ let
   files = {
     home = ./home.nix;
     hosts = ./hosts.nix;
+    kv-cache = ./kv-cache.nix;
     messages = ./messages.nix;
     microarch = ./microarch.nix;
     modules = ./modules.nix;
     needs = ./needs.nix;
     nixpkgs = ./nixpkgs.nix;
     outputs = ./outputs.nix;
+    requests = ./requests.nix;
     service = ./service.nix;
     variants = ./variants.nix;
   };

@@ -111,6 +111,22 @@ in
     "aarch64-linux"
     "vulkan"
   ] (problems (pkgsFor "aarch64-linux") { backends = [ "rocm" ]; });
+  "KV cache types without CUDA and ROCm" = says [
+    "<kvCacheTypes> is set"
+    "remove <kvCacheTypes>"
+  ] (problems x86 { kvCacheTypes = [ "q8_0-q4_0" ]; });
+  "KV cache types that are none" =
+    says
+      [
+        "<kvCacheTypes>: \"q8_0\""
+        "such as \"q8_0-q4_0\""
+      ]
+      (
+        problems unfree {
+          backends = [ "cuda" ];
+          kvCacheTypes = [ "q8_0" ];
+        }
+      );
   "no backend" = says [ "<backends> is an empty list" ] (problems x86 { backends = [ ]; });
   "an unknown backend" = says [
     "\"metal\" is not a backend"

@@ -26,6 +26,23 @@ let
       );
     };
 
+  # One type by a flag, the other by a variable.
+  quantisedCache =
+    { options, ... }:
+    {
+      systemd.services.llama-cpp.environment.LLAMA_ARG_CACHE_TYPE_V = "q5_1";
+      services.llama-cpp =
+        if options.services.llama-cpp ? settings then
+          { settings.cache-type-k = "q8_0"; }
+        else
+          {
+            extraFlags = [
+              "--cache-type-k"
+              "q8_0"
+            ];
+          };
+    };
+
   hostWith =
     modules:
     (flake.inputs.nixpkgs.lib.nixosSystem {
@@ -136,6 +153,79 @@ in
       ProcSubset = "all";
       SupplementaryGroups = [ "render" ];
     };
+  };
+  "kernels are built for the service's KV cache" = {
+    expr = inEachShape (
+      modules:
+      let
+        config =
+          backend: settings:
+          (hostWith (
+            modules
+            ++ [
+              settings
+              quantisedCache
+              {
+                programs.llama-cpp = {
+                  enable = true;
+                  inherit backend;
+                };
+              }
+            ]
+          )).programs.llama-cpp;
+        cuda = config "cuda" { };
+      in
+      {
+        inherit (cuda) kvCacheTypes;
+        service = cuda.manifest.service.kvCacheTypes;
+        built = lib.elem "q8_0-q5_1" cuda.manifest.kvKernels;
+        vulkan = (config "vulkan" { }).kvCacheTypes;
+        # A template from the package, which without the option would depend on itself.
+        explicit =
+          (config "cuda" (
+            { config, options, ... }:
+            {
+              programs.llama-cpp.kvCacheTypes = [ "q4_0-q4_1" ];
+              services.llama-cpp =
+                let
+                  file = "${config.programs.llama-cpp.package}/template.jinja";
+                in
+                if options.services.llama-cpp ? settings then
+                  { settings.chat-template-file = file; }
+                else
+                  {
+                    extraFlags = [
+                      "--chat-template-file"
+                      file
+                    ];
+                  };
+            }
+          )).manifest.kvCacheTypes;
+      }
+    );
+    expected = always {
+      kvCacheTypes = [ "q8_0-q5_1" ];
+      service = [ "q8_0-q5_1" ];
+      built = true;
+      vulkan = [ ];
+      explicit = [ "q4_0-q4_1" ];
+    };
+  };
+  "and for what llama-bench is to measure" = {
+    expr =
+      (hostWith [
+        {
+          programs.llama-cpp = {
+            enable = true;
+            backend = "rocm";
+            bench.args = [
+              "-ctk"
+              "q8_0"
+            ];
+          };
+        }
+      ]).programs.llama-cpp.kvCacheTypes;
+    expected = [ "q8_0-f16" ];
   };
   "the owner's definitions win" = {
     expr = inEachShape (

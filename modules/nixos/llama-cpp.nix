@@ -11,6 +11,29 @@ let
   inherit (lib) mkOption types;
   cfg = config.programs.llama-cpp;
   variant = import ../shared/variant.nix { inherit lib; } cfg;
+  requests = import ./requests.nix { inherit lib; };
+  hasKvKernels = lib.any (backend: backend == "cuda" || backend == "rocm") (lib.toList cfg.backend);
+  # Null where no llama-server runs as a service.
+  service =
+    let
+      inherit (config.services) llama-cpp;
+    in
+    if options ? services.llama-cpp && llama-cpp.enable then
+      requests.server (
+        {
+          inherit (config.systemd.services.llama-cpp) environment;
+        }
+        # nixpkgs since mid-2026; `extraFlags` is then an option that throws.
+        // (
+          if options.services.llama-cpp ? settings then
+            { inherit (llama-cpp) settings; }
+          else
+            { inherit (llama-cpp) extraFlags; }
+        )
+      )
+    else
+      null;
+
   overlay = import ../shared/overlay.nix { inherit self; } {
     inherit (cfg) fleet;
     host = config.networking.hostName;
@@ -113,6 +136,7 @@ in
           // {
             host = config.networking.hostName;
             inherit (cfg) bench;
+            inherit service;
           }
         else
           null;
@@ -120,6 +144,14 @@ in
     (lib.mkIf cfg.enable (
       {
         assertions = variant.assertions ourPkgs;
+        programs.llama-cpp.kvCacheTypes = lib.mkIf hasKvKernels (
+          lib.mkDefault (
+            requests.kvCacheTypes {
+              inherit service;
+              benchArgs = cfg.bench.args;
+            }
+          )
+        );
         programs.llama-cpp.problems = variant.problems ourPkgs;
         programs.llama-cpp.package = variant.package ourPkgs;
         programs.llama-cpp.overlaid = variant.isIn pkgs;

@@ -73,10 +73,25 @@ in
       '';
     };
 
+    kvCacheTypes = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "q8_0-q4_0" ];
+      description = ''
+        Pairs of KV cache types to build CUDA and ROCm kernels for, beside those that
+        llama.cpp builds by default: type of K, `-`, type of V. Other pairs are about
+        20 times slower with FlashAttention. In NixOS the default is what the flags of
+        `services.llama-cpp` and `bench.args` ask for (`--cache-type-k`,
+        `--cache-type-v`). Set this option if those flags refer to the package,
+        which would otherwise depend on itself. llama.cpp before 2026 can only build
+        all pairs, which takes several times as long.
+      '';
+    };
+
     extraCmakeFlags = mkOption {
       type = types.listOf types.str;
       default = [ ];
-      example = [ "-DGGML_CUDA_FA_ALL_QUANTS=ON" ];
+      example = [ "-DGGML_CUDA_FORCE_MMQ=ON" ];
       description = ''
         Additional CMake flags, each `-DNAME=VALUE`. They override the flags that
         the package sets. `GGML_NATIVE` is rejected, because a Nix build with it

@@ -8,6 +8,7 @@ let
       microarch
       cudaCapabilities
       rocmTargets
+      kvCacheTypes
       extraCmakeFlags
       ;
   };
@@ -58,6 +59,7 @@ rec {
             backends = [ backend ];
             cudaCapabilities = lib.optionals (backend == "cuda") cfg.cudaCapabilities;
             rocmTargets = lib.optionals (backend == "rocm") cfg.rocmTargets;
+            kvCacheTypes = lib.optionals (backend == "cuda" || backend == "rocm") cfg.kvCacheTypes;
           }
         );
     in

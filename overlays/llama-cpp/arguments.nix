@@ -10,6 +10,8 @@ let
     # Empty: every GPU that this nixpkgs builds for.
     cudaCapabilities = [ ];
     rocmTargets = [ ];
+    # Beside the pairs that llama.cpp builds kernels for by default.
+    kvCacheTypes = [ ];
     extraCmakeFlags = [ ];
   };
 
@@ -57,6 +59,7 @@ in
     // {
       backends = if gpus == [ ] && asked.backends != [ ] then [ "cpu" ] else gpus;
       cudaCapabilities = sortedSet asked.cudaCapabilities;
+      kvCacheTypes = sortedSet asked.kvCacheTypes;
       rocmTargets = sortedSet (
         asked.rocmTargets
         ++ (if lib.isString gpuTargets then lib.splitString ";" gpuTargets else gpuTargets)

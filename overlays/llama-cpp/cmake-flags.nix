@@ -12,6 +12,15 @@ in
 {
   inherit nameOf;
 
+  # Variable -> value, as text. Of a variable that is set twice, the last value counts.
+  toAttrs =
+    flags:
+    lib.listToAttrs (
+      map (flag: lib.nameValuePair (nameOf flag) (lib.last (builtins.match "[^=]*=(.*)" flag))) (
+        lib.reverseList (lib.filter (flag: nameOf flag != null) (map toString flags))
+      )
+    );
+
   fromAttrs = lib.mapAttrsToList (
     name: value:
     if lib.isBool value then lib.cmakeBool name value else lib.cmakeFeature name (toString value)

@@ -3,13 +3,18 @@
 # One list for all who ask: `mkLlamaCpp` throws it, the modules turn it into
 # assertions. `option` maps a setting to what the asker calls it, so that a
 # message names what the user wrote.
-{ lib, microarchs }:
+{
+  lib,
+  kvCache,
+  microarchs,
+}:
 {
   system,
   backends,
   microarch,
   cudaCapabilities,
   rocmTargets,
+  kvCacheTypes,
   extraCmakeFlags,
   # nixpkgs' verdicts on the CUDA libraries; evaluated only when cuda is wanted.
   cudaIsUnfree,
@@ -80,6 +85,15 @@ lib.optional (
   target:
   "${option "rocmTargets"}: ${quote target} is not a ROCm target; write it as rocminfo prints it, such as \"gfx906\" or \"gfx1100\"."
 ) (lib.filter (target: !isGfxTarget target) rocmTargets)
+++ lib.optional (kvCacheTypes != [ ] && !wants "cuda" && !wants "rocm") (
+  "${option "kvCacheTypes"} is set, but ${option "backends"} has neither cuda nor rocm, "
+  + "and no other backend has such kernels; remove ${option "kvCacheTypes"}."
+)
+++ map (
+  pair:
+  "${option "kvCacheTypes"}: ${quote pair} is not a pair of KV cache types; write the type of K, "
+  + "\"-\" and the type of V, such as \"q8_0-q4_0\", with the types ${lib.concatStringsSep ", " kvCache.types}."
+) (lib.filter (pair: !kvCache.isPair pair) kvCacheTypes)
 ++ lib.optional (microarchProblem != null) "${option "microarch"}: ${microarchProblem}"
 ++ lib.optional (lib.any enablesNative extraCmakeFlags) (
   "${option "extraCmakeFlags"} turns GGML_NATIVE on, which makes ggml ignore every other CPU option "

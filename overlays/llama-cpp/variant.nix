@@ -15,8 +15,9 @@ let
     builds = pkgs.llamaCppBuilds or { };
   };
   cmakeFlags = import ./cmake-flags.nix { inherit lib; };
+  kvCache = import ./kv-cache.nix { inherit lib; };
   microarchs = import ./microarch.nix { inherit lib; };
-  problemsOf = import ./problems.nix { inherit lib microarchs; };
+  problemsOf = import ./problems.nix { inherit lib kvCache microarchs; };
 
   upstream =
     (pkgs.callPackage "${source}/.devops/nix/scope.nix" {
@@ -31,6 +32,8 @@ let
   declared =
     cmakeFlags.declaredIn "${source}/CMakeLists.txt"
     // cmakeFlags.declaredIn "${source}/ggml/CMakeLists.txt";
+
+  kvKernels = kvCache.forSource { inherit source declared; };
 
   withoutDot = lib.replaceStrings [ "." ] [ "" ];
 
@@ -129,8 +132,13 @@ let
         }
       );
 
+      # ROCm's kernels are CUDA's.
+      hasKvKernels = has "cuda" || has "rocm";
+      kvOptions = lib.optionalAttrs hasKvKernels (kvKernels.optionsFor variant.kvCacheTypes);
+
       optional =
         cpuOptions
+        // kvOptions
         // lib.optionalAttrs (!(args.useWebUi or true)) {
           # Without this the build would fetch a prebuilt web UI.
           LLAMA_USE_PREBUILT_UI = false;
@@ -174,12 +182,14 @@ let
           option: value: if value == true then option else "${option}=${value}"
         ) (lib.filterAttrs (_: value: value != false) cpuOptions);
         cmakeFlags = map asText flags;
-        inherit (variant) extraCmakeFlags;
+        inherit (variant) extraCmakeFlags kvCacheTypes;
+        # Null: the build has no such kernels.
+        kvKernels = if hasKvKernels then kvKernels.builtWith (cmakeFlags.toAttrs flags) else null;
         inherit (buildInfo) rev build;
         # Asked for, but unknown to this llama.cpp.
         droppedArguments =
           lib.attrNames (removeAttrs wanted (lib.attrNames upstreamArguments))
-          ++ lib.attrNames (removeAttrs cpuOptions (lib.attrNames declared));
+          ++ lib.attrNames (removeAttrs (cpuOptions // kvOptions) (lib.attrNames declared));
       };
 
       package = (upstream.override (builtins.intersectAttrs upstreamArguments wanted)).overrideAttrs (

@@ -1,0 +1,92 @@
+# The GPU kernels for pairs of KV cache types, from whichever llama.cpp is locked.
+{ flake, lib }:
+let
+  inherit (flake.inputs) llama-cpp;
+
+  pkgs = import flake.inputs.nixpkgs {
+    system = "x86_64-linux";
+    config.allowUnfree = true;
+    overlays = [ flake.overlays.default ];
+  };
+  has = flag: package: lib.elem flag package.llamaCpp.cmakeFlags;
+
+  tigerlake = pkgs.mkLlamaCpp {
+    backends = [ "cuda" ];
+    microarch = "tigerlake";
+    cudaCapabilities = [ "7.5" ];
+  };
+  mixed = tigerlake.override { kvCacheTypes = [ "q8_0-q4_0" ]; };
+  # Since 2026; before, CMake has only GGML_CUDA_FA_ALL_QUANTS.
+  takesPairs = lib.hasInfix "GGML_CUDA_FA_QUANTS" (
+    builtins.readFile "${llama-cpp}/ggml/CMakeLists.txt"
+  );
+in
+{
+  "kernels for further KV cache types, by the option that this revision has" = {
+    expr = {
+      list = has "-DGGML_CUDA_FA_QUANTS:STRING=q4_0-q4_0;q8_0-q8_0;f16-f16;bf16-bf16;q8_0-q4_0" mixed;
+      all = has "-DGGML_CUDA_FA_ALL_QUANTS:BOOL=TRUE" mixed;
+      asked = mixed.llamaCpp.kvCacheTypes;
+      built = lib.elem "q8_0-q4_0" mixed.llamaCpp.kvKernels;
+      further = lib.elem "q5_0-q4_1" mixed.llamaCpp.kvKernels;
+    };
+    expected = {
+      list = takesPairs;
+      all = !takesPairs;
+      asked = [ "q8_0-q4_0" ];
+      built = true;
+      further = !takesPairs;
+    };
+  };
+  "kernels that are built anyway change nothing" = {
+    expr =
+      (tigerlake.override {
+        kvCacheTypes = [
+          "q8_0-q8_0"
+          "q4_0-q4_0"
+        ];
+      }).drvPath == tigerlake.drvPath;
+    expected = true;
+  };
+  "the manifest has the kernels that the flags leave" = {
+    expr =
+      map
+        (
+          flag:
+          let
+            kernels = (tigerlake.override { extraCmakeFlags = [ flag ]; }).llamaCpp.kvKernels;
+          in
+          map (pair: lib.elem pair kernels) [
+            "f16-f16"
+            "q8_0-q8_0"
+            "q8_0-q4_0"
+          ]
+        )
+        [
+          "-DGGML_CUDA_FA_ALL_QUANTS=ON"
+          "-DGGML_CUDA_FA=OFF"
+          "-DGGML_CUDA_FA_QUANTS=q8_0-q4_0"
+        ];
+    expected = [
+      [
+        true
+        true
+        true
+      ]
+      [
+        false
+        false
+        false
+      ]
+      [
+        true
+        (!takesPairs)
+        takesPairs
+      ]
+    ];
+  };
+  "a build without CUDA and ROCm has no such kernels" = {
+    expr = pkgs.llama-cpp-vulkan.llamaCpp.kvKernels;
+    expected = null;
+  };
+}
