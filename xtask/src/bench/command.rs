@@ -184,7 +184,7 @@ fn measure(
             return Ok(BenchReport::new(subject, target.name(), model.about, None, findings));
         }
     };
-    let mut before = preflight(machine, subject, args.force)?;
+    let mut before = preflight(machine, subject, &params.args, args.force)?;
     let mut path = None;
     if none_is_an_error(&before) {
         match or_finding(get_ready(args, context, machine, subject, &mut model))? {

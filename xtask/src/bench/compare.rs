@@ -174,11 +174,12 @@ fn like(own: &Subject, microarch: &str) -> String {
     let manifest = &own.manifest;
     format!(
         "pkgs: pkgs.mkLlamaCpp {{ backends = [ {} ]; microarch = {}; cudaCapabilities = [ {} ]; \
-         rocmTargets = [ {} ]; extraCmakeFlags = [ {} ]; }}",
+         rocmTargets = [ {} ]; kvCacheTypes = [ {} ]; extraCmakeFlags = [ {} ]; }}",
         list(&manifest.backends),
         nix_string(microarch),
         list(&manifest.cuda_capabilities),
         list(&manifest.rocm_targets),
+        list(&manifest.kv_cache_types),
         list(&manifest.extra_cmake_flags)
     )
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use crate::bench::args::{BenchArgs, BuildOn};
+use crate::bench::command::params;
 use crate::bench::machine::Machine;
 use crate::bench::measurement::Subject;
 use crate::bench::model::choice::{ChosenModel, model_size, provide};
@@ -28,7 +29,7 @@ pub fn comparison_target(
     subject: &Subject,
     chosen: &mut ChosenModel,
 ) -> Result<Result<(ComparisonTarget, String), Vec<Finding>>> {
-    let mut findings = preflight(machine, subject, args.force)?;
+    let mut findings = preflight(machine, subject, &params(args, subject).args, args.force)?;
     if none_is_an_error(&findings) {
         match or_finding(get_ready(args, context, machine, subject, chosen))? {
             Ok(path) => return Ok(Ok((ComparisonTarget::new(label, subject, machine), path))),

@@ -9,13 +9,19 @@ use crate::bench::measurement::{Expected, Params, Subject, refuse_cpu};
 use crate::bench::preflight_rules as rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::hardware::cpu::Arch;
+use crate::hardware::kv_cache;
 use crate::hardware::microarch::Table;
 use crate::target::model_file::FileState;
 use crate::target::refuse;
 
-/// All that is wrong with sending it there; with `force`, for a target that is misjudged,
+/// All that is wrong with sending it there and running it with these arguments; with `force`, for a target that is misjudged,
 /// as warnings.
-pub fn preflight(machine: &Machine, subject: &Subject, force: bool) -> Result<Vec<Finding>> {
+pub fn preflight(
+    machine: &Machine,
+    subject: &Subject,
+    args: &[String],
+    force: bool,
+) -> Result<Vec<Finding>> {
     let table = Table::embedded().context("microarch.json")?;
     let detected = machine.microarch(&table);
     let mut findings: Vec<Finding> = wrong_architecture(machine, subject).into_iter().collect();
@@ -26,6 +32,7 @@ pub fn preflight(machine: &Machine, subject: &Subject, force: bool) -> Result<Ve
     if none_is_an_error(&findings) {
         let Machine { facts, state, target, .. } = machine;
         findings.extend(rules::findings(&subject.manifest, facts, state, target.name()));
+        findings.extend(kv_cache::judge_bench(&subject.manifest, args));
     }
     if force {
         findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);

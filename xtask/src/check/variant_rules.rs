@@ -7,7 +7,7 @@ use crate::check::package_overrides;
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Problems, Selection};
 use crate::hardware::microarch::Table;
-use crate::hardware::{cpu_flags, gpu_targets};
+use crate::hardware::{cpu_flags, gpu_targets, kv_cache};
 
 pub fn selection(selection: &Selection) -> Vec<Finding> {
     let mut findings = vec![];
@@ -24,6 +24,7 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
         findings.extend(cpu_flags::judge(&selection.manifest, &table));
     }
     findings.extend(gpu_targets::judge(&selection.manifest));
+    findings.extend(kv_cache::judge(&selection.manifest));
     findings.extend(package_overrides::judge(selection));
     if !selection.manifest.dropped_arguments.is_empty() {
         findings.push(Finding::warning(

@@ -27,6 +27,12 @@ pub struct Manifest {
     /// `programs.llama-cpp.extraCmakeFlags`: these are in `cmake_flags` too.
     #[serde(default)]
     pub extra_cmake_flags: Vec<String>,
+    /// `programs.llama-cpp.kvCacheTypes`: pairs "K-V" to build kernels for.
+    #[serde(default)]
+    pub kv_cache_types: Vec<String>,
+    /// The pairs that the build has CUDA and ROCm kernels for. None: it has neither backend.
+    #[serde(default)]
+    pub kv_kernels: Option<Vec<String>>,
     /// The llama.cpp commit, as far as the flake input tells it.
     pub rev: Option<String>,
     /// llama.cpp's build number, the `N` of a tag `bN`.
@@ -36,6 +42,20 @@ pub struct Manifest {
     pub dropped_arguments: Vec<String>,
     #[serde(default)]
     pub bench: BenchChoices,
+    /// None: the host runs no llama-server as a service.
+    #[serde(default)]
+    pub service: Option<Service>,
+}
+
+/// What the flags and variables of `services.llama-cpp` ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Pairs "K-V".
+    #[serde(default)]
+    pub kv_cache_types: Vec<String>,
+    #[serde(default)]
+    pub threads: Option<u32>,
 }
 
 /// `programs.llama-cpp.bench`.

@@ -12,6 +12,7 @@ pub mod cpu_names;
 pub mod facter;
 pub mod facts;
 pub mod gpu_targets;
+pub mod kv_cache;
 pub mod microarch;
 pub mod probe;
 pub mod probe_output;

@@ -73,6 +73,32 @@ fn a_cuda_variant_that_ran_on_the_cpu_is_caught() {
 }
 
 #[test]
+fn kv_cache_types_without_a_kernel_are_a_warning_before_the_run_and_the_sweep() {
+    let kernels = "manifest.kvKernels = [ \"f16-f16\" \"q8_0-q8_0\" ];";
+    let help = include_str!("../fixtures/llama-bench/new.help");
+    let measured = replaying(NEW, "", kernels);
+    let swept = replaying(help, "", kernels);
+    for (fleet, words, wanted) in [
+        (&measured, vec!["--rounds=1", "--", "-ctk", "q8_0", "-ctv", "q4_0"], vec!["q4_0 (V)"]),
+        (&measured, vec!["--rounds=1", "--", "-ctk", "q8_0", "-ctv", "q8_0"], vec![]),
+        (&swept, vec!["--rounds=1", "--sweep=ctk=f16,q8_0"], vec!["f16 (V)"]),
+    ] {
+        let output =
+            run(fleet.path(), &[&["bench", "a", "--local", "--json"][..], &words].concat());
+        let report = json(&output);
+        let findings = report["findings"].as_array().unwrap().iter();
+        let warnings: Vec<&str> = findings
+            .filter(|finding| finding["code"] == "kv-cache-types")
+            .map(|finding| finding["message"].as_str().unwrap())
+            .collect();
+        assert_eq!(warnings.len(), wanted.len(), "{words:?}: {report}");
+        for (warning, types) in warnings.iter().zip(wanted) {
+            assert!(warning.contains("q8_0 (K)") && warning.contains(types), "{warning}");
+        }
+    }
+}
+
+#[test]
 fn a_variant_that_does_not_build_or_evaluate_is_a_finding() {
     let fleet = fleet(
         r#"a = host { script = "echo planted >&2; exit 1"; }; b = throw "gone"; c = host { };"#,

@@ -37,6 +37,8 @@ fn flags_that_are_not_the_tables_are_findings_on_their_host() {
         e-unknown = host { microarch = "tigerlak"; };
         f-gpu = host { backends = [ "cuda" "rocm" ];
           manifest = { cudaCapabilities = [ "8.6" "8.4" ]; rocmTargets = [ "906" ]; }; };
+        g-cache = host { manifest = { kvKernels = [ "f16-f16" ];
+          service.kvCacheTypes = [ "q8_0-q4_0" ]; }; };
         "#,
     );
     let (code, report) = checked(&fleet, &[]);
@@ -51,6 +53,7 @@ fn flags_that_are_not_the_tables_are_findings_on_their_host() {
         ("e-unknown", "unknown-microarch"),
         ("f-gpu", "unknown-gpu-target"),
         ("f-gpu", "gpu-target"),
+        ("g-cache", "kv-cache-types"),
     ];
     assert_eq!(codes, expected);
     assert!(found[1].2.contains("-DGGML_AVX512 is ON, but must be OFF"), "{}", found[1].2);

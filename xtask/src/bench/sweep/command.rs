@@ -23,6 +23,7 @@ use crate::bench::sweep::search::{CompletedRun, NextRun, Plan};
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
+use crate::hardware::kv_cache;
 use crate::system::process::Source;
 use crate::system::{disk, files, interrupt};
 use crate::target::or_finding;
@@ -43,7 +44,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         Ok(subject) => subject,
         Err(findings) => return refused(context, &args.host, &findings),
     };
-    let mut findings = preflight(machine, &subject, args.force)?;
+    let mut findings = preflight(machine, &subject, &[], args.force)?;
     let mut model = chosen_model(args, &subject)?;
     if !none_is_an_error(&findings) {
         return refused(context, &args.host, &findings);
@@ -63,6 +64,10 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         Ok(parameters) => parameters,
         Err(wrong) => return refused(context, &args.host, &wrong),
     };
+    // Each parameter with all of its values, as llama-bench takes them too.
+    let all = Point(args.sweep.sweep.iter().map(|one| one.values.join(",")).collect());
+    let all = all.args(&parameters, &params(args, &subject).args);
+    findings.extend(kv_cache::judge_bench(&subject.manifest, &all));
     // Plan.
     let sweep = Sweep::new(args, context, machine, &subject, parameters, (model.about, path));
     let mut ran = sweep.earlier(args)?;

@@ -135,7 +135,7 @@ impl<'a> Bench<'a> {
             Ok(subject) => subject,
             Err(failure) => return Ok(Err(failure)),
         };
-        let findings = preflight(&self.machine, &subject, false)?;
+        let findings = preflight(&self.machine, &subject, &subject.manifest.bench.args, false)?;
         if !none_is_an_error(&findings) {
             return Ok(Err(fails(&findings[0])));
         }
