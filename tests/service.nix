@@ -227,6 +227,55 @@ in
       ]).programs.llama-cpp.kvCacheTypes;
     expected = [ "q8_0-f16" ];
   };
+  "threads are the service's and llama-bench's, unless a flag sets them" = {
+    expr = inEachShape (
+      modules:
+      let
+        config =
+          settings:
+          hostWith (
+            modules
+            ++ [
+              settings
+              {
+                programs.llama-cpp = {
+                  enable = true;
+                  threads = 6;
+                };
+              }
+            ]
+          );
+        plain = config { };
+        byFlag = config (
+          { options, ... }:
+          {
+            services.llama-cpp =
+              if options.services.llama-cpp ? settings then
+                { settings.threads = 20; }
+              else
+                {
+                  extraFlags = [
+                    "-t"
+                    "20"
+                  ];
+                };
+          }
+        );
+      in
+      {
+        variable = plain.systemd.services.llama-cpp.environment.LLAMA_ARG_THREADS;
+        manifest = plain.programs.llama-cpp.manifest.threads;
+        service = plain.programs.llama-cpp.manifest.service.threads;
+        byFlag = byFlag.programs.llama-cpp.manifest.service.threads;
+      }
+    );
+    expected = always {
+      variable = "6";
+      manifest = 6;
+      service = 6;
+      byFlag = 20;
+    };
+  };
   "the owner's definitions win" = {
     expr = inEachShape (
       modules:

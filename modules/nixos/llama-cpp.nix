@@ -61,6 +61,19 @@ in
       '';
     };
 
+    threads = mkOption {
+      type = types.nullOr types.ints.positive;
+      default = null;
+      example = 6;
+      description = ''
+        CPU threads for `xtask bench` (llama-bench's `-t`) and for
+        `services.llama-cpp` (`LLAMA_ARG_THREADS`). Flags that set the number
+        take precedence. `xtask probe` prints the number of cores of the fastest
+        kind, without SMT. If null, llama.cpp decides, which on some hybrid CPUs
+        and in containers is not that number.
+      '';
+    };
+
     bench = {
       model = mkOption {
         type = types.nullOr types.str;
@@ -135,7 +148,7 @@ in
           cfg.package.llamaCpp
           // {
             host = config.networking.hostName;
-            inherit (cfg) bench;
+            inherit (cfg) bench threads;
             inherit service;
           }
         else
@@ -164,7 +177,12 @@ in
 
         # Not a `mkIf` further in: that would leave an empty unit.
         systemd.services = lib.mkIf config.services.llama-cpp.enable {
-          llama-cpp.serviceConfig = import ./service.nix { inherit lib; } (lib.toList cfg.backend);
+          llama-cpp = {
+            serviceConfig = import ./service.nix { inherit lib; } (lib.toList cfg.backend);
+            environment = lib.mkIf (cfg.threads != null) {
+              LLAMA_ARG_THREADS = lib.mkDefault (toString cfg.threads);
+            };
+          };
         };
       }
     ))
