@@ -154,7 +154,6 @@ pub fn tuned(context: &Context, microarch: &str) -> Result<Selection> {
 }
 
 pub(crate) fn params(args: &BenchArgs, subject: &Subject) -> Params {
-    let own = subject.manifest.bench.args.iter();
     Params {
         prompt: args.prompt,
         generate: args.generate,
@@ -162,7 +161,7 @@ pub(crate) fn params(args: &BenchArgs, subject: &Subject) -> Params {
         rounds: args.rounds.unwrap_or(ROUNDS),
         patience: if args.rounds.is_some() { Duration::MAX } else { PATIENCE },
         timeout: args.timeout,
-        args: own.chain(&args.args).cloned().collect(),
+        args: subject.manifest.bench_args(&args.args),
     }
 }
 

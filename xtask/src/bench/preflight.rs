@@ -11,6 +11,7 @@ use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::hardware::cpu::Arch;
 use crate::hardware::kv_cache;
 use crate::hardware::microarch::Table;
+use crate::hardware::threads;
 use crate::target::model_file::FileState;
 use crate::target::refuse;
 
@@ -33,6 +34,7 @@ pub fn preflight(
         let Machine { facts, state, target, .. } = machine;
         findings.extend(rules::findings(&subject.manifest, facts, state, target.name()));
         findings.extend(kv_cache::judge_bench(&subject.manifest, args));
+        findings.extend(threads::judge_bench(args, facts));
     }
     if force {
         findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);

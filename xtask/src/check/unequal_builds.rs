@@ -15,9 +15,13 @@ use crate::nix::names::{DrvPath, HostName};
 pub fn judge<'a>(selected: impl Iterator<Item = (&'a HostName, &'a Selection)>) -> Vec<Finding> {
     let mut groups: BTreeMap<String, Vec<(&HostName, &Selection)>> = BTreeMap::new();
     for (host, selection) in selected {
-        // `bench` and `service` are the host's, not the variant's.
-        let manifest =
-            Manifest { bench: Default::default(), service: None, ..selection.manifest.clone() };
+        // These are the host's, not the variant's.
+        let manifest = Manifest {
+            bench: Default::default(),
+            service: None,
+            threads: None,
+            ..selection.manifest.clone()
+        };
         let key = serde_json::to_string(&manifest).unwrap_or_default();
         groups.entry(key).or_default().push((host, selection));
     }

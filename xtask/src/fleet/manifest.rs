@@ -42,9 +42,24 @@ pub struct Manifest {
     pub dropped_arguments: Vec<String>,
     #[serde(default)]
     pub bench: BenchChoices,
+    /// `programs.llama-cpp.threads`.
+    #[serde(default)]
+    pub threads: Option<u32>,
     /// None: the host runs no llama-server as a service.
     #[serde(default)]
     pub service: Option<Service>,
+}
+
+impl Manifest {
+    /// llama-bench's arguments: the host's own, and then the user's.
+    pub fn bench_args(&self, user: &[String]) -> Vec<String> {
+        let own = [&self.bench.args[..], user].concat();
+        // Given twice, llama-bench measures with either.
+        let is_threads = |arg: &String| arg == "-t" || arg == "--threads";
+        let threads = self.threads.filter(|_| !own.iter().any(is_threads));
+        let flags = threads.map(|threads| vec!["-t".to_owned(), threads.to_string()]);
+        [flags.unwrap_or_default(), own].concat()
+    }
 }
 
 /// What the flags and variables of `services.llama-cpp` ask for.

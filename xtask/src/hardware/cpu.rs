@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The two architectures of microarch.json.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -77,6 +77,21 @@ impl Cpu {
         }
         Err("its /proc/cpuinfo has neither `flags` (x86) nor `Features` (aarch64)".to_owned())
     }
+}
+
+/// The fields of each processor, by its number.
+pub fn processors(cpuinfo: &str) -> BTreeMap<u32, BTreeMap<&str, &str>> {
+    let mut processors: BTreeMap<u32, BTreeMap<&str, &str>> = BTreeMap::new();
+    let mut current = None;
+    for (key, value) in cpuinfo.lines().filter_map(key_value) {
+        if key == "processor" {
+            current = value.parse().ok();
+        }
+        if let Some(number) = current {
+            processors.entry(number).or_default().insert(key, value);
+        }
+    }
+    processors
 }
 
 fn key_value(line: &str) -> Option<(&str, &str)> {

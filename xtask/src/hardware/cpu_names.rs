@@ -21,6 +21,22 @@ pub fn usual_name(cpu: &Identity) -> Option<&'static str> {
     }
 }
 
+/// What to call one of an ARM CPU's kinds of cores. Apple's parts come in pairs.
+pub fn core_name(part: &Identity) -> String {
+    match (part.vendor.as_str(), usual_name(part)) {
+        ("0x61", _) => if part.model % 2 == 1 { "P" } else { "E" }.to_owned(),
+        (_, Some(name)) => name.to_owned(),
+        (vendor, None) => format!("{vendor}/{:#05x}", part.model),
+    }
+}
+
+/// Whether this CPU may have P-cores and E-cores; most of these do.
+pub fn is_hybrid(cpu: &Identity) -> bool {
+    const MODELS: [u32; 13] =
+        [0x8a, 0x97, 0x9a, 0xaa, 0xac, 0xb5, 0xb7, 0xba, 0xbd, 0xbf, 0xc5, 0xc6, 0xcc];
+    cpu.vendor == "GenuineIntel" && cpu.family == 6 && MODELS.contains(&cpu.model)
+}
+
 /// Ranges as in Linux' arch/x86/kernel/cpu/amd.c.
 fn amd(family: u32, model: u32) -> Option<&'static str> {
     Some(match (family, model) {

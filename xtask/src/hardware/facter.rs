@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::hardware::cores::Cores;
 use crate::hardware::cpu::{Arch, Cpu, Identity};
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::microarch::Table;
@@ -20,6 +21,7 @@ pub fn read(host: &str, text: &str, table: &Table) -> Result<Facts, String> {
     let cpu = cpu(&report["hardware"])?;
     let microarch = table.detect(&cpu);
     Ok(Facts {
+        cores: cores(&report["hardware"]),
         memory_bytes: memory(&report["hardware"]),
         gpus: cards(&report["hardware"]),
         ..Facts::new(host, cpu, microarch)
@@ -69,6 +71,10 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
     })
 }
 
+fn cores(hardware: &Value) -> Option<Cores> {
+    Cores::of_report(hardware["cpu"].as_array()?)
+}
+
 fn memory(hardware: &Value) -> Option<u64> {
     let resources = hardware["memory"]
         .as_array()?
@@ -104,7 +110,7 @@ mod tests {
     const REPORT: &str = r#"{"version": 1, "system": "x86_64-linux", "hardware": {
         "cpu": [{"architecture": "x86_64", "vendor_name": "AuthenticAMD", "family": 25,
             "model": 33, "features": ["lm", "avx2", "sse4_2", "sse4_1", "ssse3", "pni", "popcnt",
-            "avx", "xsave", "f16c", "fma", "bmi2"]}],
+            "avx", "xsave", "f16c", "fma", "bmi2"], "siblings": 24, "cores": 12}],
         "memory": [{"resources": [{"type": "phys_mem", "range": 34359738368}]}],
         "graphics_card": [{"vendor": {"hex": "10de", "value": 4318}, "device": {"hex": "1fbc"},
             "model": "nVidia TU117GLM", "driver": "nvidia"}, {"vendor": {"hex": "1a03"}}]}}"#;
@@ -114,6 +120,8 @@ mod tests {
         let facts = read("a", REPORT, &Table::embedded().unwrap()).unwrap();
         assert_eq!(facts.cpu.microarch.as_deref(), Some("znver3"));
         assert_eq!(facts.memory_bytes, Some(32 << 30));
+        let cores = facts.cores.map(|cores| (cores.physical, cores.logical, cores.kinds.len()));
+        assert_eq!(cores, Some((12, 24, 0)));
         assert_eq!(facts.gpus.len(), 1);
         assert_eq!(facts.gpus[0].name, "nVidia TU117GLM");
         assert_eq!(facts.gpus[0].driver.as_deref(), Some("nvidia"));

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hardware::cores::Cores;
 use crate::hardware::cpu::{Arch, Cpu, Identity};
 
 const SCHEMA: u32 = 1;
@@ -17,6 +18,8 @@ pub struct Facts {
     pub schema: u32,
     pub host: String,
     pub cpu: CpuFacts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<Cores>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,6 +151,7 @@ impl Facts {
             schema: SCHEMA,
             host: host.to_owned(),
             cpu: CpuFacts::new(cpu, microarch),
+            cores: None,
             memory_bytes: None,
             kernel: None,
             nix_version: None,

@@ -6,6 +6,7 @@
 //! Imports: system, ui, findings, nix, fleet, target.
 
 pub mod args;
+pub mod cores;
 pub mod cpu;
 pub mod cpu_flags;
 pub mod cpu_names;
@@ -19,4 +20,5 @@ pub mod probe_output;
 pub mod probe_script;
 pub mod recommendation;
 pub mod rules;
+pub mod threads;
 pub mod view;

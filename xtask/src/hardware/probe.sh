@@ -18,8 +18,10 @@ show() {
     fi 2>/dev/null
 }
 # `show` of a file with one line, as NAME=VALUE.
-value() {
-    [ -r "$2" ] && IFS= read -r line <"$2" && printf '%s=%s\n' "$1" "$line"
+value() { word "$@" && printf '\n'; }
+# The same without the end of the line.
+word() {
+    [ -r "$2" ] && IFS= read -r line <"$2" && printf '%s=%s' "$1" "$line"
 } 2>/dev/null
 # A driver that hangs must not hang us.
 try() {
@@ -28,6 +30,27 @@ try() {
 
 section cpuinfo
 show /proc/cpuinfo
+section cores
+for list in online present; do value "$list" "/sys/devices/system/cpu/$list"; done
+for kind in core atom lowpower; do value "$kind" "/sys/devices/cpu_$kind/cpus"; done
+[ -d /sys/devices/system/node ] && printf 'numa=yes\n'
+value quota /sys/fs/cgroup/cpu.max
+while read -r name list; do
+    [ "$name" = Cpus_allowed_list: ] && printf 'allowed=%s\n' "$list"
+done 2>/dev/null </proc/self/status
+for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
+    [ -r "$cpu/topology" ] || continue
+    printf 'cpu=%s' "${cpu##*/cpu}"
+    word ' package' "$cpu/topology/physical_package_id"
+    word ' capacity' "$cpu/cpu_capacity"
+    word ' max' "$cpu/cpufreq/cpuinfo_max_freq"
+    printf '\n'
+done
+# Not by `read`: these files are empty for a shell that reads them byte by byte, as dash does.
+section siblings
+has cat && cat /sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list 2>/dev/null
+section nodes
+has cat && cat /sys/devices/system/node/node[0-9]*/cpulist 2>/dev/null
 section meminfo
 show /proc/meminfo
 section kernel

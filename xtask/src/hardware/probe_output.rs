@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::findings::finding::{Finding, none_is_an_error};
+use crate::hardware::cores::Cores;
 use crate::hardware::cpu::Cpu;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::microarch::Table;
@@ -85,6 +86,7 @@ pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
     let microarch = table.detect(&cpu);
     let first = |name| section(name).lines().find(|line| !line.is_empty()).map(str::to_owned);
     Ok(Facts {
+        cores: Cores::read(&cpu, &section),
         memory_bytes: memory(section("meminfo")),
         kernel: first("kernel"),
         nix_version: first("nix").and_then(|line| Some(line.rsplit(' ').next()?.to_owned())),

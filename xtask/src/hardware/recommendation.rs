@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::hardware::cores::Cores;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::microarch::{DISPATCH, Table};
 use crate::nix::names::nix_string;
@@ -26,6 +27,8 @@ pub struct Recommendation {
     pub microarch: String,
     pub cuda_capabilities: Vec<String>,
     pub rocm_targets: Vec<String>,
+    /// None: too little is known of the cores.
+    pub threads: Option<u32>,
 }
 
 /// The backend that gets most out of this GPU; none where the CPU is the safer guess.
@@ -66,7 +69,8 @@ impl Recommendation {
             backend.push("cpu");
         }
         let microarch = table.detect(&facts.cpu()).unwrap_or(DISPATCH).to_owned();
-        Self { backend, microarch, cuda_capabilities, rocm_targets }
+        let threads = facts.cores.as_ref().and_then(Cores::threads);
+        Self { backend, microarch, cuda_capabilities, rocm_targets, threads }
     }
 
     /// For hosts/NAME/default.nix.
@@ -96,6 +100,10 @@ impl Recommendation {
             if !items.is_empty() {
                 lines.push(format!("  {option} = {};", owned(items)));
             }
+        }
+        // A GPU that holds the whole model leaves the CPU idle.
+        if let Some(threads) = self.threads.filter(|_| self.backend == ["cpu"]) {
+            lines.push(format!("  threads = {threads};"));
         }
         lines.push("};".to_owned());
         if self.backend.contains(&"cuda") {

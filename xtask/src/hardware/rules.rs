@@ -11,6 +11,7 @@ use crate::hardware::cpu::Arch;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::microarch::{DISPATCH, Table};
 use crate::hardware::recommendation::{backend_for, rocm_knows};
+use crate::hardware::threads;
 use crate::nix::names::nix_string;
 
 pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Finding> {
@@ -31,6 +32,7 @@ pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Findin
     }
     findings.extend(gpus(manifest, facts));
     findings.extend(idle(manifest, facts));
+    findings.extend(threads::judge(manifest, facts));
     findings
 }
 

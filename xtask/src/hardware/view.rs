@@ -1,6 +1,7 @@
 //! What `probe` shows a person: the machine, then the lines to put into its file.
 
 use crate::findings::view::describe;
+use crate::hardware::cores::Cores;
 use crate::hardware::facts::{Facts, Gpu};
 use crate::hardware::probe_output::ProbeReport;
 use crate::ui::{Ui, units};
@@ -28,6 +29,13 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     let model = facts.cpu.model.as_deref().unwrap_or("of unknown name");
     let fits = facts.cpu.microarch.as_deref().map(|name| format!(" ({name})"));
     let mut rows = vec![("CPU", format!("{model}{}", fits.unwrap_or_default()))];
+    match &facts.cores {
+        Some(cores) => {
+            rows.push(("cores", cores.describe()));
+            rows.push(("threads", advice(cores)));
+        }
+        None => rows.push(("cores", "unknown".to_owned())),
+    }
     rows.extend(facts.memory_bytes.map(|bytes| ("memory", units::bytes(bytes))));
     rows.extend(facts.kernel.clone().map(|kernel| ("kernel", kernel)));
     rows.extend(facts.nix_version.clone().map(|version| ("Nix", version)));
@@ -36,6 +44,20 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     }
     rows.extend(facts.gpus.iter().map(|gpu| ("GPU", describe_gpu(gpu))));
     rows
+}
+
+/// How many threads llama.cpp should use.
+fn advice(cores: &Cores) -> String {
+    let Some(threads) = cores.threads() else {
+        return format!("unknown; measure with `bench HOST --sweep t=1..{}`", cores.physical);
+    };
+    let why = match (cores.sockets, &cores.kinds[..]) {
+        _ if cores.usable == Some(threads) => "one for each usable core",
+        (Some(2..), _) => "the cores of one socket; to use all, measure `--numa distribute`",
+        (_, [_, _, ..]) => "one for each fast core",
+        _ => "one for each core",
+    };
+    format!("{threads} ({why})")
 }
 
 fn describe_gpu(gpu: &Gpu) -> String {

@@ -99,6 +99,20 @@ fn kv_cache_types_without_a_kernel_are_a_warning_before_the_run_and_the_sweep() 
 }
 
 #[test]
+fn more_threads_than_cores_are_a_warning_before_the_run() {
+    let fleet = replaying(NEW, "", "");
+    for (threads, warns) in [("1", false), ("9999", true)] {
+        let args = ["bench", "a", "--local", "--json", "--rounds=1", "--", "-t", threads];
+        let report = json(&run(fleet.path(), &args));
+        let mut findings = report["findings"].as_array().unwrap().iter();
+        let warned = findings.any(|finding| finding["code"] == "too-many-threads");
+        // A machine whose kernel does not tell its cores is not judged.
+        let is_known = std::path::Path::new("/sys/devices/system/cpu/cpu0/topology").exists();
+        assert_eq!(warned, warns && is_known, "{threads}: {report}");
+    }
+}
+
+#[test]
 fn a_variant_that_does_not_build_or_evaluate_is_a_finding() {
     let fleet = fleet(
         r#"a = host { script = "echo planted >&2; exit 1"; }; b = throw "gone"; c = host { };"#,

@@ -1,5 +1,6 @@
 //! `probe` of this machine, and `check` with what it wrote, on small fleets with real Nix.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use crate::support::{Scratch, code, fleet, json as document, run, stderr, stdout};
@@ -53,6 +54,10 @@ fn what_probe_writes_check_agrees_with() {
     assert_eq!(report["ok"], true);
     let microarch = report["recommendation"]["microarch"].as_str().unwrap();
     assert_eq!(report["facts"]["cpu"]["microarch"], microarch);
+    // Counted here by other means, where the kernel tells.
+    if let Some(cores) = distinct_siblings() {
+        assert_eq!(report["facts"]["cores"]["physical"], cores, "{report}");
+    }
 
     let fleet = host(microarch, None);
     let doctor = document(&run(fleet.path(), &["doctor", "--json"]));
@@ -75,6 +80,37 @@ fn what_probe_writes_check_agrees_with() {
     // Nothing else than the facts was written.
     let own = fs::read_to_string(fleet.path().join("hosts/a/default.nix")).unwrap();
     assert_eq!(own, format!("{{\n  microarch = \"{microarch}\";\n}}\n"));
+}
+
+/// The cores of this machine, by the CPUs that share one; offline CPUs have none.
+fn distinct_siblings() -> Option<usize> {
+    let cpus = fs::read_dir("/sys/devices/system/cpu").ok()?.flatten();
+    let lists = cpus.map(|cpu| cpu.path().join("topology/thread_siblings_list"));
+    let lists: BTreeSet<String> = lists.filter_map(|file| fs::read_to_string(file).ok()).collect();
+    (!lists.is_empty()).then_some(lists.len())
+}
+
+#[test]
+fn more_threads_than_cores_are_a_warning_at_their_line() {
+    let mut machine: Value = serde_json::from_str(&facts(ZEN4, &json!([]))).unwrap();
+    machine["cores"] = json!({
+        "physical": 16, "logical": 32, "kinds": [{"cores": 16, "threads": 32}], "sockets": 1,
+    });
+    let fleet = fleet("a = host (import ./hosts/a);");
+    fleet.write(
+        "hosts/a/default.nix",
+        "{\n  microarch = \"znver4\";\n  manifest.threads =\n    32;\n}\n",
+    );
+    fleet.write("hosts/a/facts.json", &machine.to_string());
+    let (status, host) = check(&fleet);
+    assert_eq!((status, &host["state"]), (0, &json!("ok")), "{host}");
+    let finding = &host["findings"][0];
+    assert_eq!(
+        (&finding["code"], &finding["severity"]),
+        (&json!("too-many-threads"), &json!("warning"))
+    );
+    assert_eq!((&finding["file"], &finding["line"]), (&json!("hosts/a/default.nix"), &json!(3)));
+    assert!(finding["help"].as_str().unwrap().starts_with("set 16 threads"), "{finding}");
 }
 
 #[test]

@@ -135,7 +135,8 @@ impl<'a> Bench<'a> {
             Ok(subject) => subject,
             Err(failure) => return Ok(Err(failure)),
         };
-        let findings = preflight(&self.machine, &subject, &subject.manifest.bench.args, false)?;
+        let findings =
+            preflight(&self.machine, &subject, &subject.manifest.bench_args(&[]), false)?;
         if !none_is_an_error(&findings) {
             return Ok(Err(fails(&findings[0])));
         }
@@ -171,7 +172,7 @@ impl<'a> Bench<'a> {
         let quiet = crate::ui::Ui { quiet: true, ..*ui };
         let targets = [("good", base), ("this", new)]
             .map(|(label, subject)| ComparisonTarget::new(label, subject, &self.machine));
-        let params = Params { args: new.manifest.bench.args.clone(), ..PARAMS };
+        let params = Params { args: new.manifest.bench_args(&[]), ..PARAMS };
         let last = LOOKS[LOOKS.len() - 1];
         let mut enough = |round: u32, samples: &[Samples]| {
             let round = round as usize;

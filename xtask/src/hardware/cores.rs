@@ -1,0 +1,350 @@
+//! The cores of a machine: how many there are, of which kinds, and how many threads
+//! llama.cpp should use on them. What the kernel does not tell is not known, and nothing is
+//! recommended that depends on it.
+//!
+//! Pure: no I/O, no clock.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::hardware::cpu::{Arch, Cpu, Identity, processors};
+use crate::hardware::cpu_names::{core_name, is_hybrid};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cores {
+    /// Physical cores that are online.
+    pub physical: u32,
+    /// Their threads, which Linux calls CPUs.
+    pub logical: u32,
+    /// The fastest first. Empty: it is unknown whether they differ.
+    #[serde(default)]
+    pub kinds: Vec<CoreKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<u32>,
+    /// Those that have CPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numa_nodes: Option<u32>,
+    /// CPUs that are present and switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<u32>,
+    /// Cores that processes may use where an affinity or a container's quota leaves fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable: Option<u32>,
+}
+
+/// Cores that do not differ in speed, apart from turbo clocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CoreKind {
+    /// `P`, `E`, `LP-E`, an ARM core's name. None: all cores are of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub cores: u32,
+    pub threads: u32,
+    /// The kernel's measure of speed on ARM; 1024 is the fastest core of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_mhz: Option<u32>,
+}
+
+/// A slower core holds the others up: threads wait for each other after each operation. From
+/// this share of the fastest kind's capacity on, a kind is worth using.
+const WORTH_USING: f64 = 0.75;
+/// Turbo clocks of equal cores differ by less than this.
+const SAME_CLOCK: f64 = 0.85;
+
+impl Cores {
+    /// Of the sections `cores`, `siblings` and `nodes` of probe.sh's output.
+    pub fn read<'a>(cpu: &Cpu, section: &dyn Fn(&str) -> &'a str) -> Option<Self> {
+        let text = section("cores");
+        let list = |name: &str| values(text, name).next().map(cpu_list);
+        let cpus = logical_cpus(section("cpuinfo"), text, section("siblings"));
+        let online = list("online");
+        let cpus: Vec<LogicalCpu> = cpus
+            .into_values()
+            .filter(|one| online.as_ref().is_none_or(|online| online.contains(&one.id)))
+            .collect();
+        let physical = distinct(cpus.iter().map(|one| one.core.clone()))?;
+        let nodes = section("nodes").lines().filter(|line| !line.trim().is_empty()).count();
+        let is_without_numa =
+            || !section("siblings").is_empty() && values(text, "numa").next().is_none();
+        let numa_nodes = match nodes {
+            0 => is_without_numa().then_some(1),
+            nodes => Some(number(nodes)),
+        };
+        let packages = distinct(cpus.iter().map(|one| one.package));
+        let sockets = match (cpu.arch, numa_nodes) {
+            // Some ARM kernels call each cluster of cores a package.
+            (Arch::Aarch64, Some(1)) => Some(1),
+            (Arch::Aarch64, None) => None,
+            _ => packages,
+        };
+        let present = list("present").map(|present| present.len());
+        let offline = present.zip(online.as_ref()).map(|(all, on)| all.saturating_sub(on.len()));
+        Some(Self {
+            physical,
+            logical: number(cpus.len()),
+            kinds: kinds(cpu, &cpus, &list),
+            sockets,
+            numa_nodes,
+            offline: offline.filter(|count| *count > 0).map(number),
+            usable: usable(&cpus, list("allowed"), values(text, "quota").next())
+                .filter(|count| *count < physical),
+        })
+    }
+
+    /// Of a nixos-facter report's `hardware.cpu`: one entry a socket, on x86 only. It does not
+    /// tell one kind of core from another.
+    pub fn of_report(entries: &[serde_json::Value]) -> Option<Self> {
+        let sum = |name: &str| {
+            // A gap in the numbers of the sockets is an entry without content.
+            let entries = entries.iter().filter(|entry| entry["features"].is_array());
+            let counts = entries.map(|entry| entry[name].as_u64().filter(|count| *count > 0));
+            counts.sum::<Option<u64>>().and_then(|sum| u32::try_from(sum).ok())
+        };
+        let (physical, logical) = (sum("cores").filter(|sum| *sum > 0)?, sum("siblings")?);
+        Some(Self {
+            physical,
+            logical,
+            kinds: vec![],
+            sockets: None,
+            numa_nodes: None,
+            offline: None,
+            usable: None,
+        })
+    }
+
+    /// How many threads llama.cpp should use: a thread for each core of the fastest kind, and
+    /// of those almost as fast, on one socket.
+    pub fn threads(&self) -> Option<u32> {
+        let first = self.kinds.first()?;
+        let is_worth_using = |kind: &&CoreKind| match (kind.capacity, first.capacity) {
+            (Some(its), Some(most)) => f64::from(its) >= WORTH_USING * f64::from(most),
+            _ => *kind == first,
+        };
+        let fast: u32 = self.kinds.iter().filter(is_worth_using).map(|kind| kind.cores).sum();
+        let on_one_socket = fast / self.sockets?.max(1);
+        Some(on_one_socket.min(self.usable.unwrap_or(u32::MAX)).max(1))
+    }
+
+    /// `14 (6 P with 2 threads each, 8 E)`.
+    pub fn describe(&self) -> String {
+        let count = |count: u32, noun: &str| match count {
+            1 => format!("1 {noun}"),
+            _ => format!("{count} {noun}s"),
+        };
+        let kinds: Vec<String> = self.kinds.iter().map(describe_kind).collect();
+        let mut parts = vec![match &self.kinds[..] {
+            [] => format!("{}, {}", self.physical, count(self.logical, "thread")),
+            [_] => kinds.concat(),
+            _ => format!("{} ({})", self.physical, kinds.join(", ")),
+        }];
+        let sockets = self.sockets.filter(|sockets| *sockets > 1);
+        parts.extend(sockets.map(|sockets| count(sockets, "socket")));
+        let nodes = self.numa_nodes.filter(|nodes| *nodes > 1);
+        parts.extend(nodes.map(|nodes| count(nodes, "NUMA node")));
+        parts.extend(self.offline.map(|offline| format!("{} offline", count(offline, "CPU"))));
+        parts.extend(self.usable.map(|usable| format!("{usable} usable")));
+        parts.join(", ")
+    }
+}
+
+fn describe_kind(kind: &CoreKind) -> String {
+    let name = kind.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    let each = kind.threads / kind.cores.max(1);
+    let threads = if each > 1 { format!(" with {each} threads each") } else { String::new() };
+    format!("{}{name}{threads}", kind.cores)
+}
+
+/// What Linux calls a CPU: a thread of a core.
+#[derive(Debug, Clone, Default)]
+struct LogicalCpu {
+    id: u32,
+    /// The CPUs of its core, or another name that only they share.
+    core: Option<String>,
+    package: Option<u32>,
+    capacity: Option<u32>,
+    max_mhz: Option<u32>,
+    /// ARM's implementer and part.
+    part: Option<Identity>,
+}
+
+fn logical_cpus(cpuinfo: &str, cores: &str, siblings: &str) -> BTreeMap<u32, LogicalCpu> {
+    let mut cpus: BTreeMap<u32, LogicalCpu> = BTreeMap::new();
+    for (id, fields) in processors(cpuinfo) {
+        let number = |name: &str| fields.get(name)?.parse::<u32>().ok();
+        let (package, core) = (number("physical id"), number("core id"));
+        let part = fields.get("CPU part").and_then(|part| {
+            let vendor = fields.get("CPU implementer")?;
+            let model = u32::from_str_radix(part.strip_prefix("0x")?, 16).ok()?;
+            Some(Identity { vendor: (*vendor).to_owned(), family: 0, model })
+        });
+        let core = package.zip(core).map(|(package, core)| format!("{package}:{core}"));
+        cpus.insert(id, LogicalCpu { id, core, package, part, ..LogicalCpu::default() });
+    }
+    for line in cores.lines().filter_map(|line| line.strip_prefix("cpu=")) {
+        let mut words = line.split_whitespace();
+        let Some(id) = words.next().and_then(|word| word.parse().ok()) else { continue };
+        let one = cpus.entry(id).or_insert_with(|| LogicalCpu { id, ..LogicalCpu::default() });
+        for (key, value) in words.filter_map(|word| word.split_once('=')) {
+            let value = value.parse::<u32>().ok();
+            match key {
+                "package" => one.package = value.or(one.package),
+                "capacity" => one.capacity = value,
+                "max" => one.max_mhz = value.map(|kilohertz| kilohertz / 1000),
+                _ => {}
+            }
+        }
+    }
+    for line in siblings.lines().map(str::trim) {
+        for id in cpu_list(line) {
+            if let Some(one) = cpus.get_mut(&id) {
+                one.core = Some(line.to_owned());
+            }
+        }
+    }
+    cpus
+}
+
+/// The cores by kind, or nothing where they may differ and it is not known how.
+fn kinds(
+    cpu: &Cpu,
+    cpus: &[LogicalCpu],
+    list: &dyn Fn(&str) -> Option<BTreeSet<u32>>,
+) -> Vec<CoreKind> {
+    let labels: Option<Vec<String>> = match cpu.arch {
+        Arch::Aarch64 => cpus.iter().map(|one| one.part.as_ref().map(core_name)).collect(),
+        Arch::X86_64 => x86_labels(&cpu.identity, cpus, list),
+    };
+    let mut groups: BTreeMap<String, Vec<&LogicalCpu>> = BTreeMap::new();
+    for (label, one) in labels.unwrap_or_default().into_iter().zip(cpus) {
+        groups.entry(label).or_default().push(one);
+    }
+    let only = groups.len() == 1;
+    let most = |field: fn(&LogicalCpu) -> Option<u32>, group: &[&LogicalCpu]| {
+        group.iter().map(|one| field(one)).max().flatten()
+    };
+    let mut kinds: Vec<CoreKind> = groups
+        .into_iter()
+        .map(|(name, group)| CoreKind {
+            name: (!only).then_some(name),
+            cores: distinct(group.iter().map(|one| one.core.clone())).unwrap_or_default(),
+            threads: number(group.len()),
+            capacity: most(|one| one.capacity, &group).filter(|_| cpu.arch == Arch::Aarch64),
+            max_mhz: most(|one| one.max_mhz, &group),
+        })
+        .collect();
+    let is_ordered = only
+        || kinds.iter().all(|kind| kind.capacity.is_some())
+        || kinds.iter().all(|kind| kind.max_mhz.is_some())
+        || cpu.arch == Arch::X86_64;
+    if !is_ordered {
+        return vec![];
+    }
+    let x86_rank =
+        |kind: &CoreKind| X86_KINDS.iter().position(|name| kind.name.as_deref() == Some(name));
+    kinds.sort_by_key(|kind| (x86_rank(kind), Reverse(kind.capacity), Reverse(kind.max_mhz)));
+    kinds
+}
+
+/// In the order of their speed. AMD's compact cores differ in clock and cache alone.
+const X86_KINDS: [&str; 5] = ["P", "E", "LP-E", "full-size", "compact"];
+
+/// By the kernel's lists, or by clocks that differ more than turbo clocks do.
+fn x86_labels(
+    identity: &Identity,
+    cpus: &[LogicalCpu],
+    list: &dyn Fn(&str) -> Option<BTreeSet<u32>>,
+) -> Option<Vec<String>> {
+    let by_clock = clock_groups(cpus);
+    let label = |name: &str| name.to_owned();
+    if let Some(core) = list("core") {
+        let (atom, lowpower) = (list("atom"), list("lowpower"));
+        let is_in =
+            |set: &Option<BTreeSet<u32>>, id| set.as_ref().is_some_and(|set| set.contains(&id));
+        let slowest_atom = |one: &LogicalCpu| {
+            let clocks = cpus.iter().filter(|other| is_in(&atom, other.id)).map(|it| it.max_mhz);
+            let most = clocks.max().flatten();
+            one.max_mhz.zip(most).is_some_and(|(its, most)| !is_same_clock(its, most))
+        };
+        let of = |one: &LogicalCpu| match () {
+            () if core.contains(&one.id) => Some(label("P")),
+            () if is_in(&lowpower, one.id) => Some(label("LP-E")),
+            () if is_in(&atom, one.id) => Some(label(if slowest_atom(one) { "LP-E" } else { "E" })),
+            () => None,
+        };
+        return cpus.iter().map(of).collect();
+    }
+    let Some(groups) = by_clock else {
+        // A guest, or a kernel that does not tell: of a CPU that may have two kinds.
+        return (!is_hybrid(identity)).then(|| vec![String::new(); cpus.len()]);
+    };
+    let names = if identity.vendor == "GenuineIntel" { &X86_KINDS[..3] } else { &X86_KINDS[3..] };
+    groups.into_iter().map(|group| names.get(group).map(|name| label(name))).collect()
+}
+
+/// For each CPU the number of its group, the fastest being 0.
+fn clock_groups(cpus: &[LogicalCpu]) -> Option<Vec<usize>> {
+    let clocks: Vec<u32> = cpus.iter().map(|one| one.max_mhz).collect::<Option<_>>()?;
+    let mut tops: Vec<u32> = vec![];
+    for clock in clocks.iter().copied().collect::<BTreeSet<_>>().into_iter().rev() {
+        if tops.last().is_none_or(|top| !is_same_clock(clock, *top)) {
+            tops.push(clock);
+        }
+    }
+    let group = |clock: &u32| tops.iter().rposition(|top| clock <= top);
+    clocks.iter().map(group).collect()
+}
+
+fn is_same_clock(clock: u32, top: u32) -> bool {
+    f64::from(clock) >= SAME_CLOCK * f64::from(top)
+}
+
+/// How many cores a process may use at once.
+fn usable(cpus: &[LogicalCpu], allowed: Option<BTreeSet<u32>>, quota: Option<&str>) -> Option<u32> {
+    let by_affinity = allowed.and_then(|allowed| {
+        let cpus = cpus.iter().filter(|one| allowed.contains(&one.id));
+        distinct(cpus.map(|one| one.core.clone()))
+    });
+    // `200000 100000`: microseconds in each period; `max 100000` is no limit.
+    let by_quota = quota.and_then(|text| {
+        let (time, period) = text.split_once(' ')?;
+        let (time, period) = (time.parse::<u64>().ok()?, period.trim().parse::<u64>().ok()?);
+        u32::try_from(time.checked_div(period)?.max(1)).ok()
+    });
+    [by_affinity, by_quota].into_iter().flatten().filter(|count| *count > 0).min()
+}
+
+/// How many there are; none where one is unknown, or there are none.
+fn distinct<T: Ord>(mut items: impl Iterator<Item = Option<T>>) -> Option<u32> {
+    let set: BTreeSet<T> = items.by_ref().collect::<Option<_>>()?;
+    Some(number(set.len())).filter(|count| *count > 0)
+}
+
+fn values<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| Some(line.strip_prefix(name)?.strip_prefix('=')?.trim()))
+}
+
+/// `0-3,8`, as the kernel writes it.
+fn cpu_list(text: &str) -> BTreeSet<u32> {
+    /// More than any kernel is built for.
+    const MOST: u32 = 1 << 16;
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        (last < MOST).then_some(first..=last)
+    };
+    text.split(',').filter_map(range).flatten().collect()
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[path = "cores_tests.rs"]
+mod tests;
