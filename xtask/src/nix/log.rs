@@ -5,11 +5,8 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::nix::names::{DrvPath, StorePath};
 use crate::ui::sanitize::sanitize;
@@ -101,60 +98,60 @@ impl Reader {
 
 pub fn parse(line: &[u8]) -> Event {
     let text = String::from_utf8_lossy(line);
-    let parsed = text.strip_prefix("@nix ").map(serde_json::from_str::<Line>);
-    match parsed {
-        Some(Ok(line)) => event(line).unwrap_or(Event::Skipped),
+    match text.strip_prefix("@nix ").map(serde_json::from_str::<Value>) {
+        Some(Ok(object @ Value::Object(_))) => event(&object).unwrap_or(Event::Skipped),
         // A line cut short by a kill is shown, not lost.
         _ => Event::Raw(text.into_owned()),
     }
 }
 
-fn event(mut line: Line) -> Option<Event> {
-    let id = line.id.number();
-    match std::mem::take(&mut line.action).text()?.as_ref() {
+fn event(line: &Value) -> Option<Event> {
+    let fields = &line["fields"];
+    let text = |index: usize| fields[index].as_str().map(str::to_owned);
+    let count = |index: usize| fields[index].as_u64();
+    let id = line["id"].as_u64();
+    match line["action"].as_str()? {
         "msg" => Some(Event::Message {
-            level: line.level.number().unwrap_or(3),
-            text: line.msg.text()?.into_owned(),
+            level: line["level"].as_u64().unwrap_or(3),
+            text: line["msg"].as_str()?.to_owned(),
         }),
         "start" => {
-            let parent = line.parent.number().unwrap_or(0);
+            let parent = line["parent"].as_u64().unwrap_or(0);
             let transfer = |kind| Some(Event::TransferStarted { id: id?, parent, kind });
-            match line.kind.number()? {
+            match line["type"].as_u64()? {
                 BUILD => Some(Event::BuildStarted {
                     id: id?,
-                    drv: DrvPath::new(line.take(0)?),
-                    machine: line.take(1).unwrap_or_default(),
+                    drv: DrvPath::new(text(0)?),
+                    machine: text(1).unwrap_or_default(),
                 }),
                 BUILDS if parent == 0 => Some(Event::BuildsStarted { id: id? }),
                 SUBSTITUTE => {
-                    Some(Event::SubstituteStarted { id: id?, path: StorePath::new(line.take(0)?) })
+                    Some(Event::SubstituteStarted { id: id?, path: StorePath::new(text(0)?) })
                 }
-                BUILD_WAITING => waiting(&sanitize(line.text.text()?.as_ref())),
+                BUILD_WAITING => waiting(&sanitize(line["text"].as_str()?)),
                 COPY_PATH => transfer(Transfer::Copy),
                 FILE_TRANSFER => transfer(Transfer::Download),
                 _ => None,
             }
         }
         "stop" => Some(Event::Stopped { id: id? }),
-        "result" => match line.kind.number()? {
-            BUILD_LOG_LINE | POST_BUILD_LOG_LINE => {
-                Some(Event::LogLine { id: id?, line: line.take(0)? })
-            }
-            SET_PHASE => Some(Event::Phase { id: id?, phase: line.take(0)? }),
+        "result" => match line["type"].as_u64()? {
+            BUILD_LOG_LINE | POST_BUILD_LOG_LINE => Some(Event::LogLine { id: id?, line: text(0)? }),
+            SET_PHASE => Some(Event::Phase { id: id?, phase: text(0)? }),
             PROGRESS => Some(Event::Progress {
                 id: id?,
-                done: line.count(0)?,
-                expected: line.count(1).unwrap_or(0),
-                running: line.count(2).unwrap_or(0),
-                failed: line.count(3).unwrap_or(0),
+                done: count(0)?,
+                expected: count(1).unwrap_or(0),
+                running: count(2).unwrap_or(0),
+                failed: count(3).unwrap_or(0),
             }),
             SET_EXPECTED => {
-                let kind = match line.count(0)? {
+                let kind = match count(0)? {
                     COPY_PATH => Transfer::Copy,
                     FILE_TRANSFER => Transfer::Download,
                     _ => return None,
                 };
-                Some(Event::Expected { id: id?, kind, bytes: line.count(1)? })
+                Some(Event::Expected { id: id?, kind, bytes: count(1)? })
             }
             _ => None,
         },
@@ -167,117 +164,6 @@ fn waiting(text: &str) -> Option<Event> {
     let paths = text.strip_prefix("waiting for lock on ")?;
     let text = format!("waiting for another Nix process's build of {paths}");
     Some(Event::Message { level: 1, text })
-}
-
-/// The keys that are used, whatever their type; a build prints one of these for each line
-/// of its log, so nothing is copied that is not kept.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Line<'a> {
-    #[serde(borrow)]
-    action: Value<'a>,
-    #[serde(borrow)]
-    id: Value<'a>,
-    #[serde(borrow)]
-    level: Value<'a>,
-    #[serde(borrow)]
-    parent: Value<'a>,
-    #[serde(borrow, rename = "type")]
-    kind: Value<'a>,
-    #[serde(borrow)]
-    msg: Value<'a>,
-    #[serde(borrow)]
-    text: Value<'a>,
-    #[serde(borrow)]
-    fields: Value<'a>,
-}
-
-impl Line<'_> {
-    fn take(&mut self, index: usize) -> Option<String> {
-        let Value::List(fields) = &mut self.fields else { return None };
-        Some(std::mem::take(fields.get_mut(index)?).text()?.into_owned())
-    }
-
-    fn count(&self, index: usize) -> Option<u64> {
-        let Value::List(fields) = &self.fields else { return None };
-        fields.get(index)?.number()
-    }
-}
-
-#[derive(Debug, Default)]
-enum Value<'a> {
-    Text(Cow<'a, str>),
-    Number(u64),
-    List(Vec<Value<'a>>),
-    #[default]
-    Other,
-}
-
-impl<'a> Value<'a> {
-    fn number(&self) -> Option<u64> {
-        if let Self::Number(number) = self { Some(*number) } else { None }
-    }
-
-    fn text(self) -> Option<Cow<'a, str>> {
-        if let Self::Text(text) = self { Some(text) } else { None }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Value::Number(number))
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut values = vec![];
-        while let Some(value) = list.next_element()? {
-            values.push(value);
-        }
-        Ok(Value::List(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
 }
 
 #[cfg(test)]
