@@ -66,7 +66,7 @@ pub fn run(
         context,
         variants: builds.iter().map(|build| build.drv.clone()).collect(),
         state,
-        progress: Progress::start(&context.ui, builds, expected, 1.0),
+        progress: Progress::start(&context.ui, builds, expected),
         outputs: RefCell::default(),
         dependents: Dependents::NotAsked,
         errors: vec![],

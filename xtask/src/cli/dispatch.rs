@@ -32,7 +32,6 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Setup(args) => dev::setup::run(args, ui),
         Command::Demo(args) => dev::demo::run(args, global, ui),
         Command::Test(args) => dev::test::run(args, global, ui),
-        Command::ProgressDemo(args) => dev::progress_demo::run(args, ui),
         Command::Perf(args) => dev::perf::run(args, global, ui),
         Command::Completions(args) => completions::run(args, ui),
     }

@@ -17,7 +17,7 @@ use crate::bench::args::BenchArgs;
 use crate::bench::report::args::ReportArgs;
 use crate::build::args::BuildAllArgs;
 use crate::check::args::CheckArgs;
-use crate::dev::args::{DemoArgs, PerfArgs, ProgressDemoArgs, SetupArgs, TestArgs};
+use crate::dev::args::{DemoArgs, PerfArgs, SetupArgs, TestArgs};
 use crate::findings::args::ExplainArgs;
 use crate::fleet::args::{Global, HostSelection};
 use crate::hardware::args::ProbeArgs;
@@ -86,9 +86,6 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run all tests of the project
     Test(TestArgs),
-    /// Show a recorded log as build-all does
-    #[command(hide = true)]
-    ProgressDemo(ProgressDemoArgs),
     /// Measure the speed of a command against its budgets
     Perf(PerfArgs),
     /// Print shell completions, or write man pages

@@ -29,20 +29,6 @@ pub struct TestArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ProgressDemoArgs {
-    /// A recorded standard error of `nix build --log-format internal-json`; each line may
-    /// begin with its second and a tab
-    #[arg(value_name = "FILE", default_value = "xtask/tests/fixtures/nix-log/testbed")]
-    pub file: PathBuf,
-    /// Playback speed; 0 shows everything at once
-    #[arg(long, default_value_t = 10.0, value_name = "X")]
-    pub speed: f64,
-    /// Number of variants to show, copied from the recording
-    #[arg(long, value_name = "N")]
-    pub variants: Option<usize>,
-}
-
-#[derive(Debug, Args)]
 pub struct PerfArgs {
     /// Command to measure
     #[arg(value_enum, default_value = "check")]

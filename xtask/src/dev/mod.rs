@@ -10,7 +10,6 @@ pub mod demo;
 pub mod perf;
 pub mod pieces;
 pub mod private_nix;
-pub mod progress_demo;
 pub mod provision;
 pub mod setup;
 pub mod test;

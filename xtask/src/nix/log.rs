@@ -136,7 +136,9 @@ fn event(line: &Value) -> Option<Event> {
         }
         "stop" => Some(Event::Stopped { id: id? }),
         "result" => match line["type"].as_u64()? {
-            BUILD_LOG_LINE | POST_BUILD_LOG_LINE => Some(Event::LogLine { id: id?, line: text(0)? }),
+            BUILD_LOG_LINE | POST_BUILD_LOG_LINE => {
+                Some(Event::LogLine { id: id?, line: text(0)? })
+            }
             SET_PHASE => Some(Event::Phase { id: id?, phase: text(0)? }),
             PROGRESS => Some(Event::Progress {
                 id: id?,

@@ -39,8 +39,6 @@ struct Shared {
 struct State {
     ui: Ui,
     began: Instant,
-    /// How many seconds pass in one: more than one when a recording is shown.
-    speed: f64,
     progress: BuildProgress,
     /// Text to print at the next tick, above the bars.
     text: String,
@@ -53,18 +51,11 @@ struct State {
 }
 
 impl Progress {
-    /// `speed` is 1 unless a recording is shown.
-    pub fn start(
-        ui: &Ui,
-        builds: &[&Build],
-        expected: BTreeMap<DrvPath, Expected>,
-        speed: f64,
-    ) -> Self {
+    pub fn start(ui: &Ui, builds: &[&Build], expected: BTreeMap<DrvPath, Expected>) -> Self {
         let began = Instant::now();
         let state = State {
             ui: *ui,
             began,
-            speed,
             progress: BuildProgress::new(builds, expected),
             text: String::new(),
             spoke: began,
@@ -124,7 +115,7 @@ impl Shared {
 
 impl State {
     fn now(&self) -> f64 {
-        self.began.elapsed().as_secs_f64() * self.speed
+        self.began.elapsed().as_secs_f64()
     }
 
     fn apply(&mut self, update: &Update, log: Option<&Path>) {
@@ -294,5 +285,7 @@ fn printable(text: &str) -> String {
     github::defuse(&sanitize(text).replace('\t', "    "))
 }
 
+#[cfg(test)]
+mod replay_tests;
 #[cfg(test)]
 mod tests;

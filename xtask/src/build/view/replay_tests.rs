@@ -1,50 +1,51 @@
-//! `progress-demo` (hidden): a recorded log through the parser, the tracker and the
-//! drawing of build-all, so that they can be looked at and measured without a build.
+//! A recorded log through the parser, the tracker and the drawing of build-all; tests/fixtures/nix-log/README.md
+//! has the command that shows one.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use expect_test::expect_file;
 
-use crate::build::progress::Expected;
-use crate::build::tracker::{Tracker, Update};
-use crate::build::variants::{Build, short_name};
-use crate::build::view::Progress;
-use crate::dev::args::ProgressDemoArgs;
-use crate::findings::outcome::Outcome;
+use super::*;
+use crate::build::tracker::Tracker;
 use crate::nix::log::{Event, parse};
-use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
-use crate::system::interrupt;
-use crate::ui::Ui;
-use crate::ui::sanitize::sanitize;
+use crate::nix::names::{HostName, StorePath, VariantName};
+
+#[path = "../../../tests/it/support/terminal.rs"]
+mod terminal;
 
 /// Lines per second of a log without times.
 const PACE: f64 = 200.0;
 /// So many copies of a recording run beside each other.
 const BESIDE: f64 = 4.0;
 
-pub fn run(args: &ProgressDemoArgs, ui: &Ui) -> Result<Outcome> {
-    // Discover.
-    let bytes = std::fs::read(&args.file)
-        .with_context(|| format!("cannot read {}", args.file.display()))?;
+/// Replays what the environment names: `REPLAY`, a recorded standard error of `nix build
+/// --log-format internal-json`, each line of which may begin with its second and a tab;
+/// `SPEED`, 0 for everything at once; `VARIANTS`, how many.
+#[test]
+#[ignore = "the other tests run it, on a terminal and without one"]
+fn replay() {
+    let set = |name: &str| std::env::var(name).ok();
+    let bytes = std::fs::read(set("REPLAY").expect("REPLAY names a log")).unwrap();
+    let speed: f64 = set("SPEED").map_or(10.0, |speed| speed.parse().unwrap());
     let recording = read(&bytes);
-    // Plan.
     let drvs = started(&recording);
-    if !drvs.iter().any(is_variant) {
-        bail!("no llama-cpp is built in this log; record one with --log-format internal-json");
-    }
-    let wanted = args.variants.unwrap_or(drvs.iter().filter(|drv| is_variant(drv)).count());
-    let copies = wanted.div_ceil(drvs.iter().filter(|drv| is_variant(drv)).count().max(1)).max(1);
+    let variants = drvs.iter().filter(|drv| is_variant(drv)).count();
+    assert!(variants > 0, "no llama-cpp is built in this log");
+    let wanted = set("VARIANTS").map_or(variants, |count| count.parse().unwrap());
+    let copies = wanted.div_ceil(variants);
     let builds = builds(&drvs, copies, wanted);
     let dependencies = (0..copies).flat_map(|copy| {
         drvs.iter().filter(|drv| !is_variant(drv)).map(move |drv| renamed(drv, copy))
     });
     let needed_by = Expected { seconds: None, needed_by: Some((0..builds.len()).collect()) };
     let expected = dependencies.map(|drv| (drv, needed_by.clone())).collect();
-    let speed = if args.speed > 0.0 { args.speed } else { 1.0 };
-    let progress = Progress::start(ui, &builds.iter().collect::<Vec<_>>(), expected, speed);
+    let bars = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let ui = Ui { bars, ..Ui::PLAIN };
+    let progress = Progress::start(&ui, &builds.iter().collect::<Vec<_>>(), expected);
     let mut replay =
         Replay::new(copies, &drvs, &builds, failing(&recording, &drvs, copies), progress);
     let length = recording.last().map_or(0.0, |(second, _)| *second);
@@ -55,32 +56,41 @@ pub fn run(args: &ProgressDemoArgs, ui: &Ui) -> Result<Outcome> {
         })
         .collect();
     lines.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // Run.
     let began = Instant::now();
     for (second, copy, line) in &lines {
-        while args.speed > 0.0 && !interrupt::requested() {
+        if speed > 0.0 {
             let early = second / speed - began.elapsed().as_secs_f64();
-            if early <= 0.0 {
-                break;
-            }
-            thread::sleep(Duration::from_secs_f64(early.min(0.05)));
-        }
-        if interrupt::requested() {
-            break;
+            thread::sleep(Duration::from_secs_f64(early.max(0.0)));
         }
         replay.line(*copy, line);
     }
-    // Report.
-    let counts = replay.counts;
+    let Counts { started, ended, failed } = replay.counts;
     drop(replay.progress);
     ui.result(format!(
-        "{} lines: {} builds started, {} finished, {} of them failed",
+        "{} lines: {started} builds started, {ended} finished, {failed} of them failed",
         lines.len(),
-        counts.started,
-        counts.ended,
-        counts.failed
     ));
-    Ok(Outcome::Ok)
+}
+
+/// This program as [`replay`].
+fn replay_of(log: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "build::view::replay_tests::replay", "--ignored", "--nocapture"]);
+    command.env("REPLAY", log);
+    command
+}
+
+fn recorded(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nix-log").join(name)
+}
+
+/// What it prints and draws where there is no terminal.
+fn plainly(log: &Path) -> (String, String) {
+    let output: Output = replay_of(log).env("SPEED", "0").output().unwrap();
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{stdout}{stderr}");
+    (stdout, stderr)
 }
 
 /// Each line with its second: `12.34<tab>@nix {…}`, or as Nix prints it.
@@ -245,4 +255,91 @@ impl<'a> Replay<'a> {
             self.progress.apply(&update, None);
         }
     }
+}
+
+#[test]
+fn without_a_terminal_milestones_are_lines_and_a_failure_is_one_piece() {
+    let (result, drawn) = plainly(&recorded("testbed"));
+    assert!(result.contains("754 lines: 3 builds started, 3 finished, 1 of them failed\n"));
+    // A line of a build is shown with the failure of that build only, and all of it there.
+    expect_file!["../../../tests/it/snapshots/progress.txt"].assert_eq(&without_times(&drawn));
+}
+
+/// `[0:12]` as `[_:__]`: how long a replay takes is the machine's affair.
+fn without_times(text: &str) -> String {
+    let is_time = |word: &str| {
+        word.split_once(':').is_some_and(|(minutes, seconds)| {
+            [minutes, seconds].iter().all(|part| part.parse::<u8>().is_ok()) && seconds.len() == 2
+        })
+    };
+    let words = text.split_inclusive([' ', '[', ']', ',', '\n']).map(|word| {
+        let time = word.trim_end_matches([' ', '[', ']', ',', '\n']);
+        if is_time(time) { word.replace(time, "_:__") } else { word.to_owned() }
+    });
+    words.collect()
+}
+
+#[test]
+fn old_and_new_nix_near_and_far_are_shown_alike() {
+    for name in ["local-2.26", "local-2.34", "remote-2.26", "remote-2.34"] {
+        let (result, drawn) = plainly(&recorded(name));
+        let counts = "5 builds started, 5 finished, 2 of them failed";
+        assert!(result.contains(counts), "{name}: {result}");
+        let on = if name.starts_with("remote") { " on builder-" } else { "" };
+        assert!(drawn.contains(&format!("cpu-planted-1 failed{on}")), "{name}: {drawn}");
+        assert!(drawn.contains("x.c:3: error: planted"), "{name}: {drawn}");
+    }
+}
+
+#[test]
+fn garbage_in_a_log_is_no_error() {
+    let mut log = std::fs::read(recorded("local-2.26")).unwrap();
+    log.extend_from_slice(b"\xff\xfe@nix {\n@nix {\"action\":\"stop\"\n\n@nix null\n");
+    log.extend(std::iter::repeat_n(b'x', 3 << 20));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), log).unwrap();
+    let (result, _) = plainly(file.path());
+    assert!(result.contains("5 builds started, 5 finished"), "{result}");
+}
+
+#[test]
+fn on_a_terminal_bars_fit_and_are_gone_at_the_end() {
+    for (columns, lines, variants) in
+        [(20, 24, "3"), (60, 24, "40"), (100, 24, "40"), (200, 30, "3")]
+    {
+        let speed = if variants == "3" { "200" } else { "1000" };
+        let mut replay = replay_of(&recorded("testbed"));
+        replay.env("SPEED", speed).env("VARIANTS", variants);
+        let session = terminal::run(&mut replay, columns, lines);
+        let screens = session.screens();
+        let end = screens.last().unwrap().contents();
+        assert!(session.status.success(), "{columns}: {end}");
+        let seen = |what: &str| screens.iter().any(|screen| screen.contents().contains(what));
+        assert!(seen("cpu-tigerlake-2 failed"), "{columns}: {end}");
+        assert!(!screens.iter().any(terminal::is_coloured), "{columns}");
+        // The whole is one line, and never runs backwards.
+        let totals: Vec<String> =
+            screens.iter().filter_map(|screen| total(screen, variants)).collect();
+        assert_eq!(seen(" more: "), variants == "40", "{columns}");
+        assert!(totals.len() > 10, "{columns}: {totals:?}");
+        let percent = |line: &String| line.split('%').next()?.rsplit(' ').next()?.parse().ok();
+        let percents: Vec<u32> = totals.iter().filter_map(percent).collect();
+        assert!(percents.is_sorted(), "{columns}: {percents:?}");
+        assert!(percents.last() > percents.first(), "{columns}: {percents:?}");
+        // What is left is the result, below the failure's log.
+        let (_, left) = end.rsplit_once("subcommand failed.\n").unwrap();
+        let ended = format!("{variants} builds started, {variants} finished");
+        let below: Vec<&str> = left.lines().filter(|line| !line.contains("replay")).collect();
+        assert!(left.contains(&ended) && !left.contains('%'), "{below:?}");
+    }
+}
+
+/// The line of all builds, which comes first and takes one row.
+fn total(screen: &vt100::Screen, variants: &str) -> Option<String> {
+    let rows: Vec<String> = screen.rows(0, screen.size().1.get()).collect();
+    let is_total = |row: &String| row.contains('%') && row.contains(&format!(" of {variants}"));
+    let at = rows.iter().position(is_total)?;
+    let next = rows.get(at + 1).map_or("", |row| row.as_str());
+    assert!(next.is_empty() || next.starts_with("cpu-"), "{rows:#?}");
+    Some(rows[at].clone())
 }
