@@ -127,8 +127,17 @@ impl Cores {
             _ => *kind == first,
         };
         let fast: u32 = self.kinds.iter().filter(is_worth_using).map(|kind| kind.cores).sum();
-        let on_one_socket = fast / self.sockets?.max(1);
+        let on_one_socket = fast.div_ceil(self.memories()?);
         Some(on_one_socket.min(self.usable.unwrap_or(u32::MAX)).max(1))
+    }
+
+    /// Sockets with memory of their own. Those of a guest, and of a machine that interleaves
+    /// its memory, share one.
+    pub fn memories(&self) -> Option<u32> {
+        match self.sockets? {
+            0 | 1 => Some(1),
+            sockets => Some(sockets.min(self.numa_nodes?)),
+        }
     }
 
     /// `14 (6 P with 2 threads each, 8 E)`.

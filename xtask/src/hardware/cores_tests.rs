@@ -41,13 +41,13 @@ fn recorded_machines_are_described_and_get_their_threads() {
         (include_str!("../../tests/fixtures/cores/tigerlake"), "4 with 2 threads each", 4),
         (
             include_str!("../../tests/fixtures/cores/2-epyc-7451"),
-            "48 with 2 threads each, 2 sockets",
+            "48 with 2 threads each, 2 sockets, 8 NUMA nodes",
             24,
         ),
         (
             include_str!("../../tests/fixtures/cores/offline-cpus"),
             "17, 2 sockets, 7 CPUs offline",
-            8,
+            17,
         ),
         (
             include_str!("../../tests/fixtures/cores/4-sockets-8-nodes"),
@@ -102,6 +102,21 @@ fn amds_cores_are_one_kind_unless_their_clocks_are_far_apart() {
     let ryzen: &[(&[u32], _)] = &[(&[0, 2], Some(5700)), (&[1, 3], Some(5250))];
     let cores = read(&x86(AMD, "", ryzen)).unwrap();
     assert_eq!((cores.describe().as_str(), cores.threads()), ("2 with 2 threads each", Some(2)));
+}
+
+/// Hypervisors make a socket of each CPU; a socket that is not full has fewer cores.
+#[test]
+fn only_sockets_with_memory_of_their_own_count() {
+    let cpus = "cpu=0 package=0\ncpu=1 package=1\ncpu=2 package=2\ncpu=3 package=2\n";
+    let guest = |numa: &str| {
+        let answer = x86(AMD, "", &[]).replace("0-9\n", numa);
+        let answer = answer.replace("siblings\n", "siblings\n0\n1\n2\n3\n");
+        read(&answer.replace("cores\n", &format!("cores\nnuma=yes\n{cpus}"))).unwrap()
+    };
+    assert_eq!((guest("0-3\n").sockets, guest("0-3\n").threads()), (Some(3), Some(4)));
+    assert_eq!(guest("0-1\n2-3\n").threads(), Some(2));
+    assert_eq!(guest("0\n1\n2-3\n").threads(), Some(2));
+    assert_eq!(guest("").threads(), None);
 }
 
 /// The slowest of three groups is slower than the middle one, not only than the fastest.

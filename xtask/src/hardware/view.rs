@@ -51,7 +51,7 @@ fn advice(cores: &Cores) -> String {
     let Some(threads) = cores.threads() else {
         return format!("unknown; measure with `bench HOST --sweep t=1..{}`", cores.physical);
     };
-    let why = match (cores.sockets, &cores.kinds[..]) {
+    let why = match (cores.memories(), &cores.kinds[..]) {
         _ if cores.usable == Some(threads) => "one for each usable core",
         (Some(2..), _) => "the cores of one socket; to use all, measure `--numa distribute`",
         (_, [_, _, ..]) => "one for each fast core",
