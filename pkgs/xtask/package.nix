@@ -36,6 +36,7 @@ let
     };
     cargoLock.lockFile = root + "/Cargo.lock";
     nativeBuildInputs = [ installShellFiles ];
+    buildFeatures = [ "man" ];
 
     # The tests run Nix, which a build cannot.
     doCheck = false;
@@ -50,7 +51,7 @@ let
         "$out/bin/xtask" completions "$shell" > "xtask.$shell"
       done
       installShellCompletion xtask.{bash,fish,zsh}
-      "$out/bin/xtask" completions man --out-dir man
+      "$out/bin/xtask" man man
       installManPage man/*.1
     '';
 

@@ -15,7 +15,7 @@ pub struct BuildAllArgs {
     #[arg(long, value_name = "BACKEND", value_parser = ["cpu", "cuda", "vulkan", "rocm"])]
     pub backend: Option<String>,
     /// Build only the variant of this name (repeatable)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "VARIANT")]
     pub variant: Vec<String>,
     /// Also build the flake's own packages, portable ones for each backend
     #[arg(long)]

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command, completions};
+#[cfg(feature = "man")]
+use crate::cli::man;
+use crate::cli::{Cli, Command, complete, completions};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::ui::Ui;
@@ -34,5 +36,8 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Test(args) => dev::test::run(args, global, ui),
         Command::Perf(args) => dev::perf::run(args, global, ui),
         Command::Completions(args) => completions::run(args, ui),
+        Command::Complete(args) => complete::run(args, ui),
+        #[cfg(feature = "man")]
+        Command::Man { folder } => man::write(folder).map(|()| Outcome::Ok),
     }
 }

@@ -64,5 +64,5 @@ Examples:
 
 pub const COMPLETIONS: &str = "\
 Examples:
-  xtask completions bash > ~/.local/share/bash-completion/completions/xtask
-  xtask completions man --out-dir share/man/man1";
+  echo 'source <(cargo xtask completions bash)' >> ~/.bashrc   In a checkout
+  xtask completions fish > ~/.config/fish/completions/xtask.fish";

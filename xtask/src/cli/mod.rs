@@ -2,14 +2,15 @@
 //!
 //! Entry points: `Cli` is parsed, `dispatch::run` runs it.
 //!
-//! Imports: system, ui, findings, ci, fleet, hardware, check, build, bench, pin, new_host, list,
+//! Imports: system, ui, findings, ci, nix, fleet, hardware, check, build, bench, pin, new_host, list,
 //! dev, doctor.
 
-pub mod completions;
+mod complete;
+mod completions;
 pub mod dispatch;
 mod examples;
-
-use std::path::PathBuf;
+#[cfg(any(test, feature = "man"))]
+mod man;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -88,25 +89,34 @@ pub enum Command {
     Test(TestArgs),
     /// Measure the speed of a command against its budgets
     Perf(PerfArgs),
-    /// Print shell completions, or write man pages
+    /// Print shell completions
     #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArgs),
+    /// Print what a command line may continue with
+    #[command(hide = true)]
+    Complete(CompleteArgs),
+    /// Write man pages
+    #[cfg(feature = "man")]
+    #[command(hide = true)]
+    Man { folder: std::path::PathBuf },
 }
 
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     #[arg(value_enum, value_name = "SHELL")]
-    pub form: CompletionForm,
-    /// Folder for the man pages
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
-    pub out_dir: PathBuf,
+    pub shell: Shell,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CompletionForm {
+pub enum Shell {
     Bash,
     Fish,
     Zsh,
-    /// One man page per command
-    Man,
+}
+
+#[derive(Debug, Args)]
+pub struct CompleteArgs {
+    /// Words after the program's name, the last one as far as it is typed
+    #[arg(last = true)]
+    pub words: Vec<String>,
 }

@@ -29,8 +29,7 @@ pub struct EvalCache {
 
 impl EvalCache {
     pub fn open(flake: &Flake, home: &Path, root: &Path, era: &str) -> Self {
-        let name = files::safe_name(&format!("{}-{era}", root.display()));
-        let file = home.join("eval").join(name + ".json");
+        let file = file_of(home, root, era);
         let now = snapshot::take(flake, home, root).map_err(|error| format!("{error:#}"));
         let kept = now.as_ref().map_err(Clone::clone).and_then(|now| load(&file, now));
         Self { file, home: home.to_owned(), root: root.to_owned(), now, kept }
@@ -90,6 +89,19 @@ impl EvalCache {
             serde_json::to_string(&stored).context("cannot serialize the evaluation cache")?;
         files::write_atomically(&self.file, text.as_bytes())
     }
+}
+
+fn file_of(home: &Path, root: &Path, era: &str) -> PathBuf {
+    let name = files::safe_name(&format!("{}-{era}", root.display()));
+    home.join("eval").join(name + ".json")
+}
+
+/// The newest evaluation of this folder, current or not.
+pub fn newest(home: &Path, root: &Path) -> Option<Stored> {
+    let files = ["real", "new", "old"].map(|era| file_of(home, root, era));
+    let written = |file: &PathBuf| fs::metadata(file).and_then(|about| about.modified()).ok();
+    let newest = files.iter().filter_map(|file| Some((written(file)?, file))).max()?;
+    serde_json::from_str(&fs::read_to_string(newest.1).ok()?).ok()
 }
 
 /// Fleets that were not evaluated for long are gone, or cost little to ask again.

@@ -73,6 +73,7 @@ fn replay() {
 }
 
 /// This program as [`replay`].
+#[expect(clippy::disallowed_methods, reason = "a test ends what it starts")]
 fn replay_of(log: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "build::view::replay_tests::replay", "--ignored", "--nocapture"]);
