@@ -258,13 +258,16 @@ fn report(context: &Context, state: State) -> Result<Outcomes> {
     }
     let logs = log_folder(context)?;
     let lock = context.lock_file().and_then(|file| LockFile::parse(&files::read(&file).ok()?).ok());
+    // One message for each input: curl's words differ in milliseconds.
+    let mut unfetched = BTreeMap::new();
     for (host, (failure, seconds)) in state.failures {
         let mut evaluated = failed(&host, &failure, source.as_deref(), &logs)?;
         if let Evaluated::Failed { finding, .. } = &mut evaluated
             && finding.code == FETCH
             && let Some(input) = lock.as_ref().and_then(|lock| lock.named_in(&finding.message))
         {
-            finding.message = format!("cannot fetch the input {input}: {}", finding.message);
+            let message = format!("cannot fetch the input {input}: {}", finding.message);
+            finding.message = unfetched.entry(input).or_insert(message).clone();
         }
         outcomes.insert(host, (evaluated, seconds));
     }

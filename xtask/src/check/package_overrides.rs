@@ -77,11 +77,23 @@ fn from_outside(seen: &Seen, selection: &Selection) -> Finding {
 
 /// What makes it another build.
 fn how(seen: &Seen, selection: &Selection) -> String {
-    let (theirs, ours): (BTreeSet<_>, BTreeSet<_>) =
-        (seen.cmake_flags.iter().collect(), selection.manifest.cmake_flags.iter().collect());
+    // A changed package is built as a whole, which passes these in another way.
+    const OF_PARTS: [&str; 6] = [
+        "-DCMAKE_",
+        "-DGGML_BACKEND_D",
+        "-DGGML_BUILD_",
+        "-DGGML_CPU:",
+        "-DGGML_CPU_ALL_VARIANTS:",
+        "-DLLAMA_USE_SYSTEM_GGML",
+    ];
+    let own = |flag: &&String| !OF_PARTS.iter().any(|part| flag.starts_with(part));
+    let (theirs, ours): (BTreeSet<_>, BTreeSet<_>) = (
+        seen.cmake_flags.iter().filter(own).collect(),
+        selection.manifest.cmake_flags.iter().filter(own).collect(),
+    );
     let more = theirs.difference(&ours).map(|flag| flag.as_str());
     let less = ours.difference(&theirs).map(|flag| flag.as_str());
-    // A flag with another value is told by the value that it has.
+    // A flag with another value is named by the value that it has.
     let name = |flag: &str| flag.split([':', '=']).next().unwrap_or(flag).to_owned();
     let more: Vec<&str> = more.collect();
     let changed: BTreeSet<String> = more.iter().map(|flag| name(flag)).collect();

@@ -126,7 +126,9 @@ let
         // (
           if service.enable or false == true then
             {
-              "services.llama-cpp.package" = seen service.package (files (host.options.services.llama-cpp.package or { }));
+              "services.llama-cpp.package" = seen service.package (
+                files (host.options.services.llama-cpp.package or { })
+              );
             }
           else
             { }
