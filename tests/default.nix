@@ -19,6 +19,7 @@ let
     needs = ./needs.nix;
     nixpkgs = ./nixpkgs.nix;
     outputs = ./outputs.nix;
+    parts = ./parts.nix;
     requests = ./requests.nix;
     service = ./service.nix;
     variants = ./variants.nix;

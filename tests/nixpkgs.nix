@@ -47,7 +47,7 @@ in
           let
             package = cudaWithout name;
           in
-          lib.elem plain.cudaPackages.cuda_cccl package.buildInputs
+          lib.elem plain.cudaPackages.cuda_cccl package.parts.ggml-cuda-sm86.buildInputs
         )
         [
           "cccl"

@@ -81,12 +81,8 @@ in
     expr = map (flag: has flag pkgs.llama-cpp-cpu) [
       "-DGGML_BACKEND_DL:BOOL=TRUE"
       "-DGGML_CPU_ALL_VARIANTS:BOOL=TRUE"
-      "-DGGML_BACKEND_DIR:STRING=$out/lib/ggml"
-      "-DCMAKE_INSTALL_RPATH:STRING=$out/lib"
     ];
     expected = [
-      true
-      true
       true
       true
     ];
@@ -94,21 +90,6 @@ in
   "a portable package sets no CPU option of its own" = {
     expr = pkgs.llama-cpp-cpu.llamaCpp.cpuOptions;
     expected = [ ];
-  };
-  "modules are not looked for in the current directory" = {
-    expr = lib.hasInfix "ggml-backend-reg.cpp" pkgs.llama-cpp-cpu.postPatch;
-    expected = true;
-  };
-  # CMake stops at GGML_BACKEND_DIR without GGML_BACKEND_DL.
-  "an exact variant has no modules" = {
-    expr = [
-      (has "-DGGML_BACKEND_DL:BOOL=FALSE" tigerlake)
-      (passes "GGML_BACKEND_DIR" tigerlake)
-    ];
-    expected = [
-      true
-      false
-    ];
   };
   "two backends are modules, with an exact CPU as well" = {
     expr =

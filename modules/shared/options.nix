@@ -88,13 +88,26 @@ in
       '';
     };
 
+    modular = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Whether to build the package from parts that hosts and llama.cpp revisions
+        share: ggml, a module for each backend, and the tools. A further CPU then
+        costs about a tenth of a whole build, and GPU code is compiled again only
+        if upstream changed it. With `extraCmakeFlags`, or with a llama.cpp that
+        cannot be split, the package is built as a whole in any case.
+      '';
+    };
+
     extraCmakeFlags = mkOption {
       type = types.listOf types.str;
       default = [ ];
       example = [ "-DGGML_CUDA_FORCE_MMQ=ON" ];
       description = ''
         Additional CMake flags, each `-DNAME=VALUE`. They override the flags that
-        the package sets. `GGML_NATIVE` is rejected, because a Nix build with it
+        the package sets, and the package is no longer built from parts.
+        `GGML_NATIVE` is rejected, because a Nix build with it
         uses SSE2 only.
       '';
     };

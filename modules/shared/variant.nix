@@ -10,6 +10,7 @@ let
       rocmTargets
       kvCacheTypes
       extraCmakeFlags
+      modular
       ;
   };
   optionOf = name: "programs.llama-cpp.${if name == "backends" then "backend" else name}";

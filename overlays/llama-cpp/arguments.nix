@@ -13,6 +13,8 @@ let
     # Beside the pairs that llama.cpp builds kernels for by default.
     kvCacheTypes = [ ];
     extraCmakeFlags = [ ];
+    # In parts that hosts and revisions share, see parts.nix.
+    modular = true;
   };
 
   # What upstream's and nixpkgs' packages call a backend, and nixpkgs the rest.

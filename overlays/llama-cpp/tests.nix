@@ -10,17 +10,19 @@ let
 
   libraryOf = backend: if backend == "rocm" then "hip" else backend;
   modules = map (backend: "libggml-${libraryOf backend}.so") (lib.remove "cpu" backends);
-  hasModules = microarch == "dispatch" || lib.length backends > 1;
+  isSplit = manifest.parts != [ ];
+  hasModules = isSplit || microarch == "dispatch" || lib.length backends > 1;
 in
 {
   # llama-bench writes this revision into its results.
   revision = runCommand "${package.pname}-revision" { } ''
-    grep --text --fixed-strings --max-count=1 ${lib.substring 0 7 manifest.rev} ${package}/bin/llama-bench > "$out"
+    grep --dereference-recursive --text --fixed-strings --files-with-matches \
+      ${lib.substring 0 7 manifest.rev} ${package}/bin ${package}/lib > "$out"
   '';
 }
 // lib.optionalAttrs hasModules {
   modules = runCommand "${package.pname}-modules" { } ''
-    cd ${package}/lib/ggml
+    cd ${package}/${if isSplit then "libexec/llama-cpp" else "lib/ggml"}
     ls libggml-cpu*.so ${toString modules} > "$out"
   '';
 }

@@ -80,6 +80,18 @@ let
       }
     );
 
+  parts = pkgs.callPackage ./parts.nix {
+    inherit source declared buildInfo;
+    selectedBy = needs.backends;
+    upstreamWith =
+      args:
+      upstream.override (
+        builtins.intersectAttrs upstreamArguments (
+          lib.genAttrs (needs.switchedOff ++ [ "useRpc" ] ++ lib.attrValues needs.backends) (_: false) // args
+        )
+      );
+  };
+
   build =
     args:
     let
@@ -186,6 +198,7 @@ let
         # Null: the build has no such kernels.
         kvKernels = if hasKvKernels then kvKernels.builtWith (cmakeFlags.toAttrs flags) else null;
         inherit (buildInfo) rev build;
+        parts = [ ];
         # Asked for, but unknown to this llama.cpp.
         droppedArguments =
           lib.attrNames (removeAttrs wanted (lib.attrNames upstreamArguments))
@@ -226,6 +239,84 @@ let
         }
       );
 
+      # Why this variant is one package instead of parts, or null.
+      whole =
+        let
+          # What upstream's package takes beside what the parts pass on.
+          more = lib.attrNames (
+            removeAttrs (arguments.forUpstream args) [
+              "cudaPackages"
+              "useWebUi"
+            ]
+          );
+        in
+        if !variant.modular then
+          "modular is false"
+        else if variant.extraCmakeFlags != [ ] then
+          "extraCmakeFlags apply to all of llama.cpp"
+        else if more != [ ] then
+          "${lib.head more} applies to all of llama.cpp"
+        else
+          parts.problem;
+
+      partsOf = [
+        (parts.cpu microarch (if dispatch then null else builtins.intersectAttrs declared cpuOptions))
+      ]
+      ++ map (
+        backend:
+        parts.gpu backend (
+          {
+            cuda = {
+              arguments = { inherit (wanted) cudaPackages; };
+              targets = map (capability: "sm${withoutDot capability}") variant.cudaCapabilities;
+            };
+            rocm = {
+              arguments = lib.optionalAttrs (rocmTargets != [ ]) { inherit (wanted) rocmGpuTargets; };
+              targets = rocmTargets;
+            };
+            vulkan = {
+              arguments = { };
+              targets = [ ];
+            };
+          }
+          .${backend}
+          // {
+            options = lib.optionalAttrs (backend != "vulkan") (builtins.intersectAttrs declared kvOptions);
+          }
+        )
+      ) (lib.remove "cpu" backends);
+
+      joined =
+        let
+          useWebUi = args.useWebUi or true;
+          all = [
+            parts.ggml
+            (parts.tools useWebUi)
+          ]
+          ++ partsOf;
+          joinedManifest = manifestOf (parts.flagsOf all) // {
+            parts = map (part: {
+              name = part.pname;
+              drvPath = builtins.unsafeDiscardStringContext part.drvPath;
+            }) all;
+          };
+          result = parts.join {
+            inherit (package) pname meta;
+            inherit useWebUi;
+            modules = partsOf;
+            passthru = {
+              llamaCpp = joinedManifest;
+              parts = lib.listToAttrs (map (part: lib.nameValuePair part.pname part) all);
+              tests = pkgs.callPackage ./tests.nix { } {
+                package = result;
+                manifest = joinedManifest;
+              };
+            };
+          };
+        in
+        # What is changed about the build is changed in the whole package.
+        result // { inherit (package) overrideAttrs; };
+
       found = problems args lib.id;
 
       # Without a word, such a package would be one for the CPU.
@@ -241,6 +332,8 @@ let
       throw "mkLlamaCpp: ${lib.concatStringsSep "\n" found}"
     else if unselectable != [ ] then
       throw "mkLlamaCpp: ${lib.concatStringsSep "\n" unselectableWords}"
+    else if whole == null then
+      joined
     else
       package;
 in

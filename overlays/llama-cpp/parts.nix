@@ -1,0 +1,312 @@
+# A variant in parts, each a derivation with only the source it reads: ggml without a
+# backend, one loadable module for each backend, llama.cpp's library and tools without any
+# hardware in them, and the variant that joins them. Hosts and revisions share the parts that
+# are the same.
+#
+# Every part is upstream's package: its dependencies, compilers and hooks by `.override`, its
+# source, flags and targets by `.overrideAttrs`. CUDA's module may come from an older compiler
+# than the tools: the two meet in ggml's C interface, and the tools' libstdc++ is loaded first.
+{
+  lib,
+  runCommand,
+  source,
+  # Upstream's package with these arguments, and every backend that is not named off.
+  upstreamWith,
+  # The CMake options that this llama.cpp declares.
+  declared,
+  buildInfo,
+  # Which argument of upstream's package selects a backend.
+  selectedBy,
+}:
+let
+  cmakeFlags = import ./cmake-flags.nix { inherit lib; };
+
+  # ggml's own version, where it has one: it moves less often than llama.cpp's revision.
+  version =
+    let
+      text = builtins.readFile "${source}/ggml/CMakeLists.txt";
+      number =
+        name:
+        let
+          found = builtins.match ".*set\\(GGML_VERSION_${name} ([0-9]+)\\).*" text;
+        in
+        if found == null then "0" else lib.head found;
+    in
+    lib.concatMapStringsSep "." number [
+      "MAJOR"
+      "MINOR"
+      "PATCH"
+    ];
+
+  # The tree with what `keep` accepts of each path below the root, such as "/ggml/src".
+  sourceOf =
+    name: keep:
+    builtins.path {
+      name = "${name}-source";
+      path = source.outPath;
+      filter = path: type: keep (lib.removePrefix source.outPath path) type;
+    };
+
+  # ggml with the folders of these backends. Its base reads one header of the CPU's.
+  ggmlSource =
+    name: folders:
+    sourceOf name (
+      path: type:
+      let
+        inSource = builtins.match "/ggml/src/([^/]+)(/.*)?" path;
+        folder = lib.head inSource;
+        isFile = type != "directory" && lib.last inSource == null;
+      in
+      path == "/ggml"
+      || lib.hasPrefix "/ggml/" path && (inSource == null || isFile || lib.elem folder folders)
+      || path == "/ggml/src/ggml-cpu"
+      || path == "/ggml/src/ggml-cpu/ggml-cpu-impl.h"
+    );
+
+  # ggml's CMakeLists.txt alone wants a file that llama.cpp's tree does not have. ggml would
+  # also load modules from the directory that a program is started in.
+  postPatch = ''
+    touch ggml/ggml.pc.in
+    sed -i -E '/search_paths\.push_back\((fs::current_path\(\)|cwd)\);/d' \
+      ggml/src/ggml-backend-reg.cpp
+  '';
+
+  ggmlFlags =
+    flags: options:
+    cmakeFlags.replace
+      (lib.filter (
+        flag:
+        lib.any (prefix: lib.hasPrefix "-D${prefix}" flag) [
+          "BUILD_"
+          "CMAKE_"
+          "GGML_"
+        ]
+      ) flags)
+      (
+        cmakeFlags.fromAttrs (
+          {
+            GGML_NATIVE = false;
+            GGML_BACKEND_DL = true;
+            GGML_BUILD_EXAMPLES = false;
+            GGML_BUILD_TESTS = false;
+            GGML_CPU = false;
+          }
+          // options
+        )
+      );
+
+  common = prev: {
+    inherit version postPatch;
+    cmakeDir = "../ggml";
+    outputs = [ "out" ];
+    postInstall = "";
+    # Upstream leaves it an attribute, so it would still be built.
+    webui = null;
+    passthru = { };
+    meta = removeAttrs prev.meta [ "mainProgram" ];
+  };
+
+  ggml = (upstreamWith { useWebUi = false; }).overrideAttrs (
+    prev:
+    common prev
+    // {
+      pname = "ggml";
+      src = ggmlSource "ggml" [ ];
+      cmakeFlags = ggmlFlags prev.cmakeFlags { CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib"; };
+    }
+  );
+
+  # One backend as a module: `arguments` of upstream's package, `folders` of ggml/src, CMake
+  # `options`, Ninja `targets`.
+  module =
+    {
+      name,
+      arguments ? { },
+      folders,
+      options,
+      targets,
+    }:
+    (upstreamWith (arguments // { useWebUi = false; })).overrideAttrs (
+      prev:
+      common prev
+      // {
+        pname = "ggml-${lib.replaceStrings [ ":" "+" ] [ "-" "-" ] name}";
+        src = ggmlSource (lib.head folders) folders;
+        cmakeFlags = ggmlFlags prev.cmakeFlags (
+          {
+            # The module is installed as it is built. It uses the libggml-base that the
+            # tools use.
+            CMAKE_BUILD_WITH_INSTALL_RPATH = true;
+            CMAKE_INSTALL_RPATH = "${ggml}/lib";
+            CMAKE_SKIP_BUILD_RPATH = false;
+          }
+          // options
+        );
+        ninjaFlags = targets;
+        installPhase = ''
+          runHook preInstall
+          install -D --target-directory "$out/lib/ggml" bin/libggml-*.so
+          runHook postInstall
+        '';
+      }
+    );
+
+  # Folders of ggml/src. ROCm's module is compiled from CUDA's source.
+  foldersOf = {
+    cuda = [ "ggml-cuda" ];
+    rocm = [
+      "ggml-hip"
+      "ggml-cuda"
+    ];
+    vulkan = [ "ggml-vulkan" ];
+  };
+
+  # The tools, apart from their libraries: the variant has copies of them.
+  tools =
+    useWebUi:
+    (upstreamWith { inherit useWebUi; }).overrideAttrs (
+      prev:
+      {
+        pname = "llama-cpp-tools";
+        src = sourceOf "llama-cpp" (
+          path: _:
+          !(lib.hasPrefix "/ggml/" path || lib.elem path unread)
+          || lib.elem path [
+            "/ggml/cmake"
+            "/ggml/cmake/common.cmake"
+          ]
+        );
+        outputs = [
+          "out"
+          "tools"
+        ];
+        buildInputs = prev.buildInputs ++ [ ggml ];
+        # Of ggml, earlier revisions patch Metal's source.
+        postPatch = lib.optionalString (!lib.hasInfix "/ggml/" (prev.postPatch or "")) prev.postPatch;
+        cmakeFlags = cmakeFlags.replace prev.cmakeFlags (
+          cmakeFlags.fromAttrs (
+            {
+              LLAMA_USE_SYSTEM_GGML = true;
+              LLAMA_BUILD_COMMIT = buildInfo.commit;
+              LLAMA_BUILD_NUMBER = buildInfo.build;
+              LLAMA_BUILD_EXAMPLES = false;
+              LLAMA_BUILD_TESTS = false;
+              CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib:${ggml}/lib";
+            }
+            # Without this the build would fetch a prebuilt web UI.
+            // lib.optionalAttrs (!useWebUi) (
+              builtins.intersectAttrs declared { LLAMA_USE_PREBUILT_UI = false; }
+            )
+          )
+        );
+        postInstall = (prev.postInstall or "") + ''
+          mkdir -p "$tools"
+          mv "$out/bin" "$tools/"
+        '';
+        passthru = { };
+      }
+      // lib.optionalAttrs (!useWebUi && prev ? webui) { webui = null; }
+    );
+
+  # Upstream's own source leaves most of these out, too.
+  unread = [
+    "/.devops"
+    "/.github"
+    "/docs"
+    "/models"
+    "/tests"
+  ];
+in
+{
+  inherit ggml tools;
+
+  # What the parts are built with, taken together: each flag once, and a backend that only
+  # one part has is on.
+  flagsOf =
+    all:
+    let
+      isPlace = flag: lib.hasInfix "RPATH" (cmakeFlags.nameOf flag);
+      isOff = flag: builtins.match ".*=(FALSE|OFF)" flag != null;
+      byName = lib.groupBy cmakeFlags.nameOf (
+        lib.filter (flag: cmakeFlags.nameOf flag != null && !isPlace flag) (
+          lib.concatMap (part: part.cmakeFlags) all
+        )
+      );
+    in
+    map (flags: lib.findFirst (flag: !isOff flag) (lib.head flags) flags) (lib.attrValues byName);
+
+  # Why this llama.cpp cannot be split, or null.
+  problem =
+    let
+      missing = lib.filter (option: !(declared ? ${option})) [
+        "GGML_BACKEND_DL"
+        "GGML_CPU"
+        "LLAMA_USE_SYSTEM_GGML"
+      ];
+    in
+    if missing == [ ] then null else "this llama.cpp has no CMake option ${lib.head missing}";
+
+  # `options` of null: every module that ggml has for this architecture.
+  cpu =
+    microarch: options:
+    module {
+      name = "cpu-${microarch}";
+      folders = [ "ggml-cpu" ];
+      options = {
+        GGML_CPU = true;
+        GGML_CPU_ALL_VARIANTS = options == null;
+      }
+      // lib.optionalAttrs (options != null) options;
+      targets = lib.optional (options != null) "ggml-cpu";
+    };
+
+  # `targets`: the GPUs, for the name.
+  gpu =
+    backend:
+    {
+      arguments,
+      options,
+      targets,
+    }:
+    module {
+      name = lib.concatStringsSep "-" ([ backend ] ++ targets);
+      arguments = arguments // {
+        ${selectedBy.${backend}} = true;
+      };
+      folders = foldersOf.${backend};
+      inherit options;
+      targets = [ (lib.head foldersOf.${backend}) ];
+    };
+
+  # The package. ggml looks for modules beside the program that runs, wherever it was started
+  # and through whichever links, so each package has its own copies of the tools.
+  join =
+    {
+      pname,
+      useWebUi,
+      modules,
+      passthru,
+      meta,
+    }:
+    let
+      llama = tools useWebUi;
+    in
+    runCommand "${pname}-${buildInfo.version}"
+      {
+        inherit pname meta passthru;
+        inherit (buildInfo) version;
+      }
+      ''
+        folder=libexec/llama-cpp
+        mkdir -p "$out/bin" "$out/$folder"
+        cp ${llama.tools}/bin/* "$out/$folder/"
+        for tool in "$out/$folder"/*; do
+          ln -s "../$folder/''${tool##*/}" "$out/bin/"
+        done
+        for module in ${toString modules}; do
+          ln -s "$module"/lib/ggml/*.so "$out/$folder/"
+        done
+        cp --recursive --symbolic-link --no-preserve=mode \
+          ${ggml}/lib ${ggml}/include ${llama}/lib ${llama}/include "$out/"
+      '';
+}

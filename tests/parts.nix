@@ -1,0 +1,107 @@
+# The parts that a variant is built from, and what is built as one package.
+{ flake, lib }:
+let
+  pkgs = import flake.inputs.nixpkgs {
+    system = "x86_64-linux";
+    config.allowUnfree = true;
+    overlays = [ flake.overlays.default ];
+  };
+  make = pkgs.mkLlamaCpp;
+  flagsOf = package: package.llamaCpp.cmakeFlags;
+  has = flag: package: lib.elem flag (flagsOf package);
+  passes = name: package: lib.any (flag: lib.hasPrefix "-D${name}:" flag) (flagsOf package);
+  tigerlake = make {
+    backends = [ "cuda" ];
+    microarch = "tigerlake";
+    cudaCapabilities = [ "7.5" ];
+  };
+in
+{
+  "hosts share the parts that are the same" = {
+    expr =
+      let
+        drvPaths = package: map (part: part.drvPath) package.llamaCpp.parts;
+        shared = lib.intersectLists (drvPaths tigerlake) (
+          drvPaths (make {
+            backends = [ "cuda" ];
+            microarch = "znver4";
+            cudaCapabilities = [ "7.5" ];
+          })
+        );
+      in
+      map (
+        name: lib.any (part: part.name == name && lib.elem part.drvPath shared) tigerlake.llamaCpp.parts
+      ) (lib.attrNames tigerlake.parts);
+    # In the order of their names: only the CPU's is another.
+    expected = [
+      true
+      false
+      true
+      true
+    ];
+  };
+  "what applies to all of llama.cpp is built as one package" = {
+    expr =
+      map
+        (args: {
+          split = (make args).llamaCpp.parts != [ ];
+          whole = (make args).drvPath == (make (args // { modular = false; })).drvPath;
+        })
+        [
+          { extraCmakeFlags = [ "-DGGML_OPENMP=OFF" ]; }
+          { useBlas = true; }
+          { modular = false; }
+        ];
+    expected = lib.genList (_: {
+      split = false;
+      whole = true;
+    }) 3;
+  };
+  "so it does as one package" = {
+    expr =
+      map
+        (
+          flag:
+          has flag (make {
+            modular = false;
+          })
+        )
+        [
+          "-DGGML_BACKEND_DL:BOOL=TRUE"
+          "-DGGML_CPU_ALL_VARIANTS:BOOL=TRUE"
+          "-DGGML_BACKEND_DIR:STRING=$out/lib/ggml"
+          "-DCMAKE_INSTALL_RPATH:STRING=$out/lib"
+        ];
+    expected = [
+      true
+      true
+      true
+      true
+    ];
+  };
+  "modules are not looked for in the current directory" = {
+    expr = map (package: lib.hasInfix "ggml-backend-reg.cpp" package.postPatch) [
+      pkgs.llama-cpp-cpu.parts.ggml
+      (make { modular = false; })
+    ];
+    expected = [
+      true
+      true
+    ];
+  };
+  # CMake stops at GGML_BACKEND_DIR without GGML_BACKEND_DL.
+  "an exact variant as one package has no modules" = {
+    expr =
+      let
+        package = tigerlake.override { modular = false; };
+      in
+      [
+        (has "-DGGML_BACKEND_DL:BOOL=FALSE" package)
+        (passes "GGML_BACKEND_DIR" package)
+      ];
+    expected = [
+      true
+      false
+    ];
+  };
+}
