@@ -134,7 +134,7 @@ in
   ] (problems x86 { backends = [ "metal" ]; });
   "an unknown microarchitecture" = says [
     "<microarch>"
-    "did you mean \"znver4\"?"
+    "write \"znver4\""
   ] (problems x86 { microarch = "zen4"; });
   "a microarchitecture of the other architecture" = says [
     "<microarch>"

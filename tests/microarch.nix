@@ -14,6 +14,16 @@ let
   on =
     name: lib.attrNames (lib.filterAttrs (_: value: value) (microarchs.cmakeOptionsFor (x86 name)));
   withOption = option: lib.filter (name: lib.elem option (on name)) (microarchs.names "x86_64");
+  arches = [
+    "x86_64"
+    "aarch64"
+  ];
+  realNames = lib.importJSON ./microarch-names.json;
+  # What a message would say to write: the name, where it is a row.
+  suggested =
+    arch: name:
+    if lib.elem name (microarchs.names arch) then name else microarchs.suggestionFor arch name;
+
   allOptions = lib.sort lib.lessThan (
     lib.mapAttrsToList (_: feature: feature.cmake) microarchs.table.x86_64.features
   );
@@ -46,7 +56,10 @@ in
   "AMX is where the CPU has it, only" = {
     expr = withOption "GGML_AMX_INT8";
     expected = [
+      "diamondrapids"
       "emeraldrapids"
+      "graniterapids"
+      "graniterapids-d"
       "sapphirerapids"
     ];
   };
@@ -57,23 +70,35 @@ in
   "AVX-512 is where the CPU has it, only" = {
     expr = withOption "GGML_AVX512";
     expected = [
+      "cannonlake"
       "cascadelake"
       "cooperlake"
+      "diamondrapids"
       "emeraldrapids"
+      "graniterapids"
+      "graniterapids-d"
       "icelake-client"
       "icelake-server"
+      "novalake"
       "rocketlake"
       "sapphirerapids"
+      "sapphirerapids-no-amx"
       "skylake-avx512"
       "tigerlake"
       "x86-64-v4"
       "znver4"
       "znver5"
+      "znver6"
     ];
   };
-  "hybrid Intel has AVX-VNNI and no AVX-512" = {
+  "hybrid Intel before Nova Lake has AVX-VNNI and no AVX-512" = {
     expr = lib.intersectLists (withOption "GGML_AVX_VNNI") (withOption "GGML_AVX512");
-    expected = [ "znver5" ];
+    expected = [
+      "novalake"
+      "sapphirerapids-no-amx"
+      "znver5"
+      "znver6"
+    ];
   };
   "cascadelake lacks VBMI, whatever lib.systems says" = {
     expr = lib.elem "GGML_AVX512_VBMI" (on "cascadelake");
@@ -81,7 +106,7 @@ in
   };
   "each row names features of the table" = {
     expr = lib.subtractLists (lib.attrNames microarchs.table.x86_64.features) (
-      lib.concatLists (lib.attrValues microarchs.table.x86_64.microarchs)
+      lib.concatMap (row: row.features) (lib.attrValues microarchs.table.x86_64.microarchs)
     );
     expected = [ ];
   };
@@ -113,9 +138,97 @@ in
       null
     ];
   };
-  "an unknown name gets the nearest and the list" = {
-    expr = map (part: lib.hasInfix part (microarchs.problem (x86 "tigerlak"))) [
-      "did you mean \"tigerlake\"?"
+  "each row has one place among the other names" = {
+    expr = lib.concatMap (
+      arch:
+      lib.subtractLists (microarchs.names arch ++ [ "dispatch" ]) (
+        lib.attrNames microarchs.table.${arch}.otherNames
+      )
+    ) arches;
+    expected = [ ];
+  };
+  "no other name is a row or has two" = {
+    expr = lib.concatMap (
+      arch:
+      let
+        others = lib.concatLists (lib.attrValues microarchs.table.${arch}.otherNames);
+      in
+      lib.intersectLists (microarchs.names arch) others ++ lib.subtractLists (lib.unique others) others
+    ) arches;
+    expected = [ ];
+  };
+  # `features` is what a CPU of this name has, by LLVM 22 (`clang -march`, `-mcpu`), GCC 15 or
+  # archspec; for marketing names and boards, what all of their cores have.
+  "no suggestion is fatal" = {
+    expr = lib.concatMap (
+      arch:
+      lib.filter (found: found != null) (
+        lib.mapAttrsToList (
+          name: features:
+          let
+            row = suggested arch name;
+            lacking = lib.subtractLists features (microarchs.table.${arch}.microarchs.${row}.features or [ ]);
+          in
+          if lacking == [ ] then null else { inherit name row lacking; }
+        ) realNames.${arch}
+      )
+    ) arches;
+    expected = [ ];
+  };
+  # Where the table has a row with what makes the difference, AVX2 or dot products.
+  "no suggestion is much slower than another row" = {
+    expr = lib.concatMap (
+      arch:
+      lib.filter (
+        name:
+        let
+          row = suggested arch name;
+          matters = if arch == "x86_64" then "AVX2" else "dotprod";
+        in
+        row != "dispatch"
+        && lib.elem matters realNames.${arch}.${name}
+        && !(lib.elem matters microarchs.table.${arch}.microarchs.${row}.features)
+      ) (lib.attrNames realNames.${arch})
+    ) arches;
+    expected = [ ];
+  };
+  "a misspelt name of one CPU is not corrected to another's" = {
+    expr = map (microarchs.suggestionFor "x86_64") [
+      "tigerlak"
+      "TigerLake"
+      "cofeelake"
+      "zenver4"
+      "znver"
+      "m1"
+      "foo"
+    ];
+    expected = [
+      "tigerlake"
+      "tigerlake"
+      "skylake"
+      "znver1"
+      "znver1"
+      "dispatch"
+      "dispatch"
+    ];
+  };
+  "native is dispatch, with the reason, on either architecture" = {
+    expr = map (arch: lib.hasInfix "write \"dispatch\"" (microarchs.problem (arch "native"))) [
+      x86
+      arm
+    ];
+    expected = [
+      true
+      true
+    ];
+  };
+  "another name is said to be of the other architecture, too" = {
+    expr = lib.hasInfix "is a microarchitecture of aarch64" (microarchs.problem (x86 "rk3588"));
+    expected = true;
+  };
+  "an unknown name gets the row to write and the list" = {
+    expr = map (part: lib.hasInfix part (microarchs.problem (x86 "coffeelake"))) [
+      "write \"skylake\""
       "znver4"
       "dispatch"
     ];

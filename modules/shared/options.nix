@@ -41,8 +41,10 @@ in
         Microarchitecture of the CPU. The CPU backend uses all of its instruction
         sets and does not run on a CPU that lacks one of them. `xtask probe
         --local` prints the name for the machine it runs on. `"dispatch"` builds
-        the backend for every microarchitecture and selects one at start-up: it
-        is as fast and runs on any CPU, but is larger and slower to build.
+        the backend for several sets of instructions and selects one at start-up:
+        it runs on any CPU, but is larger and slower to build. It is as fast on
+        x86_64 and on ARM CPUs with SVE. On other ARM CPUs with i8mm (Apple M2
+        and later, AmpereOne, Snapdragon X) it does not use i8mm, so set the name.
 
         Known for x86_64: ${lib.concatStringsSep ", " (microarchs.names "x86_64")}.
 

@@ -17,12 +17,37 @@ let
   names = arch: lib.attrNames (table.${arch}.microarchs or { });
   namesFor = system: names (archOf system);
 
-  nearest =
-    name: candidates:
+  # Row of each name that a CPU goes by: the table's own, and those of compilers, of
+  # marketing and of boards.
+  rowsByName =
+    arch:
+    lib.genAttrs (names arch) lib.id
+    // lib.concatMapAttrs (row: others: lib.genAttrs others (_: row)) (table.${arch}.otherNames or { });
+
+  # What to write in place of a name that the table does not have. Code for a
+  # feature that the CPU lacks kills llama.cpp, so spelling alone decides nothing:
+  # of all names within two edits, the row must have no feature that another's lacks.
+  suggestionFor =
+    arch: name:
     let
-      distance = lib.strings.levenshtein name;
+      featuresOf = row: table.${arch}.microarchs.${row}.features or [ ];
+      rows = rowsByName arch;
+      lower = lib.replaceStrings [ "_" " " ] [ "-" "-" ] (lib.toLower name);
+      similar = lib.filter (
+        known: lib.stringLength name > 3 && lib.strings.levenshteinAtMost 2 lower known
+      ) (lib.attrNames rows);
+      nearest = lib.sort (
+        a: b: lib.strings.levenshtein lower a < lib.strings.levenshtein lower b
+      ) similar;
+      isSafe =
+        known:
+        lib.all (
+          other: lib.subtractLists (featuresOf rows.${other}) (featuresOf rows.${known}) == [ ]
+        ) similar;
     in
-    lib.head (lib.sort (a: b: distance a < distance b) candidates);
+    rows.${lower} or (lib.findFirst (row: row != "dispatch") "dispatch" (
+      map (known: rows.${known}) (lib.filter isSafe nearest)
+    ));
 
   # A sentence that says what is wrong with this name on this system, or null.
   problem =
@@ -30,16 +55,26 @@ let
     let
       arch = archOf system;
       known = names arch ++ [ "dispatch" ];
-      others = lib.filter (other: lib.elem name (names other)) (
-        lib.filter (other: other != arch) (lib.attrNames table)
-      );
+      others = lib.filter (
+        other: other != arch && !(rowsByName arch ? ${name}) && rowsByName other ? ${name}
+      ) (lib.attrNames table);
     in
     if lib.elem name known then
       null
     else if others != [ ] then
       "\"${name}\" is a microarchitecture of ${lib.head others}, but this is ${system}. Known here: ${lib.concatStringsSep ", " known}."
+    else if lib.elem name [ "native" "auto" "host" ] then
+      "\"${name}\" would depend on the machine that builds; write \"dispatch\", which selects the CPU's instruction sets at start-up, or what `xtask probe --local` prints."
     else
-      "\"${name}\" is not a known microarchitecture; did you mean \"${nearest name known}\"? Known for ${system}: ${lib.concatStringsSep ", " known}.";
+      let
+        suggestion = suggestionFor arch name;
+        help =
+          if suggestion == "dispatch" then
+            "write \"dispatch\", which runs on any CPU, or what `xtask probe --local` prints"
+          else
+            "write \"${suggestion}\"";
+      in
+      "\"${name}\" is not a known microarchitecture; ${help}. Known for ${system}: ${lib.concatStringsSep ", " known}.";
 
   lookup =
     { system, name }:
@@ -65,7 +100,7 @@ let
       }
     else
       lib.mapAttrs' (
-        feature: { cmake, ... }: lib.nameValuePair cmake (lib.elem feature row)
+        feature: { cmake, ... }: lib.nameValuePair cmake (lib.elem feature row.features)
       ) table.${archOf system}.features;
 
   cmakeFlagsFor = args: cmakeFlags.fromAttrs (cmakeOptionsFor args);
@@ -75,7 +110,7 @@ in
     table
     names
     namesFor
-    nearest
+    suggestionFor
     problem
     lookup
     cmakeOptionsFor

@@ -74,6 +74,6 @@ impl Machine {
 
     /// The microarchitecture that uses most of what this CPU can do.
     pub fn microarch(&self, table: &Table) -> Option<String> {
-        table.detect(&self.cpu).map(str::to_owned)
+        table.detect(&self.cpu).map(|detected| detected.name.to_owned())
     }
 }

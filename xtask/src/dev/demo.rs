@@ -61,8 +61,9 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let _session = session::open(&context, &mut Target::Local, "demo", true)?;
     let machine = Machine::discover(&Target::Local)?;
     let table = Table::embedded().context("microarch.json")?;
-    let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
-    ui.status(format!("{} this machine is {microarch}", ui.bold("demo:")));
+    let detected = table.detect(&machine.cpu).context("no microarchitecture fits this CPU")?;
+    ui.status(format!("{} {} ({detected})", ui.bold("demo:"), machine.facts.cpu_name()));
+    let microarch = detected.name.to_owned();
 
     // Plan and run, one command after another, as a user would.
     ui.status(format!("\n{}", ui.bold("1. cargo xtask check")));

@@ -196,7 +196,9 @@ fn refused(folder: &Path) -> Check {
 fn cpu() -> Option<Check> {
     let cpu = Cpu::parse(&fs::read_to_string("/proc/cpuinfo").ok()?).ok()?;
     let table = Table::embedded().ok()?;
-    let message = format!("programs.llama-cpp.microarch = \"{}\"", table.detect(&cpu)?);
+    let detected = table.detect(&cpu)?;
+    let why = if detected.is_own { String::new() } else { format!(" ({detected})") };
+    let message = format!("programs.llama-cpp.microarch = \"{}\"{why}", detected.name);
     Some(Check::ok("CPU", message))
 }
 

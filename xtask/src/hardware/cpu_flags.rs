@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
 use crate::hardware::microarch::{DISPATCH, Table};
-use crate::ui::nearest::nearest;
 
 /// How many options a message names before it counts the rest.
 const NAMED: usize = 4;
@@ -64,14 +63,12 @@ fn repeated(passed: &Passed<'_>) -> Vec<Finding> {
 fn exact(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding> {
     let Manifest { system, microarch, .. } = manifest;
     let Some(wanted) = table.cmake_options(system, microarch) else {
-        let names = table.names_for(system);
-        let near = nearest(microarch, names.iter().copied().chain([DISPATCH]))
-            .map(|near| format!(" (did you mean \"{near}\"?)"))
-            .unwrap_or_default();
+        // The fleet's own table has it, or the variant would not evaluate.
         return vec![Finding::error(
             "unknown-microarch",
-            format!("unknown microarchitecture \"{microarch}\" for {system}{near}"),
-            "set `programs.llama-cpp.microarch` to a name from the table, or to \"dispatch\"",
+            format!("this xtask does not know the microarchitecture \"{microarch}\" for {system}"),
+            "use the xtask of the fleet's llamafleet input, or set \
+             `programs.llama-cpp.microarch` to \"dispatch\"",
         )];
     };
     let mut wrong = Wrong::default();
@@ -186,7 +183,7 @@ mod tests {
     fn every_row_of_the_table_passes_its_own_options() {
         let table = Table::embedded().unwrap();
         for system in ["x86_64-linux", "aarch64-linux"] {
-            for name in table.names_for(system) {
+            for name in table.names(system) {
                 assert_eq!(judged(&row(name, system)), [], "{name}");
             }
         }
@@ -253,9 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_table_lacks_is_told_with_the_nearest() {
-        let found = judged(&manifest("tigerlak", "x86_64-linux", &[]));
+    fn a_name_that_the_table_lacks_is_an_error() {
+        let found = judged(&manifest("znver9", "x86_64-linux", &[]));
         assert_eq!(found[0].code, "unknown-microarch");
-        assert!(found[0].message.contains("\"tigerlake\""), "{}", found[0].message);
+        assert!(found[0].message.contains("\"znver9\""), "{}", found[0].message);
     }
 }

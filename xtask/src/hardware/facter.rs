@@ -19,7 +19,7 @@ pub fn read(host: &str, text: &str, table: &Table) -> Result<Facts, String> {
     let report: Value =
         serde_json::from_str(text).map_err(|error| format!("it is not JSON ({error})"))?;
     let cpu = cpu(&report["hardware"])?;
-    let microarch = table.detect(&cpu);
+    let microarch = table.detect(&cpu).map(|detected| detected.name);
     Ok(Facts {
         cores: cores(&report["hardware"]),
         memory_bytes: memory(&report["hardware"]),

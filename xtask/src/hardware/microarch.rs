@@ -3,12 +3,12 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::hardware::cpu::{Arch, Cpu};
-use crate::hardware::cpu_names::usual_name;
+use crate::hardware::cpu::{Arch, Cpu, Identity};
 
 /// All microarchitectures in one package, one chosen at start-up: it runs anywhere.
 pub const DISPATCH: &str = "dispatch";
@@ -20,12 +20,12 @@ const TABLE: &str = include_str!("../../../overlays/llama-cpp/microarch.json");
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Table {
-    x86_64: Section<Vec<String>>,
-    aarch64: Section<ArmRow>,
+    x86_64: Section,
+    aarch64: Section,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Section<Row> {
+struct Section {
     features: BTreeMap<String, Feature>,
     microarchs: BTreeMap<String, Row>,
 }
@@ -39,10 +39,54 @@ struct Feature {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct ArmRow {
-    /// As GCC's -march takes it: `armv8.2-a`.
+struct Row {
+    /// aarch64 only, as GCC's -march takes it: `armv8.2-a`.
+    #[serde(default)]
     arch: String,
     features: Vec<String>,
+    /// The CPUs of this name, `VENDOR FAMILY MODEL…` (x86) or `IMPLEMENTER PART…`, as
+    /// /proc/cpuinfo has them but in hexadecimal, a range as `00-2f`. None: a generic name.
+    #[serde(default)]
+    cpus: Vec<String>,
+}
+
+impl Row {
+    fn is_generic(&self) -> bool {
+        self.cpus.is_empty()
+    }
+
+    fn is_by(&self, vendor: &str) -> bool {
+        self.cpus.iter().any(|cpu| cpu.split(' ').next() == Some(vendor))
+    }
+
+    fn names(&self, arch: Arch, cpu: &Identity) -> bool {
+        let hex = |text: &str| u32::from_str_radix(text, 16).ok();
+        self.cpus.iter().any(|entry| {
+            let mut words = entry.split(' ');
+            let is_maker = words.next() == Some(cpu.vendor.as_str());
+            let is_family = arch == Arch::Aarch64 || words.next().and_then(hex) == Some(cpu.family);
+            let is_model = |word: &str| {
+                let (first, last) = word.split_once('-').unwrap_or((word, word));
+                hex(first) <= Some(cpu.model) && Some(cpu.model) <= hex(last)
+            };
+            is_maker && is_family && words.any(is_model)
+        })
+    }
+}
+
+/// The row that suits a CPU best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detected<'a> {
+    pub name: &'a str,
+    /// False: the name of another CPU with the same instruction sets.
+    pub is_own: bool,
+}
+
+impl std::fmt::Display for Detected<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let closest = if self.is_own { "" } else { "closest: the same instruction sets as " };
+        write!(f, "{closest}{}", self.name)
+    }
 }
 
 impl Table {
@@ -54,26 +98,31 @@ impl Table {
         serde_json::from_str(TABLE)
     }
 
-    /// The microarchitecture with most features of those that this CPU has in full.
-    /// Equal ones: the name that this CPU goes by; then the older instruction set
-    /// level; then the generic x86-64-vN; then the alphabet.
-    pub fn detect(&self, cpu: &Cpu) -> Option<&str> {
-        let usual = usual_name(&cpu.identity);
-        let rank = |name: &&str| {
-            let needed = self.needed(cpu.arch, name).unwrap_or_default();
-            let level = self.aarch64.microarchs.get(*name).map(|row| row.arch.clone());
+    /// Of the rows whose features this CPU has in full, the one with most features. Of equal
+    /// ones the CPU's own name, by vendor, family and model; then a generic name; then one of
+    /// the same vendor; then the one of the lowest architecture level.
+    pub fn detect(&self, cpu: &Cpu) -> Option<Detected<'_>> {
+        let rows = self.section(cpu.arch).microarchs.iter();
+        let runs = |name: &str| self.missing(name, cpu).is_some_and(|missing| missing.is_empty());
+        let (name, row) = rows.filter(|(name, _)| runs(name)).min_by_key(|(name, row)| {
             (
-                std::cmp::Reverse(needed.len()),
-                usual != Some(name),
-                level.filter(|_| cpu.arch == Arch::Aarch64),
-                !name.starts_with("x86-64"),
-                (*name).to_owned(),
+                Reverse(row.features.len()),
+                !row.names(cpu.arch, &cpu.identity),
+                !row.is_generic(),
+                !row.is_by(&cpu.identity.vendor),
+                &row.arch,
+                *name,
             )
-        };
-        self.names(cpu.arch)
-            .into_iter()
-            .filter(|name| self.missing(name, cpu).is_some_and(|missing| missing.is_empty()))
-            .min_by_key(rank)
+        })?;
+        let is_own = row.is_generic() || row.names(cpu.arch, &cpu.identity);
+        Some(Detected { name, is_own })
+    }
+
+    /// The rows that name the CPU with these numbers. They may tell several apart: Intel's
+    /// Xeons of three generations have one model number.
+    pub fn own_names(&self, arch: Arch, cpu: &Identity) -> Vec<&str> {
+        let rows = self.section(arch).microarchs.iter();
+        rows.filter(|(_, row)| row.names(arch, cpu)).map(|(name, _)| name.as_str()).collect()
     }
 
     /// The features of `microarch` that this CPU lacks; none for `dispatch`; `None`
@@ -82,10 +131,9 @@ impl Table {
         if microarch == DISPATCH {
             return Some(vec![]);
         }
-        let mut missing = self.lacking(cpu, &self.needed(cpu.arch, microarch)?);
-        if let Some(row) = self.aarch64.microarchs.get(microarch) {
-            missing.extend(lacking_level(cpu, &row.arch));
-        }
+        let row = self.section(cpu.arch).microarchs.get(microarch)?;
+        let mut missing = self.lacking(cpu, &words(&row.features));
+        missing.extend(lacking_level(cpu, &row.arch));
         Some(missing)
     }
 
@@ -120,8 +168,8 @@ impl Table {
         microarch: &str,
         options: &[String],
     ) -> Option<BTreeSet<String>> {
-        let mut features: BTreeSet<String> =
-            self.needed(arch, microarch)?.into_iter().map(str::to_owned).collect();
+        let row = self.section(arch).microarchs.get(microarch)?;
+        let mut features: BTreeSet<String> = row.features.iter().cloned().collect();
         let named = self.x86_64.features.iter();
         let on = |cmake: &Option<String>| cmake.as_ref().is_some_and(|o| options.contains(o));
         features.extend(named.filter(|(_, f)| on(&f.cmake)).map(|(name, _)| name.clone()));
@@ -131,14 +179,14 @@ impl Table {
     /// What a build for exactly this microarchitecture passes to CMake, and each value:
     /// `ON`, `OFF`, or aarch64's -march. `None` where `system` has no such name.
     pub fn cmake_options(&self, system: &str, microarch: &str) -> Option<BTreeMap<String, String>> {
-        if arch_of(system)? == Arch::Aarch64 {
-            let row = self.aarch64.microarchs.get(microarch)?;
+        let arch = arch_of(system)?;
+        let row = self.section(arch).microarchs.get(microarch)?;
+        if arch == Arch::Aarch64 {
             let words = std::iter::once(&row.arch).chain(&row.features);
             let march = words.map(String::as_str).collect::<Vec<_>>().join("+");
             return Some(BTreeMap::from([(ARM_ARCH.to_owned(), march)]));
         }
-        let row = self.x86_64.microarchs.get(microarch)?;
-        let value = |feature| if row.contains(feature) { "ON" } else { "OFF" };
+        let value = |feature| if row.features.contains(feature) { "ON" } else { "OFF" };
         let features = self.x86_64.features.iter();
         Some(
             features
@@ -153,38 +201,31 @@ impl Table {
         features.filter_map(|feature| feature.cmake.as_deref()).chain([ARM_ARCH])
     }
 
-    /// The names that `programs.llama-cpp.microarch` may have on this system.
-    pub fn names_for(&self, system: &str) -> Vec<&str> {
-        arch_of(system).map(|arch| self.names(arch)).unwrap_or_default()
+    #[cfg(test)]
+    pub fn names(&self, system: &str) -> impl Iterator<Item = &String> {
+        arch_of(system).into_iter().flat_map(|arch| self.section(arch).microarchs.keys())
     }
 
-    fn names(&self, arch: Arch) -> Vec<&str> {
+    fn section(&self, arch: Arch) -> &Section {
         match arch {
-            Arch::X86_64 => self.x86_64.microarchs.keys().map(String::as_str).collect(),
-            Arch::Aarch64 => self.aarch64.microarchs.keys().map(String::as_str).collect(),
+            Arch::X86_64 => &self.x86_64,
+            Arch::Aarch64 => &self.aarch64,
         }
-    }
-
-    fn needed(&self, arch: Arch, microarch: &str) -> Option<Vec<&str>> {
-        let features = match arch {
-            Arch::X86_64 => self.x86_64.microarchs.get(microarch)?,
-            Arch::Aarch64 => &self.aarch64.microarchs.get(microarch)?.features,
-        };
-        Some(features.iter().map(String::as_str).collect())
     }
 
     /// Features of another architecture are lacking: such a program does not start.
     fn lacking(&self, cpu: &Cpu, features: &[&str]) -> Vec<String> {
-        let known = match cpu.arch {
-            Arch::X86_64 => &self.x86_64.features,
-            Arch::Aarch64 => &self.aarch64.features,
-        };
+        let known = &self.section(cpu.arch).features;
         let has = |feature: &&&str| {
             let needs = known.get(**feature).map(|feature| &feature.cpuinfo);
             needs.is_some_and(|needs| needs.iter().all(|flag| cpu.flags.contains(flag)))
         };
         features.iter().filter(|f| !has(f)).map(|f| (*f).to_owned()).collect()
     }
+}
+
+fn words(list: &[String]) -> Vec<&str> {
+    list.iter().map(String::as_str).collect()
 }
 
 fn arch_of(system: &str) -> Option<Arch> {
@@ -220,136 +261,5 @@ fn level_flags(level: &str) -> Option<BTreeSet<&'static str>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hardware::cpu::Identity;
-
-    fn table() -> Table {
-        Table::embedded().unwrap()
-    }
-
-    fn zen5() -> Cpu {
-        Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/zen5")).unwrap()
-    }
-
-    /// A CPU that has what these features need and nothing else.
-    fn x86(features: &[&str], vendor: &str, family: u32, model: u32) -> Cpu {
-        let table = table();
-        let flags = features.iter().flat_map(|f| table.x86_64.features[*f].cpuinfo.clone());
-        let identity = Identity { vendor: vendor.into(), family, model };
-        Cpu { arch: Arch::X86_64, model_name: None, flags: flags.collect(), identity }
-    }
-
-    fn arm(flags: &str, vendor: &str, part: u32) -> Cpu {
-        let flags = flags.split_whitespace().map(str::to_owned).collect();
-        let identity = Identity { vendor: vendor.into(), family: 0, model: part };
-        Cpu { arch: Arch::Aarch64, model_name: None, flags, identity }
-    }
-
-    const V3: [&str; 6] = ["SSE42", "AVX", "F16C", "FMA", "AVX2", "BMI2"];
-
-    #[test]
-    fn a_recorded_zen_5_is_znver5() {
-        assert_eq!(table().detect(&zen5()), Some("znver5"));
-    }
-
-    /// A hypervisor that hides AVX-512 leaves a Zen 5 that must not get it.
-    #[test]
-    fn what_a_hypervisor_hides_is_not_used_whatever_the_model_says() {
-        let mut cpu = zen5();
-        cpu.flags.retain(|flag| !flag.starts_with("avx512") && flag != "avx_vnni");
-        assert_eq!(table().detect(&cpu), Some("x86-64-v3"));
-        cpu.flags.retain(|flag| flag != "fma");
-        assert_eq!(table().detect(&cpu), Some("ivybridge"));
-    }
-
-    #[test]
-    fn among_equals_the_cpus_own_name_wins_and_without_one_the_generic() {
-        let table = table();
-        assert_eq!(table.detect(&x86(&V3, "AuthenticAMD", 0x19, 0x21)), Some("znver3"));
-        assert_eq!(table.detect(&x86(&V3, "GenuineIntel", 6, 0x9e)), Some("skylake"));
-        assert_eq!(table.detect(&x86(&V3, "HygonGenuine", 24, 0)), Some("x86-64-v3"));
-        assert_eq!(table.detect(&x86(&[], "QEMU", 6, 6)), Some("x86-64"));
-        let tiger = [&V3[..], &["AVX512", "AVX512_VBMI", "AVX512_VNNI"]].concat();
-        assert_eq!(table.detect(&x86(&tiger, "GenuineIntel", 6, 0x8c)), Some("tigerlake"));
-    }
-
-    #[test]
-    fn a_row_is_detected_as_itself_or_its_equal() {
-        let table = table();
-        for (name, features) in &table.x86_64.microarchs {
-            let features: Vec<&str> = features.iter().map(String::as_str).collect();
-            let detected = table.detect(&x86(&features, "", 0, 0)).unwrap();
-            let sorted = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
-            assert_eq!(
-                sorted(&table.x86_64.microarchs[detected]),
-                sorted(&table.x86_64.microarchs[name]),
-                "{name} was detected as {detected}"
-            );
-        }
-    }
-
-    #[test]
-    fn arm_parts_are_found_and_no_level_is_assumed() {
-        let table = table();
-        let n1 = "fp asimd evtstrm aes crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop \
-                  asimddp ssbs";
-        assert_eq!(table.detect(&arm(n1, "0x41", 0xd0c)), Some("neoverse-n1"));
-        // An unknown part with the same features gets armv8.2-a, not the M1's 8.4.
-        assert_eq!(table.detect(&arm(n1, "0x99", 1)), Some("cortex-a55"));
-        let m1 = "fp asimd aes crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop \
-                  sha3 asimddp asimdfhm dit uscat ilrcpc flagm ssbs sb dcpodp flagm2 frint";
-        assert_eq!(table.detect(&arm(m1, "0x61", 0x22)), Some("apple-m1"));
-        assert_eq!(table.detect(&arm("fp asimd crc32", "0x41", 0xd08)), Some("cortex-a72"));
-    }
-
-    #[test]
-    fn every_level_of_the_table_is_known_here() {
-        for (name, row) in &table().aarch64.microarchs {
-            assert!(level_flags(&row.arch).is_some(), "{name}: {}", row.arch);
-        }
-    }
-
-    #[test]
-    fn every_usual_name_is_a_row() {
-        let table = table();
-        for (vendor, arch) in [
-            ("AuthenticAMD", Arch::X86_64),
-            ("GenuineIntel", Arch::X86_64),
-            ("0x41", Arch::Aarch64),
-            ("0x46", Arch::Aarch64),
-            ("0x61", Arch::Aarch64),
-            ("0xc0", Arch::Aarch64),
-        ] {
-            for family in [0, 6, 0x17, 0x19, 0x1a] {
-                for model in 0..0x1000 {
-                    let identity = Identity { vendor: vendor.into(), family, model };
-                    if let Some(name) = usual_name(&identity) {
-                        assert!(table.names(arch).contains(&name), "{name}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_build_needs_and_a_cpu_lacks_is_named() {
-        let table = table();
-        let missing = table.missing("sapphirerapids", &zen5());
-        assert_eq!(missing.unwrap(), ["AMX_TILE", "AMX_INT8"]);
-        assert_eq!(table.missing("znver4", &zen5()).unwrap(), [] as [&str; 0]);
-        assert_eq!(table.missing(DISPATCH, &x86(&[], "", 0, 0)).unwrap(), [] as [&str; 0]);
-        assert_eq!(table.missing("znver6", &zen5()), None);
-
-        let options = |list: &[&str]| list.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>();
-        let old = x86(&["SSE42", "AVX"], "", 0, 0);
-        let built = options(&["GGML_SSE42", "GGML_AVX2", "GGML_AVX512", "GGML_OF_2030"]);
-        assert_eq!(table.missing_for_options(&built, &old), ["AVX2", "AVX512"]);
-        let a72 = arm("fp asimd crc32", "0x41", 0xd08);
-        let built = options(&["GGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16"]);
-        let missing = table.missing_for_options(&built, &a72);
-        assert_eq!(missing, ["dotprod", "fp16", "armv8.2-a"]);
-        // Sent to the wrong architecture altogether.
-        assert!(!table.missing_for_options(&built, &zen5()).is_empty());
-    }
-}
+#[path = "microarch_tests.rs"]
+mod tests;

@@ -83,7 +83,7 @@ pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
     }
     let section = |name: &str| sections.get(name).map_or("", String::as_str);
     let cpu = Cpu::parse(section("cpuinfo"))?;
-    let microarch = table.detect(&cpu);
+    let microarch = table.detect(&cpu).map(|detected| detected.name);
     let first = |name| section(name).lines().find(|line| !line.is_empty()).map(str::to_owned);
     Ok(Facts {
         cores: Cores::read(&cpu, &section),

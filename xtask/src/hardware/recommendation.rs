@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::hardware::cores::Cores;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
-use crate::hardware::microarch::{DISPATCH, Table};
+use crate::hardware::microarch::{DISPATCH, Detected, Table};
 use crate::nix::names::nix_string;
 
 /// What nixpkgs' ROCm libraries have kernels for (`rocmPackages.clr.gpuTargets`).
@@ -25,6 +25,8 @@ pub fn rocm_knows(target: &str) -> bool {
 pub struct Recommendation {
     pub backend: Vec<&'static str>,
     pub microarch: String,
+    /// False: the CPU has no name in the table, and this one has the same instruction sets.
+    pub microarch_is_own: bool,
     pub cuda_capabilities: Vec<String>,
     pub rocm_targets: Vec<String>,
     /// None: too little is known of the cores.
@@ -68,9 +70,17 @@ impl Recommendation {
         if backend.is_empty() {
             backend.push("cpu");
         }
-        let microarch = table.detect(&facts.cpu()).unwrap_or(DISPATCH).to_owned();
+        let cpu = facts.cpu();
+        let detected = table.detect(&cpu).unwrap_or(Detected { name: DISPATCH, is_own: true });
         let threads = facts.cores.as_ref().and_then(Cores::threads);
-        Self { backend, microarch, cuda_capabilities, rocm_targets, threads }
+        Self {
+            backend,
+            microarch: detected.name.to_owned(),
+            microarch_is_own: detected.is_own,
+            cuda_capabilities,
+            rocm_targets,
+            threads,
+        }
     }
 
     /// For hosts/NAME/default.nix.
@@ -92,7 +102,11 @@ impl Recommendation {
             "programs.llama-cpp = {".to_owned(),
             "  enable = true;".to_owned(),
             format!("  backend = {backend};"),
-            format!("  microarch = {};", nix_string(&self.microarch)),
+            format!(
+                "  microarch = {};{}",
+                nix_string(&self.microarch),
+                if self.microarch_is_own { "" } else { " # the same instruction sets" }
+            ),
         ];
         for (option, items) in
             [("cudaCapabilities", &self.cuda_capabilities), ("rocmTargets", &self.rocm_targets)]

@@ -55,7 +55,7 @@ fn sigill(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> 
                 in_words(lacking.iter()),
                 facts.cpu_name()
             ),
-            choose(table.detect(&cpu)),
+            choose(table.detect(&cpu).map(|detected| detected.name)),
         )
     })
 }
@@ -67,7 +67,7 @@ fn choose(microarch: Option<&str>) -> String {
 
 fn below_cpu(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> {
     let cpu = facts.cpu();
-    let best = table.detect(&cpu)?;
+    let best = table.detect(&cpu)?.name;
     let used = table.features(cpu.arch, &manifest.microarch, &manifest.cpu_options)?;
     let could = table.features(cpu.arch, best, &[])?;
     let unused: Vec<&String> = could.difference(&used).collect();

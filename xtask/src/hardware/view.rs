@@ -3,12 +3,14 @@
 use crate::findings::view::describe;
 use crate::hardware::cores::Cores;
 use crate::hardware::facts::{Facts, Gpu};
+use crate::hardware::microarch::Detected;
 use crate::hardware::probe_output::ProbeReport;
+use crate::hardware::recommendation::Recommendation;
 use crate::ui::{Ui, units};
 
 pub fn print(ui: &Ui, report: &ProbeReport) {
     if let Some(facts) = &report.facts {
-        for (name, value) in rows(facts) {
+        for (name, value) in rows(facts, report.recommendation.as_ref()) {
             ui.result(format!("{name:<8}  {value}"));
         }
     }
@@ -25,9 +27,12 @@ pub fn print(ui: &Ui, report: &ProbeReport) {
     }
 }
 
-fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
+fn rows(facts: &Facts, recommended: Option<&Recommendation>) -> Vec<(&'static str, String)> {
     let model = facts.cpu.model.as_deref().unwrap_or("of unknown name");
-    let fits = facts.cpu.microarch.as_deref().map(|name| format!(" ({name})"));
+    let fits = recommended.map(|recommended| {
+        let Recommendation { microarch: name, microarch_is_own: is_own, .. } = recommended;
+        format!(" ({})", Detected { name, is_own: *is_own })
+    });
     let mut rows = vec![("CPU", format!("{model}{}", fits.unwrap_or_default()))];
     match &facts.cores {
         Some(cores) => {

@@ -278,7 +278,7 @@ const FLAKE: &str = r#"{
     cpuFlags = microarch:
       if microarch == "dispatch" then [ "-DGGML_BACKEND_DL=ON" "-DGGML_CPU_ALL_VARIANTS=ON" ]
       else map (feature: "-D${table.x86_64.features.${feature}.cmake}=${
-        if builtins.elem feature (table.x86_64.microarchs.${microarch} or [ ]) then "ON" else "OFF"
+        if builtins.elem feature (table.x86_64.microarchs.${microarch}.features or [ ]) then "ON" else "OFF"
       }") (builtins.attrNames table.x86_64.features);
     host = { variant ? "cpu-test", microarch ? "haswell", backends ? [ "cpu" ], flags ? [ ], ... }@args: {
       options.programs.llama-cpp.manifest = true;

@@ -1,0 +1,175 @@
+//! Tests of the microarchitecture table.
+
+use super::*;
+
+fn table() -> Table {
+    Table::embedded().unwrap()
+}
+
+fn zen5() -> Cpu {
+    Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/zen5")).unwrap()
+}
+
+/// A CPU that has what these features need and nothing else.
+fn x86(features: &[&str], vendor: &str, family: u32, model: u32) -> Cpu {
+    let table = table();
+    let flags = features.iter().flat_map(|f| table.x86_64.features[*f].cpuinfo.clone());
+    let identity = Identity { vendor: vendor.into(), family, model };
+    Cpu { arch: Arch::X86_64, model_name: None, flags: flags.collect(), identity }
+}
+
+fn arm(flags: &str, vendor: &str, part: u32) -> Cpu {
+    let flags = flags.split_whitespace().map(str::to_owned).collect();
+    let identity = Identity { vendor: vendor.into(), family: 0, model: part };
+    Cpu { arch: Arch::Aarch64, model_name: None, flags, identity }
+}
+
+fn name<'a>(table: &'a Table, cpu: &Cpu) -> &'a str {
+    table.detect(cpu).unwrap().name
+}
+
+const V3: [&str; 6] = ["SSE42", "AVX", "F16C", "FMA", "AVX2", "BMI2"];
+
+#[test]
+fn a_recorded_zen_5_is_znver5() {
+    assert_eq!(name(&table(), &zen5()), "znver5");
+}
+
+/// A hypervisor that hides AVX-512 leaves a Zen 5 that must not get it.
+#[test]
+fn what_a_hypervisor_hides_is_not_used_whatever_the_model_says() {
+    let mut cpu = zen5();
+    cpu.flags.retain(|flag| !flag.starts_with("avx512") && flag != "avx_vnni");
+    assert_eq!(name(&table(), &cpu), "x86-64-v3");
+    cpu.flags.retain(|flag| flag != "fma");
+    assert_eq!(name(&table(), &cpu), "btver2");
+}
+
+#[test]
+fn among_equals_the_cpus_own_name_wins_and_without_one_the_generic() {
+    let table = table();
+    assert_eq!(name(&table, &x86(&V3, "AuthenticAMD", 0x19, 0x21)), "znver3");
+    assert_eq!(name(&table, &x86(&V3, "GenuineIntel", 6, 0x9e)), "skylake");
+    assert_eq!(name(&table, &x86(&V3, "HygonGenuine", 24, 0)), "x86-64-v3");
+    assert_eq!(name(&table, &x86(&[], "QEMU", 6, 6)), "x86-64");
+    let tiger = [&V3[..], &["AVX512", "AVX512_VBMI", "AVX512_VNNI"]].concat();
+    assert_eq!(name(&table, &x86(&tiger, "GenuineIntel", 6, 0x8c)), "tigerlake");
+}
+
+/// Each row as the first CPU that it names has it.
+#[test]
+fn a_row_is_detected_as_itself() {
+    let table = table();
+    for (name, row) in &table.x86_64.microarchs {
+        let entry = row.cpus.first().map_or("other 0 0", String::as_str);
+        let words: Vec<&str> = entry.split([' ', '-']).collect();
+        let number = |at: usize| u32::from_str_radix(words[at], 16).unwrap();
+        let detected = table.detect(&x86(&words_of(row), words[0], number(1), number(2)));
+        let equal = |other: &str| table.x86_64.microarchs[other].features == row.features;
+        match detected.unwrap() {
+            Detected { name: found, is_own: true } if row.is_generic() => assert!(equal(found)),
+            detected => assert_eq!(detected, Detected { name, is_own: true }),
+        }
+    }
+    for (name, row) in &table.aarch64.microarchs {
+        let Some((vendor, parts)) = row.cpus.first().and_then(|cpu| cpu.split_once(' ')) else {
+            continue;
+        };
+        let part = u32::from_str_radix(parts.split([' ', '-']).next().unwrap(), 16).unwrap();
+        let features = row.features.iter().flat_map(|f| &table.aarch64.features[f].cpuinfo);
+        let level = level_flags(&row.arch).unwrap();
+        let flags: Vec<&str> = features.map(String::as_str).chain(level).collect();
+        let detected = table.detect(&arm(&flags.join(" "), vendor, part)).unwrap();
+        assert_eq!(detected, Detected { name, is_own: true });
+    }
+}
+
+fn words_of(row: &Row) -> Vec<&str> {
+    words(&row.features)
+}
+
+/// Two rows with the same features and CPUs would depend on the alphabet.
+#[test]
+fn no_cpu_has_two_names_with_the_same_features() {
+    let table = table();
+    for section in [&table.x86_64, &table.aarch64] {
+        for (name, row) in &section.microarchs {
+            for (other, twin) in &section.microarchs {
+                let is_twin = row.features == twin.features && row.cpus == twin.cpus;
+                assert!(name == other || row.is_generic() || !is_twin, "{name} and {other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_of_another_vendor_is_only_the_closest() {
+    let table = table();
+    // AVX-512 hidden on a Zen 5, which leaves what Alder Lake has.
+    let mut cpu = zen5();
+    cpu.flags.retain(|flag| !flag.starts_with("avx512"));
+    let detected = table.detect(&cpu).unwrap();
+    assert!(!detected.is_own);
+    let words = format!("closest: the same instruction sets as {}", detected.name);
+    assert_eq!(detected.to_string(), words);
+    // Proxmox' `x86-64-v3`: AMD's numbers of 2006.
+    let proxmox = x86(&V3, "AuthenticAMD", 15, 107);
+    let detected = table.detect(&proxmox).unwrap();
+    assert_eq!((detected.name, detected.is_own), ("x86-64-v3", true));
+}
+
+/// One of each from public collections: a Xeon without AMX, an FX-8350 and a Tensor G3.
+#[test]
+fn a_cpu_keeps_its_vendor() {
+    let table = table();
+    for (cpuinfo, name) in [
+        (include_str!("../../tests/fixtures/cpuinfo/xeon-without-amx"), "sapphirerapids-no-amx"),
+        (include_str!("../../tests/fixtures/cpuinfo/piledriver"), "bdver2"),
+        (include_str!("../../tests/fixtures/cpuinfo/tensor-g3"), "cortex-a510"),
+    ] {
+        let detected = table.detect(&Cpu::parse(cpuinfo).unwrap()).unwrap();
+        assert_eq!(detected, Detected { name, is_own: true });
+    }
+}
+
+#[test]
+fn arm_parts_are_found_and_no_level_is_assumed() {
+    let table = table();
+    let n1 = "fp asimd evtstrm aes crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop \
+              asimddp ssbs";
+    assert_eq!(name(&table, &arm(n1, "0x41", 0xd0c)), "neoverse-n1");
+    // An unknown part with the same features gets armv8.2-a, not the M1's 8.4.
+    assert_eq!(name(&table, &arm(n1, "0x99", 1)), "armv8.2-a-dotprod");
+    let m1 = "fp asimd aes crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop \
+              sha3 asimddp asimdfhm dit uscat ilrcpc flagm ssbs sb dcpodp flagm2 frint";
+    assert_eq!(name(&table, &arm(m1, "0x61", 0x22)), "apple-m1");
+    assert_eq!(name(&table, &arm("fp asimd crc32", "0x41", 0xd08)), "cortex-a72");
+}
+
+#[test]
+fn every_level_of_the_table_is_known_here() {
+    for (name, row) in &table().aarch64.microarchs {
+        assert!(level_flags(&row.arch).is_some(), "{name}: {}", row.arch);
+    }
+}
+
+#[test]
+fn what_a_build_needs_and_a_cpu_lacks_is_named() {
+    let table = table();
+    let missing = table.missing("sapphirerapids", &zen5());
+    assert_eq!(missing.unwrap(), ["AMX_TILE", "AMX_INT8"]);
+    assert_eq!(table.missing("znver4", &zen5()).unwrap(), [] as [&str; 0]);
+    assert_eq!(table.missing(DISPATCH, &x86(&[], "", 0, 0)).unwrap(), [] as [&str; 0]);
+    assert_eq!(table.missing("znver9", &zen5()), None);
+
+    let options = |list: &[&str]| list.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>();
+    let old = x86(&["SSE42", "AVX"], "", 0, 0);
+    let built = options(&["GGML_SSE42", "GGML_AVX2", "GGML_AVX512", "GGML_OF_2030"]);
+    assert_eq!(table.missing_for_options(&built, &old), ["AVX2", "AVX512"]);
+    let a72 = arm("fp asimd crc32", "0x41", 0xd08);
+    let built = options(&["GGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16"]);
+    let missing = table.missing_for_options(&built, &a72);
+    assert_eq!(missing, ["dotprod", "fp16", "armv8.2-a"]);
+    // Sent to the wrong architecture altogether.
+    assert!(!table.missing_for_options(&built, &zen5()).is_empty());
+}
