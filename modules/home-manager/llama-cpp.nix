@@ -16,7 +16,7 @@ let
   hostPkgs = args.osConfig.home-manager.useGlobalPkgs or false;
   ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
 
-  # On a host that is held at an earlier llama.cpp, so are its users.
+  # The users of a host that is pinned to an earlier llama.cpp have that one too.
   overlay = import ../shared/overlay.nix { inherit self; } {
     fleet = args.osConfig.programs.llama-cpp.fleet or null;
     host = args.osConfig.networking.hostName or "";

@@ -54,10 +54,10 @@ in
       default = null;
       example = lib.literalExpression "self";
       description = ''
-        Flake of this host, with the files that `xtask update` writes to its
-        overlays/llama-cpp/: held.json, the hosts that are pinned to an earlier
-        llama.cpp (by `networking.hostName`), and pin.json, which sets `builds`.
-        If null, no host is pinned.
+        Flake of this host, with the files that `xtask update` writes to its root:
+        pinned_hosts.json, the hosts that are pinned to an earlier llama.cpp (by
+        `networking.hostName`), and pin.json, which sets `builds`. If null, no host
+        is pinned.
       '';
     };
 
@@ -142,7 +142,7 @@ in
       ];
     })
     {
-      programs.llama-cpp.builds = import ../shared/build-numbers.nix cfg.fleet;
+      programs.llama-cpp.builds = (import ../shared/fleet-state.nix cfg.fleet).builds;
       programs.llama-cpp.manifest =
         if cfg.enable then
           cfg.package.llamaCpp

@@ -117,11 +117,11 @@ in
     builds = mkOption {
       type = types.attrsOf types.ints.unsigned;
       default = { };
-      example = lib.literalExpression "(lib.importJSON ./overlays/llama-cpp/pin.json).builds";
+      example = lib.literalExpression "(lib.importJSON ./pin.json).builds";
       description = ''
         Build number of llama.cpp (the N of a tag `bN`) for each revision. A
         `github:` input does not have it, and llama.cpp then prints build 0.
-        `xtask update` writes the numbers to overlays/llama-cpp/pin.json if the
+        `xtask update` writes the numbers to pin.json at the root of the flake if the
         flake has that file.
       '';
     };

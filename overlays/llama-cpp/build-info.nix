@@ -1,21 +1,21 @@
-# Which llama.cpp this is.
+# The revision, build number and version of a llama.cpp source.
 #
-# Upstream asks git, and there is no git history in a flake's source: without
-# this every llama-bench result would carry commit "unknown", build 0.
+# Upstream's build asks git, but a flake's source has no git history: without this every
+# llama-bench result would have commit "unknown" and build 0.
 {
   lib,
   source,
-  # What the fleet itself knows: revision -> number.
+  # From the fleet: revision -> build number.
   builds ? { },
 }:
 let
   rev = source.rev or source.dirtyRev or "unknown";
 
-  # A git+… input knows its number. A github: one does not, so the fleet
-  # (`programs.llama-cpp.builds`), or where the fleet is this repository the lock's tag
-  # ("b10453") or pin.json says it, each only as long as it is about this very
-  # revision. `cargo xtask update` writes pin.json before it moves flake.lock, with the
-  # numbers of both revisions: whichever is locked has its own.
+  # A git+… input has its number. A github: input does not, so it comes from the fleet
+  # (`programs.llama-cpp.builds`) or, for the packages of this repository, from the tag in
+  # flake.lock ("b10453") or from pin.json. Each applies only to its own revision:
+  # `cargo xtask update` writes pin.json before flake.lock, with the numbers of the old and
+  # the new revision.
   fromFleet = lib.optional (builds ? ${rev}) builds.${rev};
 
   fromTag =
@@ -28,7 +28,7 @@ let
 
   fromPin =
     let
-      inherit (lib.importJSON ./pin.json) builds;
+      inherit (import ../../modules/shared/fleet-state.nix ../..) builds;
     in
     lib.optional (builds ? ${rev}) builds.${rev};
 in

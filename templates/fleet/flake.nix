@@ -36,8 +36,8 @@
             ./hosts/${name}
             {
               networking.hostName = name;
-              # Below its overlays/llama-cpp/ is what `xtask update` writes: build numbers,
-              # which a lock file does not tell, and the hosts that it held back.
+              # `xtask update` writes to this flake: build numbers, which a lock file does
+              # not have, to pin.json, and pinned hosts to pinned_hosts.json.
               programs.llama-cpp.fleet = self;
               nixpkgs.hostPlatform = system;
             }

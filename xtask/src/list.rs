@@ -40,8 +40,9 @@ struct Listed {
     build: Option<u64>,
     /// False: the host does not use the module.
     has_module: bool,
-    /// At an earlier llama.cpp than flake.lock has.
-    held: bool,
+    /// Pinned to an earlier llama.cpp than flake.lock has.
+    #[serde(rename = "held")]
+    pinned: bool,
     in_store: bool,
     /// Of bench/HOST.jsonl.
     last_bench: Option<LastBench>,
@@ -61,7 +62,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
         })
         .collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
-    let holds = validation::holds(context);
+    let pinned_hosts = validation::pinned_hosts(context);
     let benched = |host: &HostName| {
         LastBench::of(&recorder::records(context, host.as_str(), None).text().ok()?)
     };
@@ -82,7 +83,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
                 rev: manifest.and_then(|manifest| manifest.rev.clone()),
                 build: manifest.and_then(|manifest| manifest.build),
                 has_module: !matches!(outcomes.get(&host), Some((Evaluated::Unsupported(_), _))),
-                held: holds.contains_key(&host),
+                pinned: pinned_hosts.contains_key(&host),
                 last_bench: benched(&host),
                 in_store: selection
                     .is_some_and(|selection| valid.contains_key(&selection.out_path)),
@@ -114,8 +115,8 @@ fn print(context: &Context, report: &ListReport) {
         .map(|host| {
             let rev = host.rev.as_ref().map(|rev| rev.chars().take(9).collect::<String>());
             let build = host.build.filter(|build| *build > 0).map(|build| format!("b{build}"));
-            let held = host.held.then(|| "(held)".to_owned());
-            let known = [build, rev, held].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            let pinned = host.pinned.then(|| "(pinned)".to_owned());
+            let known = [build, rev, pinned].into_iter().flatten().collect::<Vec<_>>().join(" ");
             vec![
                 host.host.as_str().into(),
                 or_dash(&host.target).into(),

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
-use crate::fleet::pinned_hosts::{HELD, Hold};
+use crate::fleet::pinned_hosts::PinnedHost;
+use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::short;
 use crate::nix::flake_ref;
 use crate::nix::lockfile::LockFile;
@@ -17,10 +18,14 @@ use crate::nix::lockfile::LockFile;
 const RELOCK: &str = "run `nix flake lock`, then commit flake.lock";
 
 /// Whether this package is of a llama.cpp that is locked here, or of the one that its
-/// host is held at. A locked path has no revision: then nothing can be said.
-pub fn package(lock: &LockFile, manifest: &Manifest, hold: Option<&Hold>) -> Option<Finding> {
-    if let Some(hold) = hold {
-        return not_held(manifest, hold);
+/// host is pinned to. A locked path has no revision: then nothing can be said.
+pub fn package(
+    lock: &LockFile,
+    manifest: &Manifest,
+    pinned: Option<&PinnedHost>,
+) -> Option<Finding> {
+    if let Some(pinned) = pinned {
+        return not_pinned(manifest, pinned);
     }
     let nodes = lock.llama_cpps();
     let locked: Option<Vec<&str>> = nodes.iter().map(|node| lock.node(node).rev()).collect();
@@ -41,20 +46,21 @@ pub fn package(lock: &LockFile, manifest: &Manifest, hold: Option<&Hold>) -> Opt
     ))
 }
 
-/// A host that is to be held, and has another llama.cpp.
-fn not_held(manifest: &Manifest, hold: &Hold) -> Option<Finding> {
-    if manifest.rev.as_deref() == Some(hold.rev()) {
+/// A host that should be pinned, and has another llama.cpp.
+fn not_pinned(manifest: &Manifest, pinned: &PinnedHost) -> Option<Finding> {
+    if manifest.rev.as_deref() == Some(pinned.rev()) {
         return None;
     }
     let is = manifest.rev.as_deref().map_or("another", short);
     Some(Finding::error(
         "hold-not-read",
         format!(
-            "{HELD} pins this host to llama.cpp {}, but its package is built from {is}",
-            hold.rev()
+            "{} pins this host to llama.cpp {}, but its package is built from {is}",
+            PINNED_HOSTS.name,
+            pinned.rev()
         ),
         "set `programs.llama-cpp.fleet = self;` in its modules and the networking.hostName that \
-         held.json uses, and `git add` the file",
+         pinned_hosts.json uses, and `git add` the file",
     ))
 }
 
@@ -197,9 +203,9 @@ pub fn unreadable() -> Finding {
     Finding { file: Some("flake.lock".into()), ..finding }
 }
 
-pub fn unreadable_held(why: &str) -> Finding {
+pub fn unreadable_pinned_hosts(why: &str) -> Finding {
     let help = "restore the last good one with `git checkout`; only this file pins its hosts";
-    Finding { file: Some(HELD.into()), ..Finding::error("no-holds", why, help) }
+    Finding::error("no-holds", why, help)
 }
 
 /// Nix sees the files that Git tracks.

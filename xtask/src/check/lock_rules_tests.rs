@@ -132,21 +132,21 @@ fn a_package_of_another_revision_is_not_the_pin() {
     let other = package(&lock, &manifest(Some("0123456789ab")), None).unwrap();
     assert!(other.message.contains("012345678,"), "{}", other.message);
     assert_eq!(package(&lock, &manifest(None), None).unwrap().code, "not-the-pin");
-    // No lock, or a path: nothing to hold it against.
+    // No lock, or a path: nothing to compare it with.
     assert_eq!(package(&LockFile::new(Value::Null), &manifest(None), None), None);
 }
 
 #[test]
-fn a_held_host_has_what_it_is_held_at_and_nothing_else() {
+fn a_pinned_host_has_the_revision_that_it_is_pinned_to() {
     let lock = LockFile::new(lock());
     assert_eq!(lock.revisions(), ["abcdefabcdef"]);
-    let hold: Hold = serde_json::from_value(json!({
+    let pinned: PinnedHost = serde_json::from_value(json!({
         "locked": { "rev": "0123456789ab" }, "since": "2026-11-22", "failedWith": "b9",
         "failedAt": "building", "reason": "x",
     }))
     .unwrap();
-    assert_eq!(package(&lock, &manifest(Some("0123456789ab")), Some(&hold)), None);
+    assert_eq!(package(&lock, &manifest(Some("0123456789ab")), Some(&pinned)), None);
     for rev in [Some("abcdefabcdef"), Some("fedcba987654"), None] {
-        assert_eq!(package(&lock, &manifest(rev), Some(&hold)).unwrap().code, "hold-not-read");
+        assert_eq!(package(&lock, &manifest(rev), Some(&pinned)).unwrap().code, "hold-not-read");
     }
 }

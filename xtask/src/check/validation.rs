@@ -13,7 +13,8 @@ use crate::findings::finding::Finding;
 use crate::findings::view::describe;
 use crate::fleet::context::{self, Context};
 use crate::fleet::manifest::Selection;
-use crate::fleet::pinned_hosts::{HELD, Held, Holds};
+use crate::fleet::pinned_hosts::{PinnedHosts, PinnedHostsFile};
+use crate::fleet::state_file::{self, PINNED_HOSTS};
 use crate::nix::lockfile::LockFile;
 use crate::nix::names::HostName;
 use crate::system::{files, git};
@@ -28,14 +29,16 @@ pub struct Seen {
     findings: Vec<Finding>,
     /// What the evaluation is locked to: with `--testbed` not the fleet's own file.
     lock: Option<LockFile>,
-    held: Held,
+    pinned_file: PinnedHostsFile,
+    /// Where that file is.
+    pinned_path: &'static str,
 }
 
 impl Seen {
-    /// The hosts that are held at an earlier llama.cpp.
-    fn holds(&self) -> Holds {
+    /// The hosts that are pinned to an earlier llama.cpp.
+    fn pinned_hosts(&self) -> PinnedHosts {
         let revisions = self.lock.iter().flat_map(LockFile::revisions);
-        revisions.flat_map(|rev| self.held.at(rev)).collect()
+        revisions.flat_map(|rev| self.pinned_file.at(rev)).collect()
     }
 }
 
@@ -52,7 +55,7 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
         let locks = context.flake.locks().map(LockFile::new);
         let findings = locks.as_ref().map(|lock| lock_rules::judge(lock, &Value::Null, ""));
         let findings = findings.unwrap_or_default();
-        return Seen { findings, lock: locks, held: Held::default() };
+        return Seen { findings, lock: locks, ..Seen::default() };
     };
     let inputs = crate::nix::flake::inputs(&context.flake.nix, &root);
     let text = files::read(&root.join("flake.nix")).unwrap_or_default();
@@ -71,19 +74,22 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
         findings.extend(untracked(&root));
     }
     let lock = lent.or(own).map(LockFile::new);
-    let held = match files::read(&root.join(HELD)).map(|text| Held::read(&text)) {
-        Ok(Ok(held)) => held,
-        Ok(Err(error)) => {
-            findings.push(lock_rules::unreadable_held(&format!("{error:#}")));
-            Held::default()
+    let pinned_path = PINNED_HOSTS.path(&root);
+    let place = |finding| Finding { file: Some(pinned_path.to_owned()), ..finding };
+    let pinned_file = match PINNED_HOSTS.read(&root).map(|text| PinnedHostsFile::read(&text)) {
+        Some(Ok(file)) => file,
+        Some(Err(error)) => {
+            findings.push(place(lock_rules::unreadable_pinned_hosts(&format!("{error:#}"))));
+            PinnedHostsFile::default()
         }
-        Err(_) => Held::default(),
+        None => PinnedHostsFile::default(),
     };
-    if !held.is_empty() {
+    if !pinned_file.is_empty() {
         let locked = lock.as_ref().map(LockFile::revisions).unwrap_or_default();
-        findings.extend(held.judge(&locked, context.all_hosts().unwrap_or_default()));
+        let judged = pinned_file.judge(&locked, context.all_hosts().unwrap_or_default());
+        findings.extend(judged.into_iter().map(place));
     }
-    Seen { findings, lock, held }
+    Seen { findings, lock, pinned_file, pinned_path }
 }
 
 /// What was seen, where there will be no report.
@@ -95,28 +101,31 @@ pub fn complain(ui: &Ui, seen: &Seen) {
 
 /// Takes what was seen into the report.
 pub fn judge(report: &mut CheckReport, seen: Seen, selected: &[(HostName, Selection)]) {
-    let holds = seen.holds();
+    let pinned_hosts = seen.pinned_hosts();
     for (host, selection) in selected {
-        let hold = holds.get(host);
-        let package = |lock: &LockFile| lock_rules::package(lock, &selection.manifest, hold);
+        let pinned = pinned_hosts.get(host);
+        let package = |lock: &LockFile| lock_rules::package(lock, &selection.manifest, pinned);
         if let Some(finding) = seen.lock.as_ref().and_then(package) {
             report.add(host, finding);
         }
     }
-    holds.iter().for_each(|(host, hold)| report.add(host, hold.reminder()));
+    for (host, pinned) in &pinned_hosts {
+        let file = Some(seen.pinned_path.to_owned());
+        report.add(host, Finding { file, ..pinned.reminder() });
+    }
     report.findings.extend(seen.findings);
     let pairs = selected.iter().map(|(host, selection)| (host, selection));
     report.findings.extend(unequal_builds::judge(pairs));
 }
 
-/// The hosts that are held at an earlier llama.cpp, as far as that can be known.
-pub fn holds(context: &Context) -> Holds {
+/// The hosts that are pinned to an earlier llama.cpp, as far as that is known.
+pub fn pinned_hosts(context: &Context) -> PinnedHosts {
     let read = || {
-        let held = Held::read(&files::read(&root(context)?.join(HELD)).ok()?).ok()?;
+        let pinned_file = PinnedHostsFile::read(&PINNED_HOSTS.read(&root(context)?)?).ok()?;
         let lock = serde_json::from_str(&files::read(&context.lock_file()?).ok()?).ok()?;
-        Some(Seen { findings: vec![], lock: Some(LockFile::new(lock)), held })
+        Some(Seen { lock: Some(LockFile::new(lock)), pinned_file, ..Seen::default() })
     };
-    read().unwrap_or_default().holds()
+    read().unwrap_or_default().pinned_hosts()
 }
 
 pub fn selected(outcomes: &Outcomes) -> Vec<(HostName, Selection)> {
@@ -141,7 +150,7 @@ fn untracked(root: &Path) -> Vec<Finding> {
     // Outside Git, Nix takes the whole folder too.
     let Ok(mut files) = git::untracked(root, "*.nix") else { return vec![] };
     files.retain(|file| file.split_once('/').is_some_and(|(folder, _)| IMPORTED.contains(&folder)));
-    for file in ["flake.lock", HELD] {
+    for file in ["flake.lock"].iter().chain(&state_file::PATHS) {
         files.extend(git::untracked(root, file).unwrap_or_default());
     }
     files.into_iter().map(lock_rules::untracked).collect()

@@ -6,11 +6,12 @@
 //! Imports: system, ui, findings, nix, testbed.
 
 pub mod args;
+pub mod build_numbers;
 pub mod context;
 pub mod eval_cache;
 pub mod host_folder;
 pub mod manifest;
-pub mod pin_file;
 pub mod pinned_hosts;
 pub mod queries;
+pub mod state_file;
 pub mod systems;

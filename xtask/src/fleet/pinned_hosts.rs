@@ -1,7 +1,7 @@
-//! overlays/llama-cpp/held.json: hosts that stay at an earlier llama.cpp because a newer one
-//! fails there. Keyed by the revision that flake.lock has, like pin.json: what holds before a
-//! step and what holds after it are both in the file when flake.lock moves, and that one
-//! rename changes them together. modules/shared/source.nix reads it.
+//! pinned_hosts.json: hosts that stay at an earlier llama.cpp because a newer one fails there.
+//! Keyed by the revision in flake.lock, like pin.json: the pinned hosts before and after an
+//! update are both in the file, so that renaming flake.lock changes both at once.
+//! modules/shared/source.nix reads it.
 //!
 //! Pure: no I/O, no clock.
 
@@ -12,16 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::findings::finding::Finding;
+use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::{Revision, short};
 use crate::nix::names::HostName;
-
-/// Below the fleet's folder.
-pub const HELD: &str = "overlays/llama-cpp/held.json";
 
 /// What one host has instead of what flake.lock says, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Hold {
+pub struct PinnedHost {
     /// The `locked` of a node of flake.lock, with its content's hash.
     pub locked: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +33,7 @@ pub struct Hold {
     pub reason: String,
 }
 
-impl Hold {
+impl PinnedHost {
     pub fn rev(&self) -> &str {
         self.locked["rev"].as_str().unwrap_or("unknown")
     }
@@ -45,11 +43,11 @@ impl Hold {
         Revision { rev: self.rev().to_owned(), date, build: self.build }
     }
 
-    /// What `check` says of it for as long as it lasts.
+    /// The warning of `check`, as long as the host is pinned.
     pub fn reminder(&self) -> Finding {
         let Self { since, failed_with, failed_at, reason, .. } = self;
         let reason = reason.lines().next().unwrap_or_default();
-        let finding = Finding::warning(
+        Finding::warning(
             "held",
             format!(
                 "pinned to llama.cpp {} ({}) since {since}: {failed_with} fails on this host at {failed_at}: {reason}",
@@ -58,8 +56,7 @@ impl Hold {
             ),
             "fix the host, or wait for an upstream fix; each `cargo xtask update` retries it and \
              unpins it once it works",
-        );
-        Finding { file: Some(HELD.into()), ..finding }
+        )
     }
 }
 
@@ -73,15 +70,16 @@ pub fn reason(message: &str) -> String {
     }
 }
 
-pub type Holds = BTreeMap<HostName, Hold>;
+pub type PinnedHosts = BTreeMap<HostName, PinnedHost>;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// By the revision that flake.lock has where they hold.
-    holds: BTreeMap<String, Holds>,
+pub struct PinnedHostsFile {
+    /// By the revision in flake.lock.
+    #[serde(rename = "holds")]
+    by_revision: BTreeMap<String, PinnedHosts>,
 }
 
-impl Held {
+impl PinnedHostsFile {
     /// # Errors
     /// It is not JSON of this form.
     pub fn read(text: &str) -> Result<Self> {
@@ -89,37 +87,37 @@ impl Held {
             .context("expected { \"holds\": { REVISION: { HOST: { \"locked\": …, … } } } }")
     }
 
-    /// What holds while flake.lock has this revision.
-    pub fn at(&self, rev: &str) -> Holds {
-        self.holds.get(rev).cloned().unwrap_or_default()
+    /// The pinned hosts while flake.lock has this revision.
+    pub fn at(&self, rev: &str) -> PinnedHosts {
+        self.by_revision.get(rev).cloned().unwrap_or_default()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.holds.values().all(Holds::is_empty)
+        self.by_revision.values().all(PinnedHosts::is_empty)
     }
 
-    /// For the step from one revision to another: what holds at either, and no other. The
-    /// same revision twice: what it comes to.
-    pub fn step(&self, from: &str, to: &str, holds: Holds) -> Self {
-        let ends = [(from.to_owned(), self.at(from)), (to.to_owned(), holds)];
-        let ends: BTreeMap<String, Holds> = ends.into_iter().collect();
-        Self { holds: ends.into_iter().filter(|(_, holds)| !holds.is_empty()).collect() }
+    /// For the step from one revision to another: the pinned hosts at both, and no others.
+    /// If both are the same revision, `hosts` replaces what is pinned there.
+    pub fn step(&self, from: &str, to: &str, hosts: PinnedHosts) -> Self {
+        let ends = BTreeMap::from([(from.to_owned(), self.at(from)), (to.to_owned(), hosts)]);
+        Self { by_revision: ends.into_iter().filter(|(_, hosts)| !hosts.is_empty()).collect() }
     }
 
-    /// Every revision that something is held at.
+    /// Every revision that a host is pinned to.
     pub fn revisions(&self) -> impl Iterator<Item = Revision> {
-        self.holds.values().flat_map(BTreeMap::values).map(Hold::revision)
+        self.by_revision.values().flat_map(BTreeMap::values).map(PinnedHost::revision)
     }
 
     pub fn print(&self) -> String {
-        let value = serde_json::json!({ "holds": self.holds });
+        let value = serde_json::json!({ "holds": self.by_revision });
         format!("{value:#}\n")
     }
 
-    /// What is to be said of the file as a whole. `locked`: the revisions of llama.cpp that
-    /// flake.lock has; `known`: the fleet's hosts.
+    /// Checks the file as a whole. `locked`: the revisions of llama.cpp in flake.lock;
+    /// `known`: the fleet's hosts.
     pub fn judge(&self, locked: &[&str], known: &[HostName]) -> Vec<Finding> {
-        let unknown = locked.iter().flat_map(|rev| self.holds.get(*rev)).flat_map(Holds::keys);
+        let unknown =
+            locked.iter().flat_map(|rev| self.by_revision.get(*rev)).flat_map(PinnedHosts::keys);
         let mut findings: Vec<Finding> = unknown
             .filter(|host| !known.contains(host))
             .map(|host| {
@@ -129,14 +127,18 @@ impl Held {
                         "{host} is pinned to an earlier llama.cpp, but is not a host of the \
                              fleet"
                     ),
-                    format!("remove its entry in {HELD}, or correct its name"),
+                    format!("remove its entry in {}, or correct its name", PINNED_HOSTS.name),
                 )
             })
             .collect();
-        let applies = locked.iter().any(|rev| self.holds.contains_key(*rev));
+        let applies = locked.iter().any(|rev| self.by_revision.contains_key(*rev));
         if !applies && !self.is_empty() && !locked.is_empty() {
-            let hosts: Vec<&str> =
-                self.holds.values().flat_map(Holds::keys).map(HostName::as_str).collect();
+            let hosts: Vec<&str> = self
+                .by_revision
+                .values()
+                .flat_map(PinnedHosts::keys)
+                .map(HostName::as_str)
+                .collect();
             findings.push(Finding::warning(
                 "held-without-effect",
                 format!(
@@ -149,13 +151,10 @@ impl Held {
                     }
                 ),
                 format!(
-                    "build them; if they work, run `git rm {HELD}`, otherwise `cargo xtask \
-                         rollback`"
+                    "build them; if they work, run `git rm {}`, otherwise `cargo xtask rollback`",
+                    PINNED_HOSTS.name
                 ),
             ));
-        }
-        for finding in &mut findings {
-            finding.file = Some(HELD.into());
         }
         findings
     }
@@ -166,8 +165,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn hold(rev: &str) -> Hold {
-        Hold {
+    fn pinned(rev: &str) -> PinnedHost {
+        PinnedHost {
             locked: json!({ "type": "github", "rev": rev, "narHash": "sha256-x" }),
             build: Some(7),
             since: "2026-11-22".into(),
@@ -177,27 +176,27 @@ mod tests {
         }
     }
 
-    fn holds(pairs: &[(&str, &str)]) -> Holds {
-        pairs.iter().map(|(host, rev)| (HostName::new(*host), hold(rev))).collect()
+    fn hosts(pairs: &[(&str, &str)]) -> PinnedHosts {
+        pairs.iter().map(|(host, rev)| (HostName::new(*host), pinned(rev))).collect()
     }
 
     #[test]
-    fn both_ends_of_a_step_hold_what_they_hold_and_no_other() {
-        let first = Held::default().step("a", "b", holds(&[("boron", "a")]));
+    fn a_step_has_the_pinned_hosts_of_both_ends_and_no_others() {
+        let first = PinnedHostsFile::default().step("a", "b", hosts(&[("boron", "a")]));
         assert!(first.at("a").is_empty());
         assert_eq!(first.at("b")[&HostName::new("boron")].rev(), "a");
-        let second = first.step("b", "c", holds(&[("carbon", "b")]));
+        let second = first.step("b", "c", hosts(&[("carbon", "b")]));
         assert_eq!((second.at("b"), second.at("c").len()), (first.at("b"), 1));
-        let third = second.step("c", "d", Holds::new());
+        let third = second.step("c", "d", PinnedHosts::new());
         assert!(third.at("b").is_empty() && third.at("d").is_empty() && !third.is_empty());
-        // Released where flake.lock does not move.
-        assert!(third.step("c", "c", Holds::new()).is_empty());
-        assert_eq!(Held::read(&second.print()).unwrap(), second);
+        // Unpinned without a change of flake.lock.
+        assert!(third.step("c", "c", PinnedHosts::new()).is_empty());
+        assert_eq!(PinnedHostsFile::read(&second.print()).unwrap(), second);
     }
 
     #[test]
     fn a_reminder_says_since_when_at_what_why_and_what_to_do() {
-        let told = hold("0123456789abcdef").reminder();
+        let told = pinned("0123456789abcdef").reminder();
         assert_eq!(
             told.message,
             "pinned to llama.cpp b7 (012345678) since 2026-11-22: b9 fails on this host at building: cpu-x \
@@ -220,13 +219,13 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_told() {
-        let held = Held::default().step("a", "b", holds(&[("boron", "a")]));
+        let file = PinnedHostsFile::default().step("a", "b", hosts(&[("boron", "a")]));
         let boron = [HostName::new("boron")];
-        assert_eq!(held.judge(&["b"], &boron), []);
-        assert_eq!(held.judge(&["b"], &[])[0].code, "held-stranger");
-        let moved = held.judge(&["x"], &boron);
+        assert_eq!(file.judge(&["b"], &boron), []);
+        assert_eq!(file.judge(&["b"], &[])[0].code, "held-stranger");
+        let moved = file.judge(&["x"], &boron);
         assert_eq!(moved[0].code, "held-without-effect");
         assert!(moved[0].message.contains("boron is no longer pinned"), "{}", moved[0].message);
-        assert_eq!(Held::default().judge(&["x"], &boron), []);
+        assert_eq!(PinnedHostsFile::default().judge(&["x"], &boron), []);
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::pinned_hosts::Holds;
+use crate::fleet::pinned_hosts::PinnedHosts;
 use crate::nix::flake_input::Revision;
 use crate::nix::lockfile::LockFile;
 
@@ -20,9 +20,9 @@ pub struct Entry {
     /// The whole lock that it was left at. A hash of the content of every input is in it,
     /// so going back needs no network while the store has them.
     pub lock: LockFile,
-    /// Hosts that were held there at an earlier revision still.
-    #[serde(default, skip_serializing_if = "Holds::is_empty")]
-    pub held: Holds,
+    /// Hosts that were pinned to an earlier revision.
+    #[serde(rename = "held", default, skip_serializing_if = "PinnedHosts::is_empty")]
+    pub pinned_hosts: PinnedHosts,
 }
 
 /// The pins before the one at `now`, newest first.
@@ -51,7 +51,7 @@ mod tests {
             from: at(from),
             to: at(to),
             lock: LockFile::new(lock),
-            held: Holds::new(),
+            pinned_hosts: PinnedHosts::new(),
         }
     }
 

@@ -50,10 +50,10 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
         pin.input.name,
         entry.from.name(),
     ));
-    for (host, hold) in &entry.held {
+    for (host, pinned) in &entry.pinned_hosts {
         context
             .ui
-            .status(format!("{host} is pinned at {}, as it was then", hold.revision().name()));
+            .status(format!("{host} is pinned at {}, as it was then", pinned.revision().name()));
     }
     Ok(Outcome::Ok)
 }
@@ -67,13 +67,13 @@ fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<Result<(), Finding>> {
         && let Ok(then) = entry.lock.find(name)
     {
         let lock = pin.lock.replaced(&pin.input, &then);
-        finish::step(pin, &lock, to, entry.held.clone())?;
+        finish::step(pin, &lock, to, entry.pinned_hosts.clone())?;
         return Ok(Ok(()));
     }
     Ok(match pin.trial_fleet(to, None)? {
         Ok(trial) => {
-            let held = entry.held.clone();
-            Ok(finish::step(pin, &trial.lock, &trial.revision, held)?)
+            let pinned = entry.pinned_hosts.clone();
+            Ok(finish::step(pin, &trial.lock, &trial.revision, pinned)?)
         }
         Err(finding) => Err(finding),
     })

@@ -16,9 +16,10 @@ use crate::check::evaluation as evaluate;
 use crate::check::evaluation::{EvalOptions, Outcomes};
 use crate::check::report::Evaluated;
 use crate::findings::finding::Finding;
+use crate::fleet::build_numbers::BuildNumbers;
 use crate::fleet::context::Context;
-use crate::fleet::pin_file::Pins;
-use crate::fleet::pinned_hosts::{HELD, Held, Hold, Holds};
+use crate::fleet::pinned_hosts::{PinnedHost, PinnedHosts, PinnedHostsFile};
+use crate::fleet::state_file::{BUILD_NUMBERS, PINNED_HOSTS};
 use crate::nix::diagnosis::diagnose;
 use crate::nix::flake_input::{Revision, Upstream};
 use crate::nix::lockfile::{Input, LockFile};
@@ -29,8 +30,6 @@ use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 use crate::ui::sanitize::sanitize;
 
-/// llama.cpp's build numbers, which Nix cannot know; below the flake's folder.
-pub const PIN: &str = "overlays/llama-cpp/pin.json";
 /// Fetching one revision, and what it needs.
 const FETCH: Duration = Duration::from_secs(900);
 
@@ -47,8 +46,8 @@ pub struct PinState<'a> {
     /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
     pub lock: LockFile,
     pub now: Revision,
-    pub build_numbers: Option<Pins>,
-    pub held: Held,
+    pub build_numbers: Option<BuildNumbers>,
+    pub pinned_file: PinnedHostsFile,
 }
 
 impl<'a> PinState<'a> {
@@ -80,14 +79,16 @@ impl<'a> PinState<'a> {
             Ok(upstream) => upstream,
             Err(finding) => return Ok(Err(finding)),
         };
-        let build_numbers = match files::read(&root.join(PIN)) {
-            Ok(text) => Some(Pins::read(&text).with_context(|| format!("cannot parse {PIN}"))?),
-            Err(_) => None,
-        };
-        let held = match files::read(&root.join(HELD)) {
-            Ok(text) => Held::read(&text).with_context(|| format!("cannot parse {HELD}"))?,
-            Err(_) => Held::default(),
-        };
+        let build_numbers = BUILD_NUMBERS.read(root).map(|text| {
+            BuildNumbers::read(&text)
+                .with_context(|| format!("cannot parse {}", BUILD_NUMBERS.path(root)))
+        });
+        let build_numbers = build_numbers.transpose()?;
+        let pinned_file = PINNED_HOSTS.read(root).map(|text| {
+            PinnedHostsFile::read(&text)
+                .with_context(|| format!("cannot parse {}", PINNED_HOSTS.path(root)))
+        });
+        let pinned_file = pinned_file.transpose()?.unwrap_or_default();
         let locked = input.locked();
         let Some(rev) = locked["rev"].as_str() else {
             bail!("flake.lock has no revision for {}", input.name);
@@ -99,24 +100,25 @@ impl<'a> PinState<'a> {
             build: counted.or(build_numbers.as_ref().and_then(|pins| pins.build(rev))),
         };
         let root = root.to_owned();
-        Ok(Ok(Self { context, root, input, upstream, lock, now, build_numbers, held }))
+        Ok(Ok(Self { context, root, input, upstream, lock, now, build_numbers, pinned_file }))
     }
 
-    /// The hosts that are held at an earlier revision now.
-    pub fn holds(&self) -> Holds {
-        self.held.at(&self.now.rev)
+    /// The hosts that are pinned to an earlier revision now.
+    pub fn pinned_hosts(&self) -> PinnedHosts {
+        self.pinned_file.at(&self.now.rev)
     }
 
     /// The build numbers for a step to this revision.
-    pub fn pins_for(&self, to: &Revision) -> Option<Pins> {
-        let held: Vec<Revision> = self.holds().values().map(Hold::revision).collect();
+    pub fn build_numbers_for(&self, to: &Revision) -> Option<BuildNumbers> {
+        let pinned: Vec<Revision> =
+            self.pinned_hosts().values().map(PinnedHost::revision).collect();
         let ends = [&self.now, to];
-        self.build_numbers.as_ref().map(|pins| pins.with(held.iter().chain(ends)))
+        self.build_numbers.as_ref().map(|numbers| numbers.with(pinned.iter().chain(ends)))
     }
 
     /// The fleet with its input at `revision`, of which date and build may be unknown.
     /// `named`: the full ref it was found under, if any (for a git input). No host of it is
-    /// held at another: that is what is to be found out.
+    /// pinned to another, to see whether it works now.
     ///
     /// # Errors
     /// Nix cannot be run, or the folder not be copied. That Nix cannot lock this revision
@@ -148,11 +150,11 @@ impl<'a> PinState<'a> {
             build: locked["revCount"].as_u64().or(revision.build),
         };
         write(&flake.join("flake.lock"), &lock.print())?;
-        if let Some(pins) = self.pins_for(&revision) {
-            write(&flake.join(PIN), &pins.print())?;
+        if let Some(numbers) = self.build_numbers_for(&revision) {
+            BUILD_NUMBERS.replace(&flake, &numbers.print())?;
         }
-        if !self.held.is_empty() {
-            write(&flake.join(HELD), &Held::default().print())?;
+        if !self.pinned_file.is_empty() {
+            PINNED_HOSTS.replace(&flake, &PinnedHostsFile::default().print())?;
         }
         let context = self.context.of_copy(copy.reference());
         Ok(Ok(TrialFleet { revision, lock, context, copy, input: self.input.name.clone() }))
@@ -243,13 +245,11 @@ impl TrialFleet {
 }
 
 impl TrialFleet {
-    /// From here on, these hosts of it stay where they are.
-    pub fn hold(&mut self, holds: &Holds) -> Result<()> {
-        let held = Held::default().step("", &self.revision.rev, holds.clone());
-        let file = self.copy.flake().join(HELD);
-        crate::system::disk::create(file.parent().unwrap_or(&file))?;
-        write(&file, &held.print())?;
-        // Whatever was known of the copy is of it as it was.
+    /// Pins these hosts.
+    pub fn pin_hosts(&mut self, pinned: &PinnedHosts) -> Result<()> {
+        let file = PinnedHostsFile::default().step("", &self.revision.rev, pinned.clone());
+        PINNED_HOSTS.replace(&self.copy.flake(), &file.print())?;
+        // What is cached is about the copy as it was.
         self.context = self.context.of_copy(self.copy.reference());
         Ok(())
     }

@@ -63,12 +63,12 @@ fn an_update_moves_the_input_alone_and_rollback_takes_it_back() {
 fn the_build_numbers_are_kept_where_the_fleet_has_a_file_for_them() {
     let world = World::new();
     let first = world.locked();
-    world.fleet.write("overlays/llama-cpp/pin.json", "{ \"builds\": {} }\n");
+    world.fleet.write("pin.json", "{ \"builds\": {} }\n");
     git(world.fleet.path(), &["add", "--all"]);
     let second = world.release("two");
     let (code, report, said) = world.run(&["update"]);
     assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
-    let kept = fs::read_to_string(world.fleet.path().join("overlays/llama-cpp/pin.json")).unwrap();
+    let kept = fs::read_to_string(world.fleet.path().join("pin.json")).unwrap();
     let kept: Value = serde_json::from_str(&kept).unwrap();
     assert_eq!(kept, serde_json::json!({ "builds": { first: 1, second: 2 } }));
 }

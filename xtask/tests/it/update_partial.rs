@@ -1,5 +1,5 @@
-//! `update --allow-partial`: hosts that fail are held, the others move, `check` reminds, and
-//! what works again is released; with real Nix and real git.
+//! `update --allow-partial`: hosts that fail are pinned, the others move, `check` warns, and
+//! what works again is unpinned; with real Nix and real git.
 
 use std::fs;
 use std::process::Stdio;
@@ -18,10 +18,10 @@ const HOSTS: &str = r#"
     needs = let s = source "needs"; in host { variant = "cpu-needs"; manifest.rev = s.rev; script = "echo ${builtins.readFile "${s}/needed"} ${s.rev} > $out"; };
 "#;
 
-const HELD: &str = "overlays/llama-cpp/held.json";
+const PINNED: &str = "pinned_hosts.json";
 
-fn held(world: &World) -> Value {
-    let text = fs::read_to_string(world.fleet.path().join(HELD)).unwrap();
+fn pinned(world: &World) -> Value {
+    let text = fs::read_to_string(world.fleet.path().join(PINNED)).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
@@ -40,15 +40,15 @@ fn reminders(check: &Value) -> Vec<(String, String)> {
     let hosts = check["hosts"].as_array().unwrap().iter();
     let of = |host: &Value| -> Vec<(String, String)> {
         let findings = host["findings"].as_array().unwrap().iter();
-        let held = findings.filter(|it| it["code"] == "held");
+        let pinned = findings.filter(|it| it["code"] == "held");
         let name = host["host"].as_str().unwrap();
-        held.map(|it| (name.to_owned(), it["message"].as_str().unwrap().to_owned())).collect()
+        pinned.map(|it| (name.to_owned(), it["message"].as_str().unwrap().to_owned())).collect()
     };
     hosts.flat_map(of).collect()
 }
 
 #[test]
-fn a_host_that_fails_is_held_reminded_of_and_released() {
+fn a_host_that_fails_is_pinned_warned_about_and_unpinned() {
     let world = World::of(HOSTS);
     let first = world.locked();
     let second = world.release("broken");
@@ -59,7 +59,7 @@ fn a_host_that_fails_is_held_reminded_of_and_released() {
 
     let (code, report, said) = world.run(&["update", "--allow-partial", "--commit"]);
     assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
-    assert!(said.contains("HELD BACK: picky stays at b1, for it fails at building"), "{said}");
+    assert!(said.contains("PINNED: picky stays at b1, because building fails"), "{said}");
     // The command that finds the commit is one that runs.
     let line = said.lines().find_map(|line| line.split_once("cargo xtask bisect ")).unwrap().1;
     let words: Vec<&str> = std::iter::once("bisect").chain(line.split_whitespace()).collect();
@@ -78,7 +78,7 @@ fn a_host_that_fails_is_held_reminded_of_and_released() {
     let body = git(world.fleet.path(), &["show", "--format=%B", "--name-only", "HEAD"]);
     assert!(body.starts_with("flake.lock: llama-cpp b1 -> b2, without picky"), "{body}");
     assert!(body.contains("PINNED at b1: building fails"), "{body}");
-    assert!(body.contains(HELD) && body.contains("flake.lock\n"), "{body}");
+    assert!(body.contains(PINNED) && body.contains("flake.lock\n"), "{body}");
     assert_eq!(world.status(), "");
 
     let (code, check, said) = world.run(&["check"]);
@@ -107,12 +107,12 @@ fn a_host_that_fails_is_held_reminded_of_and_released() {
         assert_eq!(code, 0, "{said}");
         world.locked()
     };
-    let at = |name: &str| held(&world)["holds"][&third][name]["locked"]["rev"].clone();
+    let at = |name: &str| pinned(&world)["holds"][&third][name]["locked"]["rev"].clone();
     // Each stays where it was, not where flake.lock was.
     assert_eq!((at("picky"), at("needs")), (first.clone().into(), second.clone().into()));
     assert_eq!(reminders(&world.run(&["check"]).1).len(), 2);
 
-    // Back, one hold less; and forth again.
+    // Back, with one pinned host less; and forth again.
     assert_eq!(world.run(&["rollback"]).0, 0);
     let (_, check, said) = world.run(&["check"]);
     assert_eq!((world.locked(), reminders(&check).len()), (second.clone(), 1), "{said}");
@@ -124,13 +124,13 @@ fn a_host_that_fails_is_held_reminded_of_and_released() {
     let good = world.release("good");
     let (code, report, said) = world.run(&["update"]);
     assert_eq!((code, report["released"].as_array().unwrap().len()), (0, 2), "{said}");
-    assert!(said.contains("picky is released"), "{said}");
-    assert!(revisions(&world).iter().all(|(_, rev, held)| *rev == good && !held));
+    assert!(said.contains("picky is unpinned"), "{said}");
+    assert!(revisions(&world).iter().all(|(_, rev, pinned)| *rev == good && !pinned));
     assert!(reminders(&world.run(&["check"]).1).is_empty());
 }
 
 #[test]
-fn a_fleets_own_mending_releases_a_host_where_flake_lock_stays() {
+fn a_fix_in_the_fleet_unpins_a_host_without_a_change_of_flake_lock() {
     let world = World::of(HOSTS);
     world.release("broken");
     assert_eq!(world.run(&["update", "--allow-partial", "--commit"]).0, 0);
@@ -140,15 +140,55 @@ fn a_fleets_own_mending_releases_a_host_where_flake_lock_stays() {
     fs::write(&flake, text.replace("test $x != broken && ", "")).unwrap();
     let (code, report, said) = world.run(&["update", "--commit"]);
     assert_eq!((code, &report["released"][0]), (0, &"picky".into()), "{said}");
-    assert_eq!((world.lock(), held(&world)["holds"].clone()), (lock, serde_json::json!({})));
+    assert_eq!((world.lock(), pinned(&world)["holds"].clone()), (lock, serde_json::json!({})));
     let subject = git(world.fleet.path(), &["show", "--no-patch", "--format=%s", "HEAD"]);
-    assert_eq!(subject, "held.json: release picky");
+    assert_eq!(subject, "pinned_hosts.json: unpin picky");
     assert_eq!(world.status(), "M flake.nix");
 }
 
+/// As earlier versions left a fleet, with both files in overlays/llama-cpp/.
 #[test]
-fn what_cannot_be_held_is_refused() {
-    // A fleet that does not read held.json.
+fn files_in_the_old_places_are_read_and_moved_by_the_next_update() {
+    let world = World::of(HOSTS);
+    let first = world.locked();
+    let second = world.release("broken");
+    assert_eq!(world.run(&["update", "--allow-partial"]).0, 0);
+    let fleet = world.fleet.path();
+    let (old_pin, old_hosts) = ("overlays/llama-cpp/pin.json", "overlays/llama-cpp/held.json");
+    world.fleet.write(old_pin, &format!("{{ \"builds\": {{ \"{second}\": 2 }} }}\n"));
+    fs::rename(fleet.join(PINNED), fleet.join(old_hosts)).unwrap();
+    git(fleet, &["add", "--all"]);
+    git(fleet, &["commit", "--quiet", "--message", "old"]);
+
+    let (code, check, said) = world.run(&["check"]);
+    assert_eq!((code, reminders(&check).len()), (0, 1), "{said}");
+    assert!(said.contains(old_hosts), "{said}");
+    let range = ["--good", first.as_str(), "--bad", &second, "--host", "picky", "--by", "build"];
+    let (code, bisected, said) = world.run(&[&["bisect"], &range[..]].concat());
+    assert_eq!((code, &bisected["firstBad"]["rev"]), (0, &second.clone().into()), "{said}");
+    assert_eq!(world.status(), "");
+
+    // It fails again: picky stays pinned, in the new place.
+    world.put("more", "1");
+    let third = world.release("broken");
+    let (code, _, said) = world.run(&["update", "--commit"]);
+    assert_eq!((code, world.locked(), world.status()), (0, third.clone(), String::new()), "{said}");
+    assert!(!fleet.join("overlays").join("llama-cpp").join("held.json").exists());
+    assert!(!fleet.join(old_pin).exists());
+    let numbers = fs::read_to_string(fleet.join("pin.json")).unwrap();
+    assert!([&first, &second, &third].iter().all(|rev| numbers.contains(*rev)), "{numbers}");
+    let (_, check, said) = world.run(&["check"]);
+    assert_eq!(reminders(&check).len(), 1, "{said}");
+
+    let (code, _, said) = world.run(&["rollback"]);
+    assert_eq!((code, world.locked()), (0, second), "{said}");
+    let at = revisions(&world).into_iter().find(|(host, ..)| host == "picky");
+    assert_eq!(at, Some(("picky".into(), first, true)));
+}
+
+#[test]
+fn a_host_that_cannot_be_pinned_is_refused() {
+    // A fleet that does not read pinned_hosts.json.
     let world = World::of(&HOSTS.replace("source \"picky\"", "llama-cpp"));
     let before = world.lock();
     world.release("broken");
@@ -166,11 +206,11 @@ fn what_cannot_be_held_is_refused() {
 }
 
 #[test]
-fn what_check_makes_of_a_hold_that_is_not_so() {
+fn check_finds_pinned_hosts_that_do_not_apply() {
     let world = World::of(HOSTS);
     world.release("broken");
     assert_eq!(world.run(&["update", "--allow-partial"]).0, 0);
-    let file = world.fleet.path().join(HELD);
+    let file = world.fleet.path().join(PINNED);
     let text = fs::read_to_string(&file).unwrap();
     let said_of = |text: &str| {
         fs::write(&file, text).unwrap();
@@ -188,14 +228,14 @@ fn what_check_makes_of_a_hold_that_is_not_so() {
     assert!(code == 0 && said.contains("picky is no longer pinned"), "{said}");
 }
 
-/// held.json, pin.json and flake.lock are three files and one step: whatever the moment, each
+/// pinned_hosts.json, pin.json and flake.lock are three files and one step: whatever the moment, each
 /// host has the llama.cpp of before or that of after. `XTASK_KILLS=50` is the whole trial.
 #[test]
 fn killed_at_any_moment_a_partial_update_was_or_was_not() {
     let kills: u32 = std::env::var("XTASK_KILLS").map_or(6, |text| text.parse().unwrap());
     let world = World::of(HOSTS);
     let fleet = world.fleet.path();
-    world.fleet.write("overlays/llama-cpp/pin.json", "{ \"builds\": { } }\n");
+    world.fleet.write("pin.json", "{ \"builds\": { } }\n");
     git(fleet, &["add", "--all"]);
     git(fleet, &["commit", "--quiet", "--message", "pin"]);
     let before = revisions(&world);
@@ -203,11 +243,11 @@ fn killed_at_any_moment_a_partial_update_was_or_was_not() {
     let began = Instant::now();
     assert_eq!(world.run(&["update", "--allow-partial"]).0, 0);
     let (new, whole, after) = (world.lock(), began.elapsed(), revisions(&world));
-    assert!(before != after && after.iter().any(|(_, _, held)| *held));
+    assert!(before != after && after.iter().any(|(_, _, pinned)| *pinned));
     let (mut stayed, mut moved) = (0, 0);
     for round in 0..kills {
         git(fleet, &["reset", "--quiet", "--hard"]);
-        let _ = fs::remove_file(fleet.join(HELD));
+        let _ = fs::remove_file(fleet.join(PINNED));
         let old = world.lock();
         let mut child = world.xtask();
         child.args(["update", "--allow-partial"]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -117,7 +117,7 @@ fn the_testbeds_real_llama_cpp_goes_from_one_era_to_the_other_and_back() {
     fs::write(fleet.path().join("flake.lock"), &old).unwrap();
     let (code, report, said) = updated(&["update", "--testbed", "--json"]);
     assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
-    let pin = fs::read_to_string(fleet.path().join("overlays/llama-cpp/pin.json")).unwrap();
+    let pin = fs::read_to_string(fleet.path().join("pin.json")).unwrap();
     let rev = report["to"]["rev"].as_str().unwrap();
     assert!(pin.contains(rev) && pin.contains(report["from"]["rev"].as_str().unwrap()), "{pin}");
     let (code, report, said) = updated(&["update", "--testbed", "--to", "old-era", "--json"]);
@@ -146,12 +146,12 @@ fn hosts_of(fleet: &Scratch) -> Vec<(Value, Value)> {
 
 /// The real module, in this repository's layout: CUDA breaks, ROCm does not.
 #[test]
-fn a_backend_that_breaks_is_held_with_the_real_module() {
+fn a_backend_that_breaks_is_pinned_with_the_real_module() {
     let dir = Scratch::new();
     let plan = Plan::new("old-era", 2).with(Breakage::CudaAttribute, 1);
     let upstream = Upstream::plant(dir.path(), &plan);
     let fleet = in_testbed(&[("boron", CUDA), ("nitrogen", ROCM)], from(&upstream));
-    held(&fleet, &upstream, "llama-cpp");
+    pins_boron(&fleet, &upstream, "llama-cpp");
 }
 
 /// And in a fleet of one's own, whose llama.cpp is its own input or llamafleet's.
@@ -162,17 +162,17 @@ fn so_it_is_in_a_fleet_of_ones_own() {
         let plan = Plan::new("old-era", 2).with(Breakage::CudaAttribute, 1);
         let upstream = Upstream::plant(dir.path(), &plan);
         let fleet = locked(of_ones_own(nested), from(&upstream));
-        held(&fleet, &upstream, if nested { "llamafleet/llama-cpp" } else { "llama-cpp" });
+        pins_boron(&fleet, &upstream, if nested { "llamafleet/llama-cpp" } else { "llama-cpp" });
     }
 }
 
-fn held(fleet: &Scratch, upstream: &Upstream, input: &str) {
+fn pins_boron(fleet: &Scratch, upstream: &Upstream, input: &str) {
     let before = hosts_of(fleet);
     let (code, report, said) = updated(fleet, &["--input", input]);
     assert_eq!((code, &report["failedAt"]), (1, &json!("evaluate")), "{said}");
     let (code, report, said) = updated(fleet, &["--input", input, "--allow-partial"]);
     assert_eq!((code, &report["lock"]), (0, &json!("updated")), "{said}");
-    assert!(said.contains("HELD BACK: boron"), "{said}");
+    assert!(said.contains("PINNED: boron"), "{said}");
     let after = hosts_of(fleet);
     // boron has the derivation of before, nitrogen the one that the trial showed.
     assert_eq!(after[0], before[0]);
@@ -217,7 +217,7 @@ fn of_ones_own(nested: bool) -> Scratch {
 /// One variant of two does not compile: the other one is built and moves.
 #[test]
 #[ignore = "builds llama.cpp: minutes"]
-fn a_variant_that_does_not_compile_is_held_and_the_other_is_built() {
+fn a_variant_that_does_not_compile_is_pinned_and_the_other_is_built() {
     let cpu = |microarch: &str| {
         format!(
             "{{ programs.llama-cpp = {{ enable = true; microarch = \"{microarch}\"; }}; system.stateVersion = \"25.05\"; }}\n"

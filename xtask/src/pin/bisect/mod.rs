@@ -21,6 +21,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::findings::finding::{Finding, Severity};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
+use crate::fleet::state_file;
 use crate::nix::names::HostName;
 use crate::nix::snapshot;
 use crate::pin::args::{BisectArgs, UpdateArgs};
@@ -29,8 +30,8 @@ use crate::pin::bisect::judge::{Judge, Judgement};
 use crate::pin::bisect::range::Range;
 use crate::pin::bisect::report::{BisectReport, By, Journal, Question, Step};
 use crate::pin::bisect::search::{Answer, Next, Search, Verdict};
-use crate::pin::update;
 use crate::pin::update::report::LockState;
+use crate::pin::update::{self, commit};
 use crate::system::interrupt::Interrupted;
 use crate::system::{disk, files, interrupt};
 use crate::target::or_finding;
@@ -288,8 +289,8 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// All files of the fleet but those that a pin is in: verdicts are about these as well.
-/// Where that cannot be told, no later run takes these for its own.
+/// A hash of the fleet's files, without those that have a pin: verdicts depend on them. If it
+/// is unknown, no later run resumes this search.
 fn fleet(context: &Context) -> Result<String> {
     let root = context.root().context("the fleet is not a local folder")?;
     let mut files = match snapshot::take(&context.flake, &context.home, root) {
@@ -299,7 +300,11 @@ fn fleet(context: &Context) -> Result<String> {
             return Ok(format!("of process {}", std::process::id()));
         }
     };
-    files.retain(|name, _| !name.ends_with("flake.lock") && !name.ends_with("pin.json"));
+    let is_pin = |name: &str| {
+        let mut pins = state_file::PATHS.iter().chain([&commit::LOCK]);
+        pins.any(|pin| name.ends_with(pin))
+    };
+    files.retain(|name, _| !is_pin(name));
     let text = serde_json::to_string(&files).context("cannot serialize a snapshot")?;
     Ok(format!("{:016x}", hash(&text)))
 }

@@ -56,7 +56,7 @@ pub fn run(
 ) -> Result<()> {
     for (host, machine) in machines {
         // It failed before it could be measured, and stays where it is.
-        if report.held().any(|held| held.host == host) {
+        if report.pinned().any(|pinned| pinned.host == host) {
             continue;
         }
         let subject = |fleet: &Fleet| {

@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::findings::finding::Finding;
-use crate::fleet::pinned_hosts::{HELD, Held, Holds};
+use crate::fleet::pinned_hosts::{PinnedHosts, PinnedHostsFile};
+use crate::fleet::state_file::{self, BUILD_NUMBERS, PINNED_HOSTS};
 use crate::nix::flake_input::{Revision, short};
 use crate::nix::lockfile::{Input, LockFile};
 use crate::pin::args::UpdateArgs;
@@ -20,9 +21,15 @@ use crate::pin::update::message as update_message;
 use crate::pin::update::report::{LockState, Stage, UpdateReport};
 use crate::system::interrupt;
 use crate::system::{disk, files, git};
-use crate::upstream::trial_fleet::{PIN, PinState, TrialFleet};
+use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
 pub const LOCK: &str = "flake.lock";
+
+/// The files that an update writes or moves.
+fn written() -> Vec<&'static str> {
+    [&[LOCK], &state_file::PATHS[..]].concat()
+}
+
 /// Refused updates of one fleet that are kept, with their logs.
 const REFUSED_KEPT: usize = 20;
 
@@ -37,7 +44,6 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<Option<Find
     }
     lock_transaction::can_write(&root.join(LOCK))?;
     if args.commit {
-        let files = [LOCK, PIN, HELD];
         if let Some((why, help)) = git::cannot_commit(root) {
             return Ok(Some(Finding::error("cannot-commit", why, help)));
         }
@@ -50,7 +56,7 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<Option<Find
                  own changes",
             )));
         }
-        let changed = git::changed(root, &files);
+        let changed = git::changed(root, &written());
         if !changed.is_empty() {
             return Ok(Some(Finding::error(
                 "cannot-commit",
@@ -102,7 +108,7 @@ pub fn take(
     args: &UpdateArgs,
     pin: &PinState<'_>,
     trial: &TrialFleet,
-    holds: Holds,
+    pinned: PinnedHosts,
     report: &mut UpdateReport,
 ) -> Result<()> {
     interrupt::check()?;
@@ -116,7 +122,7 @@ pub fn take(
         ));
         return Ok(());
     }
-    step(pin, &trial.lock, &trial.revision, holds)?;
+    step(pin, &trial.lock, &trial.revision, pinned)?;
     if !report.stays() {
         report.lock = LockState::Updated;
     }
@@ -127,11 +133,11 @@ pub fn take(
 }
 
 /// One step of the input, written down and taken. `lock` has the input where it goes to,
-/// `holds` the hosts that are at an earlier revision there.
+/// `pinned` the hosts that stay at an earlier revision.
 ///
 /// # Errors
 /// Nothing was replaced: flake.lock changed meanwhile, or cannot be written.
-pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, holds: Holds) -> Result<()> {
+pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHosts) -> Result<()> {
     let file = pin.root.join(LOCK);
     let before = files::read(&file)?;
     let own = LockFile::parse(&before).context("flake.lock is not JSON")?;
@@ -146,22 +152,24 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, holds: Holds) ->
             moved.join(", ")
         ),
     };
-    let held = pin.held.step(&pin.now.rev, &to.rev, holds);
+    let pinned = pin.pinned_file.step(&pin.now.rev, &to.rev, pinned);
+    BUILD_NUMBERS.move_to_root(&pin.root)?;
+    PINNED_HOSTS.move_to_root(&pin.root)?;
     let mut replacements = vec![];
-    if let Some(pins) = &pin.build_numbers {
-        let file = pin.root.join(PIN);
+    if let Some(numbers) = &pin.build_numbers {
+        let file = pin.root.join(BUILD_NUMBERS.name);
         let before = files::read(&file).ok();
-        let held: Vec<Revision> = held.revisions().collect();
-        let after = pins.with(held.iter().chain([&pin.now, to])).print();
+        let pinned: Vec<Revision> = pinned.revisions().collect();
+        let after = numbers.with(pinned.iter().chain([&pin.now, to])).print();
         replacements.push(Replacement { file, before, after });
     }
-    let file_of_held = pin.root.join(HELD);
-    if file_of_held.exists() || !held.is_empty() {
-        let before = Some(tracked(pin, &file_of_held)?);
-        replacements.push(Replacement { file: file_of_held, before, after: held.print() });
+    let pinned_file = pin.root.join(PINNED_HOSTS.name);
+    if pinned_file.exists() || !pinned.is_empty() {
+        let before = Some(tracked(pin, &pinned_file)?);
+        replacements.push(Replacement { file: pinned_file, before, after: pinned.print() });
     }
-    // Last: pin.json and held.json have what is of both revisions, so this one rename is the
-    // step. Where only hosts are released, held.json's is, and this one is none.
+    // Last: the other two files have the entries of both revisions, so this rename is the
+    // step. If hosts are only unpinned, pinned_hosts.json's is the step.
     if pin.now.rev != to.rev {
         replacements.push(Replacement { file, before: Some(before), after });
     }
@@ -171,7 +179,7 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, holds: Holds) ->
         from: pin.now.clone(),
         to: to.clone(),
         lock: own,
-        held: pin.holds(),
+        pinned_hosts: pin.pinned_hosts(),
     };
     if entry.from.rev != entry.to.rev {
         journal_file::append(&pin.context.home, &pin.root, &entry)?;
@@ -179,15 +187,14 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, holds: Holds) ->
     lock_transaction::apply(&replacements)
 }
 
-/// held.json's text, after it was made, and made known to Git, where it was not there: Nix
-/// would not see it, and no host be held. An empty one says nothing.
+/// Returns the text of pinned_hosts.json, created empty and made known to Git if it is new:
+/// Nix does not see a file that Git does not track.
 fn tracked(pin: &PinState<'_>, file: &Path) -> Result<String> {
     if !file.exists() {
-        disk::create(file.parent().unwrap_or(file))?;
-        files::write_atomically(file, Held::default().print().as_bytes())?;
+        files::write_atomically(file, PinnedHostsFile::default().print().as_bytes())?;
     }
-    if git::is_repository(&pin.root) && git::tracked(&pin.root, HELD)?.is_empty() {
-        git::intend_to_add(&pin.root, &[Path::new(HELD)])?;
+    if git::is_repository(&pin.root) && git::tracked(&pin.root, PINNED_HOSTS.name)?.is_empty() {
+        git::intend_to_add(&pin.root, &[Path::new(PINNED_HOSTS.name)])?;
     }
     files::read(file)
 }
@@ -200,13 +207,8 @@ fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
     let folder = pin.context.home.join("updates");
     let file = folder.join(format!("message-{}", std::process::id()));
     files::write_atomically(&file, update_message::commit(report).as_bytes())?;
-    let mut files = vec![LOCK];
-    if pin.build_numbers.is_some() {
-        files.push(PIN);
-    }
-    if pin.root.join(HELD).exists() {
-        files.push(HELD);
-    }
+    let mut files = written();
+    files.retain(|file| git::tracked(&pin.root, file).is_ok_and(|found| !found.is_empty()));
     match git::commit(&pin.root, &files, &file) {
         Ok(commit) => {
             report.commit = Some(commit);

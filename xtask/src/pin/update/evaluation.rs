@@ -18,7 +18,7 @@ use crate::nix::names::{HostName, StorePath};
 use crate::nix::store;
 use crate::pin::args::UpdateArgs;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
-use crate::pin::update::{canary, partial as hold};
+use crate::pin::update::{canary, partial};
 use crate::system::interrupt;
 use crate::testbed::inputs as testbed;
 use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
@@ -81,7 +81,7 @@ pub fn run(
     context.ui.status(format!("evaluating {} hosts with the new revision", before.hosts.len()));
     let after = Fleet::of_trial(trial, before)?;
     report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
-    let may_stay_pinned = hold::may_stay_pinned(args, pin, before);
+    let may_stay_pinned = partial::may_stay_pinned(args, pin, before);
     drifted(report, drifts);
     report.settle(Stage::Evaluate, &may_stay_pinned);
     if !report.ok || args.dry_run {
@@ -92,7 +92,7 @@ pub fn run(
         return Ok(after);
     }
     let courses = canary::reach(args, context, report)?;
-    // A canary out of reach says nothing of the revision: no reason to hold it.
+    // A canary that cannot be reached is no reason to pin it.
     report.settle(Stage::Bench, &BTreeSet::new());
     if !report.ok {
         report_sizes(context, before, &after, report)?;

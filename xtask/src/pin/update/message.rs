@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use crate::findings::finding::Severity;
 use crate::fleet::pinned_hosts::reason;
+use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::short;
 use crate::nix::names::HostName;
 use crate::pin::update::report::{HostState, HostUpdate, Point, Stage, UpdateReport};
@@ -53,12 +54,12 @@ fn subject(report: &UpdateReport, to: &Point) -> String {
     let named = |hosts: Vec<&str>| hosts.join(", ");
     if report.stays() {
         let released = report.released.iter().map(HostName::as_str).collect();
-        return format!("held.json: release {}", named(released));
+        return format!("{}: unpin {}", PINNED_HOSTS.name, named(released));
     }
     let mut text = format!("flake.lock: {} {}", report.input, step(&report.from, to));
-    let held: Vec<&str> = report.held().map(|host| host.host.as_str()).collect();
-    if !held.is_empty() {
-        let _ = write!(text, ", without {}", named(held));
+    let pinned: Vec<&str> = report.pinned().map(|host| host.host.as_str()).collect();
+    if !pinned.is_empty() {
+        let _ = write!(text, ", without {}", named(pinned));
     }
     text
 }
@@ -104,8 +105,8 @@ fn host_line(host: &HostUpdate) -> String {
     }
     match host.state {
         HostState::Changed => {}
-        HostState::Held => {
-            let at = host.held_at.as_ref().map(name).unwrap_or_default();
+        HostState::Pinned => {
+            let at = host.pinned_at.as_ref().map(name).unwrap_or_default();
             let failed = host.failed_at.map_or("", Stage::name);
             let why = host.findings.iter().find(|it| it.severity == Severity::Error);
             let why = why.map_or_else(|| "it fails".to_owned(), |it| reason(&it.message));

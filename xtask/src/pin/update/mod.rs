@@ -1,6 +1,6 @@
 //! `update`: another revision of llama.cpp, as a transaction. What it would be is made
-//! beside the fleet and held to everything; flake.lock moves at the end, by one rename, or
-//! not at all.
+//! beside the fleet, evaluated and built; flake.lock is replaced at the end, by one rename,
+//! or not at all.
 
 pub mod canary;
 pub mod changes;
@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
-use crate::fleet::pinned_hosts::Holds;
+use crate::fleet::pinned_hosts::PinnedHosts;
 use crate::hardware::microarch::Table;
 use crate::pin::args::UpdateArgs;
 use crate::pin::drift::{self, Needs, Used};
@@ -65,11 +65,12 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateRep
     let mut report = UpdateReport::new(&pin.input.name, &pin.now);
     report.dry_run = args.dry_run;
     report.to = Some((&chosen.revision).into());
-    if report.stays() && pin.holds().is_empty() {
+    if report.stays() && pin.pinned_hosts().is_empty() {
         return Ok(Ok(report));
     }
     if report.stays() {
-        let hosts = pin.holds().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let hosts =
+            pin.pinned_hosts().keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         context.ui.status(format!("trying {} on pinned hosts: {hosts}", pin.now.name()));
     } else {
         changes::report_changes(&mut report, &pin, &chosen);
@@ -83,15 +84,15 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<Result<UpdateRep
     let fleet = Fleet::before(context)?;
     let drifts = guard(args, &pin, &trial, &fleet, &mut report)?;
     let after = evaluation::run(args, &pin, &trial, &fleet, &drifts, &mut report)?;
-    let holds = if report.ok {
+    let pinned = if report.ok {
         partial::run(&pin, &mut trial, &fleet, &after, &mut report)?
     } else {
-        Holds::new()
+        PinnedHosts::new()
     };
     if !report.ok {
         commit::save_rejected(&pin, &trial, &mut report);
     } else if !args.dry_run && (!report.stays() || !report.released.is_empty()) {
-        commit::take(args, &pin, &trial, holds, &mut report)?;
+        commit::take(args, &pin, &trial, pinned, &mut report)?;
     }
     Ok(Ok(report))
 }
@@ -182,9 +183,9 @@ fn tell(args: &UpdateArgs, context: &Context, report: &UpdateReport) -> Result<O
             let hosts = report.failing_hosts();
             bisect_hint(context, args, from, &to.rev, &hosts, report.failed_at);
         }
-        // One that was held before has its first bad commit further back.
+        // A host that was pinned before has its first bad commit further back.
         let newly = |at: &Point| at.rev == *from;
-        for host in report.held().filter(|host| host.held_at.as_ref().is_some_and(newly)) {
+        for host in report.pinned().filter(|host| host.pinned_at.as_ref().is_some_and(newly)) {
             let name = [host.host.to_string()];
             bisect_hint(context, args, from, &to.rev, &name, host.failed_at);
         }

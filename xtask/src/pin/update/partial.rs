@@ -1,5 +1,5 @@
-//! `--allow-partial`: the hosts that fail stay at the revision that they have, and the
-//! others move. That they do both is evaluated before anything is written.
+//! `--allow-partial`: pins the hosts that fail, and updates the others. The fleet is evaluated
+//! in that state before anything is written.
 
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 
 use crate::findings::finding::{Finding, Severity};
-use crate::fleet::pinned_hosts::{self, HELD, Hold, Holds};
+use crate::fleet::pinned_hosts::{self, PinnedHost, PinnedHosts};
+use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::day;
 use crate::nix::names::HostName;
 use crate::pin::args::UpdateArgs;
@@ -17,72 +18,76 @@ use crate::system::interrupt;
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
-/// The hosts whose failure does not stop the others: all with `--allow-partial`, and at any
-/// rate those that are held already.
+/// The hosts whose failure does not stop the others: with `--allow-partial` all, otherwise
+/// those that are pinned already.
 pub fn may_stay_pinned(args: &UpdateArgs, pin: &PinState<'_>, fleet: &Fleet) -> BTreeSet<HostName> {
-    let held = pin.holds();
-    let may = |host: &&HostName| args.allow_partial || held.contains_key(*host);
+    let pinned = pin.pinned_hosts();
+    let may = |host: &&HostName| args.allow_partial || pinned.contains_key(*host);
     fleet.hosts.iter().filter(may).cloned().collect()
 }
 
-/// Makes the trial a partial one, if hosts of it are to be held.
+/// Pins the hosts of the trial that failed, if there are any.
 pub fn run(
     pin: &PinState<'_>,
     trial: &mut TrialFleet,
     before: &Fleet,
     after: &Fleet,
     report: &mut UpdateReport,
-) -> Result<Holds> {
-    let earlier = pin.holds();
-    let holds: Holds = report
-        .held()
-        .map(|host| (host.host.clone(), hold(pin, trial, host, earlier.get(&host.host))))
+) -> Result<PinnedHosts> {
+    let earlier = pin.pinned_hosts();
+    let pinned: PinnedHosts = report
+        .pinned()
+        .map(|host| (host.host.clone(), pinned_host(pin, trial, host, earlier.get(&host.host))))
         .collect();
-    let freed = |host: &HostUpdate| {
-        let works =
-            matches!(host.state, HostState::Changed | HostState::Unchanged | HostState::NotBuilt);
-        works && earlier.contains_key(&host.host)
+    let works = |host: &HostUpdate| {
+        matches!(host.state, HostState::Changed | HostState::Unchanged | HostState::NotBuilt)
+            && earlier.contains_key(&host.host)
     };
-    let released = report.hosts.iter().filter(|host| freed(host)).map(|host| host.host.clone());
+    let released = report.hosts.iter().filter(|host| works(host)).map(|host| host.host.clone());
     report.released = released.collect();
     for host in &mut report.hosts {
-        if let Some(hold) = holds.get(&host.host) {
-            host.held_at = Some((&hold.revision()).into());
+        if let Some(at) = pinned.get(&host.host) {
+            host.pinned_at = Some((&at.revision()).into());
             host.after.clone_from(&host.before);
         }
     }
-    if holds.is_empty() || report.stays() && report.released.is_empty() {
-        return Ok(holds);
+    if pinned.is_empty() || report.stays() && report.released.is_empty() {
+        return Ok(pinned);
     }
     if !report.stays() && nothing_moves(report) {
         refuse_all(report);
-        return Ok(holds);
+        return Ok(pinned);
     }
-    trial.hold(&holds)?;
-    pin.context.ui.status(format!("evaluating the fleet with {} pinned", names(holds.keys())));
+    trial.pin_hosts(&pinned)?;
+    pin.context.ui.status(format!("evaluating the fleet with {} pinned", names(pinned.keys())));
     let partial = Fleet::of_trial(trial, before)?;
     interrupt::check()?;
     for host in &before.hosts {
         let drv = |fleet: &Fleet| fleet.selection(host).map(|it| it.drv_path.clone());
-        let expected = drv(if holds.contains_key(host) { before } else { after });
+        let expected = drv(if pinned.contains_key(host) { before } else { after });
         if drv(&partial) != expected {
-            let finding = not_read(host, holds.contains_key(host));
+            let finding = not_read(host, pinned.contains_key(host));
             if let Some(told) = report.hosts.iter_mut().find(|told| told.host == *host) {
-                let stage = *told.failed_at.get_or_insert(Stage::Hold);
+                let stage = *told.failed_at.get_or_insert(Stage::Pin);
                 told.findings.push(finding);
                 told.state = HostState::Fails;
                 report.fail_at(stage);
             }
         }
     }
-    Ok(holds)
+    Ok(pinned)
 }
 
-fn hold(pin: &PinState<'_>, trial: &TrialFleet, host: &HostUpdate, earlier: Option<&Hold>) -> Hold {
+fn pinned_host(
+    pin: &PinState<'_>,
+    trial: &TrialFleet,
+    host: &HostUpdate,
+    earlier: Option<&PinnedHost>,
+) -> PinnedHost {
     let errors = host.findings.iter().filter(|finding| finding.severity == Severity::Error);
     let reason = errors.map(|finding| finding.message.as_str()).next().unwrap_or("it fails");
     let today = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let new = || Hold {
+    let new = || PinnedHost {
         locked: pin.input.locked().clone(),
         build: pin.now.build,
         since: day(i64::try_from(today).unwrap_or(0)),
@@ -90,7 +95,7 @@ fn hold(pin: &PinState<'_>, trial: &TrialFleet, host: &HostUpdate, earlier: Opti
         failed_at: String::new(),
         reason: String::new(),
     };
-    Hold {
+    PinnedHost {
         failed_with: trial.revision.name(),
         failed_at: host.failed_at.map_or("", Stage::name).to_owned(),
         // A commit has it for good: no log, and nothing of this machine.
@@ -110,13 +115,13 @@ fn nothing_moves(report: &UpdateReport) -> bool {
 }
 
 fn refuse_all(report: &mut UpdateReport) {
-    let stage = report.held().find_map(|host| host.failed_at);
+    let stage = report.pinned().find_map(|host| host.failed_at);
     report.findings.push(Finding::error(
         "nothing-moves",
         "every host that would change fails, so there is nothing to update",
         "pass another revision with --to",
     ));
-    for host in report.hosts.iter_mut().filter(|host| host.state == HostState::Held) {
+    for host in report.hosts.iter_mut().filter(|host| host.state == HostState::Pinned) {
         host.state = HostState::Fails;
     }
     if let Some(stage) = stage {
@@ -124,15 +129,16 @@ fn refuse_all(report: &mut UpdateReport) {
     }
 }
 
-fn not_read(host: &HostName, held: bool) -> Finding {
+fn not_read(host: &HostName, is_pinned: bool) -> Finding {
     let help = format!(
         "`programs.llama-cpp.fleet = self;` in the hosts' modules (templates/fleet/flake.nix has \
          it), and a networking.hostName that is the host's name in nixosConfigurations: {host}"
     );
-    let message = if held {
-        format!("{host} cannot be pinned: the fleet does not read {HELD}")
+    let file = PINNED_HOSTS.name;
+    let message = if is_pinned {
+        format!("{host} cannot be pinned: the fleet does not read {file}")
     } else {
-        format!("{host} builds differently when other hosts are pinned in {HELD}")
+        format!("{host} builds differently when other hosts are pinned in {file}")
     };
     Finding::error("hold-not-read", message, help)
 }

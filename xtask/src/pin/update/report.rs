@@ -23,21 +23,21 @@ pub enum HostState {
     NotBuilt,
     /// It does not evaluate, is not built, or is slower than it may be.
     Fails,
-    /// It fails, and stays at the revision that it has: `--allow-partial`, now or earlier.
-    Held,
+    /// It fails, and is pinned to the revision that it has: `--allow-partial`, now or earlier.
+    #[serde(rename = "held")]
+    Pinned,
     /// It did not evaluate before either.
     FailedBefore,
 }
 
 impl HostState {
-    /// In the words of the JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unchanged => "unchanged",
             Self::Changed => "changed",
             Self::NotBuilt => "not-built",
             Self::Fails => "fails",
-            Self::Held => "held",
+            Self::Pinned => "pinned",
             Self::FailedBefore => "failed-before",
         }
     }
@@ -51,10 +51,10 @@ pub struct HostUpdate {
     pub before: Option<DrvPath>,
     pub after: Option<DrvPath>,
     pub state: HostState,
-    /// Where a held host stays.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_at: Option<Point>,
-    /// Where a host failed that is held.
+    /// Where a pinned host stays.
+    #[serde(rename = "heldAt", skip_serializing_if = "Option::is_none")]
+    pub pinned_at: Option<Point>,
+    /// Where a pinned host failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<Stage>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +75,7 @@ impl HostUpdate {
             before: None,
             after: None,
             state,
-            held_at: None,
+            pinned_at: None,
             failed_at: None,
             closure_bytes_before: None,
             closure_bytes_after: None,
@@ -114,7 +114,8 @@ pub enum Stage {
     Evaluate,
     Build,
     Bench,
-    Hold,
+    #[serde(rename = "hold")]
+    Pin,
     Commit,
 }
 
@@ -126,7 +127,7 @@ impl Stage {
             Self::Evaluate => "evaluation",
             Self::Build => "building",
             Self::Bench => "the bench",
-            Self::Hold => "pinning hosts",
+            Self::Pin => "pinning hosts",
             Self::Commit => "the commit",
         }
     }
@@ -150,7 +151,7 @@ pub struct UpdateReport {
     pub hosts: Vec<HostUpdate>,
     /// About the input and the repository as a whole.
     pub findings: Vec<Finding>,
-    /// Hosts that were held at an earlier revision, and are no longer.
+    /// Hosts that are no longer pinned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub released: Vec<HostName>,
     pub lock: LockState,
@@ -206,18 +207,17 @@ impl UpdateReport {
         }
     }
 
-    pub fn held(&self) -> impl Iterator<Item = &HostUpdate> {
-        self.hosts.iter().filter(|host| host.state == HostState::Held)
+    pub fn pinned(&self) -> impl Iterator<Item = &HostUpdate> {
+        self.hosts.iter().filter(|host| host.state == HostState::Pinned)
     }
 
-    /// Takes the failures in: a host that may be held stays where it is, any other one stops
-    /// the update.
+    /// Pins the hosts that failed, if they may stay pinned; any other failure stops the update.
     pub fn settle(&mut self, stage: Stage, may_stay_pinned: &BTreeSet<HostName>) {
         let mut stops = false;
         for host in self.hosts.iter_mut().filter(|host| host.state == HostState::Fails) {
             host.failed_at.get_or_insert(stage);
             if may_stay_pinned.contains(&host.host) {
-                host.state = HostState::Held;
+                host.state = HostState::Pinned;
             } else {
                 stops = true;
             }

@@ -71,17 +71,17 @@ fn print_pinned(ui: &Ui, report: &UpdateReport) {
     }
     let dry = report.dry_run;
     for host in &report.released {
-        let released = if dry { "would be released" } else { "is released" };
-        ui.warn(format!("{}: {host} {released}: it works", ui.green("no longer pinned")));
+        let unpinned = if dry { "would be unpinned" } else { "is unpinned" };
+        ui.warn(format!("{}: {host} {unpinned}: it works", ui.green("no longer pinned")));
     }
-    for host in report.held() {
-        let at = host.held_at.as_ref().map(|at| format!("at {}", name(at))).unwrap_or_default();
+    for host in report.pinned() {
+        let at = host.pinned_at.as_ref().map(|at| format!("at {}", name(at))).unwrap_or_default();
         let stays = if dry { "would stay" } else { "stays" };
         let failed = host.failed_at.map_or("", Stage::name);
         ui.warn(format!(
-            "{}: {} {stays} {at}, for it fails at {failed}; `check` reminds you, and each \
-             `update` tries it again",
-            ui.red("HELD BACK"),
+            "{}: {} {stays} {at}, because {failed} fails; `check` warns about it, and each \
+             `update` retries it",
+            ui.red("PINNED"),
             host.host,
         ));
     }
@@ -96,7 +96,7 @@ fn verdict(ui: &Ui, report: &UpdateReport) -> String {
     if to.rev == report.from.rev {
         return format!("{input} is already at {}: nothing to do", name(to));
     }
-    let updated = if report.held().next().is_some() {
+    let updated = if report.pinned().next().is_some() {
         ui.yellow("partially updated")
     } else {
         ui.green("updated")
@@ -134,7 +134,7 @@ fn row(host: &HostUpdate) -> Vec<Cell> {
     let paint: fn(&Ui, &str) -> String = match host.state {
         HostState::Changed | HostState::Unchanged => Ui::green,
         HostState::NotBuilt | HostState::FailedBefore => Ui::yellow,
-        HostState::Fails | HostState::Held => Ui::red,
+        HostState::Fails | HostState::Pinned => Ui::red,
     };
     let closure = match (host.closure_bytes_before, host.closure_bytes_after) {
         (Some(before), Some(after)) if before != after => {

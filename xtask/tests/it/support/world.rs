@@ -55,6 +55,8 @@ impl World {
         );
         fs::write(&flake, text.replace("outputs = _: let", &input)).unwrap();
         world.fleet.write("source.nix", include_str!("../../../../modules/shared/source.nix"));
+        let state = include_str!("../../../../modules/shared/fleet-state.nix");
+        world.fleet.write("fleet-state.nix", state);
         world.fleet.write("other/flake.nix", "{ outputs = _: { }; }\n");
         let fleet = world.fleet.path();
         git(fleet, &["init", "--quiet", "--initial-branch=main"]);

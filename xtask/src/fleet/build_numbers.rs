@@ -1,6 +1,6 @@
-//! overlays/llama-cpp/pin.json: llama.cpp's build number for each revision that the fleet
-//! is, was just now, may go back to, or holds a host at. Nix cannot know it of a GitHub archive. Keyed by
-//! revision, so that the one rename that moves flake.lock changes both at once.
+//! pin.json: llama.cpp's build number for each revision that the fleet or a pinned host is at,
+//! or was at before the last update. A GitHub archive does not have it. Keyed by revision, so
+//! that renaming flake.lock changes both at once.
 //!
 //! Pure: no I/O, no clock.
 
@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::nix::flake_input::Revision;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pins {
+pub struct BuildNumbers {
     builds: BTreeMap<String, u64>,
 }
 
-impl Pins {
+impl BuildNumbers {
     /// # Errors
     /// It is not JSON, or has no `builds`.
     pub fn read(text: &str) -> Result<Self> {
@@ -52,18 +52,18 @@ mod tests {
 
     #[test]
     fn both_ends_of_a_step_have_their_number() {
-        let pins = Pins::read(r#"{ "builds": { "a": 1, "b": 2, "old": 0 } }"#).unwrap();
+        let pins = BuildNumbers::read(r#"{ "builds": { "a": 1, "b": 2, "old": 0 } }"#).unwrap();
         let next = pins.with([&at("b", None), &at("c", Some(3))]);
         assert_eq!(next.print(), "{\n  \"builds\": {\n    \"b\": 2,\n    \"c\": 3\n  }\n}\n");
-        assert_eq!(Pins::read(&next.print()).unwrap(), next);
+        assert_eq!(BuildNumbers::read(&next.print()).unwrap(), next);
         // Of an unknown number nothing is written: the build then says 0.
         assert_eq!(pins.with([&at("a", Some(1)), &at("x", None)]).build("x"), None);
     }
 
     #[test]
     fn the_fleets_own_is_read_as_it_is() {
-        let ours = include_str!("../../../overlays/llama-cpp/pin.json");
-        let pins = Pins::read(ours).unwrap();
+        let ours = include_str!("../../../pin.json");
+        let pins = BuildNumbers::read(ours).unwrap();
         assert_eq!((pins.builds.len(), pins.print().as_str()), (1, ours));
     }
 }

@@ -1,0 +1,30 @@
+# What `cargo xtask update` writes to the root of a fleet: llama.cpp's build numbers, and the
+# hosts that are pinned to an earlier llama.cpp.
+fleet:
+let
+  # The file itself, or where earlier versions wrote it.
+  read =
+    places: default:
+    let
+      found = builtins.filter builtins.pathExists (map (place: fleet + "/${place}") places);
+    in
+    if fleet == null || found == [ ] then
+      default
+    else
+      builtins.fromJSON (builtins.readFile (builtins.head found));
+in
+{
+  inherit
+    (read [ "pin.json" "overlays/llama-cpp/pin.json" ] {
+      builds = { };
+    })
+    builds
+    ;
+
+  # By the revision in flake.lock, then by host. When flake.lock changes by other means,
+  # the entries for the old revision no longer apply.
+  pinnedHosts =
+    (read [ "pinned_hosts.json" "overlays/llama-cpp/held.json" ] {
+      holds = { };
+    }).holds;
+}
