@@ -54,16 +54,32 @@ fn recorded_machines_are_described_and_get_their_threads() {
             "32, 4 sockets, 8 NUMA nodes",
             8,
         ),
-        // Arm's capacity of the A715 and the A710 is 0.83 of the X3's, the A510's 0.27.
-        (
-            include_str!("../../tests/fixtures/cores/x3-a715-a710-a510"),
-            "8 (1 cortex-x3, 2 cortex-a710, 2 cortex-a715, 3 0x41/0xd46)",
-            5,
-        ),
-        (include_str!("../../tests/fixtures/cores/gb10"), "20 (10 0x41/0xd85, 10 0x41/0xd87)", 10),
     ] {
         let cores = read(answer).unwrap();
         assert_eq!((cores.describe().as_str(), cores.threads()), (described, Some(threads)));
+    }
+}
+
+#[test]
+fn arms_cores_are_of_a_kind_by_their_part_and_in_the_order_of_their_capacity() {
+    for (answer, counts, fastest, threads) in [
+        // The A715 and the A710 have 0.83 of the X3's capacity, the A510 has 0.27.
+        (
+            include_str!("../../tests/fixtures/cores/x3-a715-a710-a510"),
+            vec![1, 2, 2, 3],
+            "cortex-x3",
+            5,
+        ),
+        // The A725 has 0.71 of the X925's.
+        (include_str!("../../tests/fixtures/cores/gb10"), vec![10, 10], "", 10),
+    ] {
+        let cores = read(answer).unwrap();
+        let found: Vec<u32> = cores.kinds.iter().map(|kind| kind.cores).collect();
+        assert_eq!((found, cores.threads()), (counts, Some(threads)));
+        let names: Vec<&String> =
+            cores.kinds.iter().filter_map(|kind| kind.name.as_ref()).collect();
+        assert!(names.len() == cores.kinds.len() && names[0].starts_with(fastest), "{names:?}");
+        assert_eq!((cores.sockets, cores.numa_nodes), (Some(1), Some(1)));
     }
 }
 

@@ -42,7 +42,12 @@ pub fn name_gpus(facts: &mut Facts, text: &str) {
 
 fn cpu(hardware: &Value) -> Result<Cpu, String> {
     let all = hardware["cpu"].as_array().map_or(&[][..], Vec::as_slice);
-    let first = all.first().ok_or("it is not a nixos-facter report: it has no `hardware.cpu`")?;
+    // One for each number of a socket; a number that is not in use has an entry without content.
+    let used = || all.iter().filter(|entry| entry["features"].is_array());
+    let first = used()
+        .next()
+        .or(all.first())
+        .ok_or("it is not a nixos-facter report: it has no `hardware.cpu`")?;
     let arch = match first["architecture"].as_str() {
         Some("aarch64") => Arch::Aarch64,
         Some("x86_64") | None => Arch::X86_64,
@@ -54,7 +59,7 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
         let words = cpu["features"].as_array().into_iter().flatten();
         words.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let common = all.iter().skip(1).fold(flags(first), |common, cpu| &common & &flags(cpu));
+    let common = used().fold(flags(first), |common, cpu| &common & &flags(cpu));
     if common.is_empty() {
         return Err("its `hardware.cpu` has no `features`".to_owned());
     }
@@ -125,6 +130,14 @@ mod tests {
         assert_eq!(facts.gpus.len(), 1);
         assert_eq!(facts.gpus[0].name, "nVidia TU117GLM");
         assert_eq!(facts.gpus[0].driver.as_deref(), Some("nvidia"));
+    }
+
+    #[test]
+    fn a_socket_number_that_is_not_in_use_is_skipped() {
+        let table = Table::embedded().unwrap();
+        let gap = r#""cpu": [{"architecture": "unknown", "features": null}, {"#;
+        let facts = read("a", &REPORT.replace(r#""cpu": [{"#, gap), &table).unwrap();
+        assert_eq!(facts, read("a", REPORT, &table).unwrap());
     }
 
     #[test]
