@@ -170,7 +170,7 @@ let
         pname = "llama-cpp-tools";
         src = sourceOf "llama-cpp" (
           path: _:
-          !(lib.hasPrefix "/ggml/" path || lib.elem path unread)
+          !(lib.hasPrefix "/ggml/" path || isUnread path)
           || lib.elem path [
             "/ggml/cmake"
             "/ggml/cmake/common.cmake"
@@ -208,14 +208,17 @@ let
       // lib.optionalAttrs (!useWebUi && prev ? webui) { webui = null; }
     );
 
-  # Upstream's own source leaves most of these out, too.
-  unread = [
-    "/.devops"
-    "/.github"
-    "/docs"
-    "/models"
-    "/tests"
-  ];
+  # As upstream's own source leaves it out, and more folders.
+  isUnread =
+    path:
+    lib.hasSuffix ".md" path
+    || lib.hasSuffix ".nix" path
+    || lib.hasPrefix "." (baseNameOf path)
+    || lib.elem path [
+      "/docs"
+      "/models"
+      "/tests"
+    ];
 in
 {
   inherit ggml tools;

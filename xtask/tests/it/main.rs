@@ -25,6 +25,7 @@ mod isolation;
 mod junit;
 mod matrix;
 mod new_host;
+mod parts;
 mod perf;
 mod probe;
 mod progress;

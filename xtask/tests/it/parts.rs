@@ -1,0 +1,93 @@
+//! The parts that variants share: which of them an upstream change moves, and that a package
+//! made of them works.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Scratch, json, nix, repository, stderr, user_home};
+
+/// The testbed's real llama.cpp of one revision, as a folder to change.
+fn tree(revision: &str) -> Scratch {
+    let scratch = Scratch::new();
+    let repository = user_home().join("llama.cpp");
+    let archive = Command::new("git")
+        .arg("-C")
+        .arg(repository)
+        .args(["archive", "--output"])
+        .arg(scratch.home().join("tree.tar"))
+        .arg(format!("{revision}-era"))
+        .status();
+    assert!(archive.unwrap().success());
+    let unpacked = Command::new("tar")
+        .arg("xf")
+        .arg(scratch.home().join("tree.tar"))
+        .arg("-C")
+        .arg(scratch.path())
+        .status();
+    assert!(unpacked.unwrap().success());
+    scratch
+}
+
+/// The derivation of each part of a package with every backend.
+fn parts(tree: &Path) -> BTreeMap<String, String> {
+    let testbed = repository().join("testbed/nixpkgs");
+    let expression = format!(
+        "let pkgs = import {testbed:?} {{ system = \"x86_64-linux\"; config.allowUnfree = true; \
+         overlays = [ (import {overlay:?} {{ llama-cpp = {{ outPath = {tree:?}; }}; }}) ]; }}; in \
+         map ({{ name, drvPath }}: {{ inherit name; value = drvPath; }}) (pkgs.mkLlamaCpp {{ \
+         backends = [ \"cuda\" \"rocm\" \"vulkan\" ]; microarch = \"znver4\"; \
+         cudaCapabilities = [ \"7.5\" ]; rocmTargets = [ \"gfx906\" ]; }}).llamaCpp.parts",
+        overlay = repository().join("overlays/llama-cpp"),
+    );
+    let output = nix(["eval", "--impure", "--json", "--expr", &expression]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found = json(&output);
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let parts = found.as_array().unwrap().iter();
+    parts.map(|part| (text(&part["name"]), text(&part["value"]))).collect()
+}
+
+fn append(file: &PathBuf, text: &str) {
+    let before = fs::read_to_string(file).unwrap();
+    fs::write(file, before + text).unwrap();
+}
+
+#[test]
+fn an_upstream_change_moves_only_the_parts_that_are_made_of_it() {
+    const ALL: [&str; 6] = [
+        "ggml",
+        "ggml-cpu-znver4",
+        "ggml-cuda-sm75",
+        "ggml-rocm-gfx906",
+        "ggml-vulkan",
+        "llama-cpp-tools",
+    ];
+    for revision in ["old", "new"] {
+        let tree = tree(revision);
+        let mut before = parts(tree.path());
+        assert_eq!(before.keys().map(String::as_str).collect::<Vec<_>>(), ALL);
+        for (file, expected) in [
+            ("src/llama-context.cpp", &["llama-cpp-tools"][..]),
+            ("README.md", &[]),
+            ("tests/test-backend-ops.cpp", &[]),
+            ("ggml/src/ggml-vulkan/ggml-vulkan.cpp", &["ggml-vulkan"]),
+            ("ggml/src/ggml-cuda/common.cuh", &["ggml-cuda-sm75", "ggml-rocm-gfx906"]),
+            ("ggml/src/ggml-hip/CMakeLists.txt", &["ggml-rocm-gfx906"]),
+            ("ggml/src/ggml-cpu/ops.cpp", &["ggml-cpu-znver4"]),
+            ("ggml/src/ggml-metal/CMakeLists.txt", &[]),
+            ("ggml/src/ggml-sycl/CMakeLists.txt", &[]),
+            ("ggml/include/ggml.h", &ALL),
+            ("ggml/src/ggml.c", &ALL),
+        ] {
+            let comment = if file.ends_with(".txt") || file.ends_with(".md") { "#" } else { "//" };
+            append(&tree.path().join(file), &format!("{comment} changed\n"));
+            let after = parts(tree.path());
+            let moved: Vec<&str> =
+                ALL.into_iter().filter(|part| before[*part] != after[*part]).collect();
+            assert_eq!(moved, expected, "{revision}: {file}");
+            before = after;
+        }
+    }
+}
