@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nix::names::VariantName;
+use crate::nix::names::{DrvPath, VariantName};
 
 /// The manifest of one variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Manifest {
     pub rev: Option<String>,
     /// llama.cpp's build number, the `N` of a tag `bN`.
     pub build: Option<u64>,
+    /// The derivations that the package is put together from. Empty: it is built as a whole.
+    #[serde(default)]
+    pub parts: Vec<Part>,
     /// Arguments that this revision's package.nix no longer takes.
     #[serde(default)]
     pub dropped_arguments: Vec<String>,
@@ -48,6 +51,15 @@ pub struct Manifest {
     /// None: the host runs no llama-server as a service.
     #[serde(default)]
     pub service: Option<Service>,
+}
+
+/// One part of a package, which other hosts and revisions may share.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// For example `ggml-cuda-sm75`.
+    pub name: String,
+    pub drv_path: DrvPath,
 }
 
 impl Manifest {
@@ -90,7 +102,7 @@ pub struct BenchChoices {
 #[serde(rename_all = "camelCase")]
 pub struct Selection {
     pub manifest: Manifest,
-    pub drv_path: crate::nix::names::DrvPath,
+    pub drv_path: DrvPath,
     #[serde(rename = "output")]
     pub out_path: crate::nix::names::StorePath,
     #[serde(default)]

@@ -88,6 +88,26 @@ fn what_does_not_parse_or_configure_is_refused() {
     refused(Breakage::ConfigureError, "build", &told);
 }
 
+/// Before anything is built: what Nix has to build again of the packages, and what it has.
+#[test]
+fn an_update_reports_which_parts_it_rebuilds() {
+    for (change, rebuilt) in [
+        (Breakage::SlowDown, &["llama-cpp-tools"][..]),
+        (Breakage::CompileError, &["ggml-cpu-dispatch", "ggml-cpu-tigerlake", "llama-cpp-tools"]),
+    ] {
+        let dir = Scratch::new();
+        let upstream = Upstream::plant(dir.path(), &Plan::new("old-era", 1).with(change, 1));
+        let fleet = in_testbed(&HOSTS, from(&upstream));
+        let (_, report, text) = updated(&fleet, &["--dry-run"]);
+        assert_eq!(report["rebuiltParts"], json!(rebuilt), "{change:?}: {text}");
+        let unchanged = report["unchangedParts"].as_array().unwrap();
+        for part in ["ggml", "ggml-cuda", "ggml-vulkan"] {
+            assert!(unchanged.contains(&json!(part)), "{change:?}: {unchanged:?}");
+        }
+        assert!(text.contains("parts to build again: "), "{text}");
+    }
+}
+
 /// The real trees: one host that is evaluated only (the testbed has no CUDA).
 #[test]
 fn the_testbeds_real_llama_cpp_goes_from_one_era_to_the_other_and_back() {

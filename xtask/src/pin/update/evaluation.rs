@@ -13,12 +13,12 @@ use crate::check::report::{CheckReport, Evaluated};
 use crate::check::{evaluation as evaluate, report as check};
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
-use crate::fleet::manifest::{Manifest, Selection};
+use crate::fleet::manifest::{Manifest, Part, Selection};
 use crate::nix::names::{HostName, StorePath};
 use crate::nix::store;
 use crate::pin::args::UpdateArgs;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
-use crate::pin::update::{canary, partial};
+use crate::pin::update::{canary, partial, view};
 use crate::system::interrupt;
 use crate::testbed::inputs as testbed;
 use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
@@ -81,6 +81,8 @@ pub fn run(
     context.ui.status(format!("evaluating {} hosts with the new revision", before.hosts.len()));
     let after = Fleet::of_trial(trial, before)?;
     report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
+    compare_parts(before, &after, report);
+    view::announce_parts(&context.ui, report);
     let may_stay_pinned = partial::may_stay_pinned(args, pin, before);
     drifted(report, drifts);
     report.settle(Stage::Evaluate, &may_stay_pinned);
@@ -110,6 +112,18 @@ pub fn run(
     }
     interrupt::check()?;
     Ok(after)
+}
+
+/// Which parts of packages Nix has to build again.
+fn compare_parts(before: &Fleet, after: &Fleet, report: &mut UpdateReport) {
+    let parts = |fleet: &Fleet| -> BTreeSet<Part> {
+        fleet.manifests().flat_map(|(_, manifest)| manifest.parts.clone()).collect()
+    };
+    let (was, is) = (parts(before), parts(after));
+    let names =
+        |parts: &mut dyn Iterator<Item = &Part>| parts.map(|part| part.name.clone()).collect();
+    report.rebuilt_parts = names(&mut is.difference(&was));
+    report.unchanged_parts = names(&mut is.intersection(&was));
 }
 
 /// What the drift guard has against single hosts.

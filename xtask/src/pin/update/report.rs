@@ -149,6 +149,9 @@ pub struct UpdateReport {
     /// What upstream changed of what a fleet notices.
     pub changes: Vec<Area>,
     pub hosts: Vec<HostUpdate>,
+    /// The parts of the hosts' packages that are other derivations now, by name.
+    pub rebuilt_parts: BTreeSet<String>,
+    pub unchanged_parts: BTreeSet<String>,
     /// About the input and the repository as a whole.
     pub findings: Vec<Finding>,
     /// Hosts that are no longer pinned.
@@ -196,6 +199,8 @@ impl UpdateReport {
             comparison: None,
             changes: vec![],
             hosts: vec![],
+            rebuilt_parts: BTreeSet::new(),
+            unchanged_parts: BTreeSet::new(),
             findings: vec![],
             released: vec![],
             lock: LockState::Unchanged,

@@ -87,6 +87,18 @@ fn print_pinned(ui: &Ui, report: &UpdateReport) {
     }
 }
 
+/// What is compiled again and what is not, before anything is built.
+pub fn announce_parts(ui: &Ui, report: &UpdateReport) {
+    for (what, parts) in
+        [("to build again", &report.rebuilt_parts), ("unchanged", &report.unchanged_parts)]
+    {
+        if !parts.is_empty() {
+            let names = parts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            ui.status(format!("parts {what}: {names}"));
+        }
+    }
+}
+
 fn verdict(ui: &Ui, report: &UpdateReport) -> String {
     let Some(to) = &report.to else { return String::new() };
     let input = &report.input;
