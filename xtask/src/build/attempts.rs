@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::build::args::Limits;
+use crate::build::derivations::Expected;
 use crate::build::nix_build;
-use crate::build::progress::Expected;
 use crate::build::run_state::RunState;
 use crate::build::variants::Build;
 use crate::fleet::context::Context;
@@ -25,14 +25,15 @@ pub fn run(
     context: &Context,
     wanted: &[&Build],
     limits: &Limits,
-    expected: &BTreeMap<DrvPath, Expected>,
+    expected: BTreeMap<DrvPath, Expected>,
 ) -> Result<RunState> {
     let mut state = RunState::new(context)?;
+    state.tracker.derivations.learn(expected);
     orphans::adopt();
     let mut waiting = wanted.to_vec();
     while !waiting.is_empty() {
-        state.tracker.reset_activities();
-        let ended = nix_build::run(context, &waiting, limits, expected.clone(), &mut state)?;
+        state.tracker.begin(&waiting);
+        let ended = nix_build::run(context, &waiting, limits, &mut state)?;
         for build in &waiting {
             let attempts = state.attempts(&build.drv);
             attempts.count += 1;

@@ -1,7 +1,8 @@
 //! `build-all` and `matrix`: every distinct variant, built once.
 //!
 //! Entry points: `command::run`, `matrix::run`, `run::build`. `attempts` runs `nix_build` until
-//! nothing is left to retry; `tracker` and `progress` follow its log, `view` draws.
+//! nothing is left to retry; `tracker` follows its log in the records of
+//! `derivations`, `view` draws them.
 //!
 //! Imports: system, statistics, ui, findings, ci, nix, fleet, check.
 
@@ -9,6 +10,7 @@ pub mod args;
 pub mod attempts;
 pub mod command;
 pub mod compile_error;
+pub mod derivations;
 pub mod estimates;
 pub mod github;
 pub mod history;
@@ -21,7 +23,6 @@ pub mod nix_build;
 pub mod packages;
 pub mod parallel;
 pub mod plan;
-pub mod progress;
 pub mod publish;
 pub mod report;
 pub mod retry;
@@ -29,6 +30,5 @@ pub mod run;
 pub mod run_state;
 pub mod tracker;
 pub mod transfers;
-pub mod update;
 pub mod variants;
 pub mod view;

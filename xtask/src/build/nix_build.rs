@@ -1,7 +1,6 @@
 //! One `nix build` over all derivations. Each line of its log goes to the tracker, the logs
 //! on disk and the progress display.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -10,15 +9,15 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::build::args::Limits;
+use crate::build::derivations::Expected;
 use crate::build::history;
-use crate::build::progress::Expected;
 use crate::build::run_state::RunState;
 use crate::build::tracker::Update;
 use crate::build::variants::{Build, short_name};
 use crate::build::view::Progress;
 use crate::fleet::context::Context;
 use crate::nix::log::{Event, Reader};
-use crate::nix::names::{DrvPath, StorePath};
+use crate::nix::names::DrvPath;
 use crate::nix::{builders, derivation};
 use crate::system::process::{self, Exit, Heard, Source, Then};
 use crate::system::{interrupt, orphans};
@@ -40,7 +39,6 @@ pub fn run(
     context: &Context,
     builds: &[&Build],
     limits: &Limits,
-    expected: BTreeMap<DrvPath, Expected>,
     state: &mut RunState,
 ) -> Result<Ended> {
     let (name, ssh_options) = builders::ssh_options();
@@ -66,8 +64,7 @@ pub fn run(
         context,
         variants: builds.iter().map(|build| build.drv.clone()).collect(),
         state,
-        progress: Progress::start(&context.ui, builds, expected),
-        outputs: RefCell::default(),
+        progress: Progress::new(&context.ui),
         dependents: Dependents::NotAsked,
         errors: vec![],
     };
@@ -80,6 +77,7 @@ pub fn run(
             follower.follow(event);
         }
         let now = follower.state.now();
+        follower.progress.tick(&mut follower.state.tracker.derivations, now);
         let tracker = follower.state.tracker.at(now);
         timed_out =
             timed_out.take().or_else(|| tracker.timed_out(limits.timeout, limits.max_silent_time));
@@ -101,7 +99,7 @@ pub fn run(
     // A failure that no builder reported (a full disk, a lock, a daemon that refuses) is in
     // no build's log.
     state.logs.write_nix_errors(&errors);
-    if state.tracker.idle() {
+    if !state.tracker.derivations.iter().any(|(_, row)| row.started) {
         errors.iter().for_each(|error| context.ui.warn(format!("nix: {error}")));
     }
     let timed_out = timed_out.map(|(drv, why)| state.attempts(&drv).timed_out = Some(why));
@@ -113,7 +111,6 @@ struct Follower<'a> {
     variants: Vec<DrvPath>,
     state: &'a mut RunState,
     progress: Progress,
-    outputs: RefCell<BTreeMap<DrvPath, Vec<StorePath>>>,
     dependents: Dependents,
     errors: Vec<String>,
 }
@@ -128,12 +125,7 @@ enum Dependents {
 
 impl Follower<'_> {
     fn follow(&mut self, event: Event) {
-        let outputs = &self.outputs;
-        let there = |drv: &DrvPath| {
-            let mut outputs = outputs.borrow_mut();
-            let known = outputs.entry(drv.clone()).or_insert_with(|| derivation::outputs(drv));
-            derivation::is_built(known)
-        };
+        let there = |drv: &DrvPath| derivation::is_built(&derivation::outputs(drv));
         let now = self.state.now();
         for update in self.state.tracker.at(now).follow(event, &there) {
             self.state.logs.follow(&update);
@@ -142,7 +134,7 @@ impl Follower<'_> {
                 Update::Started { drv, .. } => self.ask_dependents(drv),
                 Update::Failed { drv, .. } => {
                     self.state.attempts(drv).failed |= !interrupt::requested();
-                    if self.progress.is_unattributed(drv) {
+                    if self.state.tracker.derivations.is_unattributed(drv) {
                         self.learn_dependents(ATTRIBUTION);
                     }
                 }
@@ -153,7 +145,7 @@ impl Follower<'_> {
                 Update::Failed { drv, .. } => self.state.logs.file(drv),
                 _ => None,
             };
-            self.progress.apply(&update, log);
+            self.progress.apply(&update, &mut self.state.tracker.derivations, now, log);
         }
     }
 
@@ -180,7 +172,7 @@ impl Follower<'_> {
     fn learn_dependents(&mut self, timeout: Duration) {
         let Dependents::Asked(receiver) = &self.dependents else { return };
         if let Ok(expected) = receiver.recv_timeout(timeout) {
-            self.progress.learn(expected);
+            self.state.tracker.derivations.learn(expected);
             self.dependents = Dependents::Known;
         }
     }

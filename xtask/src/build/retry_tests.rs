@@ -19,8 +19,9 @@ fn judge(recording: &str, which: usize) -> (Option<Transient>, String) {
     }
     let none = DrvPath::new("/nix/store/qn4mk76gh6h1cc3xscc651r365knii7b-hf-lock.drv");
     let drv = drvs.get(which).unwrap_or(&none);
-    let tail = tracker.tail(drv);
-    let machine = Some(tracker.machine(drv)).filter(|machine| !machine.is_empty());
+    let row = tracker.derivations.get(drv).cloned().unwrap_or_default();
+    let tail = row.tail.lines();
+    let machine = Some(row.machine.as_str()).filter(|machine| !machine.is_empty());
     let failure = Failure { drv, machine, errors: &errors, tail: &tail };
     (transient(&failure), reason(&failure).unwrap_or_default())
 }

@@ -6,14 +6,14 @@ use anyhow::Result;
 
 use crate::build::args::Limits;
 use crate::build::attempts;
+use crate::build::derivations::{Derivation, Expected, Stage};
 use crate::build::estimates::{History, Record};
 use crate::build::history;
 use crate::build::interrupted_build::{self, BuildList};
 use crate::build::parallel::{self, Parallel};
 use crate::build::plan::{Planned, Todo, plan};
-use crate::build::progress::Expected;
 use crate::build::report::VariantReport;
-use crate::build::tracker::Tracker;
+use crate::build::run_state::RunState;
 use crate::build::variants::{Build, BuildState, short_name};
 use crate::fleet::context::Context;
 use crate::nix::machines::machine_name;
@@ -48,7 +48,7 @@ pub fn build_planned(
         interrupted_build::begin(&context.home, &now)?;
     }
     let expected = expected(&earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
-    let ran = attempts::run(context, &wanted, &limits(context, &wanted, asked), &expected)?;
+    let ran = attempts::run(context, &wanted, &limits(context, &wanted, asked), expected)?;
     if !interrupt::requested() && (!wanted.is_empty() || left.is_some()) {
         interrupted_build::end(&context.home)?;
     }
@@ -68,7 +68,10 @@ pub fn build_planned(
                 true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
                 true => BuildState::Built,
                 false if todo == Todo::Unsupported => BuildState::Unsupported,
-                false if interrupt::requested() && !ran.failed_before_interrupt(&culprits) => {
+                false
+                    if interrupt::requested()
+                        && !culprits.iter().any(|drv| ran.of(drv).attempts.failed) =>
+                {
                     BuildState::Interrupted
                 }
                 false if itself => BuildState::Failed,
@@ -76,7 +79,8 @@ pub fn build_planned(
             };
             let failed = matches!(state, BuildState::Failed | BuildState::DependencyFailed);
             let culprit = if itself { &build.drv } else { &culprits[0] };
-            let machine = machine_name(ran.tracker.machine(&build.drv));
+            let row = ran.of(&build.drv);
+            let machine = machine_name(&row.machine);
             VariantReport {
                 variant: build.variant.clone(),
                 hosts: build.hosts.clone(),
@@ -84,22 +88,22 @@ pub fn build_planned(
                 drv_path: build.drv.clone(),
                 out_path: there.map(|_| build.out.clone()),
                 state,
-                seconds: ran.tracker.seconds(&build.drv),
+                seconds: row.build_seconds(ran.now()),
                 log: ran.logs.file(culprit).map(|file| file.display().to_string()),
                 closure_bytes: there.and_then(|info| info.closure_size),
                 machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),
-                attempts: Some(ran.attempt_count(&build.drv)).filter(|count| *count > 1),
+                attempts: Some(row.attempts.count).filter(|count| *count > 1),
                 reason: if failed { ran.reason(build, &culprits) } else { None },
                 first_error: None,
                 closure_change_bytes: change(&earlier, build, there),
                 link: None,
                 pushed: None,
-                tail_shown: failed && ran.tracker.has_failed(culprit),
-                log_tail: if failed { ran.tracker.tail(culprit) } else { vec![] },
+                tail_shown: failed && ran.of(culprit).failed,
+                log_tail: if failed { ran.of(culprit).tail.lines() } else { vec![] },
             }
         })
         .collect();
-    remember(context, &variants, &ran.tracker);
+    remember(context, &variants, &ran);
     Ok(variants)
 }
 
@@ -120,26 +124,27 @@ fn change(earlier: &History, build: &Build, info: Option<&store::PathInfo>) -> O
 }
 
 /// Records what was really built, for the estimates of the next run.
-fn remember(context: &Context, variants: &[VariantReport], tracker: &Tracker) {
-    let record = |drv: &DrvPath, out, closure_bytes| Record {
+fn remember(context: &Context, variants: &[VariantReport], ran: &RunState) {
+    let record = |drv: &DrvPath, row: &Derivation, out, closure_bytes| Record {
         name: short_name(drv.as_str()).to_owned(),
-        machine: tracker.machine(drv).to_owned(),
-        seconds: tracker.seconds(drv),
+        machine: row.machine.clone(),
+        seconds: row.build_seconds(ran.now()),
         out,
         closure_bytes,
     };
     let mut records = vec![];
     for variant in variants.iter().filter(|variant| variant.state == BuildState::Built) {
+        let row = ran.of(&variant.drv_path);
         // Another process may have built it meanwhile.
-        if tracker.started(&variant.drv_path) {
+        if row.started {
             let out = variant.out_path.clone();
-            records.push(record(&variant.drv_path, out, variant.closure_bytes));
+            records.push(record(&variant.drv_path, row, out, variant.closure_bytes));
         }
     }
-    let is_variant = |drv: &DrvPath| variants.iter().any(|variant| variant.drv_path == *drv);
-    for drv in tracker.ended_well().filter(|drv| !is_variant(drv)) {
-        if derivation::is_built(&derivation::outputs(drv)) {
-            records.push(record(drv, None, None));
+    for (drv, row) in ran.tracker.derivations.iter() {
+        let is_ended = row.started && row.stage == Stage::Ended && !row.is_variant();
+        if is_ended && derivation::is_built(&derivation::outputs(drv)) {
+            records.push(record(drv, row, None, None));
         }
     }
     if let Err(error) = history::add(&context.home, &records) {

@@ -1,11 +1,12 @@
 //! What is known of a run of Nix, over all its attempts: which builds failed, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
 
+use crate::build::derivations::{Attempts, Derivation};
 use crate::build::log::BuildLogs;
 use crate::build::retry::{self, Failure, Transient};
 use crate::build::tracker::Tracker;
@@ -19,20 +20,6 @@ pub struct RunState {
     began: Instant,
     pub tracker: Tracker,
     pub logs: BuildLogs,
-    attempts: BTreeMap<DrvPath, Attempts>,
-}
-
-/// The attempts at one derivation.
-#[derive(Debug, Default)]
-pub struct Attempts {
-    pub count: u32,
-    pub retries: u32,
-    /// Nix's errors of the last one.
-    pub errors: Vec<String>,
-    /// Why it was stopped, where it took too long on its builder.
-    pub timed_out: Option<String>,
-    /// Whether it failed before the user interrupted the run.
-    pub failed: bool,
 }
 
 impl RunState {
@@ -41,7 +28,6 @@ impl RunState {
             began: Instant::now(),
             tracker: Tracker::default(),
             logs: BuildLogs::create(&log_folder(context)?),
-            attempts: BTreeMap::new(),
         })
     }
 
@@ -50,42 +36,38 @@ impl RunState {
         self.began.elapsed().as_secs_f64()
     }
 
+    /// The record of a derivation; an empty one where nothing was heard of it.
+    pub fn of(&self, drv: &DrvPath) -> &Derivation {
+        static NOTHING: LazyLock<Derivation> = LazyLock::new(Derivation::default);
+        self.tracker.derivations.get(drv).unwrap_or(&NOTHING)
+    }
+
     pub fn attempts(&mut self, drv: &DrvPath) -> &mut Attempts {
-        self.attempts.entry(drv.clone()).or_default()
-    }
-
-    pub fn attempt_count(&self, drv: &DrvPath) -> u32 {
-        self.attempts.get(drv).map_or(0, |attempts| attempts.count)
-    }
-
-    pub fn failed_before_interrupt(&self, drvs: &[DrvPath]) -> bool {
-        drvs.iter().any(|drv| self.attempts.get(drv).is_some_and(|attempts| attempts.failed))
+        &mut self.tracker.derivations.entry(drv).attempts
     }
 
     /// The derivations whose failure explains why this build is not in the store: itself, or
     /// what it depends on.
     pub fn culprits(&self, context: &Context, build: &Build) -> Vec<DrvPath> {
         let needs = store::needs(&context.flake.nix, &build.drv).unwrap_or_default();
-        let timed_out = self.attempts.iter().filter(|(_, attempts)| attempts.timed_out.is_some());
-        let failed: BTreeSet<&DrvPath> =
-            self.tracker.failed().chain(timed_out.map(|(drv, _)| drv)).collect();
-        let mut culprits: Vec<DrvPath> =
-            failed.into_iter().filter(|drv| needs.contains(*drv)).cloned().collect();
+        let failed = |row: &Derivation| row.failed || row.attempts.timed_out.is_some();
+        let rows = self.tracker.derivations.iter();
+        let mut culprits: Vec<DrvPath> = rows
+            .filter(|(drv, row)| failed(row) && needs.contains(*drv))
+            .map(|(drv, _)| drv.clone())
+            .collect();
         // What could not be fetched was never begun.
         if culprits.is_empty() {
-            let named = |drv: &&DrvPath| retry::mentions(self.errors(build), drv);
+            let errors = &self.of(&build.drv).attempts.errors;
+            let named = |drv: &&DrvPath| retry::mentions(errors, drv);
             culprits.extend(needs.iter().find(named).cloned());
         }
         culprits
     }
 
-    fn errors(&self, build: &Build) -> &[String] {
-        self.attempts.get(&build.drv).map_or(&[], |attempts| &attempts.errors)
-    }
-
     fn failure<'a>(&'a self, build: &Build, drv: &'a DrvPath, tail: &'a [String]) -> Failure<'a> {
-        let machine = Some(self.tracker.machine(drv)).filter(|machine| !machine.is_empty());
-        Failure { drv, machine, errors: self.errors(build), tail }
+        let machine = Some(self.of(drv).machine.as_str()).filter(|machine| !machine.is_empty());
+        Failure { drv, machine, errors: &self.of(&build.drv).attempts.errors, tail }
     }
 
     /// Why another attempt may succeed, if every culprit's failure is transient.
@@ -93,10 +75,10 @@ impl RunState {
         let own = [build.drv.clone()];
         let mut why = None;
         for drv in if culprits.is_empty() { &own[..] } else { culprits } {
-            if self.timed_out(drv).is_some() {
+            if self.of(drv).attempts.timed_out.is_some() {
                 return None;
             }
-            let tail = self.tracker.tail(drv);
+            let tail = self.of(drv).tail.lines();
             let failure = self.failure(build, drv, &tail);
             let what = match retry::transient(&failure)? {
                 Transient::Builder => "a builder was lost",
@@ -110,21 +92,17 @@ impl RunState {
     /// Why it failed, in one line.
     pub fn reason(&self, build: &Build, culprits: &[DrvPath]) -> Option<String> {
         let drv = culprits.first().unwrap_or(&build.drv);
-        if let Some(why) = self.timed_out(drv) {
-            return Some(why.to_owned());
+        if let Some(why) = &self.of(drv).attempts.timed_out {
+            return Some(why.clone());
         }
-        let tail = self.tracker.tail(drv);
+        let tail = self.of(drv).tail.lines();
         let mut reason = retry::reason(&self.failure(build, drv, &tail))?;
         let full = |text: &str| text.contains("No space left on device");
-        let here = self.tracker.machine(drv).is_empty();
+        let here = self.of(drv).machine.is_empty();
         if here && (full(&reason) || tail.iter().any(|line| full(line))) {
             reason.push_str(&full_disk());
         }
         Some(reason)
-    }
-
-    fn timed_out(&self, drv: &DrvPath) -> Option<&str> {
-        self.attempts.get(drv)?.timed_out.as_deref()
     }
 }
 

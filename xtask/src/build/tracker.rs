@@ -1,54 +1,58 @@
-//! What a `nix build` does, followed event by event.
+//! What a `nix build` does, followed event by event and noted in the derivations' records.
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use crate::build::log_tail::Tail;
+use crate::build::derivations::{Activity, Derivation, Derivations, Remote};
 use crate::build::transfers::Transfers;
+use crate::build::variants::Build;
 use crate::nix::log::Event;
 use crate::nix::names::{DrvPath, StorePath};
 use crate::ui::sanitize::sanitize;
 
-pub use crate::build::update::Update;
-
-/// One derivation whose build was started. Times are seconds of the run.
-#[derive(Debug, Default, Clone)]
-struct Seen {
-    /// Activities about it: its build, and the same as a builder reports it.
-    running: u32,
-    ended: bool,
-    failed: bool,
-    began_at: f64,
-    ended_at: Option<f64>,
-    fraction: Option<(u32, u32)>,
-    tail: Tail,
-    /// The number of the last event about it.
-    heard: u64,
-    machine: String,
-    remote: Option<Remote>,
-}
-
-impl Seen {
-    /// Whether these steps move the bar forward. A nested ninja (Vulkan's shader generator)
-    /// counts fewer steps than the build around it.
-    fn advances(&self, (done, total): (u32, u32)) -> bool {
-        let Some((seen_done, seen_total)) = self.fraction else { return true };
-        // A ninja of a few steps before the build's own.
-        let aside = seen_total < 10 && total >= 10 * seen_total;
-        let [before, now] = [(seen_done, total), (done, seen_total)]
-            .map(|(steps, of_other)| u64::from(steps) * u64::from(of_other));
-        aside || total >= seen_total && now > before
-    }
-}
-
-/// A build that has begun on its builder. Only `ssh-ng://` builders report it: by an
-/// activity nested in the one that Nix starts when it hands the build over.
-#[derive(Debug, Clone)]
-struct Remote {
-    id: u64,
-    began_at: f64,
-    heard_at: f64,
+/// One change, for the progress display and the logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    Started {
+        drv: DrvPath,
+        machine: String,
+    },
+    Phase {
+        drv: DrvPath,
+        phase: String,
+    },
+    /// Steps of ninja done and in all; neither decreases.
+    Fraction {
+        drv: DrvPath,
+        done: u32,
+        total: u32,
+    },
+    Line {
+        drv: DrvPath,
+        line: String,
+    },
+    /// Each `Started` has at most one, whatever became of the build.
+    Stopped {
+        drv: DrvPath,
+    },
+    /// Once for each build that failed, after its `Stopped`.
+    Failed {
+        drv: DrvPath,
+        tail: Vec<String>,
+    },
+    Substituting {
+        path: StorePath,
+    },
+    /// Bytes from binary caches; neither decreases.
+    Fetched {
+        bytes: u64,
+        of: u64,
+    },
+    Message {
+        level: u64,
+        text: String,
+    },
 }
 
 /// Seconds beyond a time limit in which Nix may enforce it itself.
@@ -67,7 +71,7 @@ struct UnknownEnd {
 pub struct Tracker {
     now: f64,
     activities: HashMap<u64, DrvPath>,
-    drvs: BTreeMap<DrvPath, Seen>,
+    pub derivations: Derivations,
     /// The activity whose progress counts builds; how many were built, how many failed.
     builds: (u64, u64, u64),
     unknown_ends: Vec<UnknownEnd>,
@@ -97,6 +101,7 @@ impl Tracker {
                 self.transfers.substitution(id);
                 self.substitutions.insert(id, path.clone());
                 self.substituted.insert(path.clone());
+                self.derivations.fetch(&path, self.now);
                 self.updates.push(Update::Substituting { path });
             }
             Event::TransferStarted { id, parent, kind } => {
@@ -108,18 +113,15 @@ impl Tracker {
             Event::Progress { id, done, expected, running, failed } => {
                 if !self.transfers.progress(id, done, expected) && id == self.builds.0 {
                     self.count(done, failed, running);
-                    self.updates.push(Update::Expecting { builds: expected + failed });
+                    self.derivations.nix_expects = expected + failed;
                     self.settle(there);
                 }
             }
             Event::Phase { id, phase } => {
                 if let Some(drv) = self.hear(id, there) {
-                    if phase == "buildPhase"
-                        && let Some(seen) = self.drvs.get_mut(&drv)
-                    {
-                        seen.fraction = None;
-                    }
-                    self.updates.push(Update::Phase { drv, phase: sanitize(phase).into_owned() });
+                    let phase = sanitize(phase).into_owned();
+                    self.derivations.entry(&drv).enter(&phase);
+                    self.updates.push(Update::Phase { drv, phase });
                 }
             }
             Event::LogLine { id, line } => self.line(id, sanitize(line).into_owned(), there),
@@ -136,43 +138,41 @@ impl Tracker {
             }
             Event::Skipped => {}
         }
-        let fetched = self.transfers.changed();
-        self.updates.extend(fetched.map(|(bytes, of)| Update::Fetched { bytes, of }));
+        if let Some((bytes, of)) = self.transfers.changed() {
+            self.derivations.set_fetched(bytes, of);
+            self.updates.push(Update::Fetched { bytes, of });
+        }
         std::mem::take(&mut self.updates)
     }
 
     fn start(&mut self, id: u64, drv: DrvPath, machine: String) {
         self.activities.insert(id, drv.clone());
-        let seen = self.drvs.entry(drv.clone()).or_default();
-        // Built again after a failure.
-        if seen.ended {
-            *seen = Seen::default();
-        }
-        seen.running += 1;
-        seen.heard = self.events;
-        if seen.running > 1 {
+        let row = self.derivations.entry(&drv);
+        let activity = row.activity.get_or_insert_default();
+        activity.count += 1;
+        activity.heard = self.events;
+        if activity.count > 1 {
             let (began_at, heard_at) = (self.now, self.now);
-            seen.remote = (!seen.machine.is_empty()).then_some(Remote { id, began_at, heard_at });
+            let is_remote = !row.machine.is_empty();
+            activity.remote = is_remote.then_some(Remote { id, began_at, heard_at });
             return;
         }
-        seen.began_at = self.now;
-        seen.machine.clone_from(&machine);
+        row.started = true;
+        row.begin(machine.clone(), "", self.now);
         self.updates.push(Update::Started { drv, machine });
     }
 
     fn stop(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) {
         self.transfers.stopped(id);
         if let Some(path) = self.substitutions.remove(&id) {
-            self.updates.push(Update::Substituted { path });
+            self.derivations.end_fetch(&path, self.now);
         }
         let Some(drv) = self.activities.remove(&id) else { return };
-        let Some(seen) = self.drvs.get_mut(&drv) else { return };
-        seen.running = seen.running.saturating_sub(1);
+        let Some(activity) = &mut self.derivations.entry(&drv).activity else { return };
+        activity.count = activity.count.saturating_sub(1);
         // The result is copied back after that, which is not the build's time.
-        if seen.remote.as_ref().is_some_and(|remote| remote.id == id) {
-            seen.remote = None;
-        }
-        if seen.running == 0 && !seen.ended {
+        activity.remote.take_if(|remote| remote.id == id);
+        if activity.count == 0 {
             // Newer Nix reports first that one ended, then this.
             let failed = self.unknown_ends(true).next().is_some() && !there(&drv);
             self.settle_one(failed);
@@ -186,12 +186,12 @@ impl Tracker {
             // Of a build that ended, or of none.
             return self.updates.push(Update::Message { level: 3, text: line });
         };
-        if let Some(seen) = self.drvs.get_mut(&drv) {
-            seen.tail.push(&line);
-            if let Some((done, total)) = ninja_fraction(&line).filter(|now| seen.advances(*now)) {
-                seen.fraction = Some((done, total));
-                self.updates.push(Update::Fraction { drv: drv.clone(), done, total });
-            }
+        let row = self.derivations.entry(&drv);
+        row.tail.push(&line);
+        if let Some((done, total)) = ninja_fraction(&line)
+            && row.advance((done, total), self.now)
+        {
+            self.updates.push(Update::Fraction { drv: drv.clone(), done, total });
         }
         self.updates.push(Update::Line { drv, line });
     }
@@ -213,8 +213,8 @@ impl Tracker {
     }
 
     /// Builds that have begun and, as far as is known, not ended.
-    fn active(&self) -> impl Iterator<Item = (&DrvPath, &Seen)> {
-        self.drvs.iter().filter(|(_, seen)| !seen.ended)
+    fn active(&self) -> impl Iterator<Item = (&DrvPath, &Activity)> {
+        self.derivations.iter().filter_map(|(drv, row)| Some((drv, row.activity.as_ref()?)))
     }
 
     fn unknown_ends(&self, failed: bool) -> impl Iterator<Item = u64> {
@@ -234,7 +234,7 @@ impl Tracker {
             let Some(last) = self.unknown_ends(failed).max() else { continue };
             let candidates: Vec<DrvPath> = self
                 .active()
-                .filter(|(drv, seen)| seen.heard <= last && there(drv) != failed)
+                .filter(|(drv, activity)| activity.heard <= last && there(drv) != failed)
                 .map(|(drv, _)| drv.clone())
                 .collect();
             if candidates.len() == self.unknown_ends(failed).count() {
@@ -248,25 +248,27 @@ impl Tracker {
     /// clear now which one has.
     fn hear(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) -> Option<DrvPath> {
         let drv = self.activities.get(&id)?.clone();
-        let seen = self.drvs.get_mut(&drv)?;
-        if let Some(remote) = &mut seen.remote {
-            remote.heard_at = self.now;
-        }
-        let before = std::mem::replace(&mut seen.heard, self.events);
-        if self.unknown_ends.iter().any(|end| end.at >= before) {
-            self.settle(there);
+        if let Some(activity) = &mut self.derivations.entry(&drv).activity {
+            if let Some(remote) = &mut activity.remote {
+                remote.heard_at = self.now;
+            }
+            let before = std::mem::replace(&mut activity.heard, self.events);
+            if self.unknown_ends.iter().any(|end| end.at >= before) {
+                self.settle(there);
+            }
         }
         Some(drv)
     }
 
     fn end(&mut self, drv: &DrvPath, failed: bool) {
-        let Some(seen) = self.drvs.get_mut(drv) else { return };
-        if !std::mem::replace(&mut seen.ended, true) {
-            (seen.ended_at, seen.remote) = (Some(self.now), None);
+        let row = self.derivations.entry(drv);
+        if row.activity.take().is_some() {
+            row.end(self.now);
             self.updates.push(Update::Stopped { drv: drv.clone() });
         }
-        if failed && !std::mem::replace(&mut seen.failed, true) {
-            self.updates.push(Update::Failed { drv: drv.clone(), tail: seen.tail.lines() });
+        if failed && !row.failed {
+            row.fail();
+            self.updates.push(Update::Failed { drv: drv.clone(), tail: row.tail.lines() });
         }
     }
 
@@ -277,50 +279,25 @@ impl Tracker {
         if own.contains("dependencies of derivation") || own.contains("dependency fai") {
             return;
         }
-        let named = |(drv, _): &(&DrvPath, &Seen)| own.contains(&format!("{drv}'"));
-        if let Some((drv, seen)) = self.drvs.iter().find(named) {
-            let (drv, known) = (drv.clone(), seen.ended);
-            if !known {
+        let named =
+            |(drv, row): &(&DrvPath, &Derivation)| row.started && own.contains(&format!("{drv}'"));
+        let found = self.derivations.iter().find(named);
+        let found = found.map(|(drv, row)| (drv.clone(), row.activity.is_some()));
+        if let Some((drv, runs)) = found {
+            if runs {
                 self.settle_one(true);
             }
             self.end(&drv, true);
         }
     }
 
-    /// Forgets the activities of a `nix build` that has ended, before the next one.
-    pub fn reset_activities(&mut self) {
+    /// Prepares for a `nix build` of these, after others have ended.
+    pub fn begin(&mut self, builds: &[&Build]) {
         self.activities.clear();
         self.builds = (0, 0, 0);
         self.unknown_ends.clear();
         self.transfers = Transfers::default();
-        for seen in self.drvs.values_mut() {
-            (seen.running, seen.ended, seen.remote) = (0, true, None);
-        }
-    }
-
-    /// The builds that failed, dependencies among them.
-    pub fn failed(&self) -> impl Iterator<Item = &DrvPath> {
-        self.drvs.iter().filter(|(_, seen)| seen.failed).map(|(drv, _)| drv)
-    }
-
-    pub fn has_failed(&self, drv: &DrvPath) -> bool {
-        self.drvs.get(drv).is_some_and(|seen| seen.failed)
-    }
-
-    /// The builds that ended, and of which no failure is known.
-    pub fn ended_well(&self) -> impl Iterator<Item = &DrvPath> {
-        self.drvs.iter().filter(|(_, seen)| seen.ended && !seen.failed).map(|(drv, _)| drv)
-    }
-
-    /// Where it was built, as Nix names it; empty: here.
-    pub fn machine(&self, drv: &DrvPath) -> &str {
-        self.drvs.get(drv).map_or("", |seen| &seen.machine)
-    }
-
-    /// Wall-clock seconds of its last build.
-    pub fn seconds(&self, drv: &DrvPath) -> f64 {
-        let seconds = |seen: &Seen| seen.ended_at.unwrap_or(self.now) - seen.began_at;
-        self.drvs.get(drv).map_or(0.0, seconds)
+        self.derivations.want(builds);
     }
 
     /// A build on another machine that has exceeded a limit, in seconds, and which one. Nix
@@ -334,8 +311,8 @@ impl Tracker {
         let past = |since: f64, limit: Option<u64>| {
             limit.filter(|limit| self.now - since > *limit as f64 + MARGIN)
         };
-        self.active().find_map(|(drv, seen)| {
-            let remote = seen.remote.as_ref()?;
+        self.active().find_map(|(drv, activity)| {
+            let remote = activity.remote.as_ref()?;
             let (seconds, of) = match past(remote.began_at, timeout) {
                 Some(limit) => (limit, ""),
                 None => (past(remote.heard_at, max_silent_time)?, " of silence"),
@@ -344,22 +321,8 @@ impl Tracker {
         })
     }
 
-    /// Whether a build of this derivation was begun.
-    pub fn started(&self, drv: &DrvPath) -> bool {
-        self.drvs.contains_key(drv)
-    }
-
     pub fn was_substituted(&self, out: &StorePath) -> bool {
         self.substituted.contains(out)
-    }
-
-    pub fn tail(&self, drv: &DrvPath) -> Vec<String> {
-        self.drvs.get(drv).map(|seen| seen.tail.lines()).unwrap_or_default()
-    }
-
-    /// Whether Nix began any build at all.
-    pub fn idle(&self) -> bool {
-        self.drvs.is_empty()
     }
 }
 

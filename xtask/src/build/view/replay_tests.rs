@@ -5,14 +5,17 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
 use std::time::Duration;
 
 use expect_test::expect_file;
 
 use super::*;
+use crate::build::derivations::Expected;
 use crate::build::tracker::Tracker;
+use crate::build::variants::Build;
 use crate::nix::log::{Event, parse};
-use crate::nix::names::{HostName, StorePath, VariantName};
+use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
 
 #[path = "../../../tests/it/support/terminal.rs"]
 mod terminal;
@@ -45,9 +48,19 @@ fn replay() {
     let expected = dependencies.map(|drv| (drv, needed_by.clone())).collect();
     let bars = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let ui = Ui { bars, ..Ui::PLAIN };
-    let progress = Progress::start(&ui, &builds.iter().collect::<Vec<_>>(), expected);
-    let mut replay =
-        Replay::new(copies, &drvs, &builds, failing(&recording, &drvs, copies), progress);
+    let mut rows = Derivations::default();
+    rows.want(&builds.iter().collect::<Vec<_>>());
+    rows.learn(expected);
+    let mut replay = Replay {
+        trackers: std::iter::repeat_with(Tracker::default).take(copies).collect(),
+        drvs: &drvs,
+        known: builds.iter().map(|build| build.drv.clone()).collect(),
+        failing: failing(&recording, &drvs, copies),
+        phases: RefCell::default(),
+        rows,
+        progress: Progress::new(&ui),
+        counts: Counts::default(),
+    };
     let length = recording.last().map_or(0.0, |(second, _)| *second);
     let mut lines: Vec<(f64, usize, &[u8])> = (0..copies)
         .flat_map(|copy| {
@@ -57,12 +70,14 @@ fn replay() {
         .collect();
     lines.sort_by(|a, b| a.0.total_cmp(&b.0));
     let began = Instant::now();
+    let now = || began.elapsed().as_secs_f64();
     for (second, copy, line) in &lines {
-        if speed > 0.0 {
-            let early = second / speed - began.elapsed().as_secs_f64();
-            thread::sleep(Duration::from_secs_f64(early.max(0.0)));
+        while speed > 0.0 && second / speed > now() {
+            thread::sleep(Duration::from_secs_f64((second / speed - now()).clamp(0.0, 0.05)));
+            replay.progress.tick(&mut replay.rows, now());
         }
-        replay.line(*copy, line);
+        replay.line(*copy, line, now());
+        replay.progress.tick(&mut replay.rows, now());
     }
     let Counts { started, ended, failed } = replay.counts;
     drop(replay.progress);
@@ -192,26 +207,13 @@ struct Replay<'a> {
     known: BTreeSet<DrvPath>,
     failing: BTreeSet<DrvPath>,
     phases: RefCell<BTreeMap<DrvPath, String>>,
+    rows: Derivations,
     progress: Progress,
     counts: Counts,
 }
 
-impl<'a> Replay<'a> {
-    fn new(
-        copies: usize,
-        drvs: &'a [DrvPath],
-        builds: &[Build],
-        failing: BTreeSet<DrvPath>,
-        progress: Progress,
-    ) -> Self {
-        let mut trackers = vec![];
-        trackers.resize_with(copies, Tracker::default);
-        let known = builds.iter().map(|build| build.drv.clone()).collect();
-        let (phases, counts) = (RefCell::default(), Counts::default());
-        Self { trackers, drvs, known, failing, phases, progress, counts }
-    }
-
-    fn line(&mut self, copy: usize, line: &[u8]) {
+impl Replay<'_> {
+    fn line(&mut self, copy: usize, line: &[u8], now: f64) {
         let mut event = parse(line);
         match &mut event {
             Event::BuildStarted { drv, .. } => {
@@ -241,19 +243,32 @@ impl<'a> Replay<'a> {
                     matches!(phase.as_str(), "installPhase" | "fixupPhase" | "installCheckPhase")
                 })
         };
+        // Each copy has a tracker of its own; all are drawn as one run.
         for update in self.trackers[copy].follow(event, &there) {
+            let rows = &mut self.rows;
             match &update {
+                Update::Started { drv, machine } => {
+                    rows.entry(drv).begin(machine.clone(), "", now);
+                    self.counts.started += 1;
+                }
                 Update::Phase { drv, phase } => {
+                    rows.entry(drv).enter(phase);
                     self.phases.borrow_mut().insert(drv.clone(), phase.clone());
                 }
-                Update::Started { .. } => self.counts.started += 1,
-                Update::Stopped { .. } => self.counts.ended += 1,
-                Update::Failed { .. } => self.counts.failed += 1,
-                // Each copy counts only its own.
-                Update::Expecting { .. } if self.trackers.len() > 1 => continue,
+                Update::Fraction { drv, done, total } => {
+                    rows.entry(drv).advance((*done, *total), now);
+                }
+                Update::Stopped { drv } => {
+                    rows.entry(drv).end(now);
+                    self.counts.ended += 1;
+                }
+                Update::Failed { drv, .. } => {
+                    rows.entry(drv).fail();
+                    self.counts.failed += 1;
+                }
                 _ => {}
             }
-            self.progress.apply(&update, None);
+            self.progress.apply(&update, rows, now, None);
         }
     }
 }

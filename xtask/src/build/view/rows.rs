@@ -3,14 +3,14 @@
 //!
 //! Pure: no I/O, no clock.
 
-use crate::build::progress::{BuildProgress, Derivation, Overall, Stage};
+use crate::build::derivations::{Derivation, Derivations, Overall, Stage};
 use crate::ui::progress::{Row, Size, fit, width};
 use crate::ui::{Ui, units};
 
 /// Before the name of a dependency, which is drawn under a variant.
 const INDENT: &str = "  └ ";
 
-pub fn rows(progress: &mut BuildProgress, now: f64, size: Size, ui: &Ui) -> Vec<Row> {
+pub fn rows(progress: &mut Derivations, now: f64, size: Size, ui: &Ui) -> Vec<Row> {
     // One line stays free for the text above.
     let lines = size.lines.saturating_sub(1).max(1);
     let total = progress.overall(now);
@@ -74,7 +74,7 @@ impl Block<'_> {
     }
 }
 
-fn blocks(progress: &BuildProgress) -> Vec<Block<'_>> {
+fn blocks(progress: &Derivations) -> Vec<Block<'_>> {
     let new = |row| Block { row, dependencies: vec![], waits_for: None };
     let mut blocks: Vec<Block> = progress.variants().map(new).collect();
     for row in progress.dependencies() {
@@ -133,7 +133,7 @@ fn others(hidden: &[Block]) -> Option<String> {
 }
 
 /// Builds that no known variant needs, and what is being fetched.
-fn unattributed(progress: &BuildProgress, now: f64) -> Vec<String> {
+fn unattributed(progress: &Derivations, now: f64) -> Vec<String> {
     let builds = progress.dependencies().filter(|row| row.needed_by().is_empty());
     let builds = builds
         .map(|row| format!("building {}  {} {}", row.name, clock(row.elapsed(now)), row.on()));
@@ -202,7 +202,7 @@ impl Layout<'_> {
         let mut left = left.map_or_else(String::new, |left| format!("~{}", clock(left)));
         let phase = if build.phase == "build" { "" } else { build.phase.as_str() };
         // What comes after it stays in its column.
-        if !build.machine.is_empty() || build.steps.is_some() && !phase.is_empty() {
+        if !build.on().is_empty() || build.steps.is_some() && !phase.is_empty() {
             left = format!("{left:<6}");
         }
         let mut template = self.named();

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::build::progress::Expected;
-use crate::build::tracker::Update;
+use crate::build::derivations::Expected;
 use crate::build::variants::Build;
 use crate::build::view::rows::*;
 use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
@@ -24,19 +23,22 @@ fn build(name: &str) -> Build {
     }
 }
 
-fn progress(names: &[String], expected: BTreeMap<DrvPath, Expected>) -> BuildProgress {
+fn progress(names: &[String], expected: BTreeMap<DrvPath, Expected>) -> Derivations {
     let builds: Vec<Build> = names.iter().map(|name| build(name)).collect();
-    BuildProgress::new(&builds.iter().collect::<Vec<_>>(), expected)
+    let mut rows = Derivations::default();
+    rows.want(&builds.iter().collect::<Vec<_>>());
+    rows.learn(expected);
+    rows
 }
 
-fn start(progress: &mut BuildProgress, name: &str) {
-    progress.apply(&Update::Started { drv: drv(name), machine: String::new() }, 0.0);
+fn start(progress: &mut Derivations, name: &str) {
+    progress.entry(&drv(name)).begin(String::new(), "", 0.0);
 }
 
 const PLAIN: Ui = Ui { bars: true, ..Ui::PLAIN };
 
 /// One runs, one failed, one ended, two wait for what one builds.
-fn several() -> BuildProgress {
+fn several() -> Derivations {
     let names = [
         "cpu-znver4",
         "cuda+rocm-dispatch-sm86-gfx906",
@@ -52,20 +54,20 @@ fn several() -> BuildProgress {
     for name in ["cpu-znver4", "cuda+rocm-dispatch-sm86-gfx906", "cpu-old", "glslang-14.3"] {
         start(&mut progress, name);
     }
-    let step = |name, done, total| Update::Fraction { drv: drv(name), done, total };
-    progress.apply(&Update::Phase { drv: drv("cpu-znver4"), phase: "buildPhase".into() }, 1.0);
-    progress.apply(&step("cpu-znver4", 1, 139), 3.0);
-    progress.apply(&step("cpu-znver4", 78, 139), 80.0);
-    progress.apply(&Update::Stopped { drv: drv("cpu-old") }, 70.0);
-    let failed = drv("cuda+rocm-dispatch-sm86-gfx906");
-    progress.apply(&Update::Stopped { drv: failed.clone() }, 60.0);
-    progress.apply(&Update::Failed { drv: failed, tail: vec![] }, 60.0);
-    progress.apply(&Update::Fetched { bytes: 12 << 20, of: 80 << 20 }, 60.0);
+    let built = progress.entry(&drv("cpu-znver4"));
+    built.enter("buildPhase");
+    built.advance((1, 139), 3.0);
+    built.advance((78, 139), 80.0);
+    progress.entry(&drv("cpu-old")).end(70.0);
+    let failed = progress.entry(&drv("cuda+rocm-dispatch-sm86-gfx906"));
+    failed.end(60.0);
+    failed.fail();
+    progress.set_fetched(12 << 20, 80 << 20);
     progress
 }
 
 /// Each row as indicatif expands its template.
-fn drawn(progress: &mut BuildProgress, now: f64, columns: usize, lines: usize) -> Vec<String> {
+fn drawn(progress: &mut Derivations, now: f64, columns: usize, lines: usize) -> Vec<String> {
     let number = |template: &str, key: &str| -> Option<usize> {
         let (_, rest) = template.split_once(key)?;
         rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -124,7 +126,7 @@ fn forty_variants_fit_a_small_terminal_and_those_that_run_are_seen() {
     (30..36).for_each(|n| start(&mut progress, &names[n]));
     (0..8).for_each(|n| {
         start(&mut progress, &names[n]);
-        progress.apply(&Update::Stopped { drv: drv(&names[n]) }, 9.0);
+        progress.entry(&drv(&names[n])).end(9.0);
     });
     for lines in [1, 2, 3, 8, 24] {
         let drawn = drawn(&mut progress, 20.0, 80, lines);

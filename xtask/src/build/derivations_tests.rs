@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::build::progress::*;
+use crate::build::derivations::*;
 use crate::nix::names::{HostName, StorePath, VariantName};
 
 fn drv(name: &str) -> DrvPath {
@@ -21,43 +21,51 @@ fn build(name: &str) -> Build {
     }
 }
 
-fn progress(earlier: &[(&str, f64)]) -> BuildProgress {
+fn progress(earlier: &[(&str, f64)]) -> Derivations {
     let builds = [build("a"), build("b")];
     let earlier = earlier
         .iter()
         .map(|(name, seconds)| (drv(name), Expected { seconds: Some(*seconds), needed_by: None }));
     let expected = earlier.chain([(drv("dep"), needed_by(&[0, 1]))]);
-    BuildProgress::new(&builds.iter().collect::<Vec<_>>(), expected.collect())
+    let mut rows = Derivations::default();
+    rows.want(&builds.iter().collect::<Vec<_>>());
+    rows.learn(expected.collect());
+    rows
 }
 
 fn needed_by(places: &[usize]) -> Expected {
     Expected { seconds: None, needed_by: Some(places.to_vec()) }
 }
 
-fn start(name: &str) -> Update {
-    Update::Started { drv: drv(name), machine: String::new() }
+/// What may become of a derivation, and at which second.
+type Change = Box<dyn Fn(&mut Derivations, f64)>;
+
+fn start(name: &'static str) -> Change {
+    Box::new(move |rows, now| rows.entry(&drv(name)).begin(String::new(), "", now))
 }
 
-fn steps(name: &str, done: u32, total: u32) -> Update {
-    Update::Fraction { drv: drv(name), done, total }
+fn steps(name: &'static str, done: u32, total: u32) -> Change {
+    Box::new(move |rows, now| {
+        rows.entry(&drv(name)).advance((done, total), now);
+    })
 }
 
-fn stop(name: &str) -> Update {
-    Update::Stopped { drv: drv(name) }
+fn stop(name: &'static str) -> Change {
+    Box::new(move |rows, now| rows.entry(&drv(name)).end(now))
 }
 
 #[test]
 fn the_whole_is_weighted_by_what_builds_take() {
     let mut progress = progress(&[("a", 10.0), ("b", 90.0)]);
-    progress.apply(&start("a"), 0.0);
-    progress.apply(&stop("a"), 10.0);
-    progress.apply(&start("b"), 10.0);
+    start("a")(&mut progress, 0.0);
+    stop("a")(&mut progress, 10.0);
+    start("b")(&mut progress, 10.0);
     let at = progress.overall(10.0);
     assert!((at.fraction - 0.1).abs() < 0.01, "{at:?}");
     assert_eq!((at.ended, at.all, at.running), (1, 2, 1));
     assert_eq!(at.remaining, Some(90.0));
     assert!((progress.overall(55.0).fraction - 0.55).abs() < 0.01);
-    progress.apply(&stop("b"), 100.0);
+    stop("b")(&mut progress, 100.0);
     assert_eq!(progress.overall(100.0).fraction, 1.0);
     assert_eq!(progress.overall(100.0).remaining, None);
 }
@@ -65,11 +73,11 @@ fn the_whole_is_weighted_by_what_builds_take() {
 #[test]
 fn without_a_history_the_own_pace_counts() {
     let mut progress = progress(&[]);
-    progress.apply(&start("a"), 0.0);
-    progress.apply(&start("b"), 0.0);
+    start("a")(&mut progress, 0.0);
+    start("b")(&mut progress, 0.0);
     assert_eq!(progress.overall(5.0).remaining, None);
-    progress.apply(&steps("a", 0, 100), 10.0);
-    progress.apply(&steps("a", 50, 100), 60.0);
+    steps("a", 0, 100)(&mut progress, 10.0);
+    steps("a", 50, 100)(&mut progress, 60.0);
     let row = progress.get(&drv("a")).unwrap();
     assert_eq!(row.remaining(60.0), Some(50.0));
     let at = progress.overall(60.0);
@@ -80,11 +88,11 @@ fn without_a_history_the_own_pace_counts() {
 fn a_dependency_counts_and_is_known_by_who_needs_it() {
     let mut progress = progress(&[("a", 10.0), ("b", 10.0)]);
     assert!(!progress.is_unattributed(&drv("dep")) && progress.is_unattributed(&drv("other")));
-    progress.apply(&start("dep"), 0.0);
+    start("dep")(&mut progress, 0.0);
     assert_eq!(progress.get(&drv("dep")).unwrap().needed_by(), [0, 1]);
     assert_eq!(progress.dependencies().count(), 1);
     assert_eq!(progress.overall(1.0).all, 3);
-    progress.apply(&stop("dep"), 2.0);
+    stop("dep")(&mut progress, 2.0);
     assert_eq!(progress.dependencies().count(), 0);
     progress.learn([(drv("other"), needed_by(&[1]))].into());
     assert!(!progress.is_unattributed(&drv("other")));
@@ -99,17 +107,24 @@ fn a_machine_is_named_as_people_name_it() {
     assert_eq!(short_machine(""), "");
 }
 
-fn any_update() -> impl Strategy<Value = Update> {
-    let name = prop::sample::select(vec!["a", "b", "dep", "other"]);
-    prop_oneof![
-        name.clone().prop_map(start),
-        name.clone().prop_map(stop),
-        name.clone().prop_map(|name| Update::Failed { drv: drv(name), tail: vec![] }),
-        (name.clone(), 0..50u32, 50..60u32)
-            .prop_map(|(name, done, total)| steps(name, done, total)),
-        name.prop_map(|name| Update::Phase { drv: drv(name), phase: "buildPhase".into() }),
-        (0..9u64).prop_map(|builds| Update::Expecting { builds }),
-    ]
+/// Any change, with its name.
+fn any_change() -> impl Strategy<Value = (usize, &'static str, u32, u32)> {
+    (0..6usize, prop::sample::select(vec!["a", "b", "dep", "other"]), 0..50u32, 50..60u32)
+}
+
+fn change(
+    rows: &mut Derivations,
+    (which, name, done, total): (usize, &'static str, u32, u32),
+    now: f64,
+) {
+    match which {
+        0 => start(name)(rows, now),
+        1 => stop(name)(rows, now),
+        2 => rows.entry(&drv(name)).fail(),
+        3 => steps(name, done, total)(rows, now),
+        4 => rows.entry(&drv(name)).enter("buildPhase"),
+        _ => rows.nix_expects = done.into(),
+    }
 }
 
 proptest! {
@@ -117,14 +132,14 @@ proptest! {
 
     #[test]
     fn the_whole_never_runs_backwards(
-        updates in prop::collection::vec((any_update(), 0.0..500.0f64), 1..60),
+        changes in prop::collection::vec((any_change(), 0.0..500.0f64), 1..60),
         earlier in prop::option::of(0.0..900.0f64),
     ) {
         let known: Vec<_> = earlier.map(|seconds| ("a", seconds)).into_iter().collect();
         let mut progress = progress(&known);
         let (mut now, mut before) = (0.0, 0.0);
-        for (update, later) in updates {
-            progress.apply(&update, now);
+        for (which, later) in changes {
+            change(&mut progress, which, now);
             now += later;
             let at = progress.overall(now);
             prop_assert!(at.fraction >= before && at.fraction <= 1.0, "{before} {at:?}");

@@ -1,14 +1,13 @@
-//! How far each build is, and all of them together; the progress display is made of this.
-//! Times are seconds since the start, passed in by the caller.
+//! One record for each derivation of a run, and how far all of them together are. Times are
+//! seconds since the start of the run, passed in by the caller.
 //!
 //! Pure: no I/O, no clock.
 
 use std::collections::BTreeMap;
 
 use crate::build::estimates::{self, Pace};
-use crate::build::tracker::Update;
-use crate::build::variants::wanted_by;
-use crate::build::variants::{Build, short_name};
+use crate::build::log_tail::Tail;
+use crate::build::variants::{Build, short_name, wanted_by};
 use crate::nix::machines::machine_name;
 use crate::nix::names::{DrvPath, StorePath};
 
@@ -41,7 +40,9 @@ pub struct Derivation {
     /// Of a variant.
     out: Option<StorePath>,
     expected: Expected,
+    pub attempts: Attempts,
     pub stage: Stage,
+    /// Where it is built, as Nix names it; empty: here.
     pub machine: String,
     pub phase: String,
     /// Steps done and in all.
@@ -52,17 +53,85 @@ pub struct Derivation {
     first_step: Option<(f64, f64)>,
     /// Tenths of the steps that were printed where no bars are drawn.
     pub printed_tenths: u32,
+    pub tail: Tail,
+    /// Whether Nix has begun to build it, and not only to fetch it.
+    pub started: bool,
+    /// Since its last start.
+    pub failed: bool,
+    /// What Nix reports about it; `None`: nothing now.
+    pub activity: Option<Activity>,
+}
+
+/// The attempts at one derivation.
+#[derive(Debug, Default, Clone)]
+pub struct Attempts {
+    pub count: u32,
+    pub retries: u32,
+    /// Nix's errors of the last one.
+    pub errors: Vec<String>,
+    /// Why it was stopped, where it took too long on its builder.
+    pub timed_out: Option<String>,
+    /// Whether it failed before the user interrupted the run.
+    pub failed: bool,
+}
+
+/// A build that has begun and, as far as is known, not ended.
+#[derive(Debug, Default, Clone)]
+pub struct Activity {
+    /// Its build, and the same as a builder reports it.
+    pub count: u32,
+    /// The number of the last event about it.
+    pub heard: u64,
+    pub remote: Option<Remote>,
+}
+
+/// A build that has begun on its builder. Only `ssh-ng://` builders report it: by an
+/// activity nested in the one that Nix starts when it hands the build over.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    pub id: u64,
+    pub began_at: f64,
+    pub heard_at: f64,
 }
 
 impl Derivation {
-    fn begin(&mut self, machine: String, phase: &str, now: f64) {
+    pub fn begin(&mut self, machine: String, phase: &str, now: f64) {
         (self.stage, self.began, self.machine) = (Stage::Running, now, machine);
         (self.phase, self.printed_tenths) = (phase.to_owned(), 0);
         (self.steps, self.first_step) = (None, None);
+        (self.tail, self.failed) = (Tail::default(), false);
     }
 
-    fn end(&mut self, now: f64) {
+    pub fn enter(&mut self, phase: &str) {
+        self.phase = phase.trim_end_matches("Phase").to_owned();
+        if self.phase == "build" {
+            (self.steps, self.first_step) = (None, None);
+        }
+    }
+
+    /// Notes these steps if they move the bar forward. A nested ninja (Vulkan's shader
+    /// generator) counts fewer steps than the build around it.
+    pub fn advance(&mut self, (done, total): (u32, u32), now: f64) -> bool {
+        let advances = self.steps.is_none_or(|(seen_done, seen_total)| {
+            // A ninja of a few steps before the build's own.
+            let aside = seen_total < 10 && total >= 10 * seen_total;
+            let [before, after] = [(seen_done, total), (done, seen_total)]
+                .map(|(steps, of_other)| u64::from(steps) * u64::from(of_other));
+            aside || total >= seen_total && after > before
+        });
+        if advances {
+            self.steps = Some((done, total));
+            self.first_step.get_or_insert((now, f64::from(done) / f64::from(total)));
+        }
+        advances
+    }
+
+    pub fn end(&mut self, now: f64) {
         (self.stage, self.ended) = (Stage::Ended, now);
+    }
+
+    pub fn fail(&mut self) {
+        (self.stage, self.failed) = (Stage::Failed, true);
     }
 
     pub fn is_variant(&self) -> bool {
@@ -76,7 +145,10 @@ impl Derivation {
 
     /// ` on builder-1`; empty for this machine.
     pub fn on(&self) -> String {
-        if self.machine.is_empty() { String::new() } else { format!(" on {}", self.machine) }
+        match short_machine(&self.machine) {
+            "" => String::new(),
+            machine => format!(" on {machine}"),
+        }
     }
 
     pub fn fraction(&self) -> Option<f64> {
@@ -89,6 +161,11 @@ impl Derivation {
             Stage::Running => (now - self.began).max(0.0),
             Stage::Ended | Stage::Failed => self.ended - self.began,
         }
+    }
+
+    /// Seconds of its last build, without what is fetched.
+    pub fn build_seconds(&self, now: f64) -> f64 {
+        if self.started { self.elapsed(now) } else { 0.0 }
     }
 
     /// Seconds left of a running build, where it can be estimated.
@@ -125,6 +202,9 @@ impl Derivation {
     }
 }
 
+/// The phase of a variant that is fetched.
+const FETCHING: &str = "fetching";
+
 /// All builds together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overall {
@@ -141,33 +221,34 @@ pub struct Overall {
     pub fetched: Option<(u64, u64)>,
 }
 
-#[derive(Default)]
-pub struct BuildProgress {
+#[derive(Debug, Default)]
+pub struct Derivations {
     drvs: BTreeMap<DrvPath, Derivation>,
     variants: Vec<DrvPath>,
-    /// Builds that Nix has announced.
-    nix_expects: u64,
+    /// Builds that Nix has announced, finished ones included.
+    pub nix_expects: u64,
     fetching: Option<String>,
     fetched: Option<(u64, u64)>,
     shown_fraction: f64,
 }
 
-impl BuildProgress {
-    pub fn new(builds: &[&Build], expected: BTreeMap<DrvPath, Expected>) -> Self {
-        let mut progress = Self::default();
-        for build in builds {
-            let new = Derivation {
-                name: build.variant.as_str().to_owned(),
-                wanted_by: wanted_by(&build.hosts, &build.packages),
-                out: Some(build.out.clone()),
-                stage: Stage::Waiting,
-                ..Derivation::default()
-            };
-            progress.drvs.insert(build.drv.clone(), new);
-            progress.variants.push(build.drv.clone());
+impl Derivations {
+    /// Notes what a `nix build` is about to build, for the first time or again.
+    pub fn want(&mut self, builds: &[&Build]) {
+        self.variants = builds.iter().map(|build| build.drv.clone()).collect();
+        self.shown_fraction = 0.0;
+        for row in self.drvs.values_mut() {
+            if row.activity.take().is_some() {
+                row.stage = Stage::Known;
+            }
         }
-        progress.learn(expected);
-        progress
+        for build in builds {
+            let row = self.entry(&build.drv);
+            row.name = build.variant.as_str().to_owned();
+            row.wanted_by = wanted_by(&build.hosts, &build.packages);
+            row.out = Some(build.out.clone());
+            row.stage = Stage::Waiting;
+        }
     }
 
     /// Adds what was found out while builds ran.
@@ -179,59 +260,33 @@ impl BuildProgress {
         }
     }
 
-    fn entry(&mut self, drv: &DrvPath) -> &mut Derivation {
+    pub fn entry(&mut self, drv: &DrvPath) -> &mut Derivation {
         self.drvs.entry(drv.clone()).or_insert_with(|| Derivation {
             name: short_name(drv.as_str()).to_owned(),
             ..Derivation::default()
         })
     }
 
-    pub fn apply(&mut self, update: &Update, now: f64) {
-        match update {
-            Update::Started { drv, machine } => {
-                self.entry(drv).begin(short_machine(machine), "", now);
-            }
-            Update::Phase { drv, phase } => {
-                let Some(build) = self.drvs.get_mut(drv) else { return };
-                build.phase = phase.trim_end_matches("Phase").to_owned();
-                if build.phase == "build" {
-                    (build.steps, build.first_step) = (None, None);
-                }
-            }
-            Update::Fraction { drv, done, total } => {
-                let Some(build) = self.drvs.get_mut(drv) else { return };
-                build.steps = Some((*done, *total));
-                build.first_step.get_or_insert((now, f64::from(*done) / f64::from(*total)));
-            }
-            Update::Stopped { drv } => {
-                if let Some(build) = self.drvs.get_mut(drv) {
-                    build.end(now);
-                }
-            }
-            Update::Failed { drv, .. } => {
-                if let Some(build) = self.drvs.get_mut(drv) {
-                    build.stage = Stage::Failed;
-                }
-            }
-            Update::Substituting { path } => {
-                self.fetching = Some(short_name(path.as_str()).to_owned());
-                if let Some(build) = self.variant_of(path) {
-                    build.begin(String::new(), "fetching", now);
-                }
-            }
-            Update::Substituted { path } => {
-                if let Some(build) = self.variant_of(path).filter(|row| row.phase == "fetching") {
-                    build.end(now);
-                }
-            }
-            Update::Fetched { bytes, of } => {
-                self.fetched = Some((*bytes, *of));
-                if bytes == of {
-                    self.fetching = None;
-                }
-            }
-            Update::Expecting { builds } => self.nix_expects = *builds,
-            Update::Line { .. } | Update::Message { .. } => {}
+    /// Notes that Nix fetches this path.
+    pub fn fetch(&mut self, path: &StorePath, now: f64) {
+        self.fetching = Some(short_name(path.as_str()).to_owned());
+        if let Some(row) = self.variant_of(path) {
+            row.begin(String::new(), FETCHING, now);
+        }
+    }
+
+    /// Notes that the fetching of a path ended, successfully or not.
+    pub fn end_fetch(&mut self, path: &StorePath, now: f64) {
+        if let Some(row) = self.variant_of(path).filter(|row| row.phase == FETCHING) {
+            row.end(now);
+        }
+    }
+
+    /// Bytes from binary caches, and of how many.
+    pub fn set_fetched(&mut self, bytes: u64, of: u64) {
+        self.fetched = Some((bytes, of));
+        if bytes == of {
+            self.fetching = None;
         }
     }
 
@@ -245,6 +300,10 @@ impl BuildProgress {
 
     pub fn get_mut(&mut self, drv: &DrvPath) -> Option<&mut Derivation> {
         self.drvs.get_mut(drv)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&DrvPath, &Derivation)> {
+        self.drvs.iter()
     }
 
     pub fn variants(&self) -> impl Iterator<Item = &Derivation> {
@@ -317,19 +376,19 @@ impl BuildProgress {
 
     /// How far what is fetched is.
     fn bytes_of(&self, row: &Derivation) -> Option<f64> {
-        let fetching = row.stage == Stage::Running && row.phase == "fetching";
+        let fetching = row.stage == Stage::Running && row.phase == FETCHING;
         let (bytes, of) = self.fetched.filter(|(_, of)| fetching && *of > 0)?;
         Some((bytes as f64 / of as f64).min(0.99))
     }
 }
 
 /// The builder's name alone: rows are narrow. Empty for this machine.
-fn short_machine(machine: &str) -> String {
+fn short_machine(machine: &str) -> &str {
     let name = machine_name(machine);
     let name = name.rsplit_once('@').map_or(name, |(_, host)| host);
-    if name == "localhost" { String::new() } else { name.to_owned() }
+    if name == "localhost" { "" } else { name }
 }
 
 #[cfg(test)]
-#[path = "progress_tests.rs"]
+#[path = "derivations_tests.rs"]
 mod tests;
