@@ -10,6 +10,7 @@ let
   inherit (flake.inputs.nixpkgs) lib;
 
   files = {
+    gpu-targets = ./gpu-targets.nix;
     home = ./home.nix;
     hosts = ./hosts.nix;
     kv-cache = ./kv-cache.nix;

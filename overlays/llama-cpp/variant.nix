@@ -35,6 +35,20 @@ let
 
   kvKernels = kvCache.forSource { inherit source declared; };
 
+  # What ggml compiles for a capability: since 2026 "12.0a" for "12.0", which no other
+  # GPU runs.
+  cudaTargetOf =
+    let
+      replaces12 = lib.hasInfix "\"^12[0-9](-real" (
+        builtins.readFile "${source}/ggml/src/ggml-cuda/CMakeLists.txt"
+      );
+    in
+    capability:
+    if replaces12 && builtins.match "12[.][0-9]" capability != null then
+      "${capability}a"
+    else
+      capability;
+
   withoutDot = lib.replaceStrings [ "." ] [ "" ];
 
   # Reading a manifest must not build what a flag points to.
@@ -188,8 +202,13 @@ let
         variant = name;
         inherit backends microarch system;
         cudaCapabilities = lib.optionals (has "cuda") cudaCapabilities;
+        cudaTargets = lib.optionals (has "cuda") (map cudaTargetOf cudaCapabilities);
+        cudaVersion =
+          if has "cuda" then cudaPackages.cudaMajorMinorVersion or cudaPackages.cudaVersion or null else null;
         rocmTargets =
           if has "rocm" && rocmTargets == [ ] then pkgs.rocmPackages.clr.gpuTargets else rocmTargets;
+        # What this nixpkgs builds the ROCm libraries for.
+        rocmLibraryTargets = if has "rocm" then pkgs.rocmPackages.clr.gpuTargets else null;
         cpuOptions = lib.mapAttrsToList (
           option: value: if value == true then option else "${option}=${value}"
         ) (lib.filterAttrs (_: value: value != false) cpuOptions);

@@ -18,8 +18,17 @@ pub struct Manifest {
     pub system: String,
     #[serde(default)]
     pub cuda_capabilities: Vec<String>,
+    /// What llama.cpp compiles for these: `12.0a` for `12.0`.
+    #[serde(default)]
+    pub cuda_targets: Vec<String>,
+    /// `12.9`. None: no CUDA, or an older overlay.
+    #[serde(default)]
+    pub cuda_version: Option<String>,
     #[serde(default)]
     pub rocm_targets: Vec<String>,
+    /// What the ROCm libraries of the host's nixpkgs have kernels for.
+    #[serde(default)]
+    pub rocm_library_targets: Option<Vec<String>>,
     /// The `GGML_*` CPU options that are on.
     #[serde(default)]
     pub cpu_options: Vec<String>,

@@ -1,78 +1,218 @@
-//! The GPU targets that exist: CUDA compute capabilities and AMD's gfx names. One that
-//! is not here may be newer than this list, so it is a warning.
+//! The GPU targets that exist, which of them run on which GPU, and which toolkits compile
+//! them. One that is not here may be newer than this list, so it is a warning.
 //!
 //! Pure: no I/O, no clock.
 
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
+use crate::hardware::facts::Vendor;
 use crate::ui::nearest::nearest;
 
-/// NVIDIA, "CUDA GPU compute capability"; 5.0 to 12.1, as of CUDA 13.
-const CUDA: &[&str] = &[
-    "5.0", "5.2", "5.3", "6.0", "6.1", "6.2", "7.0", "7.2", "7.5", "8.0", "8.6", "8.7", "8.8",
-    "8.9", "9.0", "10.0", "10.1", "10.3", "11.0", "12.0", "12.1",
+struct Capability {
+    name: &'static str,
+    /// The first CUDA that compiles it, and the first that no longer does.
+    toolkits: (Version, Option<Version>),
+    /// A Jetson, whose machine code runs on no other GPU.
+    is_tegra: bool,
+}
+
+type Version = (u32, u32);
+
+/// NVIDIA's release notes of nvcc, as of CUDA 13.
+const CUDA: &[Capability] = &[
+    capability("5.0", (6, 5), Some((13, 0)), false),
+    capability("5.2", (7, 0), Some((13, 0)), false),
+    capability("5.3", (7, 0), Some((13, 0)), true),
+    capability("6.0", (8, 0), Some((13, 0)), false),
+    capability("6.1", (8, 0), Some((13, 0)), false),
+    capability("6.2", (8, 0), Some((13, 0)), true),
+    capability("7.0", (9, 0), Some((13, 0)), false),
+    capability("7.2", (9, 2), Some((13, 0)), true),
+    capability("7.5", (10, 0), None, false),
+    capability("8.0", (11, 0), None, false),
+    capability("8.6", (11, 1), None, false),
+    capability("8.7", (11, 4), None, true),
+    capability("8.8", (13, 0), None, true),
+    capability("8.9", (11, 8), None, false),
+    capability("9.0", (11, 8), None, false),
+    capability("10.0", (12, 8), None, false),
+    // Renamed to 11.0.
+    capability("10.1", (12, 8), Some((13, 0)), true),
+    capability("10.3", (12, 9), None, false),
+    capability("11.0", (13, 0), None, true),
+    capability("12.0", (12, 8), None, false),
+    capability("12.1", (12, 9), None, false),
 ];
 
-/// LLVM, "User Guide for AMDGPU Backend": GFX8 and later, and the generic targets.
-const GFX: &[&str] = &[
-    "gfx801",
-    "gfx802",
-    "gfx803",
-    "gfx805",
-    "gfx810",
-    "gfx900",
-    "gfx902",
-    "gfx904",
-    "gfx906",
-    "gfx908",
-    "gfx909",
-    "gfx90a",
-    "gfx90c",
-    "gfx940",
-    "gfx941",
-    "gfx942",
-    "gfx950",
-    "gfx1010",
-    "gfx1011",
-    "gfx1012",
-    "gfx1013",
-    "gfx1030",
-    "gfx1031",
-    "gfx1032",
-    "gfx1033",
-    "gfx1034",
-    "gfx1035",
-    "gfx1036",
-    "gfx1100",
-    "gfx1101",
-    "gfx1102",
-    "gfx1103",
-    "gfx1150",
-    "gfx1151",
-    "gfx1152",
-    "gfx1153",
-    "gfx1200",
-    "gfx1201",
-    "gfx1250",
-    "gfx1251",
-    "gfx9-generic",
-    "gfx9-4-generic",
-    "gfx10-1-generic",
-    "gfx10-3-generic",
-    "gfx11-generic",
-    "gfx12-generic",
+/// Family-specific code, "12.0f".
+const FAMILIES_SINCE: Version = (12, 9);
+
+const fn capability(
+    name: &'static str,
+    since: Version,
+    until: Option<Version>,
+    is_tegra: bool,
+) -> Capability {
+    Capability { name, toolkits: (since, until), is_tegra }
+}
+
+/// LLVM, "User Guide for AMDGPU Backend": GFX8 and later, by the generic target that has code
+/// for them.
+const GFX: &[(Option<&str>, &[&str])] = &[
+    (None, &["gfx801", "gfx802", "gfx803", "gfx805", "gfx810", "gfx908", "gfx90a"]),
+    (Some("gfx9-generic"), &["gfx900", "gfx902", "gfx904", "gfx906", "gfx909", "gfx90c"]),
+    (Some("gfx9-4-generic"), &["gfx940", "gfx941", "gfx942", "gfx950"]),
+    (Some("gfx10-1-generic"), &["gfx1010", "gfx1011", "gfx1012", "gfx1013"]),
+    (
+        Some("gfx10-3-generic"),
+        &["gfx1030", "gfx1031", "gfx1032", "gfx1033", "gfx1034", "gfx1035", "gfx1036"],
+    ),
+    (
+        Some("gfx11-generic"),
+        &["gfx1100", "gfx1101", "gfx1102", "gfx1103", "gfx1150", "gfx1151", "gfx1152", "gfx1153"],
+    ),
+    (Some("gfx12-generic"), &["gfx1200", "gfx1201"]),
+    (Some("gfx12-5-generic"), &["gfx1250", "gfx1251"]),
 ];
+
+fn all_gfx() -> impl Iterator<Item = &'static str> {
+    GFX.iter().flat_map(|(generic, members)| members.iter().copied().chain(*generic))
+}
+
+/// What a build of this variant has code for. Of an older overlay's manifest, what ggml of
+/// 2026 makes of its capabilities.
+pub fn compiled(manifest: &Manifest, vendor: Vendor) -> Vec<String> {
+    if vendor != Vendor::Nvidia {
+        return manifest.rocm_targets.clone();
+    }
+    if !manifest.cuda_targets.is_empty() {
+        return manifest.cuda_targets.clone();
+    }
+    let target = |name: &String| match number(name) {
+        Some((12, _)) => format!("{name}a"),
+        _ => name.clone(),
+    };
+    manifest.cuda_capabilities.iter().map(target).collect()
+}
+
+/// How code for a target runs on a GPU. The greater the better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// The driver compiles its PTX on the GPU's first use.
+    Recompiled,
+    /// Machine code.
+    Native,
+}
+
+/// Of the targets that a build is compiled for, the one that this GPU would use.
+pub fn best<'a>(vendor: Vendor, targets: &'a [String], gpu: &str) -> Option<(Fit, &'a String)> {
+    let fits = targets.iter().filter_map(|target| {
+        let fit = match vendor {
+            Vendor::Nvidia => cuda_fit(target, gpu)?,
+            _ => rocm_fit(target, gpu)?,
+        };
+        Some(((fit, number(target.trim_end_matches(['a', 'f']))), target))
+    });
+    fits.max_by_key(|(rank, _)| *rank).map(|((fit, _), target)| (fit, target))
+}
+
+/// CUDA C++ Programming Guide, "Compute Capabilities": machine code runs on GPUs of the same
+/// major and an equal or greater minor number, but not between Jetsons and others; PTX on all
+/// later ones. `a` runs on this very capability, `f` on later ones of the same major number.
+fn cuda_fit(target: &str, gpu: &str) -> Option<Fit> {
+    let plain = target.trim_end_matches(['a', 'f']);
+    let (code, on) = (number(plain)?, number(gpu.trim_end_matches(['a', 'f']))?);
+    let is_tegra =
+        |of: Version| CUDA.iter().any(|known| known.is_tegra && number(known.name) == Some(of));
+    let same_major = code.0 == on.0 && code.1 <= on.1;
+    match target.strip_prefix(plain) {
+        _ if code == on => Some(Fit::Native),
+        Some("a") => None,
+        Some("f") => same_major.then_some(Fit::Native),
+        _ if same_major && !is_tegra(code) && !is_tegra(on) => Some(Fit::Native),
+        _ => (code < on).then_some(Fit::Recompiled),
+    }
+}
+
+fn rocm_fit(target: &str, gpu: &str) -> Option<Fit> {
+    // `gfx90a:xnack+`
+    let target = target.split(':').next();
+    let generic = GFX.iter().find(|(_, members)| members.contains(&gpu));
+    let is_generic = generic.is_some_and(|(name, _)| name.is_some() && *name == target);
+    (target == Some(gpu) || is_generic).then_some(Fit::Native)
+}
+
+fn number(capability: &str) -> Option<Version> {
+    let (major, minor) = capability.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
 
 pub fn judge(manifest: &Manifest) -> Vec<Finding> {
     let has = |backend: &str| manifest.backends.iter().any(|name| name == backend);
     let mut findings = vec![];
     if has("cuda") {
         findings.extend(manifest.cuda_capabilities.iter().filter_map(|name| cuda(name)));
+        findings.extend(outside_toolkit(manifest));
     }
     if has("rocm") {
         findings.extend(manifest.rocm_targets.iter().filter_map(|name| rocm(name)));
+        findings.extend(outside_libraries(manifest));
     }
     findings
+}
+
+/// Capabilities that this CUDA does not compile: the build would fail.
+fn outside_toolkit(manifest: &Manifest) -> Option<Finding> {
+    let name = manifest.cuda_version.as_deref()?;
+    let version = number(name)?;
+    let compiles = |known: &&Capability| {
+        let (since, until) = known.toolkits;
+        since <= version && until.is_none_or(|until| version < until)
+    };
+    let refused = |name: &&String| {
+        let plain = name.trim_end_matches(['a', 'f']);
+        let known = CUDA.iter().find(|known| known.name == plain);
+        known.is_some_and(|known| !compiles(&known))
+            || name.ends_with('f') && version < FAMILIES_SINCE
+    };
+    let refused: Vec<&str> =
+        manifest.cuda_capabilities.iter().filter(refused).map(String::as_str).collect();
+    let mut range = CUDA.iter().filter(compiles).map(|known| known.name);
+    let (first, last) = (range.next()?, range.next_back()?);
+    (!refused.is_empty()).then(|| {
+        Finding::error(
+            "cuda-version",
+            format!(
+                "programs.llama-cpp.cudaCapabilities: CUDA {name} does not compile {}; it compiles \
+                 {first} to {last}",
+                refused.join(", ")
+            ),
+            "remove them, or use another `cudaPackages` (CUDA 12.9 compiles 5.0 to 12.1)",
+        )
+    })
+}
+
+/// Targets without kernels in the ROCm libraries of the host's nixpkgs.
+fn outside_libraries(manifest: &Manifest) -> Option<Finding> {
+    let libraries = manifest.rocm_library_targets.as_ref()?;
+    let plain = |target: &String| target.split(':').next().unwrap_or(target).to_owned();
+    let with: Vec<String> = libraries.iter().map(plain).collect();
+    let lacking = manifest.rocm_targets.iter().map(plain).filter(|target| {
+        // A generic target is for GPUs, of which each has its own in the libraries.
+        !target.ends_with("-generic") && !with.contains(target)
+    });
+    let lacking: Vec<String> = lacking.collect();
+    (!lacking.is_empty()).then(|| {
+        Finding::warning(
+            "rocm-libraries",
+            format!(
+                "programs.llama-cpp.rocmTargets: rocBLAS of this nixpkgs has no kernels for {}, so \
+                 matrix products fail there",
+                lacking.join(", ")
+            ),
+            "use the backend \"vulkan\", or override `rocmPackages.clr` with these targets",
+        )
+    })
 }
 
 fn cuda(name: &str) -> Option<Finding> {
@@ -84,10 +224,10 @@ fn cuda(name: &str) -> Option<Finding> {
     };
     // `a`: with what only this architecture has; `f`: its family.
     let plain = name.strip_suffix(['a', 'f']).unwrap_or(name);
-    if CUDA.contains(&plain) {
+    if CUDA.iter().any(|known| known.name == plain) {
         return None;
     }
-    let near = near(plain, CUDA);
+    let near = near(plain, CUDA.iter().map(|known| known.name));
     Some(if well_formed(plain) {
         Finding::warning(
             "unknown-gpu-target",
@@ -109,7 +249,7 @@ fn cuda(name: &str) -> Option<Finding> {
 fn rocm(name: &str) -> Option<Finding> {
     // `gfx90a:xnack+:sramecc-`
     let plain = name.split(':').next().unwrap_or(name);
-    if GFX.contains(&plain) {
+    if all_gfx().any(|known| known == plain) {
         return None;
     }
     let hex = |rest: &str| {
@@ -118,7 +258,7 @@ fn rocm(name: &str) -> Option<Finding> {
     };
     let well_formed =
         plain.strip_prefix("gfx").is_some_and(|rest| hex(rest) || rest.ends_with("-generic"));
-    let near = near(plain, GFX);
+    let near = near(plain, all_gfx());
     Some(if well_formed {
         Finding::warning(
             "unknown-gpu-target",
@@ -134,46 +274,10 @@ fn rocm(name: &str) -> Option<Finding> {
     })
 }
 
-fn near(name: &str, known: &[&'static str]) -> String {
-    nearest(name, known.iter().copied())
-        .map(|near| format!("; the nearest is {near:?}"))
-        .unwrap_or_default()
+fn near(name: &str, known: impl Iterator<Item = &'static str>) -> String {
+    nearest(name, known).map(|near| format!("; the nearest is {near:?}")).unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::findings::finding::{Severity, Severity::Error, Severity::Warning};
-
-    fn severity(finding: Option<Finding>) -> Option<Severity> {
-        finding.map(|finding| finding.severity)
-    }
-
-    #[test]
-    fn what_is_sold_is_known() {
-        for name in ["7.5", "8.6", "9.0a", "10.0f", "12.0"] {
-            assert_eq!(cuda(name), None, "{name}");
-        }
-        for name in ["gfx906", "gfx90a:xnack+", "gfx1151", "gfx11-generic"] {
-            assert_eq!(rocm(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_may_be_newer_is_a_warning_and_what_cannot_be_an_error() {
-        assert_eq!(severity(cuda("8.4")), Some(Warning));
-        assert_eq!(severity(cuda("86")), Some(Error));
-        assert_eq!(severity(cuda("")), Some(Error));
-        assert_eq!(severity(cuda("8.66")), Some(Error));
-        assert_eq!(severity(rocm("gfx907")), Some(Warning));
-        assert_eq!(severity(rocm("gfx13-generic")), Some(Warning));
-        assert_eq!(severity(rocm("906")), Some(Error));
-        assert_eq!(severity(rocm("gfx90A")), Some(Error));
-    }
-
-    #[test]
-    fn the_nearest_is_offered() {
-        let said = rocm("gfx1104").unwrap().message;
-        assert!(said.contains("the nearest is \"gfx110"), "{said}");
-    }
-}
+#[path = "gpu_targets_tests.rs"]
+mod tests;

@@ -10,9 +10,9 @@ use crate::hardware::microarch::{DISPATCH, Detected, Table};
 use crate::nix::names::nix_string;
 
 /// What nixpkgs' ROCm libraries have kernels for (`rocmPackages.clr.gpuTargets`).
-const ROCM_TARGETS: [&str; 12] = [
+const ROCM_TARGETS: [&str; 13] = [
     "gfx900", "gfx906", "gfx908", "gfx90a", "gfx942", "gfx1010", "gfx1030", "gfx1100", "gfx1101",
-    "gfx1102", "gfx1200", "gfx1201",
+    "gfx1102", "gfx1151", "gfx1200", "gfx1201",
 ];
 
 pub fn rocm_knows(target: &str) -> bool {

@@ -9,8 +9,9 @@ use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::cpu::Arch;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
+use crate::hardware::gpu_targets::{self, Fit};
 use crate::hardware::microarch::{DISPATCH, Table};
-use crate::hardware::recommendation::{backend_for, rocm_knows};
+use crate::hardware::recommendation::{self, backend_for};
 use crate::hardware::threads;
 use crate::nix::names::nix_string;
 
@@ -187,46 +188,46 @@ fn no_gpu(manifest: &Manifest, backend: &str, what: &str) -> Finding {
 /// A vendor's targets against its GPUs. What a GPU is may be unknown (no driver was
 /// loaded): then nothing is held against it.
 fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> {
-    let (option, targets) = match vendor {
-        Vendor::Nvidia => ("cudaCapabilities", &manifest.cuda_capabilities),
-        _ => ("rocmTargets", &manifest.rocm_targets),
-    };
+    let option = if vendor == Vendor::Nvidia { "cudaCapabilities" } else { "rocmTargets" };
+    let targets = gpu_targets::compiled(manifest, vendor);
     let known: Vec<(&Gpu, &str)> =
         there.iter().filter_map(|gpu| Some((*gpu, target_of(gpu)?))).collect();
     if targets.is_empty() || known.is_empty() {
         return vec![];
     }
-    let chosen: Vec<Option<&String>> =
-        known.iter().map(|(_, is)| best_kernel(vendor, targets, is)).collect();
+    let chosen: Vec<Option<(Fit, &String)>> =
+        known.iter().map(|(_, is)| gpu_targets::best(vendor, &targets, is)).collect();
     let none_runs = chosen.iter().all(Option::is_none);
     // A processor's own Radeon beside a card that ROCm drives is left alone.
-    let counts = |is: &str| vendor == Vendor::Nvidia || rocm_knows(is) || none_runs;
-    let unserved: Vec<&(&Gpu, &str)> = known
-        .iter()
-        .zip(&chosen)
-        .filter(|((_, is), kernel)| kernel.is_none() && counts(is))
-        .map(|(gpu, _)| gpu)
-        .collect();
+    let counts = |is: &str| vendor == Vendor::Nvidia || rocm_knows(manifest, is) || none_runs;
     let mut fitting: Vec<String> =
         known.iter().filter(|(_, is)| counts(is)).map(|(_, is)| nix_string(is)).collect();
     fitting.sort_unstable();
     fitting.dedup();
     let help = format!("set programs.llama-cpp.{option} = [ {} ]", fitting.join(" "));
+    // What the user wrote, where llama.cpp compiles something else.
+    let label = |target: &String| match target.strip_suffix('a') {
+        Some(plain) if manifest.cuda_capabilities.iter().any(|wrote| wrote == plain) => {
+            format!("{plain} (compiled as {target})")
+        }
+        _ => target.clone(),
+    };
+    let labels = |targets: &[&String], separator: &str| {
+        targets.iter().map(|target| label(target)).collect::<Vec<_>>().join(separator)
+    };
     let mut findings = vec![];
-    for (gpu, is) in unserved {
-        findings.push(Finding::error(
-            "no-kernel",
-            format!(
-                "programs.llama-cpp.{option}: nothing in {} runs on {} ({is})",
-                targets.join(", "),
-                gpu.name
-            ),
-            help.clone(),
-        ));
-    }
     for ((gpu, is), kernel) in known.iter().zip(&chosen) {
-        if let Some(kernel) = kernel.filter(|kernel| is_of_another_age(vendor, kernel, is)) {
-            findings.push(Finding::warning(
+        match kernel {
+            None if counts(is) => findings.push(Finding::error(
+                "no-kernel",
+                format!(
+                    "programs.llama-cpp.{option}: nothing in {} runs on {} ({is})",
+                    labels(&targets.iter().collect::<Vec<_>>(), ", "),
+                    gpu.name
+                ),
+                help.clone(),
+            )),
+            Some((Fit::Recompiled, kernel)) => findings.push(Finding::warning(
                 "no-exact-kernel",
                 format!(
                     "programs.llama-cpp.{option}: {kernel} runs on {} ({is}) only after the \
@@ -234,29 +235,36 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
                     gpu.name
                 ),
                 help.clone(),
-            ));
+            )),
+            _ => {}
         }
     }
-    let idle: Vec<&str> = targets
-        .iter()
-        .filter(|target| !chosen.contains(&Some(target)))
-        .map(String::as_str)
-        .collect();
+    let is_used = |target: &&String| chosen.iter().flatten().any(|(_, used)| used == target);
+    let idle: Vec<&String> = targets.iter().filter(|target| !is_used(target)).collect();
     if known.len() == there.len() && !idle.is_empty() {
         let what = format!(
             "programs.llama-cpp.{option}: no GPU of this machine is {}; {}",
-            idle.join(" or "),
+            labels(&idle, " or "),
             if none_runs {
                 "llama.cpp would find no device"
             } else {
-                "it only makes the build \
-                                                                      longer"
+                "it only makes the build longer"
             }
         );
         let severity = if none_runs { Severity::Error } else { Severity::Warning };
         findings.push(Finding { severity, ..Finding::warning("no-such-gpu", what, help) });
     }
     findings
+}
+
+/// Whether the ROCm libraries have kernels for this target.
+fn rocm_knows(manifest: &Manifest, target: &str) -> bool {
+    match &manifest.rocm_library_targets {
+        Some(libraries) => {
+            libraries.iter().any(|library| library.split(':').next() == Some(target))
+        }
+        None => recommendation::rocm_knows(target),
+    }
 }
 
 fn target_of(gpu: &Gpu) -> Option<&str> {
@@ -266,35 +274,6 @@ fn target_of(gpu: &Gpu) -> Option<&str> {
     }
 }
 
-/// Machine code runs on later GPUs of its own major version; beyond, PTX has to do.
-fn is_of_another_age(vendor: Vendor, kernel: &str, is: &str) -> bool {
-    let major = |text: &str| text.split('.').next().map(str::to_owned);
-    vendor == Vendor::Nvidia && major(kernel) != major(is)
-}
-
-/// Which of the targets a GPU would use.
-fn best_kernel<'a>(vendor: Vendor, targets: &'a [String], is: &str) -> Option<&'a String> {
-    if vendor == Vendor::Nvidia {
-        // Code for an older capability runs on newer GPUs, by PTX; 9.0a is for 9.0 alone.
-        let number = |text: &str| {
-            let (major, minor) = text.split_once('.')?;
-            Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
-        };
-        let serves = |target: &&String| match target.strip_suffix(['a', 'f']) {
-            Some(alone) => alone == is,
-            None => number(target).zip(number(is)).is_some_and(|(target, is)| target <= is),
-        };
-        let plain = |target: &&String| number(target.trim_end_matches(['a', 'f']));
-        return targets.iter().filter(serves).max_by_key(plain);
-    }
-    let serves = |target: &&String| match target.strip_suffix("-generic") {
-        // gfx10-3-generic is for gfx103x.
-        Some(family) => is.starts_with(&family.replace('-', "")),
-        None => target.split(':').next() == Some(is),
-    };
-    targets.iter().find(serves)
-}
-
 fn has(manifest: &Manifest, backend: &str) -> bool {
     manifest.backends.iter().any(|name| name == backend)
 }
@@ -302,7 +281,13 @@ fn has(manifest: &Manifest, backend: &str) -> bool {
 fn runs_on(manifest: &Manifest, gpu: &Gpu) -> bool {
     let by_vendor = match gpu.vendor {
         Vendor::Nvidia => has(manifest, "cuda"),
-        Vendor::Amd => has(manifest, "rocm") && gpu.gfx_target.as_deref().is_none_or(rocm_knows),
+        Vendor::Amd => {
+            let runs = |is: &str| {
+                rocm_knows(manifest, is)
+                    || gpu_targets::best(gpu.vendor, &manifest.rocm_targets, is).is_some()
+            };
+            has(manifest, "rocm") && gpu.gfx_target.as_deref().is_none_or(runs)
+        }
         _ => false,
     };
     by_vendor || has(manifest, "vulkan") && gpu.vulkan.is_some()

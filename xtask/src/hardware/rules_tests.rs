@@ -178,7 +178,11 @@ fn capabilities_are_held_against_the_cards() {
     assert_eq!(with(&["8.6"], &[nvidia("8.6"), nvidia("7.5")]), [("no-kernel", Error)]);
     assert!(with(&["9.0a"], &[nvidia("9.0")]).is_empty());
     assert_eq!(with(&["9.0a"], &[nvidia("10.0")])[0], ("no-kernel", Error));
-    assert!(with(&["12.0"], &[nvidia("12.1")]).is_empty());
+    // llama.cpp makes 12.0a of 12.0.
+    assert_eq!(with(&["12.0"], &[nvidia("12.1")])[0], ("no-kernel", Error));
+    assert!(with(&["12.0"], &[nvidia("12.0")]).is_empty());
+    assert!(with(&["12.0f"], &[nvidia("12.1")]).is_empty());
+    assert!(with(&["10.0f"], &[nvidia("10.3")]).is_empty());
     assert!(with(&[], &[nvidia("8.6")]).is_empty());
     // What a card can do is not known: nothing is held against it.
     let silent = Gpu::new(Vendor::Nvidia, "NVIDIA 10de:2208");
@@ -211,6 +215,12 @@ fn an_idle_card_is_a_warning_that_says_which() {
     // nitrogen: both cards in one binary; a processor's own GPU beside them is no matter.
     let facts = machine(ZEN4, &[nvidia("8.6"), amd("gfx906", 32), amd("gfx1036", 1)]);
     assert!(held(&variant("znver4", &["cuda", "rocm"]), &facts).is_empty());
+    // A target outside the libraries of this nixpkgs is used all the same.
+    let facts_of_strix = machine(ZEN4, &[amd("gfx1151", 96)]);
+    let mut strix = variant("znver4", &["rocm"]);
+    strix.rocm_library_targets = Some(vec!["gfx1100".into()]);
+    strix.rocm_targets = vec!["gfx1151".into()];
+    assert!(held(&strix, &facts_of_strix).is_empty());
     let findings = held(&variant("znver4", &["cuda"]), &facts);
     assert_eq!(codes(&findings), [("idle-gpu", Severity::Warning)]);
     assert!(findings[0].help.contains("add \"rocm\""), "{}", findings[0].help);

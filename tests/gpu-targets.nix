@@ -1,0 +1,52 @@
+# Which GPU code a build has, as its manifest says it.
+{ flake, lib }:
+let
+  pkgs = import flake.inputs.nixpkgs {
+    system = "x86_64-linux";
+    config.allowUnfree = true;
+    overlays = [ flake.overlays.default ];
+  };
+in
+{
+  # llama.cpp of 2026 makes "12.0a" of "12.0"; the one of 2025 does not.
+  "the manifest says what CUDA code is compiled, and with what" = {
+    expr =
+      let
+        manifest =
+          (pkgs.mkLlamaCpp {
+            backends = [ "cuda" ];
+            cudaCapabilities = [
+              "12.0"
+              "8.6"
+              "9.0a"
+            ];
+          }).llamaCpp;
+        replaces = lib.hasInfix "12Xa" (
+          builtins.readFile "${flake.inputs.llama-cpp}/ggml/src/ggml-cuda/CMakeLists.txt"
+        );
+      in
+      {
+        inherit (manifest) cudaVersion;
+        targets =
+          manifest.cudaTargets == [
+            (if replaces then "12.0a" else "12.0")
+            "8.6"
+            "9.0a"
+          ];
+      };
+    expected = {
+      cudaVersion = pkgs.cudaPackages.cudaMajorMinorVersion;
+      targets = true;
+    };
+  };
+  "the manifest says what ROCm's libraries have kernels for" = {
+    expr = map (package: package.llamaCpp.rocmLibraryTargets) [
+      pkgs.llama-cpp-rocm
+      pkgs.llama-cpp-cuda
+    ];
+    expected = [
+      pkgs.rocmPackages.clr.gpuTargets
+      null
+    ];
+  };
+}
