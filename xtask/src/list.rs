@@ -18,7 +18,7 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::nix::names::{HostName, StorePath, VariantName};
 use crate::nix::store;
-use crate::ui::table::{Align, Table};
+use crate::ui::table::Table;
 
 #[derive(Debug, Serialize)]
 struct ListReport {
@@ -99,15 +99,8 @@ pub fn run(context: &Context) -> Result<Outcome> {
 }
 
 fn print(context: &Context, report: &ListReport) {
-    let columns = [
-        ("HOST", Align::Left),
-        ("TARGET", Align::Left),
-        ("BACKENDS", Align::Left),
-        ("MICROARCH", Align::Left),
-        ("LLAMA.CPP", Align::Left),
-        ("IN STORE", Align::Left),
-        ("LAST BENCH", Align::Left),
-    ];
+    let columns =
+        ["HOST", "TARGET", "BACKENDS", "MICROARCH", "LLAMA.CPP", "IN STORE", "LAST BENCH"];
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let rows = report
         .hosts

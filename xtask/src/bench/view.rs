@@ -3,7 +3,7 @@
 use crate::bench::baseline::{Baseline, Method, Verdict};
 use crate::bench::comparison::Standing;
 use crate::bench::document::BenchReport;
-use crate::ui::table::{Align, Cell, Table};
+use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
 pub fn print(ui: &Ui, report: &BenchReport) {
@@ -20,12 +20,7 @@ pub fn print(ui: &Ui, report: &BenchReport) {
             ]
         })
         .collect();
-    let columns = [
-        ("TEST", Align::Left),
-        ("TOKENS/S", Align::Right),
-        ("SPREAD", Align::Right),
-        ("SAMPLES", Align::Right),
-    ];
+    let columns = ["TEST", ">TOKENS/S", ">SPREAD", ">SAMPLES"];
     if !report.results.is_empty() {
         ui.result(heading(report));
         ui.result(Table { columns: &columns, rows }.render(ui));
@@ -56,14 +51,7 @@ fn against(ui: &Ui, baseline: &Baseline) -> String {
             verdict,
         ]
     });
-    let columns = [
-        ("TEST", Align::Left),
-        ("BASELINE", Align::Right),
-        ("NOW", Align::Right),
-        ("CHANGE", Align::Right),
-        ("WITHIN", Align::Right),
-        ("VERDICT", Align::Left),
-    ];
+    let columns = ["TEST", ">BASELINE", ">NOW", ">CHANGE", ">WITHIN", "VERDICT"];
     let rev = baseline.rev.as_deref().map(|rev| rev.chars().take(9).collect::<String>());
     let what = if baseline.saved { "the saved baseline" } else { "the last result" };
     let how = match baseline.method {
@@ -110,12 +98,12 @@ pub fn standings(ui: &Ui, standings: &[Standing]) -> String {
             labels.push(&standing.label);
         }
     }
-    let heads: Vec<String> = tests.iter().map(|test| format!("{test} TOKENS/S")).collect();
-    let mut columns = vec![("VARIANT", Align::Left)];
+    let heads: Vec<String> = tests.iter().map(|test| format!(">{test} TOKENS/S")).collect();
+    let mut columns = vec!["VARIANT"];
     for head in &heads {
-        columns.push((head, Align::Right));
-        columns.push(("RATIO", Align::Right));
-        columns.push(("WITHIN", Align::Right));
+        columns.push(head);
+        columns.push(">RATIO");
+        columns.push(">WITHIN");
     }
     let rows = labels
         .iter()

@@ -3,18 +3,12 @@
 use crate::check::report::{CheckReport, HostReport, HostState, PackageReport};
 use crate::findings::finding::Finding;
 use crate::findings::view::describe;
-use crate::ui::table::{Align, Cell, Table};
+use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
 pub fn print(ui: &Ui, report: &CheckReport) {
     let rows = report.hosts.iter().map(row).chain(report.packages.iter().map(package)).collect();
-    let columns = [
-        ("HOST", Align::Left),
-        ("STATE", Align::Left),
-        ("VARIANT", Align::Left),
-        ("IN STORE", Align::Left),
-        ("TIME", Align::Right),
-    ];
+    let columns = ["HOST", "STATE", "VARIANT", "IN STORE", ">TIME"];
     ui.result(Table { columns: &columns, rows }.render(ui));
     complain(ui, report);
     let ok = report.hosts.iter().filter(|host| host.state == HostState::Ok).count();

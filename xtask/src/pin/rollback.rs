@@ -13,7 +13,7 @@ use crate::pin::journal::{Entry, way_back};
 use crate::pin::update::commit as finish;
 use crate::pin::update::report::{LockState, Point};
 use crate::pin::{journal_file, lock_transaction};
-use crate::ui::table::{Align, Table};
+use crate::ui::table::Table;
 use crate::upstream::trial_fleet::{LLAMA_CPP, PinState};
 
 pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
@@ -117,13 +117,7 @@ fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<Outcome
             left.into(),
         ]
     };
-    let columns = [
-        ("--to", Align::Right),
-        ("PIN", Align::Left),
-        ("DATE", Align::Left),
-        ("REVISION", Align::Left),
-        ("LEFT ON", Align::Left),
-    ];
+    let columns = [">--to", "PIN", "DATE", "REVISION", "LEFT ON"];
     let rows = way.iter().enumerate().map(row).collect();
     context.ui.result(Table { columns: &columns, rows }.render(&context.ui));
     context.ui.status(format!("{} is at {}", pin.input.name, pin.now.name()));

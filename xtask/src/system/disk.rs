@@ -91,7 +91,7 @@ pub fn create(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))
 }
 
-/// Removes a file or a folder with all it holds; that it is not there is well.
+/// Removes a file, or a folder with its content, if it exists.
 pub fn remove(path: &Path) -> Result<()> {
     let removed = match path.symlink_metadata() {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
@@ -101,13 +101,12 @@ pub fn remove(path: &Path) -> Result<()> {
     removed.with_context(|| format!("cannot remove {}", path.display()))
 }
 
-/// Bytes that this user may still write below `path`, which need not be there yet.
+/// Bytes that this user may still write below `path`, which need not exist yet.
 pub fn free_bytes(path: &Path) -> Result<u64> {
-    let there = path.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
-    let call = Invocation::new("df").args(["-k", "--output=avail"]).arg(there);
-    let said = process::read(&call, Some(Duration::from_secs(10)))?;
-    let blocks = said.lines().nth(1).and_then(|line| line.trim().parse::<u64>().ok());
-    Ok(blocks.with_context(|| format!("expected a number from `{call}`, got {said:?}"))? * 1024)
+    let existing = path.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
+    let (_, bytes) = fullest(&[existing])
+        .with_context(|| format!("`df` does not tell the free space of {}", path.display()))?;
+    Ok(bytes)
 }
 
 /// Of the file systems that these are on, the one with the least room: where it is mounted,

@@ -1,9 +1,11 @@
 //! Files that appear whole or not at all, and small file helpers.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -28,7 +30,11 @@ impl Staged {
         let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         let folder = disk::folder_of(&file);
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        sweep(&file);
+        // What other runs left need not be looked for at every write.
+        static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+        if SWEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(file.clone()) {
+            sweep(&file);
+        }
         // Nobody sweeps before the lock says that this run is alive.
         let whole = File::open(folder)?;
         whole.lock()?;
@@ -65,7 +71,7 @@ impl Staged {
 }
 
 /// Removes what killed runs left beside `file`.
-pub fn sweep(file: &Path) {
+fn sweep(file: &Path) {
     let prefix = format!(".{}.", file.file_name().unwrap_or_default().to_string_lossy());
     let folder = disk::folder_of(file);
     disk::sweep(folder, |name| name.starts_with(&prefix) && name.ends_with(TEMPORARY));
@@ -185,5 +191,9 @@ mod tests {
         running.publish().unwrap();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
         assert_eq!(fs::read(&file).unwrap(), b"x");
+        // The first write swept; the next ones do not look again.
+        fs::write(scratch.path().join(".flake.lock.dead.tmp"), "x").unwrap();
+        write_atomically(&file, b"y").unwrap();
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
     }
 }

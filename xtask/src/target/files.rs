@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 
 use crate::findings::finding::Finding;
 use crate::nix::names::{DrvPath, StorePath};
@@ -130,24 +130,11 @@ impl Target {
     ) -> Result<()> {
         let Self::Ssh(ssh) = self else { return Ok(()) };
         let call = ssh.copy_command(nix, path)?;
-        let mut said = String::new();
-        let exit = process::stream(&call, Some(TRANSFER), &mut |source, line| {
-            said.push_str(&String::from_utf8_lossy(line));
-            said.push('\n');
-            on_line(source, line);
-        })?;
-        match exit {
-            Exit::Code(0) => Ok(()),
-            Exit::Interrupted => bail!(Interrupted),
-            exit => match explain_copy(self.name(), &said) {
-                Some(finding) => bail!(Refused(finding)),
-                None => bail!("`{call}`: {exit}\n{}", said.trim_end()),
-            },
-        }
+        self.run_nix(&call, Some(TRANSFER), on_line, |exit, printed| {
+            anyhow!("`{call}`: {exit}\n{}", printed.trim_end())
+        })
     }
-}
 
-impl Target {
     /// Builds a derivation of ours in the target's own store, and with its own Nix; nothing
     /// of it comes back. What is sent are derivations and sources, which carry their own
     /// proof and need no signature.
@@ -162,28 +149,40 @@ impl Target {
     ) -> Result<()> {
         let Self::Ssh(ssh) = self else { bail!("not a remote target") };
         let call = ssh.build_command(nix, drv)?;
-        let mut said = String::new();
-        let exit = process::stream(&call, None, &mut |source, line| {
-            said.push_str(&String::from_utf8_lossy(line));
-            said.push('\n');
+        self.run_nix(&call, None, on_line, |exit, printed| {
+            let end: Vec<&str> = printed.trim_end().lines().collect();
+            let end = end[end.len().saturating_sub(12)..].join("\n");
+            let name = self.name();
+            anyhow!(Refused(Finding::error(
+                "not-built",
+                format!("{drv} failed to build on {name} ({exit}):\n{end}"),
+                format!("run `{call}` to see it again, or omit --build-on to build here"),
+            )))
+        })
+    }
+
+    /// Runs a Nix of ours on the target's store. A failure is the target's or SSH's if its
+    /// words are known, otherwise `failure` of what was printed.
+    fn run_nix(
+        &self,
+        call: &Invocation,
+        timeout: Option<Duration>,
+        on_line: &mut dyn FnMut(Source, &[u8]),
+        failure: impl FnOnce(Exit, &str) -> Error,
+    ) -> Result<()> {
+        let mut printed = String::new();
+        let exit = process::stream(call, timeout, &mut |source, line| {
+            printed.push_str(&String::from_utf8_lossy(line));
+            printed.push('\n');
             on_line(source, line);
         })?;
         match exit {
             Exit::Code(0) => Ok(()),
             Exit::Interrupted => bail!(Interrupted),
-            exit => bail!(Refused(explain_copy(self.name(), &said).unwrap_or_else(|| {
-                let end: Vec<&str> = said.trim_end().lines().rev().take(12).collect();
-                let end: Vec<&str> = end.into_iter().rev().collect();
-                Finding::error(
-                    "not-built",
-                    format!(
-                        "{drv} failed to build on {} ({exit}):\n{}",
-                        self.name(),
-                        end.join("\n")
-                    ),
-                    format!("run `{call}` to see it again, or omit --build-on to build here"),
-                )
-            }))),
+            exit => Err(match explain_copy(self.name(), &printed) {
+                Some(finding) => anyhow!(Refused(finding)),
+                None => failure(exit, &printed),
+            }),
         }
     }
 }

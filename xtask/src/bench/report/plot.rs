@@ -5,7 +5,7 @@ use crate::bench::baseline::Verdict;
 use crate::bench::report::history::{Change, Report, Series, Setting};
 use crate::bench::report::{html as report, wording as words};
 use crate::ui::Ui;
-use crate::ui::table::{Align, Cell, Table};
+use crate::ui::table::{Cell, Table};
 
 /// As many runs as are drawn of each test.
 const MOST_BARS: usize = 6;
@@ -91,15 +91,7 @@ pub fn print(ui: &Ui, report: &Report, screen: Screen) {
 }
 
 fn now(ui: &Ui, report: &Report, screen: Screen) -> String {
-    let columns = [
-        ("HOST", Align::Left),
-        ("TEST", Align::Left),
-        ("TOKENS/S", Align::Right),
-        ("CHANGE", Align::Right),
-        ("LLAMA.CPP", Align::Left),
-        ("DATE", Align::Left),
-        ("HISTORY", Align::Left),
-    ];
+    let columns = ["HOST", "TEST", ">TOKENS/S", ">CHANGE", "LLAMA.CPP", "DATE", "HISTORY"];
     let mut rows = vec![];
     for host in &report.hosts {
         let Some(setting) = host.settings.first() else { continue };

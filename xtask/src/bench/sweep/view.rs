@@ -2,7 +2,7 @@
 
 use crate::bench::sweep::report::{Configuration, State, SweepReport};
 use crate::ui::Ui;
-use crate::ui::table::{Align, Cell, Table};
+use crate::ui::table::{Cell, Table};
 
 /// The fastest first, then what was dropped, then what failed, with the reasons.
 pub fn print(ui: &Ui, report: &SweepReport) {
@@ -12,15 +12,10 @@ pub fn print(ui: &Ui, report: &SweepReport) {
             tests.push(&result.test);
         }
     }
-    let heads: Vec<String> = tests.iter().map(|test| format!("{test} TOKENS/S")).collect();
-    let mut columns = vec![("CONFIGURATION", Align::Left)];
-    columns.extend(heads.iter().map(|head| (head.as_str(), Align::Right)));
-    columns.extend([
-        ("OF BEST", Align::Right),
-        ("WITHIN", Align::Right),
-        ("ROUNDS", Align::Right),
-        ("", Align::Left),
-    ]);
+    let heads: Vec<String> = tests.iter().map(|test| format!(">{test} TOKENS/S")).collect();
+    let mut columns = vec!["CONFIGURATION"];
+    columns.extend(heads.iter().map(String::as_str));
+    columns.extend([">OF BEST", ">WITHIN", ">ROUNDS", ""]);
     let mut all: Vec<&Configuration> = report.configurations.iter().collect();
     all.sort_by(|one, other| {
         let rank = |one: &Configuration| one.of_best.unwrap_or_default();

@@ -2,18 +2,12 @@
 
 use crate::build::plan::{Plan, Row, Todo};
 use crate::build::variants::wanted_by;
-use crate::ui::table::{Align, Cell, Table};
+use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
 /// `--dry-run`: the whole plan.
 pub fn print(ui: &Ui, plan: &Plan) {
-    let columns = [
-        ("VARIANT", Align::Left),
-        ("PLAN", Align::Left),
-        ("HOSTS", Align::Left),
-        ("TIME", Align::Right),
-        ("CLOSURE", Align::Right),
-    ];
+    let columns = ["VARIANT", "PLAN", "HOSTS", ">TIME", ">CLOSURE"];
     let rows = plan.variants.iter().map(row).collect();
     ui.result(Table { columns: &columns, rows }.render(ui));
     ui.status(format!("\n{}", sentence(plan)));

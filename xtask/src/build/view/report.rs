@@ -2,20 +2,14 @@
 
 use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::BuildState;
-use crate::ui::table::{Align, Cell, Table};
+use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
 pub fn print(ui: &Ui, report: &BuildReport) {
-    let mut columns = vec![
-        ("VARIANT", Align::Left),
-        ("STATE", Align::Left),
-        ("HOSTS", Align::Left),
-        ("TIME", Align::Right),
-        ("CLOSURE", Align::Right),
-    ];
+    let mut columns = vec!["VARIANT", "STATE", "HOSTS", ">TIME", ">CLOSURE"];
     let mut rows: Vec<Vec<Cell>> = report.variants.iter().map(row).collect();
     if report.variants.iter().any(|variant| variant.machine.is_some()) {
-        columns.push(("BUILDER", Align::Left));
+        columns.push("BUILDER");
         for (row, variant) in rows.iter_mut().zip(&report.variants) {
             row.push(variant.machine.as_deref().unwrap_or("-").into());
         }

@@ -24,7 +24,7 @@ use crate::system::interrupt;
 use crate::system::process::{Captured, Invocation};
 use crate::testbed::revision::Era;
 use crate::ui::Ui;
-use crate::ui::table::{Align, Table};
+use crate::ui::table::Table;
 
 /// Nothing that is measured takes longer; the first build of a source is the longest.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -67,12 +67,7 @@ fn timed(context: &Context, call: &Invocation) -> Result<(f64, Captured)> {
 }
 
 fn print(ui: &Ui, report: &PerfReport) {
-    let columns = [
-        ("WHAT", Align::Left),
-        ("RATIO", Align::Right),
-        ("BUDGET", Align::Right),
-        ("", Align::Left),
-    ];
+    let columns = ["WHAT", ">RATIO", ">BUDGET", ""];
     let number =
         |value: f64| if value < 1000.0 { format!("{value:.3} s") } else { megabytes(value) };
     let rows = report

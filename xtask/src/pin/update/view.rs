@@ -4,7 +4,7 @@ use crate::findings::view::describe;
 use crate::nix::flake_input::short;
 use crate::pin::update::message::{name, step};
 use crate::pin::update::report::{HostState, HostUpdate, LockState, Point, Stage, UpdateReport};
-use crate::ui::table::{Align, Cell, Table};
+use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
 /// Commits shown of each area.
@@ -41,13 +41,7 @@ fn point(point: &Point) -> String {
 
 pub fn print(ui: &Ui, report: &UpdateReport) {
     if !report.hosts.is_empty() {
-        let columns = [
-            ("HOST", Align::Left),
-            ("STATE", Align::Left),
-            ("VARIANT", Align::Left),
-            ("CLOSURE", Align::Right),
-            ("TOKENS/S", Align::Left),
-        ];
+        let columns = ["HOST", "STATE", "VARIANT", ">CLOSURE", "TOKENS/S"];
         ui.result(
             Table { columns: &columns, rows: report.hosts.iter().map(row).collect() }.render(ui),
         );
