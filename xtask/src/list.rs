@@ -12,7 +12,6 @@ use serde::Serialize;
 use crate::bench::recorder;
 use crate::bench::results::LastBench;
 use crate::check::evaluation::EvalOptions;
-use crate::check::report::Evaluated;
 use crate::check::{evaluation as evaluate, validation};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
@@ -54,13 +53,8 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let fleet = context.flake.fleet()?;
     // Run.
     let outcomes = evaluate::evaluate(context, &hosts, EvalOptions::default())?;
-    let outputs: BTreeSet<StorePath> = outcomes
-        .values()
-        .filter_map(|(evaluated, _)| match evaluated {
-            Evaluated::Selected(selection) => Some(selection.out_path.clone()),
-            _ => None,
-        })
-        .collect();
+    let outputs: BTreeSet<StorePath> =
+        outcomes.selected().map(|(_, selection)| selection.out_path.clone()).collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
     let pinned_hosts = validation::pinned_hosts(context);
     let benched = |host: &HostName| {
@@ -70,10 +64,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let listed: Vec<Listed> = hosts
         .into_iter()
         .map(|host| {
-            let selection = match outcomes.get(&host) {
-                Some((Evaluated::Selected(selection), _)) => Some(selection),
-                _ => None,
-            };
+            let selection = outcomes.selection(&host);
             let manifest = selection.map(|selection| &selection.manifest);
             Listed {
                 target: fleet.get(&host).and_then(|entry| entry.target.clone()),
@@ -82,7 +73,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
                 microarch: manifest.map(|manifest| manifest.microarch.clone()),
                 rev: manifest.and_then(|manifest| manifest.rev.clone()),
                 build: manifest.and_then(|manifest| manifest.build),
-                has_module: !matches!(outcomes.get(&host), Some((Evaluated::Unsupported(_), _))),
+                has_module: outcomes.uses_module(&host),
                 pinned: pinned_hosts.contains_key(&host),
                 last_bench: benched(&host),
                 in_store: selection

@@ -8,7 +8,8 @@ use crate::bench::comparison::Samples;
 use crate::bench::document::LlamaCpp;
 use crate::bench::results::{Record, Run, runs_of};
 use crate::findings::finding::Finding;
-use crate::nix::names::{HostName, StorePath};
+use crate::fleet::context::bisect_command;
+use crate::nix::names::StorePath;
 use crate::statistics::{Decision, Ratio, paired, speed, unpaired};
 
 /// "Under 1 % is noise", in percent.
@@ -226,17 +227,13 @@ fn next_step(baseline: &Baseline, new: &Record, testbed: &str) -> String {
     let accept = format!("to accept it, run `cargo xtask bench{testbed} {host} --save-baseline`");
     match (&baseline.rev, &new.llama_cpp.rev) {
         (Some(good), Some(bad)) if good != bad => {
-            format!("find the commit with `{}`; {accept}", bisect_command(testbed, host, good, bad))
+            let command = bisect_command(testbed, None, good, bad, Some(host.as_str()), "bench");
+            format!("find the commit with `{command}`; {accept}")
         }
         _ => format!(
             "the revision is the same: check the host's options and nixpkgs' compiler; {accept}"
         ),
     }
-}
-
-/// The command that finds the commit between two revisions that made a host slower.
-pub fn bisect_command(testbed: &str, host: &HostName, good: &str, bad: &str) -> String {
-    format!("cargo xtask bisect{testbed} --good {good} --bad {bad} --host {host} --by bench")
 }
 
 fn named(LlamaCpp { rev, build }: &LlamaCpp, date: &str) -> String {

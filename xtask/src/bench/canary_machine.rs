@@ -24,7 +24,7 @@ pub struct CanaryMachine {
 
 impl CanaryMachine {
     /// # Errors
-    /// [`crate::target::Refused`].
+    /// [`crate::findings::finding::Finding`].
     pub fn reach(context: &Context, host: &str) -> Result<Self> {
         // Two repetitions a round, for more rounds: other work on the machine affects both.
         let words = ["bench", host, "--repetitions", "2"];
@@ -47,7 +47,7 @@ impl CanaryMachine {
     /// Builds and copies both, and runs them in turns.
     ///
     /// # Errors
-    /// [`crate::target::Refused`].
+    /// [`crate::findings::finding::Finding`].
     pub fn compare(
         &self,
         context: &Context,

@@ -19,7 +19,7 @@ use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds, results
 use crate::bench::session::{Session, open};
 use crate::bench::{baseline_check, compare, results_file, sweep, view};
 use crate::check::evaluation::{self, EvalOptions};
-use crate::check::report::{CheckReport, Evaluated};
+use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
@@ -130,8 +130,8 @@ pub(crate) fn subject(
     let host = HostName::new(name);
     let hosts = context.hosts(&[name.to_owned()])?;
     let outcomes = evaluation::evaluate(context, &hosts, EvalOptions::default())?;
-    if let Some((Evaluated::Selected(selection), _)) = outcomes.get(&host) {
-        return Ok(Ok(Subject::new(host, selection.as_ref().clone())));
+    if let Some(selection) = outcomes.selection(&host) {
+        return Ok(Ok(Subject::new(host, selection.clone())));
     }
     // The words of `check`.
     let check = CheckReport::new(&hosts, outcomes, &BTreeSet::new());

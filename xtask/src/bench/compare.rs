@@ -13,8 +13,7 @@ use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::{results_file, view};
 use crate::check::evaluation::{EvalOptions, evaluate};
-use crate::check::report::Evaluated;
-use crate::findings::finding::{Finding, none_is_an_error};
+use crate::findings::finding::{Finding, none_is_an_error, or_finding};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::describe;
 use crate::fleet::context::Context;
@@ -144,13 +143,7 @@ fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Resu
     }
     let hosts = context.all_hosts()?.to_vec();
     let outcomes = evaluate(context, &hosts, EvalOptions::default())?;
-    let selections: Vec<(&HostName, &Selection)> = outcomes
-        .iter()
-        .filter_map(|(host, (evaluated, _))| match evaluated {
-            Evaluated::Selected(selection) => Some((host, selection.as_ref())),
-            _ => None,
-        })
-        .collect();
+    let selections: Vec<(&HostName, &Selection)> = outcomes.selected().collect();
     let known = |(host, selection): &&(&HostName, &Selection)| {
         selection.manifest.variant.as_str() == name || host.as_str() == name
     };
@@ -184,6 +177,17 @@ fn like(own: &Subject, microarch: &str) -> String {
     )
 }
 
+fn trial_fleet(context: &Context, rev: &str) -> Result<TrialFleet> {
+    let pin = PinState::read(context, None)?;
+    let is_full = rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_full {
+        let revision = Revision { rev: rev.to_lowercase(), date: None, build: None };
+        return pin.trial_fleet(&revision, None);
+    }
+    let chosen = choose(&pin, Some(rev))?;
+    pin.trial_fleet(&chosen.revision, chosen.named.as_deref())
+}
+
 /// Returns the host's variant with llama.cpp at another commit.
 fn at_revision(
     args: &BenchArgs,
@@ -192,19 +196,7 @@ fn at_revision(
     rev: &str,
     fleets: &mut Vec<TrialFleet>,
 ) -> Result<Found> {
-    let pin = match PinState::read(context, None)? {
-        Ok(pin) => pin,
-        Err(finding) => return Ok(Err(vec![finding])),
-    };
-    let whole = rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let (revision, named) = match whole {
-        true => (Revision { rev: rev.to_lowercase(), date: None, build: None }, None),
-        false => match choose(&pin, Some(rev))? {
-            Ok(chosen) => (chosen.revision, chosen.named),
-            Err(finding) => return Ok(Err(vec![finding])),
-        },
-    };
-    let trial = match pin.trial_fleet(&revision, named.as_deref())? {
+    let trial = match or_finding(trial_fleet(context, rev))? {
         Ok(trial) => trial,
         Err(finding) => return Ok(Err(vec![finding])),
     };

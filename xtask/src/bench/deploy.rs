@@ -43,7 +43,7 @@ pub fn comparison_target(
 /// Builds, copies, and puts the model on the target: the model's path there.
 ///
 /// # Errors
-/// [`crate::target::Refused`], as those below.
+/// [`crate::findings::finding::Finding`], as those below.
 pub fn get_ready(
     args: &BenchArgs,
     context: &Context,

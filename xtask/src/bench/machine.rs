@@ -33,7 +33,7 @@ impl Machine {
     /// Reaches the target, and reads its hardware and state in one go.
     ///
     /// # Errors
-    /// [`crate::target::Refused`].
+    /// [`crate::findings::finding::Finding`].
     pub fn discover(target: &Target) -> Result<Self> {
         let answer = probe_script::look_before_bench(target)?;
         let table = Table::embedded().context("microarch.json")?;

@@ -93,7 +93,7 @@ pub fn expected<'a>(
 /// Returns the size of a model file on the target.
 ///
 /// # Errors
-/// [`crate::target::Refused`]: it is not a usable model.
+/// [`crate::findings::finding::Finding`]: it is not a usable model.
 pub fn model_on_target(machine: &Machine, path: &str) -> Result<u64> {
     let state = machine.target.file_state(path)?;
     state.bytes_of_model().or_else(|why| {

@@ -22,7 +22,7 @@ pub struct Session {
 /// Connects and locks. `purpose` is shown to whoever comes second, who waits if `wait` is set.
 ///
 /// # Errors
-/// [`crate::target::Refused`]: it is in use, or cannot be reached.
+/// [`crate::findings::finding::Finding`]: it is in use, or cannot be reached.
 pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -> Result<Session> {
     let name = target.name().to_owned();
     let since = units::utc(results_file::now());

@@ -11,14 +11,14 @@ use crate::build::variants::{Build, BuildState, add_packages, distinct};
 use crate::build::{compile_error, github, junit, log, packages, plan, publish, run, view};
 use crate::check::command::folder_in_checkout;
 use crate::check::evaluation as evaluate;
-use crate::check::evaluation::{EvalOptions, Outcomes};
-use crate::check::report::{CheckReport, Evaluated};
+use crate::check::evaluation::EvalOptions;
+use crate::check::outcomes::Outcomes;
+use crate::check::report::CheckReport;
 use crate::ci::run::{Ci, Report};
 use crate::findings::finding::none_is_an_error;
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
-use crate::nix::names::HostName;
 use crate::system::usage;
 use crate::ui::nearest::nearest;
 
@@ -39,12 +39,8 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
     // Plan.
     let builds = chosen(args, &outcomes, &packages)?;
     let planned = plan::plan(context, &builds)?;
-    let unevaluated: Vec<HostName> = outcomes
-        .iter()
-        .filter(|(_, (evaluated, _))| !matches!(evaluated, Evaluated::Selected(_)))
-        .map(|(host, _)| host.clone())
-        .collect();
-    let excused = evaluate::may_lack_module(&args.selection.hosts, &outcomes);
+    let unevaluated = outcomes.without_variant();
+    let excused = outcomes.may_lack_module(&args.selection.hosts);
     let failed = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
     let failed = if excused { failed.allow_missing_module() } else { failed };
     if args.dry_run {
@@ -101,11 +97,7 @@ fn chosen(
     outcomes: &Outcomes,
     packages: &[(String, Selection)],
 ) -> Result<Vec<Build>> {
-    let selected = outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
-        Evaluated::Selected(selection) => Some((host, selection.as_ref())),
-        _ => None,
-    });
-    let mut builds = distinct(selected);
+    let mut builds = distinct(outcomes.selected());
     add_packages(&mut builds, packages);
     let names: BTreeSet<String> = builds.iter().map(|b| b.variant.as_str().to_owned()).collect();
     if let Some(name) = args.variant.iter().find(|name| !names.contains(*name)) {

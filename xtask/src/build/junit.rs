@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::BuildState;
 use crate::check::junit::{by_findings, of_host};
-use crate::check::report::HostState;
+use crate::check::outcomes::HostState;
 use crate::ci::junit::{Case, Trouble, Verdict, cut};
 
 /// A case for each variant, and one for each host that does not evaluate.

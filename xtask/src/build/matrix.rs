@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::check::evaluation::EvalOptions;
+use crate::check::evaluation::{EvalOptions, evaluate};
 use crate::check::report::CheckReport;
-use crate::check::{evaluation as evaluate, validation};
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::HostSelection;
 use crate::fleet::context::Context;
@@ -18,16 +17,13 @@ pub fn run(args: &HostSelection, context: &Context) -> Result<Outcome> {
     // Discover, plan.
     let hosts = context.hosts(&args.hosts)?;
     // Run.
-    let outcomes = evaluate::evaluate(context, &hosts, EvalOptions::default())?;
-    let selected = validation::selected(&outcomes);
+    let outcomes = evaluate(context, &hosts, EvalOptions::default())?;
     // Report.
-    let matrix = Matrix::new(selected.iter().map(|(host, selection)| (host, selection)));
+    let matrix = Matrix::new(outcomes.selected());
     context.ui.line(&matrix)?;
     // A host that does not evaluate is in no job, so it must be reported.
-    let chosen: BTreeSet<&HostName> = selected.iter().map(|(host, _)| host).collect();
-    let missing: Vec<HostName> =
-        hosts.iter().filter(|host| !chosen.contains(host)).cloned().collect();
-    let excused = evaluate::may_lack_module(&args.hosts, &outcomes);
+    let missing = outcomes.without_variant();
+    let excused = outcomes.may_lack_module(&args.hosts);
     let report = CheckReport::new(&missing, outcomes, &BTreeSet::new());
     let report = if excused { report.allow_missing_module() } else { report };
     crate::check::view::complain(&context.ui, &report);

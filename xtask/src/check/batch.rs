@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::nix::names::HostName;
 
-/// More hosts than these share one process only to hold more memory: starting another
-/// costs less than two hosts do.
+/// More hosts in one process only need more memory: starting another process costs less than
+/// two hosts do.
 const MOST: usize = 32;
 
-/// An evaluator of a real nixpkgs holds about this much before its first host is done.
+/// An evaluator of a real nixpkgs needs about this much before its first host is done.
 const LEAST_MEMORY: u64 = 1 << 30;
 
 /// What evaluators may use of this machine.
@@ -19,20 +19,20 @@ const LEAST_MEMORY: u64 = 1 << 30;
 pub struct EvalLimits {
     /// How many evaluators may run at once.
     pub jobs: usize,
-    /// What all of them together may hold, in bytes.
+    /// Memory limit of all of them together, in bytes.
     pub memory: u64,
 }
 
 impl EvalLimits {
-    /// As the user asked; else by cores, and by four fifths of the memory that is free.
+    /// As the user asked; otherwise by cores, and by four fifths of the free memory.
     pub fn new(jobs: Option<usize>, memory: Option<u64>, cores: usize, free: Option<u64>) -> Self {
         let memory = memory.unwrap_or_else(|| free.map_or(u64::MAX, |free| free / 5 * 4));
         let fit = usize::try_from(memory / LEAST_MEMORY).unwrap_or(usize::MAX);
         Self { jobs: jobs.unwrap_or_else(|| cores.min(fit)).max(1), memory }
     }
 
-    /// What one of them may hold. A sixteenth stays for xtask itself, and for what an
-    /// evaluator grows by between two looks at it.
+    /// Memory limit of one of them. A sixteenth stays for xtask itself, and for what an
+    /// evaluator grows by between two measurements.
     pub fn share(&self) -> u64 {
         (self.memory - self.memory / 16) / self.jobs as u64
     }
@@ -72,12 +72,12 @@ struct Done {
     answer: Value,
 }
 
-/// `mark` is of this run alone: no other trace begins with it.
+/// `mark` is unique to this run: no other trace begins with it.
 pub fn read(line: &str, mark: &str) -> Line {
-    let Some(said) = line.strip_prefix("trace: ").and_then(|said| said.strip_prefix(mark)) else {
+    let Some(text) = line.strip_prefix("trace: ").and_then(|text| text.strip_prefix(mark)) else {
         return Line::Other;
     };
-    match said.trim_start().split_once(' ') {
+    match text.trim_start().split_once(' ') {
         Some(("begin", name)) => match serde_json::from_str(name) {
             Ok::<String, _>(name) => Line::Begin(HostName::new(name)),
             Err(error) => Line::Done(Err(format!("unreadable host name: {error}"))),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn evaluators_are_as_many_as_memory_bears() {
+    fn memory_limits_the_number_of_evaluators() {
         let gib = 1 << 30;
         assert_eq!(EvalLimits::new(None, None, 16, Some(5 * gib)).jobs, 4);
         assert_eq!(EvalLimits::new(None, Some(gib / 2), 16, None).jobs, 1);

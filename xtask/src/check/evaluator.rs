@@ -13,7 +13,7 @@ use crate::system::process::{self, Source};
 use crate::ui::sanitize::sanitize;
 
 const EACH: &str = include_str!("each.nix");
-/// Of a host that prints without end, what is kept.
+/// The lines kept of a host that prints without end.
 const MOST_LINES: usize = 20_000;
 
 /// What an evaluator may take.
@@ -28,9 +28,9 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Run {
     pub answers: BTreeMap<HostName, Answered>,
-    /// The host whose turn it was when the evaluator failed; none if it never got so far.
+    /// The host that was being evaluated when the evaluator failed.
     pub during: Option<(HostName, Duration)>,
-    /// Why it ended early, with what it said since that host's turn began.
+    /// Why it ended early, with its output since it began that host.
     pub failure: Option<Unanswered>,
 }
 
@@ -38,7 +38,7 @@ pub struct Run {
 pub struct Answered {
     /// Or why it cannot be read.
     pub answer: Result<Value, String>,
-    pub took: Duration,
+    pub seconds: f64,
 }
 
 /// Evaluates the hosts in their order, and calls `done` with each that has an answer.
@@ -59,10 +59,10 @@ pub fn run(
     );
     let call = flake
         .eval_call("nixosConfigurations", Some(&expression))
-        // Lines as we read them, whatever nix.conf says.
+        // Plain lines, whatever nix.conf has.
         .args(["--log-format", "raw"])
         .memory(limits.memory);
-    let (mut answers, mut said, mut lines) = (BTreeMap::new(), String::new(), 0);
+    let (mut answers, mut output, mut lines) = (BTreeMap::new(), String::new(), 0);
     let mut turn: Option<(HostName, Instant)> = None;
     let exit = process::stream_paced(&call, Some(limits.timeout), &mut |source, line| {
         if source == Source::Stdout {
@@ -72,37 +72,39 @@ pub fn run(
         match batch::read(&line, &mark) {
             Line::Begin(host) => {
                 turn = Some((host, Instant::now()));
-                (said, lines) = (String::new(), 0);
+                (output, lines) = (String::new(), 0);
                 true
             }
             Line::Done(answer) => {
-                // What cannot be read is the answer of the host whose turn it is.
+                // An unreadable answer is that of the current host.
                 if let Some((host, began)) = turn.take() {
                     let answer = answer.and_then(|(name, answer)| match name == host {
                         true => Ok(answer),
                         false => Err(format!("the evaluator answered for another host, {name}")),
                     });
                     done(&host);
-                    answers.insert(host, Answered { answer, took: began.elapsed() });
+                    answers
+                        .insert(host, Answered { answer, seconds: began.elapsed().as_secs_f64() });
                 }
                 true
             }
             Line::Other => {
                 lines += 1;
                 if lines <= MOST_LINES {
-                    said.push_str(&line);
-                    said.push('\n');
+                    output.push_str(&line);
+                    output.push('\n');
                 }
                 false
             }
         }
     })?;
-    let whole = exit.ok() && hosts.iter().all(|host| answers.contains_key(host));
-    let failure = (!whole).then(|| Unanswered { exit, stderr: said, command: call.to_string() });
+    let complete = exit.ok() && hosts.iter().all(|host| answers.contains_key(host));
+    let failure =
+        (!complete).then(|| Unanswered { exit, stderr: output, command: call.to_string() });
     Ok(Run { answers, during: turn.map(|(host, began)| (host, began.elapsed())), failure })
 }
 
-/// Of this call alone, so that no trace of the fleet's own is taken for ours.
+/// Unique to this call, so that no trace of the fleet is mistaken for ours.
 fn mark() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("llamafleet-{}-{:x}", std::process::id(), now.as_nanos())

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::check::report::{CheckReport, HostReport, HostState};
+use crate::check::outcomes::HostState;
+use crate::check::report::{CheckReport, HostReport};
 use crate::ci::github::{MOST_FINDINGS, annotation, item, markdown};
 use crate::findings::finding::Finding;
 

@@ -1,11 +1,8 @@
-//! hosts/NAME/facts.json, for the commands that read it: where it is, and what `check`
-//! finds by it.
+//! Compares variants with hosts/NAME/facts.json, the hardware that `probe` recorded.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::check::evaluation::Outcomes;
-use crate::check::report::Evaluated;
+use crate::check::outcomes::Outcomes;
 use crate::findings::finding::Finding;
 use crate::fleet::context::{Context, local_root};
 use crate::fleet::host_folder::folder;
@@ -16,33 +13,29 @@ use crate::nix::diagnosis::line_of_option;
 use crate::nix::names::HostName;
 use crate::system::files;
 
-/// Holds every variant against the facts of its machine, where there are some: in the
-/// flake's own folder, whether Git tracks them or not. Nothing is asked over a network.
-pub fn held(context: &Context, outcomes: &Outcomes) -> BTreeMap<HostName, Vec<Finding>> {
+/// Compares every variant with the facts of its machine, if there are any. They are read from
+/// the flake's folder, whether Git tracks them or not.
+pub fn judge(context: &Context, outcomes: &Outcomes) -> Vec<(HostName, Finding)> {
     let (Some(root), Ok(table)) = (local_root(&context.flake.reference), Table::embedded()) else {
-        return BTreeMap::new();
+        return vec![];
     };
-    let selected = outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
-        Evaluated::Selected(selection) => Some((host, &selection.manifest)),
-        _ => None,
-    });
-    selected
-        .filter_map(|(host, manifest)| {
-            let folder = folder(host.as_str())?;
-            let facts = match read(&root, &folder) {
-                Ok(facts) => facts?,
-                Err(problem) => {
-                    return Some((host.clone(), vec![unusable(host, &folder, &problem)]));
-                }
-            };
-            let findings = hardware::findings(manifest, &facts, &table);
-            let place = |finding| with_place(finding, &root, &folder.join("default.nix"));
-            Some((host.clone(), findings.into_iter().map(place).collect()))
-        })
-        .collect()
+    let mut found = vec![];
+    for (host, selection) in outcomes.selected() {
+        let Some(folder) = folder(host.as_str()) else { continue };
+        let findings = match read(&root, &folder) {
+            Ok(None) => continue,
+            Ok(Some(facts)) => hardware::findings(&selection.manifest, &facts, &table)
+                .into_iter()
+                .map(|finding| with_place(finding, &root, &folder.join("default.nix")))
+                .collect(),
+            Err(problem) => vec![unusable(host, &folder, &problem)],
+        };
+        found.extend(findings.into_iter().map(|finding| (host.clone(), finding)));
+    }
+    found
 }
 
-/// None where nobody has probed the machine.
+/// None if the machine was not probed.
 fn read(root: &Path, folder: &Path) -> Result<Option<Facts>, String> {
     let file = root.join(folder).join("facts.json");
     match std::fs::read_to_string(&file) {

@@ -1,6 +1,7 @@
 //! The report of `check` as JUnit test cases.
 
-use crate::check::report::{CheckReport, HostReport, HostState};
+use crate::check::outcomes::HostState;
+use crate::check::report::{CheckReport, HostReport};
 use crate::ci::junit::{Case, Trouble, Verdict, cut, describe};
 use crate::findings::finding::{Finding, none_is_an_error};
 

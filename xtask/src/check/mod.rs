@@ -13,6 +13,7 @@ pub mod github;
 pub mod host_facts;
 pub mod junit;
 pub mod lock_rules;
+pub mod outcomes;
 pub mod package_overrides;
 pub mod report;
 pub mod unequal_builds;

@@ -2,53 +2,15 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
 
+use crate::check::outcomes::{Evaluated, HostState, Outcomes};
+use crate::check::variant_rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
-use crate::fleet::manifest::Selection;
 use crate::nix::names::{DrvPath, HostName, VariantName};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HostState {
-    Ok,
-    Finding,
-    EvalError,
-    Timeout,
-    OutOfMemory,
-    /// The host does not use the module.
-    Unsupported,
-}
-
-/// As in the JSON.
-impl fmt::Display for HostState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Ok => "ok",
-            Self::Finding => "finding",
-            Self::EvalError => "eval-error",
-            Self::Timeout => "timeout",
-            Self::OutOfMemory => "out-of-memory",
-            Self::Unsupported => "unsupported",
-        })
-    }
-}
-
-/// What became of one host's evaluation.
-#[derive(Debug, Clone)]
-pub enum Evaluated {
-    Selected(Box<Selection>),
-    /// Assertions of the module that do not hold.
-    Problems(Vec<Finding>),
-    Unsupported(Finding),
-    Failed {
-        state: HostState,
-        finding: Finding,
-    },
-}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,26 +65,10 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// Missing is red: a host without an outcome is an evaluation error.
-    pub fn new(
-        asked: &[HostName],
-        mut outcomes: BTreeMap<HostName, (Evaluated, f64)>,
-        present: &BTreeSet<DrvPath>,
-    ) -> Self {
-        let hosts: Vec<HostReport> = asked
-            .iter()
-            .map(|host| {
-                let (evaluated, seconds) = outcomes.remove(host).unwrap_or_else(|| {
-                    let finding = Finding::error(
-                        "no-answer",
-                        "the evaluator exited without a result for this host",
-                        "run the check again with -v; if it happens again, report a bug",
-                    );
-                    (Evaluated::Failed { state: HostState::EvalError, finding }, 0.0)
-                });
-                HostReport::new(host.clone(), evaluated, seconds, present)
-            })
-            .collect();
+    /// `present`: the derivations whose output is in the store.
+    pub fn new(asked: &[HostName], mut outcomes: Outcomes, present: &BTreeSet<DrvPath>) -> Self {
+        let report = |host: &HostName| HostReport::new(host.clone(), outcomes.take(host), present);
+        let hosts: Vec<HostReport> = asked.iter().map(report).collect();
         let builds: BTreeSet<_> = hosts.iter().filter_map(|host| host.drv_path.as_ref()).collect();
         Self {
             schema: 1,
@@ -130,27 +76,19 @@ impl CheckReport {
             builds: builds.len(),
             findings: vec![],
             packages: vec![],
-            ok: hosts.iter().all(HostReport::well),
+            ok: hosts.iter().all(HostReport::is_ok),
             hosts,
         }
     }
 
-    /// The same with more findings of its hosts; an error among them turns an ok one red.
-    pub fn with(mut self, more: BTreeMap<HostName, Vec<Finding>>) -> Self {
-        for (host, findings) in more {
-            findings.into_iter().for_each(|finding| self.add(&host, finding));
-        }
-        self.settle()
-    }
-
-    /// A further finding about a host. An error takes its `ok` away.
+    /// Adds a finding about a host, which is no longer ok if it is an error.
     pub fn add(&mut self, host: &HostName, finding: Finding) {
         let is_error = finding.severity == Severity::Error;
         let state = if is_error { HostState::Finding } else { HostState::Ok };
         self.add_with_state(host, finding, state);
     }
 
-    /// The same where the finding is that something of the host does not evaluate.
+    /// Adds a finding with the state that it means for the host.
     pub fn add_with_state(&mut self, host: &HostName, finding: Finding, state: HostState) {
         if let Some(report) = self.hosts.iter_mut().find(|report| report.host == *host) {
             report.findings.push(finding);
@@ -161,17 +99,17 @@ impl CheckReport {
         }
     }
 
-    /// Hosts that do not use the module are no fault of a fleet: nobody asked for them by
-    /// name. They keep their state.
+    /// Hosts that do not use the module are no error, because none was named. They keep their
+    /// state.
     pub fn allow_missing_module(mut self) -> Self {
         let lacking = self.hosts.iter_mut().filter(|host| host.state == HostState::Unsupported);
         lacking.for_each(|host| host.findings.retain(|finding| finding.code != NO_MODULE));
         self.settle()
     }
 
-    /// To be called once all is in.
+    /// To be called once everything is added.
     pub fn settle(mut self) -> Self {
-        self.ok = self.hosts.iter().all(HostReport::well)
+        self.ok = self.hosts.iter().all(HostReport::is_ok)
             && self.packages.iter().all(|package| package.state == HostState::Ok)
             && none_is_an_error(&self.findings);
         self
@@ -182,21 +120,20 @@ impl CheckReport {
 pub const NO_MODULE: &str = "no-module";
 
 impl HostReport {
-    /// A host without the module is well where nobody asked for it by name.
-    pub fn well(&self) -> bool {
+    /// A host without the module is ok unless it was named.
+    pub fn is_ok(&self) -> bool {
         matches!(self.state, HostState::Ok | HostState::Unsupported)
             && none_is_an_error(&self.findings)
     }
 
-    /// One that has nothing to do with llama.cpp, and was not asked for by name.
+    /// Does not use the module, and was not named.
     pub fn lacks_module(&self) -> bool {
-        self.state == HostState::Unsupported && self.well()
+        self.state == HostState::Unsupported && self.is_ok()
     }
 
     fn new(
         host: HostName,
-        evaluated: Evaluated,
-        seconds: f64,
+        (evaluated, seconds): (Evaluated, f64),
         present: &BTreeSet<DrvPath>,
     ) -> Self {
         let blank = Self {
@@ -221,7 +158,7 @@ impl HostReport {
                 Self { state, findings: vec![finding], ..blank }
             }
             Evaluated::Selected(selection) => {
-                let findings = crate::check::variant_rules::selection(&selection);
+                let findings = variant_rules::selection(&selection);
                 let in_order = none_is_an_error(&findings);
                 Self {
                     state: if in_order { HostState::Ok } else { HostState::Finding },
@@ -246,7 +183,7 @@ mod tests {
     #[test]
     fn a_host_that_nobody_answered_for_is_red() {
         let asked = [HostName::new("carbon")];
-        let report = CheckReport::new(&asked, BTreeMap::new(), &BTreeSet::new());
+        let report = CheckReport::new(&asked, Outcomes::default(), &BTreeSet::new());
         assert_eq!(report.hosts.len(), 1);
         assert_eq!(report.hosts[0].state, HostState::EvalError);
         assert!(!report.ok);

@@ -1,6 +1,7 @@
 //! What `check` shows a person.
 
-use crate::check::report::{CheckReport, HostReport, HostState, PackageReport};
+use crate::check::outcomes::HostState;
+use crate::check::report::{CheckReport, HostReport, PackageReport};
 use crate::findings::finding::Finding;
 use crate::findings::view::describe;
 use crate::ui::table::{Cell, Table};

@@ -19,7 +19,7 @@ use crate::build::report::VariantReport;
 use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::check::evaluation::EvalOptions;
-use crate::check::report::{CheckReport, Evaluated};
+use crate::check::report::CheckReport;
 use crate::check::{command as check, evaluation as evaluate};
 use crate::dev::args::DemoArgs;
 use crate::dev::setup;
@@ -70,15 +70,11 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let hosts = context.hosts(&[])?;
     let outcomes = evaluate::evaluate(&context, &hosts, EvalOptions::default())?;
     let cpu_hosts: Vec<(HostName, Selection)> = outcomes
-        .iter()
-        .filter_map(|(host, (evaluated, _))| match evaluated {
-            Evaluated::Selected(one) if one.manifest.backends == ["cpu"] => {
-                Some((host.clone(), one.as_ref().clone()))
-            }
-            _ => None,
-        })
+        .selected()
+        .filter(|(_, selection)| selection.manifest.backends == ["cpu"])
+        .map(|(host, selection)| (host.clone(), selection.clone()))
         .collect();
-    let present = check::present(&context, outcomes.values().map(|(evaluated, _)| evaluated))?;
+    let present = check::present(&context, outcomes.selected().map(|(_, selection)| selection))?;
     let checked = CheckReport::new(&hosts, outcomes, &present);
     crate::check::view::print(ui, &checked);
 

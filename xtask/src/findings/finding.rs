@@ -2,6 +2,8 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::findings::codes;
@@ -68,6 +70,26 @@ impl Finding {
     pub fn place(&self) -> Option<String> {
         let file = self.file.as_ref()?;
         Some(self.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
+    }
+}
+
+/// A value, or what the user should fix first. A finding is also an error, so that it passes
+/// through functions that can fail in other ways; [`or_finding`] separates the two.
+pub type Checked<T> = Result<T, Finding>;
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.message, self.help)
+    }
+}
+
+impl std::error::Error for Finding {}
+
+/// Separates what the user should fix from what broke.
+pub fn or_finding<T>(outcome: anyhow::Result<T>) -> anyhow::Result<Checked<T>> {
+    match outcome {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => error.downcast().map(Err),
     }
 }
 

@@ -190,6 +190,25 @@ pub fn unknown_host(name: &str, known: &[HostName]) -> String {
     format!("this flake has no host {name:?}{hint} It has: {}", names.join(", "))
 }
 
+/// The command that finds the commit between two revisions that broke a host.
+pub fn bisect_command(
+    testbed: &str,
+    input: Option<&str>,
+    good: &str,
+    bad: &str,
+    host: Option<&str>,
+    by: &str,
+) -> String {
+    let option = |name, value: Option<&str>| {
+        value.map(|value| format!(" --{name} {value}")).unwrap_or_default()
+    };
+    format!(
+        "cargo xtask bisect{testbed}{} --good {good} --bad {bad}{} --by {by}",
+        option("input", input),
+        option("host", host),
+    )
+}
+
 /// The folder a flake reference points to, if it is one on this machine.
 pub fn local_root(reference: &str) -> Option<PathBuf> {
     let path = flake_ref::local_path(reference)?;

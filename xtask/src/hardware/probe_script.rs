@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const MOST: usize = 16 << 20;
 
 /// # Errors
-/// [`crate::target::Refused`] where SSH failed; there is no shell, or it did not end.
+/// [`crate::findings::finding::Finding`] where SSH failed; there is no shell, or it did not end.
 pub fn look(target: &Target) -> Result<String> {
     ask(target, &["sh", "-c", SCRIPT])
 }
@@ -53,9 +53,9 @@ fn ask(target: &Target, argv: &[&str]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::findings::finding::Finding;
     use crate::hardware::microarch::Table;
     use crate::hardware::probe_output::read;
-    use crate::target::Refused;
     use crate::target::sshd::{HOST, LoopbackSshd};
 
     /// Over a real sshd the same machine is seen as without.
@@ -70,8 +70,8 @@ mod tests {
         assert_eq!(facts, seen(&Target::Local));
         assert!(facts.kernel.is_some() && facts.memory_bytes.is_some());
         drop(sshd);
-        let refused = look(&far).unwrap_err().downcast::<Refused>().unwrap();
-        assert_eq!(refused.0.code, "ssh-refused");
+        let refused = look(&far).unwrap_err().downcast::<Finding>().unwrap();
+        assert_eq!(refused.code, "ssh-refused");
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

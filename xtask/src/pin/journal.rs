@@ -1,14 +1,18 @@
-//! The journal of updates: each step that an input of a fleet took, so that it can be
-//! taken back. An entry is written before flake.lock moves; one whose step was never taken
-//! is not on the way back from where the fleet is.
-//!
-//! Pure: no I/O, no clock.
+//! The journal of updates: each step of an input, so that it can be undone. A file for each fleet
+//! under `updates/` of xtask's folder, a line for each step. An entry is written before flake.lock
+//! is replaced; if that did not happen, no way back leads through the entry.
 
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::pinned_hosts::PinnedHosts;
 use crate::nix::flake_input::Revision;
 use crate::nix::lockfile::LockFile;
+use crate::system::{disk, files};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -17,8 +21,8 @@ pub struct Entry {
     pub input: String,
     pub from: Revision,
     pub to: Revision,
-    /// The whole lock that it was left at. A hash of the content of every input is in it,
-    /// so going back needs no network while the store has them.
+    /// The lock file before the step. It has a hash of the content of every input, so going back
+    /// needs no network while the store has them.
     pub lock: LockFile,
     /// Hosts that were pinned to an earlier revision.
     #[serde(rename = "held", default, skip_serializing_if = "PinnedHosts::is_empty")]
@@ -36,6 +40,31 @@ pub fn way_back<'a>(entries: &'a [Entry], input: &str, now: &str) -> Vec<&'a Ent
         }
     }
     way
+}
+
+fn file(home: &Path, root: &Path) -> PathBuf {
+    home.join("updates").join(format!("{}.jsonl", files::safe_name(&root.to_string_lossy())))
+}
+
+/// Reads the journal, oldest entry first. A line that a killed run left incomplete is skipped.
+pub fn read(home: &Path, root: &Path) -> Vec<Entry> {
+    let text = fs::read_to_string(file(home, root)).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Appends an entry, which is on the disk when this returns.
+pub fn append(home: &Path, root: &Path, entry: &Entry) -> Result<()> {
+    let file = file(home, root);
+    disk::create(disk::folder_of(&file))?;
+    let line = serde_json::to_string(entry).context("cannot serialize a journal entry")?;
+    let opened = File::options().append(true).create(true).open(&file);
+    // The newline first: it ends a line that a killed run left incomplete.
+    opened
+        .and_then(|mut handle| {
+            handle.write_all(format!("\n{line}\n").as_bytes())?;
+            handle.sync_all()
+        })
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 #[cfg(test)]
@@ -57,7 +86,7 @@ mod tests {
 
     #[test]
     fn only_steps_that_led_here_are_taken_back() {
-        // b → x was written down, and never made: the machine lost power.
+        // b → x was written, but not done: the machine lost power.
         let entries = [entry("a", "b"), entry("b", "x"), entry("b", "c"), entry("c", "d")];
         let back = |now: &str| -> String {
             let way = way_back(&entries, "llama-cpp", now);

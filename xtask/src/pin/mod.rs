@@ -10,7 +10,6 @@ pub mod args;
 pub mod bisect;
 pub mod drift;
 pub mod journal;
-pub mod journal_file;
 pub mod lock_transaction;
 pub mod rollback;
 pub mod source_surface;

@@ -1,45 +1,54 @@
-//! `rollback`: back to a pin before, from the journal of updates. Only the input goes back;
-//! what else moved in flake.lock meanwhile stays.
+//! `rollback`: restores an earlier pin from the journal of updates. Only the input goes back; other
+//! changes of flake.lock stay.
 
 use anyhow::Result;
 use serde_json::json;
 
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, or_finding};
 use crate::findings::outcome::Outcome;
+use crate::findings::view::print as print_finding;
 use crate::fleet::context::Context;
-use crate::nix::flake_input::{Revision, day};
+use crate::nix::flake_input::day;
 use crate::pin::args::RollbackArgs;
-use crate::pin::journal::{Entry, way_back};
-use crate::pin::update::commit as finish;
+use crate::pin::journal::{self, Entry, way_back};
+use crate::pin::lock_transaction;
+use crate::pin::update::commit::{self, LOCK};
 use crate::pin::update::report::{LockState, Point};
-use crate::pin::{journal_file, lock_transaction};
 use crate::ui::table::Table;
 use crate::upstream::trial_fleet::{LLAMA_CPP, PinState};
 
 pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
+    match or_finding(roll_back(args, context))? {
+        Ok(()) => Ok(Outcome::Ok),
+        Err(finding) => {
+            let input = args.input.as_deref().unwrap_or(LLAMA_CPP);
+            context.ui.document(&json!({
+                "schema": 1, "command": "rollback", "input": input, "findings": [finding],
+                "lock": LockState::Unchanged, "ok": false,
+            }))?;
+            print_finding(&context.ui, input, &finding);
+            Ok(Outcome::Findings)
+        }
+    }
+}
+
+fn roll_back(args: &RollbackArgs, context: &Context) -> Result<()> {
     // Discover.
-    let pin = match PinState::read(context, args.input.as_deref())? {
-        Ok(pin) => pin,
-        Err(finding) => return refused(context, args, &finding),
-    };
+    let pin = PinState::read(context, args.input.as_deref())?;
     let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
-    let entries = journal_file::read(&context.home, &pin.root);
+    let entries = journal::read(&context.home, &pin.root);
     let way = way_back(&entries, &pin.input.name, &pin.now.rev);
     if args.list {
         return list(context, &pin, &way);
     }
     // Plan.
-    let Some(entry) = way.get(args.to.get() - 1) else {
-        return refused(context, args, &no_earlier_pin(&pin, way.len(), args.to.get()));
-    };
+    let steps = args.to.get();
+    let entry = way.get(steps - 1).ok_or_else(|| no_earlier_pin(&pin, way.len(), steps))?;
     // Run.
-    lock_transaction::can_write(&pin.root.join(finish::LOCK))?;
-    let to = &entry.from;
-    if let Err(finding) = step_back(&pin, entry)? {
-        return refused(context, args, &finding);
-    }
+    lock_transaction::can_write(&pin.root.join(LOCK))?;
+    step_back(&pin, entry)?;
     // Report.
-    let (from, to) = (Point::from(&pin.now), Point::from(to));
+    let (from, to) = (Point::from(&pin.now), Point::from(&entry.from));
     context.ui.document(&json!({
         "schema": 1, "command": "rollback", "input": pin.input.name, "from": from, "to": to,
         "findings": [], "lock": LockState::Updated, "ok": true,
@@ -51,32 +60,24 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
         entry.from.name(),
     ));
     for (host, pinned) in &entry.pinned_hosts {
-        context
-            .ui
-            .status(format!("{host} is pinned at {}, as it was then", pinned.revision().name()));
+        let at = pinned.revision().name();
+        context.ui.status(format!("{host} is pinned to {at}, as it was then"));
     }
-    Ok(Outcome::Ok)
+    Ok(())
 }
 
-/// With what the lock was then, where the inputs of the input are still the same: that
-/// needs no network. Else Nix locks the revision again.
-fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<Result<(), Finding>> {
+/// If the inputs of the input did not change, the old lock file has everything, which needs no
+/// network. Otherwise Nix locks the revision again.
+fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<()> {
     let name = &pin.input.name;
-    let to: &Revision = &entry.from;
+    let pinned = entry.pinned_hosts.clone();
     if pin.lock.inputs_that_differ(&entry.lock, name).is_empty()
         && let Ok(then) = entry.lock.find(name)
     {
-        let lock = pin.lock.replaced(&pin.input, &then);
-        finish::step(pin, &lock, to, entry.pinned_hosts.clone())?;
-        return Ok(Ok(()));
+        return commit::step(pin, &pin.lock.replaced(&pin.input, &then), &entry.from, pinned);
     }
-    Ok(match pin.trial_fleet(to, None)? {
-        Ok(trial) => {
-            let pinned = entry.pinned_hosts.clone();
-            Ok(finish::step(pin, &trial.lock, &trial.revision, pinned)?)
-        }
-        Err(finding) => Err(finding),
-    })
+    let trial = pin.trial_fleet(&entry.from, None)?;
+    commit::step(pin, &trial.lock, &trial.revision, pinned)
 }
 
 fn no_earlier_pin(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
@@ -95,7 +96,7 @@ fn no_earlier_pin(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
     )
 }
 
-fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<Outcome> {
+fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<()> {
     let pins: Vec<_> = way
         .iter()
         .enumerate()
@@ -121,15 +122,5 @@ fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<Outcome
     let rows = way.iter().enumerate().map(row).collect();
     context.ui.result(Table { columns: &columns, rows }.render(&context.ui));
     context.ui.status(format!("{} is at {}", pin.input.name, pin.now.name()));
-    Ok(Outcome::Ok)
-}
-
-fn refused(context: &Context, args: &RollbackArgs, finding: &Finding) -> Result<Outcome> {
-    let input = args.input.as_deref().unwrap_or(LLAMA_CPP);
-    context.ui.document(&json!({
-        "schema": 1, "command": "rollback", "input": input, "findings": [finding],
-        "lock": LockState::Unchanged, "ok": false,
-    }))?;
-    context.ui.warn(crate::findings::view::describe(&context.ui, input, finding));
-    Ok(Outcome::Findings)
+    Ok(())
 }

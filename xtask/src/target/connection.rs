@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::system::background::Background;
 use crate::system::process::{self, Invocation};
 use crate::system::{disk, interrupt};
-use crate::target::{Refused, Ssh, Target, ssh};
+use crate::target::{Ssh, Target, ssh};
 
 /// ssh's own limits end a connection that does not come about long before.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ impl Target {
     /// this machine, and where the user's ssh shares connections by itself.
     ///
     /// # Errors
-    /// [`Refused`] where SSH failed; there is no ssh, or no folder for the socket.
+    /// [`Finding`] where SSH failed; there is no ssh, or no folder for the socket.
     pub fn connect(&mut self) -> Result<Option<Connection>> {
         let Self::Ssh(ssh) = self else { return Ok(None) };
         if ssh.shared.is_some() || ssh.is_shared_by_the_user()? {
@@ -59,7 +59,7 @@ impl Target {
         let began = Instant::now();
         while !std::path::Path::new(socket).exists() {
             if !master.is_running() {
-                bail!(Refused(ssh::explain(&ssh.destination, &master.said())));
+                bail!(ssh::explain(&ssh.destination, &master.said()));
             }
             interrupt::check()?;
             if began.elapsed() > PATIENCE {

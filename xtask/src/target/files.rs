@@ -12,7 +12,7 @@ use crate::system::interrupt::Interrupted;
 use crate::system::process::{self, Exit, Invocation, Source};
 use crate::target::model_file::FileState;
 use crate::target::ssh::{explain_copy, store_uri};
-use crate::target::{Refused, SHORT, Ssh, Target};
+use crate::target::{SHORT, Ssh, Target};
 
 /// For a model of some gigabytes over a slow line.
 const TRANSFER: Duration = Duration::from_secs(3600);
@@ -48,7 +48,7 @@ impl Target {
     /// Looks at a file that is to be a model.
     ///
     /// # Errors
-    /// [`Refused`] where SSH failed; there is no shell.
+    /// [`Finding`] where SSH failed; there is no shell.
     pub fn file_state(&self, path: &str) -> Result<FileState> {
         let mut said = String::new();
         let argv = ["sh", "-c", STATE, "llamafleet", path];
@@ -74,7 +74,7 @@ impl Target {
     /// bytes that are free there, as far as they are known.
     ///
     /// # Errors
-    /// [`Refused`] where SSH failed or the target's disk is full; the file cannot be
+    /// [`Finding`] where SSH failed or the target's disk is full; the file cannot be
     /// read or written.
     pub fn put_file(&self, file: &Path, room: Option<u64>) -> Result<String> {
         let ssh = match self {
@@ -95,13 +95,13 @@ impl Target {
         }
         let bytes = file.metadata().map_or(0, |meta| meta.len());
         if room.is_some_and(|room| bytes > room) {
-            bail!(Refused(self.full(name, bytes)));
+            bail!(self.full(name, bytes));
         }
         let put = ssh.command(&["sh", "-c", PUT, "llamafleet", name, &sum]).stdin_file(file);
         let sent = ssh.capture(&put, TRANSFER)?;
         let said = sent.stderr_text();
         if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
-            bail!(Refused(self.full(name, bytes)));
+            bail!(self.full(name, bytes));
         }
         last_line(&sent.stdout_text()).filter(|_| sent.exit.ok()).with_context(|| {
             format!("cannot copy {name} to {}: {}: {}", self.name(), sent.exit, said.trim())
@@ -121,7 +121,7 @@ impl Target {
     /// this machine.
     ///
     /// # Errors
-    /// [`Refused`] where the target or SSH refuses.
+    /// [`Finding`] where the target or SSH refuses.
     pub fn copy_closure(
         &self,
         nix: &Nix,
@@ -140,7 +140,7 @@ impl Target {
     /// proof and need no signature.
     ///
     /// # Errors
-    /// [`Refused`] where the target or SSH refuses, or the build fails.
+    /// [`Finding`] where the target or SSH refuses, or the build fails.
     pub fn build_there(
         &self,
         nix: &Nix,
@@ -153,11 +153,11 @@ impl Target {
             let end: Vec<&str> = printed.trim_end().lines().collect();
             let end = end[end.len().saturating_sub(12)..].join("\n");
             let name = self.name();
-            anyhow!(Refused(Finding::error(
+            anyhow!(Finding::error(
                 "not-built",
                 format!("{drv} failed to build on {name} ({exit}):\n{end}"),
                 format!("run `{call}` to see it again, or omit --build-on to build here"),
-            )))
+            ))
         })
     }
 
@@ -180,7 +180,7 @@ impl Target {
             Exit::Code(0) => Ok(()),
             Exit::Interrupted => bail!(Interrupted),
             exit => Err(match explain_copy(self.name(), &printed) {
-                Some(finding) => anyhow!(Refused(finding)),
+                Some(finding) => finding.into(),
                 None => failure(exit, &printed),
             }),
         }
@@ -210,14 +210,14 @@ impl Ssh {
     fn options_for_nix(&self) -> Result<String> {
         let options = self.ssh_options();
         if let Some(option) = options.iter().find(|option| option.contains(char::is_whitespace)) {
-            bail!(Refused(Finding::error(
+            bail!(Finding::error(
                 "ssh-option",
                 format!(
                     "Nix cannot pass the ssh option {option:?}: it splits options at \
                          whitespace"
                 ),
                 "move the option to ~/.ssh/config",
-            )));
+            ));
         }
         Ok(options.join(" "))
     }

@@ -13,7 +13,6 @@ pub mod ssh;
 #[cfg(test)]
 pub mod sshd;
 
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +21,7 @@ use crate::findings::finding::Finding;
 use crate::system::process::{self, Captured, Exit, Invocation, Source};
 use crate::target::ssh::{destination_problem, parse_store_uri};
 
+pub use crate::findings::finding::or_finding;
 pub use crate::target::connection::Connection;
 pub use crate::target::lease::{Lease, LeaseAnswer};
 
@@ -50,31 +50,19 @@ pub struct Ssh {
     shared: Option<String>,
 }
 
-/// A problem of the target, or another that the user should fix.
-#[derive(Debug)]
-pub struct Refused(pub Finding);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.0.message, self.0.help)
-    }
-}
-
-impl std::error::Error for Refused {}
-
 impl Target {
     /// # Errors
-    /// [`Refused`]: this is no destination.
+    /// [`Finding`]: this is no destination.
     pub fn ssh(destination: &str, options: Vec<String>) -> Result<Self> {
         let given = parse_store_uri(destination);
         let (destination, store) = given.unwrap_or_else(|| (destination.to_owned(), vec![]));
         let destination = destination.as_str();
         if let Some(problem) = destination_problem(destination) {
-            bail!(Refused(Finding::error(
+            bail!(Finding::error(
                 "ssh-destination",
                 format!("{destination:?} is not an SSH destination: {problem}"),
                 "use `host`, `user@host`, `ssh://user@host:port` or a store, `ssh-ng://host?…`",
-            )));
+            ));
         }
         Ok(Self::Ssh(Ssh { destination: destination.to_owned(), options, store, shared: None }))
     }
@@ -116,7 +104,7 @@ impl Target {
     /// ended it is told as one, beyond SSH too.
     ///
     /// # Errors
-    /// [`Refused`] where SSH failed; no such program.
+    /// [`Finding`] where SSH failed; no such program.
     pub fn run(
         &self,
         argv: &[&str],
@@ -143,7 +131,7 @@ impl Target {
             on_line(source, line);
         })?;
         match exit {
-            Exit::Code(ssh::FAILED) => bail!(Refused(ssh::explain(&ssh.destination, &said))),
+            Exit::Code(ssh::FAILED) => bail!(ssh::explain(&ssh.destination, &said)),
             // As shells tell it: 128 and the signal's number.
             Exit::Code(code @ 129..=192) => Ok(Exit::Signal(code - 128)),
             exit => Ok(exit),
@@ -186,7 +174,7 @@ impl Ssh {
     fn capture(&self, call: &Invocation, timeout: Duration) -> Result<Captured> {
         let captured = process::capture(call, Some(timeout))?;
         if captured.exit == Exit::Code(ssh::FAILED) {
-            bail!(Refused(ssh::explain(&self.destination, &captured.stderr_text())));
+            bail!(ssh::explain(&self.destination, &captured.stderr_text()));
         }
         Ok(captured)
     }
@@ -195,20 +183,9 @@ impl Ssh {
 /// Ends with what the user should fix.
 ///
 /// # Errors
-/// Always [`Refused`].
+/// Always [`Finding`].
 pub fn refuse<T>(finding: Finding) -> Result<T> {
-    Err(Refused(finding).into())
-}
-
-/// Separates what the user should fix ([`Refused`]) from what broke.
-pub fn or_finding<T>(outcome: Result<T>) -> Result<Result<T, Finding>> {
-    match outcome {
-        Ok(value) => Ok(Ok(value)),
-        Err(error) => match error.downcast::<Refused>() {
-            Ok(refused) => Ok(Err(refused.0)),
-            Err(error) => Err(error),
-        },
-    }
+    Err(finding.into())
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn processes(pattern: &str) -> Vec<String> {
 }
 
 fn code(error: &anyhow::Error) -> &'static str {
-    error.downcast_ref::<Refused>().unwrap_or_else(|| panic!("{error:#}")).0.code
+    error.downcast_ref::<Finding>().unwrap_or_else(|| panic!("{error:#}")).code
 }
 
 #[test]

@@ -1,37 +1,29 @@
-//! Which of upstream's commits touch what a fleet notices: its packaging, its CMake
-//! options, the backends, llama-bench.
+//! Which of upstream's commits change what matters to a fleet: packaging, CMake options,
+//! backends, llama-bench.
 //!
 //! Pure: no I/O, no clock.
 
 use serde::Serialize;
 
-/// Name, and the paths that belong to it. A backend's sources count as its own.
-const AREAS: [(&str, &[&str]); 4] = [
+use crate::upstream::history::Commit;
+
+/// An area's name, and its paths.
+const AREAS: [(&str, &[&str]); 7] = [
     ("packaging", &[".devops/nix/", "flake.nix", "flake.lock"]),
     ("CMake options", &["CMakeLists.txt", "ggml/CMakeLists.txt", "cmake/", "ggml/cmake/"]),
     ("llama-bench", &["tools/llama-bench/", "examples/llama-bench/"]),
-    ("ggml", &["ggml/"]),
-];
-
-/// The backends that a fleet can select, and where ggml has them.
-const BACKENDS: [(&str, &[&str]); 4] = [
     ("ggml: CPU", &["ggml/src/ggml-cpu/"]),
     ("ggml: CUDA", &["ggml/src/ggml-cuda/"]),
     ("ggml: ROCm", &["ggml/src/ggml-hip/"]),
     ("ggml: Vulkan", &["ggml/src/ggml-vulkan/"]),
 ];
+/// What no other area has of ggml.
+const REST: (&str, &[&str]) = ("ggml", &["ggml/"]);
 
-/// What git is asked about.
-pub const PATHS: [&str; 8] = [
-    ".devops/nix",
-    "flake.nix",
-    "flake.lock",
-    "CMakeLists.txt",
-    "cmake",
-    "ggml",
-    "tools/llama-bench",
-    "examples/llama-bench",
-];
+/// The paths of every area, for git.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    AREAS.into_iter().chain([REST]).flat_map(|(_, paths)| paths).copied()
+}
 
 /// The commits that touch one area, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,32 +38,25 @@ pub struct Change {
     pub subject: String,
 }
 
-/// `commits`: oldest first, each with revision, subject and the files it changes. A commit
-/// is in every area that it touches, but in "ggml" only if it is in none of ggml's others.
-pub fn areas(commits: &[(String, String, Vec<String>)]) -> Vec<Area> {
-    let touches = |files: &[String], paths: &[&str]| {
-        files.iter().any(|file| {
+/// Sorts commits, oldest first, into areas. A commit is in every area that it touches.
+pub fn areas(commits: &[Commit]) -> Vec<Area> {
+    let touches = |commit: &Commit, paths: &[&str]| {
+        commit.files.iter().any(|file| {
             paths.iter().any(|path| file == path || path.ends_with('/') && file.starts_with(path))
         })
     };
-    let mut found = vec![];
-    for (area, paths) in AREAS.into_iter().take(3).chain(BACKENDS).chain(AREAS.into_iter().skip(3))
-    {
-        let is_rest = area == "ggml";
-        let elsewhere = |files: &[String]| {
-            BACKENDS.iter().chain(&AREAS[..3]).any(|(_, paths)| touches(files, paths))
-        };
-        let commits: Vec<Change> = commits
-            .iter()
-            .rev()
-            .filter(|(_, _, files)| touches(files, paths) && !(is_rest && elsewhere(files)))
-            .map(|(rev, subject, _)| Change { rev: rev.clone(), subject: subject.clone() })
-            .collect();
-        if !commits.is_empty() {
-            found.push(Area { area, commits });
-        }
-    }
-    found
+    let in_rest = |commit: &Commit| {
+        touches(commit, REST.1) && !AREAS.iter().any(|(_, paths)| touches(commit, paths))
+    };
+    let area = |area, is_in: &dyn Fn(&Commit) -> bool| {
+        let commits = commits.iter().rev().filter(|commit| is_in(commit));
+        let change =
+            |commit: &Commit| Change { rev: commit.rev.clone(), subject: commit.subject.clone() };
+        Area { area, commits: commits.map(change).collect() }
+    };
+    let known = AREAS.iter().map(|(name, paths)| area(name, &|commit| touches(commit, paths)));
+    let all = known.chain([area(REST.0, &in_rest)]);
+    all.filter(|area| !area.commits.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -81,7 +66,9 @@ mod tests {
     #[test]
     fn a_commit_is_where_a_fleet_would_look_for_it() {
         let commit = |rev: &str, files: &[&str]| {
-            (rev.to_owned(), format!("does {rev}"), files.iter().map(|f| (*f).to_owned()).collect())
+            let (author, subject) = ("me".to_owned(), format!("does {rev}"));
+            let files = files.iter().map(|file| (*file).to_owned()).collect();
+            Commit { rev: rev.to_owned(), author, subject, files }
         };
         let commits = [
             commit("a", &[".devops/nix/package.nix", "README.md"]),

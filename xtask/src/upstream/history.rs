@@ -1,27 +1,28 @@
-//! An upstream repository, asked by git: which revisions have a name, and, from a copy of
-//! its history under `upstream/` of xtask's folder, what is between two of them.
+//! An upstream repository, queried with git: its branches and tags, and its history from a copy
+//! under `upstream/` of xtask's folder.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::nix::flake_input::Revision;
-use crate::system::process::{self, Captured, Invocation};
+use crate::system::process::{self, Invocation, Source};
 use crate::system::{disk, files};
 
 const QUICK: Duration = Duration::from_secs(60);
-/// The first copy of a long history, without its files.
+/// The first copy of a long history, or reading ten thousand commits.
 const LONG: Duration = Duration::from_secs(900);
 
-/// Every name that the repository has for a revision, as `git ls-remote` tells them.
+/// Every name that the repository has for a revision, as `git ls-remote` prints them.
 #[derive(Debug, Clone, Default)]
 pub struct Names(Vec<(String, String)>);
 
 /// # Errors
 /// There is no git, or the repository does not answer.
 pub fn names(url: &str) -> Result<Names> {
-    let call = asking(&["ls-remote", "--quiet", "--", url]);
+    let call = git(&["ls-remote", "--quiet", "--", url]);
     let output = process::capture(&call, Some(QUICK))?;
     if !output.exit.ok() {
         let why = output.stderr_text();
@@ -41,14 +42,13 @@ impl Names {
         find(&peeled).or_else(|| find(name)).map(|(rev, _)| rev.as_str())
     }
 
-    /// A branch or a tag, as it is typed: its revision and its full name. A tag comes
-    /// first, as for git.
+    /// Returns the revision and the full name of a branch or tag. A tag comes first, as in git.
     pub fn resolve(&self, typed: &str) -> Option<(&str, String)> {
         let forms = [typed.to_owned(), format!("refs/tags/{typed}"), format!("refs/heads/{typed}")];
         forms.into_iter().find_map(|name| Some((self.rev(&name)?, name)))
     }
 
-    /// The tags `bN`, with N and the revision, in the order of N.
+    /// The tags `bN`: N and the revision, sorted.
     pub fn builds(&self) -> Vec<(u64, &str)> {
         let number = |name: &str| name.strip_prefix("refs/tags/b")?.parse::<u64>().ok();
         let mut builds: Vec<(u64, &str)> =
@@ -67,7 +67,7 @@ impl Names {
         named.map(|(_, name)| name.clone()).filter(|name| name != "HEAD")
     }
 
-    /// Every tag and branch as a person types it.
+    /// Every tag and branch by its short name.
     pub fn short(&self) -> impl Iterator<Item = &str> {
         let plain = |name: &str| !name.ends_with("^{}");
         self.0.iter().map(|(_, name)| name.as_str()).filter(move |name| plain(name)).filter_map(
@@ -75,7 +75,7 @@ impl Names {
         )
     }
 
-    /// Whose revision begins with these digits.
+    /// Returns the revision that begins with these digits.
     pub fn beginning_with(&self, digits: &str) -> Option<&str> {
         self.0.iter().map(|(rev, _)| rev.as_str()).find(|rev| rev.starts_with(digits))
     }
@@ -87,21 +87,21 @@ pub struct History {
     folder: PathBuf,
 }
 
-/// One commit of it.
+/// A commit, and the files that it changes: for a merge, all that came with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
-    pub revision: Revision,
+    pub rev: String,
+    pub author: String,
     pub subject: String,
-    /// The files it changes, among those that were asked for.
     pub files: Vec<String>,
 }
 
 impl History {
-    /// A repository of this machine as it is; of any other a copy without files, made or
-    /// brought up to date.
+    /// Opens a repository of this machine as it is; of any other a copy without files, which is
+    /// made or updated.
     ///
     /// # Errors
-    /// It cannot be had: no network, no git, no room.
+    /// No network, no git, no space.
     pub fn open(home: &Path, url: &str) -> Result<Self> {
         if let Some(path) = url.strip_prefix("file://").or(url.starts_with('/').then_some(url)) {
             return Ok(Self { folder: PathBuf::from(path) });
@@ -117,95 +117,152 @@ impl History {
         disk::create(&home.join("upstream"))?;
         disk::make_folder(&folder, |partial| {
             let words = ["clone", "--quiet", "--bare", "--filter=blob:none", "--", url];
-            let call = asking(&words).arg(partial);
-            process::read(&call, Some(LONG)).map(drop)
+            process::read(&git(&words).arg(partial), Some(LONG)).map(drop)
         })?;
         Ok(Self { folder })
     }
 
-    /// What it is called in full, if it is a commit of this history.
-    pub fn resolve(&self, typed: &str) -> Option<String> {
-        let call = self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options"]);
-        let call = call.arg(format!("{typed}^{{commit}}"));
-        process::read(&call, Some(QUICK)).ok().filter(|rev| rev.len() == 40)
+    fn git(&self, words: &[&str]) -> Invocation {
+        git(&["-C"]).arg(&self.folder).args(words.iter().copied())
     }
 
-    /// With date, and the build number as llama.cpp counts it.
+    fn ask(&self, words: &[&str]) -> Result<String> {
+        process::read(&self.git(words), Some(LONG))
+    }
+
+    /// Returns the full revision, if it is a commit of this history.
+    pub fn resolve(&self, typed: &str) -> Option<String> {
+        let commit = format!("{typed}^{{commit}}");
+        let words = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
+        self.ask(&words).ok().filter(|rev| rev.len() == 40)
+    }
+
+    /// Returns a revision with its date, and the build number as llama.cpp counts it.
     ///
     /// # Errors
-    /// It is no commit of this history.
+    /// It is not a commit of this history.
     pub fn revision(&self, rev: &str) -> Result<Revision> {
-        let call = self.git(&["show", "--no-patch", "--format=%H %ct", "--end-of-options", rev]);
-        let output = process::read(&call, Some(QUICK))?;
+        let words = ["show", "--no-patch", "--format=%H %ct", "--end-of-options", rev];
+        let output = self.ask(&words)?;
         let (rev, date) = output.split_once(' ').context("unexpected output from git show")?;
-        let call = self.git(&["rev-list", "--count", rev]);
-        let build = process::read(&call, Some(QUICK))?.parse().ok();
+        let build = self.ask(&["rev-list", "--count", rev])?.parse().ok();
         Ok(Revision { rev: rev.to_owned(), date: date.parse().ok(), build })
     }
 
     /// Whether `old` is `new` or one of those before it.
     pub fn is_ancestor(&self, old: &str, new: &str) -> bool {
-        let call = self.git(&["merge-base", "--is-ancestor", old, new]);
-        process::capture(&call, Some(QUICK)).is_ok_and(|output| output.exit.ok())
+        self.ask(&["merge-base", "--is-ancestor", old, new]).is_ok()
     }
 
-    /// The commits after `old` up to `new` on the main line, oldest first. `paths`: only
-    /// those that change one of them; none: all.
-    pub fn between(&self, old: &str, new: &str, paths: &[&str]) -> Result<Vec<Commit>> {
-        // A record begins with RS and its fields end with US; the names follow, each in
-        // a line. Renames would need the files' contents.
+    /// The commit where the two diverge, if they have one in common.
+    pub fn fork(&self, one: &str, other: &str) -> Option<String> {
+        self.ask(&["merge-base", one, other]).ok().filter(|rev| !rev.is_empty())
+    }
+
+    /// Whether the history was cut off when it was cloned.
+    pub fn is_shallow(&self) -> bool {
+        self.ask(&["rev-parse", "--is-shallow-repository"]).is_ok_and(|output| output == "true")
+    }
+
+    /// The number of commits after `old` up to `new`.
+    pub fn count(&self, old: &str, new: &str) -> Result<u64> {
+        let output = self.ask(&["rev-list", "--count", &format!("{old}..{new}")])?;
+        output.parse().with_context(|| format!("`git rev-list --count` printed {output:?}"))
+    }
+
+    /// The tags `bN` that upstream gives its builds: revision to N.
+    pub fn builds(&self) -> Result<BTreeMap<String, u64>> {
+        let format = "--format=%(refname:strip=2) %(objectname) %(*objectname)";
+        let output = self.ask(&["for-each-ref", format, "refs/tags/b*"])?;
+        let one = |line: &str| {
+            let mut words = line.split_whitespace();
+            let number = words.next()?.strip_prefix('b')?.parse().ok()?;
+            // An annotated tag stands for its commit, the second hash.
+            Some((words.last()?.to_owned(), number))
+        };
+        Ok(output.lines().filter_map(one).collect())
+    }
+
+    /// `old`, then the commits up to `new` that are on its line of first parents: what was on
+    /// the branch, whatever came by merges.
+    ///
+    /// # Errors
+    /// Git fails: the history is not complete.
+    pub fn main_line(&self, old: &str, new: &str) -> Result<Vec<String>> {
+        let range = format!("{old}..{new}");
+        let call = self.git(&["rev-list", "--first-parent", "--reverse", &range, "--"]);
+        let (mut revs, mut output) = (vec![old.to_owned()], String::new());
+        let exit = process::stream(&call, Some(LONG), &mut |source, line| {
+            let line = String::from_utf8_lossy(line);
+            match source {
+                Source::Stdout => revs.push(line.into_owned()),
+                Source::Stderr => output.push_str(&line),
+            }
+        })?;
+        if !exit.ok() {
+            bail!("`{call}`: {exit}: {output}");
+        }
+        Ok(revs)
+    }
+
+    /// The commits after `old` up to `new` on the main line that change one of `paths`, oldest
+    /// first, each with those of its files.
+    pub fn between<'a>(
+        &self,
+        old: &str,
+        new: &str,
+        paths: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<Commit>> {
+        let range = format!("{old}..{new}");
+        self.commits(
+            "log",
+            &[&["--reverse", &range, "--"], &paths.collect::<Vec<_>>()[..]].concat(),
+        )
+    }
+
+    pub fn commit(&self, rev: &str) -> Result<Commit> {
+        let commits = self.commits("show", &["--end-of-options", rev])?;
+        commits.into_iter().next().context("unexpected output from git show")
+    }
+
+    fn commits(&self, command: &str, words: &[&str]) -> Result<Vec<Commit>> {
+        // A record begins with RS and its fields end with US; the file names follow, one a line.
+        // Renames would need the files' contents.
         let call = self
-            .git(&["-c", "core.quotePath=off", "log", "--reverse", "--first-parent"])
-            .args(["--no-renames", "--name-only", "-m", "--format=%x1e%H%x1f%ct%x1f%s%x1f"])
-            .arg(format!("{old}..{new}"))
-            .arg("--")
-            .args(paths.iter().copied());
+            .git(&["-c", "core.quotePath=off", command, "--first-parent", "--no-renames", "-m"])
+            .args(["--name-only", "--format=%x1e%H%x1f%an%x1f%s%x1f"])
+            .args(words.iter().copied());
         let output = process::capture(&call, Some(LONG))?;
         if !output.exit.ok() {
-            return Err(anyhow!("{}", output.stderr_text().trim()).context(format!("`{call}`")));
+            bail!("`{call}`: {}", output.stderr_text().trim());
         }
-        let count = self.revision(new)?.build.unwrap_or_default();
-        let mut commits = commits(&output);
-        if paths.is_empty() {
-            // On one line of first parents each merge may bring several commits: only the
-            // count of the last is certain, and of the others where all are ordinary.
-            let all = self.count(old, new)?;
-            if all == commits.len() as u64 {
-                for (commit, build) in commits.iter_mut().rev().zip((1..=count).rev()) {
-                    commit.revision.build = Some(build);
-                }
-            }
-        }
-        Ok(commits)
+        let record = |record: &str| {
+            let mut fields = record.splitn(4, '\u{1f}').map(str::trim);
+            let mut field = || fields.next().map(str::to_owned);
+            let (rev, author, subject, files) = (field()?, field()?, field()?, field()?);
+            let files = files.lines().map(str::to_owned).collect();
+            Some(Commit { rev, author, subject, files })
+        };
+        Ok(output.stdout_text().split('\u{1e}').filter_map(record).collect())
     }
 
-    /// How many commits are after `old` up to `new`.
-    pub fn count(&self, old: &str, new: &str) -> Result<u64> {
-        let call = self.git(&["rev-list", "--count"]).arg(format!("{old}..{new}"));
-        let output = process::read(&call, Some(QUICK))?;
-        output.parse().with_context(|| format!("`{call}` printed {output:?}"))
-    }
-
-    pub(crate) fn git(&self, words: &[&str]) -> Invocation {
-        asking(&["-C"]).arg(&self.folder).args(words.iter().copied())
+    /// The lines that a commit adds and removes in these files, without context. In a partial
+    /// clone the files may have to be fetched.
+    pub fn changed_lines(&self, rev: &str, files: &[String]) -> Result<Vec<String>> {
+        let call = self
+            .git(&["show", "--first-parent", "-m", "--no-renames", "--no-color", "--no-ext-diff"])
+            .args(["--unified=0", "--format=", "--end-of-options", rev, "--"])
+            .args(files.iter().cloned());
+        let output = process::read(&call, Some(LONG))?;
+        let changed = |line: &&str| {
+            line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---")
+        };
+        Ok(output.lines().filter(changed).map(str::to_owned).collect())
     }
 }
 
-fn commits(output: &Captured) -> Vec<Commit> {
-    let text = output.stdout_text();
-    let record = |record: &str| {
-        let mut fields = record.splitn(4, '\u{1f}');
-        let (rev, date, subject) = (fields.next()?.trim(), fields.next()?, fields.next()?);
-        let names = fields.next()?.lines().filter(|line| !line.is_empty());
-        let revision = Revision { rev: rev.to_owned(), date: date.parse().ok(), build: None };
-        let files = names.map(str::to_owned).collect();
-        Some(Commit { revision, subject: subject.to_owned(), files })
-    };
-    text.split('\u{1e}').filter_map(record).collect()
-}
-
-/// git that asks nobody for a password.
-fn asking(words: &[&str]) -> Invocation {
+/// git that never asks for a password.
+fn git(words: &[&str]) -> Invocation {
     Invocation::new("git")
         .args(words.iter().copied())
         .env("GIT_TERMINAL_PROMPT", "0")

@@ -5,7 +5,6 @@
 //! Imports: system, ui, findings, nix, fleet, check, build.
 
 pub mod changes;
-pub mod first_parent;
 pub mod history;
 pub mod revision;
 pub mod trial_fleet;

@@ -1,9 +1,9 @@
-//! A trial: the fleet as it would be with its llama.cpp at another revision. It is
-//! made beside the fleet, in a copy of what Nix sees of it, so nothing of the fleet's own
-//! is touched; and what is evaluated and built there is, to the byte of every derivation,
-//! what the fleet has once flake.lock and pin.json are those of the trial.
+//! A trial: the fleet as it would be with llama.cpp at another revision. It is made in a copy of
+//! what Nix sees of the fleet, so that nothing of the fleet itself is changed. Every derivation in
+//! it is the one that the fleet has once its flake.lock and pin.json are those of the trial.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,28 +12,27 @@ use serde_json::Value;
 use crate::build::report::VariantReport;
 use crate::build::run as build_all;
 use crate::build::variants::distinct;
-use crate::check::evaluation as evaluate;
-use crate::check::evaluation::{EvalOptions, Outcomes};
-use crate::check::report::Evaluated;
+use crate::check::evaluation::{EvalOptions, evaluate};
+use crate::check::outcomes::Outcomes;
 use crate::findings::finding::Finding;
 use crate::fleet::build_numbers::BuildNumbers;
 use crate::fleet::context::Context;
 use crate::fleet::pinned_hosts::{PinnedHost, PinnedHosts, PinnedHostsFile};
-use crate::fleet::state_file::{BUILD_NUMBERS, PINNED_HOSTS};
+use crate::fleet::state_file::{BUILD_NUMBERS, PINNED_HOSTS, StateFile};
 use crate::nix::diagnosis::diagnose;
 use crate::nix::flake_input::{Revision, Upstream};
 use crate::nix::lockfile::{Input, LockFile};
 use crate::nix::names::HostName;
 use crate::nix::tree_copy::TreeCopy;
-use crate::system::files;
-use crate::system::interrupt::Interrupted;
+use crate::system::interrupt::{self, Interrupted};
 use crate::system::process::Exit;
+use crate::system::{disk, files};
 use crate::ui::sanitize::sanitize;
 
 /// Fetching one revision, and what it needs.
 const FETCH: Duration = Duration::from_secs(900);
 
-/// What the input of llama.cpp is usually called.
+/// The usual name of the input.
 pub const LLAMA_CPP: &str = "llama-cpp";
 
 /// The pin as it is now, and the fleet it belongs to.
@@ -51,12 +50,11 @@ pub struct PinState<'a> {
 }
 
 impl<'a> PinState<'a> {
-    /// `input`: where it is not the first llama.cpp of the lock file.
+    /// `input`: if it is not the first llama.cpp of the lock file.
     ///
     /// # Errors
-    /// The flake is none that could be written to, or has no lock file. What is wrong
-    /// with the input is a finding.
-    pub fn read(context: &'a Context, input: Option<&str>) -> Result<Result<Self, Finding>> {
+    /// The flake cannot be written to, or has no lock file. A [`Finding`] if the input is wrong.
+    pub fn read(context: &'a Context, input: Option<&str>) -> Result<Self> {
         let root = context.root().with_context(|| {
             format!(
                 "cannot update {}: it is not a local folder; pass --flake PATH",
@@ -67,40 +65,28 @@ impl<'a> PinState<'a> {
         let text = files::read(&file).context("no flake.lock; run `nix flake lock` first")?;
         let lock =
             LockFile::parse(&text).with_context(|| format!("{} is not JSON", file.display()))?;
-        if let Err(finding) = lock.acyclic() {
-            return Ok(Err(finding));
-        }
+        lock.acyclic()?;
         let input = input.map(str::to_owned).or_else(|| lock.llama_cpp_path());
-        let input = match lock.find(input.as_deref().unwrap_or(LLAMA_CPP)) {
-            Ok(input) => input,
-            Err(finding) => return Ok(Err(finding)),
-        };
-        let upstream = match Upstream::of(&input.name, &input.node) {
-            Ok(upstream) => upstream,
-            Err(finding) => return Ok(Err(finding)),
-        };
-        let build_numbers = BUILD_NUMBERS.read(root).map(|text| {
-            BuildNumbers::read(&text)
-                .with_context(|| format!("cannot parse {}", BUILD_NUMBERS.path(root)))
-        });
-        let build_numbers = build_numbers.transpose()?;
-        let pinned_file = PINNED_HOSTS.read(root).map(|text| {
-            PinnedHostsFile::read(&text)
-                .with_context(|| format!("cannot parse {}", PINNED_HOSTS.path(root)))
-        });
-        let pinned_file = pinned_file.transpose()?.unwrap_or_default();
+        let input = lock.find(input.as_deref().unwrap_or(LLAMA_CPP))?;
+        let upstream = Upstream::of(&input.name, &input.node)?;
+        let parsing = |file: &StateFile| format!("cannot parse {}", file.path(root));
+        let build_numbers = BUILD_NUMBERS.read(root).map(|text| BuildNumbers::read(&text));
+        let build_numbers = build_numbers.transpose().with_context(|| parsing(&BUILD_NUMBERS))?;
+        let pinned_file = PINNED_HOSTS.read(root).map(|text| PinnedHostsFile::read(&text));
+        let pinned_file = pinned_file.transpose().with_context(|| parsing(&PINNED_HOSTS))?;
         let locked = input.locked();
-        let Some(rev) = locked["rev"].as_str() else {
+        let Some(rev) = input.rev() else {
             bail!("flake.lock has no revision for {}", input.name);
         };
         let counted = locked["revCount"].as_u64();
         let now = Revision {
             rev: rev.to_owned(),
             date: locked["lastModified"].as_i64(),
-            build: counted.or(build_numbers.as_ref().and_then(|pins| pins.build(rev))),
+            build: counted.or(build_numbers.as_ref().and_then(|numbers| numbers.build(rev))),
         };
+        let pinned_file = pinned_file.unwrap_or_default();
         let root = root.to_owned();
-        Ok(Ok(Self { context, root, input, upstream, lock, now, build_numbers, pinned_file }))
+        Ok(Self { context, root, input, upstream, lock, now, build_numbers, pinned_file })
     }
 
     /// The hosts that are pinned to an earlier revision now.
@@ -108,39 +94,31 @@ impl<'a> PinState<'a> {
         self.pinned_file.at(&self.now.rev)
     }
 
-    /// The build numbers for a step to this revision.
-    pub fn build_numbers_for(&self, to: &Revision) -> Option<BuildNumbers> {
-        let pinned: Vec<Revision> =
-            self.pinned_hosts().values().map(PinnedHost::revision).collect();
-        let ends = [&self.now, to];
-        self.build_numbers.as_ref().map(|numbers| numbers.with(pinned.iter().chain(ends)))
-    }
-
-    /// The fleet with its input at `revision`, of which date and build may be unknown.
+    /// Makes the fleet with its input at `revision`, of which date and build may be unknown.
     /// `named`: the full ref it was found under, if any (for a git input). No host of it is
-    /// pinned to another, to see whether it works now.
+    /// pinned to another revision, to see whether it works now.
     ///
     /// # Errors
-    /// Nix cannot be run, or the folder not be copied. That Nix cannot lock this revision
-    /// (gone, an input missing, no flake) is a finding.
-    pub fn trial_fleet(
-        &self,
-        revision: &Revision,
-        named: Option<&str>,
-    ) -> Result<Result<TrialFleet, Finding>> {
+    /// Nix cannot be run, or the folder not be copied. A [`Finding`] if Nix cannot lock this
+    /// revision: it is gone, is not a flake, or lacks an input.
+    pub fn trial_fleet(&self, revision: &Revision, named: Option<&str>) -> Result<TrialFleet> {
         let copy = TreeCopy::of(&self.root, &self.context.home, &revision.rev)?;
         let flake = copy.flake();
-        write(&flake.join("flake.lock"), &self.lock.print())?;
-        let made = match self.locked_by_nix(&copy, revision, named)? {
-            Ok(made) => made,
-            Err(finding) => return Ok(Err(finding)),
+        // The folder is locked as in use, so not with a file that replaces another.
+        let write_lock = |lock: &LockFile| {
+            fs::write(flake.join("flake.lock"), lock.print()).context("cannot write a lock file")
         };
-        let lock = match self.lock.graft(&made, &self.input) {
-            Ok(lock) => lock,
-            Err(moved) => return Ok(Err(other_inputs_changed(&self.input.name, &moved))),
-        };
-        let locked = lock.find(&self.input.name).map_or(Value::Null, |it| it.node);
-        let locked = &locked["locked"];
+        write_lock(&self.lock)?;
+        let made = self.locked_by_nix(&copy, revision, named)?;
+        let lock = self.lock.graft(&made, &self.input).map_err(|moved| {
+            Finding::error(
+                "others-moved",
+                format!("updating {} would also change {}", self.input.name, moved.join(", ")),
+                "flake.lock does not match flake.nix: run `nix flake lock`, review and commit the \
+                 change, then update again",
+            )
+        })?;
+        let locked = lock.find(&self.input.name)?.locked().clone();
         if locked["rev"].as_str() != Some(revision.rev.as_str()) {
             bail!("Nix locked {} at {}, not at {}", self.input.name, locked["rev"], revision.rev);
         }
@@ -149,29 +127,32 @@ impl<'a> PinState<'a> {
             date: locked["lastModified"].as_i64().or(revision.date),
             build: locked["revCount"].as_u64().or(revision.build),
         };
-        write(&flake.join("flake.lock"), &lock.print())?;
-        if let Some(numbers) = self.build_numbers_for(&revision) {
+        write_lock(&lock)?;
+        if let Some(numbers) = &self.build_numbers {
+            let pinned: Vec<Revision> =
+                self.pinned_hosts().values().map(PinnedHost::revision).collect();
+            let numbers = numbers.with(pinned.iter().chain([&self.now, &revision]));
             BUILD_NUMBERS.replace(&flake, &numbers.print())?;
         }
         if !self.pinned_file.is_empty() {
             PINNED_HOSTS.replace(&flake, &PinnedHostsFile::default().print())?;
         }
         let context = self.context.of_copy(copy.reference());
-        Ok(Ok(TrialFleet { revision, lock, context, copy, input: self.input.name.clone() }))
+        Ok(TrialFleet { revision, lock, locked, context, copy })
     }
 
-    /// `nix flake lock --override-input`, which leaves the inputs of the input at what
-    /// they are; `nix flake update INPUT` would move those as well.
+    /// `nix flake lock --override-input` leaves the inputs of the input unchanged; `nix flake
+    /// update INPUT` would move those as well.
     fn locked_by_nix(
         &self,
         copy: &TreeCopy,
         revision: &Revision,
         named: Option<&str>,
-    ) -> Result<Result<LockFile, Finding>> {
+    ) -> Result<LockFile> {
         let nix = &self.context.flake.nix;
         let new_lock = copy.flake().join("flake.lock.new");
-        // What an input's input follows, Nix forgets when that is overridden, unless it reads
-        // the outer flake again; it does for an update, and one of what follows moves nothing.
+        // When an input of an input is overridden, Nix forgets what it follows unless it reads
+        // the outer flake again. It does for an update, and updating a follower moves nothing.
         let call = match self.input.follower() {
             Some(follower) => {
                 nix.command(["flake", "update"]).arg(follower).arg("--flake").arg(copy.reference())
@@ -189,59 +170,30 @@ impl<'a> PinState<'a> {
             Exit::Code(0) => {}
             Exit::Interrupted => bail!(Interrupted),
             exit => {
-                let stderr = output.stderr_text();
-                let text = sanitize(&*stderr);
-                let mut finding = diagnose(&text, None);
-                finding.file = None;
-                finding.line = None;
-                finding.code = "not-lockable";
-                finding.message = format!(
-                    "{} cannot be locked at {} ({exit}): {}",
-                    self.input.name,
-                    revision.name(),
-                    finding.message
-                );
-                return Ok(Err(finding));
+                let cause = diagnose(&sanitize(&*output.stderr_text()), None);
+                let (name, revision) = (&self.input.name, revision.name());
+                let message =
+                    format!("{name} cannot be locked at {revision} ({exit}): {}", cause.message);
+                bail!(Finding::error("not-lockable", message, cause.help));
             }
         }
         let text = files::read(&new_lock)?;
-        std::fs::remove_file(&new_lock).context("cannot remove a temporary file")?;
-        let made = LockFile::parse(&text).context("Nix wrote a lock file that is not JSON")?;
-        Ok(Ok(made))
+        disk::remove(&new_lock)?;
+        LockFile::parse(&text).context("Nix wrote a lock file that is not JSON")
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<()> {
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-fn other_inputs_changed(input: &str, moved: &[String]) -> Finding {
-    Finding::error(
-        "others-moved",
-        format!("updating {input} would also change {}", moved.join(", ")),
-        "flake.lock does not match flake.nix: run `nix flake lock`, review and commit the change, \
-         then update again",
-    )
-}
-
-/// The fleet with one revision of its input. Its copy goes when this is dropped.
+/// The fleet with one revision of its input. Its copy is removed when this is dropped.
 pub struct TrialFleet {
-    /// With its date, and its build number as far as it can be known.
+    /// With its date, and its build number if known.
     pub revision: Revision,
-    /// The lock file it would be.
+    /// The lock file that the fleet would have, and the `locked` of the input in it.
     pub lock: LockFile,
-    /// For every question to this fleet as to any other.
+    pub locked: Value,
+    /// For everything that can be asked of a fleet.
     pub context: Context,
-    /// Kept for as long as the trial is.
+    /// Kept as long as the trial.
     copy: TreeCopy,
-    input: String,
-}
-
-impl TrialFleet {
-    /// What its lock says of the input.
-    pub fn locked(&self) -> Value {
-        self.lock.find(&self.input).map_or(Value::Null, |it| it.locked().clone())
-    }
 }
 
 impl TrialFleet {
@@ -255,14 +207,14 @@ impl TrialFleet {
     }
 }
 
-/// How far a trial is tried.
+/// How far a trial goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     Evaluate,
     Build,
 }
 
-/// What became of a trial's hosts. Each that was asked for is in `outcomes`.
+/// The results of a trial. Each host that was asked for is in `outcomes`.
 pub struct TrialResult {
     pub outcomes: Outcomes,
     /// Each distinct derivation; empty at [`Depth::Evaluate`].
@@ -290,19 +242,13 @@ pub fn not_built(variant: &VariantReport) -> Finding {
 /// Nix cannot be run, or the user interrupted: the trial has no result.
 pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<TrialResult> {
     let context = &trial.context;
-    let mut outcomes = evaluate::evaluate(context, hosts, EvalOptions::default())?;
-    // A host that does not use the module has no llama.cpp to be broken.
-    outcomes.retain(|_, (evaluated, _)| !matches!(evaluated, Evaluated::Unsupported(_)));
-    let mut result = TrialResult { outcomes, variants: vec![] };
-    if depth == Depth::Evaluate {
-        return Ok(result);
+    let mut outcomes = evaluate(context, hosts, EvalOptions::default())?;
+    // A host that does not use the module has no llama.cpp that could break.
+    outcomes.drop_unsupported();
+    let mut variants = vec![];
+    if depth == Depth::Build {
+        variants = build_all::build(context, &distinct(outcomes.selected()))?;
+        interrupt::check()?;
     }
-    let builds =
-        distinct(result.outcomes.iter().filter_map(|(host, (evaluated, _))| match evaluated {
-            Evaluated::Selected(selection) => Some((host, selection.as_ref())),
-            _ => None,
-        }));
-    result.variants = build_all::build(context, &builds)?;
-    crate::system::interrupt::check()?;
-    Ok(result)
+    Ok(TrialResult { outcomes, variants })
 }

@@ -1,5 +1,8 @@
-//! Judges a revision by how fast its llama-bench is beside that of the good end: both run
-//! in turns on the host's machine, until it is sure which it is or that it cannot be told.
+//! Judges a revision by how fast its llama-bench is beside that of the good end: both run in turns
+//! on the host's machine until the verdict is certain, or the last round is over.
+
+use std::slice;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
@@ -15,21 +18,20 @@ use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::preflight::preflight;
 use crate::bench::session::{self, Session};
-use crate::check::report::Evaluated;
-use crate::findings::finding::{Finding, none_is_an_error};
-use crate::fleet::context::Context;
+use crate::check::report::CheckReport;
+use crate::findings::finding::{Finding, Severity, or_finding};
 use crate::nix::flake_input::Revision;
 use crate::nix::names::HostName;
 use crate::pin::args::BisectArgs;
-use crate::pin::bisect::failure::Failure;
-use crate::pin::bisect::judge::{Judgement, failures, refuse_unfetched};
+use crate::pin::bisect::failure::{self, Failure};
+use crate::pin::bisect::judge::{Judgement, trial};
 use crate::pin::bisect::report::Measured;
 use crate::pin::bisect::search::Verdict;
 use crate::statistics::{Decision, LOOKS, paired};
-use crate::system::interrupt;
-use crate::system::interrupt::Interrupted;
+use crate::system::interrupt::{self, Interrupted};
+use crate::target::Target;
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
-use crate::target::{Target, or_finding};
+use crate::ui::Ui;
 use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet};
 
 /// Of the smoke model, so that a run takes a second.
@@ -37,14 +39,14 @@ const PARAMS: Params = Params {
     prompt: 64,
     generate: 16,
     repetitions: 5,
-    // As many as it takes are run by `Bench::measure`.
+    // `Bench::measure` decides how many.
     rounds: 1,
-    patience: std::time::Duration::ZERO,
-    timeout: std::time::Duration::from_secs(300),
+    patience: Duration::ZERO,
+    timeout: Duration::from_secs(300),
     args: vec![],
 };
 
-/// The machine, what lies ready there, and what is looked for.
+/// The machine, what is ready there, and what is searched for.
 pub struct Bench<'a> {
     pin: &'a PinState<'a>,
     host: HostName,
@@ -53,43 +55,40 @@ pub struct Bench<'a> {
     model: Model,
     model_path: String,
     good: Revision,
-    /// The good end, built and copied, once it was needed.
+    /// The good end, once it is built and copied.
     base: Option<Subject>,
-    /// As the user gave it: slower by so many percent.
+    /// From the user: slower by so many percent.
     percent: Option<f64>,
-    /// What the bad end is slower in, and from where on that counts.
+    /// The test in which the bad end is slower, and the limit.
     pub wanted: Option<Measured>,
 }
 
 impl<'a> Bench<'a> {
     /// # Errors
-    /// [`crate::target::Refused`]: the machine cannot be reached or used.
+    /// A [`Finding`] if the machine cannot be reached or used.
     pub fn open(
         args: &BisectArgs,
-        context: &Context,
         pin: &'a PinState<'a>,
+        host: &HostName,
         good: &Revision,
         percent: Option<f64>,
     ) -> Result<Self> {
-        let name = args
-            .host
-            .as_deref()
-            .context("--by bench measures one host: pass --host (`local` is this machine)")?;
+        let name = host.as_str();
         let mut target = match (&args.target, args.local || name == LOCAL) {
             (Some(destination), _) => Target::ssh(destination, ssh_options()),
             (None, true) => Ok(Target::Local),
-            (None, false) => fleet_target(context, name),
+            (None, false) => fleet_target(pin.context, name),
         }
-        // A destination that is none is a usage error, not a finding.
+        // An invalid destination is a usage error, not a finding.
         .map_err(|error| anyhow!("{error:#}"))?;
-        let purpose = format!("bisect --host {name}");
-        let session = session::open(context, &mut target, &purpose, true)?;
+        let session =
+            session::open(pin.context, &mut target, &format!("bisect --host {name}"), true)?;
         let machine = Machine::discover(&target)?;
         let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
-        let model_path = provide(&ModelSource::Smoke(smoke), context, &machine)?;
+        let model_path = provide(&ModelSource::Smoke(smoke), pin.context, &machine)?;
         Ok(Self {
             pin,
-            host: HostName::new(name),
+            host: host.clone(),
             machine,
             _session: session,
             model: describe(smoke),
@@ -104,72 +103,63 @@ impl<'a> Bench<'a> {
     pub fn judge(&mut self, revision: &Revision) -> Result<Judgement> {
         let base = match self.base.take() {
             Some(base) => base,
-            None => match self.ready(&self.good.clone())? {
-                Ok(base) => base,
-                Err(failure) => bail!(
-                    "--good {} cannot be measured: {}; pass another --good",
-                    self.good.name(),
-                    failure.message
-                ),
-            },
+            None => or_finding(self.ready(&self.good))?.map_err(|finding| {
+                let (good, why) = (self.good.name(), finding.message);
+                anyhow!("--good {good} cannot be measured: {why}; pass another --good")
+            })?,
         };
-        let seen = match self.ready(revision)? {
+        let judgement = match or_finding(self.ready(revision))? {
             Ok(subject) => self.measure(&base, &subject)?,
-            Err(failure) => inconclusive(failure),
+            Err(finding) => self.inconclusive(&finding),
         };
         self.base = Some(base);
-        Ok(seen)
+        Ok(judgement)
     }
 
-    /// Evaluated, built, and copied to the machine.
-    fn ready(&self, revision: &Revision) -> Result<Result<Subject, Failure>> {
-        let fails = |finding: &Finding| Failure::of_finding(Some(&self.host), finding);
-        let trial = match self.pin.trial_fleet(revision, None)? {
-            Ok(trial) => trial,
-            Err(finding) => {
-                refuse_unfetched(&finding)?;
-                return Ok(Err(fails(&finding)));
-            }
-        };
-        let subject = match self.subject(&trial)? {
-            Ok(subject) => subject,
-            Err(failure) => return Ok(Err(failure)),
-        };
+    /// Evaluates and builds a revision, and copies it to the machine.
+    fn ready(&self, revision: &Revision) -> Result<Subject> {
+        let trial = trial(self.pin, revision)?;
+        let subject = self.subject(&trial)?;
         let findings =
             preflight(&self.machine, &subject, &subject.manifest.bench_args(&[]), false)?;
-        if !none_is_an_error(&findings) {
-            return Ok(Err(fails(&findings[0])));
+        if let Some(error) = findings.into_iter().find(|it| it.severity == Severity::Error) {
+            bail!(error);
         }
-        let built = or_finding(build_and_copy(&trial.context, &self.machine, &subject))?;
-        Ok(built.map(|()| subject).map_err(|finding| fails(&finding)))
+        build_and_copy(&trial.context, &self.machine, &subject)?;
+        Ok(subject)
     }
 
-    fn subject(&self, trial: &TrialFleet) -> Result<Result<Subject, Failure>> {
-        let fails = |finding: &Finding| Failure::of_finding(Some(&self.host), finding);
-        let host = self.host.clone();
-        if host.as_str() == LOCAL {
-            return match tuned_subject(&trial.context, &self.machine) {
-                Ok(subject) => Ok(Ok(subject)),
-                Err(_) if interrupt::requested() => bail!(Interrupted),
-                Err(error) => {
-                    let finding = Finding::error("eval-error", format!("{error:#}"), "");
-                    Ok(Err(fails(&finding)))
+    fn subject(&self, trial: &TrialFleet) -> Result<Subject> {
+        if self.host.as_str() == LOCAL {
+            return tuned_subject(&trial.context, &self.machine).map_err(|error| {
+                match interrupt::requested() {
+                    true => Interrupted.into(),
+                    false => Finding::error("eval-error", format!("{error:#}"), "").into(),
                 }
-            };
+            });
         }
-        let result = trial_fleet::judge(trial, std::slice::from_ref(&host), Depth::Evaluate)?;
-        if let Some((Evaluated::Selected(selection), _)) = result.outcomes.get(&host) {
-            return Ok(Ok(Subject::new(host, selection.as_ref().clone())));
+        let hosts = slice::from_ref(&self.host);
+        let outcomes = trial_fleet::judge(trial, hosts, Depth::Evaluate)?.outcomes;
+        if let Some(selection) = outcomes.selection(&self.host) {
+            return Ok(Subject::new(self.host.clone(), selection.clone()));
         }
-        let nothing = || Finding::error("no-module", "this host does not use llama.cpp", "");
-        let failure = failures(result).into_iter().next();
-        Ok(Err(failure.unwrap_or_else(|| fails(&nothing()))))
+        let failed = CheckReport::new(&outcomes.hosts(), outcomes, &Default::default()).hosts;
+        let mut findings = failed.into_iter().flat_map(|host| host.findings);
+        bail!(findings.find(|it| it.severity == Severity::Error).unwrap_or_else(|| {
+            Finding::error("no-module", "this host does not use llama.cpp", "")
+        }))
     }
 
-    /// Runs both in turns until the verdict is certain, or the last look is over.
+    fn inconclusive(&self, finding: &Finding) -> Judgement {
+        let failures = vec![Failure::of_finding(Some(&self.host), finding)];
+        let why = failure::causes(&failures).into_iter().next();
+        Judgement { verdict: Verdict::Inconclusive, why, failures, measured: None }
+    }
+
+    /// Runs both in turns until the verdict is certain, or the last round is over.
     fn measure(&self, base: &Subject, new: &Subject) -> Result<Judgement> {
         let ui = &self.pin.context.ui;
-        let quiet = crate::ui::Ui { quiet: true, ..*ui };
+        let quiet = Ui { quiet: true, ..*ui };
         let targets = [("good", base), ("this", new)]
             .map(|(label, subject)| ComparisonTarget::new(label, subject, &self.machine));
         let params = Params { args: new.manifest.bench_args(&[]), ..PARAMS };
@@ -189,12 +179,12 @@ impl<'a> Bench<'a> {
         let model = (&self.model, self.model_path.as_str());
         let run = paired_run::run(&quiet, &self.machine, &targets, model, &params, rounds)?;
         Ok(match run.finding {
-            Some(finding) => inconclusive(Failure::of_finding(Some(&self.host), &finding)),
+            Some(finding) => self.inconclusive(&finding),
             None => self.weigh(&run.samples, true),
         })
     }
 
-    /// Judges the test that the bad end is slower in; of the bad end itself, the slowest.
+    /// Judges the test in which the bad end is slower; at the bad end itself, the slowest test.
     fn weigh(&self, samples: &[Samples], at_last: bool) -> Judgement {
         let all = samples[1].tests().filter_map(|(test, new)| {
             let ratio = paired(samples[0].of(test), new)?;
@@ -222,7 +212,7 @@ impl<'a> Bench<'a> {
             (None, None) => ratio.half_of_loss().unwrap_or(limit),
             _ => limit,
         };
-        // At the end of a search for any loss, that none is seen counts.
+        // If any loss is searched for, and none is found in the end, the revision is good.
         let equal = self.wanted.is_none() && self.percent.is_none() && at_last;
         let verdict = match decision {
             Decision::Slower => Verdict::Bad,
@@ -242,10 +232,4 @@ impl<'a> Bench<'a> {
         });
         Judgement { verdict, why, failures: vec![], measured }
     }
-}
-
-fn inconclusive(failure: Failure) -> Judgement {
-    let why =
-        crate::pin::bisect::failure::causes(std::slice::from_ref(&failure)).into_iter().next();
-    Judgement { verdict: Verdict::Inconclusive, why, failures: vec![failure], measured: None }
 }

@@ -1,14 +1,11 @@
-//! Judges a revision by whether the fleet evaluates, or is built, with it.
+//! Judges a revision by whether the fleet evaluates with it, or builds.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::build::report::VariantReport;
-use crate::check::report::{CheckReport, Evaluated};
-use crate::findings::finding::{Finding, Severity};
-use crate::fleet::manifest::Manifest;
+use crate::check::report::CheckReport;
+use crate::findings::finding::{Finding, Severity, or_finding};
 use crate::hardware::microarch::Table;
 use crate::nix::flake_input::Revision;
 use crate::nix::names::HostName;
@@ -17,8 +14,8 @@ use crate::pin::bisect::report::Measured;
 use crate::pin::bisect::search::Verdict;
 use crate::pin::drift::{self, Needs, Used};
 use crate::pin::source_surface;
-use crate::system::interrupt::Interrupted;
-use crate::system::{files, interrupt};
+use crate::system::files;
+use crate::system::interrupt::{self, Interrupted};
 use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet, TrialResult};
 
 /// What was seen of one revision.
@@ -29,38 +26,36 @@ pub struct Judgement {
     pub measured: Option<Measured>,
 }
 
-/// What is looked for, and on which hosts.
+/// What is searched for, and on which hosts.
 pub struct Judge<'a> {
     pub pin: &'a PinState<'a>,
     pub depth: Depth,
-    /// Those that fail at the bad end, once that is known.
+    /// Those that fail at the bad end, once it is judged.
     pub hosts: Vec<HostName>,
-    /// How the bad end fails. Empty until it was judged.
+    /// The failures of the bad end; empty until it is judged.
     pub wanted: Vec<Failure>,
-    /// How the good end fails as well: not what came in between.
+    /// The failures of the good end, which are not searched for.
     pub known: Vec<Failure>,
 }
 
 impl Judge<'_> {
     pub fn judge(&self, revision: &Revision) -> Result<Judgement> {
-        let failures = match self.pin.trial_fleet(revision, None)? {
+        let failures = match or_finding(trial(self.pin, revision))? {
             Ok(trial) => self.failures(&trial)?,
-            Err(finding) => {
-                refuse_unfetched(&finding)?;
-                vec![Failure::of_finding(None, &finding)]
-            }
+            Err(finding) => vec![Failure::of_finding(None, &finding)],
         };
         Ok(self.weigh(failures))
     }
 
     fn failures(&self, trial: &TrialFleet) -> Result<Vec<Failure>> {
         let result = trial_fleet::judge(trial, &self.hosts, self.depth)?;
-        let manifests = manifests(&result);
+        let selected = result.outcomes.selected();
+        let used = Used::by(selected.map(|(host, selection)| (host, &selection.manifest)));
         let found = failures(result);
-        // What goes wrong without a word is asked for where nothing fails aloud.
-        let quietly = self.wanted.iter().all(|wanted| wanted.host.is_none());
-        if self.depth == Depth::Evaluate && found.is_empty() && quietly {
-            return drift(self.pin, trial, &manifests);
+        // Silent failures are searched for only if there is no other.
+        let silent = self.wanted.iter().all(|wanted| wanted.host.is_none());
+        if self.depth == Depth::Evaluate && found.is_empty() && silent {
+            return drift(self.pin, trial, &used);
         }
         Ok(found)
     }
@@ -70,7 +65,7 @@ impl Judge<'_> {
         let new: Vec<Failure> = new.cloned().collect();
         let verdict = match self.wanted.is_empty() {
             true if new.is_empty() => Verdict::Good,
-            // The bad end: its failures are what is looked for.
+            // The bad end: its failures are searched for.
             true => Verdict::Bad,
             false => failure::verdict(&self.wanted, &new),
         };
@@ -87,50 +82,38 @@ impl Judge<'_> {
         }
     }
 
-    /// To be called with the failures of the good end: what fails there already is not
-    /// looked for.
+    /// To be called with the failures of the good end, which are not searched for.
     pub fn ignore_known(&mut self, failures: &[Failure]) {
         self.known = failures.to_vec();
         self.wanted.retain(|wanted| !failures.iter().any(|known| known.is_like(wanted)));
     }
 }
 
-/// The network is nobody's first bad commit, and neither is a repository that does not
-/// give its commits away.
+/// Makes the trial of a revision.
 ///
 /// # Errors
-/// Why the revision cannot be had.
-pub fn refuse_unfetched(finding: &Finding) -> Result<()> {
+/// A [`Finding`] if Nix cannot lock the revision. If it cannot be fetched, that is no finding: it
+/// says nothing about the revision, and ends the search.
+pub fn trial(pin: &PinState<'_>, revision: &Revision) -> Result<TrialFleet> {
     const UNFETCHED: [&str; 4] =
         ["unable to download", "Cannot find Git revision", "ailed to fetch", "unable to fetch"];
-    if UNFETCHED.iter().any(|words| finding.message.contains(words)) {
-        bail!(
-            "{}\n  help: run the same command again once the revision can be fetched; the search \
-             resumes there",
-            finding.message
-        );
-    }
-    Ok(())
+    pin.trial_fleet(revision, None).map_err(|error| match error.downcast_ref::<Finding>() {
+        Some(Finding { message, .. }) if UNFETCHED.iter().any(|words| message.contains(words)) => {
+            anyhow!(
+                "{message}\n  help: run the same command again once the revision can be fetched; \
+                 the search resumes there"
+            )
+        }
+        _ => error,
+    })
 }
 
-fn manifests(result: &TrialResult) -> BTreeMap<HostName, Manifest> {
-    let selected = |(host, (evaluated, _)): (&HostName, &(Evaluated, f64))| match evaluated {
-        Evaluated::Selected(selection) => Some((host.clone(), selection.manifest.clone())),
-        _ => None,
-    };
-    result.outcomes.iter().filter_map(selected).collect()
-}
-
-/// What `update`'s drift guard says of it: what is passed and no longer taken.
-fn drift(
-    pin: &PinState<'_>,
-    trial: &TrialFleet,
-    manifests: &BTreeMap<HostName, Manifest>,
-) -> Result<Vec<Failure>> {
+/// What `update` finds in the sources: options that are passed and no longer accepted.
+fn drift(pin: &PinState<'_>, trial: &TrialFleet, used: &Used) -> Result<Vec<Failure>> {
     let needs = Needs::embedded().context("needs.json")?;
     let table = Table::embedded().context("microarch.json")?;
-    let findings = match source_surface::look(&pin.context.flake.nix, &needs, &trial.locked()) {
-        Ok(after) => drift::judge(&needs, &table, &Used::by(manifests), None, &after),
+    let findings = match source_surface::look(&pin.context.flake.nix, &needs, &trial.locked) {
+        Ok(after) => drift::judge(&needs, &table, used, None, &after),
         Err(_) if interrupt::requested() => bail!(Interrupted),
         Err(error) => vec![Finding::error("packaging-broken", format!("{error:#}"), "")],
     };
@@ -138,27 +121,20 @@ fn drift(
     Ok(errors.map(|finding| Failure::of_finding(None, finding)).collect())
 }
 
-/// What `check` and `build-all` would say of each host.
-pub fn failures(result: TrialResult) -> Vec<Failure> {
+/// The failures that `check` and `build-all` would report.
+fn failures(result: TrialResult) -> Vec<Failure> {
     let TrialResult { outcomes, variants } = result;
-    let hosts: Vec<HostName> = outcomes.keys().cloned().collect();
-    let report = CheckReport::new(&hosts, outcomes, &Default::default());
-    let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+    let report = CheckReport::new(&outcomes.hosts(), outcomes, &Default::default());
     let mut found = vec![];
     for host in &report.hosts {
-        let errors = host.findings.iter().filter(is_error);
+        let errors = host.findings.iter().filter(|it| it.severity == Severity::Error);
         found.extend(errors.map(|finding| Failure::of_finding(Some(&host.host), finding)));
     }
     for variant in variants.iter().filter(|variant| !variant.state.ok()) {
-        found.extend(not_built(variant));
+        let log = variant.log.as_ref().and_then(|log| files::read(Path::new(log)).ok());
+        let log = log.unwrap_or_else(|| variant.log_tail.join("\n"));
+        let what = format!("{} failed to build ({})", variant.variant, variant.state.as_str());
+        found.extend(variant.hosts.iter().map(|host| Failure::of_log(host, &what, &log)));
     }
     found
-}
-
-fn not_built(variant: &VariantReport) -> Vec<Failure> {
-    let log = variant.log.as_ref().and_then(|log| files::read(Path::new(log)).ok());
-    let log = log.unwrap_or_else(|| variant.log_tail.join("\n"));
-    let state = variant.state.as_str();
-    let what = format!("{} failed to build ({state})", variant.variant);
-    variant.hosts.iter().map(|host| Failure::of_log(host, &what, &log)).collect()
 }

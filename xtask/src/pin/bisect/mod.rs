@@ -1,6 +1,5 @@
-//! `bisect`: the first upstream revision that breaks the fleet, and the newest that does
-//! not. What was judged is written down after each step, so that the same command goes on
-//! where an earlier one ended, however it ended.
+//! `bisect`: finds the first upstream revision that breaks the fleet, and the newest one that does
+//! not. Verdicts are saved after each step, so that the same command resumes an interrupted search.
 
 pub mod bench;
 pub mod failure;
@@ -18,42 +17,53 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::findings::finding::{Finding, Severity};
+use crate::findings::finding::{Finding, Severity, or_finding};
 use crate::findings::outcome::Outcome;
+use crate::findings::view::print as print_finding;
 use crate::fleet::context::Context;
 use crate::fleet::state_file;
 use crate::nix::names::HostName;
 use crate::nix::snapshot;
 use crate::pin::args::{BisectArgs, UpdateArgs};
 use crate::pin::bisect::bench::Bench;
+use crate::pin::bisect::failure::Failure;
 use crate::pin::bisect::judge::{Judge, Judgement};
 use crate::pin::bisect::range::Range;
 use crate::pin::bisect::report::{BisectReport, By, Journal, Question, Step};
 use crate::pin::bisect::search::{Answer, Next, Search, Verdict};
 use crate::pin::update::report::LockState;
 use crate::pin::update::{self, commit};
-use crate::system::interrupt::Interrupted;
-use crate::system::{disk, files, interrupt};
-use crate::target::or_finding;
+use crate::system::interrupt::{self, Interrupted};
+use crate::system::{disk, files};
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{Depth, LLAMA_CPP, PinState};
 
 pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
-    // Discover.
-    let pin = match PinState::read(context, args.input.as_deref())? {
-        Ok(pin) => pin,
-        Err(finding) => return refused(context, args, &finding),
+    let report = match or_finding(bisect(args, context))? {
+        Ok(report) => report,
+        Err(finding) => {
+            context.ui.document(&serde_json::json!({
+                "schema": 1, "command": "bisect", "good": args.good, "bad": args.bad,
+                "by": args.by.to_string(), "judged": [], "firstBad": null, "newestGood": null,
+                "findings": [finding], "ok": false,
+            }))?;
+            print_finding(&context.ui, args.input.as_deref().unwrap_or(LLAMA_CPP), &finding);
+            return Ok(Outcome::Findings);
+        }
     };
+    context.ui.document(&report)?;
+    view::print(&context.ui, &report);
+    Ok(Outcome::from_ok(report.ok))
+}
+
+fn bisect(args: &BisectArgs, context: &Context) -> Result<BisectReport> {
+    // Discover.
+    let pin = PinState::read(context, args.input.as_deref())?;
     let hosts = hosts(args, context)?;
     let range = range::find(args, &pin)?;
     // Plan.
     let bench = match args.by {
-        By::Bench(percent) => {
-            match or_finding(Bench::open(args, context, &pin, &range.good, percent))? {
-                Ok(bench) => Some(bench),
-                Err(finding) => return refused(context, args, &finding),
-            }
-        }
+        By::Bench(percent) => Some(Bench::open(args, &pin, &hosts[0], &range.good, percent)?),
         By::Eval | By::Build => None,
     };
     let mut session = Session::open(args, context, &pin, &range, hosts, bench)?;
@@ -65,9 +75,7 @@ pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
     if args.apply {
         apply(context, &pin, &mut report)?;
     }
-    context.ui.document(&report)?;
-    view::print(&context.ui, &report);
-    Ok(Outcome::from_ok(report.ok))
+    Ok(report)
 }
 
 /// Locks the newest good revision, where one was found.
@@ -85,25 +93,25 @@ fn apply(context: &Context, pin: &PinState<'_>, report: &mut BisectReport) -> Re
         dry_run: false,
         allow_partial: false,
     };
-    let refused = match update::transact(&update, context)? {
+    let rejected = match or_finding(update::transact(&update, context))? {
         Err(finding) => vec![finding],
         Ok(update) if update.lock == LockState::Updated => vec![],
         Ok(update) => {
             let hosts = update.hosts.into_iter().flat_map(|host| host.findings);
             let all: Vec<Finding> = update.findings.into_iter().chain(hosts).collect();
-            // Why, whatever its weight: a rehearsal is none.
+            // A note says why, if there is no error: with the testbed it is a dry run.
             let errors = all.iter().filter(|finding| finding.severity == Severity::Error);
             let errors: Vec<Finding> = errors.cloned().collect();
             if errors.is_empty() { all } else { errors }
         }
     };
-    report.applied = Some(refused.is_empty());
-    report.ok &= refused.is_empty();
-    report.findings.extend(refused);
+    report.applied = Some(rejected.is_empty());
+    report.ok &= rejected.is_empty();
+    report.findings.extend(rejected);
     Ok(())
 }
 
-/// Those that the flake has; `local`, for a bench, is none of them.
+/// The hosts to judge: those of the flake, or `local` to measure this machine.
 fn hosts(args: &BisectArgs, context: &Context) -> Result<Vec<HostName>> {
     match (&args.host, args.by) {
         (None, By::Bench(_)) => {
@@ -114,21 +122,6 @@ fn hosts(args: &BisectArgs, context: &Context) -> Result<Vec<HostName>> {
     }
 }
 
-/// What a program reads when there is nothing to search.
-fn refused(context: &Context, args: &BisectArgs, finding: &Finding) -> Result<Outcome> {
-    context.ui.document(&serde_json::json!({
-        "schema": 1, "command": "bisect", "good": args.good, "bad": args.bad,
-        "by": args.by.to_string(), "judged": [], "firstBad": null, "newestGood": null,
-        "findings": [finding], "ok": false,
-    }))?;
-    context.ui.warn(crate::findings::view::describe(
-        &context.ui,
-        args.input.as_deref().unwrap_or(LLAMA_CPP),
-        finding,
-    ));
-    Ok(Outcome::Findings)
-}
-
 /// One search, with its journal.
 struct Session<'a> {
     args: &'a BisectArgs,
@@ -136,11 +129,11 @@ struct Session<'a> {
     range: &'a Range,
     search: Search,
     judge: Judge<'a>,
-    /// In its place, with `--by bench`.
+    /// Judges instead, with `--by bench`.
     bench: Option<Bench<'a>>,
     journal: Journal,
     file: PathBuf,
-    /// In the order in which they were judged or found judged.
+    /// In the order in which they were judged, or read from the journal.
     steps: Vec<(usize, Step)>,
 }
 
@@ -193,10 +186,11 @@ impl<'a> Session<'a> {
 
     fn announce(&self) {
         let (good, bad) = (self.range.good.name(), self.range.bad.name());
-        let kind = if self.args.tags { "builds" } else { "revisions" };
         let count = self.range.revs.len() - 1;
+        let kind = if self.args.tags { "build" } else { "revision" };
+        let s = if count == 1 { "" } else { "s" };
         self.context.ui.status(format!(
-            "searching {count} {kind} after {good} up to {bad} by {}: about {} to judge",
+            "searching {count} {kind}{s} after {good} up to {bad} by {}: about {} to judge",
             self.args.by,
             self.search.steps_left()
         ));
@@ -215,8 +209,8 @@ impl<'a> Session<'a> {
             let step = self.step(at)?;
             self.take(at, step)?;
             let last = self.range.revs.len() - 1;
-            // Several failures at once are seldom all of them new: what the good end has as
-            // well must not lead the search astray.
+            // Of several failures some may be old: those of the good end must not mislead the
+            // search.
             if at == last && self.bench.is_none() && failure::kinds(&self.judge.wanted) > 1 {
                 let step = self.step(0)?;
                 self.take(0, step)?;
@@ -239,7 +233,7 @@ impl<'a> Session<'a> {
             Some(bench) => bench.judge(&revision),
             None => self.judge.judge(&revision),
         };
-        // What Ctrl-C cut short says nothing of the revision.
+        // An interrupted step says nothing about the revision.
         let seen = if interrupt::requested() { Err(Interrupted.into()) } else { seen };
         let Judgement { verdict, why, failures, measured } = seen.inspect_err(|_| {
             let judged = self.journal.steps.len();
@@ -263,11 +257,9 @@ impl<'a> Session<'a> {
             }
         }
         if at == 0 && self.bench.is_none() {
-            let wanted = std::mem::take(&mut self.judge.wanted);
-            let same = wanted.iter().all(|it| step.failures.iter().any(|known| known.is_like(it)));
-            self.judge.wanted = wanted;
-            // All of it is at the good end already: then that one is not good.
-            if !same {
+            let is_known = |it: &Failure| step.failures.iter().any(|known| known.is_like(it));
+            // If the good end has every failure of the bad end, it is not good.
+            if !self.judge.wanted.iter().all(is_known) {
                 self.judge.ignore_known(&step.failures);
                 step.verdict = self.judge.weigh(step.failures.clone()).verdict;
             }

@@ -1,4 +1,4 @@
-//! What a search came to: the first bad commit with its cause, or why there is none.
+//! The result of a search: the first bad commit with its cause, or why there is none.
 
 use anyhow::Result;
 
@@ -60,12 +60,12 @@ impl Session<'_> {
 
     fn first_bad(&self, good: usize, bad: usize) -> Result<FirstBad> {
         let Range { history, revs, .. } = self.range;
-        let about = history.about(&revs[bad])?;
+        let commit = history.commit(&revs[bad])?;
         let packaging: Vec<String> =
-            about.files.iter().filter(|file| is_packaging(file)).cloned().collect();
+            commit.files.iter().filter(|file| is_packaging(file)).cloned().collect();
         let mut lines = match packaging.is_empty() {
             true => vec![],
-            // Of a partial clone, without a network, the commit's name must do.
+            // In a partial clone without a network there are only names.
             false => history.changed_lines(&revs[bad], &packaging).unwrap_or_default(),
         };
         if lines.len() > MOST_LINES {
@@ -82,10 +82,10 @@ impl Session<'_> {
             cause.extend(step.and_then(|step| step.why.clone()));
         }
         Ok(FirstBad {
-            revision: about.revision,
-            author: about.author,
-            subject: about.subject,
-            files: about.files.len(),
+            revision: history.revision(&revs[bad])?,
+            author: commit.author,
+            subject: commit.subject,
+            files: commit.files.len(),
             packaging,
             lines,
             commits: history.count(&revs[good], &revs[bad])?,

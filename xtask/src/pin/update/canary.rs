@@ -1,5 +1,5 @@
-//! Canaries: hosts on which the revision before and the new one run in turns, so that other
-//! work on the machine affects both; judged as `bench` judges.
+//! Canaries: hosts on which the old and the new revision run in turns, so that other work on the
+//! machine affects both. The verdict is that of `bench`.
 
 use anyhow::{Context as _, Result};
 
@@ -8,24 +8,23 @@ use crate::bench::canary_machine::CanaryMachine;
 use crate::bench::comparison::Samples;
 use crate::bench::measurement::Subject;
 use crate::bench::paired_run::{PairedRun, Rounds};
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, or_finding};
 use crate::fleet::context::Context;
 use crate::nix::names::HostName;
 use crate::pin::args::UpdateArgs;
 use crate::pin::update::evaluation::Fleet;
-use crate::pin::update::report::{HostState, HostUpdate, Speed, UpdateReport};
+use crate::pin::update::report::{HostState, HostUpdate, Speed, Stage, UpdateReport};
 use crate::system::interrupt;
-use crate::target::or_finding;
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
 /// The rounds after which the result is checked; it ends when every change is clear.
 const LOOKS: [u32; 3] = [6, 16, 32];
 
-/// The canaries' machines: asked for before anything is built.
+/// Connects to the canaries, before anything is built.
 ///
 /// # Errors
-/// A canary is no host of the flake, or the flake does not say where it is.
+/// A canary is not a host of the flake, or has no target.
 pub fn reach(
     args: &UpdateArgs,
     context: &Context,
@@ -55,7 +54,7 @@ pub fn run(
     report: &mut UpdateReport,
 ) -> Result<()> {
     for (host, machine) in machines {
-        // It failed before it could be measured, and stays where it is.
+        // It failed before it could be measured.
         if report.pinned().any(|pinned| pinned.host == host) {
             continue;
         }
@@ -91,7 +90,7 @@ fn this_machine(was: &Subject, is: &Subject) -> HostUpdate {
     }
 }
 
-/// Runs both in turns until every change is clear, or for as long as is reasonable.
+/// Runs both in turns until every change is clear, or the last round is over.
 fn measure(
     pin: &PinState<'_>,
     machine: &CanaryMachine,
@@ -114,44 +113,43 @@ fn measure(
     Ok(())
 }
 
+fn in_words(changes: &[Change], which: impl Fn(&Change) -> bool) -> String {
+    let words: Vec<_> =
+        changes.iter().filter(|change| which(change)).map(Change::in_words).collect();
+    words.join(", ")
+}
+
 fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Change]) {
     if let Some(host) = report.hosts.iter_mut().find(|it| it.host == *host) {
-        host.speeds = changes.iter().map(speed).collect();
-        let unclear: Vec<String> =
-            changes.iter().filter(|change| !change.is_clear()).map(Change::in_words).collect();
+        host.speeds = changes.iter().map(Speed::of).collect();
+        let unclear = in_words(changes, |change| !change.is_clear());
         if !unclear.is_empty() {
             host.findings.push(Finding::warning(
                 "unsteady",
-                format!("inconclusive: the machine is too noisy ({})", unclear.join(", ")),
+                format!("inconclusive: the machine is too noisy ({unclear})"),
                 "run `cargo xtask bench` there when the machine is quieter",
             ));
         }
     }
-    let slower: Vec<String> = changes
-        .iter()
-        .filter(|change| change.verdict == Verdict::Slower)
-        .map(Change::in_words)
-        .collect();
+    let slower = in_words(changes, |change| change.verdict == Verdict::Slower);
     if !slower.is_empty() {
         let finding = Finding::error(
             "slower",
-            format!(
-                "{} is slower with the new revision: {}",
-                is.manifest.variant,
-                slower.join(", ")
-            ),
+            format!("{} is slower with the new revision: {slower}", is.manifest.variant),
             "see what upstream changed; leave this host out of --bench to update anyway",
         );
         fail(report, host, finding);
     }
 }
 
-fn speed(change: &Change) -> Speed {
-    Speed {
-        test: change.test.clone(),
-        before: change.baseline_tokens_per_second,
-        after: change.tokens_per_second,
-        change_percent: change.change_percent,
+impl Speed {
+    fn of(change: &Change) -> Self {
+        Self {
+            test: change.test.clone(),
+            before: change.baseline_tokens_per_second,
+            after: change.tokens_per_second,
+            change_percent: change.change_percent,
+        }
     }
 }
 
@@ -161,9 +159,6 @@ fn fail(report: &mut UpdateReport, host: &HostName, finding: Finding) {
             host.state = HostState::Fails;
             host.findings.push(finding);
         }
-        None => {
-            report.findings.push(finding);
-            report.fail_at(crate::pin::update::report::Stage::Bench);
-        }
+        None => report.fail(Stage::Bench, finding),
     }
 }

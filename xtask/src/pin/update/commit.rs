@@ -1,12 +1,11 @@
-//! The two ends of an update: whether it could be taken at all, asked first; and taking
-//! it, or keeping what was refused.
+//! The two ends of an update: whether it could be committed, checked first; and committing it, or
+//! saving what was rejected.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
 
 use crate::findings::finding::Finding;
 use crate::fleet::pinned_hosts::{PinnedHosts, PinnedHostsFile};
@@ -14,13 +13,11 @@ use crate::fleet::state_file::{self, BUILD_NUMBERS, PINNED_HOSTS};
 use crate::nix::flake_input::{Revision, short};
 use crate::nix::lockfile::{Input, LockFile};
 use crate::pin::args::UpdateArgs;
-use crate::pin::journal::Entry;
-use crate::pin::journal_file;
+use crate::pin::journal::{self, Entry};
 use crate::pin::lock_transaction::{self, Replacement};
-use crate::pin::update::message as update_message;
+use crate::pin::update::message;
 use crate::pin::update::report::{LockState, Stage, UpdateReport};
-use crate::system::interrupt;
-use crate::system::{disk, files, git};
+use crate::system::{disk, files, git, interrupt};
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
 pub const LOCK: &str = "flake.lock";
@@ -30,67 +27,65 @@ fn written() -> Vec<&'static str> {
     [&[LOCK], &state_file::PATHS[..]].concat()
 }
 
-/// Refused updates of one fleet that are kept, with their logs.
-const REFUSED_KEPT: usize = 20;
+/// Rejected updates that are kept for each fleet, with their logs.
+const REJECTED_KEPT: usize = 20;
 
-/// What would keep the update from being taken, hours later.
+/// Checks what would stop the update hours later.
 ///
 /// # Errors
-/// flake.lock cannot be written.
-pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<Option<Finding>> {
+/// flake.lock cannot be written. A [`Finding`] if it could not be committed, or was edited.
+pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<()> {
     let root = &pin.root;
     if args.dry_run {
-        return Ok(None);
+        return Ok(());
     }
     lock_transaction::can_write(&root.join(LOCK))?;
     if args.commit {
         if let Some((why, help)) = git::cannot_commit(root) {
-            return Ok(Some(Finding::error("cannot-commit", why, help)));
+            bail!(Finding::error("cannot-commit", why, help));
         }
         let staged = git::staged(root);
         if !staged.is_empty() {
-            return Ok(Some(Finding::error(
+            bail!(Finding::error(
                 "cannot-commit",
                 format!("files are already staged: {}", staged.join(", ")),
                 "commit or unstage them (`git restore --staged .`): the update commits only its \
                  own changes",
-            )));
+            ));
         }
         let changed = git::changed(root, &written());
         if !changed.is_empty() {
-            return Ok(Some(Finding::error(
+            bail!(Finding::error(
                 "cannot-commit",
                 format!("{} has uncommitted changes", changed.join(" and ")),
                 "commit them first, or drop --commit",
-            )));
+            ));
         }
     }
-    Ok(edited(pin))
+    edited(pin).map_or(Ok(()), |finding| bail!(finding))
 }
 
-/// An edit of the input in flake.lock that is neither committed nor an update's of ours.
+/// Returns an edit of the input in flake.lock that is neither committed nor of an update.
 fn edited(pin: &PinState<'_>) -> Option<Finding> {
-    let committed = git::committed(&pin.root, LOCK)?;
-    let committed = LockFile::parse(&committed).ok()?;
+    let committed = LockFile::parse(&git::committed(&pin.root, LOCK)?).ok()?;
     let name = &pin.input.name;
-    let was = committed.find(name).ok()?.locked().clone();
-    let now = own_input(pin)?.locked().clone();
-    if was == now {
+    let (was, now) = (committed.find(name).ok()?, own_input(pin)?);
+    if was.locked() == now.locked() {
         return None;
     }
-    let rev = now["rev"].as_str();
-    let entries = journal_file::read(&pin.context.home, &pin.root);
-    if entries.iter().any(|entry| entry.input == *name && Some(entry.to.rev.as_str()) == rev) {
+    let entries = journal::read(&pin.context.home, &pin.root);
+    let by_update = |entry: &Entry| entry.input == *name && Some(&*entry.to.rev) == now.rev();
+    if entries.iter().any(by_update) {
         return None;
     }
-    let told = |locked: &Value| short(locked["rev"].as_str().unwrap_or("no revision")).to_owned();
+    let revision = |input: &Input| short(input.rev().unwrap_or("no revision")).to_owned();
     Some(Finding::error(
         "edited-lock",
         format!(
             "flake.lock has {name} at {}, the last commit at {}: it was changed, and not by \
              `xtask update`",
-            told(&now),
-            told(&was)
+            revision(&now),
+            revision(&was)
         ),
         "keep the change with `git commit flake.lock` or drop it with `git checkout flake.lock`, \
          then update",
@@ -103,7 +98,7 @@ fn own_input(pin: &PinState<'_>) -> Option<Input> {
     own.find(&pin.input.name).ok()
 }
 
-/// Makes the trial what the fleet has.
+/// Makes the trial the fleet.
 pub fn take(
     args: &UpdateArgs,
     pin: &PinState<'_>,
@@ -112,8 +107,8 @@ pub fn take(
     report: &mut UpdateReport,
 ) -> Result<()> {
     interrupt::check()?;
-    let own = own_input(pin).map(|input| input.node["locked"]["rev"].clone());
-    if own.as_ref().and_then(Value::as_str) != Some(pin.now.rev.as_str()) {
+    let own = own_input(pin);
+    if own.as_ref().and_then(Input::rev) != Some(pin.now.rev.as_str()) {
         report.findings.push(Finding::note(
             "rehearsal",
             "dry run: with --testbed, stand-ins replace what flake.lock names, so flake.lock is \
@@ -132,8 +127,8 @@ pub fn take(
     Ok(())
 }
 
-/// One step of the input, written down and taken. `lock` has the input where it goes to,
-/// `pinned` the hosts that stay at an earlier revision.
+/// Takes one step of the input, and records it in the journal. `lock` has the input at its new
+/// revision, `pinned` the hosts that stay at an earlier one.
 ///
 /// # Errors
 /// Nothing was replaced: flake.lock changed meanwhile, or cannot be written.
@@ -182,7 +177,7 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHo
         pinned_hosts: pin.pinned_hosts(),
     };
     if entry.from.rev != entry.to.rev {
-        journal_file::append(&pin.context.home, &pin.root, &entry)?;
+        journal::append(&pin.context.home, &pin.root, &entry)?;
     }
     lock_transaction::apply(&replacements)
 }
@@ -206,7 +201,7 @@ fn now() -> u64 {
 fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
     let folder = pin.context.home.join("updates");
     let file = folder.join(format!("message-{}", std::process::id()));
-    files::write_atomically(&file, update_message::commit(report).as_bytes())?;
+    files::write_atomically(&file, message::commit(report).as_bytes())?;
     let mut files = written();
     files.retain(|file| git::tracked(&pin.root, file).is_ok_and(|found| !found.is_empty()));
     match git::commit(&pin.root, &files, &file) {
@@ -215,51 +210,40 @@ fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
             disk::remove(&file)?;
         }
         Err(error) => {
-            report.fail_at(Stage::Commit);
-            report.findings.push(Finding::error(
+            let finding = Finding::error(
                 "not-committed",
                 format!("the files are updated, but Git could not commit them: {error:#}"),
                 format!("git commit --file {} -- {}", file.display(), files.join(" ")),
-            ));
+            );
+            report.fail(Stage::Commit, finding);
         }
     }
     Ok(())
 }
 
-/// Keeps the lock that was refused, with the report and the logs, and names the folder.
+/// Saves the rejected lock file with the report and the logs.
 pub fn save_rejected(pin: &PinState<'_>, trial: &TrialFleet, report: &mut UpdateReport) {
     let name = format!("{}-{}", now(), short(&trial.revision.rev));
-    let folder = pin
-        .context
-        .home
-        .join("refused")
-        .join(files::safe_name(&pin.root.to_string_lossy()))
-        .join(name);
-    let mut kept = || -> Result<PathBuf> {
+    let all = pin.context.home.join("refused").join(files::safe_name(&pin.root.to_string_lossy()));
+    let folder = all.join(name);
+    let mut save = || -> Result<()> {
         disk::create(&folder.join("logs"))?;
-        let lock = trial.lock.print();
-        files::write_atomically(&folder.join(LOCK), lock.as_bytes())?;
-        for host in &mut report.hosts {
-            for finding in &mut host.findings {
-                save_log(finding, &folder.join("logs"));
-            }
+        files::write_atomically(&folder.join(LOCK), trial.lock.print().as_bytes())?;
+        for finding in report.hosts.iter_mut().flat_map(|host| &mut host.findings) {
+            save_log(finding, &folder.join("logs"));
         }
         report.refused = Some(folder.display().to_string());
         let text = serde_json::to_string_pretty(report).context("cannot print the report")?;
-        files::write_atomically(&folder.join("report.json"), text.as_bytes())?;
-        Ok(folder.clone())
+        files::write_atomically(&folder.join("report.json"), text.as_bytes())
     };
-    let outcome = kept();
-    if let Some(all) = folder.parent() {
-        files::prune(all, REFUSED_KEPT, Duration::ZERO, |_| true);
+    if let Err(error) = save() {
+        let ui = &pin.context.ui;
+        ui.warn(format!("warning: cannot keep the rejected lock file: {error:#}"));
     }
-    if let Err(error) = outcome {
-        let context = pin.context;
-        context.ui.warn(format!("warning: cannot keep the rejected lock file: {error:#}"));
-    }
+    files::prune(&all, REJECTED_KEPT, Duration::ZERO, |_| true);
 }
 
-/// The next run may write the same log: a copy stays, and the help names it.
+/// Copies a log, which the next run may overwrite, and names the copy in the finding's help.
 fn save_log(finding: &mut Finding, folder: &Path) {
     let words = finding.help.split_whitespace();
     let mut paths = words.map(|word| word.trim_matches(|c| "();,".contains(c)));

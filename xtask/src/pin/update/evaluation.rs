@@ -1,5 +1,4 @@
-//! The fleet before and the fleet as it would be, host by host: evaluated, built, and on
-//! canaries measured.
+//! Evaluates the fleet before and after, builds what changed, and measures on canaries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,9 +7,9 @@ use anyhow::Result;
 use crate::build::report::VariantReport;
 use crate::build::run as build_all;
 use crate::build::variants::{Build, BuildState, distinct};
-use crate::check::evaluation::{EvalOptions, Outcomes};
-use crate::check::report::{CheckReport, Evaluated};
-use crate::check::{evaluation as evaluate, report as check};
+use crate::check::evaluation::{EvalOptions, evaluate};
+use crate::check::outcomes::HostState as Evaluated;
+use crate::check::report::{CheckReport, HostReport};
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Manifest, Part, Selection};
@@ -26,32 +25,27 @@ use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
 /// Every host of the flake with one lock file.
 pub struct Fleet {
     pub hosts: Vec<HostName>,
+    reports: Vec<HostReport>,
     selections: BTreeMap<HostName, Selection>,
-    reports: BTreeMap<HostName, check::HostReport>,
 }
 
 impl Fleet {
     pub fn before(context: &Context) -> Result<Self> {
-        let hosts = context.all_hosts()?.to_vec();
-        let outcomes = evaluate::evaluate(context, &hosts, EvalOptions::default())?;
-        Ok(Self::of(hosts, outcomes))
-    }
-
-    fn of(hosts: Vec<HostName>, outcomes: Outcomes) -> Self {
-        let selection = |(host, (evaluated, _)): (&HostName, &(Evaluated, f64))| match evaluated {
-            Evaluated::Selected(selection) => Some((host.clone(), selection.as_ref().clone())),
-            _ => None,
-        };
-        let selections = outcomes.iter().filter_map(selection).collect();
-        let report = CheckReport::new(&hosts, outcomes, &BTreeSet::new());
-        let reports = report.hosts.into_iter().map(|it| (it.host.clone(), it)).collect();
-        Self { hosts, selections, reports }
+        Self::evaluate(context, context.all_hosts()?.to_vec())
     }
 
     /// The same hosts of a trial.
-    pub fn of_trial(trial: &TrialFleet, like: &Self) -> Result<Self> {
-        let outcomes = evaluate::evaluate(&trial.context, &like.hosts, EvalOptions::default())?;
-        Ok(Self::of(like.hosts.clone(), outcomes))
+    pub fn of_trial(trial: &TrialFleet, before: &Self) -> Result<Self> {
+        Self::evaluate(&trial.context, before.hosts.clone())
+    }
+
+    fn evaluate(context: &Context, hosts: Vec<HostName>) -> Result<Self> {
+        let outcomes = evaluate(context, &hosts, EvalOptions::default())?;
+        let selected = outcomes.selected();
+        let selections =
+            selected.map(|(host, selection)| (host.clone(), selection.clone())).collect();
+        let reports = CheckReport::new(&hosts, outcomes, &BTreeSet::new()).hosts;
+        Ok(Self { hosts, reports, selections })
     }
 
     pub fn manifests(&self) -> impl Iterator<Item = (&HostName, &Manifest)> {
@@ -61,14 +55,12 @@ impl Fleet {
     pub fn selection(&self, host: &HostName) -> Option<&Selection> {
         self.selections.get(host)
     }
-
-    fn is_ok(&self, host: &HostName) -> bool {
-        let state = self.reports.get(host).map(|report| report.state);
-        matches!(state, Some(check::HostState::Ok | check::HostState::Unsupported))
-    }
 }
 
-/// Takes the trial as far as it goes, and tells it to the report.
+/// What the sources of the new revision break on single hosts.
+pub type Drifts = BTreeMap<HostName, Finding>;
+
+/// Evaluates, builds and measures the trial until something fails, and adds it to the report.
 pub fn run(
     args: &UpdateArgs,
     pin: &PinState<'_>,
@@ -80,11 +72,18 @@ pub fn run(
     let context = pin.context;
     context.ui.status(format!("evaluating {} hosts with the new revision", before.hosts.len()));
     let after = Fleet::of_trial(trial, before)?;
-    report.hosts = before.hosts.iter().map(|host| compared(host, before, &after)).collect();
+    report.hosts =
+        before.reports.iter().zip(&after.reports).map(|(was, is)| compared(was, is)).collect();
     compare_parts(before, &after, report);
     view::announce_parts(&context.ui, report);
     let may_stay_pinned = partial::may_stay_pinned(args, pin, before);
-    drifted(report, drifts);
+    for host in report.hosts.iter_mut().filter(|host| host.state != HostState::FailedBefore) {
+        if let Some(finding) = drifts.get(&host.host) {
+            host.state = HostState::Fails;
+            host.failed_at = Some(Stage::Drift);
+            host.findings.push(finding.clone());
+        }
+    }
     report.settle(Stage::Evaluate, &may_stay_pinned);
     if !report.ok || args.dry_run {
         for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
@@ -93,7 +92,7 @@ pub fn run(
         report_sizes(context, before, &after, report)?;
         return Ok(after);
     }
-    let courses = canary::reach(args, context, report)?;
+    let machines = canary::reach(args, context, report)?;
     // A canary that cannot be reached is no reason to pin it.
     report.settle(Stage::Bench, &BTreeSet::new());
     if !report.ok {
@@ -107,7 +106,7 @@ pub fn run(
     report.settle(Stage::Build, &may_stay_pinned);
     report_sizes(context, before, &after, report)?;
     if report.ok {
-        canary::run(courses, pin, trial, before, &after, report)?;
+        canary::run(machines, pin, trial, before, &after, report)?;
         report.settle(Stage::Bench, &may_stay_pinned);
     }
     interrupt::check()?;
@@ -126,45 +125,26 @@ fn compare_parts(before: &Fleet, after: &Fleet, report: &mut UpdateReport) {
     report.unchanged_parts = names(&mut is.intersection(&was));
 }
 
-/// What the drift guard has against single hosts.
-pub type Drifts = BTreeMap<HostName, Finding>;
-
-fn drifted(report: &mut UpdateReport, drifts: &Drifts) {
-    for host in &mut report.hosts {
-        if let Some(finding) = drifts.get(&host.host)
-            && host.state != HostState::FailedBefore
-        {
-            host.state = HostState::Fails;
-            host.failed_at = Some(Stage::Drift);
-            host.findings.push(finding.clone());
-        }
-    }
-}
-
-fn compared(host: &HostName, before: &Fleet, after: &Fleet) -> HostUpdate {
-    let drv = |fleet: &Fleet| fleet.selection(host).map(|selection| selection.drv_path.clone());
-    let (was, is) = (drv(before), drv(after));
-    let state = match (before.is_ok(host), after.is_ok(host)) {
+fn compared(was: &HostReport, is: &HostReport) -> HostUpdate {
+    let works =
+        |report: &HostReport| matches!(report.state, Evaluated::Ok | Evaluated::Unsupported);
+    let state = match (works(was), works(is)) {
         (true, false) => HostState::Fails,
         (false, false) => HostState::FailedBefore,
-        (_, true) if was == is => HostState::Unchanged,
+        (_, true) if was.drv_path == is.drv_path => HostState::Unchanged,
         // Until it is built.
         (_, true) => HostState::NotBuilt,
     };
-    let known = after.reports.get(host);
-    let told = matches!(state, HostState::Fails | HostState::FailedBefore);
-    let is_host = |fleet: &Fleet| fleet.selection(host).map(|it| it.manifest.variant.clone());
     HostUpdate {
-        variant: is_host(after).or_else(|| is_host(before)),
-        before: was,
-        after: is,
-        findings: known.filter(|_| told).map(|it| it.findings.clone()).unwrap_or_default(),
-        ..HostUpdate::new(host.clone(), state)
+        variant: is.variant.clone().or_else(|| was.variant.clone()),
+        before: was.drv_path.clone(),
+        after: is.drv_path.clone(),
+        findings: if works(is) { vec![] } else { is.findings.clone() },
+        ..HostUpdate::new(was.host.clone(), state)
     }
 }
 
-/// The distinct variants that are to be built: all that changed, but in the testbed those
-/// that nothing could build there.
+/// The distinct variants to build: all that changed, except those that the testbed cannot build.
 fn changed(report: &mut UpdateReport, after: &Fleet, in_testbed: bool) -> Vec<Build> {
     let mut wanted = vec![];
     for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {

@@ -67,10 +67,10 @@ pub fn run(
         let expected = drv(if pinned.contains_key(host) { before } else { after });
         if drv(&partial) != expected {
             let finding = not_read(host, pinned.contains_key(host));
-            if let Some(told) = report.hosts.iter_mut().find(|told| told.host == *host) {
-                let stage = *told.failed_at.get_or_insert(Stage::Pin);
-                told.findings.push(finding);
-                told.state = HostState::Fails;
+            if let Some(update) = report.hosts.iter_mut().find(|update| update.host == *host) {
+                let stage = *update.failed_at.get_or_insert(Stage::Pin);
+                update.findings.push(finding);
+                update.state = HostState::Fails;
                 report.fail_at(stage);
             }
         }
@@ -98,9 +98,8 @@ fn pinned_host(
     PinnedHost {
         failed_with: trial.revision.name(),
         failed_at: host.failed_at.map_or("", Stage::name).to_owned(),
-        // A commit has it for good: no log, and nothing of this machine.
+        // It is committed: no log, and nothing of this machine.
         reason: pinned_hosts::reason(reason),
-        // It stays where it is, and began when it began.
         ..earlier.cloned().unwrap_or_else(new)
     }
 }
@@ -143,6 +142,6 @@ fn not_read(host: &HostName, is_pinned: bool) -> Finding {
     Finding::error("hold-not-read", message, help)
 }
 
-fn names<'a>(hosts: impl Iterator<Item = &'a HostName>) -> String {
+pub fn names<'a>(hosts: impl Iterator<Item = &'a HostName>) -> String {
     hosts.map(HostName::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -242,6 +242,11 @@ impl UpdateReport {
         failing.map(|host| host.host.to_string()).collect()
     }
 
+    pub fn fail(&mut self, stage: Stage, finding: Finding) {
+        self.findings.push(finding);
+        self.fail_at(stage);
+    }
+
     pub fn fail_at(&mut self, stage: Stage) {
         self.failed_at.get_or_insert(stage);
         self.ok = false;

@@ -1,0 +1,109 @@
+//! What became of the evaluation of each host.
+//!
+//! Pure: no I/O, no clock.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::findings::finding::Finding;
+use crate::fleet::manifest::Selection;
+use crate::nix::names::HostName;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostState {
+    Ok,
+    Finding,
+    EvalError,
+    Timeout,
+    OutOfMemory,
+    /// The host does not use the module.
+    Unsupported,
+}
+
+/// As in the JSON.
+impl fmt::Display for HostState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Finding => "finding",
+            Self::EvalError => "eval-error",
+            Self::Timeout => "timeout",
+            Self::OutOfMemory => "out-of-memory",
+            Self::Unsupported => "unsupported",
+        })
+    }
+}
+
+/// The result of one host's evaluation.
+#[derive(Debug, Clone)]
+pub enum Evaluated {
+    Selected(Box<Selection>),
+    /// Assertions of the module that fail.
+    Problems(Vec<Finding>),
+    Unsupported(Finding),
+    Failed {
+        state: HostState,
+        finding: Finding,
+    },
+}
+
+/// The evaluation of several hosts, with the seconds that each took.
+#[derive(Debug, Default)]
+pub struct Outcomes(BTreeMap<HostName, (Evaluated, f64)>);
+
+impl Outcomes {
+    pub fn insert(&mut self, host: HostName, evaluated: Evaluated, seconds: f64) {
+        self.0.insert(host, (evaluated, seconds));
+    }
+
+    /// Takes a host's result out. Missing is an error.
+    pub fn take(&mut self, host: &HostName) -> (Evaluated, f64) {
+        self.0.remove(host).unwrap_or_else(|| {
+            let finding = Finding::error(
+                "no-answer",
+                "the evaluator exited without a result for this host",
+                "run the check again with -v; if it happens again, report a bug",
+            );
+            (Evaluated::Failed { state: HostState::EvalError, finding }, 0.0)
+        })
+    }
+
+    pub fn hosts(&self) -> Vec<HostName> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// The hosts that select a variant.
+    pub fn selected(&self) -> impl Iterator<Item = (&HostName, &Selection)> {
+        self.0.keys().filter_map(|host| Some((host, self.selection(host)?)))
+    }
+
+    pub fn selection(&self, host: &HostName) -> Option<&Selection> {
+        match &self.0.get(host)?.0 {
+            Evaluated::Selected(selection) => Some(selection),
+            _ => None,
+        }
+    }
+
+    /// The hosts that select none: they fail, or do not use the module.
+    pub fn without_variant(&self) -> Vec<HostName> {
+        let mut hosts = self.hosts();
+        hosts.retain(|host| self.selection(host).is_none());
+        hosts
+    }
+
+    pub fn uses_module(&self, host: &HostName) -> bool {
+        !matches!(self.0.get(host), Some((Evaluated::Unsupported(_), _)))
+    }
+
+    /// Whether hosts without the module are no error: no host was named, and some host has it.
+    pub fn may_lack_module(&self, named: &[String]) -> bool {
+        named.is_empty() && self.0.keys().any(|host| self.uses_module(host))
+    }
+
+    pub fn drop_unsupported(&mut self) {
+        self.0.retain(|_, (evaluated, _)| !matches!(evaluated, Evaluated::Unsupported(_)));
+    }
+}
