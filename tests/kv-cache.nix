@@ -85,6 +85,26 @@ in
       ]
     ];
   };
+  # What the revision does not declare is not passed: the manifest's droppedArguments names it.
+  "a revision without either option builds its own pairs" = {
+    expr =
+      let
+        kernels = (import ../overlays/llama-cpp/kv-cache.nix { inherit lib; }).forSource {
+          source = llama-cpp;
+          declared = { };
+        };
+      in
+      {
+        option = lib.attrNames (kernels.optionsFor [ "q8_0-q4_0" ]);
+        none = kernels.optionsFor [ "q8_0-q8_0" ];
+        built = lib.elem "q8_0-q4_0" (kernels.builtWith { });
+      };
+    expected = {
+      option = [ "GGML_CUDA_FA_ALL_QUANTS" ];
+      none = { };
+      built = false;
+    };
+  };
   "a build without CUDA and ROCm has no such kernels" = {
     expr = pkgs.llama-cpp-vulkan.llamaCpp.kvKernels;
     expected = null;

@@ -317,6 +317,7 @@ let
             parts = map (part: {
               name = part.pname;
               drvPath = builtins.unsafeDiscardStringContext part.drvPath;
+              output = builtins.unsafeDiscardStringContext part.outPath;
             }) all;
           };
           result = parts.join {

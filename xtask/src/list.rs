@@ -4,19 +4,17 @@
 //!
 //! Imports: ui, findings, nix, fleet, check, bench.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::bench::recorder;
 use crate::bench::results::LastBench;
 use crate::check::evaluation::EvalOptions;
-use crate::check::{evaluation as evaluate, validation};
+use crate::check::report::PartReport;
+use crate::check::{command as check, evaluation as evaluate, validation};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
-use crate::nix::names::{HostName, StorePath, VariantName};
-use crate::nix::store;
+use crate::nix::names::{HostName, VariantName};
 use crate::ui::table::Table;
 
 #[derive(Debug, Serialize)]
@@ -43,6 +41,7 @@ struct Listed {
     #[serde(rename = "held")]
     pinned: bool,
     in_store: bool,
+    parts: Vec<PartReport>,
     /// Of bench/HOST.jsonl.
     last_bench: Option<LastBench>,
 }
@@ -53,9 +52,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let fleet = context.flake.fleet()?;
     // Run.
     let outcomes = evaluate::evaluate(context, &hosts, EvalOptions::default())?;
-    let outputs: BTreeSet<StorePath> =
-        outcomes.selected().map(|(_, selection)| selection.out_path.clone()).collect();
-    let valid = store::valid(&context.flake.nix, &outputs)?;
+    let present = check::present(context, outcomes.selected().map(|(_, selection)| selection))?;
     let pinned_hosts = validation::pinned_hosts(context);
     let benched = |host: &HostName| {
         LastBench::of(&recorder::records(context, host.as_str(), None).text().ok()?)
@@ -76,8 +73,8 @@ pub fn run(context: &Context) -> Result<Outcome> {
                 has_module: outcomes.uses_module(&host),
                 pinned: pinned_hosts.contains_key(&host),
                 last_bench: benched(&host),
-                in_store: selection
-                    .is_some_and(|selection| valid.contains_key(&selection.out_path)),
+                in_store: selection.is_some_and(|one| present.contains(&one.drv_path)),
+                parts: manifest.map(|it| PartReport::of(it, &present)).unwrap_or_default(),
                 host,
             }
         })
@@ -114,7 +111,7 @@ fn print(context: &Context, report: &ListReport) {
                 .into(),
                 or_dash(&host.microarch).into(),
                 (if known.is_empty() { "-".to_owned() } else { known }).into(),
-                (if host.in_store { "yes" } else { "no" }).into(),
+                PartReport::in_store(host.in_store, &host.parts).into(),
                 host.last_bench
                     .as_ref()
                     .map_or_else(|| "-".to_owned(), LastBench::to_string)

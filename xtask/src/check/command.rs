@@ -13,7 +13,7 @@ use crate::ci::run::{Ci, Report};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::{self, Context};
 use crate::fleet::manifest::Selection;
-use crate::nix::names::{DrvPath, HostName};
+use crate::nix::names::{DrvPath, HostName, StorePath};
 use crate::nix::store;
 use crate::ui::github::WORKSPACE;
 
@@ -80,16 +80,20 @@ pub fn folder_in_checkout(context: &Context) -> Option<String> {
     Some(if folder.is_empty() { String::new() } else { format!("{folder}/") })
 }
 
-/// The derivations whose output is in this machine's store.
+/// The derivations whose output is in this machine's store: of packages and of their parts.
 pub fn present<'a>(
     context: &Context,
     selections: impl Iterator<Item = &'a Selection>,
 ) -> Result<BTreeSet<DrvPath>> {
+    let wanted: Vec<(&DrvPath, &StorePath)> = selections
+        .flat_map(|selection| {
+            let parts = selection.manifest.parts.iter().map(|part| (&part.drv_path, &part.output));
+            parts.chain([(&selection.drv_path, &selection.out_path)])
+        })
+        .collect();
     // Nix need not be asked about a path that does not exist.
-    let selections: Vec<&Selection> =
-        selections.filter(|selection| store::appeared(&selection.out_path)).collect();
-    let outputs = selections.iter().map(|selection| selection.out_path.clone()).collect();
-    let valid = store::valid(&context.flake.nix, &outputs)?;
-    let present = selections.iter().filter(|selection| valid.contains_key(&selection.out_path));
-    Ok(present.map(|selection| selection.drv_path.clone()).collect())
+    let outputs = wanted.iter().map(|(_, output)| *output).filter(|output| store::appeared(output));
+    let valid = store::valid(&context.flake.nix, &outputs.cloned().collect())?;
+    let present = wanted.into_iter().filter(|(_, output)| valid.contains_key(*output));
+    Ok(present.map(|(drv, _)| drv.clone()).collect())
 }

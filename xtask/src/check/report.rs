@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::check::outcomes::{Evaluated, HostState, Outcomes};
 use crate::check::variant_rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
+use crate::fleet::manifest::{Manifest, Part};
 use crate::nix::names::{DrvPath, HostName, VariantName};
 
 #[derive(Debug, Serialize)]
@@ -23,6 +24,8 @@ pub struct HostReport {
     pub drv_path: Option<DrvPath>,
     /// Whether the variant is in this machine's store already.
     pub cached: bool,
+    /// The parts of the package; none where it is built as a whole.
+    pub parts: Vec<PartReport>,
     /// Spent on this host; an equal share where hosts were evaluated together.
     pub seconds: f64,
     pub cmake_flags: Vec<String>,
@@ -30,6 +33,34 @@ pub struct HostReport {
     /// `--full`: the derivation of the whole system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toplevel: Option<DrvPath>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartReport {
+    pub name: String,
+    pub drv_path: DrvPath,
+    pub cached: bool,
+}
+
+impl PartReport {
+    pub fn of(manifest: &Manifest, present: &BTreeSet<DrvPath>) -> Vec<Self> {
+        let report = |Part { name, drv_path, .. }: &Part| Self {
+            name: name.clone(),
+            drv_path: drv_path.clone(),
+            cached: present.contains(drv_path),
+        };
+        manifest.parts.iter().map(report).collect()
+    }
+
+    /// Whether a package is in the store, for a table: `no`, `3 of 5 parts`, `yes`.
+    pub fn in_store(cached: bool, parts: &[Self]) -> String {
+        match parts.iter().filter(|part| part.cached).count() {
+            _ if cached => "yes".to_owned(),
+            0 => "no".to_owned(),
+            count => format!("{count} of {} parts", parts.len()),
+        }
+    }
 }
 
 /// A package of the flake's own, which no host need select: `--all-systems`.
@@ -144,6 +175,7 @@ impl HostReport {
             microarch: None,
             drv_path: None,
             cached: false,
+            parts: vec![],
             seconds,
             cmake_flags: vec![],
             findings: vec![],
@@ -166,6 +198,7 @@ impl HostReport {
                     backends: selection.manifest.backends.clone(),
                     microarch: Some(selection.manifest.microarch.clone()),
                     cached: present.contains(&selection.drv_path),
+                    parts: PartReport::of(&selection.manifest, present),
                     drv_path: Some(selection.drv_path),
                     cmake_flags: selection.manifest.cmake_flags,
                     findings,

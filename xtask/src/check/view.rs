@@ -1,7 +1,7 @@
 //! What `check` shows a person.
 
 use crate::check::outcomes::HostState;
-use crate::check::report::{CheckReport, HostReport, PackageReport};
+use crate::check::report::{CheckReport, HostReport, PackageReport, PartReport};
 use crate::findings::finding::Finding;
 use crate::findings::view::describe;
 use crate::ui::table::{Cell, Table};
@@ -71,11 +71,9 @@ fn row(host: &HostReport) -> Vec<Cell> {
         state(host.state),
         host.variant.as_ref().map_or("-", |variant| variant.as_str()).into(),
         (if host.drv_path.is_none() {
-            "-"
-        } else if host.cached {
-            "yes"
+            "-".to_owned()
         } else {
-            "no"
+            PartReport::in_store(host.cached, &host.parts)
         })
         .into(),
         units::seconds(host.seconds).into(),

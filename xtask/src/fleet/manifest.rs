@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nix::names::{DrvPath, VariantName};
+use crate::nix::names::{DrvPath, StorePath, VariantName};
 
 /// The manifest of one variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,7 @@ pub struct Part {
     /// For example `ggml-cuda-sm75`.
     pub name: String,
     pub drv_path: DrvPath,
+    pub output: StorePath,
 }
 
 impl Manifest {
@@ -113,7 +114,7 @@ pub struct Selection {
     pub manifest: Manifest,
     pub drv_path: DrvPath,
     #[serde(rename = "output")]
-    pub out_path: crate::nix::names::StorePath,
+    pub out_path: StorePath,
     #[serde(default)]
     pub around: Around,
 }
