@@ -238,6 +238,7 @@ pub fn copy_of_repository(hosts: &[(&str, &str)]) -> Scratch {
         "modules",
         "nixos",
         "overlays",
+        "pin.json",
         "pkgs",
         "testbed",
         "tests",
