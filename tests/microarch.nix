@@ -95,7 +95,6 @@ in
     expr = lib.intersectLists (withOption "GGML_AVX_VNNI") (withOption "GGML_AVX512");
     expected = [
       "novalake"
-      "sapphirerapids-no-amx"
       "znver5"
       "znver6"
     ];

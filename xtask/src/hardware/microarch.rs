@@ -55,6 +55,12 @@ impl Row {
         self.cpus.is_empty()
     }
 
+    /// ggml has no code for AVX-VNNI where AVX-512 VNNI is on.
+    fn useful_features(&self) -> usize {
+        let has = |name: &str| self.features.iter().any(|feature| feature == name);
+        self.features.len() - usize::from(has("AVX512_VNNI") && has("AVX_VNNI"))
+    }
+
     fn is_by(&self, vendor: &str) -> bool {
         self.cpus.iter().any(|cpu| cpu.split(' ').next() == Some(vendor))
     }
@@ -98,7 +104,7 @@ impl Table {
         serde_json::from_str(TABLE)
     }
 
-    /// Of the rows whose features this CPU has in full, the one with most features. Of equal
+    /// Of the rows whose features this CPU has in full, the one with most features that count. Of equal
     /// ones the CPU's own name, by vendor, family and model; then a generic name; then one of
     /// the same vendor; then the one of the lowest architecture level.
     pub fn detect(&self, cpu: &Cpu) -> Option<Detected<'_>> {
@@ -106,7 +112,7 @@ impl Table {
         let runs = |name: &str| self.missing(name, cpu).is_some_and(|missing| missing.is_empty());
         let (name, row) = rows.filter(|(name, _)| runs(name)).min_by_key(|(name, row)| {
             (
-                Reverse(row.features.len()),
+                Reverse(row.useful_features()),
                 !row.names(cpu.arch, &cpu.identity),
                 !row.is_generic(),
                 !row.is_by(&cpu.identity.vendor),

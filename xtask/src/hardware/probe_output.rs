@@ -157,7 +157,7 @@ fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
                     .iter()
                     .position(|node| node.device == Some(device.device) && vendor == Vendor::Amd);
                 let node = at.map(|at| nodes.remove(at));
-                let code = node.as_ref().and_then(|node| node.name.clone());
+                let code = node.as_ref().and_then(|node| node.name().map(str::to_owned));
                 let code = code.map(|code| format!("{} {code}", vendor.name()));
                 gpus.push(Gpu {
                     pci,
@@ -172,8 +172,8 @@ fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
     }
     // A container may see ROCm's devices and no PCI.
     gpus.extend(nodes.into_iter().map(|node| {
-        let name = node.name.unwrap_or_else(|| "GPU".to_owned());
-        Gpu { gfx_target: node.target, ..Gpu::new(Vendor::Amd, format!("AMD {name}")) }
+        let name = format!("AMD {}", node.name().unwrap_or("GPU"));
+        Gpu { gfx_target: node.target, ..Gpu::new(Vendor::Amd, name) }
     }));
     gpus
 }
@@ -288,6 +288,14 @@ struct Node {
     name: Option<String>,
     device: Option<u32>,
     target: Option<String>,
+}
+
+impl Node {
+    /// Since GFX11 the kernel has one name for all.
+    fn name(&self) -> Option<&str> {
+        let own = self.name.as_deref().filter(|name| *name != "ip discovery");
+        own.or(self.target.as_deref())
+    }
 }
 
 /// The GPUs of amdgpu's topology; the processor is a node of it too, without a target.

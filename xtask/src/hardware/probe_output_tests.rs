@@ -107,6 +107,15 @@ fn columns_are_counted_from_the_right_and_what_is_not_known_is_left_out() {
     assert!(nvidia_smi("NVIDIA-SMI has failed because it couldn't communicate\n").is_empty());
 }
 
+/// What amdgpu says of each GPU since GFX11 is no name.
+#[test]
+fn a_gpu_is_not_named_after_its_discovery() {
+    let pci = "PCI_ID=1002:1586\nPCI_SLOT_NAME=0000:c6:00.0\nDRIVER=amdgpu\n\n";
+    let kfd = "node 1\nname ip discovery\ngfx_target_version 110501\ndevice_id 5510\n";
+    assert_eq!(seen(&[("pci", pci), ("kfd", kfd)]).gpus[0].name, "AMD gfx1151");
+    assert_eq!(seen(&[("kfd", kfd)]).gpus[0].name, "AMD gfx1151");
+}
+
 #[test]
 fn targets_are_written_as_rocm_writes_them() {
     let names = [90006, 90010, 90402, 100306, 110003, 120001].map(|v| gfx_target(v).unwrap());
