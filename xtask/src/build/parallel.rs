@@ -4,7 +4,7 @@
 //! Pure: no I/O, no clock.
 
 use crate::build::variants::Build;
-use crate::nix::settings::Configured;
+use crate::nix::builders::Configured;
 
 /// Peak memory of one compiler for this backend, in bytes. The host compiler: 0.57 GiB
 /// measured (GCC 12, -O3, common/arg.cpp of autumn 2026), and room. nvcc and hipcc compile a
@@ -42,7 +42,7 @@ pub struct Parallel {
 pub fn choose(
     builds: &[&Build],
     machine: Machine,
-    configured: Configured,
+    configured: &Configured,
     asked: Parallel,
 ) -> Parallel {
     let count = builds.len().max(1);
@@ -60,7 +60,7 @@ pub fn choose(
     // Zero is Nix's word for all of them.
     let most = configured.cores.filter(|cores| *cores > 0);
     let most = most.map_or(machine.cores, |cores| (cores as usize).min(machine.cores));
-    let cores = (each < most && !configured.builders).then_some(each);
+    let cores = (each < most && configured.builders.is_empty()).then_some(each);
     Parallel { max_jobs: Some(small(jobs)), cores: asked.cores.or(cores.map(small)) }
 }
 
@@ -91,7 +91,7 @@ mod tests {
         let Parallel { max_jobs, cores } = choose(
             &builds(backends).iter().collect::<Vec<_>>(),
             machine,
-            Configured::default(),
+            &Configured::default(),
             Parallel::default(),
         );
         (max_jobs, cores)
@@ -118,11 +118,12 @@ mod tests {
         let four = builds(&["cpu", "cpu", "cpu", "cpu"]);
         let four: Vec<&Build> = four.iter().collect();
         let configured = Configured { max_jobs: Some(2), ..Configured::default() };
-        let jobs = |asked| choose(&four, machine, configured, asked).max_jobs;
+        let jobs = |asked| choose(&four, machine, &configured, asked).max_jobs;
         assert_eq!(jobs(Parallel::default()), Some(2));
         assert_eq!(jobs(Parallel { max_jobs: Some(3), cores: None }), Some(3));
-        let only_remote = Configured { max_jobs: Some(0), builders: true, ..Configured::default() };
-        let chosen = choose(&four, machine, only_remote, Parallel::default());
+        let only_remote =
+            Configured { max_jobs: Some(0), builders: vec![vec![]], ..Configured::default() };
+        let chosen = choose(&four, machine, &only_remote, Parallel::default());
         assert_eq!(chosen, Parallel { max_jobs: Some(0), cores: None });
     }
 }

@@ -1,7 +1,8 @@
 //! What build-all is about to do: what is in the store, what a cache has, what must be
 //! built, and how large all of it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::LazyCell;
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use crate::build::history;
 use crate::build::variants::{Build, short_name};
 use crate::fleet::context::Context;
+use crate::nix::builders::Configured;
 use crate::nix::flake;
 use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
 use crate::nix::store::{self, Missing};
@@ -61,29 +63,6 @@ pub struct Fetch {
 }
 
 impl Plan {
-    pub fn new(builds: &[Build], missing: &Missing, todo: impl Fn(&Build) -> Todo) -> Self {
-        let own: BTreeSet<&DrvPath> = builds.iter().map(|build| &build.drv).collect();
-        let variants = builds.iter().map(|build| Row {
-            variant: build.variant.clone(),
-            hosts: build.hosts.clone(),
-            packages: build.packages.clone(),
-            drv_path: build.drv.clone(),
-            out_path: build.out.clone(),
-            plan: todo(build),
-            closure_bytes: None,
-            expected_seconds: None,
-        });
-        Self {
-            variants: variants.collect(),
-            dependencies: missing.build.iter().filter(|drv| !own.contains(drv)).count(),
-            fetch: Fetch {
-                paths: missing.fetch.len(),
-                download_bytes: missing.download,
-                unpacked_bytes: missing.unpacked,
-            },
-        }
-    }
-
     pub fn count(&self, todo: Todo) -> usize {
         self.variants.iter().filter(|row| row.plan == todo).count()
     }
@@ -100,34 +79,45 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
     let nix = &context.flake.nix;
     let outputs = builds.iter().map(|build| build.out.clone()).collect();
     let valid = store::valid(nix, &outputs)?;
-    let mut can_build: BTreeMap<&str, bool> = BTreeMap::new();
-    for build in builds.iter().filter(|build| !valid.contains_key(&build.out)) {
-        can_build.entry(&build.system).or_insert_with(|| {
-            build.system == flake::system() || nix.has_machine_for(&build.system)
-        });
-    }
-    let buildable = |build: &&Build| can_build.get(build.system.as_str()) == Some(&true);
+    let configured = LazyCell::new(|| Configured::read(nix));
+    let buildable =
+        |build: &&Build| build.system == flake::system() || configured.builds_for(&build.system);
     let absent = builds.iter().filter(|build| !valid.contains_key(&build.out)).filter(buildable);
     let missing = store::missing(nix, &absent.map(|build| &build.drv).collect::<Vec<_>>())?;
-    let mut plan = Plan::new(builds, &missing, |build| match build {
-        build if valid.contains_key(&build.out) => Todo::Present,
-        build if !buildable(&build) => Todo::Unsupported,
-        build if missing.fetch.contains(&build.out) => Todo::Fetch,
-        _ => Todo::Build,
-    });
     let earlier = history::read(&context.home);
-    for row in &mut plan.variants {
-        let name = short_name(row.drv_path.as_str());
-        match valid.get(&row.out_path) {
-            Some(info) => row.closure_bytes = info.closure_size,
-            None => {
-                let before = earlier.before(name, &row.out_path);
-                row.closure_bytes = before.and_then(|before| before.closure_bytes);
-                row.expected_seconds =
-                    earlier.seconds(name, "").filter(|_| row.plan == Todo::Build);
-            }
+    let row = |build: &Build| {
+        let name = short_name(build.drv.as_str());
+        let info = valid.get(&build.out);
+        let todo = match build {
+            _ if info.is_some() => Todo::Present,
+            build if !buildable(&build) => Todo::Unsupported,
+            build if missing.fetch.contains(&build.out) => Todo::Fetch,
+            _ => Todo::Build,
+        };
+        Row {
+            variant: build.variant.clone(),
+            hosts: build.hosts.clone(),
+            packages: build.packages.clone(),
+            drv_path: build.drv.clone(),
+            out_path: build.out.clone(),
+            plan: todo,
+            closure_bytes: match info {
+                Some(info) => info.closure_size,
+                None => earlier.before(name, &build.out).and_then(|before| before.closure_bytes),
+            },
+            expected_seconds: earlier.seconds(name, "").filter(|_| todo == Todo::Build),
         }
-    }
+    };
+    let own: BTreeSet<&DrvPath> = builds.iter().map(|build| &build.drv).collect();
+    let plan = Plan {
+        variants: builds.iter().map(row).collect(),
+        dependencies: missing.build.iter().filter(|drv| !own.contains(drv)).count(),
+        fetch: Fetch {
+            paths: missing.fetch.len(),
+            download_bytes: missing.download,
+            unpacked_bytes: missing.unpacked,
+        },
+    };
     Ok(Planned { plan, present: valid.into_keys().collect(), missing })
 }
 

@@ -15,11 +15,13 @@ use crate::build::plan::{Planned, Todo, plan};
 use crate::build::report::VariantReport;
 use crate::build::run_state::RunState;
 use crate::build::variants::{Build, BuildState, short_name};
+use crate::build::view;
 use crate::fleet::context::Context;
+use crate::nix::builders::Configured;
 use crate::nix::machines::machine_name;
 use crate::nix::names::{DrvPath, StorePath};
-use crate::nix::{derivation, settings, store};
-use crate::system::interrupt;
+use crate::nix::{derivation, store};
+use crate::system::{interrupt, resources};
 
 /// Builds them all and returns a report of each.
 pub fn build(context: &Context, builds: &[Build]) -> Result<Vec<VariantReport>> {
@@ -42,7 +44,7 @@ pub fn build_planned(
     let now = BuildList::new(builds, missing);
     let left = interrupted_build::left(&context.home).and_then(|left| left.done_of(&now));
     if !wanted.is_empty() || left.is_some() {
-        crate::build::view::plan::announce(&context.ui, plan, left);
+        view::plan::announce(&context.ui, plan, left);
     }
     if !wanted.is_empty() {
         interrupted_build::begin(&context.home, &now)?;
@@ -156,11 +158,8 @@ fn remember(context: &Context, variants: &[VariantReport], ran: &RunState) {
 
 /// The user's limits, or what nix.conf and this machine's memory allow.
 fn limits(context: &Context, wanted: &[&Build], asked: &Limits) -> Limits {
-    let machine = parallel::Machine {
-        cores: crate::system::resources::cores(),
-        memory: crate::system::resources::free_memory(),
-    };
-    let configured = settings::configured(&context.flake.nix);
+    let machine = parallel::Machine { cores: resources::cores(), memory: resources::free_memory() };
+    let configured = &Configured::read(&context.flake.nix);
     let wish = Parallel { max_jobs: asked.max_jobs, cores: asked.cores };
     let Parallel { max_jobs, cores } = parallel::choose(wanted, machine, configured, wish);
     Limits { max_jobs, cores, ..asked.clone() }

@@ -5,11 +5,18 @@
 
 use std::fmt::Write as _;
 
-/// One thing the testbed needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use serde::Serialize;
+
+/// One thing the testbed needs, as it is on this machine.
+#[derive(Debug)]
 pub struct Item {
     pub piece: Piece,
     pub state: State,
+    /// What is there; or what is missing, and why.
+    pub message: String,
+    /// What `setup` would run, or the user has to.
+    pub command: Option<String>,
+    pub size: Size,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,22 +38,50 @@ impl Piece {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
-    Present(String),
+    Present,
     /// `setup` provides it.
-    ToDo {
-        what: String,
-        size: Size,
-        command: String,
-    },
+    ToDo,
     /// The testbed lacks it, but this machine does not run the testbed.
-    Unneeded(String),
+    Unneeded,
     /// Only the user may do this.
-    Blocked {
-        why: String,
-        command: String,
-    },
+    Blocked,
+}
+
+impl Piece {
+    fn item(self, state: State, message: impl Into<String>, command: Option<String>) -> Item {
+        Item { piece: self, state, message: message.into(), command, size: Size::default() }
+    }
+
+    pub fn present(self, message: impl Into<String>) -> Item {
+        self.item(State::Present, message, None)
+    }
+
+    pub fn unneeded(self) -> Item {
+        self.item(State::Unneeded, "needed by the testbed only, which needs Debian", None)
+    }
+
+    pub fn blocked(self, message: impl Into<String>, command: impl Into<String>) -> Item {
+        self.item(State::Blocked, message, Some(command.into()))
+    }
+
+    pub fn to_do(
+        self,
+        message: impl Into<String>,
+        command: impl Into<String>,
+        (download, disk): (Option<u64>, u64),
+    ) -> Item {
+        let item = self.item(State::ToDo, message, Some(command.into()));
+        Item { size: Size { download, disk }, ..item }
+    }
+}
+
+impl Item {
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Present | State::Unneeded)
+    }
 }
 
 /// In megabytes; an item's disk is what it takes at most while it is made.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::dev::pieces::{Item, Piece, Size, State};
+use crate::dev::pieces::{Item, Piece};
 use crate::dev::{debian, private_nix};
 use crate::nix::program::Nix;
 use crate::system::disk;
@@ -18,114 +18,89 @@ pub fn discover(home: &Path) -> Vec<Item> {
     let nix = Nix::find(home);
     let on_debian = debian::is_here();
     vec![
-        Item { piece: Piece::Tools, state: tools(home, on_debian) },
-        Item { piece: Piece::Store, state: store(nix.is_ok()) },
-        Item { piece: Piece::Nix, state: nix_state(home, nix, on_debian) },
-        Item { piece: Piece::LlamaCpp, state: llama_cpp(home, on_debian) },
+        tools(home, on_debian),
+        store(nix.is_ok()),
+        private_nix(home, nix, on_debian),
+        llama_cpp(home, on_debian),
     ]
 }
 
-fn tools(home: &Path, on_debian: bool) -> State {
+fn tools(home: &Path, on_debian: bool) -> Item {
     if !on_debian {
-        return State::Unneeded("needed by the testbed only, which needs Debian".into());
+        return Piece::Tools.unneeded();
     }
     let with_pip = !llama_tree::is_present(home) && !llama_tree::missing_archives(home).is_empty();
     let packages = debian::missing_packages(with_pip);
     if packages.is_empty() {
-        return State::Present(
-            "compiler, cmake, ninja, ccache, git, ssh and sshd, OpenBLAS".into(),
-        );
+        return Piece::Tools.present("compiler, cmake, ninja, ccache, git, ssh and sshd, OpenBLAS");
     }
     let what = format!("Debian's {}", packages.join(" "));
     let command = debian::install_command(&packages).to_string();
     if !debian::is_root() {
-        return State::Blocked {
-            why: format!("{what} must be installed as root"),
-            command: format!("sudo {command}"),
-        };
+        let why = format!("{what} must be installed as root");
+        return Piece::Tools.blocked(why, format!("sudo {command}"));
     }
     let starts_sshd =
         packages.contains(&"openssh-server") && Path::new("/run/systemd/system").is_dir();
     let note = "; systemd will start Debian's SSH service (`systemctl disable --now ssh` ends it)";
     let what = if starts_sshd { what + note } else { what };
-    State::ToDo {
-        what,
-        size: Size { download: debian::download_megabytes(&packages), disk: 0 },
-        command,
-    }
+    Piece::Tools.to_do(what, command, (debian::download_megabytes(&packages), 0))
 }
 
-fn store(has_nix: bool) -> State {
-    let dir = Path::new("/nix");
-    if has_nix {
-        return State::Present("managed by Nix".into());
-    }
-    if debian::is_root() {
-        return State::Present("root can make it".into());
-    }
+fn store(has_nix: bool) -> Item {
     let writable = Invocation::new("test").args(["-w", "/nix"]);
-    if process::capture(&writable, Some(Duration::from_secs(5)))
-        .is_ok_and(|output| output.exit.ok())
-    {
-        return State::Present("writable".into());
-    }
-    State::Blocked {
-        why: format!("{} must exist and belong to you: Nix builds only there", dir.display()),
-        command: "sudo install -d -m 755 -o \"$(id -un)\" /nix".into(),
+    let writable = || process::capture(&writable, Some(Duration::from_secs(5)));
+    if has_nix {
+        Piece::Store.present("managed by Nix")
+    } else if debian::is_root() {
+        Piece::Store.present("root can make it")
+    } else if writable().is_ok_and(|output| output.exit.ok()) {
+        Piece::Store.present("writable")
+    } else {
+        Piece::Store.blocked(
+            "/nix must exist and belong to you: Nix builds only there",
+            "sudo install -d -m 755 -o \"$(id -un)\" /nix",
+        )
     }
 }
 
-fn nix_state(home: &Path, nix: Result<Nix>, on_debian: bool) -> State {
+fn private_nix(home: &Path, nix: Result<Nix>, on_debian: bool) -> Item {
     match nix {
         Ok(nix) if nix.program.starts_with(home.join("nix")) && private_nix::is_stale(home) => {
-            State::ToDo {
-                what: format!("rewrites the scripts that start {}", nix.version),
-                size: Size { download: Some(0), disk: 0 },
-                command: "nothing outside this folder".into(),
-            }
+            let what = format!("rewrites the scripts that start {}", nix.version);
+            Piece::Nix.to_do(what, "nothing outside this folder", (Some(0), 0))
         }
-        Ok(nix) => State::Present(format!("{} ({})", nix.version, nix.program.display())),
-        Err(_) if on_debian => State::ToDo {
-            what: "Nix 2.26 from Debian 13, unpacked for this project alone".into(),
-            size: Size {
-                download: Some(private_nix::DOWNLOAD_MEGABYTES),
-                disk: private_nix::DISK_MEGABYTES,
-            },
-            command: "apt-get install --download-only nix-bin (in a separate package database), \
-                      then dpkg -x"
-                .into(),
-        },
-        Err(error) => State::Blocked {
-            why: format!("{error:#}"),
-            command: "see https://nixos.org/download".into(),
-        },
+        Ok(nix) => Piece::Nix.present(format!("{} ({})", nix.version, nix.program.display())),
+        Err(_) if on_debian => Piece::Nix.to_do(
+            "Nix 2.26 from Debian 13, unpacked for this project alone",
+            "apt-get install --download-only nix-bin (in a separate package database), then dpkg -x",
+            (Some(private_nix::DOWNLOAD_MEGABYTES), private_nix::DISK_MEGABYTES),
+        ),
+        Err(error) => Piece::Nix.blocked(format!("{error:#}"), "see https://nixos.org/download"),
     }
 }
 
-fn llama_cpp(home: &Path, on_debian: bool) -> State {
+fn llama_cpp(home: &Path, on_debian: bool) -> Item {
     if llama_tree::is_present(home) {
-        return State::Present(llama_tree::repository(home).display().to_string());
+        return Piece::LlamaCpp.present(llama_tree::repository(home).display().to_string());
     }
     if !on_debian {
-        return State::Unneeded("needed by the testbed only, which needs Debian".into());
+        return Piece::LlamaCpp.unneeded();
     }
     let missing = llama_tree::missing_archives(home);
     let versions: Vec<&str> = missing.iter().map(|tree| tree.version).collect();
-    State::ToDo {
-        what: "llama.cpp's trees of August 2025 and autumn 2026, as a git repository".into(),
-        size: Size {
-            download: Some(missing.iter().map(|tree| tree.megabytes).sum()),
-            disk: llama_tree::DISK_MEGABYTES,
-        },
-        command: if missing.is_empty() {
-            "git commit (the archives are here)".into()
-        } else {
-            format!(
-                "python3 -m pip download llama_cpp_python ({}), then git commit",
-                versions.join(" and ")
-            )
-        },
-    }
+    let command = match versions[..] {
+        [] => "git commit (the archives are here)".to_owned(),
+        _ => format!(
+            "python3 -m pip download llama_cpp_python ({}), then git commit",
+            versions.join(" and ")
+        ),
+    };
+    Piece::LlamaCpp.to_do(
+        "llama.cpp's trees of August 2025 and autumn 2026, as a git repository",
+        command,
+        (Some(missing.iter().map(|tree| tree.megabytes).sum()), llama_tree::DISK_MEGABYTES),
+    )
 }
 
 /// Makes the home folder ready, for this process alone until the guard is dropped.
@@ -139,13 +114,7 @@ pub fn reserve(home: &Path, items: &[Item], step: &mut dyn FnMut(&str)) -> Resul
         step("waiting for another setup of this folder");
         lock.lock().with_context(|| format!("cannot lock {}", file.display()))?;
     }
-    let needed: u64 = items
-        .iter()
-        .map(|item| match &item.state {
-            State::ToDo { size, .. } => size.disk,
-            _ => 0,
-        })
-        .sum();
+    let needed: u64 = items.iter().map(|item| item.size.disk).sum();
     let free = disk::free_bytes(home)? / 1_000_000;
     if free < needed {
         bail!(

@@ -18,7 +18,7 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
     let started = Instant::now();
     let items = provision::discover(&home);
     show_plan(ui, &home, &items);
-    let to_do = items.iter().any(|item| matches!(item.state, State::ToDo { .. }));
+    let to_do = items.iter().any(|item| item.state == State::ToDo);
     if args.dry_run {
         report(ui, &items, true)?;
         return Ok(Outcome::Ok);
@@ -45,7 +45,7 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
 pub fn ensure(ui: &Ui, yes: bool) -> Result<()> {
     let home = paths::home()?;
     let items = provision::discover(&home);
-    if items.iter().all(|item| matches!(item.state, State::Present(_) | State::Unneeded(_))) {
+    if items.iter().all(Item::is_ready) {
         return Ok(());
     }
     show_plan(ui, &home, &items);
@@ -58,43 +58,37 @@ pub fn ensure(ui: &Ui, yes: bool) -> Result<()> {
 
 fn show_plan(ui: &Ui, home: &Path, items: &[Item]) {
     ui.status(format!("testbed setup in {}", home.display()));
-    for Item { piece, state } in items {
+    for Item { piece, state, message, command, size } in items {
         let name = format!("{:<12}", piece.name());
+        let below = format!("  {:<12}", "");
+        let command = command.as_deref().unwrap_or_default();
         match state {
-            State::Present(which) => {
-                ui.status(format!("  {name} {}  {which}", ui.green("present")))
-            }
-            State::Unneeded(why) => ui.status(format!("  {name} skipped: {why}")),
-            State::ToDo { what, size, command } => {
+            State::Present => ui.status(format!("  {name} {}  {message}", ui.green("present"))),
+            State::Unneeded => ui.status(format!("  {name} skipped: {message}")),
+            State::ToDo => {
                 let download = match size.download {
                     Some(0) => "nothing to download".to_owned(),
                     Some(megabytes) => format!("{megabytes} MB to download"),
                     None => "size unknown".to_owned(),
                 };
-                let disk = if size.disk > 0 {
-                    format!(", {} MB of disk", size.disk)
-                } else {
-                    String::new()
+                let disk = match size.disk {
+                    0 => String::new(),
+                    megabytes => format!(", {megabytes} MB of disk"),
                 };
-                ui.status(format!("  {name} {}  {what}", ui.yellow("to do")));
-                ui.status(format!("  {:<12} {download}{disk}; {}", "", ui.dim(command)));
+                ui.status(format!("  {name} {}  {message}", ui.yellow("to do")));
+                ui.status(format!("{below} {download}{disk}; {}", ui.dim(command)));
             }
-            State::Blocked { why, command } => {
-                ui.status(format!("  {name} {}  {why}", ui.red("yours to do")));
-                ui.status(format!("  {:<12} {command}", ""));
+            State::Blocked => {
+                ui.status(format!("  {name} {}  {message}", ui.red("yours to do")));
+                ui.status(format!("{below} {command}"));
             }
         }
     }
 }
 
 fn stop_if_blocked(items: &[Item]) -> Result<()> {
-    let commands: Vec<&str> = items
-        .iter()
-        .filter_map(|item| match &item.state {
-            State::Blocked { command, .. } => Some(command.as_str()),
-            _ => None,
-        })
-        .collect();
+    let blocked = items.iter().filter(|item| item.state == State::Blocked);
+    let commands: Vec<&str> = blocked.filter_map(|item| item.command.as_deref()).collect();
     if commands.is_empty() {
         return Ok(());
     }
@@ -110,8 +104,8 @@ fn carry_out(ui: &Ui, home: &Path, items: Vec<Item>) -> Result<()> {
     let mut step = |text: &str| ui.status(format!("  {text}"));
     let _lock = provision::reserve(home, &items, &mut step)?;
     // While we waited for the lock, the other run may have done it all.
-    for Item { piece, state } in provision::discover(home) {
-        if !matches!(state, State::ToDo { .. }) {
+    for Item { piece, state, .. } in provision::discover(home) {
+        if state != State::ToDo {
             continue;
         }
         let began = Instant::now();
@@ -127,19 +121,9 @@ fn carry_out(ui: &Ui, home: &Path, items: Vec<Item>) -> Result<()> {
 }
 
 fn report(ui: &Ui, items: &[Item], dry_run: bool) -> Result<()> {
-    let rows: Vec<_> = items
-        .iter()
-        .map(|Item { piece, state }| {
-            let (state, message, command) = match state {
-                State::Present(which) => ("present", which, None),
-                State::Unneeded(why) => ("unneeded", why, None),
-                State::ToDo { what, command, .. } => ("to-do", what, Some(command)),
-                State::Blocked { why, command } => ("blocked", why, Some(command)),
-            };
-            json!({ "name": piece.name(), "state": state, "message": message, "command": command })
-        })
-        .collect();
-    let ok = items.iter().all(|i| matches!(i.state, State::Present(_) | State::Unneeded(_)));
+    let row = |Item { piece, state, message, command, .. }: &Item| json!({ "name": piece.name(), "state": state, "message": message, "command": command });
+    let rows: Vec<_> = items.iter().map(row).collect();
+    let ok = items.iter().all(Item::is_ready);
     ui.document(&json!({
         "schema": 1, "command": "setup", "dryRun": dry_run, "items": rows, "ok": ok
     }))

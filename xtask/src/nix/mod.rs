@@ -19,7 +19,6 @@ pub mod log;
 pub mod machines;
 pub mod names;
 pub mod program;
-pub mod settings;
 pub mod snapshot;
 pub mod store;
 pub mod tree_copy;

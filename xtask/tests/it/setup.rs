@@ -191,7 +191,7 @@ fn a_full_disk_is_told_before_anything_is_begun() {
     }
     let scratch = Scratch::new();
     // What df of GNU coreutils 9.1 prints of an empty tmpfs of 4 MB.
-    scratch.write_program("bin/df", "#!/bin/sh\nprintf 'Avail\\n 4096\\n'\n");
+    scratch.write_program("bin/df", "#!/bin/sh\nprintf 'Avail Mounted on\\n 4096 /tmp/x\\n'\n");
     let df = scratch.path().join("bin/df");
     let home = scratch.path().join("home");
     let path = format!("{}:{SYSTEM}", df.parent().unwrap().display());
