@@ -14,7 +14,7 @@ use crate::check::report::PartReport;
 use crate::check::{command as check, evaluation as evaluate, validation};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
-use crate::nix::names::{HostName, VariantName};
+use crate::fleet::names::{HostName, VariantName};
 use crate::ui::table::Table;
 
 #[derive(Debug, Serialize)]

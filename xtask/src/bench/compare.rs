@@ -18,8 +18,9 @@ use crate::findings::outcome::Outcome;
 use crate::findings::view::describe;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
+use crate::fleet::names::HostName;
 use crate::nix::flake_input::Revision;
-use crate::nix::names::{HostName, nix_string};
+use crate::nix::names::nix_string;
 use crate::upstream::revision::choose;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 

@@ -13,7 +13,8 @@ use crate::bench::sweep::report::SweepReport;
 use crate::bench::target_state::Conditions;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::manifest::Manifest;
-use crate::nix::names::{HostName, StorePath, VariantName};
+use crate::fleet::names::{HostName, VariantName};
+use crate::nix::names::StorePath;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LlamaCpp {

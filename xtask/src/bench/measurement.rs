@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::bench::llama_bench::{About, Output, Problem};
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
-use crate::nix::names::{DrvPath, HostName, StorePath};
+use crate::fleet::names::HostName;
+use crate::nix::names::{DrvPath, StorePath};
 
 /// The variant that is measured.
 #[derive(Debug, Clone)]

@@ -9,7 +9,8 @@ use crate::bench::comparison::Samples;
 use crate::bench::document::LlamaCpp;
 use crate::bench::llama_bench::{About, TestResult};
 use crate::bench::measurement::{Model, Subject};
-use crate::nix::names::{HostName, StorePath, VariantName};
+use crate::fleet::names::{HostName, VariantName};
+use crate::nix::names::StorePath;
 
 /// One line: one test, as one process of llama-bench measured it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use crate::build::derivations::*;
-use crate::nix::names::{HostName, StorePath, VariantName};
+use crate::fleet::names::{HostName, VariantName};
+use crate::nix::names::StorePath;
 
 fn drv(name: &str) -> DrvPath {
     DrvPath::new(format!("/nix/store/hash-{name}.drv"))

@@ -105,7 +105,8 @@ fn failure(variant: &VariantReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nix::names::{DrvPath, HostName, VariantName};
+    use crate::fleet::names::{HostName, VariantName};
+    use crate::nix::names::DrvPath;
 
     fn failed(tail: Vec<String>) -> VariantReport {
         VariantReport {

@@ -11,7 +11,8 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::args::HostSelection;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
-use crate::nix::names::{DrvPath, HostName, VariantName};
+use crate::fleet::names::{HostName, VariantName};
+use crate::nix::names::DrvPath;
 
 pub fn run(args: &HostSelection, context: &Context) -> Result<Outcome> {
     // Discover, plan.

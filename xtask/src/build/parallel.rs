@@ -71,7 +71,8 @@ fn small(number: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nix::names::{DrvPath, StorePath, VariantName};
+    use crate::fleet::names::VariantName;
+    use crate::nix::names::{DrvPath, StorePath};
 
     fn builds(backends: &[&str]) -> Vec<Build> {
         let build = |backend: &&str| Build {

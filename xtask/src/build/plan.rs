@@ -10,9 +10,10 @@ use serde::Serialize;
 use crate::build::history;
 use crate::build::variants::{Build, short_name};
 use crate::fleet::context::Context;
+use crate::fleet::names::{HostName, VariantName};
 use crate::nix::builders::Configured;
 use crate::nix::flake;
-use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
+use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::store::{self, Missing};
 
 /// What is to be done for one variant.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::build::variants::{BuildState, wanted_by};
 use crate::check::report::HostReport;
 use crate::findings::finding::Finding;
-use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
+use crate::fleet::names::{HostName, VariantName};
+use crate::nix::names::{DrvPath, StorePath};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

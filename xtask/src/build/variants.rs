@@ -5,7 +5,8 @@
 use serde::Serialize;
 
 use crate::fleet::manifest::Selection;
-use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
+use crate::fleet::names::{HostName, VariantName};
+use crate::nix::names::{DrvPath, StorePath};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::nix::names::HostName;
+use crate::fleet::names::HostName;
 
 /// More hosts in one process only need more memory: starting another process costs less than
 /// two hosts do.

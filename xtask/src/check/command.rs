@@ -13,7 +13,8 @@ use crate::ci::run::{Ci, Report};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::{self, Context};
 use crate::fleet::manifest::Selection;
-use crate::nix::names::{DrvPath, HostName, StorePath};
+use crate::fleet::names::HostName;
+use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::store;
 use crate::ui::github::WORKSPACE;
 

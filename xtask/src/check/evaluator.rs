@@ -7,8 +7,9 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::check::batch::{self, Line};
+use crate::fleet::names::HostName;
 use crate::nix::flake::{Flake, SELECT, Unanswered};
-use crate::nix::names::{HostName, nix_string};
+use crate::nix::names::nix_string;
 use crate::system::process::{self, Source};
 use crate::ui::sanitize::sanitize;
 

@@ -6,11 +6,11 @@ use crate::check::outcomes::Outcomes;
 use crate::findings::finding::Finding;
 use crate::fleet::context::{Context, local_root};
 use crate::fleet::host_folder::folder;
+use crate::fleet::names::HostName;
 use crate::hardware::facts::Facts;
 use crate::hardware::microarch::Table;
 use crate::hardware::rules as hardware;
 use crate::nix::diagnosis::line_of_option;
-use crate::nix::names::HostName;
 use crate::system::files;
 
 /// Compares every variant with the facts of its machine, if there are any. They are read from

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Selection;
-use crate::nix::names::HostName;
+use crate::fleet::names::HostName;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

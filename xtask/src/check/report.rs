@@ -11,7 +11,8 @@ use crate::check::outcomes::{Evaluated, HostState, Outcomes};
 use crate::check::variant_rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::fleet::manifest::{Manifest, Part};
-use crate::nix::names::{DrvPath, HostName, VariantName};
+use crate::fleet::names::{HostName, VariantName};
+use crate::nix::names::DrvPath;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
-use crate::nix::names::{DrvPath, HostName};
+use crate::fleet::names::HostName;
+use crate::nix::names::DrvPath;
 
 /// One finding for each variant that is built more than once.
 pub fn judge<'a>(selected: impl Iterator<Item = (&'a HostName, &'a Selection)>) -> Vec<Finding> {

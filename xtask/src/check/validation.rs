@@ -10,11 +10,11 @@ use crate::check::outcomes::Outcomes;
 use crate::findings::finding::Finding;
 use crate::findings::view::describe;
 use crate::fleet::context::{Context, local_root};
+use crate::fleet::names::HostName;
 use crate::fleet::pinned_hosts::{PinnedHosts, PinnedHostsFile};
 use crate::fleet::state_file::{self, PINNED_HOSTS};
 use crate::nix::flake;
 use crate::nix::lockfile::LockFile;
-use crate::nix::names::HostName;
 use crate::system::{files, git};
 use crate::ui::Ui;
 

@@ -27,13 +27,13 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
+use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
-use crate::nix::names::HostName;
 use crate::nix::program::Nix;
 use crate::system::paths;
 use crate::target::Target;
 use crate::testbed::inputs as testbed;
-use crate::testbed::revision::Era;
+use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 
 /// Enough that a median means something, few enough for a first visit.
@@ -163,15 +163,15 @@ fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, &'static 
         ui.status(format!("{} on the real inputs of flake.lock", ui.bold("demo:")));
         return Ok((Context::open(global, ui)?, "real"));
     }
-    let era = global.testbed.unwrap_or(Era::New);
+    let revision = global.testbed.unwrap_or(TestbedRevision::New);
     setup::ensure(ui, args.yes || !std::io::stdin().is_terminal())?;
     ui.status(format!(
         "{} on the testbed: the real llama.cpp and its flake, this machine's compiler, stand-ins \
          for the other inputs",
         ui.bold("demo:")
     ));
-    let inputs = if era == Era::New { "testbed-new" } else { "testbed-old" };
-    Ok((Context::open_with(global, ui, Some(era))?, inputs))
+    let inputs = if revision == TestbedRevision::New { "testbed-new" } else { "testbed-old" };
+    Ok((Context::open_with(global, ui, Some(revision))?, inputs))
 }
 
 /// What `nix build github:ggml-org/llama.cpp` gives, after `adjust`.

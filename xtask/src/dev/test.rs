@@ -16,7 +16,7 @@ use crate::fleet::context::Context;
 use crate::nix::flake;
 use crate::system::process::{self, Exit, Invocation};
 use crate::system::{git, interrupt, paths};
-use crate::testbed::revision::Era;
+use crate::testbed::revision::TestbedRevision;
 use crate::ui::{Ui, units};
 
 pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
@@ -36,8 +36,8 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             ("Nix format", Suite::nix_format as Stage),
             ("Nix dead code", Suite::nix_dead_code),
             ("testbed's library", Suite::testbed_library),
-            ("fleet, llama.cpp 2025-08", |suite| suite.fleet(Era::Old)),
-            ("fleet, llama.cpp 2026-09", |suite| suite.fleet(Era::New)),
+            ("fleet, llama.cpp 2025-08", |suite| suite.fleet(TestbedRevision::Old)),
+            ("fleet, llama.cpp 2026-09", |suite| suite.fleet(TestbedRevision::New)),
             ("Rust tests", Suite::rust_tests),
         ]);
     }
@@ -123,22 +123,22 @@ impl Suite {
     }
 
     fn testbed_library(&self) -> Result<TestCounts> {
-        let context = self.context(Era::New)?;
+        let context = self.context(TestbedRevision::New)?;
         let tests = self.root.join("testbed/tests/default.nix");
         let call = context.flake.nix.command(["eval", "--json"]).arg("--file").arg(tests);
         self.nix_tests(&call)
     }
 
-    fn fleet(&self, era: Era) -> Result<TestCounts> {
-        let flake = self.context(era)?.flake;
+    fn fleet(&self, revision: TestbedRevision) -> Result<TestCounts> {
+        let flake = self.context(revision)?.flake;
         let attribute =
             format!("{}#.legacyPackages.{}.llamafleetTests", flake.reference, flake::system());
         let call = flake.nix.command(["eval", "--json"]).arg(attribute).args(&flake.options);
         self.nix_tests(&call)
     }
 
-    fn context(&self, era: Era) -> Result<Context> {
-        Context::open_with(&self.global, &self.ui, Some(era))
+    fn context(&self, revision: TestbedRevision) -> Result<Context> {
+        Context::open_with(&self.global, &self.ui, Some(revision))
     }
 
     fn nix_tests(&self, call: &Invocation) -> Result<TestCounts> {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::testbed::revision::Era;
+use crate::testbed::revision::TestbedRevision;
 use crate::ui::args::OutputArgs;
 
 /// Options that every command takes.
@@ -13,8 +13,8 @@ pub struct Global {
     #[arg(long, global = true, value_name = "REF")]
     pub flake: Option<String>,
     /// Use the stand-in inputs in testbed/, with a new or old llama.cpp
-    #[arg(long, global = true, value_name = "ERA", num_args = 0..=1, require_equals = true, default_missing_value = "new")]
-    pub testbed: Option<Era>,
+    #[arg(long, global = true, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "new")]
+    pub testbed: Option<TestbedRevision>,
     #[command(flatten)]
     pub output: OutputArgs,
 }

@@ -8,13 +8,13 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::fleet::args::Global;
 use crate::fleet::eval_cache::EvalCache;
+use crate::fleet::names::HostName;
 use crate::nix::flake::Flake;
 use crate::nix::flake_ref;
-use crate::nix::names::HostName;
 use crate::nix::program::Nix;
 use crate::system::paths;
 use crate::testbed::inputs as testbed;
-use crate::testbed::revision::Era;
+use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 use crate::ui::nearest::nearest;
 
@@ -25,9 +25,9 @@ pub struct Context {
     pub ui: Ui,
     pub home: PathBuf,
     pub flake: Flake,
-    /// The flake's folder and the testbed's era, where there are such.
+    /// The flake's folder and the testbed's revision, where there are such.
     root: Option<PathBuf>,
-    era: Option<Era>,
+    revision: Option<TestbedRevision>,
     answers: OnceLock<Option<EvalCache>>,
     known: OnceLock<Vec<HostName>>,
 }
@@ -38,7 +38,7 @@ impl Context {
     }
 
     /// Like [`Self::open`], the testbed chosen by the command rather than the user.
-    pub fn open_with(global: &Global, ui: &Ui, era: Option<Era>) -> Result<Self> {
+    pub fn open_with(global: &Global, ui: &Ui, revision: Option<TestbedRevision>) -> Result<Self> {
         let home = paths::home()?;
         let mut nix = Nix::find(&home)?;
         let (reference, root) = match &global.flake {
@@ -53,11 +53,11 @@ impl Context {
         };
         // Asking changes nothing: a lock that does not fit is a finding, not Nix's to mend.
         let mut options = vec!["--no-write-lock-file".to_owned()];
-        if let Some(era) = era {
+        if let Some(revision) = revision {
             let Some(root) = &root else {
                 bail!("--testbed needs a flake on this machine, and {reference} is not a folder");
             };
-            let lock = testbed::lock_file(&nix, &home, root, era)?;
+            let lock = testbed::lock_file(&nix, &home, root, revision)?;
             let lock = lock.to_str().context("the testbed's path is not UTF-8")?.to_owned();
             options.extend([LENT_LOCK.to_owned(), lock]);
             nix.options.extend(testbed::NIX_OPTIONS.iter().map(|word| (*word).to_owned()));
@@ -67,7 +67,7 @@ impl Context {
         // A URL that names a folder may name a branch of it as well.
         let root = root.filter(|_| !flake.reference.contains([':', '?']));
         let sources = root.clone().map(|root| &*Box::leak(root.into_boxed_path()));
-        Ok(Self { ui: Ui { sources, ..*ui }, home, flake, root, era, answers, known })
+        Ok(Self { ui: Ui { sources, ..*ui }, home, flake, root, revision, answers, known })
     }
 
     /// The flake's folder, where it is one of this machine.
@@ -77,7 +77,7 @@ impl Context {
 
     /// Whether stand-ins take the place of the inputs.
     pub fn in_testbed(&self) -> bool {
-        self.era.is_some()
+        self.revision.is_some()
     }
 
     /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
@@ -101,7 +101,7 @@ impl Context {
             home: self.home.clone(),
             flake: Flake { nix: self.flake.nix.clone(), reference, options },
             root: None,
-            era: self.era,
+            revision: self.revision,
             answers: OnceLock::new(),
             known: OnceLock::new(),
         }
@@ -109,18 +109,18 @@ impl Context {
 
     /// Whose stand-ins take the place of the flake's inputs, if any do: `new` or `old`.
     pub fn testbed(&self) -> Option<&'static str> {
-        self.era.map(|era| match era {
-            Era::Old => "old",
-            Era::New => "new",
+        self.revision.map(|revision| match revision {
+            TestbedRevision::Old => "old",
+            TestbedRevision::New => "new",
         })
     }
 
     /// For a command that is printed to be run: ` --testbed`, where this one has it.
     pub fn testbed_option(&self) -> &'static str {
-        match self.era {
+        match self.revision {
             None => "",
-            Some(Era::Old) => " --testbed=old",
-            Some(Era::New) => " --testbed",
+            Some(TestbedRevision::Old) => " --testbed=old",
+            Some(TestbedRevision::New) => " --testbed",
         }
     }
 
@@ -139,8 +139,8 @@ impl Context {
     }
 
     fn open_eval_cache(&self) -> Option<EvalCache> {
-        let era = self.testbed().unwrap_or("real");
-        Some(EvalCache::open(&self.flake, &self.home, self.root.as_ref()?, era))
+        let revision = self.testbed().unwrap_or("real");
+        Some(EvalCache::open(&self.flake, &self.home, self.root.as_ref()?, revision))
     }
 
     /// Every host of the flake.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::fleet::names::HostName;
 use crate::nix::cache_key::{Snapshot, Stored};
 use crate::nix::flake::Flake;
-use crate::nix::names::HostName;
 use crate::nix::snapshot;
 use crate::system::{disk, files};
 
@@ -28,8 +28,8 @@ pub struct EvalCache {
 }
 
 impl EvalCache {
-    pub fn open(flake: &Flake, home: &Path, root: &Path, era: &str) -> Self {
-        let file = file_of(home, root, era);
+    pub fn open(flake: &Flake, home: &Path, root: &Path, revision: &str) -> Self {
+        let file = file_of(home, root, revision);
         let now = snapshot::take(flake, home, root).map_err(|error| format!("{error:#}"));
         let kept = now.as_ref().map_err(Clone::clone).and_then(|now| load(&file, now));
         Self { file, home: home.to_owned(), root: root.to_owned(), now, kept }
@@ -91,14 +91,14 @@ impl EvalCache {
     }
 }
 
-fn file_of(home: &Path, root: &Path, era: &str) -> PathBuf {
-    let name = files::safe_name(&format!("{}-{era}", root.display()));
+fn file_of(home: &Path, root: &Path, revision: &str) -> PathBuf {
+    let name = files::safe_name(&format!("{}-{revision}", root.display()));
     home.join("eval").join(name + ".json")
 }
 
 /// The newest evaluation of this folder, current or not.
 pub fn newest(home: &Path, root: &Path) -> Option<Stored> {
-    let files = ["real", "new", "old"].map(|era| file_of(home, root, era));
+    let files = ["real", "new", "old"].map(|revision| file_of(home, root, revision));
     let written = |file: &PathBuf| fs::metadata(file).and_then(|about| about.modified()).ok();
     let newest = files.iter().filter_map(|file| Some((written(file)?, file))).max()?;
     serde_json::from_str(&fs::read_to_string(newest.1).ok()?).ok()

@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nix::names::{DrvPath, StorePath, VariantName};
+use crate::fleet::names::VariantName;
+use crate::nix::names::{DrvPath, StorePath};
 
 /// The manifest of one variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

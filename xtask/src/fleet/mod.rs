@@ -11,6 +11,7 @@ pub mod context;
 pub mod eval_cache;
 pub mod host_folder;
 pub mod manifest;
+pub mod names;
 pub mod pinned_hosts;
 pub mod queries;
 pub mod state_file;

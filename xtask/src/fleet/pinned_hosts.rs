@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::findings::finding::Finding;
+use crate::fleet::names::HostName;
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::{Revision, short};
-use crate::nix::names::HostName;
 
 /// What one host has instead of what flake.lock says, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

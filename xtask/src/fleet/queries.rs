@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::fleet::manifest::{FleetEntry, Selection};
+use crate::fleet::names::HostName;
 use crate::nix::flake::{Flake, PACKAGE, Unanswered, lacks, system};
-use crate::nix::names::HostName;
 
 impl Flake {
     /// The hosts, listed without evaluating any of them.

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::fleet::manifest::Selection;
+use crate::fleet::names::HostName;
 use crate::nix::flake::{Flake, PACKAGE, Unanswered};
-use crate::nix::names::{DrvPath, HostName, nix_string};
+use crate::nix::names::{DrvPath, nix_string};
 use crate::system::process;
 
 const TOPLEVEL: &str = include_str!("toplevel.nix");

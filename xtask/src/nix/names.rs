@@ -6,11 +6,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A host: an attribute of `nixosConfigurations`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct HostName(String);
-
 /// A derivation in the store, `/nix/store/….drv`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -20,11 +15,6 @@ pub struct DrvPath(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StorePath(String);
-
-/// A variant's name as its manifest gives it, for example `cuda-tigerlake-sm75`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct VariantName(String);
 
 macro_rules! string_newtype {
     ($($name:ident),*) => {$(
@@ -47,7 +37,8 @@ macro_rules! string_newtype {
     )*};
 }
 
-string_newtype!(HostName, DrvPath, StorePath, VariantName);
+string_newtype!(DrvPath, StorePath);
+pub(crate) use string_newtype;
 
 impl DrvPath {
     /// The installable that builds every output of this derivation.

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
+use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
-use crate::nix::names::HostName;
 use crate::ui::nearest::nearest;
 
 const PACKAGE: &str = ".devops/nix/package.nix";

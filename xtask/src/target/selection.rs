@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::fleet::context::Context;
-use crate::nix::names::HostName;
+use crate::fleet::names::HostName;
 use crate::target::Target;
 
 /// The host that stands for this machine, whatever the fleet says.

@@ -17,7 +17,7 @@ use crate::nix::program::Nix;
 use crate::nix::snapshot;
 use crate::system::{disk, files, process};
 use crate::testbed::lock_file::{self, StandIns};
-use crate::testbed::revision::{Era, TREES, Tree};
+use crate::testbed::revision::{TREES, TestbedRevision, Tree};
 use crate::testbed::{llama_tree, lock_creation};
 
 /// What every Nix call gets in the testbed. Its builds use the machine's own compiler,
@@ -26,7 +26,7 @@ use crate::testbed::{llama_tree, lock_creation};
 pub const NIX_OPTIONS: &[&str] =
     &["--option", "sandbox", "false", "--option", "substituters", "", "--max-jobs", "1"];
 
-/// Lock files of this kind that are kept: one for each fleet and era.
+/// Lock files of this kind that are kept: one for each fleet and revision.
 const KEPT: usize = 20;
 
 /// Writes the lock file that `--reference-lock-file` takes, and answers its path. It
@@ -34,7 +34,12 @@ const KEPT: usize = 20;
 ///
 /// # Errors
 /// The set-up was not run, or the flake has an input without a stand-in.
-pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBuf> {
+pub fn lock_file(
+    nix: &Nix,
+    home: &Path,
+    root: &Path,
+    revision: TestbedRevision,
+) -> Result<PathBuf> {
     if !llama_tree::is_present(home) {
         bail!("the testbed's llama.cpp trees are missing; run `cargo xtask setup` first");
     }
@@ -49,7 +54,7 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
     let before = match fs::read_to_string(&fleet_lock) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            lock_creation::make(nix, home, root, &folder, tree(era))?
+            lock_creation::make(nix, home, root, &folder, tree(revision))?
         }
         Err(error) => {
             let what = format!("cannot read {}", fleet_lock.display());
@@ -63,12 +68,12 @@ pub fn lock_file(nix: &Nix, home: &Path, root: &Path, era: Era) -> Result<PathBu
             nar_hash: &nar_hash(nix, &folder, &memory)?,
             flakes: &flakes(&folder)?,
             repository: &text(&llama_tree::repository(home))?,
-            tree: tree(era),
+            tree: tree(revision),
         },
     )
     .with_context(|| format!("cannot use {}", fleet_lock.display()))?;
 
-    let name = format!("{}-{}.lock", files::safe_name(&text(root)?), tree(era).tag);
+    let name = format!("{}-{}.lock", files::safe_name(&text(root)?), tree(revision).tag);
     let file = locks.join(name);
     // Left alone when it is the same, so that runs beside each other do not meet in it.
     if fs::read_to_string(&file).ok().as_deref() != Some(after.as_str()) {
@@ -91,10 +96,10 @@ pub fn lacks(backends: &[String]) -> Option<&'static str> {
     })
 }
 
-fn tree(era: Era) -> &'static Tree {
-    match era {
-        Era::Old => &TREES[0],
-        Era::New => &TREES[1],
+fn tree(revision: TestbedRevision) -> &'static Tree {
+    match revision {
+        TestbedRevision::Old => &TREES[0],
+        TestbedRevision::New => &TREES[1],
     }
 }
 

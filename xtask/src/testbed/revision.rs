@@ -21,7 +21,7 @@ pub struct Tree {
     pub nar_hash: &'static str,
 }
 
-/// The old era's and the new era's, in the order of their commits.
+/// The old and the new one, in the order of their commits.
 pub const TREES: [Tree; 2] = [
     Tree {
         version: "0.3.16",
@@ -68,7 +68,7 @@ impl Tree {
 
 /// Which of the testbed's two llama.cpp trees stands in for the flake input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Era {
+pub enum TestbedRevision {
     /// August 2025
     Old,
     /// Autumn 2026

@@ -14,7 +14,7 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn of(upstream: &Upstream, era: &str) -> Self {
+    fn of(upstream: &Upstream, revision: &str) -> Self {
         let fleet = Self { folder: Scratch::new() };
         let parts = [
             "flake.nix",
@@ -35,7 +35,7 @@ impl Fleet {
         git(fleet.folder.path(), &["init", "--quiet"]);
         git(fleet.folder.path(), &["add", "--all"]);
         // The stand-ins, as the testbed has them; then as if they were locked for good.
-        let output = fleet.run(&["check", "beryllium", &format!("--testbed={era}")]);
+        let output = fleet.run(&["check", "beryllium", &format!("--testbed={revision}")]);
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         let locks = fs::read_dir(fleet.folder.home().join("locks")).unwrap();
         let lock =
@@ -63,7 +63,7 @@ impl Fleet {
     }
 }
 
-/// Commits after the era's tree.
+/// Commits after the revision's tree.
 const COMMITS: usize = 20;
 /// ceil(log2 20) + 1.
 const BOUND: usize = 6;
@@ -71,9 +71,9 @@ const BOUND: usize = 6;
 /// Searches a history with this mistake in it, and answers what was found.
 fn found(breakage: Breakage, at: usize, plan: Plan, args: &[&str]) -> (Upstream, Value, String) {
     let dir = Scratch::new();
-    let era = plan.era;
+    let revision = plan.revision;
     let upstream = Upstream::plant(dir.path(), &plan.with(breakage, at));
-    let fleet = Fleet::of(&upstream, era.trim_end_matches("-era"));
+    let fleet = Fleet::of(&upstream, revision.trim_end_matches("-era"));
     let lock = fs::read(fleet.folder.path().join("flake.lock")).unwrap();
     let output =
         fleet.run(&[&["bisect", "--json", "--good", "b1", "--bad", "main"], args].concat());

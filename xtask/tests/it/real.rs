@@ -19,17 +19,17 @@ fn well(args: &[&str]) -> Value {
     json(&output)
 }
 
-const ERAS: [&str; 2] = ["--testbed=old", "--testbed=new"];
+const REVISIONS: [&str; 2] = ["--testbed=old", "--testbed=new"];
 
 #[test]
 fn the_four_hosts_are_ok_in_both_eras() {
-    for era in ERAS {
-        let report = well(&["check", era, "--json"]);
+    for revision in REVISIONS {
+        let report = well(&["check", revision, "--json"]);
         let hosts = report["hosts"].as_array().unwrap();
         let names: Vec<_> = hosts.iter().map(|host| host["host"].as_str().unwrap()).collect();
-        assert_eq!(names, ["beryllium", "boron", "carbon", "nitrogen"], "{era}");
+        assert_eq!(names, ["beryllium", "boron", "carbon", "nitrogen"], "{revision}");
         for host in hosts {
-            assert_eq!(host["state"], "ok", "{era}: {host}");
+            assert_eq!(host["state"], "ok", "{revision}: {host}");
             assert!(host["drvPath"].as_str().unwrap().starts_with("/nix/store/"));
         }
         assert_eq!(report["builds"], 4);
@@ -38,8 +38,8 @@ fn the_four_hosts_are_ok_in_both_eras() {
 
 #[test]
 fn boron_has_exactly_tiger_lakes_instruction_sets_and_its_own_gpu() {
-    for era in ERAS {
-        let report = well(&["check", "boron", era, "--json"]);
+    for revision in REVISIONS {
+        let report = well(&["check", "boron", revision, "--json"]);
         let flags: Vec<String> =
             serde_json::from_value(report["hosts"][0]["cmakeFlags"].clone()).unwrap();
         let value = |name: &str| {
@@ -49,7 +49,7 @@ fn boron_has_exactly_tiger_lakes_instruction_sets_and_its_own_gpu() {
                 .filter(|(key, _)| key.split(':').next() == Some(name))
                 .map(|(_, value)| value.to_owned())
                 .collect();
-            assert!(found.len() <= 1, "{era}: {name} is passed twice: {found:?}");
+            assert!(found.len() <= 1, "{revision}: {name} is passed twice: {found:?}");
             found.first().cloned()
         };
         let on =
@@ -57,62 +57,72 @@ fn boron_has_exactly_tiger_lakes_instruction_sets_and_its_own_gpu() {
         let off =
             ["AVX_VNNI", "AVX512_BF16", "AMX_TILE", "AMX_INT8", "NATIVE", "BLAS", "HIP", "VULKAN"];
         for name in on {
-            assert_eq!(value(&format!("GGML_{name}")).as_deref(), Some("TRUE"), "{era}: {name}");
+            assert_eq!(
+                value(&format!("GGML_{name}")).as_deref(),
+                Some("TRUE"),
+                "{revision}: {name}"
+            );
         }
         for name in off {
-            assert_eq!(value(&format!("GGML_{name}")).as_deref(), Some("FALSE"), "{era}: {name}");
+            assert_eq!(
+                value(&format!("GGML_{name}")).as_deref(),
+                Some("FALSE"),
+                "{revision}: {name}"
+            );
         }
-        assert_eq!(value("CMAKE_CUDA_ARCHITECTURES").as_deref(), Some("75"), "{era}");
-        assert_eq!(value("GGML_CUDA").as_deref(), Some("TRUE"), "{era}");
+        assert_eq!(value("CMAKE_CUDA_ARCHITECTURES").as_deref(), Some("75"), "{revision}");
+        assert_eq!(value("GGML_CUDA").as_deref(), Some("TRUE"), "{revision}");
     }
 }
 
 #[test]
 fn both_eras_build_and_this_machines_variant_runs() {
     let _alone = alone();
-    for era in ERAS {
+    for revision in REVISIONS {
         let records = Scratch::new();
         let report = well(
             &[
-                &["bench", "local", era, "--json", "--wait", "--repetitions=2", "--rounds=1"][..],
+                &["bench", "local", revision, "--json", "--wait", "--repetitions=2", "--rounds=1"]
+                    [..],
                 &["--record", records.path().to_str().unwrap()],
             ]
             .concat(),
         );
         let results = report["results"].as_array().unwrap();
-        assert_eq!(results.len(), 2, "{era}: {report}");
+        assert_eq!(results.len(), 2, "{revision}: {report}");
         for result in results {
-            assert!(result["tokensPerSecond"].as_f64().unwrap() > 0.0, "{era}: {result}");
+            assert!(result["tokensPerSecond"].as_f64().unwrap() > 0.0, "{revision}: {result}");
             assert_eq!(result["samples"].as_array().unwrap().len(), 2);
         }
         assert!(valid_in_store(report["storePath"].as_str().unwrap()));
         // That the machine is busy is its own fault.
         let findings = report["findings"].as_array().unwrap();
         let errors: Vec<_> = findings.iter().filter(|f| f["severity"] == "error").collect();
-        assert!(errors.is_empty(), "{era}: {errors:?}");
+        assert!(errors.is_empty(), "{revision}: {errors:?}");
     }
 }
 
 #[test]
 fn both_eras_take_the_smoke_model_in_every_quantization_and_refuse_what_is_none() {
     let _alone = alone();
-    for era in ERAS {
-        let bench = ["bench", "local", era, "--json", "--wait", "--repetitions=1", "--rounds=1"];
+    for revision in REVISIONS {
+        let bench =
+            ["bench", "local", revision, "--json", "--wait", "--repetitions=1", "--rounds=1"];
         // What an earlier run measured on a machine that was less busy is no yardstick.
         let records = Scratch::new();
         let bench = [&bench[..], &["--record", records.path().to_str().unwrap()]].concat();
         for (quantization, name) in [("q8-0", "q8_0"), ("f16", "f16")] {
             let report = well(&[&bench[..], &["--quantization", quantization]].concat());
-            assert_eq!(report["model"]["quantization"], name, "{era}");
-            assert_eq!(report["results"].as_array().unwrap().len(), 2, "{era}: {report}");
+            assert_eq!(report["model"]["quantization"], name, "{revision}");
+            assert_eq!(report["results"].as_array().unwrap().len(), 2, "{revision}: {report}");
         }
         let refused = [&bench[..], &["--model", "/nonexistent.gguf"]].concat();
         let output = run(repository(), &refused);
-        assert_eq!(code(&output), 1, "{era}: {}", stderr(&output));
+        assert_eq!(code(&output), 1, "{revision}: {}", stderr(&output));
         let findings = json(&output)["findings"].to_string();
         assert!(
             findings.contains("/nonexistent.gguf on local does not exist"),
-            "{era}: {findings}"
+            "{revision}: {findings}"
         );
     }
 }

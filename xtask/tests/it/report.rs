@@ -282,8 +282,8 @@ fn two_documents_do_not_share_one_output() {
 fn the_testbeds_results_of_both_eras_are_shown() {
     let fleet = crate::support::fleet("a = host { };");
     let folder = fleet.path().to_str().unwrap().replace('/', "_");
-    for (era, host) in [("old", "gold"), ("new", "fresh")] {
-        let file = format!("bench/{folder}-testbed-{era}/{host}.jsonl");
+    for (revision, host) in [("old", "gold"), ("new", "fresh")] {
+        let file = format!("bench/{folder}-testbed-{revision}/{host}.jsonl");
         let file = fleet.home().join(file);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, line(host, 3, "pp128", &[10.0, 11.0])).unwrap();

@@ -37,10 +37,10 @@ fn configuration<'a>(report: &'a Value, name: &str) -> &'a Value {
 #[test]
 fn a_grid_is_measured_and_a_configuration_that_fails_is_a_row() {
     let home = Scratch::new();
-    for era in ["--testbed=old", "--testbed=new"] {
-        let words = [era, "--sweep", "t=1,2", "--sweep=--cache-type-k=f16,zz", "--rounds=2"];
+    for revision in ["--testbed=old", "--testbed=new"] {
+        let words = [revision, "--sweep", "t=1,2", "--sweep=--cache-type-k=f16,zz", "--rounds=2"];
         let output = sweep(&home, &words);
-        assert_eq!(code(&output), 0, "{era}: {}", stderr(&output));
+        assert_eq!(code(&output), 0, "{revision}: {}", stderr(&output));
         let report = json(&output);
         assert_eq!(report["sweep"]["complete"], true);
         assert_eq!(report["sweep"]["configurations"].as_array().unwrap().len(), 4);

@@ -1,4 +1,4 @@
-//! `update` with llama.cpp's real trees: from one era to the other and back, and against
+//! `update` with llama.cpp's real trees: from one revision to the other and back, and against
 //! planted mistakes of the kinds that upstream makes.
 
 use std::fs;

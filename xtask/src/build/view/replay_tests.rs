@@ -14,8 +14,9 @@ use super::*;
 use crate::build::derivations::Expected;
 use crate::build::tracker::Tracker;
 use crate::build::variants::Build;
+use crate::fleet::names::{HostName, VariantName};
 use crate::nix::log::{Event, parse};
-use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
+use crate::nix::names::{DrvPath, StorePath};
 
 #[path = "../../../tests/it/support/terminal.rs"]
 mod terminal;

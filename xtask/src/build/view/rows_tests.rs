@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::build::derivations::Expected;
 use crate::build::variants::Build;
 use crate::build::view::rows::*;
-use crate::nix::names::{DrvPath, HostName, StorePath, VariantName};
+use crate::fleet::names::{HostName, VariantName};
+use crate::nix::names::{DrvPath, StorePath};
 
 fn drv(name: &str) -> DrvPath {
     DrvPath::new(format!("/nix/store/hash-{name}.drv"))

@@ -23,13 +23,13 @@ use crate::dev::perf::{hand_build, timed, xtask};
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
+use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
-use crate::nix::names::HostName;
 use crate::system::process::Invocation;
 use crate::system::{disk, interrupt, machine_lock};
 use crate::target::Target;
 use crate::target::selection::LOCAL;
-use crate::testbed::revision::{Era, TREES};
+use crate::testbed::revision::{TREES, TestbedRevision};
 use crate::ui::Ui;
 
 /// What bench may add to llama-bench itself, in seconds.
@@ -38,10 +38,10 @@ const OVERHEAD: f64 = 2.0;
 const ROUNDS: u32 = 5;
 
 pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
-    let era = global.testbed.unwrap_or(Era::New);
-    let context = Context::open_with(global, ui, Some(era))?;
+    let revision = global.testbed.unwrap_or(TestbedRevision::New);
+    let context = Context::open_with(global, ui, Some(revision))?;
     let machine = Machine::discover(&Target::Local)?;
-    let targets = targets(&context, era, &machine, !args.no_dispatch)?;
+    let targets = targets(&context, revision, &machine, !args.no_dispatch)?;
     let place = machine_lock::bench_lock(&context.home, Target::Local.name());
     let held = machine_lock::lock(&place, "`perf bench`", &|holder| {
         ui.status(format!("waiting for {holder}"))
@@ -75,14 +75,14 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         all.extend(told);
     }
     drop(held);
-    all.push(overhead(args, &context, era, &targets[1])?);
+    all.push(overhead(args, &context, revision, &targets[1])?);
     Ok(all)
 }
 
 /// By hand, tuned, upstream's and, if wanted, dispatch: all of one source, built here.
 fn targets(
     context: &Context,
-    era: Era,
+    revision: TestbedRevision,
     machine: &Machine,
     with_dispatch: bool,
 ) -> Result<Vec<ComparisonTarget>> {
@@ -101,9 +101,9 @@ fn targets(
     if let Some(broken) = variants.iter().find(|variant| !variant.state.ok()) {
         bail!("{} failed to build: {}", broken.variant, broken.log.as_deref().unwrap_or_default());
     }
-    let tree = match era {
-        Era::Old => &TREES[0],
-        Era::New => &TREES[1],
+    let tree = match revision {
+        TestbedRevision::Old => &TREES[0],
+        TestbedRevision::New => &TREES[1],
     };
     let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags, &table);
     ui.status(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.tag));
@@ -140,7 +140,7 @@ fn params(repetitions: u32) -> Params {
 fn overhead(
     args: &PerfArgs,
     context: &Context,
-    era: Era,
+    revision: TestbedRevision,
     tuned: &ComparisonTarget,
 ) -> Result<Ratio> {
     let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
@@ -152,7 +152,7 @@ fn overhead(
     let records = context.home.join("perf/bench");
     let folder = context.root().context("the flake is not a local folder")?.to_owned();
     let words = ["--quiet", "--json", "--wait", "--prompt=16", "--generate=4", "--repetitions=1"];
-    let call = xtask("bench", &folder, Some(era))?.arg(LOCAL).args(words);
+    let call = xtask("bench", &folder, Some(revision))?.arg(LOCAL).args(words);
     let call = call.arg(format!("--rounds={ROUNDS}")).arg("--record").arg(&records);
     context.ui.status(format!("measuring bench itself, {} runs of {ROUNDS} rounds", args.runs));
     let mut samples = vec![];

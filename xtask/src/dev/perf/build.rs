@@ -19,7 +19,7 @@ use crate::fleet::context::Context;
 use crate::nix::names::nix_string;
 use crate::system::process::Invocation;
 use crate::system::{files, paths};
-use crate::testbed::revision::Era;
+use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 
 /// Of what build-all may take longer than `nix build`.
@@ -145,7 +145,7 @@ fn hosts(count: usize) -> Vec<String> {
 
 struct Bench<'a> {
     context: Context,
-    era: Option<Era>,
+    revision: Option<TestbedRevision>,
     folder: PathBuf,
     hosts: Vec<String>,
     /// How many builds at once, for both sides alike.
@@ -187,7 +187,14 @@ impl<'a> Bench<'a> {
         let reference = folder.to_str().context("the folder's path is not UTF-8")?.to_owned();
         let global = Global { flake: Some(reference), ..global.clone() };
         let context = Context::open(&global, ui)?;
-        Ok(Self { context, era: global.testbed, folder: folder.to_owned(), hosts, jobs, renew })
+        Ok(Self {
+            context,
+            revision: global.testbed,
+            folder: folder.to_owned(),
+            hosts,
+            jobs,
+            renew,
+        })
     }
 
     /// Twice: with what evaluation gives known to both sides, and with evaluation in the
@@ -207,7 +214,7 @@ impl<'a> Bench<'a> {
 
     fn known(&self) -> Result<f64> {
         (self.renew)()?;
-        timed(&self.context, &xtask("check", &self.folder, self.era)?.arg("--quiet"))?;
+        timed(&self.context, &xtask("check", &self.folder, self.revision)?.arg("--quiet"))?;
         Ok(self.build_all(false, &[])?.seconds)
     }
 
@@ -248,7 +255,7 @@ impl<'a> Bench<'a> {
 
     /// Of these hosts; of none, all.
     fn build_all(&self, on_terminal: bool, hosts: &[&str]) -> Result<Built> {
-        let call = xtask("build-all", &self.folder, self.era)?.args(["--json", "--no-link"]);
+        let call = xtask("build-all", &self.folder, self.revision)?.args(["--json", "--no-link"]);
         // As at a desk, wherever this runs.
         let call = ["CI", "GITHUB_ACTIONS", "NO_COLOR"]
             .iter()

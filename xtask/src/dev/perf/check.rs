@@ -14,7 +14,7 @@ use crate::fleet::context::Context;
 use crate::nix::names::nix_string;
 use crate::system::process::Invocation;
 use crate::system::{files, paths};
-use crate::testbed::revision::Era;
+use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 
 /// What check may hold, whatever the number of hosts; it is told so.
@@ -56,7 +56,7 @@ fn measure(
 ) -> Result<Vec<Ratio>> {
     let reference = folder.to_str().context("the folder's path is not UTF-8")?.to_owned();
     let global = Global { flake: Some(reference), ..global.clone() };
-    let bench = Bench { context: Context::open(&global, ui)?, era: global.testbed, folder };
+    let bench = Bench { context: Context::open(&global, ui)?, revision: global.testbed, folder };
     let hosts = budgets::hosts(count);
     let (first, microarch) = hosts.first().context("the fleet has no hosts")?;
     let own = format!("nixosConfigurations.{first}.config.programs.llama-cpp.package.drvPath");
@@ -113,13 +113,13 @@ fn cold_budget(count: usize) -> f64 {
 
 struct Bench<'a> {
     context: Context,
-    era: Option<Era>,
+    revision: Option<TestbedRevision>,
     folder: &'a Path,
 }
 
 impl Bench<'_> {
     fn check(&self, words: &[&str]) -> Result<f64> {
-        let call = xtask("check", self.folder, self.era)?.arg("--quiet");
+        let call = xtask("check", self.folder, self.revision)?.arg("--quiet");
         self.time(&call.args(words.iter().copied()))
     }
 

@@ -22,7 +22,7 @@ use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::system::interrupt;
 use crate::system::process::{Captured, Invocation};
-use crate::testbed::revision::Era;
+use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 use crate::ui::table::Table;
 
@@ -44,12 +44,12 @@ pub fn run(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
 }
 
 /// This program, on the fleet in `folder`.
-fn xtask(command: &str, folder: &Path, era: Option<Era>) -> Result<Invocation> {
+fn xtask(command: &str, folder: &Path, revision: Option<TestbedRevision>) -> Result<Invocation> {
     let own = std::env::current_exe().context("cannot find the path of this program")?;
     let call = Invocation::new(own).args([command, "--flake"]).arg(folder);
-    Ok(match era {
-        Some(Era::New) => call.arg("--testbed=new"),
-        Some(Era::Old) => call.arg("--testbed=old"),
+    Ok(match revision {
+        Some(TestbedRevision::New) => call.arg("--testbed=new"),
+        Some(TestbedRevision::Old) => call.arg("--testbed=old"),
         None => call,
     })
 }

@@ -11,7 +11,7 @@ use crate::nix::program::Nix;
 use crate::system::process::{self, Invocation};
 use crate::system::{disk, files, git};
 use crate::testbed::inputs as testbed;
-use crate::testbed::revision::Era;
+use crate::testbed::revision::TestbedRevision;
 
 /// What the hosts of a fleet are, in turn.
 const ROLES: [(&str, &str); 4] = [
@@ -29,7 +29,7 @@ pub fn make(
     repository: &Path,
     home: &Path,
     nixpkgs: &Path,
-    era: Option<Era>,
+    revision: Option<TestbedRevision>,
     count: usize,
 ) -> Result<PathBuf> {
     let nix = Nix::find(home)?;
@@ -40,8 +40,8 @@ pub fn make(
             write(&folder, &name, &files::read(&repository.join(&name))?)?;
         }
     }
-    let lock = match era {
-        Some(era) => testbed::lock_file(&nix, home, repository, era)?,
+    let lock = match revision {
+        Some(revision) => testbed::lock_file(&nix, home, repository, revision)?,
         None => repository.join("flake.lock"),
     };
     write(&folder, "llamafleet.lock", &files::read(&lock)?)?;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::findings::finding::Finding;
-use crate::nix::names::HostName;
+use crate::fleet::names::HostName;
 use crate::pin::bisect::search::Verdict;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

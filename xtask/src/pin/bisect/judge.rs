@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, Severity, or_finding};
+use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
 use crate::nix::flake_input::Revision;
-use crate::nix::names::HostName;
 use crate::pin::bisect::failure::{self, Failure};
 use crate::pin::bisect::report::Measured;
 use crate::pin::bisect::search::Verdict;

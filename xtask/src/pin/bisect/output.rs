@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use crate::findings::finding::Finding;
+use crate::fleet::names::HostName;
 use crate::nix::flake_input::Revision;
-use crate::nix::names::HostName;
 use crate::pin::bisect::range::Range;
 use crate::pin::bisect::report::{BisectReport, By, FirstBad, is_packaging};
 use crate::pin::bisect::search::{Answer, Verdict};

@@ -8,8 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::findings::finding::Finding;
+use crate::fleet::names::HostName;
 use crate::nix::flake_input::Revision;
-use crate::nix::names::HostName;
 use crate::pin::bisect::failure::Failure;
 use crate::pin::bisect::search::Verdict;
 use crate::statistics;

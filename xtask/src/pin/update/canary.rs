@@ -10,7 +10,7 @@ use crate::bench::measurement::Subject;
 use crate::bench::paired_run::{PairedRun, Rounds};
 use crate::findings::finding::{Finding, or_finding};
 use crate::fleet::context::Context;
-use crate::nix::names::HostName;
+use crate::fleet::names::HostName;
 use crate::pin::args::UpdateArgs;
 use crate::pin::update::evaluation::Fleet;
 use crate::pin::update::report::{HostState, HostUpdate, Speed, Stage, UpdateReport};

@@ -5,10 +5,10 @@
 use std::fmt::Write as _;
 
 use crate::findings::finding::Severity;
+use crate::fleet::names::HostName;
 use crate::fleet::pinned_hosts::reason;
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::short;
-use crate::nix::names::HostName;
 use crate::pin::update::report::{HostState, HostUpdate, Point, Stage, UpdateReport};
 
 /// Commits named of each area; the comparison has them all.
@@ -154,8 +154,8 @@ fn wrap(text: &str, indent: &str) -> String {
 mod tests {
     use super::*;
     use crate::findings::finding::Finding;
+    use crate::fleet::names::VariantName;
     use crate::nix::flake_input::Revision;
-    use crate::nix::names::VariantName;
     use crate::pin::update::report::Speed;
     use crate::upstream::changes::{Area, Change};
 

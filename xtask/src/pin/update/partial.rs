@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 
 use crate::findings::finding::{Finding, Severity};
+use crate::fleet::names::HostName;
 use crate::fleet::pinned_hosts::{self, PinnedHost, PinnedHosts};
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::day;
-use crate::nix::names::HostName;
 use crate::pin::args::UpdateArgs;
 use crate::pin::update::evaluation::Fleet;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::findings::finding::Finding;
+use crate::fleet::names::{HostName, VariantName};
 use crate::nix::flake_input::{Revision, day};
-use crate::nix::names::{DrvPath, HostName, VariantName};
+use crate::nix::names::DrvPath;
 use crate::upstream::changes::Area;
 
 /// How one host fares with the new revision.

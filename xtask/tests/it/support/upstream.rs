@@ -102,11 +102,11 @@ impl Breakage {
     }
 }
 
-/// The commits after an era's tree; the first is number 1.
+/// The commits after an revision's tree; the first is number 1.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// `old-era` or `new-era`.
-    pub era: &'static str,
+    pub revision: &'static str,
     /// How many there are, apart from those that a merge brings along.
     pub commits: usize,
     /// The mistake, and the commit that makes it.
@@ -118,8 +118,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(era: &'static str, commits: usize) -> Self {
-        Self { era, commits, breakage: None, untold: 0..0, merge: None }
+    pub fn new(revision: &'static str, commits: usize) -> Self {
+        Self { revision, commits, breakage: None, untold: 0..0, merge: None }
     }
 
     pub fn with(self, breakage: Breakage, at: usize) -> Self {
@@ -149,7 +149,7 @@ impl Upstream {
             fs::create_dir_all(alternates.parent().unwrap()).unwrap();
             fs::write(alternates, format!("{}\n", real.join("objects").display())).unwrap();
         }
-        let base = git(&real, &["rev-parse", &format!("refs/tags/{}^{{commit}}", plan.era)]);
+        let base = git(&real, &["rev-parse", &format!("refs/tags/{}^{{commit}}", plan.revision)]);
         let stream = Stream::of(dir, &base, plan);
         import(dir, &stream);
         git(dir, &["tag", &format!("b{}", count(&real, &base)), &base]);
@@ -239,7 +239,7 @@ impl Tree<'_> {
 struct Stream {
     text: String,
     marks: usize,
-    /// Commits up to the era's tree.
+    /// Commits up to the revision's tree.
     before: usize,
 }
 
