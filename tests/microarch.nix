@@ -166,7 +166,9 @@ in
           name: features:
           let
             row = suggested arch name;
-            lacking = lib.subtractLists features (microarchs.table.${arch}.microarchs.${row}.features or [ ]);
+            lacking = lib.subtractLists features (
+              microarchs.table.${arch}.microarchs.${row}.features or [ ]
+            );
           in
           if lacking == [ ] then null else { inherit name row lacking; }
         ) realNames.${arch}
@@ -197,7 +199,9 @@ in
       "TigerLake"
       "cofeelake"
       "zenver4"
+      "znver-4"
       "znver"
+      "skylake-avx"
       "m1"
       "foo"
     ];
@@ -205,8 +209,10 @@ in
       "tigerlake"
       "tigerlake"
       "skylake"
-      "znver1"
-      "znver1"
+      "znver4"
+      "znver4"
+      "dispatch"
+      "dispatch"
       "dispatch"
       "dispatch"
     ];

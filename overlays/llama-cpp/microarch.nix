@@ -22,32 +22,44 @@ let
   rowsByName =
     arch:
     lib.genAttrs (names arch) lib.id
-    // lib.concatMapAttrs (row: others: lib.genAttrs others (_: row)) (table.${arch}.otherNames or { });
+    // lib.concatMapAttrs (row: others: lib.genAttrs others (_: row)) (
+      table.${arch}.otherNames or { }
+    );
 
   # What to write in place of a name that the table does not have. Code for a
-  # feature that the CPU lacks kills llama.cpp, so spelling alone decides nothing:
-  # of all names within two edits, the row must have no feature that another's lacks.
+  # feature that the CPU lacks kills llama.cpp, so a misspelt name leads to a row only
+  # if its numbers and its short words are right ("n2" and "e2" are two CPUs), and the
+  # row has no feature that the row of an as similar name lacks.
   suggestionFor =
     arch: name:
     let
       featuresOf = row: table.${arch}.microarchs.${row}.features or [ ];
       rows = rowsByName arch;
       lower = lib.replaceStrings [ "_" " " ] [ "-" "-" ] (lib.toLower name);
-      similar = lib.filter (
-        known: lib.stringLength name > 3 && lib.strings.levenshteinAtMost 2 lower known
-      ) (lib.attrNames rows);
-      nearest = lib.sort (
-        a: b: lib.strings.levenshtein lower a < lib.strings.levenshtein lower b
-      ) similar;
+      numbersOf =
+        text: lib.filter (part: lib.isString part && part != "") (builtins.split "[^0-9]+" text);
+      shortWordsOf =
+        text: lib.filter (word: lib.stringLength word < 4) (lib.splitString "-" text);
+
+      edits = lib.min 2 (lib.stringLength lower / 4);
+      distance = lib.strings.levenshtein lower;
+      similar = lib.filter (lib.strings.levenshteinAtMost edits lower) (lib.attrNames rows);
+      isMeant =
+        known:
+        numbersOf known == numbersOf lower
+        && lib.subtractLists (shortWordsOf lower) (shortWordsOf known) == [ ];
       isSafe =
         known:
         lib.all (
-          other: lib.subtractLists (featuresOf rows.${other}) (featuresOf rows.${known}) == [ ]
+          other:
+          distance other > distance known
+          || lib.subtractLists (featuresOf rows.${other}) (featuresOf rows.${known}) == [ ]
         ) similar;
+      nearest = lib.sort (a: b: distance a < distance b) (
+        lib.filter (known: isMeant known && isSafe known) similar
+      );
     in
-    rows.${lower} or (lib.findFirst (row: row != "dispatch") "dispatch" (
-      map (known: rows.${known}) (lib.filter isSafe nearest)
-    ));
+    rows.${lower} or (if nearest == [ ] then "dispatch" else rows.${lib.head nearest});
 
   # A sentence that says what is wrong with this name on this system, or null.
   problem =

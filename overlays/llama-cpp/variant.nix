@@ -204,7 +204,10 @@ let
         cudaCapabilities = lib.optionals (has "cuda") cudaCapabilities;
         cudaTargets = lib.optionals (has "cuda") (map cudaTargetOf cudaCapabilities);
         cudaVersion =
-          if has "cuda" then cudaPackages.cudaMajorMinorVersion or cudaPackages.cudaVersion or null else null;
+          if has "cuda" then
+            cudaPackages.cudaMajorMinorVersion or cudaPackages.cudaVersion or null
+          else
+            null;
         rocmTargets =
           if has "rocm" && rocmTargets == [ ] then pkgs.rocmPackages.clr.gpuTargets else rocmTargets;
         # What this nixpkgs builds the ROCm libraries for.
