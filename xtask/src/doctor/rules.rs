@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::check::lock_rules;
-use crate::dev::pieces::{Item, State as Provided};
+use crate::dev::pieces::Item;
 use crate::findings::finding::Severity;
 use crate::nix::lockfile::LockFile;
 
@@ -211,11 +211,8 @@ pub fn check_pieces(items: &[Item], reachable: bool) -> Vec<Check> {
             "use --testbed; demo does so automatically",
         )
     };
-    let lacking: Vec<&str> = items
-        .iter()
-        .filter(|item| matches!(item.state, Provided::ToDo { .. } | Provided::Blocked { .. }))
-        .map(|item| item.piece.name())
-        .collect();
+    let lacking: Vec<&str> =
+        items.iter().filter(|item| !item.is_ready()).map(|item| item.piece.name()).collect();
     let testbed = if lacking.is_empty() {
         Check::ok("testbed", "complete")
     } else {

@@ -31,6 +31,14 @@ pub fn find(code: &str) -> Option<&'static Code> {
     CODES.iter().find(|known| known.code == code)
 }
 
+/// The help of a code as a finding has it: the end of a sentence.
+pub fn advice(code: &str) -> String {
+    let help = find(code).map_or("", |code| code.help).trim_end_matches('.');
+    let mut letters = help.chars();
+    let first = letters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
+
 /// `# TOPIC`, then for each code `CODE|SEVERITY|MEANING` and an indented line of help.
 fn parse(table: &'static str) -> Vec<Code> {
     let mut codes: Vec<Code> = vec![];

@@ -3,6 +3,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+use crate::findings::codes;
 use crate::findings::finding::Finding;
 use crate::ui::sanitize::sanitize;
 
@@ -15,7 +16,7 @@ pub struct Place {
 }
 
 /// Reads Nix's standard error. `source` is the store path that the user's flake was
-/// copied to; places elsewhere (nixpkgs, llama.cpp) are not the user's to mend.
+/// copied to; places elsewhere (nixpkgs, llama.cpp) are not the user's to fix.
 pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     let clean = sanitize(stderr);
     let source = source.or_else(|| folder_of_flake(&clean));
@@ -24,7 +25,7 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     if let Some((_, reason)) = message.split_once("(Source threw exception: error: ") {
         message = reason.strip_suffix(')').unwrap_or(reason).to_owned();
     }
-    let (code, help) = classify(&message);
+    let code = classify(&message);
     // No line of the fleet is to blame for the network.
     let place =
         source.filter(|_| code != FETCH).and_then(|source| own_place(&clean, &message, source));
@@ -32,7 +33,7 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
         || message.clone(),
         |source| message.replace(&format!("{source}/"), "").replace(source, "the flake"),
     );
-    let mut finding = Finding::error(code, shorten(&sentence), help);
+    let mut finding = Finding::error(code, shorten(&sentence), codes::advice(code));
     if let Some(Place { file, line, column }) = place {
         finding.file = Some(file);
         finding.line = line;
@@ -49,108 +50,40 @@ fn folder_of_flake(stderr: &str) -> Option<&str> {
 
 /// The code of what Nix could not fetch.
 pub const FETCH: &str = "fetch";
-const UNREACHABLE: &str =
-    "check the network; `cargo xtask doctor` shows what can be reached, and `--testbed` needs none";
 
-/// Pattern in Nix's message, finding code, what to do. The first match wins.
-const KINDS: &[(&str, &str, &str)] = &[
-    (
-        "has an unfree license",
-        "unfree",
-        "CUDA is unfree: set `nixpkgs.config.allowUnfree = true` on this host, or name the CUDA \
-         licences in `nixpkgs.config.allowUnfreePredicate`",
-    ),
-    (
-        "is marked as insecure",
-        "insecure",
-        "name the package in `nixpkgs.config.permittedInsecurePackages`, or move to a nixpkgs \
-         that fixes it",
-    ),
-    (
-        "is marked as broken",
-        "broken",
-        "choose another backend for this host, or set `nixpkgs.config.allowBroken` to try anyway",
-    ),
-    (
-        "is not available on the requested hostPlatform",
-        "platform",
-        "choose a backend that this host's system supports",
-    ),
-    (
-        "unknown microarchitecture",
-        "unknown-microarch",
-        "set `programs.llama-cpp.microarch` to one of the names above, or to \"dispatch\"",
-    ),
-    ("Failed assertions", "assertion", "fix what the assertion names"),
-    (
-        "infinite recursion encountered",
-        "infinite-recursion",
-        "a value depends on itself; look for `config.…` used in `imports`, in a condition around \
-         the option it defines, or an overlay that uses `final` for what it defines",
-    ),
-    (
-        "' missing",
-        "missing-attribute",
-        "the name does not exist: check its spelling, and whether the input moved or renamed it",
-    ),
-    (
-        "does not exist. Definition values",
-        "unknown-option",
-        "check the spelling of the option, and whether the module that declares it is imported",
-    ),
-    ("is not of type", "wrong-type", "give the option a value of the type that the message names"),
-    (
-        "has conflicting definition values",
-        "conflict",
-        "the option is defined twice: remove one definition, or wrap the weaker in lib.mkDefault",
-    ),
-    ("was accessed but has no value defined", "no-value", "define the option on this host"),
-    ("syntax error", "syntax", "fix the syntax at the place above"),
-    (
-        "undefined variable",
-        "undefined-variable",
-        "bring the name into scope, or correct its \
-                                                  spelling",
-    ),
-    ("stack overflow", "stack-overflow", "a function recurses endlessly; see the place above"),
-    (
-        "max-call-depth exceeded",
-        "stack-overflow",
-        "a function recurses endlessly; see the place above",
-    ),
-    (
-        "No space left on device",
-        "disk-full",
-        "free space on the Nix store's disk, for example with `nix store gc`",
-    ),
-    (
-        "cannot connect to socket",
-        "no-daemon",
-        "the Nix daemon does not answer: see `systemctl status nix-daemon`",
-    ),
-    (
-        "does not exist",
-        "missing-file",
-        "a flake sees only the files that Git tracks: `git add` the file, or correct the path",
-    ),
-    (
-        "is not tracked by Git",
-        "untracked-file",
-        "a flake sees only the files that Git tracks: `git add` the file",
-    ),
-    ("evaluation aborted", "abort", "some code called `abort`; see its message"),
-    ("unable to download", FETCH, UNREACHABLE),
-    ("Failed to fetch git repository", FETCH, UNREACHABLE),
-    ("program 'git' failed", FETCH, UNREACHABLE),
+/// Patterns in Nix's messages, and the finding's code. The first match wins.
+const KINDS: [(&str, &str); 24] = [
+    ("has an unfree license", "unfree"),
+    ("is marked as insecure", "insecure"),
+    ("is marked as broken", "broken"),
+    ("is not available on the requested hostPlatform", "platform"),
+    ("unknown microarchitecture", "unknown-microarch"),
+    ("Failed assertions", "assertion"),
+    ("infinite recursion encountered", "infinite-recursion"),
+    ("' missing", "missing-attribute"),
+    ("does not exist. Definition values", "unknown-option"),
+    ("is not of type", "wrong-type"),
+    ("has conflicting definition values", "conflict"),
+    ("was accessed but has no value defined", "no-value"),
+    ("syntax error", "syntax"),
+    ("undefined variable", "undefined-variable"),
+    ("stack overflow", "stack-overflow"),
+    ("max-call-depth exceeded", "stack-overflow"),
+    ("No space left on device", "disk-full"),
+    ("cannot connect to socket", "no-daemon"),
+    ("does not exist", "missing-file"),
+    ("is not tracked by Git", "untracked-file"),
+    ("evaluation aborted", "abort"),
+    ("unable to download", FETCH),
+    ("Failed to fetch git repository", FETCH),
+    ("program 'git' failed", FETCH),
 ];
 
-fn classify(message: &str) -> (&'static str, String) {
+fn classify(message: &str) -> &'static str {
     KINDS
         .iter()
-        .find(|(pattern, ..)| message.contains(pattern))
-        .map_or(("eval-error", "see the whole trace in the log".to_owned()), |(_, code, help)| {
-            (code, (*help).to_owned())
-        })
+        .find(|(pattern, _)| message.contains(pattern))
+        .map_or("eval-error", |(_, code)| code)
 }
 
 /// What follows the last `error:` that begins a line; the outermost text if there is none.
