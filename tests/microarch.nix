@@ -231,14 +231,19 @@ in
     expr = lib.hasInfix "is a microarchitecture of aarch64" (microarchs.problem (x86 "rk3588"));
     expected = true;
   };
-  "an unknown name gets the row to write and the list" = {
-    expr = map (part: lib.hasInfix part (microarchs.problem (x86 "coffeelake"))) [
-      "write \"skylake\""
-      "znver4"
-      "dispatch"
-    ];
+  "an unknown name gets the row to write, or the list" = {
+    expr =
+      map (part: lib.hasInfix part (microarchs.problem (x86 "coffeelake"))) [
+        "write \"skylake\", or \"dispatch\""
+        "Known for"
+      ]
+      ++ map (part: lib.hasInfix part (microarchs.problem (x86 "foo"))) [
+        "\"dispatch\""
+        "Known for x86_64-linux: alderlake, "
+      ];
     expected = [
       true
+      false
       true
       true
     ];

@@ -59,8 +59,10 @@ in
       description = ''
         CUDA compute capabilities to build for, with the dot, as printed by
         `nvidia-smi --query-gpu=compute_cap --format=csv`. If empty, builds for
-        all that nixpkgs selects, which takes many times as long. Applies to this
-        package only; `nixpkgs.config.cudaCapabilities` rebuilds every package
+        all that nixpkgs selects, which takes many times as long. Code for `"8.6"`
+        also runs on 8.9, but llama.cpp's code for `"12.0"` runs on 12.0 only:
+        `"12.0f"` is for its family, 12.0 and 12.1. Applies to this package only;
+        `nixpkgs.config.cudaCapabilities` rebuilds every package
         that uses CUDA.
       '';
     };

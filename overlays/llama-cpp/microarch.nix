@@ -82,11 +82,11 @@ let
         suggestion = suggestionFor arch name;
         help =
           if suggestion == "dispatch" then
-            "write \"dispatch\", which runs on any CPU, or what `xtask probe --local` prints"
+            "write what `xtask probe --local` prints on the machine, or \"dispatch\", which runs on any CPU. Known for ${system}: ${lib.concatStringsSep ", " known}"
           else
-            "write \"${suggestion}\"";
+            "write \"${suggestion}\", or \"dispatch\", which runs on any CPU";
       in
-      "\"${name}\" is not a known microarchitecture; ${help}. Known for ${system}: ${lib.concatStringsSep ", " known}.";
+      "\"${name}\" is not a known microarchitecture; ${help}.";
 
   lookup =
     { system, name }:
