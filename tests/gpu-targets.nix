@@ -1,4 +1,4 @@
-# Which GPU code a build has, as its manifest says it.
+# The GPU code of a build, in its manifest.
 { flake, lib }:
 let
   pkgs = import flake.inputs.nixpkgs {
@@ -9,7 +9,7 @@ let
 in
 {
   # llama.cpp of 2026 makes "12.0a" of "12.0"; the one of 2025 does not.
-  "the manifest says what CUDA code is compiled, and with what" = {
+  "the manifest has the CUDA code that is compiled, and the compiler" = {
     expr =
       let
         manifest =
@@ -39,7 +39,7 @@ in
       targets = true;
     };
   };
-  "the manifest says what ROCm's libraries have kernels for" = {
+  "the manifest has the targets of ROCm's libraries" = {
     expr = map (package: package.llamaCpp.rocmLibraryTargets) [
       pkgs.llama-cpp-rocm
       pkgs.llama-cpp-cuda

@@ -6,7 +6,7 @@ let
 
   homeWith =
     {
-      # What home-manager says of the NixOS host around it; null by itself.
+      # The configuration of the NixOS host; null for home-manager alone.
       osConfig ? null,
       # The packages given, or null: home-manager makes its own.
       pkgs ? null,
@@ -57,7 +57,7 @@ let
   variantOf = home: home.config.programs.llama-cpp.package.llamaCpp.variant;
 in
 {
-  "by itself it sets the overlay, and pkgs.llama-cpp is the variant" = {
+  "alone, it sets the overlay, and pkgs.llama-cpp is the variant" = {
     expr =
       let
         home = homeWith { };
@@ -73,7 +73,7 @@ in
     expr = (onHost (import nixpkgs { inherit system; })).config.nixpkgs.overlays;
     expected = null;
   };
-  "and works whether the host has ours or not" = {
+  "and works with and without the host's overlay" = {
     expr = map (overlays: variantOf (onHost (import nixpkgs { inherit system overlays; }))) [
       [ ]
       [ flake.overlays.default ]
@@ -83,7 +83,7 @@ in
       "vulkan-znver4"
     ];
   };
-  "what is wrong is asserted by the option's name" = {
+  "assertions name the option" = {
     expr =
       map (a: lib.hasPrefix "programs.llama-cpp.microarch: \"zen4\"" a.message)
         (homeWith {

@@ -5,7 +5,7 @@ let
   manifests = lib.mapAttrs (_name: config: config.programs.llama-cpp.manifest) configs;
   drvPaths = lib.mapAttrs (_name: config: config.programs.llama-cpp.package.drvPath) configs;
 
-  # What ggml is told of the CPU and the GPU, without what every host is told.
+  # The flags for the CPU and the GPU, without those that every host has.
   tuning = lib.filter (
     flag: builtins.match "-D(GGML_(SSE|AVX|AMX|FMA|F16C|BMI)|CMAKE_CUDA_ARCH).*" flag != null
   );
@@ -15,7 +15,7 @@ in
     expr = lib.attrNames flake.nixosConfigurations;
     expected = lib.attrNames flake.fleet;
   };
-  "each host knows its name" = {
+  "each host has its name" = {
     expr = lib.mapAttrs (_name: manifest: manifest.host) manifests;
     expected = lib.mapAttrs (name: _row: name) flake.fleet;
   };
@@ -54,7 +54,7 @@ in
     );
     expected = true;
   };
-  "no host has a failed assertion of ours" = {
+  "no host has a failed assertion of the module" = {
     expr = lib.concatMap (
       config:
       lib.filter (lib.hasInfix "llama-cpp") (
@@ -63,7 +63,7 @@ in
     ) (lib.attrValues configs);
     expected = [ ];
   };
-  # Without it amdgpu does not start, and nothing says so at build time.
+  # Without it amdgpu does not start, which no build detects.
   "each host has the firmware of its devices" = {
     expr = lib.all (config: config.hardware.enableRedistributableFirmware) (lib.attrValues configs);
     expected = true;

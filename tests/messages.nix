@@ -1,4 +1,4 @@
-# What is wrong with a variant, in words that say what to write instead.
+# The messages about wrong arguments: each names the argument and what to write instead.
 { flake, lib }:
 let
   pkgsFor =
@@ -15,7 +15,7 @@ let
   };
   problems = pkgs: args: pkgs.mkLlamaCpp.problems args (name: "<${name}>");
 
-  # One message, with these words in it.
+  # Exactly one message, which contains these words.
   says = words: messages: {
     expr = {
       count = lib.length messages;
@@ -78,7 +78,7 @@ in
           cudaCapabilities = [ "8.6" ];
         }
       );
-  "a GPU target that is none" =
+  "an invalid GPU target" =
     says
       [
         "<rocmTargets>"
@@ -91,7 +91,7 @@ in
           rocmTargets = [ "906" ];
         }
       );
-  "GPU targets that are some" = {
+  "valid GPU targets" = {
     expr = problems x86 {
       backends = [ "rocm" ];
       rocmTargets = [
@@ -115,7 +115,7 @@ in
     "<kvCacheTypes> is set"
     "remove <kvCacheTypes>"
   ] (problems x86 { kvCacheTypes = [ "q8_0-q4_0" ]; });
-  "KV cache types that are none" =
+  "invalid KV cache types" =
     says
       [
         "<kvCacheTypes>: \"q8_0\""
@@ -140,7 +140,7 @@ in
     "<microarch>"
     "of aarch64"
   ] (problems x86 { microarch = "neoverse-n1"; });
-  "GGML_NATIVE by the back door" =
+  "GGML_NATIVE in extraCmakeFlags" =
     says
       [
         "<extraCmakeFlags>"
@@ -152,7 +152,7 @@ in
           extraCmakeFlags = [ "-DGGML_NATIVE=ON" ];
         }
       );
-  "all that is wrong is said at once" = {
+  "all errors are reported at once" = {
     expr = lib.length (
       problems x86 {
         backends = [ "cuda" ];
@@ -165,7 +165,7 @@ in
     );
     expected = 4;
   };
-  "a package with a problem is an error" = {
+  "a package with a problem fails" = {
     expr = (builtins.tryEval (x86.mkLlamaCpp { microarch = "zen4"; })).success;
     expected = false;
   };

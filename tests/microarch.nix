@@ -19,7 +19,7 @@ let
     "aarch64"
   ];
   realNames = lib.importJSON ./microarch-names.json;
-  # What a message would say to write: the name, where it is a row.
+  # The suggestion of a message; for the name of a row, the name.
   suggested =
     arch: name:
     if lib.elem name (microarchs.names arch) then name else microarchs.suggestionFor arch name;
@@ -47,13 +47,13 @@ in
     expr = on "x86-64";
     expected = [ ];
   };
-  "every option is said, on or off, for every CPU" = {
+  "every option is set, on or off, for every CPU" = {
     expr = lib.filter (name: lib.attrNames (microarchs.cmakeOptionsFor (x86 name)) != allOptions) (
       microarchs.names "x86_64"
     );
     expected = [ ];
   };
-  "AMX is where the CPU has it, only" = {
+  "AMX is only where the CPU has it" = {
     expr = withOption "GGML_AMX_INT8";
     expected = [
       "diamondrapids"
@@ -67,7 +67,7 @@ in
     expr = withOption "GGML_AMX_BF16";
     expected = [ ];
   };
-  "AVX-512 is where the CPU has it, only" = {
+  "AVX-512 is only where the CPU has it" = {
     expr = withOption "GGML_AVX512";
     expected = [
       "cannonlake"
@@ -99,7 +99,7 @@ in
       "znver6"
     ];
   };
-  "cascadelake lacks VBMI, whatever lib.systems says" = {
+  "cascadelake lacks VBMI, unlike in lib.systems" = {
     expr = lib.elem "GGML_AVX512_VBMI" (on "cascadelake");
     expected = false;
   };
@@ -119,7 +119,7 @@ in
     expr = microarchs.cmakeFlagsFor (arm "cortex-a76");
     expected = [ "-DGGML_CPU_ARM_ARCH:STRING=armv8.2-a+dotprod+fp16" ];
   };
-  "flags are as CMake wants them" = {
+  "flags have CMake's form" = {
     expr = lib.elem "-DGGML_AVX2:BOOL=TRUE" (microarchs.cmakeFlagsFor (x86 "haswell"));
     expected = true;
   };
@@ -158,7 +158,7 @@ in
   };
   # `features` is what a CPU of this name has, by LLVM 22 (`clang -march`, `-mcpu`), GCC 15 or
   # archspec; for marketing names and boards, what all of their cores have.
-  "no suggestion is fatal" = {
+  "no suggestion has a feature that the CPU lacks" = {
     expr = lib.concatMap (
       arch:
       lib.filter (found: found != null) (
@@ -227,11 +227,11 @@ in
       true
     ];
   };
-  "another name is said to be of the other architecture, too" = {
+  "an alias of the other architecture is reported as such" = {
     expr = lib.hasInfix "is a microarchitecture of aarch64" (microarchs.problem (x86 "rk3588"));
     expected = true;
   };
-  "an unknown name gets the row to write, or the list" = {
+  "an unknown name gets a suggestion, or the list" = {
     expr =
       map (part: lib.hasInfix part (microarchs.problem (x86 "coffeelake"))) [
         "write \"skylake\", or \"dispatch\""
@@ -248,7 +248,7 @@ in
       true
     ];
   };
-  "a name of the other architecture is said to be one" = {
+  "a name of the other architecture is reported as such" = {
     expr = lib.hasInfix "is a microarchitecture of x86_64, but this is aarch64-linux" (
       microarchs.problem (arm "znver4")
     );

@@ -1,4 +1,4 @@
-# `programs.llama-cpp` in NixOS, asked as xtask asks it.
+# `programs.llama-cpp` in NixOS, evaluated as xtask evaluates it.
 { flake, lib }:
 let
   hostWith =
@@ -42,7 +42,7 @@ in
     expr = (enabled { }).programs.llama-cpp.package.llamaCpp.variant;
     expected = "cpu-dispatch";
   };
-  "a good host has no complaint" = {
+  "a good host has no problems" = {
     expr = ours vulkan;
     expected = [ ];
   };
@@ -90,8 +90,8 @@ in
       }).programs.llama-cpp.manifest.backends;
     expected = [ "vulkan" ];
   };
-  # A revCount of the source itself, as of a git+ input, says it better.
-  "a fleet may know the build number" = {
+  # The revCount of a git+ input takes precedence.
+  "a fleet can set the build number" = {
     expr =
       let
         inherit (flake.inputs) llama-cpp;
@@ -134,12 +134,12 @@ in
   };
 
   "CUDA without unfree is an assertion that names the option" = {
-    expr = map (message: lib.hasPrefix "programs.llama-cpp.backend asks for cuda" message) (
+    expr = map (message: lib.hasPrefix "programs.llama-cpp.backend includes cuda" message) (
       ours refused
     );
     expected = [ true ];
   };
-  "and an error of the package and the manifest by themselves" = {
+  "and an error of the package and the manifest alone" = {
     expr = [
       (evaluates refused.programs.llama-cpp.package.drvPath)
       (evaluates refused.programs.llama-cpp.manifest)

@@ -1,4 +1,4 @@
-# overlays/llama-cpp/needs.json, which `xtask update` holds a new llama.cpp to, names
+# overlays/llama-cpp/needs.json, which `xtask update` checks a new llama.cpp for, names
 # everything that the overlay relies on.
 { flake, lib }:
 let
@@ -42,7 +42,7 @@ in
     ];
   };
 
-  "every argument that is a need is there, in either era" = {
+  "every needed argument exists, in either revision" = {
     expr = lib.filter (name: !(taken ? ${name})) named;
     expected = [ ];
   };

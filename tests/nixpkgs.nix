@@ -39,7 +39,7 @@ in
 {
   # cuda_cccl until 2026, cccl since: llama.cpp asks for the one that was new
   # when it was written, whichever nixpkgs it is built with.
-  "CUDA's headers go by either name" = {
+  "CUDA's headers have either name" = {
     expr =
       map
         (
@@ -58,12 +58,12 @@ in
       true
     ];
   };
-  "CUDA that is broken is not called unfree" = {
+  "broken CUDA is not reported as unfree" = {
     expr = brokenCuda.mkLlamaCpp.problems { backends = [ "cuda" ]; } lib.id;
     expected = [ ];
   };
   # nixpkgs' package has arguments that upstream's has not.
-  "arguments of nixpkgs that mean nothing to us do no harm" = {
+  "unknown arguments of nixpkgs are ignored" = {
     expr =
       (plain.llama-cpp.override {
         cpuArchDynamicDispatch = true;

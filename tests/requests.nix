@@ -71,7 +71,7 @@ in
     };
     expected = [ "q5_1-f16" ];
   };
-  "a draft model has types of its own" = {
+  "a draft model has its own types" = {
     expr = pairs {
       extraFlags = [
         "-ctkd"
@@ -135,7 +135,7 @@ in
       "q8_0-q4_0"
     ];
   };
-  "kernels are not asked for where there are none" = {
+  "a build without such kernels gets none" = {
     expr = benched [
       "-ctk"
       "iq4_nl"

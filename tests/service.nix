@@ -94,7 +94,7 @@ let
   changesFor = backend: changes (inEachShape (enabled backend));
 in
 {
-  "both shapes are tested where nixpkgs has them" = {
+  "both forms are tested if nixpkgs has them" = {
     expr = inEachShape (modules: (hostWith modules).services.llama-cpp ? settings);
     expected =
       if hasBothShapes then
@@ -309,7 +309,7 @@ in
       ];
     };
   };
-  "no unit appears where the service is not used" = {
+  "without the service there is no unit" = {
     expr =
       (hostWith [
         {

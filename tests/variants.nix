@@ -21,8 +21,8 @@ let
   names = package: map (flag: lib.head (lib.splitString ":" flag)) (flagsOf package);
   passes = name: package: lib.elem "-D${name}" (names package);
 
-  # The arguments of this era's package.nix.
-  knows = lib.functionArgs (import "${llama-cpp}/.devops/nix/package.nix");
+  # The arguments of this revision's package.nix.
+  accepts = lib.functionArgs (import "${llama-cpp}/.devops/nix/package.nix");
 
   tigerlake = make {
     backends = [ "cuda" ];
@@ -61,7 +61,7 @@ in
     expr = lib.all (package: lib.allUnique (names package)) several;
     expected = true;
   };
-  "every backend is said, on or off" = {
+  "every backend is set, on or off" = {
     expr = lib.all (
       package:
       lib.all (backend: passes backend package) [
@@ -87,7 +87,7 @@ in
       true
     ];
   };
-  "a portable package sets no CPU option of its own" = {
+  "a portable package sets no CPU option" = {
     expr = pkgs.llama-cpp-cpu.llamaCpp.cpuOptions;
     expected = [ ];
   };
@@ -121,7 +121,7 @@ in
     expr = has "-DGGML_AMX_TILE:BOOL=FALSE" tigerlake && has "-DGGML_AMX_INT8:BOOL=FALSE" tigerlake;
     expected = true;
   };
-  "AMX is where the table says so" = {
+  "AMX is where the table has it" = {
     expr = has "-DGGML_AMX_INT8:BOOL=TRUE" (make {
       microarch = "sapphirerapids";
     });
@@ -148,7 +148,7 @@ in
     expr = server.llamaCpp.variant;
     expected = "cuda+rocm-dispatch-sm86-gfx1100-gfx906";
   };
-  "the name in the store says the variant" = {
+  "the store name has the variant" = {
     expr = server.pname;
     expected = "llama-cpp-cuda-rocm-dispatch-sm86-gfx1100-gfx906";
   };
@@ -205,11 +205,11 @@ in
     expr = (pkgs.llama-cpp-vulkan.override { vulkanSupport = false; }).llamaCpp.backends;
     expected = [ "cpu" ];
   };
-  "BLAS is there for who asks" = {
+  "BLAS can be enabled" = {
     expr = has "-DGGML_BLAS:BOOL=TRUE" (pkgs.llama-cpp.override { blasSupport = true; });
     expected = true;
   };
-  "override says what it accepts" = {
+  "override lists its arguments" = {
     expr = lib.all (name: lib.functionArgs pkgs.llama-cpp.override ? ${name}) [
       "backends"
       "microarch"
@@ -220,15 +220,15 @@ in
     ];
     expected = true;
   };
-  "an argument that this era lacks is recorded" = {
+  "an argument that this revision lacks is recorded" = {
     expr = (pkgs.llama-cpp.override { rpcSupport = true; }).llamaCpp.droppedArguments;
-    expected = lib.optional (!knows ? useRpc) "useRpc";
+    expected = lib.optional (!accepts ? useRpc) "useRpc";
   };
-  "an argument that this era has is used" = {
+  "an argument that this revision has is used" = {
     expr = has "-DGGML_RPC:BOOL=TRUE" (pkgs.llama-cpp.override { rpcSupport = true; });
-    expected = knows ? useRpc;
+    expected = accepts ? useRpc;
   };
-  "nothing is dropped of what we ask for ourselves" = {
+  "none of the overlay's arguments is dropped" = {
     expr = lib.concatMap (package: package.llamaCpp.droppedArguments) several;
     expected = [ ];
   };
@@ -244,10 +244,10 @@ in
         package.llamaCpp.droppedArguments
       ];
     expected = [
-      (knows ? useWebUi)
-      (knows ? useWebUi)
+      (accepts ? useWebUi)
+      (accepts ? useWebUi)
       null
-      (lib.optional (!knows ? useWebUi) "useWebUi")
+      (lib.optional (!accepts ? useWebUi) "useWebUi")
     ];
   };
   "override and overrideAttrs follow each other" = {
@@ -274,7 +274,7 @@ in
     );
     expected = true;
   };
-  "an extra flag takes the place of ours" = {
+  "an extra flag replaces the package's" = {
     expr = lib.filter (lib.hasPrefix "-DGGML_AVX512_VBMI") (
       flagsOf (make {
         microarch = "tigerlake";
@@ -283,7 +283,7 @@ in
     );
     expected = [ "-DGGML_AVX512_VBMI=OFF" ];
   };
-  "what means the same is the same derivation" = {
+  "equal arguments are the same derivation" = {
     expr =
       (make {
         backends = [
@@ -329,11 +329,11 @@ in
     expected = false;
   };
 
-  "the build knows its commit" = {
+  "the build has its commit" = {
     expr = has "-DLLAMA_BUILD_COMMIT:STRING=${llama-cpp.shortRev or "unknown"}" pkgs.llama-cpp;
     expected = true;
   };
-  "the build knows its number" = {
+  "the build has its number" = {
     expr =
       let
         inherit (pkgs.llama-cpp.llamaCpp) build;
@@ -351,7 +351,7 @@ in
     expr = builtins.hasContext (builtins.toJSON server.llamaCpp);
     expected = false;
   };
-  "nixpkgs' own package is still there, and not ours" = {
+  "nixpkgs' package is still there" = {
     expr = pkgs.llama-cpp-nixpkgs ? llamaCpp;
     expected = false;
   };

@@ -1,5 +1,5 @@
-# llama.cpp from its own flake, for one user: home-manager by itself, or on a
-# NixOS host that does not use the NixOS module.
+# llama.cpp from its own flake for one user: with home-manager alone, or on a NixOS host that does
+# not use the NixOS module.
 { self }:
 {
   config,
@@ -11,8 +11,8 @@ let
   cfg = config.programs.llama-cpp;
   variant = import ../shared/variant.nix { inherit lib; } cfg;
 
-  # With `useGlobalPkgs` the packages are the host's. home-manager then refuses
-  # overlays, and the host need not have ours.
+  # With `useGlobalPkgs` the packages are the host's, which may lack the overlay, and home-manager
+  # rejects overlays.
   hostPkgs = args.osConfig.home-manager.useGlobalPkgs or false;
   ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
 

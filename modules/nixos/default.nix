@@ -3,18 +3,12 @@
   self,
   lib ? self.inputs.nixpkgs.lib,
 }:
-let
-  # nixpkgs before 25.05 does not have it.
-  importApply =
-    lib.modules.importApply or (file: args: lib.setDefaultModuleLocation file (import file args));
-in
 rec {
   default = llama-cpp;
 
-  # The key lets a host import the module twice; the class rejects it in home-manager.
-  llama-cpp = {
+  llama-cpp = import ../shared/module.nix { inherit self lib; } {
     key = "llamafleet#nixosModules.llama-cpp";
-    _class = "nixos";
-    imports = [ (importApply ./llama-cpp.nix { inherit self; }) ];
+    class = "nixos";
+    file = ./llama-cpp.nix;
   };
 }

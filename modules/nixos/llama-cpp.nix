@@ -13,7 +13,7 @@ let
   variant = import ../shared/variant.nix { inherit lib; } cfg;
   requests = import ./requests.nix { inherit lib; };
   hasKvKernels = lib.any (backend: backend == "cuda" || backend == "rocm") (lib.toList cfg.backend);
-  # Null where no llama-server runs as a service.
+  # Null if llama-server does not run as a service.
   service =
     let
       inherit (config.services) llama-cpp;
@@ -39,10 +39,9 @@ let
     host = config.networking.hostName;
   };
 
-  # With nixpkgs' `readOnlyPkgs` there is nothing to add to: the option has another type,
-  # and a definition of ours would be an error.
+  # With nixpkgs' `readOnlyPkgs`, overlays cannot be added: the option has another type.
   takesOverlays = options.nixpkgs.overlays.type.name or "" == "listOf";
-  # Packages that were made outside of the host need not have our overlay.
+  # Packages from outside the host may lack the overlay.
   ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
 in
 {
@@ -133,8 +132,8 @@ in
   };
 
   config = lib.mkMerge [
-    # Also where the module is not enabled, so that `pkgs.llama-cpp-vulkan` is the official
-    # one on every host.
+    # Even if the module is not enabled, so that `pkgs.llama-cpp-vulkan` is the official package
+    # on every host.
     (lib.optionalAttrs takesOverlays {
       nixpkgs.overlays = [
         overlay
@@ -175,7 +174,7 @@ in
       // lib.optionalAttrs (options ? services.llama-cpp) {
         services.llama-cpp.package = lib.mkDefault cfg.package;
 
-        # Not a `mkIf` further in: that would leave an empty unit.
+        # A `mkIf` inside would create an empty unit.
         systemd.services = lib.mkIf config.services.llama-cpp.enable {
           llama-cpp = {
             serviceConfig = import ./service.nix { inherit lib; } (lib.toList cfg.backend);

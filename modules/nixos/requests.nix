@@ -1,5 +1,5 @@
-# What a host asks of llama-server and llama-bench by flags and variables: the types of the
-# KV cache, and the number of threads.
+# What a host passes to llama-server and llama-bench in flags and variables: the types of the KV
+# cache, and the number of threads.
 { lib }:
 let
   kvCache = import ../../overlays/llama-cpp/kv-cache.nix { inherit lib; };

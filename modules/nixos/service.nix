@@ -1,5 +1,4 @@
-# What `services.llama-cpp` needs of the machine beyond what nixpkgs' hardening leaves it,
-# backend by backend, and nothing for the CPU.
+# The access that `services.llama-cpp` needs for each GPU backend beyond nixpkgs' hardening.
 #
 # Both shapes of nixpkgs' module (`model` and `extraFlags`; since mid-2026 `settings`)
 # harden alike and leave the devices in place, so that their permissions decide:

@@ -1,4 +1,4 @@
-# What `programs.llama-cpp` comes to, for NixOS and home-manager alike.
+# The package that `programs.llama-cpp` selects, for NixOS and home-manager.
 { lib }:
 cfg:
 let
@@ -16,10 +16,10 @@ let
   optionOf = name: "programs.llama-cpp.${if name == "backends" then "backend" else name}";
 in
 rec {
-  # An overlay that tells ours what this fleet knows of its llama.cpp.
+  # An overlay with the fleet's build numbers.
   builds = _final: _prev: { llamaCppBuilds = cfg.builds; };
 
-  # What is wrong, in words that name the options.
+  # The errors, in terms of the options.
   problems = pkgs: pkgs.mkLlamaCpp.problems arguments optionOf;
 
   assertions =
@@ -29,8 +29,7 @@ rec {
       inherit message;
     }) (problems pkgs);
 
-  # The package alone fails with the same words, since it can be asked for
-  # without anybody looking at the assertions.
+  # The package fails with the same messages, because it can be evaluated without the assertions.
   package =
     pkgs:
     let
@@ -38,17 +37,17 @@ rec {
     in
     if found != [ ] then
       throw (lib.concatStringsSep "\n" found)
-    # The very one that `pkgs.llama-cpp` is: it need not be evaluated twice.
+    # The same value as `pkgs.llama-cpp`, so that it is evaluated once.
     else if isIn pkgs then
       pkgs.llamaCppSelection.package
     else
       pkgs.mkLlamaCpp arguments;
 
-  # Whether `select` has reached these packages, and not the one of another host.
+  # Whether these packages have this host's `select`.
   isIn = pkgs: pkgs.llamaCppSelection.arguments or null == arguments;
 
-  # An overlay on top of ours: `pkgs.llama-cpp` is the machine's variant, and
-  # `pkgs.llama-cpp-vulkan` and its like are built for the same CPU and GPUs.
+  # An overlay that makes `pkgs.llama-cpp` the machine's variant, and builds
+  # `pkgs.llama-cpp-vulkan` and the others for the same CPU and GPUs.
   select =
     final: _prev:
     let

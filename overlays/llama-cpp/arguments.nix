@@ -1,5 +1,5 @@
-# The arguments of `mkLlamaCpp`, in one normal form: variants that mean the
-# same become the same derivation.
+# The arguments of `mkLlamaCpp` in one normal form, so that equal variants are the same
+# derivation.
 { lib }:
 let
   sortedSet = list: lib.unique (lib.sort lib.lessThan list);
@@ -17,9 +17,8 @@ let
     modular = true;
   };
 
-  # What upstream's and nixpkgs' packages call a backend, and nixpkgs the rest.
-  # Dependents write `llama-cpp.override { vulkanSupport = true; }`: they go on
-  # working when an overlay has put our package in place of nixpkgs'.
+  # The names that upstream's and nixpkgs' packages have for a backend. Dependents write
+  # `llama-cpp.override { vulkanSupport = true; }`, which works for this package too.
   switches = {
     cudaSupport = "cuda";
     useCuda = "cuda";
@@ -36,7 +35,7 @@ let
   foreign = switches // renamed // { rocmGpuTargets = "rocmTargets"; };
 in
 {
-  # Every name that may be passed, beside those of upstream's package.
+  # Every argument beside those of upstream's package.
   names = lib.attrNames (defaults // foreign);
 
   normalise =
@@ -49,7 +48,7 @@ in
         map (name: switches.${name}) (
           lib.filter (name: args.${name} or null == value) (lib.attrNames switches)
         );
-      # Every build has the CPU backend, so "cpu" beside a GPU says nothing.
+      # Every build has the CPU backend, so "cpu" beside a GPU has no effect.
       gpus = lib.filter (backend: backend != "cpu") (
         lib.subtractLists (switched false) (sortedSet (asked.backends ++ switched true))
       );
@@ -68,7 +67,7 @@ in
       );
     };
 
-  # What is left for upstream's package, under its names.
+  # The other arguments, for upstream's package.
   forUpstream =
     args:
     lib.mapAttrs' (name: lib.nameValuePair (renamed.${name} or name)) (

@@ -1,4 +1,4 @@
-# CMake flags as data: read a flag's name, set a value without passing it twice.
+# CMake flags as data: reads a flag's name, sets a value without passing it twice.
 { lib }:
 let
   # `lib.cmakeBool` writes -DNAME:BOOL=TRUE, people write -DNAME=ON.
@@ -26,8 +26,8 @@ in
     if lib.isBool value then lib.cmakeBool name value else lib.cmakeFeature name (toString value)
   );
 
-  # `flags`, with everything that `replacements` sets taken out first. A later
-  # -D would win anyway, but then the flags of a package no longer say what it is.
+  # `flags`, without what `replacements` sets. A later -D would win anyway, but then a package's
+  # list of flags would be misleading.
   replace =
     flags: replacements:
     let
@@ -35,8 +35,8 @@ in
     in
     lib.filter (flag: !lib.elem (nameOf flag) replaced) flags ++ replacements;
 
-  # Which variables a CMakeLists.txt declares, so that an option that this
-  # llama.cpp does not have yet, or no longer has, is not passed to it.
+  # The variables that a CMakeLists.txt declares: an option that this llama.cpp does not have is
+  # not passed.
   declaredIn =
     file:
     let

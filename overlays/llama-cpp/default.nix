@@ -10,15 +10,15 @@ in
 {
   inherit (variants) mkLlamaCpp;
 
-  # Portable: every CPU module is built, and the best is chosen at start-up.
+  # Portable: all CPU modules are built, and the best one is loaded at start-up.
   llama-cpp-cpu = final.mkLlamaCpp { };
   llama-cpp-cuda = final.mkLlamaCpp { backends = [ "cuda" ]; };
   llama-cpp-rocm = final.mkLlamaCpp { backends = [ "rocm" ]; };
   llama-cpp-vulkan = final.mkLlamaCpp { backends = [ "vulkan" ]; };
 
-  # A host's module puts that host's variant here.
+  # On a host with the module, the host's variant.
   llama-cpp = final.llama-cpp-cpu;
 
-  # nixpkgs' own, to compare with, also where this overlay is applied twice.
+  # nixpkgs' package, for comparison, even if this overlay is applied twice.
   llama-cpp-nixpkgs = prev.llama-cpp-nixpkgs or prev.llama-cpp;
 }

@@ -1,12 +1,10 @@
-# CPU microarchitectures and what ggml can use of them.
+# CPU microarchitectures, and the features that ggml can use.
 #
-# The table itself is microarch.json: xtask embeds the same file, so that Nix
-# and Rust can never disagree. It is ours, not nixpkgs'
-# `lib.systems.architectures`, because that one knows neither F16C, BMI2, VNNI
-# nor AMX.
+# The table is microarch.json, which xtask embeds as well. nixpkgs'
+# `lib.systems.architectures` lacks F16C, BMI2, VNNI and AMX.
 #
-# "dispatch" is no row of the table. It is the absence of a choice: every
-# CPU module is built and the best one is picked at start-up (see variant.nix).
+# "dispatch" is not in the table: it builds all CPU modules, and the best one is loaded at
+# start-up (see variant.nix).
 { lib }:
 let
   table = lib.importJSON ./microarch.json;
@@ -17,8 +15,7 @@ let
   names = arch: lib.attrNames (table.${arch}.microarchs or { });
   namesFor = system: names (archOf system);
 
-  # Row of each name that a CPU goes by: the table's own, and those of compilers, of
-  # marketing and of boards.
+  # The row of each name of a CPU: the table's own, and those of compilers, marketing and boards.
   rowsByName =
     arch:
     lib.genAttrs (names arch) lib.id
@@ -26,10 +23,9 @@ let
       table.${arch}.otherNames or { }
     );
 
-  # What to write in place of a name that the table does not have. Code for a
-  # feature that the CPU lacks kills llama.cpp, so a misspelt name leads to a row only
-  # if its numbers and its short words are right ("n2" and "e2" are two CPUs), and the
-  # row has no feature that the row of an as similar name lacks.
+  # Suggests a name for one that is not in the table. A feature that the CPU lacks crashes
+  # llama.cpp, so a misspelt name leads to a row only if its numbers and its short words are right
+  # ("n2" and "e2" are two CPUs), and the row has no feature that another, as similar one lacks.
   suggestionFor =
     arch: name:
     let
@@ -61,7 +57,7 @@ let
     in
     rows.${lower} or (if nearest == [ ] then "dispatch" else rows.${lib.head nearest});
 
-  # A sentence that says what is wrong with this name on this system, or null.
+  # The error message about a name on a system, or null.
   problem =
     { system, name }:
     let
@@ -98,9 +94,8 @@ let
     else
       throw "llamafleet: ${message}";
 
-  # CMake variable -> value. On x86 every option is given, those that the CPU
-  # lacks as false: what is left out keeps its default, and a default is how
-  # AVX-512 or AMX would reach a CPU that dies of it.
+  # CMake variable -> value. On x86 every option is set, to false if the CPU lacks it: a default
+  # could enable AVX-512 or AMX on a CPU that crashes with it.
   cmakeOptionsFor =
     { system, name }:
     let

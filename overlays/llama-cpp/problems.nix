@@ -1,8 +1,7 @@
-# What makes a variant impossible, in words: a list, empty when all is well.
+# The errors of a variant's arguments, as a list of messages.
 #
-# One list for all who ask: `mkLlamaCpp` throws it, the modules turn it into
-# assertions. `option` maps a setting to what the asker calls it, so that a
-# message names what the user wrote.
+# `mkLlamaCpp` throws them, the modules make assertions of them. `option` maps an argument to the
+# caller's name for it, so that a message names what the user wrote.
 {
   lib,
   kvCache,
@@ -16,7 +15,7 @@
   rocmTargets,
   kvCacheTypes,
   extraCmakeFlags,
-  # nixpkgs' verdicts on the CUDA libraries; evaluated only when cuda is wanted.
+  # Whether nixpkgs refuses the CUDA libraries; evaluated only for cuda.
   cudaIsUnfree,
   cudaIsUnsupported,
   option ? lib.id,
@@ -28,7 +27,7 @@ let
     "rocm"
     "vulkan"
   ];
-  wants = backend: lib.elem backend backends;
+  has = backend: lib.elem backend backends;
   quote = value: "\"${value}\"";
   choices = lib.concatStringsSep ", " known;
 
@@ -56,20 +55,20 @@ lib.optional (
 ++ map (
   backend: "${option "backends"}: ${quote backend} is not a backend; choose from ${choices}."
 ) (lib.subtractLists known backends)
-++ lib.optional (wants "rocm" && system != "x86_64-linux") (
-  "${option "backends"} asks for rocm, which exists for x86_64-linux only, and this is ${system}; "
-  + "choose \"vulkan\", which drives the same GPUs, or \"cpu\"."
+++ lib.optional (has "rocm" && system != "x86_64-linux") (
+  "${option "backends"} includes rocm, which is available for x86_64-linux only, not for ${system}; "
+  + "choose \"vulkan\", which supports the same GPUs, or \"cpu\"."
 )
-++ lib.optional (wants "cuda" && cudaIsUnsupported) (
-  "${option "backends"} asks for cuda, which this nixpkgs does not have for ${system}; "
+++ lib.optional (has "cuda" && cudaIsUnsupported) (
+  "${option "backends"} includes cuda, which this nixpkgs does not have for ${system}; "
   + "choose \"vulkan\" or \"cpu\"."
 )
-++ lib.optional (wants "cuda" && cudaIsUnfree) (
-  "${option "backends"} asks for cuda, whose libraries are unfree, and this nixpkgs refuses them; "
+++ lib.optional (has "cuda" && cudaIsUnfree) (
+  "${option "backends"} includes cuda, but its libraries are unfree and this nixpkgs refuses them; "
   + "set nixpkgs.config.allowUnfree = true, or nixpkgs.config.allowUnfreePredicate "
   + "so that it accepts the CUDA licences."
 )
-++ lib.optional (cudaCapabilities != [ ] && !wants "cuda") (
+++ lib.optional (cudaCapabilities != [ ] && !has "cuda") (
   "${option "cudaCapabilities"} is set, but ${option "backends"} has no cuda; "
   + "add \"cuda\" to ${option "backends"}, or remove ${option "cudaCapabilities"}."
 )
@@ -77,7 +76,7 @@ lib.optional (
   capability:
   "${option "cudaCapabilities"}: ${quote capability} is not a CUDA capability; write ${withDot capability}, with the dot."
 ) (lib.filter (capability: !isCapability capability) cudaCapabilities)
-++ lib.optional (rocmTargets != [ ] && !wants "rocm") (
+++ lib.optional (rocmTargets != [ ] && !has "rocm") (
   "${option "rocmTargets"} is set, but ${option "backends"} has no rocm; "
   + "add \"rocm\" to ${option "backends"}, or remove ${option "rocmTargets"}."
 )
@@ -85,7 +84,7 @@ lib.optional (
   target:
   "${option "rocmTargets"}: ${quote target} is not a ROCm target; write it as rocminfo prints it, such as \"gfx906\" or \"gfx1100\"."
 ) (lib.filter (target: !isGfxTarget target) rocmTargets)
-++ lib.optional (kvCacheTypes != [ ] && !wants "cuda" && !wants "rocm") (
+++ lib.optional (kvCacheTypes != [ ] && !has "cuda" && !has "rocm") (
   "${option "kvCacheTypes"} is set, but ${option "backends"} has neither cuda nor rocm, "
   + "and no other backend has such kernels; remove ${option "kvCacheTypes"}."
 )

@@ -1,5 +1,5 @@
-# `passthru.tests` of a variant: looks into the built package, and runs nothing of it, since
-# the builder's CPU need not be the variant's.
+# `passthru.tests` of a variant: examine the built package without running it, because the
+# builder may have another CPU.
 {
   lib,
   runCommand,

@@ -1,9 +1,8 @@
-# One variant of llama.cpp: upstream's package, told exactly what to be.
+# One variant of llama.cpp: upstream's package with every choice made.
 #
-# It is built by the nixpkgs that applies the overlay. Upstream's own
-# `packages.<system>.cuda` is no way to get it: that imports a second nixpkgs,
-# compiles for nine default CUDA architectures, and ignores the config and the
-# overlays of this one.
+# It is built by the nixpkgs that applies the overlay. Upstream's `packages.<system>.cuda` would
+# import a second nixpkgs, compile for nine default CUDA architectures, and ignore the config and
+# the overlays of this nixpkgs.
 { pkgs, source }:
 let
   inherit (pkgs) lib;
@@ -25,10 +24,10 @@ let
     }).llama-cpp;
   upstreamArguments = lib.functionArgs upstream.override;
 
-  # What is relied on of upstream's package; `xtask update` holds a new revision to it.
+  # What this file needs of upstream's package; `xtask update` checks a new revision for it.
   needs = lib.importJSON ./needs.json;
 
-  # CMake options come and go; only what this llama.cpp declares is passed.
+  # Only options that this llama.cpp declares are passed.
   declared =
     cmakeFlags.declaredIn "${source}/CMakeLists.txt"
     // cmakeFlags.declaredIn "${source}/ggml/CMakeLists.txt";
@@ -56,10 +55,8 @@ let
     flag:
     builtins.unsafeDiscardStringContext (lib.replaceStrings [ (placeholder "out") ] [ "$out" ] flag);
 
-  # nixpkgs' own verdicts on the CUDA libraries: meta gives them without the
-  # wall of text that asking for a refused derivation would bring. A library may
-  # be unavailable for other reasons, such as being broken; those are nixpkgs'
-  # to tell.
+  # Whether nixpkgs refuses the CUDA libraries: meta has it without the long error message of a
+  # refused derivation. For other reasons, such as a broken library, nixpkgs' message is shown.
   cudaVerdicts =
     let
       metas = map (library: library.meta) [
@@ -82,8 +79,8 @@ let
       cudaIsUnfree = !(pkgs.config.allowUnfree or false) && lib.any isRefusedAsUnfree metas;
     };
 
-  # The sentences of problems.nix about these arguments. `option` maps the name
-  # of an argument to what the asker calls it.
+  # The messages of problems.nix about these arguments. `option` maps the name of an argument to
+  # the caller's name for it.
   problems =
     args: option:
     problemsOf (
@@ -134,15 +131,15 @@ let
         // lib.mapAttrs' (backend: argument: lib.nameValuePair argument (has backend)) needs.backends
         // lib.optionalAttrs (has "cuda") {
           # This package's GPUs only: nixpkgs.config.cudaCapabilities would
-          # rebuild everything else that knows CUDA.
+          # rebuild every other package that uses CUDA.
           cudaPackages = cudaPackages // {
-            # nixpkgs renamed it in 2026 and llama.cpp followed: whichever of the
-            # two is the older, the other's name for it is there.
+            # nixpkgs renamed it in 2026, and llama.cpp followed. If one of them is older, the
+            # other name is used.
             cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
             cuda_cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
             flags = cudaPackages.flags // {
               inherit cudaCapabilities;
-              # What upstream calls it; in nixpkgs an old name that is to go.
+              # Upstream's name; in nixpkgs a deprecated one.
               dropDot = withoutDot;
             };
           };
@@ -178,14 +175,14 @@ let
           GGML_CPU_ALL_VARIANTS = dispatch;
           LLAMA_BUILD_COMMIT = buildInfo.commit;
           LLAMA_BUILD_NUMBER = buildInfo.build;
-          # We ship tools, and `llama-bench` is one of those.
+          # For `llama-bench`.
           LLAMA_BUILD_EXAMPLES = false;
           LLAMA_BUILD_TESTS = false;
           # The modules, too, need libggml-base from there.
           CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib";
         }
         // lib.optionalAttrs modules {
-          # Where they are installed and, compiled in, where they are looked for.
+          # Where they are installed, and where the compiled code looks for them.
           GGML_BACKEND_DIR = "${placeholder "out"}/lib/ggml";
         };
 
@@ -210,7 +207,7 @@ let
             null;
         rocmTargets =
           if has "rocm" && rocmTargets == [ ] then pkgs.rocmPackages.clr.gpuTargets else rocmTargets;
-        # What this nixpkgs builds the ROCm libraries for.
+        # The targets that this nixpkgs builds the ROCm libraries for.
         rocmLibraryTargets = if has "rocm" then pkgs.rocmPackages.clr.gpuTargets else null;
         cpuOptions = lib.mapAttrsToList (
           option: value: if value == true then option else "${option}=${value}"
@@ -221,7 +218,7 @@ let
         kvKernels = if hasKvKernels then kvKernels.builtWith (cmakeFlags.toAttrs flags) else null;
         inherit (buildInfo) rev build;
         parts = [ ];
-        # Asked for, but unknown to this llama.cpp.
+        # Passed, but unknown to this llama.cpp.
         droppedArguments =
           lib.attrNames (removeAttrs wanted (lib.attrNames upstreamArguments))
           ++ lib.attrNames (removeAttrs (cpuOptions // kvOptions) (lib.attrNames declared));
@@ -231,9 +228,8 @@ let
         finalAttrs: prev:
         {
           pname = "llama-cpp-${lib.replaceStrings [ "+" ":" ] [ "-" "-" ] name}";
-          # The very same revision. Upstream filters it anew for each package,
-          # which costs a second of evaluation every time, and spares no
-          # rebuild where the flags name the commit.
+          # The same revision, unfiltered. Upstream filters it for each package, which costs a
+          # second of evaluation and avoids no rebuild, because the flags name the commit.
           src = source.outPath;
           cmakeFlags = lib.foldl' cmakeFlags.replace prev.cmakeFlags [
             (cmakeFlags.fromAttrs cmake)
@@ -256,7 +252,7 @@ let
           '';
         }
         // lib.optionalAttrs (!(args.useWebUi or true) && prev ? webui) {
-          # Upstream leaves it an attribute, so it would still be built.
+          # Upstream sets it as an attribute, so it would still be built.
           webui = null;
         }
       );
@@ -342,7 +338,7 @@ let
 
       found = problems args lib.id;
 
-      # Without a word, such a package would be one for the CPU.
+      # Otherwise this would silently be a CPU package.
       unselectable = lib.filter (
         backend: backend != "cpu" && !(upstreamArguments ? ${needs.backends.${backend}})
       ) backends;
@@ -361,8 +357,7 @@ let
       package;
 in
 {
-  # `mkLlamaCpp { … }` is the package; `mkLlamaCpp.problems` says beforehand
-  # what would keep it from being one.
+  # `mkLlamaCpp { … }` is the package; `mkLlamaCpp.problems` lists the errors of its arguments.
   mkLlamaCpp = {
     inherit problems;
     __functor =

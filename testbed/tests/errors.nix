@@ -1,4 +1,4 @@
-# Evaluation errors that users meet, and what each must say. Nix cannot read an error's
+# Evaluation errors that users meet, and what each must contain. Nix cannot read an error's
 # text, so xtask/tests evaluates `cases.NAME.expr`, expects a failure, and looks for each
 # of `cases.NAME.says` in Nix's output:
 #

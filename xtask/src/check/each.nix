@@ -1,7 +1,6 @@
-# Hosts one after another in one evaluator, which shares what they have in common.
-# A host is named when its turn begins, and its answer is printed when it ends, so
-# that a fault, a kill or a hang takes no other host's answer with it, and is that
-# host's own. check/evaluator.rs applies it; check/batch.rs reads the lines.
+# Evaluates hosts one after another in one evaluator, which shares what they have in common. Each
+# host is printed when it begins and when it is done, so that a failure, a kill or a hang costs
+# only that host's result. check/evaluator.rs applies it; check/batch.rs reads the lines.
 {
   select,
   hosts,

@@ -1,5 +1,5 @@
-# What `check --full` asks of `nixosConfigurations`; fleet/systems.rs applies it and names
-# the fields. The assertions are asked for first: `toplevel` throws them as one text.
+# What `check --full` evaluates of `nixosConfigurations`; fleet/systems.rs applies it and names
+# the fields. The assertions come first, because `toplevel` throws them as one text.
 host: configurations:
 let
   inherit (configurations.${host}) config;

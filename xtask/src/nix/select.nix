@@ -1,6 +1,6 @@
-# What check, build-all and bench ask of `nixosConfigurations`; nix/flake.rs applies
-# it and fleet/manifest.rs (`Selection`) names the fields. Only these attributes are
-# asked for: a host's toplevel would cost seconds and gigabytes.
+# What check, build-all and bench evaluate of `nixosConfigurations`; nix/flake.rs applies it, and
+# fleet/manifest.rs (`Selection`) names the fields. Evaluating a host's toplevel would take seconds
+# and gigabytes.
 { hosts }:
 configurations:
 let
@@ -8,7 +8,7 @@ let
     host:
     let
       cfg = host.config.programs.llama-cpp;
-      # What the module's assertions would say; with these the package is a `throw`.
+      # The messages of the module's assertions; with these the package is a `throw`.
       problems = cfg.problems or [ ];
       package = cfg.package;
     in
@@ -22,15 +22,14 @@ let
       {
         inherit (cfg) manifest;
         inherit (package) drvPath;
-        # Not `outPath`: as JSON, a set with that name is its value and no more.
+        # Not `outPath`: a set with that name becomes only that string in JSON.
         output = package.outPath;
         around = around host;
       };
 
   refused = host: problems: {
     inherit problems;
-    # Where each option is defined, to lead the user there. Not of `package` and
-    # `manifest`: they are what cannot be had.
+    # Where each option is defined. Not `package` and `manifest`, which do not evaluate.
     files = builtins.mapAttrs (_: option: map toString (option.files or [ ])) (
       removeAttrs host.options.programs.llama-cpp [
         "bench"
@@ -40,8 +39,8 @@ let
     );
   };
 
-  # Why nixpkgs would refuse the package, before it does so in a wall of text. In the
-  # form of overlays/llama-cpp/problems.nix: what; what to do.
+  # Why nixpkgs would refuse the package, in the form of overlays/llama-cpp/problems.nix: what is
+  # wrong; what to do.
   refusals =
     meta:
     let
@@ -64,7 +63,7 @@ let
   around =
     host:
     let
-      # The same name may be another build: of other flags, or of another source.
+      # A package with the same name may have other flags or another source.
       seen =
         package: files:
         let

@@ -1,5 +1,5 @@
-# What a revision of llama.cpp offers to whoever packages it. `locked` is its node in
-# flake.lock, so that pure evaluation may fetch it.
+# The arguments of a llama.cpp revision's packaging. `locked` is its node in flake.lock, so that
+# pure evaluation may fetch it.
 locked:
 let
   tree = builtins.fetchTree locked;
