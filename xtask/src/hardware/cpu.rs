@@ -62,7 +62,10 @@ impl Cpu {
         }
         if let Some(flags) = common(cpuinfo, "Features") {
             if !flags.contains("asimd") {
-                return Err("its CPU is 32-bit ARM, which llamafleet does not support".to_owned());
+                // LoongArch has `Features` too.
+                let implementer = field("CPU implementer").map(|_| "32-bit ARM");
+                let kind = implementer.or(field("CPU Family")).unwrap_or("of another kind");
+                return Err(format!("its CPU is {kind}, which llamafleet does not support"));
             }
             return Ok(Self {
                 arch: Arch::Aarch64,
@@ -142,6 +145,10 @@ mod tests {
     fn what_is_no_such_cpu_is_said() {
         assert!(Cpu::parse("").unwrap_err().contains("neither"));
         assert!(Cpu::parse("flags : fpu sse").unwrap_err().contains("32-bit x86"));
-        assert!(Cpu::parse("Features : half thumb neon").unwrap_err().contains("32-bit ARM"));
+        let arm = "Features : half thumb neon\nCPU implementer : 0x41";
+        assert!(Cpu::parse(arm).unwrap_err().contains("32-bit ARM"));
+        let loongson = "CPU Family : Loongson-64bit\nFeatures : cpucfg lam ual fpu lsx lasx";
+        let problem = "its CPU is Loongson-64bit, which llamafleet does not support";
+        assert_eq!(Cpu::parse(loongson).unwrap_err(), problem);
     }
 }

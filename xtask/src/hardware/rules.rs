@@ -25,7 +25,9 @@ pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Findin
         )];
     }
     let mut findings = vec![];
-    if manifest.microarch != DISPATCH {
+    if manifest.microarch == DISPATCH {
+        findings.extend(below_i8mm(facts, table));
+    } else {
         findings.extend(sigill(manifest, facts, table));
         if findings.is_empty() {
             findings.extend(below_cpu(manifest, facts, table));
@@ -86,6 +88,23 @@ fn below_cpu(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Findin
         ),
         choose(Some(best)),
     ))
+}
+
+/// Of ggml's modules for ARM, those with i8mm also need SVE.
+fn below_i8mm(facts: &Facts, table: &Table) -> Option<Finding> {
+    let cpu = facts.cpu();
+    let best = table.detect(&cpu)?.name;
+    let used = table.features(cpu.arch, best, &[])?;
+    (used.contains("i8mm") && !used.contains("sve")).then(|| {
+        Finding::warning(
+            "below-cpu",
+            format!(
+                "programs.llama-cpp.microarch: \"dispatch\" does not use i8mm, which {} supports",
+                facts.cpu_name()
+            ),
+            format!("set programs.llama-cpp.microarch to {}", nix_string(best)),
+        )
+    })
 }
 
 /// Builds of August 2025 on two threads of one Sapphire Rapids machine, an 88M-parameter

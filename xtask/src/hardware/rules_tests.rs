@@ -132,6 +132,22 @@ fn aarch64_is_held_against_its_own_table() {
     assert!(finding.help.contains("\"neoverse-n1\""), "{}", finding.help);
 }
 
+#[test]
+fn dispatch_on_arm_without_sve_loses_i8mm() {
+    let on = |cpuinfo: &str| {
+        let mut manifest = variant("dispatch", &["cpu"]);
+        manifest.system = "aarch64-linux".into();
+        held(&manifest, &machine(cpuinfo, &[]))
+    };
+    let [finding] = &on(include_str!("../../tests/fixtures/cpuinfo/apple-m2"))[..] else {
+        panic!()
+    };
+    assert_eq!((finding.code, finding.severity), ("below-cpu", Severity::Warning));
+    assert!(finding.help.ends_with("\"apple-m2\""), "{}", finding.help);
+    assert!(on(include_str!("../../tests/fixtures/cpuinfo/neoverse-v2")).is_empty());
+    assert!(on(include_str!("../../tests/fixtures/probe/graviton2.cpuinfo")).is_empty());
+}
+
 /// The same instructions by another name are no reason to speak.
 #[test]
 fn a_name_that_means_the_same_is_as_good() {
