@@ -33,10 +33,10 @@ pub struct History {
     lines: usize,
 }
 
-/// Records to keep of one name and machine.
-const KEPT: usize = 5;
-/// Records to keep in all.
-const KEPT_IN_ALL: usize = 5000;
+/// Records per name and machine in the file.
+const RECORDS_EACH: usize = 5;
+/// Records in the file.
+const MOST_RECORDS: usize = 5000;
 
 impl History {
     /// Parses JSON lines; damaged ones are skipped.
@@ -77,13 +77,13 @@ impl History {
             for numbered in records.iter().rev() {
                 let count = of_machine.entry(&numbered.1.machine).or_default();
                 *count += 1;
-                if *count <= KEPT {
+                if *count <= RECORDS_EACH {
                     kept.push(numbered);
                 }
             }
         }
         kept.sort_by_key(|(number, _)| *number);
-        let kept = &kept[kept.len().saturating_sub(KEPT_IN_ALL)..];
+        let kept = &kept[kept.len().saturating_sub(MOST_RECORDS)..];
         (self.lines > 2 * kept.len() + 100).then(|| kept.iter().map(|(_, r)| line(r)).collect())
     }
 }
@@ -101,7 +101,7 @@ fn key(name: &str) -> &str {
 }
 
 fn median<'a>(records: impl DoubleEndedIterator<Item = &'a Record>) -> Option<f64> {
-    statistics::median(records.rev().take(KEPT).map(|record| record.seconds))
+    statistics::median(records.rev().take(RECORDS_EACH).map(|record| record.seconds))
 }
 
 /// Seconds that a running build still needs. `earlier` is how long earlier ones took. The
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(History::parse(&text).seconds("x-1", ""), Some(3.0));
         assert_eq!(History::parse(&text).compact(), None);
         let grown = good.repeat(300);
-        assert_eq!(History::parse(&grown).compact(), Some(good.repeat(KEPT)));
+        assert_eq!(History::parse(&grown).compact(), Some(good.repeat(RECORDS_EACH)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub fn read(home: &Path) -> History {
     History::parse(&String::from_utf8_lossy(&bytes))
 }
 
-/// Appends in one write, so that two concurrent runs both keep their records.
+/// Appends in one write, so that two concurrent runs lose no records.
 pub fn add(home: &Path, records: &[Record]) -> Result<()> {
     if records.is_empty() {
         return Ok(());

@@ -1,5 +1,5 @@
 //! What a run of build-all is about to build, in a file while it runs. A run that was killed
-//! leaves the file, so that the next one can tell how much of it is done.
+//! leaves the file, so that the next one can report how much of it is done.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

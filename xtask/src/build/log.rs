@@ -69,7 +69,7 @@ impl BuildLogs {
     fn open(&mut self, drv: &DrvPath) -> Log {
         let name = files::safe_name(short_name(drv.as_str()));
         let mut path = self.folder.join(format!("{name}.log"));
-        // A second derivation of the same name gets its hash as well.
+        // A second derivation of the same name also gets its hash.
         if self.logs.values().any(|log| log.path == path) {
             let stem = Path::new(drv.as_str()).file_stem().unwrap_or_default().to_string_lossy();
             path = self.folder.join(format!("{}.log", files::safe_name(&stem)));

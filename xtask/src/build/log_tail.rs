@@ -1,4 +1,4 @@
-//! The end of a build's log as it is kept in memory and shown: a limited number of lines and
+//! The end of a build's log, for the terminal and the report: a limited number of lines and
 //! bytes, without terminal escapes.
 //!
 //! Pure: no I/O, no clock.

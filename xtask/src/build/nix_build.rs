@@ -22,7 +22,7 @@ use crate::nix::{builders, derivation};
 use crate::system::process::{self, Exit, Heard, Source, Then};
 use crate::system::{interrupt, orphans};
 
-/// How long a failure is held back until it is known which variants need what failed.
+/// How long a failure waits to be printed until it is known which variants need what failed.
 const ATTRIBUTION: Duration = Duration::from_secs(10);
 
 /// How one run of Nix ended.

@@ -126,16 +126,16 @@ pub fn push(
             Ok(answer) if answer.exit == Exit::Interrupted => Err(Interrupted.into()),
             Ok(answer) => {
                 let stderr = answer.stderr_text();
-                let said = sanitize(stderr.trim());
-                Err(anyhow::anyhow!("{} ({})", last_lines(&said), answer.exit))
+                let printed = sanitize(stderr.trim());
+                Err(anyhow::anyhow!("{} ({})", last_lines(&printed), answer.exit))
             }
             Err(error) => Err(error),
         };
         variant.pushed = Some(pushed.is_ok());
         if let Err(error) = pushed {
-            let said = format!("{error:#}");
-            let message = format!("cannot push {} to {to}: {said}", variant.variant);
-            findings.push(Finding::error("not-pushed", message, help(&said)));
+            let printed = format!("{error:#}");
+            let message = format!("cannot push {} to {to}: {printed}", variant.variant);
+            findings.push(Finding::error("not-pushed", message, help(&printed)));
         }
         spinner.done(variant.variant.as_str());
     }
@@ -173,17 +173,17 @@ fn confirm(
     }
 }
 
-fn last_lines(said: &str) -> String {
-    let lines: Vec<&str> = said.lines().collect();
+fn last_lines(printed: &str) -> String {
+    let lines: Vec<&str> = printed.lines().collect();
     lines[lines.len().saturating_sub(4)..].join("; ")
 }
 
-fn help(said: &str) -> &'static str {
-    if said.contains("signature") {
+fn help(printed: &str) -> &'static str {
+    if printed.contains("signature") {
         "that store only accepts paths signed by a trusted key: sign with `nix store sign \
          --key-file FILE --recursive PATH` and add the public key to its trusted-public-keys, \
          or add the remote user to its trusted-users"
-    } else if said.contains("No space left") {
+    } else if printed.contains("No space left") {
         "free space there, then run the same command again; paths already there are not copied twice"
     } else {
         "run the same command again; paths already there are not copied twice. -v shows the commands"

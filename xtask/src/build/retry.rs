@@ -98,18 +98,19 @@ pub fn transient(failure: &Failure) -> Option<Transient> {
 pub fn reason(failure: &Failure) -> Option<String> {
     if failure.lost() {
         let machine = failure.machine.map(machine_name).unwrap_or_default();
-        let said = failure.errors.iter().map(|error| bare(error));
-        let said = said.rev().find(|error| has(error, &CONNECTION));
-        let said = said.and_then(|error| error.lines().next());
-        return Some(match said {
-            Some(said) => format!("the connection to {machine} was lost: {said}"),
+        let printed = failure.errors.iter().map(|error| bare(error));
+        let printed = printed.rev().find(|error| has(error, &CONNECTION));
+        let printed = printed.and_then(|error| error.lines().next());
+        return Some(match printed {
+            Some(printed) => format!("the connection to {machine} was lost: {printed}"),
             None => format!("the connection to {machine} was lost"),
         });
     }
     let own = failure.own_message();
-    let said = own.filter(|own| !own.starts_with("builder for")).or(failure.permanent()).or(own);
-    let said = said.or_else(|| failure.no_machine()).or(failure.errors.last().map(|e| bare(e)));
-    said.map(|said| in_short(said, failure.drv))
+    let printed = own.filter(|own| !own.starts_with("builder for")).or(failure.permanent()).or(own);
+    let printed =
+        printed.or_else(|| failure.no_machine()).or(failure.errors.last().map(|e| bare(e)));
+    printed.map(|printed| in_short(printed, failure.drv))
 }
 
 /// Whether one of these errors is about this derivation, and not about one that waits for it.

@@ -1,4 +1,4 @@
-//! Failures that Nix 2.26.3 told of, judged (tests/fixtures/retry/README.md).
+//! Failures as Nix 2.26.3 reports them (tests/fixtures/retry/README.md).
 
 use crate::build::retry::*;
 use crate::build::tracker::{Tracker, Update};
@@ -92,8 +92,9 @@ fn a_network_that_fails_may_be_there_the_next_time() {
 
 #[test]
 fn a_full_disk_is_not_emptied_by_waiting() {
-    let said = "Nix daemon disconnected unexpectedly (maybe it crashed?)";
-    let full = recorded!("lost-builder").replace(said, "writing to file: No space left on device");
+    let printed = "Nix daemon disconnected unexpectedly (maybe it crashed?)";
+    let full =
+        recorded!("lost-builder").replace(printed, "writing to file: No space left on device");
     let (passing, reason) = judge(&full, 0);
     assert_eq!(passing, None);
     assert_eq!(reason, "writing to file: No space left on device");

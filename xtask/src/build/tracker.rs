@@ -58,7 +58,7 @@ pub enum Update {
 /// Seconds beyond a time limit in which Nix may enforce it itself.
 const MARGIN: f64 = 3.0;
 
-/// A build that ended while Nix has not said which.
+/// A build that ended while Nix has not reported which.
 #[derive(Debug, Clone, Copy)]
 struct UnknownEnd {
     failed: bool,
@@ -90,7 +90,7 @@ impl Tracker {
         self
     }
 
-    /// `there` tells whether all outputs of a derivation are in the store: Nix 2.26 stops all
+    /// `there` is whether all outputs of a derivation are in the store: Nix 2.26 stops all
     /// builds' activities only when the last build has ended, and names the failed ones only
     /// then. What it reports at once is that one of them ended.
     pub fn follow(&mut self, event: Event, there: &dyn Fn(&DrvPath) -> bool) -> Vec<Update> {

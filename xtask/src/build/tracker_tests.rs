@@ -15,7 +15,7 @@ fn started(id: u64, name: &str) -> Event {
     Event::BuildStarted { id, drv: drv(name), machine: String::new() }
 }
 
-fn said(id: u64, line: &str) -> Event {
+fn printed(id: u64, line: &str) -> Event {
     Event::LogLine { id, line: line.to_owned() }
 }
 
@@ -61,7 +61,7 @@ fn a_nested_remote_build_starts_and_stops_once() {
     assert_eq!(tracker.follow(started(1, "a"), NOTHING).len(), 1);
     assert_eq!(tracker.follow(started(2, "a"), NOTHING), []);
     let line = Update::Line { drv: drv("a"), line: "x".into() };
-    assert_eq!(tracker.follow(said(2, "x"), NOTHING), [line]);
+    assert_eq!(tracker.follow(printed(2, "x"), NOTHING), [line]);
     assert_eq!(tracker.follow(Event::Stopped { id: 2 }, NOTHING), []);
     assert_eq!(tracker.follow(Event::Stopped { id: 1 }, NOTHING), [stopped("a")]);
 }
@@ -81,18 +81,18 @@ fn an_output_that_is_there_early_does_not_end_a_build_that_still_speaks() {
     let mut tracker = running();
     let there = |path: &DrvPath| *path != drv("c");
     assert_eq!(ends(tracker.follow(progress(1, 2, 0), &there)), [""; 0]);
-    assert_eq!(ends(tracker.follow(said(3, "x"), &there)), [""; 0]);
-    assert_eq!(ends(tracker.follow(said(1, "x"), &there)), ["stopped b.drv"]);
+    assert_eq!(ends(tracker.follow(printed(3, "x"), &there)), [""; 0]);
+    assert_eq!(ends(tracker.follow(printed(1, "x"), &there)), ["stopped b.drv"]);
 }
 
 #[test]
 fn which_build_failed_is_known_when_all_others_have_spoken() {
     let mut tracker = running();
-    tracker.follow(said(2, "error: planted"), NOTHING);
+    tracker.follow(printed(2, "error: planted"), NOTHING);
     assert_eq!(ends(tracker.follow(progress(0, 2, 1), NOTHING)), [""; 0]);
-    assert_eq!(ends(tracker.follow(said(1, "x"), NOTHING)), [""; 0]);
+    assert_eq!(ends(tracker.follow(printed(1, "x"), NOTHING)), [""; 0]);
     let failed = ["stopped b.drv", r#"failed b.drv ["error: planted"]"#];
-    assert_eq!(ends(tracker.follow(said(3, "x"), NOTHING)), failed);
+    assert_eq!(ends(tracker.follow(printed(3, "x"), NOTHING)), failed);
     // Nix's own message, at its end, says nothing new.
     let message = Event::Message {
         level: 0,
@@ -107,7 +107,7 @@ fn what_fails_before_it_begins_is_laid_on_none_that_runs() {
     let mut tracker = running();
     for _ in 0..3 {
         assert_eq!(ends(tracker.follow(progress(0, 3, 1), NOTHING)), [""; 0]);
-        assert_eq!(ends(tracker.follow(said(1, "x"), NOTHING)), [""; 0]);
+        assert_eq!(ends(tracker.follow(printed(1, "x"), NOTHING)), [""; 0]);
     }
 }
 
@@ -128,11 +128,11 @@ fn a_build_whose_output_is_there_is_not_the_one_that_failed() {
     let there = |path: &DrvPath| *path != drv("b");
     tracker.follow(progress(0, 3, 0), &there);
     tracker.follow(progress(2, 0, 1), &there);
-    let mut said = vec![];
+    let mut printed = vec![];
     for id in [3, 2, 1] {
-        said.extend(ends(tracker.follow(Event::Stopped { id }, &there)));
+        printed.extend(ends(tracker.follow(Event::Stopped { id }, &there)));
     }
-    assert_eq!(said, [""; 0], "all was known before");
+    assert_eq!(printed, [""; 0], "all was known before");
     assert_eq!(failed_of(&tracker), [drv("b")]);
 }
 
@@ -154,10 +154,10 @@ fn a_failure_is_laid_on_the_build_that_nix_names() {
 fn what_is_tried_again_starts_anew() {
     let mut tracker = Tracker::default();
     tracker.follow(started(1, "a"), NOTHING);
-    tracker.follow(said(1, "[5/9] x"), NOTHING);
+    tracker.follow(printed(1, "[5/9] x"), NOTHING);
     tracker.follow(Event::Stopped { id: 1 }, NOTHING);
     assert_eq!(tracker.follow(started(9, "a"), NOTHING).len(), 1);
-    assert!(tracker.follow(said(9, "[1/9] x"), NOTHING).len() > 1);
+    assert!(tracker.follow(printed(9, "[1/9] x"), NOTHING).len() > 1);
     assert_eq!(ends(tracker.follow(Event::Stopped { id: 9 }, NOTHING)), ["stopped a.drv"]);
 }
 
@@ -166,7 +166,7 @@ fn a_fraction_never_runs_backwards() {
     let mut tracker = Tracker::default();
     tracker.follow(started(1, "a"), NOTHING);
     let mut at = |line: &str| {
-        let updates = tracker.follow(said(1, line), NOTHING);
+        let updates = tracker.follow(printed(1, line), NOTHING);
         updates.into_iter().find_map(|update| match update {
             Update::Fraction { done, total, .. } => Some((done, total)),
             _ => None,
@@ -188,7 +188,7 @@ fn control_characters_of_a_build_do_not_reach_the_terminal() {
     let mut tracker = Tracker::default();
     tracker.follow(started(1, "a"), NOTHING);
     let line = Update::Line { drv: drv("a"), line: "ab".into() };
-    assert_eq!(tracker.follow(said(1, "\x1b[2Ja\rb"), NOTHING), [line]);
+    assert_eq!(tracker.follow(printed(1, "\x1b[2Ja\rb"), NOTHING), [line]);
 }
 
 /// Each build of a log: how often it started, stopped, failed, and its lines.
@@ -281,10 +281,10 @@ fn a_dependency_that_fails_is_told_when_it_fails() {
         for event in events(log) {
             order.extend(ends(tracker.follow(event, NOTHING)));
         }
-        let at = |what: &str| order.iter().position(|said| said.contains(what)).unwrap();
+        let at = |what: &str| order.iter().position(|printed| printed.contains(what)).unwrap();
         assert!(at("failed") < at("stopped") + 2, "{name}: {order:#?}");
         assert!(
-            order.iter().any(|said| said.contains(r#"planted-1.drv ["[1/9] cc", "x.c:3:"#)),
+            order.iter().any(|printed| printed.contains(r#"planted-1.drv ["[1/9] cc", "x.c:3:"#)),
             "{name}: {order:#?}"
         );
         let broken = order.iter().position(|s| s.contains("failed") && s.contains("broken"));
@@ -327,8 +327,8 @@ fn any_event() -> impl Strategy<Value = Event> {
             }
         ),
         (id.clone(), 0..9u32, 1..9u32)
-            .prop_map(|(id, done, total)| said(id, &format!("[{done}/{total}] x"))),
-        (id.clone(), any::<String>()).prop_map(|(id, line)| said(id, &line)),
+            .prop_map(|(id, done, total)| printed(id, &format!("[{done}/{total}] x"))),
+        (id.clone(), any::<String>()).prop_map(|(id, line)| printed(id, &line)),
         id.clone().prop_map(|id| Event::Phase { id, phase: "buildPhase".into() }),
         (id.clone(), id.clone()).prop_map(|(id, parent)| Event::TransferStarted {
             id,

@@ -83,7 +83,7 @@ pub fn distinct<'a>(
     builds
 }
 
-/// Adds the flake's own packages; one that a host selects as well is the same build.
+/// Adds the flake's own packages; one that a host also selects is the same build.
 pub fn add_packages(builds: &mut Vec<Build>, packages: &[(String, Selection)]) {
     for (name, selection) in packages {
         Build::among(builds, selection).packages.push(name.clone());

@@ -96,13 +96,14 @@ mod tests {
 
     #[test]
     fn an_annotation_is_one_line_whatever_the_text() {
-        let said = annotation("a,b: c", &finding("100%\r\n::set-env name=X::y", "a:b,c.nix"), "d/");
+        let printed =
+            annotation("a,b: c", &finding("100%\r\n::set-env name=X::y", "a:b,c.nix"), "d/");
         assert_eq!(
-            said,
+            printed,
             "::error file=d/a%3Ab%2Cc.nix,line=3,title=a%2Cb%3A c%3A unfree::100%25%0D%0A::set-env \
              name=X::y%0Ahelp: help"
         );
-        assert_eq!(said.lines().count(), 1);
+        assert_eq!(printed.lines().count(), 1);
     }
 
     #[test]

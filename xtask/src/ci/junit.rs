@@ -47,7 +47,7 @@ pub struct Trouble {
     pub text: String,
 }
 
-/// Letters of one line that are kept; a build can print lines of megabytes.
+/// Letters per line; a build can print lines of megabytes.
 const LONGEST_LINE: usize = 2000;
 
 pub fn describe(finding: &Finding) -> String {

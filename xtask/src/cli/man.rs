@@ -1,5 +1,5 @@
 //! Man pages, made from the types that parse the command line. The Nix package has them: its
-//! feature `man` keeps their library out of every other build.
+//! feature `man` is off in every other build.
 
 use std::path::Path;
 

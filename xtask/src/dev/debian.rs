@@ -96,7 +96,7 @@ pub struct PrivateApt {
 }
 
 impl PrivateApt {
-    /// Prepares `dir`. What an earlier, killed run fetched into it is kept.
+    /// Prepares `dir`. What an earlier, killed run fetched into it stays.
     pub fn new(dir: &Path, release: &str) -> Result<Self> {
         for name in ["state/lists/partial", "cache/archives/partial", "log", "none"] {
             disk::create(&dir.join(name))?;
@@ -120,7 +120,7 @@ impl PrivateApt {
     /// Fetches `package` with all it depends on; apt holds each file to its signed
     /// checksum and fetches only what is not there whole.
     pub fn download(&self, package: &str) -> Result<Vec<PathBuf>> {
-        let hint = "run it again; finished downloads are kept";
+        let hint = "run it again; finished downloads are not repeated";
         run_alone(&self.apt_get().arg("update"))
             .with_context(|| format!("apt cannot reach this machine's Debian mirror; {hint}"))?;
         let call = self.apt_get().args([

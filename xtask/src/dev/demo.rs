@@ -50,7 +50,7 @@ struct DemoReport<'a> {
     check: &'a CheckReport,
     variants: &'a [VariantReport],
     model: &'a Model,
-    /// The first contender is upstream's own package; ratios are to it.
+    /// The first comparison target is upstream's own package; ratios are to it.
     standings: &'a [Standing],
     ok: bool,
 }

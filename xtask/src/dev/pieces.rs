@@ -160,7 +160,7 @@ pub fn mirror_of_sources(text: &str) -> Option<String> {
 
 /// apt's configuration for a package database of its own under `dir`: nothing of
 /// the system's state is read or written, and none of the system's hooks run. Of
-/// the machine's own configuration (`apt-config dump`) only how to fetch is kept:
+/// the machine's own configuration (`apt-config dump`) only how to fetch stays:
 /// proxies, certificates, timeouts.
 pub fn apt_configuration(dir: &str, dump: &str) -> String {
     let mut text = String::new();

@@ -224,7 +224,7 @@ pub fn deadnix(home: &Path) -> Result<PathBuf> {
 }
 
 /// The version is fixed: another one may format differently, and CI would fail on a day
-/// when nothing changed. A folder for each version, so that an old clone keeps its own.
+/// when nothing changed. A folder for each version, so that an old clone still finds its own.
 fn tool(home: &Path, name: &str, package: &str, version: &str) -> Result<PathBuf> {
     let root = home.join(format!("tools/{package}-{version}"));
     let program = root.join("bin").join(name);

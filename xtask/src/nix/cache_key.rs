@@ -9,7 +9,7 @@
 //! and a path compared with another with `<` all take that name into a host's answer, with
 //! no file opened and no use of `self`. The module system itself makes a string of each
 //! module's path, so that asking for it is no criterion either. The integration tests have
-//! a host for each of these ways; whoever wants to keep answers by file must answer them.
+//! a host for each of these ways; a cache by file would have to answer them.
 //!
 //! Pure: no I/O, no clock.
 
@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Nix, xtask, the lock file, nix.conf, the environment: by name, as a digest or a text.
-    pub surroundings: BTreeMap<String, String>,
-    /// The commit, of which Nix tells the flake the hash and the date.
+    pub environment: BTreeMap<String, String>,
+    /// The commit, whose hash and date Nix passes to the flake.
     pub head: String,
     pub files: BTreeMap<String, Entry>,
 }
@@ -41,20 +41,20 @@ pub struct Entry {
     pub hash: String,
 }
 
-/// What is kept between runs.
+/// The file of a flake.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stored {
     pub snapshot: Snapshot,
     pub hosts: Vec<String>,
-    /// As select.nix gives them. A failure is never kept: it may be the machine's.
+    /// As select.nix gives them. A failure is never stored: it may be the machine's.
     pub answers: BTreeMap<String, Value>,
 }
 
 impl Snapshot {
     /// Why answers for `self` say nothing of `now`; the first difference, in words.
     pub fn differs(&self, now: &Self) -> Option<String> {
-        for name in self.surroundings.keys().chain(now.surroundings.keys()) {
-            if self.surroundings.get(name) != now.surroundings.get(name) {
+        for name in self.environment.keys().chain(now.environment.keys()) {
+            if self.environment.get(name) != now.environment.get(name) {
                 return Some(format!("{name} is different"));
             }
         }
@@ -91,7 +91,7 @@ mod tests {
     fn snapshot(files: &[(&str, &str)]) -> Snapshot {
         let entry = |hash: &str| Entry { index: "i".into(), kind: "f".into(), hash: hash.into() };
         Snapshot {
-            surroundings: BTreeMap::from([("Nix".into(), "2.26.3".into())]),
+            environment: BTreeMap::from([("Nix".into(), "2.26.3".into())]),
             head: "c".into(),
             files: files.iter().map(|(name, hash)| ((*name).into(), entry(hash))).collect(),
         }
@@ -100,22 +100,22 @@ mod tests {
     #[test]
     fn every_difference_is_named() {
         let before = snapshot(&[("a", "1"), ("b", "2")]);
-        let said = |now: &Snapshot| before.differs(now).unwrap_or_default();
-        assert_eq!(said(&before.clone()), "");
-        assert_eq!(said(&snapshot(&[("a", "1"), ("b", "3")])), "b changed");
-        assert_eq!(said(&snapshot(&[("a", "1")])), "b is gone");
-        assert_eq!(said(&snapshot(&[("a", "1"), ("b", "2"), ("c", "3")])), "c is new");
+        let printed = |now: &Snapshot| before.differs(now).unwrap_or_default();
+        assert_eq!(printed(&before.clone()), "");
+        assert_eq!(printed(&snapshot(&[("a", "1"), ("b", "3")])), "b changed");
+        assert_eq!(printed(&snapshot(&[("a", "1")])), "b is gone");
+        assert_eq!(printed(&snapshot(&[("a", "1"), ("b", "2"), ("c", "3")])), "c is new");
         let mut now = before.clone();
         now.head = "d".into();
-        assert_eq!(said(&now), "another commit is checked out");
-        now.surroundings.clear();
-        assert_eq!(said(&now), "Nix is different");
+        assert_eq!(printed(&now), "another commit is checked out");
+        now.environment.clear();
+        assert_eq!(printed(&now), "Nix is different");
         now = before.clone();
         now.files.get_mut("a").unwrap().kind = "x".into();
-        assert_eq!(said(&now), "a changed");
+        assert_eq!(printed(&now), "a changed");
         now = before.clone();
-        now.surroundings.insert("nix.conf".into(), "x".into());
-        assert_eq!(said(&now), "nix.conf is different");
+        now.environment.insert("nix.conf".into(), "x".into());
+        assert_eq!(printed(&now), "nix.conf is different");
     }
 
     #[test]

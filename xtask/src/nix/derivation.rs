@@ -17,7 +17,7 @@ pub fn outputs(drv: &DrvPath) -> Vec<StorePath> {
 }
 
 /// Whether all outputs of it are there, by a look at the file system: cheap enough for a
-/// look at each end of a build. What is valid, [`crate::nix::store::valid`] tells.
+/// look at each end of a build. [`crate::nix::store::valid`] knows what is valid.
 pub fn is_built(outputs: &[StorePath]) -> bool {
     !outputs.is_empty() && outputs.iter().all(|path| Path::new(path.as_str()).exists())
 }
@@ -32,9 +32,9 @@ pub fn needed_by(nix: &Nix, roots: &[DrvPath]) -> Result<BTreeMap<DrvPath, Vec<u
     let call = nix
         .command(["path-info", "--json", "--recursive", "--offline"])
         .args(roots.iter().map(DrvPath::as_str));
-    let said = process::read(&call, None)?;
+    let printed = process::read(&call, None)?;
     let table: BTreeMap<String, Option<Info>> =
-        serde_json::from_str(&said).with_context(|| format!("`{call}` printed no table"))?;
+        serde_json::from_str(&printed).with_context(|| format!("`{call}` printed no table"))?;
     let references =
         table.into_iter().filter_map(|(path, info)| Some((path, info?.references))).collect();
     Ok(derivation_graph::needed_by(roots, &references))

@@ -142,7 +142,7 @@ fn parse_place(text: &str) -> Place {
 }
 
 /// The line of `file`'s text that defines the option which `message` is about; the module
-/// system tells files, not lines.
+/// system reports files, not lines.
 pub fn line_of_option(message: &str, file: &str) -> Option<u32> {
     let name = match message.split_once("option `") {
         Some((_, rest)) => rest.split('\'').next()?.rsplit('.').next()?,
@@ -190,7 +190,7 @@ mod tests {
     /// Said by Nix 2.26.3 with a full file system, and with no daemon.
     #[test]
     fn what_is_wrong_with_the_machine_is_told_as_that() {
-        let kind = |said: &str| diagnose(said, None).code;
+        let kind = |printed: &str| diagnose(printed, None).code;
         assert_eq!(kind("error: writing to file: No space left on device"), "disk-full");
         let daemon = "error: cannot connect to socket at '/nix/x': No such file or directory";
         assert_eq!(kind(daemon), "no-daemon");

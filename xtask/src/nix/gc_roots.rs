@@ -10,7 +10,7 @@ use crate::nix::names::StorePath;
 use crate::nix::program::Nix;
 use crate::system::{disk, files, process};
 
-/// Where Nix keeps a link to each link that is a root.
+/// The links to each link that is a GC root.
 const ROOTS: &str = "/nix/var/nix/gcroots/auto";
 
 /// A folder of links, each named after a variant.

@@ -1,5 +1,5 @@
 //! flake.lock: its nodes, the inputs that lead to them, and a lock file in which one input
-//! is at another revision and no other. Fields that are not named here are kept.
+//! is at another revision and no other. Other fields stay.
 //!
 //! Pure: no I/O, no clock.
 

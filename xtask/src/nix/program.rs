@@ -46,10 +46,10 @@ impl Nix {
 
     fn at(program: PathBuf) -> Result<Self> {
         let call = Invocation::new(&program).arg("--version");
-        let said = process::read(&call, Some(Duration::from_secs(20)))
+        let printed = process::read(&call, Some(Duration::from_secs(20)))
             .with_context(|| format!("{} does not run", program.display()))?;
-        let version = parse_version(&said)
-            .with_context(|| format!("`{call}` printed {said:?} instead of a version"))?;
+        let version = parse_version(&printed)
+            .with_context(|| format!("`{call}` printed {printed:?} instead of a version"))?;
         let numbers = (version.1, version.2);
         if numbers < OLDEST {
             bail!(
@@ -79,8 +79,8 @@ impl Nix {
 
 /// `nix (Nix) 2.26.3`, `nix (Lix, like Nix) 2.93.0`, `nix (Determinate Nix 3.6.2) 2.29.0`:
 /// the last word is the version of the interface.
-fn parse_version(said: &str) -> Option<(String, u32, u32)> {
-    let version = said.lines().next()?.split_whitespace().last()?;
+fn parse_version(printed: &str) -> Option<(String, u32, u32)> {
+    let version = printed.lines().next()?.split_whitespace().last()?;
     let mut numbers = version.split(['.', 'p', '-']);
     let major = numbers.next()?.parse().ok()?;
     let minor = numbers.next()?.chars().take_while(char::is_ascii_digit).collect::<String>();
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_nix_tells_its_version() {
-        let minor = |said: &str| parse_version(said).map(|(_, major, minor)| (major, minor));
+        let minor = |printed: &str| parse_version(printed).map(|(_, major, minor)| (major, minor));
         assert_eq!(minor("nix (Nix) 2.26.3"), Some((2, 26)));
         assert_eq!(minor("nix (Nix) 2.8.0"), Some((2, 8)));
         assert_eq!(minor("nix (Nix) 2.24pre20240723_dirty"), Some((2, 24)));

@@ -15,15 +15,15 @@ use crate::nix::flake::Flake;
 use crate::system::process::{self, Invocation};
 
 const QUICK: Duration = Duration::from_secs(20);
-/// Arguments of one `git hash-object`, well below the kernel's limit.
+/// Arguments of one `git hash-object`, far below the kernel's limit.
 const FILES_A_CALL: usize = 2000;
 /// A folder without Git that has more files is no fleet's.
 const MOST_FILES: usize = 20_000;
 
 /// # Errors
-/// Why it cannot be told whether answers for this flake still stand.
+/// Why it is unknown whether results for this flake are still current.
 pub fn take(flake: &Flake, home: &Path, root: &Path) -> Result<Snapshot> {
-    // As in a hook, where Git is told of another index than Nix will find.
+    // As in a hook, where Git uses another index than Nix will find.
     if let Some(name) = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"]
         .iter()
         .find(|name| std::env::var_os(name).is_some())
@@ -38,7 +38,7 @@ pub fn take(flake: &Flake, home: &Path, root: &Path) -> Result<Snapshot> {
     };
     let folder = repository.unwrap_or(&tree);
     hash(folder, &mut files)?;
-    Ok(Snapshot { surroundings: surroundings(flake, home, &tree)?, head, files })
+    Ok(Snapshot { environment: environment(flake, home, &tree)?, head, files })
 }
 
 /// Every file of a folder by its content, whenever it was written.
@@ -81,7 +81,7 @@ fn tracked(repository: &Path) -> Result<(String, BTreeMap<String, Entry>)> {
     Ok((String::from_utf8_lossy(&head).trim().to_owned(), files))
 }
 
-/// Without Git, Nix copies the whole folder, and tells the flake the latest time in it.
+/// Without Git, Nix copies the whole folder, and passes the latest time in it to the flake.
 fn walked(root: &Path) -> Result<BTreeMap<String, Entry>> {
     let (mut files, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -126,7 +126,7 @@ fn kind(path: &Path) -> Result<String> {
     })
 }
 
-/// The bytes themselves, neither filtered nor told by size and time.
+/// The bytes themselves, not filtered, and not judged by size and time.
 fn hash(folder: &Path, files: &mut BTreeMap<String, Entry>) -> Result<()> {
     let mut regular: Vec<(&String, &mut Entry)> = files
         .iter_mut()
@@ -135,18 +135,18 @@ fn hash(folder: &Path, files: &mut BTreeMap<String, Entry>) -> Result<()> {
     for some in regular.chunks_mut(FILES_A_CALL) {
         let mut words = vec!["hash-object", "--no-filters", "--"];
         words.extend(some.iter().map(|(name, _)| name.as_str()));
-        let said = String::from_utf8(git(folder, &words)?).context("git hash-object")?;
-        if said.lines().count() != some.len() {
+        let printed = String::from_utf8(git(folder, &words)?).context("git hash-object")?;
+        if printed.lines().count() != some.len() {
             bail!("git hash-object printed too few hashes");
         }
-        for ((_, entry), hash) in some.iter_mut().zip(said.lines()) {
+        for ((_, entry), hash) in some.iter_mut().zip(printed.lines()) {
             entry.hash = hash.to_owned();
         }
     }
     Ok(())
 }
 
-fn surroundings(flake: &Flake, home: &Path, root: &Path) -> Result<BTreeMap<String, String>> {
+fn environment(flake: &Flake, home: &Path, root: &Path) -> Result<BTreeMap<String, String>> {
     let own = std::env::current_exe().context("cannot find the path of xtask")?;
     let nix = fs::canonicalize(&flake.nix.program).context("Nix is gone")?;
     let mut all = BTreeMap::from([
@@ -164,13 +164,13 @@ fn surroundings(flake: &Flake, home: &Path, root: &Path) -> Result<BTreeMap<Stri
         all.insert("the lock file".to_owned(), digest(&text));
     }
     let named = |name: &str| name.starts_with("NIX_") || name == "HOME" || name.starts_with("XDG_");
-    let environment: BTreeSet<(String, String)> = std::env::vars_os()
+    let variables: BTreeSet<(String, String)> = std::env::vars_os()
         .map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
         })
         .filter(|(name, _)| named(name))
         .collect();
-    all.insert("the environment".to_owned(), digest(&environment));
+    all.insert("the environment".to_owned(), digest(&variables));
     all.insert("nix.conf".to_owned(), digest(&configuration(home)));
     Ok(all)
 }

@@ -13,7 +13,7 @@ use crate::system::process::{self, Captured};
 use crate::ui::sanitize::sanitize;
 
 /// For another store to answer one question.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -54,7 +54,7 @@ pub fn needs(nix: &Nix, drv: &DrvPath) -> Result<BTreeSet<DrvPath>> {
 }
 
 /// Whether the output is there, by a look at the file system: cheap enough for every event
-/// of a build, and good enough to stop its clock. What is valid, [`valid`] tells.
+/// of a build, and good enough to stop its clock. [`valid`] knows what is valid.
 pub fn appeared(path: &StorePath) -> bool {
     std::path::Path::new(path.as_str()).exists()
 }
@@ -62,7 +62,7 @@ pub fn appeared(path: &StorePath) -> bool {
 /// What `nix build` would have to build and to fetch for these.
 ///
 /// # Errors
-/// Nix cannot tell: what it says of it is in the error.
+/// Nix fails; its message is in the error.
 pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
     if drvs.is_empty() {
         return Ok(Missing::default());
@@ -80,7 +80,7 @@ pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
 /// Asks another store for its name: whether it can be had at all.
 pub fn greet(nix: &Nix, store: &str) -> Result<Captured> {
     let call = nix.command(["store", "info", "--store", store]).grace(GRACE);
-    nix.capture(&call, Some(PATIENCE))
+    nix.capture(&call, Some(TIMEOUT))
 }
 
 /// Copies a path with all it needs to another store.
@@ -92,14 +92,14 @@ pub fn push(nix: &Nix, store: &str, path: &StorePath) -> Result<Captured> {
 /// The names of the keys that signed a path of that store; `None`: it does not have it.
 pub fn signers(nix: &Nix, store: &str, path: &StorePath) -> Result<Option<Vec<String>>> {
     let call = nix.command(["path-info", "--json", "--store", store, path.as_str()]);
-    let said = process::read(&call, Some(PATIENCE))?;
+    let printed = process::read(&call, Some(TIMEOUT))?;
     #[derive(Deserialize)]
     struct Info {
         #[serde(default)]
         signatures: Vec<String>,
     }
     let table: BTreeMap<String, Option<Info>> =
-        serde_json::from_str(&said).with_context(|| format!("`{call}` printed no table"))?;
+        serde_json::from_str(&printed).with_context(|| format!("`{call}` printed no table"))?;
     let info = table.into_values().next().flatten();
     Ok(info.map(|info| {
         let name = |signature: &String| signature.split(':').next().unwrap_or_default().to_owned();
@@ -121,10 +121,10 @@ impl Missing {
     /// Reads the text: there is no other form. `these 2 derivations will be built:` or
     /// `this path will be fetched (0.01 MiB download, 0.03 MiB unpacked):`, then the paths,
     /// indented. Source: `printMissing` in src/libmain/shared.cc of Nix.
-    pub fn parse(said: &str) -> Self {
+    pub fn parse(printed: &str) -> Self {
         let mut missing = Self::default();
         let mut fetching = None;
-        for line in said.lines() {
+        for line in printed.lines() {
             match line.strip_prefix("  /").map(|rest| format!("/{}", rest.trim_end())) {
                 Some(path) => match fetching {
                     Some(true) => drop(missing.fetch.insert(StorePath::new(path))),

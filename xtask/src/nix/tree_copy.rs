@@ -46,7 +46,7 @@ impl TreeCopy {
         self.folder.path().join(&self.inner)
     }
 
-    /// As Nix takes it. `path:` is told, since the folder may lie within some repository
+    /// As Nix takes it. With `path:`, since the folder may lie within some repository
     /// that does not track it.
     pub fn reference(&self) -> String {
         let place = format!("path:{}", in_url(self.folder.path()));
@@ -58,7 +58,7 @@ impl TreeCopy {
 }
 
 fn copy_one(from: &Path, to: &Path) -> Result<()> {
-    // Tracked and deleted; a submodule is a folder, which Nix leaves out as well.
+    // Tracked and deleted; a submodule is a folder, which Nix leaves out too.
     let Ok(about) = from.symlink_metadata() else { return Ok(()) };
     disk::create(to.parent().unwrap_or(to))?;
     if about.is_symlink() {

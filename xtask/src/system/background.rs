@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Background {
     handle: process::Handle,
     group: u32,
-    said: Arc<Mutex<Vec<u8>>>,
+    printed: Arc<Mutex<Vec<u8>>>,
     _input: Option<std::io::PipeWriter>,
 }
 
@@ -27,8 +27,8 @@ impl Background {
         let second = writer.try_clone().context("cannot share a pipe")?;
         let (handle, input) = process::start(invocation, writer, second)?;
         let group = handle.pids().first().copied().context("a child without a process id")?;
-        let said = Arc::new(Mutex::new(vec![]));
-        let sink = Arc::clone(&said);
+        let printed = Arc::new(Mutex::new(vec![]));
+        let sink = Arc::clone(&printed);
         thread::Builder::new()
             .name("background".into())
             .spawn(move || {
@@ -40,7 +40,7 @@ impl Background {
                 }
             })
             .context("cannot start a reader thread")?;
-        Ok(Self { handle, group, said, _input: input })
+        Ok(Self { handle, group, printed, _input: input })
     }
 
     pub fn is_running(&self) -> bool {
@@ -48,8 +48,11 @@ impl Background {
     }
 
     /// All it has printed so far, both streams.
-    pub fn said(&self) -> String {
-        self.said.lock().map(|said| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default()
+    pub fn printed(&self) -> String {
+        self.printed
+            .lock()
+            .map(|printed| String::from_utf8_lossy(&printed).into_owned())
+            .unwrap_or_default()
     }
 }
 
@@ -75,7 +78,7 @@ mod tests {
         let marker = format!("87{}", std::process::id());
         let script = format!("echo ready; sleep {marker} & wait");
         let child = Background::start(&Invocation::new("/bin/sh").args(["-c", &script])).unwrap();
-        while child.said() != "ready\n" {
+        while child.printed() != "ready\n" {
             thread::sleep(Duration::from_millis(5));
         }
         assert!(child.is_running());

@@ -113,9 +113,9 @@ pub fn free_bytes(path: &Path) -> Result<u64> {
 /// and the bytes that are free.
 pub fn fullest(paths: &[&Path]) -> Option<(String, u64)> {
     let call = Invocation::new("df").args(["-k", "--output=avail,target"]).args(paths);
-    let said = process::capture(&call.for_the_report(), Some(Duration::from_secs(10))).ok()?;
-    let said = said.stdout_text();
-    let rows = said.lines().skip(1).filter_map(|line| {
+    let printed = process::capture(&call.for_the_report(), Some(Duration::from_secs(10))).ok()?;
+    let printed = printed.stdout_text();
+    let rows = printed.lines().skip(1).filter_map(|line| {
         let (kilobytes, place) = line.trim().split_once(' ')?;
         Some((place.trim().to_owned(), kilobytes.parse::<u64>().ok()? * 1024))
     });
@@ -125,8 +125,8 @@ pub fn fullest(paths: &[&Path]) -> Option<(String, u64)> {
 /// Holds a file's content to its checksum.
 pub fn verify_sha256(file: &Path, wanted: &str) -> Result<()> {
     let call = Invocation::new("sha256sum").arg("--").arg(file);
-    let said = process::read(&call, Some(Duration::from_secs(120)))?;
-    let is = said.trim_start_matches('\\').split_whitespace().next().unwrap_or_default();
+    let printed = process::read(&call, Some(Duration::from_secs(120)))?;
+    let is = printed.trim_start_matches('\\').split_whitespace().next().unwrap_or_default();
     if is != wanted {
         bail!("{} has checksum {is}, not {wanted}", file.display());
     }

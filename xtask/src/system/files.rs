@@ -83,7 +83,7 @@ pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
     written.with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// For a file that others write to as well.
+/// For a file that others also write to.
 pub fn append(file: &Path, text: &str) -> Result<()> {
     let opened = File::options().append(true).create(true).open(file);
     opened
@@ -95,16 +95,16 @@ pub fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Of what lies in the folder and has such a name, leaves the newest `keep`, and whatever
+/// Of what lies in the folder and has such a name, leaves the `newest`, and whatever
 /// is younger than `age`: another run may be at it.
-pub fn prune(folder: &Path, keep: usize, age: Duration, is_meant: impl Fn(&str) -> bool) {
+pub fn prune(folder: &Path, newest: usize, age: Duration, is_meant: impl Fn(&str) -> bool) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries
         .filter(|entry| is_meant(&entry.file_name().to_string_lossy()))
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     found.sort();
-    let old = found.len().saturating_sub(keep);
+    let old = found.len().saturating_sub(newest);
     for (modified, path) in found.into_iter().take(old) {
         if modified.elapsed().is_ok_and(|elapsed| elapsed >= age) {
             let _ = disk::remove(&path);

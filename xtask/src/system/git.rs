@@ -34,12 +34,12 @@ pub fn intend_to_add(root: &Path, files: &[&Path]) -> Result<()> {
 fn list(root: &Path, which: &[&str], pattern: &str) -> Result<Vec<String>> {
     let shell = Shell::new().context("cannot find the current folder")?;
     shell.change_dir(root);
-    let said = cmd!(shell, "git ls-files -z {which...} -- {pattern}")
+    let printed = cmd!(shell, "git ls-files -z {which...} -- {pattern}")
         .quiet()
         .ignore_stderr()
         .read()
         .with_context(|| format!("`git ls-files` fails in {}", root.display()))?;
-    Ok(said.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    Ok(printed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
 /// A question to Git about `root`: what it prints, trimmed; `None` where it fails.
@@ -55,44 +55,47 @@ pub fn is_repository(root: &Path) -> bool {
 /// The file as the last commit has it.
 pub fn committed(root: &Path, file: &str) -> Option<String> {
     let call = Invocation::new("git").arg("-C").arg(root).arg("show").arg(format!("HEAD:./{file}"));
-    let said = process::capture(&call, Some(QUICK)).ok()?;
-    said.exit.ok().then(|| said.stdout_text())
+    let printed = process::capture(&call, Some(QUICK)).ok()?;
+    printed.exit.ok().then(|| printed.stdout_text())
 }
 
 /// Those of the files that are not what the last commit has, staged or not.
 pub fn changed(root: &Path, files: &[&str]) -> Vec<String> {
     let words = [&["status", "--porcelain", "--untracked-files=all", "--"], files].concat();
-    let said = ask(root, &words).unwrap_or_default();
-    said.lines().filter_map(|line| Some(line.get(2..)?.trim().to_owned())).collect()
+    let printed = ask(root, &words).unwrap_or_default();
+    printed.lines().filter_map(|line| Some(line.get(2..)?.trim().to_owned())).collect()
 }
 
 /// What is in the index and not in the last commit.
 pub fn staged(root: &Path) -> Vec<String> {
-    let said = ask(root, &["diff", "--cached", "--name-only"]).unwrap_or_default();
-    said.lines().map(str::to_owned).collect()
+    let printed = ask(root, &["diff", "--cached", "--name-only"]).unwrap_or_default();
+    printed.lines().map(str::to_owned).collect()
 }
 
 /// Why no commit could be made here, if so; and what to do.
 pub fn cannot_commit(root: &Path) -> Option<(String, String)> {
-    let told = |what: &str, help: &str| Some((what.to_owned(), help.to_owned()));
+    let problem = |what: &str, help: &str| Some((what.to_owned(), help.to_owned()));
     if !is_repository(root) {
-        return told("the fleet is not in a Git repository", "drop --commit, or run `git init`");
+        return problem("the fleet is not in a Git repository", "drop --commit, or run `git init`");
     }
     if ask(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).is_none() {
-        return told("the repository has no commit yet", "make one, or drop --commit");
+        return problem("the repository has no commit yet", "make one, or drop --commit");
     }
     if ask(root, &["symbolic-ref", "--quiet", "HEAD"]).is_none() {
-        return told("HEAD is detached", "run `git switch BRANCH`, or drop --commit");
+        return problem("HEAD is detached", "run `git switch BRANCH`, or drop --commit");
     }
     for (under_way, name) in
         [("MERGE_HEAD", "merge"), ("REBASE_HEAD", "rebase"), ("CHERRY_PICK_HEAD", "cherry-pick")]
     {
         if ask(root, &["rev-parse", "--verify", "--quiet", under_way]).is_some() {
-            return told(&format!("a {name} is in progress"), "finish it first, or drop --commit");
+            return problem(
+                &format!("a {name} is in progress"),
+                "finish it first, or drop --commit",
+            );
         }
     }
     if ask(root, &["var", "GIT_COMMITTER_IDENT"]).is_none() {
-        return told(
+        return problem(
             "Git has no user name or email",
             "run `git config user.name NAME` and `git config user.email ADDRESS`",
         );

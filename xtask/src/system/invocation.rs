@@ -103,8 +103,8 @@ impl Invocation {
         self
     }
 
-    /// Standard input stays open as long as we live: its end tells the child that
-    /// we are gone, however we went.
+    /// Standard input stays open as long as we live: its end shows the child that
+    /// this process has ended.
     pub fn stdin_held(mut self) -> Self {
         self.stdin = Stdin::Held;
         self

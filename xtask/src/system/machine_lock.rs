@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::system::{disk, files, interrupt};
 
-/// Held until it is dropped.
+/// Locked until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -40,21 +40,21 @@ pub fn try_lock(place: &Path, words: &str) -> Result<Result<Lock, String>> {
         }
     }
     // What the last one wrote is longer or shorter.
-    let told = file.set_len(0).and_then(|()| {
+    let written = file.set_len(0).and_then(|()| {
         file.write_all(format!("process {}, {words}\n", std::process::id()).as_bytes())
     });
-    told.with_context(|| format!("cannot write to {}", place.display()))?;
+    written.with_context(|| format!("cannot write to {}", place.display()))?;
     Ok(Ok(Lock { _file: file }))
 }
 
-/// Waits until the other has ended; `waiting` is told once who that is.
+/// Waits until the other has ended; `waiting` is called once with who that is.
 pub fn lock(place: &Path, words: &str, waiting: &dyn Fn(&str)) -> Result<Lock> {
-    let mut told = false;
+    let mut reported = false;
     loop {
         match try_lock(place, words)? {
             Ok(lock) => return Ok(lock),
             Err(holder) => {
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut reported, true) {
                     waiting(&holder);
                 }
             }

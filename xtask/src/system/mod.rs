@@ -1,7 +1,7 @@
 //! Processes, files, locks and interrupts: everything that asks the operating system.
 //!
 //! Entry points: `process` starts programs, `files` and `disk` write, `interrupt` counts Ctrl-C,
-//! `paths` says where xtask keeps its state.
+//! `paths` finds the repository and the state.
 //!
 //! Imports: nothing.
 

@@ -1,6 +1,6 @@
 //! What outlives its parent. A Nix that is killed leaves the compilers of its builds
 //! behind, in sessions of their own, where the signal to its process group does not reach
-//! them; and a Nix outlives an xtask that is killed. Linux tells both.
+//! them; and a Nix outlives an xtask that is killed. Linux shows both.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 /// How long what was killed may take to go: a compiler that writes to a slow disk.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Has the kernel send the child SIGTERM when the thread that starts it ends, however
 /// that comes. Who starts it waits for it, so the thread ends first only with all of us.
@@ -35,7 +35,7 @@ pub fn adopt() {
 /// To be called when no child of ours runs that may leave something to us on purpose.
 pub fn end() {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < TIMEOUT {
         let all = processes();
         let us = std::process::id();
         let Some(ours) = all.iter().find(|process| process.pid == us).map(|p| p.session) else {

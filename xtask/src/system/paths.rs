@@ -1,4 +1,4 @@
-//! Where things are: the repository, and the folder of what xtask keeps between runs.
+//! Where things are: the repository, and the folder of what later runs need.
 
 use std::path::{Path, PathBuf};
 

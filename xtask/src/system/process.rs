@@ -15,7 +15,7 @@ use std::{fmt, thread};
 use anyhow::{Context, Result, anyhow};
 
 use crate::system::invocation::Stdin;
-use crate::system::termination::Ending;
+use crate::system::termination::Termination;
 use crate::system::{orphans, pty};
 
 pub use crate::system::invocation::Invocation;
@@ -33,11 +33,11 @@ pub enum Exit {
     Signal(i32),
     /// We ended it because its time was up.
     TimedOut,
-    /// We ended it because it held more memory than it may.
+    /// We ended it because it used more memory than it may.
     TooLarge,
     /// We ended it because the user asked.
     Interrupted,
-    /// We ended it because whoever watched it said so.
+    /// We ended it because the caller did.
     GivenUp,
 }
 
@@ -83,7 +83,7 @@ pub enum Source {
     Stderr,
 }
 
-/// Runs to the end and keeps all it prints; for programs that print little.
+/// Runs to the end and returns all that it prints; for programs that print little.
 pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
     let (mut stdout, mut stderr) = (vec![], vec![]);
     let exit = watch(invocation, timeout, &mut |heard| {
@@ -101,14 +101,14 @@ pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Cap
 }
 
 /// Like [`capture`], for what must succeed: standard output, trimmed.
-/// Errors name the command and quote the end of what it said.
+/// Errors name the command and quote the end of what it printed.
 pub fn read(invocation: &Invocation, timeout: Option<Duration>) -> Result<String> {
     let captured = capture(invocation, timeout)?;
     if captured.exit.ok() {
         return Ok(captured.stdout_text().trim_end().to_owned());
     }
-    let said = captured.stderr_text();
-    let last: Vec<&str> = said.trim_end().lines().rev().take(8).collect();
+    let printed = captured.stderr_text();
+    let last: Vec<&str> = printed.trim_end().lines().rev().take(8).collect();
     let last: Vec<&str> = last.into_iter().rev().collect();
     Err(anyhow!("{}", last.join("\n")).context(format!("`{invocation}`: {}", captured.exit)))
 }
@@ -136,7 +136,7 @@ pub fn stream_paced(
 ) -> Result<Exit> {
     watch(invocation, timeout, &mut |heard| match heard {
         Heard::Line(source, line) | Heard::Part(source, line) if on_line(source, line) => {
-            Then::StartAnew
+            Then::RestartTime
         }
         _ => Then::GoOn,
     })
@@ -157,7 +157,7 @@ pub enum Heard<'a> {
 pub enum Then {
     GoOn,
     /// Its time restarts, so that a child with many things to do has the same for each.
-    StartAnew,
+    RestartTime,
     /// It is ended: [`Exit::GivenUp`].
     End,
 }
@@ -192,19 +192,23 @@ pub fn watch(
     }
     drop(sender);
 
-    let mut ending = Ending::new(group, timeout, invocation);
-    let obey = |then, ending: &mut Ending| match then {
+    let mut termination = Termination::new(group, timeout, invocation);
+    let obey = |then, termination: &mut Termination| match then {
         Then::GoOn => {}
-        Then::StartAnew => ending.start_anew(timeout),
-        Then::End => ending.give_up(),
+        Then::RestartTime => termination.restart_time(timeout),
+        Then::End => termination.give_up(),
     };
     let mut ended_at: Option<Instant> = None;
     loop {
         match lines.recv_timeout(Duration::from_millis(50)) {
-            Ok((source, line, true)) => obey(on_heard(Heard::Line(source, &line)), &mut ending),
-            Ok((source, part, false)) => obey(on_heard(Heard::Part(source, &part)), &mut ending),
+            Ok((source, line, true)) => {
+                obey(on_heard(Heard::Line(source, &line)), &mut termination)
+            }
+            Ok((source, part, false)) => {
+                obey(on_heard(Heard::Part(source, &part)), &mut termination)
+            }
             Err(RecvTimeoutError::Timeout) => {
-                obey(on_heard(Heard::Silence), &mut ending);
+                obey(on_heard(Heard::Silence), &mut termination);
                 if handle.try_wait().context("cannot wait for a child")?.is_some() {
                     let since = *ended_at.get_or_insert_with(Instant::now);
                     if since.elapsed() > DRAIN {
@@ -214,17 +218,17 @@ pub fn watch(
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        ending.tick();
+        termination.tick();
     }
     // The pipes may close before the child ends.
     let status = loop {
         if let Some(output) = handle.try_wait().context("cannot wait for a child")? {
             break output.status;
         }
-        ending.tick();
+        termination.tick();
         thread::sleep(Duration::from_millis(5));
     };
-    Ok(match (ending.cause, status.code(), status.signal()) {
+    Ok(match (termination.cause, status.code(), status.signal()) {
         (Some(cause), ..) => cause,
         (None, Some(code), _) => Exit::Code(code),
         (None, None, signal) => Exit::Signal(signal.unwrap_or_default()),
@@ -254,13 +258,13 @@ pub(crate) fn start(
                 Ok(())
             }
         });
-    let mut held = None;
+    let mut stdin = None;
     expression = match &invocation.stdin {
         Stdin::Null => expression.stdin_null(),
         Stdin::File(file) => expression.stdin_path(file),
         Stdin::Held => {
             let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
-            held = Some(writer);
+            stdin = Some(writer);
             expression.stdin_file(reader)
         }
     };
@@ -271,7 +275,7 @@ pub(crate) fn start(
         expression = expression.env(name, value);
     }
     let program = invocation.program.display();
-    Ok((expression.start().with_context(|| format!("cannot start {program}"))?, held))
+    Ok((expression.start().with_context(|| format!("cannot start {program}"))?, stdin))
 }
 
 /// Splits at `\n`, cuts what is longer than [`LONGEST_LINE`], until EOF or `send` says no.

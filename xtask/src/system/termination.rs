@@ -1,5 +1,5 @@
-//! How a child is brought to its end: by Ctrl-C, by its time, by its memory, by whoever
-//! watches it; with its process group, gently, then not.
+//! Ends a child and its process group, because of Ctrl-C, a timeout, too much memory, or the
+//! caller: SIGTERM first, SIGKILL later.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use crate::system::interrupt;
 use crate::system::invocation::Invocation;
 use crate::system::process::Exit;
 
-/// Decides when a child's process group must end, and ends it: gently, then not.
-pub(crate) struct Ending {
+/// When a child's process group must end: SIGTERM, and SIGKILL later.
+pub(crate) struct Termination {
     group: u32,
     deadline: Option<Instant>,
     grace: Duration,
@@ -21,7 +21,7 @@ pub(crate) struct Ending {
     pub(crate) cause: Option<Exit>,
 }
 
-impl Ending {
+impl Termination {
     pub(crate) fn new(group: u32, timeout: Option<Duration>, invocation: &Invocation) -> Self {
         let now = Instant::now();
         Self {
@@ -42,7 +42,7 @@ impl Ending {
         self.cause.get_or_insert(Exit::GivenUp);
     }
 
-    pub(crate) fn start_anew(&mut self, timeout: Option<Duration>) {
+    pub(crate) fn restart_time(&mut self, timeout: Option<Duration>) {
         self.deadline = timeout.map(|timeout| Instant::now() + timeout);
     }
 

@@ -15,7 +15,7 @@ use crate::system::{disk, interrupt};
 use crate::target::{Ssh, Target, ssh};
 
 /// ssh's own limits end a connection that does not come about long before.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const QUICK: Duration = Duration::from_secs(10);
 
 /// Ends when it is dropped; with a signal from the kernel where we are killed.
@@ -59,10 +59,10 @@ impl Target {
         let began = Instant::now();
         while !std::path::Path::new(socket).exists() {
             if !master.is_running() {
-                bail!(ssh::explain(&ssh.destination, &master.said()));
+                bail!(ssh::explain(&ssh.destination, &master.printed()));
             }
             interrupt::check()?;
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > TIMEOUT {
                 return Ok(None);
             }
             thread::sleep(Duration::from_millis(5));
@@ -88,7 +88,7 @@ impl Ssh {
     /// Whoever shares connections already has set how.
     fn is_shared_by_the_user(&self) -> Result<bool> {
         let call = Invocation::new("ssh").args(self.ssh_options()).args(["-G", "--"]);
-        let said = process::capture(&call.arg(&self.destination), Some(QUICK))?;
-        Ok(ssh::shares_connections(&said.stdout_text()))
+        let printed = process::capture(&call.arg(&self.destination), Some(QUICK))?;
+        Ok(ssh::shares_connections(&printed.stdout_text()))
     }
 }

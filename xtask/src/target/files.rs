@@ -50,15 +50,15 @@ impl Target {
     /// # Errors
     /// [`Finding`] where SSH failed; there is no shell.
     pub fn file_state(&self, path: &str) -> Result<FileState> {
-        let mut said = String::new();
+        let mut printed = String::new();
         let argv = ["sh", "-c", STATE, "llamafleet", path];
         let exit = self.run(&argv, SHORT, &mut |source, line| {
             if source == Source::Stdout {
                 // What the login shell prints by itself comes first.
-                said = String::from_utf8_lossy(line).into_owned();
+                printed = String::from_utf8_lossy(line).into_owned();
             }
         })?;
-        FileState::parse(&said)
+        FileState::parse(&printed)
             .with_context(|| format!("cannot inspect {path} on {}: {exit}", self.name()))
     }
 
@@ -99,12 +99,12 @@ impl Target {
         }
         let put = ssh.command(&["sh", "-c", PUT, "llamafleet", name, &sum]).stdin_file(file);
         let sent = ssh.capture(&put, TRANSFER)?;
-        let said = sent.stderr_text();
-        if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
+        let printed = sent.stderr_text();
+        if printed.contains("No space left on device") || printed.contains("Disk quota exceeded") {
             bail!(self.full(name, bytes));
         }
         last_line(&sent.stdout_text()).filter(|_| sent.exit.ok()).with_context(|| {
-            format!("cannot copy {name} to {}: {}: {}", self.name(), sent.exit, said.trim())
+            format!("cannot copy {name} to {}: {}: {}", self.name(), sent.exit, printed.trim())
         })
     }
 
@@ -198,7 +198,7 @@ impl Ssh {
     }
 
     /// Unsigned, as what is built here is: a target that trusts neither us nor our key
-    /// says so, and the finding tells what to do.
+    /// says so, and the finding has the remedy.
     pub(crate) fn copy_command(&self, nix: &Nix, path: &StorePath) -> Result<Invocation> {
         let store = store_uri(&self.destination, &self.store);
         Ok(nix

@@ -1,4 +1,4 @@
-//! The lease of a target, held over SSH: another bench at the same time, from another machine or
+//! The lease of a target, over SSH: another bench at the same time, from another machine or
 //! on the target, would disturb the measurement.
 
 use std::thread;
@@ -24,37 +24,37 @@ pub enum LeaseAnswer {
 }
 
 impl Target {
-    /// Asks for the lock of the machine; with `waiting`, which is told who has it, until
+    /// Asks for the lock of the machine; with `waiting`, which is called with who has it, until
     /// it is to be had. This machine's own is [`crate::system::machine_lock`]'s.
     ///
     /// # Errors
-    /// There is no ssh; the user interrupts. What is wrong with the target its first
-    /// command tells.
+    /// There is no ssh; the user interrupts. The target's first
+    /// command reports what is wrong with it.
     pub fn lock(&self, words: &str, waiting: Option<&dyn Fn(&str)>) -> Result<LeaseAnswer> {
         let Self::Ssh(ssh) = self else { return Ok(LeaseAnswer::NoLocks) };
         let wait = if waiting.is_some() { "wait" } else { "" };
         let call = ssh.command(&["sh", "-c", LOCK, "llamafleet", words, wait]);
         let session = Background::start(&call.stdin_held().ends_with_us())?;
         let began = Instant::now();
-        let mut told = false;
+        let mut reported = false;
         loop {
             // Asked first: what it says at its end is read all the same.
             let running = session.is_running();
-            let said = session.said();
+            let printed = session.printed();
             // What the login shell prints by itself comes first.
-            let busy = said.lines().find_map(|line| line.strip_prefix("busy "));
-            if said.lines().any(|line| line == "locked") {
+            let busy = printed.lines().find_map(|line| line.strip_prefix("busy "));
+            if printed.lines().any(|line| line == "locked") {
                 return Ok(LeaseAnswer::Lease(Box::new(Lease(session))));
             }
             match (busy, waiting) {
                 (Some(who), None) => return Ok(LeaseAnswer::Busy(who.to_owned())),
-                (Some(who), Some(waiting)) if !told => {
-                    told = true;
+                (Some(who), Some(waiting)) if !reported => {
+                    reported = true;
                     waiting(who);
                 }
                 _ => {}
             }
-            if !running || (!told && began.elapsed() > SHORT) {
+            if !running || (!reported && began.elapsed() > SHORT) {
                 return Ok(LeaseAnswer::NoLocks);
             }
             interrupt::check()?;

@@ -101,7 +101,7 @@ impl Target {
 
     /// Runs a program there to its end, and hands every line to `on_line`. It ends
     /// when its time is up, when the user asks, and when we are killed. A signal that
-    /// ended it is told as one, beyond SSH too.
+    /// ended it is reported as one, also over SSH.
     ///
     /// # Errors
     /// [`Finding`] where SSH failed; no such program.
@@ -122,17 +122,17 @@ impl Target {
         let limit = (timeout.as_secs() + SPARE_SECONDS).to_string();
         let supervised = [&["sh", "-c", SUPERVISE, "llamafleet", &limit], argv].concat();
         let call = ssh.command(&supervised).stdin_held();
-        let mut said = String::new();
+        let mut printed = String::new();
         let exit = process::stream(&call, Some(timeout), &mut |source, line| {
-            if source == Source::Stderr && said.len() < 1 << 16 {
-                said.push_str(&String::from_utf8_lossy(line));
-                said.push('\n');
+            if source == Source::Stderr && printed.len() < 1 << 16 {
+                printed.push_str(&String::from_utf8_lossy(line));
+                printed.push('\n');
             }
             on_line(source, line);
         })?;
         match exit {
-            Exit::Code(ssh::FAILED) => bail!(ssh::explain(&ssh.destination, &said)),
-            // As shells tell it: 128 and the signal's number.
+            Exit::Code(ssh::FAILED) => bail!(ssh::explain(&ssh.destination, &printed)),
+            // As shells report it: 128 and the signal's number.
             Exit::Code(code @ 129..=192) => Ok(Exit::Signal(code - 128)),
             exit => Ok(exit),
         }

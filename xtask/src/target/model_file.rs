@@ -10,10 +10,10 @@ pub enum FileState {
 }
 
 impl FileState {
-    /// What the shell said: `missing`, `folder`, `unreadable`, or `file BYTES` and the first
+    /// What the shell prints: `missing`, `folder`, `unreadable`, or `file BYTES` and the first
     /// eight bytes as `od -An -tx1` prints them.
-    pub fn parse(said: &str) -> Option<Self> {
-        let mut words = said.split_whitespace();
+    pub fn parse(printed: &str) -> Option<Self> {
+        let mut words = printed.split_whitespace();
         match words.next()? {
             "missing" => Some(Self::Missing),
             "folder" => Some(Self::Folder),

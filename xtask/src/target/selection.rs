@@ -16,7 +16,7 @@ pub fn fleet_target(context: &Context, name: &str) -> Result<Target> {
     match fleet.remove(&host).and_then(|entry| entry.target) {
         Some(destination) => Target::ssh(&destination, ssh_options()),
         None => {
-            // An unknown host is told as one.
+            // An unknown host has an error of its own.
             context.hosts(&[name.to_owned()])?;
             bail!(
                 "the flake's `fleet` has no target for {host}: pass --target, or --local for \
@@ -26,7 +26,7 @@ pub fn fleet_target(context: &Context, name: &str) -> Result<Target> {
     }
 }
 
-/// What the user tells Nix's ssh holds for ours.
+/// The user's options for Nix's ssh are used for ours too.
 pub fn ssh_options() -> Vec<String> {
     let options = std::env::var("NIX_SSHOPTS").unwrap_or_default();
     options.split_whitespace().map(str::to_owned).collect()

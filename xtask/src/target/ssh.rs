@@ -1,4 +1,4 @@
-//! What SSH is told and what it says: the one place where words are quoted for the
+//! The words that SSH gets and prints: the one place where words are quoted for the
 //! shell on the other side, and ssh's complaints as findings.
 //!
 //! Pure: no I/O, no clock.
@@ -69,9 +69,9 @@ pub const FAILED: i32 = 255;
 
 /// What ssh complained of on stderr when it ended with [`FAILED`].
 pub fn explain(destination: &str, stderr: &str) -> Finding {
-    let said = |text: &str| stderr.contains(text);
-    let any = |texts: &[&str]| texts.iter().any(|text| said(text));
-    if said("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+    let has = |text: &str| stderr.contains(text);
+    let any = |texts: &[&str]| texts.iter().any(|text| has(text));
+    if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         Finding::error(
             "ssh-host-key-changed",
             format!("{destination}'s host key has changed, so ssh refuses to connect"),
@@ -81,7 +81,7 @@ pub fn explain(destination: &str, stderr: &str) -> Finding {
                  connection"
             ),
         )
-    } else if said("Host key verification failed") {
+    } else if has("Host key verification failed") {
         Finding::error(
             "ssh-host-unknown",
             format!("ssh does not know {destination}'s host key"),
@@ -102,7 +102,7 @@ pub fn explain(destination: &str, stderr: &str) -> Finding {
             format!("cannot resolve host `{destination}`"),
             "correct `target` in hosts/default.nix, or set its HostName in ~/.ssh/config",
         )
-    } else if said("Connection refused") {
+    } else if has("Connection refused") {
         Finding::error(
             "ssh-refused",
             format!("{destination} is up, but no SSH server answers"),
@@ -178,7 +178,7 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
         return Some(without_nix(destination));
     }
     // What is left of a message that was cut, Nix takes for a number; and its threads end one
-    // another as if the user had asked, which we are told of otherwise.
+    // another as if the user had asked, which has another exit status.
     if any(&[
         "unexpected end-of-file",
         "disconnected unexpectedly",
@@ -302,18 +302,18 @@ mod tests {
     /// Said by Nix 2.26.3 when its other end was cut off in the middle of a copy.
     #[test]
     fn a_copy_that_was_cut_is_known_by_each_of_its_words() {
-        for said in [
+        for printed in [
             "error: unexpected end-of-file",
             "error (ignored): error: serialised integer 950166906659926009 is too large for type 'j'",
             "error: error: interrupted by the user",
         ] {
-            assert_eq!(explain_copy("box", said).map(|finding| finding.code), Some("copy-cut"));
+            assert_eq!(explain_copy("box", printed).map(|finding| finding.code), Some("copy-cut"));
         }
     }
 
     #[test]
     fn every_refusal_says_what_to_do() {
-        for (said, code) in [
+        for (printed, code) in [
             (include_str!("../../tests/fixtures/ssh/refused"), "ssh-refused"),
             (include_str!("../../tests/fixtures/ssh/no-such-host"), "ssh-no-such-host"),
             (include_str!("../../tests/fixtures/ssh/unknown-key"), "ssh-host-unknown"),
@@ -323,8 +323,8 @@ mod tests {
             (include_str!("../../tests/fixtures/ssh/bad-configuration"), "ssh-configuration"),
             ("", "ssh-lost"),
         ] {
-            let finding = explain("carbon", said);
-            assert_eq!(finding.code, code, "{said}");
+            let finding = explain("carbon", printed);
+            assert_eq!(finding.code, code, "{printed}");
             assert!(!finding.help.is_empty());
         }
     }

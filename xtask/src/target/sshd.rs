@@ -19,7 +19,7 @@ use crate::system::{disk, files};
 pub const HOST: &str = "llamafleet-loopback";
 
 const QUICK: Duration = Duration::from_secs(20);
-/// Started by its full path: it starts itself anew for every connection.
+/// Started by its full path: it starts itself again for every connection.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/sshd", "/run/current-system/sw/bin/sshd"];
 
 /// Ends when dropped.
@@ -53,7 +53,7 @@ impl LoopbackSshd {
             if greets(port, &daemon) {
                 return Ok(Self { dir: dir.to_owned(), port, _daemon: daemon });
             }
-            last = daemon.said();
+            last = daemon.printed();
         }
         bail!("{} does not start on loopback: {}", program.display(), last.trim())
     }
@@ -177,8 +177,8 @@ mod tests {
             "$SSH_CONNECTION",
             "$PATH",
         ]);
-        let said = process::read(&call, Some(QUICK)).unwrap();
-        assert!(said.contains(&format!("127.0.0.1 {}", sshd.port())), "{said}");
+        let printed = process::read(&call, Some(QUICK)).unwrap();
+        assert!(printed.contains(&format!("127.0.0.1 {}", sshd.port())), "{printed}");
         drop(sshd);
         let refused = process::read(&call, Some(QUICK)).unwrap_err();
         assert!(format!("{refused:#}").contains("refused"), "{refused:#}");

@@ -86,9 +86,9 @@ fn hostile_words_arrive_as_they_were() {
     let words =
         ["a b", "it's", "$(reboot)", "`x`", "a\nb", "-rf", "\\", "\\'", "*", "", "é\"", "!"];
     let argv = [&["printf", "%s|"], &words[..]].concat();
-    let (exit, said) = run(&loopback.target(), &argv, SECONDS_5);
+    let (exit, printed) = run(&loopback.target(), &argv, SECONDS_5);
     assert_eq!(exit, Exit::Code(0));
-    assert_eq!(said.trim_end_matches('\n'), words.map(|word| format!("{word}|")).concat());
+    assert_eq!(printed.trim_end_matches('\n'), words.map(|word| format!("{word}|")).concat());
 }
 
 #[test]

@@ -26,8 +26,8 @@ use crate::testbed::{llama_tree, lock_creation};
 pub const NIX_OPTIONS: &[&str] =
     &["--option", "sandbox", "false", "--option", "substituters", "", "--max-jobs", "1"];
 
-/// Lock files of this kind that are kept: one for each fleet and revision.
-const KEPT: usize = 20;
+/// Lock files of this kind: one for each fleet and revision.
+const MOST_LOCKS: usize = 20;
 
 /// Writes the lock file that `--reference-lock-file` takes, and answers its path. It
 /// needs no network, and costs one hash of the testbed's few files.
@@ -80,7 +80,7 @@ pub fn lock_file(
         files::write_atomically(&file, after.as_bytes())?;
         // Of fleets that are long gone. A day: some run may still be locked to it.
         let day = Duration::from_secs(86_400);
-        files::prune(&locks, KEPT, day, |name| name.ends_with("-era.lock"));
+        files::prune(&locks, MOST_LOCKS, day, |name| name.ends_with("-era.lock"));
     }
     Ok(file)
 }
@@ -103,7 +103,7 @@ fn tree(revision: TestbedRevision) -> &'static Tree {
     }
 }
 
-/// The fleet's own testbed; a fleet elsewhere is lent the one that came with xtask: in the
+/// The fleet's own testbed; a fleet elsewhere uses the one that came with xtask: in the
 /// checkout that it was compiled in, or beside its package (pkgs/xtask/package.nix).
 fn folder(root: &Path) -> Result<PathBuf> {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed");
@@ -158,9 +158,9 @@ fn nar_hash(nix: &Nix, folder: &Path, memory: &Path) -> Result<String> {
     }
     let reference = format!("path:{}", folder.display());
     let call = nix.command(["flake", "prefetch", "--json", &reference]);
-    let said = process::read(&call, Some(Duration::from_secs(60)))?;
-    let prefetched: Prefetched = serde_json::from_str(&said)
-        .with_context(|| format!("unexpected output from `{call}`: {said}"))?;
+    let printed = process::read(&call, Some(Duration::from_secs(60)))?;
+    let prefetched: Prefetched = serde_json::from_str(&printed)
+        .with_context(|| format!("unexpected output from `{call}`: {printed}"))?;
     let hash = prefetched.hash.clone();
     // Of a folder that changed meanwhile nothing is known.
     if snapshot::folder(folder)? == files {

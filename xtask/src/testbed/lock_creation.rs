@@ -14,7 +14,7 @@ use crate::testbed::lock_file::{StandIn, stand_in_for, with_originals};
 use crate::testbed::revision::Tree;
 use crate::testbed::{inputs as testbed, llama_tree};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// # Errors
 /// flake.nix cannot be read, or has an input that the testbed has nothing for.
@@ -73,7 +73,7 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
         .arg(&file)
         .args(overrides)
         .arg(root);
-    let locked = process::read(&call, Some(PATIENCE)).and_then(|_| files::read(&file));
+    let locked = process::read(&call, Some(TIMEOUT)).and_then(|_| files::read(&file));
     with_originals(&locked?, &originals)
 }
 
@@ -87,9 +87,9 @@ fn ourselves(nix: &Nix, folder: &Path) -> Result<String> {
     let kind = if checkout.join(".git").exists() { "git+file://" } else { "path:" };
     let reference = format!("{kind}{}", checkout.display());
     let call = nix.command(["flake", "metadata", "--json", "--no-write-lock-file", &reference]);
-    let said = process::read(&call, Some(PATIENCE))?;
-    let metadata: Value =
-        serde_json::from_str(&said).with_context(|| format!("unexpected output from `{call}`"))?;
+    let printed = process::read(&call, Some(TIMEOUT))?;
+    let metadata: Value = serde_json::from_str(&printed)
+        .with_context(|| format!("unexpected output from `{call}`"))?;
     let path = metadata["path"].as_str().context("Nix reported no path for this repository")?;
     Ok(format!("path:{path}"))
 }

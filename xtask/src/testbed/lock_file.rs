@@ -1,6 +1,6 @@
 //! The testbed's lock file, out of the fleet's own: the same inputs, each locked to
 //! its stand-in. What Nix compares with flake.nix (`original`, `follows`) stays, so
-//! Nix finds nothing to lock anew.
+//! Nix finds nothing to lock again.
 //!
 //! Pure: no I/O, no clock.
 
@@ -37,7 +37,7 @@ pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
     let root = lock.root().to_owned();
     let nodes = lock.nodes_mut().context("flake.lock has no nodes")?;
 
-    let mut kept = Map::new();
+    let mut reached = Map::new();
     let mut seen = BTreeSet::new();
     // Each node with the name under which an input asks for it.
     let mut queue = vec![(root.clone(), String::new())];
@@ -60,9 +60,9 @@ pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
                 }
             }
         }
-        kept.insert(key, node);
+        reached.insert(key, node);
     }
-    *nodes = kept;
+    *nodes = reached;
     serde_json::to_string_pretty(&lock).context("cannot serialize the lock file")
 }
 
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_lock_file_is_said() {
+    fn what_is_not_a_lock_file_is_an_error() {
         let flakes = [];
         let stand_ins =
             StandIns { folder: "", nar_hash: "", flakes: &flakes, repository: "", tree: &TREES[1] };

@@ -1,6 +1,6 @@
 //! GitHub Actions: commands to the runner, and text that must not be taken for one.
 
-/// The variables by which the runner tells that it is there, and where its files are.
+/// The variables that the runner sets: that it runs this, and where its files are.
 pub const IS_ACTIONS: &str = "GITHUB_ACTIONS";
 
 pub const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
@@ -31,7 +31,7 @@ pub(crate) fn property(text: &str) -> String {
 
 /// Text in which the runner finds no command: one space is added to what looks like one.
 pub fn defuse(text: &str) -> String {
-    // A carriage return ends a line for the runner as well.
+    // A carriage return also ends a line for the runner.
     text.split_inclusive(['\n', '\r'])
         .map(|line| {
             let start = line.len() - line.trim_start().len();

@@ -13,7 +13,7 @@ pub fn sanitize<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
     remove(text.into(), |_| false)
 }
 
-/// The same, but keeps colours.
+/// The same, but colours stay.
 pub fn sanitize_painted(text: &str) -> Cow<'_, str> {
     remove(text.into(), |code| code.starts_with("\x1b[") && code.ends_with('m'))
 }
@@ -27,7 +27,7 @@ pub fn sanitize_name(text: &str) -> String {
     }
 }
 
-fn remove(text: Cow<'_, str>, keep: fn(&str) -> bool) -> Cow<'_, str> {
+fn remove(text: Cow<'_, str>, stays: fn(&str) -> bool) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return text;
     }
@@ -36,7 +36,7 @@ fn remove(text: Cow<'_, str>, keep: fn(&str) -> bool) -> Cow<'_, str> {
     for line in text.split_inclusive('\n') {
         for (part, is_escape) in AnsiCodeIterator::new(line) {
             match is_escape {
-                true if keep(part) => clean.push_str(part),
+                true if stays(part) => clean.push_str(part),
                 true if line.ends_with('\n') && part.ends_with('\n') => clean.push('\n'),
                 true => {}
                 false => clean.extend(part.chars().filter(|c| !is_hidden(*c))),

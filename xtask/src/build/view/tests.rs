@@ -1,4 +1,4 @@
-//! What is said of builds where no bars are drawn.
+//! The lines about builds where no bars are drawn.
 
 use super::*;
 

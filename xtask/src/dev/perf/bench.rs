@@ -1,6 +1,6 @@
 //! The budgets of what bench measures, and of bench: the tuned variant over a build by
 //! hand with GGML_NATIVE=ON, "dispatch" over the exact variant, upstream's own package
-//! told beside them; and what bench adds to llama-bench itself. On the testbed's trees.
+//! without a budget; and what bench adds to llama-bench itself. On the testbed's trees.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     let machine = Machine::discover(&Target::Local)?;
     let targets = targets(&context, revision, &machine, !args.no_dispatch)?;
     let place = machine_lock::bench_lock(&context.home, Target::Local.name());
-    let held = machine_lock::lock(&place, "`perf bench`", &|holder| {
+    let lock = machine_lock::lock(&place, "`perf bench`", &|holder| {
         ui.status(format!("waiting for {holder}"))
     })?;
     let mut all = vec![];
@@ -67,14 +67,19 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         let [hand, tuned, upstream, dispatch @ ..] = &run.samples[..] else {
             bail!("a comparison target is missing");
         };
-        let mut told = ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand);
+        let mut of_model = ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand);
         for dispatch in dispatch {
-            told.extend(ratios(&format!("{name}, dispatch / tuned"), LEAST, dispatch, tuned));
+            of_model.extend(ratios(&format!("{name}, dispatch / tuned"), LEAST, dispatch, tuned));
         }
-        told.extend(ratios(&format!("{name}, tuned / upstream's package"), 0.0, tuned, upstream));
-        all.extend(told);
+        of_model.extend(ratios(
+            &format!("{name}, tuned / upstream's package"),
+            0.0,
+            tuned,
+            upstream,
+        ));
+        all.extend(of_model);
     }
-    drop(held);
+    drop(lock);
     all.push(overhead(args, &context, revision, &targets[1])?);
     Ok(all)
 }

@@ -11,7 +11,7 @@ use crate::statistics::{best, paired};
 /// Of the hand build's speed; and of the exact variant's.
 pub const LEAST: f64 = 0.97;
 
-/// A ratio for each test: of a build's speed to its yardstick's. `least` 0: only told.
+/// A ratio for each test: of a build's speed to its yardstick's. `least` 0: without a budget.
 pub fn ratios(what: &str, least: f64, subject: &Samples, yardstick: &Samples) -> Vec<Ratio> {
     let of_test = |(test, rounds): (&str, &[Vec<f64>])| {
         let base = yardstick.of(test);
@@ -49,7 +49,7 @@ mod tests {
     use crate::bench::llama_bench::TestResult;
 
     #[test]
-    fn a_slower_build_misses_and_one_that_is_only_told_never_does() {
+    fn a_slower_build_misses_and_one_without_a_budget_never_does() {
         let rounds = |speed: f64| {
             let mut all = Samples::default();
             for n in 0..10 {

@@ -1,4 +1,4 @@
-//! Speed held against budgets: ratios of medians, of what was measured side by side.
+//! Speed compared with budgets: ratios of medians that were measured in turns.
 //!
 //! Pure: no I/O, no clock.
 
@@ -24,7 +24,7 @@ pub struct Ratio {
     /// Each run, subject and yardstick: seconds, bytes, or tokens per second.
     pub samples: Vec<(f64, f64)>,
     /// Of speeds: what holds the value with 99 % confidence. The budget is then the least
-    /// that the value may be, and 0 where it is only told.
+    /// that the value may be, and 0 without a budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
     /// Of speeds: of the medians of all samples.

@@ -17,7 +17,7 @@ use crate::system::{files, paths};
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 
-/// What check may hold, whatever the number of hosts; it is told so.
+/// The memory that check may use with any number of hosts, as --max-memory.
 const MEMORY: u64 = 2 << 30;
 
 pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
@@ -145,7 +145,7 @@ impl Bench<'_> {
     }
 }
 
-/// The most that was held at once.
+/// The most memory at once.
 #[derive(Default)]
 struct Peak {
     bytes: std::sync::atomic::AtomicU64,
@@ -155,7 +155,7 @@ struct Peak {
 impl Peak {
     fn watch(&self, folder: &Path) {
         while !self.ended.load(Ordering::Relaxed) {
-            self.bytes.fetch_max(fleet_copy::held(folder), Ordering::Relaxed);
+            self.bytes.fetch_max(fleet_copy::memory(folder), Ordering::Relaxed);
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -46,7 +46,7 @@ pub fn track(folder: &Path) -> Result<()> {
 }
 
 /// What all processes whose command line names this folder hold together, in bytes.
-pub fn held(folder: &Path) -> u64 {
+pub fn memory(folder: &Path) -> u64 {
     let Some(needle) = folder.to_str() else { return 0 };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes

@@ -16,7 +16,7 @@ const QUICK: Duration = Duration::from_secs(300);
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
 /// Builds llama-bench of this tree with these flags, or finds it built: its path. `step`
-/// is told what ninja says.
+/// gets each line of ninja.
 ///
 /// # Errors
 /// The testbed's trees are not here; cmake, ninja or the compiler fail.

@@ -1,4 +1,4 @@
-//! `perf`: how fast a command is, held against its budgets, side by side in one run.
+//! `perf`: the speed of a command, compared with its budgets in one run.
 
 pub mod bench;
 pub mod bench_budgets;
@@ -76,10 +76,10 @@ fn print(ui: &Ui, report: &PerfReport) {
         .map(|ratio| {
             let (subject, yardstick) = ratio.medians();
             let verdict = if ratio.ok { "within" } else { "missed" };
-            let (budget, told) = match ratio.interval {
+            let (budget, detail) = match ratio.interval {
                 None => {
-                    let told = format!("{verdict}: {} / {}", number(subject), number(yardstick));
-                    (decimals(ratio.budget), told)
+                    let detail = format!("{verdict}: {} / {}", number(subject), number(yardstick));
+                    (decimals(ratio.budget), detail)
                 }
                 Some([low, high]) => {
                     let rest =
@@ -94,7 +94,7 @@ fn print(ui: &Ui, report: &PerfReport) {
                 Some(_) => format!("{:.3}", ratio.value),
                 None => decimals(ratio.value),
             };
-            vec![ratio.name.clone().into(), value.into(), budget.into(), told.into()]
+            vec![ratio.name.clone().into(), value.into(), budget.into(), detail.into()]
         })
         .collect();
     ui.result(Table { columns: &columns, rows }.render(ui));
