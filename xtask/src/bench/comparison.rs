@@ -80,22 +80,14 @@ pub fn standings(targets: &[(&str, &Samples)]) -> Vec<Standing> {
 mod tests {
     use super::*;
 
-    fn result(test: &str, samples: &[f64]) -> TestResult {
-        TestResult {
-            test: test.into(),
-            tokens_per_second: 0.0,
-            stddev: 0.0,
-            samples: samples.to_vec(),
-        }
-    }
-
     #[test]
     fn ratios_are_to_the_first_over_all_rounds() {
         let mut upstream = Samples::default();
         let mut tuned = Samples::default();
         for round in [1.0, 2.0, 3.0] {
-            upstream.add(&[result("pp128", &[10.0 + round]), result("tg32", &[5.0])]);
-            tuned.add(&[result("pp128", &[118.0 + round, 119.0 + round])]);
+            upstream
+                .add(&[TestResult::of("pp128", &[10.0 + round]), TestResult::of("tg32", &[5.0])]);
+            tuned.add(&[TestResult::of("pp128", &[118.0 + round, 119.0 + round])]);
         }
         let standings = standings(&[("upstream", &upstream), ("tuned", &tuned)]);
         let figures: Vec<_> = standings

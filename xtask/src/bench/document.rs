@@ -41,8 +41,12 @@ pub struct BenchReport {
     pub store_path: StorePath,
     pub llama_cpp: LlamaCpp,
     pub model: Model,
+    /// What llama-bench says of itself, once it has printed a result.
+    #[serde(skip)]
+    pub about: Option<About>,
     /// The GPU, or the CPU where there is none.
     pub device: Option<String>,
+    /// None also where tests differ in it.
     pub threads: Option<u32>,
     /// `NAME=VALUE` of `--env`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -100,10 +104,13 @@ impl BenchReport {
             device: about.map(|about| {
                 if about.gpu.is_empty() { about.cpu.clone() } else { about.gpu.clone() }
             }),
-            threads: about.map(|about| about.threads),
+            threads: about.map(|about| about.threads).filter(|first| {
+                output.results.iter().filter_map(TestResult::threads).all(|it| it == *first)
+            }),
             env: vec![],
             ok: none_is_an_error(&findings) && !output.results.is_empty(),
             results: output.results,
+            about: output.about,
             conditions: None,
             offload: None,
             verification: vec![],
@@ -138,12 +145,7 @@ impl BenchReport {
 
     /// Adds what a further round of the same measured; what both found is told once.
     pub fn absorb(&mut self, round: Self) {
-        for result in round.results {
-            match self.results.iter_mut().find(|known| known.test == result.test) {
-                Some(known) => known.add(&result.samples),
-                None => self.results.push(result),
-            }
-        }
+        round.results.into_iter().for_each(|result| result.add_to(&mut self.results));
         for finding in round.findings {
             if !self.findings.contains(&finding) {
                 self.findings.push(finding);

@@ -3,21 +3,52 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ui::sanitize::sanitize_name;
 
 /// One test's speed, as the bench report carries it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TestResult {
-    /// As llama-bench's own tables name it: `pp128`, `tg32`, `pp128+tg32`, `tg32 @ d512`.
+    /// As llama-bench's own tables name it: `pp128`, `tg32`, `pp128+tg32`, `tg32 @ d512`. Where
+    /// one run measures a test with several settings: `pp128 flash_attn=1`.
     pub test: String,
     pub tokens_per_second: f64,
     pub stddev: f64,
     /// Tokens per second, one for each repetition.
     pub samples: Vec<f64>,
+    /// All that llama-bench says of the test besides its figures.
+    #[serde(skip)]
+    pub settings: BTreeMap<String, String>,
 }
 
 impl TestResult {
+    /// A result with these samples, of which nothing else is known.
+    #[cfg(test)]
+    pub fn of(test: &str, samples: &[f64]) -> Self {
+        let (test, settings) = (test.to_owned(), BTreeMap::new());
+        let mut result =
+            Self { test, tokens_per_second: 0.0, stddev: 0.0, samples: vec![], settings };
+        result.add(samples);
+        result
+    }
+
+    pub fn threads(&self) -> Option<u32> {
+        self.settings.get("n_threads")?.parse().ok()
+    }
+
+    /// Adds it to others: to the result of the same test, where there is one.
+    pub fn add_to(self, results: &mut Vec<Self>) {
+        match results.iter_mut().find(|known| known.test == self.test) {
+            Some(known) => known.add(&self.samples),
+            None => results.push(self),
+        }
+    }
+
     /// Takes the samples of another process in: mean and standard deviation are then
     /// those of all samples, as llama-bench gives them of its own.
     pub fn add(&mut self, samples: &[f64]) {
@@ -65,6 +96,8 @@ pub struct Output {
     /// Lines that are not JSON: warnings of drivers and the like.
     pub noise: Vec<String>,
     pub problems: Vec<Problem>,
+    /// What it printed instead of `-o jsonl`: no line of it is read.
+    pub format: Option<&'static str>,
 }
 
 /// The fields that are used, and therefore required. Others come and go.
@@ -103,6 +136,54 @@ impl Line {
     }
 }
 
+/// Returns a name for each test: what llama-bench calls it, and each setting in which results
+/// of one name differ. `differing` collects these settings over all rounds of a measurement,
+/// so that a round that ends early has the same names.
+pub fn names(results: &[TestResult], differing: &mut BTreeSet<String>) -> Vec<String> {
+    for (index, one) in results.iter().enumerate() {
+        for other in results[..index].iter().filter(|other| other.test == one.test) {
+            let fields = one.settings.keys().chain(other.settings.keys());
+            let differs = |field: &&String| one.settings.get(*field) != other.settings.get(*field);
+            differing.extend(fields.filter(differs).cloned());
+        }
+    }
+    let name = |result: &TestResult| {
+        let settings = result.settings.iter().filter(|(field, _)| differing.contains(*field));
+        let words = settings.map(|(field, value)| format!(" {field}={value}"));
+        sanitize_name(&(result.test.clone() + &words.collect::<String>()))
+    };
+    results.iter().map(name).collect()
+}
+
+/// What a line says besides its figures and what is in the test's name.
+fn settings(line: &str) -> BTreeMap<String, String> {
+    let fields: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
+    let is_setting = |field: &str| {
+        let is_figure = ["avg_", "stddev_", "samples_"].iter().any(|word| field.starts_with(word))
+            || ["_ns", "_ts", "_time"].iter().any(|word| field.ends_with(word));
+        !is_figure && !["n_prompt", "n_gen", "n_depth"].contains(&field)
+    };
+    let value = |value: Value| match value {
+        Value::String(text) => text,
+        // Revisions differ in how they print a switch.
+        Value::Bool(on) => u8::from(on).to_string(),
+        other => other.to_string(),
+    };
+    let settings = fields.into_iter().filter(|(field, _)| is_setting(field));
+    settings.map(|(field, text)| (field, value(text))).collect()
+}
+
+/// The format of a line that is not of `-o jsonl`, by how llama-bench begins each.
+fn other_format(line: &str) -> Option<&'static str> {
+    match line {
+        "[" => Some("json"),
+        _ if line.starts_with("build_commit,") => Some("csv"),
+        _ if line.starts_with("| model ") => Some("md"),
+        _ if line.starts_with("CREATE TABLE ") || line.starts_with("INSERT INTO ") => Some("sql"),
+        _ => None,
+    }
+}
+
 impl Output {
     /// A recording, whole.
     #[cfg(test)]
@@ -117,14 +198,21 @@ impl Output {
     /// Takes the next line, and gives the result if it holds one.
     pub fn line(&mut self, line: &str) -> Option<&TestResult> {
         let line = line.trim();
+        if self.results.is_empty() && self.format.is_none() {
+            self.format = other_format(line);
+        }
+        if self.format.is_some() {
+            return None;
+        }
         if !line.starts_with('{') {
             if !line.is_empty() {
                 self.noise.push(line.to_owned());
             }
             return None;
         }
-        match serde_json::from_str::<Line>(&without_nan(line)) {
-            Ok(parsed) => self.accept(parsed),
+        let numbers = without_nan(line);
+        match serde_json::from_str::<Line>(&numbers) {
+            Ok(parsed) => self.accept(parsed, settings(&numbers)),
             Err(error) => {
                 self.problems.push(if error.is_eof() {
                     Problem::HalfLine(line.to_owned())
@@ -136,7 +224,7 @@ impl Output {
         }
     }
 
-    fn accept(&mut self, line: Line) -> Option<&TestResult> {
+    fn accept(&mut self, line: Line, settings: BTreeMap<String, String>) -> Option<&TestResult> {
         let test = test_name(line.n_prompt, line.n_gen, line.n_depth);
         let samples = line.samples();
         self.about.get_or_insert_with(|| About {
@@ -155,7 +243,8 @@ impl Output {
         let average = line.avg_ts.filter(is_speed);
         match (average, line.stddev_ts.filter(|stddev| *stddev >= 0.0), samples) {
             (Some(tokens_per_second), Some(stddev), Some(samples)) => {
-                self.results.push(TestResult { test, tokens_per_second, stddev, samples });
+                let result = TestResult { test, tokens_per_second, stddev, samples, settings };
+                self.results.push(result);
                 self.results.last()
             }
             (average, stddev, _) => {
@@ -233,142 +322,5 @@ pub fn progress(line: &str) -> Option<Progress> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OLD: &str = include_str!("../../tests/fixtures/llama-bench/old.jsonl");
-    const NEW: &str = include_str!("../../tests/fixtures/llama-bench/new.jsonl");
-
-    #[test]
-    fn both_eras_are_read() {
-        for (era, recorded) in [("old", OLD), ("new", NEW)] {
-            let output = Output::parse(recorded);
-            assert_eq!(output.problems, [], "{era}");
-            assert_eq!(output.noise, [] as [&str; 0], "{era}");
-            let tests: Vec<_> = output.results.iter().map(|r| r.test.as_str()).collect();
-            assert_eq!(tests, ["pp128", "tg32"], "{era}");
-            for result in &output.results {
-                assert_eq!(result.samples.len(), 5, "{era}");
-                let mean = result.samples.iter().sum::<f64>() / 5.0;
-                let off = (result.tokens_per_second / mean - 1.0).abs();
-                assert!(off < 0.001, "{era}: {result:?}");
-            }
-            let about = output.about.unwrap();
-            assert_eq!(about.model_params, 29_368_832, "{era}");
-            assert_eq!(about.backends, ["CPU"], "{era}");
-            assert_eq!(about.gpu, "", "{era}");
-        }
-    }
-
-    #[test]
-    fn warnings_among_the_lines_are_kept_aside() {
-        let mixed = NEW.replace('\n', "\nggml_vulkan: warning: no device\n");
-        let output = Output::parse(&mixed);
-        assert_eq!(output.results.len(), 2);
-        assert_eq!(output.noise, ["ggml_vulkan: warning: no device"; 2]);
-        assert_eq!(output.problems, []);
-    }
-
-    #[test]
-    fn half_a_line_loses_only_itself() {
-        let whole = OLD.lines().next().unwrap().len();
-        for cut in [1, 17, 200, 700] {
-            let output = Output::parse(&OLD[..=whole + cut]);
-            assert_eq!(output.results, Output::parse(OLD).results[..1], "{cut}");
-            let half = OLD[whole + 1..=whole + cut].trim();
-            assert_eq!(output.problems, [Problem::HalfLine(half.to_owned())], "{cut}");
-        }
-    }
-
-    #[test]
-    fn a_missing_field_is_named_with_its_line_and_an_unknown_one_is_welcome() {
-        let line = NEW.lines().next().unwrap();
-        let output = Output::parse(&line.replace("\"n_prompt\"", "\"n_prompts\""));
-        let [Problem::Unreadable { error, .. }] = &output.problems[..] else {
-            panic!("{output:?}")
-        };
-        assert!(error.contains("missing field `n_prompt`"), "{error}");
-        let output = Output::parse(&line.replacen('{', r#"{"of_2027": [{"a": "nan"}], "#, 1));
-        assert_eq!((output.results.len(), output.problems.len()), (1, 0));
-    }
-
-    #[test]
-    fn what_is_no_number_is_no_result() {
-        let line = NEW.lines().next().unwrap();
-        let average = Output::parse(NEW).results[0].tokens_per_second;
-        for word in ["nan", "-nan", "inf", "-inf"] {
-            let spoilt =
-                line.replace(&format!("\"avg_ts\": {average:.6}"), &format!("\"avg_ts\": {word}"));
-            assert_ne!(spoilt, line);
-            let output = Output::parse(&spoilt);
-            assert_eq!(output.results, []);
-            let problem = Problem::NotANumber { test: "pp128".into(), field: "avg_ts" };
-            assert_eq!(output.problems, [problem]);
-        }
-        let spoilt = line.replace("\"samples_ts\": [ ", "\"samples_ts\": [ inf, ");
-        let problem = Problem::NotANumber { test: "pp128".into(), field: "samples_ts" };
-        assert_eq!(Output::parse(&spoilt).problems, [problem]);
-    }
-
-    /// A clock that went backwards, or that saw no time go by.
-    #[test]
-    fn what_no_test_can_have_is_no_result() {
-        let line = NEW.lines().next().unwrap();
-        for (from, to, field) in [
-            ("\"samples_ts\": [ ", "\"samples_ts\": [ 0, ", "samples_ts"),
-            ("\"samples_ts\": [ ", "\"samples_ts\": [ -3.5, ", "samples_ts"),
-            ("\"samples_ts\": [ ", "\"samples_ts\": [ ], \"old\": [ ", "samples_ts"),
-            ("\"avg_ts\": ", "\"avg_ts\": 0.0, \"old\": ", "avg_ts"),
-            ("\"stddev_ts\": ", "\"stddev_ts\": -1, \"old\": ", "stddev_ts"),
-        ] {
-            let spoilt = line.replacen(from, to, 1);
-            assert_ne!(spoilt, line);
-            let output = Output::parse(&spoilt);
-            assert_eq!(output.results, [], "{to}");
-            let problem = Problem::NotANumber { test: "pp128".into(), field };
-            assert_eq!(output.problems, [problem], "{to}");
-        }
-    }
-
-    #[test]
-    fn samples_that_are_not_told_follow_from_the_times() {
-        let line = NEW.lines().next().unwrap();
-        let told = Output::parse(line).results.remove(0);
-        let times = line.replace("\"samples_ts\"", "\"old_ts\"");
-        let reckoned = Output::parse(&times).results.remove(0);
-        assert_eq!(reckoned.samples.len(), told.samples.len());
-        for (one, other) in reckoned.samples.iter().zip(&told.samples) {
-            assert!((one / other - 1.0).abs() < 1e-4, "{one} {other}");
-        }
-        let neither = times.replace("\"samples_ns\"", "\"old_ns\"");
-        let [result] = &Output::parse(&neither).results[..] else { panic!() };
-        assert_eq!(result.samples, [told.tokens_per_second]);
-    }
-
-    #[test]
-    fn a_model_named_nan_is_only_a_name() {
-        let text = r#"{"a": "nan \" inf", "b": nan, "c": [inf, 1]}"#;
-        assert_eq!(without_nan(text), r#"{"a": "nan \" inf", "b": null, "c": [null, 1]}"#);
-    }
-
-    #[test]
-    fn tests_are_named_as_llama_bench_names_them() {
-        assert_eq!(test_name(128, 0, 0), "pp128");
-        assert_eq!(test_name(0, 32, 512), "tg32 @ d512");
-        assert_eq!(test_name(128, 32, 0), "pp128+tg32");
-    }
-
-    #[test]
-    fn progress_is_read_from_both_eras() {
-        for recorded in [
-            include_str!("../../tests/fixtures/llama-bench/old.progress"),
-            include_str!("../../tests/fixtures/llama-bench/new.progress"),
-        ] {
-            let seen: Vec<_> = recorded.lines().filter_map(progress).collect();
-            assert_eq!(seen.len(), 14);
-            let last = Progress { test: 2, tests: 2, doing: "generation run 5/5".into() };
-            assert_eq!(seen[13], last);
-        }
-        assert_eq!(progress("llama_model_loader: loaded"), None);
-    }
-}
+#[path = "llama_bench_tests.rs"]
+mod tests;

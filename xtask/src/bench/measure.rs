@@ -1,12 +1,13 @@
 //! One measurement: look at the target, run llama-bench there, judge what came back.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use crate::bench::bench_log::BenchLog;
 use crate::bench::document::BenchReport;
-use crate::bench::llama_bench::{About, Output, TestResult, progress};
+use crate::bench::llama_bench::{Output, TestResult, names, progress};
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{Model, Params, Run, Subject, Termination, judge, with_env};
 use crate::bench::offload::Offload;
@@ -19,11 +20,8 @@ use crate::ui::Ui;
 /// Enough of stderr to hold a driver's complaint.
 const STDERR_LINES: usize = 40;
 
-/// Told of each test as soon as it is measured.
-pub type OnResult<'a> = &'a mut dyn FnMut(&About, &TestResult);
-
 /// Runs llama-bench, which lies at `llama_bench` on the machine, over `model`, which
-/// lies at `model_path` there.
+/// lies at `model_path` there. `differing`: see [`names`].
 ///
 /// # Errors
 /// Something of ours broke. What is wrong with the variant or the target is in the
@@ -35,24 +33,30 @@ pub fn measure(
     llama_bench: &str,
     (model, model_path): (&Model, &str),
     params: &Params,
-    on_result: OnResult,
+    differing: &mut BTreeSet<String>,
 ) -> Result<BenchReport> {
     let table = Table::embedded().context("microarch.json")?;
     let detected = machine.microarch(&table);
     let expected = expected(machine, subject, &table, detected.as_deref(), Some(params));
-    let report = |output, findings| {
-        BenchReport::new(subject, machine.target.name(), model.clone(), output, findings)
+    let mut report = |mut output: Output, findings| {
+        let names = names(&output.results, differing);
+        let mut results = vec![];
+        for (result, test) in output.results.into_iter().zip(names) {
+            TestResult { test, ..result }.add_to(&mut results);
+        }
+        output.results = results;
+        BenchReport::new(subject, machine.target.name(), model.clone(), Some(output), findings)
     };
     let argv = params.argv(llama_bench, model_path, &subject.manifest.backends);
     let mut output = Output::default();
-    let ran = run(ui, machine, &argv, params.timeout, &mut output, on_result);
+    let ran = run(ui, machine, &argv, params.timeout, &mut output);
     match or_finding(ran)? {
         Ok((ending, stderr)) => {
             let run = Run { ending, output, stderr };
             let findings = judge(&run, &expected);
-            Ok(report(Some(run.output), findings))
+            Ok(report(run.output, findings))
         }
-        Err(finding) => Ok(report(Some(output), vec![finding])),
+        Err(finding) => Ok(report(output, vec![finding])),
     }
 }
 
@@ -95,7 +99,6 @@ pub fn run(
     argv: &[String],
     timeout: Duration,
     output: &mut Output,
-    on_result: OnResult,
 ) -> Result<(Termination, String)> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
     let target = &machine.target;
@@ -103,6 +106,7 @@ pub fn run(
     let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
     ui.debug(format!("{}: {}", target.name(), shown.join(" ")));
     let mut stderr: Vec<String> = vec![];
+    let mut differing = BTreeSet::new();
     let exit = machine.run(&words, timeout, &mut |source, line| {
         let line = String::from_utf8_lossy(line);
         if source == Source::Stderr {
@@ -110,12 +114,9 @@ pub fn run(
         }
         match (source, progress(&line)) {
             (Source::Stdout, _) => {
-                if let Some(result) = output.line(&line) {
-                    let speed = result.tokens_per_second;
-                    ui.status(format!("  {:<10} {speed:>10.1} tokens/s", result.test));
-                    if let (Some(about), Some(result)) = (&output.about, output.results.last()) {
-                        on_result(about, result);
-                    }
+                if let Some(speed) = output.line(&line).map(|result| result.tokens_per_second) {
+                    let name = names(&output.results, &mut differing).pop().unwrap_or_default();
+                    ui.status(format!("  {name:<10} {speed:>10.1} tokens/s"));
                 }
             }
             (Source::Stderr, Some(progress)) => {

@@ -93,6 +93,13 @@ impl Params {
         flags
     }
 
+    /// The output format that the arguments set in place of bench's own.
+    pub fn output_format(&self) -> Option<&str> {
+        let is_output = |arg: &String| arg == "-o" || arg == "--output";
+        let at = self.args.iter().rposition(is_output)?;
+        self.args.get(at + 1).map(String::as_str)
+    }
+
     /// The tests that must come out of it.
     pub fn tests(&self) -> Vec<String> {
         let test = |kind: &str, tokens: u32| (tokens > 0).then(|| format!("{kind}{tokens}"));
@@ -148,6 +155,8 @@ pub struct Expected<'a> {
     pub tests: Vec<String>,
     pub target: &'a str,
     pub seconds: u64,
+    /// The output format that the arguments set, if they do.
+    pub format: Option<&'a str>,
     /// CPU features that the variant uses and the target lacks.
     pub lacking: Vec<String>,
     /// What the target's CPU would be in microarch.json.
@@ -181,6 +190,7 @@ fn choose(detected: Option<&str>) -> String {
 pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
     let mut findings: Vec<Finding> = ending(run, expected).into_iter().collect();
     findings.extend(run.output.problems.iter().map(unusable));
+    findings.extend(other_format(run, expected));
     let arrived = |test: &String| {
         let mut results = run.output.results.iter();
         results.any(|result| {
@@ -279,6 +289,23 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         }
     };
     Some(finding)
+}
+
+/// llama-bench printed its results, but not as bench reads them.
+fn other_format(run: &Run, expected: &Expected) -> Option<Finding> {
+    let by_args = expected.format.filter(|format| *format != "jsonl");
+    let format = run.output.format.or(by_args).filter(|_| run.output.results.is_empty())?;
+    let help = match by_args {
+        Some(set) => format!(
+            "remove `-o {set}` from the arguments after `--` or from \
+             programs.llama-cpp.bench.args: bench reads the output itself"
+        ),
+        None => "this llama-bench ignores `-o jsonl`: check that the package's bin/llama-bench is \
+                 llama.cpp's own and not older than August 2025"
+            .to_owned(),
+    };
+    let message = format!("llama-bench's output format was set to {format}, and bench reads jsonl");
+    Some(Finding::error("output-format", message, help))
 }
 
 fn said(run: &Run) -> String {

@@ -22,6 +22,7 @@ fn expected(manifest: &Manifest) -> Expected<'_> {
         tests: vec!["pp128".into(), "tg32".into()],
         target: "carbon",
         seconds: 900,
+        format: None,
         lacking: vec![],
         detected: Some("znver4"),
     }
@@ -87,7 +88,6 @@ fn output_that_is_no_use_is_said() {
     let first = NEW.lines().next().unwrap();
     assert_eq!(ended_well(&NEW[..first.len() + 100]), ["half-line"]);
     assert_eq!(ended_well(""), ["no-output"]);
-    assert_eq!(ended_well("| model | size |\n"), ["no-output"]);
     assert_eq!(ended_well(first), ["missing-test"]);
     assert_eq!(ended_well("{\"hello\": 1}"), ["unreadable-output"]);
     assert_eq!(
@@ -99,6 +99,32 @@ fn output_that_is_no_use_is_said() {
         ended_well(&NEW.replace("\"n_prompt\": 128", "\"n_prompt\": 1280")),
         ["missing-test"]
     );
+}
+
+/// As llama-bench's printers begin: one finding, however many lines there are.
+#[test]
+fn another_output_format_is_one_error_that_names_it() {
+    let manifest = manifest(&["cpu"]);
+    let fields = NEW.lines().next().unwrap().replace(", \"", ",\n    \"");
+    let json = format!("[\n  {}\n]\n", fields.replace('{', "{\n    ").replace('}', "\n  }"));
+    let csv = "build_commit,build_number,cpu_info\n\"unknown\",\"0\",\"AMD EPYC\"\n";
+    let md = "| model                          |       size |\n| --- | ---: |\n| llama | 1 |\n";
+    let sql =
+        "CREATE TABLE IF NOT EXISTS llama_bench (\n  build_commit TEXT\n);\n\nINSERT INTO x;\n";
+    for (format, stdout) in [("json", json.as_str()), ("csv", csv), ("md", md), ("sql", sql)] {
+        let noisy = format!("ggml_vulkan: warning: no device\n{stdout}");
+        for set in [None, Some("csv")] {
+            let expected = Expected { format: set, ..expected(&manifest) };
+            let findings = judge(&run(Termination::Status(0), &noisy, ""), &expected);
+            assert_eq!(findings.len(), 1, "{findings:?}");
+            assert_eq!(findings[0].code, "output-format");
+            assert!(findings[0].message.contains(&format!("set to {format}")), "{findings:?}");
+            assert_eq!(findings[0].help.contains("remove `-o csv`"), set.is_some(), "{findings:?}");
+        }
+    }
+    let none = Expected { format: Some("none"), ..expected(&manifest) };
+    assert_eq!(codes(&run(Termination::Status(0), "", ""), &none), ["output-format"]);
+    assert_eq!(codes(&run(Termination::Status(0), NEW, ""), &none), [] as [&str; 0]);
 }
 
 #[test]
@@ -120,6 +146,8 @@ fn a_gpu_build_that_ran_on_the_cpu_is_caught() {
     assert_eq!(judged(&["cuda"], &no_device), ["device-fallback"]);
     assert_eq!(judged(&["cuda", "rocm"], &with_gpu("CUDA")), ["device-fallback"]);
     assert_eq!(judged(&["cuda", "rocm"], &with_gpu("ROCm,CUDA")), [] as [&str; 0]);
+    let tensor = include_str!("../../tests/fixtures/llama-bench/new-sm-tensor.jsonl");
+    assert_eq!(judged(&["cuda"], tensor), [] as [&str; 0]);
     let blas = NEW.replace("\"backends\": \"CPU\"", "\"backends\": \"BLAS\"");
     assert_eq!(judged(&["cpu"], &blas), ["other-backend"]);
 }

@@ -11,7 +11,8 @@ use crate::findings::finding::Finding;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Buffer {
-    /// `CUDA0`, `ROCm0`, `Vulkan0`, `CPU`, `CPU_Mapped`, …
+    /// `CUDA0`, `ROCm0`, `Vulkan0`, `CPU_Mapped`, `CUDA_Split`, `Meta(CUDA0,CUDA1)`,
+    /// `RPC0[host:port]`, …
     pub device: String,
     pub mebibytes: f64,
 }
@@ -34,7 +35,7 @@ impl Offload {
             }
         };
         if let Some((_, rest)) = line.split_once(": using device ") {
-            rest.split_whitespace().next().into_iter().for_each(&mut add);
+            add(rest.split_once(" (").map_or(rest, |(device, _)| device).trim());
         } else if let Some((before, rest)) = line.split_once(" model buffer size =") {
             let device = before.split_whitespace().last();
             let size = rest.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
@@ -51,17 +52,17 @@ impl Offload {
         offload
     }
 
-    /// How much of the model lies on devices of this backend, in MiB.
-    fn on(&self, backend: &str) -> f64 {
-        let of = |name: &str| {
-            let number =
-                name.get(..backend.len()).filter(|start| start.eq_ignore_ascii_case(backend));
-            let rest = number.and_then(|_| name.get(backend.len()..)).unwrap_or_default();
-            !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())
+    /// How much of the model lies on opened devices whose kind `is_wanted`, in MiB.
+    fn on(&self, is_wanted: impl Fn(&str) -> bool) -> f64 {
+        let opened: Vec<(&str, &str)> =
+            self.devices.iter().flat_map(|device| parts(device)).collect();
+        // Rows that several devices of one kind share have no device's number.
+        let is_open = |(kind, number): (&str, &str)| {
+            opened.iter().any(|(known, of)| *known == kind && (*of == number || number == "_Split"))
         };
-        let opened = |name: &str| self.devices.iter().any(|device| device == name);
-        let buffers = self.buffers.iter().filter(|b| of(&b.device) && opened(&b.device));
-        buffers.map(|buffer| buffer.mebibytes).sum()
+        let counts =
+            |buffer: &&Buffer| parts(&buffer.device).any(|it| is_wanted(it.0) && is_open(it));
+        self.buffers.iter().filter(counts).map(|buffer| buffer.mebibytes).sum()
     }
 
     /// The GPU backends of the variant on which nothing of the model lies. Where the
@@ -69,10 +70,13 @@ impl Offload {
     pub fn fallback(&self, backends: &[String], args: &[String], target: &str) -> Option<Finding> {
         let gpus: Vec<&str> =
             backends.iter().map(String::as_str).filter(|name| *name != "cpu").collect();
-        let bare: Vec<&str> = gpus.iter().copied().filter(|name| self.on(name) <= 0.0).collect();
-        let chosen = ["-dev", "--device", "-ngl", "-mg", "--main-gpu", "-ts", "-sm", "-ot"];
-        let chooses = args.iter().any(|arg| chosen.contains(&arg.as_str()));
-        if bare.is_empty() || (chooses && bare.len() < gpus.len()) {
+        let lacks = |name: &&str| self.on(|kind| kind.eq_ignore_ascii_case(name)) <= 0.0;
+        let bare: Vec<&str> = gpus.iter().copied().filter(lacks).collect();
+        let gives = |options: &[&str]| args.iter().any(|arg| options.contains(&arg.as_str()));
+        let chooses =
+            gives(&["-dev", "--device", "-ngl", "-mg", "--main-gpu", "-ts", "-sm", "-ot"]);
+        let is_remote = gives(&["-rpc", "--rpc"]) && self.on(|kind| kind == "RPC") > 0.0;
+        if bare.is_empty() || (chooses && bare.len() < gpus.len()) || is_remote {
             return None;
         }
         let held: Vec<String> = self
@@ -97,9 +101,27 @@ impl Offload {
     }
 }
 
+/// The devices in a device's or buffer's name, each as its kind and number: of
+/// `Meta(CUDA0,CUDA1)` CUDA's 0 and 1; of `RPC[host:port]` RPC's, without a number; of
+/// `CUDA_Split` CUDA's `_Split`. Other suffixes name memory of the machine (`CUDA_Host`).
+fn parts(name: &str) -> impl Iterator<Item = (&str, &str)> {
+    // What is in brackets is an address.
+    let name = name.split('[').next().unwrap_or_default();
+    let words = name.split(['(', ')', ',']).map(str::trim).filter(|word| !word.is_empty());
+    words.filter_map(|word| {
+        let end = word.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(word.len());
+        let (kind, number) = word.split_at(end);
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number || number == "_Split").then_some((kind, number))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What llama.cpp prints with `-sm tensor` on two GPUs: one device that stands for both.
+    const TENSOR: &str = include_str!("../../tests/fixtures/llama-bench/new-sm-tensor.stderr");
 
     /// The Vulkan variant on a real driver, which is a program here, and with that hidden.
     const VULKAN: &str =
@@ -149,6 +171,22 @@ load_tensors:   CPU_Mapped model buffer size =    16.88 MiB
         assert!(!fallen(&cuda, &["cuda"], &[]));
         assert!(fallen(&cuda, &["cuda", "rocm"], &[]));
         assert!(!fallen(&cuda, &["cuda", "rocm"], &["-dev", "CUDA0"]));
+        // With tensors split over two devices, and with rows.
+        assert!(!fallen(TENSOR, &["cuda"], &["-sm", "tensor"]));
+        assert!(fallen(TENSOR, &["rocm"], &[]));
+        let rocm = TENSOR.replace("CUDA", "ROCm");
+        assert!(!fallen(&rocm, &["rocm"], &["-sm", "tensor"]));
+        let device = |name: &str| VULKAN.replace("Vulkan0", name);
+        let buffer = |text: &str, name: &str| {
+            text.replace(" CUDA0 model buffer", &format!(" {name} model buffer"))
+        };
+        assert!(!fallen(&buffer(&cuda, "CUDA_Split"), &["cuda"], &["-sm", "row"]));
+        assert!(fallen(&buffer(&cuda, "ROCm_Split"), &["cuda"], &["-sm", "row"]));
+        assert!(!fallen(&device("SYCL0"), &["sycl"], &[]));
+        for remote in ["RPC[10.0.0.2:50052]", "RPC0[CUDA0:50052]"] {
+            assert!(fallen(&device(remote), &["cuda"], &[]), "{remote}");
+            assert!(!fallen(&device(remote), &["cuda"], &["-rpc", "10.0.0.2:50052"]), "{remote}");
+        }
         // A host buffer of CUDA's is memory of the machine.
         assert!(fallen(&VULKAN.replace("Vulkan0", "CUDA_Host"), &["cuda"], &[]));
     }

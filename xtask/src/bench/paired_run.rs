@@ -2,6 +2,8 @@
 //! the machine affects all of them: `--compare`, the check against the baseline, canaries
 //! and `bisect --by bench`.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use crate::bench::comparison::{Samples, Standing, standings};
@@ -72,6 +74,7 @@ pub fn run(
     let at_most = if enough.is_some() { "at most " } else { "" };
     // Whoever is always first would always find the machine as the last one left it.
     let mut random = SplitMix(seed);
+    let mut differing = BTreeSet::new();
     let mut samples = vec![Samples::default(); targets.len()];
     for round in 1..=most {
         ui.status(format!("  round {round} of {at_most}{most}"));
@@ -81,7 +84,7 @@ pub fn run(
             let ComparisonTarget { label, subject, llama_bench } = &targets[which];
             let model = (model, model_path);
             let report =
-                measure(&quiet, machine, subject, llama_bench, model, params, &mut |_, _| {})?;
+                measure(&quiet, machine, subject, llama_bench, model, params, &mut differing)?;
             samples[which].add(&report.results);
             // A warning (upstream's package runs on BLAS) describes what is compared. An
             // error would come back in every round.

@@ -72,7 +72,7 @@ pub fn expected<'a>(
     subject: &'a Subject,
     table: &Table,
     detected: Option<&'a str>,
-    params: Option<&Params>,
+    params: Option<&'a Params>,
 ) -> Expected<'a> {
     let manifest = &subject.manifest;
     let mut lacking = table.missing_for_options(&manifest.cpu_options, &machine.cpu);
@@ -84,6 +84,7 @@ pub fn expected<'a>(
         manifest,
         tests: params.map(Params::tests).unwrap_or_default(),
         target: machine.target.name(),
+        format: params.and_then(Params::output_format),
         seconds: params.map_or(0, |params| params.timeout.as_secs()),
         lacking,
         detected,

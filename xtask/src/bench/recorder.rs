@@ -1,6 +1,7 @@
-//! The rounds of a measurement. Each test of each round is in bench/HOST.jsonl before
+//! The rounds of a measurement. The tests of each round are in bench/HOST.jsonl before
 //! the next one begins: what fails later loses nothing.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -129,14 +130,18 @@ pub fn measure_rounds(
     let llama_bench = machine.target.on_disk(&subject.llama_bench());
     let started = Instant::now();
     let mut whole: Option<BenchReport> = None;
+    let mut differing = BTreeSet::new();
     for round in 1..=params.rounds {
         if params.rounds > 1 {
             ui.status(format!("round {round} of {}", params.rounds));
         }
         let model = (model, model_path);
-        let mut keep =
-            |about: &About, result: &TestResult| recorder.keep(subject, round, about, result);
-        let report = measure(ui, machine, subject, &llama_bench, model, params, &mut keep)?;
+        let report = measure(ui, machine, subject, &llama_bench, model, params, &mut differing)?;
+        for (about, result) in
+            report.about.iter().flat_map(|about| report.results.iter().map(move |it| (about, it)))
+        {
+            recorder.keep(subject, round, about, result);
+        }
         let well = none_is_an_error(&report.findings);
         match &mut whole {
             None => whole = Some(report),

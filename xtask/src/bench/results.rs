@@ -93,7 +93,7 @@ impl Record {
             device: gpu.clone().unwrap_or_else(|| about.cpu.clone()),
             cpu: about.cpu.clone(),
             gpu,
-            threads: Some(about.threads),
+            threads: result.threads().or(Some(about.threads)),
             flags,
             env,
             results: vec![result.clone()],
@@ -251,10 +251,7 @@ pub mod tests {
         )
         .unwrap();
         line.run = run.into();
-        let mean = samples.iter().sum::<f64>() / samples.len() as f64;
-        let samples = samples.to_vec();
-        line.results =
-            vec![TestResult { test: test.into(), tokens_per_second: mean, stddev: 0.0, samples }];
+        line.results = vec![TestResult::of(test, samples)];
         line
     }
 

@@ -100,7 +100,7 @@ fn model() -> Model {
 fn measured(llama_bench: &str, params: &Params) -> BenchReport {
     let subject = subject("znver5", &["GGML_AVX512"]);
     let model = (&model(), "m.gguf");
-    measure(&ui(), &zen5(), &subject, llama_bench, model, params, &mut |_, _| {}).unwrap()
+    measure(&ui(), &zen5(), &subject, llama_bench, model, params, &mut BTreeSet::new()).unwrap()
 }
 
 fn codes(report: &BenchReport) -> Vec<&'static str> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, xtask};
 
 const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
+const FLASH: &str = include_str!("../fixtures/llama-bench/new-fa-0-1.jsonl");
 const BROKEN: &str = include_str!("../fixtures/llama-bench/new-killed-in-second-test.jsonl");
 
 /// A fleet with one host, `a`, whose llama-bench prints this and then does that.
@@ -15,6 +16,11 @@ fn replaying(recording: &str, then: &str, fields: &str) -> Scratch {
          {recording}JSON\n{then}\nEND\nchmod +x $out/bin/llama-bench"
     );
     fleet(&format!("a = host {{ variant = \"cpu-replay\"; {fields} script = ''\n{script}\n''; }};"))
+}
+
+/// The same, but does that first.
+fn replaying_after(first: &str, recording: &str) -> Scratch {
+    replaying("", &format!("{first}\ncat <<'JSON'\n{recording}JSON"), "")
 }
 
 #[test]
@@ -36,6 +42,57 @@ fn a_hosts_variant_is_built_and_measured() {
     let output = run(fleet.path(), &["bench", "a", "--local"]);
     assert!(stdout(&output).contains("tg32"), "{}", stdout(&output));
     assert!(stdout(&output).contains("TOKENS/S"), "{}", stdout(&output));
+}
+
+/// In the report, in the history, against the baseline, and in `report`; and a round that
+/// ends early keeps the names of the rounds before it.
+#[test]
+fn settings_of_one_run_are_tests_of_their_own() {
+    let [first, second] = ["flash_attn=0", "flash_attn=1"];
+    let names = [first, second].map(|fa| [format!("pp128 {fa}"), format!("tg32 {fa}")]).concat();
+    let tests = |results: &serde_json::Value| -> Vec<String> {
+        let results = results.as_array().unwrap().iter();
+        results.map(|it| it["test"].as_str().unwrap().to_owned()).collect()
+    };
+    let fleet = replaying(FLASH, "", "");
+    let words = ["bench", "a", "--local", "--json", "--rounds=5", "--", "-fa", "0,1"];
+    for is_second in [false, true] {
+        let output = run(fleet.path(), &words);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let report = json(&output);
+        assert_eq!(tests(&report["results"]), names);
+        let speeds: Vec<f64> = report["results"].as_array().unwrap().iter().map(speed).collect();
+        assert!((speeds[2] / speeds[0] - 2.0).abs() < 0.01, "{speeds:?}");
+        assert_eq!(report["baseline"]["tests"].is_array(), is_second);
+        if is_second {
+            assert_eq!(tests(&report["baseline"]["tests"]), names);
+            assert_eq!(report["baseline"]["verdict"], "same");
+        }
+    }
+    let history = std::fs::read_to_string(fleet.path().join("bench/a.jsonl")).unwrap();
+    let rows: Vec<serde_json::Value> =
+        history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 2 * 5 * 4);
+    assert_eq!(
+        rows.iter().flat_map(|row| tests(&row["results"])).take(4).collect::<Vec<_>>(),
+        names
+    );
+    let reported = json(&run(fleet.path(), &["report", "--json"]));
+    let setting = &reported["hosts"][0]["settings"][0];
+    assert_eq!(tests(&setting["series"]), names);
+    assert_eq!(setting["series"][2]["points"].as_array().unwrap().len(), 2);
+
+    let first_of_four = FLASH.lines().next().unwrap();
+    let script = format!("[ ! -e seen ] || {{ echo '{first_of_four}'; kill -KILL $$; }}; : >seen");
+    let broken = replaying_after(&script, FLASH);
+    let report = json(&run(broken.path(), &words));
+    assert_eq!(report["findings"][0]["severity"], "error", "{report}");
+    assert_eq!(tests(&report["results"]), names);
+    assert_eq!(report["results"][0]["samples"].as_array().unwrap().len(), 10);
+}
+
+fn speed(result: &serde_json::Value) -> f64 {
+    result["tokensPerSecond"].as_f64().unwrap()
 }
 
 #[test]

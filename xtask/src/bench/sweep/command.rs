@@ -1,6 +1,7 @@
 //! `bench HOST --sweep …`: llama-bench over a grid of its parameters. A configuration
 //! that fails is a row of the result; what ends the sweep is ours or the target's.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -278,8 +279,18 @@ impl<'a> Sweep<'a> {
         let quiet = Ui { quiet: true, ..*self.ui };
         let llama_bench = self.machine.target.on_disk(&self.subject.llama_bench());
         let model = (&self.model, self.model_path.as_str());
-        let params = self.params(turn);
-        measure(&quiet, self.machine, self.subject, &llama_bench, model, &params, &mut |_, _| {})
+        let (params, mut several) = (self.params(turn), BTreeSet::new());
+        let (machine, subject) = (self.machine, self.subject);
+        let mut report =
+            measure(&quiet, machine, subject, &llama_bench, model, &params, &mut several)?;
+        if let Some(setting) = several.first() {
+            report.findings.push(Finding::error(
+                "no-parameter",
+                format!("llama-bench split a value: it measured several values of {setting}"),
+                "separate the values of --sweep by commas, and give other arguments one value",
+            ));
+        }
+        Ok(report)
     }
 
     /// To the end, or to what ended it.
@@ -302,7 +313,7 @@ impl<'a> Sweep<'a> {
             let outcome = match wrong {
                 Some(finding) if ends_the_sweep(finding) => return Ok(Some(finding.clone())),
                 Some(finding) => Err(finding.message.clone()),
-                None => one_of_each(&report),
+                None => Ok(report.results),
             };
             match &outcome {
                 Ok(results) => {
@@ -332,12 +343,8 @@ impl<'a> Sweep<'a> {
         let best = sweep.configurations.iter().position(|one| Some(&one.name) == best);
         match best.map(|best| &state.points[best]) {
             Some(best) => {
-                for result in best.tests.iter().flatten() {
-                    match report.results.iter_mut().find(|known| known.test == result.test) {
-                        Some(known) => known.add(&result.samples),
-                        None => report.results.push(result.clone()),
-                    }
-                }
+                let tests = best.tests.iter().flatten().cloned();
+                tests.for_each(|result| result.add_to(&mut report.results));
             }
             None => report.findings.push(Finding::error(
                 "nothing-measured",
@@ -360,20 +367,6 @@ impl<'a> Sweep<'a> {
             self.ui.warn(crate::findings::view::describe(self.ui, host, finding));
         }
     }
-}
-
-/// A value that llama-bench takes for several gives several results of one test.
-fn one_of_each(report: &BenchReport) -> Result<Vec<crate::bench::llama_bench::TestResult>, String> {
-    let results = &report.results;
-    for result in results {
-        if results.iter().filter(|other| other.test == result.test).count() > 1 {
-            return Err(format!(
-                "llama-bench split a value and ran {} more than once: separate values by commas",
-                result.test
-            ));
-        }
-    }
-    Ok(results.clone())
 }
 
 /// The configuration is not to blame: the user, the connection, or the build as a whole.

@@ -107,13 +107,8 @@ mod tests {
     }
 
     fn ran(point: usize, round: u32) -> CompletedRun {
-        let result = TestResult {
-            test: "pp128".into(),
-            tokens_per_second: 2.0,
-            stddev: 0.0,
-            samples: vec![2.0],
-        };
-        CompletedRun { point, round, seconds: 1.5, outcome: Ok(vec![result]) }
+        let results = vec![TestResult::of("pp128", &[2.0])];
+        CompletedRun { point, round, seconds: 1.5, outcome: Ok(results) }
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn recorded(name: &str, era: &str) -> Vec<[Vec<f64>; 2]> {
 }
 
 fn result(test: &str, samples: Vec<f64>) -> TestResult {
-    TestResult { test: test.to_owned(), tokens_per_second: samples[0], stddev: 0.0, samples }
+    TestResult::of(test, &samples)
 }
 
 /// A machine on which a point's prompt and generation have these shares of the speed that

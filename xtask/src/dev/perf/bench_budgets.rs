@@ -55,7 +55,7 @@ mod tests {
             for n in 0..10 {
                 let samples = vec![speed / 2.0, speed / f64::from(1 + n % 3)];
                 let test = "pp128".to_owned();
-                all.add(&[TestResult { test, tokens_per_second: 1.0, stddev: 0.0, samples }]);
+                all.add(&[TestResult::of(&test, &samples)]);
             }
             all
         };

@@ -1,0 +1,172 @@
+//! Recordings of both revisions' llama-bench, read; and what was cut or edited from them.
+
+use crate::bench::llama_bench::*;
+
+const OLD: &str = include_str!("../../tests/fixtures/llama-bench/old.jsonl");
+const NEW: &str = include_str!("../../tests/fixtures/llama-bench/new.jsonl");
+
+#[test]
+fn both_eras_are_read() {
+    for (era, recorded) in [("old", OLD), ("new", NEW)] {
+        let output = Output::parse(recorded);
+        assert_eq!(output.problems, [], "{era}");
+        assert_eq!(output.noise, [] as [&str; 0], "{era}");
+        let tests: Vec<_> = output.results.iter().map(|r| r.test.as_str()).collect();
+        assert_eq!(tests, ["pp128", "tg32"], "{era}");
+        for result in &output.results {
+            assert_eq!(result.samples.len(), 5, "{era}");
+            let mean = result.samples.iter().sum::<f64>() / 5.0;
+            let off = (result.tokens_per_second / mean - 1.0).abs();
+            assert!(off < 0.001, "{era}: {result:?}");
+        }
+        let about = output.about.unwrap();
+        assert_eq!(about.model_params, 29_368_832, "{era}");
+        assert_eq!(about.backends, ["CPU"], "{era}");
+        assert_eq!(about.gpu, "", "{era}");
+    }
+}
+
+#[test]
+fn warnings_among_the_lines_are_kept_aside() {
+    let mixed = NEW.replace('\n', "\nggml_vulkan: warning: no device\n");
+    let output = Output::parse(&mixed);
+    assert_eq!(output.results.len(), 2);
+    assert_eq!(output.noise, ["ggml_vulkan: warning: no device"; 2]);
+    assert_eq!(output.problems, []);
+}
+
+#[test]
+fn half_a_line_loses_only_itself() {
+    let whole = OLD.lines().next().unwrap().len();
+    for cut in [1, 17, 200, 700] {
+        let output = Output::parse(&OLD[..=whole + cut]);
+        assert_eq!(output.results, Output::parse(OLD).results[..1], "{cut}");
+        let half = OLD[whole + 1..=whole + cut].trim();
+        assert_eq!(output.problems, [Problem::HalfLine(half.to_owned())], "{cut}");
+    }
+}
+
+#[test]
+fn a_missing_field_is_named_with_its_line_and_an_unknown_one_is_welcome() {
+    let line = NEW.lines().next().unwrap();
+    let output = Output::parse(&line.replace("\"n_prompt\"", "\"n_prompts\""));
+    let [Problem::Unreadable { error, .. }] = &output.problems[..] else { panic!("{output:?}") };
+    assert!(error.contains("missing field `n_prompt`"), "{error}");
+    let output = Output::parse(&line.replacen('{', r#"{"of_2027": [{"a": "nan"}], "#, 1));
+    assert_eq!((output.results.len(), output.problems.len()), (1, 0));
+}
+
+#[test]
+fn what_is_no_number_is_no_result() {
+    let line = NEW.lines().next().unwrap();
+    let average = Output::parse(NEW).results[0].tokens_per_second;
+    for word in ["nan", "-nan", "inf", "-inf"] {
+        let spoilt =
+            line.replace(&format!("\"avg_ts\": {average:.6}"), &format!("\"avg_ts\": {word}"));
+        assert_ne!(spoilt, line);
+        let output = Output::parse(&spoilt);
+        assert_eq!(output.results, []);
+        let problem = Problem::NotANumber { test: "pp128".into(), field: "avg_ts" };
+        assert_eq!(output.problems, [problem]);
+    }
+    let spoilt = line.replace("\"samples_ts\": [ ", "\"samples_ts\": [ inf, ");
+    let problem = Problem::NotANumber { test: "pp128".into(), field: "samples_ts" };
+    assert_eq!(Output::parse(&spoilt).problems, [problem]);
+}
+
+/// A clock that went backwards, or that saw no time go by.
+#[test]
+fn what_no_test_can_have_is_no_result() {
+    let line = NEW.lines().next().unwrap();
+    for (from, to, field) in [
+        ("\"samples_ts\": [ ", "\"samples_ts\": [ 0, ", "samples_ts"),
+        ("\"samples_ts\": [ ", "\"samples_ts\": [ -3.5, ", "samples_ts"),
+        ("\"samples_ts\": [ ", "\"samples_ts\": [ ], \"old\": [ ", "samples_ts"),
+        ("\"avg_ts\": ", "\"avg_ts\": 0.0, \"old\": ", "avg_ts"),
+        ("\"stddev_ts\": ", "\"stddev_ts\": -1, \"old\": ", "stddev_ts"),
+    ] {
+        let spoilt = line.replacen(from, to, 1);
+        assert_ne!(spoilt, line);
+        let output = Output::parse(&spoilt);
+        assert_eq!(output.results, [], "{to}");
+        let problem = Problem::NotANumber { test: "pp128".into(), field };
+        assert_eq!(output.problems, [problem], "{to}");
+    }
+}
+
+#[test]
+fn samples_that_are_not_told_follow_from_the_times() {
+    let line = NEW.lines().next().unwrap();
+    let told = Output::parse(line).results.remove(0);
+    let times = line.replace("\"samples_ts\"", "\"old_ts\"");
+    let reckoned = Output::parse(&times).results.remove(0);
+    assert_eq!(reckoned.samples.len(), told.samples.len());
+    for (one, other) in reckoned.samples.iter().zip(&told.samples) {
+        assert!((one / other - 1.0).abs() < 1e-4, "{one} {other}");
+    }
+    let neither = times.replace("\"samples_ns\"", "\"old_ns\"");
+    let [result] = &Output::parse(&neither).results[..] else { panic!() };
+    assert_eq!(result.samples, [told.tokens_per_second]);
+}
+
+#[test]
+fn a_model_named_nan_is_only_a_name() {
+    let text = r#"{"a": "nan \" inf", "b": nan, "c": [inf, 1]}"#;
+    assert_eq!(without_nan(text), r#"{"a": "nan \" inf", "b": null, "c": [null, 1]}"#);
+}
+
+#[test]
+fn tests_are_named_as_llama_bench_names_them() {
+    assert_eq!(test_name(128, 0, 0), "pp128");
+    assert_eq!(test_name(0, 32, 512), "tg32 @ d512");
+    assert_eq!(test_name(128, 32, 0), "pp128+tg32");
+}
+
+#[test]
+fn progress_is_read_from_both_eras() {
+    for recorded in [
+        include_str!("../../tests/fixtures/llama-bench/old.progress"),
+        include_str!("../../tests/fixtures/llama-bench/new.progress"),
+    ] {
+        let seen: Vec<_> = recorded.lines().filter_map(progress).collect();
+        assert_eq!(seen.len(), 14);
+        let last = Progress { test: 2, tests: 2, doing: "generation run 5/5".into() };
+        assert_eq!(seen[13], last);
+    }
+    assert_eq!(progress("llama_model_loader: loaded"), None);
+}
+
+#[test]
+fn results_that_differ_in_a_setting_are_named_apart() {
+    let named = |text: &str| {
+        let mut differing = BTreeSet::new();
+        names(&Output::parse(text).results, &mut differing)
+    };
+    assert_eq!(named(NEW), ["pp128", "tg32"]);
+    let line = NEW.lines().next().unwrap();
+    // Whatever the field is called and holds: also one that this revision does not have.
+    for (field, one, other, shown) in [
+        ("flash_attn", "-1", "1", ["-1", "1"]),
+        ("n_gpu_layers", "0", "99", ["0", "99"]),
+        ("type_k", "\"f16\"", "\"q8_0\"", ["f16", "q8_0"]),
+        ("use_mmap", "false", "true", ["0", "1"]),
+        ("of_2027", "[1, 2]", "null", ["[1,2]", "null"]),
+        ("tensor_buft_overrides", "\"a=CPU\\u001b[31m\"", "\"none\"", ["a=CPU", "none"]),
+    ] {
+        let with = |value: &str| line.replacen('{', &format!("{{\"{field}\": {value}, "), 1);
+        let without = line.replace(&format!("\"{field}\""), "\"x_ns\"");
+        let with = |value: &str| with(value).replace(&line[1..], &without[1..]);
+        let names = named(&format!("{}\n{}\n", with(one), with(other)));
+        assert_eq!(names, shown.map(|value| format!("pp128 {field}={value}")));
+    }
+    // Figures, times and the tokens of the test are no settings.
+    let again = line
+        .replace("\"test_time\": \"2026", "\"test_time\": \"2027")
+        .replace("_ns\": 1", "_ns\": 2");
+    assert_ne!(again, line);
+    assert_eq!(named(&format!("{line}\n{again}\n")), ["pp128", "pp128"]);
+    // A further round knows what differed in the first.
+    let mut differing = BTreeSet::from(["flash_attn".to_owned()]);
+    let one = names(&Output::parse(line).results, &mut differing);
+    assert_eq!(one, ["pp128 flash_attn=-1"]);
+}
