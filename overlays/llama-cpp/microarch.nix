@@ -23,6 +23,13 @@ let
       table.${arch}.otherNames or { }
     );
 
+  # "Kaby Lake", "kaby_lake" and "kabylake" are one name.
+  letters = name: lib.replaceStrings [ "-" "_" " " ] [ "" "" "" ] (lib.toLower name);
+  rowOf =
+    arch: name:
+    (lib.mapAttrs' (known: lib.nameValuePair (letters known)) (rowsByName arch)).${letters name}
+      or null;
+
   # Suggests a name for one that is not in the table. A feature that the CPU lacks crashes
   # llama.cpp, so a misspelt name leads to a row only if its numbers and its short words are right
   # ("n2" and "e2" are two CPUs), and the row has no feature that another, as similar one lacks.
@@ -55,7 +62,12 @@ let
         lib.filter (known: isMeant known && isSafe known) similar
       );
     in
-    rows.${lower} or (if nearest == [ ] then "dispatch" else rows.${lib.head nearest});
+    if rowOf arch name != null then
+      rowOf arch name
+    else if nearest == [ ] then
+      "dispatch"
+    else
+      rows.${lib.head nearest};
 
   # The error message about a name on a system, or null.
   problem =
@@ -64,14 +76,14 @@ let
       arch = archOf system;
       known = names arch ++ [ "dispatch" ];
       others = lib.filter (
-        other: other != arch && !(rowsByName arch ? ${name}) && rowsByName other ? ${name}
+        other: other != arch && rowOf arch name == null && rowOf other name != null
       ) (lib.attrNames table);
     in
     if lib.elem name known then
       null
     else if others != [ ] then
       "\"${name}\" is a microarchitecture of ${lib.head others}, but this is ${system}. Known here: ${lib.concatStringsSep ", " known}."
-    else if lib.elem name [ "native" "auto" "host" ] then
+    else if lib.elem (lib.toLower name) [ "native" "auto" "host" "max" ] then
       "\"${name}\" would depend on the machine that builds; write \"dispatch\", which selects the CPU's instruction sets at start-up, or what `xtask probe --local` prints."
     else
       let
