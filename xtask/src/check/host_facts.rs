@@ -5,7 +5,6 @@ use std::path::Path;
 use crate::check::outcomes::Outcomes;
 use crate::findings::finding::Finding;
 use crate::fleet::context::{Context, local_root};
-use crate::fleet::host_folder::folder;
 use crate::fleet::names::HostName;
 use crate::hardware::facts::Facts;
 use crate::hardware::microarch::Table;
@@ -21,7 +20,7 @@ pub fn judge(context: &Context, outcomes: &Outcomes) -> Vec<(HostName, Finding)>
     };
     let mut found = vec![];
     for (host, selection) in outcomes.selected() {
-        let Some(folder) = folder(host.as_str()) else { continue };
+        let Some(folder) = host.folder() else { continue };
         let findings = match read(&root, &folder) {
             Ok(None) => continue,
             Ok(Some(facts)) => hardware::findings(&selection.manifest, &facts, &table)

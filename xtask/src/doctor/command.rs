@@ -1,4 +1,4 @@
-//! `doctor`: examines Nix, this machine and the repository, and says what to mend.
+//! `doctor`: checks Nix, this machine and the repository, and suggests fixes.
 
 use anyhow::Result;
 use serde_json::json;
@@ -34,7 +34,7 @@ pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
     report(ui, nix.ok().as_ref(), &checks)
 }
 
-/// What `check` need not evaluate again, or why it must.
+/// The hosts that `check` has cached, or why there are none.
 fn answers(global: &Global, ui: &Ui) -> Option<Check> {
     let context = context::Context::open(global, ui).ok()?;
     let message = match context.answers()?.state() {

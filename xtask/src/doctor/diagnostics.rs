@@ -1,5 +1,5 @@
-//! What `doctor` looks at: each look is one short question, and an answer that does
-//! not come is a finding like any other.
+//! The diagnostics of `doctor`: each is one short query, and a query that fails is reported like any
+//! other.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,22 +7,23 @@ use std::{fs, thread};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use walkdir::WalkDir;
 
 use crate::dev::provision;
-use crate::doctor::rules as doctor;
-use crate::doctor::rules::{Check, Config};
+use crate::doctor::rules::{self, Check, Config};
 use crate::hardware::cpu::Cpu;
 use crate::hardware::microarch::Table;
+use crate::nix::flake;
 use crate::nix::lockfile::LockFile;
 use crate::nix::program::Nix;
 use crate::system::process::{self, Invocation};
 use crate::system::resources::{cores, memory};
-use crate::system::{disk, git};
+use crate::system::{disk, files, git};
 use crate::testbed::inputs as testbed;
 
 const QUICK: Duration = Duration::from_secs(20);
 
-/// Everything about Nix itself.
+/// Nix: version, store, settings, binary caches, builders.
 pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
     let nix = match found {
         Ok(nix) => nix,
@@ -32,33 +33,39 @@ pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
         }
     };
     let private = nix.program.starts_with(home);
-    let whose = if private { " (unpacked by setup)" } else { "" };
-    let place = nix.program.display();
-    let mut checks = vec![Check::ok("nix", format!("{} in {place}{whose}", nix.version))];
+    let note = if private { " (unpacked by setup)" } else { "" };
+    let version = format!("{} in {}{note}", nix.version, nix.program.display());
+    let mut checks = vec![Check::ok("nix", version)];
+    let help = "check that the Nix daemon runs and owns /nix";
     checks.push(match write_to_store(nix) {
         Ok(()) => Check::ok("store", "writable"),
-        Err(error) => Check::error(
-            "store",
-            format!("{error:#}"),
-            "check that the Nix daemon runs and owns /nix",
-        ),
+        Err(error) => Check::error("store", format!("{error:#}"), help),
     });
     match config(nix) {
         Ok(config) => {
-            checks.extend(doctor::check_config(&config, private));
-            checks.extend(substituters(nix, &config));
+            checks.extend(rules::check_config(&config, private));
+            let ping = |url: &String| rules::check_substituter(url, ping(nix, url));
+            checks.extend(side_by_side(&config.substituters.value, ping));
             checks.extend(builders(&config));
         }
-        Err(error) => checks.push(Check::error(
-            "nix.conf",
-            format!("{error:#}"),
-            "fix the setting that Nix names",
-        )),
+        Err(error) => {
+            let help = "fix the setting that Nix names";
+            checks.push(Check::error("nix.conf", format!("{error:#}"), help));
+        }
     }
     checks
 }
 
-/// One path a day, so that the store is really written to and yet not littered.
+/// Runs the checks at once: an unreachable machine takes some seconds.
+fn side_by_side(names: &[String], check: impl Fn(&String) -> Check + Sync) -> Vec<Check> {
+    thread::scope(|scope| {
+        let check = &check;
+        let threads: Vec<_> = names.iter().map(|name| scope.spawn(move || check(name))).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    })
+}
+
+/// Writes one path a day, so that the store is really written to and does not fill up.
 fn write_to_store(nix: &Nix) -> Result<()> {
     let name = format!("llamafleet-doctor-{}", now() / 86_400);
     let expression = format!("builtins.toFile \"{name}\" \"\"");
@@ -66,47 +73,30 @@ fn write_to_store(nix: &Nix) -> Result<()> {
     process::read(&call, Some(QUICK)).map(drop)
 }
 
-/// As the user's own commands see it: flakes are not switched on for this one.
+/// Reads the settings of the user's own commands, without enabling flakes.
 fn config(nix: &Nix) -> Result<Config> {
-    let call = |words: &[&str]| {
-        Invocation::new(&nix.program)
+    let read = |words: &[&str]| {
+        let call = Invocation::new(&nix.program)
             .args(["--extra-experimental-features", "nix-command"])
             .args(words.iter().copied())
-            .arg("--json")
+            .arg("--json");
+        process::read(&call, Some(QUICK))
     };
-    let call = call(&["config", "show"]);
-    let output = process::read(&call, Some(QUICK)).or_else(|_| {
-        // Before 2.20 it had another name.
-        let old = Invocation::new(&nix.program).args([
-            "--extra-experimental-features",
-            "nix-command",
-            "show-config",
-            "--json",
-        ]);
-        process::read(&old, Some(QUICK))
-    })?;
-    serde_json::from_str(&output).with_context(|| format!("unexpected output from `{call}`"))
+    // `show-config` is its name before 2.20.
+    let output = read(&["config", "show"]).or_else(|_| read(&["show-config"]))?;
+    serde_json::from_str(&output).context("unexpected output from `nix config show --json`")
 }
 
-/// Each binary cache, asked as Nix would ask it; side by side, since one that is away
-/// takes its time.
-fn substituters(nix: &Nix, config: &Config) -> Vec<Check> {
-    let ask = |url: &str| {
-        let call = nix.command(["store", "ping", "--store", url]).args([
-            "--option",
-            "connect-timeout",
-            "3",
-            "--option",
-            "download-attempts",
-            "1",
-        ]);
-        doctor::check_substituter(url, process::read(&call, Some(QUICK)).map(drop))
-    };
-    thread::scope(|scope| {
-        let urls = &config.substituters.value;
-        let asked: Vec<_> = urls.iter().map(|url| scope.spawn(move || ask(url))).collect();
-        asked.into_iter().filter_map(|thread| thread.join().ok()).collect()
-    })
+fn ping(nix: &Nix, url: &str) -> Result<()> {
+    let call = nix.command(["store", "ping", "--store", url]).args([
+        "--option",
+        "connect-timeout",
+        "3",
+        "--option",
+        "download-attempts",
+        "1",
+    ]);
+    process::read(&call, Some(QUICK)).map(drop)
 }
 
 fn builders(config: &Config) -> Vec<Check> {
@@ -115,31 +105,19 @@ fn builders(config: &Config) -> Vec<Check> {
         Some(file) => fs::read_to_string(file).unwrap_or_default(),
         None => setting.to_owned(),
     };
-    let builders = doctor::builders(&text);
-    if builders.is_empty() {
-        return vec![Check::ok("builders", "only this machine")];
+    let builders = rules::builders(&text);
+    match builders.is_empty() {
+        true => vec![Check::ok("builders", "only this machine")],
+        false => side_by_side(&builders, |builder| reach(builder)),
     }
-    // Side by side: each that is away takes three seconds.
-    thread::scope(|scope| {
-        let asked: Vec<_> =
-            builders.iter().map(|builder| scope.spawn(move || reach(builder))).collect();
-        asked.into_iter().filter_map(|thread| thread.join().ok()).collect()
-    })
 }
 
 fn reach(builder: &str) -> Check {
-    let Some(host) = doctor::ssh_destination(builder) else {
+    let Some(host) = rules::ssh_destination(builder) else {
         return Check::ok("builders", format!("{builder} is not an SSH builder"));
     };
-    let call = Invocation::new("ssh").args([
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "ConnectTimeout=3",
-        "--",
-        host,
-        "true",
-    ]);
+    let options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=3"];
+    let call = Invocation::new("ssh").args(options).args(["--", host, "true"]);
     match process::read(&call, Some(QUICK)) {
         Ok(_) => Check::ok("builders", format!("{builder} is reachable")),
         Err(error) => {
@@ -150,49 +128,37 @@ fn reach(builder: &str) -> Check {
     }
 }
 
-/// The machine: room, memory, cores, the compiler cache.
+/// The machine: space, memory, cores, the compiler cache.
 pub fn machine(home: &Path) -> Vec<Check> {
     let mut checks = vec![];
     for (name, place) in [("disk of the store", Path::new("/nix/store")), ("disk of xtask", home)] {
         if let Ok(free) = disk::free_bytes(place) {
-            checks.push(doctor::check_room(name, &place.display().to_string(), free));
+            checks.push(rules::check_room(name, &place.display().to_string(), free));
         }
     }
-    checks.push(refused(&home.join("refused")));
-    let cores = cores();
-    if let Some(bytes) = memory() {
-        checks.push(doctor::check_memory(bytes, cores));
-    }
+    checks.push(rejected(&home.join("refused")));
+    checks.extend(memory().map(|bytes| rules::check_memory(bytes, cores())));
     checks.extend(cpu());
-    checks.push(match ccache() {
-        Some(size) => Check::ok("ccache", size),
-        None => Check::ok("ccache", "not installed; only the testbed uses it"),
-    });
+    let ccache = ccache().unwrap_or_else(|| "not installed; only the testbed uses it".to_owned());
+    checks.push(Check::ok("ccache", ccache));
     checks
 }
 
-/// What `update` refused and kept, with its logs. The newest of each fleet stay; fleets come
-/// and go.
-fn refused(folder: &Path) -> Check {
+/// The updates that were rejected and saved, with their logs.
+fn rejected(folder: &Path) -> Check {
+    const NAME: &str = "refused updates";
     const MUCH: u64 = 200 << 20;
-    let (mut files, mut bytes, mut queue) = (0_u64, 0, vec![folder.to_owned()]);
-    while let Some(folder) = queue.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(about) if about.is_dir() => queue.push(entry.path()),
-                Ok(about) => (files, bytes) = (files + 1, bytes + about.len()),
-                Err(_) => {}
-            }
-        }
-    }
-    let told = format!("{files} files, {} MiB", bytes.div_ceil(1 << 20));
+    let files = WalkDir::new(folder).into_iter().flatten().filter_map(|it| it.metadata().ok());
+    let sizes: Vec<u64> = files.filter(|it| !it.is_dir()).map(|it| it.len()).collect();
+    let bytes: u64 = sizes.iter().sum();
+    let message = format!("{} files, {} MiB", sizes.len(), bytes.div_ceil(1 << 20));
     match bytes > MUCH {
-        true => Check::warning("refused updates", told, format!("rm -r {}", folder.display())),
-        false => Check::ok("refused updates", told),
+        true => Check::warning(NAME, message, format!("rm -r {}", folder.display())),
+        false => Check::ok(NAME, message),
     }
 }
 
-/// What to write for this machine's CPU.
+/// The option for this machine's CPU.
 fn cpu() -> Option<Check> {
     let cpu = Cpu::parse(&fs::read_to_string("/proc/cpuinfo").ok()?).ok()?;
     let table = Table::embedded().ok()?;
@@ -202,7 +168,7 @@ fn cpu() -> Option<Check> {
     Some(Check::ok("CPU", message))
 }
 
-/// As testbed/nixpkgs names it; it must not depend on whose machine it is.
+/// As in testbed/nixpkgs: it must be the same on every machine.
 const CCACHE: &str = "/nix/var/llamafleet/ccache";
 
 fn ccache() -> Option<String> {
@@ -218,38 +184,31 @@ fn ccache() -> Option<String> {
 /// The repository: flake.lock, and files that Nix does not see.
 pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {
     let mut checks = match lock(nix, root) {
-        Ok((lock, inputs)) => doctor::check_lock(&lock, &inputs, now()),
+        Ok((lock, inputs)) => rules::check_lock(&lock, &inputs, now()),
         Err(error) => {
-            vec![Check::error(
-                "flake.lock",
-                format!("{error:#}"),
-                "create it with `nix flake \
-                                                                   lock`",
-            )]
+            let help = "create it with `nix flake lock`";
+            vec![Check::error("flake.lock", format!("{error:#}"), help)]
         }
     };
+    let help = "is this a Git repository?";
     checks.push(match git::untracked(root, "*.nix") {
-        Ok(files) => doctor::check_untracked(&files),
-        Err(error) => {
-            Check::warning("untracked files", format!("{error:#}"), "is this a Git repository?")
-        }
+        Ok(files) => rules::check_untracked(&files),
+        Err(error) => Check::warning("untracked files", format!("{error:#}"), help),
     });
     checks
 }
 
 fn lock(nix: &Result<Nix>, root: &Path) -> Result<(LockFile, Value)> {
     let file = root.join("flake.lock");
-    let text =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let lock = LockFile::parse(&text).context("flake.lock is not JSON")?;
-    // Without Nix the inputs of flake.nix cannot be told; the ages still can.
-    let inputs = nix.as_ref().map(|nix| crate::nix::flake::inputs(nix, root)).unwrap_or_default();
+    let lock = LockFile::parse(&files::read(&file)?).context("flake.lock is not JSON")?;
+    // Without Nix the inputs of flake.nix are unknown, but not the ages.
+    let inputs = nix.as_ref().map(|nix| flake::inputs(nix, root)).unwrap_or_default();
     Ok((lock, inputs))
 }
 
-/// The testbed's pieces, and whether the real inputs can be had.
+/// The testbed's pieces, and whether the real inputs are reachable.
 pub fn inputs(home: &Path) -> Vec<Check> {
-    doctor::check_pieces(&provision::discover(home), testbed::inputs_reachable())
+    rules::check_pieces(&provision::discover(home), testbed::inputs_reachable())
 }
 
 fn now() -> u64 {

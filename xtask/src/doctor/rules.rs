@@ -1,5 +1,4 @@
-//! What `doctor` makes of what was seen: each fact ok, a warning or an error, with what
-//! to do about it.
+//! The rules of `doctor`: each fact is ok, a warning or an error, with a suggested fix.
 //!
 //! Pure: no I/O, no clock.
 
@@ -38,8 +37,7 @@ impl Check {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        let help = Some(help.into());
-        Self { name, state: Health::Warning, message: message.into(), help }
+        Self { state: Health::Warning, help: Some(help.into()), ..Self::ok(name, message) }
     }
 
     pub fn error(name: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
@@ -62,17 +60,15 @@ pub struct Setting<T> {
     pub value: T,
 }
 
-/// `private`: it is the Nix that `setup` unpacked, which is meant to be so.
+/// `private`: it is the Nix of `setup`, which has neither a sandbox nor binary caches.
 pub fn check_config(config: &Config, private: bool) -> Vec<Check> {
-    let has_flakes = config.experimental_features.value.iter().any(|name| name == "flakes");
-    let flakes = if has_flakes {
-        Check::ok("flakes", "switched on")
-    } else {
-        Check::warning(
+    let flakes = match config.experimental_features.value.iter().any(|name| name == "flakes") {
+        true => Check::ok("flakes", "switched on"),
+        false => Check::warning(
             "flakes",
             "disabled; xtask enables them for itself",
             "for your own commands: `experimental-features = nix-command flakes` in nix.conf",
-        )
+        ),
     };
     let on = config.sandbox.value.as_bool().unwrap_or(config.sandbox.value != "false");
     let sandbox = match (on, private) {
@@ -97,21 +93,18 @@ pub fn check_config(config: &Config, private: bool) -> Vec<Check> {
     vec![flakes, sandbox, substituters]
 }
 
-/// A cache that is away makes Nix wait at every build.
+/// An unreachable cache makes Nix wait at every build.
 pub fn check_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
-    match answer {
-        Ok(()) => Check::ok("substituter", format!("{url} is reachable")),
-        Err(error) => {
-            let why = error.root_cause().to_string();
-            let last = why.lines().last().unwrap_or_default().trim().to_owned();
-            Check::warning(
-                "substituter",
-                format!("cannot reach {url}: {last}"),
-                "check the network and `substituters` in nix.conf; without it everything is built \
-                 here",
-            )
-        }
-    }
+    let Err(error) = answer else {
+        return Check::ok("substituter", format!("{url} is reachable"));
+    };
+    let why = error.root_cause().to_string();
+    let last = why.lines().last().unwrap_or_default().trim();
+    Check::warning(
+        "substituter",
+        format!("cannot reach {url}: {last}"),
+        "check the network and `substituters` in nix.conf; without it everything is built here",
+    )
 }
 
 /// The destinations in Nix's `builders`, or in a machines file: one a line or between
@@ -165,15 +158,12 @@ pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
     for (name, input, limit) in [("llama-cpp age", "llama-cpp", 30), ("nixpkgs age", "nixpkgs", 60)]
     {
         let node = lock.node(root.input(input).as_str().unwrap_or_default());
-        let Some(modified) = node.locked()["lastModified"].as_u64() else {
-            continue;
-        };
+        let Some(modified) = node.locked()["lastModified"].as_u64() else { continue };
         let days = now.saturating_sub(modified) / 86_400;
         let message = format!("the pin is {days} days old");
-        checks.push(if days > limit {
-            Check::warning(name, message, "`cargo xtask update`")
-        } else {
-            Check::ok(name, message)
+        checks.push(match days > limit {
+            true => Check::warning(name, message, "`cargo xtask update`"),
+            false => Check::ok(name, message),
         });
     }
     let wrong = lock_rules::judge(lock, inputs, "");
@@ -190,34 +180,33 @@ pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
 }
 
 pub fn check_untracked(files: &[String]) -> Check {
-    if files.is_empty() {
-        return Check::ok("untracked files", "Git tracks every .nix file");
+    const NAME: &str = "untracked files";
+    match files.is_empty() {
+        true => Check::ok(NAME, "Git tracks every .nix file"),
+        false => {
+            let help = format!("git add {}", files.join(" "));
+            Check::error(NAME, format!("Nix ignores {}", files.join(", ")), help)
+        }
     }
-    Check::error(
-        "untracked files",
-        format!("Nix ignores {}", files.join(", ")),
-        format!("git add {}", files.join(" ")),
-    )
 }
 
-/// What the testbed lacks is no fault on a machine that reaches the real inputs.
+/// An incomplete testbed is only a warning: the real inputs may be reachable.
 pub fn check_pieces(items: &[Item], reachable: bool) -> Vec<Check> {
-    let inputs = if reachable {
-        Check::ok("real inputs", "GitHub is reachable")
-    } else {
-        Check::warning(
-            "real inputs",
-            "cannot reach GitHub",
-            "use --testbed; demo does so automatically",
-        )
+    let inputs = match reachable {
+        true => Check::ok("real inputs", "GitHub is reachable"),
+        false => {
+            let help = "use --testbed; demo does so automatically";
+            Check::warning("real inputs", "cannot reach GitHub", help)
+        }
     };
-    let lacking: Vec<&str> =
+    let missing: Vec<&str> =
         items.iter().filter(|item| !item.is_ready()).map(|item| item.piece.name()).collect();
-    let testbed = if lacking.is_empty() {
-        Check::ok("testbed", "complete")
-    } else {
-        let message = format!("lacks {}", lacking.join(", "));
-        Check::warning("testbed", message, "cargo xtask setup")
+    let testbed = match missing.is_empty() {
+        true => Check::ok("testbed", "complete"),
+        false => {
+            let message = format!("lacks {}", missing.join(", "));
+            Check::warning("testbed", message, "cargo xtask setup")
+        }
     };
     vec![inputs, testbed]
 }

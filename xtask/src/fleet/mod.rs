@@ -1,7 +1,7 @@
 //! A fleet: its hosts, their manifests, its pin files, and the context that most commands start
 //! from.
 //!
-//! Entry points: `context::Context::open`, `queries`, `manifest::Manifest`.
+//! Entry points: `context::Context::open`, `queries` to the flake, `manifest::Manifest`.
 //!
 //! Imports: system, ui, findings, nix, testbed.
 
@@ -9,10 +9,8 @@ pub mod args;
 pub mod build_numbers;
 pub mod context;
 pub mod eval_cache;
-pub mod host_folder;
 pub mod manifest;
 pub mod names;
 pub mod pinned_hosts;
 pub mod queries;
 pub mod state_file;
-pub mod systems;

@@ -1,12 +1,12 @@
 //! Names of hosts and variants, as types that cannot be confused.
-//!
-//! Pure: no I/O, no clock.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::nix::names::string_newtype;
+use crate::system::files;
 
 /// A host: an attribute of `nixosConfigurations`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,3 +19,11 @@ pub struct HostName(String);
 pub struct VariantName(String);
 
 string_newtype!(HostName, VariantName);
+
+impl HostName {
+    /// The host's folder under `hosts/`; none for a name that would lead out of it.
+    pub fn folder(&self) -> Option<PathBuf> {
+        let is_safe = files::safe_name(&self.0) == self.0 && self.0 != "_";
+        is_safe.then(|| Path::new("hosts").join(&self.0))
+    }
+}

@@ -1,29 +1,49 @@
-//! Queries to the fleet's flake, one `nix eval` each: its hosts, its table, its packages.
+//! Queries to the fleet's flake, one `nix eval` each: hosts, packages, whole systems.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Result;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::fleet::manifest::{FleetEntry, Selection};
 use crate::fleet::names::HostName;
 use crate::nix::flake::{Flake, PACKAGE, Unanswered, lacks, system};
+use crate::nix::names::{DrvPath, nix_string};
+use crate::system::process;
+
+const TOPLEVEL: &str = include_str!("toplevel.nix");
+
+/// The result of toplevel.nix.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Toplevel {
+    /// The messages of failed assertions; with these there is no system.
+    #[serde(default)]
+    pub assertions: Vec<String>,
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    #[serde(default)]
+    pub drv_path: Option<DrvPath>,
+}
 
 impl Flake {
     /// The hosts, listed without evaluating any of them.
     ///
     /// # Errors
-    /// The flake itself does not evaluate: then nothing can be said of any host.
+    /// The flake itself does not evaluate.
     pub fn hosts(&self) -> Result<Vec<HostName>> {
         let names: Result<Vec<HostName>, Unanswered> =
             self.eval("nixosConfigurations", Some("builtins.attrNames"), None)?;
         match names {
-            // A flake that evaluates, and has none.
             Err(failure) if lacks(&failure, "nixosConfigurations") => Ok(vec![]),
             names => names.map_err(|failure| self.broken_flake(&failure)),
         }
     }
 
-    /// The `fleet` output; empty where a flake has none.
+    /// The `fleet` output; empty if the flake has none.
     pub fn fleet(&self) -> Result<BTreeMap<HostName, FleetEntry>> {
         let table: Result<BTreeMap<HostName, FleetEntry>, Unanswered> =
             self.eval("fleet", None, None)?;
@@ -46,5 +66,73 @@ impl Flake {
         let answer: Result<Selection, Unanswered> =
             self.eval(&attribute, Some(&expression), None)?;
         answer.map_err(|failure| self.broken_flake(&failure))
+    }
+
+    /// Evaluates the whole system of a host.
+    pub fn toplevel(
+        &self,
+        host: &HostName,
+        timeout: Duration,
+    ) -> Result<Result<Toplevel, Unanswered>> {
+        let expression = format!("({TOPLEVEL}) {}", nix_string(host.as_str()));
+        self.eval("nixosConfigurations", Some(&expression), Some(timeout))
+    }
+
+    /// The names of llama.cpp's packages by system, without evaluating any of them.
+    pub fn packages(
+        &self,
+        timeout: Duration,
+    ) -> Result<Result<BTreeMap<String, Vec<String>>, Unanswered>> {
+        let names = "builtins.mapAttrs (_: packages: builtins.filter \
+                     (name: builtins.match \"llama-cpp.*\" name != null) \
+                     (builtins.attrNames packages))";
+        self.eval("packages", Some(names), Some(timeout))
+    }
+
+    /// Derivations of some packages of one system.
+    pub fn package_derivations(
+        &self,
+        system: &str,
+        names: &[String],
+        timeout: Duration,
+    ) -> Result<Result<BTreeMap<String, DrvPath>, Unanswered>> {
+        self.of_packages(system, names, "packages.${name}.drvPath", timeout)
+    }
+
+    /// Some packages of one system, with their manifests.
+    pub fn package_selections(
+        &self,
+        system: &str,
+        names: &[String],
+        timeout: Duration,
+    ) -> Result<Result<BTreeMap<String, Selection>, Unanswered>> {
+        let value = format!("({PACKAGE}) (packages: packages.${{name}}) packages");
+        self.of_packages(system, names, &value, timeout)
+    }
+
+    /// `value`: a Nix expression of `packages` and `name`.
+    fn of_packages<T: DeserializeOwned>(
+        &self,
+        system: &str,
+        names: &[String],
+        value: &str,
+        timeout: Duration,
+    ) -> Result<Result<BTreeMap<String, T>, Unanswered>> {
+        let names: Vec<String> = names.iter().map(|name| nix_string(name)).collect();
+        let expression = format!(
+            "systems: let packages = systems.${{{}}}; in builtins.listToAttrs (map (name: {{ \
+             inherit name; value = {value}; }}) [ {} ])",
+            nix_string(system),
+            names.join(" ")
+        );
+        self.eval("packages", Some(&expression), Some(timeout))
+    }
+
+    /// The lock file of a flake that is not on this machine.
+    pub fn locks(&self) -> Option<Value> {
+        let call = self.nix.command(["flake", "metadata", "--json"]).arg(&self.reference);
+        let output =
+            process::read(&call.args(&self.options), Some(Duration::from_secs(60))).ok()?;
+        serde_json::from_str::<Value>(&output).ok()?.get_mut("locks").map(Value::take)
     }
 }

@@ -8,6 +8,7 @@ use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::{Context, local_root};
+use crate::fleet::names::HostName;
 use crate::hardware::args::ProbeArgs;
 use crate::hardware::facter;
 use crate::hardware::facts::Facts;
@@ -91,7 +92,7 @@ pub fn from_machine(
     };
     // The report knows the names of cards that no driver names.
     let report = root
-        .zip(crate::fleet::host_folder::folder(host))
+        .zip(HostName::new(host).folder())
         .map(|(root, dir)| root.join(dir).join("facter.json"));
     if let Some(text) = report.and_then(|file| std::fs::read_to_string(file).ok()) {
         facter::name_gpus(&mut seen, &text);
@@ -120,7 +121,8 @@ fn place(args: &ProbeArgs, global: &Global, ui: &Ui, root: Option<&Path>) -> Res
         root.context("--write needs the fleet's own folder: its flake is not on this machine")?;
     let context = Context::open(global, ui)?;
     context.hosts(std::slice::from_ref(host))?;
-    let folder = crate::fleet::host_folder::folder(host)
+    let folder = HostName::new(host)
+        .folder()
         .with_context(|| format!("{host:?} is not a valid name for a folder under hosts/"))?;
     Ok(root.join(folder).join("facts.json"))
 }

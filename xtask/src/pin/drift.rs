@@ -1,6 +1,5 @@
-//! What our overlay and xtask need of llama.cpp's tree, held against what a revision of it
-//! has: told before anything is built, by name. The needs are written down once, in
-//! overlays/llama-cpp/needs.json, which the overlay reads as well.
+//! Compares what the overlay and xtask need of llama.cpp's sources with what a revision has, before
+//! anything is built. The needs are in overlays/llama-cpp/needs.json, which the overlay reads too.
 //!
 //! Pure: no I/O, no clock.
 
@@ -17,10 +16,10 @@ use crate::ui::nearest::nearest;
 const PACKAGE: &str = ".devops/nix/package.nix";
 const SCOPE: &str = ".devops/nix/scope.nix";
 const BENCH: &str = "tools/llama-bench/llama-bench.cpp";
-/// Where the options are declared that the overlay sets. Nix reads the same two.
+/// Where the options that the overlay sets are declared. Nix reads the same two.
 const CMAKE: [&str; 2] = ["CMakeLists.txt", "ggml/CMakeLists.txt"];
 
-/// Every file that is looked at, beside those that Nix reads.
+/// The files to compare, beside those that Nix reads.
 pub fn files(needs: &Needs) -> Vec<&str> {
     let mut files = CMAKE.to_vec();
     files.extend([BENCH, &needs.patched.file]);
@@ -49,7 +48,7 @@ struct LlamaBench {
     fields: Vec<String>,
 }
 
-/// Where `has` stands, one of `lines` must: the overlay takes that line out.
+/// If the file contains `has`, it must contain one of `lines`, which the overlay removes.
 #[derive(Debug, Clone, Deserialize)]
 struct Patched {
     file: String,
@@ -71,7 +70,7 @@ pub struct Surface {
     pub scope: Option<BTreeMap<String, bool>>,
     /// Folders `ggml/src/ggml-…`, without the `ggml-`.
     pub backends: BTreeSet<String>,
-    /// Files by their path in the tree; one that is not there is absent.
+    /// Files by their path in the tree, if they exist.
     #[serde(skip)]
     pub texts: BTreeMap<String, String>,
 }
@@ -86,8 +85,7 @@ impl Surface {
     }
 }
 
-/// What a CMakeLists.txt declares: `option(NAME …` and `set(NAME …`, at the beginning of a
-/// line.
+/// What a CMakeLists.txt declares: `option(NAME …` and `set(NAME …` at the start of a line.
 fn declared(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let line = line.trim_start();
@@ -99,7 +97,7 @@ fn declared(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The fleet, as far as it decides how grave a loss is.
+/// What the fleet uses: it decides how severe a loss is.
 #[derive(Debug, Clone, Default)]
 pub struct Used {
     /// Backends, and the hosts that select each.
@@ -128,8 +126,8 @@ fn names(hosts: &[HostName]) -> String {
     hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// What changes for the fleet. `before`: the revision that it has now, where that can be
-/// looked at; without it nothing is told to be new.
+/// Returns what changes for the fleet. `before`: the current revision, if its source is still
+/// available; without it nothing is reported as new.
 pub fn judge(
     needs: &Needs,
     table: &Table,
@@ -173,103 +171,88 @@ fn missing_file(file: &str) -> Finding {
     )
 }
 
+/// A note that lists names, if there are any.
+fn listed(code: &'static str, what: &str, names: &[&str], help: &str) -> Option<Finding> {
+    (!names.is_empty()).then(|| Finding::note(code, format!("{what} {}", names.join(", ")), help))
+}
+
 fn package(
     needs: &Needs,
     used: &Used,
     before: Option<&BTreeMap<String, bool>>,
     after: &BTreeMap<String, bool>,
 ) -> Vec<Finding> {
-    let mut findings = vec![];
-    let added: Vec<&str> = after
-        .keys()
-        .filter(|name| before.is_none_or(|before| !before.contains_key(*name)))
-        .map(String::as_str)
-        .collect();
-    let gone = |name: &&String| !after.contains_key(*name);
+    let not_in = |other: Option<&BTreeMap<String, bool>>, name: &str| {
+        other.is_none_or(|other| !other.contains_key(name))
+    };
+    let is_gone = |name: &str| not_in(Some(after), name);
+    let added: Vec<&str> =
+        after.keys().map(String::as_str).filter(|name| not_in(before, name)).collect();
+    let message = |name: &str, why: &str| format!("{PACKAGE} no longer takes {name}{why}");
     let instead = |name: &str| match renamed(name, &added) {
         Some(new) => format!("it may be called {new} now; update overlays/llama-cpp/needs.json"),
         None => "check what replaced it upstream, then update overlays/llama-cpp".to_owned(),
     };
-    for (backend, argument) in &needs.backends {
-        if after.contains_key(argument) {
-            continue;
-        }
+    let mut findings = vec![];
+    for (backend, name) in needs.backends.iter().filter(|(_, name)| is_gone(name)) {
         findings.push(match used.backends.get(backend) {
-            Some(hosts) => Finding::error(
-                "argument-gone",
-                format!(
-                    "{PACKAGE} no longer takes {argument}: {} would be built without {backend}",
-                    names(hosts)
-                ),
-                instead(argument),
-            ),
-            None => Finding::warning(
-                "argument-gone",
-                format!("{PACKAGE} no longer takes {argument}: no host can select {backend}"),
-                instead(argument),
-            ),
+            Some(hosts) => {
+                let why = format!(": {} would be built without {backend}", names(hosts));
+                Finding::error("argument-gone", message(name, &why), instead(name))
+            }
+            None => {
+                let why = format!(": no host can select {backend}");
+                Finding::warning("argument-gone", message(name, &why), instead(name))
+            }
         });
     }
-    for (argument, why) in needs.arguments.iter().filter(|(name, _)| gone(name)) {
-        let message = format!("{PACKAGE} no longer takes {argument} ({why})");
-        findings.push(Finding::warning("argument-gone", message, instead(argument)));
+    for (name, why) in needs.arguments.iter().filter(|(name, _)| is_gone(name)) {
+        let message = message(name, &format!(" ({why})"));
+        findings.push(Finding::warning("argument-gone", message, instead(name)));
     }
-    for argument in needs.switched_off.iter().filter(gone) {
-        // Nothing to switch off is well, unless it goes by another name.
-        let message =
-            format!("{PACKAGE} no longer takes {argument}, which the overlay sets to false");
-        findings.push(match renamed(argument, &added) {
-            Some(_) => Finding::warning("argument-gone", message, instead(argument)),
+    for name in needs.switched_off.iter().filter(|name| is_gone(name)) {
+        let message = message(name, ", which the overlay sets to false");
+        // Nothing has to be switched off, unless it has another name.
+        findings.push(match renamed(name, &added) {
+            Some(_) => Finding::warning("argument-gone", message, instead(name)),
             None => Finding::note("argument-gone", message, "nothing to do"),
         });
     }
     let Some(before) = before else { return findings };
-    let of_ours = |name: &str| {
-        needs
-            .backends
-            .values()
-            .chain(needs.arguments.keys())
-            .chain(&needs.switched_off)
-            .any(|n| n == name)
-    };
-    let lost: Vec<&str> = before
-        .keys()
-        .map(String::as_str)
-        .filter(|name| !after.contains_key(*name) && !of_ours(name))
-        .collect();
-    if !lost.is_empty() {
-        findings.push(Finding::note(
-            "argument-gone",
-            format!("{PACKAGE} no longer takes {}", lost.join(", ")),
-            "the overlay does not use it; remove it from your own `.override` calls",
-        ));
-    }
+    let needed: Vec<&String> =
+        needs.backends.values().chain(needs.arguments.keys()).chain(&needs.switched_off).collect();
+    let lost = before.keys().filter(|name| is_gone(name) && !needed.contains(name));
+    let lost: Vec<&str> = lost.map(String::as_str).collect();
     let (optional, required): (Vec<&str>, Vec<&str>) =
-        added.into_iter().partition(|name| after.get(*name).copied().unwrap_or_default());
-    if !required.is_empty() {
-        findings.push(Finding::note(
-            "new-required-argument",
-            format!("{PACKAGE} now requires {}", required.join(", ")),
-            "nixpkgs provides these; a host that fails has too old a nixpkgs",
-        ));
-    }
-    if !optional.is_empty() {
-        findings.push(Finding::note(
-            "new-argument",
-            format!("{PACKAGE} now accepts {}", optional.join(", ")),
-            "each has a default; `mkLlamaCpp` passes it on",
-        ));
-    }
+        added.into_iter().partition(|name| after[*name]);
+    findings.extend(listed(
+        "argument-gone",
+        &format!("{PACKAGE} no longer takes"),
+        &lost,
+        "the overlay does not use it; remove it from your own `.override` calls",
+    ));
+    findings.extend(listed(
+        "new-required-argument",
+        &format!("{PACKAGE} now requires"),
+        &required,
+        "nixpkgs provides these; a host that fails has too old a nixpkgs",
+    ));
+    findings.extend(listed(
+        "new-argument",
+        &format!("{PACKAGE} now accepts"),
+        &optional,
+        "each has a default; `mkLlamaCpp` passes it on",
+    ));
     findings
 }
 
-/// A new name for what is gone: one or two letters differ, or only the verb does.
+/// The new name of a lost argument: one or two letters differ, or only the verb.
 fn renamed<'a>(gone: &str, added: &[&'a str]) -> Option<&'a str> {
     let noun = gone.find(|c: char| c.is_ascii_uppercase()).map(|at| gone[at..].to_lowercase());
     let alike = added.iter().copied().find(|new| {
         noun.as_ref().is_some_and(|noun| noun.len() > 2 && new.to_lowercase().contains(noun))
     });
-    // Of short names too many are near one another: useMpi, useRpc.
+    // Too many short names are similar: useMpi, useRpc.
     alike.or_else(|| nearest(gone, added.iter().copied()).filter(|_| gone.len() >= 9))
 }
 
@@ -330,36 +313,28 @@ fn cmake(
         .copied()
         .filter(|option| before.is_some() && is_cpu(option) && !known.contains(option))
         .collect();
-    if !news.is_empty() {
-        findings.push(Finding::note(
-            "new-cpu-option",
-            format!("CMake now has {}", news.join(", ")),
-            "consider adding it to overlays/llama-cpp/microarch.json if your CPUs support it",
-        ));
-    }
+    findings.extend(listed(
+        "new-cpu-option",
+        "CMake now has",
+        &news,
+        "consider adding it to overlays/llama-cpp/microarch.json if your CPUs support it",
+    ));
     findings
 }
 
 fn bench(needs: &Needs, after: &Surface) -> Option<Finding> {
     let text = after.text(BENCH);
-    let quoted = |name: &&String| {
+    let is_missing = |name: &&str| {
         !text.contains(&format!("\"{name}\"")) && !text.contains(&format!("\\\"{name}\\\""))
     };
-    let missing: Vec<&str> = needs
-        .llama_bench
-        .options
-        .iter()
-        .chain(&needs.llama_bench.fields)
-        .filter(quoted)
-        .map(String::as_str)
-        .collect();
+    let LlamaBench { options, fields } = &needs.llama_bench;
+    let names = options.iter().chain(fields).map(String::as_str);
+    let missing: Vec<&str> = names.filter(is_missing).collect();
     (!missing.is_empty()).then(|| {
+        let names = missing.join(", ");
         Finding::warning(
             "llama-bench",
-            format!(
-                "{BENCH} does not mention {}: `bench` may not be able to read its output",
-                missing.join(", ")
-            ),
+            format!("{BENCH} does not mention {names}: `bench` may not be able to read its output"),
             "try `cargo xtask bench` on a host before you rely on it",
         )
     })
@@ -382,15 +357,9 @@ fn patched(needs: &Needs, after: &Surface) -> Option<Finding> {
 }
 
 fn new_backends(before: Option<&Surface>, after: &Surface) -> Option<Finding> {
-    let before = before?;
-    let news: Vec<&str> = after.backends.difference(&before.backends).map(String::as_str).collect();
-    (!news.is_empty()).then(|| {
-        Finding::note(
-            "new-backend",
-            format!("ggml now has the backends {}", news.join(", ")),
-            "`programs.llama-cpp.extraCmakeFlags = [ \"-DGGML_NAME=ON\" ]` builds one",
-        )
-    })
+    let new: Vec<&str> = after.backends.difference(&before?.backends).map(String::as_str).collect();
+    let help = "`programs.llama-cpp.extraCmakeFlags = [ \"-DGGML_NAME=ON\" ]` builds one";
+    listed("new-backend", "ggml now has the backends", &new, help)
 }
 
 #[cfg(test)]
