@@ -45,16 +45,13 @@ struct Row {
     arch: String,
     features: Vec<String>,
     /// The CPUs of this name, `VENDOR FAMILY MODEL…` (x86) or `IMPLEMENTER PART…`, as
-    /// /proc/cpuinfo has them but in hexadecimal, a range as `00-2f`. None: a generic name.
+    /// /proc/cpuinfo has them but in hexadecimal, a range as `00-2f`. None: many CPUs have
+    /// this name, or another row has the CPUs.
     #[serde(default)]
     cpus: Vec<String>,
 }
 
 impl Row {
-    fn is_generic(&self) -> bool {
-        self.cpus.is_empty()
-    }
-
     /// ggml has no code for AVX-VNNI where AVX-512 VNNI is on.
     fn useful_features(&self) -> usize {
         let has = |name: &str| self.features.iter().any(|feature| feature == name);
@@ -114,13 +111,13 @@ impl Table {
             (
                 Reverse(row.useful_features()),
                 !row.names(cpu.arch, &cpu.identity),
-                !row.is_generic(),
+                !is_generic(name),
                 !row.is_by(&cpu.identity.vendor),
                 &row.arch,
                 *name,
             )
         })?;
-        let is_own = row.is_generic() || row.names(cpu.arch, &cpu.identity);
+        let is_own = is_generic(name) || row.names(cpu.arch, &cpu.identity);
         Some(Detected { name, is_own })
     }
 
@@ -228,6 +225,11 @@ impl Table {
         };
         features.iter().filter(|f| !has(f)).map(|f| (*f).to_owned()).collect()
     }
+}
+
+/// A name of no CPU, but of what many have.
+fn is_generic(name: &str) -> bool {
+    name.starts_with("x86-64") || name.starts_with("armv")
 }
 
 fn words(list: &[String]) -> Vec<&str> {
