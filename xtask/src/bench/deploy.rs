@@ -107,7 +107,7 @@ fn build(context: &Context, subject: &Subject) -> Result<()> {
     let log = failed.log.map(|log| format!("; its log: {log}")).unwrap_or_default();
     refuse(Finding::error(
         "not-built",
-        format!("{} failed to build ({}){log}", failed.variant, failed.state.as_str()),
+        format!("{} failed to build ({}){log}", failed.build.variant, failed.state.as_str()),
         format!("see `cargo xtask build-all {host}`"),
     ))
 }

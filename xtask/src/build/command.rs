@@ -9,6 +9,7 @@ use crate::build::args::BuildAllArgs;
 use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::{Build, BuildState, add_packages, distinct};
 use crate::build::{compile_error, github, junit, log, packages, plan, publish, run, view};
+use crate::check;
 use crate::check::command::folder_in_checkout;
 use crate::check::evaluation as evaluate;
 use crate::check::evaluation::EvalOptions;
@@ -17,6 +18,7 @@ use crate::check::report::CheckReport;
 use crate::ci::run::{Ci, Report};
 use crate::findings::finding::none_is_an_error;
 use crate::findings::outcome::Outcome;
+use crate::findings::view::print as print_finding;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::system::usage;
@@ -50,11 +52,9 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
             "dependencies": planned.plan.dependencies, "fetch": planned.plan.fetch,
             "hosts": failed.hosts, "findings": findings, "ok": ok,
         }))?;
-        view::plan::print(&context.ui, &planned.plan);
-        crate::check::view::complain(&context.ui, &failed);
-        findings
-            .iter()
-            .for_each(|finding| crate::findings::view::print(&context.ui, "packages", finding));
+        view::tables::plan(&context.ui, &planned.plan);
+        check::view::complain(&context.ui, &failed);
+        findings.iter().for_each(|finding| print_finding(&context.ui, "packages", finding));
         return Ok(Outcome::from_ok(ok));
     }
     // Run.
@@ -78,7 +78,7 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         own_cpu_seconds: usage::own_cpu().as_secs_f64(),
         findings,
     };
-    view::report::print(&context.ui, &report);
+    view::tables::report(&context.ui, &report);
     context.ui.document(&report)?;
     ci.report(Report {
         cases: &|| junit::of_build(&report),

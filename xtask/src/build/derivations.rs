@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::build::estimates::{self, Pace};
 use crate::build::log_tail::Tail;
-use crate::build::variants::{Build, short_name, wanted_by};
+use crate::build::variants::{Build, short_name};
 use crate::nix::machines::machine_name;
 use crate::nix::names::{DrvPath, StorePath};
 
@@ -245,7 +245,7 @@ impl Derivations {
         for build in builds {
             let row = self.entry(&build.drv);
             row.name = build.variant.as_str().to_owned();
-            row.wanted_by = wanted_by(&build.hosts, &build.packages);
+            row.wanted_by = build.wanted_by();
             row.out = Some(build.out.clone());
             row.stage = Stage::Waiting;
         }

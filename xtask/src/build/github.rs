@@ -16,7 +16,7 @@ const MOST_BYTES: usize = 400 << 10;
 /// the flake is in the checkout.
 pub fn annotations(report: &BuildReport, folder: &str) -> Vec<String> {
     let variants = report.variants.iter().filter(|variant| is_wrong(variant)).map(|variant| {
-        let title = property(&format!("{}: {}", variant.variant, variant.state.as_str()));
+        let title = property(&format!("{}: {}", variant.build.variant, variant.state.as_str()));
         format!("::error title={title}::{}", data(&one_line(variant)))
     });
     let findings = findings(report).map(|(place, finding)| annotation(place, finding, folder));
@@ -76,9 +76,9 @@ pub fn summary(report: &BuildReport) -> String {
 fn row(variant: &VariantReport) -> String {
     format!(
         "| {} | {} | {} | {} | {} |\n",
-        markdown(variant.variant.as_str()),
+        markdown(variant.build.variant.as_str()),
         variant.state.as_str(),
-        markdown(&variant.wanted_by()),
+        markdown(&variant.build.wanted_by()),
         units::seconds(variant.seconds),
         variant.closure_bytes.map(units::bytes).unwrap_or_default(),
     )
@@ -87,7 +87,7 @@ fn row(variant: &VariantReport) -> String {
 fn failure(variant: &VariantReport) -> String {
     let mut text = format!(
         "- 🔴 **{}**: {}\n",
-        markdown(variant.variant.as_str()),
+        markdown(variant.build.variant.as_str()),
         markdown(&one_line(variant))
     );
     if !variant.log_tail.is_empty() {
@@ -105,20 +105,26 @@ fn failure(variant: &VariantReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::variants::Build;
     use crate::fleet::names::{HostName, VariantName};
-    use crate::nix::names::DrvPath;
+    use crate::nix::names::{DrvPath, StorePath};
 
     fn failed(tail: Vec<String>) -> VariantReport {
         VariantReport {
-            variant: VariantName::new("cpu|x"),
-            hosts: vec![HostName::new("a"), HostName::new("b::c")],
-            drv_path: DrvPath::new("/nix/store/a.drv"),
+            build: Build {
+                variant: VariantName::new("cpu|x"),
+                hosts: vec![HostName::new("a"), HostName::new("b::c")],
+                packages: vec![],
+                system: String::new(),
+                backends: vec![],
+                drv: DrvPath::new("/nix/store/a.drv"),
+                out: StorePath::new("/nix/store/a"),
+            },
             out_path: None,
             state: BuildState::Failed,
             seconds: 61.0,
             log: Some("/logs/a.log".into()),
             closure_bytes: None,
-            packages: vec![],
             closure_change_bytes: None,
             link: None,
             pushed: None,

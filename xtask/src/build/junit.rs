@@ -12,14 +12,14 @@ use crate::ci::junit::{Case, Trouble, Verdict, cut};
 pub fn of_build(report: &BuildReport) -> Vec<Case> {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for variant in &report.variants {
-        *names.entry(variant.variant.as_str()).or_default() += 1;
+        *names.entry(variant.build.variant.as_str()).or_default() += 1;
     }
     let variants = report.variants.iter().map(|variant| {
-        let name = variant.variant.as_str();
+        let name = variant.build.variant.as_str();
         // CI systems track a case by its name, so hosts are part of it only where they must be.
         let name = match names.get(name) {
             Some(1) => name.to_owned(),
-            _ => format!("{name} ({})", variant.wanted_by()),
+            _ => format!("{name} ({})", variant.build.wanted_by()),
         };
         of_variant(name, variant)
     });
@@ -31,7 +31,7 @@ pub fn of_build(report: &BuildReport) -> Vec<Case> {
 }
 
 pub fn of_variant(name: String, variant: &VariantReport) -> Case {
-    let hosts = variant.wanted_by();
+    let hosts = variant.build.wanted_by();
     let state = variant.state.as_str();
     let verdict = match variant.state {
         state if state.ok() => Verdict::Passed,

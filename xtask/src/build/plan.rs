@@ -10,7 +10,6 @@ use serde::Serialize;
 use crate::build::history;
 use crate::build::variants::{Build, short_name};
 use crate::fleet::context::Context;
-use crate::fleet::names::{HostName, VariantName};
 use crate::nix::builders::Configured;
 use crate::nix::flake;
 use crate::nix::names::{DrvPath, StorePath};
@@ -31,11 +30,8 @@ pub enum Todo {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    pub variant: VariantName,
-    pub hosts: Vec<HostName>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub packages: Vec<String>,
-    pub drv_path: DrvPath,
+    #[serde(flatten)]
+    pub build: Build,
     pub out_path: StorePath,
     pub plan: Todo,
     /// Of what is present; of another, the last one of its name that was built here.
@@ -96,10 +92,7 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
             _ => Todo::Build,
         };
         Row {
-            variant: build.variant.clone(),
-            hosts: build.hosts.clone(),
-            packages: build.packages.clone(),
-            drv_path: build.drv.clone(),
+            build: build.clone(),
             out_path: build.out.clone(),
             plan: todo,
             closure_bytes: match info {

@@ -40,7 +40,7 @@ pub fn link(
         match links.link(&context.flake.nix, name, out) {
             Ok(link) => variant.link = Some(link.display().to_string()),
             Err(error) => {
-                let message = format!("cannot link {}: {error:#}", variant.variant);
+                let message = format!("cannot link {}: {error:#}", variant.build.variant);
                 findings.push(Finding::warning("no-link", message, help));
             }
         }
@@ -120,7 +120,7 @@ pub fn push(
     let mut unsigned = vec![];
     for variant in variants {
         let Some(out) = &variant.out_path else { continue };
-        context.ui.debug(format!("pushing {} to {to}", variant.variant));
+        context.ui.debug(format!("pushing {} to {to}", variant.build.variant));
         let pushed = match store::push(nix, to, out) {
             Ok(answer) if answer.exit.ok() => confirm(context, to, variant, &mut unsigned),
             Ok(answer) if answer.exit == Exit::Interrupted => Err(Interrupted.into()),
@@ -134,10 +134,10 @@ pub fn push(
         variant.pushed = Some(pushed.is_ok());
         if let Err(error) = pushed {
             let printed = format!("{error:#}");
-            let message = format!("cannot push {} to {to}: {printed}", variant.variant);
+            let message = format!("cannot push {} to {to}: {printed}", variant.build.variant);
             findings.push(Finding::error("not-pushed", message, help(&printed)));
         }
-        spinner.done(variant.variant.as_str());
+        spinner.done(variant.build.variant.as_str());
     }
     spinner.finish();
     if !unsigned.is_empty() {
@@ -166,7 +166,7 @@ fn confirm(
             let is_cache =
                 ["s3:", "http:", "https:", "file:"].iter().any(|scheme| to.starts_with(scheme));
             if keys.is_empty() && is_cache {
-                unsigned.push(variant.variant.as_str().to_owned());
+                unsigned.push(variant.build.variant.as_str().to_owned());
             }
             Ok(())
         }

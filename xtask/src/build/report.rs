@@ -4,21 +4,16 @@
 
 use serde::Serialize;
 
-use crate::build::variants::{BuildState, wanted_by};
+use crate::build::variants::{Build, BuildState};
 use crate::check::report::HostReport;
 use crate::findings::finding::Finding;
-use crate::fleet::names::{HostName, VariantName};
-use crate::nix::names::{DrvPath, StorePath};
+use crate::nix::names::StorePath;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VariantReport {
-    pub variant: VariantName,
-    pub hosts: Vec<HostName>,
-    /// The flake's own packages that it is: `--packages`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub packages: Vec<String>,
-    pub drv_path: DrvPath,
+    #[serde(flatten)]
+    pub build: Build,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_path: Option<StorePath>,
     pub state: BuildState,
@@ -72,13 +67,9 @@ pub struct BuildReport {
 }
 
 impl VariantReport {
-    pub fn wanted_by(&self) -> String {
-        wanted_by(&self.hosts, &self.packages)
-    }
-
     /// One line: its state, its hosts, and the best single line about why.
     pub fn summary(&self) -> String {
-        let text = format!("{} for {}", self.state.sentence(), self.wanted_by());
+        let text = format!("{} for {}", self.state.sentence(), self.build.wanted_by());
         let reason = self.reason.as_ref().and_then(|reason| reason.lines().next());
         match self.first_error.as_deref().or(reason) {
             Some(line) => format!("{text}: {line}"),

@@ -44,7 +44,7 @@ pub fn build_planned(
     let now = BuildList::new(builds, missing);
     let left = interrupted_build::left(&context.home).and_then(|left| left.done_of(&now));
     if !wanted.is_empty() || left.is_some() {
-        view::plan::announce(&context.ui, plan, left);
+        view::tables::announce(&context.ui, plan, left);
     }
     if !wanted.is_empty() {
         interrupted_build::begin(&context.home, &now)?;
@@ -84,10 +84,7 @@ pub fn build_planned(
             let row = ran.of(&build.drv);
             let machine = machine_name(&row.machine);
             VariantReport {
-                variant: build.variant.clone(),
-                hosts: build.hosts.clone(),
-                packages: build.packages.clone(),
-                drv_path: build.drv.clone(),
+                build: build.clone(),
                 out_path: there.map(|_| build.out.clone()),
                 state,
                 seconds: row.build_seconds(ran.now()),
@@ -136,11 +133,11 @@ fn remember(context: &Context, variants: &[VariantReport], ran: &RunState) {
     };
     let mut records = vec![];
     for variant in variants.iter().filter(|variant| variant.state == BuildState::Built) {
-        let row = ran.of(&variant.drv_path);
+        let row = ran.of(&variant.build.drv);
         // Another process may have built it meanwhile.
         if row.started {
             let out = variant.out_path.clone();
-            records.push(record(&variant.drv_path, row, out, variant.closure_bytes));
+            records.push(record(&variant.build.drv, row, out, variant.closure_bytes));
         }
     }
     for (drv, row) in ran.tracker.derivations.iter() {

@@ -52,23 +52,21 @@ impl BuildState {
     }
 }
 
-/// The hosts that select a variant, then the flake's own packages that it is.
-pub fn wanted_by(hosts: &[HostName], packages: &[String]) -> String {
-    let hosts = hosts.iter().map(HostName::as_str);
-    let names: Vec<&str> = hosts.chain(packages.iter().map(String::as_str)).collect();
-    names.join(", ")
-}
-
-/// One derivation to build, and who wants it.
-#[derive(Debug, Clone)]
+/// One derivation to build, and who wants it; in the JSON the start of each variant.
+#[derive(Debug, Clone, Serialize)]
 pub struct Build {
     pub variant: VariantName,
     pub hosts: Vec<HostName>,
     /// The flake's own packages that it is: `--packages`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
-    pub system: String,
-    pub backends: Vec<String>,
+    #[serde(rename = "drvPath")]
     pub drv: DrvPath,
+    #[serde(skip)]
+    pub system: String,
+    #[serde(skip)]
+    pub backends: Vec<String>,
+    #[serde(skip)]
     pub out: StorePath,
 }
 
@@ -91,6 +89,13 @@ pub fn add_packages(builds: &mut Vec<Build>, packages: &[(String, Selection)]) {
 }
 
 impl Build {
+    /// The hosts that select it, then the flake's own packages that it is.
+    pub fn wanted_by(&self) -> String {
+        let hosts = self.hosts.iter().map(HostName::as_str);
+        let names: Vec<&str> = hosts.chain(self.packages.iter().map(String::as_str)).collect();
+        names.join(", ")
+    }
+
     fn among<'a>(builds: &'a mut Vec<Self>, selection: &Selection) -> &'a mut Self {
         let found = builds.iter().position(|build| build.drv == selection.drv_path);
         let place = found.unwrap_or_else(|| {

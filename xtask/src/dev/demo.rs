@@ -15,7 +15,8 @@ use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::model::store as model;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::session;
-use crate::build::report::VariantReport;
+use crate::build;
+use crate::build::report::{BuildReport, VariantReport};
 use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::check::evaluation::EvalOptions;
@@ -89,7 +90,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let builds = distinct(all.map(|(host, selection)| (host, selection)));
     let variants = build_all::build(&context, &builds)?;
     let built = variants.iter().all(|variant| variant.state.ok());
-    let report = crate::build::report::BuildReport {
+    let report = BuildReport {
         schema: 1,
         command: "build-all",
         variants,
@@ -98,7 +99,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         findings: vec![],
         ok: built,
     };
-    crate::build::view::report::print(ui, &report);
+    build::view::tables::report(ui, &report);
     if !built {
         bail!("nothing to measure without these builds; see the logs above");
     }

@@ -61,7 +61,7 @@ impl Flake {
         timeout: Option<Duration>,
     ) -> Result<Result<T, Unanswered>> {
         let call = self.eval_call(attribute, apply);
-        let answer = self.nix.capture(&call, timeout)?;
+        let answer = process::capture(&call, timeout)?;
         if !answer.exit.ok() {
             return Ok(Err(unanswered(&call, &answer)));
         }
@@ -84,7 +84,7 @@ impl Flake {
             .command(["flake", "metadata", "--json"])
             .arg(&self.reference)
             .args(&self.options);
-        let answer = self.nix.capture(&call, Some(Duration::from_secs(60))).ok()?;
+        let answer = process::capture(&call, Some(Duration::from_secs(60))).ok()?;
         serde_json::from_slice::<Metadata>(&answer.stdout).ok().map(|metadata| metadata.path)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::system::process::{self, Captured, Invocation};
+use crate::system::process::{self, Invocation};
 
 /// Older ones have no `nix flake update INPUT` and no `--reference-lock-file`.
 pub const OLDEST: (u32, u32) = (2, 19);
@@ -70,10 +70,6 @@ impl Nix {
             .args(["--extra-experimental-features", "nix-command flakes"])
             .args(words)
             .args(&self.options)
-    }
-
-    pub fn capture(&self, call: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
-        process::capture(call, timeout)
     }
 }
 

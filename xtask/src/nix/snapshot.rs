@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use walkdir::WalkDir;
 
 use crate::nix::cache_key::{Entry, Snapshot, unpinned};
 use crate::nix::flake::Flake;
@@ -83,23 +84,19 @@ fn tracked(repository: &Path) -> Result<(String, BTreeMap<String, Entry>)> {
 
 /// Without Git, Nix copies the whole folder, and passes the latest time in it to the flake.
 fn walked(root: &Path) -> Result<BTreeMap<String, Entry>> {
-    let (mut files, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).context("a folder cannot be read")? {
-            let path = entry.context("a folder cannot be read")?.path();
-            let about = path.symlink_metadata().context("a file is gone")?;
-            let name = path.strip_prefix(root).unwrap_or(&path).to_str();
-            let name = name.context("a file's name is not UTF-8")?.to_owned();
-            let index = format!("{}.{}", about.mtime(), about.mtime_nsec());
-            if about.is_dir() {
-                folders.push(path.clone());
-            }
-            files.insert(name, Entry { index, kind: kind(&path)?, hash: String::new() });
-            if files.len() > MOST_FILES {
-                bail!(
-                    "there are more than {MOST_FILES} files, and no Git repository to select the fleet's"
-                );
-            }
+    let mut files = BTreeMap::new();
+    for entry in WalkDir::new(root).min_depth(1) {
+        let entry = entry.context("a folder cannot be read")?;
+        let about = entry.metadata().context("a file is gone")?;
+        let path = entry.path();
+        let name = path.strip_prefix(root).unwrap_or(path).to_str();
+        let name = name.context("a file's name is not UTF-8")?.to_owned();
+        let index = format!("{}.{}", about.mtime(), about.mtime_nsec());
+        files.insert(name, Entry { index, kind: kind(path)?, hash: String::new() });
+        if files.len() > MOST_FILES {
+            bail!(
+                "there are more than {MOST_FILES} files, and no Git repository to select the fleet's"
+            );
         }
     }
     Ok(files)

@@ -32,7 +32,7 @@ pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePat
         .command(["path-info", "--json", "--closure-size", "--offline"])
         .args(paths.iter().map(StorePath::as_str))
         .for_the_report();
-    let answer = nix.capture(&call, None)?;
+    let answer = process::capture(&call, None)?;
     // Nix prints `null` for what is not valid; some versions then also exit with 1.
     let table: BTreeMap<StorePath, Option<PathInfo>> = serde_json::from_slice(&answer.stdout)
         .with_context(|| {
@@ -70,7 +70,7 @@ pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
     let call = nix
         .command(["build", "--dry-run", "--no-link", "--keep-going"])
         .args(drvs.iter().map(|drv| drv.all_outputs()));
-    let answer = nix.capture(&call, None)?;
+    let answer = process::capture(&call, None)?;
     if !answer.exit.ok() {
         bail!("`{call}`: {}\n{}", answer.exit, sanitize(answer.stderr_text().trim()));
     }
@@ -80,13 +80,13 @@ pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
 /// Asks another store for its name: whether it can be had at all.
 pub fn greet(nix: &Nix, store: &str) -> Result<Captured> {
     let call = nix.command(["store", "info", "--store", store]).grace(GRACE);
-    nix.capture(&call, Some(TIMEOUT))
+    process::capture(&call, Some(TIMEOUT))
 }
 
 /// Copies a path with all it needs to another store.
 pub fn push(nix: &Nix, store: &str, path: &StorePath) -> Result<Captured> {
     let call = nix.command(["copy", "--to", store, path.as_str()]).grace(GRACE);
-    nix.capture(&call, None)
+    process::capture(&call, None)
 }
 
 /// The names of the keys that signed a path of that store; `None`: it does not have it.

@@ -12,6 +12,7 @@ use crate::nix::names::nix_string;
 use crate::nix::program::Nix;
 use crate::pin::drift::{self, Needs, Surface};
 use crate::system::files;
+use crate::system::process;
 
 const SURFACE: &str = include_str!("source_surface.nix");
 const FETCH: Duration = Duration::from_secs(600);
@@ -30,7 +31,7 @@ pub fn look(nix: &Nix, needs: &Needs, locked: &Value) -> Result<Surface> {
     let locked = nix_string(&locked.to_string());
     let expression = format!("({SURFACE}) (builtins.fromJSON {locked})");
     let call = nix.command(["eval", "--json"]).arg("--expr").arg(expression);
-    let output = nix.capture(&call, Some(FETCH))?;
+    let output = process::capture(&call, Some(FETCH))?;
     if !output.exit.ok() {
         let finding = diagnose(&output.stderr_text(), None);
         return Err(anyhow!("{} ({})", finding.message, output.exit));

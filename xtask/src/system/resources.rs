@@ -35,9 +35,17 @@ pub fn left(group: &Path) -> Option<u64> {
 }
 
 pub fn meminfo(name: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, name)
+}
+
+/// The memory of a process, in bytes; `None`: it has ended.
+pub fn resident(process: u32) -> Option<u64> {
+    kilobytes(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, "VmRSS:")
+}
+
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// What this machine is called.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::system::interrupt;
 use crate::system::invocation::Invocation;
 use crate::system::process::Exit;
+use crate::system::resources;
 
 /// When a child's process group must end: SIGTERM, and SIGKILL later.
 pub(crate) struct Termination {
@@ -53,7 +54,8 @@ impl Termination {
             return false;
         }
         self.weighed_at = Instant::now();
-        resident(self.group).is_some_and(|bytes| bytes > memory)
+        // An evaluator works in the first process of its group.
+        resources::resident(self.group).is_some_and(|bytes| bytes > memory)
     }
 
     pub(crate) fn tick(&mut self) {
@@ -83,13 +85,6 @@ impl Termination {
             Some(_) => {}
         }
     }
-}
-
-/// What the first process of a group holds, in bytes; an evaluator works in one process.
-fn resident(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 #[expect(unsafe_code, reason = "std has no way to signal a process group")]

@@ -25,7 +25,7 @@ use crate::nix::flake_input::{Revision, Upstream};
 use crate::nix::lockfile::{Input, LockFile};
 use crate::nix::tree_copy::TreeCopy;
 use crate::system::interrupt::{self, Interrupted};
-use crate::system::process::Exit;
+use crate::system::process::{self, Exit};
 use crate::system::{disk, files};
 use crate::ui::sanitize::sanitize;
 
@@ -165,7 +165,7 @@ impl<'a> PinState<'a> {
             .arg("--output-lock-file")
             .arg(&new_lock);
         self.context.ui.debug(format!("$ {call}"));
-        let output = nix.capture(&call, Some(FETCH))?;
+        let output = process::capture(&call, Some(FETCH))?;
         match output.exit {
             Exit::Code(0) => {}
             Exit::Interrupted => bail!(Interrupted),
@@ -225,7 +225,7 @@ pub fn not_built(variant: &VariantReport) -> Finding {
     let end = variant.log_tail.iter().rev().take(8).rev().cloned().collect::<Vec<_>>().join("\n");
     let message = format!(
         "{} failed to build ({}){}{end}",
-        variant.variant,
+        variant.build.variant,
         variant.state.as_str(),
         if end.is_empty() { "" } else { "; end of the log:\n" }
     );

@@ -2,9 +2,8 @@
 //! each start, phase, tenth and end is a line, and a heartbeat shows that the build goes on,
 //! so that a CI log is neither flooded nor silent.
 
-pub mod plan;
-pub mod report;
 pub mod rows;
+pub mod tables;
 
 use std::io::Write as _;
 use std::path::Path;

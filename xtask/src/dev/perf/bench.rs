@@ -104,7 +104,11 @@ fn targets(
     let builds = distinct(selections.iter().map(|(host, selection)| (host, selection)));
     let variants = build_all::build(context, &builds)?;
     if let Some(broken) = variants.iter().find(|variant| !variant.state.ok()) {
-        bail!("{} failed to build: {}", broken.variant, broken.log.as_deref().unwrap_or_default());
+        bail!(
+            "{} failed to build: {}",
+            broken.build.variant,
+            broken.log.as_deref().unwrap_or_default()
+        );
     }
     let tree = match revision {
         TestbedRevision::Old => &TREES[0],
@@ -164,10 +168,10 @@ fn overhead(
     for _ in 0..args.runs {
         // Nothing to compare with: judging would measure on.
         disk::remove(&records)?;
-        let whole = timed(context, &call)?.0;
+        let whole = timed(&call)?.0;
         let mut itself = 0.0;
         for _ in 0..ROUNDS {
-            itself += timed(context, &bare)?.0;
+            itself += timed(&bare)?.0;
         }
         samples.push((whole, itself));
     }

@@ -214,7 +214,7 @@ impl<'a> Bench<'a> {
 
     fn known(&self) -> Result<f64> {
         (self.renew)()?;
-        timed(&self.context, &xtask("check", &self.folder, self.revision)?.arg("--quiet"))?;
+        timed(&xtask("check", &self.folder, self.revision)?.arg("--quiet"))?;
         Ok(self.build_all(false, &[])?.seconds)
     }
 
@@ -233,7 +233,7 @@ impl<'a> Bench<'a> {
         );
         let call = flake.nix.command(["eval", "--json"]).args(&flake.options);
         let call = call.arg(format!("{}#nixosConfigurations", flake.reference));
-        let output = timed(&self.context, &call.args(["--apply", &apply]))?.1;
+        let output = timed(&call.args(["--apply", &apply]))?.1;
         let drvs: Vec<String> = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("nix reported no derivations: {}", output.stdout_text()))?;
         self.nix_build_of(drvs.iter().map(|drv| format!("{drv}^*")))
@@ -250,7 +250,7 @@ impl<'a> Bench<'a> {
     fn nix_build_of(&self, installables: impl Iterator<Item = String>) -> Result<f64> {
         let flake = &self.context.flake;
         let call = flake.nix.command(["build", "--no-link", "--keep-going"]).args(&flake.options);
-        Ok(timed(&self.context, &self.with_jobs(call).args(installables))?.0)
+        Ok(timed(&self.with_jobs(call).args(installables))?.0)
     }
 
     /// Of these hosts; of none, all.
@@ -263,7 +263,7 @@ impl<'a> Bench<'a> {
             .env("TERM", "xterm-256color");
         let call = self.with_jobs(call.args(hosts.iter().copied()));
         let call = if on_terminal { call.on_terminal() } else { call };
-        let (seconds, output) = timed(&self.context, &call)?;
+        let (seconds, output) = timed(&call)?;
         if on_terminal && !output.stderr.contains(&b'\x1b') {
             bail!("`{call}` drew no bars: {}", output.stderr_text());
         }

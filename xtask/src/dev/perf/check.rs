@@ -137,7 +137,7 @@ impl Bench<'_> {
     }
 
     fn time(&self, call: &Invocation) -> Result<f64> {
-        Ok(timed(&self.context, call)?.0)
+        Ok(timed(call)?.0)
     }
 
     fn edit(&self, name: &str, text: &str) -> Result<()> {

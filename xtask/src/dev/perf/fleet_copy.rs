@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::dev::perf::budgets;
 use crate::system::process::{self, Invocation};
-use crate::system::{disk, files, git};
+use crate::system::{disk, files, git, resources};
 
 /// Copies what Git tracks, with `count` generated hosts in the place of the real ones.
 pub fn make(repository: &Path, home: &Path, count: usize) -> Result<PathBuf> {
@@ -54,11 +54,6 @@ pub fn memory(folder: &Path) -> u64 {
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&line).contains(needle)
         })
-        .filter_map(|entry| {
-            let status = fs::read_to_string(entry.path().join("status")).ok()?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-        })
-        .sum::<u64>()
-        * 1024
+        .filter_map(|entry| resources::resident(entry.file_name().to_str()?.parse().ok()?))
+        .sum()
 }

@@ -19,9 +19,8 @@ use crate::dev::args::{PerfArgs, PerfSubject};
 use crate::dev::perf::budgets::PerfReport;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
-use crate::fleet::context::Context;
 use crate::system::interrupt;
-use crate::system::process::{Captured, Invocation};
+use crate::system::process::{self, Captured, Invocation};
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 use crate::ui::table::Table;
@@ -55,10 +54,10 @@ fn xtask(command: &str, folder: &Path, revision: Option<TestbedRevision>) -> Res
 }
 
 /// Runs what must succeed; returns its seconds and its output.
-fn timed(context: &Context, call: &Invocation) -> Result<(f64, Captured)> {
+fn timed(call: &Invocation) -> Result<(f64, Captured)> {
     interrupt::check()?;
     let began = Instant::now();
-    let output = context.flake.nix.capture(call, Some(LONGEST))?;
+    let output = process::capture(call, Some(LONGEST))?;
     let took = began.elapsed().as_secs_f64();
     if !output.exit.ok() {
         bail!("`{call}` ({}): {}", output.exit, output.stderr_text());

@@ -133,8 +133,9 @@ fn failures(result: TrialResult) -> Vec<Failure> {
     for variant in variants.iter().filter(|variant| !variant.state.ok()) {
         let log = variant.log.as_ref().and_then(|log| files::read(Path::new(log)).ok());
         let log = log.unwrap_or_else(|| variant.log_tail.join("\n"));
-        let what = format!("{} failed to build ({})", variant.variant, variant.state.as_str());
-        found.extend(variant.hosts.iter().map(|host| Failure::of_log(host, &what, &log)));
+        let what =
+            format!("{} failed to build ({})", variant.build.variant, variant.state.as_str());
+        found.extend(variant.build.hosts.iter().map(|host| Failure::of_log(host, &what, &log)));
     }
     found
 }

@@ -168,7 +168,8 @@ fn changed(report: &mut UpdateReport, after: &Fleet, in_testbed: bool) -> Vec<Bu
 
 fn account(variants: &[VariantReport], report: &mut UpdateReport) {
     for host in &mut report.hosts {
-        let Some(variant) = variants.iter().find(|variant| variant.hosts.contains(&host.host))
+        let Some(variant) =
+            variants.iter().find(|variant| variant.build.hosts.contains(&host.host))
         else {
             continue;
         };
@@ -178,7 +179,10 @@ fn account(variants: &[VariantReport], report: &mut UpdateReport) {
         } else if variant.state == BuildState::Unsupported {
             host.findings.push(Finding::warning(
                 "not-built",
-                format!("{} was evaluated, not built: no builder for its system", variant.variant),
+                format!(
+                    "{} was evaluated, not built: no builder for its system",
+                    variant.build.variant
+                ),
                 "add a builder for its system to nix.conf",
             ));
         } else {

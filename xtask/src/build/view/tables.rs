@@ -1,0 +1,161 @@
+//! The plan and the report in the terminal: a table of the variants, then what failed.
+
+use crate::build::plan::{Plan, Row, Todo};
+use crate::build::report::{BuildReport, VariantReport};
+use crate::build::variants::{Build, BuildState};
+use crate::findings;
+use crate::ui::table::{Cell, Table};
+use crate::ui::{Ui, units};
+
+/// `--dry-run`: the whole plan.
+pub fn plan(ui: &Ui, plan: &Plan) {
+    let columns = ["VARIANT", "PLAN", "HOSTS", ">TIME", ">CLOSURE"];
+    let rows = plan.variants.iter().map(plan_row).collect();
+    ui.result(Table { columns: &columns, rows }.render(ui));
+    ui.status(format!("\n{}", sentence(plan)));
+}
+
+/// One sentence at the start of a run. `resumed` is how many builds of an interrupted run are
+/// done, and of how many.
+pub fn announce(ui: &Ui, plan: &Plan, resumed: Option<(usize, usize)>) {
+    if let Some((done, all)) = resumed {
+        ui.status(format!("resuming: {done} of {all} builds are already done"));
+    }
+    ui.status(sentence(plan));
+}
+
+fn plan_row(row: &Row) -> Vec<Cell> {
+    let (word, paint): (_, fn(&Ui, &str) -> String) = match row.plan {
+        Todo::Present => ("present", Ui::green),
+        Todo::Fetch => ("fetch", Ui::bold),
+        Todo::Build => ("build", Ui::bold),
+        Todo::Unsupported => ("unsupported", Ui::yellow),
+    };
+    let about = if row.plan == Todo::Present { "" } else { "about " };
+    let time = row.expected_seconds.map(|time| format!("{about}{}", units::seconds(time)));
+    let closure = row.closure_bytes.map(|bytes| format!("{about}{}", units::bytes(bytes)));
+    cells(&row.build, Cell::painted(word, paint), time, closure)
+}
+
+/// A row of the plan or of the report.
+fn cells(build: &Build, state: Cell, time: Option<String>, closure: Option<String>) -> Vec<Cell> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned()).into();
+    let name = build.variant.as_str().into();
+    vec![name, state, build.wanted_by().into(), or_dash(time), or_dash(closure)]
+}
+
+/// `4 variants: 1 present, 2 to build and 3 dependencies, 1 to fetch; 12 paths from a cache, …`.
+fn sentence(plan: &Plan) -> String {
+    let s = |count: usize| if count == 1 { "" } else { "s" };
+    let dependencies = match plan.dependencies {
+        1 => " and 1 dependency".to_owned(),
+        count => format!(" and {count} dependencies"),
+    };
+    let counts = [
+        (plan.count(Todo::Present), "present".to_owned()),
+        (plan.count(Todo::Build), "to build".to_owned()),
+        (plan.count(Todo::Fetch), "to fetch".to_owned()),
+        (plan.count(Todo::Unsupported), "that no machine can build".to_owned()),
+    ];
+    let mut parts: Vec<String> = vec![];
+    for (todo, (count, what)) in counts.into_iter().enumerate() {
+        let more = todo == 1 && plan.dependencies > 0;
+        if count > 0 || more {
+            parts.push(format!("{count} {what}{}", if more { &dependencies } else { "" }));
+        }
+    }
+    let count = plan.variants.len();
+    let mut text = format!("{count} variant{}", s(count));
+    if !parts.is_empty() {
+        text.push_str(&format!(": {}", parts.join(", ")));
+    }
+    if plan.fetch.paths > 0 {
+        text.push_str(&format!(
+            "; {} path{} from a cache, {} to download, {} unpacked",
+            plan.fetch.paths,
+            s(plan.fetch.paths),
+            units::bytes(plan.fetch.download_bytes),
+            units::bytes(plan.fetch.unpacked_bytes)
+        ));
+    }
+    text
+}
+
+pub fn report(ui: &Ui, report: &BuildReport) {
+    let mut columns = vec!["VARIANT", "STATE", "HOSTS", ">TIME", ">CLOSURE"];
+    let mut rows: Vec<Vec<Cell>> = report.variants.iter().map(row).collect();
+    if report.variants.iter().any(|variant| variant.machine.is_some()) {
+        columns.push("BUILDER");
+        for (row, variant) in rows.iter_mut().zip(&report.variants) {
+            row.push(variant.machine.as_deref().unwrap_or("-").into());
+        }
+    }
+    ui.result(Table { columns: &columns, rows }.render(ui));
+    for variant in report.variants.iter().filter(|variant| !variant.state.ok()) {
+        complain(ui, variant);
+    }
+    for host in &report.hosts {
+        for finding in &host.findings {
+            ui.warn(findings::view::describe(ui, host.host.as_str(), finding));
+        }
+    }
+    for finding in &report.findings {
+        findings::view::print(ui, "build-all", finding);
+    }
+    let ok = report.variants.iter().filter(|variant| variant.state.ok()).count();
+    ui.status(format!("\n{ok} of {} variants in the store", report.variants.len()));
+}
+
+fn row(variant: &VariantReport) -> Vec<Cell> {
+    let paint = match variant.state {
+        state if state.ok() => Ui::green,
+        BuildState::Unsupported | BuildState::Interrupted => Ui::yellow,
+        _ => Ui::red,
+    };
+    let state = Cell::painted(variant.state.as_str(), paint);
+    cells(&variant.build, state, Some(units::seconds(variant.seconds)), closure(variant))
+}
+
+/// `1.2 GiB (+30.0 MiB)`.
+fn closure(variant: &VariantReport) -> Option<String> {
+    let bytes = units::bytes(variant.closure_bytes?);
+    Some(match variant.closure_change_bytes {
+        None | Some(0) => bytes,
+        Some(change) => {
+            let sign = if change > 0 { '+' } else { '-' };
+            format!("{bytes} ({sign}{})", units::bytes(change.unsigned_abs()))
+        }
+    })
+}
+
+/// `the build failed: the connection to builder-one was lost (2 attempts)`.
+fn why(variant: &VariantReport) -> String {
+    let mut text = variant.state.sentence().to_owned();
+    if let Some(reason) = &variant.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    if let Some(attempts) = variant.attempts {
+        text.push_str(&format!(" ({attempts} attempts)"));
+    }
+    text
+}
+
+fn complain(ui: &Ui, variant: &VariantReport) {
+    ui.warn(format!(
+        "\n{} {} for {}: {}",
+        ui.red("error:"),
+        ui.bold(variant.build.variant.as_str()),
+        variant.build.wanted_by(),
+        why(variant)
+    ));
+    if let Some(line) = &variant.first_error {
+        ui.warn(format!("  {} {line}", ui.dim("first error:")));
+    }
+    if !variant.log_tail.is_empty() && (ui.quiet || !variant.tail_shown) {
+        let tail = variant.log_tail.iter().map(|line| format!("  {} {line}", ui.dim("│")));
+        ui.warn_group(&format!("end of the log of {}", variant.build.variant), tail);
+    }
+    if let Some(log) = &variant.log {
+        ui.warn(format!("  {} {log}", ui.dim("full log:")));
+    }
+}
