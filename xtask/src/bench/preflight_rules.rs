@@ -7,6 +7,7 @@ use crate::bench::target_state::{Conditions, TargetState};
 use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::facts::{Facts, Vendor};
+use crate::hardware::nvidia;
 use crate::hardware::rules as hardware;
 use crate::target::ssh::{untrusted, without_nix};
 use crate::ui::units;
@@ -19,6 +20,8 @@ pub fn findings(
     target: &str,
 ) -> Vec<Finding> {
     let mut findings = devices(manifest, state, target);
+    let complaint = facts.nvidia_smi.as_ref().filter(|_| wants(manifest, "cuda"));
+    findings.extend(complaint.map(|words| nvidia::failed(words)));
     if findings.iter().all(|finding| finding.severity < Severity::Error) {
         findings.extend(cards(manifest, facts, state));
     }
@@ -55,7 +58,8 @@ fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Findin
     let node =
         |begin: &'static str| state.devices.iter().filter(move |(node, _)| node.starts_with(begin));
     if wants(manifest, "cuda") {
-        let silent = there(Vendor::Nvidia).find(|gpu| gpu.driver.is_none());
+        let lacks = |driver: &Option<String>| driver.as_deref().is_none_or(|it| it == "nouveau");
+        let silent = there(Vendor::Nvidia).find(|gpu| lacks(&gpu.driver));
         // Under WSL the driver is Windows'.
         if let Some(gpu) = silent.filter(|_| node("/dev/dxg").next().is_none()) {
             findings.push(Finding::error(
@@ -132,8 +136,13 @@ pub fn model_fits(
     state: &TargetState,
     target: &str,
 ) -> Option<Finding> {
-    let vram: u64 = state.conditions.vram_free_bytes.iter().sum();
-    if wants(manifest, "cuda") && vram > 0 {
+    // A program sees one slice of a GPU that is divided.
+    let slice = state.gpus.iter().flat_map(|gpu| &gpu.mig_bytes).max();
+    let whole: u64 = state.conditions.vram_free_bytes.iter().sum();
+    let vram = slice.copied().unwrap_or(whole);
+    let is_unified =
+        state.gpus.iter().any(|gpu| gpu.unified_memory && gpu.vendor == Vendor::Nvidia);
+    if wants(manifest, "cuda") && vram > 0 && !is_unified {
         return (bytes > vram).then(|| {
             Finding::error(
                 "model-too-large",

@@ -168,3 +168,45 @@ fn the_kernel_is_asked_who_killed_it() {
     assert_eq!(other.code, "killed");
     assert!(other.message.starts_with("llama-bench was killed after 1 of 2 tests, but not"));
 }
+
+#[test]
+fn a_model_must_fit_where_a_program_can_use_memory() {
+    let mut slice = nvidia(Some("550"));
+    slice.mig_bytes = vec![10 << 30];
+    let unified = Gpu { unified_memory: true, ..nvidia(Some("580")) };
+    let conditions = |vram: &[u64]| Conditions {
+        memory_available_bytes: Some(100 << 30),
+        vram_free_bytes: vram.to_vec(),
+        ..Conditions::default()
+    };
+    let fits = |gpu: &Gpu, vram: &[u64], gibibytes: u64| {
+        let state = TargetState {
+            conditions: conditions(vram),
+            ..with(std::slice::from_ref(gpu), &[], &[])
+        };
+        model_fits(&manifest(&["cuda"]), gibibytes << 30, &state, "carbon").is_none()
+    };
+    assert!(fits(&nvidia(Some("550")), &[40 << 30], 20));
+    assert!(!fits(&slice, &[40 << 30], 20));
+    // It takes what the machine has, whatever nvidia-smi reports; `[N/A]` is not zero.
+    assert!(fits(&unified, &[1 << 30], 20) && fits(&unified, &[], 20));
+    assert!(!fits(&unified, &[], 200));
+    assert!(fits(&nvidia(Some("550")), &[], 20));
+}
+
+#[test]
+fn nouveau_runs_no_cuda_and_nvidia_smis_words_are_quoted() {
+    let nodes = [("/dev/nvidiactl", true)];
+    assert_eq!(
+        codes(&["cuda"], &with(&[nvidia(Some("nouveau"))], &nodes, &[]))[0],
+        ("no-driver", Severity::Error)
+    );
+    let state = with(&[nvidia(Some("550"))], &nodes, &[]);
+    let facts = Facts {
+        gpus: state.gpus.clone(),
+        nvidia_smi: Some("Failed to initialize NVML: Driver/library version mismatch".into()),
+        ..Facts::new("carbon", Cpu::parse(ZEN5).unwrap(), None)
+    };
+    let found = findings(&manifest(&["cuda"]), &facts, &state, "carbon");
+    assert!(found[0].message.contains("version mismatch"), "{found:?}");
+}

@@ -19,6 +19,8 @@ pub struct Cpu {
     pub model_name: Option<String>,
     /// What every processor has: a hybrid CPU runs a thread on any of them.
     pub flags: BTreeSet<String>,
+    /// The list of flags ends in the middle: whether the CPU has others is unknown.
+    pub flags_cut: bool,
     pub identity: Identity,
 }
 
@@ -45,6 +47,9 @@ impl Cpu {
             let (digits, radix) = text.strip_prefix("0x").map_or((text, 10), |hex| (hex, 16));
             u32::from_str_radix(digits, radix).unwrap_or_default()
         };
+        if let Some(name) = unsupported(cpuinfo) {
+            return Err(format!("its CPU is {name}, which llamafleet does not support"));
+        }
         if let Some(flags) = common(cpuinfo, "flags") {
             if !flags.contains("lm") {
                 return Err("its CPU is 32-bit x86, which llamafleet does not support".to_owned());
@@ -53,6 +58,7 @@ impl Cpu {
                 arch: Arch::X86_64,
                 model_name: field("model name").map(str::to_owned),
                 flags,
+                flags_cut: false,
                 identity: Identity {
                     vendor: field("vendor_id").unwrap_or_default().to_owned(),
                     family: number(field("cpu family")),
@@ -62,7 +68,7 @@ impl Cpu {
         }
         if let Some(flags) = common(cpuinfo, "Features") {
             if !flags.contains("asimd") {
-                // LoongArch has `Features` too.
+                // Others have `Features` too.
                 let implementer = field("CPU implementer").map(|_| "32-bit ARM");
                 let kind = implementer.or(field("CPU Family")).unwrap_or("of another kind");
                 return Err(format!("its CPU is {kind}, which llamafleet does not support"));
@@ -71,6 +77,7 @@ impl Cpu {
                 arch: Arch::Aarch64,
                 model_name: None,
                 flags,
+                flags_cut: false,
                 identity: Identity {
                     vendor: field("CPU implementer").unwrap_or_default().to_owned(),
                     family: 0,
@@ -80,6 +87,25 @@ impl Cpu {
         }
         Err("its /proc/cpuinfo has neither `flags` (x86) nor `Features` (aarch64)".to_owned())
     }
+}
+
+/// The architecture, where /proc/cpuinfo has the fields of another one.
+fn unsupported(cpuinfo: &str) -> Option<&'static str> {
+    const FIELDS: [(&str, &str, &str); 8] = [
+        ("CPU Family", "loongson", "loongarch64"),
+        ("cpu family", "loongson", "loongarch64"),
+        ("isa", "rv64", "riscv64"),
+        ("isa", "rv32", "riscv32"),
+        ("cpu", "power", "ppc64"),
+        ("vendor_id", "ibm/s390", "s390x"),
+        ("cpu model", "mips", "MIPS"),
+        ("cpu", "ti ultrasparc", "sparc64"),
+    ];
+    let fields = || cpuinfo.lines().filter_map(key_value);
+    let is = |(name, begin, _): &&(&str, &str, &str)| {
+        fields().any(|(key, value)| key == *name && value.to_ascii_lowercase().starts_with(begin))
+    };
+    FIELDS.iter().find(is).map(|(.., architecture)| *architecture)
 }
 
 /// The fields of each processor, by its number.
@@ -147,8 +173,16 @@ mod tests {
         assert!(Cpu::parse("flags : fpu sse").unwrap_err().contains("32-bit x86"));
         let arm = "Features : half thumb neon\nCPU implementer : 0x41";
         assert!(Cpu::parse(arm).unwrap_err().contains("32-bit ARM"));
-        let loongson = "CPU Family : Loongson-64bit\nFeatures : cpucfg lam ual fpu lsx lasx";
-        let problem = "its CPU is Loongson-64bit, which llamafleet does not support";
-        assert_eq!(Cpu::parse(loongson).unwrap_err(), problem);
+        let loongson = include_str!("../../tests/fixtures/cpuinfo/loongson-3a5000");
+        assert!(Cpu::parse(loongson).unwrap_err().contains("loongarch64"));
+        // As these kernels write it.
+        for (text, architecture) in [
+            ("CPU Family\t\t: Loongson-64bit\nFeatures\t\t: cpucfg lam fpu lsx", "loongarch64"),
+            ("isa\t\t: rv64imafdcv_zicbom\nmmu\t\t: sv39", "riscv64"),
+            ("cpu\t\t: POWER9, altivec supported\nclock\t\t: 2166MHz", "ppc64"),
+            ("vendor_id       : IBM/S390\nfeatures\t: esan3 zarch", "s390x"),
+        ] {
+            assert!(Cpu::parse(text).unwrap_err().contains(architecture), "{text}");
+        }
     }
 }

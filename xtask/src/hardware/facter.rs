@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::hardware::cores::Cores;
 use crate::hardware::cpu::{Arch, Cpu, Identity};
-use crate::hardware::facts::{Facts, Gpu, Vendor};
+use crate::hardware::facts::{self, Facts, Gpu};
 use crate::hardware::microarch::Table;
+use crate::hardware::pci;
 use crate::ui::sanitize::sanitize_name;
 
 /// # Errors
@@ -24,6 +25,7 @@ pub fn read(host: &str, text: &str, table: &Table) -> Result<Facts, String> {
         cores: cores(&report["hardware"]),
         memory_bytes: memory(&report["hardware"]),
         gpus: cards(&report["hardware"]),
+        gpus_unknown: !looked_for_devices(&report["hardware"]),
         ..Facts::new(host, cpu, microarch)
     })
 }
@@ -55,11 +57,22 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
             return Err(format!("its CPU is {other}, which llamafleet does not support"));
         }
     };
-    let flags = |cpu: &Value| -> BTreeSet<String> {
+    let words = |cpu: &'_ Value| -> Vec<String> {
         let words = cpu["features"].as_array().into_iter().flatten();
         words.filter_map(Value::as_str).map(str::to_owned).collect()
     };
-    let common = used().fold(flags(first), |common, cpu| &common & &flags(cpu));
+    let mut flags_cut = false;
+    let mut flags = |cpu: &Value| -> BTreeSet<String> {
+        let mut words = words(cpu);
+        if arch == Arch::X86_64 && is_cut(&words) {
+            flags_cut = true;
+            // It may be the beginning of a word.
+            words.pop();
+        }
+        words.into_iter().collect()
+    };
+    let first_flags = flags(first);
+    let common = used().fold(first_flags, |common, cpu| &common & &flags(cpu));
     if common.is_empty() {
         return Err("its `hardware.cpu` has no `features`".to_owned());
     }
@@ -68,12 +81,49 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
         arch,
         model_name: first["model_name"].as_str().map(sanitize_name),
         flags: common,
+        flags_cut,
         identity: Identity {
             vendor: first["vendor_name"].as_str().unwrap_or_default().to_owned(),
             family: number("family").unwrap_or_default(),
             model: number("model").unwrap_or_default(),
         },
     })
+}
+
+/// hwinfo writes a CPU's features into a buffer of 1,024 bytes, which is too small for many.
+fn is_cut(words: &[String]) -> bool {
+    // Beginnings of others that are whole words.
+    const WHOLE: [&str; 3] = ["avx", "ss", "sse"];
+    const LONGER: [&str; 9] = [
+        "amx_bf16",
+        "amx_int8",
+        "amx_tile",
+        "avx2",
+        "avx512_bf16",
+        "avx512_vnni",
+        "avx512vbmi",
+        "avx_vnni",
+        "sse4_2",
+    ];
+    let broken = words.last().is_some_and(|last| {
+        let begins = |whole: &&str| whole.len() > last.len() && whole.starts_with(last.as_str());
+        !WHOLE.contains(&last.as_str()) && LONGER.iter().any(begins)
+    });
+    broken || facts::is_cut(words.iter().map(String::as_str))
+}
+
+/// Whether the report lists devices at all: then a machine without a graphics card has none.
+fn looked_for_devices(hardware: &Value) -> bool {
+    const DEVICES: [&str; 7] = [
+        "graphics_card",
+        "bridge",
+        "disk",
+        "network_controller",
+        "network_interface",
+        "storage_controller",
+        "usb_controller",
+    ];
+    DEVICES.iter().any(|name| !hardware[*name].is_null())
 }
 
 fn cores(hardware: &Value) -> Option<Cores> {
@@ -92,17 +142,20 @@ fn memory(hardware: &Value) -> Option<u64> {
 fn cards(hardware: &Value) -> Vec<Gpu> {
     let cards = hardware["graphics_card"].as_array().into_iter().flatten();
     let card = |card: &Value| {
-        let id = |name: &str| u32::from_str_radix(card[name]["hex"].as_str()?, 16).ok();
-        let (vendor_id, device) = (id("vendor")?, id("device").unwrap_or_default());
-        let vendor = Vendor::of_pci(vendor_id)?;
-        let pci = format!("{vendor_id:04x}:{device:04x}");
+        let id = |name: &str| {
+            let id = &card[name];
+            let text = id["hex"].as_str().map(|hex| u32::from_str_radix(hex, 16));
+            text.and_then(Result::ok).or_else(|| u32::try_from(id["value"].as_u64()?).ok())
+        };
         let names = [&card["model"], &card["device"]["name"]];
-        let name = names.into_iter().find_map(Value::as_str).map(sanitize_name);
-        Some(Gpu {
-            driver: card["driver"].as_str().map(sanitize_name),
-            ..Gpu::new(vendor, name.unwrap_or_else(|| format!("{} {pci}", vendor.name())))
-        })
-        .map(|gpu| Gpu { pci: Some(pci), ..gpu })
+        let text = |value: &Value| value.as_str().map(sanitize_name);
+        let device = pci::Device {
+            vendor: id("vendor")?,
+            device: id("device").unwrap_or_default(),
+            driver: text(&card["driver"]).or_else(|| text(&card["drivers"][0])),
+            name: names.into_iter().find_map(text),
+        };
+        Some(Gpu { unprobed: true, ..device.gpu()? })
     };
     cards.filter_map(card).collect()
 }

@@ -29,6 +29,12 @@ pub struct Facts {
     pub nix_version: Option<String>,
     #[serde(default)]
     pub gpus: Vec<Gpu>,
+    /// Nobody looked for GPUs: that there is none is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gpus_unknown: bool,
+    /// nvidia-smi's own words, where it listed no GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nvidia_smi: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +54,9 @@ pub struct CpuFacts {
     pub model_number: u32,
     /// As /proc/cpuinfo names them: what the CPU has and the kernel lets through.
     pub flags: BTreeSet<String>,
+    /// The list of flags ends in the middle: whether the CPU has others is unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flags_cut: bool,
 }
 
 impl CpuFacts {
@@ -60,6 +69,7 @@ impl CpuFacts {
             family: cpu.identity.family,
             model_number: cpu.identity.model,
             flags: cpu.flags,
+            flags_cut: cpu.flags_cut,
         }
     }
 }
@@ -113,10 +123,22 @@ pub struct Gpu {
     pub gfx_target: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vram_bytes: Option<u64>,
-    /// The version that vulkaninfo tells, or `render-node`: the kernel drives the GPU, and
+    /// The version that vulkaninfo reports, or `render-node`: the kernel drives the GPU, and
     /// nobody was there to ask for more. None: Vulkan cannot reach it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vulkan: Option<String>,
+    /// A card, or a part of the processor. None: unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_discrete: Option<bool>,
+    /// It uses the machine's memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unified_memory: bool,
+    /// The memory of each MIG slice that it is divided into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mig_bytes: Vec<u64>,
+    /// Seen on the bus only: its capability, target and drivers are unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unprobed: bool,
 }
 
 impl Gpu {
@@ -130,6 +152,10 @@ impl Gpu {
             gfx_target: None,
             vram_bytes: None,
             vulkan: None,
+            is_discrete: None,
+            unified_memory: false,
+            mig_bytes: vec![],
+            unprobed: false,
         }
     }
 
@@ -139,7 +165,10 @@ impl Gpu {
         match self.vendor {
             Vendor::Nvidia => self.cuda_capability.is_some() || self.vulkan.is_some(),
             Vendor::Amd => self.gfx_target.is_some() || self.vulkan.is_some(),
-            Vendor::Intel => self.vulkan.is_some() && self.name.contains("Arc"),
+            Vendor::Intel => {
+                let is_card = self.is_discrete.unwrap_or_else(|| self.name.contains("Arc"));
+                self.vulkan.is_some() && is_card
+            }
             Vendor::Other => false,
         }
     }
@@ -156,6 +185,8 @@ impl Facts {
             kernel: None,
             nix_version: None,
             gpus: vec![],
+            gpus_unknown: false,
+            nvidia_smi: None,
         }
     }
 
@@ -169,7 +200,11 @@ impl Facts {
             Some(schema) => return Err(format!("its schema is {schema}, not {SCHEMA}")),
             None => return Err("it has no `schema`".to_owned()),
         }
-        serde_json::from_value(value).map_err(|error| error.to_string())
+        let mut facts: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        // Of a report that was read before this was recognised. Only a probe knows the kernel.
+        facts.cpu.flags_cut |=
+            facts.kernel.is_none() && is_cut(facts.cpu.flags.iter().map(String::as_str));
+        Ok(facts)
     }
 
     /// Pretty, keys always in the same order, so that a diff shows what changed.
@@ -185,6 +220,7 @@ impl Facts {
             arch: self.cpu.arch,
             model_name: self.cpu.model.clone(),
             flags: self.cpu.flags.clone(),
+            flags_cut: self.cpu.flags_cut,
             identity: Identity {
                 vendor: self.cpu.vendor.clone(),
                 family: self.cpu.family,
@@ -198,9 +234,29 @@ impl Facts {
         self.cpu.model.as_deref().unwrap_or("this CPU")
     }
 
+    /// The help of findings about what is unknown.
+    pub fn how_to_find_out(&self) -> String {
+        let host = if self.host == "local" { "HOST" } else { &self.host };
+        format!("run `cargo xtask probe {host} --write` once the machine is reachable")
+    }
+
+    /// What a model may take of this GPU's memory. None: unknown.
+    pub fn memory_of(&self, gpu: &Gpu) -> Option<u64> {
+        let slice = gpu.mig_bytes.iter().max().copied();
+        slice.or(if gpu.unified_memory { self.memory_bytes } else { gpu.vram_bytes })
+    }
+
     pub fn gpus_of(&self, vendor: Vendor) -> impl Iterator<Item = &Gpu> {
         self.gpus.iter().filter(move |gpu| gpu.vendor == vendor)
     }
+}
+
+/// Whether these words fill a buffer of a power of two, as hwinfo's of 1,024 bytes: then the
+/// list that they are from was most likely longer.
+pub fn is_cut<'a>(words: impl Iterator<Item = &'a str>) -> bool {
+    let bytes: usize = words.map(|word| word.len() + 1).sum();
+    // With the space or the end of the text that follows each word.
+    bytes >= 256 && (bytes.is_power_of_two() || (bytes + 1).is_power_of_two())
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ impl Table {
 
     /// Of the rows whose features this CPU has in full, the one with most features that count. Of equal
     /// ones the CPU's own name, by vendor, family and model; then a generic name; then one of
-    /// the same vendor; then the one of the lowest architecture level.
+    /// the same vendor; then the one of the lowest architecture level. None where the list of
+    /// flags is cut, unless it is the CPU's own name.
     pub fn detect(&self, cpu: &Cpu) -> Option<Detected<'_>> {
         let rows = self.section(cpu.arch).microarchs.iter();
         let runs = |name: &str| self.missing(name, cpu).is_some_and(|missing| missing.is_empty());
@@ -117,6 +118,10 @@ impl Table {
                 *name,
             )
         })?;
+        // What else it has may be in the part that is cut off.
+        if cpu.flags_cut && !row.names(cpu.arch, &cpu.identity) {
+            return None;
+        }
         let is_own = is_generic(name) || row.names(cpu.arch, &cpu.identity);
         Some(Detected { name, is_own })
     }
@@ -128,8 +133,9 @@ impl Table {
         rows.filter(|(_, row)| row.names(arch, cpu)).map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The features of `microarch` that this CPU lacks; none for `dispatch`; `None`
-    /// where the table has no such name for this architecture.
+    /// The features of `microarch` that this CPU is not known to have: it lacks them, or its
+    /// list of flags is cut. None for `dispatch`; `None` where the table has no such name for
+    /// this architecture.
     pub fn missing(&self, microarch: &str, cpu: &Cpu) -> Option<Vec<String>> {
         if microarch == DISPATCH {
             return Some(vec![]);
@@ -222,8 +228,18 @@ impl Table {
         let has = |feature: &&&str| {
             let needs = known.get(**feature).map(|feature| &feature.cpuinfo);
             needs.is_some_and(|needs| needs.iter().all(|flag| cpu.flags.contains(flag)))
+                || cpu.flags_cut && self.has_by_name(cpu, feature)
         };
         features.iter().filter(|f| !has(f)).map(|f| (*f).to_owned()).collect()
+    }
+
+    /// Whether every row that names this CPU has the feature. A hypervisor may mask any.
+    fn has_by_name(&self, cpu: &Cpu, feature: &str) -> bool {
+        let rows = &self.section(cpu.arch).microarchs;
+        let mut own = rows.values().filter(|row| row.names(cpu.arch, &cpu.identity)).peekable();
+        !cpu.flags.contains("hypervisor")
+            && own.peek().is_some()
+            && own.all(|row| row.features.iter().any(|has| has == feature))
     }
 }
 

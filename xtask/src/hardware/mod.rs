@@ -15,6 +15,8 @@ pub mod facts;
 pub mod gpu_targets;
 pub mod kv_cache;
 pub mod microarch;
+pub mod nvidia;
+pub mod pci;
 pub mod probe;
 pub mod probe_output;
 pub mod probe_script;
@@ -22,3 +24,6 @@ pub mod recommendation;
 pub mod rules;
 pub mod threads;
 pub mod view;
+
+#[cfg(test)]
+mod unknown_tests;

@@ -85,7 +85,7 @@ pub fn from_machine(
         Err(problem) => {
             return Ok(Err(Finding::error(
                 "unknown-machine",
-                format!("{}: {problem}", target.name()),
+                problem,
                 "probe a Linux machine with an x86_64 or aarch64 CPU",
             )));
         }

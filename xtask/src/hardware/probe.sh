@@ -89,6 +89,10 @@ if has nvidia-smi; then
         # Before driver 510 there is no compute_cap.
         try nvidia-smi --query-gpu=name,$fields --format=csv
 fi
+section nvidia-list
+has nvidia-smi && try nvidia-smi -L
+section devicetree
+for file in model compatible; do show "/proc/device-tree/$file" && printf '\n'; done
 section nvidia
 show /proc/driver/nvidia/version
 for gpu in /proc/driver/nvidia/gpus/*; do

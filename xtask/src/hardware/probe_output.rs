@@ -13,6 +13,7 @@ use crate::hardware::cpu::Cpu;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::microarch::Table;
 use crate::hardware::recommendation::Recommendation;
+use crate::hardware::{nvidia, pci, rules};
 
 #[derive(Debug, Serialize)]
 pub struct ProbeReport {
@@ -29,7 +30,7 @@ pub struct ProbeReport {
 impl ProbeReport {
     pub fn new(host: &str, target: &str, facts: Facts, table: &Table) -> Self {
         let recommendation = Recommendation::new(&facts, table);
-        let findings = undriven(&facts);
+        let findings = unknown(&facts);
         Self {
             facts: Some(facts),
             recommendation: Some(recommendation),
@@ -57,19 +58,24 @@ impl ProbeReport {
     }
 }
 
-/// NVIDIA cards of which only the numbers are known.
-fn undriven(facts: &Facts) -> Vec<Finding> {
-    let silent = facts.gpus_of(Vendor::Nvidia).filter(|gpu| gpu.cuda_capability.is_none());
-    silent
-        .map(|gpu| {
-            Finding::warning(
-                "unknown-capability",
-                format!("{}: cannot read its CUDA capability without nvidia-smi", gpu.name),
-                "install NVIDIA's driver on the machine and probe it again; or look the card up at \
-                 developer.nvidia.com/cuda-gpus",
-            )
-        })
-        .collect()
+/// What could not be found out, and how it can be.
+pub fn unknown(facts: &Facts) -> Vec<Finding> {
+    let silent = facts.gpus_of(Vendor::Nvidia);
+    let silent = silent.filter(|gpu| gpu.cuda_capability.is_none() && !gpu.unprobed);
+    let mut findings: Vec<Finding> = match &facts.nvidia_smi {
+        Some(words) => vec![nvidia::failed(words)],
+        None => silent.map(nvidia::without_capability).collect(),
+    };
+    findings.extend(rules::unprobed(facts));
+    let is_unnamed = facts.cpu.flags_cut && facts.cpu.microarch.is_none();
+    findings.extend(is_unnamed.then(|| {
+        Finding::warning(
+            "unverified-cpu",
+            "the report's list of CPU features is cut off: which others this CPU has is unknown",
+            facts.how_to_find_out(),
+        )
+    }));
+    findings
 }
 
 const MARK: &str = "#llamafleet ";
@@ -91,6 +97,7 @@ pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
         kernel: first("kernel"),
         nix_version: first("nix").and_then(|line| Some(line.rsplit(' ').next()?.to_owned())),
         gpus: gpus(&section),
+        nvidia_smi: nvidia::complaint(section("nvidia-smi")),
         ..Facts::new(host, cpu, microarch)
     })
 }
@@ -120,145 +127,81 @@ fn memory(meminfo: &str) -> Option<u64> {
 fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
     let vulkan = vulkan_devices(section("vulkan"));
     let mut nodes = kfd_nodes(section("kfd"));
-    let asked = nvidia_smi(section("nvidia-smi"));
-    let mut gpus = asked.clone();
-    for device in pci_devices(section("pci")) {
-        let Some(vendor) = Vendor::of_pci(device.vendor) else { continue };
-        // Handed to a virtual machine: it is not this one's to use.
-        if device.driver.as_deref() == Some("vfio-pci") {
-            continue;
-        }
-        let pci = Some(format!("{:04x}:{:04x}", device.vendor, device.device));
+    let mut gpus = nvidia::smi(section("nvidia-smi"));
+    nvidia::divide(&mut gpus, section("nvidia-list"));
+    let asked = !gpus.is_empty();
+    for display in displays(section("pci")) {
+        let Display { slot, mut device, vram, render } = display;
         let api = vulkan.iter().find(|v| (v.vendor, v.device) == (device.vendor, device.device));
         let reach = api.map(|api| api.version.clone());
-        let reach = reach.or_else(|| device.render.then(|| "render-node".to_owned()));
-        let named = |default: String| {
-            let names = [device.product.clone(), api.map(|api| api.name.clone())];
-            names.into_iter().flatten().next().unwrap_or(default)
-        };
-        let unnamed = format!("{} {}", vendor.name(), pci.as_deref().unwrap_or_default());
-        match vendor {
+        let reach = reach.or_else(|| render.then(|| "render-node".to_owned()));
+        device.name = device.name.or_else(|| api.map(|api| api.name.clone()));
+        let is_named = device.name.is_some();
+        let Some(mut gpu) = device.gpu() else { continue };
+        gpu.vulkan = reach;
+        gpu.is_discrete = api.and_then(|api| api.is_discrete).or(gpu.is_discrete);
+        match gpu.vendor {
             // nvidia-smi knows them all; PCI adds what it does not tell, in the same order.
-            Vendor::Nvidia if !asked.is_empty() => {
-                let open = gpus.iter_mut().find(|gpu| gpu.vendor == vendor && gpu.pci.is_none());
-                if let Some(gpu) = open {
-                    gpu.pci = pci;
-                    gpu.vulkan = reach;
+            Vendor::Nvidia if asked => {
+                let open = |known: &&mut Gpu| known.vendor == gpu.vendor && known.pci.is_none();
+                if let Some(known) = gpus.iter_mut().find(open) {
+                    (known.pci, known.vulkan) = (gpu.pci, gpu.vulkan);
                 }
+                continue;
             }
             Vendor::Nvidia => {
-                let known = kernel_module(section("nvidia"), &device.slot);
-                let name = known.name.unwrap_or_else(|| named(unnamed));
-                let driver = known.driver;
-                gpus.push(Gpu { pci, driver, vulkan: reach, ..Gpu::new(vendor, name) });
+                let (name, version) = nvidia::kernel_module(section("nvidia"), &slot);
+                gpu.name = name.unwrap_or(gpu.name);
+                gpu.driver = version.or(gpu.driver);
             }
-            _ => {
+            vendor => {
                 let at = nodes
                     .iter()
                     .position(|node| node.device == Some(device.device) && vendor == Vendor::Amd);
-                let node = at.map(|at| nodes.remove(at));
-                let code = node.as_ref().and_then(|node| node.name().map(str::to_owned));
-                let code = code.map(|code| format!("{} {code}", vendor.name()));
-                gpus.push(Gpu {
-                    pci,
-                    gfx_target: node.and_then(|node| node.target),
-                    vram_bytes: device.vram,
-                    vulkan: reach,
-                    driver: device.driver,
-                    ..Gpu::new(vendor, named(code.unwrap_or(unnamed)))
-                });
+                let node = at.map(|at| nodes.remove(at)).unwrap_or_default();
+                if let Some(code) = node.name().filter(|_| !is_named) {
+                    gpu.name = format!("{} {code}", vendor.name());
+                }
+                gpu.gfx_target = node.target;
+                gpu.vram_bytes = vram;
             }
         }
+        gpus.push(gpu);
     }
     // A container may see ROCm's devices and no PCI.
     gpus.extend(nodes.into_iter().map(|node| {
         let name = format!("AMD {}", node.name().unwrap_or("GPU"));
         Gpu { gfx_target: node.target, ..Gpu::new(Vendor::Amd, name) }
     }));
+    nvidia::jetson(&mut gpus, section("devicetree"));
+    for gpu in &mut gpus {
+        gpu.unified_memory |= shares_memory(gpu);
+    }
     gpus
 }
 
-/// `nvidia-smi --query-gpu=… --format=csv`: a header, then a line each. Names may hold
-/// commas, so that the columns are counted from the right.
-fn nvidia_smi(text: &str) -> Vec<Gpu> {
-    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-    let Some(header) = lines.next().filter(|line| line.starts_with("name,")) else {
-        return vec![];
-    };
-    let columns: Vec<&str> = header.split(',').map(str::trim).collect();
-    let row = |line: &str| {
-        let mut cells: Vec<&str> = line.rsplitn(columns.len(), ',').map(str::trim).collect();
-        cells.reverse();
-        (cells.len() == columns.len()).then_some(())?;
-        let cell = |name: &str| {
-            let at = columns.iter().position(|column| column.starts_with(name))?;
-            Some(cells[at]).filter(|cell| !cell.is_empty() && !cell.starts_with('['))
-        };
-        let capability = cell("compute_cap").filter(|text| is_capability(text));
-        Some(Gpu {
-            cuda_capability: capability.map(str::to_owned),
-            driver: cell("driver_version").map(str::to_owned),
-            vram_bytes: cell("memory.total").and_then(mebibytes),
-            ..Gpu::new(Vendor::Nvidia, cell("name").unwrap_or("NVIDIA GPU"))
-        })
-    };
-    lines.filter_map(row).collect()
-}
-
-fn mebibytes(text: &str) -> Option<u64> {
-    text.strip_suffix("MiB")?.trim().parse::<u64>().ok()?.checked_mul(1 << 20)
-}
-
-/// `8.6`: it goes into Nix code, so nothing else does.
-pub fn is_capability(text: &str) -> bool {
-    let number =
-        |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    text.split_once('.').is_some_and(|(major, minor)| number(major) && number(minor))
+/// GPUs that are part of a processor and take as much of its memory as they need.
+fn shares_memory(gpu: &Gpu) -> bool {
+    let is_halo = gpu.gfx_target.as_deref() == Some("gfx1151");
+    let is_part = gpu.is_discrete == Some(false) && gpu.vendor != Vendor::Nvidia;
+    let is_named = gpu.name.contains("GB10") && gpu.vram_bytes.is_none();
+    is_named || is_halo || is_part
 }
 
 #[derive(Default)]
-struct Module {
-    name: Option<String>,
-    driver: Option<String>,
-}
-
-/// What NVIDIA's kernel module says of itself and of the GPU in this slot.
-fn kernel_module(text: &str, slot: &str) -> Module {
-    let mut module = Module::default();
-    let mut model = None;
-    for line in text.lines() {
-        if let Some(version) = line.strip_prefix("NVRM version:") {
-            let is_version = |word: &&str| {
-                word.contains('.') && word.split('.').all(|n| n.parse::<u32>().is_ok())
-            };
-            module.driver = version.split_whitespace().find(is_version).map(str::to_owned);
-        } else if let Some(name) = line.strip_prefix("Model:") {
-            model = Some(name.trim().to_owned());
-        } else if let Some(place) = line.strip_prefix("Bus Location:")
-            && place.trim().eq_ignore_ascii_case(slot)
-        {
-            module.name = model.take();
-        }
-    }
-    module
-}
-
-#[derive(Default)]
-struct Pci {
+struct Display {
     slot: String,
-    vendor: u32,
-    device: u32,
-    driver: Option<String>,
-    product: Option<String>,
+    device: pci::Device,
     vram: Option<u64>,
     render: bool,
 }
 
 /// The uevent of each, with what probe.sh adds; an empty line ends it.
-fn pci_devices(text: &str) -> Vec<Pci> {
-    let mut devices = vec![];
+fn displays(text: &str) -> Vec<Display> {
+    let mut displays = vec![];
     for block in text.split("\n\n") {
-        let mut device = Pci::default();
+        let mut display = Display::default();
+        let device = &mut display.device;
         for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
             let value = value.trim();
             match key {
@@ -268,19 +211,17 @@ fn pci_devices(text: &str) -> Vec<Pci> {
                     (device.vendor, device.device) =
                         ids.map_or((0, 0), |(vendor, id)| (hex(vendor), hex(id)));
                 }
-                "PCI_SLOT_NAME" => value.clone_into(&mut device.slot),
+                "PCI_SLOT_NAME" => value.clone_into(&mut display.slot),
                 "DRIVER" => device.driver = Some(value.to_owned()),
-                "VRAM" => device.vram = value.parse().ok(),
-                "PRODUCT" if !value.is_empty() => device.product = Some(value.to_owned()),
-                "RENDER" => device.render = true,
+                "VRAM" => display.vram = value.parse().ok(),
+                "PRODUCT" if !value.is_empty() => device.name = Some(value.to_owned()),
+                "RENDER" => display.render = true,
                 _ => {}
             }
         }
-        if device.vendor != 0 {
-            devices.push(device);
-        }
+        displays.push(display);
     }
-    devices
+    displays
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -326,6 +267,7 @@ fn gfx_target(version: u32) -> Option<String> {
 struct Vulkan {
     vendor: u32,
     device: u32,
+    is_discrete: Option<bool>,
     name: String,
     version: String,
 }
@@ -347,6 +289,11 @@ fn vulkan_devices(text: &str) -> Vec<Vulkan> {
             devices.push(Vulkan {
                 vendor,
                 device,
+                is_discrete: match field("deviceType").unwrap_or_default() {
+                    kind if kind.ends_with("_DISCRETE_GPU") => Some(true),
+                    kind if kind.ends_with("_INTEGRATED_GPU") => Some(false),
+                    _ => None,
+                },
                 name: field("deviceName").unwrap_or("GPU").to_owned(),
                 version: field("apiVersion").unwrap_or("vulkan").to_owned(),
             });

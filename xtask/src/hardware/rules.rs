@@ -12,7 +12,7 @@ use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::gpu_targets::{self, Fit};
 use crate::hardware::microarch::{DISPATCH, Table};
 use crate::hardware::recommendation::{self, backend_for};
-use crate::hardware::threads;
+use crate::hardware::{nvidia, threads};
 use crate::nix::names::nix_string;
 
 pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Finding> {
@@ -35,6 +35,10 @@ pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Findin
     }
     findings.extend(gpus(manifest, facts));
     findings.extend(idle(manifest, facts));
+    // One that the variant is for, or could be.
+    if manifest.backends.iter().all(|backend| backend == "cpu") {
+        findings.extend(unprobed(facts));
+    }
     findings.extend(threads::judge(manifest, facts));
     findings
 }
@@ -49,6 +53,18 @@ fn sigill(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> 
         format!("programs.llama-cpp.microarch: {} makes", nix_string(&manifest.microarch))
     };
     let lacking: BTreeSet<String> = by_name.into_iter().chain(by_option).collect();
+    if cpu.flags_cut && !lacking.is_empty() {
+        return Some(Finding::warning(
+            "unverified-cpu",
+            format!(
+                "{cause} code that needs {}; whether {} has it is unknown, because the list of \
+                 its features in facts.json is cut off",
+                in_words(lacking.iter()),
+                facts.cpu_name()
+            ),
+            facts.how_to_find_out(),
+        ));
+    }
     (!lacking.is_empty()).then(|| {
         Finding::error(
             "sigill",
@@ -167,16 +183,19 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
             continue;
         }
         let there: Vec<&Gpu> = facts.gpus_of(vendor).collect();
+        let is_nouveau = |gpu: &&&Gpu| gpu.driver.as_deref() == Some("nouveau");
         if there.is_empty() {
-            findings.push(no_gpu(manifest, backend, &format!("{} GPU", vendor.name())));
+            findings.push(no_gpu(manifest, facts, backend, &format!("{} GPU", vendor.name())));
+        } else if there.iter().filter(is_nouveau).count() == there.len() {
+            findings.push(nvidia::without_capability(there[0]));
         } else {
             findings.extend(kernels(manifest, vendor, &there));
         }
     }
     if has(manifest, "vulkan") {
         if facts.gpus.is_empty() {
-            findings.push(no_gpu(manifest, "vulkan", "GPU"));
-        } else if facts.gpus.iter().all(|gpu| gpu.vulkan.is_none()) {
+            findings.push(no_gpu(manifest, facts, "vulkan", "GPU"));
+        } else if facts.gpus.iter().all(|gpu| gpu.vulkan.is_none() && !gpu.unprobed) {
             findings.push(Finding::warning(
                 "no-vulkan-driver",
                 "programs.llama-cpp.backend: asks for vulkan, but no GPU had a Vulkan driver when \
@@ -188,7 +207,17 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn no_gpu(manifest: &Manifest, backend: &str, what: &str) -> Finding {
+fn no_gpu(manifest: &Manifest, facts: &Facts, backend: &str, what: &str) -> Finding {
+    if facts.gpus_unknown {
+        return Finding::warning(
+            "unknown-gpu",
+            format!(
+                "programs.llama-cpp.backend: asks for {backend}; whether the machine has a GPU is \
+                 unknown, because its report lists no devices"
+            ),
+            facts.how_to_find_out(),
+        );
+    }
     let alone = manifest.backends.iter().all(|name| name == backend || name == "cpu");
     let fate = if alone {
         "llama.cpp would silently run on the CPU"
@@ -310,6 +339,34 @@ fn runs_on(manifest: &Manifest, gpu: &Gpu) -> bool {
         _ => false,
     };
     by_vendor || has(manifest, "vulkan") && gpu.vulkan.is_some()
+}
+
+/// GPUs of which only a hardware report knows: what may use them is unknown.
+pub fn unprobed(facts: &Facts) -> Vec<Finding> {
+    let unknown = |gpu: &Gpu| {
+        if gpu.driver.as_deref() == Some("nouveau") {
+            return nvidia::without_capability(gpu);
+        }
+        Finding::warning(
+            "unknown-gpu",
+            format!(
+                "{}: which backends can use this GPU is unknown, since a report has neither its \
+                 capability nor its drivers",
+                gpu.name
+            ),
+            facts.how_to_find_out(),
+        )
+    };
+    let mut findings: Vec<Finding> =
+        facts.gpus.iter().filter(|gpu| gpu.unprobed).map(unknown).collect();
+    findings.extend(facts.gpus_unknown.then(|| {
+        Finding::warning(
+            "unknown-gpu",
+            "whether the machine has a GPU is unknown: its report lists no devices",
+            facts.how_to_find_out(),
+        )
+    }));
+    findings
 }
 
 /// Below this an AMD GPU that is not the only one is taken for the processor's own.

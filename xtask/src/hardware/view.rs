@@ -45,9 +45,10 @@ fn rows(facts: &Facts, recommended: Option<&Recommendation>) -> Vec<(&'static st
     rows.extend(facts.kernel.clone().map(|kernel| ("kernel", kernel)));
     rows.extend(facts.nix_version.clone().map(|version| ("Nix", version)));
     if facts.gpus.is_empty() {
-        rows.push(("GPU", "none".to_owned()));
+        let none = if facts.gpus_unknown { "unknown" } else { "none" };
+        rows.push(("GPU", none.to_owned()));
     }
-    rows.extend(facts.gpus.iter().map(|gpu| ("GPU", describe_gpu(gpu))));
+    rows.extend(facts.gpus.iter().map(|gpu| ("GPU", describe_gpu(facts, gpu))));
     rows
 }
 
@@ -65,18 +66,28 @@ fn advice(cores: &Cores) -> String {
     format!("{threads} ({why})")
 }
 
-fn describe_gpu(gpu: &Gpu) -> String {
+fn describe_gpu(facts: &Facts, gpu: &Gpu) -> String {
     let details = [
         gpu.cuda_capability.as_ref().map(|capability| format!("CUDA {capability}")),
         gpu.gfx_target.clone(),
-        gpu.vram_bytes.map(units::bytes),
+        facts.memory_of(gpu).map(|bytes| {
+            let whose = match gpu.mig_bytes.len() {
+                0 if gpu.unified_memory => " of the machine's memory".to_owned(),
+                0 => String::new(),
+                count => format!(" in the largest of {count} MIG slices"),
+            };
+            units::bytes(bytes) + &whose
+        }),
         gpu.vulkan.as_ref().map(|api| match api.as_str() {
             "render-node" => "Vulkan by its render node".to_owned(),
             api => format!("Vulkan {api}"),
         }),
         gpu.driver.as_ref().map(|driver| format!("driver {driver}")),
     ];
-    let details: Vec<String> = details.into_iter().flatten().collect();
+    let mut details: Vec<String> = details.into_iter().flatten().collect();
+    if gpu.unprobed {
+        details.push("what can use it is unknown".to_owned());
+    }
     if details.is_empty() {
         return gpu.name.clone();
     }

@@ -11,8 +11,8 @@ use crate::fleet::args::Global;
 use crate::fleet::context::local_root;
 use crate::hardware::facts::Facts;
 use crate::hardware::microarch::Table;
-use crate::hardware::probe;
 use crate::hardware::recommendation::Recommendation;
+use crate::hardware::{probe, probe_output};
 use crate::new_host::args::NewHostArgs;
 use crate::new_host::files as new_host;
 use crate::new_host::files::{name_problem, nixos_release, with_row};
@@ -67,7 +67,7 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // A flake sees only what Git knows of.
     let known = git::is_repository(&root) && git::intend_to_add(&root, &names).is_ok();
     // Report.
-    report(ui, args, &names, known)
+    report(ui, args, &names, &probe_output::unknown(&facts), known)
 }
 
 /// The table's text, if it can take the host.
@@ -137,13 +137,22 @@ fn refused(ui: &Ui, args: &NewHostArgs, finding: &Finding) -> Result<Outcome> {
     Ok(Outcome::Findings)
 }
 
-fn report(ui: &Ui, args: &NewHostArgs, names: &[&Path], known: bool) -> Result<Outcome> {
+fn report(
+    ui: &Ui,
+    args: &NewHostArgs,
+    names: &[&Path],
+    findings: &[Finding],
+    known: bool,
+) -> Result<Outcome> {
     ui.document(&serde_json::json!({
         "schema": 1, "command": "new-host", "host": args.name, "files": names,
-        "findings": [], "ok": true,
+        "findings": findings, "ok": true,
     }))?;
     for name in names {
         ui.result(name.display().to_string());
+    }
+    for finding in findings {
+        crate::findings::view::print(ui, &args.name, finding);
     }
     let name = &args.name;
     let add = if known {

@@ -1,0 +1,194 @@
+//! What NVIDIA's programs, its kernel module and a Jetson's device tree say of its GPUs.
+//!
+//! Pure: no I/O, no clock.
+
+use crate::findings::finding::Finding;
+use crate::hardware::facts::{Gpu, Vendor};
+
+/// The SoCs of Jetsons and their GPUs' capabilities; a device tree names them.
+const JETSONS: [(&str, &str, &str); 6] = [
+    ("tegra124", "K1", "3.2"),
+    ("tegra210", "X1", "5.3"),
+    ("tegra186", "X2", "6.2"),
+    ("tegra194", "Xavier", "7.2"),
+    ("tegra234", "Orin", "8.7"),
+    ("tegra264", "Thor", "11.0"),
+];
+
+const DRIVER: &str = "set services.xserver.videoDrivers = [ \"nvidia\" ] on the host and reboot, then \
+                      probe it again; or look the card up at developer.nvidia.com/cuda-gpus";
+
+/// The columns of [`smi`], from the line that names them. Banners may stand before it.
+fn table(text: &str) -> Option<(Vec<&str>, impl Iterator<Item = &str>)> {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let header = lines.find(|line| line.starts_with("name,"))?;
+    Some((header.split(',').map(str::trim).collect(), lines))
+}
+
+/// `nvidia-smi --query-gpu=… --format=csv`: a header, then a line each. Names may hold
+/// commas, so that the columns are counted from the right.
+pub fn smi(text: &str) -> Vec<Gpu> {
+    let Some((columns, lines)) = table(text) else { return vec![] };
+    let row = |line: &str| {
+        let mut cells: Vec<&str> = line.rsplitn(columns.len(), ',').map(str::trim).collect();
+        cells.reverse();
+        (cells.len() == columns.len()).then_some(())?;
+        let cell = |name: &str| {
+            let at = columns.iter().position(|column| column.starts_with(name))?;
+            // `[N/A]`, `[Not Supported]`, `[Unknown Error]`
+            let is_unknown = |cell: &str| cell.starts_with('[') || ["N/A", "ERR!"].contains(&cell);
+            Some(cells[at]).filter(|cell| !cell.is_empty() && !is_unknown(cell))
+        };
+        let name = cell("name").unwrap_or("NVIDIA GPU");
+        let capability = cell("compute_cap").filter(|text| is_capability(text));
+        let jetson = JETSONS.iter().find(|(_, word, _)| is_jetson(name) && name.contains(word));
+        Some(Gpu {
+            cuda_capability: capability.or(jetson.map(|(.., known)| *known)).map(str::to_owned),
+            driver: cell("driver_version").map(str::to_owned),
+            vram_bytes: cell("memory.total").and_then(mebibytes),
+            unified_memory: jetson.is_some(),
+            ..Gpu::new(Vendor::Nvidia, name)
+        })
+    };
+    lines.filter_map(row).collect()
+}
+
+/// Not an "NVIDIA RTX A2000" or the like: a GPU without a PCI bus.
+fn is_jetson(name: &str) -> bool {
+    ["nvgpu", "Jetson", "Tegra", "NVIDIA Thor"].iter().any(|word| name.contains(word))
+}
+
+/// What nvidia-smi printed instead of GPUs. None: it printed some, or is not there.
+pub fn complaint(text: &str) -> Option<String> {
+    if table(text).is_some_and(|(_, mut lines)| lines.next().is_some()) {
+        return None;
+    }
+    let mut lines: Vec<&str> = vec![];
+    for line in text.lines().map(str::trim) {
+        let is_news = !line.is_empty() && !lines.contains(&line) && !line.starts_with("name,");
+        // A driver before 510 does not know that field.
+        if is_news && !line.contains("compute_cap") && lines.len() < 3 {
+            lines.push(line);
+        }
+    }
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// nvidia-smi's words, and what helps.
+pub fn failed(words: &str) -> Finding {
+    const HELP: [(&str, &str); 7] = [
+        (
+            "version mismatch",
+            "reboot the machine: the driver was updated, and its old kernel module is still loaded",
+        ),
+        (
+            "No devices were found",
+            "reboot the machine if it worked before; `journalctl -k -g NVRM` there says why the \
+             driver does not use the GPU",
+        ),
+        ("communicate with the NVIDIA driver", DRIVER),
+        ("Driver Not Loaded", DRIVER),
+        (
+            "libnvidia-ml",
+            "set hardware.graphics.enable = true on the host: nvidia-smi needs the driver's \
+             libraries",
+        ),
+        (
+            "nsufficient",
+            "log in as a user who may use the GPU's devices: users.users.NAME.extraGroups",
+        ),
+        ("is lost", "reboot the machine: the GPU no longer answers"),
+    ];
+    let known = HELP.iter().find(|(pattern, _)| words.contains(pattern)).map(|(_, help)| *help);
+    Finding::warning(
+        "nvidia-smi",
+        format!("nvidia-smi: {words}"),
+        known.unwrap_or(
+            "run nvidia-smi on the machine; after a driver update or a GPU error, reboot",
+        ),
+    )
+}
+
+/// A GPU that the machine has, and nvidia-smi does not.
+pub fn without_capability(gpu: &Gpu) -> Finding {
+    if gpu.driver.as_deref() == Some("nouveau") {
+        return Finding::warning(
+            "wrong-driver",
+            format!("{} uses the driver nouveau, but CUDA needs NVIDIA's", gpu.name),
+            DRIVER,
+        );
+    }
+    Finding::warning(
+        "unknown-capability",
+        format!("{}: cannot read its CUDA capability without nvidia-smi", gpu.name),
+        DRIVER,
+    )
+}
+
+/// Gives GPUs the slices that `nvidia-smi -L` lists below each: `MIG 3g.40gb Device 0: (…)`.
+pub fn divide(gpus: &mut [Gpu], list: &str) {
+    let mut gpus = gpus.iter_mut();
+    let mut current = None;
+    for line in list.lines().map(str::trim) {
+        if line.starts_with("GPU ") {
+            current = gpus.next();
+        } else if let Some(profile) = line.strip_prefix("MIG ")
+            && let Some(gpu) = &mut current
+            && let Some(size) = profile.split_whitespace().next().and_then(slice_bytes)
+        {
+            gpu.mig_bytes.push(size);
+        }
+    }
+}
+
+/// `1g.10gb+me`: somewhat less than as many GiB.
+fn slice_bytes(profile: &str) -> Option<u64> {
+    let size = profile.split('.').find_map(|part| part.split('+').next()?.strip_suffix("gb"))?;
+    size.parse::<u64>().ok()?.checked_mul(1_000_000_000)
+}
+
+/// A Jetson's GPU is on no bus: its device tree names the SoC.
+pub fn jetson(gpus: &mut Vec<Gpu>, device_tree: &str) {
+    let Some((.., capability)) = JETSONS.iter().find(|(soc, ..)| device_tree.contains(soc)) else {
+        return;
+    };
+    let model = device_tree.lines().map(str::trim).find(|line| !line.is_empty());
+    if !gpus.iter().any(|gpu| gpu.vendor == Vendor::Nvidia && gpu.pci.is_none()) {
+        gpus.push(Gpu::new(Vendor::Nvidia, model.unwrap_or("NVIDIA Jetson")));
+    }
+    for gpu in gpus.iter_mut().filter(|gpu| gpu.vendor == Vendor::Nvidia && gpu.pci.is_none()) {
+        gpu.unified_memory = true;
+        gpu.cuda_capability.get_or_insert_with(|| (*capability).to_owned());
+    }
+}
+
+fn mebibytes(text: &str) -> Option<u64> {
+    text.strip_suffix("MiB")?.trim().parse::<u64>().ok()?.checked_mul(1 << 20)
+}
+
+/// `8.6`: it goes into Nix code, so nothing else does.
+pub fn is_capability(text: &str) -> bool {
+    let number =
+        |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('.').is_some_and(|(major, minor)| number(major) && number(minor))
+}
+
+/// What NVIDIA's kernel module says of the GPU in this slot, and its own version.
+pub fn kernel_module(text: &str, slot: &str) -> (Option<String>, Option<String>) {
+    let (mut name, mut version, mut model) = (None, None, None);
+    for line in text.lines() {
+        if let Some(words) = line.strip_prefix("NVRM version:") {
+            let is_version = |word: &&str| {
+                word.contains('.') && word.split('.').all(|n| n.parse::<u32>().is_ok())
+            };
+            version = words.split_whitespace().find(is_version).map(str::to_owned);
+        } else if let Some(words) = line.strip_prefix("Model:") {
+            model = Some(words.trim().to_owned());
+        } else if let Some(place) = line.strip_prefix("Bus Location:")
+            && place.trim().eq_ignore_ascii_case(slot)
+        {
+            name = model.take();
+        }
+    }
+    (name, version)
+}

@@ -1,0 +1,46 @@
+//! GPUs as the PCI bus has them: the vendor, the device, the driver. A running kernel and a
+//! hardware report are read alike.
+//!
+//! Pure: no I/O, no clock.
+
+use crate::hardware::facts::{Gpu, Vendor};
+
+/// One device of the classes display and accelerator.
+#[derive(Debug, Default)]
+pub struct Device {
+    pub vendor: u32,
+    pub device: u32,
+    /// None: the kernel has none for it.
+    pub driver: Option<String>,
+    pub name: Option<String>,
+}
+
+/// Drivers that keep a device for virtual machines.
+const PASSED_THROUGH: [&str; 5] =
+    ["nvidia-vgpu-vfio", "pci-stub", "pciback", "vfio-pci", "xen-pciback"];
+
+/// Intel's cards (DG1, Alchemist, Flex, Battlemage), from the kernel's
+/// include/drm/intel/pciids.h. Other Intel GPUs are part of a processor.
+const INTEL_CARDS: [std::ops::RangeInclusive<u32>; 4] =
+    [0x4905..=0x4909, 0x4f80..=0x4f88, 0x5690..=0x56c2, 0xe200..=0xe2ff];
+
+impl Device {
+    /// None for what no backend drives here: a server's screen adapter, or a GPU that is
+    /// kept for a virtual machine.
+    pub fn gpu(&self) -> Option<Gpu> {
+        let vendor = Vendor::of_pci(self.vendor)?;
+        let driver = self.driver.as_ref().map(|driver| driver.replace('_', "-"));
+        if driver.is_some_and(|driver| PASSED_THROUGH.contains(&driver.as_str())) {
+            return None;
+        }
+        let pci = format!("{:04x}:{:04x}", self.vendor, self.device);
+        let name = self.name.clone().unwrap_or_else(|| format!("{} {pci}", vendor.name()));
+        let is_card = INTEL_CARDS.iter().any(|range| range.contains(&self.device));
+        Some(Gpu {
+            pci: Some(pci),
+            driver: self.driver.clone(),
+            is_discrete: (vendor == Vendor::Intel).then_some(is_card),
+            ..Gpu::new(vendor, name)
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! What was not seen is unknown: it leads to a warning, never to an error, and to no
+//! recommendation.
+
+use proptest::prelude::*;
+
+use crate::findings::finding::{Finding, Severity};
+use crate::fleet::manifest::Manifest;
+use crate::hardware::cpu::Cpu;
+use crate::hardware::facts::{Facts, Gpu, Vendor};
+use crate::hardware::microarch::{DISPATCH, Table};
+use crate::hardware::probe_output::{ProbeReport, read};
+use crate::hardware::recommendation::Recommendation;
+use crate::hardware::{facter, rules};
+
+const EPYC: &str = include_str!("../../tests/fixtures/probe/facter-epyc-9654.json");
+const H100: &str = include_str!("../../tests/fixtures/probe/facter-h100-vfio.json");
+const A40: &str = include_str!("../../tests/fixtures/probe/facter-a40-nouveau.json");
+const RADEON: &str = include_str!("../../tests/fixtures/probe/facter-radeon-780m.json");
+const ARC: &str = include_str!("../../tests/fixtures/probe/arc-b580.vulkaninfo");
+const MISMATCH: &str = include_str!("../../tests/fixtures/probe/nvidia-smi-mismatch");
+const BANNER: &str = include_str!("../../tests/fixtures/probe/nvidia-smi-banner");
+const ZEN4: &str = include_str!("../../tests/fixtures/probe/zen4.cpuinfo");
+const CARD: &str = "DRIVER=nvidia\nPCI_ID=10DE:2204\nPCI_SLOT_NAME=0000:01:00.0\n\n";
+
+fn table() -> Table {
+    Table::embedded().unwrap()
+}
+
+fn report(text: &str) -> ProbeReport {
+    ProbeReport::new("a", "a.json", facter::read("a", text, &table()).unwrap(), &table())
+}
+
+fn probed(sections: &[(&str, &str)]) -> ProbeReport {
+    let sections = [&[("cpuinfo", ZEN4)], sections, &[("end", "")]].concat();
+    let answer = sections.iter().map(|(name, text)| format!("\n#llamafleet {name}\n{text}"));
+    let facts = read("a", &answer.collect::<String>(), &table()).unwrap();
+    ProbeReport::new("a", "a", facts, &table())
+}
+
+fn variant(microarch: &str, backends: &[&str]) -> Manifest {
+    serde_json::from_value(serde_json::json!({
+        "variant": "v", "backends": backends, "microarch": microarch, "system": "x86_64-linux",
+        "cudaCapabilities": ["8.6"], "rocmTargets": ["gfx1030"], "cmakeFlags": [], "rev": null,
+        "build": null,
+    }))
+    .unwrap()
+}
+
+fn judged(manifest: &Manifest, facts: &Facts) -> Vec<(&'static str, Severity)> {
+    let findings = rules::findings(manifest, facts, &table());
+    findings.iter().map(|finding| (finding.code, finding.severity)).collect()
+}
+
+fn codes(findings: &[Finding]) -> Vec<&'static str> {
+    findings.iter().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn a_list_of_features_that_is_cut_is_completed_by_the_cpus_own_name() {
+    let report = report(EPYC);
+    let facts = report.facts.unwrap();
+    assert!(facts.cpu.flags_cut && !facts.cpu.flags.contains("v"));
+    assert_eq!(report.recommendation.unwrap().microarch, "znver4");
+    let unknown = ("unknown-gpu", Severity::Warning);
+    assert_eq!(judged(&variant("znver4", &["cpu"]), &facts), [unknown]);
+    assert_eq!(judged(&variant(DISPATCH, &["cuda"]), &facts), [unknown]);
+    // Of what no Zen 4 has, nothing is known.
+    let znver5 = judged(&variant("znver5", &["cpu"]), &facts);
+    assert_eq!(znver5[0], ("unverified-cpu", Severity::Warning));
+    // Written and read again, also by a version that did not recognise it.
+    let text = facts.to_json().unwrap();
+    assert_eq!(Facts::parse(&text).unwrap(), facts);
+    let old: serde_json::Value = serde_json::from_str(EPYC).unwrap();
+    let mut written: serde_json::Value = serde_json::from_str(&text).unwrap();
+    written["cpu"].as_object_mut().unwrap().remove("flagsCut");
+    written["cpu"]["flags"] = old["hardware"]["cpu"][0]["features"].clone();
+    assert!(Facts::parse(&written.to_string()).unwrap().cpu.flags_cut);
+}
+
+#[test]
+fn a_cut_list_of_a_cpu_without_a_name_recommends_dispatch() {
+    // A model that nobody knows; and a hypervisor, which may mask features (a word as long).
+    for change in [("\"model\": 17", "\"model\": 250"), ("clflushopt", "hypervisor")] {
+        let text = EPYC.replace(change.0, change.1);
+        let report = report(&text);
+        assert_eq!(report.recommendation.unwrap().microarch, DISPATCH, "{change:?}");
+        assert!(codes(&report.findings).contains(&"unverified-cpu"));
+        let facts = report.facts.unwrap();
+        let found = judged(&variant("znver4", &["cpu"]), &facts);
+        assert_eq!(found[0], ("unverified-cpu", Severity::Warning), "{change:?}");
+    }
+}
+
+#[test]
+fn a_gpu_that_is_kept_for_a_virtual_machine_is_not_the_hosts() {
+    for driver in ["vfio-pci", "vfio_pci", "pci-stub", "xen-pciback"] {
+        let report = report(&H100.replace("vfio-pci", driver));
+        let facts = report.facts.unwrap();
+        assert!(facts.gpus.is_empty(), "{driver}");
+        let found = judged(&variant("znver4", &["cuda"]), &facts);
+        assert_eq!(found, [("no-such-gpu", Severity::Error)], "{driver}");
+    }
+}
+
+#[test]
+fn nouveau_is_not_nvidias_driver() {
+    let report = report(A40);
+    assert_eq!(codes(&report.findings), ["wrong-driver"]);
+    assert_eq!(report.recommendation.as_ref().unwrap().backend, ["cpu"]);
+    let arm = Manifest { system: "aarch64-linux".into(), ..variant(DISPATCH, &["cuda"]) };
+    let found = judged(&arm, &report.facts.unwrap());
+    assert_eq!(found, [("wrong-driver", Severity::Warning)]);
+    let pci = "DRIVER=nouveau\nPCI_ID=10DE:2235\nPCI_SLOT_NAME=0000:01:00.0\nRENDER=renderD128\n\n";
+    assert_eq!(codes(&probed(&[("pci", pci)]).findings), ["wrong-driver"]);
+}
+
+#[test]
+fn a_reports_gpu_is_one_of_unknown_abilities() {
+    let report = report(RADEON);
+    assert!(codes(&report.findings).contains(&"unknown-gpu"), "{:?}", report.findings);
+    assert_eq!(report.recommendation.unwrap().microarch, "znver4");
+    let facts = report.facts.unwrap();
+    assert!(
+        judged(&variant("znver4", &["cpu"]), &facts).contains(&("unknown-gpu", Severity::Warning))
+    );
+    for backend in ["vulkan", "rocm"] {
+        assert_eq!(judged(&variant("znver4", &[backend]), &facts), [], "{backend}");
+    }
+}
+
+#[test]
+fn an_intel_card_is_recognised_with_and_without_vulkaninfo() {
+    let pci = "DRIVER=xe\nPCI_ID=8086:E20B\nPCI_SLOT_NAME=0000:03:00.0\nRENDER=renderD128\n\n";
+    for sections in [&[("pci", pci), ("vulkan", ARC)][..], &[("pci", pci)]] {
+        let report = probed(sections);
+        assert_eq!(report.recommendation.unwrap().backend, ["vulkan"], "{sections:?}");
+        assert_eq!(report.facts.unwrap().gpus[0].is_discrete, Some(true));
+    }
+    // Of a processor: slower than its cores, as a rule.
+    let own = pci.replace("E20B", "A7A0");
+    assert_eq!(probed(&[("pci", &own)]).recommendation.unwrap().backend, ["cpu"]);
+    // No driver, no Vulkan.
+    let idle = "PCI_ID=8086:E20B\nPCI_SLOT_NAME=0000:03:00.0\n\n";
+    assert_eq!(probed(&[("pci", idle)]).recommendation.unwrap().backend, ["cpu"]);
+}
+
+#[test]
+fn nvidia_smis_own_words_are_quoted() {
+    for (text, words, help) in [
+        (MISMATCH, "Driver/library version mismatch", "reboot"),
+        ("No devices were found\n", "No devices were found", "journalctl -k -g NVRM"),
+        (
+            "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make \
+             sure that the latest NVIDIA driver is installed and running.\n",
+            "couldn't communicate",
+            "videoDrivers",
+        ),
+        (
+            "Unable to determine the device handle for GPU0000:01:00.0: GPU is lost.  Reboot the \
+             system to recover this GPU\n",
+            "GPU is lost",
+            "reboot",
+        ),
+        ("Failed to initialize NVML: Unknown Error\n", "Unknown Error", "reboot"),
+        (
+            "Failed to initialize NVML: Insufficient Permissions\n",
+            "Insufficient Permissions",
+            "extraGroups",
+        ),
+    ] {
+        let report = probed(&[("pci", CARD), ("nvidia-smi", text)]);
+        let [finding] = &report.findings[..] else { panic!("{:?}", report.findings) };
+        assert!(finding.message.contains(words), "{finding:?}");
+        assert!(finding.help.contains(help), "{finding:?}");
+        assert_eq!(report.recommendation.unwrap().backend, ["cpu"]);
+    }
+    // Of a driver before 510, whose second answer counts.
+    let old = "Field \"compute_cap\" is not a valid field to query.\n\n\
+               name, driver_version, memory.total [MiB]\nTesla K80, 470.1, 11441 MiB\n";
+    let report = probed(&[("pci", CARD), ("nvidia-smi", old)]);
+    assert_eq!(codes(&report.findings), ["unknown-capability"]);
+}
+
+#[test]
+fn a_banner_before_nvidia_smis_table_hides_no_gpu() {
+    let report = probed(&[("pci", CARD), ("nvidia-smi", BANNER)]);
+    assert_eq!(report.findings, []);
+    assert_eq!(report.facts.unwrap().gpus[0].cuda_capability.as_deref(), Some("8.6"));
+}
+
+#[test]
+fn memory_that_is_not_told_is_unknown_and_a_jetsons_is_the_machines() {
+    // JetPack 6; the device tree of an AGX Orin.
+    let smi = "name, compute_cap, driver_version, memory.total [MiB]\n\
+               Orin (nvgpu), [N/A], 540.3.0, [N/A]\n";
+    let tree =
+        "NVIDIA Jetson AGX Orin Developer Kit\nnvidia,p3737-0000+p3701-0005nvidia,tegra234\n";
+    let memory = ("meminfo", "MemTotal:       32108184 kB\n");
+    for sections in [
+        &[("nvidia-smi", smi), memory][..],
+        &[("devicetree", tree), memory],
+        &[("nvidia-smi", smi), ("devicetree", tree), memory],
+    ] {
+        let facts = probed(sections).facts.unwrap();
+        let [gpu] = &facts.gpus[..] else { panic!("{:?}", facts.gpus) };
+        assert_eq!(gpu.cuda_capability.as_deref(), Some("8.7"), "{sections:?}");
+        assert_eq!((gpu.vram_bytes, facts.memory_of(gpu)), (None, facts.memory_bytes));
+    }
+    let spark = "name, compute_cap, driver_version, memory.total [MiB]\n\
+                 NVIDIA GB10, 12.1, 580.95.05, [N/A]\n";
+    let facts = probed(&[("nvidia-smi", spark), memory]).facts.unwrap();
+    assert_eq!(facts.memory_of(&facts.gpus[0]), facts.memory_bytes);
+    let unknown = "name, compute_cap, driver_version, memory.total [MiB]\n\
+                   NVIDIA L4, 8.9, 550.1, [Unknown Error]\n";
+    let facts = probed(&[("nvidia-smi", unknown), memory]).facts.unwrap();
+    assert_eq!(facts.memory_of(&facts.gpus[0]), None);
+}
+
+#[test]
+fn a_model_may_take_one_slice_of_a_gpu_that_is_divided() {
+    let smi = "name, compute_cap, driver_version, memory.total [MiB]\n\
+               NVIDIA A100-SXM4-40GB, 8.0, 550.1, 40960 MiB\nNVIDIA A100-SXM4-40GB, 8.0, 550.1, 40960 MiB\n";
+    let list = "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-0)\n  MIG 1g.5gb+me   Device  0: (UUID: MIG-0)\n  \
+                MIG 3g.20gb     Device  1: (UUID: MIG-1)\nGPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-1)\n";
+    let facts = probed(&[("nvidia-smi", smi), ("nvidia-list", list)]).facts.unwrap();
+    assert_eq!(facts.gpus[0].mig_bytes, [5_000_000_000, 20_000_000_000]);
+    assert_eq!(facts.memory_of(&facts.gpus[0]), Some(20_000_000_000));
+    assert_eq!(facts.memory_of(&facts.gpus[1]), Some(40 << 30));
+}
+
+/// A machine of which everything is known.
+fn whole() -> Facts {
+    let mut nvidia = Gpu::new(Vendor::Nvidia, "NVIDIA GeForce RTX 3090");
+    nvidia.cuda_capability = Some("8.6".into());
+    let mut amd = Gpu::new(Vendor::Amd, "AMD Radeon RX 6800 XT");
+    amd.gfx_target = Some("gfx1030".into());
+    for gpu in [&mut nvidia, &mut amd] {
+        gpu.vulkan = Some("1.3.275".into());
+        gpu.vram_bytes = Some(16 << 30);
+        gpu.driver = Some("x".into());
+    }
+    let cpu = Cpu::parse(ZEN4).unwrap();
+    Facts { gpus: vec![nvidia, amd], memory_bytes: Some(64 << 30), ..Facts::new("a", cpu, None) }
+}
+
+proptest! {
+    /// Taking values away makes no error that the whole facts do not make, and recommends
+    /// nothing that they do not bear out.
+    #[test]
+    fn what_is_taken_away_makes_no_error_and_no_recommendation(
+        kept_flags in proptest::option::of(0_usize..150),
+        gpus_unknown in any::<bool>(),
+        taken in proptest::collection::vec((any::<bool>(), any::<bool>(), any::<bool>()), 2),
+        microarch in proptest::sample::select(vec![
+            "x86-64-v3", "haswell", "tigerlake", "znver4", "znver5", "sapphirerapids", DISPATCH,
+        ]),
+        backends in proptest::sample::subsequence(vec!["cpu", "cuda", "rocm", "vulkan"], 1..4),
+    ) {
+        let (whole, mut less) = (whole(), whole());
+        if let Some(count) = kept_flags {
+            less.cpu.flags = less.cpu.flags.into_iter().take(count).chain(["lm".into()]).collect();
+            less.cpu.flags_cut = true;
+        }
+        for (gpu, (is_unprobed, no_memory, no_driver)) in less.gpus.iter_mut().zip(taken) {
+            if is_unprobed {
+                (gpu.cuda_capability, gpu.gfx_target, gpu.vulkan) = (None, None, None);
+                gpu.unprobed = true;
+            }
+            if no_memory {
+                gpu.vram_bytes = None;
+            }
+            if no_driver {
+                gpu.driver = None;
+            }
+        }
+        if gpus_unknown {
+            less.gpus.clear();
+            less.gpus_unknown = true;
+        }
+        let manifest = variant(microarch, &backends);
+        let errors = |facts: &Facts| -> Vec<&'static str> {
+            let found = judged(&manifest, facts);
+            let errors = found.iter().filter(|(_, severity)| *severity == Severity::Error);
+            errors.map(|(code, _)| *code).collect()
+        };
+        for error in errors(&less) {
+            prop_assert!(errors(&whole).contains(&error), "{error}: {less:?}");
+        }
+        let (all, some) = (Recommendation::new(&whole, &table()), Recommendation::new(&less, &table()));
+        for backend in &some.backend {
+            prop_assert!(*backend == "cpu" || *backend == "vulkan" || all.backend.contains(backend));
+        }
+        prop_assert!(some.cuda_capabilities.iter().all(|it| all.cuda_capabilities.contains(it)));
+        prop_assert!(some.rocm_targets.iter().all(|it| all.rocm_targets.contains(it)));
+        let runs = table().missing(&some.microarch, &whole.cpu());
+        prop_assert_eq!(runs, Some(vec![]), "{}", some.microarch);
+        prop_assert_eq!(some.microarch == DISPATCH || some.microarch == all.microarch, true);
+    }
+}
