@@ -16,6 +16,13 @@ struct Capability {
     is_tegra: bool,
 }
 
+impl Capability {
+    fn is_compiled_by(&self, version: Version) -> bool {
+        let (since, until) = self.toolkits;
+        since <= version && until.is_none_or(|until| version < until)
+    }
+}
+
 type Version = (u32, u32);
 
 /// NVIDIA's release notes of nvcc, as of CUDA 13.
@@ -163,33 +170,45 @@ pub fn judge(manifest: &Manifest) -> Vec<Finding> {
 
 /// Capabilities that this CUDA does not compile: the build would fail.
 fn outside_toolkit(manifest: &Manifest) -> Option<Finding> {
-    let name = manifest.cuda_version.as_deref()?;
-    let version = number(name)?;
-    let compiles = |known: &&Capability| {
-        let (since, until) = known.toolkits;
-        since <= version && until.is_none_or(|until| version < until)
-    };
-    let refused = |name: &&String| {
-        let plain = name.trim_end_matches(['a', 'f']);
-        let known = CUDA.iter().find(|known| known.name == plain);
-        known.is_some_and(|known| !compiles(&known))
-            || name.ends_with('f') && version < FAMILIES_SINCE
-    };
-    let refused: Vec<&str> =
-        manifest.cuda_capabilities.iter().filter(refused).map(String::as_str).collect();
-    let mut range = CUDA.iter().filter(compiles).map(|known| known.name);
-    let (first, last) = (range.next()?, range.next_back()?);
+    let version = manifest.cuda_version.as_deref()?;
+    let refused = refused(manifest, manifest.cuda_capabilities.iter().map(String::as_str));
+    let number = number(version)?;
+    let mut range = CUDA.iter().filter(|known| known.is_compiled_by(number));
+    let (first, last) = (range.next()?.name, range.next_back()?.name);
     (!refused.is_empty()).then(|| {
         Finding::error(
             "cuda-version",
             format!(
-                "programs.llama-cpp.cudaCapabilities: CUDA {name} does not compile {}; it compiles \
-                 {first} to {last}",
+                "programs.llama-cpp.cudaCapabilities: CUDA {version} does not compile {}; it \
+                 compiles {first} to {last}",
                 refused.join(", ")
             ),
-            "remove them, or use another `cudaPackages` (CUDA 12.9 compiles 5.0 to 12.1)",
+            format!("remove them, or use another CUDA: {}", other_cuda(manifest)),
         )
     })
+}
+
+/// How to get a CUDA that compiles what this one does not: 12.9 has what is older, 13 what is
+/// newer.
+pub fn other_cuda(manifest: &Manifest) -> String {
+    let version = manifest.cuda_version.as_deref().and_then(number);
+    let other = if version < Some((13, 0)) { 13 } else { 12 };
+    format!("`nixpkgs.overlays = [ (_: prev: {{ cudaPackages = prev.cudaPackages_{other}; }}) ];`")
+}
+
+/// Those of these capabilities that the variant's CUDA does not compile.
+pub fn refused<'a>(
+    manifest: &Manifest,
+    capabilities: impl Iterator<Item = &'a str>,
+) -> Vec<&'a str> {
+    let Some(version) = manifest.cuda_version.as_deref().and_then(number) else { return vec![] };
+    let is_refused = |name: &&str| {
+        let plain = name.trim_end_matches(['a', 'f']);
+        let known = CUDA.iter().find(|known| known.name == plain);
+        known.is_some_and(|known| !known.is_compiled_by(version))
+            || name.ends_with('f') && version < FAMILIES_SINCE
+    };
+    capabilities.filter(is_refused).collect()
 }
 
 /// Targets without kernels in the ROCm libraries of the host's nixpkgs.

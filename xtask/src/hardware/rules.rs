@@ -252,7 +252,17 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
         known.iter().filter(|(_, is)| counts(is)).map(|(_, is)| nix_string(is)).collect();
     fitting.sort_unstable();
     fitting.dedup();
-    let help = format!("set programs.llama-cpp.{option} = [ {} ]", fitting.join(" "));
+    let refused = match vendor {
+        Vendor::Nvidia => gpu_targets::refused(manifest, known.iter().map(|(_, is)| *is)),
+        _ => vec![],
+    };
+    let toolkit = if refused.is_empty() {
+        String::new()
+    } else {
+        let other = gpu_targets::other_cuda(manifest);
+        format!(", and use a CUDA that compiles {}: {other}", refused.join(", "))
+    };
+    let help = format!("set programs.llama-cpp.{option} = [ {} ]{toolkit}", fitting.join(" "));
     // What the user wrote, where llama.cpp compiles something else.
     let label = |target: &String| match target.strip_suffix('a') {
         Some(plain) if manifest.cuda_capabilities.iter().any(|wrote| wrote == plain) => {

@@ -194,6 +194,18 @@ fn capabilities_are_held_against_the_cards() {
     assert_eq!(with(&["8.6"], &[nvidia("8.6"), nvidia("7.5")]), [("no-kernel", Error)]);
     assert!(with(&["9.0a"], &[nvidia("9.0")]).is_empty());
     assert_eq!(with(&["9.0a"], &[nvidia("10.0")])[0], ("no-kernel", Error));
+    // A GTX 1080 with the default capabilities of a nixpkgs with CUDA 13.
+    let mut default = variant("znver4", &["cuda"]);
+    default.cuda_capabilities = ["7.5", "8.6"].map(str::to_owned).to_vec();
+    default.cuda_version = Some("13.0".into());
+    let findings = held(&default, &machine(ZEN4, &[nvidia("6.1")]));
+    assert_eq!(findings[0].code, "no-kernel");
+    assert!(
+        findings[0].help.contains("a CUDA that compiles 6.1: ")
+            && findings[0].help.contains("cudaPackages_12"),
+        "{}",
+        findings[0].help
+    );
     // llama.cpp makes 12.0a of 12.0.
     assert_eq!(with(&["12.0"], &[nvidia("12.1")])[0], ("no-kernel", Error));
     assert!(with(&["12.0"], &[nvidia("12.0")]).is_empty());
