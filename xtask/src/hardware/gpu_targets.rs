@@ -25,7 +25,7 @@ impl Capability {
 
 type Version = (u32, u32);
 
-/// NVIDIA's release notes of nvcc, as of CUDA 13.
+/// As `ptxas --help` of CUDA 11.8 to 13.5 lists them.
 const CUDA: &[Capability] = &[
     capability("5.0", (6, 5), Some((13, 0)), false),
     capability("5.2", (7, 0), Some((13, 0)), false),
@@ -46,6 +46,7 @@ const CUDA: &[Capability] = &[
     // Renamed to 11.0.
     capability("10.1", (12, 8), Some((13, 0)), true),
     capability("10.3", (12, 9), None, false),
+    capability("10.7", (13, 4), None, false),
     capability("11.0", (13, 0), None, true),
     capability("12.0", (12, 8), None, false),
     capability("12.1", (12, 9), None, false),
@@ -243,8 +244,19 @@ fn cuda(name: &str) -> Option<Finding> {
     };
     // `a`: with what only this architecture has; `f`: its family.
     let plain = name.strip_suffix(['a', 'f']).unwrap_or(name);
+    let first_with_suffix = match name.strip_prefix(plain) {
+        Some("a") => (9, 0),
+        Some("f") => (10, 0),
+        _ => (0, 0),
+    };
     if CUDA.iter().any(|known| known.name == plain) {
-        return None;
+        return (number(plain) < Some(first_with_suffix)).then(|| {
+            Finding::error(
+                "gpu-target",
+                format!("programs.llama-cpp.cudaCapabilities: CUDA has no {name:?}"),
+                format!("write {plain:?}"),
+            )
+        });
     }
     let near = near(plain, CUDA.iter().map(|known| known.name));
     Some(if well_formed(plain) {

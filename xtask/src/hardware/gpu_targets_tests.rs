@@ -21,6 +21,8 @@ fn what_is_sold_is_known() {
 fn what_may_be_newer_is_a_warning_and_what_cannot_be_an_error() {
     assert_eq!(severity(cuda("8.4")), Some(Warning));
     assert_eq!(severity(cuda("86")), Some(Error));
+    assert_eq!(severity(cuda("8.6a")), Some(Error));
+    assert_eq!(severity(cuda("9.0f")), Some(Error));
     assert_eq!(severity(cuda("")), Some(Error));
     assert_eq!(severity(cuda("8.66")), Some(Error));
     assert_eq!(severity(rocm("gfx907")), Some(Warning));
@@ -104,6 +106,25 @@ fn variant(fields: serde_json::Value) -> Manifest {
     let fields = fields.as_object().unwrap().clone();
     manifest.as_object_mut().unwrap().extend(fields);
     serde_json::from_value(manifest).unwrap()
+}
+
+/// As `ptxas --help` lists them, from 5.0 on.
+#[test]
+fn each_cuda_compiles_what_its_assembler_lists() {
+    let old = "5.0 5.2 5.3 6.0 6.1 6.2 7.0 7.2";
+    let all = "7.5 8.0 8.6 8.7 8.9 9.0";
+    for (version, wanted) in [
+        ((11, 8), format!("{old} {all}")),
+        ((12, 4), format!("{old} {all}")),
+        ((12, 8), format!("{old} {all} 10.0 10.1 12.0")),
+        ((12, 9), format!("{old} {all} 10.0 10.1 10.3 12.0 12.1")),
+        ((13, 0), "7.5 8.0 8.6 8.7 8.8 8.9 9.0 10.0 10.3 11.0 12.0 12.1".to_owned()),
+        ((13, 5), "7.5 8.0 8.6 8.7 8.8 8.9 9.0 10.0 10.3 10.7 11.0 12.0 12.1".to_owned()),
+    ] {
+        let compiled = CUDA.iter().filter(|known| known.is_compiled_by(version));
+        let compiled: Vec<&str> = compiled.map(|known| known.name).collect();
+        assert_eq!(compiled.join(" "), wanted, "{version:?}");
+    }
 }
 
 #[test]
