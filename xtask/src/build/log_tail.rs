@@ -32,6 +32,11 @@ impl Tail {
     pub fn lines(&self) -> Vec<String> {
         self.lines.iter().cloned().collect()
     }
+
+    /// The last lines, newest first.
+    pub fn newest(&self) -> impl Iterator<Item = &String> {
+        self.lines.iter().rev()
+    }
 }
 
 /// A line that is longer than a person reads, with a mark of how much is not shown.

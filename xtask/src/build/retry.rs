@@ -7,6 +7,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+use crate::build::derivations::Derivation;
 use crate::nix::machines::machine_name;
 use crate::nix::names::DrvPath;
 
@@ -14,12 +15,9 @@ use crate::nix::names::DrvPath;
 #[derive(Debug, Clone, Copy)]
 pub struct Failure<'a> {
     pub drv: &'a DrvPath,
-    /// The builder that had it.
-    pub machine: Option<&'a str>,
+    pub row: &'a Derivation,
     /// Nix's errors of this run, those about other derivations among them.
     pub errors: &'a [String],
-    /// The end of its log.
-    pub tail: &'a [String],
 }
 
 /// What may work the next time.
@@ -84,12 +82,17 @@ pub fn transient(failure: &Failure) -> Option<Transient> {
         if fetched && failure.errors.iter().any(|error| download_may_pass(error)) {
             return Some(Transient::Network);
         }
-        let last = failure.tail.len().saturating_sub(FETCHER_LINES);
         let cut_off = |line: &String| {
             CURL.iter().any(|code| line.contains(&format!("curl: ({code})")))
                 || download_may_pass(line)
         };
-        return failure.tail[last..].iter().any(cut_off).then_some(Transient::Network);
+        return failure
+            .row
+            .tail
+            .newest()
+            .take(FETCHER_LINES)
+            .any(cut_off)
+            .then_some(Transient::Network);
     }
     failure.no_machine().map(|_| Transient::Builder)
 }
@@ -97,7 +100,7 @@ pub fn transient(failure: &Failure) -> Option<Transient> {
 /// Why it failed; `None`: Nix did not say.
 pub fn reason(failure: &Failure) -> Option<String> {
     if failure.lost() {
-        let machine = failure.machine.map(machine_name).unwrap_or_default();
+        let machine = machine_name(&failure.row.machine);
         let printed = failure.errors.iter().map(|error| bare(error));
         let printed = printed.rev().find(|error| has(error, &CONNECTION));
         let printed = printed.and_then(|error| error.lines().next());
@@ -141,7 +144,7 @@ impl<'a> Failure<'a> {
 
     /// Whether Nix's helper ended, rather than the build on the builder.
     fn lost(&self) -> bool {
-        if self.machine.is_none() {
+        if self.row.machine.is_empty() {
             return false;
         }
         let Some(message) = self.own_message() else {

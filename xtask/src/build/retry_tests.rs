@@ -20,9 +20,7 @@ fn judge(recording: &str, which: usize) -> (Option<Transient>, String) {
     let none = DrvPath::new("/nix/store/qn4mk76gh6h1cc3xscc651r365knii7b-hf-lock.drv");
     let drv = drvs.get(which).unwrap_or(&none);
     let row = tracker.derivations.get(drv).cloned().unwrap_or_default();
-    let tail = row.tail.lines();
-    let machine = Some(row.machine.as_str()).filter(|machine| !machine.is_empty());
-    let failure = Failure { drv, machine, errors: &errors, tail: &tail };
+    let failure = Failure { drv, row: &row, errors: &errors };
     (transient(&failure), reason(&failure).unwrap_or_default())
 }
 
@@ -105,10 +103,12 @@ fn a_full_disk_is_not_emptied_by_waiting() {
 fn a_builder_that_is_lost_while_it_sends_is_lost() {
     let drv = DrvPath::new("/nix/store/9zfj-llama-cpp-big.drv");
     let errors = ["error: some outputs are unexpectedly invalid".to_owned()];
-    let machine = Some("ssh-ng://builder-one?remote-program=/srv/nix-daemon");
-    let failure = Failure { drv: &drv, machine, errors: &errors, tail: &[] };
+    let machine = "ssh-ng://builder-one?remote-program=/srv/nix-daemon".to_owned();
+    let mut row = Derivation::default();
+    row.begin(machine, "", 0.0);
+    let failure = Failure { drv: &drv, row: &row, errors: &errors };
     assert_eq!(transient(&failure), Some(Transient::Builder));
     assert_eq!(reason(&failure).unwrap(), "the connection to builder-one was lost");
-    let here = Failure { machine: None, ..failure };
+    let here = Failure { row: &Derivation::default(), ..failure };
     assert_eq!(transient(&here), None);
 }

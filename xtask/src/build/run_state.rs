@@ -65,9 +65,8 @@ impl RunState {
         culprits
     }
 
-    fn failure<'a>(&'a self, build: &Build, drv: &'a DrvPath, tail: &'a [String]) -> Failure<'a> {
-        let machine = Some(self.of(drv).machine.as_str()).filter(|machine| !machine.is_empty());
-        Failure { drv, machine, errors: &self.of(&build.drv).attempts.errors, tail }
+    fn failure<'a>(&'a self, build: &Build, drv: &'a DrvPath) -> Failure<'a> {
+        Failure { drv, row: self.of(drv), errors: &self.of(&build.drv).attempts.errors }
     }
 
     /// Why another attempt may succeed, if every culprit's failure is transient.
@@ -78,8 +77,7 @@ impl RunState {
             if self.of(drv).attempts.timed_out.is_some() {
                 return None;
             }
-            let tail = self.of(drv).tail.lines();
-            let failure = self.failure(build, drv, &tail);
+            let failure = self.failure(build, drv);
             let what = match retry::transient(&failure)? {
                 Transient::Builder => "a builder was lost",
                 Transient::Network => "the network failed",
@@ -95,11 +93,11 @@ impl RunState {
         if let Some(why) = &self.of(drv).attempts.timed_out {
             return Some(why.clone());
         }
-        let tail = self.of(drv).tail.lines();
-        let mut reason = retry::reason(&self.failure(build, drv, &tail))?;
+        let mut reason = retry::reason(&self.failure(build, drv))?;
         let full = |text: &str| text.contains("No space left on device");
-        let here = self.of(drv).machine.is_empty();
-        if here && (full(&reason) || tail.iter().any(|line| full(line))) {
+        let row = self.of(drv);
+        let is_full = full(&reason) || row.tail.newest().any(|line| full(line));
+        if is_full && row.machine.is_empty() {
             reason.push_str(&full_disk());
         }
         Some(reason)

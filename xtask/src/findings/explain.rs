@@ -17,8 +17,6 @@ struct Document<'a> {
     ok: bool,
 }
 
-/// # Errors
-/// No finding has the code.
 pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<Outcome> {
     let shown = match &args.code {
         None => codes::all(),

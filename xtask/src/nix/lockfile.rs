@@ -49,8 +49,6 @@ impl LockFile {
         Self(lock)
     }
 
-    /// # Errors
-    /// The text is not JSON.
     pub fn parse(text: &str) -> serde_json::Result<Self> {
         serde_json::from_str(text).map(Self)
     }

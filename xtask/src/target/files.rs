@@ -63,9 +63,6 @@ impl Target {
     }
 
     /// Whether anything lies there.
-    ///
-    /// # Errors
-    /// The same.
     pub fn has(&self, path: &str) -> Result<bool> {
         Ok(self.file_state(path)? != FileState::Missing)
     }

@@ -29,9 +29,6 @@ pub struct StandIns<'a> {
 /// The lock file's text with stand-ins for all that has one. A stand-in keeps the inputs of
 /// what it replaces, since other inputs may follow them; it uses none but nixpkgs, so the
 /// others are never fetched.
-///
-/// # Errors
-/// The text is not a lock file of version 7.
 pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
     let mut lock = LockFile::parse(lock).context("flake.lock is not JSON")?;
     let root = lock.root().to_owned();
@@ -115,9 +112,6 @@ pub fn stand_in_for<'a>(original: &Value, name: &str, flakes: &'a [String]) -> O
 
 /// Nix's lock file made with other inputs than flake.nix names, so that it looks as if it
 /// were made with those: `originals` by the name of the input.
-///
-/// # Errors
-/// The text is not a lock file of version 7.
 pub fn with_originals(lock: &str, originals: &Map<String, Value>) -> Result<String> {
     let mut lock = LockFile::parse(lock).context("Nix's lock file is not JSON")?;
     for (name, original) in originals {

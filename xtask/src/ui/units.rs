@@ -44,9 +44,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The same in whole seconds, rounded up.
-///
-/// # Errors
-/// Those of [`parse_duration`].
 pub fn parse_seconds(text: &str) -> Result<u64, String> {
     parse_duration(text).map(|duration| duration.as_secs_f64().ceil() as u64)
 }

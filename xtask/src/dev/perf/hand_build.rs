@@ -17,9 +17,6 @@ const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
 /// Builds llama-bench of this tree with these flags, or finds it built: its path. `step`
 /// gets each line of ninja.
-///
-/// # Errors
-/// The testbed's trees are not here; cmake, ninja or the compiler fail.
 pub fn make(
     home: &Path,
     tree: &Tree,

@@ -22,9 +22,6 @@ const ROLES: [(&str, &str); 4] = [
 ];
 
 /// The repository's own modules and overlays, and `count` hosts that import them.
-///
-/// # Errors
-/// `nixpkgs` is none, or no Git repository; a file cannot be written.
 pub fn make(
     repository: &Path,
     home: &Path,
