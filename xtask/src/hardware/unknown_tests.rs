@@ -109,7 +109,8 @@ fn nouveau_is_not_nvidias_driver() {
     assert_eq!(report.recommendation.as_ref().unwrap().backend, ["cpu"]);
     let arm = Manifest { system: "aarch64-linux".into(), ..variant("armv8.2-a-i8mm", &["cuda"]) };
     let found = judged(&arm, &report.facts.unwrap());
-    assert_eq!(found, [("wrong-driver", Severity::Warning)]);
+    assert!(found.contains(&("wrong-driver", Severity::Warning)), "{found:?}");
+    assert!(found.iter().all(|(_, severity)| *severity < Severity::Error), "{found:?}");
     let pci = "DRIVER=nouveau\nPCI_ID=10DE:2235\nPCI_SLOT_NAME=0000:01:00.0\nRENDER=renderD128\n\n";
     assert_eq!(codes(&probed(&[("pci", pci)]).findings), ["wrong-driver"]);
 }
