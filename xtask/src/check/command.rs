@@ -20,7 +20,7 @@ use crate::ui::github::WORKSPACE;
 
 pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     if args.no_cache {
-        context.forget_answers();
+        context.ignore_cache();
     }
     // Discover, plan, run.
     let lock = validation::own_lock(context);

@@ -57,7 +57,7 @@ pub fn evaluate(context: &Context, hosts: &[HostName], options: EvalOptions) -> 
     let mut state = State::default();
     let mut uncached = vec![];
     for host in hosts {
-        match context.answers().and_then(|cache| cache.answer(host)) {
+        match context.cache().and_then(|cache| cache.answer(host)) {
             Some(answer) => {
                 let answer = Answered { answer: Ok(answer.clone()), seconds: 0.0 };
                 state.answers.insert(host.clone(), answer);
@@ -112,13 +112,13 @@ fn evaluate_uncached(context: &Context, hosts: &[HostName], options: EvalOptions
 
 /// Caches results, but no failures: this machine may have caused those.
 fn write_cache(context: &Context, found: &State) -> Result<()> {
-    let Some(cache) = context.answers() else { return Ok(()) };
+    let Some(cache) = context.cache() else { return Ok(()) };
     let hosts = context.all_hosts()?.iter().map(ToString::to_string).collect();
     let complete = found
         .answers
         .iter()
         .filter_map(|(host, it)| Some((host.to_string(), it.answer.as_ref().ok()?.clone())));
-    cache.keep(&context.flake, hosts, complete.collect())
+    cache.store(&context.flake, hosts, complete.collect())
 }
 
 /// For Nix when the network is known to fail.

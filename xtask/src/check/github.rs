@@ -1,4 +1,4 @@
-//! What GitHub is told of a `check`.
+//! The report of `check` for GitHub: annotations and step summary.
 
 use std::fmt::Write as _;
 

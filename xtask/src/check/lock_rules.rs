@@ -18,7 +18,7 @@ use crate::nix::lockfile::LockFile;
 const RELOCK: &str = "run `nix flake lock`, then commit flake.lock";
 
 /// Whether this package is of a llama.cpp that is locked here, or of the one that its
-/// host is pinned to. A locked path has no revision: then nothing can be said.
+/// host is pinned to. A locked path has no revision: then nothing is known.
 pub fn package(
     lock: &LockFile,
     manifest: &Manifest,
@@ -65,7 +65,7 @@ fn not_pinned(manifest: &Manifest, pinned: &PinnedHost) -> Option<Finding> {
 }
 
 /// flake.lock against the `inputs` of flake.nix, and llama.cpp's nixpkgs against the
-/// fleet's. `text` is flake.nix, to tell the line.
+/// fleet's. `text` is flake.nix, for the line.
 pub fn judge(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
     let mut findings = second_nixpkgs(lock, text);
     findings.extend(elsewhere(lock));

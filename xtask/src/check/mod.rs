@@ -1,4 +1,4 @@
-//! `check`: every host's variant evaluates and keeps the fleet's rules.
+//! `check`: evaluates every host's variant, and checks it against the fleet's rules.
 //!
 //! Entry points: `command::run`; `evaluation` evaluates hosts for every other command too.
 //!

@@ -1,5 +1,5 @@
-//! What a host runs under llama.cpp's name and is not the variant that it selects: another
-//! person's overlay, a definition of the service's package, packages from outside.
+//! Packages of a host that should be the selected variant and are not: because of another overlay, a
+//! definition of the service's package, or packages from outside.
 //!
 //! Pure: no I/O, no clock.
 
@@ -11,9 +11,9 @@ use crate::fleet::manifest::{Seen, Selection};
 const PKGS: &str = "pkgs.llama-cpp";
 
 pub fn judge(selection: &Selection) -> Vec<Finding> {
-    let strange = |(_, seen): &(&String, &Seen)| is_strange(seen, selection);
+    let differs = |(_, seen): &(&String, &Seen)| is_other(seen, selection);
     let around = &selection.around;
-    let found = around.packages.iter().filter(strange);
+    let found = around.packages.iter().filter(differs);
     found
         .map(|(place, seen)| {
             if place == PKGS && !around.overlaid {
@@ -25,7 +25,7 @@ pub fn judge(selection: &Selection) -> Vec<Finding> {
         .collect()
 }
 
-fn is_strange(seen: &Seen, selection: &Selection) -> bool {
+fn is_other(seen: &Seen, selection: &Selection) -> bool {
     let other_build = seen.drv_path.as_ref().is_some_and(|drv| drv != selection.drv_path.as_str());
     seen.variant.as_ref() != Some(&selection.manifest.variant) || other_build
 }

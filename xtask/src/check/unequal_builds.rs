@@ -105,9 +105,9 @@ mod tests {
         for (first, second) in [("/1.drv", "/2.drv"), ("/2.drv", "/1.drv")] {
             let one = selection(first, "", json!({ "overlays": 2 }));
             let two = selection(second, "", json!({ "config.cudaSupport": true, "overlays": 2 }));
-            let said = "a, b all select cpu-x, but each would build it separately: nixpkgs' \
+            let expected = "a, b all select cpu-x, but each would build it separately: nixpkgs' \
                         config.cudaSupport is not set on a and true on b";
-            assert_eq!(judged(&one, &two), [said]);
+            assert_eq!(judged(&one, &two), [expected]);
             let unknown = judged(&one, &selection(second, "", Value::Null));
             assert!(unknown[0].contains("most likely"), "{unknown:?}");
         }

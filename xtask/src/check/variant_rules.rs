@@ -1,5 +1,5 @@
-//! What must hold of a variant that evaluates: no flag that would make the build impure
-//! or slow. And the module's own assertions, as findings.
+//! The rules for a variant that evaluates, such as no flag that makes the build impure or slow, and
+//! the module's assertions as findings.
 //!
 //! Pure: no I/O, no clock.
 
@@ -69,10 +69,14 @@ pub fn failed_assertion(sentence: &str) -> Finding {
 }
 
 pub fn nixos_warning(sentence: &str) -> Finding {
-    Finding::warning("nixos-warning", sentence.trim(), "NixOS says so of this configuration")
+    Finding::warning(
+        "nixos-warning",
+        sentence.trim(),
+        "this is a warning of the host's NixOS configuration",
+    )
 }
 
-/// nixpkgs' refusals have codes of their own, as in nix/diagnosis.rs.
+/// nixpkgs' refusals have their own codes, as in nix/diagnosis.rs.
 fn kind(sentence: &str) -> &'static str {
     const KINDS: [(&str, &str); 5] = [
         ("unfree", "unfree"),

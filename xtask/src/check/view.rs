@@ -1,4 +1,4 @@
-//! What `check` shows a person.
+//! The terminal output of `check`.
 
 use crate::check::outcomes::HostState;
 use crate::check::report::{CheckReport, HostReport, PackageReport, PartReport};

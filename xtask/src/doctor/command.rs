@@ -37,7 +37,7 @@ pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
 /// The hosts that `check` has cached, or why there are none.
 fn answers(global: &Global, ui: &Ui) -> Option<Check> {
     let context = context::Context::open(global, ui).ok()?;
-    let message = match context.answers()?.state() {
+    let message = match context.cache()?.state() {
         Ok((answers, hosts)) => format!("{answers} of {hosts} hosts are cached"),
         Err(why) => format!("no host is cached: {why}"),
     };

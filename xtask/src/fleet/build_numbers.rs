@@ -56,7 +56,7 @@ mod tests {
         let next = pins.with([&at("b", None), &at("c", Some(3))]);
         assert_eq!(next.print(), "{\n  \"builds\": {\n    \"b\": 2,\n    \"c\": 3\n  }\n}\n");
         assert_eq!(BuildNumbers::read(&next.print()).unwrap(), next);
-        // Of an unknown number nothing is written: the build then says 0.
+        // An unknown number is not written; the build then has 0.
         assert_eq!(pins.with([&at("a", Some(1)), &at("x", None)]).build("x"), None);
     }
 

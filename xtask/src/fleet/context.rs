@@ -1,5 +1,4 @@
-//! What most commands start from: the flake, the Nix that reads it, the folder of
-//! what is kept between runs.
+//! What most commands start from: the flake, its Nix, and xtask's folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -18,18 +17,18 @@ use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 use crate::ui::nearest::nearest;
 
-/// Nix's option for a lock file in the place of flake.lock.
-const LENT_LOCK: &str = "--reference-lock-file";
+/// Nix's option for another lock file than flake.lock.
+const LOCK_OPTION: &str = "--reference-lock-file";
 
 pub struct Context {
     pub ui: Ui,
     pub home: PathBuf,
     pub flake: Flake,
-    /// The flake's folder and the testbed's revision, where there are such.
+    /// The flake's folder, if it is on this machine, and the testbed's revision, if it is used.
     root: Option<PathBuf>,
     revision: Option<TestbedRevision>,
-    answers: OnceLock<Option<EvalCache>>,
-    known: OnceLock<Vec<HostName>>,
+    cache: OnceLock<Option<EvalCache>>,
+    hosts: OnceLock<Vec<HostName>>,
 }
 
 impl Context {
@@ -51,7 +50,7 @@ impl Context {
                 )
             }
         };
-        // Asking changes nothing: a lock that does not fit is a finding, not Nix's to mend.
+        // Nix must not write flake.lock: if it does not match flake.nix, that is a finding.
         let mut options = vec!["--no-write-lock-file".to_owned()];
         if let Some(revision) = revision {
             let Some(root) = &root else {
@@ -59,23 +58,23 @@ impl Context {
             };
             let lock = testbed::lock_file(&nix, &home, root, revision)?;
             let lock = lock.to_str().context("the testbed's path is not UTF-8")?.to_owned();
-            options.extend([LENT_LOCK.to_owned(), lock]);
+            options.extend([LOCK_OPTION.to_owned(), lock]);
             nix.options.extend(testbed::NIX_OPTIONS.iter().map(|word| (*word).to_owned()));
         }
         let flake = Flake { nix, reference, options };
-        let (answers, known) = (OnceLock::new(), OnceLock::new());
-        // A URL that names a folder may name a branch of it as well.
+        let (cache, hosts) = (OnceLock::new(), OnceLock::new());
+        // A URL of a folder may have a branch.
         let root = root.filter(|_| !flake.reference.contains([':', '?']));
         let sources = root.clone().map(|root| &*Box::leak(root.into_boxed_path()));
-        Ok(Self { ui: Ui { sources, ..*ui }, home, flake, root, revision, answers, known })
+        Ok(Self { ui: Ui { sources, ..*ui }, home, flake, root, revision, cache, hosts })
     }
 
-    /// The flake's folder, where it is one of this machine.
+    /// The flake's folder, if it is on this machine.
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
 
-    /// Whether stand-ins take the place of the inputs.
+    /// Whether the testbed's stand-ins replace the inputs.
     pub fn in_testbed(&self) -> bool {
         self.revision.is_some()
     }
@@ -83,17 +82,16 @@ impl Context {
     /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
     pub fn lock_file(&self) -> Option<PathBuf> {
         let mut options = self.flake.options.iter();
-        match options.find(|option| *option == LENT_LOCK) {
+        match options.find(|option| *option == LOCK_OPTION) {
             Some(_) => options.next().map(PathBuf::from),
             None => Some(self.root()?.join("flake.lock")),
         }
     }
 
-    /// The same for a copy of the flake that has its own lock file. Of that nothing is
-    /// kept: it will not be there again.
+    /// The same for a temporary copy of the flake with its own lock file. It has no cache.
     pub fn of_copy(&self, reference: String) -> Self {
         let mut options = self.flake.options.clone();
-        if let Some(at) = options.iter().position(|option| option == LENT_LOCK) {
+        if let Some(at) = options.iter().position(|option| option == LOCK_OPTION) {
             options.drain(at..at + 2);
         }
         Self {
@@ -102,12 +100,12 @@ impl Context {
             flake: Flake { nix: self.flake.nix.clone(), reference, options },
             root: None,
             revision: self.revision,
-            answers: OnceLock::new(),
-            known: OnceLock::new(),
+            cache: OnceLock::new(),
+            hosts: OnceLock::new(),
         }
     }
 
-    /// Whose stand-ins take the place of the flake's inputs, if any do: `new` or `old`.
+    /// The testbed's revision, if it is used: `new` or `old`.
     pub fn testbed(&self) -> Option<&'static str> {
         self.revision.map(|revision| match revision {
             TestbedRevision::Old => "old",
@@ -115,7 +113,7 @@ impl Context {
         })
     }
 
-    /// For a command that is printed to be run: ` --testbed`, where this one has it.
+    /// ` --testbed`, if it is used, for a command that is printed.
     pub fn testbed_option(&self) -> &'static str {
         match self.revision {
             None => "",
@@ -124,17 +122,17 @@ impl Context {
         }
     }
 
-    /// What earlier runs found out of this flake; only of one in a folder of this machine.
-    pub fn answers(&self) -> Option<&EvalCache> {
-        self.answers.get_or_init(|| self.open_eval_cache()).as_ref()
+    /// The evaluation cache of this flake, if it is a folder of this machine.
+    pub fn cache(&self) -> Option<&EvalCache> {
+        self.cache.get_or_init(|| self.open_eval_cache()).as_ref()
     }
 
-    /// To be called first: what earlier runs found out is not looked at.
-    pub fn forget_answers(&self) {
-        self.answers.get_or_init(|| {
-            let mut answers = self.open_eval_cache()?;
-            answers.forget();
-            Some(answers)
+    /// To be called first: results of earlier runs are not used.
+    pub fn ignore_cache(&self) {
+        self.cache.get_or_init(|| {
+            let mut cache = self.open_eval_cache()?;
+            cache.forget();
+            Some(cache)
         });
     }
 
@@ -145,14 +143,14 @@ impl Context {
 
     /// Every host of the flake.
     pub fn all_hosts(&self) -> Result<&[HostName]> {
-        if let Some(known) = self.known.get() {
+        if let Some(known) = self.hosts.get() {
             return Ok(known);
         }
-        let known = match self.answers().and_then(EvalCache::hosts) {
+        let known = match self.cache().and_then(EvalCache::hosts) {
             Some(known) => known,
             None => self.flake.hosts()?,
         };
-        Ok(self.known.get_or_init(|| known))
+        Ok(self.hosts.get_or_init(|| known))
     }
 
     /// The hosts that the user means: those named, or all.

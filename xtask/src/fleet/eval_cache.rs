@@ -1,5 +1,5 @@
-//! The answers of earlier evaluations, under `eval/` of xtask's folder: read where they
-//! still stand, written when an evaluation saw one tree from beginning to end.
+//! The results of earlier evaluations, under `eval/` of xtask's folder: read if they are still
+//! valid, written if the fleet did not change during the evaluation.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,56 +15,56 @@ use crate::nix::flake::Flake;
 use crate::nix::snapshot;
 use crate::system::{disk, files};
 
-/// What is known of a flake from earlier runs.
+/// The cached results of a flake.
 #[derive(Debug)]
 pub struct EvalCache {
     file: PathBuf,
     home: PathBuf,
     root: PathBuf,
-    /// As it was when this run began; why there is none.
+    /// The fleet's files when this run began; why they are unknown.
     now: Result<Snapshot, String>,
-    /// What still stands; why nothing does.
-    kept: Result<Stored, String>,
+    /// What is still valid; why nothing is.
+    stored: Result<Stored, String>,
 }
 
 impl EvalCache {
     pub fn open(flake: &Flake, home: &Path, root: &Path, revision: &str) -> Self {
         let file = file_of(home, root, revision);
         let now = snapshot::take(flake, home, root).map_err(|error| format!("{error:#}"));
-        let kept = now.as_ref().map_err(Clone::clone).and_then(|now| load(&file, now));
-        Self { file, home: home.to_owned(), root: root.to_owned(), now, kept }
+        let stored = now.as_ref().map_err(Clone::clone).and_then(|now| load(&file, now));
+        Self { file, home: home.to_owned(), root: root.to_owned(), now, stored }
     }
 
-    /// As if nothing were kept.
+    /// As if nothing was stored.
     pub fn forget(&mut self) {
-        self.kept = Err("--no-cache".to_owned());
+        self.stored = Err("--no-cache".to_owned());
     }
 
     pub fn hosts(&self) -> Option<Vec<HostName>> {
-        let kept = self.kept.as_ref().ok()?;
-        Some(kept.hosts.iter().map(HostName::new).collect())
+        let stored = self.stored.as_ref().ok()?;
+        Some(stored.hosts.iter().map(HostName::new).collect())
     }
 
     pub fn answer(&self, host: &HostName) -> Option<&Value> {
-        let answer = self.kept.as_ref().ok()?.answers.get(host.as_str())?;
-        // What was collected as garbage must be made again.
+        let answer = self.stored.as_ref().ok()?.answers.get(host.as_str())?;
+        // A derivation that was collected as garbage must be evaluated again.
         let in_store = |drv: &Value| drv.as_str().is_some_and(|drv| Path::new(drv).exists());
         answer.get("drvPath").is_none_or(in_store).then_some(answer)
     }
 
-    /// How many hosts have an answer that stands, of how many; or why none has.
+    /// The number of hosts with a valid result, and of all; or why there is none.
     pub fn state(&self) -> Result<(usize, usize), &str> {
-        match &self.kept {
-            Ok(kept) => Ok((kept.answers.len(), kept.hosts.len())),
+        match &self.stored {
+            Ok(stored) => Ok((stored.answers.len(), stored.hosts.len())),
             Err(why) => Err(why),
         }
     }
 
-    /// Keeps new answers beside those that stand, unless something changed meanwhile.
+    /// Stores new results beside the valid ones, unless something changed meanwhile.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn keep(
+    pub fn store(
         &self,
         flake: &Flake,
         hosts: Vec<String>,
@@ -75,16 +75,13 @@ impl EvalCache {
         if answers.is_empty() || after.ok().as_ref() != Some(before) {
             return Ok(());
         }
-        let mut all = match load(&self.file, before) {
-            Ok(kept) => kept.answers,
-            Err(_) => BTreeMap::new(),
-        };
+        let mut all = load(&self.file, before).map(|it| it.answers).unwrap_or_default();
         all.extend(answers);
         let stored = Stored { snapshot: before.clone(), hosts, answers: all };
-        if let Some(folder) = self.file.parent() {
-            disk::create(folder)?;
-            forget_old(folder);
-        }
+        let folder = disk::folder_of(&self.file);
+        disk::create(folder)?;
+        // Fleets that were not evaluated for long.
+        files::prune(folder, 1, Duration::from_secs(30 * 24 * 3600), |_| true);
         let text =
             serde_json::to_string(&stored).context("cannot serialize the evaluation cache")?;
         files::write_atomically(&self.file, text.as_bytes())
@@ -104,27 +101,9 @@ pub fn newest(home: &Path, root: &Path) -> Option<Stored> {
     serde_json::from_str(&fs::read_to_string(newest.1).ok()?).ok()
 }
 
-/// Fleets that were not evaluated for long are gone, or cost little to ask again.
-fn forget_old(folder: &Path) {
-    const LONG: Duration = Duration::from_secs(30 * 24 * 3600);
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let written = entry.metadata().and_then(|about| about.modified()).ok();
-        if written.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > LONG) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
 fn load(file: &Path, now: &Snapshot) -> Result<Stored, String> {
-    let text =
-        fs::read_to_string(file).map_err(|_| "there is no evaluation cache yet".to_owned())?;
-    let stored: Stored = serde_json::from_str(&text).map_err(|_| {
-        "another version of xtask wrote the evaluation \
-                                                 cache"
-            .to_owned()
-    })?;
-    match stored.snapshot.differs(now) {
-        Some(why) => Err(why),
-        None => Ok(stored),
-    }
+    let text = fs::read_to_string(file).map_err(|_| "there is no evaluation cache yet")?;
+    let stored: Stored = serde_json::from_str(&text)
+        .map_err(|_| "another version of xtask wrote the evaluation cache")?;
+    stored.snapshot.differs(now).map_or(Ok(stored), Err)
 }

@@ -43,7 +43,7 @@ pub struct Manifest {
     /// The pairs that the build has CUDA and ROCm kernels for. None: it has neither backend.
     #[serde(default)]
     pub kv_kernels: Option<Vec<String>>,
-    /// The llama.cpp commit, as far as the flake input tells it.
+    /// The llama.cpp commit, if the flake input has it.
     pub rev: Option<String>,
     /// llama.cpp's build number, the `N` of a tag `bN`.
     pub build: Option<u64>,
@@ -129,7 +129,7 @@ pub struct Around {
     /// Whether the module's overlay has reached the host's `pkgs`.
     #[serde(default = "yes")]
     pub overlaid: bool,
-    /// The settings of nixpkgs, as far as JSON can say them.
+    /// The settings of nixpkgs that JSON can represent.
     #[serde(default)]
     pub nixpkgs: Option<serde_json::Value>,
 }
@@ -168,7 +168,7 @@ pub enum Answer {
     Problems(Problems),
 }
 
-/// The module's own assertions that do not hold.
+/// The module's failed assertions.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Problems {
     /// Each a sentence, `programs.llama-cpp.OPTION …; what to do`.

@@ -16,7 +16,7 @@ use crate::fleet::names::HostName;
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::{Revision, short};
 
-/// What one host has instead of what flake.lock says, and why.
+/// What one host has instead of flake.lock's revision, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PinnedHost {
@@ -26,7 +26,7 @@ pub struct PinnedHost {
     pub build: Option<u64>,
     /// The day it began, UTC.
     pub since: String,
-    /// The newest revision that was tried, as a person names it.
+    /// The newest revision that was tried.
     pub failed_with: String,
     /// Where that failed: `evaluation`, `building`, …
     pub failed_at: String,
@@ -60,7 +60,7 @@ impl PinnedHost {
     }
 }
 
-/// A failure in one line: what failed, and the first error of the log's end, if that is told.
+/// A failure in one line: what failed, and the first error in the end of the log, if any.
 pub fn reason(message: &str) -> String {
     let mut lines = message.lines();
     let what = lines.next().unwrap_or_default();
@@ -195,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reminder_says_since_when_at_what_why_and_what_to_do() {
-        let told = pinned("0123456789abcdef").reminder();
+    fn a_reminder_has_date_revision_reason_and_help() {
+        let reminder = pinned("0123456789abcdef").reminder();
         assert_eq!(
-            told.message,
+            reminder.message,
             "pinned to llama.cpp b7 (012345678) since 2026-11-22: b9 fails on this host at building: cpu-x \
              is not built (failed)"
         );
-        assert!(told.help.contains("cargo xtask update"), "{}", told.help);
+        assert!(reminder.help.contains("cargo xtask update"), "{}", reminder.help);
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_told() {
+    fn entries_without_effect_are_reported() {
         let file = PinnedHostsFile::default().step("a", "b", hosts(&[("boron", "a")]));
         let boron = [HostName::new("boron")];
         assert_eq!(file.judge(&["b"], &boron), []);

@@ -1,4 +1,4 @@
-//! `new-host`: a machine becomes a host: what probe sees of it, as files that evaluate.
+//! `new-host`: adds a host with the files that `probe`'s facts of its machine suggest.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         files::write_atomically(&place, text.as_bytes())?;
     }
     let names: Vec<&Path> = written.iter().map(|(file, _)| file.as_path()).collect();
-    // A flake sees only what Git knows of.
+    // A flake sees only files that Git tracks.
     let known = git::is_repository(&root) && git::intend_to_add(&root, &names).is_ok();
     // Report.
     report(ui, args, &names, &probe_output::unknown(&facts), known)
@@ -116,7 +116,7 @@ fn plan(
     Ok(written)
 }
 
-/// What a program there prints, if it is there and succeeds.
+/// The output of a program on the machine, if it exists and succeeds.
 fn output(target: &Target, argv: &[&str]) -> Option<String> {
     let mut text = String::new();
     let exit = target.run(argv, SHORT, &mut |source, line| {

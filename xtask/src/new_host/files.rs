@@ -93,7 +93,7 @@ pub fn file(
     text
 }
 
-/// The release that /etc/os-release tells of a NixOS.
+/// The NixOS release in /etc/os-release.
 pub fn nixos_release(os_release: &str) -> Option<String> {
     let value = |name: &str| {
         let line = os_release.lines().find_map(|line| line.strip_prefix(name))?;
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_that_a_machine_can_have() {
+    fn host_names_are_validated() {
         for good in ["carbon", "gpu-box", "3d", "X1"] {
             assert_eq!(name_problem(good), None, "{good}");
         }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_goes_before_the_end_and_what_is_no_table_is_left_alone() {
+    fn a_row_is_added_before_the_end_of_a_table() {
         let table = "# The fleet.\n{\n  a = {\n    system = \"x\";\n  };\n}\n\n";
         let more = with_row(table, "3d", "x86_64-linux", "me@box").unwrap();
         assert_eq!(
@@ -139,10 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_nixos_tells_its_release() {
-        let told = |text: &str| nixos_release(text);
-        assert_eq!(told("ID=nixos\nVERSION_ID=\"25.11\"\n"), Some("25.11".into()));
-        assert_eq!(told("ID=debian\nVERSION_ID=\"12\"\n"), None);
-        assert_eq!(told(""), None);
+    fn only_nixos_has_a_release() {
+        assert_eq!(nixos_release("ID=nixos\nVERSION_ID=\"25.11\"\n"), Some("25.11".into()));
+        assert_eq!(nixos_release("ID=debian\nVERSION_ID=\"12\"\n"), None);
+        assert_eq!(nixos_release(""), None);
     }
 }

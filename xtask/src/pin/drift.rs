@@ -343,8 +343,8 @@ fn bench(needs: &Needs, after: &Surface) -> Option<Finding> {
 fn patched(needs: &Needs, after: &Surface) -> Option<Finding> {
     let Patched { file, has, lines } = &needs.patched;
     let text = after.text(file);
-    let stands = text.contains(has) && !lines.iter().any(|line| text.contains(line));
-    stands.then(|| {
+    let is_unpatched = text.contains(has) && !lines.iter().any(|line| text.contains(line));
+    is_unpatched.then(|| {
         Finding::warning(
             "patch-idle",
             format!(

@@ -41,7 +41,7 @@ fn used() -> Used {
     }
 }
 
-fn told(before: Option<&Surface>, after: &Surface) -> Vec<(&'static str, Severity, String)> {
+fn judged(before: Option<&Surface>, after: &Surface) -> Vec<(&'static str, Severity, String)> {
     let table = Table::embedded().unwrap();
     let found = judge(&needs(), &table, &used(), before, after);
     found.into_iter().map(|f| (f.code, f.severity, format!("{} | {}", f.message, f.help))).collect()
@@ -50,7 +50,7 @@ fn told(before: Option<&Surface>, after: &Surface) -> Vec<(&'static str, Severit
 fn changed(change: impl FnOnce(&mut Surface)) -> Vec<(&'static str, Severity, String)> {
     let (before, mut after) = (whole(), whole());
     change(&mut after);
-    told(Some(&before), &after)
+    judged(Some(&before), &after)
 }
 
 fn replace(surface: &mut Surface, file: &str, from: &str, to: &str) {
@@ -61,8 +61,8 @@ fn replace(surface: &mut Surface, file: &str, from: &str, to: &str) {
 
 #[test]
 fn what_is_as_it_was_is_not_worth_a_word() {
-    assert_eq!(told(Some(&whole()), &whole()), []);
-    assert_eq!(told(None, &whole()), []);
+    assert_eq!(judged(Some(&whole()), &whole()), []);
+    assert_eq!(judged(None, &whole()), []);
 }
 
 #[test]

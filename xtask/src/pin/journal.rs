@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_steps_that_led_here_are_taken_back() {
+    fn only_steps_that_led_here_can_be_undone() {
         // b → x was written, but not done: the machine lost power.
         let entries = [entry("a", "b"), entry("b", "x"), entry("b", "c"), entry("c", "d")];
         let back = |now: &str| -> String {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn going_back_is_a_step_as_well() {
+    fn a_rollback_is_a_step() {
         let entries = [entry("a", "b"), entry("b", "a")];
         let way = way_back(&entries, "llama-cpp", "a");
         assert_eq!(way[0].from.rev, "b");

@@ -1,6 +1,5 @@
-//! The moment in which an update becomes true: one rename of flake.lock, all that it
-//! needs being on the disk before. Whenever power or process goes, flake.lock is the old
-//! one or the whole new one.
+//! Replaces flake.lock by one rename, after everything that it needs is on the disk. Whenever the
+//! power or the process is lost, flake.lock is the old one or the complete new one.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,15 +9,15 @@ use anyhow::{Context, Result, bail};
 use crate::system::disk;
 use crate::system::files::{self, Staged};
 
-/// This process alone updates this fleet until it is dropped; the kernel lets go of it
-/// however the process ends.
+/// Only this process updates this fleet until it is dropped. The kernel releases it however the
+/// process ends.
 #[derive(Debug)]
 pub struct Reservation {
     _file: File,
 }
 
 /// # Errors
-/// Another update of the fleet is under way.
+/// Another update of the fleet is running.
 pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
     let folder = home.join("updates");
     disk::create(&folder)?;
@@ -34,18 +33,18 @@ pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
     Ok(Reservation { _file: opened })
 }
 
-/// Whether the file could be replaced: asked before anything is built. Removes what a
-/// killed run left.
+/// Checks that the file can be replaced, before anything is built, and removes what a killed run
+/// left.
 ///
 /// # Errors
-/// The folder is read-only, full, or another's.
+/// The folder is read-only, full, or of another user.
 pub fn can_write(file: &Path) -> Result<()> {
     Staged::with(file, &[b'\n'; 16_384])
         .map(drop)
         .with_context(|| format!("{} would not be writable at the end", file.display()))
 }
 
-/// A file to be replaced: where, what it must still be, what it becomes.
+/// A file to replace: the content that it must still have, and the new one.
 #[derive(Debug, Clone)]
 pub struct Replacement {
     pub file: PathBuf,
@@ -53,11 +52,11 @@ pub struct Replacement {
     pub after: String,
 }
 
-/// Replaces the files in their order. All are on the disk under temporary names before
-/// the first is renamed, and each rename before the next.
+/// Replaces the files in order. All are on the disk under temporary names before the first is
+/// renamed, and each rename is on the disk before the next.
 ///
 /// # Errors
-/// Nothing was replaced if a file is not what it was, or cannot be written.
+/// A file changed, or cannot be written: nothing was replaced.
 pub fn apply(replacements: &[Replacement]) -> Result<()> {
     let mut staged = vec![];
     for Replacement { file, before, after } in replacements {
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_changed_meanwhile_is_left_and_so_is_the_rest() {
+    fn if_one_file_changed_no_file_is_replaced() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         fs::write(dir.join("flake.lock"), "edited").unwrap();
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_run_left_is_swept() {
+    fn files_of_a_killed_run_are_removed() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         let lock = dir.join("flake.lock");
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn two_updates_of_one_fleet_do_not_meet() {
+    fn a_fleet_has_one_update_at_a_time() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         let first = reserve(dir, Path::new("/fleet")).unwrap();

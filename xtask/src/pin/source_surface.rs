@@ -1,4 +1,4 @@
-//! Looks at what a revision of llama.cpp offers, in its source: fetched, not built.
+//! Reads what a revision of llama.cpp has from its source, which is fetched, not built.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -125,7 +125,7 @@ fn a_whole_search_is_rarely_wrong() {
     let (mut wrong, mut open) = (0, 0);
     for first in (1..33).step_by(2).cycle().take(64) {
         let mut search = Search::new(33);
-        search.tell(0, Verdict::Good);
+        search.record(0, Verdict::Good);
         let answer = loop {
             let at = match search.next() {
                 Next::Done(answer) => break answer,
@@ -136,7 +136,7 @@ fn a_whole_search_is_rarely_wrong() {
                 Decision::NotSlower => Verdict::Good,
                 Decision::Undecided => Verdict::Inconclusive,
             };
-            search.tell(at, verdict);
+            search.record(at, verdict);
         };
         match answer {
             Answer::First { bad, .. } => wrong += u32::from(bad != first),

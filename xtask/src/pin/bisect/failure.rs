@@ -1,5 +1,5 @@
-//! How a host fails with a revision, so that two failures can be compared: by
-//! what of the message or the log stays the same from one revision to the next.
+//! How a host fails with a revision. Failures of two revisions are compared by the part of the
+//! message or the log that stays the same.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,12 +13,12 @@ use crate::pin::bisect::search::Verdict;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// None: of the revision as such, for example when Nix cannot lock it.
+    /// None: the revision itself fails, for example because Nix cannot lock it.
     pub host: Option<HostName>,
     pub code: String,
     /// For a person.
     pub message: String,
-    /// What the same failure has in common elsewhere; it shares at least one.
+    /// What identifies the failure. Two equal failures share at least one.
     marks: BTreeSet<String>,
 }
 
@@ -32,8 +32,8 @@ impl Failure {
         }
     }
 
-    /// A build that failed, by its log. Compilers run side by side, so of several errors
-    /// another may come first each time.
+    /// A failed build, by its log. Compilers run in parallel, so another error may come first each
+    /// time.
     pub fn of_log(host: &HostName, what: &str, log: &str) -> Self {
         let errors = errors(log);
         let phase = || log.lines().rev().find_map(|line| line.strip_prefix("@phase "));
@@ -53,8 +53,8 @@ impl Failure {
     }
 }
 
-/// Whether a revision with these failures is one that is looked for. Another failure may
-/// hide the one in question, so of such a revision nothing can be told.
+/// Whether a revision has one of the wanted failures. Another failure may hide it, so such a
+/// revision is inconclusive.
 pub fn verdict(wanted: &[Failure], found: &[Failure]) -> Verdict {
     let alike = |failure: &Failure| wanted.iter().any(|wanted| wanted.is_like(failure));
     match found {
@@ -64,7 +64,7 @@ pub fn verdict(wanted: &[Failure], found: &[Failure]) -> Verdict {
     }
 }
 
-/// How many kinds of failures these are, whatever the host.
+/// The number of different failures, over all hosts.
 pub fn kinds(failures: &[Failure]) -> usize {
     let marks: BTreeSet<_> = failures.iter().map(|it| (&it.code, &it.marks)).collect();
     marks.len()
@@ -89,7 +89,7 @@ pub fn causes(failures: &[Failure]) -> Vec<String> {
     causes.into_iter().map(shown).collect()
 }
 
-/// A message of Nix's that another message brings along, and paths as in the repository.
+/// Removes the message that Nix wraps around another one, and shortens store paths.
 fn without_store(line: &str) -> String {
     const AROUND: &str = "evaluation aborted with the following error message: '";
     let line = line.strip_prefix(AROUND).map_or(line, |rest| rest.trim_end_matches('\''));
@@ -108,9 +108,9 @@ fn in_repository(word: &str) -> &str {
     }
 }
 
-/// The lines of a log that tell what went wrong.
+/// The error lines of a log.
 fn errors(log: &str) -> Vec<String> {
-    let tells = |line: &str| {
+    let is_error = |line: &str| {
         ["error:", "CMake Error", "undefined reference to", "ERROR:"]
             .iter()
             .any(|word| line.contains(word))
@@ -118,11 +118,11 @@ fn errors(log: &str) -> Vec<String> {
     let mut found = vec![];
     let mut lines = log.lines().peekable();
     while let Some(line) = lines.next() {
-        if !tells(line) {
+        if !is_error(line) {
             continue;
         }
         let mut error = line.trim().to_owned();
-        // CMake names the place, and says what is wrong there below it.
+        // CMake names the place, with the error on the next line.
         while error.starts_with("CMake Error") && error.ends_with(':') {
             let Some(next) = lines.next() else { break };
             if !next.trim().is_empty() {
@@ -135,7 +135,7 @@ fn errors(log: &str) -> Vec<String> {
     found
 }
 
-/// A text without what differs between revisions: hashes, line numbers, counts.
+/// Replaces what differs between revisions: hashes, line numbers, counts.
 fn lasting(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_with_the_revision_is_not_the_failure() {
+    fn hashes_and_lines_do_not_distinguish_failures() {
         let a = "attribute 'cuda_runtime' missing at /nix/store/0c9xw4s1l2f3k4j5h6g7f8d9s0a1q2w3-source/.devops/nix/package.nix:95:5 (0-unstable-4fb40c0)";
         let b = "attribute 'cuda_runtime' missing at /nix/store/9zzzw4s1l2f3k4j5h6g7f8d9s0a1q2w3-source/.devops/nix/package.nix:102:5 (0-unstable-abc1234)";
         assert!(failed(a).is_like(&failed(b)));
@@ -205,7 +205,7 @@ mod tests {
         3.25.1\n\n-- Configuring incomplete, errors occurred!\n";
 
     #[test]
-    fn a_log_is_told_by_its_errors() {
+    fn a_log_is_identified_by_its_errors() {
         let of = |log: &str| Failure::of_log(&host(), "cpu-znver4 is not built (failed)", log);
         let compile = of(COMPILE);
         assert!(compile.message.ends_with("vnni.h: No such file or directory"), "{compile:?}");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_once_with_all_its_hosts() {
+    fn a_cause_is_listed_once_with_all_hosts() {
         let aborted = "evaluation aborted with the following error message: 'no \"x\" at \
                        /nix/store/0c9xw4s1l2f3k4j5h6g7f8d9s0a1q2w3-source/a.nix:1'";
         let other = Failure { host: Some(HostName::new("carbon")), ..failed(aborted) };
@@ -237,12 +237,12 @@ mod tests {
     }
 
     #[test]
-    fn another_failure_hides_the_one_in_question() {
+    fn another_failure_is_inconclusive() {
         let (wanted, other) = (failed("a"), failed("b"));
-        let told = |found: &[Failure]| verdict(std::slice::from_ref(&wanted), found);
-        assert_eq!(told(&[]), Verdict::Good);
-        assert_eq!(told(std::slice::from_ref(&other)), Verdict::Inconclusive);
-        assert_eq!(told(&[other.clone(), wanted.clone()]), Verdict::Bad);
+        let verdict_on = |found: &[Failure]| verdict(std::slice::from_ref(&wanted), found);
+        assert_eq!(verdict_on(&[]), Verdict::Good);
+        assert_eq!(verdict_on(std::slice::from_ref(&other)), Verdict::Inconclusive);
+        assert_eq!(verdict_on(&[other.clone(), wanted.clone()]), Verdict::Bad);
         assert_eq!(
             (kinds(&[wanted.clone(), wanted.clone()]), kinds(&[wanted.clone(), other])),
             (1, 2)

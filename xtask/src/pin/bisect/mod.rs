@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
         let mut search = Search::new(range.revs.len());
         if bench.is_some() {
             // As fast as itself.
-            search.tell(0, Verdict::Good);
+            search.record(0, Verdict::Good);
         }
         Ok(Self {
             args,
@@ -264,7 +264,7 @@ impl<'a> Session<'a> {
                 step.verdict = self.judge.weigh(step.failures.clone()).verdict;
             }
         }
-        self.search.tell(at, step.verdict);
+        self.search.record(at, step.verdict);
         view::end(&self.context.ui, &step);
         self.steps.push((at, step));
         Ok(())

@@ -1,4 +1,4 @@
-//! Between which revisions is searched: what was typed, found in upstream's history.
+//! The range of the search: the given revisions, found in upstream's history.
 
 use anyhow::{Context as _, Result, bail};
 
@@ -17,7 +17,7 @@ pub struct Range {
 }
 
 /// # Errors
-/// The history cannot be had, or what was typed names no stretch of it.
+/// The history cannot be read, or does not have such a range.
 pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
     let url = &pin.upstream.url;
     pin.context.ui.debug(format!("reading the history of {url}"));
@@ -75,7 +75,7 @@ fn newest(pin: &PinState<'_>) -> Result<String> {
     }
 }
 
-/// Why there is no way from the good to the bad revision.
+/// Why the bad revision is not after the good one.
 fn diverged(history: &History, good: &str, bad: &str) -> String {
     let (this, that) = (short(good), short(bad));
     if history.is_ancestor(bad, good) {

@@ -1,5 +1,4 @@
-//! What a bisection judged and found: its journal, so that it can go on later, and its
-//! report.
+//! The journal of a bisection, from which it is resumed, and its report.
 //!
 //! Pure: no I/O, no clock.
 
@@ -19,15 +18,12 @@ use crate::statistics;
 pub enum By {
     Eval,
     Build,
-    /// Slower than the good end by this many percent; none: by half of what the bad end is.
+    /// Slower than the good end by this many percent; none: by half as much as the bad end.
     Bench(Option<f64>),
 }
 
 impl By {
-    /// As it is typed after `--by`.
-    ///
-    /// # Errors
-    /// A sentence that says what can be typed.
+    /// Parses the value of `--by`.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             None if text == "eval" => Ok(Self::Eval),
@@ -60,13 +56,12 @@ pub struct Step {
     pub revision: Revision,
     pub verdict: Verdict,
     pub seconds: f64,
-    /// What was seen, where it is not simply good.
+    /// The first cause, unless it is good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// In what ways it fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
-    /// `--by bench`: how fast it is beside the good end.
+    /// With `--by bench`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
     /// An earlier run judged it.
@@ -74,12 +69,12 @@ pub struct Step {
     pub earlier: bool,
 }
 
-/// How fast a revision is in terms of the good end: 0.9 is ten percent slower.
+/// The speed of a revision relative to the good end: 0.9 is ten percent slower.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     pub test: String,
     pub ratio: f64,
-    /// The interval that holds it.
+    /// Its confidence interval.
     pub low: f64,
     pub high: f64,
     /// Below it counts as bad.
@@ -87,11 +82,11 @@ pub struct Measured {
     pub rounds: usize,
 }
 
-/// What a journal is about. Verdicts of another are worth nothing.
+/// What a journal is about: the verdicts apply to nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Question {
     pub flake: String,
-    /// Of all files of the fleet but its lock.
+    /// Hash of the fleet's files, without its lock.
     pub fleet: String,
     pub input: String,
     pub good: String,
@@ -100,7 +95,7 @@ pub struct Question {
     pub by: String,
 }
 
-/// What is kept between runs.
+/// What is saved between runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Journal {
     pub question: Question,
@@ -115,12 +110,12 @@ pub struct FirstBad {
     pub revision: Revision,
     pub author: String,
     pub subject: String,
-    /// How many files it changes, and those among them that make the package.
+    /// The number of files it changes, and those of them that are packaging.
     pub files: usize,
     pub packaging: Vec<String>,
-    /// What it changes in those: added and removed lines.
+    /// The lines that it adds and removes there.
     pub lines: Vec<String>,
-    /// Commits that came with it: of a merge, or between two builds.
+    /// The commits that came with it: of a merge, or between two builds.
     pub commits: u64,
     pub cause: Vec<String>,
 }
@@ -135,12 +130,12 @@ pub struct BisectReport {
     pub by: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostName>,
-    /// How many revisions there are to choose from, the good end not among them.
+    /// The number of revisions after the good end.
     pub revisions: usize,
     pub judged: Vec<Step>,
     pub first_bad: Option<FirstBad>,
     pub newest_good: Option<Revision>,
-    /// Where it could not be told which is the first: one of these.
+    /// If the first one is unknown: one of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<Revision>,
     pub findings: Vec<Finding>,
@@ -150,7 +145,7 @@ pub struct BisectReport {
     pub ok: bool,
 }
 
-/// The files whose change a fleet feels most: what is built, and how.
+/// Whether a file decides what is built, and how.
 pub fn is_packaging(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file);
     file.starts_with(".devops/nix/")
@@ -172,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed_after_by() {
+    fn by_is_parsed_and_printed() {
         for text in ["eval", "build", "bench", "bench:12.5"] {
             assert_eq!(By::parse(text).unwrap().to_string(), text);
         }
@@ -183,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn packaging_is_told_from_the_rest() {
+    fn packaging_files_are_recognized() {
         let is = [".devops/nix/package.nix", "ggml/CMakeLists.txt", "CMakeLists.txt", "flake.nix"];
         assert!(is.iter().all(|file| is_packaging(file)));
         let not = ["README.md", ".devops/cuda.Dockerfile", "src/llama.cpp", "docs/CMakeLists.md"];
@@ -191,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_kept_and_read_again() {
+    fn a_step_is_written_and_read() {
         let step = Step {
             revision: Revision { rev: "a".repeat(40), date: Some(1), build: None },
             verdict: Verdict::Inconclusive,

@@ -1,5 +1,5 @@
-//! The search for the first bad revision, as a function of the verdicts so far: whoever has
-//! the verdicts knows the next step, so that a search goes on where it was cut off.
+//! The search for the first bad revision, as a function of the verdicts so far, so that the
+//! verdicts are all that is needed to resume it.
 //!
 //! Pure: no I/O, no clock.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a revision turned out to be.
+/// The verdict on one revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -39,16 +39,16 @@ pub enum Answer {
         good: usize,
         bad: usize,
     },
-    /// One of those after `good` up to `bad`: those between cannot be told.
+    /// One of those after `good` up to `bad`; those between are inconclusive.
     OneOf {
         good: usize,
         bad: usize,
     },
     /// The last revision is good.
     NothingBad,
-    /// Of the last revision nothing can be told, so there is nothing to look for.
+    /// The last revision is inconclusive, so there is nothing to search for.
     BadInconclusive,
-    /// The first revision is bad as well, or nothing can be told of it.
+    /// The first revision is bad as well, or inconclusive.
     NothingGood(Verdict),
 }
 
@@ -58,13 +58,12 @@ impl Search {
         Self { revisions, verdicts: BTreeMap::new() }
     }
 
-    pub fn tell(&mut self, revision: usize, verdict: Verdict) {
+    pub fn record(&mut self, revision: usize, verdict: Verdict) {
         self.verdicts.insert(revision, verdict);
     }
 
-    /// The bad end first, since its failure is what is looked for. The good end last, and
-    /// only where nothing after it turned out good: one that is taken for good is believed
-    /// as long as nothing depends on it.
+    /// The bad end comes first, because its failure is searched for. The good end comes last, and
+    /// only if no revision after it is good: until then it is assumed to be good.
     pub fn next(&self) -> Next {
         let last = self.revisions - 1;
         match self.verdicts.get(&last) {
@@ -86,7 +85,7 @@ impl Search {
         }
     }
 
-    /// The newest revision that is good and the oldest after it that is bad.
+    /// The newest good revision, and the oldest bad one after it.
     pub fn bounds(&self) -> (usize, usize) {
         let is = |wanted: Verdict| move |(_, verdict): &(&usize, &Verdict)| **verdict == wanted;
         let last = self.revisions - 1;
@@ -95,22 +94,21 @@ impl Search {
         (before.rev().find(is(Verdict::Good)).map_or(0, |(at, _)| *at), bad)
     }
 
-    /// How many more revisions will be judged, if each can be told.
+    /// How many more revisions will be judged, if none is inconclusive.
     pub fn steps_left(&self) -> u32 {
         let (good, bad) = self.bounds();
         let ends = u32::from(!self.verdicts.contains_key(&(self.revisions - 1)));
         match self.next() {
             Next::Done(_) => 0,
-            // Nothing in between: it is the good end's turn.
+            // Nothing in between: the good end is next.
             Next::Judge(_) if bad == good + 1 => 1.max(ends),
             Next::Judge(_) => (bad - good).next_power_of_two().ilog2() + ends,
         }
     }
 
-    /// The middle; where it cannot be told, one near it; none when that leads no_earlier_pin.
+    /// The middle; if it is inconclusive, one near it; none after too many of those.
     fn choose(&self, good: usize, bad: usize) -> Option<usize> {
-        // The smaller part to the left: where all turn out bad, the good end must still be
-        // judged, and that one more is saved here.
+        // The smaller part is on the left: if all of it is bad, the good end must still be judged.
         let middle = good + (bad - good) / 2;
         let free = |at: &usize| good < *at && *at < bad && !self.verdicts.contains_key(at);
         if free(&middle) {
@@ -121,7 +119,7 @@ impl Search {
         if inconclusive >= most_inconclusive(width) {
             return None;
         }
-        // What is broken for another reason mostly is so for a stretch: soon look further.
+        // Inconclusive revisions are mostly adjacent: look further away soon.
         let strides = (0..usize::BITS).map(|power| 1_usize << power);
         let strides = strides.take_while(|stride| *stride < width);
         let far = strides.flat_map(|by| [middle.checked_sub(by), middle.checked_add(by)]);
@@ -130,7 +128,7 @@ impl Search {
     }
 }
 
-/// In a stretch of so many revisions, how many that cannot be told are enough.
+/// How many inconclusive revisions are enough among so many.
 fn most_inconclusive(width: usize) -> usize {
     4 + 4 * usize::try_from(width.next_power_of_two().ilog2()).unwrap_or(usize::MAX / 8)
 }
@@ -139,7 +137,7 @@ fn most_inconclusive(width: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Searches a history, and answers what came out and how many were judged.
+    /// Searches a history; returns the answer, and what was judged.
     fn search(revisions: usize, judge: impl Fn(usize) -> Verdict) -> (Answer, Vec<usize>) {
         let (mut search, mut judged) = (Search::new(revisions), vec![]);
         loop {
@@ -148,9 +146,9 @@ mod tests {
                 Next::Judge(at) => {
                     assert!(!judged.contains(&at), "{at} is judged twice");
                     let left = search.steps_left();
-                    search.tell(at, judge(at));
-                    let told = search.verdicts[&at] != Verdict::Inconclusive;
-                    assert!(!told || search.steps_left() <= left, "{at}");
+                    search.record(at, judge(at));
+                    let conclusive = search.verdicts[&at] != Verdict::Inconclusive;
+                    assert!(!conclusive || search.steps_left() <= left, "{at}");
                     judged.push(at);
                 }
             }
@@ -188,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_that_are_not_what_they_are_called_are_told() {
+    fn wrong_ends_are_reported() {
         assert_eq!(search(17, |_| Verdict::Good), (Answer::NothingBad, vec![16]));
         assert_eq!(search(17, |_| Verdict::Inconclusive), (Answer::BadInconclusive, vec![16]));
         let (answer, judged) = search(17, bad_from(0));
@@ -201,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_walked_around() {
+    fn inconclusive_revisions_are_avoided() {
         for revisions in [5, 17, 33] {
             for first in 1..revisions - 1 {
                 for from in 1..revisions - 1 {
@@ -212,7 +210,7 @@ mod tests {
                             false => bad_from(first)(at),
                         };
                         let (answer, _) = search(revisions, judge);
-                        // The first bad one is told, and so is the one before it.
+                        // The first bad one is conclusive, and so is the one before it.
                         let clear =
                             !inconclusive.contains(&first) && !inconclusive.contains(&(first - 1));
                         let exact = Answer::First { good: first - 1, bad: first };
@@ -233,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_one_that_cannot_be_told_costs_one_more() {
+    fn one_inconclusive_revision_costs_one_more_step() {
         for revisions in [4, 7, 16, 17, 40] {
             for inconclusive in 1..revisions - 1 {
                 for first in
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_stretch_that_cannot_be_told_ends_the_search_in_time() {
+    fn many_inconclusive_revisions_end_the_search_in_time() {
         let judge = |at: usize| match at {
             2_000..8_000 => Verdict::Inconclusive,
             at => bad_from(5_000)(at),
@@ -267,12 +265,12 @@ mod tests {
     }
 
     #[test]
-    fn a_search_that_was_cut_off_goes_on_where_it_was() {
+    fn an_interrupted_search_is_resumed() {
         let (answer, judged) = search(200, bad_from(123));
         for cut in 0..judged.len() {
             let mut again = Search::new(200);
-            // In another order: a journal need not keep one.
-            judged[..cut].iter().rev().for_each(|at| again.tell(*at, bad_from(123)(*at)));
+            // In another order: a journal need not have one.
+            judged[..cut].iter().rev().for_each(|at| again.record(*at, bad_from(123)(*at)));
             assert_eq!(again.next(), Next::Judge(judged[cut]));
         }
         assert_eq!(answer, Answer::First { good: 122, bad: 123 });

@@ -1,4 +1,4 @@
-//! What `bisect` shows a person: each step as it begins and ends, and what was found.
+//! The terminal output of `bisect`: each step, and the result.
 
 use crate::nix::flake_input::{Revision, short};
 use crate::pin::bisect::report::{BisectReport, FirstBad, Step, seconds_left};

@@ -1,4 +1,4 @@
-//! The commit message of an update: its report, as a person would have written it.
+//! The commit message of an update: its report as text.
 //!
 //! Pure: no I/O, no clock.
 
@@ -11,7 +11,7 @@ use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::short;
 use crate::pin::update::report::{HostState, HostUpdate, Point, Stage, UpdateReport};
 
-/// Commits named of each area; the comparison has them all.
+/// Commits listed for each area; the comparison has them all.
 const SHOWN: usize = 6;
 const WIDTH: usize = 72;
 
@@ -133,7 +133,7 @@ fn host_line(host: &HostUpdate) -> String {
     text
 }
 
-/// Lines of at most [`WIDTH`] characters, where words allow.
+/// Wraps text at [`WIDTH`] characters.
 fn wrap(text: &str, indent: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_like_a_persons() {
+    fn a_message_has_all_that_changed() {
         let at = |rev: &str, date, build| Revision { rev: rev.repeat(40), date, build };
         let mut report =
             UpdateReport::new("llama-cpp", &at("a", Some(1_786_882_375), Some(10_453)));

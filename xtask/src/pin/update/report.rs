@@ -1,4 +1,4 @@
-//! What an update found, and what became of it.
+//! The report of an update.
 //!
 //! Pure: no I/O, no clock.
 
@@ -12,17 +12,17 @@ use crate::nix::flake_input::{Revision, day};
 use crate::nix::names::DrvPath;
 use crate::upstream::changes::Area;
 
-/// How one host fares with the new revision.
+/// The result of one host with the new revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostState {
-    /// The very same derivation.
+    /// The same derivation.
     Unchanged,
     /// Another derivation, and it was built.
     Changed,
-    /// It evaluates; no machine here can build it.
+    /// It evaluates, but nothing here can build it.
     NotBuilt,
-    /// It does not evaluate, is not built, or is slower than it may be.
+    /// It does not evaluate or build, or is slower.
     Fails,
     /// It fails, and is pinned to the revision that it has: `--allow-partial`, now or earlier.
     #[serde(rename = "held")]
@@ -62,7 +62,7 @@ pub struct HostUpdate {
     pub closure_bytes_before: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closure_bytes_after: Option<u64>,
-    /// Of a canary: each test before and after.
+    /// Each test before and after, on a canary.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub speeds: Vec<Speed>,
     pub findings: Vec<Finding>,
@@ -94,7 +94,7 @@ pub struct Speed {
     /// Tokens per second.
     pub before: f64,
     pub after: f64,
-    /// As the rounds tell it, each beside its neighbour.
+    /// From the paired rounds.
     pub change_percent: f64,
 }
 
@@ -102,7 +102,6 @@ pub struct Speed {
 #[serde(rename_all = "kebab-case")]
 pub enum LockState {
     Updated,
-    /// Byte for byte what it was.
     Unchanged,
 }
 
@@ -142,12 +141,12 @@ pub struct UpdateReport {
     pub input: String,
     pub from: Point,
     pub to: Option<Point>,
-    /// How many commits are between them, when the history could be had.
+    /// The number of commits between them, if the history can be read.
     pub commits: Option<u64>,
     /// The new revision is an ancestor of the old one.
     pub backwards: bool,
     pub comparison: Option<String>,
-    /// What upstream changed of what a fleet notices.
+    /// What upstream changed, by area.
     pub changes: Vec<Area>,
     pub hosts: Vec<HostUpdate>,
     /// The parts of the hosts' packages that are other derivations now, by name.
@@ -162,7 +161,7 @@ pub struct UpdateReport {
     pub dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<Stage>,
-    /// The folder with the lock that was refused, and its logs.
+    /// The folder with the rejected lock file and its logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,7 +169,7 @@ pub struct UpdateReport {
     pub ok: bool,
 }
 
-/// A revision as the report has it.
+/// A revision in the report.
 #[derive(Debug, Clone, Serialize)]
 pub struct Point {
     pub rev: String,
@@ -187,7 +186,6 @@ impl From<&Revision> for Point {
 }
 
 impl UpdateReport {
-    /// Of an update that has not begun.
     pub fn new(input: &str, from: &Revision) -> Self {
         Self {
             schema: 1,
@@ -233,7 +231,7 @@ impl UpdateReport {
         }
     }
 
-    /// It goes nowhere: flake.lock is at that revision already.
+    /// Whether flake.lock is at the revision already.
     pub fn stays(&self) -> bool {
         self.to.as_ref().is_none_or(|to| to.rev == self.from.rev)
     }

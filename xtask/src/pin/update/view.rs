@@ -1,4 +1,4 @@
-//! What `update` shows a person.
+//! The terminal output of `update`.
 
 use crate::findings::view::describe;
 use crate::nix::flake_input::short;
@@ -10,7 +10,7 @@ use crate::ui::{Ui, units};
 /// Commits shown of each area.
 const SHOWN: usize = 4;
 
-/// What is going to be tried, before it takes its time.
+/// Prints the step, before the evaluation.
 pub fn announce(ui: &Ui, report: &UpdateReport) {
     let Some(to) = &report.to else { return };
     let commits = report.commits.map_or_else(String::new, |commits| {
@@ -58,7 +58,7 @@ pub fn print(ui: &Ui, report: &UpdateReport) {
     print_pinned(ui, report);
 }
 
-/// Loud: flake.lock no longer says what these hosts have.
+/// Prints the pinned hosts, which do not have what flake.lock has.
 fn print_pinned(ui: &Ui, report: &UpdateReport) {
     if !report.ok {
         return;
@@ -119,11 +119,11 @@ fn verdict(ui: &Ui, report: &UpdateReport) -> String {
     }
     match report.failed_at {
         Some(stage) => {
-            let kept = report.refused.as_ref().map_or_else(String::new, |folder| {
+            let saved = report.refused.as_ref().map_or_else(String::new, |folder| {
                 format!("\nrejected lock file and logs: {folder}")
             });
             format!(
-                "{} at {}: {input} stays at {}; flake.lock is unchanged{kept}",
+                "{} at {}: {input} stays at {}; flake.lock is unchanged{saved}",
                 ui.red("refused"),
                 stage.name(),
                 name(&report.from)
