@@ -45,20 +45,17 @@ fn read(root: &Path, folder: &Path) -> Result<Option<Facts>, String> {
 }
 
 fn unusable(host: &HostName, folder: &Path, problem: &str) -> Finding {
-    let file = folder.join("facts.json").display().to_string();
-    let finding = Finding::error(
+    Finding::error(
         "bad-facts",
         format!("cannot use the machine's facts: {problem}"),
         format!("run `cargo xtask probe {host} --write` to rewrite them, or remove the file"),
-    );
-    Finding { file: Some(file), ..finding }
+    )
+    .at(folder.join("facts.json").display().to_string())
 }
 
-/// The host's own file, and the line of the option that the message begins with.
-fn with_place(mut finding: Finding, root: &Path, file: &Path) -> Finding {
-    if let Ok(text) = files::read(&root.join(file)) {
-        finding.line = line_of_option(&finding.message, &text);
-        finding.file = Some(file.display().to_string());
-    }
-    finding
+/// Adds the host's own file, and the line of the option that the message begins with.
+fn with_place(finding: Finding, root: &Path, file: &Path) -> Finding {
+    let Ok(text) = files::read(&root.join(file)) else { return finding };
+    let line = line_of_option(&finding.message, &text);
+    Finding { line, ..finding.at(file.display().to_string()) }
 }

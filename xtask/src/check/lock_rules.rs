@@ -1,5 +1,5 @@
-//! What flake.lock must say: the inputs of flake.nix, as flake.nix has them; one nixpkgs
-//! for llama.cpp and the fleet; and the revision that every package must come from.
+//! The rules for flake.lock: it has the inputs of flake.nix, one nixpkgs for llama.cpp and the fleet,
+//! and the revision of every package.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,7 +13,7 @@ use crate::fleet::pinned_hosts::PinnedHost;
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::short;
 use crate::nix::flake_ref;
-use crate::nix::lockfile::LockFile;
+use crate::nix::lockfile::{LockFile, Node};
 
 const RELOCK: &str = "run `nix flake lock`, then commit flake.lock";
 
@@ -67,7 +67,7 @@ fn not_pinned(manifest: &Manifest, pinned: &PinnedHost) -> Option<Finding> {
 /// flake.lock against the `inputs` of flake.nix, and llama.cpp's nixpkgs against the
 /// fleet's. `text` is flake.nix, for the line.
 pub fn judge(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
-    let mut findings = second_nixpkgs(lock, text);
+    let mut findings: Vec<Finding> = second_nixpkgs(lock, text).into_iter().collect();
     findings.extend(elsewhere(lock));
     findings.extend(lock.acyclic().err());
     let Some(wanted) = inputs.as_object() else { return findings };
@@ -83,16 +83,11 @@ pub fn judge(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
             Some(target) => findings.extend(differs(lock, name, input, target).map(at)),
         }
     }
-    for name in have.keys().filter(|name| !wanted.contains_key(**name)) {
-        findings.push(Finding {
-            file: Some("flake.lock".into()),
-            ..Finding::error(
-                "lock-extra-input",
-                format!("flake.lock locks {name}, which is not an input of flake.nix"),
-                RELOCK,
-            )
-        });
-    }
+    let extra = have.keys().filter(|name| !wanted.contains_key(**name)).map(|name| {
+        let message = format!("flake.lock locks {name}, which is not an input of flake.nix");
+        Finding::error("lock-extra-input", message, RELOCK).at("flake.lock")
+    });
+    findings.extend(extra);
     findings
 }
 
@@ -144,63 +139,48 @@ fn differs(lock: &LockFile, name: &str, input: &Value, target: &Value) -> Option
     })
 }
 
-/// Inputs whose `locked` is not what their `original` asks for: Nix takes such a lock as it
-/// is, and the fleet is built from another repository.
+/// Inputs whose `locked` is not what their `original` names: Nix accepts such a lock file, and
+/// builds the fleet from another repository.
 fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
     let nodes = lock.nodes().into_iter().flatten();
-    nodes.filter(|(_, node)| !flake_ref::leads_to(node.original(), node.locked())).map(
-        |(key, node)| {
-            let finding = Finding::error(
-                "lock-elsewhere",
-                format!(
-                    "flake.lock fetches {key} from {}, but asks for {}",
-                    flake_ref::text(node.locked()),
-                    flake_ref::text(node.original()),
-                ),
-                format!(
-                    "restore flake.lock with `git checkout flake.lock`, or run `nix flake update \
-                     {key}`; find out who changed it"
-                ),
-            );
-            Finding { file: Some("flake.lock".into()), ..finding }
-        },
-    )
+    let is_elsewhere =
+        |(_, node): &(&str, Node<'_>)| !flake_ref::leads_to(node.original(), node.locked());
+    nodes.filter(is_elsewhere).map(|(key, node)| {
+        let (locked, original) = (flake_ref::text(node.locked()), flake_ref::text(node.original()));
+        Finding::error(
+            "lock-elsewhere",
+            format!("flake.lock fetches {key} from {locked}, but asks for {original}"),
+            format!(
+                "restore flake.lock with `git checkout flake.lock`, or run `nix flake update \
+                 {key}`; find out who changed it"
+            ),
+        )
+        .at("flake.lock")
+    })
 }
 
-fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
-    let Some(fleets) = lock.resolve(lock.node(lock.root()).input("nixpkgs")) else {
-        return vec![];
-    };
-    let nodes = lock.llama_cpps();
-    let second = nodes.iter().find(|node| {
-        let own = lock.resolve(lock.node(node).input("nixpkgs"));
-        own.is_some_and(|own| own != fleets)
-    });
-    let finding = |_: &&str| {
-        let finding = Finding::error(
-            "second-nixpkgs",
-            "llama-cpp uses its own nixpkgs: Nix fetches a second one, and shares no packages \
-             between the two",
-            "set inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\", then run `nix flake lock`",
-        );
-        placed(finding, text, "llama-cpp")
-    };
-    second.map(finding).into_iter().collect()
+fn second_nixpkgs(lock: &LockFile, text: &str) -> Option<Finding> {
+    let fleets = lock.resolve(lock.node(lock.root()).input("nixpkgs"))?;
+    let own = |node: &&str| lock.resolve(lock.node(node).input("nixpkgs"));
+    lock.llama_cpps().iter().filter_map(own).find(|own| *own != fleets)?;
+    let finding = Finding::error(
+        "second-nixpkgs",
+        "llama-cpp uses its own nixpkgs: Nix fetches a second one, and shares no packages between \
+         the two",
+        "set inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\", then run `nix flake lock`",
+    );
+    Some(placed(finding, text, "llama-cpp"))
 }
 
-/// flake.nix has inputs, and there is no flake.lock.
+/// flake.nix has inputs, but there is no flake.lock.
 pub fn absent() -> Finding {
-    Finding::error(
-        "no-lock",
-        "the inputs of flake.nix are not locked: there is no flake.lock",
-        RELOCK,
-    )
+    let message = "the inputs of flake.nix are not locked: there is no flake.lock";
+    Finding::error("no-lock", message, RELOCK)
 }
 
 pub fn unreadable() -> Finding {
     let help = "restore the last good one: `git checkout flake.lock`";
-    let finding = Finding::error("no-lock", "flake.lock is not JSON", help);
-    Finding { file: Some("flake.lock".into()), ..finding }
+    Finding::error("no-lock", "flake.lock is not JSON", help).at("flake.lock")
 }
 
 pub fn unreadable_pinned_hosts(why: &str) -> Finding {
@@ -208,23 +188,21 @@ pub fn unreadable_pinned_hosts(why: &str) -> Finding {
     Finding::error("no-holds", why, help)
 }
 
-/// Nix sees the files that Git tracks.
+/// Nix sees only files that Git tracks.
 pub fn untracked(file: String) -> Finding {
     let message = format!("Git does not track {file}, so Nix does not see it");
-    let help = format!("git add {file}");
-    Finding { file: Some(file), ..Finding::warning("untracked-file", message, help) }
+    Finding::warning("untracked-file", message, format!("git add {file}")).at(file)
 }
 
-/// With the line of flake.nix that declares this input.
-fn placed(mut finding: Finding, text: &str, input: &str) -> Finding {
+/// Adds the line of flake.nix that declares this input.
+fn placed(finding: Finding, text: &str, input: &str) -> Finding {
     let declares = |line: &str| {
         let line = line.trim_start();
         let line = line.strip_prefix("inputs.").unwrap_or(line);
         line.strip_prefix(input).is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
     };
-    finding.file = Some("flake.nix".into());
-    finding.line = text.lines().position(declares).and_then(|at| u32::try_from(at + 1).ok());
-    finding
+    let line = text.lines().position(declares).and_then(|at| u32::try_from(at + 1).ok());
+    Finding { line, ..finding.at("flake.nix") }
 }
 
 #[cfg(test)]

@@ -57,10 +57,11 @@ impl Seen {
         };
         let selected = outcomes.selected().map(|(host, selection)| (host, &selection.manifest));
         let mut findings: Vec<_> = selected.filter_map(package).collect();
-        findings.extend(pinned_hosts.iter().map(|(host, pinned)| {
-            let file = Some(self.pinned_path.to_owned());
-            (host.clone(), Finding { file, ..pinned.reminder() })
-        }));
+        findings.extend(
+            pinned_hosts
+                .iter()
+                .map(|(host, pinned)| (host.clone(), pinned.reminder().at(self.pinned_path))),
+        );
         findings
     }
 }
@@ -96,11 +97,11 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     }
     let lock = lent.or(own);
     let pinned_path = PINNED_HOSTS.path(&root);
-    let place = |finding| Finding { file: Some(pinned_path.to_owned()), ..finding };
     let pinned_file = match PINNED_HOSTS.read(&root).map(|text| PinnedHostsFile::read(&text)) {
         Some(Ok(file)) => file,
         Some(Err(error)) => {
-            findings.push(place(lock_rules::unreadable_pinned_hosts(&format!("{error:#}"))));
+            let finding = lock_rules::unreadable_pinned_hosts(&format!("{error:#}"));
+            findings.push(finding.at(pinned_path));
             PinnedHostsFile::default()
         }
         None => PinnedHostsFile::default(),
@@ -108,7 +109,7 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     if !pinned_file.is_empty() {
         let locked = lock.as_ref().map(LockFile::revisions).unwrap_or_default();
         let judged = pinned_file.judge(&locked, context.all_hosts().unwrap_or_default());
-        findings.extend(judged.into_iter().map(place));
+        findings.extend(judged.into_iter().map(|finding| finding.at(pinned_path)));
     }
     Seen { findings, lock, pinned_file, pinned_path }
 }

@@ -2,7 +2,7 @@
 //! other.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use std::{fs, thread};
 
 use anyhow::{Context, Result};
@@ -17,7 +17,7 @@ use crate::nix::flake;
 use crate::nix::lockfile::LockFile;
 use crate::nix::program::Nix;
 use crate::system::process::{self, Invocation};
-use crate::system::resources::{cores, memory};
+use crate::system::resources::{cores, memory, now};
 use crate::system::{disk, files, git};
 use crate::testbed::inputs as testbed;
 
@@ -209,8 +209,4 @@ fn lock(nix: &Result<Nix>, root: &Path) -> Result<(LockFile, Value)> {
 /// The testbed's pieces, and whether the real inputs are reachable.
 pub fn inputs(home: &Path) -> Vec<Check> {
     rules::check_pieces(&provision::discover(home), testbed::inputs_reachable())
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

@@ -66,6 +66,11 @@ impl Finding {
         Self::new(Severity::Note, code, message.into(), help.into())
     }
 
+    /// The same finding, in a file of the user's repository.
+    pub fn at(self, file: impl Into<String>) -> Self {
+        Self { file: Some(file.into()), ..self }
+    }
+
     /// `hosts/boron/default.nix:12`, as far as it is known.
     pub fn place(&self) -> Option<String> {
         let file = self.file.as_ref()?;

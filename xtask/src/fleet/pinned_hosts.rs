@@ -28,7 +28,7 @@ pub struct PinnedHost {
     pub since: String,
     /// The newest revision that was tried.
     pub failed_with: String,
-    /// Where that failed: `evaluation`, `building`, …
+    /// Where that failed: `evaluation`, `build`, …
     pub failed_at: String,
     pub reason: String,
 }
@@ -50,7 +50,7 @@ impl PinnedHost {
         Finding::warning(
             "held",
             format!(
-                "pinned to llama.cpp {} ({}) since {since}: {failed_with} fails on this host at {failed_at}: {reason}",
+                "pinned to llama.cpp {} ({}) since {since}: {failed_with} fails on this host ({failed_at}): {reason}",
                 self.revision().name(),
                 short(self.rev()),
             ),
@@ -171,7 +171,7 @@ mod tests {
             build: Some(7),
             since: "2026-11-22".into(),
             failed_with: "b9".into(),
-            failed_at: "building".into(),
+            failed_at: "build".into(),
             reason: "cpu-x is not built (failed)\nlong log".into(),
         }
     }
@@ -199,7 +199,7 @@ mod tests {
         let reminder = pinned("0123456789abcdef").reminder();
         assert_eq!(
             reminder.message,
-            "pinned to llama.cpp b7 (012345678) since 2026-11-22: b9 fails on this host at building: cpu-x \
+            "pinned to llama.cpp b7 (012345678) since 2026-11-22: b9 fails on this host (build): cpu-x \
              is not built (failed)"
         );
         assert!(reminder.help.contains("cargo xtask update"), "{}", reminder.help);

@@ -255,7 +255,7 @@ impl LockFile {
             format!("flake.lock leads from {key} back to {key}"),
             "restore it with `git checkout flake.lock`, or delete it and run `nix flake lock`",
         );
-        Err(Finding { file: Some("flake.lock".into()), ..finding })
+        Err(finding.at("flake.lock"))
     }
 
     fn cycle(&self) -> Option<&str> {

@@ -1,7 +1,13 @@
-//! What this machine has: cores, memory and its name.
+//! What this machine has: cores, memory, its name and its clock.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 use std::{fs, thread};
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
 
 /// How many programs can run at once.
 pub fn cores() -> usize {

@@ -1,4 +1,4 @@
-//! The real llama.cpp of both eras, really built and run on the testbed. `cargo xtask test`
+//! The real llama.cpp of both revisions, really built and run on the testbed. `cargo xtask test`
 //! sets the testbed up first; the first run on a machine takes minutes, the next seconds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ fn well(args: &[&str]) -> Value {
 const REVISIONS: [&str; 2] = ["--testbed=old", "--testbed=new"];
 
 #[test]
-fn the_four_hosts_are_ok_in_both_eras() {
+fn the_four_hosts_are_ok_in_both_revisions() {
     for revision in REVISIONS {
         let report = well(&["check", revision, "--json"]);
         let hosts = report["hosts"].as_array().unwrap();
@@ -76,7 +76,7 @@ fn boron_has_exactly_tiger_lakes_instruction_sets_and_its_own_gpu() {
 }
 
 #[test]
-fn both_eras_build_and_this_machines_variant_runs() {
+fn both_revisions_build_and_this_machines_variant_runs() {
     let _alone = alone();
     for revision in REVISIONS {
         let records = Scratch::new();
@@ -103,7 +103,7 @@ fn both_eras_build_and_this_machines_variant_runs() {
 }
 
 #[test]
-fn both_eras_take_the_smoke_model_in_every_quantization_and_refuse_what_is_none() {
+fn both_revisions_take_the_smoke_model_in_every_quantization_and_refuse_what_is_none() {
     let _alone = alone();
     for revision in REVISIONS {
         let bench =

@@ -279,7 +279,7 @@ fn two_documents_do_not_share_one_output() {
 
 /// Where bench keeps the testbed's results is where report looks for them.
 #[test]
-fn the_testbeds_results_of_both_eras_are_shown() {
+fn the_testbeds_results_of_both_revisions_are_shown() {
     let fleet = crate::support::fleet("a = host { };");
     let folder = fleet.path().to_str().unwrap().replace('/', "_");
     for (revision, host) in [("old", "gold"), ("new", "fresh")] {

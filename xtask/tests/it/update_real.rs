@@ -110,7 +110,7 @@ fn an_update_reports_which_parts_it_rebuilds() {
 
 /// The real trees: one host that is evaluated only (the testbed has no CUDA).
 #[test]
-fn the_testbeds_real_llama_cpp_goes_from_one_era_to_the_other_and_back() {
+fn the_testbeds_real_llama_cpp_goes_from_one_revision_to_the_other_and_back() {
     let host = "{ nixpkgs.config.allowUnfree = true; programs.llama-cpp = { enable = true; \
                 backend = \"cuda\"; microarch = \"tigerlake\"; }; system.stateVersion = \"25.05\"; }\n";
     let fleet = copy_of_repository(&[("boron", host)]);

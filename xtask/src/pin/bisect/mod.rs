@@ -13,7 +13,7 @@ pub mod view;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -289,7 +289,7 @@ fn fleet(context: &Context) -> Result<String> {
         Ok(snapshot) => snapshot.files,
         Err(error) => {
             context.ui.debug(format!("this search cannot be resumed later: {error:#}"));
-            return Ok(format!("of process {}", std::process::id()));
+            return Ok(format!("unknown, at {:?}", SystemTime::now()));
         }
     };
     let is_pin = |name: &str| {

@@ -32,29 +32,50 @@ impl Session<'_> {
             applied: None,
             ok: false,
         };
-        match answer {
+        let revision = |at: usize| range.history.revision(&range.revs[at]);
+        let by = self.args.by;
+        report.findings.extend(match answer {
             Answer::First { good, bad } => {
                 report.first_bad = Some(self.first_bad(good, bad)?);
-                report.newest_good = Some(range.history.revision(&range.revs[good])?);
+                report.newest_good = Some(revision(good)?);
                 report.ok = true;
+                None
             }
             Answer::OneOf { good, bad } => {
-                report.newest_good = Some(range.history.revision(&range.revs[good])?);
-                report.candidates = range.revs[good + 1..=bad]
-                    .iter()
-                    .map(|rev| range.history.revision(rev))
-                    .collect::<Result<_>>()?;
-                report.findings.push(self.not_unique(good, bad));
+                report.newest_good = Some(revision(good)?);
+                report.candidates = (good + 1..=bad).map(revision).collect::<Result<_>>()?;
+                let judged = self.steps.iter().filter(|(at, _)| good < *at && *at < bad).count();
+                Some(Finding::error(
+                    "not-unique",
+                    format!(
+                        "the first bad revision is one of {}: all {judged} judged between them \
+                         were inconclusive",
+                        bad - good
+                    ),
+                    "review those commits; the failure is shown beside each",
+                ))
             }
-            Answer::NothingBad => report.findings.push(self.not_bad()),
+            Answer::NothingBad => Some(Finding::error(
+                "bad-is-good",
+                format!("--bad {} is good when judged by {by}", range.bad.name()),
+                match by {
+                    By::Eval => "its hosts evaluate; try --by build or --by bench",
+                    By::Build => "its hosts build; try --by bench or a newer --bad",
+                    By::Bench(_) => "pass a newer --bad or a smaller percentage",
+                },
+            )),
             Answer::BadInconclusive => {
-                report.findings.push(self.inconclusive_end("bad", &range.bad))
+                Some(self.inconclusive_end("bad", &range.bad, range.revs.len() - 1))
             }
             Answer::NothingGood(Verdict::Inconclusive) => {
-                report.findings.push(self.inconclusive_end("good", &range.good));
+                Some(self.inconclusive_end("good", &range.good, 0))
             }
-            Answer::NothingGood(_) => report.findings.push(self.not_good()),
-        }
+            Answer::NothingGood(_) => Some(Finding::error(
+                "good-is-bad",
+                format!("--good {} is bad too: {}", range.good.name(), self.why(0)),
+                "pass an older --good, or --host HOST if some hosts cannot be built here",
+            )),
+        });
         Ok(report)
     }
 
@@ -98,41 +119,7 @@ impl Session<'_> {
         step.and_then(|(_, step)| step.why.clone()).unwrap_or_else(|| "it is good".to_owned())
     }
 
-    fn not_unique(&self, good: usize, bad: usize) -> Finding {
-        let inconclusive = self.steps.iter().filter(|(at, _)| good < *at && *at < bad).count();
-        Finding::error(
-            "not-unique",
-            format!(
-                "the first bad revision is one of {}: all {inconclusive} judged between them were \
-                 inconclusive",
-                bad - good
-            ),
-            "review those commits; the failure is shown beside each",
-        )
-    }
-
-    fn not_bad(&self) -> Finding {
-        Finding::error(
-            "bad-is-good",
-            format!("--bad {} is good when judged by {}", self.range.bad.name(), self.args.by),
-            match self.args.by {
-                By::Eval => "its hosts evaluate; try --by build or --by bench",
-                By::Build => "its hosts build; try --by bench or a newer --bad",
-                By::Bench(_) => "pass a newer --bad or a smaller percentage",
-            },
-        )
-    }
-
-    fn not_good(&self) -> Finding {
-        Finding::error(
-            "good-is-bad",
-            format!("--good {} is bad too: {}", self.range.good.name(), self.why(0)),
-            "pass an older --good, or --host HOST if some hosts cannot be built here",
-        )
-    }
-
-    fn inconclusive_end(&self, end: &str, revision: &Revision) -> Finding {
-        let at = if end == "good" { 0 } else { self.range.revs.len() - 1 };
+    fn inconclusive_end(&self, end: &str, revision: &Revision, at: usize) -> Finding {
         Finding::error(
             "end-untold",
             format!("--{end} {} is inconclusive: {}", revision.name(), self.why(at)),

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -17,6 +17,7 @@ use crate::pin::journal::{self, Entry};
 use crate::pin::lock_transaction::{self, Replacement};
 use crate::pin::update::message;
 use crate::pin::update::report::{LockState, Stage, UpdateReport};
+use crate::system::resources::now;
 use crate::system::{disk, files, git, interrupt};
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
@@ -194,13 +195,9 @@ fn tracked(pin: &PinState<'_>, file: &Path) -> Result<String> {
     files::read(file)
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
 fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
-    let folder = pin.context.home.join("updates");
-    let file = folder.join(format!("message-{}", std::process::id()));
+    let name = format!("{}.message", files::safe_name(&pin.root.to_string_lossy()));
+    let file = pin.context.home.join("updates").join(name);
     files::write_atomically(&file, message::commit(report).as_bytes())?;
     let mut files = written();
     files.retain(|file| git::tracked(&pin.root, file).is_ok_and(|found| !found.is_empty()));

@@ -4,156 +4,113 @@
 
 use std::fmt::Write as _;
 
-use crate::findings::finding::Severity;
+use crate::findings::finding::{Finding, Severity};
 use crate::fleet::names::HostName;
 use crate::fleet::pinned_hosts::reason;
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::short;
 use crate::pin::update::report::{HostState, HostUpdate, Point, Stage, UpdateReport};
+use crate::ui::wrap;
 
 /// Commits listed for each area; the comparison has them all.
 const SHOWN: usize = 6;
-const WIDTH: usize = 72;
+/// One more than the 72 characters of a line.
+const COLUMNS: Option<usize> = Some(73);
 
 pub fn commit(report: &UpdateReport) -> String {
     let Some(to) = &report.to else { return String::new() };
-    let mut text = format!("{}\n\n", subject(report, to));
-    text += &wrap(&what(report, to), "");
-    text.push('\n');
+    let item = |text: String| wrap(&format!("- {text}"), COLUMNS, 0, 2) + "\n";
+    let about = wrap(&about(report, to), COLUMNS, 0, 0);
+    let mut text = format!("{}\n\n{about}\n", subject(report));
     for area in &report.changes {
+        let commits = area.commits.iter().take(SHOWN);
         let _ = write!(text, "\n{}:\n", area.area);
-        for change in area.commits.iter().take(SHOWN) {
-            text += &wrap(&format!("- {} {}", short(&change.rev), change.subject), "  ");
-            text.push('\n');
-        }
+        text.extend(commits.map(|it| item(format!("{} {}", short(&it.rev), it.subject))));
         if area.commits.len() > SHOWN {
             let _ = writeln!(text, "- and {} more", area.commits.len() - SHOWN);
         }
     }
-    let worth: Vec<String> = report
+    let of_packaging =
+        |finding: &&Finding| finding.code != "no-history" && finding.severity <= Severity::Warning;
+    let packaging: String = report
         .findings
         .iter()
-        .filter(|finding| finding.code != "no-history" && finding.severity <= Severity::Warning)
-        .map(|finding| wrap(&format!("- {}", finding.message), "  "))
+        .filter(of_packaging)
+        .map(|finding| item(finding.message.clone()))
         .collect();
-    if !worth.is_empty() {
-        let _ = write!(text, "\nPackaging:\n{}\n", worth.join("\n"));
+    if !packaging.is_empty() {
+        let _ = write!(text, "\nPackaging:\n{packaging}");
     }
     text.push_str("\nHosts:\n");
-    for host in &report.hosts {
-        text += &wrap(&format!("- {}", host_line(host)), "  ");
-        text.push('\n');
-    }
+    text.extend(report.hosts.iter().map(|host| item(host_line(host))));
     if let Some(comparison) = &report.comparison {
         let _ = write!(text, "\n{comparison}\n");
     }
     text
 }
 
-fn subject(report: &UpdateReport, to: &Point) -> String {
-    let named = |hosts: Vec<&str>| hosts.join(", ");
+fn subject(report: &UpdateReport) -> String {
+    let named = |hosts: &mut dyn Iterator<Item = &HostName>| -> String {
+        hosts.map(HostName::as_str).collect::<Vec<_>>().join(", ")
+    };
     if report.stays() {
-        let released = report.released.iter().map(HostName::as_str).collect();
-        return format!("{}: unpin {}", PINNED_HOSTS.name, named(released));
+        return format!("{}: unpin {}", PINNED_HOSTS.name, named(&mut report.released.iter()));
     }
-    let mut text = format!("flake.lock: {} {}", report.input, step(&report.from, to));
-    let pinned: Vec<&str> = report.pinned().map(|host| host.host.as_str()).collect();
+    let mut text = format!("flake.lock: {} {}", report.input, report.step());
+    let pinned = named(&mut report.pinned().map(|host| &host.host));
     if !pinned.is_empty() {
-        let _ = write!(text, ", without {}", named(pinned));
+        let _ = write!(text, ", without {pinned}");
     }
     text
 }
 
-/// `b10453 -> b10570`.
-pub fn step(from: &Point, to: &Point) -> String {
-    format!("{} -> {}", name(from), name(to))
-}
-
-pub fn name(point: &Point) -> String {
-    point.build.map_or_else(|| short(&point.rev).to_owned(), |build| format!("b{build}"))
-}
-
-fn what(report: &UpdateReport, to: &Point) -> String {
+fn about(report: &UpdateReport, to: &Point) -> String {
     let place = |point: &Point| {
         let date = point.date.as_ref().map(|date| format!(" of {date}")).unwrap_or_default();
         format!("{}{date}", short(&point.rev))
     };
-    let mut text = format!("From {} to {}", place(&report.from), place(to));
-    if let Some(commits) = report.commits {
-        let direction = if report.backwards { " back" } else { "" };
-        let s = if commits == 1 { "" } else { "s" };
-        let _ = write!(text, ", {commits} commit{s}{direction}");
-    }
-    let count = |state: HostState| report.hosts.iter().filter(|host| host.state == state).count();
-    let built = count(HostState::Changed);
+    let mut text =
+        format!("From {} to {}{}", place(&report.from), place(to), report.commits_in_words());
+    let built = report.hosts.iter().filter(|host| host.state == HostState::Changed).count();
     let all = report.hosts.len();
     let _ = write!(text, ". {built} of {all} hosts have a new build");
     let measured = report.hosts.iter().filter(|host| !host.speeds.is_empty()).count();
     if measured > 0 {
-        let _ =
-            write!(text, "; {measured} {} measured", if measured == 1 { "was" } else { "were" });
+        let were = if measured == 1 { "was" } else { "were" };
+        let _ = write!(text, "; {measured} {were} measured");
     }
-    text.push('.');
-    text
+    text + "."
 }
 
 /// `boron: cuda-tigerlake-sm75, pp128 120.1 -> 121.0 tokens/s (+0.7 %)`.
 fn host_line(host: &HostUpdate) -> String {
-    let mut text = host.host.to_string();
-    if let Some(variant) = &host.variant {
-        let _ = write!(text, ": {variant}");
-    }
-    match host.state {
-        HostState::Changed => {}
+    let variant = host.variant.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+    let mut parts = vec![format!("{}{variant}", host.host)];
+    parts.extend(match host.state {
+        HostState::Changed => None,
         HostState::Pinned => {
-            let at = host.pinned_at.as_ref().map(name).unwrap_or_default();
-            let failed = host.failed_at.map_or("", Stage::name);
+            let at = host.pinned_at.as_ref().map(Point::name).unwrap_or_default();
+            let stage = host.failed_at.map_or("", Stage::name);
             let why = host.findings.iter().find(|it| it.severity == Severity::Error);
             let why = why.map_or_else(|| "it fails".to_owned(), |it| reason(&it.message));
-            let _ = write!(text, ", PINNED at {at}: {failed} fails: {why}");
+            Some(format!("PINNED at {at}: {stage} fails: {why}"))
         }
-        HostState::NotBuilt => text.push_str(", evaluated, not built"),
-        state => {
-            let _ = write!(text, ", {}", state.name());
-        }
-    }
+        HostState::NotBuilt => Some("evaluated, not built".to_owned()),
+        state => Some(state.name().to_owned()),
+    });
     if let (Some(before), Some(after)) = (host.closure_bytes_before, host.closure_bytes_after)
         && before != after
     {
         let mib = |bytes: u64| f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0;
-        let _ = write!(text, ", closure {:.1} -> {:.1} MiB", mib(before), mib(after));
+        parts.push(format!("closure {:.1} -> {:.1} MiB", mib(before), mib(after)));
     }
-    for speed in &host.speeds {
-        let _ = write!(
-            text,
-            ", {} {:.1} -> {:.1} tokens/s ({:+.1} %)",
-            speed.test, speed.before, speed.after, speed.change_percent
-        );
-    }
-    text
-}
-
-/// Wraps text at [`WIDTH`] characters.
-fn wrap(text: &str, indent: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let Some(line) = lines.last_mut() else { break };
-        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(format!("{indent}{word}"));
-        } else {
-            if !line.trim().is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
+    parts.extend(host.speeds.iter().map(|speed| speed.in_words(" tokens/s")));
+    parts.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::finding::Finding;
     use crate::fleet::names::VariantName;
     use crate::nix::flake_input::Revision;
     use crate::pin::update::report::Speed;

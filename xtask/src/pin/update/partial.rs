@@ -2,7 +2,6 @@
 //! in that state before anything is written.
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
@@ -15,6 +14,7 @@ use crate::pin::args::UpdateArgs;
 use crate::pin::update::evaluation::Fleet;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
 use crate::system::interrupt;
+use crate::system::resources::now;
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
@@ -86,11 +86,10 @@ fn pinned_host(
 ) -> PinnedHost {
     let errors = host.findings.iter().filter(|finding| finding.severity == Severity::Error);
     let reason = errors.map(|finding| finding.message.as_str()).next().unwrap_or("it fails");
-    let today = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let new = || PinnedHost {
         locked: pin.input.locked().clone(),
         build: pin.now.build,
-        since: day(i64::try_from(today).unwrap_or(0)),
+        since: day(i64::try_from(now()).unwrap_or(0)),
         failed_with: String::new(),
         failed_at: String::new(),
         reason: String::new(),

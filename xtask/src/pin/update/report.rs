@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::findings::finding::Finding;
 use crate::fleet::names::{HostName, VariantName};
-use crate::nix::flake_input::{Revision, day};
+use crate::nix::flake_input::{Revision, day, short};
 use crate::nix::names::DrvPath;
 use crate::upstream::changes::Area;
 
@@ -98,6 +98,14 @@ pub struct Speed {
     pub change_percent: f64,
 }
 
+impl Speed {
+    /// `pp128 120.1 -> 121.0 tokens/s (+0.7 %)`, with this unit.
+    pub fn in_words(&self, unit: &str) -> String {
+        let Self { test, before, after, change_percent } = self;
+        format!("{test} {before:.1} -> {after:.1}{unit} ({change_percent:+.1} %)")
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LockState {
@@ -122,13 +130,13 @@ pub enum Stage {
 impl Stage {
     pub fn name(self) -> &'static str {
         match self {
-            Self::Lock => "locking it",
-            Self::Drift => "the drift guard",
+            Self::Lock => "locking",
+            Self::Drift => "source check",
             Self::Evaluate => "evaluation",
-            Self::Build => "building",
-            Self::Bench => "the bench",
-            Self::Pin => "pinning hosts",
-            Self::Commit => "the commit",
+            Self::Build => "build",
+            Self::Bench => "benchmark",
+            Self::Pin => "pinning",
+            Self::Commit => "commit",
         }
     }
 }
@@ -176,6 +184,13 @@ pub struct Point {
     /// Day of the commit, UTC.
     pub date: Option<String>,
     pub build: Option<u64>,
+}
+
+impl Point {
+    /// `b10453`; the commit if it has no build number.
+    pub fn name(&self) -> String {
+        self.build.map_or_else(|| short(&self.rev).to_owned(), |build| format!("b{build}"))
+    }
 }
 
 impl From<&Revision> for Point {
@@ -234,6 +249,18 @@ impl UpdateReport {
     /// Whether flake.lock is at the revision already.
     pub fn stays(&self) -> bool {
         self.to.as_ref().is_none_or(|to| to.rev == self.from.rev)
+    }
+
+    /// `b10453 -> b10570`.
+    pub fn step(&self) -> String {
+        format!("{} -> {}", self.from.name(), self.to.as_ref().map(Point::name).unwrap_or_default())
+    }
+
+    /// `, 117 commits back`; nothing if the number is unknown.
+    pub fn commits_in_words(&self) -> String {
+        let Some(commits) = self.commits else { return String::new() };
+        let s = if commits == 1 { "" } else { "s" };
+        format!(", {commits} commit{s}{}", if self.backwards { " back" } else { "" })
     }
 
     pub fn failing_hosts(&self) -> Vec<String> {

@@ -2,7 +2,6 @@
 
 use crate::findings::view::describe;
 use crate::nix::flake_input::short;
-use crate::pin::update::message::{name, step};
 use crate::pin::update::report::{HostState, HostUpdate, LockState, Point, Stage, UpdateReport};
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
@@ -13,11 +12,8 @@ const SHOWN: usize = 4;
 /// Prints the step, before the evaluation.
 pub fn announce(ui: &Ui, report: &UpdateReport) {
     let Some(to) = &report.to else { return };
-    let commits = report.commits.map_or_else(String::new, |commits| {
-        let direction = if report.backwards { " back" } else { "" };
-        format!(", {commits} {}{direction}", if commits == 1 { "commit" } else { "commits" })
-    });
-    ui.status(format!("{} {}{commits}", ui.bold(&report.input), step(&report.from, to)));
+    let commits = report.commits_in_words();
+    ui.status(format!("{} {}{commits}", ui.bold(&report.input), report.step()));
     ui.status(format!("  from {}", point(&report.from)));
     ui.status(format!("  to   {}", point(to)));
     for area in &report.changes {
@@ -69,11 +65,11 @@ fn print_pinned(ui: &Ui, report: &UpdateReport) {
         ui.warn(format!("{}: {host} {unpinned}: it works", ui.green("no longer pinned")));
     }
     for host in report.pinned() {
-        let at = host.pinned_at.as_ref().map(|at| format!("at {}", name(at))).unwrap_or_default();
+        let at = host.pinned_at.as_ref().map(|at| format!("at {}", at.name())).unwrap_or_default();
         let stays = if dry { "would stay" } else { "stays" };
         let failed = host.failed_at.map_or("", Stage::name);
         ui.warn(format!(
-            "{}: {} {stays} {at}, because {failed} fails; `check` warns about it, and each \
+            "{}: {} {stays} {at}, because the {failed} fails; `check` warns about it, and each \
              `update` retries it",
             ui.red("PINNED"),
             host.host,
@@ -94,46 +90,37 @@ pub fn announce_parts(ui: &Ui, report: &UpdateReport) {
 }
 
 fn verdict(ui: &Ui, report: &UpdateReport) -> String {
-    let Some(to) = &report.to else { return String::new() };
-    let input = &report.input;
-    if to.rev == report.from.rev && !report.released.is_empty() {
-        return format!("{input} is already at {}; flake.lock is unchanged", name(to));
-    }
-    if to.rev == report.from.rev {
-        return format!("{input} is already at {}: nothing to do", name(to));
-    }
-    let updated = if report.pinned().next().is_some() {
-        ui.yellow("partially updated")
-    } else {
-        ui.green("updated")
-    };
-    if let (LockState::Updated, Some(commit)) = (report.lock, &report.commit) {
-        return format!(
-            "{updated}: {input} is at {}, commit {}; to undo: cargo xtask rollback",
-            name(to),
-            short(commit)
-        );
+    let Some(to) = report.to.as_ref().map(Point::name) else { return String::new() };
+    let (input, from) = (&report.input, report.from.name());
+    if report.stays() {
+        let end = match report.released.is_empty() {
+            true => ": nothing to do",
+            false => "; flake.lock is unchanged",
+        };
+        return format!("{input} is already at {to}{end}");
     }
     if report.lock == LockState::Updated {
-        return format!("{updated}: {input} is at {}; to undo: cargo xtask rollback", name(to));
+        let updated = match report.pinned().next() {
+            Some(_) => ui.yellow("partially updated"),
+            None => ui.green("updated"),
+        };
+        let commit = report.commit.as_ref().map(|it| format!(", commit {}", short(it)));
+        let commit = commit.unwrap_or_default();
+        return format!("{updated}: {input} is at {to}{commit}; to undo: cargo xtask rollback");
     }
-    match report.failed_at {
-        Some(stage) => {
-            let saved = report.refused.as_ref().map_or_else(String::new, |folder| {
-                format!("\nrejected lock file and logs: {folder}")
-            });
-            format!(
-                "{} at {}: {input} stays at {}; flake.lock is unchanged{saved}",
-                ui.red("refused"),
-                stage.name(),
-                name(&report.from)
-            )
-        }
-        None if report.dry_run => {
-            format!("{input} {} evaluates; flake.lock is unchanged", step(&report.from, to))
-        }
-        None => format!("{input} {} would work; flake.lock is unchanged", step(&report.from, to)),
-    }
+    let Some(stage) = report.failed_at else {
+        let verdict = if report.dry_run { "evaluates" } else { "would work" };
+        return format!("{input} {} {verdict}; flake.lock is unchanged", report.step());
+    };
+    let saved = report
+        .refused
+        .as_ref()
+        .map_or_else(String::new, |folder| format!("\nrejected lock file and logs: {folder}"));
+    format!(
+        "{}: {} failed; {input} stays at {from}; flake.lock is unchanged{saved}",
+        ui.red("update rejected"),
+        stage.name(),
+    )
 }
 
 fn row(host: &HostUpdate) -> Vec<Cell> {
@@ -149,14 +136,7 @@ fn row(host: &HostUpdate) -> Vec<Cell> {
         (_, Some(one)) | (Some(one), None) => units::bytes(one),
         (None, None) => "-".to_owned(),
     };
-    let speeds: Vec<String> = host
-        .speeds
-        .iter()
-        .map(|speed| {
-            let change = speed.change_percent;
-            format!("{} {:.1} -> {:.1} ({change:+.1} %)", speed.test, speed.before, speed.after)
-        })
-        .collect();
+    let speeds: Vec<String> = host.speeds.iter().map(|speed| speed.in_words("")).collect();
     let speeds = if speeds.is_empty() { "-".to_owned() } else { speeds.join(", ") };
     vec![
         host.host.as_str().into(),
