@@ -28,12 +28,16 @@ pub fn print(ui: &Ui, report: &ProbeReport) {
 }
 
 fn rows(facts: &Facts, recommended: Option<&Recommendation>) -> Vec<(&'static str, String)> {
-    let model = facts.cpu.model.as_deref().unwrap_or("of unknown name");
     let fits = recommended.map(|recommended| {
         let Recommendation { microarch: name, microarch_is_own: is_own, .. } = recommended;
-        format!(" ({})", Detected { name, is_own: *is_own })
+        Detected { name, is_own: *is_own }.to_string()
     });
-    let mut rows = vec![("CPU", format!("{model}{}", fits.unwrap_or_default()))];
+    // The kernel has no model name for an ARM CPU.
+    let cpu = match (facts.cpu.model.clone(), fits) {
+        (Some(model), Some(fits)) => format!("{model} ({fits})"),
+        (model, fits) => model.or(fits).unwrap_or_else(|| "unknown".to_owned()),
+    };
+    let mut rows = vec![("CPU", cpu)];
     match &facts.cores {
         Some(cores) => {
             rows.push(("cores", cores.describe()));
