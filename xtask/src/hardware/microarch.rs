@@ -101,10 +101,10 @@ impl Table {
         serde_json::from_str(TABLE)
     }
 
-    /// Of the rows whose features this CPU has in full, the one with most features that count. Of equal
-    /// ones the CPU's own name, by vendor, family and model; then a generic name; then one of
-    /// the same vendor; then the one of the lowest architecture level. None where the list of
-    /// flags is cut, unless it is the CPU's own name.
+    /// Returns the row with most useful features of those that this CPU has in full. Of equal
+    /// rows, the CPU's own by vendor, family and model; then a generic one; then one of the
+    /// same vendor; then the one of the lowest architecture level. None where the list of flags
+    /// is cut, unless the row is the CPU's own.
     pub fn detect(&self, cpu: &Cpu) -> Option<Detected<'_>> {
         let rows = self.section(cpu.arch).microarchs.iter();
         let runs = |name: &str| self.missing(name, cpu).is_some_and(|missing| missing.is_empty());
