@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json as value};
 
-use crate::support::{Scratch, code, json, run, stderr, xtask};
+use crate::support::{Scratch, code, json, repository, run, stderr, xtask};
 
 const HOST: &str = "{ nixosConfigurations.a = nixpkgs.lib.nixosSystem { \
                     system = \"x86_64-linux\"; modules = [ ]; }; }";
@@ -234,4 +234,40 @@ fn the_overlay_of_an_inline_module_is_found() {
         (&value!("another-package"), &value!("flake.nix"))
     );
     assert_eq!(finding["line"], 11, "{finding:#}");
+}
+
+/// The lines of README.md, put into the smallest flake around them.
+#[test]
+fn the_readmes_lines_are_a_fleet_that_every_command_reads() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```nix\n# flake.nix\n").unwrap();
+    let (snippet, _) = rest.split_once("```").unwrap();
+    let (inputs, module) = snippet.split_once("# a host's module").unwrap();
+    let (_, module) = module.split_once('\n').unwrap();
+    let outputs = format!(
+        "inputs: {{ nixosConfigurations.box = inputs.nixpkgs.lib.nixosSystem {{ system = \
+         \"x86_64-linux\"; specialArgs = {{ inherit inputs; }}; modules = [ ({{ inputs, ... }}: \
+         {{ {module} }}) ]; }}; nixosConfigurations.router = inputs.nixpkgs.lib.nixosSystem {{ \
+         system = \"x86_64-linux\"; modules = [ ]; }}; darwinConfigurations.mac = throw \"a mac\"; }}"
+    );
+    let nixpkgs = "inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-unstable\";\n";
+    let fleet = flake(&format!("{nixpkgs}{inputs}"), &outputs);
+    let output = run(fleet.path(), &["check", "--testbed", "--json"]);
+    let report = json(&output);
+    let states: Vec<&Value> =
+        report["hosts"].as_array().unwrap().iter().map(|host| &host["state"]).collect();
+    assert_eq!(
+        (code(&output), states),
+        (0, vec![&value!("ok"), &value!("unsupported")]),
+        "{report:#}"
+    );
+    assert_eq!(report["hosts"][0]["variant"], "cuda-tigerlake-sm86");
+    // Its llama.cpp is llamafleet's.
+    let update = run(fleet.path(), &["update", "--testbed", "--dry-run", "--json"]);
+    assert_eq!(code(&update), 0, "{}", stderr(&update));
+    assert_eq!(json(&update)["input"], "llamafleet/llama-cpp");
+    let rollback = run(fleet.path(), &["rollback", "--testbed", "--list"]);
+    assert_eq!(code(&rollback), 0, "{}", stderr(&rollback));
+    let bisect = run(fleet.path(), &["bisect", "--testbed", "--good", "old-era", "--host", "box"]);
+    assert!(!stderr(&bisect).contains("no-such-input"), "{}", stderr(&bisect));
 }
