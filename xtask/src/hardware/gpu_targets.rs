@@ -173,16 +173,17 @@ pub fn judge(manifest: &Manifest) -> Vec<Finding> {
 fn outside_toolkit(manifest: &Manifest) -> Option<Finding> {
     let version = manifest.cuda_version.as_deref()?;
     let refused = refused(manifest, manifest.cuda_capabilities.iter().map(String::as_str));
-    let number = number(version)?;
-    let mut range = CUDA.iter().filter(|known| known.is_compiled_by(number));
-    let (first, last) = (range.next()?.name, range.next_back()?.name);
+    let oldest = CUDA
+        .iter()
+        .find(|known| number(version).is_some_and(|version| known.is_compiled_by(version)))?;
     (!refused.is_empty()).then(|| {
         Finding::error(
             "cuda-version",
             format!(
-                "programs.llama-cpp.cudaCapabilities: CUDA {version} does not compile {}; it \
-                 compiles {first} to {last}",
-                refused.join(", ")
+                "programs.llama-cpp.cudaCapabilities: CUDA {version} does not compile {} (its \
+                 oldest is {})",
+                refused.join(", "),
+                oldest.name
             ),
             format!("remove them, or use another CUDA: {}", other_cuda(manifest)),
         )

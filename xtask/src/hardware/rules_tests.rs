@@ -229,6 +229,8 @@ fn rocm_targets_are_held_against_the_cards() {
     assert!(with(&["gfx906:sramecc+:xnack-"], &[amd("gfx906", 32)]).is_empty());
     assert!(with(&["gfx10-3-generic"], &[amd("gfx1030", 16)]).is_empty());
     assert!(with(&["gfx906"], &[amd("gfx906", 32), amd("gfx1036", 1)]).is_empty());
+    let wrong = with(&["gfx9-generic"], &[amd("gfx90a", 64)]);
+    assert_eq!(wrong, [("no-kernel", Error), ("no-such-gpu", Error)]);
     let wrong = with(&["gfx906"], &[amd("gfx1100", 24)]);
     assert_eq!(wrong, [("no-kernel", Error), ("no-such-gpu", Error)]);
     assert_eq!(with(&["gfx906"], &[amd("gfx906", 32), amd("gfx1100", 24)])[0].0, "no-kernel");
