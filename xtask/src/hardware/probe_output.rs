@@ -30,7 +30,7 @@ pub struct ProbeReport {
 impl ProbeReport {
     pub fn new(host: &str, target: &str, facts: Facts, table: &Table) -> Self {
         let recommendation = Recommendation::new(&facts, table);
-        let findings = unknown(&facts);
+        let findings = unknown(&facts, table);
         Self {
             facts: Some(facts),
             recommendation: Some(recommendation),
@@ -59,7 +59,7 @@ impl ProbeReport {
 }
 
 /// What could not be found out, and how it can be.
-pub fn unknown(facts: &Facts) -> Vec<Finding> {
+pub fn unknown(facts: &Facts, table: &Table) -> Vec<Finding> {
     let silent = facts.gpus_of(Vendor::Nvidia);
     let silent = silent.filter(|gpu| gpu.cuda_capability.is_none() && !gpu.unprobed);
     let mut findings: Vec<Finding> = match &facts.nvidia_smi {
@@ -67,8 +67,11 @@ pub fn unknown(facts: &Facts) -> Vec<Finding> {
         None => silent.map(nvidia::without_capability).collect(),
     };
     findings.extend(rules::unprobed(facts));
-    let is_unnamed = facts.cpu.flags_cut && facts.cpu.microarch.is_none();
-    findings.extend(is_unnamed.then(|| {
+    let cpu = facts.cpu();
+    let names = table.own_names(cpu.arch, &cpu.identity);
+    let is_complete = |name: &&str| table.missing(name, &cpu).is_some_and(|it| it.is_empty());
+    let is_known = !names.is_empty() && names.iter().all(is_complete);
+    findings.extend((cpu.flags_cut && !is_known).then(|| {
         Finding::warning(
             "unverified-cpu",
             "the report's list of CPU features is cut off: which others this CPU has is unknown",

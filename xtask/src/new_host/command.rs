@@ -67,7 +67,7 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // A flake sees only files that Git tracks.
     let known = git::is_repository(&root) && git::intend_to_add(&root, &names).is_ok();
     // Report.
-    report(ui, args, &names, &probe_output::unknown(&facts), known)
+    report(ui, args, &names, &probe_output::unknown(&facts, &microarchs), known)
 }
 
 /// The table's text, if it can take the host.
