@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::bench::model::quantize::Quantization;
+use crate::bench::model::smoke::Size;
 use crate::bench::sweep::args::SweepArgs;
 use crate::ui::units::parse_duration;
 
@@ -27,7 +29,7 @@ pub struct BenchArgs {
     pub quantization: Quantization,
     /// Parameters of the generated smoke model, in millions
     #[arg(long, value_enum, default_value = "29m")]
-    pub params: ModelSize,
+    pub params: Size,
     /// Tokens of the prompt test; 0 skips it
     #[arg(long, value_name = "TOKENS", default_value_t = 128)]
     pub prompt: u32,
@@ -86,21 +88,4 @@ pub enum BuildOn {
     Here,
     /// The target
     Target,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Quantization {
-    #[value(name = "q4-0", alias = "q4_0")]
-    Q4_0,
-    #[value(name = "q8-0", alias = "q8_0")]
-    Q8_0,
-    F16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ModelSize {
-    #[value(name = "29m")]
-    M29,
-    #[value(name = "88m")]
-    M88,
 }

@@ -5,15 +5,14 @@ use clap::{Args as _, FromArgMatches as _};
 
 use crate::bench::args::BenchArgs;
 use crate::bench::command::{params, target, tuned_subject};
-use crate::bench::deploy::comparison_target;
+use crate::bench::deploy::comparison_targets;
 use crate::bench::machine::Machine;
-use crate::bench::measurement::Subject;
+use crate::bench::measurement::{Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, PairedRun, Rounds};
 use crate::bench::session::{Session, open};
 use crate::findings::finding::Severity;
 use crate::fleet::context::Context;
-use crate::target::refuse;
 
 /// A host's machine, reached, with the defaults of `bench HOST`.
 pub struct CanaryMachine {
@@ -55,22 +54,17 @@ impl CanaryMachine {
         rounds: Rounds,
     ) -> Result<PairedRun> {
         let Self { args, machine, .. } = self;
-        let mut targets = vec![];
         let mut model = chosen_model(args, after)?;
-        let mut model_path = String::new();
-        for (label, subject) in [("before", before), ("after", after)] {
-            match comparison_target(args, context, machine, label, subject, &mut model)? {
-                Ok((target, path)) => {
-                    targets.push(target);
-                    model_path = path;
-                }
-                Err(findings) => {
-                    let error = findings.into_iter().find(|it| it.severity == Severity::Error);
-                    return refuse(error.context("a build that cannot be measured")?);
-                }
+        let subjects = [("before", before), ("after", after)];
+        let ready = comparison_targets(args, context, machine, &subjects, &mut model);
+        let (targets, path) = ready.map_err(|error| match error.downcast::<Refusal>() {
+            Ok(Refusal(findings)) => {
+                let error = findings.into_iter().find(|it| it.severity == Severity::Error);
+                error.map_or_else(|| anyhow!("a build cannot be measured"), Into::into)
             }
-        }
-        let (params, model) = (params(args, after), (&model.about, model_path.as_str()));
+            Err(error) => error,
+        })?;
+        let (params, model) = (params(args, after), (&model.about, path.as_str()));
         paired_run::run(&context.ui, machine, &targets, model, &params, rounds)
     }
 }

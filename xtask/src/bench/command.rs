@@ -11,17 +11,18 @@ use crate::bench::deploy::get_ready;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
 use crate::bench::measure::offload;
-use crate::bench::measurement::{Params, Subject};
+use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::output_check::command::verify;
 use crate::bench::preflight::{check_afterwards, preflight};
 use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds, results_file_of};
-use crate::bench::session::{Session, open};
+use crate::bench::session::open;
 use crate::bench::{baseline_check, compare, results_file, sweep, view};
 use crate::check::evaluation::{self, EvalOptions};
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::outcome::Outcome;
+use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
@@ -37,47 +38,41 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
         bail!("--prompt 0 and --generate 0 leave nothing to measure");
     }
     let target = target(args, context)?;
-    let (machine, _session) = match or_finding(discover(args, context, target))? {
-        Ok(found) => found,
-        Err(finding) => return refused(context, &args.host, &[finding]),
+    let error = match run_on(args, context, target) {
+        Ok(outcome) => return Ok(outcome),
+        Err(error) => error,
     };
+    let findings = match error.downcast::<Refusal>() {
+        Ok(Refusal(findings)) => findings,
+        Err(error) => vec![error.downcast::<Finding>()?],
+    };
+    // There is no variant to report on.
+    context.ui.document(&serde_json::json!({
+        "schema": 1, "command": "bench", "host": args.host, "results": [],
+        "findings": findings, "ok": false,
+    }))?;
+    findings.iter().for_each(|finding| print(&context.ui, &args.host, finding));
+    Ok(Outcome::Findings)
+}
+
+/// # Errors
+/// A [`Refusal`] or a [`Finding`] where there is nothing to report on.
+fn run_on(args: &BenchArgs, context: &Context, mut target: Target) -> Result<Outcome> {
+    let _session = open(context, &mut target, &format!("bench {}", args.host), args.wait)?;
+    let mut machine = Machine::discover(&target)?;
+    machine.log = Some(log_file(context, &args.host));
+    machine.env.clone_from(&args.env);
     if !args.sweep.sweep.is_empty() {
         return sweep::command::run(args, context, &machine);
     }
     if !args.compare.is_empty() {
         return compare::run(args, context, &machine);
     }
-    let (subject, params) = match plan(args, context, &machine)? {
-        Ok(plan) => plan,
-        Err(findings) => return refused(context, &args.host, &findings),
-    };
-    let report = measure(args, context, &machine, &subject, &params)?;
+    let subject = subject(context, &args.host, &machine)?;
+    let report = measure(args, context, &machine, &subject, &params(args, &subject))?;
     context.ui.document(&report)?;
     view::print(&context.ui, &report);
     Ok(Outcome::from_ok(report.ok))
-}
-
-/// Reaches the target and reads its hardware and state.
-fn discover(args: &BenchArgs, context: &Context, mut target: Target) -> Result<(Machine, Session)> {
-    let purpose = format!("bench {}", args.host);
-    let session = open(context, &mut target, &purpose, args.wait)?;
-    let mut machine = Machine::discover(&target)?;
-    machine.log = Some(log_file(context, &args.host));
-    machine.env.clone_from(&args.env);
-    Ok((machine, session))
-}
-
-/// Evaluates the variant, and decides how it is measured.
-fn plan(
-    args: &BenchArgs,
-    context: &Context,
-    machine: &Machine,
-) -> Result<Result<(Subject, Params), Vec<Finding>>> {
-    let subject = subject(context, &args.host, machine)?;
-    Ok(subject.map(|subject| {
-        let params = params(args, &subject);
-        (subject, params)
-    }))
 }
 
 /// `…/logs/bench/carbon-1763840000-4711.log`: an earlier run's log stays.
@@ -85,18 +80,6 @@ fn log_file(context: &Context, host: &str) -> PathBuf {
     let (seconds, process) = (results_file::now(), std::process::id());
     let name = format!("{}-{seconds}-{process}.log", safe_name(host));
     context.home.join("logs/bench").join(name)
-}
-
-/// What a program reads when there is no variant to report on.
-pub(crate) fn refused(context: &Context, host: &str, findings: &[Finding]) -> Result<Outcome> {
-    context.ui.document(&serde_json::json!({
-        "schema": 1, "command": "bench", "host": host, "results": [],
-        "findings": findings, "ok": false,
-    }))?;
-    for finding in findings {
-        context.ui.warn(crate::findings::view::describe(&context.ui, host, finding));
-    }
-    Ok(Outcome::Findings)
 }
 
 /// `--local`, `--target`, or the fleet table's.
@@ -120,23 +103,22 @@ pub(crate) fn target(args: &BenchArgs, context: &Context) -> Result<Target> {
 }
 
 /// Returns the variant that the host selects; for `local`, the one that fits the machine.
-pub(crate) fn subject(
-    context: &Context,
-    name: &str,
-    machine: &Machine,
-) -> Result<Result<Subject, Vec<Finding>>> {
+///
+/// # Errors
+/// A [`Refusal`] if it does not evaluate.
+pub(crate) fn subject(context: &Context, name: &str, machine: &Machine) -> Result<Subject> {
     if name == LOCAL {
-        return Ok(Ok(tuned_subject(context, machine)?));
+        return tuned_subject(context, machine);
     }
     let host = HostName::new(name);
     let hosts = context.hosts(&[name.to_owned()])?;
     let outcomes = evaluation::evaluate(context, &hosts, EvalOptions::default())?;
     if let Some(selection) = outcomes.selection(&host) {
-        return Ok(Ok(Subject::new(host, selection.clone())));
+        return Ok(Subject::new(host, selection.clone()));
     }
     // The words of `check`.
     let check = CheckReport::new(&hosts, outcomes, &BTreeSet::new());
-    Ok(Err(check.hosts.into_iter().flat_map(|host| host.findings).collect()))
+    bail!(Refusal(check.hosts.into_iter().flat_map(|host| host.findings).collect()))
 }
 
 /// Returns the variant of `local`: the CPU variant that fits the machine.

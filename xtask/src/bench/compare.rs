@@ -1,21 +1,19 @@
 //! `bench HOST --compare A B …`: what each name means, and the builds in turns.
 
 use anyhow::{Result, bail};
-use serde::Serialize;
+use serde_json::json;
 
 use crate::bench::args::BenchArgs;
-use crate::bench::command::{params, refused, subject};
-use crate::bench::comparison::Standing;
-use crate::bench::deploy::comparison_target;
+use crate::bench::command::{params, subject};
+use crate::bench::deploy::comparison_targets;
 use crate::bench::machine::Machine;
-use crate::bench::measurement::{Model, Subject};
+use crate::bench::measurement::Subject;
 use crate::bench::model::choice::chosen_model;
-use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
+use crate::bench::paired_run::{self, Rounds};
 use crate::bench::{results_file, view};
 use crate::check::evaluation::{EvalOptions, evaluate};
-use crate::findings::finding::{Finding, none_is_an_error, or_finding};
 use crate::findings::outcome::Outcome;
-use crate::findings::view::describe;
+use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
@@ -24,114 +22,63 @@ use crate::nix::names::nix_string;
 use crate::upstream::revision::choose;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report<'a> {
-    schema: u32,
-    command: &'static str,
-    host: &'a str,
-    target: &'a str,
-    model: &'a Model,
-    /// Gives the same order again with `--seed`.
-    seed: u64,
-    subjects: Vec<Compared<'a>>,
-    /// Ratios are to the first subject.
-    standings: &'a [Standing],
-    findings: &'a [Finding],
-    ok: bool,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Compared<'a> {
-    label: &'a str,
-    variant: &'a str,
-    rev: Option<&'a str>,
-    store_path: &'a str,
-}
-
 pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Outcome> {
     // Plan.
-    let own = match subject(context, &args.host, machine)? {
-        Ok(own) => own,
-        Err(findings) => return refused(context, &args.host, &findings),
-    };
+    let own = subject(context, &args.host, machine)?;
     // Nix may still read a trial fleet's folder, which goes when it is dropped.
     let mut fleets: Vec<TrialFleet> = vec![];
-    let mut subjects: Vec<(&str, Subject)> = vec![];
+    let mut subjects: Vec<Subject> = vec![];
     for name in &args.compare {
-        let found = match name.strip_prefix("rev=") {
-            Some(rev) => at_revision(args, context, machine, rev, &mut fleets)?,
+        subjects.push(match name.strip_prefix("rev=") {
+            Some(rev) => {
+                let trial = trial_fleet(context, rev)?;
+                let found = subject(&trial.context, &args.host, machine)?;
+                fleets.push(trial);
+                found
+            }
             None => named(args, context, &own, name)?,
-        };
-        match found {
-            Ok(subject) => subjects.push((name, subject)),
-            Err(findings) => return refused(context, &args.host, &findings),
-        }
+        });
     }
     let params = params(args, &own);
     let seed = args.seed.unwrap_or_else(|| results_file::now() ^ u64::from(std::process::id()));
     // Run.
     let mut model = chosen_model(args, &own)?;
-    let mut model_path = String::new();
-    let mut targets = vec![];
-    for (label, subject) in subjects {
-        match comparison_target(args, context, machine, label, &subject, &mut model)? {
-            Ok((target, path)) => {
-                targets.push(target);
-                model_path = path;
-            }
-            Err(findings) => return refused(context, &args.host, &findings),
-        }
-    }
+    let subjects: Vec<(&str, &Subject)> =
+        args.compare.iter().map(String::as_str).zip(&subjects).collect();
+    let (targets, path) = comparison_targets(args, context, machine, &subjects, &mut model)?;
     context.ui.status(format!("{} rounds in random order (--seed {seed})", params.rounds));
     let rounds = Rounds::exactly(params.rounds, seed);
-    let place = (&model.about, model_path.as_str());
+    let place = (&model.about, path.as_str());
     let run = paired_run::run(&context.ui, machine, &targets, place, &params, rounds)?;
     // Report.
     let standings = run.standings(&targets);
-    let findings: Vec<Finding> = run.finding.into_iter().collect();
-    let report = Report {
-        schema: 1,
-        command: "bench",
-        host: &args.host,
-        target: machine.target.name(),
-        model: &model.about,
-        seed,
-        subjects: targets.iter().map(about).collect(),
-        standings: &standings,
-        ok: none_is_an_error(&findings) && !standings.is_empty(),
-        findings: &findings,
-    };
-    context.ui.document(&report)?;
+    let ok = run.finding.is_none() && !standings.is_empty();
+    context.ui.document(&json!({
+        "schema": 1, "command": "bench", "host": args.host, "target": machine.target.name(),
+        "model": model.about,
+        // Gives the same order again with `--seed`.
+        "seed": seed,
+        "subjects": subjects.iter().map(|(label, Subject { manifest, store_path, .. })| json!({
+            "label": label, "variant": manifest.variant, "rev": manifest.rev,
+            "storePath": store_path,
+        })).collect::<Vec<_>>(),
+        // Ratios are to the first subject.
+        "standings": standings,
+        "findings": run.finding.iter().collect::<Vec<_>>(),
+        "ok": ok,
+    }))?;
     context.ui.result(view::standings(&context.ui, &standings));
-    for finding in &findings {
-        context.ui.warn(describe(&context.ui, &args.host, finding));
-    }
-    Ok(Outcome::from_ok(report.ok))
+    run.finding.iter().for_each(|finding| print(&context.ui, &args.host, finding));
+    Ok(Outcome::from_ok(ok))
 }
-
-fn about(target: &ComparisonTarget) -> Compared<'_> {
-    let Subject { manifest, store_path, .. } = &target.subject;
-    Compared {
-        label: &target.label,
-        variant: manifest.variant.as_str(),
-        rev: manifest.rev.as_deref(),
-        store_path: store_path.as_str(),
-    }
-}
-
-type Found = Result<Subject, Vec<Finding>>;
 
 /// # Errors
 /// Nothing has this name.
-fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Result<Found> {
+fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Result<Subject> {
     let host = || own.host.clone();
-    let package = |choose: &str| -> Result<Found> {
-        Ok(Ok(Subject::new(host(), context.flake.package(choose)?)))
-    };
+    let package = |choose: &str| Ok(Subject::new(host(), context.flake.package(choose)?));
     if name == args.host || name == own.manifest.variant.as_str() {
-        return Ok(Ok(own.clone()));
+        return Ok(own.clone());
     }
     match name {
         "upstream" => return package("pkgs: pkgs.llama-cpp-upstream"),
@@ -149,7 +96,7 @@ fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Resu
         selection.manifest.variant.as_str() == name || host.as_str() == name
     };
     if let Some((_, selection)) = selections.iter().find(known) {
-        return Ok(Ok(Subject::new(host(), (*selection).clone())));
+        return Ok(Subject::new(host(), (*selection).clone()));
     }
     let variants: Vec<&str> =
         selections.iter().map(|(_, selection)| selection.manifest.variant.as_str()).collect();
@@ -187,21 +134,4 @@ fn trial_fleet(context: &Context, rev: &str) -> Result<TrialFleet> {
     }
     let chosen = choose(&pin, Some(rev))?;
     pin.trial_fleet(&chosen.revision, chosen.named.as_deref())
-}
-
-/// Returns the host's variant with llama.cpp at another commit.
-fn at_revision(
-    args: &BenchArgs,
-    context: &Context,
-    machine: &Machine,
-    rev: &str,
-    fleets: &mut Vec<TrialFleet>,
-) -> Result<Found> {
-    let trial = match or_finding(trial_fleet(context, rev))? {
-        Ok(trial) => trial,
-        Err(finding) => return Ok(Err(vec![finding])),
-    };
-    let found = subject(&trial.context, &args.host, machine)?;
-    fleets.push(trial);
-    Ok(found)
 }

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::bench::args::{BenchArgs, BuildOn};
 use crate::bench::command::params;
 use crate::bench::machine::Machine;
-use crate::bench::measurement::Subject;
+use crate::bench::measurement::{Refusal, Subject};
 use crate::bench::model::choice::{ChosenModel, model_size, provide};
 use crate::bench::paired_run::ComparisonTarget;
 use crate::bench::preflight::preflight;
@@ -20,24 +20,33 @@ use crate::fleet::manifest::{Around, Selection};
 use crate::nix::store;
 use crate::target::{Target, or_finding, refuse};
 
-/// Builds and copies a build for a paired run: the build, and its model's path on the target.
-pub fn comparison_target(
+/// Builds and copies the builds of a paired run: the builds, and their model's path on the target.
+///
+/// # Errors
+/// A [`Refusal`] if one cannot be measured.
+pub fn comparison_targets(
     args: &BenchArgs,
     context: &Context,
     machine: &Machine,
-    label: &str,
-    subject: &Subject,
+    subjects: &[(&str, &Subject)],
     chosen: &mut ChosenModel,
-) -> Result<Result<(ComparisonTarget, String), Vec<Finding>>> {
-    let mut findings = preflight(machine, subject, &params(args, subject).args, args.force)?;
-    if none_is_an_error(&findings) {
-        match or_finding(get_ready(args, context, machine, subject, chosen))? {
-            Ok(path) => return Ok(Ok((ComparisonTarget::new(label, subject, machine), path))),
-            Err(finding) => findings.push(finding),
+) -> Result<(Vec<ComparisonTarget>, String)> {
+    let (mut targets, mut model_path) = (vec![], String::new());
+    for (label, subject) in subjects {
+        let mut findings = preflight(machine, subject, &params(args, subject).args, args.force)?;
+        if none_is_an_error(&findings) {
+            match or_finding(get_ready(args, context, machine, subject, chosen))? {
+                Ok(path) => model_path = path,
+                Err(finding) => findings.push(finding),
+            }
         }
+        if !none_is_an_error(&findings) {
+            findings.iter_mut().for_each(|it| it.message = format!("{label}: {}", it.message));
+            bail!(Refusal(findings));
+        }
+        targets.push(ComparisonTarget::new(label, subject, machine));
     }
-    findings.iter_mut().for_each(|it| it.message = format!("{label}: {}", it.message));
-    Ok(Err(findings))
+    Ok((targets, model_path))
 }
 
 /// Builds, copies, and puts the model on the target: the model's path there.

@@ -1,11 +1,13 @@
 //! One measurement: look at the target, run llama-bench there, judge what came back.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::bench::bench_log::BenchLog;
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::{Output, TestResult, names, progress};
 use crate::bench::machine::Machine;
@@ -13,6 +15,7 @@ use crate::bench::measurement::{Model, Params, Run, Subject, Termination, judge,
 use crate::bench::offload::Offload;
 use crate::bench::preflight::expected;
 use crate::hardware::microarch::Table;
+use crate::system::disk;
 use crate::system::process::{Exit, Source};
 use crate::target::or_finding;
 use crate::ui::Ui;
@@ -37,7 +40,7 @@ pub fn measure(
 ) -> Result<BenchReport> {
     let table = Table::embedded().context("microarch.json")?;
     let detected = machine.microarch(&table);
-    let expected = expected(machine, subject, &table, detected.as_deref(), Some(params));
+    let expected = expected(machine, subject, &table, detected.as_deref(), params);
     let mut report = |mut output: Output, findings| {
         let names = names(&output.results, differing);
         let mut results = vec![];
@@ -143,6 +146,31 @@ pub fn run(
         },
     };
     Ok((ending, stderr.join("\n")))
+}
+
+/// The log of llama-bench's stderr: a driver's complaint matters when the figures are strange, and
+/// by then the run is over. No log where no file is named.
+struct BenchLog(Option<BufWriter<File>>);
+
+impl BenchLog {
+    /// Goes on in the file, with the command as a heading.
+    fn append(file: Option<&Path>, command: &[&str]) -> Result<Self> {
+        let Some(file) = file else { return Ok(Self(None)) };
+        let folder = file.parent().context("a log without a folder")?;
+        disk::create(folder)?;
+        let open = File::options().create(true).append(true).open(file);
+        let open = open.with_context(|| format!("cannot write the log {}", file.display()))?;
+        let mut log = Self(Some(BufWriter::new(open)));
+        log.line(&format!("$ {}", command.join(" ")));
+        Ok(log)
+    }
+
+    /// A disk that is full costs the log, not the measurement.
+    fn line(&mut self, line: &str) {
+        if let Some(file) = &mut self.0 {
+            let _ = writeln!(file, "{line}");
+        }
+    }
 }
 
 /// The status that a shell would give, were there one between.

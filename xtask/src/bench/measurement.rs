@@ -2,13 +2,29 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bench::llama_bench::{About, Output, Problem};
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
 use crate::fleet::names::HostName;
+use crate::hardware::rules::{choose, in_words};
 use crate::nix::names::{DrvPath, StorePath};
+
+/// Why nothing can be measured: as an error, so that it passes through functions that can fail
+/// in other ways.
+#[derive(Debug)]
+pub struct Refusal(pub Vec<Finding>);
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|finding| writeln!(f, "{finding}"))
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// The variant that is measured.
 #[derive(Debug, Clone)]
@@ -158,32 +174,9 @@ pub struct Expected<'a> {
     /// The output format that the arguments set, if they do.
     pub format: Option<&'a str>,
     /// CPU features that the variant uses and the target lacks.
-    pub lacking: Vec<String>,
+    pub lacking: BTreeSet<String>,
     /// What the target's CPU would be in microarch.json.
     pub detected: Option<&'a str>,
-}
-
-/// A build that this CPU cannot run: found before anything is copied.
-pub fn refuse_cpu(expected: &Expected) -> Option<Finding> {
-    (!expected.lacking.is_empty()).then(|| {
-        Finding::error(
-            "cpu-lacks-features",
-            format!(
-                "{} is built for {}, but the CPU of {} lacks {}: it would crash with an illegal \
-                 instruction",
-                expected.manifest.variant,
-                expected.manifest.microarch,
-                expected.target,
-                expected.lacking.join(", ")
-            ),
-            choose(expected.detected),
-        )
-    })
-}
-
-fn choose(detected: Option<&str>) -> String {
-    let fits = detected.map(|name| format!("\"{name}\", which fits this CPU, or "));
-    format!("set programs.llama-cpp.microarch to {}\"dispatch\"", fits.unwrap_or_default())
 }
 
 /// All that is wrong with a run. What it measured before is in its output all the same.
@@ -228,67 +221,63 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         0 => "before it measured anything".to_owned(),
         n => format!("after {n} of {} tests", expected.tests.len().max(n)),
     };
-    let target = expected.target;
-    let finding = match run.ending {
+    let (target, said) = (expected.target, said(run));
+    let choose = choose(expected.detected);
+    let by_hand =
+        format!("look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; {choose}");
+    let (code, message, help) = match run.ending {
         Termination::Status(0) => return None,
-        Termination::Signal(SIGILL) if expected.lacking.is_empty() => Finding::error(
-            "illegal-instruction",
-            format!(
+        Termination::Signal(SIGILL) => {
+            let (lacking, help) = match in_words(expected.lacking.iter()) {
+                none if none.is_empty() => {
+                    (", although its CPU options do not name them".to_owned(), by_hand.as_str())
+                }
+                lacking => (format!(" ({lacking})"), choose.as_str()),
+            };
+            let message = format!(
                 "llama-bench crashed with an illegal instruction {measured}: the variant uses \
-                 instructions that this CPU lacks, although its CPU options do not name them"
-            ),
-            format!(
-                "look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; {}",
-                choose(expected.detected)
-            ),
-        ),
-        Termination::Signal(SIGILL) => Finding::error(
-            "illegal-instruction",
-            format!(
-                "llama-bench crashed with an illegal instruction {measured}: the variant uses \
-                 instructions that this CPU lacks ({})",
-                expected.lacking.join(", ")
-            ),
-            choose(expected.detected),
-        ),
-        Termination::Signal(SIGKILL) => Finding::error(
+                 instructions that this CPU lacks{lacking}"
+            );
+            ("illegal-instruction", message, help)
+        }
+        Termination::Signal(SIGKILL) => (
             "out-of-memory",
             format!(
                 "llama-bench was killed {measured}, most likely because {target} ran out of memory"
             ),
             "see `journalctl -k -g oom` there; free memory, or choose a smaller model",
         ),
-        Termination::Signal(signal) => Finding::error(
+        Termination::Signal(signal) => (
             "crashed",
-            format!("llama-bench crashed {measured} (signal {signal}){}", said(run)),
+            format!("llama-bench crashed {measured} (signal {signal}){said}"),
             "run it by hand; if an update brought this, `cargo xtask bisect` finds the commit",
         ),
-        Termination::Status(127) => Finding::error(
+        Termination::Status(127) => (
             "no-llama-bench",
-            format!("llama-bench was not found on {target}{}", said(run)),
+            format!("llama-bench was not found on {target}{said}"),
             "the package must contain bin/llama-bench; check that the target uses the store it \
              was copied to",
         ),
-        Termination::Status(126) => Finding::error(
+        Termination::Status(126) => (
             "not-executable",
-            format!("{target} cannot execute this llama-bench{}", said(run)),
+            format!("{target} cannot execute this llama-bench{said}"),
             "check that the variant is built for the target's architecture",
         ),
-        Termination::Status(status) => Finding::error(
+        Termination::Status(status) => (
             "bench-failed",
-            format!("llama-bench failed {measured} (exit status {status}){}", said(run)),
+            format!("llama-bench failed {measured} (exit status {status}){said}"),
             "run with -v for all of llama-bench's output",
         ),
-        Termination::TimedOut => Finding::error(
+        Termination::TimedOut => (
             "timeout",
             format!("llama-bench timed out {measured} (after {} s)", expected.seconds),
             "raise --timeout, or lower --repetitions, --prompt or --params",
         ),
         Termination::Interrupted => {
-            Finding::error("interrupted", format!("interrupted {measured}"), "run it again")
+            ("interrupted", format!("interrupted {measured}"), "run it again")
         }
     };
-    Some(finding)
+    Some(Finding::error(code, message, help))
 }
 
 /// llama-bench printed its results, but not as bench reads them.
@@ -314,23 +303,24 @@ fn said(run: &Run) -> String {
 }
 
 fn unusable(problem: &Problem) -> Finding {
-    match problem {
-        Problem::HalfLine(line) => Finding::error(
+    let (code, message, help) = match problem {
+        Problem::HalfLine(line) => (
             "half-line",
             format!("llama-bench's output ends in the middle of a line: {}", short(line)),
             "it was killed, or the disk or the connection failed; run it again",
         ),
-        Problem::Unreadable { line, error } => Finding::error(
+        Problem::Unreadable { line, error } => (
             "unreadable-output",
             format!("cannot parse a line of llama-bench ({error}): {}", short(line)),
             "this llama.cpp may print a new format; report it with this line",
         ),
-        Problem::NotANumber { test, field } => Finding::error(
+        Problem::NotANumber { test, field } => (
             "not-a-number",
             format!("llama-bench's {field} of {test} is not a number"),
             "the test was too short to measure: use more tokens",
         ),
-    }
+    };
+    Finding::error(code, message, help)
 }
 
 fn short(line: &str) -> String {

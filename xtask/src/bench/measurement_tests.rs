@@ -23,7 +23,7 @@ fn expected(manifest: &Manifest) -> Expected<'_> {
         target: "carbon",
         seconds: 900,
         format: None,
-        lacking: vec![],
+        lacking: BTreeSet::new(),
         detected: Some("znver4"),
     }
 }
@@ -69,15 +69,12 @@ fn every_ending_has_its_code_and_keeps_what_was_measured() {
 #[test]
 fn an_illegal_instruction_names_what_the_cpu_lacks_and_what_fits() {
     let manifest = manifest(&["cpu"]);
-    let lacking = vec!["AMX_TILE".to_owned(), "AMX_INT8".to_owned()];
+    let lacking = BTreeSet::from(["AMX_TILE".to_owned(), "AMX_INT8".to_owned()]);
     let expected = Expected { lacking, ..expected(&manifest) };
     let findings = judge(&run(Termination::Signal(4), KILLED, ""), &expected);
     assert!(findings[0].message.contains("after 1 of 2 tests"), "{findings:?}");
-    assert!(findings[0].message.contains("AMX_TILE, AMX_INT8"), "{findings:?}");
+    assert!(findings[0].message.contains("(AMX_INT8, AMX_TILE)"), "{findings:?}");
     assert!(findings[0].help.contains("\"znver4\""), "{findings:?}");
-    let refusal = refuse_cpu(&expected).unwrap();
-    assert_eq!(refusal.code, "cpu-lacks-features");
-    assert!(refusal.message.contains("AMX_TILE"), "{refusal:?}");
 }
 
 #[test]

@@ -8,7 +8,6 @@
 pub mod args;
 pub mod baseline;
 pub mod baseline_check;
-pub mod bench_log;
 pub mod canary_machine;
 pub mod command;
 pub mod compare;

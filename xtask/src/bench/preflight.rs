@@ -5,12 +5,13 @@ use anyhow::{Context as _, Result};
 
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
-use crate::bench::measurement::{Expected, Params, Subject, refuse_cpu};
+use crate::bench::measurement::{Expected, Params, Subject};
 use crate::bench::preflight_rules as rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::hardware::cpu::Arch;
 use crate::hardware::kv_cache;
 use crate::hardware::microarch::Table;
+use crate::hardware::rules as hardware;
 use crate::hardware::threads;
 use crate::target::model_file::FileState;
 use crate::target::refuse;
@@ -24,11 +25,10 @@ pub fn preflight(
     force: bool,
 ) -> Result<Vec<Finding>> {
     let table = Table::embedded().context("microarch.json")?;
-    let detected = machine.microarch(&table);
     let mut findings: Vec<Finding> = wrong_architecture(machine, subject).into_iter().collect();
     if findings.is_empty() {
-        let expected = expected(machine, subject, &table, detected.as_deref(), None);
-        findings.extend(refuse_cpu(&expected));
+        let (manifest, facts) = (&subject.manifest, &machine.facts);
+        findings.extend(hardware::sigill("cpu-lacks-features", manifest, facts, &table));
     }
     if none_is_an_error(&findings) {
         let Machine { facts, state, target, .. } = machine;
@@ -72,21 +72,16 @@ pub fn expected<'a>(
     subject: &'a Subject,
     table: &Table,
     detected: Option<&'a str>,
-    params: Option<&'a Params>,
+    params: &'a Params,
 ) -> Expected<'a> {
     let manifest = &subject.manifest;
-    let mut lacking = table.missing_for_options(&manifest.cpu_options, &machine.cpu);
-    let by_name = table.missing(&manifest.microarch, &machine.cpu).unwrap_or_default();
-    lacking.extend(
-        by_name.into_iter().filter(|feature| !lacking.contains(feature)).collect::<Vec<_>>(),
-    );
     Expected {
         manifest,
-        tests: params.map(Params::tests).unwrap_or_default(),
+        tests: params.tests(),
         target: machine.target.name(),
-        format: params.and_then(Params::output_format),
-        seconds: params.map_or(0, |params| params.timeout.as_secs()),
-        lacking,
+        format: params.output_format(),
+        seconds: params.timeout.as_secs(),
+        lacking: hardware::lacking(manifest, &machine.cpu, table).concat().into_iter().collect(),
         detected,
     }
 }

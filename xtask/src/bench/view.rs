@@ -3,6 +3,7 @@
 use crate::bench::baseline::{Baseline, Method, Verdict};
 use crate::bench::comparison::Standing;
 use crate::bench::document::BenchReport;
+use crate::findings;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -28,9 +29,8 @@ pub fn print(ui: &Ui, report: &BenchReport) {
     if let Some(baseline) = &report.baseline {
         ui.result(against(ui, baseline));
     }
-    for finding in &report.findings {
-        ui.warn(crate::findings::view::describe(ui, report.host.as_str(), finding));
-    }
+    let host = report.host.as_str();
+    report.findings.iter().for_each(|finding| findings::view::print(ui, host, finding));
 }
 
 /// The verdict, a row for each test.

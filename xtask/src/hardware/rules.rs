@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
-use crate::hardware::cpu::Arch;
+use crate::hardware::cpu::{Arch, Cpu};
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::gpu_targets::{self, Fit};
 use crate::hardware::microarch::{DISPATCH, Table};
@@ -28,7 +28,7 @@ pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Findin
     if manifest.microarch == DISPATCH {
         findings.extend(below_i8mm(facts, table));
     } else {
-        findings.extend(sigill(manifest, facts, table));
+        findings.extend(sigill("sigill", manifest, facts, table));
         if findings.is_empty() {
             findings.extend(below_cpu(manifest, facts, table));
         }
@@ -43,10 +43,22 @@ pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Findin
     findings
 }
 
-fn sigill(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> {
+/// What the variant's code needs and this CPU lacks: of its microarchitecture, and of its
+/// CPU options.
+pub fn lacking(manifest: &Manifest, cpu: &Cpu, table: &Table) -> [Vec<String>; 2] {
+    let by_name = table.missing(&manifest.microarch, cpu).unwrap_or_default();
+    [by_name, table.missing_for_options(&manifest.cpu_options, cpu)]
+}
+
+/// `code`: `check` and `bench` have one each.
+pub fn sigill(
+    code: &'static str,
+    manifest: &Manifest,
+    facts: &Facts,
+    table: &Table,
+) -> Option<Finding> {
     let cpu = facts.cpu();
-    let by_name = table.missing(&manifest.microarch, &cpu).unwrap_or_default();
-    let by_option = table.missing_for_options(&manifest.cpu_options, &cpu);
+    let [by_name, by_option] = lacking(manifest, &cpu, table);
     let cause = if by_name.is_empty() {
         "programs.llama-cpp.extraCmakeFlags: these make".to_owned()
     } else {
@@ -67,7 +79,7 @@ fn sigill(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> 
     }
     (!lacking.is_empty()).then(|| {
         Finding::error(
-            "sigill",
+            code,
             format!(
                 "{cause} code that needs {}, which {} lacks: llama.cpp would crash there with \
                  SIGILL",
@@ -79,7 +91,7 @@ fn sigill(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> 
     })
 }
 
-fn choose(microarch: Option<&str>) -> String {
+pub fn choose(microarch: Option<&str>) -> String {
     let exact = microarch.map(|name| format!("{}, or ", nix_string(name))).unwrap_or_default();
     format!("set programs.llama-cpp.microarch to {exact}\"dispatch\"")
 }
@@ -158,7 +170,7 @@ fn worth(used: &BTreeSet<String>, could: &BTreeSet<String>) -> Option<String> {
     })
 }
 
-fn in_words<'a>(features: impl Iterator<Item = &'a String>) -> String {
+pub fn in_words<'a>(features: impl Iterator<Item = &'a String>) -> String {
     let words: Vec<&str> = features
         .map(|feature| match feature.as_str() {
             "SSE42" => "SSE4.2",

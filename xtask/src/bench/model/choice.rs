@@ -4,11 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::bench::args::{self, BenchArgs, ModelSize};
+use crate::bench::args::BenchArgs;
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{Model, Subject};
-use crate::bench::model::quantize::Quantization;
-use crate::bench::model::smoke::{Size, SmokeModel};
+use crate::bench::model::smoke::SmokeModel;
 use crate::bench::model::store::smoke_model;
 use crate::bench::preflight::model_on_target;
 use crate::bench::preflight_rules::model_fits;
@@ -40,17 +39,7 @@ pub fn chosen_model(args: &BenchArgs, subject: &Subject) -> Result<ChosenModel> 
         let model = Model { name, params: None, quantization: None, bytes: None };
         return Ok(ChosenModel { about: model, place: ModelSource::OnTarget(path) });
     }
-    let smoke = SmokeModel {
-        size: match args.params {
-            ModelSize::M29 => Size::M29,
-            ModelSize::M88 => Size::M88,
-        },
-        quantization: match args.quantization {
-            args::Quantization::Q4_0 => Quantization::Q4_0,
-            args::Quantization::Q8_0 => Quantization::Q8_0,
-            args::Quantization::F16 => Quantization::F16,
-        },
-    };
+    let smoke = SmokeModel { size: args.params, quantization: args.quantization };
     Ok(ChosenModel { about: describe(smoke), place: ModelSource::Smoke(smoke) })
 }
 
@@ -59,7 +48,7 @@ pub fn describe(smoke: SmokeModel) -> Model {
     Model {
         name: smoke.name(),
         params: Some(smoke.parameters()),
-        quantization: Some(smoke.quantization.name().to_owned()),
+        quantization: Some(smoke.quantization.numbers().name.to_owned()),
         bytes: Some(smoke.bytes()),
     }
 }

@@ -3,57 +3,39 @@
 //!
 //! Pure: no I/O, no clock.
 
-use serde::Serialize;
-
 /// Values that share one scale.
 pub const BLOCK: usize = 32;
 
 /// How a weight is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Quantization {
-    #[serde(rename = "q4_0")]
+    #[value(name = "q4-0", alias = "q4_0")]
     Q4_0,
-    #[serde(rename = "q8_0")]
+    #[value(name = "q8-0", alias = "q8_0")]
     Q8_0,
-    #[serde(rename = "f16")]
     F16,
 }
 
-impl Quantization {
+/// What the tools and the format call a quantization.
+pub struct Numbers {
     /// As llama.cpp's tools spell it, in small letters.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Q4_0 => "q4_0",
-            Self::Q8_0 => "q8_0",
-            Self::F16 => "f16",
-        }
-    }
-
+    pub name: &'static str,
     /// `enum ggml_type`.
-    pub fn ggml_type(self) -> u32 {
-        match self {
-            Self::Q4_0 => 2,
-            Self::Q8_0 => 8,
-            Self::F16 => 1,
-        }
-    }
-
+    pub ggml_type: u32,
     /// `enum llama_ftype`, what `general.file_type` holds.
-    pub fn file_type(self) -> u32 {
-        match self {
-            Self::Q4_0 => 2,
-            Self::Q8_0 => 7,
-            Self::F16 => 1,
-        }
-    }
-
+    pub file_type: u32,
     /// What [`BLOCK`] values take.
-    pub fn block_bytes(self) -> usize {
-        match self {
-            Self::Q4_0 => 2 + BLOCK / 2,
-            Self::Q8_0 => 2 + BLOCK,
-            Self::F16 => 2 * BLOCK,
-        }
+    pub block_bytes: usize,
+}
+
+impl Quantization {
+    pub fn numbers(self) -> Numbers {
+        let (name, ggml_type, file_type, block_bytes) = match self {
+            Self::Q4_0 => ("q4_0", 2, 2, 2 + BLOCK / 2),
+            Self::Q8_0 => ("q8_0", 8, 7, 2 + BLOCK),
+            Self::F16 => ("f16", 1, 1, 2 * BLOCK),
+        };
+        Numbers { name, ggml_type, file_type, block_bytes }
     }
 
     /// Appends one block to `out`.
@@ -148,7 +130,7 @@ mod tests {
     fn encoded(quantization: Quantization, values: &[f32; BLOCK]) -> Vec<u8> {
         let mut out = vec![];
         quantization.encode(values, &mut out);
-        assert_eq!(out.len(), quantization.block_bytes());
+        assert_eq!(out.len(), quantization.numbers().block_bytes);
         out
     }
 

@@ -18,11 +18,11 @@ const F32: u32 = 0;
 const CHUNK: usize = 1 << 16;
 
 /// How large the model is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Size {
-    /// Width 512, FFN 1536, 8 layers, 8 heads over 4.
+    #[value(name = "29m")]
     M29,
-    /// Width 768, FFN 2176, 12 layers, 12 heads over 6.
+    #[value(name = "88m")]
     M88,
 }
 
@@ -51,19 +51,11 @@ impl Size {
     }
 
     fn shape(self) -> Shape {
-        match self {
-            Self::M29 => {
-                Shape { vocabulary: 4096, width: 512, ffn: 1536, layers: 8, heads: 8, heads_kv: 4 }
-            }
-            Self::M88 => Shape {
-                vocabulary: 4096,
-                width: 768,
-                ffn: 2176,
-                layers: 12,
-                heads: 12,
-                heads_kv: 6,
-            },
-        }
+        let (width, ffn, layers, heads, heads_kv) = match self {
+            Self::M29 => (512, 1536, 8, 8, 4),
+            Self::M88 => (768, 2176, 12, 12, 6),
+        };
+        Shape { vocabulary: 4096, width, ffn, layers, heads, heads_kv }
     }
 }
 
@@ -75,7 +67,7 @@ impl SmokeModel {
 
     /// Where it lies in the folder of models: equal name, equal bytes.
     pub fn file_name(self) -> String {
-        format!("{}-{}-v{VERSION}.gguf", self.name(), self.quantization.name())
+        format!("{}-{}-v{VERSION}.gguf", self.name(), self.quantization.numbers().name)
     }
 
     pub fn parameters(self) -> u64 {
@@ -115,7 +107,7 @@ impl SmokeModel {
     ) -> io::Result<()> {
         let mut random = SplitMix(seed << 32);
         let spread = spread(tensor.shape[0]);
-        let mut chunk = Vec::with_capacity(CHUNK + self.quantization.block_bytes());
+        let mut chunk = Vec::with_capacity(CHUNK + self.quantization.numbers().block_bytes);
         let mut values = [0.0; BLOCK];
         for _ in 0..tensor.shape.iter().product::<u64>() / BLOCK as u64 {
             fill(&mut random, &mut values, spread);
@@ -136,7 +128,7 @@ impl SmokeModel {
         vec![
             text("general.architecture", "llama"),
             text("general.name", &self.name()),
-            ("general.file_type".into(), Value::U32(self.quantization.file_type())),
+            ("general.file_type".into(), Value::U32(self.quantization.numbers().file_type)),
             ("general.quantization_version".into(), Value::U32(2)),
             number("vocab_size", shape.vocabulary),
             number("context_length", 4096),
@@ -196,8 +188,8 @@ impl SmokeModel {
         Tensor {
             name: format!("{name}.weight"),
             shape: vec![row, rows],
-            kind: self.quantization.ggml_type(),
-            bytes: row * rows / BLOCK as u64 * self.quantization.block_bytes() as u64,
+            kind: self.quantization.numbers().ggml_type,
+            bytes: row * rows / BLOCK as u64 * self.quantization.numbers().block_bytes as u64,
         }
     }
 }

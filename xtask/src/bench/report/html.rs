@@ -4,13 +4,17 @@
 use std::fmt::Write;
 
 use crate::bench::baseline::Verdict;
-use crate::bench::report::history::{Host, Point, Report, Series, Setting, test_in_words};
+use crate::bench::report::history::{
+    Change, Host, METHOD, Point, Report, Series, Setting, test_in_words,
+};
+use crate::bench::report::rows::{MOST_ROWS, MOST_TESTS, rows};
 use crate::bench::report::wording::html;
+use crate::bench::report::{figure, wording as words};
 
 /// As many models and flags of one host as are shown; the last measured ones.
 pub const MOST_SETTINGS: usize = 8;
 /// As many damaged lines as are told one by one.
-pub const MOST_DAMAGED: usize = 10;
+const MOST_DAMAGED: usize = 10;
 
 pub fn page(report: &Report) -> String {
     let mut page = String::from(concat!(
@@ -75,8 +79,8 @@ pub fn extent(report: &Report) -> String {
     runs.dedup();
     let counted = format!(
         "{}, {}",
-        crate::bench::report::wording::count(report.hosts.len(), "host"),
-        crate::bench::report::wording::count(runs.len(), "run")
+        words::count(report.hosts.len(), "host"),
+        words::count(runs.len(), "run")
     );
     match (days.iter().min(), days.iter().max()) {
         (Some(first), Some(last)) => format!("{counted}, {first} to {last}"),
@@ -92,7 +96,7 @@ pub fn notes(report: &Report) -> Vec<String> {
         .map(|host| format!("{host} has no results: run `cargo xtask bench {host}`."))
         .collect();
     if !report.damaged.is_empty() {
-        let number = crate::bench::report::wording::count(report.damaged.len(), "line");
+        let number = words::count(report.damaged.len(), "line");
         notes.push(format!(
             "{number} of bench/*.jsonl could not be read; they are listed at the end."
         ));
@@ -100,26 +104,38 @@ pub fn notes(report: &Report) -> Vec<String> {
     notes
 }
 
+/// Opens a table that scrolls where it is too wide: its heads, each with its column's class.
+fn open_table(page: &mut String, label: &str, class: &str, heads: &[(&str, &str)]) {
+    let _ = write!(
+        page,
+        "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{label}\">\
+         <table class=\"{class}\">\n<thead><tr>"
+    );
+    for (class, head) in heads {
+        let _ = write!(page, "<th scope=\"col\" class=\"{class}\">{}</th>", html(head));
+    }
+    *page += "</tr></thead>\n";
+}
+
 fn now(page: &mut String, report: &Report) {
     // Bars are worth a column where two hosts ran the same model.
     let models = || report.hosts.iter().filter_map(|host| Some(&host.settings.first()?.key.model));
     let several = models().any(|one| models().filter(|other| *other == one).count() > 1);
-    let _ = write!(
-        page,
-        "<section>\n<h2>Current speed</h2>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" \
-              aria-label=\"Current speed\"><table class=\"now\">\n<thead><tr><th scope=\"col\">Test</th>\
-              <th scope=\"col\" class=\"number\">Tokens/s</th><th scope=\"col\" class=\"number wide\">Middle half</th>\
-              <th scope=\"col\" class=\"number\">Change</th><th scope=\"col\" class=\"wide\">Against</th>\
-              {}</tr></thead>\n",
-        if several { "<th scope=\"col\" class=\"wide\">Of the fastest</th>" } else { "" }
-    );
+    let heads = [
+        ("", "Test"),
+        ("number", "Tokens/s"),
+        ("number wide", "Middle half"),
+        ("number", "Change"),
+        ("wide", "Against"),
+        ("wide", "Of the fastest"),
+    ];
+    *page += "<section>\n<h2>Current speed</h2>\n";
+    open_table(page, "Current speed", "now", &heads[..if several { 6 } else { 5 }]);
     for host in &report.hosts {
         let Some(setting) = host.settings.first() else { continue };
         let Some(newest) = newest(setting) else { continue };
-        let mut about =
-            vec![crate::bench::report::wording::llama_cpp(newest), newest.day().to_owned()];
-        about
-            .extend([newest.variant.clone(), crate::bench::report::wording::setting(&setting.key)]);
+        let (build, key) = (words::llama_cpp(newest), words::setting(&setting.key));
+        let mut about = vec![build, newest.day().to_owned(), newest.variant.clone(), key];
         about.retain(|part| !part.is_empty());
         let _ = writeln!(
             page,
@@ -127,13 +143,13 @@ fn now(page: &mut String, report: &Report) {
             html(&host.host),
             html(&about.join(" · "))
         );
-        for series in setting.series.iter().take(crate::bench::report::rows::MOST_TESTS) {
+        for series in setting.series.iter().take(MOST_TESTS) {
             standing(page, report, setting, series, several);
         }
         *page += "</tbody>\n";
     }
-    *page += "</table></div>\n";
-    *page += "<p class=\"quiet\">Each host's last measured model and flags. Change: from the last run with another \
+    *page += "</table></div>\n\
+              <p class=\"quiet\">Each host's last measured model and flags. Change: from the last run with another \
               llama.cpp, or else from the run before; see the end of this page for how runs are \
               compared.</p>\n</section>\n";
 }
@@ -156,8 +172,8 @@ fn standing(page: &mut String, report: &Report, setting: &Setting, series: &Seri
         "<tr><td>{}</td><td class=\"number\"><b>{}</b></td><td class=\"number wide\">{}</td>\
          <td class=\"number\">{change}{}</td><td class=\"whole wide\">{}</td>{}</tr>",
         html(&series.test),
-        crate::bench::report::wording::speed(last.median),
-        crate::bench::report::wording::middle(last),
+        words::speed(last.median),
+        words::middle(last),
         since.unwrap_or_default(),
         html(&against),
         if several { bar(report, setting, series, last.median) } else { String::new() }
@@ -186,8 +202,8 @@ fn bar(report: &Report, setting: &Setting, series: &Series, speed: f64) -> Strin
     )
 }
 
-fn changed(change: &crate::bench::report::history::Change) -> String {
-    let text = html(&crate::bench::report::wording::change(change));
+fn changed(change: &Change) -> String {
+    let text = html(&words::change(change));
     match change.verdict {
         Verdict::Slower => format!("<span class=\"mark-slower\">{text}</span>"),
         Verdict::Faster => format!("<span class=\"mark-faster\">{text}</span>"),
@@ -207,17 +223,12 @@ fn section(page: &mut String, host: &Host, figures: &mut usize) {
     let _ = writeln!(page, "<section>\n<h2>{}</h2>", html(&host.host));
     let shown = &host.settings[..host.settings.len().min(MOST_SETTINGS)];
     for setting in shown {
-        let named = crate::bench::report::wording::setting(&setting.key);
+        let named = words::setting(&setting.key);
         let _ = writeln!(page, "<h3>{}</h3>\n<div class=\"plots\">", html(&named));
-        for series in setting.series.iter().take(crate::bench::report::rows::MOST_TESTS) {
+        for series in setting.series.iter().take(MOST_TESTS) {
             *figures += 1;
             let name = format!("{}, {named}: {}", host.host, series.test);
-            let drawing = crate::bench::report::figure::svg(
-                series,
-                *figures,
-                &name,
-                scale_top(shown, series),
-            );
+            let drawing = figure::svg(series, *figures, &name, scale_top(shown, series));
             let mut caption = format!("<b>{}</b>", html(&series.test));
             if let Some(words) = test_in_words(&series.test) {
                 let _ = write!(caption, " {}", html(&words));
@@ -227,8 +238,7 @@ fn section(page: &mut String, host: &Host, figures: &mut usize) {
         *page += "</div>\n";
         table(page, setting);
     }
-    if host.settings.len() > shown.len() {
-        let more = host.settings.len() - shown.len();
+    if let more @ 1.. = host.settings.len() - shown.len() {
         let _ = writeln!(
             page,
             "<p class=\"quiet\">And {more} more combinations of model and flags, measured longer ago: \
@@ -241,43 +251,35 @@ fn section(page: &mut String, host: &Host, figures: &mut usize) {
 /// Plots of one test share their scale, so that heights can be compared; one that would
 /// leave much of its own empty has its own, and says so.
 fn scale_top(shown: &[Setting], series: &Series) -> (f64, bool) {
-    let own = crate::bench::report::figure::top(series);
+    let own = figure::top(series);
     let same = shown.iter().flat_map(|setting| &setting.series).filter(|s| s.test == series.test);
-    let all = same.map(crate::bench::report::figure::top).fold(own, f64::max);
+    let all = same.map(figure::top).fold(own, f64::max);
     if own * 1.6 < all { (own, false) } else { (all, true) }
 }
 
 fn table(page: &mut String, setting: &Setting) {
-    let (rows, all) = crate::bench::report::rows::rows(setting);
-    let shown = if rows.len() < all {
-        format!("The newest {} of {}", rows.len(), crate::bench::report::wording::count(all, "run"))
-    } else {
-        crate::bench::report::wording::count(all, "run")
+    let (rows, all) = rows(setting);
+    let shown = match rows.len() {
+        some if some < all => format!("The newest {some} of {}", words::count(all, "run")),
+        _ => words::count(all, "run"),
     };
-    let _ = write!(
+    let _ = writeln!(
         page,
         "<p class=\"quiet\">{shown}: median tokens/s (middle half of the samples), change against the run \
-         before</p>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{shown}\"><table>\n\
-         <thead><tr><th scope=\"col\">Date</th><th scope=\"col\">llama.cpp</th>\
-         <th scope=\"col\">Variant</th>"
+         before</p>"
     );
-    for series in setting.series.iter().take(crate::bench::report::rows::MOST_TESTS) {
-        let _ = write!(
-            page,
-            "<th scope=\"col\" class=\"number\">{}</th><th scope=\"col\" class=\"number\">Change</th>",
-            html(&series.test)
-        );
+    let mut heads = vec![("", "Date"), ("", "llama.cpp"), ("", "Variant")];
+    for series in setting.series.iter().take(MOST_TESTS) {
+        heads.extend([("number", series.test.as_str()), ("number", "Change")]);
     }
-    *page += "</tr></thead>\n<tbody>\n";
+    open_table(page, &shown, "", &heads);
+    *page += "<tbody>\n";
     for row in rows {
         let about = row.about;
-        let _ = write!(
-            page,
-            "<tr><td class=\"whole\">{}</td><td class=\"whole\">{}</td><td class=\"whole\">{}</td>",
-            html(about.day()),
-            html(&crate::bench::report::wording::llama_cpp(about)),
-            html(&about.variant)
-        );
+        *page += "<tr>";
+        for text in [about.day(), &words::llama_cpp(about), &about.variant] {
+            let _ = write!(page, "<td class=\"whole\">{}</td>", html(text));
+        }
         for cell in row.cells {
             let Some(point) = cell else {
                 *page += "<td></td><td></td>";
@@ -286,24 +288,30 @@ fn table(page: &mut String, setting: &Setting) {
             let _ = write!(
                 page,
                 "<td class=\"number\"><b>{}</b> <span class=\"quiet\">({})</span></td><td class=\"number\">{}</td>",
-                crate::bench::report::wording::speed(point.median),
-                crate::bench::report::wording::middle(point),
+                words::speed(point.median),
+                words::middle(point),
                 point.change.as_ref().map(changed).unwrap_or_default()
             );
         }
         *page += "</tr>\n";
     }
     *page += "</tbody></table></div>\n";
-    if setting.series.len() > crate::bench::report::rows::MOST_TESTS {
-        let more = crate::bench::report::wording::count(
-            setting.series.len() - crate::bench::report::rows::MOST_TESTS,
-            "further test",
-        );
+    if let more @ 1.. = setting.series.len().saturating_sub(MOST_TESTS) {
+        let more = words::count(more, "further test");
         let _ = writeln!(
             page,
             "<p class=\"quiet\">Not shown: {more}; <code>cargo xtask report --json</code> has all.</p>"
         );
     }
+}
+
+/// The first of the lines that could not be read, and how many more there are.
+pub fn damaged(report: &Report) -> Vec<String> {
+    let mut lines: Vec<String> = report.damaged.iter().map(ToString::to_string).collect();
+    let more = lines.len().saturating_sub(MOST_DAMAGED);
+    lines.truncate(MOST_DAMAGED);
+    lines.extend((more > 0).then(|| format!("and {more} more")));
+    lines
 }
 
 fn footer(page: &mut String, report: &Report) {
@@ -313,25 +321,21 @@ fn footer(page: &mut String, report: &Report) {
               and the ring is their median. ▼ is slower and ▲ faster than the run before, beyond \
               noise; a dashed line separates variants. A bar below groups the runs of one llama.cpp, \
               with its build number and latest day. Hover over a run for its figures.</p>\n";
-    let _ = writeln!(page, "<p>{}</p>", html(crate::bench::report::history::METHOD));
+    let _ = writeln!(page, "<p>{}</p>", html(METHOD));
     let _ = writeln!(
         page,
         "<p>Limits: a plot draws the newest {} runs, a table lists the newest {}; of more than {} \
          samples, a dot is the median of one llama-bench process; of more than {} processes, the \
          bar is their middle half. <code>cargo xtask report --json</code> has everything.</p>",
-        crate::bench::report::figure::MOST_RUNS,
-        crate::bench::report::rows::MOST_ROWS,
-        crate::bench::report::figure::MOST_DOTS,
-        crate::bench::report::figure::MOST_DOTS
+        figure::MOST_RUNS,
+        MOST_ROWS,
+        figure::MOST_DOTS,
+        figure::MOST_DOTS
     );
     if !report.damaged.is_empty() {
         *page += "<p>Lines that could not be read:</p>\n<ul>\n";
-        for damaged in report.damaged.iter().take(MOST_DAMAGED) {
-            let at = format!("{}:{}: {}", damaged.file, damaged.line, damaged.why);
-            let _ = writeln!(page, "<li>{}</li>", html(&at));
-        }
-        if let more @ 1.. = report.damaged.len().saturating_sub(MOST_DAMAGED) {
-            let _ = writeln!(page, "<li>and {more} more</li>");
+        for line in damaged(report) {
+            let _ = writeln!(page, "<li>{}</li>", html(&line));
         }
         *page += "</ul>\n";
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::bench::baseline::Verdict;
 use crate::bench::report::history::{Change, Point, Report, Setting};
-use crate::bench::report::html::{HOW_TO_BEGIN, MOST_DAMAGED, MOST_SETTINGS, extent, notes};
+use crate::bench::report::html::{HOW_TO_BEGIN, MOST_SETTINGS, damaged, extent, notes};
 use crate::bench::report::wording::markdown;
 use crate::bench::report::{rows, wording as words};
 
@@ -34,7 +34,10 @@ pub fn text(report: &Report) -> String {
          {}\n",
         crate::bench::report::history::METHOD
     );
-    damaged(&mut text, report);
+    if !report.damaged.is_empty() {
+        text += "\nLines that could not be read:\n\n";
+        damaged(report).iter().for_each(|line| text += &format!("- {}\n", markdown(line)));
+    }
     text
 }
 
@@ -98,18 +101,4 @@ fn measured(point: &Point) -> String {
 fn changed(change: &Change) -> String {
     let text = words::change(change);
     if change.verdict == Verdict::Slower { format!("**{text}**") } else { text }
-}
-
-fn damaged(text: &mut String, report: &Report) {
-    if report.damaged.is_empty() {
-        return;
-    }
-    *text += "\nLines that could not be read:\n\n";
-    for damaged in report.damaged.iter().take(MOST_DAMAGED) {
-        let at = format!("{}:{}: {}", damaged.file, damaged.line, damaged.why);
-        let _ = writeln!(text, "- {}", markdown(&at));
-    }
-    if let more @ 1.. = report.damaged.len().saturating_sub(MOST_DAMAGED) {
-        let _ = writeln!(text, "- and {more} more");
-    }
 }

@@ -85,9 +85,7 @@ pub fn print(ui: &Ui, report: &Report, screen: Screen) {
     if let Some((host, setting)) = last_measured(report) {
         ui.result(format!("\n{}", bars(ui, host, setting, screen)));
     }
-    for damaged in report.damaged.iter().take(report::MOST_DAMAGED) {
-        ui.status(ui.dim(&format!("{}:{}: {}", damaged.file, damaged.line, damaged.why)));
-    }
+    report::damaged(report).iter().for_each(|line| ui.status(ui.dim(line)));
 }
 
 fn now(ui: &Ui, report: &Report, screen: Screen) -> String {

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::bench::args::BenchArgs;
-use crate::bench::command::{params, refused, subject};
+use crate::bench::command::{params, subject};
 use crate::bench::deploy::get_ready;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
 use crate::bench::measure::measure;
-use crate::bench::measurement::{Model, Params, Subject};
+use crate::bench::measurement::{Model, Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::preflight::{check_afterwards, preflight};
 use crate::bench::results_file;
@@ -23,11 +23,12 @@ use crate::bench::sweep::report::SweepReport;
 use crate::bench::sweep::search::{CompletedRun, NextRun, Plan};
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::findings::outcome::Outcome;
+use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::hardware::kv_cache;
 use crate::system::process::Source;
 use crate::system::{disk, files, interrupt};
-use crate::target::or_finding;
+use crate::target::refuse;
 use crate::ui::Ui;
 
 /// For llama-bench to print its help, whatever the machine.
@@ -41,30 +42,15 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     if points > MOST {
         bail!("--sweep: {points} combinations are more than {MOST}: use fewer values");
     }
-    let subject = match subject(context, &args.host, machine)? {
-        Ok(subject) => subject,
-        Err(findings) => return refused(context, &args.host, &findings),
-    };
+    let subject = subject(context, &args.host, machine)?;
     let mut findings = preflight(machine, &subject, &[], args.force)?;
     let mut model = chosen_model(args, &subject)?;
     if !none_is_an_error(&findings) {
-        return refused(context, &args.host, &findings);
+        bail!(Refusal(findings));
     }
-    let path = match or_finding(get_ready(args, context, machine, &subject, &mut model))? {
-        Ok(path) => path,
-        Err(finding) => {
-            findings.push(finding);
-            return refused(context, &args.host, &findings);
-        }
-    };
-    let help = match help(machine, &subject)? {
-        Ok(help) => help,
-        Err(finding) => return refused(context, &args.host, &[finding]),
-    };
-    let parameters = match resolve(&args.sweep.sweep, &help, machine.target.name()) {
-        Ok(parameters) => parameters,
-        Err(wrong) => return refused(context, &args.host, &wrong),
-    };
+    let path = get_ready(args, context, machine, &subject, &mut model)?;
+    let help = help(machine, &subject)?;
+    let parameters = resolve(&args.sweep.sweep, &help, machine.target.name()).map_err(Refusal)?;
     // Each parameter with all of its values, as llama-bench takes them too.
     let all = Point(args.sweep.sweep.iter().map(|one| one.values.join(",")).collect());
     let all = all.args(&parameters, &params(args, &subject).args);
@@ -73,10 +59,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     let sweep = Sweep::new(args, context, machine, &subject, parameters, (model.about, path));
     let mut ran = sweep.earlier(args)?;
     if ran.is_empty() || args.sweep.dry_run {
-        let seconds = match sweep.estimate(args)? {
-            Ok(seconds) => seconds,
-            Err(finding) => return refused(context, &args.host, &[finding]),
-        };
+        let seconds = sweep.estimate(args)?;
         if args.sweep.dry_run {
             context.ui.document(&sweep.planned(seconds))?;
             return Ok(Outcome::Ok);
@@ -99,7 +82,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
 }
 
 /// What the target's own llama-bench says of its parameters.
-fn help(machine: &Machine, subject: &Subject) -> Result<Result<String, Finding>> {
+fn help(machine: &Machine, subject: &Subject) -> Result<String> {
     let program = machine.target.on_disk(&subject.llama_bench());
     let mut said = String::new();
     let ran = machine.target.run(&[&program, "--help"], HELP, &mut |source, line| {
@@ -109,19 +92,16 @@ fn help(machine: &Machine, subject: &Subject) -> Result<Result<String, Finding>>
         }
     });
     let problem = match ran {
-        Ok(exit) if exit.ok() && said.contains("--help") => return Ok(Ok(said)),
+        Ok(exit) if exit.ok() && said.contains("--help") => return Ok(said),
         Ok(exit) => format!("{exit}"),
-        Err(error) => match or_finding::<()>(Err(error)) {
-            Ok(Err(finding)) => return Ok(Err(finding)),
-            Ok(Ok(())) => String::new(),
-            Err(error) => format!("{error:#}"),
-        },
+        Err(error) if error.is::<Finding>() => return Err(error),
+        Err(error) => format!("{error:#}"),
     };
-    Ok(Err(Finding::error(
+    refuse(Finding::error(
         "no-help",
         format!("`llama-bench --help` on {} lists no parameters: {problem}", machine.target.name()),
         "try `bench` without --sweep there",
-    )))
+    ))
 }
 
 struct Sweep<'a> {
@@ -211,13 +191,13 @@ impl<'a> Sweep<'a> {
 
     /// Times one run, so that nobody learns after an hour that it takes ten: seconds of the
     /// whole grid.
-    fn estimate(&self, args: &BenchArgs) -> Result<Result<f64, Finding>> {
+    fn estimate(&self, args: &BenchArgs) -> Result<f64> {
         let first = NextRun { point: 0, round: 1, repetitions: self.plan.repetitions };
         let began = Instant::now();
         let report = self.measure(first)?;
         let seconds = began.elapsed().as_secs_f64();
         if let Some(finding) = report.findings.into_iter().find(ends_the_sweep) {
-            return Ok(Err(finding));
+            return refuse(finding);
         }
         let points = self.points.len();
         let runs = points as f64 * f64::from(self.plan.rounds);
@@ -251,9 +231,9 @@ impl<'a> Sweep<'a> {
                     "raise --budget, or use fewer values",
                 ),
             };
-            return Ok(Err(Finding::error("sweep-too-large", what, help)));
+            return refuse(Finding::error("sweep-too-large", what, help));
         }
-        Ok(Ok(runs * seconds))
+        Ok(runs * seconds)
     }
 
     /// The document of a dry run.
@@ -362,10 +342,8 @@ impl<'a> Sweep<'a> {
         if let Some(sweep) = &report.sweep {
             crate::bench::sweep::view::print(self.ui, sweep);
         }
-        for finding in &report.findings {
-            let host = self.subject.host.as_str();
-            self.ui.warn(crate::findings::view::describe(self.ui, host, finding));
-        }
+        let host = self.subject.host.as_str();
+        report.findings.iter().for_each(|finding| print(self.ui, host, finding));
     }
 }
 

@@ -51,7 +51,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         let smoke = SmokeModel { size: Size::M29, quantization };
         let file = crate::bench::model::store::smoke_model(&context.home, smoke)?;
         let file = file.to_str().context("the model's path is not UTF-8")?;
-        let name = quantization.name();
+        let name = quantization.numbers().name;
         ui.status(format!("measuring {name}, {} rounds of {} builds", args.runs, targets.len()));
         let quiet = Ui { quiet: true, ..*ui };
         let rounds = u32::try_from(args.runs).context("--runs")?;
