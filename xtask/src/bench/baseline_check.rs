@@ -13,7 +13,8 @@ use crate::bench::baseline::{
 use crate::bench::comparison::Samples;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
-use crate::bench::measurement::{Model, Params, Subject};
+use crate::bench::measure::Setup;
+use crate::bench::measurement::Subject;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::recorder::{Recorder, is_enough};
 use crate::bench::results::{Record, records as lines_of, runs};
@@ -23,7 +24,6 @@ use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
 use crate::system::{disk, files};
 use crate::target::or_finding;
-use crate::ui::Ui;
 
 /// Until the interval is narrow, but no more often than this.
 const MOST_BATCHES: u32 = 3;
@@ -31,14 +31,12 @@ const MOST_BATCHES: u32 = 3;
 /// Compares the new run with the baseline; the verdict and its findings go into the report.
 pub fn judge(
     context: &Context,
-    machine: &Machine,
+    setup: Setup,
     subject: &Subject,
-    model: (&Model, &str),
-    params: &Params,
     recorder: &Recorder,
     report: &mut BenchReport,
 ) -> Result<()> {
-    let ui = &context.ui;
+    let Setup { ui, machine, .. } = setup;
     let all = runs(&recorder.records.text()?);
     let Some(new) = all.iter().rfind(|run| run.about.run == recorder.run_info.run) else {
         return Ok(());
@@ -59,7 +57,7 @@ pub fn judge(
             for change in decided.iter().filter(open) {
                 ui.status(format!("{} against the stored baseline", change.in_words()));
             }
-            let paired = in_turns(ui, machine, [&old, subject], model, params)?;
+            let paired = in_turns(setup, [&old, subject])?;
             if let Some((changes, samples)) = paired.filter(|(changes, _)| !changes.is_empty()) {
                 method = Method::SideBySide;
                 decided = changes;
@@ -91,13 +89,8 @@ fn is_available(context: &Context, machine: &Machine, old: &Subject) -> Result<b
 }
 
 /// Runs both in turns until every change is clear, or for as long as is reasonable.
-fn in_turns(
-    ui: &Ui,
-    machine: &Machine,
-    [old, new]: [&Subject; 2],
-    model: (&Model, &str),
-    params: &Params,
-) -> Result<Option<(Vec<Change>, Turns)>> {
+fn in_turns(setup: Setup, [old, new]: [&Subject; 2]) -> Result<Option<(Vec<Change>, Turns)>> {
+    let Setup { ui, machine, params, .. } = setup;
     let targets = [("baseline", old), ("new", new)]
         .map(|(label, subject)| ComparisonTarget::new(label, subject, machine));
     let seed = results_file::now() ^ u64::from(std::process::id());
@@ -116,7 +109,7 @@ fn in_turns(
     ui.status("measuring the baseline's build and the new one in turns");
     let most = params.rounds * MOST_BATCHES;
     let rounds = Rounds { most, seed, enough: Some(&mut enough) };
-    let run = paired_run::run(ui, machine, &targets, model, params, rounds)?;
+    let run = paired_run::run(setup, &targets, rounds)?;
     if let Some(finding) = run.finding {
         ui.status(format!("the stored result decides: {}", finding.message));
         return Ok(None);

@@ -7,6 +7,7 @@ use crate::bench::args::BenchArgs;
 use crate::bench::command::{params, target, tuned_subject};
 use crate::bench::deploy::comparison_targets;
 use crate::bench::machine::Machine;
+use crate::bench::measure::Setup;
 use crate::bench::measurement::{Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, PairedRun, Rounds};
@@ -64,7 +65,7 @@ impl CanaryMachine {
             }
             Err(error) => error,
         })?;
-        let (params, model) = (params(args, after), (&model.about, path.as_str()));
-        paired_run::run(&context.ui, machine, &targets, model, &params, rounds)
+        let (ui, model, params) = (&context.ui, &model.about, &params(args, after));
+        paired_run::run(Setup { ui, machine, model, model_path: &path, params }, &targets, rounds)
     }
 }

@@ -10,7 +10,7 @@ use crate::bench::args::BenchArgs;
 use crate::bench::deploy::get_ready;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
-use crate::bench::measure::offload;
+use crate::bench::measure::{Setup, offload};
 use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::output_check::command::verify;
@@ -186,14 +186,13 @@ fn measure(
         verification = divergences;
         before.extend(wrong);
     }
-    let place = (&model, path.as_str());
-    let mut recorder = Recorder::new(&records, machine, subject, &model, params);
+    let setup = Setup { ui, machine, model: &model, model_path: &path, params };
+    let mut recorder = Recorder::new(&records, setup, subject);
     let mut report = BenchReport::new(subject, target.name(), model.clone(), None, vec![]);
     if none_is_an_error(&before) {
         ui.status(format!("measuring {} on {}", subject.manifest.variant, target.name()));
-        let llama_bench = target.on_disk(&subject.llama_bench());
-        let offload = offload(ui, machine, subject, &llama_bench, &path, params)?;
-        report = measure_rounds(ui, machine, subject, place, params, &mut recorder)?;
+        let offload = offload(setup, subject)?;
+        report = measure_rounds(setup, subject, &mut recorder)?;
         report.account_for(offload, &subject.manifest.backends, &params.args);
     }
     report.verification = verification;
@@ -202,7 +201,7 @@ fn measure(
     check_afterwards(machine, &mut report);
     report.precede(before);
     if report.ok {
-        baseline_check::judge(context, machine, subject, place, params, &recorder, &mut report)?;
+        baseline_check::judge(context, setup, subject, &recorder, &mut report)?;
         baseline_check::protect(context, &recorder, subject, "last");
     }
     if args.save_baseline {

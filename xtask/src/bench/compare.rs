@@ -7,6 +7,7 @@ use crate::bench::args::BenchArgs;
 use crate::bench::command::{params, subject};
 use crate::bench::deploy::comparison_targets;
 use crate::bench::machine::Machine;
+use crate::bench::measure::Setup;
 use crate::bench::measurement::Subject;
 use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, Rounds};
@@ -48,14 +49,15 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     let (targets, path) = comparison_targets(args, context, machine, &subjects, &mut model)?;
     context.ui.status(format!("{} rounds in random order (--seed {seed})", params.rounds));
     let rounds = Rounds::exactly(params.rounds, seed);
-    let place = (&model.about, path.as_str());
-    let run = paired_run::run(&context.ui, machine, &targets, place, &params, rounds)?;
+    let (ui, model) = (&context.ui, &model.about);
+    let setup = Setup { ui, machine, model, model_path: &path, params: &params };
+    let run = paired_run::run(setup, &targets, rounds)?;
     // Report.
     let standings = run.standings(&targets);
     let ok = run.finding.is_none() && !standings.is_empty();
     context.ui.document(&json!({
         "schema": 1, "command": "bench", "host": args.host, "target": machine.target.name(),
-        "model": model.about,
+        "model": model,
         // Gives the same order again with `--seed`.
         "seed": seed,
         "subjects": subjects.iter().map(|(label, Subject { manifest, store_path, .. })| json!({

@@ -41,9 +41,6 @@ pub struct BenchReport {
     pub store_path: StorePath,
     pub llama_cpp: LlamaCpp,
     pub model: Model,
-    /// What llama-bench says of itself, once it has printed a result.
-    #[serde(skip)]
-    pub about: Option<About>,
     /// The GPU, or the CPU where there is none.
     pub device: Option<String>,
     /// None also where tests differ in it.
@@ -110,7 +107,6 @@ impl BenchReport {
             env: vec![],
             ok: none_is_an_error(&findings) && !output.results.is_empty(),
             results: output.results,
-            about: output.about,
             conditions: None,
             offload: None,
             verification: vec![],

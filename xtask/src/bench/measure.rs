@@ -1,20 +1,18 @@
-//! One measurement: look at the target, run llama-bench there, judge what came back.
+//! One measurement: run llama-bench on the target, judge what came back.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use crate::bench::document::BenchReport;
-use crate::bench::llama_bench::{Output, TestResult, names, progress};
+use crate::bench::llama_bench::{About, Output, TestResult, names, progress};
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{Model, Params, Run, Subject, Termination, judge, with_env};
 use crate::bench::offload::Offload;
 use crate::bench::preflight::expected;
-use crate::hardware::microarch::Table;
 use crate::system::disk;
 use crate::system::process::{Exit, Source};
 use crate::target::or_finding;
@@ -23,118 +21,143 @@ use crate::ui::Ui;
 /// Enough of stderr to hold a driver's complaint.
 const STDERR_LINES: usize = 40;
 
-/// Runs llama-bench, which lies at `llama_bench` on the machine, over `model`, which
-/// lies at `model_path` there. `differing`: see [`names`].
+/// What the runs of a measurement share, whichever build they are of.
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    pub ui: &'a Ui,
+    pub machine: &'a Machine,
+    pub model: &'a Model,
+    /// Where the model is on the machine.
+    pub model_path: &'a str,
+    pub params: &'a Params,
+}
+
+/// What is known from run to run of one measurement.
+#[derive(Default)]
+pub struct Results<'a> {
+    /// The settings that are in the names of tests, see [`names`].
+    pub differing: BTreeSet<String>,
+    /// Called with each result, as soon as its name is known: without further arguments at
+    /// once, else when the run has ended.
+    pub keep: Option<Keep<'a>>,
+}
+
+pub type Keep<'a> = &'a mut dyn FnMut(&About, &TestResult);
+
+/// Runs llama-bench, which lies at `llama_bench` on the machine.
 ///
 /// # Errors
 /// Something of ours broke. What is wrong with the variant or the target is in the
 /// report's findings, beside what was measured before.
 pub fn measure(
-    ui: &Ui,
-    machine: &Machine,
+    setup: Setup,
     subject: &Subject,
     llama_bench: &str,
-    (model, model_path): (&Model, &str),
-    params: &Params,
-    differing: &mut BTreeSet<String>,
+    results: &mut Results,
 ) -> Result<BenchReport> {
-    let table = Table::embedded().context("microarch.json")?;
-    let detected = machine.microarch(&table);
-    let expected = expected(machine, subject, &table, detected.as_deref(), params);
-    let mut report = |mut output: Output, findings| {
-        let names = names(&output.results, differing);
-        let mut results = vec![];
-        for (result, test) in output.results.into_iter().zip(names) {
-            TestResult { test, ..result }.add_to(&mut results);
-        }
-        output.results = results;
-        BenchReport::new(subject, machine.target.name(), model.clone(), Some(output), findings)
-    };
+    let Setup { machine, model, model_path, params, .. } = setup;
+    let expected = expected(machine, subject, params)?;
     let argv = params.argv(llama_bench, model_path, &subject.manifest.backends);
     let mut output = Output::default();
-    let ran = run(ui, machine, &argv, params.timeout, &mut output);
-    match or_finding(ran)? {
+    let (mut output, findings) = match or_finding(run(setup, &argv, &mut output, results))? {
         Ok((ending, stderr)) => {
             let run = Run { ending, output, stderr };
             let findings = judge(&run, &expected);
-            Ok(report(run.output, findings))
+            (run.output, findings)
         }
-        Err(finding) => Ok(report(output, vec![finding])),
+        Err(finding) => (output, vec![finding]),
+    };
+    let names = names(&output.results, &mut results.differing);
+    let mut named = vec![];
+    for (result, test) in output.results.drain(..).zip(names) {
+        let result = TestResult { test, ..result };
+        if let (false, Some(keep), Some(about)) =
+            (params.args.is_empty(), &mut results.keep, &output.about)
+        {
+            keep(about, &result);
+        }
+        result.add_to(&mut named);
     }
+    let output = Output { results: named, ..output };
+    Ok(BenchReport::new(subject, machine.target.name(), model.clone(), Some(output), findings))
 }
 
 /// Loads the model once with all that llama.cpp says about it, apart from what is timed:
 /// where the weights of a GPU variant went. None where that could not be learnt; the
 /// measurement will say why.
-pub fn offload(
-    ui: &Ui,
-    machine: &Machine,
-    subject: &Subject,
-    llama_bench: &str,
-    model_path: &str,
-    params: &Params,
-) -> Result<Option<Offload>> {
+pub fn offload(setup: Setup, subject: &Subject) -> Result<Option<Offload>> {
     if subject.manifest.backends.iter().all(|backend| backend == "cpu") {
         return Ok(None);
     }
-    let short = Params { prompt: 8, generate: 0, repetitions: 1, ..params.clone() };
-    let mut argv = short.argv(llama_bench, model_path, &subject.manifest.backends);
+    let short = Params { prompt: 8, generate: 0, repetitions: 1, ..setup.params.clone() };
+    let llama_bench = setup.machine.target.on_disk(&subject.llama_bench());
+    let mut argv = short.argv(&llama_bench, setup.model_path, &subject.manifest.backends);
     argv.push("-v".to_owned());
+    let mut offload = Offload::default();
+    let exit = run_logged(setup, &argv, &mut |source, line| {
+        if source == Source::Stderr {
+            offload.line(line);
+        }
+    })?;
+    Ok(matches!(exit, Ok(Exit::Code(0))).then_some(offload))
+}
+
+/// Runs a command on the machine, and keeps in the log what it prints on stderr. The inner
+/// result is the command's.
+fn run_logged(
+    Setup { ui, machine, params, .. }: Setup,
+    argv: &[String],
+    on_line: &mut dyn FnMut(Source, &str),
+) -> Result<Result<Exit>> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
     let shown = with_env(&machine.env, &words);
     let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
     ui.debug(format!("{}: {}", machine.target.name(), shown.join(" ")));
-    let mut offload = Offload::default();
-    let exit = machine.run(&words, params.timeout, &mut |source, line| {
-        if source == Source::Stderr {
-            let line = String::from_utf8_lossy(line);
-            log.line(&line);
-            offload.line(&line);
-        }
-    });
-    Ok(matches!(exit, Ok(Exit::Code(0))).then_some(offload))
-}
-
-/// `output` holds what came, also when this fails.
-pub fn run(
-    ui: &Ui,
-    machine: &Machine,
-    argv: &[String],
-    timeout: Duration,
-    output: &mut Output,
-) -> Result<(Termination, String)> {
-    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let target = &machine.target;
-    let shown = with_env(&machine.env, &words);
-    let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
-    ui.debug(format!("{}: {}", target.name(), shown.join(" ")));
-    let mut stderr: Vec<String> = vec![];
-    let mut differing = BTreeSet::new();
-    let exit = machine.run(&words, timeout, &mut |source, line| {
+    Ok(machine.run(&words, params.timeout, &mut |source, line| {
         let line = String::from_utf8_lossy(line);
         if source == Source::Stderr {
             log.line(&line);
         }
-        match (source, progress(&line)) {
-            (Source::Stdout, _) => {
-                if let Some(speed) = output.line(&line).map(|result| result.tokens_per_second) {
-                    let name = names(&output.results, &mut differing).pop().unwrap_or_default();
-                    ui.status(format!("  {name:<10} {speed:>10.1} tokens/s"));
+        on_line(source, &line);
+    }))
+}
+
+/// `output` holds what came, also when this fails.
+fn run(
+    setup: Setup,
+    argv: &[String],
+    output: &mut Output,
+    results: &mut Results,
+) -> Result<(Termination, String)> {
+    let ui = setup.ui;
+    let mut stderr: Vec<String> = vec![];
+    let exit = run_logged(setup, argv, &mut |source, line| match (source, progress(line)) {
+        (Source::Stdout, _) => {
+            if let Some(speed) = output.line(line).map(|result| result.tokens_per_second) {
+                let name = names(&output.results, &mut results.differing).pop();
+                ui.status(format!("  {:<10} {speed:>10.1} tokens/s", name.unwrap_or_default()));
+                if let (true, Some(keep), Some(about), Some(result)) = (
+                    setup.params.args.is_empty(),
+                    &mut results.keep,
+                    &output.about,
+                    output.results.last(),
+                ) {
+                    keep(about, result);
                 }
-            }
-            (Source::Stderr, Some(progress)) => {
-                let counts = format!("{}/{}", progress.test, progress.tests);
-                ui.debug(format!("  test {counts}: {}", progress.doing));
-            }
-            (Source::Stderr, None) => {
-                ui.debug(&line);
-                if stderr.len() == STDERR_LINES {
-                    stderr.remove(0);
-                }
-                stderr.push(line.into_owned());
             }
         }
-    });
+        (Source::Stderr, Some(progress)) => {
+            let counts = format!("{}/{}", progress.test, progress.tests);
+            ui.debug(format!("  test {counts}: {}", progress.doing));
+        }
+        (Source::Stderr, None) => {
+            ui.debug(line);
+            if stderr.len() == STDERR_LINES {
+                stderr.remove(0);
+            }
+            stderr.push(line.to_owned());
+        }
+    })?;
     let ending = match exit {
         Ok(Exit::Code(code)) => Termination::Status(code),
         Ok(Exit::Signal(signal)) => Termination::Signal(signal),

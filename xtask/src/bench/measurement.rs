@@ -176,7 +176,7 @@ pub struct Expected<'a> {
     /// CPU features that the variant uses and the target lacks.
     pub lacking: BTreeSet<String>,
     /// What the target's CPU would be in microarch.json.
-    pub detected: Option<&'a str>,
+    pub detected: Option<String>,
 }
 
 /// All that is wrong with a run. What it measured before is in its output all the same.
@@ -222,7 +222,7 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         n => format!("after {n} of {} tests", expected.tests.len().max(n)),
     };
     let (target, said) = (expected.target, said(run));
-    let choose = choose(expected.detected);
+    let choose = choose(expected.detected.as_deref());
     let by_hand =
         format!("look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; {choose}");
     let (code, message, help) = match run.ending {

@@ -24,7 +24,7 @@ fn expected(manifest: &Manifest) -> Expected<'_> {
         seconds: 900,
         format: None,
         lacking: BTreeSet::new(),
-        detected: Some("znver4"),
+        detected: Some("znver4".into()),
     }
 }
 

@@ -2,14 +2,12 @@
 //! the machine affects all of them: `--compare`, the check against the baseline, canaries
 //! and `bisect --by bench`.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 
 use crate::bench::comparison::{Samples, Standing, standings};
 use crate::bench::machine::Machine;
-use crate::bench::measure::measure;
-use crate::bench::measurement::{Model, Params, Subject};
+use crate::bench::measure::{Results, Setup, measure};
+use crate::bench::measurement::Subject;
 use crate::findings::finding::{Finding, Severity};
 use crate::statistics::random::SplitMix;
 use crate::ui::Ui;
@@ -60,21 +58,15 @@ impl Rounds<'_> {
     }
 }
 
-/// Runs every target once a round; `params.repetitions` is better small.
-pub fn run(
-    ui: &Ui,
-    machine: &Machine,
-    targets: &[ComparisonTarget],
-    (model, model_path): (&Model, &str),
-    params: &Params,
-    rounds: Rounds,
-) -> Result<PairedRun> {
-    let quiet = Ui { quiet: true, ..*ui };
+/// Runs every target once a round; the fewer repetitions, the better.
+pub fn run(setup: Setup, targets: &[ComparisonTarget], rounds: Rounds) -> Result<PairedRun> {
+    let ui = setup.ui;
+    let quiet = Setup { ui: &Ui { quiet: true, ..*ui }, ..setup };
     let Rounds { most, seed, mut enough } = rounds;
     let at_most = if enough.is_some() { "at most " } else { "" };
     // Whoever is always first would always find the machine as the last one left it.
     let mut random = SplitMix(seed);
-    let mut differing = BTreeSet::new();
+    let mut results = Results::default();
     let mut samples = vec![Samples::default(); targets.len()];
     for round in 1..=most {
         ui.status(format!("  round {round} of {at_most}{most}"));
@@ -82,9 +74,7 @@ pub fn run(
         random.shuffle(&mut order);
         for which in order {
             let ComparisonTarget { label, subject, llama_bench } = &targets[which];
-            let model = (model, model_path);
-            let report =
-                measure(&quiet, machine, subject, llama_bench, model, params, &mut differing)?;
+            let report = measure(quiet, subject, llama_bench, &mut results)?;
             samples[which].add(&report.results);
             // A warning (upstream's package runs on BLAS) describes what is compared. An
             // error would come back in every round.

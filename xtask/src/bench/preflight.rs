@@ -70,20 +70,20 @@ fn wrong_architecture(machine: &Machine, subject: &Subject) -> Option<Finding> {
 pub fn expected<'a>(
     machine: &'a Machine,
     subject: &'a Subject,
-    table: &Table,
-    detected: Option<&'a str>,
     params: &'a Params,
-) -> Expected<'a> {
+) -> Result<Expected<'a>> {
+    let table = Table::embedded().context("microarch.json")?;
     let manifest = &subject.manifest;
-    Expected {
+    let lacking = hardware::lacking(manifest, &machine.cpu, &table).concat();
+    Ok(Expected {
         manifest,
         tests: params.tests(),
         target: machine.target.name(),
         format: params.output_format(),
         seconds: params.timeout.as_secs(),
-        lacking: hardware::lacking(manifest, &machine.cpu, table).concat().into_iter().collect(),
-        detected,
-    }
+        lacking: lacking.into_iter().collect(),
+        detected: machine.microarch(&table),
+    })
 }
 
 /// Returns the size of a model file on the target.

@@ -1,5 +1,5 @@
-//! The rounds of a measurement. The tests of each round are in bench/HOST.jsonl before
-//! the next one begins: what fails later loses nothing.
+//! The rounds of a measurement. Each test of each round is in bench/HOST.jsonl before the next
+//! one begins, or with further arguments each round: what fails later loses nothing.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -10,15 +10,14 @@ use anyhow::{Error, Result};
 use crate::bench::args::BenchArgs;
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::{About, TestResult};
-use crate::bench::machine::Machine;
-use crate::bench::measure::measure;
-use crate::bench::measurement::{Model, Params, Subject};
+use crate::bench::measure::{Results, Setup, measure};
+use crate::bench::measurement::{Params, Subject};
 use crate::bench::results::{Record, RunInfo};
 use crate::bench::results_file::{self, ResultsFile};
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::{Context, local_root};
 use crate::target::selection::LOCAL;
-use crate::ui::{Ui, units};
+use crate::ui::units;
 
 /// What a slow-down of a few percent takes to be seen on a machine that is not idle.
 pub const ROUNDS: u32 = 10;
@@ -73,14 +72,11 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    pub fn new(
-        records: &'a ResultsFile,
-        machine: &Machine,
-        subject: &Subject,
-        model: &Model,
-        params: &Params,
-    ) -> Self {
+    pub fn new(records: &'a ResultsFile, setup: Setup, subject: &Subject) -> Self {
+        let Setup { machine, model, params, .. } = setup;
         let date = units::utc(results_file::now());
+        let mut env = machine.env.clone();
+        env.sort();
         let run_info = RunInfo {
             run: format!("{date}-{}", std::process::id()),
             date,
@@ -88,11 +84,7 @@ impl<'a> Recorder<'a> {
             model: model.clone(),
             flags: params.flags(&subject.manifest.backends),
             least_rounds: params.rounds.min(LEAST_ROUNDS),
-            env: {
-                let mut env = machine.env.clone();
-                env.sort();
-                env
-            },
+            env,
         };
         Self { records, run_info, problem: None }
     }
@@ -120,13 +112,11 @@ impl<'a> Recorder<'a> {
 /// As many processes of llama-bench as there are rounds: the samples of one process
 /// share its memory layout and its moment, and say little about the next one's.
 pub fn measure_rounds(
-    ui: &Ui,
-    machine: &Machine,
+    setup: Setup,
     subject: &Subject,
-    (model, model_path): (&Model, &str),
-    params: &Params,
     recorder: &mut Recorder,
 ) -> Result<BenchReport> {
+    let Setup { ui, machine, model, params, .. } = setup;
     let llama_bench = machine.target.on_disk(&subject.llama_bench());
     let started = Instant::now();
     let mut whole: Option<BenchReport> = None;
@@ -135,13 +125,11 @@ pub fn measure_rounds(
         if params.rounds > 1 {
             ui.status(format!("round {round} of {}", params.rounds));
         }
-        let model = (model, model_path);
-        let report = measure(ui, machine, subject, &llama_bench, model, params, &mut differing)?;
-        for (about, result) in
-            report.about.iter().flat_map(|about| report.results.iter().map(move |it| (about, it)))
-        {
-            recorder.keep(subject, round, about, result);
-        }
+        let mut keep =
+            |about: &About, result: &TestResult| recorder.keep(subject, round, about, result);
+        let mut results = Results { differing, keep: Some(&mut keep) };
+        let report = measure(setup, subject, &llama_bench, &mut results)?;
+        differing = results.differing;
         let well = none_is_an_error(&report.findings);
         match &mut whole {
             None => whole = Some(report),
@@ -152,10 +140,9 @@ pub fn measure_rounds(
             break;
         }
     }
-    let mut whole = match whole {
-        Some(whole) => whole,
-        None => BenchReport::new(subject, machine.target.name(), model.clone(), None, vec![]),
-    };
+    let target = machine.target.name();
+    let mut whole =
+        whole.unwrap_or_else(|| BenchReport::new(subject, target, model.clone(), None, vec![]));
     whole.findings.extend(recorder.finding());
     whole.record = Some(recorder.records.results.display().to_string());
     whole.ok &= none_is_an_error(&whole.findings);

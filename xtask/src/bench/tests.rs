@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::bench::comparison::Samples;
-use crate::bench::measure::measure;
+use crate::bench::measure::{Results, measure};
 use crate::bench::measurement::Model;
 use crate::bench::model::choice::describe;
 use crate::bench::model::quantize::Quantization;
@@ -99,8 +99,9 @@ fn model() -> Model {
 
 fn measured(llama_bench: &str, params: &Params) -> BenchReport {
     let subject = subject("znver5", &["GGML_AVX512"]);
-    let model = (&model(), "m.gguf");
-    measure(&ui(), &zen5(), &subject, llama_bench, model, params, &mut BTreeSet::new()).unwrap()
+    let setup =
+        Setup { ui: &ui(), machine: &zen5(), model: &model(), model_path: "m.gguf", params };
+    measure(setup, &subject, llama_bench, &mut Results::default()).unwrap()
 }
 
 fn codes(report: &BenchReport) -> Vec<&'static str> {
@@ -163,7 +164,9 @@ fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
         llama_bench,
     };
     let compare = |targets: &[ComparisonTarget], rounds: Rounds| -> PairedRun {
-        paired_run::run(&ui(), &zen5(), targets, (&model(), "m.gguf"), &params(), rounds).unwrap()
+        let (ui, machine, model, params) = (&ui(), &zen5(), &model(), &params());
+        let setup = Setup { ui, machine, model, model_path: "m.gguf", params };
+        paired_run::run(setup, targets, rounds).unwrap()
     };
     let twice = [
         target("upstream", folder.replay("old.jsonl", "")),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::bench::command::tuned;
 use crate::bench::comparison::Standing;
 use crate::bench::machine::Machine;
+use crate::bench::measure::Setup;
 use crate::bench::measurement::{Model, Params, Subject};
 use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
@@ -127,7 +128,9 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         args: vec![],
     };
     let rounds = Rounds::exactly(ROUNDS, 1);
-    let run = paired_run::run(ui, &machine, &targets, (&described, file), &params, rounds)?;
+    let (machine, model, params) = (&machine, &described, &params);
+    let setup = Setup { ui, machine, model, model_path: file, params };
+    let run = paired_run::run(setup, &targets, rounds)?;
     let standings = run.standings(&targets);
 
     // Report.

@@ -129,6 +129,21 @@ fn a_cuda_variant_that_ran_on_the_cpu_is_caught() {
     assert_eq!(bench(&["--force"]), (vec!["device-fallback".to_owned()], 2));
 }
 
+/// The device that llama.cpp opens for `-sm tensor` stands for both GPUs.
+#[test]
+fn tensors_split_over_two_gpus_are_no_fallback() {
+    let results = include_str!("../fixtures/llama-bench/new-sm-tensor.jsonl");
+    let loading = include_str!("../fixtures/llama-bench/new-sm-tensor.stderr");
+    let then = format!("cat >&2 <<'LOG'\n{loading}LOG");
+    let fleet = replaying(results, &then, "backends = [ \"cuda\" ];");
+    let words = ["bench", "a", "--local", "--json", "--force", "--rounds=1", "--", "-sm", "tensor"];
+    let output = run(fleet.path(), &words);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["offload"]["devices"], serde_json::json!(["Meta(CUDA0,CUDA1)"]));
+    assert_eq!(report["results"].as_array().unwrap().len(), 2);
+}
+
 #[test]
 fn kv_cache_types_without_a_kernel_are_a_warning_before_the_run_and_the_sweep() {
     let kernels = "manifest.kvKernels = [ \"f16-f16\" \"q8_0-q8_0\" ];";

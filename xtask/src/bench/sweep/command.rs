@@ -1,7 +1,6 @@
 //! `bench HOST --sweep …`: llama-bench over a grid of its parameters. A configuration
 //! that fails is a row of the result; what ends the sweep is ours or the target's.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use crate::bench::command::{params, subject};
 use crate::bench::deploy::get_ready;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
-use crate::bench::measure::measure;
+use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::{Model, Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::preflight::{check_afterwards, preflight};
@@ -256,14 +255,13 @@ impl<'a> Sweep<'a> {
     }
 
     fn measure(&self, turn: NextRun) -> Result<BenchReport> {
-        let quiet = Ui { quiet: true, ..*self.ui };
         let llama_bench = self.machine.target.on_disk(&self.subject.llama_bench());
-        let model = (&self.model, self.model_path.as_str());
-        let (params, mut several) = (self.params(turn), BTreeSet::new());
-        let (machine, subject) = (self.machine, self.subject);
-        let mut report =
-            measure(&quiet, machine, subject, &llama_bench, model, &params, &mut several)?;
-        if let Some(setting) = several.first() {
+        let (ui, params) = (&Ui { quiet: true, ..*self.ui }, &self.params(turn));
+        let Self { machine, model, model_path, subject, .. } = self;
+        let setup = Setup { ui, machine, model, model_path, params };
+        let mut results = Results::default();
+        let mut report = measure(setup, subject, &llama_bench, &mut results)?;
+        if let Some(setting) = results.differing.first() {
             report.findings.push(Finding::error(
                 "no-parameter",
                 format!("llama-bench split a value: it measured several values of {setting}"),

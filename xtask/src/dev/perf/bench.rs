@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::bench::command::tuned;
 use crate::bench::machine::Machine;
+use crate::bench::measure::Setup;
 use crate::bench::measurement::{Params, Subject};
 use crate::bench::model::choice as model;
 use crate::bench::model::quantize::Quantization;
@@ -55,9 +56,9 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         ui.status(format!("measuring {name}, {} rounds of {} builds", args.runs, targets.len()));
         let quiet = Ui { quiet: true, ..*ui };
         let rounds = u32::try_from(args.runs).context("--runs")?;
-        let model = (&model::describe(smoke), file);
-        let rounds = Rounds::exactly(rounds, 1);
-        let run = paired_run::run(&quiet, &machine, &targets, model, &params(2), rounds)?;
+        let (machine, model, params) = (&machine, &model::describe(smoke), &params(2));
+        let setup = Setup { ui: &quiet, machine, model, model_path: file, params };
+        let run = paired_run::run(setup, &targets, Rounds::exactly(rounds, 1))?;
         interrupt::check()?;
         if let Some(finding) = &run.finding {
             bail!("{}", finding.message);

@@ -11,6 +11,7 @@ use crate::bench::command::tuned_subject;
 use crate::bench::comparison::Samples;
 use crate::bench::deploy::build_and_copy;
 use crate::bench::machine::Machine;
+use crate::bench::measure::Setup;
 use crate::bench::measurement::{Model, Params, Subject};
 use crate::bench::model::choice::{ModelSource, describe, provide};
 use crate::bench::model::quantize::Quantization;
@@ -176,8 +177,10 @@ impl<'a> Bench<'a> {
         };
         let most = u32::try_from(last).context("rounds")?;
         let rounds = Rounds { most, seed: 1, enough: Some(&mut enough) };
-        let model = (&self.model, self.model_path.as_str());
-        let run = paired_run::run(&quiet, &self.machine, &targets, model, &params, rounds)?;
+        let (ui, machine, params) = (&quiet, &self.machine, &params);
+        let Self { model, model_path, .. } = self;
+        let setup = Setup { ui, machine, model, model_path, params };
+        let run = paired_run::run(setup, &targets, rounds)?;
         Ok(match run.finding {
             Some(finding) => self.inconclusive(&finding),
             None => self.weigh(&run.samples, true),
