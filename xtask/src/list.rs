@@ -7,14 +7,15 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::bench::recorder;
 use crate::bench::results::LastBench;
+use crate::bench::results_file::ResultsFile;
 use crate::check::evaluation::EvalOptions;
 use crate::check::report::PartReport;
 use crate::check::{command as check, evaluation as evaluate, validation};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::fleet::names::{HostName, VariantName};
+use crate::nix::flake_input::short;
 use crate::ui::table::Table;
 
 #[derive(Debug, Serialize)]
@@ -55,7 +56,8 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let present = check::present(context, outcomes.selected().map(|(_, selection)| selection))?;
     let pinned_hosts = validation::pinned_hosts(context);
     let benched = |host: &HostName| {
-        LastBench::of(&recorder::records(context, host.as_str(), None).text().ok()?)
+        let file = ResultsFile::of(context, host.as_str(), None);
+        LastBench::of(&file.text().ok()?)
     };
     // Report.
     let listed: Vec<Listed> = hosts
@@ -94,7 +96,7 @@ fn print(context: &Context, report: &ListReport) {
         .hosts
         .iter()
         .map(|host| {
-            let rev = host.rev.as_ref().map(|rev| rev.chars().take(9).collect::<String>());
+            let rev = host.rev.as_deref().map(|rev| short(rev).to_owned());
             let build = host.build.filter(|build| *build > 0).map(|build| format!("b{build}"));
             let pinned = host.pinned.then(|| "(pinned)".to_owned());
             let known = [build, rev, pinned].into_iter().flatten().collect::<Vec<_>>().join(" ");

@@ -9,8 +9,10 @@ use crate::bench::document::LlamaCpp;
 use crate::bench::results::{Record, Run, runs_of};
 use crate::findings::finding::Finding;
 use crate::fleet::context::bisect_command;
+use crate::nix::flake_input::short;
 use crate::nix::names::StorePath;
 use crate::statistics::{Decision, Ratio, paired, speed, unpaired};
+use crate::ui::units;
 
 /// "Under 1 % is noise", in percent.
 pub const FLOOR: f64 = 1.0;
@@ -238,13 +240,10 @@ fn next_step(baseline: &Baseline, new: &Record, testbed: &str) -> String {
 
 fn named(LlamaCpp { rev, build }: &LlamaCpp, date: &str) -> String {
     let build = build.filter(|build| *build > 0).map(|build| format!("b{build}"));
-    let parts: Vec<String> = build.into_iter().chain(rev.as_deref().map(short)).collect();
+    let parts: Vec<String> =
+        build.into_iter().chain(rev.as_deref().map(|rev| short(rev).to_owned())).collect();
     let name = if parts.is_empty() { "a build".to_owned() } else { parts.join(" ") };
-    format!("{name} of {}", date.get(..10).unwrap_or(date))
-}
-
-fn short(rev: &str) -> String {
-    rev.chars().take(9).collect()
+    format!("{name} of {}", units::day(date))
 }
 
 /// bench/HOST.baseline.json: the lines of the runs that were saved.

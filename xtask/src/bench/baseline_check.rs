@@ -18,11 +18,11 @@ use crate::bench::measurement::Subject;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::recorder::{Recorder, is_enough};
 use crate::bench::results::{Record, records as lines_of, runs};
-use crate::bench::results_file;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
-use crate::system::{disk, files};
+use crate::system::resources::now;
+use crate::system::{disk, files, json_lines};
 use crate::target::or_finding;
 
 /// Until the interval is narrow, but no more often than this.
@@ -93,7 +93,7 @@ fn in_turns(setup: Setup, [old, new]: [&Subject; 2]) -> Result<Option<(Vec<Chang
     let Setup { ui, machine, params, .. } = setup;
     let targets = [("baseline", old), ("new", new)]
         .map(|(label, subject)| ComparisonTarget::new(label, subject, machine));
-    let seed = results_file::now() ^ u64::from(std::process::id());
+    let seed = now() ^ u64::from(std::process::id());
     let mut batch = Instant::now();
     let mut enough = |round: u32, samples: &[Samples]| {
         if is_enough(params, round, batch) {
@@ -140,7 +140,7 @@ pub fn protect(context: &Context, recorder: &Recorder, subject: &Subject, as_wha
 
 fn saved(recorder: &Recorder) -> Result<Saved> {
     let file = recorder.records.baseline.display();
-    Saved::parse(&recorder.records.baseline_text()?).map_err(|problem| {
+    Saved::parse(&json_lines::read(&recorder.records.baseline)?).map_err(|problem| {
         anyhow!(
             "{file} is not a baseline ({problem}): restore it with `git checkout`, or remove it \
              and use --save-baseline"

@@ -15,9 +15,10 @@ use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::output_check::command::verify;
 use crate::bench::preflight::{check_afterwards, preflight};
-use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds, results_file_of};
+use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds};
+use crate::bench::results_file::ResultsFile;
 use crate::bench::session::open;
-use crate::bench::{baseline_check, compare, results_file, sweep, view};
+use crate::bench::{baseline_check, compare, sweep, view};
 use crate::check::evaluation::{self, EvalOptions};
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, none_is_an_error};
@@ -29,7 +30,7 @@ use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
 use crate::nix::names::nix_string;
 use crate::system::files::safe_name;
-use crate::system::resources::machine_name;
+use crate::system::resources::{machine_name, now};
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 use crate::target::{Target, or_finding};
 
@@ -77,7 +78,7 @@ fn run_on(args: &BenchArgs, context: &Context, mut target: Target) -> Result<Out
 
 /// `…/logs/bench/carbon-1763840000-4711.log`: an earlier run's log stays.
 fn log_file(context: &Context, host: &str) -> PathBuf {
-    let (seconds, process) = (results_file::now(), std::process::id());
+    let (seconds, process) = (now(), std::process::id());
     let name = format!("{}-{seconds}-{process}.log", safe_name(host));
     context.home.join("logs/bench").join(name)
 }
@@ -159,7 +160,7 @@ fn measure(
 ) -> Result<BenchReport> {
     let (ui, target) = (&context.ui, &machine.target);
     let mut model = chosen_model(args, subject)?;
-    let records = match results_file_of(args, context, subject) {
+    let records = match ResultsFile::of_subject(args, context, subject) {
         Ok(records) => records,
         Err(finding) => {
             let findings = vec![finding];

@@ -11,7 +11,7 @@ use crate::bench::measure::Setup;
 use crate::bench::measurement::Subject;
 use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, Rounds};
-use crate::bench::{results_file, view};
+use crate::bench::view;
 use crate::check::evaluation::{EvalOptions, evaluate};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print;
@@ -20,6 +20,7 @@ use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
 use crate::nix::flake_input::Revision;
 use crate::nix::names::nix_string;
+use crate::system::resources::now;
 use crate::upstream::revision::choose;
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
@@ -41,7 +42,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         });
     }
     let params = params(args, &own);
-    let seed = args.seed.unwrap_or_else(|| results_file::now() ^ u64::from(std::process::id()));
+    let seed = args.seed.unwrap_or_else(|| now() ^ u64::from(std::process::id()));
     // Run.
     let mut model = chosen_model(args, &own)?;
     let subjects: Vec<(&str, &Subject)> =

@@ -54,12 +54,8 @@ pub struct Standing {
 /// Compares every target with the first in every test, in the order in which they were
 /// first seen.
 pub fn standings(targets: &[(&str, &Samples)]) -> Vec<Standing> {
-    let mut tests: Vec<&str> = vec![];
-    for (test, _) in targets.iter().flat_map(|(_, samples)| samples.tests()) {
-        if !tests.contains(&test) {
-            tests.push(test);
-        }
-    }
+    let samples = targets.iter().flat_map(|(_, samples)| samples.tests());
+    let tests = distinct(samples.map(|(test, _)| test));
     let standing = |test: &str, (label, samples): (&str, &Samples)| {
         let processes = samples.of(test);
         let ratio = paired(targets.first()?.1.of(test), processes);
@@ -74,6 +70,17 @@ pub fn standings(targets: &[(&str, &Samples)]) -> Vec<Standing> {
     };
     let of_test = |test| targets.iter().filter_map(move |target| standing(test, *target));
     tests.into_iter().flat_map(of_test).collect()
+}
+
+/// Each item once, in the order in which they first come.
+pub fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = vec![];
+    for item in items {
+        if !seen.contains(&item) {
+            seen.push(item);
+        }
+    }
+    seen
 }
 
 #[cfg(test)]

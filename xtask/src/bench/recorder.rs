@@ -2,21 +2,19 @@
 //! one begins, or with further arguments each round: what fails later loses nothing.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 
-use crate::bench::args::BenchArgs;
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::{About, TestResult};
 use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::{Params, Subject};
 use crate::bench::results::{Record, RunInfo};
-use crate::bench::results_file::{self, ResultsFile};
+use crate::bench::results_file::ResultsFile;
 use crate::findings::finding::{Finding, none_is_an_error};
-use crate::fleet::context::{Context, local_root};
-use crate::target::selection::LOCAL;
+use crate::system::json_lines;
+use crate::system::resources::now;
 use crate::ui::units;
 
 /// What a slow-down of a few percent takes to be seen on a machine that is not idle.
@@ -24,44 +22,6 @@ pub const ROUNDS: u32 = 10;
 /// A large model is not kept loading for an hour.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 const LEAST_ROUNDS: u32 = 5;
-
-/// Where the results of a host are kept: the flake's bench/. A flake that is no folder
-/// here has none, and what was measured on `local` or with the testbed's inputs says
-/// nothing of the fleet: those are kept in xtask's own folder.
-pub fn records(context: &Context, host: &str, folder: Option<&Path>) -> ResultsFile {
-    ResultsFile::of(&folder.map_or_else(|| default_folder(context, host), Path::to_owned), host)
-}
-
-/// The same, with the baseline where `programs.llama-cpp.bench.baseline` wants it.
-pub fn results_file_of(
-    args: &BenchArgs,
-    context: &Context,
-    subject: &Subject,
-) -> Result<ResultsFile, Finding> {
-    let mut records = records(context, subject.host.as_str(), args.record.as_deref());
-    let chosen = subject.manifest.bench.baseline.as_ref();
-    if let (Some(file), Some(root)) = (chosen, local_root(&context.flake.reference)) {
-        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        if !Path::new(file).components().all(inside) {
-            return Err(Finding::error(
-                "baseline-outside",
-                format!("programs.llama-cpp.bench.baseline {file:?} is outside the flake"),
-                "use a path relative to the flake's folder, such as \"bench/good.json\"",
-            ));
-        }
-        records.baseline = root.join(file);
-    }
-    Ok(records)
-}
-
-fn default_folder(context: &Context, host: &str) -> PathBuf {
-    match local_root(&context.flake.reference) {
-        Some(root) if host != LOCAL && context.testbed().is_none() => root.join("bench"),
-        _ => {
-            results_file::private_folder(&context.home, &context.flake.reference, context.testbed())
-        }
-    }
-}
 
 /// Appends a run's results to the results file.
 pub struct Recorder<'a> {
@@ -74,7 +34,7 @@ pub struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     pub fn new(records: &'a ResultsFile, setup: Setup, subject: &Subject) -> Self {
         let Setup { machine, model, params, .. } = setup;
-        let date = units::utc(results_file::now());
+        let date = units::utc(now());
         let mut env = machine.env.clone();
         env.sort();
         let run_info = RunInfo {
@@ -91,9 +51,7 @@ impl<'a> Recorder<'a> {
 
     pub fn keep(&mut self, subject: &Subject, round: u32, about: &About, result: &TestResult) {
         let record = Record::new(&self.run_info, subject, round, about, result);
-        let kept = serde_json::to_string(&record).map_err(Error::from);
-        let kept = kept.and_then(|line| self.records.append(&line));
-        if let Err(error) = kept {
+        if let Err(error) = json_lines::append(&self.records.results, &record) {
             self.problem.get_or_insert(error);
         }
     }

@@ -1,14 +1,15 @@
-//! bench/HOST.jsonl on disk. A line is there whole when [`ResultsFile::append`] has
-//! returned, whatever happens afterwards.
+//! Where a host's results and its baseline are kept.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::system::{disk, files};
+use crate::bench::args::BenchArgs;
+use crate::bench::measurement::Subject;
+use crate::findings::finding::{Checked, Finding};
+use crate::fleet::context::{Context, local_root};
+use crate::system::{files, json_lines};
+use crate::target::selection::LOCAL;
 
 /// The eras that the testbed's results are kept apart by: an old llama.cpp after a new one
 /// is no slow-down.
@@ -21,7 +22,7 @@ pub fn private_folder(home: &Path, reference: &str, era: Option<&str>) -> PathBu
     home.join("bench").join(format!("{}{era}", files::safe_name(reference)))
 }
 
-/// One host's results and its baseline.
+/// One host's results, HOST.jsonl, and its baseline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultsFile {
     pub results: PathBuf,
@@ -29,97 +30,45 @@ pub struct ResultsFile {
 }
 
 impl ResultsFile {
-    /// In this folder.
-    pub fn of(folder: &Path, host: &str) -> Self {
-        let host = files::safe_name(host);
+    /// In this folder, or in the flake's bench/. A flake that is no folder here has none, and
+    /// what was measured on `local` or with the testbed's inputs says nothing of the fleet:
+    /// those are kept in xtask's own folder.
+    pub fn of(context: &Context, host: &str, folder: Option<&Path>) -> Self {
+        let reference = &context.flake.reference;
+        let folder = match (folder, local_root(reference)) {
+            (Some(folder), _) => folder.to_owned(),
+            (None, Some(root)) if host != LOCAL && context.testbed().is_none() => {
+                root.join("bench")
+            }
+            _ => private_folder(&context.home, reference, context.testbed()),
+        };
+        let name = files::safe_name(host);
         Self {
-            results: folder.join(format!("{host}.jsonl")),
-            baseline: folder.join(format!("{host}.baseline.json")),
+            results: folder.join(format!("{name}.jsonl")),
+            baseline: folder.join(format!("{name}.baseline.json")),
         }
     }
 
-    /// What was appended so far; nothing where there is no file yet.
+    /// What was appended so far.
     pub fn text(&self) -> Result<String> {
-        read_or_empty(&self.results)
+        json_lines::read(&self.results)
     }
 
-    pub fn baseline_text(&self) -> Result<String> {
-        read_or_empty(&self.baseline)
-    }
-
-    /// Adds a line, on a fresh line also after a run that was killed in the middle of
-    /// one, and waits until the disk has it.
-    pub fn append(&self, line: &str) -> Result<()> {
-        append_line(&self.results, line)
-    }
-}
-
-/// Adds a line to any such file, in the way of [`ResultsFile::append`].
-pub fn append_line(file: &Path, line: &str) -> Result<()> {
-    if let Some(folder) = file.parent() {
-        disk::create(folder)?;
-    }
-    append(file, line).with_context(|| format!("cannot write to {}", file.display()))
-}
-
-fn append(file: &Path, line: &str) -> std::io::Result<()> {
-    let mut handle = File::options().read(true).append(true).create(true).open(file)?;
-    let mut text = String::with_capacity(line.len() + 2);
-    if handle.seek(SeekFrom::End(0))? > 0 {
-        handle.seek(SeekFrom::End(-1))?;
-        let mut last = [0];
-        handle.read_exact(&mut last)?;
-        if last != *b"\n" {
-            text.push('\n');
+    /// The same, with the baseline where `programs.llama-cpp.bench.baseline` wants it.
+    pub fn of_subject(args: &BenchArgs, context: &Context, subject: &Subject) -> Checked<Self> {
+        let mut file = Self::of(context, subject.host.as_str(), args.record.as_deref());
+        let chosen = subject.manifest.bench.baseline.as_ref();
+        if let (Some(chosen), Some(root)) = (chosen, local_root(&context.flake.reference)) {
+            let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+            if !Path::new(chosen).components().all(inside) {
+                return Err(Finding::error(
+                    "baseline-outside",
+                    format!("programs.llama-cpp.bench.baseline {chosen:?} is outside the flake"),
+                    "use a path relative to the flake's folder, such as \"bench/good.json\"",
+                ));
+            }
+            file.baseline = root.join(chosen);
         }
-    }
-    text.push_str(line);
-    text.push('\n');
-    // In one piece, so that two who append do not write into each other's line.
-    handle.write_all(text.as_bytes())?;
-    handle.sync_all()?;
-    // A new file's name is in its folder.
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-/// Reads a file; one that does not exist is empty.
-pub fn read_or_empty(file: &Path) -> Result<String> {
-    match fs::read(file) {
-        // A power cut can leave anything in a line.
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
-    }
-}
-
-/// Seconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_begins_afresh_after_half_a_line() {
-        let dir = std::env::temp_dir().join(format!("xtask-records-{}", std::process::id()));
-        let records = ResultsFile::of(&dir.join("bench"), "../a");
-        assert_eq!(records.text().unwrap(), "");
-        records.append("{1}").unwrap();
-        records.append("{2}").unwrap();
-        let mut file = File::options().append(true).open(&records.results).unwrap();
-        file.write_all(b"{\"half\xff").unwrap();
-        records.append("{3}").unwrap();
-        assert_eq!(records.text().unwrap(), "{1}\n{2}\n{\"half\u{fffd}\n{3}\n");
-        assert_eq!(records.results.parent(), Some(dir.join("bench").as_path()));
-        fs::remove_dir_all(dir).unwrap();
-    }
-
-    #[test]
-    fn what_cannot_be_written_names_the_file() {
-        let records = ResultsFile::of(Path::new("/proc/self"), "a");
-        let error = format!("{:#}", records.append("x").unwrap_err());
-        assert!(error.contains("/proc/self/a.jsonl"), "{error}");
+        Ok(file)
     }
 }

@@ -4,11 +4,10 @@
 
 use anyhow::Result;
 
-use crate::bench::results_file;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::system::machine_lock::{self, Lock};
-use crate::system::resources::machine_name;
+use crate::system::resources::{machine_name, now};
 use crate::target::{Connection, Lease, LeaseAnswer, Target, refuse};
 use crate::ui::units;
 
@@ -25,7 +24,7 @@ pub struct Session {
 /// [`crate::findings::finding::Finding`]: it is in use, or cannot be reached.
 pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -> Result<Session> {
     let name = target.name().to_owned();
-    let since = units::utc(results_file::now());
+    let since = units::utc(now());
     let place = machine_lock::bench_lock(&context.home, &name);
     let words = format!("`{purpose}` on {} since {since}", machine_name());
     let waiting = |holder: &str| {

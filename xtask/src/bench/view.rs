@@ -1,9 +1,10 @@
 //! What `bench` shows a person.
 
 use crate::bench::baseline::{Baseline, Method, Verdict};
-use crate::bench::comparison::Standing;
+use crate::bench::comparison::{Standing, distinct};
 use crate::bench::document::BenchReport;
 use crate::findings;
+use crate::nix::flake_input::short;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -52,7 +53,6 @@ fn against(ui: &Ui, baseline: &Baseline) -> String {
         ]
     });
     let columns = ["TEST", ">BASELINE", ">NOW", ">CHANGE", ">WITHIN", "VERDICT"];
-    let rev = baseline.rev.as_deref().map(|rev| rev.chars().take(9).collect::<String>());
     let what = if baseline.saved { "the saved baseline" } else { "the last result" };
     let how = match baseline.method {
         Method::Stored => "stored samples",
@@ -60,8 +60,8 @@ fn against(ui: &Ui, baseline: &Baseline) -> String {
     };
     format!(
         "\nagainst {what}, {} of {} ({how}; fastest quarter of the processes):\n{}",
-        rev.unwrap_or_else(|| baseline.store_path.to_string()),
-        baseline.date.get(..10).unwrap_or(&baseline.date),
+        baseline.rev.as_deref().map_or(baseline.store_path.as_str(), short),
+        units::day(&baseline.date),
         Table { columns: &columns, rows: rows.collect() }.render(ui)
     )
 }
@@ -88,45 +88,30 @@ fn heading(report: &BenchReport) -> String {
 /// One row a contender, three columns a test: the median speed, how much the build gives
 /// of what the first one gives, and what holds that with 99 % confidence.
 pub fn standings(ui: &Ui, standings: &[Standing]) -> String {
-    let mut tests: Vec<&str> = vec![];
-    let mut labels: Vec<&str> = vec![];
-    for standing in standings {
-        if !tests.contains(&standing.test.as_str()) {
-            tests.push(&standing.test);
-        }
-        if !labels.contains(&standing.label.as_str()) {
-            labels.push(&standing.label);
-        }
-    }
+    let tests = distinct(standings.iter().map(|standing| standing.test.as_str()));
+    let labels = distinct(standings.iter().map(|standing| standing.label.as_str()));
     let heads: Vec<String> = tests.iter().map(|test| format!(">{test} TOKENS/S")).collect();
     let mut columns = vec!["VARIANT"];
-    for head in &heads {
-        columns.push(head);
-        columns.push(">RATIO");
-        columns.push(">WITHIN");
-    }
-    let rows = labels
-        .iter()
-        .map(|label| {
-            let mut row: Vec<Cell> = vec![(*label).into()];
-            for test in &tests {
-                let found = standings.iter().find(|s| s.label == *label && s.test == *test);
-                let ratio = found.and_then(|standing| standing.ratio);
-                row.push(
-                    found.map_or("-".to_owned(), |s| speed(s.median_tokens_per_second)).into(),
-                );
-                row.push(ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")).into());
-                let within = found.and_then(|standing| standing.interval);
-                row.push(
-                    within
-                        .map_or("-".to_owned(), |[low, high]| format!("{low:.2} to {high:.2}"))
-                        .into(),
-                );
-            }
-            row
-        })
-        .collect();
+    heads.iter().for_each(|head| columns.extend([head, ">RATIO", ">WITHIN"]));
+    let row = |label: &str| {
+        let mut row: Vec<Cell> = vec![label.into()];
+        for test in &tests {
+            let found = standings.iter().find(|it| it.label == label && it.test == *test);
+            let ratio = found.and_then(|standing| standing.ratio);
+            let within = found.and_then(|standing| standing.interval);
+            row.push(or_dash(found, |it| speed(it.median_tokens_per_second)));
+            row.push(or_dash(ratio, |ratio| format!("{ratio:.2}")));
+            row.push(or_dash(within, |[low, high]| format!("{low:.2} to {high:.2}")));
+        }
+        row
+    };
+    let rows = labels.into_iter().map(row).collect();
     Table { columns: &columns, rows }.render(ui)
+}
+
+/// A cell; `-` where there is nothing.
+pub fn or_dash<T>(value: Option<T>, print: impl Fn(T) -> String) -> Cell {
+    value.map_or("-".to_owned(), print).into()
 }
 
 fn speed(tokens_per_second: f64) -> String {

@@ -2,17 +2,15 @@
 //! under `updates/` of xtask's folder, a line for each step. An entry is written before flake.lock
 //! is replaced; if that did not happen, no way back leads through the entry.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::pinned_hosts::PinnedHosts;
 use crate::nix::flake_input::Revision;
 use crate::nix::lockfile::LockFile;
-use crate::system::{disk, files};
+use crate::system::{files, json_lines};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -48,23 +46,12 @@ fn file(home: &Path, root: &Path) -> PathBuf {
 
 /// Reads the journal, oldest entry first. A line that a killed run left incomplete is skipped.
 pub fn read(home: &Path, root: &Path) -> Vec<Entry> {
-    let text = fs::read_to_string(file(home, root)).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    json_lines::values(&json_lines::read(&file(home, root)).unwrap_or_default()).collect()
 }
 
 /// Appends an entry, which is on the disk when this returns.
 pub fn append(home: &Path, root: &Path, entry: &Entry) -> Result<()> {
-    let file = file(home, root);
-    disk::create(disk::folder_of(&file))?;
-    let line = serde_json::to_string(entry).context("cannot serialize a journal entry")?;
-    let opened = File::options().append(true).create(true).open(&file);
-    // The newline first: it ends a line that a killed run left incomplete.
-    opened
-        .and_then(|mut handle| {
-            handle.write_all(format!("\n{line}\n").as_bytes())?;
-            handle.sync_all()
-        })
-        .with_context(|| format!("cannot write {}", file.display()))
+    json_lines::append(&file(home, root), entry)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod files;
 pub mod git;
 pub mod interrupt;
 pub mod invocation;
+pub mod json_lines;
 pub mod machine_lock;
 pub mod orphans;
 pub mod paths;

@@ -72,6 +72,11 @@ pub fn utc(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 
+/// `2026-11-22` of [`utc`]'s form.
+pub fn day(date: &str) -> &str {
+    date.get(..10).unwrap_or(date)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

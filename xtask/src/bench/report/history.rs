@@ -12,6 +12,7 @@ use crate::bench::measurement::Model;
 use crate::bench::results::Record;
 use crate::statistics::{self, median};
 use crate::ui::sanitize::sanitize_name;
+use crate::ui::units;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -302,7 +303,7 @@ impl Point {
 
     /// `2026-11-22`.
     pub fn day(&self) -> &str {
-        self.date.get(..10).unwrap_or(&self.date)
+        units::day(&self.date)
     }
 }
 

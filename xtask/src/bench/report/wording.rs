@@ -3,6 +3,7 @@
 
 use crate::bench::baseline::Verdict;
 use crate::bench::report::history::{Change, Key, Point, Series};
+use crate::nix::flake_input::short;
 
 /// For text and for attributes in double quotes.
 pub fn html(text: &str) -> String {
@@ -98,7 +99,7 @@ pub fn setting(key: &Key) -> String {
 pub fn llama_cpp(point: &Point) -> String {
     match (&point.rev, point.build) {
         (Some(rev), Some(_)) => {
-            format!("{} ({})", point.llama_cpp(), rev.chars().take(9).collect::<String>())
+            format!("{} ({})", point.llama_cpp(), short(rev))
         }
         _ => point.llama_cpp(),
     }

@@ -15,7 +15,6 @@ use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::{Model, Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::preflight::{check_afterwards, preflight};
-use crate::bench::results_file;
 use crate::bench::sweep::grid::{MOST, Parameter, Point, grid, resolve, size};
 use crate::bench::sweep::journal;
 use crate::bench::sweep::report::SweepReport;
@@ -26,7 +25,7 @@ use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::hardware::kv_cache;
 use crate::system::process::Source;
-use crate::system::{disk, files, interrupt};
+use crate::system::{disk, files, interrupt, json_lines};
 use crate::target::refuse;
 use crate::ui::Ui;
 
@@ -172,7 +171,7 @@ impl<'a> Sweep<'a> {
 
     /// What an interrupted sweep measured; a journal is begun where there is none.
     fn earlier(&self, args: &BenchArgs) -> Result<Vec<CompletedRun>> {
-        let text = results_file::read_or_empty(&self.journal)?;
+        let text = json_lines::read(&self.journal)?;
         let ran = journal::read(&text, &self.about).filter(|_| !args.sweep.fresh);
         if let Some(ran) = ran {
             if !ran.is_empty() {
@@ -184,7 +183,7 @@ impl<'a> Sweep<'a> {
             return Ok(ran);
         }
         disk::remove(&self.journal)?;
-        results_file::append_line(&self.journal, &serde_json::to_string(&self.about)?)?;
+        json_lines::append(&self.journal, &self.about)?;
         Ok(vec![])
     }
 
@@ -303,7 +302,7 @@ impl<'a> Sweep<'a> {
                 Err(reason) => self.ui.warn(format!("  {label}: {reason}")),
             }
             let one = CompletedRun { point: turn.point, round: turn.round, seconds, outcome };
-            results_file::append_line(&self.journal, &journal::line(&self.points, &one)?)?;
+            json_lines::append(&self.journal, &journal::line(&self.points, &one))?;
             ran.push(one);
         }
         Ok(None)

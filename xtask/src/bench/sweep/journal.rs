@@ -40,9 +40,9 @@ impl Subject {
     }
 }
 
+/// A process that has ended.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
+pub struct Line {
     point: Point,
     round: u32,
     seconds: f64,
@@ -52,25 +52,16 @@ struct Line {
     results: Vec<TestResult>,
 }
 
-pub fn line(points: &[Point], ran: &CompletedRun) -> serde_json::Result<String> {
-    let (results, failed) = match &ran.outcome {
-        Ok(results) => (results.clone(), None),
-        Err(reason) => (vec![], Some(reason.clone())),
-    };
-    let CompletedRun { round, seconds, .. } = *ran;
-    serde_json::to_string(&Line {
-        point: points[ran.point].clone(),
-        round,
-        seconds,
-        failed,
-        results,
-    })
+pub fn line(points: &[Point], ran: &CompletedRun) -> Line {
+    let CompletedRun { point, round, seconds, ref outcome } = *ran;
+    let failed = outcome.as_ref().err().cloned();
+    let results = outcome.clone().unwrap_or_default();
+    Line { point: points[point].clone(), round, seconds, failed, results }
 }
 
 /// What ran before; none where the journal is another sweep's.
 pub fn read(text: &str, subject: &Subject) -> Option<Vec<CompletedRun>> {
-    let mut lines = text.lines();
-    let first = lines.find_map(|line| serde_json::from_str::<Subject>(line).ok())?;
+    let first = text.lines().find_map(|line| serde_json::from_str::<Subject>(line).ok())?;
     if first != *subject {
         return None;
     }
@@ -117,8 +108,10 @@ mod tests {
         let head = serde_json::to_string(&subject).unwrap();
         let failed = CompletedRun { outcome: Err("\"no\"\n".into()), ..ran(1, 1) };
         let lines = [ran(0, 1), failed.clone(), ran(0, 2)];
-        let lines: Vec<String> =
-            lines.iter().map(|ran| line(&subject.points, ran).unwrap()).collect();
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|ran| serde_json::to_string(&line(&subject.points, ran)).unwrap())
+            .collect();
         let text = format!("{head}\n{}\n", lines.join("\n"));
         assert_eq!(read(&text, &subject).unwrap(), [ran(0, 1), failed.clone(), ran(0, 2)]);
         for cut in 0..lines[2].len() {

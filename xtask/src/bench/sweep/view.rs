@@ -1,17 +1,15 @@
 //! What `bench --sweep` shows a person.
 
+use crate::bench::comparison::distinct;
 use crate::bench::sweep::report::{Configuration, State, SweepReport};
+use crate::bench::view::or_dash;
 use crate::ui::Ui;
 use crate::ui::table::{Cell, Table};
 
 /// The fastest first, then what was dropped, then what failed, with the reasons.
 pub fn print(ui: &Ui, report: &SweepReport) {
-    let mut tests: Vec<&str> = vec![];
-    for result in report.configurations.iter().flat_map(|one| &one.results) {
-        if !tests.contains(&result.test.as_str()) {
-            tests.push(&result.test);
-        }
-    }
+    let results = report.configurations.iter().flat_map(|one| &one.results);
+    let tests = distinct(results.map(|result| result.test.as_str()));
     let heads: Vec<String> = tests.iter().map(|test| format!(">{test} TOKENS/S")).collect();
     let mut columns = vec!["CONFIGURATION"];
     columns.extend(heads.iter().map(String::as_str));
@@ -47,11 +45,10 @@ fn row(report: &SweepReport, tests: &[&str], one: &Configuration) -> Vec<Cell> {
     let mut row: Vec<Cell> = vec![one.name.as_str().into()];
     for test in tests {
         let found = one.results.iter().find(|result| result.test == *test);
-        row.push(found.map_or("-".to_owned(), |r| format!("{:.1}", r.tokens_per_second)).into());
+        row.push(or_dash(found, |result| format!("{:.1}", result.tokens_per_second)));
     }
-    row.push(one.of_best.map_or("-".to_owned(), |ratio| format!("{ratio:.3}")).into());
-    let within = one.interval.map(|[low, high]| format!("{low:.2} to {high:.2}"));
-    row.push(within.unwrap_or_else(|| "-".to_owned()).into());
+    row.push(or_dash(one.of_best, |ratio| format!("{ratio:.3}")));
+    row.push(or_dash(one.interval, |[low, high]| format!("{low:.2} to {high:.2}")));
     row.push(one.rounds.to_string().into());
     row.push(remark(report, one));
     row
