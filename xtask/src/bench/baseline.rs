@@ -73,8 +73,8 @@ impl Change {
 #[serde(rename_all = "camelCase")]
 pub struct Baseline {
     pub date: String,
-    pub rev: Option<String>,
-    pub build: Option<u64>,
+    #[serde(flatten)]
+    pub llama_cpp: LlamaCpp,
     pub store_path: StorePath,
     /// Whether the user saved it; else it is the last result.
     pub saved: bool,
@@ -119,25 +119,20 @@ impl Baseline {
             (_, most) => most,
         };
         let decided = tests.iter().filter(|change| change.verdict == verdict).max_by(by_change)?;
-        let Record { date, llama_cpp: LlamaCpp { rev, build }, store_path, .. } =
-            base.about.clone();
         let change_percent = decided.change_percent;
+        let Record { date, llama_cpp, store_path, .. } = base.about.clone();
+        let turns = None;
         Some(Self {
             date,
-            rev,
-            build,
+            llama_cpp,
             store_path,
             saved,
             method,
             verdict,
             change_percent,
             tests,
-            turns: None,
+            turns,
         })
-    }
-
-    fn llama_cpp(&self) -> LlamaCpp {
-        LlamaCpp { rev: self.rev.clone(), build: self.build }
     }
 }
 
@@ -194,7 +189,7 @@ pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding
     };
     let slower = in_words(&|change| change.verdict == Verdict::Slower);
     let unclear = in_words(&|change| !change.is_clear());
-    let then = named(&baseline.llama_cpp(), &baseline.date);
+    let then = named(&baseline.llama_cpp, &baseline.date);
     let mut findings = vec![];
     if !slower.is_empty() && baseline.store_path == new.store_path {
         findings.push(Finding::warning(
@@ -227,7 +222,7 @@ pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding
 fn next_step(baseline: &Baseline, new: &Record, testbed: &str) -> String {
     let host = &new.host;
     let accept = format!("to accept it, run `cargo xtask bench{testbed} {host} --save-baseline`");
-    match (&baseline.rev, &new.llama_cpp.rev) {
+    match (&baseline.llama_cpp.rev, &new.llama_cpp.rev) {
         (Some(good), Some(bad)) if good != bad => {
             let command = bisect_command(testbed, None, good, bad, Some(host.as_str()), "bench");
             format!("find the commit with `{command}`; {accept}")

@@ -146,10 +146,7 @@ fn run(
                 }
             }
         }
-        (Source::Stderr, Some(progress)) => {
-            let counts = format!("{}/{}", progress.test, progress.tests);
-            ui.debug(format!("  test {counts}: {}", progress.doing));
-        }
+        (Source::Stderr, Some(progress)) => ui.debug(format!("  test {progress}")),
         (Source::Stderr, None) => {
             ui.debug(line);
             if stderr.len() == STDERR_LINES {

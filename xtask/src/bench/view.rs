@@ -60,7 +60,7 @@ fn against(ui: &Ui, baseline: &Baseline) -> String {
     };
     format!(
         "\nagainst {what}, {} of {} ({how}; fastest quarter of the processes):\n{}",
-        baseline.rev.as_deref().map_or(baseline.store_path.as_str(), short),
+        baseline.llama_cpp.rev.as_deref().map_or(baseline.store_path.as_str(), short),
         units::day(&baseline.date),
         Table { columns: &columns, rows: rows.collect() }.render(ui)
     )

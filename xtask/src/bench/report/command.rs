@@ -13,7 +13,7 @@ use crate::bench::results_file;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::local_root;
-use crate::system::{files, paths};
+use crate::system::{files, json_lines, paths};
 use crate::ui::Ui;
 use crate::ui::nearest::nearest;
 use crate::ui::sanitize::sanitize_name;
@@ -125,9 +125,8 @@ fn results_files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     for entry in entries {
         let file = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
         if file.extension().is_some_and(|extension| extension == "jsonl") && file.is_file() {
-            let bytes =
-                fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            found.push((file, String::from_utf8_lossy(&bytes).into_owned()));
+            let text = json_lines::read(&file)?;
+            found.push((file, text));
         }
     }
     found.sort();

@@ -12,7 +12,7 @@ use crate::bench::deploy::get_ready;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
 use crate::bench::measure::{Results, Setup, measure};
-use crate::bench::measurement::{Model, Params, Refusal, Subject};
+use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::preflight::{check_afterwards, preflight};
 use crate::bench::sweep::grid::{MOST, Parameter, Point, grid, resolve, size};
@@ -46,15 +46,18 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     if !none_is_an_error(&findings) {
         bail!(Refusal(findings));
     }
-    let path = get_ready(args, context, machine, &subject, &mut model)?;
+    let model_path = get_ready(args, context, machine, &subject, &mut model)?;
+    let params = params(args, &subject);
+    let (ui, model) = (&context.ui, &model.about);
+    let setup = Setup { ui, machine, model, model_path: &model_path, params: &params };
     let help = help(machine, &subject)?;
     let parameters = resolve(&args.sweep.sweep, &help, machine.target.name()).map_err(Refusal)?;
     // Each parameter with all of its values, as llama-bench takes them too.
     let all = Point(args.sweep.sweep.iter().map(|one| one.values.join(",")).collect());
-    let all = all.args(&parameters, &params(args, &subject).args);
+    let all = all.args(&parameters, &params.args);
     findings.extend(kv_cache::judge_bench(&subject.manifest, &all));
     // Plan.
-    let sweep = Sweep::new(args, context, machine, &subject, parameters, (model.about, path));
+    let sweep = Sweep::new(args, context, setup, &subject, parameters);
     let mut ran = sweep.earlier(args)?;
     if ran.is_empty() || args.sweep.dry_run {
         let seconds = sweep.estimate(args)?;
@@ -103,12 +106,8 @@ fn help(machine: &Machine, subject: &Subject) -> Result<String> {
 }
 
 struct Sweep<'a> {
-    ui: &'a Ui,
-    machine: &'a Machine,
+    setup: Setup<'a>,
     subject: &'a Subject,
-    params: Params,
-    model: Model,
-    model_path: String,
     parameters: Vec<Parameter>,
     points: Vec<Point>,
     plan: Plan,
@@ -119,20 +118,19 @@ struct Sweep<'a> {
 impl<'a> Sweep<'a> {
     fn new(
         args: &BenchArgs,
-        context: &'a Context,
-        machine: &'a Machine,
+        context: &Context,
+        setup: Setup<'a>,
         subject: &'a Subject,
         parameters: Vec<Parameter>,
-        (model, model_path): (Model, String),
     ) -> Self {
-        let params = params(args, subject);
+        let Setup { machine, params, model, model_path, .. } = setup;
         let points = grid(&parameters);
         let about = journal::Subject {
             schema: 1,
             host: args.host.clone(),
             target: machine.target.name().to_owned(),
             store_path: subject.store_path.to_string(),
-            model: model_path.clone(),
+            model: model_path.to_owned(),
             model_bytes: model.bytes,
             tests: params.tests(),
             repetitions: params.repetitions,
@@ -153,20 +151,7 @@ impl<'a> Sweep<'a> {
             goal: args.sweep.goal,
         };
         let journal = context.home.join("sweeps").join(name);
-        let ui = &context.ui;
-        Self {
-            ui,
-            machine,
-            subject,
-            params,
-            model,
-            model_path,
-            parameters,
-            points,
-            plan,
-            about,
-            journal,
-        }
+        Self { setup, subject, parameters, points, plan, about, journal }
     }
 
     /// What an interrupted sweep measured; a journal is begun where there is none.
@@ -175,7 +160,7 @@ impl<'a> Sweep<'a> {
         let ran = journal::read(&text, &self.about).filter(|_| !args.sweep.fresh);
         if let Some(ran) = ran {
             if !ran.is_empty() {
-                self.ui.status(format!(
+                self.setup.ui.status(format!(
                     "resuming after {} runs of an interrupted sweep (--fresh starts over)",
                     ran.len()
                 ));
@@ -201,7 +186,7 @@ impl<'a> Sweep<'a> {
         let runs = points as f64 * f64::from(self.plan.rounds);
         let all = crate::ui::units::seconds(runs * seconds);
         let one = format!("{seconds:.1} s a run");
-        self.ui.status(match self.plan.budget {
+        self.setup.ui.status(match self.plan.budget {
             None => {
                 format!("{points} configurations, {} rounds, {one}: about {all}", self.plan.rounds)
             }
@@ -249,17 +234,16 @@ impl<'a> Sweep<'a> {
     }
 
     fn params(&self, turn: NextRun) -> Params {
-        let args = self.points[turn.point].args(&self.parameters, &self.params.args);
-        Params { repetitions: turn.repetitions, args, ..self.params.clone() }
+        let args = self.points[turn.point].args(&self.parameters, &self.setup.params.args);
+        Params { repetitions: turn.repetitions, args, ..self.setup.params.clone() }
     }
 
     fn measure(&self, turn: NextRun) -> Result<BenchReport> {
-        let llama_bench = self.machine.target.on_disk(&self.subject.llama_bench());
-        let (ui, params) = (&Ui { quiet: true, ..*self.ui }, &self.params(turn));
-        let Self { machine, model, model_path, subject, .. } = self;
-        let setup = Setup { ui, machine, model, model_path, params };
+        let llama_bench = self.setup.machine.target.on_disk(&self.subject.llama_bench());
+        let (ui, params) = (&Ui { quiet: true, ..*self.setup.ui }, &self.params(turn));
         let mut results = Results::default();
-        let mut report = measure(setup, subject, &llama_bench, &mut results)?;
+        let setup = Setup { ui, params, ..self.setup };
+        let mut report = measure(setup, self.subject, &llama_bench, &mut results)?;
         if let Some(setting) = results.differing.first() {
             report.findings.push(Finding::error(
                 "no-parameter",
@@ -280,7 +264,7 @@ impl<'a> Sweep<'a> {
             if turn.round > round {
                 round = turn.round;
                 let alive = self.plan.state(ran).alive;
-                self.ui.status(format!("round {round}: {alive} configurations"));
+                self.setup.ui.status(format!("round {round}: {alive} configurations"));
             }
             let began = Instant::now();
             let report = self.measure(turn)?;
@@ -297,9 +281,9 @@ impl<'a> Sweep<'a> {
                     let told =
                         results.iter().map(|r| format!("{} {:.1}", r.test, r.tokens_per_second));
                     let told: Vec<String> = told.collect();
-                    self.ui.status(format!("  {label}: {} tokens/s", told.join(", ")));
+                    self.setup.ui.status(format!("  {label}: {} tokens/s", told.join(", ")));
                 }
-                Err(reason) => self.ui.warn(format!("  {label}: {reason}")),
+                Err(reason) => self.setup.ui.warn(format!("  {label}: {reason}")),
             }
             let one = CompletedRun { point: turn.point, round: turn.round, seconds, outcome };
             json_lines::append(&self.journal, &journal::line(&self.points, &one))?;
@@ -311,11 +295,12 @@ impl<'a> Sweep<'a> {
     fn report(&self, ran: &[CompletedRun]) -> BenchReport {
         let state = self.plan.state(ran);
         let seconds = ran.iter().map(|ran| ran.seconds).sum();
-        let (plan, base) = (&self.plan, &self.params.args);
+        let (plan, base) = (&self.plan, &self.setup.params.args);
         let sweep =
             SweepReport::new(plan, &state, self.parameters.clone(), &self.points, base, seconds);
-        let target = self.machine.target.name();
-        let mut report = BenchReport::new(self.subject, target, self.model.clone(), None, vec![]);
+        let target = self.setup.machine.target.name();
+        let mut report =
+            BenchReport::new(self.subject, target, self.setup.model.clone(), None, vec![]);
         let best = sweep.best.as_ref();
         let best = sweep.configurations.iter().position(|one| Some(&one.name) == best);
         match best.map(|best| &state.points[best]) {
@@ -329,7 +314,7 @@ impl<'a> Sweep<'a> {
                 "see the reasons in the table; try `bench` without --sweep there",
             )),
         }
-        report.log = self.machine.written_log();
+        report.log = self.setup.machine.written_log();
         report.findings.extend(sweep.few_rounds(target));
         report.sweep = Some(sweep);
         report
@@ -337,10 +322,10 @@ impl<'a> Sweep<'a> {
 
     fn print(&self, report: &BenchReport) {
         if let Some(sweep) = &report.sweep {
-            crate::bench::sweep::view::print(self.ui, sweep);
+            crate::bench::sweep::view::print(self.setup.ui, sweep);
         }
         let host = self.subject.host.as_str();
-        report.findings.iter().for_each(|finding| print(self.ui, host, finding));
+        report.findings.iter().for_each(|finding| print(self.setup.ui, host, finding));
     }
 }
 
