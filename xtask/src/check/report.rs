@@ -113,6 +113,33 @@ impl CheckReport {
         }
     }
 
+    /// `3 of 4 hosts ok, 1 without the module, 2 distinct builds`.
+    pub fn in_words(&self) -> String {
+        let count = |is: fn(&HostReport) -> bool| self.hosts.iter().filter(|host| is(host)).count();
+        let lacking = count(HostReport::lacks_module);
+        let without = match lacking {
+            0 => String::new(),
+            lacking => format!(", {lacking} without the module"),
+        };
+        format!(
+            "{} of {} hosts ok{without}, {} distinct {}",
+            count(|host| host.state == HostState::Ok),
+            self.hosts.len() - lacking,
+            self.builds,
+            if self.builds == 1 { "build" } else { "builds" }
+        )
+    }
+
+    /// Every finding with the host, the package or the fleet that it is about.
+    pub fn all_findings(&self) -> Vec<(String, &Finding)> {
+        let fleet = std::iter::once(("fleet".to_owned(), &self.findings));
+        let hosts = self.hosts.iter().map(|host| (host.host.to_string(), &host.findings));
+        let packages = self.packages.iter().map(|it| (it.to_string(), &it.findings));
+        let all = fleet.chain(hosts).chain(packages);
+        all.flat_map(|(place, findings)| findings.iter().map(move |it| (place.clone(), it)))
+            .collect()
+    }
+
     /// Adds a finding about a host, which is no longer ok if it is an error.
     pub fn add(&mut self, host: &HostName, finding: Finding) {
         let is_error = finding.severity == Severity::Error;
@@ -156,6 +183,14 @@ impl HostReport {
     pub fn is_ok(&self) -> bool {
         matches!(self.state, HostState::Ok | HostState::Unsupported)
             && none_is_an_error(&self.findings)
+    }
+
+    /// Whether the variant is in the store, for a table.
+    pub fn in_store(&self) -> String {
+        match &self.drv_path {
+            None => "-".to_owned(),
+            Some(_) => PartReport::in_store(self.cached, &self.parts),
+        }
     }
 
     /// Does not use the module, and was not named.

@@ -1,4 +1,4 @@
-# What `check --full` evaluates of `nixosConfigurations`; fleet/systems.rs applies it and names
+# What `check --full` evaluates of `nixosConfigurations`; fleet/queries.rs applies it and names
 # the fields. The assertions come first, because `toplevel` throws them as one text.
 host: configurations:
 let

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, or_finding};
 use crate::findings::outcome::Outcome;
+use crate::findings::view::print as print_finding;
 use crate::fleet::args::Global;
 use crate::fleet::context::local_root;
 use crate::hardware::facts::Facts;
@@ -18,8 +19,8 @@ use crate::new_host::files as new_host;
 use crate::new_host::files::{name_problem, nixos_release, with_row};
 use crate::system::process::Source;
 use crate::system::{disk, files, git, paths};
+use crate::target::Target;
 use crate::target::selection::ssh_options;
-use crate::target::{Target, or_finding};
 use crate::ui::Ui;
 
 const TABLE: &str = "hosts/default.nix";
@@ -28,7 +29,42 @@ const SHORT: Duration = Duration::from_secs(60);
 /// A file to be written, from the flake's folder on.
 type Written = (PathBuf, String);
 
+/// What was written for a host.
+struct Added {
+    files: Vec<PathBuf>,
+    findings: Vec<Finding>,
+    /// Whether Git tracks the files.
+    tracked: bool,
+}
+
 pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
+    let (added, ok) = match or_finding(add(args, global, ui))? {
+        Ok(Some(added)) => (added, true),
+        Ok(None) => return Ok(Outcome::Ok),
+        Err(finding) => (Added { files: vec![], findings: vec![finding], tracked: false }, false),
+    };
+    let (name, Added { files, findings, tracked }) = (&args.name, added);
+    ui.document(&serde_json::json!({
+        "schema": 1, "command": "new-host", "host": name, "files": files, "findings": findings,
+        "ok": ok,
+    }))?;
+    files.iter().for_each(|file| ui.result(file.display().to_string()));
+    findings.iter().for_each(|finding| print_finding(ui, name, finding));
+    if ok {
+        let add = match tracked {
+            true => "",
+            false => "`git add hosts` if this is a Git repository; ",
+        };
+        ui.status(format!(
+            "\nread hosts/{name}/default.nix, then: {add}`xtask check {name}`, `xtask build-all \
+             {name}`, `xtask bench {name}`"
+        ));
+    }
+    Ok(Outcome::from_ok(ok))
+}
+
+/// Writes the files; prints them with `--dry-run`.
+fn add(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Option<Added>> {
     // Discover.
     let root = match &global.flake {
         Some(reference) => {
@@ -38,36 +74,30 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     };
     let table = may_be_added(&root, &args.name)?;
     let target = match &args.from {
-        Some(destination) => match or_finding(Target::ssh(destination, ssh_options()))? {
-            Ok(target) => target,
-            Err(finding) => return refused(ui, args, &finding),
-        },
+        Some(destination) => Target::ssh(destination, ssh_options())?,
         None => Target::Local,
     };
     let microarchs = Table::embedded().context("microarch.json")?;
-    let facts = match probe::from_machine(&args.name, &target, None, &microarchs)? {
-        Ok(facts) => facts,
-        Err(finding) => return refused(ui, args, &finding),
-    };
+    let facts = probe::from_machine(&args.name, &target, None, &microarchs)??;
     // Plan.
     let written = plan(args, &target, &facts, &microarchs, &table)?;
     if args.dry_run {
         for (file, text) in &written {
             ui.result(format!("{}\n{text}", ui.bold(&file.display().to_string())));
         }
-        return Ok(Outcome::Ok);
+        return Ok(None);
     }
-    // Run. The table last: it is what makes the rest a host.
+    // Run. The table comes last: it makes the rest a host.
     for (file, text) in &written {
         let place = root.join(file);
-        place.parent().map_or(Ok(()), disk::create)?;
+        disk::create(disk::folder_of(&place))?;
         files::write_atomically(&place, text.as_bytes())?;
     }
-    let names: Vec<&Path> = written.iter().map(|(file, _)| file.as_path()).collect();
+    let files: Vec<PathBuf> = written.into_iter().map(|(file, _)| file).collect();
     // A flake sees only files that Git tracks.
-    let known = git::is_repository(&root) && git::intend_to_add(&root, &names).is_ok();
-    // Report.
-    report(ui, args, &names, &probe_output::unknown(&facts, &microarchs), known)
+    let names: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let tracked = git::is_repository(&root) && git::intend_to_add(&root, &names).is_ok();
+    Ok(Some(Added { files, findings: probe_output::unknown(&facts, &microarchs), tracked }))
 }
 
 /// The table's text, if it can take the host.
@@ -126,43 +156,4 @@ fn output(target: &Target, argv: &[&str]) -> Option<String> {
         }
     });
     exit.is_ok_and(|exit| exit.ok()).then_some(text)
-}
-
-fn refused(ui: &Ui, args: &NewHostArgs, finding: &Finding) -> Result<Outcome> {
-    ui.document(&serde_json::json!({
-        "schema": 1, "command": "new-host", "host": args.name, "files": [],
-        "findings": [finding], "ok": false,
-    }))?;
-    crate::findings::view::print(ui, &args.name, finding);
-    Ok(Outcome::Findings)
-}
-
-fn report(
-    ui: &Ui,
-    args: &NewHostArgs,
-    names: &[&Path],
-    findings: &[Finding],
-    known: bool,
-) -> Result<Outcome> {
-    ui.document(&serde_json::json!({
-        "schema": 1, "command": "new-host", "host": args.name, "files": names,
-        "findings": findings, "ok": true,
-    }))?;
-    for name in names {
-        ui.result(name.display().to_string());
-    }
-    for finding in findings {
-        crate::findings::view::print(ui, &args.name, finding);
-    }
-    let name = &args.name;
-    let add = if known {
-        String::new()
-    } else {
-        "`git add hosts` if this is a Git repository; ".to_owned()
-    };
-    ui.status(format!(
-        "\nread hosts/{name}/default.nix, then: {add}`xtask check {name}`, `xtask build-all {name}`, \
-         `xtask bench {name}`"
-    ));
-    Ok(Outcome::Ok)
 }

@@ -1,6 +1,10 @@
 //! Arguments of `update`, `rollback` and `bisect`.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
+
+use crate::pin::bisect::report::By;
 
 #[derive(Debug, Args)]
 pub struct BisectArgs {
@@ -14,8 +18,8 @@ pub struct BisectArgs {
     #[arg(long, value_name = "HOST")]
     pub host: Option<String>,
     /// Test for a bad revision: eval, build, bench, or bench:PERCENT (slower by that much)
-    #[arg(long, default_value = "eval", value_parser = crate::pin::bisect::report::By::parse)]
-    pub by: crate::pin::bisect::report::By,
+    #[arg(long, default_value = "eval", value_parser = By::parse)]
+    pub by: By,
     /// Search only llama.cpp's release tags (bN), not every commit
     #[arg(long)]
     pub tags: bool,
@@ -64,7 +68,7 @@ pub struct UpdateArgs {
 pub struct RollbackArgs {
     /// Number of pins to go back
     #[arg(long, value_name = "N", default_value = "1")]
-    pub to: std::num::NonZeroUsize,
+    pub to: NonZeroUsize,
     /// List the earlier pins, then exit
     #[arg(long)]
     pub list: bool,

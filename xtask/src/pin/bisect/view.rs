@@ -1,5 +1,6 @@
 //! The terminal output of `bisect`: each step, and the result.
 
+use crate::findings::view::print as print_finding;
 use crate::nix::flake_input::{Revision, short};
 use crate::pin::bisect::report::{BisectReport, FirstBad, Step, seconds_left};
 use crate::pin::bisect::search::Verdict;
@@ -58,7 +59,7 @@ pub fn print(ui: &Ui, report: &BisectReport) {
         ui.result(format!("{} {}", ui.bold("newest good:"), name(good)));
     }
     for finding in &report.findings {
-        ui.warn(crate::findings::view::describe(ui, "bisect", finding));
+        print_finding(ui, "bisect", finding);
     }
     let inconclusive =
         report.judged.iter().filter(|step| step.verdict == Verdict::Inconclusive).count();
