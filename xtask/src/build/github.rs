@@ -118,6 +118,7 @@ mod tests {
                 system: String::new(),
                 backends: vec![],
                 drv: DrvPath::new("/nix/store/a.drv"),
+                parts: vec![],
                 out: StorePath::new("/nix/store/a"),
             },
             out_path: None,

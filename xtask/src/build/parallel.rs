@@ -82,6 +82,7 @@ mod tests {
             system: "x86_64-linux".into(),
             backends: vec![(*backend).to_owned()],
             drv: DrvPath::new("/nix/store/a.drv"),
+            parts: vec![],
             out: StorePath::new("/nix/store/a"),
         };
         backends.iter().map(build).collect()

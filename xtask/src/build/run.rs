@@ -64,7 +64,8 @@ pub fn build_planned(
                 None if is_wanted(todo) => ran.culprits(context, build),
                 _ => vec![],
             };
-            let itself = culprits.is_empty() || culprits.contains(&build.drv);
+            let own = culprits.iter().find(|drv| build.is_own(drv));
+            let itself = culprits.is_empty() || own.is_some();
             let state = match there.is_some() {
                 true if present.contains(&build.out) => BuildState::Present,
                 true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
@@ -80,14 +81,15 @@ pub fn build_planned(
                 false => BuildState::DependencyFailed,
             };
             let failed = matches!(state, BuildState::Failed | BuildState::DependencyFailed);
-            let culprit = if itself { &build.drv } else { &culprits[0] };
+            let culprit = own.or(culprits.first()).unwrap_or(&build.drv);
             let row = ran.of(&build.drv);
+            let rows = build.parts.iter().chain([&build.drv]).map(|drv| ran.of(drv));
             let machine = machine_name(&row.machine);
             VariantReport {
                 build: build.clone(),
                 out_path: there.map(|_| build.out.clone()),
                 state,
-                seconds: row.build_seconds(ran.now()),
+                seconds: rows.map(|row| row.build_seconds(ran.now())).sum(),
                 log: ran.logs.file(culprit).map(|file| file.display().to_string()),
                 closure_bytes: there.and_then(|info| info.closure_size),
                 machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),

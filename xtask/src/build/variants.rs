@@ -68,6 +68,9 @@ pub struct Build {
     pub backends: Vec<String>,
     #[serde(skip)]
     pub out: StorePath,
+    /// The derivations that it is put together from, which other builds may share.
+    #[serde(skip)]
+    pub parts: Vec<DrvPath>,
 }
 
 /// Hosts with equal variants share one build. In order of the first host's name.
@@ -96,6 +99,11 @@ impl Build {
         names.join(", ")
     }
 
+    /// Whether this is llama.cpp's own code, not one of its dependencies.
+    pub fn is_own(&self, drv: &DrvPath) -> bool {
+        *drv == self.drv || self.parts.contains(drv)
+    }
+
     fn among<'a>(builds: &'a mut Vec<Self>, selection: &Selection) -> &'a mut Self {
         let found = builds.iter().position(|build| build.drv == selection.drv_path);
         let place = found.unwrap_or_else(|| {
@@ -107,6 +115,7 @@ impl Build {
                 backends: selection.manifest.backends.clone(),
                 drv: selection.drv_path.clone(),
                 out: selection.out_path.clone(),
+                parts: selection.manifest.parts.iter().map(|part| part.drv_path.clone()).collect(),
             });
             builds.len() - 1
         });

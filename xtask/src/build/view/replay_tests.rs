@@ -189,6 +189,7 @@ fn builds(drvs: &[DrvPath], copies: usize, wanted: usize) -> Vec<Build> {
                 system: "x86_64-linux".to_owned(),
                 backends: vec![],
                 drv: renamed(drv, copy),
+                parts: vec![],
                 out: StorePath::new(renamed(drv, copy).as_str().trim_end_matches(".drv")),
             }
         })

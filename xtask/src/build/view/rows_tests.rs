@@ -20,6 +20,7 @@ fn build(name: &str) -> Build {
         system: "x86_64-linux".into(),
         backends: vec![],
         drv: drv(name),
+        parts: vec![],
         out: StorePath::new("/nix/store/out"),
     }
 }
