@@ -10,7 +10,7 @@ use crate::bench::llama_bench::{About, Output, Problem};
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
 use crate::fleet::names::HostName;
-use crate::hardware::rules::{choose, in_words};
+use crate::hardware::cpu_rules::{choose, in_words};
 use crate::nix::names::{DrvPath, StorePath};
 
 /// Why nothing can be measured: as an error, so that it passes through functions that can fail

@@ -9,9 +9,9 @@ use crate::bench::measurement::{Expected, Params, Subject};
 use crate::bench::preflight_rules as rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::hardware::cpu::Arch;
+use crate::hardware::cpu_rules;
 use crate::hardware::kv_cache;
 use crate::hardware::microarch::Table;
-use crate::hardware::rules as hardware;
 use crate::hardware::threads;
 use crate::target::model_file::FileState;
 use crate::target::refuse;
@@ -28,7 +28,7 @@ pub fn preflight(
     let mut findings: Vec<Finding> = wrong_architecture(machine, subject).into_iter().collect();
     if findings.is_empty() {
         let (manifest, facts) = (&subject.manifest, &machine.facts);
-        findings.extend(hardware::sigill("cpu-lacks-features", manifest, facts, &table));
+        findings.extend(cpu_rules::sigill("cpu-lacks-features", manifest, facts, &table));
     }
     if none_is_an_error(&findings) {
         let Machine { facts, state, target, .. } = machine;
@@ -74,7 +74,7 @@ pub fn expected<'a>(
 ) -> Result<Expected<'a>> {
     let table = Table::embedded().context("microarch.json")?;
     let manifest = &subject.manifest;
-    let lacking = hardware::lacking(manifest, &machine.cpu, &table).concat();
+    let lacking = cpu_rules::lacking(manifest, &machine.cpu, &table).concat();
     Ok(Expected {
         manifest,
         tests: params.tests(),

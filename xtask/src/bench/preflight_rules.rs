@@ -12,7 +12,7 @@ use crate::hardware::rules as hardware;
 use crate::target::ssh::{untrusted, without_nix};
 use crate::ui::units;
 
-/// GPUs, their drivers, and Nix. The CPU is [`hardware::sigill`]'s.
+/// GPUs, their drivers, and Nix. The CPU is [`crate::hardware::cpu_rules::sigill`]'s.
 pub fn findings(
     manifest: &Manifest,
     facts: &Facts,

@@ -10,6 +10,7 @@ pub mod cores;
 pub mod cpu;
 pub mod cpu_flags;
 pub mod cpu_names;
+pub mod cpu_rules;
 pub mod facter;
 pub mod facts;
 pub mod gpu_targets;
