@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::check::lock_rules;
 use crate::check::outcomes::Outcomes;
+use crate::findings;
 use crate::findings::finding::Finding;
-use crate::findings::view::describe;
 use crate::fleet::context::{Context, local_root};
 use crate::fleet::names::HostName;
 use crate::fleet::pinned_hosts::{PinnedHosts, PinnedHostsFile};
@@ -42,7 +42,7 @@ impl Seen {
     /// Prints the findings, for when there is no report.
     pub fn complain(&self, ui: &Ui) {
         for finding in &self.findings {
-            ui.warn(describe(ui, "fleet", finding));
+            findings::view::print(ui, "fleet", finding);
         }
     }
 

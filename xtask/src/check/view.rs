@@ -2,8 +2,8 @@
 
 use crate::check::outcomes::HostState;
 use crate::check::report::{CheckReport, HostReport, PackageReport};
+use crate::findings;
 use crate::findings::finding::Finding;
-use crate::findings::view::describe;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -26,7 +26,7 @@ pub fn complain(ui: &Ui, report: &CheckReport) {
         }
     }
     for (finding, places) in shown {
-        ui.warn(describe(ui, &abridged(&places), finding));
+        findings::view::print(ui, &abridged(&places), finding);
     }
 }
 

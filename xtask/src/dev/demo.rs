@@ -147,7 +147,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         ok,
     })?;
     if let Some(finding) = &run.finding {
-        ui.warn(crate::findings::view::describe(ui, crate::target::selection::LOCAL, finding));
+        crate::findings::view::print(ui, crate::target::selection::LOCAL, finding);
     }
     ui.status("");
     ui.result(crate::bench::view::standings(ui, &standings));

@@ -8,7 +8,7 @@ use crate::findings::finding::{Finding, Severity};
 use crate::ui::{Ui, wrap};
 
 /// Like a compiler's message: severity, host, sentence, source line, help.
-pub fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
+fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
     let word = finding.severity.as_str();
     let paint: fn(&Ui, &str) -> String = match finding.severity {
         Severity::Error => Ui::red,
@@ -31,6 +31,7 @@ pub fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
     )
 }
 
+/// Prints a finding of a host, or of another `place`.
 pub fn print(ui: &Ui, place: &str, finding: &Finding) {
     ui.warn(describe(ui, place, finding));
 }

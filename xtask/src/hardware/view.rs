@@ -1,6 +1,6 @@
 //! What `probe` shows a person: the machine, then the lines to put into its file.
 
-use crate::findings::view::describe;
+use crate::findings;
 use crate::hardware::cores::Cores;
 use crate::hardware::facts::{Facts, Gpu};
 use crate::hardware::microarch::Detected;
@@ -23,7 +23,7 @@ pub fn print(ui: &Ui, report: &ProbeReport) {
         ui.result(recommendation.nix());
     }
     for finding in &report.findings {
-        ui.warn(describe(ui, &report.host, finding));
+        findings::view::print(ui, &report.host, finding);
     }
 }
 

@@ -112,6 +112,16 @@ impl Plot<'_> {
         let _ = self.svg.write_fmt(shape);
     }
 
+    fn path(&mut self, class: &str, through: std::fmt::Arguments) {
+        self.put(format_args!("<path d=\"{through}\" class=\"{class}\"/>"));
+    }
+
+    fn circle(&mut self, class: &str, (x, y): (f64, f64), radius: f64) {
+        self.put(format_args!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" class=\"{class}\"/>"
+        ));
+    }
+
     fn text(&mut self, (x, y): (f64, f64), anchor: &str, class: &str, text: &str) {
         let text = html(text);
         self.put(format_args!(
@@ -152,7 +162,7 @@ impl Plot<'_> {
             let classes: Vec<&str> =
                 places.iter().map(|(tick, _)| if zero(*tick) { "axis" } else { "grid" }).collect();
             for ((tick, y), class) in places.into_iter().zip(classes) {
-                self.put(format_args!("<path d=\"M{LEFT} {y:.1}H{RIGHT}\" class=\"{class}\"/>"));
+                self.path(class, format_args!("M{LEFT} {y:.1}H{RIGHT}"));
                 self.text((LEFT - 5.0, y + 3.5), "end", "tick", &scale::tick(tick));
             }
         }
@@ -172,7 +182,7 @@ impl Plot<'_> {
         for (first, last) in &groups {
             let (from, to) = (self.x(*first) - reach, self.x(*last) + reach);
             let y = CLOSER.1 + 8.0;
-            self.put(format_args!("<path d=\"M{from:.1} {y:.1}H{to:.1}\" class=\"bracket\"/>"));
+            self.path("bracket", format_args!("M{from:.1} {y:.1}H{to:.1}"));
             // No label leaves the picture.
             places.push(f64::midpoint(from, to).clamp(27.0, WIDTH - 29.0));
         }
@@ -201,7 +211,7 @@ impl Plot<'_> {
             let x = self.x(index) - self.slot() / 2.0;
             let short: String = now.variant.chars().take(24).collect();
             let begins = WHOLE.0 - 26.0;
-            self.put(format_args!("<path d=\"M{x:.1} {begins}V{}\" class=\"altered\"/>", CLOSER.1));
+            self.path("altered", format_args!("M{x:.1} {begins}V{}", CLOSER.1));
             let wide = short.chars().count() as f64 * 5.6 + 6.0;
             let over = x + wide > WIDTH;
             let start = if over { x - wide } else { x };
@@ -230,12 +240,10 @@ impl Plot<'_> {
             let (whole, closer) = (path(&self.whole), path(&self.closer));
             let (base, from, to) = (WHOLE.1, self.x(start), self.x(end - 1));
             if end - start > 1 {
-                self.put(format_args!(
-                    "<path d=\"M{whole}L{to:.1} {base}L{from:.1} {base}Z\" class=\"area\"/>\
-                     <path d=\"M{whole}\" class=\"line\"/>"
-                ));
+                self.path("area", format_args!("M{whole}L{to:.1} {base}L{from:.1} {base}Z"));
+                self.path("line", format_args!("M{whole}"));
                 if start == self.from {
-                    self.put(format_args!("<path d=\"M{closer}\" class=\"line\"/>"));
+                    self.path("line", format_args!("M{closer}"));
                 }
             }
             start = end;
@@ -250,19 +258,17 @@ impl Plot<'_> {
             let told = html(&words::sentence(self.series, point));
             self.put(format_args!(
                 "<g class=\"run\"><title>{told}</title><rect x=\"{:.1}\" y=\"{}\" width=\"{slot:.1}\" \
-                 height=\"{}\" class=\"hit\"/><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" \
-                 class=\"dot\"/>",
+                 height=\"{}\" class=\"hit\"/>",
                 x - slot / 2.0,
                 WHOLE.0 - 4.0,
                 CLOSER.1 - WHOLE.0 + 12.0
             ));
+            self.circle("dot", (x, y), radius);
             self.mark(x, y, point.verdict());
             if index >= self.from {
                 self.samples(x, point);
                 let (y, radius) = (self.closer.y(point.median), radius + 0.9);
-                self.put(format_args!(
-                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" class=\"median\"/>"
-                ));
+                self.circle("median", (x, y), radius);
                 self.mark(x, y, point.verdict());
             }
             self.svg += "</g>";
@@ -274,12 +280,10 @@ impl Plot<'_> {
     fn mark(&mut self, x: f64, y: f64, verdict: Verdict) {
         let (left, below, above) = (x - 4.5, y + 4.0, y - 4.0);
         match verdict {
-            Verdict::Slower => self.put(format_args!(
-                "<path d=\"M{left:.1} {below:.1}h9l-4.5 8z\" class=\"slower\"/>"
-            )),
-            Verdict::Faster => self.put(format_args!(
-                "<path d=\"M{left:.1} {above:.1}h9l-4.5 -8z\" class=\"faster\"/>"
-            )),
+            Verdict::Slower => self.path("slower", format_args!("M{left:.1} {below:.1}h9l-4.5 8z")),
+            Verdict::Faster => {
+                self.path("faster", format_args!("M{left:.1} {above:.1}h9l-4.5 -8z"))
+            }
             Verdict::Same => {}
         }
     }
@@ -308,11 +312,9 @@ impl Plot<'_> {
         for (index, sample) in dots.iter().enumerate() {
             let (x, y) = (x + (index as f64 - middle) * step, self.closer.y(*sample));
             if self.closer.holds(*sample) {
-                self.put(format_args!(
-                    "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" class=\"sample\"/>"
-                ));
+                self.circle("sample", (x, y), radius);
             } else {
-                self.put(format_args!("<path d=\"M{x:.1} {:.1}v5\" class=\"range\"/>", y - 2.5));
+                self.path("range", format_args!("M{x:.1} {:.1}v5", y - 2.5));
             }
         }
     }

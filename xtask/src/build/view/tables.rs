@@ -96,7 +96,7 @@ pub fn report(ui: &Ui, report: &BuildReport) {
     }
     for host in &report.hosts {
         for finding in &host.findings {
-            ui.warn(findings::view::describe(ui, host.host.as_str(), finding));
+            findings::view::print(ui, host.host.as_str(), finding);
         }
     }
     for finding in &report.findings {

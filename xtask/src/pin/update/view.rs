@@ -1,6 +1,6 @@
 //! The terminal output of `update`.
 
-use crate::findings::view::describe;
+use crate::findings;
 use crate::nix::flake_input::short;
 use crate::pin::update::report::{HostState, HostUpdate, LockState, Point, Stage, UpdateReport};
 use crate::ui::table::{Cell, Table};
@@ -43,11 +43,11 @@ pub fn print(ui: &Ui, report: &UpdateReport) {
         );
     }
     for finding in &report.findings {
-        ui.warn(describe(ui, &report.input, finding));
+        findings::view::print(ui, &report.input, finding);
     }
     for host in &report.hosts {
         for finding in &host.findings {
-            ui.warn(describe(ui, host.host.as_str(), finding));
+            findings::view::print(ui, host.host.as_str(), finding);
         }
     }
     ui.warn(format!("\n{}", verdict(ui, report)));
