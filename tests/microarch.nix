@@ -168,9 +168,7 @@ in
           name: features:
           let
             row = suggested arch name;
-            lacking = lib.subtractLists features (
-              microarchs.table.${arch}.microarchs.${row}.features or [ ]
-            );
+            lacking = lib.subtractLists features (microarchs.table.${arch}.microarchs.${row}.features or [ ]);
           in
           if lacking == [ ] then null else { inherit name row lacking; }
         ) realNames.${arch}

@@ -104,4 +104,76 @@ in
       false
     ];
   };
+  "a list of CPUs is one package with a module for each" = {
+    expr =
+      let
+        package = make {
+          microarch = [
+            "znver4"
+            "tigerlake"
+            "znver4"
+          ];
+        };
+      in
+      {
+        inherit (package.llamaCpp) variant microarchs cpuOptions;
+        parts = lib.attrNames package.parts;
+        # Those of the exact packages.
+        shared =
+          package.parts.ggml-cpu-tigerlake.drvPath == (make { microarch = "tigerlake"; })
+          .parts.ggml-cpu-tigerlake.drvPath;
+        one = (make { microarch = [ "znver4" ]; }).drvPath == (make { microarch = "znver4"; }).drvPath;
+      };
+    expected = {
+      variant = "cpu-tigerlake+znver4";
+      microarchs = [
+        "tigerlake"
+        "znver4"
+      ];
+      cpuOptions = [ ];
+      parts = [
+        "ggml"
+        "ggml-cpu-tigerlake"
+        "ggml-cpu-znver4"
+        "llama-cpp-tools"
+      ];
+      shared = true;
+      one = true;
+    };
+  };
+  "a list that cannot be says why" = {
+    expr =
+      map (args: lib.length (pkgs.mkLlamaCpp.problems args lib.id)) [
+        { microarch = [ ]; }
+        {
+          microarch = [
+            "dispatch"
+            "znver4"
+          ];
+        }
+        {
+          microarch = [
+            "znver4"
+            "coffeelaek"
+          ];
+        }
+      ]
+      ++ [
+        (builtins.tryEval
+          (make {
+            microarch = [
+              "znver4"
+              "znver5"
+            ];
+            modular = false;
+          }).drvPath
+        ).success
+      ];
+    expected = [
+      1
+      1
+      1
+      false
+    ];
+  };
 }

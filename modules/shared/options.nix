@@ -34,7 +34,7 @@ in
     };
 
     microarch = mkOption {
-      type = types.str;
+      type = types.either types.str (types.listOf types.str);
       default = "dispatch";
       example = "znver4";
       description = ''
@@ -45,6 +45,10 @@ in
         it runs on any CPU, but is larger and slower to build. It is as fast on
         x86_64 and on ARM CPUs with SVE. On other ARM CPUs with i8mm (Apple M2
         and later, AmpereOne, Snapdragon X) it does not use i8mm, so set the name.
+
+        A list of names, such as `[ "znver4" "tigerlake" ]`, makes one package for
+        several x86_64 machines. It has code for each of these CPUs and selects it
+        at start-up.
 
         Known for x86_64: ${lib.concatStringsSep ", " (microarchs.names "x86_64")}.
 

@@ -58,6 +58,12 @@ in
     in
     asked
     // {
+      # A list of one is that one.
+      microarch =
+        let
+          names = sortedSet (lib.toList asked.microarch);
+        in
+        if lib.length names == 1 then lib.head names else names;
       backends = if gpus == [ ] && asked.backends != [ ] then [ "cpu" ] else gpus;
       cudaCapabilities = sortedSet asked.cudaCapabilities;
       kvCacheTypes = sortedSet asked.kvCacheTypes;

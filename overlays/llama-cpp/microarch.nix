@@ -19,16 +19,14 @@ let
   rowsByName =
     arch:
     lib.genAttrs (names arch) lib.id
-    // lib.concatMapAttrs (row: others: lib.genAttrs others (_: row)) (
-      table.${arch}.otherNames or { }
-    );
+    // lib.concatMapAttrs (row: others: lib.genAttrs others (_: row)) (table.${arch}.otherNames or { });
 
   # "Kaby Lake", "kaby_lake" and "kabylake" are one name.
   letters = name: lib.replaceStrings [ "-" "_" " " ] [ "" "" "" ] (lib.toLower name);
   rowOf =
     arch: name:
     (lib.mapAttrs' (known: lib.nameValuePair (letters known)) (rowsByName arch)).${letters name}
-      or null;
+    or null;
 
   # Suggests a name for one that is not in the table. A feature that the CPU lacks crashes
   # llama.cpp, so a misspelt name leads to a row only if its numbers and its short words are right
@@ -41,8 +39,7 @@ let
       lower = lib.replaceStrings [ "_" " " ] [ "-" "-" ] (lib.toLower name);
       numbersOf =
         text: lib.filter (part: lib.isString part && part != "") (builtins.split "[^0-9]+" text);
-      shortWordsOf =
-        text: lib.filter (word: lib.stringLength word < 4) (lib.splitString "-" text);
+      shortWordsOf = text: lib.filter (word: lib.stringLength word < 4) (lib.splitString "-" text);
 
       edits = lib.min 2 (lib.stringLength lower / 4);
       distance = lib.strings.levenshtein lower;
@@ -75,15 +72,22 @@ let
     let
       arch = archOf system;
       known = names arch ++ [ "dispatch" ];
-      others = lib.filter (
-        other: other != arch && rowOf arch name == null && rowOf other name != null
-      ) (lib.attrNames table);
+      others = lib.filter (other: other != arch && rowOf arch name == null && rowOf other name != null) (
+        lib.attrNames table
+      );
     in
     if lib.elem name known then
       null
     else if others != [ ] then
       "\"${name}\" is a microarchitecture of ${lib.head others}, but this is ${system}. Known here: ${lib.concatStringsSep ", " known}."
-    else if lib.elem (lib.toLower name) [ "native" "auto" "host" "max" ] then
+    else if
+      lib.elem (lib.toLower name) [
+        "native"
+        "auto"
+        "host"
+        "max"
+      ]
+    then
       "\"${name}\" would depend on the machine that builds; write \"dispatch\", which selects the CPU's instruction sets at start-up, or what `xtask probe --local` prints."
     else
       let

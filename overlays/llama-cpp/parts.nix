@@ -125,12 +125,14 @@ let
       folders,
       options,
       targets,
+      morePatches ? "",
     }:
     (upstreamWith (arguments // { useWebUi = false; })).overrideAttrs (
       prev:
       common prev
       // {
         pname = "ggml-${lib.replaceStrings [ ":" "+" ] [ "-" "-" ] name}";
+        postPatch = postPatch + morePatches;
         src = ggmlSource (lib.head folders) folders;
         cmakeFlags = ggmlFlags prev.cmakeFlags (
           {
@@ -252,6 +254,9 @@ in
   # `options` of null: every module that ggml has for this architecture.
   cpu =
     microarch: options:
+    let
+      isNamed = options != null && !(options ? GGML_CPU_ARM_ARCH);
+    in
     module {
       name = "cpu-${microarch}";
       folders = [ "ggml-cpu" ];
@@ -260,7 +265,13 @@ in
         GGML_CPU_ALL_VARIANTS = options == null;
       }
       // lib.optionalAttrs (options != null) options;
-      targets = lib.optional (options != null) "ggml-cpu";
+      # Under a name of its own several can be together. On x86 ggml then asks each whether
+      # it runs on this CPU; a module without that question is only found by the plain name.
+      morePatches = lib.optionalString isNamed ''
+        sed -i 's/ggml_add_cpu_backend_variant_impl("")/ggml_add_cpu_backend_variant_impl("${microarch}")/' \
+          ggml/src/CMakeLists.txt
+      '';
+      targets = lib.optional (options != null) (if isNamed then "ggml-cpu-${microarch}" else "ggml-cpu");
     };
 
   # `targets`: the GPUs, for the name.

@@ -44,10 +44,16 @@ let
     value: builtins.match "gfx[0-9a-f]{3,4}(:[a-z]+[+-])*|gfx[0-9]+(-[0-9]+)*-generic" value != null;
   enablesNative = flag: builtins.match "-DGGML_NATIVE(:[A-Z]+)?=(ON|on|TRUE|true|YES|1)" flag != null;
 
-  microarchProblem = microarchs.problem {
-    inherit system;
-    name = microarch;
-  };
+  names = lib.toList microarch;
+  microarchProblems = lib.filter (problem: problem != null) (
+    map (
+      name:
+      microarchs.problem {
+        inherit system name;
+      }
+    ) names
+  );
+  isList = lib.length names != 1;
 in
 lib.optional (
   backends == [ ]
@@ -93,7 +99,15 @@ lib.optional (
   "${option "kvCacheTypes"}: ${quote pair} is not a pair of KV cache types; write the type of K, "
   + "\"-\" and the type of V, such as \"q8_0-q4_0\", with the types ${lib.concatStringsSep ", " kvCache.types}."
 ) (lib.filter (pair: !kvCache.isPair pair) kvCacheTypes)
-++ lib.optional (microarchProblem != null) "${option "microarch"}: ${microarchProblem}"
+++ lib.optional (names == [ ]) "${option "microarch"} is an empty list; name at least one CPU."
+++ map (problem: "${option "microarch"}: ${problem}") microarchProblems
+++ lib.optional (isList && lib.elem "dispatch" names) (
+  "${option "microarch"} lists \"dispatch\" beside others; it alone runs on every CPU."
+)
+++ lib.optional (isList && system != "x86_64-linux") (
+  "${option "microarch"} is a list, and ggml selects among named CPUs on x86_64-linux only, not on "
+  + "${system}; name one, or set \"dispatch\"."
+)
 ++ lib.optional (lib.any enablesNative extraCmakeFlags) (
   "${option "extraCmakeFlags"} turns GGML_NATIVE on, which makes ggml ignore every other CPU option "
   + "and, built by Nix, leaves plain SSE2; remove it and set ${option "microarch"} instead."

@@ -107,7 +107,10 @@ let
     args:
     let
       variant = arguments.normalise args;
-      inherit (variant) backends microarch rocmTargets;
+      inherit (variant) backends rocmTargets;
+      # One name, or those of the CPUs that this package is for.
+      names = lib.toList variant.microarch;
+      microarch = lib.concatStringsSep "+" names;
       has = backend: lib.elem backend backends;
 
       dispatch = microarch == "dispatch";
@@ -148,12 +151,9 @@ let
           rocmGpuTargets = lib.concatStringsSep ";" rocmTargets;
         };
 
-      cpuOptions = lib.optionalAttrs (!dispatch) (
-        microarchs.cmakeOptionsFor {
-          inherit system;
-          name = microarch;
-        }
-      );
+      optionsOf = name: microarchs.cmakeOptionsFor { inherit system name; };
+      # Each of several CPUs has its own.
+      cpuOptions = lib.optionalAttrs (!dispatch && lib.length names == 1) (optionsOf microarch);
 
       # ROCm's kernels are CUDA's.
       hasKvKernels = has "cuda" || has "rocm";
@@ -198,13 +198,12 @@ let
       manifestOf = flags: {
         variant = name;
         inherit backends microarch system;
+        # ggml selects one of these at start-up.
+        microarchs = names;
         cudaCapabilities = lib.optionals (has "cuda") cudaCapabilities;
         cudaTargets = lib.optionals (has "cuda") (map cudaTargetOf cudaCapabilities);
         cudaVersion =
-          if has "cuda" then
-            cudaPackages.cudaMajorMinorVersion or cudaPackages.cudaVersion or null
-          else
-            null;
+          if has "cuda" then cudaPackages.cudaMajorMinorVersion or cudaPackages.cudaVersion or null else null;
         rocmTargets =
           if has "rocm" && rocmTargets == [ ] then pkgs.rocmPackages.clr.gpuTargets else rocmTargets;
         # The targets that this nixpkgs builds the ROCm libraries for.
@@ -277,32 +276,33 @@ let
         else
           parts.problem;
 
-      partsOf = [
-        (parts.cpu microarch (if dispatch then null else builtins.intersectAttrs declared cpuOptions))
-      ]
-      ++ map (
-        backend:
-        parts.gpu backend (
-          {
-            cuda = {
-              arguments = { inherit (wanted) cudaPackages; };
-              targets = map (capability: "sm${withoutDot capability}") variant.cudaCapabilities;
-            };
-            rocm = {
-              arguments = lib.optionalAttrs (rocmTargets != [ ]) { inherit (wanted) rocmGpuTargets; };
-              targets = rocmTargets;
-            };
-            vulkan = {
-              arguments = { };
-              targets = [ ];
-            };
-          }
-          .${backend}
-          // {
-            options = lib.optionalAttrs (backend != "vulkan") (builtins.intersectAttrs declared kvOptions);
-          }
-        )
-      ) (lib.remove "cpu" backends);
+      partsOf =
+        map (
+          name: parts.cpu name (if dispatch then null else builtins.intersectAttrs declared (optionsOf name))
+        ) names
+        ++ map (
+          backend:
+          parts.gpu backend (
+            {
+              cuda = {
+                arguments = { inherit (wanted) cudaPackages; };
+                targets = map (capability: "sm${withoutDot capability}") variant.cudaCapabilities;
+              };
+              rocm = {
+                arguments = lib.optionalAttrs (rocmTargets != [ ]) { inherit (wanted) rocmGpuTargets; };
+                targets = rocmTargets;
+              };
+              vulkan = {
+                arguments = { };
+                targets = [ ];
+              };
+            }
+            .${backend}
+            // {
+              options = lib.optionalAttrs (backend != "vulkan") (builtins.intersectAttrs declared kvOptions);
+            }
+          )
+        ) (lib.remove "cpu" backends);
 
       joined =
         let
@@ -336,7 +336,11 @@ let
         # What is changed about the build is changed in the whole package.
         result // { inherit (package) overrideAttrs; };
 
-      found = problems args lib.id;
+      found =
+        problems args lib.id
+        ++ lib.optional (lib.length names > 1 && whole != null) (
+          "microarch is a list, which needs a package built from parts, but ${whole}"
+        );
 
       # Otherwise this would silently be a CPU package.
       unselectable = lib.filter (

@@ -14,8 +14,11 @@ use crate::nix::names::{DrvPath, StorePath};
 pub struct Manifest {
     pub variant: VariantName,
     pub backends: Vec<String>,
-    /// A name of microarch.json, or `dispatch`.
+    /// A name of microarch.json, several with `+` between, or `dispatch`.
     pub microarch: String,
+    /// The same as a list. Empty: of an older overlay.
+    #[serde(default)]
+    pub microarchs: Vec<String>,
     pub system: String,
     #[serde(default)]
     pub cuda_capabilities: Vec<String>,
@@ -74,6 +77,12 @@ pub struct Part {
 }
 
 impl Manifest {
+    /// The CPUs that the package is for; ggml selects one at start-up.
+    pub fn cpus(&self) -> impl Iterator<Item = &str> {
+        let one = self.microarchs.is_empty().then_some(self.microarch.as_str());
+        self.microarchs.iter().map(String::as_str).chain(one)
+    }
+
     /// llama-bench's arguments: the host's own, and then the user's.
     pub fn bench_args(&self, user: &[String]) -> Vec<String> {
         let own = [&self.bench.args[..], user].concat();

@@ -15,10 +15,11 @@ const NAMED: usize = 4;
 pub fn judge(manifest: &Manifest, table: &Table) -> Vec<Finding> {
     let passed = by_name(&manifest.cmake_flags);
     let mut findings = repeated(&passed);
-    findings.extend(if manifest.microarch == DISPATCH {
-        dispatched(manifest, &passed, table)
-    } else {
-        exact(manifest, &passed, table)
+    findings.extend(match &manifest.microarchs[..] {
+        // Each is built with its own options, which these are not.
+        [_, _, ..] => several(manifest, &passed, table),
+        _ if manifest.microarch == DISPATCH => dispatched(manifest, &passed, table),
+        _ => exact(manifest, &passed, table),
     });
     findings
 }
@@ -60,16 +61,35 @@ fn repeated(passed: &Passed<'_>) -> Vec<Finding> {
     passed.iter().filter_map(of).collect()
 }
 
+/// The fleet's own table has it, or the variant would not evaluate.
+fn unknown(microarch: &str, system: &str) -> Finding {
+    Finding::error(
+        "unknown-microarch",
+        format!("this xtask does not know the microarchitecture \"{microarch}\" for {system}"),
+        "use the xtask of the fleet's llamafleet input, or set `programs.llama-cpp.microarch` to \
+         \"dispatch\"",
+    )
+}
+
+/// The flags are those of all modules together: which are on is up to each.
+fn several(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding> {
+    let system = &manifest.system;
+    let is_unknown = |name: &&str| table.cmake_options(system, name).is_none();
+    let mut findings: Vec<Finding> =
+        manifest.cpus().filter(is_unknown).map(|name| unknown(name, system)).collect();
+    let on = |option: &str| passed.get(option).and_then(|v| v.last()).is_some_and(|v| is_on(v));
+    let mut wrong = Wrong::default();
+    if !on("GGML_BACKEND_DL") {
+        wrong.add(manifest, "GGML_BACKEND_DL", "-DGGML_BACKEND_DL is not on".to_owned());
+    }
+    findings.extend(wrong.findings("the flags do not match a list of CPUs"));
+    findings
+}
+
 fn exact(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding> {
     let Manifest { system, microarch, .. } = manifest;
     let Some(wanted) = table.cmake_options(system, microarch) else {
-        // The fleet's own table has it, or the variant would not evaluate.
-        return vec![Finding::error(
-            "unknown-microarch",
-            format!("this xtask does not know the microarchitecture \"{microarch}\" for {system}"),
-            "use the xtask of the fleet's llamafleet input, or set \
-             `programs.llama-cpp.microarch` to \"dispatch\"",
-        )];
+        return vec![unknown(microarch, system)];
     };
     let mut wrong = Wrong::default();
     for (option, value) in &wanted {

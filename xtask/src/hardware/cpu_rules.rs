@@ -3,6 +3,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::findings::finding::Finding;
@@ -20,10 +21,21 @@ pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Findin
     fatal.or_else(|| below_cpu(manifest, facts, table)).into_iter().collect()
 }
 
+/// Of the CPUs that the package is for, the one that ggml selects on this one: of those that
+/// run there, with the most instruction sets; where none runs, the one that lacks least.
+fn selected<'a>(manifest: &'a Manifest, cpu: &Cpu, table: &Table) -> &'a str {
+    let rank = |name: &&str| {
+        let missing = table.missing(name, cpu).map_or(0, |missing| missing.len());
+        let features = table.features(cpu.arch, name, &[]).map_or(0, |features| features.len());
+        (missing, Reverse(features))
+    };
+    manifest.cpus().min_by_key(rank).unwrap_or(&manifest.microarch)
+}
+
 /// What the variant's code needs and this CPU lacks: of its microarchitecture, and of its
 /// CPU options.
 pub fn lacking(manifest: &Manifest, cpu: &Cpu, table: &Table) -> [Vec<String>; 2] {
-    let by_name = table.missing(&manifest.microarch, cpu).unwrap_or_default();
+    let by_name = table.missing(selected(manifest, cpu, table), cpu).unwrap_or_default();
     [by_name, table.missing_for_options(&manifest.cpu_options, cpu)]
 }
 
@@ -39,7 +51,8 @@ pub fn sigill(
     let cause = if by_name.is_empty() {
         "programs.llama-cpp.extraCmakeFlags: these make".to_owned()
     } else {
-        format!("programs.llama-cpp.microarch: {} makes", nix_string(&manifest.microarch))
+        let name = nix_string(selected(manifest, &cpu, table));
+        format!("programs.llama-cpp.microarch: {name} makes")
     };
     let lacking: BTreeSet<String> = by_name.into_iter().chain(by_option).collect();
     if cpu.flags_cut && !lacking.is_empty() {
@@ -76,7 +89,8 @@ pub fn choose(microarch: Option<&str>) -> String {
 fn below_cpu(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> {
     let cpu = facts.cpu();
     let best = table.detect(&cpu)?.name;
-    let used = table.features(cpu.arch, &manifest.microarch, &manifest.cpu_options)?;
+    let selected = selected(manifest, &cpu, table);
+    let used = table.features(cpu.arch, selected, &manifest.cpu_options)?;
     let could = table.features(cpu.arch, best, &[])?;
     let unused: Vec<&String> = could.difference(&used).collect();
     if unused.is_empty() {
@@ -87,7 +101,7 @@ fn below_cpu(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Findin
         "below-cpu",
         format!(
             "programs.llama-cpp.microarch: {} does not use {}, which {} supports{worth}",
-            nix_string(&manifest.microarch),
+            nix_string(selected),
             in_words(unused.into_iter()),
             facts.cpu_name()
         ),

@@ -256,3 +256,18 @@ fn an_idle_card_is_a_warning_that_says_which() {
     assert!(findings[0].help.contains("add \"rocm\""), "{}", findings[0].help);
     assert!(held(&variant("znver4", &["vulkan"]), &facts).is_empty());
 }
+
+#[test]
+fn of_a_list_of_cpus_the_one_that_runs_here_counts() {
+    let list = |names: &[&str]| {
+        let microarchs = names.iter().map(|name| (*name).to_owned()).collect();
+        Manifest { microarchs, ..variant(&names.join("+"), &["cpu"]) }
+    };
+    let zen4 = machine(ZEN4, &[]);
+    assert_eq!(held(&list(&["sapphirerapids", "znver4"]), &zen4), []);
+    let below = held(&list(&["haswell", "sandybridge"]), &zen4);
+    assert_eq!(codes(&below), [("below-cpu", Severity::Warning)]);
+    assert!(below[0].message.contains("\"haswell\""), "{below:?}");
+    let none = held(&list(&["sapphirerapids", "znver5"]), &machine(GOLDMONT_PLUS, &[]));
+    assert_eq!(codes(&none), [("sigill", Severity::Error)]);
+}

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Scratch, json, nix, repository, stderr, user_home};
+use crate::support::{Scratch, json, nix, repository, stderr, stdout, user_home};
 
 /// The testbed's real llama.cpp of one revision, as a folder to change.
 fn tree(revision: &str) -> Scratch {
@@ -30,16 +30,25 @@ fn tree(revision: &str) -> Scratch {
     scratch
 }
 
+/// A package of this tree, as a Nix expression.
+fn package(tree: &Path, arguments: &str) -> String {
+    let testbed = repository().join("testbed/nixpkgs");
+    let overlay = repository().join("overlays/llama-cpp");
+    format!(
+        "(import {testbed:?} {{ system = \"x86_64-linux\"; config.allowUnfree = true; overlays = [ \
+         (import {overlay:?} {{ llama-cpp = {{ outPath = {tree:?}; }}; }}) ]; }}).mkLlamaCpp \
+         {{ {arguments} }}"
+    )
+}
+
 /// The derivation of each part of a package with every backend.
 fn parts(tree: &Path) -> BTreeMap<String, String> {
-    let testbed = repository().join("testbed/nixpkgs");
+    let all = "backends = [ \"cuda\" \"rocm\" \"vulkan\" ]; microarch = \"znver4\"; \
+               cudaCapabilities = [ \"7.5\" ]; rocmTargets = [ \"gfx906\" ];";
     let expression = format!(
-        "let pkgs = import {testbed:?} {{ system = \"x86_64-linux\"; config.allowUnfree = true; \
-         overlays = [ (import {overlay:?} {{ llama-cpp = {{ outPath = {tree:?}; }}; }}) ]; }}; in \
-         map ({{ name, drvPath }}: {{ inherit name; value = drvPath; }}) (pkgs.mkLlamaCpp {{ \
-         backends = [ \"cuda\" \"rocm\" \"vulkan\" ]; microarch = \"znver4\"; \
-         cudaCapabilities = [ \"7.5\" ]; rocmTargets = [ \"gfx906\" ]; }}).llamaCpp.parts",
-        overlay = repository().join("overlays/llama-cpp"),
+        "map ({{ name, drvPath, ... }}: {{ inherit name; value = drvPath; }}) \
+         ({}).llamaCpp.parts",
+        package(tree, all)
     );
     let output = nix(["eval", "--impure", "--json", "--expr", &expression]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
@@ -90,4 +99,29 @@ fn an_upstream_change_moves_only_the_parts_that_are_made_of_it() {
             before = after;
         }
     }
+}
+
+/// Built for real, and started from another folder, through a link, without a variable.
+#[test]
+fn a_package_for_several_cpus_selects_its_best_module() {
+    let tree = tree("new");
+    let expression = package(tree.path(), "microarch = [ \"sandybridge\" \"x86-64-v3\" ];");
+    let built = nix(["build", "--impure", "--no-link", "--print-out-paths"])
+        .args(["--option", "sandbox", "false", "--option", "substituters", ""])
+        .args(["--expr", &expression])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", stderr(&built));
+    let package = stdout(&built).trim().to_owned();
+    let here = Scratch::new();
+    let link = here.path().join("llama-bench");
+    std::os::unix::fs::symlink(format!("{package}/bin/llama-bench"), &link).unwrap();
+    let model = user_home().join("models/none.gguf");
+    let run = Command::new(link).arg("-m").arg(model).env_clear().current_dir(here.path()).output();
+    let text = stderr(&run.unwrap());
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap();
+    let best = if cpuinfo.contains(" avx2 ") { "x86-64-v3" } else { "sandybridge" };
+    let module =
+        format!("loaded CPU backend from {package}/libexec/llama-cpp/libggml-cpu-{best}.so");
+    assert!(text.contains(&module), "{text}");
 }
