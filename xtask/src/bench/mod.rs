@@ -1,7 +1,7 @@
 //! `bench` and `report`: proof that a variant runs on its target, and how fast.
 //!
 //! Entry points: `command::run`; `measure` runs llama-bench, `paired_run` several builds in turns,
-//! `baseline` judges, `results_file` stores, `report` shows.
+//! `baseline` judges, `recorder` stores, `report` shows.
 //!
 //! Imports: system, statistics, ui, findings, ci, nix, fleet, target, hardware, check, build, upstream.
 
