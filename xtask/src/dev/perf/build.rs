@@ -13,10 +13,9 @@ use serde::Deserialize;
 
 use crate::dev::args::PerfArgs;
 use crate::dev::perf::budgets::{self, Length, Ratio, Step};
-use crate::dev::perf::{build_fleet, fleet_copy, timed, xtask};
+use crate::dev::perf::{build_fleet, derivations_of, fleet_copy, open, pair, timed, xtask};
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
-use crate::nix::names::nix_string;
 use crate::system::process::Invocation;
 use crate::system::{files, paths};
 use crate::testbed::revision::TestbedRevision;
@@ -184,9 +183,7 @@ impl<'a> Bench<'a> {
         renew: &'a dyn Fn() -> Result<()>,
     ) -> Result<Self> {
         renew()?;
-        let reference = folder.to_str().context("the folder's path is not UTF-8")?.to_owned();
-        let global = Global { flake: Some(reference), ..global.clone() };
-        let context = Context::open(&global, ui)?;
+        let context = open(global, ui, folder)?;
         Ok(Self {
             context,
             revision: global.testbed,
@@ -226,11 +223,7 @@ impl<'a> Bench<'a> {
     fn nix_build_known(&self) -> Result<f64> {
         (self.renew)()?;
         let flake = &self.context.flake;
-        let names: Vec<String> = self.hosts.iter().map(|host| nix_string(host)).collect();
-        let apply = format!(
-            "c: map (h: c.${{h}}.config.programs.llama-cpp.package.drvPath) [ {} ]",
-            names.join(" ")
-        );
+        let apply = derivations_of(self.hosts.iter());
         let call = flake.nix.command(["eval", "--json"]).args(&flake.options);
         let call = call.arg(format!("{}#nixosConfigurations", flake.reference));
         let output = timed(&call.args(["--apply", &apply]))?.1;
@@ -281,20 +274,4 @@ impl<'a> Bench<'a> {
         let (jobs, cores) = (self.jobs.to_string(), cores.to_string());
         call.args(["--max-jobs", &jobs, "--cores", &cores])
     }
-}
-
-/// Who goes first alternates.
-fn pair(
-    nth: usize,
-    subject: impl Fn() -> Result<f64>,
-    yardstick: impl Fn() -> Result<f64>,
-) -> Result<(f64, f64)> {
-    let mut pair = (0.0, 0.0);
-    for step in [nth, nth + 1] {
-        match step % 2 {
-            0 => pair.0 = subject()?,
-            _ => pair.1 = yardstick()?,
-        }
-    }
-    Ok(pair)
 }

@@ -8,10 +8,9 @@ use anyhow::{Context as _, Result};
 
 use crate::dev::args::PerfArgs;
 use crate::dev::perf::budgets::{self, Ratio};
-use crate::dev::perf::{fleet_copy, real_fleet, timed, xtask};
+use crate::dev::perf::{derivations_of, fleet_copy, open, pair, real_fleet, timed, xtask};
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
-use crate::nix::names::nix_string;
 use crate::system::process::Invocation;
 use crate::system::{files, paths};
 use crate::testbed::revision::TestbedRevision;
@@ -54,17 +53,11 @@ fn measure(
     (count, kind): (usize, &str),
     runs: usize,
 ) -> Result<Vec<Ratio>> {
-    let reference = folder.to_str().context("the folder's path is not UTF-8")?.to_owned();
-    let global = Global { flake: Some(reference), ..global.clone() };
-    let bench = Bench { context: Context::open(&global, ui)?, revision: global.testbed, folder };
+    let bench = Bench { context: open(global, ui, folder)?, revision: global.testbed, folder };
     let hosts = budgets::hosts(count);
     let (first, microarch) = hosts.first().context("the fleet has no hosts")?;
     let own = format!("nixosConfigurations.{first}.config.programs.llama-cpp.package.drvPath");
-    let names: Vec<String> = hosts.iter().map(|(host, _)| nix_string(host)).collect();
-    let all = format!(
-        "c: map (h: c.${{h}}.config.programs.llama-cpp.package.drvPath) [ {} ]",
-        names.join(" ")
-    );
+    let all = derivations_of(hosts.iter().map(|(host, _)| host));
     let (mut unchanged, mut unread, mut edited) = (vec![], vec![], vec![]);
     let (mut cold, mut memory) = (vec![], vec![]);
     // The first time, inputs are copied to the store.
@@ -88,14 +81,8 @@ fn measure(
         unread.push((bench.check(&[])?, bench.metadata()?));
         bench.edit(&format!("hosts/{first}/default.nix"), &budgets::module(microarch, nth))?;
         // The edited tree is new to both: whoever comes first copies it.
-        let mut pair = (0.0, 0.0);
-        for step in [nth, nth + 1] {
-            match step % 2 {
-                0 => pair.0 = bench.check(&[])?,
-                _ => pair.1 = bench.nix(&["eval", "--json"], &own, &[])?,
-            }
-        }
-        edited.push(pair);
+        let eval = || bench.nix(&["eval", "--json"], &own, &[]);
+        edited.push(pair(nth, || bench.check(&[]), eval)?);
     }
     Ok(vec![
         Ratio::new(format!("{count} {kind}, nothing changed / nix flake metadata"), 3.0, unchanged),

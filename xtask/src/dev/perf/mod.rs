@@ -19,6 +19,8 @@ use crate::dev::args::{PerfArgs, PerfSubject};
 use crate::dev::perf::budgets::PerfReport;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
+use crate::fleet::context::Context;
+use crate::nix::names::nix_string;
 use crate::system::interrupt;
 use crate::system::process::{self, Captured, Invocation};
 use crate::testbed::revision::TestbedRevision;
@@ -53,6 +55,21 @@ fn xtask(command: &str, folder: &Path, revision: Option<TestbedRevision>) -> Res
     })
 }
 
+/// The fleet in `folder`.
+fn open(global: &Global, ui: &Ui, folder: &Path) -> Result<Context> {
+    let reference = folder.to_str().context("the folder's path is not UTF-8")?.to_owned();
+    Context::open(&Global { flake: Some(reference), ..global.clone() }, ui)
+}
+
+/// A Nix function from `nixosConfigurations` to the derivations of these hosts.
+fn derivations_of<'a>(hosts: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<String> = hosts.map(|host| nix_string(host)).collect();
+    format!(
+        "c: map (h: c.${{h}}.config.programs.llama-cpp.package.drvPath) [ {} ]",
+        names.join(" ")
+    )
+}
+
 /// Runs what must succeed; returns its seconds and its output.
 fn timed(call: &Invocation) -> Result<(f64, Captured)> {
     interrupt::check()?;
@@ -63,6 +80,22 @@ fn timed(call: &Invocation) -> Result<(f64, Captured)> {
         bail!("`{call}` ({}): {}", output.exit, output.stderr_text());
     }
     Ok((took, output))
+}
+
+/// Who goes first alternates.
+fn pair(
+    nth: usize,
+    subject: impl Fn() -> Result<f64>,
+    yardstick: impl Fn() -> Result<f64>,
+) -> Result<(f64, f64)> {
+    let mut pair = (0.0, 0.0);
+    for step in [nth, nth + 1] {
+        match step % 2 {
+            0 => pair.0 = subject()?,
+            _ => pair.1 = yardstick()?,
+        }
+    }
+    Ok(pair)
 }
 
 fn print(ui: &Ui, report: &PerfReport) {
