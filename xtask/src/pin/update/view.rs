@@ -4,7 +4,7 @@ use crate::findings;
 use crate::nix::flake_input::short;
 use crate::pin::update::report::{HostState, HostUpdate, LockState, Point, Stage, UpdateReport};
 use crate::ui::table::{Cell, Table};
-use crate::ui::{Ui, units};
+use crate::ui::{Ui, units, wrap};
 
 /// Commits shown of each area.
 const SHOWN: usize = 4;
@@ -84,7 +84,8 @@ pub fn announce_parts(ui: &Ui, report: &UpdateReport) {
     {
         if !parts.is_empty() {
             let names = parts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            ui.status(format!("parts {what}: {names}"));
+            let label = format!("parts {what}: ");
+            ui.status(format!("{label}{}", wrap(&names, ui.columns, label.len(), 4)));
         }
     }
 }
