@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -10,6 +10,9 @@ use anyhow::{Context, Result};
 use crate::system::process::{self, Invocation};
 use crate::system::termination;
 
+/// How long the output of a child that has ended is waited for: a child of its own may hold
+/// the pipe open.
+const DRAIN: Duration = Duration::from_secs(2);
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -18,6 +21,7 @@ pub struct Background {
     handle: process::Handle,
     group: u32,
     printed: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
     _input: Option<std::io::PipeWriter>,
 }
 
@@ -29,7 +33,7 @@ impl Background {
         let group = handle.pids().first().copied().context("a child without a process id")?;
         let printed = Arc::new(Mutex::new(vec![]));
         let sink = Arc::clone(&printed);
-        thread::Builder::new()
+        let reader = thread::Builder::new()
             .name("background".into())
             .spawn(move || {
                 let mut buffer = [0; 4096];
@@ -40,15 +44,22 @@ impl Background {
                 }
             })
             .context("cannot start a reader thread")?;
-        Ok(Self { handle, group, printed, _input: input })
+        Ok(Self { handle, group, printed, reader, _input: input })
     }
 
     pub fn is_running(&self) -> bool {
         self.handle.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
-    /// All it has printed so far, both streams.
+    /// All it has printed so far, both streams. Of a child that has ended it is all there is:
+    /// the pipe may still hold its last words.
     pub fn printed(&self) -> String {
+        if !self.is_running() {
+            let began = Instant::now();
+            while !self.reader.is_finished() && began.elapsed() < DRAIN {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
         self.printed
             .lock()
             .map(|printed| String::from_utf8_lossy(&printed).into_owned())
@@ -89,6 +100,15 @@ mod tests {
         while !process::capture(&left, None).unwrap().stdout.is_empty() {
             assert!(began.elapsed() < Duration::from_secs(20), "a child was left behind");
             thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn the_last_words_of_a_child_that_ended_are_all_there() {
+        for _ in 0..50 {
+            let child = Background::start(&Invocation::new("echo").arg("gone")).unwrap();
+            while child.is_running() {}
+            assert_eq!(child.printed(), "gone\n");
         }
     }
 
