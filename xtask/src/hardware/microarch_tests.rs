@@ -184,3 +184,11 @@ fn what_a_build_needs_and_a_cpu_lacks_is_named() {
     // Sent to the wrong architecture altogether.
     assert!(!table.missing_for_options(&built, &zen5()).is_empty());
 }
+
+/// As some hypervisors show a Haswell.
+#[test]
+fn a_guest_without_bmi2_still_uses_avx2() {
+    let table = Table::embedded().unwrap();
+    let cpu = x86(&["SSE42", "AVX", "F16C", "FMA", "AVX2"], "GenuineIntel", 6, 0x3c);
+    assert_eq!(name(&table, &cpu), "x86-64-v3-no-bmi2");
+}

@@ -100,7 +100,8 @@ fn builds_are_spread_over_builders_and_what_they_made_is_here() {
 /// One builder is killed in the middle of its build, everything of it at once.
 fn lose_one_builder(further: &[&str]) -> (Value, i32, Builders) {
     let builders = Builders::start();
-    let marker = format!("sleep 6.{}", std::process::id());
+    // Long enough to be seen and killed while other tests compete for the cores.
+    let marker = format!("sleep 15.{}", std::process::id());
     let fleet = fleet(&format!(
         r#"
         a = host {{ variant = "one"; script = "{marker}; echo > $out"; }};
