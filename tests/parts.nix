@@ -176,4 +176,23 @@ in
       false
     ];
   };
+  # ggml alone has other defaults than within llama.cpp.
+  "what llama.cpp turns on in ggml is on in every part of it" = {
+    expr =
+      map
+        (
+          flag:
+          lib.all (part: lib.elem flag part.cmakeFlags) (
+            lib.attrValues (removeAttrs tigerlake.parts [ "llama-cpp-tools" ])
+          )
+        )
+        [
+          "-DGGML_LLAMAFILE:BOOL=TRUE"
+          "-DGGML_CUDA_GRAPHS:BOOL=TRUE"
+        ];
+    expected = [
+      true
+      true
+    ];
+  };
 }

@@ -1,7 +1,7 @@
 //! The parts that variants share: which of them an upstream change moves, and that a package
 //! made of them works.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -124,4 +124,75 @@ fn a_package_for_several_cpus_selects_its_best_module() {
     let module =
         format!("loaded CPU backend from {package}/libexec/llama-cpp/libggml-cpu-{best}.so");
     assert!(text.contains(&module), "{text}");
+}
+
+/// What makes modules of backends, and the revision, which only the tools print.
+const OF_PARTS: [&str; 5] = [
+    "-DGGML_BACKEND_DL",
+    "-DGGML_BACKEND_SHARED",
+    "-DGGML_COMMIT",
+    "-DGGML_USE_CPU",
+    "-DGGML_VERSION",
+];
+
+/// Each source file of ggml with the compiler's options, by CMake with these flags.
+fn commands(source: &Path, flags: &[String]) -> BTreeMap<String, BTreeSet<String>> {
+    let build = Scratch::new();
+    let configured = Command::new("cmake")
+        .args(["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"])
+        .args(flags)
+        .args(["-DGGML_CCACHE=OFF", "-DLLAMA_CURL=OFF", "-S"])
+        .arg(source)
+        .arg("-B")
+        .arg(build.path())
+        .env("SOURCE_DATE_EPOCH", "1")
+        .output()
+        .unwrap();
+    assert!(configured.status.success(), "{}", stderr(&configured));
+    let text = fs::read_to_string(build.path().join("compile_commands.json")).unwrap();
+    let list: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let mut commands = BTreeMap::<String, BTreeSet<String>>::new();
+    for entry in &list {
+        let Some((_, file)) = entry["file"].as_str().unwrap().split_once("/ggml/src/") else {
+            continue;
+        };
+        let words = entry["command"].as_str().unwrap().split_whitespace();
+        let is_option = |word: &&str| {
+            ["-D", "-m", "-f", "-O", "-std"].iter().any(|begin| word.starts_with(begin))
+                && !word.ends_with("_EXPORTS")
+                && !OF_PARTS.iter().any(|name| word.starts_with(name))
+        };
+        let options = words.filter(is_option).map(str::to_owned);
+        commands.entry(file.to_owned()).or_default().extend(options);
+    }
+    commands
+}
+
+/// ggml alone has other defaults than within llama.cpp: without LLAMAFILE, q8_0 prompts are a
+/// third slower.
+#[test]
+fn parts_are_compiled_as_the_whole_package_is() {
+    for revision in ["old", "new"] {
+        let tree = tree(revision);
+        let expression = format!(
+            "let flags = package: map builtins.unsafeDiscardStringContext package.cmakeFlags; \
+             parts = ({}).parts; in {{ whole = flags ({}); base = flags parts.ggml; \
+             module = flags parts.ggml-cpu-haswell; }}",
+            package(tree.path(), "microarch = \"haswell\";"),
+            package(tree.path(), "microarch = \"haswell\"; modular = false;"),
+        );
+        let output = nix(["eval", "--impure", "--json", "--expr", &expression]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let flags: BTreeMap<String, Vec<String>> = serde_json::from_slice(&output.stdout).unwrap();
+        let whole = commands(tree.path(), &flags["whole"]);
+        // As parts.nix does.
+        tree.write("ggml/ggml.pc.in", "");
+        let ggml = tree.path().join("ggml");
+        let (base, module) = (commands(&ggml, &flags["base"]), commands(&ggml, &flags["module"]));
+        assert!(whole.len() > 15, "{whole:?}");
+        for (file, options) in &whole {
+            let part = if file.starts_with("ggml-cpu/") { &module } else { &base };
+            assert_eq!(part.get(file), Some(options), "{revision}: {file}");
+        }
+    }
 }
