@@ -6,7 +6,7 @@
 use crate::bench::target_state::{Conditions, TargetState};
 use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
-use crate::hardware::facts::{Facts, Vendor};
+use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::nvidia;
 use crate::hardware::rules as hardware;
 use crate::target::ssh::{untrusted, without_nix};
@@ -139,20 +139,30 @@ pub fn model_fits(
     // A program sees one slice of a GPU that is divided.
     let slice = state.gpus.iter().flat_map(|gpu| &gpu.mig_bytes).max();
     let whole: u64 = state.conditions.vram_free_bytes.iter().sum();
-    let vram = slice.copied().unwrap_or(whole);
     let is_unified =
-        state.gpus.iter().any(|gpu| gpu.unified_memory && gpu.vendor == Vendor::Nvidia);
-    if wants(manifest, "cuda") && vram > 0 && !is_unified {
-        return (bytes > vram).then(|| {
+        |vendor| state.gpus.iter().any(|gpu: &Gpu| gpu.unified_memory && gpu.vendor == vendor);
+    let free = (wants(manifest, "cuda") && !is_unified(Vendor::Nvidia))
+        .then(|| slice.copied().unwrap_or(whole))
+        .filter(|free| *free > 0);
+    // How much of it others use is unknown.
+    let amd = state.gpus.iter().filter(|gpu| gpu.vendor == Vendor::Amd);
+    let all = (manifest.backends == ["rocm"] && !is_unified(Vendor::Amd))
+        .then(|| amd.map(|gpu| gpu.vram_bytes).sum::<Option<u64>>())
+        .flatten()
+        // Less is what a processor's own GPU has set apart.
+        .filter(|all| *all > 4 << 30);
+    if let Some(room) = free.or(all) {
+        return (bytes > room).then(|| {
+            let is_free = if free.is_some() { " free" } else { "" };
             Finding::error(
                 "model-too-large",
                 format!(
-                    "the model needs {}, but the GPUs of {target} have {} free",
+                    "the model needs {}, but the GPUs of {target} have {}{is_free}",
                     units::bytes(bytes),
-                    units::bytes(vram)
+                    units::bytes(room)
                 ),
-                "stop other GPU programs (see nvidia-smi), choose a smaller model, or keep \
-                 layers on the CPU: `-- -ngl N`",
+                "stop other GPU programs (see nvidia-smi or rocm-smi), choose a smaller model, or \
+                 keep layers on the CPU: `-- -ngl N`",
             )
         });
     }

@@ -2,7 +2,6 @@
 
 use crate::bench::preflight_rules::*;
 use crate::hardware::cpu::Cpu;
-use crate::hardware::facts::Gpu;
 
 const ZEN5: &str = include_str!("../../tests/fixtures/cpuinfo/zen5");
 
@@ -192,6 +191,18 @@ fn a_model_must_fit_where_a_program_can_use_memory() {
     assert!(fits(&unified, &[1 << 30], 20) && fits(&unified, &[], 20));
     assert!(!fits(&unified, &[], 200));
     assert!(fits(&nvidia(Some("550")), &[], 20));
+
+    let on_radeon = |vram: Option<u64>, gibibytes: u64| {
+        let gpu = Gpu { vram_bytes: vram.map(|size| size << 30), ..radeon() };
+        let state = TargetState {
+            conditions: conditions(&[]),
+            ..with(std::slice::from_ref(&gpu), &[], &[])
+        };
+        model_fits(&manifest(&["rocm"]), gibibytes << 30, &state, "carbon").is_none()
+    };
+    assert!(on_radeon(Some(16), 10) && !on_radeon(Some(16), 20));
+    // Unknown, and what a processor's own GPU has set apart: the machine's memory decides.
+    assert!(on_radeon(None, 20) && on_radeon(Some(1), 20) && !on_radeon(None, 200));
 }
 
 #[test]
