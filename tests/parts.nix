@@ -45,6 +45,7 @@ in
       map
         (args: {
           split = (make args).llamaCpp.parts != [ ];
+          isReported = (make args).llamaCpp.notSplit != null;
           whole = (make args).drvPath == (make (args // { modular = false; })).drvPath;
         })
         [
@@ -52,10 +53,18 @@ in
           { useBlas = true; }
           { modular = false; }
         ];
-    expected = lib.genList (_: {
-      split = false;
-      whole = true;
-    }) 3;
+    expected =
+      map
+        (isReported: {
+          inherit isReported;
+          split = false;
+          whole = true;
+        })
+        [
+          true
+          true
+          false
+        ];
   };
   "so it does as one package" = {
     expr =

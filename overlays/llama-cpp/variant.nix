@@ -217,6 +217,8 @@ let
         kvKernels = if hasKvKernels then kvKernels.builtWith (cmakeFlags.toAttrs flags) else null;
         inherit (buildInfo) rev build;
         parts = [ ];
+        # Why it has none although nobody asked for that, or null.
+        notSplit = if variant.modular then whole else null;
         # Passed, but unknown to this llama.cpp.
         droppedArguments =
           lib.attrNames (removeAttrs wanted (lib.attrNames upstreamArguments))

@@ -26,6 +26,13 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
     findings.extend(gpu_targets::judge(&selection.manifest));
     findings.extend(kv_cache::judge(&selection.manifest));
     findings.extend(package_overrides::judge(selection));
+    if let Some(reason) = &selection.manifest.not_split {
+        findings.push(Finding::note(
+            "not-split",
+            format!("the package is built as a whole, and shares no parts: {reason}"),
+            "nothing breaks; set `programs.llama-cpp.modular = false` if this is intended",
+        ));
+    }
     if !selection.manifest.dropped_arguments.is_empty() {
         findings.push(Finding::warning(
             "dropped-argument",

@@ -53,6 +53,9 @@ pub struct Manifest {
     /// The derivations that the package is put together from. Empty: it is built as a whole.
     #[serde(default)]
     pub parts: Vec<Part>,
+    /// Why it is built as a whole although `modular` is on.
+    #[serde(default)]
+    pub not_split: Option<String>,
     /// Arguments that this revision's package.nix no longer takes.
     #[serde(default)]
     pub dropped_arguments: Vec<String>,
