@@ -239,14 +239,15 @@ in
   inherit ggml tools;
 
   # What the parts are built with, taken together: each flag once, and a backend that only
-  # one part has is on.
+  # one part has is on. Without what llama.cpp sets by itself when it is built as a whole.
   flagsOf =
     all:
     let
       isPlace = flag: lib.hasInfix "RPATH" (cmakeFlags.nameOf flag);
+      isDefault = flag: defaults ? ${cmakeFlags.nameOf flag};
       isOff = flag: builtins.match ".*=(FALSE|OFF)" flag != null;
       byName = lib.groupBy cmakeFlags.nameOf (
-        lib.filter (flag: cmakeFlags.nameOf flag != null && !isPlace flag) (
+        lib.filter (flag: cmakeFlags.nameOf flag != null && !isPlace flag && !isDefault flag) (
           lib.concatMap (part: part.cmakeFlags) all
         )
       );
