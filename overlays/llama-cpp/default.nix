@@ -1,10 +1,14 @@
 # The overlay: llama.cpp from its own repository, one package per backend.
 { llama-cpp }:
+let
+  sources = import ./sources.nix { source = llama-cpp; };
+in
 final: prev:
 let
   variants = import ./variant.nix {
     pkgs = final;
     source = llama-cpp;
+    inherit sources;
   };
 in
 {

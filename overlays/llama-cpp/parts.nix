@@ -10,11 +10,16 @@
   lib,
   runCommand,
   source,
+  # Each part's own source, see sources.nix.
+  sources,
   # Upstream's package with these arguments, and every backend that is not named off.
   upstreamWith,
   # The CMake options that this llama.cpp declares.
   declared,
   buildInfo,
+  # The CMake options of the tools, and a patch of ggml.
+  toolOptions,
+  withoutCurrentDirectory,
   # Which argument of upstream's package selects a backend.
   selectedBy,
 }:
@@ -38,38 +43,11 @@ let
       "PATCH"
     ];
 
-  # The tree with what `keep` accepts of each path below the root, such as "/ggml/src".
-  sourceOf =
-    name: keep:
-    builtins.path {
-      name = "${name}-source";
-      path = source.outPath;
-      filter = path: type: keep (lib.removePrefix source.outPath path) type;
-    };
-
-  # ggml with the folders of these backends. Its base reads one header of the CPU's.
-  ggmlSource =
-    name: folders:
-    sourceOf name (
-      path: type:
-      let
-        inSource = builtins.match "/ggml/src/([^/]+)(/.*)?" path;
-        folder = lib.head inSource;
-        isFile = type != "directory" && lib.last inSource == null;
-      in
-      path == "/ggml"
-      || lib.hasPrefix "/ggml/" path && (inSource == null || isFile || lib.elem folder folders)
-      || path == "/ggml/src/ggml-cpu"
-      || path == "/ggml/src/ggml-cpu/ggml-cpu-impl.h"
-    );
-
-  # ggml's CMakeLists.txt alone wants a file that llama.cpp's tree does not have. ggml would
-  # also load modules from the directory that a program is started in.
+  # ggml's CMakeLists.txt alone wants a file that llama.cpp's tree does not have.
   postPatch = ''
     touch ggml/ggml.pc.in
-    sed -i -E '/search_paths\.push_back\((fs::current_path\(\)|cwd)\);/d' \
-      ggml/src/ggml-backend-reg.cpp
-  '';
+  ''
+  + withoutCurrentDirectory;
 
   # Options of ggml that are on in llama.cpp and off in ggml alone, such as GGML_LLAMAFILE,
   # without which q8_0 prompts are a third slower: `set(GGML_LLAMAFILE_DEFAULT ON)`.
@@ -124,18 +102,18 @@ let
     common prev
     // {
       pname = "ggml";
-      src = ggmlSource "ggml" [ ];
+      src = sources.ggml;
       cmakeFlags = ggmlFlags prev.cmakeFlags { CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib"; };
     }
   );
 
-  # One backend as a module: `arguments` of upstream's package, `folders` of ggml/src, CMake
-  # `options`, Ninja `targets`.
+  # One backend as a module: its `source`, `arguments` of upstream's package, CMake `options`,
+  # Ninja `targets`.
   module =
     {
       name,
       arguments ? { },
-      folders,
+      source,
       options,
       targets,
       morePatches ? "",
@@ -146,7 +124,7 @@ let
       // {
         pname = "ggml-${lib.replaceStrings [ ":" "+" ] [ "-" "-" ] name}";
         postPatch = postPatch + morePatches;
-        src = ggmlSource (lib.head folders) folders;
+        src = source;
         cmakeFlags = ggmlFlags prev.cmakeFlags (
           {
             # The module is installed as it is built. It uses the libggml-base that the
@@ -166,14 +144,11 @@ let
       }
     );
 
-  # Folders of ggml/src. ROCm's module is compiled from CUDA's source.
-  foldersOf = {
-    cuda = [ "ggml-cuda" ];
-    rocm = [
-      "ggml-hip"
-      "ggml-cuda"
-    ];
-    vulkan = [ "ggml-vulkan" ];
+  # Each backend's target, where it has another name.
+  targetOf = {
+    cuda = "ggml-cuda";
+    rocm = "ggml-hip";
+    vulkan = "ggml-vulkan";
   };
 
   # The tools, apart from their libraries: the variant has copies of them.
@@ -183,14 +158,7 @@ let
       prev:
       {
         pname = "llama-cpp-tools";
-        src = sourceOf "llama-cpp" (
-          path: _:
-          !(lib.hasPrefix "/ggml/" path || isUnread path)
-          || lib.elem path [
-            "/ggml/cmake"
-            "/ggml/cmake/common.cmake"
-          ]
-        );
+        src = sources.tools;
         outputs = [
           "out"
           "tools"
@@ -200,18 +168,11 @@ let
         postPatch = lib.optionalString (!lib.hasInfix "/ggml/" (prev.postPatch or "")) prev.postPatch;
         cmakeFlags = cmakeFlags.replace prev.cmakeFlags (
           cmakeFlags.fromAttrs (
-            {
+            toolOptions useWebUi
+            // {
               LLAMA_USE_SYSTEM_GGML = true;
-              LLAMA_BUILD_COMMIT = buildInfo.commit;
-              LLAMA_BUILD_NUMBER = buildInfo.build;
-              LLAMA_BUILD_EXAMPLES = false;
-              LLAMA_BUILD_TESTS = false;
               CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib:${ggml}/lib";
             }
-            # Without this the build would fetch a prebuilt web UI.
-            // lib.optionalAttrs (!useWebUi) (
-              builtins.intersectAttrs declared { LLAMA_USE_PREBUILT_UI = false; }
-            )
           )
         );
         postInstall = (prev.postInstall or "") + ''
@@ -222,18 +183,6 @@ let
       }
       // lib.optionalAttrs (!useWebUi && prev ? webui) { webui = null; }
     );
-
-  # As upstream's own source leaves it out, and more folders.
-  isUnread =
-    path:
-    lib.hasSuffix ".md" path
-    || lib.hasSuffix ".nix" path
-    || lib.hasPrefix "." (baseNameOf path)
-    || lib.elem path [
-      "/docs"
-      "/models"
-      "/tests"
-    ];
 in
 {
   inherit ggml tools;
@@ -273,7 +222,7 @@ in
     in
     module {
       name = "cpu-${microarch}";
-      folders = [ "ggml-cpu" ];
+      source = sources.cpu;
       options = {
         GGML_CPU = true;
         GGML_CPU_ALL_VARIANTS = options == null;
@@ -301,9 +250,9 @@ in
       arguments = arguments // {
         ${selectedBy.${backend}} = true;
       };
-      folders = foldersOf.${backend};
+      source = sources.${backend};
       inherit options;
-      targets = [ (lib.head foldersOf.${backend}) ];
+      targets = [ targetOf.${backend} ];
     };
 
   # The package. ggml looks for modules beside the program that runs, wherever it was started
@@ -311,14 +260,11 @@ in
   join =
     {
       pname,
-      useWebUi,
+      tools,
       modules,
       passthru,
       meta,
     }:
-    let
-      llama = tools useWebUi;
-    in
     runCommand "${pname}-${buildInfo.version}"
       {
         inherit pname meta passthru;
@@ -327,7 +273,7 @@ in
       ''
         folder=libexec/llama-cpp
         mkdir -p "$out/bin" "$out/$folder"
-        cp ${llama.tools}/bin/* "$out/$folder/"
+        cp ${tools.tools}/bin/* "$out/$folder/"
         for tool in "$out/$folder"/*; do
           ln -s "../$folder/''${tool##*/}" "$out/bin/"
         done
@@ -335,6 +281,6 @@ in
           ln -s "$module"/lib/ggml/*.so "$out/$folder/"
         done
         cp --recursive --symbolic-link --no-preserve=mode \
-          ${ggml}/lib ${ggml}/include ${llama}/lib ${llama}/include "$out/"
+          ${ggml}/lib ${ggml}/include ${tools}/lib ${tools}/include "$out/"
       '';
 }

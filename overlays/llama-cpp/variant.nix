@@ -3,7 +3,11 @@
 # It is built by the nixpkgs that applies the overlay. Upstream's `packages.<system>.cuda` would
 # import a second nixpkgs, compile for nine default CUDA architectures, and ignore the config and
 # the overlays of this nixpkgs.
-{ pkgs, source }:
+{
+  pkgs,
+  source,
+  sources,
+}:
 let
   inherit (pkgs) lib;
   inherit (pkgs.stdenv.hostPlatform) system;
@@ -47,6 +51,28 @@ let
       "${capability}a"
     else
       capability;
+
+  # llama.cpp's own options, in parts and as a whole.
+  toolOptions =
+    useWebUi:
+    {
+      LLAMA_BUILD_COMMIT = buildInfo.commit;
+      LLAMA_BUILD_NUMBER = buildInfo.build;
+      # For `llama-bench`.
+      LLAMA_BUILD_EXAMPLES = false;
+      LLAMA_BUILD_TESTS = false;
+    }
+    # Without this the build would fetch a prebuilt web UI.
+    // lib.optionalAttrs (!useWebUi) (
+      builtins.intersectAttrs declared { LLAMA_USE_PREBUILT_UI = false; }
+    );
+
+  # ggml loads the best module it finds, and would also look in the directory that llama-server
+  # happens to be started in.
+  withoutCurrentDirectory = ''
+    sed -i -E '/search_paths\.push_back\((fs::current_path\(\)|cwd)\);/d' \
+      ggml/src/ggml-backend-reg.cpp
+  '';
 
   withoutDot = lib.replaceStrings [ "." ] [ "" ];
 
@@ -92,7 +118,14 @@ let
     );
 
   parts = pkgs.callPackage ./parts.nix {
-    inherit source declared buildInfo;
+    inherit
+      source
+      sources
+      buildInfo
+      declared
+      toolOptions
+      withoutCurrentDirectory
+      ;
     selectedBy = needs.backends;
     upstreamWith =
       args:
@@ -112,6 +145,7 @@ let
       names = lib.toList variant.microarch;
       microarch = lib.concatStringsSep "+" names;
       has = backend: lib.elem backend backends;
+      useWebUi = args.useWebUi or true;
 
       dispatch = microarch == "dispatch";
       # Several backends in one binary exist only as modules, and so do several
@@ -159,25 +193,13 @@ let
       hasKvKernels = has "cuda" || has "rocm";
       kvOptions = lib.optionalAttrs hasKvKernels (kvKernels.optionsFor variant.kvCacheTypes);
 
-      optional =
-        cpuOptions
-        // kvOptions
-        // lib.optionalAttrs (!(args.useWebUi or true)) {
-          # Without this the build would fetch a prebuilt web UI.
-          LLAMA_USE_PREBUILT_UI = false;
-        };
-
       cmake =
-        builtins.intersectAttrs declared optional
+        builtins.intersectAttrs declared (cpuOptions // kvOptions)
+        // toolOptions useWebUi
         // {
           GGML_NATIVE = false;
           GGML_BACKEND_DL = modules;
           GGML_CPU_ALL_VARIANTS = dispatch;
-          LLAMA_BUILD_COMMIT = buildInfo.commit;
-          LLAMA_BUILD_NUMBER = buildInfo.build;
-          # For `llama-bench`.
-          LLAMA_BUILD_EXAMPLES = false;
-          LLAMA_BUILD_TESTS = false;
           # The modules, too, need libggml-base from there.
           CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib";
         }
@@ -245,14 +267,9 @@ let
           };
         }
         // lib.optionalAttrs modules {
-          # ggml loads the best module it finds, and would also look in the
-          # directory that llama-server happens to be started in.
-          postPatch = (prev.postPatch or "") + ''
-            sed -i -E '/search_paths\.push_back\((fs::current_path\(\)|cwd)\);/d' \
-              ggml/src/ggml-backend-reg.cpp
-          '';
+          postPatch = (prev.postPatch or "") + withoutCurrentDirectory;
         }
-        // lib.optionalAttrs (!(args.useWebUi or true) && prev ? webui) {
+        // lib.optionalAttrs (!useWebUi && prev ? webui) {
           # Upstream sets it as an attribute, so it would still be built.
           webui = null;
         }
@@ -308,10 +325,10 @@ let
 
       joined =
         let
-          useWebUi = args.useWebUi or true;
+          tools = parts.tools useWebUi;
           all = [
             parts.ggml
-            (parts.tools useWebUi)
+            tools
           ]
           ++ partsOf;
           joinedManifest = manifestOf (parts.flagsOf all) // {
@@ -323,7 +340,7 @@ let
           };
           result = parts.join {
             inherit (package) pname meta;
-            inherit useWebUi;
+            inherit tools;
             modules = partsOf;
             passthru = {
               llamaCpp = joinedManifest;
