@@ -44,12 +44,8 @@ pub fn preflight(
 
 fn wrong_architecture(machine: &Machine, subject: &Subject) -> Option<Finding> {
     let system = &subject.manifest.system;
-    let fits = match machine.cpu.arch {
-        Arch::X86_64 => system.starts_with("x86_64-") || system.starts_with("i686-"),
-        Arch::Aarch64 => system.starts_with("aarch64-"),
-    };
     let name = machine.target.name();
-    (!fits).then(|| {
+    (!machine.cpu.arch.runs(system)).then(|| {
         Finding::error(
             "wrong-architecture",
             format!(

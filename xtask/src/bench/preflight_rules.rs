@@ -58,8 +58,7 @@ fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Findin
     let node =
         |begin: &'static str| state.devices.iter().filter(move |(node, _)| node.starts_with(begin));
     if wants(manifest, "cuda") {
-        let lacks = |driver: &Option<String>| driver.as_deref().is_none_or(|it| it == "nouveau");
-        let silent = there(Vendor::Nvidia).find(|gpu| lacks(&gpu.driver));
+        let silent = there(Vendor::Nvidia).find(|gpu| gpu.driver.is_none() || gpu.is_on_nouveau());
         // Under WSL the driver is Windows'.
         if let Some(gpu) = silent.filter(|_| node("/dev/dxg").next().is_none()) {
             findings.push(Finding::error(

@@ -3,24 +3,13 @@
 use proptest::prelude::*;
 
 use crate::build::derivations::*;
-use crate::fleet::names::{HostName, VariantName};
-use crate::nix::names::StorePath;
 
 fn drv(name: &str) -> DrvPath {
     DrvPath::new(format!("/nix/store/hash-{name}.drv"))
 }
 
 fn build(name: &str) -> Build {
-    Build {
-        variant: VariantName::new(name),
-        hosts: vec![HostName::new("host")],
-        packages: vec![],
-        system: "x86_64-linux".into(),
-        backends: vec![],
-        drv: drv(name),
-        parts: vec![],
-        out: StorePath::new("/nix/store/out"),
-    }
+    Build::example(name, drv(name))
 }
 
 fn progress(earlier: &[(&str, f64)]) -> Derivations {

@@ -106,20 +106,14 @@ fn failure(variant: &VariantReport) -> String {
 mod tests {
     use super::*;
     use crate::build::variants::Build;
-    use crate::fleet::names::{HostName, VariantName};
-    use crate::nix::names::{DrvPath, StorePath};
+    use crate::fleet::names::HostName;
+    use crate::nix::names::DrvPath;
 
     fn failed(tail: Vec<String>) -> VariantReport {
         VariantReport {
             build: Build {
-                variant: VariantName::new("cpu|x"),
                 hosts: vec![HostName::new("a"), HostName::new("b::c")],
-                packages: vec![],
-                system: String::new(),
-                backends: vec![],
-                drv: DrvPath::new("/nix/store/a.drv"),
-                parts: vec![],
-                out: StorePath::new("/nix/store/a"),
+                ..Build::example("cpu|x", DrvPath::new("/nix/store/a.drv"))
             },
             out_path: None,
             state: BuildState::Failed,

@@ -71,19 +71,13 @@ fn small(number: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::names::VariantName;
-    use crate::nix::names::{DrvPath, StorePath};
+
+    use crate::nix::names::DrvPath;
 
     fn builds(backends: &[&str]) -> Vec<Build> {
         let build = |backend: &&str| Build {
-            variant: VariantName::new(*backend),
-            hosts: vec![],
-            packages: vec![],
-            system: "x86_64-linux".into(),
             backends: vec![(*backend).to_owned()],
-            drv: DrvPath::new("/nix/store/a.drv"),
-            parts: vec![],
-            out: StorePath::new("/nix/store/a"),
+            ..Build::example(backend, DrvPath::new("/nix/store/a.drv"))
         };
         backends.iter().map(build).collect()
     }

@@ -123,6 +123,23 @@ impl Build {
     }
 }
 
+#[cfg(test)]
+impl Build {
+    /// One for the host `host`, without parts.
+    pub fn example(name: &str, drv: DrvPath) -> Self {
+        Self {
+            variant: VariantName::new(name),
+            hosts: vec![HostName::new("host")],
+            packages: vec![],
+            drv,
+            system: "x86_64-linux".to_owned(),
+            backends: vec![],
+            out: StorePath::new("/nix/store/out"),
+            parts: vec![],
+        }
+    }
+}
+
 /// `/nix/store/<hash>-llama-cpp-cpu-znver4-0.0.0.drv` → `llama-cpp-cpu-znver4-0.0.0`.
 pub fn short_name(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);

@@ -17,10 +17,9 @@ pub fn print(ui: &Ui, report: &CheckReport) {
 
 /// Prints every finding. One that several hosts have is printed once; each has its own log.
 pub fn complain(ui: &Ui, report: &CheckReport) {
-    let what = |finding: &Finding| Finding { help: String::new(), ..finding.clone() };
     let mut shown: Vec<(&Finding, Vec<String>)> = vec![];
     for (place, finding) in report.all_findings() {
-        match shown.iter_mut().find(|(known, _)| what(known) == what(finding)) {
+        match shown.iter_mut().find(|(known, _)| known.is_same(finding)) {
             Some((_, places)) => places.push(place),
             None => shown.push((finding, vec![place])),
         }

@@ -71,6 +71,12 @@ impl Finding {
         Self { file: Some(file.into()), ..self }
     }
 
+    /// Whether it says the same of another host; the help may name that host's log.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.code, self.severity, &self.message) == (other.code, other.severity, &other.message)
+            && (&self.file, self.line, self.column) == (&other.file, other.line, other.column)
+    }
+
     /// `hosts/boron/default.nix:12`, as far as it is known.
     pub fn place(&self) -> Option<String> {
         let file = self.file.as_ref()?;

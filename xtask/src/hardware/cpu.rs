@@ -12,6 +12,16 @@ pub enum Arch {
     Aarch64,
 }
 
+impl Arch {
+    /// Whether it runs programs of this Nix system.
+    pub fn runs(self, system: &str) -> bool {
+        match self {
+            Self::X86_64 => system.starts_with("x86_64-") || system.starts_with("i686-"),
+            Self::Aarch64 => system.starts_with("aarch64-"),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpu {
     pub arch: Arch,
@@ -68,9 +78,7 @@ impl Cpu {
         }
         if let Some(flags) = common(cpuinfo, "Features") {
             if !flags.contains("asimd") {
-                // Others have `Features` too.
-                let implementer = field("CPU implementer").map(|_| "32-bit ARM");
-                let kind = implementer.or(field("CPU Family")).unwrap_or("of another kind");
+                let kind = field("CPU implementer").map_or("of another kind", |_| "32-bit ARM");
                 return Err(format!("its CPU is {kind}, which llamafleet does not support"));
             }
             return Ok(Self {

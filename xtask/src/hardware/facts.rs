@@ -159,6 +159,11 @@ impl Gpu {
         }
     }
 
+    /// Whether its driver is the kernel's own for NVIDIA GPUs, which runs no CUDA.
+    pub fn is_on_nouveau(&self) -> bool {
+        self.driver.as_deref() == Some("nouveau")
+    }
+
     /// Whether llama.cpp gains by it. A processor's own Intel graphics seldom beat the
     /// processor, so that is left to a bench.
     pub fn is_worth_using(&self) -> bool {

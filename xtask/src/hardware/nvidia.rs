@@ -111,7 +111,7 @@ pub fn failed(words: &str) -> Finding {
 
 /// A GPU that the machine has, and nvidia-smi does not.
 pub fn without_capability(gpu: &Gpu) -> Finding {
-    if gpu.driver.as_deref() == Some("nouveau") {
+    if gpu.is_on_nouveau() {
         return Finding::warning(
             "wrong-driver",
             format!("{} uses the driver nouveau, but CUDA needs NVIDIA's", gpu.name),

@@ -108,7 +108,7 @@ fn columns_are_counted_from_the_right_and_what_is_not_known_is_left_out() {
     assert!(nvidia::smi("NVIDIA-SMI has failed because it couldn't communicate\n").is_empty());
 }
 
-/// What amdgpu says of each GPU since GFX11 is no name.
+/// Since GFX11, amdgpu gives every GPU the same name.
 #[test]
 fn a_gpu_is_not_named_after_its_discovery() {
     let pci = "PCI_ID=1002:1586\nPCI_SLOT_NAME=0000:c6:00.0\nDRIVER=amdgpu\n\n";

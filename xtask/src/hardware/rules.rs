@@ -5,7 +5,6 @@
 
 use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
-use crate::hardware::cpu::Arch;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::gpu_targets::{self, Fit};
 use crate::hardware::microarch::Table;
@@ -14,8 +13,7 @@ use crate::hardware::{cpu_rules, nvidia, threads};
 use crate::nix::names::nix_string;
 
 pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Finding> {
-    let arch = if manifest.system.starts_with("aarch64-") { Arch::Aarch64 } else { Arch::X86_64 };
-    if arch != facts.cpu.arch {
+    if !facts.cpu.arch.runs(&manifest.system) {
         return vec![Finding::error(
             "wrong-architecture",
             format!("the variant targets {}, but {} is not one", manifest.system, facts.cpu_name()),
@@ -41,10 +39,9 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
             continue;
         }
         let there: Vec<&Gpu> = facts.gpus_of(vendor).collect();
-        let is_nouveau = |gpu: &&&Gpu| gpu.driver.as_deref() == Some("nouveau");
         if there.is_empty() {
             findings.push(no_gpu(manifest, facts, backend, &format!("{} GPU", vendor.name())));
-        } else if there.iter().filter(is_nouveau).count() == there.len() {
+        } else if there.iter().all(|gpu| gpu.is_on_nouveau()) {
             findings.push(nvidia::without_capability(there[0]));
         } else {
             findings.extend(kernels(manifest, vendor, &there));
@@ -212,7 +209,7 @@ fn runs_on(manifest: &Manifest, gpu: &Gpu) -> bool {
 /// GPUs of which only a hardware report knows: what may use them is unknown.
 pub fn unprobed(facts: &Facts) -> Vec<Finding> {
     let unknown = |gpu: &Gpu| {
-        if gpu.driver.as_deref() == Some("nouveau") {
+        if gpu.is_on_nouveau() {
             return nvidia::without_capability(gpu);
         }
         Finding::warning(

@@ -14,7 +14,7 @@ use super::*;
 use crate::build::derivations::Expected;
 use crate::build::tracker::Tracker;
 use crate::build::variants::Build;
-use crate::fleet::names::{HostName, VariantName};
+use crate::fleet::names::HostName;
 use crate::nix::log::{Event, parse};
 use crate::nix::names::{DrvPath, StorePath};
 
@@ -183,14 +183,9 @@ fn builds(drvs: &[DrvPath], copies: usize, wanted: usize) -> Vec<Build> {
                 _ => format!("{name}-{copy}"),
             };
             Build {
-                variant: VariantName::new(name),
                 hosts: vec![HostName::new(format!("host-{}", number + 1))],
-                packages: vec![],
-                system: "x86_64-linux".to_owned(),
-                backends: vec![],
-                drv: renamed(drv, copy),
-                parts: vec![],
                 out: StorePath::new(renamed(drv, copy).as_str().trim_end_matches(".drv")),
+                ..Build::example(&name, renamed(drv, copy))
             }
         })
         .collect()

@@ -5,24 +5,14 @@ use std::collections::BTreeMap;
 use crate::build::derivations::Expected;
 use crate::build::variants::Build;
 use crate::build::view::rows::*;
-use crate::fleet::names::{HostName, VariantName};
-use crate::nix::names::{DrvPath, StorePath};
+use crate::nix::names::DrvPath;
 
 fn drv(name: &str) -> DrvPath {
     DrvPath::new(format!("/nix/store/hash-{name}.drv"))
 }
 
 fn build(name: &str) -> Build {
-    Build {
-        variant: VariantName::new(name),
-        hosts: vec![HostName::new("host")],
-        packages: vec![],
-        system: "x86_64-linux".into(),
-        backends: vec![],
-        drv: drv(name),
-        parts: vec![],
-        out: StorePath::new("/nix/store/out"),
-    }
+    Build::example(name, drv(name))
 }
 
 fn progress(names: &[String], expected: BTreeMap<DrvPath, Expected>) -> Derivations {
