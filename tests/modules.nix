@@ -90,6 +90,26 @@ in
       }).programs.llama-cpp.manifest.backends;
     expected = [ "vulkan" ];
   };
+  "a release has its version, and does not call itself a development build" = {
+    expr =
+      let
+        inherit (flake.inputs) llama-cpp;
+        release = (enabled { releases.${llama-cpp.rev} = "0.7.0"; }).programs.llama-cpp;
+        declares = lib.hasInfix "LLAMA_BUILD_IS_DEV" (builtins.readFile "${llama-cpp}/CMakeLists.txt");
+      in
+      [
+        release.package.version
+        release.manifest.release
+        (lib.hasInfix "-DLLAMA_BUILD_IS_DEV:BOOL=FALSE" (toString release.manifest.cmakeFlags) == declares)
+        (enabled { }).programs.llama-cpp.manifest.release
+      ];
+    expected = [
+      "0.7.0"
+      "0.7.0"
+      true
+      null
+    ];
+  };
   # The revCount of a git+ input takes precedence.
   "a fleet can set the build number" = {
     expr =

@@ -55,7 +55,7 @@ in
       description = ''
         Flake of this host, with the files that `xtask update` writes to its root:
         pinned_hosts.json, the hosts that are pinned to an earlier llama.cpp (by
-        `networking.hostName`), and pin.json, which sets `builds`. If null, no host
+        `networking.hostName`), and pin.json, which sets `builds` and `releases`. If null, no host
         is pinned.
       '';
     };
@@ -141,7 +141,9 @@ in
       ];
     })
     {
-      programs.llama-cpp.builds = (import ../shared/fleet-state.nix cfg.fleet).builds;
+      programs.llama-cpp = {
+        inherit (import ../shared/fleet-state.nix cfg.fleet) builds releases;
+      };
       programs.llama-cpp.manifest =
         if cfg.enable then
           cfg.package.llamaCpp

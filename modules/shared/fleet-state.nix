@@ -1,5 +1,5 @@
-# What `cargo xtask update` writes to the root of a fleet: llama.cpp's build numbers, and the
-# hosts that are pinned to an earlier llama.cpp.
+# What `cargo xtask update` writes to the root of a fleet: llama.cpp's build numbers and
+# releases, and the hosts that are pinned to an earlier llama.cpp.
 fleet:
 let
   # The file itself, or where earlier versions wrote it.
@@ -12,14 +12,12 @@ let
       default
     else
       builtins.fromJSON (builtins.readFile (builtins.head found));
+
+  pin = read [ "pin.json" "overlays/llama-cpp/pin.json" ] { builds = { }; };
 in
 {
-  inherit
-    (read [ "pin.json" "overlays/llama-cpp/pin.json" ] {
-      builds = { };
-    })
-    builds
-    ;
+  inherit (pin) builds;
+  releases = pin.releases or { };
 
   # By the revision in flake.lock, then by host. When flake.lock changes by other means,
   # the entries for the old revision no longer apply.

@@ -132,6 +132,17 @@ in
       '';
     };
 
+    releases = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      example = lib.literalExpression "(lib.importJSON ./pin.json).releases or { }";
+      description = ''
+        Version of llama.cpp (the X.Y.Z of a tag `vX.Y.Z`) for each revision that is
+        a release. The package then has this version, and llama.cpp prints it without
+        `-dev`. `xtask update` writes it beside the build numbers.
+      '';
+    };
+
     package = mkOption {
       type = types.package;
       readOnly = true;

@@ -16,8 +16,11 @@ let
   optionOf = name: "programs.llama-cpp.${if name == "backends" then "backend" else name}";
 in
 rec {
-  # An overlay with the fleet's build numbers.
-  builds = _final: _prev: { llamaCppBuilds = cfg.builds; };
+  # An overlay with the fleet's build numbers and releases.
+  builds = _final: _prev: {
+    llamaCppBuilds = cfg.builds;
+    llamaCppReleases = cfg.releases;
+  };
 
   # The errors, in terms of the options.
   problems = pkgs: pkgs.mkLlamaCpp.problems arguments optionOf;

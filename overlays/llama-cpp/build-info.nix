@@ -5,36 +5,44 @@
 {
   lib,
   source,
-  # From the fleet: revision -> build number.
+  # From the fleet: revision -> build number, revision -> version of a release.
   builds ? { },
+  releases ? { },
 }:
 let
   rev = source.rev or source.dirtyRev or "unknown";
 
   # A git+… input has its number. A github: input does not, so it comes from the fleet
   # (`programs.llama-cpp.builds`) or, for the packages of this repository, from the tag in
-  # flake.lock ("b10453") or from pin.json. Each applies only to its own revision:
+  # flake.lock ("b10453", "v0.7.0") or from pin.json. Each applies only to its own revision:
   # `cargo xtask update` writes pin.json before flake.lock, with the numbers of the old and
   # the new revision.
-  fromFleet = lib.optional (builds ? ${rev}) builds.${rev};
+  at = known: lib.optional (known ? ${rev}) known.${rev};
+  pin = import ../../modules/shared/fleet-state.nix ../..;
 
   fromTag =
+    pattern:
     let
       lock = lib.importJSON ../../flake.lock;
       node = lock.nodes.${lock.nodes.root.inputs.llama-cpp};
-      number = builtins.match "b([0-9]+)" (node.original.ref or "");
+      found = builtins.match pattern (node.original.ref or "");
     in
-    lib.optional (number != null && node.locked.rev == rev) (lib.toInt (lib.head number));
+    lib.optional (found != null && node.locked.rev == rev) (lib.head found);
 
-  fromPin =
-    let
-      inherit (import ../../modules/shared/fleet-state.nix ../..) builds;
-    in
-    lib.optional (builds ? ${rev}) builds.${rev};
+  numbers = at builds ++ map lib.toInt (fromTag "b([0-9]+)") ++ at pin.builds;
+  versions = at releases ++ fromTag "v([0-9]+[.][0-9]+[.][0-9]+)" ++ at pin.releases;
 in
 rec {
   inherit rev;
   commit = source.shortRev or source.dirtyShortRev or "unknown";
-  build = source.revCount or (lib.head (fromFleet ++ fromTag ++ fromPin ++ [ 0 ]));
-  version = if build == 0 then "0-unstable-${commit}" else toString build;
+  build = source.revCount or (lib.head (numbers ++ [ 0 ]));
+  # Null: not known to be a release.
+  release = lib.head (versions ++ [ null ]);
+  version =
+    if release != null then
+      release
+    else if build == 0 then
+      "0-unstable-${commit}"
+    else
+      toString build;
 }

@@ -16,6 +16,7 @@ let
   buildInfo = import ./build-info.nix {
     inherit lib source;
     builds = pkgs.llamaCppBuilds or { };
+    releases = pkgs.llamaCppReleases or { };
   };
   cmakeFlags = import ./cmake-flags.nix { inherit lib; };
   kvCache = import ./kv-cache.nix { inherit lib; };
@@ -62,6 +63,10 @@ let
       LLAMA_BUILD_EXAMPLES = false;
       LLAMA_BUILD_TESTS = false;
     }
+    // lib.optionalAttrs (buildInfo.release != null) (
+      # Without this a release calls itself a development build.
+      builtins.intersectAttrs declared { LLAMA_BUILD_IS_DEV = false; }
+    )
     # Without this the build would fetch a prebuilt web UI.
     // lib.optionalAttrs (!useWebUi) (
       builtins.intersectAttrs declared { LLAMA_USE_PREBUILT_UI = false; }
@@ -237,7 +242,7 @@ let
         inherit (variant) extraCmakeFlags kvCacheTypes;
         # Null: the build has no such kernels.
         kvKernels = if hasKvKernels then kvKernels.builtWith (cmakeFlags.toAttrs flags) else null;
-        inherit (buildInfo) rev build;
+        inherit (buildInfo) rev build release;
         parts = [ ];
         # Why it has none although nobody asked for that, or null.
         notSplit = if variant.modular then whole else null;

@@ -21,7 +21,7 @@ use crate::fleet::names::HostName;
 use crate::nix::flake_input::Revision;
 use crate::nix::names::nix_string;
 use crate::system::resources::now;
-use crate::upstream::revision::choose;
+use crate::upstream::revision::{Wanted, choose};
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
 
 pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Outcome> {
@@ -132,9 +132,9 @@ fn trial_fleet(context: &Context, rev: &str) -> Result<TrialFleet> {
     let pin = PinState::read(context, None)?;
     let is_full = rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_full {
-        let revision = Revision { rev: rev.to_lowercase(), date: None, build: None };
+        let revision = Revision::of(rev.to_lowercase());
         return pin.trial_fleet(&revision, None);
     }
-    let chosen = choose(&pin, Some(rev))?;
+    let chosen = choose(&pin, Wanted::Named(rev))?;
     pin.trial_fleet(&chosen.revision, chosen.named.as_deref())
 }

@@ -1,12 +1,13 @@
-//! pin.json: llama.cpp's build number for each revision that the fleet or a pinned host is at,
-//! or was at before the last update. A GitHub archive does not have it. Keyed by revision, so
-//! that renaming flake.lock changes both at once.
+//! pin.json: llama.cpp's build number, and its version if it is a release, for each revision that
+//! the fleet or a pinned host is at, or was at before the last update. A GitHub archive does not
+//! have them. Keyed by revision, so that renaming flake.lock changes both at once.
 //!
 //! Pure: no I/O, no clock.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::nix::flake_input::Revision;
@@ -14,6 +15,8 @@ use crate::nix::flake_input::Revision;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildNumbers {
     builds: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    releases: BTreeMap<String, Version>,
 }
 
 impl BuildNumbers {
@@ -27,18 +30,24 @@ impl BuildNumbers {
         self.builds.get(rev).copied()
     }
 
-    /// With the numbers of these revisions, and no other.
+    pub fn release(&self, rev: &str) -> Option<Version> {
+        self.releases.get(rev).cloned()
+    }
+
+    /// With the numbers and versions of these revisions, and no other.
     pub fn with<'a>(&self, revisions: impl IntoIterator<Item = &'a Revision>) -> Self {
-        let known = |revision: &Revision| {
-            let build = revision.build.filter(|build| *build > 0).or(self.build(&revision.rev))?;
-            Some((revision.rev.clone(), build))
-        };
-        Self { builds: revisions.into_iter().filter_map(known).collect() }
+        let mut known = Self::default();
+        for Revision { rev, build, release, .. } in revisions {
+            let build = build.filter(|build| *build > 0).or(self.build(rev));
+            known.builds.extend(build.map(|build| (rev.clone(), build)));
+            let release = release.clone().or(self.release(rev));
+            known.releases.extend(release.map(|release| (rev.clone(), release)));
+        }
+        known
     }
 
     pub fn print(&self) -> String {
-        let value = serde_json::json!({ "builds": self.builds });
-        format!("{value:#}\n")
+        format!("{:#}\n", serde_json::json!(self))
     }
 }
 
@@ -47,7 +56,7 @@ mod tests {
     use super::*;
 
     fn at(rev: &str, build: Option<u64>) -> Revision {
-        Revision { rev: rev.into(), date: None, build }
+        Revision { build, ..Revision::of(rev) }
     }
 
     #[test]
@@ -58,6 +67,11 @@ mod tests {
         assert_eq!(BuildNumbers::read(&next.print()).unwrap(), next);
         // An unknown number is not written; the build then has 0.
         assert_eq!(pins.with([&at("a", Some(1)), &at("x", None)]).build("x"), None);
+        let version = Version::new(0, 7, 0);
+        let release = Revision { release: Some(version.clone()), ..at("r", Some(9)) };
+        let pins = BuildNumbers::read(&pins.with([&release]).print()).unwrap();
+        assert_eq!(pins.with([&at("r", None), &at("b", None)]).release("r"), Some(version));
+        assert_eq!(pins.with([&at("b", None)]).release("r"), None);
     }
 
     #[test]

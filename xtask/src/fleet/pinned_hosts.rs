@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,6 +25,8 @@ pub struct PinnedHost {
     pub locked: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Version>,
     /// The day it began, UTC.
     pub since: String,
     /// The newest revision that was tried.
@@ -39,8 +42,12 @@ impl PinnedHost {
     }
 
     pub fn revision(&self) -> Revision {
-        let date = self.locked["lastModified"].as_i64();
-        Revision { rev: self.rev().to_owned(), date, build: self.build }
+        Revision {
+            rev: self.rev().to_owned(),
+            date: self.locked["lastModified"].as_i64(),
+            build: self.build,
+            release: self.release.clone(),
+        }
     }
 
     /// The warning of `check`, as long as the host is pinned.
@@ -169,6 +176,7 @@ mod tests {
         PinnedHost {
             locked: json!({ "type": "github", "rev": rev, "narHash": "sha256-x" }),
             build: Some(7),
+            release: None,
             since: "2026-11-22".into(),
             failed_with: "b9".into(),
             failed_at: "build".into(),

@@ -3,6 +3,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,13 +21,22 @@ pub struct Revision {
     /// llama.cpp's: how many commits lead to it, the `N` of a tag `bN`.
     #[serde(default)]
     pub build: Option<u64>,
+    /// The `X.Y.Z` of its tag `vX.Y.Z`, if it is a release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Version>,
 }
 
 impl Revision {
-    /// As a person names it: the build's tag if it has a number, else the commit.
+    /// Creates a revision of which only the commit is known.
+    pub fn of(rev: impl Into<String>) -> Self {
+        Self { rev: rev.into(), date: None, build: None, release: None }
+    }
+
+    /// As a person names it: the tag of the release, else of the build, else the commit.
     pub fn name(&self) -> String {
-        match self.build {
-            Some(build) if build > 0 => format!("b{build}"),
+        match (&self.release, self.build) {
+            (Some(release), _) => format!("v{release}"),
+            (None, Some(build)) if build > 0 => format!("b{build}"),
             _ => short(&self.rev).to_owned(),
         }
     }

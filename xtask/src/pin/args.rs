@@ -20,9 +20,12 @@ pub struct BisectArgs {
     /// Test for a bad revision: eval, build, bench, or bench:PERCENT (slower by that much)
     #[arg(long, default_value = "eval", value_parser = By::parse)]
     pub by: By,
-    /// Search only llama.cpp's release tags (bN), not every commit
+    /// Search only llama.cpp's build tags (bN), not every commit
     #[arg(long)]
     pub tags: bool,
+    /// Search only llama.cpp's releases (vX.Y.Z)
+    #[arg(long, conflicts_with = "tags")]
+    pub releases: bool,
     /// Name of the llama.cpp input; OUTER/INNER for an input of an input [default: the first in
     /// flake.lock]
     #[arg(long, value_name = "INPUT")]
@@ -43,9 +46,13 @@ pub struct BisectArgs {
 
 #[derive(Debug, Args)]
 pub struct UpdateArgs {
-    /// Build tag (b10453), branch or commit [default: the newest of the input's branch]
-    #[arg(long, value_name = "REVISION")]
+    /// Release (v0.7.0), build tag (b10453), branch or commit [default: the newest of the input's
+    /// branch]
+    #[arg(long, value_name = "REVISION", conflicts_with = "stable")]
     pub to: Option<String>,
+    /// Update to the newest release
+    #[arg(long)]
+    pub stable: bool,
     /// Name of the llama.cpp input; OUTER/INNER for an input of an input [default: the first in
     /// flake.lock]
     #[arg(long, value_name = "INPUT")]

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn entry(from: &str, to: &str) -> Entry {
-        let at = |rev: &str| Revision { rev: rev.into(), date: None, build: None };
+        let at = |rev: &str| Revision::of(rev);
         let (time, input, lock) = (0, "llama-cpp".into(), serde_json::Value::Null);
         Entry {
             time,

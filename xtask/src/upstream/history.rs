@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use semver::Version;
 
 use crate::nix::flake_input::Revision;
 use crate::system::process::{self, Invocation, Source};
@@ -44,7 +45,12 @@ impl Names {
 
     /// Returns the revision and the full name of a branch or tag. A tag comes first, as in git.
     pub fn resolve(&self, typed: &str) -> Option<(&str, String)> {
-        let forms = [typed.to_owned(), format!("refs/tags/{typed}"), format!("refs/heads/{typed}")];
+        let forms = [
+            typed.to_owned(),
+            format!("refs/tags/{typed}"),
+            format!("refs/heads/{typed}"),
+            format!("refs/tags/v{typed}"),
+        ];
         forms.into_iter().find_map(|name| Some((self.rev(&name)?, name)))
     }
 
@@ -59,6 +65,19 @@ impl Names {
 
     pub fn build_of(&self, rev: &str) -> Option<u64> {
         self.builds().into_iter().find(|(_, its)| *its == rev).map(|(build, _)| build)
+    }
+
+    /// The releases, oldest first, with their revisions; pre-releases are none.
+    pub fn releases(&self) -> Vec<(Version, &str)> {
+        let version = |name: &str| release(name.strip_prefix("refs/tags/")?);
+        let all = self.0.iter().filter_map(|(_, name)| Some((version(name)?, self.rev(name)?)));
+        let mut releases: Vec<_> = all.collect();
+        releases.sort_unstable();
+        releases
+    }
+
+    pub fn release_of(&self, rev: &str) -> Option<Version> {
+        self.releases().into_iter().rfind(|(_, its)| *its == rev).map(|(release, _)| release)
     }
 
     /// A name of this revision.
@@ -146,7 +165,8 @@ impl History {
         let output = self.ask(&words)?;
         let (rev, date) = output.split_once(' ').context("unexpected output from git show")?;
         let build = self.ask(&["rev-list", "--count", rev])?.parse().ok();
-        Ok(Revision { rev: rev.to_owned(), date: date.parse().ok(), build })
+        let release = self.releases()?.remove(rev);
+        Ok(Revision { rev: rev.to_owned(), date: date.parse().ok(), build, release })
     }
 
     /// Whether `old` is `new` or one of those before it.
@@ -172,13 +192,26 @@ impl History {
 
     /// The tags `bN` that upstream gives its builds: revision to N.
     pub fn builds(&self) -> Result<BTreeMap<String, u64>> {
+        self.tags("b*", |tag| tag.strip_prefix('b')?.parse().ok())
+    }
+
+    /// Upstream's releases: revision to version.
+    pub fn releases(&self) -> Result<BTreeMap<String, Version>> {
+        self.tags("v*", release)
+    }
+
+    fn tags<T>(
+        &self,
+        pattern: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<BTreeMap<String, T>> {
         let format = "--format=%(refname:strip=2) %(objectname) %(*objectname)";
-        let output = self.ask(&["for-each-ref", format, "refs/tags/b*"])?;
+        let output = self.ask(&["for-each-ref", format, &format!("refs/tags/{pattern}")])?;
         let one = |line: &str| {
             let mut words = line.split_whitespace();
-            let number = words.next()?.strip_prefix('b')?.parse().ok()?;
+            let tag = parse(words.next()?)?;
             // An annotated tag stands for its commit, the second hash.
-            Some((words.last()?.to_owned(), number))
+            Some((words.last()?.to_owned(), tag))
         };
         Ok(output.lines().filter_map(one).collect())
     }
@@ -259,6 +292,11 @@ impl History {
         };
         Ok(output.lines().filter(changed).map(str::to_owned).collect())
     }
+}
+
+/// The version of a release's tag, `v0.7.0`; `v0.7.0-rc1` is no release.
+fn release(tag: &str) -> Option<Version> {
+    Version::parse(tag.strip_prefix('v')?).ok().filter(|version| version.pre.is_empty())
 }
 
 /// git that never asks for a password.

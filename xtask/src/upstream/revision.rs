@@ -14,36 +14,52 @@ pub struct Chosen {
     pub named: Option<String>,
     /// `Err`: why there is none.
     pub history: Result<History, String>,
+    /// Why it is not the one that was asked for.
+    pub note: Option<Finding>,
 }
 
-/// `to`: as typed; none: the newest of the branch that flake.nix names.
-///
+/// The revision that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// The newest of the branch that flake.nix names.
+    Newest,
+    /// The newest release, unless the pin is of a later commit.
+    NewestRelease,
+    /// A tag, branch or commit, as typed.
+    Named(&'a str),
+}
+
 /// # Errors
 /// A [`Finding`] if upstream does not answer, or has no such revision.
-pub fn choose(pin: &PinState, to: Option<&str>) -> Result<Chosen> {
+pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
     let url = &pin.upstream.url;
     let names = history::names(url).map_err(|error| {
         let help = "check the network; flake.lock is unchanged";
         Finding::error("unreachable", format!("{error:#}"), help)
     })?;
     not_pinned_to_tag(pin, &names)?;
-    let found = match to {
-        None => {
+    let found = match wanted {
+        Wanted::Newest => {
             let branch = pin.upstream.branch.as_deref();
             let found = branch.map_or_else(|| head(&names), |branch| names.resolve(branch));
             let (rev, name) = found.ok_or_else(|| no_branch(url, branch))?;
             // In flake.nix's own words, so that flake.lock keeps them.
             Some((rev.to_owned(), Some(branch.map_or(name, str::to_owned))))
         }
-        Some(to) => resolve(&names, to),
+        Wanted::NewestRelease => {
+            let newest = names.releases().pop();
+            let (version, rev) = newest.ok_or_else(|| no_release(url))?;
+            Some((rev.to_owned(), Some(format!("refs/tags/v{version}"))))
+        }
+        Wanted::Named(to) => resolve(&names, to),
     };
     if let Some((rev, named)) = &found
         && *rev == pin.now.rev
     {
         let (revision, named) = (pin.now.clone(), named.clone());
-        return Ok(Chosen { revision, named, history: Err(String::new()) });
+        return Ok(Chosen { revision, named, history: Err(String::new()), note: None });
     }
-    if let (None, Some(to)) = (&found, to)
+    if let (None, Wanted::Named(to)) = (&found, wanted)
         && !is_hex(to)
     {
         bail!(unknown(to, &names, url));
@@ -51,22 +67,45 @@ pub fn choose(pin: &PinState, to: Option<&str>) -> Result<Chosen> {
     pin.context.ui.status(format!("reading the history of {url}"));
     let history = History::open(&pin.context.home, url).map_err(|error| format!("{error:#}"));
     let (rev, named) = match found {
+        Some((rev, _))
+            if matches!(wanted, Wanted::NewestRelease) && is_behind(pin, &rev, &history) =>
+        {
+            let (revision, note) = (pin.now.clone(), Some(ahead(pin, &names)));
+            return Ok(Chosen { revision, named: None, history, note });
+        }
         Some(found) => found,
         // A commit without a name of its own.
         None => {
-            let to = to.unwrap_or_default();
+            let Wanted::Named(to) = wanted else { return Err(no_release(url).into()) };
             let known = history.as_ref().ok().and_then(|history| history.resolve(to));
             let rev = known.or_else(|| (to.len() == 40).then(|| to.to_lowercase()));
             (rev.ok_or_else(|| unknown(to, &names, url))?, None)
         }
     };
     let known = history.as_ref().ok().and_then(|history| history.revision(&rev).ok());
-    let build = names.build_of(&rev);
-    let revision = match known {
-        Some(known) => Revision { build: build.or(known.build), ..known },
-        None => Revision { rev, date: None, build },
+    let (build, release) = (names.build_of(&rev), names.release_of(&rev));
+    let known = known.unwrap_or_else(|| Revision::of(rev));
+    let revision = Revision {
+        build: build.or(known.build),
+        release: release.or(known.release.clone()),
+        ..known
     };
-    Ok(Chosen { revision, named, history })
+    Ok(Chosen { revision, named, history, note: None })
+}
+
+/// Whether the pin already has all that is in `release`.
+fn is_behind(pin: &PinState, release: &str, history: &Result<History, String>) -> bool {
+    history.as_ref().is_ok_and(|history| history.is_ancestor(release, &pin.now.rev))
+}
+
+fn ahead(pin: &PinState, names: &Names) -> Finding {
+    let newest = names.releases().pop().map(|(release, _)| format!("v{release}"));
+    let newest = newest.unwrap_or_default();
+    Finding::note(
+        "ahead-of-release",
+        format!("the pin {} is newer than the newest release, {newest}", pin.now.name()),
+        format!("`cargo xtask update --to {newest}` goes back to the release"),
+    )
 }
 
 fn head(names: &Names) -> Option<(&str, String)> {
@@ -98,6 +137,14 @@ fn no_branch(url: &str, branch: Option<&str>) -> Finding {
         "no-such-revision",
         format!("{url} has no {what}"),
         "fix the url in flake.nix, or pass a revision with --to",
+    )
+}
+
+fn no_release(url: &str) -> Finding {
+    Finding::error(
+        "no-such-revision",
+        format!("{url} has no release (a tag vX.Y.Z)"),
+        "update without --stable, or pass a revision with --to",
     )
 }
 

@@ -83,6 +83,7 @@ impl<'a> PinState<'a> {
             rev: rev.to_owned(),
             date: locked["lastModified"].as_i64(),
             build: counted.or(build_numbers.as_ref().and_then(|numbers| numbers.build(rev))),
+            release: build_numbers.as_ref().and_then(|numbers| numbers.release(rev)),
         };
         let pinned_file = pinned_file.unwrap_or_default();
         let root = root.to_owned();
@@ -126,6 +127,7 @@ impl<'a> PinState<'a> {
             rev: revision.rev.clone(),
             date: locked["lastModified"].as_i64().or(revision.date),
             build: locked["revCount"].as_u64().or(revision.build),
+            release: revision.release.clone(),
         };
         write_lock(&lock)?;
         if let Some(numbers) = &self.build_numbers {

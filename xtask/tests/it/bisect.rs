@@ -190,6 +190,24 @@ fn builds_alone_are_searched_and_then_the_commits_between_two_of_them() {
 }
 
 #[test]
+fn releases_alone_are_searched() {
+    let dir = Scratch::new();
+    let plan = Plan::new("old-era", COMMITS).with(Breakage::MissingInput, 11);
+    let upstream = Upstream::plant(dir.path(), &plan);
+    for (version, at) in [("v0.1.0", 2), ("v0.2.0", 6), ("v0.3.0", 12), ("v0.4.0", 18)] {
+        git(upstream.repository(), &["tag", version, &upstream.revs[at]]);
+    }
+    let fleet = Fleet::of(&upstream, "old");
+    let ends = ["--good", "v0.1.0", "--bad", "v0.4.0", "--host", "beryllium"];
+    let report = document(&fleet.run(&[&["bisect", "--json", "--releases"][..], &ends].concat()));
+    assert_eq!(report["revisions"], 3, "{report}");
+    assert_eq!(report["firstBad"]["rev"], json!(upstream.revs[12]), "{report}");
+    assert_eq!(report["firstBad"]["release"], "0.3.0", "{report}");
+    let good = report["newestGood"]["release"].as_str();
+    assert_eq!((good, judged(&report) <= 4), (Some("0.2.0"), true), "{report}");
+}
+
+#[test]
 fn a_merge_is_one_step_of_the_main_line() {
     let plan = Plan { merge: Some(5), ..Plan::new("old-era", 8) };
     let (_upstream, report, _) = found(Breakage::MissingInput, 5, plan, &["--host", "beryllium"]);

@@ -74,6 +74,55 @@ fn the_build_numbers_are_kept_where_the_fleet_has_a_file_for_them() {
 }
 
 #[test]
+fn a_stable_update_takes_the_newest_release_and_never_goes_back() {
+    let world = World::new();
+    let tag = |name: &str| git(&world.upstream(), &["tag", name]);
+    world.fleet.write("pin.json", "{ \"builds\": {} }\n");
+    git(world.fleet.path(), &["add", "--all"]);
+    world.release("two");
+    let (code, report, said) = world.run(&["update", "--stable"]);
+    assert_eq!((code, &report["findings"][0]["code"]), (1, &"no-such-revision".into()), "{said}");
+    assert!(said.contains("has no release (a tag vX.Y.Z)"), "{said}");
+
+    tag("v0.9.0");
+    let third = world.release("three");
+    // As upstream makes them: annotated.
+    let who = ["-c", "user.name=Up", "-c", "user.email=up@localhost"];
+    let annotated = ["tag", "--annotate", "v0.10.0", "--message", "Release"];
+    git(&world.upstream(), &[&who[..], &annotated].concat());
+    let fourth = world.release("four");
+    for name in ["v0.11.0-rc1", "v1", "vocab", "v0.11.0+build.1.x_y"] {
+        tag(name);
+    }
+    let (code, report, said) = world.run(&["update", "--stable"]);
+    assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
+    assert_eq!(report["to"]["release"], "0.10.0", "{report}");
+    assert!(said.contains("b1 -> v0.10.0"), "{said}");
+    assert_eq!(world.locked(), third);
+    let pin = fs::read_to_string(world.fleet.path().join("pin.json")).unwrap();
+    let pin: Value = serde_json::from_str(&pin).unwrap();
+    assert_eq!(pin["releases"], serde_json::json!({ third.clone(): "0.10.0" }));
+    assert_eq!(pin["builds"][&third], 3);
+    let (code, report, said) = world.run(&["update", "--stable"]);
+    assert_eq!((code, &report["lock"]), (0, &"unchanged".into()), "{said}");
+    assert!(said.contains("v0.10.0"), "{said}");
+
+    // A later commit is newer than every release.
+    let (_, report, said) = world.run(&["update"]);
+    assert_eq!((world.locked(), &report["from"]["release"]), (fourth, &"0.10.0".into()), "{said}");
+    let (code, report, said) = world.run(&["update", "--stable"]);
+    assert_eq!((code, &report["lock"]), (0, &"unchanged".into()), "{said}");
+    assert!(said.contains("b4 is newer than the newest release, v0.10.0"), "{said}");
+    for to in ["0.9.0", "v0.10.0"] {
+        let (code, report, said) = world.run(&["update", "--to", to]);
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains(&format!("-> v{}", to.trim_start_matches('v'))), "{said} {report}");
+    }
+    let both = world.xtask().args(["update", "--stable", "--to", "v0.9.0"]).output().unwrap();
+    assert_eq!(self::code(&both), 2);
+}
+
+#[test]
 fn what_breaks_a_host_is_refused_with_host_and_cause() {
     let world = World::new();
     let before = world.lock();

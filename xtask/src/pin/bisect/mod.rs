@@ -87,6 +87,7 @@ fn apply(context: &Context, pin: &PinState<'_>, report: &mut BisectReport) -> Re
     }
     let update = UpdateArgs {
         to: Some(good.rev.clone()),
+        stable: false,
         input: Some(pin.input.name.clone()),
         bench: vec![],
         commit: false,

@@ -1,5 +1,7 @@
 //! The range of the search: the given revisions, found in upstream's history.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail};
 
 use crate::nix::flake_input::{Revision, short};
@@ -38,14 +40,13 @@ pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
         bail!("{}", diverged(&history, &good, &bad));
     }
     let mut revs = history.main_line(&good, &bad)?;
-    if args.tags {
-        let builds = history.builds()?;
-        let last = revs.len() - 1;
-        let mut at = 0..;
-        revs.retain(|rev| {
-            let at = at.next().unwrap_or_default();
-            at == 0 || at == last || builds.contains_key(rev)
-        });
+    let tagged: Option<BTreeSet<String>> = match (args.tags, args.releases) {
+        (true, _) => Some(history.builds()?.into_keys().collect()),
+        (_, true) => Some(history.releases()?.into_keys().collect()),
+        _ => None,
+    };
+    if let Some(tagged) = tagged {
+        revs.retain(|rev| *rev == good || *rev == bad || tagged.contains(rev));
     }
     let (good, bad) = (history.revision(&good)?, history.revision(&bad)?);
     Ok(Range { history, revs, good, bad })
@@ -60,8 +61,8 @@ fn resolve(history: &History, typed: &str, option: &str, url: &str) -> Result<St
         false => "",
     };
     bail!(
-        "{option}: {url} has no revision, tag or branch {typed:?}.{shallow} Build tags look like \
-         b6140"
+        "{option}: {url} has no revision, tag or branch {typed:?}.{shallow} Tags look like \
+         b6140 or v0.7.0"
     )
 }
 

@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_step_is_written_and_read() {
         let step = Step {
-            revision: Revision { rev: "a".repeat(40), date: Some(1), build: None },
+            revision: Revision { date: Some(1), ..Revision::of("a".repeat(40)) },
             verdict: Verdict::Inconclusive,
             seconds: 1.5,
             why: Some("x".into()),

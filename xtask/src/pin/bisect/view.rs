@@ -37,8 +37,9 @@ pub fn end(ui: &Ui, step: &Step) {
 
 /// `b6143 a1b2c3d4e 2025-08-18`
 fn name(revision: &Revision) -> String {
+    let release = revision.release.as_ref().map(|release| format!("v{release}"));
     let build = revision.build.map(|build| format!("b{build}"));
-    let parts = [build, Some(short(&revision.rev).to_owned()), revision.day()];
+    let parts = [release, build, Some(short(&revision.rev).to_owned()), revision.day()];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 

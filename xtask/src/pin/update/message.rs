@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_message_has_all_that_changed() {
-        let at = |rev: &str, date, build| Revision { rev: rev.repeat(40), date, build };
+        let at = |rev: &str, date, build| Revision { date, build, ..Revision::of(rev.repeat(40)) };
         let mut report =
             UpdateReport::new("llama-cpp", &at("a", Some(1_786_882_375), Some(10_453)));
         report.to = Some((&at("b", Some(1_787_486_000), Some(10_570))).into());

@@ -28,7 +28,7 @@ use crate::pin::{lock_transaction, source_surface};
 use crate::system::{files, interrupt};
 use crate::target::selection::LOCAL;
 use crate::upstream::changes;
-use crate::upstream::revision::{self, Chosen};
+use crate::upstream::revision::{self, Chosen, Wanted};
 use crate::upstream::trial_fleet::{LLAMA_CPP, PinState, TrialFleet};
 
 pub fn run(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
@@ -62,8 +62,9 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
     let pin = PinState::read(context, args.input.as_deref())?;
     let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
     commit::precondition(&pin, args)?;
-    let chosen = revision::choose(&pin, args.to.as_deref())?;
+    let chosen = revision::choose(&pin, wanted(args))?;
     let mut report = UpdateReport::new(&pin.input.name, &pin.now);
+    report.findings.extend(chosen.note.clone());
     report.dry_run = args.dry_run;
     report.to = Some((&chosen.revision).into());
     if report.stays() && pin.pinned_hosts().is_empty() {
@@ -108,6 +109,14 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
         commit::take(args, &pin, &trial, pinned, &mut report)?;
     }
     Ok(report)
+}
+
+fn wanted(args: &UpdateArgs) -> Wanted<'_> {
+    match &args.to {
+        Some(to) => Wanted::Named(to),
+        None if args.stable => Wanted::NewestRelease,
+        None => Wanted::Newest,
+    }
 }
 
 /// Adds what upstream changed to the report. If its history cannot be read, the report lacks a

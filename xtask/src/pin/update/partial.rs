@@ -89,6 +89,7 @@ fn pinned_host(
     let new = || PinnedHost {
         locked: pin.input.locked().clone(),
         build: pin.now.build,
+        release: pin.now.release.clone(),
         since: day(i64::try_from(now()).unwrap_or(0)),
         failed_with: String::new(),
         failed_at: String::new(),

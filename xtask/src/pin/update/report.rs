@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 
+use semver::Version;
 use serde::Serialize;
 
 use crate::findings::finding::Finding;
 use crate::fleet::names::{HostName, VariantName};
-use crate::nix::flake_input::{Revision, day, short};
+use crate::nix::flake_input::Revision;
 use crate::nix::names::DrvPath;
 use crate::upstream::changes::Area;
 
@@ -184,19 +185,28 @@ pub struct Point {
     /// Day of the commit, UTC.
     pub date: Option<String>,
     pub build: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Version>,
+    #[serde(skip)]
+    name: String,
 }
 
 impl Point {
-    /// `b10453`; the commit if it has no build number.
-    pub fn name(&self) -> String {
-        self.build.map_or_else(|| short(&self.rev).to_owned(), |build| format!("b{build}"))
+    /// As [`Revision::name`].
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
 impl From<&Revision> for Point {
     fn from(revision: &Revision) -> Self {
-        let Revision { rev, date, build } = revision;
-        Self { rev: rev.clone(), date: date.map(day), build: build.filter(|build| *build > 0) }
+        Self {
+            rev: revision.rev.clone(),
+            date: revision.day(),
+            build: revision.build.filter(|build| *build > 0),
+            release: revision.release.clone(),
+            name: revision.name(),
+        }
     }
 }
 

@@ -31,8 +31,10 @@ pub fn announce(ui: &Ui, report: &UpdateReport) {
 }
 
 fn point(point: &Point) -> String {
-    let build = point.build.map(|build| format!("  b{build}")).unwrap_or_default();
-    format!("{}  {}{build}", point.rev, point.date.as_deref().unwrap_or("unknown date"))
+    let release = point.release.as_ref().map(|release| format!("  v{release}"));
+    let build = point.build.map(|build| format!("  b{build}"));
+    let (release, build) = (release.unwrap_or_default(), build.unwrap_or_default());
+    format!("{}  {}{release}{build}", point.rev, point.date.as_deref().unwrap_or("unknown date"))
 }
 
 pub fn print(ui: &Ui, report: &UpdateReport) {
