@@ -3,9 +3,12 @@
 
   inputs = {
     nixpkgs.url = "github:nixos/nixpkgs/nixos-unstable";
-    nixpkgs-stable.url = "github:nixos/nixpkgs/nixos-25.05";
+    nixpkgs-stable.url = "github:nixos/nixpkgs/nixos-26.05";
 
-    nixos-hardware.url = "github:NixOS/nixos-hardware/master";
+    nixos-hardware = {
+      url = "github:NixOS/nixos-hardware/master";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
 
     # Packages that I want the latest version of
     waybar = {
@@ -35,12 +38,21 @@
       fleet = import ./hosts;
       nixosConfigurations = import ./nixos/fleet.nix { inherit self inputs; };
 
-      overlays = import ./overlays { inherit inputs; };
+      overlays = import ./overlays { inherit (inputs) llama-cpp; } // {
+        stable = import ./overlays/stable.nix { inherit (inputs) nixpkgs-stable; };
+      };
       nixosModules = import ./modules/nixos { inherit self; };
       homeModules = import ./modules/home-manager { inherit self; };
 
       packages = forAllSystems (import ./pkgs);
-      legacyPackages = forAllSystems (import ./pkgs/legacy.nix { inherit self; });
+      legacyPackages = forAllSystems (
+        pkgs:
+        import ./pkgs/legacy.nix { inherit self; } pkgs
+        // {
+          # For `cargo xtask test`, which evaluates all of them at once.
+          llamafleetTests = (import ./tests { flake = self; }).all;
+        }
+      );
       apps = forAllSystems (import ./pkgs/apps.nix { inherit self; });
 
       checks = forAllSystems (import ./tests/checks.nix { inherit self; });

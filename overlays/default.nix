@@ -1,15 +1,9 @@
-# The overlays of this flake.
-{ inputs }:
-rec {
-  default = llama-cpp;
-
-  llama-cpp = import ./llama-cpp { inherit (inputs) llama-cpp; };
-
-  # `pkgs.stable.…`, for what the unstable channel has broken.
-  stable = final: _prev: {
-    stable = import inputs.nixpkgs-stable {
-      inherit (final.stdenv.hostPlatform) system;
-      config.allowUnfree = true;
-    };
-  };
+# The overlays that other flakes use.
+{ llama-cpp }:
+let
+  overlay = import ./llama-cpp { inherit llama-cpp; };
+in
+{
+  default = overlay;
+  llama-cpp = overlay;
 }

@@ -17,7 +17,4 @@ pkgs
   # Upstream's package as its own flake builds it (SSE2 only), for `xtask bench` to compare
   # with.
   llama-cpp-upstream = self.inputs.llama-cpp.packages.${system}.default;
-
-  # For `cargo xtask test`, which evaluates all of them at once.
-  llamafleetTests = (import ../tests { flake = self; }).all;
 }

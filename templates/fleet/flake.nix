@@ -12,7 +12,7 @@
 
     # The module, the overlay and xtask. Replace OWNER.
     llamafleet = {
-      url = "github:OWNER/llamafleet";
+      url = "github:OWNER/llamafleet?dir=lib";
       inputs.nixpkgs.follows = "nixpkgs";
       inputs.llama-cpp.follows = "llama-cpp";
     };

@@ -13,7 +13,7 @@ use crate::fleet::pinned_hosts::PinnedHost;
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::short;
 use crate::nix::flake_ref;
-use crate::nix::lockfile::{LockFile, Node};
+use crate::nix::lockfile::{LockFile, LockedInput, Node};
 
 const RELOCK: &str = "run `nix flake lock`, then commit flake.lock";
 
@@ -67,7 +67,7 @@ fn not_pinned(manifest: &Manifest, pinned: &PinnedHost) -> Option<Finding> {
 /// flake.lock against the `inputs` of flake.nix, and llama.cpp's nixpkgs against the
 /// fleet's. `text` is flake.nix, for the line.
 pub fn judge(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = second_nixpkgs(lock, text).into_iter().collect();
+    let mut findings = second_nixpkgs(lock, text);
     findings.extend(elsewhere(lock));
     findings.extend(lock.acyclic().err());
     let Some(wanted) = inputs.as_object() else { return findings };
@@ -159,17 +159,48 @@ fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
     })
 }
 
-fn second_nixpkgs(lock: &LockFile, text: &str) -> Option<Finding> {
-    let fleets = lock.resolve(lock.node(lock.root()).input("nixpkgs"))?;
-    let own = |node: &&str| lock.resolve(lock.node(node).input("nixpkgs"));
-    lock.llama_cpps().iter().filter_map(own).find(|own| *own != fleets)?;
-    let finding = Finding::error(
-        "second-nixpkgs",
-        "llama-cpp uses its own nixpkgs: Nix fetches a second one, and shares no packages between \
-         the two",
-        "set inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\", then run `nix flake lock`",
-    );
-    Some(placed(finding, text, "llama-cpp"))
+/// Inputs with a nixpkgs of their own: an error for llama.cpp, because the fleet builds it; a
+/// note for others, where it may be intended.
+fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
+    let Some(fleets) = lock.resolve(lock.node(lock.root()).input("nixpkgs")) else { return vec![] };
+    let own = |node: &str| lock.resolve(lock.node(node).input("nixpkgs"));
+    let of_llama_cpp = lock.llama_cpps().into_iter().filter_map(own).find(|own| *own != fleets);
+    let error = of_llama_cpp.map(|_| {
+        let message = "llama-cpp uses its own nixpkgs: Nix fetches a second one, and shares no \
+                       packages between the two";
+        let help = "set inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\", then run `nix flake \
+                    lock`";
+        placed(Finding::error("second-nixpkgs", message, help), text, "llama-cpp")
+    });
+
+    let inputs = lock.inputs();
+    let is_direct = |input: &LockedInput<'_>| !input.path.contains('/');
+    let intended: Vec<&str> =
+        inputs.iter().filter(|input| is_direct(input)).map(|input| input.key).collect();
+    let is_nixpkgs = |input: &LockedInput<'_>| {
+        let original = lock.node(input.key).original();
+        input.name() == "nixpkgs"
+            || flake_ref::repository_names(original).any(|name| name == "nixpkgs")
+    };
+    let others: Vec<&str> = inputs
+        .iter()
+        .filter(|input| is_nixpkgs(input) && of_llama_cpp != Some(input.key))
+        .filter(|input| !intended.contains(&input.key))
+        .map(|input| input.path.as_str())
+        .collect();
+    let note = others.first().map(|first| {
+        let message = format!(
+            "flake.lock has another nixpkgs for {}, which shares no packages with the fleet's",
+            others.join(", ")
+        );
+        let help = format!(
+            "set inputs.{}.follows = \"nixpkgs\" unless it is intended, then run `nix flake lock`",
+            first.replace('/', ".inputs.")
+        );
+        let input = first.split('/').next().unwrap_or(first);
+        placed(Finding::note("second-nixpkgs", message, help), text, input)
+    });
+    error.into_iter().chain(note).collect()
 }
 
 /// flake.nix has inputs, but there is no flake.lock.

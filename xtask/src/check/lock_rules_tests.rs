@@ -120,6 +120,28 @@ fn a_second_nixpkgs_is_found_where_follows_is_missing_or_leads_elsewhere() {
     nested["nodes"]["fleet"]["inputs"]["nixpkgs"] = json!("nixpkgs");
     assert_eq!(codes(nested, &Value::Null), ["second-nixpkgs"]);
 
+    // Its own, and one by another name further down; `nixpkgs-stable` is asked for.
+    let mut others = lock();
+    others["nodes"]["root"]["inputs"] = json!({
+        "nixpkgs": "nixpkgs_2", "llama-cpp": "llama-cpp", "nixpkgs-stable": "stable",
+        "nixos-hardware": "hardware", "waybar": "waybar", "stable-user": "stable-user",
+    });
+    others["nodes"]["stable"] = json!({ "original": github("nixos", "nixpkgs") });
+    others["nodes"]["hardware"] = json!({ "inputs": { "nixpkgs": "nixpkgs" } });
+    others["nodes"]["stable-user"] = json!({ "inputs": { "nixpkgs": ["nixpkgs-stable"] } });
+    others["nodes"]["waybar"] =
+        json!({ "inputs": { "nixpkgs": ["nixpkgs"], "utils": "utils", "libs": "libs" } });
+    others["nodes"]["utils"] = json!({ "inputs": { "unstable": "other" } });
+    others["nodes"]["other"] = json!({ "original": github("NixOS", "nixpkgs") });
+    others["nodes"]["libs"] = json!({ "original": github("nix-community", "nixpkgs.lib") });
+    let text = format!("{FLAKE}  inputs.nixos-hardware.url = \"x\";\n");
+    let found = judge(&LockFile::new(others), &Value::Null, &text);
+    let [found] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((found.code, found.severity), ("second-nixpkgs", Severity::Note));
+    assert!(found.message.contains("nixos-hardware/nixpkgs, waybar/utils/unstable,"), "{found:?}");
+    assert!(found.help.contains("inputs.nixos-hardware.inputs.nixpkgs.follows"), "{found:?}");
+    assert_eq!(found.line, Some(9));
+
     let mut circle = lock();
     circle["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = json!(["llama-cpp", "nixpkgs"]);
     codes(circle, &Value::Null);

@@ -44,6 +44,22 @@ impl<'a> Node<'a> {
     }
 }
 
+/// An input of some node.
+#[derive(Debug)]
+pub struct LockedInput<'a> {
+    /// Its path of names: `llama-cpp`, or `llamafleet/llama-cpp`.
+    pub path: String,
+    /// The node that it leads to, also by following another input.
+    pub key: &'a str,
+    pub follows: bool,
+}
+
+impl LockedInput<'_> {
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
 impl LockFile {
     pub fn new(lock: Value) -> Self {
         Self(lock)
@@ -93,47 +109,43 @@ impl LockFile {
         })
     }
 
-    /// The key of every node that is llama.cpp; the fleet's own first.
-    pub fn llama_cpps(&self) -> Vec<&str> {
+    /// Every input of every node, those of the fleet first.
+    pub fn inputs(&self) -> Vec<LockedInput<'_>> {
         let mut found = vec![];
         let mut seen = BTreeSet::from([self.root()]);
-        let mut queue = VecDeque::from([self.root()]);
-        while let Some(key) = queue.pop_front() {
+        let mut queue = VecDeque::from([(self.root(), String::new())]);
+        while let Some((key, prefix)) = queue.pop_front() {
             for (name, target) in self.node(key).inputs() {
-                let Some(target) = self.resolve(target) else { continue };
-                if !seen.insert(target) {
-                    continue;
+                let path = format!("{prefix}{name}");
+                if let Some(next) = target.as_str()
+                    && seen.insert(next)
+                {
+                    queue.push_back((next, format!("{path}/")));
                 }
-                if self.is_llama_cpp(name, target) {
-                    found.push(target);
+                if let Some(key) = self.resolve(target) {
+                    found.push(LockedInput { path, key, follows: target.is_array() });
                 }
-                queue.push_back(target);
             }
         }
         found
     }
 
+    fn llama_cpp_inputs(&self) -> impl Iterator<Item = LockedInput<'_>> {
+        self.inputs().into_iter().filter(|input| {
+            input.name() == "llama-cpp" || self.node(input.key).original()["repo"] == "llama.cpp"
+        })
+    }
+
+    /// The key of every node that is llama.cpp; the fleet's own first.
+    pub fn llama_cpps(&self) -> Vec<&str> {
+        let mut seen = BTreeSet::new();
+        self.llama_cpp_inputs().map(|input| input.key).filter(|key| seen.insert(*key)).collect()
+    }
+
     /// The path of names of the fleet's llama.cpp: `llama-cpp`, or `llamafleet/llama-cpp`
     /// where only an input has one.
     pub fn llama_cpp_path(&self) -> Option<String> {
-        let mut seen = BTreeSet::from([self.root()]);
-        let mut queue = VecDeque::from([(self.root(), String::new())]);
-        while let Some((key, prefix)) = queue.pop_front() {
-            for (name, target) in self.node(key).inputs() {
-                let Some(target) = target.as_str() else { continue };
-                if self.is_llama_cpp(name, target) {
-                    return Some(format!("{prefix}{name}"));
-                }
-                if seen.insert(target) {
-                    queue.push_back((target, format!("{prefix}{name}/")));
-                }
-            }
-        }
-        None
-    }
-
-    fn is_llama_cpp(&self, name: &str, key: &str) -> bool {
-        name == "llama-cpp" || self.node(key).original()["repo"] == "llama.cpp"
+        self.llama_cpp_inputs().find(|input| !input.follows).map(|input| input.path)
     }
 
     /// The revisions of llama.cpp that are locked here; the fleet's own first.

@@ -29,27 +29,43 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
     let mut instead = |name: &str, by: String| {
         overrides.extend(["--override-input".to_owned(), name.to_owned(), by]);
     };
+    let flake = |flake: &str| format!("path:{}?dir={flake}", folder.display());
+    let llama_cpp = {
+        let repository = llama_tree::repository(home);
+        let (tag, rev) = (tree.tag, tree.rev);
+        format!("git+file://{}?ref=refs/tags/{tag}&rev={rev}", repository.display())
+    };
     for (name, input) in inputs {
         if input.get("follows").is_some() {
             continue;
         }
         let original = flake_ref::of_input(name, input).unwrap_or_default();
-        let flake = |flake: &str| format!("path:{}?dir={flake}", folder.display());
+        // The inputs that a stand-in has in common with what it replaces.
         let mut own_inputs = vec![];
         match stand_in_for(&original, name, &flakes) {
             Some(StandIn::Folder(stand_in)) => {
                 instead(name, flake(stand_in));
                 if ["home-manager", "waybar"].contains(&stand_in) {
-                    own_inputs.push("nixpkgs");
+                    own_inputs.push(("nixpkgs", flake("nixpkgs")));
                 }
             }
-            Some(StandIn::Llamafleet) => instead(name, ourselves(nix, folder)?),
+            Some(StandIn::Llamafleet) => {
+                let ourselves = ourselves(nix, folder)?;
+                match original["dir"].as_str() {
+                    // lib/ has no lock file, so its inputs have to be replaced, too.
+                    Some(dir) => {
+                        instead(name, format!("{ourselves}?dir={dir}"));
+                        own_inputs.push(("nixpkgs", flake("nixpkgs")));
+                        own_inputs.push(("llama-cpp", llama_cpp.clone()));
+                        own_inputs.push(("llama-cpp/flake-parts", flake("flake-parts")));
+                    }
+                    None => instead(name, ourselves),
+                }
+            }
             Some(StandIn::LlamaCpp) => {
-                let repository = llama_tree::repository(home);
-                let (tag, rev) = (tree.tag, tree.rev);
-                let place = repository.display();
-                instead(name, format!("git+file://{place}?ref=refs/tags/{tag}&rev={rev}"));
-                own_inputs.extend(["flake-parts", "nixpkgs"]);
+                instead(name, llama_cpp.clone());
+                own_inputs.push(("flake-parts", flake("flake-parts")));
+                own_inputs.push(("nixpkgs", flake("nixpkgs")));
             }
             None => bail!(
                 "--testbed has no stand-in for the input {name} ({}) of {}",
@@ -57,9 +73,10 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
                 root.join("flake.nix").display()
             ),
         }
-        for own in own_inputs {
-            if input["inputs"][own].get("follows").is_none() {
-                instead(&format!("{name}/{own}"), flake(own));
+        for (own, by) in own_inputs {
+            let first = own.split('/').next().unwrap_or(own);
+            if input["inputs"][first].get("follows").is_none() {
+                instead(&format!("{name}/{own}"), by);
             }
         }
         originals.insert(name.clone(), original);

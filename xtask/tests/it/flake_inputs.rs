@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json as value};
 
-use crate::support::{Scratch, code, json, repository, run, stderr, xtask};
+use crate::support::{Scratch, code, json, nix, repository, run, stderr, testbed_lock, xtask};
 
 const HOST: &str = "{ nixosConfigurations.a = nixpkgs.lib.nixosSystem { \
                     system = \"x86_64-linux\"; modules = [ ]; }; }";
@@ -270,4 +270,43 @@ fn the_readmes_lines_are_a_fleet_that_every_command_reads() {
     assert_eq!(code(&rollback), 0, "{}", stderr(&rollback));
     let bisect = run(fleet.path(), &["bisect", "--testbed", "--good", "old-era", "--host", "box"]);
     assert!(!stderr(&bisect).contains("no-such-input"), "{}", stderr(&bisect));
+}
+
+/// A lock file has the flake's own inputs, and of the library's two only what it does not have
+/// itself. flake-parts is an input of llama.cpp's flake.
+#[test]
+fn the_librarys_flake_has_two_inputs_and_no_fleet() {
+    let nixpkgs = "inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-26.05\";
+  inputs.home-manager.url = \"github:nix-community/home-manager\";
+  inputs.home-manager.inputs.nixpkgs.follows = \"nixpkgs\";
+  inputs.llamafleet.url = \"github:OWNER/llamafleet?dir=lib\";
+  inputs.llamafleet.inputs.nixpkgs.follows = \"nixpkgs\";";
+    let llama_cpp = "inputs.llama-cpp.url = \"github:ggml-org/llama.cpp\";
+  inputs.llama-cpp.inputs.nixpkgs.follows = \"nixpkgs\";
+  inputs.llamafleet.inputs.llama-cpp.follows = \"llama-cpp\";";
+    let outputs = "inputs: { nixosConfigurations.a = inputs.nixpkgs.lib.nixosSystem {
+    system = \"x86_64-linux\";
+    modules = [ inputs.llamafleet.nixosModules.default
+      { programs.llama-cpp = { enable = true; microarch = \"znver4\"; }; } ];
+  }; }";
+    for inputs in [nixpkgs.to_owned(), format!("{nixpkgs}\n  {llama_cpp}")] {
+        let fleet = flake(&inputs, outputs);
+        let output = run(fleet.path(), &["check", "--testbed", "--json"]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        assert_eq!(json(&output)["hosts"][0]["variant"], "cpu-znver4");
+        let lock: Value =
+            serde_json::from_str(&std::fs::read_to_string(testbed_lock(&fleet)).unwrap()).unwrap();
+        let nodes: Vec<&String> = lock["nodes"].as_object().unwrap().keys().collect();
+        let expected =
+            ["flake-parts", "home-manager", "llama-cpp", "llamafleet", "nixpkgs", "root"];
+        assert_eq!(nodes, expected, "{lock:#}");
+    }
+
+    // As Nix locks it by itself, without the testbed: nixpkgs and llama.cpp are all it asks for.
+    let inputs = nix(["eval", "--json", "--file"])
+        .arg(repository().join("lib/flake.nix"))
+        .args(["--apply", "builtins.attrNames", "inputs"])
+        .output()
+        .unwrap();
+    assert_eq!(json(&inputs), value!(["llama-cpp", "nixpkgs"]), "{}", stderr(&inputs));
 }

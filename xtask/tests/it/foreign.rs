@@ -2,10 +2,10 @@
 //! inputs: fixtures/foreign/. Each command reads them from another folder.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::{Scratch, code, json, nix, run, stderr, stdout};
+use crate::support::{Scratch, code, json, nix, run, stderr, stdout, testbed_lock};
 use serde_json::Value;
 
 /// A copy, as in a person's home: it has no lock file, and is not in our repository.
@@ -91,7 +91,7 @@ fn flake_parts_and_home_manager_share_the_hosts_variant() {
     assert_eq!(of(&report, "laptop"), ("ok", vec![]));
 
     // The user's package is the host's; home-manager by itself has the user's own.
-    let lock = lock_of(&flake);
+    let lock = testbed_lock(&flake);
     let eval = |attribute: &str, apply: &str| {
         let answer = nix(["eval", "--json", "--no-write-lock-file", "--reference-lock-file"])
             .arg(&lock)
@@ -113,18 +113,6 @@ fn flake_parts_and_home_manager_share_the_hosts_variant() {
         "c: map (p: p.llamaCpp.variant) (builtins.filter (p: p ? llamaCpp) c.home.packages)",
     );
     assert_eq!(variant, serde_json::json!(["cpu-haswell"]));
-}
-
-/// The one that xtask has just made of the testbed for this folder.
-fn lock_of(flake: &Scratch) -> PathBuf {
-    let name = flake.name();
-    let locks = fs::read_dir(flake.home().join("locks")).unwrap();
-    let mut files = locks.filter_map(|entry| Some(entry.ok()?.path()));
-    let is_ours = |file: &PathBuf| {
-        let file = file.file_name().unwrap().to_str().unwrap();
-        file.contains(name) && file.ends_with("-new-era.lock")
-    };
-    files.find(is_ours).unwrap_or_else(|| panic!("no lock file for {name}"))
 }
 
 #[test]

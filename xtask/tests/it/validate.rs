@@ -187,7 +187,7 @@ fn a_lock_that_disagrees_with_the_flake_is_an_error_and_is_left_as_it_is() {
     let flake = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     let lock = std::fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
     let mut spoilt: Value = serde_json::from_str(&lock).unwrap();
-    spoilt["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = "nixpkgs".into();
+    spoilt["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = "nixpkgs-stable".into();
     fleet.write("flake.lock", &spoilt.to_string());
     fleet.write("nixos/draft.nix", "{ }");
     let (code, report) = checked(&fleet, &["--testbed"]);

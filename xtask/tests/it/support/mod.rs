@@ -118,6 +118,18 @@ pub fn home_of(dir: &Path) -> PathBuf {
     }
 }
 
+/// The lock file with the testbed's inputs that xtask has made for this flake.
+pub fn testbed_lock(flake: &Scratch) -> PathBuf {
+    let name = flake.name();
+    let locks = fs::read_dir(flake.home().join("locks")).unwrap();
+    let mut files = locks.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_its_own = |file: &PathBuf| {
+        let file = file.file_name().unwrap().to_str().unwrap();
+        file.contains(name) && file.ends_with("-new-era.lock")
+    };
+    files.find(is_its_own).unwrap_or_else(|| panic!("no lock file for {name}"))
+}
+
 /// Says why a test proves less here, in a line that names what to do.
 pub fn skip(why: &str) {
     // Past the test runner, which shows what a macro prints of failures alone.
