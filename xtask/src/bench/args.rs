@@ -21,13 +21,14 @@ pub struct BenchArgs {
     /// Measure on this machine
     #[arg(long)]
     pub local: bool,
-    /// GGUF file on the target [default: the generated smoke model]
+    /// GGUF file on the target, or `smollm2` (see `setup --model`) [default: the generated smoke
+    /// model]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// Quantization of the generated smoke model
     #[arg(long, value_enum, default_value = "q4-0")]
     pub quantization: Quantization,
-    /// Parameters of the generated smoke model, in millions
+    /// Number of parameters of the generated smoke model; 1b lives in memory, not in a cache
     #[arg(long, value_enum, default_value = "29m")]
     pub params: Size,
     /// Tokens of the prompt test; 0 skips it

@@ -61,7 +61,7 @@ pub fn get_ready(
     chosen: &mut ChosenModel,
 ) -> Result<String> {
     // Asked before the build, which takes longer.
-    chosen.about.bytes = Some(model_size(&chosen.place, machine, subject)?);
+    chosen.about.bytes = Some(model_size(&chosen.place, context, machine, subject)?);
     match (args.build_on, &machine.target) {
         (BuildOn::Target, Target::Ssh(_)) => build_there(context, machine, subject)?,
         _ => build_and_copy(context, machine, subject)?,

@@ -4,8 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::bench::model::choice::LocalModel;
+
 #[derive(Debug, Args)]
 pub struct SetupArgs {
+    /// Also download SmolLM2 135M, a real model for `bench --model smollm2` (93 MB)
+    #[arg(long)]
+    pub model: bool,
     /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,
@@ -16,6 +21,9 @@ pub struct SetupArgs {
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {
+    /// Model to measure with
+    #[arg(long, value_enum, default_value = "29m")]
+    pub model: LocalModel,
     /// Do not ask for confirmation of the set-up
     #[arg(long, short)]
     pub yes: bool,
@@ -42,6 +50,9 @@ pub struct PerfArgs {
     /// Git checkout of nixpkgs: measure `check` on real NixOS hosts
     #[arg(long, value_name = "PATH")]
     pub nixpkgs: Option<PathBuf>,
+    /// Models to measure, for `bench`; 29m in three quantizations
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "29m", value_name = "MODEL,…")]
+    pub model: Vec<LocalModel>,
     /// Leave out the dispatch build, which takes many minutes, for `bench`
     #[arg(long)]
     pub no_dispatch: bool,

@@ -11,9 +11,8 @@ use crate::bench::comparison::Standing;
 use crate::bench::machine::Machine;
 use crate::bench::measure::Setup;
 use crate::bench::measurement::{Model, Params, Subject};
+use crate::bench::model::choice::{LocalModel, local_file};
 use crate::bench::model::quantize::Quantization;
-use crate::bench::model::smoke::{Size, SmokeModel};
-use crate::bench::model::store as model;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::session;
 use crate::build;
@@ -24,6 +23,7 @@ use crate::check::evaluation::EvalOptions;
 use crate::check::report::CheckReport;
 use crate::check::{command as check, evaluation as evaluate};
 use crate::dev::args::DemoArgs;
+use crate::dev::pieces::OnRequest;
 use crate::dev::setup;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
@@ -60,6 +60,8 @@ struct DemoReport<'a> {
 pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Discover: what the demo can run on, and this machine.
     let (context, inputs) = open(args, global, ui)?;
+    // Before minutes of builds.
+    local_file(&args.model.choose(Quantization::Q4_0).place, &context.home)?;
     let _session = session::open(&context, &mut Target::Local, "demo", true)?;
     let machine = Machine::discover(&Target::Local)?;
     let table = Table::embedded().context("microarch.json")?;
@@ -109,10 +111,10 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         "\n{}",
         ui.bold("3. cargo xtask bench local, beside upstream's own package")
     ));
-    let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
-    let file = model::smoke_model(&context.home, smoke)?;
+    let chosen = args.model.choose(Quantization::Q4_0);
+    let file = local_file(&chosen.place, &context.home)?;
     let file = file.to_str().context("the model's path is not UTF-8")?;
-    let described = crate::bench::model::choice::describe(smoke);
+    let described = chosen.about;
     let targets = [
         target("upstream's package", upstream),
         target("upstream's, without BLAS", no_blas),
@@ -153,8 +155,9 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     ui.result(crate::bench::view::standings(ui, &standings));
     ui.status(format!(
         "\npp: tokens of a prompt a second; tg: generated tokens a second; medians of {ROUNDS} \
-         alternating rounds,\n{} with seeded random weights, {}.",
+         alternating rounds,\n{}{}, {}.",
         described.name,
+        if args.model == LocalModel::SmolLm2 { "" } else { " with seeded random weights" },
         described.quantization.as_deref().unwrap_or_default()
     ));
     Ok(Outcome::from_ok(ok))
@@ -168,7 +171,8 @@ fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, &'static 
         return Ok((Context::open(global, ui)?, "real"));
     }
     let revision = global.testbed.unwrap_or(TestbedRevision::New);
-    setup::ensure(ui, args.yes || !std::io::stdin().is_terminal())?;
+    let requested = OnRequest { model: args.model == LocalModel::SmolLm2 };
+    setup::ensure(ui, requested, args.yes || !std::io::stdin().is_terminal())?;
     ui.status(format!(
         "{} on the testbed: the real llama.cpp and its flake, this machine's compiler, stand-ins \
          for the other inputs",

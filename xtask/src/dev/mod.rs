@@ -11,5 +11,6 @@ pub mod perf;
 pub mod pieces;
 pub mod private_nix;
 pub mod provision;
+pub mod real_model;
 pub mod setup;
 pub mod test;

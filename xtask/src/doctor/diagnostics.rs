@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use walkdir::WalkDir;
 
+use crate::dev::pieces::OnRequest;
 use crate::dev::provision;
 use crate::doctor::rules::{self, Check, Config};
 use crate::hardware::cpu::Cpu;
@@ -208,5 +209,8 @@ fn lock(nix: &Result<Nix>, root: &Path) -> Result<(LockFile, Value)> {
 
 /// The testbed's pieces, and whether the real inputs are reachable.
 pub fn inputs(home: &Path) -> Vec<Check> {
-    rules::check_pieces(&provision::discover(home), testbed::inputs_reachable())
+    rules::check_pieces(
+        &provision::discover(home, OnRequest::default()),
+        testbed::inputs_reachable(),
+    )
 }

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::system::disk;
 use crate::system::process::{self, Invocation};
-use crate::system::{disk, files};
 use crate::testbed::revision::{SDIST, TREES, Tree};
 
-const DOWNLOAD: Duration = Duration::from_secs(600);
 const LOCAL: Duration = Duration::from_secs(300);
 /// Downloads, one unpacked tree, and the repository.
 pub const DISK_MEGABYTES: u64 = 450;
@@ -37,25 +36,14 @@ pub fn is_present(home: &Path) -> bool {
 
 /// The trees whose archive must still be downloaded.
 pub fn missing_archives(home: &Path) -> Vec<&'static Tree> {
-    TREES.iter().filter(|tree| !downloads(home).join(tree.file_name()).is_file()).collect()
-}
-
-/// pip's command for one archive. Not `--no-binary :all:`, which would compile cmake.
-pub fn download_command(requirements: &Path, into: &Path) -> Invocation {
-    Invocation::new("python3")
-        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
-        .args(["--no-binary", SDIST, "--require-hashes", "--requirement"])
-        .arg(requirements)
-        .arg("--dest")
-        .arg(into)
+    TREES.iter().filter(|tree| !downloads(home).join(tree.archive().file_name).is_file()).collect()
 }
 
 /// Makes the repository, downloading what is not there.
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
-    disk::create(&downloads(home))?;
     let mut archives = vec![];
     for tree in &TREES {
-        archives.push((tree, archive(home, tree, step)?));
+        archives.push((tree, tree.archive().provide(&downloads(home), step)?));
     }
     disk::make_folder(&repository(home), |partial| {
         let work = partial.join("tree");
@@ -96,42 +84,6 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
         let _ = fs::remove_file(partial.join("index"));
         disk::remove(&work)
     })
-}
-
-/// The archive, verified; downloaded where it is missing or not what it should be.
-fn archive(home: &Path, tree: &Tree, step: &mut dyn FnMut(&str)) -> Result<PathBuf> {
-    let file = downloads(home).join(tree.file_name());
-    if file.is_file() {
-        match disk::verify_sha256(&file, tree.sha256) {
-            Ok(()) => return Ok(file),
-            Err(error) => {
-                step(&format!("{error}: removed, downloading it again"));
-                disk::remove(&file)?;
-            }
-        }
-    }
-    step(&format!("downloading {SDIST} {} ({} MB)", tree.version, tree.megabytes));
-    let requirements = downloads(home).join("requirements.txt");
-    files::write_atomically(&requirements, tree.requirement().as_bytes())?;
-    // pip's folder is put beside the archive's place, and the archive taken out of it.
-    let fetched = downloads(home).join("fetched");
-    disk::make_folder(&fetched, |into| {
-        run(&download_command(&requirements, into), DOWNLOAD).with_context(|| {
-            format!(
-                "pip cannot download {SDIST} {}; run setup again once the network is up, or put \
-                 {} into {}",
-                tree.version,
-                tree.file_name(),
-                downloads(home).display()
-            )
-        })?;
-        disk::verify_sha256(&into.join(tree.file_name()), tree.sha256)
-    })?;
-    fs::rename(fetched.join(tree.file_name()), &file)
-        .with_context(|| format!("cannot create {}", file.display()))?;
-    disk::remove(&fetched)?;
-    disk::remove(&requirements)?;
-    Ok(file)
 }
 
 fn extract(tree: &Tree, archive: &Path, into: &Path) -> Result<()> {

@@ -8,4 +8,5 @@ pub mod inputs;
 pub mod llama_tree;
 pub mod lock_creation;
 pub mod lock_file;
+pub mod pypi;
 pub mod revision;

@@ -5,6 +5,8 @@
 
 use clap::ValueEnum;
 
+use crate::testbed::pypi::PypiFile;
+
 /// One tree: an sdist of llama-cpp-python on PyPI, which carries the whole of llama.cpp.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tree {
@@ -50,19 +52,21 @@ pub const TREES: [Tree; 2] = [
 pub const SDIST: &str = "llama_cpp_python";
 
 impl Tree {
-    pub fn file_name(&self) -> String {
-        format!("{SDIST}-{}.tar.gz", self.version)
+    pub fn archive(&self) -> PypiFile {
+        PypiFile {
+            package: SDIST,
+            version: self.version,
+            file_name: format!("{SDIST}-{}.tar.gz", self.version),
+            sha256: self.sha256,
+            megabytes: self.megabytes,
+            is_source: true,
+        }
     }
 
     /// Where llama.cpp lies inside the archive. Not a pattern: the sdist also holds
     /// `.git/modules/vendor/llama.cpp`.
     pub fn member(&self) -> String {
         format!("{SDIST}-{}/vendor/llama.cpp", self.version)
-    }
-
-    /// pip's requirements file: it then refuses any other content.
-    pub fn requirement(&self) -> String {
-        format!("{SDIST}=={} --hash=sha256:{}\n", self.version, self.sha256)
     }
 }
 

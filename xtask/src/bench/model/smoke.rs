@@ -24,6 +24,9 @@ pub enum Size {
     M29,
     #[value(name = "88m")]
     M88,
+    /// Half a gigabyte and more: no cache holds it.
+    #[value(name = "1b")]
+    B1,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,7 @@ impl Size {
         match self {
             Self::M29 => "29m",
             Self::M88 => "88m",
+            Self::B1 => "1b",
         }
     }
 
@@ -54,6 +58,7 @@ impl Size {
         let (width, ffn, layers, heads, heads_kv) = match self {
             Self::M29 => (512, 1536, 8, 8, 4),
             Self::M88 => (768, 2176, 12, 12, 6),
+            Self::B1 => (2048, 5632, 22, 32, 16),
         };
         Shape { vocabulary: 4096, width, ffn, layers, heads, heads_kv }
     }
@@ -256,6 +261,8 @@ mod tests {
 
     impl Write for Digest {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // However large the model is, only this much of it is in memory.
+            assert!(bytes.len() < 2 * CHUNK, "{} bytes at once", bytes.len());
             self.0 += bytes.len() as u64;
             for byte in bytes {
                 self.1 = (self.1 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
@@ -279,6 +286,7 @@ mod tests {
         let parameters = |size| SmokeModel { size, quantization: Quantization::Q4_0 }.parameters();
         assert_eq!(parameters(Size::M29), 29_368_832);
         assert_eq!(parameters(Size::M88), 87_706_368);
+        assert_eq!(parameters(Size::B1), 1_054_959_616);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub fn smoke_model(home: &Path, model: SmokeModel) -> Result<PathBuf> {
 
 /// The size decides, and the first bytes: after a power cut a file may have its
 /// length and nothing in it.
-fn is_whole(file: &Path, bytes: u64) -> bool {
+pub fn is_whole(file: &Path, bytes: u64) -> bool {
     let read_magic = || -> io::Result<bool> {
         let mut magic = [0; 4];
         io::Read::read_exact(&mut File::open(file)?, &mut magic)?;

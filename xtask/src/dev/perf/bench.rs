@@ -10,9 +10,8 @@ use crate::bench::command::tuned;
 use crate::bench::machine::Machine;
 use crate::bench::measure::Setup;
 use crate::bench::measurement::{Params, Subject};
-use crate::bench::model::choice as model;
+use crate::bench::model::choice::{ChosenModel, LocalModel, local_file};
 use crate::bench::model::quantize::Quantization;
-use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::recorder;
 use crate::build::run as build_all;
@@ -42,21 +41,24 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     let revision = global.testbed.unwrap_or(TestbedRevision::New);
     let context = Context::open_with(global, ui, Some(revision))?;
     let machine = Machine::discover(&Target::Local)?;
+    let models = models(&args.model);
+    // Before minutes of builds.
+    for (_, chosen) in &models {
+        local_file(&chosen.place, &context.home)?;
+    }
     let targets = targets(&context, revision, &machine, !args.no_dispatch)?;
     let place = machine_lock::bench_lock(&context.home, Target::Local.name());
     let lock = machine_lock::lock(&place, "`perf bench`", &|holder| {
         ui.status(format!("waiting for {holder}"))
     })?;
     let mut all = vec![];
-    for quantization in [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16] {
-        let smoke = SmokeModel { size: Size::M29, quantization };
-        let file = crate::bench::model::store::smoke_model(&context.home, smoke)?;
+    for (name, chosen) in models {
+        let file = local_file(&chosen.place, &context.home)?;
         let file = file.to_str().context("the model's path is not UTF-8")?;
-        let name = quantization.numbers().name;
         ui.status(format!("measuring {name}, {} rounds of {} builds", args.runs, targets.len()));
         let quiet = Ui { quiet: true, ..*ui };
         let rounds = u32::try_from(args.runs).context("--runs")?;
-        let (machine, model, params) = (&machine, &model::describe(smoke), &params(2));
+        let (machine, model, params) = (&machine, &chosen.about, &params(2));
         let setup = Setup { ui: &quiet, machine, model, model_path: file, params };
         let run = paired_run::run(setup, &targets, Rounds::exactly(rounds, 1))?;
         interrupt::check()?;
@@ -83,6 +85,24 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     drop(lock);
     all.push(overhead(args, &context, revision, &targets[1])?);
     Ok(all)
+}
+
+/// Each model with its name in the table: the small one is quick in every quantization.
+fn models(chosen: &[LocalModel]) -> Vec<(String, ChosenModel)> {
+    let all = [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16];
+    let quantizations = |model: &LocalModel| match model {
+        LocalModel::M29 => &all[..],
+        LocalModel::B1 | LocalModel::SmolLm2 => &all[..1],
+    };
+    let with_name = |chosen: ChosenModel| {
+        let quantization = chosen.about.quantization.as_deref().unwrap_or_default();
+        (format!("{} {quantization}", chosen.about.name), chosen)
+    };
+    let each = |model: &LocalModel| {
+        let model = *model;
+        quantizations(&model).iter().map(move |it| with_name(model.choose(*it))).collect::<Vec<_>>()
+    };
+    chosen.iter().flat_map(each).collect()
 }
 
 /// By hand, tuned, upstream's and, if wanted, dispatch: all of one source, built here.
@@ -153,8 +173,7 @@ fn overhead(
     revision: TestbedRevision,
     tuned: &ComparisonTarget,
 ) -> Result<Ratio> {
-    let smoke = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
-    let file = crate::bench::model::store::smoke_model(&context.home, smoke)?;
+    let file = local_file(&LocalModel::M29.choose(Quantization::Q4_0).place, &context.home)?;
     let file = file.to_str().context("the model's path is not UTF-8")?;
     let short = Params { prompt: 16, generate: 4, ..params(1) };
     let argv = short.argv(&tuned.llama_bench, file, &tuned.subject.manifest.backends);
