@@ -57,6 +57,10 @@ let
   variantOf = home: home.config.programs.llama-cpp.package.llamaCpp.variant;
 in
 {
+  "importing it changes no package" = {
+    expr = (homeWith { settings.enable = false; }).config.nixpkgs.overlays;
+    expected = null;
+  };
   "alone, it sets the overlay, and pkgs.llama-cpp is the variant" = {
     expr =
       let

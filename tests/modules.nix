@@ -32,6 +32,31 @@ let
     backend = "vulkan";
     microarch = "znver4";
   };
+  # A package of another flake's overlay or of nixpkgs, and what depends on it.
+  dependent = {
+    nixpkgs.overlays = [
+      (final: _prev: {
+        dependent = final.runCommand "dependent" { } "ln -s ${final.llama-cpp} $out";
+      })
+    ];
+  };
+  pkgsWith =
+    settings:
+    (flake.inputs.nixpkgs.lib.nixosSystem {
+      modules = [
+        { nixpkgs.hostPlatform = "x86_64-linux"; }
+        dependent
+        settings
+      ];
+    }).pkgs;
+  importedWith =
+    options:
+    pkgsWith {
+      imports = [ flake.nixosModules.default ];
+      programs.llama-cpp = options;
+    };
+  nixpkgsOwn = pkgsWith { };
+
   refused = enabled {
     backend = "cuda";
     microarch = "tigerlake";
@@ -49,6 +74,120 @@ in
   "the module may be imported twice" = {
     expr = (hostWith { imports = [ flake.nixosModules.llama-cpp ]; }).programs.llama-cpp.enable;
     expected = false;
+  };
+  "importing it changes no package" = {
+    expr =
+      let
+        imported = importedWith { };
+      in
+      [
+        (imported.dependent.drvPath == nixpkgsOwn.dependent.drvPath)
+        (imported ? mkLlamaCpp)
+      ];
+    expected = [
+      true
+      false
+    ];
+  };
+  "nor the system" = {
+    expr =
+      let
+        toplevel =
+          imports:
+          (flake.inputs.nixpkgs.lib.nixosSystem {
+            modules = [
+              {
+                inherit imports;
+                nixpkgs.hostPlatform = "x86_64-linux";
+                services.llama-cpp.enable = true;
+                services.llama-cpp.model = "/model.gguf";
+                fileSystems."/".device = "/dev/disk/by-label/nixos";
+                boot.loader.grub.device = "nodev";
+                system.stateVersion = "25.05";
+              }
+            ];
+          }).config.system.build.toplevel.drvPath;
+      in
+      toplevel [ flake.nixosModules.default ] == toplevel [ ];
+    expected = true;
+  };
+  "the overlay can be had alone" = {
+    expr =
+      let
+        alone = importedWith { overlay = true; };
+      in
+      [
+        alone.llama-cpp.llamaCpp.variant
+        alone.llama-cpp-vulkan.llamaCpp.variant
+        (alone.dependent.drvPath == nixpkgsOwn.dependent.drvPath)
+      ];
+    expected = [
+      "cpu-dispatch"
+      "vulkan-dispatch"
+      false
+    ];
+  };
+  "and the package without the overlay" = {
+    expr =
+      let
+        options = {
+          enable = true;
+          microarch = "znver4";
+          overlay = false;
+        };
+      in
+      [
+        ((importedWith options).dependent.drvPath == nixpkgsOwn.dependent.drvPath)
+        (hostWith { programs.llama-cpp = options; }).programs.llama-cpp.package.drvPath
+      ];
+    expected = [
+      true
+      (enabled { microarch = "znver4"; }).programs.llama-cpp.package.drvPath
+    ];
+  };
+  # The names are for editors; an assertion rejects others, with the name to write.
+  "a microarchitecture is one of the table, or a list of those" = {
+    expr =
+      let
+        names =
+          (lib.evalModules {
+            modules = [
+              ../modules/shared/options.nix
+              { _module.check = false; }
+            ];
+          }).options.programs.llama-cpp.microarch.type.nestedTypes.left;
+      in
+      [
+        names.name
+        (lib.elem "znver4" names.functor.payload.values)
+        (lib.elem "apple-m2" names.functor.payload.values)
+        (ours (enabled {
+          microarch = "zen4";
+        }))
+      ];
+    expected = [
+      "enum"
+      true
+      true
+      [
+        "programs.llama-cpp.microarch: \"zen4\" is not a known microarchitecture; write \"znver4\", or \"dispatch\", which runs on any CPU."
+      ]
+    ];
+  };
+  "the main program is the one for all tools, in revisions that have it" = {
+    expr = map (package: lib.last (lib.splitString "/" (lib.getExe package))) [
+      vulkan.programs.llama-cpp.package
+      (enabled { modular = false; }).programs.llama-cpp.package
+    ];
+    expected =
+      let
+        main =
+          if builtins.pathExists "${flake.inputs.llama-cpp}/app/CMakeLists.txt" then "llama" else "llama-cli";
+      in
+      [
+        main
+        main
+      ];
   };
   "the package is installed" = {
     expr = lib.elem vulkan.programs.llama-cpp.package.drvPath (

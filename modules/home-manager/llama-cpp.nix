@@ -26,14 +26,12 @@ in
   imports = [ ../shared/options.nix ];
 
   config = lib.mkMerge [
-    (lib.mkIf (!hostPkgs) {
+    (lib.mkIf (!hostPkgs && cfg.overlay) {
       nixpkgs.overlays = [
         overlay
         variant.builds
-      ];
-    })
-    (lib.mkIf (!hostPkgs && cfg.enable) {
-      nixpkgs.overlays = [ variant.select ];
+      ]
+      ++ lib.optional cfg.enable variant.select;
     })
     (lib.mkIf cfg.enable {
       assertions = variant.assertions ourPkgs;

@@ -132,13 +132,14 @@ in
   };
 
   config = lib.mkMerge [
-    # Even if the module is not enabled, so that `pkgs.llama-cpp-vulkan` is the official package
-    # on every host.
     (lib.optionalAttrs takesOverlays {
-      nixpkgs.overlays = [
-        overlay
-        variant.builds
-      ];
+      nixpkgs.overlays = lib.mkIf cfg.overlay (
+        [
+          overlay
+          variant.builds
+        ]
+        ++ lib.optional cfg.enable variant.select
+      );
     })
     {
       programs.llama-cpp = {
@@ -171,7 +172,6 @@ in
         programs.llama-cpp.overlaid = variant.isIn pkgs;
         environment.systemPackages = [ cfg.package ];
       }
-      // lib.optionalAttrs takesOverlays { nixpkgs.overlays = [ variant.select ]; }
       # Older nixpkgs have no such service.
       // lib.optionalAttrs (options ? services.llama-cpp) {
         services.llama-cpp.package = lib.mkDefault cfg.package;

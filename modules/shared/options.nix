@@ -1,12 +1,33 @@
 # `programs.llama-cpp`, the options that NixOS and home-manager share.
-{ lib, ... }:
+{ config, lib, ... }:
 let
   inherit (lib) mkOption types;
   microarchs = import ../../overlays/llama-cpp/microarch.nix { inherit lib; };
+
+  # A name that the table lacks is rejected by an assertion, which says what to write instead.
+  microarch =
+    types.enum (lib.unique ([ "dispatch" ] ++ microarchs.names "x86_64" ++ microarchs.names "aarch64"))
+    // {
+      check = lib.isString;
+      description = "name of a microarchitecture";
+      descriptionClass = "noun";
+    };
 in
 {
   options.programs.llama-cpp = {
     enable = lib.mkEnableOption "llama.cpp from its official flake, built for this machine";
+
+    overlay = mkOption {
+      type = types.bool;
+      default = config.programs.llama-cpp.enable;
+      defaultText = lib.literalExpression "config.programs.llama-cpp.enable";
+      description = ''
+        Whether to apply the overlay to `pkgs`. If `enable` is set, `pkgs.llama-cpp`,
+        `pkgs.llama-cpp-vulkan` and so on are then built for this machine, and so are
+        packages that depend on them; with `false` only `package` is. Without `enable`,
+        `true` gives the overlay alone: portable packages and `mkLlamaCpp`.
+      '';
+    };
 
     backend = mkOption {
       type =
@@ -34,7 +55,7 @@ in
     };
 
     microarch = mkOption {
-      type = types.either types.str (types.listOf types.str);
+      type = types.either microarch (types.listOf microarch);
       default = "dispatch";
       example = "znver4";
       description = ''
@@ -147,8 +168,8 @@ in
       type = types.package;
       readOnly = true;
       description = ''
-        Package that these options select. It is installed, and `pkgs.llama-cpp`
-        is the same package unless `pkgs` is made outside of the host.
+        Package that these options select. It is installed, and `pkgs.llama-cpp` is
+        the same package unless `overlay` is off or `pkgs` is made outside of the host.
       '';
     };
   };

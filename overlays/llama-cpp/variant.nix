@@ -263,6 +263,8 @@ let
             (cmakeFlags.fromAttrs cmake)
             variant.extraCmakeFlags
           ];
+          # Upstream's meta names llama-cli, also where there is one program for all tools.
+          meta = prev.meta // lib.optionalAttrs (declared ? LLAMA_BUILD_APP) { mainProgram = "llama"; };
           passthru = (prev.passthru or { }) // {
             llamaCpp = manifestOf finalAttrs.cmakeFlags;
             tests = pkgs.callPackage ./tests.nix { } {

@@ -115,7 +115,7 @@ let
       overlaid = host.config.programs.llama-cpp.overlaid or true;
       packages =
         (
-          if host ? pkgs then
+          if host ? pkgs && host.config.programs.llama-cpp.overlay or true then
             {
               "pkgs.llama-cpp" = seen (host.pkgs.llama-cpp or { }) overlayFiles;
             }

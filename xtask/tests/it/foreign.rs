@@ -120,7 +120,9 @@ fn other_llama_cpps_are_told_by_option_and_by_what_differs() {
     let flake = foreign("overlays");
     let (code, report) = checked(&flake);
     assert_eq!(code, 1, "{report:#}");
-    assert_eq!(of(&report, "before"), ("ok", vec![]));
+    for host in ["before", "package-only"] {
+        assert_eq!(of(&report, host), ("ok", vec![]), "{host}");
+    }
 
     let said = |host: &str| -> &str {
         let (state, findings) = of(&report, host);
