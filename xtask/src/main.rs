@@ -32,7 +32,9 @@ fn main() -> ExitCode {
     ui::args::set_color(ui::args::color_in(std::env::args()));
     let cli = cli::Cli::parse();
     let ui = ui::Ui::new(&cli.global.output);
+    ui::waiting::watch(&ui, system::running::running);
     let outcome = interrupt::install().and_then(|()| cli::dispatch::run(&cli, &ui));
+    ui::waiting::end();
     let status = exit_status(&outcome, interrupt::requested());
     // What broke beside an interrupt must not be lost.
     if let Some(error) = outcome.err().filter(|error| !error.is::<Interrupted>()) {

@@ -27,6 +27,16 @@ pub enum Verdict {
     Faster,
 }
 
+/// The one vocabulary of verdicts. `clear`: see [`Change::is_clear`].
+pub fn in_words(verdict: Verdict, clear: bool) -> &'static str {
+    match verdict {
+        Verdict::Slower => "slower",
+        Verdict::Faster => "faster",
+        Verdict::Same if clear => "no change",
+        Verdict::Same => "inconclusive",
+    }
+}
+
 /// How the samples that decided were taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -63,9 +73,12 @@ impl Change {
 
     /// Whether further rounds would not change the verdict.
     pub fn is_clear(&self) -> bool {
-        let [low, high] = self.interval_percent;
-        self.verdict != Verdict::Same || (high - low) / 2.0 <= CLEAR
+        is_clear(self.verdict, self.interval_percent)
     }
+}
+
+pub fn is_clear(verdict: Verdict, [low, high]: [f64; 2]) -> bool {
+    verdict != Verdict::Same || (high - low) / 2.0 <= CLEAR
 }
 
 /// `baseline` of bench's document.

@@ -58,7 +58,7 @@ impl CanaryMachine {
         let mut model = chosen_model(args, after)?;
         let subjects = [("before", before), ("after", after)];
         let ready = comparison_targets(args, context, machine, &subjects, &mut model);
-        let (targets, path) = ready.map_err(|error| match error.downcast::<Refusal>() {
+        let (targets, path, _) = ready.map_err(|error| match error.downcast::<Refusal>() {
             Ok(Refusal(findings)) => {
                 let error = findings.into_iter().find(|it| it.severity == Severity::Error);
                 error.map_or_else(|| anyhow!("a build cannot be measured"), Into::into)

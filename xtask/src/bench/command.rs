@@ -191,12 +191,14 @@ fn measure(
     let mut recorder = Recorder::new(&records, setup, subject);
     let mut report = BenchReport::new(subject, target.name(), model.clone(), None, vec![]);
     if none_is_an_error(&before) {
+        before.iter().for_each(|finding| print(ui, subject.host.as_str(), finding));
         ui.status(format!("measuring {} on {}", subject.manifest.variant, target.name()));
         let offload = offload(setup, subject)?;
         report = measure_rounds(setup, subject, &mut recorder)?;
         report.account_for(offload, &subject.manifest.backends, &params.args);
     }
     report.verification = verification;
+    report.shown.clone_from(&before);
     report.env.clone_from(&machine.env);
     report.log = machine.written_log();
     check_afterwards(machine, &mut report);

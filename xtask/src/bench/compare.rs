@@ -13,12 +13,13 @@ use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, Rounds};
 use crate::bench::view;
 use crate::check::evaluation::{EvalOptions, evaluate};
+use crate::findings::finding::Finding;
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
-use crate::nix::flake_input::Revision;
+use crate::nix::flake_input::{Revision, short};
 use crate::nix::names::nix_string;
 use crate::system::resources::now;
 use crate::upstream::revision::{Wanted, choose};
@@ -47,7 +48,8 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     let mut model = chosen_model(args, &own)?;
     let subjects: Vec<(&str, &Subject)> =
         args.compare.iter().map(String::as_str).zip(&subjects).collect();
-    let (targets, path) = comparison_targets(args, context, machine, &subjects, &mut model)?;
+    let (targets, path, warnings) =
+        comparison_targets(args, context, machine, &subjects, &mut model)?;
     context.ui.status(format!("{} rounds in random order (--seed {seed})", params.rounds));
     let rounds = Rounds::exactly(params.rounds, seed);
     let (ui, model) = (&context.ui, &model.about);
@@ -56,6 +58,8 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     // Report.
     let standings = run.standings(&targets);
     let ok = run.finding.is_none() && !standings.is_empty();
+    let findings: Vec<&Finding> = run.finding.iter().chain(&warnings).collect();
+    let (device, threads) = run.device.clone().unwrap_or_default();
     context.ui.document(&json!({
         "schema": 1, "command": "bench", "host": args.host, "target": machine.target.name(),
         "model": model,
@@ -67,9 +71,18 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         })).collect::<Vec<_>>(),
         // Ratios are to the first subject.
         "standings": standings,
-        "findings": run.finding.iter().collect::<Vec<_>>(),
+        "device": device,
+        "threads": threads,
+        "findings": findings,
         "ok": ok,
     }))?;
+    let target = machine.target.name();
+    let about = view::surroundings(model, device.as_deref(), threads);
+    context.ui.result(format!("{} on {target}: {about}", args.host));
+    for (label, subject) in &subjects {
+        let rev = subject.manifest.rev.as_deref().map_or("unknown", short);
+        context.ui.result(format!("  {label}: {}, llama.cpp {rev}", subject.manifest.variant));
+    }
     context.ui.result(view::standings(&context.ui, &standings));
     run.finding.iter().for_each(|finding| print(&context.ui, &args.host, finding));
     Ok(Outcome::from_ok(ok))

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::bench::llama_bench::TestResult;
-use crate::statistics::{median, paired};
+use crate::statistics::{median, paired, speed};
 
 /// Samples by test, then by process: those of one process resemble each other more than
 /// those of two.
@@ -43,7 +43,10 @@ impl Samples {
 pub struct Standing {
     pub label: String,
     pub test: String,
+    /// Of all samples.
     pub median_tokens_per_second: f64,
+    /// The estimate that `ratio` is the ratio of.
+    pub tokens_per_second: f64,
     /// To the first target; 1 for itself.
     pub ratio: Option<f64>,
     /// 99 % confidence.
@@ -63,6 +66,7 @@ pub fn standings(targets: &[(&str, &Samples)]) -> Vec<Standing> {
             label: label.to_owned(),
             test: test.to_owned(),
             median_tokens_per_second: median(processes.concat())?,
+            tokens_per_second: speed(processes)?,
             ratio: ratio.map(|ratio| ratio.estimate),
             interval: ratio.map(|ratio| [ratio.low, ratio.high]),
             samples: processes.iter().map(Vec::len).sum(),
@@ -99,13 +103,13 @@ mod tests {
         let standings = standings(&[("upstream", &upstream), ("tuned", &tuned)]);
         let figures: Vec<_> = standings
             .iter()
-            .map(|s| (s.label.as_str(), s.test.as_str(), s.median_tokens_per_second, s.ratio))
+            .map(|s| (s.label.as_str(), s.test.as_str(), s.tokens_per_second, s.ratio))
             .collect();
         assert_eq!(
             figures,
             [
-                ("upstream", "pp128", 12.0, Some(1.0)),
-                ("tuned", "pp128", 120.5, Some(122.0 / 13.0)),
+                ("upstream", "pp128", 13.0, Some(1.0)),
+                ("tuned", "pp128", 122.0, Some(122.0 / 13.0)),
                 ("upstream", "tg32", 5.0, Some(1.0)),
             ]
         );

@@ -15,12 +15,14 @@ use crate::bench::preflight::preflight;
 use crate::bench::preflight_rules::closure_fits;
 use crate::build::run as build_all;
 use crate::findings::finding::{Finding, none_is_an_error};
+use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Around, Selection};
 use crate::nix::store;
 use crate::target::{Target, or_finding, refuse};
 
-/// Builds and copies the builds of a paired run: the builds, and their model's path on the target.
+/// Builds and copies the builds of a paired run: the builds, their model's path on the target,
+/// and the warnings, which are shown at once.
 ///
 /// # Errors
 /// A [`Refusal`] if one cannot be measured.
@@ -30,8 +32,8 @@ pub fn comparison_targets(
     machine: &Machine,
     subjects: &[(&str, &Subject)],
     chosen: &mut ChosenModel,
-) -> Result<(Vec<ComparisonTarget>, String)> {
-    let (mut targets, mut model_path) = (vec![], String::new());
+) -> Result<(Vec<ComparisonTarget>, String, Vec<Finding>)> {
+    let (mut targets, mut model_path, mut warnings) = (vec![], String::new(), vec![]);
     for (label, subject) in subjects {
         let mut findings = preflight(machine, subject, &params(args, subject).args, args.force)?;
         if none_is_an_error(&findings) {
@@ -44,9 +46,16 @@ pub fn comparison_targets(
             findings.iter_mut().for_each(|it| it.message = format!("{label}: {}", it.message));
             bail!(Refusal(findings));
         }
+        // What is about the machine is the same for each build.
+        for finding in
+            findings.into_iter().filter(|finding| !warnings.contains(finding)).collect::<Vec<_>>()
+        {
+            print(&context.ui, subject.host.as_str(), &finding);
+            warnings.push(finding);
+        }
         targets.push(ComparisonTarget::new(label, subject, machine));
     }
-    Ok((targets, model_path))
+    Ok((targets, model_path, warnings))
 }
 
 /// Builds, copies, and puts the model on the target: the model's path there.

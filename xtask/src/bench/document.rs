@@ -70,6 +70,9 @@ pub struct BenchReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sweep: Option<SweepReport>,
     pub findings: Vec<Finding>,
+    /// Of the findings, those that were shown before the measurement began.
+    #[serde(skip)]
+    pub shown: Vec<Finding>,
     pub ok: bool,
 }
 
@@ -115,6 +118,7 @@ impl BenchReport {
             baseline: None,
             sweep: None,
             findings,
+            shown: vec![],
         }
     }
 

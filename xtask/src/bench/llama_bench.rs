@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::statistics::speed;
 use crate::ui::sanitize::sanitize_name;
 
 /// One test's speed, as the bench report carries it.
@@ -21,6 +22,9 @@ pub struct TestResult {
     pub stddev: f64,
     /// Tokens per second, one for each repetition.
     pub samples: Vec<f64>,
+    /// The same samples, process by process.
+    #[serde(skip)]
+    pub processes: Vec<Vec<f64>>,
     /// All that llama-bench says of the test besides its figures.
     #[serde(skip)]
     pub settings: BTreeMap<String, String>,
@@ -31,10 +35,11 @@ impl TestResult {
     #[cfg(test)]
     pub fn of(test: &str, samples: &[f64]) -> Self {
         let (test, settings) = (test.to_owned(), BTreeMap::new());
-        let mut result =
-            Self { test, tokens_per_second: 0.0, stddev: 0.0, samples: vec![], settings };
-        result.add(samples);
-        result
+        let (tokens_per_second, stddev, samples, processes) = (0.0, 0.0, samples.to_vec(), vec![]);
+        let result = Self { test, tokens_per_second, stddev, samples, processes, settings };
+        let mut results = vec![];
+        result.add_to(&mut results);
+        results.remove(0)
     }
 
     pub fn threads(&self) -> Option<u32> {
@@ -44,19 +49,24 @@ impl TestResult {
     /// Adds it to others: to the result of the same test, where there is one.
     pub fn add_to(self, results: &mut Vec<Self>) {
         match results.iter_mut().find(|known| known.test == self.test) {
-            Some(known) => known.add(&self.samples),
-            None => results.push(self),
+            Some(known) => known.add(self.samples),
+            None => {
+                let mut first = Self { samples: vec![], processes: vec![], ..self.clone() };
+                first.add(self.samples);
+                results.push(first);
+            }
         }
     }
 
-    /// Takes the samples of another process in: mean and standard deviation are then
-    /// those of all samples, as llama-bench gives them of its own.
-    pub fn add(&mut self, samples: &[f64]) {
-        self.samples.extend(samples);
+    /// Takes the samples of another process in. The speed is then the estimate of
+    /// [`crate::statistics::speed`], the standard deviation that of all samples.
+    fn add(&mut self, samples: Vec<f64>) {
+        self.samples.extend(&samples);
+        self.processes.push(samples);
         let n = self.samples.len() as f64;
         let mean = self.samples.iter().sum::<f64>() / n;
         let squares: f64 = self.samples.iter().map(|sample| (sample - mean).powi(2)).sum();
-        self.tokens_per_second = mean;
+        self.tokens_per_second = speed(&self.processes).unwrap_or_default();
         self.stddev = if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
     }
 }
@@ -243,7 +253,9 @@ impl Output {
         let average = line.avg_ts.filter(is_speed);
         match (average, line.stddev_ts.filter(|stddev| *stddev >= 0.0), samples) {
             (Some(tokens_per_second), Some(stddev), Some(samples)) => {
-                let result = TestResult { test, tokens_per_second, stddev, samples, settings };
+                let processes = vec![samples.clone()];
+                let result =
+                    TestResult { test, tokens_per_second, stddev, samples, processes, settings };
                 self.results.push(result);
                 self.results.last()
             }

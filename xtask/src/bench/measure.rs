@@ -16,7 +16,8 @@ use crate::bench::preflight::expected;
 use crate::system::disk;
 use crate::system::process::{Exit, Source};
 use crate::target::or_finding;
-use crate::ui::Ui;
+use crate::ui::progress::Live;
+use crate::ui::{Ui, units};
 
 /// Enough of stderr to hold a driver's complaint.
 const STDERR_LINES: usize = 40;
@@ -40,6 +41,8 @@ pub struct Results<'a> {
     /// Called with each result, as soon as its name is known: without further arguments at
     /// once, else when the run has ended.
     pub keep: Option<Keep<'a>>,
+    /// Shows what llama-bench does.
+    pub live: Option<&'a Live>,
 }
 
 pub type Keep<'a> = &'a mut dyn FnMut(&About, &TestResult);
@@ -135,7 +138,11 @@ fn run(
         (Source::Stdout, _) => {
             if let Some(speed) = output.line(line).map(|result| result.tokens_per_second) {
                 let name = names(&output.results, &mut results.differing).pop();
-                ui.status(format!("  {:<10} {speed:>10.1} tokens/s", name.unwrap_or_default()));
+                ui.status(format!(
+                    "  {:<10} {:>10} tokens/s",
+                    name.unwrap_or_default(),
+                    units::speed(speed)
+                ));
                 if let (true, Some(keep), Some(about), Some(result)) = (
                     setup.params.args.is_empty(),
                     &mut results.keep,
@@ -146,7 +153,12 @@ fn run(
                 }
             }
         }
-        (Source::Stderr, Some(progress)) => ui.debug(format!("  test {progress}")),
+        (Source::Stderr, Some(progress)) => {
+            if let Some(live) = results.live {
+                live.doing(&format!("test {progress}"));
+            }
+            ui.debug(format!("  test {progress}"));
+        }
         (Source::Stderr, None) => {
             ui.debug(line);
             if stderr.len() == STDERR_LINES {

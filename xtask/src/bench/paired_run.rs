@@ -11,6 +11,7 @@ use crate::bench::measurement::Subject;
 use crate::findings::finding::{Finding, Severity};
 use crate::statistics::random::SplitMix;
 use crate::ui::Ui;
+use crate::ui::progress::Live;
 
 /// A build that takes part in a paired run.
 pub struct ComparisonTarget {
@@ -30,6 +31,8 @@ impl ComparisonTarget {
 /// What a paired run measured, in the order of its targets.
 pub struct PairedRun {
     pub samples: Vec<Samples>,
+    /// The device and the number of threads, as the first process named them.
+    pub device: Option<(Option<String>, Option<u32>)>,
     /// The error that ended it.
     pub finding: Option<Finding>,
 }
@@ -66,27 +69,36 @@ pub fn run(setup: Setup, targets: &[ComparisonTarget], rounds: Rounds) -> Result
     let at_most = if enough.is_some() { "at most " } else { "" };
     // Whoever is always first would always find the machine as the last one left it.
     let mut random = SplitMix(seed);
-    let mut results = Results::default();
+    let live = Live::start(ui);
+    let mut results = Results { live: Some(&live), ..Results::default() };
+    let mut device = None;
     let mut samples = vec![Samples::default(); targets.len()];
     for round in 1..=most {
-        ui.status(format!("  round {round} of {at_most}{most}"));
+        let what = format!("round {round} of {at_most}{most}");
+        if !ui.bars {
+            ui.status(format!("  {what}"));
+        }
         let mut order: Vec<usize> = (0..targets.len()).collect();
         random.shuffle(&mut order);
-        for which in order {
+        for (turn, which) in (0..).zip(order) {
             let ComparisonTarget { label, subject, llama_bench } = &targets[which];
+            let each = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+            live.at((round - 1) * each + turn, most * each, &format!("{what}, {label}"));
             let report = measure(quiet, subject, llama_bench, &mut results)?;
             samples[which].add(&report.results);
+            device.get_or_insert((report.device, report.threads));
             // A warning (upstream's package runs on BLAS) describes what is compared. An
             // error would come back in every round.
             let mut findings = report.findings.into_iter();
             if let Some(error) = findings.find(|it| it.severity == Severity::Error) {
                 let message = format!("{label}: {}", error.message);
-                return Ok(PairedRun { samples, finding: Some(Finding { message, ..error }) });
+                let finding = Some(Finding { message, ..error });
+                return Ok(PairedRun { samples, device, finding });
             }
         }
         if enough.as_mut().is_some_and(|enough| enough(round, &samples)) {
             break;
         }
     }
-    Ok(PairedRun { samples, finding: None })
+    Ok(PairedRun { samples, device, finding: None })
 }

@@ -15,7 +15,8 @@ use crate::bench::results_file::ResultsFile;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::system::json_lines;
 use crate::system::resources::now;
-use crate::ui::units;
+use crate::ui::progress::Live;
+use crate::ui::{Ui, units};
 
 /// What a slow-down of a few percent takes to be seen on a machine that is not idle.
 pub const ROUNDS: u32 = 10;
@@ -79,13 +80,19 @@ pub fn measure_rounds(
     let started = Instant::now();
     let mut whole: Option<BenchReport> = None;
     let mut differing = BTreeSet::new();
+    let live = Live::start(ui);
+    // The live line has the place of a line for each result.
+    let quiet = Ui { quiet: ui.quiet || ui.bars, ..*ui };
+    let setup = Setup { ui: &quiet, ..setup };
     for round in 1..=params.rounds {
+        let what = format!("round {round} of {}", params.rounds);
+        live.at(round - 1, params.rounds, &what);
         if params.rounds > 1 {
-            ui.status(format!("round {round} of {}", params.rounds));
+            quiet.status(what);
         }
         let mut keep =
             |about: &About, result: &TestResult| recorder.keep(subject, round, about, result);
-        let mut results = Results { differing, keep: Some(&mut keep) };
+        let mut results = Results { differing, keep: Some(&mut keep), live: Some(&live) };
         let report = measure(setup, subject, &llama_bench, &mut results)?;
         differing = results.differing;
         let well = none_is_an_error(&report.findings);

@@ -11,6 +11,7 @@ use crate::bench::llama_bench::{About, TestResult};
 use crate::bench::measurement::{Model, Subject};
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::names::StorePath;
+use crate::statistics::speed;
 use crate::ui::units;
 
 /// One line: one test, as one process of llama-bench measured it.
@@ -211,7 +212,7 @@ pub struct LastBench {
 #[serde(rename_all = "camelCase")]
 pub struct Speed {
     pub test: String,
-    /// The mean of all samples, as `bench` prints it.
+    /// The estimate, as `bench` prints it.
     pub tokens_per_second: f64,
 }
 
@@ -219,19 +220,19 @@ impl LastBench {
     pub fn of(text: &str) -> Option<Self> {
         let Run { about: Record { run, date, .. }, samples } = runs(text).pop()?;
         let speed = |(test, rounds): (&str, &[Vec<f64>])| {
-            let samples = rounds.concat();
-            let mean = samples.iter().sum::<f64>() / samples.len() as f64;
-            Speed { test: test.to_owned(), tokens_per_second: mean }
+            Some(Speed { test: test.to_owned(), tokens_per_second: speed(rounds)? })
         };
-        Some(Self { run, date, results: samples.tests().map(speed).collect() })
+        Some(Self { run, date, results: samples.tests().filter_map(speed).collect() })
     }
 }
 
 /// `pp128 11.0, tg32 5.0 (2026-11-12)`
 impl std::fmt::Display for LastBench {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let speeds =
-            self.results.iter().map(|it| format!("{} {:.1}", it.test, it.tokens_per_second));
+        let speeds = self
+            .results
+            .iter()
+            .map(|it| format!("{} {}", it.test, units::speed(it.tokens_per_second)));
         let speeds: Vec<String> = speeds.collect();
         write!(f, "{} ({})", speeds.join(", "), units::day(&self.date))
     }

@@ -81,7 +81,7 @@ fn list_shows_every_test_of_the_newest_run() {
         "{\"run\":\"r3\",\"re".to_owned(),
     ];
     let last = LastBench::of(&text.concat()).unwrap();
-    assert_eq!(last.to_string(), "pp128 11.0, tg32 5.0 (2026-11-22)");
+    assert_eq!(last.to_string(), "pp128 12.0, tg32 5.00 (2026-11-22)");
     assert_eq!(LastBench::of(""), None);
 }
 

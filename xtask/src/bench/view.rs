@@ -1,52 +1,60 @@
 //! What `bench` shows a person.
 
-use crate::bench::baseline::{Baseline, Method, Verdict};
+use crate::bench::baseline::{Baseline, Method, Verdict, in_words, is_clear, verdict};
 use crate::bench::comparison::{Standing, distinct};
 use crate::bench::document::BenchReport;
+use crate::bench::llama_bench::TestResult;
+use crate::bench::measurement::Model;
 use crate::findings;
 use crate::nix::flake_input::short;
+use crate::statistics::Ratio;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
 pub fn print(ui: &Ui, report: &BenchReport) {
-    let rows = report
-        .results
-        .iter()
-        .map(|result| {
-            let spread = result.stddev / result.tokens_per_second.max(f64::MIN_POSITIVE);
-            vec![
-                result.test.as_str().into(),
-                speed(result.tokens_per_second).into(),
-                format!("± {:.1} %", spread * 100.0).into(),
-                result.samples.len().to_string().into(),
-            ]
-        })
-        .collect();
-    let columns = ["TEST", ">TOKENS/S", ">SPREAD", ">SAMPLES"];
+    let row = |result: &TestResult| {
+        let slowest = result.samples.iter().copied().fold(f64::INFINITY, f64::min);
+        let fastest = result.samples.iter().copied().fold(0.0, f64::max);
+        vec![
+            result.test.as_str().into(),
+            units::speed(result.tokens_per_second).into(),
+            format!("{} to {}", units::speed(slowest), units::speed(fastest)).into(),
+            result.samples.len().to_string().into(),
+        ]
+    };
+    let columns = ["TEST", ">TOKENS/S", ">RANGE", ">SAMPLES"];
     if !report.results.is_empty() {
         ui.result(heading(report));
+        let rows = report.results.iter().map(row).collect();
         ui.result(Table { columns: &columns, rows }.render(ui));
+        ui.status(ui.dim(ESTIMATE));
     }
     if let Some(baseline) = &report.baseline {
         ui.result(against(ui, baseline));
     }
     let host = report.host.as_str();
-    report.findings.iter().for_each(|finding| findings::view::print(ui, host, finding));
+    let findings = report.findings.iter().filter(|finding| !report.shown.contains(finding));
+    findings.for_each(|finding| findings::view::print(ui, host, finding));
 }
+
+/// What every speed is.
+const ESTIMATE: &str =
+    "tokens/s: mean of the fastest quarter of the llama-bench runs, each by its fastest repetition";
 
 /// The verdict, a row for each test.
 fn against(ui: &Ui, baseline: &Baseline) -> String {
     let rows = baseline.tests.iter().map(|change| {
+        let words = in_words(change.verdict, change.is_clear());
         let verdict = match change.verdict {
-            Verdict::Slower => Cell::painted("slower", |ui, text| ui.red(text)),
-            Verdict::Same => "same".into(),
-            Verdict::Faster => Cell::painted("faster", |ui, text| ui.green(text)),
+            Verdict::Slower => Cell::painted(words, |ui, text| ui.red(text)),
+            Verdict::Same => words.into(),
+            Verdict::Faster => Cell::painted(words, |ui, text| ui.green(text)),
         };
         let [low, high] = change.interval_percent;
         vec![
             change.test.as_str().into(),
-            speed(change.baseline_tokens_per_second).into(),
-            speed(change.tokens_per_second).into(),
+            units::speed(change.baseline_tokens_per_second).into(),
+            units::speed(change.tokens_per_second).into(),
             format!("{:+.1} %", change.change_percent).into(),
             format!("{low:+.1} to {high:+.1} %").into(),
             verdict,
@@ -55,11 +63,11 @@ fn against(ui: &Ui, baseline: &Baseline) -> String {
     let columns = ["TEST", ">BASELINE", ">NOW", ">CHANGE", ">WITHIN", "VERDICT"];
     let what = if baseline.saved { "the saved baseline" } else { "the last result" };
     let how = match baseline.method {
-        Method::Stored => "stored samples",
-        Method::SideBySide => "both builds in turns",
+        Method::Stored => "",
+        Method::SideBySide => "; both builds were measured again, in turns",
     };
     format!(
-        "\nagainst {what}, {} of {} ({how}; fastest quarter of the processes):\n{}",
+        "\nagainst {what}, {} of {}{how}:\n{}",
         baseline.llama_cpp.rev.as_deref().map_or(baseline.store_path.as_str(), short),
         units::day(&baseline.date),
         Table { columns: &columns, rows: rows.collect() }.render(ui)
@@ -68,7 +76,14 @@ fn against(ui: &Ui, baseline: &Baseline) -> String {
 
 /// `local on local: cpu-znver5, smoke-29m q4_0 (29 M parameters, 15.8 MiB), AMD EPYC, 2 threads`
 fn heading(report: &BenchReport) -> String {
-    let model = &report.model;
+    let mut parts = vec![report.variant.to_string()];
+    parts.extend(report.llama_cpp.rev.as_deref().map(|rev| format!("llama.cpp {}", short(rev))));
+    parts.push(surroundings(&report.model, report.device.as_deref(), report.threads));
+    format!("{} on {}: {}", report.host, report.target, parts.join(", "))
+}
+
+/// `smoke-29m q4_0 (29 M parameters, 15.8 MiB), AMD EPYC, 2 threads`
+pub fn surroundings(model: &Model, device: Option<&str>, threads: Option<u32>) -> String {
     let size = [
         model.params.map(|params| format!("{} M parameters", (params + 500_000) / 1_000_000)),
         model.bytes.map(units::bytes),
@@ -79,34 +94,73 @@ fn heading(report: &BenchReport) -> String {
     if !size.is_empty() {
         name = format!("{name} ({})", size.join(", "));
     }
-    let mut parts = vec![report.variant.to_string(), name];
-    parts.extend(report.device.clone());
-    parts.extend(report.threads.map(|threads| format!("{threads} threads")));
-    format!("{} on {}: {}", report.host, report.target, parts.join(", "))
+    let threads = threads.map(|threads| format!("{threads} threads"));
+    [Some(name), device.map(str::to_owned), threads]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
-/// One row a contender, three columns a test: the median speed, how much the build gives
-/// of what the first one gives, and what holds that with 99 % confidence.
+/// One row a build and test: its speed, the ratio of that to the first one's, and what holds
+/// the ratio with 99 % confidence; then each ratio as a sentence.
 pub fn standings(ui: &Ui, standings: &[Standing]) -> String {
-    let tests = distinct(standings.iter().map(|standing| standing.test.as_str()));
-    let labels = distinct(standings.iter().map(|standing| standing.label.as_str()));
-    let heads: Vec<String> = tests.iter().map(|test| format!(">{test} TOKENS/S")).collect();
-    let mut columns = vec!["VARIANT"];
-    heads.iter().for_each(|head| columns.extend([head, ">RATIO", ">WITHIN"]));
-    let row = |label: &str| {
-        let mut row: Vec<Cell> = vec![label.into()];
-        for test in &tests {
-            let found = standings.iter().find(|it| it.label == label && it.test == *test);
-            let ratio = found.and_then(|standing| standing.ratio);
-            let within = found.and_then(|standing| standing.interval);
-            row.push(or_dash(found, |it| speed(it.median_tokens_per_second)));
-            row.push(or_dash(ratio, |ratio| format!("{ratio:.2}")));
-            row.push(or_dash(within, |[low, high]| format!("{low:.2} to {high:.2}")));
-        }
-        row
+    let mut last = "";
+    let rows = standings.iter().map(|standing| {
+        let is_first = std::mem::replace(&mut last, &standing.test) != standing.test;
+        let interval = standing.interval.filter(|_| !is_first);
+        vec![
+            (if is_first { standing.test.as_str() } else { "" }).into(),
+            standing.label.as_str().into(),
+            units::speed(standing.tokens_per_second).into(),
+            or_dash(standing.ratio, ratio),
+            or_dash(interval, |[low, high]| format!("{} to {}", ratio(low), ratio(high))),
+        ]
+    });
+    let columns = ["TEST", "VARIANT", ">TOKENS/S", ">RATIO", ">99 % INTERVAL"];
+    let table = Table { columns: &columns, rows: rows.collect() }.render(ui);
+    let sentences = sentences(standings);
+    format!("{table}\n{}\n\n{}", ui.dim(ESTIMATE), sentences.join("\n"))
+}
+
+/// `tuned is 13.9 times as fast as upstream at prompts, 99 % interval 11.6 to 16.5`
+fn sentences(standings: &[Standing]) -> Vec<String> {
+    let Some(first) = standings.first().map(|standing| standing.label.as_str()) else {
+        return vec![];
     };
-    let rows = labels.into_iter().map(row).collect();
-    Table { columns: &columns, rows }.render(ui)
+    let tests = distinct(standings.iter().map(|standing| standing.test.as_str()));
+    let work = |test: &str| {
+        let kind = |test: &str| test.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+        let alone = tests.iter().filter(|other| kind(other) == kind(test)).count() == 1;
+        match kind(test).as_str() {
+            "pp" if alone => "prompts".to_owned(),
+            "tg" if alone => "generation".to_owned(),
+            _ => test.to_owned(),
+        }
+    };
+    let sentence = |standing: &Standing| {
+        let Standing { label, test, ratio: estimate, interval, .. } = standing;
+        let ([low, high], estimate) = ((*interval)?, (*estimate)?);
+        let verdict = verdict(&Ratio { estimate, low, high });
+        let clear = is_clear(verdict, [low, high].map(|ratio| (ratio - 1.0) * 100.0));
+        let work = work(test);
+        let text = match verdict {
+            Verdict::Same if clear => format!("{label} is as fast as {first} at {work}"),
+            Verdict::Same => format!("{label} against {first} at {work}: inconclusive"),
+            _ => format!("{label} is {} times as fast as {first} at {work}", ratio(estimate)),
+        };
+        Some(format!("{text}, 99 % interval {} to {}", ratio(low), ratio(high)))
+    };
+    standings.iter().filter(|standing| standing.label != first).filter_map(sentence).collect()
+}
+
+/// `0.98`, `13.9`, `139`
+fn ratio(ratio: f64) -> String {
+    match ratio {
+        much if much >= 100.0 => format!("{much:.0}"),
+        more if more >= 10.0 => format!("{more:.1}"),
+        some => format!("{some:.2}"),
+    }
 }
 
 /// A cell; `-` where there is nothing.
@@ -114,6 +168,36 @@ pub fn or_dash<T>(value: Option<T>, print: impl Fn(T) -> String) -> Cell {
     value.map_or("-".to_owned(), print).into()
 }
 
-fn speed(tokens_per_second: f64) -> String {
-    format!("{tokens_per_second:.1}")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::comparison::{Samples, standings as standings_of};
+
+    #[test]
+    fn what_is_printed_agrees_with_itself() {
+        let rounds = |speeds: &[f64]| {
+            let mut samples = Samples::default();
+            for speed in speeds {
+                samples.add(&[TestResult::of("pp128", &[*speed, speed * 0.3])]);
+            }
+            samples
+        };
+        let upstream = rounds(&[401.2, 410.7, 160.0, 409.1, 402.0, 399.9, 405.3, 400.0]);
+        let tuned = rounds(&[6964.8, 5000.1, 6950.0, 6900.0, 6940.0, 700.0, 6960.0, 6930.0]);
+        let equal = rounds(&[401.0, 410.0, 160.0, 409.0, 402.0, 399.0, 405.0, 400.0]);
+        let named = [("upstream", &upstream), ("tuned", &tuned), ("other", &equal)];
+        let text = standings(&Ui::PLAIN, &standings_of(&named));
+        let row = |label: &str| {
+            let line = text.lines().find(|line| line.contains(label)).unwrap();
+            let words = line.split_whitespace().filter_map(|word| word.parse::<f64>().ok());
+            words.collect::<Vec<f64>>()
+        };
+        let (base, new) = (row("upstream"), row("tuned"));
+        assert!((new[0] / base[0] - new[1]).abs() < 0.05, "{text}");
+        let said =
+            format!("tuned is {:.1} times as fast as upstream at prompts, 99 % interval", new[1]);
+        assert!(text.contains(&said), "{text}");
+        assert!(text.contains("other is as fast as upstream at prompts"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 95), "{text}");
+    }
 }

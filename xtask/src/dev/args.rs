@@ -34,6 +34,9 @@ pub struct TestArgs {
     /// Run only format checks, lints and unit tests, which need neither Nix nor compilers
     #[arg(long)]
     pub quick: bool,
+    /// Do not ask for confirmation of the set-up
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

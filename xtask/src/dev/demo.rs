@@ -1,6 +1,5 @@
 //! `demo`: the whole way once, and what tuning is worth on this machine.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -9,14 +8,16 @@ use serde::Serialize;
 use crate::bench::command::tuned;
 use crate::bench::comparison::Standing;
 use crate::bench::machine::Machine;
-use crate::bench::measure::Setup;
+use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::{Model, Params, Subject};
 use crate::bench::model::choice::{LocalModel, local_file};
 use crate::bench::model::quantize::Quantization;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::session;
 use crate::build;
-use crate::build::report::{BuildReport, VariantReport};
+use crate::build::args::Limits;
+use crate::build::plan::{Todo, plan};
+use crate::build::report::VariantReport;
 use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::check::evaluation::EvalOptions;
@@ -32,14 +33,21 @@ use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
 use crate::nix::program::Nix;
-use crate::system::paths;
+use crate::system::{paths, resources};
 use crate::target::Target;
+use crate::target::selection::LOCAL;
 use crate::testbed::inputs as testbed;
 use crate::testbed::revision::TestbedRevision;
-use crate::ui::Ui;
+use crate::ui::{Ui, units};
 
-/// Enough that a median means something, few enough for a first visit.
+/// Few enough for a first visit.
 const ROUNDS: u32 = 5;
+
+/// What the steps take where nothing is cached and no earlier build tells, as measured on two
+/// cores.
+const CHECK_SECONDS: f64 = 30.0;
+const BUILD_CPU_SECONDS: f64 = 300.0;
+const FIRST_SECONDS: f64 = 5.0;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,6 +66,10 @@ struct DemoReport<'a> {
 }
 
 pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
+    ui.status(format!(
+        "{} llama.cpp tuned for this CPU, beside upstream's package",
+        ui.bold("demo:")
+    ));
     // Discover: what the demo can run on, and this machine.
     let (context, inputs) = open(args, global, ui)?;
     // Before minutes of builds.
@@ -66,60 +78,49 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let machine = Machine::discover(&Target::Local)?;
     let table = Table::embedded().context("microarch.json")?;
     let detected = table.detect(&machine.cpu).context("no microarchitecture fits this CPU")?;
-    ui.status(format!("{} {} ({detected})", ui.bold("demo:"), machine.facts.cpu_name()));
+    let cores = resources::cores();
+    ui.status(format!("  {} ({detected}), {cores} cores", machine.facts.cpu_name()));
     let microarch = detected.name.to_owned();
+    let step = |number: u32, what: &str, seconds: f64| {
+        let time = units::about(seconds);
+        ui.status(format!("\n{} {time}", ui.bold(&format!("{number}. {what}:"))));
+    };
 
     // Plan and run, one command after another, as a user would.
-    ui.status(format!("\n{}", ui.bold("1. cargo xtask check")));
+    step(1, "check the fleet's hosts", CHECK_SECONDS / cores as f64);
     let hosts = context.hosts(&[])?;
     let outcomes = evaluate::evaluate(&context, &hosts, EvalOptions::default())?;
-    let cpu_hosts: Vec<(HostName, Selection)> = outcomes
-        .selected()
-        .filter(|(_, selection)| selection.manifest.backends == ["cpu"])
-        .map(|(host, selection)| (host.clone(), selection.clone()))
-        .collect();
     let present = check::present(&context, outcomes.selected().map(|(_, selection)| selection))?;
     let checked = CheckReport::new(&hosts, outcomes, &present);
     crate::check::view::print(ui, &checked);
 
-    ui.status(format!(
-        "\n{}",
-        ui.bold("2. cargo xtask build-all, the CPU variants, and this machine's")
-    ));
-    let local = (HostName::new(crate::target::selection::LOCAL), tuned(&context, &microarch)?);
-    let upstream = (HostName::new("upstream"), upstream(&context, "")?);
-    let no_blas = (HostName::new("upstream-no-blas"), upstream_without_blas(&context)?);
-    let all = [&local, &upstream, &no_blas].into_iter().chain(&cpu_hosts);
-    let builds = distinct(all.map(|(host, selection)| (host, selection)));
-    let variants = build_all::build(&context, &builds)?;
-    let built = variants.iter().all(|variant| variant.state.ok());
-    let report = BuildReport {
-        schema: 1,
-        command: "build-all",
-        variants,
-        hosts: vec![],
-        own_cpu_seconds: crate::system::usage::own_cpu().as_secs_f64(),
-        findings: vec![],
-        ok: built,
+    let local = (HostName::new(LOCAL), tuned(&context, &microarch)?);
+    let label = format!("tuned for {microarch}");
+    let mut variants = vec![];
+    let mut built = |number, what: &str, (host, selection): &(HostName, Selection)| {
+        let builds = distinct([(host, selection)]);
+        let planned = plan(&context, &builds)?;
+        let row = &planned.plan.variants[0];
+        if row.plan == Todo::Present {
+            ui.status(format!("\n{} already built", ui.bold(&format!("{number}. build {what}:"))));
+        } else {
+            let seconds = row.expected_seconds.unwrap_or(BUILD_CPU_SECONDS / cores as f64);
+            step(number, &format!("build {what}"), seconds);
+        }
+        let reports = build_all::build_planned(&context, &builds, &planned, &Limits::default())?;
+        let ok = reports.iter().all(|variant| variant.state.ok());
+        if !ok {
+            reports.iter().for_each(|variant| build::view::tables::complain(ui, variant));
+        }
+        variants.extend(reports);
+        if ok { Ok(()) } else { bail!("there is nothing to measure without {what}") }
     };
-    build::view::tables::report(ui, &report);
-    if !built {
-        bail!("nothing to measure without these builds; see the logs above");
-    }
+    built(2, "llama.cpp for this CPU", &local)?;
 
-    ui.status(format!(
-        "\n{}",
-        ui.bold("3. cargo xtask bench local, beside upstream's own package")
-    ));
     let chosen = args.model.choose(Quantization::Q4_0);
     let file = local_file(&chosen.place, &context.home)?;
     let file = file.to_str().context("the model's path is not UTF-8")?;
     let described = chosen.about;
-    let targets = [
-        target("upstream's package", upstream),
-        target("upstream's, without BLAS", no_blas),
-        target(&format!("tuned for {microarch}"), local),
-    ];
     let params = Params {
         prompt: 128,
         generate: 32,
@@ -129,10 +130,17 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         timeout: Duration::from_secs(300),
         args: vec![],
     };
-    let rounds = Rounds::exactly(ROUNDS, 1);
     let (machine, model, params) = (&machine, &described, &params);
     let setup = Setup { ui, machine, model, model_path: file, params };
-    let run = paired_run::run(setup, &targets, rounds)?;
+    step(3, "first figures", FIRST_SECONDS);
+    let local = target(&label, local);
+    measure(setup, &local.subject, &local.llama_bench, &mut Results::default())?;
+
+    let upstream = (HostName::new("upstream"), upstream(&context)?);
+    built(4, "upstream's package", &upstream)?;
+    step(5, "measure both in turns", FIRST_SECONDS * f64::from(ROUNDS));
+    let targets = [target("upstream", upstream), local];
+    let run = paired_run::run(setup, &targets, Rounds::exactly(ROUNDS, 1))?;
     let standings = run.standings(&targets);
 
     // Report.
@@ -143,54 +151,57 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         inputs,
         microarch,
         check: &checked,
-        variants: &report.variants,
+        variants: &variants,
         model: &described,
         standings: &standings,
         ok,
     })?;
     if let Some(finding) = &run.finding {
-        crate::findings::view::print(ui, crate::target::selection::LOCAL, finding);
+        crate::findings::view::print(ui, LOCAL, finding);
     }
     ui.status("");
     ui.result(crate::bench::view::standings(ui, &standings));
     ui.status(format!(
-        "\npp: tokens of a prompt a second; tg: generated tokens a second; medians of {ROUNDS} \
-         alternating rounds,\n{}{}, {}.",
-        described.name,
-        if args.model == LocalModel::SmolLm2 { "" } else { " with seeded random weights" },
-        described.quantization.as_deref().unwrap_or_default()
+        "\n{}\n\n{NEXT}",
+        match args.model {
+            LocalModel::M29 => CACHED,
+            LocalModel::B1 => "The model is generated; like a large real one, it lives in memory.",
+            LocalModel::SmolLm2 => "The model is SmolLM2 135M, a real one.",
+        }
     ));
     Ok(Outcome::from_ok(ok))
 }
+
+const CACHED: &str = "The model is generated and fits in the CPU's cache. A real model gains less: try `cargo \
+    xtask demo --model smollm2`.";
+
+const NEXT: &str = "\
+Next, for your own machines:
+  cargo xtask probe --local        print the options that fit this machine
+  cargo xtask bench local --verify measure this machine in full
+  docs/guide.md                    use llamafleet in your flake";
 
 /// The real inputs where they can be fetched and Nix is there; else the testbed.
 fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, &'static str)> {
     if global.testbed.is_none() && testbed::inputs_reachable() && Nix::find(&paths::home()?).is_ok()
     {
-        ui.status(format!("{} on the real inputs of flake.lock", ui.bold("demo:")));
+        ui.status("  on the real inputs of flake.lock");
         return Ok((Context::open(global, ui)?, "real"));
     }
     let revision = global.testbed.unwrap_or(TestbedRevision::New);
     let requested = OnRequest { model: args.model == LocalModel::SmolLm2 };
-    setup::ensure(ui, requested, args.yes || !std::io::stdin().is_terminal())?;
-    ui.status(format!(
-        "{} on the testbed: the real llama.cpp and its flake, this machine's compiler, stand-ins \
-         for the other inputs",
-        ui.bold("demo:")
-    ));
+    setup::ensure(ui, requested, args.yes)?;
+    ui.status(
+        "  on the testbed: the real llama.cpp and its flake, this machine's compiler, stand-ins for \
+         the other inputs",
+    );
     let inputs = if revision == TestbedRevision::New { "testbed-new" } else { "testbed-old" };
     Ok((Context::open_with(global, ui, Some(revision))?, inputs))
 }
 
-/// What `nix build github:ggml-org/llama.cpp` gives, after `adjust`.
-fn upstream(context: &Context, adjust: &str) -> Result<Selection> {
-    context.flake.package(&format!("pkgs: pkgs.llama-cpp-upstream{adjust}"))
-}
-
-/// Upstream's CPU package links BLAS, which has a faster way with long prompts. Without
-/// it the plain kernels are seen: what generation, and any GPU build's CPU part, runs on.
-fn upstream_without_blas(context: &Context) -> Result<Selection> {
-    upstream(context, ".override { useBlas = false; }")
+/// What `nix build github:ggml-org/llama.cpp` gives.
+fn upstream(context: &Context) -> Result<Selection> {
+    context.flake.package("pkgs: pkgs.llama-cpp-upstream")
 }
 
 fn target(label: &str, (host, selection): (HostName, Selection)) -> ComparisonTarget {

@@ -32,7 +32,7 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     if args.quick {
         stages.push(("unit tests", Suite::unit_tests));
     } else {
-        setup::ensure(ui, OnRequest::default(), true)?;
+        setup::ensure(ui, OnRequest::default(), args.yes)?;
         stages.extend([
             ("Nix format", Suite::nix_format as Stage),
             ("Nix dead code", Suite::nix_dead_code),

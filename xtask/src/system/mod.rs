@@ -18,5 +18,6 @@ pub mod paths;
 pub mod process;
 pub mod pty;
 pub mod resources;
+pub mod running;
 pub mod termination;
 pub mod usage;

@@ -15,6 +15,7 @@ use std::{fmt, thread};
 use anyhow::{Context, Result, anyhow};
 
 use crate::system::invocation::Stdin;
+use crate::system::running::Running;
 use crate::system::termination::Termination;
 use crate::system::{orphans, pty};
 
@@ -179,6 +180,7 @@ pub fn watch(
     let stdout: Box<dyn Read + Send> = Box::new(stdout);
     let (handle, _held) = start(invocation, stdout_writer, stderr_writer)?;
     let group = handle.pids().first().copied().context("a child without a process id")?;
+    let _running = Running::begin(group, invocation);
 
     let (sender, lines) = mpsc::sync_channel(1024);
     for (source, pipe) in [(Source::Stdout, stdout), (Source::Stderr, stderr)] {

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::ui::Ui;
+use crate::ui::waiting::Occupied;
 
 impl Ui {
     /// Whether somebody is there to answer.
@@ -15,6 +16,7 @@ impl Ui {
 
     /// `None` when `stop` says so before an answer came. Enter alone is a yes.
     pub fn ask(&self, question: &str, stop: &dyn Fn() -> bool) -> Option<bool> {
+        let _occupied = Occupied::begin();
         self.prompt(&format!("{question} [Y/n] "));
         let (sender, answer) = mpsc::channel();
         // Reading cannot be interrupted: the thread is left behind when we stop.

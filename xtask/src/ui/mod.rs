@@ -14,6 +14,7 @@ pub mod progress;
 pub mod sanitize;
 pub mod table;
 pub mod units;
+pub mod waiting;
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};

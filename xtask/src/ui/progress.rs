@@ -3,34 +3,87 @@
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use console::{Term, measure_text_width, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::ui::Ui;
+use crate::ui::waiting::{self, Occupied};
+use crate::ui::{Ui, units};
 
 static BARS: LazyLock<MultiProgress> =
     LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
 
 /// Prints something above the bars: they are cleared, and drawn again afterwards.
 pub fn suspend<T>(print: impl FnOnce() -> T) -> T {
+    waiting::printed();
     BARS.suspend(print)
 }
 
+/// One line about what is happening, with the time since it began.
+pub struct Live {
+    bar: ProgressBar,
+    started: Instant,
+    _occupied: Option<Occupied>,
+}
+
+impl Live {
+    /// Over a known number of steps.
+    pub fn start(ui: &Ui) -> Self {
+        Self::since(ui, Instant::now(), Some(Occupied::begin()))
+    }
+
+    /// Where nothing else is shown since then.
+    pub fn silence(ui: &Ui, since: Instant) -> Self {
+        Self::since(ui, since, None)
+    }
+
+    fn since(ui: &Ui, started: Instant, occupied: Option<Occupied>) -> Self {
+        let bar =
+            if ui.bars { BARS.add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
+        bar.set_style(style("{spinner} {prefix}{msg}"));
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar, started, _occupied: occupied }
+    }
+
+    /// `round 4 of 10, upstream, about 2 min left`: `done` of `all` are done.
+    pub fn at(&self, done: u32, all: u32, what: &str) {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let left = elapsed / f64::from(done.max(1)) * f64::from(all.saturating_sub(done));
+        let left = if done == 0 { String::new() } else { format!(", {} left", units::about(left)) };
+        self.bar.set_prefix(format!("{what}{left}"));
+        self.bar.set_message("");
+    }
+
+    /// What runs at this moment.
+    pub fn doing(&self, what: &str) {
+        let seconds = self.started.elapsed().as_secs();
+        self.bar.set_message(match self.bar.prefix().as_str() {
+            "" => format!("{what}, {seconds} s"),
+            _ => format!(" ({what})"),
+        });
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// One line for work of unknown length over a known number of things.
-pub struct Spinner(ProgressBar);
+pub struct Spinner(ProgressBar, Occupied);
 
 impl Spinner {
     pub fn start(ui: &Ui, what: &'static str, count: usize) -> Self {
         if !ui.bars {
-            return Self(ProgressBar::hidden());
+            return Self(ProgressBar::hidden(), Occupied::begin());
         }
         let bar = BARS.add(ProgressBar::new(count as u64));
         bar.set_style(style("{spinner} {prefix} {pos}/{len}, {elapsed}  {wide_msg}"));
         bar.set_prefix(what);
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self(bar)
+        Self(bar, Occupied::begin())
     }
 
     pub fn done(&self, name: &str) {
@@ -92,13 +145,17 @@ pub struct Row {
 }
 
 /// Several bars that are chosen again at each redraw.
-#[derive(Default)]
 pub struct Block {
     bars: Vec<(ProgressBar, Row)>,
     columns: usize,
+    _occupied: Occupied,
 }
 
 impl Block {
+    pub fn empty() -> Self {
+        Self { bars: vec![], columns: 0, _occupied: Occupied::begin() }
+    }
+
     /// Draws these rows; the caller chooses as many as the terminal has lines for.
     pub fn draw(&mut self, rows: Vec<Row>, columns: usize) {
         if self.columns != columns {

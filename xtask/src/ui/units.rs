@@ -14,6 +14,16 @@ pub fn bytes(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// Tokens per second with three or four digits that mean something.
+pub fn speed(tokens_per_second: f64) -> String {
+    match tokens_per_second {
+        v if v >= 1e6 => format!("{v:.2e}"),
+        v if v >= 1000.0 => format!("{v:.0}"),
+        v if v >= 10.0 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
+
 /// `0.8 s`, `42 s`, `3 min 20 s`, `2 h 05 min`. `seconds` is not negative.
 pub fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -22,6 +32,15 @@ pub fn seconds(seconds: f64) -> String {
         10..=119 => format!("{whole} s"),
         120..=7199 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// An estimate: `a few seconds`, `about 40 s`, `about 3 min`.
+pub fn about(seconds: f64) -> String {
+    match seconds {
+        few if few < 10.0 => "a few seconds".to_owned(),
+        some if some < 90.0 => format!("about {:.0} s", (some / 10.0).round() * 10.0),
+        many => format!("about {:.0} min", many / 60.0),
     }
 }
 
@@ -89,6 +108,13 @@ mod tests {
         assert_eq!(seconds(9.7), "10 s");
         assert_eq!(seconds(200.2), "3 min 20 s");
         assert_eq!(seconds(7512.0), "2 h 05 min");
+        assert_eq!([2.0, 44.0, 190.0].map(about), ["a few seconds", "about 40 s", "about 3 min"]);
+    }
+
+    #[test]
+    fn speeds_have_the_digits_that_mean_something() {
+        let speeds = [0.0, 3.456, 51.26, 999.96, 1469.4, 2e9].map(speed);
+        assert_eq!(speeds, ["0.00", "3.46", "51.3", "1000.0", "1469", "2.00e9"]);
     }
 
     #[test]

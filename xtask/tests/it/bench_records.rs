@@ -75,11 +75,19 @@ fn every_test_of_every_round_is_kept_and_listed() {
     assert_eq!(kept[9]["llamaCpp"]["rev"], "aaaa");
     assert_eq!(kept[9]["model"]["quantization"], "q4_0");
     assert_eq!(kept[9]["flags"].as_array().unwrap().len(), 0);
-    // `list` shows the figures that bench showed.
-    let speed = |index: usize| report["results"][index]["tokensPerSecond"].as_f64().unwrap();
-    let shown = format!("pp128 {:.1}, tg32 {:.1}", speed(0), speed(1));
-    let listed = stdout(&run(fleet.path(), &["list"]));
-    assert!(listed.contains(&shown), "{shown}: {listed}");
+    // `list` and `report` show the figures that bench showed.
+    let printed = ["list", "report"].map(|command| json(&run(fleet.path(), &[command, "--json"])));
+    for (index, text) in [(0, "1000"), (1, "200.0")] {
+        let speed = &report["results"][index]["tokensPerSecond"];
+        let listed = &printed[0]["hosts"][0]["lastBench"]["results"][index];
+        assert_eq!(listed["tokensPerSecond"], *speed);
+        let series = &printed[1]["hosts"][0]["settings"][0]["series"][index];
+        assert_eq!(series["points"][0]["tokensPerSecond"], *speed);
+        for command in ["list", "report"] {
+            let shown = stdout(&run(fleet.path(), &[command]));
+            assert!(shown.contains(text), "{command}: {shown}");
+        }
+    }
 }
 
 #[test]
@@ -141,7 +149,7 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(json(&output)["baseline"]["rev"], "bbbb");
     let output = run(fleet.path(), &["bench", "a", "--local", "--rounds=2"]);
-    assert!(stdout(&output).contains("same"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("no change"), "{}", stdout(&output));
 }
 
 /// SSH to oneself measures the same machine, and needs a key for it.
@@ -298,6 +306,17 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
     );
     assert_eq!(standings[1]["interval"], serde_json::json!([0.5, 0.5]));
     assert_eq!(standings[1]["samples"], 18);
+    let output =
+        run(fleet.path(), &["bench", "a", "--local", "--rounds=5", "--compare", "a", "slow"]);
+    let shown = stdout(&output);
+    for part in [
+        "29 M parameters, 15.9 MiB), AMD EPYC, 2 threads",
+        "  slow: slow, llama.cpp aaaa",
+        "slow is 0.50 times as fast as a at prompts, 99 % interval 0.50 to 0.50",
+        "slow is as fast as a at generation, 99 % interval 1.00 to 1.00",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
     // What is no subject is told with what there is; nothing is kept of a comparison.
     let output = compare(&["a", "slwo"]);
     assert_eq!(code(&output), 2);

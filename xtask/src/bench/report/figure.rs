@@ -9,6 +9,7 @@ use crate::bench::report::history::{JUDGED, Point, Series};
 use crate::bench::report::wording::html;
 use crate::bench::report::{scale, wording as words};
 use crate::statistics::median;
+use crate::ui::units;
 
 /// As many runs as have room to be told apart; the newest are drawn.
 pub const MOST_RUNS: usize = JUDGED;
@@ -30,9 +31,9 @@ pub fn drawn(series: &Series) -> &[Point] {
     &series.points[series.points.len().saturating_sub(MOST_RUNS)..]
 }
 
-/// The largest median that is drawn.
+/// The largest speed that is drawn.
 pub fn top(series: &Series) -> f64 {
-    drawn(series).iter().map(|point| point.median).fold(0.0, f64::max)
+    drawn(series).iter().map(|point| point.tokens_per_second).fold(0.0, f64::max)
 }
 
 /// A part of the picture with an axis of its own.
@@ -64,7 +65,7 @@ struct Plot<'a> {
 }
 
 /// `id` is unique on the page; `name` tells the plot from the others; `top` is the
-/// largest median of all plots that share the scale, or of this one that does not.
+/// largest speed of all plots that share the scale, or of this one that does not.
 pub fn svg(series: &Series, id: usize, name: &str, (top, shared): (f64, bool)) -> String {
     let points = drawn(series);
     let same = |point: &Point| points.last().is_some_and(|last| last.variant == point.variant);
@@ -89,11 +90,11 @@ pub fn svg(series: &Series, id: usize, name: &str, (top, shared): (f64, bool)) -
     plot.svg
 }
 
-/// What the closer panel must hold: medians and quartiles. Something else that ran may
+/// What the closer panel must hold: speeds and quartiles. Something else that ran may
 /// have slowed one sample tenfold, and the rest would be a flat line.
 fn closer_range(points: &[Point]) -> (f64, f64) {
     let low = points.iter().map(|p| p.lower_quartile).fold(f64::INFINITY, f64::min);
-    let high = points.iter().map(|p| p.upper_quartile).fold(0.0, f64::max);
+    let high = points.iter().map(|p| p.tokens_per_second.max(p.upper_quartile)).fold(0.0, f64::max);
     // Never so close that a hundredth looks like a cliff.
     let (middle, half) = (f64::midpoint(low, high), ((high - low) * 0.75).max(high * 0.025));
     ((middle - half).max(0.0), middle + half)
@@ -223,7 +224,7 @@ impl Plot<'_> {
         }
     }
 
-    /// Through the medians; not from one kind of build to another.
+    /// Through the speeds; not from one kind of build to another.
     fn lines(&mut self) {
         let mut start = 0;
         for end in 1..=self.points.len() {
@@ -233,7 +234,11 @@ impl Plot<'_> {
             }
             let path = |panel: &Panel| {
                 let through = (start..end).map(|index| {
-                    format!("{:.1} {:.1}", self.x(index), panel.y(self.points[index].median))
+                    format!(
+                        "{:.1} {:.1}",
+                        self.x(index),
+                        panel.y(self.points[index].tokens_per_second)
+                    )
                 });
                 through.collect::<Vec<_>>().join("L")
             };
@@ -254,7 +259,7 @@ impl Plot<'_> {
         let slot = self.slot();
         let radius = (slot * 0.25).clamp(1.1, 1.9);
         for (index, point) in self.points.iter().enumerate() {
-            let (x, y) = (self.x(index), self.whole.y(point.median));
+            let (x, y) = (self.x(index), self.whole.y(point.tokens_per_second));
             let told = html(&words::sentence(self.series, point));
             self.put(format_args!(
                 "<g class=\"run\"><title>{told}</title><rect x=\"{:.1}\" y=\"{}\" width=\"{slot:.1}\" \
@@ -267,8 +272,8 @@ impl Plot<'_> {
             self.mark(x, y, point.verdict());
             if index >= self.from {
                 self.samples(x, point);
-                let (y, radius) = (self.closer.y(point.median), radius + 0.9);
-                self.circle("median", (x, y), radius);
+                let (y, radius) = (self.closer.y(point.tokens_per_second), radius + 0.9);
+                self.circle("speed", (x, y), radius);
                 self.mark(x, y, point.verdict());
             }
             self.svg += "</g>";
@@ -322,8 +327,8 @@ impl Plot<'_> {
     /// The newest speed at its line's end, and how much each marked run lost or won.
     fn labels(&mut self) {
         let Some(last) = self.points.last() else { return };
-        let newest = words::speed(last.median);
-        for y in [self.whole.y(last.median), self.closer.y(last.median)] {
+        let newest = units::speed(last.tokens_per_second);
+        for y in [self.whole.y(last.tokens_per_second), self.closer.y(last.tokens_per_second)] {
             self.text((RIGHT + 4.0, y + 4.0), "start", "newest", &newest);
         }
         let marked = (0..self.points.len()).rev();
@@ -337,7 +342,7 @@ impl Plot<'_> {
             let x = places[index].clamp(LEFT + 20.0, WIDTH - 22.0);
             // The change to another kind of build is seen in the upper panel only.
             let panel = if index > self.from { &self.closer } else { &self.whole };
-            let (y, base, roof) = (panel.y(point.median), panel.bottom, panel.top);
+            let (y, base, roof) = (panel.y(point.tokens_per_second), panel.bottom, panel.top);
             if change.verdict == Verdict::Slower {
                 // Below its triangle; where the axis is near, over the line.
                 let below = y + 21.0;

@@ -115,6 +115,8 @@ pub struct Point {
     /// Tokens per second, as are the six figures after it. A round is a process.
     pub rounds: Vec<Vec<f64>>,
     pub samples: Vec<f64>,
+    /// The estimate by which runs are compared.
+    pub tokens_per_second: f64,
     pub median: f64,
     pub min: f64,
     pub max: f64,
@@ -139,11 +141,10 @@ pub struct Change {
 }
 
 /// How two runs are judged, in words for whoever reads a report.
-pub const METHOD: &str = "Runs are compared as bench compares them: by the fastest quarter of \
-    llama-bench's processes, each by its fastest repetition, since other programs can only slow \
-    it down. A change counts if its 99 % bootstrap interval lies entirely beyond 1 %, and is \
-    unclear if that interval is wider than 2 % to either side. The median shown is that of all \
-    samples, and also depends on how busy the machine was.";
+pub const METHOD: &str = "A speed is the mean of the fastest quarter of llama-bench's processes, \
+    each by its fastest repetition, since other programs can only slow it down; bench and list \
+    print the same. A change counts if its 99 % bootstrap interval lies entirely beyond 1 %, and \
+    is inconclusive if that interval is wider than 2 % to either side.";
 
 impl Report {
     /// `asked`: the hosts that the user named; none are all.
@@ -255,9 +256,8 @@ fn judge_all(series: &mut Series) {
 
 /// By the estimate alone.
 fn lost(points: &[Point], before: usize, now: usize) -> bool {
-    let speed = |index: usize| statistics::speed(&points[index].rounds);
-    let (old, new) = (speed(before), speed(now));
-    old.zip(new).is_some_and(|(old, new)| (new / old - 1.0) * 100.0 < -FLOOR)
+    let [old, new] = [before, now].map(|index| points[index].tokens_per_second);
+    (new / old - 1.0) * 100.0 < -FLOOR
 }
 
 fn change(points: &[Point], before: usize, now: usize) -> Option<Change> {
@@ -278,6 +278,7 @@ impl Point {
         self.samples = self.rounds.concat();
         let mut sorted = self.samples.clone();
         sorted.sort_by(f64::total_cmp);
+        self.tokens_per_second = statistics::speed(&self.rounds).unwrap_or_default();
         self.median = median(sorted.iter().copied()).unwrap_or_default();
         [self.min, self.lower_quartile, self.upper_quartile, self.max] =
             [0.0, 0.25, 0.75, 1.0].map(|share| quantile(&sorted, share));

@@ -10,6 +10,7 @@ use crate::bench::report::history::{
 use crate::bench::report::rows::{MOST_ROWS, MOST_TESTS, rows};
 use crate::bench::report::wording::html;
 use crate::bench::report::{figure, wording as words};
+use crate::ui::units;
 
 /// As many models and flags of one host as are shown; the last measured ones.
 pub const MOST_SETTINGS: usize = 8;
@@ -172,11 +173,11 @@ fn standing(page: &mut String, report: &Report, setting: &Setting, series: &Seri
         "<tr><td>{}</td><td class=\"number\"><b>{}</b></td><td class=\"number wide\">{}</td>\
          <td class=\"number\">{change}{}</td><td class=\"whole wide\">{}</td>{}</tr>",
         html(&series.test),
-        words::speed(last.median),
+        units::speed(last.tokens_per_second),
         words::middle(last),
         since.unwrap_or_default(),
         html(&against),
-        if several { bar(report, setting, series, last.median) } else { String::new() }
+        if several { bar(report, setting, series, last.tokens_per_second) } else { String::new() }
     );
 }
 
@@ -188,7 +189,7 @@ fn bar(report: &Report, setting: &Setting, series: &Series, speed: f64) -> Strin
         .filter_map(|host| host.settings.first())
         .filter(|other| other.key.model == setting.key.model)
         .filter_map(|other| other.series.iter().find(|s| s.test == series.test)?.points.last())
-        .map(|point| point.median)
+        .map(|point| point.tokens_per_second)
         .collect();
     let fastest = others.iter().copied().fold(0.0, f64::max);
     if others.len() < 2 || fastest <= 0.0 {
@@ -265,7 +266,7 @@ fn table(page: &mut String, setting: &Setting) {
     };
     let _ = writeln!(
         page,
-        "<p class=\"quiet\">{shown}: median tokens/s (middle half of the samples), change against the run \
+        "<p class=\"quiet\">{shown}: tokens/s (middle half of the samples), change against the run \
          before</p>"
     );
     let mut heads = vec![("", "Date"), ("", "llama.cpp"), ("", "Variant")];
@@ -288,7 +289,7 @@ fn table(page: &mut String, setting: &Setting) {
             let _ = write!(
                 page,
                 "<td class=\"number\"><b>{}</b> <span class=\"quiet\">({})</span></td><td class=\"number\">{}</td>",
-                words::speed(point.median),
+                units::speed(point.tokens_per_second),
                 words::middle(point),
                 point.change.as_ref().map(changed).unwrap_or_default()
             );
@@ -315,10 +316,10 @@ pub fn damaged(report: &Report) -> Vec<String> {
 }
 
 fn footer(page: &mut String, report: &Report) {
-    *page += "<footer>\n<p>How to read the plots: each column is a run, and the line connects the medians. The \
+    *page += "<footer>\n<p>How to read the plots: each column is a run, and the line connects the speeds. The \
               upper panel starts at zero. The lower panel zooms in on the runs of the last variant: a \
               dot is a sample, in the order they were taken, a tick at the edge is one out of range, \
-              and the ring is their median. ▼ is slower and ▲ faster than the run before, beyond \
+              and the ring is the speed. ▼ is slower and ▲ faster than the run before, beyond \
               noise; a dashed line separates variants. A bar below groups the runs of one llama.cpp, \
               with its build number and latest day. Hover over a run for its figures.</p>\n";
     let _ = writeln!(page, "<p>{}</p>", html(METHOD));

@@ -7,6 +7,7 @@ use crate::bench::report::history::{Change, Point, Report, Setting};
 use crate::bench::report::html::{HOW_TO_BEGIN, MOST_SETTINGS, damaged, extent, notes};
 use crate::bench::report::wording::markdown;
 use crate::bench::report::{rows, wording as words};
+use crate::ui::units;
 
 pub fn text(report: &Report) -> String {
     let mut text = format!("# llama.cpp speed, by host\n\n{}\n", extent(report));
@@ -30,7 +31,7 @@ pub fn text(report: &Report) -> String {
     }
     let _ = write!(
         text,
-        "\nMedian tokens/s (middle half of the samples); ▼ slower, ▲ faster than the run before, beyond noise. \
+        "\nTokens/s (middle half of the samples); ▼ slower, ▲ faster than the run before, beyond noise. \
          {}\n",
         crate::bench::report::history::METHOD
     );
@@ -58,7 +59,7 @@ fn now(text: &mut String, report: &Report) {
                 markdown(&host.host),
                 on(last),
                 markdown(&series.test),
-                words::speed(last.median),
+                units::speed(last.tokens_per_second),
                 words::middle(last)
             );
         }
@@ -91,7 +92,7 @@ fn on(point: &Point) -> String {
 }
 
 fn measured(point: &Point) -> String {
-    let figures = format!("{} ({})", words::speed(point.median), words::middle(point));
+    let figures = format!("{} ({})", units::speed(point.tokens_per_second), words::middle(point));
     match &point.change {
         Some(change) => format!("{figures} {}", changed(change)),
         None => figures,

@@ -4,8 +4,8 @@
 use crate::bench::baseline::Verdict;
 use crate::bench::report::history::{Change, Report, Series, Setting};
 use crate::bench::report::{html as report, wording as words};
-use crate::ui::Ui;
 use crate::ui::table::{Cell, Table};
+use crate::ui::{Ui, units};
 
 /// As many runs as are drawn of each test.
 const MOST_BARS: usize = 6;
@@ -96,15 +96,16 @@ fn now(ui: &Ui, report: &Report, screen: Screen) -> String {
         for (index, series) in setting.series.iter().enumerate() {
             let Some(last) = series.points.last() else { continue };
             let from = series.points.len().saturating_sub(MOST_SPARKS);
-            let medians: Vec<f64> = series.points[from..].iter().map(|p| p.median).collect();
+            let speeds: Vec<f64> =
+                series.points[from..].iter().map(|p| p.tokens_per_second).collect();
             rows.push(vec![
                 (if index == 0 { host.host.as_str() } else { "" }).into(),
                 series.test.as_str().into(),
-                words::speed(last.median).into(),
+                units::speed(last.tokens_per_second).into(),
                 change(series.now.as_ref(), screen),
                 last.llama_cpp().into(),
                 last.day().into(),
-                screen.sparkline(&medians).into(),
+                screen.sparkline(&speeds).into(),
             ]);
         }
     }
@@ -146,7 +147,7 @@ fn bars(ui: &Ui, host: &str, setting: &Setting, screen: Screen) -> String {
     let named = words::setting(&setting.key).replace(" · ", ", ");
     let named: String = named.chars().take(screen.width).collect();
     let mut lines = vec![
-        format!("{}: median tokens/s from zero, the last run below", ui.bold(host)),
+        format!("{}: tokens/s from zero (middle half), newest last", ui.bold(host)),
         ui.dim(&named),
     ];
     for series in &setting.series {
@@ -158,7 +159,7 @@ fn bars(ui: &Ui, host: &str, setting: &Setting, screen: Screen) -> String {
 
 fn runs(ui: &Ui, series: &Series, screen: Screen) -> Vec<String> {
     let points = &series.points[series.points.len().saturating_sub(MOST_BARS)..];
-    let top = points.iter().map(|point| point.median).fold(f64::MIN_POSITIVE, f64::max);
+    let top = points.iter().map(|point| point.tokens_per_second).fold(f64::MIN_POSITIVE, f64::max);
     let builds = points.iter().map(|point| point.llama_cpp().chars().count()).max().unwrap_or(0);
     let told: Vec<(String, String)> = points
         .iter()
@@ -166,8 +167,11 @@ fn runs(ui: &Ui, series: &Series, screen: Screen) -> Vec<String> {
             let lost = point.change.as_ref().filter(|change| change.verdict != Verdict::Same);
             let lost =
                 lost.map(|change| format!("  {}", words::change(change))).unwrap_or_default();
-            let figures =
-                format!("{} ({}){lost}", words::speed(point.median), words::middle(point));
+            let figures = format!(
+                "{} ({}){lost}",
+                units::speed(point.tokens_per_second),
+                words::middle(point)
+            );
             (screen.signs(&figures), format!("  {} {:<builds$} ", point.day(), point.llama_cpp()))
         })
         .collect();
@@ -181,7 +185,7 @@ fn runs(ui: &Ui, series: &Series, screen: Screen) -> Vec<String> {
         .zip(told)
         .enumerate()
         .map(|(index, (point, (figures, label)))| {
-            let bar = screen.bar(point.median / top, room);
+            let bar = screen.bar(point.tokens_per_second / top, room);
             let figures = match point.change.as_ref().map(|change| change.verdict) {
                 Some(Verdict::Slower) => ui.red(&figures),
                 Some(Verdict::Faster) => ui.green(&figures),

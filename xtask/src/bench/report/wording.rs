@@ -1,9 +1,10 @@
 //! Figures and names as the report writes them, and what makes them harmless in HTML
 //! and in Markdown.
 
-use crate::bench::baseline::Verdict;
+use crate::bench::baseline::{self, Verdict};
 use crate::bench::report::history::{Change, Key, Point, Series};
 use crate::nix::flake_input::short;
+use crate::ui::units::speed;
 
 /// For text and for attributes in double quotes.
 pub fn html(text: &str) -> String {
@@ -36,16 +37,6 @@ pub fn markdown(text: &str) -> String {
     safe
 }
 
-/// Tokens per second with three or four digits that mean something.
-pub fn speed(tokens_per_second: f64) -> String {
-    match tokens_per_second {
-        v if v >= 1e6 => format!("{v:.2e}"),
-        v if v >= 1000.0 => format!("{v:.0}"),
-        v if v >= 10.0 => format!("{v:.1}"),
-        v => format!("{v:.2}"),
-    }
-}
-
 /// `−8.2 %`, with a true minus.
 pub fn percent(percent: f64) -> String {
     let sign = if percent < 0.0 { "−" } else { "+" };
@@ -61,21 +52,12 @@ pub fn change(change: &Change) -> String {
     let mark = match change.verdict {
         Verdict::Slower => "▼ ",
         Verdict::Faster => "▲ ",
-        Verdict::Same if !change.clear => return UNCLEAR.to_owned(),
+        Verdict::Same if !change.clear => {
+            return baseline::in_words(change.verdict, change.clear).to_owned();
+        }
         Verdict::Same => "",
     };
     format!("{mark}{}", percent(change.percent))
-}
-
-const UNCLEAR: &str = "unclear";
-
-fn verdict(change: &Change) -> &'static str {
-    match change.verdict {
-        Verdict::Slower => "slower",
-        Verdict::Faster => "faster",
-        Verdict::Same if change.clear => "no change",
-        Verdict::Same => "inconclusive: the machine is too noisy",
-    }
 }
 
 /// `5 samples`, `1 run`.
@@ -122,8 +104,8 @@ pub fn sentence(series: &Series, point: &Point) -> String {
         text += &format!(", {}", point.variant);
     }
     text += &format!(
-        ": median {} tokens/s of {}, half of them {}, all {}",
-        speed(point.median),
+        ": {} tokens/s; of {}, half are {}, all {}",
+        speed(point.tokens_per_second),
         count(point.samples.len(), "sample"),
         middle(point),
         between(point.min, point.max)
@@ -137,7 +119,7 @@ pub fn sentence(series: &Series, point: &Point) -> String {
             percent(change.interval_percent[1]),
             before.day(),
             before.llama_cpp(),
-            verdict(change)
+            baseline::in_words(change.verdict, change.clear)
         );
     }
     text
@@ -161,8 +143,6 @@ mod tests {
 
     #[test]
     fn figures_have_the_digits_that_mean_something() {
-        let speeds = [0.0, 3.456, 51.26, 999.96, 1469.4, 2e9].map(speed);
-        assert_eq!(speeds, ["0.00", "3.46", "51.3", "1000.0", "1469", "2.00e9"]);
         assert_eq!([-8.24, 0.0, 2900.0].map(percent), ["−8.2 %", "+0.0 %", "+2900 %"]);
     }
 }

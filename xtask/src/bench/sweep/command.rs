@@ -27,7 +27,7 @@ use crate::hardware::kv_cache;
 use crate::system::process::Source;
 use crate::system::{disk, files, interrupt, json_lines};
 use crate::target::refuse;
-use crate::ui::Ui;
+use crate::ui::{Ui, units};
 
 /// For llama-bench to print its help, whatever the machine.
 const HELP: Duration = Duration::from_secs(60);
@@ -184,7 +184,7 @@ impl<'a> Sweep<'a> {
         }
         let points = self.points.len();
         let runs = points as f64 * f64::from(self.plan.rounds);
-        let all = crate::ui::units::seconds(runs * seconds);
+        let all = units::seconds(runs * seconds);
         let one = format!("{seconds:.1} s a run");
         self.setup.ui.status(match self.plan.budget {
             None => {
@@ -192,7 +192,7 @@ impl<'a> Sweep<'a> {
             }
             Some(budget) => format!(
                 "{points} configurations, {one}: {} of about {all} for all rounds",
-                crate::ui::units::seconds(budget)
+                units::seconds(budget)
             ),
         });
         let asked = args.rounds.is_some() || args.force || args.sweep.dry_run;
@@ -278,8 +278,9 @@ impl<'a> Sweep<'a> {
             };
             match &outcome {
                 Ok(results) => {
-                    let told =
-                        results.iter().map(|r| format!("{} {:.1}", r.test, r.tokens_per_second));
+                    let told = results
+                        .iter()
+                        .map(|r| format!("{} {}", r.test, units::speed(r.tokens_per_second)));
                     let told: Vec<String> = told.collect();
                     self.setup.ui.status(format!("  {label}: {} tokens/s", told.join(", ")));
                 }

@@ -3,8 +3,8 @@
 use crate::bench::comparison::distinct;
 use crate::bench::sweep::report::{Configuration, State, SweepReport};
 use crate::bench::view::or_dash;
-use crate::ui::Ui;
 use crate::ui::table::{Cell, Table};
+use crate::ui::{Ui, units};
 
 /// The fastest first, then what was dropped, then what failed, with the reasons.
 pub fn print(ui: &Ui, report: &SweepReport) {
@@ -45,7 +45,7 @@ fn row(report: &SweepReport, tests: &[&str], one: &Configuration) -> Vec<Cell> {
     let mut row: Vec<Cell> = vec![one.name.as_str().into()];
     for test in tests {
         let found = one.results.iter().find(|result| result.test == *test);
-        row.push(or_dash(found, |result| format!("{:.1}", result.tokens_per_second)));
+        row.push(or_dash(found, |result| units::speed(result.tokens_per_second)));
     }
     row.push(or_dash(one.of_best, |ratio| format!("{ratio:.3}")));
     row.push(or_dash(one.interval, |[low, high]| format!("{low:.2} to {high:.2}")));

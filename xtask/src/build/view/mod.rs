@@ -43,7 +43,7 @@ impl Drop for Progress {
 impl Progress {
     pub fn new(ui: &Ui) -> Self {
         let (spoke, ticked) = (Instant::now(), Instant::now());
-        Self { ui: *ui, text: String::new(), spoke, ticked, bars: Block::default(), drawn: None }
+        Self { ui: *ui, text: String::new(), spoke, ticked, bars: Block::empty(), drawn: None }
     }
 
     /// `log` is the file of a failed build's full log.

@@ -140,7 +140,8 @@ fn why(variant: &VariantReport) -> String {
     text
 }
 
-fn complain(ui: &Ui, variant: &VariantReport) {
+/// Why a build failed.
+pub fn complain(ui: &Ui, variant: &VariantReport) {
     ui.warn(format!(
         "\n{} {} for {}: {}",
         ui.red("error:"),

@@ -1,0 +1,35 @@
+//! Which children run now, for whoever shows what a command is doing.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::system::invocation::Invocation;
+
+/// The children that run now, the newest last, by process group.
+static RUNNING: Mutex<Vec<(u32, String)>> = Mutex::new(vec![]);
+
+/// Returns the newest child's program and subcommand, `nix eval`.
+pub fn running() -> Option<String> {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.last().map(|(_, name)| name.clone())
+}
+
+/// A child that runs until this is dropped.
+pub(crate) struct Running(u32);
+
+impl Running {
+    pub(crate) fn begin(group: u32, invocation: &Invocation) -> Self {
+        let program = invocation.program().file_name().unwrap_or_default().to_string_lossy();
+        let word = invocation.argv().first().map(|word| word.to_string_lossy());
+        let word = word.filter(|word| word.chars().all(|c| c.is_ascii_alphabetic()));
+        let name = [Some(program), word].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push((group, name));
+        Self(group)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|(group, _)| *group != self.0);
+    }
+}
