@@ -3,6 +3,9 @@
 # hardware in them, and the variant that joins them. Hosts and revisions share the parts that
 # are the same.
 #
+# No part names the revision, so that one that changes no part's source compiles nothing:
+# `revised` writes it into the tools.
+#
 # Every part is upstream's package: its dependencies, compilers and hooks by `.override`, its
 # source, flags and targets by `.overrideAttrs`. CUDA's module may come from an older compiler
 # than the tools: the two meet in ggml's C interface, and the tools' libstdc++ is loaded first.
@@ -17,7 +20,7 @@
   # The CMake options that this llama.cpp declares.
   declared,
   buildInfo,
-  # The CMake options of the tools, and a patch of ggml.
+  # The CMake options of the tools, for a revision and a web UI, and a patch of ggml.
   toolOptions,
   withoutCurrentDirectory,
   # Which argument of upstream's package selects a backend.
@@ -27,6 +30,7 @@ let
   cmakeFlags = import ./cmake-flags.nix { inherit lib; };
 
   # ggml's own version, where it has one: it moves less often than llama.cpp's revision.
+  # Upstream's package, too, would pass the revision on to the web UI.
   version =
     let
       text = builtins.readFile "${source}/ggml/CMakeLists.txt";
@@ -42,6 +46,16 @@ let
       "MINOR"
       "PATCH"
     ];
+
+  # What the tools are compiled with instead of a revision: longer than any commit, and a
+  # number that no other constant is.
+  unrevised = {
+    commit = "commit_of_this_build";
+    build = 1524742647;
+  };
+
+  # Upstream's package with these arguments and no backend, of no revision.
+  withArguments = arguments: upstreamWith ({ llamaVersion = version; } // arguments);
 
   # ggml's CMakeLists.txt alone wants a file that llama.cpp's tree does not have.
   postPatch = ''
@@ -87,7 +101,7 @@ let
       );
 
   common = prev: {
-    inherit version postPatch;
+    inherit postPatch;
     cmakeDir = "../ggml";
     outputs = [ "out" ];
     postInstall = "";
@@ -97,7 +111,7 @@ let
     meta = removeAttrs prev.meta [ "mainProgram" ];
   };
 
-  ggml = (upstreamWith { useWebUi = false; }).overrideAttrs (
+  ggml = (withArguments { useWebUi = false; }).overrideAttrs (
     prev:
     common prev
     // {
@@ -118,7 +132,7 @@ let
       targets,
       morePatches ? "",
     }:
-    (upstreamWith (arguments // { useWebUi = false; })).overrideAttrs (
+    (withArguments (arguments // { useWebUi = false; })).overrideAttrs (
       prev:
       common prev
       // {
@@ -151,10 +165,11 @@ let
     vulkan = "ggml-vulkan";
   };
 
-  # The tools, apart from their libraries: the variant has copies of them.
+  # The tools, apart from their libraries: the variant has copies of them. They print a
+  # revision that is not theirs yet.
   tools =
     useWebUi:
-    (upstreamWith { inherit useWebUi; }).overrideAttrs (
+    (withArguments { inherit useWebUi; }).overrideAttrs (
       prev:
       {
         pname = "llama-cpp-tools";
@@ -168,7 +183,7 @@ let
         postPatch = lib.optionalString (!lib.hasInfix "/ggml/" (prev.postPatch or "")) prev.postPatch;
         cmakeFlags = cmakeFlags.replace prev.cmakeFlags (
           cmakeFlags.fromAttrs (
-            toolOptions useWebUi
+            toolOptions unrevised useWebUi
             // {
               LLAMA_USE_SYSTEM_GGML = true;
               CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib:${ggml}/lib";
@@ -183,9 +198,53 @@ let
       }
       // lib.optionalAttrs (!useWebUi && prev ? webui) { webui = null; }
     );
+
+  # A copy of the tools that prints this revision. Each text is replaced by one of its length,
+  # which moves nothing in a binary.
+  revised =
+    tools:
+    let
+      prefix = "llama-cpp-";
+      room = lib.stringLength tools.name - lib.stringLength prefix;
+      digits = lib.substring 0 room (buildInfo.rev + lib.concatStrings (lib.genList (_: "0") room));
+    in
+    runCommand (prefix + digits)
+      {
+        inherit (tools) outputs;
+        inherit (buildInfo) commit build;
+        disallowedReferences = tools.all;
+      }
+      ''
+        # A number as it is in memory.
+        bytes() {
+          for shift in 0 8 16 24; do
+            printf '\\x%02x' "$(($1 >> shift & 255))"
+          done
+        }
+        cp --recursive --no-preserve=ownership ${tools} "$out"
+        cp --recursive --no-preserve=ownership ${tools.tools} "$tools"
+        chmod --recursive u+w "$out" "$tools"
+        missing=$((${toString (lib.stringLength unrevised.commit)} - ''${#commit}))
+        end=$(printf '\\x00%.0s' $(seq "$missing"))
+        find "$out" "$tools" -type f | while read -r file; do
+          isBinary=
+          [ "$(head --bytes=4 "$file")" != $'\x7fELF' ] || isBinary=yes
+          LC_ALL=C sed --in-place \
+            -e "s|${tools}|$out|g" \
+            -e "s|${tools.tools}|$tools|g" \
+            -e "s|${unrevised.commit}|$commit''${isBinary:+$end}|g" \
+            -e "s|$(bytes ${toString unrevised.build})|$(bytes "$build")|g" \
+            -e "s|${toString unrevised.build}|$build|g" \
+            "$file"
+        done
+        if ! grep --recursive --quiet --text --fixed-strings "$commit" "$out/lib" "$tools/bin"; then
+          echo "nothing in ${tools.name} prints the commit" >&2
+          exit 1
+        fi
+      '';
 in
 {
-  inherit ggml tools;
+  inherit ggml tools revised;
 
   # What the parts are built with, taken together: each flag once, and a backend that only
   # one part has is on. Without what llama.cpp sets by itself when it is built as a whole.
@@ -197,7 +256,9 @@ in
       isOff = flag: builtins.match ".*=(FALSE|OFF)" flag != null;
       byName = lib.groupBy cmakeFlags.nameOf (
         lib.filter (flag: cmakeFlags.nameOf flag != null && !isPlace flag && !isDefault flag) (
-          lib.concatMap (part: part.cmakeFlags) all
+          cmakeFlags.replace (lib.concatMap (part: part.cmakeFlags) all) (
+            cmakeFlags.fromAttrs (toolOptions buildInfo true)
+          )
         )
       );
     in

@@ -31,16 +31,29 @@ let
       || path == "/ggml/src/ggml-cpu/ggml-cpu-impl.h"
     );
 
-  # As upstream's own source leaves it out, and more folders.
+  matches = pattern: text: builtins.match pattern text != null;
+
+  # What neither the library nor the tools are compiled from: what is left out is listed, not
+  # what is kept, so that a revision with a new folder still builds.
   isUnread =
-    path:
-    builtins.match ".*[.](md|nix)" path != null
-    || hasPrefix "." (baseNameOf path)
-    || builtins.elem path [
-      "/docs"
-      "/models"
-      "/tests"
-    ];
+    path: type:
+    let
+      name = baseNameOf path;
+    in
+    hasPrefix "." name
+    || matches ".*[.](md|nix|sh)" name
+    || type == "directory" && matches "/(.*/)?tests" path
+    # Earlier revisions install one of them.
+    || matches ".*[.]py" name && !(matches "/[^/]*" path && installs name)
+    || matches "/(AUTHORS|CODEOWNERS|Makefile|[^/]*[.](ini|lock|toml))" path
+    || matches "/(benches|ci|conversion|docs|examples|gguf-py|grammars|media|models|pocs|prompts|requirements|skills)" path
+    || matches "/scripts/.*" path && type != "directory" && !matches ".*[.]cmake" name;
+
+  installs =
+    let
+      text = builtins.readFile "${source.outPath}/CMakeLists.txt";
+    in
+    name: builtins.length (builtins.split "[ (]${name}" text) > 1;
 in
 {
   ggml = ggml "ggml" [ ];
@@ -53,8 +66,8 @@ in
   ];
   vulkan = ggml "ggml-vulkan" [ "ggml-vulkan" ];
   tools = filtered "llama-cpp" (
-    path: _:
-    !(hasPrefix "/ggml/" path || isUnread path)
+    path: type:
+    !(hasPrefix "/ggml/" path || isUnread path type)
     || builtins.elem path [
       "/ggml/cmake"
       "/ggml/cmake/common.cmake"

@@ -55,10 +55,11 @@ let
 
   # llama.cpp's own options, in parts and as a whole.
   toolOptions =
+    { commit, build, ... }:
     useWebUi:
     {
-      LLAMA_BUILD_COMMIT = buildInfo.commit;
-      LLAMA_BUILD_NUMBER = buildInfo.build;
+      LLAMA_BUILD_COMMIT = commit;
+      LLAMA_BUILD_NUMBER = build;
       # For `llama-bench`.
       LLAMA_BUILD_EXAMPLES = false;
       LLAMA_BUILD_TESTS = false;
@@ -200,7 +201,7 @@ let
 
       cmake =
         builtins.intersectAttrs declared (cpuOptions // kvOptions)
-        // toolOptions useWebUi
+        // toolOptions buildInfo useWebUi
         // {
           GGML_NATIVE = false;
           GGML_BACKEND_DL = modules;
@@ -347,7 +348,7 @@ let
           };
           result = parts.join {
             inherit (package) pname meta;
-            inherit tools;
+            tools = parts.revised tools;
             modules = partsOf;
             passthru = {
               llamaCpp = joinedManifest;

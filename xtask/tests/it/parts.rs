@@ -32,23 +32,30 @@ fn tree(revision: &str) -> Scratch {
 
 /// A package of this tree, as a Nix expression.
 fn package(tree: &Path, arguments: &str) -> String {
+    package_at(tree, "0123456789abcdef0123456789abcdef01234567", 4321, arguments)
+}
+
+/// The same, as a commit with a build number.
+fn package_at(tree: &Path, commit: &str, build: u32, arguments: &str) -> String {
     let testbed = repository().join("testbed/nixpkgs");
     let overlay = repository().join("overlays/llama-cpp");
+    let short = &commit[..7];
     format!(
         "(import {testbed:?} {{ system = \"x86_64-linux\"; config.allowUnfree = true; overlays = [ \
-         (import {overlay:?} {{ llama-cpp = {{ outPath = {tree:?}; }}; }}) ]; }}).mkLlamaCpp \
-         {{ {arguments} }}"
+         (import {overlay:?} {{ llama-cpp = {{ outPath = {tree:?}; rev = {commit:?}; \
+         shortRev = {short:?}; revCount = {build}; }}; }}) ]; }}).mkLlamaCpp {{ {arguments} }}"
     )
 }
 
-/// The derivation of each part of a package with every backend.
-fn parts(tree: &Path) -> BTreeMap<String, String> {
-    let all = "backends = [ \"cuda\" \"rocm\" \"vulkan\" ]; microarch = \"znver4\"; \
-               cudaCapabilities = [ \"7.5\" ]; rocmTargets = [ \"gfx906\" ];";
+/// A package with every backend.
+const ALL_BACKENDS: &str = "backends = [ \"cuda\" \"rocm\" \"vulkan\" ]; microarch = \"znver4\"; \
+                            cudaCapabilities = [ \"7.5\" ]; rocmTargets = [ \"gfx906\" ];";
+
+/// The derivation of each part of a package.
+fn parts(package: &str) -> BTreeMap<String, String> {
     let expression = format!(
         "map ({{ name, drvPath, ... }}: {{ inherit name; value = drvPath; }}) \
-         ({}).llamaCpp.parts",
-        package(tree, all)
+         ({package}).llamaCpp.parts",
     );
     let output = nix(["eval", "--impure", "--json", "--expr", &expression]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
@@ -75,12 +82,20 @@ fn an_upstream_change_moves_only_the_parts_that_are_made_of_it() {
     ];
     for revision in ["old", "new"] {
         let tree = tree(revision);
-        let mut before = parts(tree.path());
+        let mut before = parts(&package(tree.path(), ALL_BACKENDS));
         assert_eq!(before.keys().map(String::as_str).collect::<Vec<_>>(), ALL);
         for (file, expected) in [
             ("src/llama-context.cpp", &["llama-cpp-tools"][..]),
             ("README.md", &[]),
+            ("docs/build.md", &[]),
+            ("ci/run.sh", &[]),
+            ("scripts/sync-ggml.sh", &[]),
+            ("gguf-py/pyproject.toml", &[]),
+            ("examples/simple/simple.cpp", &[]),
             ("tests/test-backend-ops.cpp", &[]),
+            ("tools/server/tests/requirements.txt", &[]),
+            ("common/arg.cpp", &["llama-cpp-tools"]),
+            ("tools/server/CMakeLists.txt", &["llama-cpp-tools"]),
             ("ggml/src/ggml-vulkan/ggml-vulkan.cpp", &["ggml-vulkan"]),
             ("ggml/src/ggml-cuda/common.cuh", &["ggml-cuda-sm75", "ggml-rocm-gfx906"]),
             ("ggml/src/ggml-hip/CMakeLists.txt", &["ggml-rocm-gfx906"]),
@@ -90,9 +105,10 @@ fn an_upstream_change_moves_only_the_parts_that_are_made_of_it() {
             ("ggml/include/ggml.h", &ALL),
             ("ggml/src/ggml.c", &ALL),
         ] {
-            let comment = if file.ends_with(".txt") || file.ends_with(".md") { "#" } else { "//" };
+            let is_code = file.ends_with(".c") || file.contains(".cpp") || file.contains(".h");
+            let comment = if is_code || file.ends_with(".cuh") { "//" } else { "#" };
             append(&tree.path().join(file), &format!("{comment} changed\n"));
-            let after = parts(tree.path());
+            let after = parts(&package(tree.path(), ALL_BACKENDS));
             let moved: Vec<&str> =
                 ALL.into_iter().filter(|part| before[*part] != after[*part]).collect();
             assert_eq!(moved, expected, "{revision}: {file}");
@@ -101,11 +117,36 @@ fn an_upstream_change_moves_only_the_parts_that_are_made_of_it() {
     }
 }
 
-/// Built for real, and started from another folder, through a link, without a variable.
+#[test]
+fn a_revision_that_changes_no_source_compiles_nothing() {
+    for revision in ["old", "new"] {
+        let tree = tree(revision);
+        let at = |commit: char, build| {
+            let commit = commit.to_string().repeat(40);
+            parts(&package_at(tree.path(), &commit, build, ALL_BACKENDS))
+        };
+        assert_eq!(at('a', 6999), at('b', 10_453), "{revision}");
+    }
+}
+
+/// Built for real, and started from another folder, through a link, without a variable. The
+/// tools, compiled for no revision, print this one.
 #[test]
 fn a_package_for_several_cpus_selects_its_best_module() {
-    let tree = tree("new");
-    let expression = package(tree.path(), "microarch = [ \"sandybridge\" \"x86-64-v3\" ];");
+    for (revision, commit, build) in [("old", "fedcba9", 6123), ("new", "0123456", 10_453)] {
+        selects_its_best_module(revision, commit, build);
+    }
+}
+
+fn selects_its_best_module(revision: &str, commit: &str, build: u32) {
+    let tree = tree(revision);
+    let rest = "89abcdef0123456789abcdef012345678";
+    let expression = package_at(
+        tree.path(),
+        &format!("{commit}{rest}"),
+        build,
+        "microarch = [ \"sandybridge\" \"x86-64-v3\" ];",
+    );
     let built = nix(["build", "--impure", "--no-link", "--print-out-paths"])
         .args(["--option", "sandbox", "false", "--option", "substituters", ""])
         .args(["--expr", &expression])
@@ -116,9 +157,19 @@ fn a_package_for_several_cpus_selects_its_best_module() {
     let here = Scratch::new();
     let link = here.path().join("llama-bench");
     std::os::unix::fs::symlink(format!("{package}/bin/llama-bench"), &link).unwrap();
-    let model = user_home().join("models/none.gguf");
-    let run = Command::new(link).arg("-m").arg(model).env_clear().current_dir(here.path()).output();
-    let text = stderr(&run.unwrap());
+    let model = user_home().join("models/smoke-29m-q4_0-v2.gguf");
+    let short = ["-p", "1", "-n", "0", "-r", "1", "-t", "1", "-o", "json"];
+    let run = Command::new(link)
+        .args(short)
+        .arg("-m")
+        .arg(model)
+        .env_clear()
+        .current_dir(here.path())
+        .output()
+        .unwrap();
+    let text = stderr(&run);
+    let result = &json(&run)[0];
+    assert_eq!((&result["build_commit"], &result["build_number"]), (&commit.into(), &build.into()));
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap();
     let best = if cpuinfo.contains(" avx2 ") { "x86-64-v3" } else { "sandybridge" };
     let module =

@@ -81,14 +81,14 @@ fn print_pinned(ui: &Ui, report: &UpdateReport) {
 
 /// What is compiled again and what is not, before anything is built.
 pub fn announce_parts(ui: &Ui, report: &UpdateReport) {
-    for (what, parts) in
-        [("to build again", &report.rebuilt_parts), ("unchanged", &report.unchanged_parts)]
-    {
-        if !parts.is_empty() {
-            let names = parts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let label = format!("parts {what}: ");
-            ui.status(format!("{label}{}", wrap(&names, ui.columns, label.len(), 4)));
-        }
+    let (rebuilt, unchanged) = (&report.rebuilt_parts, &report.unchanged_parts);
+    if rebuilt.is_empty() && unchanged.is_empty() {
+        return;
+    }
+    for (label, parts) in [("parts to build again: ", rebuilt), ("parts unchanged: ", unchanged)] {
+        let names = parts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let names = if names.is_empty() { "none" } else { &names };
+        ui.status(format!("{label}{}", wrap(names, ui.columns, label.len(), 4)));
     }
 }
 
