@@ -126,6 +126,7 @@ mod tests {
             machine: None,
             attempts: None,
             reason: None,
+            failed_dependency: None,
             first_error: Some("x.c:3: error: 100%\r::set-env name=A::B".into()),
             tail_shown: false,
             log_tail: tail,

@@ -40,6 +40,9 @@ pub struct VariantReport {
     /// `--push`: whether the store that was named has it now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pushed: Option<bool>,
+    /// The name of the dependency that failed, where it is not the variant itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_dependency: Option<String>,
     /// The first error in the log of what failed, if one is found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_error: Option<String>,
@@ -67,9 +70,17 @@ pub struct BuildReport {
 }
 
 impl VariantReport {
+    /// What became of it, for a sentence that goes on with its hosts or the reason.
+    pub fn sentence(&self) -> String {
+        match &self.failed_dependency {
+            Some(name) => format!("dependency {name} failed"),
+            None => self.state.sentence().to_owned(),
+        }
+    }
+
     /// One line: its state, its hosts, and the best single line about why.
     pub fn summary(&self) -> String {
-        let text = format!("{} for {}", self.state.sentence(), self.build.wanted_by());
+        let text = format!("{} for {}", self.sentence(), self.build.wanted_by());
         let reason = self.reason.as_ref().and_then(|reason| reason.lines().next());
         match self.first_error.as_deref().or(reason) {
             Some(line) => format!("{text}: {line}"),

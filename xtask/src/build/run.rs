@@ -95,6 +95,8 @@ pub fn build_planned(
                 machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),
                 attempts: Some(row.attempts.count).filter(|count| *count > 1),
                 reason: if failed { ran.reason(build, &culprits) } else { None },
+                failed_dependency: (state == BuildState::DependencyFailed)
+                    .then(|| short_name(culprit.as_str()).to_owned()),
                 first_error: None,
                 closure_change_bytes: change(&earlier, build, there),
                 link: None,

@@ -45,6 +45,13 @@ fn one_broken_variant_stops_no_other_and_its_hosts_and_log_are_named() {
 
     let needy = variant(&report, "needy");
     assert_eq!(needy["state"], "dependency-failed");
+    assert_eq!(needy["failedDependency"], "needed");
+    let told = stderr(&output);
+    assert!(told.contains("needy for e: dependency needed failed with exit code 1"), "{told}");
+    // The first error stands before the end of the log, also where that has it.
+    let (error, tail) = (told.find("first error: x.c:3"), told.find("│ x.c:3: error: planted"));
+    assert!(error.is_some() && error < tail, "{told}");
+    assert!(told.contains("linked in result/; to switch HOST to it: `nixos-rebuild"), "{told}");
     let log = std::fs::read_to_string(needy["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("no such header"), "{log}");
 

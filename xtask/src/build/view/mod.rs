@@ -15,6 +15,7 @@ use crate::build::variants::short_name;
 use crate::build::view::rows::clock;
 use crate::build::{compile_error, log};
 use crate::nix::names::DrvPath;
+use crate::system::interrupt;
 use crate::ui::progress::{Block, Size, suspend};
 use crate::ui::sanitize::sanitize;
 use crate::ui::{Ui, github};
@@ -111,6 +112,10 @@ impl Progress {
         now: f64,
     ) {
         let Some(row) = rows.get(drv) else { return };
+        // Whoever presses Ctrl-C ends builds, which then fail.
+        if interrupt::requested() {
+            return;
+        }
         let whose = match row.is_variant() {
             true => format!(", for {}", row.wanted_by),
             false => needed_by(rows, drv),
@@ -118,7 +123,9 @@ impl Progress {
         let (name, on) = (&row.name, row.on());
         let ui = self.ui;
         let first = log.and_then(|log| compile_error::first(log::lines(log)));
-        let first = first.filter(|first| !tail.iter().any(|line| line.trim() == first));
+        // With an error to read, the end of the log matters less, unless it is folded away.
+        let lines = if first.is_some() && !ui.github { 8 } else { tail.len() };
+        let tail = &tail[tail.len().saturating_sub(lines)..];
         let first =
             first.map(|line| format!("  {} {}\n", ui.dim("first error:"), printable(&line)));
         let tail = tail.iter().map(|line| format!("  {} {}\n", ui.dim("│"), printable(line)));

@@ -50,8 +50,15 @@ fn widest_name(columns: usize) -> usize {
 struct Block<'a> {
     row: &'a Derivation,
     dependencies: Vec<&'a Derivation>,
-    /// A dependency that is shown under another variant.
-    waits_for: Option<&'a str>,
+    waits_for: Option<Need<'a>>,
+}
+
+/// A dependency for which a variant does not begin.
+#[derive(Clone, Copy)]
+enum Need<'a> {
+    /// It is shown under another variant.
+    Running(&'a str),
+    Failed(&'a str),
 }
 
 impl Block<'_> {
@@ -60,6 +67,7 @@ impl Block<'_> {
             Stage::Running => 0,
             _ if !self.dependencies.is_empty() => 0,
             Stage::Failed => 1,
+            _ if matches!(self.waits_for, Some(Need::Failed(_))) => 1,
             Stage::Known | Stage::Waiting => 2,
             Stage::Ended => 3,
         }
@@ -88,7 +96,15 @@ fn blocks(progress: &Derivations) -> Vec<Block<'_>> {
             if Some(*place) == first {
                 block.dependencies.push(row);
             } else {
-                block.waits_for.get_or_insert(&row.name);
+                block.waits_for.get_or_insert(Need::Running(&row.name));
+            }
+        }
+    }
+    let failed = progress.iter().map(|(_, row)| row);
+    for row in failed.filter(|row| row.stage == Stage::Failed && !row.is_variant()) {
+        for place in row.needed_by() {
+            if let Some(block) = blocks.get_mut(*place) {
+                block.waits_for = Some(Need::Failed(&row.name));
             }
         }
     }
@@ -176,7 +192,7 @@ impl Layout<'_> {
         row(bar + "{prefix}", ui.bold(&percent), fitting(room, &parts), steps)
     }
 
-    fn build(&self, build: &Derivation, indent: &str, waits_for: Option<&str>) -> Row {
+    fn build(&self, build: &Derivation, indent: &str, waits_for: Option<Need>) -> Row {
         let ui = self.ui;
         let name = format!("{indent}{}", build.name);
         let name = fit(&name, self.name);
@@ -184,8 +200,16 @@ impl Layout<'_> {
         let (name, parts) = match build.stage {
             Stage::Running => return self.running(build, name.into_owned()),
             Stage::Known | Stage::Waiting => {
-                let what = waits_for.map_or("waiting".into(), |name| format!("waiting for {name}"));
-                (ui.dim(&name), vec![ui.dim(&what)])
+                let what = match waits_for {
+                    Some(Need::Failed(need)) => {
+                        (ui.red(&name), ui.red(&format!("dependency {need} failed")))
+                    }
+                    Some(Need::Running(need)) => {
+                        (ui.dim(&name), ui.dim(&format!("waiting for {need}")))
+                    }
+                    None => (ui.dim(&name), ui.dim("waiting")),
+                };
+                (what.0, vec![what.1])
             }
             Stage::Ended => (ui.green(&name), vec![ui.green("done"), elapsed]),
             Stage::Failed => (ui.red(&name), vec![ui.red("failed"), elapsed]),

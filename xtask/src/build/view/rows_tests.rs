@@ -147,3 +147,17 @@ fn times_and_bytes_read_well() {
     assert_eq!(fetched(1 << 20, 5 << 20), "1.0 of 5.0 MiB");
     assert_eq!(fetched(512, 5 << 20), "512 B of 5.0 MiB");
 }
+
+/// Also where it was found out after the failure who needs it.
+#[test]
+fn what_needs_a_failed_dependency_does_not_wait() {
+    let mut progress = several();
+    let needed = progress.entry(&drv("glslang-14.3"));
+    needed.end(5.0);
+    needed.fail();
+    for columns in [60, 80, 200] {
+        let rows = drawn(&mut progress, 6.0, columns, 24).join("\n");
+        assert_eq!(rows.matches("dependency glslang").count(), 2, "{rows}");
+        assert!(!rows.contains("waiting"), "{rows}");
+    }
+}

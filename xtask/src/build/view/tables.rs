@@ -1,9 +1,12 @@
 //! The plan and the report in the terminal: a table of the variants, then what failed.
 
+use std::path::Path;
+
 use crate::build::plan::{Plan, Row, Todo};
 use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::{Build, BuildState};
 use crate::findings;
+use crate::fleet::names::HostName;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -91,7 +94,9 @@ pub fn report(ui: &Ui, report: &BuildReport) {
         }
     }
     ui.result(Table { columns: &columns, rows }.render(ui));
-    for variant in report.variants.iter().filter(|variant| !variant.state.ok()) {
+    // The user knows why the others stopped.
+    let stopped = |variant: &&VariantReport| variant.state == BuildState::Interrupted;
+    for variant in report.variants.iter().filter(|it| !it.state.ok() && !stopped(it)) {
         complain(ui, variant);
     }
     for host in &report.hosts {
@@ -104,6 +109,32 @@ pub fn report(ui: &Ui, report: &BuildReport) {
     }
     let ok = report.variants.iter().filter(|variant| variant.state.ok()).count();
     ui.status(format!("\n{ok} of {} variants in the store", report.variants.len()));
+    if report.variants.iter().any(|variant| stopped(&variant)) {
+        ui.status("to resume, run the same command again");
+    } else if let Some(next) = next(&report.variants) {
+        ui.status(next);
+    }
+}
+
+/// What to do with builds that a link names.
+fn next(variants: &[VariantReport]) -> Option<String> {
+    let linked = variants.iter().filter(|variant| variant.link.is_some());
+    let hosts: Vec<&HostName> = linked.clone().flat_map(|variant| &variant.build.hosts).collect();
+    let link = Path::new(linked.clone().find_map(|variant| variant.link.as_deref())?);
+    let here = std::env::current_dir().unwrap_or_default();
+    let link = link.strip_prefix(here).unwrap_or(link);
+    let (folder, host) = (
+        link.parent()?.display(),
+        match hosts[..] {
+            [] => return None,
+            [host] => host.as_str(),
+            _ => "HOST",
+        },
+    );
+    Some(format!(
+        "linked in {folder}/; to switch {host} to it: `nixos-rebuild switch --flake .#{host}` or `nh os \
+         switch . -H {host}`"
+    ))
 }
 
 fn row(variant: &VariantReport) -> Vec<Cell> {
@@ -128,12 +159,16 @@ fn closure(variant: &VariantReport) -> Option<String> {
     })
 }
 
-/// `the build failed: the connection to builder-one was lost (2 attempts)`.
+/// `dependency rocblas-7.0.2 failed with exit code 3 (2 attempts)`
 fn why(variant: &VariantReport) -> String {
-    let mut text = variant.state.sentence().to_owned();
-    if let Some(reason) = &variant.reason {
-        text.push_str(&format!(": {reason}"));
-    }
+    let sentence = variant.sentence();
+    let mut text = match &variant.reason {
+        None => sentence,
+        Some(reason) => match (sentence.strip_suffix(" failed"), reason.starts_with("failed")) {
+            (Some(what), true) => format!("{what} {reason}"),
+            _ => format!("{sentence}: {reason}"),
+        },
+    };
     if let Some(attempts) = variant.attempts {
         text.push_str(&format!(" ({attempts} attempts)"));
     }
