@@ -23,6 +23,7 @@ let
     parts = ./parts.nix;
     requests = ./requests.nix;
     service = ./service.nix;
+    serving = ./serving.nix;
     variants = ./variants.nix;
   };
 

@@ -100,7 +100,6 @@ in
                 inherit imports;
                 nixpkgs.hostPlatform = "x86_64-linux";
                 services.llama-cpp.enable = true;
-                services.llama-cpp.model = "/model.gguf";
                 fileSystems."/".device = "/dev/disk/by-label/nixos";
                 boot.loader.grub.device = "nodev";
                 system.stateVersion = "25.05";

@@ -3,13 +3,13 @@
 { flake, lib }:
 let
   nixos = "${flake.inputs.nixpkgs}/nixos/modules";
-  hasBothShapes = builtins.pathExists "${nixos}/llama-cpp-settings.nix";
+  hasBothShapes = builtins.pathExists "${nixos}/llama-cpp-flags.nix";
 
-  newShape =
+  flagsShape =
     { modulesPath, ... }:
     {
       disabledModules = [ "llama-cpp.nix" ];
-      imports = [ "${modulesPath}/llama-cpp-settings.nix" ];
+      imports = [ "${modulesPath}/llama-cpp-flags.nix" ];
     };
 
   serving =
@@ -62,8 +62,8 @@ let
     default = [ serving ];
   }
   // lib.optionalAttrs hasBothShapes {
-    settings = [
-      newShape
+    flags = [
+      flagsShape
       serving
     ];
   };
@@ -99,8 +99,8 @@ in
     expected =
       if hasBothShapes then
         {
-          default = false;
-          settings = true;
+          default = true;
+          flags = false;
         }
       else
         always ((hostWith shapes.default).services.llama-cpp ? settings);
@@ -128,9 +128,43 @@ in
   };
   "Vulkan gets the render nodes and may write code" = {
     expr = changesFor "vulkan";
-    expected = always {
-      MemoryDenyWriteExecute = false;
-      SupplementaryGroups = [ "render" ];
+    expected =
+      let
+        changed = {
+          MemoryDenyWriteExecute = false;
+          SupplementaryGroups = [ "render" ];
+        };
+      in
+      always changed
+      // lib.optionalAttrs hasBothShapes {
+        # nixpkgs has the folder itself where it has `settings`.
+        flags = changed // {
+          CacheDirectory = "llama-cpp";
+        };
+      };
+  };
+  "and a place for its shaders, which the others do not need" = {
+    expr = lib.genAttrs [ "cpu" "cuda" "vulkan" ] (
+      backend:
+      inEachShape (
+        modules:
+        (hostWith (
+          modules
+          ++ [
+            {
+              programs.llama-cpp = {
+                enable = true;
+                inherit backend;
+              };
+            }
+          ]
+        )).systemd.services.llama-cpp.environment.XDG_CACHE_HOME or null
+      )
+    );
+    expected = {
+      cpu = always null;
+      cuda = always null;
+      vulkan = always "/var/cache/llama-cpp";
     };
   };
   "CUDA may read /proc/meminfo, and needs no group" = {
@@ -158,9 +192,10 @@ in
     expr = inEachShape (
       modules:
       let
-        config =
+        config = backend: settings: (host backend settings).programs.llama-cpp;
+        host =
           backend: settings:
-          (hostWith (
+          hostWith (
             modules
             ++ [
               settings
@@ -172,13 +207,16 @@ in
                 };
               }
             ]
-          )).programs.llama-cpp;
-        cuda = config "cuda" { };
+          );
+        cudaHost = host "cuda" { };
+        cuda = cudaHost.programs.llama-cpp;
       in
       {
         inherit (cuda) kvCacheTypes;
         service = cuda.manifest.service.kvCacheTypes;
         built = lib.elem "q8_0-q5_1" cuda.manifest.kvKernels;
+        # For the lines that a sweep prints.
+        sweep = cuda.manifest.serviceHasExtraFlags == !(cudaHost.services.llama-cpp ? settings);
         vulkan = (config "vulkan" { }).kvCacheTypes;
         # A template from the package, which without the option would depend on itself.
         explicit =
@@ -207,6 +245,7 @@ in
       kvCacheTypes = [ "q8_0-q5_1" ];
       service = [ "q8_0-q5_1" ];
       built = true;
+      sweep = true;
       vulkan = [ ];
       explicit = [ "q4_0-q4_1" ];
     };

@@ -13,6 +13,8 @@ let
   variant = import ../shared/variant.nix { inherit lib; } cfg;
   requests = import ./requests.nix { inherit lib; };
   hasKvKernels = lib.any (backend: backend == "cuda" || backend == "rocm") (lib.toList cfg.backend);
+  # nixpkgs since mid-2026; `extraFlags` is then an option that throws.
+  hasSettings = options.services.llama-cpp ? settings;
   # Null if llama-server does not run as a service.
   service =
     let
@@ -23,13 +25,7 @@ let
         {
           inherit (config.systemd.services.llama-cpp) environment;
         }
-        # nixpkgs since mid-2026; `extraFlags` is then an option that throws.
-        // (
-          if options.services.llama-cpp ? settings then
-            { inherit (llama-cpp) settings; }
-          else
-            { inherit (llama-cpp) extraFlags; }
-        )
+        // (if hasSettings then { inherit (llama-cpp) settings; } else { inherit (llama-cpp) extraFlags; })
       )
     else
       null;
@@ -152,6 +148,7 @@ in
             host = config.networking.hostName;
             inherit (cfg) bench threads;
             inherit service;
+            serviceHasExtraFlags = options ? services.llama-cpp && !hasSettings;
           }
         else
           null;
@@ -178,12 +175,14 @@ in
 
         # A `mkIf` inside would create an empty unit.
         systemd.services = lib.mkIf config.services.llama-cpp.enable {
-          llama-cpp = {
-            serviceConfig = import ./service.nix { inherit lib; } (lib.toList cfg.backend);
-            environment = lib.mkIf (cfg.threads != null) {
-              LLAMA_ARG_THREADS = lib.mkDefault (toString cfg.threads);
-            };
-          };
+          llama-cpp = lib.mkMerge [
+            (import ./service.nix { inherit lib; } (lib.toList cfg.backend))
+            {
+              environment = lib.mkIf (cfg.threads != null) {
+                LLAMA_ARG_THREADS = lib.mkDefault (toString cfg.threads);
+              };
+            }
+          ];
         };
       }
     ))

@@ -1,4 +1,5 @@
-# The access that `services.llama-cpp` needs for each GPU backend beyond nixpkgs' hardening.
+# What the unit of `services.llama-cpp` needs for each GPU backend: access beyond nixpkgs'
+# hardening, and a place for compiled shaders.
 #
 # Both shapes of nixpkgs' module (`model` and `extraFlags`; since mid-2026 `settings`)
 # harden alike and leave the devices in place, so that their permissions decide:
@@ -13,6 +14,8 @@
 # - ggml-cuda.cu, which is ROCm's code too, reads the memory of an integrated GPU from
 #   /proc/meminfo, ROCm's runtime the CPUs from /proc/cpuinfo: `ProcSubset = "pid"` hides
 #   them.
+# - The unit's user has no home, and without a cache a Vulkan driver compiles its shaders at each
+#   start, which takes minutes.
 { lib }:
 backends:
 let
@@ -20,6 +23,15 @@ let
   # Above nixpkgs' own value, below the owner's mkForce.
   instead = lib.mkOverride 90;
 in
-lib.optionalAttrs (has "vulkan" || has "rocm") { SupplementaryGroups = [ "render" ]; }
-// lib.optionalAttrs (has "cuda" || has "rocm") { ProcSubset = instead "all"; }
-// lib.optionalAttrs (has "vulkan") { MemoryDenyWriteExecute = instead false; }
+{
+  serviceConfig =
+    lib.optionalAttrs (has "vulkan" || has "rocm") { SupplementaryGroups = [ "render" ]; }
+    // lib.optionalAttrs (has "cuda" || has "rocm") { ProcSubset = instead "all"; }
+    // lib.optionalAttrs (has "vulkan") {
+      MemoryDenyWriteExecute = instead false;
+      CacheDirectory = lib.mkDefault "llama-cpp";
+    };
+  environment = lib.optionalAttrs (has "vulkan") {
+    XDG_CACHE_HOME = lib.mkDefault "/var/cache/llama-cpp";
+  };
+}

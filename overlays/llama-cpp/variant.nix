@@ -1,8 +1,7 @@
 # One variant of llama.cpp: upstream's package with every choice made.
 #
-# It is built by the nixpkgs that applies the overlay. Upstream's `packages.<system>.cuda` would
-# import a second nixpkgs, compile for nine default CUDA architectures, and ignore the config and
-# the overlays of this nixpkgs.
+# It is built by the nixpkgs that applies the overlay. Upstream's `packages.<system>.cuda` imports
+# another, with nine default CUDA architectures and without this one's config and overlays.
 {
   pkgs,
   source,

@@ -13,4 +13,5 @@
   ./modules/systemd.nix
   ./modules/services.nix
   ./modules/llama-cpp.nix
+  ./modules/llama-swap.nix
 ]

@@ -17,7 +17,10 @@
         echo ${llama-cpp} >"$out/share/llama-cpp"
       '';
       passthru = { inherit llama-cpp; };
-      meta.description = "Stand-in for a dependent of llama-cpp";
+      meta = {
+        description = "Stand-in for a dependent of llama-cpp";
+        mainProgram = "llama-swap";
+      };
     }
   ) { };
 }

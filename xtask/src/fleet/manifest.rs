@@ -67,6 +67,9 @@ pub struct Manifest {
     /// None: the host runs no llama-server as a service.
     #[serde(default)]
     pub service: Option<Service>,
+    /// `services.llama-cpp` of the host's nixpkgs takes `extraFlags`, not `settings`.
+    #[serde(default)]
+    pub service_has_extra_flags: bool,
 }
 
 /// One part of a package, which other hosts and revisions may share.

@@ -11,11 +11,12 @@ use crate::support::{
     stdout,
 };
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "docs/distributed.md",
     "docs/guide.md",
     "docs/options.md",
+    "docs/serving.md",
     "docs/troubleshooting.md",
     "testbed/README.md",
 ];

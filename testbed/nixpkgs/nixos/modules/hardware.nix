@@ -38,6 +38,7 @@ in
         };
         modesetting.enable = mkEnableOption "kernel modesetting with the NVIDIA driver";
         powerManagement.enable = mkEnableOption "experimental power management through systemd";
+        nvidiaPersistenced = mkEnableOption "nvidia-persistenced, which keeps the GPU initialised";
         nvidiaSettings = mkEnableOption "nvidia-settings" // {
           default = true;
         };

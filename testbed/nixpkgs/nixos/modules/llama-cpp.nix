@@ -1,5 +1,5 @@
-# `services.llama-cpp` as in NixOS 25.05: `model`, `extraFlags`. llama-cpp-settings.nix
-# is the module of mid-2026.
+# `services.llama-cpp` as since mid-2026: free-form `settings`, the old options renamed or
+# removed. llama-cpp-flags.nix is the module of NixOS 25.05.
 {
   config,
   lib,
@@ -9,56 +9,97 @@
 let
   inherit (lib) mkEnableOption mkOption types;
   cfg = config.services.llama-cpp;
+  renamed =
+    from: to:
+    lib.mkRenamedOptionModule
+      [ "services" "llama-cpp" from ]
+      [
+        "services"
+        "llama-cpp"
+        "settings"
+        to
+      ];
+  removed =
+    name:
+    lib.mkRemovedOptionModule [
+      "services"
+      "llama-cpp"
+      name
+    ] "Use `services.llama-cpp.settings` instead.";
+  argument =
+    name: value:
+    let
+      option = if lib.stringLength name > 1 then "--${name}" else "-${name}";
+    in
+    if value == true then
+      [ option ]
+    else if value == false || value == null then
+      [ ]
+    else
+      [
+        option
+        (toString value)
+      ];
 in
 {
+  imports = [
+    (renamed "host" "host")
+    (renamed "port" "port")
+    (renamed "model" "model")
+    (renamed "modelsDir" "models-dir")
+    (removed "modelsPreset")
+    (removed "extraFlags")
+  ];
   options.services.llama-cpp = {
-    enable = mkEnableOption "LLaMA C++ server";
+    enable = mkEnableOption "llama.cpp HTTP server";
     package = lib.mkPackageOption pkgs "llama-cpp" { };
-    model = mkOption {
-      type = types.path;
-      example = "/models/mistral-instruct-7b/ggml-model-q4_0.gguf";
-      description = "Model path.";
-    };
-    extraFlags = mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      example = [
-        "-c"
-        "4096"
-        "-ngl"
-        "32"
-      ];
-      description = "Extra flags passed to llama-cpp-server.";
-    };
-    host = mkOption {
-      type = types.str;
-      default = "127.0.0.1";
-      description = "IP address the LLaMA C++ server listens on.";
-    };
-    port = mkOption {
-      type = types.port;
-      default = 8080;
-      description = "Listen port for LLaMA C++ server.";
-    };
     openFirewall = mkOption {
       type = types.bool;
       default = false;
-      description = "Open ports in the firewall for LLaMA C++ server.";
+      description = "Open ports in the firewall for the server.";
+    };
+    settings = mkOption {
+      type = types.submodule {
+        freeformType = types.attrs;
+        options = {
+          host = mkOption {
+            type = types.str;
+            default = "127.0.0.1";
+            description = "IP address on which the server listens.";
+          };
+          port = mkOption {
+            type = types.port;
+            default = 8080;
+            description = "Port on which the server listens.";
+          };
+        };
+      };
+      default = { };
+      example = {
+        model = "/models/model.gguf";
+        ctx-size = 4096;
+      };
+      description = "Command-line arguments for `llama-server`.";
     };
   };
   config = lib.mkIf cfg.enable {
     systemd.services.llama-cpp = {
-      description = "LLaMA C++ server";
+      description = "llama.cpp HTTP server";
+      wants = [ "network.target" ];
       after = [ "network.target" ];
       wantedBy = [ "multi-user.target" ];
       serviceConfig = import ./llama-cpp-hardening.nix // {
-        Type = "idle";
-        KillSignal = "SIGINT";
-        ExecStart = "${cfg.package}/bin/llama-server --log-disable --host ${cfg.host} --port ${toString cfg.port} -m ${cfg.model} ${lib.escapeShellArgs cfg.extraFlags}";
+        ExecStart = lib.escapeShellArgs (
+          [ "${cfg.package}/bin/llama-server" ] ++ lib.concatLists (lib.mapAttrsToList argument cfg.settings)
+        );
         Restart = "on-failure";
         RestartSec = 300;
+        StateDirectory = "llama-cpp";
+        CacheDirectory = "llama-cpp";
+        WorkingDirectory = "/var/lib/llama-cpp";
+        Environment = [ "LLAMA_CACHE=/var/cache/llama-cpp" ];
       };
     };
-    networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ cfg.port ];
+    networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ cfg.settings.port ];
   };
 }

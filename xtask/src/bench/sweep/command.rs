@@ -297,8 +297,9 @@ impl<'a> Sweep<'a> {
         let state = self.plan.state(ran);
         let seconds = ran.iter().map(|ran| ran.seconds).sum();
         let (plan, base) = (&self.plan, &self.setup.params.args);
-        let sweep =
-            SweepReport::new(plan, &state, self.parameters.clone(), &self.points, base, seconds);
+        let (parameters, points) = (self.parameters.clone(), &self.points);
+        let extra_flags = self.subject.manifest.service_has_extra_flags;
+        let sweep = SweepReport::new(plan, &state, parameters, points, base, seconds, extra_flags);
         let target = self.setup.machine.target.name();
         let mut report =
             BenchReport::new(self.subject, target, self.setup.model.clone(), None, vec![]);

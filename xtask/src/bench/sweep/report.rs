@@ -78,7 +78,7 @@ pub struct TestSpeed {
 }
 
 impl SweepReport {
-    /// `base`: the arguments that all points have.
+    /// `base`: the arguments that all points have. `extra_flags`: as in [`nix_lines`].
     pub fn new(
         plan: &Plan,
         state: &SweepState,
@@ -86,6 +86,7 @@ impl SweepReport {
         points: &[Point],
         base: &[String],
         seconds: f64,
+        extra_flags: bool,
     ) -> Self {
         let best = best(state);
         let point_state = |known: &PointState| match known {
@@ -114,8 +115,9 @@ impl SweepReport {
                 }
             })
             .collect();
-        let nix =
-            best.map(|best| nix_lines(&configurations[best].args, &parameters, &points[best]));
+        let nix = best.map(|best| {
+            nix_lines(&configurations[best].args, &parameters, &points[best], extra_flags)
+        });
         Self {
             goal: plan.goal,
             seed: plan.seed,

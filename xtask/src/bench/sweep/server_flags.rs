@@ -13,7 +13,8 @@ use crate::nix::names::nix_string;
 pub struct NixLines {
     /// `programs.llama-cpp.bench.args = […];`
     pub bench: String,
-    /// `services.llama-cpp.extraFlags = […];`; none where nothing of it is the server's.
+    /// `services.llama-cpp.settings = {…};`, or `extraFlags` for an earlier nixpkgs; none where
+    /// nothing of it is the server's.
     pub service: Option<String>,
     /// Parameters that llama-server has no flag for.
     pub without_flag: Vec<String>,
@@ -47,21 +48,51 @@ const SWITCHES: [(&str, &str, &str); 4] = [
     ("--repack", "0", "--no-repack"),
 ];
 
-/// `args`: all that llama-bench is given for this point.
-pub fn nix_lines(args: &[String], parameters: &[Parameter], point: &Point) -> NixLines {
+/// `args`: all that llama-bench is given for this point. `extra_flags`: the host's nixpkgs has
+/// that option, and no `settings`.
+pub fn nix_lines(
+    args: &[String],
+    parameters: &[Parameter],
+    point: &Point,
+    extra_flags: bool,
+) -> NixLines {
     let (mut flags, mut without_flag) = (vec![], vec![]);
     for (parameter, value) in parameters.iter().zip(&point.0) {
         match server_flag(parameter, value) {
-            Some(words) => flags.extend(words),
+            Some(flag) => flags.extend(flag),
             None => without_flag.push(parameter.name.clone()),
         }
     }
     NixLines {
         bench: format!("programs.llama-cpp.bench.args = {};", list(args)),
-        service: (!flags.is_empty())
-            .then(|| format!("services.llama-cpp.extraFlags = {};", list(&flags))),
+        service: (!flags.is_empty()).then(|| match extra_flags {
+            true => format!("services.llama-cpp.extraFlags = {};", list(&words(&flags))),
+            false => format!("services.llama-cpp.settings = {{ {} }};", settings(&flags)),
+        }),
         without_flag,
     }
+}
+
+fn words(flags: &[Flag]) -> Vec<String> {
+    flags
+        .iter()
+        .flat_map(|(name, value)| [Some((*name).to_owned()), value.clone()])
+        .flatten()
+        .collect()
+}
+
+fn settings(flags: &[Flag]) -> String {
+    let setting = |(name, value): &Flag| {
+        let value = match value {
+            None => "true".to_owned(),
+            Some(value) => match value.parse::<i64>() {
+                Ok(number) if number.to_string() == *value => value.clone(),
+                _ => nix_string(value),
+            },
+        };
+        format!("{} = {value};", name.trim_start_matches('-'))
+    };
+    flags.iter().map(setting).collect::<Vec<_>>().join(" ")
 }
 
 fn list(words: &[String]) -> String {
@@ -69,30 +100,33 @@ fn list(words: &[String]) -> String {
     format!("[ {} ]", words.join(" "))
 }
 
-/// Nothing to say is an empty list, no such flag is none.
-fn server_flag(parameter: &Parameter, value: &str) -> Option<Vec<String>> {
+/// A flag of llama-server, and its value if it takes one.
+type Flag = (&'static str, Option<String>);
+
+/// None: the server has no such flag. `Some(None)`: it has, and its default says this already.
+fn server_flag(parameter: &Parameter, value: &str) -> Option<Option<Flag>> {
     let aliases = &parameter.known.aliases;
     let is = |name: &str| aliases.iter().any(|alias| alias == name);
-    let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+    let flag = |name: &'static str, value: &str| Some(Some((name, Some(value.to_owned()))));
     if let Some(name) = SAME.into_iter().find(|name| is(name)) {
-        return words(&[name, value]);
+        return flag(name, value);
     }
     if let Some(name) = LISTS.into_iter().find(|name| is(name)) {
-        return words(&[name, &value.replace('/', ",")]);
+        return flag(name, &value.replace('/', ","));
     }
-    if let Some((_, when, flag)) = SWITCHES.into_iter().find(|(name, ..)| is(name)) {
-        return if value == when { words(&[flag]) } else { Some(vec![]) };
+    if let Some((_, when, name)) = SWITCHES.into_iter().find(|(name, ..)| is(name)) {
+        return Some((value == when).then_some((name, None)));
     }
     if is("--flash-attn") {
         // The old era's server has a flag without a value, as its llama-bench has 0 and 1.
         let takes_words =
             parameter.known.takes.as_deref().is_some_and(|takes| takes.contains("on|"));
         return match (takes_words, value) {
-            (false, "0") => Some(vec![]),
-            (false, _) => words(&["--flash-attn"]),
-            (true, "1") => words(&["--flash-attn", "on"]),
-            (true, "0") => words(&["--flash-attn", "off"]),
-            (true, value) => words(&["--flash-attn", value]),
+            (false, "0") => Some(None),
+            (false, _) => Some(Some(("--flash-attn", None))),
+            (true, "1") => flag("--flash-attn", "on"),
+            (true, "0") => flag("--flash-attn", "off"),
+            (true, value) => flag("--flash-attn", value),
         };
     }
     None
@@ -103,17 +137,17 @@ mod tests {
     use super::*;
     use crate::bench::sweep::grid::{parse, resolve};
 
-    fn lines(help: &str, settings: &[&str]) -> NixLines {
+    fn lines(help: &str, settings: &[&str], extra_flags: bool) -> NixLines {
         let wanted: Vec<_> = settings.iter().map(|text| parse(text).unwrap()).collect();
         let parameters = resolve(&wanted, help, "x").unwrap();
         let point = Point(wanted.iter().map(|one| one.values[0].clone()).collect());
-        nix_lines(&point.args(&parameters, &[]), &parameters, &point)
+        nix_lines(&point.args(&parameters, &[]), &parameters, &point, extra_flags)
     }
 
     #[test]
     fn the_lines_are_nix_whatever_the_values_hold() {
         let new = include_str!("../../../tests/fixtures/llama-bench/new.help");
-        let said = lines(new, &["t=8", "ts=30/70", "fa=1", "nkvo=0", "embd=1"]);
+        let said = lines(new, &["t=8", "ts=30/70", "fa=1", "nkvo=0", "embd=1"], true);
         assert_eq!(
             said.bench,
             "programs.llama-cpp.bench.args = [ \"-t\" \"8\" \"-ts\" \"30/70\" \"-fa\" \"1\" \"-nkvo\" \"0\" \
@@ -127,14 +161,22 @@ mod tests {
             )
         );
         assert_eq!(said.without_flag, ["embd"]);
-        let hostile = lines(new, &["ot=${x} \"$(touch y)\\"]);
+        let said = lines(new, &["t=8", "ts=30/70", "fa=1", "nkvo=1", "dev=${x}"], false);
+        assert_eq!(
+            said.service.as_deref(),
+            Some(
+                "services.llama-cpp.settings = { threads = 8; tensor-split = \"30,70\"; flash-attn = \
+                 \"on\"; no-kv-offload = true; device = \"\\${x}\"; };"
+            )
+        );
+        let hostile = lines(new, &["ot=${x} \"$(touch y)\\"], false);
         assert_eq!(
             hostile.bench,
             r#"programs.llama-cpp.bench.args = [ "-ot" "\${x} \"\$(touch y)\\" ];"#
         );
         assert_eq!(hostile.service, None);
         let old = include_str!("../../../tests/fixtures/llama-bench/old.help");
-        let said = lines(old, &["fa=1", "mmp=0"]).service;
+        let said = lines(old, &["fa=1", "mmp=0"], true).service;
         assert_eq!(
             said.as_deref(),
             Some("services.llama-cpp.extraFlags = [ \"--flash-attn\" \"--no-mmap\" ];")
