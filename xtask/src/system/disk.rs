@@ -28,14 +28,14 @@ impl TemporaryFolder {
         let made = || -> std::io::Result<Self> {
             let whole = File::open(parent)?;
             // Nobody sweeps between the two steps.
-            whole.lock()?;
+            whole.lock_shared()?;
             let folder = tempfile::Builder::new()
                 .prefix(prefix)
                 .suffix(name)
                 .permissions(Permissions::from_mode(0o777))
                 .tempdir_in(parent)?;
             let claim = File::open(folder.path())?;
-            claim.lock()?;
+            claim.lock_shared()?;
             Ok(Self { folder, _claim: claim })
         };
         sweep(parent, |found| found.starts_with(prefix));
@@ -48,10 +48,11 @@ impl TemporaryFolder {
 }
 
 /// Removes files and folders of `folder` that no running process holds a lock on, as far
-/// as they can be removed.
+/// as they can be removed. Leaves it to the next run while somebody writes into `folder`:
+/// waiting for a lock that this process itself holds would never end.
 pub fn sweep(folder: &Path, is_meant: impl Fn(&str) -> bool) {
     let Ok(whole) = File::open(folder) else { return };
-    if whole.lock().is_err() {
+    if whole.try_lock().is_err() {
         return;
     }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -155,6 +156,23 @@ mod tests {
         make_folder(&place, |partial| Ok(fs::write(partial.join("c"), "3")?)).unwrap();
         assert!(!place.join("b").exists() && place.join("c").exists());
         assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_in_the_making_takes_whole_files_and_folders() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (done, is_done) = std::sync::mpsc::channel();
+        let place = scratch.path().join("it");
+        let made = place.clone();
+        std::thread::spawn(move || {
+            let made = make_folder(&made, |partial| {
+                crate::system::files::write_atomically(&partial.join("a"), b"1")?;
+                make_folder(&partial.join("b"), |_| Ok(()))
+            });
+            let _ = done.send(made.is_ok());
+        });
+        assert_eq!(is_done.recv_timeout(Duration::from_secs(20)), Ok(true));
+        assert!(place.join("a").is_file() && place.join("b").is_dir());
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Staged {
         }
         // Nobody sweeps before the lock says that this run is alive.
         let whole = File::open(folder)?;
-        whole.lock()?;
+        whole.lock_shared()?;
         let temporary = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
             .suffix(TEMPORARY)
