@@ -232,6 +232,31 @@ pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding
     findings
 }
 
+/// The tests that are slower than the stored result, but not than its build in turns: then the
+/// machine is slower, or what is stored is wrong.
+pub fn not_confirmed(stored: &[Change], turns: &[Change]) -> Option<Finding> {
+    let is_slower = |change: &&Change| change.verdict == Verdict::Slower;
+    let confirmed =
+        |change: &Change| turns.iter().filter(is_slower).any(|turn| turn.test == change.test);
+    let tests: Vec<String> = stored
+        .iter()
+        .filter(|change| is_slower(change) && !confirmed(change))
+        .map(Change::in_words)
+        .collect();
+    if tests.is_empty() {
+        return None;
+    }
+    Some(Finding::warning(
+        "machine-slower",
+        format!(
+            "{} against the stored result, but not against its build in turns",
+            tests.join(", ")
+        ),
+        "the machine is slower, or the stored result is wrong: check the machine's load, power \
+         profile and temperature, and who changed the file",
+    ))
+}
+
 fn next_step(baseline: &Baseline, new: &Record, testbed: &str) -> String {
     let host = &new.host;
     let accept = format!("to accept it, run `cargo xtask bench{testbed} {host} --save-baseline`");

@@ -2,13 +2,14 @@
 //! difference is unclear, the baseline's build runs again, in turns with the new one: in the
 //! hours between two results a machine changes more than llama.cpp does.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
 use crate::bench::baseline::{
     Baseline, Change, Method, Saved, Turns, TurnsOfTest, Verdict, changes, choose, findings,
+    not_confirmed,
 };
 use crate::bench::comparison::Samples;
 use crate::bench::document::BenchReport;
@@ -21,9 +22,11 @@ use crate::bench::results::{Record, records as lines_of, runs};
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
+use crate::nix::store;
 use crate::system::resources::now;
 use crate::system::{disk, files, json_lines};
 use crate::target::or_finding;
+use crate::ui::sanitize::sanitize;
 
 /// Until the interval is narrow, but no more often than this.
 const MOST_BATCHES: u32 = 3;
@@ -50,16 +53,18 @@ pub fn judge(
     };
     let (mut method, mut turns) = (Method::Stored, None);
     let mut decided = changes(&base.samples, &new.samples, method);
+    let mut excused = None;
     let open = |change: &&Change| change.verdict != Verdict::Same || !change.is_clear();
     if decided.iter().any(|change| open(&change)) && base.about.store_path != subject.store_path {
         let old = Subject { store_path: base.about.store_path.clone(), ..subject.clone() };
-        if is_available(context, machine, &old)? {
+        if is_available(context, machine, &old, subject)? {
             for change in decided.iter().filter(open) {
                 ui.status(format!("{} against the stored baseline", change.in_words()));
             }
             let paired = in_turns(setup, [&old, subject])?;
             if let Some((changes, samples)) = paired.filter(|(changes, _)| !changes.is_empty()) {
                 method = Method::SideBySide;
+                excused = not_confirmed(&decided, &changes);
                 decided = changes;
                 turns = Some(samples);
             }
@@ -70,20 +75,30 @@ pub fn judge(
     };
     baseline.turns = turns;
     report.precede(findings(&baseline, &new.about, context.testbed_option()));
+    report.precede(excused.into_iter().collect());
     report.baseline = Some(baseline);
     Ok(())
 }
 
-/// Whether the baseline's build can run on the target; it may have been garbage-collected.
-fn is_available(context: &Context, machine: &Machine, old: &Subject) -> Result<bool> {
-    if !Path::new(old.store_path.as_str()).exists() {
+/// Whether the baseline's build can run on the target. It may have been garbage-collected, and
+/// its path is from a file that anybody who can change the repository can write.
+fn is_available(
+    context: &Context,
+    machine: &Machine,
+    old: &Subject,
+    new: &Subject,
+) -> Result<bool> {
+    let nix = &context.flake.nix;
+    let path = &old.store_path;
+    if !path.is_in_store_of(&new.store_path)
+        || store::valid(nix, &BTreeSet::from([path.clone()]))?.is_empty()
+    {
         context.ui.status(format!(
-            "the baseline's build {} is no longer in the store: the stored result decides",
-            old.store_path
+            "the baseline's build {} is not in the store: the stored result decides",
+            sanitize(path.as_str())
         ));
         return Ok(false);
     }
-    let nix = &context.flake.nix;
     let copied = machine.target.copy_closure(nix, &old.store_path, &mut |_, _| {});
     Ok(or_finding(copied)?.is_ok())
 }

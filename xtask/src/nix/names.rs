@@ -47,6 +47,21 @@ impl DrvPath {
     }
 }
 
+impl StorePath {
+    /// Whether this is the name of an entry of the store that `other` is in. A path that was
+    /// read from a file may be anything.
+    pub fn is_in_store_of(&self, other: &Self) -> bool {
+        let entry = |path: &Self| {
+            let (folder, name) = path.0.rsplit_once('/')?;
+            let (hash, name) = name.split_once('-')?;
+            let is_hash = hash.len() == 32 && hash.bytes().all(|b| b.is_ascii_alphanumeric());
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b"+-._?=".contains(&b);
+            (is_hash && !name.is_empty() && name.bytes().all(is_name)).then(|| folder.to_owned())
+        };
+        entry(self).is_some_and(|folder| entry(other) == Some(folder))
+    }
+}
+
 /// A Nix string literal for any text: quotes, backslashes and `${` cannot escape it.
 pub fn nix_string(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
@@ -70,6 +85,23 @@ pub fn nix_string(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_entry_of_the_same_store_is_in_it() {
+        let entry = |folder: &str| format!("{folder}/{}-llama-cpp-0.0.0", "0a1b".repeat(8));
+        let own = StorePath::new(entry("/nix/store"));
+        let is_in = |path: &str| StorePath::new(path).is_in_store_of(&own);
+        assert!(is_in(&entry("/nix/store")));
+        for path in ["data", "./data", "../data", "/tmp/data", "", "/nix/store", "/nix/store/data"]
+        {
+            assert!(!is_in(path), "{path}");
+        }
+        for folder in ["/tmp", "/nix/store/..", "/nix/store/x", "nix/store", "//nix/store", "."] {
+            assert!(!is_in(&entry(folder)), "{folder}");
+        }
+        assert!(!is_in(&format!("{}/bin", entry("/nix/store"))));
+        assert!(!is_in(&format!("{} --option x", entry("/nix/store"))));
+    }
 
     #[test]
     fn a_hostile_name_stays_inside_its_literal() {

@@ -152,6 +152,41 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
     assert!(stdout(&output).contains("no change"), "{}", stdout(&output));
 }
 
+/// Whoever can change the repository can write any path into a results file.
+#[test]
+fn a_results_file_names_no_program_and_excuses_no_regression() {
+    let fleet = fleet(&host("aaaa", 1000, 200, ""));
+    assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
+    let results = fs::read_to_string(fleet.path().join("bench/a.jsonl")).unwrap();
+    let path = lines(fleet.path())[0]["storePath"].as_str().unwrap().to_owned();
+    change(&fleet, &host("bbbb", 500, 200, ""));
+    let ran = fleet.path().join("ran");
+    let program = format!("#!/bin/sh\ntouch {}\n", ran.display());
+    let (_, name) = path.rsplit_once('/').unwrap();
+    for folder in ["data".to_owned(), format!("data/{name}"), format!("{}x", path)] {
+        if !folder.starts_with('/') {
+            fleet.write_program(&format!("{folder}/bin/llama-bench"), &program);
+        }
+        fleet.write("bench/a.jsonl", &results.replace(&path, &folder));
+        let output = run(fleet.path(), &BENCH);
+        assert_eq!(code(&output), 1, "{folder}: {}", stderr(&output));
+        let report = json(&output);
+        assert_eq!(report["baseline"]["method"], "stored", "{folder}");
+        assert_eq!(report["findings"][0]["code"], "regression", "{folder}");
+        assert!(!ran.exists(), "{folder} was run");
+    }
+    // A real build that is not as fast as the file says: told, not passed over.
+    fleet.write("bench/a.jsonl", &results.replace("aaaa", "cccc"));
+    change(&fleet, &host("dddd", 500, 200, "# other"));
+    let slow = run(fleet.path(), &[&BENCH[..], &["--record=other"]].concat());
+    let slow = json(&slow)["storePath"].as_str().unwrap().to_owned();
+    fleet.write("bench/a.jsonl", &results.replace(&path, &slow));
+    change(&fleet, &host("bbbb", 500, 200, ""));
+    let report = json(&run(fleet.path(), &BENCH));
+    assert_eq!(report["baseline"]["method"], "side-by-side", "{report}");
+    assert_eq!(report["findings"][0]["code"], "machine-slower", "{report}");
+}
+
 /// SSH to oneself measures the same machine, and needs a key for it.
 #[test]
 fn a_host_that_is_this_machine_is_measured_without_ssh() {
