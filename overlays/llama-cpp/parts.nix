@@ -153,6 +153,7 @@ let
         installPhase = ''
           runHook preInstall
           install -D --target-directory "$out/lib/ggml" bin/libggml-*.so
+          ${lib.optionalString (options ? GGML_CPU) (import ./instructions.nix)}
           runHook postInstall
         '';
       }
@@ -338,8 +339,12 @@ in
         for tool in "$out/$folder"/*; do
           ln -s "../$folder/''${tool##*/}" "$out/bin/"
         done
+        mkdir "$out/nix-support"
         for module in ${toString modules}; do
           ln -s "$module"/lib/ggml/*.so "$out/$folder/"
+          if [ -e "$module/nix-support/ggml-cpu-instructions" ]; then
+            cat "$module/nix-support/ggml-cpu-instructions" >> "$out/nix-support/ggml-cpu-instructions"
+          fi
         done
         cp --recursive --symbolic-link --no-preserve=mode \
           ${ggml}/lib ${ggml}/include ${tools}/lib ${tools}/include "$out/"

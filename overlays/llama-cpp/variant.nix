@@ -86,37 +86,13 @@ let
     flag:
     builtins.unsafeDiscardStringContext (lib.replaceStrings [ (placeholder "out") ] [ "$out" ] flag);
 
-  # Whether nixpkgs refuses the CUDA libraries: meta has it without the long error message of a
-  # refused derivation. For other reasons, such as a broken library, nixpkgs' message is shown.
-  cudaVerdicts =
-    let
-      metas = map (library: library.meta) [
-        pkgs.cudaPackages.cuda_cudart
-        pkgs.cudaPackages.libcublas
-      ];
-      is = verdict: meta: meta.${verdict} or false;
-      isRefusedAsUnfree =
-        meta:
-        is "unfree" meta
-        && !(meta.available or true)
-        && !lib.any (verdict: is verdict meta) [
-          "broken"
-          "insecure"
-          "unsupported"
-        ];
-    in
-    {
-      cudaIsUnsupported = lib.any (is "unsupported") metas;
-      cudaIsUnfree = !(pkgs.config.allowUnfree or false) && lib.any isRefusedAsUnfree metas;
-    };
-
   # The messages of problems.nix about these arguments. `option` maps the name of an argument to
   # the caller's name for it.
   problems =
     args: option:
     problemsOf (
       builtins.intersectAttrs (lib.functionArgs problemsOf) (arguments.normalise args)
-      // cudaVerdicts
+      // import ./cuda-verdicts.nix { inherit pkgs; }
       // {
         inherit system option;
       }
@@ -246,6 +222,8 @@ let
         parts = [ ];
         # Why it has none although nobody asked for that, or null.
         notSplit = if variant.modular then whole else null;
+        # See instructions.nix.
+        listsInstructions = true;
         # Passed, but unknown to this llama.cpp.
         droppedArguments =
           lib.attrNames (removeAttrs wanted (lib.attrNames upstreamArguments))
@@ -265,6 +243,7 @@ let
           ];
           # Upstream's meta names llama-cli, also where there is one program for all tools.
           meta = prev.meta // lib.optionalAttrs (declared ? LLAMA_BUILD_APP) { mainProgram = "llama"; };
+          postInstall = (prev.postInstall or "") + import ./instructions.nix;
           passthru = (prev.passthru or { }) // {
             llamaCpp = manifestOf finalAttrs.cmakeFlags;
             tests = pkgs.callPackage ./tests.nix { } {

@@ -65,6 +65,7 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
     if let Some(to) = &args.push {
         publish::push(context, to, &mut variants, &mut findings);
     }
+    findings.extend(variants.iter().flat_map(|variant| variant.findings.clone()));
     // Report.
     variants.iter_mut().for_each(find_first_error);
     let report = BuildReport {
@@ -111,7 +112,7 @@ fn chosen(
     }
     builds.retain(|build| {
         (args.variant.is_empty() || args.variant.iter().any(|name| name == build.variant.as_str()))
-            && args.backend.as_ref().is_none_or(|backend| build.backends.contains(backend))
+            && args.backend.as_ref().is_none_or(|backend| build.manifest.backends.contains(backend))
     });
     Ok(builds)
 }

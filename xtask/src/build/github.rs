@@ -111,6 +111,7 @@ mod tests {
 
     fn failed(tail: Vec<String>) -> VariantReport {
         VariantReport {
+            findings: vec![],
             build: Build {
                 hosts: vec![HostName::new("a"), HostName::new("b::c")],
                 ..Build::example("cpu|x", DrvPath::new("/nix/store/a.drv"))

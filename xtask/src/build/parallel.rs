@@ -48,7 +48,7 @@ pub fn choose(
     let count = builds.len().max(1);
     let compilers = match machine.memory {
         Some(memory) => {
-            let one = builds.iter().map(|build| compiler_memory(&build.backends)).max();
+            let one = builds.iter().map(|build| compiler_memory(&build.manifest.backends)).max();
             usize::try_from(memory / one.unwrap_or(1)).unwrap_or(usize::MAX).max(1)
         }
         None => machine.cores,
@@ -75,9 +75,10 @@ mod tests {
     use crate::nix::names::DrvPath;
 
     fn builds(backends: &[&str]) -> Vec<Build> {
-        let build = |backend: &&str| Build {
-            backends: vec![(*backend).to_owned()],
-            ..Build::example(backend, DrvPath::new("/nix/store/a.drv"))
+        let build = |backend: &&str| {
+            let mut build = Build::example(backend, DrvPath::new("/nix/store/a.drv"));
+            build.manifest.backends = vec![(*backend).to_owned()];
+            build
         };
         backends.iter().map(build).collect()
     }

@@ -77,8 +77,9 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
     let outputs = builds.iter().map(|build| build.out.clone()).collect();
     let valid = store::valid(nix, &outputs)?;
     let configured = LazyCell::new(|| Configured::read(nix));
-    let buildable =
-        |build: &&Build| build.system == flake::system() || configured.builds_for(&build.system);
+    let buildable = |build: &&Build| {
+        build.manifest.system == flake::system() || configured.builds_for(&build.manifest.system)
+    };
     let absent = builds.iter().filter(|build| !valid.contains_key(&build.out)).filter(buildable);
     let missing = store::missing(nix, &absent.map(|build| &build.drv).collect::<Vec<_>>())?;
     let earlier = history::read(&context.home);

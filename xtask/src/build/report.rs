@@ -46,6 +46,9 @@ pub struct VariantReport {
     /// The first error in the log of what failed, if one is found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_error: Option<String>,
+    /// What the build proves to be wrong with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Whether the end of its log was shown when it failed.
     #[serde(skip)]
     pub tail_shown: bool,

@@ -1,6 +1,7 @@
 //! Builds everything, then asks the store what became of each build.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -16,12 +17,18 @@ use crate::build::report::VariantReport;
 use crate::build::run_state::RunState;
 use crate::build::variants::{Build, BuildState, short_name};
 use crate::build::view;
+use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
+use crate::hardware::instructions;
+use crate::hardware::microarch::Table;
 use crate::nix::builders::Configured;
 use crate::nix::machines::machine_name;
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::{derivation, store};
-use crate::system::{interrupt, resources};
+use crate::system::{files, interrupt, resources};
+
+/// Of a list of instructions; a module has a dozen lines.
+const LARGEST_LIST: u64 = 1 << 20;
 
 /// Builds them all and returns a report of each.
 pub fn build(context: &Context, builds: &[Build]) -> Result<Vec<VariantReport>> {
@@ -100,6 +107,7 @@ pub fn build_planned(
                 first_error: None,
                 closure_change_bytes: change(&earlier, build, there),
                 link: None,
+                findings: there.map_or_else(Vec::new, |_| proof(build)),
                 pushed: None,
                 tail_shown: failed && ran.of(culprit).failed,
                 log_tail: if failed { ran.of(culprit).tail.lines() } else { vec![] },
@@ -108,6 +116,17 @@ pub fn build_planned(
         .collect();
     remember(context, &variants, &ran);
     Ok(variants)
+}
+
+/// What the build's list of its instructions shows.
+fn proof(build: &Build) -> Vec<Finding> {
+    let file = Path::new(build.out.as_str()).join(instructions::FILE);
+    let counts = files::read_limited(&file, LARGEST_LIST).ok();
+    // A test holds the table's shape.
+    Table::embedded().map_or_else(
+        |_| vec![],
+        |table| instructions::judge(&build.manifest, counts.as_deref(), &table),
+    )
 }
 
 /// What earlier builds of these took.

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::fleet::manifest::Selection;
+use crate::fleet::manifest::{Manifest, Selection};
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::names::{DrvPath, StorePath};
 
@@ -63,9 +63,7 @@ pub struct Build {
     #[serde(rename = "drvPath")]
     pub drv: DrvPath,
     #[serde(skip)]
-    pub system: String,
-    #[serde(skip)]
-    pub backends: Vec<String>,
+    pub manifest: Manifest,
     #[serde(skip)]
     pub out: StorePath,
     /// The derivations that it is put together from, which other builds may share.
@@ -111,8 +109,7 @@ impl Build {
                 variant: selection.manifest.variant.clone(),
                 hosts: vec![],
                 packages: vec![],
-                system: selection.manifest.system.clone(),
-                backends: selection.manifest.backends.clone(),
+                manifest: selection.manifest.clone(),
                 drv: selection.drv_path.clone(),
                 out: selection.out_path.clone(),
                 parts: selection.manifest.parts.iter().map(|part| part.drv_path.clone()).collect(),
@@ -132,8 +129,11 @@ impl Build {
             hosts: vec![HostName::new("host")],
             packages: vec![],
             drv,
-            system: "x86_64-linux".to_owned(),
-            backends: vec![],
+            manifest: serde_json::from_value(serde_json::json!({
+                "variant": name, "backends": [], "microarch": "x86-64",
+                "system": "x86_64-linux", "cmakeFlags": [],
+            }))
+            .expect("a manifest"),
             out: StorePath::new("/nix/store/out"),
             parts: vec![],
         }

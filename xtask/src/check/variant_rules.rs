@@ -11,14 +11,6 @@ use crate::hardware::{cpu_flags, gpu_targets, kv_cache};
 
 pub fn selection(selection: &Selection) -> Vec<Finding> {
     let mut findings = vec![];
-    let flags = &selection.manifest.cmake_flags;
-    if let Some(flag) = flags.iter().find(|flag| is_native(flag)) {
-        findings.push(Finding::error(
-            "impure-flag",
-            format!("{flag} makes ggml ignore every other CPU option, and the build impure"),
-            "remove it, and set `programs.llama-cpp.microarch` to this machine's CPU",
-        ));
-    }
     // A test holds the table's shape.
     if let Ok(table) = Table::embedded() {
         findings.extend(cpu_flags::judge(&selection.manifest, &table));
@@ -93,24 +85,4 @@ fn kind(sentence: &str) -> &'static str {
         ("this nixpkgs does not have for", "platform"),
     ];
     KINDS.iter().find(|(text, _)| sentence.contains(text)).map_or("assertion", |(_, code)| code)
-}
-
-fn is_native(flag: &str) -> bool {
-    cpu_flags::parse(flag).is_some_and(|(name, value)| {
-        name == "GGML_NATIVE" && cpu_flags::is_on(value) || value.contains("-march=native")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_spelling_of_native_is_found() {
-        assert!(is_native("-DGGML_NATIVE=ON"));
-        assert!(is_native("-DGGML_NATIVE:BOOL=TRUE"));
-        assert!(is_native("-DCMAKE_C_FLAGS=-O2 -march=native"));
-        assert!(!is_native("-DGGML_NATIVE:BOOL=FALSE"));
-        assert!(!is_native("-DGGML_AVX=ON"));
-    }
 }

@@ -56,6 +56,9 @@ pub struct Manifest {
     /// Why it is built as a whole although `modular` is on.
     #[serde(default)]
     pub not_split: Option<String>,
+    /// Whether the build lists the instructions of its CPU modules.
+    #[serde(default)]
+    pub lists_instructions: bool,
     /// Arguments that this revision's package.nix no longer takes.
     #[serde(default)]
     pub dropped_arguments: Vec<String>,

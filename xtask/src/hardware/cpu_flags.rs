@@ -3,50 +3,50 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::BTreeMap;
-
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
+use crate::hardware::build_flags;
+use crate::hardware::cmake_line::{CommandLine, is_on};
 use crate::hardware::microarch::{DISPATCH, Table};
 
 /// How many options a message names before it counts the rest.
 const NAMED: usize = 4;
 
 pub fn judge(manifest: &Manifest, table: &Table) -> Vec<Finding> {
-    let passed = by_name(&manifest.cmake_flags);
-    let mut findings = repeated(&passed);
+    let line = &CommandLine::parse(&manifest.cmake_flags);
+    let mut findings = repeated(line);
+    findings.extend(impure(line));
+    findings.extend(build_flags::judge(manifest, line));
     findings.extend(match &manifest.microarchs[..] {
         // Each is built with its own options, which these are not.
-        [_, _, ..] => several(manifest, &passed, table),
-        _ if manifest.microarch == DISPATCH => dispatched(manifest, &passed, table),
-        _ => exact(manifest, &passed, table),
+        [_, _, ..] => several(manifest, line, table),
+        _ if manifest.microarch == DISPATCH => dispatched(manifest, line, table),
+        _ => exact(manifest, line, table),
     });
     findings
 }
 
-/// `-DNAME:TYPE=VALUE` as name and value.
-pub fn parse(flag: &str) -> Option<(&str, &str)> {
-    let (name, value) = flag.strip_prefix("-D")?.split_once('=')?;
-    Some((name.split(':').next().unwrap_or(name), value))
-}
-
-pub fn is_on(value: &str) -> bool {
-    matches!(value.to_ascii_uppercase().as_str(), "ON" | "TRUE" | "1" | "YES" | "Y")
-}
-
-type Passed<'a> = BTreeMap<&'a str, Vec<&'a str>>;
-
-fn by_name(flags: &[String]) -> Passed<'_> {
-    let mut passed = Passed::new();
-    for (name, value) in flags.iter().filter_map(|flag| parse(flag)) {
-        passed.entry(name).or_default().push(value);
-    }
-    passed
+fn impure(line: &CommandLine) -> Option<Finding> {
+    let is_native = |(name, values): &(&str, &[String])| {
+        values.iter().any(|value| {
+            *name == "GGML_NATIVE" && is_on(value)
+                || ["-march=native", "-mcpu=native"].iter().any(|flag| value.contains(flag))
+        })
+    };
+    let (name, values) = line.iter().find(is_native)?;
+    Some(Finding::error(
+        "impure-flag",
+        format!(
+            "-D{name}={} makes ggml ignore every other CPU option, and the build impure",
+            values.join(", ")
+        ),
+        "remove it, and set `programs.llama-cpp.microarch` to this machine's CPU",
+    ))
 }
 
 /// CMake takes the last one, so the list no longer says what the build is.
-fn repeated(passed: &Passed<'_>) -> Vec<Finding> {
-    let of = |(name, values): (&&str, &Vec<&str>)| {
+fn repeated(line: &CommandLine) -> Vec<Finding> {
+    let of = |(name, values): (&str, &[String])| {
         (values.len() > 1).then(|| {
             let help = "pass it once: `programs.llama-cpp.extraCmakeFlags` replaces the module's \
                         own flag";
@@ -58,7 +58,7 @@ fn repeated(passed: &Passed<'_>) -> Vec<Finding> {
             }
         })
     };
-    passed.iter().filter_map(of).collect()
+    line.iter().filter_map(of).collect()
 }
 
 /// The fleet's own table has it, or the variant would not evaluate.
@@ -72,21 +72,20 @@ fn unknown(microarch: &str, system: &str) -> Finding {
 }
 
 /// The flags are those of all modules together: which are on is up to each.
-fn several(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding> {
+fn several(manifest: &Manifest, line: &CommandLine, table: &Table) -> Vec<Finding> {
     let system = &manifest.system;
     let is_unknown = |name: &&str| table.cmake_options(system, name).is_none();
     let mut findings: Vec<Finding> =
         manifest.cpus().filter(is_unknown).map(|name| unknown(name, system)).collect();
-    let on = |option: &str| passed.get(option).and_then(|v| v.last()).is_some_and(|v| is_on(v));
     let mut wrong = Wrong::default();
-    if !on("GGML_BACKEND_DL") {
+    if !line.is_on("GGML_BACKEND_DL") {
         wrong.add(manifest, "GGML_BACKEND_DL", "-DGGML_BACKEND_DL is not on".to_owned());
     }
     findings.extend(wrong.findings("the flags do not match a list of CPUs"));
     findings
 }
 
-fn exact(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding> {
+fn exact(manifest: &Manifest, line: &CommandLine, table: &Table) -> Vec<Finding> {
     let Manifest { system, microarch, .. } = manifest;
     let Some(wanted) = table.cmake_options(system, microarch) else {
         return vec![unknown(microarch, system)];
@@ -94,7 +93,7 @@ fn exact(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding
     let mut wrong = Wrong::default();
     for (option, value) in &wanted {
         // Twice is another finding; the last one counts.
-        let got = passed.get(option.as_str()).and_then(|values| values.last().copied());
+        let got = line.get(option);
         let agrees = match (value.as_str(), got) {
             // Unknown to this llama.cpp: then it cannot be on either.
             (_, None) => manifest.dropped_arguments.contains(option),
@@ -102,27 +101,30 @@ fn exact(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding
             (march, Some(got)) => march == got,
         };
         if !agrees {
-            let got = got.map_or_else(|| "is not passed".to_owned(), |got| format!("is {got}"));
+            let got = match (got, line.removed.get(option)) {
+                (Some(got), _) => format!("is {got}"),
+                (None, Some(by)) => format!("is removed by {by}"),
+                (None, None) => "is not passed".to_owned(),
+            };
             wrong.add(manifest, option, format!("-D{option} {got}, but must be {value}"));
         }
     }
-    if passed.get("GGML_CPU_ALL_VARIANTS").is_some_and(|values| values.iter().any(|v| is_on(v))) {
-        let option = "GGML_CPU_ALL_VARIANTS";
+    let option = "GGML_CPU_ALL_VARIANTS";
+    if line.is_on(option) {
         wrong.add(manifest, option, format!("-D{option} is on, but is only for \"dispatch\""));
     }
     wrong.findings(&format!("the CPU options do not match {microarch}"))
 }
 
-fn dispatched(manifest: &Manifest, passed: &Passed<'_>, table: &Table) -> Vec<Finding> {
-    let on = |option: &str| passed.get(option).and_then(|v| v.last()).is_some_and(|v| is_on(v));
+fn dispatched(manifest: &Manifest, line: &CommandLine, table: &Table) -> Vec<Finding> {
     let mut wrong = Wrong::default();
     for option in ["GGML_BACKEND_DL", "GGML_CPU_ALL_VARIANTS"] {
-        if !on(option) {
+        if !line.is_on(option) {
             wrong.add(manifest, option, format!("-D{option} is not on"));
         }
     }
     for option in table.options() {
-        let given = passed.get(option).and_then(|values| values.last());
+        let given = line.get(option);
         if given.is_some_and(|value| is_on(value) || option == "GGML_CPU_ARM_ARCH") {
             wrong.add(manifest, option, format!("-D{option} would be in every module"));
         }
@@ -139,8 +141,7 @@ struct Wrong {
 
 impl Wrong {
     fn add(&mut self, manifest: &Manifest, option: &str, sentence: String) {
-        let own = |flag: &String| parse(flag).is_some_and(|(name, _)| name == option);
-        if manifest.extra_cmake_flags.iter().any(own) {
+        if CommandLine::parse(&manifest.extra_cmake_flags).get(option).is_some() {
             self.asked.push(sentence);
         } else {
             self.unasked.push(sentence);
@@ -169,7 +170,7 @@ impl Wrong {
     }
 }
 
-fn list<T: AsRef<str>>(items: &[T]) -> String {
+pub fn list<T: AsRef<str>>(items: &[T]) -> String {
     let shown: Vec<&str> = items.iter().take(NAMED).map(AsRef::as_ref).collect();
     let more = items.len().saturating_sub(NAMED);
     let more = if more == 0 { String::new() } else { format!(", and {more} more") };
@@ -255,6 +256,56 @@ mod tests {
         let said = &none[0].message;
         for word in ["GGML_BACKEND_DL", "GGML_CPU_ALL_VARIANTS", "GGML_AVX2"] {
             assert!(said.contains(word), "{said}");
+        }
+    }
+
+    /// Each of these was accepted, and made a package that is slow or does not run.
+    #[test]
+    fn what_undoes_the_cpu_options_is_an_error() {
+        for flags in [
+            &["-UGGML_*"][..],
+            &["-U", "GGML_AVX*"],
+            &["-U GGML_AVX512"],
+            &["-D", "GGML_AVX512=OFF"],
+            &["-DGGML_CPU=OFF"],
+            &["-D", "GGML_CPU:BOOL=0"],
+            &["-DCMAKE_CXX_FLAGS=-mno-avx2"],
+            &["-DCMAKE_C_FLAGS:STRING=-O3 -march=x86-64"],
+            &["-DCMAKE_CXX_FLAGS_RELEASE=-g"],
+            &["-DCMAKE_CXX_FLAGS_RELEASE=-O3 -DNDEBUG -O0"],
+            &["-DCMAKE_BUILD_TYPE=Debug"],
+            &["-D", "CMAKE_BUILD_TYPE:STRING="],
+            &["-DCMAKE_SYSTEM_PROCESSOR=riscv64"],
+            &["-C", "cache.cmake"],
+            &["--toolchain=x.cmake"],
+            &["-DCMAKE_PROJECT_INCLUDE=/x.cmake"],
+            &["-DGGML_AVX512"],
+            &["-DLLAMA_CURL=OFF -DGGML_NATIVE=ON"],
+            &["-DCMAKE_CXX_FLAGS=-march=native"],
+        ] {
+            let mut tiger = row("tigerlake", "x86_64-linux");
+            tiger.cmake_flags.extend(flags.iter().map(ToString::to_string));
+            tiger.extra_cmake_flags = flags.iter().map(ToString::to_string).collect();
+            let found = judged(&tiger);
+            assert!(found.iter().any(|it| it.severity == Severity::Error), "{flags:?} {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_cpu_options_alone_is_no_finding() {
+        for flags in [
+            &["-ULLAMA_*"][..],
+            &["-D", "GGML_CUDA_FORCE_MMQ=ON"],
+            &["-DCMAKE_BUILD_TYPE=RelWithDebInfo"],
+            &["-DCMAKE_CXX_FLAGS=-O2 -mtune=znver4 -mprefer-vector-width=256 -fno-plt"],
+            &["-DCMAKE_CXX_FLAGS_RELEASE=-O3 -DNDEBUG"],
+            &["-DCMAKE_SYSTEM_PROCESSOR=x86_64"],
+            &["-DGGML_CPU=ON"],
+            &["-G", "Ninja", "-Wno-dev", "--log-level=VERBOSE"],
+        ] {
+            let mut tiger = row("tigerlake", "x86_64-linux");
+            tiger.cmake_flags.extend(flags.iter().map(ToString::to_string));
+            assert_eq!(judged(&tiger), [], "{flags:?}");
         }
     }
 

@@ -252,7 +252,8 @@ fn words(list: &[String]) -> Vec<&str> {
     list.iter().map(String::as_str).collect()
 }
 
-fn arch_of(system: &str) -> Option<Arch> {
+/// The architecture of a system such as `x86_64-linux`.
+pub fn arch_of(system: &str) -> Option<Arch> {
     match system.split('-').next()? {
         "x86_64" => Some(Arch::X86_64),
         "aarch64" => Some(Arch::Aarch64),

@@ -6,6 +6,8 @@
 //! Imports: system, ui, findings, nix, fleet, target.
 
 pub mod args;
+pub mod build_flags;
+pub mod cmake_line;
 pub mod cores;
 pub mod cpu;
 pub mod cpu_flags;
@@ -14,6 +16,7 @@ pub mod cpu_rules;
 pub mod facter;
 pub mod facts;
 pub mod gpu_targets;
+pub mod instructions;
 pub mod kv_cache;
 pub mod microarch;
 pub mod nvidia;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -75,6 +75,17 @@ fn sweep(file: &Path) {
     let prefix = format!(".{}.", file.file_name().unwrap_or_default().to_string_lossy());
     let folder = disk::folder_of(file);
     disk::sweep(folder, |name| name.starts_with(&prefix) && name.ends_with(TEMPORARY));
+}
+
+/// Reads a text file that others wrote, of at most `limit` bytes.
+pub fn read_limited(file: &Path, limit: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(file)?.take(limit + 1).read_to_string(&mut text)?;
+    if read as u64 > limit {
+        let message = format!("larger than {limit} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(text)
 }
 
 /// Writes beside the file and renames: a reader, a full disk or a kill never sees half of it.

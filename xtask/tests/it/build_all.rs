@@ -12,6 +12,47 @@ fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
     variants.iter().find(|variant| variant["variant"] == name).unwrap()
 }
 
+/// The build lists the instructions of its CPU module, and the list is believed.
+#[test]
+fn a_built_module_has_the_instructions_of_its_microarchitecture() {
+    let host = |name: &str, sets: &str| {
+        let lines: String = sets
+            .split(' ')
+            .map(|set| {
+                format!("echo libggml-cpu.so {set} 9 >>$out/nix-support/ggml-cpu-instructions;")
+            })
+            .collect();
+        format!(
+            "{name} = host {{ variant = \"{name}\"; manifest.listsInstructions = true; \
+             script = ''mkdir -p $out/nix-support; {lines}''; }};\n"
+        )
+    };
+    let haswell = "total AVX AVX2 F16C FMA BMI2";
+    let without = "total AVX F16C FMA BMI2";
+    let fleet = fleet(
+        &(host("good", haswell)
+            + &host("less", without)
+            + &host("more", &format!("{haswell} AVX512"))
+            + "none = host { variant = \"none\"; manifest.listsInstructions = true; };"),
+    );
+    assert_eq!(code(&run(fleet.path(), &["build-all", "good"])), 0);
+    let output = run(fleet.path(), &["build-all", "--json"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    assert!(variant(&report, "good").get("findings").is_none(), "{report}");
+    for (name, said) in [
+        ("less", "no instructions of AVX2"),
+        ("more", "has instructions of AVX512"),
+        ("none", "no CPU module"),
+    ] {
+        let finding = &variant(&report, name)["findings"][0];
+        assert_eq!(finding["code"], "cpu-instructions", "{finding}");
+        assert!(finding["message"].as_str().unwrap().contains(said), "{finding}");
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
+    assert_eq!(report["findings"].as_array().unwrap().len(), 3, "{report}");
+}
+
 #[test]
 fn one_broken_variant_stops_no_other_and_its_hosts_and_log_are_named() {
     let fleet = fleet(

@@ -10,7 +10,7 @@ use crate::build::variants::{Build, BuildState, distinct};
 use crate::check::evaluation::{EvalOptions, evaluate};
 use crate::check::outcomes::HostState as Evaluated;
 use crate::check::report::{CheckReport, HostReport};
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Manifest, Part, Selection};
 use crate::fleet::names::HostName;
@@ -175,7 +175,9 @@ fn account(variants: &[VariantReport], report: &mut UpdateReport) {
         };
         host.closure_bytes_after = variant.closure_bytes;
         if variant.state.ok() {
-            host.state = HostState::Changed;
+            let is_proven = none_is_an_error(&variant.findings);
+            host.state = if is_proven { HostState::Changed } else { HostState::Fails };
+            host.findings.extend(variant.findings.clone());
         } else if variant.state == BuildState::Unsupported {
             host.findings.push(Finding::warning(
                 "not-built",
