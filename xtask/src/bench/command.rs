@@ -53,7 +53,7 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
         "findings": findings, "ok": false,
     }))?;
     findings.iter().for_each(|finding| print(&context.ui, &args.host, finding));
-    Ok(Outcome::Findings)
+    Ok(Outcome::new(false, &findings))
 }
 
 /// # Errors
@@ -73,7 +73,7 @@ fn run_on(args: &BenchArgs, context: &Context, mut target: Target) -> Result<Out
     let report = measure(args, context, &machine, &subject, &params(args, &subject))?;
     context.ui.document(&report)?;
     view::print(&context.ui, &report);
-    Ok(Outcome::from_ok(report.ok))
+    Ok(Outcome::new(report.ok, &report.findings))
 }
 
 /// `…/logs/bench/carbon-1763840000-4711.log`: an earlier run's log stays.

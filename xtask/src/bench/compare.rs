@@ -85,7 +85,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     }
     context.ui.result(view::standings(&context.ui, &standings));
     run.finding.iter().for_each(|finding| print(&context.ui, &args.host, finding));
-    Ok(Outcome::from_ok(ok))
+    Ok(Outcome::new(ok, findings))
 }
 
 /// # Errors

@@ -14,9 +14,9 @@ use crate::check::command::folder_in_checkout;
 use crate::check::evaluation as evaluate;
 use crate::check::evaluation::EvalOptions;
 use crate::check::outcomes::Outcomes;
-use crate::check::report::CheckReport;
+use crate::check::report::{CheckReport, HostReport};
 use crate::ci::run::{Ci, Report};
-use crate::findings::finding::none_is_an_error;
+use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print as print_finding;
 use crate::fleet::context::Context;
@@ -55,7 +55,7 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         view::tables::plan(&context.ui, &planned.plan);
         check::view::complain(&context.ui, &failed);
         findings.iter().for_each(|finding| print_finding(&context.ui, "packages", finding));
-        return Ok(Outcome::from_ok(ok));
+        return Ok(Outcome::new(ok, all_findings(&failed.hosts, &findings)));
     }
     // Run.
     let mut variants = run::build_planned(context, &builds, &planned, &args.limits)?;
@@ -88,7 +88,18 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         },
         summary: &|| github::summary(&report),
     })?;
-    Ok(Outcome::from_ok(report.ok))
+    let built = report.variants.iter().all(|variant| variant.state.ok());
+    Ok(match built {
+        true => Outcome::new(report.ok, all_findings(&report.hosts, &report.findings)),
+        false => Outcome::Findings,
+    })
+}
+
+fn all_findings<'a>(
+    hosts: &'a [HostReport],
+    own: &'a [Finding],
+) -> impl Iterator<Item = &'a Finding> {
+    hosts.iter().flat_map(|host| &host.findings).chain(own)
 }
 
 /// The distinct builds among what the hosts select and the packages, as far as they have

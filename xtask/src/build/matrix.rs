@@ -28,7 +28,7 @@ pub fn run(args: &HostSelection, context: &Context) -> Result<Outcome> {
     let report = CheckReport::new(&missing, outcomes, &BTreeSet::new());
     let report = if excused { report.allow_missing_module() } else { report };
     crate::check::view::complain(&context.ui, &report);
-    Ok(Outcome::from_ok(report.ok))
+    Ok(report.outcome())
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]

@@ -60,7 +60,7 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
         },
         summary: &|| github::summary(&report),
     })?;
-    Ok(Outcome::from_ok(report.ok))
+    Ok(report.outcome())
 }
 
 fn find(

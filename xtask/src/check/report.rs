@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::check::outcomes::{Evaluated, HostState, Outcomes};
 use crate::check::variant_rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
+use crate::findings::outcome::Outcome;
 use crate::fleet::manifest::{Manifest, Part};
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::names::DrvPath;
@@ -138,6 +139,10 @@ impl CheckReport {
         let all = fleet.chain(hosts).chain(packages);
         all.flat_map(|(place, findings)| findings.iter().map(move |it| (place.clone(), it)))
             .collect()
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        Outcome::new(self.ok, self.all_findings().into_iter().map(|(_, finding)| finding))
     }
 
     /// Adds a finding about a host, which is no longer ok if it is an error.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use crate::dev::args::TestArgs;
@@ -59,10 +59,20 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         total.add(counts);
     }
     // Report.
+    ui.document(&TestReport { schema: 1, command: "test", total, ok: total.failed == 0 })?;
     let TestCounts { passed, failed, skipped } = total;
     let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
     ui.result(format!("{passed} passed, {failed} failed{skipped}"));
     Ok(Outcome::from_ok(failed == 0))
+}
+
+#[derive(Debug, Serialize)]
+struct TestReport {
+    schema: u32,
+    command: &'static str,
+    #[serde(flatten)]
+    total: TestCounts,
+    ok: bool,
 }
 
 type Stage = fn(&Suite) -> Result<TestCounts>;
@@ -238,7 +248,7 @@ fn tool(home: &Path, name: &str, package: &str, version: &str) -> Result<PathBuf
     Ok(program)
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct TestCounts {
     pub passed: u64,
     pub failed: u64,

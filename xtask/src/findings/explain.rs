@@ -62,5 +62,5 @@ fn unknown(code: &str) -> Result<Outcome> {
     let hint = nearest(code, codes::all().iter().map(|known| known.code))
         .map(|near| format!("; did you mean `{near}`?"))
         .unwrap_or_default();
-    bail!("no finding has the code `{code}`{hint} `cargo xtask explain` lists all codes")
+    bail!("no finding has the code `{code}`{hint}\n  help: `cargo xtask explain` lists all codes")
 }

@@ -71,6 +71,11 @@ impl Finding {
         Self { file: Some(file.into()), ..self }
     }
 
+    /// Whether it is about what surrounds the fleet: the network, a target, Nix's daemon.
+    pub fn is_unavailable(&self) -> bool {
+        self.code.starts_with("ssh-") || ["fetch", "unreachable", "no-daemon"].contains(&self.code)
+    }
+
     /// Whether it says the same of another host; the help may name that host's log.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.code, self.severity, &self.message) == (other.code, other.severity, &other.message)

@@ -55,7 +55,7 @@ pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
 fn report(ui: &Ui, report: ProbeReport) -> Result<Outcome> {
     ui.document(&report)?;
     crate::hardware::view::print(ui, &report);
-    Ok(Outcome::from_ok(none_is_an_error(&report.findings)))
+    Ok(Outcome::new(none_is_an_error(&report.findings), &report.findings))
 }
 
 /// `--target`, `--local`, or the fleet table's.

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 use crate::findings::finding::{Finding, or_finding};
 use crate::findings::outcome::Outcome;
@@ -29,28 +32,59 @@ const SHORT: Duration = Duration::from_secs(60);
 /// A file to be written, from the flake's folder on.
 type Written = (PathBuf, String);
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewHostReport<'a> {
+    schema: u32,
+    command: &'static str,
+    host: &'a str,
+    dry_run: bool,
+    /// From the flake's folder on.
+    files: &'a [PathBuf],
+    /// `--dry-run`: the text of each file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    contents: BTreeMap<String, String>,
+    findings: &'a [Finding],
+    ok: bool,
+}
+
 /// What was written for a host.
+#[derive(Default)]
 struct Added {
     files: Vec<PathBuf>,
+    /// With `--dry-run`.
+    contents: BTreeMap<String, String>,
     findings: Vec<Finding>,
     /// Whether Git tracks the files.
     tracked: bool,
 }
 
 pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
-    let (added, ok) = match or_finding(add(args, global, ui))? {
-        Ok(Some(added)) => (added, true),
-        Ok(None) => return Ok(Outcome::Ok),
-        Err(finding) => (Added { files: vec![], findings: vec![finding], tracked: false }, false),
+    let (added, ok) = match or_finding(add(args, global))? {
+        Ok(added) => (added, true),
+        Err(finding) => (Added { findings: vec![finding], ..Added::default() }, false),
     };
-    let (name, Added { files, findings, tracked }) = (&args.name, added);
-    ui.document(&serde_json::json!({
-        "schema": 1, "command": "new-host", "host": name, "files": files, "findings": findings,
-        "ok": ok,
-    }))?;
-    files.iter().for_each(|file| ui.result(file.display().to_string()));
+    let (name, Added { files, contents, findings, tracked }) = (&args.name, added);
+    let report = NewHostReport {
+        schema: 1,
+        command: "new-host",
+        host: name,
+        dry_run: args.dry_run,
+        files: &files,
+        contents,
+        findings: &findings,
+        ok,
+    };
+    ui.document(&report)?;
+    for file in &files {
+        let file = file.display().to_string();
+        match report.contents.get(&file) {
+            Some(text) => ui.result(format!("{}\n{text}", ui.bold(&file))),
+            None => ui.result(file),
+        }
+    }
     findings.iter().for_each(|finding| print_finding(ui, name, finding));
-    if ok {
+    if ok && !args.dry_run {
         let add = match tracked {
             true => "",
             false => "`git add hosts` if this is a Git repository; ",
@@ -60,11 +94,11 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
              {name}`, `xtask bench {name}`"
         ));
     }
-    Ok(Outcome::from_ok(ok))
+    Ok(Outcome::new(ok, &findings))
 }
 
-/// Writes the files; prints them with `--dry-run`.
-fn add(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Option<Added>> {
+/// Writes the files, unless it is a dry run.
+fn add(args: &NewHostArgs, global: &Global) -> Result<Added> {
     // Discover.
     let root = match &global.flake {
         Some(reference) => {
@@ -82,10 +116,9 @@ fn add(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Option<Added>> {
     // Plan.
     let written = plan(args, &target, &facts, &microarchs, &table)?;
     if args.dry_run {
-        for (file, text) in &written {
-            ui.result(format!("{}\n{text}", ui.bold(&file.display().to_string())));
-        }
-        return Ok(None);
+        let files = written.iter().map(|(file, _)| file.clone()).collect();
+        let contents = written.into_iter().map(|(file, text)| (file.display().to_string(), text));
+        return Ok(Added { files, contents: contents.collect(), ..Added::default() });
     }
     // Run. The table comes last: it makes the rest a host.
     for (file, text) in &written {
@@ -97,7 +130,8 @@ fn add(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Option<Added>> {
     // A flake sees only files that Git tracks.
     let names: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let tracked = git::is_repository(&root) && git::intend_to_add(&root, &names).is_ok();
-    Ok(Some(Added { files, findings: probe_output::unknown(&facts, &microarchs), tracked }))
+    let findings = probe_output::unknown(&facts, &microarchs);
+    Ok(Added { files, findings, tracked, ..Added::default() })
 }
 
 /// The table's text, if it can take the host.

@@ -27,7 +27,7 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
                 "lock": LockState::Unchanged, "ok": false,
             }))?;
             print_finding(&context.ui, input, &finding);
-            Ok(Outcome::Findings)
+            Ok(Outcome::new(false, [&finding]))
         }
     }
 }

@@ -19,11 +19,14 @@ pub mod waiting;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::AutoStream;
 
 use crate::ui::args::OutputArgs;
 use crate::ui::sanitize::sanitize_painted;
+
+static HAS_DOCUMENT: AtomicBool = AtomicBool::new(false);
 
 /// How to talk on this run.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +66,7 @@ impl Ui {
         }
     }
 
-    /// Without colour, for a test.
-    #[cfg(test)]
+    /// Without colour, bars and a terminal.
     pub const PLAIN: Self = Self {
         color: false,
         bars: false,
@@ -139,12 +141,14 @@ impl Ui {
 
     /// A result that is a program of its own, to be taken as it is.
     pub fn script(&self, text: &str) {
+        HAS_DOCUMENT.store(true, Ordering::Relaxed);
         print_to(io::stdout(), text.trim_end());
     }
 
     /// The command's result for a program.
     pub fn document(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
         if self.json {
+            HAS_DOCUMENT.store(true, Ordering::Relaxed);
             print_to(io::stdout(), &self.json_text(serde_json::to_string_pretty(document)?));
         }
         Ok(())
@@ -152,8 +156,14 @@ impl Ui {
 
     /// A result that is JSON for people too, on one line.
     pub fn line(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
+        HAS_DOCUMENT.store(true, Ordering::Relaxed);
         print_to(io::stdout(), &self.json_text(serde_json::to_string(document)?));
         Ok(())
+    }
+
+    /// Whether the command has printed its result for a program.
+    pub fn has_document(&self) -> bool {
+        HAS_DOCUMENT.load(Ordering::Relaxed)
     }
 
     fn json_text(&self, json: String) -> String {

@@ -216,7 +216,7 @@ fn a_variant_that_does_not_build_or_evaluate_is_a_finding() {
 fn a_target_that_cannot_be_is_told() {
     let fleet = replaying(NEW, "", "");
     let output = run(fleet.path(), &["bench", "a", "--target", "nobody.invalid", "--json"]);
-    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert_eq!(json(&output)["findings"][0]["code"], "ssh-no-such-host");
     let output = run(fleet.path(), &["bench", "a", "--target=-oProxyCommand=touch owned"]);
     assert_eq!(code(&output), 2);

@@ -159,7 +159,7 @@ fn a_target_that_is_not_to_be_reached_is_told_in_its_own_words() {
         let mut command = over_ssh(&fleet, &sshd, "a", &sshd.host, &[]);
         let output = command.env("NIX_SSHOPTS", options).output().unwrap();
         let told = (code(&output), errors(&output));
-        assert_eq!(told, (1, vec![expected.to_owned()]), "{}", stderr(&output));
+        assert_eq!(told, (2, vec![expected.to_owned()]), "{}", stderr(&output));
         assert!(message(&output).contains(&sshd.host), "{}", message(&output));
     }
 }

@@ -25,6 +25,7 @@ mod isolation;
 mod junit;
 mod matrix;
 mod new_host;
+mod outcomes;
 mod parts;
 mod perf;
 mod probe;

@@ -217,7 +217,7 @@ fn a_target_that_refuses_is_a_finding() {
         ("--target=ssh://127.0.0.1:1", "ssh-refused"),
     ] {
         let output = run(empty.path(), &["probe", "a", target, "--json"]);
-        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
         let report = document(&output);
         assert_eq!(report["findings"][0]["code"], expected);
         assert_eq!((&report["facts"], &report["ok"]), (&Value::Null, &json!(false)));

@@ -79,7 +79,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     if complete && none_is_an_error(&report.findings) {
         disk::remove(&sweep.journal)?;
     }
-    Ok(Outcome::from_ok(report.ok))
+    Ok(Outcome::new(report.ok, &report.findings))
 }
 
 /// What the target's own llama-bench says of its parameters.

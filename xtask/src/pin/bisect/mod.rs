@@ -48,7 +48,7 @@ pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
                 "findings": [finding], "ok": false,
             }))?;
             print_finding(&context.ui, args.input.as_deref().unwrap_or(LLAMA_CPP), &finding);
-            return Ok(Outcome::Findings);
+            return Ok(Outcome::new(false, [&finding]));
         }
     };
     context.ui.document(&report)?;

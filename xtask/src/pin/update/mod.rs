@@ -43,7 +43,7 @@ pub fn run(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
                 "findings": [finding], "lock": LockState::Unchanged, "ok": false,
             }))?;
             print_finding(&context.ui, input, &finding);
-            Ok(Outcome::Findings)
+            Ok(Outcome::new(false, [&finding]))
         }
     });
     // Read again: Ctrl-C may have come after the rename.
@@ -203,7 +203,7 @@ fn print(args: &UpdateArgs, context: &Context, report: &UpdateReport) -> Result<
     context.ui.document(report)?;
     view::print(&context.ui, report);
     let Some(to) = report.to.as_ref().filter(|_| !report.stays()) else {
-        return Ok(Outcome::from_ok(report.ok));
+        return Ok(report.outcome());
     };
     let from = &report.from.rev;
     // How to find the commit that broke it.
@@ -228,5 +228,5 @@ fn print(args: &UpdateArgs, context: &Context, report: &UpdateReport) -> Result<
     for host in report.pinned().filter(|host| host.pinned_at.as_ref().is_some_and(newly)) {
         hint(&[host.host.to_string()], host.failed_at);
     }
-    Ok(Outcome::from_ok(report.ok))
+    Ok(report.outcome())
 }

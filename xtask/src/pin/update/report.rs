@@ -8,6 +8,7 @@ use semver::Version;
 use serde::Serialize;
 
 use crate::findings::finding::Finding;
+use crate::findings::outcome::Outcome;
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::flake_input::Revision;
 use crate::nix::names::DrvPath;
@@ -259,6 +260,11 @@ impl UpdateReport {
     /// Whether flake.lock is at the revision already.
     pub fn stays(&self) -> bool {
         self.to.as_ref().is_none_or(|to| to.rev == self.from.rev)
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        let hosts = self.hosts.iter().filter(|host| host.state == HostState::Fails);
+        Outcome::new(self.ok, hosts.flat_map(|host| &host.findings).chain(&self.findings))
     }
 
     /// `b10453 -> b10570`.

@@ -1,0 +1,160 @@
+//! Every command in its outcomes: the exit status, and the document of `--json`. The table is
+//! docs/exit-status.md; `UPDATE_EXPECT=1` rewrites it.
+
+use std::fmt::Write as _;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use expect_test::expect_file;
+use serde_json::Value;
+
+use crate::support::builders::{running, signal, wait_for};
+use crate::support::world::World;
+use crate::support::{Scratch, fleet, run, stderr, stdout, xtask};
+
+const LLAMA_BENCH: &str = include_str!("../fixtures/llama-bench/new.jsonl");
+
+/// A row of the table.
+struct Row {
+    outcome: &'static str,
+    /// As it is typed, without what only a test needs.
+    words: String,
+    output: Output,
+}
+
+/// Runs a command; ` + ` is before what only a test needs.
+fn row(fleet: &Scratch, outcome: &'static str, line: &str) -> Row {
+    let (shown, hidden) = line.split_once(" + ").unwrap_or((line, ""));
+    let words: Vec<&str> = shown.split(' ').chain(hidden.split_whitespace()).collect();
+    let output = run(fleet.path(), &[&words[..], &["--json"]].concat());
+    Row { outcome, words: shown.to_owned(), output }
+}
+
+/// A host `a` that is measured, and a host `b`.
+fn fleet_with(then: &str, b: &str) -> Scratch {
+    let lines: Vec<String> = LLAMA_BENCH.lines().map(|line| line.replace('\'', "")).collect();
+    let script = format!(
+        "mkdir -p $out/bin; cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\n{then}\ncat <<'JSON'\n{}\n\
+         JSON\nEND\nchmod +x $out/bin/llama-bench\n",
+        lines.join("\n")
+    );
+    fleet(&format!(
+        "a = host {{ variant = \"cpu-replay\"; manifest.rev = \"aaaa\"; script = ''\n{script}''; }};\n{b}"
+    ))
+}
+
+/// `build-all` that is interrupted while it builds.
+fn interrupted() -> Row {
+    let marker = format!("sleep 97{}", std::process::id());
+    let fleet = fleet(&format!("a = host {{ script = \"{marker}; echo > $out\"; }};"));
+    let mut command = xtask(fleet.path());
+    command.args(["build-all", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    assert!(wait_for(Duration::from_secs(120), || !running(&marker).is_empty()));
+    signal("INT", child.id());
+    let output = child.wait_with_output().unwrap();
+    Row { outcome: "interrupted", words: "build-all".to_owned(), output }
+}
+
+fn rows() -> Vec<Row> {
+    let good = || fleet_with("", "b = host { variant = \"other\"; };");
+    let broken =
+        || fleet_with("kill -ILL $$", "b = host { variant = \"x\"; script = \"exit 3\"; };");
+    let wrong = || fleet_with("", "b = throw \"no\";");
+    let ok = good();
+    let mut rows = vec![];
+    let mut add = |fleet: &Scratch, outcome, line: &str| rows.push(row(fleet, outcome, line));
+    add(&ok, "all hosts are ok", "check");
+    add(&wrong(), "a host does not evaluate", "check");
+    add(&ok, "no such host", "check nobody");
+    add(&ok, "no such flake", "check --flake /nonexistent");
+    add(&ok, "unknown option", "check --nope");
+    add(&ok, "plan", "build-all --dry-run");
+    add(&ok, "all are built", "build-all");
+    add(&broken(), "a build fails", "build-all");
+    add(&ok, "no such variant", "build-all --variant nothing");
+    add(&ok, "the store cannot be reached", "build-all --push ssh-ng://nobody.invalid");
+    add(&ok, "measured", "bench a --local + --rounds=1");
+    add(&ok, "compared", "bench a --local --compare a cpu-replay + --rounds=1 --force");
+    add(&broken(), "llama-bench crashes", "bench a --local + --rounds=1");
+    add(&wrong(), "the host does not evaluate", "bench b --local");
+    add(&ok, "the target cannot be reached", "bench a --target nobody.invalid");
+    add(&ok, "no such host", "bench nobody --local");
+    add(&ok, "results", "report");
+    add(&ok, "a host has no results", "report nobody");
+    add(&ok, "no such folder", "report --record nowhere");
+    add(&ok, "read", "probe --local");
+    add(&ok, "the target cannot be reached", "probe --target nobody.invalid");
+    add(&ok, "no such report", "probe --facter nothing.json");
+    add(&ok, "no table to add to", "new-host box");
+    ok.write("hosts/default.nix", "{\n}\n");
+    add(&ok, "printed", "new-host box --dry-run");
+    add(&ok, "the machine cannot be reached", "new-host box --from nobody.invalid");
+    add(&ok, "written", "new-host box");
+    add(&ok, "listed", "list");
+    add(&wrong(), "a host does not evaluate", "list");
+    add(&ok, "all jobs", "matrix");
+    add(&wrong(), "a host does not evaluate", "matrix");
+    add(&ok, "explained", "explain unfree");
+    add(&ok, "no such code", "explain nothing");
+    add(&ok, "printed", "completions bash");
+    add(&ok, "no such shell", "completions tcsh");
+    add(&ok, "no llama.cpp among the inputs", "update");
+    add(&ok, "no llama.cpp among the inputs", "rollback");
+    add(&ok, "no llama.cpp among the inputs", "bisect");
+    add(&ok, "unknown option", "doctor --nope");
+    add(&ok, "unknown option", "setup --nope");
+    add(&ok, "unknown option", "demo --nope");
+    add(&ok, "unknown option", "perf --nope");
+    add(&ok, "not the llamafleet repository", "test");
+    let world = World::new();
+    world.release("two");
+    let at = |line: &'static str, outcome| row(&world.fleet, outcome, line);
+    rows.push(at("update --dry-run", "evaluated"));
+    rows.push(at("update", "updated"));
+    rows.push(at("update --to nothing", "no such revision"));
+    rows.push(at("rollback --list", "listed"));
+    rows.push(at("rollback", "restored"));
+    rows.push(at("rollback --to 9", "the journal does not go back so far"));
+    rows.push(at("bisect", "nothing is bad"));
+    rows.push(interrupted());
+    rows
+}
+
+/// The names of a document's fields, those that every document has first.
+fn fields(document: &Value) -> String {
+    let fields: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+    let own = fields.into_iter().filter(|name| !["schema", "command", "ok"].contains(name));
+    own.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn every_command_has_its_status_and_its_document_in_every_outcome() {
+    let mut table = String::from(
+        "# Exit status and documents\n\nMade by `xtask/tests/it/outcomes.rs`: each line is a run \
+         with `--json`, which prints one document in\nevery outcome. All documents have `schema`, \
+         `command` and `ok`; [json.md](json.md) describes the\nother fields.\n\n\
+         | command | outcome | status | ok | other fields |\n|---|---|--:|---|---|\n",
+    );
+    let mut rows = rows();
+    rows.sort_by_key(|row| row.words.split(' ').next().map(str::to_owned));
+    for Row { outcome, words, output } in rows {
+        let (text, said) = (stdout(&output), stderr(&output));
+        let status = output.status.code().unwrap();
+        let document: Value = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{words}: {outcome}: {error}: {text}\n{said}"));
+        let command = words.split(' ').next().unwrap();
+        if command == "matrix" && document.get("include").is_some() {
+            // GitHub's format, which has no room for more.
+            let _ = writeln!(table, "| `{words}` | {outcome} | {status} | | include |");
+            continue;
+        }
+        assert_eq!(document["schema"], 1, "{words}: {text}");
+        assert_eq!(document["command"], command, "{words}: {text}");
+        assert_eq!(document["ok"], status == 0, "{words}, {outcome}: {status} {text}\n{said}");
+        let ok = document["ok"].as_bool().unwrap();
+        let fields = fields(&document);
+        let _ = writeln!(table, "| `{words}` | {outcome} | {status} | {ok} | {fields} |");
+    }
+    expect_file!["../../../docs/exit-status.md"].assert_eq(&table);
+}
