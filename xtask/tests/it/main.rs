@@ -33,6 +33,7 @@ mod progress;
 mod real;
 mod report;
 mod reuse;
+mod server;
 mod setup;
 mod sweep;
 mod testbed;

@@ -6,29 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Scratch, json, nix, repository, stderr, stdout, user_home};
-
-/// The testbed's real llama.cpp of one revision, as a folder to change.
-fn tree(revision: &str) -> Scratch {
-    let scratch = Scratch::new();
-    let repository = user_home().join("llama.cpp");
-    let archive = Command::new("git")
-        .arg("-C")
-        .arg(repository)
-        .args(["archive", "--output"])
-        .arg(scratch.home().join("tree.tar"))
-        .arg(format!("{revision}-era"))
-        .status();
-    assert!(archive.unwrap().success());
-    let unpacked = Command::new("tar")
-        .arg("xf")
-        .arg(scratch.home().join("tree.tar"))
-        .arg("-C")
-        .arg(scratch.path())
-        .status();
-    assert!(unpacked.unwrap().success());
-    scratch
-}
+use crate::support::{Scratch, json, nix, repository, stderr, stdout, tree, user_home};
 
 /// A package of this tree, as a Nix expression.
 fn package(tree: &Path, arguments: &str) -> String {

@@ -130,6 +130,28 @@ pub fn testbed_lock(flake: &Scratch) -> PathBuf {
     files.find(is_its_own).unwrap_or_else(|| panic!("no lock file for {name}"))
 }
 
+/// The testbed's real llama.cpp of one revision, as a folder to change.
+pub fn tree(revision: &str) -> Scratch {
+    let scratch = Scratch::new();
+    let repository = user_home().join("llama.cpp");
+    let archive = Command::new("git")
+        .arg("-C")
+        .arg(repository)
+        .args(["archive", "--output"])
+        .arg(scratch.home().join("tree.tar"))
+        .arg(format!("{revision}-era"))
+        .status();
+    assert!(archive.unwrap().success());
+    let unpacked = Command::new("tar")
+        .arg("xf")
+        .arg(scratch.home().join("tree.tar"))
+        .arg("-C")
+        .arg(scratch.path())
+        .status();
+    assert!(unpacked.unwrap().success());
+    scratch
+}
+
 /// Says why a test proves less here, in a line that names what to do.
 pub fn skip(why: &str) {
     // Past the test runner, which shows what a macro prints of failures alone.

@@ -1,0 +1,198 @@
+//! llama-server of a variant that is really built, started as the host's unit starts it.
+
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Scratch, json as parsed, nix, repository, skip, stderr, tree, user_home};
+
+const QUESTION: &str = "What is the capital of France? Answer with the name of the city.";
+const KEY: &str = "a key for this test";
+/// Real words are asked of the real model, which a set-up downloads on request.
+const REAL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+const GENERATED: &str = "smoke-29m-q4_0-v2.gguf";
+
+/// A host that serves this model, as a Nix expression: the real module in nixpkgs' new or old
+/// shape of `services.llama-cpp`.
+fn host(tree: &Path, is_new_shape: bool, model: &Path, port: u16, key: &Path) -> String {
+    let repository = repository();
+    let (testbed, overlay, modules) = (
+        repository.join("testbed/nixpkgs"),
+        repository.join("overlays/llama-cpp"),
+        repository.join("modules/nixos"),
+    );
+    let service = if is_new_shape {
+        format!(
+            "disabledModules = [ \"llama-cpp.nix\" ]; imports = [ ({testbed:?} + \
+             \"/nixos/modules/llama-cpp-settings.nix\") ]; services.llama-cpp.settings = {{ model \
+             = {model:?}; port = {port}; api-key-file = {key:?}; ctx-size = 1024; }};"
+        )
+    } else {
+        format!(
+            "services.llama-cpp = {{ model = {model:?}; port = {port}; extraFlags = [ \
+             \"--api-key-file\" {key:?} \"-c\" \"1024\" ]; }};"
+        )
+    };
+    format!(
+        "let llama-cpp = {{ outPath = {tree:?}; }}; self = {{ inputs = {{ inherit llama-cpp; }}; \
+         overlays.llama-cpp = import {overlay:?} {{ inherit llama-cpp; }}; }}; in (import \
+         ({testbed:?} + \"/nixos/eval-config.nix\") {{ lib = import ({testbed:?} + \"/lib\"); \
+         system = null; modules = [ (import {modules:?} {{ inherit self; lib = import ({testbed:?} + \"/lib\"); }}).default {{ {service} \
+         }} {{ nixpkgs.hostPlatform = \"x86_64-linux\"; nixpkgs.config.testbedTargets.llama-cpp = \
+         [ \"llama-server\" ]; networking.hostName = \"example\"; system.stateVersion = \"25.05\"; \
+         programs.llama-cpp = {{ enable = true; microarch = \"x86-64-v3\"; threads = 1; }}; \
+         services.llama-cpp.enable = true; }} ]; }}).config"
+    )
+}
+
+/// The server, which ends with the test.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// The unit's command line and variables; as a dynamic user has it, without a home. With one
+    /// thread, since OpenMP's threads wait for each other for minutes where tests take all cores.
+    fn start(unit: &Value, port: u16, folder: &Path) -> Self {
+        let exec = unit["exec"].as_str().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("exec {exec}")]).env_clear().current_dir(folder);
+        for (name, value) in unit["environment"].as_object().unwrap() {
+            command.env(name, value.as_str().unwrap());
+        }
+        let log = fs::File::create(folder.join("log")).unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
+        Self { child: command.process_group(0).spawn().unwrap(), port }
+    }
+
+    fn ask(&self, request: &str, key: Option<&str>, body: &str) -> std::io::Result<(u16, Value)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+        let key = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
+        write!(
+            stream,
+            "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{key}Content-Type: \
+             application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
+        let status = head.split(' ').nth(1).ok_or(ErrorKind::InvalidData)?.parse().unwrap();
+        Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+    }
+
+    /// Waits until the model is loaded.
+    fn wait(&mut self) {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(120) {
+            if let Ok((200, health)) = self.ask("GET /health", None, "") {
+                assert_eq!(health["status"], "ok");
+                return;
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "the server has ended");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("the server never became healthy");
+    }
+
+    /// Ends it as systemd does.
+    fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "it goes on after SIGTERM");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert!(status.success(), "{status}");
+        let group = Command::new("kill").args(["-0", "--", &format!("-{pid}")]).output().unwrap();
+        assert!(!group.status.success(), "a process of its group is left");
+        TcpListener::bind(("127.0.0.1", self.port)).unwrap();
+    }
+}
+
+fn model() -> Option<PathBuf> {
+    let models = user_home().join("models");
+    let found = [REAL, GENERATED].map(|name| models.join(name)).into_iter().find(|it| it.is_file());
+    if found.is_none() {
+        skip("there is no model; `cargo xtask setup --model` downloads one");
+    }
+    found
+}
+
+/// Compiles llama-server, once on a machine: minutes.
+#[test]
+fn the_service_answers_as_its_unit_starts_it() {
+    if !fs::read_to_string("/proc/cpuinfo").unwrap().contains(" avx2 ") {
+        return skip("this CPU does not run x86-64-v3");
+    }
+    let Some(model) = model() else { return };
+    let is_real = model.ends_with(REAL);
+    if !is_real {
+        skip("what SmolLM2 answers; `cargo xtask setup --model` downloads it");
+    }
+    let tree = tree("new");
+    let folder = Scratch::new();
+    folder.write("key", KEY);
+    for is_new_shape in [true, false] {
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let key = folder.path().join("key");
+        let host = host(tree.path(), is_new_shape, &model, port, &key);
+        let package = format!("({host}).programs.llama-cpp.package");
+        let built = nix(["build", "--impure", "--no-link"])
+            .args(["--option", "sandbox", "false", "--option", "substituters", ""])
+            .args(["--expr", &package])
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", stderr(&built));
+        let unit = format!(
+            "let unit = ({host}).systemd.services.llama-cpp; in {{ exec = \
+             unit.serviceConfig.ExecStart; environment = unit.environment; }}"
+        );
+        let unit = nix(["eval", "--impure", "--json", "--expr", &unit]).output().unwrap();
+        assert!(unit.status.success(), "{}", stderr(&unit));
+        let unit = parsed(&unit);
+        assert_eq!(unit["environment"]["LLAMA_ARG_THREADS"], "1", "{unit}");
+
+        let mut server = Server::start(&unit, port, folder.path());
+        server.wait();
+        let (status, models) = server.ask("GET /v1/models", Some(KEY), "").unwrap();
+        assert_eq!(status, 200, "{models}");
+        assert_eq!(models["data"].as_array().map(Vec::len), Some(1), "{models}");
+        let question = json!({
+            "messages": [{ "role": "user", "content": QUESTION }],
+            "max_tokens": 16, "temperature": 0, "seed": 1,
+        });
+        let question = question.to_string();
+        let chat = "POST /v1/chat/completions";
+        for key in [None, Some("another key")] {
+            assert_eq!(server.ask(chat, key, &question).unwrap().0, 401);
+        }
+        let (status, answer) = server.ask(chat, Some(KEY), &question).unwrap();
+        assert_eq!(status, 200, "{answer}");
+        assert!(answer["usage"]["completion_tokens"].as_u64() > Some(0), "{answer}");
+        if is_real {
+            let said = answer["choices"][0]["message"]["content"].as_str().unwrap();
+            assert!(said.contains("Paris"), "{answer}");
+        }
+        server.stop();
+    }
+}
