@@ -92,8 +92,10 @@ in
     expr = map (package: lib.hasInfix "ggml-backend-reg.cpp" package.postPatch) [
       pkgs.llama-cpp-cpu.parts.ggml
       (make { modular = false; })
+      (tigerlake.override { modular = false; })
     ];
     expected = [
+      true
       true
       true
     ];

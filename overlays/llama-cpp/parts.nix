@@ -346,6 +346,13 @@ in
             cat "$module/nix-support/ggml-cpu-instructions" >> "$out/nix-support/ggml-cpu-instructions"
           fi
         done
+        # ggml loads a module of several twice, first for its score, and one with this name
+        # once. It refuses a module of either kind on a CPU that lacks a feature.
+        cpus=("$out/$folder"/libggml-cpu*.so)
+        if [ "''${#cpus[@]}" = 1 ]; then
+          ln -s --force "$(readlink "''${cpus[0]}")" "$out/$folder/libggml-cpu.so"
+          [ "''${cpus[0]}" = "$out/$folder/libggml-cpu.so" ] || rm "''${cpus[0]}"
+        fi
         cp --recursive --symbolic-link --no-preserve=mode \
           ${ggml}/lib ${ggml}/include ${tools}/lib ${tools}/include "$out/"
       '';

@@ -72,8 +72,8 @@ let
       builtins.intersectAttrs declared { LLAMA_USE_PREBUILT_UI = false; }
     );
 
-  # ggml loads the best module it finds, and would also look in the directory that llama-server
-  # happens to be started in.
+  # ggml loads the best module it finds, also where it needs none, and would also look in the
+  # directory that llama-server happens to be started in.
   withoutCurrentDirectory = ''
     sed -i -E '/search_paths\.push_back\((fs::current_path\(\)|cwd)\);/d' \
       ggml/src/ggml-backend-reg.cpp
@@ -244,6 +244,7 @@ let
           # Upstream's meta names llama-cli, also where there is one program for all tools.
           meta = prev.meta // lib.optionalAttrs (declared ? LLAMA_BUILD_APP) { mainProgram = "llama"; };
           postInstall = (prev.postInstall or "") + import ./instructions.nix;
+          postPatch = (prev.postPatch or "") + withoutCurrentDirectory;
           passthru = (prev.passthru or { }) // {
             llamaCpp = manifestOf finalAttrs.cmakeFlags;
             tests = pkgs.callPackage ./tests.nix { } {
@@ -251,9 +252,6 @@ let
               manifest = manifestOf finalAttrs.cmakeFlags;
             };
           };
-        }
-        // lib.optionalAttrs modules {
-          postPatch = (prev.postPatch or "") + withoutCurrentDirectory;
         }
         // lib.optionalAttrs (!useWebUi && prev ? webui) {
           # Upstream sets it as an attribute, so it would still be built.
