@@ -23,53 +23,24 @@ mod upstream;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
-
-use crate::findings::outcome::{Ended, Outcome};
+use crate::findings::outcome::Outcome;
 use crate::system::interrupt::{self, Interrupted};
 
 fn main() -> ExitCode {
     ui::args::set_color(ui::args::color_in(std::env::args()));
-    let parsed = cli::Cli::command().try_get_matches();
-    let parsed = parsed.and_then(|matches| Ok((cli::Cli::from_arg_matches(&matches)?, matches)));
-    let (cli, matches) = match parsed {
+    let (cli, command) = match cli::usage::parse() {
         Ok(parsed) => parsed,
-        Err(error) => return usage(&error),
+        Err(status) => return status,
     };
     let ui = ui::Ui::new(&cli.global.output);
+    if ui.verbose > 0 {
+        system::running::show_commands(move |line| ui.debug(line));
+    }
     ui::waiting::watch(&ui, system::running::running);
     let outcome = interrupt::install().and_then(|()| cli::dispatch::run(&cli, &ui));
     ui::waiting::end();
     let status = exit_status(&outcome, interrupt::requested());
-    // What broke beside an interrupt must not be lost.
-    let error = outcome.err().filter(|error| !error.is::<Interrupted>());
-    if let Some(error) = &error {
-        ui.error(error);
-    }
-    if status == INTERRUPTED {
-        ui.warn(Interrupted.to_string());
-    }
-    if !ui.has_document() {
-        let interrupted = (status == INTERRUPTED).then(|| Interrupted.to_string());
-        let error = error.map(|error| format!("{error:#}")).or(interrupted);
-        let _ = ui.document(&Ended::new(matches.subcommand_name(), error));
-    }
-    ExitCode::from(status)
-}
-
-/// Shows the help that was asked for, or what is wrong with the command line.
-fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    let status = u8::try_from(error.exit_code()).unwrap_or(2);
-    let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
-    if status != 0 && words.iter().any(|word| word == "--json") {
-        let command = cli::Cli::command();
-        let command = words.iter().find(|word| command.find_subcommand(word.as_str()).is_some());
-        let text = error.to_string();
-        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
-        let ended = Ended::new(command.map(String::as_str), Some(text));
-        let _ = ui::Ui { json: true, ..ui::Ui::PLAIN }.document(&ended);
-    }
+    cli::usage::end(&ui, command, outcome.err(), status == INTERRUPTED);
     ExitCode::from(status)
 }
 

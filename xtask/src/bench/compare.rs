@@ -1,4 +1,4 @@
-//! `bench HOST --compare A B …`: what each name means, and the builds in turns.
+//! `bench HOST --compare A,B,…`: what each name means, and the builds in turns.
 
 use anyhow::{Result, bail};
 use serde_json::json;
@@ -31,7 +31,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     // Nix may still read a trial fleet's folder, which goes when it is dropped.
     let mut fleets: Vec<TrialFleet> = vec![];
     let mut subjects: Vec<Subject> = vec![];
-    for name in &args.compare {
+    for name in args.subjects() {
         subjects.push(match name.strip_prefix("rev=") {
             Some(rev) => {
                 let trial = trial_fleet(context, rev)?;
@@ -46,8 +46,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     let seed = args.seed.unwrap_or_else(|| now() ^ u64::from(std::process::id()));
     // Run.
     let mut model = chosen_model(args, &own)?;
-    let subjects: Vec<(&str, &Subject)> =
-        args.compare.iter().map(String::as_str).zip(&subjects).collect();
+    let subjects: Vec<(&str, &Subject)> = args.subjects().into_iter().zip(&subjects).collect();
     let (targets, path, warnings) =
         comparison_targets(args, context, machine, &subjects, &mut model)?;
     context.ui.status(format!("{} rounds in random order (--seed {seed})", params.rounds));

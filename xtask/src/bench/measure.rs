@@ -108,14 +108,13 @@ pub fn offload(setup: Setup, subject: &Subject) -> Result<Option<Offload>> {
 /// Runs a command on the machine, and keeps in the log what it prints on stderr. The inner
 /// result is the command's.
 fn run_logged(
-    Setup { ui, machine, params, .. }: Setup,
+    Setup { machine, params, .. }: Setup,
     argv: &[String],
     on_line: &mut dyn FnMut(Source, &str),
 ) -> Result<Result<Exit>> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
     let shown = with_env(&machine.env, &words);
     let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
-    ui.debug(format!("{}: {}", machine.target.name(), shown.join(" ")));
     Ok(machine.run(&words, params.timeout, &mut |source, line| {
         let line = String::from_utf8_lossy(line);
         if source == Source::Stderr {

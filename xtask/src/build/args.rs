@@ -47,8 +47,8 @@ pub struct BuildAllArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Limits {
     /// Maximum number of parallel builds (Nix's max-jobs) [default: by cores and memory]
-    #[arg(short = 'j', long, visible_alias = "jobs", value_name = "N")]
-    pub max_jobs: Option<u32>,
+    #[arg(short, long, alias = "max-jobs", value_name = "N")]
+    pub jobs: Option<u32>,
     /// Cores per build (Nix's cores) [default: as many as memory allows]
     #[arg(long, value_name = "N")]
     pub cores: Option<u32>,

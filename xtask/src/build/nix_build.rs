@@ -50,7 +50,7 @@ pub fn run(
         .env(name, ssh_options)
         .ends_with_us();
     for (option, value) in [
-        ("--max-jobs", limits.max_jobs.map(u64::from)),
+        ("--max-jobs", limits.jobs.map(u64::from)),
         ("--cores", limits.cores.map(u64::from)),
         ("--timeout", limits.timeout),
         ("--max-silent-time", limits.max_silent_time),
@@ -59,7 +59,6 @@ pub fn run(
             call = call.args([option.to_owned(), value.to_string()]);
         }
     }
-    context.ui.debug(format!("$ {call}"));
     let mut follower = Follower {
         context,
         variants: builds.iter().map(|build| build.drv.clone()).collect(),

@@ -180,7 +180,7 @@ fn remember(context: &Context, variants: &[VariantReport], ran: &RunState) {
 fn limits(context: &Context, wanted: &[&Build], asked: &Limits) -> Limits {
     let machine = parallel::Machine { cores: resources::cores(), memory: resources::free_memory() };
     let configured = &Configured::read(&context.flake.nix);
-    let wish = Parallel { max_jobs: asked.max_jobs, cores: asked.cores };
+    let wish = Parallel { max_jobs: asked.jobs, cores: asked.cores };
     let Parallel { max_jobs, cores } = parallel::choose(wanted, machine, configured, wish);
-    Limits { max_jobs, cores, ..asked.clone() }
+    Limits { jobs: max_jobs, cores, ..asked.clone() }
 }

@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and which command runs.
 //!
-//! Entry points: `Cli` is parsed, `dispatch::run` runs it.
+//! Entry points: `usage::parse` makes a `Cli`, `dispatch::run` runs it.
 //!
 //! Imports: system, ui, findings, ci, nix, fleet, hardware, check, build, bench, pin, new_host, list,
 //! dev, doctor.
@@ -11,6 +11,7 @@ pub mod dispatch;
 mod examples;
 #[cfg(any(test, feature = "man"))]
 mod man;
+pub mod usage;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 

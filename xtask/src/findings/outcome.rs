@@ -29,9 +29,9 @@ pub struct Ended {
 }
 
 impl Ended {
-    pub fn new(command: Option<&str>, error: Option<String>) -> Self {
+    pub fn new(command: Option<String>, error: Option<String>) -> Self {
         let ok = error.is_none();
-        Self { schema: 1, command: command.map(str::to_owned), error, ok }
+        Self { schema: 1, command, error, ok }
     }
 }
 

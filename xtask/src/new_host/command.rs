@@ -90,8 +90,8 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             false => "`git add hosts` if this is a Git repository; ",
         };
         ui.status(format!(
-            "\nread hosts/{name}/default.nix, then: {add}`xtask check {name}`, `xtask build-all \
-             {name}`, `xtask bench {name}`"
+            "\nread hosts/{name}/default.nix, then: {add}`cargo xtask check {name}`, `cargo xtask \
+             build-all {name}`, `cargo xtask bench {name}`"
         ));
     }
     Ok(Outcome::new(ok, &findings))

@@ -58,7 +58,7 @@ pub struct UpdateArgs {
     #[arg(long, value_name = "INPUT")]
     pub input: Option<String>,
     /// Also measure on these hosts, and reject a slower revision
-    #[arg(long, value_name = "HOST", num_args = 1..)]
+    #[arg(long, value_name = "HOST,…", num_args = 1.., value_delimiter = ',')]
     pub bench: Vec<String>,
     /// Pin hosts that fail at their current revision, and update the others
     #[arg(long)]
@@ -74,8 +74,8 @@ pub struct UpdateArgs {
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
     /// Number of pins to go back
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub to: NonZeroUsize,
+    #[arg(long, alias = "to", value_name = "N", default_value = "1")]
+    pub steps: NonZeroUsize,
     /// List the earlier pins, then exit
     #[arg(long)]
     pub list: bool,

@@ -42,7 +42,7 @@ fn roll_back(args: &RollbackArgs, context: &Context) -> Result<()> {
         return list(context, &pin, &way);
     }
     // Plan.
-    let steps = args.to.get();
+    let steps = args.steps.get();
     let entry = way.get(steps - 1).ok_or_else(|| no_earlier_pin(&pin, way.len(), steps))?;
     // Run.
     lock_transaction::can_write(&pin.root.join(LOCK))?;
@@ -118,7 +118,7 @@ fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<()> {
             left.into(),
         ]
     };
-    let columns = [">--to", "PIN", "DATE", "REVISION", "LEFT ON"];
+    let columns = [">--steps", "PIN", "DATE", "REVISION", "LEFT ON"];
     let rows = way.iter().enumerate().map(row).collect();
     context.ui.result(Table { columns: &columns, rows }.render(&context.ui));
     context.ui.status(format!("{} is at {}", pin.input.name, pin.now.name()));

@@ -1,6 +1,6 @@
 //! Which children run now, for whoever shows what a command is doing.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::system::invocation::Invocation;
 
@@ -13,6 +13,15 @@ pub fn running() -> Option<String> {
     running.last().map(|(_, name)| name.clone())
 }
 
+type Show = Box<dyn Fn(&str) + Send + Sync>;
+
+static SHOW: OnceLock<Show> = OnceLock::new();
+
+/// Has every command line shown from now on.
+pub fn show_commands(show: impl Fn(&str) + Send + Sync + 'static) {
+    let _ = SHOW.set(Box::new(show));
+}
+
 /// A child that runs until this is dropped.
 pub(crate) struct Running(u32);
 
@@ -22,6 +31,9 @@ impl Running {
         let word = invocation.argv().first().map(|word| word.to_string_lossy());
         let word = word.filter(|word| word.chars().all(|c| c.is_ascii_alphabetic()));
         let name = [Some(program), word].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        if let Some(show) = SHOW.get() {
+            show(&format!("$ {invocation}"));
+        }
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push((group, name));
         Self(group)
     }

@@ -10,6 +10,7 @@ pub mod args;
 pub mod ask;
 pub mod github;
 pub mod nearest;
+pub mod program;
 pub mod progress;
 pub mod sanitize;
 pub mod table;
@@ -121,7 +122,7 @@ impl Ui {
 
     /// The one place that every text for a person passes through.
     fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let text = sanitize_painted(text);
+        let text = program::renamed(sanitize_painted(text));
         if self.github { github::defuse(&text).into() } else { text }
     }
 
@@ -167,6 +168,7 @@ impl Ui {
     }
 
     fn json_text(&self, json: String) -> String {
+        let json = program::renamed(json.into()).into_owned();
         if self.github { github::defuse_json(&json) } else { json }
     }
 

@@ -166,7 +166,6 @@ impl<'a> PinState<'a> {
             .arg(self.upstream.reference(&revision.rev, named))
             .arg("--output-lock-file")
             .arg(&new_lock);
-        self.context.ui.debug(format!("$ {call}"));
         let output = process::capture(&call, Some(FETCH))?;
         match output.exit {
             Exit::Code(0) => {}

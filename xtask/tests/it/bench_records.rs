@@ -314,13 +314,13 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
     let slow =
         host("aaaa", 500, 200, "").replace("a = host", "b = host").replace("cpu-replay", "slow");
     let fleet = fleet(&(host("aaaa", 1000, 200, "") + &slow));
-    let compare = |names: &[&str]| {
+    let compare = |names: &str| {
         let args =
-            [&["bench", "a", "--local", "--json", "--rounds=6", "--seed=3", "--compare"], names];
-        run(fleet.path(), &args.concat())
+            ["bench", "a", "--local", "--json", "--rounds=6", "--seed=3", "--compare", names];
+        run(fleet.path(), &args)
     };
     // A host, and another host's variant by its name.
-    let output = compare(&["a", "slow"]);
+    let output = compare("a,slow");
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
     assert_eq!(report["seed"], 3);
@@ -341,8 +341,7 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
     );
     assert_eq!(standings[1]["interval"], serde_json::json!([0.5, 0.5]));
     assert_eq!(standings[1]["samples"], 18);
-    let output =
-        run(fleet.path(), &["bench", "a", "--local", "--rounds=5", "--compare", "a", "slow"]);
+    let output = run(fleet.path(), &["bench", "--compare", "a,slow", "a", "--local", "--rounds=5"]);
     let shown = stdout(&output);
     for part in [
         "29 M parameters, 15.9 MiB), AMD EPYC, 2 threads",
@@ -353,10 +352,10 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     // What is no subject is told with what there is; nothing is kept of a comparison.
-    let output = compare(&["a", "slwo"]);
+    let output = compare("a,slwo");
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("cpu-replay, slow"), "{}", stderr(&output));
-    let output = compare(&["a", "rev=5ad058a"]);
+    let output = compare("rev=5ad058a");
     assert_ne!(code(&output), 0, "{}", stderr(&output));
     assert!(!fleet.path().join("bench").exists());
 }

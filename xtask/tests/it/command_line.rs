@@ -62,3 +62,48 @@ fn the_help_is_what_it_was() {
     assert!(at("\nGlobal options:") < at("\nExamples:"), "{build}");
     assert!(stdout(&run(scratch.path(), &["--version"])).starts_with("cargo xtask 0."));
 }
+
+/// Whoever does not call it through cargo is not told to.
+#[test]
+fn messages_and_help_use_the_name_that_was_typed() {
+    let scratch = Scratch::new();
+    scratch.write("flake.nix", "{ outputs = _: { }; }");
+    let as_typed = |args: &[&str]| xtask(scratch.path()).args(args).output().unwrap();
+    let installed = |args: &[&str]| {
+        xtask(scratch.path()).env_remove("CARGO_PKG_NAME").args(args).output().unwrap()
+    };
+    for args in [
+        &["explain", "nothing"][..],
+        &["explain", "nothing", "--json"],
+        &["explain", "fetch"],
+        &["new-host", "box"],
+        &["check", "--nope"],
+        &["bench", "--help"],
+    ] {
+        let text = |output| stdout(&output) + &stderr(&output);
+        let (cargo, own) = (text(as_typed(args)), text(installed(args)));
+        assert!(cargo.contains("cargo xtask "), "{cargo}");
+        assert!(own.contains("xtask ") && !own.contains("cargo xtask"), "{own}");
+    }
+}
+
+/// A flag that was renamed still works under its old name for a version, unseen.
+#[test]
+fn renamed_flags_have_their_old_names_too() {
+    let scratch = Scratch::new();
+    for (args, now) in [
+        (&["rollback", "--to", "2"][..], "--steps"),
+        (&["build-all", "--max-jobs", "2"], "--jobs"),
+        (&["bisect", "--anew"], "--fresh"),
+        (&["bench", "local", "--quantization", "q4-0"], "q4_0"),
+    ] {
+        let output = run(scratch.path(), args);
+        assert!(stderr(&output).contains("no flake.nix"), "{}", stderr(&output));
+        let help = stdout(&run(scratch.path(), &[args[0], "--help"]));
+        let old = if args[0] == "bench" { args[3] } else { args[1] };
+        assert!(help.contains(now) && !help.contains(&format!("{old} ")), "{help}");
+    }
+    // No option takes the word after its value.
+    let output = run(scratch.path(), &["bench", "--compare", "upstream", "local"]);
+    assert!(stderr(&output).contains("no flake.nix"), "{}", stderr(&output));
+}

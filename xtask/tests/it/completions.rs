@@ -55,7 +55,7 @@ fn bash(here: &Scratch, line: &str) -> Vec<String> {
 fn bash_completes_commands_options_and_values() {
     let here = checkout();
     assert_eq!(bash(&here, "xtask build-a"), ["build-all"]);
-    assert_eq!(bash(&here, "xtask build-all --max-j"), ["--max-jobs"]);
+    assert_eq!(bash(&here, "xtask build-all --jo"), ["--jobs"]);
     assert_eq!(bash(&here, "xtask --color a"), ["auto", "always"]);
     assert_eq!(bash(&here, "xtask check --color = n"), ["never"]);
     assert_eq!(bash(&here, "xtask build-all --backend cu"), ["cuda"]);

@@ -75,7 +75,7 @@ fn rows() -> Vec<Row> {
     add(&ok, "no such variant", "build-all --variant nothing");
     add(&ok, "the store cannot be reached", "build-all --push ssh-ng://nobody.invalid");
     add(&ok, "measured", "bench a --local + --rounds=1");
-    add(&ok, "compared", "bench a --local --compare a cpu-replay + --rounds=1 --force");
+    add(&ok, "compared", "bench a --local --compare cpu-replay + --rounds=1 --force");
     add(&broken(), "llama-bench crashes", "bench a --local + --rounds=1");
     add(&wrong(), "the host does not evaluate", "bench b --local");
     add(&ok, "the target cannot be reached", "bench a --target nobody.invalid");
@@ -115,7 +115,7 @@ fn rows() -> Vec<Row> {
     rows.push(at("update --to nothing", "no such revision"));
     rows.push(at("rollback --list", "listed"));
     rows.push(at("rollback", "restored"));
-    rows.push(at("rollback --to 9", "the journal does not go back so far"));
+    rows.push(at("rollback --steps 9", "the journal does not go back so far"));
     rows.push(at("bisect", "nothing is bad"));
     rows.push(interrupted());
     rows

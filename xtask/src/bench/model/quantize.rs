@@ -9,9 +9,9 @@ pub const BLOCK: usize = 32;
 /// How a weight is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Quantization {
-    #[value(name = "q4-0", alias = "q4_0")]
+    #[value(name = "q4_0", alias = "q4-0")]
     Q4_0,
-    #[value(name = "q8-0", alias = "q8_0")]
+    #[value(name = "q8_0", alias = "q8-0")]
     Q8_0,
     F16,
 }

@@ -1,0 +1,67 @@
+//! The start of every command, the command line under the name by which the program was called,
+//! and its end.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::cli::Cli;
+use crate::findings::outcome::Ended;
+use crate::system::interrupt::Interrupted;
+use crate::ui::{Ui, program};
+
+/// Returns what was typed, and the name of its command.
+///
+/// # Errors
+/// The exit status; what to say has been said.
+pub fn parse() -> Result<(Cli, Option<String>), ExitCode> {
+    let matches = command().try_get_matches();
+    let parsed = matches.and_then(|matches| {
+        let name = matches.subcommand_name().map(str::to_owned);
+        Ok((Cli::from_arg_matches(&matches)?, name))
+    });
+    parsed.map_err(|error| report(&error))
+}
+
+/// The command line under the name by which the program was called.
+fn command() -> clap::Command {
+    let renamed = |command: clap::Command| match command.get_after_help().map(ToString::to_string) {
+        Some(help) => command.after_help(program::renamed(help.into()).into_owned()),
+        None => command,
+    };
+    let name = program::name();
+    renamed(Cli::command()).name(name).bin_name(name).mut_subcommands(renamed)
+}
+
+/// Says why a command ended before its report, and prints its document if it has not done so.
+pub fn end(ui: &Ui, command: Option<String>, error: Option<anyhow::Error>, interrupted: bool) {
+    // What broke beside an interrupt must not be lost.
+    let error = error.filter(|error| !error.is::<Interrupted>());
+    if let Some(error) = &error {
+        ui.error(error);
+    }
+    if interrupted {
+        ui.warn(Interrupted.to_string());
+    }
+    if !ui.has_document() {
+        let interrupted = interrupted.then(|| Interrupted.to_string());
+        let error = error.map(|error| format!("{error:#}")).or(interrupted);
+        let _ = ui.document(&Ended::new(command, error));
+    }
+}
+
+/// Shows the help that was asked for, or what is wrong with the command line.
+fn report(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let status = u8::try_from(error.exit_code()).unwrap_or(2);
+    let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
+    if status != 0 && words.iter().any(|word| word == "--json") {
+        let root = command();
+        let command = words.iter().find(|word| root.find_subcommand(word.as_str()).is_some());
+        let text = error.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
+        let ended = Ended::new(command.cloned(), Some(text));
+        let _ = Ui { json: true, ..Ui::PLAIN }.document(&ended);
+    }
+    ExitCode::from(status)
+}
