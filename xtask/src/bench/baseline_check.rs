@@ -74,7 +74,7 @@ pub fn judge(
         return Ok(());
     };
     baseline.turns = turns;
-    report.precede(findings(&baseline, &new.about, context.testbed_option()));
+    report.precede(findings(&baseline, &new.about, &context.testbed_option()));
     report.precede(excused.into_iter().collect());
     report.baseline = Some(baseline);
     Ok(())

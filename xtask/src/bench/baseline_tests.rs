@@ -17,10 +17,10 @@ struct Series(Vec<Vec<f64>>);
 
 fn series(name: &str) -> Vec<Series> {
     let mut found = vec![];
-    for era in ["old", "new"] {
+    for revision in ["old", "new"] {
         for column in [2, 3] {
             let lines = RECORDED.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-            let lines = lines.filter(|words| words[0] == name && words[1] == era);
+            let lines = lines.filter(|words| words[0] == name && words[1] == revision);
             let numbers = |text: &str| text.split(',').map(|n| n.parse().unwrap()).collect();
             found.push(Series(lines.map(|words| numbers(words[column])).collect()));
         }

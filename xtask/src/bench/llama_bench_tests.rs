@@ -7,22 +7,22 @@ const NEW: &str = include_str!("../../tests/fixtures/llama-bench/new.jsonl");
 
 #[test]
 fn both_eras_are_read() {
-    for (era, recorded) in [("old", OLD), ("new", NEW)] {
+    for (revision, recorded) in [("old", OLD), ("new", NEW)] {
         let output = Output::parse(recorded);
-        assert_eq!(output.problems, [], "{era}");
-        assert_eq!(output.noise, [] as [&str; 0], "{era}");
+        assert_eq!(output.problems, [], "{revision}");
+        assert_eq!(output.noise, [] as [&str; 0], "{revision}");
         let tests: Vec<_> = output.results.iter().map(|r| r.test.as_str()).collect();
-        assert_eq!(tests, ["pp128", "tg32"], "{era}");
+        assert_eq!(tests, ["pp128", "tg32"], "{revision}");
         for result in &output.results {
-            assert_eq!(result.samples.len(), 5, "{era}");
+            assert_eq!(result.samples.len(), 5, "{revision}");
             let mean = result.samples.iter().sum::<f64>() / 5.0;
             let off = (result.tokens_per_second / mean - 1.0).abs();
-            assert!(off < 0.001, "{era}: {result:?}");
+            assert!(off < 0.001, "{revision}: {result:?}");
         }
         let about = output.about.unwrap();
-        assert_eq!(about.model_params, 29_368_832, "{era}");
-        assert_eq!(about.backends, ["CPU"], "{era}");
-        assert_eq!(about.gpu, "", "{era}");
+        assert_eq!(about.model_params, 29_368_832, "{revision}");
+        assert_eq!(about.backends, ["CPU"], "{revision}");
+        assert_eq!(about.gpu, "", "{revision}");
     }
 }
 
@@ -123,7 +123,7 @@ fn tests_are_named_as_llama_bench_names_them() {
 }
 
 #[test]
-fn progress_is_read_from_both_eras() {
+fn progress_is_read_from_both_revisions() {
     for recorded in [
         include_str!("../../tests/fixtures/llama-bench/old.progress"),
         include_str!("../../tests/fixtures/llama-bench/new.progress"),

@@ -3,7 +3,7 @@
 //! Entry points: `command::run`; `measure` runs llama-bench, `paired_run` several builds in turns,
 //! `baseline` judges, `recorder` stores, `report` shows.
 //!
-//! Imports: system, statistics, ui, findings, ci, nix, fleet, target, hardware, check, build, upstream.
+//! Imports: system, statistics, ui, findings, ci, nix, testbed, fleet, target, hardware, check, build, upstream.
 
 pub mod args;
 pub mod baseline;

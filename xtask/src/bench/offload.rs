@@ -25,7 +25,7 @@ pub struct Offload {
 }
 
 impl Offload {
-    /// Takes the next line of stderr. Both eras:
+    /// Takes the next line of stderr. Of 2025-08 and 2026-09:
     /// `llama_model_load_from_file_impl: using device Vulkan0 (llvmpipe …) - 6 MiB free`
     /// `load_tensors:      Vulkan0 model buffer size =    15.80 MiB`
     pub fn line(&mut self, line: &str) {
@@ -127,7 +127,7 @@ mod tests {
     const VULKAN: &str =
         include_str!("../../tests/fixtures/llama-bench/old-vulkan-llvmpipe.stderr");
     const HIDDEN: &str = include_str!("../../tests/fixtures/llama-bench/old-vulkan-hidden.stderr");
-    /// The new era with `-dev none`: it says that all layers are offloaded.
+    /// llama.cpp 2026-09 with `-dev none` prints that all layers are offloaded.
     const LIE: &str = "\
 load_tensors: offloaded 9/9 layers to GPU
 load_tensors:   CPU_Mapped model buffer size =    16.88 MiB

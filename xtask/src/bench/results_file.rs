@@ -11,12 +11,9 @@ use crate::fleet::context::{Context, local_root};
 use crate::system::{files, json_lines};
 use crate::target::selection::LOCAL;
 
-/// The eras that the testbed's results are kept apart by: an old llama.cpp after a new one
-/// is no slow-down.
-pub const ERAS: [&str; 2] = ["old", "new"];
-
 /// Where results are kept that say nothing of the fleet in the flake's own folder: in
-/// xtask's, by the flake's reference and the testbed's era.
+/// xtask's, by the flake's reference and the testbed's revision: an old llama.cpp after a new one
+/// is not a slow-down.
 pub fn private_folder(home: &Path, reference: &str, era: Option<&str>) -> PathBuf {
     let era = era.map(|era| format!("-testbed-{era}")).unwrap_or_default();
     home.join("bench").join(format!("{}{era}", files::safe_name(reference)))

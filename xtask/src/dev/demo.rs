@@ -54,8 +54,8 @@ const FIRST_SECONDS: f64 = 5.0;
 struct DemoReport<'a> {
     schema: u32,
     command: &'static str,
-    /// `real`, `testbed-new` or `testbed-old`.
-    inputs: &'static str,
+    /// `real`, or `testbed-2026-09` for the testbed's revision.
+    inputs: String,
     microarch: String,
     check: &'a CheckReport,
     variants: &'a [VariantReport],
@@ -182,11 +182,11 @@ Next, for your own machines:
   docs/guide.md                    use llamafleet in your flake";
 
 /// The real inputs where they can be fetched and Nix is there; else the testbed.
-fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, &'static str)> {
+fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, String)> {
     if global.testbed.is_none() && testbed::inputs_reachable() && Nix::find(&paths::home()?).is_ok()
     {
         ui.status("  on the real inputs of flake.lock");
-        return Ok((Context::open(global, ui)?, "real"));
+        return Ok((Context::open(global, ui)?, "real".to_owned()));
     }
     let revision = global.testbed.unwrap_or(TestbedRevision::New);
     let requested = OnRequest { model: args.model == LocalModel::SmolLm2 };
@@ -195,7 +195,7 @@ fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, &'static 
         "  on the testbed: the real llama.cpp and its flake, this machine's compiler, stand-ins for \
          the other inputs",
     );
-    let inputs = if revision == TestbedRevision::New { "testbed-new" } else { "testbed-old" };
+    let inputs = format!("testbed-{}", revision.name());
     Ok((Context::open_with(global, ui, Some(revision))?, inputs))
 }
 

@@ -1,6 +1,5 @@
 //! What the testbed needs, looked for on this machine and provided piece by piece.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,8 +10,10 @@ use crate::dev::pieces::{Item, OnRequest, Piece};
 use crate::dev::{debian, private_nix, real_model};
 use crate::nix::program::Nix;
 use crate::system::disk;
+use crate::system::machine_lock::{self, Lock};
 use crate::system::process::{self, Invocation};
 use crate::testbed::llama_tree;
+use crate::ui::Ui;
 
 /// Every piece, in the order in which they are provided. Changes nothing.
 pub fn discover(home: &Path, requested: OnRequest) -> Vec<Item> {
@@ -101,11 +102,11 @@ fn llama_cpp(home: &Path, on_debian: bool) -> Item {
         [] => "git commit (the archives are here)".to_owned(),
         _ => format!(
             "python3 -m pip download llama_cpp_python ({}), then git commit",
-            versions.join(" and ")
+            versions.join(", ")
         ),
     };
     Piece::LlamaCpp.to_do(
-        "llama.cpp's trees of August 2025 and autumn 2026, as a git repository",
+        "llama.cpp's trees of August 2025, August 2026 and autumn 2026, as a git repository",
         command,
         (Some(missing.iter().map(|tree| tree.megabytes).sum()), llama_tree::DISK_MEGABYTES),
     )
@@ -124,16 +125,11 @@ fn model(home: &Path) -> Item {
 }
 
 /// Makes the home folder ready, for this process alone until the guard is dropped.
-pub fn reserve(home: &Path, items: &[Item], step: &mut dyn FnMut(&str)) -> Result<fs::File> {
+pub fn reserve(home: &Path, items: &[Item], ui: &Ui) -> Result<Lock> {
     let hint = "set LLAMAFLEET_HOME to a folder you can write to";
     disk::create(home).context(hint)?;
-    let file = home.join("setup.lock");
-    let lock = fs::File::create(&file)
-        .with_context(|| format!("cannot write {}: {hint}", file.display()))?;
-    if lock.try_lock().is_err() {
-        step("waiting for another setup of this folder");
-        lock.lock().with_context(|| format!("cannot lock {}", file.display()))?;
-    }
+    let waiting = |holder: &str| ui.status(format!("waiting for {holder}"));
+    let lock = machine_lock::lock(&home.join("setup.lock"), "setup", &waiting).context(hint)?;
     let needed: u64 = items.iter().map(|item| item.size.disk).sum();
     let free = disk::free_bytes(home)? / 1_000_000;
     if free < needed {

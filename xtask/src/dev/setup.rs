@@ -102,8 +102,7 @@ fn agreed(ui: &Ui, yes: bool) -> bool {
 }
 
 fn carry_out(ui: &Ui, home: &Path, requested: OnRequest, items: &[Item]) -> Result<()> {
-    let mut step = |text: &str| ui.status(format!("  {text}"));
-    let _lock = provision::reserve(home, items, &mut step)?;
+    let _lock = provision::reserve(home, items, ui)?;
     // While we waited for the lock, the other run may have done it all.
     for Item { piece, state, .. } in provision::discover(home, requested) {
         if state != State::ToDo {

@@ -38,6 +38,7 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             ("Nix dead code", Suite::nix_dead_code),
             ("testbed's library", Suite::testbed_library),
             ("fleet, llama.cpp 2025-08", |suite| suite.fleet(TestbedRevision::Old)),
+            ("fleet, llama.cpp 2026-08", |suite| suite.fleet(TestbedRevision::Release)),
             ("fleet, llama.cpp 2026-09", |suite| suite.fleet(TestbedRevision::New)),
             ("Rust tests", Suite::rust_tests),
         ]);

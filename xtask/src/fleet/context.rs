@@ -105,20 +105,17 @@ impl Context {
         }
     }
 
-    /// The testbed's revision, if it is used: `new` or `old`.
+    /// The testbed's revision, if it is used.
     pub fn testbed(&self) -> Option<&'static str> {
-        self.revision.map(|revision| match revision {
-            TestbedRevision::Old => "old",
-            TestbedRevision::New => "new",
-        })
+        self.revision.map(TestbedRevision::name)
     }
 
     /// ` --testbed`, if it is used, for a command that is printed.
-    pub fn testbed_option(&self) -> &'static str {
+    pub fn testbed_option(&self) -> String {
         match self.revision {
-            None => "",
-            Some(TestbedRevision::Old) => " --testbed=old",
-            Some(TestbedRevision::New) => " --testbed",
+            None => String::new(),
+            Some(TestbedRevision::New) => " --testbed".to_owned(),
+            Some(revision) => format!(" --testbed={}", revision.name()),
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum as _;
 use serde_json::Value;
 
 use crate::fleet::names::HostName;
@@ -14,6 +15,7 @@ use crate::nix::cache_key::{Snapshot, Stored};
 use crate::nix::flake::Flake;
 use crate::nix::snapshot;
 use crate::system::{disk, files};
+use crate::testbed::revision::TestbedRevision;
 
 /// The cached results of a flake.
 #[derive(Debug)]
@@ -95,7 +97,9 @@ fn file_of(home: &Path, root: &Path, revision: &str) -> PathBuf {
 
 /// The newest evaluation of this folder, current or not.
 pub fn newest(home: &Path, root: &Path) -> Option<Stored> {
-    let files = ["real", "new", "old"].map(|revision| file_of(home, root, revision));
+    let testbed = TestbedRevision::value_variants().iter().map(|revision| revision.name());
+    let files: Vec<PathBuf> =
+        testbed.chain(["real"]).map(|revision| file_of(home, root, revision)).collect();
     let written = |file: &PathBuf| fs::metadata(file).and_then(|about| about.modified()).ok();
     let newest = files.iter().filter_map(|file| Some((written(file)?, file))).max()?;
     serde_json::from_str(&fs::read_to_string(newest.1).ok()?).ok()

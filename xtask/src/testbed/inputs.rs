@@ -17,7 +17,7 @@ use crate::nix::program::Nix;
 use crate::nix::snapshot;
 use crate::system::{disk, files, process};
 use crate::testbed::lock_file::{self, StandIns};
-use crate::testbed::revision::{TREES, TestbedRevision, Tree};
+use crate::testbed::revision::TestbedRevision;
 use crate::testbed::{llama_tree, lock_creation};
 
 /// What every Nix call gets in the testbed. Its builds use the machine's own compiler,
@@ -54,7 +54,7 @@ pub fn lock_file(
     let before = match fs::read_to_string(&fleet_lock) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            lock_creation::make(nix, home, root, &folder, tree(revision))?
+            lock_creation::make(nix, home, root, &folder, revision.tree())?
         }
         Err(error) => {
             let what = format!("cannot read {}", fleet_lock.display());
@@ -68,19 +68,19 @@ pub fn lock_file(
             nar_hash: &nar_hash(nix, &folder, &memory)?,
             flakes: &flakes(&folder)?,
             repository: &text(&llama_tree::repository(home))?,
-            tree: tree(revision),
+            tree: revision.tree(),
         },
     )
     .with_context(|| format!("cannot use {}", fleet_lock.display()))?;
 
-    let name = format!("{}-{}.lock", files::safe_name(&text(root)?), tree(revision).tag);
+    let name = format!("{}-{}.lock", files::safe_name(&text(root)?), revision.name());
     let file = locks.join(name);
     // Left alone when it is the same, so that runs beside each other do not meet in it.
     if fs::read_to_string(&file).ok().as_deref() != Some(after.as_str()) {
         files::write_atomically(&file, after.as_bytes())?;
         // Of fleets that are long gone. A day: some run may still be locked to it.
         let day = Duration::from_secs(86_400);
-        files::prune(&locks, MOST_LOCKS, day, |name| name.ends_with("-era.lock"));
+        files::prune(&locks, MOST_LOCKS, day, |name| name.ends_with(".lock"));
     }
     Ok(file)
 }
@@ -94,13 +94,6 @@ pub fn lacks(backends: &[String]) -> Option<&'static str> {
         "vulkan" if process::which("glslc").is_none() => Some("glslc"),
         _ => None,
     })
-}
-
-fn tree(revision: TestbedRevision) -> &'static Tree {
-    match revision {
-        TestbedRevision::Old => &TREES[0],
-        TestbedRevision::New => &TREES[1],
-    }
 }
 
 /// The fleet's own testbed; a fleet elsewhere uses the one that came with xtask: in the

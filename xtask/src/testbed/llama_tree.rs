@@ -1,4 +1,4 @@
-//! llama.cpp's two real trees as one bare git repository with a tag for each, out
+//! llama.cpp's real trees as one bare git repository with a tag for each, out
 //! of the sdists of llama-cpp-python. The user's git configuration has no part in
 //! it, so the commits are the same on every machine.
 
@@ -14,7 +14,7 @@ use crate::testbed::revision::{SDIST, TREES, Tree};
 
 const LOCAL: Duration = Duration::from_secs(300);
 /// Downloads, one unpacked tree, and the repository.
-pub const DISK_MEGABYTES: u64 = 450;
+pub const DISK_MEGABYTES: u64 = 550;
 
 /// Where the repository is. Links are resolved: Nix fetches it once for each name.
 pub fn repository(home: &Path) -> PathBuf {
@@ -56,9 +56,13 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             LOCAL,
         )?;
         disk::create(&work)?;
-        run(&git(&["symbolic-ref", "HEAD", "refs/heads/main"]), LOCAL)?;
         for (tree, archive) in &archives {
-            step(&format!("committing llama.cpp {}", tree.tag));
+            step(&format!("committing llama.cpp {}", tree.name));
+            let branch = format!("refs/heads/{}", tree.branch);
+            run(&git(&["symbolic-ref", "HEAD", &branch]), LOCAL)?;
+            if let Some(parent) = tree.parent {
+                run(&git(&["update-ref", &branch, &format!("refs/tags/{parent}")]), LOCAL)?;
+            }
             disk::remove(&work)?;
             disk::create(&work)?;
             extract(tree, archive, &work)?;
@@ -71,16 +75,19 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
                 .env("GIT_AUTHOR_DATE", &date)
                 .env("GIT_COMMITTER_DATE", &date);
             run(&commit, LOCAL)?;
-            run(&git(&["update-ref", &format!("refs/tags/{}", tree.tag), "HEAD"]), LOCAL)?;
+            for tag in [tree.tag].iter().chain(&tree.earlier_tag) {
+                run(&git(&["update-ref", &format!("refs/tags/{tag}"), "HEAD"]), LOCAL)?;
+            }
             let rev = run(&git(&["rev-parse", "HEAD"]), LOCAL)?;
             if rev != tree.rev {
                 bail!(
                     "{} became commit {rev}, not {}: git or tar changed its contents",
-                    tree.tag,
+                    tree.name,
                     tree.rev
                 );
             }
         }
+        run(&git(&["symbolic-ref", "HEAD", "refs/heads/main"]), LOCAL)?;
         let _ = fs::remove_file(partial.join("index"));
         disk::remove(&work)
     })

@@ -151,7 +151,7 @@ fn locked_tree(StandIns { repository, tree, .. }: &StandIns<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testbed::revision::TREES;
+    use crate::testbed::revision::{TREES, TestbedRevision};
 
     const LOCK: &str = r#"{
       "nodes": {
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(dir("flake-parts"), Some(json!("flake-parts")));
         let llama = lock.pointer("/nodes/llama-cpp/locked").unwrap();
         assert_eq!(llama["url"], "file:///home/llama.cpp");
-        assert_eq!(llama["ref"], "refs/tags/old-era");
+        assert_eq!(llama["ref"], "refs/tags/2025-08");
         assert_eq!(llama["rev"], TREES[0].rev);
     }
 
@@ -242,8 +242,13 @@ mod tests {
     #[test]
     fn what_is_not_a_lock_file_is_an_error() {
         let flakes = [];
-        let stand_ins =
-            StandIns { folder: "", nar_hash: "", flakes: &flakes, repository: "", tree: &TREES[1] };
+        let stand_ins = StandIns {
+            folder: "",
+            nar_hash: "",
+            flakes: &flakes,
+            repository: "",
+            tree: TestbedRevision::New.tree(),
+        };
         assert!(with_stand_ins("{", &stand_ins).is_err());
         assert!(with_stand_ins("{}", &stand_ins).is_err());
         let dangling = r#"{"nodes": {"root": {"inputs": {"a": "b"}}}, "root": "root"}"#;

@@ -1,4 +1,4 @@
-//! The testbed: stand-ins for the flake inputs, and llama.cpp's two real trees.
+//! The testbed: stand-ins for the flake inputs, and llama.cpp's real trees.
 //!
 //! Entry points: `inputs::lock_file` makes the lock file that puts the stand-ins in place.
 //!

@@ -63,10 +63,6 @@ impl Names {
         builds
     }
 
-    pub fn build_of(&self, rev: &str) -> Option<u64> {
-        self.builds().into_iter().find(|(_, its)| *its == rev).map(|(build, _)| build)
-    }
-
     /// The releases, oldest first, with their revisions; pre-releases are none.
     pub fn releases(&self) -> Vec<(Version, &str)> {
         let version = |name: &str| release(name.strip_prefix("refs/tags/")?);
@@ -76,8 +72,15 @@ impl Names {
         releases
     }
 
-    pub fn release_of(&self, rev: &str) -> Option<Version> {
-        self.releases().into_iter().rfind(|(_, its)| *its == rev).map(|(release, _)| release)
+    /// A revision with the number and version of its tags, if it has any.
+    pub fn named(&self, revision: Revision) -> Revision {
+        let build = self.builds().into_iter().find(|(_, rev)| *rev == revision.rev);
+        let release = self.releases().into_iter().rfind(|(_, rev)| *rev == revision.rev);
+        Revision {
+            build: build.map(|(build, _)| build).or(revision.build),
+            release: release.map(|(release, _)| release).or(revision.release),
+            ..revision
+        }
     }
 
     /// A name of this revision.

@@ -12,6 +12,8 @@ use crate::upstream::trial_fleet::PinState;
 pub struct Chosen {
     pub revision: Revision,
     pub named: Option<String>,
+    /// The pin now, with the names that upstream has for it.
+    pub now: Revision,
     /// `Err`: why there is none.
     pub history: Result<History, String>,
     /// Why it is not the one that was asked for.
@@ -38,6 +40,7 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
         Finding::error("unreachable", format!("{error:#}"), help)
     })?;
     not_pinned_to_tag(pin, &names)?;
+    let now = names.named(pin.now.clone());
     let found = match wanted {
         Wanted::Newest => {
             let branch = pin.upstream.branch.as_deref();
@@ -56,8 +59,8 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
     if let Some((rev, named)) = &found
         && *rev == pin.now.rev
     {
-        let (revision, named) = (pin.now.clone(), named.clone());
-        return Ok(Chosen { revision, named, history: Err(String::new()), note: None });
+        let (revision, named, history) = (now.clone(), named.clone(), Err(String::new()));
+        return Ok(Chosen { revision, named, now, history, note: None });
     }
     if let (None, Wanted::Named(to)) = (&found, wanted)
         && !is_hex(to)
@@ -70,8 +73,8 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
         Some((rev, _))
             if matches!(wanted, Wanted::NewestRelease) && is_behind(pin, &rev, &history) =>
         {
-            let (revision, note) = (pin.now.clone(), Some(ahead(pin, &names)));
-            return Ok(Chosen { revision, named: None, history, note });
+            let (revision, note) = (now.clone(), Some(ahead(&now, &names)));
+            return Ok(Chosen { revision, named: None, now, history, note });
         }
         Some(found) => found,
         // A commit without a name of its own.
@@ -83,14 +86,8 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
         }
     };
     let known = history.as_ref().ok().and_then(|history| history.revision(&rev).ok());
-    let (build, release) = (names.build_of(&rev), names.release_of(&rev));
-    let known = known.unwrap_or_else(|| Revision::of(rev));
-    let revision = Revision {
-        build: build.or(known.build),
-        release: release.or(known.release.clone()),
-        ..known
-    };
-    Ok(Chosen { revision, named, history, note: None })
+    let revision = names.named(known.unwrap_or_else(|| Revision::of(rev)));
+    Ok(Chosen { revision, named, now, history, note: None })
 }
 
 /// Whether the pin already has all that is in `release`.
@@ -98,12 +95,12 @@ fn is_behind(pin: &PinState, release: &str, history: &Result<History, String>) -
     history.as_ref().is_ok_and(|history| history.is_ancestor(release, &pin.now.rev))
 }
 
-fn ahead(pin: &PinState, names: &Names) -> Finding {
+fn ahead(now: &Revision, names: &Names) -> Finding {
     let newest = names.releases().pop().map(|(release, _)| format!("v{release}"));
     let newest = newest.unwrap_or_default();
     Finding::note(
         "ahead-of-release",
-        format!("the pin {} is newer than the newest release, {newest}", pin.now.name()),
+        format!("the pin {} is newer than the newest release, {newest}", now.name()),
         format!("`cargo xtask update --to {newest}` goes back to the release"),
     )
 }

@@ -58,7 +58,7 @@ fn every_command_in_the_documents_works() {
     let output = run(root, &["check", "--testbed"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let name = root.to_str().unwrap().replace('/', "_");
-    let lock = home_of(root).join(format!("locks/{name}-new-era.lock"));
+    let lock = home_of(root).join(format!("locks/{name}-2026-09.lock"));
 
     // What a reader has on PATH, with the testbed's inputs.
     let shims = Scratch::new();

@@ -268,7 +268,7 @@ fn the_readmes_lines_are_a_fleet_that_every_command_reads() {
     assert_eq!(json(&update)["input"], "llamafleet/llama-cpp");
     let rollback = run(fleet.path(), &["rollback", "--testbed", "--list"]);
     assert_eq!(code(&rollback), 0, "{}", stderr(&rollback));
-    let bisect = run(fleet.path(), &["bisect", "--testbed", "--good", "old-era", "--host", "box"]);
+    let bisect = run(fleet.path(), &["bisect", "--testbed", "--good", "2025-08", "--host", "box"]);
     assert!(!stderr(&bisect).contains("no-such-input"), "{}", stderr(&bisect));
 }
 

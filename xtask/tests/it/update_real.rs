@@ -35,7 +35,7 @@ fn locked(fleet: Scratch, change: impl FnOnce(&mut Value)) -> Scratch {
     let output = run(fleet.path(), &["check", "--testbed=old"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let name = fleet.path().to_str().unwrap().replace('/', "_");
-    let lent = fleet.home().join(format!("locks/{name}-old-era.lock"));
+    let lent = fleet.home().join(format!("locks/{name}-2025-08.lock"));
     let mut lock: Value = serde_json::from_str(&fs::read_to_string(lent).unwrap()).unwrap();
     change(&mut lock["nodes"]["llama-cpp"]["locked"]);
     fleet.write("flake.lock", &format!("{lock:#}\n"));
@@ -53,7 +53,7 @@ fn from(upstream: &Upstream) -> impl FnOnce(&mut Value) {
 /// What a mistake is refused with: the stage, and words of the message.
 fn refused(breakage: Breakage, stage: &str, words: &[&str]) {
     let dir = Scratch::new();
-    let upstream = Upstream::plant(dir.path(), &Plan::new("old-era", 2).with(breakage, 1));
+    let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 2).with(breakage, 1));
     let fleet = in_testbed(&HOSTS, from(&upstream));
     let lock = fs::read(fleet.path().join("flake.lock")).unwrap();
     let output = run(fleet.path(), &["update", "--testbed", "--json"]);
@@ -97,7 +97,7 @@ fn an_update_reports_which_parts_it_rebuilds() {
         (Some(Breakage::CompileError), &["ggml-cpu-dispatch", "ggml-cpu-tigerlake"]),
     ] {
         let dir = Scratch::new();
-        let plan = Plan::new("old-era", 1);
+        let plan = Plan::new("2025-08", 1);
         let plan = change.iter().fold(plan, |plan, change| plan.with(*change, 1));
         let upstream = Upstream::plant(dir.path(), &plan);
         let fleet = in_testbed(&HOSTS, from(&upstream));
@@ -136,7 +136,7 @@ fn the_testbeds_real_llama_cpp_goes_from_one_revision_to_the_other_and_back() {
 
     // A fleet that lives in the testbed.
     let name = fleet.path().to_str().unwrap().replace('/', "_");
-    let lent = fleet.home().join(format!("locks/{name}-old-era.lock"));
+    let lent = fleet.home().join(format!("locks/{name}-2025-08.lock"));
     let old = format!("{}\n", fs::read_to_string(lent).unwrap());
     fs::write(fleet.path().join("flake.lock"), &old).unwrap();
     let (code, report, said) = updated(&["update", "--testbed", "--json"]);
@@ -144,7 +144,7 @@ fn the_testbeds_real_llama_cpp_goes_from_one_revision_to_the_other_and_back() {
     let pin = fs::read_to_string(fleet.path().join("pin.json")).unwrap();
     let rev = report["to"]["rev"].as_str().unwrap();
     assert!(pin.contains(rev) && pin.contains(report["from"]["rev"].as_str().unwrap()), "{pin}");
-    let (code, report, said) = updated(&["update", "--testbed", "--to", "old-era", "--json"]);
+    let (code, report, said) = updated(&["update", "--testbed", "--to", "2025-08", "--json"]);
     assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
     assert_eq!(report["backwards"], true);
     assert!(report["findings"].to_string().contains("now accepts enableCurl"), "{report}");
@@ -172,7 +172,7 @@ fn hosts_of(fleet: &Scratch) -> Vec<(Value, Value)> {
 #[test]
 fn a_backend_that_breaks_is_pinned_with_the_real_module() {
     let dir = Scratch::new();
-    let plan = Plan::new("old-era", 2).with(Breakage::CudaAttribute, 1);
+    let plan = Plan::new("2025-08", 2).with(Breakage::CudaAttribute, 1);
     let upstream = Upstream::plant(dir.path(), &plan);
     let fleet = in_testbed(&[("boron", CUDA), ("nitrogen", ROCM)], from(&upstream));
     pins_boron(&fleet, &upstream, "llama-cpp");
@@ -183,7 +183,7 @@ fn a_backend_that_breaks_is_pinned_with_the_real_module() {
 fn so_it_is_in_a_fleet_of_ones_own() {
     for nested in [false, true] {
         let dir = Scratch::new();
-        let plan = Plan::new("old-era", 2).with(Breakage::CudaAttribute, 1);
+        let plan = Plan::new("2025-08", 2).with(Breakage::CudaAttribute, 1);
         let upstream = Upstream::plant(dir.path(), &plan);
         let fleet = locked(of_ones_own(nested), from(&upstream));
         pins_boron(&fleet, &upstream, if nested { "llamafleet/llama-cpp" } else { "llama-cpp" });
@@ -248,7 +248,7 @@ fn a_variant_that_does_not_compile_is_pinned_and_the_other_is_built() {
         )
     };
     let dir = Scratch::new();
-    let plan = Plan::new("old-era", 20).with(Breakage::CompileError, 13);
+    let plan = Plan::new("2025-08", 20).with(Breakage::CompileError, 13);
     let upstream = Upstream::plant(dir.path(), &plan);
     let hosts = [("beryllium", cpu("znver4")), ("helium", cpu("haswell"))];
     let hosts = hosts.each_ref().map(|(name, body)| (*name, body.as_str()));
@@ -269,7 +269,7 @@ fn a_variant_that_does_not_compile_is_pinned_and_the_other_is_built() {
 #[ignore = "builds llama.cpp and measures it: minutes"]
 fn a_slow_down_is_refused_by_the_canary() {
     let dir = Scratch::new();
-    let plan = Plan::new("old-era", 20).with(Breakage::SlowDown, 13);
+    let plan = Plan::new("2025-08", 20).with(Breakage::SlowDown, 13);
     let upstream = Upstream::plant(dir.path(), &plan);
     let fleet = in_testbed(&[("boron", CUDA)], from(&upstream));
     let lock = fs::read(fleet.path().join("flake.lock")).unwrap();

@@ -115,7 +115,7 @@ pub fn wrong_output(divergences: &[Divergence], variant: &str, reference: &str) 
 mod tests {
     use super::*;
 
-    /// stdout of llama-perplexity, new era: `--kl-divergence -c 64`, the tuned build (Zen 5)
+    /// stdout of llama-perplexity, llama.cpp 2026-09: `--kl-divergence -c 64`, the tuned build (Zen 5)
     /// against x86-64 without extensions; and the same build with one wrong kernel.
     const RIGHT: &str = include_str!("../../../tests/fixtures/llama-perplexity/new.right");
     const WRONG: &str = include_str!("../../../tests/fixtures/llama-perplexity/new.wrong");

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum as _;
 
 use crate::bench::report::args::ReportArgs;
 use crate::bench::report::history::{Damaged, Report};
@@ -14,6 +15,7 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::local_root;
 use crate::system::{files, json_lines, paths};
+use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 use crate::ui::nearest::nearest;
 use crate::ui::sanitize::sanitize_name;
@@ -89,10 +91,11 @@ fn folders(args: &ReportArgs, global: &Global) -> Result<Vec<PathBuf>> {
         }
     };
     let home = paths::home()?;
-    let private = |era| results_file::private_folder(&home, &reference, era);
+    let private = |revision| results_file::private_folder(&home, &reference, revision);
     if global.testbed.is_some() {
-        // Of both eras: what was measured over time is what a report is of.
-        return Ok(results_file::ERAS.iter().map(|era| private(Some(*era))).collect());
+        // Of all revisions: a report is of what was measured over time.
+        let revisions = TestbedRevision::value_variants().iter();
+        return Ok(revisions.map(|revision| private(Some(revision.name()))).collect());
     }
     let own = private(None);
     Ok(root.map(|root| root.join("bench")).into_iter().chain([own]).collect())

@@ -118,7 +118,7 @@ fn server_flag(parameter: &Parameter, value: &str) -> Option<Option<Flag>> {
         return Some((value == when).then_some((name, None)));
     }
     if is("--flash-attn") {
-        // The old era's server has a flag without a value, as its llama-bench has 0 and 1.
+        // llama.cpp 2025-08's server has a flag without a value, its llama-bench 0 and 1.
         let takes_words =
             parameter.known.takes.as_deref().is_some_and(|takes| takes.contains("on|"));
         return match (takes_words, value) {

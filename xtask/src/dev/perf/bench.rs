@@ -29,7 +29,7 @@ use crate::system::process::Invocation;
 use crate::system::{disk, interrupt, machine_lock};
 use crate::target::Target;
 use crate::target::selection::LOCAL;
-use crate::testbed::revision::{TREES, TestbedRevision};
+use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 
 /// What bench may add to llama-bench itself, in seconds.
@@ -131,12 +131,9 @@ fn targets(
             broken.log.as_deref().unwrap_or_default()
         );
     }
-    let tree = match revision {
-        TestbedRevision::Old => &TREES[0],
-        TestbedRevision::New => &TREES[1],
-    };
+    let tree = revision.tree();
     let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags, &table);
-    ui.status(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.tag));
+    ui.status(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.name));
     let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.debug(line))?;
     let by_hand = program.to_str().context("the hand build's path is not UTF-8")?.to_owned();
     let subject = |selection: &Selection| Subject::new(HostName::new(LOCAL), selection.clone());

@@ -23,7 +23,7 @@ pub fn make(
     flags: &[String],
     step: &mut dyn FnMut(&str),
 ) -> Result<PathBuf> {
-    let place = home.join("perf").join(format!("hand-{}", tree.tag));
+    let place = home.join("perf").join(format!("hand-{}", tree.name));
     let source = place.join("source");
     if !source.join("CMakeLists.txt").is_file() {
         // What an interrupted run left.

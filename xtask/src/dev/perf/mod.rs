@@ -49,8 +49,7 @@ fn xtask(command: &str, folder: &Path, revision: Option<TestbedRevision>) -> Res
     let own = std::env::current_exe().context("cannot find the path of this program")?;
     let call = Invocation::new(own).args([command, "--flake"]).arg(folder);
     Ok(match revision {
-        Some(TestbedRevision::New) => call.arg("--testbed=new"),
-        Some(TestbedRevision::Old) => call.arg("--testbed=old"),
+        Some(revision) => call.arg(format!("--testbed={}", revision.name())),
         None => call,
     })
 }

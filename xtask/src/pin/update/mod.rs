@@ -63,7 +63,7 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
     let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
     commit::precondition(&pin, args)?;
     let chosen = revision::choose(&pin, wanted(args))?;
-    let mut report = UpdateReport::new(&pin.input.name, &pin.now);
+    let mut report = UpdateReport::new(&pin.input.name, &chosen.now);
     report.findings.extend(chosen.note.clone());
     report.dry_run = args.dry_run;
     report.to = Some((&chosen.revision).into());
@@ -217,7 +217,7 @@ fn print(args: &UpdateArgs, context: &Context, report: &UpdateReport) -> Result<
         let host = hosts.iter().find(|host| *host != LOCAL || by == "bench");
         let testbed = context.testbed_option();
         let (input, host) = (args.input.as_deref(), host.map(String::as_str));
-        let command = bisect_command(testbed, input, from, &to.rev, host, by);
+        let command = bisect_command(&testbed, input, from, &to.rev, host, by);
         context.ui.status(format!("\nto find the commit: {command}"));
     };
     if !report.ok && report.lock == LockState::Unchanged {

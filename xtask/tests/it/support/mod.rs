@@ -125,7 +125,7 @@ pub fn testbed_lock(flake: &Scratch) -> PathBuf {
     let mut files = locks.filter_map(|entry| Some(entry.ok()?.path()));
     let is_its_own = |file: &PathBuf| {
         let file = file.file_name().unwrap().to_str().unwrap();
-        file.contains(name) && file.ends_with("-new-era.lock")
+        file.contains(name) && file.ends_with("-2026-09.lock")
     };
     files.find(is_its_own).unwrap_or_else(|| panic!("no lock file for {name}"))
 }

@@ -105,7 +105,7 @@ impl Breakage {
 /// The commits after an revision's tree; the first is number 1.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// `old-era` or `new-era`.
+    /// A tag of the testbed.
     pub revision: &'static str,
     /// How many there are, apart from those that a merge brings along.
     pub commits: usize,
