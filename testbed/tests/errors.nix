@@ -167,7 +167,7 @@ in
     unfree = {
       expr = (packages { }).cudaPackages.cuda_nvcc.drvPath;
       says = [
-        "Package ‘cuda_nvcc-12.9’ in"
+        "Package ‘cuda_nvcc-13.4’ in"
         "has an unfree license (‘CUDA EULA’), refusing to evaluate."
         "export NIXPKGS_ALLOW_UNFREE=1"
         "{ nixpkgs.config.allowUnfree = true; }"

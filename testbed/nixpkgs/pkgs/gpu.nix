@@ -1,38 +1,71 @@
-# CUDA and ROCm: they evaluate as in Nixpkgs, and a build fails with what is missing.
+# CUDA and ROCm, out of what `cargo xtask setup --cuda` and `--rocm` unpack. Without that
+# they evaluate as in Nixpkgs, and a build fails with the command to run.
 { lib, pkgs }:
 let
   inherit (pkgs) config stdenvNoCC;
 
-  absent =
-    what:
+  # A part of a toolkit. `root` is a link that setup makes, so that no path differs between
+  # machines.
+  toolkitPackage =
+    { name, root }:
     {
       pname,
       version,
       meta,
+      installPhase,
       passthru ? { },
+      propagatedBuildInputs ? [ ],
     }:
     stdenvNoCC.mkDerivation {
-      inherit pname version passthru;
-      buildCommand = ''
-        echo "the testbed has no ${what}: ${pname} evaluates but cannot be built here" >&2
-        exit 1
+      inherit
+        pname
+        version
+        passthru
+        meta
+        propagatedBuildInputs
+        ;
+      phases = "installPhase fixupPhase";
+      installPhase = ''
+        if [[ ! -d ${root}/ ]]; then
+          echo "testbed: ${pname} ${version} needs ${root}: cargo xtask setup --${name}" >&2
+          exit 1
+        fi
+        mkdir -p "$out"
+        # The wheels have the version that programs load, and not the name to link with.
+        linkLibrary() {
+          local file=(${root}/lib/$1.so.*)
+          mkdir -p "$out/lib"
+          ln -s "''${file[0]}" "$out/lib/"
+          ln -s "$(basename "''${file[0]}")" "$out/lib/$1.so"
+        }
+        ${installPhase}
       '';
-      inherit meta;
     };
 
   cudaPackage =
-    version: pname:
-    absent "CUDA toolkit" {
-      inherit pname version;
-      meta = {
-        description = "Stand-in for a part of the CUDA toolkit";
-        license = lib.licenses.nvidiaCudaRedist;
-        platforms = [
-          "x86_64-linux"
-          "aarch64-linux"
-        ];
+    version: pname: installPhase:
+    toolkitPackage
+      {
+        name = "cuda";
+        root = cudaRoot version;
+      }
+      {
+        inherit pname version installPhase;
+        meta = {
+          description = "Part of the CUDA toolkit";
+          license = lib.licenses.nvidiaCudaRedist;
+          platforms = [
+            "x86_64-linux"
+            "aarch64-linux"
+          ];
+        };
       };
-    };
+  cudaRoot = version: "/nix/var/llamafleet/cuda-${version}";
+
+  absent = pname: ''
+    echo "the testbed has no ${pname}: it evaluates but cannot be built here" >&2
+    exit 1
+  '';
 
   # Nixpkgs' default where `config.cudaCapabilities` is not set.
   defaultCapabilities = [
@@ -82,30 +115,138 @@ let
         cudatoolkit = self.cuda_nvcc;
         cccl = self.cuda_cccl;
       }
-      // lib.genAttrs [
-        "cuda_cccl"
-        "cuda_cudart"
-        "cuda_nvcc"
-        "cuda_nvml_dev"
-        "cuda_nvrtc"
-        "cudnn"
-        "libcublas"
-        "libcusparse"
-        "nccl"
-      ] (cudaPackage version)
+      // lib.mapAttrs (cudaPackage version) {
+        # Beside nvcc, which finds them there.
+        cuda_cccl = "";
+        cuda_nvcc = ''
+          mkdir "$out/bin"
+          substitute ${./stdenv/nvcc-wrapper.sh} "$out/bin/nvcc" --subst-var-by root ${cudaRoot version} \
+            --subst-var-by with_ccache ${./stdenv/with-ccache.sh}
+          chmod +x "$out/bin/nvcc"
+        '';
+        cuda_cuobjdump = ''
+          mkdir "$out/bin"
+          ln -s ${cudaRoot version}/bin/cuobjdump "$out/bin/"
+        '';
+        # With a driver to link against that has every function and no GPU, as NVIDIA's own.
+        cuda_cudart = ''
+          mkdir -p "$out/lib/stubs"
+          ln -s ${cudaRoot version}/include "$out/include"
+          linkLibrary libcudart
+          gcc -E -P ${cudaRoot version}/include/cuda.h |
+            sed -nE 's/^.*CUresult (cu[A-Za-z0-9_]+)\(.*$/int \1(void) { return 34; }/p' | sort -u >driver.c
+          gcc -shared -fPIC -fno-builtin -Wl,-soname,libcuda.so.1 -o "$out/lib/stubs/libcuda.so" driver.c
+        '';
+        cuda_nvml_dev = absent "cuda_nvml_dev";
+        cuda_nvrtc = absent "cuda_nvrtc";
+        cudnn = absent "cudnn";
+        libcublas = ''
+          linkLibrary libcublas
+          linkLibrary libcublasLt
+        '';
+        libcusparse = absent "libcusparse";
+        nccl = absent "nccl";
+      }
     );
 
+  rocmRoot = "/nix/var/llamafleet/rocm";
+  clangRoot = "${rocmRoot}/usr/lib/llvm-21";
+  # Debian's ROCm keeps its headers beside those of its own C library, so each package has
+  # links to just its own. CMake's files name the other files by their place beside them.
   rocmPackage =
-    pname: passthru:
-    absent "ROCm" {
-      inherit pname passthru;
-      version = "7.0.2";
-      meta = {
-        description = "Stand-in for a part of ROCm";
-        license = lib.licenses.mit;
-        platforms = [ "x86_64-linux" ];
+    pname:
+    {
+      headers ? [ ],
+      libraries ? [ ],
+      modules ? [ ],
+      installPhase ? "",
+      passthru ? { },
+      propagatedBuildInputs ? [ ],
+    }:
+    toolkitPackage
+      {
+        name = "rocm";
+        root = rocmRoot;
+      }
+      {
+        inherit pname passthru propagatedBuildInputs;
+        version = "6.4";
+        installPhase = ''
+          lib=lib/x86_64-linux-gnu
+          mkdir -p "$out/$lib/cmake" "$out/include" "$out/bin"
+          for header in ${toString headers}; do
+            ln -s ${rocmRoot}/usr/include/$header "$out/include/"
+          done
+          for library in ${toString libraries}; do
+            ln -s ${rocmRoot}/usr/$lib/$library.so* "$out/$lib/"
+            ln -s x86_64-linux-gnu/$library.so "$out/lib/"
+          done
+          for module in ${toString modules}; do
+            cp -r ${rocmRoot}/usr/$lib/cmake/$module "$out/$lib/cmake/"
+          done
+          # The ones that CMake itself looks for here.
+          for module in ${toString modules}; do
+            mkdir -p "$out/lib/cmake/$module"
+            echo "include(\"$out/$lib/cmake/$module/$module-config.cmake\")" \
+              >"$out/lib/cmake/$module/$module-config.cmake"
+          done
+          ${installPhase}
+        '';
+        meta = {
+          description = "Part of ROCm";
+          license = lib.licenses.mit;
+          platforms = [ "x86_64-linux" ];
+        };
       };
+
+  hipClang = rocmPackage "hipClang" {
+    installPhase = ''
+      ln -s ${clangRoot}/bin/* "$out/bin/"
+      for program in clang clang++; do
+        rm "$out/bin/$program"
+        substitute ${./stdenv/cc-wrapper.sh} "$out/bin/$program" \
+          --subst-var-by program ${clangRoot}/bin/$program \
+          --subst-var-by with_ccache ${./stdenv/with-ccache.sh}
+        chmod +x "$out/bin/$program"
+      done
+    '';
+  };
+  clr = rocmPackage "clr" {
+    headers = [
+      "amd_comgr"
+      "hip"
+      "hsa"
+    ];
+    libraries = [
+      "libamd_comgr"
+      "libamdhip64"
+      "libhiprtc"
+      "libhsa-runtime64"
+    ];
+    modules = [
+      "amd_comgr"
+      "hip"
+      "hip-lang"
+      "hiprtc"
+      "hsa-runtime64"
+    ];
+    installPhase = ''
+      ln -s ${rocmRoot}/usr/bin/{hipcc,hipconfig} "$out/bin/"
+      mkdir -p "$out/share" "$out/nix-support"
+      ln -s ${rocmRoot}/usr/share/hip "$out/share/"
+      ln -s ${hipClang} "$out/llvm"
+      cat >"$out/nix-support/setup-hook" <<EOF
+      export HIP_PATH=$out HIP_PLATFORM=amd HIP_CLANG_PATH=${hipClang}/bin
+      # Its libraries need a newer C library than the machine's may be.
+      NIX_LDFLAGS+=" --allow-shlib-undefined"
+      EOF
+    '';
+    passthru = {
+      inherit gpuTargets;
+      # Whose compiler has its linker and bundler beside it, unlike llvm.clang.
+      hipClangPath = "${hipClang}/bin";
     };
+  };
   gpuTargets = [
     "gfx900"
     "gfx906"
@@ -123,9 +264,10 @@ let
   ];
 in
 {
-  cudaPackages = pkgs.cudaPackages_12;
+  cudaPackages = pkgs.cudaPackages_13;
+  # Evaluates only: no registry has its compiler.
   cudaPackages_12 = cudaScope "12.9";
-  cudaPackages_13 = cudaScope "13.0";
+  cudaPackages_13 = cudaScope "13.4";
   autoAddDriverRunpath = pkgs.makeSetupHook {
     name = "auto-add-driver-runpath-hook";
   } ./hooks/driver-runpath.sh;
@@ -135,21 +277,45 @@ in
 
   rocmPackages = lib.makeScope pkgs.newScope (
     _self:
-    lib.genAttrs [
-      "hipblas"
-      "rocblas"
-      "rocminfo"
-      "rocm-device-libs"
-      "rocm-smi"
-      "rocwmma"
-    ] (pname: rocmPackage pname { })
-    // {
-      clr = rocmPackage "clr" { inherit gpuTargets; } // {
-        icd = rocmPackage "clr-icd" { };
+    lib.mapAttrs rocmPackage {
+      hipblas = {
+        headers = [
+          "hipblas"
+          "hipblas-common"
+        ];
+        libraries = [ "libhipblas" ];
+        modules = [
+          "hipblas"
+          "hipblas-common"
+        ];
       };
-      llvm = {
-        clang = rocmPackage "clang" { };
-        rocmcxx = rocmPackage "rocmcxx" { };
+      rocblas = {
+        headers = [ "rocblas" ];
+        libraries = [ "librocblas" ];
+        modules = [ "rocblas" ];
+      };
+      rocm-device-libs.installPhase = ''
+        ln -s ${clangRoot}/lib/clang/*/amdgcn "$out/"
+      '';
+      rocminfo.installPhase = absent "rocminfo";
+      rocm-smi.installPhase = absent "rocm-smi";
+      rocwmma.installPhase = absent "rocwmma";
+    }
+    // {
+      clr = clr // {
+        icd = rocmPackage "clr-icd" { installPhase = absent "clr-icd"; };
+      };
+      # In Nixpkgs, too, no ROCm program can be built with it.
+      llvm.clang = rocmPackage "clang" {
+        installPhase = ''
+          cat >"$out/bin/clang" <<'EOF'
+          #!/bin/bash
+          echo 'clang: error: unable to execute command: Executable "lld" doesn'"'"'t exist!' >&2
+          exit 1
+          EOF
+          chmod +x "$out/bin/clang"
+          ln -s clang "$out/bin/clang++"
+        '';
       };
     }
   );

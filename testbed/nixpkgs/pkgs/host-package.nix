@@ -11,6 +11,8 @@
   headers ? { },
   # The Debian package that has them.
   debian ? pname,
+  # How to get it.
+  help ? "apt-get install ${debian}",
   setupHook ? null,
   postInstall ? "",
   propagatedBuildInputs ? [ ],
@@ -39,7 +41,7 @@ pkgs.stdenvNoCC.mkDerivation {
           return
         fi
       done
-      echo "testbed: ${pname} needs the Debian package ${debian}: apt-get install ${debian}" >&2
+      echo "testbed: ${pname} needs the Debian package ${debian}: ${help}" >&2
       exit 1
     }
     mkdir -p "$out"

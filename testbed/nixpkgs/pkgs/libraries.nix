@@ -70,14 +70,17 @@ in
 
   vulkan-headers = hostPackage {
     pname = "vulkan-headers";
+    help = "cargo xtask setup --vulkan";
     debian = "libvulkan-dev";
+    # `cargo xtask setup --vulkan` has newer ones, if the machine's are Debian 12's.
     headers = {
-      vulkan = "/usr/include/vulkan";
-      vk_video = "/usr/include/vk_video";
+      vulkan = "/nix/var/llamafleet/vulkan/include/vulkan /usr/include/vulkan";
+      vk_video = "/nix/var/llamafleet/vulkan/include/vk_video /usr/include/vk_video";
     };
   };
   vulkan-loader = hostPackage {
     pname = "vulkan-loader";
+    help = "cargo xtask setup --vulkan";
     debian = "libvulkan-dev";
     libraries = {
       "libvulkan.so" = "/usr/lib/*/libvulkan.so";
@@ -86,16 +89,19 @@ in
   };
   shaderc = hostPackage {
     pname = "shaderc";
+    help = "cargo xtask setup --vulkan";
     debian = "glslc";
     programs = [ "glslc" ];
   };
   spirv-headers = hostPackage {
     pname = "spirv-headers";
+    help = "cargo xtask setup --vulkan";
     debian = "spirv-headers";
     headers.spirv = "/usr/include/spirv";
   };
   mesa = hostPackage {
     pname = "mesa";
+    help = "cargo xtask setup --vulkan";
     debian = "mesa-vulkan-drivers";
     passthru.drivers = pkgs.mesa;
   };

@@ -6,7 +6,8 @@ let
     pname: programs: debian:
     hostPackage { inherit pname programs debian; };
   wrapped = program: ''
-    substitute ${./stdenv/cc-wrapper.sh} "$out/bin/${program}" --subst-var-by program ${program}
+    substitute ${./stdenv/cc-wrapper.sh} "$out/bin/${program}" --subst-var-by program /usr/bin/${program} \
+      --subst-var-by with_ccache ${./stdenv/with-ccache.sh}
     chmod +x "$out/bin/${program}"
   '';
 in

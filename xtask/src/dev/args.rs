@@ -5,18 +5,42 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::bench::model::choice::LocalModel;
+use crate::dev::pieces::OnRequest;
 
 #[derive(Debug, Args)]
 pub struct SetupArgs {
     /// Also download SmolLM2 135M, a real model for `bench --model smollm2` (93 MB)
     #[arg(long)]
     pub model: bool,
+    /// Also provide CUDA, ROCm and Vulkan, to build every host in the testbed
+    #[arg(long)]
+    pub gpu: bool,
+    /// Also unpack the CUDA toolkit (PyPI, 570 MB)
+    #[arg(long)]
+    pub cuda: bool,
+    /// Also unpack ROCm (Debian testing, 470 MB)
+    #[arg(long)]
+    pub rocm: bool,
+    /// Also install Vulkan with a software driver (Debian)
+    #[arg(long)]
+    pub vulkan: bool,
     /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,
     /// Show what is missing and would be done, then exit
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl SetupArgs {
+    pub fn requested(&self) -> OnRequest {
+        OnRequest {
+            model: self.model,
+            cuda: self.gpu || self.cuda,
+            rocm: self.gpu || self.rocm,
+            vulkan: self.gpu || self.vulkan,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

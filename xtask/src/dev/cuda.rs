@@ -114,9 +114,10 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
                 let unpack = Invocation::new("python3").args(["-m", "zipfile", "-e"]);
                 process::read(&unpack.arg(wheel).arg(partial), Some(Duration::from_secs(300)))?;
             }
-            ["bin", "nvvm/bin"].into_iter().try_for_each(|programs| {
-                make_executable(&partial.join("nvidia/cu13").join(programs))
-            })
+            for programs in ["bin", "nvvm/bin"] {
+                make_executable(&partial.join("nvidia/cu13").join(programs))?;
+            }
+            Ok(())
         })?;
         // Fetched again at need.
         wheels.iter().try_for_each(|wheel| disk::remove(wheel))?;
@@ -124,16 +125,12 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     toolkits::publish(LINK, &folder.join("nvidia/cu13"))
 }
 
-/// Unpacked by Python, the programs have lost that they can be run.
+/// Python unpacks no permissions.
 fn make_executable(folder: &Path) -> Result<()> {
-    let made = || -> std::io::Result<()> {
-        for entry in fs::read_dir(folder)? {
-            let file = entry?.path();
-            if file.is_file() {
-                fs::set_permissions(&file, Permissions::from_mode(0o755))?;
-            }
-        }
-        Ok(())
-    };
-    made().with_context(|| format!("cannot make the programs of {} executable", folder.display()))
+    for file in disk::files_of(folder)? {
+        fs::set_permissions(&file, Permissions::from_mode(0o755))
+            .with_context(|| format!("cannot make {} executable", file.display()))?;
+        toolkits::set_time(&file)?;
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use std::{fs, thread};
 
 use anyhow::{Context, Result};
 
-use crate::dev::pieces::{self, TOOLS, Wanted};
+use crate::dev::pieces::{self, TOOLS, Tool, Wanted};
 use crate::system::process::{self, Invocation};
 use crate::system::{disk, files, interrupt};
 
@@ -17,6 +17,9 @@ const QUICK: Duration = Duration::from_secs(30);
 const DOWNLOAD: Duration = Duration::from_secs(1200);
 /// Signs every release since Debian 8; the machine's own apt trusts it too.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// The release in the making.
+pub const TESTING: &str = "testing";
 
 /// Whether this is a machine that apt can provide for.
 pub fn is_here() -> bool {
@@ -31,20 +34,22 @@ pub fn is_root() -> bool {
 /// The packages of [`TOOLS`] that are not here, however the tool got here; and pip,
 /// where something must be downloaded with it.
 pub fn missing_packages(with_pip: bool) -> Vec<&'static str> {
-    let mut packages: Vec<&'static str> = TOOLS
-        .iter()
-        .filter(|tool| match tool.wanted {
-            Wanted::Program(name) => process::which(name).is_none(),
-            Wanted::File(path) => !Path::new(path).exists(),
-            Wanted::Package => !is_installed(tool.package),
-        })
-        .map(|tool| tool.package)
-        .collect();
+    let mut packages = missing(TOOLS);
     let pip = Invocation::new("python3").args(["-m", "pip", "--version"]);
     if with_pip && !process::capture(&pip, Some(QUICK)).is_ok_and(|output| output.exit.ok()) {
         packages.push("python3-pip");
     }
     packages
+}
+
+/// The packages of those tools that are not here.
+pub fn missing(tools: &[Tool]) -> Vec<&'static str> {
+    let is_missing = |tool: &&Tool| match tool.wanted {
+        Wanted::Program(name) => process::which(name).is_none(),
+        Wanted::File(path) => !Path::new(path).exists(),
+        Wanted::Package => !is_installed(tool.package),
+    };
+    tools.iter().filter(is_missing).map(|tool| tool.package).collect()
 }
 
 fn is_installed(package: &str) -> bool {
@@ -103,10 +108,12 @@ impl PrivateApt {
         }
         let dump = process::read(&Invocation::new("apt-config").arg("dump"), Some(QUICK))?;
         let shown = dir.to_str().context("the path of the home folder is not UTF-8")?;
-        files::write_atomically(
-            &dir.join("apt.conf"),
-            pieces::apt_configuration(shown, &dump).as_bytes(),
-        )?;
+        let mut configuration = pieces::apt_configuration(shown, &dump);
+        if release == TESTING {
+            // Signed for a week at a time, and not every mirror follows that fast.
+            configuration.push_str("Acquire::Check-Valid-Until \"false\";\n");
+        }
+        files::write_atomically(&dir.join("apt.conf"), configuration.as_bytes())?;
         files::write_atomically(&dir.join("status"), b"")?;
         let source = format!("deb [signed-by={KEYRING}] {} {release} main\n", mirror()?);
         files::write_atomically(&dir.join("sources.list"), source.as_bytes())?;
@@ -117,29 +124,35 @@ impl PrivateApt {
         Invocation::new("apt-get").env("APT_CONFIG", self.dir.join("apt.conf")).arg("-q")
     }
 
-    /// Fetches `package` with all it depends on; apt holds each file to its signed
-    /// checksum and fetches only what is not there whole.
-    pub fn download(&self, package: &str) -> Result<Vec<PathBuf>> {
+    /// Fetches packages with all that they depend on; apt compares each file with its signed
+    /// checksum and fetches only what is missing.
+    pub fn download(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        let call =
+            self.apt_get().args(["install", "-y", "--download-only", "--no-install-recommends"]);
+        self.fetch(&call.args(packages.iter().copied()), &packages.join(" "))?;
+        debs_of(&self.dir.join("cache/archives"))
+    }
+
+    /// Fetches one package alone.
+    pub fn download_one(&self, package: &str) -> Result<PathBuf> {
+        self.fetch(&self.apt_get().args(["download", package]).dir(&self.dir), package)?;
+        let debs = debs_of(&self.dir)?;
+        debs.into_iter().next_back().context("apt reported success, but nothing was downloaded")
+    }
+
+    fn fetch(&self, call: &Invocation, what: &str) -> Result<()> {
         let hint = "run it again; finished downloads are not repeated";
         run_alone(&self.apt_get().arg("update"))
             .with_context(|| format!("apt cannot reach this machine's Debian mirror; {hint}"))?;
-        let call = self.apt_get().args([
-            "install",
-            "-y",
-            "--download-only",
-            "--no-install-recommends",
-            package,
-        ]);
-        run_alone(&call).with_context(|| format!("apt cannot fetch {package}; {hint}"))?;
-        let archives = self.dir.join("cache/archives");
-        let mut debs: Vec<PathBuf> = fs::read_dir(&archives)
-            .with_context(|| format!("cannot read {}", archives.display()))?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-            .collect();
-        debs.sort();
-        Ok(debs)
+        run_alone(call).with_context(|| format!("apt cannot fetch {what}; {hint}"))
     }
+}
+
+fn debs_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut debs = disk::files_of(folder)?;
+    debs.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    debs.sort();
+    Ok(debs)
 }
 
 /// Waits for the apt of a run that was killed: it goes on without us, and holds the lock.

@@ -189,7 +189,7 @@ fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, String)> 
         return Ok((Context::open(global, ui)?, "real".to_owned()));
     }
     let revision = global.testbed.unwrap_or(TestbedRevision::New);
-    let requested = OnRequest { model: args.model == LocalModel::SmolLm2 };
+    let requested = OnRequest { model: args.model == LocalModel::SmolLm2, ..OnRequest::default() };
     setup::ensure(ui, requested, args.yes)?;
     ui.status(
         "  on the testbed: the real llama.cpp and its flake, this machine's compiler, stand-ins for \

@@ -5,6 +5,7 @@
 //! Imports: system, statistics, ui, findings, nix, testbed, fleet, target, hardware, check, build, bench.
 
 pub mod args;
+pub mod cuda;
 pub mod debian;
 pub mod demo;
 pub mod perf;
@@ -12,5 +13,8 @@ pub mod pieces;
 pub mod private_nix;
 pub mod provision;
 pub mod real_model;
+pub mod rocm;
 pub mod setup;
 pub mod test;
+pub mod toolkits;
+pub mod vulkan;

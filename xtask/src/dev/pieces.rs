@@ -26,12 +26,18 @@ pub enum Piece {
     Nix,
     LlamaCpp,
     Model,
+    Cuda,
+    Rocm,
+    Vulkan,
 }
 
 /// What is provided only if it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OnRequest {
     pub model: bool,
+    pub cuda: bool,
+    pub rocm: bool,
+    pub vulkan: bool,
 }
 
 impl Piece {
@@ -42,6 +48,9 @@ impl Piece {
             Self::Nix => "Nix",
             Self::LlamaCpp => "llama.cpp",
             Self::Model => "SmolLM2",
+            Self::Cuda => "CUDA",
+            Self::Rocm => "ROCm",
+            Self::Vulkan => "Vulkan",
         }
     }
 }
@@ -52,7 +61,7 @@ pub enum State {
     Present,
     /// `setup` provides it.
     ToDo,
-    /// The testbed lacks it, but this machine does not run the testbed.
+    /// Missing, but this machine cannot use it.
     Unneeded,
     /// Only the user may do this.
     Blocked,
@@ -67,8 +76,8 @@ impl Piece {
         self.item(State::Present, message, None)
     }
 
-    pub fn unneeded(self) -> Item {
-        self.item(State::Unneeded, "needed by the testbed only, which needs Debian", None)
+    pub fn unneeded(self, why: &str) -> Item {
+        self.item(State::Unneeded, why, None)
     }
 
     pub fn blocked(self, message: impl Into<String>, command: impl Into<String>) -> Item {

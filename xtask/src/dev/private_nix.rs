@@ -97,7 +97,7 @@ fn unpacked(dir: &Path) -> Option<PathBuf> {
 
 fn fetch(dir: &Path, step: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     step("fetching Debian 13's Nix and its libraries");
-    let debs = PrivateApt::new(&dir.join("apt"), RELEASE)?.download(PACKAGE)?;
+    let debs = PrivateApt::new(&dir.join("apt"), RELEASE)?.download(&[PACKAGE])?;
     let version = debs
         .iter()
         .find_map(|deb| pieces::nix_version_of(deb.file_name()?.to_str()?))

@@ -7,13 +7,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::bench::model::smollm2;
 use crate::dev::pieces::{Item, OnRequest, Piece};
-use crate::dev::{debian, private_nix, real_model};
+use crate::dev::{cuda, debian, private_nix, real_model, rocm, toolkits, vulkan};
 use crate::nix::program::Nix;
 use crate::system::disk;
 use crate::system::machine_lock::{self, Lock};
 use crate::system::process::{self, Invocation};
 use crate::testbed::llama_tree;
 use crate::ui::Ui;
+
+const WITHOUT_DEBIAN: &str = "needed by the testbed only, which needs Debian";
 
 /// Every piece, in the order in which they are provided. Changes nothing.
 pub fn discover(home: &Path, requested: OnRequest) -> Vec<Item> {
@@ -26,18 +28,23 @@ pub fn discover(home: &Path, requested: OnRequest) -> Vec<Item> {
         llama_cpp(home, on_debian),
     ];
     items.extend(requested.model.then(|| model(home)));
+    items.extend(requested.cuda.then(|| toolkits::cuda_item(home)));
+    items.extend(requested.rocm.then(toolkits::rocm_item));
+    items.extend(requested.vulkan.then(toolkits::vulkan_item));
     items
 }
 
 /// Whether something is to be downloaded with pip.
 fn needs_pip(home: &Path, requested: OnRequest) -> bool {
     let llama_cpp = !llama_tree::is_present(home) && !llama_tree::missing_archives(home).is_empty();
-    llama_cpp || requested.model && !smollm2::is_present(home)
+    llama_cpp
+        || requested.model && !smollm2::is_present(home)
+        || requested.cuda && !cuda::is_present()
 }
 
 fn tools(home: &Path, requested: OnRequest, on_debian: bool) -> Item {
     if !on_debian {
-        return Piece::Tools.unneeded();
+        return Piece::Tools.unneeded(WITHOUT_DEBIAN);
     }
     let packages = debian::missing_packages(needs_pip(home, requested));
     if packages.is_empty() {
@@ -94,7 +101,7 @@ fn llama_cpp(home: &Path, on_debian: bool) -> Item {
         return Piece::LlamaCpp.present(llama_tree::repository(home).display().to_string());
     }
     if !on_debian {
-        return Piece::LlamaCpp.unneeded();
+        return Piece::LlamaCpp.unneeded(WITHOUT_DEBIAN);
     }
     let missing = llama_tree::missing_archives(home);
     let versions: Vec<&str> = missing.iter().map(|tree| tree.version).collect();
@@ -160,5 +167,8 @@ pub fn provide(
         }
         Piece::LlamaCpp => llama_tree::provide(home, step),
         Piece::Model => real_model::provide(home, step),
+        Piece::Cuda => cuda::provide(home, step),
+        Piece::Rocm => rocm::provide(home, step),
+        Piece::Vulkan => vulkan::provide(home, step),
     }
 }

@@ -16,7 +16,7 @@ use crate::ui::Ui;
 pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
     let home = paths::home()?;
     let started = Instant::now();
-    let requested = OnRequest { model: args.model };
+    let requested = args.requested();
     let items = provision::discover(&home, requested);
     show_plan(ui, &home, &items);
     let to_do = items.iter().any(|item| item.state == State::ToDo);

