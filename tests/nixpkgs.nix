@@ -35,6 +35,14 @@ let
   );
 
   plain = pkgsAfter (_final: _prev: { });
+
+  withoutHipClangPath = pkgsAfter (
+    _final: prev: {
+      rocmPackages = prev.rocmPackages // {
+        clr = removeAttrs prev.rocmPackages.clr [ "hipClangPath" ];
+      };
+    }
+  );
 in
 {
   # cuda_cccl until 2026, cccl since: llama.cpp asks for the one that was new
@@ -61,6 +69,47 @@ in
   "broken CUDA is not reported as unfree" = {
     expr = brokenCuda.mkLlamaCpp.problems { backends = [ "cuda" ]; } lib.id;
     expected = [ ];
+  };
+  # Upstream names a compiler that has no linker. An older nixpkgs has no hipClangPath.
+  "HIP's compiler is the one with its linker and bundler beside it" = {
+    expr =
+      lib.concatMap
+        (
+          pkgs:
+          map
+            (
+              modular:
+              let
+                package = pkgs.mkLlamaCpp {
+                  backends = [ "rocm" ];
+                  rocmTargets = [ "gfx906" ];
+                  inherit modular;
+                };
+                built = if modular then package.parts.ggml-rocm-gfx906 else package;
+              in
+              lib.filter (lib.hasPrefix "-DCMAKE_HIP_COMPILER") built.cmakeFlags
+            )
+            [
+              true
+              false
+            ]
+        )
+        [
+          plain
+          withoutHipClangPath
+        ];
+    expected =
+      let
+        flag = path: [ "-DCMAKE_HIP_COMPILER:STRING=${path}" ];
+        ours = flag "${plain.rocmPackages.clr.hipClangPath}/clang++";
+        upstreams = flag "${plain.rocmPackages.llvm.clang}/bin/clang";
+      in
+      [
+        ours
+        ours
+        upstreams
+        upstreams
+      ];
   };
   # nixpkgs' package has arguments that upstream's has not.
   "unknown arguments of nixpkgs are ignored" = {

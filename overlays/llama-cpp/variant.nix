@@ -174,8 +174,16 @@ let
       hasKvKernels = has "cuda" || has "rocm";
       kvOptions = lib.optionalAttrs hasKvKernels (kvKernels.optionsFor variant.kvCacheTypes);
 
+      # nixpkgs' compiler with the linker and the bundler that HIP needs. Upstream names
+      # rocmPackages.llvm.clang, which has neither (llama.cpp#15747).
+      rocmPackages = args.rocmPackages or pkgs.rocmPackages;
+      hipOptions = lib.optionalAttrs (has "rocm" && rocmPackages.clr ? hipClangPath) {
+        CMAKE_HIP_COMPILER = "${rocmPackages.clr.hipClangPath}/clang++";
+      };
+
       cmake =
         builtins.intersectAttrs declared (cpuOptions // kvOptions)
+        // hipOptions
         // toolOptions buildInfo useWebUi
         // {
           GGML_NATIVE = false;
@@ -207,10 +215,9 @@ let
         cudaTargets = lib.optionals (has "cuda") (map cudaTargetOf cudaCapabilities);
         cudaVersion =
           if has "cuda" then cudaPackages.cudaMajorMinorVersion or cudaPackages.cudaVersion or null else null;
-        rocmTargets =
-          if has "rocm" && rocmTargets == [ ] then pkgs.rocmPackages.clr.gpuTargets else rocmTargets;
+        rocmTargets = if has "rocm" && rocmTargets == [ ] then rocmPackages.clr.gpuTargets else rocmTargets;
         # The targets that this nixpkgs builds the ROCm libraries for.
-        rocmLibraryTargets = if has "rocm" then pkgs.rocmPackages.clr.gpuTargets else null;
+        rocmLibraryTargets = if has "rocm" then rocmPackages.clr.gpuTargets else null;
         cpuOptions = lib.mapAttrsToList (
           option: value: if value == true then option else "${option}=${value}"
         ) (lib.filterAttrs (_: value: value != false) cpuOptions);
@@ -302,7 +309,9 @@ let
             }
             .${backend}
             // {
-              options = lib.optionalAttrs (backend != "vulkan") (builtins.intersectAttrs declared kvOptions);
+              options =
+                lib.optionalAttrs (backend != "vulkan") (builtins.intersectAttrs declared kvOptions)
+                // lib.optionalAttrs (backend == "rocm") hipOptions;
             }
           )
         ) (lib.remove "cpu" backends);
