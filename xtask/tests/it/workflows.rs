@@ -71,6 +71,65 @@ fn actions_are_pinned_and_nothing_of_a_stranger_reaches_a_shell() {
     }
 }
 
+/// A job that builds upstream's code, by Nix or by xtask, cannot write to the repository.
+#[test]
+fn no_job_that_builds_may_write() {
+    for (name, text) in workflows() {
+        let (_, jobs) = text.split_once("\njobs:\n").unwrap();
+        let mut all = vec![String::new()];
+        for line in jobs.lines() {
+            if line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':') {
+                all.push(String::new());
+            }
+            *all.last_mut().unwrap() += &format!("{line}\n");
+        }
+        for job in all.iter().filter(|job| job.contains(": write")) {
+            assert!(!job.contains("xtask") && !job.contains("nix"), "{name}: {job}");
+        }
+    }
+}
+
+/// What the first job of the update found reaches the second as a patch of a few files.
+#[test]
+fn an_update_is_proposed_as_a_patch_of_its_own_files() {
+    let text = fs::read_to_string(repository().join(".github/workflows/update.yml")).unwrap();
+    let commands = commands(&text);
+    let find = |what: &str| commands.iter().find(|command| command.contains(what)).unwrap();
+    let (make, take) = (find("format-patch"), find("git am"));
+    for (file, is_taken) in [("flake.lock", true), ("pin.json", true), ("flake.nix", false)] {
+        let runner = Runner::new();
+        let base = Scratch::new();
+        let git = |dir: &Path, args: &[&str]| {
+            let user = ["-c", "user.name=Fleet", "-c", "user.email=fleet@localhost"];
+            let output = Command::new("git").args(user).args(args).current_dir(dir).output();
+            well(&output.unwrap(), &format!("{args:?}"));
+        };
+        base.write("flake.lock", "old\n");
+        git(base.path(), &["init", "--quiet", "--initial-branch=main"]);
+        git(base.path(), &["add", "--all"]);
+        git(base.path(), &["commit", "--quiet", "--message=first"]);
+        let clone = Scratch::new();
+        let of = base.path().to_str().unwrap();
+        for name in ["update", "propose"] {
+            git(clone.path(), &["clone", "--quiet", of, name]);
+        }
+        let update = clone.path().join("update");
+        well(&runner.step(&update, make, &[("BASE", "main")]), make);
+        assert_eq!(runner.read("output"), "", "nothing to propose");
+        fs::write(update.join(file), "new\n").unwrap();
+        git(&update, &["add", "--all"]);
+        git(&update, &["commit", "--quiet", "--message=flake.lock: llama-cpp b1 -> b2"]);
+        well(&runner.step(&update, make, &[("BASE", "main")]), make);
+        let output = runner.read("output");
+        let env = [("BRANCH", "branch"), ("PATCH", output.trim().strip_prefix("patch=").unwrap())];
+        let propose = clone.path().join("propose");
+        let taken = runner.step(&propose, take, &env);
+        assert_eq!(taken.status.success(), is_taken, "{file}: {}", stderr(&taken));
+        let now = fs::read_to_string(propose.join(file)).unwrap_or_default();
+        assert_eq!(now == "new\n", is_taken, "{file}");
+    }
+}
+
 /// The template's differ from ours in how xtask is called, and in our own tests.
 #[test]
 fn the_templates_workflows_do_what_ours_do() {

@@ -43,10 +43,35 @@ pub fn commit(report: &UpdateReport) -> String {
     }
     text.push_str("\nHosts:\n");
     text.extend(report.hosts.iter().map(|host| item(host_line(host))));
+    let mut text = inert(&text);
     if let Some(comparison) = &report.comparison {
         let _ = write!(text, "\n{comparison}\n");
     }
     text
+}
+
+/// Text in which GitHub finds nothing to act on in the fleet's own repository: upstream's
+/// subjects and error messages mention people, close issues and skip workflows.
+fn inert(text: &str) -> String {
+    let text = ["https://", "http://", "***"]
+        .iter()
+        .fold(text.to_owned(), |text, what| text.replace(what, ""));
+    let text = text.replace("GH-", "GH ").replace("gh-", "gh ").replace('[', "(").replace(']', ")");
+    let mut inert = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(letter) = letters.next() {
+        let next = letters.peek().copied().unwrap_or(' ');
+        match letter {
+            '#' if next.is_ascii_digit() && before.is_alphanumeric() => inert.push_str(" PR "),
+            '#' if next.is_ascii_digit() => inert.push_str("PR "),
+            '@' if next.is_alphanumeric() && !before.is_alphanumeric() => {}
+            '<' if next.is_alphabetic() || "/!".contains(next) => inert.push_str("< "),
+            letter => inert.push(letter),
+        }
+        before = letter;
+    }
+    inert
 }
 
 fn subject(report: &UpdateReport) -> String {
@@ -126,6 +151,23 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_upstream_acts_on_the_fleets_repository() {
+        for (text, expected) in [
+            ("cuda : fix x (#1234), fixes #1", "cuda : fix x (PR 1234), fixes PR 1"),
+            ("closes a/b#2 and GH-3", "closes a/b PR 2 and GH 3"),
+            ("fix https://github.com/a/b/issues/4", "fix github.com/a/b/issues/4"),
+            (
+                "thanks @ggerganov, @a-b/team (me@example.com)",
+                "thanks ggerganov, a-b/team (me@example.com)",
+            ),
+            ("[skip ci] ***NO_CI*** ![x](//y)", "(skip ci) NO_CI !(x)(//y)"),
+            ("<img src=x> a < b, #define x", "< img src=x> a < b, #define x"),
+        ] {
+            assert_eq!(inert(text), expected);
+        }
+    }
+
+    #[test]
     fn a_message_has_all_that_changed() {
         let at = |rev: &str, date, build| Revision { date, build, ..Revision::of(rev.repeat(40)) };
         let mut report =
@@ -164,7 +206,7 @@ packaging:
 - ccccccccc nix : take openssl instead of \
                         curl, which nothing has used
   since the downloads went to the application \
-                        (#123)
+                        (PR 123)
 
 ggml: Vulkan:
 - ccccccccc vulkan : shader 1
