@@ -185,12 +185,13 @@ impl Suite {
     }
 
     fn libtest(&self, call: &Invocation) -> Result<TestCounts> {
-        let mut total = TestCounts::default();
-        let exit = self.show(call, &mut |line| {
-            if let Some(counts) = TestCounts::from_libtest(line) {
-                total.add(counts);
-            }
-        })?;
+        let mut log = LibtestLog::default();
+        let exit = self.show(call, &mut |line| log.read(line))?;
+        if let Some(problem) = log.problem() {
+            self.ui.warn(format!("`{}`: {problem}", short(call)));
+            log.total.add(TestCounts::one(false));
+        }
+        let total = log.total;
         // A test binary that does not compile or is killed prints no count.
         if !exit.ok() && total.failed == 0 {
             bail!("`{}`: {exit}", short(call));
@@ -282,6 +283,44 @@ impl TestCounts {
     }
 }
 
+/// What `cargo test` prints of its test binaries. One that ends in the middle of a test, even
+/// with status 0, prints no result.
+#[derive(Debug, Default)]
+pub struct LibtestLog {
+    binaries: u64,
+    results: u64,
+    /// The tests that the binaries announced.
+    announced: u64,
+    pub total: TestCounts,
+}
+
+impl LibtestLog {
+    pub fn read(&mut self, line: &str) {
+        let line = line.trim();
+        let announced = |rest: &str| rest.split_once(" test")?.0.parse::<u64>().ok();
+        if line.starts_with("Running ") || line.starts_with("Doc-tests ") {
+            self.binaries += 1;
+        } else if let Some(number) = line.strip_prefix("running ").and_then(announced) {
+            self.announced += number;
+        } else if let Some(counts) = TestCounts::from_libtest(line) {
+            self.results += 1;
+            self.total.add(counts);
+        }
+    }
+
+    pub fn problem(&self) -> Option<String> {
+        let Self { binaries, results, announced, total } = self;
+        let ran = total.passed + total.failed + total.skipped;
+        if results < binaries {
+            Some(format!("{binaries} test binaries were started, {results} printed a result"))
+        } else if ran < *announced {
+            Some(format!("{announced} tests were announced, {ran} have a result"))
+        } else {
+            None
+        }
+    }
+}
+
 /// What testbed/tests and tests/ evaluate to.
 #[derive(Debug, Deserialize)]
 pub struct NixTests {
@@ -310,5 +349,24 @@ mod tests {
             Some(TestCounts { passed: 40, failed: 2, skipped: 1 })
         );
         assert_eq!(TestCounts::from_libtest("test a ... ok"), None);
+    }
+
+    #[test]
+    fn a_binary_that_ends_in_the_middle_is_missed() {
+        let problem = |lines: &[&str]| {
+            let mut log = LibtestLog::default();
+            lines.iter().for_each(|line| log.read(line));
+            log.problem()
+        };
+        let result = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out";
+        let first =
+            ["     Running unittests src/main.rs (target/debug/deps/x-1)", "running 3 tests"];
+        let second = ["     Running tests/it/main.rs (target/debug/deps/it-1)", "running 1 test"];
+        assert_eq!(problem(&[&first[..], &[result]].concat()), None);
+        let ended = [&first[..], &[result], &second, &["test a ... "]].concat();
+        assert!(problem(&ended).unwrap().contains("2 test binaries were started, 1 printed"));
+        assert!(
+            problem(&["running 4 tests", result]).unwrap().contains("4 tests were announced, 3")
+        );
     }
 }
