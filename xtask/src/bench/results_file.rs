@@ -16,7 +16,7 @@ use crate::target::selection::LOCAL;
 /// is not a slow-down.
 pub fn private_folder(home: &Path, reference: &str, era: Option<&str>) -> PathBuf {
     let era = era.map(|era| format!("-testbed-{era}")).unwrap_or_default();
-    home.join("bench").join(format!("{}{era}", files::safe_name(reference)))
+    home.join("bench").join(format!("{}{era}", files::path_name(Path::new(reference))))
 }
 
 /// One host's results, HOST.jsonl, and its baseline.

@@ -54,12 +54,12 @@ pub fn build_planned(
         view::tables::announce(&context.ui, plan, left);
     }
     if !wanted.is_empty() {
-        interrupted_build::begin(&context.home, &now)?;
+        courtesy(context, interrupted_build::begin(&context.home, &now));
     }
     let expected = expected(&earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
     let ran = attempts::run(context, &wanted, &limits(context, &wanted, asked), expected)?;
     if !interrupt::requested() && (!wanted.is_empty() || left.is_some()) {
-        interrupted_build::end(&context.home)?;
+        courtesy(context, interrupted_build::end(&context.home));
     }
 
     let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
@@ -116,6 +116,13 @@ pub fn build_planned(
         .collect();
     remember(context, &variants, &ran);
     Ok(variants)
+}
+
+/// Without the file, a later run cannot say how far an interrupted one came.
+fn courtesy(context: &Context, written: Result<()>) {
+    if let Err(error) = written {
+        context.ui.warn(format!("warning: {error:#}"));
+    }
 }
 
 /// What the build's list of its instructions shows.

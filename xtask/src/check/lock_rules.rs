@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
-use crate::fleet::pinned_hosts::PinnedHost;
+use crate::fleet::pinned_hosts::{PinnedHost, PinnedHostsFile};
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::short;
 use crate::nix::flake_ref;
@@ -141,7 +141,7 @@ fn differs(lock: &LockFile, name: &str, input: &Value, target: &Value) -> Option
 
 /// Inputs whose `locked` is not what their `original` names: Nix accepts such a lock file, and
 /// builds the fleet from another repository.
-fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
+pub fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
     let nodes = lock.nodes().into_iter().flatten();
     let is_elsewhere =
         |(_, node): &(&str, Node<'_>)| !flake_ref::leads_to(node.original(), node.locked());
@@ -157,6 +157,34 @@ fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
         )
         .at("flake.lock")
     })
+}
+
+/// The same for the llama.cpp of pinned hosts, which the input of flake.lock must lead to.
+pub fn pinned_elsewhere(lock: &LockFile, pinned_file: &PinnedHostsFile) -> Vec<Finding> {
+    let originals: Vec<&Value> =
+        lock.llama_cpps().into_iter().map(|key| lock.node(key).original()).collect();
+    let is_elsewhere = |pinned: &&PinnedHost| {
+        !originals.is_empty()
+            && !originals.iter().any(|original| flake_ref::leads_to(original, &pinned.locked))
+    };
+    let hosts = pinned_file.hosts().filter(|(_, pinned)| is_elsewhere(pinned));
+    hosts
+        .map(|(host, pinned)| {
+            Finding::error(
+                "lock-elsewhere",
+                format!(
+                    "{} fetches llama.cpp for {host} from {}, but flake.lock asks for {}",
+                    PINNED_HOSTS.name,
+                    flake_ref::text(&pinned.locked),
+                    flake_ref::text(originals[0]),
+                ),
+                format!(
+                    "restore it with `git checkout {}`; find out who changed it",
+                    PINNED_HOSTS.name
+                ),
+            )
+        })
+        .collect()
 }
 
 /// Inputs with a nixpkgs of their own: an error for llama.cpp, because the fleet builds it; a

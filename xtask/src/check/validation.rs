@@ -107,6 +107,9 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
         None => PinnedHostsFile::default(),
     };
     if !pinned_file.is_empty() {
+        let elsewhere =
+            lock.iter().flat_map(|lock| lock_rules::pinned_elsewhere(lock, &pinned_file));
+        findings.extend(elsewhere.map(|finding| finding.at(pinned_path)));
         let locked = lock.as_ref().map(LockFile::revisions).unwrap_or_default();
         let judged = pinned_file.judge(&locked, context.all_hosts().unwrap_or_default());
         findings.extend(judged.into_iter().map(|finding| finding.at(pinned_path)));

@@ -1,5 +1,6 @@
 //! What most commands start from: the flake, its Nix, and xtask's folder.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -11,7 +12,7 @@ use crate::fleet::names::HostName;
 use crate::nix::flake::Flake;
 use crate::nix::flake_ref;
 use crate::nix::program::Nix;
-use crate::system::paths;
+use crate::system::{git, paths};
 use crate::testbed::inputs as testbed;
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
@@ -40,15 +41,18 @@ impl Context {
     pub fn open_with(global: &Global, ui: &Ui, revision: Option<TestbedRevision>) -> Result<Self> {
         let home = paths::home()?;
         let mut nix = Nix::find(&home)?;
-        let (reference, root) = match &global.flake {
-            Some(reference) => (reference.clone(), local_root(reference)),
-            None => {
-                let root = paths::repository_root()?;
-                (
-                    root.to_str().context("the repository's path is not UTF-8")?.to_owned(),
-                    Some(root),
-                )
-            }
+        let folder = match &global.flake {
+            Some(reference) => flake_folder(Path::new(reference)),
+            None => Some(paths::repository_root()?),
+        };
+        let (reference, root) = match (folder, &global.flake) {
+            (Some(folder), _) => (flake_ref::of_folder(&folder, git::top(&folder)), Some(folder)),
+            // A URL of a folder may have a branch.
+            (None, Some(reference)) => (
+                reference.clone(),
+                local_root(reference).filter(|_| !reference.contains([':', '?'])),
+            ),
+            (None, None) => bail!("no flake"),
         };
         // Nix must not write flake.lock: if it does not match flake.nix, that is a finding.
         let mut options = vec!["--no-write-lock-file".to_owned()];
@@ -63,8 +67,6 @@ impl Context {
         }
         let flake = Flake { nix, reference, options };
         let (cache, hosts) = (OnceLock::new(), OnceLock::new());
-        // A URL of a folder may have a branch.
-        let root = root.filter(|_| !flake.reference.contains([':', '?']));
         let sources = root.clone().map(|root| &*Box::leak(root.into_boxed_path()));
         Ok(Self { ui: Ui { sources, ..*ui }, home, flake, root, revision, cache, hosts })
     }
@@ -204,8 +206,12 @@ pub fn bisect_command(
     )
 }
 
+/// A folder that is a flake, whatever its name could also mean to Nix.
+fn flake_folder(folder: &Path) -> Option<PathBuf> {
+    fs::canonicalize(folder).ok().filter(|folder| folder.join("flake.nix").is_file())
+}
+
 /// The folder a flake reference points to, if it is one on this machine.
 pub fn local_root(reference: &str) -> Option<PathBuf> {
-    let path = flake_ref::local_path(reference)?;
-    std::fs::canonicalize(path).ok().filter(|path| path.join("flake.nix").is_file())
+    flake_folder(&flake_ref::local_path(reference)?)
 }

@@ -91,7 +91,7 @@ impl EvalCache {
 }
 
 fn file_of(home: &Path, root: &Path, revision: &str) -> PathBuf {
-    let name = files::safe_name(&format!("{}-{revision}", root.display()));
+    let name = format!("{}-{revision}", files::path_name(root));
     home.join("eval").join(name + ".json")
 }
 

@@ -110,9 +110,9 @@ impl PinnedHostsFile {
         Self { by_revision: ends.into_iter().filter(|(_, hosts)| !hosts.is_empty()).collect() }
     }
 
-    /// Every revision that a host is pinned to.
-    pub fn revisions(&self) -> impl Iterator<Item = Revision> {
-        self.by_revision.values().flat_map(BTreeMap::values).map(PinnedHost::revision)
+    /// Every host with what it is pinned to, at any revision of flake.lock.
+    pub fn hosts(&self) -> impl Iterator<Item = (&HostName, &PinnedHost)> {
+        self.by_revision.values().flatten()
     }
 
     pub fn print(&self) -> String {

@@ -12,7 +12,7 @@ use crate::system::{disk, files, git};
 pub struct StateFile {
     /// Below the fleet's folder.
     pub name: &'static str,
-    old: &'static str,
+    pub old: &'static str,
 }
 
 pub const BUILD_NUMBERS: StateFile =

@@ -1,5 +1,6 @@
 //! `new-host`: adds a host with the files that `probe`'s facts of its machine suggest.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::hardware::recommendation::Recommendation;
 use crate::hardware::{probe, probe_output};
 use crate::new_host::args::NewHostArgs;
 use crate::new_host::files as new_host;
-use crate::new_host::files::{name_problem, nixos_release, with_row};
+use crate::new_host::files::{has_row, name_problem, nixos_release, with_row};
 use crate::system::process::Source;
 use crate::system::{disk, files, git, paths};
 use crate::target::Target;
@@ -27,6 +28,8 @@ use crate::target::selection::ssh_options;
 use crate::ui::Ui;
 
 const TABLE: &str = "hosts/default.nix";
+/// In a host's folder until the host is in the table.
+const MARKER: &str = ".new-host";
 const SHORT: Duration = Duration::from_secs(60);
 
 /// A file to be written, from the flake's folder on.
@@ -120,18 +123,52 @@ fn add(args: &NewHostArgs, global: &Global) -> Result<Added> {
         let contents = written.into_iter().map(|(file, text)| (file.display().to_string(), text));
         return Ok(Added { files, contents: contents.collect(), ..Added::default() });
     }
-    // Run. The table comes last: it makes the rest a host.
-    for (file, text) in &written {
-        let place = root.join(file);
-        disk::create(disk::folder_of(&place))?;
-        files::write_atomically(&place, text.as_bytes())?;
-    }
+    // Run.
+    let tracked = write(&root, &args.name, &written)?;
     let files: Vec<PathBuf> = written.into_iter().map(|(file, _)| file).collect();
-    // A flake sees only files that Git tracks.
-    let names: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-    let tracked = git::is_repository(&root) && git::intend_to_add(&root, &names).is_ok();
     let findings = probe_output::unknown(&facts, &microarchs);
     Ok(Added { files, findings, tracked, ..Added::default() })
+}
+
+/// Writes the files, the table last: its rename makes the rest a host. Until then the folder has
+/// [`MARKER`], so that what a killed run leaves is replaced by the next one. Returns whether Git
+/// tracks the files.
+fn write(root: &Path, name: &str, written: &[Written]) -> Result<bool> {
+    let folder = root.join("hosts").join(name);
+    disk::create(&folder)?;
+    let marker = folder.join(MARKER);
+    let lock = File::create_new(&marker)
+        .and_then(|file| file.lock().map(|()| file))
+        .with_context(|| format!("cannot write {}", marker.display()))?;
+    let write_all = || -> Result<bool> {
+        // A flake sees only files that Git tracks.
+        let mut tracked = git::is_repository(root);
+        for (file, text) in written {
+            if file == Path::new(TABLE) {
+                let names: Vec<&Path> = written.iter().map(|(file, _)| file.as_path()).collect();
+                tracked &= git::intend_to_add(root, &names).is_ok();
+            }
+            files::write_atomically(&root.join(file), text.as_bytes())?;
+        }
+        Ok(tracked)
+    };
+    let tracked = write_all();
+    match tracked {
+        Ok(_) => disk::remove(&marker)?,
+        Err(_) => drop(fs::remove_dir_all(&folder)),
+    }
+    drop(lock);
+    tracked
+}
+
+/// Removes the folder of a host that a killed run did not add.
+fn remove_unfinished(folder: &Path) -> Result<()> {
+    let marker = folder.join(MARKER);
+    let Ok(lock) = File::open(&marker) else { return Ok(()) };
+    if lock.try_lock().is_err() {
+        bail!("another new-host is adding {} now", folder.display());
+    }
+    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
 }
 
 /// The table's text, if it can take the host.
@@ -147,10 +184,17 @@ fn may_be_added(root: &Path, name: &str) -> Result<String> {
             root.display()
         );
     }
-    if root.join("hosts").join(name).exists() {
+    let table = files::read(&file)?;
+    let folder = root.join("hosts").join(name);
+    if has_row(&table, name) {
+        // A run that was killed after its last rename.
+        disk::remove(&folder.join(MARKER))?;
+    } else {
+        remove_unfinished(&folder)?;
+    }
+    if folder.exists() {
         bail!("hosts/{name} already exists; `cargo xtask probe {name}` reads that machine again");
     }
-    let table = files::read(&file)?;
     if with_row(&table, name, "", "").is_none() {
         bail!("{TABLE} is not a plain table: add the row for {name} by hand");
     }

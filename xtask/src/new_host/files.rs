@@ -61,6 +61,12 @@ pub fn with_row(table: &str, name: &str, system: &str, target: &str) -> Option<S
     Some(text)
 }
 
+/// Whether the table has a row for this host.
+pub fn has_row(table: &str, name: &str) -> bool {
+    let names = table.lines().filter_map(|line| line.trim().split_once('='));
+    names.into_iter().any(|(row, _)| row.trim().trim_matches('"') == name)
+}
+
 /// hosts/NAME/default.nix. `release` is the NixOS that the machine runs, as `25.11`.
 pub fn file(
     facts: &Facts,

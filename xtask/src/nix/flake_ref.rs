@@ -2,9 +2,11 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::borrow::Cow;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use serde_json::{Value, json};
 
 /// What the input `name` of flake.nix asks for, as flake.lock would write it. `None` for
@@ -39,11 +41,11 @@ pub fn is_old_form(original: &Value) -> bool {
 }
 
 /// Whether `locked` may be what `original` leads to. A registry and a redirection may lead
-/// anywhere; a folder of this machine is its owner's override.
+/// anywhere; a folder of this machine in place of another one's is its owner's override.
 pub fn leads_to(original: &Value, locked: &Value) -> bool {
-    let is_local = locked["url"].as_str().is_some_and(|url| url.starts_with("file:"))
-        || locked["type"] == "path";
-    if locked["type"].is_null() || original["type"] == "indirect" || is_local {
+    let is_file = |set: &Value| set["url"].as_str().is_some_and(|url| url.starts_with("file:"));
+    let is_override = is_file(locked) && !is_file(original) || locked["type"] == "path";
+    if locked["type"].is_null() || original["type"] == "indirect" || is_override {
         return true;
     }
     let text = |set: &Value, key: &str| {
@@ -77,7 +79,7 @@ pub fn repository_names(original: &Value) -> impl Iterator<Item = &str> {
 
 /// The path that a reference to a folder of this machine names, with its `?dir=`. `None` for
 /// what cannot be one.
-pub fn local_path(reference: &str) -> Option<String> {
+pub fn local_path(reference: &str) -> Option<PathBuf> {
     let (place, query) = reference.split_once('?').unwrap_or((reference, ""));
     let url = place.strip_prefix("path:").or_else(|| {
         place.strip_prefix("git+file:").map(|rest| rest.strip_prefix("//").unwrap_or(rest))
@@ -85,25 +87,52 @@ pub fn local_path(reference: &str) -> Option<String> {
     // A bare path is taken as it stands; percent signs are a URL's.
     let mut path = match url {
         Some(url) => decoded(url)?,
-        None => place.to_owned(),
+        None => PathBuf::from(place),
     };
     for pair in query.split('&') {
         if let Some(folder) = pair.strip_prefix("dir=") {
-            path = format!("{path}/{}", decoded(folder)?);
+            path.push(decoded(folder)?);
         }
     }
     Some(path)
 }
 
+/// The reference of a folder of this machine that is in this Git repository, if in one. Nix takes
+/// a path as it stands unless it has a character with a meaning for references.
+pub fn of_folder(folder: &Path, repository: Option<&Path>) -> String {
+    if let Some(path) = folder.to_str().filter(|path| !path.contains(['?', '#', '^', '%'])) {
+        return path.to_owned();
+    }
+    match repository.and_then(|top| Some((top, folder.strip_prefix(top).ok()?))) {
+        Some((top, inner)) if inner.as_os_str().is_empty() => {
+            format!("git+file://{}", in_url(top))
+        }
+        Some((top, inner)) => format!("git+file://{}?dir={}", in_url(top), in_url(inner)),
+        None => format!("path:{}", in_url(folder)),
+    }
+}
+
+/// A path within a URL.
+pub fn in_url(path: &Path) -> String {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b'+');
+    percent_encoding::percent_encode(path.as_os_str().as_encoded_bytes(), PLAIN).to_string()
+}
+
 /// `None` for an escape that Nix refuses.
-fn decoded(text: &str) -> Option<String> {
+fn decoded(text: &str) -> Option<PathBuf> {
     let is_hex = |rest: &str| {
         rest.get(..2).is_some_and(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()))
     };
     if !text.split('%').skip(1).all(is_hex) {
         return None;
     }
-    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
+    Some(OsString::from_vec(percent_decode_str(text).collect()).into())
 }
 
 /// As a person writes it.
@@ -155,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_folder_of_this_machine_is_found_in_every_spelling() {
-        let path = |reference| local_path(reference).unwrap();
+        let path = |reference| local_path(reference).unwrap().to_str().unwrap().to_owned();
         assert_eq!(path("."), ".");
         assert_eq!(path("/a/100% b"), "/a/100% b");
         assert_eq!(path("path:/a%20b"), "/a b");
@@ -163,6 +192,21 @@ mod tests {
         assert_eq!(path("git+file:/a"), "/a");
         assert_eq!(path("/a?dir=b/c"), "/a/b/c");
         assert_eq!(local_path("path:/a%zz"), None);
+    }
+
+    #[test]
+    fn a_folder_is_found_by_its_own_reference() {
+        use std::os::unix::ffi::OsStrExt;
+        let odd = Path::new(std::ffi::OsStr::from_bytes(b"/a/\xff\xfe"));
+        let folders = ["/a b", "/a?b", "/a#b", "/a:b", "/a^b", "/a%20b", "/a&dir=b", "/ä"];
+        for folder in folders.iter().map(Path::new).chain([odd]) {
+            for top in [None, Some(Path::new("/")), Some(folder)] {
+                let reference = of_folder(folder, top);
+                assert_eq!(local_path(&reference).as_deref(), Some(folder), "{reference}");
+            }
+        }
+        assert_eq!(of_folder(Path::new("/a#b"), Some(Path::new("/a#b"))), "git+file:///a%23b");
+        assert_eq!(of_folder(Path::new("/a b"), None), "/a b");
     }
 
     #[test]

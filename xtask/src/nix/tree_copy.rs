@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use walkdir::WalkDir;
 
+use crate::nix::flake_ref::in_url;
 use crate::system::disk::TemporaryFolder;
 use crate::system::{disk, git};
 
@@ -26,7 +26,7 @@ impl TreeCopy {
     /// tree; without Git, the whole folder. As `name` under `candidates/` of xtask's folder.
     pub fn of(root: &Path, home: &Path, name: &str) -> Result<Self> {
         let folder = TemporaryFolder::new(&home.join("candidates"), "", &format!("-{name}"))?;
-        let repository = root.ancestors().find(|folder| folder.join(".git").exists());
+        let repository = git::top(root);
         let top = repository.unwrap_or(root);
         let inner = root.strip_prefix(top).unwrap_or(Path::new("")).to_owned();
         let copy = Self { folder, inner };
@@ -87,18 +87,6 @@ fn walked(root: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(names)
-}
-
-/// A path within a URL.
-fn in_url(path: &Path) -> String {
-    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'/')
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~')
-        .remove(b'+');
-    percent_encoding::percent_encode(path.as_os_str().as_encoded_bytes(), PLAIN).to_string()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! under `updates/` of xtask's folder, a line for each step. An entry is written before flake.lock
 //! is replaced; if that did not happen, no way back leads through the entry.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -25,6 +26,9 @@ pub struct Entry {
     /// Hosts that were pinned to an earlier revision.
     #[serde(rename = "held", default, skip_serializing_if = "PinnedHosts::is_empty")]
     pub pinned_hosts: PinnedHosts,
+    /// The files that are replaced before flake.lock, with their new text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 /// The pins before the one at `now`, newest first.
@@ -41,7 +45,7 @@ pub fn way_back<'a>(entries: &'a [Entry], input: &str, now: &str) -> Vec<&'a Ent
 }
 
 fn file(home: &Path, root: &Path) -> PathBuf {
-    home.join("updates").join(format!("{}.jsonl", files::safe_name(&root.to_string_lossy())))
+    home.join("updates").join(format!("{}.jsonl", files::path_name(root)))
 }
 
 /// Reads the journal, oldest entry first. A line that a killed run left incomplete is skipped.
@@ -68,6 +72,7 @@ mod tests {
             to: at(to),
             lock: LockFile::new(lock),
             pinned_hosts: PinnedHosts::new(),
+            files: BTreeMap::new(),
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Reservation {
 pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
     let folder = home.join("updates");
     disk::create(&folder)?;
-    let file = folder.join(format!("{}.busy", files::safe_name(&root.to_string_lossy())));
+    let file = folder.join(format!("{}.busy", files::path_name(root)));
     let opened = File::options().create(true).truncate(false).write(true).open(&file);
     let opened = opened.with_context(|| format!("cannot write {}", file.display()))?;
     if opened.try_lock().is_err() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +13,9 @@ use anyhow::{Context, Result};
 use tempfile::NamedTempFile;
 
 use crate::system::disk;
+
+/// Of a name that others are made from: a file system has 255 bytes for each.
+const LONGEST_NAME: usize = 180;
 
 /// The end of every temporary file's name.
 const TEMPORARY: &str = ".tmp";
@@ -131,6 +135,28 @@ pub fn safe_name(text: &str) -> String {
     if name.is_empty() { "_".to_owned() } else { name }
 }
 
+/// A file name for what belongs to a path or a URL. No two have the same one, apart from very
+/// long ones, of which the end and a hash are left.
+pub fn path_name(path: &Path) -> String {
+    let mut name = String::new();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' => name.push('_'),
+            b'.' if name.is_empty() => name.push_str("%2E"),
+            b'-' | b'+' | b'.' => name.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => name.push(char::from(*byte)),
+            byte => name.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    if name.len() <= LONGEST_NAME {
+        return name;
+    }
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}-{}", &name[name.len() - LONGEST_NAME + 32..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +166,20 @@ mod tests {
         assert_eq!(safe_name("../../etc/passwd"), "_.._etc_passwd");
         assert_eq!(safe_name(".."), "_");
         assert_eq!(safe_name("cpu+rocm-x.1"), "cpu+rocm-x.1");
+    }
+
+    #[test]
+    fn no_two_paths_have_one_name() {
+        let long = |end: &str| format!("/{}/{end}", "a".repeat(250));
+        let (one, other) = (format!("{}/x", long("b")), format!("{}/x", long("c")));
+        let paths = [
+            "/x/a/b", "/x/a_b", "/x_a/b", "/x/a b", "/x/a%20b", "/x/a_/b", "/x/a/_b", &one, &other,
+        ];
+        let names: BTreeSet<String> = paths.iter().map(|path| path_name(Path::new(path))).collect();
+        assert_eq!(names.len(), paths.len(), "{names:?}");
+        assert!(names.iter().all(|name| name.len() < 200 && !name.contains('/')), "{names:?}");
+        assert_eq!(path_name(Path::new("/home/me/fleet")), "_home_me_fleet");
+        assert_eq!(path_name(Path::new("../x")), "%2E._x");
     }
 
     #[test]

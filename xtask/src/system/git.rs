@@ -48,6 +48,11 @@ fn ask(root: &Path, words: &[&str]) -> Option<String> {
     process::read(&call, Some(QUICK)).ok()
 }
 
+/// The root of the repository that a folder is in, by the file system alone.
+pub fn top(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.join(".git").exists())
+}
+
 pub fn is_repository(root: &Path) -> bool {
     ask(root, &["rev-parse", "--is-inside-work-tree"]).as_deref() == Some("true")
 }

@@ -49,7 +49,7 @@ pub fn lock_file(
     let folder = folder(root)?;
     let locks = home.join("locks");
     disk::create(&locks)?;
-    let memory = locks.join(format!("{}.hash", files::safe_name(&text(&folder)?)));
+    let memory = locks.join(format!("{}.hash", files::path_name(&folder)));
     let fleet_lock = root.join("flake.lock");
     let before = match fs::read_to_string(&fleet_lock) {
         Ok(text) => text,
@@ -73,7 +73,7 @@ pub fn lock_file(
     )
     .with_context(|| format!("cannot use {}", fleet_lock.display()))?;
 
-    let name = format!("{}-{}.lock", files::safe_name(&text(root)?), revision.name());
+    let name = format!("{}-{}.lock", files::path_name(root), revision.name());
     let file = locks.join(name);
     // Left alone when it is the same, so that runs beside each other do not meet in it.
     if fs::read_to_string(&file).ok().as_deref() != Some(after.as_str()) {

@@ -128,7 +128,7 @@ impl History {
         if let Some(path) = url.strip_prefix("file://").or(url.starts_with('/').then_some(url)) {
             return Ok(Self { folder: PathBuf::from(path) });
         }
-        let folder = home.join("upstream").join(files::safe_name(url) + ".git");
+        let folder = home.join("upstream").join(files::path_name(Path::new(url)) + ".git");
         if folder.join("HEAD").is_file() {
             let history = Self { folder };
             let words = ["fetch", "--quiet", "--tags", "--prune", "--force", "origin"];

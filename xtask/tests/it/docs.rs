@@ -57,7 +57,7 @@ fn every_command_in_the_documents_works() {
     // `check --testbed` writes the lock file that puts the stand-ins in the inputs' place.
     let output = run(root, &["check", "--testbed"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let name = root.to_str().unwrap().replace('/', "_");
+    let name = root.to_str().unwrap().replace('_', "%5F").replace('/', "_");
     let lock = home_of(root).join(format!("locks/{name}-2026-09.lock"));
 
     // What a reader has on PATH, with the testbed's inputs.

@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::{Scratch, code, json, nix, repository, run, stderr, stdout};
+use crate::support::{
+    Scratch, code, json, nix, path_with_nix, repository, run, stderr, stdout, xtask,
+};
 use serde_json::Value;
 
 /// What `nix flake init -t` makes of this repository's template.
@@ -43,6 +45,37 @@ fn the_template_and_new_host_make_a_fleet_that_checks() {
     assert_eq!(report["builds"], 1);
     let table = fs::read_to_string(fleet.path().join("hosts/default.nix")).unwrap();
     assert!(table.contains("\"3d\" = {") && table.contains("root@10.0.0.3"), "{table}");
+}
+
+/// A run that is killed between two of its files leaves nothing in the way of the next one.
+#[test]
+fn a_killed_new_host_can_be_run_again() {
+    let fleet = fleet_of_ones_own();
+    let git = |args: &[&str]| {
+        let status = Command::new("git").args(args).current_dir(fleet.path()).status();
+        assert!(status.unwrap().success(), "{args:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "--all"]);
+    // Git is asked when the host's own files are written and the table is not.
+    let tools = Scratch::new();
+    let kill = "#!/bin/sh\ncase \"$*\" in *intent-to-add*) kill -9 $PPID;; esac\n\
+                exec /usr/bin/env -S \"PATH=${PATH#*:}\" git \"$@\"\n";
+    tools.write_program("git", kill);
+    let path = format!("{}:{}", tools.path().display(), path_with_nix().to_str().unwrap());
+    let killed = xtask(fleet.path()).args(["new-host", "box"]).env("PATH", path).output().unwrap();
+    assert_eq!(killed.status.code(), None, "{}", stderr(&killed));
+    assert!(fleet.path().join("hosts/box/facts.json").exists());
+    let output = run(fleet.path(), &["new-host", "box"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let files = fs::read_dir(fleet.path().join("hosts/box")).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert!(!files.iter().any(|name| name == ".new-host"), "{files:?}");
+    // A host's folder that somebody made by hand is left alone.
+    fleet.write("hosts/own/default.nix", "{ }\n");
+    let output = run(fleet.path(), &["new-host", "own"]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(fleet.path().join("hosts/own/default.nix").exists());
 }
 
 /// The same in a Git repository: Nix sees what Git knows of.

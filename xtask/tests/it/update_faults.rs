@@ -16,6 +16,65 @@ const HOSTS: &str = r#"
     slow = host { variant = "cpu-slow"; manifest.rev = llama-cpp.rev; script = "read x < ${llama-cpp}/content; sleep 1; echo $x > $out"; };
 "#;
 
+/// Nix takes such a lock as it is, and would build the fleet from another repository.
+#[test]
+fn a_lock_that_leads_elsewhere_is_not_updated() {
+    let poison = |text: &str| {
+        let mut lock: serde_json::Value = serde_json::from_str(text).unwrap();
+        let locked = &mut lock["nodes"]["llama-cpp"]["locked"];
+        *locked = json!({ "type": "github", "owner": "evil", "repo": "llama.cpp",
+            "rev": locked["rev"], "narHash": locked["narHash"] });
+        lock
+    };
+    let world = World::new();
+    let good = world.lock();
+    world.release("two");
+    let poisoned = poison(&good).to_string();
+    world.fleet.write("flake.lock", &poisoned);
+    let (code, report, said) = world.run(&["update"]);
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(report["findings"][0]["code"], "lock-elsewhere", "{report}");
+    assert!(said.contains("github:evil/llama.cpp"), "{said}");
+    assert_eq!(world.lock(), poisoned);
+    // What a host is pinned to is locked in another file.
+    world.fleet.write("flake.lock", &good);
+    let locked = &poison(&good)["nodes"]["llama-cpp"]["locked"];
+    let pinned = json!({ "holds": { world.locked(): { "plain": { "locked": locked,
+        "since": "2026-11-22", "failedWith": "b9", "failedAt": "build", "reason": "x" } } } });
+    world.fleet.write("pinned_hosts.json", &pinned.to_string());
+    let (code, report, said) = world.run(&["update", "--dry-run"]);
+    assert_eq!(code, 1, "{said}");
+    let finding = &report["findings"][0];
+    assert_eq!(finding["code"], "lock-elsewhere", "{report}");
+    assert!(
+        finding["message"].as_str().unwrap().contains("for plain from github:evil"),
+        "{finding}"
+    );
+}
+
+/// As after a kill between the renames of pin.json and flake.lock.
+#[test]
+fn a_half_written_step_is_not_taken_for_the_users_edit() {
+    let world = World::new();
+    let fleet = world.fleet.path();
+    world.fleet.write("pin.json", "{ \"builds\": {} }\n");
+    git(fleet, &["add", "--all"]);
+    git(fleet, &["commit", "--quiet", "--message=fleet"]);
+    let two = world.release("two");
+    assert_eq!(world.run(&["update"]).0, 0);
+    let half = fs::read_to_string(fleet.join("pin.json")).unwrap();
+    git(fleet, &["checkout", "--quiet", "flake.lock"]);
+    assert_ne!(world.status(), "");
+    // Another edit is the user's.
+    world.fleet.write("pin.json", &half.replace("{", "{ \"x\": 1,"));
+    let (code, report, said) = world.run(&["update", "--commit"]);
+    assert_eq!((code, &report["findings"][0]["code"]), (1, &json!("cannot-commit")), "{said}");
+    world.fleet.write("pin.json", &half);
+    let (code, _, said) = world.run(&["update", "--commit"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!((world.locked(), world.status()), (two, String::new()));
+}
+
 #[test]
 fn interrupted_at_any_moment_the_lock_is_the_old_or_the_new_one() {
     let world = World::of(HOSTS);

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::findings::finding::Finding;
 use crate::fleet::pinned_hosts::{PinnedHosts, PinnedHostsFile};
-use crate::fleet::state_file::{self, BUILD_NUMBERS, PINNED_HOSTS};
+use crate::fleet::state_file::{self, BUILD_NUMBERS, PINNED_HOSTS, StateFile};
 use crate::nix::flake_input::{Revision, short};
 use crate::nix::lockfile::{Input, LockFile};
 use crate::pin::args::UpdateArgs;
@@ -54,7 +54,11 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<()> {
                  own changes",
             ));
         }
-        let changed = git::changed(root, &written());
+        let last = journal::read(&pin.context.home, root).pop();
+        let mut changed = written();
+        changed.retain(|file| {
+            !git::changed(root, &[file]).is_empty() && !is_half_step(root, file, last.as_ref())
+        });
         if !changed.is_empty() {
             bail!(Finding::error(
                 "cannot-commit",
@@ -64,6 +68,23 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<()> {
         }
     }
     edited(pin).map_or(Ok(()), |finding| bail!(finding))
+}
+
+/// Whether a step that was interrupted before flake.lock's rename left the file like this: the
+/// next step replaces it.
+fn is_half_step(root: &Path, file: &str, last: Option<&Entry>) -> bool {
+    let states = [&BUILD_NUMBERS, &PINNED_HOSTS];
+    let Ok(text) = files::read(&root.join(file)) else {
+        return states.iter().any(|state| state.old == file);
+    };
+    let is_written = |entry: &Entry| entry.files.get(file) == Some(&text);
+    let is_created = || file == PINNED_HOSTS.name && text == PinnedHostsFile::default().print();
+    let is_moved = |state: &&StateFile| {
+        state.name == file && git::committed(root, state.old).as_ref() == Some(&text)
+    };
+    last.is_some_and(is_written)
+        || git::committed(root, file).is_none() && is_created()
+        || states.iter().any(is_moved)
 }
 
 /// Returns an edit of the input in flake.lock that is neither committed nor of an update.
@@ -155,7 +176,7 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHo
     if let Some(numbers) = &pin.build_numbers {
         let file = pin.root.join(BUILD_NUMBERS.name);
         let before = files::read(&file).ok();
-        let pinned: Vec<Revision> = pinned.revisions().collect();
+        let pinned: Vec<Revision> = pinned.hosts().map(|(_, host)| host.revision()).collect();
         let after = numbers.with(pinned.iter().chain([&pin.now, to])).print();
         replacements.push(Replacement { file, before, after });
     }
@@ -164,6 +185,10 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHo
         let before = Some(tracked(pin, &pinned_file)?);
         replacements.push(Replacement { file: pinned_file, before, after: pinned.print() });
     }
+    let texts = replacements.iter().filter_map(|Replacement { file, after, .. }| {
+        Some((file.file_name()?.to_str()?.to_owned(), after.clone()))
+    });
+    let written = texts.collect();
     // Last: the other two files have the entries of both revisions, so this rename is the
     // step. If hosts are only unpinned, pinned_hosts.json's is the step.
     if pin.now.rev != to.rev {
@@ -176,6 +201,7 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHo
         to: to.clone(),
         lock: own,
         pinned_hosts: pin.pinned_hosts(),
+        files: written,
     };
     if entry.from.rev != entry.to.rev {
         journal::append(&pin.context.home, &pin.root, &entry)?;
@@ -196,7 +222,7 @@ fn tracked(pin: &PinState<'_>, file: &Path) -> Result<String> {
 }
 
 fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
-    let name = format!("{}.message", files::safe_name(&pin.root.to_string_lossy()));
+    let name = format!("{}.message", files::path_name(&pin.root));
     let file = pin.context.home.join("updates").join(name);
     files::write_atomically(&file, message::commit(report).as_bytes())?;
     let mut files = written();
@@ -221,7 +247,7 @@ fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
 /// Saves the rejected lock file with the report and the logs.
 pub fn save_rejected(pin: &PinState<'_>, trial: &TrialFleet, report: &mut UpdateReport) {
     let name = format!("{}-{}", now(), short(&trial.revision.rev));
-    let all = pin.context.home.join("refused").join(files::safe_name(&pin.root.to_string_lossy()));
+    let all = pin.context.home.join("refused").join(files::path_name(&pin.root));
     let folder = all.join(name);
     let mut save = || -> Result<()> {
         disk::create(&folder.join("logs"))?;

@@ -13,6 +13,7 @@ pub mod view;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
+use crate::check::lock_rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error, or_finding};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print as print_finding;
@@ -61,11 +62,19 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
     // Discover.
     let pin = PinState::read(context, args.input.as_deref())?;
     let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
+    let mut report = UpdateReport::new(&pin.input.name, &pin.now);
+    report.dry_run = args.dry_run;
+    report.findings.extend(lock_rules::elsewhere(&pin.lock));
+    report.findings.extend(lock_rules::pinned_elsewhere(&pin.lock, &pin.pinned_file));
+    if !none_is_an_error(&report.findings) {
+        // What is built from such a lock says nothing of the fleet.
+        report.fail_at(Stage::Lock);
+        return Ok(report);
+    }
     commit::precondition(&pin, args)?;
     let chosen = revision::choose(&pin, wanted(args))?;
-    let mut report = UpdateReport::new(&pin.input.name, &chosen.now);
+    report.from = (&chosen.now).into();
     report.findings.extend(chosen.note.clone());
-    report.dry_run = args.dry_run;
     report.to = Some((&chosen.revision).into());
     if report.stays() && pin.pinned_hosts().is_empty() {
         return Ok(report);
