@@ -1,6 +1,11 @@
 //! Many hosts, many faults, one run: each in the state that is its own.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use crate::support::{Scratch, code, fleet, json, nix_program, run, stderr, stdout, xtask};
 
@@ -135,4 +140,51 @@ fn half_an_answer_is_that_hosts_state() {
 fn silence_is_red() {
     let expected = states([("eval-error", "bad-eval-output"); 3]);
     assert_eq!(with_accident("continue"), (1, expected));
+}
+
+/// A folder is what it is, whatever its name could also mean to Nix or to a shell.
+#[test]
+fn a_folder_is_read_by_its_path_whatever_its_name() {
+    let scratch = fleet(r#"neighbour = host { };"#);
+    let text = fs::read_to_string(scratch.path().join("flake.nix")).unwrap();
+    let mine = text.replace("neighbour = host", "mine = host");
+    scratch.write("fleet/flake.nix", &text);
+    let names: [&[u8]; 8] = [
+        b"fleet?x",
+        b"fleet#x",
+        b"fleet^x",
+        b"fleet:x",
+        b"fleet%20x",
+        b"fleet x",
+        b"\xff\xfe",
+        b"nixpkgs",
+    ];
+    for (index, name) in names.into_iter().enumerate() {
+        let folder = scratch.path().join(OsStr::from_bytes(name));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("flake.nix"), &mine).unwrap();
+        if index % 2 == 0 {
+            for args in [&["init", "--quiet"][..], &["add", "--all"]] {
+                let git = Command::new("git").args(args).current_dir(&folder).status();
+                assert!(git.unwrap().success());
+            }
+        }
+        let link = scratch.path().join(format!("link{index}"));
+        symlink(&folder, &link).unwrap();
+        // From inside; by a path without ./; by a link.
+        let link = link.file_name().unwrap().to_owned();
+        let asked = [None, Some(OsString::from_vec(name.to_vec())), Some(link)];
+        for flake in asked {
+            let inside = if flake.is_none() { folder.as_path() } else { scratch.path() };
+            let Ok(flake) = flake.map(OsString::into_string).transpose() else { continue };
+            let mut call = xtask(inside);
+            call.args(["check", "--json"]);
+            call.args(flake.iter().flat_map(|flake| ["--flake", flake]));
+            let output = call.output().unwrap();
+            assert_eq!(code(&output), 0, "{folder:?} {flake:?}: {}", stderr(&output));
+            let report = json(&output);
+            assert_eq!(report["hosts"][0]["host"], "mine", "{folder:?} {flake:?}: {report}");
+            assert_eq!(report["hosts"].as_array().unwrap().len(), 1);
+        }
+    }
 }
