@@ -358,6 +358,24 @@ fn a_slow_down_is_found_by_measuring() {
     eprintln!("{said}");
 }
 
+/// Neither end is built for that.
+#[test]
+fn a_revision_of_the_same_parts_is_not_measured() {
+    let dir = Scratch::new();
+    // Touches the README.
+    let upstream = Upstream::plant(dir.path(), &Plan::new("old-era", 1));
+    let fleet = Fleet::of(&upstream, "old");
+    let output = fleet.run(&[
+        "bisect", "--json", "--good", "b1", "--bad", "main", "--by", "bench", "--host", "local",
+    ]);
+    let report = document(&output);
+    let [step] = &report["judged"].as_array().unwrap()[..] else { panic!("{report}") };
+    assert_eq!(step["verdict"], "good", "{report}");
+    assert_eq!(step["why"], "local: has the same parts as b1", "{report}");
+    assert!(step["measured"].is_null(), "{report}");
+    assert!(!stderr(&output).contains("building"), "{}", stderr(&output));
+}
+
 #[test]
 fn what_no_host_says_a_word_about_is_found_too() {
     for (breakage, words) in [

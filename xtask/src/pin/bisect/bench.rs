@@ -1,5 +1,6 @@
 //! Judges a revision by how fast its llama-bench is beside that of the good end: both run in turns
-//! on the host's machine until the verdict is certain, or the last round is over.
+//! on the host's machine until the verdict is certain, or the last round is over. A package of the
+//! same parts as one that was judged is as fast, and is neither built nor measured.
 
 use std::slice;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::bench::preflight::preflight;
 use crate::bench::session::{self, Session};
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, Severity, or_finding};
+use crate::fleet::manifest::Part;
 use crate::fleet::names::HostName;
 use crate::nix::flake_input::Revision;
 use crate::pin::args::BisectArgs;
@@ -47,6 +49,10 @@ const PARAMS: Params = Params {
     args: vec![],
 };
 
+/// What is seen of the good end beside itself.
+const AS_FAST: Judgement =
+    Judgement { verdict: Verdict::Good, why: None, failures: vec![], measured: None };
+
 /// The machine, what is ready there, and what is searched for.
 pub struct Bench<'a> {
     pin: &'a PinState<'a>,
@@ -56,8 +62,10 @@ pub struct Bench<'a> {
     model: Model,
     model_path: String,
     good: Revision,
-    /// The good end, once it is built and copied.
-    base: Option<Subject>,
+    /// The good end, once it is evaluated; with its trial until it is built and copied.
+    base: Option<(Subject, Option<TrialFleet>)>,
+    /// What was seen of packages built from parts.
+    judged: Vec<(Revision, Vec<Part>, Judgement)>,
     /// From the user: slower by so many percent.
     percent: Option<f64>,
     /// The test in which the bad end is slower, and the limit.
@@ -96,38 +104,76 @@ impl<'a> Bench<'a> {
             model_path,
             good: good.clone(),
             base: None,
+            judged: vec![],
             percent,
             wanted: None,
         })
     }
 
     pub fn judge(&mut self, revision: &Revision) -> Result<Judgement> {
-        let base = match self.base.take() {
+        let (base, trial) = match self.base.take() {
             Some(base) => base,
-            None => or_finding(self.ready(&self.good))?.map_err(|finding| {
-                let (good, why) = (self.good.name(), finding.message);
-                anyhow!("--good {good} cannot be measured: {why}; pass another --good")
-            })?,
+            None => {
+                let (base, trial) = self.of_good_end(self.select(&self.good))?;
+                self.judged.push((self.good.clone(), base.manifest.parts.clone(), AS_FAST));
+                (base, Some(trial))
+            }
         };
-        let judgement = match or_finding(self.ready(revision))? {
-            Ok(subject) => self.measure(&base, &subject)?,
-            Err(finding) => self.inconclusive(&finding),
+        let (trial, judgement) = match or_finding(self.select(revision))? {
+            Err(finding) => (trial, self.inconclusive(&finding)),
+            Ok((subject, of_revision)) => match self.of_same_parts(&subject) {
+                Some(known) => (trial, known),
+                None => {
+                    if let Some(trial) = &trial {
+                        self.of_good_end(self.build(trial, &base))?;
+                    }
+                    let built = or_finding(self.build(&of_revision, &subject))?;
+                    let judgement = match built {
+                        Ok(()) => self.measure(&base, &subject)?,
+                        Err(finding) => self.inconclusive(&finding),
+                    };
+                    let parts = subject.manifest.parts;
+                    self.judged.push((revision.clone(), parts, judgement.clone()));
+                    (None, judgement)
+                }
+            },
         };
-        self.base = Some(base);
+        self.base = Some((base, trial));
         Ok(judgement)
     }
 
-    /// Evaluates and builds a revision, and copies it to the machine.
-    fn ready(&self, revision: &Revision) -> Result<Subject> {
+    /// What was seen of a package of the same parts, if there was one.
+    fn of_same_parts(&self, subject: &Subject) -> Option<Judgement> {
+        let parts = &subject.manifest.parts;
+        let is_known = |(_, judged, judgement): &&(Revision, Vec<Part>, Judgement)| {
+            !parts.is_empty() && judged == parts && judgement.verdict != Verdict::Inconclusive
+        };
+        let (revision, _, judgement) = self.judged.iter().find(is_known)?;
+        let why = format!("{}: has the same parts as {}", self.host, revision.name());
+        Some(Judgement { why: Some(why), ..judgement.clone() })
+    }
+
+    /// A finding about the good end ends the search.
+    fn of_good_end<T>(&self, result: Result<T>) -> Result<T> {
+        or_finding(result)?.map_err(|finding| {
+            let (good, why) = (self.good.name(), finding.message);
+            anyhow!("--good {good} cannot be measured: {why}; pass another --good")
+        })
+    }
+
+    /// Evaluates a revision.
+    fn select(&self, revision: &Revision) -> Result<(Subject, TrialFleet)> {
         let trial = trial(self.pin, revision)?;
-        let subject = self.subject(&trial)?;
-        let findings =
-            preflight(&self.machine, &subject, &subject.manifest.bench_args(&[]), false)?;
+        Ok((self.subject(&trial)?, trial))
+    }
+
+    /// Builds the package of a revision, and copies it to the machine.
+    fn build(&self, trial: &TrialFleet, subject: &Subject) -> Result<()> {
+        let findings = preflight(&self.machine, subject, &subject.manifest.bench_args(&[]), false)?;
         if let Some(error) = findings.into_iter().find(|it| it.severity == Severity::Error) {
             bail!(error);
         }
-        build_and_copy(&trial.context, &self.machine, &subject)?;
-        Ok(subject)
+        build_and_copy(&trial.context, &self.machine, subject)
     }
 
     fn subject(&self, trial: &TrialFleet) -> Result<Subject> {

@@ -1,11 +1,13 @@
 //! Judges a revision by whether the fleet evaluates with it, or builds.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, Severity, or_finding};
+use crate::fleet::manifest::Part;
 use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
 use crate::nix::flake_input::Revision;
@@ -19,12 +21,15 @@ use crate::system::interrupt::{self, Interrupted};
 use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet, TrialResult};
 
 /// What was seen of one revision.
+#[derive(Clone)]
 pub struct Judgement {
     pub verdict: Verdict,
     pub why: Option<String>,
     pub failures: Vec<Failure>,
     pub measured: Option<Measured>,
 }
+
+type PartsOfHosts = BTreeMap<HostName, Vec<Part>>;
 
 /// What is searched for, and on which hosts.
 pub struct Judge<'a> {
@@ -36,10 +41,12 @@ pub struct Judge<'a> {
     pub wanted: Vec<Failure>,
     /// The failures of the good end, which are not searched for.
     pub known: Vec<Failure>,
+    /// The failures of packages that were built, by the parts of each host's.
+    pub built: Vec<(PartsOfHosts, Vec<Failure>)>,
 }
 
 impl Judge<'_> {
-    pub fn judge(&self, revision: &Revision) -> Result<Judgement> {
+    pub fn judge(&mut self, revision: &Revision) -> Result<Judgement> {
         let failures = match or_finding(trial(self.pin, revision))? {
             Ok(trial) => self.failures(&trial)?,
             Err(finding) => vec![Failure::of_finding(None, &finding)],
@@ -47,11 +54,31 @@ impl Judge<'_> {
         Ok(self.weigh(failures))
     }
 
-    fn failures(&self, trial: &TrialFleet) -> Result<Vec<Failure>> {
-        let result = trial_fleet::judge(trial, &self.hosts, self.depth)?;
-        let selected = result.outcomes.selected();
-        let used = Used::by(selected.map(|(host, selection)| (host, &selection.manifest)));
+    fn failures(&mut self, trial: &TrialFleet) -> Result<Vec<Failure>> {
+        let result = trial_fleet::judge(trial, &self.hosts, Depth::Evaluate)?;
+        let manifests = || {
+            let selected = result.outcomes.selected();
+            selected.map(|(host, selection)| (host, &selection.manifest))
+        };
+        let used = Used::by(manifests());
+        let parts: PartsOfHosts =
+            manifests().map(|(host, manifest)| (host.clone(), manifest.parts.clone())).collect();
+        // A revision that changes no part fails to build as the other one does.
+        let is_split = parts.len() == self.hosts.len() && parts.values().all(|it| !it.is_empty());
+        if let Some((_, failures)) =
+            self.built.iter().find(|(built, _)| is_split && *built == parts)
+        {
+            trial.context.ui.debug("the same parts as an earlier revision: not built");
+            return Ok(failures.clone());
+        }
+        let result = match self.depth {
+            Depth::Evaluate => result,
+            Depth::Build => trial_fleet::judge(trial, &self.hosts, self.depth)?,
+        };
         let found = failures(result);
+        if self.depth == Depth::Build {
+            self.built.push((parts, found.clone()));
+        }
         // Silent failures are searched for only if there is no other.
         let silent = self.wanted.iter().all(|wanted| wanted.host.is_none());
         if self.depth == Depth::Evaluate && found.is_empty() && silent {

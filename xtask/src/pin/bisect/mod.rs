@@ -178,7 +178,7 @@ impl<'a> Session<'a> {
             range,
             search,
             bench,
-            judge: Judge { pin, depth, hosts, wanted: vec![], known: vec![] },
+            judge: Judge { pin, depth, hosts, wanted: vec![], known: vec![], built: vec![] },
             journal: journal.unwrap_or(Journal { question, steps: vec![] }),
             file,
             steps: vec![],
