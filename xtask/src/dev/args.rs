@@ -97,6 +97,6 @@ pub enum PerfSubject {
     Check,
     /// The builds, compared with one by hand with GGML_NATIVE=ON; and bench, with llama-bench
     Bench,
-    /// build-all, compared with `nix build`; with --testbed, of llama.cpp itself
+    /// build-all, compared with `nix build`; with --testbed, packages from parts and as a whole
     Build,
 }

@@ -6,11 +6,21 @@ use std::time::Duration;
 /// CPU time of all threads of xtask so far, ended ones among them. Nix and what else was
 /// started is not in it.
 pub fn own_cpu() -> Duration {
+    cpu(libc::RUSAGE_SELF)
+}
+
+/// CPU time of all processes that xtask started and that have ended, with those that they
+/// waited for.
+pub fn children_cpu() -> Duration {
+    cpu(libc::RUSAGE_CHILDREN)
+}
+
+fn cpu(whose: libc::c_int) -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     #[expect(unsafe_code, reason = "std has no getrusage")]
     // SAFETY: getrusage(2) fills the struct that it is handed, and all zeros are one, too.
     let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        libc::getrusage(whose, usage.as_mut_ptr());
         usage.assume_init()
     };
     let of = |time: libc::timeval| {

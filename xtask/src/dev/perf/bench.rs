@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::bench::command::tuned;
+use crate::bench::comparison::Samples;
 use crate::bench::machine::Machine;
 use crate::bench::measure::Setup;
 use crate::bench::measurement::{Params, Subject};
@@ -25,8 +26,9 @@ use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
+use crate::system::machine_lock::{self, Lock};
 use crate::system::process::Invocation;
-use crate::system::{disk, interrupt, machine_lock};
+use crate::system::{disk, interrupt};
 use crate::target::Target;
 use crate::target::selection::LOCAL;
 use crate::testbed::revision::TestbedRevision;
@@ -47,27 +49,12 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         local_file(&chosen.place, &context.home)?;
     }
     let targets = targets(&context, revision, &machine, !args.no_dispatch)?;
-    let place = machine_lock::bench_lock(&context.home, Target::Local.name());
-    let lock = machine_lock::lock(&place, "`perf bench`", &|holder| {
-        ui.status(format!("waiting for {holder}"))
-    })?;
+    let lock = lock(&context)?;
     let mut all = vec![];
     for (name, chosen) in models {
-        let file = local_file(&chosen.place, &context.home)?;
-        let file = file.to_str().context("the model's path is not UTF-8")?;
-        ui.status(format!("measuring {name}, {} rounds of {} builds", args.runs, targets.len()));
-        let quiet = Ui { quiet: true, ..*ui };
-        let rounds = u32::try_from(args.runs).context("--runs")?;
-        let (machine, model, params) = (&machine, &chosen.about, &params(2));
-        let setup = Setup { ui: &quiet, machine, model, model_path: file, params };
-        let run = paired_run::run(setup, &targets, Rounds::exactly(rounds, 1))?;
-        interrupt::check()?;
-        if let Some(finding) = &run.finding {
-            bail!("{}", finding.message);
-        }
-        ui.status(crate::bench::view::standings(ui, &run.standings(&targets)));
+        let samples = in_turns(args, &context, &machine, (&name, &chosen), &targets)?;
         // In the order of `targets`.
-        let [hand, tuned, upstream, dispatch @ ..] = &run.samples[..] else {
+        let [hand, tuned, upstream, dispatch @ ..] = &samples[..] else {
             bail!("a comparison target is missing");
         };
         let mut of_model = ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand);
@@ -87,8 +74,41 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     Ok(all)
 }
 
+/// Nothing else is measured on this machine meanwhile.
+pub fn lock(context: &Context) -> Result<Lock> {
+    let place = machine_lock::bench_lock(&context.home, Target::Local.name());
+    machine_lock::lock(&place, "`perf`", &|holder| {
+        context.ui.status(format!("waiting for {holder}"));
+    })
+}
+
+/// Runs these builds in turns with a model; in their order.
+pub fn in_turns(
+    args: &PerfArgs,
+    context: &Context,
+    machine: &Machine,
+    (name, chosen): (&str, &ChosenModel),
+    targets: &[ComparisonTarget],
+) -> Result<Vec<Samples>> {
+    let ui = &context.ui;
+    let file = local_file(&chosen.place, &context.home)?;
+    let model_path = file.to_str().context("the model's path is not UTF-8")?;
+    ui.status(format!("measuring {name}, {} rounds of {} builds", args.runs, targets.len()));
+    let quiet = &Ui { quiet: true, ..*ui };
+    let rounds = u32::try_from(args.runs).context("--runs")?;
+    let (model, params) = (&chosen.about, &params(2));
+    let setup = Setup { ui: quiet, machine, model, model_path, params };
+    let run = paired_run::run(setup, targets, Rounds::exactly(rounds, 1))?;
+    interrupt::check()?;
+    if let Some(finding) = &run.finding {
+        bail!("{}", finding.message);
+    }
+    ui.status(crate::bench::view::standings(ui, &run.standings(targets)));
+    Ok(run.samples)
+}
+
 /// Each model with its name in the table: the small one is quick in every quantization.
-fn models(chosen: &[LocalModel]) -> Vec<(String, ChosenModel)> {
+pub fn models(chosen: &[LocalModel]) -> Vec<(String, ChosenModel)> {
     let all = [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16];
     let quantizations = |model: &LocalModel| match model {
         LocalModel::M29 => &all[..],
@@ -122,6 +142,22 @@ fn targets(
     if with_dispatch {
         selections.push((HostName::new("dispatch"), tuned(context, "dispatch")?));
     }
+    let built = build(context, &selections)?;
+    let tree = revision.tree();
+    let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags, &table);
+    ui.status(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.name));
+    let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.debug(line))?;
+    let by_hand = program.to_str().context("the hand build's path is not UTF-8")?.to_owned();
+    let subject = built[0].subject.clone();
+    let hand = ComparisonTarget { label: "by hand".to_owned(), subject, llama_bench: by_hand };
+    Ok([hand].into_iter().chain(built).collect())
+}
+
+/// Builds these packages.
+pub fn build(
+    context: &Context,
+    selections: &[(HostName, Selection)],
+) -> Result<Vec<ComparisonTarget>> {
     let builds = distinct(selections.iter().map(|(host, selection)| (host, selection)));
     let variants = build_all::build(context, &builds)?;
     if let Some(broken) = variants.iter().find(|variant| !variant.state.ok()) {
@@ -131,23 +167,12 @@ fn targets(
             broken.log.as_deref().unwrap_or_default()
         );
     }
-    let tree = revision.tree();
-    let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags, &table);
-    ui.status(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.name));
-    let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.debug(line))?;
-    let by_hand = program.to_str().context("the hand build's path is not UTF-8")?.to_owned();
-    let subject = |selection: &Selection| Subject::new(HostName::new(LOCAL), selection.clone());
-    let mut targets = vec![ComparisonTarget {
-        label: "by hand".to_owned(),
-        subject: subject(&selections[0].1),
-        llama_bench: by_hand,
-    }];
-    targets.extend(selections.iter().map(|(label, selection)| {
-        let subject: Subject = subject(selection);
+    let target = |(label, selection): &(HostName, Selection)| {
+        let subject = Subject::new(HostName::new(LOCAL), selection.clone());
         let llama_bench = subject.llama_bench();
         ComparisonTarget { label: label.to_string(), llama_bench, subject }
-    }));
-    Ok(targets)
+    };
+    Ok(selections.iter().map(target).collect())
 }
 
 fn params(repetitions: u32) -> Params {

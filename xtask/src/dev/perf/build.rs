@@ -1,5 +1,5 @@
 //! The budgets of build-all: over one bare `nix build` of as many new derivations, and of
-//! its own CPU time; with `--testbed`, of llama.cpp itself, and what ccache saves.
+//! its own CPU time; with `--testbed`, of llama.cpp itself.
 //!
 //! Nothing is subtracted. Of each pair, both sides have derivations that were never built,
 //! of equal length; who goes first alternates.
@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::dev::args::PerfArgs;
 use crate::dev::perf::budgets::{self, Length, Ratio, Step};
-use crate::dev::perf::{build_fleet, derivations_of, fleet_copy, open, pair, timed, xtask};
+use crate::dev::perf::{build_fleet, derivations_of, fleet_copy, open, pair, parts, timed, xtask};
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::system::process::Invocation;
@@ -25,8 +25,6 @@ use crate::ui::Ui;
 const OVER_NIX: f64 = 1.02;
 /// Of one core, while a build's log streams.
 const OWN_CPU: f64 = 0.02;
-/// What a second variant of a source may cost of the first.
-const SECOND_VARIANT: f64 = 1.0 / 3.0;
 /// Enough to keep the cores of a small machine busy, and more than that of builds waiting.
 const BUILDS: usize = 4;
 /// Some 25 ms of /bin/sh on a core of 2025.
@@ -36,7 +34,11 @@ const WAIT: Step = Step::Wait { milliseconds: 25 };
 pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     match global.testbed {
         None => generated(args, global, ui),
-        Some(_) => llama_cpp(args, global, ui),
+        Some(_) => {
+            let mut ratios = parts::budgets(args, &Context::open(global, ui)?)?;
+            ratios.extend(llama_cpp(args, global, ui)?);
+            Ok(ratios)
+        }
     }
 }
 
@@ -84,32 +86,13 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
             files::write_atomically(&file, budgets::module_with(microarch, flags).as_bytes())
         })
     };
-    // Every compilation is new to ccache: the same as an empty one, which is not ours to
-    // make where others build too. A macro would not do, since ccache then compares what
-    // the preprocessor makes of a file.
-    let compile_anew = || {
-        let seed = format!("-frandom-seed={}", round());
-        write(&["C", "CXX"].map(|language| format!("-DCMAKE_{language}_FLAGS={seed}")))
-    };
-    let bench = Bench::open(global, ui, &folder, names.clone(), 1, &compile_anew)?;
-    let (first, second) = (&names[0], &names[1]);
-    ui.status("measuring two variants of a source that ccache has not seen");
-    compile_anew()?;
-    let one = bench.build_all(false, &[first])?;
-    let other = bench.build_all(false, &[second])?;
-    let mut ratios = vec![output(
-        ui,
-        "second variant of a source / first".to_owned(),
-        SECOND_VARIANT,
-        vec![(other.seconds, one.seconds)],
-    )];
     // Nothing is new to ccache but the derivation: all else of a build is done, and its log
     // comes many times faster than a compiler writes it.
     let relink = || write(&[format!("-DLLAMAFLEET_ROUND={}", round())]);
-    let bench = Bench { renew: &relink, ..bench };
+    let bench = Bench::open(global, ui, &folder, names, 1, &relink)?;
     ui.status("measuring two variants of llama.cpp from ccache");
-    relink()?;
     bench.build_all(false, &[])?;
+    let mut ratios = vec![];
     ratios.extend(bench.over_nix("2 variants of llama.cpp from ccache", args.runs)?);
     relink()?;
     let built = bench.build_all(true, &[])?;
@@ -123,7 +106,7 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
 }
 
 /// Prints a ratio as soon as it is known: the rest takes long, and may break.
-fn output(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio {
+pub fn output(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio {
     let ratio = Ratio::new(name, budget, samples);
     let (subject, yardstick) = ratio.medians();
     ui.status(format!("{}: {:.4} = {subject:.3} s / {yardstick:.3} s", ratio.name, ratio.value));
@@ -131,7 +114,7 @@ fn output(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio
 }
 
 /// Never the same twice, on this machine and on those that share its store.
-fn round() -> String {
+pub fn round() -> String {
     static NTH: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let nth = NTH.fetch_add(1, Ordering::Relaxed);

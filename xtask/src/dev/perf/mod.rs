@@ -8,6 +8,7 @@ pub mod build_fleet;
 pub mod check;
 pub mod fleet_copy;
 pub mod hand_build;
+pub mod parts;
 pub mod real_fleet;
 
 use std::path::Path;
