@@ -1,14 +1,15 @@
 //! `bench HOST --compare A,B,…`: what each name means, and the builds in turns.
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::bench::args::BenchArgs;
 use crate::bench::command::{params, subject};
+use crate::bench::comparison::Standing;
 use crate::bench::deploy::comparison_targets;
 use crate::bench::machine::Machine;
 use crate::bench::measure::Setup;
-use crate::bench::measurement::Subject;
+use crate::bench::measurement::{Model, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, Rounds};
 use crate::bench::view;
@@ -18,12 +19,43 @@ use crate::findings::outcome::Outcome;
 use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
-use crate::fleet::names::HostName;
+use crate::fleet::names::{HostName, VariantName};
 use crate::nix::flake_input::{Revision, short};
-use crate::nix::names::nix_string;
+use crate::nix::names::{StorePath, nix_string};
 use crate::system::resources::now;
 use crate::upstream::revision::{Wanted, choose};
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ComparisonReport<'a> {
+    schema: u32,
+    command: &'static str,
+    host: &'a str,
+    target: &'a str,
+    model: &'a Model,
+    /// The GPU, or the CPU where there is none.
+    device: Option<&'a str>,
+    threads: Option<u32>,
+    /// Gives the same random order again with `--seed`.
+    seed: u64,
+    subjects: Vec<Compared<'a>>,
+    /// Ratios are to the first subject.
+    standings: &'a [Standing],
+    findings: &'a [&'a Finding],
+    ok: bool,
+}
+
+/// A build that was compared.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Compared<'a> {
+    /// As it was typed.
+    label: &'a str,
+    variant: &'a VariantName,
+    rev: Option<&'a str>,
+    store_path: &'a StorePath,
+}
 
 pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Outcome> {
     // Plan.
@@ -59,23 +91,27 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     let ok = run.finding.is_none() && !standings.is_empty();
     let findings: Vec<&Finding> = run.finding.iter().chain(&warnings).collect();
     let (device, threads) = run.device.clone().unwrap_or_default();
-    context.ui.document(&json!({
-        "schema": 1, "command": "bench", "host": args.host, "target": machine.target.name(),
-        "model": model,
-        // Gives the same order again with `--seed`.
-        "seed": seed,
-        "subjects": subjects.iter().map(|(label, Subject { manifest, store_path, .. })| json!({
-            "label": label, "variant": manifest.variant, "rev": manifest.rev,
-            "storePath": store_path,
-        })).collect::<Vec<_>>(),
-        // Ratios are to the first subject.
-        "standings": standings,
-        "device": device,
-        "threads": threads,
-        "findings": findings,
-        "ok": ok,
-    }))?;
     let target = machine.target.name();
+    let compared = subjects.iter().map(|(label, Subject { manifest, store_path, .. })| Compared {
+        label,
+        variant: &manifest.variant,
+        rev: manifest.rev.as_deref(),
+        store_path,
+    });
+    context.ui.document(&ComparisonReport {
+        schema: 1,
+        command: "bench",
+        host: &args.host,
+        target,
+        model,
+        device: device.as_deref(),
+        threads,
+        seed,
+        subjects: compared.collect(),
+        standings: &standings,
+        findings: &findings,
+        ok,
+    })?;
     let about = view::surroundings(model, device.as_deref(), threads);
     context.ui.result(format!("{} on {target}: {about}", args.host));
     for (label, subject) in &subjects {
@@ -84,7 +120,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     }
     context.ui.result(view::standings(&context.ui, &standings));
     run.finding.iter().for_each(|finding| print(&context.ui, &args.host, finding));
-    Ok(Outcome::new(ok, findings))
+    Ok(Outcome::new(ok, findings.iter().copied()))
 }
 
 /// # Errors

@@ -18,7 +18,10 @@ pub struct TestResult {
     /// As llama-bench's own tables name it: `pp128`, `tg32`, `pp128+tg32`, `tg32 @ d512`. Where
     /// one run measures a test with several settings: `pp128 flash_attn=1`.
     pub test: String,
+    /// The mean of the fastest quarter of the processes, each by its fastest repetition. In a
+    /// results file the mean of one process, as llama-bench prints it.
     pub tokens_per_second: f64,
+    /// Of all samples.
     pub stddev: f64,
     /// Tokens per second, one for each repetition.
     pub samples: Vec<f64>,

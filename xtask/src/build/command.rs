@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::build::args::BuildAllArgs;
-use crate::build::report::{BuildReport, VariantReport};
+use crate::build::report::{BuildReport, PlanReport, VariantReport};
 use crate::build::variants::{Build, BuildState, add_packages, distinct};
 use crate::build::{compile_error, github, junit, log, packages, plan, publish, run, view};
 use crate::check;
@@ -47,11 +47,15 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
     let failed = if excused { failed.allow_missing_module() } else { failed };
     if args.dry_run {
         let ok = failed.ok && none_is_an_error(&findings);
-        context.ui.document(&serde_json::json!({
-            "schema": 1, "command": "build-all", "dryRun": true, "variants": planned.plan.variants,
-            "dependencies": planned.plan.dependencies, "fetch": planned.plan.fetch,
-            "hosts": failed.hosts, "findings": findings, "ok": ok,
-        }))?;
+        context.ui.document(&PlanReport {
+            schema: 1,
+            command: "build-all",
+            dry_run: true,
+            plan: &planned.plan,
+            hosts: &failed.hosts,
+            findings: &findings,
+            ok,
+        })?;
         view::tables::plan(&context.ui, &planned.plan);
         check::view::complain(&context.ui, &failed);
         findings.iter().for_each(|finding| print_finding(&context.ui, "packages", finding));

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::build::plan::Plan;
 use crate::build::variants::{Build, BuildState};
 use crate::check::report::HostReport;
 use crate::findings::finding::Finding;
@@ -69,6 +70,21 @@ pub struct BuildReport {
     pub own_cpu_seconds: f64,
     /// About the run, not about one host.
     pub findings: Vec<Finding>,
+    pub ok: bool,
+}
+
+/// The document of `--dry-run`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanReport<'a> {
+    pub schema: u32,
+    pub command: &'static str,
+    pub dry_run: bool,
+    #[serde(flatten)]
+    pub plan: &'a Plan,
+    /// Hosts that do not evaluate, as `check` reports them.
+    pub hosts: &'a [HostReport],
+    pub findings: &'a [Finding],
     pub ok: bool,
 }
 

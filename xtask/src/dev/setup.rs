@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::dev::args::SetupArgs;
 use crate::dev::pieces::{Item, OnRequest, State};
@@ -120,11 +120,35 @@ fn carry_out(ui: &Ui, home: &Path, requested: OnRequest, items: &[Item]) -> Resu
     Ok(())
 }
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SetupReport {
+    schema: u32,
+    command: &'static str,
+    dry_run: bool,
+    items: Vec<SetupItem>,
+    ok: bool,
+}
+
+/// One thing that the testbed needs.
+#[derive(Debug, Serialize)]
+struct SetupItem {
+    name: &'static str,
+    state: State,
+    /// What is there; or what is missing, and why.
+    message: String,
+    /// What `setup` would run, or the user has to.
+    command: Option<String>,
+}
+
 fn report(ui: &Ui, items: &[Item], dry_run: bool) -> Result<()> {
-    let row = |Item { piece, state, message, command, .. }: &Item| json!({ "name": piece.name(), "state": state, "message": message, "command": command });
-    let rows: Vec<_> = items.iter().map(row).collect();
+    let row = |Item { piece, state, message, command, .. }: &Item| SetupItem {
+        name: piece.name(),
+        state: *state,
+        message: message.clone(),
+        command: command.clone(),
+    };
     let ok = items.iter().all(Item::is_ready);
-    ui.document(&json!({
-        "schema": 1, "command": "setup", "dryRun": dry_run, "items": rows, "ok": ok
-    }))
+    let items = items.iter().map(row).collect();
+    ui.document(&SetupReport { schema: 1, command: "setup", dry_run, items, ok })
 }

@@ -1,7 +1,7 @@
 //! `doctor`: checks Nix, this machine and the repository, and suggests fixes.
 
 use anyhow::Result;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::doctor::diagnostics;
 use crate::doctor::rules::{Check, Health};
@@ -44,6 +44,22 @@ fn answers(global: &Global, ui: &Ui) -> Option<Check> {
     Some(Check::ok("evaluation", message))
 }
 
+#[derive(Debug, Serialize)]
+struct DoctorReport<'a> {
+    schema: u32,
+    command: &'static str,
+    nix: FoundNix,
+    checks: &'a [Check],
+    ok: bool,
+}
+
+/// Null where there is no Nix.
+#[derive(Debug, Serialize)]
+struct FoundNix {
+    path: Option<String>,
+    version: Option<String>,
+}
+
 fn report(ui: &Ui, nix: Option<&Nix>, checks: &[Check]) -> Result<Outcome> {
     let count = |state| checks.iter().filter(|check| check.state == state).count();
     let ok = count(Health::Error) == 0;
@@ -59,16 +75,11 @@ fn report(ui: &Ui, nix: Option<&Nix>, checks: &[Check]) -> Result<Outcome> {
             ui.result(format!("         {:<width$}  {} {help}", "", ui.dim("help:")));
         }
     }
-    ui.document(&json!({
-        "schema": 1,
-        "command": "doctor",
-        "nix": {
-            "path": nix.map(|nix| nix.program.display().to_string()),
-            "version": nix.map(|nix| nix.version.clone()),
-        },
-        "checks": checks,
-        "ok": ok,
-    }))?;
+    let nix = FoundNix {
+        path: nix.map(|nix| nix.program.display().to_string()),
+        version: nix.map(|nix| nix.version.clone()),
+    };
+    ui.document(&DoctorReport { schema: 1, command: "doctor", nix, checks, ok })?;
     ui.status(format!(
         "{} checks: {} warnings, {} errors",
         checks.len(),

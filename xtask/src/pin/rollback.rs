@@ -2,7 +2,7 @@
 //! changes of flake.lock stay.
 
 use anyhow::Result;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::findings::finding::{Finding, or_finding};
 use crate::findings::outcome::Outcome;
@@ -17,16 +17,69 @@ use crate::pin::update::report::{LockState, Point};
 use crate::ui::table::Table;
 use crate::upstream::trial_fleet::{LLAMA_CPP, PinState};
 
+#[derive(Debug, Serialize)]
+struct RollbackReport {
+    schema: u32,
+    command: &'static str,
+    /// The name of the llama.cpp input.
+    input: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Point>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Point>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Vec<Finding>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<LockState>,
+    /// `--list`: the pin in flake.lock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    now: Option<Point>,
+    /// `--list`: the earlier ones, the newest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pins: Option<Vec<EarlierPin>>,
+    ok: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EarlierPin {
+    /// For `--steps`.
+    to: usize,
+    pin: Point,
+    /// When it was left, in seconds since 1970.
+    left_at: u64,
+}
+
+impl RollbackReport {
+    fn new(input: &str) -> Self {
+        Self {
+            schema: 1,
+            command: "rollback",
+            input: input.to_owned(),
+            from: None,
+            to: None,
+            findings: None,
+            lock: None,
+            now: None,
+            pins: None,
+            ok: true,
+        }
+    }
+}
+
 pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
     match or_finding(roll_back(args, context))? {
         Ok(()) => Ok(Outcome::Ok),
         Err(finding) => {
             let input = args.input.as_deref().unwrap_or(LLAMA_CPP);
-            context.ui.document(&json!({
-                "schema": 1, "command": "rollback", "input": input, "findings": [finding],
-                "lock": LockState::Unchanged, "ok": false,
-            }))?;
             print_finding(&context.ui, input, &finding);
+            let report = RollbackReport {
+                findings: Some(vec![finding.clone()]),
+                lock: Some(LockState::Unchanged),
+                ok: false,
+                ..RollbackReport::new(input)
+            };
+            context.ui.document(&report)?;
             Ok(Outcome::new(false, [&finding]))
         }
     }
@@ -49,10 +102,13 @@ fn roll_back(args: &RollbackArgs, context: &Context) -> Result<()> {
     step_back(&pin, entry)?;
     // Report.
     let (from, to) = (Point::from(&pin.now), Point::from(&entry.from));
-    context.ui.document(&json!({
-        "schema": 1, "command": "rollback", "input": pin.input.name, "from": from, "to": to,
-        "findings": [], "lock": LockState::Updated, "ok": true,
-    }))?;
+    context.ui.document(&RollbackReport {
+        from: Some(from),
+        to: Some(to),
+        findings: Some(vec![]),
+        lock: Some(LockState::Updated),
+        ..RollbackReport::new(&pin.input.name)
+    })?;
     context.ui.status(format!(
         "{}: {} is back at {}; run `cargo xtask check` to evaluate every host with it",
         context.ui.green("back"),
@@ -100,14 +156,17 @@ fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<()> {
     let pins: Vec<_> = way
         .iter()
         .enumerate()
-        .map(|(at, entry)| {
-            json!({ "to": at + 1, "pin": Point::from(&entry.from), "leftAt": entry.time })
+        .map(|(at, entry)| EarlierPin {
+            to: at + 1,
+            pin: Point::from(&entry.from),
+            left_at: entry.time,
         })
         .collect();
-    context.ui.document(&json!({
-        "schema": 1, "command": "rollback", "input": pin.input.name,
-        "now": Point::from(&pin.now), "pins": pins, "ok": true,
-    }))?;
+    context.ui.document(&RollbackReport {
+        now: Some(Point::from(&pin.now)),
+        pins: Some(pins),
+        ..RollbackReport::new(&pin.input.name)
+    })?;
     let row = |(at, entry): (usize, &&Entry)| {
         let left = i64::try_from(entry.time).map(day).unwrap_or_default();
         vec![

@@ -23,6 +23,7 @@ mod foreign;
 mod github;
 mod gpu;
 mod isolation;
+mod json_docs;
 mod junit;
 mod matrix;
 mod new_host;
