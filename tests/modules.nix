@@ -248,6 +248,28 @@ in
       null
     ];
   };
+  "a host can have its own llama.cpp" = {
+    expr =
+      let
+        fork = flake.inputs.llama-cpp // {
+          rev = "ffffffffffffffffffffffffffffffffffffffff";
+          shortRev = "fffffff";
+        };
+        inherit (enabled { source = fork; }) programs;
+      in
+      [
+        programs.llama-cpp.manifest.rev
+        programs.llama-cpp.manifest.ownSource
+        (programs.llama-cpp.package.drvPath == (enabled { }).programs.llama-cpp.package.drvPath)
+        (enabled { }).programs.llama-cpp.manifest.ownSource
+      ];
+    expected = [
+      "ffffffffffffffffffffffffffffffffffffffff"
+      true
+      false
+      false
+    ];
+  };
   # The revCount of a git+ input takes precedence.
   "a fleet can set the build number" = {
     expr =

@@ -18,6 +18,7 @@ let
 
   # The users of a host that is pinned to an earlier llama.cpp have that one too.
   overlay = import ../shared/overlay.nix { inherit self; } {
+    source = if cfg.source != null then cfg.source else args.osConfig.programs.llama-cpp.source or null;
     fleet = args.osConfig.programs.llama-cpp.fleet or null;
     host = args.osConfig.networking.hostName or "";
   };

@@ -31,7 +31,7 @@ let
       null;
 
   overlay = import ../shared/overlay.nix { inherit self; } {
-    inherit (cfg) fleet;
+    inherit (cfg) fleet source;
     host = config.networking.hostName;
   };
 
@@ -147,6 +147,7 @@ in
           // {
             host = config.networking.hostName;
             inherit (cfg) bench threads;
+            ownSource = cfg.source != null;
             inherit service;
             serviceHasExtraFlags = options ? services.llama-cpp && !hasSettings;
           }

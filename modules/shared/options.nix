@@ -141,6 +141,18 @@ in
       '';
     };
 
+    source = mkOption {
+      type = types.nullOr types.raw;
+      default = null;
+      example = lib.literalExpression "inputs.ik-llama-cpp";
+      description = ''
+        Another source of llama.cpp for this machine: a flake input with the same
+        `.devops/nix/package.nix`, such as a fork. What it lacks of llama.cpp's
+        options is left out, and `xtask check` says so. `xtask update` leaves it
+        alone. If null, the `llama-cpp` input.
+      '';
+    };
+
     builds = mkOption {
       type = types.attrsOf types.ints.unsigned;
       default = { };

@@ -59,10 +59,10 @@ let
     {
       LLAMA_BUILD_COMMIT = commit;
       LLAMA_BUILD_NUMBER = build;
-      # For `llama-bench`.
-      LLAMA_BUILD_EXAMPLES = false;
       LLAMA_BUILD_TESTS = false;
     }
+    # A fork of before mid-2025 has llama-bench and llama-server among its examples.
+    // lib.optionalAttrs (builtins.pathExists "${source}/tools") { LLAMA_BUILD_EXAMPLES = false; }
     // lib.optionalAttrs (buildInfo.release != null) (
       # Without this a release calls itself a development build.
       builtins.intersectAttrs declared { LLAMA_BUILD_IS_DEV = false; }

@@ -18,12 +18,16 @@ use crate::nix::lockfile::{LockFile, LockedInput, Node};
 const RELOCK: &str = "run `nix flake lock`, then commit flake.lock";
 
 /// Whether this package is of a llama.cpp that is locked here, or of the one that its
-/// host is pinned to. A locked path has no revision: then nothing is known.
+/// host is pinned to, unless the host chooses its own. A locked path has no revision: then
+/// nothing is known.
 pub fn package(
     lock: &LockFile,
     manifest: &Manifest,
     pinned: Option<&PinnedHost>,
 ) -> Option<Finding> {
+    if manifest.own_source {
+        return None;
+    }
     if let Some(pinned) = pinned {
         return not_pinned(manifest, pinned);
     }

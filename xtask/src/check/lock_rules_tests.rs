@@ -46,6 +46,14 @@ fn manifest(rev: Option<&str>) -> Manifest {
 }
 
 #[test]
+fn a_hosts_own_source_need_not_be_locked() {
+    let other = manifest(Some(&"f".repeat(40)));
+    assert_eq!(package(&LockFile::new(lock()), &other, None).unwrap().code, "not-the-pin");
+    let own = Manifest { own_source: true, ..other };
+    assert_eq!(package(&LockFile::new(lock()), &own, None), None);
+}
+
+#[test]
 fn a_lock_that_agrees_is_left_alone() {
     assert_eq!(codes(lock(), &inputs()), [] as [&str; 0]);
     // What flake.nix says is not known for a flake that is elsewhere.

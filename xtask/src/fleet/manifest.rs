@@ -50,6 +50,9 @@ pub struct Manifest {
     pub rev: Option<String>,
     /// llama.cpp's build number, the `N` of a tag `bN`.
     pub build: Option<u64>,
+    /// Whether the host has a llama.cpp of its own, `programs.llama-cpp.source`.
+    #[serde(default)]
+    pub own_source: bool,
     /// The derivations that the package is put together from. Empty: it is built as a whole.
     #[serde(default)]
     pub parts: Vec<Part>,
