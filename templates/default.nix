@@ -11,7 +11,8 @@ rec {
           nix run .#xtask -- new-host NAME
           nix run .#xtask -- new-host NAME --from root@ADDRESS
 
-      then run `check`, `build-all` and `bench NAME` the same way. README.md has the rest.
+      then run `check --full`, `build-all` and `bench NAME` the same way. README.md has the rest,
+      and how to install the host.
     '';
   };
 }

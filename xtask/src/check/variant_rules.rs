@@ -18,6 +18,7 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
     findings.extend(gpu_targets::judge(&selection.manifest));
     findings.extend(kv_cache::judge(&selection.manifest));
     findings.extend(package_overrides::judge(selection));
+    findings.extend(no_driver(selection));
     if let Some(reason) = &selection.manifest.not_split {
         findings.push(Finding::note(
             "not-split",
@@ -85,4 +86,28 @@ fn kind(sentence: &str) -> &'static str {
         ("this nixpkgs does not have for", "platform"),
     ];
     KINDS.iter().find(|(text, _)| sentence.contains(text)).map_or("assertion", |(_, code)| code)
+}
+
+/// ROCm needs the kernel's amdgpu alone.
+fn no_driver(selection: &Selection) -> Option<Finding> {
+    let drivers = selection.around.drivers?;
+    let has = |backend: &str| selection.manifest.backends.iter().any(|name| name == backend);
+    let (backend, what, option) = match () {
+        () if has("cuda") && !drivers.nvidia => {
+            ("cuda", "NVIDIA's driver", "services.xserver.videoDrivers = [ \"nvidia\" ];")
+        }
+        () if (has("cuda") || has("vulkan")) && !drivers.graphics => (
+            if has("cuda") { "cuda" } else { "vulkan" },
+            "the drivers in /run/opengl-driver",
+            "hardware.graphics.enable = true;",
+        ),
+        () => return None,
+    };
+    Some(Finding::warning(
+        "no-driver",
+        format!(
+            "the backend is {backend}, but the host does not install {what}: no GPU will be found"
+        ),
+        format!("set `{option}`"),
+    ))
 }

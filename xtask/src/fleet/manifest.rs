@@ -150,9 +150,20 @@ pub struct Around {
     /// Whether the module's overlay has reached the host's `pkgs`.
     #[serde(default = "yes")]
     pub overlaid: bool,
+    #[serde(default)]
+    pub drivers: Option<Drivers>,
     /// The settings of nixpkgs that JSON can represent.
     #[serde(default)]
     pub nixpkgs: Option<serde_json::Value>,
+}
+
+/// What the host installs for its GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Drivers {
+    /// `hardware.graphics.enable`: /run/opengl-driver, with the drivers of Vulkan and CUDA.
+    pub graphics: bool,
+    /// NVIDIA's kernel module.
+    pub nvidia: bool,
 }
 
 fn yes() -> bool {
@@ -161,7 +172,7 @@ fn yes() -> bool {
 
 impl Default for Around {
     fn default() -> Self {
-        Self { packages: Default::default(), overlaid: true, nixpkgs: None }
+        Self { packages: Default::default(), overlaid: true, drivers: None, nixpkgs: None }
     }
 }
 

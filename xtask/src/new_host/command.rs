@@ -19,8 +19,9 @@ use crate::hardware::microarch::Table;
 use crate::hardware::recommendation::Recommendation;
 use crate::hardware::{probe, probe_output};
 use crate::new_host::args::NewHostArgs;
-use crate::new_host::files as new_host;
-use crate::new_host::files::{has_row, name_problem, nixos_release, with_row};
+use crate::new_host::configuration;
+use crate::new_host::files::{has_row, name_problem, system, with_row};
+use crate::new_host::machine::Machine;
 use crate::system::process::Source;
 use crate::system::{disk, files, git, paths};
 use crate::target::Target;
@@ -30,7 +31,8 @@ use crate::ui::Ui;
 const TABLE: &str = "hosts/default.nix";
 /// In a host's folder until the host is in the table.
 const MARKER: &str = ".new-host";
-const SHORT: Duration = Duration::from_secs(60);
+const SCRIPT: &str = include_str!("machine.sh");
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A file to be written, from the flake's folder on.
 type Written = (PathBuf, String);
@@ -93,8 +95,8 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             false => "`git add hosts` if this is a Git repository; ",
         };
         ui.status(format!(
-            "\nread hosts/{name}/default.nix, then: {add}`cargo xtask check {name}`, `cargo xtask \
-             build-all {name}`, `cargo xtask bench {name}`"
+            "\nread hosts/{name}/default.nix, then: {add}`cargo xtask check {name} --full`, `cargo \
+             xtask build-all {name}`, `cargo xtask bench {name}`"
         ));
     }
     Ok(Outcome::new(ok, &findings))
@@ -116,8 +118,9 @@ fn add(args: &NewHostArgs, global: &Global) -> Result<Added> {
     };
     let microarchs = Table::embedded().context("microarch.json")?;
     let facts = probe::from_machine(&args.name, &target, None, &microarchs)??;
+    let machine = read_machine(&target)?;
     // Plan.
-    let written = plan(args, &target, &facts, &microarchs, &table)?;
+    let written = plan(args, &facts, &machine, &microarchs, &table)?;
     if args.dry_run {
         let files = written.iter().map(|(file, _)| file.clone()).collect();
         let contents = written.into_iter().map(|(file, text)| (file.display().to_string(), text));
@@ -126,7 +129,8 @@ fn add(args: &NewHostArgs, global: &Global) -> Result<Added> {
     // Run.
     let tracked = write(&root, &args.name, &written)?;
     let files: Vec<PathBuf> = written.into_iter().map(|(file, _)| file).collect();
-    let findings = probe_output::unknown(&facts, &microarchs);
+    let mut findings = probe_output::unknown(&facts, &microarchs);
+    findings.extend(unsure(&args.name, &machine));
     Ok(Added { files, findings, tracked, ..Added::default() })
 }
 
@@ -203,35 +207,58 @@ fn may_be_added(root: &Path, name: &str) -> Result<String> {
 
 fn plan(
     args: &NewHostArgs,
-    target: &Target,
     facts: &Facts,
+    machine: &Machine,
     microarchs: &Table,
     table: &str,
 ) -> Result<Vec<Written>> {
     let folder = Path::new("hosts").join(&args.name);
-    let generator = ["nixos-generate-config", "--show-hardware-config"];
-    let hardware = output(target, &generator).filter(|text| text.contains('{'));
-    let release = output(target, &["cat", "/etc/os-release"]).and_then(|text| nixos_release(&text));
     let wanted = Recommendation::new(facts, microarchs);
-    let file = new_host::file(facts, &wanted, hardware.is_some(), release.as_deref());
     let destination = args.target.as_ref().or(args.from.as_ref()).unwrap_or(&args.name);
-    let table = with_row(table, &args.name, new_host::system(facts), destination)
+    let table = with_row(table, &args.name, system(facts), destination)
         .with_context(|| format!("cannot add a row to {TABLE}"))?;
     let mut written = vec![(folder.join("facts.json"), facts.to_json()?)];
-    written.extend(hardware.map(|text| (folder.join("hardware-configuration.nix"), text)));
-    written.push((folder.join("default.nix"), file));
+    let own = configuration::files(facts, &wanted, machine);
+    written.extend(own.into_iter().map(|(name, text)| (folder.join(name), text)));
     written.push((PathBuf::from(TABLE), table));
     Ok(written)
 }
 
-/// The output of a program on the machine, if it exists and succeeds.
-fn output(target: &Target, argv: &[&str]) -> Option<String> {
-    let mut text = String::new();
-    let exit = target.run(argv, SHORT, &mut |source, line| {
+fn read_machine(target: &Target) -> Result<Machine> {
+    let mut answer = String::new();
+    let exit = target.run(&["sh", "-c", SCRIPT], LIMIT, &mut |source, line| {
         if source == Source::Stdout {
-            text.push_str(&String::from_utf8_lossy(line));
-            text.push('\n');
+            answer.push_str(&String::from_utf8_lossy(line));
+            answer.push('\n');
         }
-    });
-    exit.is_ok_and(|exit| exit.ok()).then_some(text)
+    })?;
+    Machine::read(&answer)
+        .with_context(|| format!("cannot read the settings of {} ({exit})", target.name()))
+}
+
+/// What the owner has to look at before the host is installed.
+fn unsure(name: &str, machine: &Machine) -> Vec<Finding> {
+    let file = format!("hosts/{name}/default.nix");
+    let mut findings = vec![];
+    if machine.release.is_none() {
+        findings.push(Finding::warning(
+            "not-nixos",
+            format!("{name} does not run NixOS, so its partitions and its boot loader are a guess"),
+            "install NixOS on it, for example with nixos-anywhere, and correct what the file says of them",
+        ));
+    } else if machine.loader.is_none() && !machine.nixos.files.contains_key("configuration.nix") {
+        findings.push(Finding::warning(
+            "no-boot-loader",
+            format!("cannot find the boot loader of {name}"),
+            "set the one that the machine has",
+        ));
+    }
+    if !machine.has_keys() {
+        findings.push(Finding::warning(
+            "no-ssh-key",
+            format!("no account of {name} has an SSH key that could be read"),
+            "add users.users.NAME.openssh.authorizedKeys.keys, or nobody can log in to the installed host",
+        ));
+    }
+    findings.into_iter().map(|finding| finding.at(file.clone())).collect()
 }

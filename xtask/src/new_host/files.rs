@@ -1,10 +1,9 @@
-//! A new host, as text: its row in hosts/default.nix and its own file.
+//! A new host's name, and its row in hosts/default.nix.
 //!
 //! Pure: no I/O, no clock.
 
 use crate::hardware::cpu::Arch;
 use crate::hardware::facts::Facts;
-use crate::hardware::recommendation::Recommendation;
 use crate::nix::names::nix_string;
 
 /// What is wrong with it as a host's name; NixOS takes what is a label of a domain name
@@ -67,50 +66,6 @@ pub fn has_row(table: &str, name: &str) -> bool {
     names.into_iter().any(|(row, _)| row.trim().trim_matches('"') == name)
 }
 
-/// hosts/NAME/default.nix. `release` is the NixOS that the machine runs, as `25.11`.
-pub fn file(
-    facts: &Facts,
-    wanted: &Recommendation,
-    hardware: bool,
-    release: Option<&str>,
-) -> String {
-    let mut text = String::from("# ");
-    text.push_str(facts.cpu.model.as_deref().unwrap_or("A machine with an unknown CPU").trim());
-    for gpu in facts.gpus.iter().filter(|gpu| gpu.is_worth_using()) {
-        text.push_str(&format!(", {}", gpu.name.trim()));
-    }
-    text.push_str(".\n{\n");
-    if hardware {
-        text.push_str("  imports = [ ./hardware-configuration.nix ];\n\n");
-    }
-    for line in wanted.nix().lines() {
-        text.push_str(&format!("  {line}\n"));
-    }
-    text.push('\n');
-    match release {
-        Some(release) => {
-            text.push_str(&format!("  system.stateVersion = {};\n", nix_string(release)));
-        }
-        None => text.push_str(
-            "  # The NixOS that this machine was installed with:\n  # system.stateVersion = \"\";\n",
-        ),
-    }
-    text.push_str("}\n");
-    text
-}
-
-/// The NixOS release in /etc/os-release.
-pub fn nixos_release(os_release: &str) -> Option<String> {
-    let value = |name: &str| {
-        let line = os_release.lines().find_map(|line| line.strip_prefix(name))?;
-        Some(line.trim().trim_matches('"').to_owned())
-    };
-    let release = value("VERSION_ID=")?;
-    let is_release =
-        release.len() == 5 && release.split('.').all(|part| part.parse::<u8>().is_ok());
-    (value("ID=").as_deref() == Some("nixos") && is_release).then_some(release)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,12 +97,5 @@ mod tests {
         assert_eq!(with_row("import ./x.nix", "b", "s", "t"), None);
         assert_eq!(with_row("let a = 1; in\n{\n}\n", "b", "s", "t"), None);
         assert_eq!(with_row("", "b", "s", "t"), None);
-    }
-
-    #[test]
-    fn only_nixos_has_a_release() {
-        assert_eq!(nixos_release("ID=nixos\nVERSION_ID=\"25.11\"\n"), Some("25.11".into()));
-        assert_eq!(nixos_release("ID=debian\nVERSION_ID=\"12\"\n"), None);
-        assert_eq!(nixos_release(""), None);
     }
 }

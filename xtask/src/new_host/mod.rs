@@ -6,4 +6,6 @@
 
 pub mod args;
 pub mod command;
+pub mod configuration;
 pub mod files;
+pub mod machine;

@@ -58,6 +58,24 @@ let
     else
       map (reason: reasons.${reason}) found;
 
+  # What the GPU backends load at run time. On some machines it comes from outside of the host.
+  drivers =
+    config:
+    let
+      isFromOutside =
+        config.boot.isContainer or false
+        || config.wsl.enable or false
+        || config.hardware.nvidia-jetpack.enable or false;
+    in
+    {
+      graphics =
+        isFromOutside || config.hardware.graphics.enable or config.hardware.opengl.enable or true;
+      nvidia =
+        isFromOutside
+        || config.hardware.nvidia.datacenter.enable or false
+        || builtins.elem "nvidia" (config.services.xserver.videoDrivers or [ "nvidia" ]);
+    };
+
   # Which packages of the host should be the variant, and nixpkgs' settings. fleet/manifest.rs
   # (`Around`) names the fields.
   around =
@@ -112,6 +130,7 @@ let
       settings = host.config.nixpkgs.config or { };
     in
     {
+      drivers = drivers host.config;
       overlaid = host.config.programs.llama-cpp.overlaid or true;
       packages =
         (

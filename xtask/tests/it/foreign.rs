@@ -162,6 +162,69 @@ fn packages_from_outside_have_the_variant_where_nixos_lets_them() {
 }
 
 #[test]
+fn a_gpu_backend_without_its_driver_is_a_warning() {
+    let flake = Scratch::new();
+    let graphics = "hardware.graphics.enable = true;";
+    let nvidia = "services.xserver.videoDrivers = [ \"nvidia\" ];";
+    let hosts = [
+        ("cuda-none", "cuda", String::new()),
+        ("cuda-no-graphics", "cuda", nvidia.to_owned()),
+        ("cuda-other-driver", "cuda", graphics.to_owned()),
+        ("cuda-ok", "cuda", format!("{nvidia} {graphics}")),
+        ("vulkan-none", "vulkan", String::new()),
+        ("vulkan-ok", "vulkan", graphics.to_owned()),
+        ("rocm", "rocm", String::new()),
+        ("cpu", "cpu", String::new()),
+    ];
+    let hosts: Vec<String> = hosts
+        .iter()
+        .map(|(name, backend, driver)| {
+            format!(
+                "{name} = host {name:?} {{ programs.llama-cpp.backend = {backend:?}; {driver} }};"
+            )
+        })
+        .collect();
+    flake.write(
+        "flake.nix",
+        &format!(
+            "{{
+  inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-unstable\";
+  inputs.llamafleet.url = \"github:OWNER/llamafleet?dir=lib\";
+  inputs.llamafleet.inputs.nixpkgs.follows = \"nixpkgs\";
+  outputs = {{ nixpkgs, llamafleet, ... }}:
+    let host = name: settings: nixpkgs.lib.nixosSystem {{
+      system = \"x86_64-linux\";
+      modules = [ llamafleet.nixosModules.default settings {{
+        networking.hostName = name; nixpkgs.config.allowUnfree = true;
+        programs.llama-cpp.enable = true; }} ];
+    }}; in {{ nixosConfigurations = {{ {} }}; }};
+}}",
+            hosts.join("\n")
+        ),
+    );
+    let (code, report) = checked(&flake);
+    assert_eq!(code, 0, "{report:#}");
+    let said = |host: &str| -> Vec<&str> {
+        let (state, findings) = of(&report, host);
+        assert_eq!(state, "ok", "{host}");
+        assert!(findings.iter().all(|(code, _)| *code == "no-driver"), "{host}: {findings:?}");
+        findings.into_iter().map(|(_, message)| message).collect()
+    };
+    for host in ["cuda-ok", "vulkan-ok", "rocm", "cpu"] {
+        assert_eq!(said(host), [""; 0], "{host}");
+    }
+    for (host, driver) in [
+        ("cuda-none", "NVIDIA's driver"),
+        ("cuda-other-driver", "NVIDIA's driver"),
+        ("cuda-no-graphics", "/run/opengl-driver"),
+        ("vulkan-none", "/run/opengl-driver"),
+    ] {
+        let said = said(host);
+        assert!(said.len() == 1 && said[0].contains(driver), "{host}: {said:?}");
+    }
+}
+
+#[test]
 fn a_flake_is_found_in_a_subfolder_and_behind_a_space() {
     let flake = foreign_at("plain", "infra/my fleet");
     let git = |args: &[&str]| {

@@ -1,10 +1,11 @@
 //! A fleet from nothing: the template, `new-host`, and the first commands, on the testbed.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::{
-    Scratch, code, json, nix, path_with_nix, repository, run, stderr, stdout, xtask,
+    Scratch, code, json, nix, path_with_nix, repository, run, stderr, stdout, testbed_lock, xtask,
 };
 use serde_json::Value;
 
@@ -95,6 +96,114 @@ fn a_new_host_is_seen_in_a_git_repository_and_not_committed() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(git(&["diff", "--name-only"]).contains("hosts/box/default.nix"));
     assert!(!git(&["diff", "--cached", "--name-only"]).contains("hosts/box"));
+}
+
+/// Hosts of other machines than this one, as xtask/src/new_host/configuration.rs writes them.
+#[test]
+fn every_kind_of_machine_becomes_a_host_that_evaluates_as_a_whole() {
+    let fleet = fleet_of_ones_own();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/new-host");
+    let mut table = String::from("{\n");
+    for name in ["laptop", "server", "channels", "debian"] {
+        let folder = fleet.path().join("hosts").join(name);
+        let from = fixtures.join(name).join("host");
+        let copied = Command::new("cp").arg("-r").arg(from).arg(&folder).status();
+        assert!(copied.unwrap().success());
+        table += &format!("  {name} = {{ system = \"x86_64-linux\"; target = {name:?}; }};\n");
+    }
+    fleet.write("hosts/default.nix", &(table + "}\n"));
+    let output = run(fleet.path(), &["check", "--full", "--testbed", "--json"]);
+    let report = json(&output);
+    assert_eq!(code(&output), 0, "{report:#}");
+    let findings: Vec<&Value> = report["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|host| host["findings"].as_array().unwrap())
+        .collect();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+/// As a new user would: a fleet, this machine, all of it built and read.
+#[test]
+fn the_first_hosts_system_has_what_the_machine_had() {
+    let fleet = fleet_of_ones_own();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExample ada@desk";
+    fleet.write("home/.ssh/authorized_keys", &format!("# mine\n{key}\n"));
+    let output = xtask(fleet.path())
+        .args(["new-host", "box", "--json"])
+        .env("HOME", fleet.path().join("home"))
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let codes: Vec<&str> = json(&output)["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|finding| {
+            ["not-nixos", "no-ssh-key"].into_iter().find(|code| finding["code"] == *code)
+        })
+        .collect();
+    let is_nixos = Path::new("/etc/NIXOS").exists();
+    assert_eq!(codes, if is_nixos { vec![] } else { vec!["not-nixos"] });
+    fs::remove_dir_all(fleet.path().join("home")).unwrap();
+
+    // The server that the file proposes, and a GPU.
+    let file = fleet.path().join("hosts/box/default.nix");
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, server) = text.split_once("  # services.llama-cpp = {").unwrap();
+    let (server, after) = server.split_once("  # };").unwrap();
+    let server = server.replace("  # ", "  ");
+    let graphics =
+        "hardware.graphics.enable = true; services.xserver.videoDrivers = [ \"nvidia\" ];";
+    let text = format!("{before}  services.llama-cpp = {{{server}  }};\n  {graphics}{after}");
+    fs::write(
+        &file,
+        text.replace("# system.stateVersion = \"\"", "system.stateVersion = \"26.05\""),
+    )
+    .unwrap();
+
+    let output = run(fleet.path(), &["check", "--full", "--testbed", "--json"]);
+    assert_eq!(code(&output), 0, "{:#}", json(&output));
+    let built = nix(["build", "--no-link", "--print-out-paths", "--no-write-lock-file"])
+        .args([
+            "--option",
+            "sandbox",
+            "false",
+            "--option",
+            "substituters",
+            "",
+            "--reference-lock-file",
+        ])
+        .arg(testbed_lock(&fleet))
+        .arg(format!(
+            "{}#nixosConfigurations.box.config.system.build.toplevel",
+            fleet.path().display()
+        ))
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", stderr(&built));
+    let system = stdout(&built);
+    let read = |name: &str| {
+        let file = Path::new(system.trim()).join(name);
+        fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    };
+    let loader = read("boot-loader");
+    assert!(
+        ["grub", "systemd-boot", "generic-extlinux-compatible"].contains(&loader.trim()),
+        "{loader}"
+    );
+    let user = stdout(&Command::new("id").arg("-un").output().unwrap());
+    let keys = read(&format!("etc/ssh/authorized_keys.d/{}", user.trim()));
+    assert!(keys.lines().any(|line| line == key), "{keys}");
+    assert!(read("etc/systemd/system/sshd.service").contains("ExecStart="));
+    assert_eq!(read("video-drivers").trim(), "nvidia");
+    let unit = read("etc/systemd/system/llama-cpp.service");
+    assert!(
+        unit.contains("/bin/llama-server") && unit.contains("--models-dir /srv/models"),
+        "{unit}"
+    );
+    assert!(Path::new(system.trim()).join("sw/bin/llama-bench").exists());
 }
 
 #[test]

@@ -18,37 +18,78 @@ const KEY: &str = "a key for this test";
 const REAL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 const GENERATED: &str = "smoke-29m-q4_0-v2.gguf";
 
-/// A host that serves this model, as a Nix expression: the real module in nixpkgs' new or old
-/// shape of `services.llama-cpp`.
-fn host(tree: &Path, is_new_shape: bool, model: &Path, port: u16, key: &Path) -> String {
+/// The configuration of a host with these modules, as a Nix expression, that serves with this
+/// module of ours.
+fn host(tree: &Path, modules: &str) -> String {
     let repository = repository();
-    let (testbed, overlay, modules) = (
+    let (testbed, overlay, ours) = (
         repository.join("testbed/nixpkgs"),
         repository.join("overlays/llama-cpp"),
         repository.join("modules/nixos"),
     );
-    let service = if is_new_shape {
+    format!(
+        "let lib = import ({testbed:?} + \"/lib\"); llama-cpp = {{ outPath = {tree:?}; }}; self = {{ inputs = \
+         {{ inherit llama-cpp; }}; overlays.llama-cpp = import {overlay:?} {{ inherit llama-cpp; \
+         }}; }}; ours = import {ours:?} {{ inherit self lib; }}; in (import ({testbed:?} + \
+         \"/nixos/eval-config.nix\") {{ inherit lib; system = null; modules = [ ours.default \
+         {modules} {{ nixpkgs.hostPlatform = \"x86_64-linux\"; \
+         nixpkgs.config.testbedTargets.llama-cpp = [ \"llama-server\" ]; networking.hostName = \
+         \"example\"; system.stateVersion = lib.mkForce \"25.05\"; programs.llama-cpp = {{ enable \
+         = true; microarch = lib.mkForce \"x86-64-v3\"; threads = 1; }}; \
+         services.llama-cpp.enable = true; }} ]; }})"
+    )
+}
+
+/// Modules that serve this model, in nixpkgs' new or old shape of `services.llama-cpp`.
+fn one_model(is_new_shape: bool, model: &Path, port: u16, key: &Path) -> String {
+    let testbed = repository().join("testbed/nixpkgs/nixos/modules");
+    if is_new_shape {
         format!(
-            "disabledModules = [ \"llama-cpp.nix\" ]; imports = [ ({testbed:?} + \
-             \"/nixos/modules/llama-cpp-settings.nix\") ]; services.llama-cpp.settings = {{ model \
-             = {model:?}; port = {port}; api-key-file = {key:?}; ctx-size = 1024; }};"
+            "{{ services.llama-cpp.settings = {{ model = {model:?}; port = {port}; api-key-file = \
+             {key:?}; ctx-size = 1024; }}; }}"
         )
     } else {
         format!(
-            "services.llama-cpp = {{ model = {model:?}; port = {port}; extraFlags = [ \
-             \"--api-key-file\" {key:?} \"-c\" \"1024\" ]; }};"
+            "{{ disabledModules = [ \"llama-cpp.nix\" ]; imports = [ ({testbed:?} + \
+             \"/llama-cpp-flags.nix\") ]; services.llama-cpp = {{ model = {model:?}; port = {port}; \
+             extraFlags = [ \"--api-key-file\" {key:?} \"-c\" \"1024\" ]; }}; }}"
         )
-    };
+    }
+}
+
+/// hosts/nitrogen with what this machine has instead of its GPUs and its model.
+fn nitrogen(model: &Path, port: u16) -> String {
+    let file = repository().join("hosts/nitrogen");
     format!(
-        "let llama-cpp = {{ outPath = {tree:?}; }}; self = {{ inputs = {{ inherit llama-cpp; }}; \
-         overlays.llama-cpp = import {overlay:?} {{ inherit llama-cpp; }}; }}; in (import \
-         ({testbed:?} + \"/nixos/eval-config.nix\") {{ lib = import ({testbed:?} + \"/lib\"); \
-         system = null; modules = [ (import {modules:?} {{ inherit self; lib = import ({testbed:?} + \"/lib\"); }}).default {{ {service} \
-         }} {{ nixpkgs.hostPlatform = \"x86_64-linux\"; nixpkgs.config.testbedTargets.llama-cpp = \
-         [ \"llama-server\" ]; networking.hostName = \"example\"; system.stateVersion = \"25.05\"; \
-         programs.llama-cpp = {{ enable = true; microarch = \"x86-64-v3\"; threads = 1; }}; \
-         services.llama-cpp.enable = true; }} ]; }}).config"
+        "{file:?} {{ nixpkgs.overlays = [ (_: _: {{ fetchurl = _: {model:?}; }}) ]; \
+         programs.llama-cpp = {{ backend = lib.mkForce \"cpu\"; cudaCapabilities = lib.mkForce [ ]; \
+         rocmTargets = lib.mkForce [ ]; }}; services.llama-cpp.settings.port = lib.mkForce {port}; }}"
     )
+}
+
+/// Builds what the unit runs, and returns its command line and variables.
+fn unit(host: &str) -> Value {
+    let options = ["--impure", "--option", "sandbox", "false", "--option", "substituters", ""];
+    let unit = format!("let host = {host}; unit = host.config.systemd.services.llama-cpp;");
+    let built = nix(["build", "--no-link"])
+        .args(options)
+        .args([
+            "--expr",
+            &format!("{unit} in host.pkgs.writeText \"command\" unit.serviceConfig.ExecStart"),
+        ])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", stderr(&built));
+    let asked = format!(
+        "{unit} in {{ exec = unit.serviceConfig.ExecStart; environment = unit.environment; }}"
+    );
+    let unit = nix(["eval", "--json"]).args(options).args(["--expr", &asked]).output().unwrap();
+    assert!(unit.status.success(), "{}", stderr(&unit));
+    parsed(&unit)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// The server, which ends with the test.
@@ -92,6 +133,13 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
+        // A router passes its answers on in chunks, each behind a line with its length.
+        let is_json = |line: &&str| line.starts_with('{');
+        let body = if head.contains("chunked") {
+            body.lines().find(is_json).unwrap_or(body)
+        } else {
+            body
+        };
         let status = head.split(' ').nth(1).ok_or(ErrorKind::InvalidData)?.parse().unwrap();
         Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
     }
@@ -153,23 +201,9 @@ fn the_service_answers_as_its_unit_starts_it() {
     let folder = Scratch::new();
     folder.write("key", KEY);
     for is_new_shape in [true, false] {
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let key = folder.path().join("key");
-        let host = host(tree.path(), is_new_shape, &model, port, &key);
-        let package = format!("({host}).programs.llama-cpp.package");
-        let built = nix(["build", "--impure", "--no-link"])
-            .args(["--option", "sandbox", "false", "--option", "substituters", ""])
-            .args(["--expr", &package])
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{}", stderr(&built));
-        let unit = format!(
-            "let unit = ({host}).systemd.services.llama-cpp; in {{ exec = \
-             unit.serviceConfig.ExecStart; environment = unit.environment; }}"
-        );
-        let unit = nix(["eval", "--impure", "--json", "--expr", &unit]).output().unwrap();
-        assert!(unit.status.success(), "{}", stderr(&unit));
-        let unit = parsed(&unit);
+        let unit = unit(&host(tree.path(), &one_model(is_new_shape, &model, port, &key)));
         assert_eq!(unit["environment"]["LLAMA_ARG_THREADS"], "1", "{unit}");
 
         let mut server = Server::start(&unit, port, folder.path());
@@ -195,4 +229,60 @@ fn the_service_answers_as_its_unit_starts_it() {
         }
         server.stop();
     }
+}
+
+/// The fleet's server, as a router: its presets, its key, and a model that is loaded at start-up.
+#[test]
+fn nitrogens_command_line_starts_a_server_of_its_presets() {
+    if !fs::read_to_string("/proc/cpuinfo").unwrap().contains(" avx2 ") {
+        return skip("this CPU does not run x86-64-v3");
+    }
+    let Some(model) = model() else { return };
+    let tree = tree("new");
+    let folder = Scratch::new();
+    folder.write("key", KEY);
+    let port = free_port();
+    let key = folder.path().join("key");
+    let mut unit = unit(&host(tree.path(), &nitrogen(&model, port)));
+
+    // Without a GPU a model cannot be told to use one.
+    let exec = unit["exec"].as_str().unwrap().to_owned();
+    let presets = exec.split(' ').find(|word| word.ends_with("-models.ini")).unwrap();
+    let text = fs::read_to_string(presets).unwrap();
+    assert_eq!(text.matches("device=CUDA0\n").count(), 1, "{text}");
+    let without: String = text
+        .lines()
+        .filter(|line| !line.starts_with("device"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    folder.write("models.ini", &without);
+    let exec = exec
+        .replace(presets, folder.path().join("models.ini").to_str().unwrap())
+        .replace("/run/credentials/llama-cpp.service/api-key", key.to_str().unwrap());
+    unit["exec"] = exec.into();
+
+    let mut server = Server::start(&unit, port, folder.path());
+    server.wait();
+    let (status, models) = server.ask("GET /v1/models", Some(KEY), "").unwrap();
+    assert_eq!(status, 200, "{models}");
+    let ids: Vec<&str> = models["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|model| model["id"].as_str())
+        .collect();
+    for preset in ["gpt-oss-20b", "qwen3-0.6b", "qwen3-30b-a3b"] {
+        assert!(ids.contains(&preset), "{models}");
+    }
+    let question = json!({
+        "model": "qwen3-0.6b", "messages": [{ "role": "user", "content": QUESTION }],
+        "max_tokens": 4, "temperature": 0, "seed": 1,
+    });
+    let question = question.to_string();
+    let chat = "POST /v1/chat/completions";
+    assert_eq!(server.ask(chat, None, &question).unwrap().0, 401);
+    let (status, answer) = server.ask(chat, Some(KEY), &question).unwrap();
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer["usage"]["completion_tokens"].as_u64() > Some(0), "{answer}");
+    server.stop();
 }

@@ -201,7 +201,7 @@ const IMPURE: [&str; 16] = [
     "stdout()",
     "stderr()",
     "indicatif",
-    "console",
+    "console::",
     "duct",
     "xshell",
 ];

@@ -1,10 +1,12 @@
 # Boot loader, kernel, initrd, file systems.
 {
+  config,
   lib,
   ...
 }:
 let
   inherit (lib) mkEnableOption mkOption types;
+  cfg = config.boot.loader;
   strings =
     description:
     mkOption {
@@ -29,7 +31,11 @@ in
           default = "/boot";
           description = "Where the EFI System Partition is mounted.";
         };
-        grub.enable = mkEnableOption "the GNU GRUB boot loader";
+        generic-extlinux-compatible.enable = mkEnableOption "extlinux.conf, which U-Boot and others read";
+        grub.enable = mkEnableOption "the GNU GRUB boot loader" // {
+          default = true;
+        };
+        grub.efiSupport = mkEnableOption "GRUB on a system with EFI";
         grub.device = mkOption {
           type = types.str;
           default = "";
@@ -132,5 +138,19 @@ in
       default = [ ];
       description = "The swap devices.";
     };
+  };
+
+  config = {
+    boot.loader.grub.enable = lib.mkIf cfg.systemd-boot.enable (lib.mkDefault false);
+    assertions = [
+      {
+        assertion = config.fileSystems ? "/";
+        message = "The ‘fileSystems’ option does not specify your root file system.";
+      }
+      {
+        assertion = cfg.grub.enable -> cfg.grub.device != "";
+        message = "You must set the option ‘boot.loader.grub.devices’ or 'boot.loader.grub.mirroredBoots' to make the system bootable.";
+      }
+    ];
   };
 }

@@ -30,6 +30,24 @@ in
     useDHCP = mkEnableOption "DHCP on all interfaces" // {
       default = true;
     };
+    interfaces = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options.ipv4.addresses = mkOption {
+            type = types.listOf types.attrs;
+            default = [ ];
+            description = "IPv4 addresses of the interface.";
+          };
+        }
+      );
+      default = { };
+      description = "The configuration of each network interface.";
+    };
+    defaultGateway = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "The default gateway.";
+    };
     networkmanager.enable = mkEnableOption "NetworkManager";
     firewall = {
       enable = mkEnableOption "the firewall" // {

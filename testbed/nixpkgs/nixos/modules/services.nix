@@ -2,6 +2,7 @@
 { config, lib, ... }:
 let
   inherit (lib) mkEnableOption mkOption types;
+  sshd = config.services.openssh;
 in
 {
   options.services = {
@@ -77,7 +78,15 @@ in
     pipewire.enable = mkEnableOption "PipeWire";
     tailscale.enable = mkEnableOption "the Tailscale client daemon";
   };
-  config.networking.firewall.allowedTCPPorts = lib.mkIf (
-    config.services.openssh.enable && config.services.openssh.openFirewall
-  ) config.services.openssh.ports;
+  config = lib.mkIf sshd.enable {
+    networking.firewall.allowedTCPPorts = lib.mkIf sshd.openFirewall sshd.ports;
+    # The testbed has no sshd to run.
+    systemd.services.sshd = {
+      description = "SSH Daemon";
+      serviceConfig.ExecStart = "/usr/sbin/sshd -D ${
+        lib.concatMapStringsSep " " (port: "-p ${toString port}") sshd.ports
+      }";
+      wantedBy = [ "multi-user.target" ];
+    };
+  };
 }

@@ -7,6 +7,11 @@
 }:
 let
   failed = map (x: x.message) (lib.filter (x: !x.assertion) config.assertions);
+  loaders = lib.filter (name: config.boot.loader.${name}.enable) [
+    "generic-extlinux-compatible"
+    "grub"
+    "systemd-boot"
+  ];
   toplevel =
     pkgs.runCommandLocal "nixos-system-${config.system.name}-${config.system.nixos.label}"
       {
@@ -20,6 +25,8 @@ let
           lib.escapeShellArg config.nixpkgs.hostPlatform.system or pkgs.stdenv.hostPlatform.system
         } >"$out/system"
         echo ${lib.escapeShellArg (toString config.boot.kernelParams)} >"$out/kernel-params"
+        echo ${toString loaders} >"$out/boot-loader"
+        echo ${toString config.services.xserver.videoDrivers} >"$out/video-drivers"
       '';
 in
 {

@@ -102,15 +102,26 @@ in
   };
 
   config = {
+    users.users.root = {
+      uid = 0;
+      group = "root";
+    };
     assertions = lib.mapAttrsToList (name: user: {
-      assertion = user.isNormalUser != user.isSystemUser;
+      assertion = user.isNormalUser != (user.isSystemUser || user.uid != null && user.uid < 1000);
       message = "Exactly one of users.users.${name}.isSystemUser and users.users.${name}.isNormalUser must be set.";
     }) config.users.users;
-    environment.etc = lib.mapAttrs' (
-      name: user:
-      lib.nameValuePair "profiles/per-user/${name}" {
-        text = lib.concatMapStrings (package: "${package}\n") user.packages;
-      }
-    ) (lib.filterAttrs (_: user: user.packages != [ ]) config.users.users);
+    environment.etc =
+      lib.mapAttrs' (
+        name: user:
+        lib.nameValuePair "profiles/per-user/${name}" {
+          text = lib.concatMapStrings (package: "${package}\n") user.packages;
+        }
+      ) (lib.filterAttrs (_: user: user.packages != [ ]) config.users.users)
+      // lib.mapAttrs' (
+        name: user:
+        lib.nameValuePair "ssh/authorized_keys.d/${name}" {
+          text = lib.concatMapStrings (key: "${key}\n") user.openssh.authorizedKeys.keys;
+        }
+      ) (lib.filterAttrs (_: user: user.openssh.authorizedKeys.keys != [ ]) config.users.users);
   };
 }
