@@ -41,6 +41,10 @@ fn main() -> ExitCode {
     ui::waiting::end();
     let status = exit_status(&outcome, interrupt::requested());
     cli::usage::end(&ui, command, outcome.err(), status == INTERRUPTED);
+    if let Some(error) = ui::write_error() {
+        ui.error(&error);
+        return ExitCode::from(2);
+    }
     ExitCode::from(status)
 }
 

@@ -11,6 +11,11 @@ use serde_json::Value;
 use crate::statistics::speed;
 use crate::ui::sanitize::sanitize_name;
 
+/// No machine has this speed, in tokens per second.
+pub const IMPOSSIBLE: f64 = 1e12;
+/// Lines that are no results, and problems, that are kept of one process.
+const MOST_LINES: usize = 100;
+
 /// One test's speed, as the bench report carries it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -186,6 +191,11 @@ fn settings(line: &str) -> BTreeMap<String, String> {
     settings.map(|(field, text)| (field, value(text))).collect()
 }
 
+/// What is kept of a line that is no result: a target may print anything.
+fn start_of(line: &str) -> String {
+    line.chars().take(4096).collect()
+}
+
 /// The format of a line that is not of `-o jsonl`, by how llama-bench begins each.
 fn other_format(line: &str) -> Option<&'static str> {
     match line {
@@ -208,6 +218,12 @@ impl Output {
         output
     }
 
+    fn problem(&mut self, problem: Problem) {
+        if self.problems.len() < MOST_LINES {
+            self.problems.push(problem);
+        }
+    }
+
     /// Takes the next line, and gives the result if it holds one.
     pub fn line(&mut self, line: &str) -> Option<&TestResult> {
         let line = line.trim();
@@ -218,8 +234,8 @@ impl Output {
             return None;
         }
         if !line.starts_with('{') {
-            if !line.is_empty() {
-                self.noise.push(line.to_owned());
+            if !line.is_empty() && self.noise.len() < MOST_LINES {
+                self.noise.push(start_of(line));
             }
             return None;
         }
@@ -227,11 +243,12 @@ impl Output {
         match serde_json::from_str::<Line>(&numbers) {
             Ok(parsed) => self.accept(parsed, settings(&numbers)),
             Err(error) => {
-                self.problems.push(if error.is_eof() {
-                    Problem::HalfLine(line.to_owned())
+                let problem = if error.is_eof() {
+                    Problem::HalfLine(start_of(line))
                 } else {
-                    Problem::Unreadable { line: line.to_owned(), error: error.to_string() }
-                });
+                    Problem::Unreadable { line: start_of(line), error: error.to_string() }
+                };
+                self.problem(problem);
                 None
             }
         }
@@ -251,7 +268,7 @@ impl Output {
             model_params: line.model_n_params,
             threads: line.n_threads,
         });
-        let is_speed = |speed: &f64| speed.is_finite() && *speed > 0.0;
+        let is_speed = |speed: &f64| *speed > 0.0 && *speed < IMPOSSIBLE;
         let samples = samples.filter(|samples| !samples.is_empty() && samples.iter().all(is_speed));
         let average = line.avg_ts.filter(is_speed);
         match (average, line.stddev_ts.filter(|stddev| *stddev >= 0.0), samples) {
@@ -268,7 +285,7 @@ impl Output {
                     (_, None) => "stddev_ts",
                     _ => "samples_ts",
                 };
-                self.problems.push(Problem::NotANumber { test, field });
+                self.problem(Problem::NotANumber { test, field });
                 None
             }
         }

@@ -21,6 +21,7 @@ use crate::ui::{Ui, units};
 
 /// Enough of stderr to hold a driver's complaint.
 const STDERR_LINES: usize = 40;
+const LONGEST_STDERR_LINE: usize = 4096;
 
 /// What the runs of a measurement share, whichever build they are of.
 #[derive(Clone, Copy)]
@@ -163,7 +164,7 @@ fn run(
             if stderr.len() == STDERR_LINES {
                 stderr.remove(0);
             }
-            stderr.push(line.to_owned());
+            stderr.push(line.chars().take(LONGEST_STDERR_LINE).collect::<String>());
         }
     })?;
     let ending = match exit {

@@ -36,7 +36,7 @@ impl<'a> Recorder<'a> {
     pub fn new(records: &'a ResultsFile, setup: Setup, subject: &Subject) -> Self {
         let Setup { machine, model, params, .. } = setup;
         let date = units::utc(now());
-        let mut env = machine.env.clone();
+        let mut env: Vec<String> = machine.env.iter().map(|pair| without_value(pair)).collect();
         env.sort();
         let run_info = RunInfo {
             run: format!("{date}-{}", std::process::id()),
@@ -66,6 +66,16 @@ impl<'a> Recorder<'a> {
             "fix that, or pass another folder with --record; the results are shown here",
         ))
     }
+}
+
+/// The name of a `NAME=VALUE`, with enough of a digest to tell two values apart: the file is
+/// committed, and a value may be a secret.
+fn without_value(pair: &str) -> String {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let digest = value.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{name}=#{:06x}", digest & 0xff_ffff)
 }
 
 /// As many processes of llama-bench as there are rounds: the samples of one process

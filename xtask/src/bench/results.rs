@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::comparison::Samples;
 use crate::bench::document::LlamaCpp;
-use crate::bench::llama_bench::{About, TestResult};
+use crate::bench::llama_bench::{About, IMPOSSIBLE, TestResult};
 use crate::bench::measurement::{Model, Subject};
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::names::StorePath;
@@ -45,7 +45,8 @@ pub struct Record {
     pub threads: Option<u32>,
     /// llama-bench's arguments, without the model, the tests and the repetitions.
     pub flags: Vec<String>,
-    /// `NAME=VALUE` that it was started with, in the order of names.
+    /// What it was started with, in the order of names, each value as a digest. Earlier
+    /// versions wrote the values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     pub results: Vec<TestResult>,
@@ -120,7 +121,9 @@ impl Record {
             return Err("no results".to_owned());
         }
         for TestResult { test, samples, .. } in &record.results {
-            if samples.is_empty() || !samples.iter().all(|sample| (0.0..1e12).contains(sample)) {
+            if samples.is_empty()
+                || !samples.iter().all(|sample| (0.0..IMPOSSIBLE).contains(sample))
+            {
                 return Err(format!("{test} has no samples, or impossible ones"));
             }
         }
@@ -167,6 +170,9 @@ pub fn records(text: &str) -> impl Iterator<Item = Record> {
     read(text).filter_map(|(_, record)| record.ok())
 }
 
+/// As many builds as one run may measure in turn.
+pub const NEIGHBOURS: usize = 64;
+
 /// The runs of a file in the order in which they began.
 pub fn runs(text: &str) -> Vec<Run> {
     runs_of(records(text))
@@ -178,7 +184,8 @@ pub fn runs_of(records: impl Iterator<Item = Record>) -> Vec<Run> {
         let same = |run: &&mut Run| {
             run.about.run == record.run && run.about.store_path == record.store_path
         };
-        match runs.iter_mut().rfind(same) {
+        // Lines of one run are neighbours but for another build between them.
+        match runs.iter_mut().rev().take(NEIGHBOURS).find(same) {
             Some(run) => run.samples.add(&record.results),
             None => {
                 let mut samples = Samples::default();

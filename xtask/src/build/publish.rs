@@ -115,12 +115,13 @@ pub fn push(
     findings: &mut Vec<Finding>,
 ) {
     let nix = &context.flake.nix;
+    let shown = &store::without_password(to);
     let count = variants.iter().filter(|variant| variant.out_path.is_some()).count();
     let spinner = Spinner::start(&context.ui, "pushing", count);
     let mut unsigned = vec![];
     for variant in variants {
         let Some(out) = &variant.out_path else { continue };
-        context.ui.debug(format!("pushing {} to {to}", variant.build.variant));
+        context.ui.debug(format!("pushing {} to {shown}", variant.build.variant));
         let pushed = match store::push(nix, to, out) {
             Ok(answer) if answer.exit.ok() => confirm(context, to, variant, &mut unsigned),
             Ok(answer) if answer.exit == Exit::Interrupted => Err(Interrupted.into()),
@@ -133,8 +134,8 @@ pub fn push(
         };
         variant.pushed = Some(pushed.is_ok());
         if let Err(error) = pushed {
-            let printed = format!("{error:#}");
-            let message = format!("cannot push {} to {to}: {printed}", variant.build.variant);
+            let printed = format!("{error:#}").replace(to, shown);
+            let message = format!("cannot push {} to {shown}: {printed}", variant.build.variant);
             findings.push(Finding::error("not-pushed", message, help(&printed)));
         }
         spinner.done(variant.build.variant.as_str());
@@ -143,7 +144,7 @@ pub fn push(
     if !unsigned.is_empty() {
         findings.push(Finding::warning(
             "unsigned",
-            format!("{to} has {} without a signature; other machines will refuse it", unsigned.join(", ")),
+            format!("{shown} has {} without a signature; other machines will refuse it", unsigned.join(", ")),
             "make a key with `nix key generate-secret --key-name NAME > FILE`, sign with `nix store \
              sign --key-file FILE --recursive PATH`, or push to a binary cache with \
              '?secret-key=FILE' at its URL; each machine then needs the public half in \

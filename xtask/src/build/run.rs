@@ -66,7 +66,8 @@ pub fn build_planned(
     let valid = store::valid(&context.flake.nix, &outputs)?;
     let variants: Vec<VariantReport> = planned()
         .map(|(build, todo)| {
-            let there = valid.get(&build.out);
+            let lost = valid.get(&build.out).and_then(|_| lost(build));
+            let there = valid.get(&build.out).filter(|_| lost.is_none());
             let culprits = match there {
                 None if is_wanted(todo) => ran.culprits(context, build),
                 _ => vec![],
@@ -77,6 +78,7 @@ pub fn build_planned(
                 true if present.contains(&build.out) => BuildState::Present,
                 true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
                 true => BuildState::Built,
+                false if lost.is_some() => BuildState::Failed,
                 false if todo == Todo::Unsupported => BuildState::Unsupported,
                 false
                     if interrupt::requested()
@@ -101,7 +103,14 @@ pub fn build_planned(
                 closure_bytes: there.and_then(|info| info.closure_size),
                 machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),
                 attempts: Some(row.attempts.count).filter(|count| *count > 1),
-                reason: if failed { ran.reason(build, &culprits) } else { None },
+                reason: match lost {
+                    Some(path) => Some(format!(
+                        "{path} is missing on disk, although Nix's database has it; `nix store \
+                         repair {path}` restores it"
+                    )),
+                    None if failed => ran.reason(build, &culprits),
+                    None => None,
+                },
                 failed_dependency: (state == BuildState::DependencyFailed)
                     .then(|| short_name(culprit.as_str()).to_owned()),
                 first_error: None,
@@ -116,6 +125,12 @@ pub fn build_planned(
         .collect();
     remember(context, &variants, &ran);
     Ok(variants)
+}
+
+/// The output, or a part of it, that is valid for Nix and gone from the disk.
+fn lost(build: &Build) -> Option<&StorePath> {
+    let parts = build.manifest.parts.iter().map(|part| &part.output);
+    parts.chain([&build.out]).find(|path| !store::appeared(path))
 }
 
 /// Without the file, a later run cannot say how far an interrupted one came.

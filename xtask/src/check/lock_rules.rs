@@ -257,6 +257,12 @@ pub fn untracked(file: String) -> Finding {
     Finding::warning("untracked-file", message, format!("git add {file}")).at(file)
 }
 
+pub fn hidden_edit(file: String) -> Finding {
+    let message = format!("Git was told to ignore edits of {file}, so Nix may not see yours");
+    let help = format!("git update-index --no-assume-unchanged --no-skip-worktree {file}");
+    Finding::warning("hidden-edit", message, help).at(file)
+}
+
 /// Adds the line of flake.nix that declares this input.
 fn placed(finding: Finding, text: &str, input: &str) -> Finding {
     let declares = |line: &str| {

@@ -94,6 +94,7 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     // `path:` takes the whole folder, tracked or not.
     if !context.flake.reference.starts_with("path:") {
         findings.extend(untracked(&root));
+        findings.extend(git::hidden_edits(&root).into_iter().map(lock_rules::hidden_edit));
     }
     let lock = lent.or(own);
     let pinned_path = PINNED_HOSTS.path(&root);

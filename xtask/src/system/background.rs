@@ -13,6 +13,8 @@ use crate::system::termination;
 /// How long the output of a child that has ended is waited for: a child of its own may hold
 /// the pipe open.
 const DRAIN: Duration = Duration::from_secs(2);
+/// Of what is kept of its output; more is read and dropped.
+const LIMIT: usize = 1 << 20;
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -38,7 +40,9 @@ impl Background {
             .spawn(move || {
                 let mut buffer = [0; 4096];
                 while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                    if let Ok(mut sink) = sink.lock() {
+                    if let Ok(mut sink) = sink.lock()
+                        && sink.len() < LIMIT
+                    {
                         sink.extend_from_slice(&buffer[..count]);
                     }
                 }
@@ -110,6 +114,16 @@ mod tests {
             while child.is_running() {}
             assert_eq!(child.printed(), "gone\n");
         }
+    }
+
+    #[test]
+    fn a_flood_is_read_and_not_kept() {
+        let flood = ["-c", "head -c 9000000 /dev/zero | tr '\\0' x"];
+        let child = Background::start(&Invocation::new("/bin/sh").args(flood)).unwrap();
+        while child.is_running() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!((LIMIT..LIMIT + 8192).contains(&child.printed().len()));
     }
 
     #[test]

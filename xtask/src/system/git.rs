@@ -20,6 +20,23 @@ pub fn untracked(root: &Path, pattern: &str) -> Result<Vec<String>> {
     list(root, &["--others", "--exclude-standard"], pattern)
 }
 
+/// Tracked files whose edits Git was told not to see (`update-index --assume-unchanged` and
+/// `--skip-worktree`), and that differ from the index.
+pub fn hidden_edits(root: &Path) -> Vec<String> {
+    let flagged = ask(root, &["ls-files", "-v", "-z"]).unwrap_or_default();
+    let flagged = flagged.split('\0').filter_map(|line| {
+        let (flag, file) = line.split_once(' ')?;
+        (flag == "S" || flag.starts_with(|c: char| c.is_ascii_lowercase())).then_some(file)
+    });
+    let is_edited = |file: &&str| {
+        let indexed = ask(root, &["ls-files", "--stage", "--", &format!(":(literal){file}")]);
+        let indexed = indexed.and_then(|line| Some(line.split(' ').nth(1)?.to_owned()));
+        // What a sparse checkout leaves out is no edit.
+        root.join(file).is_file() && ask(root, &["hash-object", "--", file]) != indexed
+    };
+    flagged.filter(is_edited).map(str::to_owned).collect()
+}
+
 /// Lets Git, and so a flake, know of files, without their being part of the next commit.
 pub fn intend_to_add(root: &Path, files: &[&Path]) -> Result<()> {
     let shell = Shell::new().context("cannot find the current folder")?;

@@ -3,7 +3,8 @@
 //! incomplete spoils no other.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -22,7 +23,13 @@ pub fn append(file: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
-    let mut handle = File::options().read(true).append(true).create(true).open(file)?;
+    // A link could lead anywhere, and a repository can contain one.
+    let mut options = File::options();
+    options.read(true).append(true).create(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let mut handle = options.open(file)?;
+    if !handle.metadata()?.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "it exists but is not a regular file"));
+    }
     let mut text = String::with_capacity(line.len() + 2);
     if handle.seek(SeekFrom::End(0))? > 0 {
         handle.seek(SeekFrom::End(-1))?;
@@ -72,6 +79,17 @@ mod tests {
         let text = read(&file).unwrap();
         assert_eq!(text, "[1]\n[2]\n[\"half\u{fffd}\n[3]\n");
         assert_eq!(values::<[u32; 1]>(&text).collect::<Vec<_>>(), [[1], [2], [3]]);
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link_or_into_a_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, target) = (folder.path().join("a.jsonl"), folder.path().join("target"));
+        fs::write(&target, "x\n").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(append(&link, &1).is_err());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "x\n");
+        assert!(append(Path::new("/dev/null"), &1).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::system::invocation::Stdin;
 use crate::system::running::Running;
@@ -26,6 +26,8 @@ pub use crate::system::invocation::Invocation;
 const DRAIN: Duration = Duration::from_secs(2);
 /// Longer lines are cut here, so that no child can make us hold its whole output.
 pub const LONGEST_LINE: usize = 1 << 20;
+/// Of one stream of a program whose output is kept; a closure of 100,000 paths has 30 MiB.
+const LARGEST_OUTPUT: usize = 256 << 20;
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,7 @@ pub enum Source {
 /// Runs to the end and returns all that it prints; for programs that print little.
 pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
     let (mut stdout, mut stderr) = (vec![], vec![]);
+    let mut flooded = false;
     let exit = watch(invocation, timeout, &mut |heard| {
         let (source, text, end): (_, _, &[u8]) = match heard {
             Heard::Line(source, line) => (source, line, b"\n"),
@@ -96,8 +99,12 @@ pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Cap
         let buffer = if source == Source::Stdout { &mut stdout } else { &mut stderr };
         buffer.extend_from_slice(text);
         buffer.extend_from_slice(end);
-        Then::GoOn
+        flooded |= buffer.len() > LARGEST_OUTPUT;
+        if flooded { Then::End } else { Then::GoOn }
     })?;
+    if flooded {
+        bail!("`{invocation}` printed more than {} MiB, and was ended", LARGEST_OUTPUT >> 20);
+    }
     Ok(Captured { exit, stdout, stderr })
 }
 
@@ -325,6 +332,15 @@ mod tests {
         assert_eq!(captured.exit, Exit::Code(0));
         assert_eq!(captured.stdout_text(), "out\nhalf\n");
         assert_eq!(captured.stderr_text(), "err\n");
+    }
+
+    #[test]
+    fn a_child_that_floods_us_is_ended() {
+        let began = Instant::now();
+        // Without an end, and in long lines, which are quick to take.
+        let error = capture(&Invocation::new("cat").arg("/dev/zero"), None).unwrap_err();
+        assert!(error.to_string().contains("printed more than 256 MiB"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(60));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::target::ssh::{explain_copy, store_uri};
 use crate::target::{SHORT, Ssh, Target};
 
 /// For a model of some gigabytes over a slow line.
+/// Of the end of what Nix prints, in which an error is looked for.
+const LONGEST_END: usize = 1 << 20;
 const TRANSFER: Duration = Duration::from_secs(3600);
 
 /// Prints the file's place if it lies there with this checksum. $1 name, $2 checksum.
@@ -169,6 +171,11 @@ impl Target {
     ) -> Result<()> {
         let mut printed = String::new();
         let exit = process::stream(call, timeout, &mut |source, line| {
+            if printed.len() > LONGEST_END {
+                let cut = printed.len() - LONGEST_END / 2;
+                let cut = (cut..).find(|cut| printed.is_char_boundary(*cut)).unwrap_or_default();
+                printed.drain(..cut);
+            }
             printed.push_str(&String::from_utf8_lossy(line));
             printed.push('\n');
             on_line(source, line);

@@ -20,6 +20,7 @@ pub mod waiting;
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::AutoStream;
@@ -28,6 +29,9 @@ use crate::ui::args::OutputArgs;
 use crate::ui::sanitize::sanitize_painted;
 
 static HAS_DOCUMENT: AtomicBool = AtomicBool::new(false);
+
+/// The first error in writing the result.
+static WRITE_ERROR: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// How to talk on this run.
 #[derive(Debug, Clone, Copy)]
@@ -136,21 +140,21 @@ impl Ui {
     /// The command's result for a person; with `--json` there is only the document.
     pub fn result(&self, text: impl AsRef<str>) {
         if !self.json {
-            print_to(anstream::stdout(), &self.shown(text.as_ref()));
+            print_result(anstream::stdout(), &self.shown(text.as_ref()));
         }
     }
 
     /// A result that is a program of its own, to be taken as it is.
     pub fn script(&self, text: &str) {
         HAS_DOCUMENT.store(true, Ordering::Relaxed);
-        print_to(io::stdout(), text.trim_end());
+        print_result(io::stdout(), text.trim_end());
     }
 
     /// The command's result for a program.
     pub fn document(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
         if self.json {
             HAS_DOCUMENT.store(true, Ordering::Relaxed);
-            print_to(io::stdout(), &self.json_text(serde_json::to_string_pretty(document)?));
+            print_result(io::stdout(), &self.json_text(serde_json::to_string_pretty(document)?));
         }
         Ok(())
     }
@@ -158,7 +162,7 @@ impl Ui {
     /// A result that is JSON for people too, on one line.
     pub fn line(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
         HAS_DOCUMENT.store(true, Ordering::Relaxed);
-        print_to(io::stdout(), &self.json_text(serde_json::to_string(document)?));
+        print_result(io::stdout(), &self.json_text(serde_json::to_string(document)?));
         Ok(())
     }
 
@@ -168,7 +172,7 @@ impl Ui {
     }
 
     fn json_text(&self, json: String) -> String {
-        let json = program::renamed(json.into()).into_owned();
+        let json = sanitize::escape_json(&program::renamed(json.into()));
         if self.github { github::defuse_json(&json) } else { json }
     }
 
@@ -226,11 +230,27 @@ pub fn wrap(text: &str, columns: Option<usize>, taken: usize, indent: usize) -> 
     wrapped
 }
 
-/// A reader that has gone (`| head`) is no error of ours.
 fn print_to(mut out: impl Write, line: &str) {
     progress::suspend(|| {
         let _ = writeln!(out, "{line}");
     });
+}
+
+/// The result. A reader that has gone (`| head`) is no error of ours, a full disk is.
+fn print_result(mut out: impl Write, line: &str) {
+    let written = progress::suspend(|| writeln!(out, "{line}").and_then(|()| out.flush()));
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+        && let Ok(mut first) = WRITE_ERROR.lock()
+    {
+        first.get_or_insert(error);
+    }
+}
+
+/// Why the result did not reach standard output, if so.
+pub fn write_error() -> Option<anyhow::Error> {
+    let error = WRITE_ERROR.lock().ok()?.take()?;
+    Some(anyhow::Error::new(error).context("cannot write the result to standard output"))
 }
 
 fn is_dumb() -> bool {

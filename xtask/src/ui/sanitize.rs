@@ -15,7 +15,25 @@ pub fn sanitize<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
 
 /// The same, but colours stay.
 pub fn sanitize_painted(text: &str) -> Cow<'_, str> {
-    remove(text.into(), |code| code.starts_with("\x1b[") && code.ends_with('m'))
+    remove(text.into(), |code| {
+        let codes = code.strip_prefix("\x1b[").and_then(|code| code.strip_suffix('m'));
+        // Not 5 to 8: blinking, reversed and hidden text.
+        codes
+            .is_some_and(|codes| !codes.split(';').any(|code| ["5", "6", "7", "8"].contains(&code)))
+    })
+}
+
+/// The same JSON, in which what [`sanitize`] removes is written as an escape.
+pub fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_hidden(c) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 /// A name on one line, cut to a length that a table has room for.
@@ -75,6 +93,15 @@ mod tests {
     #[test]
     fn colours_are_kept_where_they_are_ours() {
         assert_eq!(sanitize_painted("\x1b[31merror\x1b[0m\x1b[2J\r"), "\x1b[31merror\x1b[0m");
+    }
+
+    #[test]
+    fn hidden_text_stays_hidden_from_nobody() {
+        assert_eq!(sanitize_painted("a\x1b[8mb\x1b[0;7mc"), "abc");
+        let text = "a\u{202e}b\u{9b}2Jc\u{feff}é";
+        let json = escape_json(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert!(!json.contains(is_hidden), "{json:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [text]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::support::builders::{
     command_line, finish, parent_of, processes_below, running, signal, wait_for,
 };
 use crate::support::{
-    Scratch, XTASK, code, contained, fleet, json, skip, stderr, valid_in_store, xtask,
+    Scratch, XTASK, code, contained, fleet, json, run, skip, stderr, valid_in_store, xtask,
 };
 use serde_json::Value;
 
@@ -294,4 +294,23 @@ fn a_full_disk_is_named() {
     let reason = large["reason"].as_str().unwrap();
     assert!(reason.contains("no space left on device"), "{reason}");
     assert!(reason.contains(place), "{reason}");
+}
+
+/// Nix's database still has it.
+#[test]
+fn an_output_that_is_gone_from_the_disk_is_not_there() {
+    let fleet = fleet(r#"a = host { variant = "one"; };"#);
+    let output = run(fleet.path(), &["build-all", "--json"]);
+    let out = json(&output)["variants"][0]["outPath"].as_str().unwrap().to_owned();
+    let aside = format!("{out}.aside");
+    // A store that this user may not write to is another test's.
+    if fs::rename(&out, &aside).is_err() {
+        return skip("the store is read-only");
+    }
+    let output = run(fleet.path(), &["build-all", "--json"]);
+    fs::rename(&aside, &out).unwrap();
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let variant = &json(&output)["variants"][0];
+    assert_eq!(variant["state"], "failed");
+    assert!(variant["reason"].as_str().unwrap().contains("missing on disk"), "{variant}");
 }

@@ -49,7 +49,7 @@ fn eight_faults_of_eight_kinds_among_32_hosts_are_exactly_those_eight() {
     let report = json(&output);
     let hosts = report["hosts"].as_array().unwrap();
     assert_eq!(hosts.len(), 32);
-    let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let text = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     for host in hosts {
         let name = host["host"].as_str().unwrap();
         let Some((_, body, state, code)) = faulty.get(name) else {

@@ -1,6 +1,9 @@
 //! What `check` holds a fleet to beyond evaluation: flags, targets, the lock file, Git.
 
-use crate::support::{Scratch, code, copy_of_repository, fleet, json, run, stderr, stdout};
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Scratch, code, copy_of_repository, fleet, json, run, stderr, stdout, xtask};
 use serde_json::Value;
 
 /// Every finding: who it is about, its code, its message.
@@ -149,7 +152,7 @@ fn full_evaluates_all_of_each_host_and_reads_assertions_one_by_one() {
 #[test]
 fn all_systems_evaluates_every_package_and_one_fault_hides_no_other() {
     let fleet = fleet("a = host { };");
-    let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let text = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     let packages = r#"packages.x86_64-linux = {
       llama-cpp-cpu = package { name = "cpu"; };
       llama-cpp-cuda = throw "no CUDA here";
@@ -184,8 +187,8 @@ fn a_lock_that_disagrees_with_the_flake_is_an_error_and_is_left_as_it_is() {
     let (code, report) = checked(&fleet, &["--testbed"]);
     assert_eq!((code, findings(&report)), (0, vec![]));
 
-    let flake = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
-    let lock = std::fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
+    let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let lock = fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
     let mut spoilt: Value = serde_json::from_str(&lock).unwrap();
     spoilt["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = "nixpkgs-stable".into();
     fleet.write("flake.lock", &spoilt.to_string());
@@ -198,7 +201,7 @@ fn a_lock_that_disagrees_with_the_flake_is_an_error_and_is_left_as_it_is() {
     assert_eq!(report["hosts"][0]["state"], "ok");
     let line = 1 + flake.lines().position(|line| line.contains("llama-cpp = {")).unwrap();
     assert_eq!(report["findings"][0]["line"], line);
-    let after = std::fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
+    let after = fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
     assert_eq!(after, spoilt.to_string(), "check changes nothing");
 
     // Another URL: where it cannot be fetched nothing evaluates, and this is the reason.
@@ -211,7 +214,7 @@ fn a_lock_that_disagrees_with_the_flake_is_an_error_and_is_left_as_it_is() {
 #[test]
 fn an_input_that_only_outputs_names_is_an_input() {
     let fleet = fleet("a = host { };");
-    let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let text = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     fleet.write("flake.nix", &text.replace("outputs = _:", "outputs = { self, sub }:"));
     fleet.write("sub/flake.nix", "{ outputs = _: { }; }");
     let lock = |name: &str| {
@@ -236,7 +239,7 @@ fn a_package_from_another_source_is_not_the_pin() {
     let llama = "{ programs.llama-cpp.enable = true; system.stateVersion = \"25.05\"; }\n";
     let fleet = copy_of_repository(&[("carbon", llama)]);
     let variant = fleet.path().join("overlays/llama-cpp/variant.nix");
-    let text = std::fs::read_to_string(&variant).unwrap();
+    let text = fs::read_to_string(&variant).unwrap();
     let other = "inherit (buildInfo) build; rev = \"0123456789012345678901234567890123456789\";";
     fleet.write(
         "overlays/llama-cpp/variant.nix",
@@ -246,4 +249,46 @@ fn a_package_from_another_source_is_not_the_pin() {
     let found = findings(&report);
     assert_eq!((code, found[0].1.as_str()), (1, "not-the-pin"), "{found:?}");
     assert!(found[0].2.contains("llama.cpp 012345678,"), "{found:?}");
+}
+
+/// Git's flags hide an edit from Git, and so from Nix.
+#[test]
+fn an_edit_that_git_was_told_to_ignore_is_told() {
+    let fleet = fleet("a = host { };");
+    let git = |args: &[&str]| {
+        let status = Command::new("git").args(args).current_dir(fleet.path()).status();
+        assert!(status.unwrap().success(), "{args:?}");
+    };
+    fleet.write("hosts/a.nix", "{ }\n");
+    fleet.write("hosts/b.nix", "{ }\n");
+    git(&["init", "--quiet"]);
+    git(&["add", "--all"]);
+    for flag in ["assume-unchanged", "skip-worktree"] {
+        git(&["update-index", &format!("--{flag}"), "hosts/a.nix", "hosts/b.nix"]);
+        let (_, report) = checked(&fleet, &[]);
+        assert_eq!(findings(&report), [], "{flag}");
+        fleet.write("hosts/b.nix", "{ edited = true; }\n");
+        let (_, report) = checked(&fleet, &[]);
+        let found = findings(&report);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].1 == "hidden-edit" && found[0].2.contains("hosts/b.nix"), "{found:?}");
+        fleet.write("hosts/b.nix", "{ }\n");
+        git(&["update-index", &format!("--no-{flag}"), "hosts/a.nix", "hosts/b.nix"]);
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error() {
+    let fleet = fleet("a = host { };");
+    for args in [&["check", "--json"][..], &["matrix"], &["list"], &["completions", "bash"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = xtask(fleet.path()).args(args).stdout(full).output().unwrap();
+        assert_eq!(code(&output), 2, "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("No space left on device"), "{}", stderr(&output));
+        // A reader that has seen enough is none.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = xtask(fleet.path()).args(args).stdout(writer).output().unwrap();
+        assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
+    }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::bench::baseline::{self, FLOOR, Method, Verdict};
 use crate::bench::llama_bench::TestResult;
 use crate::bench::measurement::Model;
+use crate::bench::results::NEIGHBOURS;
 use crate::bench::results::Record;
 use crate::statistics::{self, median};
 use crate::ui::sanitize::sanitize_name;
@@ -218,9 +219,6 @@ fn add(points: &mut Vec<Point>, record: &Record, samples: &[f64]) {
         ..Point::default()
     });
 }
-
-/// As many builds as one run may measure in turn.
-const NEIGHBOURS: usize = 64;
 
 /// Between the two nearest values, in proportion (the usual "type 7" of Hyndman and Fan,
 /// Sample Quantiles in Statistical Packages, 1996). `sorted` ascends.
