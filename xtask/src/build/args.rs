@@ -43,6 +43,13 @@ pub struct BuildAllArgs {
     pub junit: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Host whose build to show
+    #[arg(value_name = "HOST")]
+    pub host: String,
+}
+
 /// How Nix spreads the work.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Limits {

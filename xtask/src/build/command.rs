@@ -8,7 +8,9 @@ use anyhow::{Result, bail};
 use crate::build::args::BuildAllArgs;
 use crate::build::report::{BuildReport, PlanReport, VariantReport};
 use crate::build::variants::{Build, BuildState, add_packages, distinct};
-use crate::build::{compile_error, github, junit, log, packages, plan, publish, run, view};
+use crate::build::{
+    compile_error, github, junit, latest_logs, log, packages, plan, publish, run, view,
+};
 use crate::check;
 use crate::check::command::folder_in_checkout;
 use crate::check::evaluation as evaluate;
@@ -72,6 +74,7 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
     findings.extend(variants.iter().flat_map(|variant| variant.findings.clone()));
     // Report.
     variants.iter_mut().for_each(find_first_error);
+    latest_logs::note(context, &variants);
     let report = BuildReport {
         schema: 1,
         command: "build-all",

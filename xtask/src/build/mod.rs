@@ -16,6 +16,7 @@ pub mod github;
 pub mod history;
 pub mod interrupted_build;
 pub mod junit;
+pub mod latest_logs;
 pub mod log;
 pub mod log_tail;
 pub mod matrix;

@@ -24,6 +24,9 @@ pub struct CheckArgs {
     /// Evaluation timeout per host, such as 90s or 10m
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub timeout: Duration,
+    /// Check again whenever a file of the flake changes, edited hosts first, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
     /// Also evaluate each host's whole system, including assertions (slow)
     #[arg(long)]
     pub full: bool,

@@ -12,6 +12,7 @@ use anyhow::{Result, anyhow, bail};
 
 use crate::check::args::CheckArgs;
 use crate::check::batch::{self, EvalLimits};
+use crate::check::edited;
 use crate::check::evaluator::{self, Answered, Limits, Run};
 use crate::check::outcomes::{Evaluated, HostState, Outcomes};
 use crate::check::report::NO_MODULE;
@@ -89,10 +90,11 @@ fn evaluate_uncached(context: &Context, hosts: &[HostName], options: EvalOptions
         timeout: options.timeout,
         limits,
         spinner: Spinner::start(&context.ui, "evaluating", hosts.len()),
+        edited: edited::since_last_evaluation(context, hosts),
         state: Mutex::default(),
         changed: Condvar::new(),
     };
-    let batches = batch::split(hosts, limits.jobs);
+    let batches = batch::split(&edited::first(hosts, &work.edited), limits.jobs);
     let workers = limits.jobs.min(batches.len());
     work.lock().queue.extend(batches);
     std::thread::scope(|scope| {
@@ -131,6 +133,7 @@ struct Work<'a> {
     timeout: Duration,
     limits: EvalLimits,
     spinner: Spinner,
+    edited: Vec<HostName>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -150,6 +153,13 @@ struct State {
 impl Work<'_> {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn done(&self, host: &HostName, how: &str) {
+        self.spinner.done(host.as_str());
+        if self.edited.contains(host) {
+            self.context.ui.status(format!("{host} {how}"));
+        }
     }
 
     /// Takes batches until there are none, and none can come back from another worker.
@@ -185,8 +195,7 @@ impl Work<'_> {
         if self.lock().is_offline {
             flake.options.extend(FAIL_FAST.map(str::to_owned));
         }
-        let run =
-            evaluator::run(&flake, hosts, limits, &mut |host| self.spinner.done(host.as_str()))?;
+        let run = evaluator::run(&flake, hosts, limits, &mut |host| self.done(host, "evaluates"))?;
         self.account(hosts, memory, run)
     }
 
@@ -208,8 +217,9 @@ impl Work<'_> {
             if for_memory && (hosts.len() > 1 || memory < self.limits.memory) {
                 state.heavy.push(host);
             } else {
-                self.spinner.done(host.as_str());
-                state.is_offline |= diagnose(&failure.stderr, None).code == FETCH;
+                let finding = diagnose(&failure.stderr, None);
+                self.done(&host, &format!("does not evaluate: {}", finding.message));
+                state.is_offline |= finding.code == FETCH;
                 state.failures.insert(host, (failure, took.as_secs_f64()));
             }
         } else if !progress && (hosts.len() == 1 || !for_memory) {

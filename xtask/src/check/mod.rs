@@ -7,6 +7,7 @@
 pub mod args;
 pub mod batch;
 pub mod command;
+pub mod edited;
 pub mod evaluation;
 pub mod evaluator;
 pub mod github;
@@ -20,4 +21,5 @@ pub mod unequal_builds;
 pub mod validation;
 pub mod variant_rules;
 pub mod view;
+pub mod watch;
 pub mod whole_systems;

@@ -65,7 +65,7 @@ pub fn failed_assertion(sentence: &str) -> Finding {
         .split_once("; ")
         .filter(|_| sentence.starts_with("programs.llama-cpp."))
         .unwrap_or((sentence, "fix what the assertion names"));
-    Finding::error("assertion", message, help)
+    Finding::error(kind(sentence), message, help)
 }
 
 pub fn nixos_warning(sentence: &str) -> Finding {
@@ -76,16 +76,67 @@ pub fn nixos_warning(sentence: &str) -> Finding {
     )
 }
 
-/// nixpkgs' refusals have their own codes, as in nix/diagnosis.rs.
+/// The module's sentences have the codes of what they are about, and so have nixpkgs' refusals, as
+/// in nix/diagnosis.rs. The first match wins.
 fn kind(sentence: &str) -> &'static str {
-    const KINDS: [(&str, &str); 5] = [
+    const KINDS: [(&str, &str); 10] = [
         ("unfree", "unfree"),
         ("is marked as broken", "broken"),
         ("is marked as insecure", "insecure"),
         ("is not available on", "platform"),
         ("this nixpkgs does not have for", "platform"),
+        ("is available for x86_64-linux only", "platform"),
+        ("turns GGML_NATIVE on", "impure-flag"),
+        ("is not a CUDA capability", "gpu-target"),
+        ("is not a ROCm target", "gpu-target"),
+        ("programs.llama-cpp.microarch: ", "unknown-microarch"),
     ];
-    KINDS.iter().find(|(text, _)| sentence.contains(text)).map_or("assertion", |(_, code)| code)
+    let otherwise =
+        if sentence.trim().starts_with("programs.llama-cpp.") { "bad-option" } else { "assertion" };
+    KINDS.iter().find(|(text, _)| sentence.contains(text)).map_or(otherwise, |(_, code)| code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the words of overlays/llama-cpp/problems.nix, of nixpkgs and of another module.
+    #[test]
+    fn an_assertion_gives_way_to_the_code_of_what_it_is_about() {
+        for (sentence, code) in [
+            (
+                "programs.llama-cpp.microarch: unknown microarchitecture \"zen9\"",
+                "unknown-microarch",
+            ),
+            (
+                "programs.llama-cpp.cudaCapabilities: \"86\" is not a CUDA capability; write",
+                "gpu-target",
+            ),
+            (
+                "programs.llama-cpp.rocmTargets: \"906\" is not a ROCm target; write it",
+                "gpu-target",
+            ),
+            ("programs.llama-cpp.extraCmakeFlags turns GGML_NATIVE on, which makes", "impure-flag"),
+            (
+                "programs.llama-cpp.backend includes cuda, but its libraries are unfree and",
+                "unfree",
+            ),
+            (
+                "programs.llama-cpp.backend: \"metal\" is not a backend; choose from cpu",
+                "bad-option",
+            ),
+            (
+                "programs.llama-cpp.backend includes rocm, which is available for x86_64-linux only",
+                "platform",
+            ),
+            ("The ‘fileSystems’ option does not specify your root file system.", "assertion"),
+        ] {
+            assert_eq!(failed_assertion(sentence).code, code, "{sentence}");
+            let problems =
+                Problems { sentences: vec![sentence.to_owned()], files: Default::default() };
+            assert_eq!(assertions(&problems, None)[0].code, code, "{sentence}");
+        }
+    }
 }
 
 /// ROCm needs the kernel's amdgpu alone.

@@ -14,6 +14,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
     let global = &cli.global;
     let open = || Context::open(global, ui);
     match &cli.command {
+        Command::Check(args) if args.watch => check::watch::run(args, global, ui),
         Command::Check(args) => ci::run::run(ui, "check", args.junit.as_deref(), |ci| {
             check::command::run(args, &open()?, ci)
         }),
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
         Command::Probe(args) => hardware::probe::run(args, global, ui),
         Command::NewHost(args) => new_host::command::run(args, global, ui),
         Command::List => list::run(&open()?),
+        Command::Log(args) => build::latest_logs::run(args, &open()?),
         Command::Matrix(args) => build::matrix::run(args, &open()?),
         Command::Explain(args) => findings::explain::run(args, ui),
         Command::Doctor => doctor::command::run(global, ui),

@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::args::BenchArgs;
 use crate::bench::report::args::ReportArgs;
-use crate::build::args::BuildAllArgs;
+use crate::build::args::{BuildAllArgs, LogArgs};
 use crate::check::args::CheckArgs;
 use crate::dev::args::{DemoArgs, PerfArgs, SetupArgs, TestArgs};
 use crate::findings::args::ExplainArgs;
@@ -74,6 +74,8 @@ pub enum Command {
     NewHost(NewHostArgs),
     /// List the hosts with variant, revision and build state
     List,
+    /// Print the log of a host's last build
+    Log(LogArgs),
     /// Print a GitHub Actions matrix with one job per distinct build
     #[command(after_help = examples::MATRIX)]
     Matrix(HostSelection),

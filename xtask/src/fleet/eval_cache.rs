@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum as _;
@@ -97,12 +97,19 @@ fn file_of(home: &Path, root: &Path, revision: &str) -> PathBuf {
 
 /// The newest evaluation of this folder, current or not.
 pub fn newest(home: &Path, root: &Path) -> Option<Stored> {
+    serde_json::from_str(&fs::read_to_string(newest_file(home, root)?.1).ok()?).ok()
+}
+
+/// When this folder was last evaluated.
+pub fn written(home: &Path, root: &Path) -> Option<SystemTime> {
+    newest_file(home, root).map(|(written, _)| written)
+}
+
+fn newest_file(home: &Path, root: &Path) -> Option<(SystemTime, PathBuf)> {
     let testbed = TestbedRevision::value_variants().iter().map(|revision| revision.name());
-    let files: Vec<PathBuf> =
-        testbed.chain(["real"]).map(|revision| file_of(home, root, revision)).collect();
+    let files = testbed.chain(["real"]).map(|revision| file_of(home, root, revision));
     let written = |file: &PathBuf| fs::metadata(file).and_then(|about| about.modified()).ok();
-    let newest = files.iter().filter_map(|file| Some((written(file)?, file))).max()?;
-    serde_json::from_str(&fs::read_to_string(newest.1).ok()?).ok()
+    files.filter_map(|file| Some((written(&file)?, file))).max()
 }
 
 fn load(file: &Path, now: &Snapshot) -> Result<Stored, String> {

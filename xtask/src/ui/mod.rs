@@ -47,6 +47,8 @@ pub struct Ui {
     pub github: bool,
     /// Of the terminal that stderr is; prose is broken between words there.
     pub columns: Option<usize>,
+    /// Of the terminal that stdout is: a wider table has another form there.
+    pub table_columns: Option<usize>,
     /// The folder in which to find the files that messages name.
     pub sources: Option<&'static Path>,
 }
@@ -67,6 +69,9 @@ impl Ui {
             json: output.json,
             github: std::env::var_os(github::IS_ACTIONS).is_some_and(|value| value == "true"),
             columns: terminal.then(|| console::Term::stderr().size().1.into()),
+            table_columns: console::Term::stdout()
+                .size_checked()
+                .map(|(_, columns)| columns.into()),
             sources: None,
         }
     }
@@ -80,6 +85,7 @@ impl Ui {
         json: false,
         github: false,
         columns: None,
+        table_columns: None,
         sources: None,
     };
 

@@ -2,7 +2,7 @@
 
 use console::{Alignment, measure_text_width, pad_str};
 
-use crate::ui::Ui;
+use crate::ui::{Ui, wrap};
 
 /// `paint` is applied to a padded cell, so that colour does not count as width.
 pub struct Table<'a> {
@@ -44,6 +44,10 @@ impl Table<'_> {
                 (head, align, widths.chain([measure_text_width(head)]).max().unwrap_or(0))
             })
             .collect();
+        let all = columns.iter().map(|(_, _, width)| width + 2).sum::<usize>().saturating_sub(2);
+        if let Some(screen) = ui.table_columns.filter(|screen| all > *screen) {
+            return self.stacked(ui, screen);
+        }
         let heads = columns
             .iter()
             .map(|(head, align, width)| ui.bold(&pad_str(head, *width, *align, None)))
@@ -62,9 +66,56 @@ impl Table<'_> {
     }
 }
 
+impl Table<'_> {
+    /// Each row as lines of its own, for a screen that is narrower than the table.
+    fn stacked(&self, ui: &Ui, screen: usize) -> String {
+        let heads = self.columns.iter().map(|head| head.trim_start_matches('>'));
+        let heads: Vec<&str> = heads.collect();
+        let widest = heads.iter().skip(1).map(|head| measure_text_width(head)).max().unwrap_or(0);
+        let indent = widest + 4;
+        let mut lines = vec![];
+        for row in &self.rows {
+            let mut cells = row.iter().zip(&heads).filter(|(cell, _)| !cell.text.is_empty());
+            if let Some((first, _)) = cells.next() {
+                lines.push(ui.bold(&first.text));
+            }
+            for (cell, head) in cells.filter(|(cell, _)| cell.text != "-") {
+                let text = wrap(&cell.text, Some(screen), indent, indent);
+                let text = cell.paint.map_or_else(|| text.clone(), |paint| paint(ui, &text));
+                let head = pad_str(head, widest, Alignment::Left, None);
+                lines.push(format!("  {}  {text}", ui.dim(&head)));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_screen_that_is_too_narrow_has_a_line_for_each_cell() {
+        let columns = ["HOST", "TARGET", ">TOKENS/S", "LAST BENCH"];
+        let bench = "pp128 6965, tg32 553.1, pp512 7012 (2026-11-22)";
+        let row = |name: &str| [name, "root@10.0.0.3", "-", bench].map(Cell::from).into();
+        let table = |screen| {
+            let rows = vec![row("carbon"), row("机器")];
+            let ui = Ui { table_columns: screen, ..Ui::PLAIN };
+            Table { columns: &columns, rows }.render(&ui)
+        };
+        for screen in [40, 60] {
+            let text = table(Some(screen));
+            assert!(text.lines().all(|line| measure_text_width(line) <= screen), "{text}");
+            assert!(
+                text.contains("carbon\n  TARGET      root@10.0.0.3\n  LAST BENCH  pp128"),
+                "{text}"
+            );
+            assert!(!text.contains("TOKENS/S"), "{text}");
+        }
+        assert_eq!(table(Some(200)), table(None));
+        assert_eq!(table(None).lines().count(), 3);
+    }
 
     #[test]
     fn columns_are_as_wide_as_they_look() {

@@ -96,6 +96,13 @@ fn one_broken_variant_stops_no_other_and_its_hosts_and_log_are_named() {
     let log = std::fs::read_to_string(needy["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("no such header"), "{log}");
 
+    // Its log, and that of what it needs.
+    for (host, line) in [("b", "x.c:3: error: planted"), ("e", "no such header")] {
+        let output = run(fleet.path(), &["log", host]);
+        assert!(code(&output) == 0 && stdout(&output).contains(line), "{}", stdout(&output));
+    }
+    assert!(told.contains("the whole log: `cargo xtask log b`"), "{told}");
+
     // Again: what was built is reused, what failed fails again.
     let report = json(&run(fleet.path(), &["build-all", "--json"]));
     assert_eq!(variant(&report, "good-1")["state"], "present");

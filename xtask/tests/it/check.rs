@@ -1,5 +1,10 @@
 //! `check` on small fleets, with real Nix: every host in exactly one state.
 
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::builders::{signal, wait_for};
 use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, xtask};
 
 #[test]
@@ -91,7 +96,7 @@ fn a_host_without_the_module_is_no_fault_of_the_fleet_unless_it_is_named() {
 }
 
 fn fleet_line(dir: &std::path::Path, needle: &str) -> u64 {
-    let text = std::fs::read_to_string(dir.join("flake.nix")).unwrap();
+    let text = fs::read_to_string(dir.join("flake.nix")).unwrap();
     1 + text.lines().position(|line| line.contains(needle)).unwrap() as u64
 }
 
@@ -207,5 +212,34 @@ fn a_person_reads_a_table_and_programs_read_nothing_else() {
     assert!(stderr(&output).contains("boron: no such chip"), "{}", stderr(&output));
     let log = stderr(&output);
     let log = log.split("trace: ").nth(1).unwrap().split(')').next().unwrap();
-    assert!(std::fs::read_to_string(log).unwrap().contains("no such chip"));
+    assert!(fs::read_to_string(log).unwrap().contains("no such chip"));
+}
+
+/// The edited host is shown before the others, and Ctrl-C ends it.
+#[test]
+fn a_watched_fleet_is_checked_again_when_a_file_changes() {
+    let hosts = "a = host { }; b = host { variant = \"b\"; }; c = host { variant = \"c\"; };";
+    let fleet = fleet(hosts);
+    let log = fleet.path().with_file_name("said");
+    let said = fs::File::create(&log).unwrap();
+    let mut command = xtask(fleet.path());
+    command.args(["check", "--watch", "-j", "1"]).stdout(Stdio::null()).stderr(said);
+    let mut child = command.spawn().unwrap();
+    let text = || fs::read_to_string(&log).unwrap();
+    let waits = |times: usize| {
+        wait_for(Duration::from_secs(60), || {
+            text().matches("waiting for a change").count() == times
+        })
+    };
+    assert!(waits(1), "{}", text());
+    assert!(!text().contains("c evaluates"), "{}", text());
+    // Files have the time of the kernel's last tick.
+    std::thread::sleep(Duration::from_millis(20));
+    fleet.write("hosts/c/default.nix", "{ }");
+    assert!(waits(2), "{}", text());
+    assert!(text().contains("c evaluates") && !text().contains("b evaluates"), "{}", text());
+    fleet.write("flake.nix", "{ outputs = throw \"no\"; }");
+    assert!(waits(3) && text().contains("error:"), "{}", text());
+    signal("INT", child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }

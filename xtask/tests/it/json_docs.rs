@@ -15,7 +15,7 @@ use walkdir::WalkDir;
 use crate::support::repository;
 
 /// The document of each command, by its type and the file that has it.
-const DOCUMENTS: [(&str, &str, &str); 20] = [
+const DOCUMENTS: [(&str, &str, &str); 21] = [
     ("", "findings/outcome.rs", "Ended"),
     ("check", "check/report.rs", "CheckReport"),
     ("build-all", "build/report.rs", "BuildReport"),
@@ -29,6 +29,7 @@ const DOCUMENTS: [(&str, &str, &str); 20] = [
     ("probe", "hardware/probe_output.rs", "ProbeReport"),
     ("new-host", "new_host/command.rs", "NewHostReport"),
     ("list", "list.rs", "ListReport"),
+    ("log", "build/latest_logs.rs", "LogReport"),
     ("matrix", "build/matrix.rs", "Matrix"),
     ("explain", "findings/explain.rs", "Document"),
     ("doctor", "doctor/command.rs", "DoctorReport"),

@@ -58,8 +58,9 @@ fn interrupted() -> Row {
 
 fn rows() -> Vec<Row> {
     let good = || fleet_with("", "b = host { variant = \"other\"; };");
-    let broken =
-        || fleet_with("kill -ILL $$", "b = host { variant = \"x\"; script = \"exit 3\"; };");
+    let broken = || {
+        fleet_with("kill -ILL $$", "b = host { variant = \"x\"; script = \"echo no; exit 3\"; };")
+    };
     let wrong = || fleet_with("", "b = throw \"no\";");
     let ok = good();
     let mut rows = vec![];
@@ -71,7 +72,10 @@ fn rows() -> Vec<Row> {
     add(&ok, "unknown option", "check --nope");
     add(&ok, "plan", "build-all --dry-run");
     add(&ok, "all are built", "build-all");
-    add(&broken(), "a build fails", "build-all");
+    let failing = broken();
+    add(&failing, "a build fails", "build-all");
+    add(&failing, "printed", "log b");
+    add(&failing, "no log", "log nobody");
     add(&ok, "no such variant", "build-all --variant nothing");
     add(&ok, "the store cannot be reached", "build-all --push ssh-ng://nobody.invalid");
     add(&ok, "measured", "bench a --local + --rounds=1");

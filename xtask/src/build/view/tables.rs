@@ -109,6 +109,11 @@ pub fn report(ui: &Ui, report: &BuildReport) {
     }
     let ok = report.variants.iter().filter(|variant| variant.state.ok()).count();
     ui.status(format!("\n{ok} of {} variants in the store", report.variants.len()));
+    let failed =
+        report.variants.iter().find(|variant| !variant.state.ok() && variant.log.is_some());
+    if let Some(host) = failed.and_then(|variant| variant.build.hosts.first()) {
+        ui.status(format!("the whole log: `cargo xtask log {host}`"));
+    }
     if report.variants.iter().any(|variant| stopped(&variant)) {
         ui.status("to resume, run the same command again");
     } else if let Some(next) = next(&report.variants) {

@@ -1,0 +1,95 @@
+//! `log HOST`: the log of a host's last build.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::build::args::LogArgs;
+use crate::build::report::VariantReport;
+use crate::findings::outcome::Outcome;
+use crate::fleet::context::Context;
+use crate::fleet::names::{HostName, VariantName};
+use crate::system::{disk, files};
+use crate::ui::nearest::nearest;
+
+/// The last build of a host's variant: its own log, or that of the dependency that failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct LastLog {
+    variant: VariantName,
+    state: String,
+    file: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LogReport<'a> {
+    schema: u32,
+    command: &'static str,
+    host: &'a str,
+    variant: &'a VariantName,
+    /// As in the document of build-all.
+    state: &'a str,
+    file: &'a Path,
+    ok: bool,
+}
+
+pub fn run(args: &LogArgs, context: &Context) -> Result<Outcome> {
+    let all = read(context);
+    let Some(LastLog { variant, state, file }) = all.get(&HostName::new(args.host.clone())) else {
+        let near = nearest(&args.host, all.keys().map(HostName::as_str));
+        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        bail!(
+            "no build of {} has a log here{near}\n  help: `cargo xtask build-all {}` builds it",
+            args.host,
+            args.host
+        );
+    };
+    let text = fs::read(file)
+        .with_context(|| format!("the log of {variant} is gone: cannot read {}", file.display()))?;
+    let (host, ok) = (args.host.as_str(), true);
+    context.ui.document(&LogReport {
+        schema: 1,
+        command: "log",
+        host,
+        variant,
+        state,
+        file,
+        ok,
+    })?;
+    context.ui.status(context.ui.dim(&format!("{variant}, {state}: {}", file.display())));
+    context.ui.result(String::from_utf8_lossy(&text).trim_end());
+    Ok(Outcome::Ok)
+}
+
+/// Notes the logs of a run. Without the note `log` finds an earlier one.
+pub fn note(context: &Context, variants: &[VariantReport]) {
+    let mut all = read(context);
+    for variant in variants {
+        let Some(log) = &variant.log else { continue };
+        for host in &variant.build.hosts {
+            let (variant, state) = (variant.build.variant.clone(), variant.state.as_str());
+            let last = LastLog { variant, state: state.to_owned(), file: log.into() };
+            all.insert(host.clone(), last);
+        }
+    }
+    let file = file(context);
+    let written = disk::create(disk::folder_of(&file))
+        .and_then(|()| files::write_atomically(&file, serde_json::to_string(&all)?.as_bytes()));
+    if let Err(error) = written {
+        context.ui.debug(format!("cannot note the logs for `log`: {error:#}"));
+    }
+}
+
+/// Of this fleet alone: another one may have a host of the same name.
+fn file(context: &Context) -> PathBuf {
+    let name = files::safe_name(&context.flake.reference);
+    context.home.join("logs/build-latest").join(name + ".json")
+}
+
+fn read(context: &Context) -> BTreeMap<HostName, LastLog> {
+    let text = fs::read_to_string(file(context)).ok();
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
