@@ -22,6 +22,7 @@ mod flake_inputs;
 mod foreign;
 mod github;
 mod gpu;
+mod guide;
 mod isolation;
 mod json_docs;
 mod junit;
