@@ -14,8 +14,8 @@ pub struct BuildAllArgs {
     /// Build only variants with this backend
     #[arg(long, value_name = "BACKEND", value_parser = ["cpu", "cuda", "vulkan", "rocm"])]
     pub backend: Option<String>,
-    /// Build only the variant of this name (repeatable)
-    #[arg(long, value_name = "VARIANT")]
+    /// Build only the variants of these names
+    #[arg(long, value_delimiter = ',', value_name = "VARIANT")]
     pub variant: Vec<String>,
     /// Also build the flake's own packages, portable ones for each backend
     #[arg(long)]

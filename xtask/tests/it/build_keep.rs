@@ -160,6 +160,9 @@ fn a_variant_is_chosen_by_name() {
     let fleet = fleet(r#"a = host { variant = "one"; }; b = host { variant = "two"; };"#);
     let report = json(&run(fleet.path(), &["build-all", "--variant", "two", "--json"]));
     assert_eq!(report["variants"].as_array().unwrap().len(), 1);
+    // As `matrix` prints the variants of one job.
+    let report = json(&run(fleet.path(), &["build-all", "--variant", "one,two", "--json"]));
+    assert_eq!(report["variants"].as_array().unwrap().len(), 2);
     let output = run(fleet.path(), &["build-all", "--variant", "twoo"]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("Did you mean two?"), "{}", stderr(&output));

@@ -29,6 +29,41 @@ fn one_job_for_each_distinct_build_on_one_line() {
     assert_eq!(json(&run(fleet.path(), &["matrix", "b"]))["include"].as_array().unwrap().len(), 1);
 }
 
+/// What all builds share, ggml and the tools, is no reason for one job.
+#[test]
+fn builds_that_share_a_module_are_one_job() {
+    let host = |name: &str, modules: &[&str]| {
+        let part = |name: &&str| {
+            format!(
+                "{{ name = \"{name}\"; drvPath = \"/nix/store/{name}.drv\"; \
+                 output = \"/nix/store/{name}\"; }}"
+            )
+        };
+        let parts: Vec<String> =
+            ["ggml", "llama-cpp-tools"].iter().chain(modules).map(part).collect();
+        format!(
+            "{name} = host {{ variant = \"of-{name}\"; manifest.parts = [ {} ]; }};",
+            parts.join(" ")
+        )
+    };
+    let hosts = [
+        host("a", &["ggml-cpu-znver4"]),
+        host("b", &["ggml-cpu-tigerlake", "ggml-cuda-sm75"]),
+        host("c", &["ggml-cpu-haswell"]),
+        // What `a` and `b` have in common.
+        host("d", &["ggml-cpu-znver4", "ggml-cuda-sm75"]),
+    ];
+    let output = run(fleet(&hosts.concat()).path(), &["matrix"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let matrix = json(&output);
+    let jobs: Vec<_> = matrix["include"].as_array().unwrap().iter().collect();
+    let names: Vec<_> = jobs.iter().map(|job| &job["variant"]).collect();
+    assert_eq!(names, ["of-a,of-b,of-d", "of-c"]);
+    assert_eq!((&jobs[0]["hosts"], &jobs[1]["hosts"]), (&"a b d".into(), &"c".into()));
+    assert_eq!(jobs[0]["drvPaths"].as_array().unwrap().len(), 3);
+    assert_eq!(jobs[0]["drvPaths"][0], jobs[0]["drvPath"]);
+}
+
 #[test]
 fn a_host_that_is_in_no_job_is_told_and_red() {
     let fleet = fleet("a = host { }; b = host { variant = throw \"no such chip\"; };");
