@@ -61,8 +61,76 @@ let
     backend = "cuda";
     microarch = "tigerlake";
   };
+
+  # As nixpkgs' module does it.
+  withCcache =
+    names:
+    hostWith (
+      { lib, pkgs, ... }:
+      {
+        options = {
+          programs.ccache = {
+            packageNames = lib.mkOption { default = names; };
+            cacheDir = lib.mkOption { default = "/var/cache/ccache"; };
+          };
+          llamaCppOfPkgs = lib.mkOption { default = pkgs.llama-cpp.drvPath; };
+        };
+        config = {
+          programs.llama-cpp = {
+            enable = true;
+            backend = "cuda";
+            microarch = "tigerlake";
+            cudaCapabilities = [ "7.5" ];
+          };
+          nixpkgs.config.allowUnfree = true;
+          nixpkgs.overlays = [
+            (
+              final: prev:
+              {
+                ccache = final.runCommand "ccache" { } "";
+                ccacheStdenv = prev.stdenv // {
+                  mkDerivation = attrs: (prev.stdenv.mkDerivation attrs).overrideAttrs { hasCcache = true; };
+                };
+              }
+              // lib.genAttrs names (name: prev.${name}.override { stdenv = final.ccacheStdenv; })
+            )
+          ];
+        };
+      }
+    );
 in
 {
+  "programs.ccache with llama-cpp among packageNames compiles every part by ccache" = {
+    expr =
+      let
+        parts = names: (withCcache names).programs.llama-cpp.package.parts;
+        byCcache = part: part.hasCcache or false || part.CCACHE_DIR or null == "/var/cache/ccache";
+      in
+      map (names: lib.mapAttrs (_: byCcache) (parts names)) [
+        [ "llama-cpp" ]
+        [ ]
+      ];
+    expected =
+      map
+        (all: {
+          ggml = all;
+          ggml-cpu-tigerlake = all;
+          ggml-cuda-sm75 = all;
+          llama-cpp-tools = all;
+        })
+        [
+          true
+          false
+        ];
+  };
+  "and pkgs.llama-cpp, which it overrides, is the same package" = {
+    expr =
+      let
+        host = withCcache [ "llama-cpp" ];
+      in
+      host.programs.llama-cpp.package.drvPath == host.llamaCppOfPkgs;
+    expected = true;
+  };
   "the defaults are the portable CPU package" = {
     expr = (enabled { }).programs.llama-cpp.package.llamaCpp.variant;
     expected = "cpu-dispatch";

@@ -35,6 +35,15 @@ let
     host = config.networking.hostName;
   };
 
+  # `programs.ccache` overrides `pkgs.llama-cpp` alone, and not the compilers of GPU code.
+  ccache = final: _prev: {
+    llamaCppCcache = {
+      inherit (final) ccache;
+      stdenv = final.ccacheStdenv;
+      directory = config.programs.ccache.cacheDir;
+    };
+  };
+
   # With nixpkgs' `readOnlyPkgs`, overlays cannot be added: the option has another type.
   takesOverlays = options.nixpkgs.overlays.type.name or "" == "listOf";
   # Packages from outside the host may lack the overlay.
@@ -134,6 +143,7 @@ in
           overlay
           variant.builds
         ]
+        ++ lib.optional (lib.elem "llama-cpp" (config.programs.ccache.packageNames or [ ])) ccache
         ++ lib.optional cfg.enable variant.select
       );
     })

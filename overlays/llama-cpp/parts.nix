@@ -25,6 +25,8 @@
   withoutCurrentDirectory,
   # Which argument of upstream's package selects a backend.
   selectedBy,
+  # Of `programs.ccache`, or null: ccache, and the folder of its cache.
+  cache,
 }:
 let
   cmakeFlags = import ./cmake-flags.nix { inherit lib; };
@@ -307,7 +309,7 @@ in
       options,
       targets,
     }:
-    module {
+    (module {
       name = lib.concatStringsSep "-" ([ backend ] ++ targets);
       arguments = arguments // {
         ${selectedBy.${backend}} = true;
@@ -315,7 +317,17 @@ in
       source = sources.${backend};
       inherit options;
       targets = [ targetOf.${backend} ];
-    };
+    }).overrideAttrs
+      (
+        prev:
+        # These have compilers of their own, which ggml runs by the ccache that it finds.
+        lib.optionalAttrs (cache != null && backend != "vulkan") {
+          nativeBuildInputs = prev.nativeBuildInputs ++ [ cache.ccache ];
+          CCACHE_COMPRESS = "1";
+          CCACHE_DIR = cache.directory;
+          CCACHE_UMASK = "007";
+        }
+      );
 
   # The package. ggml looks for modules beside the program that runs, wherever it was started
   # and through whichever links, so each package has its own copies of the tools.

@@ -23,9 +23,14 @@ let
   problemsOf = import ./problems.nix { inherit lib kvCache microarchs; };
 
   upstream =
-    (pkgs.callPackage "${source}/.devops/nix/scope.nix" {
-      llamaVersion = buildInfo.version;
-    }).llama-cpp;
+    let
+      plain =
+        (pkgs.callPackage "${source}/.devops/nix/scope.nix" {
+          llamaVersion = buildInfo.version;
+        }).llama-cpp;
+    in
+    # Of a host with `programs.ccache`.
+    if pkgs ? llamaCppCcache then plain.override { inherit (pkgs.llamaCppCcache) stdenv; } else plain;
   upstreamArguments = lib.functionArgs upstream.override;
 
   # What this file needs of upstream's package; `xtask update` checks a new revision for it.
@@ -98,24 +103,31 @@ let
       }
     );
 
-  parts = pkgs.callPackage ./parts.nix {
-    inherit
-      source
-      sources
-      buildInfo
-      declared
-      toolOptions
-      withoutCurrentDirectory
-      ;
-    selectedBy = needs.backends;
-    upstreamWith =
-      args:
-      upstream.override (
-        builtins.intersectAttrs upstreamArguments (
-          lib.genAttrs (needs.switchedOff ++ [ "useRpc" ] ++ lib.attrValues needs.backends) (_: false) // args
-        )
-      );
-  };
+  # `common`: arguments of upstream's package for every part.
+  partsWith =
+    common:
+    pkgs.callPackage ./parts.nix {
+      inherit
+        source
+        sources
+        buildInfo
+        declared
+        toolOptions
+        withoutCurrentDirectory
+        ;
+      selectedBy = needs.backends;
+      cache = pkgs.llamaCppCcache or null;
+      upstreamWith =
+        args:
+        upstream.override (
+          builtins.intersectAttrs upstreamArguments (
+            lib.genAttrs (needs.switchedOff ++ [ "useRpc" ] ++ lib.attrValues needs.backends) (_: false)
+            // common
+            // args
+          )
+        );
+    };
+  partsOfDefault = partsWith { };
 
   build =
     args:
@@ -127,6 +139,8 @@ let
       microarch = lib.concatStringsSep "+" names;
       has = backend: lib.elem backend backends;
       useWebUi = args.useWebUi or true;
+      # As `programs.ccache` overrides its packages.
+      parts = if args ? stdenv then partsWith { inherit (args) stdenv; } else partsOfDefault;
 
       dispatch = microarch == "dispatch";
       # Several backends in one binary exist only as modules, and so do several
@@ -273,6 +287,7 @@ let
           more = lib.attrNames (
             removeAttrs (arguments.forUpstream args) [
               "cudaPackages"
+              "stdenv"
               "useWebUi"
             ]
           );
