@@ -14,7 +14,6 @@ let
       meta,
       installPhase,
       passthru ? { },
-      propagatedBuildInputs ? [ ],
     }:
     stdenvNoCC.mkDerivation {
       inherit
@@ -22,7 +21,6 @@ let
         version
         passthru
         meta
-        propagatedBuildInputs
         ;
       phases = "installPhase fixupPhase";
       installPhase = ''
@@ -47,10 +45,11 @@ let
     toolkitPackage
       {
         name = "cuda";
-        root = cudaRoot version;
+        root = cudaRoot;
       }
       {
-        inherit pname version installPhase;
+        inherit pname version;
+        installPhase = if version == provided then installPhase else absent "CUDA ${version}";
         meta = {
           description = "Part of the CUDA toolkit";
           license = lib.licenses.nvidiaCudaRedist;
@@ -60,7 +59,9 @@ let
           ];
         };
       };
-  cudaRoot = version: "/nix/var/llamafleet/cuda-${version}";
+  # PyPI has no compiler of an older one.
+  provided = "13.4";
+  cudaRoot = "/nix/var/llamafleet/cuda-${provided}";
 
   absent = pname: ''
     echo "the testbed has no ${pname}: it evaluates but cannot be built here" >&2
@@ -120,20 +121,20 @@ let
         cuda_cccl = "";
         cuda_nvcc = ''
           mkdir "$out/bin"
-          substitute ${./stdenv/nvcc-wrapper.sh} "$out/bin/nvcc" --subst-var-by root ${cudaRoot version} \
+          substitute ${./stdenv/nvcc-wrapper.sh} "$out/bin/nvcc" --subst-var-by root ${cudaRoot} \
             --subst-var-by with_ccache ${./stdenv/with-ccache.sh}
           chmod +x "$out/bin/nvcc"
         '';
         cuda_cuobjdump = ''
           mkdir "$out/bin"
-          ln -s ${cudaRoot version}/bin/cuobjdump "$out/bin/"
+          ln -s ${cudaRoot}/bin/cuobjdump "$out/bin/"
         '';
         # With a driver to link against that has every function and no GPU, as NVIDIA's own.
         cuda_cudart = ''
           mkdir -p "$out/lib/stubs"
-          ln -s ${cudaRoot version}/include "$out/include"
+          ln -s ${cudaRoot}/include "$out/include"
           linkLibrary libcudart
-          gcc -E -P ${cudaRoot version}/include/cuda.h |
+          gcc -E -P ${cudaRoot}/include/cuda.h |
             sed -nE 's/^.*CUresult (cu[A-Za-z0-9_]+)\(.*$/int \1(void) { return 34; }/p' | sort -u >driver.c
           gcc -shared -fPIC -fno-builtin -Wl,-soname,libcuda.so.1 -o "$out/lib/stubs/libcuda.so" driver.c
         '';
@@ -161,7 +162,6 @@ let
       modules ? [ ],
       installPhase ? "",
       passthru ? { },
-      propagatedBuildInputs ? [ ],
     }:
     toolkitPackage
       {
@@ -169,7 +169,7 @@ let
         root = rocmRoot;
       }
       {
-        inherit pname passthru propagatedBuildInputs;
+        inherit pname passthru;
         version = "6.4";
         installPhase = ''
           lib=lib/x86_64-linux-gnu
@@ -179,7 +179,8 @@ let
           done
           for library in ${toString libraries}; do
             ln -s ${rocmRoot}/usr/$lib/$library.so* "$out/$lib/"
-            ln -s x86_64-linux-gnu/$library.so "$out/lib/"
+            # The run path names this folder.
+            ln -s ${rocmRoot}/usr/$lib/$library.so* "$out/lib/"
           done
           for module in ${toString modules}; do
             cp -r ${rocmRoot}/usr/$lib/cmake/$module "$out/$lib/cmake/"
@@ -265,9 +266,8 @@ let
 in
 {
   cudaPackages = pkgs.cudaPackages_13;
-  # Evaluates only: no registry has its compiler.
   cudaPackages_12 = cudaScope "12.9";
-  cudaPackages_13 = cudaScope "13.4";
+  cudaPackages_13 = cudaScope provided;
   autoAddDriverRunpath = pkgs.makeSetupHook {
     name = "auto-add-driver-runpath-hook";
   } ./hooks/driver-runpath.sh;

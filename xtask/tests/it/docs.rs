@@ -11,12 +11,13 @@ use crate::support::{
     stdout,
 };
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "docs/distributed.md",
     "docs/guide.md",
     "docs/options.md",
     "docs/serving.md",
+    "docs/testing.md",
     "docs/troubleshooting.md",
     "testbed/README.md",
 ];

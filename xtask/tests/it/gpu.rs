@@ -4,12 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{code, json, nix, repository, run, skip, stderr, stdout};
+use crate::support::{Scratch, code, json, nix, repository, run, skip, stderr, stdout};
 
 const CUDA: &str = "/nix/var/llamafleet/cuda-13.4";
+/// Where NixOS has the driver's libraries.
+const DRIVER: &str = "/run/opengl-driver/lib";
 const ROCM: &str = "/nix/var/llamafleet/rocm/usr/lib/x86_64-linux-gnu";
 
 /// The derivation of a host's package, or of one of its parts.
@@ -99,35 +102,121 @@ fn rocms_module_has_code_for_exactly_its_gpu() {
     assert_eq!(gpus, BTreeSet::from(["gfx906"]), "{targets:?}");
 }
 
-/// The libraries that the listing of a loader does not find.
-fn not_found(listing: &str) -> Vec<&str> {
-    let missing = listing.lines().filter(|line| line.contains("not found"));
-    missing.filter_map(|line| line.split_whitespace().next()).collect()
+/// Libraries that the compiler brings, wherever it runs.
+const RUNTIME: [&str; 10] = [
+    "ld-linux-x86-64.so.2",
+    "libc.so.6",
+    "libdl.so.2",
+    "libgcc_s.so.1",
+    "libgomp.so.1",
+    "libm.so.6",
+    "libmvec.so.1",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libstdc++.so.6",
+];
+
+/// The libraries that the module needs and no folder of its run path has.
+fn not_in_run_path(module: &Path) -> Vec<String> {
+    let dynamic = text("readelf", &["--wide", "--dynamic", module.to_str().unwrap()]);
+    let values = |kind: &str| {
+        let lines = dynamic.lines().filter(|line| line.contains(kind));
+        lines.map(|line| line.split(['[', ']']).nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let run_path = values("(RUNPATH)");
+    let folders: Vec<&str> = run_path[0].split(':').collect();
+    assert!(folders.iter().all(|folder| folder.starts_with("/nix/store/") || *folder == DRIVER));
+    let mut needed = values("(NEEDED)");
+    needed.retain(|library| {
+        !RUNTIME.contains(&library.as_str())
+            && !folders.iter().any(|folder| Path::new(folder).join(library).exists())
+    });
+    needed
 }
 
 #[test]
 fn gpu_modules_find_their_libraries_by_their_run_path() {
-    if let Some(module) = module("boron", "ggml-cuda-sm75", "libggml-cuda.so") {
-        let listing = text("ldd", &[module.to_str().unwrap()]);
-        // The driver is the system's.
-        assert_eq!(not_found(&listing), ["libcuda.so.1"], "{listing}");
-        assert!(listing.contains("libcublas.so.13 => /nix/store/"), "{listing}");
-        let dynamic = text("readelf", &["--dynamic", module.to_str().unwrap()]);
-        let run_path = dynamic.lines().find(|line| line.contains("PATH")).unwrap();
-        assert!(run_path.contains("/run/opengl-driver/lib"), "{run_path}");
+    let modules = [
+        // The driver is the system's: its folder is in the run path, and not on this machine.
+        ("boron", "ggml-cuda-sm75", "libggml-cuda.so", &["libcuda.so.1"][..]),
+        ("nitrogen", "ggml-cuda-sm86", "libggml-cuda.so", &["libcuda.so.1"]),
+        ("nitrogen", "ggml-rocm-gfx906", "libggml-hip.so", &[]),
+        ("carbon", "ggml-vulkan", "libggml-vulkan.so", &[]),
+    ];
+    for (host, part, file, missing) in modules {
+        let Some(module) = module(host, part, file) else { continue };
+        assert_eq!(not_in_run_path(&module), missing, "{part}");
     }
-    if let Some(module) = module("carbon", "ggml-vulkan", "libggml-vulkan.so") {
-        let listing = text("ldd", &[module.to_str().unwrap()]);
-        assert!(not_found(&listing).is_empty(), "{listing}");
-        assert!(listing.contains("libvulkan.so.1 => /nix/store/"), "{listing}");
+}
+
+/// llama-bench with a module of another package.
+fn bench_with(module: &Path, starter: &[&str], tools: &Path) -> (String, String) {
+    let bench = tools.join("bin/llama-bench");
+    let words: Vec<&str> = starter.iter().copied().chain([bench.to_str().unwrap()]).collect();
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .arg("--list-devices")
+        .env("GGML_BACKEND_PATH", module)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    (stdout(&output), stderr(&output))
+}
+
+#[test]
+fn a_gpu_module_that_finds_no_driver_or_no_gpu_leaves_the_cpu() {
+    let Some(tools) = built(&derivation("beryllium", None)) else { return };
+    if let Some(module) = module("boron", "ggml-cuda-sm75", "libggml-cuda.so") {
+        // No library of the driver.
+        let (devices, said) = bench_with(&module, &["env"], &tools);
+        assert!(said.contains("failed to load") && !devices.contains("CUDA0"), "{said}{devices}");
+        // A driver that says at once that it is none.
+        let stubs = Scratch::new();
+        let driver = built_stub(&stubs);
+        let (devices, said) = bench_with(&module, &["env", &driver], &tools);
+        assert!(said.contains("ggml_cuda_init: failed to initialize CUDA"), "{said}");
+        assert!(!devices.contains("CUDA0"), "{devices}");
     }
     if let Some(module) = module("nitrogen", "ggml-rocm-gfx906", "libggml-hip.so") {
-        // Debian testing's libraries need its C library, and so its loader.
-        let loader = Path::new(ROCM).join("ld-linux-x86-64.so.2");
-        let listing = text(loader, &["--library-path", ROCM, "--list", module.to_str().unwrap()]);
-        assert!(not_found(&listing).is_empty(), "{listing}");
-        for library in ["libamdhip64.so.6", "libhipblas.so.2", "librocblas.so.4"] {
-            assert!(listing.contains(&format!("{library} => /nix/store/")), "{listing}");
-        }
+        // Its libraries need a newer C library than this machine's may be.
+        let loader = format!("{ROCM}/ld-linux-x86-64.so.2");
+        let (devices, said) = bench_with(&module, &[&loader, "--library-path", ROCM], &tools);
+        assert!(said.contains("ggml_cuda_init: failed to initialize ROCm"), "{said}");
+        assert!(!devices.contains("ROCm0"), "{devices}");
+    }
+}
+
+/// The driver's stub under the name that programs load, as a setting of the environment.
+fn built_stub(scratch: &Scratch) -> String {
+    let testbed = repository().join("testbed/nixpkgs");
+    let expression = format!(
+        "(import {testbed:?} {{ system = \"x86_64-linux\"; config.allowUnfree = true; }})\
+         .cudaPackages.cuda_cudart"
+    );
+    let build = ["build", "--impure", "--no-link", "--print-out-paths", "--expr", &expression];
+    let output = nix(build).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let stub = Path::new(stdout(&output).trim()).join("lib/stubs/libcuda.so");
+    symlink(stub, scratch.path().join("libcuda.so.1")).unwrap();
+    format!("LD_LIBRARY_PATH={}", scratch.path().display())
+}
+
+/// As on a machine without the toolkit: its place is another one.
+#[test]
+fn without_its_toolkit_a_build_names_the_setup_command() {
+    let testbed = repository().join("testbed/nixpkgs");
+    for (package, place, command) in [
+        ("cudaPackages.libcublas", CUDA, "cargo xtask setup --cuda"),
+        ("rocmPackages.rocblas", "/nix/var/llamafleet/rocm", "cargo xtask setup --rocm"),
+    ] {
+        let expression = format!(
+            "let pkgs = import {testbed:?} {{ system = \"x86_64-linux\"; config.allowUnfree = true; }}; \
+             in pkgs.{package}.overrideAttrs (prev: {{ installPhase = \
+             builtins.replaceStrings [ \"{place}\" ] [ \"/nonexistent\" ] prev.installPhase; }})"
+        );
+        let build = ["build", "--impure", "--no-link", "-L", "--expr", &expression];
+        let output = nix(build).output().unwrap();
+        let said = stderr(&output);
+        assert!(!output.status.success() && said.contains(command), "{package}: {said}");
     }
 }
