@@ -51,6 +51,8 @@
         // {
           # For `cargo xtask test`, which evaluates all of them at once.
           llamafleetTests = (import ./tests { flake = self; }).all;
+          # They need KVM.
+          nixosTests.server = import ./tests/nixos/server.nix { inherit self; } pkgs;
         }
       );
       apps = forAllSystems (import ./pkgs/apps.nix { inherit self; });

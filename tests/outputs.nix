@@ -64,4 +64,11 @@ in
       true
     ];
   };
+  "the tests in virtual machines evaluate" = {
+    expr = onEach (system: isDerivation flake.legacyPackages.${system}.nixosTests.server);
+    expected = [
+      true
+      true
+    ];
+  };
 }

@@ -63,6 +63,41 @@ in
         ${checkPhase}
       '';
   writeText = name: text: pkgs.writeTextFile { inherit name text; };
+
+  # A test in virtual machines: its systems evaluate, and it cannot run. As in Nixpkgs the nodes
+  # have the packages that the test was called with.
+  testers.runNixOSTest =
+    {
+      name,
+      nodes,
+      testScript,
+    }:
+    let
+      systems = lib.mapAttrs (
+        host: module:
+        (import ../nixos/eval-config.nix {
+          inherit lib;
+          modules = [
+            ../nixos/modules/read-only-pkgs.nix
+            {
+              options.virtualisation.memorySize = lib.mkOption { type = lib.types.ints.positive; };
+              config = {
+                nixpkgs.pkgs = pkgs;
+                networking.hostName = host;
+                boot.loader.grub.device = "/dev/vda";
+                fileSystems."/".device = "/dev/vda";
+              };
+            }
+            module
+          ];
+        }).config.system.build.toplevel
+      ) nodes;
+    in
+    pkgs.runCommandLocal "vm-test-run-${name}" {
+      inherit testScript;
+      nodes = lib.attrValues systems;
+      passthru = { inherit nodes; };
+    } "echo 'testbed: there are no virtual machines' >&2; exit 1";
   writeTextDir =
     path: text:
     pkgs.writeTextFile {
