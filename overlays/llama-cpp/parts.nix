@@ -12,6 +12,7 @@
 {
   lib,
   runCommand,
+  runCommandCC,
   source,
   # Each part's own source, see sources.nix.
   sources,
@@ -245,6 +246,12 @@ let
           exit 1
         fi
       '';
+
+  # For `xtask bench`: how fast the machine that runs it reads memory.
+  memoryBandwidth = runCommandCC "memory-bandwidth" { } ''
+    mkdir -p "$out/bin"
+    ''${CC:-cc} -O3 -pthread -o "$out/bin/memory-bandwidth" ${./memory-bandwidth.c}
+  '';
 in
 {
   inherit ggml tools revised;
@@ -365,6 +372,7 @@ in
           ln -s --force "$(readlink "''${cpus[0]}")" "$out/$folder/libggml-cpu.so"
           [ "''${cpus[0]}" = "$out/$folder/libggml-cpu.so" ] || rm "''${cpus[0]}"
         fi
+        ln -s ${memoryBandwidth}/bin/memory-bandwidth "$out/$folder/"
         cp --recursive --symbolic-link --no-preserve=mode \
           ${ggml}/lib ${ggml}/include ${tools}/lib ${tools}/include "$out/"
       '';

@@ -18,7 +18,7 @@ use crate::bench::preflight::{check_afterwards, preflight};
 use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds};
 use crate::bench::results_file::ResultsFile;
 use crate::bench::session::open;
-use crate::bench::{baseline_check, compare, sweep, view};
+use crate::bench::{baseline_check, compare, memory_bandwidth, sweep, view};
 use crate::check::evaluation::{self, EvalOptions};
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, none_is_an_error};
@@ -195,6 +195,7 @@ fn measure(
         ui.status(format!("measuring {} on {}", subject.manifest.variant, target.name()));
         let offload = offload(setup, subject)?;
         report = measure_rounds(setup, subject, &mut recorder)?;
+        report.memory_bandwidth = memory_bandwidth::measure(setup, subject, &report)?;
         report.account_for(offload, &subject.manifest.backends, &params.args);
     }
     report.verification = verification;

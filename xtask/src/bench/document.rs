@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bench::baseline::Baseline;
 use crate::bench::llama_bench::{About, Output, TestResult};
 use crate::bench::measurement::{Model, Subject};
+use crate::bench::memory_bandwidth::MemoryBandwidth;
 use crate::bench::offload::Offload;
 use crate::bench::output_check::rules::Divergence;
 use crate::bench::sweep::report::SweepReport;
@@ -55,6 +56,9 @@ pub struct BenchReport {
     /// Of a GPU variant: where its model lay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offload: Option<Offload>,
+    /// Of a CPU variant: what bounds its generation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bandwidth: Option<MemoryBandwidth>,
     /// What `--verify` found, a way through the kernels each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub verification: Vec<Divergence>,
@@ -112,6 +116,7 @@ impl BenchReport {
             results: output.results,
             conditions: None,
             offload: None,
+            memory_bandwidth: None,
             verification: vec![],
             log: None,
             record: None,

@@ -18,6 +18,7 @@ pub mod llama_bench;
 pub mod machine;
 pub mod measure;
 pub mod measurement;
+pub mod memory_bandwidth;
 pub mod model;
 pub mod offload;
 pub mod output_check;

@@ -5,6 +5,7 @@ use crate::bench::comparison::{Standing, distinct};
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::TestResult;
 use crate::bench::measurement::Model;
+use crate::bench::memory_bandwidth::MemoryBandwidth;
 use crate::findings;
 use crate::nix::flake_input::short;
 use crate::statistics::Ratio;
@@ -29,6 +30,9 @@ pub fn print(ui: &Ui, report: &BenchReport) {
         ui.result(Table { columns: &columns, rows }.render(ui));
         ui.status(ui.dim(ESTIMATE));
     }
+    if let Some(memory) = &report.memory_bandwidth {
+        ui.result(bandwidth(memory));
+    }
     if let Some(baseline) = &report.baseline {
         ui.result(against(ui, baseline));
     }
@@ -40,6 +44,18 @@ pub fn print(ui: &Ui, report: &BenchReport) {
 /// What every speed is.
 const ESTIMATE: &str =
     "tokens/s: mean of the fastest quarter of the llama-bench runs, each by its fastest repetition";
+
+/// `generation reads 98.4 MB a token: 61 % of this machine's memory bandwidth (24.1 GB/s, 2 threads)`
+fn bandwidth(memory: &MemoryBandwidth) -> String {
+    format!(
+        "generation reads {} a token: {:.0} % of this machine's memory bandwidth ({}/s, {} \
+         threads)",
+        units::bytes(memory.bytes_per_token),
+        memory.percent,
+        units::bytes(memory.bytes_per_second),
+        memory.threads,
+    )
+}
 
 /// The verdict, a row for each test.
 fn against(ui: &Ui, baseline: &Baseline) -> String {

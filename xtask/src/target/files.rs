@@ -69,6 +69,22 @@ impl Target {
         Ok(self.file_state(path)? != FileState::Missing)
     }
 
+    /// The beginning of a file there, at most this many bytes.
+    ///
+    /// # Errors
+    /// [`Finding`] where SSH failed.
+    pub fn first_bytes(&self, path: &str, bytes: u64) -> Result<Vec<u8>> {
+        let count = bytes.to_string();
+        let argv = ["head", "-c", &count, "--", path];
+        let captured = match self {
+            Self::Local => {
+                process::capture(&Invocation::new(argv[0]).args(&argv[1..]), Some(TRANSFER))?
+            }
+            Self::Ssh(ssh) => ssh.capture(&ssh.command(&argv), TRANSFER)?,
+        };
+        Ok(captured.stdout)
+    }
+
     /// Makes a file of ours available there, once, and gives its place there. `room`: the
     /// bytes that are free there, as far as they are known.
     ///

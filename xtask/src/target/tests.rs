@@ -92,6 +92,19 @@ fn hostile_words_arrive_as_they_were() {
 }
 
 #[test]
+fn the_first_bytes_of_a_file_are_its_bytes() {
+    let loopback = Loopback::start("bytes");
+    let file = std::env::temp_dir().join(format!("xtask-first-bytes-{}", std::process::id()));
+    let content = b"GGUF\0\r\n\xff\n\n\x80 rest";
+    fs::write(&file, content).unwrap();
+    for target in [Target::Local, loopback.target()] {
+        let first = target.first_bytes(file.to_str().unwrap(), 12).unwrap();
+        assert!(first.starts_with(&content[..12]), "{first:?}");
+    }
+    fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn statuses_and_signals_are_told_as_here() {
     let loopback = Loopback::start("status");
     for target in [Target::Local, loopback.target()] {

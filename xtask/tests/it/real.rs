@@ -94,6 +94,11 @@ fn both_revisions_build_and_this_machines_variant_runs() {
             assert!(result["tokensPerSecond"].as_f64().unwrap() > 0.0, "{revision}: {result}");
             assert_eq!(result["samples"].as_array().unwrap().len(), 2);
         }
+        // All of the smoke model but for its input's table, and not faster than memory and cache.
+        let memory = &report["memoryBandwidth"];
+        assert_eq!(memory["bytesPerToken"], 15_370_240, "{revision}: {memory}");
+        let percent = memory["percent"].as_f64().unwrap();
+        assert!(percent > 0.0 && percent < 100.0, "{revision}: {memory}");
         assert!(valid_in_store(report["storePath"].as_str().unwrap()));
         // That the machine is busy is its own fault.
         let findings = report["findings"].as_array().unwrap();

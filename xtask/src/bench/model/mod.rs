@@ -1,5 +1,6 @@
 //! The model that is measured: chosen, or generated with random weights.
 
+pub mod bytes_per_token;
 pub mod choice;
 pub mod gguf;
 pub mod quantize;

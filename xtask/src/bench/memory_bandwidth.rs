@@ -1,0 +1,71 @@
+//! What bounds generation on a CPU: each token reads the model's weights once. So many bytes
+//! are read on the target with as many threads as llama-bench used, by a small program of the
+//! package, and generation is shown as a share of that speed.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::bench::document::BenchReport;
+use crate::bench::measure::Setup;
+use crate::bench::measurement::Subject;
+use crate::bench::model::bytes_per_token::{HEAD, bytes_per_token};
+use crate::system::process::{Exit, Source};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryBandwidth {
+    /// Of the model, for each token that is generated.
+    pub bytes_per_token: u64,
+    /// At which the machine reads as much over and over.
+    pub bytes_per_second: u64,
+    pub threads: u32,
+    /// Of that speed, how much generation has.
+    pub percent: f64,
+}
+
+/// Measures after a CPU variant has generated. None where it cannot be told: a package without
+/// the program, a model of several files.
+pub fn measure(
+    setup: Setup,
+    subject: &Subject,
+    report: &BenchReport,
+) -> Result<Option<MemoryBandwidth>> {
+    let Setup { machine, model_path, params, .. } = setup;
+    let test = format!("tg{}", params.generate);
+    let generation = report.results.iter().find(|result| result.test == test);
+    let (Some(generation), Some(threads)) = (generation, report.threads) else { return Ok(None) };
+    if subject.manifest.backends != ["cpu"] {
+        return Ok(None);
+    }
+    let head = machine.target.first_bytes(model_path, HEAD)?;
+    let Some(bytes) = report.model.bytes.and_then(|bytes| bytes_per_token(&head, bytes)) else {
+        return Ok(None);
+    };
+    let program = format!("{}/libexec/llama-cpp/memory-bandwidth", subject.store_path);
+    let program = machine.target.on_disk(&program);
+    if !machine.target.has(&program)? {
+        return Ok(None);
+    }
+    let (count, size) = (threads.to_string(), bytes.to_string());
+    let mut printed = String::new();
+    let argv = [program.as_str(), &count, &size];
+    let exit = machine.target.run(&argv, TIMEOUT, &mut |source, line| {
+        if source == Source::Stdout {
+            printed = String::from_utf8_lossy(line).into_owned();
+        }
+    })?;
+    let speed = printed.trim().parse::<u64>().ok().filter(|speed| *speed > 0);
+    Ok(speed.filter(|_| exit == Exit::Code(0)).map(|bytes_per_second| {
+        share(bytes, threads, bytes_per_second, generation.tokens_per_second)
+    }))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "of bytes, six digits matter")]
+fn share(bytes: u64, threads: u32, bytes_per_second: u64, tokens: f64) -> MemoryBandwidth {
+    let percent = 100.0 * tokens * bytes as f64 / bytes_per_second as f64;
+    MemoryBandwidth { bytes_per_token: bytes, bytes_per_second, threads, percent }
+}

@@ -1,0 +1,171 @@
+//! How much of a model is read for each token that it generates, from the head of its GGUF
+//! file: all weights, except for the rows of the input's table and the experts that a token
+//! does not use.
+//!
+//! Pure: no I/O, no clock.
+
+use crate::bench::model::gguf::ALIGNMENT;
+
+/// Enough for the vocabulary and the tensors' names of any model.
+pub const HEAD: u64 = 24 << 20;
+
+/// `file_bytes`: the size of the whole file. None where the head does not show it: it is no
+/// model, cut, or one of several files.
+pub fn bytes_per_token(head: &[u8], file_bytes: u64) -> Option<u64> {
+    let mut reader = Reader { rest: head };
+    if reader.take(4)? != b"GGUF" || !(2..=3).contains(&reader.u32()?) {
+        return None;
+    }
+    let (tensors, values) = (reader.u64()?, reader.u64()?);
+    let (mut experts, mut used, mut alignment) = (None, None, ALIGNMENT);
+    for _ in 0..values {
+        let key = reader.text()?;
+        let kind = reader.u32()?;
+        let number = reader.value(kind)?;
+        match key {
+            b"general.alignment" => alignment = number?,
+            b"split.count" if number? > 1 => return None,
+            _ if key.ends_with(b".expert_count") => experts = number,
+            _ if key.ends_with(b".expert_used_count") => used = number,
+            _ => {}
+        }
+    }
+    let mut places = vec![];
+    for _ in 0..tensors {
+        let name = reader.text()?;
+        for _ in 0..reader.u32()? {
+            reader.u64()?;
+        }
+        reader.u32()?;
+        places.push((reader.u64()?, name));
+    }
+    places.sort_unstable();
+    let read = head.len().checked_sub(reader.rest.len())? as u64;
+    let data = file_bytes.checked_sub(read.checked_next_multiple_of(alignment)?)?;
+    // Otherwise the output is computed with the input's table, of which then all is read.
+    let has_output = places.iter().any(|(_, name)| *name == b"output.weight");
+    let ends = places.iter().skip(1).map(|(place, _)| *place).chain([data]);
+    let mut bytes = 0_u64;
+    for ((start, name), end) in places.iter().zip(ends) {
+        let size = end.checked_sub(*start)?;
+        bytes += if name.ends_with(b"token_embd.weight") && (has_output || *name != TABLE) {
+            0
+        } else if name.windows(5).any(|part| part == b"_exps") {
+            size.checked_mul(used?)?.checked_div(experts?)?
+        } else {
+            size
+        };
+    }
+    (bytes > 0).then_some(bytes)
+}
+
+/// The input's table; others, such as one for each layer, never are the output's.
+const TABLE: &[u8] = b"token_embd.weight";
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: u64) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(usize::try_from(count).ok()?)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let length = self.u64()?;
+        self.take(length)
+    }
+
+    /// Reads a value of this type; the inner one is its number, if it is a whole one.
+    #[expect(clippy::option_option, reason = "cut, or no number")]
+    fn value(&mut self, kind: u32) -> Option<Option<u64>> {
+        const TEXT: u32 = 8;
+        const LIST: u32 = 9;
+        let width = |kind| match kind {
+            0 | 1 | 7 => Some(1),
+            2 | 3 => Some(2),
+            4..=6 => Some(4),
+            10..=12 => Some(8),
+            _ => None,
+        };
+        match kind {
+            TEXT => self.text().map(|_| None),
+            LIST => {
+                let (kind, count) = (self.u32()?, self.u64()?);
+                match kind {
+                    TEXT => (0..count).try_for_each(|_| self.text().map(drop))?,
+                    LIST => (0..count).try_for_each(|_| self.value(LIST).map(drop))?,
+                    _ => drop(self.take(count.checked_mul(width(kind)?)?)?),
+                }
+                Some(None)
+            }
+            4 => Some(Some(self.u32()?.into())),
+            10 => Some(Some(self.u64()?)),
+            _ => self.take(width(kind)?).map(|_| None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::model::gguf::{Tensor, Value, head, padding};
+
+    fn tensor(name: &str, bytes: u64) -> Tensor {
+        Tensor { name: name.to_owned(), shape: vec![bytes / 4], kind: 0, bytes }
+    }
+
+    fn of(metadata: &[(&str, Value)], tensors: &[Tensor]) -> Option<u64> {
+        let metadata: Vec<_> =
+            metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let head = head(&metadata, tensors);
+        let data: u64 = tensors.iter().map(|it| it.bytes + padding(it.bytes)).sum();
+        // More of the file than its head changes nothing, less of the head everything.
+        let file = head.len() as u64 + data;
+        let more = [&head[..], &[7; 100]].concat();
+        assert_eq!(bytes_per_token(&more, file), bytes_per_token(&head, file));
+        for cut in [0, 3, 20, head.len() / 2, head.len() - 40] {
+            assert_eq!(bytes_per_token(&head[..cut], file), None, "{cut}");
+        }
+        bytes_per_token(&head, file)
+    }
+
+    #[test]
+    fn the_inputs_table_counts_only_where_it_is_the_outputs_too() {
+        let texts = Value::Texts(vec!["<s>".to_owned(), "\r\n".to_owned()]);
+        let words = [
+            ("tokenizer.ggml.tokens", texts),
+            ("tokenizer.ggml.scores", Value::F32s(vec![0.0, -1.0])),
+            ("general.name", Value::Text("a".to_owned())),
+            ("x.rope.freq_base", Value::F32(1e4)),
+        ];
+        let (table, weights) =
+            (tensor("token_embd.weight", 640), tensor("blk.0.attn_q.weight", 96));
+        let output = tensor("output.weight", 320);
+        let per_layer = tensor("per_layer_token_embd.weight", 6400);
+        assert_eq!(of(&words, &[table.clone(), weights.clone()]), Some(640 + 96));
+        assert_eq!(of(&words, &[table.clone(), weights.clone(), output]), Some(96 + 320));
+        assert_eq!(of(&[], &[per_layer, table, weights]), Some(640 + 96));
+    }
+
+    #[test]
+    fn of_experts_only_those_that_a_token_uses_count() {
+        let tensors = [tensor("blk.0.ffn_up_exps.weight", 6400), tensor("blk.0.attn_q.weight", 64)];
+        let counts =
+            [("moe.expert_count", Value::U32(8)), ("moe.expert_used_count", Value::U32(2))];
+        assert_eq!(of(&counts, &tensors), Some(1600 + 64));
+        assert_eq!(of(&counts[..1], &tensors), None);
+        let split = [("split.count", Value::U32(2))];
+        assert_eq!(of(&split, &tensors[1..]), None);
+    }
+}
