@@ -7,6 +7,12 @@ let
     overlays = [ flake.overlays.default ];
   };
   make = pkgs.mkLlamaCpp;
+  several = {
+    microarch = [
+      "znver4"
+      "znver5"
+    ];
+  };
   flagsOf = package: package.llamaCpp.cmakeFlags;
   has = flag: package: lib.elem flag (flagsOf package);
   passes = name: package: lib.any (flag: lib.hasPrefix "-D${name}:" flag) (flagsOf package);
@@ -168,22 +174,21 @@ in
             "coffeelaek"
           ];
         }
+        # The module makes assertions of these.
+        (several // { extraCmakeFlags = [ "-DGGML_OPENMP=OFF" ]; })
+        (several // { modular = false; })
+        (several // { useBlas = true; })
+        several
       ]
-      ++ [
-        (builtins.tryEval
-          (make {
-            microarch = [
-              "znver4"
-              "znver5"
-            ];
-            modular = false;
-          }).drvPath
-        ).success
-      ];
+      ++ [ (builtins.tryEval (make (several // { modular = false; })).drvPath).success ];
     expected = [
       1
       1
       1
+      1
+      1
+      1
+      0
       false
     ];
   };

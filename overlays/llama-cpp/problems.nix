@@ -18,6 +18,8 @@
   # Whether nixpkgs refuses the CUDA libraries; evaluated only for cuda.
   cudaIsUnfree,
   cudaIsUnsupported,
+  # Why it is built as one package, or null; evaluated only for a list of CPUs.
+  notSplit,
   option ? lib.id,
 }:
 let
@@ -107,6 +109,10 @@ lib.optional (
 ++ lib.optional (isList && system != "x86_64-linux") (
   "${option "microarch"} is a list, and ggml selects among named CPUs on x86_64-linux only, not on "
   + "${system}; name one, or set \"dispatch\"."
+)
+++ lib.optional (lib.length names > 1 && notSplit != null) (
+  "${option "microarch"} is a list, which needs a package built from parts, but ${notSplit}; name "
+  + "one CPU, or set \"dispatch\"."
 )
 ++ lib.optional (lib.any enablesNative extraCmakeFlags) (
   "${option "extraCmakeFlags"} turns GGML_NATIVE on, which makes ggml ignore every other CPU option "

@@ -100,6 +100,7 @@ let
       // import ./cuda-verdicts.nix { inherit pkgs; }
       // {
         inherit system option;
+        notSplit = wholeBecause args;
       }
     );
 
@@ -129,6 +130,29 @@ let
     };
   partsOfDefault = partsWith { };
 
+  # Why the variant of these arguments is one package instead of parts, or null.
+  wholeBecause =
+    args:
+    let
+      variant = arguments.normalise args;
+      # What upstream's package takes beside what the parts pass on.
+      more = lib.attrNames (
+        removeAttrs (arguments.forUpstream args) [
+          "cudaPackages"
+          "stdenv"
+          "useWebUi"
+        ]
+      );
+    in
+    if !variant.modular then
+      "modular is false"
+    else if variant.extraCmakeFlags != [ ] then
+      "extraCmakeFlags apply to all of llama.cpp"
+    else if more != [ ] then
+      "${lib.head more} applies to all of llama.cpp"
+    else
+      partsOfDefault.problem;
+
   build =
     args:
     let
@@ -139,6 +163,7 @@ let
       microarch = lib.concatStringsSep "+" names;
       has = backend: lib.elem backend backends;
       useWebUi = args.useWebUi or true;
+      whole = wholeBecause args;
       # As `programs.ccache` overrides its packages.
       parts = if args ? stdenv then partsWith { inherit (args) stdenv; } else partsOfDefault;
 
@@ -280,27 +305,6 @@ let
         }
       );
 
-      # Why this variant is one package instead of parts, or null.
-      whole =
-        let
-          # What upstream's package takes beside what the parts pass on.
-          more = lib.attrNames (
-            removeAttrs (arguments.forUpstream args) [
-              "cudaPackages"
-              "stdenv"
-              "useWebUi"
-            ]
-          );
-        in
-        if !variant.modular then
-          "modular is false"
-        else if variant.extraCmakeFlags != [ ] then
-          "extraCmakeFlags apply to all of llama.cpp"
-        else if more != [ ] then
-          "${lib.head more} applies to all of llama.cpp"
-        else
-          parts.problem;
-
       partsOf =
         map (
           name: parts.cpu name (if dispatch then null else builtins.intersectAttrs declared (optionsOf name))
@@ -363,11 +367,7 @@ let
         # What is changed about the build is changed in the whole package.
         result // { inherit (package) overrideAttrs; };
 
-      found =
-        problems args lib.id
-        ++ lib.optional (lib.length names > 1 && whole != null) (
-          "microarch is a list, which needs a package built from parts, but ${whole}"
-        );
+      found = problems args lib.id;
 
       # Otherwise this would silently be a CPU package.
       unselectable = lib.filter (
