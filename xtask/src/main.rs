@@ -14,6 +14,8 @@ mod list;
 mod new_host;
 mod nix;
 mod pin;
+#[cfg(test)]
+mod reader_tests;
 mod statistics;
 mod system;
 mod target;

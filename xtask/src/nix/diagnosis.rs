@@ -34,6 +34,11 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
         |source| message.replace(&format!("{source}/"), "").replace(source, "the flake"),
     );
     let mut finding = Finding::error(code, shorten(&sentence), codes::advice(code));
+    if code == "missing-file" && sentence.contains("/nix/store/") {
+        finding.help = "the path is in an input, not among your files: correct it, or update the \
+                        input; with `--testbed`, a stand-in may lack the file"
+            .to_owned();
+    }
     if let Some(Place { file, line, column }) = place {
         finding.file = Some(file);
         finding.line = line;
@@ -247,6 +252,10 @@ mod tests {
         assert_eq!(finding.code, "missing-file");
         assert_eq!(finding.message, "path 'hosts/new.nix' does not exist");
         assert!(finding.help.contains("git add"));
+        let inside = stderr.replace(&format!("path '{SOURCE}"), "path '/nix/store/abc-source");
+        let finding = diagnose(&inside, Some(SOURCE));
+        assert_eq!(finding.code, "missing-file");
+        assert!(!finding.help.contains("git add") && finding.help.contains("stand-in"));
     }
 
     #[test]

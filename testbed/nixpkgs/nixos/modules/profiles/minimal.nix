@@ -1,0 +1,2 @@
+# A small system: nothing that a package of llama.cpp depends on.
+{ }

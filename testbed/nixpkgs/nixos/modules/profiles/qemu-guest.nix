@@ -1,0 +1,2 @@
+# Drivers of a guest of QEMU: nothing that a package of llama.cpp depends on.
+{ }
