@@ -262,3 +262,21 @@ fn unsure(name: &str, machine: &Machine) -> Vec<Finding> {
     }
     findings.into_iter().map(|finding| finding.at(file.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::sshd::{HOST, LoopbackSshd};
+
+    /// Over a real sshd the same machine is read as without.
+    #[test]
+    fn a_machine_is_the_same_from_near_and_far() {
+        let folder =
+            disk::TemporaryFolder::new(&std::env::temp_dir(), "xtask-machine-", "").unwrap();
+        let sshd = LoopbackSshd::start(folder.path()).unwrap();
+        let far = Target::ssh(HOST, sshd.ssh_options()).unwrap();
+        let near = read_machine(&Target::Local).unwrap();
+        assert!(!near.me.is_empty());
+        assert_eq!(read_machine(&far).unwrap(), near);
+    }
+}
