@@ -28,6 +28,28 @@ in
       nitrogen = "cuda+rocm-dispatch-sm86-gfx906";
     };
   };
+  "each host's package has its modules" = {
+    expr = lib.mapAttrs (
+      _name: manifest:
+      map (part: part.name) (lib.filter (part: lib.hasPrefix "ggml-" part.name) manifest.parts)
+    ) manifests;
+    expected = {
+      beryllium = [ "ggml-cpu-znver4" ];
+      boron = [
+        "ggml-cpu-tigerlake"
+        "ggml-cuda-sm75"
+      ];
+      carbon = [
+        "ggml-cpu-znver4"
+        "ggml-vulkan"
+      ];
+      nitrogen = [
+        "ggml-cpu-dispatch"
+        "ggml-cuda-sm86"
+        "ggml-rocm-gfx906"
+      ];
+    };
+  };
   "boron's flags are the tigerlake set and CUDA 7.5" = {
     expr = lib.sort lib.lessThan (tuning manifests.boron.cmakeFlags);
     expected = [
