@@ -15,30 +15,29 @@ const CUDA: &str = "/nix/var/llamafleet/cuda-13.4";
 const DRIVER: &str = "/run/opengl-driver/lib";
 const ROCM: &str = "/nix/var/llamafleet/rocm/usr/lib/x86_64-linux-gnu";
 
-/// The derivation of a host's package, or of one of its parts.
-fn derivation(host: &str, part: Option<&str>) -> String {
+/// The derivation of a part of a host's package.
+fn derivation(host: &str, part: &str) -> String {
     let output = run(repository(), &["check", host, "--testbed=new", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    let found = &json(&output)["hosts"][0];
-    let Some(part) = part else { return found["drvPath"].as_str().unwrap().to_owned() };
-    let parts = found["parts"].as_array().unwrap();
+    let report = json(&output);
+    let parts = report["hosts"][0]["parts"].as_array().unwrap();
     let part = parts.iter().find(|found| found["name"] == part).unwrap();
     part["drvPath"].as_str().unwrap().to_owned()
 }
 
 /// What the derivation was built to; otherwise the test is skipped.
-fn built(derivation: &str) -> Option<PathBuf> {
-    let installable = format!("{derivation}^out");
-    let output = nix(["path-info", &installable]).output().unwrap();
-    if !output.status.success() {
+fn built(derivation: &str, output: &str) -> Option<PathBuf> {
+    let installable = format!("{derivation}^{output}");
+    let found = nix(["path-info", &installable]).output().unwrap();
+    if !found.status.success() {
         skip(&format!("{installable} is not built, which takes long: see docs/testing.md"));
         return None;
     }
-    Some(PathBuf::from(stdout(&output).trim()))
+    Some(PathBuf::from(stdout(&found).trim()))
 }
 
 fn module(host: &str, part: &str, file: &str) -> Option<PathBuf> {
-    let file = built(&derivation(host, Some(part)))?.join("lib/ggml").join(file);
+    let file = built(&derivation(host, part), "out")?.join("lib/ggml").join(file);
     assert!(file.is_file(), "{}", file.display());
     Some(file)
 }
@@ -165,7 +164,12 @@ fn bench_with(module: &Path, starter: &[&str], tools: &Path) -> (String, String)
 
 #[test]
 fn a_gpu_module_that_finds_no_driver_or_no_gpu_leaves_the_cpu() {
-    let Some(tools) = built(&derivation("beryllium", None)) else { return };
+    if ["/dev/nvidiactl", "/dev/kfd"].iter().any(|device| Path::new(device).exists()) {
+        return skip("this machine has a GPU");
+    }
+    // Without a module beside them.
+    let tools = derivation("boron", "llama-cpp-tools");
+    let Some(tools) = built(&tools, "tools") else { return };
     if let Some(module) = module("boron", "ggml-cuda-sm75", "libggml-cuda.so") {
         // No library of the driver.
         let (devices, said) = bench_with(&module, &["env"], &tools);
