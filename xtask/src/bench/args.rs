@@ -11,11 +11,19 @@ use crate::bench::model::smoke::Size;
 use crate::bench::sweep::args::SweepArgs;
 use crate::ui::units::parse_duration;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct BenchArgs {
     /// Host whose variant to measure, or `local`: this machine, with its CPU detected
-    #[arg(value_name = "HOST")]
+    #[arg(
+        value_name = "HOST",
+        required_unless_present = "all",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub host: String,
+    /// Measure every host on its target, one after another
+    #[arg(long, conflicts_with_all = ["host", "target", "local", "compare", "sweep"])]
+    pub all: bool,
     /// Save this result as the baseline, even if it is slower
     #[arg(long)]
     pub save_baseline: bool,

@@ -17,8 +17,8 @@ use crate::bench::output_check::command::verify;
 use crate::bench::preflight::{check_afterwards, preflight};
 use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds};
 use crate::bench::results_file::ResultsFile;
-use crate::bench::session::open;
-use crate::bench::{baseline_check, compare, memory_bandwidth, sweep, view};
+use crate::bench::session::{Session, open};
+use crate::bench::{all, baseline_check, compare, memory_bandwidth, sweep, view};
 use crate::check::evaluation::{self, EvalOptions};
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, none_is_an_error};
@@ -38,14 +38,13 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     if args.prompt == 0 && args.generate == 0 {
         bail!("--prompt 0 and --generate 0 leave nothing to measure");
     }
+    if args.all {
+        return all::run(args, context);
+    }
     let target = target(args, context)?;
-    let error = match run_on(args, context, target) {
+    let findings = match found(run_on(args, context, target))? {
         Ok(outcome) => return Ok(outcome),
-        Err(error) => error,
-    };
-    let findings = match error.downcast::<Refusal>() {
-        Ok(Refusal(findings)) => findings,
-        Err(error) => vec![error.downcast::<Finding>()?],
+        Err(findings) => findings,
     };
     // There is no variant to report on.
     context.ui.document(&serde_json::json!({
@@ -56,21 +55,47 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     Ok(Outcome::new(false, &findings))
 }
 
+/// Tells findings, which are for the user to fix, from what broke.
+pub fn found<T>(result: Result<T>) -> Result<Result<T, Vec<Finding>>> {
+    let error = match result {
+        Ok(value) => return Ok(Ok(value)),
+        Err(error) => error,
+    };
+    match error.downcast::<Refusal>() {
+        Ok(Refusal(findings)) => Ok(Err(findings)),
+        Err(error) => Ok(Err(vec![error.downcast::<Finding>()?])),
+    }
+}
+
+/// Measures a host's variant on its target, as `bench HOST` does.
+///
 /// # Errors
 /// A [`Refusal`] or a [`Finding`] where there is nothing to report on.
-fn run_on(args: &BenchArgs, context: &Context, mut target: Target) -> Result<Outcome> {
-    let _session = open(context, &mut target, &format!("bench {}", args.host), args.wait)?;
+pub fn measure_host(args: &BenchArgs, context: &Context, target: Target) -> Result<BenchReport> {
+    let (_session, machine) = reach(args, context, target)?;
+    let subject = subject(context, &args.host, &machine)?;
+    measure(args, context, &machine, &subject, &params(args, &subject))
+}
+
+fn reach(args: &BenchArgs, context: &Context, mut target: Target) -> Result<(Session, Machine)> {
+    let session = open(context, &mut target, &format!("bench {}", args.host), args.wait)?;
     let mut machine = Machine::discover(&target)?;
     machine.log = Some(log_file(context, &args.host));
     machine.env.clone_from(&args.env);
-    if !args.sweep.sweep.is_empty() {
-        return sweep::command::run(args, context, &machine);
+    Ok((session, machine))
+}
+
+/// # Errors
+/// As those of [`measure_host`].
+fn run_on(args: &BenchArgs, context: &Context, target: Target) -> Result<Outcome> {
+    if !args.sweep.sweep.is_empty() || !args.compare.is_empty() {
+        let (_session, machine) = reach(args, context, target)?;
+        return match args.compare.is_empty() {
+            true => sweep::command::run(args, context, &machine),
+            false => compare::run(args, context, &machine),
+        };
     }
-    if !args.compare.is_empty() {
-        return compare::run(args, context, &machine);
-    }
-    let subject = subject(context, &args.host, &machine)?;
-    let report = measure(args, context, &machine, &subject, &params(args, &subject))?;
+    let report = measure_host(args, context, target)?;
     context.ui.document(&report)?;
     view::print(&context.ui, &report);
     Ok(Outcome::new(report.ok, &report.findings))

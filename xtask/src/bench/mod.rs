@@ -5,6 +5,7 @@
 //!
 //! Imports: system, statistics, ui, findings, ci, nix, testbed, fleet, target, hardware, check, build, upstream.
 
+mod all;
 pub mod args;
 pub mod baseline;
 pub mod baseline_check;

@@ -96,6 +96,30 @@ fn kind(sentence: &str) -> &'static str {
     KINDS.iter().find(|(text, _)| sentence.contains(text)).map_or(otherwise, |(_, code)| code)
 }
 
+/// ROCm needs the kernel's amdgpu alone.
+fn no_driver(selection: &Selection) -> Option<Finding> {
+    let drivers = selection.around.drivers?;
+    let has = |backend: &str| selection.manifest.backends.iter().any(|name| name == backend);
+    let (backend, what, option) = match () {
+        () if has("cuda") && !drivers.nvidia => {
+            ("cuda", "NVIDIA's driver", "services.xserver.videoDrivers = [ \"nvidia\" ];")
+        }
+        () if (has("cuda") || has("vulkan")) && !drivers.graphics => (
+            if has("cuda") { "cuda" } else { "vulkan" },
+            "the drivers in /run/opengl-driver",
+            "hardware.graphics.enable = true;",
+        ),
+        () => return None,
+    };
+    Some(Finding::warning(
+        "no-driver",
+        format!(
+            "the backend is {backend}, but the host does not install {what}: no GPU will be found"
+        ),
+        format!("set `{option}`"),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,28 +161,4 @@ mod tests {
             assert_eq!(assertions(&problems, None)[0].code, code, "{sentence}");
         }
     }
-}
-
-/// ROCm needs the kernel's amdgpu alone.
-fn no_driver(selection: &Selection) -> Option<Finding> {
-    let drivers = selection.around.drivers?;
-    let has = |backend: &str| selection.manifest.backends.iter().any(|name| name == backend);
-    let (backend, what, option) = match () {
-        () if has("cuda") && !drivers.nvidia => {
-            ("cuda", "NVIDIA's driver", "services.xserver.videoDrivers = [ \"nvidia\" ];")
-        }
-        () if (has("cuda") || has("vulkan")) && !drivers.graphics => (
-            if has("cuda") { "cuda" } else { "vulkan" },
-            "the drivers in /run/opengl-driver",
-            "hardware.graphics.enable = true;",
-        ),
-        () => return None,
-    };
-    Some(Finding::warning(
-        "no-driver",
-        format!(
-            "the backend is {backend}, but the host does not install {what}: no GPU will be found"
-        ),
-        format!("set `{option}`"),
-    ))
 }

@@ -17,6 +17,7 @@ pub const BENCH: &str = "\
 Examples:
   cargo xtask bench boron                  Measure a host's variant on its target
   cargo xtask bench local                  Measure on this machine
+  cargo xtask bench --all                  Measure every host in turn
   cargo xtask bench boron --compare upstream
   cargo xtask bench boron --sweep t=1..16*2 --budget 10m
   cargo xtask bench boron --model /models/qwen.gguf -- -ngl 99";

@@ -15,12 +15,13 @@ use walkdir::WalkDir;
 use crate::support::repository;
 
 /// The document of each command, by its type and the file that has it.
-const DOCUMENTS: [(&str, &str, &str); 21] = [
+const DOCUMENTS: [(&str, &str, &str); 22] = [
     ("", "findings/outcome.rs", "Ended"),
     ("check", "check/report.rs", "CheckReport"),
     ("build-all", "build/report.rs", "BuildReport"),
     ("build-all --dry-run", "build/report.rs", "PlanReport"),
     ("bench", "bench/document.rs", "BenchReport"),
+    ("bench --all", "bench/all.rs", "AllReport"),
     ("bench --compare", "bench/compare.rs", "ComparisonReport"),
     ("update", "pin/update/report.rs", "UpdateReport"),
     ("rollback", "pin/rollback.rs", "RollbackReport"),

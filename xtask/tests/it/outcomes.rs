@@ -80,6 +80,7 @@ fn rows() -> Vec<Row> {
     add(&ok, "the store cannot be reached", "build-all --push ssh-ng://nobody.invalid");
     add(&ok, "measured", "bench a --local + --rounds=1");
     add(&ok, "compared", "bench a --local --compare cpu-replay + --rounds=1 --force");
+    add(&ok, "no host has a target", "bench --all + --rounds=1");
     add(&broken(), "llama-bench crashes", "bench a --local + --rounds=1");
     add(&wrong(), "the host does not evaluate", "bench b --local");
     add(&ok, "the target cannot be reached", "bench a --target nobody.invalid");

@@ -8,7 +8,7 @@ use crate::bench::sweep::grid::{Wanted, parse};
 use crate::bench::sweep::search::Goal;
 use crate::ui::units::parse_duration;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct SweepArgs {
     /// Measure each value of a llama-bench parameter: `ctk=q8_0,f16`, `t=1..8`, `t=1..16*2`;
     /// repeat it to measure all combinations

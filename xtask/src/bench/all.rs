@@ -1,0 +1,106 @@
+//! `bench --all`: every host in turn, and all results at the end.
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use crate::bench::args::BenchArgs;
+use crate::bench::baseline::in_words;
+use crate::bench::command::{found, measure_host, target};
+use crate::bench::document::BenchReport;
+use crate::bench::view;
+use crate::check::report::NO_MODULE;
+use crate::findings::finding::Finding;
+use crate::findings::outcome::Outcome;
+use crate::findings::view::print;
+use crate::fleet::context::Context;
+use crate::fleet::names::HostName;
+use crate::system::interrupt;
+use crate::ui::table::{Cell, Table};
+use crate::ui::{Ui, units};
+
+#[derive(Debug, Serialize)]
+struct AllReport {
+    schema: u32,
+    command: &'static str,
+    hosts: Vec<HostBench>,
+    ok: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct HostBench {
+    host: HostName,
+    /// As `bench HOST` prints it; null if it could not be measured.
+    report: Option<BenchReport>,
+    /// Why it could not be measured.
+    findings: Vec<Finding>,
+    ok: bool,
+}
+
+pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
+    let ui = &context.ui;
+    let fleet = context.flake.fleet()?;
+    let has_target = |host: &HostName| fleet.get(host).is_some_and(|it| it.target.is_some());
+    let (asked, without): (Vec<HostName>, _) =
+        context.hosts(&[])?.into_iter().partition(has_target);
+    if asked.is_empty() {
+        bail!("no host of the flake's `fleet` has a target: pass a HOST and --target or --local");
+    }
+    for host in without {
+        ui.status(format!("{host} has no target: skipped"));
+    }
+    let mut hosts = vec![];
+    for host in asked {
+        interrupt::check()?;
+        ui.status(format!("\n{}", ui.bold(host.as_str())));
+        let args = BenchArgs { host: host.to_string(), ..args.clone() };
+        let measured = target(&args, context).and_then(|to| measure_host(&args, context, to));
+        let bench = match found(measured)? {
+            Ok(report) => {
+                view::print(ui, &report);
+                HostBench { host, findings: vec![], ok: report.ok, report: Some(report) }
+            }
+            Err(findings) if findings.iter().all(|finding| finding.code == NO_MODULE) => continue,
+            Err(findings) => {
+                findings.iter().for_each(|finding| print(ui, host.as_str(), finding));
+                HostBench { host, report: None, findings, ok: false }
+            }
+        };
+        hosts.push(bench);
+    }
+    let ok = !hosts.is_empty() && hosts.iter().all(|bench| bench.ok);
+    let report = AllReport { schema: 1, command: "bench", hosts, ok };
+    ui.document(&report)?;
+    ui.status("");
+    ui.result(table(ui, &report));
+    let of_report =
+        |bench: &HostBench| bench.report.iter().flat_map(|it| it.findings.clone()).collect();
+    let findings = report.hosts.iter().flat_map(|bench| {
+        let of_report: Vec<Finding> = of_report(bench);
+        [bench.findings.clone(), of_report].concat()
+    });
+    Ok(Outcome::new(ok, &findings.collect::<Vec<_>>()))
+}
+
+/// A row for each test of each host.
+fn table(ui: &Ui, report: &AllReport) -> String {
+    let mut rows: Vec<Vec<Cell>> = vec![];
+    for HostBench { host, report, findings, .. } in &report.hosts {
+        let results = report.iter().flat_map(|report| &report.results);
+        let mut name = host.as_str();
+        for result in results {
+            let changes = report.iter().filter_map(|report| report.baseline.as_ref());
+            let mut changes = changes.flat_map(|baseline| &baseline.tests);
+            let change = changes.find(|change| change.test == result.test);
+            let verdict = change.map_or("-", |change| in_words(change.verdict, change.is_clear()));
+            let speed = units::speed(result.tokens_per_second);
+            rows.push(vec![name.into(), result.test.as_str().into(), speed.into(), verdict.into()]);
+            name = "";
+        }
+        let wrong = report.iter().flat_map(|report| &report.findings).chain(findings);
+        if let (true, Some(finding)) = (name == host.as_str(), wrong.into_iter().next()) {
+            let failed = Cell::painted(format!("not measured: {}", finding.code), Ui::red);
+            rows.push(vec![name.into(), "-".into(), "-".into(), failed]);
+        }
+    }
+    Table { columns: &["HOST", "TEST", ">TOKENS/S", "AGAINST BASELINE"], rows }.render(ui)
+}
