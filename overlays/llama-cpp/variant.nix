@@ -128,8 +128,6 @@ let
           )
         );
     };
-  partsOfDefault = partsWith { };
-
   # Why the variant of these arguments is one package instead of parts, or null.
   wholeBecause =
     args:
@@ -151,7 +149,7 @@ let
     else if more != [ ] then
       "${lib.head more} applies to all of llama.cpp"
     else
-      partsOfDefault.problem;
+      (partsWith { }).problem;
 
   build =
     args:
@@ -165,7 +163,7 @@ let
       useWebUi = args.useWebUi or true;
       whole = wholeBecause args;
       # As `programs.ccache` overrides its packages.
-      parts = if args ? stdenv then partsWith { inherit (args) stdenv; } else partsOfDefault;
+      parts = partsWith (builtins.intersectAttrs { stdenv = null; } args);
 
       dispatch = microarch == "dispatch";
       # Several backends in one binary exist only as modules, and so do several

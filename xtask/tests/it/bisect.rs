@@ -147,18 +147,6 @@ fn a_planted_history_is_the_same_everywhere_and_has_its_mistake_where_it_should(
 }
 
 #[test]
-fn a_merge_brings_its_branch_along() {
-    let dir = Scratch::new();
-    let plan = Plan { merge: Some(3), ..Plan::new("v0.5.0", 4).with(Breakage::SlowDown, 3) };
-    let upstream = Upstream::plant(dir.path(), &plan);
-    let all = git(upstream.repository(), &["rev-list", &format!("{}..main", upstream.revs[0])]);
-    assert_eq!(all.lines().count(), 5);
-    let files =
-        git(upstream.repository(), &["diff", "--name-only", &upstream.revs[2], &upstream.revs[3]]);
-    assert_eq!(files, "src/llama-context.cpp");
-}
-
-#[test]
 fn tags_alone_are_searched_and_then_the_commits_between_two_of_them() {
     let plan = Plan::new("2025-08", COMMITS);
     let dir = Scratch::new();

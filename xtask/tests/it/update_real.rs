@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::upstream::{Breakage, Plan, Upstream};
+use crate::support::upstream::{Breakage, Plan, Upstream, git};
 use crate::support::{
     Scratch, code, copy_of_repository, json as document, repository, run, stderr,
 };
@@ -86,6 +86,19 @@ fn what_does_not_parse_or_configure_is_refused() {
     refused(Breakage::SyntaxError, "drift", &["packaging-broken", "syntax error"]);
     let told = ["beryllium: cpu-tigerlake failed to build", "3.99 or higher is required"];
     refused(Breakage::ConfigureError, "build", &told);
+}
+
+/// A planted history with a merge.
+#[test]
+fn a_merge_brings_its_branch_along() {
+    let dir = Scratch::new();
+    let plan = Plan { merge: Some(3), ..Plan::new("v0.5.0", 4).with(Breakage::SlowDown, 3) };
+    let upstream = Upstream::plant(dir.path(), &plan);
+    let all = git(upstream.repository(), &["rev-list", &format!("{}..main", upstream.revs[0])]);
+    assert_eq!(all.lines().count(), 5);
+    let files =
+        git(upstream.repository(), &["diff", "--name-only", &upstream.revs[2], &upstream.revs[3]]);
+    assert_eq!(files, "src/llama-context.cpp");
 }
 
 /// Before anything is built: what Nix has to build again of the packages, and what it has.
