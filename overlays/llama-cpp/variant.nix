@@ -166,8 +166,7 @@ let
       parts = partsWith (builtins.intersectAttrs { stdenv = null; } args);
 
       dispatch = microarch == "dispatch";
-      # Several backends in one binary exist only as modules, and so do several
-      # CPU variants.
+      # Several backends, or several CPU variants, in one binary exist only as modules.
       modules = dispatch || lib.length backends > 1;
 
       cudaPackages = args.cudaPackages or pkgs.cudaPackages;
@@ -185,8 +184,7 @@ let
         // arguments.forUpstream args
         // lib.mapAttrs' (backend: argument: lib.nameValuePair argument (has backend)) needs.backends
         // lib.optionalAttrs (has "cuda") {
-          # This package's GPUs only: nixpkgs.config.cudaCapabilities would
-          # rebuild every other package that uses CUDA.
+          # nixpkgs.config.cudaCapabilities would rebuild every other package that uses CUDA.
           cudaPackages = cudaPackages // {
             # nixpkgs renamed it in 2026, and llama.cpp followed. If one of them is older, the
             # other name is used.
