@@ -1,5 +1,4 @@
 # One variant of llama.cpp: upstream's package with every choice made.
-#
 # It is built by the nixpkgs that applies the overlay. Upstream's `packages.<system>.cuda` imports
 # another, with nine default CUDA architectures and without this one's config and overlays.
 {
@@ -264,8 +263,7 @@ let
         parts = [ ];
         # Why it has none although nobody asked for that, or null.
         notSplit = if variant.modular then whole else null;
-        # See instructions.nix.
-        listsInstructions = true;
+        listsInstructions = true; # See instructions.nix.
         # Passed, but unknown to this llama.cpp.
         droppedArguments =
           lib.attrNames (removeAttrs wanted (lib.attrNames upstreamArguments))

@@ -43,11 +43,7 @@ fn main() -> ExitCode {
     ui::waiting::end();
     let status = exit_status(&outcome, interrupt::requested());
     cli::usage::end(&ui, command, outcome.err(), status == INTERRUPTED);
-    if let Some(error) = ui::write_error() {
-        ui.error(&error);
-        return ExitCode::from(2);
-    }
-    ExitCode::from(status)
+    ExitCode::from(ui.status_after_writing(status))
 }
 
 /// As a shell reports a program that SIGINT ended.

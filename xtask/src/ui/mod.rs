@@ -114,6 +114,17 @@ impl Ui {
         }
     }
 
+    /// The exit status: 2 if the result did not reach standard output, which is said here.
+    pub fn status_after_writing(&self, status: u8) -> u8 {
+        let Some(error) = WRITE_ERROR.lock().ok().and_then(|mut first| first.take()) else {
+            return status;
+        };
+        self.error(
+            &anyhow::Error::new(error).context("cannot write the result to standard output"),
+        );
+        2
+    }
+
     /// A command to GitHub's runner.
     pub fn command_to_runner(&self, command: &str) {
         print_to(io::stderr(), command);
@@ -251,12 +262,6 @@ fn print_result(mut out: impl Write, line: &str) {
     {
         first.get_or_insert(error);
     }
-}
-
-/// Why the result did not reach standard output, if so.
-pub fn write_error() -> Option<anyhow::Error> {
-    let error = WRITE_ERROR.lock().ok()?.take()?;
-    Some(anyhow::Error::new(error).context("cannot write the result to standard output"))
 }
 
 fn is_dumb() -> bool {
