@@ -75,9 +75,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
                 .env("GIT_AUTHOR_DATE", &date)
                 .env("GIT_COMMITTER_DATE", &date);
             run(&commit, LOCAL)?;
-            for tag in [tree.tag].iter().chain(&tree.earlier_tag) {
-                run(&git(&["update-ref", &format!("refs/tags/{tag}"), "HEAD"]), LOCAL)?;
-            }
+            run(&git(&["update-ref", &format!("refs/tags/{}", tree.tag), "HEAD"]), LOCAL)?;
             let rev = run(&git(&["rev-parse", "HEAD"]), LOCAL)?;
             if rev != tree.rev {
                 bail!(

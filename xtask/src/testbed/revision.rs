@@ -16,8 +16,6 @@ pub struct Tree {
     /// Its month, by which `--testbed` and files name it.
     pub name: &'static str,
     pub tag: &'static str,
-    /// The tag that earlier versions of xtask look for.
-    pub earlier_tag: Option<&'static str>,
     pub branch: &'static str,
     /// The tag of the commit before it.
     pub parent: Option<&'static str>,
@@ -38,7 +36,6 @@ pub const TREES: [Tree; 3] = [
         megabytes: 51,
         name: "2025-08",
         tag: "2025-08",
-        earlier_tag: Some("old-era"),
         branch: "main",
         parent: None,
         date: 1_755_216_000,
@@ -53,7 +50,6 @@ pub const TREES: [Tree; 3] = [
         megabytes: 75,
         name: "2026-08",
         tag: "v0.1.0",
-        earlier_tag: None,
         branch: "release",
         parent: Some("2025-08"),
         date: 1_786_838_400,
@@ -68,7 +64,6 @@ pub const TREES: [Tree; 3] = [
         megabytes: 77,
         name: "2026-09",
         tag: "v0.5.0",
-        earlier_tag: Some("new-era"),
         branch: "main",
         parent: Some("2025-08"),
         date: 1_790_812_800,
