@@ -23,8 +23,10 @@ let
   fromTag =
     pattern:
     let
-      lock = lib.importJSON ../../flake.lock;
-      node = lock.nodes.${lock.nodes.root.inputs.llama-cpp};
+      # A copy of this folder may be in a flake without such an input, or in none.
+      lock = lib.optionalAttrs (builtins.pathExists ../../flake.lock) (lib.importJSON ../../flake.lock);
+      name = lock.nodes.root.inputs.llama-cpp or "";
+      node = if lib.isString name then lock.nodes.${name} or { } else { };
       found = builtins.match pattern (node.original.ref or "");
     in
     lib.optional (found != null && node.locked.rev == rev) (lib.head found);

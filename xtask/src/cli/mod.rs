@@ -76,7 +76,7 @@ pub enum Command {
     List,
     /// Print the log of a host's last build
     Log(LogArgs),
-    /// Print a GitHub Actions matrix with one job per distinct build
+    /// Print a GitHub Actions matrix with one job per distinct build, or for all that share a module
     #[command(after_help = examples::MATRIX)]
     Matrix(HostSelection),
     /// Explain the code of a finding, or list all codes

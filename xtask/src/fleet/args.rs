@@ -12,7 +12,7 @@ pub struct Global {
     /// Flake of the fleet [default: the flake.nix of this folder or a parent]
     #[arg(long, global = true, value_name = "REF")]
     pub flake: Option<String>,
-    /// Use the stand-in inputs in testbed/, with a new or old llama.cpp
+    /// Use the stand-in inputs in testbed/, with this revision of llama.cpp
     #[arg(long, global = true, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "new")]
     pub testbed: Option<TestbedRevision>,
     #[command(flatten)]

@@ -282,7 +282,7 @@ fn two_documents_do_not_share_one_output() {
 fn the_testbeds_results_of_both_revisions_are_shown() {
     let fleet = crate::support::fleet("a = host { };");
     let folder = fleet.path().to_str().unwrap().replace('/', "_");
-    for (revision, host) in [("old", "gold"), ("new", "fresh")] {
+    for (revision, host) in [("2025-08", "gold"), ("2026-09", "fresh")] {
         let file = format!("bench/{folder}-testbed-{revision}/{host}.jsonl");
         let file = fleet.home().join(file);
         fs::create_dir_all(file.parent().unwrap()).unwrap();

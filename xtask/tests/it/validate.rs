@@ -240,11 +240,11 @@ fn a_package_from_another_source_is_not_the_pin() {
     let fleet = copy_of_repository(&[("carbon", llama)]);
     let variant = fleet.path().join("overlays/llama-cpp/variant.nix");
     let text = fs::read_to_string(&variant).unwrap();
-    let other = "inherit (buildInfo) build; rev = \"0123456789012345678901234567890123456789\";";
-    fleet.write(
-        "overlays/llama-cpp/variant.nix",
-        &text.replace("inherit (buildInfo) rev build;", other),
-    );
+    let (rev, other) = ("0123456789".repeat(4), "inherit (buildInfo) build release; rev =");
+    let text =
+        text.replace("inherit (buildInfo) rev build release;", &format!("{other} \"{rev}\";"));
+    assert!(text.contains(&rev));
+    fleet.write("overlays/llama-cpp/variant.nix", &text);
     let (code, report) = checked(&fleet, &["--testbed"]);
     let found = findings(&report);
     assert_eq!((code, found[0].1.as_str()), (1, "not-the-pin"), "{found:?}");

@@ -13,7 +13,7 @@
       llama-cpp = builtins.fetchTree lock.nodes.llama-cpp.locked;
       ours = import ./modules/nixos {
         lib = import (nixpkgs + "/lib");
-        self.overlays = import ./overlays { inputs = { inherit llama-cpp; }; };
+        self.overlays = import ./overlays { inherit llama-cpp; };
       };
 
       # Before 22.11, modules have no class and mkDerivation has no fixed point.
