@@ -266,6 +266,15 @@ fn the_readmes_lines_are_a_fleet_that_every_command_reads() {
     let update = run(fleet.path(), &["update", "--testbed", "--dry-run", "--json"]);
     assert_eq!(code(&update), 0, "{}", stderr(&update));
     assert_eq!(json(&update)["input"], "llamafleet/llama-cpp");
+    // The testbed's newest release, and the one before it.
+    for (to, release) in [(&["--stable"][..], "0.5.0"), (&["--to", "v0.1.0"], "0.1.0")] {
+        let update = ["update", "--testbed=2025-08", "--dry-run", "--json"];
+        let update = run(fleet.path(), &[&update[..], to].concat());
+        assert_eq!(code(&update), 0, "{}", stderr(&update));
+        let report = json(&update);
+        assert_eq!(report["to"]["release"], release, "{report:#}");
+        assert_eq!(report["hosts"][0]["state"], "changed", "{report:#}");
+    }
     let rollback = run(fleet.path(), &["rollback", "--testbed", "--list"]);
     assert_eq!(code(&rollback), 0, "{}", stderr(&rollback));
     let bisect = run(fleet.path(), &["bisect", "--testbed", "--good", "2025-08", "--host", "box"]);
