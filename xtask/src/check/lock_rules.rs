@@ -138,9 +138,19 @@ fn differs(lock: &LockFile, name: &str, input: &Value, target: &Value) -> Option
             format!(
                 "flake.lock has {name}'s `?dir=` in its url, as earlier versions of Nix wrote it"
             ),
-            format!("nothing breaks; `nix flake update {name}` writes it as Nix does now"),
+            match is_llama_cpp(lock, key) {
+                true => "nothing breaks; the next update writes it as Nix does now".to_owned(),
+                false => {
+                    format!("nothing breaks; `nix flake update {name}` writes it as Nix does now")
+                }
+            },
         )
     })
+}
+
+/// Whether a node is a llama.cpp, which only `cargo xtask update` moves: it builds every host first.
+fn is_llama_cpp(lock: &LockFile, key: &str) -> bool {
+    lock.llama_cpps().contains(&key)
 }
 
 /// Inputs whose `locked` is not what their `original` names: Nix accepts such a lock file, and
@@ -154,10 +164,16 @@ pub fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
         Finding::error(
             "lock-elsewhere",
             format!("flake.lock fetches {key} from {locked}, but asks for {original}"),
-            format!(
-                "restore flake.lock with `git checkout flake.lock`, or run `nix flake update \
-                 {key}`; find out who changed it"
-            ),
+            match is_llama_cpp(lock, key) {
+                true => {
+                    "restore flake.lock with `git checkout flake.lock`; find out who changed it"
+                        .to_owned()
+                }
+                false => format!(
+                    "restore flake.lock with `git checkout flake.lock`, or run `nix flake update \
+                     {key}`; find out who changed it"
+                ),
+            },
         )
         .at("flake.lock")
     })

@@ -88,6 +88,7 @@ fn an_earlier_nix_wrote_the_folder_twice() {
     let found = judge(&LockFile::new(old), &inputs, FLAKE);
     assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["lock-old-form"]);
     assert_eq!(found[0].severity, Severity::Note);
+    assert!(!found[0].help.contains("nix flake update"), "{found:?}");
 }
 
 #[test]
@@ -110,6 +111,15 @@ fn a_lock_of_another_repository_is_an_error_wherever_it_lies() {
     assert_eq!(elsewhere(git.clone(), git), none);
     let pinned = |rev: &str| json!({ "type": "git", "url": "https://x.org/n", "rev": rev });
     assert_eq!(elsewhere(pinned("a"), pinned("b")), ["lock-elsewhere"]);
+    // `nix flake update` would move llama.cpp past what `update` checks.
+    for (node, advised) in [("other", true), ("llama-cpp", false)] {
+        let mut lock = lock();
+        lock["nodes"][node]["original"] = github("ggml-org", "llama.cpp");
+        lock["nodes"][node]["locked"] = github("somebody", "llama.cpp");
+        let found = judge(&LockFile::new(lock), &inputs(), FLAKE);
+        let found = found.iter().find(|finding| finding.code == "lock-elsewhere").unwrap();
+        assert_eq!(found.help.contains("nix flake update"), advised, "{found:?}");
+    }
 }
 
 #[test]
