@@ -5,12 +5,7 @@ let
   nixos = "${flake.inputs.nixpkgs}/nixos/modules";
   hasBothShapes = builtins.pathExists "${nixos}/llama-cpp-flags.nix";
 
-  flagsShape =
-    { modulesPath, ... }:
-    {
-      disabledModules = [ "llama-cpp.nix" ];
-      imports = [ "${modulesPath}/llama-cpp-flags.nix" ];
-    };
+  flagsShape = import ./flags-shape.nix;
 
   serving =
     { options, ... }:

@@ -61,7 +61,7 @@ in
   ];
   hardware.graphics.enable = true;
   hardware.nvidia.open = true;
-  # Without a screen the driver would initialise the card anew for each process.
+  # Without a screen the driver would initialise the card again for each process.
   hardware.nvidia.nvidiaPersistenced = true;
 
   system.stateVersion = "25.05";

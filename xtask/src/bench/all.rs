@@ -72,19 +72,21 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     ui.document(&report)?;
     ui.status("");
     ui.result(table(ui, &report));
-    let of_report =
-        |bench: &HostBench| bench.report.iter().flat_map(|it| it.findings.clone()).collect();
-    let findings = report.hosts.iter().flat_map(|bench| {
-        let of_report: Vec<Finding> = of_report(bench);
-        [bench.findings.clone(), of_report].concat()
-    });
-    Ok(Outcome::new(ok, &findings.collect::<Vec<_>>()))
+    Ok(Outcome::new(ok, report.hosts.iter().flat_map(HostBench::all_findings)))
+}
+
+impl HostBench {
+    /// Those of its report, or why it has none.
+    fn all_findings(&self) -> impl Iterator<Item = &Finding> {
+        self.report.iter().flat_map(|report| &report.findings).chain(&self.findings)
+    }
 }
 
 /// A row for each test of each host.
 fn table(ui: &Ui, report: &AllReport) -> String {
     let mut rows: Vec<Vec<Cell>> = vec![];
-    for HostBench { host, report, findings, .. } in &report.hosts {
+    for bench in &report.hosts {
+        let HostBench { host, report, .. } = bench;
         let results = report.iter().flat_map(|report| &report.results);
         let mut name = host.as_str();
         for result in results {
@@ -96,8 +98,7 @@ fn table(ui: &Ui, report: &AllReport) -> String {
             rows.push(vec![name.into(), result.test.as_str().into(), speed.into(), verdict.into()]);
             name = "";
         }
-        let wrong = report.iter().flat_map(|report| &report.findings).chain(findings);
-        if let (true, Some(finding)) = (name == host.as_str(), wrong.into_iter().next()) {
+        if let (true, Some(finding)) = (name == host.as_str(), bench.all_findings().next()) {
             let failed = Cell::painted(format!("not measured: {}", finding.code), Ui::red);
             rows.push(vec![name.into(), "-".into(), "-".into(), failed]);
         }

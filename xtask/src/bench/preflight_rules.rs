@@ -252,7 +252,7 @@ pub fn throttled(before: &Conditions, after: Option<u64>, target: &str) -> Optio
     ))
 }
 
-/// Signal 9, with what the kernel counted: it was the kernel for want of memory, or it
+/// Signal 9, with what the kernel counted: it was the kernel for lack of memory, or it
 /// was somebody.
 pub fn killed(finding: &Finding, before: &Conditions, after: &Conditions, target: &str) -> Finding {
     let numbers = before

@@ -2,9 +2,11 @@
 //! one begins, or with further arguments each round: what fails later loses nothing.
 
 use std::collections::BTreeSet;
+use std::hash::Hasher as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
+use fnv::FnvHasher;
 
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::{About, TestResult};
@@ -72,10 +74,9 @@ impl<'a> Recorder<'a> {
 /// committed, and a value may be a secret.
 fn without_value(pair: &str) -> String {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    let digest = value.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{name}=#{:06x}", digest & 0xff_ffff)
+    let mut digest = FnvHasher::default();
+    digest.write(value.as_bytes());
+    format!("{name}=#{:06x}", digest.finish() & 0xff_ffff)
 }
 
 /// As many processes of llama-bench as there are rounds: the samples of one process

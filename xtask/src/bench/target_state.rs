@@ -33,7 +33,7 @@ pub struct Conditions {
     /// Of those, how many came while we measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled_meanwhile: Option<u64>,
-    /// What the kernel has ended for want of memory since the machine started.
+    /// Processes that the kernel has killed for lack of memory since the machine started.
     pub oom_kills: Option<u64>,
     /// Free memory of each NVIDIA GPU.
     pub vram_free_bytes: Vec<u64>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
+use std::hash::Hasher as _;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use fnv::FnvHasher;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tempfile::NamedTempFile;
 
 use crate::system::disk;
@@ -138,23 +141,19 @@ pub fn safe_name(text: &str) -> String {
 /// A file name for what belongs to a path or a URL. No two have the same one, apart from very
 /// long ones, of which the end and a hash are left.
 pub fn path_name(path: &Path) -> String {
-    let mut name = String::new();
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'/' => name.push('_'),
-            b'.' if name.is_empty() => name.push_str("%2E"),
-            b'-' | b'+' | b'.' => name.push(char::from(*byte)),
-            byte if byte.is_ascii_alphanumeric() => name.push(char::from(*byte)),
-            byte => name.push_str(&format!("%{byte:02X}")),
-        }
-    }
+    // `_` stands for `/`, so its own place is taken by its code.
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'+').remove(b'.');
+    let name = percent_encode(path.as_os_str().as_bytes(), PLAIN).to_string().replace('/', "_");
+    let name = match name.strip_prefix('.') {
+        Some(rest) => format!("%2E{rest}"),
+        None => name,
+    };
     if name.len() <= LONGEST_NAME {
         return name;
     }
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}-{}", &name[name.len() - LONGEST_NAME + 32..])
+    let mut hash = FnvHasher::default();
+    hash.write(name.as_bytes());
+    format!("{:016x}-{}", hash.finish(), &name[name.len() - LONGEST_NAME + 32..])
 }
 
 #[cfg(test)]

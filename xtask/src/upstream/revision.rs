@@ -70,10 +70,10 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
     pin.context.ui.status(format!("reading the history of {url}"));
     let history = History::open(&pin.context.home, url).map_err(|error| format!("{error:#}"));
     let (rev, named) = match found {
-        Some((rev, _))
+        Some((rev, Some(tag)))
             if matches!(wanted, Wanted::NewestRelease) && is_behind(pin, &rev, &history) =>
         {
-            let (revision, note) = (now.clone(), Some(ahead(&now, &names)));
+            let (revision, note) = (now.clone(), Some(ahead(&now, &tag)));
             return Ok(Chosen { revision, named: None, now, history, note });
         }
         Some(found) => found,
@@ -95,9 +95,8 @@ fn is_behind(pin: &PinState, release: &str, history: &Result<History, String>) -
     history.as_ref().is_ok_and(|history| history.is_ancestor(release, &pin.now.rev))
 }
 
-fn ahead(now: &Revision, names: &Names) -> Finding {
-    let newest = names.releases().pop().map(|(release, _)| format!("v{release}"));
-    let newest = newest.unwrap_or_default();
+fn ahead(now: &Revision, tag: &str) -> Finding {
+    let newest = tag.trim_start_matches("refs/tags/");
     Finding::note(
         "ahead-of-release",
         format!("the pin {} is newer than the newest release, {newest}", now.name()),

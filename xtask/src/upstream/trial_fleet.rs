@@ -246,10 +246,19 @@ pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<Tri
     let mut outcomes = evaluate(context, hosts, EvalOptions::default())?;
     // A host that does not use the module has no llama.cpp that could break.
     outcomes.drop_unsupported();
-    let mut variants = vec![];
-    if depth == Depth::Build {
-        variants = build_all::build(context, &distinct(outcomes.selected()))?;
-        interrupt::check()?;
-    }
+    let variants = match depth {
+        Depth::Evaluate => vec![],
+        Depth::Build => build(trial, &outcomes)?,
+    };
     Ok(TrialResult { outcomes, variants })
+}
+
+/// Builds each distinct variant of what was evaluated with the trial.
+///
+/// # Errors
+/// Nix cannot be run, or the user interrupted.
+pub fn build(trial: &TrialFleet, outcomes: &Outcomes) -> Result<Vec<VariantReport>> {
+    let variants = build_all::build(&trial.context, &distinct(outcomes.selected()))?;
+    interrupt::check()?;
+    Ok(variants)
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::{Scratch, code, json, nix, run, stderr, stdout, testbed_lock};
+use crate::support::{Scratch, code, json, nix_in_testbed, run, stderr, stdout};
 use serde_json::Value;
 
 /// A copy, as in a person's home: it has no lock file, and is not in our repository.
@@ -91,10 +91,8 @@ fn flake_parts_and_home_manager_share_the_hosts_variant() {
     assert_eq!(of(&report, "laptop"), ("ok", vec![]));
 
     // The user's package is the host's; home-manager by itself has the user's own.
-    let lock = testbed_lock(&flake);
     let eval = |attribute: &str, apply: &str| {
-        let answer = nix(["eval", "--json", "--no-write-lock-file", "--reference-lock-file"])
-            .arg(&lock)
+        let answer = nix_in_testbed(&flake, ["eval", "--json"])
             .arg(format!("{}#{attribute}", path(&flake)))
             .args(["--apply", apply])
             .output()

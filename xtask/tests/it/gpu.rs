@@ -10,7 +10,7 @@ use std::process::Command;
 
 use crate::support::{Scratch, code, json, nix, repository, run, skip, stderr, stdout};
 
-const CUDA: &str = "/nix/var/llamafleet/cuda-13.4";
+pub const CUDA: &str = "/nix/var/llamafleet/cuda-13.4";
 /// Where NixOS has the driver's libraries.
 const DRIVER: &str = "/run/opengl-driver/lib";
 const ROCM: &str = "/nix/var/llamafleet/rocm/usr/lib/x86_64-linux-gnu";

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Scratch, json, nix, repository, run, stderr, stdout, testbed_lock};
+use crate::support::{Scratch, json, nix_in_testbed, repository, run, stderr, stdout};
 
 /// The guide's block of Nix that begins with this line, without the line.
 fn block(guide: &str, first: &str) -> String {
@@ -44,22 +44,10 @@ fn the_smallest_version_evaluates_and_builds() {
     );
     // For the lock file with the testbed's inputs; the hosts do not use the module.
     run(fleet.path(), &["check", "--testbed"]);
-    let options = [
-        "--no-write-lock-file",
-        "--option",
-        "sandbox",
-        "false",
-        "--option",
-        "substituters",
-        "",
-        "--reference-lock-file",
-    ];
     let of = |host: &str, attribute: &str| {
         format!("{}#nixosConfigurations.{host}.{attribute}", fleet.path().display())
     };
-    let flags = nix(["eval", "--json"])
-        .args(options)
-        .arg(testbed_lock(&fleet))
+    let flags = nix_in_testbed(&fleet, ["eval", "--json"])
         .arg(of("boron", "pkgs.llama-cpp.cmakeFlags"))
         .output()
         .unwrap();
@@ -82,9 +70,7 @@ fn the_smallest_version_evaluates_and_builds() {
         assert_eq!(value(name), Some(expected), "{name}: {flags:?}");
     }
 
-    let built = nix(["build", "--no-link", "--print-out-paths"])
-        .args(options)
-        .arg(testbed_lock(&fleet))
+    let built = nix_in_testbed(&fleet, ["build", "--no-link", "--print-out-paths"])
         .arg(of("beryllium", "pkgs.llama-cpp"))
         .output()
         .unwrap();

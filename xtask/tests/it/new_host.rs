@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::{
-    Scratch, code, json, nix, path_with_nix, repository, run, stderr, stdout, testbed_lock, xtask,
+    Scratch, code, json, nix, nix_in_testbed, path_with_nix, repository, run, stderr, stdout, xtask,
 };
 use serde_json::Value;
 
@@ -165,17 +165,7 @@ fn the_first_hosts_system_has_what_the_machine_had() {
 
     let output = run(fleet.path(), &["check", "--full", "--testbed", "--json"]);
     assert_eq!(code(&output), 0, "{:#}", json(&output));
-    let built = nix(["build", "--no-link", "--print-out-paths", "--no-write-lock-file"])
-        .args([
-            "--option",
-            "sandbox",
-            "false",
-            "--option",
-            "substituters",
-            "",
-            "--reference-lock-file",
-        ])
-        .arg(testbed_lock(&fleet))
+    let built = nix_in_testbed(&fleet, ["build", "--no-link", "--print-out-paths"])
         .arg(format!(
             "{}#nixosConfigurations.box.config.system.build.toplevel",
             fleet.path().display()

@@ -154,7 +154,7 @@ fn the_demo_shows_what_tuning_is_worth() {
 #[test]
 fn a_variant_that_cannot_be_built_here_says_why() {
     let _alone = alone();
-    if Path::new("/nix/var/llamafleet/cuda-13.4").exists() {
+    if Path::new(crate::gpu::CUDA).exists() {
         return skip("CUDA is set up here, so boron's variant can be built");
     }
     let output = run(repository(), &["build-all", "boron", "--testbed", "--json"]);

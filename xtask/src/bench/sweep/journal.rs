@@ -4,6 +4,9 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::hash::Hasher as _;
+
+use fnv::FnvHasher;
 use serde::{Deserialize, Serialize};
 
 use crate::bench::llama_bench::TestResult;
@@ -30,13 +33,11 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Of the journal's file name, and of the order: the same wherever it is computed
-    /// (Fowler, Noll and Vo's FNV-1a of 64 bits).
+    /// Of the journal's file name, and of the order: the same wherever it is computed.
     pub fn hash(&self) -> u64 {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        let mut hasher = FnvHasher::default();
+        hasher.write(serde_json::to_string(self).unwrap_or_default().as_bytes());
+        hasher.finish()
     }
 }
 

@@ -55,7 +55,7 @@ impl Judge<'_> {
     }
 
     fn failures(&mut self, trial: &TrialFleet) -> Result<Vec<Failure>> {
-        let result = trial_fleet::judge(trial, &self.hosts, Depth::Evaluate)?;
+        let mut result = trial_fleet::judge(trial, &self.hosts, Depth::Evaluate)?;
         let manifests = || {
             let selected = result.outcomes.selected();
             selected.map(|(host, selection)| (host, &selection.manifest))
@@ -71,10 +71,9 @@ impl Judge<'_> {
             trial.context.ui.debug("the same parts as an earlier revision: not built");
             return Ok(failures.clone());
         }
-        let result = match self.depth {
-            Depth::Evaluate => result,
-            Depth::Build => trial_fleet::judge(trial, &self.hosts, self.depth)?,
-        };
+        if self.depth == Depth::Build {
+            result.variants = trial_fleet::build(trial, &result.outcomes)?;
+        }
         let found = failures(result);
         if self.depth == Depth::Build {
             self.built.push((parts, found.clone()));

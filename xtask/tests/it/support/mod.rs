@@ -130,6 +130,16 @@ pub fn testbed_lock(flake: &Scratch) -> PathBuf {
     files.find(is_its_own).unwrap_or_else(|| panic!("no lock file for {name}"))
 }
 
+/// Nix on this flake with the testbed's inputs, of which xtask has made the lock file.
+pub fn nix_in_testbed<const N: usize>(flake: &Scratch, words: [&str; N]) -> Command {
+    let mut command = nix(words);
+    command
+        .args(["--no-write-lock-file", "--option", "sandbox", "false"])
+        .args(["--option", "substituters", "", "--reference-lock-file"])
+        .arg(testbed_lock(flake));
+    command
+}
+
 /// The testbed's real llama.cpp of one revision, as a folder to change.
 pub fn tree(revision: &str) -> Scratch {
     let scratch = Scratch::new();
