@@ -122,10 +122,10 @@ fn build(context: &Context, subject: &Subject) -> Result<()> {
     let Some(failed) = variants.into_iter().find(|variant| !variant.state.ok()) else {
         return Ok(());
     };
-    let log = failed.log.map(|log| format!("; its log: {log}")).unwrap_or_default();
+    let log = failed.log.as_ref().map(|log| format!("; its log: {log}")).unwrap_or_default();
     refuse(Finding::error(
         "not-built",
-        format!("{} failed to build ({}){log}", failed.build.variant, failed.state.as_str()),
+        format!("{}{log}", failed.failure()),
         format!("see `cargo xtask build-all {host}`"),
     ))
 }

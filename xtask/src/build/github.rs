@@ -128,6 +128,7 @@ mod tests {
             attempts: None,
             reason: None,
             failed_dependency: None,
+            failed_part: None,
             first_error: Some("x.c:3: error: 100%\r::set-env name=A::B".into()),
             tail_shown: false,
             log_tail: tail,

@@ -44,6 +44,9 @@ pub struct VariantReport {
     /// The name of the dependency that failed, where it is not the variant itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_dependency: Option<String>,
+    /// The name of the variant's own part that failed, for example `ggml-cuda-sm75`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_part: Option<String>,
     /// The first error in the log of what failed, if one is found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_error: Option<String>,
@@ -91,9 +94,26 @@ pub struct PlanReport<'a> {
 impl VariantReport {
     /// What became of it, for a sentence that goes on with its hosts or the reason.
     pub fn sentence(&self) -> String {
-        match &self.failed_dependency {
-            Some(name) => format!("dependency {name} failed"),
-            None => self.state.sentence().to_owned(),
+        match (&self.failed_dependency, &self.failed_part) {
+            (Some(name), _) => format!("dependency {name} failed"),
+            (None, Some(name)) if name != self.build.variant.as_str() => {
+                format!("its part {name} failed")
+            }
+            (None, _) => self.state.sentence().to_owned(),
+        }
+    }
+
+    /// That it was not built, and what of it.
+    pub fn failure(&self) -> String {
+        let (variant, sentence) = (&self.build.variant, self.sentence());
+        match self.state {
+            BuildState::Failed if sentence == self.state.sentence() => {
+                format!("{variant} failed to build")
+            }
+            BuildState::Failed | BuildState::DependencyFailed => {
+                format!("{variant} failed to build: {sentence}")
+            }
+            _ => format!("{variant}: {sentence}"),
         }
     }
 

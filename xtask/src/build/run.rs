@@ -72,7 +72,8 @@ pub fn build_planned(
                 None if is_wanted(todo) => ran.culprits(context, build),
                 _ => vec![],
             };
-            let own = culprits.iter().find(|drv| build.is_own(drv));
+            let of_build = build.own();
+            let own = culprits.iter().find(|drv| of_build.contains(drv));
             let itself = culprits.is_empty() || own.is_some();
             let state = match there.is_some() {
                 true if present.contains(&build.out) => BuildState::Present,
@@ -92,13 +93,12 @@ pub fn build_planned(
             let failed = matches!(state, BuildState::Failed | BuildState::DependencyFailed);
             let culprit = own.or(culprits.first()).unwrap_or(&build.drv);
             let row = ran.of(&build.drv);
-            let rows = build.parts.iter().chain([&build.drv]).map(|drv| ran.of(drv));
             let machine = machine_name(&row.machine);
             VariantReport {
                 build: build.clone(),
                 out_path: there.map(|_| build.out.clone()),
                 state,
-                seconds: rows.map(|row| row.build_seconds(ran.now())).sum(),
+                seconds: of_build.iter().map(|drv| ran.of(drv).build_seconds(ran.now())).sum(),
                 log: ran.logs.file(culprit).map(|file| file.display().to_string()),
                 closure_bytes: there.and_then(|info| info.closure_size),
                 machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),
@@ -113,6 +113,7 @@ pub fn build_planned(
                 },
                 failed_dependency: (state == BuildState::DependencyFailed)
                     .then(|| short_name(culprit.as_str()).to_owned()),
+                failed_part: part(build, culprit).filter(|_| state == BuildState::Failed),
                 first_error: None,
                 closure_change_bytes: change(&earlier, build, there),
                 link: None,
@@ -125,6 +126,12 @@ pub fn build_planned(
         .collect();
     remember(context, &variants, &ran);
     Ok(variants)
+}
+
+/// The name of the part that a derivation is, if it is one of this build.
+fn part(build: &Build, drv: &DrvPath) -> Option<String> {
+    let part = build.manifest.parts.iter().find(|part| part.drv_path == *drv);
+    part.map(|part| part.name.clone())
 }
 
 /// The output, or a part of it, that is valid for Nix and gone from the disk.

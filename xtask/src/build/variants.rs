@@ -2,9 +2,11 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use crate::fleet::manifest::{Manifest, Selection};
+use crate::fleet::manifest::{Manifest, Part, Selection};
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::names::{DrvPath, StorePath};
 
@@ -66,9 +68,6 @@ pub struct Build {
     pub manifest: Manifest,
     #[serde(skip)]
     pub out: StorePath,
-    /// The derivations that it is put together from, which other builds may share.
-    #[serde(skip)]
-    pub parts: Vec<DrvPath>,
 }
 
 /// Hosts with equal variants share one build. In order of the first host's name.
@@ -78,6 +77,34 @@ pub fn distinct<'a>(
     let mut builds = vec![];
     for (host, selection) in selections {
         Build::among(&mut builds, selection).hosts.push(host.clone());
+    }
+    builds
+}
+
+/// One part of each of these hosts' packages, as a build of its own.
+pub fn of_parts<'a>(
+    selections: impl IntoIterator<Item = (&'a HostName, &'a Selection)>,
+    is_wanted: impl Fn(&Part) -> bool,
+) -> Vec<Build> {
+    let mut builds: Vec<Build> = vec![];
+    for (host, Selection { manifest, .. }) in selections {
+        for part in manifest.parts.iter().filter(|part| is_wanted(part)) {
+            match builds.iter_mut().find(|build| build.drv == part.drv_path) {
+                Some(build) => build.hosts.push(host.clone()),
+                None => builds.push(Build {
+                    variant: VariantName::new(&part.name),
+                    hosts: vec![host.clone()],
+                    packages: vec![],
+                    manifest: Manifest {
+                        parts: vec![part.clone()],
+                        lists_instructions: false,
+                        ..manifest.clone()
+                    },
+                    drv: part.drv_path.clone(),
+                    out: part.output.clone(),
+                }),
+            }
+        }
     }
     builds
 }
@@ -97,9 +124,10 @@ impl Build {
         names.join(", ")
     }
 
-    /// Whether this is llama.cpp's own code, not one of its dependencies.
-    pub fn is_own(&self, drv: &DrvPath) -> bool {
-        *drv == self.drv || self.parts.contains(drv)
+    /// Its own code, without dependencies: the package, and its parts, which other builds may
+    /// share.
+    pub fn own(&self) -> BTreeSet<&DrvPath> {
+        self.manifest.parts.iter().map(|part| &part.drv_path).chain([&self.drv]).collect()
     }
 
     fn among<'a>(builds: &'a mut Vec<Self>, selection: &Selection) -> &'a mut Self {
@@ -112,7 +140,6 @@ impl Build {
                 manifest: selection.manifest.clone(),
                 drv: selection.drv_path.clone(),
                 out: selection.out_path.clone(),
-                parts: selection.manifest.parts.iter().map(|part| part.drv_path.clone()).collect(),
             });
             builds.len() - 1
         });
@@ -135,7 +162,6 @@ impl Build {
             }))
             .expect("a manifest"),
             out: StorePath::new("/nix/store/out"),
-            parts: vec![],
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::build::report::VariantReport;
 use crate::build::run as build_all;
-use crate::build::variants::distinct;
+use crate::build::variants::{Build, distinct};
 use crate::check::evaluation::{EvalOptions, evaluate};
 use crate::check::outcomes::Outcomes;
 use crate::findings::finding::Finding;
@@ -225,9 +225,8 @@ pub struct TrialResult {
 pub fn not_built(variant: &VariantReport) -> Finding {
     let end = variant.log_tail.iter().rev().take(8).rev().cloned().collect::<Vec<_>>().join("\n");
     let message = format!(
-        "{} failed to build ({}){}{end}",
-        variant.build.variant,
-        variant.state.as_str(),
+        "{}{}{end}",
+        variant.failure(),
         if end.is_empty() { "" } else { "; end of the log:\n" }
     );
     let help = variant
@@ -248,17 +247,17 @@ pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<Tri
     outcomes.drop_unsupported();
     let variants = match depth {
         Depth::Evaluate => vec![],
-        Depth::Build => build(trial, &outcomes)?,
+        Depth::Build => build(trial, &distinct(outcomes.selected()))?,
     };
     Ok(TrialResult { outcomes, variants })
 }
 
-/// Builds each distinct variant of what was evaluated with the trial.
+/// Builds what was evaluated with the trial.
 ///
 /// # Errors
 /// Nix cannot be run, or the user interrupted.
-pub fn build(trial: &TrialFleet, outcomes: &Outcomes) -> Result<Vec<VariantReport>> {
-    let variants = build_all::build(&trial.context, &distinct(outcomes.selected()))?;
+pub fn build(trial: &TrialFleet, builds: &[Build]) -> Result<Vec<VariantReport>> {
+    let variants = build_all::build(&trial.context, builds)?;
     interrupt::check()?;
     Ok(variants)
 }

@@ -322,8 +322,8 @@ fn a_configure_error_is_found_by_building() {
     assert_eq!(report["firstBad"]["packaging"], json!(["CMakeLists.txt"]));
 }
 
+/// Only the CPU's module is built after the bad end, and only where its sources differ.
 #[test]
-#[ignore = "builds llama.cpp six times: minutes"]
 fn a_compile_error_of_some_cpus_is_found_by_building() {
     let plan = Plan::new("2025-08", COMMITS);
     let args = ["--by", "build", "--host", "beryllium"];

@@ -49,6 +49,13 @@ fn of<'a>(report: &'a Value, host: &str) -> (&'a str, Vec<(&'a str, &'a str)>) {
     (text(&found["state"]), findings.map(|f| (text(&f["code"]), text(&f["message"]))).collect())
 }
 
+/// What a host's package is put together from.
+pub fn parts<'a>(report: &'a Value, host: &str) -> Vec<&'a str> {
+    let hosts = report["hosts"].as_array().unwrap();
+    let host = hosts.iter().find(|one| one["host"] == host).unwrap();
+    host["parts"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect()
+}
+
 fn path(scratch: &Scratch) -> &str {
     scratch.path().to_str().unwrap()
 }
@@ -62,6 +69,9 @@ fn a_flake_of_its_own_layout_is_read_by_every_command() {
     assert_eq!(of(&report, "server"), ("ok", vec![]));
     assert_eq!(of(&report, "router").0, "unsupported");
     assert_eq!(report["builds"], 2);
+    let module = ["ggml-cpu-znver4", "ggml-vulkan"];
+    assert_eq!(parts(&report, "box"), [&["ggml", "llama-cpp-tools"], &module[..]].concat());
+    assert_eq!(parts(&report, "server"), ["ggml", "llama-cpp-tools", "ggml-cpu-dispatch"]);
 
     let listed = from_elsewhere(&flake, &["list", "--json"]);
     assert_eq!(code(&listed), 0, "{}", stderr(&listed));
@@ -78,6 +88,12 @@ fn a_flake_of_its_own_layout_is_read_by_every_command() {
 
     let plan = from_elsewhere(&flake, &["build-all", "--dry-run", "--json"]);
     assert_eq!(code(&plan), 0, "{}", stderr(&plan));
+    let built = from_elsewhere(&flake, &["build-all", "server", "--no-link", "--json"]);
+    assert_eq!(code(&built), 0, "{}", stderr(&built));
+    let modules =
+        json(&built)["variants"][0]["outPath"].as_str().unwrap().to_owned() + "/libexec/llama-cpp";
+    let modules = fs::read_dir(modules).unwrap().map(|file| file.unwrap().file_name());
+    assert!(modules.into_iter().any(|file| file == "libggml-cpu-haswell.so"), "{built:?}");
     assert!(!flake.path().join("flake.lock").exists(), "asking wrote a lock file");
 }
 
@@ -89,6 +105,9 @@ fn flake_parts_and_home_manager_share_the_hosts_variant() {
     // `board` is made of flake-parts' own packages, for another system.
     assert_eq!(of(&report, "board"), ("ok", vec![]));
     assert_eq!(of(&report, "laptop"), ("ok", vec![]));
+    for host in ["board", "laptop"] {
+        assert!(parts(&report, host).len() >= 3, "{report:#}");
+    }
 
     // The user's package is the host's; home-manager by itself has the user's own.
     let eval = |attribute: &str, apply: &str| {

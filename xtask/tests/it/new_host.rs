@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::foreign::parts;
 use crate::support::{
     Scratch, code, json, nix, nix_in_testbed, path_with_nix, repository, run, stderr, stdout, xtask,
 };
@@ -44,6 +45,10 @@ fn the_template_and_new_host_make_a_fleet_that_checks() {
     assert_eq!(names("host"), ["3d", "box"]);
     // One machine, read twice: one build.
     assert_eq!(report["builds"], 1);
+    let parts = parts(&report, "box");
+    let [ggml, tools, module] = parts[..] else { panic!("{report:#}") };
+    assert_eq!([ggml, tools], ["ggml", "llama-cpp-tools"]);
+    assert!(module.starts_with("ggml-cpu-"), "{module}");
     let table = fs::read_to_string(fleet.path().join("hosts/default.nix")).unwrap();
     assert!(table.contains("\"3d\" = {") && table.contains("root@10.0.0.3"), "{table}");
 }

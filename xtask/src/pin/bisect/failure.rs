@@ -18,6 +18,9 @@ pub struct Failure {
     pub code: String,
     /// For a person.
     pub message: String,
+    /// The part of the host's package that failed to build, for example `ggml-cuda-sm75`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// What identifies the failure. Two equal failures share at least one.
     marks: BTreeSet<String>,
 }
@@ -28,6 +31,7 @@ impl Failure {
             host: host.cloned(),
             code: finding.code.to_owned(),
             message: finding.message.clone(),
+            part: None,
             marks: [lasting(&finding.message)].into(),
         }
     }
@@ -44,13 +48,24 @@ impl Failure {
             true => phase().into_iter().map(str::to_owned).collect(),
             false => errors.iter().map(|line| lasting(line)).collect(),
         };
-        Self { host: Some(host.clone()), code: "not-built".to_owned(), message, marks }
+        let code = "not-built".to_owned();
+        Self { host: Some(host.clone()), code, message, part: None, marks }
+    }
+
+    pub fn in_part(self, part: Option<String>) -> Self {
+        Self { part, ..self }
     }
 
     pub fn is_like(&self, other: &Self) -> bool {
         (&self.host, &self.code) == (&other.host, &other.code)
             && (self.marks == other.marks || !self.marks.is_disjoint(&other.marks))
     }
+}
+
+/// The parts in which all of these failures are; none if one is elsewhere.
+pub fn parts(failures: &[Failure]) -> Option<BTreeSet<&str>> {
+    let parts: Option<BTreeSet<&str>> = failures.iter().map(|it| it.part.as_deref()).collect();
+    parts.filter(|parts| !parts.is_empty())
 }
 
 /// Whether a revision has one of the wanted failures. Another failure may hide it, so such a

@@ -1,10 +1,11 @@
 //! Judges a revision by whether the fleet evaluates with it, or builds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use crate::build::variants::{distinct, of_parts};
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, Severity, or_finding};
 use crate::fleet::manifest::Part;
@@ -56,23 +57,36 @@ impl Judge<'_> {
 
     fn failures(&mut self, trial: &TrialFleet) -> Result<Vec<Failure>> {
         let mut result = trial_fleet::judge(trial, &self.hosts, Depth::Evaluate)?;
-        let manifests = || {
-            let selected = result.outcomes.selected();
-            selected.map(|(host, selection)| (host, &selection.manifest))
-        };
-        let used = Used::by(manifests());
-        let parts: PartsOfHosts =
-            manifests().map(|(host, manifest)| (host.clone(), manifest.parts.clone())).collect();
+        let selected = || result.outcomes.selected();
+        let used = Used::by(selected().map(|(host, selection)| (host, &selection.manifest)));
+        // If a host's package has none of the parts that fail at the bad end, all is built.
+        let wanted = failure::parts(&self.wanted).filter(|wanted| {
+            selected().all(|(_, it)| it.manifest.parts.iter().any(|part| is_in(wanted, part)))
+        });
+        let is_wanted = |part: &Part| wanted.as_ref().is_none_or(|wanted| is_in(wanted, part));
+        let parts: PartsOfHosts = selected()
+            .map(|(host, it)| {
+                let parts = it.manifest.parts.iter().filter(|part| is_wanted(part));
+                (host.clone(), parts.cloned().collect())
+            })
+            .collect();
         // A revision that changes no part fails to build as the other one does.
         let is_split = parts.len() == self.hosts.len() && parts.values().all(|it| !it.is_empty());
-        if let Some((_, failures)) =
-            self.built.iter().find(|(built, _)| is_split && *built == parts)
-        {
+        let earlier = self.built.iter().find(|(built, _)| is_split && covers(built, &parts));
+        if let Some((_, failures)) = earlier {
             trial.context.ui.debug("the same parts as an earlier revision: not built");
-            return Ok(failures.clone());
+            let applies = |it: &&Failure| {
+                let part = it.part.as_deref();
+                part.is_none_or(|part| wanted.as_ref().is_none_or(|names| names.contains(part)))
+            };
+            return Ok(failures.iter().filter(applies).cloned().collect());
         }
         if self.depth == Depth::Build {
-            result.variants = trial_fleet::build(trial, &result.outcomes)?;
+            let builds = match wanted {
+                None => distinct(selected()),
+                Some(_) => of_parts(selected(), is_wanted),
+            };
+            result.variants = trial_fleet::build(trial, &builds)?;
         }
         let found = failures(result);
         if self.depth == Depth::Build {
@@ -106,6 +120,7 @@ impl Judge<'_> {
         if failures.iter().all(|failure| failure.host.is_some()) {
             self.hosts.retain(|host| fails(host));
         }
+        self.announce_parts();
     }
 
     /// To be called with the failures of the good end, which are not searched for.
@@ -113,6 +128,25 @@ impl Judge<'_> {
         self.known = failures.to_vec();
         self.wanted.retain(|wanted| !failures.iter().any(|known| known.is_like(wanted)));
     }
+
+    fn announce_parts(&self) {
+        if let Some(parts) = failure::parts(&self.wanted) {
+            let parts = parts.into_iter().collect::<Vec<_>>().join(", ");
+            self.pin.context.ui.status(format!("  from here on, only {parts} is built"));
+        }
+    }
+}
+
+fn is_in(names: &BTreeSet<&str>, part: &Part) -> bool {
+    names.contains(part.name.as_str())
+}
+
+/// Whether each host's parts are among those that were built.
+fn covers(built: &PartsOfHosts, parts: &PartsOfHosts) -> bool {
+    parts.iter().all(|(host, parts)| {
+        let built = built.get(host);
+        built.is_some_and(|built| parts.iter().all(|part| built.contains(part)))
+    })
 }
 
 /// Makes the trial of a revision.
@@ -159,9 +193,12 @@ fn failures(result: TrialResult) -> Vec<Failure> {
     for variant in variants.iter().filter(|variant| !variant.state.ok()) {
         let log = variant.log.as_ref().and_then(|log| files::read(Path::new(log)).ok());
         let log = log.unwrap_or_else(|| variant.log_tail.join("\n"));
-        let what =
-            format!("{} failed to build ({})", variant.build.variant, variant.state.as_str());
-        found.extend(variant.build.hosts.iter().map(|host| Failure::of_log(host, &what, &log)));
+        let what = variant.failure();
+        found.extend(
+            variant.build.hosts.iter().map(|host| {
+                Failure::of_log(host, &what, &log).in_part(variant.failed_part.clone())
+            }),
+        );
     }
     found
 }
