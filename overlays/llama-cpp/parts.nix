@@ -250,7 +250,8 @@ let
   # For `xtask bench`: how fast the machine that runs it reads memory.
   memoryBandwidth = runCommandCC "memory-bandwidth" { } ''
     mkdir -p "$out/bin"
-    ''${CC:-cc} -O3 -pthread -o "$out/bin/memory-bandwidth" ${./memory-bandwidth.c}
+    # -s: the symbols would name the source, which is in the store.
+    ''${CC:-cc} -O3 -s -pthread -o "$out/bin/memory-bandwidth" ${./memory-bandwidth.c}
   '';
 in
 {

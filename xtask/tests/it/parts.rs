@@ -120,22 +120,63 @@ fn a_package_for_several_cpus_selects_its_best_module() {
     }
 }
 
-fn loads(revision: &str, commit: &str, build: u32, microarch: &str, module: &str) {
-    let tree = tree(revision);
+/// The store path of a package for these CPUs.
+fn built(tree: &Path, commit: &str, build: u32, microarch: &str) -> String {
     let rest = "89abcdef0123456789abcdef012345678";
-    let expression = package_at(
-        tree.path(),
-        &format!("{commit}{rest}"),
-        build,
-        &format!("microarch = {microarch};"),
-    );
+    let arguments = format!("microarch = {microarch};");
+    let expression = package_at(tree, &format!("{commit}{rest}"), build, &arguments);
     let built = nix(["build", "--impure", "--no-link", "--print-out-paths"])
         .args(["--option", "sandbox", "false", "--option", "substituters", ""])
         .args(["--expr", &expression])
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", stderr(&built));
-    let package = stdout(&built).trim().to_owned();
+    stdout(&built).trim().to_owned()
+}
+
+/// In another store: without anything that they were built with, and with the parts that they
+/// share as long as one of them is there.
+#[test]
+fn packages_are_copied_and_collected_as_any_others() {
+    let tree = tree("new");
+    let [several, one] = ["[ \"sandybridge\" \"x86-64-v3\" ]", "\"sandybridge\""]
+        .map(|microarch| built(tree.path(), "0123456", 10_453, microarch));
+    let elsewhere = Scratch::new();
+    let store = elsewhere.path().to_str().unwrap();
+    let ask = |arguments: &[&str]| {
+        let output = nix(arguments.iter().copied()).args(["--store", store]).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    let copied = nix(["copy", "--no-check-sigs", "--to", store, &several, &one]).output().unwrap();
+    assert!(copied.status.success(), "{}", stderr(&copied));
+    // The testbed's compiler is in it for ccache, which ggml's CMake files name.
+    let of_testbed = ["gcc-wrapper-0-host", "with-ccache.sh"];
+    let names = |closure: &str| -> BTreeSet<String> {
+        let names = closure.lines().map(|path| path.rsplit('/').next().unwrap()[33..].to_owned());
+        names.filter(|name| !of_testbed.contains(&name.as_str())).collect()
+    };
+    let needs = ask(&["path-info", "--recursive", &one]);
+    let parts = ["ggml-", "ggml-cpu-sandybridge-", "llama-cpp-", "llama-cpp-cpu-", "memory-bandw"];
+    let unexpected: Vec<String> = names(&needs)
+        .into_iter()
+        .filter(|name| !parts.iter().any(|part| name.starts_with(part)))
+        .collect();
+    assert_eq!(unexpected, [""; 0], "{needs}");
+
+    let root = elsewhere.path().join("nix/var/nix/gcroots/one");
+    fs::create_dir_all(root.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&one, root).unwrap();
+    ask(&["store", "gc"]);
+    let left = ask(&["path-info", "--all"]);
+    assert!(left.contains(&one) && !left.contains(&several), "{left}");
+    assert_eq!(names(&left), names(&needs));
+    ask(&["store", "verify", "--no-trust", "--all"]);
+}
+
+fn loads(revision: &str, commit: &str, build: u32, microarch: &str, module: &str) {
+    let tree = tree(revision);
+    let package = built(tree.path(), commit, build, microarch);
     let here = Scratch::new();
     let link = here.path().join("llama-bench");
     std::os::unix::fs::symlink(format!("{package}/bin/llama-bench"), &link).unwrap();
