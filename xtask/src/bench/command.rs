@@ -13,7 +13,7 @@ use crate::bench::machine::Machine;
 use crate::bench::measure::{Setup, offload};
 use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
-use crate::bench::output_check::command::verify;
+use crate::bench::output_check::command::{OutputCheck, verify};
 use crate::bench::preflight::{check_afterwards, preflight};
 use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds};
 use crate::bench::results_file::ResultsFile;
@@ -206,11 +206,10 @@ fn measure(
         report.conditions = Some(machine.state.conditions.clone());
         return Ok(report);
     };
-    let mut verification = vec![];
+    let mut checked = OutputCheck::default();
     if args.verify {
-        let (divergences, wrong) = verify(context, machine, subject, &path, params.timeout)?;
-        verification = divergences;
-        before.extend(wrong);
+        checked = verify(context, machine, subject, &path, params.timeout)?;
+        before.append(&mut checked.findings);
     }
     let setup = Setup { ui, machine, model: &model, model_path: &path, params };
     let mut recorder = Recorder::new(&records, setup, subject);
@@ -223,7 +222,8 @@ fn measure(
         report.memory_bandwidth = memory_bandwidth::measure(setup, subject, &report)?;
         report.account_for(offload, &subject.manifest.backends, &params.args);
     }
-    report.verification = verification;
+    report.verification = checked.divergences;
+    report.completion = checked.completion;
     report.shown.clone_from(&before);
     report.env.clone_from(&machine.env);
     report.log = machine.written_log();

@@ -9,7 +9,7 @@ use crate::bench::llama_bench::{About, Output, TestResult};
 use crate::bench::measurement::{Model, Subject};
 use crate::bench::memory_bandwidth::MemoryBandwidth;
 use crate::bench::offload::Offload;
-use crate::bench::output_check::rules::Divergence;
+use crate::bench::output_check::rules::{Completion, Divergence};
 use crate::bench::sweep::report::SweepReport;
 use crate::bench::target_state::Conditions;
 use crate::findings::finding::{Finding, none_is_an_error};
@@ -62,6 +62,9 @@ pub struct BenchReport {
     /// What `--verify` found, a way through the kernels each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub verification: Vec<Divergence>,
+    /// What `--verify` had both builds write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion: Option<Completion>,
     /// All that llama-bench said on stderr, a file of this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
@@ -118,6 +121,7 @@ impl BenchReport {
             offload: None,
             memory_bandwidth: None,
             verification: vec![],
+            completion: None,
             log: None,
             record: None,
             baseline: None,

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, xtask};
+use crate::support::{Scratch, code, fleet, fleet_with, json, run, stderr, stdout, xtask};
 
 const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
 const FLASH: &str = include_str!("../fixtures/llama-bench/new-fa-0-1.jsonl");
@@ -42,6 +42,75 @@ fn a_hosts_variant_is_built_and_measured() {
     let output = run(fleet.path(), &["bench", "a", "--local"]);
     assert!(stdout(&output).contains("tg32"), "{}", stdout(&output));
     assert!(stdout(&output).contains("TOKENS/S"), "{}", stdout(&output));
+}
+
+/// `--verify` of a variant with these programs: their names, and what each prints by its `$*`.
+/// The reference build has them too, with its own text.
+fn verified(programs: &[&str], text: &str) -> (i32, serde_json::Value, String) {
+    let probabilities = include_str!("../fixtures/llama-perplexity/new.right");
+    let program = |name: &str, body: &str| {
+        format!("cat >$out/bin/{name} <<'END'\n#!/bin/sh\n{body}\nEND\nchmod +x $out/bin/{name}\n")
+    };
+    let package = |text: &str| {
+        let perplexity = format!(
+            "while [ $# -gt 1 ]; do [ \"$1\" != --kl-divergence-base ] || echo >>\"$2\"; shift; \
+             done; cat <<'ALL'\n{probabilities}ALL"
+        );
+        // At first it ends too early, as the real one does on a busy machine.
+        let completion = format!(
+            "again=/tmp/$(echo $0 | tr / _)$PPID; [ -e $again ] || {{ : >$again; printf ' 6, 7'; \
+             exit; }}; rm $again\ncase \"$*\" in *'-p 1, 2, 3, 4, 5, -n 24 --temp 0'*) printf \
+             '{text}\\n\\n';; *) exit 1;; esac"
+        );
+        let all = programs.iter().map(|name| program(name, &completion));
+        let first = [
+            program("llama-bench", &format!("cat <<'JSON'\n{NEW}JSON")),
+            program("llama-perplexity", &perplexity),
+        ];
+        format!("mkdir -p $out/bin\n{}", first.into_iter().chain(all).collect::<String>())
+    };
+    let reference = format!(
+        "legacyPackages.x86_64-linux.mkLlamaCpp = {{ microarch, ... }}: let it = host {{ inherit \
+         microarch; variant = \"cpu-${{microarch}}\"; script = ''\n{}\n''; }}; in \
+         it.config.programs.llama-cpp.package // {{ llamaCpp = \
+         it.config.programs.llama-cpp.manifest; }};",
+        package(" 6, 7, 8, 9, 10, 11, 12,")
+    );
+    let variant =
+        format!("a = host {{ variant = \"cpu-a\"; script = ''\n{}\n''; }};", package(text));
+    let fleet = fleet_with(&variant, &reference);
+    let output = run(fleet.path(), &["bench", "a", "--local", "--verify", "--rounds=1", "--json"]);
+    (code(&output), json(&output), stderr(&output))
+}
+
+#[test]
+fn verify_compares_a_text_with_the_reference_builds() {
+    let counted = " 6, 7, 8, 9, 10, 11, 12,";
+    for program in ["llama-completion", "llama-cli"] {
+        let (code, report, shown) = verified(&[program], counted);
+        assert_eq!(code, 0, "{shown}");
+        let completion = &report["completion"];
+        assert_eq!(completion["isEqual"], true, "{report}");
+        assert_eq!(completion["text"], counted, "{report}");
+        assert_eq!(report["verification"].as_array().unwrap().len(), 2, "{report}");
+        assert!(shown.contains("text       equal: 1, 2, 3, 4, 5, 6, 7, 8,"), "{shown}");
+    }
+    // Its probabilities are those of a right build.
+    let (code, report, shown) = verified(&["llama-completion"], " 6, 7, 8, 8, 8, 8, 8,");
+    assert_eq!(code, 1, "{shown}");
+    assert!(report["findings"].to_string().contains("wrong-output"), "{report}");
+    assert_eq!(report["completion"]["isEqual"], false, "{report}");
+    assert_eq!(report["results"].as_array().unwrap().len(), 0, "{report}");
+}
+
+#[test]
+fn without_a_program_that_completes_a_text_verify_says_so_and_measures() {
+    let (code, report, shown) = verified(&[], "");
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("note[text-not-compared]"), "{shown}");
+    assert!(shown.contains("have neither llama-completion nor llama-cli"), "{shown}");
+    assert_eq!(report["completion"], serde_json::Value::Null);
+    assert_eq!(report["results"].as_array().unwrap().len(), 2, "{report}");
 }
 
 /// It is downloaded on request, which `bench` itself never does.

@@ -52,7 +52,7 @@ let
           lib.filter (drv: drv != null) (lib.flatten attrs.${list})
         )
       );
-      targets = targetsOf (attrs.pname or name);
+      targets = targetsOf attrs (attrs.pname or name);
       arguments =
         removeAttrs attrs [
           "checkInputs"
@@ -102,12 +102,12 @@ let
     ) (derivation arguments);
 
   targetsOf =
-    pname:
+    attrs: pname:
     let
       names = lib.filter (name: pname == name || lib.hasPrefix "${name}-" pname) (
         lib.attrNames config.testbedTargets
       );
     in
-    if names == [ ] then [ ] else config.testbedTargets.${lib.head names};
+    if names == [ ] then [ ] else lib.toFunction config.testbedTargets.${lib.head names} attrs;
 in
 fnOrAttrs: extensible (lib.toFunction fnOrAttrs)

@@ -9,7 +9,8 @@ use crate::bench::deploy::build_and_copy;
 use crate::bench::machine::Machine;
 use crate::bench::measurement::Subject;
 use crate::bench::output_check::rules::{
-    CHUNKS, CONTEXT, Divergence, MARK, TEXT, WAYS, parse, wrong_output,
+    CHUNKS, CONTEXT, Completion, Divergence, PROMPT, TEXT, TOKENS, completion, divergences,
+    last_run, wrong_output, wrong_text,
 };
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
@@ -41,28 +42,41 @@ fn reference(context: &Context, subject: &Subject) -> Result<Subject> {
     Ok(Subject::new(subject.host.clone(), selection))
 }
 
-/// How like the two are, or what kept them from being compared; findings of theirs alike.
+/// How like the two are, as far as it is known, and findings of theirs.
+#[derive(Default)]
+pub struct OutputCheck {
+    pub divergences: Vec<Divergence>,
+    pub completion: Option<Completion>,
+    pub findings: Vec<Finding>,
+}
+
+impl OutputCheck {
+    fn failed(finding: Finding) -> Self {
+        Self { findings: vec![finding], ..Self::default() }
+    }
+}
+
 pub fn verify(
     context: &Context,
     machine: &Machine,
     subject: &Subject,
     model_path: &str,
     timeout: Duration,
-) -> Result<(Vec<Divergence>, Vec<Finding>)> {
+) -> Result<OutputCheck> {
     let ui = &context.ui;
     let plain = reference(context, subject)?;
     if let Err(finding) = or_finding(build_and_copy(context, machine, &plain))? {
-        return Ok((vec![], vec![finding]));
+        return Ok(OutputCheck::failed(finding));
     }
     let (variant, right) = (&subject.manifest.variant, &plain.manifest.variant);
     ui.status(format!("comparing the output of {variant} with that of {right}"));
     let target = &machine.target;
-    let program =
-        |subject: &Subject| target.on_disk(&format!("{}/bin/llama-perplexity", subject.store_path));
-    let (context_size, chunks) = (CONTEXT.to_string(), CHUNKS.to_string());
-    let (right_program, program) = (program(&plain), program(subject));
-    let mut argv = vec!["sh", "-c", SCRIPT, "llamafleet", &right_program, &program, model_path];
-    argv.extend([TEXT, &context_size, &chunks]);
+    let programs = |subject: &Subject| target.on_disk(&format!("{}/bin", subject.store_path));
+    let numbers = [CONTEXT, CHUNKS, TOKENS].map(|number| number.to_string());
+    let [context_size, chunks, tokens] = &numbers;
+    let (right_programs, programs) = (programs(&plain), programs(subject));
+    let mut argv = vec!["sh", "-c", SCRIPT, "llamafleet", &right_programs, &programs, model_path];
+    argv.extend([TEXT, context_size, chunks, PROMPT, tokens]);
     if subject.manifest.backends.iter().any(|backend| backend != "cpu") {
         argv.extend(["-ngl", "99"]);
     }
@@ -74,59 +88,73 @@ pub fn verify(
     });
     let exit = match or_finding(ran)? {
         Ok(exit) => exit,
-        Err(finding) => return Ok((vec![], vec![finding])),
+        Err(finding) => return Ok(OutputCheck::failed(finding)),
     };
     ui.debug(&stderr);
-    let said = Said { exit, stdout, stderr };
-    Ok(match said.divergences() {
-        Ok(divergences) => {
-            for one in &divergences {
-                ui.status(format!(
-                    "  {:<10} KL divergence {:.6} nats",
-                    one.way, one.mean_divergence
-                ));
-            }
-            let finding = wrong_output(&divergences, variant.as_str(), right.as_str());
-            (divergences, finding.into_iter().collect())
-        }
-        Err(why) => (vec![], vec![said.incomparable(&why, target.name(), timeout)]),
-    })
+    let output = Output { exit, stdout, stderr };
+    let check = output.check(variant.as_str(), right.as_str(), target.name(), timeout);
+    for one in &check.divergences {
+        ui.status(format!("  {:<10} KL divergence {:.6} nats", one.way, one.mean_divergence));
+    }
+    if let Some(Completion { text, is_equal: true, .. }) = &check.completion {
+        ui.status(format!("  {:<10} equal: {PROMPT}{}", "text", text.escape_debug()));
+    }
+    Ok(check)
 }
 
 /// What came back from the target.
-struct Said {
+struct Output {
     exit: Exit,
     stdout: String,
     stderr: String,
 }
 
-impl Said {
-    fn divergences(&self) -> Result<Vec<Divergence>, String> {
-        if !self.exit.ok() {
+impl Output {
+    fn check(
+        &self,
+        variant: &str,
+        reference: &str,
+        target: &str,
+        timeout: Duration,
+    ) -> OutputCheck {
+        let divergences = divergences(&self.stdout);
+        let failure = if self.exit.ok() {
+            divergences.as_ref().err().map(|field| format!("it printed no `{field}`"))
+        } else {
             let last = self.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
-            return Err(format!("{}: {}", self.exit, last.unwrap_or("no output")));
+            Some(format!("{}: {}", self.exit, last.unwrap_or("no output")))
+        };
+        let divergences = divergences.unwrap_or_default();
+        let mut findings = Vec::from_iter(wrong_output(&divergences, variant, reference));
+        if let Some(why) = failure {
+            findings.push(self.incomparable(&why, target, timeout));
+            return OutputCheck { divergences, completion: None, findings };
         }
-        let section = |way: &str| {
-            let head = format!("{MARK}{way}\n");
-            let rest = self.stdout.split_once(&head).map_or("", |(_, rest)| rest);
-            rest.split(MARK).next().unwrap_or_default()
-        };
-        let one = |(way, _): (&'static str, u32)| {
-            parse(way, section(way)).map_err(|field| format!("it printed no `{field}`"))
-        };
-        WAYS.into_iter().map(one).collect()
+        let completion = completion(&self.stdout);
+        findings.extend(match &completion {
+            Ok(completion) => wrong_text(completion, variant, reference),
+            Err(why) => Some(Finding::note(
+                "text-not-compared",
+                format!("the texts of {variant} and {reference} were not compared: {why}"),
+                "only their probabilities were: `llama-completion` is one of llama.cpp's tools, \
+                 which the whole package has",
+            )),
+        });
+        OutputCheck { divergences, completion: completion.ok(), findings }
     }
 
     fn incomparable(&self, why: &str, target: &str, timeout: Duration) -> Finding {
-        let step = self.stdout.lines().rfind(|line| line.starts_with(MARK));
-        let step = step.and_then(|line| line.strip_prefix(MARK)).unwrap_or("start");
+        let step = last_run(&self.stdout).unwrap_or("start");
+        let program = if step.ends_with("text") { "llama-completion" } else { "llama-perplexity" };
         match self.exit {
             Exit::Interrupted => Finding::error("interrupted", "interrupted", "run it again"),
             Exit::Code(126 | 127) => Finding::error(
                 "no-llama-perplexity",
-                format!("a package has no llama-perplexity that {target} can run ({why})"),
-                "omit --verify, or build the whole package: `llama-perplexity` is one of \
-                 llama.cpp's tools",
+                format!("a package has no {program} that {target} can run ({why})"),
+                format!(
+                    "omit --verify, or build the whole package: `{program}` is one of \
+                     llama.cpp's tools"
+                ),
             ),
             Exit::TimedOut => Finding::error(
                 "timeout",
@@ -135,7 +163,7 @@ impl Said {
             ),
             _ => Finding::error(
                 "not-verified",
-                format!("llama-perplexity failed on {target} ({step}): {why}"),
+                format!("{program} failed on {target} ({step}): {why}"),
                 "a model without a tokenizer cannot be verified; run with -v for all output",
             ),
         }

@@ -1,6 +1,7 @@
 //! Whether two builds say the same of a text: a kernel that is miscompiled is fast and
 //! wrong. llama-perplexity keeps one build's probabilities of every next token and tells
-//! how far another's are from them (Kullback-Leibler divergence, in nats).
+//! how far another's are from them (Kullback-Leibler divergence, in nats); llama-completion
+//! continues a prompt, by the likeliest token each time.
 //!
 //! Pure: no I/O, no clock.
 
@@ -33,6 +34,13 @@ pub const TEXT: &str = "A machine room at night is never silent. Fans turn behin
 pub const CONTEXT: u32 = 64;
 pub const CHUNKS: u32 = 4;
 
+/// What both builds complete. Every language model counts on, and is sure of it, so that
+/// rounding does not choose another token. In other texts it does, within some thirty tokens.
+pub const PROMPT: &str = "1, 2, 3, 4, 5,";
+pub const TOKENS: u32 = 24;
+/// How the text goes on, without spaces.
+const COUNTED: &str = "6,7,8,";
+
 /// Above this mean divergence two builds do not compute the same. Between SSE2's kernels
 /// and AVX-512's or AMX's, whose sums are rounded in another order and whose activations
 /// are quantized in other blocks, it is 0.0002 on the smoke model; GPU kernels at half
@@ -61,11 +69,29 @@ pub struct Divergence {
 pub const WAYS: [(&str, u32); 2] = [("prompt", CONTEXT), ("generation", 1)];
 
 /// One line ahead of what each run printed.
-pub const MARK: &str = "#llamafleet ";
+const MARK: &str = "#llamafleet ";
+
+/// What the run of this name printed, if it began.
+fn section<'a>(printed: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = printed.split_once(&format!("{MARK}{name}\n"))?;
+    rest.split(MARK).next()
+}
+
+/// The run that began last.
+pub fn last_run(printed: &str) -> Option<&str> {
+    printed.lines().rev().find_map(|line| line.strip_prefix(MARK))
+}
 
 /// # Errors
 /// The field that is not there, or no number.
-pub fn parse(way: &'static str, said: &str) -> Result<Divergence, &'static str> {
+pub fn divergences(printed: &str) -> Result<Vec<Divergence>, &'static str> {
+    let one = |(way, _)| parse(way, section(printed, way).unwrap_or_default());
+    WAYS.into_iter().map(one).collect()
+}
+
+/// # Errors
+/// The field that is not there, or no number.
+fn parse(way: &'static str, said: &str) -> Result<Divergence, &'static str> {
     let number = |name: &'static str| {
         let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
         let word = line.and_then(|rest| rest.trim_start().strip_prefix(':'));
@@ -105,10 +131,64 @@ pub fn wrong_output(divergences: &[Divergence], variant: &str, reference: &str) 
             wrong.perplexity,
             wrong.reference_perplexity
         ),
-        "a kernel of this build is wrong, so its speed means nothing: check extraCmakeFlags and \
-         the compiler's version; run `cargo xtask bench HOST --verify` after each update to \
-         notice it",
+        WRONG_KERNEL,
     ))
+}
+
+const WRONG_KERNEL: &str = "a kernel of this build is wrong, so its speed means nothing: check \
+    extraCmakeFlags and the compiler's version; run `cargo xtask bench HOST --verify` after each \
+    update to notice it";
+
+/// The same prompt, completed by both builds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Completion {
+    pub prompt: &'static str,
+    pub text: String,
+    pub reference_text: String,
+    pub is_equal: bool,
+}
+
+/// # Errors
+/// Why it is unknown.
+pub fn completion(printed: &str) -> Result<Completion, &'static str> {
+    let text = |name| {
+        let section = section(printed, name)
+            .ok_or("the packages have neither llama-completion nor llama-cli")?;
+        section.strip_suffix("\n\n\n").ok_or("only a part of the text was printed")
+    };
+    let (reference_text, text) = (text("reference-text")?.to_owned(), text("text")?.to_owned());
+    let is_equal = text == reference_text;
+    Ok(Completion { prompt: PROMPT, text, reference_text, is_equal })
+}
+
+/// Nothing, or one piece of text again and again.
+fn is_degenerate(text: &str) -> bool {
+    let chars: Vec<char> = text.trim().chars().collect();
+    let repeats = |length: usize| chars.iter().zip(&chars[length..]).all(|(one, next)| one == next);
+    chars.is_empty() || (1..=chars.len() / 4).any(repeats)
+}
+
+/// A text that differs is wrong where the reference build counts on, as with every trained
+/// model. Of random weights, rounding alone changes it, but not into one token for ever.
+pub fn wrong_text(completion: &Completion, variant: &str, reference: &str) -> Option<Finding> {
+    let Completion { prompt, text, reference_text, is_equal } = completion;
+    if *is_equal {
+        return None;
+    }
+    let message = format!(
+        "after {prompt:?}, {variant} continues {text:?}, and {reference} {reference_text:?}"
+    );
+    let counts = reference_text.split_whitespace().collect::<String>().starts_with(COUNTED);
+    Some(if counts || is_degenerate(text) && !is_degenerate(reference_text) {
+        Finding::error("wrong-output", message, WRONG_KERNEL)
+    } else {
+        Finding::note(
+            "text-not-compared",
+            format!("{message}: this model does not count on, so rounding can explain it"),
+            "verify with a trained model: `--model FILE`, or `--model smollm2`",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -141,5 +221,54 @@ mod tests {
         }
         assert_eq!(parse("prompt", &RIGHT.replace(line, "")), Err("Mean    KLD"));
         assert_eq!(parse("prompt", ""), Err("Mean    KLD"));
+    }
+
+    fn texts(reference: &str, text: &str) -> Completion {
+        // As script.sh prints it.
+        let printed = format!("{MARK}reference-text\n{reference}\n\n\n{MARK}text\n{text}\n\n\n");
+        completion(&printed).unwrap()
+    }
+
+    fn verdict(reference: &str, text: &str) -> Option<&'static str> {
+        let finding = wrong_text(&texts(reference, text), "cpu-znver5", "cpu-x86-64");
+        finding.map(|finding| finding.code)
+    }
+
+    /// llama-completion's of llama.cpp 2026-09 with SmolLM2 135M: the tuned build, and the
+    /// same with one of eight sums of `ggml_vec_dot_q4_1_q8_1` lost.
+    #[test]
+    fn a_model_that_counts_on_counts_alike() {
+        let counted = " 6, 7, 8, 9, 10, 11, 12,";
+        let wrong = "ercercercercercercercercercercercercercercercercercercercercercercercerc";
+        assert_eq!(verdict(counted, counted), None);
+        for text in [wrong, "", " 6, 7, 8, 9, 10, 11, 13,", " 6, 7, 8, 9, 10, 11, 12, 13,"] {
+            assert_eq!(verdict(counted, text), Some("wrong-output"), "{text}");
+        }
+    }
+
+    /// The same program with generated models, whose next tokens are equally likely.
+    #[test]
+    fn random_weights_may_write_another_text_but_not_one_token_for_ever() {
+        let random = "doudoudouatyatymqdyzdmqd";
+        for text in ["doudoudouaty|iqaqoarh|", "doudoudouatyatymqdyzdm\u{fffd}"] {
+            assert_eq!(verdict(random, text), Some("text-not-compared"), "{text}");
+        }
+        for text in ["dmdmdmdmdmdmdmdmd", " ", "\n\n\n", "dddd"] {
+            assert_eq!(verdict(random, text), Some("wrong-output"), "{text:?}");
+            // Neither is better.
+            assert_eq!(verdict("eoeoeoeoeoeo", text), Some("text-not-compared"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_cut_or_missing_is_unknown() {
+        let both = format!("{MARK}reference-text\n 6, 7\n\n\n{MARK}text\n 6, 7\n\n\n");
+        assert!(completion(&both).unwrap().is_equal);
+        let ends = both.match_indices('\n').map(|(end, _)| end);
+        for end in ends.filter(|end| *end < both.len() - 1) {
+            assert!(completion(&both[..end]).is_err(), "{:?}", &both[..end]);
+        }
+        assert_eq!(last_run(&both), Some("text"));
+        assert_eq!(last_run(&both[..30]), Some("reference-text"));
     }
 }
