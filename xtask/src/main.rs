@@ -42,12 +42,9 @@ fn main() -> ExitCode {
     let outcome = interrupt::install().and_then(|()| cli::dispatch::run(&cli, &ui));
     ui::waiting::end();
     let status = exit_status(&outcome, interrupt::requested());
-    cli::usage::end(&ui, command, outcome.err(), status == INTERRUPTED);
+    cli::usage::end(&ui, command, outcome.err(), status == interrupt::STATUS);
     ExitCode::from(ui.status_after_writing(status))
 }
-
-/// As a shell reports a program that SIGINT ended.
-const INTERRUPTED: u8 = 130;
 
 /// `interrupted`: the user asked to stop. That changes nothing for a run that had finished.
 fn exit_status(outcome: &anyhow::Result<Outcome>, interrupted: bool) -> u8 {
@@ -56,7 +53,7 @@ fn exit_status(outcome: &anyhow::Result<Outcome>, interrupted: bool) -> u8 {
         Ok(Outcome::Findings) if !interrupted => 1,
         Ok(Outcome::Unavailable) if !interrupted => 2,
         Err(error) if !interrupted && !error.is::<Interrupted>() => 2,
-        _ => INTERRUPTED,
+        _ => interrupt::STATUS,
     }
 }
 

@@ -1,14 +1,20 @@
 //! Ctrl-C, counted. The first one stops new work and asks children to end, the
-//! second kills them; children are in process groups of their own, so the
-//! terminal's signal reaches only us and we pass it on (see process.rs).
+//! second kills them, the third ends this process wherever it is; children are in process groups
+//! of their own, so the terminal's signal reaches only us and we pass it on (see process.rs).
 
 use std::fmt;
+use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+/// As a shell reports a program that SIGINT ended.
+pub const STATUS: u8 = 130;
+/// Of what does not look whether it should stop, for example a long computation.
+const LAST: usize = 3;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -20,7 +26,9 @@ pub fn install() -> Result<()> {
         .name("signals".into())
         .spawn(move || {
             for _ in signals.forever() {
-                COUNT.fetch_add(1, Ordering::SeqCst);
+                if COUNT.fetch_add(1, Ordering::SeqCst) + 1 >= LAST {
+                    process::exit(STATUS.into());
+                }
             }
         })
         .context("cannot start the signal thread")?;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use expect_test::expect_file;
 
+use crate::support::builders::signal;
 use crate::support::{Scratch, code, json, run, stderr, stdout, xtask};
 
 /// A fleet's folder with these files in its bench/.
@@ -44,6 +46,25 @@ fn line(host: &str, day: u32, test: &str, speeds: &[f64]) -> String {
          \"tokensPerSecond\":1,\"stddev\":0,\"samples\":{speeds:?}}}]}}\n",
         10_000 + day
     )
+}
+
+/// Of a command that does not look whether it should stop: it waits for a reader.
+#[test]
+fn the_third_ctrl_c_ends_the_process_wherever_it_is() {
+    let runs: String = (0..300).map(|day| line("h", day, "pp8", &[1.0, 2.0])).collect();
+    let scratch = fleet(&[("h.jsonl", &runs)]);
+    let mut command = xtask(scratch.path());
+    let mut child = command.args(["report", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    for _ in 0..3 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended by itself");
+        signal("INT", child.id());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let ended = child.try_wait().unwrap().and_then(|status| status.code());
+    let _ = child.kill();
+    assert_eq!(ended, Some(130));
 }
 
 /// Reads it as XML, and gives the elements' names.
