@@ -11,7 +11,8 @@ use anyhow::Result;
 use crate::build::args::Limits;
 use crate::build::derivations::Expected;
 use crate::build::nix_build;
-use crate::build::run_state::RunState;
+use crate::build::run_state::SharedRun;
+use crate::build::tracker::Process;
 use crate::build::variants::Build;
 use crate::fleet::context::Context;
 use crate::nix::names::{DrvPath, StorePath};
@@ -26,23 +27,27 @@ pub fn run(
     wanted: &[&Build],
     limits: &Limits,
     expected: BTreeMap<DrvPath, Expected>,
-) -> Result<RunState> {
-    let mut state = RunState::new(context)?;
-    state.tracker.derivations.learn(expected);
+    run: &SharedRun,
+) -> Result<()> {
+    run.lock().tracker.derivations.learn(expected);
     orphans::adopt();
+    let mut process = Process::default();
     let mut waiting = wanted.to_vec();
     while !waiting.is_empty() {
-        state.tracker.begin(&waiting);
-        let ended = nix_build::run(context, &waiting, limits, &mut state)?;
+        let ended = nix_build::run(context, &waiting, limits, run, &mut process)?;
+        let mut state = run.lock();
         for build in &waiting {
             let attempts = state.attempts(&build.drv);
             attempts.count += 1;
             attempts.errors.clone_from(&ended.errors);
         }
-        if interrupt::requested() || !(ended.with_status || ended.timed_out) {
+        drop(state);
+        let is_over = interrupt::requested() || run.is_cancelled();
+        if is_over || !(ended.with_status || ended.timed_out) {
             break;
         }
         waiting = missing(context, waiting)?;
+        let mut state = run.lock();
         let mut pause = 0;
         waiting.retain(|build| {
             let culprits = state.culprits(context, build);
@@ -63,15 +68,10 @@ pub fn run(
             ));
             true
         });
-        sleep(Duration::from_secs(pause));
+        drop(state);
+        sleep(Duration::from_secs(pause), run);
     }
-    if let Err(error) = state.logs.take_error() {
-        // The builds themselves are safe in the store, and Nix has its own logs.
-        context.ui.warn(format!(
-            "warning: the build logs are incomplete: {error:#}; `nix log` prints Nix's own"
-        ));
-    }
-    Ok(state)
+    Ok(())
 }
 
 fn missing<'a>(context: &Context, builds: Vec<&'a Build>) -> Result<Vec<&'a Build>> {
@@ -80,10 +80,10 @@ fn missing<'a>(context: &Context, builds: Vec<&'a Build>) -> Result<Vec<&'a Buil
     Ok(builds.into_iter().filter(|build| !valid.contains_key(&build.out)).collect())
 }
 
-/// Sleeps that long, or until Ctrl-C.
-fn sleep(pause: Duration) {
+/// Sleeps that long, or until nobody waits any more.
+fn sleep(pause: Duration, run: &SharedRun) {
     let until = Instant::now() + pause;
-    while Instant::now() < until && !interrupt::requested() {
+    while Instant::now() < until && !interrupt::requested() && !run.is_cancelled() {
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,20 +1,23 @@
-//! `build-all`: builds every distinct variant with one `nix build`.
+//! `build-all`: builds every distinct variant.
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::build::args::BuildAllArgs;
+use crate::build::early::EarlyBuild;
+use crate::build::plan::Planned;
 use crate::build::report::{BuildReport, PlanReport, VariantReport};
+use crate::build::run_state::SharedRun;
 use crate::build::variants::{Build, BuildState, add_packages, distinct};
 use crate::build::{
     compile_error, github, junit, latest_logs, log, packages, plan, publish, run, view,
 };
 use crate::check;
 use crate::check::command::folder_in_checkout;
-use crate::check::evaluation as evaluate;
-use crate::check::evaluation::EvalOptions;
+use crate::check::evaluation::{EvalOptions, Selected, evaluate_each};
 use crate::check::outcomes::Outcomes;
 use crate::check::report::{CheckReport, HostReport};
 use crate::ci::run::{Ci, Report};
@@ -22,54 +25,55 @@ use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print as print_finding;
 use crate::fleet::context::Context;
-use crate::fleet::manifest::Selection;
+use crate::fleet::manifest::{Manifest, Selection};
 use crate::system::usage;
 use crate::ui::nearest::nearest;
 
-pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome> {
-    // Discover.
+pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     if let Some(to) = &args.push {
-        publish::check_store(&context, to)?;
+        publish::check_store(context, to)?;
     }
-    let hosts = context.hosts(&args.selection.hosts)?;
-    let outcomes = evaluate::evaluate(&context, &hosts, EvalOptions::default())?;
-    // Not before: the evaluation does not depend on builders.
-    if let Some(builders) = &args.builders {
-        context.flake.nix.options.extend(["--builders".to_owned(), builders.clone()]);
-    }
-    let context = &context;
-    let (packages, mut findings) =
-        if args.packages { packages::selections(context)? } else { (vec![], vec![]) };
-    // Plan.
-    let builds = chosen(args, &outcomes, &packages)?;
-    let planned = plan::plan(context, &builds)?;
-    let unevaluated = outcomes.without_variant();
-    let excused = outcomes.may_lack_module(&args.selection.hosts);
-    let failed = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
-    let failed = if excused { failed.allow_missing_module() } else { failed };
+    // The evaluation does not depend on builders.
+    let builders = args.builders.iter().flat_map(|it| ["--builders".to_owned(), it.clone()]);
+    let building = &context.with_nix_options(builders);
     if args.dry_run {
-        let ok = failed.ok && none_is_an_error(&findings);
-        context.ui.document(&PlanReport {
-            schema: 1,
-            command: "build-all",
-            dry_run: true,
-            plan: &planned.plan,
-            hosts: &failed.hosts,
-            findings: &findings,
-            ok,
-        })?;
-        view::tables::plan(&context.ui, &planned.plan);
-        check::view::complain(&context.ui, &failed);
-        findings.iter().for_each(|finding| print_finding(&context.ui, "packages", finding));
-        return Ok(Outcome::new(ok, all_findings(&failed.hosts, &findings)));
+        return dry_run(context, find(args, context, building, &|_, _| {})?);
     }
-    // Run.
-    let mut variants = run::build_planned(context, &builds, &planned, &args.limits)?;
+    // Discover, plan and run.
+    let run = SharedRun::new(building)?;
+    let early = EarlyBuild::new(building, &args.limits, &run);
+    let found = thread::scope(|scope| {
+        let beside = scope.spawn(|| early.build());
+        let found = find(args, context, building, &|host, selection| {
+            if is_chosen(args, &selection.manifest) {
+                early.add(host, selection);
+            }
+        });
+        let found = found.and_then(|mut found| {
+            run::begin(
+                building,
+                &found.builds,
+                &mut found.planned,
+                &args.limits,
+                &run,
+                Some(&early),
+            )?;
+            Ok(found)
+        });
+        if found.is_err() {
+            run.cancel();
+        }
+        early.close();
+        beside.join().unwrap_or_else(|_| Err(anyhow!("the building thread panicked")))?;
+        found
+    })?;
+    let Found { builds, planned, hosts, mut findings } = found;
+    let mut variants = run::report(building, &builds, &planned, run.into_state())?;
     if !args.no_link {
-        publish::link(context, args, &builds, &mut variants, &mut findings);
+        publish::link(building, args, &builds, &mut variants, &mut findings);
     }
     if let Some(to) = &args.push {
-        publish::push(context, to, &mut variants, &mut findings);
+        publish::push(building, to, &mut variants, &mut findings);
     }
     findings.extend(variants.iter().flat_map(|variant| variant.findings.clone()));
     // Report.
@@ -79,10 +83,10 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         schema: 1,
         command: "build-all",
         ok: variants.iter().all(|variant| variant.state.ok())
-            && failed.ok
+            && hosts.ok
             && none_is_an_error(&findings),
         variants,
-        hosts: failed.hosts,
+        hosts: hosts.hosts,
         own_cpu_seconds: usage::own_cpu().as_secs_f64(),
         findings,
     };
@@ -100,6 +104,52 @@ pub fn run(args: &BuildAllArgs, mut context: Context, ci: &Ci) -> Result<Outcome
         true => Outcome::new(report.ok, all_findings(&report.hosts, &report.findings)),
         false => Outcome::Findings,
     })
+}
+
+fn dry_run(context: &Context, found: Found) -> Result<Outcome> {
+    let Found { planned, hosts, findings, .. } = found;
+    let ok = hosts.ok && none_is_an_error(&findings);
+    context.ui.document(&PlanReport {
+        schema: 1,
+        command: "build-all",
+        dry_run: true,
+        plan: &planned.plan,
+        hosts: &hosts.hosts,
+        findings: &findings,
+        ok,
+    })?;
+    view::tables::plan(&context.ui, &planned.plan);
+    check::view::complain(&context.ui, &hosts);
+    findings.iter().for_each(|finding| print_finding(&context.ui, "packages", finding));
+    Ok(Outcome::new(ok, all_findings(&hosts.hosts, &findings)))
+}
+
+/// What is to be built, and what stands in the way.
+struct Found {
+    builds: Vec<Build>,
+    planned: Planned,
+    /// Hosts that select nothing.
+    hosts: CheckReport,
+    findings: Vec<Finding>,
+}
+
+fn find(
+    args: &BuildAllArgs,
+    context: &Context,
+    building: &Context,
+    selected: Selected,
+) -> Result<Found> {
+    let hosts = context.hosts(&args.selection.hosts)?;
+    let outcomes = evaluate_each(context, &hosts, EvalOptions::default(), selected)?;
+    let (packages, findings) =
+        if args.packages { packages::selections(building)? } else { (vec![], vec![]) };
+    let builds = chosen(args, &outcomes, &packages)?;
+    let planned = plan::plan(building, &builds)?;
+    let unevaluated = outcomes.without_variant();
+    let excused = outcomes.may_lack_module(&args.selection.hosts);
+    let hosts = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
+    let hosts = if excused { hosts.allow_missing_module() } else { hosts };
+    Ok(Found { builds, planned, hosts, findings })
 }
 
 fn all_findings<'a>(
@@ -128,11 +178,14 @@ fn chosen(
             names.join(", ")
         );
     }
-    builds.retain(|build| {
-        (args.variant.is_empty() || args.variant.iter().any(|name| name == build.variant.as_str()))
-            && args.backend.as_ref().is_none_or(|backend| build.manifest.backends.contains(backend))
-    });
+    builds.retain(|build| is_chosen(args, &build.manifest));
     Ok(builds)
+}
+
+/// Whether it has the backend and the name that were asked for.
+fn is_chosen(args: &BuildAllArgs, manifest: &Manifest) -> bool {
+    (args.variant.is_empty() || args.variant.iter().any(|name| name == manifest.variant.as_str()))
+        && args.backend.as_ref().is_none_or(|backend| manifest.backends.contains(backend))
 }
 
 /// A parallel build goes on for hundreds of lines after its first error, which is then not

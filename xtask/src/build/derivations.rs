@@ -225,7 +225,7 @@ pub struct Overall {
 pub struct Derivations {
     drvs: BTreeMap<DrvPath, Derivation>,
     variants: Vec<DrvPath>,
-    /// Builds that Nix has announced, finished ones included.
+    /// Builds that Nix has announced, finished ones included; those of two processes twice.
     pub nix_expects: u64,
     fetching: Option<String>,
     fetched: Option<(u64, u64)>,
@@ -235,20 +235,22 @@ pub struct Derivations {
 impl Derivations {
     /// Notes what a `nix build` is about to build, for the first time or again.
     pub fn want(&mut self, builds: &[&Build]) {
-        self.variants = builds.iter().map(|build| build.drv.clone()).collect();
         self.shown_fraction = 0.0;
-        for row in self.drvs.values_mut() {
-            if row.activity.take().is_some() {
-                row.stage = Stage::Known;
-            }
-        }
         for build in builds {
+            if !self.variants.contains(&build.drv) {
+                self.variants.push(build.drv.clone());
+            }
             let row = self.entry(&build.drv);
             row.name = build.variant.as_str().to_owned();
             row.wanted_by = build.wanted_by();
             row.out = Some(build.out.clone());
             row.stage = Stage::Waiting;
         }
+    }
+
+    /// Notes that more hosts want a variant than when its build began.
+    pub fn set_wanted_by(&mut self, build: &Build) {
+        self.entry(&build.drv).wanted_by = build.wanted_by();
     }
 
     /// Adds what was found out while builds ran.
@@ -282,7 +284,6 @@ impl Derivations {
         }
     }
 
-    /// Bytes from binary caches, and of how many.
     pub fn set_fetched(&mut self, bytes: u64, of: u64) {
         self.fetched = Some((bytes, of));
         if bytes == of {
@@ -304,6 +305,11 @@ impl Derivations {
 
     pub fn iter(&self) -> impl Iterator<Item = (&DrvPath, &Derivation)> {
         self.drvs.iter()
+    }
+
+    /// The variants in the order that `needed_by` counts in.
+    pub fn places(&self) -> &[DrvPath] {
+        &self.variants
     }
 
     pub fn variants(&self) -> impl Iterator<Item = &Derivation> {

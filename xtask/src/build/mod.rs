@@ -1,6 +1,7 @@
 //! `build-all` and `matrix`: every distinct variant, built once.
 //!
-//! Entry points: `command::run`, `matrix::run`, `run::build`. `attempts` runs `nix_build` until
+//! Entry points: `command::run`, `matrix::run`, `run::build`. `early` begins while hosts are
+//! still evaluated. `attempts` runs `nix_build` until
 //! nothing is left to retry; `tracker` follows its log in the records of
 //! `derivations`, `view` draws them.
 //!
@@ -11,6 +12,7 @@ pub mod attempts;
 pub mod command;
 pub mod compile_error;
 pub mod derivations;
+pub mod early;
 pub mod estimates;
 pub mod github;
 pub mod history;

@@ -11,15 +11,14 @@ use anyhow::Result;
 use crate::build::args::Limits;
 use crate::build::derivations::Expected;
 use crate::build::history;
-use crate::build::run_state::RunState;
-use crate::build::tracker::Update;
+use crate::build::run_state::{RunState, SharedRun};
+use crate::build::tracker::{Process, Update};
 use crate::build::variants::{Build, short_name};
-use crate::build::view::Progress;
 use crate::fleet::context::Context;
 use crate::nix::log::{Event, Reader};
 use crate::nix::names::DrvPath;
 use crate::nix::{builders, derivation};
-use crate::system::process::{self, Exit, Heard, Source, Then};
+use crate::system::process::{Exit, Heard, LONGEST_LINE, Source, Then, watch};
 use crate::system::{interrupt, orphans};
 
 /// How long a failure waits to be printed until it is known which variants need what failed.
@@ -39,7 +38,8 @@ pub fn run(
     context: &Context,
     builds: &[&Build],
     limits: &Limits,
-    state: &mut RunState,
+    run: &SharedRun,
+    process: &mut Process,
 ) -> Result<Ended> {
     let (name, ssh_options) = builders::ssh_options();
     let mut call = context
@@ -59,34 +59,42 @@ pub fn run(
             call = call.args([option.to_owned(), value.to_string()]);
         }
     }
-    let mut follower = Follower {
-        context,
-        variants: builds.iter().map(|build| build.drv.clone()).collect(),
-        state,
-        progress: Progress::new(&context.ui),
-        dependents: Dependents::NotAsked,
-        errors: vec![],
-    };
-    let mut reader = Reader::new(process::LONGEST_LINE);
+    run.with(process, |state| {
+        state.begin(&context.ui);
+        state.tracker.begin(builds);
+    });
+    let mut follower = Follower { context, dependents: Dependents::NotAsked, errors: vec![] };
+    let mut reader = Reader::new(LONGEST_LINE);
     let mut timed_out = None;
-    let exit = process::watch(&call, None, &mut |heard| {
-        if let Heard::Line(Source::Stderr, line) | Heard::Part(Source::Stderr, line) = heard
-            && let Some(event) = reader.read(line)
-        {
-            follower.follow(event);
+    let exit = watch(&call, None, &mut |heard| {
+        let event = match heard {
+            Heard::Line(Source::Stderr, line) | Heard::Part(Source::Stderr, line) => {
+                reader.read(line)
+            }
+            _ => None,
+        };
+        run.with(process, |state| {
+            if let Some(event) = event {
+                follower.follow(state, event);
+            }
+            let now = state.now();
+            if let Some(progress) = &mut state.progress {
+                progress.tick(&mut state.tracker.derivations, now);
+            }
+            let tracker = state.tracker.at(now);
+            timed_out = timed_out
+                .take()
+                .or_else(|| tracker.timed_out(limits.timeout, limits.max_silent_time));
+        });
+        if timed_out.is_some() || run.is_cancelled() { Then::End } else { Then::GoOn }
+    });
+    run.with(process, |state| {
+        if let Some(event) = reader.finish() {
+            follower.follow(state, event);
         }
-        let now = follower.state.now();
-        follower.progress.tick(&mut follower.state.tracker.derivations, now);
-        let tracker = follower.state.tracker.at(now);
-        timed_out =
-            timed_out.take().or_else(|| tracker.timed_out(limits.timeout, limits.max_silent_time));
-        if timed_out.is_some() { Then::End } else { Then::GoOn }
-    })?;
-    if let Some(event) = reader.finish() {
-        follower.follow(event);
-    }
-    let Follower { progress, mut errors, .. } = follower;
-    drop(progress);
+        state.end();
+    });
+    let (exit, mut errors) = (exit?, follower.errors);
     let with_status = matches!(exit, Exit::Code(_));
     if !with_status {
         // Nix had no time to end what it had begun.
@@ -97,6 +105,7 @@ pub fn run(
     }
     // A failure that no builder reported (a full disk, a lock, a daemon that refuses) is in
     // no build's log.
+    let mut state = run.lock();
     state.logs.write_nix_errors(&errors);
     if !state.tracker.derivations.iter().any(|(_, row)| row.started) {
         errors.iter().for_each(|error| context.ui.warn(format!("nix: {error}")));
@@ -107,9 +116,6 @@ pub fn run(
 
 struct Follower<'a> {
     context: &'a Context,
-    variants: Vec<DrvPath>,
-    state: &'a mut RunState,
-    progress: Progress,
     dependents: Dependents,
     errors: Vec<String>,
 }
@@ -123,38 +129,42 @@ enum Dependents {
 }
 
 impl Follower<'_> {
-    fn follow(&mut self, event: Event) {
+    fn follow(&mut self, state: &mut RunState, event: Event) {
         let there = |drv: &DrvPath| derivation::is_built(&derivation::outputs(drv));
-        let now = self.state.now();
-        for update in self.state.tracker.at(now).follow(event, &there) {
-            self.state.logs.follow(&update);
+        let now = state.now();
+        for update in state.tracker.at(now).follow(event, &there) {
+            state.logs.follow(&update);
             match &update {
                 Update::Message { level: 0, text } => self.errors.push(text.clone()),
-                Update::Started { drv, .. } => self.ask_dependents(drv),
+                Update::Started { drv, .. } => self.ask_dependents(state, drv),
                 Update::Failed { drv, .. } => {
-                    self.state.attempts(drv).failed |= !interrupt::requested();
-                    if self.state.tracker.derivations.is_unattributed(drv) {
-                        self.learn_dependents(ATTRIBUTION);
+                    let stopped = interrupt::requested();
+                    state.attempts(drv).failed |= !stopped;
+                    if state.tracker.derivations.is_unattributed(drv) {
+                        self.learn_dependents(state, ATTRIBUTION);
                     }
                 }
                 _ => {}
             }
-            self.learn_dependents(Duration::ZERO);
+            self.learn_dependents(state, Duration::ZERO);
             let log = match &update {
-                Update::Failed { drv, .. } => self.state.logs.file(drv),
+                Update::Failed { drv, .. } => state.logs.file(drv),
                 _ => None,
             };
-            self.progress.apply(&update, &mut self.state.tracker.derivations, now, log);
+            if let Some(progress) = &mut state.progress {
+                progress.apply(&update, &mut state.tracker.derivations, now, log);
+            }
         }
     }
 
-    fn ask_dependents(&mut self, drv: &DrvPath) {
-        if !matches!(self.dependents, Dependents::NotAsked) || self.variants.contains(drv) {
+    fn ask_dependents(&mut self, state: &RunState, drv: &DrvPath) {
+        let variants = state.tracker.derivations.places();
+        if !matches!(self.dependents, Dependents::NotAsked) || variants.contains(drv) {
             return;
         }
         let (sender, receiver) = mpsc::channel();
         let nix = self.context.flake.nix.clone();
-        let (variants, home) = (self.variants.clone(), self.context.home.clone());
+        let (variants, home) = (variants.to_vec(), self.context.home.clone());
         let asking = thread::Builder::new().name("dependents".into()).spawn(move || {
             let needed_by = derivation::needed_by(&nix, &variants).unwrap_or_default();
             let history = history::read(&home);
@@ -168,10 +178,10 @@ impl Follower<'_> {
             if asking.is_ok() { Dependents::Asked(receiver) } else { Dependents::Known };
     }
 
-    fn learn_dependents(&mut self, timeout: Duration) {
+    fn learn_dependents(&mut self, state: &mut RunState, timeout: Duration) {
         let Dependents::Asked(receiver) = &self.dependents else { return };
         if let Ok(expected) = receiver.recv_timeout(timeout) {
-            self.state.tracker.derivations.learn(expected);
+            state.tracker.derivations.learn(expected);
             self.dependents = Dependents::Known;
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::check::evaluation;
+use crate::check::eval_failure;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
@@ -24,7 +24,7 @@ pub fn selections(context: &Context) -> Result<(Vec<Named>, Vec<Finding>)> {
         Ok(mut systems) => systems.remove(&system).unwrap_or_default(),
         Err(failure) if failure.stderr.contains("does not provide attribute") => vec![],
         Err(failure) => {
-            let (_, finding) = evaluation::explain_at(context, "packages", &failure)?;
+            let (_, finding) = eval_failure::explain_at(context, "packages", &failure)?;
             return Ok((vec![], vec![finding]));
         }
     };
@@ -60,9 +60,9 @@ fn alone(context: &Context, system: &str, name: &str) -> Result<Result<Selection
     let names = [name.to_owned()];
     let place = format!("packages.{system}.{name}");
     Ok(match context.flake.package_selections(system, &names, LONGEST)? {
-        Ok(mut answer) => answer.remove(name).ok_or_else(|| evaluation::bad_output(&place).1),
+        Ok(mut answer) => answer.remove(name).ok_or_else(|| eval_failure::bad_output(&place).1),
         Err(failure) => {
-            let (_, mut finding) = evaluation::explain_at(context, &place, &failure)?;
+            let (_, mut finding) = eval_failure::explain_at(context, &place, &failure)?;
             finding.message = format!("{place}: {}", finding.message);
             Err(finding)
         }

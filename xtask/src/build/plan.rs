@@ -2,7 +2,7 @@
 //! built, and how large all of it is.
 
 use std::cell::LazyCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -24,6 +24,12 @@ pub enum Todo {
     Build,
     /// No machine that Nix has can build for its system.
     Unsupported,
+}
+
+impl Todo {
+    pub fn is_work(self) -> bool {
+        matches!(self, Self::Build | Self::Fetch)
+    }
 }
 
 /// One row of the plan.
@@ -70,6 +76,18 @@ pub struct Planned {
     pub plan: Plan,
     pub present: BTreeSet<StorePath>,
     pub missing: Missing,
+}
+
+impl Planned {
+    /// What was begun before this plan was made may be present by now.
+    pub fn restore(&mut self, begun: &BTreeMap<DrvPath, Todo>) {
+        for row in &mut self.plan.variants {
+            if let Some(todo) = begun.get(&row.build.drv) {
+                row.plan = *todo;
+                self.present.remove(&row.out_path);
+            }
+        }
+    }
 }
 
 pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {

@@ -8,13 +8,14 @@ use anyhow::Result;
 use crate::build::args::Limits;
 use crate::build::attempts;
 use crate::build::derivations::{Derivation, Expected, Stage};
+use crate::build::early::{Begun, EarlyBuild};
 use crate::build::estimates::{History, Record};
 use crate::build::history;
 use crate::build::interrupted_build::{self, BuildList};
-use crate::build::parallel::{self, Parallel};
+use crate::build::parallel::{self, Machine, Parallel};
 use crate::build::plan::{Planned, Todo, plan};
 use crate::build::report::VariantReport;
-use crate::build::run_state::RunState;
+use crate::build::run_state::{RunState, SharedRun};
 use crate::build::variants::{Build, BuildState, short_name};
 use crate::build::view;
 use crate::findings::finding::Finding;
@@ -32,21 +33,36 @@ const LARGEST_LIST: u64 = 1 << 20;
 
 /// Builds them all and returns a report of each.
 pub fn build(context: &Context, builds: &[Build]) -> Result<Vec<VariantReport>> {
-    build_planned(context, builds, &plan(context, builds)?, &Limits::default())
+    build_planned(context, builds, plan(context, builds)?, &Limits::default())
 }
 
 /// Nothing is reported as built that is not valid in the store when Nix has exited.
 pub fn build_planned(
     context: &Context,
     builds: &[Build],
-    Planned { plan, present, missing }: &Planned,
+    mut planned: Planned,
     asked: &Limits,
 ) -> Result<Vec<VariantReport>> {
-    // The plan has a row for each build, in the same order.
-    let planned = || builds.iter().zip(plan.variants.iter().map(|row| row.plan));
-    let is_wanted = |todo| matches!(todo, Todo::Build | Todo::Fetch);
+    let run = SharedRun::new(context)?;
+    begin(context, builds, &mut planned, asked, &run, None)?;
+    report(context, builds, &planned, run.into_state())
+}
+
+/// Builds all but what was begun early.
+pub fn begin(
+    context: &Context,
+    builds: &[Build],
+    planned: &mut Planned,
+    asked: &Limits,
+    run: &SharedRun,
+    early: Option<&EarlyBuild>,
+) -> Result<()> {
+    let begun = early.map(EarlyBuild::close).unwrap_or_default();
+    planned.restore(&begun);
+    let Planned { plan, missing, .. } = planned;
+    let rows = builds.iter().zip(plan.variants.iter().map(|row| row.plan));
     let wanted: Vec<&Build> =
-        planned().filter(|(_, todo)| is_wanted(*todo)).map(|(build, _)| build).collect();
+        rows.filter(|(_, todo)| todo.is_work()).map(|(build, _)| build).collect();
     let earlier = history::read(&context.home);
     let now = BuildList::new(builds, missing);
     let left = interrupted_build::left(&context.home).and_then(|left| left.done_of(&now));
@@ -57,11 +73,43 @@ pub fn build_planned(
         courtesy(context, interrupted_build::begin(&context.home, &now));
     }
     let expected = expected(&earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
-    let ran = attempts::run(context, &wanted, &limits(context, &wanted, asked), expected)?;
+    let limits_on = |machine| limits(context, &wanted, asked, machine);
+    let beside = early.and_then(EarlyBuild::machine_beside).map(limits_on);
+    let limits = match beside.map(|limits| (limits.jobs, limits)) {
+        // The build that runs already is one of the jobs.
+        Some((Some(jobs), limits)) if jobs != 1 => {
+            Limits { jobs: Some(jobs.saturating_sub(1)), ..limits }
+        }
+        _ => {
+            early.inspect(|early| early.wait());
+            limits_on(this_machine())
+        }
+    };
+    let rest = rest(&wanted, &begun, asked, run);
+    attempts::run(context, &rest, &limits, expected, run)?;
+    early.inspect(|early| early.wait());
     if !interrupt::requested() && (!wanted.is_empty() || left.is_some()) {
         courtesy(context, interrupted_build::end(&context.home));
     }
+    Ok(())
+}
 
+/// Asks the store what became of each build.
+pub fn report(
+    context: &Context,
+    builds: &[Build],
+    Planned { plan, present, .. }: &Planned,
+    mut ran: RunState,
+) -> Result<Vec<VariantReport>> {
+    if let Err(error) = ran.logs.take_error() {
+        // The builds themselves are safe in the store, and Nix has its own logs.
+        context.ui.warn(format!(
+            "warning: the build logs are incomplete: {error:#}; `nix log` prints Nix's own"
+        ));
+    }
+    let earlier = history::read(&context.home);
+    // The plan has a row for each build, in the same order.
+    let planned = || builds.iter().zip(plan.variants.iter().map(|row| row.plan));
     let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
     let variants: Vec<VariantReport> = planned()
@@ -69,7 +117,7 @@ pub fn build_planned(
             let lost = valid.get(&build.out).and_then(|_| lost(build));
             let there = valid.get(&build.out).filter(|_| lost.is_none());
             let culprits = match there {
-                None if is_wanted(todo) => ran.culprits(context, build),
+                None if todo.is_work() => ran.culprits(context, build),
                 _ => vec![],
             };
             let of_build = build.own();
@@ -159,7 +207,7 @@ fn proof(build: &Build) -> Vec<Finding> {
 }
 
 /// What earlier builds of these took.
-fn expected<'a>(
+pub fn expected<'a>(
     earlier: &History,
     drvs: impl Iterator<Item = &'a DrvPath>,
 ) -> BTreeMap<DrvPath, Expected> {
@@ -205,11 +253,39 @@ fn remember(context: &Context, variants: &[VariantReport], ran: &RunState) {
     }
 }
 
-/// The user's limits, or what nix.conf and this machine's memory allow.
-fn limits(context: &Context, wanted: &[&Build], asked: &Limits) -> Limits {
-    let machine = parallel::Machine { cores: resources::cores(), memory: resources::free_memory() };
+/// What was not begun, without what needs a part that has failed for good.
+fn rest<'a>(
+    wanted: &[&'a Build],
+    begun: &Begun,
+    asked: &Limits,
+    run: &SharedRun,
+) -> Vec<&'a Build> {
+    let mut state = run.lock();
+    let errors = begun.keys().flat_map(|drv| state.of(drv).attempts.errors.clone()).collect();
+    let errors: Vec<String> = errors;
+    let mut rest = vec![];
+    for build in wanted {
+        let failed = |drv: &DrvPath| asked.retry == 0 && state.of(drv).failed;
+        if begun.contains_key(&build.drv) {
+            // More hosts may want it than when it was begun.
+            state.tracker.derivations.set_wanted_by(build);
+        } else if build.manifest.parts.iter().any(|part| failed(&part.drv_path)) {
+            state.attempts(&build.drv).errors.clone_from(&errors);
+        } else {
+            rest.push(*build);
+        }
+    }
+    rest
+}
+
+/// The user's limits, or what nix.conf and the machine's memory allow.
+fn limits(context: &Context, wanted: &[&Build], asked: &Limits, machine: Machine) -> Limits {
     let configured = &Configured::read(&context.flake.nix);
     let wish = Parallel { max_jobs: asked.jobs, cores: asked.cores };
     let Parallel { max_jobs, cores } = parallel::choose(wanted, machine, configured, wish);
     Limits { jobs: max_jobs, cores, ..asked.clone() }
+}
+
+pub fn this_machine() -> Machine {
+    Machine { cores: resources::cores(), memory: resources::free_memory() }
 }

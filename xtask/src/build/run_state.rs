@@ -1,7 +1,8 @@
 //! What is known of a run of Nix, over all its attempts: which builds failed, and why.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
@@ -9,31 +10,92 @@ use anyhow::{Context as _, Result};
 use crate::build::derivations::{Attempts, Derivation};
 use crate::build::log::BuildLogs;
 use crate::build::retry::{self, Failure, Transient};
-use crate::build::tracker::Tracker;
+use crate::build::tracker::{Process, Tracker};
 use crate::build::variants::Build;
+use crate::build::view::Progress;
 use crate::fleet::context::Context;
 use crate::nix::names::DrvPath;
 use crate::nix::store;
 use crate::system::disk;
+use crate::ui::Ui;
 
 pub struct RunState {
-    began: Instant,
+    /// When the first `nix build` was started.
+    began: Option<Instant>,
     pub tracker: Tracker,
     pub logs: BuildLogs,
+    /// `None`: no `nix build` runs.
+    pub progress: Option<Progress>,
+    running: usize,
+}
+
+/// What is known of a run, for the threads that each wait for a `nix build`.
+pub struct SharedRun {
+    state: Mutex<RunState>,
+    cancelled: AtomicBool,
+}
+
+impl SharedRun {
+    pub fn new(context: &Context) -> Result<Self> {
+        Ok(Self { state: Mutex::new(RunState::new(context)?), cancelled: AtomicBool::default() })
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, RunState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes what `process` reports to the records.
+    pub fn with<T>(&self, process: &mut Process, act: impl FnOnce(&mut RunState) -> T) -> T {
+        let mut state = self.lock();
+        state.tracker.switch(process);
+        let done = act(&mut state);
+        state.tracker.switch(process);
+        done
+    }
+
+    pub fn into_state(self) -> RunState {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all of them.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
 }
 
 impl RunState {
-    pub fn new(context: &Context) -> Result<Self> {
+    fn new(context: &Context) -> Result<Self> {
         Ok(Self {
-            began: Instant::now(),
+            began: None,
             tracker: Tracker::default(),
             logs: BuildLogs::create(&log_folder(context)?),
+            progress: None,
+            running: 0,
         })
+    }
+
+    /// To be called when a `nix build` starts.
+    pub fn begin(&mut self, ui: &Ui) {
+        self.began.get_or_insert_with(Instant::now);
+        self.running += 1;
+        self.progress.get_or_insert_with(|| Progress::new(ui));
+    }
+
+    /// To be called when a `nix build` has ended. The last one takes the bars with it.
+    pub fn end(&mut self) {
+        self.running -= 1;
+        if self.running == 0 {
+            self.progress = None;
+        }
     }
 
     /// Seconds since the start of the run.
     pub fn now(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
+        self.began.map_or(0.0, |began| began.elapsed().as_secs_f64())
     }
 
     /// The record of a derivation; an empty one where nothing was heard of it.

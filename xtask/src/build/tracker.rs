@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::build::derivations::{Activity, Derivation, Derivations, Remote};
+use crate::build::derivations::{Activity, Derivation, Derivations, Remote, Stage};
 use crate::build::transfers::Transfers;
 use crate::build::variants::Build;
 use crate::nix::log::Event;
@@ -66,18 +66,30 @@ struct UnknownEnd {
     at: u64,
 }
 
-/// Follows the events of one `nix build`, or of several after each other.
+/// What one `nix build` has reported, beside the derivations' records.
+#[derive(Debug, Default)]
+pub struct Process {
+    activities: HashMap<u64, DrvPath>,
+    /// The activity whose progress counts builds; how many were built, how many failed.
+    builds: (u64, u64, u64),
+    /// Builds that it has announced, finished ones included.
+    expects: u64,
+    unknown_ends: Vec<UnknownEnd>,
+    transfers: Transfers,
+    /// Bytes from binary caches, and of how many.
+    fetched: (u64, u64),
+    substitutions: HashMap<u64, StorePath>,
+}
+
+/// Follows the events of one `nix build`, or of several, after each other or at once.
 #[derive(Debug, Default)]
 pub struct Tracker {
     now: f64,
-    activities: HashMap<u64, DrvPath>,
+    process: Process,
     pub derivations: Derivations,
-    /// The activity whose progress counts builds; how many were built, how many failed.
-    builds: (u64, u64, u64),
-    unknown_ends: Vec<UnknownEnd>,
     events: u64,
-    transfers: Transfers,
-    substitutions: HashMap<u64, StorePath>,
+    /// Bytes that all processes fetched, and of how many.
+    fetched: (u64, u64),
     substituted: BTreeSet<StorePath>,
     /// What the event at hand has changed so far.
     updates: Vec<Update>,
@@ -90,6 +102,11 @@ impl Tracker {
         self
     }
 
+    /// Exchanges the process whose events are followed.
+    pub fn switch(&mut self, process: &mut Process) {
+        std::mem::swap(&mut self.process, process);
+    }
+
     /// `there` is whether all outputs of a derivation are in the store: Nix 2.26 stops all
     /// builds' activities only when the last build has ended, and names the failed ones only
     /// then. What it reports at once is that one of them ended.
@@ -98,22 +115,24 @@ impl Tracker {
         match event {
             Event::BuildStarted { id, drv, machine } => self.start(id, drv, machine),
             Event::SubstituteStarted { id, path } => {
-                self.transfers.substitution(id);
-                self.substitutions.insert(id, path.clone());
+                self.process.transfers.substitution(id);
+                self.process.substitutions.insert(id, path.clone());
                 self.substituted.insert(path.clone());
                 self.derivations.fetch(&path, self.now);
                 self.updates.push(Update::Substituting { path });
             }
             Event::TransferStarted { id, parent, kind } => {
-                self.transfers.started(id, parent, kind);
+                self.process.transfers.started(id, parent, kind);
             }
-            Event::Expected { id, kind, bytes } => self.transfers.expect(id, kind, bytes),
+            Event::Expected { id, kind, bytes } => self.process.transfers.expect(id, kind, bytes),
             Event::Stopped { id } => self.stop(id, there),
-            Event::BuildsStarted { id } => self.builds = (id, 0, 0),
+            Event::BuildsStarted { id } => self.process.builds = (id, 0, 0),
             Event::Progress { id, done, expected, running, failed } => {
-                if !self.transfers.progress(id, done, expected) && id == self.builds.0 {
+                if !self.process.transfers.progress(id, done, expected)
+                    && id == self.process.builds.0
+                {
                     self.count(done, failed, running);
-                    self.derivations.nix_expects = expected + failed;
+                    self.expect(expected + failed);
                     self.settle(there);
                 }
             }
@@ -138,15 +157,25 @@ impl Tracker {
             }
             Event::Skipped => {}
         }
-        if let Some((bytes, of)) = self.transfers.changed() {
+        if let Some(now) = self.process.transfers.changed() {
+            let before = std::mem::replace(&mut self.process.fetched, now);
+            self.fetched.0 += now.0 - before.0;
+            self.fetched.1 += now.1 - before.1;
+            let (bytes, of) = self.fetched;
             self.derivations.set_fetched(bytes, of);
             self.updates.push(Update::Fetched { bytes, of });
         }
         std::mem::take(&mut self.updates)
     }
 
+    /// Notes how many builds the process has announced; the others' stay.
+    fn expect(&mut self, builds: u64) {
+        let before = std::mem::replace(&mut self.process.expects, builds);
+        self.derivations.nix_expects = self.derivations.nix_expects - before + builds;
+    }
+
     fn start(&mut self, id: u64, drv: DrvPath, machine: String) {
-        self.activities.insert(id, drv.clone());
+        self.process.activities.insert(id, drv.clone());
         let row = self.derivations.entry(&drv);
         let activity = row.activity.get_or_insert_default();
         activity.count += 1;
@@ -163,11 +192,11 @@ impl Tracker {
     }
 
     fn stop(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) {
-        self.transfers.stopped(id);
-        if let Some(path) = self.substitutions.remove(&id) {
+        self.process.transfers.stopped(id);
+        if let Some(path) = self.process.substitutions.remove(&id) {
             self.derivations.end_fetch(&path, self.now);
         }
-        let Some(drv) = self.activities.remove(&id) else { return };
+        let Some(drv) = self.process.activities.remove(&id) else { return };
         let Some(activity) = &mut self.derivations.entry(&drv).activity else { return };
         activity.count = activity.count.saturating_sub(1);
         // The result is copied back after that, which is not the build's time.
@@ -198,33 +227,35 @@ impl Tracker {
 
     /// Notes how many builds ended since the last report.
     fn count(&mut self, done: u64, failed: u64, running: u64) {
-        let built_now = done.saturating_sub(self.builds.1);
-        let failed_now = failed.saturating_sub(self.builds.2);
-        self.builds = (self.builds.0, done, failed);
+        let built_now = done.saturating_sub(self.process.builds.1);
+        let failed_now = failed.saturating_sub(self.process.builds.2);
+        self.process.builds = (self.process.builds.0, done, failed);
         // A derivation that fails before its build begins was never running.
-        let unknown = self.active().count().saturating_sub(self.unknown_ends.len());
+        let unknown = self.active().count().saturating_sub(self.process.unknown_ends.len());
         let mut ended = (unknown as u64).saturating_sub(running);
         for (count, failed) in [(built_now, false), (failed_now, true)] {
             for _ in 0..count.min(ended) {
-                self.unknown_ends.push(UnknownEnd { failed, at: self.events });
+                self.process.unknown_ends.push(UnknownEnd { failed, at: self.events });
             }
             ended -= count.min(ended);
         }
     }
 
-    /// Builds that have begun and, as far as is known, not ended.
+    /// Builds that the process has begun and, as far as is known, not ended.
     fn active(&self) -> impl Iterator<Item = (&DrvPath, &Activity)> {
-        self.derivations.iter().filter_map(|(drv, row)| Some((drv, row.activity.as_ref()?)))
+        let rows = self.derivations.iter();
+        let active = rows.filter_map(|(drv, row)| Some((drv, row.activity.as_ref()?)));
+        active.filter(|(drv, _)| self.process.activities.values().any(|own| own == *drv))
     }
 
     fn unknown_ends(&self, failed: bool) -> impl Iterator<Item = u64> {
-        self.unknown_ends.iter().filter(move |end| end.failed == failed).map(|end| end.at)
+        self.process.unknown_ends.iter().filter(move |end| end.failed == failed).map(|end| end.at)
     }
 
     /// Removes one of the unknown ends, which is known now.
     fn settle_one(&mut self, failed: bool) {
-        if let Some(at) = self.unknown_ends.iter().position(|end| end.failed == failed) {
-            self.unknown_ends.remove(at);
+        if let Some(at) = self.process.unknown_ends.iter().position(|end| end.failed == failed) {
+            self.process.unknown_ends.remove(at);
         }
     }
 
@@ -238,7 +269,7 @@ impl Tracker {
                 .map(|(drv, _)| drv.clone())
                 .collect();
             if candidates.len() == self.unknown_ends(failed).count() {
-                self.unknown_ends.retain(|end| end.failed != failed);
+                self.process.unknown_ends.retain(|end| end.failed != failed);
                 candidates.iter().for_each(|drv| self.end(drv, failed));
             }
         }
@@ -247,13 +278,13 @@ impl Tracker {
     /// The derivation of an activity that reports something. Since it has not ended, it may be
     /// clear now which one has.
     fn hear(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) -> Option<DrvPath> {
-        let drv = self.activities.get(&id)?.clone();
+        let drv = self.process.activities.get(&id)?.clone();
         if let Some(activity) = &mut self.derivations.entry(&drv).activity {
             if let Some(remote) = &mut activity.remote {
                 remote.heard_at = self.now;
             }
             let before = std::mem::replace(&mut activity.heard, self.events);
-            if self.unknown_ends.iter().any(|end| end.at >= before) {
+            if self.process.unknown_ends.iter().any(|end| end.at >= before) {
                 self.settle(there);
             }
         }
@@ -291,12 +322,15 @@ impl Tracker {
         }
     }
 
-    /// Prepares for a `nix build` of these, after others have ended.
+    /// Prepares for a `nix build` of these, after the process's last one has ended.
     pub fn begin(&mut self, builds: &[&Build]) {
-        self.activities.clear();
-        self.builds = (0, 0, 0);
-        self.unknown_ends.clear();
-        self.transfers = Transfers::default();
+        self.expect(0);
+        for drv in std::mem::take(&mut self.process).activities.values() {
+            let row = self.derivations.entry(drv);
+            if row.activity.take().is_some() {
+                row.stage = Stage::Known;
+            }
+        }
         self.derivations.want(builds);
     }
 

@@ -85,6 +85,26 @@ fn an_output_that_is_there_early_does_not_end_a_build_that_still_speaks() {
     assert_eq!(ends(tracker.follow(printed(1, "x"), &there)), ["stopped b.drv"]);
 }
 
+/// Each counts its own builds: what one reports ends no build of the other.
+#[test]
+fn two_processes_at_once_share_the_records() {
+    let (mut tracker, mut other) = (running(), Process::default());
+    assert_eq!(tracker.derivations.overall(0.0).all, 9);
+    tracker.switch(&mut other);
+    tracker.follow(Event::BuildsStarted { id: 70 }, NOTHING);
+    tracker.follow(started(10, "d"), NOTHING);
+    let report =
+        |done, expected, running| Event::Progress { id: 70, done, expected, running, failed: 0 };
+    let there = |drv_of: &DrvPath| [drv("a"), drv("d")].contains(drv_of);
+    tracker.follow(report(0, 2, 1), &there);
+    assert_eq!(tracker.derivations.overall(0.0).all, 11);
+    assert_eq!(ends(tracker.follow(report(1, 2, 0), &there)), ["stopped d.drv"]);
+    tracker.switch(&mut other);
+    assert_eq!(ends(tracker.follow(progress(1, 2, 0), &there)), ["stopped a.drv"]);
+    let at = tracker.derivations.overall(0.0);
+    assert_eq!((at.ended, at.running, at.all), (2, 2, 11));
+}
+
 #[test]
 fn which_build_failed_is_known_when_all_others_have_spoken() {
     let mut tracker = running();

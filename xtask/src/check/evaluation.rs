@@ -4,29 +4,30 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
+use serde_json::Value;
 
 use crate::check::args::CheckArgs;
 use crate::check::batch::{self, EvalLimits};
 use crate::check::edited;
+use crate::check::eval_failure::{bad_output, explain, log_folder, with_line};
 use crate::check::evaluator::{self, Answered, Limits, Run};
 use crate::check::outcomes::{Evaluated, HostState, Outcomes};
 use crate::check::report::NO_MODULE;
 use crate::check::variant_rules;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
-use crate::fleet::manifest::Answer;
+use crate::fleet::manifest::{Answer, Selection};
 use crate::fleet::names::HostName;
-use crate::nix::diagnosis::{FETCH, diagnose, line_of_option};
+use crate::nix::diagnosis::{FETCH, diagnose};
 use crate::nix::flake::Unanswered;
 use crate::nix::lockfile::LockFile;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
-use crate::system::{disk, files, interrupt, resources};
+use crate::system::{files, interrupt, resources};
 use crate::ui::progress::Spinner;
 
 /// How to evaluate.
@@ -50,24 +51,38 @@ impl EvalOptions {
     }
 }
 
+/// Is called with a host's selection as soon as it is known, by several threads.
+pub type Selected<'a> = &'a (dyn Fn(&HostName, Selection) + Sync);
+
 /// Evaluates hosts, unless the cache has them. The result has every host.
 ///
 /// # Errors
 /// Nix cannot be started, or the user interrupted.
 pub fn evaluate(context: &Context, hosts: &[HostName], options: EvalOptions) -> Result<Outcomes> {
+    evaluate_each(context, hosts, options, &|_, _| {})
+}
+
+/// Like [`evaluate`], for whoever needs a host's selection before the last host has one.
+pub fn evaluate_each(
+    context: &Context,
+    hosts: &[HostName],
+    options: EvalOptions,
+    selected: Selected,
+) -> Result<Outcomes> {
     let mut state = State::default();
     let mut uncached = vec![];
     for host in hosts {
         match context.cache().and_then(|cache| cache.answer(host)) {
             Some(answer) => {
                 let answer = Answered { answer: Ok(answer.clone()), seconds: 0.0 };
+                report(host, &answer, selected);
                 state.answers.insert(host.clone(), answer);
             }
             None => uncached.push(host.clone()),
         }
     }
     if !uncached.is_empty() {
-        let mut found = evaluate_uncached(context, &uncached, options)?;
+        let mut found = evaluate_uncached(context, &uncached, options, selected)?;
         // The results are valid even if they cannot be cached.
         if let Err(error) = write_cache(context, &found) {
             context.ui.debug(format!("cannot write the evaluation cache: {error:#}"));
@@ -78,7 +93,12 @@ pub fn evaluate(context: &Context, hosts: &[HostName], options: EvalOptions) -> 
     outcomes(context, state)
 }
 
-fn evaluate_uncached(context: &Context, hosts: &[HostName], options: EvalOptions) -> Result<State> {
+fn evaluate_uncached(
+    context: &Context,
+    hosts: &[HostName],
+    options: EvalOptions,
+    selected: Selected,
+) -> Result<State> {
     let limits = EvalLimits::new(
         options.jobs.map(NonZeroUsize::get),
         options.max_memory,
@@ -87,6 +107,7 @@ fn evaluate_uncached(context: &Context, hosts: &[HostName], options: EvalOptions
     );
     let work = Work {
         context,
+        selected,
         timeout: options.timeout,
         limits,
         spinner: Spinner::start(&context.ui, "evaluating", hosts.len()),
@@ -130,6 +151,7 @@ const FAIL_FAST: [&str; 6] =
 /// What evaluators share.
 struct Work<'a> {
     context: &'a Context,
+    selected: Selected<'a>,
     timeout: Duration,
     limits: EvalLimits,
     spinner: Spinner,
@@ -195,7 +217,10 @@ impl Work<'_> {
         if self.lock().is_offline {
             flake.options.extend(FAIL_FAST.map(str::to_owned));
         }
-        let run = evaluator::run(&flake, hosts, limits, &mut |host| self.done(host, "evaluates"))?;
+        let run = evaluator::run(&flake, hosts, limits, &mut |host, answered| {
+            self.done(host, "evaluates");
+            report(host, answered, self.selected);
+        })?;
         self.account(hosts, memory, run)
     }
 
@@ -238,19 +263,24 @@ impl Work<'_> {
     }
 }
 
+fn report(host: &HostName, answered: &Answered, selected: Selected) {
+    let answer = answered.answer.as_ref().ok().and_then(|answer| parse(answer.clone()).ok());
+    if let Some(Some(Answer::Selection(selection))) = answer {
+        selected(host, *selection);
+    }
+}
+
+fn parse(answer: Value) -> Result<Option<Answer>, String> {
+    serde_json::from_value(answer).map_err(|error| format!("unexpected evaluator output: {error}"))
+}
+
 fn was_killed(exit: Exit) -> bool {
     matches!(exit, Exit::TooLarge | Exit::Signal(libc::SIGKILL) | Exit::Code(137))
 }
 
 fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
-    let parse = |answered: Answered| -> (Result<Option<Answer>, String>, f64) {
-        let answer = answered.answer.and_then(|answer| {
-            serde_json::from_value(answer)
-                .map_err(|error| format!("unexpected evaluator output: {error}"))
-        });
-        (answer, answered.seconds)
-    };
-    let answers: Vec<_> = state.answers.into_iter().map(|(host, it)| (host, parse(it))).collect();
+    let parsed = |answered: Answered| (answered.answer.and_then(parse), answered.seconds);
+    let answers: Vec<_> = state.answers.into_iter().map(|(host, it)| (host, parsed(it))).collect();
     // Places cost a call of Nix: only if there is something to fix.
     let has_places = |answer: &Result<_, _>| match answer {
         Ok(Some(Answer::Problems(_))) => true,
@@ -319,82 +349,4 @@ fn answered(answer: Option<Answer>, source: Option<&str>) -> Evaluated {
 
 fn failure((state, finding): (HostState, Finding)) -> Evaluated {
     Evaluated::Failed { state, finding }
-}
-
-pub fn bad_output(what: &str) -> (HostState, Finding) {
-    let finding = Finding::error("bad-eval-output", what, "run the check again with -v");
-    (HostState::EvalError, finding)
-}
-
-/// The same for another evaluation than a host's selection; `place` names the log.
-///
-/// # Errors
-/// The user interrupted it.
-pub fn explain_at(
-    context: &Context,
-    place: &str,
-    failure: &Unanswered,
-) -> Result<(HostState, Finding)> {
-    if failure.exit == Exit::Interrupted {
-        bail!(Interrupted);
-    }
-    let source = context.flake.source();
-    explain(&format!("{place}-whole"), failure, source.as_deref(), &log_folder(context)?)
-}
-
-/// Returns the state and the finding of a failed evaluation, and writes its trace to a log.
-fn explain(
-    place: &str,
-    failure: &Unanswered,
-    source: Option<&str>,
-    logs: &Path,
-) -> Result<(HostState, Finding)> {
-    let log = logs.join(format!("{}.log", files::safe_name(place)));
-    let text = format!("$ {}\n{}\n[{}]\n", failure.command, failure.stderr, failure.exit);
-    files::write_atomically(&log, text.as_bytes())?;
-    let out_of_memory =
-        |message, help| (HostState::OutOfMemory, Finding::error("out-of-memory", message, help));
-    let (state, finding) = match failure.exit {
-        Exit::Code(0) => return Ok(bad_output("the evaluator exited early")),
-        Exit::TimedOut => {
-            let help = "look for unbounded recursion, or raise --timeout";
-            (HostState::Timeout, Finding::error("timeout", "the evaluation timed out", help))
-        }
-        Exit::TooLarge => out_of_memory(
-            "this host's evaluation alone exceeds the memory limit of all evaluators",
-            "look for unbounded recursion, or raise --max-memory",
-        ),
-        Exit::Signal(libc::SIGKILL) | Exit::Code(137) => out_of_memory(
-            "the evaluator was killed, most likely because memory ran out",
-            "lower --max-memory, or add memory or swap",
-        ),
-        Exit::Signal(_) if failure.stderr.contains("memory") => out_of_memory(
-            "the evaluator ran out of memory",
-            "lower --max-memory, or add memory or swap",
-        ),
-        _ => (HostState::EvalError, diagnose(&failure.stderr, source)),
-    };
-    let mut finding = with_line(finding, source);
-    finding.help = format!("{} (trace: {})", finding.help, log.display());
-    Ok((state, finding))
-}
-
-/// Adds the line that defines the option, from the flake's copy in the store, if only the file
-/// is known.
-fn with_line(mut finding: Finding, source: Option<&str>) -> Finding {
-    if let (Some(source), Some(file), None) = (source, &mut finding.file, finding.line) {
-        // The module system names what was imported: a folder means its default.nix.
-        if !file.ends_with(".nix") {
-            file.push_str("/default.nix");
-        }
-        let text = files::read(&Path::new(source).join(file)).unwrap_or_default();
-        finding.line = line_of_option(&finding.message, &text);
-    }
-    finding
-}
-
-fn log_folder(context: &Context) -> Result<PathBuf> {
-    let folder = context.home.join("logs/check");
-    disk::create(&folder)?;
-    Ok(folder)
 }

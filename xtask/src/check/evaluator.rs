@@ -42,7 +42,7 @@ pub struct Answered {
     pub seconds: f64,
 }
 
-/// Evaluates the hosts in their order, and calls `done` with each that has an answer.
+/// Evaluates the hosts in their order, and calls `done` with each that has an answer, and the answer.
 ///
 /// # Errors
 /// Nix cannot be started.
@@ -50,7 +50,7 @@ pub fn run(
     flake: &Flake,
     hosts: &[HostName],
     limits: Limits,
-    done: &mut dyn FnMut(&HostName),
+    done: &mut dyn FnMut(&HostName, &Answered),
 ) -> Result<Run> {
     let mark = mark();
     let names: Vec<String> = hosts.iter().map(|host| nix_string(host.as_str())).collect();
@@ -83,9 +83,9 @@ pub fn run(
                         true => Ok(answer),
                         false => Err(format!("the evaluator answered for another host, {name}")),
                     });
-                    done(&host);
-                    answers
-                        .insert(host, Answered { answer, seconds: began.elapsed().as_secs_f64() });
+                    let answered = Answered { answer, seconds: began.elapsed().as_secs_f64() };
+                    done(&host, &answered);
+                    answers.insert(host, answered);
                 }
                 true
             }

@@ -8,6 +8,7 @@ pub mod args;
 pub mod batch;
 pub mod command;
 pub mod edited;
+pub mod eval_failure;
 pub mod evaluation;
 pub mod evaluator;
 pub mod github;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::check::evaluation::{EvalOptions, bad_output, explain_at};
+use crate::check::eval_failure::{bad_output, explain_at};
+use crate::check::evaluation::EvalOptions;
 use crate::check::outcomes::HostState;
 use crate::check::report::{CheckReport, PackageReport};
 use crate::check::variant_rules;

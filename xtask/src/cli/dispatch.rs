@@ -19,7 +19,7 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
             check::command::run(args, &open()?, ci)
         }),
         Command::BuildAll(args) => ci::run::run(ui, "build-all", args.junit.as_deref(), |ci| {
-            build::command::run(args, open()?, ci)
+            build::command::run(args, &open()?, ci)
         }),
         Command::Bench(args) => bench::command::run(args, &open()?),
         Command::Bisect(args) => pin::bisect::run(args, &open()?),

@@ -107,7 +107,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             let seconds = row.expected_seconds.unwrap_or(BUILD_CPU_SECONDS / cores as f64);
             step(number, &format!("build {what}"), seconds);
         }
-        let reports = build_all::build_planned(&context, &builds, &planned, &Limits::default())?;
+        let reports = build_all::build_planned(&context, &builds, planned, &Limits::default())?;
         let ok = reports.iter().all(|variant| variant.state.ok());
         if !ok {
             reports.iter().for_each(|variant| build::view::tables::complain(ui, variant));

@@ -92,21 +92,32 @@ impl Context {
         }
     }
 
+    /// The same with further options for Nix. It has no cache.
+    pub fn with_nix_options(&self, options: impl IntoIterator<Item = String>) -> Self {
+        let mut nix = self.flake.nix.clone();
+        nix.options.extend(options);
+        self.with_flake(Flake { nix, ..self.flake.clone() }, self.root.clone())
+    }
+
+    fn with_flake(&self, flake: Flake, root: Option<PathBuf>) -> Self {
+        Self {
+            ui: self.ui,
+            home: self.home.clone(),
+            flake,
+            root,
+            revision: self.revision,
+            cache: OnceLock::new(),
+            hosts: OnceLock::new(),
+        }
+    }
+
     /// The same for a temporary copy of the flake with its own lock file. It has no cache.
     pub fn of_copy(&self, reference: String) -> Self {
         let mut options = self.flake.options.clone();
         if let Some(at) = options.iter().position(|option| option == LOCK_OPTION) {
             options.drain(at..at + 2);
         }
-        Self {
-            ui: self.ui,
-            home: self.home.clone(),
-            flake: Flake { nix: self.flake.nix.clone(), reference, options },
-            root: None,
-            revision: self.revision,
-            cache: OnceLock::new(),
-            hosts: OnceLock::new(),
-        }
+        self.with_flake(Flake { nix: self.flake.nix.clone(), reference, options }, None)
     }
 
     /// The testbed's revision, if it is used.

@@ -146,6 +146,74 @@ fn a_host_that_does_not_evaluate_is_told_and_the_rest_is_built() {
     assert_eq!(report["ok"], false);
 }
 
+/// Two hosts, `b` and `c`, whose evaluation waits five seconds for a build.
+fn slow_fleet(hosts: &str, shared: &str, late: &str) -> Scratch {
+    let slowly = r#"slowly = text: text + builtins.substring 0 0 (builtins.readFile
+      (package { name = "slow"; script = "sleep 5; echo >$out"; }));"#;
+    fleet(&format!(
+        r#"
+        {hosts}
+        b = host {{ variant = let {slowly} in slowly "shared"; script = "{shared}"; }};
+        c = host {{ variant = let {slowly} in slowly "late"; script = "{late}"; }};
+        "#
+    ))
+}
+
+/// The rest is built beside what was begun, as the limits allow; equal builds are one.
+#[test]
+fn building_begins_while_other_hosts_are_evaluated() {
+    let folder = Scratch::new();
+    for jobs in ["1", "2"] {
+        let file = folder.path().join(jobs).display().to_string();
+        let wait = format!("for i in $(seq 600); do test -e {file} && break; sleep 0.1; done");
+        let wait = if jobs == "1" { "sleep 8" } else { &wait };
+        let shared = format!("{wait}; echo >$out");
+        let fleet = slow_fleet(
+            &format!(
+                r#"
+                a = host {{ variant = "shared"; script = "{shared}"; }};
+                aa = host {{ variant = "broken"; script = "echo 'x.c:3: error: planted'; exit 1"; }};
+                "#
+            ),
+            &shared,
+            &format!("echo >{file}; echo >$out"),
+        );
+        let output = run(fleet.path(), &["build-all", "--json", "--jobs", jobs]);
+        let said = stderr(&output);
+        assert_eq!(code(&output), 1, "{said}");
+        let early =
+            said.find("while other hosts are evaluated").unwrap_or_else(|| panic!("{said}"));
+        assert!(early < said.find("3 variants: ").unwrap(), "{said}");
+        assert_eq!(said.matches("broken failed").count(), 1, "{said}");
+        assert_eq!(said.matches("shared: building").count(), 1, "{said}");
+        let ends = ["shared: ended", "late: building"].map(|what| said.find(what).unwrap());
+        assert_eq!(ends[0] < ends[1], jobs == "1", "{said}");
+        let report = json(&output);
+        assert_eq!(report["variants"].as_array().unwrap().len(), 3);
+        for (name, state) in [("shared", "built"), ("late", "built"), ("broken", "failed")] {
+            assert_eq!(variant(&report, name)["state"], state, "{report}");
+        }
+        assert_eq!(variant(&report, "shared")["hosts"], serde_json::json!(["a", "b"]));
+    }
+}
+
+#[test]
+fn ctrl_c_ends_evaluators_and_builders() {
+    let marker = format!("sleep 32{}", std::process::id());
+    let fleet = slow_fleet(
+        &format!(r#"a = host {{ variant = "early"; script = "{marker}"; }};"#),
+        "echo >$out",
+        "echo >$out",
+    );
+    let (output, took) = interrupted(&["build-all", "--json"], &fleet, Duration::from_secs(4));
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    assert!(stderr(&output).contains("building early while"), "{}", stderr(&output));
+    assert_eq!(json(&output)["ok"], false);
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    let folder = fleet.path().to_str().unwrap();
+    assert!(!running(&marker) && !running(folder), "something was left behind");
+}
+
 #[test]
 fn a_system_that_no_machine_has_is_unsupported() {
     let fleet = fleet(r#"a = host { variant = "arm"; system = "riscv64-linux"; };"#);

@@ -1,0 +1,164 @@
+//! Builds the first variants while other hosts are still evaluated: the first compiler of a
+//! large fleet starts after seconds. A second `nix build` then takes the rest.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::build::args::Limits;
+use crate::build::parallel::{self, Machine, Parallel};
+use crate::build::plan::{Todo, plan};
+use crate::build::run_state::SharedRun;
+use crate::build::variants::{Build, distinct};
+use crate::build::{attempts, history, run};
+use crate::check::batch::EvalLimits;
+use crate::fleet::context::Context;
+use crate::fleet::manifest::Selection;
+use crate::fleet::names::HostName;
+use crate::nix::builders::Configured;
+use crate::nix::names::DrvPath;
+use crate::system::interrupt;
+
+/// A fleet that is evaluated in less time gains nothing from a second `nix build`.
+const AFTER: Duration = Duration::from_secs(2);
+/// How long Ctrl-C may go unnoticed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What became of each variant whose build was begun early, in its plan.
+pub type Begun = BTreeMap<DrvPath, Todo>;
+
+/// The hosts that are evaluated so far, and what was begun for them.
+pub struct EarlyBuild<'a> {
+    context: &'a Context,
+    limits: &'a Limits,
+    run: &'a SharedRun,
+    /// What was free before the evaluation.
+    whole: Machine,
+    /// What these builds may use beside the evaluators.
+    machine: Machine,
+    began: Instant,
+    known: Mutex<Known>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Known {
+    selections: Vec<(HostName, Selection)>,
+    /// Whether there are more than when builds were last chosen.
+    grown: bool,
+    begun: Begun,
+    /// Whether a `nix build` runs.
+    running: bool,
+    /// Nothing more is begun.
+    closed: bool,
+}
+
+impl<'a> EarlyBuild<'a> {
+    /// To be called before the evaluation begins, which takes memory.
+    pub fn new(context: &'a Context, limits: &'a Limits, run: &'a SharedRun) -> Self {
+        let whole = run::this_machine();
+        let left = |free: u64| free - EvalLimits::new(None, None, whole.cores, Some(free)).memory;
+        let machine = Machine { memory: whole.memory.map(left), ..whole };
+        let (began, known, changed) = (Instant::now(), Mutex::default(), Condvar::new());
+        Self { context, limits, run, whole, machine, began, known, changed }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a host that is evaluated.
+    pub fn add(&self, host: &HostName, selection: Selection) {
+        let mut known = self.lock();
+        known.selections.push((host.clone(), selection));
+        known.grown = true;
+    }
+
+    /// Builds until [`Self::close`] is called.
+    ///
+    /// # Errors
+    /// Nix cannot be started.
+    pub fn build(&self) -> Result<()> {
+        while let Some(builds) = self.next() {
+            // What Nix says against it, the plan of all builds will report.
+            let Ok(planned) = plan(self.context, &builds) else { continue };
+            let rows = builds.iter().zip(planned.plan.variants.iter().map(|row| row.plan));
+            let todo: Vec<(&Build, Todo)> = rows.filter(|(_, todo)| todo.is_work()).collect();
+            let wanted: Vec<&Build> = todo.iter().map(|(build, _)| *build).collect();
+            {
+                let mut known = self.lock();
+                if known.closed || wanted.is_empty() {
+                    continue;
+                }
+                known.running = true;
+                known.begun.extend(todo.iter().map(|(build, todo)| (build.drv.clone(), *todo)));
+            }
+            let names: Vec<&str> = wanted.iter().map(|build| build.variant.as_str()).collect();
+            let names = names.join(", ");
+            self.context.ui.status(format!("building {names} while other hosts are evaluated"));
+            let limits = self.limits(&wanted);
+            let history = history::read(&self.context.home);
+            let expected = run::expected(&history, wanted.iter().map(|build| &build.drv));
+            let ended = attempts::run(self.context, &wanted, &limits, expected, self.run);
+            self.lock().running = false;
+            self.changed.notify_all();
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// The builds to begin next; `None`: no more.
+    fn next(&self) -> Option<Vec<Build>> {
+        let mut known = self.lock();
+        loop {
+            if known.closed || interrupt::requested() {
+                return None;
+            }
+            if known.grown && (self.began.elapsed() >= AFTER || !known.begun.is_empty()) {
+                known.grown = false;
+                let selections = known.selections.iter().map(|(host, it)| (host, it));
+                let mut builds = distinct(selections);
+                builds.retain(|build| !known.begun.contains_key(&build.drv));
+                return Some(builds);
+            }
+            let waited = self.changed.wait_timeout(known, PAUSE);
+            known = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// One build at a time, so that the other jobs are left for the rest.
+    fn limits(&self, wanted: &[&Build]) -> Limits {
+        let configured = Configured::read(&self.context.flake.nix);
+        let Limits { jobs, cores, .. } = *self.limits;
+        let all =
+            parallel::choose(wanted, self.machine, &configured, Parallel { max_jobs: jobs, cores });
+        let one = Parallel { max_jobs: all.max_jobs.map(|jobs| jobs.min(1)), cores };
+        let one = parallel::choose(wanted, self.machine, &configured, one);
+        Limits { jobs: one.max_jobs, cores: one.cores, ..self.limits.clone() }
+    }
+
+    /// Begins nothing more, and returns what was begun.
+    pub fn close(&self) -> Begun {
+        let mut known = self.lock();
+        known.closed = true;
+        self.changed.notify_all();
+        known.begun.clone()
+    }
+
+    /// What other builds may use beside those that still run; `None`: none runs.
+    pub fn machine_beside(&self) -> Option<Machine> {
+        let Machine { cores, memory } = self.whole;
+        let memory = memory.zip(self.machine.memory).map(|(whole, own)| whole - own);
+        self.lock().running.then_some(Machine { cores, memory })
+    }
+
+    /// Waits until no build runs.
+    pub fn wait(&self) {
+        let mut known = self.lock();
+        while known.running {
+            known = self.changed.wait(known).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

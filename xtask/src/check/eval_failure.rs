@@ -1,0 +1,92 @@
+//! Why an evaluation failed: the host's state, the finding, and a log of Nix's trace.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::check::outcomes::HostState;
+use crate::findings::finding::Finding;
+use crate::fleet::context::Context;
+use crate::nix::diagnosis::{diagnose, line_of_option};
+use crate::nix::flake::Unanswered;
+use crate::system::interrupt::Interrupted;
+use crate::system::process::Exit;
+use crate::system::{disk, files};
+
+pub fn bad_output(what: &str) -> (HostState, Finding) {
+    let finding = Finding::error("bad-eval-output", what, "run the check again with -v");
+    (HostState::EvalError, finding)
+}
+
+/// The same for another evaluation than a host's selection; `place` names the log.
+///
+/// # Errors
+/// The user interrupted it.
+pub fn explain_at(
+    context: &Context,
+    place: &str,
+    failure: &Unanswered,
+) -> Result<(HostState, Finding)> {
+    if failure.exit == Exit::Interrupted {
+        bail!(Interrupted);
+    }
+    let source = context.flake.source();
+    explain(&format!("{place}-whole"), failure, source.as_deref(), &log_folder(context)?)
+}
+
+/// Returns the state and the finding of a failed evaluation, and writes its trace to a log.
+pub(super) fn explain(
+    place: &str,
+    failure: &Unanswered,
+    source: Option<&str>,
+    logs: &Path,
+) -> Result<(HostState, Finding)> {
+    let log = logs.join(format!("{}.log", files::safe_name(place)));
+    let text = format!("$ {}\n{}\n[{}]\n", failure.command, failure.stderr, failure.exit);
+    files::write_atomically(&log, text.as_bytes())?;
+    let out_of_memory =
+        |message, help| (HostState::OutOfMemory, Finding::error("out-of-memory", message, help));
+    let (state, finding) = match failure.exit {
+        Exit::Code(0) => return Ok(bad_output("the evaluator exited early")),
+        Exit::TimedOut => {
+            let help = "look for unbounded recursion, or raise --timeout";
+            (HostState::Timeout, Finding::error("timeout", "the evaluation timed out", help))
+        }
+        Exit::TooLarge => out_of_memory(
+            "this host's evaluation alone exceeds the memory limit of all evaluators",
+            "look for unbounded recursion, or raise --max-memory",
+        ),
+        Exit::Signal(libc::SIGKILL) | Exit::Code(137) => out_of_memory(
+            "the evaluator was killed, most likely because memory ran out",
+            "lower --max-memory, or add memory or swap",
+        ),
+        Exit::Signal(_) if failure.stderr.contains("memory") => out_of_memory(
+            "the evaluator ran out of memory",
+            "lower --max-memory, or add memory or swap",
+        ),
+        _ => (HostState::EvalError, diagnose(&failure.stderr, source)),
+    };
+    let mut finding = with_line(finding, source);
+    finding.help = format!("{} (trace: {})", finding.help, log.display());
+    Ok((state, finding))
+}
+
+/// Adds the line that defines the option, from the flake's copy in the store, if only the file
+/// is known.
+pub(super) fn with_line(mut finding: Finding, source: Option<&str>) -> Finding {
+    if let (Some(source), Some(file), None) = (source, &mut finding.file, finding.line) {
+        // The module system names what was imported: a folder means its default.nix.
+        if !file.ends_with(".nix") {
+            file.push_str("/default.nix");
+        }
+        let text = files::read(&Path::new(source).join(file)).unwrap_or_default();
+        finding.line = line_of_option(&finding.message, &text);
+    }
+    finding
+}
+
+pub(super) fn log_folder(context: &Context) -> Result<PathBuf> {
+    let folder = context.home.join("logs/check");
+    disk::create(&folder)?;
+    Ok(folder)
+}
