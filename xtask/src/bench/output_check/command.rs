@@ -17,6 +17,7 @@ use crate::fleet::context::Context;
 use crate::nix::names::nix_string;
 use crate::system::process::{Exit, Source};
 use crate::target::or_finding;
+use crate::ui::Ui;
 
 /// Puts a text through both builds, on the target.
 const SCRIPT: &str = include_str!("script.sh");
@@ -63,18 +64,29 @@ pub fn verify(
     model_path: &str,
     timeout: Duration,
 ) -> Result<OutputCheck> {
-    let ui = &context.ui;
     let plain = reference(context, subject)?;
     if let Err(finding) = or_finding(build_and_copy(context, machine, &plain))? {
         return Ok(OutputCheck::failed(finding));
     }
-    let (variant, right) = (&subject.manifest.variant, &plain.manifest.variant);
+    compare(&context.ui, machine, subject, &plain, model_path, timeout)
+}
+
+/// Both are on the machine already.
+pub fn compare(
+    ui: &Ui,
+    machine: &Machine,
+    subject: &Subject,
+    reference: &Subject,
+    model_path: &str,
+    timeout: Duration,
+) -> Result<OutputCheck> {
+    let (variant, right) = (&subject.manifest.variant, &reference.manifest.variant);
     ui.status(format!("comparing the output of {variant} with that of {right}"));
     let target = &machine.target;
     let programs = |subject: &Subject| target.on_disk(&format!("{}/bin", subject.store_path));
     let numbers = [CONTEXT, CHUNKS, TOKENS].map(|number| number.to_string());
     let [context_size, chunks, tokens] = &numbers;
-    let (right_programs, programs) = (programs(&plain), programs(subject));
+    let (right_programs, programs) = (programs(reference), programs(subject));
     let mut argv = vec!["sh", "-c", SCRIPT, "llamafleet", &right_programs, &programs, model_path];
     argv.extend([TEXT, context_size, chunks, PROMPT, tokens]);
     if subject.manifest.backends.iter().any(|backend| backend != "cpu") {

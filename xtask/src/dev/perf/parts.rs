@@ -2,11 +2,15 @@
 //! builds without ccache, speed and start of llama-bench, size of the closure.
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::bench::machine::Machine;
+use crate::bench::model::choice::{ChosenModel, local_file};
+use crate::bench::output_check::command::compare;
+use crate::bench::output_check::rules::Divergence;
 use crate::bench::paired_run::ComparisonTarget;
 use crate::dev::args::PerfArgs;
 use crate::dev::perf::bench::{build, in_turns, lock, models};
@@ -14,6 +18,7 @@ use crate::dev::perf::bench_budgets::ratios;
 use crate::dev::perf::budgets::{self, Ratio};
 use crate::dev::perf::build::{output, round};
 use crate::dev::perf::{pair, timed};
+use crate::findings::finding::Severity;
 use crate::fleet::context::Context;
 use crate::fleet::names::HostName;
 use crate::hardware::microarch::Table;
@@ -32,6 +37,10 @@ const FURTHER_CPU: f64 = 0.15;
 const SPEED: f64 = 0.99;
 const START_UP: f64 = 1.05;
 const CLOSURE: f64 = 1.05;
+/// Of the mean divergence that is printed for equal outputs, in nats: 16-bit probabilities.
+const ROUNDING: f64 = 1e-5;
+/// For all that is compared of a model.
+const PATIENCE: Duration = Duration::from_secs(900);
 /// llama-bench starts in a few milliseconds.
 const STARTS: usize = 200;
 
@@ -53,8 +62,9 @@ struct Derivation {
 
 /// As many CPUs are built as there are runs.
 pub fn budgets(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
-    let mut ratios = cpu_time(args, context)?;
-    ratios.extend(in_use(args, context)?);
+    // The short half first.
+    let mut ratios = in_use(args, context)?;
+    ratios.extend(cpu_time(args, context)?);
     Ok(ratios)
 }
 
@@ -125,10 +135,34 @@ fn in_use(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
     let _lock = lock(context)?;
     let mut all = vec![closure(context, &targets)?, start_up(context, &targets)?];
     for (name, chosen) in models(&args.model) {
+        same_output(context, &machine, &targets, &chosen)?;
         let samples = in_turns(args, context, &machine, (&name, &chosen), &targets)?;
         all.extend(ratios(&format!("{name}, parts / whole"), SPEED, &samples[0], &samples[1]));
     }
     Ok(all)
+}
+
+/// # Errors
+/// The outputs differ, or cannot be compared.
+fn same_output(
+    context: &Context,
+    machine: &Machine,
+    targets: &[ComparisonTarget],
+    model: &ChosenModel,
+) -> Result<()> {
+    let file = local_file(&model.place, &context.home)?;
+    let file = file.to_str().context("the model's path is not UTF-8")?;
+    let [parts, whole] = [&targets[0].subject, &targets[1].subject];
+    let check = compare(&context.ui, machine, parts, whole, file, PATIENCE)?;
+    let errors = check.findings.iter().find(|finding| finding.severity == Severity::Error);
+    if let Some(error) = errors {
+        bail!("{}", error.message);
+    }
+    let differs = check.divergences.iter().find(|one| one.mean_divergence.abs() > ROUNDING);
+    if let Some(Divergence { way, mean_divergence, .. }) = differs {
+        bail!("{way}: parts compute otherwise than the whole: {mean_divergence} nats");
+    }
+    Ok(())
 }
 
 fn closure(context: &Context, targets: &[ComparisonTarget]) -> Result<Ratio> {
