@@ -9,6 +9,7 @@
 pub mod args;
 pub mod ask;
 pub mod github;
+pub mod links;
 pub mod nearest;
 pub mod program;
 pub mod progress;
@@ -26,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anstream::AutoStream;
 
 use crate::ui::args::OutputArgs;
+use crate::ui::links::Links;
 use crate::ui::sanitize::sanitize_painted;
 
 static HAS_DOCUMENT: AtomicBool = AtomicBool::new(false);
@@ -92,7 +94,7 @@ impl Ui {
     /// A line about how the work goes; silent with `--quiet`.
     pub fn status(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            print_to(anstream::stderr(), &self.shown(line.as_ref()));
+            print_to(anstream::stderr(), &Links::Stderr.add(self.shown(line.as_ref())));
         }
     }
 
@@ -103,7 +105,7 @@ impl Ui {
 
     /// A line that matters even with `--quiet`.
     pub fn warn(&self, line: impl AsRef<str>) {
-        print_to(anstream::stderr(), &self.shown(line.as_ref()));
+        print_to(anstream::stderr(), &Links::Stderr.add(self.shown(line.as_ref())));
     }
 
     /// What broke, so that there is no report.
@@ -157,7 +159,7 @@ impl Ui {
     /// The command's result for a person; with `--json` there is only the document.
     pub fn result(&self, text: impl AsRef<str>) {
         if !self.json {
-            print_result(anstream::stdout(), &self.shown(text.as_ref()));
+            print_result(anstream::stdout(), &Links::Stdout.add(self.shown(text.as_ref())));
         }
     }
 

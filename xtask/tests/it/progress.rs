@@ -12,8 +12,9 @@ const NEEDY: &str = r#"
 #[test]
 fn real_builds_name_who_needs_what_and_whose_it_is() {
     let fleet = fleet(NEEDY);
-    let output =
-        xtask(fleet.path()).args(["build-all", "--json", "--max-jobs", "1"]).output().unwrap();
+    let mut build = xtask(fleet.path());
+    build.args(["build-all", "--json", "--max-jobs", "1"]).env("FORCE_HYPERLINK", "1");
+    let output = build.output().unwrap();
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("gone-1 failed after"), "{said}");
@@ -42,7 +43,11 @@ fn real_builds_name_who_needs_what_and_whose_it_is() {
 fn real_builds_are_drawn_and_only_the_report_is_left_on_the_screen() {
     let fleet = fleet(NEEDY);
     let mut build = xtask(fleet.path());
-    let session = terminal::run(build.args(["build-all", "--max-jobs", "1"]), 100, 60);
+    build.args(["build-all", "--max-jobs", "1"]);
+    build.env("FORCE_HYPERLINK", "1").env_remove("NO_COLOR");
+    let session = terminal::run(&mut build, 100, 60);
+    let link = "\x1b]8;;file://";
+    assert_eq!(session.text().matches(link).count(), 4, "two logs, when they fail and at the end");
     let screens: Vec<String> = session.screens().iter().map(|screen| screen.contents()).collect();
     let end = screens.last().unwrap();
     assert_eq!(session.status.code(), Some(1), "{end}");

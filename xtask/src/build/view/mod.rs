@@ -16,6 +16,7 @@ use crate::build::view::rows::clock;
 use crate::build::{compile_error, log};
 use crate::nix::names::DrvPath;
 use crate::system::interrupt;
+use crate::ui::links::Links;
 use crate::ui::progress::{Block, Size, suspend};
 use crate::ui::sanitize::sanitize;
 use crate::ui::{Ui, github};
@@ -164,7 +165,8 @@ impl Progress {
         if !self.text.is_empty() {
             self.spoke = Instant::now();
             // A terminal that has gone is not an error of the build.
-            let _ = suspend(|| anstream::stderr().write_all(self.text.as_bytes()));
+            let text = Links::Stderr.add(self.text.as_str().into());
+            let _ = suspend(|| anstream::stderr().write_all(text.as_bytes()));
             self.text.clear();
         }
     }

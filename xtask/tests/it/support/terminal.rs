@@ -42,6 +42,11 @@ pub fn run(command: &mut Command, columns: u16, lines: u16) -> Session {
 }
 
 impl Session {
+    /// All that was written, escapes included.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.written).into_owned()
+    }
+
     /// The screen after each line that was drawn, and at the end.
     pub fn screens(&self) -> Vec<vt100::Screen> {
         let mut terminal = vt100::Parser::new(self.lines, self.columns, 0);
