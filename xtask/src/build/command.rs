@@ -50,6 +50,8 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
             }
         });
         let found = found.and_then(|mut found| {
+            let before = found.findings.iter().filter(|finding| plan::is_setup(finding));
+            before.for_each(|finding| print_finding(&building.ui, "build-all", finding));
             run::begin(
                 building,
                 &found.builds,
@@ -120,7 +122,7 @@ fn dry_run(context: &Context, found: Found) -> Result<Outcome> {
     })?;
     view::tables::plan(&context.ui, &planned.plan);
     check::view::complain(&context.ui, &hosts);
-    findings.iter().for_each(|finding| print_finding(&context.ui, "packages", finding));
+    findings.iter().for_each(|finding| print_finding(&context.ui, "build-all", finding));
     Ok(Outcome::new(ok, all_findings(&hosts.hosts, &findings)))
 }
 
@@ -141,10 +143,11 @@ fn find(
 ) -> Result<Found> {
     let hosts = context.hosts(&args.selection.hosts)?;
     let outcomes = evaluate_each(context, &hosts, EvalOptions::default(), selected)?;
-    let (packages, findings) =
+    let (packages, mut findings) =
         if args.packages { packages::selections(building)? } else { (vec![], vec![]) };
     let builds = chosen(args, &outcomes, &packages)?;
     let planned = plan::plan(building, &builds)?;
+    findings.extend(planned.plan.needs_setup());
     let unevaluated = outcomes.without_variant();
     let excused = outcomes.may_lack_module(&args.selection.hosts);
     let hosts = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());

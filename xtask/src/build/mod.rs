@@ -5,7 +5,7 @@
 //! nothing is left to retry; `tracker` follows its log in the records of
 //! `derivations`, `view` draws them.
 //!
-//! Imports: system, statistics, ui, findings, ci, nix, fleet, hardware, check.
+//! Imports: system, statistics, ui, findings, ci, nix, testbed, fleet, hardware, check.
 
 pub mod args;
 pub mod attempts;

@@ -9,11 +9,13 @@ use serde::Serialize;
 
 use crate::build::history;
 use crate::build::variants::{Build, short_name};
+use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::builders::Configured;
 use crate::nix::flake;
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::store::{self, Missing};
+use crate::testbed::toolkits::{self, Toolkit};
 
 /// What is to be done for one variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,6 +26,8 @@ pub enum Todo {
     Build,
     /// No machine that Nix has can build for its system.
     Unsupported,
+    /// The testbed lacks a toolkit that it is compiled with.
+    NeedsSetup,
 }
 
 impl Todo {
@@ -46,6 +50,8 @@ pub struct Row {
     /// How long the last build of its name took here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_seconds: Option<f64>,
+    #[serde(skip)]
+    pub lacks: Vec<&'static Toolkit>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +75,52 @@ impl Plan {
     pub fn count(&self, todo: Todo) -> usize {
         self.variants.iter().filter(|row| row.plan == todo).count()
     }
+
+    /// A finding for each toolkit that is to be set up first.
+    pub fn needs_setup(&self) -> impl Iterator<Item = Finding> {
+        toolkits::ALL.into_iter().filter_map(|toolkit| {
+            let rows = self.variants.iter().filter(|row| row.lacks.contains(&toolkit));
+            let builds: Vec<String> = rows
+                .map(|row| format!("{} ({})", row.build.variant, row.build.wanted_by()))
+                .collect();
+            let needs = if builds.len() == 1 { "needs" } else { "need" };
+            (!builds.is_empty()).then(|| {
+                Finding::error(
+                    NEEDS_SETUP,
+                    format!(
+                        "{} {needs} {}, which this testbed does not have",
+                        builds.join(", "),
+                        toolkit.name
+                    ),
+                    format!("run `{}`, and then this command again", toolkit.setup_command()),
+                )
+            })
+        })
+    }
+}
+
+/// Whether it is about a toolkit, and so shown before the build.
+pub fn is_setup(finding: &Finding) -> bool {
+    finding.code == NEEDS_SETUP
+}
+
+const NEEDS_SETUP: &str = "needs-setup";
+
+/// The toolkits among these that something of this build must be compiled with.
+fn lacks(
+    build: &Build,
+    absent: &[&'static Toolkit],
+    is_valid: impl Fn(&StorePath) -> bool,
+) -> Vec<&'static Toolkit> {
+    let parts = &build.manifest.parts;
+    let compiles = |backend: &str| match &parts[..] {
+        [] => build.manifest.backends.iter().any(|it| it == backend),
+        parts => {
+            parts.iter().any(|part| part.backend() == Some(backend) && !is_valid(&part.output))
+        }
+    };
+    let needed = |toolkit: &&&Toolkit| compiles(toolkit.backend) && !is_valid(&build.out);
+    absent.iter().filter(needed).copied().collect()
 }
 
 /// The plan, and what it was made of.
@@ -92,21 +144,31 @@ impl Planned {
 
 pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
     let nix = &context.flake.nix;
-    let outputs = builds.iter().map(|build| build.out.clone()).collect();
+    let mut outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
+    let mut toolkits = vec![];
+    if context.in_testbed() {
+        toolkits.extend(toolkits::ALL.into_iter().filter(|toolkit| !toolkit.is_present()));
+        let parts = builds.iter().flat_map(|build| &build.manifest.parts);
+        outputs.extend(parts.map(|part| part.output.clone()).filter(|_| !toolkits.is_empty()));
+    }
     let valid = store::valid(nix, &outputs)?;
+    let lacks = |build: &Build| lacks(build, &toolkits, |path| valid.contains_key(path));
     let configured = LazyCell::new(|| Configured::read(nix));
     let buildable = |build: &&Build| {
         build.manifest.system == flake::system() || configured.builds_for(&build.manifest.system)
     };
     let absent = builds.iter().filter(|build| !valid.contains_key(&build.out)).filter(buildable);
+    let absent = absent.filter(|build| lacks(build).is_empty());
     let missing = store::missing(nix, &absent.map(|build| &build.drv).collect::<Vec<_>>())?;
     let earlier = history::read(&context.home);
     let row = |build: &Build| {
         let name = short_name(build.drv.as_str());
         let info = valid.get(&build.out);
+        let lacks = lacks(build);
         let todo = match build {
             _ if info.is_some() => Todo::Present,
             build if !buildable(&build) => Todo::Unsupported,
+            _ if !lacks.is_empty() => Todo::NeedsSetup,
             build if missing.fetch.contains(&build.out) => Todo::Fetch,
             _ => Todo::Build,
         };
@@ -119,6 +181,7 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
                 None => earlier.before(name, &build.out).and_then(|before| before.closure_bytes),
             },
             expected_seconds: earlier.seconds(name, "").filter(|_| todo == Todo::Build),
+            lacks,
         }
     };
     let own: BTreeSet<&DrvPath> = builds.iter().map(|build| &build.drv).collect();

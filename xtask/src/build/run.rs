@@ -109,15 +109,15 @@ pub fn report(
     }
     let earlier = history::read(&context.home);
     // The plan has a row for each build, in the same order.
-    let planned = || builds.iter().zip(plan.variants.iter().map(|row| row.plan));
+    let planned = || builds.iter().zip(&plan.variants);
     let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
     let variants: Vec<VariantReport> = planned()
-        .map(|(build, todo)| {
+        .map(|(build, planned)| {
             let lost = valid.get(&build.out).and_then(|_| lost(build));
             let there = valid.get(&build.out).filter(|_| lost.is_none());
             let culprits = match there {
-                None if todo.is_work() => ran.culprits(context, build),
+                None if planned.plan.is_work() => ran.culprits(context, build),
                 _ => vec![],
             };
             let of_build = build.own();
@@ -128,7 +128,8 @@ pub fn report(
                 true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
                 true => BuildState::Built,
                 false if lost.is_some() => BuildState::Failed,
-                false if todo == Todo::Unsupported => BuildState::Unsupported,
+                false if planned.plan == Todo::Unsupported => BuildState::Unsupported,
+                false if planned.plan == Todo::NeedsSetup => BuildState::NeedsSetup,
                 false
                     if interrupt::requested()
                         && !culprits.iter().any(|drv| ran.of(drv).attempts.failed) =>
@@ -157,7 +158,9 @@ pub fn report(
                          repair {path}` restores it"
                     )),
                     None if failed => ran.reason(build, &culprits),
-                    None => None,
+                    None => planned.lacks.first().map(|toolkit| {
+                        format!("it needs {}: run `{}`", toolkit.name, toolkit.setup_command())
+                    }),
                 },
                 failed_dependency: (state == BuildState::DependencyFailed)
                     .then(|| short_name(culprit.as_str()).to_owned()),

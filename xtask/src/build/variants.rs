@@ -19,6 +19,7 @@ pub enum BuildState {
     Failed,
     DependencyFailed,
     Unsupported,
+    NeedsSetup,
     Interrupted,
 }
 
@@ -36,6 +37,7 @@ impl BuildState {
             Self::Failed => "failed",
             Self::DependencyFailed => "dependency-failed",
             Self::Unsupported => "unsupported",
+            Self::NeedsSetup => "needs-setup",
             Self::Interrupted => "interrupted",
         }
     }
@@ -49,6 +51,7 @@ impl BuildState {
             Self::Failed => "the build failed",
             Self::DependencyFailed => "a dependency failed to build",
             Self::Unsupported => "no machine can build for this system",
+            Self::NeedsSetup => "not built before a set-up",
             Self::Interrupted => "interrupted",
         }
     }

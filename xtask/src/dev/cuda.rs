@@ -84,10 +84,6 @@ fn files() -> Vec<PypiFile> {
     WHEELS.iter().map(file).collect()
 }
 
-pub fn is_present() -> bool {
-    toolkits::link(LINK).join("bin/nvcc").is_file()
-}
-
 /// What is left to download.
 pub fn missing_megabytes(home: &Path) -> u64 {
     if home.join(LINK).is_dir() {

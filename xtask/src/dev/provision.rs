@@ -13,6 +13,7 @@ use crate::system::disk;
 use crate::system::machine_lock::{self, Lock};
 use crate::system::process::{self, Invocation};
 use crate::testbed::llama_tree;
+use crate::testbed::toolkits::CUDA;
 use crate::ui::Ui;
 
 const WITHOUT_DEBIAN: &str = "needed by the testbed only, which needs Debian";
@@ -39,7 +40,7 @@ fn needs_pip(home: &Path, requested: OnRequest) -> bool {
     let llama_cpp = !llama_tree::is_present(home) && !llama_tree::missing_archives(home).is_empty();
     llama_cpp
         || requested.model && !smollm2::is_present(home)
-        || requested.cuda && !cuda::is_present()
+        || requested.cuda && !CUDA.is_present()
 }
 
 fn tools(home: &Path, requested: OnRequest, on_debian: bool) -> Item {

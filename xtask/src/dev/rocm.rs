@@ -12,6 +12,7 @@ use crate::dev::debian::{self, PrivateApt};
 use crate::dev::toolkits;
 use crate::system::process::{self, Invocation};
 use crate::system::{disk, interrupt};
+use crate::testbed::toolkits::link;
 
 pub const LINK: &str = "rocm";
 /// The last one is for the others: see [`relocate`].
@@ -24,10 +25,6 @@ pub const DISK_MEGABYTES: u64 = 5400;
 const COMPILER: &str = "usr/lib/llvm-21";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 const PATCH: Duration = Duration::from_secs(60);
-
-pub fn is_present() -> bool {
-    toolkits::link(LINK).join(COMPILER).join("bin/clang++").is_file()
-}
 
 /// Provides `home/rocm` and its link.
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
@@ -67,8 +64,8 @@ fn relocate(root: &Path) -> Result<()> {
     let in_use: Vec<PathBuf> =
         listed.split_whitespace().filter_map(|word| fs::canonicalize(word).ok()).collect();
 
-    let place = toolkits::link(LINK).join(LIBRARIES).display().to_string();
-    let run_path = format!("{place}:{}", toolkits::link(LINK).join(COMPILER).join("lib").display());
+    let place = link(LINK).join(LIBRARIES).display().to_string();
+    let run_path = format!("{place}:{}", link(LINK).join(COMPILER).join("lib").display());
     let interpreter = format!("{place}/ld-linux-x86-64.so.2");
     let patch = |folder: &str, options: &[&str]| -> Result<()> {
         for file in disk::files_of(&root.join(folder))? {

@@ -1,9 +1,9 @@
 //! The GPU toolkits that `setup` provides on request, and the links by which the testbed's
-//! packages find them: a build may name no path of one machine.
+//! packages find them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -11,14 +11,7 @@ use anyhow::{Context, Result};
 use crate::dev::pieces::{Item, Piece};
 use crate::dev::{cuda, debian, rocm, vulkan};
 use crate::system::disk;
-
-/// Where the testbed's packages look, beside the compiler cache.
-const LINKS: &str = "/nix/var/llamafleet";
-
-/// A link of that folder.
-pub fn link(name: &str) -> PathBuf {
-    Path::new(LINKS).join(name)
-}
+use crate::testbed::toolkits::{CUDA, LINKS, ROCM, link};
 
 /// Points the link at `folder`.
 pub fn publish(name: &str, folder: &Path) -> Result<()> {
@@ -38,7 +31,7 @@ pub fn set_time(program: &Path) -> Result<()> {
 }
 
 pub fn cuda_item(home: &Path) -> Item {
-    if cuda::is_present() {
+    if CUDA.is_present() {
         return Piece::Cuda.present(link(cuda::LINK).display().to_string());
     }
     if std::env::consts::ARCH != "x86_64" {
@@ -52,7 +45,7 @@ pub fn cuda_item(home: &Path) -> Item {
 }
 
 pub fn rocm_item() -> Item {
-    if rocm::is_present() {
+    if ROCM.is_present() {
         return Piece::Rocm.present(link(rocm::LINK).display().to_string());
     }
     if std::env::consts::ARCH != "x86_64" || !debian::is_here() {

@@ -9,6 +9,7 @@ use crate::dev::debian::{self, PrivateApt};
 use crate::dev::pieces::{Tool, Wanted};
 use crate::dev::toolkits;
 use crate::system::disk;
+use crate::testbed::toolkits::link;
 
 pub const LINK: &str = "vulkan";
 pub const DISK_MEGABYTES: u64 = 20;
@@ -24,7 +25,7 @@ pub const TOOLS: &[Tool] = &[
 ];
 
 pub fn has_headers() -> bool {
-    toolkits::link(LINK).join("include/vulkan/vulkan.h").is_file()
+    link(LINK).join("include/vulkan/vulkan.h").is_file()
 }
 
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {

@@ -88,6 +88,14 @@ pub struct Part {
     pub output: StorePath,
 }
 
+impl Part {
+    /// The GPU backend or `cpu` that a module is of; none of ggml itself and of the tools.
+    pub fn backend(&self) -> Option<&str> {
+        let rest = self.name.strip_prefix("ggml-")?;
+        Some(rest.split_once('-').map_or(rest, |(backend, _)| backend))
+    }
+}
+
 impl Manifest {
     /// The CPUs that the package is for; ggml selects one at start-up.
     pub fn cpus(&self) -> impl Iterator<Item = &str> {

@@ -10,3 +10,4 @@ pub mod lock_creation;
 pub mod lock_file;
 pub mod pypi;
 pub mod revision;
+pub mod toolkits;

@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
-use crate::support::{Scratch, code, json, nix, repository, run, skip, stderr, stdout};
+use crate::support::{
+    Scratch, XTASK, code, contained, copy_of_repository, json, nix, repository, run, skip, stderr,
+    stdout,
+};
 
 pub const CUDA: &str = "/nix/var/llamafleet/cuda-13.4";
 /// Where NixOS has the driver's libraries.
@@ -223,4 +226,65 @@ fn without_its_toolkit_a_build_names_the_setup_command() {
         let said = stderr(&output);
         assert!(!output.status.success() && said.contains(command), "{package}: {said}");
     }
+}
+
+/// Runs xtask where the toolkits' place is an empty folder, in a mount namespace.
+fn run_without_toolkits(fleet: &Scratch, args: &[&str]) -> Output {
+    let script = "mount --bind \"$0\" /nix/var/llamafleet && exec \"$@\"";
+    let empty = Scratch::new();
+    let mut command = contained(Command::new("unshare"), fleet.path());
+    command.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(empty.path()).arg(XTASK);
+    command.args(args).output().unwrap()
+}
+
+#[test]
+fn build_all_names_the_setup_commands_that_its_variants_need_and_builds_the_others() {
+    let host = |options: &str| {
+        format!(
+            "{{ nixpkgs.config.allowUnfree = true; system.stateVersion = \"25.05\"; \
+             programs.llama-cpp = {{ enable = true; microarch = \"haswell\"; {options} }}; }}"
+        )
+    };
+    // For GPUs that no other test builds for.
+    let ada = host("backend = \"cuda\"; cudaCapabilities = [ \"8.9\" ];");
+    let both = host(
+        "backend = [ \"cuda\" \"rocm\" ]; cudaCapabilities = [ \"8.9\" ]; rocmTargets = [ \"gfx1151\" ];",
+    );
+    let fleet = copy_of_repository(&[
+        ("ada", &ada),
+        ("both", &both),
+        ("plain", &host("backend = \"cpu\";")),
+    ]);
+    let plan = run_without_toolkits(&fleet, &["build-all", "--testbed", "--dry-run", "--json"]);
+    if stderr(&plan).contains("unshare: ") {
+        return skip("no mount namespaces here");
+    }
+    assert_eq!(code(&plan), 1, "{}", stderr(&plan));
+    let plan = json(&plan);
+    let plans: Vec<_> =
+        plan["variants"].as_array().unwrap().iter().map(|row| row["plan"].clone()).collect();
+    assert_eq!(plans[..2], ["needs-setup", "needs-setup"], "{plan}");
+    assert!(["build", "present"].contains(&plans[2].as_str().unwrap()), "{plan}");
+
+    let words = ["build-all", "ada", "both", "--testbed", "--json"];
+    let output = run_without_toolkits(&fleet, &words);
+    let (report, shown) = (json(&output), stderr(&output));
+    assert_eq!(code(&output), 1, "{shown}");
+    for variant in report["variants"].as_array().unwrap() {
+        assert_eq!(variant["state"], "needs-setup", "{report}");
+    }
+    for (command, hosts) in [("--cuda", "(ada), cuda"), ("--rocm", "(both) needs ROCm")] {
+        let command = format!("cargo xtask setup {command}");
+        let findings = report["findings"].as_array().unwrap();
+        let found: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding["help"].as_str().unwrap().contains(&command))
+            .collect();
+        assert_eq!(found.len(), 1, "{report}");
+        assert_eq!(found[0]["code"], "needs-setup");
+        assert!(found[0]["message"].as_str().unwrap().contains(hosts), "{report}");
+        assert_eq!(shown.matches(&command).count(), 1, "{shown}");
+    }
+    // Nothing was begun that would fail.
+    assert!(!shown.contains("building"), "{shown}");
 }

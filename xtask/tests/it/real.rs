@@ -1,10 +1,9 @@
 //! The real llama.cpp of both revisions, really built and run on the testbed. `cargo xtask test`
 //! sets the testbed up first; the first run on a machine takes minutes, the next seconds.
 
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::support::{Scratch, code, json, repository, run, skip, stderr, valid_in_store};
+use crate::support::{Scratch, code, json, repository, run, stderr, valid_in_store};
 use serde_json::Value;
 
 /// One build at a time: the second finds the first one's objects in ccache.
@@ -149,18 +148,4 @@ fn the_demo_shows_what_tuning_is_worth() {
     let prompt = speed("tuned", "pp128") / speed("upstream", "pp128");
     let generation = speed("tuned", "tg32") / speed("upstream", "tg32");
     assert!(prompt > 3.0 && generation > 1.5, "pp {prompt}, tg {generation}: {report}");
-}
-
-#[test]
-fn a_variant_that_cannot_be_built_here_says_why() {
-    let _alone = alone();
-    if Path::new(crate::gpu::CUDA).exists() {
-        return skip("CUDA is set up here, so boron's variant can be built");
-    }
-    let output = run(repository(), &["build-all", "boron", "--testbed", "--json"]);
-    assert_eq!(code(&output), 1, "{}", stderr(&output));
-    let report = json(&output);
-    let variant = &report["variants"][0];
-    assert_eq!(variant["state"], "dependency-failed", "{report}");
-    assert!(variant["logTail"].to_string().contains("CUDA"), "{report}");
 }

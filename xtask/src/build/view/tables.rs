@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::build::plan::{Plan, Row, Todo};
+use crate::build::plan::{Plan, Row, Todo, is_setup};
 use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::{Build, BuildState};
 use crate::findings;
@@ -33,6 +33,7 @@ fn plan_row(row: &Row) -> Vec<Cell> {
         Todo::Fetch => ("fetch", Ui::bold),
         Todo::Build => ("build", Ui::bold),
         Todo::Unsupported => ("unsupported", Ui::yellow),
+        Todo::NeedsSetup => ("needs set-up", Ui::yellow),
     };
     let about = if row.plan == Todo::Present { "" } else { "about " };
     let time = row.expected_seconds.map(|time| format!("{about}{}", units::seconds(time)));
@@ -59,6 +60,7 @@ fn sentence(plan: &Plan) -> String {
         (plan.count(Todo::Build), "to build".to_owned()),
         (plan.count(Todo::Fetch), "to fetch".to_owned()),
         (plan.count(Todo::Unsupported), "that no machine can build".to_owned()),
+        (plan.count(Todo::NeedsSetup), "that need a set-up".to_owned()),
     ];
     let mut parts: Vec<String> = vec![];
     for (todo, (count, what)) in counts.into_iter().enumerate() {
@@ -94,9 +96,12 @@ pub fn report(ui: &Ui, report: &BuildReport) {
         }
     }
     ui.result(Table { columns: &columns, rows }.render(ui));
-    // The user knows why the others stopped.
+    // The user knows why others stopped, and a finding is about those that need a set-up.
     let stopped = |variant: &&VariantReport| variant.state == BuildState::Interrupted;
-    for variant in report.variants.iter().filter(|it| !it.state.ok() && !stopped(it)) {
+    let failed = |variant: &&VariantReport| {
+        !variant.state.ok() && !stopped(variant) && variant.state != BuildState::NeedsSetup
+    };
+    for variant in report.variants.iter().filter(failed) {
         complain(ui, variant);
     }
     for host in &report.hosts {
@@ -104,7 +109,8 @@ pub fn report(ui: &Ui, report: &BuildReport) {
             findings::view::print(ui, host.host.as_str(), finding);
         }
     }
-    for finding in &report.findings {
+    // That something is to be set up was said before the build.
+    for finding in report.findings.iter().filter(|finding| !is_setup(finding)) {
         findings::view::print(ui, "build-all", finding);
     }
     let ok = report.variants.iter().filter(|variant| variant.state.ok()).count();
@@ -145,7 +151,7 @@ fn next(variants: &[VariantReport]) -> Option<String> {
 fn row(variant: &VariantReport) -> Vec<Cell> {
     let paint = match variant.state {
         state if state.ok() => Ui::green,
-        BuildState::Unsupported | BuildState::Interrupted => Ui::yellow,
+        BuildState::Unsupported | BuildState::NeedsSetup | BuildState::Interrupted => Ui::yellow,
         _ => Ui::red,
     };
     let state = Cell::painted(variant.state.as_str(), paint);
