@@ -13,8 +13,6 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
 use crate::nix::store;
-use crate::system::interrupt::Interrupted;
-use crate::system::process::Exit;
 use crate::ui::progress::Spinner;
 use crate::ui::sanitize::sanitize;
 
@@ -124,7 +122,6 @@ pub fn push(
         context.ui.debug(format!("pushing {} to {shown}", variant.build.variant));
         let pushed = match store::push(nix, to, out) {
             Ok(answer) if answer.exit.ok() => confirm(context, to, variant, &mut unsigned),
-            Ok(answer) if answer.exit == Exit::Interrupted => Err(Interrupted.into()),
             Ok(answer) => {
                 let stderr = answer.stderr_text();
                 let printed = sanitize(stderr.trim());

@@ -14,6 +14,7 @@ use std::{fmt, thread};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::system::interrupt::Interrupted;
 use crate::system::invocation::Stdin;
 use crate::system::running::Running;
 use crate::system::termination::Termination;
@@ -86,7 +87,8 @@ pub enum Source {
     Stderr,
 }
 
-/// Runs to the end and returns all that it prints; for programs that print little.
+/// Runs to the end and returns all that it prints; for programs that print little. What Ctrl-C
+/// ends has printed nothing of use: the error is [`Interrupted`].
 pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
     let (mut stdout, mut stderr) = (vec![], vec![]);
     let mut flooded = false;
@@ -104,6 +106,9 @@ pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Cap
     })?;
     if flooded {
         bail!("`{invocation}` printed more than {} MiB, and was ended", LARGEST_OUTPUT >> 20);
+    }
+    if exit == Exit::Interrupted {
+        bail!(Interrupted);
     }
     Ok(Captured { exit, stdout, stderr })
 }

@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod ask;
+pub mod bar_target;
 pub mod github;
 pub mod links;
 pub mod nearest;

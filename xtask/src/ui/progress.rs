@@ -6,13 +6,14 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use console::{Term, measure_text_width, truncate_str};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::ui::bar_target::{self, ECHO};
 use crate::ui::waiting::{self, Occupied};
 use crate::ui::{Ui, units};
 
 static BARS: LazyLock<MultiProgress> =
-    LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
+    LazyLock::new(|| MultiProgress::with_draw_target(bar_target::of_stderr()));
 
 /// Prints something above the bars: they are cleared, and drawn again afterwards.
 pub fn suspend<T>(print: impl FnOnce() -> T) -> T {
@@ -51,17 +52,19 @@ impl Live {
         let elapsed = self.started.elapsed().as_secs_f64();
         let left = elapsed / f64::from(done.max(1)) * f64::from(all.saturating_sub(done));
         let left = if done == 0 { String::new() } else { format!(", {} left", units::about(left)) };
-        self.bar.set_prefix(format!("{what}{left}"));
+        self.bar.set_prefix(fit_line(&format!("{what}{left}"), 0));
         self.bar.set_message("");
     }
 
     /// What runs at this moment.
     pub fn doing(&self, what: &str) {
         let seconds = self.started.elapsed().as_secs();
-        self.bar.set_message(match self.bar.prefix().as_str() {
+        let prefix = self.bar.prefix();
+        let message = match prefix.as_str() {
             "" => format!("{what}, {seconds} s"),
             _ => format!(" ({what})"),
-        });
+        };
+        self.bar.set_message(fit_line(&message, width(&prefix)));
     }
 }
 
@@ -80,14 +83,15 @@ impl Spinner {
             return Self(ProgressBar::hidden(), Occupied::begin());
         }
         let bar = BARS.add(ProgressBar::new(count as u64));
-        bar.set_style(style("{spinner} {prefix} {pos}/{len}, {elapsed}  {wide_msg}"));
+        bar.set_style(style("{spinner} {prefix} {pos}/{len}, {elapsed}  {msg}"));
         bar.set_prefix(what);
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar, Occupied::begin())
     }
 
     pub fn done(&self, name: &str) {
-        self.0.set_message(name.to_owned());
+        let taken = "1000/1000, 10m  ".len() + width(&self.0.prefix());
+        self.0.set_message(fit_line(name, taken));
         self.0.inc(1);
     }
 
@@ -121,6 +125,17 @@ impl Size {
         let (lines, columns) = Term::stderr().size();
         Self { columns: columns.into(), lines: lines.into() }
     }
+
+    /// What bars may take of it.
+    pub fn for_bars(self) -> Self {
+        Self { columns: self.columns.saturating_sub(ECHO), ..self }
+    }
+}
+
+/// Cuts text to what a line has room for beside a spinner and what is `taken`.
+fn fit_line(text: &str, taken: usize) -> String {
+    let Size { columns, .. } = Size::of_stderr();
+    fit(text, columns.saturating_sub("⠦ ".chars().count() + taken + ECHO)).into_owned()
 }
 
 /// Columns that text takes on a terminal; escapes take none.

@@ -24,7 +24,7 @@ use crate::nix::diagnosis::diagnose;
 use crate::nix::flake_input::{Revision, Upstream};
 use crate::nix::lockfile::{Input, LockFile};
 use crate::nix::tree_copy::TreeCopy;
-use crate::system::interrupt::{self, Interrupted};
+use crate::system::interrupt;
 use crate::system::process::{self, Exit};
 use crate::system::{disk, files};
 use crate::ui::sanitize::sanitize;
@@ -169,7 +169,6 @@ impl<'a> PinState<'a> {
         let output = process::capture(&call, Some(FETCH))?;
         match output.exit {
             Exit::Code(0) => {}
-            Exit::Interrupted => bail!(Interrupted),
             exit => {
                 let cause = diagnose(&sanitize(&*output.stderr_text()), None);
                 let (name, revision) = (&self.input.name, revision.name());

@@ -147,7 +147,7 @@ fn a_host_that_does_not_evaluate_is_told_and_the_rest_is_built() {
 }
 
 /// Two hosts, `b` and `c`, whose evaluation waits five seconds for a build.
-fn slow_fleet(hosts: &str, shared: &str, late: &str) -> Scratch {
+pub fn slow_fleet(hosts: &str, shared: &str, late: &str) -> Scratch {
     let slowly = r#"slowly = text: text + builtins.substring 0 0 (builtins.readFile
       (package { name = "slow"; script = "sleep 5; echo >$out"; }));"#;
     fleet(&format!(

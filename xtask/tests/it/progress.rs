@@ -1,5 +1,7 @@
 //! What a person sees of real builds with dependencies, on a terminal and without one.
 
+use crate::build_all::slow_fleet;
+use crate::support::builders::signal;
 use crate::support::{code, fleet, json, stderr, terminal, xtask};
 
 const NEEDY: &str = r#"
@@ -55,4 +57,24 @@ fn real_builds_are_drawn_and_only_the_report_is_left_on_the_screen() {
     assert!(seen("  └ shared-1") && seen("waiting for shared-1"), "{end}");
     assert!(end.contains("gone-1 failed after") && end.contains("VARIANT"), "{end}");
     assert!(!end.contains('%') && !end.contains('└'), "{end}");
+}
+
+/// The terminal shows `^C` behind the last bar; what is drawn is gone all the same.
+#[test]
+fn after_ctrl_c_no_bar_is_left() {
+    let slow = r#"a = host { variant = "a-name-that-is-long-enough-for-any-row"; script = "echo '[3/9] x'; sleep 60"; };"#;
+    let fleet = slow_fleet(slow, "echo >$out", "echo >$out");
+    for (args, what) in
+        [(["check", "--no-cache"], "evaluating"), (["build-all", "--no-link"], "3/9")]
+    {
+        let mut command = xtask(fleet.path());
+        let session = terminal::interrupt(command.args(args), (90, 30), what, |pid| {
+            signal("INT", pid);
+        });
+        assert_eq!(session.status.code(), Some(130));
+        let screens = session.screens();
+        let end = screens.last().unwrap().contents();
+        assert!(end.contains("interrupted") && !end.contains("evaluating"), "{end}");
+        assert!(!end.contains("3/9") && !end.contains('%'), "{end}");
+    }
 }

@@ -189,7 +189,7 @@ impl Progress {
         let moment = Some((now as u64, size));
         if self.drawn != moment {
             self.drawn = moment;
-            self.bars.draw(rows::rows(rows, now, size, &self.ui), size.columns);
+            self.bars.draw(rows::rows(rows, now, size.for_bars(), &self.ui), size.columns);
         }
     }
 

@@ -19,6 +19,7 @@ use crate::nix::log::{Event, parse};
 use crate::nix::names::{DrvPath, StorePath};
 
 #[path = "../../../tests/it/support/terminal.rs"]
+#[expect(dead_code, reason = "the integration tests press Ctrl-C, too")]
 mod terminal;
 
 /// Lines per second of a log without times.

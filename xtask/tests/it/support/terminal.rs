@@ -1,7 +1,7 @@
 //! A terminal for the binary under test, and what a person sees on it.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::num::NonZero;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -19,6 +19,26 @@ pub struct Session {
 
 /// Runs it on a terminal of this size.
 pub fn run(command: &mut Command, columns: u16, lines: u16) -> Session {
+    run_until(command, columns, lines, None)
+}
+
+/// Runs it on a terminal that shows `^C` as soon as `what` was written, and then calls `signal` with
+/// the process: the terminal has no foreground process group.
+pub fn interrupt(
+    command: &mut Command,
+    (columns, lines): (u16, u16),
+    what: &str,
+    signal: impl Fn(u32),
+) -> Session {
+    run_until(command, columns, lines, Some((what, &signal)))
+}
+
+fn run_until(
+    command: &mut Command,
+    columns: u16,
+    lines: u16,
+    mut until: Option<(&str, &dyn Fn(u32))>,
+) -> Session {
     let control =
         pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     pty::grantpt(&control).unwrap();
@@ -33,10 +53,25 @@ pub fn run(command: &mut Command, columns: u16, lines: u16) -> Session {
     // The program's ends are closed when it has ended: then reading says EIO.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     drop(terminal);
-    let mut written = vec![];
-    if let Err(error) = File::from(control).read_to_end(&mut written) {
-        assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()), "{error}");
+    let (mut written, mut control) = (vec![], File::from(control));
+    let mut buffer = [0; 4096];
+    loop {
+        match control.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => written.extend_from_slice(&buffer[..count]),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()), "{error}");
+                break;
+            }
+        }
+        let is_written =
+            |(what, _): &mut (&str, _)| String::from_utf8_lossy(&written).contains(*what);
+        if let Some((_, signal)) = until.take_if(is_written) {
+            control.write_all(&[3]).unwrap();
+            signal(child.id());
+        }
     }
+    assert!(until.is_none(), "{}", String::from_utf8_lossy(&written));
     let [columns, lines] = [columns, lines].map(|size| NonZero::new(size).unwrap());
     Session { columns, lines, written, status: child.wait().unwrap() }
 }
