@@ -190,13 +190,15 @@ let
             toolOptions unrevised useWebUi
             // {
               LLAMA_USE_SYSTEM_GGML = true;
-              CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib:${ggml}/lib";
+              CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib";
             }
           )
         );
         postInstall = (prev.postInstall or "") + ''
           mkdir -p "$tools"
           mv "$out/bin" "$tools/"
+          # One folder to search: a program starts a few percent faster.
+          ln -s ${ggml}/lib/libggml*.so* "$out/lib/"
         '';
         passthru = { };
       }
@@ -373,8 +375,9 @@ in
           ln -s --force "$(readlink "''${cpus[0]}")" "$out/$folder/libggml-cpu.so"
           [ "''${cpus[0]}" = "$out/$folder/libggml-cpu.so" ] || rm "''${cpus[0]}"
         fi
-        ln -s ${memoryBandwidth}/bin/memory-bandwidth "$out/$folder/"
-        cp --recursive --symbolic-link --no-preserve=mode \
+        # Not in the folder whose files ggml looks at.
+        ln -s ${memoryBandwidth}/bin/memory-bandwidth "$out/libexec/"
+        cp --recursive --symbolic-link --no-preserve=mode --force \
           ${ggml}/lib ${ggml}/include ${tools}/lib ${tools}/include "$out/"
       '';
 }

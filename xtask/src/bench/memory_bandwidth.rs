@@ -45,7 +45,7 @@ pub fn measure(
     let Some(bytes) = report.model.bytes.and_then(|bytes| bytes_per_token(&head, bytes)) else {
         return Ok(None);
     };
-    let program = format!("{}/libexec/llama-cpp/memory-bandwidth", subject.store_path);
+    let program = format!("{}/libexec/memory-bandwidth", subject.store_path);
     let program = machine.target.on_disk(&program);
     if !machine.target.has(&program)? {
         return Ok(None);
