@@ -86,8 +86,8 @@ pub struct BenchArgs {
     pub args: Vec<String>,
 
     /// Compare builds with the first one, run in turns: HOST, upstream, nixpkgs, dispatch,
-    /// microarch=NAME, rev=REVISION (a tag or commit), or a variant's name; a single one is
-    /// compared with HOST's
+    /// microarch=NAME, rev=REVISION (a tag or commit), a variant's name, or the absolute path of a
+    /// llama-bench on the target; a single one is compared with HOST's
     #[arg(help_heading = COMPARISON, long, value_delimiter = ',', value_name = "SUBJECT,…")]
     pub compare: Vec<String>,
     /// Seed for the random order of `--compare`; each run prints its own

@@ -137,6 +137,9 @@ fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Resu
         "dispatch" => return package(&like(own, "dispatch")),
         _ => {}
     }
+    if name.starts_with('/') {
+        return Ok(Subject::on_target(name, own));
+    }
     if let Some(microarch) = name.strip_prefix("microarch=") {
         return package(&like(own, microarch));
     }
@@ -152,8 +155,8 @@ fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Resu
     let variants: Vec<&str> =
         selections.iter().map(|(_, selection)| selection.manifest.variant.as_str()).collect();
     bail!(
-        "--compare {name}: use {}, upstream, nixpkgs, dispatch, microarch=NAME, rev=REVISION, or a \
-         variant of this fleet: {}",
+        "--compare {name}: use {}, upstream, nixpkgs, dispatch, microarch=NAME, rev=REVISION, the \
+         absolute path of a llama-bench, or a variant of this fleet: {}",
         args.host,
         variants.join(", ")
     )

@@ -18,6 +18,7 @@ use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Around, Selection};
+use crate::nix::names::DrvPath;
 use crate::nix::store;
 use crate::target::{Target, or_finding, refuse};
 
@@ -71,8 +72,11 @@ pub fn get_ready(
 ) -> Result<String> {
     // Asked before the build, which takes longer.
     chosen.about.bytes = Some(model_size(&chosen.place, context, machine, subject)?);
-    match (args.build_on, &machine.target) {
-        (BuildOn::Target, Target::Ssh(_)) => build_there(context, machine, subject)?,
+    match (&subject.drv_path, args.build_on, &machine.target) {
+        (None, ..) => {}
+        (Some(drv), BuildOn::Target, Target::Ssh(_)) => {
+            build_there(context, machine, subject, drv)?
+        }
         _ => build_and_copy(context, machine, subject)?,
     }
     provide(&chosen.place, context, machine)
@@ -85,10 +89,15 @@ pub fn build_and_copy(context: &Context, machine: &Machine, subject: &Subject) -
 }
 
 /// Builds with the target's own Nix, in its own store.
-fn build_there(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
+fn build_there(
+    context: &Context,
+    machine: &Machine,
+    subject: &Subject,
+    drv: &DrvPath,
+) -> Result<()> {
     let (ui, target) = (&context.ui, &machine.target);
     ui.status(format!("building {} on {}", subject.manifest.variant, target.name()));
-    target.build_there(&context.flake.nix, &subject.drv_path, &mut |_, line| {
+    target.build_there(&context.flake.nix, drv, &mut |_, line| {
         ui.debug(String::from_utf8_lossy(line));
     })
 }
@@ -111,9 +120,10 @@ fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
 
 fn build(context: &Context, subject: &Subject) -> Result<()> {
     let host = &subject.host;
+    let Some(drv_path) = subject.drv_path.clone() else { return Ok(()) };
     let selection = Selection {
         manifest: subject.manifest.clone(),
-        drv_path: subject.drv_path.clone(),
+        drv_path,
         out_path: subject.store_path.clone(),
         around: Around::default(),
     };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::bench::llama_bench::{About, Output, Problem};
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
-use crate::fleet::names::HostName;
+use crate::fleet::names::{HostName, VariantName};
 use crate::hardware::cpu_rules::{choose, in_words};
 use crate::nix::names::{DrvPath, StorePath};
 
@@ -31,14 +31,28 @@ impl std::error::Error for Refusal {}
 pub struct Subject {
     pub host: HostName,
     pub manifest: Manifest,
-    pub drv_path: DrvPath,
+    /// None: on the target already, and not from this flake.
+    pub drv_path: Option<DrvPath>,
     pub store_path: StorePath,
 }
 
 impl Subject {
     pub fn new(host: HostName, selection: Selection) -> Self {
         let Selection { manifest, drv_path, out_path, .. } = selection;
-        Self { host, manifest, drv_path, store_path: out_path }
+        Self { host, manifest, drv_path: Some(drv_path), store_path: out_path }
+    }
+
+    /// A llama.cpp that is on the target, in a folder with `bin/llama-bench`; it is measured as
+    /// this subject is.
+    pub fn on_target(folder: &str, own: &Self) -> Self {
+        let manifest = Manifest {
+            variant: VariantName::new(folder),
+            rev: None,
+            build: None,
+            ..own.manifest.clone()
+        };
+        let store_path = StorePath::new(folder.trim_end_matches("/bin/llama-bench"));
+        Self { host: own.host.clone(), manifest, drv_path: None, store_path }
     }
 
     /// Its llama-bench in the store.

@@ -154,7 +154,7 @@ fn the_report_has_the_contracts_fields() {
     let subject = Subject {
         host: HostName::new("carbon"),
         manifest: manifest(&["cpu"]),
-        drv_path: DrvPath::new("/nix/store/x.drv"),
+        drv_path: Some(DrvPath::new("/nix/store/x.drv")),
         store_path: StorePath::new("/nix/store/x"),
     };
     let model = Model {

@@ -76,7 +76,7 @@ fn subject(microarch: &str, cpu_options: &[&str]) -> Subject {
     Subject {
         host: HostName::new("carbon"),
         manifest: serde_json::from_value(manifest).unwrap(),
-        drv_path: DrvPath::new("/nix/store/x.drv"),
+        drv_path: Some(DrvPath::new("/nix/store/x.drv")),
         store_path: StorePath::new("/nix/store/x"),
     }
 }

@@ -20,27 +20,30 @@ fn host(rev: &str, pp: u32, tg: u32, then: &str) -> String {
 }
 
 fn host_with_baseline(baseline: &str, rev: &str, pp: u32, tg: u32, then: &str) -> String {
-    let pattern = NEW.lines().map(|line| {
-        let (before, _) = line.split_once("\"avg_ts\"").unwrap();
-        before.replace('\'', "").to_owned()
-    });
-    let prints: Vec<String> = pattern
-        .zip([pp, tg])
-        .map(|(before, speed)| {
-            format!(
-                "cat <<'JSON'\n{before}\"avg_ts\": {speed}.0, \"stddev_ts\": 1.0, \
-                 \"samples_ts\": [ {}.0, {speed}.0, {}.0 ]}}\nJSON",
-                speed - speed / 200,
-                speed / 2
-            )
-        })
-        .collect();
+    let prints = prints(pp, tg);
     format!(
         "a = host {{ variant = \"cpu-replay\"; manifest = {{ rev = \"{rev}\"; bench.baseline = {baseline}; }}; script = ''\n\
          mkdir -p $out/bin; cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\n{}\n{then}\n{}\nEND\n\
          chmod +x $out/bin/llama-bench\n''; }};",
         prints[0], prints[1]
     )
+}
+
+/// The shell commands that print a result of these speeds for both tests.
+fn prints(pp: u32, tg: u32) -> Vec<String> {
+    let pattern = NEW.lines().map(|line| {
+        let (before, _) = line.split_once("\"avg_ts\"").unwrap();
+        before.replace('\'', "").to_owned()
+    });
+    let print = |(before, speed): (String, u32)| {
+        format!(
+            "cat <<'JSON'\n{before}\"avg_ts\": {speed}.0, \"stddev_ts\": 1.0, \
+             \"samples_ts\": [ {}.0, {speed}.0, {}.0 ]}}\nJSON",
+            speed - speed / 200,
+            speed / 2
+        )
+    };
+    pattern.zip([pp, tg]).map(print).collect()
 }
 
 fn lines(dir: &Path) -> Vec<Value> {
@@ -356,6 +359,24 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    // What is on the target already, such as a build by hand.
+    let hand = fleet.path().join("hand");
+    fleet.write_program(
+        "hand/bin/llama-bench",
+        &format!("#!/bin/sh\n{}\n", prints(2000, 100).join("\n")),
+    );
+    let path = hand.to_str().unwrap();
+    for named in [path, &format!("{path}/bin/llama-bench")] {
+        let output = compare(&format!("a,{named}"));
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let report = json(&output);
+        assert_eq!(report["subjects"][1]["storePath"], path);
+        assert_eq!(report["standings"][1]["ratio"], 2.0, "{report}");
+        assert_eq!(report["standings"][3]["ratio"], 0.5, "{report}");
+    }
+    let output = compare(&format!("a,{path}/elsewhere"));
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_eq!(json(&output)["findings"][0]["code"], "no-llama-bench", "{}", stdout(&output));
     // What is no subject is told with what there is; nothing is kept of a comparison.
     let output = compare("a,slwo");
     assert_eq!(code(&output), 2);

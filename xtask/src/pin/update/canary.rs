@@ -84,8 +84,8 @@ fn this_machine(was: &Subject, is: &Subject) -> HostUpdate {
     let state = if same { HostState::Unchanged } else { HostState::Changed };
     HostUpdate {
         variant: Some(is.manifest.variant.clone()),
-        before: Some(was.drv_path.clone()),
-        after: Some(is.drv_path.clone()),
+        before: was.drv_path.clone(),
+        after: is.drv_path.clone(),
         ..HostUpdate::new(HostName::new(LOCAL), state)
     }
 }
