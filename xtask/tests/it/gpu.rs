@@ -18,12 +18,17 @@ pub const CUDA: &str = "/nix/var/llamafleet/cuda-13.4";
 const DRIVER: &str = "/run/opengl-driver/lib";
 const ROCM: &str = "/nix/var/llamafleet/rocm/usr/lib/x86_64-linux-gnu";
 
-/// The derivation of a part of a host's package.
-fn derivation(host: &str, part: &str) -> String {
+/// What `check` reports of a host.
+fn checked(host: &str) -> serde_json::Value {
     let output = run(repository(), &["check", host, "--testbed=new", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    let report = json(&output);
-    let parts = report["hosts"][0]["parts"].as_array().unwrap();
+    json(&output)["hosts"][0].clone()
+}
+
+/// The derivation of a part of a host's package.
+fn derivation(host: &str, part: &str) -> String {
+    let report = checked(host);
+    let parts = report["parts"].as_array().unwrap();
     let part = parts.iter().find(|found| found["name"] == part).unwrap();
     part["drvPath"].as_str().unwrap().to_owned()
 }
@@ -151,7 +156,7 @@ fn gpu_modules_find_their_libraries_by_their_run_path() {
     }
 }
 
-/// llama-bench with a module of another package.
+/// llama-bench of the tools alone, with this module.
 fn bench_with(module: &Path, starter: &[&str], tools: &Path) -> (String, String) {
     let bench = tools.join("bin/llama-bench");
     let words: Vec<&str> = starter.iter().copied().chain([bench.to_str().unwrap()]).collect();
@@ -190,6 +195,80 @@ fn a_gpu_module_that_finds_no_driver_or_no_gpu_leaves_the_cpu() {
         let (devices, said) = bench_with(&module, &[&loader, "--library-path", ROCM], &tools);
         assert!(said.contains("ggml_cuda_init: failed to initialize ROCm"), "{said}");
         assert!(!devices.contains("ROCm0"), "{devices}");
+    }
+}
+
+/// A host's package, if all modules of it are built: joining them takes a second.
+fn package(host: &str) -> Option<PathBuf> {
+    let report = checked(host);
+    for part in report["parts"].as_array().unwrap() {
+        let derivation = part["drvPath"].as_str().unwrap();
+        let output = if part["name"] == "llama-cpp-tools" { "tools" } else { "out" };
+        built(derivation, output)?;
+    }
+    let output = run(repository(), &["build-all", host, "--testbed=new", "--no-link", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    Some(json(&output)["variants"][0]["outPath"].as_str().unwrap().into())
+}
+
+#[test]
+fn nitrogens_package_has_modules_of_three_kinds_and_falls_back_to_its_cpus() {
+    let Some(package) = package("nitrogen") else { return };
+    let folder = package.join("libexec/llama-cpp");
+    let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let modules: BTreeSet<String> = names
+        .filter_map(|name| {
+            let module = name.to_str()?.strip_prefix("libggml-")?.strip_suffix(".so")?;
+            Some(module.to_owned())
+        })
+        .collect();
+    let (cpus, gpus): (Vec<_>, Vec<_>) =
+        modules.iter().map(String::as_str).partition(|module| module.starts_with("cpu-"));
+    assert_eq!(gpus, ["cuda", "hip"]);
+    assert!(cpus.len() > 10 && cpus.contains(&"cpu-haswell"), "{cpus:?}");
+    for module in &modules {
+        let file = folder.join(format!("libggml-{module}.so"));
+        let expected = if *module == "cuda" { &["libcuda.so.1"][..] } else { &[] };
+        assert_eq!(not_in_run_path(&file), expected, "{module}");
+    }
+    // Without a driver one of the CPU's modules is left; CUDA's is loaded beside it with one that
+    // has no GPU.
+    let stubs = Scratch::new();
+    let driver = built_stub(&stubs);
+    for (setting, loads_cuda) in [("NO=DRIVER", false), (&driver, true)] {
+        let bench = folder.join("llama-bench");
+        let output = Command::new("env").arg(setting).arg(bench).arg("--list-devices").output();
+        let output = output.unwrap();
+        let (devices, said) = (stdout(&output), stderr(&output));
+        assert!(output.status.success() && devices.contains("(none)"), "{devices}{said}");
+        let loaded =
+            |module: &str| said.contains(&format!("{}/libggml-{module}", folder.display()));
+        assert!(loaded("cpu-") && loaded("cuda.so") == loads_cuda, "{said}");
+    }
+}
+
+#[test]
+fn bench_reports_each_host_whose_gpu_is_not_there() {
+    if ["/dev/nvidiactl", "/dev/kfd", "/dev/dri"].iter().any(|device| Path::new(device).exists()) {
+        return skip("this machine has a GPU");
+    }
+    for host in ["carbon", "nitrogen"] {
+        if package(host).is_none() {
+            continue;
+        }
+        let records = Scratch::new();
+        let records = records.path().to_str().unwrap();
+        let bench =
+            ["bench", host, "--local", "--testbed=new", "--wait", "--json", "--record", records];
+        let codes = |more: &[&str]| {
+            let report = json(&run(repository(), &[&bench[..], more].concat()));
+            assert_eq!(report["ok"], false, "{report}");
+            report["findings"].to_string()
+        };
+        assert!(codes(&[]).contains("no-such-gpu"));
+        let short = ["--rounds=1", "--repetitions=1", "--prompt=16", "--generate=1"];
+        let forced = [&["--force"], &short[..], &["--", "-t", "1"]].concat();
+        assert!(codes(&forced).contains("device-fallback"));
     }
 }
 

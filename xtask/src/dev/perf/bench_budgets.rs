@@ -26,7 +26,7 @@ pub fn ratios(what: &str, least: f64, subject: &Samples, yardstick: &Samples) ->
 /// The flags of a variant that say nothing of the CPU: what is left is the same on both
 /// sides, and `GGML_NATIVE=ON` does the rest.
 pub fn flags_beside_the_cpu(flags: &[String], table: &Table) -> Vec<String> {
-    const OURS: [&str; 7] = [
+    const OURS: [&str; 8] = [
         "GGML_NATIVE",
         "GGML_BACKEND_DL",
         "GGML_CPU_ALL_VARIANTS",
@@ -34,6 +34,8 @@ pub fn flags_beside_the_cpu(flags: &[String], table: &Table) -> Vec<String> {
         "CMAKE_INSTALL_RPATH",
         "LLAMA_CURL",
         "LLAMA_BUILD_COMMIT",
+        // Of a package from parts.
+        "LLAMA_USE_SYSTEM_GGML",
     ];
     let name = |flag: &str| {
         let flag = flag.strip_prefix("-D").unwrap_or(flag);
@@ -79,6 +81,7 @@ mod tests {
             "-DGGML_BLAS:BOOL=FALSE",
             "-DBUILD_SHARED_LIBS:BOOL=TRUE",
             "-DCMAKE_INSTALL_RPATH:STRING=/x",
+            "-DLLAMA_USE_SYSTEM_GGML:BOOL=TRUE",
         ];
         let flags = flags.map(str::to_owned);
         assert_eq!(flags_beside_the_cpu(&flags, &table), flags[3..5]);

@@ -41,7 +41,9 @@ pub fn make(
     let build = place.join("build");
     // With it set, ggml would leave GGML_NATIVE's parts out.
     let clean = |program: &str| Invocation::new("env").args(["-u", "SOURCE_DATE_EPOCH", program]);
-    let configure = clean("cmake").args(["-G", "Ninja", "-S"]).arg(&source).arg("-B").arg(&build);
+    // Without the flags of an earlier run.
+    let configure =
+        clean("cmake").args(["--fresh", "-G", "Ninja", "-S"]).arg(&source).arg("-B").arg(&build);
     let own = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF"];
     process::read(&configure.args(flags).args(own), Some(QUICK))?;
     let compile = clean("cmake").arg("--build").arg(&build).args(["--target", "llama-bench"]);
