@@ -130,7 +130,7 @@ impl Ui {
 
     /// A command to GitHub's runner.
     pub fn command_to_runner(&self, command: &str) {
-        print_to(io::stderr(), command);
+        print_to(io::stderr(), &program::renamed(command.into()));
     }
 
     /// Lines that matter and are many: folded away where GitHub's runner shows them.

@@ -43,17 +43,43 @@ fn fleet_with(then: &str, b: &str) -> Scratch {
     ))
 }
 
-/// `build-all` that is interrupted while it builds.
-fn interrupted() -> Row {
-    let marker = format!("sleep 97{}", std::process::id());
-    let fleet = fleet(&format!("a = host {{ script = \"{marker}; echo > $out\"; }};"));
+/// A command that is interrupted while a host's evaluation, its build or its measurement sleeps.
+fn interrupted(line: &str) -> Row {
+    let (words, hidden) = line.split_once(" + ").unwrap_or((line, ""));
+    let marker = format!("sleep {}97{}", words.len(), std::process::id());
+    let fleet = match words.split_once(' ').map_or(words, |(command, _)| command) {
+        "bench" => fleet_with(&marker, ""),
+        "build-all" => fleet(&format!("a = host {{ script = \"{marker}; echo > $out\"; }};")),
+        _ => fleet(&format!(
+            "a = host {{ variant = builtins.readFile (package {{ name = \"slow\"; script = \
+             \"{marker}; echo > $out\"; }}); }};"
+        )),
+    };
     let mut command = xtask(fleet.path());
-    command.args(["build-all", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
-    assert!(wait_for(Duration::from_secs(120), || !running(&marker).is_empty()));
+    command.args(words.split(' ').chain(hidden.split_whitespace())).arg("--json");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(wait_for(Duration::from_secs(120), || !running(&marker).is_empty()), "{line}");
     signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
-    Row { outcome: "interrupted", words: "build-all".to_owned(), output }
+    Row { outcome: "interrupted", words: words.to_owned(), output }
+}
+
+/// A command whose result does not reach standard output.
+fn unwritten(fleet: &Scratch, line: &str) -> Row {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = xtask(fleet.path());
+    let output = command.args(line.split(' ')).arg("--json").stdout(full).output().unwrap();
+    Row { outcome: UNWRITTEN, words: line.to_owned(), output }
+}
+
+const UNWRITTEN: &str = "standard output cannot be written";
+
+/// Every command that the help names.
+fn commands(help: &str) -> Vec<&str> {
+    let (_, rest) = help.split_once("Commands:\n").unwrap();
+    let lines = rest.lines().take_while(|line| !line.is_empty());
+    let names = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 fn rows() -> Vec<Row> {
@@ -69,8 +95,22 @@ fn rows() -> Vec<Row> {
     add(&wrong(), "a host does not evaluate", "check");
     add(&ok, "no such host", "check nobody");
     add(&ok, "no such flake", "check --flake /nonexistent");
-    add(&ok, "unknown option", "check --nope");
+    add(&ok, "it prints no document", "check --watch");
+    let help = stdout(&run(ok.path(), &["--help"]));
+    for command in commands(&help) {
+        add(&ok, "unknown option", &format!("{command} --nope"));
+    }
+    for command in ["bench a", "bisect", "build-all", "list", "matrix", "rollback", "update"] {
+        add(&ok, "no such flake", &format!("{command} --flake /nonexistent"));
+    }
+    for command in ["build-all nobody", "matrix nobody"] {
+        add(&ok, "no such host", command);
+    }
     add(&ok, "plan", "build-all --dry-run");
+    add(&wrong(), "a host does not evaluate", "build-all --dry-run");
+    add(&wrong(), "a host does not evaluate", "build-all");
+    let foreign = fleet("a = host { system = \"riscv64-linux\"; };");
+    add(&foreign, "no machine can build it", "build-all");
     add(&ok, "all are built", "build-all");
     let failing = broken();
     add(&failing, "a build fails", "build-all");
@@ -88,14 +128,22 @@ fn rows() -> Vec<Row> {
     add(&ok, "results", "report");
     add(&ok, "a host has no results", "report nobody");
     add(&ok, "no such folder", "report --record nowhere");
+    add(&ok, "written", "report --html report.html");
+    add(&ok, "the file cannot be written", "report --html nowhere/report.html");
+    add(&ok, "no such model", "bench a --local --model nothing.gguf");
+    add(&ok, "a wrong value", "bench a --local --timeout soon");
     add(&ok, "read", "probe --local");
     add(&ok, "the target cannot be reached", "probe --target nobody.invalid");
     add(&ok, "no such report", "probe --facter nothing.json");
+    ok.write("facter.json", include_str!("../fixtures/probe/facter-epyc-9654.json"));
+    add(&ok, "read", "probe --facter facter.json");
     add(&ok, "no table to add to", "new-host box");
     ok.write("hosts/default.nix", "{\n}\n");
     add(&ok, "printed", "new-host box --dry-run");
     add(&ok, "the machine cannot be reached", "new-host box --from nobody.invalid");
     add(&ok, "written", "new-host box");
+    add(&ok, "it exists", "new-host box");
+    add(&ok, "not a host's name", "new-host a/b");
     add(&ok, "listed", "list");
     add(&wrong(), "a host does not evaluate", "list");
     add(&ok, "all jobs", "matrix");
@@ -107,22 +155,35 @@ fn rows() -> Vec<Row> {
     add(&ok, "no llama.cpp among the inputs", "update");
     add(&ok, "no llama.cpp among the inputs", "rollback");
     add(&ok, "no llama.cpp among the inputs", "bisect");
-    add(&ok, "unknown option", "doctor --nope");
-    add(&ok, "unknown option", "setup --nope");
-    add(&ok, "unknown option", "demo --nope");
-    add(&ok, "unknown option", "perf --nope");
-    add(&ok, "not the llamafleet repository", "test");
+    for command in ["demo", "perf", "test"] {
+        add(&ok, "not the llamafleet repository", command);
+    }
+    add(&ok, "plan", "setup --dry-run");
+    add(&ok, "all codes", "explain");
     let world = World::new();
     world.release("two");
-    let at = |line: &'static str, outcome| row(&world.fleet, outcome, line);
+    let at = |line: &str, outcome| row(&world.fleet, outcome, line);
     rows.push(at("update --dry-run", "evaluated"));
     rows.push(at("update", "updated"));
     rows.push(at("update --to nothing", "no such revision"));
+    rows.push(at("update", "the newest already"));
     rows.push(at("rollback --list", "listed"));
     rows.push(at("rollback", "restored"));
     rows.push(at("rollback --steps 9", "the journal does not go back so far"));
     rows.push(at("bisect", "nothing is bad"));
-    rows.push(interrupted());
+    std::fs::remove_file(world.upstream().join("needed")).unwrap();
+    world.release("three");
+    rows.push(at("bisect", "found"));
+    rows.push(at("update", "a host no longer evaluates"));
+    std::fs::rename(world.upstream(), world.upstream().with_extension("gone")).unwrap();
+    rows.push(at("update", "upstream cannot be reached"));
+    rows.push(at("bisect", "upstream cannot be reached"));
+    for line in ["build-all", "check", "list", "matrix", "bench a --local + --rounds=1"] {
+        rows.push(interrupted(line));
+    }
+    for line in ["build-all --dry-run", "check", "explain unfree", "list", "matrix", "report"] {
+        rows.push(unwritten(&ok, line));
+    }
     rows
 }
 
@@ -137,7 +198,7 @@ fn fields(document: &Value) -> String {
 fn every_command_has_its_status_and_its_document_in_every_outcome() {
     let mut table = String::from(
         "# Exit status and documents\n\nMade by `xtask/tests/it/outcomes.rs`: each line is a run \
-         with `--json`, which prints one document in\nevery outcome. All documents have `schema`, \
+         with `--json`, which prints one document in\nevery outcome that can be printed. All documents have `schema`, \
          `command` and `ok`; [json.md](json.md) describes the\nother fields.\n\n\
          | command | outcome | status | ok | other fields |\n|---|---|--:|---|---|\n",
     );
@@ -146,6 +207,11 @@ fn every_command_has_its_status_and_its_document_in_every_outcome() {
     for Row { outcome, words, output } in rows {
         let (text, said) = (stdout(&output), stderr(&output));
         let status = output.status.code().unwrap();
+        if outcome == UNWRITTEN {
+            assert!(said.contains("cannot write the result"), "{words}: {said}");
+            let _ = writeln!(table, "| `{words}` | {outcome} | {status} | | no document |");
+            continue;
+        }
         let document: Value = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{words}: {outcome}: {error}: {text}\n{said}"));
         let command = words.split(' ').next().unwrap();

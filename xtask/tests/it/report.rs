@@ -313,3 +313,24 @@ fn the_testbeds_results_of_both_revisions_are_shown() {
     let text = json(&output).to_string();
     assert!(text.contains("gold") && text.contains("fresh"), "{text}");
 }
+
+/// Files say what to type as messages do: here the program was not called by cargo.
+#[test]
+fn pages_name_the_program_as_it_was_called() {
+    let fleet = crate::support::fleet("a = throw \"no\";");
+    let called = |words: &[&str]| {
+        let mut command = xtask(fleet.path());
+        command.args(words).env_remove("CARGO_PKG_NAME").output().unwrap()
+    };
+    called(&["report", "a", "--html", "a.html", "--markdown", "a.md"]);
+    let github = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "summary.md")];
+    let mut check = xtask(fleet.path());
+    check.args(["check"]).env_remove("CARGO_PKG_NAME").envs(github);
+    let output = check.output().unwrap();
+    for (name, has_command) in [("a.html", true), ("a.md", true), ("summary.md", false)] {
+        let text = fs::read_to_string(fleet.path().join(name)).unwrap();
+        assert!(!text.contains("cargo xtask"), "{name}: {text}");
+        assert!(!has_command || text.contains("xtask bench"), "{name}: {text}");
+    }
+    assert!(!stderr(&output).contains("cargo xtask"), "{}", stderr(&output));
+}

@@ -16,9 +16,9 @@ use crate::fleet::args::Global;
 use crate::fleet::context::local_root;
 use crate::system::{files, json_lines, paths};
 use crate::testbed::revision::TestbedRevision;
-use crate::ui::Ui;
 use crate::ui::nearest::nearest;
 use crate::ui::sanitize::sanitize_name;
+use crate::ui::{Ui, program};
 
 /// Instead of a file: standard output.
 const STDOUT: &str = "-";
@@ -52,9 +52,9 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     known.dedup();
     let report = Report::new(records, damaged, &args.hosts);
     // Report.
-    ui.document(&report)?;
     write(ui, args.html.as_deref(), || crate::bench::report::html::page(&report))?;
     write(ui, args.markdown.as_deref(), || crate::bench::report::markdown::text(&report))?;
+    ui.document(&report)?;
     if args.html.is_none() && args.markdown.is_none() {
         crate::bench::report::plot::print(
             ui,
@@ -110,7 +110,7 @@ fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<
         None => {}
         Some(file) if is_stdout(file) => ui.result(make().trim_end()),
         Some(file) => {
-            files::write_atomically(file, make().as_bytes())?;
+            files::write_atomically(file, program::renamed(make().into()).as_bytes())?;
             ui.status(format!("wrote {}", file.display()));
         }
     }
