@@ -57,7 +57,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let pinned_hosts = validation::pinned_hosts(context);
     let benched = |host: &HostName| {
         let file = ResultsFile::of(context, host.as_str(), None);
-        LastBench::of(&file.text().ok()?)
+        LastBench::of(file.newest_first().ok()?)
     };
     // Report.
     let listed: Vec<Listed> = hosts

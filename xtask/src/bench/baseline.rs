@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::comparison::Samples;
 use crate::bench::document::LlamaCpp;
-use crate::bench::results::{Record, Run, runs_of};
+use crate::bench::results::{Record, Run, runs};
 use crate::findings::finding::Finding;
 use crate::fleet::context::bisect_command;
 use crate::nix::flake_input::short;
@@ -151,12 +151,17 @@ impl Baseline {
 
 /// What the new run is held against: what the user saved, else the last run of the same
 /// host, model, flags, environment, backends, CPU and GPU that came to its end. `true`: saved.
-pub fn choose(saved: &[Run], earlier: &[Run], new: &Run) -> Option<(Run, bool)> {
-    let comparable = |run: &&Run| {
+/// Both have the newest first.
+pub fn choose(
+    mut saved: impl Iterator<Item = Run>,
+    mut earlier: impl Iterator<Item = Run>,
+    new: &Run,
+) -> Option<(Run, bool)> {
+    let comparable = |run: &Run| {
         run.about.run != new.about.run && run.about.comparable(&new.about) && run.is_whole(new)
     };
-    let saved = saved.iter().rfind(comparable).map(|run| (run.clone(), true));
-    saved.or_else(|| earlier.iter().rfind(comparable).map(|run| (run.clone(), false)))
+    let saved = saved.find(comparable).map(|run| (run, true));
+    saved.or_else(|| earlier.find(comparable).map(|run| (run, false)))
 }
 
 /// Returns the change of every test that both have.
@@ -293,11 +298,14 @@ impl Saved {
         if text.trim().is_empty() {
             return Ok(Self { schema: 1, records: vec![] });
         }
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        let saved: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        saved.records.iter().try_for_each(Record::check)?;
+        Ok(saved)
     }
 
-    pub fn runs(&self) -> Vec<Run> {
-        runs_of(self.records.iter().cloned())
+    /// The newest first.
+    pub fn runs(self) -> impl Iterator<Item = Run> {
+        runs(self.records.into_iter().rev())
     }
 
     /// Puts a run in the place of those that it could be compared with.

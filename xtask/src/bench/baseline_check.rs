@@ -18,7 +18,7 @@ use crate::bench::measure::Setup;
 use crate::bench::measurement::Subject;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::recorder::{Recorder, is_enough};
-use crate::bench::results::{Record, records as lines_of, runs};
+use crate::bench::results::{lines_by_run, runs};
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
@@ -40,11 +40,11 @@ pub fn judge(
     report: &mut BenchReport,
 ) -> Result<()> {
     let Setup { ui, machine, .. } = setup;
-    let all = runs(&recorder.records.text()?);
-    let Some(new) = all.iter().rfind(|run| run.about.run == recorder.run_info.run) else {
+    let mut runs = runs(recorder.records.newest_first()?);
+    let Some(new) = runs.find(|run| run.about.run == recorder.run_info.run) else {
         return Ok(());
     };
-    let Some((base, was_saved)) = choose(&saved(recorder)?.runs(), &all, new) else {
+    let Some((base, was_saved)) = choose(saved(recorder)?.runs(), runs, &new) else {
         ui.status(format!(
             "no earlier result of {} to compare with: this is the first",
             subject.host
@@ -182,12 +182,9 @@ pub fn save(
         ui.warn(format!("baseline unchanged: {}", finding.message));
         return Ok(());
     }
-    let lines: Vec<Record> = lines_of(&recorder.records.text()?)
-        .filter(|line| line.run == recorder.run_info.run)
-        .collect();
-    if lines.is_empty() {
-        return Ok(());
-    }
+    let run = &recorder.run_info.run;
+    let mut runs = lines_by_run(recorder.records.newest_first()?);
+    let Some(lines) = runs.find(|lines| lines[0].run == *run) else { return Ok(()) };
     let mut saved = saved(recorder)?;
     saved.save(lines);
     let file = &recorder.records.baseline;

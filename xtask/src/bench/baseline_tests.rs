@@ -144,7 +144,8 @@ fn run_of(name: &str, store: &str, rev: &str, tests: &[(&str, usize, f64)]) -> R
             line
         })
     });
-    runs_of(lines).remove(0)
+    let newest_first: Vec<Record> = lines.collect();
+    runs(newest_first.into_iter().rev()).next().unwrap()
 }
 
 fn run(name: &str, store: &str, rev: &str, speed: f64) -> Run {
@@ -213,6 +214,10 @@ fn faster_and_under_one_percent_are_well() {
     }
 }
 
+fn choose_of(saved: &[Run], earlier: &[Run], new: &Run) -> Option<(Run, bool)> {
+    choose(saved.iter().rev().cloned(), earlier.iter().rev().cloned(), new)
+}
+
 #[test]
 fn what_was_saved_goes_before_what_was_last() {
     let (first, second) =
@@ -221,18 +226,18 @@ fn what_was_saved_goes_before_what_was_last() {
     other.about.flags.push("-fa".into());
     let new = run("r4", "/nix/store/w", "d", 1.0);
     let earlier = [first.clone(), second.clone(), other.clone(), new.clone()];
-    let last = choose(&[], &earlier, &new).unwrap();
+    let last = choose_of(&[], &earlier, &new).unwrap();
     assert_eq!((last.0.about.run.as_str(), last.1), ("r2", false));
-    let saved = choose(std::slice::from_ref(&first), &earlier, &new).unwrap();
+    let saved = choose_of(std::slice::from_ref(&first), &earlier, &new).unwrap();
     assert_eq!((saved.0.about.run.as_str(), saved.1), ("r1", true));
-    assert_eq!(choose(&[other], std::slice::from_ref(&new), &new), None);
+    assert_eq!(choose_of(&[other], std::slice::from_ref(&new), &new), None);
     // What broke off, in its first round or in the middle, is passed over.
     let half = run_of("r2", "/nix/store/y", "b", &[("pp128", 10, 1.0)]);
     let mut short = run_of("r2", "/nix/store/y", "b", &[("pp128", 10, 1.0), ("tg32", 4, 1.0)]);
     short.about.least_rounds = Some(5);
     for broken in [half, short] {
         let earlier = [first.clone(), broken];
-        assert_eq!(choose(&[], &earlier, &new).unwrap().0.about.run, "r1");
+        assert_eq!(choose_of(&[], &earlier, &new).unwrap().0.about.run, "r1");
     }
 }
 
@@ -247,7 +252,8 @@ fn saving_replaces_only_what_it_can_be_compared_with() {
     let text = serde_json::to_string(&saved).unwrap();
     let runs = Saved::parse(&text).unwrap().runs();
     let names: Vec<_> =
-        runs.iter().map(|run| (run.about.run.as_str(), run.samples.tests().count())).collect();
-    assert_eq!(names, [("r1", 1), ("r2", 1)]);
+        runs.map(|run| (run.about.run.clone(), run.samples.tests().count())).collect();
+    assert_eq!(names, [("r2".into(), 1), ("r1".into(), 1)]);
+    assert!(Saved::parse(&text.replace("[2.0]", "[1e300]")).is_err());
     assert!(Saved::parse("<<<<<<< HEAD").is_err());
 }

@@ -12,7 +12,7 @@ use crate::statistics::speed;
 use crate::ui::sanitize::sanitize_name;
 
 /// No machine has this speed, in tokens per second.
-pub const IMPOSSIBLE: f64 = 1e12;
+const IMPOSSIBLE: f64 = 1e12;
 /// Lines that are no results, and problems, that are kept of one process.
 const MOST_LINES: usize = 100;
 
@@ -48,6 +48,12 @@ impl TestResult {
         let mut results = vec![];
         result.add_to(&mut results);
         results.remove(0)
+    }
+
+    /// Whether a file that others can write may hold it.
+    pub fn is_possible(&self) -> bool {
+        let is_speed = |sample: &f64| (0.0..IMPOSSIBLE).contains(sample);
+        !self.samples.is_empty() && self.samples.iter().all(is_speed)
     }
 
     pub fn threads(&self) -> Option<u32> {

@@ -3,11 +3,14 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::collections::VecDeque;
+use std::iter;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bench::comparison::Samples;
 use crate::bench::document::LlamaCpp;
-use crate::bench::llama_bench::{About, IMPOSSIBLE, TestResult};
+use crate::bench::llama_bench::{About, TestResult};
 use crate::bench::measurement::{Model, Subject};
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::names::StorePath;
@@ -103,40 +106,53 @@ impl Record {
         }
     }
 
-    fn parse(line: &str) -> Result<Self, String> {
-        /// Read first: in another schema, other fields may differ.
+    /// Reads a line. A killed run may leave half of one, a later version another schema.
+    ///
+    /// # Errors
+    /// Why it is not a record.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        /// In another schema, other fields may differ.
         #[derive(Deserialize)]
         struct Schema {
             schema: u64,
         }
-        let Schema { schema } = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let read = serde_json::from_str::<Self>(line);
+        let schema = match &read {
+            Ok(record) => record.schema.into(),
+            Err(error) if error.is_data() => {
+                serde_json::from_str(line).map_or(1, |Schema { schema }| schema)
+            }
+            Err(_) => 1,
+        };
         if schema != 1 {
             return Err(format!("schema {schema} is unknown: a newer xtask wrote it"));
         }
-        let record: Self = serde_json::from_str(line).map_err(|error| error.to_string())?;
-        if !is_date(&record.date) {
-            return Err(format!("invalid date {:?}", record.date));
+        let record = read.map_err(|error| error.to_string())?;
+        record.check()?;
+        Ok(record)
+    }
+
+    /// Whoever can change the file could have written anything.
+    pub fn check(&self) -> Result<(), String> {
+        if !is_date(&self.date) {
+            return Err(format!("invalid date {:?}", self.date));
         }
-        if record.results.is_empty() {
+        if self.results.is_empty() {
             return Err("no results".to_owned());
         }
-        for TestResult { test, samples, .. } in &record.results {
-            if samples.is_empty()
-                || !samples.iter().all(|sample| (0.0..IMPOSSIBLE).contains(sample))
-            {
-                return Err(format!("{test} has no samples, or impossible ones"));
-            }
+        match self.results.iter().find(|result| !result.is_possible()) {
+            Some(result) => Err(format!("{} has no samples, or impossible ones", result.test)),
+            None => Ok(()),
         }
-        Ok(record)
     }
 
     /// Whether a result of one says something about the other: everything is the same
     /// but the build and the day.
     pub fn comparable(&self, other: &Self) -> bool {
-        let key = |record: &Self| {
-            let Self { host, model, flags, env, backends, cpu, gpu, threads, .. } = record.clone();
+        fn key(record: &Record) -> impl PartialEq + '_ {
+            let Record { host, model, flags, env, backends, cpu, gpu, threads, .. } = record;
             (host, model, flags, env, backends, cpu, gpu, threads)
-        };
+        }
         key(self) == key(other)
     }
 }
@@ -150,6 +166,13 @@ pub struct Run {
 }
 
 impl Run {
+    /// `lines`: those of one run, at least one.
+    fn new(lines: Vec<Record>) -> Option<Self> {
+        let mut samples = Samples::default();
+        lines.iter().for_each(|line| samples.add(&line.results));
+        Some(Self { about: lines.into_iter().next()?, samples })
+    }
+
     /// Whether it has every test of `new`, in as many rounds as were asked for: no other run
     /// is compared with one that broke off.
     pub fn is_whole(&self, new: &Self) -> bool {
@@ -158,43 +181,36 @@ impl Run {
     }
 }
 
-/// Reads the lines of a results file, counted from 1: each a record, or why it is none. A
-/// killed run may leave half a line, a later version another schema.
-pub fn read(text: &str) -> impl Iterator<Item = (usize, Result<Record, String>)> {
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(number, line)| (number, Record::parse(line)))
-}
-
-/// The records of a file; damaged lines are left out.
-pub fn records(text: &str) -> impl Iterator<Item = Record> {
-    read(text).filter_map(|(_, record)| record.ok())
-}
-
 /// As many builds as one run may measure in turn.
 pub const NEIGHBOURS: usize = 64;
 
-/// The runs of a file in the order in which they began.
-pub fn runs(text: &str) -> Vec<Run> {
-    runs_of(records(text))
-}
-
-pub fn runs_of(records: impl Iterator<Item = Record>) -> Vec<Run> {
-    let mut runs: Vec<Run> = vec![];
-    for record in records {
-        let same = |run: &&mut Run| {
-            run.about.run == record.run && run.about.store_path == record.store_path
-        };
-        // Lines of one run are neighbours but for another build between them.
-        match runs.iter_mut().rev().take(NEIGHBOURS).find(same) {
-            Some(run) => run.samples.add(&record.results),
-            None => {
-                let mut samples = Samples::default();
-                samples.add(&record.results);
-                runs.push(Run { about: record, samples });
+/// The lines of each run in the order of the file, the newest run first. `newest_first` is read
+/// no further than until the lines of a run are together: they are neighbours but for another
+/// build between them.
+pub fn lines_by_run(
+    mut newest_first: impl Iterator<Item = Record>,
+) -> impl Iterator<Item = Vec<Record>> {
+    let mut open: VecDeque<Vec<Record>> = VecDeque::new();
+    iter::from_fn(move || {
+        while open.len() <= NEIGHBOURS {
+            let Some(record) = newest_first.next() else { break };
+            let same = |run: &&mut Vec<Record>| {
+                (&run[0].run, &run[0].store_path) == (&record.run, &record.store_path)
+            };
+            match open.iter_mut().find(same) {
+                Some(run) => run.push(record),
+                None => open.push_back(vec![record]),
             }
         }
-    }
-    runs
+        let mut lines = open.pop_front()?;
+        lines.reverse();
+        Some(lines)
+    })
+}
+
+/// The runs of a file, the newest first; as [`lines_by_run`] reads it.
+pub fn runs(newest_first: impl Iterator<Item = Record>) -> impl Iterator<Item = Run> {
+    lines_by_run(newest_first).filter_map(Run::new)
 }
 
 /// `2026-11-22`, and whatever follows.
@@ -224,8 +240,9 @@ pub struct Speed {
 }
 
 impl LastBench {
-    pub fn of(text: &str) -> Option<Self> {
-        let Run { about: Record { run, date, .. }, samples } = runs(text).pop()?;
+    /// As [`lines_by_run`] reads it.
+    pub fn of(newest_first: impl Iterator<Item = Record>) -> Option<Self> {
+        let Run { about: Record { run, date, .. }, samples } = runs(newest_first).next()?;
         let speed = |(test, rounds): (&str, &[Vec<f64>])| {
             Some(Speed { test: test.to_owned(), tokens_per_second: speed(rounds)? })
         };

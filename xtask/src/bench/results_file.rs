@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::bench::args::BenchArgs;
 use crate::bench::measurement::Subject;
+use crate::bench::results::Record;
 use crate::findings::finding::{Checked, Finding};
 use crate::fleet::context::{Context, local_root};
 use crate::system::{files, json_lines};
@@ -46,9 +47,14 @@ impl ResultsFile {
         }
     }
 
-    /// What was appended so far.
-    pub fn text(&self) -> Result<String> {
-        json_lines::read(&self.results)
+    /// The results so far, the newest first; damaged lines are left out. Reads no more of the
+    /// file than is asked for.
+    ///
+    /// # Errors
+    /// It cannot be opened. What cannot be read later ends the iterator.
+    pub fn newest_first(&self) -> Result<impl Iterator<Item = Record> + use<>> {
+        let lines = json_lines::FromTheEnd::open(&self.results)?.into_iter().flatten();
+        Ok(lines.map_while(Result::ok).filter_map(|line| Record::parse(&line).ok()))
     }
 
     /// The same, with the baseline where `programs.llama-cpp.bench.baseline` wants it.

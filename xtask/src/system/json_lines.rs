@@ -3,7 +3,7 @@
 //! incomplete spoils no other.
 
 use std::fs::{self, File};
-use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead as _, BufReader, Error, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -12,6 +12,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::system::disk;
+
+/// No line that was written here is as long; of one that is, a part is read, which is no value.
+const LONGEST_LINE: usize = 1 << 20;
+/// So much is read at once, from the end of a file to its beginning.
+const CHUNK: u64 = 1 << 16;
 
 /// Adds a value, on a line of its own.
 pub fn append(file: &Path, value: &impl Serialize) -> Result<()> {
@@ -58,6 +63,88 @@ pub fn read(file: &Path) -> Result<String> {
     }
 }
 
+/// Reads a file line by line, so that only one is in memory; one that does not exist is empty.
+pub fn for_each_line(file: &Path, mut act: impl FnMut(&str)) -> Result<()> {
+    let mut read = || -> std::io::Result<()> {
+        let mut reader = BufReader::with_capacity(LONGEST_LINE, File::open(file)?);
+        let mut line = vec![];
+        loop {
+            line.clear();
+            if reader.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            if line.last() != Some(&b'\n') {
+                reader.skip_until(b'\n')?;
+            }
+            act(String::from_utf8_lossy(&line).trim_end_matches('\n'));
+        }
+    };
+    match read() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        read => read.with_context(|| format!("cannot read {}", file.display())),
+    }
+}
+
+/// The lines of a file from the last to the first, which are read only as they are asked for.
+pub struct FromTheEnd {
+    file: File,
+    /// Where `tail` begins.
+    start: u64,
+    /// What is read and not yet given out.
+    tail: Vec<u8>,
+}
+
+impl FromTheEnd {
+    /// Opens a file; one that does not exist has no lines.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        let open = || -> std::io::Result<Self> {
+            let mut file = File::open(path)?;
+            let start = file.seek(SeekFrom::End(0))?;
+            Ok(Self { file, start, tail: vec![] })
+        };
+        match open() {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            open => open.map(Some).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Puts the piece of the file that is before `tail` before it.
+    fn read_more(&mut self) -> std::io::Result<()> {
+        if self.tail.len() > LONGEST_LINE {
+            self.tail.clear();
+        }
+        let length = self.start.min(CHUNK);
+        self.start -= length;
+        self.file.seek(SeekFrom::Start(self.start))?;
+        let mut piece = vec![];
+        (&mut self.file).take(length).read_to_end(&mut piece)?;
+        piece.append(&mut self.tail);
+        self.tail = piece;
+        Ok(())
+    }
+}
+
+impl Iterator for FromTheEnd {
+    type Item = std::io::Result<String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let line = match self.tail.iter().rposition(|byte| *byte == b'\n') {
+                Some(end) => self.tail.split_off(end).split_off(1),
+                None if self.start > 0 => match self.read_more() {
+                    Ok(()) => continue,
+                    Err(error) => return Some(Err(error)),
+                },
+                None if self.tail.is_empty() => return None,
+                None => std::mem::take(&mut self.tail),
+            };
+            if !line.is_empty() {
+                return Some(Ok(String::from_utf8_lossy(&line).into_owned()));
+            }
+        }
+    }
+}
+
 /// The values of a file that are of this type; other lines are left out.
 pub fn values<T: DeserializeOwned>(text: &str) -> impl Iterator<Item = T> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok())
@@ -79,6 +166,36 @@ mod tests {
         let text = read(&file).unwrap();
         assert_eq!(text, "[1]\n[2]\n[\"half\u{fffd}\n[3]\n");
         assert_eq!(values::<[u32; 1]>(&text).collect::<Vec<_>>(), [[1], [2], [3]]);
+    }
+
+    #[test]
+    fn a_file_is_read_line_by_line_from_either_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.jsonl");
+        assert!(FromTheEnd::open(&file).unwrap().is_none());
+        for_each_line(&file, |line| panic!("{line}")).unwrap();
+        let lines: Vec<String> =
+            (0..3000).map(|number| format!("{number} {}", "é".repeat(number % 90))).collect();
+        // A line without an end, which is read only in part.
+        let flood = "x".repeat(3 * LONGEST_LINE);
+        for text in [
+            lines.join("\n"),
+            format!("{}\n", lines.join("\n")),
+            format!("{}\n{flood}\n{}\n{flood}", lines[..10].join("\n"), lines[10..].join("\n")),
+        ] {
+            fs::write(&file, text).unwrap();
+            let mut read = vec![];
+            for_each_line(&file, |line| read.push(line.to_owned())).unwrap();
+            assert!(read.iter().all(|line| line.len() <= LONGEST_LINE));
+            read.retain(|line| !line.contains('x'));
+            assert_eq!(read, lines);
+            let end = FromTheEnd::open(&file).unwrap().unwrap();
+            let mut read: Vec<String> = end.map(Result::unwrap).collect();
+            assert!(read.iter().all(|line| line.len() <= 2 * LONGEST_LINE));
+            read.retain(|line| !line.contains('x'));
+            read.reverse();
+            assert_eq!(read, lines);
+        }
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub fn escape_json(json: &str) -> String {
 
 /// A name on one line, cut to a length that a table has room for.
 pub fn sanitize_name(text: &str) -> String {
+    if text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let line = sanitize(text).trim().replace(['\n', '\t'], " ");
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -46,7 +49,9 @@ pub fn sanitize_name(text: &str) -> String {
 }
 
 fn remove(text: Cow<'_, str>, stays: fn(&str) -> bool) -> Cow<'_, str> {
-    if !text.contains(is_hidden) {
+    // Most text is ASCII, and a byte is looked at sooner than a character.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    if text.bytes().all(is_plain) || !text.contains(is_hidden) {
         return text;
     }
     let mut clean = String::with_capacity(text.len());

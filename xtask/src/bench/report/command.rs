@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum as _;
 
 use crate::bench::report::args::ReportArgs;
-use crate::bench::report::history::{Damaged, Report};
+use crate::bench::report::history::{Damaged, Histories};
 use crate::bench::report::plot::Screen;
-use crate::bench::results::read;
+use crate::bench::results::Record;
 use crate::bench::results_file;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
@@ -25,10 +25,9 @@ const STDOUT: &str = "-";
 
 pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Discover.
-    let folders = folders(args, global)?;
-    let mut found = vec![];
-    for folder in &folders {
-        found.extend(results_files(folder)?);
+    let mut files = vec![];
+    for folder in &folders(args, global)? {
+        files.extend(results_files(folder)?);
     }
     // Plan.
     let to_stdout =
@@ -37,20 +36,24 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         bail!("only one of --html -, --markdown - and --json can go to standard output");
     }
     // Run.
-    let (mut records, mut damaged) = (vec![], vec![]);
-    for (file, text) in &found {
-        for (line, record) in read(text) {
-            let file = file.display().to_string();
-            match record {
-                Ok(record) => records.push(record),
-                Err(why) => damaged.push(Damaged { file, line, why: sanitize_name(&why) }),
+    let (mut histories, mut damaged) = (Histories::of(&args.hosts), vec![]);
+    for file in &files {
+        let mut number = 0;
+        json_lines::for_each_line(file, |line| {
+            number += 1;
+            match Record::parse(line) {
+                Ok(record) => histories.add(record),
+                Err(_) if line.trim().is_empty() => {}
+                Err(why) => damaged.push(Damaged {
+                    file: file.display().to_string(),
+                    line: number,
+                    why: sanitize_name(&why),
+                }),
             }
-        }
+        })?;
     }
-    let mut known: Vec<String> = records.iter().map(|it| it.host.to_string()).collect();
-    known.sort_unstable();
-    known.dedup();
-    let report = Report::new(records, damaged, &args.hosts);
+    let known = histories.known.clone();
+    let report = histories.report(damaged);
     // Report.
     write(ui, args.html.as_deref(), || crate::bench::report::html::page(&report))?;
     write(ui, args.markdown.as_deref(), || crate::bench::report::markdown::text(&report))?;
@@ -117,9 +120,8 @@ fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<
     Ok(())
 }
 
-/// Reads each HOST.jsonl of a folder, by name; none where there is no folder. Bytes that are
-/// not UTF-8 spoil their own line only.
-fn results_files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
+/// Each HOST.jsonl of a folder, by name; none where there is no folder.
+fn results_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
         entries => entries.with_context(|| format!("cannot read {}", folder.display()))?,
@@ -128,8 +130,7 @@ fn results_files(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     for entry in entries {
         let file = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
         if file.extension().is_some_and(|extension| extension == "jsonl") && file.is_file() {
-            let text = json_lines::read(&file)?;
-            found.push((file, text));
+            found.push(file);
         }
     }
     found.sort();

@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -147,55 +147,88 @@ pub const METHOD: &str = "A speed is the mean of the fastest quarter of llama-be
     print the same. A change counts if its 99 % bootstrap interval lies entirely beyond 1 %, and \
     is inconclusive if that interval is wider than 2 % to either side.";
 
-impl Report {
-    /// `asked`: the hosts that the user named; none are all.
-    pub fn new(records: Vec<Record>, damaged: Vec<Damaged>, asked: &[String]) -> Self {
-        let mut hosts: BTreeMap<String, Vec<Record>> = BTreeMap::new();
-        for record in records {
-            let host = sanitize_name(record.host.as_str());
-            if asked.is_empty() || asked.contains(&host) {
-                hosts.entry(host).or_default().push(record);
-            }
-        }
-        let missing: Vec<String> =
-            asked.iter().filter(|host| !hosts.contains_key(*host)).cloned().collect();
-        let hosts = hosts
-            .into_iter()
-            .map(|(host, records)| Host { host, settings: settings(records) })
-            .collect();
-        Self { schema: 1, command: "report", hosts, damaged, ok: missing.is_empty(), missing }
-    }
+/// What was read so far. A line becomes part of its point and is not kept.
+#[derive(Default)]
+pub struct Histories {
+    /// The hosts to report; none are all.
+    asked: Vec<String>,
+    /// All hosts that have results.
+    pub known: BTreeSet<String>,
+    settings: Vec<SettingSoFar>,
+    /// An index of `settings`.
+    places: BTreeMap<(String, Key), usize>,
+    /// The line before and its setting, which most often is the next one's.
+    last: Option<(Record, usize)>,
 }
 
-fn settings(mut records: Vec<Record>) -> Vec<Setting> {
-    // Lines of one instant keep the order in which they were written.
-    records.sort_by(|a, b| a.date.cmp(&b.date));
-    let mut settings: Vec<(String, Setting)> = vec![];
-    for record in records {
-        let key = Key::of(&record);
-        let at = settings.iter().position(|(_, setting)| setting.key == key).unwrap_or_else(|| {
-            settings.push((String::new(), Setting { key, series: vec![] }));
-            settings.len() - 1
-        });
-        let (newest, setting) = &mut settings[at];
-        newest.clone_from(&record.date);
+struct SettingSoFar {
+    host: String,
+    key: Key,
+    newest: String,
+    series: Vec<Series>,
+    /// An index of `series`, by test.
+    places: BTreeMap<String, usize>,
+}
+
+impl Histories {
+    pub fn of(asked: &[String]) -> Self {
+        Self { asked: asked.to_vec(), ..Self::default() }
+    }
+
+    pub fn add(&mut self, record: Record) {
+        let place = match &self.last {
+            Some((last, place)) if last.comparable(&record) => *place,
+            _ => match self.place_of(&record) {
+                Some(place) => place,
+                None => return,
+            },
+        };
+        let setting = &mut self.settings[place];
+        if setting.newest < record.date {
+            setting.newest.clone_from(&record.date);
+        }
         for TestResult { test, samples, .. } in &record.results {
             let test = sanitize_name(test);
-            let at = setting.series.iter().position(|series| series.test == test);
-            let at = at.unwrap_or_else(|| {
+            let at = *setting.places.entry(test).or_insert_with_key(|test| {
+                let test = test.clone();
                 setting.series.push(Series { test, points: vec![], now: None, slower_since: None });
                 setting.series.len() - 1
             });
             add(&mut setting.series[at].points, &record, samples);
         }
+        self.last = Some((record, place));
     }
-    settings.sort_by(|(a, _), (b, _)| b.cmp(a));
-    let mut settings: Vec<Setting> = settings.into_iter().map(|(_, setting)| setting).collect();
-    for series in settings.iter_mut().flat_map(|setting| &mut setting.series) {
-        series.points.iter_mut().for_each(Point::summarise);
-        judge_all(series);
+
+    /// None where its host is not asked for.
+    fn place_of(&mut self, record: &Record) -> Option<usize> {
+        let host = sanitize_name(record.host.as_str());
+        if !self.known.contains(&host) {
+            self.known.insert(host.clone());
+        }
+        if !self.asked.is_empty() && !self.asked.contains(&host) {
+            return None;
+        }
+        let place = self.places.entry((host, Key::of(record))).or_insert_with_key(|(host, key)| {
+            let (newest, places) = (String::new(), BTreeMap::new());
+            let (host, key) = (host.clone(), key.clone());
+            self.settings.push(SettingSoFar { host, key, newest, series: vec![], places });
+            self.settings.len() - 1
+        });
+        Some(*place)
     }
-    settings
+
+    pub fn report(self, damaged: Vec<Damaged>) -> Report {
+        let Self { asked, known, mut settings, .. } = self;
+        settings.sort_by(|a, b| b.newest.cmp(&a.newest));
+        let mut hosts: BTreeMap<String, Vec<Setting>> = BTreeMap::new();
+        for SettingSoFar { host, key, mut series, .. } in settings {
+            series.iter_mut().for_each(judge_all);
+            hosts.entry(host).or_default().push(Setting { key, series });
+        }
+        let missing: Vec<String> = asked.into_iter().filter(|host| !known.contains(host)).collect();
+        let hosts = hosts.into_iter().map(|(host, settings)| Host { host, settings }).collect();
+        Report { schema: 1, command: "report", hosts, damaged, ok: missing.is_empty(), missing }
+    }
 }
 
 /// Adds a run, or a further round of one that is there. Lines of one run are neighbours but
@@ -235,6 +268,9 @@ pub const JUDGED: usize = 60;
 
 fn judge_all(series: &mut Series) {
     let points = &mut series.points;
+    // Runs of one instant keep the order in which they were written.
+    points.sort_by(|a, b| a.date.cmp(&b.date));
+    points.iter_mut().for_each(Point::summarise);
     let Some(last) = points.len().checked_sub(1) else { return };
     let first = points.len().saturating_sub(JUDGED).max(1);
     for index in first..points.len() {

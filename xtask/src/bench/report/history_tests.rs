@@ -1,5 +1,7 @@
 //! Tests of report.rs.
 
+use std::time::{Duration, Instant};
+
 use crate::bench::report::history::*;
 use crate::bench::results::tests::record;
 use crate::nix::names::StorePath;
@@ -18,7 +20,13 @@ fn only(report: &Report) -> &Series {
 }
 
 fn report(measured: Vec<Record>) -> Report {
-    Report::new(measured, vec![], &[])
+    of_hosts(measured, &[])
+}
+
+fn of_hosts(measured: Vec<Record>, asked: &[String]) -> Report {
+    let mut histories = Histories::of(asked);
+    measured.into_iter().for_each(|record| histories.add(record));
+    histories.report(vec![])
 }
 
 /// Runs of one sample each, a day and a build apart.
@@ -95,7 +103,7 @@ fn a_loss_stands_until_it_is_made_good() {
 
 #[test]
 fn who_was_asked_for_is_there_or_missing() {
-    let report = Report::new(vec![one("11", 6, &[9.0])], vec![], &["b".into(), "a".into()]);
+    let report = of_hosts(vec![one("11", 6, &[9.0])], &["b".into(), "a".into()]);
     assert_eq!((report.hosts.len(), report.missing.as_slice()), (1, &["b".to_owned()][..]));
     assert!(!report.ok);
 }
@@ -112,4 +120,29 @@ fn tests_have_words() {
             None
         ]
     );
+}
+
+/// In tens of thousands, nothing is looked for among all others, and lines are not kept.
+#[test]
+fn a_long_history_is_read_in_one_pass() {
+    const MANY: usize = 20_000;
+    let began = Instant::now();
+    let mut histories = Histories::of(&[]);
+    for number in 0..MANY {
+        histories.add(one("11", 6, &[1.0]));
+        let mut test = one("11", 6, &[1.0]);
+        test.results[0].test = format!("tg{number}");
+        histories.add(test);
+        let mut setting = one("11", 6, &[1.0]);
+        setting.flags = vec![format!("-b {number}")];
+        histories.add(setting);
+    }
+    let report = histories.report(vec![]);
+    let settings = &report.hosts[0].settings;
+    let first = settings.iter().find(|setting| setting.key.flags.is_empty()).unwrap();
+    assert_eq!((settings.len(), first.series.len()), (MANY + 1, MANY + 1));
+    let points = &first.series[0].points;
+    assert_eq!((points.len(), points[0].rounds.len()), (1, MANY));
+    // A few seconds; one by one it would be many minutes.
+    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
 }
