@@ -3,26 +3,41 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::Index;
+use proptest::sample::{Index, select};
 
+use crate::bench::baseline::Saved;
 use crate::bench::llama_bench::Output;
-use crate::bench::report::history::Report;
-use crate::bench::results;
+use crate::bench::model::bytes_per_token::bytes_per_token;
+use crate::bench::model::gguf;
+use crate::bench::offload::Offload;
+use crate::bench::output_check::rules as output_check;
+use crate::bench::report::history::Histories;
+use crate::bench::results::{self, Record};
+use crate::bench::sweep;
+use crate::bench::sweep::journal::Subject;
+use crate::bench::sweep::search::{Goal, Plan};
+use crate::bench::target_state::TargetState;
+use crate::build::{compile_error, estimates};
+use crate::check::batch;
 use crate::check::lock_rules;
 use crate::fleet::build_numbers::BuildNumbers;
+use crate::fleet::manifest::Answer;
 use crate::fleet::pinned_hosts::PinnedHostsFile;
 use crate::hardware::cmake_line::CommandLine;
 use crate::hardware::facts::Facts;
 use crate::hardware::microarch::Table;
 use crate::hardware::recommendation::Recommendation;
-use crate::hardware::{facter, probe_output};
+use crate::hardware::{facter, nvidia, probe_output};
+use crate::new_host::machine::Machine;
 use crate::nix::diagnosis::diagnose;
 use crate::nix::flake_ref;
 use crate::nix::lockfile::LockFile;
 use crate::nix::log;
 use crate::nix::store::Missing;
+use crate::pin::bisect::report::{By, Step};
 use crate::pin::journal::{self, Entry};
 use crate::system::json_lines;
+use crate::target::model_file::FileState;
 use crate::ui::sanitize::{sanitize, sanitize_painted};
 
 const LOCK: &str = include_str!("../../flake.lock");
@@ -45,9 +60,10 @@ fn change() -> impl Strategy<Value = (Index, usize, Option<(Index, usize)>, Vec<
     (any::<Index>(), 0_usize..40, proptest::option::of((any::<Index>(), 0_usize..400)), odd)
 }
 
-fn damaged(seed: &'static str) -> impl Strategy<Value = Vec<u8>> {
-    vec(change(), 0..12).prop_map(move |changes| {
-        let mut bytes = seed.as_bytes().to_vec();
+/// One of these, with up to twelve changes.
+fn damaged(seeds: impl IntoIterator<Item = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let seeds: Vec<Vec<u8>> = seeds.into_iter().collect();
+    (select(seeds), vec(change(), 0..12)).prop_map(|(mut bytes, changes)| {
         for (at, length, copy, odd) in changes {
             let start = at.index(bytes.len() + 1);
             let end = (start + length).min(bytes.len());
@@ -64,13 +80,25 @@ fn damaged(seed: &'static str) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+fn bytes_of(seed: &str) -> Vec<u8> {
+    seed.as_bytes().to_vec()
+}
+
+/// probe.sh's answer with these sections.
+fn answer(sections: &[(&str, &str)]) -> Vec<u8> {
+    let all = [sections, &[("end", "")]].concat();
+    let text: String =
+        all.iter().map(|(name, text)| format!("\n#llamafleet {name}\n{text}")).collect();
+    text.into_bytes()
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 proptest! {
     #[test]
-    fn a_log_of_nix(bytes in damaged(include_str!("../tests/fixtures/nix-log/local-2.34"))) {
+    fn a_log_of_nix(bytes in damaged([bytes_of(include_str!("../tests/fixtures/nix-log/local-2.34"))])) {
         let mut lines = log::Reader::new(1 << 10);
         for line in bytes.split(|byte| *byte == b'\n') {
             let _ = log::parse(line);
@@ -80,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn output_of_llama_bench(bytes in damaged(BENCH)) {
+    fn output_of_llama_bench(bytes in damaged([bytes_of(BENCH)])) {
         let mut output = Output::default();
         for line in text(&bytes).lines() {
             let _ = output.line(line);
@@ -91,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn a_lock_file(bytes in damaged(LOCK)) {
+    fn a_lock_file(bytes in damaged([bytes_of(LOCK)])) {
         if let Ok(lock) = LockFile::parse(&text(&bytes)) {
             let _ = lock_rules::judge(&lock, &serde_json::Value::Null, "");
             let _ = (lock.inputs().len(), lock.llama_cpp_path(), lock.find("llama-cpp").is_ok());
@@ -100,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn facts_of_a_machine(bytes in damaged(CPUINFO)) {
+    fn facts_of_a_machine(bytes in damaged(machines())) {
         let table = Table::embedded().unwrap();
         let answer = text(&bytes);
         let all = [probe_output::read("x", &answer, &table), facter::read("x", &answer, &table), Facts::parse(&answer)];
@@ -112,10 +140,15 @@ proptest! {
     }
 
     #[test]
-    fn a_history_of_results(bytes in damaged(HISTORY)) {
+    fn a_history_of_results(bytes in damaged([bytes_of(HISTORY)])) {
         let text = text(&bytes);
-        let _ = (results::runs(&text), results::LastBench::of(&text));
-        let report = Report::new(results::records(&text).collect(), vec![], &[]);
+        let records: Vec<Record> = text.lines().filter_map(|line| Record::parse(line).ok()).collect();
+        let _ = results::LastBench::of(records.iter().rev().cloned());
+        let newest_first: Vec<_> = results::lines_by_run(records.iter().rev().cloned()).collect();
+        prop_assert_eq!(newest_first.concat().len(), records.len());
+        let mut histories = Histories::of(&[]);
+        records.into_iter().for_each(|record| histories.add(record));
+        let report = histories.report(vec![]);
         // No figure overflows: JSON has no number for that.
         let json = serde_json::to_value(&report).unwrap();
         for series in json["hosts"].as_array().unwrap().iter().flat_map(|host| {
@@ -128,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn a_journal_and_pin_files(bytes in damaged(JOURNAL)) {
+    fn a_journal_and_pin_files(bytes in damaged([bytes_of(JOURNAL)])) {
         let text = text(&bytes);
         let entries: Vec<Entry> = json_lines::values(&text).collect();
         let _ = journal::way_back(&entries, "llama-cpp", "b").len();
@@ -139,7 +172,73 @@ proptest! {
     }
 
     #[test]
-    fn text_for_a_terminal(bytes in damaged("\x1b[31;1merror:\x1b[0m a\x1b]0;title\x07b\r\n")) {
+    fn a_journal_of_a_sweep(bytes in damaged([bytes_of(SWEEP)])) {
+        let subject: Subject = serde_json::from_str(SWEEP.lines().next().unwrap()).unwrap();
+        let Some(ran) = sweep::journal::read(&text(&bytes), &subject) else { return Ok(()) };
+        for budget in [None, Some(60.0)] {
+            let points = subject.points.len();
+            let plan = Plan { points, rounds: 3, repetitions: 5, budget, seed: 1, goal: Goal::Both };
+            let state = plan.state(&ran);
+            prop_assert!(state.next.is_none_or(|next| next.point < points));
+            prop_assert!(state.points.iter().flat_map(|it| &it.scores).all(|score| score.is_finite()));
+            let best = sweep::report::best(&state);
+            let _ = (sweep::report::within_noise(&state, best), sweep::report::frontier(&state));
+        }
+    }
+
+    #[test]
+    fn what_a_target_says(bytes in damaged(machines())) {
+        let text = text(&bytes);
+        let _ = (Machine::read(&text), TargetState::read(&text, nvidia::smi(&text)));
+        let mut gpus = nvidia::smi(&text);
+        nvidia::divide(&mut gpus, &text);
+        nvidia::jetson(&mut gpus, &text);
+        let _ = (nvidia::complaint(&text), FileState::parse(&text));
+    }
+
+    #[test]
+    fn what_other_programs_of_llama_cpp_print(bytes in damaged([
+        bytes_of(include_str!("../tests/fixtures/llama-bench/new-sm-tensor.stderr")),
+        bytes_of(include_str!("../tests/fixtures/llama-bench/new.help")),
+        bytes_of(include_str!("../tests/fixtures/llama-perplexity/new.right")),
+        bytes_of(include_str!("hardware/instructions_test.txt")),
+    ])) {
+        let text = text(&bytes);
+        let offload = Offload::parse(&text);
+        let _ = offload.fallback(&["cuda".to_owned()], &[], "x");
+        let _ = (sweep::grid::options(&text), output_check::parse("prompt", &text));
+        let _ = compile_error::first(text.lines().map(str::to_owned));
+    }
+
+    #[test]
+    fn a_models_file(bytes in damaged([gguf::head(
+        &[
+            ("general.architecture".to_owned(), gguf::Value::Text("llama".to_owned())),
+            ("llama.expert_count".to_owned(), gguf::Value::U32(8)),
+            ("llama.expert_used_count".to_owned(), gguf::Value::U32(2)),
+            ("tokenizer.ggml.tokens".to_owned(), gguf::Value::Texts(vec!["a".to_owned(), "bc".to_owned()])),
+        ],
+        &["token_embd.weight", "output.weight", "blk.0.ffn_up_exps.weight"].map(|name| gguf::Tensor {
+            name: name.to_owned(), shape: vec![64], kind: 0, bytes: 256,
+        }),
+    )])) {
+        let _ = bytes_per_token(&bytes, 4096);
+    }
+
+    #[test]
+    fn files_of_our_own(bytes in damaged([bytes_of(OWN)])) {
+        let text = text(&bytes);
+        let history = estimates::History::parse(&text);
+        prop_assert!(history.seconds("llama-cpp", "m").is_none_or(f64::is_finite));
+        let _ = (history.compact(), Saved::parse(&text).map(|saved| saved.runs().count()));
+        for line in text.lines() {
+            let _ = (batch::read(line, "mark"), serde_json::from_str::<Answer>(line));
+            let _ = (serde_json::from_str::<Step>(line), By::parse(line), sweep::grid::parse(line));
+        }
+    }
+
+    #[test]
+    fn text_for_a_terminal(bytes in damaged([bytes_of("\x1b[31;1merror:\x1b[0m a\x1b]0;title\x07b\r\n")])) {
         let text = text(&bytes);
         let clean = sanitize(text.as_str());
         prop_assert!(!clean.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{clean:?}");
@@ -147,6 +246,44 @@ proptest! {
         prop_assert_eq!(sanitize(&*painted), clean);
     }
 }
+
+fn machines() -> [Vec<u8>; 4] {
+    [
+        bytes_of(include_str!("../tests/fixtures/probe/none")),
+        bytes_of(include_str!("../tests/fixtures/probe/facter-radeon-780m.json")),
+        bytes_of(include_str!("../tests/fixtures/new-host/server/machine.txt")),
+        answer(&[
+            ("cpuinfo", CPUINFO),
+            (
+                "pci",
+                "DRIVER=nvidia\nPCI_ID=10DE:1401\nPCI_SLOT_NAME=0000:01:00.0\nRENDER=renderD128\n\n",
+            ),
+            ("kfd", include_str!("../tests/fixtures/probe/vega20.kfd")),
+            ("nvidia-smi", include_str!("../tests/fixtures/probe/nvidia-smi.csv")),
+            ("vulkan", include_str!("../tests/fixtures/probe/radv.vulkaninfo")),
+            ("meminfo", "MemTotal: 32000 kB\nSwapTotal: 10 kB\nSwapFree: 5 kB\n"),
+            ("memory-limit", "limit=100\nused=200\n"),
+        ]),
+    ]
+}
+
+const SWEEP: &str = r#"{"schema":1,"host":"a","target":"a","storePath":"/nix/store/x","model":"m","modelBytes":1,"tests":["pp128"],"repetitions":5,"flags":[],"options":["-t"],"points":[["1"],["2"],["3"],["4"],["5"],["6"]],"halving":true}
+{"point":["1"],"round":1,"seconds":1.5,"results":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[2.0]}]}
+{"point":["2"],"round":1,"seconds":1.5,"results":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[3.0,2.5]}]}
+{"point":["3"],"round":1,"seconds":1.5,"failed":"no"}
+{"point":["4"],"round":1,"seconds":1.5,"results":[{"test":"tg32","tokensPerSecond":2.0,"stddev":0.0,"samples":[3.0]}]}
+{"point":["1"],"round":2,"seconds":1.5,"results":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[2.0]}]}
+"#;
+
+const OWN: &str = r#"{"name":"llama-cpp-cpu-0.0.1","seconds":12.5,"machine":"m","out":"/nix/store/x","at":1}
+trace: mark begin "a"
+trace: mark done {"host":"a","answer":{"problems":["x"],"files":{}}}
+{"problems":["x"],"files":{"backend":["f.nix"]}}
+{"rev":"a","date":1,"build":2,"verdict":"bad","seconds":3.5,"why":"x"}
+bench:5%
+-t 1,2,4-8
+{"schema":1,"records":[]}
+"#;
 
 const JOURNAL: &str = r#"{"time":1,"input":"llama-cpp","from":{"rev":"a","date":1,"build":2},"to":{"rev":"b"},"lock":{"nodes":{"root":{}},"root":"root"},"held":{"x":{"locked":{"rev":"a"},"since":"2026-01-01","failedWith":"b","failedAt":"build","reason":"r"}}}
 {"holds":{"b":{"x":{"locked":{"rev":"a","type":"github"},"since":"2026-01-01","failedWith":"b9","failedAt":"build","reason":"x"}}}}

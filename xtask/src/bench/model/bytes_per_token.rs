@@ -48,13 +48,14 @@ pub fn bytes_per_token(head: &[u8], file_bytes: u64) -> Option<u64> {
     let mut bytes = 0_u64;
     for ((start, name), end) in places.iter().zip(ends) {
         let size = end.checked_sub(*start)?;
-        bytes += if name.ends_with(b"token_embd.weight") && (has_output || *name != TABLE) {
+        let read = if name.ends_with(b"token_embd.weight") && (has_output || *name != TABLE) {
             0
         } else if name.windows(5).any(|part| part == b"_exps") {
             size.checked_mul(used?)?.checked_div(experts?)?
         } else {
             size
         };
+        bytes = bytes.checked_add(read)?;
     }
     (bytes > 0).then_some(bytes)
 }
@@ -104,7 +105,8 @@ impl<'a> Reader<'a> {
                 let (kind, count) = (self.u32()?, self.u64()?);
                 match kind {
                     TEXT => (0..count).try_for_each(|_| self.text().map(drop))?,
-                    LIST => (0..count).try_for_each(|_| self.value(LIST).map(drop))?,
+                    // No program writes lists of lists, and llama.cpp refuses them.
+                    LIST => return None,
                     _ => drop(self.take(count.checked_mul(width(kind)?)?)?),
                 }
                 Some(None)
@@ -123,6 +125,36 @@ mod tests {
 
     fn tensor(name: &str, bytes: u64) -> Tensor {
         Tensor { name: name.to_owned(), shape: vec![bytes / 4], kind: 0, bytes }
+    }
+
+    #[test]
+    fn a_head_that_no_program_wrote_says_nothing() {
+        let begin = |tensors: u64, values: u64| {
+            [
+                b"GGUF".to_vec(),
+                3_u32.to_le_bytes().to_vec(),
+                tensors.to_le_bytes().to_vec(),
+                values.to_le_bytes().to_vec(),
+            ]
+            .concat()
+        };
+        // A list of lists of lists…, deeper than any stack.
+        let list = [9_u32.to_le_bytes().to_vec(), 1_u64.to_le_bytes().to_vec()].concat();
+        let key =
+            [1_u64.to_le_bytes().to_vec(), b"k".to_vec(), 9_u32.to_le_bytes().to_vec()].concat();
+        let nested = [begin(0, 1), key, list.repeat(500_000)].concat();
+        assert_eq!(bytes_per_token(&nested, 1 << 30), None);
+        assert_eq!(bytes_per_token(&begin(u64::MAX, u64::MAX), u64::MAX), None);
+        let name = |key: &str| {
+            (
+                "llama.".to_owned() + key,
+                Value::U32(if key == "expert_count" { 1 } else { u32::MAX }),
+            )
+        };
+        let experts = [name("expert_count"), name("expert_used_count")];
+        let tensors: Vec<Tensor> =
+            (0..3).map(|at| tensor(&format!("{at}_exps"), 1 << 62)).collect();
+        assert_eq!(bytes_per_token(&head(&experts, &tensors), u64::MAX), None);
     }
 
     fn of(metadata: &[(&str, Value)], tensors: &[Tensor]) -> Option<u64> {

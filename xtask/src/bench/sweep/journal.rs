@@ -72,6 +72,8 @@ pub fn read(text: &str, subject: &Subject) -> Option<Vec<CompletedRun>> {
         let seconds =
             Some(line.seconds).filter(|seconds| seconds.is_finite() && *seconds >= 0.0)?;
         let outcome = line.failed.map_or(Ok(line.results), Err);
+        let are_speeds = |results: &Vec<TestResult>| results.iter().all(TestResult::is_possible);
+        outcome.as_ref().map_or(true, are_speeds).then_some(())?;
         Some(CompletedRun { point, round: line.round, seconds, outcome })
     });
     Some(usable.collect())
