@@ -170,7 +170,9 @@ fn run(
     let ending = match exit {
         Ok(Exit::Code(code)) => Termination::Status(code),
         Ok(Exit::Signal(signal)) => Termination::Signal(signal),
-        Ok(Exit::TimedOut | Exit::TooLarge | Exit::GivenUp) => Termination::TimedOut,
+        Ok(Exit::TimedOut | Exit::Stalled | Exit::TooLarge | Exit::GivenUp) => {
+            Termination::TimedOut
+        }
         Ok(Exit::Interrupted) => Termination::Interrupted,
         Err(error) => match not_started(&error) {
             Some(status) => return Ok((Termination::Status(status), format!("{error:#}"))),

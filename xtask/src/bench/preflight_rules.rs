@@ -26,6 +26,15 @@ pub fn findings(
         findings.extend(cards(manifest, facts, state));
     }
     findings.extend(nix(state, target));
+    findings.extend(state.other_bench.as_ref().map(|who| {
+        Finding::error(
+            "busy",
+            format!(
+                "llama-bench runs on {target} ({who}): concurrent runs would disturb each other"
+            ),
+            "run it again when that has ended, or use --force to measure anyway",
+        )
+    }));
     findings.extend(disturbances(&state.conditions, target));
     findings
 }

@@ -221,3 +221,10 @@ fn nouveau_runs_no_cuda_and_nvidia_smis_words_are_quoted() {
     let found = findings(&manifest(&["cuda"]), &facts, &state, "carbon");
     assert!(found[0].message.contains("version mismatch"), "{found:?}");
 }
+
+#[test]
+fn the_bench_of_another_user_is_an_error() {
+    let other_bench = Some("process 4711 of alice".to_owned());
+    let state = TargetState { other_bench, ..TargetState::default() };
+    assert_eq!(codes(&["cpu"], &state), [("busy", Severity::Error)]);
+}

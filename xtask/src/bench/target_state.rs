@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::hardware::facts::Gpu;
 use crate::hardware::probe_output::sections;
+use crate::ui::sanitize::sanitize_name;
 
 /// The record's `conditions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -53,6 +54,8 @@ pub struct TargetState {
     pub store_room: Option<u64>,
     pub cache_room: Option<u64>,
     pub nix: NixThere,
+    /// A llama-bench of another user: `process 4711 of alice`.
+    pub other_bench: Option<String>,
 }
 
 /// The target's Nix, as far as copying needs to know.
@@ -86,6 +89,10 @@ impl TargetState {
             store_room: free("store"),
             cache_room: free("cache"),
             nix: nix(section("store")),
+            other_bench: section("benches").lines().find_map(|line| {
+                let (process, user) = line.split_once(' ')?;
+                Some(format!("process {process} of {}", sanitize_name(user)))
+            }),
         }
     }
 }

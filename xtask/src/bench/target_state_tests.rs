@@ -48,6 +48,9 @@ forbidden /dev/kfd
 /usr/share/vulkan/icd.d/radeon_icd.x86_64.json
 #llamafleet gpu-state
 3456, 0x0000000000000020
+#llamafleet benches
+4711 alice
+4712 1001
 #llamafleet room
 store /dev/disk/by id/x  100000 60000 40000 60% /nix
 cache tmpfs 1000 0 1000 0% /home
@@ -82,6 +85,7 @@ fn every_part_of_an_answer_is_read() {
     assert_eq!((seen.store_room, seen.cache_room), (Some(40_960_000), Some(1_024_000)));
     let nix = NixThere { program: Some(true), writable: Some(true), trusts_us: Some(false) };
     assert_eq!(seen.nix, nix);
+    assert_eq!(seen.other_bench.as_deref(), Some("process 4711 of alice"));
     let json = serde_json::to_value(conditions).unwrap();
     assert_eq!(json["onBattery"], true);
     assert_eq!(json["memoryAvailableBytes"], 3_000_000_000_u64);

@@ -56,6 +56,17 @@ if has nvidia-smi; then
     try nvidia-smi --query-gpu=memory.free,clocks_throttle_reasons.active \
         --format=csv,noheader,nounits
 fi
+section benches
+# Of other users, whom the lock of this one does not keep away.
+me=$(id -u)
+for process in /proc/[0-9]*; do
+    { IFS= read -r name <"$process/comm"; } 2>/dev/null || continue
+    [ "$name" = llama-bench ] || continue
+    while read -r field user _; do
+        [ "$field" = Uid: ] && [ "$user" != "$me" ] &&
+            printf '%s %s\n' "${process#/proc/}" "$(id -nu "$user" || printf '%s' "$user")"
+    done <"$process/status"
+done 2>/dev/null
 section room
 room store "$2"
 room cache "${XDG_CACHE_HOME:-${HOME:-/}/.cache}"

@@ -56,7 +56,24 @@ mod tests {
     use crate::findings::finding::Finding;
     use crate::hardware::microarch::Table;
     use crate::hardware::probe_output::read;
+    use crate::system::process::{self, Invocation};
     use crate::target::sshd::{HOST, LoopbackSshd};
+
+    #[test]
+    fn a_bench_of_another_user_is_seen() {
+        let (folder, us) = (tempfile::tempdir().unwrap(), "$(id -u)");
+        let proc = folder.path().display();
+        let write = format!(
+            "process() {{ mkdir {proc}/$1; echo $2 >{proc}/$1/comm; \
+             printf 'Name:\\t%s\\nUid:\\t%s\\t0\\t0\\t0\\n' $2 $3 >{proc}/$1/status; }}; \
+             process 1 sh 4242; process 2 llama-bench {us}; process 3 llama-bench 4242; mkdir {proc}/4; "
+        );
+        let (_, script) = PREFLIGHT.split_once("section benches\n").unwrap();
+        let (script, _) = script.split_once("section room\n").unwrap();
+        let script = write + &script.replace("/proc/", &format!("{proc}/"));
+        let call = Invocation::new("sh").args(["-c", &script]);
+        assert_eq!(process::capture(&call, None).unwrap().stdout_text(), "3 4242\n");
+    }
 
     /// Over a real sshd the same machine is seen as without.
     #[test]

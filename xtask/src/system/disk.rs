@@ -42,6 +42,25 @@ impl TemporaryFolder {
         made().with_context(|| format!("cannot create a folder in {}", parent.display()))
     }
 
+    /// The same for this user alone, in a folder that others may write to and lock, too: for
+    /// their locks nobody waits.
+    pub fn private(parent: &Path, prefix: &str, name: &str) -> Result<Self> {
+        sweep(parent, |found| found.starts_with(prefix));
+        let made = || -> std::io::Result<Self> {
+            let whole = File::open(parent)?;
+            let _ = whole.try_lock_shared();
+            let folder = tempfile::Builder::new()
+                .prefix(prefix)
+                .suffix(name)
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir_in(parent)?;
+            let claim = File::open(folder.path())?;
+            claim.lock_shared()?;
+            Ok(Self { folder, _claim: claim })
+        };
+        made().with_context(|| format!("cannot create a folder in {}", parent.display()))
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -57,8 +76,10 @@ pub fn sweep(folder: &Path, is_meant: impl Fn(&str) -> bool) {
     }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
+        // A pipe of somebody else would be waited for.
+        let is_ours = entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
         let abandoned = || File::open(&path).is_ok_and(|found| found.try_lock().is_ok());
-        if is_meant(&entry.file_name().to_string_lossy()) && abandoned() {
+        if is_ours && is_meant(&entry.file_name().to_string_lossy()) && abandoned() {
             let _ = remove(&path);
         }
     }
@@ -182,6 +203,29 @@ mod tests {
         });
         assert_eq!(is_done.recv_timeout(Duration::from_secs(20)), Ok(true));
         assert!(place.join("a").is_file() && place.join("b").is_dir());
+    }
+
+    #[test]
+    fn a_folder_for_sockets_goes_with_its_run_whatever_others_put_beside_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        // Of a run that was killed, and of another user, who holds locks as well.
+        create(&dir.join("ssh-dead/socket")).unwrap();
+        let pipe = dir.join("ssh-pipe");
+        process::read(&Invocation::new("mkfifo").arg(&pipe), None).unwrap();
+        let first = TemporaryFolder::private(dir, "ssh-", "").unwrap();
+        assert!(!dir.join("ssh-dead").exists() && pipe.exists());
+        let locked = File::open(dir).unwrap();
+        locked.lock().unwrap();
+        let second = TemporaryFolder::private(dir, "ssh-", "").unwrap();
+        drop(locked);
+        drop(TemporaryFolder::private(dir, "ssh-", "").unwrap());
+        for folder in [first, second] {
+            let path = folder.path().to_owned();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+            drop(folder);
+            assert!(!path.exists());
+        }
     }
 
     #[test]

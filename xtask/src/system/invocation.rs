@@ -26,6 +26,7 @@ pub struct Invocation {
     pub(crate) stdin: Stdin,
     pub(crate) grace: Duration,
     pub(crate) memory: Option<u64>,
+    pub(crate) stalled_after: Option<Duration>,
     pub(crate) for_the_report: bool,
     pub(crate) on_terminal: bool,
     pub(crate) ends_with_us: bool,
@@ -41,6 +42,7 @@ impl Invocation {
             stdin: Stdin::Null,
             grace: GRACE,
             memory: None,
+            stalled_after: None,
             for_the_report: false,
             on_terminal: false,
             ends_with_us: false,
@@ -95,6 +97,12 @@ impl Invocation {
     /// Ended when it holds more than this many bytes of memory.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
+        self
+    }
+
+    /// Ended when it and its children have read and written next to nothing for so long.
+    pub fn ends_when_stalled(mut self, after: Duration) -> Self {
+        self.stalled_after = Some(after);
         self
     }
 

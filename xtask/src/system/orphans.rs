@@ -69,10 +69,16 @@ fn kill(pid: u32, is_our_child: bool) {
     }
 }
 
+/// The processes of a group.
+pub(crate) fn group(group: u32) -> impl Iterator<Item = u32> {
+    processes().into_iter().filter(move |process| process.group == group).map(|it| it.pid)
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Process {
     pid: u32,
     parent: u32,
+    group: u32,
     session: u32,
 }
 
@@ -93,8 +99,9 @@ fn parse(stat: &str) -> Option<Process> {
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
     let parent = fields.nth(1)?.parse().ok()?;
-    let session = fields.nth(1)?.parse().ok()?;
-    Some(Process { pid: pid.parse().ok()?, parent, session })
+    let mut next = || fields.next()?.parse().ok();
+    let (group, session) = (next()?, next()?);
+    Some(Process { pid: pid.parse().ok()?, parent, group, session })
 }
 
 #[cfg(test)]
@@ -104,7 +111,10 @@ mod tests {
     #[test]
     fn a_process_is_read_whatever_its_name_is() {
         let stat = "4711 (a) b (c)) S 17 4711 4710 0 -1 4194304 103";
-        assert_eq!(parse(stat), Some(Process { pid: 4711, parent: 17, session: 4710 }));
+        assert_eq!(
+            parse(stat),
+            Some(Process { pid: 4711, parent: 17, group: 4711, session: 4710 })
+        );
         assert_eq!(parse("4711 (sh"), None);
         let us = std::process::id();
         assert!(processes().iter().any(|process| process.pid == us));

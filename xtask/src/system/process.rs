@@ -37,6 +37,8 @@ pub enum Exit {
     Signal(i32),
     /// We ended it because its time was up.
     TimedOut,
+    /// We ended it because it moved no data, see [`Invocation::ends_when_stalled`].
+    Stalled,
     /// We ended it because it used more memory than it may.
     TooLarge,
     /// We ended it because the user asked.
@@ -57,6 +59,7 @@ impl fmt::Display for Exit {
             Self::Code(code) => write!(f, "exit status {code}"),
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
             Self::TimedOut => write!(f, "out of time"),
+            Self::Stalled => write!(f, "stalled: no data moved"),
             Self::TooLarge => write!(f, "out of memory: exceeded its share"),
             Self::Interrupted => write!(f, "interrupted"),
             Self::GivenUp => write!(f, "given up"),

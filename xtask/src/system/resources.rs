@@ -49,6 +49,19 @@ pub fn resident(process: u32) -> Option<u64> {
     kilobytes(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, "VmRSS:")
 }
 
+/// How many bytes a process has read and written so far. What a connection that ssh shares
+/// sends for it is seen by how far its standard input is read.
+pub fn moved(process: u32) -> u64 {
+    let sum = |file: &str, names: &[&str]| -> u64 {
+        let text = fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+        let value = |line: &str| {
+            names.iter().find_map(|name| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+        };
+        text.lines().filter_map(value).sum()
+    };
+    sum("io", &["rchar:", "wchar:"]).saturating_add(sum("fdinfo/0", &["pos:"]))
+}
+
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)

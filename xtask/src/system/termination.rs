@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use crate::system::interrupt;
 use crate::system::invocation::Invocation;
 use crate::system::process::Exit;
-use crate::system::resources;
+use crate::system::{orphans, resources};
+
+/// A transfer moves more in its time; what keeps an idle connection alive, less.
+const NEXT_TO_NOTHING: u64 = 64 << 10;
 
 /// When a child's process group must end: SIGTERM, and SIGKILL later.
 pub(crate) struct Termination {
@@ -17,9 +20,34 @@ pub(crate) struct Termination {
     tolerated: usize,
     memory: Option<u64>,
     weighed_at: Instant,
+    flow: Option<Flow>,
     asked_at: Option<Instant>,
     killed: bool,
     pub(crate) cause: Option<Exit>,
+}
+
+/// What a child moves.
+struct Flow {
+    patience: Duration,
+    /// Bytes, and since when there were no more.
+    moved: u64,
+    since: Instant,
+    looked_at: Instant,
+}
+
+impl Flow {
+    fn has_stalled(&mut self, group: u32) -> bool {
+        if self.looked_at.elapsed() < Duration::from_secs(1).min(self.patience / 4) {
+            return false;
+        }
+        self.looked_at = Instant::now();
+        let moved: u64 = orphans::group(group).map(resources::moved).sum();
+        // Less where a child of its has ended.
+        if moved.abs_diff(self.moved) > NEXT_TO_NOTHING {
+            (self.moved, self.since) = (moved, Instant::now());
+        }
+        self.since.elapsed() > self.patience
+    }
 }
 
 impl Termination {
@@ -32,6 +60,12 @@ impl Termination {
             tolerated: if invocation.for_the_report { interrupt::count() } else { 0 },
             memory: invocation.memory,
             weighed_at: now,
+            flow: invocation.stalled_after.map(|patience| Flow {
+                patience,
+                moved: 0,
+                since: now,
+                looked_at: now,
+            }),
             asked_at: None,
             killed: false,
             cause: None,
@@ -64,6 +98,8 @@ impl Termination {
                 self.cause = Some(Exit::Interrupted);
             } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 self.cause = Some(Exit::TimedOut);
+            } else if self.flow.as_mut().is_some_and(|flow| flow.has_stalled(self.group)) {
+                self.cause = Some(Exit::Stalled);
             } else if self.too_large() {
                 self.cause = Some(Exit::TooLarge);
                 // It grows while it is asked.
@@ -93,4 +129,26 @@ pub(crate) fn signal_group(group: u32, signal: libc::c_int) {
     // SAFETY: kill(2) takes plain integers and touches no memory of ours. An error
     // (the group has ended) is what we wanted.
     unsafe { libc::kill(-group, signal) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::process::capture;
+
+    fn sh(script: &str) -> Invocation {
+        Invocation::new("/bin/sh").args(["-c", script])
+    }
+
+    #[test]
+    fn what_moves_no_data_is_ended_and_what_is_slow_is_not() {
+        let patience = Duration::from_millis(1500);
+        let silent = sh("echo begun; sleep 60").ends_when_stalled(patience);
+        assert_eq!(capture(&silent, None).unwrap().exit, Exit::Stalled);
+        // Longer than that in all.
+        let slow =
+            "for n in 1 2 3 4 5 6; do sleep 0.5; head -c 200000 /dev/zero; done | cat >/dev/null";
+        let exit = capture(&sh(slow).ends_when_stalled(patience), None).unwrap().exit;
+        assert_eq!(exit, Exit::Code(0));
+    }
 }

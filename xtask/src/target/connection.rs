@@ -2,34 +2,30 @@
 //! socket that only we know of, for as long as we live. A round trip for each step is left
 //! of what a handshake takes.
 
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::system::background::Background;
+use crate::system::disk::TemporaryFolder;
+use crate::system::interrupt;
 use crate::system::process::{self, Invocation};
-use crate::system::{disk, interrupt};
 use crate::target::{Ssh, Target, ssh};
 
 /// ssh's own limits end a connection that does not come about long before.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// The beginning of the name of a socket's folder.
+const FOLDER: &str = "llamafleet-ssh-";
 const QUICK: Duration = Duration::from_secs(10);
 
 /// Ends when it is dropped; with a signal from the kernel where we are killed.
 pub struct Connection {
-    master: Option<Background>,
-    folder: PathBuf,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        // It takes its socket away when it ends.
-        drop(self.master.take());
-        let _ = disk::remove(&self.folder);
-    }
+    #[expect(dead_code, reason = "it takes its socket away when it ends")]
+    master: Background,
+    #[expect(dead_code, reason = "after its socket")]
+    folder: TemporaryFolder,
 }
 
 impl Target {
@@ -46,18 +42,13 @@ impl Target {
         let folder = std::env::temp_dir();
         // A socket's path holds 107 characters, and ssh adds some of its own to it.
         let folder = if folder.as_os_str().len() > 40 { PathBuf::from("/tmp") } else { folder };
-        let folder = folder.join(format!("llamafleet-ssh-{}", std::process::id()));
-        let _ = disk::remove(&folder);
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-        let mut connection = Connection { master: None, folder };
-        let socket = connection.folder.join("socket");
+        let folder =
+            TemporaryFolder::private(&folder, FOLDER, &format!("-{}", std::process::id()))?;
+        let socket = folder.path().join("socket");
         let socket = socket.to_str().context("the temporary folder's path is not UTF-8")?;
         let master = Background::start(&ssh.master(socket))?;
         let began = Instant::now();
-        while !std::path::Path::new(socket).exists() {
+        while !Path::new(socket).exists() {
             if !master.is_running() {
                 bail!(ssh::explain(&ssh.destination, &master.printed()));
             }
@@ -67,9 +58,8 @@ impl Target {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        connection.master = Some(master);
         ssh.shared = Some(socket.to_owned());
-        Ok(Some(connection))
+        Ok(Some(Connection { master, folder }))
     }
 }
 

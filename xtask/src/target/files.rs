@@ -12,12 +12,15 @@ use crate::system::interrupt::Interrupted;
 use crate::system::process::{self, Exit, Invocation, Source};
 use crate::target::model_file::FileState;
 use crate::target::ssh::{explain_copy, store_uri};
-use crate::target::{SHORT, Ssh, Target};
+use crate::target::{SHORT, Ssh, Target, ssh};
 
-/// For a model of some gigabytes over a slow line.
 /// Of the end of what Nix prints, in which an error is looked for.
 const LONGEST_END: usize = 1 << 20;
-const TRANSFER: Duration = Duration::from_secs(3600);
+/// For reading a large model there.
+const READING: Duration = Duration::from_secs(3600);
+/// A transfer may take any time, but not without moving a byte. At its end the target reads
+/// what it got.
+const SILENCE: Duration = Duration::from_secs(600);
 
 /// Prints the file's place if it lies there with this checksum. $1 name, $2 checksum.
 const FIND: &str = r#"
@@ -78,9 +81,9 @@ impl Target {
         let argv = ["head", "-c", &count, "--", path];
         let captured = match self {
             Self::Local => {
-                process::capture(&Invocation::new(argv[0]).args(&argv[1..]), Some(TRANSFER))?
+                process::capture(&Invocation::new(argv[0]).args(&argv[1..]), Some(READING))?
             }
-            Self::Ssh(ssh) => ssh.capture(&ssh.command(&argv), TRANSFER)?,
+            Self::Ssh(ssh) => ssh.capture(&ssh.command(&argv), Some(READING))?,
         };
         Ok(captured.stdout)
     }
@@ -100,10 +103,10 @@ impl Target {
         };
         let name = file.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("not a usable file name: {}", file.display()))?;
-        let sum = process::read(&Invocation::new("cksum").stdin_file(file), Some(TRANSFER))?;
+        let sum = process::read(&Invocation::new("cksum").stdin_file(file), Some(READING))?;
 
         let find = ssh.command(&["sh", "-c", FIND, "llamafleet", name, &sum]);
-        let found = ssh.capture(&find, TRANSFER)?;
+        let found = ssh.capture(&find, Some(READING))?;
         // What the login shell prints by itself comes first.
         if let Some(place) = last_line(&found.stdout_text()) {
             return Ok(place);
@@ -113,7 +116,10 @@ impl Target {
             bail!(self.full(name, bytes));
         }
         let put = ssh.command(&["sh", "-c", PUT, "llamafleet", name, &sum]).stdin_file(file);
-        let sent = ssh.capture(&put, TRANSFER)?;
+        let sent = ssh.capture(&put.ends_when_stalled(SILENCE), None)?;
+        if sent.exit == Exit::Stalled {
+            bail!(ssh::stalled(self.name(), SILENCE));
+        }
         let printed = sent.stderr_text();
         if printed.contains("No space left on device") || printed.contains("Disk quota exceeded") {
             bail!(self.full(name, bytes));
@@ -144,8 +150,8 @@ impl Target {
         on_line: &mut dyn FnMut(Source, &[u8]),
     ) -> Result<()> {
         let Self::Ssh(ssh) = self else { return Ok(()) };
-        let call = ssh.copy_command(nix, path)?;
-        self.run_nix(&call, Some(TRANSFER), on_line, |exit, printed| {
+        let call = ssh.copy_command(nix, path)?.ends_when_stalled(SILENCE);
+        self.run_nix(&call, on_line, |exit, printed| {
             anyhow!("`{call}`: {exit}\n{}", printed.trim_end())
         })
     }
@@ -164,7 +170,7 @@ impl Target {
     ) -> Result<()> {
         let Self::Ssh(ssh) = self else { bail!("not a remote target") };
         let call = ssh.build_command(nix, drv)?;
-        self.run_nix(&call, None, on_line, |exit, printed| {
+        self.run_nix(&call, on_line, |exit, printed| {
             let end: Vec<&str> = printed.trim_end().lines().collect();
             let end = end[end.len().saturating_sub(12)..].join("\n");
             let name = self.name();
@@ -181,12 +187,11 @@ impl Target {
     fn run_nix(
         &self,
         call: &Invocation,
-        timeout: Option<Duration>,
         on_line: &mut dyn FnMut(Source, &[u8]),
         failure: impl FnOnce(Exit, &str) -> Error,
     ) -> Result<()> {
         let mut printed = String::new();
-        let exit = process::stream(call, timeout, &mut |source, line| {
+        let exit = process::stream(call, None, &mut |source, line| {
             if printed.len() > LONGEST_END {
                 let cut = printed.len() - LONGEST_END / 2;
                 let cut = (cut..).find(|cut| printed.is_char_boundary(*cut)).unwrap_or_default();
@@ -199,6 +204,7 @@ impl Target {
         match exit {
             Exit::Code(0) => Ok(()),
             Exit::Interrupted => bail!(Interrupted),
+            Exit::Stalled => bail!(ssh::stalled(self.name(), SILENCE)),
             exit => Err(match explain_copy(self.name(), &printed) {
                 Some(finding) => finding.into(),
                 None => failure(exit, &printed),

@@ -171,8 +171,8 @@ impl Ssh {
     }
 
     /// Runs what says little and ends soon.
-    fn capture(&self, call: &Invocation, timeout: Duration) -> Result<Captured> {
-        let captured = process::capture(call, Some(timeout))?;
+    fn capture(&self, call: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
+        let captured = process::capture(call, timeout)?;
         if captured.exit == Exit::Code(ssh::FAILED) {
             bail!(ssh::explain(&self.destination, &captured.stderr_text()));
         }

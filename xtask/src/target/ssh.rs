@@ -3,6 +3,8 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::time::Duration;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::findings::finding::{Finding, Severity};
@@ -159,6 +161,17 @@ pub fn parse_store_uri(text: &str) -> Option<(String, Vec<(String, String)>)> {
         })
         .collect();
     Some((destination.to_owned(), parameters))
+}
+
+/// A transfer that moved no data for so long.
+pub fn stalled(destination: &str, silence: Duration) -> Finding {
+    let minutes = silence.as_secs() / 60;
+    Finding::error(
+        "copy-cut",
+        format!("the copy to {destination} stalled: no data for {minutes} minutes"),
+        "check the target's disk and the network, then run it again: complete paths are not sent \
+         twice",
+    )
 }
 
 /// Why `nix copy` to the target failed, where its words are known.
