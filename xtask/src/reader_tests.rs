@@ -200,13 +200,13 @@ proptest! {
     fn what_other_programs_of_llama_cpp_print(bytes in damaged([
         bytes_of(include_str!("../tests/fixtures/llama-bench/new-sm-tensor.stderr")),
         bytes_of(include_str!("../tests/fixtures/llama-bench/new.help")),
-        bytes_of(include_str!("../tests/fixtures/llama-perplexity/new.right")),
+        ["#llamafleet prompt\n", include_str!("../tests/fixtures/llama-perplexity/new.right")].concat().into_bytes(),
         bytes_of(include_str!("hardware/instructions_test.txt")),
     ])) {
         let text = text(&bytes);
         let offload = Offload::parse(&text);
         let _ = offload.fallback(&["cuda".to_owned()], &[], "x");
-        let _ = (sweep::grid::options(&text), output_check::parse("prompt", &text));
+        let _ = (sweep::grid::options(&text), output_check::divergences(&text));
         let _ = compile_error::first(text.lines().map(str::to_owned));
     }
 

@@ -1,13 +1,13 @@
 //! Why an evaluation failed: the host's state, the finding, and a log of Nix's trace.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use crate::check::outcomes::HostState;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
-use crate::nix::diagnosis::{diagnose, line_of_option};
+use crate::nix::diagnosis::{diagnose, line_of_option, with_testbed_advice};
 use crate::nix::flake::Unanswered;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
@@ -31,17 +31,19 @@ pub fn explain_at(
         bail!(Interrupted);
     }
     let source = context.flake.source();
-    explain(&format!("{place}-whole"), failure, source.as_deref(), &log_folder(context)?)
+    explain(context, &format!("{place}-whole"), failure, source.as_deref())
 }
 
 /// Returns the state and the finding of a failed evaluation, and writes its trace to a log.
 pub(super) fn explain(
+    context: &Context,
     place: &str,
     failure: &Unanswered,
     source: Option<&str>,
-    logs: &Path,
 ) -> Result<(HostState, Finding)> {
-    let log = logs.join(format!("{}.log", files::safe_name(place)));
+    let folder = context.home.join("logs/check");
+    disk::create(&folder)?;
+    let log = folder.join(format!("{}.log", files::safe_name(place)));
     let text = format!("$ {}\n{}\n[{}]\n", failure.command, failure.stderr, failure.exit);
     files::write_atomically(&log, text.as_bytes())?;
     let out_of_memory =
@@ -67,6 +69,9 @@ pub(super) fn explain(
         _ => (HostState::EvalError, diagnose(&failure.stderr, source)),
     };
     let mut finding = with_line(finding, source);
+    if context.testbed().is_some() {
+        with_testbed_advice(&mut finding);
+    }
     finding.help = format!("{} (trace: {})", finding.help, log.display());
     Ok((state, finding))
 }
@@ -83,10 +88,4 @@ pub(super) fn with_line(mut finding: Finding, source: Option<&str>) -> Finding {
         finding.line = line_of_option(&finding.message, &text);
     }
     finding
-}
-
-pub(super) fn log_folder(context: &Context) -> Result<PathBuf> {
-    let folder = context.home.join("logs/check");
-    disk::create(&folder)?;
-    Ok(folder)
 }

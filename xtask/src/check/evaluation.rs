@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::check::args::CheckArgs;
 use crate::check::batch::{self, EvalLimits};
 use crate::check::edited;
-use crate::check::eval_failure::{bad_output, explain, log_folder, with_line};
+use crate::check::eval_failure::{bad_output, explain, with_line};
 use crate::check::evaluator::{self, Answered, Limits, Run};
 use crate::check::outcomes::{Evaluated, HostState, Outcomes};
 use crate::check::report::NO_MODULE;
@@ -303,12 +303,11 @@ fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
     if state.failures.is_empty() {
         return Ok(outcomes);
     }
-    let logs = log_folder(context)?;
     let lock = context.lock_file().and_then(|file| LockFile::parse(&files::read(&file).ok()?).ok());
     // One message for each input: curl reports milliseconds, which differ.
     let mut unfetched = BTreeMap::new();
     for (host, (failed, seconds)) in state.failures {
-        let (state, mut finding) = explain(host.as_str(), &failed, source.as_deref(), &logs)?;
+        let (state, mut finding) = explain(context, host.as_str(), &failed, source.as_deref())?;
         if finding.code == FETCH
             && let Some(input) = lock.as_ref().and_then(|lock| lock.named_in(&finding.message))
         {

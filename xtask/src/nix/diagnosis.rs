@@ -35,9 +35,8 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     );
     let mut finding = Finding::error(code, shorten(&sentence), codes::advice(code));
     if code == "missing-file" && sentence.contains("/nix/store/") {
-        finding.help = "the path is in an input, not among your files: correct it, or update the \
-                        input; with `--testbed`, a stand-in may lack the file"
-            .to_owned();
+        "the path is in an input, not among your files: correct it, or update the input"
+            .clone_into(&mut finding.help);
     }
     if let Some(Place { file, line, column }) = place {
         finding.file = Some(file);
@@ -45,6 +44,25 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
         finding.column = column;
     }
     finding
+}
+
+/// The testbed's inputs are small stand-ins: what is missing there is most often not wrong.
+pub fn with_testbed_advice(finding: &mut Finding) {
+    let lacks = match finding.code {
+        "unknown-option" => "the testbed's NixOS has few of the options of the real one",
+        "missing-attribute" => "the testbed's stand-ins have few of the inputs' attributes",
+        "missing-file" if finding.message.contains("/nix/store/") => {
+            // Inside the store path that holds all stand-ins.
+            if let Some((_, file)) = finding.message.split_once("-source/")
+                && let Some((file, _)) = file.split_once('\'')
+            {
+                finding.message = format!("the testbed has no {file}");
+            }
+            "the testbed's stand-ins have few of the inputs' files"
+        }
+        _ => return,
+    };
+    finding.help = format!("check this fleet without `--testbed`: {lacks}");
 }
 
 /// Where the flake was copied to, when it does not even parse and Nix cannot say.
@@ -194,6 +212,34 @@ mod tests {
 
     /// Said by Nix 2.26.3 with a full file system, and with no daemon.
     #[test]
+    fn what_a_stand_in_lacks_is_not_the_users_mistake() {
+        let told = |printed: &str| {
+            let mut finding = diagnose(printed, Some(SOURCE));
+            with_testbed_advice(&mut finding);
+            finding
+        };
+        let file = told(
+            "error: path '/nix/store/yp349x3g8ddsh0cwzjvrhb48gm3y6m9j-source/nixpkgs/nixos/modules/\
+             profiles/hardened.nix' does not exist",
+        );
+        assert_eq!(file.message, "the testbed has no nixpkgs/nixos/modules/profiles/hardened.nix");
+        for printed in [
+            "error: path '/nix/store/yp349x3g8ddsh0cwzjvrhb48gm3y6m9j-source/a.nix' does not exist",
+            "error: The option `boot.initrd.enable' does not exist. Definition values:",
+            "error: attribute 'raspberry-pi-4' missing",
+        ] {
+            let finding = told(printed);
+            assert!(
+                finding.help.starts_with("check this fleet without `--testbed`"),
+                "{finding:?}"
+            );
+        }
+        // A file of the fleet's own is not the testbed's.
+        let own = format!("error: path '{SOURCE}/hosts/x.nix' does not exist");
+        assert!(!told(&own).help.contains("testbed"));
+    }
+
+    #[test]
     fn what_is_wrong_with_the_machine_is_told_as_that() {
         let kind = |printed: &str| diagnose(printed, None).code;
         assert_eq!(kind("error: writing to file: No space left on device"), "disk-full");
@@ -255,7 +301,7 @@ mod tests {
         let inside = stderr.replace(&format!("path '{SOURCE}"), "path '/nix/store/abc-source");
         let finding = diagnose(&inside, Some(SOURCE));
         assert_eq!(finding.code, "missing-file");
-        assert!(!finding.help.contains("git add") && finding.help.contains("stand-in"));
+        assert!(!finding.help.contains("git add") && finding.help.contains("in an input"));
     }
 
     #[test]

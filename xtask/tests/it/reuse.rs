@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::{
-    Scratch, XTASK, code, contained, fleet, json, nix_program, path_with_nix, run, stderr,
+    Scratch, XTASK, code, contained, fleet, fleet_with, json, nix, nix_program, path_with_nix, run,
+    stderr, stdout,
 };
 use serde_json::Value;
 
@@ -362,4 +363,35 @@ fn doctor_tells_what_is_kept_and_why_not() {
     assert!(said().contains("1 of 1"));
     fleet.write("part.nix", "\"z\"");
     assert!(said().contains("part.nix changed"));
+}
+
+/// Of a file that Nix builds while it evaluates, nothing has to be left.
+#[test]
+fn what_evaluation_built_may_be_collected() {
+    let generated = "package { name = \"generated\"; script = \"printf x >$out\"; }";
+    let fleet = fleet_with(
+        &format!("carbon = host {{ flags = [ (builtins.readFile ({generated})) ]; }};"),
+        &format!("generated = {generated};"),
+    );
+    let flake = format!("path:{}#generated", fleet.path().display());
+    let first = check(fleet.path());
+    assert!(first["cmakeFlags"].as_array().unwrap().contains(&"x".into()), "{first}");
+    let mut build = nix(["build", "--no-link", "--print-out-paths", "--option", "sandbox"]);
+    let path = stdout(&build.args(["false", &flake]).output().unwrap()).trim().to_owned();
+    let delete = || {
+        let output = nix(["store", "delete", &path]).output().unwrap();
+        assert!(output.status.success() && !Path::new(&path).exists(), "{}", stderr(&output));
+    };
+    delete();
+    assert!(!evaluated(&check(fleet.path())));
+    let output = run(fleet.path(), &["build-all", "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(!Path::new(&path).exists(), "the answer was not reused");
+    let again = check_with(fleet.path(), &["--no-cache"]);
+    assert!(evaluated(&again) && Path::new(&path).exists(), "it is built again");
+    assert_eq!(again["drvPath"], first["drvPath"]);
+    delete();
+    fleet.write("README.md", "changed");
+    assert_eq!(code(&run(fleet.path(), &["build-all", "--json"])), 0);
+    assert!(Path::new(&path).exists(), "it is built again");
 }
