@@ -15,6 +15,7 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::context::local_root;
 use crate::fleet::eval_cache;
 use crate::nix::cache_key::Stored;
+use crate::nix::lockfile::LockFile;
 use crate::system::paths;
 use crate::ui::Ui;
 
@@ -63,10 +64,16 @@ fn candidates(root: &Command, words: &[String], flake: Option<&str>) -> Vec<Cand
     let after_equals = before.last().is_some_and(|word| word == "=") || typed == "=";
     option = option.filter(|arg| after_equals || !arg.is_require_equals_set());
     let (prefix, typed, found) = match (typed.split_once('='), option) {
-        (_, Some(option)) => ("", typed.trim_start_matches('='), values(option, flake)),
-        (Some((name, value)), None) => {
-            let option = option_named(command, name).map(|option| values(option, flake));
-            (&typed[..=name.len()], value, option.unwrap_or_default())
+        (_, Some(option)) => {
+            let (list, typed) = split_list(option, typed.trim_start_matches('='));
+            (list, typed, values(option, flake))
+        }
+        (Some((name, _)), None) => {
+            let option = option_named(command, name);
+            let (start, value) = typed.split_at(name.len() + 1);
+            let (list, value) = option.map_or(("", value), |option| split_list(option, value));
+            let found = option.map(|option| values(option, flake)).unwrap_or_default();
+            (&typed[..start.len() + list.len()], value, found)
         }
         (None, None) if typed.starts_with('-') => ("", typed.as_str(), options(command)),
         (None, None) => {
@@ -87,6 +94,12 @@ fn option_named<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
         Some(name) => arg.get_long_and_visible_aliases().is_some_and(|all| all.contains(&name)),
         None => arg.get_short().is_some_and(|short| word == format!("-{short}")),
     })
+}
+
+/// The values of a list that are typed already, with their commas, and the last one.
+fn split_list<'a>(arg: &Arg, typed: &'a str) -> (&'a str, &'a str) {
+    let comma = typed.rfind(',').filter(|_| arg.get_value_delimiter() == Some(','));
+    typed.split_at(comma.map_or(0, |comma| comma + 1))
 }
 
 fn takes_many(arg: &Arg) -> bool {
@@ -114,8 +127,15 @@ fn first_line(help: Option<&StyledStr>) -> String {
 fn values(arg: &Arg, flake: Option<&str>) -> Vec<Candidate> {
     let name = arg.get_value_names().and_then(|names| names.first());
     match name.map(|name| name.as_str()) {
-        Some("HOST") => hosts(flake),
+        Some("HOST" | "HOST,…") => hosts(flake),
         Some("VARIANT") => variants(flake),
+        Some("SUBJECT,…") => {
+            let builds = ["upstream", "nixpkgs", "dispatch"].map(bare);
+            builds.into_iter().chain(hosts(flake)).chain(variants(flake)).collect()
+        }
+        Some("INPUT") => inputs(flake),
+        Some("BY") => ["eval", "build", "bench"].map(bare).into(),
+        Some("FILE") if arg.get_id() == "model" => vec![bare("smollm2")],
         Some("CODE") => {
             let all = codes::all().iter();
             all.map(|code| (code.code.to_owned(), code.meaning.to_owned())).collect()
@@ -125,6 +145,10 @@ fn values(arg: &Arg, flake: Option<&str>) -> Vec<Candidate> {
             all.map(|value| (value.get_name().to_owned(), first_line(value.get_help()))).collect()
         }
     }
+}
+
+fn bare(word: &str) -> Candidate {
+    (word.to_owned(), String::new())
 }
 
 /// Of the last evaluation, which knows their variants; else the folders of hosts/.
@@ -137,7 +161,7 @@ fn hosts(flake: Option<&str>) -> Vec<Candidate> {
     let entries = fs::read_dir(root.join("hosts")).into_iter().flatten().flatten();
     let hosts = entries.filter(|entry| entry.path().join("default.nix").is_file());
     let names = hosts.filter_map(|entry| entry.file_name().into_string().ok());
-    names.map(|name| (name, String::new())).collect()
+    names.map(|name| bare(&name)).collect()
 }
 
 /// Each with the hosts that select it.
@@ -150,6 +174,15 @@ fn variants(flake: Option<&str>) -> Vec<Candidate> {
         hosts_of.entry(variant.to_owned()).or_default().push(host);
     }
     hosts_of.into_iter().map(|(variant, hosts)| (variant, hosts.join(", "))).collect()
+}
+
+/// The inputs of the fleet that are locked, and what they are.
+fn inputs(flake: Option<&str>) -> Vec<Candidate> {
+    let file = folder(flake).and_then(|root| fs::read_to_string(root.join("flake.lock")).ok());
+    let Some(lock) = file.and_then(|text| LockFile::parse(&text).ok()) else { return vec![] };
+    let own = lock.inputs().into_iter().filter(|input| !input.path.contains('/'));
+    let repository = |key| lock.node(key).original()["repo"].as_str().unwrap_or_default();
+    own.map(|input| (input.path.clone(), repository(input.key).to_owned())).collect()
 }
 
 fn variant_of<'a>(stored: &'a Stored, host: &str) -> Option<&'a str> {

@@ -13,6 +13,8 @@ fn checkout() -> Scratch {
     here.write("hosts/default.nix", "{ }");
     here.write("hosts/boron/default.nix", "{ }");
     here.write("hosts/carbon/default.nix", "{ }");
+    let nodes = r#"{"root": {"inputs": {"llama-cpp": "l"}}, "l": {"locked": {"rev": "a"}}}"#;
+    here.write("flake.lock", &format!(r#"{{"root": "root", "version": 7, "nodes": {nodes}}}"#));
     here.write("Cargo.toml", "[package]\nname = \"x\"\n");
     here.write("src/lib.rs", "");
     for name in ["target/debug/xtask", "bin/xtask"] {
@@ -61,6 +63,19 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(bash(&here, "xtask build-all --backend cu"), ["cuda"]);
     assert_eq!(bash(&here, "xtask explain unf"), ["unfree"]);
     assert_eq!(bash(&here, "xtask bench boron -- --"), [""]);
+    for (line, last) in [
+        ("bench --params 8", "88m"),
+        ("bench --model s", "smollm2"),
+        ("bench --compare upstream,nix", "upstream,nixpkgs"),
+        ("bench --compare upstream,bo", "upstream,boron"),
+        ("update --bench boron,c", "boron,carbon"),
+        ("update --stab", "--stable"),
+        ("update --input llama", "llama-cpp"),
+        ("bisect --by bu", "build"),
+        ("check --wat", "--watch"),
+    ] {
+        assert_eq!(bash(&here, &format!("xtask {line}")), [last], "{line}");
+    }
     let commands = bash(&here, "xtask ");
     assert!(commands.contains(&"check".to_owned()), "{commands:?}");
     assert!(!commands.contains(&"complete".to_owned()), "{commands:?}");
@@ -104,6 +119,9 @@ fn fish_and_zsh_complete_hosts() {
         assert_eq!(fish("xtask check c"), "carbon\n");
         assert_eq!(fish("cargo xtask check c"), "carbon\n");
         assert!(fish("xtask explain unf").starts_with("unfree\t"));
+        assert_eq!(fish("xtask bench --compare upstream,nix"), "upstream,nixpkgs\n");
+        assert_eq!(fish("xtask bench --model s"), "smollm2\n");
+        assert!(fish("xtask update --input lla").starts_with("llama-cpp"));
     } else {
         skip("no fish on this machine: its completions are not tried");
     }
