@@ -15,7 +15,7 @@ use crate::check::{command as check, evaluation as evaluate, validation};
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::fleet::names::{HostName, VariantName};
-use crate::nix::flake_input::short;
+use crate::nix::flake_input::{build_tag, short};
 use crate::ui::table::Table;
 
 #[derive(Debug, Serialize)]
@@ -97,7 +97,7 @@ fn print(context: &Context, report: &ListReport) {
         .iter()
         .map(|host| {
             let rev = host.rev.as_deref().map(|rev| short(rev).to_owned());
-            let build = host.build.filter(|build| *build > 0).map(|build| format!("b{build}"));
+            let build = build_tag(host.build);
             let pinned = host.pinned.then(|| "(pinned)".to_owned());
             let known = [build, rev, pinned].into_iter().flatten().collect::<Vec<_>>().join(" ");
             vec![

@@ -9,7 +9,7 @@ use crate::bench::document::LlamaCpp;
 use crate::bench::results::{Record, Run, runs};
 use crate::findings::finding::Finding;
 use crate::fleet::context::bisect_command;
-use crate::nix::flake_input::short;
+use crate::nix::flake_input::{build_tag, short};
 use crate::nix::names::StorePath;
 use crate::statistics::{Decision, Ratio, paired, speed, unpaired};
 use crate::ui::units;
@@ -277,7 +277,7 @@ fn next_step(baseline: &Baseline, new: &Record, testbed: &str) -> String {
 }
 
 fn named(LlamaCpp { rev, build }: &LlamaCpp, date: &str) -> String {
-    let build = build.filter(|build| *build > 0).map(|build| format!("b{build}"));
+    let build = build_tag(*build);
     let parts: Vec<String> =
         build.into_iter().chain(rev.as_deref().map(|rev| short(rev).to_owned())).collect();
     let name = if parts.is_empty() { "a build".to_owned() } else { parts.join(" ") };

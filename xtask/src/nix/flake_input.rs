@@ -34,17 +34,24 @@ impl Revision {
 
     /// As a person names it: the tag of the release, else of the build, else the commit.
     pub fn name(&self) -> String {
-        match (&self.release, self.build) {
-            (Some(release), _) => format!("v{release}"),
-            (None, Some(build)) if build > 0 => format!("b{build}"),
-            _ => short(&self.rev).to_owned(),
-        }
+        let tag = self.release.as_ref().map(release_tag).or_else(|| build_tag(self.build));
+        tag.unwrap_or_else(|| short(&self.rev).to_owned())
     }
 
     /// `2026-08-16`, in UTC.
     pub fn day(&self) -> Option<String> {
         self.date.map(day)
     }
+}
+
+/// `v0.5.0`
+pub fn release_tag(release: &Version) -> String {
+    format!("v{release}")
+}
+
+/// `b10453`; a build that llama.cpp does not know is 0.
+pub fn build_tag(build: Option<u64>) -> Option<String> {
+    build.filter(|build| *build > 0).map(|build| format!("b{build}"))
 }
 
 pub fn short(rev: &str) -> &str {

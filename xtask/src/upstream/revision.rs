@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::findings::finding::{Checked, Finding};
-use crate::nix::flake_input::Revision;
+use crate::nix::flake_input::{Revision, build_tag, release_tag};
 use crate::ui::nearest::nearest;
 use crate::upstream::history::{self, History, Names};
 use crate::upstream::trial_fleet::PinState;
@@ -47,39 +47,37 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
             let found = branch.map_or_else(|| head(&names), |branch| names.resolve(branch));
             let (rev, name) = found.ok_or_else(|| no_branch(url, branch))?;
             // In flake.nix's own words, so that flake.lock keeps them.
-            Some((rev.to_owned(), Some(branch.map_or(name, str::to_owned))))
+            Ok((rev.to_owned(), Some(branch.map_or(name, str::to_owned))))
         }
         Wanted::NewestRelease => {
             let newest = names.releases().pop();
             let (version, rev) = newest.ok_or_else(|| no_release(url))?;
-            Some((rev.to_owned(), Some(format!("refs/tags/v{version}"))))
+            Ok((rev.to_owned(), Some(format!("refs/tags/{}", release_tag(&version)))))
         }
-        Wanted::Named(to) => resolve(&names, to),
+        Wanted::Named(to) => match resolve(&names, to) {
+            Some(found) => Ok(found),
+            // A commit without a name of its own.
+            None if is_hex(to) => Err(to),
+            None => bail!(unknown(to, &names, url)),
+        },
     };
-    if let Some((rev, named)) = &found
+    if let Ok((rev, named)) = &found
         && *rev == pin.now.rev
     {
         let (revision, named, history) = (now.clone(), named.clone(), Err(String::new()));
         return Ok(Chosen { revision, named, now, history, note: None });
     }
-    if let (None, Wanted::Named(to)) = (&found, wanted)
-        && !is_hex(to)
-    {
-        bail!(unknown(to, &names, url));
-    }
     pin.context.ui.status(format!("reading the history of {url}"));
     let history = History::open(&pin.context.home, url).map_err(|error| format!("{error:#}"));
     let (rev, named) = match found {
-        Some((rev, Some(tag)))
+        Ok((rev, Some(tag)))
             if matches!(wanted, Wanted::NewestRelease) && is_behind(pin, &rev, &history) =>
         {
             let (revision, note) = (now.clone(), Some(ahead(&now, &tag)));
             return Ok(Chosen { revision, named: None, now, history, note });
         }
-        Some(found) => found,
-        // A commit without a name of its own.
-        None => {
-            let Wanted::Named(to) = wanted else { return Err(no_release(url).into()) };
+        Ok(found) => found,
+        Err(to) => {
             let known = history.as_ref().ok().and_then(|history| history.resolve(to));
             let rev = known.or_else(|| (to.len() == 40).then(|| to.to_lowercase()));
             (rev.ok_or_else(|| unknown(to, &names, url))?, None)
@@ -146,11 +144,16 @@ fn no_release(url: &str) -> Finding {
 
 fn unknown(to: &str, names: &Names, url: &str) -> Finding {
     let all: Vec<&str> = names.short().collect();
-    let newest = names.builds().last().map(|(build, _)| format!("b{build}"));
+    let release = || names.releases().pop().map(|(version, _)| release_tag(&version));
+    let build = || names.builds().last().and_then(|(build, _)| build_tag(Some(*build)));
+    let newest = match to.starts_with('v') {
+        true => release().map(|tag| format!("The newest release is {tag}")),
+        false => build().map(|tag| format!("The newest build is {tag}")),
+    };
     let help = match (nearest(to, all.iter().copied()), newest) {
-        (Some(near), Some(newest)) => format!("did you mean {near}? The newest build is {newest}"),
+        (Some(near), Some(newest)) => format!("did you mean {near}? {newest}"),
         (Some(near), None) => format!("did you mean {near}?"),
-        (None, Some(newest)) => format!("the newest build is {newest}"),
+        (None, Some(newest)) => newest,
         (None, None) => "pass one of its tags, branches or commits".to_owned(),
     };
     Finding::error("no-such-revision", format!("{url} has no tag, branch or commit {to}"), help)

@@ -185,6 +185,9 @@ fn a_revision_is_named_by_tag_branch_or_commit() {
     }
     let (code, _, said) = to("b33");
     assert!(code == 1 && said.contains("did you mean b3? The newest build is b3"), "{said}");
+    git(&world.upstream(), &["tag", "v0.1.0", &second]);
+    let (code, _, said) = to("v9.9.9");
+    assert!(code == 1 && said.contains("The newest release is v0.1.0"), "{said}");
     assert_eq!(world.run(&["update"]).0, 0);
     let (code, report, _) = to("b1");
     assert_eq!((code, &report["backwards"], &report["commits"]), (0, &true.into(), &2.into()));

@@ -11,6 +11,7 @@ use crate::bench::llama_bench::TestResult;
 use crate::bench::measurement::Model;
 use crate::bench::results::NEIGHBOURS;
 use crate::bench::results::Record;
+use crate::nix::flake_input::build_tag;
 use crate::statistics::{self, median};
 use crate::ui::sanitize::sanitize_name;
 use crate::ui::units;
@@ -329,11 +330,8 @@ impl Point {
 
     /// `b10453`, or the start of the revision where no build is known.
     pub fn llama_cpp(&self) -> String {
-        match (self.build, &self.rev) {
-            (Some(build), _) => format!("b{build}"),
-            (None, Some(rev)) => rev.chars().take(7).collect(),
-            (None, None) => "unknown".to_owned(),
-        }
+        let rev = || Some(self.rev.as_ref()?.chars().take(7).collect());
+        build_tag(self.build).or_else(rev).unwrap_or_else(|| "unknown".to_owned())
     }
 
     /// `2026-11-22`.

@@ -1,7 +1,7 @@
 //! The terminal output of `bisect`: each step, and the result.
 
 use crate::findings::view::print as print_finding;
-use crate::nix::flake_input::{Revision, short};
+use crate::nix::flake_input::{Revision, build_tag, release_tag, short};
 use crate::pin::bisect::report::{BisectReport, FirstBad, Step, seconds_left};
 use crate::pin::bisect::search::Verdict;
 use crate::ui::{Ui, units};
@@ -37,8 +37,8 @@ pub fn end(ui: &Ui, step: &Step) {
 
 /// `b6143 a1b2c3d4e 2025-08-18`
 fn name(revision: &Revision) -> String {
-    let release = revision.release.as_ref().map(|release| format!("v{release}"));
-    let build = revision.build.map(|build| format!("b{build}"));
+    let release = revision.release.as_ref().map(release_tag);
+    let build = build_tag(revision.build);
     let parts = [release, build, Some(short(&revision.rev).to_owned()), revision.day()];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
