@@ -151,4 +151,19 @@ mod tests {
         let exit = capture(&sh(slow).ends_when_stalled(patience), None).unwrap().exit;
         assert_eq!(exit, Exit::Code(0));
     }
+
+    #[test]
+    fn what_outlives_its_time_is_ended_with_its_children() {
+        let marker = format!("86{}", std::process::id());
+        let started = Instant::now();
+        let exit = capture(
+            &sh(&format!("sleep {marker} & sleep {marker}; true")),
+            Some(Duration::from_millis(200)),
+        );
+        assert_eq!(exit.unwrap().exit, Exit::TimedOut);
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        let left =
+            capture(&Invocation::new("pgrep").args(["-f", &format!("sleep {marker}")]), None);
+        assert_eq!(left.unwrap().stdout_text(), "");
+    }
 }
