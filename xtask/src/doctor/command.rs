@@ -23,7 +23,7 @@ pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
     checks.extend(diagnostics::machine(&home));
     match &root {
         Some(root) => checks.extend(diagnostics::repository(&nix, root)),
-        None => checks.push(Check::warning(
+        None => checks.push(Check::error(
             "flake",
             "no flake.nix in this folder or above it",
             "go to your fleet's repository, or pass --flake",

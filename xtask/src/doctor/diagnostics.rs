@@ -11,13 +11,14 @@ use walkdir::WalkDir;
 
 use crate::dev::pieces::OnRequest;
 use crate::dev::provision;
-use crate::doctor::rules::{self, Check, Config};
+use crate::doctor::rules::{self, Check, Config, Health};
 use crate::hardware::cpu::Cpu;
 use crate::hardware::microarch::Table;
+use crate::nix::diagnosis::{FETCH, diagnose};
 use crate::nix::flake;
 use crate::nix::lockfile::LockFile;
 use crate::nix::program::Nix;
-use crate::system::process::{self, Invocation};
+use crate::system::process::{self, Exit, Invocation};
 use crate::system::resources::{cores, memory, now};
 use crate::system::{disk, files, git};
 use crate::testbed::inputs as testbed;
@@ -191,6 +192,13 @@ pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {
             vec![Check::error("flake.lock", format!("{error:#}"), help)]
         }
     };
+    if let Ok(nix) = nix
+        && checks.iter().all(|check| check.state != Health::Error)
+        && let Some(refused) = refused(nix, root)
+    {
+        checks.retain(|check| check.name != refused.name);
+        checks.push(refused);
+    }
     let help = "is this a Git repository?";
     checks.push(match git::untracked(root, "*.nix") {
         Ok(files) => rules::check_untracked(&files),
@@ -205,6 +213,26 @@ fn lock(nix: &Result<Nix>, root: &Path) -> Result<(LockFile, Value)> {
     // Without Nix the inputs of flake.nix are unknown, but not the ages.
     let inputs = nix.as_ref().map(|nix| flake::inputs(nix, root)).unwrap_or_default();
     Ok((lock, inputs))
+}
+
+/// What Nix says of a flake.lock or a flake.nix that it does not take. It fetches nothing.
+fn refused(nix: &Nix, root: &Path) -> Option<Check> {
+    let call = nix.command(["flake", "metadata", "--offline", "--no-write-lock-file", "."]);
+    let answer = process::capture(&call.dir(root), Some(QUICK)).ok()?;
+    let words = answer.stderr_text();
+    let finding = diagnose(&words, None);
+    // What it would fetch to lock an input again says nothing of the lock.
+    let fetches = ["while updating the flake input", "while fetching the input"];
+    let is_refusal = finding.code != FETCH && !fetches.iter().any(|trace| words.contains(trace));
+    if !matches!(answer.exit, Exit::Code(1)) || !is_refusal {
+        return None;
+    }
+    if words.contains("flake.nix") {
+        let help = format!("run `nix flake metadata {}` for details", root.display());
+        return Some(Check::error("flake.nix", finding.message, help));
+    }
+    let help = "restore it with `git checkout flake.lock`, or delete it and run `nix flake lock`";
+    Some(Check::error("flake.lock", format!("Nix refuses it: {}", finding.message), help))
 }
 
 /// The testbed's pieces, and whether the real inputs are reachable.

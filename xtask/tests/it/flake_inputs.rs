@@ -129,9 +129,21 @@ fn a_lock_file_that_nix_takes_as_it_is_is_left_alone() {
             &format!("inputs.x.url = \"{url}\";"),
             "{ self, ... }: { nixosConfigurations.a = throw \"not evaluated\"; }",
         );
+        let mut locked = original.clone();
+        if locked["type"] != "git" {
+            locked = github("NixOS", "nixpkgs");
+            locked["owner"] = original.get("owner").unwrap_or(&locked["owner"]).clone();
+            locked["repo"] = original.get("repo").unwrap_or(&locked["repo"]).clone();
+        }
+        locked["rev"] = rev.into();
+        locked["lastModified"] = 1.into();
+        locked["narHash"] = "sha256-VGc3/2fe6hnOmNSLlOygEAbeS69v7A7rjKDKRzAgE2Q=".into();
         write_lock(
             &fleet,
-            value!({ "root": { "inputs": { "x": "x" } }, "x": { "original": original } }),
+            value!({
+                "root": { "inputs": { "x": "x" } },
+                "x": { "original": original, "locked": locked },
+            }),
         );
         let doctor = json(&run(fleet.path(), &["doctor", "--json"]));
         let checks = doctor["checks"].as_array().unwrap().iter();

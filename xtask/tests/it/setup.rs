@@ -297,6 +297,56 @@ fn doctor_names_the_file_that_nix_does_not_see() {
     assert_eq!(check("flake.lock")["message"], "flake.lock does not lock the input a");
 }
 
+/// Each is refused by Nix, and most have nothing that flake.nix disagrees with.
+#[test]
+fn doctor_is_red_on_what_nix_refuses() {
+    let hash = "sha256-VGc3/2fe6hnOmNSLlOygEAbeS69v7A7rjKDKRzAgE2Q=";
+    let lock = format!(
+        "{{'nodes':{{'root':{{'inputs':{{'a':'a'}}}},'a':{{'locked':{{'type':'github','owner':'a',\
+         'repo':'b','rev':'{0:0>40}','narHash':'{hash}','lastModified':1}},'original':{{'type':\
+         'github','owner':'a','repo':'b'}}}}}},'root':'root','version':7}}",
+        1
+    )
+    .replace('\'', "\"");
+    let scratch = Scratch::new();
+    let state = |lock: &str| {
+        scratch.write("flake.lock", lock);
+        let output = run(&mut crate::support::xtask(scratch.path()), &["doctor", "--json"]);
+        let checks = json(&output)["checks"].as_array().unwrap().clone();
+        let of_flake =
+            checks.into_iter().filter(|it| it["name"].as_str().unwrap().starts_with("flake."));
+        of_flake
+            .map(|it| format!("{}: {}", it["state"], it["message"]))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    let output = run(
+        &mut crate::support::xtask(scratch.path()),
+        &["doctor", "--json", "--flake", scratch.path().to_str().unwrap()],
+    );
+    assert_eq!(code(&output), 1, "green without a flake.nix");
+    scratch.write("flake.nix", "{ inputs.a.url = \"github:a/b\"; outputs = _: { }; }");
+    let said = state(&lock);
+    assert!(said.contains("matches the 1 inputs"), "{said}");
+    for (from, to) in [
+        ("\"version\":7", "\"version\":8"),
+        ("\"version\":7", "\"version\":\"7\""),
+        (hash, "sha256-x"),
+        ("0001\"", "zz\""),
+        ("\"locked\"", "\"Locked\""),
+        ("\"lastModified\":1", "\"lastModified\":\"x\""),
+        ("\"lastModified\":1", "\"lastModified\":1,\"novel\":\"x\""),
+        ("\"original\"", "\"inputs\":{\"n\":\"n\"},\"original\""),
+    ] {
+        assert!(lock.contains(from), "{from}");
+        let said = state(&lock.replacen(from, to, 1));
+        assert!(said.contains("error") && !said.contains("matches"), "{to}: {said}");
+    }
+    scratch.write("flake.nix", "{ inputs.a.url = \"github:a/b\"; outputs = _: { ");
+    let said = state(&lock);
+    assert!(said.contains("error"), "{said}");
+}
+
 fn names(dir: &Path) -> Vec<String> {
     let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let name = |file: PathBuf| file.file_name().unwrap().to_string_lossy().into_owned();
