@@ -45,7 +45,11 @@ fn another(place: &str, seen: &Seen, selection: &Selection) -> Finding {
     } else {
         "remove this definition: the module sets the service's package to the host's variant"
     };
-    let defined = match seen.files.as_slice() {
+    // A file that is there with its line is not named without it as well.
+    let with_line = |file: &String| seen.files.iter().any(|it| it.starts_with(&format!("{file}:")));
+    let files: Vec<&str> =
+        seen.files.iter().filter(|file| !with_line(file)).map(String::as_str).collect();
+    let defined = match files.as_slice() {
         [] => String::new(),
         files => format!(" (defined in {})", files.join(", ")),
     };
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_place_is_the_users_own_file() {
-        let seen = json!({ "variant": null, "drvPath": "/o.drv", "files": ["x.nix:7"] });
+        let seen = json!({ "variant": null, "drvPath": "/o.drv", "files": ["x.nix", "x.nix:7"] });
         let (code, message) = found("services.llama-cpp.package", seen, true).remove(0);
         assert_eq!(code, "another-package");
         assert!(message.ends_with("(defined in x.nix:7)"), "{message}");
