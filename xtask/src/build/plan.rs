@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::build::estimates::History;
 use crate::build::history;
 use crate::build::variants::{Build, short_name};
 use crate::findings::finding::Finding;
@@ -180,7 +181,7 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
                 Some(info) => info.closure_size,
                 None => earlier.before(name, &build.out).and_then(|before| before.closure_bytes),
             },
-            expected_seconds: earlier.seconds(name, "").filter(|_| todo == Todo::Build),
+            expected_seconds: seconds(build, &missing, &earlier).filter(|_| todo == Todo::Build),
             lacks,
         }
     };
@@ -197,9 +198,45 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
     Ok(Planned { plan, present: valid.into_keys().collect(), missing })
 }
 
+/// How long it takes to build what is missing of a package and of its parts, if all of them were
+/// built before.
+fn seconds(build: &Build, missing: &Missing, earlier: &History) -> Option<f64> {
+    let own = build.own().into_iter().filter(|drv| missing.build.contains(*drv));
+    own.map(|drv| earlier.seconds(short_name(drv.as_str()), "")).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::manifest::Part;
+
+    #[test]
+    fn a_package_takes_as_long_as_the_parts_that_are_missing() {
+        let drv = |name: &str| DrvPath::new(format!("/nix/store/0-{name}.drv"));
+        let mut build = Build::example("cpu", drv("llama-cpp-1"));
+        build.manifest.parts = ["ggml-1", "tools-1"]
+            .map(|name| Part {
+                name: name.to_owned(),
+                drv_path: drv(name),
+                output: StorePath::new("/nix/store/o"),
+            })
+            .into();
+        let line = |(name, seconds): (&str, f64)| {
+            let record = serde_json::json!({ "name": name, "machine": "", "seconds": seconds });
+            format!("{record}\n")
+        };
+        let records = [("llama-cpp-1", 0.5), ("ggml-1", 20.0), ("tools-1", 200.0)];
+        let history =
+            |count| History::parse(&records[..count].iter().copied().map(line).collect::<String>());
+        let missing = |names: &[&str]| Missing {
+            build: names.iter().map(|name| drv(name)).collect(),
+            ..Missing::default()
+        };
+        let all = missing(&["llama-cpp-1", "ggml-1", "tools-1", "other-1"]);
+        assert_eq!(seconds(&build, &all, &history(3)), Some(220.5));
+        assert_eq!(seconds(&build, &missing(&["llama-cpp-1", "ggml-1"]), &history(3)), Some(20.5));
+        assert_eq!(seconds(&build, &all, &history(2)), None);
+    }
 
     // Printed by Nix 2.26.3.
     const SAID: &str = "these 2 derivations will be built:

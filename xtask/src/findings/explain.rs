@@ -35,11 +35,12 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<Outcome> {
 }
 
 fn describe(ui: &Ui, code: &Code) -> String {
+    let severity = code.severity.as_str();
+    let taken = severity.len() + code.code.len() + "[]: ".len();
     format!(
-        "{}[{}]: {}\n\n{}",
-        code.severity.as_str(),
+        "{severity}[{}]: {}\n\n{}",
         ui.bold(code.code),
-        code.meaning,
+        wrap(code.meaning, ui.columns, taken, 0),
         wrap(code.help, ui.columns, 0, 0)
     )
 }
@@ -53,7 +54,10 @@ fn list(ui: &Ui, codes: &[Code]) -> String {
             topic = code.topic;
             text.push_str(&format!("{gap}{}\n", ui.bold(topic)));
         }
-        text.push_str(&format!("  {:<23} {}\n", code.code, code.meaning));
+        let indent = 26;
+        text.push_str(&format!("  {:<23} ", code.code));
+        text.push_str(&wrap(code.meaning, ui.columns, indent, indent));
+        text.push('\n');
     }
     text.trim_end().to_owned()
 }

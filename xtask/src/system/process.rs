@@ -90,8 +90,7 @@ pub enum Source {
     Stderr,
 }
 
-/// Runs to the end and returns all that it prints; for programs that print little. What Ctrl-C
-/// ends has printed nothing of use: the error is [`Interrupted`].
+/// Runs to the end, unless Ctrl-C ends it, and returns all that it prints, which is little.
 pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
     let (mut stdout, mut stderr) = (vec![], vec![]);
     let mut flooded = false;
@@ -107,13 +106,13 @@ pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Cap
         flooded |= buffer.len() > LARGEST_OUTPUT;
         if flooded { Then::End } else { Then::GoOn }
     })?;
-    if flooded {
-        bail!("`{invocation}` printed more than {} MiB, and was ended", LARGEST_OUTPUT >> 20);
+    match exit {
+        Exit::Interrupted => bail!(Interrupted),
+        _ if flooded => {
+            bail!("`{invocation}` printed more than {} MiB, and was ended", LARGEST_OUTPUT >> 20)
+        }
+        exit => Ok(Captured { exit, stdout, stderr }),
     }
-    if exit == Exit::Interrupted {
-        bail!(Interrupted);
-    }
-    Ok(Captured { exit, stdout, stderr })
 }
 
 /// Like [`capture`], for what must succeed: standard output, trimmed.
@@ -304,9 +303,7 @@ fn split_lines(pipe: impl Read, mut send: impl FnMut(Vec<u8>, bool) -> bool) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let whole = line.last() == Some(&b'\n') || line.len() < LONGEST_LINE;
-                if line.last() == Some(&b'\n') {
-                    line.pop();
-                }
+                line.pop_if(|last| *last == b'\n');
                 if !send(line, whole) {
                     return;
                 }

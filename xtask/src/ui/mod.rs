@@ -95,7 +95,10 @@ impl Ui {
     /// A line about how the work goes; silent with `--quiet`.
     pub fn status(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            print_to(anstream::stderr(), &Links::Stderr.add(self.shown(line.as_ref())));
+            print_to(
+                anstream::stderr(),
+                &Links::Stderr.add(self.shown(line.as_ref(), self.columns)),
+            );
         }
     }
 
@@ -106,7 +109,7 @@ impl Ui {
 
     /// A line that matters even with `--quiet`.
     pub fn warn(&self, line: impl AsRef<str>) {
-        print_to(anstream::stderr(), &Links::Stderr.add(self.shown(line.as_ref())));
+        print_to(anstream::stderr(), &Links::Stderr.add(self.shown(line.as_ref(), self.columns)));
     }
 
     /// What broke, so that there is no report.
@@ -145,22 +148,25 @@ impl Ui {
     }
 
     /// The one place that every text for a person passes through.
-    fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let text = program::renamed(sanitize_painted(text));
+    fn shown<'a>(&self, text: &'a str, columns: Option<usize>) -> Cow<'a, str> {
+        let text = fitted(program::renamed(sanitize_painted(text)), columns);
         if self.github { github::defuse(&text).into() } else { text }
     }
 
     /// A line for `--verbose`.
     pub fn debug(&self, line: impl AsRef<str>) {
         if self.verbose > 0 {
-            print_to(anstream::stderr(), &self.shown(&self.dim(line.as_ref())));
+            print_to(anstream::stderr(), &self.shown(&self.dim(line.as_ref()), None));
         }
     }
 
     /// The command's result for a person; with `--json` there is only the document.
     pub fn result(&self, text: impl AsRef<str>) {
         if !self.json {
-            print_result(anstream::stdout(), &Links::Stdout.add(self.shown(text.as_ref())));
+            print_result(
+                anstream::stdout(),
+                &Links::Stdout.add(self.shown(text.as_ref(), self.table_columns)),
+            );
         }
     }
 
@@ -219,6 +225,21 @@ impl Ui {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// The text, in which prose that is wider than the terminal is broken between words. What another
+/// program printed stays whole.
+fn fitted(text: Cow<'_, str>, columns: Option<usize>) -> Cow<'_, str> {
+    let Some(columns) = columns else { return text };
+    let is_long = |line: &str| console::measure_text_width(line) > columns && !line.contains('│');
+    if !text.lines().any(is_long) {
+        return text;
+    }
+    let fit = |line: &str| {
+        let indent = line.len() - line.trim_start().len();
+        if is_long(line) { wrap(line, Some(columns), 0, indent) } else { line.to_owned() }
+    };
+    text.split('\n').map(fit).collect::<Vec<_>>().join("\n").into()
 }
 
 /// `text` broken between words: its first line begins after `taken` columns, the others
@@ -281,6 +302,10 @@ mod tests {
         assert_eq!(wrap(text, None, 30, 4), text);
         assert_eq!(wrap(text, Some(28), 18, 4), "one two\n    three four five");
         assert_eq!(wrap("a\nb", Some(80), 0, 2), "a\n  b");
+        assert_eq!(fitted(text.into(), Some(22)), "one two three four\nfive");
+        let indented = format!("a\n  {text}\n  │ {text}\n");
+        let broken = format!("a\n  one two three four\n  five\n  │ {text}\n");
+        assert_eq!(fitted(indented.into(), Some(23)), broken);
         let long = "x".repeat(90);
         assert!(wrap(&format!("see {long} there"), Some(40), 0, 2).contains(&long));
     }
