@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::check::outcomes::HostState;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
-use crate::nix::diagnosis::{diagnose, line_of_option, with_testbed_advice};
+use crate::nix::diagnosis::{diagnose, line_of_option, store_path_of_missing, with_testbed_advice};
 use crate::nix::flake::Unanswered;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
@@ -69,7 +69,13 @@ pub(super) fn explain(
         _ => (HostState::EvalError, diagnose(&failure.stderr, source)),
     };
     let mut finding = with_line(finding, source);
-    if context.testbed().is_some() {
+    // What was built during an evaluation and is gone, though the store says that it is there.
+    let gone = store_path_of_missing(&finding.message);
+    if let Some(path) = gone.filter(|path| !Path::new(path).exists()) {
+        let message = format!("{path} is gone from the disk, but Nix's store records it");
+        let help = format!("run `nix store repair {path}`");
+        finding = Finding { message, code: "store-path-gone", help, ..finding };
+    } else if context.testbed().is_some() {
         with_testbed_advice(&mut finding);
     }
     finding.help = format!("{} (trace: {})", finding.help, log.display());

@@ -46,6 +46,17 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     finding
 }
 
+/// The store path that a file or folder which is missing lies in.
+pub fn store_path_of_missing(message: &str) -> Option<&str> {
+    let is_missing = ["' does not exist", "': No such file or directory"];
+    let start = message.find("'/nix/store/")? + 1;
+    let (path, rest) = message[start..].split_at(message[start..].find('\'')?);
+    let name =
+        path.strip_prefix("/nix/store/")?.split('/').next().filter(|name| !name.is_empty())?;
+    let is_missing = is_missing.iter().any(|words| rest.starts_with(words));
+    is_missing.then(|| &path[.."/nix/store/".len() + name.len()])
+}
+
 /// The testbed's inputs are small stand-ins: what is missing there is most often not wrong.
 pub fn with_testbed_advice(finding: &mut Finding) {
     let lacks = match finding.code {
@@ -237,6 +248,23 @@ mod tests {
         // A file of the fleet's own is not the testbed's.
         let own = format!("error: path '{SOURCE}/hosts/x.nix' does not exist");
         assert!(!told(&own).help.contains("testbed"));
+    }
+
+    #[test]
+    fn a_missing_path_is_in_a_path_of_the_store() {
+        for (message, path) in [
+            ("path '/nix/store/abc-x' does not exist", Some("/nix/store/abc-x")),
+            (
+                "opening file '/nix/store/abc-x/a/b': No such file or directory",
+                Some("/nix/store/abc-x"),
+            ),
+            ("path '/nix/store/abc-x' is a folder", None),
+            ("path '/nix/store/' does not exist", None),
+            ("path '/nix/store/abc-x", None),
+            ("path '/home/x' does not exist", None),
+        ] {
+            assert_eq!(store_path_of_missing(message), path, "{message}");
+        }
     }
 
     #[test]

@@ -314,3 +314,32 @@ fn an_output_that_is_gone_from_the_disk_is_not_there() {
     assert_eq!(variant["state"], "failed");
     assert!(variant["reason"].as_str().unwrap().contains("missing on disk"), "{variant}");
 }
+
+/// The same of a file that Nix built during the evaluation.
+#[test]
+fn what_evaluation_built_and_is_gone_from_the_disk_is_named() {
+    let generated = "package { name = \"generated\"; script = \"printf x >$out\"; }";
+    let fleet = crate::support::fleet_with(
+        &format!("a = host {{ flags = [ (builtins.readFile ({generated})) ]; }};"),
+        &format!("generated = {generated};"),
+    );
+    let flake = format!("path:{}#generated", fleet.path().display());
+    let mut build = crate::support::nix(["build", "--no-link", "--print-out-paths", &flake]);
+    let built = build.args(["--option", "sandbox", "false"]).output().unwrap();
+    let path = crate::support::stdout(&built).trim().to_owned();
+    if fs::rename(&path, format!("{path}.aside")).is_err() {
+        return skip("the store is read-only");
+    }
+    let check = || run(fleet.path(), &["check", "--json"]);
+    let output = check();
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let finding = &json(&output)["hosts"][0]["findings"][0];
+    assert_eq!(finding["code"], "store-path-gone", "{finding}");
+    let help = finding["help"].as_str().unwrap();
+    assert!(help.contains(&format!("`nix store repair {path}`")), "{help}");
+    let mut repair =
+        crate::support::nix(["store", "repair", "--option", "sandbox", "false", &path]);
+    assert!(repair.output().unwrap().status.success());
+    fs::remove_file(format!("{path}.aside")).unwrap();
+    assert_eq!(code(&check()), 0);
+}
