@@ -233,7 +233,7 @@ fn a_closure_is_copied_and_runs() {
     }
     let place = target.on_disk(path.as_str());
     assert_eq!(place, format!("{}{path}", root.display()));
-    assert_eq!(run(&target, &[&place], SECONDS_5), (Exit::Code(0), "it runs\n".to_owned()));
+    assert_eq!(run(&target, &[&place], SHORT), (Exit::Code(0), "it runs\n".to_owned()));
 
     let nowhere = [&loopback.sshd.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
     let refused = Target::ssh(HOST, nowhere).unwrap();
