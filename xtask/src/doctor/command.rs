@@ -10,7 +10,7 @@ use crate::fleet::args::Global;
 use crate::fleet::context;
 use crate::nix::program::Nix;
 use crate::system::paths;
-use crate::ui::Ui;
+use crate::ui::{Ui, wrap};
 
 pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
     let home = paths::home()?;
@@ -70,9 +70,12 @@ fn report(ui: &Ui, nix: Option<&Nix>, checks: &[Check]) -> Result<Outcome> {
             Health::Warning => ui.yellow("warning"),
             Health::Error => ui.red("error  "),
         };
-        ui.result(format!("{state}  {name:<width$}  {message}"));
+        let indent = "warning    ".len() + width;
+        let fit = |text: &str, taken| wrap(text, ui.table_columns, taken, indent);
+        ui.result(format!("{state}  {name:<width$}  {}", fit(message, indent)));
         if let Some(help) = help {
-            ui.result(format!("         {:<width$}  {} {help}", "", ui.dim("help:")));
+            let help = fit(help, indent + "help: ".len());
+            ui.result(format!("{:indent$}{} {help}", "", ui.dim("help:")));
         }
     }
     let nix = FoundNix {

@@ -236,8 +236,10 @@ fn fitted(text: Cow<'_, str>, columns: Option<usize>) -> Cow<'_, str> {
         return text;
     }
     let fit = |line: &str| {
-        let indent = line.len() - line.trim_start().len();
-        if is_long(line) { wrap(line, Some(columns), 0, indent) } else { line.to_owned() }
+        let words = line.trim_start();
+        let indent = line.len() - words.len();
+        let fitted = || wrap(words, Some(columns), indent, indent);
+        if is_long(line) { format!("{:indent$}{}", "", fitted()) } else { line.to_owned() }
     };
     text.split('\n').map(fit).collect::<Vec<_>>().join("\n").into()
 }
@@ -306,6 +308,8 @@ mod tests {
         let indented = format!("a\n  {text}\n  │ {text}\n");
         let broken = format!("a\n  one two three four\n  five\n  │ {text}\n");
         assert_eq!(fitted(indented.into(), Some(23)), broken);
+        let long = format!("  {}", "x".repeat(90));
+        assert_eq!(fitted(long.as_str().into(), Some(40)), long);
         let long = "x".repeat(90);
         assert!(wrap(&format!("see {long} there"), Some(40), 0, 2).contains(&long));
     }
