@@ -14,7 +14,7 @@ use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
 use crate::nix::store;
 use crate::ui::progress::Spinner;
-use crate::ui::sanitize::sanitize;
+use crate::ui::sanitize::{hide_password_of, sanitize};
 
 /// Links every variant that is in the store. A link that fails is a warning: the build itself
 /// succeeded.
@@ -98,7 +98,7 @@ pub fn check_store(context: &Context, to: &str) -> Result<()> {
             "cannot reach store {to} ({}): {}\n  help: --push takes a store URL as `nix copy --to` \
              does, for example ssh-ng://HOST, s3://BUCKET or file:///FOLDER",
             answer.exit,
-            sanitize(answer.stderr_text().trim())
+            hide_password_of(to, &sanitize(answer.stderr_text().trim()))
         );
     }
     Ok(())
@@ -113,13 +113,12 @@ pub fn push(
     findings: &mut Vec<Finding>,
 ) {
     let nix = &context.flake.nix;
-    let shown = &store::without_password(to);
     let count = variants.iter().filter(|variant| variant.out_path.is_some()).count();
     let spinner = Spinner::start(&context.ui, "pushing", count);
     let mut unsigned = vec![];
     for variant in variants {
         let Some(out) = &variant.out_path else { continue };
-        context.ui.debug(format!("pushing {} to {shown}", variant.build.variant));
+        context.ui.debug(format!("pushing {} to {to}", variant.build.variant));
         let pushed = match store::push(nix, to, out) {
             Ok(answer) if answer.exit.ok() => confirm(context, to, variant, &mut unsigned),
             Ok(answer) => {
@@ -131,8 +130,8 @@ pub fn push(
         };
         variant.pushed = Some(pushed.is_ok());
         if let Err(error) = pushed {
-            let printed = format!("{error:#}").replace(to, shown);
-            let message = format!("cannot push {} to {shown}: {printed}", variant.build.variant);
+            let printed = hide_password_of(to, &format!("{error:#}"));
+            let message = format!("cannot push {} to {to}: {printed}", variant.build.variant);
             findings.push(Finding::error("not-pushed", message, help(&printed)));
         }
         spinner.done(variant.build.variant.as_str());
@@ -141,7 +140,7 @@ pub fn push(
     if !unsigned.is_empty() {
         findings.push(Finding::warning(
             "unsigned",
-            format!("{shown} has {} without a signature; other machines will refuse it", unsigned.join(", ")),
+            format!("{to} has {} without a signature; other machines will refuse it", unsigned.join(", ")),
             "make a key with `nix key generate-secret --key-name NAME > FILE`, sign with `nix store \
              sign --key-file FILE --recursive PATH`, or push to a binary cache with \
              '?secret-key=FILE' at its URL; each machine then needs the public half in \

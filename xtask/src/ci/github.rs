@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use crate::findings::finding::{Finding, Severity};
 use crate::ui::github::{MOST_LETTERS, data, property};
+use crate::ui::sanitize::hide_passwords;
 
 /// GitHub shows no more than a few of them, and a summary may have 1 MiB.
 pub(crate) const MOST_FINDINGS: usize = 200;
@@ -55,7 +56,8 @@ pub fn broken_summary(command: &str, message: &str) -> String {
 /// Text that Markdown shows as it is, on one line.
 pub fn markdown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    for c in text.chars().take(MOST_LETTERS) {
+    // An escaped URL would not be found any more.
+    for c in hide_passwords(text.into()).chars().take(MOST_LETTERS) {
         match c {
             '&' => shown.push_str("&amp;"),
             '<' => shown.push_str("&lt;"),

@@ -12,7 +12,7 @@ use crate::ci::github;
 use crate::ci::junit::{self, Case};
 use crate::findings::outcome::Outcome;
 use crate::system::{disk, files, interrupt};
-use crate::ui::{Ui, program};
+use crate::ui::{Ui, outgoing};
 
 pub struct Ci<'a> {
     ui: Ui,
@@ -108,12 +108,12 @@ impl Ci<'_> {
             began: self.began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             seconds: self.began.elapsed().map_or(0.0, |took| took.as_secs_f64()),
         };
-        let text = program::renamed(junit::render(&run, &cases()).into());
+        let text = outgoing(junit::render(&run, &cases()).into());
         files::write_atomically(file, text.as_bytes())
     }
 
     fn write_summary(&self, text: &dyn Fn() -> String) -> Result<()> {
-        let text = || program::renamed(text().into());
+        let text = || outgoing(text().into());
         self.summary.as_ref().map_or(Ok(()), |file| files::append(file, &text()))
     }
 }

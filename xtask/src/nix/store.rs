@@ -83,16 +83,6 @@ pub fn greet(nix: &Nix, store: &str) -> Result<Captured> {
     process::capture(&call, Some(TIMEOUT))
 }
 
-/// A store's URL as it may be printed and logged.
-pub fn without_password(store: &str) -> String {
-    let Some((scheme, rest)) = store.split_once("://") else { return store.to_owned() };
-    let (place, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    match place.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
-        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
-        None => store.to_owned(),
-    }
-}
-
 /// Copies a path with all it needs to another store.
 pub fn push(nix: &Nix, store: &str, path: &StorePath) -> Result<Captured> {
     let call = nix.command(["copy", "--to", store, path.as_str()]).grace(GRACE);
@@ -173,22 +163,4 @@ pub fn size(text: &str) -> u64 {
         _ => 0,
     };
     (number * 1024_f64.powi(unit.cast_signed())) as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_not_shown() {
-        for (store, shown) in [
-            ("https://me:pa:ss@cache.example/x?a=b@c", "https://me:***@cache.example/x?a=b@c"),
-            ("https://me@cache.example", "https://me@cache.example"),
-            ("https://cache.example/a:b@c", "https://cache.example/a:b@c"),
-            ("ssh-ng://u:p@[::1]:22?x", "ssh-ng://u:***@[::1]:22?x"),
-            ("/a/b", "/a/b"),
-        ] {
-            assert_eq!(without_password(store), shown);
-        }
-    }
 }

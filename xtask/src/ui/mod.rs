@@ -29,7 +29,7 @@ use anstream::AutoStream;
 
 use crate::ui::args::OutputArgs;
 use crate::ui::links::Links;
-use crate::ui::sanitize::sanitize_painted;
+use crate::ui::sanitize::{hide_passwords, sanitize_painted};
 
 static HAS_DOCUMENT: AtomicBool = AtomicBool::new(false);
 
@@ -133,7 +133,7 @@ impl Ui {
 
     /// A command to GitHub's runner.
     pub fn command_to_runner(&self, command: &str) {
-        print_to(io::stderr(), &program::renamed(command.into()));
+        print_to(io::stderr(), &outgoing(command.into()));
     }
 
     /// Lines that matter and are many: folded away where GitHub's runner shows them.
@@ -149,7 +149,7 @@ impl Ui {
 
     /// The one place that every text for a person passes through.
     fn shown<'a>(&self, text: &'a str, columns: Option<usize>) -> Cow<'a, str> {
-        let text = fitted(program::renamed(sanitize_painted(text)), columns);
+        let text = fitted(outgoing(sanitize_painted(text)), columns);
         if self.github { github::defuse(&text).into() } else { text }
     }
 
@@ -198,7 +198,7 @@ impl Ui {
     }
 
     fn json_text(&self, json: String) -> String {
-        let json = sanitize::escape_json(&program::renamed(json.into()));
+        let json = sanitize::escape_json(&outgoing(json.into()));
         if self.github { github::defuse_json(&json) } else { json }
     }
 
@@ -225,6 +225,12 @@ impl Ui {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// What every text passes through on its way out, to a terminal or to a file: the program has the
+/// name that was typed, and passwords in URLs are hidden.
+pub fn outgoing(text: Cow<'_, str>) -> Cow<'_, str> {
+    hide_passwords(program::renamed(text))
 }
 
 /// The text, in which prose that is wider than the terminal is broken between words. What another

@@ -36,6 +36,41 @@ pub fn escape_json(json: &str) -> String {
     escaped
 }
 
+/// The text, in which each URL has `***` in the place of its password.
+pub fn hide_passwords(text: Cow<'_, str>) -> Cow<'_, str> {
+    let (mut shown, mut rest) = (String::new(), &*text);
+    while let Some((before, url)) = rest.split_once("://") {
+        let (place, after) = url.split_at(url.find(ends_host).unwrap_or(url.len()));
+        shown.push_str(&rest[..before.len() + 3]);
+        match place.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host)))
+        {
+            Some((user, host)) => shown.push_str(&format!("{user}:***@{host}")),
+            None => shown.push_str(place),
+        }
+        rest = after;
+    }
+    if shown.is_empty() {
+        return text;
+    }
+    shown.push_str(rest);
+    shown.into()
+}
+
+/// What another program says of this URL: it may repeat the password without the rest.
+pub fn hide_password_of(url: &str, text: &str) -> String {
+    let Some((_, rest)) = url.split_once("://") else { return text.to_owned() };
+    let place = &rest[..rest.find(ends_host).unwrap_or(rest.len())];
+    let password = place.rsplit_once('@').and_then(|(user, _)| Some(user.split_once(':')?.1));
+    match password.filter(|password| !password.is_empty()) {
+        Some(password) => text.replace(&format!(":{password}@"), ":***@"),
+        None => text.to_owned(),
+    }
+}
+
+fn ends_host(c: char) -> bool {
+    c.is_whitespace() || "/?#'\"`\\<>".contains(c)
+}
+
 /// A name on one line, cut to a length that a table has room for.
 pub fn sanitize_name(text: &str) -> String {
     if text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -93,6 +128,28 @@ mod tests {
         ] {
             assert_eq!(sanitize(text), clean);
         }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (text, shown) in [
+            ("https://me:pa:ss@cache.example/x?a=b@c", "https://me:***@cache.example/x?a=b@c"),
+            ("https://me@cache.example", "https://me@cache.example"),
+            ("https://cache.example/a:b@c", "https://cache.example/a:b@c"),
+            ("ssh-ng://u:p@[::1]:22?x", "ssh-ng://u:***@[::1]:22?x"),
+            ("git+ssh://git@github.com:a/b", "git+ssh://git@github.com:a/b"),
+            (
+                "cannot open 'https://a:b@c': 'x://d:e@f'",
+                "cannot open 'https://a:***@c': 'x://d:***@f'",
+            ),
+            ("{\"url\":\"https://a:b@c\"} @d", "{\"url\":\"https://a:***@c\"} @d"),
+            ("/a/b: c@d", "/a/b: c@d"),
+        ] {
+            assert_eq!(hide_passwords(text.into()), shown);
+        }
+        let said = hide_password_of("ssh://me:secret@host/x", "cannot reach 'me:secret@host'");
+        assert_eq!(said, "cannot reach 'me:***@host'");
+        assert_eq!(hide_password_of("ssh://me@host", "me@host"), "me@host");
     }
 
     #[test]

@@ -115,6 +115,24 @@ fn a_store_that_cannot_be_had_is_told_before_anything_is_built() {
     assert_eq!(variant(&report, "one")["plan"], "build");
 }
 
+/// Nor what Nix says of it.
+#[test]
+fn a_password_in_a_stores_url_is_printed_nowhere() {
+    let fleet = fleet(r#"a = host { variant = "one"; };"#);
+    for url in ["https://me:hunter2@127.0.0.1:9/x?a=b", "ssh-ng://me:hunter2@nobody.invalid"] {
+        let output = xtask(fleet.path())
+            .args(["build-all", "-v", "--json", "--junit", "junit.xml", "--push", url])
+            .envs([("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "summary.md")])
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        let file = |name: &str| fs::read_to_string(fleet.path().join(name)).unwrap();
+        for text in [stderr(&output), stdout(&output), file("junit.xml"), file("summary.md")] {
+            assert!(text.contains("me:***@") && !text.contains("hunter2"), "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_push_that_breaks_is_a_finding_and_what_was_built_stays() {
     let fleet = fleet(r#"a = host { variant = "one"; };"#);

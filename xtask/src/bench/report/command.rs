@@ -18,7 +18,7 @@ use crate::system::{files, json_lines, paths};
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::nearest::nearest;
 use crate::ui::sanitize::sanitize_name;
-use crate::ui::{Ui, program};
+use crate::ui::{Ui, outgoing};
 
 /// Instead of a file: standard output.
 const STDOUT: &str = "-";
@@ -113,7 +113,7 @@ fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<
         None => {}
         Some(file) if is_stdout(file) => ui.result(make().trim_end()),
         Some(file) => {
-            files::write_atomically(file, program::renamed(make().into()).as_bytes())?;
+            files::write_atomically(file, outgoing(make().into()).as_bytes())?;
             ui.status(format!("wrote {}", file.display()));
         }
     }
