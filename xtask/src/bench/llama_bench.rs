@@ -15,6 +15,9 @@ use crate::ui::sanitize::sanitize_name;
 const IMPOSSIBLE: f64 = 1e12;
 /// Lines that are no results, and problems, that are kept of one process.
 const MOST_LINES: usize = 100;
+/// Results that are kept of one process, and the bytes of their lines.
+const MOST_RESULTS: usize = 1000;
+const MOST_BYTES: usize = 16 << 20;
 
 /// One test's speed, as the bench report carries it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +61,12 @@ impl TestResult {
 
     pub fn threads(&self) -> Option<u32> {
         self.settings.get("n_threads")?.parse().ok()
+    }
+
+    fn name(&self, differing: &BTreeSet<String>) -> String {
+        let settings = self.settings.iter().filter(|(field, _)| differing.contains(*field));
+        let words = settings.map(|(field, value)| format!(" {field}={value}"));
+        sanitize_name(&(self.test.clone() + &words.collect::<String>()))
     }
 
     /// Adds it to others: to the result of the same test, where there is one.
@@ -107,9 +116,16 @@ pub enum Problem {
     /// The line stops in the middle of its object: the program was ended.
     HalfLine(String),
     /// An object, but not of the kind that llama-bench prints.
-    Unreadable { line: String, error: String },
+    Unreadable {
+        line: String,
+        error: String,
+    },
     /// A speed that is no number (`nan`, `inf`), or none that a test can have (0, below 0).
-    NotANumber { test: String, field: &'static str },
+    NotANumber {
+        test: String,
+        field: &'static str,
+    },
+    TooManyResults,
 }
 
 /// Everything that one run printed on stdout.
@@ -122,6 +138,8 @@ pub struct Output {
     pub problems: Vec<Problem>,
     /// What it printed instead of `-o jsonl`: no line of it is read.
     pub format: Option<&'static str>,
+    /// Of the lines that hold results.
+    pub bytes: usize,
 }
 
 /// The fields that are used, and therefore required. Others come and go.
@@ -164,19 +182,24 @@ impl Line {
 /// of one name differ. `differing` collects these settings over all rounds of a measurement,
 /// so that a round that ends early has the same names.
 pub fn names(results: &[TestResult], differing: &mut BTreeSet<String>) -> Vec<String> {
-    for (index, one) in results.iter().enumerate() {
-        for other in results[..index].iter().filter(|other| other.test == one.test) {
-            let fields = one.settings.keys().chain(other.settings.keys());
-            let differs = |field: &&String| one.settings.get(*field) != other.settings.get(*field);
-            differing.extend(fields.filter(differs).cloned());
-        }
+    (1..=results.len()).for_each(|count| note_differing(&results[..count], differing));
+    results.iter().map(|result| result.name(differing)).collect()
+}
+
+/// The same of the last result alone, after each result before it.
+pub fn last_name(results: &[TestResult], differing: &mut BTreeSet<String>) -> Option<String> {
+    note_differing(results, differing);
+    results.last().map(|result| result.name(differing))
+}
+
+/// The settings in which the last result differs from others of its test.
+fn note_differing(results: &[TestResult], differing: &mut BTreeSet<String>) {
+    let Some((last, others)) = results.split_last() else { return };
+    for other in others.iter().filter(|other| other.test == last.test) {
+        let fields = last.settings.keys().chain(other.settings.keys());
+        let differs = |field: &&String| last.settings.get(*field) != other.settings.get(*field);
+        differing.extend(fields.filter(differs).cloned());
     }
-    let name = |result: &TestResult| {
-        let settings = result.settings.iter().filter(|(field, _)| differing.contains(*field));
-        let words = settings.map(|(field, value)| format!(" {field}={value}"));
-        sanitize_name(&(result.test.clone() + &words.collect::<String>()))
-    };
-    results.iter().map(name).collect()
 }
 
 /// What a line says besides its figures and what is in the test's name.
@@ -242,6 +265,13 @@ impl Output {
         if !line.starts_with('{') {
             if !line.is_empty() && self.noise.len() < MOST_LINES {
                 self.noise.push(start_of(line));
+            }
+            return None;
+        }
+        self.bytes += line.len();
+        if self.results.len() == MOST_RESULTS || self.bytes > MOST_BYTES {
+            if !self.problems.contains(&Problem::TooManyResults) {
+                self.problems.insert(0, Problem::TooManyResults);
             }
             return None;
         }

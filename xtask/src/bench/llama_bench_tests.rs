@@ -81,6 +81,8 @@ fn what_no_test_can_have_is_no_result() {
     for (from, to, field) in [
         ("\"samples_ts\": [ ", "\"samples_ts\": [ 0, ", "samples_ts"),
         ("\"samples_ts\": [ ", "\"samples_ts\": [ -3.5, ", "samples_ts"),
+        ("\"samples_ts\": [ ", "\"samples_ts\": [ 1e308, ", "samples_ts"),
+        ("\"avg_ts\": ", "\"avg_ts\": 1e308, \"old\": ", "avg_ts"),
         ("\"samples_ts\": [ ", "\"samples_ts\": [ ], \"old\": [ ", "samples_ts"),
         ("\"avg_ts\": ", "\"avg_ts\": 0.0, \"old\": ", "avg_ts"),
         ("\"stddev_ts\": ", "\"stddev_ts\": -1, \"old\": ", "stddev_ts"),
@@ -91,6 +93,26 @@ fn what_no_test_can_have_is_no_result() {
         assert_eq!(output.results, [], "{to}");
         let problem = Problem::NotANumber { test: "pp128".into(), field };
         assert_eq!(output.problems, [problem], "{to}");
+    }
+}
+
+#[test]
+fn an_endless_run_is_read_up_to_a_limit() {
+    let line = NEW.lines().next().unwrap();
+    let long = line.replacen('{', &format!("{{\"of_2028\": \"{}\", ", "x".repeat(500_000)), 1);
+    for (line, limit) in [(line, 1000), (&long, 33)] {
+        let mut output = Output::default();
+        let mut differing = BTreeSet::new();
+        for _ in 0..3000 {
+            if output.line(line).is_some() {
+                let name = last_name(&output.results, &mut differing);
+                assert_eq!(name.as_deref(), Some("pp128"));
+            }
+        }
+        assert_eq!(
+            (output.results.len(), &output.problems[..]),
+            (limit, &[Problem::TooManyResults][..])
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::bench::document::BenchReport;
-use crate::bench::llama_bench::{About, Output, TestResult, names, progress};
+use crate::bench::llama_bench::{About, Output, TestResult, last_name, names, progress};
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{Model, Params, Run, Subject, Termination, judge, with_env};
 use crate::bench::offload::Offload;
@@ -137,7 +137,7 @@ fn run(
     let exit = run_logged(setup, argv, &mut |source, line| match (source, progress(line)) {
         (Source::Stdout, _) => {
             if let Some(speed) = output.line(line).map(|result| result.tokens_per_second) {
-                let name = names(&output.results, &mut results.differing).pop();
+                let name = last_name(&output.results, &mut results.differing);
                 ui.status(format!(
                     "  {:<10} {:>10} tokens/s",
                     name.unwrap_or_default(),
@@ -184,7 +184,16 @@ fn run(
 
 /// The log of llama-bench's stderr: a driver's complaint matters when the figures are strange, and
 /// by then the run is over. No log where no file is named.
-struct BenchLog(Option<BufWriter<File>>);
+struct BenchLog(Option<Log>);
+
+/// A target may print without end.
+const LARGEST_LOG: usize = 64 << 20;
+
+struct Log {
+    file: BufWriter<File>,
+    /// What it has been given.
+    bytes: usize,
+}
 
 impl BenchLog {
     /// Goes on in the file, with the command as a heading.
@@ -194,16 +203,21 @@ impl BenchLog {
         disk::create(folder)?;
         let open = File::options().create(true).append(true).open(file);
         let open = open.with_context(|| format!("cannot write the log {}", file.display()))?;
-        let mut log = Self(Some(BufWriter::new(open)));
+        let mut log = Self(Some(Log { file: BufWriter::new(open), bytes: 0 }));
         log.line(&format!("$ {}", command.join(" ")));
         Ok(log)
     }
 
     /// A disk that is full costs the log, not the measurement.
     fn line(&mut self, line: &str) {
-        if let Some(file) = &mut self.0 {
-            let _ = writeln!(file, "{line}");
-        }
+        let Some(log) = &mut self.0 else { return };
+        let was_full = log.bytes > LARGEST_LOG;
+        log.bytes += line.len() + 1;
+        let _ = match (was_full, log.bytes > LARGEST_LOG) {
+            (false, false) => writeln!(log.file, "{line}"),
+            (false, true) => writeln!(log.file, "[the rest is not in this log]"),
+            (true, _) => return,
+        };
     }
 }
 

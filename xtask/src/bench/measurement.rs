@@ -333,6 +333,11 @@ fn unusable(problem: &Problem) -> Finding {
             format!("llama-bench's {field} of {test} is not a number"),
             "the test was too short to measure: use more tokens",
         ),
+        Problem::TooManyResults => (
+            "unreadable-output",
+            "llama-bench printed too many results, of which the first were read".to_owned(),
+            "measure fewer tests in one run",
+        ),
     };
     Finding::error(code, message, help)
 }

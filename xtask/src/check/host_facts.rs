@@ -37,7 +37,7 @@ pub fn judge(context: &Context, outcomes: &Outcomes) -> Vec<(HostName, Finding)>
 /// None if the machine was not probed.
 fn read(root: &Path, folder: &Path) -> Result<Option<Facts>, String> {
     let file = root.join(folder).join("facts.json");
-    match std::fs::read_to_string(&file) {
+    match files::read_limited(&file, Facts::LARGEST) {
         Ok(text) => Facts::parse(&text).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("cannot read it ({error})")),

@@ -195,6 +195,9 @@ impl Facts {
         }
     }
 
+    /// Bytes of a file, of which a machine with hundreds of processors needs a hundredth.
+    pub const LARGEST: u64 = 4 << 20;
+
     /// # Errors
     /// A sentence: what this text is instead.
     pub fn parse(text: &str) -> Result<Self, String> {

@@ -94,7 +94,7 @@ pub fn from_machine(
     let report = root
         .zip(HostName::new(host).folder())
         .map(|(root, dir)| root.join(dir).join("facter.json"));
-    if let Some(text) = report.and_then(|file| std::fs::read_to_string(file).ok()) {
+    if let Some(text) = report.and_then(|file| files::read(&file).ok()) {
         facter::name_gpus(&mut seen, &text);
     }
     Ok(Ok(seen))

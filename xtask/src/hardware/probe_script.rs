@@ -5,15 +5,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::system::interrupt::Interrupted;
-use crate::system::process::{Exit, Source};
+use crate::system::process::Exit;
 use crate::target::Target;
 
 const SCRIPT: &str = include_str!("probe.sh");
 const PREFLIGHT: &str = include_str!("preflight.sh");
 /// Each program that it asks may take twenty seconds.
 const LIMIT: Duration = Duration::from_secs(120);
-/// A thousand processors tell less.
-const MOST: usize = 16 << 20;
 
 /// # Errors
 /// [`crate::findings::finding::Finding`] where SSH failed; there is no shell, or it did not end.
@@ -32,19 +30,12 @@ pub fn look_before_bench(target: &Target) -> Result<String> {
 }
 
 fn ask(target: &Target, argv: &[&str]) -> Result<String> {
-    let (mut said, mut complaint) = (String::new(), String::new());
-    let exit = target.run(argv, LIMIT, &mut |source, line| {
-        let buffer = if source == Source::Stdout { &mut said } else { &mut complaint };
-        if buffer.len() < MOST {
-            buffer.push_str(&String::from_utf8_lossy(line));
-            buffer.push('\n');
-        }
-    })?;
+    let (exit, printed) = target.read(argv, LIMIT)?;
     match exit {
-        Exit::Code(0) => Ok(said),
+        Exit::Code(0) => Ok(printed.stdout),
         Exit::Interrupted => bail!(Interrupted),
         exit => {
-            let last = complaint.trim_end().lines().last().unwrap_or_default();
+            let last = printed.stderr.trim_end().lines().last().unwrap_or_default();
             bail!("the probe failed in the shell of {} ({exit}): {last}", target.name())
         }
     }

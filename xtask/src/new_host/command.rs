@@ -22,7 +22,6 @@ use crate::new_host::args::NewHostArgs;
 use crate::new_host::configuration;
 use crate::new_host::files::{has_row, name_problem, system, with_row};
 use crate::new_host::machine::Machine;
-use crate::system::process::Source;
 use crate::system::{disk, files, git, paths};
 use crate::target::Target;
 use crate::target::selection::ssh_options;
@@ -225,14 +224,8 @@ fn plan(
 }
 
 fn read_machine(target: &Target) -> Result<Machine> {
-    let mut answer = String::new();
-    let exit = target.run(&["sh", "-c", SCRIPT], LIMIT, &mut |source, line| {
-        if source == Source::Stdout {
-            answer.push_str(&String::from_utf8_lossy(line));
-            answer.push('\n');
-        }
-    })?;
-    Machine::read(&answer)
+    let (exit, printed) = target.read(&["sh", "-c", SCRIPT], LIMIT)?;
+    Machine::read(&printed.stdout)
         .with_context(|| format!("cannot read the settings of {} ({exit})", target.name()))
 }
 
@@ -267,6 +260,37 @@ fn unsure(name: &str, machine: &Machine) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::target::sshd::{HOST, LoopbackSshd};
+
+    /// As after a kill before each of the renames, and after the last one.
+    #[test]
+    fn what_any_kill_leaves_is_in_nobodys_way() {
+        let files = ["hosts/box/facts.json", "hosts/box/default.nix", "hosts/box/disks.nix", TABLE];
+        for killed_after in 0..=files.len() {
+            let scratch = tempfile::tempdir().unwrap();
+            let root = scratch.path();
+            let folder = root.join("hosts/box");
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(root.join(TABLE), "{\n}\n").unwrap();
+            let table = with_row("{\n}\n", "box", "x86_64-linux", "box").unwrap();
+            let text = |file: &str| if file == TABLE { table.clone() } else { "{ }\n".to_owned() };
+            let written = files.map(|file| (PathBuf::from(file), text(file)));
+            fs::write(folder.join(MARKER), "").unwrap();
+            for (file, text) in &written[..killed_after] {
+                fs::write(root.join(file), text).unwrap();
+            }
+            let again = may_be_added(root, "box");
+            if killed_after == files.len() {
+                assert!(again.unwrap_err().to_string().contains("already exists"));
+            } else {
+                assert_eq!(again.unwrap(), "{\n}\n");
+                write(root, "box", &written).unwrap();
+            }
+            for (file, text) in &written {
+                assert_eq!(&fs::read_to_string(root.join(file)).unwrap(), text, "{killed_after}");
+            }
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "{killed_after}");
+        }
+    }
 
     /// Over a real sshd the same machine is read as without.
     #[test]

@@ -19,6 +19,8 @@ use crate::system::disk;
 
 /// Of a name that others are made from: a file system has 255 bytes for each.
 const LONGEST_NAME: usize = 180;
+/// The lock file of a hundred inputs has 60 KB, the log of a large build a few megabytes.
+const LARGEST_FILE: u64 = 32 << 20;
 
 /// The end of every temporary file's name.
 const TEMPORARY: &str = ".tmp";
@@ -109,8 +111,9 @@ pub fn append(file: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("cannot write to {}", file.display()))
 }
 
+/// Reads a text file of a usual size: a link may lead to /dev/zero.
 pub fn read(file: &Path) -> Result<String> {
-    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+    read_limited(file, LARGEST_FILE).with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// Of what lies in the folder and has such a name, leaves the `newest`, and whatever

@@ -27,6 +27,8 @@ pub use crate::system::invocation::Invocation;
 const DRAIN: Duration = Duration::from_secs(2);
 /// Longer lines are cut here, so that no child can make us hold its whole output.
 pub const LONGEST_LINE: usize = 1 << 20;
+/// Lines that were read and not yet looked at; each may be of [`LONGEST_LINE`].
+const WAITING_LINES: usize = 128;
 /// Of one stream of a program whose output is kept; a closure of 100,000 paths has 30 MiB.
 const LARGEST_OUTPUT: usize = 256 << 20;
 
@@ -196,7 +198,7 @@ pub fn watch(
     let group = handle.pids().first().copied().context("a child without a process id")?;
     let _running = Running::begin(group, invocation);
 
-    let (sender, lines) = mpsc::sync_channel(1024);
+    let (sender, lines) = mpsc::sync_channel(WAITING_LINES);
     for (source, pipe) in [(Source::Stdout, stdout), (Source::Stderr, stderr)] {
         let sender = sender.clone();
         thread::Builder::new()

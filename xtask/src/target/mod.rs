@@ -50,6 +50,30 @@ pub struct Ssh {
     shared: Option<String>,
 }
 
+/// What a program on a target has printed: of each stream only the beginning, because a target may
+/// print without end.
+#[derive(Debug, Default)]
+pub struct Printed {
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Printed {
+    /// A probe of a thousand processors is shorter.
+    const LIMIT: usize = 16 << 20;
+
+    pub fn line(&mut self, source: Source, line: &[u8]) {
+        let stream = match source {
+            Source::Stdout => &mut self.stdout,
+            Source::Stderr => &mut self.stderr,
+        };
+        if stream.len() < Self::LIMIT {
+            stream.push_str(&String::from_utf8_lossy(line));
+            stream.push('\n');
+        }
+    }
+}
+
 impl Target {
     /// # Errors
     /// [`Finding`]: this is no destination.
@@ -97,6 +121,16 @@ impl Target {
             Self::Local => true,
             Self::Ssh(ssh) => ssh.store.is_empty() && ssh::is_machine(&ssh.destination, name),
         }
+    }
+
+    /// Runs a program there to its end, and returns what it printed.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`].
+    pub fn read(&self, argv: &[&str], timeout: Duration) -> Result<(Exit, Printed)> {
+        let mut printed = Printed::default();
+        let exit = self.run(argv, timeout, &mut |source, line| printed.line(source, line))?;
+        Ok((exit, printed))
     }
 
     /// Runs a program there to its end, and hands every line to `on_line`. It ends

@@ -15,8 +15,8 @@ use crate::bench::output_check::rules::{
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::names::nix_string;
-use crate::system::process::{Exit, Source};
-use crate::target::or_finding;
+use crate::system::process::Exit;
+use crate::target::{Printed, or_finding};
 use crate::ui::Ui;
 
 /// Puts a text through both builds, on the target.
@@ -92,18 +92,14 @@ pub fn compare(
     if subject.manifest.backends.iter().any(|backend| backend != "cpu") {
         argv.extend(["-ngl", "99"]);
     }
-    let (mut stdout, mut stderr) = (String::new(), String::new());
-    let ran = machine.run(&argv, timeout, &mut |source, line| {
-        let buffer = if source == Source::Stdout { &mut stdout } else { &mut stderr };
-        buffer.push_str(&String::from_utf8_lossy(line));
-        buffer.push('\n');
-    });
+    let mut printed = Printed::default();
+    let ran = machine.run(&argv, timeout, &mut |source, line| printed.line(source, line));
     let exit = match or_finding(ran)? {
         Ok(exit) => exit,
         Err(finding) => return Ok(OutputCheck::failed(finding)),
     };
-    ui.debug(&stderr);
-    let output = Output { exit, stdout, stderr };
+    ui.debug(&printed.stderr);
+    let output = Output { exit, printed };
     let check = output.check(variant.as_str(), right.as_str(), target.name(), timeout);
     for one in &check.divergences {
         ui.status(format!("  {:<10} KL divergence {:.6} nats", one.way, one.mean_divergence));
@@ -117,8 +113,7 @@ pub fn compare(
 /// What came back from the target.
 struct Output {
     exit: Exit,
-    stdout: String,
-    stderr: String,
+    printed: Printed,
 }
 
 impl Output {
@@ -129,11 +124,11 @@ impl Output {
         target: &str,
         timeout: Duration,
     ) -> OutputCheck {
-        let divergences = divergences(&self.stdout);
+        let divergences = divergences(&self.printed.stdout);
         let failure = if self.exit.ok() {
             divergences.as_ref().err().map(|field| format!("it printed no `{field}`"))
         } else {
-            let last = self.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
+            let last = self.printed.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
             Some(format!("{}: {}", self.exit, last.unwrap_or("no output")))
         };
         let divergences = divergences.unwrap_or_default();
@@ -142,7 +137,7 @@ impl Output {
             findings.push(self.incomparable(&why, target, timeout));
             return OutputCheck { divergences, completion: None, findings };
         }
-        let completion = completion(&self.stdout);
+        let completion = completion(&self.printed.stdout);
         findings.extend(match &completion {
             Ok(completion) => wrong_text(completion, variant, reference),
             Err(why) => Some(Finding::note(
@@ -156,7 +151,7 @@ impl Output {
     }
 
     fn incomparable(&self, why: &str, target: &str, timeout: Duration) -> Finding {
-        let step = last_run(&self.stdout).unwrap_or("start");
+        let step = last_run(&self.printed.stdout).unwrap_or("start");
         let program = if step.ends_with("text") { "llama-completion" } else { "llama-perplexity" };
         match self.exit {
             Exit::Interrupted => Finding::error("interrupted", "interrupted", "run it again"),

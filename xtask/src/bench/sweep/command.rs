@@ -24,7 +24,6 @@ use crate::findings::outcome::Outcome;
 use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::hardware::kv_cache;
-use crate::system::process::Source;
 use crate::system::{disk, files, interrupt, json_lines};
 use crate::target::refuse;
 use crate::ui::{Ui, units};
@@ -85,16 +84,9 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
 /// What the target's own llama-bench says of its parameters.
 fn help(machine: &Machine, subject: &Subject) -> Result<String> {
     let program = machine.target.on_disk(&subject.llama_bench());
-    let mut said = String::new();
-    let ran = machine.target.run(&[&program, "--help"], HELP, &mut |source, line| {
-        if source == Source::Stdout {
-            said.push_str(&String::from_utf8_lossy(line));
-            said.push('\n');
-        }
-    });
-    let problem = match ran {
-        Ok(exit) if exit.ok() && said.contains("--help") => return Ok(said),
-        Ok(exit) => format!("{exit}"),
+    let problem = match machine.target.read(&[&program, "--help"], HELP) {
+        Ok((exit, said)) if exit.ok() && said.stdout.contains("--help") => return Ok(said.stdout),
+        Ok((exit, _)) => format!("{exit}"),
         Err(error) if error.is::<Finding>() => return Err(error),
         Err(error) => format!("{error:#}"),
     };
