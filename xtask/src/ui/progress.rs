@@ -9,6 +9,7 @@ use console::{Term, measure_text_width, truncate_str};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::ui::bar_target::{self, ECHO};
+use crate::ui::sanitize::sanitize_painted;
 use crate::ui::waiting::{self, Occupied};
 use crate::ui::{Ui, units};
 
@@ -135,7 +136,12 @@ impl Size {
 /// Cuts text to what a line has room for beside a spinner and what is `taken`.
 fn fit_line(text: &str, taken: usize) -> String {
     let Size { columns, .. } = Size::of_stderr();
-    fit(text, columns.saturating_sub("⠦ ".chars().count() + taken + ECHO)).into_owned()
+    fit(&drawn(text), columns.saturating_sub("⠦ ".chars().count() + taken + ECHO)).into_owned()
+}
+
+/// Text as a bar may have it: a bar is drawn past what every other text passes through.
+fn drawn(text: &str) -> String {
+    sanitize_painted(text).replace(['\n', '\t'], " ")
 }
 
 /// Columns that text takes on a terminal; escapes take none.
@@ -192,8 +198,8 @@ impl Block {
                 let _ = bar
                     .clone()
                     .with_style(style(&row.template))
-                    .with_prefix(row.prefix.clone())
-                    .with_message(row.message.clone());
+                    .with_prefix(drawn(&row.prefix))
+                    .with_message(drawn(&row.message));
                 bar.update(|state| {
                     state.set_len(row.length);
                     state.set_pos(row.position);

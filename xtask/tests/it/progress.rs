@@ -4,6 +4,8 @@ use crate::build_all::slow_fleet;
 use crate::support::builders::signal;
 use crate::support::{code, fleet, json, stderr, terminal, xtask};
 
+const LLAMA_BENCH: &str = include_str!("../fixtures/llama-bench/new.jsonl");
+
 const NEEDY: &str = r#"
     a = host { variant = "one"; needs = package { name = "shared-1"; script = "echo '[1/2] x'; sleep 1; echo > $out"; }; };
     b = host { variant = "two"; needs = package { name = "shared-1"; script = "echo '[1/2] x'; sleep 1; echo > $out"; }; };
@@ -76,5 +78,27 @@ fn after_ctrl_c_no_bar_is_left() {
         let end = screens.last().unwrap().contents();
         assert!(end.contains("interrupted") && !end.contains("evaluating"), "{end}");
         assert!(!end.contains("3/9") && !end.contains('%'), "{end}");
+    }
+}
+
+/// Bars have names of hosts and what a target prints.
+#[test]
+fn nothing_in_a_bar_acts_on_the_terminal() {
+    let progress = "llama-bench: benchmark \\033]0;title\\007\\342\\200\\2561/2: seen\\n";
+    let recorded = LLAMA_BENCH.replace('\'', "");
+    let fleet = fleet(&format!(
+        "a = host {{ variant = \"cpu-a\"; script = ''\nmkdir -p $out/bin\n\
+         cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\nfor i in 1 2 3; do\nprintf '{progress}' >&2\n\
+         sleep 0.5\ndone\ncat <<'JSON'\n{recorded}JSON\nEND\nchmod +x $out/bin/llama-bench\n''; }};\n\
+         \"\u{1b}]0;title\u{7}\u{202e}se\u{9b}2Jen\" = host {{ }};"
+    ));
+    for words in [&["check", "--no-cache"][..], &["bench", "a", "--local", "--wait", "--rounds=1"]]
+    {
+        let session = terminal::run(xtask(fleet.path()).args(words), 100, 40);
+        let text = session.text();
+        assert!(text.contains("se") && text.contains("en"), "{words:?}: {text:?}");
+        for acts in ["\u{1b}]0", "\u{7}", "\u{202e}", "\u{9b}"] {
+            assert!(!text.contains(acts), "{words:?}: {text:?}");
+        }
     }
 }
