@@ -38,10 +38,12 @@ pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
     let note = if private { " (unpacked by setup)" } else { "" };
     let version = format!("{} in {}{note}", nix.version, nix.program.display());
     let mut checks = vec![Check::ok("nix", version)];
-    let help = "check that the Nix daemon runs and owns /nix";
     checks.push(match write_to_store(nix) {
         Ok(()) => Check::ok("store", "writable"),
-        Err(error) => Check::error("store", format!("{error:#}"), help),
+        Err(error) => {
+            let finding = diagnose(&format!("{:#}", error.root_cause()), None);
+            Check::error("store", finding.message, finding.help)
+        }
     });
     match config(nix) {
         Ok(config) => {

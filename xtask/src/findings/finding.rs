@@ -73,7 +73,8 @@ impl Finding {
 
     /// Whether it is about what surrounds the fleet: the network, a target, Nix's daemon.
     pub fn is_unavailable(&self) -> bool {
-        self.code.starts_with("ssh-") || ["fetch", "unreachable", "no-daemon"].contains(&self.code)
+        self.code.starts_with("ssh-")
+            || ["fetch", "unreachable", "no-daemon", "foreign-store"].contains(&self.code)
     }
 
     /// Whether it says the same of another host; the help may name that host's log.

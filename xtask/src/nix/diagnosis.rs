@@ -114,6 +114,10 @@ const KINDS: [(&str, &str); 24] = [
 ];
 
 fn classify(message: &str) -> &'static str {
+    // A Nix without a daemon, which writes to the store itself.
+    if message.contains(" '/nix/") && message.ends_with("Permission denied") {
+        return "foreign-store";
+    }
     KINDS
         .iter()
         .find(|(pattern, _)| message.contains(pattern))
@@ -221,7 +225,6 @@ mod tests {
     /// Nix 2.26.3, `nix eval --show-trace`, a host that throws.
     const THROW: &str = "error:\n       … while evaluating the attribute 'drvPath'\n         at /nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/flake.nix:31:7:\n           30|       x = 1;\n           31|       drvPath = y;\n             |       ^\n\n       … while calling the 'throw' builtin\n         at /nix/store/0c9xs6jgw1wbvbvqxd8gsjc40zq2pd4f-source/hosts/boron/default.nix:12:20:\n           11|   # a comment\n           12|   programs.llama-cpp.microarch = throw \"no such chip\";\n             |                                  ^\n\n       error: no such chip\n";
 
-    /// Said by Nix 2.26.3 with a full file system, and with no daemon.
     #[test]
     fn what_a_stand_in_lacks_is_not_the_users_mistake() {
         let told = |printed: &str| {
@@ -267,12 +270,15 @@ mod tests {
         }
     }
 
+    /// Printed by Nix 2.26.3 with a full file system, without a daemon, and for another user.
     #[test]
     fn what_is_wrong_with_the_machine_is_told_as_that() {
         let kind = |printed: &str| diagnose(printed, None).code;
         assert_eq!(kind("error: writing to file: No space left on device"), "disk-full");
         let daemon = "error: cannot connect to socket at '/nix/x': No such file or directory";
         assert_eq!(kind(daemon), "no-daemon");
+        let other_user = "error: opening lock file '/nix/var/nix/db/big-lock': Permission denied";
+        assert_eq!(kind(other_user), "foreign-store");
     }
 
     #[test]

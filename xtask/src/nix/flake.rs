@@ -98,8 +98,11 @@ impl Flake {
             "eval-error" => format!("run `nix flake metadata {}` for details", self.reference),
             _ => finding.help,
         };
-        anyhow!("{place}{}\n  help: {help}", finding.message)
-            .context(format!("the flake {} does not evaluate ({})", self.reference, failure.exit))
+        let error = anyhow!("{place}{}\n  help: {help}", finding.message);
+        if ["no-daemon", "foreign-store"].contains(&finding.code) {
+            return error.context("Nix cannot evaluate anything on this machine");
+        }
+        error.context(format!("the flake {} does not evaluate ({})", self.reference, failure.exit))
     }
 }
 

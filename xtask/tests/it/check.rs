@@ -1,11 +1,13 @@
 //! `check` on small fleets, with real Nix: every host in exactly one state.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::builders::{signal, wait_for};
-use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, xtask};
+use crate::support::{
+    Scratch, XTASK, code, contained, fleet, json, nix_program, run, skip, stderr, stdout, xtask,
+};
 
 #[test]
 fn a_sound_fleet_is_ok_and_equal_variants_are_one_build() {
@@ -161,8 +163,7 @@ fn a_file_that_git_does_not_track_is_explained() {
     let fleet = fleet("carbon = import ./carbon.nix host;");
     let git = |args: &[&str]| {
         #[allow(clippy::disallowed_methods, reason = "a test's own repository")]
-        let status =
-            std::process::Command::new("git").args(args).current_dir(fleet.path()).status();
+        let status = Command::new("git").args(args).current_dir(fleet.path()).status();
         assert!(status.unwrap().success());
     };
     git(&["init", "--quiet"]);
@@ -181,6 +182,39 @@ fn without_a_flake_the_way_on_is_told() {
     let output = run(empty.path(), &["check"]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("--flake"), "{}", stderr(&output));
+}
+
+/// Nix without a daemon, and /nix of root: as after `setup` by root.
+#[test]
+fn a_store_of_another_user_is_told_once_with_what_to_do() {
+    let fleet = fleet("a = host { }; b = host { };");
+    let root = fleet.path().parent().unwrap();
+    // Reads everything, as root does, and writes what is its own.
+    let nobody = |program: &[&str]| {
+        let caps = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
+        let mut command = contained(Command::new("setpriv"), fleet.path());
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(caps);
+        command.args(program).env("XDG_CACHE_HOME", root.join("cache")).env("HOME", root);
+        command.output()
+    };
+    let given = Command::new("chown").args(["-R", "65534:65534"]).arg(root).status();
+    if !given.is_ok_and(|status| status.success())
+        || !nobody(&["true"]).is_ok_and(|output| output.status.success())
+    {
+        return skip("only root can be another user");
+    }
+    let nix = nix_program().display().to_string();
+    let store = ["store", "add-file", "flake.nix", "--extra-experimental-features", "nix-command"];
+    if nobody(&[&[nix.as_str()], &store[..]].concat()).unwrap().status.success() {
+        return skip("this Nix has a daemon");
+    }
+    for words in ["check", "build-all", "list", "doctor"] {
+        let output = nobody(&[XTASK, words]).unwrap();
+        let said = stdout(&output) + &stderr(&output);
+        assert_eq!(code(&output), if words == "doctor" { 1 } else { 2 }, "{words}: {said}");
+        assert_eq!(said.matches("user who owns /nix").count(), 1, "{words}: {said}");
+        assert!(!said.contains("nix-daemon"), "{words}: {said}");
+    }
 }
 
 #[test]
