@@ -69,7 +69,7 @@ pub fn run(
         if source == Source::Stdout {
             return false;
         }
-        let line = sanitize(String::from_utf8_lossy(line));
+        let line = String::from_utf8_lossy(line);
         match batch::read(&line, &mark) {
             Line::Begin(host) => {
                 turn = Some((host, Instant::now()));
@@ -92,7 +92,7 @@ pub fn run(
             Line::Other => {
                 lines += 1;
                 if lines <= MOST_LINES {
-                    output.push_str(&line);
+                    output.push_str(&sanitize(line));
                     output.push('\n');
                 }
                 false

@@ -7,7 +7,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::sshd::Sshd;
-use crate::support::{Scratch, code, fleet, json, nix_program, run, stderr, valid_in_store, xtask};
+use crate::support::{
+    Scratch, code, fleet, json, nix_program, output_and_peak, run, stderr, valid_in_store, xtask,
+};
 use serde_json::Value;
 
 const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
@@ -270,6 +272,23 @@ fn what_killed_llama_bench_is_told_and_what_it_measured_is_kept() {
         assert_eq!((code(&output), errors(&output)), (1, vec![expected.to_owned()]), "{report}");
         assert_eq!(results(&report), kept, "{host}");
     }
+}
+
+#[test]
+fn a_llama_bench_that_prints_without_end_fills_neither_memory_nor_disk() {
+    let flood = "head -c 200000000 /dev/zero | tr '\\0' x >&2; yes noise | head -c 20000000\n\
+                 yes '{}' | head -c 20000000";
+    let fleet = replaying(&[("a", NEW, flood, "")]);
+    let mut command = xtask(fleet.path());
+    command.args(["bench", "a", "--local", "--wait", "--rounds=1", "--json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (output, peak) = output_and_peak(child);
+    let report = json(&output);
+    assert_eq!((code(&output), results(&report)), (1, 2), "{}", stderr(&output));
+    assert_eq!(report["findings"][0]["code"], "unreadable-output");
+    assert!((1..150 * 1024).contains(&peak), "{peak} kB");
+    let log = fs::metadata(report["log"].as_str().unwrap()).unwrap().len();
+    assert!(log < 80_000_000, "{log} bytes");
 }
 
 fn runs(pattern: &str) -> bool {

@@ -9,7 +9,8 @@ use crate::support::builders::{
     command_line, finish, parent_of, processes_below, running, signal, wait_for,
 };
 use crate::support::{
-    Scratch, XTASK, code, contained, fleet, json, run, skip, stderr, valid_in_store, xtask,
+    Scratch, XTASK, code, contained, fleet, json, output_and_peak, run, skip, stderr,
+    valid_in_store, xtask,
 };
 use serde_json::Value;
 
@@ -213,19 +214,7 @@ fn a_flood_of_log_is_kept_whole_in_little_memory() {
         b = host { variant = "long"; script = "head -c 10485760 /dev/zero | tr '\\0' x; echo; echo end; echo > $out"; };
         "#,
     );
-    let child = start(&fleet, &[]);
-    let mut peak = 0;
-    let pid = child.id();
-    let reader = std::thread::spawn(move || finish(child, PATIENCE));
-    // Read while it runs: what has ended tells nothing.
-    while !reader.is_finished() {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-        peak = peak.max(kilobytes.unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let output = reader.join().unwrap();
+    let (output, peak) = output_and_peak(start(&fleet, &[]));
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
     let log =
@@ -255,6 +244,28 @@ fn logs_that_cannot_be_written_stop_no_build() {
     let said = stderr(&output);
     assert_eq!(said.matches("the build logs are incomplete").count(), 1, "{said}");
     assert!(said.contains(logs.to_str().unwrap()), "{said}");
+}
+
+/// Nothing that is kept there is needed for a build: logs, times, evaluations.
+#[test]
+fn a_home_that_is_full_or_read_only_stops_no_build() {
+    let fleet = fleet(r#"a = host { variant = "one"; script = "echo hello; echo > $out"; };"#);
+    let states = ["head -c 1000000 /dev/zero >\"$0/fill\" 2>&1", "mount -o remount,ro \"$0\""];
+    for (state, expected) in states.into_iter().zip(["built", "present"]) {
+        let mount =
+            format!("mount -t tmpfs -o size=64k tmpfs \"$0\" && {{ {state}; exec \"$@\"; }}");
+        let in_small = |program: &[&str]| {
+            let mut command = contained(Command::new("unshare"), fleet.path());
+            command.args(["--mount", "sh", "-c", &mount]).arg(fleet.home()).args(program);
+            command.output()
+        };
+        if !in_small(&["true"]).is_ok_and(|output| output.status.success()) {
+            return skip("a small file system can be mounted by root alone");
+        }
+        let output = in_small(&[XTASK, "build-all", "--json", "--no-link"]).unwrap();
+        assert_eq!(code(&output), 0, "{state}: {}", stderr(&output));
+        assert_eq!(variant(&json(&output), "one")["state"], expected, "{state}");
+    }
 }
 
 /// A small file system of its own over TMPDIR, where builds write, in a mount namespace

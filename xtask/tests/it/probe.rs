@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Stdio;
 
-use crate::support::{Scratch, code, fleet, json as document, run, stderr, stdout};
+use crate::support::sshd::Sshd;
+use crate::support::{
+    Scratch, code, fleet, json as document, output_and_peak, run, stderr, stdout, xtask,
+};
 use serde_json::{Value, json};
 
 const GOLDMONT_PLUS: &str = include_str!("../fixtures/probe/goldmont-plus.cpuinfo");
@@ -207,6 +211,72 @@ fn where_nothing_can_be_written_the_place_is_named() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("facts.json"), "{}", stderr(&output));
     assert_eq!(fs::read_dir(fleet.path().join("hosts/a")).unwrap().count(), 2);
+}
+
+/// A machine whose login shell does this, whatever it is asked.
+fn target(script: &str) -> Sshd {
+    let sshd = Sshd::start();
+    let key = fs::read_to_string(sshd.dir.path().join("client.pub")).unwrap();
+    sshd.dir.write_program("shell", &format!("#!/bin/sh\n{script}\n"));
+    let shell = sshd.dir.path().join("shell").display().to_string();
+    sshd.dir.write("authorized", &format!("command=\"{shell}\" {key}"));
+    sshd
+}
+
+#[test]
+fn a_target_that_prints_without_end_fills_no_memory() {
+    let flood = "head -c 300000000 /dev/zero | tr '\\0' x";
+    let target = target(&format!("{flood}; {flood} >&2"));
+    let fleet = fleet("a = host { };");
+    fleet.write("hosts/default.nix", "{\n}\n");
+    for words in
+        [["probe", "a", "--target"], ["new-host", "b", "--from"], ["bench", "a", "--target"]]
+    {
+        let mut command = xtask(fleet.path());
+        command.args(words).arg(&target.host).env("NIX_SSHOPTS", target.options());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (output, peak) = output_and_peak(child);
+        assert!([1, 2].contains(&code(&output)), "{words:?}: {}", stderr(&output));
+        assert!((1..150 * 1024).contains(&peak), "{words:?}: {peak} kB");
+    }
+}
+
+#[test]
+fn a_file_without_end_is_refused() {
+    let fleet = host("haswell", None);
+    let zero = std::path::Path::new("/dev/zero");
+    std::os::unix::fs::symlink(zero, fleet.path().join("hosts/a/facts.json")).unwrap();
+    for words in [&["probe", "a", "--facter", "/dev/zero"][..], &["check"]] {
+        let mut command = xtask(fleet.path());
+        let child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let (output, peak) = output_and_peak(child.unwrap());
+        assert!([1, 2].contains(&code(&output)), "{words:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("larger than"), "{words:?}: {}", stderr(&output));
+        assert!((1..150 * 1024).contains(&peak), "{words:?}: {peak} kB");
+    }
+}
+
+#[test]
+fn nothing_that_a_target_a_name_or_a_file_says_acts_on_a_terminal() {
+    let acts = ['\u{1b}', '\u{9b}', '\u{202e}', '\u{2066}', '\r', '\u{7}'];
+    let hostile = "\\033[2J\\033]0;title\\007he\\302\\2332Jl\\342\\200\\256lo\\r";
+    let target = target(&format!("printf '{hostile}\\n' >&2; exit 3"));
+    let text = "\u{1b}[2J\u{202e}na\u{9b}2Jme\u{7}\r";
+    let fleet = fleet(&format!("a = host {{ }}; \"{text}\" = host {{ }};"));
+    fleet.write("hosts/a/facts.json", &format!("{{ \"{text}\" }}"));
+    for words in [&["probe", "a", "--target", &target.host][..], &["check"], &["list"]] {
+        for json in [&[][..], &["--json"]] {
+            let mut command = xtask(fleet.path());
+            command.args(words).args(json).env("NIX_SSHOPTS", target.options());
+            let output = command.output().unwrap();
+            for shown in [stdout(&output), stderr(&output)] {
+                assert!(!shown.contains(acts), "{words:?}: {shown:?}");
+            }
+            let said = stdout(&output) + &stderr(&output);
+            let expected = if words[0] == "probe" { "hello" } else { "name" };
+            assert!(said.contains(expected) || !json.is_empty(), "{words:?}: {said:?}");
+        }
+    }
 }
 
 #[test]

@@ -52,6 +52,32 @@ fn a_lock_that_leads_elsewhere_is_not_updated() {
     );
 }
 
+/// `?`, `#` and `%` mean something in a flake reference.
+#[test]
+fn a_fleet_is_updated_and_restored_whatever_its_folder_is_called() {
+    let world = World::new();
+    let second = world.release("two");
+    let beside = world.fleet.path().parent().unwrap();
+    let odd = beside.join("fleet?x=#y%20 z");
+    for folder in [&odd, &beside.join("fleet")] {
+        let copied = Command::new("cp").arg("-r").args([world.fleet.path(), folder]).status();
+        assert!(copied.unwrap().success());
+    }
+    fs::write(beside.join("fleet/flake.nix"), "the neighbour").unwrap();
+    let run = |words: &str| {
+        let mut command = crate::support::xtask(&odd);
+        let output = command.args(words.split(' ')).arg("--json").output().unwrap();
+        assert_eq!(code(&output), 0, "{words}: {}", stderr(&output));
+    };
+    let lock = || fs::read_to_string(odd.join("flake.lock")).unwrap();
+    let before = lock();
+    ["check", "build-all --no-link", "list", "matrix", "update"].into_iter().for_each(run);
+    assert!(lock().contains(&second) && lock() != before);
+    run("rollback");
+    assert_eq!(lock(), before);
+    assert_eq!(world.lock(), before);
+}
+
 /// As after a kill between the renames of pin.json and flake.lock.
 #[test]
 fn a_half_written_step_is_not_taken_for_the_users_edit() {

@@ -254,6 +254,22 @@ pub fn user_home() -> PathBuf {
         .unwrap_or_else(|| set("HOME").unwrap().join(".cache/llamafleet"))
 }
 
+/// Waits for a child's end: what it printed, and the most memory that it had, in kB.
+pub fn output_and_peak(child: std::process::Child) -> (Output, u64) {
+    let status = format!("/proc/{}/status", child.id());
+    let waiting = std::thread::spawn(move || child.wait_with_output().unwrap());
+    let mut peak = 0;
+    // Read while it runs: what has ended tells nothing.
+    while !waiting.is_finished() {
+        let status = fs::read_to_string(&status).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        peak = peak.max(kilobytes.unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    (waiting.join().unwrap(), peak)
+}
+
 pub fn valid_in_store(path: &str) -> bool {
     nix(["path-info", path]).output().unwrap().status.success()
 }
