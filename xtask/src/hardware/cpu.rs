@@ -99,15 +99,20 @@ impl Cpu {
 
 /// The architecture, where /proc/cpuinfo has the fields of another one.
 fn unsupported(cpuinfo: &str) -> Option<&'static str> {
-    const FIELDS: [(&str, &str, &str); 8] = [
+    const FIELDS: [(&str, &str, &str); 12] = [
         ("CPU Family", "loongson", "loongarch64"),
         ("cpu family", "loongson", "loongarch64"),
         ("isa", "rv64", "riscv64"),
         ("isa", "rv32", "riscv32"),
         ("cpu", "power", "ppc64"),
         ("vendor_id", "ibm/s390", "s390x"),
-        ("cpu model", "mips", "MIPS"),
-        ("cpu", "ti ultrasparc", "sparc64"),
+        // Of a PowerPC whose name is a number.
+        ("timebase", "", "PowerPC"),
+        ("cpu", "alpha", "alpha"),
+        ("cpu model", "", "MIPS"),
+        ("type", "sun4", "sparc64"),
+        ("cpu family", "pa-risc", "PA-RISC"),
+        ("arch", "ia-64", "Itanium"),
     ];
     let fields = || cpuinfo.lines().filter_map(key_value);
     let is = |(name, begin, _): &&(&str, &str, &str)| {
@@ -189,6 +194,9 @@ mod tests {
             ("isa\t\t: rv64imafdcv_zicbom\nmmu\t\t: sv39", "riscv64"),
             ("cpu\t\t: POWER9, altivec supported\nclock\t\t: 2166MHz", "ppc64"),
             ("vendor_id       : IBM/S390\nfeatures\t: esan3 zarch", "s390x"),
+            ("cpu\t\t: 7447A, altivec supported\ntimebase\t: 18432000", "PowerPC"),
+            ("system type\t\t: MIPS Malta\ncpu model\t\t: ICT Loongson-3 V0.9", "MIPS"),
+            ("cpu\t\t: SPARC-M7\ntype\t\t: sun4v", "sparc64"),
         ] {
             assert!(Cpu::parse(text).unwrap_err().contains(architecture), "{text}");
         }

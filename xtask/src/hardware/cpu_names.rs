@@ -16,7 +16,9 @@ pub fn core_name(part: &Identity, table: &Table) -> String {
 
 /// Whether this CPU may have P-cores and E-cores; most of these do.
 pub fn is_hybrid(cpu: &Identity) -> bool {
-    const MODELS: [u32; 13] =
-        [0x8a, 0x97, 0x9a, 0xaa, 0xac, 0xb5, 0xb7, 0xba, 0xbd, 0xbf, 0xc5, 0xc6, 0xcc];
-    cpu.vendor == "GenuineIntel" && cpu.family == 6 && MODELS.contains(&cpu.model)
+    const MODELS: [u32; 15] =
+        [0x8a, 0x97, 0x9a, 0xaa, 0xac, 0xb5, 0xb7, 0xba, 0xbd, 0xbf, 0xc5, 0xc6, 0xcc, 0xd5, 0xd7];
+    // Nova Lake is of family 18.
+    let is_one = cpu.family == 6 && MODELS.contains(&cpu.model) || cpu.family == 18;
+    cpu.vendor == "GenuineIntel" && is_one
 }
