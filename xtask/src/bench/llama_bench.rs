@@ -149,7 +149,8 @@ struct Line {
     build_number: u64,
     cpu_info: String,
     gpu_info: String,
-    backends: String,
+    /// Forks from before it have a switch for each backend.
+    backends: Option<String>,
     model_type: String,
     model_size: u64,
     model_n_params: u64,
@@ -293,12 +294,19 @@ impl Output {
     fn accept(&mut self, line: Line, settings: BTreeMap<String, String>) -> Option<&TestResult> {
         let test = test_name(line.n_prompt, line.n_gen, line.n_depth);
         let samples = line.samples();
+        let switches = || {
+            let names = ["cuda", "vulkan", "metal", "sycl", "kompute", "blas"];
+            let on = names.into_iter().filter(|name| settings.get(*name).is_some_and(|v| v == "1"));
+            let on = on.collect::<Vec<_>>().join(",");
+            if on.is_empty() { "CPU".to_owned() } else { on }
+        };
+        let backends = line.backends.unwrap_or_else(switches);
         self.about.get_or_insert_with(|| About {
             build_commit: line.build_commit,
             build_number: line.build_number,
             cpu: line.cpu_info.trim().to_owned(),
             gpu: line.gpu_info.trim().to_owned(),
-            backends: line.backends.split(',').map(|name| name.trim().to_owned()).collect(),
+            backends: backends.split(',').map(|name| name.trim().to_owned()).collect(),
             model: line.model_type,
             model_bytes: line.model_size,
             model_params: line.model_n_params,

@@ -191,3 +191,14 @@ fn results_that_differ_in_a_setting_are_named_apart() {
     let one = names(&Output::parse(line).results, &mut differing);
     assert_eq!(one, ["pp128 flash_attn=-1"]);
 }
+
+/// As ik_llama.cpp prints it.
+#[test]
+fn a_fork_without_the_list_of_backends_is_read_by_its_switches() {
+    let line = NEW.lines().next().unwrap();
+    let fork = r#"{"cuda": true, "vulkan": false, "rpc": "0", "blas": true, "test": "pp128", "#;
+    let fork = line.replace("\"backends\"", "\"old\"").replacen('{', fork, 1);
+    let output = Output::parse(&fork);
+    assert_eq!((output.results.len(), output.problems), (1, vec![]));
+    assert_eq!(output.about.unwrap().backends, ["cuda", "blas"]);
+}
