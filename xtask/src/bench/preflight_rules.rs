@@ -67,7 +67,9 @@ fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Findin
     let node =
         |begin: &'static str| state.devices.iter().filter(move |(node, _)| node.starts_with(begin));
     if wants(manifest, "cuda") {
-        let silent = there(Vendor::Nvidia).find(|gpu| gpu.driver.is_none() || gpu.is_on_nouveau());
+        let is_silent = |gpu: &&Gpu| gpu.driver.is_none() || gpu.is_on_nouveau();
+        let all_are = there(Vendor::Nvidia).all(|gpu| is_silent(&gpu));
+        let silent = there(Vendor::Nvidia).find(is_silent).filter(|_| all_are);
         // Under WSL the driver is Windows'.
         if let Some(gpu) = silent.filter(|_| node("/dev/dxg").next().is_none()) {
             findings.push(Finding::error(
@@ -147,14 +149,14 @@ pub fn model_fits(
     // A program sees one slice of a GPU that is divided.
     let slice = state.gpus.iter().flat_map(|gpu| &gpu.mig_bytes).max();
     let whole: u64 = state.conditions.vram_free_bytes.iter().sum();
-    let is_unified =
-        |vendor| state.gpus.iter().any(|gpu: &Gpu| gpu.unified_memory && gpu.vendor == vendor);
-    let free = (wants(manifest, "cuda") && !is_unified(Vendor::Nvidia))
+    let is_unified = |gpu: &Gpu| gpu.unified_memory && gpu.vendor == Vendor::Nvidia;
+    let free = (wants(manifest, "cuda") && !state.gpus.iter().any(is_unified))
         .then(|| slice.copied().unwrap_or(whole))
         .filter(|free| *free > 0);
     // How much of it others use is unknown.
-    let amd = state.gpus.iter().filter(|gpu| gpu.vendor == Vendor::Amd);
-    let all = (manifest.backends == ["rocm"] && !is_unified(Vendor::Amd))
+    let is_card = |gpu: &&Gpu| gpu.vendor == Vendor::Amd && !gpu.unified_memory;
+    let amd = state.gpus.iter().filter(is_card);
+    let all = (manifest.backends == ["rocm"])
         .then(|| amd.map(|gpu| gpu.vram_bytes).sum::<Option<u64>>())
         .flatten()
         // Less is what a processor's own GPU has set apart.

@@ -25,7 +25,7 @@ pub fn read(host: &str, text: &str, table: &Table) -> Result<Facts, String> {
         cores: cores(&report["hardware"]),
         memory_bytes: memory(&report["hardware"]),
         gpus: cards(&report["hardware"]),
-        gpus_unknown: !looked_for_devices(&report["hardware"]),
+        gpus_unknown: !looked_for_gpus(&report["hardware"], cpu.arch),
         ..Facts::new(host, cpu, microarch)
     })
 }
@@ -112,8 +112,9 @@ fn is_cut(words: &[String]) -> bool {
     broken || facts::is_cut(words.iter().map(String::as_str))
 }
 
-/// Whether the report lists devices at all: then a machine without a graphics card has none.
-fn looked_for_devices(hardware: &Value) -> bool {
+/// Whether the report would list a GPU: it lists devices, and they are on PCI. The GPU of an ARM
+/// board or a Jetson is not.
+fn looked_for_gpus(hardware: &Value, arch: Arch) -> bool {
     const DEVICES: [&str; 7] = [
         "graphics_card",
         "bridge",
@@ -123,7 +124,8 @@ fn looked_for_devices(hardware: &Value) -> bool {
         "storage_controller",
         "usb_controller",
     ];
-    DEVICES.iter().any(|name| !hardware[*name].is_null())
+    let wanted = if arch == Arch::Aarch64 { &DEVICES[..1] } else { &DEVICES[..] };
+    wanted.iter().any(|name| !hardware[*name].is_null())
 }
 
 fn cores(hardware: &Value) -> Option<Cores> {
@@ -140,24 +142,31 @@ fn memory(hardware: &Value) -> Option<u64> {
 }
 
 fn cards(hardware: &Value) -> Vec<Gpu> {
-    let cards = hardware["graphics_card"].as_array().into_iter().flatten();
+    const ACCELERATOR: u32 = 0x12;
+    let list = |name: &str| hardware[name].as_array().into_iter().flatten();
+    // hwinfo knows no accelerators, which some of AMD's GPUs are.
+    let others = list("pci").filter(|it| id(&it["base_class"]) == Some(ACCELERATOR));
     let card = |card: &Value| {
-        let id = |name: &str| {
-            let id = &card[name];
-            let text = id["hex"].as_str().map(|hex| u32::from_str_radix(hex, 16));
-            text.and_then(Result::ok).or_else(|| u32::try_from(id["value"].as_u64()?).ok())
+        // hwinfo's names without its list of devices: `ATI VGA compatible controller`.
+        let text = |value: &Value| {
+            let name = value.as_str().filter(|name| !name.ends_with("controller"));
+            name.filter(|name| !name.starts_with("unknown")).map(sanitize_name)
         };
-        let names = [&card["model"], &card["device"]["name"]];
-        let text = |value: &Value| value.as_str().map(sanitize_name);
         let device = pci::Device {
-            vendor: id("vendor")?,
-            device: id("device").unwrap_or_default(),
+            class: id(&card["base_class"]).unwrap_or_default() << 16,
+            vendor: id(&card["vendor"])?,
+            device: id(&card["device"]).unwrap_or_default(),
             driver: text(&card["driver"]).or_else(|| text(&card["drivers"][0])),
-            name: names.into_iter().find_map(text),
+            name: [&card["model"], &card["device"]["name"]].into_iter().find_map(text),
         };
         Some(Gpu { unprobed: true, ..device.gpu()? })
     };
-    cards.filter_map(card).collect()
+    list("graphics_card").chain(others).filter_map(card).collect()
+}
+
+fn id(id: &Value) -> Option<u32> {
+    let text = id["hex"].as_str().map(|hex| u32::from_str_radix(hex, 16));
+    text.and_then(Result::ok).or_else(|| u32::try_from(id["value"].as_u64()?).ok())
 }
 
 #[cfg(test)]
@@ -211,5 +220,44 @@ mod tests {
         facts.gpus[0].name = "NVIDIA T1200".into();
         name_gpus(&mut facts, REPORT);
         assert_eq!(facts.gpus[0].name, "NVIDIA T1200");
+    }
+
+    /// As hwinfo names cards where it has no list of them.
+    #[test]
+    fn a_name_that_says_nothing_is_replaced_by_numbers() {
+        let name = |text: &str| {
+            let report = REPORT.replace("nVidia TU117GLM", text);
+            read("a", &report, &Table::embedded().unwrap()).unwrap().gpus[0].name.clone()
+        };
+        assert_eq!(name("nVidia VGA compatible controller"), "NVIDIA 10de:1fbc");
+        assert_eq!(name("3D controller"), "NVIDIA 10de:1fbc");
+    }
+
+    #[test]
+    fn an_accelerator_is_among_other_devices() {
+        let pci = r#""pci": [{"base_class": {"hex": "0012", "value": 18}, "driver": "amdgpu",
+            "vendor": {"hex": "1002"}, "device": {"hex": "74a1"}, "model": "unknown unknown"},
+            {"base_class": {"value": 18}, "vendor": {"hex": "8086"}}], "graphics_card": ["#;
+        let report = REPORT.replace(r#""graphics_card": ["#, pci);
+        let gpus = read("a", &report, &Table::embedded().unwrap()).unwrap().gpus;
+        assert_eq!(
+            gpus.iter().map(|gpu| &*gpu.name).collect::<Vec<_>>(),
+            ["nVidia TU117GLM", "AMD 1002:74a1"]
+        );
+    }
+
+    /// hwinfo sees PCI; the GPU of an ARM board is on no such bus.
+    #[test]
+    fn whether_an_arm_board_has_a_gpu_is_unknown() {
+        let board = r#"{"hardware": {"cpu": [{"architecture": "aarch64", "vendor_name":
+            "ARM Limited", "features": ["fp", "asimd"]}], "disk": []}}"#;
+        let unknown = |text: &str| {
+            let facts = read("a", text, &Table::embedded().unwrap()).unwrap();
+            facts.gpus_unknown
+        };
+        assert!(unknown(board));
+        let server =
+            board.replace("\"disk\": []", r#""graphics_card": [{"vendor": {"hex": "1a03"}}]"#);
+        assert!(!unknown(&server));
     }
 }

@@ -32,7 +32,7 @@ pub struct Facts {
     /// Nobody looked for GPUs: that there is none is not known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gpus_unknown: bool,
-    /// nvidia-smi's own words, where it listed no GPU.
+    /// nvidia-smi's own words, where it listed no GPU or could not read one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nvidia_smi: Option<String>,
 }
@@ -174,7 +174,7 @@ impl Gpu {
                 let is_card = self.is_discrete.unwrap_or_else(|| self.name.contains("Arc"));
                 self.vulkan.is_some() && is_card
             }
-            Vendor::Other => false,
+            Vendor::Other => self.vulkan.is_some() && self.is_discrete == Some(true),
         }
     }
 }

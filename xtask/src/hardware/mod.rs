@@ -28,6 +28,7 @@ pub mod recommendation;
 pub mod rules;
 pub mod threads;
 pub mod view;
+pub mod vulkan;
 
 #[cfg(test)]
 mod unknown_tests;

@@ -18,39 +18,75 @@ const JETSONS: [(&str, &str, &str); 6] = [
 const DRIVER: &str = "set services.xserver.videoDrivers = [ \"nvidia\" ] on the host and reboot, then \
                       probe it again; or look the card up at developer.nvidia.com/cuda-gpus";
 
-/// The columns of [`smi`], from the line that names them. Banners may stand before it.
-fn table(text: &str) -> Option<(Vec<&str>, impl Iterator<Item = &str>)> {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let header = lines.find(|line| line.starts_with("name,"))?;
-    Some((header.split(',').map(str::trim).collect(), lines))
+/// What `nvidia-smi --query-gpu=… --format=csv` printed.
+struct Table<'a> {
+    columns: Vec<&'a str>,
+    rows: Vec<Vec<String>>,
+    /// Its lines that are not rows.
+    others: Vec<&'a str>,
 }
 
-/// `nvidia-smi --query-gpu=… --format=csv`: a header, then a line each. Names may hold
-/// commas, so that the columns are counted from the right.
+impl<'a> Table<'a> {
+    /// From the line that names the columns; banners may stand before it. Only a name may hold
+    /// commas.
+    fn read(text: &'a str) -> Option<Self> {
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let columns: Vec<&str> = lines.find_map(|line| {
+            let columns: Vec<&str> = line.split(',').map(str::trim).collect();
+            (columns.len() > 1 && columns.contains(&"name")).then_some(columns)
+        })?;
+        let name = columns.iter().position(|column| *column == "name")?;
+        let (mut rows, mut others) = (vec![], vec![]);
+        for line in lines {
+            let mut cells: Vec<String> =
+                line.split(',').map(|cell| cell.trim().to_owned()).collect();
+            if let Some(more) = cells.len().checked_sub(columns.len()) {
+                let whole = cells[name..=name + more].join(", ");
+                cells.splice(name..=name + more, [whole]);
+                rows.push(cells);
+            } else {
+                others.push(line);
+            }
+        }
+        Some(Self { columns, rows, others })
+    }
+
+    fn cell<'b>(&self, row: &'b [String], name: &str) -> &'b str {
+        let at = self.columns.iter().position(|column| column.starts_with(name));
+        at.map_or("", |at| row[at].as_str())
+    }
+}
+
+/// What nvidia-smi does not know, or a GPU does not have: `[N/A]`, `[Not Supported]`.
+fn is_absent(cell: &str) -> bool {
+    let word = cell.trim_matches(['[', ']']);
+    ["", "N/A", "Not Supported", "Not Available", "Insufficient Permissions"].contains(&word)
+}
+
+/// What went wrong with a GPU: `[Unknown Error]`, `[GPU requires reset]`, `ERR!`.
+fn is_error(cell: &str) -> bool {
+    !is_absent(cell) && (cell.starts_with('[') || cell == "ERR!")
+}
+
+/// The GPUs of nvidia-smi's table.
 pub fn smi(text: &str) -> Vec<Gpu> {
-    let Some((columns, lines)) = table(text) else { return vec![] };
-    let row = |line: &str| {
-        let mut cells: Vec<&str> = line.rsplitn(columns.len(), ',').map(str::trim).collect();
-        cells.reverse();
-        (cells.len() == columns.len()).then_some(())?;
+    let Some(table) = Table::read(text) else { return vec![] };
+    let gpu = |row: &Vec<String>| {
         let cell = |name: &str| {
-            let at = columns.iter().position(|column| column.starts_with(name))?;
-            // `[N/A]`, `[Not Supported]`, `[Unknown Error]`
-            let is_unknown = |cell: &str| cell.starts_with('[') || ["N/A", "ERR!"].contains(&cell);
-            Some(cells[at]).filter(|cell| !cell.is_empty() && !is_unknown(cell))
+            Some(table.cell(row, name)).filter(|cell| !is_absent(cell) && !is_error(cell))
         };
         let name = cell("name").unwrap_or("NVIDIA GPU");
         let capability = cell("compute_cap").filter(|text| is_capability(text));
         let jetson = JETSONS.iter().find(|(_, word, _)| is_jetson(name) && name.contains(word));
-        Some(Gpu {
+        Gpu {
             cuda_capability: capability.or(jetson.map(|(.., known)| *known)).map(str::to_owned),
             driver: cell("driver_version").map(str::to_owned),
             vram_bytes: cell("memory.total").and_then(mebibytes),
             unified_memory: jetson.is_some(),
             ..Gpu::new(Vendor::Nvidia, name)
-        })
+        }
     };
-    lines.filter_map(row).collect()
+    table.rows.iter().map(gpu).collect()
 }
 
 /// Not an "NVIDIA RTX A2000" or the like: a GPU without a PCI bus.
@@ -58,17 +94,31 @@ fn is_jetson(name: &str) -> bool {
     ["nvgpu", "Jetson", "Tegra", "NVIDIA Thor"].iter().any(|word| name.contains(word))
 }
 
-/// What nvidia-smi printed instead of GPUs. None: it printed some, or is not there.
+/// What nvidia-smi printed instead of GPUs, or of one that it cannot read. None: it read all, or
+/// is not there.
 pub fn complaint(text: &str) -> Option<String> {
-    if table(text).is_some_and(|(_, mut lines)| lines.next().is_some()) {
-        return None;
-    }
-    let mut lines: Vec<&str> = vec![];
-    for line in text.lines().map(str::trim) {
-        let is_news = !line.is_empty() && !lines.contains(&line) && !line.starts_with("name,");
+    let mut lines: Vec<String> = vec![];
+    let mut add = |line: String| {
         // A driver before 510 does not know that field.
-        if is_news && !line.contains("compute_cap") && lines.len() < 3 {
+        if !lines.contains(&line) && !line.contains("compute_cap") && lines.len() < 3 {
             lines.push(line);
+        }
+    };
+    match Table::read(text).filter(|table| !table.rows.is_empty()) {
+        Some(table) => {
+            let is_lost = |line: &&str| line.contains("device handle") || line.contains("is lost");
+            table.others.iter().copied().filter(is_lost).map(str::to_owned).for_each(&mut add);
+            for row in &table.rows {
+                let cells = ["name", "compute_cap", "driver_version"].map(|of| table.cell(row, of));
+                if let Some(error) = cells.into_iter().find(|cell| is_error(cell)) {
+                    add(format!("{}: {error}", if is_error(cells[0]) { "GPU" } else { cells[0] }));
+                }
+            }
+        }
+        None => {
+            let lines = text.lines().map(str::trim);
+            let news = lines.filter(|line| !line.is_empty() && !line.starts_with("name,"));
+            news.map(str::to_owned).for_each(&mut add);
         }
     }
     (!lines.is_empty()).then(|| lines.join("; "))
@@ -76,7 +126,7 @@ pub fn complaint(text: &str) -> Option<String> {
 
 /// nvidia-smi's words, and what helps.
 pub fn failed(words: &str) -> Finding {
-    const HELP: [(&str, &str); 7] = [
+    const HELP: [(&str, &str); 8] = [
         (
             "version mismatch",
             "reboot the machine: the driver was updated, and its old kernel module is still loaded",
@@ -94,10 +144,12 @@ pub fn failed(words: &str) -> Finding {
              libraries",
         ),
         (
-            "nsufficient",
+            // `Insufficient Permissions`; `you do not have suffient permissions`
+            "ermissions",
             "log in as a user who may use the GPU's devices: users.users.NAME.extraGroups",
         ),
         ("is lost", "reboot the machine: the GPU no longer answers"),
+        ("requires reset", "stop what uses the GPU and run `nvidia-smi --gpu-reset`, or reboot"),
     ];
     let known = HELP.iter().find(|(pattern, _)| words.contains(pattern)).map(|(_, help)| *help);
     Finding::warning(
@@ -122,6 +174,19 @@ pub fn without_capability(gpu: &Gpu) -> Finding {
         "unknown-capability",
         format!("{}: cannot read its CUDA capability without nvidia-smi", gpu.name),
         DRIVER,
+    )
+}
+
+/// The same where nvidia-smi lists others.
+pub fn unlisted(gpu: &Gpu) -> Finding {
+    if gpu.is_on_nouveau() {
+        return without_capability(gpu);
+    }
+    Finding::warning(
+        "unknown-capability",
+        format!("{}: its CUDA capability is unknown, as nvidia-smi does not list it", gpu.name),
+        "look it up at developer.nvidia.com/cuda-gpus; an older card may need another \
+         hardware.nvidia.package",
     )
 }
 
@@ -163,7 +228,8 @@ pub fn jetson(gpus: &mut Vec<Gpu>, device_tree: &str) {
 }
 
 fn mebibytes(text: &str) -> Option<u64> {
-    text.strip_suffix("MiB")?.trim().parse::<u64>().ok()?.checked_mul(1 << 20)
+    let number = text.strip_suffix("MiB").unwrap_or(text);
+    number.trim().parse::<u64>().ok()?.checked_mul(1 << 20)
 }
 
 /// `8.6`: it goes into Nix code, so nothing else does.

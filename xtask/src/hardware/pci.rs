@@ -8,12 +8,16 @@ use crate::hardware::facts::{Gpu, Vendor};
 /// One device of the classes display and accelerator.
 #[derive(Debug, Default)]
 pub struct Device {
+    /// `0x030200`; 0 where it is not told.
+    pub class: u32,
     pub vendor: u32,
     pub device: u32,
     /// None: the kernel has none for it.
     pub driver: Option<String>,
     pub name: Option<String>,
 }
+
+pub const AMD: u32 = 0x1002;
 
 /// Drivers that keep a device for virtual machines.
 const PASSED_THROUGH: [&str; 5] =
@@ -25,12 +29,26 @@ const INTEL_CARDS: [std::ops::RangeInclusive<u32>; 4] =
     [0x4905..=0x4909, 0x4f80..=0x4f88, 0x5690..=0x56c2, 0xe200..=0xe2ff];
 
 impl Device {
-    /// None for what no backend drives here: a server's screen adapter, or a GPU that is
-    /// kept for a virtual machine.
+    pub fn ids(&self) -> (u32, u32) {
+        (self.vendor, self.device)
+    }
+
+    /// Whether a render node most likely means that Vulkan reaches the GPU: radeon has no
+    /// Vulkan, and nouveau's is for some GPUs only.
+    pub fn has_vulkan_driver(&self) -> bool {
+        !matches!(self.driver.as_deref(), Some("radeon" | "nouveau"))
+    }
+
+    /// None for what no backend drives here: a server's screen adapter, an NPU, or a GPU that
+    /// is kept for a virtual machine.
     pub fn gpu(&self) -> Option<Gpu> {
         let vendor = Vendor::of_pci(self.vendor)?;
         let driver = self.driver.as_ref().map(|driver| driver.replace('_', "-"));
         if driver.is_some_and(|driver| PASSED_THROUGH.contains(&driver.as_str())) {
+            return None;
+        }
+        // An accelerator of Intel's, and not AMD's, is an NPU.
+        if vendor == Vendor::Intel && self.class >> 16 == 0x12 {
             return None;
         }
         let pci = format!("{:04x}:{:04x}", self.vendor, self.device);

@@ -74,6 +74,14 @@ for device in /sys/bus/pci/devices/*; do
     printf '\n'
 done 2>/dev/null
 
+section drm
+for node in /sys/class/drm/renderD*; do
+    # One on PCI is listed above.
+    [ -r "$node/device/uevent" ] && [ ! -e "$node/device/vendor" ] || continue
+    show "$node/device/uevent"
+    printf '\n'
+done 2>/dev/null
+
 section kfd
 for node in /sys/class/kfd/kfd/topology/nodes/*; do
     [ -r "$node/properties" ] || continue

@@ -13,7 +13,7 @@ use crate::hardware::cpu::Cpu;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::microarch::Table;
 use crate::hardware::recommendation::Recommendation;
-use crate::hardware::{nvidia, pci, rules};
+use crate::hardware::{nvidia, pci, rules, vulkan};
 
 #[derive(Debug, Serialize)]
 pub struct ProbeReport {
@@ -60,10 +60,14 @@ impl ProbeReport {
 
 /// What could not be found out, and how it can be.
 pub fn unknown(facts: &Facts, table: &Table) -> Vec<Finding> {
+    let is_seen = |gpu: &&Gpu| gpu.cuda_capability.is_some();
+    let by_vulkan_alone = |gpu: &Gpu| gpu.pci.is_none() && gpu.vulkan.is_some();
     let silent = facts.gpus_of(Vendor::Nvidia);
-    let silent = silent.filter(|gpu| gpu.cuda_capability.is_none() && !gpu.unprobed);
+    let silent = silent.filter(|gpu| !is_seen(gpu) && !gpu.unprobed && !by_vulkan_alone(gpu));
+    let others = facts.gpus_of(Vendor::Nvidia).any(|gpu| is_seen(&gpu));
     let mut findings: Vec<Finding> = match &facts.nvidia_smi {
         Some(words) => vec![nvidia::failed(words)],
+        None if others => silent.map(nvidia::unlisted).collect(),
         None => silent.map(nvidia::without_capability).collect(),
     };
     findings.extend(rules::unprobed(facts));
@@ -128,54 +132,59 @@ fn memory(meminfo: &str) -> Option<u64> {
 }
 
 fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
-    let vulkan = vulkan_devices(section("vulkan"));
+    let vulkan = vulkan::devices(section("vulkan"));
     let mut nodes = kfd_nodes(section("kfd"));
     let mut gpus = nvidia::smi(section("nvidia-smi"));
     nvidia::divide(&mut gpus, section("nvidia-list"));
-    let asked = !gpus.is_empty();
-    for display in displays(section("pci")) {
-        let Display { slot, mut device, vram, render } = display;
-        let api = vulkan.iter().find(|v| (v.vendor, v.device) == (device.vendor, device.device));
+    let mut displays = displays(section("pci"));
+    // nvidia-smi lists those that its driver has.
+    displays.sort_by_key(|display| display.device.driver.as_deref() != Some("nvidia"));
+    let mut known_ids: Vec<(u32, u32)> = displays.iter().map(|it| it.device.ids()).collect();
+    let api_of = |ids: (u32, u32)| vulkan.iter().find(|api| (api.vendor, api.device) == ids);
+    for Display { slot, mut device, vram, render } in displays {
+        let api = api_of(device.ids());
         let reach = api.map(|api| api.version.clone());
-        let reach = reach.or_else(|| render.then(|| "render-node".to_owned()));
+        let by_node = render && device.has_vulkan_driver();
+        let reach = reach.or_else(|| by_node.then(|| "render-node".to_owned()));
         device.name = device.name.or_else(|| api.map(|api| api.name.clone()));
         let is_named = device.name.is_some();
         let Some(mut gpu) = device.gpu() else { continue };
         gpu.vulkan = reach;
         gpu.is_discrete = api.and_then(|api| api.is_discrete).or(gpu.is_discrete);
-        match gpu.vendor {
-            // nvidia-smi knows them all; PCI adds what it does not tell, in the same order.
-            Vendor::Nvidia if asked => {
-                let open = |known: &&mut Gpu| known.vendor == gpu.vendor && known.pci.is_none();
-                if let Some(known) = gpus.iter_mut().find(open) {
-                    (known.pci, known.vulkan) = (gpu.pci, gpu.vulkan);
-                }
+        if gpu.vendor == Vendor::Nvidia {
+            // What PCI adds to nvidia-smi's list, which is in the same order.
+            let is_open = |known: &&mut Gpu| known.vendor == gpu.vendor && known.pci.is_none();
+            if let Some(known) = gpus.iter_mut().find(is_open) {
+                (known.pci, known.vulkan) = (gpu.pci, gpu.vulkan);
                 continue;
             }
-            Vendor::Nvidia => {
-                let (name, version) = nvidia::kernel_module(section("nvidia"), &slot);
-                gpu.name = name.unwrap_or(gpu.name);
-                gpu.driver = version.or(gpu.driver);
+            let (name, version) = nvidia::kernel_module(section("nvidia"), &slot);
+            gpu.name = name.unwrap_or(gpu.name);
+            gpu.driver = version.or(gpu.driver);
+        } else {
+            let is_node = |node: &Node| node.device == Some(device.device);
+            let at = nodes.iter().position(|node| gpu.vendor == Vendor::Amd && is_node(node));
+            let node = at.map(|at| nodes.remove(at)).unwrap_or_default();
+            if let Some(code) = node.name().filter(|_| !is_named) {
+                gpu.name = format!("{} {code}", gpu.vendor.name());
             }
-            vendor => {
-                let at = nodes
-                    .iter()
-                    .position(|node| node.device == Some(device.device) && vendor == Vendor::Amd);
-                let node = at.map(|at| nodes.remove(at)).unwrap_or_default();
-                if let Some(code) = node.name().filter(|_| !is_named) {
-                    gpu.name = format!("{} {code}", vendor.name());
-                }
-                gpu.gfx_target = node.target;
-                gpu.vram_bytes = vram;
-            }
+            gpu.gfx_target = node.target;
+            gpu.vram_bytes = vram;
         }
         gpus.push(gpu);
     }
     // A container may see ROCm's devices and no PCI.
-    gpus.extend(nodes.into_iter().map(|node| {
-        let name = format!("AMD {}", node.name().unwrap_or("GPU"));
-        Gpu { gfx_target: node.target, ..Gpu::new(Vendor::Amd, name) }
-    }));
+    for node in nodes {
+        let ids = node.device.map(|device| (pci::AMD, device));
+        let gpu = ids.and_then(api_of).map(vulkan::Device::gpu);
+        let unnamed = || Gpu::new(Vendor::Amd, format!("AMD {}", node.name().unwrap_or("GPU")));
+        gpus.push(Gpu { gfx_target: node.target.clone(), ..gpu.unwrap_or_else(unnamed) });
+        known_ids.extend(ids);
+    }
+    without_pci(&mut gpus, &vulkan, &mut known_ids);
+    if vulkan.is_empty() {
+        gpus.extend(platform_gpus(section("drm")));
+    }
     nvidia::jetson(&mut gpus, section("devicetree"));
     for gpu in &mut gpus {
         gpu.unified_memory |= shares_memory(gpu);
@@ -183,12 +192,55 @@ fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
     gpus
 }
 
+/// Adds GPUs of which only Vulkan knows: Apple's and other SoCs', those of WSL and of guests. A
+/// GPU may have several drivers.
+fn without_pci(gpus: &mut Vec<Gpu>, vulkan: &[vulkan::Device], known: &mut Vec<(u32, u32)>) {
+    for api in vulkan {
+        if known.contains(&(api.vendor, api.device)) {
+            continue;
+        }
+        known.push((api.vendor, api.device));
+        let gpu = api.gpu();
+        let is_nvidias = |it: &Gpu| it.vendor == Vendor::Nvidia && it.pci.is_none();
+        let mut by_smi = gpus.iter_mut().filter(|it| is_nvidias(it)).peekable();
+        if gpu.vendor == Vendor::Nvidia && by_smi.peek().is_some() {
+            by_smi.for_each(|it| it.vulkan = gpu.vulkan.clone());
+        } else {
+            gpus.push(gpu);
+        }
+    }
+}
+
+/// GPUs of SoCs that the kernel drives, where there is no vulkaninfo to ask.
+fn platform_gpus(text: &str) -> Vec<Gpu> {
+    /// The kernel's side of Mesa's Vulkan drivers.
+    const DRIVERS: [&str; 8] =
+        ["adreno", "asahi", "msm", "msm_dpu", "panfrost", "panthor", "powervr", "v3d"];
+    let gpu = |block: &str| {
+        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
+        let driver = field("DRIVER=").filter(|driver| DRIVERS.contains(driver))?;
+        let name = field("OF_COMPATIBLE_0=").unwrap_or("GPU");
+        Some(Gpu {
+            driver: Some(driver.to_owned()),
+            vulkan: Some("render-node".to_owned()),
+            is_discrete: Some(false),
+            ..Gpu::new(Vendor::Other, format!("{name} ({driver})"))
+        })
+    };
+    text.split("\n\n").filter_map(gpu).collect()
+}
+
 /// GPUs that are part of a processor and take as much of its memory as they need.
 fn shares_memory(gpu: &Gpu) -> bool {
-    let is_halo = gpu.gfx_target.as_deref() == Some("gfx1151");
+    /// Of which there is no card.
+    const OF_PROCESSORS: [&str; 11] = [
+        "gfx902", "gfx909", "gfx90c", "gfx1033", "gfx1035", "gfx1036", "gfx1103", "gfx1150",
+        "gfx1151", "gfx1152", "gfx1153",
+    ];
+    let is_apu = gpu.gfx_target.as_deref().is_some_and(|it| OF_PROCESSORS.contains(&it));
     let is_part = gpu.is_discrete == Some(false) && gpu.vendor != Vendor::Nvidia;
     let is_named = gpu.name.contains("GB10") && gpu.vram_bytes.is_none();
-    is_named || is_halo || is_part
+    is_named || is_apu || is_part
 }
 
 #[derive(Default)]
@@ -214,6 +266,7 @@ fn displays(text: &str) -> Vec<Display> {
                     (device.vendor, device.device) =
                         ids.map_or((0, 0), |(vendor, id)| (hex(vendor), hex(id)));
                 }
+                "PCI_CLASS" => device.class = u32::from_str_radix(value, 16).unwrap_or_default(),
                 "PCI_SLOT_NAME" => value.clone_into(&mut display.slot),
                 "DRIVER" => device.driver = Some(value.to_owned()),
                 "VRAM" => display.vram = value.parse().ok(),
@@ -265,44 +318,6 @@ fn kfd_nodes(text: &str) -> Vec<Node> {
 fn gfx_target(version: u32) -> Option<String> {
     let (major, minor, stepping) = (version / 10_000, version / 100 % 100, version % 100);
     (major > 0 && minor < 16 && stepping < 16).then(|| format!("gfx{major}{minor:x}{stepping:x}"))
-}
-
-struct Vulkan {
-    vendor: u32,
-    device: u32,
-    is_discrete: Option<bool>,
-    name: String,
-    version: String,
-}
-
-/// `vulkaninfo --summary`, without drivers that are programs (llvmpipe).
-fn vulkan_devices(text: &str) -> Vec<Vulkan> {
-    let mut devices = vec![];
-    for block in text.split("\nGPU").skip(1) {
-        let field = |name: &str| {
-            let fields = block.lines().filter_map(|line| line.split_once('='));
-            fields.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name)
-        };
-        let field = |name: &str| field(name).map(|(_, value)| value);
-        let hex = |name: &str| u32::from_str_radix(field(name)?.strip_prefix("0x")?, 16).ok();
-        if field("deviceType").is_some_and(|kind| kind.ends_with("_CPU")) {
-            continue;
-        }
-        if let (Some(vendor), Some(device)) = (hex("vendorID"), hex("deviceID")) {
-            devices.push(Vulkan {
-                vendor,
-                device,
-                is_discrete: match field("deviceType").unwrap_or_default() {
-                    kind if kind.ends_with("_DISCRETE_GPU") => Some(true),
-                    kind if kind.ends_with("_INTEGRATED_GPU") => Some(false),
-                    _ => None,
-                },
-                name: field("deviceName").unwrap_or("GPU").to_owned(),
-                version: field("apiVersion").unwrap_or("vulkan").to_owned(),
-            });
-        }
-    }
-    devices
 }
 
 #[cfg(test)]

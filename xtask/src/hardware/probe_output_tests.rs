@@ -125,12 +125,131 @@ fn targets_are_written_as_rocm_writes_them() {
     assert_eq!(gfx_target(u32::MAX), None);
 }
 
+fn device(vendor: &str, device: &str, kind: &str, name: &str) -> String {
+    format!(
+        "GPU0:\n\tapiVersion = 1.4.318\n\tvendorID = {vendor}\n\tdeviceID = {device}\n\
+         \tdeviceType = PHYSICAL_DEVICE_TYPE_{kind}\n\tdeviceName = {name}\n"
+    )
+}
+
+/// As vulkaninfo lists them on SoCs, in WSL, in containers and in guests.
 #[test]
-fn a_driver_that_is_a_program_is_no_gpu() {
-    let text = "GPU0:\nx\nGPU1:\n\tvendorID = 0x10005\n\tdeviceID = 0x0\n\
-                \tdeviceType = PHYSICAL_DEVICE_TYPE_CPU\n";
-    assert!(vulkan_devices(text).is_empty());
-    assert_eq!(vulkan_devices(RADV).len(), 1);
+fn a_gpu_that_only_vulkan_sees_is_one() {
+    let kind = |gpu: &Gpu| (gpu.vendor, gpu.vulkan.is_some());
+    for (vendor, id, kind_of, name, is, backend) in [
+        ("0x1002", "0x73df", "DISCRETE_GPU", "Radeon RX 6700 XT", Vendor::Amd, "vulkan"),
+        ("0x8086", "0xe20b", "DISCRETE_GPU", "Intel(R) Arc(tm) B580", Vendor::Intel, "vulkan"),
+        ("0x8086", "0xa7a0", "INTEGRATED_GPU", "Intel(R) Graphics", Vendor::Intel, "cpu"),
+        ("0x10de", "0x2684", "DISCRETE_GPU", "Virtio-GPU Venus (x)", Vendor::Nvidia, "vulkan"),
+        ("0x10005", "0x0", "INTEGRATED_GPU", "Apple M1 Max (G13C C0)", Vendor::Other, "cpu"),
+        ("0x5143", "0x43050a01", "INTEGRATED_GPU", "Turnip Adreno", Vendor::Other, "cpu"),
+    ] {
+        let facts = seen(&[("vulkan", &device(vendor, id, kind_of, name))]);
+        let [gpu] = &facts.gpus[..] else { panic!("{:?}", facts.gpus) };
+        assert_eq!((gpu.name.as_str(), kind(gpu)), (name, (is, true)));
+        let report = ProbeReport::new("a", "a", facts, &Table::embedded().unwrap());
+        assert_eq!(report.findings, [], "{name}");
+        assert_eq!(report.recommendation.unwrap().backend, [backend], "{name}");
+    }
+    // WSL: nvidia-smi lists it, too.
+    let dozen = device("0x10de", "0x21c4", "DISCRETE_GPU", "Microsoft Direct3D12 (NVIDIA x)");
+    let facts = seen(&[("nvidia-smi", SMI), ("vulkan", &dozen)]);
+    let [gpu] = &facts.gpus[..] else { panic!("{:?}", facts.gpus) };
+    assert_eq!((gpu.cuda_capability.as_deref(), kind(gpu)), (Some("5.2"), (Vendor::Nvidia, true)));
+    // A container without PCI, and a GPU with two drivers.
+    let node = "node 1\nname vega20\ngfx_target_version 90006\ndevice_id 26273\n";
+    let twice = device("0x1002", "0x66a1", "DISCRETE_GPU", "AMD Radeon VII").repeat(2);
+    let facts = seen(&[("kfd", node), ("vulkan", &twice)]);
+    let [gpu] = &facts.gpus[..] else { panic!("{:?}", facts.gpus) };
+    assert_eq!((gpu.gfx_target.as_deref(), kind(gpu)), (Some("gfx906"), (Vendor::Amd, true)));
+    // One that is kept for a guest.
+    let pci = "DRIVER=vfio-pci\nPCI_ID=10DE:21C4\nPCI_SLOT_NAME=0000:01:00.0\n\n";
+    assert_eq!(seen(&[("pci", pci), ("vulkan", &dozen)]).gpus, []);
+}
+
+#[test]
+fn the_gpu_of_an_soc_is_seen_without_vulkaninfo() {
+    let drm = "DRIVER=asahi\nOF_NAME=gpu\nOF_COMPATIBLE_0=apple,agx-t6001\n\nDRIVER=vgem\n\n";
+    let facts = seen(&[("drm", drm)]);
+    let [gpu] = &facts.gpus[..] else { panic!("{:?}", facts.gpus) };
+    assert_eq!(gpu.name, "apple,agx-t6001 (asahi)");
+    assert_eq!((gpu.vulkan.as_deref(), gpu.unified_memory), (Some("render-node"), true));
+    assert_eq!(advice(&facts).backend, ["cpu"]);
+}
+
+#[test]
+fn a_render_node_of_a_driver_without_vulkan_promises_nothing() {
+    for (driver, id) in [("nouveau", "10DE:1C03"), ("radeon", "1002:6759")] {
+        let pci = format!("DRIVER={driver}\nPCI_ID={id}\nRENDER=renderD128\n\n");
+        let facts = seen(&[("pci", &pci)]);
+        assert_eq!((facts.gpus.len(), &facts.gpus[0].vulkan), (1, &None), "{driver}");
+        assert_eq!(advice(&facts).backend, ["cpu"], "{driver}");
+    }
+}
+
+#[test]
+fn an_npu_is_no_gpu_and_an_accelerator_of_amds_is_one() {
+    let npu = "DRIVER=intel_vpu\nPCI_CLASS=120000\nPCI_ID=8086:7D1D\n\n";
+    assert_eq!(seen(&[("pci", npu)]).gpus, []);
+    let mi300x = "DRIVER=amdgpu\nPCI_CLASS=120000\nPCI_ID=1002:74A1\n\n";
+    assert_eq!(seen(&[("pci", mi300x)]).gpus.len(), 1);
+}
+
+/// The memory of a processor's GPU is the machine's, also where vulkaninfo is missing.
+#[test]
+fn the_gpu_of_a_processor_is_told_by_its_target() {
+    let memory = |target: &str| {
+        let kfd = format!("node 1\ngfx_target_version {target}\ndevice_id 5567\n");
+        let pci = "DRIVER=amdgpu\nPCI_ID=1002:15BF\nVRAM=536870912\n\n";
+        let facts = seen(&[("pci", pci), ("kfd", &kfd), ("meminfo", "MemTotal: 1048576 kB\n")]);
+        facts.memory_of(&facts.gpus[0])
+    };
+    assert_eq!(["110003", "110501", "90012"].map(memory), [Some(1 << 30); 3]);
+    assert_eq!(memory("110000"), Some(512 << 20));
+}
+
+#[test]
+fn an_nvidia_card_that_nvidia_smi_leaves_out_takes_no_place_of_another() {
+    let pci = "PCI_ID=10DE:102D\nPCI_SLOT_NAME=0000:01:00.0\n\n\
+               DRIVER=nvidia\nPCI_ID=10DE:1401\nPCI_SLOT_NAME=0000:02:00.0\n\n";
+    let facts = seen(&[("pci", pci), ("nvidia-smi", SMI)]);
+    let [listed, other] = &facts.gpus[..] else { panic!("{:?}", facts.gpus) };
+    assert_eq!(
+        (listed.pci.as_deref(), other.pci.as_deref()),
+        (Some("10de:1401"), Some("10de:102d"))
+    );
+    let report = ProbeReport::new("a", "a", facts, &Table::embedded().unwrap());
+    let [finding] = &report.findings[..] else { panic!("{:?}", report.findings) };
+    assert!(finding.message.contains("nvidia-smi does not list it"), "{finding:?}");
+    assert_eq!(report.recommendation.unwrap().backend, ["cuda"]);
+}
+
+#[test]
+fn columns_may_be_in_any_order() {
+    let text = "index, name, memory.total [MiB], compute_cap\n0, NVIDIA T400, 4GB, 4096, 7.5\n";
+    let [gpu] = &nvidia::smi(text)[..] else { panic!() };
+    assert_eq!(
+        (gpu.name.as_str(), gpu.cuda_capability.as_deref()),
+        ("NVIDIA T400, 4GB", Some("7.5"))
+    );
+    assert_eq!(gpu.vram_bytes, Some(4 << 30));
+}
+
+#[test]
+fn what_is_wrong_with_one_gpu_of_several_is_quoted() {
+    let header = "name, compute_cap, driver_version, memory.total [MiB]\n";
+    let good = "NVIDIA L4, 8.9, 580.95, 23034 MiB\n";
+    for (line, words) in [
+        ("NVIDIA L4, [GPU requires reset], 580.95, [GPU requires reset]\n", "[GPU requires reset]"),
+        ("Unable to determine the device handle for GPU1: 0000:34:00.0: Unknown Error\n", "GPU1"),
+        ("[Unknown Error], [Unknown Error], 580.95, [N/A]\n", "GPU: [Unknown Error]"),
+    ] {
+        let said = nvidia::complaint(&format!("{header}{good}{line}")).unwrap();
+        assert!(said.contains(words), "{said}");
+    }
+    for line in ["", "NVIDIA GB10, 12.1, 580.95.05, [N/A]\n", "WARNING: infoROM is corrupted\n"] {
+        assert_eq!(nvidia::complaint(&format!("{header}{good}{line}")), None);
+    }
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn no_gpu(manifest: &Manifest, facts: &Facts, backend: &str, what: &str) -> Find
             "unknown-gpu",
             format!(
                 "programs.llama-cpp.backend: asks for {backend}; whether the machine has a GPU is \
-                 unknown, because its report lists no devices"
+                 unknown, because its report does not list GPUs"
             ),
             facts.how_to_find_out(),
         );
@@ -227,7 +227,7 @@ pub fn unprobed(facts: &Facts) -> Vec<Finding> {
     findings.extend(facts.gpus_unknown.then(|| {
         Finding::warning(
             "unknown-gpu",
-            "whether the machine has a GPU is unknown: its report lists no devices",
+            "whether the machine has a GPU is unknown: its report does not list GPUs",
             facts.how_to_find_out(),
         )
     }));
