@@ -29,6 +29,8 @@ pub fn same(wanted: &Value, original: &Value) -> bool {
     // Spellings that Nix takes for equal.
     let plain = |set: &Value, key: &str| {
         let text = if key == "url" { without_dir(set) } else { set[key].as_str() }?;
+        // `builtins.parseFlakeRef` does not know of `flake = false`, which makes it a file.
+        let text = if key == "type" && text == "file" { "tarball" } else { text };
         let text = text.trim_end_matches('/');
         Some(if key == "rev" { text.to_ascii_lowercase() } else { text.to_owned() })
     };
@@ -161,6 +163,9 @@ mod tests {
         let rev = |rev: &str| json!({ "type": "github", "owner": "a", "repo": "b", "rev": rev });
         assert!(same(&rev("ABC"), &rev("abc")));
         assert!(!same(&rev("abd"), &rev("abc")));
+        let page = |kind: &str| json!({ "type": kind, "url": "https://github.com/a.keys" });
+        assert!(same(&page("tarball"), &page("file")));
+        assert!(!same(&page("git"), &page("file")));
     }
 
     #[test]

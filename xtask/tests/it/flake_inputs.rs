@@ -114,6 +114,7 @@ fn a_lock_file_that_nix_takes_as_it_is_is_left_alone() {
     let mut pinned = github("a", "b");
     pinned["rev"] = rev.into();
     let git = |url: &str| value!({ "type": "git", "url": url, "dir": "subdir" });
+    let page = value!({ "type": "file", "url": "https://github.com/a.keys" });
     let registry =
         value!({ "type": "indirect", "id": "nixpkgs", "ref": "nixos-unstable", "rev": rev });
     for (url, original, expected) in [
@@ -123,6 +124,8 @@ fn a_lock_file_that_nix_takes_as_it_is_is_left_alone() {
         (&format!("flake:nixpkgs/nixos-unstable/{rev}"), registry, "ok"),
         ("git+file:///no-such-path?dir=subdir", git("file:///no-such-path"), "ok"),
         ("git+file:///no-such-path?dir=subdir", git("file:///no-such-path?dir=subdir"), "ok"),
+        // With `flake = false`.
+        ("https://github.com/a.keys", page, "ok"),
         ("github:a/c", github("a", "b"), "error"),
     ] {
         let fleet = flake(
