@@ -63,6 +63,10 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
 }
 
 fn no_gpu(manifest: &Manifest, facts: &Facts, backend: &str, what: &str) -> Finding {
+    // A container may see no PCI: then only nvidia-smi could have listed a GPU.
+    if let Some(words) = facts.nvidia_smi.as_ref().filter(|_| backend == "cuda") {
+        return nvidia::failed(words);
+    }
     if facts.gpus_unknown {
         return Finding::warning(
             "unknown-gpu",

@@ -174,6 +174,10 @@ fn nvidia_smis_own_words_are_quoted() {
         assert!(finding.message.contains(words), "{finding:?}");
         assert!(finding.help.contains(help), "{finding:?}");
         assert_eq!(report.recommendation.unwrap().backend, ["cpu"]);
+        // In a container, which may see no PCI.
+        let facts = probed(&[("nvidia-smi", text)]).facts.unwrap();
+        let found = judged(&variant("znver4", &["cuda"]), &facts);
+        assert_eq!(found, [("nvidia-smi", Severity::Warning)]);
     }
     // Of a driver before 510, whose second answer counts.
     let old = "Field \"compute_cap\" is not a valid field to query.\n\n\
