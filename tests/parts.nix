@@ -106,6 +106,18 @@ in
       true
     ];
   };
+  "AMX's tile configuration is stored, in CPU modules and whole packages alone" = {
+    expr = map (package: lib.hasInfix "_tile_loadconfig" package.postPatch) [
+      tigerlake.parts.ggml-cpu-tigerlake
+      (tigerlake.override { modular = false; })
+      pkgs.llama-cpp-cpu.parts.ggml
+    ];
+    expected = [
+      true
+      true
+      false
+    ];
+  };
   # CMake stops at GGML_BACKEND_DIR without GGML_BACKEND_DL.
   "an exact variant as one package has no modules" = {
     expr =

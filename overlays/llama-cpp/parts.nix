@@ -24,6 +24,7 @@
   # The CMake options of the tools, for a revision and a web UI, and a patch of ggml.
   toolOptions,
   withoutCurrentDirectory,
+  withTileConfig,
   # Which argument of upstream's package selects a backend.
   selectedBy,
   # Of `programs.ccache`, or null: ccache, and the folder of its cache.
@@ -304,10 +305,12 @@ in
       // lib.optionalAttrs (options != null) options;
       # Under a name of its own several can be together. On x86 ggml then asks each whether
       # it runs on this CPU; a module without that question is only found by the plain name.
-      morePatches = lib.optionalString isNamed ''
-        sed -i 's/ggml_add_cpu_backend_variant_impl("")/ggml_add_cpu_backend_variant_impl("${microarch}")/' \
-          ggml/src/CMakeLists.txt
-      '';
+      morePatches =
+        withTileConfig
+        + lib.optionalString isNamed ''
+          sed -i 's/ggml_add_cpu_backend_variant_impl("")/ggml_add_cpu_backend_variant_impl("${microarch}")/' \
+            ggml/src/CMakeLists.txt
+        '';
       targets = lib.optional (options != null) (if isNamed then "ggml-cpu-${microarch}" else "ggml-cpu");
     };
 

@@ -83,6 +83,17 @@ let
       ggml/src/ggml-backend-reg.cpp
   '';
 
+  # GCC before 12.4 and 13.3 does not see that `_tile_loadconfig` reads all 64 bytes, and drops
+  # their initialization: the first AMX instruction is then illegal (GCC bug 114098).
+  withTileConfig = ''
+    if [ -e ggml/src/ggml-cpu/amx/mmq.cpp ]; then
+      sed -i -E \
+        -e 's/_tile_loadconfig\(&(\w+)\);/__asm__ volatile("" : : "m"(\1)); &/' \
+        -e 's/_tile_storeconfig\(&(\w+)\);/& __asm__ volatile("" : "+m"(\1));/' \
+        ggml/src/ggml-cpu/amx/mmq.cpp
+    fi
+  '';
+
   withoutDot = lib.replaceStrings [ "." ] [ "" ];
 
   # Reading a manifest must not build what a flag points to.
@@ -114,6 +125,7 @@ let
         declared
         toolOptions
         withoutCurrentDirectory
+        withTileConfig
         ;
       selectedBy = needs.backends;
       cache = pkgs.llamaCppCcache or null;
@@ -284,7 +296,7 @@ let
           # Upstream's meta names llama-cli, also where there is one program for all tools.
           meta = prev.meta // lib.optionalAttrs (declared ? LLAMA_BUILD_APP) { mainProgram = "llama"; };
           postInstall = (prev.postInstall or "") + import ./instructions.nix;
-          postPatch = (prev.postPatch or "") + withoutCurrentDirectory;
+          postPatch = (prev.postPatch or "") + withoutCurrentDirectory + withTileConfig;
           passthru = (prev.passthru or { }) // {
             llamaCpp = manifestOf finalAttrs.cmakeFlags;
             tests = pkgs.callPackage ./tests.nix { } {
