@@ -62,8 +62,21 @@ impl Row {
         self.cpus.iter().any(|cpu| cpu.split(' ').next() == Some(vendor))
     }
 
+    /// The lowest family and model that it names. ARM's numbers say nothing of a CPU's age.
+    fn oldest(&self, arch: Arch) -> Option<(u32, u32)> {
+        if arch == Arch::Aarch64 {
+            return None;
+        }
+        let numbers = |entry: &String| {
+            let (_, numbers) = entry.split_once(' ')?;
+            let (family, models) = numbers.split_once(' ')?;
+            let models = models.split([' ', '-']).filter_map(hex);
+            Some((hex(family)?, models.min()?))
+        };
+        self.cpus.iter().filter_map(numbers).min()
+    }
+
     fn names(&self, arch: Arch, cpu: &Identity) -> bool {
-        let hex = |text: &str| u32::from_str_radix(text, 16).ok();
         self.cpus.iter().any(|entry| {
             let mut words = entry.split(' ');
             let is_maker = words.next() == Some(cpu.vendor.as_str());
@@ -75,6 +88,10 @@ impl Row {
             is_maker && is_family && words.any(is_model)
         })
     }
+}
+
+fn hex(text: &str) -> Option<u32> {
+    u32::from_str_radix(text, 16).ok()
 }
 
 /// The row that suits a CPU best.
@@ -103,8 +120,9 @@ impl Table {
 
     /// Returns the row with most useful features of those that this CPU has in full. Of equal
     /// rows, the CPU's own by vendor, family and model; then a generic one; then one of the
-    /// same vendor; then the one of the lowest architecture level. None where the list of flags
-    /// is cut, unless the row is the CPU's own.
+    /// same vendor; then the one of the lowest architecture level; then the one of the lowest
+    /// family and model, which is the oldest. None where the list of flags is cut, unless the row
+    /// is the CPU's own.
     pub fn detect(&self, cpu: &Cpu) -> Option<Detected<'_>> {
         let rows = self.section(cpu.arch).microarchs.iter();
         let runs = |name: &str| self.missing(name, cpu).is_some_and(|missing| missing.is_empty());
@@ -115,6 +133,7 @@ impl Table {
                 !is_generic(name),
                 !row.is_by(&cpu.identity.vendor),
                 &row.arch,
+                row.oldest(cpu.arch),
                 *name,
             )
         })?;

@@ -143,6 +143,16 @@ fn a_recorded_cpu_has_its_own_name_or_a_generic_one() {
     }
 }
 
+/// A virtual machine has another model's number: it gets the first CPU with these features, whose
+/// name every compiler has.
+#[test]
+fn of_the_names_with_the_same_features_the_oldest_is_chosen() {
+    let table = table();
+    let cpu = Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/xeon-with-a-masked-model"));
+    let detected = table.detect(&cpu.unwrap()).unwrap();
+    assert_eq!(detected, Detected { name: "sapphirerapids", is_own: false });
+}
+
 #[test]
 fn arm_parts_are_found_and_no_level_is_assumed() {
     let table = table();
