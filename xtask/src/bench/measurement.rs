@@ -237,21 +237,24 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
     };
     let (target, said) = (expected.target, said(run));
     let choose = choose(expected.detected.as_deref());
-    let by_hand =
-        format!("look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; {choose}");
+    let by_hand = "look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; if there is none, \
+         `coredumpctl gdb` there shows the instruction, and a smaller microarch avoids it";
     let (code, message, help) = match run.ending {
         Termination::Status(0) => return None,
         Termination::Signal(SIGILL) => {
-            let (lacking, help) = match in_words(expected.lacking.iter()) {
-                none if none.is_empty() => {
-                    (", although its CPU options do not name them".to_owned(), by_hand.as_str())
-                }
-                lacking => (format!(" ({lacking})"), choose.as_str()),
+            let lacking = in_words(expected.lacking.iter());
+            let (cause, help) = if !lacking.is_empty() {
+                let cause =
+                    format!(": the variant uses instructions that this CPU lacks ({lacking})");
+                (cause, choose.as_str())
+            } else if expected.detected.is_some() {
+                let cause = ", although this CPU has all that the variant's CPU options name";
+                (cause.to_owned(), by_hand)
+            } else {
+                (String::new(), choose.as_str())
             };
-            let message = format!(
-                "llama-bench crashed with an illegal instruction {measured}: the variant uses \
-                 instructions that this CPU lacks{lacking}"
-            );
+            let message =
+                format!("llama-bench crashed with an illegal instruction {measured}{cause}");
             ("illegal-instruction", message, help)
         }
         Termination::Signal(SIGKILL) => (

@@ -75,6 +75,15 @@ fn an_illegal_instruction_names_what_the_cpu_lacks_and_what_fits() {
     assert!(findings[0].message.contains("after 1 of 2 tests"), "{findings:?}");
     assert!(findings[0].message.contains("(AMX INT8, AMX tiles)"), "{findings:?}");
     assert!(findings[0].help.contains("\"znver4\""), "{findings:?}");
+
+    // A fault of the compiler, for one.
+    let lacks_nothing = Expected { lacking: BTreeSet::new(), ..expected };
+    let findings = judge(&run(Termination::Signal(4), KILLED, ""), &lacks_nothing);
+    assert!(findings[0].message.contains("although this CPU has all"), "{findings:?}");
+    assert!(!findings[0].help.contains("znver4"), "{findings:?}");
+    let unknown = Expected { detected: None, ..lacks_nothing };
+    let findings = judge(&run(Termination::Signal(4), KILLED, ""), &unknown);
+    assert!(!findings[0].message.contains("this CPU"), "{findings:?}");
 }
 
 #[test]
