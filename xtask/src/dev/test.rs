@@ -296,9 +296,11 @@ pub struct LibtestLog {
 
 impl LibtestLog {
     pub fn read(&mut self, line: &str) {
+        // A test may print a builder's "Running phase: …".
+        let is_binary = line.starts_with("     Running ") && line.trim_end().ends_with(')');
         let line = line.trim();
         let announced = |rest: &str| rest.split_once(" test")?.0.parse::<u64>().ok();
-        if line.starts_with("Running ") || line.starts_with("Doc-tests ") {
+        if is_binary || line.starts_with("Doc-tests ") {
             self.binaries += 1;
         } else if let Some(number) = line.strip_prefix("running ").and_then(announced) {
             self.announced += number;
@@ -365,6 +367,8 @@ mod tests {
         assert_eq!(problem(&[&first[..], &[result]].concat()), None);
         let ended = [&first[..], &[result], &second, &["test a ... "]].concat();
         assert!(problem(&ended).unwrap().contains("2 test binaries were started, 1 printed"));
+        let phase = ["    Running phase: patchPhase", "  │ Running phase: configurePhase"];
+        assert_eq!(problem(&[&first[..], &phase, &[result]].concat()), None);
         assert!(
             problem(&["running 4 tests", result]).unwrap().contains("4 tests were announced, 3")
         );
