@@ -351,7 +351,7 @@ fn a_slow_down_is_found_by_measuring() {
 fn a_revision_of_the_same_parts_is_not_measured() {
     let dir = Scratch::new();
     // Touches the README.
-    let upstream = Upstream::plant(dir.path(), &Plan::new("old-era", 1));
+    let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 1));
     let fleet = Fleet::of(&upstream, "old");
     let output = fleet.run(&[
         "bisect", "--json", "--good", "b1", "--bad", "main", "--by", "bench", "--host", "local",

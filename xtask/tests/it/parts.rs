@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Scratch, json, nix, repository, stderr, stdout, tree, user_home};
+use crate::support::{Scratch, json, nix, repository, smoke_model, stderr, stdout, tree};
 
 /// A package of this tree, as a Nix expression.
 fn package(tree: &Path, arguments: &str) -> String {
@@ -180,7 +180,7 @@ fn loads(revision: &str, commit: &str, build: u32, microarch: &str, module: &str
     let here = Scratch::new();
     let link = here.path().join("llama-bench");
     std::os::unix::fs::symlink(format!("{package}/bin/llama-bench"), &link).unwrap();
-    let model = user_home().join("models/smoke-29m-q4_0-v2.gguf");
+    let model = smoke_model();
     let short = ["-p", "1", "-n", "0", "-r", "1", "-t", "1", "-o", "json"];
     let run = Command::new(link)
         .args(short)

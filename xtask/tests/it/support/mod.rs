@@ -142,6 +142,11 @@ pub fn nix_in_testbed<const N: usize>(flake: &Scratch, words: [&str; N]) -> Comm
 
 /// The testbed's real llama.cpp of one revision, as a folder to change.
 pub fn tree(revision: &str) -> Scratch {
+    let tag = match revision {
+        "old" => "2025-08",
+        "new" => "v0.5.0",
+        tag => tag,
+    };
     let scratch = Scratch::new();
     let repository = user_home().join("llama.cpp");
     let archive = Command::new("git")
@@ -149,7 +154,7 @@ pub fn tree(revision: &str) -> Scratch {
         .arg(repository)
         .args(["archive", "--output"])
         .arg(scratch.home().join("tree.tar"))
-        .arg(format!("{revision}-era"))
+        .arg(tag)
         .status();
     assert!(archive.unwrap().success());
     let unpacked = Command::new("tar")
@@ -160,6 +165,20 @@ pub fn tree(revision: &str) -> Scratch {
         .status();
     assert!(unpacked.unwrap().success());
     scratch
+}
+
+/// The model that `bench` generates, from a bench whose program measures nothing.
+pub fn smoke_model() -> PathBuf {
+    let model = cache().join("llamafleet/models/smoke-29m-q4_0-v2.gguf");
+    if !model.is_file() {
+        let script = "mkdir -p $out/bin; echo '#!/bin/sh' >$out/bin/llama-bench; \
+                      chmod +x $out/bin/llama-bench";
+        let fleet =
+            fleet(&format!("a = host {{ variant = \"cpu-none\"; script = ''{script}''; }};"));
+        let output = run(fleet.path(), &["bench", "a", "--local"]);
+        assert!(model.is_file(), "{}", stderr(&output));
+    }
+    model
 }
 
 /// Says why a test proves less here, in a line that names what to do.
