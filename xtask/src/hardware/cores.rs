@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::hardware::cpu::{Arch, Cpu, Identity, processors};
-use crate::hardware::cpu_names::{core_name, is_hybrid};
+use crate::hardware::cpu_names::{core_name, is_always_hybrid, is_hybrid};
 use crate::hardware::microarch::Table;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,6 +295,10 @@ fn x86_labels(
         // A guest, or a kernel that does not tell: of a CPU that may have two kinds.
         return (!is_hybrid(identity)).then(|| vec![String::new(); cpus.len()]);
     };
+    // The clocks of Lakefield's kinds hardly differ.
+    if is_always_hybrid(identity) && groups.iter().all(|group| *group == 0) {
+        return None;
+    }
     let names = if identity.vendor == "GenuineIntel" { &X86_KINDS[..3] } else { &X86_KINDS[3..] };
     groups.into_iter().map(|group| names.get(group).map(|name| label(name))).collect()
 }

@@ -165,6 +165,10 @@ fn what_is_not_told_is_not_known() {
     let cores = read(&x86(GENUINE_INTEL, "", guest)).unwrap();
     assert_eq!((cores.describe().as_str(), cores.threads()), ("2, 2 threads", None));
     assert_eq!(read(&x86(AMD, "", guest)).unwrap().threads(), Some(2));
+    // As hwloc recorded a Lakefield: the kernel has no lists, and the clocks are as good as equal.
+    let lakefield = GENUINE_INTEL.replace("170", "138");
+    let clocks: &[(&[u32], _)] = &[(&[0], Some(3000)), (&[1], Some(2800)), (&[2], Some(2800))];
+    assert_eq!(read(&x86(&lakefield, "", clocks)).unwrap().describe(), "3, 3 threads");
     // No /sys.
     assert_eq!(read("#llamafleet cpuinfo\nprocessor : 0\nflags : lm\n"), None);
     // No /sys, but /proc/cpuinfo names the cores.

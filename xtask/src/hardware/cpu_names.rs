@@ -22,3 +22,9 @@ pub fn is_hybrid(cpu: &Identity) -> bool {
     let is_one = cpu.family == 6 && MODELS.contains(&cpu.model) || cpu.family == 18;
     cpu.vendor == "GenuineIntel" && is_one
 }
+
+/// Whether all CPUs with this number have two kinds of cores.
+pub fn is_always_hybrid(cpu: &Identity) -> bool {
+    const MODELS: [u32; 8] = [0x8a, 0xaa, 0xac, 0xb5, 0xbd, 0xc5, 0xcc, 0xd5];
+    is_hybrid(cpu) && cpu.family == 6 && MODELS.contains(&cpu.model)
+}
