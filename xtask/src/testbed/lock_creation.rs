@@ -7,8 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
+use crate::nix::diagnosis::diagnose;
 use crate::nix::flake_ref;
 use crate::nix::program::Nix;
+use crate::system::interrupt::Interrupted;
+use crate::system::process::Exit;
 use crate::system::{disk, files, process};
 use crate::testbed::lock_file::{StandIn, stand_in_for, with_originals};
 use crate::testbed::revision::Tree;
@@ -67,9 +70,11 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
                 own_inputs.push(("flake-parts", flake("flake-parts")));
                 own_inputs.push(("nixpkgs", flake("nixpkgs")));
             }
+            // A folder of the flake itself.
+            None if is_relative(input) => continue,
             None => bail!(
                 "--testbed has no stand-in for the input {name} ({}) of {}",
-                flake_ref::text(&original),
+                input["url"].as_str().map_or_else(|| flake_ref::text(&original), str::to_owned),
                 root.join("flake.nix").display()
             ),
         }
@@ -90,8 +95,23 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
         .arg(&file)
         .args(overrides)
         .arg(root);
-    let locked = process::read(&call, Some(TIMEOUT)).and_then(|_| files::read(&file));
-    with_originals(&locked?, &originals)
+    let answer = process::capture(&call, Some(TIMEOUT))?;
+    match answer.exit {
+        Exit::Code(0) => {}
+        Exit::Interrupted => bail!(Interrupted),
+        exit => {
+            let flake = root.join("flake.nix");
+            let words = diagnose(&answer.stderr_text(), None).message;
+            bail!("Nix cannot lock the inputs of {} ({exit}): {words}", flake.display());
+        }
+    }
+    with_originals(&files::read(&file)?, &originals)
+}
+
+/// `./folder` or `path:./folder`: Nix locks it without fetching anything.
+fn is_relative(input: &Value) -> bool {
+    let url = input["url"].as_str().unwrap_or_default();
+    url.strip_prefix("path:").unwrap_or(url).starts_with('.')
 }
 
 /// This repository's own copy in the store, as a flake: of the checkout that the testbed is

@@ -98,6 +98,29 @@ fn inputs_that_follow_others_or_do_not_are_evaluated_in_the_testbed() {
     assert_eq!(state(&flake(&parts, &outputs)), "unsupported");
 }
 
+#[test]
+fn a_folder_of_the_flake_is_an_input_without_a_stand_in() {
+    for url in ["./sub", "path:./sub"] {
+        let inputs = format!("inputs.nixpkgs.url = \"nixpkgs\"; inputs.sub.url = \"{url}\";");
+        let host = HOST.replace("modules", "specialArgs = sub.args; modules");
+        let fleet = flake(&inputs, &format!("{{ nixpkgs, sub, ... }}: {host}"));
+        fleet.write("sub/flake.nix", "{ outputs = { self }: { args = { }; }; }");
+        assert_eq!(state(&fleet), "unsupported", "{url}");
+    }
+}
+
+#[test]
+fn what_nix_says_of_an_input_that_cannot_be_locked_is_one_sentence() {
+    let inputs = "inputs.nixpkgs.url = \"nixpkgs\"; \
+                  inputs.home-manager.url = \"github:nix-community/home-manager\"; \
+                  inputs.home-manager.inputs.nixpkgs.follows = \"nixpgks\";";
+    let fleet = flake(inputs, &format!("{{ nixpkgs, ... }}: {HOST}"));
+    let said = stderr(&run(fleet.path(), &["check", "--testbed"]));
+    let sentence = "flake.nix (exit status 1): input 'home-manager/nixpkgs' follows a non-existent \
+                    input 'nixpgks'";
+    assert!(said.contains(sentence) && said.trim().lines().count() == 1, "{said}");
+}
+
 fn findings(output: &Output) -> Vec<(String, String)> {
     let report = json(output);
     let findings = report["findings"].as_array().unwrap().iter();
