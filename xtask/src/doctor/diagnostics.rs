@@ -167,7 +167,7 @@ fn cpu() -> Option<Check> {
     let cpu = Cpu::parse(&fs::read_to_string("/proc/cpuinfo").ok()?).ok()?;
     let table = Table::embedded().ok()?;
     let detected = table.detect(&cpu)?;
-    let why = if detected.is_own { String::new() } else { format!(" ({detected})") };
+    let why = if detected.is_own { "" } else { " (the same instruction sets)" };
     let message = format!("programs.llama-cpp.microarch = \"{}\"{why}", detected.name);
     Some(Check::ok("CPU", message))
 }
