@@ -78,8 +78,12 @@ impl Cpu {
         }
         if let Some(flags) = common(cpuinfo, "Features") {
             if !flags.contains("asimd") {
-                let kind = field("CPU implementer").map_or("of another kind", |_| "32-bit ARM");
-                return Err(format!("its CPU is {kind}, which llamafleet does not support"));
+                // A 32-bit kernel shows a 64-bit CPU so, too.
+                let kind = match field("CPU implementer") {
+                    Some(_) => "its CPU or its kernel is 32-bit ARM",
+                    None => "its CPU is of another kind",
+                };
+                return Err(format!("{kind}, which llamafleet does not support"));
             }
             return Ok(Self {
                 arch: Arch::Aarch64,

@@ -7,6 +7,8 @@ export LC_ALL
 # What a login shell would have, and a command over SSH may not.
 given=$PATH
 PATH=$PATH:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/bin:/usr/sbin
+# Where Windows' driver puts nvidia-smi.
+PATH=$PATH:/usr/lib/wsl/lib
 section() { printf '\n#llamafleet %s\n' "$1"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 show() {
