@@ -159,9 +159,9 @@ impl Gpu {
         }
     }
 
-    /// Whether its driver is the kernel's own for NVIDIA GPUs, which runs no CUDA.
+    /// Whether its driver is one of the kernel's own for NVIDIA GPUs, which run no CUDA.
     pub fn is_on_nouveau(&self) -> bool {
-        self.driver.as_deref() == Some("nouveau")
+        matches!(self.driver.as_deref(), Some("nouveau" | "NovaCore"))
     }
 
     /// Whether llama.cpp gains by it. A processor's own Intel graphics seldom beat the

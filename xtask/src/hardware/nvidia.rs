@@ -166,7 +166,11 @@ pub fn without_capability(gpu: &Gpu) -> Finding {
     if gpu.is_on_nouveau() {
         return Finding::warning(
             "wrong-driver",
-            format!("{} uses the driver nouveau, but CUDA needs NVIDIA's", gpu.name),
+            format!(
+                "{} uses the driver {}, but CUDA needs NVIDIA's",
+                gpu.name,
+                gpu.driver.as_deref().unwrap_or("nouveau")
+            ),
             DRIVER,
         );
     }

@@ -36,7 +36,7 @@ impl Device {
     /// Whether a render node most likely means that Vulkan reaches the GPU: radeon has no
     /// Vulkan, and nouveau's is for some GPUs only.
     pub fn has_vulkan_driver(&self) -> bool {
-        !matches!(self.driver.as_deref(), Some("radeon" | "nouveau"))
+        !matches!(self.driver.as_deref(), Some("radeon" | "nouveau" | "NovaCore"))
     }
 
     /// None for what no backend drives here: a server's screen adapter, an NPU, or a GPU that

@@ -112,7 +112,11 @@ fn nouveau_is_not_nvidias_driver() {
     assert!(found.contains(&("wrong-driver", Severity::Warning)), "{found:?}");
     assert!(found.iter().all(|(_, severity)| *severity < Severity::Error), "{found:?}");
     let pci = "DRIVER=nouveau\nPCI_ID=10DE:2235\nPCI_SLOT_NAME=0000:01:00.0\nRENDER=renderD128\n\n";
-    assert_eq!(codes(&probed(&[("pci", pci)]).findings), ["wrong-driver"]);
+    for driver in ["nouveau", "NovaCore"] {
+        let report = probed(&[("pci", &pci.replace("nouveau", driver))]);
+        assert_eq!(codes(&report.findings), ["wrong-driver"]);
+        assert!(report.findings[0].message.contains(driver));
+    }
 }
 
 #[test]
