@@ -85,7 +85,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let report = ListReport { schema: 1, command: "list", hosts: listed, ok };
     context.ui.document(&report)?;
     print(context, &report);
-    Ok(Outcome::from_ok(ok))
+    Ok(Outcome::new(ok, outcomes.failures()))
 }
 
 fn print(context: &Context, report: &ListReport) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::BuildState;
 use crate::ci::github::{MOST_FINDINGS, annotation, fenced, item, markdown};
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, grouped};
 use crate::ui::github::{data, property};
 use crate::ui::units;
 
@@ -19,18 +19,19 @@ pub fn annotations(report: &BuildReport, folder: &str) -> Vec<String> {
         let title = property(&format!("{}: {}", variant.build.variant, variant.state.as_str()));
         format!("::error title={title}::{}", data(&one_line(variant)))
     });
-    let findings = findings(report).map(|(place, finding)| annotation(place, finding, folder));
+    let findings = findings(report);
+    let findings = findings.iter().map(|(place, finding)| annotation(place, finding, folder));
     variants.chain(findings).take(MOST_FINDINGS).collect()
 }
 
 /// Those of the run and of the hosts that do not evaluate, with what they are about.
-fn findings(report: &BuildReport) -> impl Iterator<Item = (&str, &Finding)> {
-    let run = report.findings.iter().map(|finding| ("build-all", finding));
+fn findings(report: &BuildReport) -> Vec<(String, &Finding)> {
+    let run = report.findings.iter().map(|finding| ("build-all".to_owned(), finding));
     let hosts = report
         .hosts
         .iter()
-        .flat_map(|host| host.findings.iter().map(|finding| (host.host.as_str(), finding)));
-    run.chain(hosts)
+        .flat_map(|host| host.findings.iter().map(|finding| (host.host.to_string(), finding)));
+    grouped(run.chain(hosts))
 }
 
 /// An interrupted build is not an error.
@@ -59,7 +60,7 @@ pub fn summary(report: &BuildReport) -> String {
     let mut parts: Vec<String> = report.variants.iter().map(row).collect();
     parts.push("\n".to_owned());
     parts.extend(report.variants.iter().filter(|variant| is_wrong(variant)).map(failure));
-    parts.extend(findings(report).map(|(place, finding)| item(place, finding)));
+    parts.extend(findings(report).iter().map(|(place, finding)| item(place, finding)));
     let mut left = parts.len();
     for part in parts {
         if text.len() + part.len() > MOST_BYTES {

@@ -8,7 +8,7 @@ use crate::check::outcomes::HostState;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::diagnosis::{diagnose, line_of_option, store_path_of_missing, with_testbed_advice};
-use crate::nix::flake::Unanswered;
+use crate::nix::flake::{Source, Unanswered};
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 use crate::system::{disk, files};
@@ -31,7 +31,7 @@ pub fn explain_at(
         bail!(Interrupted);
     }
     let source = context.flake.source();
-    explain(context, &format!("{place}-whole"), failure, source.as_deref())
+    explain(context, &format!("{place}-whole"), failure, source.as_ref())
 }
 
 /// Returns the state and the finding of a failed evaluation, and writes its trace to a log.
@@ -39,7 +39,7 @@ pub(super) fn explain(
     context: &Context,
     place: &str,
     failure: &Unanswered,
-    source: Option<&str>,
+    source: Option<&Source>,
 ) -> Result<(HostState, Finding)> {
     let folder = context.home.join("logs/check");
     disk::create(&folder)?;
@@ -66,7 +66,10 @@ pub(super) fn explain(
             "the evaluator ran out of memory",
             "lower --max-memory, or add memory or swap",
         ),
-        _ => (HostState::EvalError, diagnose(&failure.stderr, source)),
+        _ => (
+            HostState::EvalError,
+            diagnose(&failure.stderr, source.map(|source| source.path.as_str())),
+        ),
     };
     let mut finding = with_line(finding, source);
     // What was built during an evaluation and is gone, though the store says that it is there.
@@ -83,15 +86,16 @@ pub(super) fn explain(
 }
 
 /// Adds the line that defines the option, from the flake's copy in the store, if only the file
-/// is known.
-pub(super) fn with_line(mut finding: Finding, source: Option<&str>) -> Finding {
-    if let (Some(source), Some(file), None) = (source, &mut finding.file, finding.line) {
+/// is known, and makes the file relative to the flake.
+pub(super) fn with_line(mut finding: Finding, source: Option<&Source>) -> Finding {
+    let Some(source) = source else { return finding };
+    if let (Some(file), None) = (&mut finding.file, finding.line) {
         // The module system names what was imported: a folder means its default.nix.
         if !file.ends_with(".nix") {
             file.push_str("/default.nix");
         }
-        let text = files::read(&Path::new(source).join(file)).unwrap_or_default();
+        let text = files::read(&Path::new(&source.path).join(file)).unwrap_or_default();
         finding.line = line_of_option(&finding.message, &text);
     }
-    finding
+    source.relative(finding)
 }

@@ -23,7 +23,7 @@ use crate::fleet::context::Context;
 use crate::fleet::manifest::{Answer, Selection};
 use crate::fleet::names::HostName;
 use crate::nix::diagnosis::{FETCH, diagnose};
-use crate::nix::flake::Unanswered;
+use crate::nix::flake::{Source, Unanswered};
 use crate::nix::lockfile::LockFile;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
@@ -295,7 +295,7 @@ fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
     let mut outcomes = Outcomes::default();
     for (host, (answer, seconds)) in answers {
         let evaluated = match answer {
-            Ok(answer) => answered(answer, source.as_deref()),
+            Ok(answer) => answered(answer, source.as_ref()),
             Err(why) => failure(bad_output(&why)),
         };
         outcomes.insert(host, evaluated, seconds);
@@ -307,7 +307,7 @@ fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
     // One message for each input: curl reports milliseconds, which differ.
     let mut unfetched = BTreeMap::new();
     for (host, (failed, seconds)) in state.failures {
-        let (state, mut finding) = explain(context, host.as_str(), &failed, source.as_deref())?;
+        let (state, mut finding) = explain(context, host.as_str(), &failed, source.as_ref())?;
         if finding.code == FETCH
             && let Some(input) = lock.as_ref().and_then(|lock| lock.named_in(&finding.message))
         {
@@ -319,22 +319,25 @@ fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
     Ok(outcomes)
 }
 
-fn answered(answer: Option<Answer>, source: Option<&str>) -> Evaluated {
+fn answered(answer: Option<Answer>, source: Option<&Source>) -> Evaluated {
+    let path = source.map(|source| source.path.as_str());
     match answer {
         Some(Answer::Selection(mut selection)) => {
             for seen in selection.around.packages.values_mut() {
-                seen.files.retain_mut(|file| match file.strip_prefix(source.unwrap_or_default()) {
-                    Some(own) => {
-                        *file = own.trim_start_matches('/').to_owned();
-                        true
+                seen.files.retain_mut(|file| {
+                    match (file.strip_prefix(path.unwrap_or_default()), source) {
+                        (Some(own), Some(source)) => {
+                            *file = source.relative_file(own.trim_start_matches('/').to_owned());
+                            true
+                        }
+                        _ => false,
                     }
-                    None => false,
                 });
             }
             Evaluated::Selected(selection)
         }
         Some(Answer::Problems(problems)) => {
-            let findings = variant_rules::assertions(&problems, source);
+            let findings = variant_rules::assertions(&problems, path);
             Evaluated::Problems(findings.into_iter().map(|f| with_line(f, source)).collect())
         }
         None => Evaluated::Unsupported(Finding::error(

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::check::report::{CheckReport, HostReport};
 use crate::ci::github::{MOST_FINDINGS, annotation, item, markdown};
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, grouped};
 
 /// One `::error …::` or `::warning …::` for each finding. `folder`: the flake's folder in the
 /// checkout, `fleet/` or nothing.
@@ -41,7 +41,7 @@ fn row(host: &HostReport) -> String {
 }
 
 fn errors_first(report: &CheckReport) -> Vec<(String, &Finding)> {
-    let mut all = report.all_findings();
+    let mut all = grouped(report.all_findings());
     all.sort_by_key(|(_, finding)| Reverse(finding.severity));
     all
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, abridged};
 use crate::fleet::manifest::Manifest;
 use crate::fleet::pinned_hosts::{PinnedHost, PinnedHostsFile};
 use crate::fleet::state_file::PINNED_HOSTS;
@@ -237,9 +237,9 @@ fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
         .map(|input| input.path.as_str())
         .collect();
     let note = others.first().map(|first| {
+        let inputs = abridged(&others.iter().map(ToString::to_string).collect::<Vec<_>>());
         let message = format!(
-            "flake.lock has another nixpkgs for {}, which shares no packages with the fleet's",
-            others.join(", ")
+            "flake.lock has another nixpkgs for {inputs}, which shares no packages with the fleet's"
         );
         let help = format!(
             "set inputs.{}.follows = \"nixpkgs\" unless it is intended, then run `nix flake lock`",

@@ -3,7 +3,6 @@
 use crate::check::outcomes::HostState;
 use crate::check::report::{CheckReport, HostReport, PackageReport};
 use crate::findings;
-use crate::findings::finding::Finding;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -15,27 +14,9 @@ pub fn print(ui: &Ui, report: &CheckReport) {
     ui.status(format!("\n{}", report.in_words()));
 }
 
-/// Prints every finding. One that several hosts have is printed once; each has its own log.
+/// Prints every finding.
 pub fn complain(ui: &Ui, report: &CheckReport) {
-    let mut shown: Vec<(&Finding, Vec<String>)> = vec![];
-    for (place, finding) in report.all_findings() {
-        match shown.iter_mut().find(|(known, _)| known.is_same(finding)) {
-            Some((_, places)) => places.push(place),
-            None => shown.push((finding, vec![place])),
-        }
-    }
-    for (finding, places) in shown {
-        findings::view::print(ui, &abridged(&places), finding);
-    }
-}
-
-/// `h1, h2, h3 and 26 more`.
-fn abridged(hosts: &[String]) -> String {
-    const SHOWN: usize = 4;
-    match hosts.len().saturating_sub(SHOWN) {
-        0 | 1 => hosts.join(", "),
-        more => format!("{} and {more} more", hosts[..SHOWN].join(", ")),
-    }
+    findings::view::print_all(ui, report.all_findings());
 }
 
 fn package(package: &PackageReport) -> Vec<Cell> {

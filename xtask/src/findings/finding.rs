@@ -110,6 +110,30 @@ pub fn or_finding<T>(outcome: anyhow::Result<T>) -> anyhow::Result<Checked<T>> {
     }
 }
 
+/// The findings with what they are about. One that several hosts have is one: each has its own
+/// log.
+pub fn grouped<'a>(
+    findings: impl IntoIterator<Item = (String, &'a Finding)>,
+) -> Vec<(String, &'a Finding)> {
+    let mut groups: Vec<(Vec<String>, &Finding)> = vec![];
+    for (place, finding) in findings {
+        match groups.iter_mut().find(|(_, known)| known.is_same(finding)) {
+            Some((places, _)) => places.push(place),
+            None => groups.push((vec![place], finding)),
+        }
+    }
+    groups.into_iter().map(|(places, finding)| (abridged(&places), finding)).collect()
+}
+
+/// `h1, h2, h3, h4 and 26 more`.
+pub fn abridged(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    match names.len().saturating_sub(SHOWN) {
+        0 | 1 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
+}
+
 /// Whether these leave their host in order: warnings do, errors do not.
 pub fn none_is_an_error(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.severity < Severity::Error)

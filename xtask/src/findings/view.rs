@@ -4,7 +4,7 @@ use std::fs;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use crate::findings::finding::{Finding, Severity};
+use crate::findings::finding::{Finding, Severity, grouped};
 use crate::ui::{Ui, wrap};
 
 /// Like a compiler's message: severity, host, sentence, source line, help.
@@ -34,6 +34,11 @@ fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
 /// Prints a finding of a host, or of another `place`.
 pub fn print(ui: &Ui, place: &str, finding: &Finding) {
     ui.warn(describe(ui, place, finding));
+}
+
+/// Prints findings with what they are about, one that several hosts have once.
+pub fn print_all<'a>(ui: &Ui, findings: impl IntoIterator<Item = (String, &'a Finding)>) {
+    grouped(findings).into_iter().for_each(|(places, finding)| print(ui, &places, finding));
 }
 
 /// The line that a finding is about, if its file can be read.

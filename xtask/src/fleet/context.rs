@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::fleet::args::Global;
 use crate::fleet::eval_cache::EvalCache;
 use crate::fleet::names::HostName;
-use crate::nix::flake::Flake;
+use crate::nix::flake::{Flake, LOCK_OPTION};
 use crate::nix::flake_ref;
 use crate::nix::program::Nix;
 use crate::system::{git, paths};
@@ -17,9 +17,6 @@ use crate::testbed::inputs as testbed;
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 use crate::ui::nearest::nearest;
-
-/// Nix's option for another lock file than flake.lock.
-const LOCK_OPTION: &str = "--reference-lock-file";
 
 pub struct Context {
     pub ui: Ui,

@@ -33,6 +33,7 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
         || message.clone(),
         |source| message.replace(&format!("{source}/"), "").replace(source, "the flake"),
     );
+    let sentence = if code == "unknown-option" { without_values(&sentence) } else { sentence };
     let mut finding = Finding::error(code, shorten(&sentence), codes::advice(code));
     if code == "missing-file" && sentence.contains("/nix/store/") {
         "the path is in an input, not among your files: correct it, or update the input"
@@ -60,6 +61,12 @@ pub fn store_path_of_missing(message: &str) -> Option<&str> {
 /// The testbed's inputs are small stand-ins: what is missing there is most often not wrong.
 pub fn with_testbed_advice(finding: &mut Finding) {
     let lacks = match finding.code {
+        FETCH => {
+            "the testbed has nothing in this input's place, so it needs the network: `cargo xtask \
+             doctor` shows what is reachable"
+                .clone_into(&mut finding.help);
+            return;
+        }
         "unknown-option" => "the testbed's NixOS has few of the options of the real one",
         "missing-attribute" => "the testbed's stand-ins have few of the inputs' attributes",
         "missing-file" if finding.message.contains("/nix/store/") => {
@@ -68,6 +75,7 @@ pub fn with_testbed_advice(finding: &mut Finding) {
                 && let Some((file, _)) = file.split_once('\'')
             {
                 finding.message = format!("the testbed has no {file}");
+                (finding.file, finding.line, finding.column) = (None, None, None);
             }
             "the testbed's stand-ins have few of the inputs' files"
         }
@@ -182,11 +190,11 @@ fn parse_place(text: &str) -> Place {
 /// The line of `file`'s text that defines the option which `message` is about; the module
 /// system reports files, not lines.
 pub fn line_of_option(message: &str, file: &str) -> Option<u32> {
-    let name = match message.split_once("option `") {
-        Some((_, rest)) => rest.split('\'').next()?.rsplit('.').next()?,
+    let path = match message.split_once("option `") {
+        Some((_, rest)) => rest.split('\'').next()?,
         None => message.strip_prefix("programs.llama-cpp.")?.split([':', ' ']).next()?,
     };
-    let defines = |line: &str| {
+    let defines = |line: &str, name: &str| {
         line.match_indices(name).any(|(at, _)| {
             let outside =
                 |c: Option<char>| !c.is_some_and(|c| c.is_alphanumeric() || "-_".contains(c));
@@ -195,8 +203,28 @@ pub fn line_of_option(message: &str, file: &str) -> Option<u32> {
                 && (after.starts_with('=') || after.starts_with('.'))
         })
     };
-    let line = file.lines().position(|line| defines(line.split('#').next().unwrap_or(line)))?;
-    u32::try_from(line + 1).ok()
+    let parts = std::iter::once(0).chain(path.match_indices('.').map(|(at, _)| at + 1));
+    for name in parts.map(|at| &path[at..]) {
+        let numbered = file.lines().zip(1..);
+        let mut lines = numbered
+            .filter(|(line, _)| defines(line.split('#').next().unwrap_or(line), name))
+            .map(|(_, number)| number);
+        if let Some(line) = lines.next() {
+            // The last part of a path may be that of several options: `enable`.
+            let is_certain = name.contains('.') || name == path || lines.next().is_none();
+            return is_certain.then_some(line);
+        }
+    }
+    None
+}
+
+/// An option that does not exist, without the values that it was given.
+fn without_values(sentence: &str) -> String {
+    let Some((what, rest)) = sentence.split_once(". Definition values:") else {
+        return sentence.to_owned();
+    };
+    let hint = rest.lines().map(str::trim).find(|line| line.starts_with("Did you mean"));
+    hint.map_or_else(|| what.to_owned(), |hint| format!("{what}. {hint}"))
 }
 
 /// The first lines only; a type error can quote a whole package set.
@@ -232,11 +260,14 @@ mod tests {
             with_testbed_advice(&mut finding);
             finding
         };
-        let file = told(
-            "error: path '/nix/store/yp349x3g8ddsh0cwzjvrhb48gm3y6m9j-source/nixpkgs/nixos/modules/\
-             profiles/hardened.nix' does not exist",
-        );
+        let file = told(&format!(
+            "error:\n at {SOURCE}/flake.nix:3:1:\nerror: path '/nix/store/\
+             yp349x3g8ddsh0cwzjvrhb48gm3y6m9j-source/nixpkgs/nixos/modules/profiles/hardened.nix' \
+             does not exist"
+        ));
         assert_eq!(file.message, "the testbed has no nixpkgs/nixos/modules/profiles/hardened.nix");
+        // It is the same wherever it is imported.
+        assert_eq!(file.place(), None);
         for printed in [
             "error: path '/nix/store/yp349x3g8ddsh0cwzjvrhb48gm3y6m9j-source/a.nix' does not exist",
             "error: The option `boot.initrd.enable' does not exist. Definition values:",
@@ -248,6 +279,11 @@ mod tests {
                 "{finding:?}"
             );
         }
+        let printed = "error: The option `a.b' does not exist. Definition values:\n- In `x.nix': 1\n\n\
+                       Did you mean `a.c'?";
+        assert_eq!(told(printed).message, "The option `a.b' does not exist. Did you mean `a.c'?");
+        let fetched = told("error: unable to download 'https://x.org/a': no network");
+        assert!(fetched.help.contains("the testbed has nothing in this input's place"));
         // A file of the fleet's own is not the testbed's.
         let own = format!("error: path '{SOURCE}/hosts/x.nix' does not exist");
         assert!(!told(&own).help.contains("testbed"));
@@ -321,6 +357,17 @@ mod tests {
             "{\n  # microarchs = 1;\n  x-microarchs = 2;\n  programs.llama-cpp.microarchs = 3;\n}";
         assert_eq!(line_of_option(message, file), Some(4));
         assert_eq!(line_of_option("no option", file), None);
+        let message = "The option `boot.initrd.enable' does not exist.";
+        for (file, line) in [
+            (
+                "{\n  enable = mkEnableOption x;\n  boot = {\n    initrd.enable = false; }; }",
+                Some(4),
+            ),
+            ("{\n  enable = x;\n  boot.initrd = { enable = false; }; }", None),
+            ("{\n  boot.initrd = { enable = false; }; }", Some(2)),
+        ] {
+            assert_eq!(line_of_option(message, file), line, "{file}");
+        }
     }
 
     #[test]

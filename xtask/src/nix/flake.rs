@@ -1,7 +1,7 @@
 //! Questions to the fleet's flake, each one `nix eval`. The expressions are in the
 //! .nix files beside this one; every string from outside goes in as a Nix literal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -9,8 +9,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::nix::diagnosis::diagnose;
+use crate::findings::finding::Finding;
+use crate::nix::diagnosis::{FETCH, diagnose, with_testbed_advice};
+use crate::nix::flake_ref;
+use crate::nix::lockfile::LockFile;
 use crate::nix::program::Nix;
+use crate::system::files;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::{self, Captured, Exit, Invocation};
 use crate::ui::sanitize::sanitize;
@@ -26,6 +30,36 @@ pub struct Flake {
     pub reference: String,
     /// The testbed's lock file, and that flake.lock must not be written.
     pub options: Vec<String>,
+}
+
+/// Nix's option for another lock file than flake.lock.
+pub const LOCK_OPTION: &str = "--reference-lock-file";
+
+/// Where a flake was copied to.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The store path; Nix's positions begin with it.
+    pub path: String,
+    /// The flake's folder in it, empty if it is the whole.
+    pub folder: String,
+}
+
+impl Source {
+    /// A finding whose file is relative to the store path, with the file relative to the flake.
+    pub fn relative(&self, mut finding: Finding) -> Finding {
+        finding.file = finding.file.map(|file| self.relative_file(file));
+        finding
+    }
+
+    pub fn relative_file(&self, file: String) -> String {
+        if self.folder.is_empty() {
+            return file;
+        }
+        match file.strip_prefix(&self.folder).and_then(|rest| rest.strip_prefix('/')) {
+            Some(own) => own.to_owned(),
+            None => "../".repeat(self.folder.split('/').count()) + &file,
+        }
+    }
 }
 
 /// A question that Nix did not answer.
@@ -73,11 +107,18 @@ impl Flake {
         })
     }
 
-    /// The store path that the flake was copied to; Nix's positions begin with it.
-    pub fn source(&self) -> Option<String> {
+    /// Where the flake was copied to.
+    pub fn source(&self) -> Option<Source> {
         #[derive(Deserialize)]
         struct Metadata {
             path: String,
+            #[serde(default)]
+            resolved: Resolved,
+        }
+        #[derive(Default, Deserialize)]
+        struct Resolved {
+            #[serde(default)]
+            dir: String,
         }
         let call = self
             .nix
@@ -85,14 +126,20 @@ impl Flake {
             .arg(&self.reference)
             .args(&self.options);
         let answer = process::capture(&call, Some(Duration::from_secs(60))).ok()?;
-        serde_json::from_slice::<Metadata>(&answer.stdout).ok().map(|metadata| metadata.path)
+        let metadata: Metadata = serde_json::from_slice(&answer.stdout).ok()?;
+        Some(Source { path: metadata.path, folder: metadata.resolved.dir })
     }
 
     pub(crate) fn broken_flake(&self, failure: &Unanswered) -> anyhow::Error {
         if failure.exit == Exit::Interrupted {
             return Interrupted.into();
         }
-        let finding = diagnose(&failure.stderr, self.source().as_deref());
+        let source = self.source();
+        let finding = diagnose(&failure.stderr, source.as_ref().map(|source| source.path.as_str()));
+        let mut finding = source.iter().fold(finding, |finding, source| source.relative(finding));
+        if self.options.iter().any(|option| option == LOCK_OPTION) {
+            with_testbed_advice(&mut finding);
+        }
         let place = finding.place().map(|place| format!("{place}: ")).unwrap_or_default();
         let help = match finding.code {
             "eval-error" => format!("run `nix flake metadata {}` for details", self.reference),
@@ -102,8 +149,31 @@ impl Flake {
         if ["no-daemon", "foreign-store"].contains(&finding.code) {
             return error.context("Nix cannot evaluate anything on this machine");
         }
+        if let Some(input) = input_in_trace(&failure.stderr) {
+            return error.context(format!("Nix cannot lock the input {input}"));
+        }
+        let input = self.lock().and_then(|lock| Some(lock.named_in(&finding.message)?.to_owned()));
+        if let (FETCH, Some(input)) = (finding.code, input) {
+            return error.context(format!("cannot fetch the input {input}"));
+        }
         error.context(format!("the flake {} does not evaluate ({})", self.reference, failure.exit))
     }
+
+    /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
+    fn lock(&self) -> Option<LockFile> {
+        let mut options = self.options.iter();
+        let file = match options.find(|option| *option == LOCK_OPTION) {
+            Some(_) => PathBuf::from(options.next()?),
+            None => flake_ref::local_path(&self.reference)?.join("flake.lock"),
+        };
+        LockFile::parse(&files::read(&file).ok()?).ok()
+    }
+}
+
+/// The input that Nix was locking again when it failed.
+fn input_in_trace(stderr: &str) -> Option<&str> {
+    let (_, rest) = stderr.rsplit_once("while updating the flake input '")?;
+    rest.split('\'').next()
 }
 
 pub(crate) fn lacks(failure: &Unanswered, output: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use console::{Alignment, measure_text_width, pad_str};
 
-use crate::ui::{Ui, wrap};
+use crate::ui::{Ui, program, wrap};
 
 /// `paint` is applied to a padded cell, so that colour does not count as width.
 pub struct Table<'a> {
@@ -18,14 +18,20 @@ pub struct Cell {
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: text.into(), paint: None }
+        Self { text: one_line(text.into()), paint: None }
     }
 }
 
 impl Cell {
     pub fn painted(text: impl Into<String>, paint: fn(&Ui, &str) -> String) -> Self {
-        Self { text: text.into(), paint: Some(paint) }
+        Self { text: one_line(text.into()), paint: Some(paint) }
     }
+}
+
+/// As it is printed, so that its width is known.
+fn one_line(text: String) -> String {
+    let text = program::renamed(text.into());
+    if text.contains('\n') { text.replace('\n', " ") } else { text.into_owned() }
 }
 
 impl Table<'_> {

@@ -184,6 +184,27 @@ fn without_a_flake_the_way_on_is_told() {
     assert!(stderr(&output).contains("--flake"), "{}", stderr(&output));
 }
 
+/// Nix's own places are relative to the repository.
+#[test]
+fn places_are_relative_to_the_flakes_folder() {
+    let scratch = fleet("a = import ./hosts/a.nix; b = import ../../shared.nix;");
+    let flake = fs::read_to_string(scratch.path().join("flake.nix")).unwrap();
+    fs::remove_file(scratch.path().join("flake.nix")).unwrap();
+    scratch.write("configs/nixos/flake.nix", &flake);
+    scratch.write("configs/nixos/hosts/a.nix", "\nthrow \"planted\"\n");
+    scratch.write("shared.nix", "\nthrow \"planted\"\n");
+    for args in [&["init", "--quiet"][..], &["add", "--all"]] {
+        let status = Command::new("git").args(args).current_dir(scratch.path()).status();
+        assert!(status.unwrap().success());
+    }
+    let output = run(&scratch.path().join("configs/nixos"), &["check", "--json"]);
+    let report = json(&output);
+    let place = |host: usize| report["hosts"][host]["findings"][0]["file"].as_str().unwrap();
+    assert_eq!([place(0), place(1)], ["hosts/a.nix", "../../shared.nix"], "{report:#}");
+    let shown = stderr(&run(&scratch.path().join("configs/nixos"), &["check"]));
+    assert_eq!(shown.matches("2 | throw").count(), 2, "{shown}");
+}
+
 /// Nix without a daemon, and /nix of root: as after `setup` by root.
 #[test]
 fn a_store_of_another_user_is_told_once_with_what_to_do() {

@@ -237,6 +237,28 @@ fn an_input_that_cannot_be_fetched_is_waited_for_once_and_told_once() {
     let waited = hosts.iter().filter(|host| host["seconds"].as_f64().unwrap() > 1.5).count();
     assert!(waited <= 2, "{report:#}");
     assert!(hosts.iter().all(|host| host["state"] == "eval-error"));
+    // Before the hosts are known, too; nothing is wrong with the fleet.
+    let flake = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    for (outputs, commands) in [
+        ("builtins.seq nixpkgs.lib { nixosConfigurations", &["check", "list", "build-all"][..]),
+        ("{ nixosConfigurations", &["list", "build-all"]),
+    ] {
+        fleet.write("flake.nix", &flake.replace("{ nixosConfigurations", outputs));
+        for command in commands {
+            let mut call = xtask(fleet.path());
+            let output =
+                call.arg(command).env("https_proxy", "http://127.0.0.1:9").output().unwrap();
+            let text = stderr(&output);
+            assert_eq!(code(&output), 2, "{command}: {text}");
+            assert!(!text.contains("does not evaluate"), "{command}: {text}");
+            let named = text.matches("cannot fetch the input nixpkgs").count();
+            assert_eq!(
+                named,
+                usize::from(outputs.starts_with('b') || *command != "list"),
+                "{text}"
+            );
+        }
+    }
 }
 
 #[test]

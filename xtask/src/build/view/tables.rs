@@ -104,11 +104,11 @@ pub fn report(ui: &Ui, report: &BuildReport) {
     for variant in report.variants.iter().filter(failed) {
         complain(ui, variant);
     }
-    for host in &report.hosts {
-        for finding in &host.findings {
-            findings::view::print(ui, host.host.as_str(), finding);
-        }
-    }
+    let of_hosts = report
+        .hosts
+        .iter()
+        .flat_map(|host| host.findings.iter().map(|finding| (host.host.to_string(), finding)));
+    findings::view::print_all(ui, of_hosts);
     // That something is to be set up was said before the build.
     for finding in report.findings.iter().filter(|finding| !is_setup(finding)) {
         findings::view::print(ui, "build-all", finding);

@@ -47,11 +47,11 @@ pub fn print(ui: &Ui, report: &UpdateReport) {
     for finding in &report.findings {
         findings::view::print(ui, &report.input, finding);
     }
-    for host in &report.hosts {
-        for finding in &host.findings {
-            findings::view::print(ui, host.host.as_str(), finding);
-        }
-    }
+    let of_hosts = report
+        .hosts
+        .iter()
+        .flat_map(|host| host.findings.iter().map(|finding| (host.host.to_string(), finding)));
+    findings::view::print_all(ui, of_hosts);
     ui.warn(format!("\n{}", verdict(ui, report)));
     print_pinned(ui, report);
 }
