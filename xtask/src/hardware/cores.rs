@@ -72,7 +72,7 @@ impl Cores {
         let physical = distinct(cpus.iter().map(|one| one.core.clone()))?;
         let nodes = section("nodes").lines().filter(|line| !line.trim().is_empty()).count();
         let is_without_numa =
-            || !section("siblings").is_empty() && values(text, "numa").next().is_none();
+            || !section("siblings").trim().is_empty() && values(text, "numa").next().is_none();
         let numa_nodes = match nodes {
             0 => is_without_numa().then_some(1),
             nodes => Some(number(nodes)),

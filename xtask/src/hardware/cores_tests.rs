@@ -178,6 +178,10 @@ fn what_is_not_told_is_not_known() {
     let text = [core(0, 0), core(1, 0), core(2, 1), core(3, 1)].concat();
     let cores = read(&format!("#llamafleet cpuinfo\n{text}")).unwrap();
     assert_eq!((cores.describe().as_str(), cores.threads()), ("2 with 2 threads each", Some(2)));
+    // The empty line is of the next section's mark. A second socket may have its own memory.
+    let two = text.replace("physical id : 0\ncore id : 1", "physical id : 1\ncore id : 1");
+    let cores = read(&format!("#llamafleet cpuinfo\n{two}#llamafleet siblings\n\n")).unwrap();
+    assert_eq!((cores.sockets, cores.numa_nodes, cores.threads()), (Some(2), None, None));
     // An ARM machine whose /proc/cpuinfo names one part for all.
     let gb10 = include_str!("../../tests/fixtures/cores/gb10");
     let cores = read(&gb10.replacen("CPU part", "part", 1)).unwrap();

@@ -12,6 +12,9 @@ use crate::hardware::cpu::{Arch, Cpu, Identity};
 
 const SCHEMA: u32 = 1;
 
+/// What stands for a version of Vulkan that nobody was there to ask for.
+pub const RENDER_NODE: &str = "render-node";
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
@@ -168,7 +171,11 @@ impl Gpu {
     /// processor, so that is left to a bench.
     pub fn is_worth_using(&self) -> bool {
         match self.vendor {
-            Vendor::Nvidia => self.cuda_capability.is_some() || self.vulkan.is_some(),
+            // Where nvidia-smi fails, a render node is no proof that anything else works.
+            Vendor::Nvidia => {
+                let is_listed = |vulkan: &String| vulkan != RENDER_NODE;
+                self.cuda_capability.is_some() || self.vulkan.as_ref().is_some_and(is_listed)
+            }
             Vendor::Amd => self.gfx_target.is_some() || self.vulkan.is_some(),
             Vendor::Intel => {
                 let is_card = self.is_discrete.unwrap_or_else(|| self.name.contains("Arc"));

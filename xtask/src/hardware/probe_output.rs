@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::hardware::cores::Cores;
 use crate::hardware::cpu::Cpu;
-use crate::hardware::facts::{Facts, Gpu, Vendor};
+use crate::hardware::facts::{Facts, Gpu, RENDER_NODE, Vendor};
 use crate::hardware::microarch::Table;
 use crate::hardware::recommendation::Recommendation;
 use crate::hardware::{nvidia, pci, rules, vulkan};
@@ -97,13 +97,15 @@ pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
     let section = |name: &str| sections.get(name).map_or("", String::as_str);
     let cpu = Cpu::parse(section("cpuinfo"))?;
     let microarch = table.detect(&cpu).map(|detected| detected.name);
+    let gpus = gpus(&section);
     let first = |name| section(name).lines().find(|line| !line.is_empty()).map(str::to_owned);
     Ok(Facts {
         cores: Cores::read(&cpu, &section),
         memory_bytes: memory(section("meminfo")),
         kernel: first("kernel"),
         nix_version: first("nix").and_then(|line| Some(line.rsplit(' ').next()?.to_owned())),
-        gpus: gpus(&section),
+        gpus_unknown: gpus.is_empty() && section("pci").lines().any(|line| line == "UNSEEN"),
+        gpus,
         nvidia_smi: nvidia::complaint(section("nvidia-smi")),
         ..Facts::new(host, cpu, microarch)
     })
@@ -145,7 +147,7 @@ fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
         let api = api_of(device.ids());
         let reach = api.map(|api| api.version.clone());
         let by_node = render && device.has_vulkan_driver();
-        let reach = reach.or_else(|| by_node.then(|| "render-node".to_owned()));
+        let reach = reach.or_else(|| by_node.then(|| RENDER_NODE.to_owned()));
         device.name = device.name.or_else(|| api.map(|api| api.name.clone()));
         let is_named = device.name.is_some();
         let Some(mut gpu) = device.gpu() else { continue };
@@ -222,7 +224,7 @@ fn platform_gpus(text: &str) -> Vec<Gpu> {
         let name = field("OF_COMPATIBLE_0=").unwrap_or("GPU");
         Some(Gpu {
             driver: Some(driver.to_owned()),
-            vulkan: Some("render-node".to_owned()),
+            vulkan: Some(RENDER_NODE.to_owned()),
             is_discrete: Some(false),
             ..Gpu::new(Vendor::Other, format!("{name} ({driver})"))
         })

@@ -72,9 +72,9 @@ fn no_gpu(manifest: &Manifest, facts: &Facts, backend: &str, what: &str) -> Find
             "unknown-gpu",
             format!(
                 "programs.llama-cpp.backend: asks for {backend}; whether the machine has a GPU is \
-                 unknown, because its report does not list GPUs"
+                 unknown, because nothing lists its devices"
             ),
-            facts.how_to_find_out(),
+            how_to_list(facts),
         );
     }
     let alone = manifest.backends.iter().all(|name| name == backend || name == "cpu");
@@ -231,11 +231,19 @@ pub fn unprobed(facts: &Facts) -> Vec<Finding> {
     findings.extend(facts.gpus_unknown.then(|| {
         Finding::warning(
             "unknown-gpu",
-            "whether the machine has a GPU is unknown: its report does not list GPUs",
-            facts.how_to_find_out(),
+            "whether the machine has a GPU is unknown: nothing lists its devices",
+            how_to_list(facts),
         )
     }));
     findings
+}
+
+fn how_to_list(facts: &Facts) -> String {
+    match facts.kernel {
+        // Only a probe knows it.
+        Some(_) => "probe the machine itself, or where /sys is mounted".to_owned(),
+        None => facts.how_to_find_out(),
+    }
 }
 
 /// Below this an AMD GPU that is not the only one is taken for the processor's own.

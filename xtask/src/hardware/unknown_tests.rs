@@ -20,7 +20,8 @@ const ARC: &str = include_str!("../../tests/fixtures/probe/arc-b580.vulkaninfo")
 const MISMATCH: &str = include_str!("../../tests/fixtures/probe/nvidia-smi-mismatch");
 const BANNER: &str = include_str!("../../tests/fixtures/probe/nvidia-smi-banner");
 const ZEN4: &str = include_str!("../../tests/fixtures/probe/zen4.cpuinfo");
-const CARD: &str = "DRIVER=nvidia\nPCI_ID=10DE:2204\nPCI_SLOT_NAME=0000:01:00.0\n\n";
+const CARD: &str =
+    "DRIVER=nvidia\nPCI_ID=10DE:2204\nPCI_SLOT_NAME=0000:01:00.0\nRENDER=renderD128\n\n";
 
 fn table() -> Table {
     Table::embedded().unwrap()
@@ -188,6 +189,19 @@ fn nvidia_smis_own_words_are_quoted() {
                name, driver_version, memory.total [MiB]\nTesla K80, 470.1, 11441 MiB\n";
     let report = probed(&[("pci", CARD), ("nvidia-smi", old)]);
     assert_eq!(codes(&report.findings), ["unknown-capability"]);
+}
+
+#[test]
+fn a_container_without_sys_leaves_open_whether_there_is_a_gpu() {
+    let report = probed(&[("kernel", "6.1.0\n"), ("pci", "UNSEEN\n")]);
+    assert_eq!(codes(&report.findings), ["unknown-gpu"]);
+    assert!(report.findings[0].help.contains("/sys"), "{:?}", report.findings);
+    for backend in ["cuda", "rocm", "vulkan"] {
+        let found = judged(&variant("znver4", &[backend]), report.facts.as_ref().unwrap());
+        assert_eq!(found, [("unknown-gpu", Severity::Warning)], "{backend}");
+    }
+    let smi = ("nvidia-smi", BANNER);
+    assert_eq!(probed(&[("pci", "UNSEEN\n"), smi]).findings, []);
 }
 
 #[test]
