@@ -107,7 +107,7 @@ in
     ];
   };
   "AMX's tile configuration is stored, in CPU modules and whole packages alone" = {
-    expr = map (package: lib.hasInfix "_tile_loadconfig" package.postPatch) [
+    expr = map (package: lib.hasInfix "amx/mmq.cpp" package.postPatch) [
       tigerlake.parts.ggml-cpu-tigerlake
       (tigerlake.override { modular = false; })
       pkgs.llama-cpp-cpu.parts.ggml

@@ -83,14 +83,9 @@ let
       ggml/src/ggml-backend-reg.cpp
   '';
 
-  # GCC before 12.4 and 13.3 does not see that `_tile_loadconfig` reads all 64 bytes, and drops
-  # their initialization: the first AMX instruction is then illegal (GCC bug 114098).
   withTileConfig = ''
     if [ -e ggml/src/ggml-cpu/amx/mmq.cpp ]; then
-      sed -i -E \
-        -e 's/_tile_loadconfig\(&(\w+)\);/__asm__ volatile("" : : "m"(\1)); &/' \
-        -e 's/_tile_storeconfig\(&(\w+)\);/& __asm__ volatile("" : "+m"(\1));/' \
-        ggml/src/ggml-cpu/amx/mmq.cpp
+      sed -i -E -f ${./tile-config.sed} ggml/src/ggml-cpu/amx/mmq.cpp
     fi
   '';
 

@@ -14,6 +14,7 @@ let
     "Cargo.toml"
     "overlays/llama-cpp/microarch.json"
     "overlays/llama-cpp/needs.json"
+    "overlays/llama-cpp/tile-config.sed"
     "testbed"
     "xtask"
   ];

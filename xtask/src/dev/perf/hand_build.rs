@@ -12,6 +12,8 @@ use crate::testbed::llama_tree;
 use crate::testbed::revision::Tree;
 
 const QUICK: Duration = Duration::from_secs(300);
+/// As in the packages: on a CPU with AMX nothing runs that an earlier GCC compiled.
+const TILE_CONFIG: &str = include_str!("../../../../overlays/llama-cpp/tile-config.sed");
 /// On two busy cores.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
@@ -35,6 +37,9 @@ pub fn make(
             process::read(&git, Some(QUICK)).context("run `cargo xtask setup` first")?;
             let tar = Invocation::new("tar").arg("-xf").arg(&archive).arg("-C").arg(partial);
             process::read(&tar, Some(QUICK))?;
+            let sed = Invocation::new("sed").args(["-i", "-E", TILE_CONFIG]);
+            let sed = sed.arg(partial.join("ggml/src/ggml-cpu/amx/mmq.cpp"));
+            process::read(&sed, Some(QUICK))?;
             disk::remove(&archive)
         })?;
     }
