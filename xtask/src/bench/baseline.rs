@@ -11,7 +11,7 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::bisect_command;
 use crate::nix::flake_input::{build_tag, short};
 use crate::nix::names::StorePath;
-use crate::statistics::{Decision, Ratio, paired, speed, unpaired};
+use crate::statistics::{Decision, LEAST_PROCESSES, Ratio, paired, speed, unpaired};
 use crate::ui::units;
 
 /// "Under 1 % is noise", in percent.
@@ -73,8 +73,12 @@ impl Change {
 
     /// Whether further rounds would not change the verdict.
     pub fn is_clear(&self) -> bool {
-        is_clear(self.verdict, self.interval_percent)
+        is_enough(self.rounds) && is_clear(self.verdict, self.interval_percent)
     }
+}
+
+fn is_enough(rounds: [usize; 2]) -> bool {
+    rounds.iter().all(|rounds| *rounds >= LEAST_PROCESSES)
 }
 
 pub fn is_clear(verdict: Verdict, [low, high]: [f64; 2]) -> bool {
@@ -176,14 +180,15 @@ pub fn change(test: &str, base: &[Vec<f64>], new: &[Vec<f64>], method: Method) -
     };
     let percent = |ratio: f64| (ratio - 1.0) * 100.0;
     let Ratio { estimate, low, high } = ratio;
+    let rounds = [base.len(), new.len()];
     Some(Change {
         test: test.to_owned(),
-        verdict: verdict(&ratio),
+        verdict: if is_enough(rounds) { verdict(&ratio) } else { Verdict::Same },
         change_percent: percent(estimate),
         interval_percent: [percent(low), percent(high)],
         baseline_tokens_per_second: speed(base)?,
         tokens_per_second: speed(new)?,
-        rounds: [base.len(), new.len()],
+        rounds,
     })
 }
 
@@ -206,7 +211,8 @@ pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding
         tests.collect::<Vec<_>>().join(", ")
     };
     let slower = in_words(&|change| change.verdict == Verdict::Slower);
-    let unclear = in_words(&|change| !change.is_clear());
+    let unclear = in_words(&|change| is_enough(change.rounds) && !change.is_clear());
+    let few = in_words(&|change| !is_enough(change.rounds));
     let then = named(&baseline.llama_cpp, &baseline.date);
     let mut findings = vec![];
     if !slower.is_empty() && baseline.store_path == new.store_path {
@@ -232,6 +238,13 @@ pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding
             "noisy",
             format!("inconclusive: the machine is too noisy ({unclear})"),
             "measure when the machine is idle, or with more --rounds",
+        ));
+    }
+    if !few.is_empty() {
+        findings.push(Finding::warning(
+            "noisy",
+            format!("inconclusive: fewer than {LEAST_PROCESSES} rounds ({few})"),
+            format!("measure with --rounds {LEAST_PROCESSES} or more"),
         ));
     }
     findings

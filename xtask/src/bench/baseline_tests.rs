@@ -192,6 +192,26 @@ fn a_regression_names_tests_change_revisions_and_the_next_step() {
     }
 }
 
+/// One pair has an interval without width, however far apart its two are.
+#[test]
+fn few_rounds_give_no_verdict() {
+    let good = run_of("r1", "/nix/store/x", "a41604cfa5fb271dc38b", &[("pp128", 10, 1000.0)]);
+    for (rounds, verdict) in [(1, Verdict::Same), (4, Verdict::Same), (5, Verdict::Slower)] {
+        let tests = [("pp128", rounds, 500.0)];
+        let bad = run_of("r2", "/nix/store/y", "5ad058abc4e4f5b9ee62", &tests);
+        let baseline = held_against(&good, &bad);
+        assert_eq!(baseline.verdict, verdict, "{rounds}");
+        let findings = findings(&baseline, &bad.about, "");
+        let found: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+        if verdict == Verdict::Same {
+            assert_eq!(found, ["noisy"]);
+            assert!(findings[0].message.contains("fewer than 5 rounds"), "{findings:?}");
+        } else {
+            assert_eq!(found, ["regression"]);
+        }
+    }
+}
+
 #[test]
 fn the_same_build_cannot_be_a_regression() {
     let good = run("r1", "/nix/store/x", "a41604cfa", 1000.0);

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::bench::llama_bench::TestResult;
-use crate::statistics::{median, paired, speed};
+use crate::statistics::{LEAST_PROCESSES, median, paired, speed};
 
 /// Samples by test, then by process: those of one process resemble each other more than
 /// those of two.
@@ -49,7 +49,7 @@ pub struct Standing {
     pub tokens_per_second: f64,
     /// To the first target; 1 for itself.
     pub ratio: Option<f64>,
-    /// 99 % confidence.
+    /// 99 % confidence; unknown of fewer than five rounds.
     pub interval: Option<[f64; 2]>,
     pub samples: usize,
 }
@@ -61,14 +61,16 @@ pub fn standings(targets: &[(&str, &Samples)]) -> Vec<Standing> {
     let tests = distinct(samples.map(|(test, _)| test));
     let standing = |test: &str, (label, samples): (&str, &Samples)| {
         let processes = samples.of(test);
-        let ratio = paired(targets.first()?.1.of(test), processes);
+        let base = targets.first()?.1.of(test);
+        let ratio = paired(base, processes);
+        let is_enough = base.len().min(processes.len()) >= LEAST_PROCESSES;
         Some(Standing {
             label: label.to_owned(),
             test: test.to_owned(),
             median_tokens_per_second: median(processes.concat())?,
             tokens_per_second: speed(processes)?,
             ratio: ratio.map(|ratio| ratio.estimate),
-            interval: ratio.map(|ratio| [ratio.low, ratio.high]),
+            interval: ratio.filter(|_| is_enough).map(|ratio| [ratio.low, ratio.high]),
             samples: processes.iter().map(Vec::len).sum(),
         })
     };

@@ -15,6 +15,7 @@ use crate::bench::measurement::{Params, Subject};
 use crate::bench::results::{Record, RunInfo};
 use crate::bench::results_file::ResultsFile;
 use crate::findings::finding::{Finding, none_is_an_error};
+use crate::statistics::LEAST_PROCESSES;
 use crate::system::json_lines;
 use crate::system::resources::now;
 use crate::ui::progress::Live;
@@ -24,7 +25,7 @@ use crate::ui::{Ui, units};
 pub const ROUNDS: u32 = 10;
 /// A large model is not kept loading for an hour.
 pub const PATIENCE: Duration = Duration::from_secs(300);
-const LEAST_ROUNDS: u32 = 5;
+const LEAST_ROUNDS: u32 = LEAST_PROCESSES as u32;
 
 /// Appends a run's results to the results file.
 pub struct Recorder<'a> {

@@ -8,7 +8,7 @@ use crate::bench::measurement::Model;
 use crate::bench::memory_bandwidth::MemoryBandwidth;
 use crate::findings;
 use crate::nix::flake_input::short;
-use crate::statistics::Ratio;
+use crate::statistics::{LEAST_PROCESSES, Ratio};
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -156,10 +156,15 @@ fn sentences(standings: &[Standing]) -> Vec<String> {
     };
     let sentence = |standing: &Standing| {
         let Standing { label, test, ratio: estimate, interval, .. } = standing;
-        let ([low, high], estimate) = ((*interval)?, (*estimate)?);
+        let (work, estimate) = (work(test), (*estimate)?);
+        let Some([low, high]) = *interval else {
+            return Some(format!(
+                "{label} against {first} at {work}: inconclusive with fewer than \
+                 {LEAST_PROCESSES} rounds"
+            ));
+        };
         let verdict = verdict(&Ratio { estimate, low, high });
         let clear = is_clear(verdict, [low, high].map(|ratio| (ratio - 1.0) * 100.0));
-        let work = work(test);
         let text = match verdict {
             Verdict::Same if clear => format!("{label} is as fast as {first} at {work}"),
             Verdict::Same => format!("{label} against {first} at {work}: inconclusive"),

@@ -151,8 +151,11 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(json(&output)["baseline"]["rev"], "bbbb");
-    let output = run(fleet.path(), &["bench", "a", "--local", "--rounds=2"]);
+    let output = run(fleet.path(), &["bench", "a", "--local", "--rounds=5"]);
     assert!(stdout(&output).contains("no change"), "{}", stdout(&output));
+    let output = run(fleet.path(), &["bench", "a", "--local", "--rounds=2"]);
+    assert!(stdout(&output).contains("inconclusive"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("fewer than 5 rounds"), "{}", stderr(&output));
 }
 
 /// Whoever can change the repository can write any path into a results file.

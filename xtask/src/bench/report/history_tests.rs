@@ -14,6 +14,11 @@ fn one(run: &str, build: u64, samples: &[f64]) -> Record {
     line
 }
 
+/// As many rounds as a verdict takes.
+fn rounds(record: &Record) -> Vec<Record> {
+    (0..5).map(|round| Record { round, ..record.clone() }).collect()
+}
+
 fn only(report: &Report) -> &Series {
     assert_eq!((report.hosts.len(), report.hosts[0].settings.len()), (1, 1));
     &report.hosts[0].settings[0].series[0]
@@ -29,10 +34,10 @@ fn of_hosts(measured: Vec<Record>, asked: &[String]) -> Report {
     histories.report(vec![])
 }
 
-/// Runs of one sample each, a day and a build apart.
+/// Runs of five rounds, a day and a build apart.
 fn history(speeds: &[f64]) -> Report {
     let each = speeds.iter().zip(10_u64..);
-    report(each.map(|(speed, day)| one(&day.to_string(), day, &[*speed; 5])).collect())
+    report(each.flat_map(|(speed, day)| rounds(&one(&day.to_string(), day, &[*speed]))).collect())
 }
 
 #[test]
@@ -79,9 +84,10 @@ fn only_what_was_measured_alike_is_compared() {
 
 #[test]
 fn what_stands_now_is_held_against_the_llama_cpp_before() {
-    let mut again = one("13", 11, &[50.0; 5]);
+    let mut again = one("13", 11, &[50.0]);
     again.run = "again".into();
-    let report = report(vec![one("10", 10, &[100.0; 5]), one("11", 11, &[50.0; 5]), again]);
+    let runs = [one("10", 10, &[100.0]), one("11", 11, &[50.0]), again];
+    let report = report(runs.iter().flat_map(rounds).collect());
     let series = only(&report);
     let now = series.now.as_ref().unwrap();
     assert_eq!((now.against, now.verdict, now.percent.round()), (0, Verdict::Slower, -50.0));
