@@ -10,9 +10,11 @@ use serde::Serialize;
 use crate::bench::results::LastBench;
 use crate::bench::results_file::ResultsFile;
 use crate::check::evaluation::EvalOptions;
-use crate::check::report::PartReport;
+use crate::check::report::{CheckReport, PartReport};
 use crate::check::{command as check, evaluation as evaluate, validation};
+use crate::findings::finding::Finding;
 use crate::findings::outcome::Outcome;
+use crate::findings::view::print_all;
 use crate::fleet::context::Context;
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::flake_input::{build_tag, short};
@@ -45,6 +47,8 @@ struct Listed {
     parts: Vec<PartReport>,
     /// Of bench/HOST.jsonl.
     last_bench: Option<LastBench>,
+    /// Why it has no variant.
+    findings: Vec<Finding>,
 }
 
 pub fn run(context: &Context) -> Result<Outcome> {
@@ -60,7 +64,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
         LastBench::of(file.newest_first().ok()?)
     };
     // Report.
-    let listed: Vec<Listed> = hosts
+    let mut listed: Vec<Listed> = hosts
         .into_iter()
         .map(|host| {
             let selection = outcomes.selection(&host);
@@ -77,15 +81,39 @@ pub fn run(context: &Context) -> Result<Outcome> {
                 last_bench: benched(&host),
                 in_store: selection.is_some_and(|one| present.contains(&one.drv_path)),
                 parts: manifest.map(|it| PartReport::of(it, &present)).unwrap_or_default(),
+                findings: vec![],
                 host,
             }
         })
         .collect();
-    let ok = listed.iter().all(|host| host.variant.is_some() || !host.has_module);
+    let failed: Vec<HostName> =
+        listed.iter().filter(|host| host.fails()).map(|host| host.host.clone()).collect();
+    for report in CheckReport::new(&failed, outcomes, &present).hosts {
+        if let Some(host) = listed.iter_mut().find(|host| host.host == report.host) {
+            host.findings = report.findings;
+        }
+    }
+    let ok = failed.is_empty();
     let report = ListReport { schema: 1, command: "list", hosts: listed, ok };
     context.ui.document(&report)?;
     print(context, &report);
-    Ok(Outcome::new(ok, outcomes.failures()))
+    Ok(Outcome::new(ok, report.hosts.iter().flat_map(|host| &host.findings)))
+}
+
+impl Listed {
+    /// Uses the module, and selects no variant.
+    fn fails(&self) -> bool {
+        self.variant.is_none() && self.has_module
+    }
+
+    /// Why there is no variant, for a table.
+    fn without_variant(&self) -> Option<String> {
+        match self.findings.first() {
+            _ if !self.has_module => Some("does not use the module".to_owned()),
+            Some(finding) => Some(format!("error: {}", finding.code)),
+            None => None,
+        }
+    }
 }
 
 fn print(context: &Context, report: &ListReport) {
@@ -103,17 +131,13 @@ fn print(context: &Context, report: &ListReport) {
             vec![
                 host.host.as_str().into(),
                 or_dash(&host.target).into(),
-                (if !host.has_module {
-                    "does not use the module".to_owned()
-                } else if host.variant.is_none() {
-                    "does not evaluate; see cargo xtask check".to_owned()
-                } else {
-                    host.backends.join(" + ")
-                })
-                .into(),
+                host.without_variant().unwrap_or_else(|| host.backends.join(" + ")).into(),
                 or_dash(&host.microarch).into(),
                 (if known.is_empty() { "-".to_owned() } else { known }).into(),
-                PartReport::in_store(host.in_store, &host.parts).into(),
+                match host.variant {
+                    Some(_) => PartReport::in_store(host.in_store, &host.parts).into(),
+                    None => "-".into(),
+                },
                 host.last_bench
                     .as_ref()
                     .map_or_else(|| "-".to_owned(), LastBench::to_string)
@@ -122,4 +146,9 @@ fn print(context: &Context, report: &ListReport) {
         })
         .collect();
     context.ui.result(Table { columns: &columns, rows }.render(&context.ui));
+    let hosts = report.hosts.iter();
+    print_all(
+        &context.ui,
+        hosts.flat_map(|host| host.findings.iter().map(|it| (host.host.to_string(), it))),
+    );
 }

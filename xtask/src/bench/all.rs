@@ -14,7 +14,7 @@ use crate::findings::outcome::Outcome;
 use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::names::HostName;
-use crate::system::interrupt;
+use crate::system::interrupt::{self, Interrupted};
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -33,6 +33,9 @@ struct HostBench {
     report: Option<BenchReport>,
     /// Why it could not be measured.
     findings: Vec<Finding>,
+    /// What broke, or that the user stopped the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     ok: bool,
 }
 
@@ -48,31 +51,47 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     for host in without {
         ui.status(format!("{host} has no target: skipped"));
     }
-    let mut hosts = vec![];
-    for host in asked {
-        interrupt::check()?;
-        ui.status(format!("\n{}", ui.bold(host.as_str())));
-        let args = BenchArgs { host: host.to_string(), ..args.clone() };
-        let measured = target(&args, context).and_then(|to| measure_host(&args, context, to));
-        let bench = match found(measured)? {
-            Ok(report) => {
-                view::print(ui, &report);
-                HostBench { host, findings: vec![], ok: report.ok, report: Some(report) }
-            }
-            Err(findings) if findings.iter().all(|finding| finding.code == NO_MODULE) => continue,
-            Err(findings) => {
-                findings.iter().for_each(|finding| print(ui, host.as_str(), finding));
-                HostBench { host, report: None, findings, ok: false }
-            }
-        };
-        hosts.push(bench);
-    }
+    let benched = asked.into_iter().filter_map(|host| bench(args, context, host));
+    let hosts: Vec<HostBench> = benched.collect();
     let ok = !hosts.is_empty() && hosts.iter().all(|bench| bench.ok);
     let report = AllReport { schema: 1, command: "bench", hosts, ok };
     ui.document(&report)?;
     ui.status("");
     ui.result(table(ui, &report));
-    Ok(Outcome::new(ok, report.hosts.iter().flat_map(HostBench::all_findings)))
+    let mut failed = report.hosts.iter().filter(|bench| !bench.ok);
+    // Nothing is known of any of them.
+    Ok(match failed.clone().count() > 0 && failed.all(|bench| bench.error.is_some()) {
+        true => Outcome::Unavailable,
+        false => Outcome::new(ok, report.hosts.iter().flat_map(HostBench::all_findings)),
+    })
+}
+
+/// Measures one host, whatever became of the others. None: it does not use the module.
+fn bench(args: &BenchArgs, context: &Context, host: HostName) -> Option<HostBench> {
+    let ui = &context.ui;
+    let measured = interrupt::check().map_err(Into::into).and_then(|()| {
+        ui.status(format!("\n{}", ui.bold(host.as_str())));
+        let args = BenchArgs { host: host.to_string(), ..args.clone() };
+        found(target(&args, context).and_then(|to| measure_host(&args, context, to)))
+    });
+    let nothing = HostBench { host, report: None, findings: vec![], error: None, ok: false };
+    match measured {
+        Ok(Ok(report)) => {
+            view::print(ui, &report);
+            Some(HostBench { ok: report.ok, report: Some(report), ..nothing })
+        }
+        Ok(Err(findings)) if findings.iter().all(|finding| finding.code == NO_MODULE) => None,
+        Ok(Err(findings)) => {
+            findings.iter().for_each(|finding| print(ui, nothing.host.as_str(), finding));
+            Some(HostBench { findings, ..nothing })
+        }
+        Err(error) => {
+            if !error.is::<Interrupted>() {
+                ui.error(&error);
+            }
+            Some(HostBench { error: Some(format!("{error:#}")), ..nothing })
+        }
+    }
 }
 
 impl HostBench {
@@ -98,8 +117,16 @@ fn table(ui: &Ui, report: &AllReport) -> String {
             rows.push(vec![name.into(), result.test.as_str().into(), speed.into(), verdict.into()]);
             name = "";
         }
-        if let (true, Some(finding)) = (name == host.as_str(), bench.all_findings().next()) {
-            let failed = Cell::painted(format!("not measured: {}", finding.code), Ui::red);
+        if name == host.as_str() {
+            let finding = bench.all_findings().next().map(|finding| finding.code);
+            let interrupted = bench.error.as_ref().is_some_and(|it| *it == Interrupted.to_string());
+            let why = match finding {
+                Some(code) => code,
+                None if interrupted => "interrupted",
+                None => "error",
+            };
+            let paint = if why == "interrupted" { Ui::yellow } else { Ui::red };
+            let failed = Cell::painted(format!("not measured: {why}"), paint);
             rows.push(vec![name.into(), "-".into(), "-".into(), failed]);
         }
     }

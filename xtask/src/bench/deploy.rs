@@ -14,12 +14,14 @@ use crate::bench::paired_run::ComparisonTarget;
 use crate::bench::preflight::preflight;
 use crate::bench::preflight_rules::closure_fits;
 use crate::build::run as build_all;
+use crate::build::variants::BuildState;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Around, Selection};
 use crate::nix::names::DrvPath;
 use crate::nix::store;
+use crate::system::interrupt::Interrupted;
 use crate::target::{Target, or_finding, refuse};
 
 /// Builds and copies the builds of a paired run: the builds, their model's path on the target,
@@ -132,10 +134,14 @@ fn build(context: &Context, subject: &Subject) -> Result<()> {
     let Some(failed) = variants.into_iter().find(|variant| !variant.state.ok()) else {
         return Ok(());
     };
+    if failed.state == BuildState::Interrupted {
+        bail!(Interrupted);
+    }
+    let first = failed.first_error.as_ref().map(|line| format!("; first error: {line}"));
     let log = failed.log.as_ref().map(|log| format!("; its log: {log}")).unwrap_or_default();
     refuse(Finding::error(
         "not-built",
-        format!("{}{log}", failed.failure()),
+        format!("{}{}{log}", failed.failure(), first.unwrap_or_default()),
         format!("see `cargo xtask build-all {host}`"),
     ))
 }

@@ -1,7 +1,6 @@
 //! `build-all`: builds every distinct variant.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::thread;
 
 use anyhow::{Result, anyhow, bail};
@@ -9,12 +8,10 @@ use anyhow::{Result, anyhow, bail};
 use crate::build::args::BuildAllArgs;
 use crate::build::early::EarlyBuild;
 use crate::build::plan::Planned;
-use crate::build::report::{BuildReport, PlanReport, VariantReport};
+use crate::build::report::{BuildReport, PlanReport};
 use crate::build::run_state::SharedRun;
-use crate::build::variants::{Build, BuildState, add_packages, distinct};
-use crate::build::{
-    compile_error, github, junit, latest_logs, log, packages, plan, publish, run, view,
-};
+use crate::build::variants::{Build, add_packages, distinct};
+use crate::build::{github, junit, latest_logs, packages, plan, publish, run, view};
 use crate::check;
 use crate::check::command::folder_in_checkout;
 use crate::check::evaluation::{EvalOptions, Selected, evaluate_each};
@@ -79,7 +76,6 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     }
     findings.extend(variants.iter().flat_map(|variant| variant.findings.clone()));
     // Report.
-    variants.iter_mut().for_each(find_first_error);
     latest_logs::note(context, &variants);
     let report = BuildReport {
         schema: 1,
@@ -189,13 +185,4 @@ fn chosen(
 fn is_chosen(args: &BuildAllArgs, manifest: &Manifest) -> bool {
     (args.variant.is_empty() || args.variant.iter().any(|name| name == manifest.variant.as_str()))
         && args.backend.as_ref().is_none_or(|backend| manifest.backends.contains(backend))
-}
-
-/// A parallel build goes on for hundreds of lines after its first error, which is then not
-/// in the end of the log.
-fn find_first_error(variant: &mut VariantReport) {
-    if matches!(variant.state, BuildState::Failed | BuildState::DependencyFailed) {
-        let log = variant.log.as_ref().map(|log| log::lines(Path::new(log)));
-        variant.first_error = log.and_then(compile_error::first);
-    }
 }

@@ -60,7 +60,7 @@ pub fn run(args: &LogArgs, context: &Context) -> Result<Outcome> {
         ok,
     })?;
     context.ui.status(context.ui.dim(&format!("{variant}, {state}: {}", file.display())));
-    context.ui.result(String::from_utf8_lossy(&text).trim_end());
+    context.ui.verbatim(String::from_utf8_lossy(&text).trim_end());
     Ok(Outcome::Ok)
 }
 

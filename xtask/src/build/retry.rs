@@ -62,6 +62,9 @@ const PERMANENT: [&str; 4] = [
 /// aborted transfer; 28 a timeout; 35 an aborted handshake.
 const CURL: [u32; 8] = [5, 6, 7, 18, 28, 35, 52, 56];
 
+/// What Nix says at Ctrl-C, whatever else has failed by then.
+const INTERRUPTED: &str = "interrupted by the user";
+
 /// Lines at the end of a log in which a fetcher reports its error.
 const FETCHER_LINES: usize = 5;
 
@@ -111,8 +114,7 @@ pub fn reason(failure: &Failure) -> Option<String> {
     }
     let own = failure.own_message();
     let printed = own.filter(|own| !own.starts_with("builder for")).or(failure.permanent()).or(own);
-    let printed =
-        printed.or_else(|| failure.no_machine()).or(failure.errors.last().map(|e| bare(e)));
+    let printed = printed.or_else(|| failure.no_machine()).or_else(|| failure.last_of_run());
     printed.map(|printed| in_short(printed, failure.drv))
 }
 
@@ -140,6 +142,16 @@ impl<'a> Failure<'a> {
         let nobodys =
             self.errors.iter().map(|e| bare(e)).filter(|e| !first_line(e).contains(".drv"));
         own.into_iter().chain(nobodys).find(|error| has(first_line(error), &PERMANENT))
+    }
+
+    /// The last error that is not about another derivation. Ctrl-C is the reason of no failure.
+    fn last_of_run(&self) -> Option<&'a str> {
+        let drv = self.drv.as_str();
+        let mut errors = self.errors.iter().rev().map(|error| bare(error));
+        errors.find(|error| {
+            let line = first_line(error);
+            (line.contains(drv) || !line.contains(".drv")) && line != INTERRUPTED
+        })
     }
 
     /// Whether Nix's helper ended, rather than the build on the builder.

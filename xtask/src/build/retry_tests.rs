@@ -48,6 +48,21 @@ fn a_lost_builder_is_told_from_a_build_that_failed_there() {
     assert_eq!((passing, reason.as_str()), (None, "failed with exit code 2"));
 }
 
+/// Nix 2.26.3 says nothing of a build that had failed before Ctrl-C.
+#[test]
+fn ctrl_c_and_another_builds_failure_are_no_reason() {
+    let drv = |name: &str| DrvPath::new(format!("/nix/store/{}-{name}.drv", "a".repeat(32)));
+    let (one, other) = (drv("one"), drv("other"));
+    let errors = [
+        format!("error: builder for '{other}' failed with exit code 3"),
+        "error: interrupted by the user".to_owned(),
+    ];
+    let row = &Default::default();
+    assert_eq!(reason(&Failure { drv: &one, row, errors: &errors }), None);
+    let of_other = reason(&Failure { drv: &other, row, errors: &errors });
+    assert_eq!(of_other.unwrap(), "failed with exit code 3");
+}
+
 #[test]
 fn a_builder_that_cannot_be_reached_may_come_back() {
     for recording in [recorded!("no-builder"), recorded!("no-such-builder")] {

@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::build::args::Limits;
-use crate::build::attempts;
 use crate::build::derivations::{Derivation, Expected, Stage};
 use crate::build::early::{Begun, EarlyBuild};
 use crate::build::estimates::{History, Record};
@@ -18,6 +17,7 @@ use crate::build::report::VariantReport;
 use crate::build::run_state::{RunState, SharedRun};
 use crate::build::variants::{Build, BuildState, short_name};
 use crate::build::view;
+use crate::build::{attempts, compile_error, log};
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::hardware::instructions;
@@ -165,7 +165,11 @@ pub fn report(
                 failed_dependency: (state == BuildState::DependencyFailed)
                     .then(|| short_name(culprit.as_str()).to_owned()),
                 failed_part: part(build, culprit).filter(|_| state == BuildState::Failed),
-                first_error: None,
+                first_error: ran
+                    .logs
+                    .file(culprit)
+                    .filter(|_| failed)
+                    .and_then(|log| compile_error::first(log::lines(log))),
                 closure_change_bytes: change(&earlier, build, there),
                 link: None,
                 findings: there.map_or_else(Vec::new, |_| proof(build)),

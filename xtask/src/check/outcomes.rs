@@ -94,15 +94,6 @@ impl Outcomes {
         hosts
     }
 
-    /// Why hosts that should select a variant select none.
-    pub fn failures(&self) -> impl Iterator<Item = &Finding> {
-        self.0.values().flat_map(|(evaluated, _)| match evaluated {
-            Evaluated::Failed { finding, .. } => std::slice::from_ref(finding),
-            Evaluated::Problems(findings) => findings,
-            Evaluated::Selected(_) | Evaluated::Unsupported(_) => &[],
-        })
-    }
-
     pub fn uses_module(&self, host: &HostName) -> bool {
         !matches!(self.0.get(host), Some((Evaluated::Unsupported(_), _)))
     }

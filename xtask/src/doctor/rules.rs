@@ -151,18 +151,24 @@ pub fn check_memory(bytes: u64, cores: usize) -> Check {
     Check::ok("machine", message)
 }
 
+/// `cargo xtask update` moves llama.cpp alone.
+const UPDATE_NIXPKGS: &str = "`nix flake update nixpkgs`, then `cargo xtask check --full` and \
+    `cargo xtask build-all`";
+
 /// Ages in days at `now` (seconds since 1970), and flake.lock against flake.nix's inputs.
 pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
     let root = lock.node(lock.root());
     let mut checks = vec![];
-    for (name, input, limit) in [("llama-cpp age", "llama-cpp", 30), ("nixpkgs age", "nixpkgs", 60)]
-    {
+    for (name, input, limit, help) in [
+        ("llama-cpp age", "llama-cpp", 30, "`cargo xtask update`"),
+        ("nixpkgs age", "nixpkgs", 60, UPDATE_NIXPKGS),
+    ] {
         let node = lock.node(root.input(input).as_str().unwrap_or_default());
         let Some(modified) = node.locked()["lastModified"].as_u64() else { continue };
         let days = now.saturating_sub(modified) / 86_400;
         let message = format!("the pin is {days} days old");
         checks.push(match days > limit {
-            true => Check::warning(name, message, "`cargo xtask update`"),
+            true => Check::warning(name, message, help),
             false => Check::ok(name, message),
         });
     }
@@ -269,6 +275,11 @@ mod tests {
         assert!(checks[3].message.contains("locks gone, which is not an input"));
         // A clock that is behind is no reason to fail.
         assert_eq!(check_lock(&LockFile::new(lock.clone()), &inputs, 0)[0].state, Health::Ok);
+        // What `update` does not move, it is not the help for.
+        let late = check_lock(&LockFile::new(lock), &inputs, 1_000_000 + 90 * 86_400);
+        let help = |check: &Check| check.help.clone().unwrap_or_default();
+        assert_eq!(help(&late[0]), "`cargo xtask update`");
+        assert!(help(&late[1]).starts_with("`nix flake update nixpkgs`"), "{late:?}");
     }
 
     #[test]

@@ -9,6 +9,11 @@ use crate::ui::{Ui, wrap};
 
 /// Like a compiler's message: severity, host, sentence, source line, help.
 fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
+    if finding.code == "interrupted" {
+        // The user knows: it is no error to be warned of.
+        let message = wrap(&finding.message, ui.columns, host.len() + ": ".len(), 4);
+        return format!("\n{}: {}", ui.bold(host), ui.yellow(&message));
+    }
     let word = finding.severity.as_str();
     let paint: fn(&Ui, &str) -> String = match finding.severity {
         Severity::Error => Ui::red,

@@ -6,12 +6,13 @@ use crate::hardware::facts::{Facts, Gpu};
 use crate::hardware::microarch::Detected;
 use crate::hardware::probe_output::ProbeReport;
 use crate::hardware::recommendation::Recommendation;
-use crate::ui::{Ui, units};
+use crate::ui::{Ui, units, wrap};
 
 pub fn print(ui: &Ui, report: &ProbeReport) {
     if let Some(facts) = &report.facts {
         for (name, value) in rows(facts, report.recommendation.as_ref()) {
-            ui.result(format!("{name:<8}  {value}"));
+            let indent = "12345678  ".len();
+            ui.result(format!("{name:<8}  {}", wrap(&value, ui.table_columns, indent, indent)));
         }
     }
     if let Some(recommendation) = &report.recommendation {
@@ -20,7 +21,7 @@ pub fn print(ui: &Ui, report: &ProbeReport) {
             host => format!("for hosts/{host}/default.nix"),
         };
         ui.status(format!("\n{}", ui.dim(&format!("# {place}"))));
-        ui.result(recommendation.nix());
+        ui.verbatim(&recommendation.nix());
     }
     for finding in &report.findings {
         findings::view::print(ui, &report.host, finding);

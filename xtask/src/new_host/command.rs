@@ -83,7 +83,7 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     for file in &files {
         let file = file.display().to_string();
         match report.contents.get(&file) {
-            Some(text) => ui.result(format!("{}\n{text}", ui.bold(&file))),
+            Some(text) => ui.verbatim(&format!("{}\n{text}", ui.bold(&file))),
             None => ui.result(file),
         }
     }

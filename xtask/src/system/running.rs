@@ -22,10 +22,17 @@ pub fn show_commands(show: impl Fn(&str) + Send + Sync + 'static) {
     let _ = SHOW.set(Box::new(show));
 }
 
-/// A child that runs until this is dropped.
+/// A child, or work of our own, that runs until this is dropped.
 pub(crate) struct Running(u32);
 
 impl Running {
+    /// What this process does itself.
+    pub(crate) fn own(what: String) -> Self {
+        // No child is in this group.
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push((0, what));
+        Self(0)
+    }
+
     pub(crate) fn begin(group: u32, invocation: &Invocation) -> Self {
         let program = invocation.program().file_name().unwrap_or_default().to_string_lossy();
         let word = invocation.argv().first().map(|word| word.to_string_lossy());

@@ -12,6 +12,7 @@ use crate::system::background::Background;
 use crate::system::disk::TemporaryFolder;
 use crate::system::interrupt;
 use crate::system::process::{self, Invocation};
+use crate::system::running::Running;
 use crate::target::{Ssh, Target, ssh};
 
 /// ssh's own limits end a connection that does not come about long before.
@@ -47,6 +48,7 @@ impl Target {
         let socket = folder.path().join("socket");
         let socket = socket.to_str().context("the temporary folder's path is not UTF-8")?;
         let master = Background::start(&ssh.master(socket))?;
+        let _shown = Running::own(format!("connecting to {}", ssh.destination));
         let began = Instant::now();
         while !Path::new(socket).exists() {
             if !master.is_running() {

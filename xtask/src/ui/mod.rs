@@ -170,6 +170,13 @@ impl Ui {
         }
     }
 
+    /// A result whose lines are not prose, such as a file's or a log's: none of them is broken.
+    pub fn verbatim(&self, text: &str) {
+        if !self.json {
+            print_result(anstream::stdout(), &self.shown(text, None));
+        }
+    }
+
     /// A result that is a program of its own, to be taken as it is.
     pub fn script(&self, text: &str) {
         HAS_DOCUMENT.store(true, Ordering::Relaxed);

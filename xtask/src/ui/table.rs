@@ -73,7 +73,8 @@ impl Table<'_> {
 }
 
 impl Table<'_> {
-    /// Each row as lines of its own, for a screen that is narrower than the table.
+    /// Each row as lines of its own, for a screen that is narrower than the table. A row without
+    /// a first cell belongs to the one above it.
     fn stacked(&self, ui: &Ui, screen: usize) -> String {
         let heads = self.columns.iter().map(|head| head.trim_start_matches('>'));
         let heads: Vec<&str> = heads.collect();
@@ -81,11 +82,9 @@ impl Table<'_> {
         let indent = widest + 4;
         let mut lines = vec![];
         for row in &self.rows {
-            let mut cells = row.iter().zip(&heads).filter(|(cell, _)| !cell.text.is_empty());
-            if let Some((first, _)) = cells.next() {
-                lines.push(ui.bold(&first.text));
-            }
-            for (cell, head) in cells.filter(|(cell, _)| cell.text != "-") {
+            lines.extend(row.first().filter(|it| !it.text.is_empty()).map(|it| ui.bold(&it.text)));
+            let cells = row.iter().zip(&heads).skip(1);
+            for (cell, head) in cells.filter(|(cell, _)| !["", "-"].contains(&&*cell.text)) {
                 let text = wrap(&cell.text, Some(screen), indent, indent);
                 let text = cell.paint.map_or_else(|| text.clone(), |paint| paint(ui, &text));
                 let head = pad_str(head, widest, Alignment::Left, None);
@@ -121,6 +120,25 @@ mod tests {
         }
         assert_eq!(table(Some(200)), table(None));
         assert_eq!(table(None).lines().count(), 3);
+    }
+
+    #[test]
+    fn a_row_without_a_first_cell_stays_below_its_heading() {
+        let columns = ["TEST", "VARIANT", ">TOKENS/S"];
+        let rows = [["pp128", "upstream", "4.5"], ["", "tuned", "9.1"], ["tg32", "tuned", "-"]];
+        let rows = rows.map(|row| row.map(Cell::from).into()).into();
+        let ui = Ui { table_columns: Some(20), ..Ui::PLAIN };
+        let text = Table { columns: &columns, rows }.render(&ui);
+        let lines = [
+            "pp128",
+            "  VARIANT   upstream",
+            "  TOKENS/S  4.5",
+            "  VARIANT   tuned",
+            "  TOKENS/S  9.1",
+            "tg32",
+            "  VARIANT   tuned",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), lines);
     }
 
     #[test]

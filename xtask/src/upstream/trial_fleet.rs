@@ -223,9 +223,11 @@ pub struct TrialResult {
 
 pub fn not_built(variant: &VariantReport) -> Finding {
     let end = variant.log_tail.iter().rev().take(8).rev().cloned().collect::<Vec<_>>().join("\n");
+    let first = variant.first_error.as_ref().map(|line| format!("; first error: {line}"));
     let message = format!(
-        "{}{}{end}",
+        "{}{}{}{end}",
         variant.failure(),
+        first.unwrap_or_default(),
         if end.is_empty() { "" } else { "; end of the log:\n" }
     );
     let help = variant

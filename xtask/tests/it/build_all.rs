@@ -283,17 +283,33 @@ fn ctrl_c_during_a_build_ends_the_builder_and_says_so() {
 fn what_failed_before_ctrl_c_is_reported_as_failed() {
     let fleet = fleet(
         r#"
-        a = host { variant = "bad"; script = "echo 'x.c:1: error: planted'; exit 1"; };
-        b = host { variant = "slow"; script = "while true; do echo x; sleep 0.2; done"; };
+        a = host { variant = "slow"; script = "while true; do echo x; sleep 0.2; done"; };
+        b = host { variant = "zany"; script = "echo 'x.c:1: error: planted'; exit 1"; };
         "#,
     );
     let arguments = ["build-all", "--json", "--max-jobs", "2"];
     let (output, _) = interrupted(&arguments, &fleet, Duration::from_secs(5));
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     let report = json(&output);
-    assert_eq!(variant(&report, "bad")["state"], "failed", "{report}");
+    assert_eq!(variant(&report, "zany")["state"], "failed", "{report}");
     assert_eq!(variant(&report, "slow")["state"], "interrupted", "{report}");
-    assert!(stderr(&output).contains("error: planted"), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("error: planted"), "{said}");
+    assert!(!said.contains("interrupted by the user"), "{said}");
+    assert!(said.contains("log b`"), "the log of what failed: {said}");
+}
+
+/// One mistake in a file that several hosts import is one error.
+#[test]
+fn an_error_that_hosts_share_is_said_once() {
+    let fleet = fleet("inherit (let x = throw \"planted\"; in { a = x; b = x; }) a b;");
+    for command in ["build-all", "list", "check", "matrix"] {
+        let output = run(fleet.path(), &[command]);
+        assert_eq!(code(&output), 1);
+        let said = stderr(&output);
+        assert_eq!(said.matches("planted").count(), 2, "once, and in the source line: {said}");
+        assert!(said.contains("] a, b: planted"), "{said}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 mod bench;
+mod bench_all;
 mod bench_faults;
 mod bench_records;
 mod bisect;

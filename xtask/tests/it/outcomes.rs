@@ -93,6 +93,13 @@ fn rows() -> Vec<Row> {
     let mut add = |fleet: &Scratch, outcome, line: &str| rows.push(row(fleet, outcome, line));
     add(&ok, "all hosts are ok", "check");
     add(&wrong(), "a host does not evaluate", "check");
+    let offline = fleet(
+        "a = builtins.fetchTarball { url = \"http://nobody.invalid/x.tar.gz\"; sha256 = \
+         \"sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"; };",
+    );
+    for command in ["build-all", "check", "list", "matrix"] {
+        add(&offline, "an input cannot be fetched", command);
+    }
     add(&ok, "no such host", "check nobody");
     add(&ok, "no such flake", "check --flake /nonexistent");
     add(&ok, "it prints no document", "check --watch");

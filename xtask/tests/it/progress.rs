@@ -2,7 +2,7 @@
 
 use crate::build_all::slow_fleet;
 use crate::support::builders::signal;
-use crate::support::{code, fleet, json, stderr, terminal, xtask};
+use crate::support::{code, fleet, json, run, stderr, terminal, xtask};
 
 const LLAMA_BENCH: &str = include_str!("../fixtures/llama-bench/new.jsonl");
 
@@ -59,6 +59,25 @@ fn real_builds_are_drawn_and_only_the_report_is_left_on_the_screen() {
     assert!(seen("  └ shared-1") && seen("waiting for shared-1"), "{end}");
     assert!(end.contains("gone-1 failed after") && end.contains("VARIANT"), "{end}");
     assert!(!end.contains('%') && !end.contains('└'), "{end}");
+}
+
+/// What is to be copied, or was printed by another program, keeps its lines.
+#[test]
+fn files_and_logs_are_not_broken_on_a_narrow_terminal() {
+    let long = "one two three four five six seven eight nine ten eleven twelve";
+    let fleet = fleet(&format!("a = host {{ script = \"echo {long}; exit 1\"; }};"));
+    assert_eq!(code(&run(fleet.path(), &["build-all"])), 1);
+    fleet.write("hosts/default.nix", "{\n}\n");
+    for (args, line) in [
+        (vec!["log", "a"], long),
+        (vec!["new-host", "box", "--dry-run"], "  # users.users.root.openssh.authorizedKeys"),
+    ] {
+        let session = terminal::run(xtask(fleet.path()).args(args), 40, 30);
+        let text = session.text();
+        let found = text.lines().find(|it| it.contains(line));
+        let width = found.map(|line| line.trim_end().chars().count());
+        assert!(width.is_some_and(|width| width > 50), "{text}");
+    }
 }
 
 /// The terminal shows `^C` behind the last bar; what is drawn is gone all the same.

@@ -111,7 +111,7 @@ fn is_stdout(file: &Path) -> bool {
 fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<()> {
     match file {
         None => {}
-        Some(file) if is_stdout(file) => ui.result(make().trim_end()),
+        Some(file) if is_stdout(file) => ui.verbatim(make().trim_end()),
         Some(file) => {
             files::write_atomically(file, outgoing(make().into()).as_bytes())?;
             ui.status(format!("wrote {}", file.display()));

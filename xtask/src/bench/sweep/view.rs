@@ -31,9 +31,9 @@ pub fn print(ui: &Ui, report: &SweepReport) {
         ui.result(format!("\nbest: {best}; {noise}"));
     }
     if let Some(nix) = &report.nix {
-        ui.result(format!("\n{}", nix.bench));
+        ui.verbatim(&format!("\n{}", nix.bench));
         if let Some(service) = &nix.service {
-            ui.result(service);
+            ui.verbatim(service);
         }
         if !nix.without_flag.is_empty() {
             ui.result(format!("# llama-server has no flag for {}", nix.without_flag.join(", ")));

@@ -32,7 +32,8 @@ pub struct Progress {
     spoke: Instant,
     ticked: Instant,
     bars: Block,
-    /// The second and the size of the last drawing; `None` when a build moved since.
+    /// The half second and the size of the last drawing; `None` when a build moved since. Drawn
+    /// once a second, the clock of a build that began between two seconds would skip one.
     drawn: Option<(u64, Size)>,
 }
 
@@ -186,7 +187,7 @@ impl Progress {
             return;
         }
         let size = Size::of_stderr();
-        let moment = Some((now as u64, size));
+        let moment = Some(((now * 2.0) as u64, size));
         if self.drawn != moment {
             self.drawn = moment;
             self.bars.draw(rows::rows(rows, now, size.for_bars(), &self.ui), size.columns);

@@ -10,8 +10,13 @@ use crate::fleet::names::HostName;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
+const NOTHING: &str = "no host selects a variant to build";
+
 /// `--dry-run`: the whole plan.
 pub fn plan(ui: &Ui, plan: &Plan) {
+    if plan.variants.is_empty() {
+        return ui.status(NOTHING);
+    }
     let columns = ["VARIANT", "PLAN", "HOSTS", ">TIME", ">CLOSURE"];
     let rows = plan.variants.iter().map(plan_row).collect();
     ui.result(Table { columns: &columns, rows }.render(ui));
@@ -95,7 +100,9 @@ pub fn report(ui: &Ui, report: &BuildReport) {
             row.push(variant.machine.as_deref().unwrap_or("-").into());
         }
     }
-    ui.result(Table { columns: &columns, rows }.render(ui));
+    if !rows.is_empty() {
+        ui.result(Table { columns: &columns, rows }.render(ui));
+    }
     // The user knows why others stopped, and a finding is about those that need a set-up.
     let stopped = |variant: &&VariantReport| variant.state == BuildState::Interrupted;
     let failed = |variant: &&VariantReport| {
@@ -114,10 +121,12 @@ pub fn report(ui: &Ui, report: &BuildReport) {
         findings::view::print(ui, "build-all", finding);
     }
     let ok = report.variants.iter().filter(|variant| variant.state.ok()).count();
-    ui.status(format!("\n{ok} of {} variants in the store", report.variants.len()));
-    let failed =
-        report.variants.iter().find(|variant| !variant.state.ok() && variant.log.is_some());
-    if let Some(host) = failed.and_then(|variant| variant.build.hosts.first()) {
+    ui.status(match report.variants.len() {
+        0 => format!("\n{NOTHING}"),
+        all => format!("\n{ok} of {all} variants in the store"),
+    });
+    let logged = report.variants.iter().filter(failed).find(|variant| variant.log.is_some());
+    if let Some(host) = logged.and_then(|variant| variant.build.hosts.first()) {
         ui.status(format!("the whole log: `cargo xtask log {host}`"));
     }
     if report.variants.iter().any(|variant| stopped(&variant)) {

@@ -1,0 +1,77 @@
+//! `bench --all`: every host has its place at the end, whatever became of it.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::builders::{running, signal, wait_for};
+use crate::support::{Scratch, code, fleet_with, json, run, stderr, stdout, xtask};
+
+const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
+
+/// Hosts `a` and `b` whose target is this machine and whose llama-bench does that first, `c`
+/// that fails, `d` that cannot be reached, and `e`, whose lock cannot be taken.
+fn all_hosts(first: &str) -> Scratch {
+    let lines: Vec<String> = NEW.lines().map(|line| line.replace('\'', "")).collect();
+    let script = format!(
+        "mkdir -p $out/bin; cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\n{first}\ncat <<'JSON'\n{}\n\
+         JSON\nEND\nchmod +x $out/bin/llama-bench",
+        lines.join("\n")
+    );
+    let host = |name: &str| {
+        format!("{name} = host {{ variant = \"cpu-{name}\"; script = ''\n{script}\n''; }};\n")
+    };
+    let hosts = ["a", "b", "d", "e"].map(host).concat() + "c = throw \"planted\";";
+    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let here = here.trim();
+    let targets =
+        [("a", here), ("b", here), ("c", here), ("d", "nobody.invalid"), ("e", "other.invalid")];
+    let targets = targets.map(|(host, target)| format!("fleet.{host}.target = \"{target}\";"));
+    fleet_with(&hosts, &targets.concat())
+}
+
+#[test]
+fn all_hosts_are_measured_whatever_becomes_of_one() {
+    let fleet = all_hosts("");
+    std::fs::create_dir_all(fleet.home().join("locks/bench-other.invalid.lock")).unwrap();
+    let output = run(fleet.path(), &["bench", "--all", "--rounds=1", "--json"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    let states: Vec<_> = report["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["host"].as_str().unwrap(), it["ok"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(
+        states,
+        [("a", true), ("b", true), ("c", false), ("d", false), ("e", false)],
+        "{report}"
+    );
+    assert_eq!(report["hosts"][3]["findings"][0]["code"], "ssh-no-such-host");
+    // What breaks, rather than being to fix, hides no other host either.
+    let error = report["hosts"][4]["error"].as_str().unwrap();
+    assert!(error.contains("cannot open"), "{report}");
+}
+
+#[test]
+fn ctrl_c_leaves_the_table_of_all_hosts() {
+    let process = std::process::id();
+    // The script is an argument of its own build too, where this is not one word.
+    let marker = format!("sleep 98{process}");
+    let sleep = format!("case \"$0\" in *cpu-b*) long=98; sleep \"$long\"{process};; esac");
+    let fleet = all_hosts(&sleep);
+    let mut command = xtask(fleet.path());
+    command.args(["bench", "--all", "--rounds=1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    assert!(wait_for(Duration::from_secs(90), || !running(&marker).is_empty()));
+    signal("INT", child.id());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    let table: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
+    let table = &table[table.len() - 7..];
+    assert!(table[1].starts_with("a     pp128") && table[2].contains("tg32"), "{table:#?}");
+    for (line, host) in table[3..].iter().zip(["b", "c", "d", "e"]) {
+        assert!(line.starts_with(host) && line.ends_with("not measured: interrupted"), "{line}");
+    }
+    assert!(!stderr(&output).contains("error"), "{}", stderr(&output));
+}
