@@ -98,6 +98,10 @@ pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
     let cpu = Cpu::parse(section("cpuinfo"))?;
     let microarch = table.detect(&cpu).map(|detected| detected.name);
     let gpus = gpus(&section);
+    // A driver may be installed where there is no card: then its complaint is no news.
+    let displays = displays(section("pci"));
+    let mut vendors = displays.iter().map(|it| it.device.vendor).filter(|id| *id != 0).peekable();
+    let may_be_nvidia = vendors.peek().is_none() || vendors.any(|id| id == pci::NVIDIA);
     let first = |name| section(name).lines().find(|line| !line.is_empty()).map(str::to_owned);
     Ok(Facts {
         cores: Cores::read(&cpu, &section),
@@ -106,7 +110,7 @@ pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
         nix_version: first("nix").and_then(|line| Some(line.rsplit(' ').next()?.to_owned())),
         gpus_unknown: gpus.is_empty() && section("pci").lines().any(|line| line == "UNSEEN"),
         gpus,
-        nvidia_smi: nvidia::complaint(section("nvidia-smi")),
+        nvidia_smi: nvidia::complaint(section("nvidia-smi")).filter(|_| may_be_nvidia),
         ..Facts::new(host, cpu, microarch)
     })
 }

@@ -192,6 +192,16 @@ fn nvidia_smis_own_words_are_quoted() {
 }
 
 #[test]
+fn nvidia_smi_without_a_card_says_nothing() {
+    let text = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n";
+    let amd = "DRIVER=amdgpu\nPCI_ID=1002:744C\nRENDER=renderD128\n\n";
+    let report = probed(&[("pci", amd), ("nvidia-smi", text)]);
+    assert_eq!(report.findings, []);
+    let found = judged(&variant("znver4", &["cuda"]), &report.facts.unwrap());
+    assert!(found.contains(&("no-such-gpu", Severity::Error)), "{found:?}");
+}
+
+#[test]
 fn a_container_without_sys_leaves_open_whether_there_is_a_gpu() {
     let report = probed(&[("kernel", "6.1.0\n"), ("pci", "UNSEEN\n")]);
     assert_eq!(codes(&report.findings), ["unknown-gpu"]);
