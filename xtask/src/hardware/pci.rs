@@ -18,7 +18,6 @@ pub struct Device {
 }
 
 pub const AMD: u32 = 0x1002;
-pub const NVIDIA: u32 = 0x10de;
 
 /// Drivers that keep a device for virtual machines.
 const PASSED_THROUGH: [&str; 5] =

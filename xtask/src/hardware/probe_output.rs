@@ -98,10 +98,10 @@ pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
     let cpu = Cpu::parse(section("cpuinfo"))?;
     let microarch = table.detect(&cpu).map(|detected| detected.name);
     let gpus = gpus(&section);
-    // A driver may be installed where there is no card: then its complaint is no news.
+    // A driver may be installed where there are other makers' cards: its complaint is no news.
     let displays = displays(section("pci"));
-    let mut vendors = displays.iter().map(|it| it.device.vendor).filter(|id| *id != 0).peekable();
-    let may_be_nvidia = vendors.peek().is_none() || vendors.any(|id| id == pci::NVIDIA);
+    let mut makers = displays.iter().filter_map(|it| Vendor::of_pci(it.device.vendor)).peekable();
+    let may_be_nvidia = makers.peek().is_none() || makers.any(|maker| maker == Vendor::Nvidia);
     let first = |name| section(name).lines().find(|line| !line.is_empty()).map(str::to_owned);
     Ok(Facts {
         cores: Cores::read(&cpu, &section),
