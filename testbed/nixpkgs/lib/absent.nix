@@ -35,7 +35,7 @@ in
     fixedPoints = "converge toExtension";
     generators = "mkDconfKeyValue mkLuaInline toDconfINI toDhall toGitINI toINIWithGlobalSection toLua toPlist toXML";
     lists = ''
-      compareLists concatAttrValues crossLists dropEnd findFirstIndex findSingle fold foldl
+      compareLists concatAttrValues crossLists dropEnd findFirstIndex findSingle fold
       foldl1 groupBy' ifilter0 listDfs mutuallyExclusive naturalSort replaceElemAt takeEnd
       toposort uniqueStrings zipLists
     '';

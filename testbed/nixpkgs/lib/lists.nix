@@ -35,6 +35,12 @@ rec {
       go = n: if n == len then nul else op (elemAt list n) (go (n + 1));
     in
     go 0;
+  foldl =
+    op: nul: list:
+    let
+      go = n: if n < 0 then nul else op (go (n - 1)) (elemAt list n);
+    in
+    go (length list - 1);
 
   imap0 = f: list: genList (n: f n (elemAt list n)) (length list);
   imap1 = f: list: genList (n: f (n + 1) (elemAt list n)) (length list);

@@ -49,8 +49,17 @@ helpers: with helpers; {
           1
           2
         ])
+
+        (lib.foldl (a: b: a + b) "z" [
+          "a"
+          "b"
+        ])
       ]
-      [ "abz" 7 ];
+      [
+        "abz"
+        7
+        "zab"
+      ];
   foldrIsLazy = equal (lib.foldr (a: b: a || b) false [
     true
     (throw "unused")

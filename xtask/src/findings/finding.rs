@@ -77,10 +77,12 @@ impl Finding {
             || ["fetch", "unreachable", "no-daemon", "foreign-store"].contains(&self.code)
     }
 
-    /// Whether it says the same of another host; the help may name that host's log.
+    /// Whether it says the same of another host; the help may name that host's log. What the
+    /// testbed lacks is the same wherever it is used.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.code, self.severity, &self.message) == (other.code, other.severity, &other.message)
-            && (&self.file, self.line, self.column) == (&other.file, other.line, other.column)
+            && ((&self.file, self.line, self.column) == (&other.file, other.line, other.column)
+                || self.help.starts_with(WITHOUT_TESTBED))
     }
 
     /// `hosts/boron/default.nix:12`, as far as it is known.
@@ -110,6 +112,9 @@ pub fn or_finding<T>(outcome: anyhow::Result<T>) -> anyhow::Result<Checked<T>> {
     }
 }
 
+/// The help of what only the testbed lacks begins so.
+pub const WITHOUT_TESTBED: &str = "check this fleet without `--testbed`";
+
 /// The findings with what they are about. One that several hosts have is one: each has its own
 /// log.
 pub fn grouped<'a>(
@@ -137,4 +142,33 @@ pub fn abridged(names: &[String]) -> String {
 /// Whether these leave their host in order: warnings do, errors do not.
 pub fn none_is_an_error(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.severity < Severity::Error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_hosts_have_is_one_finding() {
+        let at = |line: u32, help: &str| Finding {
+            line: Some(line),
+            ..Finding::error("unknown-option", "x does not exist", help).at("a.nix")
+        };
+        let lacking = format!("{WITHOUT_TESTBED}: it has few options");
+        let findings = [
+            at(1, "check the spelling (trace: a.log)"),
+            at(1, "check the spelling (trace: b.log)"),
+            // Another mistake.
+            at(2, "check the spelling"),
+            // What the testbed lacks, in two places.
+            Finding { message: "y does not exist".into(), ..at(3, &lacking) },
+            Finding { message: "y does not exist".into(), ..at(4, &lacking) },
+        ];
+        let places = ('a'..).map(|name| name.to_string());
+        let groups = grouped(places.zip(&findings));
+        let shown: Vec<_> = groups.iter().map(|(places, it)| (places.as_str(), it.line)).collect();
+        assert_eq!(shown, [("a, b", Some(1)), ("c", Some(2)), ("d, e", Some(3))]);
+        let names: Vec<String> = (0..9).map(|at| format!("h{at}")).collect();
+        assert_eq!(abridged(&names), "h0, h1, h2, h3 and 5 more");
+    }
 }
