@@ -17,7 +17,7 @@ let
 in
 {
   topLevel = absent "" ''
-    cli derivations fetchers fileset gvariant kernel misc network path stringsWithDeps
+    cli derivations fetchers fileset gvariant kernel misc network stringsWithDeps
     fakeSha512 fullDepEntry genericClosure hydraJob lazyDerivation noDepEntry
     optionalDrvAttr packEntry stringAfter textClosureList textClosureMap warnOnInstantiate
   '';
@@ -51,6 +51,7 @@ in
     options = ''
       literalCode mkSinkUndeclaredOptions scrubOptionValue showOptionWithDefLocs
     '';
+    path = "hasPrefix hasStorePathPrefix removePrefix splitRoot subpath";
     sources = ''
       canCleanSource commitIdFromGitRepo pathHasContext pathIsGitRepo sourceByRegex
       sourceFilesBySuffices trace

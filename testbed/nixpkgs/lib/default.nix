@@ -73,6 +73,7 @@ makeExtensible (
     reexported = builtins.mapAttrs (name: names: removeAttrs names (hidden.${name} or [ ])) namespaces;
     all = builtins.foldl' (all: names: all // names) { };
     others = {
+      path.append = path: subpath: path + ("/" + subpath);
       versions = call ./versions.nix;
       generators = call ./generators.nix;
       types = call ./types;

@@ -12,6 +12,7 @@ let
     };
 in
 {
+  pathAppend = equal (lib.path.append /a "b/c") /a/b/c;
   pipe = equal (lib.pipe 2 [
     (x: x + 2)
     (x: x * 2)
