@@ -83,11 +83,7 @@ let
       ggml/src/ggml-backend-reg.cpp
   '';
 
-  withTileConfig = ''
-    if [ -e ggml/src/ggml-cpu/amx/mmq.cpp ]; then
-      sed -i -E -f ${./tile-config.sed} ggml/src/ggml-cpu/amx/mmq.cpp
-    fi
-  '';
+  withTileConfig = import ./tile-config.nix;
 
   withoutDot = lib.replaceStrings [ "." ] [ "" ];
 
