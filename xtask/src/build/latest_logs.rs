@@ -39,12 +39,12 @@ struct LogReport<'a> {
 pub fn run(args: &LogArgs, context: &Context) -> Result<Outcome> {
     let all = read(context);
     let Some(LastLog { variant, state, file }) = all.get(&HostName::new(args.host.clone())) else {
-        let near = nearest(&args.host, all.keys().map(HostName::as_str));
+        let host = &args.host;
+        let near = nearest(host, all.keys().map(HostName::as_str));
         let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
         bail!(
-            "no build of {} has a log here{near}\n  help: `cargo xtask build-all {}` builds it",
-            args.host,
-            args.host
+            "no build of {host} has a log here{near}\n  help: a host has one once `cargo xtask \
+             build-all HOST` has built it"
         );
     };
     let text = fs::read(file)

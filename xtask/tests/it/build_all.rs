@@ -299,6 +299,16 @@ fn what_failed_before_ctrl_c_is_reported_as_failed() {
     assert!(said.contains("log b`"), "the log of what failed: {said}");
 }
 
+#[test]
+fn with_quiet_a_failure_is_said_once() {
+    let script = "echo 'x.c:1: error: planted'; seq 100 130; exit 1";
+    let fleet = fleet(&format!("a = host {{ script = \"{script}\"; }};"));
+    let output = run(fleet.path(), &["build-all", "-q"]);
+    let said = stderr(&output);
+    assert_eq!([said.matches("planted").count(), said.matches("130").count()], [1, 1], "{said}");
+    assert!(!said.contains("120"), "with the first error, a short end of the log: {said}");
+}
+
 /// One mistake in a file that several hosts import is one error.
 #[test]
 fn an_error_that_hosts_share_is_said_once() {

@@ -114,8 +114,8 @@ impl Progress {
         now: f64,
     ) {
         let Some(row) = rows.get(drv) else { return };
-        // Whoever presses Ctrl-C ends builds, which then fail.
-        if interrupt::requested() {
+        // Whoever presses Ctrl-C ends builds, which then fail. Whoever wants quiet has the report.
+        if interrupt::requested() || self.ui.quiet {
             return;
         }
         let whose = match row.is_variant() {
@@ -125,9 +125,7 @@ impl Progress {
         let (name, on) = (&row.name, row.on());
         let ui = self.ui;
         let first = log.and_then(|log| compile_error::first(log::lines(log)));
-        // With an error to read, the end of the log matters less, unless it is folded away.
-        let lines = if first.is_some() && !ui.github { 8 } else { tail.len() };
-        let tail = &tail[tail.len().saturating_sub(lines)..];
+        let tail = end_of(tail, first.is_some() && !ui.github);
         let first =
             first.map(|line| format!("  {} {}\n", ui.dim("first error:"), printable(&line)));
         let tail = tail.iter().map(|line| format!("  {} {}\n", ui.dim("│"), printable(line)));
@@ -226,6 +224,12 @@ fn needed_by(rows: &Derivations, drv: &DrvPath) -> String {
         .map(|(_, variant)| format!("{} ({})", variant.name, variant.wanted_by))
         .collect();
     if names.is_empty() { String::new() } else { format!(", needed by {}", names.join(", ")) }
+}
+
+/// What to show of a log's end: with an error to read it matters less, unless it is folded away.
+fn end_of(tail: &[String], is_short: bool) -> &[String] {
+    let lines = if is_short { 8 } else { tail.len() };
+    &tail[tail.len().saturating_sub(lines)..]
 }
 
 /// A build's text without CI commands and tabs.

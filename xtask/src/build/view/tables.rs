@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::build::plan::{Plan, Row, Todo, is_setup};
 use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::{Build, BuildState};
+use crate::build::view::end_of;
 use crate::findings;
 use crate::fleet::names::HostName;
 use crate::ui::table::{Cell, Table};
@@ -208,7 +209,8 @@ pub fn complain(ui: &Ui, variant: &VariantReport) {
         ui.warn(format!("  {} {line}", ui.dim("first error:")));
     }
     if !variant.log_tail.is_empty() && (ui.quiet || !variant.tail_shown) {
-        let tail = variant.log_tail.iter().map(|line| format!("  {} {line}", ui.dim("│")));
+        let tail = end_of(&variant.log_tail, variant.first_error.is_some() && !ui.github);
+        let tail = tail.iter().map(|line| format!("  {} {line}", ui.dim("│")));
         ui.warn_group(&format!("end of the log of {}", variant.build.variant), tail);
     }
     if let Some(log) = &variant.log {
