@@ -218,7 +218,7 @@ impl Work<'_> {
             flake.options.extend(FAIL_FAST.map(str::to_owned));
         }
         let run = evaluator::run(&flake, hosts, limits, &mut |host, answered| {
-            self.done(host, "evaluates");
+            self.done(host, &in_words(answered));
             report(host, answered, self.selected);
         })?;
         self.account(hosts, memory, run)
@@ -267,6 +267,21 @@ fn report(host: &HostName, answered: &Answered, selected: Selected) {
     let answer = answered.answer.as_ref().ok().and_then(|answer| parse(answer.clone()).ok());
     if let Some(Some(Answer::Selection(selection))) = answer {
         selected(host, *selection);
+    }
+}
+
+/// `evaluates: cpu-znver4`, for an edited host, whose result is shown first.
+fn in_words(answered: &Answered) -> String {
+    match answered.answer.clone().and_then(parse) {
+        Ok(Some(Answer::Selection(selection))) => {
+            format!("evaluates: {}", selection.manifest.variant)
+        }
+        Ok(Some(Answer::Problems(problems))) => {
+            let first = problems.sentences.first().map_or("", |sentence| sentence);
+            format!("has an error: {}", first.split("; ").next().unwrap_or(first))
+        }
+        Ok(None) => "does not use the module".to_owned(),
+        Err(_) => "does not evaluate".to_owned(),
     }
 }
 
@@ -351,4 +366,23 @@ fn answered(answer: Option<Answer>, source: Option<&Source>) -> Evaluated {
 
 fn failure((state, finding): (HostState, Finding)) -> Evaluated {
     Evaluated::Failed { state, finding }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_edited_host_with_an_error_is_not_said_to_evaluate() {
+        let said = |answer: Value| in_words(&Answered { answer: Ok(answer), seconds: 0.0 });
+        let problems = ["programs.llama-cpp.microarch: \"tiger\" is unknown; write \"tigerlake\"."];
+        assert_eq!(
+            said(json!({ "problems": problems, "files": {} })),
+            "has an error: programs.llama-cpp.microarch: \"tiger\" is unknown"
+        );
+        assert_eq!(said(Value::Null), "does not use the module");
+        assert_eq!(said(json!(7)), "does not evaluate");
+    }
 }

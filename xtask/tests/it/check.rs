@@ -292,7 +292,7 @@ fn a_watched_fleet_is_checked_again_when_a_file_changes() {
     std::thread::sleep(Duration::from_millis(20));
     fleet.write("hosts/c/default.nix", "{ }");
     assert!(waits(2), "{}", text());
-    assert!(text().contains("c evaluates") && !text().contains("b evaluates"), "{}", text());
+    assert!(text().contains("c evaluates: c") && !text().contains("b evaluates"), "{}", text());
     fleet.write("flake.nix", "{ outputs = throw \"no\"; }");
     assert!(waits(3) && text().contains("error:"), "{}", text());
     signal("INT", child.id());
