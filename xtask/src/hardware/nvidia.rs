@@ -253,7 +253,8 @@ pub fn kernel_module(text: &str, slot: &str) -> (Option<String>, Option<String>)
             };
             version = words.split_whitespace().find(is_version).map(str::to_owned);
         } else if let Some(words) = line.strip_prefix("Model:") {
-            model = Some(words.trim().to_owned());
+            // What it says of a GPU that it cannot start.
+            model = Some(words.trim().to_owned()).filter(|words| words != "Unknown");
         } else if let Some(place) = line.strip_prefix("Bus Location:")
             && place.trim().eq_ignore_ascii_case(slot)
         {

@@ -89,6 +89,8 @@ fn an_nvidia_card_without_nvidia_smi_is_named_and_its_capability_asked_for() {
     assert!(report.ok);
     assert_eq!(report.recommendation.unwrap().backend, ["cpu"]);
     assert_eq!(seen(&[("pci", pci)]).gpus[0].name, "NVIDIA 10de:2208");
+    let broken = module.replace("NVIDIA GeForce RTX 3080 Ti", "Unknown");
+    assert_eq!(seen(&[("pci", pci), ("nvidia", &broken)]).gpus[0].name, "NVIDIA 10de:2208");
 }
 
 #[test]
