@@ -266,12 +266,12 @@ impl Facts {
     }
 }
 
-/// Whether these words fill a buffer of a power of two, as hwinfo's of 1,024 bytes: then the
-/// list that they are from was most likely longer.
+/// Whether these words fill hwinfo's buffer of 1,024 bytes, or a larger one: then the list that
+/// they are from was most likely longer. Of a guest, a whole list may have 512 bytes.
 pub fn is_cut<'a>(words: impl Iterator<Item = &'a str>) -> bool {
     let bytes: usize = words.map(|word| word.len() + 1).sum();
     // With the space or the end of the text that follows each word.
-    bytes >= 256 && (bytes.is_power_of_two() || (bytes + 1).is_power_of_two())
+    bytes >= 1023 && (bytes.is_power_of_two() || (bytes + 1).is_power_of_two())
 }
 
 #[cfg(test)]

@@ -92,6 +92,19 @@ fn a_cut_list_of_a_cpu_without_a_name_recommends_dispatch() {
     }
 }
 
+/// As many bytes as a smaller buffer would have.
+#[test]
+fn a_short_list_of_features_is_whole() {
+    let mut text: serde_json::Value = serde_json::from_str(RADEON).unwrap();
+    let words = "lm avx2 sse4_2 sse4_1 ssse3 pni popcnt avx xsave f16c fma bmi2";
+    let rest = "x".repeat(511 - words.len() - 1);
+    let features: Vec<&str> = words.split(' ').chain([rest.as_str()]).collect();
+    text["hardware"]["cpu"][0]["features"] = serde_json::json!(features);
+    let report = report(&text.to_string());
+    assert!(!report.facts.unwrap().cpu.flags_cut);
+    assert_eq!(report.recommendation.unwrap().microarch, "x86-64-v3");
+}
+
 #[test]
 fn a_gpu_that_is_kept_for_a_virtual_machine_is_not_the_hosts() {
     for driver in ["vfio-pci", "vfio_pci", "pci-stub", "xen-pciback"] {
