@@ -29,7 +29,7 @@ use crate::hardware::microarch::Table;
 use crate::hardware::recommendation::Recommendation;
 use crate::hardware::{facter, nvidia, probe_output};
 use crate::new_host::machine::Machine;
-use crate::nix::diagnosis::diagnose;
+use crate::nix::diagnosis::{diagnose, line_of_option, store_path_of_missing, with_testbed_advice};
 use crate::nix::flake_ref;
 use crate::nix::lockfile::LockFile;
 use crate::nix::log;
@@ -38,7 +38,7 @@ use crate::pin::bisect::report::{By, Step};
 use crate::pin::journal::{self, Entry};
 use crate::system::json_lines;
 use crate::target::model_file::FileState;
-use crate::ui::sanitize::{sanitize, sanitize_painted};
+use crate::ui::sanitize::{hide_password_of, hide_passwords, sanitize, sanitize_painted};
 
 const LOCK: &str = include_str!("../../flake.lock");
 const BENCH: &str = include_str!("../tests/fixtures/llama-bench/new.jsonl");
@@ -245,6 +245,26 @@ proptest! {
         let painted = sanitize_painted(&text);
         prop_assert_eq!(sanitize(&*painted), clean);
     }
+
+    #[test]
+    fn urls_with_passwords(bytes in damaged([bytes_of(URLS)])) {
+        let text = text(&bytes);
+        let shown = hide_passwords(text.as_str().into());
+        prop_assert_eq!(&hide_passwords(shown.clone()), &shown);
+        for url in text.split_whitespace() {
+            let _ = hide_password_of(url, &text);
+        }
+    }
+
+    #[test]
+    fn an_error_of_an_evaluation(bytes in damaged([bytes_of(ERROR)])) {
+        let text = text(&bytes);
+        let mut finding = diagnose(&text, Some("/nix/store/x-source"));
+        with_testbed_advice(&mut finding);
+        prop_assert!(!finding.help.is_empty());
+        let _ = (line_of_option(&finding.message, &text), store_path_of_missing(&text));
+        let _ = LockFile::parse(LOCK).unwrap().named_in(&finding.message);
+    }
 }
 
 fn machines() -> [Vec<u8>; 4] {
@@ -274,6 +294,11 @@ const SWEEP: &str = r#"{"schema":1,"host":"a","target":"a","storePath":"/nix/sto
 {"point":["4"],"round":1,"seconds":1.5,"results":[{"test":"tg32","tokensPerSecond":2.0,"stddev":0.0,"samples":[3.0]}]}
 {"point":["1"],"round":2,"seconds":1.5,"results":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[2.0]}]}
 "#;
+
+const URLS: &str =
+    "error: 'https://me:se:cret@host/x?a=b@c' ssh-ng://u:p@[::1]:22 git+ssh://git@h:a/b";
+
+const ERROR: &str = "error:\n       … while evaluating the option `a.b.enable':\n         at /nix/store/x-source/hosts/a.nix:3:1:\n            2| a.b = {\n            3|   enable = 1;\n\n       error: The option `a.b.enable' does not exist. Definition values:\n       - In `/nix/store/x-source/hosts/a.nix': 1\n\n       Did you mean `a.c'?\nerror: path '/nix/store/y-source/nixpkgs/x.nix' does not exist\nerror: unable to download 'https://x.org/a'\n";
 
 const OWN: &str = r#"{"name":"llama-cpp-cpu-0.0.1","seconds":12.5,"machine":"m","out":"/nix/store/x","at":1}
 trace: mark begin "a"
