@@ -61,6 +61,14 @@ fn real_builds_are_drawn_and_only_the_report_is_left_on_the_screen() {
     assert!(!end.contains('%') && !end.contains('└'), "{end}");
 }
 
+#[test]
+fn what_is_said_above_the_bars_is_broken_between_words() {
+    let fleet = fleet("a-host-of-its-own = host { variant = \"lost\"; script = \"exit 1\"; };");
+    let session = terminal::run(xtask(fleet.path()).arg("build-all"), 40, 30);
+    let end = session.screens().pop().unwrap().contents();
+    assert!(end.contains("lost failed after 0:00, for\na-host-of-its-own\n"), "{end}");
+}
+
 /// What is to be copied, or was printed by another program, keeps its lines.
 #[test]
 fn files_and_logs_are_not_broken_on_a_narrow_terminal() {

@@ -163,9 +163,13 @@ impl Progress {
     fn print(&mut self) {
         if !self.text.is_empty() {
             self.spoke = Instant::now();
-            // A terminal that has gone is not an error of the build.
-            let text = Links::Stderr.add(self.text.as_str().into());
-            let _ = suspend(|| anstream::stderr().write_all(text.as_bytes()));
+            if self.ui.github {
+                // It has commands to the runner, which `warn` would defuse.
+                let text = Links::Stderr.add(self.text.as_str().into());
+                let _ = suspend(|| anstream::stderr().write_all(text.as_bytes()));
+            } else {
+                self.ui.warn(self.text.trim_end_matches('\n'));
+            }
             self.text.clear();
         }
     }
