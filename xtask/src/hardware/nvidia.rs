@@ -126,7 +126,7 @@ pub fn complaint(text: &str) -> Option<String> {
 
 /// nvidia-smi's words, and what helps.
 pub fn failed(words: &str) -> Finding {
-    const HELP: [(&str, &str); 8] = [
+    const HELP: [(&str, &str); 9] = [
         (
             "version mismatch",
             "reboot the machine: the driver was updated, and its old kernel module is still loaded",
@@ -147,6 +147,11 @@ pub fn failed(words: &str) -> Finding {
             // `Insufficient Permissions`; `you do not have suffient permissions`
             "ermissions",
             "log in as a user who may use the GPU's devices: users.users.NAME.extraGroups",
+        ),
+        // WSL.
+        (
+            "blocked by the operating system",
+            "update NVIDIA's driver in Windows, then run `wsl --shutdown` there",
         ),
         ("is lost", "reboot the machine: the GPU no longer answers"),
         ("requires reset", "stop what uses the GPU and run `nvidia-smi --gpu-reset`, or reboot"),

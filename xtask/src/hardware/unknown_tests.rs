@@ -182,6 +182,18 @@ fn nvidia_smis_own_words_are_quoted() {
         ),
         ("Failed to initialize NVML: Unknown Error\n", "Unknown Error", "reboot"),
         (
+            "Failed to initialize NVML: GPU access blocked by the operating system\n\
+             Failed to properly shut down NVML: GPU access blocked by the operating system\n",
+            "GPU access blocked",
+            "wsl --shutdown",
+        ),
+        (
+            "NVIDIA-SMI has failed because you do not have suffient permissions. Please try \
+             running as an administrator.\n",
+            "suffient permissions",
+            "extraGroups",
+        ),
+        (
             "Failed to initialize NVML: Insufficient Permissions\n",
             "Insufficient Permissions",
             "extraGroups",
