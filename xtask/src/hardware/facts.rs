@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hardware::cores::Cores;
 use crate::hardware::cpu::{Arch, Cpu, Identity};
+use crate::hardware::gpu_targets::is_too_old;
 
 const SCHEMA: u32 = 1;
 
@@ -174,7 +175,9 @@ impl Gpu {
             // Where nvidia-smi fails, a render node is no proof that anything else works.
             Vendor::Nvidia => {
                 let is_listed = |vulkan: &String| vulkan != RENDER_NODE;
-                self.cuda_capability.is_some() || self.vulkan.as_ref().is_some_and(is_listed)
+                let is_driven = |capability: &String| !is_too_old(capability);
+                self.cuda_capability.as_ref().is_some_and(is_driven)
+                    || self.vulkan.as_ref().is_some_and(is_listed)
             }
             Vendor::Amd => self.gfx_target.is_some() || self.vulkan.is_some(),
             Vendor::Intel => {

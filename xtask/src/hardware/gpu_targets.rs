@@ -150,6 +150,12 @@ fn rocm_fit(target: &str, gpu: &str) -> Option<Fit> {
     (target == Some(gpu) || is_generic).then_some(Fit::Native)
 }
 
+/// Whether no CUDA that builds llama.cpp compiles for this GPU.
+pub fn is_too_old(capability: &str) -> bool {
+    let oldest = CUDA.iter().filter_map(|known| number(known.name)).min();
+    number(capability).is_some_and(|capability| Some(capability) < oldest)
+}
+
 fn number(capability: &str) -> Option<Version> {
     let (major, minor) = capability.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))

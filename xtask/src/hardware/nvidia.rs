@@ -4,6 +4,7 @@
 
 use crate::findings::finding::Finding;
 use crate::hardware::facts::{Gpu, Vendor};
+use crate::hardware::gpu_targets::is_too_old;
 
 /// The SoCs of Jetsons and their GPUs' capabilities; a device tree names them.
 const JETSONS: [(&str, &str, &str); 6] = [
@@ -197,6 +198,16 @@ pub fn unlisted(gpu: &Gpu) -> Finding {
         "look it up at developer.nvidia.com/cuda-gpus; an older card may need another \
          hardware.nvidia.package",
     )
+}
+
+/// A GPU from before all CUDA that builds llama.cpp.
+pub fn too_old(gpu: &Gpu) -> Option<Finding> {
+    let capability = gpu.cuda_capability.as_ref().filter(|it| is_too_old(it))?;
+    Some(Finding::warning(
+        "cuda-version",
+        format!("{}: no CUDA that builds llama.cpp compiles for {capability}", gpu.name),
+        "use another backend; NVIDIA's driver for this card may have Vulkan",
+    ))
 }
 
 /// Gives GPUs the slices that `nvidia-smi -L` lists below each: `MIG 3g.40gb Device 0: (…)`.

@@ -70,6 +70,7 @@ pub fn unknown(facts: &Facts, table: &Table) -> Vec<Finding> {
         None if others => silent.map(nvidia::unlisted).collect(),
         None => silent.map(nvidia::without_capability).collect(),
     };
+    findings.extend(facts.gpus_of(Vendor::Nvidia).filter_map(nvidia::too_old));
     findings.extend(rules::unprobed(facts));
     let cpu = facts.cpu();
     let names = table.own_names(cpu.arch, &cpu.identity);

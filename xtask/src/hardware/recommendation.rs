@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::hardware::cores::Cores;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
+use crate::hardware::gpu_targets::is_too_old;
 use crate::hardware::microarch::{DISPATCH, Detected, Table};
 use crate::nix::names::nix_string;
 
@@ -33,13 +34,18 @@ pub struct Recommendation {
     pub threads: Option<u32>,
 }
 
+/// The capability of a GPU that CUDA still compiles for.
+fn cuda_target(gpu: &Gpu) -> Option<&String> {
+    gpu.cuda_capability.as_ref().filter(|capability| !is_too_old(capability))
+}
+
 /// The backend that gets most out of this GPU; none where the CPU is the safer guess.
 pub fn backend_for(gpu: &Gpu) -> Option<&'static str> {
     if !gpu.is_worth_using() {
         return None;
     }
     match (gpu.vendor, &gpu.gfx_target) {
-        (Vendor::Nvidia, _) if gpu.cuda_capability.is_some() => Some("cuda"),
+        (Vendor::Nvidia, _) if cuda_target(gpu).is_some() => Some("cuda"),
         (Vendor::Amd, Some(target)) if rocm_knows(target) => Some("rocm"),
         _ if gpu.vulkan.is_some() => Some("vulkan"),
         _ => None,
@@ -59,7 +65,7 @@ impl Recommendation {
         let mut cuda_capabilities = vec![];
         let mut rocm_targets = vec![];
         for gpu in &facts.gpus {
-            cuda_capabilities.extend(gpu.cuda_capability.clone().filter(|_| has("cuda")));
+            cuda_capabilities.extend(cuda_target(gpu).filter(|_| has("cuda")).cloned());
             let target = gpu.gfx_target.clone().filter(|target| has("rocm") && rocm_knows(target));
             rocm_targets.extend(target);
         }

@@ -105,8 +105,13 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
     let chosen: Vec<Option<(Fit, &String)>> =
         known.iter().map(|(_, is)| gpu_targets::best(vendor, &targets, is)).collect();
     let none_runs = chosen.iter().all(Option::is_none);
-    // A processor's own Radeon beside a card that ROCm drives is left alone.
-    let counts = |is: &str| vendor == Vendor::Nvidia || rocm_knows(manifest, is) || none_runs;
+    // A processor's own Radeon beside a card that ROCm drives is left alone, and so is a card from
+    // before all CUDA.
+    let is_driven = |is: &str| match vendor {
+        Vendor::Nvidia => !gpu_targets::is_too_old(is),
+        _ => rocm_knows(manifest, is),
+    };
+    let counts = |is: &str| is_driven(is) || none_runs;
     let mut fitting: Vec<String> =
         known.iter().filter(|(_, is)| counts(is)).map(|(_, is)| nix_string(is)).collect();
     fitting.sort_unstable();
@@ -121,7 +126,11 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
         let other = gpu_targets::other_cuda(manifest);
         format!(", and use a CUDA that compiles {}: {other}", refused.join(", "))
     };
-    let help = format!("set programs.llama-cpp.{option} = [ {} ]{toolkit}", fitting.join(" "));
+    let help = if known.iter().all(|(_, is)| gpu_targets::is_too_old(is)) {
+        "choose another backend: no CUDA that builds llama.cpp compiles for this GPU".to_owned()
+    } else {
+        format!("set programs.llama-cpp.{option} = [ {} ]{toolkit}", fitting.join(" "))
+    };
     // What the user wrote, where llama.cpp compiles something else.
     let label = |target: &String| match target.strip_suffix('a') {
         Some(plain) if manifest.cuda_capabilities.iter().any(|wrote| wrote == plain) => {

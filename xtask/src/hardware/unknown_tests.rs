@@ -239,6 +239,34 @@ fn a_container_without_sys_leaves_open_whether_there_is_a_gpu() {
     assert_eq!(probed(&[("pci", "UNSEEN\n"), smi]).findings, []);
 }
 
+/// A Kepler, alone and beside a card that CUDA knows.
+#[test]
+fn a_card_from_before_all_cuda_is_no_target() {
+    let header = "name, compute_cap, driver_version, memory.total [MiB]\n";
+    let kepler = "Tesla K80, 3.7, 470.256.02, 11441 MiB\n";
+    let both = format!("{kepler}NVIDIA GeForce RTX 3090, 8.6, 470.256.02, 24576 MiB\n");
+    for (smi, backend, capabilities) in
+        [(kepler, ["cpu"], vec![]), (both.as_str(), ["cuda"], vec!["8.6"])]
+    {
+        let report = probed(&[("nvidia-smi", &format!("{header}{smi}"))]);
+        assert_eq!(codes(&report.findings), ["cuda-version"], "{smi}");
+        let advice = report.recommendation.unwrap();
+        assert_eq!(
+            (advice.backend.as_slice(), advice.cuda_capabilities),
+            (backend.as_slice(), capabilities.iter().map(ToString::to_string).collect())
+        );
+        let found =
+            rules::findings(&variant("znver4", &["cuda"]), &report.facts.unwrap(), &table());
+        match backend {
+            ["cuda"] => assert_eq!(found, []),
+            _ => {
+                assert!(codes(&found).contains(&"no-kernel"), "{found:?}");
+                assert!(found.iter().all(|it| !it.help.contains("3.7")), "{found:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_banner_before_nvidia_smis_table_hides_no_gpu() {
     let report = probed(&[("pci", CARD), ("nvidia-smi", BANNER)]);
