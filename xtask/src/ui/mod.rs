@@ -272,7 +272,10 @@ pub fn wrap(text: &str, columns: Option<usize>, taken: usize, indent: usize) -> 
         }
         for (nth, word) in line.split(' ').enumerate() {
             let width = console::measure_text_width(word);
-            if nth > 0 && used + 1 + width >= columns {
+            let is_beside_label = nth == 0 && used > indent;
+            if (nth > 0 && used + 1 + width >= columns)
+                || (is_beside_label && used + width > columns)
+            {
                 wrapped.push_str(&format!("\n{:indent$}", ""));
                 used = indent;
             } else if nth > 0 {
@@ -317,6 +320,7 @@ mod tests {
         assert_eq!(wrap(text, None, 30, 4), text);
         assert_eq!(wrap(text, Some(28), 18, 4), "one two\n    three four five");
         assert_eq!(wrap("a\nb", Some(80), 0, 2), "a\n  b");
+        assert_eq!(wrap("a-long-word b", Some(30), 25, 4), "\n    a-long-word b");
         assert_eq!(fitted(text.into(), Some(22)), "one two three four\nfive");
         let indented = format!("a\n  {text}\n  │ {text}\n");
         let broken = format!("a\n  one two three four\n  five\n  │ {text}\n");

@@ -10,7 +10,7 @@ const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
 
 /// Hosts `a` and `b` whose target is this machine and whose llama-bench does that first, `c`
 /// that fails, `d` that cannot be reached, and `e`, whose lock cannot be taken.
-fn all_hosts(first: &str) -> Scratch {
+pub fn all_hosts(first: &str) -> Scratch {
     let lines: Vec<String> = NEW.lines().map(|line| line.replace('\'', "")).collect();
     let script = format!(
         "mkdir -p $out/bin; cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\n{first}\ncat <<'JSON'\n{}\n\

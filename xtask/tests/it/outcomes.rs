@@ -8,6 +8,7 @@ use std::time::Duration;
 use expect_test::expect_file;
 use serde_json::Value;
 
+use crate::bench_all::all_hosts;
 use crate::support::builders::{running, signal, wait_for};
 use crate::support::world::World;
 use crate::support::{Scratch, fleet, run, stderr, stdout, xtask};
@@ -45,7 +46,7 @@ fn fleet_with(then: &str, b: &str) -> Scratch {
 
 /// A command that is interrupted while a host's evaluation, its build or its measurement sleeps.
 fn interrupted(line: &str) -> Row {
-    let (words, hidden) = line.split_once(" + ").unwrap_or((line, ""));
+    let words = line.split(" + ").next().unwrap();
     let marker = format!("sleep {}97{}", words.len(), std::process::id());
     let fleet = match words.split_once(' ').map_or(words, |(command, _)| command) {
         "bench" => fleet_with(&marker, ""),
@@ -55,10 +56,26 @@ fn interrupted(line: &str) -> Row {
              \"{marker}; echo > $out\"; }}); }};"
         )),
     };
+    interrupted_in(&fleet, line, &marker)
+}
+
+/// The same where the build of any later revision of llama.cpp sleeps.
+fn interrupted_update(line: &str) -> Row {
+    let marker = format!("sleep {}96{}", line.len(), std::process::id());
+    let world = World::of(&format!(
+        "a = host {{ variant = \"a\"; manifest.rev = llama-cpp.rev; script = \"read x < \
+         ${{llama-cpp}}/content; [ $x = one ] || {marker}; echo > $out\"; }};"
+    ));
+    world.release("two");
+    interrupted_in(&world.fleet, line, &marker)
+}
+
+fn interrupted_in(fleet: &Scratch, line: &str, marker: &str) -> Row {
+    let (words, hidden) = line.split_once(" + ").unwrap_or((line, ""));
     let mut command = xtask(fleet.path());
     command.args(words.split(' ').chain(hidden.split_whitespace())).arg("--json");
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    assert!(wait_for(Duration::from_secs(120), || !running(&marker).is_empty()), "{line}");
+    assert!(wait_for(Duration::from_secs(120), || !running(marker).is_empty()), "{line}");
     signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
     Row { outcome: "interrupted", words: words.to_owned(), output }
@@ -166,12 +183,14 @@ fn rows() -> Vec<Row> {
         add(&ok, "not the llamafleet repository", command);
     }
     add(&ok, "plan", "setup --dry-run");
+    add(&ok, "no flake.lock", "doctor");
     add(&ok, "all codes", "explain");
     let world = World::new();
     world.release("two");
     let at = |line: &str, outcome| row(&world.fleet, outcome, line);
     rows.push(at("update --dry-run", "evaluated"));
     rows.push(at("update", "updated"));
+    rows.push(at("doctor", "no error"));
     rows.push(at("update --to nothing", "no such revision"));
     rows.push(at("update", "the newest already"));
     rows.push(at("rollback --list", "listed"));
@@ -188,6 +207,11 @@ fn rows() -> Vec<Row> {
     for line in ["build-all", "check", "list", "matrix", "bench a --local + --rounds=1"] {
         rows.push(interrupted(line));
     }
+    for line in ["update", "bisect --by build"] {
+        rows.push(interrupted_update(line));
+    }
+    let all = all_hosts("");
+    rows.push(row(&all, "two hosts of five are measured", "bench --all + --rounds=1"));
     for line in ["build-all --dry-run", "check", "explain unfree", "list", "matrix", "report"] {
         rows.push(unwritten(&ok, line));
     }
