@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Error, Result, bail};
 
+use crate::findings::finding::Finding;
 use crate::nix::flake_input::{Revision, short};
 use crate::pin::args::BisectArgs;
+use crate::system::interrupt::Interrupted;
 use crate::upstream::history as upstream;
 use crate::upstream::history::History;
 use crate::upstream::trial_fleet::PinState;
@@ -23,8 +25,7 @@ pub struct Range {
 pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
     let url = &pin.upstream.url;
     pin.context.ui.debug(format!("reading the history of {url}"));
-    let history = History::open(&pin.context.home, url)
-        .with_context(|| format!("cannot read the history of {url}"))?;
+    let history = History::open(&pin.context.home, url).map_err(|error| unreachable(url, error))?;
     let good = match &args.good {
         Some(typed) => resolve(&history, typed, "--good", url)?,
         None => resolve(&history, &pin.now.rev, "the revision in flake.lock, --good", url)?,
@@ -50,6 +51,15 @@ pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
     }
     let (good, bad) = (history.revision(&good)?, history.revision(&bad)?);
     Ok(Range { history, revs, good, bad })
+}
+
+/// In git's words, without the command and its folder for parts.
+fn unreachable(url: &str, error: Error) -> Error {
+    if error.is::<Interrupted>() {
+        return error;
+    }
+    let message = format!("cannot read the history of {url}: {}", error.root_cause());
+    Finding::error("unreachable", message, "check the network; flake.lock is unchanged").into()
 }
 
 fn resolve(history: &History, typed: &str, option: &str, url: &str) -> Result<String> {
