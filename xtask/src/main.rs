@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         system::running::show_commands(move |line| ui.debug(line));
     }
     ui::waiting::watch(&ui, system::running::running);
+    ui::bar_target::remove_echo_of(interrupt::count);
     let outcome = interrupt::install().and_then(|()| cli::dispatch::run(&cli, &ui));
     ui::waiting::end();
     let status = exit_status(&outcome, interrupt::requested());

@@ -32,6 +32,8 @@ impl Ui {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
         }
+        // The question stays.
+        self.prompt("\n");
         None
     }
 }

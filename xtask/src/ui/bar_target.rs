@@ -2,13 +2,34 @@
 //! `^C` would go to the next line and leave a bar out of reach. Here it stays in the last line.
 
 use std::io::{self, IsTerminal as _};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use console::Term;
 use indicatif::{ProgressDrawTarget, TermLike};
 
+use crate::ui::is_dumb;
+
 /// Columns that stay free in every line that is drawn: `^C`, twice.
 pub const ECHO: usize = 4;
+
+/// How often Ctrl-C was pressed; the terminal shows `^C` each time.
+static PRESSED: OnceLock<fn() -> usize> = OnceLock::new();
+static REMOVED: AtomicUsize = AtomicUsize::new(0);
+
+/// From now on [`remove_echo`] removes it.
+pub fn remove_echo_of(pressed: fn() -> usize) {
+    let _ = PRESSED.set(pressed);
+}
+
+/// To be called before something is printed, which would begin behind `^C`.
+pub fn remove_echo() {
+    let pressed = PRESSED.get().map_or(0, |pressed| pressed());
+    let is_new = REMOVED.swap(pressed, Ordering::Relaxed) != pressed;
+    if is_new && io::stderr().is_terminal() && !is_dumb() {
+        let _ = Term::stderr().clear_line();
+    }
+}
 
 pub fn of_stderr() -> ProgressDrawTarget {
     if !io::stderr().is_terminal() {

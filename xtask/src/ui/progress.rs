@@ -19,7 +19,10 @@ static BARS: LazyLock<MultiProgress> =
 /// Prints something above the bars: they are cleared, and drawn again afterwards.
 pub fn suspend<T>(print: impl FnOnce() -> T) -> T {
     waiting::printed();
-    BARS.suspend(print)
+    BARS.suspend(|| {
+        bar_target::remove_echo();
+        print()
+    })
 }
 
 /// One line about what is happening, with the time since it began.

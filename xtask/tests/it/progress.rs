@@ -93,9 +93,11 @@ fn files_and_logs_are_not_broken_on_a_narrow_terminal() {
 fn after_ctrl_c_no_bar_is_left() {
     let slow = r#"a = host { variant = "a-name-that-is-long-enough-for-any-row"; script = "echo '[3/9] x'; sleep 60"; };"#;
     let fleet = slow_fleet(slow, "echo >$out", "echo >$out");
-    for (args, what) in
-        [(["check", "--no-cache"], "evaluating"), (["build-all", "--no-link"], "3/9")]
-    {
+    for (args, what) in [
+        (["check", "--no-cache"], "evaluating"),
+        (["build-all", "--no-link"], "3/9"),
+        (["check", "--watch"], "waiting for a change"),
+    ] {
         let mut command = xtask(fleet.path());
         let session = terminal::interrupt(command.args(args), (90, 30), what, |pid| {
             signal("INT", pid);
@@ -105,6 +107,7 @@ fn after_ctrl_c_no_bar_is_left() {
         let end = screens.last().unwrap().contents();
         assert!(end.contains("interrupted") && !end.contains("evaluating"), "{end}");
         assert!(!end.contains("3/9") && !end.contains('%'), "{end}");
+        assert!(!end.contains("^C"), "{end}");
     }
 }
 
