@@ -208,6 +208,8 @@ in
     };
     unknownNixosOption = {
       expr = nixos [
+        # As for a host with llamafleet's module.
+        { _module.check = true; }
         {
           _file = "hosts/carbon/default.nix";
           hardware.graphic.enable = true;

@@ -24,6 +24,14 @@ let
       baseModules
       ++ extraModules
       ++ [
+        # Nothing of a host without the module is looked at, and NixOS has more options than are
+        # here.
+        (
+          { options, ... }:
+          {
+            _module.check = lib.mkDefault (options ? programs.llama-cpp);
+          }
+        )
         {
           _file = ./eval-config.nix;
           # Not `mkIf`: with read-only-pkgs.nix these options do not exist.

@@ -1,0 +1,2 @@
+# The programs of an installer: nothing that a package of llama.cpp depends on.
+{ }

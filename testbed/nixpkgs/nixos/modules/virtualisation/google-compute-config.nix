@@ -1,0 +1,2 @@
+# A virtual machine of Google: nothing that a package of llama.cpp depends on.
+{ }
