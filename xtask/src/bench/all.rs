@@ -36,6 +36,8 @@ struct HostBench {
     /// What broke, or that the user stopped the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip)]
+    interrupted: bool,
     ok: bool,
 }
 
@@ -58,9 +60,9 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     ui.document(&report)?;
     ui.status("");
     ui.result(table(ui, &report));
-    let mut failed = report.hosts.iter().filter(|bench| !bench.ok);
+    let mut failed = report.hosts.iter().filter(|bench| !bench.ok).peekable();
     // Nothing is known of any of them.
-    Ok(match failed.clone().count() > 0 && failed.all(|bench| bench.error.is_some()) {
+    Ok(match failed.peek().is_some() && failed.all(|bench| bench.error.is_some()) {
         true => Outcome::Unavailable,
         false => Outcome::new(ok, report.hosts.iter().flat_map(HostBench::all_findings)),
     })
@@ -74,7 +76,14 @@ fn bench(args: &BenchArgs, context: &Context, host: HostName) -> Option<HostBenc
         let args = BenchArgs { host: host.to_string(), ..args.clone() };
         found(target(&args, context).and_then(|to| measure_host(&args, context, to)))
     });
-    let nothing = HostBench { host, report: None, findings: vec![], error: None, ok: false };
+    let nothing = HostBench {
+        host,
+        report: None,
+        findings: vec![],
+        error: None,
+        interrupted: false,
+        ok: false,
+    };
     match measured {
         Ok(Ok(report)) => {
             view::print(ui, &report);
@@ -86,10 +95,11 @@ fn bench(args: &BenchArgs, context: &Context, host: HostName) -> Option<HostBenc
             Some(HostBench { findings, ..nothing })
         }
         Err(error) => {
-            if !error.is::<Interrupted>() {
+            let interrupted = error.is::<Interrupted>();
+            if !interrupted {
                 ui.error(&error);
             }
-            Some(HostBench { error: Some(format!("{error:#}")), ..nothing })
+            Some(HostBench { error: Some(format!("{error:#}")), interrupted, ..nothing })
         }
     }
 }
@@ -119,10 +129,9 @@ fn table(ui: &Ui, report: &AllReport) -> String {
         }
         if name == host.as_str() {
             let finding = bench.all_findings().next().map(|finding| finding.code);
-            let interrupted = bench.error.as_ref().is_some_and(|it| *it == Interrupted.to_string());
             let why = match finding {
                 Some(code) => code,
-                None if interrupted => "interrupted",
+                None if bench.interrupted => "interrupted",
                 None => "error",
             };
             let paint = if why == "interrupted" { Ui::yellow } else { Ui::red };

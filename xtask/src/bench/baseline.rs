@@ -11,7 +11,7 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::bisect_command;
 use crate::nix::flake_input::{build_tag, short};
 use crate::nix::names::StorePath;
-use crate::statistics::{Decision, LEAST_PROCESSES, Ratio, paired, speed, unpaired};
+use crate::statistics::{Decision, LEAST_PROCESSES, Ratio, is_enough, paired, speed, unpaired};
 use crate::ui::units;
 
 /// "Under 1 % is noise", in percent.
@@ -75,10 +75,6 @@ impl Change {
     pub fn is_clear(&self) -> bool {
         is_enough(self.rounds) && is_clear(self.verdict, self.interval_percent)
     }
-}
-
-fn is_enough(rounds: [usize; 2]) -> bool {
-    rounds.iter().all(|rounds| *rounds >= LEAST_PROCESSES)
 }
 
 pub fn is_clear(verdict: Verdict, [low, high]: [f64; 2]) -> bool {

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::bench::llama_bench::TestResult;
-use crate::statistics::{LEAST_PROCESSES, median, paired, speed};
+use crate::statistics::{is_enough, median, paired, speed};
 
 /// Samples by test, then by process: those of one process resemble each other more than
 /// those of two.
@@ -63,14 +63,15 @@ pub fn standings(targets: &[(&str, &Samples)]) -> Vec<Standing> {
         let processes = samples.of(test);
         let base = targets.first()?.1.of(test);
         let ratio = paired(base, processes);
-        let is_enough = base.len().min(processes.len()) >= LEAST_PROCESSES;
         Some(Standing {
             label: label.to_owned(),
             test: test.to_owned(),
             median_tokens_per_second: median(processes.concat())?,
             tokens_per_second: speed(processes)?,
             ratio: ratio.map(|ratio| ratio.estimate),
-            interval: ratio.filter(|_| is_enough).map(|ratio| [ratio.low, ratio.high]),
+            interval: ratio
+                .filter(|_| is_enough([base.len(), processes.len()]))
+                .map(|ratio| [ratio.low, ratio.high]),
             samples: processes.iter().map(Vec::len).sum(),
         })
     };

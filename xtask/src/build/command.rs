@@ -23,6 +23,7 @@ use crate::findings::outcome::Outcome;
 use crate::findings::view::print as print_finding;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Manifest, Selection};
+use crate::fleet::names::HostName;
 use crate::system::usage;
 use crate::ui::nearest::nearest;
 
@@ -34,18 +35,19 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     let builders = args.builders.iter().flat_map(|it| ["--builders".to_owned(), it.clone()]);
     let building = &context.with_nix_options(builders);
     if args.dry_run {
-        return dry_run(context, find(args, context, building, &|_, _| {})?);
+        return dry_run(context, find(args, context, building, None)?);
     }
     // Discover, plan and run.
     let run = SharedRun::new(building)?;
     let early = EarlyBuild::new(building, &args.limits, &run);
     let found = thread::scope(|scope| {
         let beside = scope.spawn(|| early.build());
-        let found = find(args, context, building, &|host, selection| {
+        let add = |host: &HostName, selection: Selection| {
             if is_chosen(args, &selection.manifest) {
                 early.add(host, selection);
             }
-        });
+        };
+        let found = find(args, context, building, Some(&add));
         let found = found.and_then(|mut found| {
             let before = found.findings.iter().filter(|finding| plan::is_setup(finding));
             before.for_each(|finding| print_finding(&building.ui, "build-all", finding));

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::build::args::Limits;
-use crate::build::parallel::{self, Machine, Parallel};
+use crate::build::parallel::Machine;
 use crate::build::plan::{Todo, plan};
 use crate::build::run_state::SharedRun;
 use crate::build::variants::{Build, distinct};
-use crate::build::{attempts, history, run};
+use crate::build::{attempts, run};
 use crate::check::batch::EvalLimits;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
@@ -99,8 +99,7 @@ impl<'a> EarlyBuild<'a> {
             let names = names.join(", ");
             self.context.ui.status(format!("building {names} while other hosts are evaluated"));
             let limits = self.limits(&wanted);
-            let history = history::read(&self.context.home);
-            let expected = run::expected(&history, wanted.iter().map(|build| &build.drv));
+            let expected = run::expected(&planned.earlier, wanted.iter().map(|build| &build.drv));
             let ended = attempts::run(self.context, &wanted, &limits, expected, self.run);
             self.lock().running = false;
             self.changed.notify_all();
@@ -131,12 +130,9 @@ impl<'a> EarlyBuild<'a> {
     /// One build at a time, so that the other jobs are left for the rest.
     fn limits(&self, wanted: &[&Build]) -> Limits {
         let configured = Configured::read(&self.context.flake.nix);
-        let Limits { jobs, cores, .. } = *self.limits;
-        let all =
-            parallel::choose(wanted, self.machine, &configured, Parallel { max_jobs: jobs, cores });
-        let one = Parallel { max_jobs: all.max_jobs.map(|jobs| jobs.min(1)), cores };
-        let one = parallel::choose(wanted, self.machine, &configured, one);
-        Limits { jobs: one.max_jobs, cores: one.cores, ..self.limits.clone() }
+        let limits = |asked: &Limits| run::limits(&configured, wanted, asked, self.machine);
+        let jobs = limits(self.limits).jobs.map(|jobs| jobs.min(1));
+        limits(&Limits { jobs, ..self.limits.clone() })
     }
 
     /// Begins nothing more, and returns what was begun.

@@ -27,11 +27,7 @@ pub fn annotations(report: &BuildReport, folder: &str) -> Vec<String> {
 /// Those of the run and of the hosts that do not evaluate, with what they are about.
 fn findings(report: &BuildReport) -> Vec<(String, &Finding)> {
     let run = report.findings.iter().map(|finding| ("build-all".to_owned(), finding));
-    let hosts = report
-        .hosts
-        .iter()
-        .flat_map(|host| host.findings.iter().map(|finding| (host.host.to_string(), finding)));
-    grouped(run.chain(hosts))
+    grouped(run.chain(report.host_findings()))
 }
 
 /// An interrupted build is not an error.

@@ -126,6 +126,8 @@ fn lacks(
 
 /// The plan, and what it was made of.
 pub struct Planned {
+    /// What earlier builds took.
+    pub earlier: History,
     pub plan: Plan,
     pub present: BTreeSet<StorePath>,
     pub missing: Missing,
@@ -195,7 +197,7 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
             unpacked_bytes: missing.unpacked,
         },
     };
-    Ok(Planned { plan, present: valid.into_keys().collect(), missing })
+    Ok(Planned { earlier, plan, present: valid.into_keys().collect(), missing })
 }
 
 /// How long it takes to build what is missing of a package and of its parts, if all of them were

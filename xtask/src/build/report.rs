@@ -76,6 +76,15 @@ pub struct BuildReport {
     pub ok: bool,
 }
 
+impl BuildReport {
+    /// Those of the hosts that do not evaluate.
+    pub fn host_findings(&self) -> impl Iterator<Item = (String, &Finding)> {
+        self.hosts
+            .iter()
+            .flat_map(|host| host.findings.iter().map(|finding| (host.host.to_string(), finding)))
+    }
+}
+
 /// The document of `--dry-run`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

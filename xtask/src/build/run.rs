@@ -59,11 +59,10 @@ pub fn begin(
 ) -> Result<()> {
     let begun = early.map(EarlyBuild::close).unwrap_or_default();
     planned.restore(&begun);
-    let Planned { plan, missing, .. } = planned;
+    let Planned { earlier, plan, missing, .. } = planned;
     let rows = builds.iter().zip(plan.variants.iter().map(|row| row.plan));
     let wanted: Vec<&Build> =
         rows.filter(|(_, todo)| todo.is_work()).map(|(build, _)| build).collect();
-    let earlier = history::read(&context.home);
     let now = BuildList::new(builds, missing);
     let left = interrupted_build::left(&context.home).and_then(|left| left.done_of(&now));
     if !wanted.is_empty() || left.is_some() {
@@ -72,8 +71,9 @@ pub fn begin(
     if !wanted.is_empty() {
         courtesy(context, interrupted_build::begin(&context.home, &now));
     }
-    let expected = expected(&earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
-    let limits_on = |machine| limits(context, &wanted, asked, machine);
+    let expected = expected(earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
+    let configured = Configured::read(&context.flake.nix);
+    let limits_on = |machine| limits(&configured, &wanted, asked, machine);
     let beside = early.and_then(EarlyBuild::machine_beside).map(limits_on);
     let limits = match beside.map(|limits| (limits.jobs, limits)) {
         // The build that runs already is one of the jobs.
@@ -98,7 +98,7 @@ pub fn begin(
 pub fn report(
     context: &Context,
     builds: &[Build],
-    Planned { plan, present, .. }: &Planned,
+    Planned { earlier, plan, present, .. }: &Planned,
     mut ran: RunState,
 ) -> Result<Vec<VariantReport>> {
     if let Err(error) = ran.logs.take_error() {
@@ -107,7 +107,6 @@ pub fn report(
             "warning: the build logs are incomplete: {error:#}; `nix log` prints Nix's own"
         ));
     }
-    let earlier = history::read(&context.home);
     // The plan has a row for each build, in the same order.
     let planned = || builds.iter().zip(&plan.variants);
     let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
@@ -170,7 +169,7 @@ pub fn report(
                     .file(culprit)
                     .filter(|_| failed)
                     .and_then(|log| compile_error::first(log::lines(log))),
-                closure_change_bytes: change(&earlier, build, there),
+                closure_change_bytes: change(earlier, build, there),
                 link: None,
                 findings: there.map_or_else(Vec::new, |_| proof(build)),
                 pushed: None,
@@ -286,8 +285,12 @@ fn rest<'a>(
 }
 
 /// The user's limits, or what nix.conf and the machine's memory allow.
-fn limits(context: &Context, wanted: &[&Build], asked: &Limits, machine: Machine) -> Limits {
-    let configured = &Configured::read(&context.flake.nix);
+pub fn limits(
+    configured: &Configured,
+    wanted: &[&Build],
+    asked: &Limits,
+    machine: Machine,
+) -> Limits {
     let wish = Parallel { max_jobs: asked.jobs, cores: asked.cores };
     let Parallel { max_jobs, cores } = parallel::choose(wanted, machine, configured, wish);
     Limits { jobs: max_jobs, cores, ..asked.clone() }

@@ -52,14 +52,14 @@ impl EvalOptions {
 }
 
 /// Is called with a host's selection as soon as it is known, by several threads.
-pub type Selected<'a> = &'a (dyn Fn(&HostName, Selection) + Sync);
+pub type Selected<'a> = Option<&'a (dyn Fn(&HostName, Selection) + Sync)>;
 
 /// Evaluates hosts, unless the cache has them. The result has every host.
 ///
 /// # Errors
 /// Nix cannot be started, or the user interrupted.
 pub fn evaluate(context: &Context, hosts: &[HostName], options: EvalOptions) -> Result<Outcomes> {
-    evaluate_each(context, hosts, options, &|_, _| {})
+    evaluate_each(context, hosts, options, None)
 }
 
 /// Like [`evaluate`], for whoever needs a host's selection before the last host has one.
@@ -177,10 +177,10 @@ impl Work<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn done(&self, host: &HostName, how: &str) {
+    fn done(&self, host: &HostName, how: impl FnOnce() -> String) {
         self.spinner.done(host.as_str());
         if self.edited.contains(host) {
-            self.context.ui.status(format!("{host} {how}"));
+            self.context.ui.status(format!("{host} {}", how()));
         }
     }
 
@@ -218,7 +218,7 @@ impl Work<'_> {
             flake.options.extend(FAIL_FAST.map(str::to_owned));
         }
         let run = evaluator::run(&flake, hosts, limits, &mut |host, answered| {
-            self.done(host, &in_words(answered));
+            self.done(host, || in_words(answered));
             report(host, answered, self.selected);
         })?;
         self.account(hosts, memory, run)
@@ -243,7 +243,7 @@ impl Work<'_> {
                 state.heavy.push(host);
             } else {
                 let finding = diagnose(&failure.stderr, None);
-                self.done(&host, &format!("does not evaluate: {}", finding.message));
+                self.done(&host, || format!("does not evaluate: {}", finding.message));
                 state.is_offline |= finding.code == FETCH;
                 state.failures.insert(host, (failure, took.as_secs_f64()));
             }
@@ -264,6 +264,7 @@ impl Work<'_> {
 }
 
 fn report(host: &HostName, answered: &Answered, selected: Selected) {
+    let Some(selected) = selected else { return };
     let answer = answered.answer.as_ref().ok().and_then(|answer| parse(answer.clone()).ok());
     if let Some(Some(Answer::Selection(selection))) = answer {
         selected(host, *selection);

@@ -90,6 +90,11 @@ impl std::fmt::Display for Ratio {
 /// Of fewer processes a 99 % interval says nothing: that of one has no width.
 pub const LEAST_PROCESSES: usize = 5;
 
+/// Whether so many processes of each build are enough for an interval.
+pub fn is_enough(processes: [usize; 2]) -> bool {
+    processes.iter().all(|processes| *processes >= LEAST_PROCESSES)
+}
+
 /// The middle value; halfway between the two middle ones of an even number.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = values.into_iter().collect();

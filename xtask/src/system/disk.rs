@@ -25,34 +25,34 @@ impl TemporaryFolder {
     /// it is killed, and letters that no other run has.
     pub fn new(parent: &Path, prefix: &str, name: &str) -> Result<Self> {
         create(parent)?;
-        let made = || -> std::io::Result<Self> {
-            let whole = File::open(parent)?;
-            // Nobody sweeps between the two steps.
-            whole.lock_shared()?;
-            let folder = tempfile::Builder::new()
-                .prefix(prefix)
-                .suffix(name)
-                .permissions(Permissions::from_mode(0o777))
-                .tempdir_in(parent)?;
-            let claim = File::open(folder.path())?;
-            claim.lock_shared()?;
-            Ok(Self { folder, _claim: claim })
-        };
-        sweep(parent, |found| found.starts_with(prefix));
-        made().with_context(|| format!("cannot create a folder in {}", parent.display()))
+        // Nobody sweeps between the two steps.
+        Self::claimed(parent, prefix, name, 0o777, File::lock_shared)
     }
 
     /// The same for this user alone, in a folder that others may write to and lock, too: for
     /// their locks nobody waits.
     pub fn private(parent: &Path, prefix: &str, name: &str) -> Result<Self> {
+        Self::claimed(parent, prefix, name, 0o700, |whole| {
+            let _ = whole.try_lock_shared();
+            Ok(())
+        })
+    }
+
+    fn claimed(
+        parent: &Path,
+        prefix: &str,
+        name: &str,
+        mode: u32,
+        lock: impl Fn(&File) -> std::io::Result<()>,
+    ) -> Result<Self> {
         sweep(parent, |found| found.starts_with(prefix));
         let made = || -> std::io::Result<Self> {
             let whole = File::open(parent)?;
-            let _ = whole.try_lock_shared();
+            lock(&whole)?;
             let folder = tempfile::Builder::new()
                 .prefix(prefix)
                 .suffix(name)
-                .permissions(Permissions::from_mode(0o700))
+                .permissions(Permissions::from_mode(mode))
                 .tempdir_in(parent)?;
             let claim = File::open(folder.path())?;
             claim.lock_shared()?;

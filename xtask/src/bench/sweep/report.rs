@@ -10,10 +10,7 @@ use crate::bench::sweep::grid::{Parameter, Point};
 use crate::bench::sweep::search::{Goal, Plan, PointState, SweepState};
 use crate::bench::sweep::server_flags::{NixLines, nix_lines};
 use crate::findings::finding::Finding;
-use crate::statistics::{Ratio, paired, speed};
-
-/// Of fewer common rounds nobody is called slower than the best.
-pub const LEAST: usize = 5;
+use crate::statistics::{LEAST_PROCESSES, Ratio, paired, speed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -135,11 +132,11 @@ impl SweepReport {
     /// Without enough rounds nothing is said to be slower than anything.
     pub fn few_rounds(&self, target: &str) -> Option<Finding> {
         let best = self.configurations.iter().find(|one| self.best.as_ref() == Some(&one.name))?;
-        (best.rounds < LEAST && self.within_noise.len() > 1).then(|| {
+        (best.rounds < LEAST_PROCESSES && self.within_noise.len() > 1).then(|| {
             Finding::warning(
                 "few-rounds",
                 format!("{} rounds on {target} are too few to rank these", best.rounds),
-                format!("use at least {LEAST} rounds: raise --rounds or --budget"),
+                format!("use at least {LEAST_PROCESSES} rounds: raise --rounds or --budget"),
             )
         })
     }
@@ -171,7 +168,7 @@ pub fn within_noise(state: &SweepState, best: Option<usize>) -> Vec<usize> {
     let is_slower = |known: &PointState| {
         let common = known.scores.len().min(best.scores.len());
         let ratio = against(best, known);
-        common >= LEAST && ratio.is_some_and(|ratio| verdict(&ratio) == Verdict::Slower)
+        common >= LEAST_PROCESSES && ratio.is_some_and(|ratio| verdict(&ratio) == Verdict::Slower)
     };
     finalists(state).filter(|(_, known)| !is_slower(known)).map(|(at, _)| at).collect()
 }

@@ -112,11 +112,7 @@ pub fn report(ui: &Ui, report: &BuildReport) {
     for variant in report.variants.iter().filter(failed) {
         complain(ui, variant);
     }
-    let of_hosts = report
-        .hosts
-        .iter()
-        .flat_map(|host| host.findings.iter().map(|finding| (host.host.to_string(), finding)));
-    findings::view::print_all(ui, of_hosts);
+    findings::view::print_all(ui, report.host_findings());
     // That something is to be set up was said before the build.
     for finding in report.findings.iter().filter(|finding| !is_setup(finding)) {
         findings::view::print(ui, "build-all", finding);
