@@ -61,11 +61,6 @@ fn bandwidth(memory: &MemoryBandwidth) -> String {
 fn against(ui: &Ui, baseline: &Baseline) -> String {
     let rows = baseline.tests.iter().map(|change| {
         let words = in_words(change.verdict, change.is_clear());
-        let verdict = match change.verdict {
-            Verdict::Slower => Cell::painted(words, |ui, text| ui.red(text)),
-            Verdict::Same => words.into(),
-            Verdict::Faster => Cell::painted(words, |ui, text| ui.green(text)),
-        };
         let [low, high] = change.interval_percent;
         vec![
             change.test.as_str().into(),
@@ -73,7 +68,7 @@ fn against(ui: &Ui, baseline: &Baseline) -> String {
             units::speed(change.tokens_per_second).into(),
             format!("{:+.1} %", change.change_percent).into(),
             format!("{low:+.1} to {high:+.1} %").into(),
-            verdict,
+            Cell::painted(words, paint(change.verdict)),
         ]
     });
     let columns = ["TEST", ">BASELINE", ">NOW", ">CHANGE", ">WITHIN", "VERDICT"];
@@ -88,6 +83,14 @@ fn against(ui: &Ui, baseline: &Baseline) -> String {
         units::day(&baseline.date),
         Table { columns: &columns, rows: rows.collect() }.render(ui)
     )
+}
+
+pub fn paint(verdict: Verdict) -> fn(&Ui, &str) -> String {
+    match verdict {
+        Verdict::Slower => Ui::red,
+        Verdict::Faster => Ui::green,
+        Verdict::Same => |_, text| text.to_owned(),
+    }
 }
 
 /// `local on local: cpu-znver5, smoke-29m q4_0 (29 M parameters, 15.8 MiB), AMD EPYC, 2 threads`
@@ -105,17 +108,14 @@ pub fn surroundings(model: &Model, device: Option<&str>, threads: Option<u32>) -
         model.bytes.map(units::bytes),
     ];
     let size: Vec<String> = size.into_iter().flatten().collect();
-    let name = [Some(model.name.clone()), model.quantization.clone()];
-    let mut name = name.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let quantization = model.quantization.iter().map(|name| format!(" {name}"));
+    let mut name = model.name.clone() + &quantization.collect::<String>();
     if !size.is_empty() {
         name = format!("{name} ({})", size.join(", "));
     }
     let threads = threads.map(|threads| format!("{threads} threads"));
-    [Some(name), device.map(str::to_owned), threads]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join(", ")
+    let parts = [Some(name), device.map(str::to_owned), threads];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// One row a build and test: its speed, the ratio of that to the first one's, and what holds

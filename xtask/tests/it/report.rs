@@ -36,7 +36,8 @@ fn report(scratch: &Scratch, args: &[&str]) -> Output {
 
 fn line(host: &str, day: u32, test: &str, speeds: &[f64]) -> String {
     let host = serde_json::to_string(host).unwrap();
-    let date = format!("2026-{:02}-{:02}T10:00:00Z", 1 + day / 28, 1 + day % 28);
+    let (year, month) = (2026 + day / 336, 1 + day / 28 % 12);
+    let date = format!("{year}-{month:02}-{:02}T10:00:00Z", 1 + day % 28);
     format!(
         "{{\"schema\":1,\"run\":\"{date}-{day}\",\"date\":\"{date}\",\"host\":{host},\
          \"target\":\"t\",\"variant\":\"cpu-haswell\",\"backends\":[\"cpu\"],\"microarch\":\"haswell\",\

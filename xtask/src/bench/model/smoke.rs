@@ -35,39 +35,33 @@ pub struct SmokeModel {
     pub quantization: Quantization,
 }
 
-/// Heads are 64 wide, and each key-value head serves two query heads.
+/// Words, of a model of any size.
+const VOCABULARY: u32 = 4096;
+
+/// Each key-value head serves two query heads.
 struct Shape {
-    vocabulary: u32,
+    name: &'static str,
     width: u32,
     ffn: u32,
     layers: u32,
     heads: u32,
-    heads_kv: u32,
 }
 
 impl Size {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::M29 => "29m",
-            Self::M88 => "88m",
-            Self::B1 => "1b",
-        }
-    }
-
     fn shape(self) -> Shape {
-        let (width, ffn, layers, heads, heads_kv) = match self {
-            Self::M29 => (512, 1536, 8, 8, 4),
-            Self::M88 => (768, 2176, 12, 12, 6),
-            Self::B1 => (2048, 5632, 22, 32, 16),
+        let (name, width, ffn, layers, heads) = match self {
+            Self::M29 => ("29m", 512, 1536, 8, 8),
+            Self::M88 => ("88m", 768, 2176, 12, 12),
+            Self::B1 => ("1b", 2048, 5632, 22, 32),
         };
-        Shape { vocabulary: 4096, width, ffn, layers, heads, heads_kv }
+        Shape { name, width, ffn, layers, heads }
     }
 }
 
 impl SmokeModel {
     /// For example `smoke-29m`.
     pub fn name(self) -> String {
-        format!("smoke-{}", self.size.name())
+        format!("smoke-{}", self.size.shape().name)
     }
 
     /// Where it lies in the folder of models: equal name, equal bytes.
@@ -129,19 +123,19 @@ impl SmokeModel {
         let shape = self.size.shape();
         let number = |key: &str, value| (format!("llama.{key}"), Value::U32(value));
         let text = |key: &str, value: &str| (key.to_owned(), Value::Text(value.to_owned()));
-        let words = vocabulary(shape.vocabulary);
+        let words = vocabulary(VOCABULARY);
         vec![
             text("general.architecture", "llama"),
             text("general.name", &self.name()),
             ("general.file_type".into(), Value::U32(self.quantization.numbers().file_type)),
             ("general.quantization_version".into(), Value::U32(2)),
-            number("vocab_size", shape.vocabulary),
+            number("vocab_size", VOCABULARY),
             number("context_length", 4096),
             number("embedding_length", shape.width),
             number("block_count", shape.layers),
             number("feed_forward_length", shape.ffn),
             number("attention.head_count", shape.heads),
-            number("attention.head_count_kv", shape.heads_kv),
+            number("attention.head_count_kv", shape.heads / 2),
             ("llama.attention.layer_norm_rms_epsilon".into(), Value::F32(1e-5)),
             number("rope.dimension_count", shape.width / shape.heads),
             // llama-bench feeds random tokens; llama-perplexity reads a text.
@@ -165,8 +159,7 @@ impl SmokeModel {
     fn tensors(self) -> Vec<Tensor> {
         let shape = self.size.shape();
         let (width, ffn) = (u64::from(shape.width), u64::from(shape.ffn));
-        let vocabulary = u64::from(shape.vocabulary);
-        let width_kv = width / u64::from(shape.heads) * u64::from(shape.heads_kv);
+        let (vocabulary, width_kv) = (u64::from(VOCABULARY), width / 2);
         let mut tensors = vec![
             self.weights("token_embd", width, vocabulary),
             norm("output_norm", width),

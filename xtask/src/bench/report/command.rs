@@ -1,14 +1,16 @@
 //! `report`: what bench has measured, over time: a page, a table, a plot in the terminal.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum as _;
+use walkdir::WalkDir;
 
 use crate::bench::report::args::ReportArgs;
 use crate::bench::report::history::{Damaged, Histories};
 use crate::bench::report::plot::Screen;
+use crate::bench::report::{html, markdown, plot};
 use crate::bench::results::Record;
 use crate::bench::results_file;
 use crate::findings::outcome::Outcome;
@@ -55,19 +57,14 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let known = histories.known.clone();
     let report = histories.report(damaged);
     // Report.
-    write(ui, args.html.as_deref(), || crate::bench::report::html::page(&report))?;
-    write(ui, args.markdown.as_deref(), || crate::bench::report::markdown::text(&report))?;
+    write(ui, args.html.as_deref(), || html::page(&report))?;
+    write(ui, args.markdown.as_deref(), || markdown::text(&report))?;
     ui.document(&report)?;
     if args.html.is_none() && args.markdown.is_none() {
-        crate::bench::report::plot::print(
-            ui,
-            &report,
-            Screen::new(
-                console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns)),
-            ),
-        );
+        let size = console::Term::stdout().size_checked();
+        plot::print(ui, &report, Screen::new(size.map(|(_, columns)| usize::from(columns))));
     } else {
-        crate::bench::report::html::notes(&report).iter().for_each(|note| ui.warn(note));
+        html::notes(&report).iter().for_each(|note| ui.warn(note));
     }
     for host in &report.missing {
         if let Some(near) = nearest(host, known.iter().map(String::as_str)) {
@@ -122,17 +119,19 @@ fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<
 
 /// Each HOST.jsonl of a folder, by name; none where there is no folder.
 fn results_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-        entries => entries.with_context(|| format!("cannot read {}", folder.display()))?,
-    };
     let mut found = vec![];
-    for entry in entries {
-        let file = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+    for entry in WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name() {
+        let file = match entry {
+            Err(error) if error.io_error().is_some_and(|it| it.kind() == ErrorKind::NotFound) => {
+                continue;
+            }
+            entry => {
+                entry.with_context(|| format!("cannot read {}", folder.display()))?.into_path()
+            }
+        };
         if file.extension().is_some_and(|extension| extension == "jsonl") && file.is_file() {
             found.push(file);
         }
     }
-    found.sort();
     Ok(found)
 }

@@ -37,6 +37,7 @@ pub fn top(series: &Series) -> f64 {
 }
 
 /// A part of the picture with an axis of its own.
+#[derive(Clone)]
 struct Panel {
     top: f64,
     bottom: f64,
@@ -154,29 +155,24 @@ impl Plot<'_> {
         let closer =
             if self.closer.ticks[0] > 0.0 { "closer, not from zero" } else { "the samples" };
         self.text((0.0, CLOSER.0 - 9.0), "start", "unit", closer);
-        for (top, bottom) in [WHOLE, CLOSER] {
-            let panel = if top == WHOLE.0 { &self.whole } else { &self.closer };
-            let places: Vec<(f64, f64)> =
-                panel.ticks.iter().map(|tick| (*tick, panel.y(*tick))).collect();
-            // The lower panel's base is no zero, and is not drawn as one.
-            let zero = |tick: f64| tick == 0.0 && bottom == panel.bottom;
-            let classes: Vec<&str> =
-                places.iter().map(|(tick, _)| if zero(*tick) { "axis" } else { "grid" }).collect();
-            for ((tick, y), class) in places.into_iter().zip(classes) {
+        for panel in [self.whole.clone(), self.closer.clone()] {
+            for tick in &panel.ticks {
+                let y = panel.y(*tick);
+                // The lower panel's base is no zero, and is not drawn as one.
+                let class = if *tick == 0.0 { "axis" } else { "grid" };
                 self.path(class, format_args!("M{LEFT} {y:.1}H{RIGHT}"));
-                self.text((LEFT - 5.0, y + 3.5), "end", "tick", &scale::tick(tick));
+                self.text((LEFT - 5.0, y + 3.5), "end", "tick", &scale::tick(*tick));
             }
         }
     }
 
     /// Below the axis: runs of one llama.cpp over one bracket, with its newest day.
     fn builds(&mut self) {
+        let points = self.points;
         let mut groups: Vec<(usize, usize)> = vec![];
-        for (index, point) in self.points.iter().enumerate() {
-            match groups.last_mut() {
-                Some((first, last)) if self.points[*first].same_llama_cpp(point) => *last = index,
-                _ => groups.push((index, index)),
-            }
+        for group in points.chunk_by(Point::same_llama_cpp) {
+            let first = groups.last().map_or(0, |(_, last)| last + 1);
+            groups.push((first, first + group.len() - 1));
         }
         let reach = (self.slot() * 0.32).min(7.0);
         let mut places = vec![];
@@ -226,32 +222,25 @@ impl Plot<'_> {
 
     /// Through the speeds; not from one kind of build to another.
     fn lines(&mut self) {
-        let mut start = 0;
-        for end in 1..=self.points.len() {
-            let before = &self.points[end - 1].variant;
-            if self.points.get(end).is_some_and(|point| point.variant == *before) {
-                continue;
-            }
+        let (points, mut start) = (self.points, 0);
+        for run in points.chunk_by(|one, next| one.variant == next.variant) {
             let path = |panel: &Panel| {
-                let through = (start..end).map(|index| {
-                    format!(
-                        "{:.1} {:.1}",
-                        self.x(index),
-                        panel.y(self.points[index].tokens_per_second)
-                    )
-                });
-                through.collect::<Vec<_>>().join("L")
+                let place = |(index, point): (usize, &Point)| {
+                    let (x, y) = (self.x(start + index), panel.y(point.tokens_per_second));
+                    format!("{x:.1} {y:.1}")
+                };
+                run.iter().enumerate().map(place).collect::<Vec<_>>().join("L")
             };
             let (whole, closer) = (path(&self.whole), path(&self.closer));
-            let (base, from, to) = (WHOLE.1, self.x(start), self.x(end - 1));
-            if end - start > 1 {
+            let (base, from, to) = (WHOLE.1, self.x(start), self.x(start + run.len() - 1));
+            if run.len() > 1 {
                 self.path("area", format_args!("M{whole}L{to:.1} {base}L{from:.1} {base}Z"));
                 self.path("line", format_args!("M{whole}"));
                 if start == self.from {
                     self.path("line", format_args!("M{closer}"));
                 }
             }
-            start = end;
+            start += run.len();
         }
     }
 

@@ -9,10 +9,9 @@ use serde::Serialize;
 use crate::bench::baseline::{self, FLOOR, Method, Verdict};
 use crate::bench::llama_bench::TestResult;
 use crate::bench::measurement::Model;
-use crate::bench::results::NEIGHBOURS;
-use crate::bench::results::Record;
+use crate::bench::results::{NEIGHBOURS, Record};
 use crate::nix::flake_input::build_tag;
-use crate::statistics::{self, median};
+use crate::statistics;
 use crate::ui::sanitize::sanitize_name;
 use crate::ui::units;
 
@@ -314,9 +313,8 @@ impl Point {
         let mut sorted = self.samples.clone();
         sorted.sort_by(f64::total_cmp);
         self.tokens_per_second = statistics::speed(&self.rounds).unwrap_or_default();
-        self.median = median(sorted.iter().copied()).unwrap_or_default();
-        [self.min, self.lower_quartile, self.upper_quartile, self.max] =
-            [0.0, 0.25, 0.75, 1.0].map(|share| quantile(&sorted, share));
+        [self.min, self.lower_quartile, self.median, self.upper_quartile, self.max] =
+            [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&sorted, share));
     }
 
     pub fn same_llama_cpp(&self, other: &Self) -> bool {
@@ -346,10 +344,7 @@ pub fn test_in_words(test: &str) -> Option<String> {
         Some((name, depth)) => (name, Some(depth)),
         None => (test, None),
     };
-    let tokens = |part: &str, kind: &str| {
-        let count = part.strip_prefix(kind)?;
-        count.parse::<u32>().ok().map(|_| count.to_owned())
-    };
+    let tokens = |part: &str, kind: &str| part.strip_prefix(kind)?.parse::<u32>().ok();
     let words = match name.split_once('+') {
         Some((prompt, rest)) => format!(
             "a prompt of {} tokens, then {} generated",
@@ -361,7 +356,10 @@ pub fn test_in_words(test: &str) -> Option<String> {
             None => format!("generating {} tokens", tokens(name, "tg")?),
         },
     };
-    Some(depth.map_or_else(|| words.clone(), |depth| format!("{words}, {depth} tokens in")))
+    Some(match depth {
+        Some(depth) => format!("{words}, {depth} tokens in"),
+        None => words,
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The report as one HTML file: no script, no font, no picture from elsewhere, so that it
 //! can be mailed, archived and printed. Well-formed as XML too, which a test holds.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::bench::baseline::Verdict;
@@ -66,24 +67,20 @@ fn with_code(text: &str) -> String {
 
 /// `3 hosts, 42 runs,  2026-08-01 to 2026-11-22`
 pub fn extent(report: &Report) -> String {
-    let mut runs: Vec<(&str, &str)> = vec![];
-    let mut days: Vec<&str> = vec![];
-    for host in &report.hosts {
-        for series in host.settings.iter().flat_map(|setting| &setting.series) {
-            for point in &series.points {
-                runs.push((&host.host, &point.run));
-                days.push(point.day());
-            }
-        }
-    }
-    runs.sort_unstable();
-    runs.dedup();
+    let points = || {
+        report.hosts.iter().flat_map(|host| {
+            let series = host.settings.iter().flat_map(|setting| &setting.series);
+            series.flat_map(|series| &series.points).map(move |point| (host, point))
+        })
+    };
+    let runs: BTreeSet<_> = points().map(|(host, point)| (&host.host, &point.run)).collect();
+    let days = || points().map(|(_, point)| point.day());
     let counted = format!(
         "{}, {}",
         words::count(report.hosts.len(), "host"),
         words::count(runs.len(), "run")
     );
-    match (days.iter().min(), days.iter().max()) {
+    match (days().min(), days().max()) {
         (Some(first), Some(last)) => format!("{counted}, {first} to {last}"),
         _ => counted,
     }

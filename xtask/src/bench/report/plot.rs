@@ -2,8 +2,9 @@
 //! the runs before it.
 
 use crate::bench::baseline::Verdict;
-use crate::bench::report::history::{Change, Report, Series, Setting};
+use crate::bench::report::history::{Change, Point, Report, Series, Setting};
 use crate::bench::report::{html as report, wording as words};
+use crate::bench::view::paint;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -128,12 +129,7 @@ fn losses(report: &Report) -> Vec<String> {
 
 fn change(change: Option<&Change>, screen: Screen) -> Cell {
     let Some(change) = change else { return "-".into() };
-    let text = screen.signs(&words::change(change));
-    match change.verdict {
-        Verdict::Slower => Cell::painted(text, |ui, text| ui.red(text)),
-        Verdict::Faster => Cell::painted(text, |ui, text| ui.green(text)),
-        Verdict::Same => text.into(),
-    }
+    Cell::painted(screen.signs(&words::change(change)), paint(change.verdict))
 }
 
 fn last_measured(report: &Report) -> Option<(&str, &Setting)> {
@@ -161,44 +157,24 @@ fn runs(ui: &Ui, series: &Series, screen: Screen) -> Vec<String> {
     let points = &series.points[series.points.len().saturating_sub(MOST_BARS)..];
     let top = points.iter().map(|point| point.tokens_per_second).fold(f64::MIN_POSITIVE, f64::max);
     let builds = points.iter().map(|point| point.llama_cpp().chars().count()).max().unwrap_or(0);
-    let told: Vec<(String, String)> = points
-        .iter()
-        .map(|point| {
-            let lost = point.change.as_ref().filter(|change| change.verdict != Verdict::Same);
-            let lost =
-                lost.map(|change| format!("  {}", words::change(change))).unwrap_or_default();
-            let figures = format!(
-                "{} ({}){lost}",
-                units::speed(point.tokens_per_second),
-                words::middle(point)
-            );
-            (screen.signs(&figures), format!("  {} {:<builds$} ", point.day(), point.llama_cpp()))
-        })
-        .collect();
-    let widest = |text: fn(&(String, String)) -> &String| {
-        told.iter().map(|told| text(told).chars().count()).max().unwrap_or(0)
+    let label = |point: &Point| format!("  {} {:<builds$} ", point.day(), point.llama_cpp());
+    let figures = |point: &Point| {
+        let change = point.change.as_ref().filter(|change| change.verdict != Verdict::Same);
+        let change = change.map(|change| format!("  {}", words::change(change)));
+        let (speed, middle) = (units::speed(point.tokens_per_second), words::middle(point));
+        screen.signs(&format!("{speed} ({middle}){}", change.unwrap_or_default()))
     };
-    let taken = widest(|told| &told.0) + widest(|told| &told.1) + 1;
-    let room = screen.width.saturating_sub(taken).max(4);
-    points
-        .iter()
-        .zip(told)
-        .enumerate()
-        .map(|(index, (point, (figures, label)))| {
-            let bar = screen.bar(point.tokens_per_second / top, room);
-            let figures = match point.change.as_ref().map(|change| change.verdict) {
-                Some(Verdict::Slower) => ui.red(&figures),
-                Some(Verdict::Faster) => ui.green(&figures),
-                _ => figures,
-            };
-            let line = format!("{label}{bar} {figures}");
-            if index + 1 == points.len() {
-                line
-            } else {
-                format!("{}{bar} {figures}", ui.dim(&label))
-            }
-        })
-        .collect()
+    let widest = |text: &dyn Fn(&Point) -> String| {
+        points.iter().map(|point| text(point).chars().count()).max().unwrap_or(0)
+    };
+    let room = screen.width.saturating_sub(widest(&figures) + widest(&label) + 1).max(4);
+    let line = |(index, point): (usize, &Point)| {
+        let bar = screen.bar(point.tokens_per_second / top, room);
+        let is_last = index + 1 == points.len();
+        let label = if is_last { label(point) } else { ui.dim(&label(point)) };
+        format!("{label}{bar} {}", paint(point.verdict())(ui, &figures(point)))
+    };
+    points.iter().enumerate().map(line).collect()
 }
 
 #[cfg(test)]

@@ -22,9 +22,8 @@ pub fn between((low, high): (f64, f64)) -> Vec<f64> {
 /// The round number at or above `rough`, which is above zero.
 fn step(rough: f64) -> f64 {
     let magnitude = 10_f64.powf(rough.log10().floor());
-    let factors = [1.0, 2.0, 2.5, 5.0, 10.0];
-    let round = factors.into_iter().map(|factor| factor * magnitude);
-    round.into_iter().find(|step| *step >= rough).unwrap_or(10.0 * magnitude)
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * magnitude);
+    steps.into_iter().find(|step| *step >= rough).unwrap_or(10.0 * magnitude)
 }
 
 /// `1.5k`, `250`, `0.5`: short enough for the left margin.

@@ -8,33 +8,21 @@ use crate::ui::units::speed;
 
 /// For text and for attributes in double quotes.
 pub fn html(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            _ => safe.push(c),
-        }
-    }
-    safe
+    let marks = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&#39;")];
+    marks.into_iter().fold(text.to_owned(), |text, (mark, safe)| text.replace(mark, safe))
 }
 
 /// For a cell of a table: nothing in it is markup or another cell, nor what GitHub makes
 /// a link of after it has read the markup (a word joiner is between its parts).
 pub fn markdown(text: &str) -> String {
-    let mut safe = crate::ci::github::markdown(text);
-    for (link, apart) in [
+    let links = [
         ("&#64;", "&#64;\u{2060}"),
         ("\\#", "\\#\u{2060}"),
         ("://", ":\u{2060}//"),
         ("www.", "www\u{2060}."),
-    ] {
-        safe = safe.replace(link, apart);
-    }
-    safe
+    ];
+    let safe = crate::ci::github::markdown(text);
+    links.into_iter().fold(safe, |text, (link, apart)| text.replace(link, apart))
 }
 
 /// `−8.2 %`, with a true minus.
@@ -67,11 +55,9 @@ pub fn count(number: usize, what: &str) -> String {
 
 /// `smoke-29m q4_0 · default flags · AMD EPYC · 2 threads`
 pub fn setting(key: &Key) -> String {
-    let or = |text: &str, otherwise: &str| {
-        if text.is_empty() { otherwise.to_owned() } else { text.to_owned() }
-    };
-    let mut parts =
-        vec![or(&key.model, "unnamed model"), or(&key.flags.join(" "), "default flags")];
+    let model = if key.model.is_empty() { "unnamed model" } else { &key.model };
+    let flags = if key.flags.is_empty() { "default flags" } else { &key.flags.join(" ") };
+    let mut parts = vec![model.to_owned(), flags.to_owned()];
     parts.extend(Some(key.device().to_owned()).filter(|device| !device.is_empty()));
     parts.extend(key.threads.map(|threads| count(threads as usize, "thread")));
     parts.join(" · ")
@@ -80,9 +66,7 @@ pub fn setting(key: &Key) -> String {
 /// `b10453 (e5bdc4a41)`.
 pub fn llama_cpp(point: &Point) -> String {
     match (&point.rev, point.build) {
-        (Some(rev), Some(_)) => {
-            format!("{} ({})", point.llama_cpp(), short(rev))
-        }
+        (Some(rev), Some(_)) => format!("{} ({})", point.llama_cpp(), short(rev)),
         _ => point.llama_cpp(),
     }
 }
