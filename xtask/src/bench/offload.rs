@@ -24,6 +24,22 @@ pub struct Offload {
     pub buffers: Vec<Buffer>,
 }
 
+/// The options of llama-bench that choose among devices.
+const CHOOSING: [&str; 12] = [
+    "-dev",
+    "--device",
+    "-ngl",
+    "--n-gpu-layers",
+    "-mg",
+    "--main-gpu",
+    "-ts",
+    "--tensor-split",
+    "-sm",
+    "--split-mode",
+    "-ot",
+    "--override-tensor",
+];
+
 impl Offload {
     /// Takes the next line of stderr. Of 2025-08 and 2026-09:
     /// `llama_model_load_from_file_impl: using device Vulkan0 (llvmpipe …) - 6 MiB free`
@@ -73,8 +89,7 @@ impl Offload {
         let lacks = |name: &&str| self.on(|kind| kind.eq_ignore_ascii_case(name)) <= 0.0;
         let bare: Vec<&str> = gpus.iter().copied().filter(lacks).collect();
         let gives = |options: &[&str]| args.iter().any(|arg| options.contains(&arg.as_str()));
-        let chooses =
-            gives(&["-dev", "--device", "-ngl", "-mg", "--main-gpu", "-ts", "-sm", "-ot"]);
+        let chooses = gives(&CHOOSING);
         let is_remote = gives(&["-rpc", "--rpc"]) && self.on(|kind| kind == "RPC") > 0.0;
         if bare.is_empty() || (chooses && bare.len() < gpus.len()) || is_remote {
             return None;
@@ -170,7 +185,12 @@ load_tensors:   CPU_Mapped model buffer size =    16.88 MiB
         let cuda = VULKAN.replace("Vulkan0", "CUDA0");
         assert!(!fallen(&cuda, &["cuda"], &[]));
         assert!(fallen(&cuda, &["cuda", "rocm"], &[]));
-        assert!(!fallen(&cuda, &["cuda", "rocm"], &["-dev", "CUDA0"]));
+        for option in CHOOSING {
+            assert!(!fallen(&cuda, &["cuda", "rocm"], &[option, "CUDA0"]), "{option}");
+        }
+        let help = include_str!("../../tests/fixtures/llama-bench/new.help");
+        let words: Vec<&str> = help.split([' ', ',', '\n']).collect();
+        assert!(CHOOSING.iter().all(|option| words.contains(option)));
         // With tensors split over two devices, and with rows.
         assert!(!fallen(TENSOR, &["cuda"], &["-sm", "tensor"]));
         assert!(fallen(TENSOR, &["rocm"], &[]));
