@@ -288,11 +288,11 @@ fn machines() -> [Vec<u8>; 4] {
 }
 
 const SWEEP: &str = r#"{"schema":1,"host":"a","target":"a","storePath":"/nix/store/x","model":"m","modelBytes":1,"tests":["pp128"],"repetitions":5,"flags":[],"options":["-t"],"points":[["1"],["2"],["3"],["4"],["5"],["6"]],"halving":true}
-{"point":["1"],"round":1,"seconds":1.5,"results":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[2.0]}]}
-{"point":["2"],"round":1,"seconds":1.5,"results":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[3.0,2.5]}]}
-{"point":["3"],"round":1,"seconds":1.5,"failed":"no"}
-{"point":["4"],"round":1,"seconds":1.5,"results":[{"test":"tg32","tokensPerSecond":2.0,"stddev":0.0,"samples":[3.0]}]}
-{"point":["1"],"round":2,"seconds":1.5,"results":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[2.0]}]}
+{"point":0,"round":1,"seconds":1.5,"outcome":{"Ok":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[2.0]}]}}
+{"point":1,"round":1,"seconds":1.5,"outcome":{"Ok":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[3.0,2.5]}]}}
+{"point":2,"round":1,"seconds":1.5,"outcome":{"Err":"no"}}
+{"point":3,"round":1,"seconds":1.5,"outcome":{"Ok":[{"test":"tg32","tokensPerSecond":2.0,"stddev":0.0,"samples":[3.0]}]}}
+{"point":0,"round":2,"seconds":1.5,"outcome":{"Ok":[{"test":"pp128","tokensPerSecond":2.0,"stddev":0.0,"samples":[2.0]}]}}
 "#;
 
 const URLS: &str =

@@ -106,7 +106,7 @@ pub struct Baseline {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Turns {
-    /// Which random order they took, see bench/random.rs.
+    /// Which random order they took, see statistics/random.rs.
     pub seed: u64,
     pub tests: Vec<TurnsOfTest>,
 }
@@ -200,15 +200,18 @@ pub fn verdict(ratio: &Ratio) -> Verdict {
     }
 }
 
+/// The changes for which this holds, in words.
+pub fn list(changes: &[Change], wanted: impl Fn(&Change) -> bool) -> String {
+    let words = changes.iter().filter(|change| wanted(change)).map(Change::in_words);
+    words.collect::<Vec<_>>().join(", ")
+}
+
 /// What the user should know: a regression is an error. `testbed`: as it is typed.
 pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding> {
-    let in_words = |wanted: &dyn Fn(&&Change) -> bool| {
-        let tests = baseline.tests.iter().filter(wanted).map(Change::in_words);
-        tests.collect::<Vec<_>>().join(", ")
-    };
-    let slower = in_words(&|change| change.verdict == Verdict::Slower);
-    let unclear = in_words(&|change| is_enough(change.rounds) && !change.is_clear());
-    let few = in_words(&|change| !is_enough(change.rounds));
+    let tests = &baseline.tests;
+    let slower = list(tests, |change| change.verdict == Verdict::Slower);
+    let unclear = list(tests, |change| is_enough(change.rounds) && !change.is_clear());
+    let few = list(tests, |change| !is_enough(change.rounds));
     let then = named(&baseline.llama_cpp, &baseline.date);
     let mut findings = vec![];
     if !slower.is_empty() && baseline.store_path == new.store_path {
@@ -249,26 +252,18 @@ pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding
 /// The tests that are slower than the stored result, but not than its build in turns: then the
 /// machine is slower, or what is stored is wrong.
 pub fn not_confirmed(stored: &[Change], turns: &[Change]) -> Option<Finding> {
-    let is_slower = |change: &&Change| change.verdict == Verdict::Slower;
+    let is_slower = |change: &Change| change.verdict == Verdict::Slower;
     let confirmed =
-        |change: &Change| turns.iter().filter(is_slower).any(|turn| turn.test == change.test);
-    let tests: Vec<String> = stored
-        .iter()
-        .filter(|change| is_slower(change) && !confirmed(change))
-        .map(Change::in_words)
-        .collect();
-    if tests.is_empty() {
-        return None;
-    }
-    Some(Finding::warning(
-        "machine-slower",
-        format!(
-            "{} against the stored result, but not against its build in turns",
-            tests.join(", ")
-        ),
-        "the machine is slower, or the stored result is wrong: check the machine's load, power \
-         profile and temperature, and who changed the file",
-    ))
+        |change: &Change| turns.iter().any(|turn| turn.test == change.test && is_slower(turn));
+    let tests = list(stored, |change| is_slower(change) && !confirmed(change));
+    (!tests.is_empty()).then(|| {
+        Finding::warning(
+            "machine-slower",
+            format!("{tests} against the stored result, but not against its build in turns"),
+            "the machine is slower, or the stored result is wrong: check the machine's load, power \
+             profile and temperature, and who changed the file",
+        )
+    })
 }
 
 fn next_step(baseline: &Baseline, new: &Record, testbed: &str) -> String {
@@ -287,8 +282,8 @@ fn next_step(baseline: &Baseline, new: &Record, testbed: &str) -> String {
 
 fn named(LlamaCpp { rev, build }: &LlamaCpp, date: &str) -> String {
     let build = build_tag(*build);
-    let parts: Vec<String> =
-        build.into_iter().chain(rev.as_deref().map(|rev| short(rev).to_owned())).collect();
+    let rev = rev.as_deref().map(|rev| short(rev).to_owned());
+    let parts: Vec<String> = build.into_iter().chain(rev).collect();
     let name = if parts.is_empty() { "a build".to_owned() } else { parts.join(" ") };
     format!("{name} of {}", units::day(date))
 }

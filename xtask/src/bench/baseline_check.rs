@@ -19,7 +19,8 @@ use crate::bench::measurement::Subject;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::recorder::{Recorder, is_enough};
 use crate::bench::results::{lines_by_run, runs};
-use crate::findings::finding::{Finding, none_is_an_error};
+use crate::bench::results_file::ResultsFile;
+use crate::findings::finding::{Finding, Severity};
 use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
 use crate::nix::store;
@@ -34,17 +35,17 @@ const MOST_BATCHES: u32 = 3;
 /// Compares the new run with the baseline; the verdict and its findings go into the report.
 pub fn judge(
     context: &Context,
-    setup: Setup,
-    subject: &Subject,
     recorder: &Recorder,
+    saved: Saved,
     report: &mut BenchReport,
 ) -> Result<()> {
+    let Recorder { records, setup, subject, .. } = *recorder;
     let Setup { ui, machine, .. } = setup;
-    let mut runs = runs(recorder.records.newest_first()?);
-    let Some(new) = runs.find(|run| run.about.run == recorder.run_info.run) else {
+    let mut runs = runs(records.newest_first()?);
+    let Some(new) = runs.find(|run| run.about.run == recorder.run) else {
         return Ok(());
     };
-    let Some((base, was_saved)) = choose(saved(recorder)?.runs(), runs, &new) else {
+    let Some((base, was_saved)) = choose(saved.runs(), runs, &new) else {
         ui.status(format!(
             "no earlier result of {} to compare with: this is the first",
             subject.host
@@ -75,7 +76,7 @@ pub fn judge(
     };
     baseline.turns = turns;
     report.precede(findings(&baseline, &new.about, &context.testbed_option()));
-    report.precede(excused.into_iter().collect());
+    report.precede(excused);
     report.baseline = Some(baseline);
     Ok(())
 }
@@ -105,9 +106,9 @@ fn is_available(
 
 /// Runs both in turns until every change is clear, or for as long as is reasonable.
 fn in_turns(setup: Setup, [old, new]: [&Subject; 2]) -> Result<Option<(Vec<Change>, Turns)>> {
-    let Setup { ui, machine, params, .. } = setup;
+    let Setup { ui, params, .. } = setup;
     let targets = [("baseline", old), ("new", new)]
-        .map(|(label, subject)| ComparisonTarget::new(label, subject, machine));
+        .map(|(label, subject)| ComparisonTarget::new(label, subject));
     let seed = now() ^ u64::from(std::process::id());
     let mut batch = Instant::now();
     let mut enough = |round: u32, samples: &[Samples]| {
@@ -141,21 +142,25 @@ fn in_turns(setup: Setup, [old, new]: [&Subject; 2]) -> Result<Option<(Vec<Chang
 
 /// Keeps this build from Nix's garbage collector for as long as later results are held
 /// against it, `as_what`: the last, or the baseline.
-pub fn protect(context: &Context, recorder: &Recorder, subject: &Subject, as_what: &str) {
+pub fn protect(context: &Context, recorder: &Recorder, as_what: &str) {
+    let path = &recorder.subject.store_path;
     let name = format!("{}-{as_what}", recorder.records.results.with_extension("").display());
     // A file's name holds 255 bytes, and of a long path the end tells more.
     let name: String = name.chars().skip(name.chars().count().saturating_sub(120)).collect();
     let linked = Links::open(&context.home.join("roots/bench"))
-        .and_then(|links| links.link(&context.flake.nix, &name, &subject.store_path));
+        .and_then(|links| links.link(&context.flake.nix, &name, path));
     if let Err(error) = linked {
-        let path = &subject.store_path;
         context.ui.debug(format!("cannot protect {path} from garbage collection: {error:#}"));
     }
 }
 
-fn saved(recorder: &Recorder) -> Result<Saved> {
-    let file = recorder.records.baseline.display();
-    Saved::parse(&json_lines::read(&recorder.records.baseline)?).map_err(|problem| {
+/// The runs that were saved.
+///
+/// # Errors
+/// The file cannot be read, or is no baseline.
+pub fn saved(records: &ResultsFile) -> Result<Saved> {
+    let file = records.baseline.display();
+    Saved::parse(&json_lines::read(&records.baseline)?).map_err(|problem| {
         anyhow!(
             "{file} is not a baseline ({problem}): restore it with `git checkout`, or remove it \
              and use --save-baseline"
@@ -167,34 +172,27 @@ fn saved(recorder: &Recorder) -> Result<Saved> {
 ///
 /// # Errors
 /// The file cannot be read or written. A run with an error is not saved: a finding.
-pub fn save(
-    context: &Context,
-    recorder: &Recorder,
-    subject: &Subject,
-    report: &mut BenchReport,
-) -> Result<()> {
-    let ui = &context.ui;
+pub fn save(context: &Context, recorder: &Recorder, report: &mut BenchReport) -> Result<()> {
+    let (ui, records) = (&context.ui, recorder.records);
     // A regression is what the user may mean to accept.
-    let broken = |finding: &&Finding| {
-        finding.code != "regression" && !none_is_an_error(std::slice::from_ref(*finding))
-    };
+    let broken =
+        |finding: &&Finding| finding.code != "regression" && finding.severity == Severity::Error;
     if let Some(finding) = report.findings.iter().find(broken) {
         ui.warn(format!("baseline unchanged: {}", finding.message));
         return Ok(());
     }
-    let run = &recorder.run_info.run;
-    let mut runs = lines_by_run(recorder.records.newest_first()?);
-    let Some(lines) = runs.find(|lines| lines[0].run == *run) else { return Ok(()) };
-    let mut saved = saved(recorder)?;
+    let mut runs = lines_by_run(records.newest_first()?);
+    let Some(lines) = runs.find(|lines| lines[0].run == recorder.run) else { return Ok(()) };
+    let mut saved = saved(records)?;
     saved.save(lines);
-    let file = &recorder.records.baseline;
+    let file = &records.baseline;
     if let Some(folder) = file.parent() {
         disk::create(folder)?;
     }
     files::write_atomically(file, (serde_json::to_string_pretty(&saved)? + "\n").as_bytes())?;
     ui.status(format!("saved as the baseline in {}", file.display()));
-    protect(context, recorder, subject, "baseline");
+    protect(context, recorder, "baseline");
     report.findings.retain(|finding| finding.code != "regression");
-    report.ok = none_is_an_error(&report.findings) && !report.results.is_empty();
+    report.settle();
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! The machine of a canary: two builds for one host, run in turns, as an update does.
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Error, Result, anyhow};
 use clap::{Args as _, FromArgMatches as _};
 
 use crate::bench::args::BenchArgs;
-use crate::bench::command::{params, target, tuned_subject};
+use crate::bench::command::{found, params, target, tuned_subject};
 use crate::bench::deploy::comparison_targets;
 use crate::bench::machine::Machine;
 use crate::bench::measure::Setup;
-use crate::bench::measurement::{Refusal, Subject};
+use crate::bench::measurement::Subject;
 use crate::bench::model::choice::chosen_model;
 use crate::bench::paired_run::{self, PairedRun, Rounds};
 use crate::bench::session::{Session, open};
@@ -57,13 +57,10 @@ impl CanaryMachine {
         let Self { args, machine, .. } = self;
         let mut model = chosen_model(args, after)?;
         let subjects = [("before", before), ("after", after)];
-        let ready = comparison_targets(args, context, machine, &subjects, &mut model);
-        let (targets, path, _) = ready.map_err(|error| match error.downcast::<Refusal>() {
-            Ok(Refusal(findings)) => {
-                let error = findings.into_iter().find(|it| it.severity == Severity::Error);
-                error.map_or_else(|| anyhow!("a build cannot be measured"), Into::into)
-            }
-            Err(error) => error,
+        let ready = found(comparison_targets(args, context, machine, &subjects, &mut model))?;
+        let (targets, path, _) = ready.map_err(|findings| {
+            let error = findings.into_iter().find(|it| it.severity == Severity::Error);
+            error.map_or_else(|| anyhow!("a build cannot be measured"), Error::from)
         })?;
         let (ui, model, params) = (&context.ui, &model.about, &params(args, after));
         paired_run::run(Setup { ui, machine, model, model_path: &path, params }, &targets, rounds)

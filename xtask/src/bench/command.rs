@@ -15,7 +15,7 @@ use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::output_check::command::{OutputCheck, verify};
 use crate::bench::preflight::{check_afterwards, preflight};
-use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder, measure_rounds};
+use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder};
 use crate::bench::results_file::ResultsFile;
 use crate::bench::session::{Session, open};
 use crate::bench::{all, baseline_check, compare, memory_bandwidth, sweep, view};
@@ -184,14 +184,10 @@ fn measure(
     params: &Params,
 ) -> Result<BenchReport> {
     let (ui, target) = (&context.ui, &machine.target);
+    let records = ResultsFile::of_subject(args, context, subject)?;
+    // Read now, so that a damaged one is named before minutes of measuring.
+    let saved = baseline_check::saved(&records)?;
     let mut model = chosen_model(args, subject)?;
-    let records = match ResultsFile::of_subject(args, context, subject) {
-        Ok(records) => records,
-        Err(finding) => {
-            let findings = vec![finding];
-            return Ok(BenchReport::new(subject, target.name(), model.about, None, findings));
-        }
-    };
     let mut before = preflight(machine, subject, &params.args, args.force)?;
     let mut path = None;
     if none_is_an_error(&before) {
@@ -201,9 +197,10 @@ fn measure(
         }
     }
     let model = model.about;
+    let mut report = BenchReport::new(subject, target.name(), model.clone(), None, vec![]);
     let Some(path) = path else {
-        let mut report = BenchReport::new(subject, target.name(), model, None, before);
         report.conditions = Some(machine.state.conditions.clone());
+        report.add(before);
         return Ok(report);
     };
     let mut checked = OutputCheck::default();
@@ -213,14 +210,18 @@ fn measure(
     }
     let setup = Setup { ui, machine, model: &model, model_path: &path, params };
     let mut recorder = Recorder::new(&records, setup, subject);
-    let mut report = BenchReport::new(subject, target.name(), model.clone(), None, vec![]);
     if none_is_an_error(&before) {
         before.iter().for_each(|finding| print(ui, subject.host.as_str(), finding));
         ui.status(format!("measuring {} on {}", subject.manifest.variant, target.name()));
         let offload = offload(setup, subject)?;
-        report = measure_rounds(setup, subject, &mut recorder)?;
-        report.memory_bandwidth = memory_bandwidth::measure(setup, subject, &report)?;
-        report.account_for(offload, &subject.manifest.backends, &params.args);
+        report = recorder.measure()?;
+        match or_finding(memory_bandwidth::measure(setup, subject, &report))? {
+            Ok(bandwidth) => report.memory_bandwidth = bandwidth,
+            Err(finding) => report.add([finding]),
+        }
+        if let Some(offload) = offload {
+            report.account_for(offload, &subject.manifest.backends, &params.args);
+        }
     }
     report.verification = checked.divergences;
     report.completion = checked.completion;
@@ -230,11 +231,11 @@ fn measure(
     check_afterwards(machine, &mut report);
     report.precede(before);
     if report.ok {
-        baseline_check::judge(context, setup, subject, &recorder, &mut report)?;
-        baseline_check::protect(context, &recorder, subject, "last");
+        baseline_check::judge(context, &recorder, saved, &mut report)?;
+        baseline_check::protect(context, &recorder, "last");
     }
     if args.save_baseline {
-        baseline_check::save(context, &recorder, subject, &mut report)?;
+        baseline_check::save(context, &recorder, &mut report)?;
     }
     Ok(report)
 }

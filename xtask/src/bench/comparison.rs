@@ -31,6 +31,10 @@ impl Samples {
         self.tests.iter().map(|(test, processes)| (test.as_str(), processes.as_slice()))
     }
 
+    pub fn results(&self) -> Vec<TestResult> {
+        self.tests().map(|(test, processes)| TestResult::of_processes(test, processes)).collect()
+    }
+
     /// Returns the processes of a test; none where it was not measured.
     pub fn of(&self, test: &str) -> &[Vec<f64>] {
         self.tests().find(|(known, _)| *known == test).map_or(&[], |(_, processes)| processes)

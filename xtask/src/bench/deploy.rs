@@ -50,13 +50,13 @@ pub fn comparison_targets(
             bail!(Refusal(findings));
         }
         // What is about the machine is the same for each build.
-        for finding in
-            findings.into_iter().filter(|finding| !warnings.contains(finding)).collect::<Vec<_>>()
-        {
-            print(&context.ui, subject.host.as_str(), &finding);
-            warnings.push(finding);
+        for finding in findings {
+            if !warnings.contains(&finding) {
+                print(&context.ui, subject.host.as_str(), &finding);
+                warnings.push(finding);
+            }
         }
-        targets.push(ComparisonTarget::new(label, subject, machine));
+        targets.push(ComparisonTarget::new(label, subject));
     }
     Ok((targets, model_path, warnings))
 }

@@ -2,6 +2,8 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bench::baseline::Baseline;
@@ -89,13 +91,12 @@ impl BenchReport {
         target: &str,
         model: Model,
         output: Option<Output>,
-        mut findings: Vec<Finding>,
+        findings: Vec<Finding>,
     ) -> Self {
-        errors_first(&mut findings);
         let output = output.unwrap_or_default();
         let about = output.about.as_ref();
         let manifest = &subject.manifest;
-        Self {
+        let mut report = Self {
             schema: 1,
             command: "bench",
             host: subject.host.clone(),
@@ -108,14 +109,12 @@ impl BenchReport {
                 Some(about) => model.completed(about),
                 None => model,
             },
-            device: about.map(|about| {
-                if about.gpu.is_empty() { about.cpu.clone() } else { about.gpu.clone() }
-            }),
+            device: about.map(|about| about.device().to_owned()),
             threads: about.map(|about| about.threads).filter(|first| {
                 output.results.iter().filter_map(TestResult::threads).all(|it| it == *first)
             }),
             env: vec![],
-            ok: none_is_an_error(&findings) && !output.results.is_empty(),
+            ok: false,
             results: output.results,
             conditions: None,
             offload: None,
@@ -128,43 +127,39 @@ impl BenchReport {
             sweep: None,
             findings,
             shown: vec![],
-        }
+        };
+        report.settle();
+        report
     }
 
-    /// Takes in where the model lay; only a GPU variant has something to prove. What is
-    /// caught already by the measurement's own account stays as it is.
-    pub fn account_for(&mut self, offload: Option<Offload>, backends: &[String], args: &[String]) {
-        let Some(offload) = offload.filter(|_| backends.iter().any(|name| name != "cpu")) else {
-            return;
-        };
+    /// Takes in where the model of a GPU variant lay. What is caught already by the measurement's
+    /// own account stays as it is.
+    pub fn account_for(&mut self, offload: Offload, backends: &[String], args: &[String]) {
         if !self.findings.iter().any(|finding| finding.code == "device-fallback") {
-            self.findings.extend(offload.fallback(backends, args, &self.target));
+            self.add(offload.fallback(backends, args, &self.target));
         }
-        self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
         self.offload = Some(offload);
     }
 
-    /// Adds what was found around the measurement, ahead of its own.
-    pub fn precede(&mut self, mut findings: Vec<Finding>) {
-        findings.append(&mut self.findings);
-        self.findings = findings;
-        errors_first(&mut self.findings);
-        self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
-    }
-
-    /// Adds what a further round of the same measured; what both found is told once.
-    pub fn absorb(&mut self, round: Self) {
-        round.results.into_iter().for_each(|result| result.add_to(&mut self.results));
-        for finding in round.findings {
+    /// Adds findings; what was found before is told once.
+    pub fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
             if !self.findings.contains(&finding) {
                 self.findings.push(finding);
             }
         }
-        self.ok &= round.ok;
+        self.settle();
     }
-}
 
-/// What ended it is read before what made it worth less.
-fn errors_first(findings: &mut [Finding]) {
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    /// Adds what was found around the measurement, ahead of its own.
+    pub fn precede(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.findings.splice(..0, findings);
+        self.settle();
+    }
+
+    /// After a change of the findings: what ended it is read before what made it worth less.
+    pub fn settle(&mut self) {
+        self.findings.sort_by_key(|finding| Reverse(finding.severity));
+        self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
+    }
 }

@@ -8,13 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::findings::finding::Finding;
 use crate::statistics::speed;
 use crate::ui::sanitize::sanitize_name;
 
 /// No machine has this speed, in tokens per second.
 const IMPOSSIBLE: f64 = 1e12;
-/// Lines that are no results, and problems, that are kept of one process.
-const MOST_LINES: usize = 100;
+/// Problems that are kept of one process.
+const MOST_PROBLEMS: usize = 100;
+const TOO_MANY: &str = "llama-bench printed too many results, of which the first were read";
 /// Results that are kept of one process, and the bytes of their lines.
 const MOST_RESULTS: usize = 1000;
 const MOST_BYTES: usize = 16 << 20;
@@ -33,9 +35,6 @@ pub struct TestResult {
     pub stddev: f64,
     /// Tokens per second, one for each repetition.
     pub samples: Vec<f64>,
-    /// The same samples, process by process.
-    #[serde(skip)]
-    pub processes: Vec<Vec<f64>>,
     /// All that llama-bench says of the test besides its figures.
     #[serde(skip)]
     pub settings: BTreeMap<String, String>,
@@ -45,12 +44,23 @@ impl TestResult {
     /// A result with these samples, of which nothing else is known.
     #[cfg(test)]
     pub fn of(test: &str, samples: &[f64]) -> Self {
-        let (test, settings) = (test.to_owned(), BTreeMap::new());
-        let (tokens_per_second, stddev, samples, processes) = (0.0, 0.0, samples.to_vec(), vec![]);
-        let result = Self { test, tokens_per_second, stddev, samples, processes, settings };
-        let mut results = vec![];
-        result.add_to(&mut results);
-        results.remove(0)
+        Self::of_processes(test, &[samples.to_vec()])
+    }
+
+    /// Several processes together: the speed is the estimate of [`crate::statistics::speed`], the
+    /// standard deviation that of all samples.
+    pub fn of_processes(test: &str, processes: &[Vec<f64>]) -> Self {
+        let samples = processes.concat();
+        let n = samples.len() as f64;
+        let mean = samples.iter().sum::<f64>() / n;
+        let squares: f64 = samples.iter().map(|sample| (sample - mean).powi(2)).sum();
+        Self {
+            test: test.to_owned(),
+            tokens_per_second: speed(processes).unwrap_or_default(),
+            stddev: if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 },
+            samples,
+            settings: BTreeMap::new(),
+        }
     }
 
     /// Whether a file that others can write may hold it.
@@ -63,69 +73,32 @@ impl TestResult {
         self.settings.get("n_threads")?.parse().ok()
     }
 
-    fn name(&self, differing: &BTreeSet<String>) -> String {
+    /// What llama-bench calls the test, and each setting in which results of that name differ.
+    pub fn name(&self, differing: &BTreeSet<String>) -> String {
         let settings = self.settings.iter().filter(|(field, _)| differing.contains(*field));
         let words = settings.map(|(field, value)| format!(" {field}={value}"));
         sanitize_name(&(self.test.clone() + &words.collect::<String>()))
-    }
-
-    /// Adds it to others: to the result of the same test, where there is one.
-    pub fn add_to(self, results: &mut Vec<Self>) {
-        match results.iter_mut().find(|known| known.test == self.test) {
-            Some(known) => known.add(self.samples),
-            None => {
-                let mut first = Self { samples: vec![], processes: vec![], ..self.clone() };
-                first.add(self.samples);
-                results.push(first);
-            }
-        }
-    }
-
-    /// Takes the samples of another process in. The speed is then the estimate of
-    /// [`crate::statistics::speed`], the standard deviation that of all samples.
-    fn add(&mut self, samples: Vec<f64>) {
-        self.samples.extend(&samples);
-        self.processes.push(samples);
-        let n = self.samples.len() as f64;
-        let mean = self.samples.iter().sum::<f64>() / n;
-        let squares: f64 = self.samples.iter().map(|sample| (sample - mean).powi(2)).sum();
-        self.tokens_per_second = speed(&self.processes).unwrap_or_default();
-        self.stddev = if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
     }
 }
 
 /// What a line says besides its figures; the same on every line of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
-    pub build_commit: String,
     pub build_number: u64,
     pub cpu: String,
-    /// Empty without a GPU.
-    pub gpu: String,
+    pub gpu: Option<String>,
     /// What is registered, which is not what ran.
     pub backends: Vec<String>,
-    pub model: String,
     pub model_bytes: u64,
     pub model_params: u64,
     pub threads: u32,
 }
 
-/// A line that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
-    /// The line stops in the middle of its object: the program was ended.
-    HalfLine(String),
-    /// An object, but not of the kind that llama-bench prints.
-    Unreadable {
-        line: String,
-        error: String,
-    },
-    /// A speed that is no number (`nan`, `inf`), or none that a test can have (0, below 0).
-    NotANumber {
-        test: String,
-        field: &'static str,
-    },
-    TooManyResults,
+impl About {
+    /// The GPU, or the CPU where there is none.
+    pub fn device(&self) -> &str {
+        self.gpu.as_ref().unwrap_or(&self.cpu)
+    }
 }
 
 /// Everything that one run printed on stdout.
@@ -133,9 +106,10 @@ pub enum Problem {
 pub struct Output {
     pub results: Vec<TestResult>,
     pub about: Option<About>,
-    /// Lines that are not JSON: warnings of drivers and the like.
-    pub noise: Vec<String>,
-    pub problems: Vec<Problem>,
+    /// The last line that is not JSON: a warning of a driver or the like.
+    pub noise: Option<String>,
+    /// Lines that could not be used.
+    pub problems: Vec<Finding>,
     /// What it printed instead of `-o jsonl`: no line of it is read.
     pub format: Option<&'static str>,
     /// Of the lines that hold results.
@@ -145,13 +119,11 @@ pub struct Output {
 /// The fields that are used, and therefore required. Others come and go.
 #[derive(Deserialize)]
 struct Line {
-    build_commit: String,
     build_number: u64,
     cpu_info: String,
     gpu_info: String,
     /// Forks from before it have a switch for each backend.
     backends: Option<String>,
-    model_type: String,
     model_size: u64,
     model_n_params: u64,
     n_threads: u32,
@@ -179,28 +151,17 @@ impl Line {
     }
 }
 
-/// Returns a name for each test: what llama-bench calls it, and each setting in which results
-/// of one name differ. `differing` collects these settings over all rounds of a measurement,
-/// so that a round that ends early has the same names.
-pub fn names(results: &[TestResult], differing: &mut BTreeSet<String>) -> Vec<String> {
-    (1..=results.len()).for_each(|count| note_differing(&results[..count], differing));
-    results.iter().map(|result| result.name(differing)).collect()
-}
-
-/// The same of the last result alone, after each result before it.
+/// Returns the name of the last result, and adds the settings in which it differs from others of its
+/// test. `differing` collects these over all rounds of a measurement, so that a round that ends
+/// early has the same names.
 pub fn last_name(results: &[TestResult], differing: &mut BTreeSet<String>) -> Option<String> {
-    note_differing(results, differing);
-    results.last().map(|result| result.name(differing))
-}
-
-/// The settings in which the last result differs from others of its test.
-fn note_differing(results: &[TestResult], differing: &mut BTreeSet<String>) {
-    let Some((last, others)) = results.split_last() else { return };
+    let (last, others) = results.split_last()?;
     for other in others.iter().filter(|other| other.test == last.test) {
         let fields = last.settings.keys().chain(other.settings.keys());
         let differs = |field: &&String| last.settings.get(*field) != other.settings.get(*field);
         differing.extend(fields.filter(differs).cloned());
     }
+    Some(last.name(differing))
 }
 
 /// What a line says besides its figures and what is in the test's name.
@@ -221,9 +182,10 @@ fn settings(line: &str) -> BTreeMap<String, String> {
     settings.map(|(field, text)| (field, value(text))).collect()
 }
 
-/// What is kept of a line that is no result: a target may print anything.
-fn start_of(line: &str) -> String {
-    line.chars().take(4096).collect()
+/// What is shown of a line: a target may print anything.
+fn short(line: &str) -> String {
+    let start: String = line.chars().take(120).collect();
+    if start.len() < line.len() { format!("{start}…") } else { start }
 }
 
 /// The format of a line that is not of `-o jsonl`, by how llama-bench begins each.
@@ -248,9 +210,9 @@ impl Output {
         output
     }
 
-    fn problem(&mut self, problem: Problem) {
-        if self.problems.len() < MOST_LINES {
-            self.problems.push(problem);
+    fn problem(&mut self, code: &'static str, message: String, help: &str) {
+        if self.problems.len() < MOST_PROBLEMS {
+            self.problems.push(Finding::error(code, message, help));
         }
     }
 
@@ -264,28 +226,36 @@ impl Output {
             return None;
         }
         if !line.starts_with('{') {
-            if !line.is_empty() && self.noise.len() < MOST_LINES {
-                self.noise.push(start_of(line));
+            if !line.is_empty() {
+                self.noise = Some(short(line));
             }
             return None;
         }
         self.bytes += line.len();
         if self.results.len() == MOST_RESULTS || self.bytes > MOST_BYTES {
-            if !self.problems.contains(&Problem::TooManyResults) {
-                self.problems.insert(0, Problem::TooManyResults);
+            if self.problems.iter().all(|problem| problem.message != TOO_MANY) {
+                let help = "measure fewer tests in one run";
+                self.problems.insert(0, Finding::error("unreadable-output", TOO_MANY, help));
             }
             return None;
         }
         let numbers = without_nan(line);
         match serde_json::from_str::<Line>(&numbers) {
             Ok(parsed) => self.accept(parsed, settings(&numbers)),
+            Err(error) if error.is_eof() => {
+                self.problem(
+                    "half-line",
+                    format!("llama-bench's output ends in the middle of a line: {}", short(line)),
+                    "it was killed, or the disk or the connection failed; run it again",
+                );
+                None
+            }
             Err(error) => {
-                let problem = if error.is_eof() {
-                    Problem::HalfLine(start_of(line))
-                } else {
-                    Problem::Unreadable { line: start_of(line), error: error.to_string() }
-                };
-                self.problem(problem);
+                self.problem(
+                    "unreadable-output",
+                    format!("cannot parse a line of llama-bench ({error}): {}", short(line)),
+                    "this llama.cpp may print a new format; report it with this line",
+                );
                 None
             }
         }
@@ -302,12 +272,10 @@ impl Output {
         };
         let backends = line.backends.unwrap_or_else(switches);
         self.about.get_or_insert_with(|| About {
-            build_commit: line.build_commit,
             build_number: line.build_number,
             cpu: line.cpu_info.trim().to_owned(),
-            gpu: line.gpu_info.trim().to_owned(),
+            gpu: Some(line.gpu_info.trim().to_owned()).filter(|gpu| !gpu.is_empty()),
             backends: backends.split(',').map(|name| name.trim().to_owned()).collect(),
-            model: line.model_type,
             model_bytes: line.model_size,
             model_params: line.model_n_params,
             threads: line.n_threads,
@@ -317,10 +285,13 @@ impl Output {
         let average = line.avg_ts.filter(is_speed);
         match (average, line.stddev_ts.filter(|stddev| *stddev >= 0.0), samples) {
             (Some(tokens_per_second), Some(stddev), Some(samples)) => {
-                let processes = vec![samples.clone()];
-                let result =
-                    TestResult { test, tokens_per_second, stddev, samples, processes, settings };
-                self.results.push(result);
+                self.results.push(TestResult {
+                    test,
+                    tokens_per_second,
+                    stddev,
+                    samples,
+                    settings,
+                });
                 self.results.last()
             }
             (average, stddev, _) => {
@@ -329,7 +300,11 @@ impl Output {
                     (_, None) => "stddev_ts",
                     _ => "samples_ts",
                 };
-                self.problem(Problem::NotANumber { test, field });
+                self.problem(
+                    "not-a-number",
+                    format!("llama-bench's {field} of {test} is not a number"),
+                    "the test was too short to measure: use more tokens",
+                );
                 None
             }
         }

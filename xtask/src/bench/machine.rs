@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::bench::measurement::with_env;
+use crate::bench::measurement::{Subject, with_env};
 use crate::bench::target_state::TargetState;
 use crate::findings::finding::Finding;
 use crate::hardware::cpu::Cpu;
@@ -65,6 +65,11 @@ impl Machine {
         on_line: &mut dyn FnMut(Source, &[u8]),
     ) -> Result<Exit> {
         self.target.run(&with_env(&self.env, argv), timeout, on_line)
+    }
+
+    /// The subject's llama-bench there.
+    pub fn llama_bench(&self, subject: &Subject) -> String {
+        self.target.on_disk(&subject.llama_bench())
     }
 
     /// The log, if anything was written to it.

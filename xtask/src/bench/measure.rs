@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::slice;
 
 use anyhow::{Context as _, Result};
 
+use crate::bench::comparison::Samples;
 use crate::bench::document::BenchReport;
-use crate::bench::llama_bench::{About, Output, TestResult, last_name, names, progress};
+use crate::bench::llama_bench::{About, Output, TestResult, last_name, progress};
 use crate::bench::machine::Machine;
 use crate::bench::measurement::{Model, Params, Run, Subject, Termination, judge, with_env};
 use crate::bench::offload::Offload;
@@ -37,7 +39,7 @@ pub struct Setup<'a> {
 /// What is known from run to run of one measurement.
 #[derive(Default)]
 pub struct Results<'a> {
-    /// The settings that are in the names of tests, see [`names`].
+    /// The settings that are in the names of tests, see [`last_name`].
     pub differing: BTreeSet<String>,
     /// Called with each result, as soon as its name is known: without further arguments at
     /// once, else when the run has ended.
@@ -48,42 +50,45 @@ pub struct Results<'a> {
 
 pub type Keep<'a> = &'a mut dyn FnMut(&About, &TestResult);
 
-/// Runs llama-bench, which lies at `llama_bench` on the machine.
+impl Results<'_> {
+    fn keep(&mut self, about: Option<&About>, result: &TestResult) {
+        if let (Some(keep), Some(about)) = (&mut self.keep, about) {
+            keep(about, result);
+        }
+    }
+}
+
+/// Runs llama-bench once.
 ///
 /// # Errors
 /// Something of ours broke. What is wrong with the variant or the target is in the
 /// report's findings, beside what was measured before.
-pub fn measure(
-    setup: Setup,
-    subject: &Subject,
-    llama_bench: &str,
-    results: &mut Results,
-) -> Result<BenchReport> {
+pub fn measure(setup: Setup, subject: &Subject, results: &mut Results) -> Result<BenchReport> {
     let Setup { machine, model, model_path, params, .. } = setup;
-    let expected = expected(machine, subject, params)?;
-    let argv = params.argv(llama_bench, model_path, &subject.manifest.backends);
+    let llama_bench = machine.llama_bench(subject);
+    let argv = params.argv(&llama_bench, model_path, &subject.manifest.backends);
     let mut output = Output::default();
     let (mut output, findings) = match or_finding(run(setup, &argv, &mut output, results))? {
         Ok((ending, stderr)) => {
             let run = Run { ending, output, stderr };
-            let findings = judge(&run, &expected);
+            let findings = judge(&run, &expected(machine, subject, params)?);
             (run.output, findings)
         }
         Err(finding) => (output, vec![finding]),
     };
-    let names = names(&output.results, &mut results.differing);
-    let mut named = vec![];
-    for (result, test) in output.results.drain(..).zip(names) {
-        let result = TestResult { test, ..result };
-        if let (false, Some(keep), Some(about)) =
-            (params.args.is_empty(), &mut results.keep, &output.about)
-        {
-            keep(about, &result);
+    // What one process measured twice under one name is one result.
+    let mut samples = Samples::default();
+    for result in &mut output.results {
+        result.test = result.name(&results.differing);
+        if !params.args.is_empty() {
+            results.keep(output.about.as_ref(), result);
         }
-        result.add_to(&mut named);
+        samples.add(slice::from_ref(result));
     }
-    let output = Output { results: named, ..output };
-    Ok(BenchReport::new(subject, machine.target.name(), model.clone(), Some(output), findings))
+    let target = machine.target.name();
+    let mut report = BenchReport::new(subject, target, model.clone(), Some(output), findings);
+    report.results = samples.results();
+    Ok(report)
 }
 
 /// Loads the model once with all that llama.cpp says about it, apart from what is timed:
@@ -94,7 +99,7 @@ pub fn offload(setup: Setup, subject: &Subject) -> Result<Option<Offload>> {
         return Ok(None);
     }
     let short = Params { prompt: 8, generate: 0, repetitions: 1, ..setup.params.clone() };
-    let llama_bench = setup.machine.target.on_disk(&subject.llama_bench());
+    let llama_bench = setup.machine.llama_bench(subject);
     let mut argv = short.argv(&llama_bench, setup.model_path, &subject.manifest.backends);
     argv.push("-v".to_owned());
     let mut offload = Offload::default();
@@ -115,10 +120,10 @@ fn run_logged(
 ) -> Result<Result<Exit>> {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
     let shown = with_env(&machine.env, &words);
-    let mut log = BenchLog::append(machine.log.as_deref(), &shown)?;
+    let mut log = machine.log.as_ref().map(|file| Log::append(file, &shown)).transpose()?;
     Ok(machine.run(&words, params.timeout, &mut |source, line| {
         let line = String::from_utf8_lossy(line);
-        if source == Source::Stderr {
+        if let (Source::Stderr, Some(log)) = (source, &mut log) {
             log.line(&line);
         }
         on_line(source, &line);
@@ -137,19 +142,14 @@ fn run(
     let exit = run_logged(setup, argv, &mut |source, line| match (source, progress(line)) {
         (Source::Stdout, _) => {
             if let Some(speed) = output.line(line).map(|result| result.tokens_per_second) {
-                let name = last_name(&output.results, &mut results.differing);
-                ui.status(format!(
-                    "  {:<10} {:>10} tokens/s",
-                    name.unwrap_or_default(),
-                    units::speed(speed)
-                ));
-                if let (true, Some(keep), Some(about), Some(result)) = (
-                    setup.params.args.is_empty(),
-                    &mut results.keep,
-                    &output.about,
-                    output.results.last(),
-                ) {
-                    keep(about, result);
+                let name = last_name(&output.results, &mut results.differing).unwrap_or_default();
+                ui.status(format!("  {name:<10} {:>10} tokens/s", units::speed(speed)));
+                if setup.params.args.is_empty() {
+                    output
+                        .results
+                        .last()
+                        .into_iter()
+                        .for_each(|it| results.keep(output.about.as_ref(), it));
                 }
             }
         }
@@ -182,40 +182,35 @@ fn run(
     Ok((ending, stderr.join("\n")))
 }
 
-/// The log of llama-bench's stderr: a driver's complaint matters when the figures are strange, and
-/// by then the run is over. No log where no file is named.
-struct BenchLog(Option<Log>);
-
 /// A target may print without end.
 const LARGEST_LOG: usize = 64 << 20;
 
+/// The log of llama-bench's stderr: a driver's complaint matters when the figures are strange, and
+/// by then the run is over.
 struct Log {
     file: BufWriter<File>,
     /// What it has been given.
     bytes: usize,
 }
 
-impl BenchLog {
+impl Log {
     /// Goes on in the file, with the command as a heading.
-    fn append(file: Option<&Path>, command: &[&str]) -> Result<Self> {
-        let Some(file) = file else { return Ok(Self(None)) };
-        let folder = file.parent().context("a log without a folder")?;
-        disk::create(folder)?;
+    fn append(file: &Path, command: &[&str]) -> Result<Self> {
+        disk::create(file.parent().context("a log without a folder")?)?;
         let open = File::options().create(true).append(true).open(file);
         let open = open.with_context(|| format!("cannot write the log {}", file.display()))?;
-        let mut log = Self(Some(Log { file: BufWriter::new(open), bytes: 0 }));
+        let mut log = Self { file: BufWriter::new(open), bytes: 0 };
         log.line(&format!("$ {}", command.join(" ")));
         Ok(log)
     }
 
     /// A disk that is full costs the log, not the measurement.
     fn line(&mut self, line: &str) {
-        let Some(log) = &mut self.0 else { return };
-        let was_full = log.bytes > LARGEST_LOG;
-        log.bytes += line.len() + 1;
-        let _ = match (was_full, log.bytes > LARGEST_LOG) {
-            (false, false) => writeln!(log.file, "{line}"),
-            (false, true) => writeln!(log.file, "[the rest is not in this log]"),
+        let was_full = self.bytes > LARGEST_LOG;
+        self.bytes += line.len() + 1;
+        let _ = match (was_full, self.bytes > LARGEST_LOG) {
+            (false, false) => writeln!(self.file, "{line}"),
+            (false, true) => writeln!(self.file, "[the rest is not in this log]"),
             (true, _) => return,
         };
     }

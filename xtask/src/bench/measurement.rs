@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::llama_bench::{About, Output, Problem};
+use crate::bench::llama_bench::{About, Output};
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
 use crate::fleet::names::{HostName, VariantName};
@@ -182,11 +182,8 @@ pub struct Run {
 /// What judging needs to know besides the run.
 pub struct Expected<'a> {
     pub manifest: &'a Manifest,
-    pub tests: Vec<String>,
+    pub params: &'a Params,
     pub target: &'a str,
-    pub seconds: u64,
-    /// The output format that the arguments set, if they do.
-    pub format: Option<&'a str>,
     /// CPU features that the variant uses and the target lacks.
     pub lacking: BTreeSet<String>,
     /// What the target's CPU would be in microarch.json.
@@ -196,7 +193,7 @@ pub struct Expected<'a> {
 /// All that is wrong with a run. What it measured before is in its output all the same.
 pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
     let mut findings: Vec<Finding> = ending(run, expected).into_iter().collect();
-    findings.extend(run.output.problems.iter().map(unusable));
+    findings.extend(run.output.problems.iter().cloned());
     findings.extend(other_format(run, expected));
     let arrived = |test: &String| {
         let mut results = run.output.results.iter();
@@ -208,7 +205,7 @@ pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
         })
     };
     if findings.is_empty() && run.output.results.is_empty() {
-        let noise = run.output.noise.last().map(|line| format!("; its last line: {line}"));
+        let noise = run.output.noise.as_ref().map(|line| format!("; its last line: {line}"));
         let noise = noise.unwrap_or_default();
         findings.push(Finding::error(
             "no-output",
@@ -216,7 +213,7 @@ pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
             "check that it is llama-bench and supports `-o jsonl`: run it by hand with -v",
         ));
     } else if findings.is_empty() {
-        findings.extend(expected.tests.iter().filter(|test| !arrived(test)).map(|test| {
+        findings.extend(expected.params.tests().iter().filter(|test| !arrived(test)).map(|test| {
             Finding::error(
                 "missing-test",
                 format!("llama-bench exited successfully, but {test} is missing from its results"),
@@ -233,7 +230,7 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
     const SIGKILL: i32 = 9;
     let measured = match run.output.results.len() {
         0 => "before it measured anything".to_owned(),
-        n => format!("after {n} of {} tests", expected.tests.len().max(n)),
+        n => format!("after {n} of {} tests", expected.params.tests().len().max(n)),
     };
     let (target, said) = (expected.target, said(run));
     let choose = choose(expected.detected.as_deref());
@@ -287,7 +284,10 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         ),
         Termination::TimedOut => (
             "timeout",
-            format!("llama-bench timed out {measured} (after {} s)", expected.seconds),
+            format!(
+                "llama-bench timed out {measured} (after {} s)",
+                expected.params.timeout.as_secs()
+            ),
             "raise --timeout, or lower --repetitions, --prompt or --params",
         ),
         Termination::Interrupted => {
@@ -299,7 +299,7 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
 
 /// llama-bench printed its results, but not as bench reads them.
 fn other_format(run: &Run, expected: &Expected) -> Option<Finding> {
-    let by_args = expected.format.filter(|format| *format != "jsonl");
+    let by_args = expected.params.output_format().filter(|format| *format != "jsonl");
     let format = run.output.format.or(by_args).filter(|_| run.output.results.is_empty())?;
     let help = match by_args {
         Some(set) => format!(
@@ -317,37 +317,6 @@ fn other_format(run: &Run, expected: &Expected) -> Option<Finding> {
 fn said(run: &Run) -> String {
     let last = run.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
     last.map(|line| format!(": {line}")).unwrap_or_default()
-}
-
-fn unusable(problem: &Problem) -> Finding {
-    let (code, message, help) = match problem {
-        Problem::HalfLine(line) => (
-            "half-line",
-            format!("llama-bench's output ends in the middle of a line: {}", short(line)),
-            "it was killed, or the disk or the connection failed; run it again",
-        ),
-        Problem::Unreadable { line, error } => (
-            "unreadable-output",
-            format!("cannot parse a line of llama-bench ({error}): {}", short(line)),
-            "this llama.cpp may print a new format; report it with this line",
-        ),
-        Problem::NotANumber { test, field } => (
-            "not-a-number",
-            format!("llama-bench's {field} of {test} is not a number"),
-            "the test was too short to measure: use more tokens",
-        ),
-        Problem::TooManyResults => (
-            "unreadable-output",
-            "llama-bench printed too many results, of which the first were read".to_owned(),
-            "measure fewer tests in one run",
-        ),
-    };
-    Finding::error(code, message, help)
-}
-
-fn short(line: &str) -> String {
-    let start: String = line.chars().take(120).collect();
-    if start.len() < line.len() { format!("{start}…") } else { start }
 }
 
 /// A GPU build runs on the CPU without a word and ends well.
@@ -368,11 +337,11 @@ fn fallback(about: &About, expected: &Expected) -> Option<Finding> {
         });
     }
     let gpus: Vec<&str> = absent.into_iter().filter(|backend| *backend != "cpu").collect();
-    if gpus.is_empty() && !about.gpu.is_empty() {
+    if gpus.is_empty() && about.gpu.is_some() {
         return None;
     }
     let lost = if gpus.is_empty() { "a GPU".to_owned() } else { gpus.join(" and ") };
-    let gpu = if about.gpu.is_empty() { "no GPU" } else { about.gpu.as_str() };
+    let gpu = about.gpu.as_deref().unwrap_or("no GPU");
     Some(Finding::error(
         "device-fallback",
         format!(

@@ -16,13 +16,25 @@ fn manifest(backends: &[&str]) -> Manifest {
     serde_json::from_value(text).unwrap()
 }
 
+static PARAMS: Params = Params {
+    prompt: 128,
+    generate: 32,
+    repetitions: 5,
+    rounds: 1,
+    patience: std::time::Duration::MAX,
+    timeout: std::time::Duration::from_secs(900),
+    args: vec![],
+};
+
+fn with_args(args: &[&str]) -> Params {
+    Params { args: args.iter().map(|arg| (*arg).to_owned()).collect(), ..PARAMS.clone() }
+}
+
 fn expected(manifest: &Manifest) -> Expected<'_> {
     Expected {
         manifest,
-        tests: vec!["pp128".into(), "tg32".into()],
+        params: &PARAMS,
         target: "carbon",
-        seconds: 900,
-        format: None,
         lacking: BTreeSet::new(),
         detected: Some("znver4".into()),
     }
@@ -119,16 +131,17 @@ fn another_output_format_is_one_error_that_names_it() {
         "CREATE TABLE IF NOT EXISTS llama_bench (\n  build_commit TEXT\n);\n\nINSERT INTO x;\n";
     for (format, stdout) in [("json", json.as_str()), ("csv", csv), ("md", md), ("sql", sql)] {
         let noisy = format!("ggml_vulkan: warning: no device\n{stdout}");
-        for set in [None, Some("csv")] {
-            let expected = Expected { format: set, ..expected(&manifest) };
+        for set in [&[][..], &["-o", "csv"]] {
+            let expected = Expected { params: &with_args(set), ..expected(&manifest) };
             let findings = judge(&run(Termination::Status(0), &noisy, ""), &expected);
             assert_eq!(findings.len(), 1, "{findings:?}");
             assert_eq!(findings[0].code, "output-format");
             assert!(findings[0].message.contains(&format!("set to {format}")), "{findings:?}");
-            assert_eq!(findings[0].help.contains("remove `-o csv`"), set.is_some(), "{findings:?}");
+            let by_args = !set.is_empty();
+            assert_eq!(findings[0].help.contains("remove `-o csv`"), by_args, "{findings:?}");
         }
     }
-    let none = Expected { format: Some("none"), ..expected(&manifest) };
+    let none = Expected { params: &with_args(&["-o", "none"]), ..expected(&manifest) };
     assert_eq!(codes(&run(Termination::Status(0), "", ""), &none), ["output-format"]);
     assert_eq!(codes(&run(Termination::Status(0), NEW, ""), &none), [] as [&str; 0]);
 }
@@ -199,15 +212,7 @@ fn the_report_has_the_contracts_fields() {
 
 #[test]
 fn the_whole_command_is_known() {
-    let params = Params {
-        prompt: 128,
-        generate: 32,
-        repetitions: 5,
-        rounds: 1,
-        patience: std::time::Duration::MAX,
-        timeout: std::time::Duration::from_secs(900),
-        args: vec!["-fa".into(), "1".into()],
-    };
+    let params = with_args(&["-fa", "1"]);
     let argv = |backend: &str| params.argv("/x/bin/llama-bench", "m.gguf", &[backend.to_owned()]);
     assert_eq!(
         argv("cpu").join(" "),

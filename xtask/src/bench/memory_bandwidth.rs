@@ -11,7 +11,7 @@ use crate::bench::document::BenchReport;
 use crate::bench::measure::Setup;
 use crate::bench::measurement::Subject;
 use crate::bench::model::bytes_per_token::{HEAD, bytes_per_token};
-use crate::system::process::{Exit, Source};
+use crate::system::process::Source;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -29,6 +29,9 @@ pub struct MemoryBandwidth {
 
 /// Measures after a CPU variant has generated. None where it cannot be told: a package without
 /// the program, a model of several files.
+///
+/// # Errors
+/// [`crate::findings::finding::Finding`] where SSH failed.
 pub fn measure(
     setup: Setup,
     subject: &Subject,
@@ -41,15 +44,15 @@ pub fn measure(
     if subject.manifest.backends != ["cpu"] {
         return Ok(None);
     }
-    let head = machine.target.first_bytes(model_path, HEAD)?;
-    let Some(bytes) = report.model.bytes.and_then(|bytes| bytes_per_token(&head, bytes)) else {
-        return Ok(None);
-    };
     let program = format!("{}/libexec/memory-bandwidth", subject.store_path);
     let program = machine.target.on_disk(&program);
     if !machine.target.has(&program)? {
         return Ok(None);
     }
+    let head = machine.target.first_bytes(model_path, HEAD)?;
+    let Some(bytes) = report.model.bytes.and_then(|bytes| bytes_per_token(&head, bytes)) else {
+        return Ok(None);
+    };
     let (count, size) = (threads.to_string(), bytes.to_string());
     let mut printed = String::new();
     let argv = [program.as_str(), &count, &size];
@@ -59,13 +62,10 @@ pub fn measure(
         }
     })?;
     let speed = printed.trim().parse::<u64>().ok().filter(|speed| *speed > 0);
-    Ok(speed.filter(|_| exit == Exit::Code(0)).map(|bytes_per_second| {
-        share(bytes, threads, bytes_per_second, generation.tokens_per_second)
+    Ok(speed.filter(|_| exit.ok()).map(|bytes_per_second| MemoryBandwidth {
+        bytes_per_token: bytes,
+        bytes_per_second,
+        threads,
+        percent: 100.0 * generation.tokens_per_second * bytes as f64 / bytes_per_second as f64,
     }))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "of bytes, six digits matter")]
-fn share(bytes: u64, threads: u32, bytes_per_second: u64, tokens: f64) -> MemoryBandwidth {
-    let percent = 100.0 * tokens * bytes as f64 / bytes_per_second as f64;
-    MemoryBandwidth { bytes_per_token: bytes, bytes_per_second, threads, percent }
 }

@@ -5,7 +5,6 @@
 use anyhow::Result;
 
 use crate::bench::comparison::{Samples, Standing, standings};
-use crate::bench::machine::Machine;
 use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::Subject;
 use crate::findings::finding::{Finding, Severity};
@@ -17,14 +16,11 @@ use crate::ui::progress::Live;
 pub struct ComparisonTarget {
     pub label: String,
     pub subject: Subject,
-    /// Its llama-bench on the machine.
-    pub llama_bench: String,
 }
 
 impl ComparisonTarget {
-    pub fn new(label: &str, subject: &Subject, machine: &Machine) -> Self {
-        let llama_bench = machine.target.on_disk(&subject.llama_bench());
-        Self { label: label.to_owned(), subject: subject.clone(), llama_bench }
+    pub fn new(label: &str, subject: &Subject) -> Self {
+        Self { label: label.to_owned(), subject: subject.clone() }
     }
 }
 
@@ -81,10 +77,10 @@ pub fn run(setup: Setup, targets: &[ComparisonTarget], rounds: Rounds) -> Result
         let mut order: Vec<usize> = (0..targets.len()).collect();
         random.shuffle(&mut order);
         for (turn, which) in (0..).zip(order) {
-            let ComparisonTarget { label, subject, llama_bench } = &targets[which];
+            let ComparisonTarget { label, subject } = &targets[which];
             let each = u32::try_from(targets.len()).unwrap_or(u32::MAX);
             live.at((round - 1) * each + turn, most * each, &format!("{what}, {label}"));
-            let report = measure(quiet, subject, llama_bench, &mut results)?;
+            let report = measure(quiet, subject, &mut results)?;
             samples[which].add(&report.results);
             device.get_or_insert((report.device, report.threads));
             // A warning (upstream's package runs on BLAS) describes what is compared. An

@@ -37,7 +37,7 @@ pub fn preflight(
         findings.extend(threads::judge_bench(args, facts));
     }
     if force {
-        findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
+        findings.iter_mut().for_each(|it| it.severity = it.severity.min(Severity::Warning));
     }
     Ok(findings)
 }
@@ -73,10 +73,8 @@ pub fn expected<'a>(
     let lacking = cpu_rules::lacking(manifest, &machine.cpu, &table).concat();
     Ok(Expected {
         manifest,
-        tests: params.tests(),
+        params,
         target: machine.target.name(),
-        format: params.output_format(),
-        seconds: params.timeout.as_secs(),
         lacking: lacking.into_iter().collect(),
         detected: machine.microarch(&table),
     })

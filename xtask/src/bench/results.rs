@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::comparison::Samples;
 use crate::bench::document::LlamaCpp;
-use crate::bench::llama_bench::{About, TestResult};
-use crate::bench::measurement::{Model, Subject};
+use crate::bench::llama_bench::TestResult;
+use crate::bench::measurement::Model;
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::names::StorePath;
 use crate::statistics::speed;
@@ -59,53 +59,7 @@ fn first_round() -> u32 {
     1
 }
 
-/// What every line of a run shares.
-#[derive(Debug, Clone)]
-pub struct RunInfo {
-    pub run: String,
-    pub date: String,
-    pub target: String,
-    pub model: Model,
-    pub flags: Vec<String>,
-    pub env: Vec<String>,
-    pub least_rounds: u32,
-}
-
 impl Record {
-    pub fn new(
-        run_info: &RunInfo,
-        subject: &Subject,
-        round: u32,
-        about: &About,
-        result: &TestResult,
-    ) -> Self {
-        let RunInfo { run, date, target, model, flags, env, least_rounds } = run_info.clone();
-        let manifest = &subject.manifest;
-        let gpu = Some(about.gpu.clone()).filter(|gpu| !gpu.is_empty());
-        Self {
-            schema: 1,
-            run,
-            date,
-            round,
-            least_rounds: Some(least_rounds),
-            host: subject.host.clone(),
-            target,
-            variant: manifest.variant.clone(),
-            backends: manifest.backends.clone(),
-            microarch: manifest.microarch.clone(),
-            store_path: subject.store_path.clone(),
-            llama_cpp: LlamaCpp::new(manifest, Some(about)),
-            model: model.completed(about),
-            device: gpu.clone().unwrap_or_else(|| about.cpu.clone()),
-            cpu: about.cpu.clone(),
-            gpu,
-            threads: result.threads().or(Some(about.threads)),
-            flags,
-            env,
-            results: vec![result.clone()],
-        }
-    }
-
     /// Reads a line. A killed run may leave half of one, a later version another schema.
     ///
     /// # Errors
@@ -134,7 +88,7 @@ impl Record {
 
     /// Whoever can change the file could have written anything.
     pub fn check(&self) -> Result<(), String> {
-        if !is_date(&self.date) {
+        if humantime::parse_rfc3339(&self.date).is_err() {
             return Err(format!("invalid date {:?}", self.date));
         }
         if self.results.is_empty() {
@@ -211,15 +165,6 @@ pub fn lines_by_run(
 /// The runs of a file, the newest first; as [`lines_by_run`] reads it.
 pub fn runs(newest_first: impl Iterator<Item = Record>) -> impl Iterator<Item = Run> {
     lines_by_run(newest_first).filter_map(Run::new)
-}
-
-/// `2026-11-22`, and whatever follows.
-fn is_date(text: &str) -> bool {
-    let shape = text.bytes().take(10).enumerate().all(|(index, byte)| match index {
-        4 | 7 => byte == b'-',
-        _ => byte.is_ascii_digit(),
-    });
-    shape && text.len() >= 10
 }
 
 /// What `list` shows: every test of the newest run.

@@ -114,12 +114,13 @@ fn conditions<'a>(section: &dyn Fn(&str) -> &'a str) -> Conditions {
     let limit = section("memory-limit");
     let bytes = |name: &'static str| values(limit, name).next()?.parse::<u64>().ok();
     let within = bytes("limit").zip(bytes("used")).map(|(most, used)| most.saturating_sub(used));
+    let processors = section("cpuinfo").lines().filter(|line| line.starts_with("processor"));
     let swap = kilobytes("SwapTotal").zip(kilobytes("SwapFree"));
     let states: Vec<(u64, Option<u64>)> =
         lines(section("gpu-state")).filter_map(gpu_state).collect();
     Conditions {
         load_average: section("load").split_whitespace().next().and_then(|word| word.parse().ok()),
-        processors: count(section("cpuinfo")),
+        processors: u32::try_from(processors.count()).unwrap_or(u32::MAX),
         kernel: lines(section("kernel")).next().map(str::to_owned),
         governors: values(section("governor"), "governor").map(str::to_owned).collect(),
         cpufreq_driver: values(section("governor"), "driver").next().map(str::to_owned),
@@ -132,11 +133,6 @@ fn conditions<'a>(section: &dyn Fn(&str) -> &'a str) -> Conditions {
         vram_free_bytes: states.iter().map(|(free, _)| *free).collect(),
         gpu_throttle_reasons: states.iter().filter_map(|(_, reasons)| *reasons).collect(),
     }
-}
-
-fn count(cpuinfo: &str) -> u32 {
-    let processors = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
-    u32::try_from(processors).unwrap_or(u32::MAX)
 }
 
 /// `cpuN/thermal_throttle/*_throttle_count`, added up. Every core of a package tells the

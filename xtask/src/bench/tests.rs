@@ -32,14 +32,15 @@ impl Folder {
         Self(dir)
     }
 
-    /// A program that prints a recording and then ends as `then` says.
-    fn replay(&self, recording: &str, then: &str) -> String {
-        let file = self.0.join("llama-bench");
+    /// A package whose llama-bench prints a recording and then ends as `then` says.
+    fn replay(&self, recording: &str, then: &str) -> Subject {
+        let file = self.0.join("bin/llama-bench");
+        fs::create_dir_all(self.0.join("bin")).unwrap();
         let script =
             format!("#!/bin/sh\n[ -z '{recording}' ] || cat '{RECORDINGS}/{recording}'\n{then}\n");
         fs::write(&file, script).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        file.to_str().unwrap().to_owned()
+        in_folder(self.0.to_str().unwrap())
     }
 }
 
@@ -81,6 +82,10 @@ fn subject(microarch: &str, cpu_options: &[&str]) -> Subject {
     }
 }
 
+fn in_folder(folder: &str) -> Subject {
+    Subject { store_path: StorePath::new(folder), ..subject("znver5", &["GGML_AVX512"]) }
+}
+
 fn params() -> Params {
     Params {
         prompt: 128,
@@ -97,11 +102,10 @@ fn model() -> Model {
     describe(SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 })
 }
 
-fn measured(llama_bench: &str, params: &Params) -> BenchReport {
-    let subject = subject("znver5", &["GGML_AVX512"]);
+fn measured(subject: &Subject, params: &Params) -> BenchReport {
     let setup =
         Setup { ui: &ui(), machine: &zen5(), model: &model(), model_path: "m.gguf", params };
-    measure(setup, &subject, llama_bench, &mut Results::default()).unwrap()
+    measure(setup, subject, &mut Results::default()).unwrap()
 }
 
 fn codes(report: &BenchReport) -> Vec<&'static str> {
@@ -140,7 +144,7 @@ fn a_run_that_breaks_keeps_what_it_measured() {
         assert_eq!(report.results.len(), results, "{then}");
         assert!(!report.ok);
     }
-    assert_eq!(codes(&measured("/nonexistent/llama-bench", &params())), ["no-llama-bench"]);
+    assert_eq!(codes(&measured(&in_folder("/nonexistent"), &params())), ["no-llama-bench"]);
 }
 
 #[test]
@@ -158,11 +162,7 @@ fn a_build_for_another_cpu_is_refused_before_it_is_sent() {
 fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
     let folder = Folder::new("compare");
     let other = Folder::new("compare-other");
-    let target = |label: &str, llama_bench: String| ComparisonTarget {
-        label: label.into(),
-        subject: subject("znver5", &[]),
-        llama_bench,
-    };
+    let target = |label: &str, subject: Subject| ComparisonTarget { label: label.into(), subject };
     let compare = |targets: &[ComparisonTarget], rounds: Rounds| -> PairedRun {
         let (ui, machine, model, params) = (&ui(), &zen5(), &model(), &params());
         let setup = Setup { ui, machine, model, model_path: "m.gguf", params };

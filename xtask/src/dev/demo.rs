@@ -134,7 +134,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let setup = Setup { ui, machine, model, model_path: file, params };
     step(3, "first figures", FIRST_SECONDS);
     let local = target(&label, local);
-    measure(setup, &local.subject, &local.llama_bench, &mut Results::default())?;
+    measure(setup, &local.subject, &mut Results::default())?;
 
     let upstream = (HostName::new("upstream"), upstream(&context)?);
     built(4, "upstream's package", &upstream)?;
@@ -205,7 +205,5 @@ fn upstream(context: &Context) -> Result<Selection> {
 }
 
 fn target(label: &str, (host, selection): (HostName, Selection)) -> ComparisonTarget {
-    let subject = Subject::new(host, selection);
-    let llama_bench = subject.llama_bench();
-    ComparisonTarget { label: label.to_owned(), subject, llama_bench }
+    ComparisonTarget { label: label.to_owned(), subject: Subject::new(host, selection) }
 }

@@ -115,8 +115,12 @@ pub fn best(repetitions: &[f64]) -> Option<f64> {
 
 /// Returns the mean of the fastest quarter of several processes.
 pub fn speed(processes: &[Vec<f64>]) -> Option<f64> {
-    let mut bests: Vec<f64> = processes.iter().filter_map(|process| best(process)).collect();
+    let mut bests = bests(processes);
     (!bests.is_empty()).then(|| fastest(&mut bests))
+}
+
+fn bests(processes: &[Vec<f64>]) -> Vec<f64> {
+    processes.iter().filter_map(|process| best(process)).collect()
 }
 
 /// Compares builds that ran in turns. Rounds of equal index are drawn together: what slows
@@ -134,9 +138,6 @@ pub fn paired(base: &[Vec<f64>], new: &[Vec<f64>]) -> Option<Ratio> {
 
 /// Compares builds that were measured at different times.
 pub fn unpaired(base: &[Vec<f64>], new: &[Vec<f64>]) -> Option<Ratio> {
-    let bests = |processes: &[Vec<f64>]| -> Vec<f64> {
-        processes.iter().filter_map(|process| best(process)).collect()
-    };
     let (base, new) = (bests(base), bests(new));
     ratio(&base, &new, |random, drawn_base, drawn_new| {
         drawn_base.iter_mut().for_each(|drawn| *drawn = base[random.below(base.len())]);

@@ -286,7 +286,8 @@ fn a_llama_bench_that_prints_without_end_fills_neither_memory_nor_disk() {
     let report = json(&output);
     assert_eq!((code(&output), results(&report)), (1, 2), "{}", stderr(&output));
     assert_eq!(report["findings"][0]["code"], "unreadable-output");
-    assert!((1..150 * 1024).contains(&peak), "{peak} kB");
+    // 128 MiB of lines may wait where the machine is busy.
+    assert!((1..190 * 1024).contains(&peak), "{peak} kB");
     let log = fs::metadata(report["log"].as_str().unwrap()).unwrap().len();
     assert!(log < 80_000_000, "{log} bytes");
 }
@@ -332,6 +333,25 @@ fn a_connection_of_the_users_own_is_used_and_left_alone() {
     let output = run(fleet.path(), &["bench", "a", "--local", "--env=A B=1"]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("invalid variable name"), "{}", stderr(&output));
+}
+
+/// As ssh ends where the connection is lost: after the measurement, which is shown all the same.
+#[test]
+fn a_connection_that_is_lost_after_the_measurement_loses_none_of_it() {
+    let sshd = Sshd::start();
+    let fleet = replaying(&[("a", NEW, "", "")]);
+    let text = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    let program = "$out/libexec/memory-bandwidth";
+    let lost = format!(
+        "chmod +x $out/bin/llama-bench; mkdir $out/libexec; printf '#!/bin/sh\\nexit 255\\n' \
+         >{program}; chmod +x {program}"
+    );
+    fleet.write("flake.nix", &text.replace("chmod +x $out/bin/llama-bench", &lost));
+    let target = sshd.store(&daemon(&sshd, "daemon", "exec @daemon@ \"$@\""));
+    let output = over_ssh(&fleet, &sshd, "a", &target, &[]).output().unwrap();
+    let report = json(&output);
+    assert!(errors(&output)[0].starts_with("ssh-"), "{report}");
+    assert_eq!(results(&report), 2, "{report}");
 }
 
 /// Ctrl-C, and kill -9, which lets xtask do nothing more.

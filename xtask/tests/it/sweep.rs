@@ -125,6 +125,7 @@ fn a_dry_run_tells_how_long_it_would_take() {
     let report = json(&output);
     assert_eq!(report["sweep"]["configurations"].as_array().unwrap().len(), 34);
     assert!(report["sweep"]["estimatedSeconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(journals(&home), [] as [PathBuf; 0]);
     // What cannot be reached is not begun, however fast the machine.
     let words = ["--testbed", "--sweep=t=1,2", "--sweep=ub=1..2000", "--budget=1s"];
     let output = sweep(&home, &words);
@@ -178,8 +179,12 @@ fn a_sweep_goes_on_after_kill_9_and_with_a_torn_journal() {
     let file = journals(&home).remove(0);
     let text = fs::read_to_string(&file).unwrap();
     let kept = text.lines().count() - 1;
+    // Nor does a dry run of a fresh one cost what is measured.
+    let words = ["--testbed", "--sweep=t=1,2", "--rounds=40", "--dry-run", "--fresh"];
+    assert_eq!(code(&sweep(&home, &words)), 0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
     // As the power cut would have left it.
-    fs::write(&file, format!("{text}{{\"point\":[\"1\"],\"rou")).unwrap();
+    fs::write(&file, format!("{text}{{\"point\":0,\"rou")).unwrap();
     let rounds = (kept / 2 + 2).to_string();
     let words = ["--testbed", "--sweep=t=1,2", &format!("--rounds={rounds}")];
     let output = sweep(&home, &words);

@@ -10,15 +10,16 @@ use crate::bench::args::BenchArgs;
 use crate::bench::command::{params, subject};
 use crate::bench::deploy::get_ready;
 use crate::bench::document::BenchReport;
+use crate::bench::llama_bench::TestResult;
 use crate::bench::machine::Machine;
 use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::preflight::{check_afterwards, preflight};
 use crate::bench::sweep::grid::{MOST, Parameter, Point, grid, resolve, size};
-use crate::bench::sweep::journal;
-use crate::bench::sweep::report::SweepReport;
-use crate::bench::sweep::search::{CompletedRun, NextRun, Plan};
+use crate::bench::sweep::report::{SweepReport, best};
+use crate::bench::sweep::search::{CompletedRun, NextRun, Plan, SweepState};
+use crate::bench::sweep::{journal, view};
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print;
@@ -57,15 +58,20 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     findings.extend(kv_cache::judge_bench(&subject.manifest, &all));
     // Plan.
     let sweep = Sweep::new(args, context, setup, &subject, parameters);
-    let mut ran = sweep.earlier(args)?;
-    if ran.is_empty() || args.sweep.dry_run {
+    let earlier = sweep.earlier(args)?;
+    if args.sweep.dry_run || earlier.as_ref().is_none_or(Vec::is_empty) {
         let seconds = sweep.estimate(args)?;
         if args.sweep.dry_run {
-            context.ui.document(&sweep.planned(seconds))?;
+            context.ui.document(&sweep.planned(seconds, &findings))?;
+            findings.iter().for_each(|finding| print(ui, &args.host, finding));
             return Ok(Outcome::Ok);
         }
     }
     // Run.
+    let mut ran = match earlier {
+        Some(ran) => ran,
+        None => sweep.begin()?,
+    };
     let ended = sweep.go(&mut ran)?;
     // Report.
     let mut report = sweep.report(&ran);
@@ -73,7 +79,8 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     findings.extend(ended);
     report.precede(findings);
     context.ui.document(&report)?;
-    sweep.print(&report);
+    report.sweep.iter().for_each(|sweep| view::print(ui, sweep));
+    report.findings.iter().for_each(|finding| print(ui, &args.host, finding));
     let complete = report.sweep.as_ref().is_some_and(|sweep| sweep.complete);
     if complete && none_is_an_error(&report.findings) {
         disk::remove(&sweep.journal)?;
@@ -83,7 +90,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
 
 /// What the target's own llama-bench says of its parameters.
 fn help(machine: &Machine, subject: &Subject) -> Result<String> {
-    let program = machine.target.on_disk(&subject.llama_bench());
+    let program = machine.llama_bench(subject);
     let problem = match machine.target.read(&[&program, "--help"], HELP) {
         Ok((exit, said)) if exit.ok() && said.stdout.contains("--help") => return Ok(said.stdout),
         Ok((exit, _)) => format!("{exit}"),
@@ -146,19 +153,20 @@ impl<'a> Sweep<'a> {
         Self { setup, subject, parameters, points, plan, about, journal }
     }
 
-    /// What an interrupted sweep measured; a journal is begun where there is none.
-    fn earlier(&self, args: &BenchArgs) -> Result<Vec<CompletedRun>> {
+    /// What an interrupted sweep measured; none where there is nothing to go on from.
+    fn earlier(&self, args: &BenchArgs) -> Result<Option<Vec<CompletedRun>>> {
         let text = json_lines::read(&self.journal)?;
         let ran = journal::read(&text, &self.about).filter(|_| !args.sweep.fresh);
-        if let Some(ran) = ran {
-            if !ran.is_empty() {
-                self.setup.ui.status(format!(
-                    "resuming after {} runs of an interrupted sweep (--fresh starts over)",
-                    ran.len()
-                ));
-            }
-            return Ok(ran);
+        if let Some(many) = ran.as_ref().map(Vec::len).filter(|many| *many > 0) {
+            self.setup.ui.status(format!(
+                "resuming after {many} runs of an interrupted sweep (--fresh starts over)"
+            ));
         }
+        Ok(ran)
+    }
+
+    /// Begins the journal.
+    fn begin(&self) -> Result<Vec<CompletedRun>> {
         disk::remove(&self.journal)?;
         json_lines::append(&self.journal, &self.about)?;
         Ok(vec![])
@@ -174,45 +182,44 @@ impl<'a> Sweep<'a> {
         if let Some(finding) = report.findings.into_iter().find(ends_the_sweep) {
             return refuse(finding);
         }
-        let points = self.points.len();
-        let runs = points as f64 * f64::from(self.plan.rounds);
-        let all = units::seconds(runs * seconds);
-        let one = format!("{seconds:.1} s a run");
-        self.setup.ui.status(match self.plan.budget {
+        let (points, rounds) = (self.points.len(), self.plan.rounds);
+        let whole = points as f64 * f64::from(rounds) * seconds;
+        let (all, one) = (units::seconds(whole), format!("{seconds:.1} s a run"));
+        let (time, too_large) = match self.plan.budget {
             None => {
-                format!("{points} configurations, {} rounds, {one}: about {all}", self.plan.rounds)
+                let asked = args.rounds.is_some() || args.force;
+                let too_large = (!asked && whole > LONG).then(|| {
+                    let what = format!(
+                        "{points} configurations in {rounds} rounds would take about {all}"
+                    );
+                    (what, "set a --budget, such as 30m, or --rounds")
+                });
+                (format!("{points} configurations, {rounds} rounds, {one}: about {all}"), too_large)
             }
-            Some(budget) => format!(
-                "{points} configurations, {one}: {} of about {all} for all rounds",
-                units::seconds(budget)
-            ),
-        });
-        let asked = args.rounds.is_some() || args.force || args.sweep.dry_run;
-        let too_long = match self.plan.budget {
-            None => !asked && runs * seconds > LONG,
-            Some(budget) => points as f64 * seconds / f64::from(self.plan.repetitions) > budget,
+            Some(budget) => {
+                let least = points as f64 * seconds / f64::from(self.plan.repetitions);
+                let too_large = (least > budget).then(|| {
+                    let what = format!(
+                        "budget too small to run each of {points} configurations once ({one})"
+                    );
+                    (what, "raise --budget, or use fewer values")
+                });
+                let budget = units::seconds(budget);
+                let time = format!(
+                    "{points} configurations, {one}: {budget} of about {all} for all rounds"
+                );
+                (time, too_large)
+            }
         };
-        if too_long && !args.sweep.dry_run {
-            let (what, help) = match self.plan.budget {
-                None => (
-                    format!(
-                        "{points} configurations in {} rounds would take about {all}",
-                        self.plan.rounds
-                    ),
-                    "set a --budget, such as 30m, or --rounds",
-                ),
-                Some(_) => (
-                    format!("budget too small to run each of {points} configurations once ({one})"),
-                    "raise --budget, or use fewer values",
-                ),
-            };
-            return refuse(Finding::error("sweep-too-large", what, help));
+        self.setup.ui.status(time);
+        match too_large.filter(|_| !args.sweep.dry_run) {
+            Some((what, help)) => refuse(Finding::error("sweep-too-large", what, help)),
+            None => Ok(whole),
         }
-        Ok(runs * seconds)
     }
 
     /// The document of a dry run.
-    fn planned(&self, estimated_seconds: f64) -> serde_json::Value {
+    fn planned(&self, estimated_seconds: f64, findings: &[Finding]) -> serde_json::Value {
         let names: Vec<String> =
             self.points.iter().map(|point| point.label(&self.parameters)).collect();
         serde_json::json!({
@@ -221,7 +228,7 @@ impl<'a> Sweep<'a> {
                 "parameters": self.parameters, "configurations": names,
                 "rounds": self.plan.rounds, "estimatedSeconds": estimated_seconds,
             },
-            "findings": [], "ok": true,
+            "findings": findings, "ok": true,
         })
     }
 
@@ -231,11 +238,10 @@ impl<'a> Sweep<'a> {
     }
 
     fn measure(&self, turn: NextRun) -> Result<BenchReport> {
-        let llama_bench = self.setup.machine.target.on_disk(&self.subject.llama_bench());
         let (ui, params) = (&Ui { quiet: true, ..*self.setup.ui }, &self.params(turn));
         let mut results = Results::default();
         let setup = Setup { ui, params, ..self.setup };
-        let mut report = measure(setup, self.subject, &llama_bench, &mut results)?;
+        let mut report = measure(setup, self.subject, &mut results)?;
         if let Some(setting) = results.differing.first() {
             report.findings.push(Finding::error(
                 "no-parameter",
@@ -249,13 +255,13 @@ impl<'a> Sweep<'a> {
     /// To the end, or to what ended it.
     fn go(&self, ran: &mut Vec<CompletedRun>) -> Result<Option<Finding>> {
         let mut round = 0;
-        while let Some(turn) = self.plan.state(ran).next {
+        while let SweepState { next: Some(turn), alive, .. } = self.plan.state(ran) {
             if interrupt::requested() {
-                return Ok(Some(interrupted()));
+                let help = "run the same command again to resume";
+                return Ok(Some(Finding::error("interrupted", "interrupted", help)));
             }
             if turn.round > round {
                 round = turn.round;
-                let alive = self.plan.state(ran).alive;
                 self.setup.ui.status(format!("round {round}: {alive} configurations"));
             }
             let began = Instant::now();
@@ -270,16 +276,16 @@ impl<'a> Sweep<'a> {
             };
             match &outcome {
                 Ok(results) => {
-                    let told = results
-                        .iter()
-                        .map(|r| format!("{} {}", r.test, units::speed(r.tokens_per_second)));
-                    let told: Vec<String> = told.collect();
-                    self.setup.ui.status(format!("  {label}: {} tokens/s", told.join(", ")));
+                    let speed = |r: &TestResult| {
+                        format!("{} {}", r.test, units::speed(r.tokens_per_second))
+                    };
+                    let speeds: Vec<String> = results.iter().map(speed).collect();
+                    self.setup.ui.status(format!("  {label}: {} tokens/s", speeds.join(", ")));
                 }
                 Err(reason) => self.setup.ui.warn(format!("  {label}: {reason}")),
             }
             let one = CompletedRun { point: turn.point, round: turn.round, seconds, outcome };
-            json_lines::append(&self.journal, &journal::line(&self.points, &one))?;
+            json_lines::append(&self.journal, &one)?;
             ran.push(one);
         }
         Ok(None)
@@ -295,13 +301,8 @@ impl<'a> Sweep<'a> {
         let target = self.setup.machine.target.name();
         let mut report =
             BenchReport::new(self.subject, target, self.setup.model.clone(), None, vec![]);
-        let best = sweep.best.as_ref();
-        let best = sweep.configurations.iter().position(|one| Some(&one.name) == best);
-        match best.map(|best| &state.points[best]) {
-            Some(best) => {
-                let tests = best.tests.iter().flatten().cloned();
-                tests.for_each(|result| result.add_to(&mut report.results));
-            }
+        match best(&state) {
+            Some(best) => report.results = state.points[best].samples.results(),
             None => report.findings.push(Finding::error(
                 "nothing-measured",
                 format!("no configuration could be measured on {target}"),
@@ -313,23 +314,10 @@ impl<'a> Sweep<'a> {
         report.sweep = Some(sweep);
         report
     }
-
-    fn print(&self, report: &BenchReport) {
-        if let Some(sweep) = &report.sweep {
-            crate::bench::sweep::view::print(self.setup.ui, sweep);
-        }
-        let host = self.subject.host.as_str();
-        report.findings.iter().for_each(|finding| print(self.setup.ui, host, finding));
-    }
 }
 
 /// The configuration is not to blame: the user, the connection, or the build as a whole.
 fn ends_the_sweep(finding: &Finding) -> bool {
-    let code = &finding.code;
-    let whole = ["interrupted", "no-llama-bench", "not-executable"].iter().any(|one| code == one);
-    whole || code.starts_with("ssh-")
-}
-
-fn interrupted() -> Finding {
-    Finding::error("interrupted", "interrupted", "run the same command again to resume")
+    ["interrupted", "no-llama-bench", "not-executable"].contains(&finding.code)
+        || finding.code.starts_with("ssh-")
 }

@@ -191,15 +191,9 @@ pub fn frontier(state: &SweepState) -> Vec<usize> {
 }
 
 fn speeds(known: &PointState) -> Vec<TestSpeed> {
-    let tests = known.tests.first().into_iter().flatten();
-    tests
-        .filter_map(|result| {
-            let rounds = known.rounds_of(&result.test);
-            Some(TestSpeed {
-                test: result.test.clone(),
-                tokens_per_second: speed(&rounds)?,
-                samples: rounds.concat(),
-            })
-        })
-        .collect()
+    let tests = known.samples.tests().filter_map(|(test, rounds)| {
+        let (tokens_per_second, samples) = (speed(rounds)?, rounds.concat());
+        Some(TestSpeed { test: test.to_owned(), tokens_per_second, samples })
+    });
+    tests.collect()
 }

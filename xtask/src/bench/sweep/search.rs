@@ -10,6 +10,9 @@
 //!
 //! Pure: no I/O, no clock.
 
+use serde::{Deserialize, Serialize};
+
+use crate::bench::comparison::Samples;
 use crate::bench::llama_bench::TestResult;
 use crate::statistics::random::SplitMix;
 use crate::statistics::{best, speed};
@@ -18,7 +21,7 @@ use crate::statistics::{best, speed};
 const FINALISTS: usize = 4;
 
 /// What "best" means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
     /// The geometric mean of all tests
@@ -64,8 +67,9 @@ pub struct Plan {
 }
 
 /// A process of llama-bench that has ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompletedRun {
+    /// An index of the grid.
     pub point: usize,
     pub round: u32,
     pub seconds: f64,
@@ -86,23 +90,15 @@ pub struct NextRun {
 pub struct PointState {
     /// One a round.
     pub scores: Vec<f64>,
-    /// The tests of each of these rounds.
-    pub tests: Vec<Vec<TestResult>>,
+    /// Of these rounds.
+    pub samples: Samples,
     pub failed: Option<(u32, String)>,
     /// The round after which it was given up for others.
     pub dropped: Option<u32>,
 }
 
 impl PointState {
-    /// The samples of a test, by round.
-    pub fn rounds_of(&self, test: &str) -> Vec<Vec<f64>> {
-        let of_round = |tests: &Vec<TestResult>| {
-            tests.iter().find(|result| result.test == test).map(|result| result.samples.clone())
-        };
-        self.tests.iter().filter_map(of_round).collect()
-    }
-
-    /// As `stats` takes them.
+    /// The scores as processes of one sample.
     pub fn rounds(&self) -> Vec<Vec<f64>> {
         self.scores.iter().map(|score| vec![*score]).collect()
     }
@@ -197,7 +193,7 @@ impl Plan {
                 Ok(tests) => match self.goal.score(tests) {
                     Some(score) => {
                         known.scores.push(score);
-                        known.tests.push(tests.clone());
+                        known.samples.add(tests);
                     }
                     None => known.failed = Some((ran.round, "no results".to_owned())),
                 },
@@ -219,10 +215,10 @@ impl Plan {
         ranked.sort_by(|one, other| other.0.total_cmp(&one.0));
         let mut kept: Vec<usize> =
             ranked[..alive.len().div_ceil(2)].iter().map(|(_, point)| *point).collect();
-        let first = alive.first().and_then(|point| points[*point].tests.first());
-        for test in first.into_iter().flatten().map(|result| &result.test) {
+        let first = alive.first().map(|point| points[*point].samples.tests());
+        for (test, _) in first.into_iter().flatten() {
             let of = |point: &&usize| {
-                let rounds = points[**point].rounds_of(test);
+                let rounds = points[**point].samples.of(test);
                 speed(&rounds[..until.min(rounds.len())]).unwrap_or_default()
             };
             kept.extend(alive.iter().max_by(|one, other| of(one).total_cmp(&of(other))));

@@ -147,9 +147,9 @@ fn targets(
     let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags, &table);
     ui.status(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.name));
     let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.debug(line))?;
-    let by_hand = program.to_str().context("the hand build's path is not UTF-8")?.to_owned();
-    let subject = built[0].subject.clone();
-    let hand = ComparisonTarget { label: "by hand".to_owned(), subject, llama_bench: by_hand };
+    let by_hand = program.to_str().context("the hand build's path is not UTF-8")?;
+    let subject = Subject::on_target(by_hand, &built[0].subject);
+    let hand = ComparisonTarget { label: "by hand".to_owned(), subject };
     Ok([hand].into_iter().chain(built).collect())
 }
 
@@ -169,8 +169,7 @@ pub fn build(
     }
     let target = |(label, selection): &(HostName, Selection)| {
         let subject = Subject::new(HostName::new(LOCAL), selection.clone());
-        let llama_bench = subject.llama_bench();
-        ComparisonTarget { label: label.to_string(), llama_bench, subject }
+        ComparisonTarget { label: label.to_string(), subject }
     };
     Ok(selections.iter().map(target).collect())
 }
@@ -198,7 +197,7 @@ fn overhead(
     let file = local_file(&LocalModel::M29.choose(Quantization::Q4_0).place, &context.home)?;
     let file = file.to_str().context("the model's path is not UTF-8")?;
     let short = Params { prompt: 16, generate: 4, ..params(1) };
-    let argv = short.argv(&tuned.llama_bench, file, &tuned.subject.manifest.backends);
+    let argv = short.argv(&tuned.subject.llama_bench(), file, &tuned.subject.manifest.backends);
     let bare = Invocation::new(&argv[0]).args(&argv[1..]);
     let records = context.home.join("perf/bench");
     let folder = context.root().context("the flake is not a local folder")?.to_owned();

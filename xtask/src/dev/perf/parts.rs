@@ -182,7 +182,7 @@ fn closure(context: &Context, targets: &[ComparisonTarget]) -> Result<Ratio> {
 fn start_up(context: &Context, targets: &[ComparisonTarget]) -> Result<Ratio> {
     let start = |target: &ComparisonTarget| {
         let before = usage::children_cpu();
-        timed(&Invocation::new(&target.llama_bench).arg("--help"))?;
+        timed(&Invocation::new(target.subject.llama_bench()).arg("--help"))?;
         Ok((usage::children_cpu() - before).as_secs_f64())
     };
     let samples: Result<Vec<(f64, f64)>> =

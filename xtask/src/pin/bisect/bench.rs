@@ -208,7 +208,7 @@ impl<'a> Bench<'a> {
         let ui = &self.pin.context.ui;
         let quiet = Ui { quiet: true, ..*ui };
         let targets = [("good", base), ("this", new)]
-            .map(|(label, subject)| ComparisonTarget::new(label, subject, &self.machine));
+            .map(|(label, subject)| ComparisonTarget::new(label, subject));
         let params = Params { args: new.manifest.bench_args(&[]), ..PARAMS };
         let last = LOOKS[LOOKS.len() - 1];
         let mut enough = |round: u32, samples: &[Samples]| {

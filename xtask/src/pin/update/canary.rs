@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::bench::baseline::{Change, Method, Verdict, changes};
+use crate::bench::baseline::{Change, Method, Verdict, changes, list};
 use crate::bench::canary_machine::CanaryMachine;
 use crate::bench::comparison::Samples;
 use crate::bench::measurement::Subject;
@@ -113,16 +113,10 @@ fn measure(
     Ok(())
 }
 
-fn in_words(changes: &[Change], which: impl Fn(&Change) -> bool) -> String {
-    let words: Vec<_> =
-        changes.iter().filter(|change| which(change)).map(Change::in_words).collect();
-    words.join(", ")
-}
-
 fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Change]) {
     if let Some(host) = report.hosts.iter_mut().find(|it| it.host == *host) {
         host.speeds = changes.iter().map(Speed::of).collect();
-        let unclear = in_words(changes, |change| !change.is_clear());
+        let unclear = list(changes, |change| !change.is_clear());
         if !unclear.is_empty() {
             host.findings.push(Finding::warning(
                 "unsteady",
@@ -131,7 +125,7 @@ fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Ch
             ));
         }
     }
-    let slower = in_words(changes, |change| change.verdict == Verdict::Slower);
+    let slower = list(changes, |change| change.verdict == Verdict::Slower);
     if !slower.is_empty() {
         let finding = Finding::error(
             "slower",
