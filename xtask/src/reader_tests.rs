@@ -25,7 +25,6 @@ use crate::fleet::manifest::Answer;
 use crate::fleet::pinned_hosts::PinnedHostsFile;
 use crate::hardware::cmake_line::CommandLine;
 use crate::hardware::facts::Facts;
-use crate::hardware::microarch::Table;
 use crate::hardware::recommendation::Recommendation;
 use crate::hardware::{facter, nvidia, probe_output};
 use crate::new_host::machine::Machine;
@@ -129,11 +128,10 @@ proptest! {
 
     #[test]
     fn facts_of_a_machine(bytes in damaged(machines())) {
-        let table = Table::embedded().unwrap();
         let answer = text(&bytes);
-        let all = [probe_output::read("x", &answer, &table), facter::read("x", &answer, &table), Facts::parse(&answer)];
+        let all = [probe_output::read("x", &answer), facter::read("x", &answer), Facts::parse(&answer)];
         for facts in all.into_iter().flatten() {
-            let recommended = Recommendation::new(&facts, &table);
+            let recommended = Recommendation::new(&facts);
             prop_assert!(!recommended.nix().is_empty());
             prop_assert!(Facts::parse(&facts.to_json().unwrap()).is_ok());
         }

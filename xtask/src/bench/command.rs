@@ -27,7 +27,6 @@ use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
-use crate::hardware::microarch::Table;
 use crate::nix::names::nix_string;
 use crate::system::files::safe_name;
 use crate::system::resources::{machine_name, now};
@@ -149,8 +148,7 @@ pub(crate) fn subject(context: &Context, name: &str, machine: &Machine) -> Resul
 
 /// Returns the variant of `local`: the CPU variant that fits the machine.
 pub fn tuned_subject(context: &Context, machine: &Machine) -> Result<Subject> {
-    let table = Table::embedded().context("microarch.json")?;
-    let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
+    let microarch = machine.microarch().context("no microarchitecture fits this CPU")?;
     Ok(Subject::new(HostName::new(LOCAL), tuned(context, &microarch)?))
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::bench::measurement::{Subject, with_env};
 use crate::bench::target_state::TargetState;
@@ -36,8 +36,7 @@ impl Machine {
     /// [`crate::findings::finding::Finding`].
     pub fn discover(target: &Target) -> Result<Self> {
         let answer = probe_script::look_before_bench(target)?;
-        let table = Table::embedded().context("microarch.json")?;
-        match read(target.name(), &answer, &table) {
+        match read(target.name(), &answer) {
             Ok(facts) => Ok(Self {
                 target: target.clone(),
                 cpu: facts.cpu(),
@@ -78,7 +77,7 @@ impl Machine {
     }
 
     /// The microarchitecture that uses most of what this CPU can do.
-    pub fn microarch(&self, table: &Table) -> Option<String> {
-        table.detect(&self.cpu).map(|detected| detected.name.to_owned())
+    pub fn microarch(&self) -> Option<String> {
+        Table::embedded().detect(&self.cpu).map(|detected| detected.name.to_owned())
     }
 }

@@ -1,7 +1,7 @@
 //! Before anything is built or copied: can this variant run on this target, and does the model
 //! fit? Afterwards: what in the target's state affected the figures?
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
@@ -11,7 +11,6 @@ use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::hardware::cpu::Arch;
 use crate::hardware::cpu_rules;
 use crate::hardware::kv_cache;
-use crate::hardware::microarch::Table;
 use crate::hardware::threads;
 use crate::target::model_file::FileState;
 use crate::target::refuse;
@@ -24,11 +23,10 @@ pub fn preflight(
     args: &[String],
     force: bool,
 ) -> Result<Vec<Finding>> {
-    let table = Table::embedded().context("microarch.json")?;
     let mut findings: Vec<Finding> = wrong_architecture(machine, subject).into_iter().collect();
     if findings.is_empty() {
         let (manifest, facts) = (&subject.manifest, &machine.facts);
-        findings.extend(cpu_rules::sigill("cpu-lacks-features", manifest, facts, &table));
+        findings.extend(cpu_rules::sigill("cpu-lacks-features", manifest, facts));
     }
     if none_is_an_error(&findings) {
         let Machine { facts, state, target, .. } = machine;
@@ -67,17 +65,16 @@ pub fn expected<'a>(
     machine: &'a Machine,
     subject: &'a Subject,
     params: &'a Params,
-) -> Result<Expected<'a>> {
-    let table = Table::embedded().context("microarch.json")?;
+) -> Expected<'a> {
     let manifest = &subject.manifest;
-    let lacking = cpu_rules::lacking(manifest, &machine.cpu, &table).concat();
-    Ok(Expected {
+    let lacking = cpu_rules::lacking(manifest, &machine.cpu).concat();
+    Expected {
         manifest,
         params,
         target: machine.target.name(),
         lacking: lacking.into_iter().collect(),
-        detected: machine.microarch(&table),
-    })
+        detected: machine.microarch(),
+    }
 }
 
 /// Returns the size of a model file on the target.

@@ -21,7 +21,6 @@ use crate::build::{attempts, compile_error, log};
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::hardware::instructions;
-use crate::hardware::microarch::Table;
 use crate::nix::builders::Configured;
 use crate::nix::machines::machine_name;
 use crate::nix::names::{DrvPath, StorePath};
@@ -205,11 +204,7 @@ fn courtesy(context: &Context, written: Result<()>) {
 fn proof(build: &Build) -> Vec<Finding> {
     let file = Path::new(build.out.as_str()).join(instructions::FILE);
     let counts = files::read_limited(&file, LARGEST_LIST).ok();
-    // A test holds the table's shape.
-    Table::embedded().map_or_else(
-        |_| vec![],
-        |table| instructions::judge(&build.manifest, counts.as_deref(), &table),
-    )
+    instructions::judge(&build.manifest, counts.as_deref())
 }
 
 /// What earlier builds of these took.

@@ -7,7 +7,6 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::{Context, local_root};
 use crate::fleet::names::HostName;
 use crate::hardware::facts::Facts;
-use crate::hardware::microarch::Table;
 use crate::hardware::rules as hardware;
 use crate::nix::diagnosis::line_of_option;
 use crate::system::files;
@@ -15,15 +14,13 @@ use crate::system::files;
 /// Compares every variant with the facts of its machine, if there are any. They are read from
 /// the flake's folder, whether Git tracks them or not.
 pub fn judge(context: &Context, outcomes: &Outcomes) -> Vec<(HostName, Finding)> {
-    let (Some(root), Ok(table)) = (local_root(&context.flake.reference), Table::embedded()) else {
-        return vec![];
-    };
+    let Some(root) = local_root(&context.flake.reference) else { return vec![] };
     let mut found = vec![];
     for (host, selection) in outcomes.selected() {
         let Some(folder) = host.folder() else { continue };
         let findings = match read(&root, &folder) {
             Ok(None) => continue,
-            Ok(Some(facts)) => hardware::findings(&selection.manifest, &facts, &table)
+            Ok(Some(facts)) => hardware::findings(&selection.manifest, &facts)
                 .into_iter()
                 .map(|finding| with_place(finding, &root, &folder.join("default.nix")))
                 .collect(),

@@ -6,15 +6,10 @@
 use crate::check::package_overrides;
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Problems, Selection};
-use crate::hardware::microarch::Table;
 use crate::hardware::{cpu_flags, gpu_targets, kv_cache};
 
 pub fn selection(selection: &Selection) -> Vec<Finding> {
-    let mut findings = vec![];
-    // A test holds the table's shape.
-    if let Ok(table) = Table::embedded() {
-        findings.extend(cpu_flags::judge(&selection.manifest, &table));
-    }
+    let mut findings = cpu_flags::judge(&selection.manifest);
     findings.extend(gpu_targets::judge(&selection.manifest));
     findings.extend(kv_cache::judge(&selection.manifest));
     findings.extend(package_overrides::judge(selection));

@@ -165,8 +165,7 @@ fn rejected(folder: &Path) -> Check {
 /// The option for this machine's CPU.
 fn cpu() -> Option<Check> {
     let cpu = Cpu::parse(&fs::read_to_string("/proc/cpuinfo").ok()?).ok()?;
-    let table = Table::embedded().ok()?;
-    let detected = table.detect(&cpu)?;
+    let detected = Table::embedded().detect(&cpu)?;
     let why = if detected.is_own { "" } else { " (the same instruction sets)" };
     let message = format!("programs.llama-cpp.microarch = \"{}\"{why}", detected.name);
     Some(Check::ok("CPU", message))

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::hardware::cpu::{Arch, Cpu, Identity, processors};
 use crate::hardware::cpu_names::{core_name, is_always_hybrid, is_hybrid};
-use crate::hardware::microarch::Table;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -227,9 +226,7 @@ fn kinds(
     list: &dyn Fn(&str) -> Option<BTreeSet<u32>>,
 ) -> Vec<CoreKind> {
     let labels: Option<Vec<String>> = match cpu.arch {
-        Arch::Aarch64 => Table::embedded().ok().and_then(|table| {
-            cpus.iter().map(|one| Some(core_name(one.part.as_ref()?, &table))).collect()
-        }),
+        Arch::Aarch64 => cpus.iter().map(|one| one.part.as_ref().map(core_name)).collect(),
         Arch::X86_64 => x86_labels(&cpu.identity, cpus, list),
     };
     let mut groups: BTreeMap<String, Vec<&LogicalCpu>> = BTreeMap::new();

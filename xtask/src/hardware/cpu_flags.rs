@@ -12,16 +12,16 @@ use crate::hardware::microarch::{DISPATCH, Table};
 /// How many options a message names before it counts the rest.
 const NAMED: usize = 4;
 
-pub fn judge(manifest: &Manifest, table: &Table) -> Vec<Finding> {
+pub fn judge(manifest: &Manifest) -> Vec<Finding> {
     let line = &CommandLine::parse(&manifest.cmake_flags);
     let mut findings = repeated(line);
     findings.extend(impure(line));
     findings.extend(build_flags::judge(manifest, line));
     findings.extend(match &manifest.microarchs[..] {
         // Each is built with its own options, which these are not.
-        [_, _, ..] => several(manifest, line, table),
-        _ if manifest.microarch == DISPATCH => dispatched(manifest, line, table),
-        _ => exact(manifest, line, table),
+        [_, _, ..] => several(manifest, line),
+        _ if manifest.microarch == DISPATCH => dispatched(manifest, line),
+        _ => exact(manifest, line),
     });
     findings
 }
@@ -72,9 +72,9 @@ fn unknown(microarch: &str, system: &str) -> Finding {
 }
 
 /// The flags are those of all modules together: which are on is up to each.
-fn several(manifest: &Manifest, line: &CommandLine, table: &Table) -> Vec<Finding> {
+fn several(manifest: &Manifest, line: &CommandLine) -> Vec<Finding> {
     let system = &manifest.system;
-    let is_unknown = |name: &&str| table.cmake_options(system, name).is_none();
+    let is_unknown = |name: &&str| Table::embedded().cmake_options(system, name).is_none();
     let mut findings: Vec<Finding> =
         manifest.cpus().filter(is_unknown).map(|name| unknown(name, system)).collect();
     let mut wrong = Wrong::default();
@@ -85,9 +85,9 @@ fn several(manifest: &Manifest, line: &CommandLine, table: &Table) -> Vec<Findin
     findings
 }
 
-fn exact(manifest: &Manifest, line: &CommandLine, table: &Table) -> Vec<Finding> {
+fn exact(manifest: &Manifest, line: &CommandLine) -> Vec<Finding> {
     let Manifest { system, microarch, .. } = manifest;
-    let Some(wanted) = table.cmake_options(system, microarch) else {
+    let Some(wanted) = Table::embedded().cmake_options(system, microarch) else {
         return vec![unknown(microarch, system)];
     };
     let mut wrong = Wrong::default();
@@ -116,14 +116,14 @@ fn exact(manifest: &Manifest, line: &CommandLine, table: &Table) -> Vec<Finding>
     wrong.findings(&format!("the CPU options do not match {microarch}"))
 }
 
-fn dispatched(manifest: &Manifest, line: &CommandLine, table: &Table) -> Vec<Finding> {
+fn dispatched(manifest: &Manifest, line: &CommandLine) -> Vec<Finding> {
     let mut wrong = Wrong::default();
     for option in ["GGML_BACKEND_DL", "GGML_CPU_ALL_VARIANTS"] {
         if !line.is_on(option) {
             wrong.add(manifest, option, format!("-D{option} is not on"));
         }
     }
-    for option in table.options() {
+    for option in Table::embedded().options() {
         let given = line.get(option);
         if given.is_some_and(|value| is_on(value) || option == "GGML_CPU_ARM_ARCH") {
             wrong.add(manifest, option, format!("-D{option} would be in every module"));
@@ -191,18 +191,18 @@ mod tests {
     }
 
     fn row(microarch: &str, system: &str) -> Manifest {
-        let options = Table::embedded().unwrap().cmake_options(system, microarch).unwrap();
+        let options = Table::embedded().cmake_options(system, microarch).unwrap();
         let flags: Vec<String> = options.iter().map(|(o, v)| format!("-D{o}:X={v}")).collect();
         manifest(microarch, system, &flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     fn judged(manifest: &Manifest) -> Vec<Finding> {
-        judge(manifest, &Table::embedded().unwrap())
+        judge(manifest)
     }
 
     #[test]
     fn every_row_of_the_table_passes_its_own_options() {
-        let table = Table::embedded().unwrap();
+        let table = Table::embedded();
         for system in ["x86_64-linux", "aarch64-linux"] {
             for name in table.names(system) {
                 assert_eq!(judged(&row(name, system)), [], "{name}");

@@ -6,8 +6,8 @@ use crate::hardware::cpu::{Arch, Identity};
 use crate::hardware::microarch::Table;
 
 /// What to call one of an ARM CPU's kinds of cores. Apple's parts come in pairs.
-pub fn core_name(part: &Identity, table: &Table) -> String {
-    match (part.vendor.as_str(), table.own_names(Arch::Aarch64, part).first()) {
+pub fn core_name(part: &Identity) -> String {
+    match (part.vendor.as_str(), Table::embedded().own_names(Arch::Aarch64, part).first()) {
         ("0x61", _) => if part.model % 2 == 1 { "P" } else { "E" }.to_owned(),
         (_, Some(name)) => (*name).to_owned(),
         (vendor, None) => format!("{vendor}/{:#05x}", part.model),

@@ -13,17 +13,18 @@ use crate::hardware::facts::Facts;
 use crate::hardware::microarch::{DISPATCH, Table};
 use crate::nix::names::nix_string;
 
-pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Finding> {
+pub fn findings(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     if manifest.microarch == DISPATCH {
-        return below_i8mm(facts, table).into_iter().collect();
+        return below_i8mm(facts).into_iter().collect();
     }
-    let fatal = sigill("sigill", manifest, facts, table);
-    fatal.or_else(|| below_cpu(manifest, facts, table)).into_iter().collect()
+    let fatal = sigill("sigill", manifest, facts);
+    fatal.or_else(|| below_cpu(manifest, facts)).into_iter().collect()
 }
 
 /// Of the CPUs that the package is for, the one that ggml selects on this one: of those that
 /// run there, with the most instruction sets; where none runs, the one that lacks least.
-fn selected<'a>(manifest: &'a Manifest, cpu: &Cpu, table: &Table) -> &'a str {
+fn selected<'a>(manifest: &'a Manifest, cpu: &Cpu) -> &'a str {
+    let table = Table::embedded();
     let rank = |name: &&str| {
         let missing = table.missing(name, cpu).map_or(0, |missing| missing.len());
         let features = table.features(cpu.arch, name, &[]).map_or(0, |features| features.len());
@@ -34,24 +35,20 @@ fn selected<'a>(manifest: &'a Manifest, cpu: &Cpu, table: &Table) -> &'a str {
 
 /// What the variant's code needs and this CPU lacks: of its microarchitecture, and of its
 /// CPU options.
-pub fn lacking(manifest: &Manifest, cpu: &Cpu, table: &Table) -> [Vec<String>; 2] {
-    let by_name = table.missing(selected(manifest, cpu, table), cpu).unwrap_or_default();
+pub fn lacking(manifest: &Manifest, cpu: &Cpu) -> [Vec<String>; 2] {
+    let table = Table::embedded();
+    let by_name = table.missing(selected(manifest, cpu), cpu).unwrap_or_default();
     [by_name, table.missing_for_options(&manifest.cpu_options, cpu)]
 }
 
 /// `code`: `check` and `bench` have one each.
-pub fn sigill(
-    code: &'static str,
-    manifest: &Manifest,
-    facts: &Facts,
-    table: &Table,
-) -> Option<Finding> {
+pub fn sigill(code: &'static str, manifest: &Manifest, facts: &Facts) -> Option<Finding> {
     let cpu = facts.cpu();
-    let [by_name, by_option] = lacking(manifest, &cpu, table);
+    let [by_name, by_option] = lacking(manifest, &cpu);
     let cause = if by_name.is_empty() {
         "programs.llama-cpp.extraCmakeFlags: these make".to_owned()
     } else {
-        let name = nix_string(selected(manifest, &cpu, table));
+        let name = nix_string(selected(manifest, &cpu));
         format!("programs.llama-cpp.microarch: {name} makes")
     };
     let lacking: BTreeSet<String> = by_name.into_iter().chain(by_option).collect();
@@ -76,7 +73,7 @@ pub fn sigill(
                 in_words(lacking.iter()),
                 facts.cpu_name()
             ),
-            choose(table.detect(&cpu).map(|detected| detected.name)),
+            choose(Table::embedded().detect(&cpu).map(|detected| detected.name)),
         )
     })
 }
@@ -86,10 +83,10 @@ pub fn choose(microarch: Option<&str>) -> String {
     format!("set programs.llama-cpp.microarch to {exact}\"dispatch\"")
 }
 
-fn below_cpu(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Finding> {
-    let cpu = facts.cpu();
+fn below_cpu(manifest: &Manifest, facts: &Facts) -> Option<Finding> {
+    let (cpu, table) = (facts.cpu(), Table::embedded());
     let best = table.detect(&cpu)?.name;
-    let selected = selected(manifest, &cpu, table);
+    let selected = selected(manifest, &cpu);
     let used = table.features(cpu.arch, selected, &manifest.cpu_options)?;
     let could = table.features(cpu.arch, best, &[])?;
     let unused: Vec<&String> = could.difference(&used).collect();
@@ -110,8 +107,8 @@ fn below_cpu(manifest: &Manifest, facts: &Facts, table: &Table) -> Option<Findin
 }
 
 /// Of ggml's modules for ARM, those with i8mm also need SVE.
-fn below_i8mm(facts: &Facts, table: &Table) -> Option<Finding> {
-    let cpu = facts.cpu();
+fn below_i8mm(facts: &Facts) -> Option<Finding> {
+    let (cpu, table) = (facts.cpu(), Table::embedded());
     let best = table.detect(&cpu)?.name;
     let used = table.features(cpu.arch, best, &[])?;
     (used.contains("i8mm") && !used.contains("sve")).then(|| {

@@ -16,11 +16,11 @@ use crate::ui::sanitize::sanitize_name;
 
 /// # Errors
 /// A sentence: what the text is instead of a report with a CPU.
-pub fn read(host: &str, text: &str, table: &Table) -> Result<Facts, String> {
+pub fn read(host: &str, text: &str) -> Result<Facts, String> {
     let report: Value =
         serde_json::from_str(text).map_err(|error| format!("it is not JSON ({error})"))?;
     let cpu = cpu(&report["hardware"])?;
-    let microarch = table.detect(&cpu).map(|detected| detected.name);
+    let microarch = Table::embedded().detect(&cpu).map(|detected| detected.name);
     Ok(Facts {
         cores: cores(&report["hardware"]),
         memory_bytes: memory(&report["hardware"]),
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_report_becomes_facts() {
-        let facts = read("a", REPORT, &Table::embedded().unwrap()).unwrap();
+        let facts = read("a", REPORT).unwrap();
         assert_eq!(facts.cpu.microarch.as_deref(), Some("znver3"));
         assert_eq!(facts.memory_bytes, Some(32 << 30));
         let cores = facts.cores.map(|cores| (cores.physical, cores.logical, cores.kinds.len()));
@@ -196,24 +196,22 @@ mod tests {
 
     #[test]
     fn a_socket_number_that_is_not_in_use_is_skipped() {
-        let table = Table::embedded().unwrap();
         let gap = r#""cpu": [{"architecture": "unknown", "features": null}, {"#;
-        let facts = read("a", &REPORT.replace(r#""cpu": [{"#, gap), &table).unwrap();
-        assert_eq!(facts, read("a", REPORT, &table).unwrap());
+        let facts = read("a", &REPORT.replace(r#""cpu": [{"#, gap)).unwrap();
+        assert_eq!(facts, read("a", REPORT).unwrap());
     }
 
     #[test]
     fn what_is_no_report_is_told() {
-        let table = Table::embedded().unwrap();
-        assert!(read("a", "[", &table).unwrap_err().contains("not JSON"));
-        assert!(read("a", "{}", &table).unwrap_err().contains("hardware.cpu"));
+        assert!(read("a", "[").unwrap_err().contains("not JSON"));
+        assert!(read("a", "{}").unwrap_err().contains("hardware.cpu"));
         let bare = r#"{"hardware": {"cpu": [{}]}}"#;
-        assert!(read("a", bare, &table).unwrap_err().contains("features"));
+        assert!(read("a", bare).unwrap_err().contains("features"));
     }
 
     #[test]
     fn a_card_without_a_name_gets_the_reports() {
-        let mut facts = read("a", REPORT, &Table::embedded().unwrap()).unwrap();
+        let mut facts = read("a", REPORT).unwrap();
         facts.gpus[0].name = "NVIDIA 10de:1fbc".into();
         name_gpus(&mut facts, REPORT);
         assert_eq!(facts.gpus[0].name, "nVidia TU117GLM");
@@ -227,7 +225,7 @@ mod tests {
     fn a_name_that_says_nothing_is_replaced_by_numbers() {
         let name = |text: &str| {
             let report = REPORT.replace("nVidia TU117GLM", text);
-            read("a", &report, &Table::embedded().unwrap()).unwrap().gpus[0].name.clone()
+            read("a", &report).unwrap().gpus[0].name.clone()
         };
         assert_eq!(name("nVidia VGA compatible controller"), "NVIDIA 10de:1fbc");
         assert_eq!(name("3D controller"), "NVIDIA 10de:1fbc");
@@ -239,7 +237,7 @@ mod tests {
             "vendor": {"hex": "1002"}, "device": {"hex": "74a1"}, "model": "unknown unknown"},
             {"base_class": {"value": 18}, "vendor": {"hex": "8086"}}], "graphics_card": ["#;
         let report = REPORT.replace(r#""graphics_card": ["#, pci);
-        let gpus = read("a", &report, &Table::embedded().unwrap()).unwrap().gpus;
+        let gpus = read("a", &report).unwrap().gpus;
         assert_eq!(
             gpus.iter().map(|gpu| &*gpu.name).collect::<Vec<_>>(),
             ["nVidia TU117GLM", "AMD 1002:74a1"]
@@ -252,7 +250,7 @@ mod tests {
         let board = r#"{"hardware": {"cpu": [{"architecture": "aarch64", "vendor_name":
             "ARM Limited", "features": ["fp", "asimd"]}], "disk": []}}"#;
         let unknown = |text: &str| {
-            let facts = read("a", text, &Table::embedded().unwrap()).unwrap();
+            let facts = read("a", text).unwrap();
             facts.gpus_unknown
         };
         assert!(unknown(board));

@@ -40,7 +40,7 @@ struct Module {
 }
 
 /// `counts` is the text of [`FILE`]; None: the build has none.
-pub fn judge(manifest: &Manifest, counts: Option<&str>, table: &Table) -> Vec<Finding> {
+pub fn judge(manifest: &Manifest, counts: Option<&str>) -> Vec<Finding> {
     if !manifest.lists_instructions || !manifest.backends.iter().any(|backend| backend == "cpu") {
         return vec![];
     }
@@ -50,7 +50,7 @@ pub fn judge(manifest: &Manifest, counts: Option<&str>, table: &Table) -> Vec<Fi
         wrong.push("it has no CPU module whose instructions are listed".to_owned());
     }
     for (file, module) in modules.iter().filter(|(_, module)| module.is_built) {
-        match promised(manifest, file, module, table) {
+        match promised(manifest, file, module) {
             Some(promised) => wrong.extend(difference(file, module, &promised)),
             None => wrong.push(format!("{file} is for none of its CPUs")),
         }
@@ -62,7 +62,7 @@ pub fn judge(manifest: &Manifest, counts: Option<&str>, table: &Table) -> Vec<Fi
         format!("the build of {} is not what it promises: {}", manifest.variant, wrong.join("; "));
     // Who asks for another set gets it: `check` says so.
     let extra = CommandLine::parse(&manifest.extra_cmake_flags);
-    if table.options().any(|option| extra.get(option).is_some()) {
+    if Table::embedded().options().any(|option| extra.get(option).is_some()) {
         let help = "ignore this if extraCmakeFlags is meant to change the CPU options";
         return vec![Finding::warning("cpu-instructions", message, help)];
     }
@@ -94,19 +94,14 @@ fn parse(counts: &str) -> BTreeMap<&str, Module> {
     modules
 }
 
-fn promised(
-    manifest: &Manifest,
-    file: &str,
-    module: &Module,
-    table: &Table,
-) -> Option<BTreeSet<String>> {
+fn promised(manifest: &Manifest, file: &str, module: &Module) -> Option<BTreeSet<String>> {
     if manifest.microarch == DISPATCH {
         return module.promised.clone();
     }
     let name = file.strip_prefix("libggml-cpu")?.strip_suffix(".so")?.trim_start_matches('-');
     let mut cpus = manifest.cpus();
     let cpu = if name.is_empty() { cpus.next() } else { cpus.find(|cpu| *cpu == name) }?;
-    table.features(arch_of(&manifest.system)?, cpu, &[])
+    Table::embedded().features(arch_of(&manifest.system)?, cpu, &[])
 }
 
 fn difference(file: &str, module: &Module, promised: &BTreeSet<String>) -> Vec<String> {
@@ -160,7 +155,7 @@ mod tests {
 
     fn found(microarchs: &[&str], counts: &str) -> Vec<Finding> {
         let system = if counts.contains("dotprod") { "aarch64-linux" } else { "x86_64-linux" };
-        judge(&manifest(microarchs, system), Some(counts), &Table::embedded().unwrap())
+        judge(&manifest(microarchs, system), Some(counts))
     }
 
     fn said(microarchs: &[&str], counts: &str) -> String {
@@ -228,19 +223,17 @@ mod tests {
 
     #[test]
     fn a_build_that_should_list_its_instructions_and_does_not_is_an_error() {
-        let table = Table::embedded().unwrap();
         let mut manifest = manifest(&["haswell"], "x86_64-linux");
-        assert_eq!(judge(&manifest, None, &table)[0].severity, Severity::Error);
+        assert_eq!(judge(&manifest, None)[0].severity, Severity::Error);
         manifest.lists_instructions = false;
-        assert_eq!(judge(&manifest, None, &table), []);
+        assert_eq!(judge(&manifest, None), []);
     }
 
     #[test]
     fn who_asks_for_other_options_is_warned() {
-        let table = Table::embedded().unwrap();
         let mut manifest = manifest(&["tigerlake"], "x86_64-linux");
         manifest.extra_cmake_flags = vec!["-D".to_owned(), "GGML_AVX512=OFF".to_owned()];
-        let found = judge(&manifest, Some(&module("haswell", "")), &table);
+        let found = judge(&manifest, Some(&module("haswell", "")));
         assert_eq!(found[0].severity, Severity::Warning);
     }
 }

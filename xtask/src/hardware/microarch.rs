@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -16,7 +17,10 @@ pub const DISPATCH: &str = "dispatch";
 /// aarch64 has one option for all its features.
 const ARM_ARCH: &str = "GGML_CPU_ARM_ARCH";
 
-const TABLE: &str = include_str!("../../../overlays/llama-cpp/microarch.json");
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let text = include_str!("../../../overlays/llama-cpp/microarch.json");
+    serde_json::from_str(text).expect("the tests read every row of microarch.json")
+});
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Table {
@@ -111,11 +115,8 @@ impl std::fmt::Display for Detected<'_> {
 
 impl Table {
     /// The table that is compiled in.
-    ///
-    /// # Errors
-    /// microarch.json has lost its shape; a test holds it.
-    pub fn embedded() -> serde_json::Result<Self> {
-        serde_json::from_str(TABLE)
+    pub fn embedded() -> &'static Self {
+        &TABLE
     }
 
     /// Returns the row with most useful features of those that this CPU has in full. Of equal

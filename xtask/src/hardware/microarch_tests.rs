@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn table() -> Table {
-    Table::embedded().unwrap()
+fn table() -> &'static Table {
+    Table::embedded()
 }
 
 fn zen5() -> Cpu {
@@ -24,15 +24,15 @@ fn arm(flags: &str, vendor: &str, part: u32) -> Cpu {
     Cpu { arch: Arch::Aarch64, model_name: None, flags, flags_cut: false, identity }
 }
 
-fn name<'a>(table: &'a Table, cpu: &Cpu) -> &'a str {
-    table.detect(cpu).unwrap().name
+fn name(cpu: &Cpu) -> &'static str {
+    table().detect(cpu).unwrap().name
 }
 
 const V3: [&str; 6] = ["SSE42", "AVX", "F16C", "FMA", "AVX2", "BMI2"];
 
 #[test]
 fn a_recorded_zen_5_is_znver5() {
-    assert_eq!(name(&table(), &zen5()), "znver5");
+    assert_eq!(name(&zen5()), "znver5");
 }
 
 /// A hypervisor that hides AVX-512 leaves a Zen 5 that must not get it.
@@ -40,20 +40,19 @@ fn a_recorded_zen_5_is_znver5() {
 fn what_a_hypervisor_hides_is_not_used_whatever_the_model_says() {
     let mut cpu = zen5();
     cpu.flags.retain(|flag| !flag.starts_with("avx512") && flag != "avx_vnni");
-    assert_eq!(name(&table(), &cpu), "x86-64-v3");
+    assert_eq!(name(&cpu), "x86-64-v3");
     cpu.flags.retain(|flag| flag != "fma");
-    assert_eq!(name(&table(), &cpu), "btver2");
+    assert_eq!(name(&cpu), "btver2");
 }
 
 #[test]
 fn among_equals_the_cpus_own_name_wins_and_without_one_the_generic() {
-    let table = table();
-    assert_eq!(name(&table, &x86(&V3, "AuthenticAMD", 0x19, 0x21)), "znver3");
-    assert_eq!(name(&table, &x86(&V3, "GenuineIntel", 6, 0x9e)), "skylake");
-    assert_eq!(name(&table, &x86(&V3, "HygonGenuine", 24, 0)), "x86-64-v3");
-    assert_eq!(name(&table, &x86(&[], "QEMU", 6, 6)), "x86-64");
+    assert_eq!(name(&x86(&V3, "AuthenticAMD", 0x19, 0x21)), "znver3");
+    assert_eq!(name(&x86(&V3, "GenuineIntel", 6, 0x9e)), "skylake");
+    assert_eq!(name(&x86(&V3, "HygonGenuine", 24, 0)), "x86-64-v3");
+    assert_eq!(name(&x86(&[], "QEMU", 6, 6)), "x86-64");
     let tiger = [&V3[..], &["AVX512", "AVX512_VBMI", "AVX512_VNNI"]].concat();
-    assert_eq!(name(&table, &x86(&tiger, "GenuineIntel", 6, 0x8c)), "tigerlake");
+    assert_eq!(name(&x86(&tiger, "GenuineIntel", 6, 0x8c)), "tigerlake");
 }
 
 /// Each row as the first CPU that it names has it.
@@ -111,7 +110,7 @@ fn a_name_of_another_vendor_is_only_the_closest() {
     // A kernel that does not know AVX-VNNI either.
     let xeon = include_str!("../../tests/fixtures/cpuinfo/xeon-without-amx");
     let cpu = Cpu::parse(&xeon.replace(" avx_vnni", "")).unwrap();
-    assert_eq!(name(&table, &cpu), "sapphirerapids-no-amx");
+    assert_eq!(name(&cpu), "sapphirerapids-no-amx");
     // Proxmox' `x86-64-v3`: AMD's numbers of 2006.
     let proxmox = x86(&V3, "AuthenticAMD", 15, 107);
     let detected = table.detect(&proxmox).unwrap();
@@ -155,16 +154,15 @@ fn of_the_names_with_the_same_features_the_oldest_is_chosen() {
 
 #[test]
 fn arm_parts_are_found_and_no_level_is_assumed() {
-    let table = table();
     let n1 = "fp asimd evtstrm aes crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop \
               asimddp ssbs";
-    assert_eq!(name(&table, &arm(n1, "0x41", 0xd0c)), "neoverse-n1");
+    assert_eq!(name(&arm(n1, "0x41", 0xd0c)), "neoverse-n1");
     // An unknown part with the same features gets armv8.2-a, not the M1's 8.4.
-    assert_eq!(name(&table, &arm(n1, "0x99", 1)), "armv8.2-a-dotprod");
+    assert_eq!(name(&arm(n1, "0x99", 1)), "armv8.2-a-dotprod");
     let m1 = "fp asimd aes crc32 atomics fphp asimdhp cpuid asimdrdm jscvt fcma lrcpc dcpop \
               sha3 asimddp asimdfhm dit uscat ilrcpc flagm ssbs sb dcpodp flagm2 frint";
-    assert_eq!(name(&table, &arm(m1, "0x61", 0x22)), "apple-m1");
-    assert_eq!(name(&table, &arm("fp asimd crc32", "0x41", 0xd08)), "cortex-a72");
+    assert_eq!(name(&arm(m1, "0x61", 0x22)), "apple-m1");
+    assert_eq!(name(&arm("fp asimd crc32", "0x41", 0xd08)), "cortex-a72");
 }
 
 #[test]
@@ -198,7 +196,6 @@ fn what_a_build_needs_and_a_cpu_lacks_is_named() {
 /// As some hypervisors show a Haswell.
 #[test]
 fn a_guest_without_bmi2_still_uses_avx2() {
-    let table = Table::embedded().unwrap();
     let cpu = x86(&["SSE42", "AVX", "F16C", "FMA", "AVX2"], "GenuineIntel", 6, 0x3c);
-    assert_eq!(name(&table, &cpu), "x86-64-v3-no-bmi2");
+    assert_eq!(name(&cpu), "x86-64-v3-no-bmi2");
 }

@@ -12,7 +12,6 @@ use crate::fleet::names::HostName;
 use crate::hardware::args::ProbeArgs;
 use crate::hardware::facter;
 use crate::hardware::facts::Facts;
-use crate::hardware::microarch::Table;
 use crate::hardware::probe_output::{self, ProbeReport};
 use crate::system::{files, paths};
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
@@ -21,7 +20,6 @@ use crate::ui::Ui;
 
 pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Discover. Without a fleet's help, no Nix is needed.
-    let table = Table::embedded().context("microarch.json")?;
     let host = args.host.as_deref().unwrap_or(LOCAL);
     let root = match &global.flake {
         Some(reference) => local_root(reference),
@@ -31,17 +29,17 @@ pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let place = if args.write { Some(place(args, global, ui, root.as_deref())?) } else { None };
     // Run.
     let (target, seen) = match &args.facter {
-        Some(file) => (file.display().to_string(), from_report(host, file, &table)?),
+        Some(file) => (file.display().to_string(), from_report(host, file)?),
         None => {
             let target = match or_finding(target(args, global, ui))? {
                 Ok(target) => target,
                 Err(finding) => return report(ui, ProbeReport::refused(host, host, finding)),
             };
-            (target.name().to_owned(), from_machine(host, &target, root.as_deref(), &table)?)
+            (target.name().to_owned(), from_machine(host, &target, root.as_deref())?)
         }
     };
     let report_of = match seen {
-        Ok(facts) => ProbeReport::new(host, &target, facts, &table),
+        Ok(facts) => ProbeReport::new(host, &target, facts),
         Err(finding) => ProbeReport::refused(host, &target, finding),
     };
     if let (Some(file), Some(facts)) = (place, &report_of.facts) {
@@ -74,13 +72,12 @@ pub fn from_machine(
     host: &str,
     target: &Target,
     root: Option<&Path>,
-    table: &Table,
 ) -> Result<Result<Facts, Finding>> {
     let answer = match or_finding(crate::hardware::probe_script::look(target))? {
         Ok(answer) => answer,
         Err(finding) => return Ok(Err(finding)),
     };
-    let mut seen = match probe_output::read(host, &answer, table) {
+    let mut seen = match probe_output::read(host, &answer) {
         Ok(facts) => facts,
         Err(problem) => {
             return Ok(Err(Finding::error(
@@ -101,9 +98,9 @@ pub fn from_machine(
 }
 
 /// A report is read in the machine's place: for one that is off, or not yet installed.
-fn from_report(host: &str, file: &Path, table: &Table) -> Result<Result<Facts, Finding>> {
+fn from_report(host: &str, file: &Path) -> Result<Result<Facts, Finding>> {
     let text = files::read(file)?;
-    Ok(facter::read(host, &text, table).map_err(|problem| {
+    Ok(facter::read(host, &text).map_err(|problem| {
         Finding::error(
             "bad-report",
             format!("cannot use {}: {problem}", file.display()),

@@ -28,9 +28,9 @@ pub struct ProbeReport {
 }
 
 impl ProbeReport {
-    pub fn new(host: &str, target: &str, facts: Facts, table: &Table) -> Self {
-        let recommendation = Recommendation::new(&facts, table);
-        let findings = unknown(&facts, table);
+    pub fn new(host: &str, target: &str, facts: Facts) -> Self {
+        let recommendation = Recommendation::new(&facts);
+        let findings = unknown(&facts);
         Self {
             facts: Some(facts),
             recommendation: Some(recommendation),
@@ -59,7 +59,7 @@ impl ProbeReport {
 }
 
 /// What could not be found out, and how it can be.
-pub fn unknown(facts: &Facts, table: &Table) -> Vec<Finding> {
+pub fn unknown(facts: &Facts) -> Vec<Finding> {
     let is_seen = |gpu: &&Gpu| gpu.cuda_capability.is_some();
     let by_vulkan_alone = |gpu: &Gpu| gpu.pci.is_none() && gpu.vulkan.is_some();
     let silent = facts.gpus_of(Vendor::Nvidia);
@@ -72,7 +72,7 @@ pub fn unknown(facts: &Facts, table: &Table) -> Vec<Finding> {
     };
     findings.extend(facts.gpus_of(Vendor::Nvidia).filter_map(nvidia::too_old));
     findings.extend(rules::unprobed(facts));
-    let cpu = facts.cpu();
+    let (cpu, table) = (facts.cpu(), Table::embedded());
     let names = table.own_names(cpu.arch, &cpu.identity);
     let is_complete = |name: &&str| table.missing(name, &cpu).is_some_and(|it| it.is_empty());
     let is_known = !names.is_empty() && names.iter().all(is_complete);
@@ -90,14 +90,14 @@ const MARK: &str = "#llamafleet ";
 
 /// # Errors
 /// A sentence: the answer is not whole, or has no CPU that is known.
-pub fn read(host: &str, answer: &str, table: &Table) -> Result<Facts, String> {
+pub fn read(host: &str, answer: &str) -> Result<Facts, String> {
     let sections = sections(answer);
     if !sections.contains_key("end") {
         return Err("its output is incomplete".to_owned());
     }
     let section = |name: &str| sections.get(name).map_or("", String::as_str);
     let cpu = Cpu::parse(section("cpuinfo"))?;
-    let microarch = table.detect(&cpu).map(|detected| detected.name);
+    let microarch = Table::embedded().detect(&cpu).map(|detected| detected.name);
     let gpus = gpus(&section);
     // A driver may be installed where there are other makers' cards: its complaint is no news.
     let displays = displays(section("pci"));

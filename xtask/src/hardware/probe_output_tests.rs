@@ -12,16 +12,16 @@ fn seen(sections: &[(&str, &str)]) -> Facts {
     let sections = [&[("cpuinfo", ZEN4)], sections, &[("end", "")]].concat();
     let answer: String =
         sections.iter().map(|(name, text)| format!("\n{MARK}{name}\n{text}")).collect();
-    read("a", &answer, &Table::embedded().unwrap()).unwrap()
+    read("a", &answer).unwrap()
 }
 
 fn advice(facts: &Facts) -> Recommendation {
-    Recommendation::new(facts, &Table::embedded().unwrap())
+    Recommendation::new(facts)
 }
 
 #[test]
 fn a_machine_without_a_gpu_is_read_whole() {
-    let facts = read("a", NONE, &Table::embedded().unwrap()).unwrap();
+    let facts = read("a", NONE).unwrap();
     assert_eq!(facts.cpu.model.as_deref(), Some("AMD EPYC"));
     assert_eq!(facts.cpu.microarch.as_deref(), Some("znver5"));
     assert!(facts.memory_bytes.is_some_and(|bytes| bytes > 20 << 30));
@@ -84,7 +84,7 @@ fn an_nvidia_card_without_nvidia_smi_is_named_and_its_capability_asked_for() {
     let facts = seen(&[("pci", pci), ("nvidia", module)]);
     assert_eq!(facts.gpus[0].name, "NVIDIA GeForce RTX 3080 Ti");
     assert_eq!(facts.gpus[0].driver.as_deref(), Some("560.35.03"));
-    let report = ProbeReport::new("a", "a", facts, &Table::embedded().unwrap());
+    let report = ProbeReport::new("a", "a", facts);
     assert_eq!(report.findings[0].code, "unknown-capability");
     assert!(report.ok);
     assert_eq!(report.recommendation.unwrap().backend, ["cpu"]);
@@ -149,7 +149,7 @@ fn a_gpu_that_only_vulkan_sees_is_one() {
         let facts = seen(&[("vulkan", &device(vendor, id, kind_of, name))]);
         let [gpu] = &facts.gpus[..] else { panic!("{:?}", facts.gpus) };
         assert_eq!((gpu.name.as_str(), kind(gpu)), (name, (is, true)));
-        let report = ProbeReport::new("a", "a", facts, &Table::embedded().unwrap());
+        let report = ProbeReport::new("a", "a", facts);
         assert_eq!(report.findings, [], "{name}");
         assert_eq!(report.recommendation.unwrap().backend, [backend], "{name}");
     }
@@ -220,7 +220,7 @@ fn an_nvidia_card_that_nvidia_smi_leaves_out_takes_no_place_of_another() {
         (listed.pci.as_deref(), other.pci.as_deref()),
         (Some("10de:1401"), Some("10de:102d"))
     );
-    let report = ProbeReport::new("a", "a", facts, &Table::embedded().unwrap());
+    let report = ProbeReport::new("a", "a", facts);
     let [finding] = &report.findings[..] else { panic!("{:?}", report.findings) };
     assert!(finding.message.contains("nvidia-smi does not list it"), "{finding:?}");
     assert_eq!(report.recommendation.unwrap().backend, ["cuda"]);
@@ -256,13 +256,12 @@ fn what_is_wrong_with_one_gpu_of_several_is_quoted() {
 
 #[test]
 fn half_an_answer_and_a_foreign_machine_are_refused() {
-    let table = Table::embedded().unwrap();
     let half = NONE.split("#llamafleet end").next().unwrap();
-    assert!(read("a", half, &table).unwrap_err().contains("incomplete"));
+    assert!(read("a", half).unwrap_err().contains("incomplete"));
     let foreign = format!("{MARK}cpuinfo\nisa : rv64imafdc\n{MARK}end\n");
-    assert!(read("a", &foreign, &table).unwrap_err().contains("riscv64"));
+    assert!(read("a", &foreign).unwrap_err().contains("riscv64"));
     // Greetings of a login shell, and what would steer a terminal.
     let noisy = format!("Welcome!\n{}", NONE.replace("AMD EPYC", "AMD \u{1b}[2JEPYC"));
-    let facts = read("a", &noisy, &table).unwrap();
+    let facts = read("a", &noisy).unwrap();
     assert_eq!(facts.cpu.model.as_deref(), Some("AMD [2JEPYC"));
 }

@@ -45,7 +45,6 @@ fn ask(target: &Target, argv: &[&str]) -> Result<String> {
 mod tests {
     use super::*;
     use crate::findings::finding::Finding;
-    use crate::hardware::microarch::Table;
     use crate::hardware::probe_output::read;
     use crate::system::process::{self, Invocation};
     use crate::target::sshd::{HOST, LoopbackSshd};
@@ -71,8 +70,7 @@ mod tests {
     fn a_machine_is_the_same_from_near_and_far() {
         let dir = std::env::temp_dir().join(format!("xtask-probe-{}", std::process::id()));
         let sshd = LoopbackSshd::start(&dir).unwrap();
-        let table = Table::embedded().unwrap();
-        let seen = |target: &Target| read("a", &look(target).unwrap(), &table).unwrap();
+        let seen = |target: &Target| read("a", &look(target).unwrap()).unwrap();
         let far = Target::ssh(HOST, sshd.ssh_options()).unwrap();
         let facts = seen(&far);
         assert_eq!(facts, seen(&Target::Local));

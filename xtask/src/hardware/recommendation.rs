@@ -53,7 +53,7 @@ pub fn backend_for(gpu: &Gpu) -> Option<&'static str> {
 }
 
 impl Recommendation {
-    pub fn new(facts: &Facts, table: &Table) -> Self {
+    pub fn new(facts: &Facts) -> Self {
         let mut backend: Vec<&'static str> = facts.gpus.iter().filter_map(backend_for).collect();
         backend.sort_unstable();
         backend.dedup();
@@ -77,7 +77,8 @@ impl Recommendation {
             backend.push("cpu");
         }
         let cpu = facts.cpu();
-        let detected = table.detect(&cpu).unwrap_or(Detected { name: DISPATCH, is_own: true });
+        let unknown = Detected { name: DISPATCH, is_own: true };
+        let detected = Table::embedded().detect(&cpu).unwrap_or(unknown);
         let threads = facts.cores.as_ref().and_then(Cores::threads);
         Self {
             backend,

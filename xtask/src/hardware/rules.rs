@@ -7,12 +7,11 @@ use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::gpu_targets::{self, Fit};
-use crate::hardware::microarch::Table;
 use crate::hardware::recommendation::{self, backend_for};
 use crate::hardware::{cpu_rules, nvidia, threads};
 use crate::nix::names::nix_string;
 
-pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Finding> {
+pub fn findings(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     if !facts.cpu.arch.runs(&manifest.system) {
         return vec![Finding::error(
             "wrong-architecture",
@@ -20,7 +19,7 @@ pub fn findings(manifest: &Manifest, facts: &Facts, table: &Table) -> Vec<Findin
             "correct the host's system, or probe the machine again",
         )];
     }
-    let mut findings = cpu_rules::findings(manifest, facts, table);
+    let mut findings = cpu_rules::findings(manifest, facts);
     findings.extend(gpus(manifest, facts));
     findings.extend(idle(manifest, facts));
     // One that the variant is for, or could be.

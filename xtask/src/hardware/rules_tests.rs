@@ -22,7 +22,7 @@ fn variant(microarch: &str, backends: &[&str]) -> Manifest {
 }
 
 fn held(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
-    findings(manifest, facts, &Table::embedded().unwrap())
+    findings(manifest, facts)
 }
 
 fn codes(findings: &[Finding]) -> Vec<(&'static str, Severity)> {

@@ -56,7 +56,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::hardware::microarch::Table;
     use crate::hardware::probe_output::read;
     use crate::hardware::recommendation::Recommendation;
 
@@ -65,7 +64,7 @@ mod tests {
 
     fn facts(answer: &str) -> Facts {
         let answer = format!("{answer}#llamafleet end\n");
-        read("a", &answer, &Table::embedded().unwrap()).unwrap()
+        read("a", &answer).unwrap()
     }
 
     fn manifest(fields: &serde_json::Value) -> Manifest {
@@ -113,7 +112,7 @@ mod tests {
         let unknown = facts("#llamafleet cpuinfo\nprocessor : 0\nflags : lm\n");
         assert_eq!(judge(&manifest(&json!({ "threads": 9999 })), &unknown), []);
         assert_eq!(judge_bench(&words("-t 9999"), &unknown), None);
-        let recommendation = Recommendation::new(&unknown, &Table::embedded().unwrap());
+        let recommendation = Recommendation::new(&unknown);
         assert_eq!(recommendation.threads, None);
         assert!(!recommendation.nix().contains("threads"), "{}", recommendation.nix());
     }
@@ -135,8 +134,7 @@ mod tests {
     #[test]
     fn the_number_is_recommended_and_set_where_the_cpu_does_the_work() {
         let mut facts = facts(HYBRID);
-        let table = Table::embedded().unwrap();
-        let recommendation = Recommendation::new(&facts, &table);
+        let recommendation = Recommendation::new(&facts);
         assert_eq!(recommendation.threads, Some(6));
         assert!(recommendation.nix().contains("\n  threads = 6;\n}"), "{}", recommendation.nix());
         let mut gpu = crate::hardware::facts::Gpu::new(
@@ -145,7 +143,7 @@ mod tests {
         );
         gpu.cuda_capability = Some("7.5".into());
         facts.gpus.push(gpu);
-        let recommendation = Recommendation::new(&facts, &table);
+        let recommendation = Recommendation::new(&facts);
         assert_eq!(recommendation.threads, Some(6));
         assert!(!recommendation.nix().contains("threads"), "{}", recommendation.nix());
     }

@@ -23,19 +23,15 @@ const ZEN4: &str = include_str!("../../tests/fixtures/probe/zen4.cpuinfo");
 const CARD: &str =
     "DRIVER=nvidia\nPCI_ID=10DE:2204\nPCI_SLOT_NAME=0000:01:00.0\nRENDER=renderD128\n\n";
 
-fn table() -> Table {
-    Table::embedded().unwrap()
-}
-
 fn report(text: &str) -> ProbeReport {
-    ProbeReport::new("a", "a.json", facter::read("a", text, &table()).unwrap(), &table())
+    ProbeReport::new("a", "a.json", facter::read("a", text).unwrap())
 }
 
 fn probed(sections: &[(&str, &str)]) -> ProbeReport {
     let sections = [&[("cpuinfo", ZEN4)], sections, &[("end", "")]].concat();
     let answer = sections.iter().map(|(name, text)| format!("\n#llamafleet {name}\n{text}"));
-    let facts = read("a", &answer.collect::<String>(), &table()).unwrap();
-    ProbeReport::new("a", "a", facts, &table())
+    let facts = read("a", &answer.collect::<String>()).unwrap();
+    ProbeReport::new("a", "a", facts)
 }
 
 fn variant(microarch: &str, backends: &[&str]) -> Manifest {
@@ -48,7 +44,7 @@ fn variant(microarch: &str, backends: &[&str]) -> Manifest {
 }
 
 fn judged(manifest: &Manifest, facts: &Facts) -> Vec<(&'static str, Severity)> {
-    let findings = rules::findings(manifest, facts, &table());
+    let findings = rules::findings(manifest, facts);
     findings.iter().map(|finding| (finding.code, finding.severity)).collect()
 }
 
@@ -255,8 +251,7 @@ fn a_card_from_before_all_cuda_is_no_target() {
             (advice.backend.as_slice(), advice.cuda_capabilities),
             (backend.as_slice(), capabilities.iter().map(ToString::to_string).collect())
         );
-        let found =
-            rules::findings(&variant("znver4", &["cuda"]), &report.facts.unwrap(), &table());
+        let found = rules::findings(&variant("znver4", &["cuda"]), &report.facts.unwrap());
         match backend {
             ["cuda"] => assert_eq!(found, []),
             _ => {
@@ -372,13 +367,13 @@ proptest! {
         for error in errors(&less) {
             prop_assert!(errors(&whole).contains(&error), "{error}: {less:?}");
         }
-        let (all, some) = (Recommendation::new(&whole, &table()), Recommendation::new(&less, &table()));
+        let (all, some) = (Recommendation::new(&whole), Recommendation::new(&less));
         for backend in &some.backend {
             prop_assert!(*backend == "cpu" || *backend == "vulkan" || all.backend.contains(backend));
         }
         prop_assert!(some.cuda_capabilities.iter().all(|it| all.cuda_capabilities.contains(it)));
         prop_assert!(some.rocm_targets.iter().all(|it| all.rocm_targets.contains(it)));
-        let runs = table().missing(&some.microarch, &whole.cpu());
+        let runs = Table::embedded().missing(&some.microarch, &whole.cpu());
         prop_assert_eq!(runs, Some(vec![]), "{}", some.microarch);
         prop_assert_eq!(some.microarch == DISPATCH || some.microarch == all.microarch, true);
     }

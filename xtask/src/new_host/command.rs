@@ -15,7 +15,6 @@ use crate::findings::view::print as print_finding;
 use crate::fleet::args::Global;
 use crate::fleet::context::local_root;
 use crate::hardware::facts::Facts;
-use crate::hardware::microarch::Table;
 use crate::hardware::recommendation::Recommendation;
 use crate::hardware::{probe, probe_output};
 use crate::new_host::args::NewHostArgs;
@@ -115,11 +114,10 @@ fn add(args: &NewHostArgs, global: &Global) -> Result<Added> {
         Some(destination) => Target::ssh(destination, ssh_options())?,
         None => Target::Local,
     };
-    let microarchs = Table::embedded().context("microarch.json")?;
-    let facts = probe::from_machine(&args.name, &target, None, &microarchs)??;
+    let facts = probe::from_machine(&args.name, &target, None)??;
     let machine = read_machine(&target)?;
     // Plan.
-    let written = plan(args, &facts, &machine, &microarchs, &table)?;
+    let written = plan(args, &facts, &machine, &table)?;
     if args.dry_run {
         let files = written.iter().map(|(file, _)| file.clone()).collect();
         let contents = written.into_iter().map(|(file, text)| (file.display().to_string(), text));
@@ -128,7 +126,7 @@ fn add(args: &NewHostArgs, global: &Global) -> Result<Added> {
     // Run.
     let tracked = write(&root, &args.name, &written)?;
     let files: Vec<PathBuf> = written.into_iter().map(|(file, _)| file).collect();
-    let mut findings = probe_output::unknown(&facts, &microarchs);
+    let mut findings = probe_output::unknown(&facts);
     findings.extend(unsure(&args.name, &machine));
     Ok(Added { files, findings, tracked, ..Added::default() })
 }
@@ -204,15 +202,9 @@ fn may_be_added(root: &Path, name: &str) -> Result<String> {
     Ok(table)
 }
 
-fn plan(
-    args: &NewHostArgs,
-    facts: &Facts,
-    machine: &Machine,
-    microarchs: &Table,
-    table: &str,
-) -> Result<Vec<Written>> {
+fn plan(args: &NewHostArgs, facts: &Facts, machine: &Machine, table: &str) -> Result<Vec<Written>> {
     let folder = Path::new("hosts").join(&args.name);
-    let wanted = Recommendation::new(facts, microarchs);
+    let wanted = Recommendation::new(facts);
     let destination = args.target.as_ref().or(args.from.as_ref()).unwrap_or(&args.name);
     let table = with_row(table, &args.name, system(facts), destination)
         .with_context(|| format!("cannot add a row to {TABLE}"))?;

@@ -8,7 +8,6 @@ use expect_test::expect_file;
 use super::*;
 use crate::hardware::cpu::Cpu;
 use crate::hardware::facts::Gpu;
-use crate::hardware::microarch::Table;
 
 const ZEN4: &str = include_str!("../../tests/fixtures/probe/zen4.cpuinfo");
 
@@ -23,7 +22,6 @@ fn a_host_boots_and_is_reached_as_the_machine_is() {
     let nvidia = gpu(Vendor::Nvidia, |gpu| gpu.cuda_capability = Some("8.9".into()));
     let amd = gpu(Vendor::Amd, |gpu| gpu.gfx_target = Some("gfx906".into()));
     let intel = gpu(Vendor::Intel, |gpu| gpu.vulkan = Some("1.3".into()));
-    let table = Table::embedded().unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/new-host");
     for (name, gpus) in [
         ("laptop", vec![nvidia]),
@@ -34,7 +32,7 @@ fn a_host_boots_and_is_reached_as_the_machine_is() {
         let answer = std::fs::read_to_string(folder.join(name).join("machine.txt")).unwrap();
         let machine = Machine::read(&answer).unwrap();
         let facts = Facts { gpus, ..Facts::new(name, Cpu::parse(ZEN4).unwrap(), None) };
-        let files = files(&facts, &Recommendation::new(&facts, &table), &machine);
+        let files = files(&facts, &Recommendation::new(&facts), &machine);
         for (file, text) in &files {
             expect_file![folder.join(name).join("host").join(file)].assert_eq(text);
         }
@@ -49,7 +47,7 @@ fn the_open_kernel_module_is_for_turing_and_later() {
         let mut card = gpu(Vendor::Nvidia, |_| ());
         card.cuda_capability = Some(capability.into());
         let facts = Facts { gpus: vec![card], ..Facts::new("a", Cpu::parse(ZEN4).unwrap(), None) };
-        let wanted = Recommendation::new(&facts, &Table::embedded().unwrap());
+        let wanted = Recommendation::new(&facts);
         let lines = drivers(&facts, &wanted).unwrap();
         assert!(lines.contains(&format!("open = {is_open};")), "{capability}: {lines}");
     }

@@ -4,6 +4,7 @@
 //! Pure: no I/O, no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -20,18 +21,21 @@ const BENCH: &str = "tools/llama-bench/llama-bench.cpp";
 const CMAKE: [&str; 2] = ["CMakeLists.txt", "ggml/CMakeLists.txt"];
 
 /// The files to compare, beside those that Nix reads.
-pub fn files(needs: &Needs) -> Vec<&str> {
-    let mut files = CMAKE.to_vec();
-    files.extend([BENCH, &needs.patched.file]);
-    files
+pub fn files() -> impl Iterator<Item = &'static str> {
+    CMAKE.into_iter().chain([BENCH, &NEEDS.patched.file])
 }
 
+static NEEDS: LazyLock<Needs> = LazyLock::new(|| {
+    let text = include_str!("../../../overlays/llama-cpp/needs.json");
+    serde_json::from_str(text).expect("the tests read all of needs.json")
+});
+
 /// needs.json.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Needs {
+struct Needs {
     /// A backend and the argument that selects it.
-    pub backends: BTreeMap<String, String>,
+    backends: BTreeMap<String, String>,
     /// Arguments that are set to false.
     switched_off: Vec<String>,
     /// Further arguments, and what each is for.
@@ -42,24 +46,18 @@ pub struct Needs {
     patched: Patched,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct LlamaBench {
     options: Vec<String>,
     fields: Vec<String>,
 }
 
 /// If the file contains `has`, it must contain one of `lines`, which the overlay removes.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Patched {
     file: String,
     has: String,
     lines: Vec<String>,
-}
-
-impl Needs {
-    pub fn embedded() -> serde_json::Result<Self> {
-        serde_json::from_str(include_str!("../../../overlays/llama-cpp/needs.json"))
-    }
 }
 
 /// What a revision offers.
@@ -128,25 +126,19 @@ fn names(hosts: &[HostName]) -> String {
 
 /// Returns what changes for the fleet. `before`: the current revision, if its source is still
 /// available; without it nothing is reported as new.
-pub fn judge(
-    needs: &Needs,
-    table: &Table,
-    used: &Used,
-    before: Option<&Surface>,
-    after: &Surface,
-) -> Vec<Finding> {
+pub fn judge(used: &Used, before: Option<&Surface>, after: &Surface) -> Vec<Finding> {
     let mut findings = vec![];
     match &after.package {
         None => findings.push(missing_file(PACKAGE)),
         Some(arguments) => {
             let old = before.and_then(|before| before.package.as_ref());
-            findings.extend(package(needs, used, old, arguments));
+            findings.extend(package(used, old, arguments));
         }
     }
     match &after.scope {
         None => findings.push(missing_file(SCOPE)),
         Some(arguments) => {
-            let gone = needs.scope_arguments.iter().filter(|name| !arguments.contains_key(*name));
+            let gone = NEEDS.scope_arguments.iter().filter(|name| !arguments.contains_key(*name));
             findings.extend(gone.map(|name| {
                 Finding::error(
                     "argument-gone",
@@ -156,9 +148,9 @@ pub fn judge(
             }));
         }
     }
-    findings.extend(cmake(needs, table, used, before, after));
-    findings.extend(bench(needs, after));
-    findings.extend(patched(needs, after));
+    findings.extend(cmake(used, before, after));
+    findings.extend(bench(after));
+    findings.extend(patched(after));
     findings.extend(new_backends(before, after));
     findings
 }
@@ -177,7 +169,6 @@ fn listed(code: &'static str, what: &str, names: &[&str], help: &str) -> Option<
 }
 
 fn package(
-    needs: &Needs,
     used: &Used,
     before: Option<&BTreeMap<String, bool>>,
     after: &BTreeMap<String, bool>,
@@ -194,7 +185,7 @@ fn package(
         None => "check what replaced it upstream, then update overlays/llama-cpp".to_owned(),
     };
     let mut findings = vec![];
-    for (backend, name) in needs.backends.iter().filter(|(_, name)| is_gone(name)) {
+    for (backend, name) in NEEDS.backends.iter().filter(|(_, name)| is_gone(name)) {
         findings.push(match used.backends.get(backend) {
             Some(hosts) => {
                 let why = format!(": {} would be built without {backend}", names(hosts));
@@ -206,11 +197,11 @@ fn package(
             }
         });
     }
-    for (name, why) in needs.arguments.iter().filter(|(name, _)| is_gone(name)) {
+    for (name, why) in NEEDS.arguments.iter().filter(|(name, _)| is_gone(name)) {
         let message = message(name, &format!(" ({why})"));
         findings.push(Finding::warning("argument-gone", message, instead(name)));
     }
-    for name in needs.switched_off.iter().filter(|name| is_gone(name)) {
+    for name in NEEDS.switched_off.iter().filter(|name| is_gone(name)) {
         let message = message(name, ", which the overlay sets to false");
         // Nothing has to be switched off, unless it has another name.
         findings.push(match renamed(name, &added) {
@@ -220,7 +211,7 @@ fn package(
     }
     let Some(before) = before else { return findings };
     let needed: Vec<&String> =
-        needs.backends.values().chain(needs.arguments.keys()).chain(&needs.switched_off).collect();
+        NEEDS.backends.values().chain(NEEDS.arguments.keys()).chain(&NEEDS.switched_off).collect();
     let lost = before.keys().filter(|name| is_gone(name) && !needed.contains(name));
     let lost: Vec<&str> = lost.map(String::as_str).collect();
     let (optional, required): (Vec<&str>, Vec<&str>) =
@@ -256,13 +247,7 @@ fn renamed<'a>(gone: &str, added: &[&'a str]) -> Option<&'a str> {
     alike.or_else(|| nearest(gone, added.iter().copied()).filter(|_| gone.len() >= 9))
 }
 
-fn cmake(
-    needs: &Needs,
-    table: &Table,
-    used: &Used,
-    before: Option<&Surface>,
-    after: &Surface,
-) -> Vec<Finding> {
+fn cmake(used: &Used, before: Option<&Surface>, after: &Surface) -> Vec<Finding> {
     let mut findings = vec![];
     let options = after.options();
     let old = before.map(Surface::options).unwrap_or_default();
@@ -271,7 +256,7 @@ fn cmake(
         Some(new) => format!("it may be called {new} now"),
         None => "check what replaced it upstream".to_owned(),
     };
-    for (option, why) in &needs.cmake_options {
+    for (option, why) in &NEEDS.cmake_options {
         if !options.contains(option.as_str()) {
             findings.push(Finding::error(
                 "cmake-option-gone",
@@ -282,7 +267,7 @@ fn cmake(
             ));
         }
     }
-    for option in table.options() {
+    for option in Table::embedded().options() {
         if options.contains(option) {
             continue;
         }
@@ -307,7 +292,7 @@ fn cmake(
     let is_cpu = |option: &&str| {
         ["GGML_AVX", "GGML_AMX", "GGML_SSE"].iter().any(|prefix| option.starts_with(prefix))
     };
-    let known: BTreeSet<&str> = table.options().collect();
+    let known: BTreeSet<&str> = Table::embedded().options().collect();
     let news: Vec<&str> = added
         .iter()
         .copied()
@@ -322,12 +307,12 @@ fn cmake(
     findings
 }
 
-fn bench(needs: &Needs, after: &Surface) -> Option<Finding> {
+fn bench(after: &Surface) -> Option<Finding> {
     let text = after.text(BENCH);
     let is_missing = |name: &&str| {
         !text.contains(&format!("\"{name}\"")) && !text.contains(&format!("\\\"{name}\\\""))
     };
-    let LlamaBench { options, fields } = &needs.llama_bench;
+    let LlamaBench { options, fields } = &NEEDS.llama_bench;
     let names = options.iter().chain(fields).map(String::as_str);
     let missing: Vec<&str> = names.filter(is_missing).collect();
     (!missing.is_empty()).then(|| {
@@ -340,8 +325,8 @@ fn bench(needs: &Needs, after: &Surface) -> Option<Finding> {
     })
 }
 
-fn patched(needs: &Needs, after: &Surface) -> Option<Finding> {
-    let Patched { file, has, lines } = &needs.patched;
+fn patched(after: &Surface) -> Option<Finding> {
+    let Patched { file, has, lines } = &NEEDS.patched;
     let text = after.text(file);
     let is_unpatched = text.contains(has) && !lines.iter().any(|line| text.contains(line));
     is_unpatched.then(|| {

@@ -3,20 +3,17 @@
 use crate::findings::finding::Severity;
 use crate::pin::drift::*;
 
-fn needs() -> Needs {
-    Needs::embedded().unwrap()
-}
-
 /// A revision that has all that is needed.
 fn whole() -> Surface {
-    let needs = needs();
-    let table = Table::embedded().unwrap();
+    let needs = &*NEEDS;
     let mut arguments: BTreeMap<String, bool> = BTreeMap::from([("cmake".into(), false)]);
     let named = needs.backends.values().chain(needs.arguments.keys()).chain(&needs.switched_off);
     arguments.extend(named.map(|name| (name.clone(), true)));
     let own = needs.cmake_options.keys().map(String::as_str);
-    let cmake: String =
-        own.chain(table.options()).map(|o| format!("option({o} \"x\" OFF)\n")).collect();
+    let cmake: String = own
+        .chain(Table::embedded().options())
+        .map(|o| format!("option({o} \"x\" OFF)\n"))
+        .collect();
     let all = needs.llama_bench.options.iter().chain(&needs.llama_bench.fields);
     let bench: String = all.map(|name| format!("\"{name}\"\n")).collect();
     let text = |file: &str, text: String| (file.to_owned(), text);
@@ -42,8 +39,7 @@ fn used() -> Used {
 }
 
 fn judged(before: Option<&Surface>, after: &Surface) -> Vec<(&'static str, Severity, String)> {
-    let table = Table::embedded().unwrap();
-    let found = judge(&needs(), &table, &used(), before, after);
+    let found = judge(&used(), before, after);
     found.into_iter().map(|f| (f.code, f.severity, format!("{} | {}", f.message, f.help))).collect()
 }
 
@@ -121,7 +117,7 @@ fn a_new_backend_a_mute_bench_and_an_idle_patch_are_told() {
     assert_eq!((found[0].0, found[0].1), ("new-backend", Severity::Note));
     let found = changed(|after| replace(after, BENCH, "\"avg_ts\"", "\"speed\""));
     assert!(found[0].0 == "llama-bench" && found[0].2.contains("avg_ts"), "{found:?}");
-    let file = needs().patched.file;
+    let file = NEEDS.patched.file.clone();
     let found = changed(|after| {
         after.texts.insert(file, "paths.emplace_back(fs::current_path());".into());
     });

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::nix::diagnosis::diagnose;
 use crate::nix::names::nix_string;
 use crate::nix::program::Nix;
-use crate::pin::drift::{self, Needs, Surface};
+use crate::pin::drift::{self, Surface};
 use crate::system::files;
 use crate::system::process;
 
@@ -27,7 +27,7 @@ struct Answer {
 ///
 /// # Errors
 /// The source cannot be fetched, or a file of its packaging does not even parse.
-pub fn look(nix: &Nix, needs: &Needs, locked: &Value) -> Result<Surface> {
+pub fn look(nix: &Nix, locked: &Value) -> Result<Surface> {
     let locked = nix_string(&locked.to_string());
     let expression = format!("({SURFACE}) (builtins.fromJSON {locked})");
     let call = nix.command(["eval", "--json"]).arg("--expr").arg(expression);
@@ -38,7 +38,7 @@ pub fn look(nix: &Nix, needs: &Needs, locked: &Value) -> Result<Surface> {
     }
     let Answer { path, mut surface } = serde_json::from_slice(&output.stdout)
         .context("unexpected output from source_surface.nix")?;
-    for file in drift::files(needs) {
+    for file in drift::files() {
         if let Ok(text) = files::read(&path.join(file)) {
             surface.texts.insert(file.to_owned(), text);
         }

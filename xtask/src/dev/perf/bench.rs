@@ -25,7 +25,6 @@ use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
-use crate::hardware::microarch::Table;
 use crate::system::machine_lock::{self, Lock};
 use crate::system::process::Invocation;
 use crate::system::{disk, interrupt};
@@ -133,8 +132,7 @@ fn targets(
     with_dispatch: bool,
 ) -> Result<Vec<ComparisonTarget>> {
     let ui = &context.ui;
-    let table = Table::embedded().context("microarch.json")?;
-    let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
+    let microarch = machine.microarch().context("no microarchitecture fits this CPU")?;
     let mut selections: Vec<(HostName, Selection)> = vec![
         (HostName::new("tuned"), tuned(context, &microarch)?),
         (HostName::new("upstream"), context.flake.package("pkgs: pkgs.llama-cpp-upstream")?),
@@ -144,7 +142,7 @@ fn targets(
     }
     let built = build(context, &selections)?;
     let tree = revision.tree();
-    let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags, &table);
+    let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags);
     ui.status(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.name));
     let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.debug(line))?;
     let by_hand = program.to_str().context("the hand build's path is not UTF-8")?;

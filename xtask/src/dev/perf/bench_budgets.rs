@@ -25,7 +25,7 @@ pub fn ratios(what: &str, least: f64, subject: &Samples, yardstick: &Samples) ->
 
 /// The flags of a variant that say nothing of the CPU: what is left is the same on both
 /// sides, and `GGML_NATIVE=ON` does the rest.
-pub fn flags_beside_the_cpu(flags: &[String], table: &Table) -> Vec<String> {
+pub fn flags_beside_the_cpu(flags: &[String]) -> Vec<String> {
     const OURS: [&str; 8] = [
         "GGML_NATIVE",
         "GGML_BACKEND_DL",
@@ -41,7 +41,8 @@ pub fn flags_beside_the_cpu(flags: &[String], table: &Table) -> Vec<String> {
         let flag = flag.strip_prefix("-D").unwrap_or(flag);
         flag.split(['=', ':']).next().unwrap_or_default().to_owned()
     };
-    let is_cpu = |name: &str| OURS.contains(&name) || table.options().any(|option| option == name);
+    let is_cpu =
+        |name: &str| OURS.into_iter().chain(Table::embedded().options()).any(|its| its == name);
     flags.iter().filter(|flag| !is_cpu(&name(flag))).cloned().collect()
 }
 
@@ -73,7 +74,6 @@ mod tests {
 
     #[test]
     fn the_hand_build_gets_all_but_the_cpu() {
-        let table = Table::embedded().unwrap();
         let flags = [
             "-DGGML_AVX512_BF16:BOOL=TRUE",
             "-DGGML_AVX=ON",
@@ -84,6 +84,6 @@ mod tests {
             "-DLLAMA_USE_SYSTEM_GGML:BOOL=TRUE",
         ];
         let flags = flags.map(str::to_owned);
-        assert_eq!(flags_beside_the_cpu(&flags, &table), flags[3..5]);
+        assert_eq!(flags_beside_the_cpu(&flags), flags[3..5]);
     }
 }

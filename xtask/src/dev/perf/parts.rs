@@ -20,7 +20,6 @@ use crate::dev::perf::{pair, timed};
 use crate::findings::finding::Severity;
 use crate::fleet::context::Context;
 use crate::fleet::names::HostName;
-use crate::hardware::microarch::Table;
 use crate::nix::flake::system;
 use crate::nix::names::{DrvPath, StorePath, nix_string};
 use crate::nix::store;
@@ -121,8 +120,7 @@ fn seconds(times: &str) -> Option<f64> {
 /// For this machine's CPU.
 fn in_use(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
     let machine = Machine::discover(&Target::Local)?;
-    let table = Table::embedded().context("microarch.json")?;
-    let microarch = machine.microarch(&table).context("no microarchitecture fits this CPU")?;
+    let microarch = machine.microarch().context("no microarchitecture fits this CPU")?;
     let package = |label: &str, modular: bool| {
         let choose = format!(
             "pkgs: pkgs.mkLlamaCpp {{ microarch = {}; modular = {modular}; }}",

@@ -3,19 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::build::variants::{distinct, of_parts};
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, Severity, or_finding};
 use crate::fleet::manifest::Part;
 use crate::fleet::names::HostName;
-use crate::hardware::microarch::Table;
 use crate::nix::flake_input::Revision;
 use crate::pin::bisect::failure::{self, Failure};
 use crate::pin::bisect::report::Measured;
 use crate::pin::bisect::search::Verdict;
-use crate::pin::drift::{self, Needs, Used};
+use crate::pin::drift::{self, Used};
 use crate::pin::source_surface;
 use crate::system::files;
 use crate::system::interrupt::{self, Interrupted};
@@ -170,10 +169,8 @@ pub fn trial(pin: &PinState<'_>, revision: &Revision) -> Result<TrialFleet> {
 
 /// What `update` finds in the sources: options that are passed and no longer accepted.
 fn drift(pin: &PinState<'_>, trial: &TrialFleet, used: &Used) -> Result<Vec<Failure>> {
-    let needs = Needs::embedded().context("needs.json")?;
-    let table = Table::embedded().context("microarch.json")?;
-    let findings = match source_surface::look(&pin.context.flake.nix, &needs, &trial.locked) {
-        Ok(after) => drift::judge(&needs, &table, used, None, &after),
+    let findings = match source_surface::look(&pin.context.flake.nix, &trial.locked) {
+        Ok(after) => drift::judge(used, None, &after),
         Err(_) if interrupt::requested() => bail!(Interrupted),
         Err(error) => vec![Finding::error("packaging-broken", format!("{error:#}"), "")],
     };

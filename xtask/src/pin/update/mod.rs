@@ -19,10 +19,9 @@ use crate::findings::outcome::Outcome;
 use crate::findings::view::print as print_finding;
 use crate::fleet::context::{Context, bisect_command};
 use crate::fleet::pinned_hosts::PinnedHosts;
-use crate::hardware::microarch::Table;
 use crate::nix::flake_input::short;
 use crate::pin::args::UpdateArgs;
-use crate::pin::drift::{self, Needs, Used};
+use crate::pin::drift::{self, Used};
 use crate::pin::update::evaluation::{Drifts, Fleet};
 use crate::pin::update::report::{LockState, Point, Stage, UpdateReport};
 use crate::pin::{lock_transaction, source_surface};
@@ -167,9 +166,7 @@ fn drifts(
     fleet: &Fleet,
     report: &mut UpdateReport,
 ) -> Result<Drifts> {
-    let needs = Needs::embedded().context("needs.json")?;
-    let table = Table::embedded().context("microarch.json")?;
-    let look = |locked| source_surface::look(&pin.context.flake.nix, &needs, locked);
+    let look = |locked| source_surface::look(&pin.context.flake.nix, locked);
     // Upstream may no longer have the old source: then nothing is reported as new.
     let before = look(pin.input.locked());
     let after = match look(&trial.locked) {
@@ -185,7 +182,7 @@ fn drifts(
             return Ok(Drifts::new());
         }
     };
-    let judge = |used: &Used| drift::judge(&needs, &table, used, before.as_ref().ok(), &after);
+    let judge = |used: &Used| drift::judge(used, before.as_ref().ok(), &after);
     let mut findings = judge(&Used::by(fleet.manifests()));
     let mut drifts = Drifts::new();
     if !none_is_an_error(&findings) {
