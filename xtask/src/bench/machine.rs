@@ -39,7 +39,7 @@ impl Machine {
         match read(target.name(), &answer) {
             Ok(facts) => Ok(Self {
                 target: target.clone(),
-                cpu: facts.cpu(),
+                cpu: facts.cpu.clone(),
                 state: TargetState::read(&answer, facts.gpus.clone()),
                 facts,
                 env: vec![],

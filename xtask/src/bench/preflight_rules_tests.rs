@@ -14,10 +14,8 @@ fn manifest(backends: &[&str]) -> Manifest {
 }
 
 fn codes(backends: &[&str], state: &TargetState) -> Vec<(&'static str, Severity)> {
-    let facts = Facts {
-        gpus: state.gpus.clone(),
-        ..Facts::new("carbon", Cpu::parse(ZEN5).unwrap(), Some("znver5"))
-    };
+    let facts =
+        Facts { gpus: state.gpus.clone(), ..Facts::new("carbon", Cpu::parse(ZEN5).unwrap()) };
     let found = findings(&manifest(backends), &facts, state, "carbon");
     found.iter().map(|finding| (finding.code, finding.severity)).collect()
 }
@@ -216,7 +214,7 @@ fn nouveau_runs_no_cuda_and_nvidia_smis_words_are_quoted() {
     let facts = Facts {
         gpus: state.gpus.clone(),
         nvidia_smi: Some("Failed to initialize NVML: Driver/library version mismatch".into()),
-        ..Facts::new("carbon", Cpu::parse(ZEN5).unwrap(), None)
+        ..Facts::new("carbon", Cpu::parse(ZEN5).unwrap())
     };
     let found = findings(&manifest(&["cuda"]), &facts, &state, "carbon");
     assert!(found[0].message.contains("version mismatch"), "{found:?}");

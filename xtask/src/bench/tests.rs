@@ -60,7 +60,7 @@ fn zen5() -> Machine {
     let cpu = Cpu::parse(ZEN5).unwrap();
     Machine {
         target: Target::Local,
-        facts: Facts::new("carbon", cpu.clone(), None),
+        facts: Facts::new("carbon", cpu.clone()),
         cpu,
         state: TargetState::default(),
         env: vec![],

@@ -4,11 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 /// The two architectures of microarch.json.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arch {
+    #[serde(rename = "x86_64")]
     X86_64,
+    #[serde(rename = "aarch64")]
     Aarch64,
 }
 
@@ -22,26 +25,36 @@ impl Arch {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Cpu {
-    pub arch: Arch,
     /// For people; aarch64 kernels do not tell it.
-    pub model_name: Option<String>,
-    /// What every processor has: a hybrid CPU runs a thread on any of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    pub arch: Arch,
+    /// For people; what is checked follows from the flags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub microarch: Option<String>,
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// As /proc/cpuinfo names them: what the CPU has and the kernel lets through. What every
+    /// processor has: a hybrid CPU runs a thread on any of them.
     pub flags: BTreeSet<String>,
     /// The list of flags ends in the middle: whether the CPU has others is unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flags_cut: bool,
-    pub identity: Identity,
 }
 
 /// Who made it and which it is. It breaks ties and decides nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Identity {
     /// `GenuineIntel`, or an aarch64 implementer such as `0x41`.
     pub vendor: String,
     /// x86 only.
     pub family: u32,
     /// x86's model, aarch64's part.
+    #[serde(rename = "modelNumber")]
     pub model: u32,
 }
 
@@ -52,31 +65,20 @@ impl Cpu {
         let field = |wanted: &str| {
             cpuinfo.lines().filter_map(key_value).find(|(key, _)| *key == wanted).map(|(_, v)| v)
         };
-        let number = |text: Option<&str>| {
-            let text = text.unwrap_or_default();
+        let number = |name: &str| {
+            let text = field(name).unwrap_or_default();
             let (digits, radix) = text.strip_prefix("0x").map_or((text, 10), |hex| (hex, 16));
             u32::from_str_radix(digits, radix).unwrap_or_default()
         };
         if let Some(name) = unsupported(cpuinfo) {
             return Err(format!("its CPU is {name}, which llamafleet does not support"));
         }
-        if let Some(flags) = common(cpuinfo, "flags") {
+        let (arch, flags) = if let Some(flags) = common(cpuinfo, "flags") {
             if !flags.contains("lm") {
                 return Err("its CPU is 32-bit x86, which llamafleet does not support".to_owned());
             }
-            return Ok(Self {
-                arch: Arch::X86_64,
-                model_name: field("model name").map(str::to_owned),
-                flags,
-                flags_cut: false,
-                identity: Identity {
-                    vendor: field("vendor_id").unwrap_or_default().to_owned(),
-                    family: number(field("cpu family")),
-                    model: number(field("model")),
-                },
-            });
-        }
-        if let Some(flags) = common(cpuinfo, "Features") {
+            (Arch::X86_64, flags)
+        } else if let Some(flags) = common(cpuinfo, "Features") {
             if !flags.contains("asimd") {
                 // A 32-bit kernel shows a 64-bit CPU so, too.
                 let kind = match field("CPU implementer") {
@@ -85,19 +87,21 @@ impl Cpu {
                 };
                 return Err(format!("{kind}, which llamafleet does not support"));
             }
-            return Ok(Self {
-                arch: Arch::Aarch64,
-                model_name: None,
-                flags,
-                flags_cut: false,
-                identity: Identity {
-                    vendor: field("CPU implementer").unwrap_or_default().to_owned(),
-                    family: 0,
-                    model: number(field("CPU part")),
-                },
-            });
-        }
-        Err("its /proc/cpuinfo has neither `flags` (x86) nor `Features` (aarch64)".to_owned())
+            (Arch::Aarch64, flags)
+        } else {
+            let why = "its /proc/cpuinfo has neither `flags` (x86) nor `Features` (aarch64)";
+            return Err(why.to_owned());
+        };
+        let is_x86 = arch == Arch::X86_64;
+        let (vendor, model) =
+            if is_x86 { ("vendor_id", "model") } else { ("CPU implementer", "CPU part") };
+        let identity = Identity {
+            vendor: field(vendor).unwrap_or_default().to_owned(),
+            family: if is_x86 { number("cpu family") } else { 0 },
+            model: number(model),
+        };
+        let model = field("model name").filter(|_| is_x86).map(str::to_owned);
+        Ok(Self { model, arch, microarch: None, identity, flags, flags_cut: false })
     }
 }
 
@@ -164,7 +168,7 @@ mod tests {
     fn an_x86_cpu_is_read_from_a_recording() {
         let cpu = Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/zen5")).unwrap();
         assert_eq!(cpu.arch, Arch::X86_64);
-        assert_eq!(cpu.model_name.as_deref(), Some("AMD EPYC"));
+        assert_eq!(cpu.model.as_deref(), Some("AMD EPYC"));
         let identity = Identity { vendor: "AuthenticAMD".into(), family: 26, model: 2 };
         assert_eq!(cpu.identity, identity);
         assert!(cpu.flags.contains("avx512_bf16"));

@@ -43,12 +43,12 @@ pub fn lacking(manifest: &Manifest, cpu: &Cpu) -> [Vec<String>; 2] {
 
 /// `code`: `check` and `bench` have one each.
 pub fn sigill(code: &'static str, manifest: &Manifest, facts: &Facts) -> Option<Finding> {
-    let cpu = facts.cpu();
-    let [by_name, by_option] = lacking(manifest, &cpu);
+    let cpu = &facts.cpu;
+    let [by_name, by_option] = lacking(manifest, cpu);
     let cause = if by_name.is_empty() {
         "programs.llama-cpp.extraCmakeFlags: these make".to_owned()
     } else {
-        let name = nix_string(selected(manifest, &cpu));
+        let name = nix_string(selected(manifest, cpu));
         format!("programs.llama-cpp.microarch: {name} makes")
     };
     let lacking: BTreeSet<String> = by_name.into_iter().chain(by_option).collect();
@@ -73,7 +73,7 @@ pub fn sigill(code: &'static str, manifest: &Manifest, facts: &Facts) -> Option<
                 in_words(lacking.iter()),
                 facts.cpu_name()
             ),
-            choose(Table::embedded().detect(&cpu).map(|detected| detected.name)),
+            choose(Table::embedded().detect(cpu).map(|detected| detected.name)),
         )
     })
 }
@@ -84,9 +84,9 @@ pub fn choose(microarch: Option<&str>) -> String {
 }
 
 fn below_cpu(manifest: &Manifest, facts: &Facts) -> Option<Finding> {
-    let (cpu, table) = (facts.cpu(), Table::embedded());
-    let best = table.detect(&cpu)?.name;
-    let selected = selected(manifest, &cpu);
+    let (cpu, table) = (&facts.cpu, Table::embedded());
+    let best = table.detect(cpu)?.name;
+    let selected = selected(manifest, cpu);
     let used = table.features(cpu.arch, selected, &manifest.cpu_options)?;
     let could = table.features(cpu.arch, best, &[])?;
     let unused: Vec<&String> = could.difference(&used).collect();
@@ -108,8 +108,8 @@ fn below_cpu(manifest: &Manifest, facts: &Facts) -> Option<Finding> {
 
 /// Of ggml's modules for ARM, those with i8mm also need SVE.
 fn below_i8mm(facts: &Facts) -> Option<Finding> {
-    let (cpu, table) = (facts.cpu(), Table::embedded());
-    let best = table.detect(&cpu)?.name;
+    let (cpu, table) = (&facts.cpu, Table::embedded());
+    let best = table.detect(cpu)?.name;
     let used = table.features(cpu.arch, best, &[])?;
     (used.contains("i8mm") && !used.contains("sve")).then(|| {
         Finding::warning(

@@ -10,7 +10,6 @@ use serde_json::Value;
 use crate::hardware::cores::Cores;
 use crate::hardware::cpu::{Arch, Cpu, Identity};
 use crate::hardware::facts::{self, Facts, Gpu};
-use crate::hardware::microarch::Table;
 use crate::hardware::pci;
 use crate::ui::sanitize::sanitize_name;
 
@@ -20,13 +19,12 @@ pub fn read(host: &str, text: &str) -> Result<Facts, String> {
     let report: Value =
         serde_json::from_str(text).map_err(|error| format!("it is not JSON ({error})"))?;
     let cpu = cpu(&report["hardware"])?;
-    let microarch = Table::embedded().detect(&cpu).map(|detected| detected.name);
     Ok(Facts {
         cores: cores(&report["hardware"]),
         memory_bytes: memory(&report["hardware"]),
         gpus: cards(&report["hardware"]),
         gpus_unknown: !looked_for_gpus(&report["hardware"], cpu.arch),
-        ..Facts::new(host, cpu, microarch)
+        ..Facts::new(host, cpu)
     })
 }
 
@@ -79,7 +77,8 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
     let number = |name: &str| first[name].as_u64().and_then(|n| u32::try_from(n).ok());
     Ok(Cpu {
         arch,
-        model_name: first["model_name"].as_str().map(sanitize_name),
+        microarch: None,
+        model: first["model_name"].as_str().map(sanitize_name),
         flags: common,
         flags_cut,
         identity: Identity {

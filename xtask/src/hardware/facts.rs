@@ -3,13 +3,12 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::hardware::cores::Cores;
-use crate::hardware::cpu::{Arch, Cpu, Identity};
+use crate::hardware::cpu::Cpu;
 use crate::hardware::gpu_targets::is_too_old;
+use crate::hardware::microarch::Table;
 
 const SCHEMA: u32 = 1;
 
@@ -21,7 +20,7 @@ pub const RENDER_NODE: &str = "render-node";
 pub struct Facts {
     pub schema: u32,
     pub host: String,
-    pub cpu: CpuFacts,
+    pub cpu: Cpu,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cores: Option<Cores>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,43 +38,6 @@ pub struct Facts {
     /// nvidia-smi's own words, where it listed no GPU or could not read one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nvidia_smi: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CpuFacts {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    pub arch: Arch,
-    /// For people; what is checked follows from the flags.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub microarch: Option<String>,
-    #[serde(default)]
-    pub vendor: String,
-    #[serde(default)]
-    pub family: u32,
-    #[serde(default)]
-    pub model_number: u32,
-    /// As /proc/cpuinfo names them: what the CPU has and the kernel lets through.
-    pub flags: BTreeSet<String>,
-    /// The list of flags ends in the middle: whether the CPU has others is unknown.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub flags_cut: bool,
-}
-
-impl CpuFacts {
-    pub fn new(cpu: Cpu, microarch: Option<&str>) -> Self {
-        Self {
-            model: cpu.model_name,
-            arch: cpu.arch,
-            microarch: microarch.map(str::to_owned),
-            vendor: cpu.identity.vendor,
-            family: cpu.identity.family,
-            model_number: cpu.identity.model,
-            flags: cpu.flags,
-            flags_cut: cpu.flags_cut,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,11 +152,13 @@ impl Gpu {
 }
 
 impl Facts {
-    pub fn new(host: &str, cpu: Cpu, microarch: Option<&str>) -> Self {
+    /// Of a machine of which only the CPU is known.
+    pub fn new(host: &str, cpu: Cpu) -> Self {
+        let microarch = Table::embedded().detect(&cpu).map(|detected| detected.name.to_owned());
         Self {
             schema: SCHEMA,
             host: host.to_owned(),
-            cpu: CpuFacts::new(cpu, microarch),
+            cpu: Cpu { microarch, ..cpu },
             cores: None,
             memory_bytes: None,
             kernel: None,
@@ -231,20 +195,6 @@ impl Facts {
     /// None that a value of this type can cause.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
-    }
-
-    pub fn cpu(&self) -> Cpu {
-        Cpu {
-            arch: self.cpu.arch,
-            model_name: self.cpu.model.clone(),
-            flags: self.cpu.flags.clone(),
-            flags_cut: self.cpu.flags_cut,
-            identity: Identity {
-                vendor: self.cpu.vendor.clone(),
-                family: self.cpu.family,
-                model: self.cpu.model_number,
-            },
-        }
     }
 
     /// For sentences about this CPU.
@@ -285,7 +235,7 @@ mod tests {
         let cpu = Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/zen5")).unwrap();
         let mut gpu = Gpu::new(Vendor::Nvidia, "NVIDIA T1200");
         gpu.cuda_capability = Some("7.5".into());
-        Facts { gpus: vec![gpu], ..Facts::new("boron", cpu, Some("znver5")) }
+        Facts { gpus: vec![gpu], ..Facts::new("boron", cpu) }
     }
 
     #[test]

@@ -15,13 +15,20 @@ fn x86(features: &[&str], vendor: &str, family: u32, model: u32) -> Cpu {
     let table = table();
     let flags = features.iter().flat_map(|f| table.x86_64.features[*f].cpuinfo.clone());
     let identity = Identity { vendor: vendor.into(), family, model };
-    Cpu { arch: Arch::X86_64, model_name: None, flags: flags.collect(), flags_cut: false, identity }
+    Cpu {
+        arch: Arch::X86_64,
+        model: None,
+        microarch: None,
+        flags: flags.collect(),
+        flags_cut: false,
+        identity,
+    }
 }
 
 fn arm(flags: &str, vendor: &str, part: u32) -> Cpu {
     let flags = flags.split_whitespace().map(str::to_owned).collect();
     let identity = Identity { vendor: vendor.into(), family: 0, model: part };
-    Cpu { arch: Arch::Aarch64, model_name: None, flags, flags_cut: false, identity }
+    Cpu { arch: Arch::Aarch64, model: None, microarch: None, flags, flags_cut: false, identity }
 }
 
 fn name(cpu: &Cpu) -> &'static str {

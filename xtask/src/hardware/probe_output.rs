@@ -72,9 +72,9 @@ pub fn unknown(facts: &Facts) -> Vec<Finding> {
     };
     findings.extend(facts.gpus_of(Vendor::Nvidia).filter_map(nvidia::too_old));
     findings.extend(rules::unprobed(facts));
-    let (cpu, table) = (facts.cpu(), Table::embedded());
+    let (cpu, table) = (&facts.cpu, Table::embedded());
     let names = table.own_names(cpu.arch, &cpu.identity);
-    let is_complete = |name: &&str| table.missing(name, &cpu).is_some_and(|it| it.is_empty());
+    let is_complete = |name: &&str| table.missing(name, cpu).is_some_and(|it| it.is_empty());
     let is_known = !names.is_empty() && names.iter().all(is_complete);
     findings.extend((cpu.flags_cut && !is_known).then(|| {
         Finding::warning(
@@ -97,7 +97,6 @@ pub fn read(host: &str, answer: &str) -> Result<Facts, String> {
     }
     let section = |name: &str| sections.get(name).map_or("", String::as_str);
     let cpu = Cpu::parse(section("cpuinfo"))?;
-    let microarch = Table::embedded().detect(&cpu).map(|detected| detected.name);
     let gpus = gpus(&section);
     // A driver may be installed where there are other makers' cards: its complaint is no news.
     let displays = displays(section("pci"));
@@ -112,7 +111,7 @@ pub fn read(host: &str, answer: &str) -> Result<Facts, String> {
         gpus_unknown: gpus.is_empty() && section("pci").lines().any(|line| line == "UNSEEN"),
         gpus,
         nvidia_smi: nvidia::complaint(section("nvidia-smi")).filter(|_| may_be_nvidia),
-        ..Facts::new(host, cpu, microarch)
+        ..Facts::new(host, cpu)
     })
 }
 

@@ -76,9 +76,8 @@ impl Recommendation {
         if backend.is_empty() {
             backend.push("cpu");
         }
-        let cpu = facts.cpu();
         let unknown = Detected { name: DISPATCH, is_own: true };
-        let detected = Table::embedded().detect(&cpu).unwrap_or(unknown);
+        let detected = Table::embedded().detect(&facts.cpu).unwrap_or(unknown);
         let threads = facts.cores.as_ref().and_then(Cores::threads);
         Self {
             backend,

@@ -10,7 +10,7 @@ const ZEN4: &str = include_str!("../../tests/fixtures/probe/zen4.cpuinfo");
 
 fn machine(cpuinfo: &str, gpus: &[Gpu]) -> Facts {
     let cpu = Cpu::parse(cpuinfo).unwrap();
-    Facts { gpus: gpus.to_vec(), ..Facts::new("a", cpu, None) }
+    Facts { gpus: gpus.to_vec(), ..Facts::new("a", cpu) }
 }
 
 fn variant(microarch: &str, backends: &[&str]) -> Manifest {

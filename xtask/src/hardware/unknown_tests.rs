@@ -321,7 +321,7 @@ fn whole() -> Facts {
         gpu.driver = Some("x".into());
     }
     let cpu = Cpu::parse(ZEN4).unwrap();
-    Facts { gpus: vec![nvidia, amd], memory_bytes: Some(64 << 30), ..Facts::new("a", cpu, None) }
+    Facts { gpus: vec![nvidia, amd], memory_bytes: Some(64 << 30), ..Facts::new("a", cpu) }
 }
 
 proptest! {
@@ -373,7 +373,7 @@ proptest! {
         }
         prop_assert!(some.cuda_capabilities.iter().all(|it| all.cuda_capabilities.contains(it)));
         prop_assert!(some.rocm_targets.iter().all(|it| all.rocm_targets.contains(it)));
-        let runs = Table::embedded().missing(&some.microarch, &whole.cpu());
+        let runs = Table::embedded().missing(&some.microarch, &whole.cpu);
         prop_assert_eq!(runs, Some(vec![]), "{}", some.microarch);
         prop_assert_eq!(some.microarch == DISPATCH || some.microarch == all.microarch, true);
     }

@@ -31,7 +31,7 @@ fn a_host_boots_and_is_reached_as_the_machine_is() {
     ] {
         let answer = std::fs::read_to_string(folder.join(name).join("machine.txt")).unwrap();
         let machine = Machine::read(&answer).unwrap();
-        let facts = Facts { gpus, ..Facts::new(name, Cpu::parse(ZEN4).unwrap(), None) };
+        let facts = Facts { gpus, ..Facts::new(name, Cpu::parse(ZEN4).unwrap()) };
         let files = files(&facts, &Recommendation::new(&facts), &machine);
         for (file, text) in &files {
             expect_file![folder.join(name).join("host").join(file)].assert_eq(text);
@@ -46,7 +46,7 @@ fn the_open_kernel_module_is_for_turing_and_later() {
     for (capability, is_open) in [("6.1", false), ("7.0", false), ("7.5", true), ("12.0", true)] {
         let mut card = gpu(Vendor::Nvidia, |_| ());
         card.cuda_capability = Some(capability.into());
-        let facts = Facts { gpus: vec![card], ..Facts::new("a", Cpu::parse(ZEN4).unwrap(), None) };
+        let facts = Facts { gpus: vec![card], ..Facts::new("a", Cpu::parse(ZEN4).unwrap()) };
         let wanted = Recommendation::new(&facts);
         let lines = drivers(&facts, &wanted).unwrap();
         assert!(lines.contains(&format!("open = {is_open};")), "{capability}: {lines}");
