@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::findings::finding::{Finding, none_is_an_error};
+use crate::findings::finding::{Finding, or_finding};
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::{Context, local_root};
 use crate::fleet::names::HostName;
 use crate::hardware::args::ProbeArgs;
-use crate::hardware::facter;
 use crate::hardware::facts::Facts;
 use crate::hardware::probe_output::{self, ProbeReport};
-use crate::system::{files, paths};
+use crate::hardware::{facter, probe_script, view};
+use crate::system::{disk, files, paths};
+use crate::target::Target;
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
-use crate::target::{Target, or_finding};
 use crate::ui::Ui;
 
 pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
@@ -29,31 +29,22 @@ pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let place = if args.write { Some(place(args, global, ui, root.as_deref())?) } else { None };
     // Run.
     let (target, seen) = match &args.facter {
-        Some(file) => (file.display().to_string(), from_report(host, file)?),
-        None => {
-            let target = match or_finding(target(args, global, ui))? {
-                Ok(target) => target,
-                Err(finding) => return report(ui, ProbeReport::refused(host, host, finding)),
-            };
-            (target.name().to_owned(), from_machine(host, &target, root.as_deref())?)
-        }
+        Some(file) => (file.display().to_string(), from_report(host, file)),
+        None => match target(args, global, ui) {
+            Ok(target) => (target.name().to_owned(), from_machine(host, &target, root.as_deref())),
+            Err(error) => (host.to_owned(), Err(error)),
+        },
     };
-    let report_of = match seen {
-        Ok(facts) => ProbeReport::new(host, &target, facts),
-        Err(finding) => ProbeReport::refused(host, &target, finding),
-    };
-    if let (Some(file), Some(facts)) = (place, &report_of.facts) {
-        write(&file, facts)?;
+    let report = ProbeReport::new(host, &target, or_finding(seen)?);
+    if let (Some(file), Some(facts)) = (place, &report.facts) {
+        disk::create(disk::folder_of(&file))?;
+        files::write_atomically(&file, facts.to_json()?.as_bytes())?;
         ui.status(format!("wrote {}", file.display()));
     }
     // Report.
-    report(ui, report_of)
-}
-
-fn report(ui: &Ui, report: ProbeReport) -> Result<Outcome> {
     ui.document(&report)?;
-    crate::hardware::view::print(ui, &report);
-    Ok(Outcome::new(none_is_an_error(&report.findings), &report.findings))
+    view::print(ui, &report);
+    Ok(Outcome::new(report.ok, &report.findings))
 }
 
 /// `--target`, `--local`, or the fleet table's.
@@ -67,26 +58,16 @@ fn target(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Target> {
     }
 }
 
-/// What the machine is, or why it cannot be told.
-pub fn from_machine(
-    host: &str,
-    target: &Target,
-    root: Option<&Path>,
-) -> Result<Result<Facts, Finding>> {
-    let answer = match or_finding(crate::hardware::probe_script::look(target))? {
-        Ok(answer) => answer,
-        Err(finding) => return Ok(Err(finding)),
-    };
-    let mut seen = match probe_output::read(host, &answer) {
-        Ok(facts) => facts,
-        Err(problem) => {
-            return Ok(Err(Finding::error(
-                "unknown-machine",
-                problem,
-                "probe a Linux machine with an x86_64 or aarch64 CPU",
-            )));
-        }
-    };
+/// What the machine is.
+///
+/// # Errors
+/// A [`Finding`] if it cannot be reached or is of an unknown kind.
+pub fn from_machine(host: &str, target: &Target, root: Option<&Path>) -> Result<Facts> {
+    let answer = probe_script::look(target)?;
+    let mut seen = probe_output::read(host, &answer).map_err(|problem| {
+        let help = "probe a Linux machine with an x86_64 or aarch64 CPU";
+        Finding::error("unknown-machine", problem, help)
+    })?;
     // The report knows the names of cards that no driver names.
     let report = root
         .zip(HostName::new(host).folder())
@@ -94,19 +75,19 @@ pub fn from_machine(
     if let Some(text) = report.and_then(|file| files::read(&file).ok()) {
         facter::name_gpus(&mut seen, &text);
     }
-    Ok(Ok(seen))
+    Ok(seen)
 }
 
 /// A report is read in the machine's place: for one that is off, or not yet installed.
-fn from_report(host: &str, file: &Path) -> Result<Result<Facts, Finding>> {
-    let text = files::read(file)?;
-    Ok(facter::read(host, &text).map_err(|problem| {
+fn from_report(host: &str, file: &Path) -> Result<Facts> {
+    let facts = facter::read(host, &files::read(file)?).map_err(|problem| {
         Finding::error(
             "bad-report",
             format!("cannot use {}: {problem}", file.display()),
             "create one on the machine: `sudo nix run nixpkgs#nixos-facter -- -o facter.json`",
         )
-    }))
+    })?;
+    Ok(facts)
 }
 
 /// hosts/NAME/facts.json of a host that the flake has.
@@ -122,12 +103,4 @@ fn place(args: &ProbeArgs, global: &Global, ui: &Ui, root: Option<&Path>) -> Res
         .folder()
         .with_context(|| format!("{host:?} is not a valid name for a folder under hosts/"))?;
     Ok(root.join(folder).join("facts.json"))
-}
-
-fn write(file: &Path, facts: &Facts) -> Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
-    }
-    files::write_atomically(file, facts.to_json()?.as_bytes())
 }

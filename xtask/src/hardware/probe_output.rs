@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::findings::finding::{Finding, none_is_an_error};
+use crate::findings::finding::{Checked, Finding, none_is_an_error};
 use crate::hardware::cores::Cores;
 use crate::hardware::cpu::Cpu;
 use crate::hardware::facts::{Facts, Gpu, RENDER_NODE, Vendor};
@@ -28,32 +28,21 @@ pub struct ProbeReport {
 }
 
 impl ProbeReport {
-    pub fn new(host: &str, target: &str, facts: Facts) -> Self {
-        let recommendation = Recommendation::new(&facts);
-        let findings = unknown(&facts);
-        Self {
-            facts: Some(facts),
-            recommendation: Some(recommendation),
-            ok: none_is_an_error(&findings),
-            findings,
-            ..Self::blank(host, target)
-        }
-    }
-
-    pub fn refused(host: &str, target: &str, finding: Finding) -> Self {
-        Self { findings: vec![finding], ..Self::blank(host, target) }
-    }
-
-    fn blank(host: &str, target: &str) -> Self {
+    pub fn new(host: &str, target: &str, seen: Checked<Facts>) -> Self {
+        let findings = match &seen {
+            Ok(facts) => unknown(facts),
+            Err(finding) => vec![finding.clone()],
+        };
+        let facts = seen.ok();
         Self {
             schema: 1,
             command: "probe",
             host: host.to_owned(),
             target: target.to_owned(),
-            facts: None,
-            recommendation: None,
-            findings: vec![],
-            ok: false,
+            recommendation: facts.as_ref().map(Recommendation::new),
+            facts,
+            ok: none_is_an_error(&findings),
+            findings,
         }
     }
 }

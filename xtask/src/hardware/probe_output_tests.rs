@@ -84,7 +84,7 @@ fn an_nvidia_card_without_nvidia_smi_is_named_and_its_capability_asked_for() {
     let facts = seen(&[("pci", pci), ("nvidia", module)]);
     assert_eq!(facts.gpus[0].name, "NVIDIA GeForce RTX 3080 Ti");
     assert_eq!(facts.gpus[0].driver.as_deref(), Some("560.35.03"));
-    let report = ProbeReport::new("a", "a", facts);
+    let report = ProbeReport::new("a", "a", Ok(facts));
     assert_eq!(report.findings[0].code, "unknown-capability");
     assert!(report.ok);
     assert_eq!(report.recommendation.unwrap().backend, ["cpu"]);
@@ -149,7 +149,7 @@ fn a_gpu_that_only_vulkan_sees_is_one() {
         let facts = seen(&[("vulkan", &device(vendor, id, kind_of, name))]);
         let [gpu] = &facts.gpus[..] else { panic!("{:?}", facts.gpus) };
         assert_eq!((gpu.name.as_str(), kind(gpu)), (name, (is, true)));
-        let report = ProbeReport::new("a", "a", facts);
+        let report = ProbeReport::new("a", "a", Ok(facts));
         assert_eq!(report.findings, [], "{name}");
         assert_eq!(report.recommendation.unwrap().backend, [backend], "{name}");
     }
@@ -220,7 +220,7 @@ fn an_nvidia_card_that_nvidia_smi_leaves_out_takes_no_place_of_another() {
         (listed.pci.as_deref(), other.pci.as_deref()),
         (Some("10de:1401"), Some("10de:102d"))
     );
-    let report = ProbeReport::new("a", "a", facts);
+    let report = ProbeReport::new("a", "a", Ok(facts));
     let [finding] = &report.findings[..] else { panic!("{:?}", report.findings) };
     assert!(finding.message.contains("nvidia-smi does not list it"), "{finding:?}");
     assert_eq!(report.recommendation.unwrap().backend, ["cuda"]);

@@ -114,7 +114,7 @@ fn add(args: &NewHostArgs, global: &Global) -> Result<Added> {
         Some(destination) => Target::ssh(destination, ssh_options())?,
         None => Target::Local,
     };
-    let facts = probe::from_machine(&args.name, &target, None)??;
+    let facts = probe::from_machine(&args.name, &target, None)?;
     let machine = read_machine(&target)?;
     // Plan.
     let written = plan(args, &facts, &machine, &table)?;
