@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::hardware::cpu::{Arch, Cpu, Identity, processors};
 use crate::hardware::cpu_names::{core_name, is_always_hybrid, is_hybrid};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cores {
     /// Physical cores that are online.
@@ -22,16 +22,16 @@ pub struct Cores {
     /// The fastest first. Empty: it is unknown whether they differ.
     #[serde(default)]
     pub kinds: Vec<CoreKind>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sockets: Option<u32>,
     /// Those that have CPUs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub numa_nodes: Option<u32>,
     /// CPUs that are present and switched off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub offline: Option<u32>,
     /// Cores that processes may use where an affinity or a container's quota leaves fewer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usable: Option<u32>,
 }
 
@@ -40,14 +40,14 @@ pub struct Cores {
 #[serde(rename_all = "camelCase")]
 pub struct CoreKind {
     /// `P`, `E`, `LP-E`, an ARM core's name. None: all cores are of this kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub cores: u32,
     pub threads: u32,
     /// The kernel's measure of speed on ARM; 1024 is the fastest core of the machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_mhz: Option<u32>,
 }
 
@@ -61,17 +61,16 @@ impl Cores {
     /// Of the sections `cores`, `siblings` and `nodes` of probe.sh's output.
     pub fn read<'a>(cpu: &Cpu, section: &dyn Fn(&str) -> &'a str) -> Option<Self> {
         let text = section("cores");
-        let list = |name: &str| values(text, name).next().map(cpu_list);
-        let cpus = logical_cpus(section("cpuinfo"), text, section("siblings"));
+        let value = |name: &str| {
+            text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.trim()))
+        };
+        let list = |name: &str| value(name).map(cpu_list);
         let online = list("online");
-        let cpus: Vec<LogicalCpu> = cpus
-            .into_values()
-            .filter(|one| online.as_ref().is_none_or(|online| online.contains(&one.id)))
-            .collect();
+        let mut cpus = logical_cpus(section("cpuinfo"), text, section("siblings"));
+        cpus.retain(|one| online.as_ref().is_none_or(|online| online.contains(&one.id)));
         let physical = distinct(cpus.iter().map(|one| one.core.clone()))?;
         let nodes = section("nodes").lines().filter(|line| !line.trim().is_empty()).count();
-        let is_without_numa =
-            || !section("siblings").trim().is_empty() && values(text, "numa").next().is_none();
+        let is_without_numa = || !section("siblings").trim().is_empty() && value("numa").is_none();
         let numa_nodes = match nodes {
             0 => is_without_numa().then_some(1),
             nodes => Some(number(nodes)),
@@ -92,8 +91,7 @@ impl Cores {
             sockets,
             numa_nodes,
             offline: offline.filter(|count| *count > 0).map(number),
-            usable: usable(&cpus, list("allowed"), values(text, "quota").next())
-                .filter(|count| *count < physical),
+            usable: usable(&cpus, list("allowed"), value("quota")).filter(|most| *most < physical),
         })
     }
 
@@ -107,15 +105,7 @@ impl Cores {
             counts.sum::<Option<u64>>().and_then(|sum| u32::try_from(sum).ok())
         };
         let (physical, logical) = (sum("cores").filter(|sum| *sum > 0)?, sum("siblings")?);
-        Some(Self {
-            physical,
-            logical,
-            kinds: vec![],
-            sockets: None,
-            numa_nodes: None,
-            offline: None,
-            usable: None,
-        })
+        Some(Self { physical, logical, ..Self::default() })
     }
 
     /// How many threads llama.cpp should use: a thread for each core of the fastest kind, and
@@ -182,7 +172,7 @@ struct LogicalCpu {
     part: Option<Identity>,
 }
 
-fn logical_cpus(cpuinfo: &str, cores: &str, siblings: &str) -> BTreeMap<u32, LogicalCpu> {
+fn logical_cpus(cpuinfo: &str, cores: &str, siblings: &str) -> Vec<LogicalCpu> {
     let mut cpus: BTreeMap<u32, LogicalCpu> = BTreeMap::new();
     for (id, fields) in processors(cpuinfo) {
         let number = |name: &str| fields.get(name)?.parse::<u32>().ok();
@@ -216,7 +206,7 @@ fn logical_cpus(cpuinfo: &str, cores: &str, siblings: &str) -> BTreeMap<u32, Log
             }
         }
     }
-    cpus
+    cpus.into_values().collect()
 }
 
 /// The cores by kind, or nothing where they may differ and it is not known how.
@@ -225,33 +215,30 @@ fn kinds(
     cpus: &[LogicalCpu],
     list: &dyn Fn(&str) -> Option<BTreeSet<u32>>,
 ) -> Vec<CoreKind> {
-    let labels: Option<Vec<String>> = match cpu.arch {
-        Arch::Aarch64 => cpus.iter().map(|one| one.part.as_ref().map(core_name)).collect(),
-        Arch::X86_64 => x86_labels(&cpu.identity, cpus, list),
+    let is_x86 = cpu.arch == Arch::X86_64;
+    let labels: Option<Vec<String>> = match is_x86 {
+        true => x86_labels(&cpu.identity, cpus, list),
+        false => cpus.iter().map(|one| one.part.as_ref().map(core_name)).collect(),
     };
     let mut groups: BTreeMap<String, Vec<&LogicalCpu>> = BTreeMap::new();
     for (label, one) in labels.unwrap_or_default().into_iter().zip(cpus) {
         groups.entry(label).or_default().push(one);
     }
     let only = groups.len() == 1;
-    let most = |field: fn(&LogicalCpu) -> Option<u32>, group: &[&LogicalCpu]| {
-        group.iter().map(|one| field(one)).max().flatten()
-    };
     let mut kinds: Vec<CoreKind> = groups
         .into_iter()
         .map(|(name, group)| CoreKind {
             name: (!only).then_some(name),
             cores: distinct(group.iter().map(|one| one.core.clone())).unwrap_or_default(),
             threads: number(group.len()),
-            capacity: most(|one| one.capacity, &group).filter(|_| cpu.arch == Arch::Aarch64),
-            max_mhz: most(|one| one.max_mhz, &group),
+            capacity: group.iter().filter_map(|one| one.capacity).max().filter(|_| !is_x86),
+            max_mhz: group.iter().filter_map(|one| one.max_mhz).max(),
         })
         .collect();
     let is_ordered = only
         || kinds.iter().all(|kind| kind.capacity.is_some())
-        || kinds.iter().all(|kind| kind.max_mhz.is_some())
-        || cpu.arch == Arch::X86_64;
-    if !is_ordered {
+        || kinds.iter().all(|kind| kind.max_mhz.is_some());
+    if !is_x86 && !is_ordered {
         return vec![];
     }
     let x86_rank =
@@ -269,26 +256,23 @@ fn x86_labels(
     cpus: &[LogicalCpu],
     list: &dyn Fn(&str) -> Option<BTreeSet<u32>>,
 ) -> Option<Vec<String>> {
-    let by_clock = clock_groups(cpus);
-    let label = |name: &str| name.to_owned();
     if let Some(core) = list("core") {
-        let (atom, lowpower) = (list("atom"), list("lowpower"));
-        let is_in =
-            |set: &Option<BTreeSet<u32>>, id| set.as_ref().is_some_and(|set| set.contains(&id));
-        let slowest_atom = |one: &LogicalCpu| {
-            let clocks = cpus.iter().filter(|other| is_in(&atom, other.id)).map(|it| it.max_mhz);
-            let most = clocks.max().flatten();
-            one.max_mhz.zip(most).is_some_and(|(its, most)| !is_same_clock(its, most))
+        let atom = list("atom").unwrap_or_default();
+        let lowpower = list("lowpower").unwrap_or_default();
+        let clocks = cpus.iter().filter(|one| atom.contains(&one.id)).map(|one| one.max_mhz);
+        let fastest_atom = clocks.max().flatten();
+        let is_slow = |one: &LogicalCpu| {
+            one.max_mhz.zip(fastest_atom).is_some_and(|(its, most)| !is_same_clock(its, most))
         };
-        let of = |one: &LogicalCpu| match () {
-            () if core.contains(&one.id) => Some(label("P")),
-            () if is_in(&lowpower, one.id) => Some(label("LP-E")),
-            () if is_in(&atom, one.id) => Some(label(if slowest_atom(one) { "LP-E" } else { "E" })),
-            () => None,
+        let of = |one: &LogicalCpu| match one.id {
+            id if core.contains(&id) => Some("P".to_owned()),
+            id if lowpower.contains(&id) => Some("LP-E".to_owned()),
+            id if atom.contains(&id) => Some(if is_slow(one) { "LP-E" } else { "E" }.to_owned()),
+            _ => None,
         };
         return cpus.iter().map(of).collect();
     }
-    let Some(groups) = by_clock else {
+    let Some(groups) = clock_groups(cpus) else {
         // A guest, or a kernel that does not tell: of a CPU that may have two kinds.
         return (!is_hybrid(identity)).then(|| vec![String::new(); cpus.len()]);
     };
@@ -297,7 +281,7 @@ fn x86_labels(
         return None;
     }
     let names = if identity.vendor == "GenuineIntel" { &X86_KINDS[..3] } else { &X86_KINDS[3..] };
-    groups.into_iter().map(|group| names.get(group).map(|name| label(name))).collect()
+    groups.into_iter().map(|group| names.get(group).map(ToString::to_string)).collect()
 }
 
 /// For each CPU the number of its group, the fastest being 0.
@@ -333,13 +317,9 @@ fn usable(cpus: &[LogicalCpu], allowed: Option<BTreeSet<u32>>, quota: Option<&st
 }
 
 /// How many there are; none where one is unknown, or there are none.
-fn distinct<T: Ord>(mut items: impl Iterator<Item = Option<T>>) -> Option<u32> {
-    let set: BTreeSet<T> = items.by_ref().collect::<Option<_>>()?;
+fn distinct<T: Ord>(items: impl Iterator<Item = Option<T>>) -> Option<u32> {
+    let set: BTreeSet<T> = items.collect::<Option<_>>()?;
     Some(number(set.len())).filter(|count| *count > 0)
-}
-
-fn values<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
-    text.lines().filter_map(move |line| Some(line.strip_prefix(name)?.strip_prefix('=')?.trim()))
 }
 
 /// `0-3,8`, as the kernel writes it.

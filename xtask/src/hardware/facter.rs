@@ -18,12 +18,13 @@ use crate::ui::sanitize::sanitize_name;
 pub fn read(host: &str, text: &str) -> Result<Facts, String> {
     let report: Value =
         serde_json::from_str(text).map_err(|error| format!("it is not JSON ({error})"))?;
-    let cpu = cpu(&report["hardware"])?;
+    let hardware = &report["hardware"];
+    let cpu = cpu(hardware)?;
     Ok(Facts {
-        cores: cores(&report["hardware"]),
-        memory_bytes: memory(&report["hardware"]),
-        gpus: cards(&report["hardware"]),
-        gpus_unknown: !looked_for_gpus(&report["hardware"], cpu.arch),
+        cores: Cores::of_report(list(&hardware["cpu"])),
+        memory_bytes: memory(hardware),
+        gpus: cards(hardware),
+        gpus_unknown: !looked_for_gpus(hardware, cpu.arch),
         ..Facts::new(host, cpu)
     })
 }
@@ -41,7 +42,7 @@ pub fn name_gpus(facts: &mut Facts, text: &str) {
 }
 
 fn cpu(hardware: &Value) -> Result<Cpu, String> {
-    let all = hardware["cpu"].as_array().map_or(&[][..], Vec::as_slice);
+    let all = list(&hardware["cpu"]);
     // One for each number of a socket; a number that is not in use has an entry without content.
     let used = || all.iter().filter(|entry| entry["features"].is_array());
     let first = used()
@@ -55,19 +56,16 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
             return Err(format!("its CPU is {other}, which llamafleet does not support"));
         }
     };
-    let words = |cpu: &'_ Value| -> Vec<String> {
-        let words = cpu["features"].as_array().into_iter().flatten();
-        words.filter_map(Value::as_str).map(str::to_owned).collect()
-    };
     let mut flags_cut = false;
     let mut flags = |cpu: &Value| -> BTreeSet<String> {
-        let mut words = words(cpu);
+        let mut words: Vec<&str> =
+            list(&cpu["features"]).iter().filter_map(Value::as_str).collect();
         if arch == Arch::X86_64 && is_cut(&words) {
             flags_cut = true;
             // It may be the beginning of a word.
             words.pop();
         }
-        words.into_iter().collect()
+        words.into_iter().map(str::to_owned).collect()
     };
     let first_flags = flags(first);
     let common = used().fold(first_flags, |common, cpu| &common & &flags(cpu));
@@ -90,7 +88,7 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
 }
 
 /// hwinfo writes a CPU's features into a buffer of 1,024 bytes, which is too small for many.
-fn is_cut(words: &[String]) -> bool {
+fn is_cut(words: &[&str]) -> bool {
     // Beginnings of others that are whole words.
     const WHOLE: [&str; 3] = ["avx", "ss", "sse"];
     const LONGER: [&str; 9] = [
@@ -105,10 +103,10 @@ fn is_cut(words: &[String]) -> bool {
         "sse4_2",
     ];
     let broken = words.last().is_some_and(|last| {
-        let begins = |whole: &&str| whole.len() > last.len() && whole.starts_with(last.as_str());
-        !WHOLE.contains(&last.as_str()) && LONGER.iter().any(begins)
+        let begins = |whole: &&str| whole.len() > last.len() && whole.starts_with(last);
+        !WHOLE.contains(last) && LONGER.iter().any(begins)
     });
-    broken || facts::is_cut(words.iter().map(String::as_str))
+    broken || facts::is_cut(words.iter().copied())
 }
 
 /// Whether the report would list a GPU: it lists devices, and they are on PCI. The GPU of an ARM
@@ -127,24 +125,17 @@ fn looked_for_gpus(hardware: &Value, arch: Arch) -> bool {
     wanted.iter().any(|name| !hardware[*name].is_null())
 }
 
-fn cores(hardware: &Value) -> Option<Cores> {
-    Cores::of_report(hardware["cpu"].as_array()?)
-}
-
 fn memory(hardware: &Value) -> Option<u64> {
-    let resources = hardware["memory"]
-        .as_array()?
-        .iter()
-        .flat_map(|memory| memory["resources"].as_array().map_or(&[][..], Vec::as_slice));
+    let resources = list(&hardware["memory"]).iter().flat_map(|memory| list(&memory["resources"]));
     let physical = resources.filter(|resource| resource["type"] == "phys_mem");
     physical.filter_map(|resource| resource["range"].as_u64()).reduce(u64::saturating_add)
 }
 
 fn cards(hardware: &Value) -> Vec<Gpu> {
     const ACCELERATOR: u32 = 0x12;
-    let list = |name: &str| hardware[name].as_array().into_iter().flatten();
     // hwinfo knows no accelerators, which some of AMD's GPUs are.
-    let others = list("pci").filter(|it| id(&it["base_class"]) == Some(ACCELERATOR));
+    let others =
+        list(&hardware["pci"]).iter().filter(|it| id(&it["base_class"]) == Some(ACCELERATOR));
     let card = |card: &Value| {
         // hwinfo's names without its list of devices: `ATI VGA compatible controller`.
         let text = |value: &Value| {
@@ -160,7 +151,11 @@ fn cards(hardware: &Value) -> Vec<Gpu> {
         };
         Some(Gpu { unprobed: true, ..device.gpu()? })
     };
-    list("graphics_card").chain(others).filter_map(card).collect()
+    list(&hardware["graphics_card"]).iter().chain(others).filter_map(card).collect()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn id(id: &Value) -> Option<u32> {

@@ -21,14 +21,14 @@ pub struct Facts {
     pub schema: u32,
     pub host: String,
     pub cpu: Cpu,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cores: Option<Cores>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
     /// Of the machine's own Nix, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nix_version: Option<String>,
     #[serde(default)]
     pub gpus: Vec<Gpu>,
@@ -36,16 +36,17 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gpus_unknown: bool,
     /// nvidia-smi's own words, where it listed no GPU or could not read one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nvidia_smi: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Vendor {
     Nvidia,
     Amd,
     Intel,
+    #[default]
     #[serde(other)]
     Other,
 }
@@ -71,30 +72,30 @@ impl Vendor {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gpu {
     pub vendor: Vendor,
     pub name: String,
     /// `VENDOR:DEVICE`, four hexadecimal digits each.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pci: Option<String>,
     /// With the dot: `8.6`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cuda_capability: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
     /// `gfx906`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub gfx_target: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vram_bytes: Option<u64>,
     /// The version that vulkaninfo reports, or `render-node`: the kernel drives the GPU, and
     /// nobody was there to ask for more. None: Vulkan cannot reach it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vulkan: Option<String>,
     /// A card, or a part of the processor. None: unknown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_discrete: Option<bool>,
     /// It uses the machine's memory.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -109,20 +110,7 @@ pub struct Gpu {
 
 impl Gpu {
     pub fn new(vendor: Vendor, name: impl Into<String>) -> Self {
-        Self {
-            vendor,
-            name: name.into(),
-            pci: None,
-            cuda_capability: None,
-            driver: None,
-            gfx_target: None,
-            vram_bytes: None,
-            vulkan: None,
-            is_discrete: None,
-            unified_memory: false,
-            mig_bytes: vec![],
-            unprobed: false,
-        }
+        Self { vendor, name: name.into(), ..Self::default() }
     }
 
     /// Whether its driver is one of the kernel's own for NVIDIA GPUs, which run no CUDA.

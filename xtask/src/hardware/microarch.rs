@@ -161,7 +161,7 @@ impl Table {
             return Some(vec![]);
         }
         let row = self.section(cpu.arch).microarchs.get(microarch)?;
-        let mut missing = self.lacking(cpu, &words(&row.features));
+        let mut missing = self.lacking(cpu, row.features.iter().map(String::as_str));
         missing.extend(lacking_level(cpu, &row.arch));
         Some(missing)
     }
@@ -170,23 +170,23 @@ impl Table {
     /// `GGML_CPU_ARM_ARCH=armv8.2-a+dotprod`. What the table does not know is not held
     /// against a CPU.
     pub fn missing_for_options(&self, options: &[String], cpu: &Cpu) -> Vec<String> {
-        let mut missing = vec![];
-        for option in options {
-            if let Some(march) = option.strip_prefix("GGML_CPU_ARM_ARCH=") {
-                let mut words = march.split('+');
-                let level = words.next().unwrap_or_default();
-                missing.extend(self.lacking(cpu, &words.collect::<Vec<_>>()));
-                missing.extend(lacking_level(cpu, level));
-            } else {
-                let named = self.x86_64.features.iter();
-                let named: Vec<&str> = named
-                    .filter(|(_, feature)| feature.cmake.as_ref() == Some(option))
-                    .map(|(name, _)| name.as_str())
-                    .collect();
-                missing.extend(self.lacking(cpu, &named));
-            }
+        let mut missing = self.lacking(cpu, self.enabled_by(options));
+        for march in options.iter().filter_map(|option| option.strip_prefix("GGML_CPU_ARM_ARCH=")) {
+            let mut words = march.split('+');
+            let level = words.next().unwrap_or_default();
+            missing.extend(self.lacking(cpu, words));
+            missing.extend(lacking_level(cpu, level));
         }
         missing
+    }
+
+    /// The features of x86 that these CMake options turn on.
+    fn enabled_by<'a>(&'a self, options: &'a [String]) -> impl Iterator<Item = &'a str> {
+        let is_on = |cmake: &String| options.contains(cmake);
+        let features = self.x86_64.features.iter();
+        features
+            .filter(move |(_, feature)| feature.cmake.as_ref().is_some_and(is_on))
+            .map(|(name, _)| name.as_str())
     }
 
     /// What a build for this microarchitecture uses, with these `cpuOptions` on top;
@@ -198,11 +198,8 @@ impl Table {
         options: &[String],
     ) -> Option<BTreeSet<String>> {
         let row = self.section(arch).microarchs.get(microarch)?;
-        let mut features: BTreeSet<String> = row.features.iter().cloned().collect();
-        let named = self.x86_64.features.iter();
-        let on = |cmake: &Option<String>| cmake.as_ref().is_some_and(|o| options.contains(o));
-        features.extend(named.filter(|(_, f)| on(&f.cmake)).map(|(name, _)| name.clone()));
-        Some(features)
+        let enabled = self.enabled_by(options).map(str::to_owned);
+        Some(row.features.iter().cloned().chain(enabled).collect())
     }
 
     /// What a build for exactly this microarchitecture passes to CMake, and each value:
@@ -243,14 +240,14 @@ impl Table {
     }
 
     /// Features of another architecture are lacking: such a program does not start.
-    fn lacking(&self, cpu: &Cpu, features: &[&str]) -> Vec<String> {
+    fn lacking<'a>(&self, cpu: &Cpu, features: impl Iterator<Item = &'a str>) -> Vec<String> {
         let known = &self.section(cpu.arch).features;
-        let has = |feature: &&&str| {
-            let needs = known.get(**feature).map(|feature| &feature.cpuinfo);
+        let has = |feature: &str| {
+            let needs = known.get(feature).map(|feature| &feature.cpuinfo);
             needs.is_some_and(|needs| needs.iter().all(|flag| cpu.flags.contains(flag)))
                 || cpu.flags_cut && self.has_by_name(cpu, feature)
         };
-        features.iter().filter(|f| !has(f)).map(|f| (*f).to_owned()).collect()
+        features.filter(|feature| !has(feature)).map(str::to_owned).collect()
     }
 
     /// Whether every row that names this CPU has the feature. A hypervisor may mask any.
@@ -266,10 +263,6 @@ impl Table {
 /// A name of no CPU, but of what many have.
 fn is_generic(name: &str) -> bool {
     name.starts_with("x86-64") || name.starts_with("armv")
-}
-
-fn words(list: &[String]) -> Vec<&str> {
-    list.iter().map(String::as_str).collect()
 }
 
 /// The architecture of a system such as `x86_64-linux`.

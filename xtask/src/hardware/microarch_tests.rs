@@ -87,7 +87,7 @@ fn a_row_is_detected_as_itself() {
 }
 
 fn words_of(row: &Row) -> Vec<&str> {
-    words(&row.features)
+    row.features.iter().map(String::as_str).collect()
 }
 
 /// Two rows with the same features and CPUs would depend on the alphabet.

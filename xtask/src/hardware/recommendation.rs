@@ -2,6 +2,8 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::hardware::cores::Cores;
@@ -39,14 +41,18 @@ fn cuda_target(gpu: &Gpu) -> Option<&String> {
     gpu.cuda_capability.as_ref().filter(|capability| !is_too_old(capability))
 }
 
+fn rocm_target(gpu: &Gpu) -> Option<&String> {
+    gpu.gfx_target.as_ref().filter(|target| rocm_knows(target))
+}
+
 /// The backend that gets most out of this GPU; none where the CPU is the safer guess.
 pub fn backend_for(gpu: &Gpu) -> Option<&'static str> {
     if !gpu.is_worth_using() {
         return None;
     }
-    match (gpu.vendor, &gpu.gfx_target) {
-        (Vendor::Nvidia, _) if cuda_target(gpu).is_some() => Some("cuda"),
-        (Vendor::Amd, Some(target)) if rocm_knows(target) => Some("rocm"),
+    match gpu.vendor {
+        Vendor::Nvidia if cuda_target(gpu).is_some() => Some("cuda"),
+        Vendor::Amd if rocm_target(gpu).is_some() => Some("rocm"),
         _ if gpu.vulkan.is_some() => Some("vulkan"),
         _ => None,
     }
@@ -54,83 +60,72 @@ pub fn backend_for(gpu: &Gpu) -> Option<&'static str> {
 
 impl Recommendation {
     pub fn new(facts: &Facts) -> Self {
-        let mut backend: Vec<&'static str> = facts.gpus.iter().filter_map(backend_for).collect();
-        backend.sort_unstable();
-        backend.dedup();
+        let mut backends: BTreeSet<&str> = facts.gpus.iter().filter_map(backend_for).collect();
         // Beside a card of its own, a processor's small GPU only slows Vulkan's share down.
-        if backend.len() > 1 {
-            backend.retain(|name| *name != "vulkan");
+        if backends.len() > 1 {
+            backends.remove("vulkan");
         }
-        let has = |name| backend.contains(&name);
-        let mut cuda_capabilities = vec![];
-        let mut rocm_targets = vec![];
-        for gpu in &facts.gpus {
-            cuda_capabilities.extend(cuda_target(gpu).filter(|_| has("cuda")).cloned());
-            let target = gpu.gfx_target.clone().filter(|target| has("rocm") && rocm_knows(target));
-            rocm_targets.extend(target);
-        }
-        for list in [&mut cuda_capabilities, &mut rocm_targets] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        if backend.is_empty() {
-            backend.push("cpu");
-        }
+        let targets = |backend: &str, target: fn(&Gpu) -> Option<&String>| -> Vec<String> {
+            let gpus = facts.gpus.iter().filter(|_| backends.contains(backend));
+            let targets: BTreeSet<&String> = gpus.filter_map(target).collect();
+            targets.into_iter().cloned().collect()
+        };
         let unknown = Detected { name: DISPATCH, is_own: true };
         let detected = Table::embedded().detect(&facts.cpu).unwrap_or(unknown);
-        let threads = facts.cores.as_ref().and_then(Cores::threads);
         Self {
-            backend,
             microarch: detected.name.to_owned(),
             microarch_is_own: detected.is_own,
-            cuda_capabilities,
-            rocm_targets,
-            threads,
+            cuda_capabilities: targets("cuda", cuda_target),
+            rocm_targets: targets("rocm", rocm_target),
+            threads: facts.cores.as_ref().and_then(Cores::threads),
+            backend: match backends.is_empty() {
+                true => vec!["cpu"],
+                false => backends.into_iter().collect(),
+            },
         }
     }
 
     /// For hosts/NAME/default.nix.
     pub fn nix(&self) -> String {
-        // As nixfmt writes it.
-        let list = |items: &[&str]| {
-            let items: Vec<String> = items.iter().map(|item| nix_string(item)).collect();
-            match &items[..] {
-                [one] => format!("[ {one} ]"),
-                many => format!("[\n    {}\n  ]", many.join("\n    ")),
-            }
-        };
-        let owned = |items: &[String]| list(&items.iter().map(String::as_str).collect::<Vec<_>>());
         let backend = match self.backend[..] {
             [one] => nix_string(one),
             _ => list(&self.backend),
         };
+        let comment = if self.microarch_is_own { "" } else { " # the same instruction sets" };
         let mut lines = vec![
-            "programs.llama-cpp = {".to_owned(),
-            "  enable = true;".to_owned(),
-            format!("  backend = {backend};"),
-            format!(
-                "  microarch = {};{}",
-                nix_string(&self.microarch),
-                if self.microarch_is_own { "" } else { " # the same instruction sets" }
-            ),
+            "enable = true;".to_owned(),
+            format!("backend = {backend};"),
+            format!("microarch = {};{comment}", nix_string(&self.microarch)),
         ];
         for (option, items) in
             [("cudaCapabilities", &self.cuda_capabilities), ("rocmTargets", &self.rocm_targets)]
         {
             if !items.is_empty() {
-                lines.push(format!("  {option} = {};", owned(items)));
+                lines.push(format!("{option} = {};", list(items)));
             }
         }
         // A GPU that holds the whole model leaves the CPU idle.
         if let Some(threads) = self.threads.filter(|_| self.backend == ["cpu"]) {
-            lines.push(format!("  threads = {threads};"));
+            lines.push(format!("threads = {threads};"));
         }
-        lines.push("};".to_owned());
-        if self.backend.contains(&"cuda") {
-            lines.push(String::new());
-            lines.push("# The CUDA libraries.".to_owned());
-            lines.push("nixpkgs.config.allowUnfree = true;".to_owned());
-        }
-        lines.join("\n")
+        let unfree = match self.backend.contains(&"cuda") {
+            true => "\n\n# The CUDA libraries.\nnixpkgs.config.allowUnfree = true;",
+            false => "",
+        };
+        let options = lines.join("\n").replace('\n', "\n  ");
+        format!("programs.llama-cpp = {{\n  {options}\n}};{unfree}")
+    }
+}
+
+/// A list of strings as nixfmt writes it.
+pub fn list<T: AsRef<str>>(items: &[T]) -> String {
+    layout(&items.iter().map(|item| nix_string(item.as_ref())).collect::<Vec<_>>())
+}
+
+/// A list of these Nix expressions as nixfmt writes it.
+pub fn layout(items: &[String]) -> String {
+    match items {
+        [one] if one.len() < 60 => format!("[ {one} ]"),
+        many => format!("[\n  {}\n]", many.join("\n  ")),
     }
 }

@@ -4,7 +4,6 @@
 
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
-use crate::hardware::cores::Cores;
 use crate::hardware::facts::Facts;
 
 /// The option, the service's flags and `bench.args`.
@@ -25,7 +24,7 @@ pub fn judge_bench(args: &[String], facts: &Facts) -> Option<Finding> {
 }
 
 fn too_many(user: &str, threads: u32, facts: &Facts) -> Option<Finding> {
-    let cores: &Cores = facts.cores.as_ref().filter(|cores| threads > cores.physical)?;
+    let cores = facts.cores.as_ref().filter(|cores| threads > cores.physical)?;
     let help = match cores.threads() {
         Some(best) => format!("set {best} threads: a thread for each core worth using"),
         None => format!("set at most {} threads", cores.physical),

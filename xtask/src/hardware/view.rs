@@ -2,7 +2,7 @@
 
 use crate::findings;
 use crate::hardware::cores::Cores;
-use crate::hardware::facts::{Facts, Gpu};
+use crate::hardware::facts::{Facts, Gpu, RENDER_NODE};
 use crate::hardware::microarch::Detected;
 use crate::hardware::probe_output::ProbeReport;
 use crate::hardware::recommendation::Recommendation;
@@ -29,10 +29,8 @@ pub fn print(ui: &Ui, report: &ProbeReport) {
 }
 
 fn rows(facts: &Facts, recommended: Option<&Recommendation>) -> Vec<(&'static str, String)> {
-    let fits = recommended.map(|recommended| {
-        let Recommendation { microarch: name, microarch_is_own: is_own, .. } = recommended;
-        Detected { name, is_own: *is_own }.to_string()
-    });
+    let fits = recommended
+        .map(|it| Detected { name: &it.microarch, is_own: it.microarch_is_own }.to_string());
     // The kernel has no model name for an ARM CPU.
     let cpu = match (facts.cpu.model.clone(), fits) {
         (Some(model), Some(fits)) => format!("{model} ({fits})"),
@@ -84,7 +82,7 @@ fn describe_gpu(facts: &Facts, gpu: &Gpu) -> String {
             units::bytes(bytes) + &whose
         }),
         gpu.vulkan.as_ref().map(|api| match api.as_str() {
-            "render-node" => "Vulkan by its render node".to_owned(),
+            RENDER_NODE => "Vulkan by its render node".to_owned(),
             api => format!("Vulkan {api}"),
         }),
         gpu.driver.as_ref().map(|driver| format!("driver {driver}")),

@@ -1,12 +1,11 @@
 //! `new-host`: adds a host with the files that `probe`'s facts of its machine suggest.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::findings::finding::{Finding, or_finding};
@@ -43,52 +42,45 @@ struct NewHostReport<'a> {
     host: &'a str,
     dry_run: bool,
     /// From the flake's folder on.
-    files: &'a [PathBuf],
+    files: Vec<PathBuf>,
     /// `--dry-run`: the text of each file.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     contents: BTreeMap<String, String>,
-    findings: &'a [Finding],
-    ok: bool,
-}
-
-/// What was written for a host.
-#[derive(Default)]
-struct Added {
-    files: Vec<PathBuf>,
-    /// With `--dry-run`.
-    contents: BTreeMap<String, String>,
     findings: Vec<Finding>,
+    ok: bool,
     /// Whether Git tracks the files.
-    tracked: bool,
+    #[serde(skip)]
+    is_tracked: bool,
 }
 
 pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
-    let (added, ok) = match or_finding(add(args, global))? {
-        Ok(added) => (added, true),
-        Err(finding) => (Added { findings: vec![finding], ..Added::default() }, false),
-    };
-    let (name, Added { files, contents, findings, tracked }) = (&args.name, added);
-    let report = NewHostReport {
+    let name = &args.name;
+    let mut report = NewHostReport {
         schema: 1,
         command: "new-host",
         host: name,
         dry_run: args.dry_run,
-        files: &files,
-        contents,
-        findings: &findings,
-        ok,
+        files: vec![],
+        contents: BTreeMap::new(),
+        findings: vec![],
+        ok: true,
+        is_tracked: false,
     };
+    if let Err(finding) = or_finding(add(args, global, &mut report))? {
+        report.findings = vec![finding];
+        report.ok = false;
+    }
     ui.document(&report)?;
-    for file in &files {
+    for file in &report.files {
         let file = file.display().to_string();
         match report.contents.get(&file) {
             Some(text) => ui.verbatim(&format!("{}\n{text}", ui.bold(&file))),
             None => ui.result(file),
         }
     }
-    findings.iter().for_each(|finding| print_finding(ui, name, finding));
-    if ok && !args.dry_run {
-        let add = match tracked {
+    report.findings.iter().for_each(|finding| print_finding(ui, name, finding));
+    if report.ok && !args.dry_run {
+        let add = match report.is_tracked {
             true => "",
             false => "`git add hosts` if this is a Git repository; ",
         };
@@ -97,11 +89,11 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
              xtask build-all {name}`, `cargo xtask bench {name}`"
         ));
     }
-    Ok(Outcome::new(ok, &findings))
+    Ok(Outcome::new(report.ok, &report.findings))
 }
 
 /// Writes the files, unless it is a dry run.
-fn add(args: &NewHostArgs, global: &Global) -> Result<Added> {
+fn add(args: &NewHostArgs, global: &Global, report: &mut NewHostReport) -> Result<()> {
     // Discover.
     let root = match &global.flake {
         Some(reference) => {
@@ -118,17 +110,18 @@ fn add(args: &NewHostArgs, global: &Global) -> Result<Added> {
     let machine = read_machine(&target)?;
     // Plan.
     let written = plan(args, &facts, &machine, &table)?;
-    if args.dry_run {
-        let files = written.iter().map(|(file, _)| file.clone()).collect();
-        let contents = written.into_iter().map(|(file, text)| (file.display().to_string(), text));
-        return Ok(Added { files, contents: contents.collect(), ..Added::default() });
-    }
     // Run.
-    let tracked = write(&root, &args.name, &written)?;
-    let files: Vec<PathBuf> = written.into_iter().map(|(file, _)| file).collect();
-    let mut findings = probe_output::unknown(&facts);
-    findings.extend(unsure(&args.name, &machine));
-    Ok(Added { files, findings, tracked, ..Added::default() })
+    if !args.dry_run {
+        report.is_tracked = write(&root, &args.name, &written)?;
+        report.findings = probe_output::unknown(&facts);
+        report.findings.extend(unsure(&args.name, &machine));
+    }
+    report.files = written.iter().map(|(file, _)| file.clone()).collect();
+    if args.dry_run {
+        let contents = written.into_iter().map(|(file, text)| (file.display().to_string(), text));
+        report.contents = contents.collect();
+    }
+    Ok(())
 }
 
 /// Writes the files, the table last: its rename makes the rest a host. Until then the folder has
@@ -224,28 +217,29 @@ fn read_machine(target: &Target) -> Result<Machine> {
 /// What the owner has to look at before the host is installed.
 fn unsure(name: &str, machine: &Machine) -> Vec<Finding> {
     let file = format!("hosts/{name}/default.nix");
-    let mut findings = vec![];
-    if machine.release.is_none() {
-        findings.push(Finding::warning(
+    let loader = if machine.release.is_none() {
+        Some(Finding::warning(
             "not-nixos",
             format!("{name} does not run NixOS, so its partitions and its boot loader are a guess"),
             "install NixOS on it, for example with nixos-anywhere, and correct what the file says of them",
-        ));
+        ))
     } else if machine.loader.is_none() && !machine.nixos.files.contains_key("configuration.nix") {
-        findings.push(Finding::warning(
+        Some(Finding::warning(
             "no-boot-loader",
             format!("cannot find the boot loader of {name}"),
             "set the one that the machine has",
-        ));
-    }
-    if !machine.has_keys() {
-        findings.push(Finding::warning(
+        ))
+    } else {
+        None
+    };
+    let keys = (!machine.has_keys()).then(|| {
+        Finding::warning(
             "no-ssh-key",
             format!("no account of {name} has an SSH key that could be read"),
             "add users.users.NAME.openssh.authorizedKeys.keys, or nobody can log in to the installed host",
-        ));
-    }
-    findings.into_iter().map(|finding| finding.at(file.clone())).collect()
+        )
+    });
+    loader.into_iter().chain(keys).map(|finding| finding.at(&*file)).collect()
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::hardware::facts::{Facts, Vendor};
-use crate::hardware::recommendation::Recommendation;
-use crate::new_host::machine::{Loader, Machine, NixosFolder, User};
+use crate::hardware::recommendation::{Recommendation, layout, list};
+use crate::new_host::machine::{Loader, Machine, Network, NixosFolder, User};
 use crate::nix::names::nix_string;
 
 const HARDWARE: &str = "hardware-configuration.nix";
@@ -18,8 +18,7 @@ pub fn files(
     wanted: &Recommendation,
     machine: &Machine,
 ) -> BTreeMap<String, String> {
-    let folder = &machine.nixos;
-    let mut files = folder.files.clone();
+    let mut files = machine.nixos.files.clone();
     files.insert("default.nix".to_owned(), file(facts, wanted, machine));
     files.extend(machine.hardware.clone().map(|text| (HARDWARE.to_owned(), text)));
     if let Some(text) = files.get_mut("configuration.nix") {
@@ -28,34 +27,25 @@ pub fn files(
     files
 }
 
-/// hosts/NAME/default.nix.
+/// hosts/NAME/default.nix, of blocks of lines; an empty one is left out.
 fn file(facts: &Facts, wanted: &Recommendation, machine: &Machine) -> String {
     let own = importable(&machine.nixos);
-    let mut blocks = vec![imports(machine, own), wanted.nix()];
-    blocks.extend(drivers(facts, wanted));
+    let mut blocks = vec![imports(machine, own), wanted.nix(), drivers(facts, wanted)];
     if own.is_err() {
-        blocks.extend([boot(machine), file_systems(machine)].into_iter().flatten());
-        blocks.extend([network(machine), region(machine)].into_iter().flatten());
+        blocks.extend([boot(machine), file_systems(machine), network(machine), region(machine)]);
         blocks.extend(users(machine, wanted));
         blocks.push(ssh(machine));
     } else {
         blocks.push("# xtask logs in.\nservices.openssh.enable = true;".to_owned());
     }
-    blocks.push(nix(machine));
-    blocks.push(SERVER.to_owned());
-    blocks.extend(state_version(machine, own.is_ok()));
+    blocks.extend([nix(machine), SERVER.to_owned(), state_version(machine, own.is_ok())]);
+    let blocks = blocks.iter().filter(|block| !block.is_empty()).map(|block| indented(block));
+    let blocks: Vec<String> = blocks.collect();
 
-    let mut text = String::from("# ");
-    text.push_str(facts.cpu.model.as_deref().unwrap_or("A machine with an unknown CPU").trim());
-    for gpu in facts.gpus.iter().filter(|gpu| gpu.is_worth_using()) {
-        text.push_str(&format!(", {}", gpu.name.trim()));
-    }
-    text.push_str(".\n{\n");
-    let blocks: Vec<String> =
-        blocks.iter().filter(|block| !block.is_empty()).map(|block| indented(block)).collect();
-    text.push_str(&blocks.join("\n"));
-    text.push_str("}\n");
-    text
+    let cpu = facts.cpu.model.as_deref().unwrap_or("A machine with an unknown CPU").trim();
+    let gpus = facts.gpus.iter().filter(|gpu| gpu.is_worth_using());
+    let gpus: String = gpus.map(|gpu| format!(", {}", gpu.name.trim())).collect();
+    format!("# {cpu}{gpus}.\n{{\n{}}}\n", blocks.join("\n"))
 }
 
 const SERVER: &str =
@@ -111,39 +101,38 @@ fn without_host_name(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
+/// Whether nixos-generate-config described the machine, now or at its installation.
+fn is_described(machine: &Machine) -> bool {
+    machine.hardware.is_some() || machine.nixos.files.contains_key(HARDWARE)
+}
+
 fn imports(machine: &Machine, own: Result<(), Option<&str>>) -> String {
-    let hardware = machine.hardware.is_some()
-        || machine.nixos.files.contains_key("hardware-configuration.nix");
-    match own {
+    let comment = match own {
         // It imports hardware-configuration.nix.
-        Ok(()) => "# Of /etc/nixos, as it is on the machine.\nimports = [ ./configuration.nix ];"
-            .to_owned(),
-        Err(why) => {
-            let comment = match (why, machine.nixos.is_flake) {
-                (Some(why), true) => format!("# {why}.\n"),
-                (Some(why), false) => format!("# ./configuration.nix is not imported: {why}.\n"),
-                (None, _) => String::new(),
-            };
-            let imports = if hardware { "imports = [ ./hardware-configuration.nix ];" } else { "" };
-            (comment + imports).trim_end().to_owned()
+        Ok(()) => {
+            return "# Of /etc/nixos, as it is on the machine.\nimports = [ ./configuration.nix ];"
+                .to_owned();
         }
-    }
+        Err(Some(why)) if machine.nixos.is_flake => format!("# {why}.\n"),
+        Err(Some(why)) => format!("# ./configuration.nix is not imported: {why}.\n"),
+        Err(None) => String::new(),
+    };
+    let imports =
+        if is_described(machine) { "imports = [ ./hardware-configuration.nix ];" } else { "" };
+    (comment + imports).trim_end().to_owned()
 }
 
 /// Without them a GPU backend finds no GPU.
-fn drivers(facts: &Facts, wanted: &Recommendation) -> Option<String> {
+fn drivers(facts: &Facts, wanted: &Recommendation) -> String {
     let has = |name| wanted.backend.contains(&name);
     let mut lines = vec![];
     if has("cuda") {
         // NVIDIA's open kernel module knows Turing, 7.5, and later.
-        let is_open = wanted.cuda_capabilities.iter().all(|capability| {
-            capability
-                .split('.')
-                .next()
-                .and_then(|major| major.parse::<u32>().ok())
-                .is_some_and(|major| major >= 8)
-                || capability == "7.5"
-        });
+        let knows = |capability: &String| {
+            let major = capability.split('.').next().and_then(|major| major.parse::<u32>().ok());
+            major >= Some(8) || capability == "7.5"
+        };
+        let is_open = wanted.cuda_capabilities.iter().all(knows);
         lines.push("services.xserver.videoDrivers = [ \"nvidia\" ];".to_owned());
         lines.push(format!("hardware.nvidia.open = {is_open};"));
     }
@@ -151,13 +140,19 @@ fn drivers(facts: &Facts, wanted: &Recommendation) -> Option<String> {
     if has("rocm") || has("vulkan") && has_amd {
         lines.push("hardware.enableRedistributableFirmware = true;".to_owned());
     }
-    if wanted.backend != ["cpu"] {
+    if !has("cpu") {
         lines.push("hardware.graphics.enable = true;".to_owned());
+        lines.insert(0, "# The GPU's driver.".to_owned());
     }
-    (!lines.is_empty()).then(|| format!("# The GPU's driver.\n{}", lines.join("\n")))
+    lines.join("\n")
 }
 
-fn boot(machine: &Machine) -> Option<String> {
+/// The line that sets an option to a text.
+fn set(option: &str, value: &str) -> String {
+    format!("{option} = {};", nix_string(value))
+}
+
+fn boot(machine: &Machine) -> String {
     let mut lines = vec![];
     if machine.loader.is_none() {
         lines.push("# Not seen on the machine: set the boot loader that it has.".to_owned());
@@ -168,12 +163,12 @@ fn boot(machine: &Machine) -> Option<String> {
             lines.push("boot.loader.generic-extlinux-compatible.enable = true;".to_owned());
         }
         (Some(Loader::Grub), true) => {
-            lines.push("boot.loader.grub.device = \"nodev\";".to_owned());
+            lines.push(set("boot.loader.grub.device", "nodev"));
             lines.push("boot.loader.grub.efiSupport = true;".to_owned());
         }
         (Some(Loader::Grub) | None, false) => {
             let device = machine.disk.as_deref().unwrap_or("nodev");
-            lines.push(format!("boot.loader.grub.device = {};", nix_string(device)));
+            lines.push(set("boot.loader.grub.device", device));
         }
         (Some(Loader::SystemdBoot), _) | (None, true) => {
             lines.push("boot.loader.systemd-boot.enable = true;".to_owned());
@@ -181,111 +176,100 @@ fn boot(machine: &Machine) -> Option<String> {
     }
     if machine.is_efi {
         lines.push("boot.loader.efi.canTouchEfiVariables = true;".to_owned());
-        if let Some(esp) = machine.esp.as_deref().filter(|esp| *esp != "/boot") {
-            lines.push(format!("boot.loader.efi.efiSysMountPoint = {};", nix_string(esp)));
-        }
+        let esp = machine.esp.as_deref().filter(|esp| *esp != "/boot");
+        lines.extend(esp.map(|esp| set("boot.loader.efi.efiSysMountPoint", esp)));
     }
-    lines.extend(
-        machine.host_id.as_ref().map(|id| format!("networking.hostId = {};", nix_string(id))),
-    );
-    Some(lines.join("\n"))
+    lines.extend(machine.host_id.as_ref().map(|id| set("networking.hostId", id)));
+    lines.join("\n")
 }
 
 /// For a machine that `nixos-generate-config` did not describe.
-fn file_systems(machine: &Machine) -> Option<String> {
-    let is_described = machine.hardware.is_some()
-        || machine.nixos.files.contains_key("hardware-configuration.nix");
-    let esp = nix_string(machine.esp.as_deref().unwrap_or("/boot"));
-    let boot = format!(
-        "\nfileSystems.{esp} = {{\n  device = \"/dev/disk/by-label/boot\";\n  fsType = \"vfat\";\n}};"
-    );
-    (!is_described).then(|| {
+fn file_systems(machine: &Machine) -> String {
+    if is_described(machine) {
+        return String::new();
+    }
+    let file_system = |folder: &str, label: &str, kind: &str| {
         format!(
-            "# The machine does not run NixOS. Replace this by the hardware-configuration.nix that the\n\
-             # installation writes, or give its partitions these labels.\n\
-             fileSystems.\"/\" = {{\n  device = \"/dev/disk/by-label/nixos\";\n  fsType = \"ext4\";\n}};{}",
-            if machine.is_efi { boot.as_str() } else { "" }
+            "\nfileSystems.{} = {{\n  device = \"/dev/disk/by-label/{label}\";\n  fsType = \
+             \"{kind}\";\n}};",
+            nix_string(folder)
         )
-    })
+    };
+    let boot = machine.is_efi.then(|| machine.esp.as_deref().unwrap_or("/boot"));
+    let boot = boot.map(|esp| file_system(esp, "boot", "vfat")).unwrap_or_default();
+    format!(
+        "# The machine does not run NixOS. Replace this by the hardware-configuration.nix that the\n\
+         # installation writes, or give its partitions these labels.{}{boot}",
+        file_system("/", "nixos", "ext4")
+    )
 }
 
-fn network(machine: &Machine) -> Option<String> {
+fn network(machine: &Machine) -> String {
     let network = &machine.network;
     let mut lines = vec![];
     if network.network_manager {
         lines.push("networking.networkmanager.enable = true;".to_owned());
     }
     if !network.fixed.is_empty() {
-        lines.extend(fixed_address(machine));
+        lines.push(fixed_addresses(network, machine.release.is_some()));
     }
-    (!lines.is_empty()).then(|| lines.join("\n"))
+    lines.join("\n")
 }
 
 /// NetworkManager keeps its own settings, and another system may call the interface otherwise.
-fn fixed_address(machine: &Machine) -> Vec<String> {
-    let network = &machine.network;
-    let is_sure = machine.release.is_some() && !network.network_manager;
-    let mut lines = vec![];
-    for (interface, address, length) in &network.fixed {
-        lines.push(format!("networking.interfaces.{}.ipv4.addresses = [", attribute(interface)));
-        lines.push("  {".to_owned());
-        lines.push(format!("    address = {};", nix_string(address)));
-        lines.push(format!("    prefixLength = {length};"));
-        lines.push("  }".to_owned());
-        lines.push("];".to_owned());
-    }
-    let gateway = network.gateway.as_ref();
-    lines.extend(gateway.map(|at| format!("networking.defaultGateway = {};", nix_string(at))));
+fn fixed_addresses(network: &Network, is_nixos: bool) -> String {
+    let address = |(interface, address, length): &(String, String, u8)| {
+        format!(
+            "networking.interfaces.{}.ipv4.addresses = [\n  {{\n    {}\n    prefixLength = \
+             {length};\n  }}\n];",
+            attribute(interface),
+            set("address", address)
+        )
+    };
+    let mut lines: Vec<String> = network.fixed.iter().map(address).collect();
+    lines.extend(network.gateway.as_ref().map(|at| set("networking.defaultGateway", at)));
     if !network.nameservers.is_empty() {
-        let servers = format!("networking.nameservers = {};", list(&network.nameservers));
-        lines.extend(servers.lines().map(str::to_owned));
+        lines.push(format!("networking.nameservers = {};", list(&network.nameservers)));
     }
-    if !is_sure {
-        lines.iter_mut().for_each(|line| line.insert_str(0, "# "));
-        lines.insert(
-            0,
-            "# The machine has a fixed address; without these lines it asks DHCP.".to_owned(),
-        );
+    let lines = lines.join("\n");
+    match is_nixos && !network.network_manager {
+        true => lines,
+        false => format!(
+            "# The machine has a fixed address; without these lines it asks DHCP.\n# {}",
+            lines.replace('\n', "\n# ")
+        ),
     }
-    lines
 }
 
-fn region(machine: &Machine) -> Option<String> {
-    let locale =
-        machine.locale.as_ref().filter(|locale| locale.to_ascii_lowercase().ends_with("utf-8"));
-    let lines: Vec<String> = [
+fn region(machine: &Machine) -> String {
+    let is_utf8 = |locale: &&String| locale.to_ascii_lowercase().ends_with("utf-8");
+    let options = [
         ("time.timeZone", machine.time_zone.as_ref()),
-        ("i18n.defaultLocale", locale),
+        ("i18n.defaultLocale", machine.locale.as_ref().filter(is_utf8)),
         ("console.keyMap", machine.key_map.as_ref()),
-    ]
-    .into_iter()
-    .filter_map(|(option, value)| Some(format!("{option} = {};", nix_string(value?))))
-    .collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
+    ];
+    let lines = options.into_iter().filter_map(|(option, value)| Some(set(option, value?)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn users(machine: &Machine, wanted: &Recommendation) -> Vec<String> {
-    let is_gpu = wanted.backend != ["cpu"];
     let keys = |keys: &[String]| format!("openssh.authorizedKeys.keys = {};", list(keys));
     let account = |user: &User| {
         let mut groups = user.groups.clone();
-        // /dev/dri and /dev/kfd, for benchmarks.
-        let gpu = ["render", "video"]
-            .into_iter()
-            .filter(|group| is_gpu && !groups.iter().any(|have| have == group));
-        groups.extend(gpu.map(str::to_owned).collect::<Vec<_>>());
-        let mut lines = vec![
-            format!("users.users.{} = {{", attribute(&user.name)),
-            "  isNormalUser = true;".to_owned(),
-        ];
+        if wanted.backend != ["cpu"] {
+            // /dev/dri and /dev/kfd, for benchmarks.
+            let gpu = ["render", "video"].map(str::to_owned);
+            groups.extend(gpu.into_iter().filter(|group| !user.groups.contains(group)));
+        }
+        let mut lines = vec!["isNormalUser = true;".to_owned()];
         if !groups.is_empty() {
-            lines.push(format!("  extraGroups = {};", list(&groups).replace('\n', "\n  ")));
+            lines.push(format!("extraGroups = {};", list(&groups)));
         }
         if !user.keys.is_empty() {
-            lines.push(format!("  {}", keys(&user.keys).replace('\n', "\n  ")));
+            lines.push(keys(&user.keys));
         }
-        lines.push("};".to_owned());
-        lines.join("\n")
+        let name = attribute(&user.name);
+        format!("users.users.{name} = {{\n{}}};", indented(&lines.join("\n")))
     };
     let mut blocks: Vec<String> = machine.users.iter().map(account).collect();
     if !machine.root_keys.is_empty() {
@@ -304,8 +288,8 @@ fn users(machine: &Machine, wanted: &Recommendation) -> Vec<String> {
 fn ssh(machine: &Machine) -> String {
     let mut lines = vec!["services.openssh.enable = true;".to_owned()];
     if !machine.sshd.ports.is_empty() {
-        let ports = machine.sshd.ports.iter().map(ToString::to_string).collect();
-        lines.push(format!("services.openssh.ports = {};", layout(ports)));
+        let ports: Vec<String> = machine.sshd.ports.iter().map(ToString::to_string).collect();
+        lines.push(format!("services.openssh.ports = {};", layout(&ports)));
     }
     // Only where a key opens the door: the machine must not lock its owner out.
     if machine.sshd.no_passwords && machine.has_keys() {
@@ -319,44 +303,25 @@ fn ssh(machine: &Machine) -> String {
 }
 
 fn nix(machine: &Machine) -> String {
-    let mut lines = vec![
-        "nix.settings.experimental-features = [\n  \"nix-command\"\n  \"flakes\"\n];".to_owned(),
-    ];
+    let features = list(&["nix-command", "flakes"]);
+    let mut lines = vec![format!("nix.settings.experimental-features = {features};")];
     if machine.me != "root" && !machine.me.is_empty() {
         lines.push("# So that this account may copy a system to the machine.".to_owned());
-        let users = ["root".to_owned(), machine.me.clone()];
-        lines.push(format!("nix.settings.trusted-users = {};", list(&users)));
+        lines.push(format!("nix.settings.trusted-users = {};", list(&["root", &machine.me])));
     }
     lines.join("\n")
 }
 
-fn state_version(machine: &Machine, is_imported: bool) -> Option<String> {
+fn state_version(machine: &Machine, is_imported: bool) -> String {
+    const OPTION: &str = "system.stateVersion";
     match (machine.state_version(), &machine.release) {
-        (Some(_), _) if is_imported => None,
-        (Some(version), _) => Some(format!("system.stateVersion = {};", nix_string(version))),
-        (None, Some(release)) => Some(format!(
-            "# The NixOS that the machine runs; correct it if it was installed with an earlier one.\n\
-             system.stateVersion = {};",
-            nix_string(release)
-        )),
-        (None, None) => {
-            Some("# The NixOS that you install:\n# system.stateVersion = \"\";".to_owned())
-        }
-    }
-}
-
-fn list(items: &[String]) -> String {
-    layout(items.iter().map(|item| nix_string(item)).collect())
-}
-
-/// A list as nixfmt writes it.
-fn layout(items: Vec<String>) -> String {
-    match &items[..] {
-        [one] if one.len() < 60 => format!("[ {one} ]"),
-        many => {
-            let lines: String = many.iter().map(|item| format!("  {item}\n")).collect();
-            format!("[\n{lines}]")
-        }
+        (Some(_), _) if is_imported => String::new(),
+        (Some(version), _) => set(OPTION, version),
+        (None, Some(release)) => format!(
+            "# The NixOS that the machine runs; correct it if it was installed with an earlier one.\n{}",
+            set(OPTION, release)
+        ),
+        (None, None) => format!("# The NixOS that you install:\n# {}", set(OPTION, "")),
     }
 }
 

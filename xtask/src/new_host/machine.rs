@@ -81,18 +81,19 @@ impl Machine {
         let section = |name: &str| sections.get(name).map_or("", String::as_str);
         let word = |name: &str| section(name).split_whitespace().next().map(str::to_owned);
         let boot: BTreeSet<&str> = section("boot").lines().collect();
-        let loader = match () {
-            () if boot.contains("systemd-boot") => Some(Loader::SystemdBoot),
-            () if boot.contains("grub") => Some(Loader::Grub),
-            () if boot.contains("extlinux") => Some(Loader::Extlinux),
-            () => None,
-        };
-        let mounts: Vec<Vec<&str>> =
-            section("mounts").lines().map(|line| line.split_whitespace().collect()).collect();
-        let mounted = |folder: &&str| {
-            mounts.iter().any(|mount| mount.get(1) == Some(folder) && mount.get(2) == Some(&"vfat"))
-        };
-        let has_zfs = mounts.iter().any(|mount| mount.get(2) == Some(&"zfs"));
+        let loaders = [
+            ("systemd-boot", Loader::SystemdBoot),
+            ("grub", Loader::Grub),
+            ("extlinux", Loader::Extlinux),
+        ];
+        // Folder and file system.
+        let mounts: Vec<(&str, &str)> = section("mounts")
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split_whitespace().skip(1);
+                Some((words.next()?, words.next()?))
+            })
+            .collect();
         let mut keys = keys(section("keys"));
         let root_keys = keys.remove("root").unwrap_or_default();
         let hardware = section("hardware");
@@ -104,13 +105,13 @@ impl Machine {
             release: nixos_release(section("os-release")),
             hardware: hardware.contains('{').then(|| hardware.trim_start().to_owned()),
             is_efi: boot.contains("efi"),
-            loader,
+            loader: loaders.into_iter().find(|(name, _)| boot.contains(name)).map(|(_, it)| it),
             esp: ["/boot", "/efi", "/boot/efi"]
-                .iter()
-                .find(|folder| mounted(folder))
-                .map(|folder| (*folder).to_owned()),
+                .into_iter()
+                .find(|folder| mounts.contains(&(*folder, "vfat")))
+                .map(str::to_owned),
             disk: word("disk"),
-            host_id: word("hostid").filter(|_| has_zfs),
+            host_id: word("hostid").filter(|_| mounts.iter().any(|(_, kind)| *kind == "zfs")),
             me: word("me").unwrap_or_default(),
             users: users(section("passwd"), section("group"), &mut keys),
             root_keys,
@@ -139,12 +140,11 @@ impl Machine {
 
     /// `system.stateVersion` of its own configuration.
     pub fn state_version(&self) -> Option<&str> {
-        let lines = self.nixos.files.values().flat_map(|text| text.lines());
-        let mut values = lines.filter_map(|line| {
+        let mut lines = self.nixos.files.values().flat_map(|text| text.lines());
+        lines.find_map(|line| {
             let value = line.trim().strip_prefix("system.stateVersion")?;
             value.split('"').nth(1).filter(|value| is_release(value))
-        });
-        values.next()
+        })
     }
 
     /// Whether somebody can log in with a key.
@@ -236,21 +236,19 @@ fn users(passwd: &str, group: &str, keys: &mut BTreeMap<String, Vec<String>>) ->
 
 /// Of `sshd -T` or of its configuration, whose words differ in case.
 fn sshd(section: &str) -> Sshd {
-    let values = |name: &str| -> Vec<String> {
-        let lines = section.lines().map(|line| line.trim().to_ascii_lowercase());
-        lines
-            .filter_map(|line| {
-                let (key, value) = line.split_once(char::is_whitespace)?;
-                (key == name).then(|| value.trim().to_owned())
-            })
-            .collect()
+    let section = section.to_ascii_lowercase();
+    let lines = section.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
+    let lines: Vec<(&str, &str)> = lines.map(|(key, value)| (key, value.trim())).collect();
+    // The first line of a name counts.
+    let has = |name: &str, wanted: &str| {
+        lines.iter().find(|(key, _)| *key == name).is_some_and(|(_, value)| *value == wanted)
     };
-    let first = |name: &str| values(name).into_iter().next();
-    let ports: BTreeSet<u16> = values("port").iter().filter_map(|port| port.parse().ok()).collect();
+    let ports = lines.iter().filter(|(key, _)| *key == "port");
+    let ports: BTreeSet<u16> = ports.filter_map(|(_, value)| value.parse().ok()).collect();
     Sshd {
         ports: if ports == BTreeSet::from([22]) { vec![] } else { ports.into_iter().collect() },
-        no_passwords: first("passwordauthentication").as_deref() == Some("no"),
-        root_by_password: first("permitrootlogin").as_deref() == Some("yes"),
+        no_passwords: has("passwordauthentication", "no"),
+        root_by_password: has("permitrootlogin", "yes"),
     }
 }
 
