@@ -16,9 +16,10 @@ const QUICK: Duration = Duration::from_secs(60);
 /// The first copy of a long history, or reading ten thousand commits.
 const LONG: Duration = Duration::from_secs(900);
 
-/// Every name that the repository has for a revision, as `git ls-remote` prints them.
+/// The revision of every name that the repository has, by its full name. An annotated tag stands
+/// for its commit.
 #[derive(Debug, Clone, Default)]
-pub struct Names(Vec<(String, String)>);
+pub struct Names(BTreeMap<String, String>);
 
 /// # Errors
 /// There is no git, or the repository does not answer.
@@ -30,17 +31,20 @@ pub fn names(url: &str) -> Result<Names> {
         let why = why.lines().find(|line| !line.trim().is_empty()).unwrap_or("no answer");
         bail!("cannot list the revisions of {url} ({}): {}", output.exit, why.trim());
     }
-    let text = output.stdout_text();
-    let line = |line: &str| line.split_once('\t').map(|(rev, name)| (rev.into(), name.into()));
-    Ok(Names(text.lines().filter_map(line).collect()))
+    Ok(Names::read(&output.stdout_text()))
 }
 
 impl Names {
-    /// The revision of a full name. An annotated tag stands for its commit.
+    /// Reads what `git ls-remote` prints: after an annotated tag comes its commit, as `TAG^{}`.
+    fn read(printed: &str) -> Self {
+        let lines = printed.lines().filter_map(|line| line.split_once('\t'));
+        let name = |name: &str| name.strip_suffix("^{}").unwrap_or(name).to_owned();
+        Self(lines.map(|(rev, its)| (name(its), rev.to_owned())).collect())
+    }
+
+    /// The revision of a full name.
     pub fn rev(&self, name: &str) -> Option<&str> {
-        let peeled = format!("{name}^{{}}");
-        let find = |name: &str| self.0.iter().find(|(_, its)| its == name);
-        find(&peeled).or_else(|| find(name)).map(|(rev, _)| rev.as_str())
+        self.0.get(name).map(String::as_str)
     }
 
     /// Returns the revision and the full name of a branch or tag. A tag comes first, as in git.
@@ -56,20 +60,20 @@ impl Names {
 
     /// The tags `bN`: N and the revision, sorted.
     pub fn builds(&self) -> Vec<(u64, &str)> {
-        let number = |name: &str| name.strip_prefix("refs/tags/b")?.parse::<u64>().ok();
-        let mut builds: Vec<(u64, &str)> =
-            self.0.iter().filter_map(|(_, name)| Some((number(name)?, self.rev(name)?))).collect();
-        builds.sort_unstable();
-        builds
+        self.tags(build)
     }
 
     /// The releases, oldest first, with their revisions; pre-releases are none.
     pub fn releases(&self) -> Vec<(Version, &str)> {
-        let version = |name: &str| release(name.strip_prefix("refs/tags/")?);
-        let all = self.0.iter().filter_map(|(_, name)| Some((version(name)?, self.rev(name)?)));
-        let mut releases: Vec<_> = all.collect();
-        releases.sort_unstable();
-        releases
+        self.tags(release)
+    }
+
+    fn tags<T: Ord>(&self, parse: fn(&str) -> Option<T>) -> Vec<(T, &str)> {
+        let tag = |name: &String| parse(name.strip_prefix("refs/tags/")?);
+        let tags = self.0.iter().filter_map(|(name, rev)| Some((tag(name)?, rev.as_str())));
+        let mut tags: Vec<_> = tags.collect();
+        tags.sort_unstable();
+        tags
     }
 
     /// A revision with the number and version of its tags, if it has any.
@@ -83,23 +87,17 @@ impl Names {
         }
     }
 
-    /// A name of this revision.
-    pub fn name_of(&self, rev: &str) -> Option<String> {
-        let named = self.0.iter().find(|(its, name)| its == rev && !name.ends_with("^{}"));
-        named.map(|(_, name)| name.clone()).filter(|name| name != "HEAD")
-    }
-
     /// Every tag and branch by its short name.
     pub fn short(&self) -> impl Iterator<Item = &str> {
-        let plain = |name: &str| !name.ends_with("^{}");
-        self.0.iter().map(|(_, name)| name.as_str()).filter(move |name| plain(name)).filter_map(
-            |name| name.strip_prefix("refs/tags/").or_else(|| name.strip_prefix("refs/heads/")),
-        )
+        let names = self.0.keys();
+        names.filter_map(|it| it.strip_prefix("refs/tags/").or(it.strip_prefix("refs/heads/")))
     }
 
-    /// Returns the revision that begins with these digits.
-    pub fn beginning_with(&self, digits: &str) -> Option<&str> {
-        self.0.iter().map(|(rev, _)| rev.as_str()).find(|rev| rev.starts_with(digits))
+    /// Returns the revision that begins with these digits, and a name of it.
+    pub fn beginning_with(&self, digits: &str) -> Option<(&str, Option<&str>)> {
+        let rev = self.0.values().find(|rev| rev.starts_with(digits))?;
+        let name = self.0.iter().find(|(name, its)| *its == rev && *name != "HEAD");
+        Some((rev.as_str(), name.map(|(name, _)| name.as_str())))
     }
 }
 
@@ -195,7 +193,7 @@ impl History {
 
     /// The tags `bN` that upstream gives its builds: revision to N.
     pub fn builds(&self) -> Result<BTreeMap<String, u64>> {
-        self.tags("b*", |tag| tag.strip_prefix('b')?.parse().ok())
+        self.tags("b*", build)
     }
 
     /// Upstream's releases: revision to version.
@@ -203,11 +201,7 @@ impl History {
         self.tags("v*", release)
     }
 
-    fn tags<T>(
-        &self,
-        pattern: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<BTreeMap<String, T>> {
+    fn tags<T>(&self, pattern: &str, parse: fn(&str) -> Option<T>) -> Result<BTreeMap<String, T>> {
         let format = "--format=%(refname:strip=2) %(objectname) %(*objectname)";
         let output = self.ask(&["for-each-ref", format, &format!("refs/tags/{pattern}")])?;
         let one = |line: &str| {
@@ -250,10 +244,8 @@ impl History {
         paths: impl Iterator<Item = &'a str>,
     ) -> Result<Vec<Commit>> {
         let range = format!("{old}..{new}");
-        self.commits(
-            "log",
-            &[&["--reverse", &range, "--"], &paths.collect::<Vec<_>>()[..]].concat(),
-        )
+        let paths: Vec<&str> = paths.collect();
+        self.commits("log", &[&["--reverse", &range, "--"], &paths[..]].concat())
     }
 
     pub fn commit(&self, rev: &str) -> Result<Commit> {
@@ -297,6 +289,11 @@ impl History {
     }
 }
 
+/// The number of a build's tag, `b6140`.
+fn build(tag: &str) -> Option<u64> {
+    tag.strip_prefix('b')?.parse().ok()
+}
+
 /// The version of a release's tag, `v0.7.0`; `v0.7.0-rc1` is no release.
 fn release(tag: &str) -> Option<Version> {
     Version::parse(tag.strip_prefix('v')?).ok().filter(|version| version.pre.is_empty())
@@ -308,4 +305,30 @@ fn git(words: &[&str]) -> Invocation {
         .args(words.iter().copied())
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTED: &str = "aa11\tHEAD\naa11\trefs/heads/master\nbb22\trefs/tags/b7\n\
+                          cc33\trefs/tags/v1.0.0\ndd44\trefs/tags/v1.0.0^{}\n\
+                          ee55\trefs/tags/v1.1.0-rc1\n";
+
+    #[test]
+    fn an_annotated_tag_stands_for_its_commit() {
+        let names = Names::read(LISTED);
+        assert_eq!(names.rev("refs/tags/v1.0.0"), Some("dd44"));
+        assert_eq!(names.resolve("1.0.0"), Some(("dd44", "refs/tags/v1.0.0".to_owned())));
+        assert_eq!(names.releases(), [(Version::new(1, 0, 0), "dd44")]);
+        assert_eq!(names.builds(), [(7, "bb22")]);
+        assert_eq!(names.beginning_with("cc3"), None);
+        assert_eq!(names.short().collect::<String>(), "masterb7v1.0.0v1.1.0-rc1");
+    }
+
+    #[test]
+    fn the_newest_commit_has_the_name_of_its_branch() {
+        let names = Names::read(LISTED);
+        assert_eq!(names.beginning_with("aa"), Some(("aa11", Some("refs/heads/master"))));
+    }
 }

@@ -115,10 +115,8 @@ fn resolve(names: &Names, to: &str) -> Option<(String, Option<String>)> {
         return Some((rev.to_owned(), Some(name)));
     }
     // Shorter digits may be a name.
-    (is_hex(to) && to.len() >= 7)
-        .then(|| names.beginning_with(to))
-        .flatten()
-        .map(|rev| (rev.to_owned(), names.name_of(rev)))
+    let (rev, name) = names.beginning_with(to).filter(|_| is_hex(to) && to.len() >= 7)?;
+    Some((rev.to_owned(), name.map(str::to_owned)))
 }
 
 fn is_hex(text: &str) -> bool {
