@@ -37,8 +37,8 @@ pub struct Cpu {
     pub microarch: Option<String>,
     #[serde(flatten)]
     pub identity: Identity,
-    /// As /proc/cpuinfo names them: what the CPU has and the kernel lets through. What every
-    /// processor has: a hybrid CPU runs a thread on any of them.
+    /// As /proc/cpuinfo names them: what the CPU has and the kernel lets through. Of a hybrid CPU
+    /// what all processors have: a thread may run on any of them.
     pub flags: BTreeSet<String>,
     /// The list of flags ends in the middle: whether the CPU has others is unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -17,7 +17,7 @@ use crate::pin::update::report::{LockState, Point};
 use crate::ui::table::Table;
 use crate::upstream::trial_fleet::{LLAMA_CPP, PinState};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct RollbackReport {
     schema: u32,
     command: &'static str,
@@ -52,18 +52,8 @@ struct EarlierPin {
 
 impl RollbackReport {
     fn new(input: &str) -> Self {
-        Self {
-            schema: 1,
-            command: "rollback",
-            input: input.to_owned(),
-            from: None,
-            to: None,
-            findings: None,
-            lock: None,
-            now: None,
-            pins: None,
-            ok: true,
-        }
+        let input = input.to_owned();
+        Self { schema: 1, command: "rollback", input, ok: true, ..Self::default() }
     }
 }
 
@@ -101,10 +91,9 @@ fn roll_back(args: &RollbackArgs, context: &Context) -> Result<()> {
     lock_transaction::can_write(&pin.root.join(LOCK))?;
     step_back(&pin, entry)?;
     // Report.
-    let (from, to) = (Point::from(&pin.now), Point::from(&entry.from));
     context.ui.document(&RollbackReport {
-        from: Some(from),
-        to: Some(to),
+        from: Some(Point::from(&pin.now)),
+        to: Some(Point::from(&entry.from)),
         findings: Some(vec![]),
         lock: Some(LockState::Updated),
         ..RollbackReport::new(&pin.input.name)
@@ -153,32 +142,29 @@ fn no_earlier_pin(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
 }
 
 fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<()> {
-    let pins: Vec<_> = way
-        .iter()
-        .enumerate()
-        .map(|(at, entry)| EarlierPin {
-            to: at + 1,
-            pin: Point::from(&entry.from),
-            left_at: entry.time,
-        })
-        .collect();
+    let pins = (1..).zip(way).map(|(to, entry)| {
+        let pin = Point::from(&entry.from);
+        EarlierPin { to, pin, left_at: entry.time }
+    });
+    let pins: Vec<EarlierPin> = pins.collect();
+    let row = |EarlierPin { to, pin, left_at }: &EarlierPin| {
+        let left = i64::try_from(*left_at).map(day).unwrap_or_default();
+        let date = pin.date.clone().unwrap_or_default();
+        vec![
+            to.to_string().into(),
+            pin.name().into(),
+            date.into(),
+            pin.rev.as_str().into(),
+            left.into(),
+        ]
+    };
+    let columns = [">--steps", "PIN", "DATE", "REVISION", "LEFT ON"];
+    let rows = pins.iter().map(row).collect();
     context.ui.document(&RollbackReport {
         now: Some(Point::from(&pin.now)),
         pins: Some(pins),
         ..RollbackReport::new(&pin.input.name)
     })?;
-    let row = |(at, entry): (usize, &&Entry)| {
-        let left = i64::try_from(entry.time).map(day).unwrap_or_default();
-        vec![
-            (at + 1).to_string().into(),
-            entry.from.name().into(),
-            entry.from.day().unwrap_or_default().into(),
-            entry.from.rev.clone().into(),
-            left.into(),
-        ]
-    };
-    let columns = [">--steps", "PIN", "DATE", "REVISION", "LEFT ON"];
-    let rows = way.iter().enumerate().map(row).collect();
     context.ui.result(Table { columns: &columns, rows }.render(&context.ui));
     context.ui.status(format!("{} is at {}", pin.input.name, pin.now.name()));
     Ok(())

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::build::report::VariantReport;
 use crate::build::run as build_all;
-use crate::build::variants::{Build, distinct};
-use crate::check::evaluation::{EvalOptions, evaluate};
+use crate::build::variants::Build;
+use crate::check::evaluation::{self, EvalOptions};
 use crate::check::outcomes::Outcomes;
 use crate::findings::finding::Finding;
 use crate::fleet::build_numbers::BuildNumbers;
@@ -24,9 +24,7 @@ use crate::nix::diagnosis::diagnose;
 use crate::nix::flake_input::{Revision, Upstream};
 use crate::nix::lockfile::{Input, LockFile};
 use crate::nix::tree_copy::TreeCopy;
-use crate::system::interrupt;
-use crate::system::process::{self, Exit};
-use crate::system::{disk, files};
+use crate::system::{disk, files, interrupt, process};
 use crate::ui::sanitize::sanitize;
 
 /// Fetching one revision, and what it needs.
@@ -167,15 +165,12 @@ impl<'a> PinState<'a> {
             .arg("--output-lock-file")
             .arg(&new_lock);
         let output = process::capture(&call, Some(FETCH))?;
-        match output.exit {
-            Exit::Code(0) => {}
-            exit => {
-                let cause = diagnose(&sanitize(&*output.stderr_text()), None);
-                let (name, revision) = (&self.input.name, revision.name());
-                let message =
-                    format!("{name} cannot be locked at {revision} ({exit}): {}", cause.message);
-                bail!(Finding::error("not-lockable", message, cause.help));
-            }
+        if !output.exit.ok() {
+            let cause = diagnose(&sanitize(&*output.stderr_text()), None);
+            let (name, revision, exit) = (&self.input.name, revision.name(), output.exit);
+            let message =
+                format!("{name} cannot be locked at {revision} ({exit}): {}", cause.message);
+            bail!(Finding::error("not-lockable", message, cause.help));
         }
         let text = files::read(&new_lock)?;
         disk::remove(&new_lock)?;
@@ -207,50 +202,31 @@ impl TrialFleet {
     }
 }
 
-/// How far a trial goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    Evaluate,
-    Build,
-}
-
-/// The results of a trial. Each host that was asked for is in `outcomes`.
-pub struct TrialResult {
-    pub outcomes: Outcomes,
-    /// Each distinct derivation; empty at [`Depth::Evaluate`].
-    pub variants: Vec<VariantReport>,
-}
-
 pub fn not_built(variant: &VariantReport) -> Finding {
-    let end = variant.log_tail.iter().rev().take(8).rev().cloned().collect::<Vec<_>>().join("\n");
-    let first = variant.first_error.as_ref().map(|line| format!("; first error: {line}"));
-    let message = format!(
-        "{}{}{}{end}",
-        variant.failure(),
-        first.unwrap_or_default(),
-        if end.is_empty() { "" } else { "; end of the log:\n" }
-    );
-    let help = variant
-        .log
-        .as_ref()
-        .map_or_else(|| "run again with -v".to_owned(), |log| format!("full log: {log}"));
+    let mut message = variant.failure();
+    if let Some(line) = &variant.first_error {
+        message.push_str(&format!("; first error: {line}"));
+    }
+    if !variant.log_tail.is_empty() {
+        let end = variant.log_tail.len().saturating_sub(8);
+        message.push_str(&format!("; end of the log:\n{}", variant.log_tail[end..].join("\n")));
+    }
+    let help = match &variant.log {
+        Some(log) => format!("full log: {log}"),
+        None => "run again with -v".to_owned(),
+    };
     Finding::error("not-built", message, help)
 }
 
-/// Evaluates these hosts with the trial, and builds each distinct variant of them.
+/// Evaluates these hosts with the trial. A host that does not use the module has no llama.cpp
+/// that could break, and no outcome.
 ///
 /// # Errors
 /// Nix cannot be run, or the user interrupted: the trial has no result.
-pub fn judge(trial: &TrialFleet, hosts: &[HostName], depth: Depth) -> Result<TrialResult> {
-    let context = &trial.context;
-    let mut outcomes = evaluate(context, hosts, EvalOptions::default())?;
-    // A host that does not use the module has no llama.cpp that could break.
+pub fn evaluate(trial: &TrialFleet, hosts: &[HostName]) -> Result<Outcomes> {
+    let mut outcomes = evaluation::evaluate(&trial.context, hosts, EvalOptions::default())?;
     outcomes.drop_unsupported();
-    let variants = match depth {
-        Depth::Evaluate => vec![],
-        Depth::Build => build(trial, &distinct(outcomes.selected()))?,
-    };
-    Ok(TrialResult { outcomes, variants })
+    Ok(outcomes)
 }
 
 /// Builds what was evaluated with the trial.

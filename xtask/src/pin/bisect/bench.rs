@@ -27,15 +27,15 @@ use crate::fleet::names::HostName;
 use crate::nix::flake_input::Revision;
 use crate::pin::args::BisectArgs;
 use crate::pin::bisect::failure::{self, Failure};
-use crate::pin::bisect::judge::{Judgement, trial};
-use crate::pin::bisect::report::Measured;
+use crate::pin::bisect::judge::trial;
+use crate::pin::bisect::report::{Judgement, Measured};
 use crate::pin::bisect::search::Verdict;
 use crate::statistics::{Decision, LOOKS, paired};
 use crate::system::interrupt::{self, Interrupted};
 use crate::target::Target;
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 use crate::ui::Ui;
-use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet};
+use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
 
 /// Of the smoke model, so that a run takes a second.
 const PARAMS: Params = Params {
@@ -50,8 +50,7 @@ const PARAMS: Params = Params {
 };
 
 /// What is seen of the good end beside itself.
-const AS_FAST: Judgement =
-    Judgement { verdict: Verdict::Good, why: None, failures: vec![], measured: None };
+const AS_FAST: Judgement = Judgement::new(Verdict::Good, None);
 
 /// The machine, what is ready there, and what is searched for.
 pub struct Bench<'a> {
@@ -185,8 +184,7 @@ impl<'a> Bench<'a> {
                 }
             });
         }
-        let hosts = slice::from_ref(&self.host);
-        let outcomes = trial_fleet::judge(trial, hosts, Depth::Evaluate)?.outcomes;
+        let outcomes = trial_fleet::evaluate(trial, slice::from_ref(&self.host))?;
         if let Some(selection) = outcomes.selection(&self.host) {
             return Ok(Subject::new(self.host.clone(), selection.clone()));
         }
@@ -200,7 +198,7 @@ impl<'a> Bench<'a> {
     fn inconclusive(&self, finding: &Finding) -> Judgement {
         let failures = vec![Failure::of_finding(Some(&self.host), finding)];
         let why = failure::causes(&failures).into_iter().next();
-        Judgement { verdict: Verdict::Inconclusive, why, failures, measured: None }
+        Judgement { failures, ..Judgement::new(Verdict::Inconclusive, why) }
     }
 
     /// Runs both in turns until the verdict is certain, or the last round is over.
@@ -249,12 +247,7 @@ impl<'a> Bench<'a> {
             all.min_by(|(_, one, ..), (_, other, ..)| one.estimate.total_cmp(&other.estimate));
         let Some((test, ratio, limit, rounds)) = slowest else {
             let why = Some("llama-bench reported no speeds".to_owned());
-            return Judgement {
-                verdict: Verdict::Inconclusive,
-                why,
-                failures: vec![],
-                measured: None,
-            };
+            return Judgement::new(Verdict::Inconclusive, why);
         };
         let decision = ratio.compare(limit);
         let limit = match (&self.wanted, self.percent) {
@@ -279,6 +272,6 @@ impl<'a> Bench<'a> {
             limit,
             rounds,
         });
-        Judgement { verdict, why, failures: vec![], measured }
+        Judgement { measured, ..Judgement::new(verdict, why) }
     }
 }

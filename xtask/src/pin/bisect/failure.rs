@@ -19,7 +19,7 @@ pub struct Failure {
     /// For a person.
     pub message: String,
     /// The part of the host's package that failed to build, for example `ggml-cuda-sm75`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,
     /// What identifies the failure. Two equal failures share at least one.
     marks: BTreeSet<String>,
@@ -38,7 +38,7 @@ impl Failure {
 
     /// A failed build, by its log. Compilers run in parallel, so another error may come first each
     /// time.
-    pub fn of_log(host: &HostName, what: &str, log: &str) -> Self {
+    pub fn of_log(host: &HostName, what: &str, log: &str, part: Option<String>) -> Self {
         let errors = errors(log);
         let phase = || log.lines().rev().find_map(|line| line.strip_prefix("@phase "));
         let cause = errors.first().map(|line| line.trim().to_owned());
@@ -49,11 +49,7 @@ impl Failure {
             false => errors.iter().map(|line| lasting(line)).collect(),
         };
         let code = "not-built".to_owned();
-        Self { host: Some(host.clone()), code, message, part: None, marks }
-    }
-
-    pub fn in_part(self, part: Option<String>) -> Self {
-        Self { part, ..self }
+        Self { host: Some(host.clone()), code, message, part, marks }
     }
 
     pub fn is_like(&self, other: &Self) -> bool {
@@ -221,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_log_is_identified_by_its_errors() {
-        let of = |log: &str| Failure::of_log(&host(), "cpu-znver4 is not built (failed)", log);
+        let of =
+            |log: &str| Failure::of_log(&host(), "cpu-znver4 is not built (failed)", log, None);
         let compile = of(COMPILE);
         assert!(compile.message.ends_with("vnni.h: No such file or directory"), "{compile:?}");
         // Another error came first, on another line of the file.
@@ -242,7 +239,7 @@ mod tests {
                        /nix/store/0c9xw4s1l2f3k4j5h6g7f8d9s0a1q2w3-source/a.nix:1'";
         let other = Failure { host: Some(HostName::new("carbon")), ..failed(aborted) };
         let log = "/tmp/nix-build-llama-cpp-21.drv-0/source/ggml/a.c:1:2: error: no b\n";
-        let build = Failure::of_log(&host(), "x is not built", log);
+        let build = Failure::of_log(&host(), "x is not built", log, None);
         assert_eq!(causes(&[build]), ["boron: x is not built: ggml/a.c:1:2: error: no b"]);
         let whole = Failure { host: None, ..failed("gone\nmore") };
         assert_eq!(

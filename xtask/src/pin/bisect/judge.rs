@@ -5,36 +5,30 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 
+use crate::build::report::VariantReport;
 use crate::build::variants::{distinct, of_parts};
+use crate::check::outcomes::Outcomes;
 use crate::check::report::CheckReport;
 use crate::findings::finding::{Finding, Severity, or_finding};
 use crate::fleet::manifest::Part;
 use crate::fleet::names::HostName;
 use crate::nix::flake_input::Revision;
 use crate::pin::bisect::failure::{self, Failure};
-use crate::pin::bisect::report::Measured;
+use crate::pin::bisect::report::Judgement;
 use crate::pin::bisect::search::Verdict;
 use crate::pin::drift::{self, Used};
 use crate::pin::source_surface;
 use crate::system::files;
 use crate::system::interrupt::{self, Interrupted};
-use crate::upstream::trial_fleet::{self, Depth, PinState, TrialFleet, TrialResult};
-
-/// What was seen of one revision.
-#[derive(Clone)]
-pub struct Judgement {
-    pub verdict: Verdict,
-    pub why: Option<String>,
-    pub failures: Vec<Failure>,
-    pub measured: Option<Measured>,
-}
+use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
 
 type PartsOfHosts = BTreeMap<HostName, Vec<Part>>;
 
 /// What is searched for, and on which hosts.
 pub struct Judge<'a> {
     pub pin: &'a PinState<'a>,
-    pub depth: Depth,
+    /// Whether each revision is built, not only evaluated.
+    pub builds: bool,
     /// Those that fail at the bad end, once it is judged.
     pub hosts: Vec<HostName>,
     /// The failures of the bad end; empty until it is judged.
@@ -55,8 +49,8 @@ impl Judge<'_> {
     }
 
     fn failures(&mut self, trial: &TrialFleet) -> Result<Vec<Failure>> {
-        let mut result = trial_fleet::judge(trial, &self.hosts, Depth::Evaluate)?;
-        let selected = || result.outcomes.selected();
+        let outcomes = trial_fleet::evaluate(trial, &self.hosts)?;
+        let selected = || outcomes.selected();
         let used = Used::by(selected().map(|(host, selection)| (host, &selection.manifest)));
         // If a host's package has none of the parts that fail at the bad end, all is built.
         let wanted = failure::parts(&self.wanted).filter(|wanted| {
@@ -80,23 +74,23 @@ impl Judge<'_> {
             };
             return Ok(failures.iter().filter(applies).cloned().collect());
         }
-        if self.depth == Depth::Build {
+        if self.builds {
             let builds = match wanted {
                 None => distinct(selected()),
                 Some(_) => of_parts(selected(), is_wanted),
             };
-            result.variants = trial_fleet::build(trial, &builds)?;
-        }
-        let found = failures(result);
-        if self.depth == Depth::Build {
+            let variants = trial_fleet::build(trial, &builds)?;
+            let found = [evaluation_failures(outcomes), build_failures(&variants)].concat();
             self.built.push((parts, found.clone()));
+            return Ok(found);
         }
+        let found = evaluation_failures(outcomes);
         // Silent failures are searched for only if there is no other.
         let silent = self.wanted.iter().all(|wanted| wanted.host.is_none());
-        if self.depth == Depth::Evaluate && found.is_empty() && silent {
-            return drift(self.pin, trial, &used);
+        match found.is_empty() && silent {
+            true => drift(self.pin, trial, &used),
+            false => Ok(found),
         }
-        Ok(found)
     }
 
     pub fn weigh(&self, failures: Vec<Failure>) -> Judgement {
@@ -109,7 +103,7 @@ impl Judge<'_> {
             false => failure::verdict(&self.wanted, &new),
         };
         let why = failure::causes(&new).into_iter().next();
-        Judgement { verdict, why, failures, measured: None }
+        Judgement { failures, ..Judgement::new(verdict, why) }
     }
 
     /// To be called with the failures of the bad end.
@@ -119,20 +113,16 @@ impl Judge<'_> {
         if failures.iter().all(|failure| failure.host.is_some()) {
             self.hosts.retain(|host| fails(host));
         }
-        self.announce_parts();
+        if let Some(parts) = failure::parts(&self.wanted) {
+            let parts = parts.into_iter().collect::<Vec<_>>().join(", ");
+            self.pin.context.ui.status(format!("  from here on, only {parts} is built"));
+        }
     }
 
     /// To be called with the failures of the good end, which are not searched for.
     pub fn ignore_known(&mut self, failures: &[Failure]) {
         self.known = failures.to_vec();
         self.wanted.retain(|wanted| !failures.iter().any(|known| known.is_like(wanted)));
-    }
-
-    fn announce_parts(&self) {
-        if let Some(parts) = failure::parts(&self.wanted) {
-            let parts = parts.into_iter().collect::<Vec<_>>().join(", ");
-            self.pin.context.ui.status(format!("  from here on, only {parts} is built"));
-        }
     }
 }
 
@@ -178,24 +168,23 @@ fn drift(pin: &PinState<'_>, trial: &TrialFleet, used: &Used) -> Result<Vec<Fail
     Ok(errors.map(|finding| Failure::of_finding(None, finding)).collect())
 }
 
-/// The failures that `check` and `build-all` would report.
-fn failures(result: TrialResult) -> Vec<Failure> {
-    let TrialResult { outcomes, variants } = result;
+/// The failures that `check` would report.
+fn evaluation_failures(outcomes: Outcomes) -> Vec<Failure> {
     let report = CheckReport::new(&outcomes.hosts(), outcomes, &Default::default());
+    let findings = report.hosts.iter().flat_map(|it| it.findings.iter().map(|one| (&it.host, one)));
+    let errors = findings.filter(|(_, finding)| finding.severity == Severity::Error);
+    errors.map(|(host, finding)| Failure::of_finding(Some(host), finding)).collect()
+}
+
+/// The failures that `build-all` would report.
+fn build_failures(variants: &[VariantReport]) -> Vec<Failure> {
     let mut found = vec![];
-    for host in &report.hosts {
-        let errors = host.findings.iter().filter(|it| it.severity == Severity::Error);
-        found.extend(errors.map(|finding| Failure::of_finding(Some(&host.host), finding)));
-    }
     for variant in variants.iter().filter(|variant| !variant.state.ok()) {
         let log = variant.log.as_ref().and_then(|log| files::read(Path::new(log)).ok());
         let log = log.unwrap_or_else(|| variant.log_tail.join("\n"));
-        let what = variant.failure();
-        found.extend(
-            variant.build.hosts.iter().map(|host| {
-                Failure::of_log(host, &what, &log).in_part(variant.failed_part.clone())
-            }),
-        );
+        let (what, part) = (variant.failure(), &variant.failed_part);
+        let hosts = variant.build.hosts.iter();
+        found.extend(hosts.map(|host| Failure::of_log(host, &what, &log, part.clone())));
     }
     found
 }

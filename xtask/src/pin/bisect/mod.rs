@@ -27,7 +27,7 @@ use crate::nix::snapshot;
 use crate::pin::args::{BisectArgs, UpdateArgs};
 use crate::pin::bisect::bench::Bench;
 use crate::pin::bisect::failure::Failure;
-use crate::pin::bisect::judge::{Judge, Judgement};
+use crate::pin::bisect::judge::Judge;
 use crate::pin::bisect::range::Range;
 use crate::pin::bisect::report::{BisectReport, By, Journal, Question, Step};
 use crate::pin::bisect::search::{Answer, Next, Search, Verdict};
@@ -36,7 +36,7 @@ use crate::pin::update::{self, commit};
 use crate::system::interrupt::{self, Interrupted};
 use crate::system::{disk, files};
 use crate::target::selection::LOCAL;
-use crate::upstream::trial_fleet::{Depth, LLAMA_CPP, PinState};
+use crate::upstream::trial_fleet::{LLAMA_CPP, PinState};
 
 pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
     let report = match or_finding(bisect(args, context))? {
@@ -147,10 +147,6 @@ impl<'a> Session<'a> {
         hosts: Vec<HostName>,
         bench: Option<Bench<'a>>,
     ) -> Result<Self> {
-        let depth = match args.by {
-            By::Eval => Depth::Evaluate,
-            By::Build | By::Bench(_) => Depth::Build,
-        };
         let question = Question {
             flake: context.flake.reference.clone(),
             fleet: fleet(context)?,
@@ -178,7 +174,14 @@ impl<'a> Session<'a> {
             range,
             search,
             bench,
-            judge: Judge { pin, depth, hosts, wanted: vec![], known: vec![], built: vec![] },
+            judge: Judge {
+                pin,
+                builds: args.by == By::Build,
+                hosts,
+                wanted: vec![],
+                known: vec![],
+                built: vec![],
+            },
             journal: journal.unwrap_or(Journal { question, steps: vec![] }),
             file,
             steps: vec![],
@@ -236,14 +239,13 @@ impl<'a> Session<'a> {
         };
         // An interrupted step says nothing about the revision.
         let seen = if interrupt::requested() { Err(Interrupted.into()) } else { seen };
-        let Judgement { verdict, why, failures, measured } = seen.inspect_err(|_| {
+        let seen = seen.inspect_err(|_| {
             let judged = self.journal.steps.len();
-            self.context
-                .ui
-                .warn(format!("{judged} judged so far; run the same command again to resume"));
+            let how = "judged so far; run the same command again to resume";
+            self.context.ui.warn(format!("{judged} {how}"));
         })?;
         let seconds = began.elapsed().as_secs_f64();
-        let step = Step { revision, verdict, seconds, why, failures, measured, earlier: false };
+        let step = Step { revision, seen, seconds, earlier: false };
         self.journal.steps.push(step.clone());
         let text = serde_json::to_string(&self.journal).context("cannot serialize the journal")?;
         files::write_atomically(&self.file, text.as_bytes())?;
@@ -253,19 +255,20 @@ impl<'a> Session<'a> {
     fn take(&mut self, at: usize, mut step: Step) -> Result<()> {
         if at == self.range.revs.len() - 1 {
             match &mut self.bench {
-                Some(bench) => bench.wanted = step.measured.clone(),
-                None => self.judge.search_for(&step.failures),
+                Some(bench) => bench.wanted = step.seen.measured.clone(),
+                None => self.judge.search_for(&step.seen.failures),
             }
         }
         if at == 0 && self.bench.is_none() {
-            let is_known = |it: &Failure| step.failures.iter().any(|known| known.is_like(it));
+            let failures = &step.seen.failures;
+            let is_known = |it: &Failure| failures.iter().any(|known| known.is_like(it));
             // If the good end has every failure of the bad end, it is not good.
             if !self.judge.wanted.iter().all(is_known) {
-                self.judge.ignore_known(&step.failures);
-                step.verdict = self.judge.weigh(step.failures.clone()).verdict;
+                self.judge.ignore_known(failures);
+                step.seen.verdict = self.judge.weigh(failures.clone()).verdict;
             }
         }
-        self.search.record(at, step.verdict);
+        self.search.record(at, step.seen.verdict);
         view::end(&self.context.ui, &step);
         self.steps.push((at, step));
         Ok(())

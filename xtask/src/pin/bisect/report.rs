@@ -49,21 +49,34 @@ impl fmt::Display for By {
     }
 }
 
+/// What was seen of one revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    /// The first cause, unless it is good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+    /// With `--by bench`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+}
+
+impl Judgement {
+    pub const fn new(verdict: Verdict, why: Option<String>) -> Self {
+        Self { verdict, why, failures: vec![], measured: None }
+    }
+}
+
 /// One revision, judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     #[serde(flatten)]
     pub revision: Revision,
-    pub verdict: Verdict,
+    #[serde(flatten)]
+    pub seen: Judgement,
     pub seconds: f64,
-    /// The first cause, unless it is good.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub failures: Vec<Failure>,
-    /// With `--by bench`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measured: Option<Measured>,
     /// An earlier run judged it.
     #[serde(skip_deserializing, skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,
@@ -189,11 +202,8 @@ mod tests {
     fn a_step_is_written_and_read() {
         let step = Step {
             revision: Revision { date: Some(1), ..Revision::of("a".repeat(40)) },
-            verdict: Verdict::Inconclusive,
+            seen: Judgement::new(Verdict::Inconclusive, Some("x".into())),
             seconds: 1.5,
-            why: Some("x".into()),
-            failures: vec![],
-            measured: None,
             earlier: true,
         };
         let text = serde_json::to_string(&step).unwrap();

@@ -114,7 +114,7 @@ fn measure(
 }
 
 fn judge(report: &mut UpdateReport, host: &HostName, is: &Subject, changes: &[Change]) {
-    if let Some(host) = report.hosts.iter_mut().find(|it| it.host == *host) {
+    if let Some(host) = report.host(host) {
         host.speeds = changes.iter().map(Speed::of).collect();
         let unclear = list(changes, |change| !change.is_clear());
         if !unclear.is_empty() {
@@ -148,7 +148,7 @@ impl Speed {
 }
 
 fn fail(report: &mut UpdateReport, host: &HostName, finding: Finding) {
-    match report.hosts.iter_mut().find(|it| it.host == *host) {
+    match report.host(host) {
         Some(host) => {
             host.state = HostState::Fails;
             host.findings.push(finding);

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use crate::build::report::VariantReport;
-use crate::build::run as build_all;
 use crate::build::variants::{Build, BuildState, distinct};
 use crate::check::evaluation::{EvalOptions, evaluate};
 use crate::check::outcomes::HostState as Evaluated;
@@ -86,30 +85,25 @@ pub fn run(
         }
     }
     report.settle(Stage::Evaluate, &may_stay_pinned);
-    if !report.ok || args.dry_run {
+    if report.ok && !args.dry_run {
+        let machines = canary::reach(args, context, report)?;
+        // A canary that cannot be reached is no reason to pin it.
+        report.settle(Stage::Bench, &BTreeSet::new());
+        if report.ok {
+            let builds = changed(report, &after, context.in_testbed());
+            account(&trial_fleet::build(trial, &builds)?, report);
+            report.settle(Stage::Build, &may_stay_pinned);
+        }
+        if report.ok {
+            canary::run(machines, pin, trial, before, &after, report)?;
+            report.settle(Stage::Bench, &may_stay_pinned);
+        }
+    } else {
         for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
             host.state = HostState::Changed;
         }
-        report_sizes(context, before, &after, report)?;
-        return Ok(after);
     }
-    let machines = canary::reach(args, context, report)?;
-    // A canary that cannot be reached is no reason to pin it.
-    report.settle(Stage::Bench, &BTreeSet::new());
-    if !report.ok {
-        report_sizes(context, before, &after, report)?;
-        return Ok(after);
-    }
-    let builds = changed(report, &after, context.in_testbed());
-    let variants = build_all::build(&trial.context, &builds)?;
-    interrupt::check()?;
-    account(&variants, report);
-    report.settle(Stage::Build, &may_stay_pinned);
     report_sizes(context, before, &after, report)?;
-    if report.ok {
-        canary::run(machines, pin, trial, before, &after, report)?;
-        report.settle(Stage::Bench, &may_stay_pinned);
-    }
     interrupt::check()?;
     Ok(after)
 }

@@ -67,7 +67,7 @@ pub fn run(
         let expected = drv(if pinned.contains_key(host) { before } else { after });
         if drv(&partial) != expected {
             let finding = not_read(host, pinned.contains_key(host));
-            if let Some(update) = report.hosts.iter_mut().find(|update| update.host == *host) {
+            if let Some(update) = report.host(host) {
                 let stage = *update.failed_at.get_or_insert(Stage::Pin);
                 update.findings.push(finding);
                 update.state = HostState::Fails;

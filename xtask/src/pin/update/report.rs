@@ -108,10 +108,11 @@ impl Speed {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LockState {
     Updated,
+    #[default]
     Unchanged,
 }
 
@@ -143,7 +144,7 @@ impl Stage {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateReport {
     pub schema: u32,
@@ -180,7 +181,7 @@ pub struct UpdateReport {
 }
 
 /// A revision in the report.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Point {
     pub rev: String,
     /// Day of the commit, UTC.
@@ -213,32 +214,20 @@ impl From<&Revision> for Point {
 
 impl UpdateReport {
     pub fn new(input: &str, from: &Revision) -> Self {
-        Self {
-            schema: 1,
-            command: "update",
-            input: input.to_owned(),
-            from: from.into(),
-            to: None,
-            commits: None,
-            backwards: false,
-            comparison: None,
-            changes: vec![],
-            hosts: vec![],
-            rebuilt_parts: BTreeSet::new(),
-            unchanged_parts: BTreeSet::new(),
-            findings: vec![],
-            released: vec![],
-            lock: LockState::Unchanged,
-            dry_run: false,
-            failed_at: None,
-            refused: None,
-            commit: None,
-            ok: true,
-        }
+        let (input, from) = (input.to_owned(), from.into());
+        Self { schema: 1, command: "update", input, from, ok: true, ..Self::default() }
+    }
+
+    pub fn host(&mut self, name: &HostName) -> Option<&mut HostUpdate> {
+        self.hosts.iter_mut().find(|it| it.host == *name)
+    }
+
+    fn in_state(&self, state: HostState) -> impl Iterator<Item = &HostUpdate> {
+        self.hosts.iter().filter(move |host| host.state == state)
     }
 
     pub fn pinned(&self) -> impl Iterator<Item = &HostUpdate> {
-        self.hosts.iter().filter(|host| host.state == HostState::Pinned)
+        self.in_state(HostState::Pinned)
     }
 
     /// Pins the hosts that failed, if they may stay pinned; any other failure stops the update.
@@ -263,8 +252,8 @@ impl UpdateReport {
     }
 
     pub fn outcome(&self) -> Outcome {
-        let hosts = self.hosts.iter().filter(|host| host.state == HostState::Fails);
-        Outcome::new(self.ok, hosts.flat_map(|host| &host.findings).chain(&self.findings))
+        let of_hosts = self.in_state(HostState::Fails).flat_map(|host| &host.findings);
+        Outcome::new(self.ok, of_hosts.chain(&self.findings))
     }
 
     /// `b10453 -> b10570`.
@@ -280,8 +269,7 @@ impl UpdateReport {
     }
 
     pub fn failing_hosts(&self) -> Vec<String> {
-        let failing = self.hosts.iter().filter(|host| host.state == HostState::Fails);
-        failing.map(|host| host.host.to_string()).collect()
+        self.in_state(HostState::Fails).map(|host| host.host.to_string()).collect()
     }
 
     pub fn fail(&mut self, stage: Stage, finding: Finding) {
