@@ -145,7 +145,7 @@ proptest! {
         let newest_first: Vec<_> = results::lines_by_run(records.iter().rev().cloned()).collect();
         prop_assert_eq!(newest_first.concat().len(), records.len());
         let mut histories = Histories::of(&[]);
-        records.into_iter().for_each(|record| histories.add(record));
+        records.iter().for_each(|record| histories.add(record));
         let report = histories.report(vec![]);
         // No figure overflows: JSON has no number for that.
         let json = serde_json::to_value(&report).unwrap();

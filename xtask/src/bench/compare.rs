@@ -21,7 +21,7 @@ use crate::fleet::context::Context;
 use crate::fleet::manifest::Selection;
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::flake_input::{Revision, short};
-use crate::nix::names::{StorePath, nix_string};
+use crate::nix::names::{StorePath, nix_list, nix_string};
 use crate::system::resources::now;
 use crate::upstream::revision::{Wanted, choose};
 use crate::upstream::trial_fleet::{PinState, TrialFleet};
@@ -164,18 +164,16 @@ fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Resu
 
 /// Returns the host's variant for another CPU.
 fn like(own: &Subject, microarch: &str) -> String {
-    let list =
-        |items: &[String]| items.iter().map(|item| nix_string(item)).collect::<Vec<_>>().join(" ");
     let manifest = &own.manifest;
     format!(
-        "pkgs: pkgs.mkLlamaCpp {{ backends = [ {} ]; microarch = {}; cudaCapabilities = [ {} ]; \
-         rocmTargets = [ {} ]; kvCacheTypes = [ {} ]; extraCmakeFlags = [ {} ]; }}",
-        list(&manifest.backends),
+        "pkgs: pkgs.mkLlamaCpp {{ backends = {}; microarch = {}; cudaCapabilities = {}; \
+         rocmTargets = {}; kvCacheTypes = {}; extraCmakeFlags = {}; }}",
+        nix_list(&manifest.backends),
         nix_string(microarch),
-        list(&manifest.cuda_capabilities),
-        list(&manifest.rocm_targets),
-        list(&manifest.kv_cache_types),
-        list(&manifest.extra_cmake_flags)
+        nix_list(&manifest.cuda_capabilities),
+        nix_list(&manifest.rocm_targets),
+        nix_list(&manifest.kv_cache_types),
+        nix_list(&manifest.extra_cmake_flags)
     )
 }
 

@@ -282,9 +282,14 @@ impl Output {
         });
         let is_speed = |speed: &f64| *speed > 0.0 && *speed < IMPOSSIBLE;
         let samples = samples.filter(|samples| !samples.is_empty() && samples.iter().all(is_speed));
-        let average = line.avg_ts.filter(is_speed);
-        match (average, line.stddev_ts.filter(|stddev| *stddev >= 0.0), samples) {
-            (Some(tokens_per_second), Some(stddev), Some(samples)) => {
+        let figures = || {
+            let average = line.avg_ts.filter(is_speed).ok_or("avg_ts")?;
+            let stddev = line.stddev_ts.filter(|stddev| *stddev >= 0.0).ok_or("stddev_ts")?;
+            Ok((average, stddev, samples.ok_or("samples_ts")?))
+        };
+        let figures: Result<_, &str> = figures();
+        match figures {
+            Ok((tokens_per_second, stddev, samples)) => {
                 self.results.push(TestResult {
                     test,
                     tokens_per_second,
@@ -294,12 +299,7 @@ impl Output {
                 });
                 self.results.last()
             }
-            (average, stddev, _) => {
-                let field = match (average, stddev) {
-                    (None, _) => "avg_ts",
-                    (_, None) => "stddev_ts",
-                    _ => "samples_ts",
-                };
+            Err(field) => {
                 self.problem(
                     "not-a-number",
                     format!("llama-bench's {field} of {test} is not a number"),

@@ -82,6 +82,12 @@ pub fn nix_string(text: &str) -> String {
     literal
 }
 
+/// A list of Nix strings, such as `[ "a" "b" ]`.
+pub fn nix_list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let literals = texts.into_iter().map(|text| nix_string(text.as_ref()) + " ");
+    format!("[ {}]", literals.collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

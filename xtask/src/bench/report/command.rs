@@ -44,7 +44,7 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         json_lines::for_each_line(file, |line| {
             number += 1;
             match Record::parse(line) {
-                Ok(record) => histories.add(record),
+                Ok(record) => histories.add(&record),
                 Err(_) if line.trim().is_empty() => {}
                 Err(why) => damaged.push(Damaged {
                     file: file.display().to_string(),

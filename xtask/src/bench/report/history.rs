@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -90,6 +91,12 @@ pub struct Setting {
     pub series: Vec<Series>,
 }
 
+impl Setting {
+    pub fn newest(&self) -> Option<&Point> {
+        self.series.iter().filter_map(|series| series.points.last()).max_by_key(|it| &it.date)
+    }
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Series {
@@ -154,17 +161,13 @@ pub struct Histories {
     asked: Vec<String>,
     /// All hosts that have results.
     pub known: BTreeSet<String>,
-    settings: Vec<SettingSoFar>,
-    /// An index of `settings`.
-    places: BTreeMap<(String, Key), usize>,
-    /// The line before and its setting, which most often is the next one's.
-    last: Option<(Record, usize)>,
+    /// By host and setting.
+    series: BTreeMap<(String, Key), SeriesByTest>,
 }
 
-struct SettingSoFar {
-    host: String,
-    key: Key,
-    newest: String,
+#[derive(Default)]
+struct SeriesByTest {
+    /// In the order in which the tests first came.
     series: Vec<Series>,
     /// An index of `series`, by test.
     places: BTreeMap<String, usize>,
@@ -175,58 +178,41 @@ impl Histories {
         Self { asked: asked.to_vec(), ..Self::default() }
     }
 
-    pub fn add(&mut self, record: Record) {
-        let place = match &self.last {
-            Some((last, place)) if last.comparable(&record) => *place,
-            _ => match self.place_of(&record) {
-                Some(place) => place,
-                None => return,
-            },
-        };
-        let setting = &mut self.settings[place];
-        if setting.newest < record.date {
-            setting.newest.clone_from(&record.date);
-        }
-        for TestResult { test, samples, .. } in &record.results {
-            let test = sanitize_name(test);
-            let at = *setting.places.entry(test).or_insert_with_key(|test| {
-                let test = test.clone();
-                setting.series.push(Series { test, points: vec![], now: None, slower_since: None });
-                setting.series.len() - 1
-            });
-            add(&mut setting.series[at].points, &record, samples);
-        }
-        self.last = Some((record, place));
-    }
-
-    /// None where its host is not asked for.
-    fn place_of(&mut self, record: &Record) -> Option<usize> {
+    pub fn add(&mut self, record: &Record) {
         let host = sanitize_name(record.host.as_str());
         if !self.known.contains(&host) {
             self.known.insert(host.clone());
         }
         if !self.asked.is_empty() && !self.asked.contains(&host) {
-            return None;
+            return;
         }
-        let place = self.places.entry((host, Key::of(record))).or_insert_with_key(|(host, key)| {
-            let (newest, places) = (String::new(), BTreeMap::new());
-            let (host, key) = (host.clone(), key.clone());
-            self.settings.push(SettingSoFar { host, key, newest, series: vec![], places });
-            self.settings.len() - 1
-        });
-        Some(*place)
+        let SeriesByTest { series, places } =
+            self.series.entry((host, Key::of(record))).or_default();
+        for TestResult { test, samples, .. } in &record.results {
+            let test = sanitize_name(test);
+            let at = *places.entry(test).or_insert_with_key(|test| {
+                let test = test.clone();
+                series.push(Series { test, points: vec![], now: None, slower_since: None });
+                series.len() - 1
+            });
+            add(&mut series[at].points, record, samples);
+        }
     }
 
     pub fn report(self, damaged: Vec<Damaged>) -> Report {
-        let Self { asked, known, mut settings, .. } = self;
-        settings.sort_by(|a, b| b.newest.cmp(&a.newest));
+        let Self { asked, known, series } = self;
         let mut hosts: BTreeMap<String, Vec<Setting>> = BTreeMap::new();
-        for SettingSoFar { host, key, mut series, .. } in settings {
+        for ((host, key), SeriesByTest { mut series, .. }) in series {
             series.iter_mut().for_each(judge_all);
             hosts.entry(host).or_default().push(Setting { key, series });
         }
+        let with_newest_first = |(host, mut settings): (String, Vec<Setting>)| {
+            settings
+                .sort_by_key(|setting| Reverse(setting.newest().map(|point| point.date.clone())));
+            Host { host, settings }
+        };
+        let hosts = hosts.into_iter().map(with_newest_first).collect();
         let missing: Vec<String> = asked.into_iter().filter(|host| !known.contains(host)).collect();
-        let hosts = hosts.into_iter().map(|(host, settings)| Host { host, settings }).collect();
         Report { schema: 1, command: "report", hosts, damaged, ok: missing.is_empty(), missing }
     }
 }

@@ -30,7 +30,7 @@ fn report(measured: Vec<Record>) -> Report {
 
 fn of_hosts(measured: Vec<Record>, asked: &[String]) -> Report {
     let mut histories = Histories::of(asked);
-    measured.into_iter().for_each(|record| histories.add(record));
+    measured.iter().for_each(|record| histories.add(record));
     histories.report(vec![])
 }
 
@@ -135,13 +135,13 @@ fn a_long_history_is_read_in_one_pass() {
     let began = Instant::now();
     let mut histories = Histories::of(&[]);
     for number in 0..MANY {
-        histories.add(one("11", 6, &[1.0]));
+        histories.add(&one("11", 6, &[1.0]));
         let mut test = one("11", 6, &[1.0]);
         test.results[0].test = format!("tg{number}");
-        histories.add(test);
+        histories.add(&test);
         let mut setting = one("11", 6, &[1.0]);
         setting.flags = vec![format!("-b {number}")];
-        histories.add(setting);
+        histories.add(&setting);
     }
     let report = histories.report(vec![]);
     let settings = &report.hosts[0].settings;

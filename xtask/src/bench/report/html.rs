@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::bench::baseline::Verdict;
-use crate::bench::report::history::{
-    Change, Host, METHOD, Point, Report, Series, Setting, test_in_words,
-};
+use crate::bench::report::history::{Change, Host, METHOD, Report, Series, Setting, test_in_words};
 use crate::bench::report::rows::{MOST_ROWS, MOST_TESTS, rows};
 use crate::bench::report::wording::html;
 use crate::bench::report::{figure, wording as words};
@@ -131,7 +129,7 @@ fn now(page: &mut String, report: &Report) {
     open_table(page, "Current speed", "now", &heads[..if several { 6 } else { 5 }]);
     for host in &report.hosts {
         let Some(setting) = host.settings.first() else { continue };
-        let Some(newest) = newest(setting) else { continue };
+        let Some(newest) = setting.newest() else { continue };
         let (build, key) = (words::llama_cpp(newest), words::setting(&setting.key));
         let mut about = vec![build, newest.day().to_owned(), newest.variant.clone(), key];
         about.retain(|part| !part.is_empty());
@@ -207,14 +205,6 @@ fn changed(change: &Change) -> String {
         Verdict::Faster => format!("<span class=\"mark-faster\">{text}</span>"),
         Verdict::Same => text,
     }
-}
-
-pub fn newest(setting: &Setting) -> Option<&Point> {
-    setting
-        .series
-        .iter()
-        .filter_map(|series| series.points.last())
-        .max_by(|a, b| a.date.cmp(&b.date))
 }
 
 fn section(page: &mut String, host: &Host, figures: &mut usize) {

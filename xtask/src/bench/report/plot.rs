@@ -135,7 +135,7 @@ fn change(change: Option<&Change>, screen: Screen) -> Cell {
 fn last_measured(report: &Report) -> Option<(&str, &Setting)> {
     let settings = report.hosts.iter().filter_map(|host| Some((host, host.settings.first()?)));
     let (host, setting) =
-        settings.max_by_key(|(_, setting)| report::newest(setting).map(|p| &p.date))?;
+        settings.max_by_key(|(_, setting)| setting.newest().map(|point| &point.date))?;
     Some((&host.host, setting))
 }
 

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::bench::sweep::grid::{Parameter, Point};
-use crate::nix::names::nix_string;
+use crate::nix::names::{nix_list, nix_string};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,9 +64,9 @@ pub fn nix_lines(
         }
     }
     NixLines {
-        bench: format!("programs.llama-cpp.bench.args = {};", list(args)),
+        bench: format!("programs.llama-cpp.bench.args = {};", nix_list(args)),
         service: (!flags.is_empty()).then(|| match extra_flags {
-            true => format!("services.llama-cpp.extraFlags = {};", list(&words(&flags))),
+            true => format!("services.llama-cpp.extraFlags = {};", nix_list(words(&flags))),
             false => format!("services.llama-cpp.settings = {{ {} }};", settings(&flags)),
         }),
         without_flag,
@@ -93,11 +93,6 @@ fn settings(flags: &[Flag]) -> String {
         format!("{} = {value};", name.trim_start_matches('-'))
     };
     flags.iter().map(setting).collect::<Vec<_>>().join(" ")
-}
-
-fn list(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|word| nix_string(word)).collect();
-    format!("[ {} ]", words.join(" "))
 }
 
 /// A flag of llama-server, and its value if it takes one.

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::nix::names::nix_string;
+use crate::nix::names::nix_list;
 
 #[derive(Debug, Serialize)]
 pub struct PerfReport {
@@ -142,8 +142,7 @@ pub fn hosts(count: usize) -> Vec<(String, &'static str)> {
 
 /// A host's module with further CMake flags.
 pub fn module_with(microarch: &str, flags: &[String]) -> String {
-    let flags: Vec<String> = flags.iter().map(|flag| nix_string(flag)).collect();
-    let flags = format!("    extraCmakeFlags = [ {} ];\n  }};\n", flags.join(" "));
+    let flags = format!("    extraCmakeFlags = {};\n  }};\n", nix_list(flags));
     module(microarch, 0).replacen("  };\n", &flags, 1)
 }
 

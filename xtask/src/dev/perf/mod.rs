@@ -21,7 +21,7 @@ use crate::dev::perf::budgets::PerfReport;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
-use crate::nix::names::nix_string;
+use crate::nix::names::nix_list;
 use crate::system::interrupt;
 use crate::system::process::{self, Captured, Invocation};
 use crate::testbed::revision::TestbedRevision;
@@ -63,11 +63,8 @@ fn open(global: &Global, ui: &Ui, folder: &Path) -> Result<Context> {
 
 /// A Nix function from `nixosConfigurations` to the derivations of these hosts.
 fn derivations_of<'a>(hosts: impl Iterator<Item = &'a String>) -> String {
-    let names: Vec<String> = hosts.map(|host| nix_string(host)).collect();
-    format!(
-        "c: map (h: c.${{h}}.config.programs.llama-cpp.package.drvPath) [ {} ]",
-        names.join(" ")
-    )
+    let hosts = nix_list(hosts);
+    format!("c: map (h: c.${{h}}.config.programs.llama-cpp.package.drvPath) {hosts}")
 }
 
 /// Runs what must succeed; returns its seconds and its output.

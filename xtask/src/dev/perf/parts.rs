@@ -21,7 +21,7 @@ use crate::findings::finding::Severity;
 use crate::fleet::context::Context;
 use crate::fleet::names::HostName;
 use crate::nix::flake::system;
-use crate::nix::names::{DrvPath, StorePath, nix_string};
+use crate::nix::names::{DrvPath, StorePath, nix_list, nix_string};
 use crate::nix::store;
 use crate::system::process::Invocation;
 use crate::system::{files, usage};
@@ -69,8 +69,8 @@ pub fn budgets(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
 fn cpu_time(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
     let flake = &context.flake;
     let names: Vec<&str> = budgets::hosts(args.runs).into_iter().map(|(_, name)| name).collect();
-    let list = names.iter().map(|name| nix_string(name)).collect::<Vec<_>>().join(" ");
-    let apply = format!("({}) {} [ {list} ]", include_str!("measured.nix"), nix_string(&round()));
+    let (function, list) = (include_str!("measured.nix"), nix_list(&names));
+    let apply = format!("({function}) {} {list}", nix_string(&round()));
     let call = flake.nix.command(["eval", "--json"]).args(&flake.options);
     let call = call.arg(format!("{}#legacyPackages.{}", flake.reference, system()));
     let call = call.args(["--apply", &apply]);
