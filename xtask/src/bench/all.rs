@@ -76,32 +76,30 @@ fn bench(args: &BenchArgs, context: &Context, host: HostName) -> Option<HostBenc
         let args = BenchArgs { host: host.to_string(), ..args.clone() };
         found(target(&args, context).and_then(|to| measure_host(&args, context, to)))
     });
-    let nothing = HostBench {
-        host,
-        report: None,
-        findings: vec![],
-        error: None,
-        interrupted: false,
-        ok: false,
-    };
+    let (report, findings, error) = (None, vec![], None);
+    let mut bench = HostBench { host, report, findings, error, interrupted: false, ok: false };
     match measured {
         Ok(Ok(report)) => {
             view::print(ui, &report);
-            Some(HostBench { ok: report.ok, report: Some(report), ..nothing })
+            bench.ok = report.ok;
+            bench.report = Some(report);
         }
-        Ok(Err(findings)) if findings.iter().all(|finding| finding.code == NO_MODULE) => None,
+        Ok(Err(findings)) if findings.iter().all(|finding| finding.code == NO_MODULE) => {
+            return None;
+        }
         Ok(Err(findings)) => {
-            findings.iter().for_each(|finding| print(ui, nothing.host.as_str(), finding));
-            Some(HostBench { findings, ..nothing })
+            findings.iter().for_each(|finding| print(ui, bench.host.as_str(), finding));
+            bench.findings = findings;
         }
         Err(error) => {
-            let interrupted = error.is::<Interrupted>();
-            if !interrupted {
+            bench.interrupted = error.is::<Interrupted>();
+            if !bench.interrupted {
                 ui.error(&error);
             }
-            Some(HostBench { error: Some(format!("{error:#}")), interrupted, ..nothing })
+            bench.error = Some(format!("{error:#}"));
         }
     }
+    Some(bench)
 }
 
 impl HostBench {
@@ -119,8 +117,8 @@ fn table(ui: &Ui, report: &AllReport) -> String {
         let results = report.iter().flat_map(|report| &report.results);
         let mut name = host.as_str();
         for result in results {
-            let changes = report.iter().filter_map(|report| report.baseline.as_ref());
-            let mut changes = changes.flat_map(|baseline| &baseline.tests);
+            let baselines = report.iter().filter_map(|report| report.baseline.as_ref());
+            let mut changes = baselines.flat_map(|baseline| &baseline.tests);
             let change = changes.find(|change| change.test == result.test);
             let verdict = change.map_or("-", |change| in_words(change.verdict, change.is_clear()));
             let speed = units::speed(result.tokens_per_second);
@@ -128,9 +126,8 @@ fn table(ui: &Ui, report: &AllReport) -> String {
             name = "";
         }
         if name == host.as_str() {
-            let finding = bench.all_findings().next().map(|finding| finding.code);
-            let why = match finding {
-                Some(code) => code,
+            let why = match bench.all_findings().next() {
+                Some(finding) => finding.code,
                 None if bench.interrupted => "interrupted",
                 None => "error",
             };

@@ -196,13 +196,10 @@ pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
     findings.extend(run.output.problems.iter().cloned());
     findings.extend(other_format(run, expected));
     let arrived = |test: &String| {
+        // pp128 is not pp1280.
+        let is_end = |rest: &str| !rest.starts_with(char::is_numeric);
         let mut results = run.output.results.iter();
-        results.any(|result| {
-            result
-                .test
-                .strip_prefix(test.as_str())
-                .is_some_and(|rest| !rest.starts_with(char::is_numeric))
-        })
+        results.any(|result| result.test.strip_prefix(test.as_str()).is_some_and(is_end))
     };
     if findings.is_empty() && run.output.results.is_empty() {
         let noise = run.output.noise.as_ref().map(|line| format!("; its last line: {line}"));
