@@ -1,7 +1,8 @@
 //! Brings a variant to its target: checks whether it can run there, builds, copies, and puts
 //! the model there.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -19,10 +20,13 @@ use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{Around, Selection};
-use crate::nix::names::DrvPath;
+use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::store;
 use crate::system::interrupt::Interrupted;
 use crate::target::{Target, or_finding, refuse};
+
+/// For the target to look for some hundred paths.
+const LOOKING: Duration = Duration::from_secs(60);
 
 /// Builds and copies the builds of a paired run: the builds, their model's path on the target,
 /// and the warnings, which are shown at once.
@@ -109,15 +113,26 @@ fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
     let (ui, target, path) = (&context.ui, &machine.target, &subject.store_path);
     let Target::Ssh(_) = target else { return Ok(()) };
     let nix = &context.flake.nix;
-    let valid = store::valid(nix, &BTreeSet::from([path.clone()]))?;
-    let bytes = valid.get(path).and_then(|info| info.closure_size).unwrap_or_default();
-    if let Some(full) = closure_fits(bytes, &machine.state, target.name())
-        && !target.has(&target.on_disk(path.as_str()))?
-    {
+    let bytes = absent_bytes(target, &store::closure(nix, path)?)?;
+    if let Some(full) = closure_fits(bytes, &machine.state, target.name()) {
         return refuse(full);
     }
     ui.status(format!("copying {path} to {}", target.name()));
     target.copy_closure(nix, path, &mut |_, line| ui.debug(String::from_utf8_lossy(line)))
+}
+
+/// How large those of these paths are that the target does not have.
+fn absent_bytes(target: &Target, sizes: &BTreeMap<StorePath, u64>) -> Result<u64> {
+    const ABSENT: &str = r#"for path; do [ -e "$path" ] || printf '%s\n' "$path"; done"#;
+    let on_disk: BTreeMap<String, u64> =
+        sizes.iter().map(|(path, size)| (target.on_disk(path.as_str()), *size)).collect();
+    let paths = on_disk.keys().map(String::as_str);
+    let argv: Vec<&str> = ["sh", "-c", ABSENT, "llamafleet"].into_iter().chain(paths).collect();
+    let mut bytes = 0;
+    target.run(&argv, LOOKING, &mut |_, line| {
+        bytes += on_disk.get(&*String::from_utf8_lossy(line)).unwrap_or(&0);
+    })?;
+    Ok(bytes)
 }
 
 fn build(context: &Context, subject: &Subject) -> Result<()> {
@@ -144,4 +159,16 @@ fn build(context: &Context, subject: &Subject) -> Result<()> {
         format!("{}{}{log}", failed.failure(), first.unwrap_or_default()),
         format!("see `cargo xtask build-all {host}`"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_target_has_needs_no_room() {
+        let sizes = [("/", 7), ("/nonexistent/a b", 5), ("/nonexistent/'$(b)", 3)];
+        let sizes = sizes.map(|(path, size)| (StorePath::new(path), size)).into();
+        assert_eq!(absent_bytes(&Target::Local, &sizes).unwrap(), 8);
+    }
 }

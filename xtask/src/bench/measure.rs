@@ -189,7 +189,7 @@ const LARGEST_LOG: usize = 64 << 20;
 /// by then the run is over.
 struct Log {
     file: BufWriter<File>,
-    /// What it has been given.
+    /// What it has been given, by earlier runs too.
     bytes: usize,
 }
 
@@ -199,7 +199,8 @@ impl Log {
         disk::create(file.parent().context("a log without a folder")?)?;
         let open = File::options().create(true).append(true).open(file);
         let open = open.with_context(|| format!("cannot write the log {}", file.display()))?;
-        let mut log = Self { file: BufWriter::new(open), bytes: 0 };
+        let bytes = usize::try_from(open.metadata()?.len())?;
+        let mut log = Self { file: BufWriter::new(open), bytes };
         log.line(&format!("$ {}", command.join(" ")));
         Ok(log)
     }
@@ -224,5 +225,27 @@ fn not_started(error: &anyhow::Error) -> Option<i32> {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Some(127),
         // Of another architecture, too: "Exec format error" has no kind of its own.
         _ => Some(126),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_runs_do_not_fill_the_disk_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bench.log");
+        for _ in 0..3 {
+            Log::append(&file, &["llama-bench"]).unwrap().line("a driver complains");
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(text, "$ llama-bench\na driver complains\n".repeat(3));
+        File::options().write(true).open(&file).unwrap().set_len(LARGEST_LOG as u64 - 1).unwrap();
+        for _ in 0..3 {
+            Log::append(&file, &["llama-bench"]).unwrap().line("a driver complains");
+        }
+        let length = file.metadata().unwrap().len();
+        assert!((1..100).contains(&(length - LARGEST_LOG as u64)), "{length}");
     }
 }

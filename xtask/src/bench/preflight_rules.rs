@@ -191,7 +191,7 @@ pub fn model_fits(
     })
 }
 
-/// Whether the closure fits, all of it: asked for what the target lacks.
+/// Whether the paths of the closure that the target lacks fit.
 pub fn closure_fits(bytes: u64, state: &TargetState, target: &str) -> Option<Finding> {
     let free = state.store_room?;
     (bytes > free).then(|| {

@@ -45,6 +45,20 @@ pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePat
     Ok(table.into_iter().filter_map(|(path, info)| Some((path, info?))).collect())
 }
 
+/// Every path that this valid one needs, itself included, with its size in bytes.
+pub fn closure(nix: &Nix, path: &StorePath) -> Result<BTreeMap<StorePath, u64>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Info {
+        nar_size: u64,
+    }
+    let call = nix.command(["path-info", "--json", "--recursive", "--offline"]);
+    let call = call.arg(path.as_str()).for_the_report();
+    let table: BTreeMap<StorePath, Info> = serde_json::from_str(&process::read(&call, None)?)
+        .with_context(|| format!("`{call}` printed no table of paths"))?;
+    Ok(table.into_iter().map(|(path, info)| (path, info.nar_size)).collect())
+}
+
 /// Every derivation that this one needs, itself included.
 pub fn needs(nix: &Nix, drv: &DrvPath) -> Result<BTreeSet<DrvPath>> {
     let call =
