@@ -16,36 +16,41 @@ pub const MOST_SETTINGS: usize = 8;
 /// As many damaged lines as are told one by one.
 const MOST_DAMAGED: usize = 10;
 
+/// Its policy is that nothing is run or loaded, whatever a host's or a model's name tries.
+const PAGE: &str = include_str!("page.html");
+
 pub fn page(report: &Report) -> String {
-    let mut page = String::from(concat!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n",
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n",
-        // Whatever a host's or a model's name tries, nothing is run or loaded.
-        "<meta http-equiv=\"Content-Security-Policy\" ",
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n",
-        "<meta name=\"color-scheme\" content=\"light dark\"/>\n",
-        "<title>llama.cpp speed, by host</title>\n<style>\n",
-        include_str!("style.css"),
-        "</style>\n</head>\n<body>\n<header>\n<h1>llama.cpp speed, by host</h1>\n"
-    ));
-    let _ = writeln!(page, "<p class=\"quiet\">{}</p>", html(&extent(report)));
-    for note in notes(report) {
-        let _ = writeln!(page, "<p class=\"note\">{}</p>", with_code(&note));
-    }
-    page += "</header>\n<main>\n";
+    let mut main = String::new();
     if report.hosts.is_empty() {
-        let _ = writeln!(page, "<p>{}</p>", with_code(HOW_TO_BEGIN));
+        let _ = writeln!(main, "<p>{}</p>", with_code(HOW_TO_BEGIN));
     } else {
-        now(&mut page, report);
+        now(&mut main, report);
     }
     let mut figures = 0;
     for host in &report.hosts {
-        section(&mut page, host, &mut figures);
+        section(&mut main, host, &mut figures);
     }
-    page += "</main>\n";
-    footer(&mut page, report);
-    page += "</body>\n</html>\n";
-    page
+    let parts = [
+        ("@STYLE@", include_str!("style.css")),
+        ("@HEADER@", &header(report)),
+        ("@MAIN@", &main),
+        ("@FOOTER@", &footer(report)),
+    ];
+    let (mut page, mut rest) = (String::new(), PAGE);
+    for (mark, part) in parts {
+        let (before, after) = rest.split_once(mark).unwrap_or((rest, ""));
+        page.extend([before, part]);
+        rest = after;
+    }
+    page + rest
+}
+
+fn header(report: &Report) -> String {
+    let mut header = format!("<p class=\"quiet\">{}</p>\n", html(&extent(report)));
+    for note in notes(report) {
+        let _ = writeln!(header, "<p class=\"note\">{}</p>", with_code(&note));
+    }
+    header
 }
 
 pub const HOW_TO_BEGIN: &str = "No results yet. `cargo xtask bench HOST` measures a host on its \
@@ -302,30 +307,23 @@ pub fn damaged(report: &Report) -> Vec<String> {
     lines
 }
 
-fn footer(page: &mut String, report: &Report) {
-    *page += "<footer>\n<p>How to read the plots: each column is a run, and the line connects the speeds. The \
-              upper panel starts at zero. The lower panel zooms in on the runs of the last variant: a \
-              dot is a sample, in the order they were taken, a tick at the edge is one out of range, \
-              and the ring is the speed. ▼ is slower and ▲ faster than the run before, beyond \
-              noise; a dashed line separates variants. A bar below groups the runs of one llama.cpp, \
-              with its build number and latest day. Hover over a run for its figures.</p>\n";
-    let _ = writeln!(page, "<p>{}</p>", html(METHOD));
-    let _ = writeln!(
-        page,
-        "<p>Limits: a plot draws the newest {} runs, a table lists the newest {}; of more than {} \
+fn footer(report: &Report) -> String {
+    let mut footer = format!(
+        "<p>{}</p>\n<p>Limits: a plot draws the newest {} runs, a table lists the newest {}; of more than {} \
          samples, a dot is the median of one llama-bench process; of more than {} processes, the \
-         bar is their middle half. <code>cargo xtask report --json</code> has everything.</p>",
+         bar is their middle half. <code>cargo xtask report --json</code> has everything.</p>\n",
+        html(METHOD),
         figure::MOST_RUNS,
         MOST_ROWS,
         figure::MOST_DOTS,
         figure::MOST_DOTS
     );
     if !report.damaged.is_empty() {
-        *page += "<p>Lines that could not be read:</p>\n<ul>\n";
+        footer += "<p>Lines that could not be read:</p>\n<ul>\n";
         for line in damaged(report) {
-            let _ = writeln!(page, "<li>{}</li>", html(&line));
+            let _ = writeln!(footer, "<li>{}</li>", html(&line));
         }
-        *page += "</ul>\n";
+        footer += "</ul>\n";
     }
-    *page += "</footer>\n";
+    footer
 }

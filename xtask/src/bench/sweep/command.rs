@@ -40,6 +40,11 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     if points > MOST {
         bail!("--sweep: {points} combinations are more than {MOST}: use fewer values");
     }
+    let kinds = [("pp", args.prompt), ("tg", args.generate)];
+    let is_measured = |(kind, tokens): &(&str, u32)| *tokens > 0 && args.sweep.goal.counts(kind);
+    if !kinds.iter().any(is_measured) && args.args.is_empty() {
+        bail!("--goal leaves no test to compare: raise --prompt or --generate");
+    }
     let subject = subject(context, &args.host, machine)?;
     let mut findings = preflight(machine, &subject, &[], args.force)?;
     let mut model = chosen_model(args, &subject)?;
