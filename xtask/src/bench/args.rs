@@ -72,11 +72,11 @@ pub struct BenchArgs {
     #[arg(help_heading = TESTS, long, value_name = "TOKENS", default_value_t = 32)]
     pub generate: u32,
     /// Repetitions of each test
-    #[arg(help_heading = TESTS, long, value_name = "N", default_value_t = 5)]
+    #[arg(help_heading = TESTS, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub repetitions: u32,
     /// Number of llama-bench runs, each with all repetitions [default: 10, or 5 if those take
     /// five minutes]
-    #[arg(help_heading = TESTS, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = TESTS, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ROUNDS))]
     pub rounds: Option<u32>,
     /// Timeout of one llama-bench run, such as 90s or 15m
     #[arg(help_heading = TESTS, long, value_name = "DURATION", default_value = "15m", value_parser = parse_duration)]
@@ -96,6 +96,9 @@ pub struct BenchArgs {
     #[command(flatten, next_help_heading = "Sweep")]
     pub sweep: SweepArgs,
 }
+
+/// So few that the rounds of all builds can be counted.
+const MOST_ROUNDS: i64 = 1_000_000;
 
 const TARGET: &str = "Target";
 const MODEL: &str = "Model";

@@ -148,7 +148,7 @@ pub fn model_fits(
 ) -> Option<Finding> {
     // A program sees one slice of a GPU that is divided.
     let slice = state.gpus.iter().flat_map(|gpu| &gpu.mig_bytes).max();
-    let whole: u64 = state.conditions.vram_free_bytes.iter().sum();
+    let whole = state.conditions.vram_free_bytes.iter().copied().fold(0, u64::saturating_add);
     let is_unified = |gpu: &Gpu| gpu.unified_memory && gpu.vendor == Vendor::Nvidia;
     let free = (wants(manifest, "cuda") && !state.gpus.iter().any(is_unified))
         .then(|| slice.copied().unwrap_or(whole))
@@ -157,8 +157,8 @@ pub fn model_fits(
     let is_card = |gpu: &&Gpu| gpu.vendor == Vendor::Amd && !gpu.unified_memory;
     let amd = state.gpus.iter().filter(is_card);
     let all = (manifest.backends == ["rocm"])
-        .then(|| amd.map(|gpu| gpu.vram_bytes).sum::<Option<u64>>())
-        .flatten()
+        .then(|| amd.map(|gpu| gpu.vram_bytes))
+        .and_then(|mut all| all.try_fold(0, |sum: u64, bytes| sum.checked_add(bytes?)))
         // Less is what a processor's own GPU has set apart.
         .filter(|all| *all > 4 << 30);
     if let Some(room) = free.or(all) {

@@ -144,6 +144,8 @@ fn a_model_or_a_closure_that_does_not_fit_is_refused_with_numbers() {
     state.conditions.vram_free_bytes = vec![4 << 30, 4 << 30];
     assert_eq!(fits("cuda", 8 << 30, &state), None);
     assert_eq!(fits("cuda", 9 << 30, &state).unwrap().code, "model-too-large");
+    state.conditions.vram_free_bytes = vec![u64::MAX; 2];
+    assert_eq!(fits("cuda", u64::MAX, &state), None);
     assert_eq!(closure_fits(50 << 20, &state, "carbon"), None);
     assert_eq!(closure_fits(51 << 20, &state, "carbon").unwrap().code, "target-disk-full");
 }
@@ -200,6 +202,9 @@ fn a_model_must_fit_where_a_program_can_use_memory() {
     };
     assert!(on_radeon(Some(16), 10) && !on_radeon(Some(16), 20));
     // Unknown, and what a processor's own GPU has set apart: the machine's memory decides.
+    let huge = Gpu { vram_bytes: Some(u64::MAX), ..radeon() };
+    let state = TargetState { gpus: vec![huge.clone(), huge], ..TargetState::default() };
+    assert_eq!(model_fits(&manifest(&["rocm"]), 1, &state, "carbon"), None);
     assert!(on_radeon(None, 20) && on_radeon(Some(1), 20) && !on_radeon(None, 200));
 }
 

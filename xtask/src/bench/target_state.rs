@@ -138,9 +138,10 @@ fn conditions<'a>(section: &dyn Fn(&str) -> &'a str) -> Conditions {
 /// `cpuN/thermal_throttle/*_throttle_count`, added up. Every core of a package tells the
 /// package's count, so that this is larger than what happened, and grows when it happens.
 pub fn throttle_events(text: &str) -> Option<u64> {
-    let counts: Vec<u64> =
-        text.lines().filter_map(|line| line.split_once('=')?.1.trim().parse().ok()).collect();
-    (!counts.is_empty()).then(|| counts.iter().sum())
+    let mut counts =
+        text.lines().filter_map(|line| line.split_once('=')?.1.trim().parse::<u64>().ok());
+    let first = counts.next()?;
+    counts.try_fold(first, u64::checked_add)
 }
 
 /// A battery of the machine's own (a mouse has one too) that is being emptied.

@@ -100,6 +100,7 @@ fn what_is_not_told_is_not_known() {
         "#llamafleet load\nx\n",
         "#llamafleet room\nstore x y z\n",
         "#llamafleet gpu-state\nNo devices\n",
+        "#llamafleet throttle\na=18446744073709551615\nb=1\n",
     ] {
         assert_eq!(TargetState::read(nonsense, vec![]), TargetState::default(), "{nonsense}");
     }

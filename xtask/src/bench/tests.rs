@@ -113,6 +113,19 @@ fn codes(report: &BenchReport) -> Vec<&'static str> {
 }
 
 #[test]
+fn numbers_that_cannot_be_are_refused() {
+    use clap::Parser;
+    for (word, ok) in [
+        ("--rounds=1000", true),
+        ("--rounds=0", false),
+        ("--rounds=4294967295", false),
+        ("--repetitions=0", false),
+    ] {
+        assert_eq!(Cli::try_parse_from(["xtask", "bench", "a", word]).is_ok(), ok, "{word}");
+    }
+}
+
+#[test]
 fn both_eras_are_measured() {
     for recording in ["old.jsonl", "new.jsonl"] {
         let folder = Folder::new(recording);

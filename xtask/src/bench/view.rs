@@ -104,7 +104,7 @@ fn heading(report: &BenchReport) -> String {
 /// `smoke-29m q4_0 (29 M parameters, 15.8 MiB), AMD EPYC, 2 threads`
 pub fn surroundings(model: &Model, device: Option<&str>, threads: Option<u32>) -> String {
     let size = [
-        model.params.map(|params| format!("{} M parameters", (params + 500_000) / 1_000_000)),
+        model.params.map(|params| format!("{:.0} M parameters", params as f64 / 1e6)),
         model.bytes.map(units::bytes),
     ];
     let size: Vec<String> = size.into_iter().flatten().collect();
