@@ -12,6 +12,7 @@ use crate::bench::baseline::{
     not_confirmed,
 };
 use crate::bench::comparison::Samples;
+use crate::bench::deploy::copy;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
 use crate::bench::measure::Setup;
@@ -100,8 +101,13 @@ fn is_available(
         ));
         return Ok(false);
     }
-    let copied = machine.target.copy_closure(nix, &old.store_path, &mut |_, _| {});
-    Ok(or_finding(copied)?.is_ok())
+    match or_finding(copy(context, machine, old))? {
+        Ok(()) => Ok(true),
+        Err(finding) => {
+            context.ui.status(format!("the stored result decides: {}", finding.message));
+            Ok(false)
+        }
+    }
 }
 
 /// Runs both in turns until every change is clear, or for as long as is reasonable.

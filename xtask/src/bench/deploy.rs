@@ -109,7 +109,7 @@ fn build_there(
 }
 
 /// Copies the closure of what is built here to the target's store.
-fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
+pub fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
     let (ui, target, path) = (&context.ui, &machine.target, &subject.store_path);
     let Target::Ssh(_) = target else { return Ok(()) };
     let nix = &context.flake.nix;
