@@ -186,7 +186,7 @@ fn measure(
     // Read now, so that a damaged one is named before minutes of measuring.
     let saved = baseline_check::saved(&records)?;
     let mut model = chosen_model(args, subject)?;
-    let mut before = preflight(machine, subject, &params.args, args.force)?;
+    let mut before = preflight(machine, subject, &params.args, args.force);
     let mut path = None;
     if none_is_an_error(&before) {
         match or_finding(get_ready(args, context, machine, subject, &mut model))? {

@@ -42,7 +42,7 @@ pub fn comparison_targets(
 ) -> Result<(Vec<ComparisonTarget>, String, Vec<Finding>)> {
     let (mut targets, mut model_path, mut warnings) = (vec![], String::new(), vec![]);
     for (label, subject) in subjects {
-        let mut findings = preflight(machine, subject, &params(args, subject).args, args.force)?;
+        let mut findings = preflight(machine, subject, &params(args, subject).args, args.force);
         if none_is_an_error(&findings) {
             match or_finding(get_ready(args, context, machine, subject, chosen))? {
                 Ok(path) => model_path = path,

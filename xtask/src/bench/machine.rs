@@ -8,7 +8,6 @@ use anyhow::Result;
 use crate::bench::measurement::{Subject, with_env};
 use crate::bench::target_state::TargetState;
 use crate::findings::finding::Finding;
-use crate::hardware::cpu::Cpu;
 use crate::hardware::facts::Facts;
 use crate::hardware::microarch::Table;
 use crate::hardware::probe_output::read;
@@ -20,7 +19,6 @@ use crate::target::{Target, refuse};
 #[derive(Debug, Clone)]
 pub struct Machine {
     pub target: Target,
-    pub cpu: Cpu,
     pub facts: Facts,
     pub state: TargetState,
     /// `NAME=VALUE`, for what is measured there.
@@ -39,7 +37,6 @@ impl Machine {
         match read(target.name(), &answer) {
             Ok(facts) => Ok(Self {
                 target: target.clone(),
-                cpu: facts.cpu.clone(),
                 state: TargetState::read(&answer, facts.gpus.clone()),
                 facts,
                 env: vec![],
@@ -78,6 +75,6 @@ impl Machine {
 
     /// The microarchitecture that uses most of what this CPU can do.
     pub fn microarch(&self) -> Option<String> {
-        Table::embedded().detect(&self.cpu).map(|detected| detected.name.to_owned())
+        Table::embedded().detect(&self.facts.cpu).map(|detected| detected.name.to_owned())
     }
 }

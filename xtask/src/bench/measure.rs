@@ -12,9 +12,10 @@ use crate::bench::comparison::Samples;
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::{About, Output, TestResult, last_name, progress};
 use crate::bench::machine::Machine;
-use crate::bench::measurement::{Model, Params, Run, Subject, Termination, judge, with_env};
+use crate::bench::measurement::{
+    Expected, Model, Params, Run, Subject, Termination, judge, with_env,
+};
 use crate::bench::offload::Offload;
-use crate::bench::preflight::expected;
 use crate::system::disk;
 use crate::system::process::{Exit, Source};
 use crate::target::or_finding;
@@ -71,7 +72,9 @@ pub fn measure(setup: Setup, subject: &Subject, results: &mut Results) -> Result
     let (mut output, findings) = match or_finding(run(setup, &argv, &mut output, results))? {
         Ok((ending, stderr)) => {
             let run = Run { ending, output, stderr };
-            let findings = judge(&run, &expected(machine, subject, params));
+            let (manifest, target) = (&subject.manifest, machine.target.name());
+            let cpu = &machine.facts.cpu;
+            let findings = judge(&run, &Expected { manifest, params, target, cpu });
             (run.output, findings)
         }
         Err(finding) => (output, vec![finding]),

@@ -10,7 +10,9 @@ use crate::bench::llama_bench::{About, Output};
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
 use crate::fleet::names::{HostName, VariantName};
-use crate::hardware::cpu_rules::{choose, in_words};
+use crate::hardware::cpu::Cpu;
+use crate::hardware::cpu_rules::{choose, in_words, lacking};
+use crate::hardware::microarch::Table;
 use crate::nix::names::{DrvPath, StorePath};
 
 /// Why nothing can be measured: as an error, so that it passes through functions that can fail
@@ -184,10 +186,7 @@ pub struct Expected<'a> {
     pub manifest: &'a Manifest,
     pub params: &'a Params,
     pub target: &'a str,
-    /// CPU features that the variant uses and the target lacks.
-    pub lacking: BTreeSet<String>,
-    /// What the target's CPU would be in microarch.json.
-    pub detected: Option<String>,
+    pub cpu: &'a Cpu,
 }
 
 /// All that is wrong with a run. What it measured before is in its output all the same.
@@ -230,27 +229,9 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         n => format!("after {n} of {} tests", expected.params.tests().len().max(n)),
     };
     let (target, said) = (expected.target, said(run));
-    let choose = choose(expected.detected.as_deref());
-    let by_hand = "look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; if there is none, \
-         `coredumpctl gdb` there shows the instruction, and a smaller microarch avoids it";
     let (code, message, help) = match run.ending {
         Termination::Status(0) => return None,
-        Termination::Signal(SIGILL) => {
-            let lacking = in_words(expected.lacking.iter());
-            let (cause, help) = if !lacking.is_empty() {
-                let cause =
-                    format!(": the variant uses instructions that this CPU lacks ({lacking})");
-                (cause, choose.as_str())
-            } else if expected.detected.is_some() {
-                let cause = ", although this CPU has all that the variant's CPU options name";
-                (cause.to_owned(), by_hand)
-            } else {
-                (String::new(), choose.as_str())
-            };
-            let message =
-                format!("llama-bench crashed with an illegal instruction {measured}{cause}");
-            ("illegal-instruction", message, help)
-        }
+        Termination::Signal(SIGILL) => return Some(illegal_instruction(expected, &measured)),
         Termination::Signal(SIGKILL) => (
             "out-of-memory",
             format!(
@@ -292,6 +273,29 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         }
     };
     Some(Finding::error(code, message, help))
+}
+
+fn illegal_instruction(Expected { manifest, cpu, .. }: &Expected, measured: &str) -> Finding {
+    let lacking: BTreeSet<String> = lacking(manifest, cpu).concat().into_iter().collect();
+    let detected = Table::embedded().detect(cpu).map(|detected| detected.name);
+    let cause = match detected {
+        _ if !lacking.is_empty() => {
+            let lacking = in_words(lacking.iter());
+            format!(": the variant uses instructions that this CPU lacks ({lacking})")
+        }
+        Some(_) => ", although this CPU has all that the variant's CPU options name".to_owned(),
+        None => String::new(),
+    };
+    let help = match detected {
+        Some(_) if lacking.is_empty() => {
+            "look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; if there is none, \
+             `coredumpctl gdb` there shows the instruction, and a smaller microarch avoids it"
+                .to_owned()
+        }
+        detected => choose(detected),
+    };
+    let message = format!("llama-bench crashed with an illegal instruction {measured}{cause}");
+    Finding::error("illegal-instruction", message, help)
 }
 
 /// llama-bench printed its results, but not as bench reads them.

@@ -1,7 +1,10 @@
 //! Recorded runs, judged: each way to fail has its code, and keeps what came before.
 
+use std::sync::LazyLock;
+
 use crate::bench::document::BenchReport;
 use crate::bench::measurement::*;
+use crate::hardware::cpu::Arch;
 
 const NEW: &str = include_str!("../../tests/fixtures/llama-bench/new.jsonl");
 const KILLED: &str =
@@ -15,6 +18,9 @@ fn manifest(backends: &[&str]) -> Manifest {
     });
     serde_json::from_value(text).unwrap()
 }
+
+static ZEN5: LazyLock<Cpu> =
+    LazyLock::new(|| Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/zen5")).unwrap());
 
 static PARAMS: Params = Params {
     prompt: 128,
@@ -31,13 +37,7 @@ fn with_args(args: &[&str]) -> Params {
 }
 
 fn expected(manifest: &Manifest) -> Expected<'_> {
-    Expected {
-        manifest,
-        params: &PARAMS,
-        target: "carbon",
-        lacking: BTreeSet::new(),
-        detected: Some("znver4".into()),
-    }
+    Expected { manifest, params: &PARAMS, target: "carbon", cpu: &ZEN5 }
 }
 
 fn run(ending: Termination, stdout: &str, stderr: &str) -> Run {
@@ -80,22 +80,29 @@ fn every_ending_has_its_code_and_keeps_what_was_measured() {
 
 #[test]
 fn an_illegal_instruction_names_what_the_cpu_lacks_and_what_fits() {
-    let manifest = manifest(&["cpu"]);
-    let lacking = BTreeSet::from(["AMX_TILE".to_owned(), "AMX_INT8".to_owned()]);
-    let expected = Expected { lacking, ..expected(&manifest) };
-    let findings = judge(&run(Termination::Signal(4), KILLED, ""), &expected);
-    assert!(findings[0].message.contains("after 1 of 2 tests"), "{findings:?}");
-    assert!(findings[0].message.contains("(AMX INT8, AMX tiles)"), "{findings:?}");
-    assert!(findings[0].help.contains("\"znver4\""), "{findings:?}");
+    let ended = |manifest: &Manifest, cpu: &Cpu| {
+        let expected = Expected { cpu, ..expected(manifest) };
+        let Finding { message, help, .. } =
+            judge(&run(Termination::Signal(4), KILLED, ""), &expected).remove(0);
+        (message, help)
+    };
+    let plain = manifest(&["cpu"]);
+    let options = ["GGML_AMX_TILE", "GGML_AMX_INT8"].map(str::to_owned).to_vec();
+    let amx = Manifest { cpu_options: options, ..plain.clone() };
+    let (message, help) = ended(&amx, &ZEN5);
+    assert!(message.contains("after 1 of 2 tests"), "{message}");
+    assert!(message.contains("(AMX INT8, AMX tiles)"), "{message}");
+    assert!(help.contains("\"znver5\""), "{help}");
 
     // A fault of the compiler, for one.
-    let lacks_nothing = Expected { lacking: BTreeSet::new(), ..expected };
-    let findings = judge(&run(Termination::Signal(4), KILLED, ""), &lacks_nothing);
-    assert!(findings[0].message.contains("although this CPU has all"), "{findings:?}");
-    assert!(!findings[0].help.contains("znver4"), "{findings:?}");
-    let unknown = Expected { detected: None, ..lacks_nothing };
-    let findings = judge(&run(Termination::Signal(4), KILLED, ""), &unknown);
-    assert!(!findings[0].message.contains("this CPU"), "{findings:?}");
+    let (message, help) = ended(&plain, &ZEN5);
+    assert!(message.contains("although this CPU has all"), "{message}");
+    assert!(!help.contains("znver5"), "{help}");
+    let dispatch = Manifest { microarch: "dispatch".to_owned(), ..plain };
+    let unknown = Cpu { arch: Arch::Aarch64, flags: BTreeSet::new(), ..ZEN5.clone() };
+    let (message, help) = ended(&dispatch, &unknown);
+    assert!(!message.contains("this CPU"), "{message}");
+    assert!(help.contains("microarch to \"dispatch\""), "{help}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
-use crate::bench::measurement::{Expected, Params, Subject};
+use crate::bench::measurement::Subject;
 use crate::bench::preflight_rules as rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::hardware::cpu::Arch;
@@ -15,14 +15,14 @@ use crate::hardware::threads;
 use crate::target::model_file::FileState;
 use crate::target::refuse;
 
-/// All that is wrong with sending it there and running it with these arguments; with `force`, for a target that is misjudged,
-/// as warnings.
+/// All that is wrong with sending it there and running it with these arguments; with `force`, for a
+/// target that is misjudged, as warnings.
 pub fn preflight(
     machine: &Machine,
     subject: &Subject,
     args: &[String],
     force: bool,
-) -> Result<Vec<Finding>> {
+) -> Vec<Finding> {
     let mut findings: Vec<Finding> = wrong_architecture(machine, subject).into_iter().collect();
     if findings.is_empty() {
         let (manifest, facts) = (&subject.manifest, &machine.facts);
@@ -37,19 +37,19 @@ pub fn preflight(
     if force {
         findings.iter_mut().for_each(|it| it.severity = it.severity.min(Severity::Warning));
     }
-    Ok(findings)
+    findings
 }
 
 fn wrong_architecture(machine: &Machine, subject: &Subject) -> Option<Finding> {
     let system = &subject.manifest.system;
     let name = machine.target.name();
-    (!machine.cpu.arch.runs(system)).then(|| {
+    (!machine.facts.cpu.arch.runs(system)).then(|| {
         Finding::error(
             "wrong-architecture",
             format!(
                 "{} is built for {system}, but {name} is {}",
                 subject.manifest.variant,
-                match machine.cpu.arch {
+                match machine.facts.cpu.arch {
                     Arch::X86_64 => "x86_64",
                     Arch::Aarch64 => "aarch64",
                 }
@@ -58,23 +58,6 @@ fn wrong_architecture(machine: &Machine, subject: &Subject) -> Option<Finding> {
              --target",
         )
     })
-}
-
-/// What judging a run needs to know.
-pub fn expected<'a>(
-    machine: &'a Machine,
-    subject: &'a Subject,
-    params: &'a Params,
-) -> Expected<'a> {
-    let manifest = &subject.manifest;
-    let lacking = cpu_rules::lacking(manifest, &machine.cpu).concat();
-    Expected {
-        manifest,
-        params,
-        target: machine.target.name(),
-        lacking: lacking.into_iter().collect(),
-        detected: machine.microarch(),
-    }
 }
 
 /// Returns the size of a model file on the target.

@@ -76,7 +76,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     local_file(&args.model.choose(Quantization::Q4_0).place, &context.home)?;
     let _session = session::open(&context, &mut Target::Local, "demo", true)?;
     let machine = Machine::discover(&Target::Local)?;
-    let detected = Table::embedded().detect(&machine.cpu);
+    let detected = Table::embedded().detect(&machine.facts.cpu);
     let detected = detected.context("no microarchitecture fits this CPU")?;
     let cores = resources::cores();
     ui.status(format!("  {} ({detected}), {cores} cores", machine.facts.cpu_name()));

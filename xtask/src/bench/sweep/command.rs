@@ -46,7 +46,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         bail!("--goal leaves no test to compare: raise --prompt or --generate");
     }
     let subject = subject(context, &args.host, machine)?;
-    let mut findings = preflight(machine, &subject, &[], args.force)?;
+    let mut findings = preflight(machine, &subject, &[], args.force);
     let mut model = chosen_model(args, &subject)?;
     if !none_is_an_error(&findings) {
         bail!(Refusal(findings));
