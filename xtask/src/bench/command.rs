@@ -108,7 +108,7 @@ fn log_file(context: &Context, host: &str) -> PathBuf {
 }
 
 /// `--local`, `--target`, or the fleet table's.
-pub(crate) fn target(args: &BenchArgs, context: &Context) -> Result<Target> {
+pub fn target(args: &BenchArgs, context: &Context) -> Result<Target> {
     if let Some(destination) = &args.target {
         return Target::ssh(destination, ssh_options());
     }
@@ -131,7 +131,7 @@ pub(crate) fn target(args: &BenchArgs, context: &Context) -> Result<Target> {
 ///
 /// # Errors
 /// A [`Refusal`] if it does not evaluate.
-pub(crate) fn subject(context: &Context, name: &str, machine: &Machine) -> Result<Subject> {
+pub fn subject(context: &Context, name: &str, machine: &Machine) -> Result<Subject> {
     if name == LOCAL {
         return tuned_subject(context, machine);
     }
@@ -160,7 +160,7 @@ pub fn tuned(context: &Context, microarch: &str) -> Result<Selection> {
     ))
 }
 
-pub(crate) fn params(args: &BenchArgs, subject: &Subject) -> Params {
+pub fn params(args: &BenchArgs, subject: &Subject) -> Params {
     Params {
         prompt: args.prompt,
         generate: args.generate,

@@ -1,8 +1,9 @@
-//! Measuring with a llama-bench that replays recordings, and with the real one.
+//! Measuring with a llama-bench that replays recordings.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+
+use tempfile::TempDir;
 
 use super::*;
 use crate::bench::comparison::Samples;
@@ -23,31 +24,17 @@ use crate::ui::Ui;
 const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/llama-bench");
 const ZEN5: &str = include_str!("../../tests/fixtures/cpuinfo/zen5");
 
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("xtask-bench-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-
-    /// A package whose llama-bench prints a recording and then ends as `then` says.
-    fn replay(&self, recording: &str, then: &str) -> Subject {
-        let file = self.0.join("bin/llama-bench");
-        fs::create_dir_all(self.0.join("bin")).unwrap();
-        let script =
-            format!("#!/bin/sh\n[ -z '{recording}' ] || cat '{RECORDINGS}/{recording}'\n{then}\n");
-        fs::write(&file, script).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        in_folder(self.0.to_str().unwrap())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A package whose llama-bench prints a recording and then ends as `then` says.
+fn replay(recording: &str, then: &str) -> (TempDir, Subject) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bin/llama-bench");
+    fs::create_dir(folder.path().join("bin")).unwrap();
+    let script =
+        format!("#!/bin/sh\n[ -z '{recording}' ] || cat '{RECORDINGS}/{recording}'\n{then}\n");
+    fs::write(&file, script).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    let subject = in_folder(folder.path().to_str().unwrap());
+    (folder, subject)
 }
 
 fn ui() -> Ui {
@@ -126,8 +113,8 @@ fn numbers_that_cannot_be_are_refused() {
 #[test]
 fn both_eras_are_measured() {
     for recording in ["old.jsonl", "new.jsonl"] {
-        let folder = Folder::new(recording);
-        let report = measured(&folder.replay(recording, ""), &params());
+        let (_folder, subject) = replay(recording, "");
+        let report = measured(&subject, &params());
         assert_eq!(codes(&report), [] as [&str; 0]);
         assert!(report.ok);
         assert_eq!(report.results.len(), 2);
@@ -148,9 +135,9 @@ fn a_run_that_breaks_keeps_what_it_measured() {
         ("", bad.as_str(), vec!["bench-failed"], 0),
         ("", "echo 'no such option'", vec!["no-output"], 0),
     ] {
-        let folder = Folder::new("breaks");
+        let (_folder, subject) = replay(recording, then);
         let params = Params { timeout: Duration::from_secs(1), ..params() };
-        let report = measured(&folder.replay(recording, then), &params);
+        let report = measured(&subject, &params);
         assert_eq!(codes(&report), expected, "{then}");
         assert_eq!(report.results.len(), results, "{then}");
         assert!(!report.ok);
@@ -171,18 +158,15 @@ fn a_build_for_another_cpu_is_refused_before_it_is_sent() {
 
 #[test]
 fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
-    let folder = Folder::new("compare");
-    let other = Folder::new("compare-other");
-    let target = |label: &str, subject: Subject| ComparisonTarget { label: label.into(), subject };
+    let (_old, old) = replay("old.jsonl", "");
+    let (_new, new) = replay("new.jsonl", "");
+    let (_crashing, crashing) = replay("new-killed-in-second-test.jsonl", "kill -ILL $$");
     let compare = |targets: &[ComparisonTarget], rounds: Rounds| -> PairedRun {
         let (ui, machine, model, params) = (&ui(), &zen5(), &model(), &params());
         let setup = Setup { ui, machine, model, model_path: "m.gguf", params };
         paired_run::run(setup, targets, rounds).unwrap()
     };
-    let twice = [
-        target("upstream", folder.replay("old.jsonl", "")),
-        target("tuned", other.replay("new.jsonl", "")),
-    ];
+    let twice = [ComparisonTarget::new("upstream", &old), ComparisonTarget::new("tuned", &new)];
     let compared = compare(&twice, Rounds::exactly(2, 1));
     assert_eq!(compared.finding, None);
     let standings = compared.standings(&twice);
@@ -190,10 +174,8 @@ fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
     let mut enough = |round, samples: &[Samples]| round == 3 && samples[1].of("tg32").len() == 3;
     let compared = compare(&twice, Rounds { most: 9, seed: 1, enough: Some(&mut enough) });
     assert_eq!(compared.samples[0].of("pp128").len(), 3);
-    let broken = [
-        target("upstream", folder.replay("old.jsonl", "")),
-        target("tuned", other.replay("new-killed-in-second-test.jsonl", "kill -ILL $$")),
-    ];
+    let broken =
+        [ComparisonTarget::new("upstream", &old), ComparisonTarget::new("tuned", &crashing)];
     let compared = compare(&broken, Rounds::exactly(3, 1));
     assert!(compared.finding.as_ref().unwrap().message.starts_with("tuned: "));
     assert_eq!(compared.standings(&broken)[0].samples, 5);

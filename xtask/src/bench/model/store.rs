@@ -94,46 +94,30 @@ mod tests {
 
     const MODEL: SmokeModel = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };
 
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let dir = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
-            fs::create_dir_all(&dir).unwrap();
-            Self(dir)
-        }
-
-        fn files(&self) -> Vec<String> {
-            let models = fs::read_dir(self.0.join("models")).unwrap();
-            models.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn files(home: &Path) -> Vec<String> {
+        let models = fs::read_dir(home.join("models")).unwrap();
+        models.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
     fn a_model_is_written_once_and_a_truncated_one_again() {
-        let home = Folder::new("model");
-        let file = smoke_model(&home.0, MODEL).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let file = smoke_model(home.path(), MODEL).unwrap();
         let written = file.metadata().unwrap();
         assert_eq!(written.len(), MODEL.bytes());
-        smoke_model(&home.0, MODEL).unwrap();
+        smoke_model(home.path(), MODEL).unwrap();
         assert_eq!(file.metadata().unwrap().modified().unwrap(), written.modified().unwrap());
         File::options().write(true).open(&file).unwrap().set_len(100).unwrap();
-        smoke_model(&home.0, MODEL).unwrap();
+        smoke_model(home.path(), MODEL).unwrap();
         assert_eq!(file.metadata().unwrap().len(), MODEL.bytes());
-        assert_eq!(home.files(), ["smoke-29m-q4_0-v2.gguf"]);
+        assert_eq!(files(home.path()), ["smoke-29m-q4_0-v2.gguf"]);
     }
 
     /// The kernel's own "no space left on device", by way of /dev/full.
     #[test]
     fn a_full_disk_is_said_and_leaves_nothing() {
-        let home = Folder::new("full");
-        let file = home.0.join("models").join(MODEL.file_name());
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("models").join(MODEL.file_name());
         let error = place(&file, MODEL.bytes(), |out| {
             out.write_all(b"GGUF")?;
             MODEL.write_to(&mut File::options().write(true).open("/dev/full")?)
@@ -141,6 +125,6 @@ mod tests {
         .unwrap_err();
         assert!(error.to_string().starts_with("the disk is full"), "{error}");
         assert!(error.to_string().contains("17 MB"), "{error}");
-        assert_eq!(home.files(), [] as [&str; 0]);
+        assert_eq!(files(home.path()), [] as [&str; 0]);
     }
 }
