@@ -16,9 +16,9 @@ use crate::bench::measurement::{
     Expected, Model, Params, Run, Subject, Termination, judge, with_env,
 };
 use crate::bench::offload::Offload;
+use crate::findings::finding::Finding;
 use crate::system::disk;
 use crate::system::process::{Exit, Source};
-use crate::target::or_finding;
 use crate::ui::progress::Live;
 use crate::ui::{Ui, units};
 
@@ -65,20 +65,8 @@ impl Results<'_> {
 /// Something of ours broke. What is wrong with the variant or the target is in the
 /// report's findings, beside what was measured before.
 pub fn measure(setup: Setup, subject: &Subject, results: &mut Results) -> Result<BenchReport> {
-    let Setup { machine, model, model_path, params, .. } = setup;
-    let llama_bench = machine.llama_bench(subject);
-    let argv = params.argv(&llama_bench, model_path, &subject.manifest.backends);
-    let mut output = Output::default();
-    let (mut output, findings) = match or_finding(run(setup, &argv, &mut output, results))? {
-        Ok((ending, stderr)) => {
-            let run = Run { ending, output, stderr };
-            let (manifest, target) = (&subject.manifest, machine.target.name());
-            let cpu = &machine.facts.cpu;
-            let findings = judge(&run, &Expected { manifest, params, target, cpu });
-            (run.output, findings)
-        }
-        Err(finding) => (output, vec![finding]),
-    };
+    let Setup { machine, model, params, .. } = setup;
+    let (mut output, findings) = run(setup, subject, results)?;
     // What one process measured twice under one name is one result.
     let mut samples = Samples::default();
     for result in &mut output.results {
@@ -133,26 +121,22 @@ fn run_logged(
     }))
 }
 
-/// `output` holds what came, also when this fails.
-fn run(
-    setup: Setup,
-    argv: &[String],
-    output: &mut Output,
-    results: &mut Results,
-) -> Result<(Termination, String)> {
-    let ui = setup.ui;
-    let mut stderr: Vec<String> = vec![];
-    let exit = run_logged(setup, argv, &mut |source, line| match (source, progress(line)) {
+/// Returns what it printed, and what is wrong with that.
+fn run(setup: Setup, subject: &Subject, results: &mut Results) -> Result<(Output, Vec<Finding>)> {
+    let Setup { ui, machine, model_path, params, .. } = setup;
+    let manifest = &subject.manifest;
+    let argv = params.argv(&machine.llama_bench(subject), model_path, &manifest.backends);
+    let (mut output, mut stderr) = (Output::default(), vec![]);
+    let exit = run_logged(setup, &argv, &mut |source, line| match (source, progress(line)) {
         (Source::Stdout, _) => {
-            if let Some(speed) = output.line(line).map(|result| result.tokens_per_second) {
+            if output.line(line).is_some()
+                && let Some(result) = output.results.last()
+            {
                 let name = last_name(&output.results, &mut results.differing).unwrap_or_default();
-                ui.status(format!("  {name:<10} {:>10} tokens/s", units::speed(speed)));
-                if setup.params.args.is_empty() {
-                    output
-                        .results
-                        .last()
-                        .into_iter()
-                        .for_each(|it| results.keep(output.about.as_ref(), it));
+                let speed = units::speed(result.tokens_per_second);
+                ui.status(format!("  {name:<10} {speed:>10} tokens/s"));
+                if params.args.is_empty() {
+                    results.keep(output.about.as_ref(), result);
                 }
             }
         }
@@ -178,11 +162,17 @@ fn run(
         }
         Ok(Exit::Interrupted) => Termination::Interrupted,
         Err(error) => match not_started(&error) {
-            Some(status) => return Ok((Termination::Status(status), format!("{error:#}"))),
-            None => return Err(error),
+            Some(status) => {
+                stderr = vec![format!("{error:#}")];
+                Termination::Status(status)
+            }
+            None => return Ok((output, vec![error.downcast::<Finding>()?])),
         },
     };
-    Ok((ending, stderr.join("\n")))
+    let run = Run { ending, output, stderr: stderr.join("\n") };
+    let (target, cpu) = (machine.target.name(), &machine.facts.cpu);
+    let findings = judge(&run, &Expected { manifest, params, target, cpu });
+    Ok((run.output, findings))
 }
 
 /// A target may print without end.
