@@ -48,7 +48,8 @@ pub fn judge(
     };
     let Some((base, was_saved)) = choose(saved.runs(), runs, &new) else {
         ui.status(format!(
-            "no earlier result of {} to compare with: this is the first",
+            "nothing to compare with: no complete earlier run of {} is of the same tests, model, \
+             flags and hardware",
             subject.host
         ));
         return Ok(());

@@ -238,6 +238,7 @@ fn a_result_is_held_only_against_its_like() {
     let output = run(fleet.path(), &[&BENCH[..], &["--", "-fa", "1"]].concat());
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(json(&output).get("baseline").is_none());
+    assert!(stderr(&output).contains("no complete earlier run of a is"), "{}", stderr(&output));
     assert_eq!(lines(fleet.path())[10]["flags"][0], "-fa");
     let output = run(fleet.path(), &[&BENCH[..], &["--env=CUDA_VISIBLE_DEVICES=1"]].concat());
     assert_eq!(code(&output), 0, "{}", stderr(&output));
