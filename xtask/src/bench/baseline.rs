@@ -11,7 +11,7 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::bisect_command;
 use crate::nix::flake_input::{build_tag, short};
 use crate::nix::names::StorePath;
-use crate::statistics::{Decision, LEAST_PROCESSES, Ratio, is_enough, paired, speed, unpaired};
+use crate::statistics::{LEAST_PROCESSES, Ratio, is_enough, paired, speed, unpaired};
 use crate::ui::units;
 
 /// "Under 1 % is noise", in percent.
@@ -191,12 +191,10 @@ pub fn change(test: &str, base: &[Vec<f64>], new: &[Vec<f64>], method: Method) -
 /// Only an interval that lies entirely beyond the floor is a change.
 pub fn verdict(ratio: &Ratio) -> Verdict {
     let floor = FLOOR / 100.0;
-    if ratio.compare(1.0 - floor) == Decision::Slower {
-        Verdict::Slower
-    } else if ratio.compare(1.0 + floor) == Decision::NotSlower {
-        Verdict::Faster
-    } else {
-        Verdict::Same
+    match ratio {
+        Ratio { high, .. } if *high < 1.0 - floor => Verdict::Slower,
+        Ratio { low, .. } if *low > 1.0 + floor => Verdict::Faster,
+        _ => Verdict::Same,
     }
 }
 

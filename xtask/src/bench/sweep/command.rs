@@ -113,7 +113,6 @@ struct Sweep<'a> {
     setup: Setup<'a>,
     subject: &'a Subject,
     parameters: Vec<Parameter>,
-    points: Vec<Point>,
     plan: Plan,
     about: journal::Subject,
     journal: PathBuf,
@@ -128,7 +127,6 @@ impl<'a> Sweep<'a> {
         parameters: Vec<Parameter>,
     ) -> Self {
         let Setup { machine, params, model, model_path, .. } = setup;
-        let points = grid(&parameters);
         let about = journal::Subject {
             schema: 1,
             host: args.host.clone(),
@@ -141,13 +139,13 @@ impl<'a> Sweep<'a> {
             // What it is started with makes as much of a difference.
             flags: [machine.env.clone(), params.flags(&subject.manifest.backends)].concat(),
             options: parameters.iter().map(|parameter| parameter.option.clone()).collect(),
-            points: points.clone(),
+            points: grid(&parameters),
             halving: args.sweep.budget.is_some(),
         };
         let hash = about.hash();
         let name = format!("{}-{hash:016x}.jsonl", files::safe_name(&args.host));
         let plan = Plan {
-            points: points.len(),
+            points: about.points.len(),
             rounds: params.rounds,
             repetitions: params.repetitions,
             budget: args.sweep.budget.map(|budget| budget.as_secs_f64()),
@@ -155,7 +153,7 @@ impl<'a> Sweep<'a> {
             goal: args.sweep.goal,
         };
         let journal = context.home.join("sweeps").join(name);
-        Self { setup, subject, parameters, points, plan, about, journal }
+        Self { setup, subject, parameters, plan, about, journal }
     }
 
     /// What an interrupted sweep measured; none where there is nothing to go on from.
@@ -187,7 +185,7 @@ impl<'a> Sweep<'a> {
         if let Some(finding) = report.findings.into_iter().find(ends_the_sweep) {
             return refuse(finding);
         }
-        let (points, rounds) = (self.points.len(), self.plan.rounds);
+        let (points, rounds) = (self.about.points.len(), self.plan.rounds);
         let whole = points as f64 * f64::from(rounds) * seconds;
         let (all, one) = (units::seconds(whole), format!("{seconds:.1} s a run"));
         let (time, too_large) = match self.plan.budget {
@@ -226,7 +224,7 @@ impl<'a> Sweep<'a> {
     /// The document of a dry run.
     fn planned(&self, estimated_seconds: f64, findings: &[Finding]) -> serde_json::Value {
         let names: Vec<String> =
-            self.points.iter().map(|point| point.label(&self.parameters)).collect();
+            self.about.points.iter().map(|point| point.label(&self.parameters)).collect();
         serde_json::json!({
             "schema": 1, "command": "bench", "host": self.subject.host, "results": [],
             "sweep": {
@@ -238,7 +236,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn params(&self, turn: NextRun) -> Params {
-        let args = self.points[turn.point].args(&self.parameters, &self.setup.params.args);
+        let args = self.about.points[turn.point].args(&self.parameters, &self.setup.params.args);
         Params { repetitions: turn.repetitions, args, ..self.setup.params.clone() }
     }
 
@@ -272,7 +270,7 @@ impl<'a> Sweep<'a> {
             let began = Instant::now();
             let report = self.measure(turn)?;
             let seconds = began.elapsed().as_secs_f64();
-            let label = self.points[turn.point].label(&self.parameters);
+            let label = self.about.points[turn.point].label(&self.parameters);
             let wrong = report.findings.iter().find(|finding| finding.severity == Severity::Error);
             let outcome = match wrong {
                 Some(finding) if ends_the_sweep(finding) => return Ok(Some(finding.clone())),
@@ -300,7 +298,7 @@ impl<'a> Sweep<'a> {
         let state = self.plan.state(ran);
         let seconds = ran.iter().map(|ran| ran.seconds).sum();
         let (plan, base) = (&self.plan, &self.setup.params.args);
-        let (parameters, points) = (self.parameters.clone(), &self.points);
+        let (parameters, points) = (self.parameters.clone(), &self.about.points);
         let extra_flags = self.subject.manifest.service_has_extra_flags;
         let sweep = SweepReport::new(plan, &state, parameters, points, base, seconds, extra_flags);
         let target = self.setup.machine.target.name();

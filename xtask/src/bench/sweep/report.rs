@@ -89,7 +89,7 @@ impl SweepReport {
         let point_state = |known: &PointState| match known {
             PointState { failed: Some(_), .. } => State::Failed,
             PointState { scores, .. } if scores.is_empty() => State::NotMeasured,
-            PointState { dropped: Some(_), .. } => State::Dropped,
+            PointState { dropped: true, .. } => State::Dropped,
             _ => State::Measured,
         };
         let label = |at: usize| points[at].label(&parameters);
@@ -144,9 +144,11 @@ impl SweepReport {
 
 /// Points that took part to the end.
 fn finalists(state: &SweepState) -> impl Iterator<Item = (usize, &PointState)> {
-    state.points.iter().enumerate().filter(|(_, known)| {
-        known.failed.is_none() && known.dropped.is_none() && !known.scores.is_empty()
-    })
+    state
+        .points
+        .iter()
+        .enumerate()
+        .filter(|(_, known)| known.failed.is_none() && !known.dropped && !known.scores.is_empty())
 }
 
 /// The fastest of those that took part to the end.

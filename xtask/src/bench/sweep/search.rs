@@ -93,8 +93,8 @@ pub struct PointState {
     /// Of these rounds.
     pub samples: Samples,
     pub failed: Option<(u32, String)>,
-    /// The round after which it was given up for others.
-    pub dropped: Option<u32>,
+    /// It was given up for others.
+    pub dropped: bool,
 }
 
 impl PointState {
@@ -173,7 +173,7 @@ impl Plan {
                 }
                 let kept = self.halve(&alive, &points, round);
                 for point in alive.iter().filter(|point| !kept.contains(point)) {
-                    points[*point].dropped = Some(round);
+                    points[*point].dropped = true;
                 }
                 (alive, stage, in_stage) = (kept, stage + 1, 0);
             }
