@@ -1,15 +1,14 @@
 {
-  description = "A small stand-in for flake-parts: flake outputs as a module evaluation";
+  description = "A stand-in for flake-parts: flake outputs as a module evaluation";
 
   outputs =
     { self, ... }:
     let
-      flakePartsLib = import ./lib.nix;
+      flakeModules = import ./flake-modules.nix;
     in
     {
-      # `lib` is the one of the caller's nixpkgs.
-      lib = {
-        inherit (flakePartsLib) mkFlake evalFlakeModule;
-      };
+      # nixpkgs' library is the one of the caller's nixpkgs.
+      lib = import ./lib.nix { inherit flakeModules; };
+      inherit flakeModules;
     };
 }

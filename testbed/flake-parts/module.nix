@@ -4,6 +4,7 @@
   lib,
   flake-parts-lib,
   inputs,
+  moduleLocation,
   self,
   ...
 }:
@@ -58,10 +59,24 @@ let
   };
 
   argumentModule =
-    { system, ... }:
+    {
+      config,
+      options,
+      specialArgs,
+      system,
+      ...
+    }:
     {
       _file = "flake-parts/module.nix";
-      options = transposed;
+      options = transposed // {
+        allModuleArgs = mkOption {
+          type = types.lazyAttrsOf types.raw;
+          internal = true;
+          readOnly = true;
+          description = "What `withSystem` passes.";
+        };
+      };
+      config.allModuleArgs = config._module.args // specialArgs // { inherit config options; };
       config._module.args = {
         pkgs = lib.mkOptionDefault (
           inputs.nixpkgs.legacyPackages.${system}
@@ -134,6 +149,13 @@ in
               nixosModules = mkOption {
                 type = types.lazyAttrsOf types.deferredModule;
                 default = { };
+                apply = lib.mapAttrs (
+                  name: module: {
+                    _class = "nixos";
+                    _file = "${toString moduleLocation}#nixosModules.${name}";
+                    imports = [ module ];
+                  }
+                );
                 description = "NixOS modules.";
               };
             };
@@ -141,6 +163,11 @@ in
         ];
       };
       description = "The flake's outputs.";
+    };
+    processedFlake = mkOption {
+      type = types.raw;
+      default = config.flake;
+      description = "The flake's outputs as `mkFlake` returns them.";
     };
   };
 
@@ -159,20 +186,21 @@ in
       lib.mapAttrs (
         name: _: flake.${name}.${system} or (throw "flake-parts: the flake has no ${name}.${system}")
       ) config.transposition;
-    _module.args = {
+    _module.args = rec {
       getSystem = system: config.allSystems.${system} or (config.perSystem system);
-      withSystem =
-        system: f:
-        f (
-          let
-            cfg = config.allSystems.${system} or (config.perSystem system);
-          in
-          {
-            config = cfg;
-            inherit system;
-            pkgs = inputs.nixpkgs.legacyPackages.${system};
-          }
-        );
+      getSystemIgnoreWarning = getSystem;
+      withSystem = system: f: f (getSystem system).allModuleArgs;
+      # Each parameter of the module is looked up by itself: the others stay unevaluated.
+      moduleWithSystem =
+        module:
+        { config, ... }:
+        let
+          system = config._module.args.system or config._module.args.pkgs.stdenv.hostPlatform.system;
+          arguments = (getSystem system).allModuleArgs;
+        in
+        {
+          imports = [ (module (lib.mapAttrs (name: _: arguments.${name}) (lib.functionArgs module))) ];
+        };
     };
   };
 }

@@ -1,5 +1,5 @@
 # The module argument `flake-parts-lib`.
-{ lib }:
+{ lib, flakeModules }:
 let
   inherit (lib) mkOption types;
 in
@@ -11,6 +11,23 @@ rec {
       staticModules = [ module ];
     };
   mkPerSystemOption = module: mkOption { type = mkPerSystemType module; };
+  # Their older names.
+  mkDeferredModuleType = mkPerSystemType;
+  mkDeferredModuleOption = mkPerSystemOption;
+  inherit (types) deferredModuleWith attrsWith;
+  inherit (lib) mkAliasOptionModule;
+  inherit (lib.modules) importApply;
+  # Only saves time.
+  memoizeStr = function: function;
+  # Imports a module, and publishes it as `modules.flake.NAME`.
+  importAndPublish = name: module: {
+    _class = "flake";
+    imports = [
+      module
+      flakeModules.modules
+    ];
+    flake.modules.flake.${name} = module;
+  };
   mkSubmoduleOptions =
     options:
     mkOption {

@@ -11,6 +11,10 @@
         home-manager = ./nixos.nix;
         default = home-manager;
       };
+      flakeModules = rec {
+        home-manager = ./flake-module.nix;
+        default = home-manager;
+      };
       lib = {
         hm = { };
         homeManagerConfiguration =

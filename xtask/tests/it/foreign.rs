@@ -103,6 +103,13 @@ fn a_flake_of_its_own_layout_is_read_by_every_command() {
 }
 
 #[test]
+fn modules_of_flake_parts_make_a_host() {
+    let (code, report) = checked(&foreign("modules"));
+    assert_eq!((code, of(&report, "box")), (0, ("ok", vec![])), "{report:#}");
+    assert_eq!(report["hosts"][0]["variant"], "cpu-haswell");
+}
+
+#[test]
 fn flake_parts_and_home_manager_share_the_hosts_variant() {
     let flake = foreign("parts");
     let (code, report) = checked(&flake);
