@@ -25,19 +25,13 @@ pub struct Offload {
 }
 
 /// The options of llama-bench that choose among devices.
-const CHOOSING: [&str; 12] = [
-    "-dev",
-    "--device",
-    "-ngl",
-    "--n-gpu-layers",
-    "-mg",
-    "--main-gpu",
-    "-ts",
-    "--tensor-split",
-    "-sm",
-    "--split-mode",
-    "-ot",
-    "--override-tensor",
+const CHOOSING: [[&str; 2]; 6] = [
+    ["-dev", "--device"],
+    ["-ngl", "--n-gpu-layers"],
+    ["-mg", "--main-gpu"],
+    ["-ts", "--tensor-split"],
+    ["-sm", "--split-mode"],
+    ["-ot", "--override-tensor"],
 ];
 
 impl Offload {
@@ -89,7 +83,7 @@ impl Offload {
         let lacks = |name: &&str| self.on(|kind| kind.eq_ignore_ascii_case(name)) <= 0.0;
         let bare: Vec<&str> = gpus.iter().copied().filter(lacks).collect();
         let gives = |options: &[&str]| args.iter().any(|arg| options.contains(&arg.as_str()));
-        let chooses = gives(&CHOOSING);
+        let chooses = gives(CHOOSING.as_flattened());
         let is_remote = gives(&["-rpc", "--rpc"]) && self.on(|kind| kind == "RPC") > 0.0;
         if bare.is_empty() || (chooses && bare.len() < gpus.len()) || is_remote {
             return None;
@@ -185,12 +179,12 @@ load_tensors:   CPU_Mapped model buffer size =    16.88 MiB
         let cuda = VULKAN.replace("Vulkan0", "CUDA0");
         assert!(!fallen(&cuda, &["cuda"], &[]));
         assert!(fallen(&cuda, &["cuda", "rocm"], &[]));
-        for option in CHOOSING {
+        for option in CHOOSING.concat() {
             assert!(!fallen(&cuda, &["cuda", "rocm"], &[option, "CUDA0"]), "{option}");
         }
         let help = include_str!("../../tests/fixtures/llama-bench/new.help");
         let words: Vec<&str> = help.split([' ', ',', '\n']).collect();
-        assert!(CHOOSING.iter().all(|option| words.contains(option)));
+        assert!(CHOOSING.concat().iter().all(|option| words.contains(option)));
         // With tensors split over two devices, and with rows.
         assert!(!fallen(TENSOR, &["cuda"], &["-sm", "tensor"]));
         assert!(fallen(TENSOR, &["rocm"], &[]));

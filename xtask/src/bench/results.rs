@@ -73,10 +73,7 @@ impl Record {
         let read = serde_json::from_str::<Self>(line);
         let schema = match &read {
             Ok(record) => record.schema.into(),
-            Err(error) if error.is_data() => {
-                serde_json::from_str(line).map_or(1, |Schema { schema }| schema)
-            }
-            Err(_) => 1,
+            Err(_) => serde_json::from_str(line).map_or(1, |Schema { schema }| schema),
         };
         if schema != 1 {
             return Err(format!("schema {schema} is unknown: a newer xtask wrote it"));

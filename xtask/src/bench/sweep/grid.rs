@@ -12,21 +12,17 @@ use crate::ui::nearest::nearest;
 pub const MOST: usize = 4096;
 
 /// What bench sets itself, and what is a test or an output rather than a setting.
-const OURS: [(&str, &str); 14] = [
-    ("model", "name it with --model"),
-    ("n-prompt", "set it with --prompt"),
-    ("n-gen", "set it with --generate"),
-    ("pg", "it is another test, not a setting"),
-    ("n-depth", "it is another test, not a setting: give it after `--`"),
-    ("repetitions", "set it with --repetitions"),
-    ("output", "bench reads the output itself"),
-    ("output-err", "bench reads the output itself"),
-    ("delay", "it changes no speed"),
-    ("hf-repo", "name a model of the target with --model"),
-    ("hf-file", "name a model of the target with --model"),
-    ("hf-token", "name a model of the target with --model"),
-    ("help", "it is not a setting"),
-    ("version", "it is not a setting"),
+const OURS: [(&[&str], &str); 10] = [
+    (&["model"], "name it with --model"),
+    (&["n-prompt"], "set it with --prompt"),
+    (&["n-gen"], "set it with --generate"),
+    (&["pg"], "it is another test, not a setting"),
+    (&["n-depth"], "it is another test, not a setting: give it after `--`"),
+    (&["repetitions"], "set it with --repetitions"),
+    (&["output", "output-err"], "bench reads the output itself"),
+    (&["delay"], "it changes no speed"),
+    (&["hf-repo", "hf-file", "hf-token"], "name a model of the target with --model"),
+    (&["help", "version"], "it is not a setting"),
 ];
 
 /// One `--sweep`, as it was given.
@@ -193,7 +189,7 @@ fn find(wanted: &Wanted, known: &[BenchOption], target: &str) -> Result<Paramete
             why.to_owned(),
         )
     };
-    if let Some((_, why)) = OURS.iter().find(|(ours, _)| *ours == found.long()) {
+    if let Some((_, why)) = OURS.iter().find(|(ours, _)| ours.contains(&found.long())) {
         return Err(refused(why));
     }
     if found.takes.is_none() {
