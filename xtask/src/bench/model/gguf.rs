@@ -42,37 +42,21 @@ pub fn head(metadata: &[(String, Value)], tensors: &[Tensor]) -> Vec<u8> {
     head.extend((tensors.len() as u64).to_le_bytes());
     head.extend((metadata.len() as u64).to_le_bytes());
     for (key, value) in metadata {
-        text(&mut head, key);
-        match value {
-            Value::U32(number) => {
-                head.extend(4_u32.to_le_bytes());
-                head.extend(number.to_le_bytes());
-            }
-            Value::F32(number) => {
-                head.extend(6_u32.to_le_bytes());
-                head.extend(number.to_le_bytes());
-            }
-            Value::Text(value) => {
-                head.extend(8_u32.to_le_bytes());
-                text(&mut head, value);
-            }
-            Value::F32s(values) => {
-                array(&mut head, 6, values.len());
-                head.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            }
-            Value::I32s(values) => {
-                array(&mut head, 5, values.len());
-                head.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            }
-            Value::Texts(values) => {
-                array(&mut head, 8, values.len());
-                values.iter().for_each(|value| text(&mut head, value));
-            }
-        }
+        head.extend(text(key));
+        let (kind, bytes) = match value {
+            Value::U32(number) => (4_u32, number.to_le_bytes().to_vec()),
+            Value::F32(number) => (6, number.to_le_bytes().to_vec()),
+            Value::Text(value) => (8, text(value)),
+            Value::F32s(values) => (9, array(6, values, |value| value.to_le_bytes().to_vec())),
+            Value::I32s(values) => (9, array(5, values, |value| value.to_le_bytes().to_vec())),
+            Value::Texts(values) => (9, array(8, values, |value| text(value))),
+        };
+        head.extend(kind.to_le_bytes());
+        head.extend(bytes);
     }
     let mut offset = 0_u64;
     for tensor in tensors {
-        text(&mut head, &tensor.name);
+        head.extend(text(&tensor.name));
         head.extend((u32::try_from(tensor.shape.len()).unwrap_or(u32::MAX)).to_le_bytes());
         for length in &tensor.shape {
             head.extend(length.to_le_bytes());
@@ -86,16 +70,16 @@ pub fn head(metadata: &[(String, Value)], tensors: &[Tensor]) -> Vec<u8> {
     head
 }
 
-fn text(head: &mut Vec<u8>, text: &str) {
-    head.extend((text.len() as u64).to_le_bytes());
-    head.extend(text.as_bytes());
+fn text(text: &str) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
 }
 
-/// What stands before an array's values, which are of the type `kind`.
-fn array(head: &mut Vec<u8>, kind: u32, length: usize) {
-    head.extend(9_u32.to_le_bytes());
-    head.extend(kind.to_le_bytes());
-    head.extend((length as u64).to_le_bytes());
+/// `kind`: the type of each value.
+fn array<T>(kind: u32, values: &[T], encode: impl Fn(&T) -> Vec<u8>) -> Vec<u8> {
+    let mut bytes = kind.to_le_bytes().to_vec();
+    bytes.extend((values.len() as u64).to_le_bytes());
+    bytes.extend(values.iter().flat_map(encode));
+    bytes
 }
 
 /// The zeros that must follow a tensor of `bytes` bytes.
