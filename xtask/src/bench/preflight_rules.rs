@@ -3,8 +3,8 @@
 //!
 //! Pure: no I/O, no clock.
 
-use crate::bench::target_state::{Conditions, TargetState};
-use crate::findings::finding::{Finding, Severity};
+use crate::bench::target_state::{Conditions, NixThere, TargetState};
+use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
 use crate::hardware::nvidia;
@@ -22,7 +22,7 @@ pub fn findings(
     let mut findings = devices(manifest, state, target);
     let complaint = facts.nvidia_smi.as_ref().filter(|_| wants(manifest, "cuda"));
     findings.extend(complaint.map(|words| nvidia::failed(words)));
-    if findings.iter().all(|finding| finding.severity < Severity::Error) {
+    if none_is_an_error(&findings) {
         findings.extend(cards(manifest, facts, state));
     }
     findings.extend(nix(state, target));
@@ -121,20 +121,17 @@ fn forbidden<'a>(
     ))
 }
 
-pub fn nix(state: &TargetState, target: &str) -> Vec<Finding> {
-    let mut findings = vec![];
-    if state.nix.program == Some(false) {
-        findings.push(without_nix(target));
-    } else if state.nix.writable == Some(false) {
-        findings.push(Finding::error(
+fn nix(state: &TargetState, target: &str) -> Option<Finding> {
+    match state.nix {
+        NixThere { program: Some(false), .. } => Some(without_nix(target)),
+        NixThere { writable: Some(false), .. } => Some(Finding::error(
             "target-store-read-only",
             format!("{target} has no running nix-daemon, and its store is read-only"),
             "start the daemon there (systemctl start nix-daemon.socket), or log in as its owner",
-        ));
-    } else if state.nix.trusts_us == Some(false) {
-        findings.push(untrusted(target, Severity::Warning));
+        )),
+        NixThere { trusts_us: Some(false), .. } => Some(untrusted(target, Severity::Warning)),
+        _ => None,
     }
-    findings
 }
 
 const MIB: u64 = 1 << 20;

@@ -81,7 +81,7 @@ fn each_gpu_backend_needs_its_gpu_its_driver_and_leave_to_use_it() {
 #[test]
 fn a_store_that_cannot_be_written_is_told_before_the_build() {
     let nix = |program, writable, trusts_us| TargetState {
-        nix: crate::bench::target_state::NixThere { program, writable, trusts_us },
+        nix: NixThere { program, writable, trusts_us },
         ..TargetState::default()
     };
     let told = |state: &TargetState| codes(&["cpu"], state);
