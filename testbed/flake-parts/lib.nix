@@ -9,7 +9,7 @@ let
 in
 rec {
   evalFlakeModule =
-    args@{
+    {
       inputs ? self.inputs,
       self ? inputs.self,
       specialArgs ? { },
