@@ -29,6 +29,7 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
     let flakes = testbed::flakes(folder)?;
     let mut originals = Map::new();
     let mut overrides: Vec<String> = vec![];
+    let mut missing = vec![];
     let mut instead = |name: &str, by: String| {
         overrides.extend(["--override-input".to_owned(), name.to_owned(), by]);
     };
@@ -72,11 +73,12 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
             }
             // A folder of the flake itself.
             None if is_relative(input) => continue,
-            None => bail!(
-                "--testbed has no stand-in for the input {name} ({}) of {}",
-                input["url"].as_str().map_or_else(|| flake_ref::text(&original), str::to_owned),
-                root.join("flake.nix").display()
-            ),
+            None => {
+                let url = input["url"].as_str().map(str::to_owned);
+                let url = url.unwrap_or_else(|| flake_ref::text(&original));
+                missing.push(format!("{name} ({url})"));
+                continue;
+            }
         }
         for (own, by) in own_inputs {
             let first = own.split('/').next().unwrap_or(own);
@@ -85,6 +87,14 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
             }
         }
         originals.insert(name.clone(), original);
+    }
+    if !missing.is_empty() {
+        bail!(
+            "--testbed has no stand-in for {} {} of {}",
+            if missing.len() == 1 { "the input" } else { "the inputs" },
+            missing.join(", "),
+            root.join("flake.nix").display()
+        );
     }
     let folder = disk::TemporaryFolder::new(&home.join("locks"), ".creation-", "")?;
     let file = folder.path().join("flake.lock");

@@ -238,17 +238,15 @@ fn what_cannot_be_a_host_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn an_input_that_the_testbed_has_nothing_for_is_named() {
+fn inputs_that_the_testbed_has_nothing_for_are_named() {
     let fleet = fleet_of_ones_own();
     let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
-    let more = "inputs = {\n    stylix.url = \"github:nix-community/stylix\";";
+    let more = "inputs = {\n    stylix.url = \"github:nix-community/stylix\";\n    \
+                disko.url = \"github:nix-community/disko\";";
     fleet.write("flake.nix", &flake.replace("inputs = {", more));
     let output = run(fleet.path(), &["check", "--testbed"]);
     assert_eq!(code(&output), 2);
-    assert!(
-        stderr(&output)
-            .contains("has no stand-in for the input stylix (github:nix-community/stylix)"),
-        "{}",
-        stderr(&output)
-    );
+    let named = "has no stand-in for the inputs disko (github:nix-community/disko), stylix \
+                 (github:nix-community/stylix) of ";
+    assert!(stderr(&output).contains(named), "{}", stderr(&output));
 }
