@@ -29,6 +29,7 @@ use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
 use crate::nix::names::nix_string;
 use crate::system::files::safe_name;
+use crate::system::interrupt::Interrupted;
 use crate::system::resources::{machine_name, now};
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 use crate::target::{Target, or_finding};
@@ -213,9 +214,11 @@ fn measure(
         ui.status(format!("measuring {} on {}", subject.manifest.variant, target.name()));
         let offload = offload(setup, subject)?;
         report = recorder.measure()?;
-        match or_finding(memory_bandwidth::measure(setup, subject, &report))? {
+        match memory_bandwidth::measure(setup, subject, &report) {
             Ok(bandwidth) => report.memory_bandwidth = bandwidth,
-            Err(finding) => report.add([finding]),
+            // What was measured before is shown all the same.
+            Err(error) if error.is::<Interrupted>() => {}
+            Err(error) => report.add([error.downcast::<Finding>()?]),
         }
         if let Some(offload) = offload {
             report.account_for(offload, &subject.manifest.backends, &params.args);
