@@ -1,7 +1,9 @@
 //! `check --full` evaluates the whole system of each host, `--all-systems` the flake's packages
 //! for every system.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::slice;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,7 +18,7 @@ use crate::check::variant_rules;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::fleet::names::HostName;
-use crate::nix::names::DrvPath;
+use crate::nix::flake::{Unanswered, lacks};
 use crate::system::interrupt::{self, Interrupted};
 use crate::system::resources;
 use crate::ui::progress::Spinner;
@@ -67,64 +69,80 @@ pub fn hosts(context: &Context, report: &mut CheckReport, options: EvalOptions) 
     Ok(())
 }
 
-/// Evaluates every `packages.SYSTEM.llama-cpp-*`: together for each system; if that fails, each
-/// alone.
+/// Evaluates every `packages.SYSTEM.llama-cpp-*`.
 pub fn packages(context: &Context, report: &mut CheckReport, timeout: Duration) -> Result<()> {
-    let flake = &context.flake;
-    let systems = match flake.packages(timeout)? {
+    let systems = match package_names(context, timeout)? {
         Ok(systems) => systems,
-        Err(failure) if failure.stderr.contains("does not provide attribute") => {
-            report.findings.push(Finding::warning(
-                "no-packages",
-                "this flake has no `packages`, so --all-systems has nothing to evaluate",
-                "drop --all-systems, or add packages to the flake",
-            ));
-            return Ok(());
-        }
-        Err(failure) => {
-            let (_, finding) = explain_at(context, "packages", &failure)?;
+        Err(finding) => {
             report.findings.push(finding);
             return Ok(());
         }
     };
+    if systems.is_empty() {
+        report.findings.push(Finding::warning(
+            "no-packages",
+            "this flake has no `packages`, so --all-systems has nothing to evaluate",
+            "drop --all-systems, or add packages to the flake",
+        ));
+    }
     let count = systems.values().map(Vec::len).sum();
     let spinner = Spinner::start(&context.ui, "evaluating packages", count);
-    for (system, names) in &systems {
-        let mut together = flake.package_derivations(system, names, timeout)?.unwrap_or_default();
-        for name in names {
-            interrupt::check()?;
-            let evaluated = match together.remove(name) {
-                Some(drv) => Ok(drv),
-                None => alone(context, system, name, timeout)?,
-            };
-            spinner.done(name);
+    for (system, names) in systems {
+        let query = |names: &[String]| context.flake.package_derivations(&system, names, timeout);
+        for (package, evaluated) in each_package(context, &system, names, &spinner, query)? {
             let (state, drv_path, findings) = match evaluated {
                 Ok(drv) => (HostState::Ok, Some(drv), vec![]),
                 Err((state, finding)) => (state, None, vec![finding]),
             };
-            let (system, package) = (system.clone(), name.clone());
+            let system = system.clone();
             report.packages.push(PackageReport { system, package, state, drv_path, findings });
         }
     }
-    spinner.finish();
     Ok(())
 }
 
-/// One package by itself.
-fn alone(
+/// The names of llama.cpp's packages by system, or why the flake does not list them.
+pub fn package_names(
+    context: &Context,
+    timeout: Duration,
+) -> Result<Result<BTreeMap<String, Vec<String>>, Finding>> {
+    Ok(match context.flake.packages(timeout)? {
+        Err(failure) if lacks(&failure, "packages") => Ok(BTreeMap::new()),
+        Err(failure) => Err(explain_at(context, "packages", &failure)?.1),
+        Ok(systems) => Ok(systems),
+    })
+}
+
+/// A package's name, and what `query` finds for it or why it does not evaluate.
+type Evaluated<T> = (String, Result<T, (HostState, Finding)>);
+
+/// Evaluates packages of one system together; if that fails, each alone, so that one broken
+/// package never hides another.
+pub fn each_package<T>(
     context: &Context,
     system: &str,
-    name: &str,
-    timeout: Duration,
-) -> Result<Result<DrvPath, (HostState, Finding)>> {
-    match context.flake.package_derivations(system, &[name.to_owned()], timeout)? {
-        Ok(mut drvs) => Ok(drvs
-            .remove(name)
-            .ok_or_else(|| bad_output("the evaluator answered for another package"))),
-        Err(failure) => {
-            explain_at(context, &format!("packages.{system}.{name}"), &failure).map(Err)
-        }
-    }
+    names: Vec<String>,
+    spinner: &Spinner,
+    query: impl Fn(&[String]) -> Result<Result<BTreeMap<String, T>, Unanswered>>,
+) -> Result<Vec<Evaluated<T>>> {
+    let mut together = query(&names)?.unwrap_or_default();
+    let evaluate = |name: String| {
+        interrupt::check()?;
+        let evaluated = match together.remove(&name) {
+            Some(found) => Ok(found),
+            None => match query(slice::from_ref(&name))? {
+                Ok(mut alone) => alone
+                    .remove(&name)
+                    .ok_or_else(|| bad_output("the evaluator answered for another package")),
+                Err(failure) => {
+                    Err(explain_at(context, &format!("packages.{system}.{name}"), &failure)?)
+                }
+            },
+        };
+        spinner.done(&name);
+        Ok((name, evaluated))
+    };
+    names.into_iter().map(evaluate).collect()
 }
 
 fn usual_jobs(max_memory: Option<u64>) -> usize {
