@@ -130,9 +130,8 @@ enum Dependents {
 
 impl Follower<'_> {
     fn follow(&mut self, state: &mut RunState, event: Event) {
-        let there = |drv: &DrvPath| derivation::is_built(&derivation::outputs(drv));
         let now = state.now();
-        for update in state.tracker.at(now).follow(event, &there) {
+        for update in state.tracker.at(now).follow(event, &derivation::is_built) {
             state.logs.follow(&update);
             match &update {
                 Update::Message { level: 0, text } => self.errors.push(text.clone()),

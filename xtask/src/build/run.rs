@@ -243,7 +243,7 @@ fn remember(context: &Context, variants: &[VariantReport], ran: &RunState) {
     }
     for (drv, row) in ran.tracker.derivations.iter() {
         let is_ended = row.started && row.stage == Stage::Ended && !row.is_variant();
-        if is_ended && derivation::is_built(&derivation::outputs(drv)) {
+        if is_ended && derivation::is_built(drv) {
             records.push(record(drv, row, None, None));
         }
     }

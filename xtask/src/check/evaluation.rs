@@ -17,6 +17,7 @@ use crate::check::eval_failure::{bad_output, explain, with_line};
 use crate::check::evaluator::{self, Answered, Limits, Run};
 use crate::check::outcomes::{Evaluated, HostState, Outcomes};
 use crate::check::report::NO_MODULE;
+use crate::check::validation::evaluated_lock;
 use crate::check::variant_rules;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
@@ -24,10 +25,9 @@ use crate::fleet::manifest::{Answer, Selection};
 use crate::fleet::names::HostName;
 use crate::nix::diagnosis::{FETCH, diagnose};
 use crate::nix::flake::{Source, Unanswered};
-use crate::nix::lockfile::LockFile;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
-use crate::system::{files, interrupt, resources};
+use crate::system::{interrupt, resources};
 use crate::ui::progress::Spinner;
 
 /// How to evaluate.
@@ -319,7 +319,7 @@ fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
     if state.failures.is_empty() {
         return Ok(outcomes);
     }
-    let lock = context.lock_file().and_then(|file| LockFile::parse(&files::read(&file).ok()?).ok());
+    let lock = evaluated_lock(context);
     // One message for each input: curl reports milliseconds, which differ.
     let mut unfetched = BTreeMap::new();
     for (host, (failed, seconds)) in state.failures {

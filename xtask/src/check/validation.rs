@@ -128,7 +128,7 @@ pub fn pinned_hosts(context: &Context) -> PinnedHosts {
 }
 
 /// flake.lock, or the testbed's in its place.
-fn evaluated_lock(context: &Context) -> Option<LockFile> {
+pub fn evaluated_lock(context: &Context) -> Option<LockFile> {
     LockFile::parse(&files::read(&context.lock_file()?).ok()?).ok()
 }
 

@@ -14,9 +14,11 @@ use crate::dev::provision;
 use crate::doctor::rules::{self, Check, Config, Health};
 use crate::hardware::cpu::Cpu;
 use crate::hardware::microarch::Table;
+use crate::nix::builders::listed;
 use crate::nix::diagnosis::{FETCH, diagnose};
 use crate::nix::flake;
 use crate::nix::lockfile::LockFile;
+use crate::nix::machines::machines;
 use crate::nix::program::Nix;
 use crate::system::process::{self, Exit, Invocation};
 use crate::system::resources::{cores, memory, now};
@@ -104,12 +106,8 @@ fn ping(nix: &Nix, url: &str) -> Result<()> {
 }
 
 fn builders(config: &Config) -> Vec<Check> {
-    let setting = config.builders.value.trim();
-    let text = match setting.strip_prefix('@') {
-        Some(file) => fs::read_to_string(file).unwrap_or_default(),
-        None => setting.to_owned(),
-    };
-    let builders = rules::builders(&text);
+    let text = listed(&config.builders.value);
+    let builders: Vec<String> = machines(&text).map(|(store, _)| store.to_owned()).collect();
     match builders.is_empty() {
         true => vec![Check::ok("builders", "only this machine")],
         false => side_by_side(&builders, |builder| reach(builder)),

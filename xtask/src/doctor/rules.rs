@@ -107,17 +107,6 @@ pub fn check_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
     )
 }
 
-/// The destinations in Nix's `builders`, or in a machines file: one a line or between
-/// semicolons, the first word of each.
-pub fn builders(text: &str) -> Vec<String> {
-    text.lines()
-        .map(|line| line.split('#').next().unwrap_or_default())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|builder| builder.split_whitespace().next())
-        .map(str::to_owned)
-        .collect()
-}
-
 /// The SSH destination of a builder's URL; none for one that SSH does not reach.
 pub fn ssh_destination(builder: &str) -> Option<&str> {
     let rest = match builder.split_once("://") {
@@ -249,13 +238,9 @@ mod tests {
     }
 
     #[test]
-    fn builders_are_read_in_every_notation() {
-        let text =
-            "ssh-ng://me@big x86_64-linux - 8 # fast\n\n# none\nold ; ssh://x?a=b aarch64-linux";
-        let all = builders(text);
-        assert_eq!(all, ["ssh-ng://me@big", "old", "ssh://x?a=b"]);
-        let hosts: Vec<_> = all.iter().filter_map(|builder| ssh_destination(builder)).collect();
-        assert_eq!(hosts, ["me@big", "old", "x"]);
+    fn builders_are_called_by_what_ssh_calls_them() {
+        let hosts = ["ssh-ng://me@big", "old", "ssh://x?a=b"].map(ssh_destination);
+        assert_eq!(hosts, [Some("me@big"), Some("old"), Some("x")]);
         assert_eq!(ssh_destination("unix:///run/nix"), None);
     }
 

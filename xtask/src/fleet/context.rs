@@ -82,11 +82,7 @@ impl Context {
 
     /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
     pub fn lock_file(&self) -> Option<PathBuf> {
-        let mut options = self.flake.options.iter();
-        match options.find(|option| *option == LOCK_OPTION) {
-            Some(_) => options.next().map(PathBuf::from),
-            None => Some(self.root()?.join("flake.lock")),
-        }
+        self.flake.lent_lock_file().or_else(|| Some(self.root()?.join("flake.lock")))
     }
 
     /// The same with further options for Nix. It has no cache.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::nix::machines;
+use crate::nix::machines::machines;
 use crate::nix::program::Nix;
 use crate::system::process;
 
@@ -25,6 +25,14 @@ fn with_keep_alive(given: &str) -> String {
         return given.to_owned();
     }
     format!("{given} {KEEP_ALIVE}").trim_start().to_owned()
+}
+
+/// Nix's setting `builders`: a list, or `@` and the file that has it, /etc/nix/machines by default.
+pub fn listed(setting: &str) -> String {
+    match setting.trim().strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).unwrap_or_default(),
+        None => setting.to_owned(),
+    }
 }
 
 /// What nix.conf says, `None` where it leaves Nix's default.
@@ -52,12 +60,7 @@ impl Configured {
             let default = settings[name]["defaultValue"].as_u64();
             (default != Some(value)).then(|| u32::try_from(value).unwrap_or(u32::MAX))
         };
-        // A list, or `@` and the file that has it, /etc/nix/machines by default.
-        let builders = settings["builders"]["value"].as_str().unwrap_or_default().trim();
-        let builders = match builders.strip_prefix('@') {
-            Some(file) => std::fs::read_to_string(file).unwrap_or_default(),
-            None => builders.to_owned(),
-        };
+        let builders = listed(settings["builders"]["value"].as_str().unwrap_or_default());
         // The testbed sets it although it is Nix's default: its builds share what they
         // compile, one after another.
         let mut words = nix.options.iter();
@@ -66,7 +69,7 @@ impl Configured {
         Self {
             max_jobs: given.and_then(|jobs| jobs.parse().ok()).or_else(|| chosen("max-jobs")),
             cores: chosen("cores"),
-            builders: machines::systems(&builders),
+            builders: machines(&builders).map(|(_, systems)| systems).collect(),
             extra_platforms: platforms.filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
         }
     }

@@ -1,25 +1,23 @@
 //! Derivations in the store: their outputs, and which of some need them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::nix::derivation_graph;
-use crate::nix::names::{DrvPath, StorePath};
+use crate::nix::names::DrvPath;
 use crate::nix::program::Nix;
+use crate::nix::store;
 use crate::system::process;
 
-/// Empty where the file cannot be read.
-pub fn outputs(drv: &DrvPath) -> Vec<StorePath> {
-    derivation_graph::outputs(&std::fs::read_to_string(drv.as_str()).unwrap_or_default())
-}
-
 /// Whether all outputs of it are there, by a look at the file system: cheap enough for a
-/// look at each end of a build. [`crate::nix::store::valid`] knows what is valid.
-pub fn is_built(outputs: &[StorePath]) -> bool {
-    !outputs.is_empty() && outputs.iter().all(|path| Path::new(path.as_str()).exists())
+/// look at each end of a build. [`store::valid`] knows what is valid. A derivation that cannot
+/// be read has no outputs.
+pub fn is_built(drv: &DrvPath) -> bool {
+    let text = std::fs::read_to_string(drv.as_str()).unwrap_or_default();
+    let outputs = derivation_graph::outputs(&text);
+    !outputs.is_empty() && outputs.iter().all(store::appeared)
 }
 
 /// Which of `roots`, by their place, need each derivation. One call of Nix for all.

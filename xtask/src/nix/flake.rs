@@ -137,7 +137,7 @@ impl Flake {
         let source = self.source();
         let finding = diagnose(&failure.stderr, source.as_ref().map(|source| source.path.as_str()));
         let mut finding = source.iter().fold(finding, |finding, source| source.relative(finding));
-        if self.options.iter().any(|option| option == LOCK_OPTION) {
+        if self.lent_lock_file().is_some() {
             with_testbed_advice(&mut finding);
         }
         let place = finding.place().map(|place| format!("{place}: ")).unwrap_or_default();
@@ -161,12 +161,15 @@ impl Flake {
 
     /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
     fn lock(&self) -> Option<LockFile> {
-        let mut options = self.options.iter();
-        let file = match options.find(|option| *option == LOCK_OPTION) {
-            Some(_) => PathBuf::from(options.next()?),
-            None => flake_ref::local_path(&self.reference)?.join("flake.lock"),
-        };
+        let own = || Some(flake_ref::local_path(&self.reference)?.join("flake.lock"));
+        let file = self.lent_lock_file().or_else(own)?;
         LockFile::parse(&files::read(&file).ok()?).ok()
+    }
+
+    /// The lock file that is used in place of flake.lock.
+    pub fn lent_lock_file(&self) -> Option<PathBuf> {
+        let mut options = self.options.iter();
+        options.find(|option| *option == LOCK_OPTION).and(options.next()).map(PathBuf::from)
     }
 }
 

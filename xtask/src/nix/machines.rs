@@ -4,20 +4,18 @@
 //!
 //! Pure: no I/O, no clock.
 
-/// The systems of each machine of a `builders` value that is not `@FILE`, or of such a file:
-/// one a line, or separated by semicolons; what follows a `#` is a comment. No systems: that
-/// of whoever asks.
-pub fn systems(text: &str) -> Vec<Vec<String>> {
+/// The store and the systems of each machine of a `builders` value that is not `@FILE`, or of
+/// such a file: one a line, or separated by semicolons; what follows a `#` is a comment. No
+/// systems: that of whoever asks.
+pub fn machines(text: &str) -> impl Iterator<Item = (&str, Vec<String>)> {
     let entries = text.lines().flat_map(|line| line.split('#').next().unwrap_or("").split(';'));
-    entries
-        .filter_map(|entry| {
-            let mut words = entry.split_whitespace();
-            let _store = words.next()?;
-            let systems = words.next().filter(|word| *word != "-").unwrap_or("");
-            let systems = systems.split(',').filter(|system| !system.is_empty());
-            Some(systems.map(str::to_owned).collect())
-        })
-        .collect()
+    entries.filter_map(|entry| {
+        let mut words = entry.split_whitespace();
+        let store = words.next()?;
+        let systems = words.next().filter(|word| *word != "-").unwrap_or("");
+        let systems = systems.split(',').filter(|system| !system.is_empty());
+        Some((store, systems.map(str::to_owned).collect()))
+    })
 }
 
 /// `ssh-ng://nix@builder?remote-program=…` → `nix@builder`.
@@ -45,7 +43,8 @@ mod tests {
         let text =
             "# none of these\nssh://a x86_64-linux,i686-linux - 4 ; ssh-ng://b - k 1\n\n c # d";
         let linux = ["x86_64-linux", "i686-linux"].map(str::to_owned).to_vec();
-        assert_eq!(systems(text), [linux, vec![], vec![]]);
-        assert!(systems(" ").is_empty());
+        let read: Vec<_> = machines(text).collect();
+        assert_eq!(read, [("ssh://a", linux), ("ssh-ng://b", vec![]), ("c", vec![])]);
+        assert_eq!(machines(" ").count(), 0);
     }
 }

@@ -152,8 +152,7 @@ fn environment(flake: &Flake, home: &Path, root: &Path) -> Result<BTreeMap<Strin
         ("the flake's location".to_owned(), format!("{} {}", flake.reference, root.display())),
         ("Nix's options".to_owned(), format!("{:?} {:?}", flake.nix.options, flake.options)),
     ]);
-    let reference = flake.options.iter().skip_while(|word| *word != "--reference-lock-file").nth(1);
-    let lock = reference.map_or_else(|| root.join("flake.lock"), PathBuf::from);
+    let lock = flake.lent_lock_file().unwrap_or_else(|| root.join("flake.lock"));
     if let Ok(text) = fs::read_to_string(&lock) {
         if let Some(input) = unpinned(&text) {
             bail!("flake.lock does not pin {input} by its content");
