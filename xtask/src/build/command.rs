@@ -147,9 +147,8 @@ fn find(
     let planned = plan::plan(building, &builds)?;
     findings.extend(planned.plan.needs_setup());
     let unevaluated = outcomes.without_variant();
-    let excused = outcomes.may_lack_module(&args.selection.hosts);
-    let hosts = CheckReport::new(&unevaluated, outcomes, &BTreeSet::new());
-    let hosts = if excused { hosts.allow_missing_module() } else { hosts };
+    let named = &args.selection.hosts;
+    let hosts = CheckReport::for_named(named, &unevaluated, outcomes, &BTreeSet::new());
     Ok(Found { builds, planned, hosts, findings })
 }
 

@@ -16,7 +16,7 @@ const MOST_BYTES: usize = 400 << 10;
 /// the flake is in the checkout.
 pub fn annotations(report: &BuildReport, folder: &str) -> Vec<String> {
     let variants = report.variants.iter().filter(|variant| is_wrong(variant)).map(|variant| {
-        let title = property(&format!("{}: {}", variant.build.variant, variant.state.as_str()));
+        let title = property(&format!("{}: {}", variant.build.variant, variant.state));
         format!("::error title={title}::{}", data(&one_line(variant)))
     });
     let findings = findings(report);
@@ -74,7 +74,7 @@ fn row(variant: &VariantReport) -> String {
     format!(
         "| {} | {} | {} | {} | {} |\n",
         markdown(variant.build.variant.as_str()),
-        variant.state.as_str(),
+        variant.state,
         markdown(&variant.build.wanted_by()),
         units::seconds(variant.seconds),
         variant.closure_bytes.map(units::bytes).unwrap_or_default(),

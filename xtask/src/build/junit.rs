@@ -32,15 +32,15 @@ pub fn of_build(report: &BuildReport) -> Vec<Case> {
 
 pub fn of_variant(name: String, variant: &VariantReport) -> Case {
     let hosts = variant.build.wanted_by();
-    let state = variant.state.as_str();
-    let verdict = match variant.state {
-        state if state.ok() => Verdict::Passed,
+    let state = variant.state;
+    let verdict = match state {
+        _ if state.ok() => Verdict::Passed,
         BuildState::Unsupported | BuildState::Interrupted => Verdict::Skipped(variant.summary()),
         _ => {
             let message = cut(&variant.summary());
             let mut text = variant.log_tail.iter().map(|line| cut(line)).collect::<Vec<_>>();
             text.extend(variant.log.iter().map(|log| format!("full log: {log}")));
-            Verdict::Failure(Trouble { kind: state, message, text: text.join("\n") })
+            Verdict::Failure(Trouble { kind: state.to_string(), message, text: text.join("\n") })
         }
     };
     let out = variant.out_path.as_ref().map_or("", |out| out.as_str());

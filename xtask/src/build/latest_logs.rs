@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -19,26 +19,24 @@ use crate::ui::nearest::nearest;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct LastLog {
     variant: VariantName,
+    /// As in the document of build-all.
     state: String,
     file: PathBuf,
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct LogReport<'a> {
     schema: u32,
     command: &'static str,
     host: &'a str,
-    variant: &'a VariantName,
-    /// As in the document of build-all.
-    state: &'a str,
-    file: &'a Path,
+    #[serde(flatten)]
+    last: &'a LastLog,
     ok: bool,
 }
 
 pub fn run(args: &LogArgs, context: &Context) -> Result<Outcome> {
     let all = read(context);
-    let Some(LastLog { variant, state, file }) = all.get(&HostName::new(args.host.clone())) else {
+    let Some(last) = all.get(&HostName::new(args.host.clone())) else {
         let host = &args.host;
         let near = nearest(host, all.keys().map(HostName::as_str));
         let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
@@ -47,18 +45,11 @@ pub fn run(args: &LogArgs, context: &Context) -> Result<Outcome> {
              build-all HOST` has built it"
         );
     };
+    let LastLog { variant, state, file } = last;
     let text = fs::read(file)
         .with_context(|| format!("the log of {variant} is gone: cannot read {}", file.display()))?;
-    let (host, ok) = (args.host.as_str(), true);
-    context.ui.document(&LogReport {
-        schema: 1,
-        command: "log",
-        host,
-        variant,
-        state,
-        file,
-        ok,
-    })?;
+    let host = args.host.as_str();
+    context.ui.document(&LogReport { schema: 1, command: "log", host, last, ok: true })?;
     context.ui.status(context.ui.dim(&format!("{variant}, {state}: {}", file.display())));
     context.ui.verbatim(String::from_utf8_lossy(&text).trim_end());
     Ok(Outcome::Ok)
@@ -70,9 +61,8 @@ pub fn note(context: &Context, variants: &[VariantReport]) {
     for variant in variants {
         let Some(log) = &variant.log else { continue };
         for host in &variant.build.hosts {
-            let (variant, state) = (variant.build.variant.clone(), variant.state.as_str());
-            let last = LastLog { variant, state: state.to_owned(), file: log.into() };
-            all.insert(host.clone(), last);
+            let (state, variant) = (variant.state.to_string(), variant.build.variant.clone());
+            all.insert(host.clone(), LastLog { variant, state, file: log.into() });
         }
     }
     let file = file(context);

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -23,23 +24,16 @@ pub enum BuildState {
     Interrupted,
 }
 
+/// As in the JSON.
+impl fmt::Display for BuildState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 impl BuildState {
     pub fn ok(self) -> bool {
         matches!(self, Self::Built | Self::Substituted | Self::Present)
-    }
-
-    /// As in the JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Built => "built",
-            Self::Substituted => "substituted",
-            Self::Present => "present",
-            Self::Failed => "failed",
-            Self::DependencyFailed => "dependency-failed",
-            Self::Unsupported => "unsupported",
-            Self::NeedsSetup => "needs-setup",
-            Self::Interrupted => "interrupted",
-        }
     }
 
     /// The start of a sentence that goes on with "for" and the hosts.

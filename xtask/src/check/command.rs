@@ -36,11 +36,7 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     // Report.
     let of_hosts = [host_facts::judge(context, &outcomes), seen.of_hosts(&outcomes)].concat();
     let unequal = unequal_builds::judge(outcomes.selected());
-    let excused = outcomes.may_lack_module(&args.selection.hosts);
-    let mut report = CheckReport::new(&hosts, outcomes, &present);
-    if excused {
-        report = report.allow_missing_module();
-    }
+    let mut report = CheckReport::for_named(&args.selection.hosts, &hosts, outcomes, &present);
     of_hosts.into_iter().for_each(|(host, finding)| report.add(&host, finding));
     report.findings.extend(seen.findings.into_iter().chain(unequal));
     if args.full {

@@ -34,7 +34,7 @@ pub fn by_findings(class: &'static str, name: String, state: HostState, all: &[F
     };
     let texts: Vec<String> = findings.iter().map(|finding| describe(finding)).collect();
     let trouble = |kind| Trouble { kind, message: message.clone(), text: texts.join("\n") };
-    let kind = findings.first().map_or("no-finding", |finding| finding.code);
+    let kind = findings.first().map_or("no-finding", |finding| finding.code).to_owned();
     let verdict = match state {
         HostState::Ok if none_is_an_error(all) => Verdict::Passed,
         HostState::Ok | HostState::Finding => Verdict::Failure(trouble(kind)),

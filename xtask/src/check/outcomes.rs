@@ -26,14 +26,7 @@ pub enum HostState {
 /// As in the JSON.
 impl fmt::Display for HostState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Ok => "ok",
-            Self::Finding => "finding",
-            Self::EvalError => "eval-error",
-            Self::Timeout => "timeout",
-            Self::OutOfMemory => "out-of-memory",
-            Self::Unsupported => "unsupported",
-        })
+        self.serialize(f)
     }
 }
 
@@ -98,9 +91,8 @@ impl Outcomes {
         !matches!(self.0.get(host), Some((Evaluated::Unsupported(_), _)))
     }
 
-    /// Whether hosts without the module are no error: no host was named, and some host has it.
-    pub fn may_lack_module(&self, named: &[String]) -> bool {
-        named.is_empty() && self.0.keys().any(|host| self.uses_module(host))
+    pub fn some_use_the_module(&self) -> bool {
+        self.0.keys().any(|host| self.uses_module(host))
     }
 
     pub fn drop_unsupported(&mut self) {

@@ -114,6 +114,22 @@ impl CheckReport {
         }
     }
 
+    /// The same for the hosts that the user named. Where none is named and some host uses the
+    /// module, those that do not are no error; they keep their state.
+    pub fn for_named(
+        named: &[String],
+        asked: &[HostName],
+        outcomes: Outcomes,
+        present: &BTreeSet<DrvPath>,
+    ) -> Self {
+        let may_lack_module = named.is_empty() && outcomes.some_use_the_module();
+        let mut report = Self::new(asked, outcomes, present);
+        for host in report.hosts.iter_mut().filter(|host| host.state == HostState::Unsupported) {
+            host.findings.retain(|finding| finding.code != NO_MODULE || !may_lack_module);
+        }
+        report.settle()
+    }
+
     /// `3 of 4 hosts ok, 1 without the module, 2 distinct builds`.
     pub fn in_words(&self) -> String {
         let count = |is: fn(&HostReport) -> bool| self.hosts.iter().filter(|host| is(host)).count();
@@ -161,14 +177,6 @@ impl CheckReport {
                 report.state = state;
             }
         }
-    }
-
-    /// Hosts that do not use the module are no error, because none was named. They keep their
-    /// state.
-    pub fn allow_missing_module(mut self) -> Self {
-        let lacking = self.hosts.iter_mut().filter(|host| host.state == HostState::Unsupported);
-        lacking.for_each(|host| host.findings.retain(|finding| finding.code != NO_MODULE));
-        self.settle()
     }
 
     /// To be called once everything is added.

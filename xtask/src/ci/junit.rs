@@ -42,7 +42,7 @@ pub enum Verdict {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trouble {
-    pub kind: &'static str,
+    pub kind: String,
     pub message: String,
     pub text: String,
 }
@@ -59,7 +59,8 @@ pub fn describe(finding: &Finding) -> String {
 /// The one case of a run that ended without a report, so that a CI job is red and the
 /// report of an earlier run does not stand for this one.
 pub fn of_broken(command: &'static str, message: &str) -> Vec<Case> {
-    let trouble = Trouble { kind: "broken", message: cut(message), text: message.to_owned() };
+    let trouble =
+        Trouble { kind: "broken".into(), message: cut(message), text: message.to_owned() };
     let verdict = Verdict::Error(trouble);
     let note = "ended without a report".to_owned();
     vec![Case { class: command, name: command.to_owned(), seconds: 0.0, verdict, note }]
@@ -115,7 +116,7 @@ pub fn render(run: &Run, cases: &[Case]) -> String {
 }
 
 fn element(xml: &mut String, name: &str, trouble: &Trouble) {
-    let (kind, message) = (quote(trouble.kind), quote(&trouble.message));
+    let (kind, message) = (quote(&trouble.kind), quote(&trouble.message));
     let _ = write!(xml, "<{name} type={kind} message={message}>{}</{name}>", escape(&trouble.text));
 }
 

@@ -160,7 +160,7 @@ fn row(variant: &VariantReport) -> Vec<Cell> {
         BuildState::Unsupported | BuildState::NeedsSetup | BuildState::Interrupted => Ui::yellow,
         _ => Ui::red,
     };
-    let state = Cell::painted(variant.state.as_str(), paint);
+    let state = Cell::painted(variant.state.to_string(), paint);
     cells(&variant.build, state, Some(units::seconds(variant.seconds)), closure(variant))
 }
 
