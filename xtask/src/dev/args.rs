@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::bench::model::choice::LocalModel;
-use crate::dev::pieces::OnRequest;
+use crate::dev::pieces::Piece;
 
 #[derive(Debug, Args)]
 pub struct SetupArgs {
@@ -33,13 +33,17 @@ pub struct SetupArgs {
 }
 
 impl SetupArgs {
-    pub fn requested(&self) -> OnRequest {
-        OnRequest {
-            model: self.model,
-            cuda: self.gpu || self.cuda,
-            rocm: self.gpu || self.rocm,
-            vulkan: self.gpu || self.vulkan,
-        }
+    pub fn requested(&self) -> Vec<Piece> {
+        let pieces = [
+            (self.model, Piece::Model),
+            (self.gpu || self.cuda, Piece::Cuda),
+            (self.gpu || self.rocm, Piece::Rocm),
+            (self.gpu || self.vulkan, Piece::Vulkan),
+        ];
+        pieces
+            .into_iter()
+            .filter_map(|(is_asked_for, piece)| is_asked_for.then_some(piece))
+            .collect()
     }
 }
 

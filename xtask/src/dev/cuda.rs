@@ -2,113 +2,80 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::dev::pieces::{Item, Piece};
 use crate::dev::toolkits;
-use crate::system::process::{self, Invocation};
 use crate::system::{disk, interrupt};
-use crate::testbed::pypi::PypiFile;
+use crate::testbed::pypi::{self, PypiFile};
+use crate::testbed::toolkits::{CUDA, link};
 
 /// The testbed's `cudaPackages_13` has the same.
-pub const VERSION: &str = "13.4";
-pub const LINK: &str = "cuda-13.4";
+const VERSION: &str = "13.4";
+const LINK: &str = "cuda-13.4";
 /// The wheels and what comes out of them.
-pub const DISK_MEGABYTES: u64 = 1500;
+const DISK_MEGABYTES: u64 = 1500;
 
-/// Package, version, platform, SHA-256, megabytes.
-type Wheel = (&'static str, &'static str, &'static str, &'static str, u64);
-const WHEELS: [Wheel; 7] = [
-    (
-        "nvidia_cuda_nvcc",
-        "13.4.92",
-        "manylinux2014_x86_64.manylinux_2_17_x86_64",
-        "a1f3bfb27299e060b444d5df1f4bcd762501326cf0fd3141ed61756816ab9a0e",
-        48,
-    ),
-    (
-        "nvidia_cuda_crt",
-        "13.4.92",
-        "manylinux2014_x86_64.manylinux_2_17_x86_64",
-        "731ce3de11df8add8306404417a1edaede225dbe27eb233aed37c8de9d4fe720",
-        1,
-    ),
-    (
-        "nvidia_nvvm",
-        "13.4.92",
-        "manylinux2010_x86_64.manylinux_2_12_x86_64",
-        "e4c81cb321dd9743bcf871c5e7e8fecd7f05dea607944426e102bdda8d49e137",
-        73,
-    ),
-    (
-        "nvidia_cuda_runtime",
-        "13.4.92",
-        "manylinux2014_x86_64.manylinux_2_17_x86_64",
-        "9641f797da20ce1dd8e779b6e96d08cf9ba564cec8e8225458811ee26423f3a5",
-        3,
-    ),
-    (
-        "nvidia_cuda_cccl",
-        "13.3.4.3.1",
-        "manylinux2014_x86_64.manylinux_2_17_x86_64",
-        "48ba8e44a1162face51306d5bfd67604d9949be5acb9105dbb93734d2df8b3a4",
-        4,
-    ),
-    (
-        "nvidia_cuda_cuobjdump",
-        "13.4.92",
-        "manylinux2014_x86_64.manylinux_2_17_x86_64",
-        "fb72ca80d0cdd8f5e8e232ce17d3c5aa2a37c3153bb8ef4e010010ed4fdef6c5",
-        1,
-    ),
-    (
-        "nvidia_cublas",
-        "13.8.0.4",
-        "manylinux_2_27_x86_64",
-        "9f17797dfcc048694461f4e47de17d2e3c25adf172ef723d2db0a07cd8744b89",
-        440,
-    ),
-];
+/// Of each wheel: package, version, platform, megabytes, SHA-256.
+const WHEELS: &str = include_str!("cuda_wheels.txt");
 
-fn files() -> Vec<PypiFile> {
-    let file = |&(package, version, platform, sha256, megabytes): &Wheel| PypiFile {
-        package,
-        version,
-        file_name: format!("{package}-{version}-py3-none-{platform}.whl"),
-        sha256,
-        megabytes,
-        is_source: false,
+fn wheels() -> Vec<PypiFile> {
+    let wheel = |line: &'static str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [package, version, platform, megabytes, sha256] = words[..] else { return None };
+        Some(PypiFile {
+            package,
+            version,
+            file_name: format!("{package}-{version}-py3-none-{platform}.whl"),
+            sha256,
+            megabytes: megabytes.parse().ok()?,
+            is_source: false,
+        })
     };
-    WHEELS.iter().map(file).collect()
+    WHEELS.lines().filter_map(wheel).collect()
+}
+
+pub fn item(home: &Path) -> Item {
+    if CUDA.is_present() {
+        return Piece::Cuda.present(link(LINK).display().to_string());
+    }
+    if std::env::consts::ARCH != "x86_64" {
+        return Piece::Cuda.unneeded("the testbed has it for x86-64 only");
+    }
+    Piece::Cuda.to_do(
+        format!("CUDA {}: NVIDIA's compiler and libraries from PyPI", VERSION),
+        "python3 -m pip download, for each of NVIDIA's wheels",
+        (Some(missing_megabytes(home)), DISK_MEGABYTES),
+    )
 }
 
 /// What is left to download.
-pub fn missing_megabytes(home: &Path) -> u64 {
+fn missing_megabytes(home: &Path) -> u64 {
     if home.join(LINK).is_dir() {
         return 0;
     }
     let downloads = home.join("downloads");
     let missing = |file: &PypiFile| !downloads.join(&file.file_name).is_file();
-    files().iter().filter(|file| missing(file)).map(|file| file.megabytes).sum()
+    wheels().iter().filter(|file| missing(file)).map(|file| file.megabytes).sum()
 }
 
 /// Provides `home/cuda-VERSION` and its link.
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     let folder = home.join(LINK);
     if !folder.is_dir() {
-        let mut wheels = vec![];
-        for file in files() {
+        let downloads = home.join("downloads");
+        let download = |file: PypiFile| {
             interrupt::check()?;
-            wheels.push(file.provide(&home.join("downloads"), step)?);
-        }
+            file.provide(&downloads, step)
+        };
+        let wheels: Vec<PathBuf> = wheels().into_iter().map(download).collect::<Result<_>>()?;
         step("unpacking");
         disk::make_folder(&folder, |partial| {
             for wheel in &wheels {
                 interrupt::check()?;
-                let unpack = Invocation::new("python3").args(["-m", "zipfile", "-e"]);
-                process::read(&unpack.arg(wheel).arg(partial), Some(Duration::from_secs(300)))?;
+                pypi::unpack(wheel, partial)?;
             }
             for programs in ["bin", "nvvm/bin"] {
                 make_executable(&partial.join("nvidia/cu13").join(programs))?;
@@ -121,7 +88,6 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     toolkits::publish(LINK, &folder.join("nvidia/cu13"))
 }
 
-/// Python unpacks no permissions.
 fn make_executable(folder: &Path) -> Result<()> {
     for file in disk::files_of(folder)? {
         fs::set_permissions(&file, Permissions::from_mode(0o755))
@@ -129,4 +95,17 @@ fn make_executable(folder: &Path) -> Result<()> {
         toolkits::set_time(&file)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_a_wheel_and_together_they_are_what_the_help_says() {
+        let wheels = wheels();
+        assert_eq!(wheels.len(), WHEELS.lines().count());
+        assert!(wheels.iter().all(|wheel| wheel.sha256.len() == 64));
+        assert_eq!(wheels.iter().map(|wheel| wheel.megabytes).sum::<u64>(), 570);
+    }
 }

@@ -177,10 +177,13 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     error
 }
 
-/// Unpacks a package's files below `root`, running none of its scripts.
-pub fn unpack(deb: &Path, root: &Path) -> Result<()> {
-    process::read(&Invocation::new("dpkg").arg("-x").arg(deb).arg(root), Some(DOWNLOAD))
-        .with_context(|| format!("cannot unpack {}", deb.display()))?;
+/// Unpacks the files of packages below `root`, running none of their scripts.
+pub fn unpack(debs: &[PathBuf], root: &Path) -> Result<()> {
+    for deb in debs {
+        interrupt::check()?;
+        process::read(&Invocation::new("dpkg").arg("-x").arg(deb).arg(root), Some(DOWNLOAD))
+            .with_context(|| format!("cannot unpack {}", deb.display()))?;
+    }
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use crate::check::evaluation::EvalOptions;
 use crate::check::report::CheckReport;
 use crate::check::{command as check, evaluation as evaluate};
 use crate::dev::args::DemoArgs;
-use crate::dev::pieces::OnRequest;
+use crate::dev::pieces::Piece;
 use crate::dev::setup;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
@@ -189,8 +189,8 @@ fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, String)> 
         return Ok((Context::open(global, ui)?, "real".to_owned()));
     }
     let revision = global.testbed.unwrap_or(TestbedRevision::New);
-    let requested = OnRequest { model: args.model == LocalModel::SmolLm2, ..OnRequest::default() };
-    setup::ensure(ui, requested, args.yes)?;
+    let model = (args.model == LocalModel::SmolLm2).then_some(Piece::Model);
+    setup::ensure(ui, model.as_slice(), args.yes)?;
     ui.status(
         "  on the testbed: the real llama.cpp and its flake, this machine's compiler, stand-ins for \
          the other inputs",

@@ -5,17 +5,19 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// One thing the testbed needs, as it is on this machine.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Item {
+    #[serde(rename = "name")]
     pub piece: Piece,
     pub state: State,
     /// What is there; or what is missing, and why.
     pub message: String,
     /// What `setup` would run, or the user has to.
     pub command: Option<String>,
+    #[serde(skip)]
     pub size: Size,
 }
 
@@ -25,22 +27,23 @@ pub enum Piece {
     Store,
     Nix,
     LlamaCpp,
+    // Provided only if they are asked for.
     Model,
     Cuda,
     Rocm,
     Vulkan,
 }
 
-/// What is provided only if it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OnRequest {
-    pub model: bool,
-    pub cuda: bool,
-    pub rocm: bool,
-    pub vulkan: bool,
+impl Serialize for Piece {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 impl Piece {
+    /// Of every set-up, in the order in which they are provided.
+    pub const ALWAYS: [Self; 4] = [Self::Tools, Self::Store, Self::Nix, Self::LlamaCpp];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Tools => "build tools",

