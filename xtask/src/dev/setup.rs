@@ -27,6 +27,7 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
     stop_if_blocked(&items)?;
     if to_do {
         if !agreed(ui, args.yes) {
+            report(ui, &items, false)?;
             ui.warn("nothing was changed");
             return Ok(Outcome::Findings);
         }

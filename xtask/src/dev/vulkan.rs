@@ -12,7 +12,9 @@ use crate::system::disk;
 use crate::testbed::toolkits::link;
 
 const LINK: &str = "vulkan";
-const DISK_MEGABYTES: u64 = 20;
+/// Debian 13's package lists and the one package; and what comes out of them.
+const DOWNLOAD_MEGABYTES: u64 = 17;
+const DISK_MEGABYTES: u64 = 65;
 const RELEASE: &str = "trixie";
 const HEADERS: &str = "libvulkan-dev";
 
@@ -24,7 +26,7 @@ const TOOLS: &[Tool] = &[
     Tool { wanted: Wanted::Package, package: "mesa-vulkan-drivers" },
 ];
 
-pub fn item(_home: &Path, on_debian: bool) -> Item {
+pub fn item(home: &Path, on_debian: bool) -> Item {
     let missing = debian::missing(TOOLS);
     if missing.is_empty() && link(LINK).join("include/vulkan/vulkan.h").is_file() {
         return Piece::Vulkan.present("headers, loader, glslc and a software driver");
@@ -42,8 +44,12 @@ pub fn item(_home: &Path, on_debian: bool) -> Item {
         [] => (what.to_owned(), "apt-get download libvulkan-dev, then dpkg -x".to_owned()),
         _ => (format!("Debian's {}; {what}", missing.join(" ")), command),
     };
-    let download = debian::download_megabytes(&missing);
-    Piece::Vulkan.to_do(what, command, (download, DISK_MEGABYTES))
+    let (headers, disk) = match home.join(LINK).is_dir() {
+        true => (0, 0),
+        false => (DOWNLOAD_MEGABYTES, DISK_MEGABYTES),
+    };
+    let download = debian::download_megabytes(&missing).map(|megabytes| megabytes + headers);
+    Piece::Vulkan.to_do(what, command, (download, disk))
 }
 
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {

@@ -2,7 +2,7 @@
 //! what fails, fails for real (a proxy where nothing listens).
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -113,6 +113,44 @@ fn a_gpu_toolkit_is_planned_only_if_it_is_asked_for() {
     assert_eq!(names(&["--rocm", "--vulkan"]), ["ROCm", "Vulkan"]);
     assert_eq!(names(&["--gpu"]), ["CUDA", "ROCm", "Vulkan"]);
     assert!(!home.exists());
+}
+
+/// Whatever the machine has already: the headers are Debian 13's own.
+#[test]
+fn vulkans_headers_are_part_of_the_download() {
+    let scratch = Scratch::new();
+    let output = run(&mut xtask(scratch.path()), &["setup", "--dry-run", "--vulkan", "--json"]);
+    let plan = stderr(&output);
+    let vulkan = plan.split_once("Vulkan ").unwrap().1;
+    if state(&json(&output), "Vulkan") == "to-do" {
+        assert!(!vulkan.contains("nothing to download"), "{vulkan}");
+        assert!(vulkan.contains(", 65 MB of disk"), "{vulkan}");
+    } else {
+        skip("setup cannot provide Vulkan here, or has done so");
+    }
+}
+
+#[test]
+fn a_set_up_that_is_declined_is_not_ok() {
+    if is_elsewhere() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let setup = xtask_with_nix(&scratch.path().join("home"));
+    let document = scratch.path().join("document");
+    let program = setup.get_program().to_str().unwrap();
+    let script = format!("{program} setup --json > {}", document.display());
+    let mut on_terminal = Command::new("script");
+    on_terminal.args(["--quiet", "--return", "--command", &script, "/dev/null"]);
+    on_terminal.envs(setup.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = on_terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"n\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 1, "{}", String::from_utf8_lossy(&output.stdout));
+    let document: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(document).unwrap()).unwrap();
+    assert_eq!(state(&document, "llama.cpp"), "to-do");
+    assert_eq!(document["ok"], false);
 }
 
 /// A machine without Debian's programs, wherever the test runs.
