@@ -15,11 +15,11 @@ use crate::nix::lockfile::{Input, LockFile};
 use crate::pin::args::UpdateArgs;
 use crate::pin::journal::{self, Entry};
 use crate::pin::lock_transaction::{self, Replacement};
-use crate::pin::update::message;
-use crate::pin::update::report::{LockState, Stage, UpdateReport};
+use crate::pin::update::report::{LockState, Stage};
+use crate::pin::update::{Update, message};
 use crate::system::resources::now;
 use crate::system::{disk, files, git, interrupt};
-use crate::upstream::trial_fleet::{PinState, TrialFleet};
+use crate::upstream::trial_fleet::PinState;
 
 pub const LOCK: &str = "flake.lock";
 
@@ -120,33 +120,73 @@ fn own_input(pin: &PinState<'_>) -> Option<Input> {
     own.find(&pin.input.name).ok()
 }
 
-/// Makes the trial the fleet.
-pub fn take(
-    args: &UpdateArgs,
-    pin: &PinState<'_>,
-    trial: &TrialFleet,
-    pinned: PinnedHosts,
-    report: &mut UpdateReport,
-) -> Result<()> {
-    interrupt::check()?;
-    let own = own_input(pin);
-    if own.as_ref().and_then(Input::rev) != Some(pin.now.rev.as_str()) {
-        report.findings.push(Finding::note(
-            "rehearsal",
-            "dry run: with --testbed, stand-ins replace what flake.lock names, so flake.lock is \
-             left alone",
-            "run without --testbed to update the real inputs",
-        ));
-        return Ok(());
+impl Update<'_> {
+    /// Makes the trial the fleet.
+    pub fn take(&mut self, pinned: PinnedHosts) -> Result<()> {
+        interrupt::check()?;
+        let (pin, report) = (self.pin, &mut self.report);
+        if own_input(pin).as_ref().and_then(Input::rev) != Some(pin.now.rev.as_str()) {
+            report.findings.push(Finding::note(
+                "rehearsal",
+                "dry run: with --testbed, stand-ins replace what flake.lock names, so flake.lock \
+                 is left alone",
+                "run without --testbed to update the real inputs",
+            ));
+            return Ok(());
+        }
+        step(pin, &self.trial.lock, &self.trial.revision, pinned)?;
+        if !report.stays() {
+            report.lock = LockState::Updated;
+        }
+        if self.args.commit { self.commit() } else { Ok(()) }
     }
-    step(pin, &trial.lock, &trial.revision, pinned)?;
-    if !report.stays() {
-        report.lock = LockState::Updated;
+
+    fn commit(&mut self) -> Result<()> {
+        let (pin, report) = (self.pin, &mut self.report);
+        let name = format!("{}.message", files::path_name(&pin.root));
+        let file = pin.context.home.join("updates").join(name);
+        files::write_atomically(&file, message::commit(report).as_bytes())?;
+        let mut files = written();
+        files.retain(|file| git::tracked(&pin.root, file).is_ok_and(|found| !found.is_empty()));
+        match git::commit(&pin.root, &files, &file) {
+            Ok(commit) => {
+                report.commit = Some(commit);
+                disk::remove(&file)?;
+            }
+            Err(error) => {
+                let finding = Finding::error(
+                    "not-committed",
+                    format!("the files are updated, but Git could not commit them: {error:#}"),
+                    format!("git commit --file {} -- {}", file.display(), files.join(" ")),
+                );
+                report.fail(Stage::Commit, finding);
+            }
+        }
+        Ok(())
     }
-    if args.commit {
-        commit(pin, report)?;
+
+    /// Saves the rejected lock file with the report and the logs.
+    pub fn save_rejected(&mut self) {
+        let (pin, trial, report) = (self.pin, &self.trial, &mut self.report);
+        let name = format!("{}-{}", now(), short(&trial.revision.rev));
+        let all = pin.context.home.join("refused").join(files::path_name(&pin.root));
+        let folder = all.join(name);
+        let mut save = || -> Result<()> {
+            disk::create(&folder.join("logs"))?;
+            files::write_atomically(&folder.join(LOCK), trial.lock.print().as_bytes())?;
+            for finding in report.hosts.iter_mut().flat_map(|host| &mut host.findings) {
+                save_log(finding, &folder.join("logs"));
+            }
+            report.refused = Some(folder.display().to_string());
+            let text = serde_json::to_string_pretty(report).context("cannot print the report")?;
+            files::write_atomically(&folder.join("report.json"), text.as_bytes())
+        };
+        if let Err(error) = save() {
+            let ui = &pin.context.ui;
+            ui.warn(format!("warning: cannot keep the rejected lock file: {error:#}"));
+        }
+        files::prune(&all, REJECTED_KEPT, Duration::ZERO, |_| true);
     }
-    Ok(())
 }
 
 /// Takes one step of the input, and records it in the journal. `lock` has the input at its new
@@ -219,51 +259,6 @@ fn tracked(pin: &PinState<'_>, file: &Path) -> Result<String> {
         git::intend_to_add(&pin.root, &[Path::new(PINNED_HOSTS.name)])?;
     }
     files::read(file)
-}
-
-fn commit(pin: &PinState<'_>, report: &mut UpdateReport) -> Result<()> {
-    let name = format!("{}.message", files::path_name(&pin.root));
-    let file = pin.context.home.join("updates").join(name);
-    files::write_atomically(&file, message::commit(report).as_bytes())?;
-    let mut files = written();
-    files.retain(|file| git::tracked(&pin.root, file).is_ok_and(|found| !found.is_empty()));
-    match git::commit(&pin.root, &files, &file) {
-        Ok(commit) => {
-            report.commit = Some(commit);
-            disk::remove(&file)?;
-        }
-        Err(error) => {
-            let finding = Finding::error(
-                "not-committed",
-                format!("the files are updated, but Git could not commit them: {error:#}"),
-                format!("git commit --file {} -- {}", file.display(), files.join(" ")),
-            );
-            report.fail(Stage::Commit, finding);
-        }
-    }
-    Ok(())
-}
-
-/// Saves the rejected lock file with the report and the logs.
-pub fn save_rejected(pin: &PinState<'_>, trial: &TrialFleet, report: &mut UpdateReport) {
-    let name = format!("{}-{}", now(), short(&trial.revision.rev));
-    let all = pin.context.home.join("refused").join(files::path_name(&pin.root));
-    let folder = all.join(name);
-    let mut save = || -> Result<()> {
-        disk::create(&folder.join("logs"))?;
-        files::write_atomically(&folder.join(LOCK), trial.lock.print().as_bytes())?;
-        for finding in report.hosts.iter_mut().flat_map(|host| &mut host.findings) {
-            save_log(finding, &folder.join("logs"));
-        }
-        report.refused = Some(folder.display().to_string());
-        let text = serde_json::to_string_pretty(report).context("cannot print the report")?;
-        files::write_atomically(&folder.join("report.json"), text.as_bytes())
-    };
-    if let Err(error) = save() {
-        let ui = &pin.context.ui;
-        ui.warn(format!("warning: cannot keep the rejected lock file: {error:#}"));
-    }
-    files::prune(&all, REJECTED_KEPT, Duration::ZERO, |_| true);
 }
 
 /// Copies a log, which the next run may overwrite, and names the copy in the finding's help.

@@ -15,12 +15,11 @@ use crate::fleet::manifest::{Manifest, Part, Selection};
 use crate::fleet::names::HostName;
 use crate::nix::names::StorePath;
 use crate::nix::store;
-use crate::pin::args::UpdateArgs;
-use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
-use crate::pin::update::{canary, partial, view};
+use crate::pin::update::report::{HostState, HostUpdate, Stage};
+use crate::pin::update::{Update, view};
 use crate::system::interrupt;
 use crate::testbed::inputs as testbed;
-use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
+use crate::upstream::trial_fleet::{self, TrialFleet};
 
 /// Every host of the flake with one lock file.
 pub struct Fleet {
@@ -60,64 +59,123 @@ impl Fleet {
 /// What the sources of the new revision break on single hosts.
 pub type Drifts = BTreeMap<HostName, Finding>;
 
-/// Evaluates, builds and measures the trial until something fails, and adds it to the report.
-pub fn run(
-    args: &UpdateArgs,
-    pin: &PinState<'_>,
-    trial: &TrialFleet,
-    before: &Fleet,
-    drifts: &Drifts,
-    report: &mut UpdateReport,
-) -> Result<Fleet> {
-    let context = pin.context;
-    context.ui.status(format!("evaluating {} hosts with the new revision", before.hosts.len()));
-    let after = Fleet::of_trial(trial, before)?;
-    report.hosts =
-        before.reports.iter().zip(&after.reports).map(|(was, is)| compared(was, is)).collect();
-    compare_parts(before, &after, report);
-    view::announce_parts(&context.ui, report);
-    let may_stay_pinned = partial::may_stay_pinned(args, pin, before);
-    for host in report.hosts.iter_mut().filter(|host| host.state != HostState::FailedBefore) {
-        if let Some(finding) = drifts.get(&host.host) {
-            host.state = HostState::Fails;
-            host.failed_at = Some(Stage::Drift);
-            host.findings.push(finding.clone());
+impl Update<'_> {
+    /// Evaluates, builds and measures the trial until something fails, and adds it to the report.
+    pub fn evaluate(&mut self, drifts: &Drifts) -> Result<Fleet> {
+        let ui = &self.pin.context.ui;
+        ui.status(format!("evaluating {} hosts with the new revision", self.before.hosts.len()));
+        let after = Fleet::of_trial(&self.trial, &self.before)?;
+        let reports = self.before.reports.iter().zip(&after.reports);
+        self.report.hosts = reports.map(|(was, is)| compared(was, is)).collect();
+        self.compare_parts(&after);
+        view::announce_parts(ui, &self.report);
+        for host in &mut self.report.hosts {
+            if let Some(finding) = drifts.get(&host.host)
+                && host.state != HostState::FailedBefore
+            {
+                host.state = HostState::Fails;
+                host.failed_at = Some(Stage::Drift);
+                host.findings.push(finding.clone());
+            }
         }
+        self.report.settle(Stage::Evaluate, &self.may_stay_pinned);
+        if self.report.ok && !self.args.dry_run {
+            let machines = self.reach_canaries()?;
+            // A canary that cannot be reached is no reason to pin it.
+            self.report.settle(Stage::Bench, &BTreeSet::new());
+            if self.report.ok {
+                let builds = self.changed(&after);
+                self.account(&trial_fleet::build(&self.trial, &builds)?);
+                self.report.settle(Stage::Build, &self.may_stay_pinned);
+            }
+            if self.report.ok {
+                self.run_canaries(machines, &after)?;
+                self.report.settle(Stage::Bench, &self.may_stay_pinned);
+            }
+        } else {
+            for host in self.report.not_built() {
+                host.state = HostState::Changed;
+            }
+        }
+        self.report_sizes(&after)?;
+        interrupt::check()?;
+        Ok(after)
     }
-    report.settle(Stage::Evaluate, &may_stay_pinned);
-    if report.ok && !args.dry_run {
-        let machines = canary::reach(args, context, report)?;
-        // A canary that cannot be reached is no reason to pin it.
-        report.settle(Stage::Bench, &BTreeSet::new());
-        if report.ok {
-            let builds = changed(report, &after, context.in_testbed());
-            account(&trial_fleet::build(trial, &builds)?, report);
-            report.settle(Stage::Build, &may_stay_pinned);
-        }
-        if report.ok {
-            canary::run(machines, pin, trial, before, &after, report)?;
-            report.settle(Stage::Bench, &may_stay_pinned);
-        }
-    } else {
-        for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
-            host.state = HostState::Changed;
-        }
-    }
-    report_sizes(context, before, &after, report)?;
-    interrupt::check()?;
-    Ok(after)
-}
 
-/// Which parts of packages Nix has to build again.
-fn compare_parts(before: &Fleet, after: &Fleet, report: &mut UpdateReport) {
-    let parts = |fleet: &Fleet| -> BTreeSet<Part> {
-        fleet.manifests().flat_map(|(_, manifest)| manifest.parts.clone()).collect()
-    };
-    let (was, is) = (parts(before), parts(after));
-    let names =
-        |parts: &mut dyn Iterator<Item = &Part>| parts.map(|part| part.name.clone()).collect();
-    report.rebuilt_parts = names(&mut is.difference(&was));
-    report.unchanged_parts = names(&mut is.intersection(&was));
+    /// Which parts of packages Nix has to build again.
+    fn compare_parts(&mut self, after: &Fleet) {
+        let parts = |fleet: &Fleet| -> BTreeSet<Part> {
+            fleet.manifests().flat_map(|(_, manifest)| manifest.parts.clone()).collect()
+        };
+        let (was, is) = (parts(&self.before), parts(after));
+        let names =
+            |parts: &mut dyn Iterator<Item = &Part>| parts.map(|part| part.name.clone()).collect();
+        self.report.rebuilt_parts = names(&mut is.difference(&was));
+        self.report.unchanged_parts = names(&mut is.intersection(&was));
+    }
+
+    /// The distinct variants to build: all that changed, except those that the testbed cannot
+    /// build.
+    fn changed(&mut self, after: &Fleet) -> Vec<Build> {
+        let in_testbed = self.pin.context.in_testbed();
+        let mut wanted = vec![];
+        for host in self.report.not_built() {
+            let Some(selection) = after.selection(&host.host) else { continue };
+            let manifest = &selection.manifest;
+            match testbed::lacks(&manifest.backends).filter(|_| in_testbed) {
+                Some(what) => host.findings.push(Finding::warning(
+                    "not-built",
+                    format!(
+                        "{} was evaluated, not built: the testbed has no {what} here",
+                        manifest.variant
+                    ),
+                    "build it with the real inputs",
+                )),
+                None => wanted.push((host.host.clone(), selection)),
+            }
+        }
+        distinct(wanted.iter().map(|(host, selection)| (host, *selection)))
+    }
+
+    fn account(&mut self, variants: &[VariantReport]) {
+        for host in &mut self.report.hosts {
+            let builds = |variant: &&VariantReport| variant.build.hosts.contains(&host.host);
+            let Some(variant) = variants.iter().find(builds) else { continue };
+            host.closure_bytes_after = variant.closure_bytes;
+            if variant.state.ok() {
+                let is_proven = none_is_an_error(&variant.findings);
+                host.state = if is_proven { HostState::Changed } else { HostState::Fails };
+                host.findings.extend(variant.findings.clone());
+            } else if variant.state == BuildState::Unsupported {
+                host.findings.push(Finding::warning(
+                    "not-built",
+                    format!(
+                        "{} was evaluated, not built: no builder for its system",
+                        variant.build.variant
+                    ),
+                    "add a builder for its system to nix.conf",
+                ));
+            } else {
+                host.state = HostState::Fails;
+                host.findings.push(trial_fleet::not_built(variant));
+            }
+        }
+    }
+
+    fn report_sizes(&mut self, after: &Fleet) -> Result<()> {
+        let selections = self.before.selections.values().chain(after.selections.values());
+        let outputs = selections.map(|selection| selection.out_path.clone());
+        let outputs: BTreeSet<StorePath> = outputs.filter(store::appeared).collect();
+        let valid = store::valid(&self.pin.context.flake.nix, &outputs)?;
+        let size = |fleet: &Fleet, host: &HostName| {
+            valid.get(&fleet.selection(host)?.out_path).and_then(|info| info.closure_size)
+        };
+        for host in &mut self.report.hosts {
+            host.closure_bytes_before = size(&self.before, &host.host);
+            host.closure_bytes_after = size(after, &host.host).or(host.closure_bytes_after);
+        }
+        Ok(())
+    }
 }
 
 fn compared(was: &HostReport, is: &HostReport) -> HostUpdate {
@@ -137,73 +195,4 @@ fn compared(was: &HostReport, is: &HostReport) -> HostUpdate {
         findings: if works(is) { vec![] } else { is.findings.clone() },
         ..HostUpdate::new(was.host.clone(), state)
     }
-}
-
-/// The distinct variants to build: all that changed, except those that the testbed cannot build.
-fn changed(report: &mut UpdateReport, after: &Fleet, in_testbed: bool) -> Vec<Build> {
-    let mut wanted = vec![];
-    for host in report.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt) {
-        let Some(selection) = after.selection(&host.host) else { continue };
-        let manifest = &selection.manifest;
-        match testbed::lacks(&manifest.backends).filter(|_| in_testbed) {
-            Some(what) => host.findings.push(Finding::warning(
-                "not-built",
-                format!(
-                    "{} was evaluated, not built: the testbed has no {what} here",
-                    manifest.variant
-                ),
-                "build it with the real inputs",
-            )),
-            None => wanted.push((host.host.clone(), selection)),
-        }
-    }
-    distinct(wanted.iter().map(|(host, selection)| (host, *selection)))
-}
-
-fn account(variants: &[VariantReport], report: &mut UpdateReport) {
-    for host in &mut report.hosts {
-        let Some(variant) =
-            variants.iter().find(|variant| variant.build.hosts.contains(&host.host))
-        else {
-            continue;
-        };
-        host.closure_bytes_after = variant.closure_bytes;
-        if variant.state.ok() {
-            let is_proven = none_is_an_error(&variant.findings);
-            host.state = if is_proven { HostState::Changed } else { HostState::Fails };
-            host.findings.extend(variant.findings.clone());
-        } else if variant.state == BuildState::Unsupported {
-            host.findings.push(Finding::warning(
-                "not-built",
-                format!(
-                    "{} was evaluated, not built: no builder for its system",
-                    variant.build.variant
-                ),
-                "add a builder for its system to nix.conf",
-            ));
-        } else {
-            host.state = HostState::Fails;
-            host.findings.push(trial_fleet::not_built(variant));
-        }
-    }
-}
-
-fn report_sizes(
-    context: &Context,
-    before: &Fleet,
-    after: &Fleet,
-    report: &mut UpdateReport,
-) -> Result<()> {
-    let outputs = [before, after].into_iter().flat_map(|fleet| fleet.selections.values());
-    let outputs: BTreeSet<StorePath> =
-        outputs.map(|selection| selection.out_path.clone()).filter(store::appeared).collect();
-    let valid = store::valid(&context.flake.nix, &outputs)?;
-    let size = |fleet: &Fleet, host: &HostName| {
-        valid.get(&fleet.selection(host)?.out_path).and_then(|info| info.closure_size)
-    };
-    for host in &mut report.hosts {
-        host.closure_bytes_before = size(before, &host.host);
-        host.closure_bytes_after = size(after, &host.host).or(host.closure_bytes_after);
-    }
-    Ok(())
 }

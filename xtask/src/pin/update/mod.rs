@@ -10,6 +10,8 @@ pub mod partial;
 pub mod report;
 pub mod view;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
@@ -18,6 +20,7 @@ use crate::findings::finding::{Finding, Severity, none_is_an_error, or_finding};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print as print_finding;
 use crate::fleet::context::{Context, bisect_command};
+use crate::fleet::names::HostName;
 use crate::fleet::pinned_hosts::PinnedHosts;
 use crate::nix::flake_input::short;
 use crate::pin::args::UpdateArgs;
@@ -86,8 +89,7 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
         view::announce(&context.ui, &report);
     }
     // Plan.
-    let trial = pin.trial_fleet(&chosen.revision, chosen.named.as_deref());
-    let mut trial = match or_finding(trial)? {
+    let trial = match or_finding(pin.trial_fleet(&chosen.revision, chosen.named.as_deref()))? {
         Ok(trial) => trial,
         Err(finding) => {
             report.fail(Stage::Lock, finding);
@@ -104,19 +106,34 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
         ));
     }
     // Run.
-    let fleet = Fleet::before(context)?;
-    let drifts = drifts(args, &pin, &trial, &fleet, &mut report)?;
-    let after = evaluation::run(args, &pin, &trial, &fleet, &drifts, &mut report)?;
-    let pinned = match report.ok {
-        true => partial::run(&pin, &mut trial, &fleet, &after, &mut report)?,
+    let before = Fleet::before(context)?;
+    let may_stay_pinned = partial::may_stay_pinned(args, &pin, &before);
+    let mut update = Update { args, pin: &pin, trial, before, may_stay_pinned, report };
+    let drifts = update.drifts()?;
+    let after = update.evaluate(&drifts)?;
+    let pinned = match update.report.ok {
+        true => update.pin_failing(&after)?,
         false => PinnedHosts::new(),
     };
-    if !report.ok {
-        commit::save_rejected(&pin, &trial, &mut report);
-    } else if !args.dry_run && (!report.stays() || !report.released.is_empty()) {
-        commit::take(args, &pin, &trial, pinned, &mut report)?;
+    let moves = !update.report.stays() || !update.report.released.is_empty();
+    if !update.report.ok {
+        update.save_rejected();
+    } else if !args.dry_run && moves {
+        update.take(pinned)?;
     }
-    Ok(report)
+    Ok(update.report)
+}
+
+/// An update that could begin. Its steps are in the files of this folder.
+pub struct Update<'a> {
+    args: &'a UpdateArgs,
+    pin: &'a PinState<'a>,
+    /// The fleet as it would be, and as it is.
+    trial: TrialFleet,
+    before: Fleet,
+    /// The hosts whose failure does not stop the others.
+    may_stay_pinned: BTreeSet<HostName>,
+    report: UpdateReport,
 }
 
 fn wanted(args: &UpdateArgs) -> Wanted<'_> {
@@ -158,51 +175,47 @@ fn report_changes(report: &mut UpdateReport, pin: &PinState, chosen: &Chosen) {
     }
 }
 
-/// Compares the sources of both revisions, before anything is built.
-fn drifts(
-    args: &UpdateArgs,
-    pin: &PinState<'_>,
-    trial: &TrialFleet,
-    fleet: &Fleet,
-    report: &mut UpdateReport,
-) -> Result<Drifts> {
-    let look = |locked| source_surface::look(&pin.context.flake.nix, locked);
-    // Upstream may no longer have the old source: then nothing is reported as new.
-    let before = look(pin.input.locked());
-    let after = match look(&trial.locked) {
-        Ok(after) => after,
-        Err(error) => {
-            interrupt::check()?;
-            let finding = Finding::error(
-                "packaging-broken",
-                format!("upstream's Nix files of this revision cannot be read: {error:#}"),
-                "pass another revision with --to",
+impl Update<'_> {
+    /// Compares the sources of both revisions, before anything is built.
+    fn drifts(&mut self) -> Result<Drifts> {
+        let look = |locked| source_surface::look(&self.pin.context.flake.nix, locked);
+        // Upstream may no longer have the old source: then nothing is reported as new.
+        let before = look(self.pin.input.locked());
+        let after = match look(&self.trial.locked) {
+            Ok(after) => after,
+            Err(error) => {
+                interrupt::check()?;
+                let finding = Finding::error(
+                    "packaging-broken",
+                    format!("upstream's Nix files of this revision cannot be read: {error:#}"),
+                    "pass another revision with --to",
+                );
+                self.report.fail(Stage::Drift, finding);
+                return Ok(Drifts::new());
+            }
+        };
+        let judge = |used: &Used| drift::judge(used, before.as_ref().ok(), &after);
+        let manifests = || self.before.manifests();
+        let mut findings = judge(&Used::by(manifests()));
+        let mut drifts = Drifts::new();
+        if !none_is_an_error(&findings) {
+            // The errors of a fleet of this host alone.
+            let error =
+                |used: Used| judge(&used).into_iter().find(|it| it.severity == Severity::Error);
+            drifts.extend(
+                manifests().filter_map(|one| Some((one.0.clone(), error(Used::by([one]))?))),
             );
-            report.fail(Stage::Drift, finding);
-            return Ok(Drifts::new());
+            if drifts.is_empty() || drifts.keys().any(|host| !self.may_stay_pinned.contains(host)) {
+                self.report.fail_at(Stage::Drift);
+                drifts.clear();
+            } else {
+                // Each is reported with its host.
+                findings.retain(|finding| finding.severity < Severity::Error);
+            }
         }
-    };
-    let judge = |used: &Used| drift::judge(used, before.as_ref().ok(), &after);
-    let mut findings = judge(&Used::by(fleet.manifests()));
-    let mut drifts = Drifts::new();
-    if !none_is_an_error(&findings) {
-        // The errors of a fleet of this host alone.
-        let error = |used: Used| judge(&used).into_iter().find(|it| it.severity == Severity::Error);
-        drifts = fleet
-            .manifests()
-            .filter_map(|one| Some((one.0.clone(), error(Used::by([one]))?)))
-            .collect();
-        let may_stay_pinned = partial::may_stay_pinned(args, pin, fleet);
-        if drifts.is_empty() || drifts.keys().any(|host| !may_stay_pinned.contains(host)) {
-            report.fail_at(Stage::Drift);
-            drifts.clear();
-        } else {
-            // Each is reported with its host.
-            findings.retain(|finding| finding.severity < Severity::Error);
-        }
+        self.report.findings.extend(findings);
+        Ok(drifts)
     }
-    report.findings.extend(findings);
-    Ok(drifts)
 }
 
 fn print(args: &UpdateArgs, context: &Context, report: &UpdateReport) -> Result<Outcome> {

@@ -11,12 +11,13 @@ use crate::fleet::pinned_hosts::{self, PinnedHost, PinnedHosts};
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::day;
 use crate::pin::args::UpdateArgs;
+use crate::pin::update::Update;
 use crate::pin::update::evaluation::Fleet;
 use crate::pin::update::report::{HostState, HostUpdate, Stage, UpdateReport};
 use crate::system::interrupt;
 use crate::system::resources::now;
 use crate::target::selection::LOCAL;
-use crate::upstream::trial_fleet::{PinState, TrialFleet};
+use crate::upstream::trial_fleet::PinState;
 
 /// The hosts whose failure does not stop the others: with `--allow-partial` all, otherwise
 /// those that are pinned already.
@@ -26,81 +27,73 @@ pub fn may_stay_pinned(args: &UpdateArgs, pin: &PinState<'_>, fleet: &Fleet) -> 
     fleet.hosts.iter().filter(may).cloned().collect()
 }
 
-/// Pins the hosts of the trial that failed, if there are any.
-pub fn run(
-    pin: &PinState<'_>,
-    trial: &mut TrialFleet,
-    before: &Fleet,
-    after: &Fleet,
-    report: &mut UpdateReport,
-) -> Result<PinnedHosts> {
-    let earlier = pin.pinned_hosts();
-    let pinned: PinnedHosts = report
-        .pinned()
-        .map(|host| (host.host.clone(), pinned_host(pin, trial, host, earlier.get(&host.host))))
-        .collect();
-    let works = |host: &HostUpdate| {
-        matches!(host.state, HostState::Changed | HostState::Unchanged | HostState::NotBuilt)
-            && earlier.contains_key(&host.host)
-    };
-    let released = report.hosts.iter().filter(|host| works(host)).map(|host| host.host.clone());
-    report.released = released.collect();
-    for host in &mut report.hosts {
-        if let Some(at) = pinned.get(&host.host) {
-            host.pinned_at = Some((&at.revision()).into());
-            host.after.clone_from(&host.before);
-        }
-    }
-    if pinned.is_empty() || report.stays() && report.released.is_empty() {
-        return Ok(pinned);
-    }
-    if !report.stays() && nothing_moves(report) {
-        refuse_all(report);
-        return Ok(pinned);
-    }
-    trial.pin_hosts(&pinned)?;
-    pin.context.ui.status(format!("evaluating the fleet with {} pinned", names(pinned.keys())));
-    let partial = Fleet::of_trial(trial, before)?;
-    interrupt::check()?;
-    for host in &before.hosts {
-        let drv = |fleet: &Fleet| fleet.selection(host).map(|it| it.drv_path.clone());
-        let expected = drv(if pinned.contains_key(host) { before } else { after });
-        if drv(&partial) != expected {
-            let finding = not_read(host, pinned.contains_key(host));
-            if let Some(update) = report.host(host) {
-                let stage = *update.failed_at.get_or_insert(Stage::Pin);
-                update.findings.push(finding);
-                update.state = HostState::Fails;
-                report.fail_at(stage);
+impl Update<'_> {
+    /// Pins the hosts of the trial that failed, if there are any.
+    pub fn pin_failing(&mut self, after: &Fleet) -> Result<PinnedHosts> {
+        let earlier = self.pin.pinned_hosts();
+        let pinned = |host: &HostUpdate| {
+            (host.host.clone(), self.pinned_host(host, earlier.get(&host.host)))
+        };
+        let pinned: PinnedHosts = self.report.pinned().map(pinned).collect();
+        let report = &mut self.report;
+        let works = |host: &&HostUpdate| {
+            matches!(host.state, HostState::Changed | HostState::Unchanged | HostState::NotBuilt)
+                && earlier.contains_key(&host.host)
+        };
+        let released = report.hosts.iter().filter(works).map(|host| host.host.clone());
+        report.released = released.collect();
+        for host in &mut report.hosts {
+            if let Some(at) = pinned.get(&host.host) {
+                host.pinned_at = Some((&at.revision()).into());
+                host.after.clone_from(&host.before);
             }
         }
+        if pinned.is_empty() || report.stays() && report.released.is_empty() {
+            return Ok(pinned);
+        }
+        if !report.stays() && nothing_moves(report) {
+            refuse_all(report);
+            return Ok(pinned);
+        }
+        self.trial.pin_hosts(&pinned)?;
+        let hosts = names(pinned.keys());
+        self.pin.context.ui.status(format!("evaluating the fleet with {hosts} pinned"));
+        let partial = Fleet::of_trial(&self.trial, &self.before)?;
+        interrupt::check()?;
+        for host in &self.before.hosts {
+            let drv = |fleet: &Fleet| fleet.selection(host).map(|it| it.drv_path.clone());
+            let is_pinned = pinned.contains_key(host);
+            if drv(&partial) != drv(if is_pinned { &self.before } else { after })
+                && let Some(update) = self.report.host(host)
+            {
+                let stage = *update.failed_at.get_or_insert(Stage::Pin);
+                update.findings.push(not_read(host, is_pinned));
+                update.state = HostState::Fails;
+                self.report.fail_at(stage);
+            }
+        }
+        Ok(pinned)
     }
-    Ok(pinned)
-}
 
-fn pinned_host(
-    pin: &PinState<'_>,
-    trial: &TrialFleet,
-    host: &HostUpdate,
-    earlier: Option<&PinnedHost>,
-) -> PinnedHost {
-    let errors = host.findings.iter().filter(|finding| finding.severity == Severity::Error);
-    let reason = errors.map(|finding| finding.message.as_str()).next().unwrap_or("it fails");
-    let new = || PinnedHost {
-        locked: pin.input.locked().clone(),
-        build: pin.now.build,
-        release: pin.now.release.clone(),
-        since: day(i64::try_from(now()).unwrap_or(0)),
-        failed_with: String::new(),
-        failed_at: String::new(),
-        reason: String::new(),
-    };
-    PinnedHost {
-        failed_with: trial.revision.name(),
-        failed_at: host.failed_at.map_or("", Stage::name).to_owned(),
-        // It is committed: no log, and nothing of this machine.
-        reason: pinned_hosts::reason(reason),
-        ..earlier.cloned().unwrap_or_else(new)
+    fn pinned_host(&self, host: &HostUpdate, earlier: Option<&PinnedHost>) -> PinnedHost {
+        let mut errors = host.findings.iter().filter(|it| it.severity == Severity::Error);
+        let reason = errors.next().map_or("it fails", |finding| &finding.message);
+        let now = || PinnedHost {
+            locked: self.pin.input.locked().clone(),
+            build: self.pin.now.build,
+            release: self.pin.now.release.clone(),
+            since: day(i64::try_from(now()).unwrap_or(0)),
+            failed_with: String::new(),
+            failed_at: String::new(),
+            reason: String::new(),
+        };
+        PinnedHost {
+            failed_with: self.trial.revision.name(),
+            failed_at: host.failed_at.map_or("", Stage::name).to_owned(),
+            // It is committed: no log, and nothing of this machine.
+            reason: pinned_hosts::reason(reason),
+            ..earlier.cloned().unwrap_or_else(now)
+        }
     }
 }
 
@@ -114,12 +107,12 @@ fn nothing_moves(report: &UpdateReport) -> bool {
 }
 
 fn refuse_all(report: &mut UpdateReport) {
-    let stage = report.pinned().find_map(|host| host.failed_at);
     report.findings.push(Finding::error(
         "nothing-moves",
         "every host that would change fails, so there is nothing to update",
         "pass another revision with --to",
     ));
+    let stage = report.pinned().find_map(|host| host.failed_at);
     for host in report.hosts.iter_mut().filter(|host| host.state == HostState::Pinned) {
         host.state = HostState::Fails;
     }

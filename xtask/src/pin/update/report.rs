@@ -222,6 +222,11 @@ impl UpdateReport {
         self.hosts.iter_mut().find(|it| it.host == *name)
     }
 
+    /// The hosts that changed and are not built.
+    pub fn not_built(&mut self) -> impl Iterator<Item = &mut HostUpdate> {
+        self.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt)
+    }
+
     fn in_state(&self, state: HostState) -> impl Iterator<Item = &HostUpdate> {
         self.hosts.iter().filter(move |host| host.state == state)
     }
