@@ -47,7 +47,7 @@ mod tests {
     use crate::findings::finding::Finding;
     use crate::hardware::probe_output::read;
     use crate::system::process::{self, Invocation};
-    use crate::target::sshd::{HOST, LoopbackSshd};
+    use crate::target::sshd::LoopbackSshd;
 
     #[test]
     fn a_bench_of_another_user_is_seen() {
@@ -68,16 +68,13 @@ mod tests {
     /// Over a real sshd the same machine is seen as without.
     #[test]
     fn a_machine_is_the_same_from_near_and_far() {
-        let dir = std::env::temp_dir().join(format!("xtask-probe-{}", std::process::id()));
-        let sshd = LoopbackSshd::start(&dir).unwrap();
+        let sshd = LoopbackSshd::start();
         let seen = |target: &Target| read("a", &look(target).unwrap()).unwrap();
-        let far = Target::ssh(HOST, sshd.ssh_options()).unwrap();
-        let facts = seen(&far);
+        let facts = seen(&sshd.target(&[]));
         assert_eq!(facts, seen(&Target::Local));
         assert!(facts.kernel.is_some() && facts.memory_bytes.is_some());
-        drop(sshd);
-        let refused = look(&far).unwrap_err().downcast::<Finding>().unwrap();
+        let refused =
+            look(&sshd.target(&["-o", "Port=1"])).unwrap_err().downcast::<Finding>().unwrap();
         assert_eq!(refused.code, "ssh-refused");
-        std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -12,7 +12,7 @@ use crate::system::interrupt::Interrupted;
 use crate::system::process::{self, Exit, Invocation, Source};
 use crate::target::model_file::FileState;
 use crate::target::ssh::{explain_copy, store_uri};
-use crate::target::{SHORT, Ssh, Target, ssh};
+use crate::target::{SHORT, Ssh, Target, local, ssh};
 
 /// Of the end of what Nix prints, in which an error is looked for.
 const LONGEST_END: usize = 1 << 20;
@@ -55,15 +55,9 @@ impl Target {
     /// # Errors
     /// [`Finding`] where SSH failed; there is no shell.
     pub fn file_state(&self, path: &str) -> Result<FileState> {
-        let mut printed = String::new();
-        let argv = ["sh", "-c", STATE, "llamafleet", path];
-        let exit = self.run(&argv, SHORT, &mut |source, line| {
-            if source == Source::Stdout {
-                // What the login shell prints by itself comes first.
-                printed = String::from_utf8_lossy(line).into_owned();
-            }
-        })?;
-        FileState::parse(&printed)
+        let (exit, printed) = self.read(&["sh", "-c", STATE, "llamafleet", path], SHORT)?;
+        // What the login shell prints by itself comes first.
+        FileState::parse(printed.stdout.lines().last().unwrap_or_default())
             .with_context(|| format!("cannot inspect {path} on {}: {exit}", self.name()))
     }
 
@@ -80,9 +74,7 @@ impl Target {
         let count = bytes.to_string();
         let argv = ["head", "-c", &count, "--", path];
         let captured = match self {
-            Self::Local => {
-                process::capture(&Invocation::new(argv[0]).args(&argv[1..]), Some(READING))?
-            }
+            Self::Local => process::capture(&local(&argv), Some(READING))?,
             Self::Ssh(ssh) => ssh.capture(&ssh.command(&argv), Some(READING))?,
         };
         Ok(captured.stdout)
@@ -95,11 +87,8 @@ impl Target {
     /// [`Finding`] where SSH failed or the target's disk is full; the file cannot be
     /// read or written.
     pub fn put_file(&self, file: &Path, room: Option<u64>) -> Result<String> {
-        let ssh = match self {
-            Self::Local => {
-                return file.to_str().map(str::to_owned).context("the path is not UTF-8");
-            }
-            Self::Ssh(ssh) => ssh,
+        let Self::Ssh(ssh) = self else {
+            return file.to_str().map(str::to_owned).context("the path is not UTF-8");
         };
         let name = file.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("not a usable file name: {}", file.display()))?;

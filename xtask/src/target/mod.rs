@@ -15,7 +15,7 @@ pub mod sshd;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::findings::finding::Finding;
 use crate::system::process::{self, Captured, Exit, Invocation, Source};
@@ -94,17 +94,15 @@ impl Target {
     /// Where a store path lies on the target's disk.
     pub fn on_disk(&self, path: &str) -> String {
         let Self::Ssh(ssh) = self else { return path.to_owned() };
-        let store = ssh.store.iter().find(|(name, _)| name == "remote-store");
-        let root = store.and_then(|(_, store)| store.split_once("root=")).map(|(_, root)| root);
-        let root = root.and_then(|root| root.split('&').next()).unwrap_or_default();
+        let root = ssh.parameter("remote-store").and_then(|store| store.split_once("root="));
+        let root = root.and_then(|(_, root)| root.split('&').next()).unwrap_or_default();
         format!("{}{path}", root.trim_end_matches('/'))
     }
 
     /// What Nix starts there to reach the store; empty for this machine.
     pub fn nix_program(&self) -> &str {
         let Self::Ssh(ssh) = self else { return "" };
-        let named = ssh.store.iter().find(|(name, _)| name == "remote-program");
-        named.map_or("nix-daemon", |(_, program)| program)
+        ssh.parameter("remote-program").unwrap_or("nix-daemon")
     }
 
     /// For people and reports: `local`, or the destination.
@@ -145,27 +143,21 @@ impl Target {
         timeout: Duration,
         on_line: &mut dyn FnMut(Source, &[u8]),
     ) -> Result<Exit> {
-        let ssh = match self {
-            Self::Local => {
-                let (program, args) = argv.split_first().context("nothing to run")?;
-                let call = Invocation::new(*program).args(args.iter().copied());
-                return process::stream(&call, Some(timeout), on_line);
-            }
-            Self::Ssh(ssh) => ssh,
+        let Self::Ssh(ssh) = self else {
+            return process::stream(&local(argv), Some(timeout), on_line);
         };
         let limit = (timeout.as_secs() + SPARE_SECONDS).to_string();
         let supervised = [&["sh", "-c", SUPERVISE, "llamafleet", &limit], argv].concat();
         let call = ssh.command(&supervised).stdin_held();
-        let mut printed = String::new();
+        let mut printed = Printed::default();
         let exit = process::stream(&call, Some(timeout), &mut |source, line| {
-            if source == Source::Stderr && printed.len() < 1 << 16 {
-                printed.push_str(&String::from_utf8_lossy(line));
-                printed.push('\n');
+            if source == Source::Stderr {
+                printed.line(source, line);
             }
             on_line(source, line);
         })?;
         match exit {
-            Exit::Code(ssh::FAILED) => bail!(ssh::explain(&ssh.destination, &printed)),
+            Exit::Code(ssh::FAILED) => bail!(ssh::explain(&ssh.destination, &printed.stderr)),
             // As shells report it: 128 and the signal's number.
             Exit::Code(code @ 129..=192) => Ok(Exit::Signal(code - 128)),
             exit => Ok(exit),
@@ -174,6 +166,11 @@ impl Target {
 }
 
 impl Ssh {
+    /// A parameter of the target's store.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.store.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str())
+    }
+
     /// `ssh … -- DESTINATION COMMAND`, the command as one word that the shell there
     /// splits again.
     fn command(&self, argv: &[&str]) -> Invocation {
@@ -212,6 +209,11 @@ impl Ssh {
         }
         Ok(captured)
     }
+}
+
+/// A program of this machine, which comes first, with its arguments.
+fn local(argv: &[&str]) -> Invocation {
+    Invocation::new(argv[0]).args(argv[1..].iter().copied())
 }
 
 /// Ends with what the user should fix.

@@ -1,6 +1,6 @@
 //! Against a real sshd on loopback: what a shell, a connection and a kill do to us.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -13,36 +13,6 @@ use crate::target::ssh::store_uri;
 use crate::target::sshd::{HOST, LoopbackSshd};
 
 const SECONDS_5: Duration = Duration::from_secs(5);
-
-/// The private sshd and its folder, which goes with it.
-struct Loopback {
-    dir: PathBuf,
-    sshd: LoopbackSshd,
-}
-
-impl Loopback {
-    fn start(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
-        let sshd = LoopbackSshd::start(&dir).unwrap();
-        Self { dir, sshd }
-    }
-
-    fn target(&self) -> Target {
-        self.target_with(&[])
-    }
-
-    fn target_with(&self, options: &[&str]) -> Target {
-        let options = options.iter().map(|o| (*o).to_owned());
-        let options = self.sshd.ssh_options().into_iter().chain(options).collect();
-        Target::ssh(HOST, options).unwrap()
-    }
-}
-
-impl Drop for Loopback {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
 
 fn run(target: &Target, argv: &[&str], timeout: Duration) -> (Exit, String) {
     let mut stdout = String::new();
@@ -82,22 +52,22 @@ fn the_whole_command_line_is_known() {
 
 #[test]
 fn hostile_words_arrive_as_they_were() {
-    let loopback = Loopback::start("words");
+    let loopback = LoopbackSshd::start();
     let words =
         ["a b", "it's", "$(reboot)", "`x`", "a\nb", "-rf", "\\", "\\'", "*", "", "é\"", "!"];
     let argv = [&["printf", "%s|"], &words[..]].concat();
-    let (exit, printed) = run(&loopback.target(), &argv, SECONDS_5);
+    let (exit, printed) = run(&loopback.target(&[]), &argv, SECONDS_5);
     assert_eq!(exit, Exit::Code(0));
     assert_eq!(printed.trim_end_matches('\n'), words.map(|word| format!("{word}|")).concat());
 }
 
 #[test]
 fn the_first_bytes_of_a_file_are_its_bytes() {
-    let loopback = Loopback::start("bytes");
+    let loopback = LoopbackSshd::start();
     let file = std::env::temp_dir().join(format!("xtask-first-bytes-{}", std::process::id()));
     let content = b"GGUF\0\r\n\xff\n\n\x80 rest";
     fs::write(&file, content).unwrap();
-    for target in [Target::Local, loopback.target()] {
+    for target in [Target::Local, loopback.target(&[])] {
         let first = target.first_bytes(file.to_str().unwrap(), 12).unwrap();
         assert!(first.starts_with(&content[..12]), "{first:?}");
     }
@@ -106,8 +76,8 @@ fn the_first_bytes_of_a_file_are_its_bytes() {
 
 #[test]
 fn statuses_and_signals_are_told_as_here() {
-    let loopback = Loopback::start("status");
-    for target in [Target::Local, loopback.target()] {
+    let loopback = LoopbackSshd::start();
+    for target in [Target::Local, loopback.target(&[])] {
         let ended = |script| run(&target, &["sh", "-c", script], SECONDS_5).0;
         assert_eq!(ended("exit 0"), Exit::Code(0));
         assert_eq!(ended("exit 7"), Exit::Code(7));
@@ -118,10 +88,10 @@ fn statuses_and_signals_are_told_as_here() {
 
 #[test]
 fn what_runs_there_ends_when_its_time_is_up() {
-    let loopback = Loopback::start("time");
+    let loopback = LoopbackSshd::start();
     let marker = format!("97{}", std::process::id());
     let started = Instant::now();
-    let (exit, _) = run(&loopback.target(), &["sleep", &marker], Duration::from_secs(1));
+    let (exit, _) = run(&loopback.target(&[]), &["sleep", &marker], Duration::from_secs(1));
     assert_eq!(exit, Exit::TimedOut);
     assert!(started.elapsed() < SECONDS_5);
     assert_gone(&marker);
@@ -130,9 +100,9 @@ fn what_runs_there_ends_when_its_time_is_up() {
 /// Even kill -9, which lets us do nothing more.
 #[test]
 fn what_runs_there_ends_when_we_are_killed() {
-    let loopback = Loopback::start("killed");
+    let loopback = LoopbackSshd::start();
     let marker = format!("98{}", std::process::id());
-    let target = loopback.target();
+    let target = loopback.target(&[]);
     let argv = ["sleep".to_owned(), marker.clone()];
     let running = thread::spawn(move || {
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
@@ -163,9 +133,9 @@ fn assert_gone(marker: &str) {
 
 #[test]
 fn a_file_is_sent_once_and_a_damaged_one_again() {
-    let loopback = Loopback::start("files");
-    let target = loopback.target();
-    let file = loopback.dir.join("it's a $model.gguf");
+    let loopback = LoopbackSshd::start();
+    let target = loopback.target(&[]);
+    let file = loopback.folder().join("it's a $model.gguf");
     let bytes: Vec<u8> = (0..300_000_u32).map(|i| i.to_le_bytes()[i as usize % 2]).collect();
     fs::write(&file, &bytes).unwrap();
     let place = target.put_file(&file, None).unwrap();
@@ -185,19 +155,19 @@ fn a_file_is_sent_once_and_a_damaged_one_again() {
 
 #[test]
 fn a_target_that_refuses_is_a_finding() {
-    let loopback = Loopback::start("refuses");
+    let loopback = LoopbackSshd::start();
     let refusal = |options: &[&str]| {
-        let target = loopback.target_with(options);
+        let target = loopback.target(options);
         code(&target.run(&["true"], SECONDS_5, &mut |_, _| {}).unwrap_err())
     };
     assert_eq!(refusal(&["-o", "Port=1"]), "ssh-refused");
     assert_eq!(refusal(&["-o", "HostName=nobody.invalid"]), "ssh-no-such-host");
     assert_eq!(refusal(&["-o", "UserKnownHostsFile=/dev/null"]), "ssh-host-unknown");
     // The user's key in the place of the host's.
-    let stranger = fs::read_to_string(loopback.dir.join("client_key.pub")).unwrap();
-    let place = format!("[127.0.0.1]:{}", loopback.sshd.port());
-    fs::write(loopback.dir.join("changed"), format!("{place} {stranger}")).unwrap();
-    let changed = format!("UserKnownHostsFile={}", loopback.dir.join("changed").display());
+    let stranger = fs::read_to_string(loopback.folder().join("client_key.pub")).unwrap();
+    let place = format!("[127.0.0.1]:{}", loopback.port);
+    fs::write(loopback.folder().join("changed"), format!("{place} {stranger}")).unwrap();
+    let changed = format!("UserKnownHostsFile={}", loopback.folder().join("changed").display());
     assert_eq!(refusal(&["-o", &changed]), "ssh-host-key-changed");
     assert_eq!(refusal(&["-o", "PubkeyAuthentication=no"]), "ssh-auth-refused");
 }
@@ -205,9 +175,9 @@ fn a_target_that_refuses_is_a_finding() {
 /// A real `nix copy` over a real sshd, into a store of the target's own.
 #[test]
 fn a_closure_is_copied_and_runs() {
-    let loopback = Loopback::start("closure");
+    let loopback = LoopbackSshd::start();
     let nix = Nix::find(&paths::home().unwrap()).unwrap();
-    let marker = loopback.dir.display().to_string();
+    let marker = loopback.folder().display().to_string();
     let script = "echo '#!/bin/sh' > $out; echo 'echo it runs' >> $out; chmod +x $out";
     let expression = format!(
         "derivation {{ name = \"copied\"; system = builtins.currentSystem; marker = {}; \
@@ -222,12 +192,12 @@ fn a_closure_is_copied_and_runs() {
 
     let daemon = nix.program.with_file_name("nix-daemon");
     let daemon = if daemon.exists() { daemon.display().to_string() } else { "nix-daemon".into() };
-    let root = loopback.dir.join("target");
+    let root = loopback.folder().join("target");
     let parameters = [
         ("remote-program".to_owned(), daemon),
         ("remote-store".to_owned(), format!("local?root={}", root.display())),
     ];
-    let target = Target::ssh(&store_uri(HOST, &parameters), loopback.sshd.ssh_options()).unwrap();
+    let target = Target::ssh(&store_uri(HOST, &parameters), loopback.ssh_options()).unwrap();
     for _ in 0..2 {
         target.copy_closure(&nix, &path, &mut |_, _| {}).unwrap();
     }
@@ -235,7 +205,7 @@ fn a_closure_is_copied_and_runs() {
     assert_eq!(place, format!("{}{path}", root.display()));
     assert_eq!(run(&target, &[&place], SHORT), (Exit::Code(0), "it runs\n".to_owned()));
 
-    let nowhere = [&loopback.sshd.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
+    let nowhere = [&loopback.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
     let refused = Target::ssh(HOST, nowhere).unwrap();
     let error = refused.copy_closure(&nix, &path, &mut |_, _| {}).unwrap_err();
     assert_eq!(code(&error), "ssh-refused");
