@@ -115,7 +115,7 @@ fn lacks(
 ) -> Vec<&'static Toolkit> {
     let parts = &build.manifest.parts;
     let compiles = |backend: &str| match &parts[..] {
-        [] => build.manifest.backends.iter().any(|it| it == backend),
+        [] => build.manifest.has_backend(backend),
         parts => {
             parts.iter().any(|part| part.backend() == Some(backend) && !is_valid(&part.output))
         }

@@ -94,7 +94,7 @@ fn kind(sentence: &str) -> &'static str {
 /// ROCm needs the kernel's amdgpu alone.
 fn no_driver(selection: &Selection) -> Option<Finding> {
     let drivers = selection.around.drivers?;
-    let has = |backend: &str| selection.manifest.backends.iter().any(|name| name == backend);
+    let has = |backend: &str| selection.manifest.has_backend(backend);
     let (backend, what, option) = match () {
         () if has("cuda") && !drivers.nvidia => {
             ("cuda", "NVIDIA's driver", "services.xserver.videoDrivers = [ \"nvidia\" ];")

@@ -65,9 +65,18 @@ impl Context {
             nix.options.extend(testbed::NIX_OPTIONS.iter().map(|word| (*word).to_owned()));
         }
         let flake = Flake { nix, reference, options };
-        let (cache, hosts) = (OnceLock::new(), OnceLock::new());
         let sources = root.clone().map(|root| &*Box::leak(root.into_boxed_path()));
-        Ok(Self { ui: Ui { sources, ..*ui }, home, flake, root, revision, cache, hosts })
+        Ok(Self::new(Ui { sources, ..*ui }, home, flake, root, revision))
+    }
+
+    fn new(
+        ui: Ui,
+        home: PathBuf,
+        flake: Flake,
+        root: Option<PathBuf>,
+        revision: Option<TestbedRevision>,
+    ) -> Self {
+        Self { ui, home, flake, root, revision, cache: OnceLock::new(), hosts: OnceLock::new() }
     }
 
     /// The flake's folder, if it is on this machine.
@@ -87,30 +96,18 @@ impl Context {
 
     /// The same with further options for Nix. It has no cache.
     pub fn with_nix_options(&self, options: impl IntoIterator<Item = String>) -> Self {
-        let mut nix = self.flake.nix.clone();
-        nix.options.extend(options);
-        self.with_flake(Flake { nix, ..self.flake.clone() }, self.root.clone())
-    }
-
-    fn with_flake(&self, flake: Flake, root: Option<PathBuf>) -> Self {
-        Self {
-            ui: self.ui,
-            home: self.home.clone(),
-            flake,
-            root,
-            revision: self.revision,
-            cache: OnceLock::new(),
-            hosts: OnceLock::new(),
-        }
+        let mut flake = self.flake.clone();
+        flake.nix.options.extend(options);
+        Self::new(self.ui, self.home.clone(), flake, self.root.clone(), self.revision)
     }
 
     /// The same for a temporary copy of the flake with its own lock file. It has no cache.
     pub fn of_copy(&self, reference: String) -> Self {
-        let mut options = self.flake.options.clone();
-        if let Some(at) = options.iter().position(|option| option == LOCK_OPTION) {
-            options.drain(at..at + 2);
+        let mut flake = Flake { reference, ..self.flake.clone() };
+        if let Some(at) = flake.options.iter().position(|option| option == LOCK_OPTION) {
+            flake.options.drain(at..at + 2);
         }
-        self.with_flake(Flake { nix: self.flake.nix.clone(), reference, options }, None)
+        Self::new(self.ui, self.home.clone(), flake, None, self.revision)
     }
 
     /// The testbed's revision, if it is used.

@@ -3,6 +3,8 @@
 //!
 //! Pure: no I/O, no clock.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::names::VariantName;
@@ -26,12 +28,10 @@ pub struct Manifest {
     #[serde(default)]
     pub cuda_targets: Vec<String>,
     /// `12.9`. None: no CUDA, or an older overlay.
-    #[serde(default)]
     pub cuda_version: Option<String>,
     #[serde(default)]
     pub rocm_targets: Vec<String>,
     /// What the ROCm libraries of the host's nixpkgs have kernels for.
-    #[serde(default)]
     pub rocm_library_targets: Option<Vec<String>>,
     /// The `GGML_*` CPU options that are on.
     #[serde(default)]
@@ -44,7 +44,6 @@ pub struct Manifest {
     #[serde(default)]
     pub kv_cache_types: Vec<String>,
     /// The pairs that the build has CUDA and ROCm kernels for. None: it has neither backend.
-    #[serde(default)]
     pub kv_kernels: Option<Vec<String>>,
     /// The llama.cpp commit, if the flake input has it.
     pub rev: Option<String>,
@@ -57,7 +56,6 @@ pub struct Manifest {
     #[serde(default)]
     pub parts: Vec<Part>,
     /// Why it is built as a whole although `modular` is on.
-    #[serde(default)]
     pub not_split: Option<String>,
     /// Whether the build lists the instructions of its CPU modules.
     #[serde(default)]
@@ -68,10 +66,8 @@ pub struct Manifest {
     #[serde(default)]
     pub bench: BenchChoices,
     /// `programs.llama-cpp.threads`.
-    #[serde(default)]
     pub threads: Option<u32>,
     /// None: the host runs no llama-server as a service.
-    #[serde(default)]
     pub service: Option<Service>,
     /// `services.llama-cpp` of the host's nixpkgs takes `extraFlags`, not `settings`.
     #[serde(default)]
@@ -97,6 +93,10 @@ impl Part {
 }
 
 impl Manifest {
+    pub fn has_backend(&self, backend: &str) -> bool {
+        self.backends.iter().any(|name| name == backend)
+    }
+
     /// The CPUs that the package is for; ggml selects one at start-up.
     pub fn cpus(&self) -> impl Iterator<Item = &str> {
         let one = self.microarchs.is_empty().then_some(self.microarch.as_str());
@@ -109,31 +109,27 @@ impl Manifest {
         // Given twice, llama-bench measures with either.
         let is_threads = |arg: &String| arg == "-t" || arg == "--threads";
         let threads = self.threads.filter(|_| !own.iter().any(is_threads));
-        let flags = threads.map(|threads| vec!["-t".to_owned(), threads.to_string()]);
-        [flags.unwrap_or_default(), own].concat()
+        let flags = threads.iter().flat_map(|threads| ["-t".to_owned(), threads.to_string()]);
+        flags.chain(own.iter().cloned()).collect()
     }
 }
 
 /// What the flags and variables of `services.llama-cpp` ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 pub struct Service {
     /// Pairs "K-V".
-    #[serde(default)]
     pub kv_cache_types: Vec<String>,
-    #[serde(default)]
     pub threads: Option<u32>,
 }
 
 /// `programs.llama-cpp.bench`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BenchChoices {
-    #[serde(default)]
     pub model: Option<String>,
-    #[serde(default)]
     pub args: Vec<String>,
     /// A file of the flake's folder.
-    #[serde(default)]
     pub baseline: Option<String>,
 }
 
@@ -151,17 +147,14 @@ pub struct Selection {
 
 /// What else of the host decides which llama.cpp is built and run there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Around {
     /// Each package that should be the variant: `pkgs.llama-cpp`, the service's.
-    #[serde(default)]
-    pub packages: std::collections::BTreeMap<String, Seen>,
+    pub packages: BTreeMap<String, Seen>,
     /// Whether the module's overlay has reached the host's `pkgs`.
-    #[serde(default = "yes")]
     pub overlaid: bool,
-    #[serde(default)]
     pub drivers: Option<Drivers>,
     /// The settings of nixpkgs that JSON can represent.
-    #[serde(default)]
     pub nixpkgs: Option<serde_json::Value>,
 }
 
@@ -174,30 +167,23 @@ pub struct Drivers {
     pub nvidia: bool,
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl Default for Around {
     fn default() -> Self {
-        Self { packages: Default::default(), overlaid: true, drivers: None, nixpkgs: None }
+        Self { packages: BTreeMap::new(), overlaid: true, drivers: None, nixpkgs: None }
     }
 }
 
 /// A package that should be the variant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 pub struct Seen {
     /// Null: a package without a manifest, so not one of the flake's.
     pub variant: Option<VariantName>,
     /// Null: it has none, or nixpkgs refuses it.
-    #[serde(default)]
     pub drv_path: Option<String>,
     /// Of a package that is another derivation than the variant.
-    #[serde(default)]
     pub cmake_flags: Vec<String>,
     /// The places that define the package, `FILE` or `FILE:LINE`.
-    #[serde(default)]
     pub files: Vec<String>,
 }
 
@@ -215,7 +201,7 @@ pub struct Problems {
     #[serde(rename = "problems")]
     pub sentences: Vec<String>,
     /// Which files define each option of `programs.llama-cpp`.
-    pub files: std::collections::BTreeMap<String, Vec<String>>,
+    pub files: BTreeMap<String, Vec<String>>,
 }
 
 impl<'de> Deserialize<'de> for Answer {
@@ -233,9 +219,7 @@ impl<'de> Deserialize<'de> for Answer {
 /// A row of hosts/default.nix, the flake's `fleet` output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetEntry {
-    #[serde(default)]
     pub system: Option<String>,
     /// Where the host is reached by SSH.
-    #[serde(default)]
     pub target: Option<String>,
 }

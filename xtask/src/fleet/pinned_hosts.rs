@@ -123,39 +123,27 @@ impl PinnedHostsFile {
     /// Checks the file as a whole. `locked`: the revisions of llama.cpp in flake.lock;
     /// `known`: the fleet's hosts.
     pub fn judge(&self, locked: &[&str], known: &[HostName]) -> Vec<Finding> {
-        let unknown =
-            locked.iter().flat_map(|rev| self.by_revision.get(*rev)).flat_map(PinnedHosts::keys);
-        let mut findings: Vec<Finding> = unknown
-            .filter(|host| !known.contains(host))
-            .map(|host| {
-                Finding::warning(
-                    "held-stranger",
-                    format!(
-                        "{host} is pinned to an earlier llama.cpp, but is not a host of the \
-                             fleet"
-                    ),
-                    format!("remove its entry in {}, or correct its name", PINNED_HOSTS.name),
-                )
-            })
-            .collect();
-        let applies = locked.iter().any(|rev| self.by_revision.contains_key(*rev));
-        if !applies && !self.is_empty() && !locked.is_empty() {
-            let hosts: Vec<&str> = self
-                .by_revision
-                .values()
-                .flat_map(PinnedHosts::keys)
-                .map(HostName::as_str)
-                .collect();
+        let in_effect: Vec<&PinnedHosts> =
+            locked.iter().filter_map(|rev| self.by_revision.get(*rev)).collect();
+        let stranger = |host: &HostName| {
+            Finding::warning(
+                "held-stranger",
+                format!("{host} is pinned to an earlier llama.cpp, but is not a host of the fleet"),
+                format!("remove its entry in {}, or correct its name", PINNED_HOSTS.name),
+            )
+        };
+        let strangers = in_effect.iter().flat_map(|hosts| hosts.keys());
+        let strangers = strangers.filter(|host| !known.contains(host));
+        let mut findings: Vec<Finding> = strangers.map(stranger).collect();
+        if in_effect.is_empty() && !self.is_empty() && !locked.is_empty() {
+            let hosts: Vec<&str> = self.hosts().map(|(host, _)| host.as_str()).collect();
+            let are = if hosts.len() == 1 { "is" } else { "are" };
             findings.push(Finding::warning(
                 "held-without-effect",
                 format!(
-                    "flake.lock changed outside xtask, so {} no longer pinned to an earlier \
+                    "flake.lock changed outside xtask, so {} {are} no longer pinned to an earlier \
                      llama.cpp",
-                    if hosts.len() == 1 {
-                        format!("{} is", hosts[0])
-                    } else {
-                        hosts.join(", ") + " are"
-                    }
+                    hosts.join(", ")
                 ),
                 format!(
                     "build them; if they work, run `git rm {}`, otherwise `cargo xtask rollback`",

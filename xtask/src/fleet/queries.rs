@@ -25,7 +25,6 @@ pub struct Toplevel {
     pub assertions: Vec<String>,
     #[serde(default)]
     pub warnings: Vec<String>,
-    #[serde(default)]
     pub drv_path: Option<DrvPath>,
 }
 
@@ -35,9 +34,7 @@ impl Flake {
     /// # Errors
     /// The flake itself does not evaluate.
     pub fn hosts(&self) -> Result<Vec<HostName>> {
-        let names: Result<Vec<HostName>, Unanswered> =
-            self.eval("nixosConfigurations", Some("builtins.attrNames"), None)?;
-        match names {
+        match self.eval("nixosConfigurations", Some("builtins.attrNames"), None)? {
             Err(failure) if lacks(&failure, "nixosConfigurations") => Ok(vec![]),
             names => names.map_err(|failure| self.broken_flake(&failure)),
         }
@@ -45,12 +42,9 @@ impl Flake {
 
     /// The `fleet` output; empty if the flake has none.
     pub fn fleet(&self) -> Result<BTreeMap<HostName, FleetEntry>> {
-        let table: Result<BTreeMap<HostName, FleetEntry>, Unanswered> =
-            self.eval("fleet", None, None)?;
-        match table {
-            Ok(table) => Ok(table),
+        match self.eval("fleet", None, None)? {
             Err(failure) if lacks(&failure, "fleet") => Ok(BTreeMap::new()),
-            Err(failure) => Err(self.broken_flake(&failure)),
+            table => table.map_err(|failure| self.broken_flake(&failure)),
         }
     }
 
@@ -63,8 +57,7 @@ impl Flake {
     pub fn package_of(&self, system: &str, choose: &str) -> Result<Selection> {
         let attribute = format!("legacyPackages.{system}");
         let expression = format!("({PACKAGE}) ({choose})");
-        let answer: Result<Selection, Unanswered> =
-            self.eval(&attribute, Some(&expression), None)?;
+        let answer = self.eval(&attribute, Some(&expression), None)?;
         answer.map_err(|failure| self.broken_flake(&failure))
     }
 
@@ -131,8 +124,8 @@ impl Flake {
     /// The lock file of a flake that is not on this machine.
     pub fn locks(&self) -> Option<Value> {
         let call = self.nix.command(["flake", "metadata", "--json"]).arg(&self.reference);
-        let output =
-            process::read(&call.args(&self.options), Some(Duration::from_secs(60))).ok()?;
+        let call = call.args(&self.options);
+        let output = process::read(&call, Some(Duration::from_secs(60))).ok()?;
         serde_json::from_str::<Value>(&output).ok()?.get_mut("locks").map(Value::take)
     }
 }

@@ -162,13 +162,12 @@ fn number(capability: &str) -> Option<Version> {
 }
 
 pub fn judge(manifest: &Manifest) -> Vec<Finding> {
-    let has = |backend: &str| manifest.backends.iter().any(|name| name == backend);
     let mut findings = vec![];
-    if has("cuda") {
+    if manifest.has_backend("cuda") {
         findings.extend(manifest.cuda_capabilities.iter().filter_map(|name| cuda(name)));
         findings.extend(outside_toolkit(manifest));
     }
-    if has("rocm") {
+    if manifest.has_backend("rocm") {
         findings.extend(manifest.rocm_targets.iter().filter_map(|name| rocm(name)));
         findings.extend(outside_libraries(manifest));
     }

@@ -41,7 +41,7 @@ struct Module {
 
 /// `counts` is the text of [`FILE`]; None: the build has none.
 pub fn judge(manifest: &Manifest, counts: Option<&str>) -> Vec<Finding> {
-    if !manifest.lists_instructions || !manifest.backends.iter().any(|backend| backend == "cpu") {
+    if !manifest.lists_instructions || !manifest.has_backend("cpu") {
         return vec![];
     }
     let modules = parse(counts.unwrap_or_default());

@@ -34,7 +34,7 @@ pub fn findings(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
 pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![];
     for (backend, vendor) in [("cuda", Vendor::Nvidia), ("rocm", Vendor::Amd)] {
-        if !has(manifest, backend) {
+        if !manifest.has_backend(backend) {
             continue;
         }
         let there: Vec<&Gpu> = facts.gpus_of(vendor).collect();
@@ -46,7 +46,7 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
             findings.extend(kernels(manifest, vendor, &there));
         }
     }
-    if has(manifest, "vulkan") {
+    if manifest.has_backend("vulkan") {
         if facts.gpus.is_empty() {
             findings.push(no_gpu(manifest, facts, "vulkan", "GPU"));
         } else if facts.gpus.iter().all(|gpu| gpu.vulkan.is_none() && !gpu.unprobed) {
@@ -199,23 +199,19 @@ fn target_of(gpu: &Gpu) -> Option<&str> {
     }
 }
 
-fn has(manifest: &Manifest, backend: &str) -> bool {
-    manifest.backends.iter().any(|name| name == backend)
-}
-
 fn runs_on(manifest: &Manifest, gpu: &Gpu) -> bool {
     let by_vendor = match gpu.vendor {
-        Vendor::Nvidia => has(manifest, "cuda"),
+        Vendor::Nvidia => manifest.has_backend("cuda"),
         Vendor::Amd => {
             let runs = |is: &str| {
                 rocm_knows(manifest, is)
                     || gpu_targets::best(gpu.vendor, &manifest.rocm_targets, is).is_some()
             };
-            has(manifest, "rocm") && gpu.gfx_target.as_deref().is_none_or(runs)
+            manifest.has_backend("rocm") && gpu.gfx_target.as_deref().is_none_or(runs)
         }
         _ => false,
     };
-    by_vendor || has(manifest, "vulkan") && gpu.vulkan.is_some()
+    by_vendor || manifest.has_backend("vulkan") && gpu.vulkan.is_some()
 }
 
 /// GPUs of which only a hardware report knows: what may use them is unknown.

@@ -66,20 +66,20 @@ fn bisect(args: &BisectArgs, context: &Context) -> Result<BisectReport> {
         By::Bench(percent) => Some(Bench::open(args, &pin, &hosts[0], &range.good, percent)?),
         By::Eval | By::Build => None,
     };
-    let mut session = Session::open(args, context, &pin, &range, hosts, bench)?;
+    let mut session = Session::open(args, &pin, &range, hosts, bench)?;
     session.announce();
     // Run.
     let answer = session.search()?;
     // Report.
     let mut report = session.report(answer)?;
     if args.apply {
-        apply(context, &pin, &mut report)?;
+        apply(&pin, &mut report)?;
     }
     Ok(report)
 }
 
 /// Locks the newest good revision, where one was found.
-fn apply(context: &Context, pin: &PinState<'_>, report: &mut BisectReport) -> Result<()> {
+fn apply(pin: &PinState<'_>, report: &mut BisectReport) -> Result<()> {
     let Some(good) = &report.newest_good else { return Ok(()) };
     if good.rev == pin.now.rev {
         report.applied = Some(true);
@@ -94,7 +94,7 @@ fn apply(context: &Context, pin: &PinState<'_>, report: &mut BisectReport) -> Re
         dry_run: false,
         allow_partial: false,
     };
-    let rejected = match or_finding(update::transact(&update, context))? {
+    let rejected = match or_finding(update::transact(&update, pin.context))? {
         Err(finding) => vec![finding],
         Ok(update) if update.lock == LockState::Updated => vec![],
         Ok(update) => {
@@ -141,12 +141,12 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn open(
         args: &'a BisectArgs,
-        context: &'a Context,
         pin: &'a PinState<'a>,
         range: &'a Range,
         hosts: Vec<HostName>,
         bench: Option<Bench<'a>>,
     ) -> Result<Self> {
+        let context = pin.context;
         let question = Question {
             flake: context.flake.reference.clone(),
             fleet: fleet(context)?,
