@@ -29,7 +29,7 @@ use crate::findings::outcome::Outcome;
 use crate::system::interrupt::{self, Interrupted};
 
 fn main() -> ExitCode {
-    ui::args::set_color(ui::args::color_in(std::env::args()));
+    ui::args::set_color(ui::args::color_in(ui::program::arguments()));
     let (cli, command) = match cli::usage::parse() {
         Ok(parsed) => parsed,
         Err(status) => return status,

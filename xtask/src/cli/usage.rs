@@ -54,7 +54,7 @@ pub fn end(ui: &Ui, command: Option<String>, error: Option<anyhow::Error>, inter
 fn report(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     let status = u8::try_from(error.exit_code()).unwrap_or(2);
-    let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
+    let words: Vec<String> = program::arguments().take_while(|word| word != "--").collect();
     if status != 0 && words.iter().any(|word| word == "--json") {
         let root = command();
         let command = words.iter().find(|word| root.find_subcommand(word.as_str()).is_some());

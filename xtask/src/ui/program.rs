@@ -26,6 +26,11 @@ fn named(package: Option<&str>, called: &Path) -> &'static str {
     }
 }
 
+/// What was typed, for whatever looks at it before clap does. A path may be any bytes.
+pub fn arguments() -> impl Iterator<Item = String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())
+}
+
 /// The text with that name.
 pub fn renamed(text: Cow<'_, str>) -> Cow<'_, str> {
     match name() {

@@ -1,6 +1,8 @@
 //! What every command shares: help, errors of usage, colour; and `explain`.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
 use expect_test::expect_file;
@@ -25,6 +27,17 @@ fn explain_names_every_code_and_suggests_the_nearest() {
     let unknown = explain(&["unfre"]);
     assert_eq!(code(&unknown), 2);
     assert!(stderr(&unknown).contains("did you mean `unfree`?"), "{}", stderr(&unknown));
+}
+
+#[test]
+fn a_word_that_is_not_utf_8_is_an_error_of_usage() {
+    let scratch = Scratch::new();
+    let word = OsStr::from_bytes(b"\xff");
+    for options in [&["explain"][..], &["explain", "--json", "--nope"]] {
+        let output = xtask(scratch.path()).args(options).arg(word).output().unwrap();
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stderr(&output).contains("error: "), "{}", stderr(&output));
+    }
 }
 
 /// A file gets no escapes although stderr is a terminal, unless they are asked for.
