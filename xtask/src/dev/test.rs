@@ -95,15 +95,14 @@ impl Suite {
     }
 
     fn nix_format(&self) -> Result<TestCounts> {
-        let nixfmt = nixfmt(&paths::home()?)?;
-        let call = Invocation::new(nixfmt).arg("--check").args(self.nix_files()?);
+        // The official style, in its Rust implementation.
+        let call = tool("nixfmt", "nixfmt_rs", "0.5.3")?.arg("--check").args(self.nix_files()?);
         self.check(&call, "nix fmt, or nixfmt on the files named above")
     }
 
     fn nix_dead_code(&self) -> Result<TestCounts> {
-        let deadnix = deadnix(&paths::home()?)?;
         // A module's or a callPackage function's unused arguments are part of its shape.
-        let call = Invocation::new(deadnix)
+        let call = tool("deadnix", "deadnix", "1.3.1")?
             .args(["--fail", "--no-lambda-pattern-names"])
             .args(self.nix_files()?);
         self.check(&call, "remove the code named above")
@@ -169,9 +168,7 @@ impl Suite {
     }
 
     fn cargo<'b>(&self, words: impl IntoIterator<Item = &'b str>) -> Invocation {
-        Invocation::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(words)
-            .dir(&self.root)
+        cargo().args(words).dir(&self.root)
     }
 
     /// One check that passes or fails as a whole; what it prints is shown.
@@ -219,34 +216,30 @@ fn left_by_tests(home: &Path) -> BTreeSet<String> {
 
 /// The command without its hundred file names.
 fn short(call: &Invocation) -> String {
-    let words: Vec<_> = call.argv().iter().take(4).map(|word| word.to_string_lossy()).collect();
-    let program = call.program().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Path::new(&program).display().to_string() + " " + &words.join(" ")
+    let program = call.program().file_name().unwrap_or_default();
+    let words = call.argv().iter().take(4).map(|word| word.as_os_str());
+    let words = [program].into_iter().chain(words).map(|word| word.to_string_lossy());
+    words.collect::<Vec<_>>().join(" ")
 }
 
-// The Nix formatter and dead-code lint, as crates: they need no nixpkgs.
-
-/// nixfmt, the official style, in its Rust implementation.
-pub fn nixfmt(home: &Path) -> Result<PathBuf> {
-    tool(home, "nixfmt", "nixfmt_rs", "0.5.3")
+fn cargo() -> Invocation {
+    Invocation::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-pub fn deadnix(home: &Path) -> Result<PathBuf> {
-    tool(home, "deadnix", "deadnix", "1.3.1")
-}
-
+/// The Nix formatter or dead-code lint, as a crate: it needs no nixpkgs.
+///
 /// The version is fixed: another one may format differently, and CI would fail on a day
 /// when nothing changed. A folder for each version, so that an old clone still finds its own.
-fn tool(home: &Path, name: &str, package: &str, version: &str) -> Result<PathBuf> {
-    let root = home.join(format!("tools/{package}-{version}"));
+fn tool(name: &str, package: &str, version: &str) -> Result<Invocation> {
+    let root = paths::home()?.join(format!("tools/{package}-{version}"));
     let program = root.join("bin").join(name);
     if !program.is_file() {
-        let call = Invocation::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let call = cargo()
             .args(["install", "--quiet", "--locked", package, "--version", version, "--root"])
             .arg(&root);
         process::read(&call, None).with_context(|| format!("cannot install {name}"))?;
     }
-    Ok(program)
+    Ok(Invocation::new(program))
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

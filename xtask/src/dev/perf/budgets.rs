@@ -41,8 +41,7 @@ impl PerfReport {
 
 impl Ratio {
     pub fn new(name: String, budget: f64, samples: Vec<(f64, f64)>) -> Self {
-        let subject = median(samples.iter().map(|sample| sample.0));
-        let yardstick = median(samples.iter().map(|sample| sample.1));
+        let (subject, yardstick) = medians(&samples);
         let value = subject / yardstick;
         // What could not be measured is not a number, and not within a budget.
         let ok = value <= budget;
@@ -57,15 +56,14 @@ impl Ratio {
         samples: Vec<(f64, f64)>,
     ) -> Self {
         let interval = Some([ratio.low, ratio.high]);
-        let of_medians = median(samples.iter().map(|sample| sample.0))
-            / median(samples.iter().map(|sample| sample.1));
+        let (subject, yardstick) = medians(&samples);
+        let of_medians = Some(subject / yardstick);
         let (value, ok) = (ratio.estimate, ratio.estimate >= budget);
-        Self { name, value, budget, ok, samples, interval, of_medians: Some(of_medians) }
+        Self { name, value, budget, ok, samples, interval, of_medians }
     }
 
     pub fn medians(&self) -> (f64, f64) {
-        let of = |which: fn(&(f64, f64)) -> f64| median(self.samples.iter().map(which));
-        (of(|sample| sample.0), of(|sample| sample.1))
+        medians(&self.samples)
     }
 }
 
@@ -120,9 +118,11 @@ pub fn stream(lines: u32) -> Length {
     }
 }
 
-/// Not a number where nothing was measured.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    crate::statistics::median(values).unwrap_or(f64::NAN)
+/// Of subject and yardstick; not a number where nothing was measured.
+fn medians(samples: &[(f64, f64)]) -> (f64, f64) {
+    let (subject, yardstick): (Vec<f64>, Vec<f64>) = samples.iter().copied().unzip();
+    let median = |values| crate::statistics::median(values).unwrap_or(f64::NAN);
+    (median(subject), median(yardstick))
 }
 
 /// The hosts of a generated fleet: a few microarchitectures, as a real one has.

@@ -4,7 +4,7 @@
 //! Nothing is subtracted. Of each pair, both sides have derivations that were never built,
 //! of equal length; who goes first alternates.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -54,7 +54,7 @@ fn generated(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     for (face, on_terminal) in [("bars on a terminal", true), ("plain lines", false)] {
         ui.status(format!("measuring one build that prints {lines} lines, {face}"));
         renew()?;
-        let built = bench.build_all(on_terminal, &[])?;
+        let built = bench.build_all(on_terminal)?;
         ratios.push(output(
             ui,
             format!("{lines} lines, {face}, CPU time of xtask / time of the build"),
@@ -91,11 +91,10 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     let relink = || write(&[format!("-DLLAMAFLEET_ROUND={}", round())]);
     let bench = Bench::open(global, ui, &folder, names, 1, &relink)?;
     ui.status("measuring two variants of llama.cpp from ccache");
-    bench.build_all(false, &[])?;
-    let mut ratios = vec![];
-    ratios.extend(bench.over_nix("2 variants of llama.cpp from ccache", args.runs)?);
+    bench.build_all(false)?;
+    let mut ratios = bench.over_nix("2 variants of llama.cpp from ccache", args.runs)?;
     relink()?;
-    let built = bench.build_all(true, &[])?;
+    let built = bench.build_all(true)?;
     ratios.push(output(
         ui,
         "2 variants from ccache, bars on a terminal, CPU time of xtask / time".to_owned(),
@@ -128,7 +127,7 @@ fn hosts(count: usize) -> Vec<String> {
 struct Bench<'a> {
     context: Context,
     revision: Option<TestbedRevision>,
-    folder: PathBuf,
+    folder: &'a Path,
     hosts: Vec<String>,
     /// How many builds at once, for both sides alike.
     jobs: usize,
@@ -160,33 +159,26 @@ impl<'a> Bench<'a> {
     fn open(
         global: &Global,
         ui: &Ui,
-        folder: &Path,
+        folder: &'a Path,
         hosts: Vec<String>,
         jobs: usize,
         renew: &'a dyn Fn() -> Result<()>,
     ) -> Result<Self> {
         renew()?;
         let context = open(global, ui, folder)?;
-        Ok(Self {
-            context,
-            revision: global.testbed,
-            folder: folder.to_owned(),
-            hosts,
-            jobs,
-            renew,
-        })
+        Ok(Self { context, revision: global.testbed, folder, hosts, jobs, renew })
     }
 
     /// Twice: with what evaluation gives known to both sides, and with evaluation in the
     /// time of both.
-    fn over_nix(&self, what: &str, runs: usize) -> Result<[Ratio; 2]> {
+    fn over_nix(&self, what: &str, runs: usize) -> Result<Vec<Ratio>> {
         let (mut building, mut whole) = (vec![], vec![]);
         for nth in 1..=runs {
             building.push(pair(nth, || self.known(), || self.nix_build_known())?);
             whole.push(pair(nth, || self.whole(), || self.nix_build())?);
         }
         let ui = &self.context.ui;
-        Ok([
+        Ok(vec![
             output(ui, format!("{what}, evaluated before / nix build"), OVER_NIX, building),
             output(ui, format!("{what}, evaluation too / nix build"), OVER_NIX, whole),
         ])
@@ -194,13 +186,13 @@ impl<'a> Bench<'a> {
 
     fn known(&self) -> Result<f64> {
         (self.renew)()?;
-        timed(&xtask("check", &self.folder, self.revision)?.arg("--quiet"))?;
-        Ok(self.build_all(false, &[])?.seconds)
+        timed(&xtask("check", self.folder, self.revision)?.arg("--quiet"))?;
+        Ok(self.build_all(false)?.seconds)
     }
 
     fn whole(&self) -> Result<f64> {
         (self.renew)()?;
-        Ok(self.build_all(false, &[])?.seconds)
+        Ok(self.build_all(false)?.seconds)
     }
 
     fn nix_build_known(&self) -> Result<f64> {
@@ -229,15 +221,14 @@ impl<'a> Bench<'a> {
         Ok(timed(&self.with_jobs(call).args(installables))?.0)
     }
 
-    /// Of these hosts; of none, all.
-    fn build_all(&self, on_terminal: bool, hosts: &[&str]) -> Result<Built> {
-        let call = xtask("build-all", &self.folder, self.revision)?.args(["--json", "--no-link"]);
+    fn build_all(&self, on_terminal: bool) -> Result<Built> {
+        let call = xtask("build-all", self.folder, self.revision)?.args(["--json", "--no-link"]);
         // As at a desk, wherever this runs.
         let call = ["CI", "GITHUB_ACTIONS", "NO_COLOR"]
             .iter()
             .fold(call, |call, name| call.env(name, ""))
             .env("TERM", "xterm-256color");
-        let call = self.with_jobs(call.args(hosts.iter().copied()));
+        let call = self.with_jobs(call);
         let call = if on_terminal { call.on_terminal() } else { call };
         let (seconds, output) = timed(&call)?;
         if on_terminal && !output.stderr.contains(&b'\x1b') {

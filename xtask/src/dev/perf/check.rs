@@ -72,16 +72,13 @@ fn measure(
         })?;
         let max = peak.bytes.load(Ordering::Relaxed);
         memory.push((max as f64, MEMORY as f64));
-        cold.push((
-            one,
-            bench.nix(&["eval", "--json"], "nixosConfigurations", &["--apply", &all])?,
-        ));
+        cold.push((one, bench.eval("nixosConfigurations", &["--apply", &all])?));
         unchanged.push((bench.check(&[])?, bench.metadata()?));
         bench.edit("README.md", &format!("run {nth}\n"))?;
         unread.push((bench.check(&[])?, bench.metadata()?));
         bench.edit(&format!("hosts/{first}/default.nix"), &budgets::module(microarch, nth))?;
         // The edited tree is new to both: whoever comes first copies it.
-        let eval = || bench.nix(&["eval", "--json"], &own, &[]);
+        let eval = || bench.eval(&own, &[]);
         edited.push(pair(nth, || bench.check(&[]), eval)?);
     }
     Ok(vec![
@@ -107,29 +104,29 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn check(&self, words: &[&str]) -> Result<f64> {
         let call = xtask("check", self.folder, self.revision)?.arg("--quiet");
-        self.time(&call.args(words.iter().copied()))
+        seconds(&call.args(words.iter().copied()))
     }
 
-    fn nix(&self, words: &[&str], attribute: &str, more: &[&str]) -> Result<f64> {
+    fn eval(&self, attribute: &str, more: &[&str]) -> Result<f64> {
         let flake = &self.context.flake;
-        let call = flake.nix.command(words.iter().copied()).args(&flake.options);
+        let call = flake.nix.command(["eval", "--json"]).args(&flake.options);
         let call = call.arg(format!("{}#.{attribute}", flake.reference));
-        self.time(&call.args(more.iter().copied()))
+        seconds(&call.args(more.iter().copied()))
     }
 
     fn metadata(&self) -> Result<f64> {
         let flake = &self.context.flake;
         let call = flake.nix.command(["flake", "metadata", "--json"]).args(&flake.options);
-        self.time(&call.arg(&flake.reference))
-    }
-
-    fn time(&self, call: &Invocation) -> Result<f64> {
-        Ok(timed(call)?.0)
+        seconds(&call.arg(&flake.reference))
     }
 
     fn edit(&self, name: &str, text: &str) -> Result<()> {
         files::write_atomically(&self.folder.join(name), text.as_bytes())
     }
+}
+
+fn seconds(call: &Invocation) -> Result<f64> {
+    Ok(timed(call)?.0)
 }
 
 /// The most memory at once.

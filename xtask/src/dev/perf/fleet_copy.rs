@@ -19,7 +19,7 @@ pub fn make(repository: &Path, home: &Path, count: usize) -> Result<PathBuf> {
         if name.starts_with("hosts/") || !from.is_file() {
             continue;
         }
-        disk::create(to.parent().unwrap_or(&folder))?;
+        disk::create(disk::folder_of(&to))?;
         fs::copy(&from, &to).with_context(|| format!("cannot copy {name}"))?;
     }
     let mut table = String::from("{\n");
@@ -27,13 +27,18 @@ pub fn make(repository: &Path, home: &Path, count: usize) -> Result<PathBuf> {
         table += &format!(
             "  {host} = {{ system = \"x86_64-linux\"; target = \"{host}\"; hardware = null; }};\n"
         );
-        let file = folder.join(format!("hosts/{host}/default.nix"));
-        disk::create(file.parent().unwrap_or(&folder))?;
-        files::write_atomically(&file, budgets::module(microarch, 0).as_bytes())?;
+        write(&folder, &format!("hosts/{host}/default.nix"), &budgets::module(microarch, 0))?;
     }
-    files::write_atomically(&folder.join("hosts/default.nix"), (table + "}\n").as_bytes())?;
+    write(&folder, "hosts/default.nix", &(table + "}\n"))?;
     track(&folder)?;
     Ok(folder)
+}
+
+/// Writes a file of a fleet, and makes its folder.
+pub fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let file = folder.join(name);
+    disk::create(disk::folder_of(&file))?;
+    files::write_atomically(&file, text.as_bytes())
 }
 
 /// Nix sees of a Git repository what Git tracks.

@@ -49,10 +49,7 @@ pub fn run(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
 fn xtask(command: &str, folder: &Path, revision: Option<TestbedRevision>) -> Result<Invocation> {
     let own = std::env::current_exe().context("cannot find the path of this program")?;
     let call = Invocation::new(own).args([command, "--flake"]).arg(folder);
-    Ok(match revision {
-        Some(revision) => call.arg(format!("--testbed={}", revision.name())),
-        None => call,
-    })
+    Ok(call.args(revision.map(|revision| format!("--testbed={}", revision.name()))))
 }
 
 /// The fleet in `folder`.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::dev::perf::{budgets, fleet_copy};
+use crate::dev::perf::budgets;
+use crate::dev::perf::fleet_copy::{track, write};
 use crate::nix::program::Nix;
 use crate::system::process::{self, Invocation};
 use crate::system::{disk, files, git};
@@ -56,12 +57,12 @@ pub fn make(
         write(&folder, &format!("hosts/{host}/default.nix"), &budgets::module(microarch, 0))?;
     }
     write(&folder, "hosts/default.nix", &(table + "}\n"))?;
-    fleet_copy::track(&folder)?;
+    track(&folder)?;
     // Copies nixpkgs to the store, the first time.
     let reference = folder.to_str().context("the folder's path is not UTF-8")?;
     let call = nix.command(["flake", "lock", reference]);
     process::read(&call, Some(Duration::from_secs(600)))?;
-    fleet_copy::track(&folder)?;
+    track(&folder)?;
     Ok(folder)
 }
 
@@ -80,10 +81,4 @@ fn locked(nixpkgs: &Path) -> Result<String> {
     let call = Invocation::new("git").args(["rev-parse", "HEAD"]).dir(&folder);
     let commit = process::read(&call, Some(Duration::from_secs(20)))?;
     Ok(format!("git+file://{name}?shallow=1&rev={}", commit.trim()))
-}
-
-fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
-    let file = folder.join(name);
-    disk::create(file.parent().unwrap_or(folder))?;
-    files::write_atomically(&file, text.as_bytes())
 }
