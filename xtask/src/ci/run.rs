@@ -68,7 +68,7 @@ fn prepare_file(file: &Path) -> Result<()> {
     {
         bail!("--junit {}: exists but is not a regular file", file.display());
     }
-    let made = file.parent().map_or(Ok(()), disk::create);
+    let made = disk::create(disk::folder_of(file));
     // The rename at the end needs the folder, not the file, to be writable.
     let written = made.and_then(|()| files::write_atomically(file, b""));
     written

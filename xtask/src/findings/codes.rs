@@ -3,7 +3,6 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use serde::Serialize;
@@ -61,25 +60,10 @@ fn parse(table: &'static str) -> Vec<Code> {
     codes
 }
 
-/// The list for docs/troubleshooting.md.
-#[cfg_attr(not(test), expect(dead_code, reason = "a test writes the list"))]
-pub fn markdown() -> String {
-    let mut page = String::new();
-    let mut topic = "";
-    for code in all() {
-        if code.topic != topic {
-            topic = code.topic;
-            let _ =
-                write!(page, "\n### {topic}\n\n| code | meaning | what to do |\n|---|---|---|\n");
-        }
-        let _ = writeln!(page, "| `{}` | {} | {} |", code.code, code.meaning, code.help);
-    }
-    page
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fmt::Write as _;
     use std::path::{Path, PathBuf};
 
     use super::*;
@@ -94,6 +78,23 @@ mod tests {
 
     fn root() -> &'static Path {
         Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    /// The list for docs/troubleshooting.md.
+    fn markdown() -> String {
+        let mut page = String::new();
+        let mut topic = "";
+        for code in all() {
+            if code.topic != topic {
+                topic = code.topic;
+                let _ = write!(
+                    page,
+                    "\n### {topic}\n\n| code | meaning | what to do |\n|---|---|---|\n"
+                );
+            }
+            let _ = writeln!(page, "| `{}` | {} | {} |", code.code, code.meaning, code.help);
+        }
+        page
     }
 
     #[test]

@@ -59,10 +59,13 @@ fn list(root: &Path, which: &[&str], pattern: &str) -> Result<Vec<String>> {
     Ok(printed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
+fn git(root: &Path) -> Invocation {
+    Invocation::new("git").arg("-C").arg(root)
+}
+
 /// A question to Git about `root`: what it prints, trimmed; `None` where it fails.
 fn ask(root: &Path, words: &[&str]) -> Option<String> {
-    let call = Invocation::new("git").arg("-C").arg(root).args(words.iter().copied());
-    process::read(&call, Some(QUICK)).ok()
+    process::read(&git(root).args(words.iter().copied()), Some(QUICK)).ok()
 }
 
 /// The root of the repository that a folder is in, by the file system alone.
@@ -76,7 +79,7 @@ pub fn is_repository(root: &Path) -> bool {
 
 /// The file as the last commit has it.
 pub fn committed(root: &Path, file: &str) -> Option<String> {
-    let call = Invocation::new("git").arg("-C").arg(root).arg("show").arg(format!("HEAD:./{file}"));
+    let call = git(root).arg("show").arg(format!("HEAD:./{file}"));
     let printed = process::capture(&call, Some(QUICK)).ok()?;
     printed.exit.ok().then(|| printed.stdout_text())
 }
@@ -127,9 +130,7 @@ pub fn cannot_commit(root: &Path) -> Option<(String, String)> {
 
 /// Commits these files and nothing else, whatever else is staged. The new commit.
 pub fn commit(root: &Path, files: &[&str], message_file: &Path) -> Result<String> {
-    let call = Invocation::new("git")
-        .arg("-C")
-        .arg(root)
+    let call = git(root)
         .args(["commit", "--quiet", "--only", "--cleanup=verbatim", "--file"])
         .arg(message_file)
         .arg("--")

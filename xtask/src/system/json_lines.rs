@@ -21,9 +21,7 @@ const CHUNK: u64 = 1 << 16;
 /// Adds a value, on a line of its own.
 pub fn append(file: &Path, value: &impl Serialize) -> Result<()> {
     let line = serde_json::to_string(value)?;
-    if let Some(folder) = file.parent() {
-        disk::create(folder)?;
-    }
+    disk::create(disk::folder_of(file))?;
     append_line(file, &line).with_context(|| format!("cannot write to {}", file.display()))
 }
 
@@ -50,7 +48,7 @@ fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
     handle.write_all(text.as_bytes())?;
     handle.sync_all()?;
     // A new file's name is in its folder.
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    File::open(disk::folder_of(file))?.sync_all()
 }
 
 /// Reads a file; one that does not exist is empty.

@@ -24,9 +24,7 @@ pub fn bench_lock(home: &Path, target: &str) -> PathBuf {
 
 /// The lock, or who holds it: their process id and words, as far as they wrote them.
 pub fn try_lock(place: &Path, words: &str) -> Result<Result<Lock, String>> {
-    if let Some(folder) = place.parent() {
-        disk::create(folder)?;
-    }
+    disk::create(disk::folder_of(place))?;
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(place);
     let mut file = opened.with_context(|| format!("cannot open {}", place.display()))?;
     match file.try_lock() {

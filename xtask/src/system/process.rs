@@ -211,30 +211,25 @@ pub fn watch(
     drop(sender);
 
     let mut termination = Termination::new(group, timeout, invocation);
-    let obey = |then, termination: &mut Termination| match then {
-        Then::GoOn => {}
-        Then::RestartTime => termination.restart_time(timeout),
-        Then::End => termination.give_up(),
-    };
     let mut ended_at: Option<Instant> = None;
     loop {
-        match lines.recv_timeout(Duration::from_millis(50)) {
-            Ok((source, line, true)) => {
-                obey(on_heard(Heard::Line(source, &line)), &mut termination)
-            }
-            Ok((source, part, false)) => {
-                obey(on_heard(Heard::Part(source, &part)), &mut termination)
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                obey(on_heard(Heard::Silence), &mut termination);
-                if handle.try_wait().context("cannot wait for a child")?.is_some() {
-                    let since = *ended_at.get_or_insert_with(Instant::now);
-                    if since.elapsed() > DRAIN {
-                        break;
-                    }
-                }
-            }
+        let received = lines.recv_timeout(Duration::from_millis(50));
+        let heard = match &received {
+            Ok((source, line, true)) => Heard::Line(*source, line),
+            Ok((source, part, false)) => Heard::Part(*source, part),
+            Err(RecvTimeoutError::Timeout) => Heard::Silence,
             Err(RecvTimeoutError::Disconnected) => break,
+        };
+        match on_heard(heard) {
+            Then::GoOn => {}
+            Then::RestartTime => termination.restart_time(timeout),
+            Then::End => termination.give_up(),
+        }
+        if matches!(heard, Heard::Silence)
+            && handle.try_wait().context("cannot wait for a child")?.is_some()
+            && ended_at.get_or_insert_with(Instant::now).elapsed() > DRAIN
+        {
+            break;
         }
         termination.tick();
     }

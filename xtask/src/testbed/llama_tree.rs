@@ -48,35 +48,32 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     disk::make_folder(&repository(home), |partial| {
         let work = partial.join("tree");
         let git = |words: &[&str]| git(partial, &work, words);
-        run(
-            &Invocation::new("git")
-                .args(["init", "--quiet", "--bare", "--template=", "--object-format=sha1"])
-                .arg(partial)
-                .env("GIT_DIR", partial),
-            LOCAL,
-        )?;
+        run(&Invocation::new("git")
+            .args(["init", "--quiet", "--bare", "--template=", "--object-format=sha1"])
+            .arg(partial)
+            .env("GIT_DIR", partial))?;
         disk::create(&work)?;
         for (tree, archive) in &archives {
             step(&format!("committing llama.cpp {}", tree.name));
             let branch = format!("refs/heads/{}", tree.branch);
-            run(&git(&["symbolic-ref", "HEAD", &branch]), LOCAL)?;
+            run(&git(&["symbolic-ref", "HEAD", &branch]))?;
             if let Some(parent) = tree.parent {
-                run(&git(&["update-ref", &branch, &format!("refs/tags/{parent}")]), LOCAL)?;
+                run(&git(&["update-ref", &branch, &format!("refs/tags/{parent}")]))?;
             }
             disk::remove(&work)?;
             disk::create(&work)?;
             extract(tree, archive, &work)?;
             let _ = fs::remove_file(partial.join("index"));
-            run(&git(&["add", "--all", "--force", "."]), LOCAL)?;
+            run(&git(&["add", "--all", "--force", "."]))?;
             // The commit's hash depends on these words.
             let message = format!("llama.cpp {} as in {SDIST} {}", tree.upstream_rev, tree.version);
             let date = format!("{} +0000", tree.date);
             let commit = git(&["commit", "--quiet", "--no-verify", "--message", &message])
                 .env("GIT_AUTHOR_DATE", &date)
                 .env("GIT_COMMITTER_DATE", &date);
-            run(&commit, LOCAL)?;
-            run(&git(&["update-ref", &format!("refs/tags/{}", tree.tag), "HEAD"]), LOCAL)?;
-            let rev = run(&git(&["rev-parse", "HEAD"]), LOCAL)?;
+            run(&commit)?;
+            run(&git(&["update-ref", &format!("refs/tags/{}", tree.tag), "HEAD"]))?;
+            let rev = run(&git(&["rev-parse", "HEAD"]))?;
             if rev != tree.rev {
                 bail!(
                     "{} became commit {rev}, not {}: git or tar changed its contents",
@@ -85,7 +82,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
                 );
             }
         }
-        run(&git(&["symbolic-ref", "HEAD", "refs/heads/main"]), LOCAL)?;
+        run(&git(&["symbolic-ref", "HEAD", "refs/heads/main"]))?;
         let _ = fs::remove_file(partial.join("index"));
         disk::remove(&work)
     })
@@ -98,7 +95,7 @@ fn extract(tree: &Tree, archive: &Path, into: &Path) -> Result<()> {
         .arg("--directory")
         .arg(into)
         .arg(tree.member());
-    run(&call, LOCAL).with_context(|| format!("cannot unpack {}", archive.display()))?;
+    run(&call).with_context(|| format!("cannot unpack {}", archive.display()))?;
     // A submodule's pointer to a git folder that is not here.
     disk::remove(&into.join(".git"))
 }
@@ -141,6 +138,6 @@ fn git(repository: &Path, work: &Path, words: &[&str]) -> Invocation {
         .args(words.iter().copied())
 }
 
-fn run(call: &Invocation, timeout: Duration) -> Result<String> {
-    process::read(call, Some(timeout))
+fn run(call: &Invocation) -> Result<String> {
+    process::read(call, Some(LOCAL))
 }

@@ -95,10 +95,7 @@ impl Ui {
     /// A line about how the work goes; silent with `--quiet`.
     pub fn status(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            print_to(
-                anstream::stderr(),
-                &Links::Stderr.add(self.shown(line.as_ref(), self.columns)),
-            );
+            self.warn(line);
         }
     }
 
