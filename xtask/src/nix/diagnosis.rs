@@ -7,14 +7,6 @@ use crate::findings::codes;
 use crate::findings::finding::{Finding, WITHOUT_TESTBED};
 use crate::ui::sanitize::sanitize;
 
-/// A place in a file of the user's repository, relative to its root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    pub file: String,
-    pub line: Option<u32>,
-    pub column: Option<u32>,
-}
-
 /// Reads Nix's standard error. `source` is the store path that the user's flake was
 /// copied to; places elsewhere (nixpkgs, llama.cpp) are not the user's to fix.
 pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
@@ -39,10 +31,11 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
         "the path is in an input, not among your files: correct it, or update the input"
             .clone_into(&mut finding.help);
     }
-    if let Some(Place { file, line, column }) = place {
-        finding.file = Some(file);
-        finding.line = line;
-        finding.column = column;
+    if let Some(place) = place {
+        let mut parts = place.splitn(3, ':');
+        finding.file = parts.next().map(str::to_owned);
+        let mut number = || parts.next()?.parse().ok();
+        (finding.line, finding.column) = (number(), number());
     }
     finding
 }
@@ -161,14 +154,14 @@ fn final_message(stderr: &str) -> String {
     message.join("\n").trim().to_owned()
 }
 
-/// The innermost frame in the user's own files; else a file that the message names.
-fn own_place(stderr: &str, message: &str, source: &str) -> Option<Place> {
+/// The innermost frame in the user's own files; else a file that the message names. As Nix
+/// writes it, relative to the flake: `hosts/boron/default.nix:12:3`.
+fn own_place<'a>(stderr: &'a str, message: &'a str, source: &str) -> Option<&'a str> {
     let prefix = format!("{source}/");
-    let named = |text: &str| {
-        let start = text.rfind(&prefix)? + prefix.len();
-        let rest = &text[start..];
+    let named = |text: &'a str| {
+        let rest = &text[text.rfind(&prefix)? + prefix.len()..];
         let end = rest.find(['\'', '`', '"', ' ', ',', '\n', '’']).unwrap_or(rest.len());
-        Some(parse_place(rest[..end].trim_end_matches(['.', ':'])))
+        Some(rest[..end].trim_end_matches(['.', ':']))
     };
     // Module errors name the file that defines the option: better than any frame.
     if message.contains(&prefix) && !message.contains("' does not exist") {
@@ -179,14 +172,6 @@ fn own_place(stderr: &str, message: &str, source: &str) -> Option<Place> {
         .filter_map(|line| line.trim_start().strip_prefix("at "))
         .rfind(|at| at.starts_with(&prefix));
     frame.and_then(named).or_else(|| named(message))
-}
-
-/// Parses `hosts/boron/default.nix:12:3`.
-fn parse_place(text: &str) -> Place {
-    let mut parts = text.splitn(3, ':');
-    let file = parts.next().unwrap_or(text).to_owned();
-    let mut number = || parts.next()?.parse().ok();
-    Place { file, line: number(), column: number() }
 }
 
 /// The line of `file`'s text that defines the option which `message` is about; the module

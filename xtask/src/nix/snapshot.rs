@@ -197,9 +197,8 @@ fn configuration(home: &Path) -> BTreeMap<PathBuf, String> {
         folder("NIX_CONF_DIR", "/etc/nix").join("nix.conf"),
         variable("XDG_CONFIG_HOME").map_or(user, PathBuf::from).join("nix/nix.conf"),
     ];
-    let lists = [variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into())];
-    let folders = lists.iter().flat_map(|list| std::env::split_paths(list).collect::<Vec<_>>());
-    queue.extend(folders.map(|folder| folder.join("nix/nix.conf")));
+    let list = variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
+    queue.extend(std::env::split_paths(&list).map(|folder| folder.join("nix/nix.conf")));
     if let Some(list) = variable("NIX_USER_CONF_FILES") {
         queue.extend(std::env::split_paths(&list));
     }
