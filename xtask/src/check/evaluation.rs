@@ -15,7 +15,7 @@ use crate::check::batch::{self, EvalLimits};
 use crate::check::edited;
 use crate::check::eval_failure::{bad_output, explain, with_line};
 use crate::check::evaluator::{self, Answered, Limits, Run};
-use crate::check::outcomes::{Evaluated, HostState, Outcomes};
+use crate::check::outcomes::{Evaluated, HostState, Outcomes, Unselected};
 use crate::check::report::NO_MODULE;
 use crate::check::validation::evaluated_lock;
 use crate::check::variant_rules;
@@ -312,7 +312,7 @@ fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
     for (host, (answer, seconds)) in answers {
         let evaluated = match answer {
             Ok(answer) => answered(answer, source.as_ref()),
-            Err(why) => failure(bad_output(&why)),
+            Err(why) => unselected(bad_output(&why)),
         };
         outcomes.insert(host, evaluated, seconds);
     }
@@ -330,7 +330,7 @@ fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
             let message = format!("cannot fetch the input {input}: {}", finding.message);
             finding.message = unfetched.entry(input).or_insert(message).clone();
         }
-        outcomes.insert(host, failure((state, finding)), seconds);
+        outcomes.insert(host, unselected((state, finding)), seconds);
     }
     Ok(outcomes)
 }
@@ -350,23 +350,27 @@ fn answered(answer: Option<Answer>, source: Option<&Source>) -> Evaluated {
                     }
                 });
             }
-            Evaluated::Selected(selection)
+            Ok(selection)
         }
         Some(Answer::Problems(problems)) => {
             let findings = variant_rules::assertions(&problems, path);
-            Evaluated::Problems(findings.into_iter().map(|f| with_line(f, source)).collect())
+            let findings = findings.into_iter().map(|finding| with_line(finding, source)).collect();
+            Err(Unselected { state: HostState::Finding, findings })
         }
-        None => Evaluated::Unsupported(Finding::error(
-            NO_MODULE,
-            "this host does not use the llama-cpp module, or does not enable it",
-            "import `nixosModules.llama-cpp` and set `programs.llama-cpp.enable`, or name the \
-             hosts to check",
-        )),
+        None => {
+            let finding = Finding::error(
+                NO_MODULE,
+                "this host does not use the llama-cpp module, or does not enable it",
+                "import `nixosModules.llama-cpp` and set `programs.llama-cpp.enable`, or name the \
+                 hosts to check",
+            );
+            unselected((HostState::Unsupported, finding))
+        }
     }
 }
 
-fn failure((state, finding): (HostState, Finding)) -> Evaluated {
-    Evaluated::Failed { state, finding }
+fn unselected((state, finding): (HostState, Finding)) -> Evaluated {
+    Err(Unselected { state, findings: vec![finding] })
 }
 
 #[cfg(test)]

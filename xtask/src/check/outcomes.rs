@@ -30,17 +30,13 @@ impl fmt::Display for HostState {
     }
 }
 
-/// The result of one host's evaluation.
+/// The result of one host's evaluation: what it selects, or why it selects nothing.
+pub type Evaluated = Result<Box<Selection>, Unselected>;
+
 #[derive(Debug, Clone)]
-pub enum Evaluated {
-    Selected(Box<Selection>),
-    /// Assertions of the module that fail.
-    Problems(Vec<Finding>),
-    Unsupported(Finding),
-    Failed {
-        state: HostState,
-        finding: Finding,
-    },
+pub struct Unselected {
+    pub state: HostState,
+    pub findings: Vec<Finding>,
 }
 
 /// The evaluation of several hosts, with the seconds that each took.
@@ -60,7 +56,7 @@ impl Outcomes {
                 "the evaluator exited without a result for this host",
                 "run the check again with -v; if it happens again, report a bug",
             );
-            (Evaluated::Failed { state: HostState::EvalError, finding }, 0.0)
+            (Err(Unselected { state: HostState::EvalError, findings: vec![finding] }), 0.0)
         })
     }
 
@@ -74,10 +70,7 @@ impl Outcomes {
     }
 
     pub fn selection(&self, host: &HostName) -> Option<&Selection> {
-        match &self.0.get(host)?.0 {
-            Evaluated::Selected(selection) => Some(selection),
-            _ => None,
-        }
+        self.0.get(host)?.0.as_deref().ok()
     }
 
     /// The hosts that select none: they fail, or do not use the module.
@@ -88,7 +81,7 @@ impl Outcomes {
     }
 
     pub fn uses_module(&self, host: &HostName) -> bool {
-        !matches!(self.0.get(host), Some((Evaluated::Unsupported(_), _)))
+        !self.0.get(host).is_some_and(|(evaluated, _)| lacks_module(evaluated))
     }
 
     pub fn some_use_the_module(&self) -> bool {
@@ -96,6 +89,10 @@ impl Outcomes {
     }
 
     pub fn drop_unsupported(&mut self) {
-        self.0.retain(|_, (evaluated, _)| !matches!(evaluated, Evaluated::Unsupported(_)));
+        self.0.retain(|_, (evaluated, _)| !lacks_module(evaluated));
     }
+}
+
+fn lacks_module(evaluated: &Evaluated) -> bool {
+    evaluated.as_ref().is_err_and(|failure| failure.state == HostState::Unsupported)
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::check::outcomes::{Evaluated, HostState, Outcomes};
+use crate::check::outcomes::{Evaluated, HostState, Outcomes, Unselected};
 use crate::check::variant_rules;
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::findings::outcome::Outcome;
@@ -231,14 +231,8 @@ impl HostReport {
             toplevel: None,
         };
         match evaluated {
-            Evaluated::Problems(findings) => Self { state: HostState::Finding, findings, ..blank },
-            Evaluated::Unsupported(finding) => {
-                Self { state: HostState::Unsupported, findings: vec![finding], ..blank }
-            }
-            Evaluated::Failed { state, finding } => {
-                Self { state, findings: vec![finding], ..blank }
-            }
-            Evaluated::Selected(selection) => {
+            Err(Unselected { state, findings }) => Self { state, findings, ..blank },
+            Ok(selection) => {
                 let findings = variant_rules::selection(&selection);
                 let in_order = none_is_an_error(&findings);
                 Self {
