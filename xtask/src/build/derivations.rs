@@ -143,10 +143,11 @@ impl Derivation {
         self.expected.needed_by.as_deref().unwrap_or_default()
     }
 
-    /// ` on builder-1`; empty for this machine.
+    /// ` on builder-1`, the builder's name alone: rows are narrow. Empty for this machine.
     pub fn on(&self) -> String {
-        match short_machine(&self.machine) {
-            "" => String::new(),
+        let name = machine_name(&self.machine);
+        match name.rsplit_once('@').map_or(name, |(_, host)| host) {
+            "" | "localhost" => String::new(),
             machine => format!(" on {machine}"),
         }
     }
@@ -202,7 +203,7 @@ impl Derivation {
     }
 }
 
-/// The phase of a variant that is fetched.
+/// Of a variant that is fetched.
 const FETCHING: &str = "fetching";
 
 /// All builds together.
@@ -284,11 +285,14 @@ impl Derivations {
         }
     }
 
-    pub fn set_fetched(&mut self, bytes: u64, of: u64) {
-        self.fetched = Some((bytes, of));
-        if bytes == of {
+    /// Notes how many more bytes were fetched and are expected; returns the sums.
+    pub fn add_fetched(&mut self, bytes: u64, of: u64) -> (u64, u64) {
+        let (seen, expected) = self.fetched.unwrap_or_default();
+        let sums = (seen + bytes, expected + of);
+        if sums.0 == sums.1 {
             self.fetching = None;
         }
+        *self.fetched.insert(sums)
     }
 
     fn variant_of(&mut self, out: &StorePath) -> Option<&mut Derivation> {
@@ -386,13 +390,6 @@ impl Derivations {
         let (bytes, of) = self.fetched.filter(|(_, of)| fetching && *of > 0)?;
         Some((bytes as f64 / of as f64).min(0.99))
     }
-}
-
-/// The builder's name alone: rows are narrow. Empty for this machine.
-fn short_machine(machine: &str) -> &str {
-    let name = machine_name(machine);
-    let name = name.rsplit_once('@').map_or(name, |(_, host)| host);
-    if name == "localhost" { "" } else { name }
 }
 
 #[cfg(test)]

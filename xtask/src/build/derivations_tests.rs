@@ -92,10 +92,11 @@ fn a_dependency_counts_and_is_known_by_who_needs_it() {
 #[test]
 fn a_machine_is_named_as_people_name_it() {
     let uri = "ssh-ng://me@builder-a?remote-program=/b/nix&remote-store=local?root%3D/b";
-    assert_eq!(short_machine(uri), "builder-a");
-    assert_eq!(short_machine("ssh://box"), "box");
-    assert_eq!(short_machine("localhost"), "");
-    assert_eq!(short_machine(""), "");
+    let on = |machine: &str| Derivation { machine: machine.into(), ..Derivation::default() }.on();
+    assert_eq!(on(uri), " on builder-a");
+    assert_eq!(on("ssh://box"), " on box");
+    assert_eq!(on("localhost"), "");
+    assert_eq!(on(""), "");
 }
 
 /// Any change, with its name.

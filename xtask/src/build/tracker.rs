@@ -76,8 +76,6 @@ pub struct Process {
     expects: u64,
     unknown_ends: Vec<UnknownEnd>,
     transfers: Transfers,
-    /// Bytes from binary caches, and of how many.
-    fetched: (u64, u64),
     substitutions: HashMap<u64, StorePath>,
 }
 
@@ -88,8 +86,6 @@ pub struct Tracker {
     process: Process,
     pub derivations: Derivations,
     events: u64,
-    /// Bytes that all processes fetched, and of how many.
-    fetched: (u64, u64),
     substituted: BTreeSet<StorePath>,
     /// What the event at hand has changed so far.
     updates: Vec<Update>,
@@ -157,12 +153,8 @@ impl Tracker {
             }
             Event::Skipped => {}
         }
-        if let Some(now) = self.process.transfers.changed() {
-            let before = std::mem::replace(&mut self.process.fetched, now);
-            self.fetched.0 += now.0 - before.0;
-            self.fetched.1 += now.1 - before.1;
-            let (bytes, of) = self.fetched;
-            self.derivations.set_fetched(bytes, of);
+        if let Some((bytes, of)) = self.process.transfers.grown() {
+            let (bytes, of) = self.derivations.add_fetched(bytes, of);
             self.updates.push(Update::Fetched { bytes, of });
         }
         std::mem::take(&mut self.updates)

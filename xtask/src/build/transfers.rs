@@ -64,14 +64,15 @@ impl Transfers {
         }
     }
 
-    /// Bytes fetched and expected, if they changed; neither decreases. Downloads are counted if
+    /// Bytes fetched and expected since the last call, if there are any. Downloads are counted if
     /// there are any, otherwise what arrives in the store.
-    pub fn changed(&mut self) -> Option<(u64, u64)> {
+    pub fn grown(&mut self) -> Option<(u64, u64)> {
         let downloaded = self.sum(Transfer::Download);
         let sum = if downloaded.all > 0 { downloaded } else { self.sum(Transfer::Copy) };
         let done = sum.done.max(self.reported.0);
         let now = (done, sum.all.max(self.reported.1).max(done));
-        (std::mem::replace(&mut self.reported, now) != now).then_some(now)
+        let before = std::mem::replace(&mut self.reported, now);
+        (before != now).then_some((now.0 - before.0, now.1 - before.1))
     }
 
     fn sum(&self, kind: Transfer) -> Sum {
@@ -106,13 +107,13 @@ mod tests {
         assert!(transfers.progress(4, 30, 60));
         assert!(transfers.progress(3, 120, 240));
         assert!(!transfers.progress(5, 7, 7));
-        assert_eq!(transfers.changed(), Some((30, 100)));
-        assert_eq!(transfers.changed(), None);
+        assert_eq!(transfers.grown(), Some((30, 100)));
+        assert_eq!(transfers.grown(), None);
         transfers.progress(4, 60, 60);
         for id in [4, 3, 2] {
             transfers.stopped(id);
         }
-        assert_eq!(transfers.changed(), Some((60, 100)));
+        assert_eq!(transfers.grown(), Some((30, 0)));
         assert!(transfers.running.is_empty());
     }
 
@@ -122,9 +123,9 @@ mod tests {
         transfers.substitution(2);
         transfers.started(3, 2, Transfer::Copy);
         transfers.progress(3, 5, 9);
-        assert_eq!(transfers.changed(), Some((5, 9)));
+        assert_eq!(transfers.grown(), Some((5, 9)));
         // Nix restarts a copy after a broken connection.
         transfers.progress(3, 1, 9);
-        assert_eq!(transfers.changed(), None);
+        assert_eq!(transfers.grown(), None);
     }
 }

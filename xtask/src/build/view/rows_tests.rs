@@ -54,7 +54,7 @@ fn several() -> Derivations {
     let failed = progress.entry(&drv("cuda+rocm-dispatch-sm86-gfx906"));
     failed.end(60.0);
     failed.fail();
-    progress.set_fetched(12 << 20, 80 << 20);
+    progress.add_fetched(12 << 20, 80 << 20);
     progress
 }
 
