@@ -51,14 +51,7 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
         let found = found.and_then(|mut found| {
             let before = found.findings.iter().filter(|finding| plan::is_setup(finding));
             before.for_each(|finding| print_finding(&building.ui, "build-all", finding));
-            run::begin(
-                building,
-                &found.builds,
-                &mut found.planned,
-                &args.limits,
-                &run,
-                Some(&early),
-            )?;
+            run::begin(building, &mut found.planned, &args.limits, &run, Some(&early))?;
             Ok(found)
         });
         if found.is_err() {
@@ -68,10 +61,10 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
         beside.join().unwrap_or_else(|_| Err(anyhow!("the building thread panicked")))?;
         found
     })?;
-    let Found { builds, planned, hosts, mut findings } = found;
-    let mut variants = run::report(building, &builds, &planned, run.into_state())?;
+    let Found { planned, hosts, mut findings } = found;
+    let mut variants = run::report(building, &planned, run.into_state())?;
     if !args.no_link {
-        publish::link(building, args, &builds, &mut variants, &mut findings);
+        publish::link(building, args, &mut variants, &mut findings);
     }
     if let Some(to) = &args.push {
         publish::push(building, to, &mut variants, &mut findings);
@@ -93,11 +86,9 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     view::tables::report(&context.ui, &report);
     context.ui.document(&report)?;
     ci.report(Report {
-        cases: &|| junit::of_build(&report),
-        annotations: &|| {
-            github::annotations(&report, &folder_in_checkout(context).unwrap_or_default())
-        },
-        summary: &|| github::summary(&report),
+        cases: junit::of_build(&report),
+        annotations: github::annotations(&report, &folder_in_checkout(context)),
+        summary: github::summary(&report),
     })?;
     let built = report.variants.iter().all(|variant| variant.state.ok());
     Ok(match built {
@@ -107,7 +98,7 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
 }
 
 fn dry_run(context: &Context, found: Found) -> Result<Outcome> {
-    let Found { planned, hosts, findings, .. } = found;
+    let Found { planned, hosts, findings } = found;
     let ok = hosts.ok && none_is_an_error(&findings);
     context.ui.document(&PlanReport {
         schema: 1,
@@ -126,7 +117,6 @@ fn dry_run(context: &Context, found: Found) -> Result<Outcome> {
 
 /// What is to be built, and what stands in the way.
 struct Found {
-    builds: Vec<Build>,
     planned: Planned,
     /// Hosts that select nothing.
     hosts: CheckReport,
@@ -143,13 +133,12 @@ fn find(
     let outcomes = evaluate_each(context, &hosts, EvalOptions::default(), selected)?;
     let (packages, mut findings) =
         if args.packages { packages::selections(building)? } else { (vec![], vec![]) };
-    let builds = chosen(args, &outcomes, &packages)?;
-    let planned = plan::plan(building, &builds)?;
+    let planned = plan::plan(building, &chosen(args, &outcomes, &packages)?)?;
     findings.extend(planned.plan.needs_setup());
     let unevaluated = outcomes.without_variant();
     let named = &args.selection.hosts;
     let hosts = CheckReport::for_named(named, &unevaluated, outcomes, &BTreeSet::new());
-    Ok(Found { builds, planned, hosts, findings })
+    Ok(Found { planned, hosts, findings })
 }
 
 fn all_findings<'a>(

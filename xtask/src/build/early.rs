@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::build::args::Limits;
-use crate::build::parallel::Machine;
+use crate::build::parallel::{self, Machine};
 use crate::build::plan::{Todo, plan};
 use crate::build::run_state::SharedRun;
 use crate::build::variants::{Build, distinct};
@@ -84,16 +84,15 @@ impl<'a> EarlyBuild<'a> {
         while let Some(builds) = self.next() {
             // What Nix says against it, the plan of all builds will report.
             let Ok(planned) = plan(self.context, &builds) else { continue };
-            let rows = builds.iter().zip(planned.plan.variants.iter().map(|row| row.plan));
-            let todo: Vec<(&Build, Todo)> = rows.filter(|(_, todo)| todo.is_work()).collect();
-            let wanted: Vec<&Build> = todo.iter().map(|(build, _)| *build).collect();
+            let wanted = planned.plan.wanted();
             {
                 let mut known = self.lock();
                 if known.closed || wanted.is_empty() {
                     continue;
                 }
                 known.running = true;
-                known.begun.extend(todo.iter().map(|(build, todo)| (build.drv.clone(), *todo)));
+                let rows = planned.plan.variants.iter().filter(|row| row.plan.is_work());
+                known.begun.extend(rows.map(|row| (row.build.drv.clone(), row.plan)));
             }
             let names: Vec<&str> = wanted.iter().map(|build| build.variant.as_str()).collect();
             let names = names.join(", ");
@@ -130,7 +129,7 @@ impl<'a> EarlyBuild<'a> {
     /// One build at a time, so that the other jobs are left for the rest.
     fn limits(&self, wanted: &[&Build]) -> Limits {
         let configured = Configured::read(&self.context.flake.nix);
-        let limits = |asked: &Limits| run::limits(&configured, wanted, asked, self.machine);
+        let limits = |asked: &Limits| parallel::choose(wanted, self.machine, &configured, asked);
         let jobs = limits(self.limits).jobs.map(|jobs| jobs.min(1));
         limits(&Limits { jobs, ..self.limits.clone() })
     }

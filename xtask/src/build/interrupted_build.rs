@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::build::variants::Build;
+use crate::build::plan::Planned;
 use crate::nix::names::DrvPath;
-use crate::nix::store::Missing;
 use crate::system::{disk, files};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +18,9 @@ pub struct BuildList {
 }
 
 impl BuildList {
-    pub fn new(builds: &[Build], missing: &Missing) -> Self {
+    pub fn new(Planned { plan, missing, .. }: &Planned) -> Self {
         Self {
-            variants: builds.iter().map(|build| build.drv.clone()).collect(),
+            variants: plan.variants.iter().map(|row| row.build.drv.clone()).collect(),
             derivations: missing.build.clone(),
         }
     }

@@ -63,7 +63,7 @@ pub fn run(
         state.begin(&context.ui);
         state.tracker.begin(builds);
     });
-    let mut follower = Follower { context, dependents: Dependents::NotAsked, errors: vec![] };
+    let mut follower = Follower { context, dependents: None, errors: vec![] };
     let mut reader = Reader::new(LONGEST_LINE);
     let mut timed_out = None;
     let exit = watch(&call, None, &mut |heard| {
@@ -116,16 +116,10 @@ pub fn run(
 
 struct Follower<'a> {
     context: &'a Context,
-    dependents: Dependents,
+    /// Which variants need a derivation that is none: asked when the first one begins, since
+    /// most runs have none.
+    dependents: Option<Receiver<BTreeMap<DrvPath, Expected>>>,
     errors: Vec<String>,
-}
-
-/// Which variants need a derivation that is none: asked when the first one begins, since
-/// most runs have none.
-enum Dependents {
-    NotAsked,
-    Asked(Receiver<BTreeMap<DrvPath, Expected>>),
-    Known,
 }
 
 impl Follower<'_> {
@@ -158,13 +152,14 @@ impl Follower<'_> {
 
     fn ask_dependents(&mut self, state: &RunState, drv: &DrvPath) {
         let variants = state.tracker.derivations.places();
-        if !matches!(self.dependents, Dependents::NotAsked) || variants.contains(drv) {
+        if self.dependents.is_some() || variants.contains(drv) {
             return;
         }
         let (sender, receiver) = mpsc::channel();
         let nix = self.context.flake.nix.clone();
         let (variants, home) = (variants.to_vec(), self.context.home.clone());
-        let asking = thread::Builder::new().name("dependents".into()).spawn(move || {
+        // Without a thread the sender is gone, and nothing is learnt.
+        let _ = thread::Builder::new().name("dependents".into()).spawn(move || {
             let needed_by = derivation::needed_by(&nix, &variants).unwrap_or_default();
             let history = history::read(&home);
             let expected = needed_by.into_iter().map(|(drv, needed_by)| {
@@ -173,15 +168,14 @@ impl Follower<'_> {
             });
             let _ = sender.send(expected.collect());
         });
-        self.dependents =
-            if asking.is_ok() { Dependents::Asked(receiver) } else { Dependents::Known };
+        self.dependents = Some(receiver);
     }
 
     fn learn_dependents(&mut self, state: &mut RunState, timeout: Duration) {
-        let Dependents::Asked(receiver) = &self.dependents else { return };
+        let Some(receiver) = &self.dependents else { return };
+        // Once it has answered, this fails at once.
         if let Ok(expected) = receiver.recv_timeout(timeout) {
             state.tracker.derivations.learn(expected);
-            self.dependents = Dependents::Known;
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+use crate::build::args::Limits;
 use crate::build::variants::Build;
 use crate::nix::builders::Configured;
 
@@ -28,13 +29,6 @@ pub struct Machine {
     pub memory: Option<u64>,
 }
 
-/// Options for `nix build`; `None` leaves nix.conf's choice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Parallel {
-    pub max_jobs: Option<u32>,
-    pub cores: Option<u32>,
-}
-
 /// Every build may use all cores if memory allows: more compilers than cores are only slow,
 /// and the last build of a run should not be limited to its share. If memory does not allow
 /// it, each build gets fewer compilers, then fewer builds run at once. nix.conf's values are
@@ -43,8 +37,8 @@ pub fn choose(
     builds: &[&Build],
     machine: Machine,
     configured: &Configured,
-    asked: Parallel,
-) -> Parallel {
+    asked: &Limits,
+) -> Limits {
     let count = builds.len().max(1);
     let compilers = match machine.memory {
         Some(memory) => {
@@ -55,13 +49,13 @@ pub fn choose(
     };
     let most = configured.max_jobs.map_or(usize::MAX, |jobs| jobs as usize);
     let jobs = count.min(machine.cores).min(compilers).min(most);
-    let jobs = asked.max_jobs.map_or(jobs, |jobs| jobs as usize);
+    let jobs = asked.jobs.map_or(jobs, |jobs| jobs as usize);
     let each = (compilers / jobs.max(1)).max(1);
     // Zero is Nix's word for all of them.
     let most = configured.cores.filter(|cores| *cores > 0);
     let most = most.map_or(machine.cores, |cores| (cores as usize).min(machine.cores));
     let cores = (each < most && configured.builders.is_empty()).then_some(each);
-    Parallel { max_jobs: Some(small(jobs)), cores: asked.cores.or(cores.map(small)) }
+    Limits { jobs: Some(small(jobs)), cores: asked.cores.or(cores.map(small)), ..asked.clone() }
 }
 
 fn small(number: usize) -> u32 {
@@ -85,13 +79,13 @@ mod tests {
 
     fn chosen(backends: &[&str], cores: usize, gib: u64) -> (Option<u32>, Option<u32>) {
         let machine = Machine { cores, memory: Some(gib << 30) };
-        let Parallel { max_jobs, cores } = choose(
+        let Limits { jobs, cores, .. } = choose(
             &builds(backends).iter().collect::<Vec<_>>(),
             machine,
             &Configured::default(),
-            Parallel::default(),
+            &Limits::default(),
         );
-        (max_jobs, cores)
+        (jobs, cores)
     }
 
     #[test]
@@ -115,12 +109,12 @@ mod tests {
         let four = builds(&["cpu", "cpu", "cpu", "cpu"]);
         let four: Vec<&Build> = four.iter().collect();
         let configured = Configured { max_jobs: Some(2), ..Configured::default() };
-        let jobs = |asked| choose(&four, machine, &configured, asked).max_jobs;
-        assert_eq!(jobs(Parallel::default()), Some(2));
-        assert_eq!(jobs(Parallel { max_jobs: Some(3), cores: None }), Some(3));
+        let jobs = |asked| choose(&four, machine, &configured, &asked).jobs;
+        assert_eq!(jobs(Limits::default()), Some(2));
+        assert_eq!(jobs(Limits { jobs: Some(3), ..Limits::default() }), Some(3));
         let only_remote =
             Configured { max_jobs: Some(0), builders: vec![vec![]], ..Configured::default() };
-        let chosen = choose(&four, machine, &only_remote, Parallel::default());
-        assert_eq!(chosen, Parallel { max_jobs: Some(0), cores: None });
+        let chosen = choose(&four, machine, &only_remote, &Limits::default());
+        assert_eq!((chosen.jobs, chosen.cores), (Some(0), None));
     }
 }

@@ -73,6 +73,11 @@ pub struct Fetch {
 }
 
 impl Plan {
+    /// What is to be built or fetched.
+    pub fn wanted(&self) -> Vec<&Build> {
+        self.variants.iter().filter(|row| row.plan.is_work()).map(|row| &row.build).collect()
+    }
+
     pub fn count(&self, todo: Todo) -> usize {
         self.variants.iter().filter(|row| row.plan == todo).count()
     }
@@ -129,7 +134,6 @@ pub struct Planned {
     /// What earlier builds took.
     pub earlier: History,
     pub plan: Plan,
-    pub present: BTreeSet<StorePath>,
     pub missing: Missing,
 }
 
@@ -139,7 +143,6 @@ impl Planned {
         for row in &mut self.plan.variants {
             if let Some(todo) = begun.get(&row.build.drv) {
                 row.plan = *todo;
-                self.present.remove(&row.out_path);
             }
         }
     }
@@ -197,7 +200,7 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
             unpacked_bytes: missing.unpacked,
         },
     };
-    Ok(Planned { earlier, plan, present: valid.into_keys().collect(), missing })
+    Ok(Planned { earlier, plan, missing })
 }
 
 /// How long it takes to build what is missing of a package and of its parts, if all of them were

@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::build::args::BuildAllArgs;
 use crate::build::report::VariantReport;
-use crate::build::variants::Build;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
+use crate::nix::names::StorePath;
 use crate::nix::store;
 use crate::ui::progress::Spinner;
 use crate::ui::sanitize::{hide_password_of, sanitize};
@@ -21,7 +21,6 @@ use crate::ui::sanitize::{hide_password_of, sanitize};
 pub fn link(
     context: &Context,
     args: &BuildAllArgs,
-    builds: &[Build],
     variants: &mut [VariantReport],
     findings: &mut Vec<Finding>,
 ) {
@@ -32,7 +31,7 @@ pub fn link(
             return findings.push(Finding::warning("no-links", format!("{error:#}"), help));
         }
     };
-    let names = names(builds);
+    let names = names(variants);
     for (variant, name) in variants.iter_mut().zip(&names) {
         let Some(out) = &variant.out_path else { continue };
         match links.link(&context.flake.nix, name, out) {
@@ -69,13 +68,13 @@ fn folder(context: &Context, args: &BuildAllArgs) -> Result<PathBuf> {
 }
 
 /// A name for each build: the variant's, with a host's where two builds have one.
-fn names(builds: &[Build]) -> Vec<String> {
+fn names(variants: &[VariantReport]) -> Vec<String> {
+    let builds = || variants.iter().map(|variant| &variant.build);
     let mut taken = BTreeSet::new();
-    builds
-        .iter()
+    builds()
         .map(|build| {
             let variant = build.variant.as_str();
-            let same = builds.iter().filter(|other| other.variant == build.variant).count();
+            let same = builds().filter(|other| other.variant == build.variant).count();
             let who = build.hosts.first().map(|host| host.as_str());
             let who = who.or(build.packages.first().map(String::as_str));
             let mut name = match who.filter(|_| same > 1) {
@@ -112,29 +111,26 @@ pub fn push(
     variants: &mut [VariantReport],
     findings: &mut Vec<Finding>,
 ) {
-    let nix = &context.flake.nix;
+    let is_cache = ["s3:", "http:", "https:", "file:"].iter().any(|scheme| to.starts_with(scheme));
     let count = variants.iter().filter(|variant| variant.out_path.is_some()).count();
     let spinner = Spinner::start(&context.ui, "pushing", count);
     let mut unsigned = vec![];
     for variant in variants {
         let Some(out) = &variant.out_path else { continue };
         context.ui.debug(format!("pushing {} to {to}", variant.build.variant));
-        let pushed = match store::push(nix, to, out) {
-            Ok(answer) if answer.exit.ok() => confirm(context, to, variant, &mut unsigned),
-            Ok(answer) => {
-                let stderr = answer.stderr_text();
-                let printed = sanitize(stderr.trim());
-                Err(anyhow::anyhow!("{} ({})", last_lines(&printed), answer.exit))
-            }
-            Err(error) => Err(error),
-        };
+        let pushed = push_one(context, to, out);
         variant.pushed = Some(pushed.is_ok());
-        if let Err(error) = pushed {
-            let printed = hide_password_of(to, &format!("{error:#}"));
-            let message = format!("cannot push {} to {to}: {printed}", variant.build.variant);
-            findings.push(Finding::error("not-pushed", message, help(&printed)));
+        let name = variant.build.variant.as_str();
+        match pushed {
+            Ok(keys) if keys.is_empty() && is_cache => unsigned.push(name),
+            Ok(_) => {}
+            Err(error) => {
+                let printed = hide_password_of(to, &format!("{error:#}"));
+                let message = format!("cannot push {name} to {to}: {printed}");
+                findings.push(Finding::error("not-pushed", message, help(&printed)));
+            }
         }
-        spinner.done(variant.build.variant.as_str());
+        spinner.done(name);
     }
     spinner.finish();
     if !unsigned.is_empty() {
@@ -149,25 +145,16 @@ pub fn push(
     }
 }
 
-/// Asks the store there for the variant: only then it counts as pushed.
-fn confirm(
-    context: &Context,
-    to: &str,
-    variant: &VariantReport,
-    unsigned: &mut Vec<String>,
-) -> Result<()> {
-    let Some(out) = &variant.out_path else { bail!("not built") };
-    match store::signers(&context.flake.nix, to, out)? {
-        None => bail!("the copy succeeded, but the path is missing there"),
-        Some(keys) => {
-            let is_cache =
-                ["s3:", "http:", "https:", "file:"].iter().any(|scheme| to.starts_with(scheme));
-            if keys.is_empty() && is_cache {
-                unsigned.push(variant.build.variant.as_str().to_owned());
-            }
-            Ok(())
-        }
+/// Copies a path, and asks the store there for it: only then it counts as pushed. Returns the
+/// names of the keys that signed it.
+fn push_one(context: &Context, to: &str, out: &StorePath) -> Result<Vec<String>> {
+    let answer = store::push(&context.flake.nix, to, out)?;
+    if !answer.exit.ok() {
+        let stderr = answer.stderr_text();
+        bail!("{} ({})", last_lines(&sanitize(stderr.trim())), answer.exit);
     }
+    store::signers(&context.flake.nix, to, out)?
+        .context("the copy succeeded, but the path is missing there")
 }
 
 fn last_lines(printed: &str) -> String {

@@ -11,7 +11,7 @@ use crate::build::early::{Begun, EarlyBuild};
 use crate::build::estimates::{History, Record};
 use crate::build::history;
 use crate::build::interrupted_build::{self, BuildList};
-use crate::build::parallel::{self, Machine, Parallel};
+use crate::build::parallel::{self, Machine};
 use crate::build::plan::{Planned, Todo, plan};
 use crate::build::report::VariantReport;
 use crate::build::run_state::{RunState, SharedRun};
@@ -32,25 +32,23 @@ const LARGEST_LIST: u64 = 1 << 20;
 
 /// Builds them all and returns a report of each.
 pub fn build(context: &Context, builds: &[Build]) -> Result<Vec<VariantReport>> {
-    build_planned(context, builds, plan(context, builds)?, &Limits::default())
+    build_planned(context, plan(context, builds)?, &Limits::default())
 }
 
 /// Nothing is reported as built that is not valid in the store when Nix has exited.
 pub fn build_planned(
     context: &Context,
-    builds: &[Build],
     mut planned: Planned,
     asked: &Limits,
 ) -> Result<Vec<VariantReport>> {
     let run = SharedRun::new(context)?;
-    begin(context, builds, &mut planned, asked, &run, None)?;
-    report(context, builds, &planned, run.into_state())
+    begin(context, &mut planned, asked, &run, None)?;
+    report(context, &planned, run.into_state())
 }
 
 /// Builds all but what was begun early.
 pub fn begin(
     context: &Context,
-    builds: &[Build],
     planned: &mut Planned,
     asked: &Limits,
     run: &SharedRun,
@@ -58,11 +56,9 @@ pub fn begin(
 ) -> Result<()> {
     let begun = early.map(EarlyBuild::close).unwrap_or_default();
     planned.restore(&begun);
-    let Planned { earlier, plan, missing, .. } = planned;
-    let rows = builds.iter().zip(plan.variants.iter().map(|row| row.plan));
-    let wanted: Vec<&Build> =
-        rows.filter(|(_, todo)| todo.is_work()).map(|(build, _)| build).collect();
-    let now = BuildList::new(builds, missing);
+    let now = BuildList::new(planned);
+    let Planned { earlier, plan, missing } = planned;
+    let wanted = plan.wanted();
     let left = interrupted_build::left(&context.home).and_then(|left| left.done_of(&now));
     if !wanted.is_empty() || left.is_some() {
         view::tables::announce(&context.ui, plan, left);
@@ -72,7 +68,7 @@ pub fn begin(
     }
     let expected = expected(earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
     let configured = Configured::read(&context.flake.nix);
-    let limits_on = |machine| limits(&configured, &wanted, asked, machine);
+    let limits_on = |machine| parallel::choose(&wanted, machine, &configured, asked);
     let beside = early.and_then(EarlyBuild::machine_beside).map(limits_on);
     let limits = match beside.map(|limits| (limits.jobs, limits)) {
         // The build that runs already is one of the jobs.
@@ -96,8 +92,7 @@ pub fn begin(
 /// Asks the store what became of each build.
 pub fn report(
     context: &Context,
-    builds: &[Build],
-    Planned { earlier, plan, present, .. }: &Planned,
+    Planned { earlier, plan, .. }: &Planned,
     mut ran: RunState,
 ) -> Result<Vec<VariantReport>> {
     if let Err(error) = ran.logs.take_error() {
@@ -106,12 +101,14 @@ pub fn report(
             "warning: the build logs are incomplete: {error:#}; `nix log` prints Nix's own"
         ));
     }
-    // The plan has a row for each build, in the same order.
-    let planned = || builds.iter().zip(&plan.variants);
-    let outputs: BTreeSet<StorePath> = builds.iter().map(|build| build.out.clone()).collect();
+    let outputs: BTreeSet<StorePath> =
+        plan.variants.iter().map(|row| row.out_path.clone()).collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
-    let variants: Vec<VariantReport> = planned()
-        .map(|(build, planned)| {
+    let variants: Vec<VariantReport> = plan
+        .variants
+        .iter()
+        .map(|planned| {
+            let build = &planned.build;
             let lost = valid.get(&build.out).and_then(|_| lost(build));
             let there = valid.get(&build.out).filter(|_| lost.is_none());
             let culprits = match there {
@@ -122,7 +119,7 @@ pub fn report(
             let own = culprits.iter().find(|drv| of_build.contains(drv));
             let itself = culprits.is_empty() || own.is_some();
             let state = match there.is_some() {
-                true if present.contains(&build.out) => BuildState::Present,
+                true if planned.plan == Todo::Present => BuildState::Present,
                 true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
                 true => BuildState::Built,
                 false if lost.is_some() => BuildState::Failed,
@@ -262,8 +259,8 @@ fn rest<'a>(
     run: &SharedRun,
 ) -> Vec<&'a Build> {
     let mut state = run.lock();
-    let errors = begun.keys().flat_map(|drv| state.of(drv).attempts.errors.clone()).collect();
-    let errors: Vec<String> = errors;
+    let errors: Vec<String> =
+        begun.keys().flat_map(|drv| state.of(drv).attempts.errors.clone()).collect();
     let mut rest = vec![];
     for build in wanted {
         let failed = |drv: &DrvPath| asked.retry == 0 && state.of(drv).failed;
@@ -277,18 +274,6 @@ fn rest<'a>(
         }
     }
     rest
-}
-
-/// The user's limits, or what nix.conf and the machine's memory allow.
-pub fn limits(
-    configured: &Configured,
-    wanted: &[&Build],
-    asked: &Limits,
-    machine: Machine,
-) -> Limits {
-    let wish = Parallel { max_jobs: asked.jobs, cores: asked.cores };
-    let Parallel { max_jobs, cores } = parallel::choose(wanted, machine, configured, wish);
-    Limits { jobs: max_jobs, cores, ..asked.clone() }
 }
 
 pub fn this_machine() -> Machine {

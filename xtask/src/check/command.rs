@@ -49,12 +49,9 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     context.ui.document(&report)?;
     view::print(&context.ui, &report);
     ci.report(Report {
-        cases: &|| junit::of_check(&report),
-        annotations: &|| {
-            let folder = folder_in_checkout(context).unwrap_or_default();
-            github::annotations(&report, &folder)
-        },
-        summary: &|| github::summary(&report),
+        cases: junit::of_check(&report),
+        annotations: github::annotations(&report, &folder_in_checkout(context)),
+        summary: github::summary(&report),
     })?;
     Ok(report.outcome())
 }
@@ -70,11 +67,14 @@ fn find(
 }
 
 /// The flake's folder in the checkout, as annotations name files: `fleet/`, or nothing.
-pub fn folder_in_checkout(context: &Context) -> Option<String> {
-    let root = context::local_root(&context.flake.reference)?;
-    let checkout = std::fs::canonicalize(std::env::var_os(WORKSPACE)?).ok()?;
-    let folder = root.strip_prefix(checkout).ok()?.to_str()?;
-    Some(if folder.is_empty() { String::new() } else { format!("{folder}/") })
+pub fn folder_in_checkout(context: &Context) -> String {
+    let find = || {
+        let root = context::local_root(&context.flake.reference)?;
+        let checkout = std::fs::canonicalize(std::env::var_os(WORKSPACE)?).ok()?;
+        let folder = root.strip_prefix(checkout).ok()?.to_str().filter(|it| !it.is_empty())?;
+        Some(format!("{folder}/"))
+    };
+    find().unwrap_or_default()
 }
 
 /// The derivations whose output is in this machine's store: of packages and of their parts.

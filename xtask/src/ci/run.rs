@@ -23,11 +23,11 @@ pub struct Ci<'a> {
     reported: Cell<bool>,
 }
 
-/// One report in several formats, each made only if it is wanted.
-pub struct Report<'a> {
-    pub cases: &'a dyn Fn() -> Vec<Case>,
-    pub annotations: &'a dyn Fn() -> Vec<String>,
-    pub summary: &'a dyn Fn() -> String,
+/// One report in several formats.
+pub struct Report {
+    pub cases: Vec<Case>,
+    pub annotations: Vec<String>,
+    pub summary: String,
 }
 
 /// Runs a command that passes its report to [`Ci::report`].
@@ -80,10 +80,10 @@ impl Ci<'_> {
     /// Writes the report in all formats that are wanted, even if one of them fails.
     pub fn report(&self, report: Report) -> Result<()> {
         self.reported.set(true);
-        let written = self.write_junit(report.cases);
+        let written = self.write_junit(&report.cases);
         if self.ui.github {
-            for annotation in (report.annotations)() {
-                self.ui.command_to_runner(&annotation);
+            for annotation in &report.annotations {
+                self.ui.command_to_runner(annotation);
             }
         }
         written.and(self.write_summary(report.summary))
@@ -96,11 +96,11 @@ impl Ci<'_> {
             return Ok(());
         }
         let message = if interrupt::requested() { "interrupted" } else { message };
-        let written = self.write_junit(&|| junit::of_broken(self.command, message));
-        written.and(self.write_summary(&|| github::broken_summary(self.command, message)))
+        let written = self.write_junit(&junit::of_broken(self.command, message));
+        written.and(self.write_summary(github::broken_summary(self.command, message)))
     }
 
-    fn write_junit(&self, cases: &dyn Fn() -> Vec<Case>) -> Result<()> {
+    fn write_junit(&self, cases: &[Case]) -> Result<()> {
         let Some(file) = self.junit else { return Ok(()) };
         let run = junit::Run {
             command: self.command,
@@ -108,12 +108,12 @@ impl Ci<'_> {
             began: self.began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             seconds: self.began.elapsed().map_or(0.0, |took| took.as_secs_f64()),
         };
-        let text = outgoing(junit::render(&run, &cases()).into());
+        let text = outgoing(junit::render(&run, cases).into());
         files::write_atomically(file, text.as_bytes())
     }
 
-    fn write_summary(&self, text: &dyn Fn() -> String) -> Result<()> {
-        let text = || outgoing(text().into());
-        self.summary.as_ref().map_or(Ok(()), |file| files::append(file, &text()))
+    fn write_summary(&self, text: String) -> Result<()> {
+        let Some(file) = &self.summary else { return Ok(()) };
+        files::append(file, &outgoing(text.into()))
     }
 }

@@ -98,8 +98,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let label = format!("tuned for {microarch}");
     let mut variants = vec![];
     let mut built = |number, what: &str, (host, selection): &(HostName, Selection)| {
-        let builds = distinct([(host, selection)]);
-        let planned = plan(&context, &builds)?;
+        let planned = plan(&context, &distinct([(host, selection)]))?;
         let row = &planned.plan.variants[0];
         if row.plan == Todo::Present {
             ui.status(format!("\n{} already built", ui.bold(&format!("{number}. build {what}:"))));
@@ -107,7 +106,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
             let seconds = row.expected_seconds.unwrap_or(BUILD_CPU_SECONDS / cores as f64);
             step(number, &format!("build {what}"), seconds);
         }
-        let reports = build_all::build_planned(&context, &builds, planned, &Limits::default())?;
+        let reports = build_all::build_planned(&context, planned, &Limits::default())?;
         let ok = reports.iter().all(|variant| variant.state.ok());
         if !ok {
             reports.iter().for_each(|variant| build::view::tables::complain(ui, variant));
