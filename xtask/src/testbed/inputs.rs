@@ -85,17 +85,6 @@ pub fn lock_file(
     Ok(file)
 }
 
-/// What a variant with these backends is built with, and the testbed does not have on this
-/// machine: see testbed/README.md.
-pub fn lacks(backends: &[String]) -> Option<&'static str> {
-    backends.iter().find_map(|backend| match backend.as_str() {
-        "cuda" => Some("CUDA"),
-        "rocm" => Some("ROCm"),
-        "vulkan" if process::which("glslc").is_none() => Some("glslc"),
-        _ => None,
-    })
-}
-
 /// The fleet's own testbed; a fleet elsewhere uses the one that came with xtask: in the
 /// checkout that it was compiled in, or beside its package (pkgs/xtask/package.nix).
 fn folder(root: &Path) -> Result<PathBuf> {

@@ -43,6 +43,12 @@ const VULKAN: Toolkit = Toolkit {
 
 pub const ALL: [&Toolkit; 3] = [&CUDA, &ROCM, &VULKAN];
 
+/// The first that a variant with these backends is built with and this machine lacks.
+pub fn missing_for(backends: &[String]) -> Option<&'static Toolkit> {
+    let needed = |toolkit: &&Toolkit| backends.iter().any(|backend| backend == toolkit.backend);
+    ALL.into_iter().filter(needed).find(|toolkit| !toolkit.is_present())
+}
+
 impl Toolkit {
     pub fn is_present(&self) -> bool {
         self.files.iter().all(|places| places.iter().any(|place| Path::new(place).exists()))

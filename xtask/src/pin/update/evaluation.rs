@@ -18,7 +18,7 @@ use crate::nix::store;
 use crate::pin::update::report::{HostState, HostUpdate, Stage};
 use crate::pin::update::{Update, view};
 use crate::system::interrupt;
-use crate::testbed::inputs as testbed;
+use crate::testbed::toolkits;
 use crate::upstream::trial_fleet::{self, TrialFleet};
 
 /// Every host of the flake with one lock file.
@@ -122,12 +122,12 @@ impl Update<'_> {
         for host in self.report.not_built() {
             let Some(selection) = after.selection(&host.host) else { continue };
             let manifest = &selection.manifest;
-            match testbed::lacks(&manifest.backends).filter(|_| in_testbed) {
-                Some(what) => host.findings.push(Finding::warning(
+            match toolkits::missing_for(&manifest.backends).filter(|_| in_testbed) {
+                Some(toolkit) => host.findings.push(Finding::warning(
                     "not-built",
                     format!(
-                        "{} was evaluated, not built: the testbed has no {what} here",
-                        manifest.variant
+                        "{} was evaluated, not built: the testbed has no {} here",
+                        manifest.variant, toolkit.name
                     ),
                     "build it with the real inputs",
                 )),
