@@ -73,7 +73,9 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     // Discover: what the demo can run on, and this machine.
     let (context, inputs) = open(args, global, ui)?;
     // Before minutes of builds.
-    local_file(&args.model.choose(Quantization::Q4_0).place, &context.home)?;
+    let chosen = args.model.choose(Quantization::Q4_0);
+    let file = local_file(&chosen.place, &context.home)?;
+    let model_path = file.to_str().context("the model's path is not UTF-8")?;
     let _session = session::open(&context, &mut Target::Local, "demo", true)?;
     let machine = Machine::discover(&Target::Local)?;
     let detected = Table::embedded().detect(&machine.facts.cpu);
@@ -116,10 +118,6 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     };
     built(2, "llama.cpp for this CPU", &local)?;
 
-    let chosen = args.model.choose(Quantization::Q4_0);
-    let file = local_file(&chosen.place, &context.home)?;
-    let file = file.to_str().context("the model's path is not UTF-8")?;
-    let described = chosen.about;
     let params = Params {
         prompt: 128,
         generate: 32,
@@ -129,8 +127,8 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         timeout: Duration::from_secs(300),
         args: vec![],
     };
-    let (machine, model, params) = (&machine, &described, &params);
-    let setup = Setup { ui, machine, model, model_path: file, params };
+    let (machine, model, params) = (&machine, &chosen.about, &params);
+    let setup = Setup { ui, machine, model, model_path, params };
     step(3, "first figures", FIRST_SECONDS);
     let local = target(&label, local);
     measure(setup, &local.subject, &mut Results::default())?;
@@ -151,7 +149,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         microarch,
         check: &checked,
         variants: &variants,
-        model: &described,
+        model,
         standings: &standings,
         ok,
     })?;

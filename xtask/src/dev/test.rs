@@ -216,8 +216,8 @@ fn left_by_tests(home: &Path) -> BTreeSet<String> {
 
 /// The command without its hundred file names.
 fn short(call: &Invocation) -> String {
-    let program = call.program().file_name().unwrap_or_default();
-    let words = call.argv().iter().take(4).map(|word| word.as_os_str());
+    let program = call.program.file_name().unwrap_or_default();
+    let words = call.args.iter().take(4).map(|word| word.as_os_str());
     let words = [program].into_iter().chain(words).map(|word| word.to_string_lossy());
     words.collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where a child's standard input comes from.
@@ -116,14 +116,6 @@ impl Invocation {
     pub fn stdin_held(mut self) -> Self {
         self.stdin = Stdin::Held;
         self
-    }
-
-    pub fn program(&self) -> &Path {
-        &self.program
-    }
-
-    pub fn argv(&self) -> &[OsString] {
-        &self.args
     }
 }
 

@@ -34,8 +34,8 @@ impl Running {
     }
 
     pub(crate) fn begin(group: u32, invocation: &Invocation) -> Self {
-        let program = invocation.program().file_name().unwrap_or_default().to_string_lossy();
-        let word = invocation.argv().first().map(|word| word.to_string_lossy());
+        let program = invocation.program.file_name().unwrap_or_default().to_string_lossy();
+        let word = invocation.args.first().map(|word| word.to_string_lossy());
         let word = word.filter(|word| word.chars().all(|c| c.is_ascii_alphabetic()));
         let name = [Some(program), word].into_iter().flatten().collect::<Vec<_>>().join(" ");
         if let Some(show) = SHOW.get() {
