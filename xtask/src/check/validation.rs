@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
 use serde_json::Value;
 
 use crate::check::lock_rules;
@@ -98,15 +99,11 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     }
     let lock = lent.or(own);
     let pinned_path = PINNED_HOSTS.path(&root);
-    let pinned_file = match PINNED_HOSTS.read(&root).map(|text| PinnedHostsFile::read(&text)) {
-        Some(Ok(file)) => file,
-        Some(Err(error)) => {
-            let finding = lock_rules::unreadable_pinned_hosts(&format!("{error:#}"));
-            findings.push(finding.at(pinned_path));
-            PinnedHostsFile::default()
-        }
-        None => PinnedHostsFile::default(),
-    };
+    let pinned_file = read_pinned_hosts(&root).unwrap_or_else(|error| {
+        let finding = lock_rules::unreadable_pinned_hosts(&format!("{error:#}"));
+        findings.push(finding.at(pinned_path));
+        PinnedHostsFile::default()
+    });
     if !pinned_file.is_empty() {
         let elsewhere =
             lock.iter().flat_map(|lock| lock_rules::pinned_elsewhere(lock, &pinned_file));
@@ -118,10 +115,15 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
     Seen { findings, lock, pinned_file, pinned_path }
 }
 
+fn read_pinned_hosts(root: &Path) -> Result<PinnedHostsFile> {
+    let text = PINNED_HOSTS.read(root)?;
+    Ok(text.map(|text| PinnedHostsFile::read(&text)).transpose()?.unwrap_or_default())
+}
+
 /// The hosts that are pinned to an earlier llama.cpp, as far as that is known.
 pub fn pinned_hosts(context: &Context) -> PinnedHosts {
     let read = || {
-        let pinned_file = PinnedHostsFile::read(&PINNED_HOSTS.read(&root(context)?)?).ok()?;
+        let pinned_file = read_pinned_hosts(&root(context)?).ok()?;
         Some(Seen { lock: evaluated_lock(context), pinned_file, ..Seen::default() })
     };
     read().unwrap_or_default().pinned_hosts()

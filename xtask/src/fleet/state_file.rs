@@ -31,8 +31,10 @@ impl StateFile {
         if is_old { self.old } else { self.name }
     }
 
-    pub fn read(&self, root: &Path) -> Option<String> {
-        files::read(&root.join(self.path(root))).ok()
+    /// The file's text; none if the fleet has no such file.
+    pub fn read(&self, root: &Path) -> Result<Option<String>> {
+        let file = root.join(self.path(root));
+        if file.exists() { files::read(&file).map(Some) } else { Ok(None) }
     }
 
     /// Writes the file and removes the old one, in a copy of the fleet: nobody else reads it.
@@ -55,5 +57,19 @@ impl StateFile {
             git::intend_to_add(root, &[Path::new(self.name)])?;
         }
         disk::remove(&root.join(self.old))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_an_absent_one() {
+        let fleet = tempfile::tempdir().unwrap();
+        assert_eq!(PINNED_HOSTS.read(fleet.path()).unwrap(), None);
+        fs::create_dir(fleet.path().join(PINNED_HOSTS.name)).unwrap();
+        let error = PINNED_HOSTS.read(fleet.path()).unwrap_err();
+        assert!(error.to_string().contains("pinned_hosts.json"), "{error}");
     }
 }

@@ -68,9 +68,9 @@ impl<'a> PinState<'a> {
         let input = lock.find(input.as_deref().unwrap_or(LLAMA_CPP))?;
         let upstream = Upstream::of(&input.name, &input.node)?;
         let parsing = |file: &StateFile| format!("cannot parse {}", file.path(root));
-        let build_numbers = BUILD_NUMBERS.read(root).map(|text| BuildNumbers::read(&text));
+        let build_numbers = BUILD_NUMBERS.read(root)?.map(|text| BuildNumbers::read(&text));
         let build_numbers = build_numbers.transpose().with_context(|| parsing(&BUILD_NUMBERS))?;
-        let pinned_file = PINNED_HOSTS.read(root).map(|text| PinnedHostsFile::read(&text));
+        let pinned_file = PINNED_HOSTS.read(root)?.map(|text| PinnedHostsFile::read(&text));
         let pinned_file = pinned_file.transpose().with_context(|| parsing(&PINNED_HOSTS))?;
         let locked = input.locked();
         let Some(rev) = input.rev() else {
