@@ -30,7 +30,7 @@ pub fn of_build(report: &BuildReport) -> Vec<Case> {
     variants.chain(hosts).chain(run).collect()
 }
 
-pub fn of_variant(name: String, variant: &VariantReport) -> Case {
+fn of_variant(name: String, variant: &VariantReport) -> Case {
     let hosts = variant.build.wanted_by();
     let state = variant.state;
     let verdict = match state {

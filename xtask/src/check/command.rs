@@ -11,6 +11,7 @@ use crate::check::report::CheckReport;
 use crate::check::{github, host_facts, junit, unequal_builds, validation, view, whole_systems};
 use crate::ci::run::{Ci, Report};
 use crate::findings::outcome::Outcome;
+use crate::findings::view::print as print_finding;
 use crate::fleet::context::{self, Context};
 use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
@@ -30,7 +31,9 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
         (find(args, context, options), seen.join().unwrap_or_default())
     });
     // A flake that does not evaluate may have its reason in its lock.
-    let (hosts, outcomes) = found.inspect_err(|_| seen.complain(&context.ui))?;
+    let (hosts, outcomes) = found.inspect_err(|_| {
+        seen.findings.iter().for_each(|finding| print_finding(&context.ui, "fleet", finding));
+    })?;
     let selections = outcomes.selected().map(|(_, selection)| selection);
     let present = present(context, selections)?;
     // Report.

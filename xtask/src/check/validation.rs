@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::check::lock_rules;
 use crate::check::outcomes::Outcomes;
-use crate::findings;
 use crate::findings::finding::Finding;
 use crate::fleet::context::{Context, local_root};
 use crate::fleet::names::HostName;
@@ -17,7 +16,6 @@ use crate::fleet::state_file::{self, PINNED_HOSTS};
 use crate::nix::flake;
 use crate::nix::lockfile::LockFile;
 use crate::system::{files, git};
-use crate::ui::Ui;
 
 /// The folders whose .nix files a fleet imports. Elsewhere, an untracked file may be a draft.
 const IMPORTED: [&str; 6] = ["home", "hosts", "machines", "modules", "nixos", "overlays"];
@@ -38,13 +36,6 @@ impl Seen {
     fn pinned_hosts(&self) -> PinnedHosts {
         let revisions = self.lock.iter().flat_map(LockFile::revisions);
         revisions.flat_map(|rev| self.pinned_file.at(rev)).collect()
-    }
-
-    /// Prints the findings, for when there is no report.
-    pub fn complain(&self, ui: &Ui) {
-        for finding in &self.findings {
-            findings::view::print(ui, "fleet", finding);
-        }
     }
 
     /// The findings about single hosts: a package that is not of the locked llama.cpp, and a
