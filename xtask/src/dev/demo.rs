@@ -10,7 +10,7 @@ use crate::bench::comparison::Standing;
 use crate::bench::machine::Machine;
 use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::{Model, Params, Subject};
-use crate::bench::model::choice::{LocalModel, local_file};
+use crate::bench::model::choice::LocalModel;
 use crate::bench::model::quantize::Quantization;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::session;
@@ -24,6 +24,7 @@ use crate::check::evaluation::EvalOptions;
 use crate::check::report::CheckReport;
 use crate::check::{command as check, evaluation as evaluate};
 use crate::dev::args::DemoArgs;
+use crate::dev::perf::bench::model_path;
 use crate::dev::pieces::Piece;
 use crate::dev::setup;
 use crate::findings::outcome::Outcome;
@@ -74,8 +75,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let (context, inputs) = open(args, global, ui)?;
     // Before minutes of builds.
     let chosen = args.model.choose(Quantization::Q4_0);
-    let file = local_file(&chosen.place, &context.home)?;
-    let model_path = file.to_str().context("the model's path is not UTF-8")?;
+    let model_path = &model_path(&context, &chosen)?;
     let _session = session::open(&context, &mut Target::Local, "demo", true)?;
     let machine = Machine::discover(&Target::Local)?;
     let detected = Table::embedded().detect(&machine.facts.cpu);

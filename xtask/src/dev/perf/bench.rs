@@ -45,7 +45,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     let models = models(&args.model);
     // Before minutes of builds.
     for (_, chosen) in &models {
-        local_file(&chosen.place, &context.home)?;
+        model_path(&context, chosen)?;
     }
     let targets = targets(&context, revision, &machine, !args.no_dispatch)?;
     let lock = lock(&context)?;
@@ -56,17 +56,11 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         let [hand, tuned, upstream, dispatch @ ..] = &samples[..] else {
             bail!("a comparison target is missing");
         };
-        let mut of_model = ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand);
+        all.extend(ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand));
         for dispatch in dispatch {
-            of_model.extend(ratios(&format!("{name}, dispatch / tuned"), LEAST, dispatch, tuned));
+            all.extend(ratios(&format!("{name}, dispatch / tuned"), LEAST, dispatch, tuned));
         }
-        of_model.extend(ratios(
-            &format!("{name}, tuned / upstream's package"),
-            0.0,
-            tuned,
-            upstream,
-        ));
-        all.extend(of_model);
+        all.extend(ratios(&format!("{name}, tuned / upstream's package"), 0.0, tuned, upstream));
     }
     drop(lock);
     all.push(overhead(args, &context, revision, &targets[1])?);
@@ -90,8 +84,7 @@ pub fn in_turns(
     targets: &[ComparisonTarget],
 ) -> Result<Vec<Samples>> {
     let ui = &context.ui;
-    let file = local_file(&chosen.place, &context.home)?;
-    let model_path = file.to_str().context("the model's path is not UTF-8")?;
+    let model_path = &model_path(context, chosen)?;
     ui.status(format!("measuring {name}, {} rounds of {} builds", args.runs, targets.len()));
     let quiet = &Ui { quiet: true, ..*ui };
     let rounds = u32::try_from(args.runs).context("--runs")?;
@@ -104,6 +97,12 @@ pub fn in_turns(
     }
     ui.status(crate::bench::view::standings(ui, &run.standings(targets)));
     Ok(run.samples)
+}
+
+/// As llama-bench takes it; a generated model is made if it is not there.
+pub fn model_path(context: &Context, chosen: &ChosenModel) -> Result<String> {
+    let file = local_file(&chosen.place, &context.home)?;
+    file.into_os_string().into_string().ok().context("the model's path is not UTF-8")
 }
 
 /// Each model with its name in the table: the small one is quick in every quantization.
@@ -192,8 +191,7 @@ fn overhead(
     revision: TestbedRevision,
     tuned: &ComparisonTarget,
 ) -> Result<Ratio> {
-    let file = local_file(&LocalModel::M29.choose(Quantization::Q4_0).place, &context.home)?;
-    let file = file.to_str().context("the model's path is not UTF-8")?;
+    let file = &model_path(context, &LocalModel::M29.choose(Quantization::Q4_0))?;
     let short = Params { prompt: 16, generate: 4, ..params(1) };
     let argv = short.argv(&tuned.subject.llama_bench(), file, &tuned.subject.manifest.backends);
     let bare = Invocation::new(&argv[0]).args(&argv[1..]);

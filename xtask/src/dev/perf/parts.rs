@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::bench::machine::Machine;
-use crate::bench::model::choice::{ChosenModel, local_file};
+use crate::bench::model::choice::ChosenModel;
 use crate::bench::output_check::command::compare;
 use crate::bench::paired_run::ComparisonTarget;
 use crate::dev::args::PerfArgs;
-use crate::dev::perf::bench::{build, in_turns, lock, models};
+use crate::dev::perf::bench::{build, in_turns, lock, model_path, models};
 use crate::dev::perf::bench_budgets::ratios;
 use crate::dev::perf::budgets::{self, Ratio};
 use crate::dev::perf::build::{output, round};
@@ -147,8 +147,7 @@ fn same_output(
     targets: &[ComparisonTarget],
     model: &ChosenModel,
 ) -> Result<()> {
-    let file = local_file(&model.place, &context.home)?;
-    let file = file.to_str().context("the model's path is not UTF-8")?;
+    let file = &model_path(context, model)?;
     let [parts, whole] = [&targets[0].subject, &targets[1].subject];
     let check = compare(&context.ui, machine, parts, whole, file, PATIENCE)?;
     let errors = check.findings.iter().find(|finding| finding.severity == Severity::Error);
