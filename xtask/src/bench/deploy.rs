@@ -16,6 +16,7 @@ use crate::bench::preflight::preflight;
 use crate::bench::preflight_rules::closure_fits;
 use crate::build::run as build_all;
 use crate::build::variants::BuildState;
+use crate::build::variants::distinct;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::view::print;
 use crate::fleet::context::Context;
@@ -144,7 +145,7 @@ fn build(context: &Context, subject: &Subject) -> Result<()> {
         out_path: subject.store_path.clone(),
         around: Around::default(),
     };
-    let builds = crate::build::variants::distinct([(host, &selection)]);
+    let builds = distinct([(host, &selection)]);
     let variants = build_all::build(context, &builds)?;
     let Some(failed) = variants.into_iter().find(|variant| !variant.state.ok()) else {
         return Ok(());

@@ -54,6 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ui::sanitize::sanitize;
 
     #[test]
     fn a_long_line_is_cut_with_a_mark() {
@@ -81,12 +82,12 @@ mod tests {
         ) {
             let mut tail = Tail::default();
             for (line, times) in &lines {
-                tail.push(&crate::ui::sanitize::sanitize(line.repeat(*times)));
+                tail.push(&sanitize(line.repeat(*times)));
                 prop_assert!(tail.lines().len() <= LINES);
                 prop_assert!(tail.lines().iter().map(String::len).sum::<usize>() <= BYTES);
             }
             let shown = tail.lines().concat();
-            prop_assert_eq!(crate::ui::sanitize::sanitize(&shown), shown.as_str());
+            prop_assert_eq!(sanitize(&shown), shown.as_str());
         }
     }
 }

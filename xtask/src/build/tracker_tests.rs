@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::build::tracker::*;
+use crate::build::variants::short_name;
 use crate::nix::log::{Transfer, parse};
 
 fn drv(name: &str) -> DrvPath {
@@ -227,7 +228,7 @@ fn follow(lines: impl Iterator<Item = Event>) -> BTreeMap<String, Story> {
     let mut fetched = (0, 0);
     for event in lines {
         for update in tracker.follow(event, NOTHING) {
-            let name = |drv: &DrvPath| crate::build::variants::short_name(drv.as_str()).to_owned();
+            let name = |drv: &DrvPath| short_name(drv.as_str()).to_owned();
             match update {
                 Update::Started { drv, .. } => {
                     let story = stories.entry(name(&drv)).or_default();

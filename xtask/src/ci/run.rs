@@ -11,7 +11,9 @@ use anyhow::{Context as _, Result, bail};
 use crate::ci::github;
 use crate::ci::junit::{self, Case};
 use crate::findings::outcome::Outcome;
+use crate::system::resources;
 use crate::system::{disk, files, interrupt};
+use crate::ui::github::STEP_SUMMARY;
 use crate::ui::{Ui, outgoing};
 
 pub struct Ci<'a> {
@@ -43,8 +45,7 @@ pub fn run(
     if let Some(file) = junit {
         prepare_file(file)?;
     }
-    let summary =
-        std::env::var_os(crate::ui::github::STEP_SUMMARY).filter(|_| ui.github).map(PathBuf::from);
+    let summary = std::env::var_os(STEP_SUMMARY).filter(|_| ui.github).map(PathBuf::from);
     let ci = Ci {
         ui: *ui,
         command,
@@ -104,7 +105,7 @@ impl Ci<'_> {
         let Some(file) = self.junit else { return Ok(()) };
         let run = junit::Run {
             command: self.command,
-            machine: crate::system::resources::machine_name(),
+            machine: resources::machine_name(),
             began: self.began.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             seconds: self.began.elapsed().map_or(0.0, |took| took.as_secs_f64()),
         };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::bench::model::choice::LocalModel;
+use crate::dev::perf::budgets;
 use crate::dev::pieces::Piece;
 
 #[derive(Debug, Args)]
@@ -91,7 +92,7 @@ pub struct PerfArgs {
     #[arg(long, default_value_t = 600, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
     /// Lines of the log to stream, for `build`
-    #[arg(long, default_value_t = crate::dev::perf::budgets::LONGEST_LOG.0, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = budgets::LONGEST_LOG.0, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub lines: u32,
 }
 

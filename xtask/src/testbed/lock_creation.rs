@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
 use crate::nix::diagnosis::diagnose;
+use crate::nix::flake;
 use crate::nix::flake_ref;
 use crate::nix::program::Nix;
 use crate::system::interrupt::Interrupted;
@@ -22,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// # Errors
 /// flake.nix cannot be read, or has an input that the testbed has nothing for.
 pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> Result<String> {
-    let inputs = crate::nix::flake::inputs(nix, root);
+    let inputs = flake::inputs(nix, root);
     let inputs = inputs
         .as_object()
         .with_context(|| format!("cannot read the inputs of {}", root.display()))?;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::bench::baseline::Verdict;
+use crate::bench::report::history::METHOD;
 use crate::bench::report::history::{Change, Point, Report, Setting};
 use crate::bench::report::html::{HOW_TO_BEGIN, MOST_SETTINGS, damaged, extent, notes};
 use crate::bench::report::wording::markdown;
@@ -33,7 +34,7 @@ pub fn text(report: &Report) -> String {
         text,
         "\nTokens/s (middle half of the samples); ▼ slower, ▲ faster than the run before, beyond noise. \
          {}\n",
-        crate::bench::report::history::METHOD
+        METHOD
     );
     if !report.damaged.is_empty() {
         text += "\nLines that could not be read:\n\n";

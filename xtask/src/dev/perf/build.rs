@@ -17,6 +17,7 @@ use crate::dev::perf::{build_fleet, derivations_of, fleet_copy, open, pair, part
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::system::process::Invocation;
+use crate::system::resources;
 use crate::system::{files, paths};
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
@@ -66,7 +67,7 @@ fn generated(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
         let length = Length { steps: args.steps, lines: 5, step };
         let folder = build_fleet::make(&home, BUILDS)?;
         let renew = || build_fleet::renew(&folder, BUILDS, length, &round());
-        let jobs = crate::system::resources::cores();
+        let jobs = resources::cores();
         let bench = Bench::open(global, ui, &folder, hosts(BUILDS), jobs, &renew)?;
         ui.status(format!("measuring {BUILDS} builds that {kind}, {} runs each", args.runs));
         let what = format!("{BUILDS} builds that {kind}");
@@ -244,7 +245,7 @@ impl<'a> Bench<'a> {
     }
 
     fn with_jobs(&self, call: Invocation) -> Invocation {
-        let cores = (crate::system::resources::cores() / self.jobs).max(1);
+        let cores = (resources::cores() / self.jobs).max(1);
         let (jobs, cores) = (self.jobs.to_string(), cores.to_string());
         call.args(["--max-jobs", &jobs, "--cores", &cores])
     }
