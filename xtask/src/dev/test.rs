@@ -1,6 +1,7 @@
 //! `test`: every check of the project, one after another, all of them even if one fails.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::fleet::args::Global;
 use crate::fleet::context::Context;
 use crate::nix::flake;
 use crate::system::process::{self, Exit, Invocation};
-use crate::system::{git, interrupt, paths};
+use crate::system::{git, interrupt, paths, resources};
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::{Ui, units};
 
@@ -120,10 +121,14 @@ impl Suite {
     }
 
     fn rust_tests(&self) -> Result<TestCounts> {
-        // One binary at a time, as cargo does; builds share two cores with the tests.
+        // One binary at a time, as cargo does. Many tests wait for a connection, a lock or a timeout:
+        // with one test a core, a third of two cores is idle.
+        let threads = env::var("RUST_TEST_THREADS");
+        let threads = threads.unwrap_or_else(|_| (resources::cores() + 2).to_string());
         let home = paths::home()?;
         let before = left_by_tests(&home);
-        let mut counts = self.libtest(&self.cargo(["test", "--locked", "--no-fail-fast"]))?;
+        let call = self.cargo(["test", "--locked", "--no-fail-fast"]);
+        let mut counts = self.libtest(&call.env("RUST_TEST_THREADS", threads))?;
         let left: Vec<_> = left_by_tests(&home).difference(&before).cloned().collect();
         if !left.is_empty() {
             self.ui.warn(format!("tests left files behind:\n  {}", left.join("\n  ")));
@@ -223,7 +228,7 @@ fn short(call: &Invocation) -> String {
 }
 
 fn cargo() -> Invocation {
-    Invocation::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    Invocation::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// The Nix formatter or dead-code lint, as a crate: it needs no nixpkgs.
