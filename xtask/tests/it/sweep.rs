@@ -126,8 +126,9 @@ fn a_dry_run_tells_how_long_it_would_take() {
     assert_eq!(report["sweep"]["configurations"].as_array().unwrap().len(), 34);
     assert!(report["sweep"]["estimatedSeconds"].as_f64().unwrap() > 0.0);
     assert_eq!(journals(&home), [] as [PathBuf; 0]);
-    let words = ["--testbed", "--sweep=t=1,2", "--goal=prompt", "--prompt=0"];
-    let output = sweep(&home, &words);
+    let mut command = xtask(repository());
+    command.args(["bench", "local", "--testbed", "--sweep=t=1,2", "--goal=prompt", "--prompt=0"]);
+    let output = command.env("LLAMAFLEET_HOME", home.home()).output().unwrap();
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert!(stderr(&output).contains("--goal leaves no test"), "{}", stderr(&output));
     // What cannot be reached is not begun, however fast the machine.
