@@ -1,20 +1,4 @@
 # `flakeModules`: what a flake imports by choice.
-let
-  # An option of modules by name, each of which knows its class and where it comes from.
-  withOrigin =
-    {
-      moduleLocation,
-      class,
-      attribute,
-    }:
-    name: module:
-    { ... }:
-    {
-      _class = class;
-      _file = "${toString moduleLocation}#${attribute}.${name}";
-      imports = [ module ];
-    };
-in
 {
   easyOverlay =
     {
@@ -119,10 +103,16 @@ in
           if class == "generic" then
             modules: modules
           else
-            lib.mapAttrs (withOrigin {
-              inherit moduleLocation class;
-              attribute = "modules.${class}";
-            })
+            lib.mapAttrs (
+              # A function, which a submodule takes for a module even where it takes sets for values.
+              name: module:
+              { ... }:
+              {
+                _class = class;
+                _file = "${toString moduleLocation}#modules.${class}.${name}";
+                imports = [ module ];
+              }
+            )
         );
       };
     };

@@ -164,7 +164,7 @@ pub fn protect(context: &Context, recorder: &Recorder, as_what: &str) {
 /// The runs that were saved.
 ///
 /// # Errors
-/// The file cannot be read, or is no baseline.
+/// The file cannot be read, or is not a baseline file.
 pub fn saved(records: &ResultsFile) -> Result<Saved> {
     let file = records.baseline.display();
     Saved::parse(&json_lines::read(&records.baseline)?).map_err(|problem| {

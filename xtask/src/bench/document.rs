@@ -141,7 +141,7 @@ impl BenchReport {
         self.offload = Some(offload);
     }
 
-    /// Adds findings; what was found before is told once.
+    /// Adds findings; one that is there already is not repeated.
     pub fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
         for finding in findings {
             if !self.findings.contains(&finding) {
