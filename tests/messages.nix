@@ -66,6 +66,18 @@ in
       cudaCapabilities = [ "90a" ];
     }
   );
+  "a capability as nvcc has it" = says [ "write \"7.5\"" ] (
+    problems unfree {
+      backends = [ "cuda" ];
+      cudaCapabilities = [ "sm_75" ];
+    }
+  );
+  "a capability that is not one" = says [ "write one such as \"8.6\"" ] (
+    problems unfree {
+      backends = [ "cuda" ];
+      cudaCapabilities = [ "Turing" ];
+    }
+  );
   "capabilities without CUDA" =
     says
       [

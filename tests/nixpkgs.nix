@@ -111,13 +111,69 @@ in
         upstreams
       ];
   };
-  # nixpkgs' package has arguments that upstream's has not.
-  "unknown arguments of nixpkgs are ignored" = {
+  # As `rocmPackages.gfx1151` has it: libraries for one GPU, and `gpuTargets` still lists all.
+  "ROCm is compiled for what its libraries are built for" = {
     expr =
-      (plain.llama-cpp.override {
-        cpuArchDynamicDispatch = true;
-        openclSupport = false;
-      }).llamaCpp.variant;
-    expected = "cpu-dispatch";
+      let
+        package =
+          (pkgsAfter (
+            _final: prev: {
+              rocmPackages = prev.rocmPackages // {
+                clr = prev.rocmPackages.clr // {
+                  localGpuTargets = [ "gfx1151" ];
+                };
+              };
+            }
+          )).llama-cpp-rocm;
+      in
+      {
+        inherit (package.llamaCpp) rocmTargets rocmLibraryTargets;
+        flags = lib.filter (lib.hasPrefix "-DCMAKE_HIP_ARCH") package.parts.ggml-rocm.cmakeFlags;
+      };
+    expected = {
+      rocmTargets = [ "gfx1151" ];
+      rocmLibraryTargets = [ "gfx1151" ];
+      flags = [ "-DCMAKE_HIP_ARCHITECTURES:STRING=gfx1151" ];
+    };
+  };
+  # nixpkgs' package has arguments that upstream's has not, and dependents switch off what is off.
+  "arguments of nixpkgs that mean nothing here change nothing" = {
+    expr =
+      map
+        (
+          args:
+          let
+            package = plain.llama-cpp.override args;
+          in
+          [
+            (package.drvPath == plain.llama-cpp.drvPath)
+            package.llamaCpp.droppedArguments
+          ]
+        )
+        [
+          {
+            cpuArchDynamicDispatch = true;
+            openclSupport = false;
+          }
+          {
+            blasSupport = false;
+            metalSupport = false;
+            rocmSupport = false;
+            rpcSupport = false;
+          }
+        ];
+    expected = [
+      [
+        true
+        [
+          "cpuArchDynamicDispatch"
+          "openclSupport"
+        ]
+      ]
+      [
+        true
+        [ ]
+      ]
+    ];
   };
 }

@@ -209,6 +209,16 @@ in
     expr = has "-DGGML_BLAS:BOOL=TRUE" (pkgs.llama-cpp.override { blasSupport = true; });
     expected = true;
   };
+  "the source is upstream's, in parts and as a whole" = {
+    expr = map (package: package.src) [
+      pkgs.llama-cpp
+      (pkgs.llama-cpp.override { modular = false; })
+    ];
+    expected = [
+      llama-cpp.outPath
+      llama-cpp.outPath
+    ];
+  };
   "override lists its arguments" = {
     expr = lib.all (name: lib.functionArgs pkgs.llama-cpp.override ? ${name}) [
       "backends"

@@ -32,6 +32,8 @@ let
     metalSupport = "useMetalKit";
     rpcSupport = "useRpc";
   };
+  # No package has these unless it is asked for them.
+  offAnyway = lib.attrValues renamed ++ [ "useMpi" ];
   foreign = switches // renamed // { rocmGpuTargets = "rocmTargets"; };
 in
 {
@@ -73,10 +75,12 @@ in
       );
     };
 
-  # The other arguments, for upstream's package.
+  # The other arguments, for upstream's package. Dependents also switch off what is off anyway.
   forUpstream =
     args:
-    lib.mapAttrs' (name: lib.nameValuePair (renamed.${name} or name)) (
-      removeAttrs args (lib.attrNames (defaults // switches) ++ [ "rocmGpuTargets" ])
+    lib.filterAttrs (name: value: !(lib.elem name offAnyway && value == false)) (
+      lib.mapAttrs' (name: lib.nameValuePair (renamed.${name} or name)) (
+        removeAttrs args (lib.attrNames (defaults // switches) ++ [ "rocmGpuTargets" ])
+      )
     );
 }

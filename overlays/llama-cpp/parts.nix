@@ -318,9 +318,9 @@ in
   gpu =
     backend:
     {
-      arguments,
+      arguments ? { },
       options,
-      targets,
+      targets ? [ ],
     }:
     (module {
       name = lib.concatStringsSep "-" ([ backend ] ++ targets);

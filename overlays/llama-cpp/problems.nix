@@ -33,13 +33,13 @@ let
   quote = value: "\"${value}\"";
   choices = lib.concatStringsSep ", " known;
 
-  # "75" -> "7.5", "120" -> "12.0", "90a" -> "9.0a"
+  # "75" -> "7.5", "sm_120" -> "12.0", "90a" -> "9.0a"
   withDot =
     capability:
     let
-      parts = builtins.match "([0-9]+)([0-9][af]?)" capability;
+      parts = builtins.match "(sm_|compute_)?([0-9]+)([0-9][af]?)" capability;
     in
-    quote (if parts == null then "8.6" else lib.concatStringsSep "." parts);
+    if parts == null then "one such as \"8.6\"" else quote (lib.concatStringsSep "." (lib.tail parts));
 
   isCapability = value: builtins.match "[0-9]+[.][0-9]+[af]?" value != null;
   isGfxTarget =

@@ -4,7 +4,7 @@
   lib,
   runCommand,
 }:
-{ package, manifest }:
+package: manifest:
 let
   inherit (manifest) backends microarch;
 

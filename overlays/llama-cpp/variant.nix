@@ -20,6 +20,7 @@ let
   kvCache = import ./kv-cache.nix { inherit lib; };
   microarchs = import ./microarch.nix { inherit lib; };
   problemsOf = import ./problems.nix { inherit lib kvCache microarchs; };
+  testsOf = pkgs.callPackage ./tests.nix { };
 
   upstream =
     let
@@ -137,7 +138,7 @@ let
       variant = arguments.normalise args;
       # What upstream's package takes beside what the parts pass on.
       more = lib.attrNames (
-        removeAttrs (arguments.forUpstream args) [
+        removeAttrs (builtins.intersectAttrs upstreamArguments (arguments.forUpstream args)) [
           "cudaPackages"
           "stdenv"
           "useWebUi"
@@ -178,6 +179,12 @@ let
         else
           variant.cudaCapabilities;
 
+      rocmPackages = args.rocmPackages or pkgs.rocmPackages;
+      # What this nixpkgs builds the ROCm libraries for: `rocmPackages.gfx1151` builds for one,
+      # and still lists all, which is what upstream's package would compile for.
+      rocmLibraryTargets = rocmPackages.clr.localGpuTargets or rocmPackages.clr.gpuTargets;
+      compiledRocmTargets = if rocmTargets == [ ] then rocmLibraryTargets else rocmTargets;
+
       # Every backend is named: upstream's defaults follow nixpkgs.config
       # (a host with rocmSupport = true would get ROCm into its Vulkan build)
       # and turn BLAS on, which then takes the CPU's place in llama-bench.
@@ -196,11 +203,13 @@ let
               inherit cudaCapabilities;
               # Upstream's name; in nixpkgs a deprecated one.
               dropDot = withoutDot;
+              # nixpkgs' name for both.
+              cmakeCudaArchitecturesString = lib.concatMapStringsSep ";" withoutDot cudaCapabilities;
             };
           };
         }
-        // lib.optionalAttrs (rocmTargets != [ ]) {
-          rocmGpuTargets = lib.concatStringsSep ";" rocmTargets;
+        // lib.optionalAttrs (has "rocm") {
+          rocmGpuTargets = lib.concatStringsSep ";" compiledRocmTargets;
         };
 
       optionsOf = name: microarchs.cmakeOptionsFor { inherit system name; };
@@ -213,7 +222,6 @@ let
 
       # nixpkgs' compiler with the linker and the bundler that HIP needs. Upstream names
       # rocmPackages.llvm.clang, which has neither (llama.cpp#15747).
-      rocmPackages = args.rocmPackages or pkgs.rocmPackages;
       hipOptions = lib.optionalAttrs (has "rocm" && rocmPackages.clr ? hipClangPath) {
         CMAKE_HIP_COMPILER = "${rocmPackages.clr.hipClangPath}/clang++";
       };
@@ -252,9 +260,8 @@ let
         cudaTargets = lib.optionals (has "cuda") (map cudaTargetOf cudaCapabilities);
         cudaVersion =
           if has "cuda" then cudaPackages.cudaMajorMinorVersion or cudaPackages.cudaVersion or null else null;
-        rocmTargets = if has "rocm" && rocmTargets == [ ] then rocmPackages.clr.gpuTargets else rocmTargets;
-        # The targets that this nixpkgs builds the ROCm libraries for.
-        rocmLibraryTargets = if has "rocm" then rocmPackages.clr.gpuTargets else null;
+        rocmTargets = if has "rocm" then compiledRocmTargets else rocmTargets;
+        rocmLibraryTargets = if has "rocm" then rocmLibraryTargets else null;
         cpuOptions = lib.mapAttrsToList (
           option: value: if value == true then option else "${option}=${value}"
         ) (lib.filterAttrs (_: value: value != false) cpuOptions);
@@ -290,10 +297,7 @@ let
           postPatch = (prev.postPatch or "") + withoutCurrentDirectory + withTileConfig;
           passthru = (prev.passthru or { }) // {
             llamaCpp = manifestOf finalAttrs.cmakeFlags;
-            tests = pkgs.callPackage ./tests.nix { } {
-              package = finalAttrs.finalPackage;
-              manifest = manifestOf finalAttrs.cmakeFlags;
-            };
+            tests = testsOf finalAttrs.finalPackage (manifestOf finalAttrs.cmakeFlags);
           };
         }
         // lib.optionalAttrs (!useWebUi && prev ? webui) {
@@ -315,13 +319,10 @@ let
                 targets = map (capability: "sm${withoutDot capability}") variant.cudaCapabilities;
               };
               rocm = {
-                arguments = lib.optionalAttrs (rocmTargets != [ ]) { inherit (wanted) rocmGpuTargets; };
+                arguments = { inherit (wanted) rocmGpuTargets; };
                 targets = rocmTargets;
               };
-              vulkan = {
-                arguments = { };
-                targets = [ ];
-              };
+              vulkan = { };
             }
             .${backend}
             // {
@@ -352,33 +353,33 @@ let
             tools = parts.revised tools;
             modules = partsOf;
             passthru = {
+              inherit (package) src;
               llamaCpp = joinedManifest;
               parts = lib.listToAttrs (map (part: lib.nameValuePair part.pname part) all);
-              tests = pkgs.callPackage ./tests.nix { } {
-                package = result;
-                manifest = joinedManifest;
-              };
+              tests = testsOf result joinedManifest;
             };
           };
         in
         # What is changed about the build is changed in the whole package.
         result // { inherit (package) overrideAttrs; };
 
-      found = problems args lib.id;
-
+      wrong = problems args lib.id;
       # Otherwise this would silently be a CPU package.
-      unselectable = lib.filter (
-        backend: backend != "cpu" && !(upstreamArguments ? ${needs.backends.${backend}})
-      ) backends;
-      unselectableWords = map (
-        backend:
-        "package.nix of this llama.cpp takes no ${needs.backends.${backend}}, which selects ${backend}"
-      ) unselectable;
+      unselectable =
+        map
+          (
+            backend:
+            "package.nix of this llama.cpp takes no ${needs.backends.${backend}}, which selects ${backend}"
+          )
+          (
+            lib.filter (backend: !(upstreamArguments ? ${needs.backends.${backend}})) (
+              lib.remove "cpu" backends
+            )
+          );
+      found = if wrong == [ ] then unselectable else wrong;
     in
     if found != [ ] then
       throw "mkLlamaCpp: ${lib.concatStringsSep "\n" found}"
-    else if unselectable != [ ] then
-      throw "mkLlamaCpp: ${lib.concatStringsSep "\n" unselectableWords}"
     else if whole == null then
       joined
     else
