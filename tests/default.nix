@@ -10,6 +10,7 @@ let
   inherit (flake.inputs.nixpkgs) lib;
 
   files = {
+    configurations = ./configurations.nix;
     gpu-targets = ./gpu-targets.nix;
     home = ./home.nix;
     hosts = ./hosts.nix;

@@ -87,6 +87,25 @@ in
       "vulkan-znver4"
     ];
   };
+  "a user of a host with the module has its build numbers" = {
+    expr =
+      let
+        inherit (flake.inputs.llama-cpp) rev;
+        numbers.programs.llama-cpp = {
+          builds.${rev} = 4711;
+          releases.${rev} = "0.7.0";
+        };
+        inherit (homeWith { osConfig = numbers; }) config;
+      in
+      [
+        config.programs.llama-cpp.builds
+        config.programs.llama-cpp.package.version
+      ];
+    expected = [
+      { ${flake.inputs.llama-cpp.rev} = 4711; }
+      "0.7.0"
+    ];
+  };
   "assertions name the option" = {
     expr =
       map (a: lib.hasPrefix "programs.llama-cpp.microarch: \"zen4\"" a.message)

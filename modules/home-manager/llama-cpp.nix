@@ -4,6 +4,7 @@
 {
   config,
   lib,
+  options,
   pkgs,
   ...
 }@args:
@@ -16,10 +17,13 @@ let
   hostPkgs = args.osConfig.home-manager.useGlobalPkgs or false;
   ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
 
+  # The NixOS module of the host, if there is one.
+  host = args.osConfig.programs.llama-cpp or { };
+
   # The users of a host that is pinned to an earlier llama.cpp have that one too.
   overlay = import ../shared/overlay.nix { inherit self; } {
-    source = if cfg.source != null then cfg.source else args.osConfig.programs.llama-cpp.source or null;
-    fleet = args.osConfig.programs.llama-cpp.fleet or null;
+    source = if cfg.source != null then cfg.source else host.source or null;
+    fleet = host.fleet or null;
     host = args.osConfig.networking.hostName or "";
   };
 in
@@ -27,6 +31,12 @@ in
   imports = [ ../shared/options.nix ];
 
   config = lib.mkMerge [
+    {
+      programs.llama-cpp = {
+        builds = host.builds or { };
+        releases = host.releases or { };
+      };
+    }
     (lib.mkIf (!hostPkgs && cfg.overlay) {
       nixpkgs.overlays = [
         overlay
@@ -35,7 +45,7 @@ in
       ++ lib.optional cfg.enable variant.select;
     })
     (lib.mkIf cfg.enable {
-      assertions = variant.assertions ourPkgs;
+      assertions = variant.assertions options ourPkgs;
       programs.llama-cpp.package = variant.package ourPkgs;
       home.packages = [ cfg.package ];
     })

@@ -13,6 +13,8 @@ let
   variant = import ../shared/variant.nix { inherit lib; } cfg;
   requests = import ./requests.nix { inherit lib; };
   hasKvKernels = lib.any (backend: backend == "cuda" || backend == "rocm") (lib.toList cfg.backend);
+  # nixpkgs before 24.05 has none, and a module in place of nixpkgs' may have another shape.
+  hasService = options ? services.llama-cpp.package;
   # nixpkgs since mid-2026; `extraFlags` is then an option that throws.
   hasSettings = options.services.llama-cpp ? settings;
   # Null if llama-server does not run as a service.
@@ -20,7 +22,7 @@ let
     let
       inherit (config.services) llama-cpp;
     in
-    if options ? services.llama-cpp && llama-cpp.enable then
+    if hasService && llama-cpp.enable then
       requests.server (
         {
           inherit (config.systemd.services.llama-cpp) environment;
@@ -159,14 +161,14 @@ in
             inherit (cfg) bench threads;
             ownSource = cfg.source != null;
             inherit service;
-            serviceHasExtraFlags = options ? services.llama-cpp && !hasSettings;
+            serviceHasExtraFlags = hasService && !hasSettings;
           }
         else
           null;
     }
     (lib.mkIf cfg.enable (
       {
-        assertions = variant.assertions ourPkgs;
+        assertions = variant.assertions options ourPkgs;
         programs.llama-cpp.kvCacheTypes = lib.mkIf hasKvKernels (
           lib.mkDefault (
             requests.kvCacheTypes {
@@ -180,8 +182,7 @@ in
         programs.llama-cpp.overlaid = variant.isIn pkgs;
         environment.systemPackages = [ cfg.package ];
       }
-      # Older nixpkgs have no such service.
-      // lib.optionalAttrs (options ? services.llama-cpp) {
+      // lib.optionalAttrs hasService {
         services.llama-cpp.package = lib.mkDefault cfg.package;
 
         # A `mkIf` inside would create an empty unit.

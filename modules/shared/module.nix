@@ -13,6 +13,8 @@ let
 in
 {
   inherit key;
+  # For the error about the class.
+  _file = key;
   _class = class;
   imports = [ (importApply file { inherit self; }) ];
 }

@@ -4,6 +4,15 @@ let
   inherit (lib) mkOption types;
   microarchs = import ../../overlays/llama-cpp/microarch.nix { inherit lib; };
 
+  # Checked by its type, so that the error about another value names the option and the file.
+  source =
+    types.addCheck types.raw (
+      value: value ? outPath && builtins.pathExists "${value}/.devops/nix/scope.nix"
+    )
+    // {
+      description = "flake input with llama.cpp's .devops/nix/scope.nix";
+    };
+
   # A name that the table lacks is rejected by an assertion, which says what to write instead.
   microarch =
     types.enum (lib.unique ([ "dispatch" ] ++ microarchs.names "x86_64" ++ microarchs.names "aarch64"))
@@ -142,12 +151,12 @@ in
     };
 
     source = mkOption {
-      type = types.nullOr types.raw;
+      type = types.nullOr source;
       default = null;
       example = lib.literalExpression "inputs.ik-llama-cpp";
       description = ''
         Another source of llama.cpp for this machine: a flake input with the same
-        `.devops/nix/package.nix`, such as a fork. What it lacks of llama.cpp's
+        `.devops/nix`, such as a fork. What it lacks of llama.cpp's
         options is left out, and `xtask check` says so. `xtask update` leaves it
         alone. If null, the `llama-cpp` input.
       '';

@@ -25,12 +25,21 @@ rec {
   # The errors, in terms of the options.
   problems = pkgs: pkgs.mkLlamaCpp.problems arguments optionOf;
 
+  # NixOS prints an assertion without the place of the option that it is about.
   assertions =
-    pkgs:
-    map (message: {
-      assertion = false;
-      inherit message;
-    }) (problems pkgs);
+    options: pkgs:
+    map (
+      message:
+      let
+        name = lib.head (builtins.match "programs[.]llama-cpp[.]([A-Za-z]+).*" message);
+        files = lib.remove "<unknown-file>" (map toString options.programs.llama-cpp.${name}.files);
+      in
+      {
+        assertion = false;
+        message =
+          message + lib.optionalString (files != [ ]) " It is set in ${lib.concatStringsSep ", " files}.";
+      }
+    ) (problems pkgs);
 
   # The package fails with the same messages, because it can be evaluated without the assertions.
   package =

@@ -14,15 +14,22 @@ in
 {
   inherit (variants) mkLlamaCpp;
 
-  # Portable: all CPU modules are built, and the best one is loaded at start-up.
-  llama-cpp-cpu = final.mkLlamaCpp { };
-  llama-cpp-cuda = final.mkLlamaCpp { backends = [ "cuda" ]; };
-  llama-cpp-rocm = final.mkLlamaCpp { backends = [ "rocm" ]; };
-  llama-cpp-vulkan = final.mkLlamaCpp { backends = [ "vulkan" ]; };
-
-  # On a host with the module, the host's variant.
-  llama-cpp = final.llama-cpp-cpu;
-
   # nixpkgs' package, for comparison, even if this overlay is applied twice.
   llama-cpp-nixpkgs = prev.llama-cpp-nixpkgs or prev.llama-cpp;
 }
+// (
+  # The module has set the host's variant, and this overlay is also in the host's own list.
+  if prev ? llamaCppSelection then
+    { }
+  else
+    {
+      # Portable: all CPU modules are built, and the best one is loaded at start-up.
+      llama-cpp-cpu = final.mkLlamaCpp { };
+      llama-cpp-cuda = final.mkLlamaCpp { backends = [ "cuda" ]; };
+      llama-cpp-rocm = final.mkLlamaCpp { backends = [ "rocm" ]; };
+      llama-cpp-vulkan = final.mkLlamaCpp { backends = [ "vulkan" ]; };
+
+      # On a host with the module, the host's variant.
+      llama-cpp = final.llama-cpp-cpu;
+    }
+)

@@ -47,9 +47,13 @@ let
       ]
       ++ locate modules;
   };
+  withPkgs =
+    configuration:
+    configuration
+    // {
+      inherit (configuration._module.args) pkgs;
+      inherit lib;
+      extendModules = args: withPkgs (configuration.extendModules args);
+    };
 in
-eval
-// {
-  inherit (eval._module.args) pkgs;
-  inherit lib;
-}
+withPkgs eval

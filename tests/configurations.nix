@@ -1,0 +1,151 @@
+# Less usual configurations of a NixOS host with the module.
+{ flake, lib }:
+let
+  inherit (flake.inputs) nixpkgs;
+
+  systemWith =
+    modules:
+    nixpkgs.lib.nixosSystem {
+      modules = [
+        flake.nixosModules.default
+        {
+          nixpkgs.hostPlatform = "x86_64-linux";
+          networking.hostName = "example";
+          system.stateVersion = "25.05";
+          programs.llama-cpp = {
+            enable = true;
+            microarch = "znver4";
+          };
+        }
+      ]
+      ++ modules;
+    };
+
+  # The variants of the option and of `pkgs`.
+  variantsOf =
+    system:
+    map (package: package.llamaCpp.variant) [
+      system.config.programs.llama-cpp.package
+      system.pkgs.llama-cpp
+      system.pkgs.llama-cpp-vulkan
+    ];
+  evaluates = value: (builtins.tryEval (builtins.seq value true)).success;
+  sourceIsTaken =
+    source:
+    evaluates (systemWith [ { programs.llama-cpp.source = source; } ]).config.programs.llama-cpp.source;
+in
+{
+  "the overlay in the host's own list, too, leaves the host's variant" = {
+    expr =
+      map (order: variantsOf (systemWith [ { nixpkgs.overlays = order [ flake.overlays.default ]; } ]))
+        [
+          lib.mkBefore
+          lib.mkAfter
+        ];
+    expected = lib.genList (_: [
+      "cpu-znver4"
+      "cpu-znver4"
+      "vulkan-znver4"
+    ]) 2;
+  };
+  "packages that are given to the host get its variant" = {
+    expr = variantsOf (systemWith [
+      { nixpkgs.pkgs = import nixpkgs { system = "x86_64-linux"; }; }
+    ]);
+    expected = [
+      "cpu-znver4"
+      "cpu-znver4"
+      "vulkan-znver4"
+    ];
+  };
+  # As a container has those of its host.
+  "also if they are those of another host" = {
+    expr = variantsOf (systemWith [
+      {
+        nixpkgs.pkgs = (systemWith [ ]).pkgs;
+        programs.llama-cpp.microarch = lib.mkForce "tigerlake";
+      }
+    ]);
+    expected = [
+      "cpu-tigerlake"
+      "cpu-tigerlake"
+      "vulkan-tigerlake"
+    ];
+  };
+  "a specialisation can have another variant" = {
+    expr = variantsOf (
+      (systemWith [ ]).extendModules {
+        modules = [ { programs.llama-cpp.backend = "vulkan"; } ];
+      }
+    );
+    expected = [
+      "vulkan-znver4"
+      "vulkan-znver4"
+      "vulkan-znver4"
+    ];
+  };
+  "the module can be disabled where another one imports it" = {
+    expr =
+      (nixpkgs.lib.nixosSystem {
+        modules = [
+          { imports = [ flake.nixosModules.llama-cpp ]; }
+          { disabledModules = [ flake.nixosModules.default ]; }
+        ];
+      }).options
+        ? programs.llama-cpp;
+    expected = false;
+  };
+  # `instances` are what nixpkgs#488117 proposes.
+  "nixpkgs' service can be absent or replaced" = {
+    expr =
+      map
+        (
+          module:
+          let
+            inherit (systemWith [ module ]) config;
+          in
+          {
+            inherit (config.programs.llama-cpp.manifest) service serviceHasExtraFlags;
+            unit = config.systemd.services ? llama-cpp;
+          }
+        )
+        (
+          map (options: { disabledModules = [ "llama-cpp.nix" ]; } // options) [
+            { }
+            { options.services.llama-cpp.instances = lib.mkOption { default = { }; }; }
+            { options.services.llama-cpp = lib.mkOption { default = { }; }; }
+          ]
+        );
+    expected = lib.genList (_: {
+      service = null;
+      serviceHasExtraFlags = false;
+      unit = false;
+    }) 3;
+  };
+  "an assertion names the files that set the option" = {
+    expr =
+      let
+        file = builtins.toFile "host.nix" ''{ programs.llama-cpp.cudaCapabilities = [ "8.6" ]; }'';
+        inherit (systemWith [ file ]) config;
+        failed = lib.filter (a: !a.assertion && lib.hasInfix "llama-cpp" a.message) config.assertions;
+      in
+      map (a: lib.hasSuffix " It is set in ${file}." a.message) failed;
+    expected = [ true ];
+  };
+  "a source without llama.cpp's Nix files is an error of the option" = {
+    expr = map sourceIsTaken [
+      flake.inputs.llama-cpp
+      (removeAttrs flake.inputs.llama-cpp [ "inputs" ])
+      nixpkgs
+      ../.
+      "github:ggml-org/llama.cpp"
+    ];
+    expected = [
+      true
+      true
+      false
+      false
+      false
+    ];
+  };
+}
