@@ -209,8 +209,8 @@ fn measure(
     }
     let setup = Setup { ui, machine, model: &model, model_path: &path, params };
     let mut recorder = Recorder::new(&records, setup, subject);
+    before.iter().for_each(|finding| print(ui, subject.host.as_str(), finding));
     if none_is_an_error(&before) {
-        before.iter().for_each(|finding| print(ui, subject.host.as_str(), finding));
         ui.status(format!("measuring {} on {}", subject.manifest.variant, target.name()));
         let offload = offload(setup, subject)?;
         report = recorder.measure()?;

@@ -99,6 +99,7 @@ fn verify_compares_a_text_with_the_reference_builds() {
     let (code, report, shown) = verified(&["llama-completion"], " 6, 7, 8, 8, 8, 8, 8,");
     assert_eq!(code, 1, "{shown}");
     assert!(report["findings"].to_string().contains("wrong-output"), "{report}");
+    assert_eq!(shown.matches("error[wrong-output]").count(), 1, "{shown}");
     assert_eq!(report["completion"]["isEqual"], false, "{report}");
     assert_eq!(report["results"].as_array().unwrap().len(), 0, "{report}");
 }
