@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::bench::baseline::{
     Baseline, Change, Method, Saved, Turns, TurnsOfTest, Verdict, changes, choose, findings,
@@ -18,7 +18,7 @@ use crate::bench::machine::Machine;
 use crate::bench::measure::Setup;
 use crate::bench::measurement::Subject;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
-use crate::bench::recorder::{Recorder, is_enough};
+use crate::bench::recorder::{Recorder, is_enough, not_recorded};
 use crate::bench::results::{lines_by_run, runs};
 use crate::bench::results_file::ResultsFile;
 use crate::findings::finding::{Finding, Severity};
@@ -175,31 +175,34 @@ pub fn saved(records: &ResultsFile) -> Result<Saved> {
     })
 }
 
-/// Makes this run what later ones are held against.
-///
-/// # Errors
-/// The file cannot be read or written. A run with an error is not saved: a finding.
-pub fn save(context: &Context, recorder: &Recorder, report: &mut BenchReport) -> Result<()> {
-    let (ui, records) = (&context.ui, recorder.records);
+/// Makes this run the baseline of later ones, unless it has an error. What keeps it from being
+/// saved is a finding.
+pub fn save(context: &Context, recorder: &Recorder, report: &mut BenchReport) {
+    let ui = &context.ui;
     // A regression is what the user may mean to accept.
     let broken =
         |finding: &&Finding| finding.code != "regression" && finding.severity == Severity::Error;
     if let Some(finding) = report.findings.iter().find(broken) {
         ui.warn(format!("baseline unchanged: {}", finding.message));
-        return Ok(());
+        return;
     }
-    let mut runs = lines_by_run(records.newest_first()?);
-    let Some(lines) = runs.find(|lines| lines[0].run == recorder.run) else { return Ok(()) };
-    let mut saved = saved(records)?;
-    saved.save(lines);
-    let file = &records.baseline;
-    if let Some(folder) = file.parent() {
-        disk::create(folder)?;
+    if let Err(error) = write(recorder) {
+        report.add([not_recorded("save the baseline", &error)]);
+        return;
     }
-    files::write_atomically(file, (serde_json::to_string_pretty(&saved)? + "\n").as_bytes())?;
-    ui.status(format!("saved as the baseline in {}", file.display()));
+    ui.status(format!("saved as the baseline in {}", recorder.records.baseline.display()));
     protect(context, recorder, "baseline");
     report.findings.retain(|finding| finding.code != "regression");
     report.settle();
-    Ok(())
+}
+
+/// Puts the lines of this run into the baseline's file.
+fn write(recorder: &Recorder) -> Result<()> {
+    let mut runs = lines_by_run(recorder.records.newest_first()?);
+    let lines = runs.find(|lines| lines[0].run == recorder.run);
+    let mut saved = saved(recorder.records)?;
+    saved.save(lines.context("the results file has no line of this run")?);
+    let file = &recorder.records.baseline;
+    disk::create(disk::folder_of(file))?;
+    files::write_atomically(file, (serde_json::to_string_pretty(&saved)? + "\n").as_bytes())
 }

@@ -29,13 +29,14 @@ use crate::fleet::manifest::Selection;
 use crate::fleet::names::HostName;
 use crate::nix::names::nix_string;
 use crate::system::files::safe_name;
-use crate::system::interrupt::Interrupted;
+use crate::system::interrupt::{self, Interrupted};
 use crate::system::resources::{machine_name, now};
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 use crate::target::{Target, or_finding};
 
 pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
-    if args.prompt == 0 && args.generate == 0 {
+    // Further arguments may name other tests.
+    if args.prompt == 0 && args.generate == 0 && args.args.is_empty() {
         bail!("--prompt 0 and --generate 0 leave nothing to measure");
     }
     if args.all {
@@ -232,11 +233,21 @@ fn measure(
     check_afterwards(machine, &mut report);
     report.precede(before);
     if report.ok {
-        baseline_check::judge(context, &recorder, saved, &mut report)?;
+        match baseline_check::judge(context, &recorder, saved, &mut report) {
+            Err(error) if error.is::<Interrupted>() => {}
+            judged => judged?,
+        }
         baseline_check::protect(context, &recorder, "last");
     }
+    if report.ok && interrupt::requested() {
+        report.add([Finding::error(
+            "interrupted",
+            "interrupted after the measurement, before its verdict was certain",
+            "run it again",
+        )]);
+    }
     if args.save_baseline {
-        baseline_check::save(context, &recorder, &mut report)?;
+        baseline_check::save(context, &recorder, &mut report);
     }
     Ok(report)
 }

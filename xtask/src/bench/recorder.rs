@@ -118,15 +118,18 @@ impl<'a> Recorder<'a> {
         whole.results = samples.results();
         whole.record = Some(self.records.results.display().to_string());
         // The measurement is valid all the same.
-        whole.add(self.problem.take().map(|error| {
-            Finding::error(
-                "not-recorded",
-                format!("cannot write the results: {error:#}"),
-                "fix that, or pass another folder with --record; the results are shown here",
-            )
-        }));
+        whole.add(self.problem.take().map(|error| not_recorded("write the results", &error)));
         Ok(whole)
     }
+}
+
+/// `what` failed; the report has the results all the same.
+pub fn not_recorded(what: &str, error: &Error) -> Finding {
+    Finding::error(
+        "not-recorded",
+        format!("cannot {what}: {error:#}"),
+        "fix that, or pass another folder with --record; the results are shown here",
+    )
 }
 
 /// The name of a `NAME=VALUE`, with enough of a digest to tell two values apart: the file is

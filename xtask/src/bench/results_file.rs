@@ -57,10 +57,11 @@ impl ResultsFile {
         Ok(lines.map_while(Result::ok).filter_map(|line| Record::parse(&line).ok()))
     }
 
-    /// The same, with the baseline where `programs.llama-cpp.bench.baseline` wants it.
+    /// The same, with the fleet's baseline where `programs.llama-cpp.bench.baseline` names a file.
     pub fn of_subject(args: &BenchArgs, context: &Context, subject: &Subject) -> Checked<Self> {
         let mut file = Self::of(context, subject.host.as_str(), args.record.as_deref());
         let chosen = subject.manifest.bench.baseline.as_ref();
+        let chosen = chosen.filter(|_| context.testbed().is_none());
         if let (Some(chosen), Some(root)) = (chosen, local_root(&context.flake.reference)) {
             let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
             if !Path::new(chosen).components().all(inside) {

@@ -1,8 +1,9 @@
 //! `bench` on small fleets: real Nix builds a llama-bench that replays a recording.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::support::builders::{running, signal, wait_for};
 use crate::support::{Scratch, code, fleet, fleet_with, json, run, stderr, stdout, xtask};
 
 const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
@@ -302,35 +303,85 @@ fn a_target_that_cannot_be_is_told() {
     assert_eq!(code(&output), 2);
 }
 
+/// Benches until this sleeps, then interrupts: the report.
+fn interrupted(fleet: &Scratch, marker: &str) -> serde_json::Value {
+    let mut command = xtask(fleet.path());
+    command.args(["bench", "a", "--local", "--json", "--rounds=5"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The script is an argument of its own build too.
+    let is_it = |it: &String| it.split(' ').skip(1).eq(["sleep", marker]);
+    let sleeping = || running(marker).iter().any(is_it);
+    assert!(wait_for(Duration::from_secs(60), sleeping), "it never started");
+    signal("INT", child.id());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    assert!(!sleeping());
+    let report = json(&output);
+    assert_eq!(report["ok"], false, "{report}");
+    assert_eq!(report["findings"][0]["code"], "interrupted", "{report}");
+    report
+}
+
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test is the terminal here")]
 fn ctrl_c_ends_llama_bench_and_keeps_what_it_measured() {
     let marker = format!("99{}", std::process::id());
     let fleet = replaying(BROKEN, &format!("exec sleep {marker}"), "");
-    let sleeping = || {
-        let found = std::process::Command::new("pgrep")
-            .args(["-f", &format!("^sleep {marker}")])
-            .output()
-            .unwrap();
-        !found.stdout.is_empty()
-    };
-    let child = xtask(fleet.path())
-        .args(["bench", "a", "--local", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while !sleeping() {
-        assert!(started.elapsed() < Duration::from_secs(60), "it never started");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let kill = ["-INT".to_owned(), child.id().to_string()];
-    assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(code(&output), 130, "{}", stderr(&output));
-    let report = json(&output);
-    assert_eq!(report["findings"][0]["code"], "interrupted");
+    let report = interrupted(&fleet, &marker);
     assert_eq!(report["results"].as_array().unwrap().len(), 1);
-    assert!(!sleeping());
+}
+
+/// While the memory's bandwidth is measured, and while the baseline's build runs again.
+#[test]
+fn ctrl_c_after_the_measurement_loses_none_of_it() {
+    let faster = NEW.replace("\"samples_ts\": [ ", "\"samples_ts\": [ 99999.0, ");
+    let bench = ["bench", "a", "--local", "--json", "--rounds=5"];
+    for (place, number) in [("libexec/memory-bandwidth", 96), ("bin/llama-bench", 97)] {
+        let marker = format!("{number}{}", std::process::id());
+        let fleet = replaying(NEW, "", "");
+        assert_eq!(code(&run(fleet.path(), &bench)), 0);
+        let then = "[ $(wc -l <runs) -lt 6 ] || exec sleep ";
+        let other = match place {
+            "bin/llama-bench" => replaying_after(&format!("echo >>runs; {then}{marker}"), &faster),
+            _ => replaying(&faster, "", ""),
+        };
+        let text = std::fs::read_to_string(other.path().join("flake.nix")).unwrap();
+        let program = format!(
+            "chmod +x $out/bin/llama-bench; mkdir $out/libexec; printf '#!/bin/sh\\nexec sleep \
+             {marker}\\n' >$out/{place}; chmod +x $out/{place}"
+        );
+        let text = match place {
+            "bin/llama-bench" => text,
+            _ => text.replace("chmod +x $out/bin/llama-bench", &program),
+        };
+        fleet.write("flake.nix", &text);
+        let report = interrupted(&fleet, &marker);
+        assert_eq!(report["results"].as_array().unwrap().len(), 2, "{place}: {report}");
+    }
+}
+
+/// The first combination is not the whole grid, and what failed once is tried again.
+#[test]
+fn a_sweep_is_timed_by_a_combination_that_runs_and_forgets_failures_at_its_end() {
+    let help = include_str!("../fixtures/llama-bench/new.help");
+    let first = format!(
+        "case \"$*\" in *--help*) cat <<'HELP'\n{help}HELP\nexit;; *'-t 1'*) exit 1;; esac\n\
+         [ ! -e full ] || exit 1; sleep 1"
+    );
+    let fleet = replaying_after(&first, NEW);
+    let sweep = |more: &[&str]| {
+        let words = ["bench", "a", "--local", "--json", "--rounds=1", "--sweep=t=1,2"];
+        run(fleet.path(), &[&words[..], more].concat())
+    };
+    let planned = json(&sweep(&["--dry-run"]));
+    assert!(planned["sweep"]["estimatedSeconds"].as_f64() > Some(2.0), "{planned}");
+    fleet.write("full", "");
+    let output = sweep(&[]);
+    assert_eq!(json(&output)["findings"][0]["code"], "nothing-measured", "{}", stderr(&output));
+    std::fs::remove_file(fleet.path().join("full")).unwrap();
+    let output = sweep(&["--env=GGML_NUMBER=1"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(json(&output)["env"][0], "GGML_NUMBER=1");
+    let output = sweep(&[]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(json(&output)["sweep"]["best"], "t=2");
 }

@@ -260,6 +260,14 @@ fn results_that_cannot_be_kept_are_shown_all_the_same() {
     assert_eq!(report["results"].as_array().unwrap().len(), 2);
     assert_eq!(report["findings"][0]["code"], "not-recorded");
     assert!(report["findings"][0]["message"].as_str().unwrap().contains("/proc/self/a.jsonl"));
+    // Nor is one lost where the baseline cannot be written.
+    std::os::unix::fs::symlink("/proc/self", fleet.path().join("full")).unwrap();
+    change(&fleet, &host_with_baseline("\"full/a.json\"", "aaaa", 1000, 200, ""));
+    let output = run(fleet.path(), &[&BENCH[..], &["--save-baseline"]].concat());
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["results"].as_array().unwrap().len(), 2);
+    assert_eq!(report["findings"][0]["code"], "not-recorded");
 }
 
 #[test]
@@ -267,8 +275,11 @@ fn the_option_chooses_the_baselines_file_in_the_flake_alone() {
     let chosen = |file: &str| host_with_baseline(&format!("\"{file}\""), "aaaa", 1000, 200, "");
     let fleet = fleet(&chosen("good/a.json"));
     let save = [&BENCH[..], &["--save-baseline"]].concat();
-    assert_eq!(code(&run(fleet.path(), &save)), 0);
-    assert!(fleet.path().join("good/a.json").is_file());
+    // What the testbed's inputs give is no baseline of the fleet.
+    for (more, is_written) in [("--testbed", false), ("--quiet", true)] {
+        assert_eq!(code(&run(fleet.path(), &[&save[..], &[more]].concat())), 0);
+        assert_eq!(fleet.path().join("good/a.json").is_file(), is_written);
+    }
     change(&fleet, &chosen("../outside.json"));
     let output = run(fleet.path(), &save);
     assert_eq!(code(&output), 1);
@@ -353,8 +364,8 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
     );
     assert_eq!(standings[1]["interval"], serde_json::json!([0.5, 0.5]));
     assert_eq!(standings[1]["samples"], 18);
-    let output = run(fleet.path(), &["bench", "--compare", "a,slow", "a", "--local", "--rounds=5"]);
-    let shown = stdout(&output);
+    let args = ["bench", "--compare", "a,slow", "a", "--local", "--rounds=5"];
+    let shown = stdout(&run(fleet.path(), &args));
     for part in [
         "29 M parameters, 15.9 MiB), AMD EPYC, 2 threads",
         "  slow: slow, llama.cpp aaaa",
@@ -371,9 +382,7 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
     );
     let path = hand.to_str().unwrap();
     for named in [path, &format!("{path}/bin/llama-bench")] {
-        let output = compare(&format!("a,{named}"));
-        assert_eq!(code(&output), 0, "{}", stderr(&output));
-        let report = json(&output);
+        let report = json(&compare(&format!("a,{named}")));
         assert_eq!(report["subjects"][1]["storePath"], path);
         assert_eq!(report["standings"][1]["ratio"], 2.0, "{report}");
         assert_eq!(report["standings"][3]["ratio"], 0.5, "{report}");

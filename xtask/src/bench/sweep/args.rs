@@ -12,7 +12,7 @@ use crate::ui::units::parse_duration;
 pub struct SweepArgs {
     /// Measure each value of a llama-bench parameter: `ctk=q8_0,f16`, `t=1..8`, `t=1..16*2`;
     /// repeat it to measure all combinations
-    #[arg(long, value_name = "NAME=VALUE,…", value_parser = parse, allow_hyphen_values = true, conflicts_with_all = ["save_baseline", "verify", "compare"])]
+    #[arg(long, value_name = "NAME=VALUE,…", value_parser = parse, allow_hyphen_values = true, conflicts_with_all = ["save_baseline", "verify", "record", "compare"])]
     pub sweep: Vec<Wanted>,
     /// Time for the sweep, such as 10m or 1h30m: drops the slower half repeatedly [default: all
     /// rounds of all combinations]

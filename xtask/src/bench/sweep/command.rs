@@ -25,12 +25,16 @@ use crate::findings::outcome::Outcome;
 use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::hardware::kv_cache;
-use crate::system::{disk, files, interrupt, json_lines};
+use crate::system::interrupt::{self, Interrupted};
+use crate::system::process::Exit;
+use crate::system::{disk, files, json_lines};
 use crate::target::refuse;
 use crate::ui::{Ui, units};
 
 /// For llama-bench to print its help, whatever the machine.
 const HELP: Duration = Duration::from_secs(60);
+/// Configurations that are tried until one can be timed.
+const MOST_TRIED: usize = 8;
 /// A grid that would take longer must be asked for by its rounds or its budget.
 const LONG: f64 = 3600.0;
 
@@ -87,7 +91,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     report.sweep.iter().for_each(|sweep| view::print(ui, sweep));
     report.findings.iter().for_each(|finding| print(ui, &args.host, finding));
     let complete = report.sweep.as_ref().is_some_and(|sweep| sweep.complete);
-    if complete && none_is_an_error(&report.findings) {
+    if complete {
         disk::remove(&sweep.journal)?;
     }
     Ok(Outcome::new(report.ok, &report.findings))
@@ -97,6 +101,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
 fn help(machine: &Machine, subject: &Subject) -> Result<String> {
     let program = machine.llama_bench(subject);
     let problem = match machine.target.read(&[&program, "--help"], HELP) {
+        Ok((Exit::Interrupted, _)) => bail!(Interrupted),
         Ok((exit, said)) if exit.ok() && said.stdout.contains("--help") => return Ok(said.stdout),
         Ok((exit, _)) => format!("{exit}"),
         Err(error) if error.is::<Finding>() => return Err(error),
@@ -175,16 +180,27 @@ impl<'a> Sweep<'a> {
         Ok(vec![])
     }
 
-    /// Times one run, so that nobody learns after an hour that it takes ten: seconds of the
-    /// whole grid.
-    fn estimate(&self, args: &BenchArgs) -> Result<f64> {
-        let first = NextRun { point: 0, round: 1, repetitions: self.plan.repetitions };
-        let began = Instant::now();
-        let report = self.measure(first)?;
-        let seconds = began.elapsed().as_secs_f64();
-        if let Some(finding) = report.findings.into_iter().find(ends_the_sweep) {
-            return refuse(finding);
+    /// Times one run, which is not a result: seconds. A configuration that fails at once says
+    /// nothing of how long the others take.
+    fn time_one(&self) -> Result<f64> {
+        let mut seconds = 0.0;
+        for point in 0..self.about.points.len().min(MOST_TRIED) {
+            let began = Instant::now();
+            let run = NextRun { point, round: 1, repetitions: self.plan.repetitions };
+            let report = self.measure(run)?;
+            seconds = began.elapsed().as_secs_f64();
+            match report.findings.into_iter().find(|it| it.severity == Severity::Error) {
+                Some(finding) if ends_the_sweep(&finding) => return refuse(finding),
+                Some(finding) if finding.code != "timeout" => {}
+                _ => break,
+            }
         }
+        Ok(seconds)
+    }
+
+    /// Says how long the whole grid takes, in seconds, before hours are spent on it.
+    fn estimate(&self, args: &BenchArgs) -> Result<f64> {
+        let seconds = self.time_one()?;
         let (points, rounds) = (self.about.points.len(), self.plan.rounds);
         let whole = points as f64 * f64::from(rounds) * seconds;
         let (all, one) = (units::seconds(whole), format!("{seconds:.1} s a run"));
@@ -312,6 +328,7 @@ impl<'a> Sweep<'a> {
                 "see the reasons in the table; try `bench` without --sweep there",
             )),
         }
+        report.env.clone_from(&self.setup.machine.env);
         report.log = self.setup.machine.written_log();
         report.findings.extend(sweep.few_rounds(target));
         report.sweep = Some(sweep);
