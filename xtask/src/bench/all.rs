@@ -9,7 +9,7 @@ use crate::bench::command::{found, measure_host, target};
 use crate::bench::document::BenchReport;
 use crate::bench::view;
 use crate::check::report::NO_MODULE;
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, Severity};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print;
 use crate::fleet::context::Context;
@@ -55,7 +55,10 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     }
     let benched = asked.into_iter().filter_map(|host| bench(args, context, host));
     let hosts: Vec<HostBench> = benched.collect();
-    let ok = !hosts.is_empty() && hosts.iter().all(|bench| bench.ok);
+    if hosts.is_empty() {
+        bail!("no host with a target uses the llama-cpp module");
+    }
+    let ok = hosts.iter().all(|bench| bench.ok);
     let report = AllReport { schema: 1, command: "bench", hosts, ok };
     ui.document(&report)?;
     ui.status("");
@@ -85,6 +88,7 @@ fn bench(args: &BenchArgs, context: &Context, host: HostName) -> Option<HostBenc
             bench.report = Some(report);
         }
         Ok(Err(findings)) if findings.iter().all(|finding| finding.code == NO_MODULE) => {
+            ui.status(format!("{} does not use the llama-cpp module: skipped", bench.host));
             return None;
         }
         Ok(Err(findings)) => {
@@ -109,29 +113,31 @@ impl HostBench {
     }
 }
 
-/// A row for each test of each host.
+/// A row for each test of each host, or why there is none.
 fn table(ui: &Ui, report: &AllReport) -> String {
     let mut rows: Vec<Vec<Cell>> = vec![];
     for bench in &report.hosts {
         let HostBench { host, report, .. } = bench;
-        let results = report.iter().flat_map(|report| &report.results);
+        let why = match bench.all_findings().find(|it| it.severity == Severity::Error) {
+            Some(finding) => finding.code,
+            None if bench.interrupted => "interrupted",
+            None => "error",
+        };
+        let paint = if why == "interrupted" { Ui::yellow } else { Ui::red };
         let mut name = host.as_str();
-        for result in results {
+        for result in report.iter().flat_map(|report| &report.results) {
             let baselines = report.iter().filter_map(|report| report.baseline.as_ref());
             let mut changes = baselines.flat_map(|baseline| &baseline.tests);
-            let change = changes.find(|change| change.test == result.test);
-            let verdict = change.map_or("-", |change| in_words(change.verdict, change.is_clear()));
+            let verdict = match changes.find(|change| change.test == result.test) {
+                Some(change) => in_words(change.verdict, change.is_clear()).into(),
+                None if bench.ok => "-".into(),
+                None => Cell::painted(why, paint),
+            };
             let speed = units::speed(result.tokens_per_second);
-            rows.push(vec![name.into(), result.test.as_str().into(), speed.into(), verdict.into()]);
+            rows.push(vec![name.into(), result.test.as_str().into(), speed.into(), verdict]);
             name = "";
         }
         if name == host.as_str() {
-            let why = match bench.all_findings().next() {
-                Some(finding) => finding.code,
-                None if bench.interrupted => "interrupted",
-                None => "error",
-            };
-            let paint = if why == "interrupted" { Ui::yellow } else { Ui::red };
             let failed = Cell::painted(format!("not measured: {why}"), paint);
             rows.push(vec![name.into(), "-".into(), "-".into(), failed]);
         }

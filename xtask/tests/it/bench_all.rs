@@ -53,6 +53,31 @@ fn all_hosts_are_measured_whatever_becomes_of_one() {
     assert!(error.contains("cannot open"), "{report}");
 }
 
+/// Its table names what ended early, and what is skipped is said.
+#[test]
+fn a_host_that_ends_early_or_lacks_the_module_is_not_passed_over() {
+    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let line = NEW.lines().next().unwrap().replace('\'', "");
+    let script = format!(
+        "mkdir -p $out/bin; printf '%s\\n' '#!/bin/sh' \"cat <<'JSON'\" '{line}' JSON 'kill -SEGV $$' \
+         >$out/bin/llama-bench; chmod +x $out/bin/llama-bench"
+    );
+    let bare = "bare = { options = { }; config = { }; };";
+    let crashing = format!("a = host {{ script = ''\n{script}\n''; }};");
+    let targets = ["a", "bare"].map(|host| format!("fleet.{host}.target = \"{}\";", here.trim()));
+    let fleet = fleet_with(&(crashing + bare), &targets.concat());
+    let output = run(fleet.path(), &["bench", "--all"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let shown = stdout(&output);
+    let row = shown.lines().find(|line| line.starts_with("a     pp128")).unwrap();
+    assert!(row.ends_with("crashed"), "{shown}");
+    assert!(stderr(&output).contains("bare does not use the llama-cpp module: skipped"));
+    let alone = fleet_with(bare, &targets[1]);
+    let output = run(alone.path(), &["bench", "--all", "--json"]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(json(&output)["error"].as_str().unwrap().contains("uses the llama-cpp module"));
+}
+
 #[test]
 fn ctrl_c_leaves_the_table_of_all_hosts() {
     let process = std::process::id();
