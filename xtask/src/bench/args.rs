@@ -88,7 +88,7 @@ pub struct BenchArgs {
     /// Compare builds with the first one, run in turns: HOST, upstream, nixpkgs, dispatch,
     /// microarch=NAME, rev=REVISION (a tag or commit), a variant's name, or the absolute path of a
     /// llama-bench on the target; a single one is compared with HOST's
-    #[arg(help_heading = COMPARISON, long, value_delimiter = ',', value_name = "SUBJECT,…")]
+    #[arg(help_heading = COMPARISON, long, value_delimiter = ',', value_name = "SUBJECT,…", conflicts_with_all = ["save_baseline", "verify", "record"])]
     pub compare: Vec<String>,
     /// Seed for the random order of `--compare`; each run prints its own
     #[arg(help_heading = COMPARISON, long, value_name = "N", requires = "compare")]

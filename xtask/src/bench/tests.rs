@@ -110,6 +110,18 @@ fn numbers_that_cannot_be_are_refused() {
     }
 }
 
+/// What another mode would ignore.
+#[test]
+fn options_that_would_do_nothing_are_refused() {
+    use clap::Parser;
+    for mode in ["--compare=upstream", "--sweep=t=1,2"] {
+        for option in ["--save-baseline", "--verify", "--record=x"] {
+            let words = ["xtask", "bench", "a", mode, option];
+            assert!(Cli::try_parse_from(words).is_err(), "{words:?}");
+        }
+    }
+}
+
 #[test]
 fn both_eras_are_measured() {
     for recording in ["old.jsonl", "new.jsonl"] {
