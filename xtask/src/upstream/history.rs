@@ -2,10 +2,13 @@
 //! under `upstream/` of xtask's folder.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use percent_encoding::percent_decode_str;
 use semver::Version;
 
 use crate::nix::flake_input::Revision;
@@ -121,10 +124,16 @@ impl History {
     /// made or updated.
     ///
     /// # Errors
-    /// No network, no git, no space.
+    /// No network, no git, no space, no such repository.
     pub fn open(home: &Path, url: &str) -> Result<Self> {
-        if let Some(path) = url.strip_prefix("file://").or(url.starts_with('/').then_some(url)) {
-            return Ok(Self { folder: PathBuf::from(path) });
+        let local = match url.strip_prefix("file://") {
+            Some(path) => Some(OsString::from_vec(percent_decode_str(path).collect())),
+            None => url.starts_with('/').then(|| url.into()),
+        };
+        if let Some(path) = local {
+            let history = Self { folder: PathBuf::from(path) };
+            history.ask(&["rev-parse", "--git-dir"])?;
+            return Ok(history);
         }
         let folder = home.join("upstream").join(files::path_name(Path::new(url)) + ".git");
         if folder.join("HEAD").is_file() {
@@ -157,7 +166,8 @@ impl History {
         self.ask(&words).ok().filter(|rev| rev.len() == 40)
     }
 
-    /// Returns a revision with its date, and the build number as llama.cpp counts it.
+    /// Returns a revision with its date, and the build number as llama.cpp counts it; none from a
+    /// shallow clone, which does not have all commits to count.
     ///
     /// # Errors
     /// It is not a commit of this history.
@@ -165,7 +175,10 @@ impl History {
         let words = ["show", "--no-patch", "--format=%H %ct", "--end-of-options", rev];
         let output = self.ask(&words)?;
         let (rev, date) = output.split_once(' ').context("unexpected output from git show")?;
-        let build = self.ask(&["rev-list", "--count", rev])?.parse().ok();
+        let build = match self.is_shallow() {
+            true => None,
+            false => self.ask(&["rev-list", "--count", rev])?.parse().ok(),
+        };
         let release = self.releases()?.remove(rev);
         Ok(Revision { rev: rev.to_owned(), date: date.parse().ok(), build, release })
     }
@@ -330,5 +343,30 @@ mod tests {
     fn the_newest_commit_has_the_name_of_its_branch() {
         let names = Names::read(LISTED);
         assert_eq!(names.beginning_with("aa"), Some(("aa11", Some("refs/heads/master"))));
+    }
+
+    #[test]
+    fn a_local_repository_is_read_where_its_url_points_and_counted_only_if_it_is_whole() {
+        let scratch = tempfile::tempdir().unwrap();
+        let run = |folder: &Path, words: &[&str]| {
+            let who = ["-c", "user.name=x", "-c", "user.email=x@localhost", "-C"];
+            process::read(&git(&who).arg(folder).args(words.iter().copied()), Some(QUICK)).unwrap()
+        };
+        let whole = scratch.path().join("a b");
+        run(scratch.path(), &["init", "--quiet", "a b"]);
+        for message in ["one", "two"] {
+            run(&whole, &["commit", "--quiet", "--allow-empty", "--message", message]);
+        }
+        let url = format!("file://{}", whole.display()).replace(' ', "%20");
+        run(scratch.path(), &["clone", "--quiet", "--depth=1", &url, "shallow"]);
+        let build = |url: &str| {
+            let history = History::open(scratch.path(), url)?;
+            history.revision("HEAD").map(|revision| revision.build)
+        };
+        assert_eq!(build(&url).unwrap(), Some(2));
+        let shallow = scratch.path().join("shallow");
+        assert_eq!(build(shallow.to_str().unwrap()).unwrap(), None);
+        let gone = format!("{:#}", build("file:///nonexistent/llama.cpp").unwrap_err());
+        assert!(gone.contains("/nonexistent/llama.cpp"), "{gone}");
     }
 }

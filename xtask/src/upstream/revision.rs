@@ -1,9 +1,10 @@
 //! Which revision an update goes to: a tag, a branch or a commit that upstream has.
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 
-use crate::findings::finding::{Checked, Finding};
+use crate::findings::finding::{Checked, Finding, or_finding};
 use crate::nix::flake_input::{Revision, build_tag, release_tag};
+use crate::system::interrupt::{self, Interrupted};
 use crate::ui::nearest::nearest;
 use crate::upstream::history::{self, History, Names};
 use crate::upstream::trial_fleet::PinState;
@@ -32,23 +33,15 @@ pub enum Wanted<'a> {
 }
 
 /// # Errors
-/// A [`Finding`] if upstream does not answer, or has no such revision.
+/// There is no revision of this name. A [`Finding`] if upstream cannot be read, or has no such
+/// branch or release.
 pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
     let url = &pin.upstream.url;
-    let names = history::names(url).map_err(|error| {
-        let help = "check the network; flake.lock is unchanged";
-        Finding::error("unreachable", format!("{error:#}"), help)
-    })?;
+    let names = names(pin)?;
     not_pinned_to_tag(pin, &names)?;
     let now = names.named(pin.now.clone());
     let found = match wanted {
-        Wanted::Newest => {
-            let branch = pin.upstream.branch.as_deref();
-            let found = branch.map_or_else(|| head(&names), |branch| names.resolve(branch));
-            let (rev, name) = found.ok_or_else(|| no_branch(url, branch))?;
-            // In flake.nix's own words, so that flake.lock keeps them.
-            Ok((rev.to_owned(), Some(branch.map_or(name, str::to_owned))))
-        }
+        Wanted::Newest => Ok(newest(pin, &names)?),
         Wanted::NewestRelease => {
             let newest = names.releases().pop();
             let (version, rev) = newest.ok_or_else(|| no_release(url))?;
@@ -56,7 +49,7 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
         }
         Wanted::Named(to) => match resolve(&names, to) {
             Some(found) => Ok(found),
-            // A commit without a name of its own.
+            // A commit that has no name.
             None if is_hex(to) => Err(to),
             None => bail!(unknown(to, &names, url)),
         },
@@ -68,19 +61,37 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
         return Ok(Chosen { revision, named, now, history, note: None });
     }
     pin.context.ui.status(format!("reading the history of {url}"));
-    let history = History::open(&pin.context.home, url).map_err(|error| format!("{error:#}"));
+    let history = or_finding(history(pin))?.map_err(|finding| finding.message);
     let (rev, named) = match found {
-        Ok((rev, Some(tag)))
-            if matches!(wanted, Wanted::NewestRelease) && is_behind(pin, &rev, &history) =>
-        {
-            let (revision, note) = (now.clone(), Some(ahead(&now, &tag)));
-            return Ok(Chosen { revision, named: None, now, history, note });
+        Ok((rev, Some(tag))) if matches!(wanted, Wanted::NewestRelease) => {
+            let tag_name = tag.trim_start_matches("refs/tags/");
+            let history = history.as_ref().map_err(|why| {
+                let help = format!(
+                    "check the network; `cargo xtask update --to {tag_name}` needs no history, but \
+                     also goes back to that release from a later commit"
+                );
+                Finding::error("unreachable", why.as_str(), help)
+            })?;
+            if history.is_ancestor(&rev, &pin.now.rev) {
+                let (revision, note) = (now.clone(), Some(ahead(&now, tag_name)));
+                let history = Ok(history.clone());
+                return Ok(Chosen { revision, named: None, now, history, note });
+            }
+            (rev, Some(tag))
         }
         Ok(found) => found,
         Err(to) => {
-            let known = history.as_ref().ok().and_then(|history| history.resolve(to));
-            let rev = known.or_else(|| (to.len() == 40).then(|| to.to_lowercase()));
-            (rev.ok_or_else(|| unknown(to, &names, url))?, None)
+            let whole = (to.len() == 40).then(|| to.to_lowercase());
+            let rev = match &history {
+                Ok(history) => {
+                    history.resolve(to).or(whole).ok_or_else(|| unknown(to, &names, url))?
+                }
+                Err(why) => whole.ok_or_else(|| {
+                    let help = "check the network, or pass a tag or all 40 digits of the commit";
+                    Finding::error("unreachable", why.as_str(), help)
+                })?,
+            };
+            (rev, None)
         }
     };
     let known = history.as_ref().ok().and_then(|history| history.revision(&rev).ok());
@@ -88,13 +99,45 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
     Ok(Chosen { revision, named, now, history, note: None })
 }
 
-/// Whether the pin already has all that is in `release`.
-fn is_behind(pin: &PinState, release: &str, history: &Result<History, String>) -> bool {
-    history.as_ref().is_ok_and(|history| history.is_ancestor(release, &pin.now.rev))
+/// The names that the input's repository has.
+///
+/// # Errors
+/// A [`Finding`] if it does not answer.
+pub fn names(pin: &PinState) -> Result<Names> {
+    history::names(&pin.upstream.url)
+        .map_err(|error| unreachable(error, |error| format!("{error:#}")))
 }
 
-fn ahead(now: &Revision, tag: &str) -> Finding {
-    let newest = tag.trim_start_matches("refs/tags/");
+/// The history of the input's repository.
+///
+/// # Errors
+/// A [`Finding`] if it cannot be read.
+pub fn history(pin: &PinState) -> Result<History> {
+    let url = &pin.upstream.url;
+    // In git's words, without the command and its folder for parts.
+    let message =
+        |error: &Error| format!("cannot read the history of {url}: {}", error.root_cause());
+    History::open(&pin.context.home, url).map_err(|error| unreachable(error, message))
+}
+
+fn unreachable(error: Error, message: impl FnOnce(&Error) -> String) -> Error {
+    if interrupt::requested() {
+        return Interrupted.into();
+    }
+    Finding::error("unreachable", message(&error), "check the network; flake.lock is unchanged")
+        .into()
+}
+
+/// The newest commit of the branch that flake.nix names, with the full name it was found under.
+pub fn newest(pin: &PinState, names: &Names) -> Checked<(String, Option<String>)> {
+    let branch = pin.upstream.branch.as_deref();
+    let found = branch.map_or_else(|| head(names), |branch| names.resolve(branch));
+    let (rev, name) = found.ok_or_else(|| no_branch(&pin.upstream.url, branch))?;
+    // In flake.nix's own words, so that flake.lock keeps them.
+    Ok((rev.to_owned(), Some(branch.map_or(name, str::to_owned))))
+}
+
+fn ahead(now: &Revision, newest: &str) -> Finding {
     Finding::note(
         "ahead-of-release",
         format!("the pin {} is newer than the newest release, {newest}", now.name()),
@@ -128,7 +171,7 @@ fn no_branch(url: &str, branch: Option<&str>) -> Finding {
     Finding::error(
         "no-such-revision",
         format!("{url} has no {what}"),
-        "fix the url in flake.nix, or pass a revision with --to",
+        "fix the url in flake.nix, or pass a revision",
     )
 }
 
@@ -140,21 +183,20 @@ fn no_release(url: &str) -> Finding {
     )
 }
 
-fn unknown(to: &str, names: &Names, url: &str) -> Finding {
-    let all: Vec<&str> = names.short().collect();
-    let release = || names.releases().pop().map(|(version, _)| release_tag(&version));
-    let build = || names.builds().last().and_then(|(build, _)| build_tag(Some(*build)));
-    let newest = match to.starts_with('v') {
-        true => release().map(|tag| format!("The newest release is {tag}")),
-        false => build().map(|tag| format!("The newest build is {tag}")),
-    };
-    let help = match (nearest(to, all.iter().copied()), newest) {
-        (Some(near), Some(newest)) => format!("did you mean {near}? {newest}"),
-        (Some(near), None) => format!("did you mean {near}?"),
-        (None, Some(newest)) => newest,
+fn unknown(to: &str, names: &Names, url: &str) -> Error {
+    let release = names.releases().pop().map(|(version, _)| release_tag(&version));
+    let build = names.builds().pop().and_then(|(build, _)| build_tag(Some(build)));
+    let newest = match (release, build) {
+        (Some(release), Some(build)) => {
+            format!("The newest release is {release}, the newest build {build}")
+        }
+        (Some(release), None) => format!("The newest release is {release}"),
+        (None, Some(build)) => format!("The newest build is {build}"),
         (None, None) => "pass one of its tags, branches or commits".to_owned(),
     };
-    Finding::error("no-such-revision", format!("{url} has no tag, branch or commit {to}"), help)
+    let near = nearest(to, names.short()).map(|near| format!("did you mean {near}? "));
+    let near = near.unwrap_or_default();
+    anyhow!("{url} has no tag, branch or commit {to}\n  help: {near}{newest}")
 }
 
 /// If flake.nix names a tag, flake.lock alone must not move.

@@ -55,6 +55,13 @@ fn an_update_moves_the_input_alone_and_rollback_takes_it_back() {
     assert_eq!(world.run(&["rollback"]).0, 0);
     let (code, _, said) = world.run(&["rollback", "--to", "9"]);
     assert!(code == 1 && said.contains("the journal goes back"), "{said}");
+    // A journal that cannot be read is not an empty one.
+    let name = world.fleet.path().to_str().unwrap().replace('/', "_");
+    let journal = world.fleet.home().join(format!("updates/{name}.jsonl"));
+    fs::remove_file(&journal).unwrap();
+    fs::create_dir(&journal).unwrap();
+    let (code, _, said) = world.run(&["rollback"]);
+    assert!(code == 2 && said.contains("cannot read") && said.contains(".jsonl"), "{said}");
 }
 
 /// A github: source tells no number, so the fleet's own file does, and its hosts read it:
@@ -184,10 +191,13 @@ fn a_revision_is_named_by_tag_branch_or_commit() {
         assert_eq!(report["lock"], "unchanged");
     }
     let (code, _, said) = to("b33");
-    assert!(code == 1 && said.contains("did you mean b3? The newest build is b3"), "{said}");
+    assert!(code == 2 && said.contains("did you mean b3? The newest build is b3"), "{said}");
     git(&world.upstream(), &["tag", "v0.1.0", &second]);
-    let (code, _, said) = to("v9.9.9");
-    assert!(code == 1 && said.contains("The newest release is v0.1.0"), "{said}");
+    let newest = "The newest release is v0.1.0, the newest build b3";
+    for name in ["v9.9.9", "9.9.9", "abcdef123"] {
+        let (code, _, said) = to(name);
+        assert!(code == 2 && said.contains(newest), "{name}: {said}");
+    }
     assert_eq!(world.run(&["update"]).0, 0);
     let (code, report, _) = to("b1");
     assert_eq!((code, &report["backwards"], &report["commits"]), (0, &true.into(), &2.into()));

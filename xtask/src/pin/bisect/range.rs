@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::findings::finding::Finding;
 use crate::nix::flake_input::{Revision, short};
 use crate::pin::args::BisectArgs;
-use crate::system::interrupt::Interrupted;
-use crate::upstream::history as upstream;
 use crate::upstream::history::History;
+use crate::upstream::revision;
 use crate::upstream::trial_fleet::PinState;
 
 /// Revisions in their order, the good end first.
@@ -25,14 +23,14 @@ pub struct Range {
 pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
     let url = &pin.upstream.url;
     pin.context.ui.debug(format!("reading the history of {url}"));
-    let history = History::open(&pin.context.home, url).map_err(|error| unreachable(url, error))?;
+    let history = revision::history(pin)?;
     let good = match &args.good {
         Some(typed) => resolve(&history, typed, "--good", url)?,
         None => resolve(&history, &pin.now.rev, "the revision in flake.lock, --good", url)?,
     };
     let bad = match &args.bad {
         Some(typed) => resolve(&history, typed, "--bad", url)?,
-        None => newest(pin)?,
+        None => revision::newest(pin, &revision::names(pin)?)?.0,
     };
     if good == bad {
         bail!("--good and --bad are the same revision, {}", short(&good));
@@ -53,15 +51,6 @@ pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
     Ok(Range { history, revs, good, bad })
 }
 
-/// In git's words, without the command and its folder for parts.
-fn unreachable(url: &str, error: Error) -> Error {
-    if error.is::<Interrupted>() {
-        return error;
-    }
-    let message = format!("cannot read the history of {url}: {}", error.root_cause());
-    Finding::error("unreachable", message, "check the network; flake.lock is unchanged").into()
-}
-
 fn resolve(history: &History, typed: &str, option: &str, url: &str) -> Result<String> {
     if let Some(rev) = history.resolve(typed) {
         return Ok(rev);
@@ -74,16 +63,6 @@ fn resolve(history: &History, typed: &str, option: &str, url: &str) -> Result<St
         "{option}: {url} has no revision, tag or branch {typed:?}.{shallow} Tags look like \
          b6140 or v0.7.0"
     )
-}
-
-/// What `update` would move to.
-fn newest(pin: &PinState<'_>) -> Result<String> {
-    let branch = pin.upstream.branch.as_deref().unwrap_or("HEAD");
-    let names = upstream::names(&pin.upstream.url)?;
-    match names.resolve(branch) {
-        Some((rev, _)) => Ok(rev.to_owned()),
-        None => bail!("{} has no branch {branch}; pass --bad REV", pin.upstream.url),
-    }
 }
 
 /// Why the bad revision is not after the good one.
