@@ -49,8 +49,8 @@ fn file(home: &Path, root: &Path) -> PathBuf {
 }
 
 /// Reads the journal, oldest entry first. A line that a killed run left incomplete is skipped.
-pub fn read(home: &Path, root: &Path) -> Vec<Entry> {
-    json_lines::values(&json_lines::read(&file(home, root)).unwrap_or_default()).collect()
+pub fn read(home: &Path, root: &Path) -> Result<Vec<Entry>> {
+    Ok(json_lines::values(&json_lines::read(&file(home, root))?).collect())
 }
 
 /// Appends an entry, which is on the disk when this returns.

@@ -1,7 +1,7 @@
 //! Replaces flake.lock by one rename, after everything that it needs is on the disk. Whenever the
 //! power or the process is lost, flake.lock is the old one or the complete new one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -24,13 +24,16 @@ pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
     let file = folder.join(format!("{}.busy", files::path_name(root)));
     let opened = File::options().create(true).truncate(false).write(true).open(&file);
     let opened = opened.with_context(|| format!("cannot write {}", file.display()))?;
-    if opened.try_lock().is_err() {
-        bail!(
+    match opened.try_lock() {
+        Ok(()) => Ok(Reservation { _file: opened }),
+        Err(TryLockError::WouldBlock) => bail!(
             "another update of {} is running: wait for it, then check `git diff flake.lock`",
             root.display()
-        );
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", file.display()))
+        }
     }
-    Ok(Reservation { _file: opened })
 }
 
 /// Checks that the file can be replaced, before anything is built, and removes what a killed run

@@ -79,7 +79,7 @@ fn roll_back(args: &RollbackArgs, context: &Context) -> Result<()> {
     // Discover.
     let pin = PinState::read(context, args.input.as_deref())?;
     let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
-    let entries = journal::read(&context.home, &pin.root);
+    let entries = journal::read(&context.home, &pin.root)?;
     let way = way_back(&entries, &pin.input.name, &pin.now.rev);
     if args.list {
         return list(context, &pin, &way);

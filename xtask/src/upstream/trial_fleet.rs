@@ -60,7 +60,10 @@ impl<'a> PinState<'a> {
             )
         })?;
         let file = context.lock_file().context("the fleet is not a local folder")?;
-        let text = files::read(&file).context("no flake.lock; run `nix flake lock` first")?;
+        if !file.exists() {
+            bail!("no flake.lock; run `nix flake lock` first");
+        }
+        let text = files::read(&file)?;
         let lock =
             LockFile::parse(&text).with_context(|| format!("{} is not JSON", file.display()))?;
         lock.acyclic()?;

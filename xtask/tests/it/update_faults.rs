@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::world::{World, git};
-use crate::support::{code, skip, stderr};
+use crate::support::{Scratch, code, json, path_with_nix, skip, stderr};
 use serde_json::json;
 
 /// `slow` takes as long as its name says, so that there is something to interrupt.
@@ -76,6 +76,62 @@ fn a_fleet_is_updated_and_restored_whatever_its_folder_is_called() {
     run("rollback");
     assert_eq!(lock(), before);
     assert_eq!(world.lock(), before);
+}
+
+/// Upstream lists its names, and its history cannot be read.
+#[test]
+fn without_a_history_nothing_is_claimed_that_only_it_has() {
+    let world = World::new();
+    let second = world.release("two");
+    let tools = Scratch::new();
+    let broken = "#!/bin/sh\ncase \"$*\" in *--git-dir*) echo 'fatal: disk full' >&2; exit 128;; esac\n\
+                  exec /usr/bin/env -S \"PATH=${PATH#*:}\" git \"$@\"\n";
+    tools.write_program("git", broken);
+    let path = format!("{}:{}", tools.path().display(), path_with_nix().to_str().unwrap());
+    let update = |to: &[&str]| {
+        let output =
+            world.xtask().arg("update").args(to).arg("--json").env("PATH", &path).output().unwrap();
+        (code(&output), json(&output), stderr(&output))
+    };
+    // A commit that no name leads to.
+    let aside = git(&world.upstream(), &["rev-parse", &format!("{second}~1^{{tree}}")]);
+    let (code, report, said) = update(&["--to", &aside[..9]]);
+    assert_eq!((code, &report["findings"][0]["code"]), (2, &json!("unreachable")), "{said}");
+    assert!(said.contains("disk full") && !said.contains("has no tag"), "{said}");
+    // The pin may be of a later commit than the release.
+    assert_eq!(world.run(&["update"]).0, 0);
+    git(&world.upstream(), &["tag", "v0.1.0", "b1"]);
+    let (code, report, said) = update(&["--stable"]);
+    assert_eq!((code, &report["findings"][0]["code"]), (2, &json!("unreachable")), "{said}");
+    assert!(said.contains("disk full") && said.contains("update --to v0.1.0"), "{said}");
+    assert_eq!(world.locked(), second);
+    let (code, _, said) = update(&["--to", "v0.1.0", "--dry-run"]);
+    assert!(code == 0 && said.contains("cannot list upstream's changes"), "{said}");
+}
+
+/// The build itself does what an editor would.
+#[test]
+fn a_lock_that_changes_meanwhile_is_left_alone_and_that_is_no_success() {
+    let hosts = r#"
+        plain = host { variant = "cpu-plain"; manifest.rev = llama-cpp.rev; script = "read x < ${llama-cpp}/content; case $x in /*) echo '{ }' > $x;; esac; echo > $out"; };
+    "#;
+    let world = World::of(hosts);
+    world.release(world.fleet.path().join("flake.lock").to_str().unwrap());
+    let (code, _, said) = world.run(&["update"]);
+    assert!(code == 2 && said.contains("flake.lock changed while the update ran"), "{said}");
+    assert_eq!(world.lock(), "{ }\n");
+}
+
+#[test]
+fn a_host_that_cannot_be_measured_is_named_before_anything_is_built() {
+    let bare = r#"
+        plain = host { variant = "cpu-plain"; manifest.rev = llama-cpp.rev; script = "read x < ${llama-cpp}/content; test $x != broken && echo $x > $out"; };
+        bare = { options = { }; config = { }; };
+    "#;
+    let world = World::of(bare);
+    world.release("broken");
+    let (code, _, said) = world.run(&["update", "--bench", "bare"]);
+    assert!(code == 2 && said.contains("bare has no llama.cpp that evaluates"), "{said}");
 }
 
 /// As after a kill between the renames of pin.json and flake.lock.

@@ -1,7 +1,9 @@
 //! Canaries: hosts on which the old and the new revision run in turns, so that other work on the
 //! machine affects both. The verdict is that of `bench`.
 
-use anyhow::{Context as _, Error, Result};
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
 
 use crate::bench::baseline::{Change, Method, Verdict, changes, list};
 use crate::bench::canary_machine::CanaryMachine;
@@ -23,17 +25,21 @@ impl Update<'_> {
     /// Connects to the canaries, before anything is built.
     ///
     /// # Errors
-    /// A canary is not a host of the flake, or has no target.
+    /// A canary is not a host of the flake, has no target, or no llama.cpp to compare with.
     pub fn reach_canaries(&mut self) -> Result<Vec<(HostName, CanaryMachine)>> {
-        let (context, canaries) = (self.pin.context, &self.args.bench);
+        let context = self.pin.context;
+        let canaries: BTreeSet<String> = self.args.bench.iter().cloned().collect();
         let hosts: Vec<String> = canaries.iter().filter(|name| *name != LOCAL).cloned().collect();
         if !hosts.is_empty() {
             context.hosts(&hosts)?;
         }
+        for host in &hosts {
+            self.subject(&self.before, &HostName::new(host))?;
+        }
         let mut machines = vec![];
         for name in canaries {
             let host = HostName::new(name.clone());
-            match or_finding(CanaryMachine::reach(context, name))? {
+            match or_finding(CanaryMachine::reach(context, &name))? {
                 Ok(machine) => machines.push((host, machine)),
                 Err(finding) => self.fail(&host, finding),
             }
@@ -57,13 +63,7 @@ impl Update<'_> {
                 self.report.hosts.push(this_machine(&was, &is));
                 (was, is)
             } else {
-                let subject = |fleet: &Fleet| {
-                    let selection = fleet.selection(&host).with_context(|| {
-                        format!("{host} does not use llama.cpp, so there is nothing to measure")
-                    })?;
-                    Ok::<_, Error>(Subject::new(host.clone(), selection.clone()))
-                };
-                (subject(&self.before)?, subject(after)?)
+                (self.subject(&self.before, &host)?, self.subject(after, &host)?)
             };
             if was.drv_path != is.drv_path {
                 self.measure(&machine, &host, [&was, &is])?;
@@ -71,6 +71,13 @@ impl Update<'_> {
             }
         }
         Ok(())
+    }
+
+    fn subject(&self, fleet: &Fleet, host: &HostName) -> Result<Subject> {
+        let selection = fleet.selection(host).with_context(|| {
+            format!("{host} has no llama.cpp that evaluates, so there is nothing to measure")
+        })?;
+        Ok(Subject::new(host.clone(), selection.clone()))
     }
 
     /// Runs both in turns until every change is clear, or the last round is over.

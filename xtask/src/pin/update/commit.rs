@@ -41,6 +41,7 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<()> {
         return Ok(());
     }
     lock_transaction::can_write(&root.join(LOCK))?;
+    let entries = journal::read(&pin.context.home, root)?;
     if args.commit {
         if let Some((why, help)) = git::cannot_commit(root) {
             bail!(Finding::error("cannot-commit", why, help));
@@ -54,10 +55,9 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<()> {
                  own changes",
             ));
         }
-        let last = journal::read(&pin.context.home, root).pop();
         let mut changed = written();
         changed.retain(|file| {
-            !git::changed(root, &[file]).is_empty() && !is_half_step(root, file, last.as_ref())
+            !git::changed(root, &[file]).is_empty() && !is_half_step(root, file, entries.last())
         });
         if !changed.is_empty() {
             bail!(Finding::error(
@@ -67,7 +67,7 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<()> {
             ));
         }
     }
-    edited(pin).map_or(Ok(()), |finding| bail!(finding))
+    edited(pin, &entries).map_or(Ok(()), |finding| bail!(finding))
 }
 
 /// Whether a step that was interrupted before flake.lock's rename left the file like this: the
@@ -88,14 +88,13 @@ fn is_half_step(root: &Path, file: &str, last: Option<&Entry>) -> bool {
 }
 
 /// Returns an edit of the input in flake.lock that is neither committed nor of an update.
-fn edited(pin: &PinState<'_>) -> Option<Finding> {
+fn edited(pin: &PinState<'_>, entries: &[Entry]) -> Option<Finding> {
     let committed = LockFile::parse(&git::committed(&pin.root, LOCK)?).ok()?;
     let name = &pin.input.name;
     let (was, now) = (committed.find(name).ok()?, own_input(pin)?);
     if was.locked() == now.locked() {
         return None;
     }
-    let entries = journal::read(&pin.context.home, &pin.root);
     let by_update = |entry: &Entry| entry.input == *name && Some(&*entry.to.rev) == now.rev();
     if entries.iter().any(by_update) {
         return None;
@@ -125,7 +124,8 @@ impl Update<'_> {
     pub fn take(&mut self, pinned: PinnedHosts) -> Result<()> {
         interrupt::check()?;
         let (pin, report) = (self.pin, &mut self.report);
-        if own_input(pin).as_ref().and_then(Input::rev) != Some(pin.now.rev.as_str()) {
+        let is_own = || own_input(pin).as_ref().and_then(Input::rev) == Some(&*pin.now.rev);
+        if pin.context.in_testbed() && !is_own() {
             report.findings.push(Finding::note(
                 "rehearsal",
                 "dry run: with --testbed, stand-ins replace what flake.lock names, so flake.lock \

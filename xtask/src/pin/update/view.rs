@@ -95,7 +95,7 @@ pub fn announce_parts(ui: &Ui, report: &UpdateReport) {
 fn verdict(ui: &Ui, report: &UpdateReport) -> String {
     let Some(to) = report.to.as_ref().map(Point::name) else { return String::new() };
     let (input, from) = (&report.input, report.from.name());
-    if report.stays() {
+    if report.stays() && report.ok {
         let end = match report.released.is_empty() {
             true => ": nothing to do",
             false => "; flake.lock is unchanged",
