@@ -9,6 +9,7 @@ mod bench_all;
 mod bench_faults;
 mod bench_records;
 mod bisect;
+mod bisect_resume;
 mod build_all;
 mod build_faults;
 mod build_keep;

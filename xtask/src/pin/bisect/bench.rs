@@ -109,6 +109,11 @@ impl<'a> Bench<'a> {
         })
     }
 
+    /// Where it is measured.
+    pub fn target(&self) -> &str {
+        self.machine.target.name()
+    }
+
     pub fn judge(&mut self, revision: &Revision) -> Result<Judgement> {
         let (base, trial) = match self.base.take() {
             Some(base) => base,

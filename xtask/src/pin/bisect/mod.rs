@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use crate::findings::finding::{Finding, Severity, or_finding};
 use crate::findings::outcome::Outcome;
@@ -53,7 +54,7 @@ pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
     };
     context.ui.document(&report)?;
     view::print(&context.ui, &report);
-    Ok(Outcome::from_ok(report.ok))
+    Ok(Outcome::new(report.ok, &report.findings))
 }
 
 fn bisect(args: &BisectArgs, context: &Context) -> Result<BisectReport> {
@@ -149,12 +150,13 @@ impl<'a> Session<'a> {
         let context = pin.context;
         let question = Question {
             flake: context.flake.reference.clone(),
-            fleet: fleet(context)?,
+            fleet: fleet(pin)?,
             input: pin.input.name.clone(),
             good: range.good.rev.clone(),
             bad: range.bad.rev.clone(),
             hosts: hosts.clone(),
             by: args.by.to_string(),
+            target: bench.as_ref().map(|bench| bench.target().to_owned()),
         };
         let folder = context.home.join("bisect");
         disk::create(&folder)?;
@@ -285,10 +287,10 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A hash of the fleet's files, without those that have a pin: verdicts depend on them. If it
-/// is unknown, no later run resumes this search.
-fn fleet(context: &Context) -> Result<String> {
-    let root = context.root().context("the fleet is not a local folder")?;
+/// A hash of the fleet's files and of what it is locked to, without the pin: verdicts depend on
+/// them. If it is unknown, no later run resumes this search.
+fn fleet(pin: &PinState<'_>) -> Result<String> {
+    let PinState { context, root, .. } = pin;
     let mut files = match snapshot::take(&context.flake, &context.home, root) {
         Ok(snapshot) => snapshot.files,
         Err(error) => {
@@ -302,5 +304,8 @@ fn fleet(context: &Context) -> Result<String> {
     };
     files.retain(|name, _| !is_pin(name));
     let text = serde_json::to_string(&files).context("cannot serialize a snapshot")?;
-    Ok(format!("{:016x}", hash(&text)))
+    let mut unpinned = pin.input.clone();
+    unpinned.node = Value::Null;
+    let lock = pin.lock.replaced(&pin.input, &unpinned).print();
+    Ok(format!("{:016x}", hash(&(text, lock))))
 }

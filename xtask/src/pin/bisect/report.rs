@@ -99,13 +99,15 @@ pub struct Measured {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Question {
     pub flake: String,
-    /// Hash of the fleet's files, without its lock.
+    /// Hash of the fleet's files and of its lock, without the pin.
     pub fleet: String,
     pub input: String,
     pub good: String,
     pub bad: String,
     pub hosts: Vec<HostName>,
     pub by: String,
+    /// With `--by bench`: where it is measured.
+    pub target: Option<String>,
 }
 
 /// What is saved between runs.
