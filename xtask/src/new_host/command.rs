@@ -13,7 +13,6 @@ use crate::findings::outcome::Outcome;
 use crate::findings::view::print as print_finding;
 use crate::fleet::args::Global;
 use crate::fleet::context::local_root;
-use crate::hardware::facts::Facts;
 use crate::hardware::recommendation::Recommendation;
 use crate::hardware::{probe, probe_output};
 use crate::new_host::args::NewHostArgs;
@@ -101,90 +100,100 @@ fn add(args: &NewHostArgs, global: &Global, report: &mut NewHostReport) -> Resul
         }
         None => paths::repository_root()?,
     };
-    let table = may_be_added(&root, &args.name)?;
+    let name = &args.name;
+    if let Some(problem) = name_problem(name) {
+        bail!("invalid host name {name:?}: {problem}");
+    }
+    let lock = lock(&root)?;
+    let table = may_be_added(&root, name)?;
+    drop(lock);
     let target = match &args.from {
         Some(destination) => Target::ssh(destination, ssh_options())?,
         None => Target::Local,
     };
-    let facts = probe::from_machine(&args.name, &target, None)?;
+    let facts = probe::from_machine(name, &target, None)?;
     let machine = read_machine(&target)?;
     // Plan.
-    let written = plan(args, &facts, &machine, &table)?;
+    let destination = args.target.as_ref().or(args.from.as_ref()).unwrap_or(name);
+    let with_host = |table: &str| {
+        with_row(table, name, system(&facts), destination)
+            .with_context(|| format!("cannot add a row to {TABLE}"))
+    };
+    let folder = Path::new("hosts").join(name);
+    let mut written = vec![(folder.join("facts.json"), facts.to_json()?)];
+    let own = configuration::files(&facts, &Recommendation::new(&facts), &machine);
+    written.extend(own.into_iter().map(|(name, text)| (folder.join(name), text)));
     // Run.
-    if !args.dry_run {
-        report.is_tracked = write(&root, &args.name, &written)?;
-        report.findings = probe_output::unknown(&facts);
-        report.findings.extend(unsure(&args.name, &machine));
-    }
     report.files = written.iter().map(|(file, _)| file.clone()).collect();
+    report.files.push(PathBuf::from(TABLE));
     if args.dry_run {
+        written.push((PathBuf::from(TABLE), with_host(&table)?));
         let contents = written.into_iter().map(|(file, text)| (file.display().to_string(), text));
         report.contents = contents.collect();
+    } else {
+        report.is_tracked = write(&root, name, &written, with_host)?;
     }
+    report.findings = probe_output::unknown(&facts);
+    report.findings.extend(unsure(name, &machine));
     Ok(())
 }
 
-/// Writes the files, the table last: its rename makes the rest a host. Until then the folder has
-/// [`MARKER`], so that what a killed run leaves is replaced by the next one. Returns whether Git
-/// tracks the files.
-fn write(root: &Path, name: &str, written: &[Written]) -> Result<bool> {
-    let folder = root.join("hosts").join(name);
-    disk::create(&folder)?;
-    let marker = folder.join(MARKER);
-    let lock = File::create_new(&marker)
-        .and_then(|file| file.lock().map(|()| file))
-        .with_context(|| format!("cannot write {}", marker.display()))?;
-    let write_all = || -> Result<bool> {
-        // A flake sees only files that Git tracks.
-        let mut tracked = git::is_repository(root);
-        for (file, text) in written {
-            if file == Path::new(TABLE) {
-                let names: Vec<&Path> = written.iter().map(|(file, _)| file.as_path()).collect();
-                tracked &= git::intend_to_add(root, &names).is_ok();
-            }
-            files::write_atomically(&root.join(file), text.as_bytes())?;
-        }
-        Ok(tracked)
-    };
-    let tracked = write_all();
-    match tracked {
-        Ok(_) => disk::remove(&marker)?,
-        Err(_) => drop(fs::remove_dir_all(&folder)),
-    }
-    drop(lock);
-    tracked
-}
-
-/// Removes the folder of a host that a killed run did not add.
-fn remove_unfinished(folder: &Path) -> Result<()> {
-    let marker = folder.join(MARKER);
-    let Ok(lock) = File::open(&marker) else { return Ok(()) };
-    if lock.try_lock().is_err() {
-        bail!("another new-host is adding {} now", folder.display());
-    }
-    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
-}
-
-/// The table's text, if it can take the host.
-fn may_be_added(root: &Path, name: &str) -> Result<String> {
-    if let Some(problem) = name_problem(name) {
-        bail!("invalid host name {name:?}: {problem}");
-    }
-    let file = root.join(TABLE);
-    if !file.is_file() {
+/// Waits until no other new-host changes this fleet, and keeps others waiting until it is dropped.
+fn lock(root: &Path) -> Result<File> {
+    if !root.join(TABLE).is_file() {
         bail!(
             "{} has no {TABLE} to add the host to: `cargo xtask probe --local` prints its \
              options, and `nix flake init -t` creates a fleet that has one",
             root.display()
         );
     }
-    let table = files::read(&file)?;
+    // Not hosts/, which is locked while a file in it is replaced.
+    let lock = File::open(root).and_then(|file| file.lock().map(|()| file));
+    lock.with_context(|| format!("cannot lock {}", root.display()))
+}
+
+/// Writes the files, and last `with_host` of the table: its rename makes the rest a host. Until
+/// then the folder has [`MARKER`], so that what a killed run leaves is replaced by the next one.
+/// Returns whether Git tracks the files.
+fn write(
+    root: &Path,
+    name: &str,
+    own: &[Written],
+    with_host: impl Fn(&str) -> Result<String>,
+) -> Result<bool> {
+    let _alone = lock(root)?;
+    // It may have changed while the machine was read.
+    let table = with_host(&may_be_added(root, name)?)?;
     let folder = root.join("hosts").join(name);
-    if has_row(&table, name) {
-        // A run that was killed after its last rename.
-        disk::remove(&folder.join(MARKER))?;
-    } else {
-        remove_unfinished(&folder)?;
+    disk::create(&folder)?;
+    let write_all = || -> Result<bool> {
+        files::write_atomically(&folder.join(MARKER), b"")?;
+        for (file, text) in own {
+            files::write_atomically(&root.join(file), text.as_bytes())?;
+        }
+        // A flake sees only files that Git tracks.
+        let files = own.iter().map(|(file, _)| file.as_path()).chain([Path::new(TABLE)]);
+        let is_tracked = git::is_repository(root)
+            && git::intend_to_add(root, &files.collect::<Vec<_>>()).is_ok();
+        files::write_atomically(&root.join(TABLE), table.as_bytes())?;
+        Ok(is_tracked)
+    };
+    let is_tracked = write_all();
+    match is_tracked {
+        Ok(_) => disk::remove(&folder.join(MARKER))?,
+        Err(_) => drop(fs::remove_dir_all(&folder)),
+    }
+    is_tracked
+}
+
+/// The table's text, if it can take the host. What a killed run left is removed.
+fn may_be_added(root: &Path, name: &str) -> Result<String> {
+    let table = files::read(&root.join(TABLE))?;
+    let folder = root.join("hosts").join(name);
+    let marker = folder.join(MARKER);
+    if marker.exists() {
+        // After its last rename, it was killed before it could remove the marker.
+        disk::remove(if has_row(&table, name) { &marker } else { &folder })?;
     }
     if folder.exists() {
         bail!("hosts/{name} already exists; `cargo xtask probe {name}` reads that machine again");
@@ -193,19 +202,6 @@ fn may_be_added(root: &Path, name: &str) -> Result<String> {
         bail!("{TABLE} is not a plain table: add the row for {name} by hand");
     }
     Ok(table)
-}
-
-fn plan(args: &NewHostArgs, facts: &Facts, machine: &Machine, table: &str) -> Result<Vec<Written>> {
-    let folder = Path::new("hosts").join(&args.name);
-    let wanted = Recommendation::new(facts);
-    let destination = args.target.as_ref().or(args.from.as_ref()).unwrap_or(&args.name);
-    let table = with_row(table, &args.name, system(facts), destination)
-        .with_context(|| format!("cannot add a row to {TABLE}"))?;
-    let mut written = vec![(folder.join("facts.json"), facts.to_json()?)];
-    let own = configuration::files(facts, &wanted, machine);
-    written.extend(own.into_iter().map(|(name, text)| (folder.join(name), text)));
-    written.push((PathBuf::from(TABLE), table));
-    Ok(written)
 }
 
 fn read_machine(target: &Target) -> Result<Machine> {
@@ -244,6 +240,8 @@ fn unsure(name: &str, machine: &Machine) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
     use crate::target::sshd::LoopbackSshd;
 
@@ -264,18 +262,38 @@ mod tests {
             for (file, text) in &written[..killed_after] {
                 fs::write(root.join(file), text).unwrap();
             }
-            let again = may_be_added(root, "box");
+            let again = write(root, "box", &written[..3], |_| Ok(table.clone()));
             if killed_after == files.len() {
                 assert!(again.unwrap_err().to_string().contains("already exists"));
             } else {
-                assert_eq!(again.unwrap(), "{\n}\n");
-                write(root, "box", &written).unwrap();
+                again.unwrap();
             }
             for (file, text) in &written {
                 assert_eq!(&fs::read_to_string(root.join(file)).unwrap(), text, "{killed_after}");
             }
             assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "{killed_after}");
         }
+    }
+
+    /// Each read the table before the other wrote it.
+    #[test]
+    fn of_two_hosts_that_are_added_at_once_both_are_in_the_table() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        fs::create_dir(root.join("hosts")).unwrap();
+        fs::write(root.join(TABLE), "{\n}\n").unwrap();
+        thread::scope(|scope| {
+            for name in ["one", "two"] {
+                may_be_added(root, name).unwrap();
+                scope.spawn(move || {
+                    let with_host =
+                        |table: &str| with_row(table, name, "x86_64-linux", name).context("none");
+                    write(root, name, &[], with_host).unwrap();
+                });
+            }
+        });
+        let table = fs::read_to_string(root.join(TABLE)).unwrap();
+        assert!(has_row(&table, "one") && has_row(&table, "two"), "{table}");
     }
 
     /// Over a real sshd the same machine is read as without.

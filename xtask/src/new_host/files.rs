@@ -9,8 +9,8 @@ use crate::nix::names::nix_string;
 /// What is wrong with it as a host's name; NixOS takes what is a label of a domain name
 /// (RFC 1123).
 pub fn name_problem(name: &str) -> Option<&'static str> {
-    const KEYWORDS: [&str; 9] =
-        ["assert", "else", "if", "in", "inherit", "let", "or", "rec", "with"];
+    const KEYWORDS: [&str; 10] =
+        ["assert", "else", "if", "in", "inherit", "let", "or", "rec", "then", "with"];
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if name.is_empty() || name.len() > 63 {
         Some("a host name has 1 to 63 characters")
@@ -18,7 +18,7 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
         Some("a host name consists of letters, digits and hyphens, with no hyphen at either end")
     } else if name == "local" {
         Some("`local` is reserved for the machine that runs xtask")
-    } else if name == "then" || KEYWORDS.contains(&name) {
+    } else if KEYWORDS.contains(&name) {
         Some("it is a Nix keyword")
     } else {
         None
