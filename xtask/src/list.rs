@@ -61,7 +61,13 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let pinned_hosts = validation::pinned_hosts(context);
     let benched = |host: &HostName| {
         let file = ResultsFile::of(context, host.as_str(), None);
-        LastBench::of(file.newest_first().ok()?)
+        match file.newest_first() {
+            Ok(newest_first) => LastBench::of(newest_first),
+            Err(error) => {
+                context.ui.warn(format!("warning: {error:#}"));
+                None
+            }
+        }
     };
     // Report.
     let mut listed: Vec<Listed> = hosts

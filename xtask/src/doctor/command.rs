@@ -9,7 +9,7 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context;
 use crate::nix::program::Nix;
-use crate::system::paths;
+use crate::system::{interrupt, paths};
 use crate::ui::{Ui, wrap};
 
 pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
@@ -23,14 +23,23 @@ pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
     checks.extend(diagnostics::machine(&home));
     match &root {
         Some(root) => checks.extend(diagnostics::repository(&nix, root)),
-        None => checks.push(Check::error(
-            "flake",
-            "no flake.nix in this folder or above it",
-            "go to your fleet's repository, or pass --flake",
-        )),
+        None => checks.push(match &global.flake {
+            Some(reference) => Check::error(
+                "flake",
+                format!("{reference} is not a folder with a flake.nix on this machine"),
+                "pass your fleet's folder with --flake",
+            ),
+            None => Check::error(
+                "flake",
+                "no flake.nix in this folder or above it",
+                "go to your fleet's repository, or pass --flake",
+            ),
+        }),
     }
     checks.extend(answers(global, ui));
     checks.extend(diagnostics::inputs(&home));
+    // What was asked after Ctrl-C seems to fail.
+    interrupt::check()?;
     report(ui, nix.ok().as_ref(), &checks)
 }
 

@@ -23,6 +23,7 @@ use crate::system::process::{self, Exit, Invocation};
 use crate::system::resources::{cores, memory, now};
 use crate::system::{disk, files, git};
 use crate::testbed::inputs as testbed;
+use crate::ui::units;
 
 const QUICK: Duration = Duration::from_secs(20);
 
@@ -178,15 +179,19 @@ fn ccache() -> Option<String> {
         |name: &str| output.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
     let kib: u64 = value("cache_size_kibibyte")?;
     let files: u64 = value("files_in_cache").unwrap_or_default();
-    Some(format!("{} MB in {files} files", kib / 1000))
+    Some(format!("{} in {files} files", units::bytes(kib << 10)))
 }
+
+const RESTORE: &str =
+    "restore it with `git checkout flake.lock`, or delete it and run `nix flake lock`";
 
 /// The repository: flake.lock, and files that Nix does not see.
 pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {
     let mut checks = match lock(nix, root) {
         Ok((lock, inputs)) => rules::check_lock(&lock, &inputs, now()),
         Err(error) => {
-            let help = "create it with `nix flake lock`";
+            let exists = root.join("flake.lock").exists();
+            let help = if exists { RESTORE } else { "create it with `nix flake lock`" };
             vec![Check::error("flake.lock", format!("{error:#}"), help)]
         }
     };
@@ -229,8 +234,7 @@ fn refused(nix: &Nix, root: &Path) -> Option<Check> {
         let help = format!("run `nix flake metadata {}` for details", root.display());
         return Some(Check::error("flake.nix", finding.message, help));
     }
-    let help = "restore it with `git checkout flake.lock`, or delete it and run `nix flake lock`";
-    Some(Check::error("flake.lock", format!("Nix refuses it: {}", finding.message), help))
+    Some(Check::error("flake.lock", format!("Nix refuses it: {}", finding.message), RESTORE))
 }
 
 /// The testbed's pieces, and whether the real inputs are reachable.

@@ -9,6 +9,7 @@ use crate::check::lock_rules;
 use crate::dev::pieces::Item;
 use crate::findings::finding::Severity;
 use crate::nix::lockfile::LockFile;
+use crate::ui::units;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
@@ -132,7 +133,7 @@ pub fn check_room(name: &'static str, place: &str, free: u64) -> Check {
 }
 
 pub fn check_memory(bytes: u64, cores: usize) -> Check {
-    let message = format!("{} GB, {cores} cores", bytes.div_ceil(1 << 30));
+    let message = format!("{}, {cores} cores", units::bytes(bytes));
     if bytes < 5 << 30 {
         let help = "evaluating a whole NixOS takes up to 4.5 GB: use `check --jobs 1`";
         return Check::warning("machine", message, help);
@@ -144,7 +145,8 @@ pub fn check_memory(bytes: u64, cores: usize) -> Check {
 const UPDATE_NIXPKGS: &str = "`nix flake update nixpkgs`, then `cargo xtask check --full` and \
     `cargo xtask build-all`";
 
-/// Ages in days at `now` (seconds since 1970), and flake.lock against flake.nix's inputs.
+/// Ages in days at `now` (seconds since 1970), and flake.lock against flake.nix's inputs, which
+/// are null if they are unknown.
 pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
     let root = lock.node(lock.root());
     let mut checks = vec![];
@@ -162,7 +164,11 @@ pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
         });
     }
     let wrong = lock_rules::judge(lock, inputs, "");
-    if wrong.is_empty() {
+    if inputs.is_null() {
+        let message = "not compared with flake.nix, whose inputs cannot be read";
+        let help = "fix Nix or flake.nix, then run `cargo xtask doctor` again";
+        checks.push(Check::warning("flake.lock", message, help));
+    } else if wrong.is_empty() {
         let count = root.inputs().count();
         checks.push(Check::ok("flake.lock", format!("matches the {count} inputs of flake.nix")));
     }
@@ -258,6 +264,9 @@ mod tests {
         assert_eq!(checks[0].message, "the pin is 40 days old");
         assert_eq!(checks[2].message, "flake.lock does not lock the input new");
         assert!(checks[3].message.contains("locks gone, which is not an input"));
+        let unread = check_lock(&LockFile::new(lock.clone()), &Value::Null, 1_000_000);
+        assert_eq!(states(&unread), [Health::Ok, Health::Ok, Health::Warning]);
+        assert!(unread[2].message.starts_with("not compared with flake.nix"), "{unread:?}");
         // A clock that is behind is no reason to fail.
         assert_eq!(check_lock(&LockFile::new(lock.clone()), &inputs, 0)[0].state, Health::Ok);
         // What `update` does not move, it is not the help for.
@@ -265,6 +274,13 @@ mod tests {
         let help = |check: &Check| check.help.clone().unwrap_or_default();
         assert_eq!(help(&late[0]), "`cargo xtask update`");
         assert!(help(&late[1]).starts_with("`nix flake update nixpkgs`"), "{late:?}");
+    }
+
+    #[test]
+    fn memory_has_the_unit_that_it_is_counted_in() {
+        let kernel = check_memory(16_300_000 << 10, 8);
+        assert_eq!((kernel.state, &*kernel.message), (Health::Ok, "15.5 GiB, 8 cores"));
+        assert_eq!(check_memory(4 << 30, 1).state, Health::Warning);
     }
 
     #[test]

@@ -40,7 +40,7 @@ if [ "$(cksum <"$part")" != "$2" ]; then echo "it arrived damaged" >&2; exit 1; 
 mv -f -- "$part" "$dir/$1" && printf '%s\n' "$dir/$1"
 "#;
 
-/// What lies at $1, in the words of bench/model/gguf.rs.
+/// What is at $1, as `FileState::parse` reads it.
 const STATE: &str = r#"
 if [ -d "$1" ]; then echo folder
 elif [ ! -e "$1" ]; then echo missing

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -334,4 +335,14 @@ fn pages_name_the_program_as_it_was_called() {
         assert!(!has_command || text.contains("xtask bench"), "{name}: {text}");
     }
     assert!(!stderr(&output).contains("cargo xtask"), "{}", stderr(&output));
+}
+
+#[test]
+fn list_names_results_that_cannot_be_read() {
+    let fleet = crate::support::fleet("a = host { };");
+    fleet.write("bench/README", "");
+    symlink("a.jsonl", fleet.path().join("bench/a.jsonl")).unwrap();
+    let output = run(fleet.path(), &["list"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot read ") && stderr(&output).contains("a.jsonl"));
 }
