@@ -244,7 +244,7 @@ impl Output {
             Ok(parsed) => self.accept(parsed, settings(&numbers)),
             Err(error) if error.is_eof() => {
                 self.problem(
-                    "half-line",
+                    "truncated-line",
                     format!("llama-bench's output ends in the middle of a line: {}", short(line)),
                     "it was killed, or the disk or the connection failed; run it again",
                 );

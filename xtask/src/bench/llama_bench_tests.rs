@@ -50,7 +50,7 @@ fn half_a_line_loses_only_itself() {
         let output = Output::parse(&OLD[..=whole + cut]);
         assert_eq!(output.results, Output::parse(OLD).results[..1], "{cut}");
         let half: String = OLD[whole + 1..=whole + cut].trim().chars().take(120).collect();
-        assert_eq!(codes(&output), ["half-line"], "{cut}");
+        assert_eq!(codes(&output), ["truncated-line"], "{cut}");
         assert!(output.problems[0].message.contains(&half), "{output:?}");
     }
 }

@@ -111,7 +111,7 @@ fn output_that_is_no_use_is_said() {
     let expected = expected(&manifest);
     let ended_well = |stdout: &str| codes(&run(Termination::Status(0), stdout, ""), &expected);
     let first = NEW.lines().next().unwrap();
-    assert_eq!(ended_well(&NEW[..first.len() + 100]), ["half-line"]);
+    assert_eq!(ended_well(&NEW[..first.len() + 100]), ["truncated-line"]);
     assert_eq!(ended_well(""), ["no-output"]);
     assert_eq!(ended_well(first), ["missing-test"]);
     assert_eq!(ended_well("{\"hello\": 1}"), ["unreadable-output"]);

@@ -90,7 +90,7 @@ fn a_store_that_cannot_be_written_is_told_before_the_build() {
     let read_only = nix(Some(true), Some(false), None);
     assert_eq!(told(&read_only), [("target-store-read-only", ERROR)]);
     let untrusted = nix(Some(true), Some(true), Some(false));
-    assert_eq!(told(&untrusted), [("target-trusts-nobody", Severity::Warning)]);
+    assert_eq!(told(&untrusted), [("target-rejects-unsigned", Severity::Warning)]);
     let help = super::untrusted("carbon", ERROR).help;
     assert!(help.contains("trusted-users") && help.contains("nix key generate-secret"), "{help}");
 }

@@ -142,7 +142,7 @@ fn a_run_that_breaks_keeps_what_it_measured() {
     for (recording, then, expected, results) in [
         (broken, "kill -ILL $$", vec!["illegal-instruction"], 1),
         (broken, "kill -KILL $$", vec!["out-of-memory"], 1),
-        (broken, half.as_str(), vec!["out-of-memory", "half-line"], 1),
+        (broken, half.as_str(), vec!["out-of-memory", "truncated-line"], 1),
         (broken, "exec sleep 60", vec!["timeout"], 1),
         ("", bad.as_str(), vec!["bench-failed"], 0),
         ("", "echo 'no such option'", vec!["no-output"], 0),

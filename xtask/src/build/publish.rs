@@ -28,7 +28,7 @@ pub fn link(
     let links = match folder(context, args).and_then(|folder| Links::open(&folder)) {
         Ok(links) => links,
         Err(error) => {
-            return findings.push(Finding::warning("no-links", format!("{error:#}"), help));
+            return findings.push(Finding::warning("no-link-folder", format!("{error:#}"), help));
         }
     };
     let names = names(variants);

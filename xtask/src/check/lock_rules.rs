@@ -44,7 +44,7 @@ pub fn package(
         |rev| format!("is built from llama.cpp {}", short(rev)),
     );
     Some(Finding::error(
-        "not-the-pin",
+        "wrong-revision",
         format!("the package {is}, but flake.lock pins {pin}"),
         "remove whatever overrides its `src` or llamafleet's overlay",
     ))
@@ -57,7 +57,7 @@ fn not_pinned(manifest: &Manifest, pinned: &PinnedHost) -> Option<Finding> {
     }
     let is = manifest.rev.as_deref().map_or("another", short);
     Some(Finding::error(
-        "hold-not-read",
+        "pinned-host-not-applied",
         format!(
             "{} pins this host to llama.cpp {}, but its package is built from {is}",
             PINNED_HOSTS.name,
@@ -264,7 +264,7 @@ pub fn unreadable() -> Finding {
 
 pub fn unreadable_pinned_hosts(why: &str) -> Finding {
     let help = "restore the last good one with `git checkout`; only this file pins its hosts";
-    Finding::error("no-holds", why, help)
+    Finding::error("bad-pinned-hosts", why, help)
 }
 
 /// Nix sees only files that Git tracks.

@@ -48,7 +48,7 @@ fn manifest(rev: Option<&str>) -> Manifest {
 #[test]
 fn a_hosts_own_source_need_not_be_locked() {
     let other = manifest(Some(&"f".repeat(40)));
-    assert_eq!(package(&LockFile::new(lock()), &other, None).unwrap().code, "not-the-pin");
+    assert_eq!(package(&LockFile::new(lock()), &other, None).unwrap().code, "wrong-revision");
     let own = Manifest { own_source: true, ..other };
     assert_eq!(package(&LockFile::new(lock()), &own, None), None);
 }
@@ -171,7 +171,7 @@ fn a_package_of_another_revision_is_not_the_pin() {
     assert_eq!(package(&lock, &manifest(Some("abcdefabcdef")), None), None);
     let other = package(&lock, &manifest(Some("0123456789ab")), None).unwrap();
     assert!(other.message.contains("012345678,"), "{}", other.message);
-    assert_eq!(package(&lock, &manifest(None), None).unwrap().code, "not-the-pin");
+    assert_eq!(package(&lock, &manifest(None), None).unwrap().code, "wrong-revision");
     // No lock, or a path: nothing to compare it with.
     assert_eq!(package(&LockFile::new(Value::Null), &manifest(None), None), None);
 }
@@ -187,6 +187,9 @@ fn a_pinned_host_has_the_revision_that_it_is_pinned_to() {
     .unwrap();
     assert_eq!(package(&lock, &manifest(Some("0123456789ab")), Some(&pinned)), None);
     for rev in [Some("abcdefabcdef"), Some("fedcba987654"), None] {
-        assert_eq!(package(&lock, &manifest(rev), Some(&pinned)).unwrap().code, "hold-not-read");
+        assert_eq!(
+            package(&lock, &manifest(rev), Some(&pinned)).unwrap().code,
+            "pinned-host-not-applied"
+        );
     }
 }

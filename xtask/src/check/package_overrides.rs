@@ -68,7 +68,7 @@ fn from_outside(seen: &Seen, selection: &Selection) -> Finding {
     let own = &selection.manifest.variant;
     let is = seen.variant.as_ref().map_or_else(|| "nixpkgs' own".to_owned(), ToString::to_string);
     Finding::warning(
-        "pkgs-from-outside",
+        "external-pkgs",
         format!(
             "{PKGS} is {is}, not {own}: llamafleet's overlay does not reach this host's packages, \
              which are created elsewhere (`readOnlyPkgs`, `_module.args.pkgs`), or \
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn packages_from_outside_excuse_pkgs_and_not_the_service() {
         let codes = |place| found(place, json!({ "variant": null }), false).remove(0).0;
-        assert_eq!(codes(PKGS), "pkgs-from-outside");
+        assert_eq!(codes(PKGS), "external-pkgs");
         assert_eq!(codes("services.llama-cpp.package"), "another-package");
     }
 }

@@ -55,7 +55,7 @@ impl PinnedHost {
         let Self { since, failed_with, failed_at, reason, .. } = self;
         let reason = reason.lines().next().unwrap_or_default();
         Finding::warning(
-            "held",
+            "pinned-host",
             format!(
                 "pinned to llama.cpp {} ({}) since {since}: {failed_with} fails on this host ({failed_at}): {reason}",
                 self.revision().name(),
@@ -125,21 +125,21 @@ impl PinnedHostsFile {
     pub fn judge(&self, locked: &[&str], known: &[HostName]) -> Vec<Finding> {
         let in_effect: Vec<&PinnedHosts> =
             locked.iter().filter_map(|rev| self.by_revision.get(*rev)).collect();
-        let stranger = |host: &HostName| {
+        let finding = |host: &HostName| {
             Finding::warning(
-                "held-stranger",
+                "unknown-pinned-host",
                 format!("{host} is pinned to an earlier llama.cpp, but is not a host of the fleet"),
                 format!("remove its entry in {}, or correct its name", PINNED_HOSTS.name),
             )
         };
-        let strangers = in_effect.iter().flat_map(|hosts| hosts.keys());
-        let strangers = strangers.filter(|host| !known.contains(host));
-        let mut findings: Vec<Finding> = strangers.map(stranger).collect();
+        let pinned = in_effect.iter().flat_map(|hosts| hosts.keys());
+        let unknown = pinned.filter(|host| !known.contains(host));
+        let mut findings: Vec<Finding> = unknown.map(finding).collect();
         if in_effect.is_empty() && !self.is_empty() && !locked.is_empty() {
             let hosts: Vec<&str> = self.hosts().map(|(host, _)| host.as_str()).collect();
             let are = if hosts.len() == 1 { "is" } else { "are" };
             findings.push(Finding::warning(
-                "held-without-effect",
+                "pinned-hosts-outdated",
                 format!(
                     "flake.lock changed outside xtask, so {} {are} no longer pinned to an earlier \
                      llama.cpp",
@@ -218,9 +218,9 @@ mod tests {
         let file = PinnedHostsFile::default().step("a", "b", hosts(&[("boron", "a")]));
         let boron = [HostName::new("boron")];
         assert_eq!(file.judge(&["b"], &boron), []);
-        assert_eq!(file.judge(&["b"], &[])[0].code, "held-stranger");
+        assert_eq!(file.judge(&["b"], &[])[0].code, "unknown-pinned-host");
         let moved = file.judge(&["x"], &boron);
-        assert_eq!(moved[0].code, "held-without-effect");
+        assert_eq!(moved[0].code, "pinned-hosts-outdated");
         assert!(moved[0].message.contains("boron is no longer pinned"), "{}", moved[0].message);
         assert_eq!(PinnedHostsFile::default().judge(&["x"], &boron), []);
     }

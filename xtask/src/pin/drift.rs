@@ -331,7 +331,7 @@ fn patched(after: &Surface) -> Option<Finding> {
     let is_unpatched = text.contains(has) && !lines.iter().any(|line| text.contains(line));
     is_unpatched.then(|| {
         Finding::warning(
-            "patch-idle",
+            "unused-patch",
             format!(
                 "{file} loads modules from the current directory in a way the overlay does not \
                  patch"

@@ -121,7 +121,7 @@ fn a_new_backend_a_mute_bench_and_an_idle_patch_are_told() {
     let found = changed(|after| {
         after.texts.insert(file, "paths.emplace_back(fs::current_path());".into());
     });
-    assert_eq!((found[0].0, found[0].1), ("patch-idle", Severity::Warning));
+    assert_eq!((found[0].0, found[0].1), ("unused-patch", Severity::Warning));
 }
 
 #[test]

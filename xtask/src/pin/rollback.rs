@@ -132,7 +132,7 @@ fn no_earlier_pin(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
         known => format!("the journal goes back {known} pins of {name}, not {asked}"),
     };
     Finding::error(
-        "no-way-back",
+        "no-earlier-pin",
         message,
         format!(
             "`git log --oneline -- flake.lock` has the pins that were committed; `cargo xtask \

@@ -167,7 +167,7 @@ pub fn parse_store_uri(text: &str) -> Option<(String, Vec<(String, String)>)> {
 pub fn stalled(destination: &str, silence: Duration) -> Finding {
     let minutes = silence.as_secs() / 60;
     Finding::error(
-        "copy-cut",
+        "copy-interrupted",
         format!("the copy to {destination} stalled: no data for {minutes} minutes"),
         "check the target's disk and the network, then run it again: complete paths are not sent \
          twice",
@@ -200,7 +200,7 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
         "interrupted by the user",
     ]) {
         return Some(Finding::error(
-            "copy-cut",
+            "copy-interrupted",
             format!(
                 "the copy to {destination} was interrupted: the connection or the target's Nix \
                  ended"
@@ -239,7 +239,7 @@ pub fn untrusted(target: &str, severity: Severity) -> Finding {
     Finding {
         severity,
         ..Finding::error(
-            "target-trusts-nobody",
+            "target-rejects-unsigned",
             format!("{target}'s Nix does not accept unsigned builds from the login user"),
             "either (1) trust the user in that host's configuration: nix.settings.trusted-users = \
              [ \"root\" \"@wheel\" ]; or (2) sign this machine's builds: `nix key generate-secret \
@@ -320,7 +320,10 @@ mod tests {
             "error (ignored): error: serialised integer 950166906659926009 is too large for type 'j'",
             "error: error: interrupted by the user",
         ] {
-            assert_eq!(explain_copy("box", printed).map(|finding| finding.code), Some("copy-cut"));
+            assert_eq!(
+                explain_copy("box", printed).map(|finding| finding.code),
+                Some("copy-interrupted")
+            );
         }
     }
 

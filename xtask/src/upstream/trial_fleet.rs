@@ -114,7 +114,7 @@ impl<'a> PinState<'a> {
         let made = self.locked_by_nix(&copy, revision, named)?;
         let lock = self.lock.graft(&made, &self.input).map_err(|moved| {
             Finding::error(
-                "others-moved",
+                "other-inputs-change",
                 format!("updating {} would also change {}", self.input.name, moved.join(", ")),
                 "flake.lock does not match flake.nix: run `nix flake lock`, review and commit the \
                  change, then update again",

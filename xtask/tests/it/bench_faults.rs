@@ -95,7 +95,7 @@ fn a_target_that_trusts_nobody_says_what_to_do() {
     let untrusting =
         daemon(&sshd, "untrusting", &format!("exec @daemon@ {features} --force-untrusted \"$@\""));
     let output = over_ssh(&fleet, &sshd, "a", &sshd.store(&untrusting), &[]).output().unwrap();
-    assert_eq!(errors(&output), ["target-trusts-nobody"], "{}", stderr(&output));
+    assert_eq!(errors(&output), ["target-rejects-unsigned"], "{}", stderr(&output));
     let said = message(&output);
     assert!(said.contains("trusted-users") && said.contains("generate-secret"), "{said}");
 }
@@ -179,7 +179,7 @@ fn a_copy_that_is_cut_is_told_and_the_next_one_mends_it() {
     let output = over_ssh(&fleet, &sshd, "a", &sshd.store(&cut), &[]).output().unwrap();
     assert_eq!(
         (code(&output), errors(&output)),
-        (1, vec!["copy-cut".to_owned()]),
+        (1, vec!["copy-interrupted".to_owned()]),
         "{}",
         stderr(&output)
     );

@@ -168,7 +168,7 @@ fn other_llama_cpps_are_told_by_option_and_by_what_differs() {
     assert!(service.contains("(defined in service.nix)"), "{service}");
     // The variant is what it should be, and only `pkgs` lacks it.
     let (state, findings) = of(&report, "cleared");
-    assert_eq!((state, findings[0].0), ("ok", "pkgs-from-outside"), "{findings:?}");
+    assert_eq!((state, findings[0].0), ("ok", "external-pkgs"), "{findings:?}");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn packages_from_outside_have_the_variant_where_nixos_lets_them() {
     for host in ["argument", "argument-with-ours", "read-only", "read-only-with-ours"] {
         let (state, findings) = of(&report, host);
         assert_eq!((state, findings.len()), ("ok", 1), "{host}: {findings:?}");
-        assert_eq!(findings[0].0, "pkgs-from-outside", "{host}: {findings:?}");
+        assert_eq!(findings[0].0, "external-pkgs", "{host}: {findings:?}");
     }
     // All six get one and the same build.
     assert_eq!(report["builds"], 1);

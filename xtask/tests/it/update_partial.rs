@@ -40,7 +40,7 @@ fn reminders(check: &Value) -> Vec<(String, String)> {
     let hosts = check["hosts"].as_array().unwrap().iter();
     let of = |host: &Value| -> Vec<(String, String)> {
         let findings = host["findings"].as_array().unwrap().iter();
-        let pinned = findings.filter(|it| it["code"] == "held");
+        let pinned = findings.filter(|it| it["code"] == "pinned-host");
         let name = host["host"].as_str().unwrap();
         pinned.map(|it| (name.to_owned(), it["message"].as_str().unwrap().to_owned())).collect()
     };

@@ -247,7 +247,7 @@ fn a_package_from_another_source_is_not_the_pin() {
     fleet.write("overlays/llama-cpp/variant.nix", &text);
     let (code, report) = checked(&fleet, &["--testbed"]);
     let found = findings(&report);
-    assert_eq!((code, found[0].1.as_str()), (1, "not-the-pin"), "{found:?}");
+    assert_eq!((code, found[0].1.as_str()), (1, "wrong-revision"), "{found:?}");
     assert!(found[0].2.contains("llama.cpp 012345678,"), "{found:?}");
 }
 

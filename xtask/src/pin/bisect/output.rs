@@ -121,7 +121,7 @@ impl Session<'_> {
 
     fn inconclusive_end(&self, end: &str, revision: &Revision, at: usize) -> Finding {
         Finding::error(
-            "end-untold",
+            "inconclusive-end",
             format!("--{end} {} is inconclusive: {}", revision.name(), self.why(at)),
             format!("pass another --{end}, or --host HOST"),
         )

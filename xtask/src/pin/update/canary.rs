@@ -109,7 +109,7 @@ impl Update<'_> {
             let unclear = list(changes, |change| !change.is_clear());
             if !unclear.is_empty() {
                 host.findings.push(Finding::warning(
-                    "unsteady",
+                    "inconclusive",
                     format!("inconclusive: the machine is too noisy ({unclear})"),
                     "run `cargo xtask bench` there when the machine is quieter",
                 ));

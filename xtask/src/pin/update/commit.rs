@@ -127,7 +127,7 @@ impl Update<'_> {
         let is_own = || own_input(pin).as_ref().and_then(Input::rev) == Some(&*pin.now.rev);
         if pin.context.in_testbed() && !is_own() {
             report.findings.push(Finding::note(
-                "rehearsal",
+                "testbed-dry-run",
                 "dry run: with --testbed, stand-ins replace what flake.lock names, so flake.lock \
                  is left alone",
                 "run without --testbed to update the real inputs",

@@ -108,7 +108,7 @@ fn nothing_moves(report: &UpdateReport) -> bool {
 
 fn refuse_all(report: &mut UpdateReport) {
     report.findings.push(Finding::error(
-        "nothing-moves",
+        "all-hosts-fail",
         "every host that would change fails, so there is nothing to update",
         "pass another revision with --to",
     ));
@@ -132,7 +132,7 @@ fn not_read(host: &HostName, is_pinned: bool) -> Finding {
     } else {
         format!("{host} builds differently when other hosts are pinned in {file}")
     };
-    Finding::error("hold-not-read", message, help)
+    Finding::error("pinned-host-not-applied", message, help)
 }
 
 pub fn names<'a>(hosts: impl Iterator<Item = &'a HostName>) -> String {
