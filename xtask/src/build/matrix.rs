@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::build::variants::{Build, distinct};
 use crate::check::evaluation::{EvalOptions, evaluate};
 use crate::check::report::CheckReport;
+use crate::check::view;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::HostSelection;
 use crate::fleet::context::Context;
@@ -27,7 +28,7 @@ pub fn run(args: &HostSelection, context: &Context) -> Result<Outcome> {
     // A host that does not evaluate is in no job, so it must be reported.
     let missing = outcomes.without_variant();
     let report = CheckReport::for_named(&args.hosts, &missing, outcomes, &BTreeSet::new());
-    crate::check::view::complain(&context.ui, &report);
+    view::complain(&context.ui, &report);
     Ok(report.outcome())
 }
 

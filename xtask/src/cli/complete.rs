@@ -1,5 +1,5 @@
-//! `complete` (hidden): candidates for the last word of a command line, for the scripts that
-//! `completions` prints. A script alone does not know the fleet's hosts.
+//! `complete` (hidden): candidates for the last word of a command line. The scripts that
+//! `completions` prints call it, since a script does not have the fleet's hosts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,11 +19,11 @@ use crate::nix::lockfile::LockFile;
 use crate::system::paths;
 use crate::ui::Ui;
 
-/// A word, and what it means.
+/// A word and its description.
 type Candidate = (String, String);
 
-/// Prints each candidate, a tab and its meaning. Evaluates nothing. Without candidates it prints
-/// nothing, and the shell offers files.
+/// Prints each candidate, a tab and its description, without an evaluation. If there are none, the
+/// shell offers files.
 pub fn run(args: &CompleteArgs, ui: &Ui) -> Result<Outcome> {
     let mut root = Cli::command();
     root.build();
@@ -96,7 +96,7 @@ fn option_named<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     })
 }
 
-/// The values of a list that are typed already, with their commas, and the last one.
+/// Splits a list into its complete values, with their commas, and the last one.
 fn split_list<'a>(arg: &Arg, typed: &'a str) -> (&'a str, &'a str) {
     let comma = typed.rfind(',').filter(|_| arg.get_value_delimiter() == Some(','));
     typed.split_at(comma.map_or(0, |comma| comma + 1))
@@ -123,7 +123,8 @@ fn first_line(help: Option<&StyledStr>) -> String {
     help.lines().next().unwrap_or_default().to_owned()
 }
 
-/// A closed set's values; the hosts, variants and codes that are known without an evaluation.
+/// Returns an argument's possible values: a closed set's, or the hosts, variants and codes that can
+/// be listed without an evaluation.
 fn values(arg: &Arg, flake: Option<&str>) -> Vec<Candidate> {
     let name = arg.get_value_names().and_then(|names| names.first());
     match name.map(|name| name.as_str()) {
@@ -151,7 +152,7 @@ fn bare(word: &str) -> Candidate {
     (word.to_owned(), String::new())
 }
 
-/// Of the last evaluation, which knows their variants; else the folders of hosts/.
+/// Returns the hosts of the last evaluation, with their variants, else the folders of hosts/.
 fn hosts(flake: Option<&str>) -> Vec<Candidate> {
     let Some(root) = folder(flake) else { return vec![] };
     if let Some(stored) = last_evaluation(&root) {
@@ -164,7 +165,7 @@ fn hosts(flake: Option<&str>) -> Vec<Candidate> {
     names.map(|name| bare(&name)).collect()
 }
 
-/// Each with the hosts that select it.
+/// Returns each variant with the hosts that select it.
 fn variants(flake: Option<&str>) -> Vec<Candidate> {
     let mut hosts_of: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let stored = folder(flake).and_then(|root| last_evaluation(&root));
@@ -176,7 +177,7 @@ fn variants(flake: Option<&str>) -> Vec<Candidate> {
     hosts_of.into_iter().map(|(variant, hosts)| (variant, hosts.join(", "))).collect()
 }
 
-/// The inputs of the fleet that are locked, and what they are.
+/// Returns the fleet's locked inputs with their repositories.
 fn inputs(flake: Option<&str>) -> Vec<Candidate> {
     let file = folder(flake).and_then(|root| fs::read_to_string(root.join("flake.lock")).ok());
     let Some(lock) = file.and_then(|text| LockFile::parse(&text).ok()) else { return vec![] };

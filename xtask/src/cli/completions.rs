@@ -1,4 +1,4 @@
-//! `completions`: a script for a shell, which asks the hidden command `complete`.
+//! `completions`: prints a shell script that calls the hidden command `complete`.
 
 use anyhow::Result;
 use serde::Serialize;

@@ -1,5 +1,5 @@
-//! Man pages, made from the types that parse the command line. The Nix package has them: its
-//! feature `man` is off in every other build.
+//! Man pages, generated from the command-line types. Only the Nix package turns on the feature
+//! `man`.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use clap::CommandFactory as _;
 use crate::cli::Cli;
 use crate::system::{disk, files};
 
-/// Under cargo it is `cargo xtask`; a page is a program's.
+/// Pages are named after the program, not after `cargo xtask`.
 const PROGRAM: &str = "xtask";
 
-/// NAME.1 and NAME-COMMAND.1 for each command that is shown.
+/// Writes NAME.1, and NAME-COMMAND.1 for each visible command.
 pub fn write(folder: &Path) -> Result<()> {
     disk::create(folder)?;
     let mut command = Cli::command().name(PROGRAM).bin_name(PROGRAM);
     command.build();
     let pages = command.get_subcommands().filter(|command| !command.is_hide_set()).map(|sub| {
-        // clap wants names that live as long as the program does.
+        // clap takes only `&'static str`.
         let page: &'static str = format!("{PROGRAM}-{}", sub.get_name()).leak();
         sub.clone().name(page).version(env!("CARGO_PKG_VERSION"))
     });

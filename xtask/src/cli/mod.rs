@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and which command runs.
+//! The command line: its types, and the dispatch to commands.
 //!
 //! Entry points: `usage::parse` makes a `Cli`, `dispatch::run` runs it.
 //!

@@ -1,5 +1,5 @@
-//! The start of every command, the command line under the name by which the program was called,
-//! and its end.
+//! The start and end of every command: parsing, with the name by which the program was called, and
+//! the last error.
 
 use std::process::ExitCode;
 
@@ -10,10 +10,10 @@ use crate::findings::outcome::Ended;
 use crate::system::interrupt::Interrupted;
 use crate::ui::{Ui, program};
 
-/// Returns what was typed, and the name of its command.
+/// Parses the command line. Returns it and the name of the command.
 ///
 /// # Errors
-/// The exit status; what to say has been said.
+/// The exit status, after help or an error was printed.
 pub fn parse() -> Result<(Cli, Option<String>), ExitCode> {
     let matches = command().try_get_matches();
     let parsed = matches.and_then(|matches| {
@@ -23,7 +23,7 @@ pub fn parse() -> Result<(Cli, Option<String>), ExitCode> {
     parsed.map_err(|error| report(&error))
 }
 
-/// The command line under the name by which the program was called.
+/// Returns the command line's definition with the name by which the program was called.
 fn command() -> clap::Command {
     let renamed = |command: clap::Command| match command.get_after_help().map(ToString::to_string) {
         Some(help) => command.after_help(program::renamed(help.into()).into_owned()),
@@ -33,9 +33,9 @@ fn command() -> clap::Command {
     renamed(Cli::command()).name(name).bin_name(name).mut_subcommands(renamed)
 }
 
-/// Says why a command ended before its report, and prints its document if it has not done so.
+/// Prints the error of a command that ended before its report, and its document if it has none.
 pub fn end(ui: &Ui, command: Option<String>, error: Option<anyhow::Error>, interrupted: bool) {
-    // What broke beside an interrupt must not be lost.
+    // An error beside an interrupt must not be lost.
     let error = error.filter(|error| !error.is::<Interrupted>());
     if let Some(error) = &error {
         ui.error(error);
@@ -50,7 +50,7 @@ pub fn end(ui: &Ui, command: Option<String>, error: Option<anyhow::Error>, inter
     }
 }
 
-/// Shows the help that was asked for, or what is wrong with the command line.
+/// Prints the requested help, or the error in the command line.
 fn report(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     let status = u8::try_from(error.exit_code()).unwrap_or(2);

@@ -1,4 +1,4 @@
-//! CUDA for the testbed: NVIDIA's compiler and libraries out of its wheels on PyPI.
+//! CUDA for the testbed: NVIDIA's compiler and libraries from its wheels on PyPI.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,13 +12,13 @@ use crate::system::{disk, interrupt};
 use crate::testbed::pypi::{self, PypiFile};
 use crate::testbed::toolkits::{CUDA, link};
 
-/// The testbed's `cudaPackages_13` has the same.
+/// Must match the testbed's `cudaPackages_13`.
 const VERSION: &str = "13.4";
 const LINK: &str = "cuda-13.4";
-/// The wheels and what comes out of them.
+/// The wheels and the unpacked files.
 const DISK_MEGABYTES: u64 = 1500;
 
-/// Of each wheel: package, version, platform, megabytes, SHA-256.
+/// Package, version, platform, megabytes and SHA-256 of each wheel.
 const WHEELS: &str = include_str!("cuda_wheels.txt");
 
 fn wheels() -> Vec<PypiFile> {
@@ -51,7 +51,7 @@ pub fn item(home: &Path) -> Item {
     )
 }
 
-/// What is left to download.
+/// Returns the wheels still to download.
 fn missing_megabytes(home: &Path) -> u64 {
     if home.join(LINK).is_dir() {
         return 0;
@@ -82,7 +82,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             }
             Ok(())
         })?;
-        // Fetched again at need.
+        // Downloaded again if needed.
         wheels.iter().try_for_each(|wheel| disk::remove(wheel))?;
     }
     toolkits::publish(LINK, &folder.join("nvidia/cu13"))

@@ -1,6 +1,5 @@
-//! Debian's package manager: which of the testbed's tools are missing, how they
-//! are installed, and how packages of another release are fetched without
-//! touching this one.
+//! Debian's package manager: finds and installs the testbed's missing tools, and fetches packages
+//! of another release without touching this one.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,21 +17,21 @@ const DOWNLOAD: Duration = Duration::from_secs(1200);
 /// Signs every release since Debian 8; the machine's own apt trusts it too.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// The release in the making.
+/// The release under development.
 pub const TESTING: &str = "testing";
 
-/// Whether this is a machine that apt can provide for.
+/// Returns whether apt can install packages here.
 pub fn is_here() -> bool {
     process::which("apt-get").is_some() && process::which("dpkg").is_some()
 }
 
-/// Whether we may install packages.
+/// Returns whether this user may install packages.
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
 }
 
-/// The packages of [`TOOLS`] that are not here, however the tool got here; and pip,
-/// where something must be downloaded with it.
+/// Returns the packages of [`TOOLS`] that are missing, wherever the tool comes from; and pip, if
+/// something must be downloaded with it.
 pub fn missing_packages(with_pip: bool) -> Vec<&'static str> {
     let mut packages = missing(TOOLS);
     let pip = Invocation::new("python3").args(["-m", "pip", "--version"]);
@@ -42,7 +41,7 @@ pub fn missing_packages(with_pip: bool) -> Vec<&'static str> {
     packages
 }
 
-/// The packages of those tools that are not here.
+/// Returns the packages of the tools that are missing.
 pub fn missing(tools: &[Tool]) -> Vec<&'static str> {
     let is_missing = |tool: &&Tool| match tool.wanted {
         Wanted::Program(name) => process::which(name).is_none(),
@@ -57,9 +56,9 @@ fn is_installed(package: &str) -> bool {
     process::capture(&call, Some(QUICK)).is_ok_and(|output| output.stdout.starts_with(b"installed"))
 }
 
-/// The command that installs `packages`, without those that are only suggested.
-/// With RUNLEVEL=1 Debian starts no service whose package it installs, except under
-/// systemd: the plan says so.
+/// Returns the command that installs `packages` without recommended ones.
+/// With RUNLEVEL=1 Debian does not start the services it installs, except under systemd, which the
+/// plan mentions.
 pub fn install_command(packages: &[&str]) -> Invocation {
     Invocation::new("apt-get")
         .args(["install", "-y", "--no-install-recommends"])
@@ -68,7 +67,7 @@ pub fn install_command(packages: &[&str]) -> Invocation {
         .env("RUNLEVEL", "1")
 }
 
-/// How much apt would download for them; `None` while its lists are empty.
+/// Returns the megabytes that apt would download; `None` while its lists are empty.
 pub fn download_megabytes(packages: &[&str]) -> Option<u64> {
     let call = Invocation::new("apt-get")
         .args(["install", "-qq", "--print-uris", "--no-install-recommends"])
@@ -77,9 +76,9 @@ pub fn download_megabytes(packages: &[&str]) -> Option<u64> {
     Some(pieces::megabytes_of_uris(&output))
 }
 
-/// Installs what is missing; for root.
+/// Installs packages, as root.
 pub fn install(packages: &[&str]) -> Result<()> {
-    // Empty lists know no package at all, old ones name files that are gone.
+    // Empty lists contain no package, old ones name files that no longer exist.
     if download_megabytes(packages).is_none()
         || process::read(&fetch_only(packages), Some(DOWNLOAD)).is_err()
     {
@@ -95,13 +94,13 @@ fn fetch_only(packages: &[&str]) -> Invocation {
     install_command(packages).arg("--download-only")
 }
 
-/// A package database of its own in `dir`, which knows one release of Debian.
+/// A separate package database in `dir`, for one release of Debian.
 pub struct PrivateApt {
     dir: PathBuf,
 }
 
 impl PrivateApt {
-    /// Prepares `dir`. What an earlier, killed run fetched into it stays.
+    /// Prepares `dir`. Keeps what an earlier, killed run fetched into it.
     pub fn new(dir: &Path, release: &str) -> Result<Self> {
         for name in ["state/lists/partial", "cache/archives/partial", "log", "none"] {
             disk::create(&dir.join(name))?;
@@ -110,7 +109,7 @@ impl PrivateApt {
         let shown = dir.to_str().context("the path of the home folder is not UTF-8")?;
         let mut configuration = pieces::apt_configuration(shown, &dump);
         if release == TESTING {
-            // Signed for a week at a time, and not every mirror follows that fast.
+            // Signatures expire after a week, and not every mirror is updated that often.
             configuration.push_str("Acquire::Check-Valid-Until \"false\";\n");
         }
         files::write_atomically(&dir.join("apt.conf"), configuration.as_bytes())?;
@@ -124,8 +123,8 @@ impl PrivateApt {
         Invocation::new("apt-get").env("APT_CONFIG", self.dir.join("apt.conf")).arg("-q")
     }
 
-    /// Fetches packages with all that they depend on; apt compares each file with its signed
-    /// checksum and fetches only what is missing.
+    /// Fetches packages with their dependencies; apt compares each file with its signed checksum and
+    /// fetches only what is missing.
     pub fn download(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
         let call =
             self.apt_get().args(["install", "-y", "--download-only", "--no-install-recommends"]);
@@ -133,7 +132,7 @@ impl PrivateApt {
         debs_of(&self.dir.join("cache/archives"))
     }
 
-    /// Fetches one package alone.
+    /// Fetches one package without dependencies.
     pub fn download_one(&self, package: &str) -> Result<PathBuf> {
         self.fetch(&self.apt_get().args(["download", package]).dir(&self.dir), package)?;
         let debs = debs_of(&self.dir)?;
@@ -155,7 +154,7 @@ fn debs_of(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(debs)
 }
 
-/// Waits for the apt of a run that was killed: it goes on without us, and holds the lock.
+/// Waits for the apt of a killed run, which goes on and holds the lock.
 fn run_alone(call: &Invocation) -> Result<()> {
     let began = Instant::now();
     loop {
@@ -177,7 +176,7 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     error
 }
 
-/// Unpacks the files of packages below `root`, running none of their scripts.
+/// Unpacks the files of packages below `root` without running their scripts.
 pub fn unpack(debs: &[PathBuf], root: &Path) -> Result<()> {
     for deb in debs {
         interrupt::check()?;
@@ -187,7 +186,7 @@ pub fn unpack(debs: &[PathBuf], root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Debian's name for this machine and its libraries, for example `x86_64-linux-gnu`.
+/// Returns Debian's name for this architecture, such as `x86_64-linux-gnu`.
 pub fn triplet() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "x86_64-linux-gnu",
@@ -196,7 +195,7 @@ pub fn triplet() -> &'static str {
     }
 }
 
-/// The mirror that the machine's own apt uses for Debian.
+/// Returns the mirror that this machine's apt uses for Debian.
 fn mirror() -> Result<String> {
     let format = "$(REPO_URI) $(CODENAME) $(COMPONENT) $(ORIGIN) $(LABEL)";
     let call = Invocation::new("apt-get").args([

@@ -1,4 +1,4 @@
-//! `demo`: the whole way once, and what tuning is worth on this machine.
+//! `demo`: set-up, check, build and bench once, to measure what tuning gains on this machine.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::bench::measurement::{Model, Params, Subject};
 use crate::bench::model::choice::LocalModel;
 use crate::bench::model::quantize::Quantization;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
-use crate::bench::session;
+use crate::bench::{session, view};
 use crate::build;
 use crate::build::args::Limits;
 use crate::build::plan::{Todo, plan};
@@ -22,11 +22,12 @@ use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::check::evaluation::EvalOptions;
 use crate::check::report::CheckReport;
-use crate::check::{command as check, evaluation as evaluate};
+use crate::check::{command as check, evaluation as evaluate, view as check_view};
 use crate::dev::args::DemoArgs;
 use crate::dev::perf::bench::model_path;
 use crate::dev::pieces::Piece;
 use crate::dev::setup;
+use crate::findings;
 use crate::findings::outcome::Outcome;
 use crate::fleet::args::Global;
 use crate::fleet::context::Context;
@@ -41,11 +42,11 @@ use crate::testbed::inputs as testbed;
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::{Ui, units};
 
-/// Few enough for a first visit.
+/// Few, so that a first run is short.
 const ROUNDS: u32 = 5;
 
-/// What the steps take where nothing is cached and no earlier build tells. The builds took 320 and
-/// 650 on two machines of two cores.
+/// Estimates for steps that have not run before. The builds took 320 and 650 CPU seconds on two
+/// machines with two cores.
 const CHECK_SECONDS: f64 = 30.0;
 const BUILD_CPU_SECONDS: f64 = 480.0;
 const FIRST_SECONDS: f64 = 5.0;
@@ -73,7 +74,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     ));
     // Discover: what the demo can run on, and this machine.
     let (context, inputs) = open(args, global, ui)?;
-    // Before minutes of builds.
+    // Fails before minutes of builds if there is no model.
     let chosen = args.model.choose(Quantization::Q4_0);
     let model_path = &model_path(&context, &chosen)?;
     let _session = session::open(&context, &mut Target::Local, "demo", true)?;
@@ -94,7 +95,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     let outcomes = evaluate::evaluate(&context, &hosts, EvalOptions::default())?;
     let present = check::present(&context, outcomes.selected().map(|(_, selection)| selection))?;
     let checked = CheckReport::new(&hosts, outcomes, &present);
-    crate::check::view::print(ui, &checked);
+    check_view::print(ui, &checked);
 
     let local = (HostName::new(LOCAL), tuned(&context, &microarch)?);
     let label = format!("tuned for {microarch}");
@@ -154,10 +155,10 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         ok,
     })?;
     if let Some(finding) = &run.finding {
-        crate::findings::view::print(ui, LOCAL, finding);
+        findings::view::print(ui, LOCAL, finding);
     }
     ui.status("");
-    ui.result(crate::bench::view::standings(ui, &standings));
+    ui.result(view::standings(ui, &standings));
     ui.status(format!(
         "\n{}\n\n{NEXT}",
         match args.model {
@@ -178,7 +179,8 @@ Next, for your own machines:
   cargo xtask bench local --verify measure this machine in full
   docs/guide.md                    use llamafleet in your flake";
 
-/// The real inputs where they can be fetched and Nix is there; else the testbed.
+/// Opens the fleet with its real inputs if they can be fetched and Nix is installed, else in the
+/// testbed.
 fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, String)> {
     if global.testbed.is_none() && testbed::inputs_reachable() && Nix::find(&paths::home()?).is_ok()
     {
@@ -196,7 +198,7 @@ fn open(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<(Context, String)> 
     Ok((Context::open_with(global, ui, Some(revision))?, inputs))
 }
 
-/// What `nix build github:ggml-org/llama.cpp` gives.
+/// Returns the package of `nix build github:ggml-org/llama.cpp`.
 fn upstream(context: &Context) -> Result<Selection> {
     context.flake.package("pkgs: pkgs.llama-cpp-upstream")
 }

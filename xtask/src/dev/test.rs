@@ -1,4 +1,4 @@
-//! `test`: every check of the project, one after another, all of them even if one fails.
+//! `test`: runs every check of the project, one after another, even if one fails.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -96,20 +96,20 @@ impl Suite {
     }
 
     fn nix_format(&self) -> Result<TestCounts> {
-        // The official style, in its Rust implementation.
+        // A Rust implementation of the official style.
         let call = tool("nixfmt", "nixfmt_rs", "0.5.3")?.arg("--check").args(self.nix_files()?);
         self.check(&call, "nix fmt, or nixfmt on the files named above")
     }
 
     fn nix_dead_code(&self) -> Result<TestCounts> {
-        // A module's or a callPackage function's unused arguments are part of its shape.
+        // Modules and callPackage functions may have unused arguments.
         let call = tool("deadnix", "deadnix", "1.3.1")?
             .args(["--fail", "--no-lambda-pattern-names"])
             .args(self.nix_files()?);
         self.check(&call, "remove the code named above")
     }
 
-    /// All but recordings: other people's files, copied as they are.
+    /// Lists the Nix files apart from recordings, which are unchanged copies.
     fn nix_files(&self) -> Result<Vec<PathBuf>> {
         let files = git::tracked(&self.root, "*.nix")?.into_iter();
         let ours = files.filter(|file| !Path::new(file).starts_with("xtask/tests/fixtures"));
@@ -176,7 +176,7 @@ impl Suite {
         cargo().args(words).dir(&self.root)
     }
 
-    /// One check that passes or fails as a whole; what it prints is shown.
+    /// Runs a check that passes or fails as a whole, and shows its output.
     fn check(&self, call: &Invocation, fix: &str) -> Result<TestCounts> {
         let exit = self.show(call, &mut |_| {})?;
         if !exit.ok() {
@@ -193,7 +193,7 @@ impl Suite {
             log.total.add(TestCounts::one(false));
         }
         let total = log.total;
-        // A test binary that does not compile or is killed prints no count.
+        // A test binary that does not compile, or is killed, prints no count.
         if !exit.ok() && total.failed == 0 {
             bail!("`{}`: {exit}", short(call));
         }
@@ -212,14 +212,14 @@ impl Suite {
     }
 }
 
-/// Lists what tests left in the user's cache, by the name of their temporary folders.
+/// Lists files that tests left in the user's cache, by the names of their temporary folders.
 fn left_by_tests(home: &Path) -> BTreeSet<String> {
     let entries = WalkDir::new(home).max_depth(2).into_iter().flatten();
     let names = entries.map(|entry| entry.path().display().to_string());
     names.filter(|name| name.contains("xtask-test-")).collect()
 }
 
-/// The command without its hundred file names.
+/// Formats the command without its file names.
 fn short(call: &Invocation) -> String {
     let program = call.program.file_name().unwrap_or_default();
     let words = call.args.iter().take(4).map(|word| word.as_os_str());
@@ -231,10 +231,10 @@ fn cargo() -> Invocation {
     Invocation::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// The Nix formatter or dead-code lint, as a crate: it needs no nixpkgs.
+/// Installs the Nix formatter or dead-code lint from crates.io, which needs no nixpkgs.
 ///
-/// The version is fixed: another one may format differently, and CI would fail on a day
-/// when nothing changed. A folder for each version, so that an old clone still finds its own.
+/// The version is fixed: a newer one may format differently and fail CI without a change here. Each
+/// version has a folder, so that an old clone still finds its own.
 fn tool(name: &str, package: &str, version: &str) -> Result<Invocation> {
     let root = paths::home()?.join(format!("tools/{package}-{version}"));
     let program = root.join("bin").join(name);
@@ -265,7 +265,7 @@ impl TestCounts {
         self.skipped += other.skipped;
     }
 
-    /// `test result: ok. 40 passed; 0 failed; 1 ignored; …`, as libtest prints it.
+    /// Parses libtest's `test result: ok. 40 passed; 0 failed; 1 ignored; …`.
     pub fn from_libtest(line: &str) -> Option<Self> {
         let counts = line.trim().strip_prefix("test result:")?;
         let count = |what: &str| {
@@ -280,13 +280,13 @@ impl TestCounts {
     }
 }
 
-/// What `cargo test` prints of its test binaries. One that ends in the middle of a test, even
-/// with status 0, prints no result.
+/// Test binaries in `cargo test`'s output. One that exits in the middle of a test, even with status
+/// 0, prints no result.
 #[derive(Debug, Default)]
 pub struct LibtestLog {
     binaries: u64,
     results: u64,
-    /// The tests that the binaries announced.
+    /// Number of tests that the binaries announced.
     announced: u64,
     pub total: TestCounts,
 }
@@ -320,7 +320,7 @@ impl LibtestLog {
     }
 }
 
-/// What testbed/tests and tests/ evaluate to.
+/// The value of testbed/tests and tests/.
 #[derive(Debug, Deserialize)]
 pub struct NixTests {
     pub passed: u64,

@@ -1,5 +1,5 @@
-//! The links by which the testbed's packages find the GPU toolkits of `setup`, and the time of
-//! their programs.
+//! The links by which the testbed's packages find the GPU toolkits of `setup`, and the modification
+//! time of their programs.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::system::disk;
 use crate::testbed::toolkits::{LINKS, link};
 
-/// Points the link at `folder`.
+/// Makes the link point to `folder`.
 pub fn publish(name: &str, folder: &Path) -> Result<()> {
     let hint = format!("make it writable: sudo install -d -m 1777 {LINKS}");
     disk::create(Path::new(LINKS)).with_context(|| hint.clone())?;
@@ -21,7 +21,8 @@ pub fn publish(name: &str, folder: &Path) -> Result<()> {
     fs::rename(&new, &place).with_context(|| format!("cannot create {}", place.display()))
 }
 
-/// ccache recognizes a compiler by its size and time: unpacked again, it is the same one.
+/// Sets a fixed modification time: ccache identifies a compiler by size and time, so a compiler
+/// that is unpacked again keeps its cache.
 pub fn set_time(program: &Path) -> Result<()> {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(315_532_800);
     let set = || fs::File::options().append(true).open(program)?.set_modified(time);

@@ -10,15 +10,15 @@ use anyhow::{Context, Result};
 use crate::system::process::{self, Invocation};
 use crate::system::termination;
 
-/// How long the output of a child that has ended is waited for: a child of its own may hold
-/// the pipe open.
+/// Time limit for reading the output of a child that has exited: a grandchild may hold the pipe
+/// open.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Of what is kept of its output; more is read and dropped.
+/// Bytes of output that are kept; the rest is read and dropped.
 const LIMIT: usize = 1 << 20;
-/// Between the request to end and the kill.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Its process group ends when this is dropped.
+/// A running child. Dropping it ends the whole process group.
 pub struct Background {
     handle: process::Handle,
     group: u32,
@@ -55,8 +55,8 @@ impl Background {
         self.handle.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
-    /// All it has printed so far, both streams. Of a child that has ended it is all there is:
-    /// the pipe may still hold its last words.
+    /// Returns what the child has printed so far, on both streams; after it has exited, all of it,
+    /// including what is still in the pipe.
     pub fn printed(&self) -> String {
         if !self.is_running() {
             let began = Instant::now();

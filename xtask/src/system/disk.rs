@@ -1,6 +1,6 @@
-//! The disk: folders that appear whole or not at all, room, and checksums. A folder is
-//! filled under a temporary name beside its place, then renamed. Whoever fills one holds
-//! a lock on it, so that the next run removes only what a killed run left.
+//! The disk: atomically created folders, free space and checksums. A folder is filled under a
+//! temporary name beside its destination, then renamed. The process that fills it holds a lock on
+//! it, so the next run removes only what a killed run left behind.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -16,21 +16,21 @@ use crate::system::process::{self, Invocation};
 #[derive(Debug)]
 pub struct TemporaryFolder {
     folder: TempDir,
-    /// Tells other runs that this one is alive.
+    /// A lock that shows other runs that this one is alive.
     _claim: File,
 }
 
 impl TemporaryFolder {
-    /// `name` is between a fixed prefix, by which later runs find what this one leaves if
-    /// it is killed, and letters that no other run has.
+    /// Creates PREFIX + random letters + `name`. Later runs find what a killed run left by the
+    /// prefix.
     pub fn new(parent: &Path, prefix: &str, name: &str) -> Result<Self> {
         create(parent)?;
-        // Nobody sweeps between the two steps.
+        // The shared lock keeps other runs from sweeping between the two steps.
         Self::claimed(parent, prefix, name, 0o777, File::lock_shared)
     }
 
-    /// The same for this user alone, in a folder that others may write to and lock, too: for
-    /// their locks nobody waits.
+    /// Like [`Self::new`], but readable by this user only, in a folder that other users may also
+    /// write to and lock: their locks are not waited for.
     pub fn private(parent: &Path, prefix: &str, name: &str) -> Result<Self> {
         Self::claimed(parent, prefix, name, 0o700, |whole| {
             let _ = whole.try_lock_shared();
@@ -66,9 +66,9 @@ impl TemporaryFolder {
     }
 }
 
-/// Removes files and folders of `folder` that no running process holds a lock on, as far
-/// as they can be removed. Leaves it to the next run while somebody writes into `folder`:
-/// waiting for a lock that this process itself holds would never end.
+/// Removes the files and folders in `folder` that no running process has locked, if it can. Does
+/// nothing while a process writes to `folder`: waiting for a lock that this process itself holds
+/// would never end.
 pub fn sweep(folder: &Path, is_meant: impl Fn(&str) -> bool) {
     let Ok(whole) = File::open(folder) else { return };
     if whole.try_lock().is_err() {
@@ -76,7 +76,7 @@ pub fn sweep(folder: &Path, is_meant: impl Fn(&str) -> bool) {
     }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        // A pipe of somebody else would be waited for.
+        // Opening another user's named pipe would block.
         let is_ours = entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir());
         let abandoned = || File::open(&path).is_ok_and(|found| found.try_lock().is_ok());
         if is_ours && is_meant(&entry.file_name().to_string_lossy()) && abandoned() {
@@ -85,7 +85,7 @@ pub fn sweep(folder: &Path, is_meant: impl Fn(&str) -> bool) {
     }
 }
 
-/// The folder that a file lies in; of a bare name, the current one.
+/// Returns the folder that contains a file; for a bare name, the current one.
 pub fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -93,8 +93,8 @@ pub fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Fills an empty folder by `make`, then puts it in `dir`'s place. `dir` is there
-/// whole or, after a kill between two renames, not at all.
+/// Lets `make` fill an empty folder, then renames it to `dir`. `dir` is complete or, after a kill
+/// between the two renames, missing.
 pub fn make_folder<T>(dir: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let parent = folder_of(dir);
     let prefix = format!(".{}.", dir.file_name().unwrap_or_default().to_string_lossy());
@@ -123,7 +123,7 @@ pub fn remove(path: &Path) -> Result<()> {
     removed.with_context(|| format!("cannot remove {}", path.display()))
 }
 
-/// The plain files of the folder, without links.
+/// Returns the regular files in the folder, without links.
 pub fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
@@ -132,16 +132,16 @@ pub fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(plain.map(|entry| entry.path()).collect())
 }
 
-/// Bytes that this user may still write below `path`, which need not exist yet.
+/// Returns the bytes that this user can still write below `path`, which need not exist.
 pub fn free_bytes(path: &Path) -> Result<u64> {
     let existing = path.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
     let (_, bytes) = fullest(&[existing])
-        .with_context(|| format!("`df` does not tell the free space of {}", path.display()))?;
+        .with_context(|| format!("`df` does not print the free space of {}", path.display()))?;
     Ok(bytes)
 }
 
-/// Of the file systems that these are on, the one with the least room: where it is mounted,
-/// and the bytes that are free.
+/// Returns the mount point and the free bytes of the fullest file system that contains one of
+/// these paths.
 pub fn fullest(paths: &[&Path]) -> Option<(String, u64)> {
     let call = Invocation::new("df").args(["-k", "--output=avail,target"]).args(paths);
     let printed = process::capture(&call.for_the_report(), Some(Duration::from_secs(10))).ok()?;
@@ -153,7 +153,10 @@ pub fn fullest(paths: &[&Path]) -> Option<(String, u64)> {
     rows.min_by_key(|(_, bytes)| *bytes)
 }
 
-/// Holds a file's content to its checksum.
+/// Compares a file with its checksum.
+///
+/// # Errors
+/// They differ, or `sha256sum` fails.
 pub fn verify_sha256(file: &Path, wanted: &str) -> Result<()> {
     let call = Invocation::new("sha256sum").arg("--").arg(file);
     let printed = process::read(&call, Some(Duration::from_secs(120)))?;
@@ -167,6 +170,7 @@ pub fn verify_sha256(file: &Path, wanted: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::files;
 
     #[test]
     fn a_folder_appears_only_when_it_is_whole() {
@@ -196,7 +200,7 @@ mod tests {
         let made = place.clone();
         std::thread::spawn(move || {
             let made = make_folder(&made, |partial| {
-                crate::system::files::write_atomically(&partial.join("a"), b"1")?;
+                files::write_atomically(&partial.join("a"), b"1")?;
                 make_folder(&partial.join("b"), |_| Ok(()))
             });
             let _ = done.send(made.is_ok());

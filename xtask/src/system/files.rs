@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all, and small file helpers.
+//! Atomic writes and small file helpers.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 
 use crate::system::disk;
 
-/// Of a name that others are made from: a file system has 255 bytes for each.
+/// Longest name, in bytes, that suffixes are added to; file systems allow 255.
 const LONGEST_NAME: usize = 180;
 /// The lock file of a hundred inputs has 60 KB, the log of a large build a few megabytes.
 const LARGEST_FILE: u64 = 32 << 20;
@@ -25,7 +25,7 @@ const LARGEST_FILE: u64 = 32 << 20;
 /// The end of every temporary file's name.
 const TEMPORARY: &str = ".tmp";
 
-/// A whole file on the disk that waits to take another's place. Dropped, it leaves nothing.
+/// A complete file on the disk that is about to replace another. Dropping it removes it.
 #[derive(Debug)]
 pub struct Staged {
     temporary: NamedTempFile,
@@ -39,12 +39,12 @@ impl Staged {
         let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         let folder = disk::folder_of(&file);
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        // What other runs left need not be looked for at every write.
+        // Sweeping once per process is enough.
         static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
         if SWEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(file.clone()) {
             sweep(&file);
         }
-        // Nobody sweeps before the lock says that this run is alive.
+        // Other runs must not sweep the file before it is locked.
         let whole = File::open(folder)?;
         whole.lock_shared()?;
         let temporary = tempfile::Builder::new()
@@ -69,12 +69,12 @@ impl Staged {
         self.temporary.as_file_mut()
     }
 
-    /// Puts it in the file's place, with everything on the disk before and after.
+    /// Renames it to the file's name, and flushes file and folder to the disk.
     pub fn publish(self) -> io::Result<()> {
         self.temporary.as_file().sync_all()?;
         let folder = disk::folder_of(&self.file);
         self.temporary.persist(&self.file).map_err(|error| error.error)?;
-        // A rename is on the disk when its folder is.
+        // A rename is durable once its folder is flushed.
         File::open(folder)?.sync_all()
     }
 }
@@ -86,7 +86,7 @@ fn sweep(file: &Path) {
     disk::sweep(folder, |name| name.starts_with(&prefix) && name.ends_with(TEMPORARY));
 }
 
-/// Reads a text file that others wrote, of at most `limit` bytes.
+/// Reads a text file of at most `limit` bytes that another program wrote.
 pub fn read_limited(file: &Path, limit: u64) -> io::Result<String> {
     let mut text = String::new();
     let read = File::open(file)?.take(limit + 1).read_to_string(&mut text)?;
@@ -97,13 +97,14 @@ pub fn read_limited(file: &Path, limit: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes beside the file and renames: a reader, a full disk or a kill never sees half of it.
+/// Writes beside the file and renames, so that neither a reader nor a full disk nor a kill leaves
+/// half of it.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
     let written = Staged::with(file, bytes).and_then(Staged::publish);
     written.with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// For a file that others also write to.
+/// Like [`write_atomically`], for a file that others also write to.
 pub fn append(file: &Path, text: &str) -> Result<()> {
     let opened = File::options().append(true).create(true).open(file);
     opened
@@ -111,13 +112,13 @@ pub fn append(file: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("cannot write to {}", file.display()))
 }
 
-/// Reads a text file of a usual size: a link may lead to /dev/zero.
+/// Reads a text file with a size limit, since a link may lead to /dev/zero.
 pub fn read(file: &Path) -> Result<String> {
     read_limited(file, LARGEST_FILE).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Of what lies in the folder and has such a name, leaves the `newest`, and whatever
-/// is younger than `age`: another run may be at it.
+/// Of the folder's entries with such a name, keeps the `newest`, and those younger than `age`,
+/// which another run may still use; removes the rest.
 pub fn prune(folder: &Path, newest: usize, age: Duration, is_meant: impl Fn(&str) -> bool) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries
@@ -133,7 +134,7 @@ pub fn prune(folder: &Path, newest: usize, age: Duration, is_meant: impl Fn(&str
     }
 }
 
-/// A file name for any text: a hostile host name cannot leave its folder.
+/// Makes a file name from any text: a hostile host name cannot leave its folder.
 pub fn safe_name(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_+.".contains(c);
     let name: String = text.chars().map(|c| if plain(c) { c } else { '_' }).collect();
@@ -141,10 +142,10 @@ pub fn safe_name(text: &str) -> String {
     if name.is_empty() { "_".to_owned() } else { name }
 }
 
-/// A file name for what belongs to a path or a URL. No two have the same one, apart from very
-/// long ones, of which the end and a hash are left.
+/// Makes a file name from a path or a URL. Different ones get different names; of a very long one
+/// only the end and a hash are used.
 pub fn path_name(path: &Path) -> String {
-    // `_` stands for `/`, so its own place is taken by its code.
+    // `_` stands for `/`, so a real `_` is percent-encoded.
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'+').remove(b'.');
     let name = percent_encode(path.as_os_str().as_bytes(), PLAIN).to_string().replace('/', "_");
     let name = match name.strip_prefix('.') {

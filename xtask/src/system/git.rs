@@ -1,4 +1,4 @@
-//! What Git knows of the repository, and the one commit that is made in it.
+//! Queries to Git about the repository, and the one commit that xtask makes in it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use crate::system::process::{self, Invocation};
 
 const QUICK: Duration = Duration::from_secs(60);
 
-/// The files that Git tracks and `pattern` matches, relative to `root`.
+/// Returns the tracked files that `pattern` matches, relative to `root`.
 pub fn tracked(root: &Path, pattern: &str) -> Result<Vec<String>> {
     list(root, &["--cached"], pattern)
 }
 
-/// The files that a flake will not see: neither tracked nor ignored.
+/// Returns the files that a flake does not see: neither tracked nor ignored.
 pub fn untracked(root: &Path, pattern: &str) -> Result<Vec<String>> {
     list(root, &["--others", "--exclude-standard"], pattern)
 }
 
-/// Tracked files whose edits Git was told not to see (`update-index --assume-unchanged` and
-/// `--skip-worktree`), and that differ from the index.
+/// Returns the tracked files that differ from the index but whose edits Git ignores
+/// (`update-index --assume-unchanged` and `--skip-worktree`).
 pub fn hidden_edits(root: &Path) -> Vec<String> {
     let flagged = ask(root, &["ls-files", "-v", "-z"]).unwrap_or_default();
     let flagged = flagged.split('\0').filter_map(|line| {
@@ -31,13 +31,13 @@ pub fn hidden_edits(root: &Path) -> Vec<String> {
     let is_edited = |file: &&str| {
         let indexed = ask(root, &["ls-files", "--stage", "--", &format!(":(literal){file}")]);
         let indexed = indexed.and_then(|line| Some(line.split(' ').nth(1)?.to_owned()));
-        // What a sparse checkout leaves out is no edit.
+        // A file that a sparse checkout leaves out is not edited.
         root.join(file).is_file() && ask(root, &["hash-object", "--", file]) != indexed
     };
     flagged.filter(is_edited).map(str::to_owned).collect()
 }
 
-/// Lets Git, and so a flake, know of files, without their being part of the next commit.
+/// Makes files visible to Git, and so to a flake, without adding them to the next commit.
 pub fn intend_to_add(root: &Path, files: &[&Path]) -> Result<()> {
     let shell = Shell::new().context("cannot find the current folder")?;
     shell.change_dir(root);
@@ -63,12 +63,12 @@ fn git(root: &Path) -> Invocation {
     Invocation::new("git").arg("-C").arg(root)
 }
 
-/// A question to Git about `root`: what it prints, trimmed; `None` where it fails.
+/// Runs a Git query in `root` and returns its trimmed output; `None` if it fails.
 fn ask(root: &Path, words: &[&str]) -> Option<String> {
     process::read(&git(root).args(words.iter().copied()), Some(QUICK)).ok()
 }
 
-/// The root of the repository that a folder is in, by the file system alone.
+/// Returns the root of the repository that contains a folder, from the file system alone.
 pub fn top(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.join(".git").exists())
 }
@@ -77,27 +77,27 @@ pub fn is_repository(root: &Path) -> bool {
     ask(root, &["rev-parse", "--is-inside-work-tree"]).as_deref() == Some("true")
 }
 
-/// The file as the last commit has it.
+/// Returns the file's content in the last commit.
 pub fn committed(root: &Path, file: &str) -> Option<String> {
     let call = git(root).arg("show").arg(format!("HEAD:./{file}"));
     let printed = process::capture(&call, Some(QUICK)).ok()?;
     printed.exit.ok().then(|| printed.stdout_text())
 }
 
-/// Those of the files that are not what the last commit has, staged or not.
+/// Returns the files that differ from the last commit, staged or not.
 pub fn changed(root: &Path, files: &[&str]) -> Vec<String> {
     let words = [&["status", "--porcelain", "--untracked-files=all", "--"], files].concat();
     let printed = ask(root, &words).unwrap_or_default();
     printed.lines().filter_map(|line| Some(line.get(2..)?.trim().to_owned())).collect()
 }
 
-/// What is in the index and not in the last commit.
+/// Returns the staged files.
 pub fn staged(root: &Path) -> Vec<String> {
     let printed = ask(root, &["diff", "--cached", "--name-only"]).unwrap_or_default();
     printed.lines().map(str::to_owned).collect()
 }
 
-/// Why no commit could be made here, if so; and what to do.
+/// Returns why a commit here would fail, and what to do about it.
 pub fn cannot_commit(root: &Path) -> Option<(String, String)> {
     let problem = |what: &str, help: &str| Some((what.to_owned(), help.to_owned()));
     if !is_repository(root) {
@@ -128,14 +128,14 @@ pub fn cannot_commit(root: &Path) -> Option<(String, String)> {
     None
 }
 
-/// Commits these files and nothing else, whatever else is staged. The new commit.
+/// Commits these files and nothing else, whatever else is staged. Returns the new commit.
 pub fn commit(root: &Path, files: &[&str], message_file: &Path) -> Result<String> {
     let call = git(root)
         .args(["commit", "--quiet", "--only", "--cleanup=verbatim", "--file"])
         .arg(message_file)
         .arg("--")
         .args(files.iter().copied());
-    // Hooks may take their time.
+    // Hooks may be slow.
     process::read(&call, Some(Duration::from_secs(600)))?;
     ask(root, &["rev-parse", "HEAD"]).context("`git rev-parse HEAD` printed nothing")
 }

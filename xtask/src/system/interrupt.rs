@@ -1,6 +1,6 @@
-//! Ctrl-C, counted. The first one stops new work and asks children to end, the
-//! second kills them, the third ends this process wherever it is; children are in process groups
-//! of their own, so the terminal's signal reaches only us and we pass it on (see process.rs).
+//! Counts Ctrl-C. The first one stops new work and sends children SIGTERM, the second kills them,
+//! the third ends this process. Each child has its own process group, so the terminal's signal
+//! reaches only this process, which passes it on (see process.rs).
 
 use std::fmt;
 use std::process;
@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// As a shell reports a program that SIGINT ended.
+/// The exit status that shells report for a program ended by SIGINT.
 pub const STATUS: u8 = 130;
-/// Of what does not look whether it should stop, for example a long computation.
+/// The signal that ends the process even in code that does not check, such as a long computation.
 const LAST: usize = 3;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -54,12 +54,12 @@ pub fn check() -> Result<(), Interrupted> {
     if requested() { Err(Interrupted) } else { Ok(()) }
 }
 
-/// How often the user asked us to stop.
+/// Returns how often the user asked to stop.
 pub fn count() -> usize {
     COUNT.load(Ordering::SeqCst)
 }
 
-/// Whether the user asked us to stop.
+/// Returns whether the user asked to stop.
 pub fn requested() -> bool {
     count() > 0
 }

@@ -1,4 +1,4 @@
-//! A program and what it is started with, as a value: tests can look at all of it.
+//! A program, its arguments and its limits, as a value that tests can inspect.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -13,10 +13,10 @@ pub(crate) enum Stdin {
     Held,
 }
 
-/// Between SIGTERM and SIGKILL. Nix needs a moment to end its builders.
+/// Time between SIGTERM and SIGKILL. Nix needs a moment to end its builders.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A program and what it is started with.
+/// A program with its arguments, environment and limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
     pub(crate) program: PathBuf,
@@ -69,38 +69,39 @@ impl Invocation {
         self
     }
 
-    /// For what has nothing to tidy up: a Nix that evaluates looks for SIGTERM rarely.
+    /// Sets the time between SIGTERM and SIGKILL. An evaluating Nix has nothing to clean up and
+    /// rarely checks for SIGTERM.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Runs also after Ctrl-C: a short question whose answer says what was done. Only a
-    /// further Ctrl-C ends it.
+    /// Also runs after Ctrl-C, for a short query that the report needs. Only another Ctrl-C ends
+    /// it.
     pub fn for_the_report(mut self) -> Self {
         self.for_the_report = true;
         self
     }
 
-    /// Standard error is a terminal, so that the program draws as for a person.
+    /// Gives the program a terminal as standard error, so that it draws its progress.
     pub fn on_terminal(mut self) -> Self {
         self.on_terminal = true;
         self
     }
 
-    /// Asked to end (SIGTERM) when we are killed outright, too.
+    /// Sends it SIGTERM if xtask is killed.
     pub fn ends_with_us(mut self) -> Self {
         self.ends_with_us = true;
         self
     }
 
-    /// Ended when it holds more than this many bytes of memory.
+    /// Ends it when it uses more than this many bytes of memory.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
         self
     }
 
-    /// Ended when it and its children have read and written next to nothing for so long.
+    /// Ends it when it and its children have moved almost no data for this long.
     pub fn ends_when_stalled(mut self, after: Duration) -> Self {
         self.stalled_after = Some(after);
         self
@@ -111,15 +112,15 @@ impl Invocation {
         self
     }
 
-    /// Standard input stays open as long as we live: its end shows the child that
-    /// this process has ended.
+    /// Keeps standard input open while xtask runs: end of file shows the child that xtask has
+    /// exited.
     pub fn stdin_held(mut self) -> Self {
         self.stdin = Stdin::Held;
         self
     }
 }
 
-/// As a person would type it; for messages and logs only.
+/// Formats it as a person would type it, for messages and logs only.
 impl fmt::Display for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", quoted(self.program.as_os_str()))?;

@@ -1,6 +1,5 @@
-//! Files with a JSON value on each line, which only ever grow: results, journals. A line is on
-//! the disk when [`append`] returns, whatever happens afterwards; one that a killed run left
-//! incomplete spoils no other.
+//! Append-only files with a JSON value on each line: results, journals. A line is on the disk when
+//! [`append`] returns. An incomplete line, left by a killed run, does not affect the others.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Error, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -13,12 +12,12 @@ use serde::de::DeserializeOwned;
 
 use crate::system::disk;
 
-/// No line that was written here is as long; of one that is, a part is read, which is no value.
+/// xtask writes no line this long. Of a longer one only a part is read, which is not a value.
 const LONGEST_LINE: usize = 1 << 20;
-/// So much is read at once, from the end of a file to its beginning.
+/// Bytes read at a time from the end of a file.
 const CHUNK: u64 = 1 << 16;
 
-/// Adds a value, on a line of its own.
+/// Appends a value as a line.
 pub fn append(file: &Path, value: &impl Serialize) -> Result<()> {
     let line = serde_json::to_string(value)?;
     disk::create(disk::folder_of(file))?;
@@ -44,24 +43,24 @@ fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
     }
     text.push_str(line);
     text.push('\n');
-    // In one piece, so that two who append do not write into each other's line.
+    // One write, so that two processes do not write into each other's line.
     handle.write_all(text.as_bytes())?;
     handle.sync_all()?;
-    // A new file's name is in its folder.
+    // A new file's name is durable once its folder is flushed.
     File::open(disk::folder_of(file))?.sync_all()
 }
 
 /// Reads a file; one that does not exist is empty.
 pub fn read(file: &Path) -> Result<String> {
     match fs::read(file) {
-        // A power cut can leave anything in a line.
+        // A power failure can leave any bytes in a line.
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
 }
 
-/// Reads a file line by line, so that only one is in memory; one that does not exist is empty.
+/// Reads a file line by line, with only one in memory; a file that does not exist is empty.
 pub fn for_each_line(file: &Path, mut act: impl FnMut(&str)) -> Result<()> {
     let mut read = || -> std::io::Result<()> {
         let mut reader = BufReader::with_capacity(LONGEST_LINE, File::open(file)?);
@@ -83,12 +82,12 @@ pub fn for_each_line(file: &Path, mut act: impl FnMut(&str)) -> Result<()> {
     }
 }
 
-/// The lines of a file from the last to the first, which are read only as they are asked for.
+/// Reads the lines of a file lazily, from the last to the first.
 pub struct FromTheEnd {
     file: File,
     /// Where `tail` begins.
     start: u64,
-    /// What is read and not yet given out.
+    /// Bytes that are read but not yet returned.
     tail: Vec<u8>,
 }
 
@@ -106,7 +105,7 @@ impl FromTheEnd {
         }
     }
 
-    /// Puts the piece of the file that is before `tail` before it.
+    /// Prepends the preceding piece of the file to `tail`.
     fn read_more(&mut self) -> std::io::Result<()> {
         if self.tail.len() > LONGEST_LINE {
             self.tail.clear();
@@ -143,7 +142,7 @@ impl Iterator for FromTheEnd {
     }
 }
 
-/// The values of a file that are of this type; other lines are left out.
+/// Parses the lines that are values of this type, and skips the others.
 pub fn values<T: DeserializeOwned>(text: &str) -> impl Iterator<Item = T> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok())
 }

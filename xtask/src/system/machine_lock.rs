@@ -1,5 +1,5 @@
-//! One bench at a time on a machine: two measure each other. The kernel holds the
-//! lock for the open file, so it ends with the process, however that ends.
+//! Allows one bench at a time on a machine: concurrent runs would disturb each other. The kernel
+//! releases the lock when the process exits, however it exits.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -11,18 +11,18 @@ use anyhow::{Context, Result};
 
 use crate::system::{disk, files, interrupt};
 
-/// Locked until it is dropped.
+/// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// The place of the lock for a target, of which one user's runs of this machine know.
+/// Returns the lock file of a target, shared by one user's runs on this machine.
 pub fn bench_lock(home: &Path, target: &str) -> PathBuf {
     home.join("locks").join(format!("bench-{}.lock", files::safe_name(target)))
 }
 
-/// The lock, or who holds it: their process id and words, as far as they wrote them.
+/// Returns the lock, or the process ID and command of its holder, as far as they are known.
 pub fn try_lock(place: &Path, words: &str) -> Result<Result<Lock, String>> {
     disk::create(disk::folder_of(place))?;
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(place);
@@ -37,7 +37,7 @@ pub fn try_lock(place: &Path, words: &str) -> Result<Result<Lock, String>> {
             return Err(error).with_context(|| format!("cannot lock {}", place.display()));
         }
     }
-    // What the last one wrote is longer or shorter.
+    // The previous holder's text may be longer.
     let written = file.set_len(0).and_then(|()| {
         file.write_all(format!("process {}, {words}\n", std::process::id()).as_bytes())
     });
@@ -45,7 +45,7 @@ pub fn try_lock(place: &Path, words: &str) -> Result<Result<Lock, String>> {
     Ok(Ok(Lock { _file: file }))
 }
 
-/// Waits until the other has ended; `waiting` is called once with who that is.
+/// Waits for the lock. Calls `waiting` once with the holder.
 pub fn lock(place: &Path, words: &str, waiting: &dyn Fn(&str)) -> Result<Lock> {
     let mut reported = false;
     loop {

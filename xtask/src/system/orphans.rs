@@ -1,6 +1,6 @@
-//! What outlives its parent. A Nix that is killed leaves the compilers of its builds
-//! behind, in sessions of their own, where the signal to its process group does not reach
-//! them; and a Nix outlives an xtask that is killed. Linux shows both.
+//! Processes that outlive their parent. A killed Nix leaves the compilers of its builds running,
+//! in other sessions, which the signal to its process group does not reach; and Nix outlives a
+//! killed xtask.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
@@ -8,11 +8,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-/// How long what was killed may take to go: a compiler that writes to a slow disk.
+/// Time limit for killed processes to exit, such as a compiler that writes to a slow disk.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Has the kernel send the child SIGTERM when the thread that starts it ends, however
-/// that comes. Who starts it waits for it, so the thread ends first only with all of us.
+/// Makes the kernel send the child SIGTERM when the thread that starts it ends. That thread waits
+/// for the child, so it ends first only if xtask is killed.
 #[expect(unsafe_code, reason = "std has no parent-death signal")]
 pub(crate) fn end_with_us(command: &mut Command) {
     // SAFETY: between fork and exec only prctl(2) is called, which is async-signal-safe.
@@ -24,15 +24,15 @@ pub(crate) fn end_with_us(command: &mut Command) {
     }
 }
 
-/// From now on what our children leave behind becomes our child, so that [`end`] finds it.
+/// Makes xtask the parent of processes that its children leave behind, so that [`end`] finds them.
 #[expect(unsafe_code, reason = "std has no child subreaper")]
 pub fn adopt() {
     // SAFETY: prctl(2) with an integer; it touches no memory of ours.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
 }
 
-/// Kills what was left to us, with its sessions: what we start ourselves stays in ours.
-/// To be called when no child of ours runs that may leave something to us on purpose.
+/// Kills adopted processes with their sessions; xtask's own children are in its session. Call it
+/// when no child runs that leaves processes behind on purpose.
 pub fn end() {
     let began = Instant::now();
     while began.elapsed() < TIMEOUT {
@@ -69,7 +69,7 @@ fn kill(pid: u32, is_our_child: bool) {
     }
 }
 
-/// The processes of a group.
+/// Returns the processes of a group.
 pub(crate) fn group(group: u32) -> impl Iterator<Item = u32> {
     processes().into_iter().filter(move |process| process.group == group).map(|it| it.pid)
 }
@@ -92,8 +92,8 @@ fn processes() -> Vec<Process> {
         .collect()
 }
 
-/// /proc/PID/stat, proc(5): pid (name) state parent group session …; the name may hold
-/// anything, brackets too.
+/// Parses /proc/PID/stat, proc(5): pid (name) state parent group session …; the name may contain
+/// brackets.
 fn parse(stat: &str) -> Option<Process> {
     let (pid, _) = stat.split_once(' ')?;
     let (_, rest) = stat.rsplit_once(") ")?;

@@ -1,10 +1,10 @@
-//! Where things are: the repository, and the folder of what later runs need.
+//! Finds the repository and the cache folder.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// The folder that holds flake.nix: this one or one above it.
+/// Finds the folder with flake.nix: the current one or one above it.
 pub fn repository_root() -> Result<PathBuf> {
     let here = std::env::current_dir().context("cannot find the current folder")?;
     here.ancestors().find(|dir| dir.join("flake.nix").is_file()).map(Path::to_owned).with_context(
@@ -17,7 +17,7 @@ pub fn repository_root() -> Result<PathBuf> {
     )
 }
 
-/// The folder of downloads, the private Nix, logs and smoke models.
+/// Returns the folder for downloads, the private Nix, logs and smoke models.
 /// `$LLAMAFLEET_HOME`, else `$XDG_CACHE_HOME/llamafleet`, else `~/.cache/llamafleet`.
 pub fn home() -> Result<PathBuf> {
     let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);

@@ -1,9 +1,9 @@
-//! Starts programs: argument vectors, never a shell string; each child in a process group
-//! of its own, which ends when its time is up or the user asks.
+//! Starts programs with argument vectors, never through a shell. Each child has its own process
+//! group, which ends on Ctrl-C or when its time is up.
 //!
-//! The rule for all of xtask: what streams, can hang, must be killed or runs elsewhere is
-//! started here, by duct. Short Git commands on the user's own repository, whose arguments
-//! are known in full, are started in git.rs, by xshell. Nothing else starts a program.
+//! The rule for all of xtask: programs that stream, can hang, must be killed or run elsewhere are
+//! started here, by duct. Short Git commands on the user's repository, with fixed arguments, are
+//! started in git.rs, by xshell. Nothing else starts a program.
 
 use std::io::{BufRead, BufReader, PipeWriter, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -22,14 +22,14 @@ use crate::system::{orphans, pty};
 
 pub use crate::system::invocation::Invocation;
 
-/// How long the output of a child that has ended is waited for: a daemon that it
-/// left behind may hold the pipe open for ever.
+/// Time limit for reading the output of a child that has exited: a daemon that it started may hold
+/// the pipe open.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Longer lines are cut here, so that no child can make us hold its whole output.
+/// Bytes at which longer lines are split, so that no child can fill the memory.
 pub const LONGEST_LINE: usize = 1 << 20;
-/// Lines that were read and not yet looked at; each may be of [`LONGEST_LINE`].
+/// Lines that are read but not yet handled, each up to [`LONGEST_LINE`].
 const WAITING_LINES: usize = 128;
-/// Of one stream of a program whose output is kept; a closure of 100,000 paths has 30 MiB.
+/// Maximum bytes per stream of a captured program; a closure of 100,000 paths has 30 MiB.
 const LARGEST_OUTPUT: usize = 256 << 20;
 
 /// How a child ended.
@@ -37,15 +37,15 @@ const LARGEST_OUTPUT: usize = 256 << 20;
 pub enum Exit {
     Code(i32),
     Signal(i32),
-    /// We ended it because its time was up.
+    /// Ended by xtask: its time was up.
     TimedOut,
-    /// We ended it because it moved no data, see [`Invocation::ends_when_stalled`].
+    /// Ended by xtask: it moved no data, see [`Invocation::ends_when_stalled`].
     Stalled,
-    /// We ended it because it used more memory than it may.
+    /// Ended by xtask: it exceeded its memory limit.
     TooLarge,
-    /// We ended it because the user asked.
+    /// Ended by xtask: the user pressed Ctrl-C.
     Interrupted,
-    /// We ended it because the caller did.
+    /// Ended by xtask: the caller needs no more of it.
     GivenUp,
 }
 
@@ -92,7 +92,7 @@ pub enum Source {
     Stderr,
 }
 
-/// Runs to the end, unless Ctrl-C ends it, and returns all that it prints, which is little.
+/// Runs a program that prints little, and returns all of its output. Ctrl-C ends it.
 pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
     let (mut stdout, mut stderr) = (vec![], vec![]);
     let mut flooded = false;
@@ -117,8 +117,10 @@ pub fn capture(invocation: &Invocation, timeout: Option<Duration>) -> Result<Cap
     }
 }
 
-/// Like [`capture`], for what must succeed: standard output, trimmed.
-/// Errors name the command and quote the end of what it printed.
+/// Like [`capture`], for a program that must succeed. Returns standard output, trimmed.
+///
+/// # Errors
+/// Name the command and quote the end of its standard error.
 pub fn read(invocation: &Invocation, timeout: Option<Duration>) -> Result<String> {
     let captured = capture(invocation, timeout)?;
     if captured.exit.ok() {
@@ -130,7 +132,7 @@ pub fn read(invocation: &Invocation, timeout: Option<Duration>) -> Result<String
     Err(anyhow!("{}", last.join("\n")).context(format!("`{invocation}`: {}", captured.exit)))
 }
 
-/// Runs to the end and hands every line, without its newline, to `on_line`.
+/// Runs a program and passes every line, without its newline, to `on_line`.
 /// An idle child costs a wake-up every 50 ms, which is how soon Ctrl-C is passed on.
 pub fn stream(
     invocation: &Invocation,
@@ -145,7 +147,7 @@ pub fn stream(
     })
 }
 
-/// Like [`stream`]; a line for which `on_line` says yes restarts the child's time.
+/// Like [`stream`]; a line for which `on_line` returns true restarts the child's time.
 pub fn stream_paced(
     invocation: &Invocation,
     timeout: Option<Duration>,
@@ -159,27 +161,27 @@ pub fn stream_paced(
     })
 }
 
-/// What is heard of a running child.
+/// Output of a running child.
 #[derive(Debug, Clone, Copy)]
 pub enum Heard<'a> {
     Line(Source, &'a [u8]),
-    /// So much of a line that is longer than [`LONGEST_LINE`]; its rest follows.
+    /// The first part of a line longer than [`LONGEST_LINE`]; the rest follows.
     Part(Source, &'a [u8]),
-    /// Nothing for 50 ms.
+    /// No output for 50 ms.
     Silence,
 }
 
-/// What becomes of the child then.
+/// What to do with the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     GoOn,
-    /// Its time restarts, so that a child with many things to do has the same for each.
+    /// Restart its time, so that each of its tasks has the same limit.
     RestartTime,
-    /// It is ended: [`Exit::GivenUp`].
+    /// End it: [`Exit::GivenUp`].
     End,
 }
 
-/// Like [`stream`], for whoever decides by what is heard, silence too.
+/// Like [`stream`], for a caller that decides by the output, or by silence, what to do.
 pub fn watch(
     invocation: &Invocation,
     timeout: Option<Duration>,
@@ -250,13 +252,13 @@ pub fn watch(
 
 pub(crate) type Handle = duct::Handle;
 
-/// The child, and what must stay open while it runs.
+/// Starts the child. Returns it, and the pipe that must stay open while it runs.
 pub(crate) fn start(
     invocation: &Invocation,
     stdout: PipeWriter,
     stderr: PipeWriter,
 ) -> Result<(Handle, Option<PipeWriter>)> {
-    // As a Path, a bare name would mean a file of the current folder.
+    // As a Path, a bare name would be a file in the current folder.
     let mut expression = duct::cmd(invocation.program.as_os_str(), &invocation.args)
         .unchecked()
         .stdout_file(stdout)
@@ -291,7 +293,7 @@ pub(crate) fn start(
     Ok((expression.start().with_context(|| format!("cannot start {program}"))?, stdin))
 }
 
-/// Splits at `\n`, cuts what is longer than [`LONGEST_LINE`], until EOF or `send` says no.
+/// Splits at `\n` and at [`LONGEST_LINE`], until end of file or until `send` returns false.
 fn split_lines(pipe: impl Read, mut send: impl FnMut(Vec<u8>, bool) -> bool) {
     let mut reader = BufReader::with_capacity(1 << 16, pipe);
     loop {
@@ -309,7 +311,7 @@ fn split_lines(pipe: impl Read, mut send: impl FnMut(Vec<u8>, bool) -> bool) {
     }
 }
 
-/// Where `name` is on PATH, if it is executable there.
+/// Returns the executable `name` on PATH.
 pub fn which(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| is_executable(file))

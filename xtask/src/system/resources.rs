@@ -1,15 +1,15 @@
-//! What this machine has: cores, memory, its name and its clock.
+//! This machine's cores, memory, name and clock.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{fs, thread};
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// How many programs can run at once.
+/// Returns how many programs can run at once.
 pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
@@ -18,8 +18,8 @@ pub fn memory() -> Option<u64> {
     meminfo("MemTotal:")
 }
 
-/// What programs can have without others being swapped out, in bytes; in a container or a
-/// systemd unit that may be less than the machine has.
+/// Returns the bytes of memory that programs can use without swapping. In a container or a systemd
+/// unit that may be less than the machine has.
 pub fn free_memory() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
@@ -29,8 +29,8 @@ pub fn free_memory() -> Option<u64> {
     limits.chain([meminfo("MemAvailable:")]).flatten().min()
 }
 
-/// What a control group may still take, where it has a limit; the files it has cached are
-/// given up for programs.
+/// Returns the bytes that a control group can still use, if it has a limit. Cached files count as
+/// free.
 pub fn left(group: &Path) -> Option<u64> {
     let read = |name: &str| fs::read_to_string(group.join(name)).ok();
     let limit: u64 = read("memory.max")?.trim().parse().ok()?;
@@ -44,13 +44,13 @@ pub fn meminfo(name: &str) -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, name)
 }
 
-/// The memory of a process, in bytes; `None`: it has ended.
+/// Returns the resident memory of a process in bytes; `None` if it has exited.
 pub fn resident(process: u32) -> Option<u64> {
     kilobytes(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, "VmRSS:")
 }
 
-/// How many bytes a process has read and written so far. What a connection that ssh shares
-/// sends for it is seen by how far its standard input is read.
+/// Returns the bytes that a process has read and written so far. If a shared SSH connection sends
+/// its data, the position in its standard input counts.
 pub fn moved(process: u32) -> u64 {
     let sum = |file: &str, names: &[&str]| -> u64 {
         let text = fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
@@ -67,7 +67,7 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// What this machine is called.
+/// Returns this machine's host name.
 pub fn machine_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();

@@ -1,4 +1,4 @@
-//! Which children run now, for whoever shows what a command is doing.
+//! The children that run now, for the line that shows what a command is doing.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -17,16 +17,16 @@ type Show = Box<dyn Fn(&str) + Send + Sync>;
 
 static SHOW: OnceLock<Show> = OnceLock::new();
 
-/// Has every command line shown from now on.
+/// Passes every command line to `show` from now on.
 pub fn show_commands(show: impl Fn(&str) + Send + Sync + 'static) {
     let _ = SHOW.set(Box::new(show));
 }
 
-/// A child, or work of our own, that runs until this is dropped.
+/// A child, or work in this process, that runs until this is dropped.
 pub(crate) struct Running(u32);
 
 impl Running {
-    /// What this process does itself.
+    /// Work in this process.
     pub(crate) fn own(what: String) -> Self {
         // No child is in this group.
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push((0, what));

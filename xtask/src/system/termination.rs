@@ -8,15 +8,15 @@ use crate::system::invocation::Invocation;
 use crate::system::process::Exit;
 use crate::system::{orphans, resources};
 
-/// A transfer moves more in its time; what keeps an idle connection alive, less.
+/// Bytes. A transfer moves more within the limit, keep-alive packets move less.
 const NEXT_TO_NOTHING: u64 = 64 << 10;
 
-/// When a child's process group must end: SIGTERM, and SIGKILL later.
+/// Decides when a child's process group must end, and ends it.
 pub(crate) struct Termination {
     group: u32,
     deadline: Option<Instant>,
     grace: Duration,
-    /// As many Ctrl-C as had come before and do not mean this child.
+    /// Ctrl-C presses before the start, which do not concern this child.
     tolerated: usize,
     memory: Option<u64>,
     weighed_at: Instant,
@@ -26,10 +26,10 @@ pub(crate) struct Termination {
     pub(crate) cause: Option<Exit>,
 }
 
-/// What a child moves.
+/// Data that a child moves.
 struct Flow {
-    patience: Duration,
-    /// Bytes, and since when there were no more.
+    limit: Duration,
+    /// Bytes so far, and since when they have not increased.
     moved: u64,
     since: Instant,
     looked_at: Instant,
@@ -37,16 +37,16 @@ struct Flow {
 
 impl Flow {
     fn has_stalled(&mut self, group: u32) -> bool {
-        if self.looked_at.elapsed() < Duration::from_secs(1).min(self.patience / 4) {
+        if self.looked_at.elapsed() < Duration::from_secs(1).min(self.limit / 4) {
             return false;
         }
         self.looked_at = Instant::now();
         let moved: u64 = orphans::group(group).map(resources::moved).sum();
-        // Less where a child of its has ended.
+        // The sum is smaller after one of its children has exited.
         if moved.abs_diff(self.moved) > NEXT_TO_NOTHING {
             (self.moved, self.since) = (moved, Instant::now());
         }
-        self.since.elapsed() > self.patience
+        self.since.elapsed() > self.limit
     }
 }
 
@@ -60,8 +60,8 @@ impl Termination {
             tolerated: if invocation.for_the_report { interrupt::count() } else { 0 },
             memory: invocation.memory,
             weighed_at: now,
-            flow: invocation.stalled_after.map(|patience| Flow {
-                patience,
+            flow: invocation.stalled_after.map(|limit| Flow {
+                limit,
                 moved: 0,
                 since: now,
                 looked_at: now,
@@ -72,7 +72,7 @@ impl Termination {
         }
     }
 
-    /// Whoever watches it has seen enough.
+    /// Ends it because the caller needs no more of it.
     pub(crate) fn give_up(&mut self) {
         self.cause.get_or_insert(Exit::GivenUp);
     }
@@ -81,14 +81,14 @@ impl Termination {
         self.deadline = timeout.map(|timeout| Instant::now() + timeout);
     }
 
-    /// Looks at most every 20 ms: a child that prints a lot must not be slowed by it.
+    /// Checks at most every 20 ms, so as not to slow a child that prints a lot.
     fn too_large(&mut self) -> bool {
         let Some(memory) = self.memory else { return false };
         if self.weighed_at.elapsed() < Duration::from_millis(20) {
             return false;
         }
         self.weighed_at = Instant::now();
-        // An evaluator works in the first process of its group.
+        // Only the first process of the group evaluates.
         resources::resident(self.group).is_some_and(|bytes| bytes > memory)
     }
 
@@ -102,7 +102,7 @@ impl Termination {
                 self.cause = Some(Exit::Stalled);
             } else if self.too_large() {
                 self.cause = Some(Exit::TooLarge);
-                // It grows while it is asked.
+                // It would grow further while it shuts down.
                 self.grace = Duration::ZERO;
             }
         }
@@ -142,13 +142,13 @@ mod tests {
 
     #[test]
     fn what_moves_no_data_is_ended_and_what_is_slow_is_not() {
-        let patience = Duration::from_millis(1500);
-        let silent = sh("echo begun; sleep 60").ends_when_stalled(patience);
+        let limit = Duration::from_millis(1500);
+        let silent = sh("echo begun; sleep 60").ends_when_stalled(limit);
         assert_eq!(capture(&silent, None).unwrap().exit, Exit::Stalled);
-        // Longer than that in all.
+        // Takes longer than the limit in total.
         let slow =
             "for n in 1 2 3 4 5 6; do sleep 0.5; head -c 200000 /dev/zero; done | cat >/dev/null";
-        let exit = capture(&sh(slow).ends_when_stalled(patience), None).unwrap().exit;
+        let exit = capture(&sh(slow).ends_when_stalled(limit), None).unwrap().exit;
         assert_eq!(exit, Exit::Code(0));
     }
 

@@ -1,16 +1,15 @@
-//! What this process has used of the machine.
+//! CPU time used by this process and its children.
 
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-/// CPU time of all threads of xtask so far, ended ones among them. Nix and what else was
-/// started is not in it.
+/// Returns the CPU time of all threads of xtask so far, including finished ones, without that of
+/// children such as Nix.
 pub fn own_cpu() -> Duration {
     cpu(libc::RUSAGE_SELF)
 }
 
-/// CPU time of all processes that xtask started and that have ended, with those that they
-/// waited for.
+/// Returns the CPU time of all children that have exited, including the processes they waited for.
 pub fn children_cpu() -> Duration {
     cpu(libc::RUSAGE_CHILDREN)
 }
@@ -18,7 +17,7 @@ pub fn children_cpu() -> Duration {
 fn cpu(whose: libc::c_int) -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     #[expect(unsafe_code, reason = "std has no getrusage")]
-    // SAFETY: getrusage(2) fills the struct that it is handed, and all zeros are one, too.
+    // SAFETY: getrusage(2) fills the struct, for which all zeros are valid.
     let usage = unsafe {
         libc::getrusage(whose, usage.as_mut_ptr());
         usage.assume_init()

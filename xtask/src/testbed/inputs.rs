@@ -1,5 +1,5 @@
-//! The testbed's inputs: whether they are needed at all, and the lock file that puts
-//! them in the place of the real ones.
+//! The testbed's inputs: whether they are needed, and the lock file that replaces the real inputs
+//! by them.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -26,11 +26,11 @@ use crate::testbed::{llama_tree, lock_creation};
 pub const NIX_OPTIONS: &[&str] =
     &["--option", "sandbox", "false", "--option", "substituters", "", "--max-jobs", "1"];
 
-/// Lock files of this kind: one for each fleet and revision.
+/// Number of lock files kept, one per fleet and revision.
 const MOST_LOCKS: usize = 20;
 
-/// Writes the lock file that `--reference-lock-file` takes, and answers its path. It
-/// needs no network, and costs one hash of the testbed's few files.
+/// Writes the lock file for `--reference-lock-file` and returns its path. Needs no network, and
+/// hashes the testbed's files once.
 ///
 /// # Errors
 /// The set-up was not run, or the flake has an input without a stand-in.
@@ -75,18 +75,18 @@ pub fn lock_file(
 
     let name = format!("{}-{}.lock", files::path_name(root), revision.name());
     let file = locks.join(name);
-    // Left alone when it is the same, so that runs beside each other do not meet in it.
+    // Not rewritten if it is the same, so that concurrent runs do not disturb each other.
     if fs::read_to_string(&file).ok().as_deref() != Some(after.as_str()) {
         files::write_atomically(&file, after.as_bytes())?;
-        // Of fleets that are long gone. A day: some run may still be locked to it.
+        // Old fleets' files go. Those of the last day stay: a run may still use them.
         let day = Duration::from_secs(86_400);
         files::prune(&locks, MOST_LOCKS, day, |name| name.ends_with(".lock"));
     }
     Ok(file)
 }
 
-/// The fleet's own testbed; a fleet elsewhere uses the one that came with xtask: in the
-/// checkout that it was compiled in, or beside its package (pkgs/xtask/package.nix).
+/// Returns the fleet's own testbed, else the one that comes with xtask: in the checkout that it was
+/// compiled in, or beside its package (pkgs/xtask/package.nix).
 fn folder(root: &Path) -> Result<PathBuf> {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed");
     let packaged = option_env!("LLAMAFLEET_SHARE").map(|share| Path::new(share).join("testbed"));
@@ -99,7 +99,7 @@ fn folder(root: &Path) -> Result<PathBuf> {
     bail!("no testbed/ in {}", root.display())
 }
 
-/// The folders of the testbed that are flakes.
+/// Returns the testbed's folders that are flakes.
 pub(crate) fn flakes(folder: &Path) -> Result<Vec<String>> {
     let mut flakes: Vec<String> = fs::read_dir(folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
@@ -119,7 +119,7 @@ struct Prefetched {
     store_path: PathBuf,
 }
 
-/// A folder's hash, for as long as the folder is the same.
+/// A folder's hash, valid while the folder is unchanged.
 #[derive(Serialize, Deserialize)]
 struct Known {
     folder: PathBuf,
@@ -127,8 +127,8 @@ struct Known {
     prefetched: Prefetched,
 }
 
-/// The folder's hash; the folder is in the store afterwards. Nix is only asked when a file
-/// changed, since every command begins with this.
+/// Returns the folder's hash and copies it to the store. Asks Nix only if a file changed, since
+/// every command begins with this.
 fn nar_hash(nix: &Nix, folder: &Path, memory: &Path) -> Result<String> {
     let files = snapshot::folder(folder)?;
     let known = fs::read_to_string(memory).ok().and_then(|text| serde_json::from_str(&text).ok());
@@ -144,7 +144,7 @@ fn nar_hash(nix: &Nix, folder: &Path, memory: &Path) -> Result<String> {
     let prefetched: Prefetched = serde_json::from_str(&printed)
         .with_context(|| format!("unexpected output from `{call}`: {printed}"))?;
     let hash = prefetched.hash.clone();
-    // Of a folder that changed meanwhile nothing is known.
+    // The hash of a folder that changed meanwhile is unknown.
     if snapshot::folder(folder)? == files {
         let known = Known { folder: folder.to_owned(), files, prefetched };
         files::write_atomically(memory, serde_json::to_string(&known)?.as_bytes())?;
@@ -152,11 +152,12 @@ fn nar_hash(nix: &Nix, folder: &Path, memory: &Path) -> Result<String> {
     Ok(hash)
 }
 
-/// Whether the flake's real inputs can be fetched: GitHub takes a connection at once.
+/// Returns whether the real inputs can be fetched, that is, whether GitHub accepts a connection at
+/// once.
 pub fn inputs_reachable() -> bool {
     let time = Duration::from_millis(1500);
     let (sender, answer) = mpsc::channel();
-    // A name server that does not answer would hold us much longer: leave it behind.
+    // Name resolution may hang longer than the limit, so its thread is abandoned.
     thread::spawn(move || {
         let addresses = ("github.com", 443).to_socket_addrs();
         let mut addresses = addresses.into_iter().flatten().take(2);

@@ -1,6 +1,6 @@
-//! llama.cpp's real trees as one bare git repository with a tag for each, out
-//! of the sdists of llama-cpp-python. The user's git configuration has no part in
-//! it, so the commits are the same on every machine.
+//! llama.cpp's real trees, from the sdists of llama-cpp-python, as one bare Git repository with a
+//! tag for each. The user's Git configuration is ignored, so the commits are the same on every
+//! machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::system::process::{self, Invocation};
 use crate::testbed::revision::{SDIST, TREES, Tree};
 
 const LOCAL: Duration = Duration::from_secs(300);
-/// Downloads, one unpacked tree, and the repository.
+/// The downloads, one unpacked tree, and the repository.
 pub const DISK_MEGABYTES: u64 = 550;
 
-/// Where the repository is. Links are resolved: Nix fetches it once for each name.
+/// Returns the repository's path. Links are resolved, since Nix fetches it once for each path.
 pub fn repository(home: &Path) -> PathBuf {
     let folder = home.join("llama.cpp");
     fs::canonicalize(&folder).unwrap_or(folder)
@@ -26,7 +26,7 @@ fn downloads(home: &Path) -> PathBuf {
     home.join("downloads")
 }
 
-/// Whether the repository is there, with the commits it must have.
+/// Returns whether the repository exists and has the expected commits.
 pub fn is_present(home: &Path) -> bool {
     let tags = repository(home).join("refs/tags");
     TREES
@@ -34,12 +34,12 @@ pub fn is_present(home: &Path) -> bool {
         .all(|tree| fs::read_to_string(tags.join(tree.tag)).is_ok_and(|rev| rev.trim() == tree.rev))
 }
 
-/// The trees whose archive must still be downloaded.
+/// Returns the trees whose archive must still be downloaded.
 pub fn missing_archives(home: &Path) -> Vec<&'static Tree> {
     TREES.iter().filter(|tree| !downloads(home).join(tree.archive().file_name).is_file()).collect()
 }
 
-/// Makes the repository, downloading what is not there.
+/// Makes the repository, and downloads what is missing.
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     let mut archives = vec![];
     for tree in &TREES {
@@ -96,12 +96,12 @@ fn extract(tree: &Tree, archive: &Path, into: &Path) -> Result<()> {
         .arg(into)
         .arg(tree.member());
     run(&call).with_context(|| format!("cannot unpack {}", archive.display()))?;
-    // A submodule's pointer to a git folder that is not here.
+    // A submodule's pointer to a Git folder that does not exist here.
     disk::remove(&into.join(".git"))
 }
 
-/// git on that repository, deaf to the configuration, hooks and attributes of the
-/// machine and the user, and to a git that may be running us as its hook.
+/// Returns a call of git on that repository that ignores the configuration, hooks and attributes of
+/// machine and user, and a git that may be running xtask as its hook.
 fn git(repository: &Path, work: &Path, words: &[&str]) -> Invocation {
     let mut call = Invocation::new("git");
     for setting in [

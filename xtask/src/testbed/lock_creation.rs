@@ -1,5 +1,5 @@
-//! The lock file that a fleet without one gets in the testbed: made by Nix itself, with
-//! every input overridden by its stand-in, and then worded as if by the real ones.
+//! The lock file for a fleet that has none, in the testbed: Nix makes it with every input
+//! overridden by its stand-in; then the real inputs' references replace those of the stand-ins.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::testbed::{inputs as testbed, llama_tree};
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// # Errors
-/// flake.nix cannot be read, or has an input that the testbed has nothing for.
+/// flake.nix cannot be read, or has an input without a stand-in.
 pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> Result<String> {
     let inputs = flake::inputs(nix, root);
     let inputs = inputs
@@ -45,7 +45,7 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
             continue;
         }
         let original = flake_ref::of_input(name, input).unwrap_or_default();
-        // The inputs that a stand-in has in common with what it replaces.
+        // The inputs that a stand-in and the real input have in common.
         let mut own_inputs = vec![];
         match stand_in_for(&original, name, &flakes) {
             Some(StandIn::Folder(stand_in)) => {
@@ -72,7 +72,7 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
                 own_inputs.push(("flake-parts", flake("flake-parts")));
                 own_inputs.push(("nixpkgs", flake("nixpkgs")));
             }
-            // A folder of the flake itself.
+            // A folder in the flake.
             None if is_relative(input) => continue,
             None => {
                 let url = input["url"].as_str().map(str::to_owned);
@@ -125,8 +125,7 @@ fn is_relative(input: &Value) -> bool {
     url.strip_prefix("path:").unwrap_or(url).starts_with('.')
 }
 
-/// This repository's own copy in the store, as a flake: of the checkout that the testbed is
-/// in, without what Git does not track.
+/// Copies the tracked files of the checkout that contains the testbed to the store, as a flake.
 fn ourselves(nix: &Nix, folder: &Path) -> Result<String> {
     let checkout = folder.parent().unwrap_or(folder);
     if !checkout.join("flake.nix").is_file() {

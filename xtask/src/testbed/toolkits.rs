@@ -1,12 +1,12 @@
-//! The GPU toolkits that `setup` provides on request, and where the testbed's packages find
-//! them: a build may name no path of one machine.
+//! The GPU toolkits that `setup` provides on request, and the fixed links by which the testbed's
+//! packages find them, since a derivation must not contain a path of one machine.
 
 use std::path::{Path, PathBuf};
 
-/// Where the testbed's packages look, beside the compiler cache.
+/// The folder of the links, beside the compiler cache.
 pub const LINKS: &str = "/nix/var/llamafleet";
 
-/// A link of that folder.
+/// Returns a link in that folder.
 pub fn link(name: &str) -> PathBuf {
     Path::new(LINKS).join(name)
 }
@@ -15,7 +15,7 @@ pub fn link(name: &str) -> PathBuf {
 pub struct Toolkit {
     pub name: &'static str,
     pub backend: &'static str,
-    /// What the packages of the testbed are made from: of each list the first that exists.
+    /// Files that the testbed's packages are made from: the first that exists of each list.
     files: &'static [&'static [&'static str]],
 }
 
@@ -43,7 +43,7 @@ const VULKAN: Toolkit = Toolkit {
 
 pub const ALL: [&Toolkit; 3] = [&CUDA, &ROCM, &VULKAN];
 
-/// The first that a variant with these backends is built with and this machine lacks.
+/// Returns the first missing toolkit that a variant with these backends needs.
 pub fn missing_for(backends: &[String]) -> Option<&'static Toolkit> {
     let needed = |toolkit: &&Toolkit| backends.iter().any(|backend| backend == toolkit.backend);
     ALL.into_iter().filter(needed).find(|toolkit| !toolkit.is_present())
@@ -54,7 +54,7 @@ impl Toolkit {
         self.files.iter().all(|places| places.iter().any(|place| Path::new(place).exists()))
     }
 
-    /// What provides it.
+    /// The command that provides it.
     pub fn setup_command(&self) -> String {
         format!("cargo xtask setup --{}", self.backend)
     }

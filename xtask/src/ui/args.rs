@@ -1,8 +1,8 @@
-//! Arguments about what is printed, and how.
+//! Arguments about output.
 
 use clap::{Args, ColorChoice, ValueEnum as _};
 
-/// Options of every command about its output.
+/// Output options of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct OutputArgs {
@@ -23,7 +23,7 @@ pub struct OutputArgs {
     pub quiet: bool,
 }
 
-/// What `--color` says, for messages about the command line itself.
+/// Finds `--color` among the words, for messages about the command line itself.
 pub fn color_in(args: impl Iterator<Item = String>) -> ColorChoice {
     let mut args = args.take_while(|arg| arg != "--");
     while let Some(arg) = args.next() {
@@ -39,7 +39,7 @@ pub fn color_in(args: impl Iterator<Item = String>) -> ColorChoice {
     ColorChoice::Auto
 }
 
-/// For both streams; each one decides by itself at `auto`.
+/// Sets the colour choice of both streams; `auto` is decided per stream.
 pub fn set_color(choice: ColorChoice) {
     match choice {
         ColorChoice::Auto => anstream::ColorChoice::Auto,

@@ -9,17 +9,18 @@ use crate::ui::Ui;
 use crate::ui::waiting::Occupied;
 
 impl Ui {
-    /// Whether somebody is there to answer.
+    /// Returns whether a person can answer.
     pub fn can_ask(&self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// `None` when `stop` says so before an answer came. Enter alone is a yes.
+    /// Asks a question; Enter alone means yes. Returns `None` if `stop` returns true before the
+    /// answer.
     pub fn ask(&self, question: &str, stop: &dyn Fn() -> bool) -> Option<bool> {
         let _occupied = Occupied::begin();
         self.prompt(&format!("{question} [Y/n] "));
         let (sender, answer) = mpsc::channel();
-        // Reading cannot be interrupted: the thread is left behind when we stop.
+        // Reading cannot be interrupted, so the thread is abandoned on `stop`.
         thread::spawn(move || {
             let mut line = String::new();
             let read = std::io::stdin().read_line(&mut line);
@@ -32,7 +33,7 @@ impl Ui {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
         }
-        // The question stays.
+        // The question stays on the screen.
         self.prompt("\n");
         None
     }

@@ -1,5 +1,6 @@
-//! The terminal that bars are drawn on. indicatif leaves the cursor behind the last column, where
-//! `^C` would go to the next line and leave a bar out of reach. Here it stays in the last line.
+//! The terminal that bars are drawn on. indicatif leaves the cursor after the last column, where
+//! `^C` would wrap to the next line and leave a bar that cannot be cleared. Here `^C` stays in the
+//! last line.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
@@ -10,19 +11,19 @@ use indicatif::{ProgressDrawTarget, TermLike};
 
 use crate::ui::is_dumb;
 
-/// Columns that stay free in every line that is drawn: `^C`, twice.
+/// Columns left free in every line, for two `^C`.
 pub const ECHO: usize = 4;
 
-/// How often Ctrl-C was pressed; the terminal shows `^C` each time.
+/// Returns how often Ctrl-C was pressed; the terminal shows `^C` each time.
 static PRESSED: OnceLock<fn() -> usize> = OnceLock::new();
 static REMOVED: AtomicUsize = AtomicUsize::new(0);
 
-/// From now on [`remove_echo`] removes it.
+/// Makes [`remove_echo`] remove it from now on.
 pub fn remove_echo_of(pressed: fn() -> usize) {
     let _ = PRESSED.set(pressed);
 }
 
-/// To be called before something is printed, which would begin behind `^C`.
+/// Removes `^C`. Call it before printing, or the text begins after it.
 pub fn remove_echo() {
     let pressed = PRESSED.get().map_or(0, |pressed| pressed());
     let is_new = REMOVED.swap(pressed, Ordering::Relaxed) != pressed;
@@ -42,7 +43,7 @@ pub fn of_stderr() -> ProgressDrawTarget {
 #[derive(Debug)]
 struct Terminal {
     term: Term,
-    /// Whether the cursor is behind a line that was drawn.
+    /// Whether the cursor is after a drawn line.
     drawn: AtomicBool,
 }
 

@@ -1,25 +1,25 @@
-//! GitHub Actions: commands to the runner, and text that must not be taken for one.
+//! GitHub Actions: commands to the runner, and text that the runner must not take for one.
 
-/// The variables that the runner sets: that it runs this, and where its files are.
+/// Variables that the runner sets.
 pub const IS_ACTIONS: &str = "GITHUB_ACTIONS";
 
 pub const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 pub const WORKSPACE: &str = "GITHUB_WORKSPACE";
 
-/// The annotation of a run that ended without a report.
+/// Returns the annotation of a run that ended without a report.
 pub fn broken(message: &str) -> String {
     format!("::error title=cargo xtask::{}", data(message))
 }
 
-/// What comes between these two is folded away in the log.
+/// Starts a folded part of the log; [`END_GROUP`] ends it.
 pub fn group(title: &str) -> String {
     format!("::group::{}", data(title))
 }
 
 pub const END_GROUP: &str = "::endgroup::";
 
-/// The message of a command, as the runner's toolkit escapes it.
+/// Escapes a command's message as the runner's toolkit does.
 pub(crate) fn data(text: &str) -> String {
     let text: String = text.chars().take(MOST_LETTERS).collect();
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A").replace("##[", "##%5B")
@@ -29,9 +29,9 @@ pub(crate) fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// Text in which the runner finds no command: one space is added to what looks like one.
+/// Returns the text with a space in front of each line that looks like a command.
 pub fn defuse(text: &str) -> String {
-    // A carriage return also ends a line for the runner.
+    // The runner also ends lines at a carriage return.
     text.split_inclusive(['\n', '\r'])
         .map(|line| {
             let start = line.len() - line.trim_start().len();
@@ -45,7 +45,7 @@ pub fn defuse(text: &str) -> String {
         .collect()
 }
 
-/// The same for JSON: the document's value does not change.
+/// Like [`defuse`], for JSON: the document's value stays the same.
 pub fn defuse_json(json: &str) -> String {
     json.replace("##[", "#\\u0023[")
 }

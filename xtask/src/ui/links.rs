@@ -1,4 +1,4 @@
-//! Files that a message names, as links (OSC 8) where the terminal shows them.
+//! Turns the files that a message names into links (OSC 8) if the terminal supports them.
 
 use std::borrow::Cow;
 use std::fs;
@@ -10,10 +10,10 @@ use console::AnsiCodeIterator;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use supports_hyperlinks::Stream;
 
-/// What a file URL may hold as it is.
+/// Characters that are not escaped in a file URL.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_');
 
-/// Where text goes that may hold links.
+/// An output for text with links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
     Stdout,
@@ -32,7 +32,7 @@ impl Links {
         }
     }
 
-    /// The text, in which absolute paths of files that exist are links.
+    /// Returns the text with absolute paths of existing files as links.
     pub fn add(self, text: Cow<'_, str>) -> Cow<'_, str> {
         static SHOWN: [OnceLock<bool>; 2] = [OnceLock::new(), OnceLock::new()];
         let shown = SHOWN[self as usize].get_or_init(|| self.are_shown());
@@ -62,7 +62,7 @@ fn linked(text: &str) -> String {
     shown
 }
 
-/// A terminal does not open the link on another machine than this one.
+/// The host name lets a terminal on another machine refuse the link.
 fn host() -> &'static str {
     static HOST: OnceLock<String> = OnceLock::new();
     HOST.get_or_init(|| {

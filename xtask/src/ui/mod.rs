@@ -33,10 +33,10 @@ use crate::ui::sanitize::{hide_passwords, sanitize_painted};
 
 static HAS_DOCUMENT: AtomicBool = AtomicBool::new(false);
 
-/// The first error in writing the result.
+/// The first error while writing the result.
 static WRITE_ERROR: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// How to talk on this run.
+/// How and where this run prints.
 #[derive(Debug, Clone, Copy)]
 pub struct Ui {
     /// Whether either stream shows colours; they are removed for the other one.
@@ -46,13 +46,13 @@ pub struct Ui {
     pub quiet: bool,
     pub verbose: u8,
     pub json: bool,
-    /// GitHub's runner reads along: no text of the user's may be a command to it.
+    /// GitHub's runner reads the output: no text of the user's may be a command to it.
     pub github: bool,
-    /// Of the terminal that stderr is; prose is broken between words there.
+    /// Columns of the terminal on stderr, where prose is wrapped.
     pub columns: Option<usize>,
-    /// Of the terminal that stdout is: a wider table has another form there.
+    /// Columns of the terminal on stdout, where wider tables become lists.
     pub table_columns: Option<usize>,
-    /// The folder in which to find the files that messages name.
+    /// The folder of relative file names in messages.
     pub sources: Option<&'static Path>,
 }
 
@@ -79,7 +79,7 @@ impl Ui {
         }
     }
 
-    /// Without colour, bars and a terminal.
+    /// No colour, no bars, no terminal.
     pub const PLAIN: Self = Self {
         color: false,
         bars: false,
@@ -92,24 +92,24 @@ impl Ui {
         sources: None,
     };
 
-    /// A line about how the work goes; silent with `--quiet`.
+    /// Prints a line about progress; silent with `--quiet`.
     pub fn status(&self, line: impl AsRef<str>) {
         if !self.quiet {
             self.warn(line);
         }
     }
 
-    /// The start of a line, for an answer to follow.
+    /// Prints the start of a line that an answer follows.
     fn prompt(&self, text: &str) {
         eprint!("{text}");
     }
 
-    /// A line that matters even with `--quiet`.
+    /// Prints a warning, also with `--quiet`.
     pub fn warn(&self, line: impl AsRef<str>) {
         print_to(anstream::stderr(), &Links::Stderr.add(self.shown(line.as_ref(), self.columns)));
     }
 
-    /// What broke, so that there is no report.
+    /// Prints an error that prevents a report.
     pub fn error(&self, error: &anyhow::Error) {
         self.warn(format!("{} {error:#}", self.red("error:")));
         if self.github {
@@ -117,7 +117,7 @@ impl Ui {
         }
     }
 
-    /// The exit status: 2 if the result did not reach standard output, which is said here.
+    /// Returns the exit status: 2, with a message, if the result did not reach standard output.
     pub fn status_after_writing(&self, status: u8) -> u8 {
         let Some(error) = WRITE_ERROR.lock().ok().and_then(|mut first| first.take()) else {
             return status;
@@ -128,12 +128,12 @@ impl Ui {
         2
     }
 
-    /// A command to GitHub's runner.
+    /// Prints a command to GitHub's runner.
     pub fn command_to_runner(&self, command: &str) {
         print_to(io::stderr(), &outgoing(command.into()));
     }
 
-    /// Lines that matter and are many: folded away where GitHub's runner shows them.
+    /// Prints many important lines, folded in GitHub's log.
     pub fn warn_group(&self, title: &str, lines: impl Iterator<Item = String>) {
         if self.github {
             self.command_to_runner(&github::group(title));
@@ -144,20 +144,20 @@ impl Ui {
         }
     }
 
-    /// The one place that every text for a person passes through.
+    /// Prints all text for people.
     fn shown<'a>(&self, text: &'a str, columns: Option<usize>) -> Cow<'a, str> {
         let text = fitted(outgoing(sanitize_painted(text)), columns);
         if self.github { github::defuse(&text).into() } else { text }
     }
 
-    /// A line for `--verbose`.
+    /// Prints a line with `--verbose`.
     pub fn debug(&self, line: impl AsRef<str>) {
         if self.verbose > 0 {
             print_to(anstream::stderr(), &self.shown(&self.dim(line.as_ref()), None));
         }
     }
 
-    /// The command's result for a person; with `--json` there is only the document.
+    /// Prints the command's result for people; with `--json` there is only the document.
     pub fn result(&self, text: impl AsRef<str>) {
         if !self.json {
             print_result(
@@ -167,20 +167,20 @@ impl Ui {
         }
     }
 
-    /// A result whose lines are not prose, such as a file's or a log's: none of them is broken.
+    /// Prints a result that is not prose, such as a file or a log, without wrapping lines.
     pub fn verbatim(&self, text: &str) {
         if !self.json {
             print_result(anstream::stdout(), &self.shown(text, None));
         }
     }
 
-    /// A result that is a program of its own, to be taken as it is.
+    /// Prints a result that is a program, unchanged.
     pub fn script(&self, text: &str) {
         HAS_DOCUMENT.store(true, Ordering::Relaxed);
         print_result(io::stdout(), text.trim_end());
     }
 
-    /// The command's result for a program.
+    /// Prints the command's result for programs.
     pub fn document(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
         if self.json {
             HAS_DOCUMENT.store(true, Ordering::Relaxed);
@@ -189,14 +189,14 @@ impl Ui {
         Ok(())
     }
 
-    /// A result that is JSON for people too, on one line.
+    /// Prints a result that is one line of JSON for people too.
     pub fn line(&self, document: &impl serde::Serialize) -> anyhow::Result<()> {
         HAS_DOCUMENT.store(true, Ordering::Relaxed);
         print_result(io::stdout(), &self.json_text(serde_json::to_string(document)?));
         Ok(())
     }
 
-    /// Whether the command has printed its result for a program.
+    /// Returns whether the command has printed its document.
     pub fn has_document(&self) -> bool {
         HAS_DOCUMENT.load(Ordering::Relaxed)
     }
@@ -231,14 +231,14 @@ impl Ui {
     }
 }
 
-/// What every text passes through on its way out, to a terminal or to a file: the program has the
-/// name that was typed, and passwords in URLs are hidden.
+/// Returns a text as it is printed, on a terminal or to a file: with the program's name as typed,
+/// and without passwords in URLs.
 pub fn outgoing(text: Cow<'_, str>) -> Cow<'_, str> {
     hide_passwords(program::renamed(text))
 }
 
-/// The text, in which prose that is wider than the terminal is broken between words. What another
-/// program printed stays whole.
+/// Wraps prose that is wider than the terminal between words. Another program's output stays as it
+/// is.
 fn fitted(text: Cow<'_, str>, columns: Option<usize>) -> Cow<'_, str> {
     let Some(columns) = columns else { return text };
     let is_long = |line: &str| console::measure_text_width(line) > columns && !line.contains('│');
@@ -254,8 +254,8 @@ fn fitted(text: Cow<'_, str>, columns: Option<usize>) -> Cow<'_, str> {
     text.split('\n').map(fit).collect::<Vec<_>>().join("\n").into()
 }
 
-/// `text` broken between words: its first line begins after `taken` columns, the others
-/// after `indent` of them. A word that is longer than a line stays whole, to be copied.
+/// Wraps `text` between words: its first line begins after `taken` columns, the others after
+/// `indent`. A word longer than a line stays whole, so that it can be copied.
 pub fn wrap(text: &str, columns: Option<usize>, taken: usize, indent: usize) -> String {
     let Some(columns) = columns.filter(|columns| *columns > indent + 20) else {
         return text.replace('\n', &format!("\n{:indent$}", ""));
@@ -292,7 +292,7 @@ fn print_to(mut out: impl Write, line: &str) {
     });
 }
 
-/// The result. A reader that has gone (`| head`) is no error of ours, a full disk is.
+/// Writes to standard output. A closed reader (`| head`) is not an error, a full disk is.
 fn print_result(mut out: impl Write, line: &str) {
     let written = progress::suspend(|| writeln!(out, "{line}").and_then(|()| out.flush()));
     if let Err(error) = written

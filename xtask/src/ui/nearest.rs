@@ -2,8 +2,8 @@
 //!
 //! Pure: no I/O, no clock.
 
-/// The candidate nearest to what was typed, by edit distance: at most a third of the longer
-/// name's length, and at least 1.
+/// Returns the candidate with the smallest edit distance, if that is at most a third of the longer
+/// name's length, or 1.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = |text: &str| text.chars().count();
     candidates

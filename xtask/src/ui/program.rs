@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// How messages are written.
+/// The name in the source of messages.
 const WRITTEN: &str = "cargo xtask";
 
-/// `cargo xtask`, `nix run .#xtask --` or `xtask`.
+/// Returns `cargo xtask`, `nix run .#xtask --` or `xtask`.
 pub fn name() -> &'static str {
     static NAME: OnceLock<&str> = OnceLock::new();
     NAME.get_or_init(|| {
@@ -17,7 +17,7 @@ pub fn name() -> &'static str {
     })
 }
 
-/// `package`: the one that cargo runs. `nix run` calls a program by its place in the store.
+/// `package`: the one that cargo runs. `nix run` calls a program by its store path.
 fn named(package: Option<&str>, called: &Path) -> &'static str {
     match package {
         Some("xtask") => WRITTEN,
@@ -26,12 +26,12 @@ fn named(package: Option<&str>, called: &Path) -> &'static str {
     }
 }
 
-/// What was typed, for whatever looks at it before clap does. A path may be any bytes.
+/// Returns the words on the command line, for code that runs before clap. A path may be any bytes.
 pub fn arguments() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())
 }
 
-/// The text with that name.
+/// Returns the text with the name as typed.
 pub fn renamed(text: Cow<'_, str>) -> Cow<'_, str> {
     match name() {
         name if name != WRITTEN && text.contains(WRITTEN) => text.replace(WRITTEN, name).into(),

@@ -1,5 +1,5 @@
-//! Progress bars. One `MultiProgress` draws all of them, so that text printed meanwhile
-//! appears above the bars instead of between them.
+//! Progress bars. One `MultiProgress` draws all of them, so that other text appears above the bars,
+//! not between them.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use crate::ui::{Ui, units};
 static BARS: LazyLock<MultiProgress> =
     LazyLock::new(|| MultiProgress::with_draw_target(bar_target::of_stderr()));
 
-/// Prints something above the bars: they are cleared, and drawn again afterwards.
+/// Prints above the bars, which are cleared and drawn again.
 pub fn suspend<T>(print: impl FnOnce() -> T) -> T {
     waiting::printed();
     BARS.suspend(|| {
@@ -25,7 +25,7 @@ pub fn suspend<T>(print: impl FnOnce() -> T) -> T {
     })
 }
 
-/// One line about what is happening, with the time since it began.
+/// A line with the current step and the elapsed time.
 pub struct Live {
     bar: ProgressBar,
     started: Instant,
@@ -33,12 +33,12 @@ pub struct Live {
 }
 
 impl Live {
-    /// Over a known number of steps.
+    /// Creates a bar over a known number of steps.
     pub fn start(ui: &Ui) -> Self {
         Self::since(ui, Instant::now(), Some(Occupied::begin()))
     }
 
-    /// Where nothing else is shown since then.
+    /// Creates a spinner that shows the time since `began`.
     pub fn silence(ui: &Ui, since: Instant) -> Self {
         Self::since(ui, since, None)
     }
@@ -60,7 +60,7 @@ impl Live {
         self.bar.set_message("");
     }
 
-    /// What runs at this moment.
+    /// Sets the current step.
     pub fn doing(&self, what: &str) {
         let seconds = self.started.elapsed().as_secs();
         let prefix = self.bar.prefix();
@@ -78,7 +78,7 @@ impl Drop for Live {
     }
 }
 
-/// One line for work of unknown length over a known number of things.
+/// A line for a known number of items, each of unknown length.
 pub struct Spinner(ProgressBar, Occupied);
 
 impl Spinner {
@@ -117,7 +117,7 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("━─")
 }
 
-/// The size of the terminal that stderr is.
+/// Returns the size of the terminal on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     pub columns: usize,
@@ -130,24 +130,24 @@ impl Size {
         Self { columns: columns.into(), lines: lines.into() }
     }
 
-    /// What bars may take of it.
+    /// Returns the lines that bars may use.
     pub fn for_bars(self) -> Self {
         Self { columns: self.columns.saturating_sub(ECHO), ..self }
     }
 }
 
-/// Cuts text to what a line has room for beside a spinner and what is `taken`.
+/// Cuts text to the columns left beside a spinner and `taken` other columns.
 fn fit_line(text: &str, taken: usize) -> String {
     let Size { columns, .. } = Size::of_stderr();
     fit(&drawn(text), columns.saturating_sub("⠦ ".chars().count() + taken + ECHO)).into_owned()
 }
 
-/// Text as a bar may have it: a bar is drawn past what every other text passes through.
+/// Makes text safe for a bar, which is not printed through [`Ui`].
 fn drawn(text: &str) -> String {
     sanitize_painted(text).replace(['\n', '\t'], " ")
 }
 
-/// Columns that text takes on a terminal; escapes take none.
+/// Returns the columns that text takes on a terminal; escapes take none.
 pub fn width(text: &str) -> usize {
     measure_text_width(text)
 }
@@ -168,7 +168,7 @@ pub struct Row {
     pub length: u64,
 }
 
-/// Several bars that are chosen again at each redraw.
+/// Several bars that are chosen at each redraw.
 pub struct Block {
     bars: Vec<(ProgressBar, Row)>,
     columns: usize,
@@ -180,7 +180,7 @@ impl Block {
         Self { bars: vec![], columns: 0, _occupied: Occupied::begin() }
     }
 
-    /// Draws these rows; the caller chooses as many as the terminal has lines for.
+    /// Draws these rows; the caller chooses at most as many as the terminal has lines.
     pub fn draw(&mut self, rows: Vec<Row>, columns: usize) {
         if self.columns != columns {
             self.forget_width(columns);
@@ -197,7 +197,7 @@ impl Block {
             }
             if changed {
                 let (bar, row) = &self.bars[index];
-                // The builder's methods change the shared state without drawing it.
+                // The builder's methods change the state without drawing.
                 let _ = bar
                     .clone()
                     .with_style(style(&row.template))
@@ -209,7 +209,7 @@ impl Block {
                 });
             }
         }
-        // The last changes may have come too soon after the others to be drawn.
+        // The last changes may have come too soon to be drawn.
         if let Some((total, _)) = self.bars.first() {
             total.tick();
         }

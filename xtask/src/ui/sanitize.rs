@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 use console::AnsiCodeIterator;
 
-/// The longest name that a table or a plot has room for.
+/// Columns of the longest name in a table or a plot.
 const LONGEST: usize = 160;
 
-/// Removes terminal escapes, control characters except newline and tab, and what changes the
-/// order of the text that follows.
+/// Removes terminal escapes, bidirectional controls, and control characters except newline and
+/// tab.
 pub fn sanitize<'a>(text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
     remove(text.into(), |_| false)
 }
 
-/// The same, but colours stay.
+/// Like [`sanitize`], but keeps colours.
 pub fn sanitize_painted(text: &str) -> Cow<'_, str> {
     remove(text.into(), |code| {
         let codes = code.strip_prefix("\x1b[").and_then(|code| code.strip_suffix('m'));
@@ -23,7 +23,7 @@ pub fn sanitize_painted(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// The same JSON, in which what [`sanitize`] removes is written as an escape.
+/// Returns the same JSON with the characters that [`sanitize`] removes written as escapes.
 pub fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
@@ -36,7 +36,7 @@ pub fn escape_json(json: &str) -> String {
     escaped
 }
 
-/// The text, in which each URL has `***` in the place of its password.
+/// Replaces the password in each URL by `***`.
 pub fn hide_passwords(text: Cow<'_, str>) -> Cow<'_, str> {
     let (mut shown, mut rest) = (String::new(), &*text);
     while let Some((before, url)) = rest.split_once("://") {
@@ -56,7 +56,7 @@ pub fn hide_passwords(text: Cow<'_, str>) -> Cow<'_, str> {
     shown.into()
 }
 
-/// What another program says of this URL: it may repeat the password without the rest.
+/// Hides the URL's password in another program's message, which may repeat it without the rest.
 pub fn hide_password_of(url: &str, text: &str) -> String {
     let Some((_, rest)) = url.split_once("://") else { return text.to_owned() };
     let place = &rest[..rest.find(ends_host).unwrap_or(rest.len())];
@@ -71,7 +71,7 @@ fn ends_host(c: char) -> bool {
     c.is_whitespace() || "/?#'\"`\\<>".contains(c)
 }
 
-/// A name on one line, cut to a length that a table has room for.
+/// Puts a name on one line and cuts it to the length for a table.
 pub fn sanitize_name(text: &str) -> String {
     if text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return text.to_owned();
@@ -84,13 +84,13 @@ pub fn sanitize_name(text: &str) -> String {
 }
 
 fn remove(text: Cow<'_, str>, stays: fn(&str) -> bool) -> Cow<'_, str> {
-    // Most text is ASCII, and a byte is looked at sooner than a character.
+    // Most text is ASCII, and bytes are checked faster than characters.
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
     if text.bytes().all(is_plain) || !text.contains(is_hidden) {
         return text;
     }
     let mut clean = String::with_capacity(text.len());
-    // Line by line, so that an escape without an end hides no more than its line.
+    // Line by line, so that an unterminated escape hides only its line.
     for line in text.split_inclusive('\n') {
         for (part, is_escape) in AnsiCodeIterator::new(line) {
             match is_escape {
@@ -104,8 +104,8 @@ fn remove(text: Cow<'_, str>, stays: fn(&str) -> bool) -> Cow<'_, str> {
     clean.into()
 }
 
-/// Bidirectional controls make text read otherwise than it is written (CVE-2021-42574); XML
-/// forbids the last two.
+/// Bidirectional controls show text in another order than it has (CVE-2021-42574); XML forbids the
+/// last two.
 fn is_hidden(c: char) -> bool {
     c.is_control() && !"\n\t".contains(c)
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -6,7 +6,7 @@ use crate::ui::{Ui, program, wrap};
 
 /// `paint` is applied to a padded cell, so that colour does not count as width.
 pub struct Table<'a> {
-    /// The heads; one that begins with `>` is of a column of numbers, aligned to the right.
+    /// Column headings; one that begins with `>` is aligned to the right, for numbers.
     pub columns: &'a [&'a str],
     pub rows: Vec<Vec<Cell>>,
 }
@@ -28,7 +28,7 @@ impl Cell {
     }
 }
 
-/// As it is printed, so that its width is known.
+/// Returns the printed form, whose width is known.
 fn one_line(text: String) -> String {
     let text = program::renamed(text.into());
     if text.contains('\n') { text.replace('\n', " ") } else { text.into_owned() }
@@ -73,8 +73,8 @@ impl Table<'_> {
 }
 
 impl Table<'_> {
-    /// Each row as lines of its own, for a screen that is narrower than the table. A row without
-    /// a first cell belongs to the one above it.
+    /// Formats each row as several lines, for a terminal narrower than the table. A row without a
+    /// first cell belongs to the one above it.
     fn stacked(&self, ui: &Ui, screen: usize) -> String {
         let heads = self.columns.iter().map(|head| head.trim_start_matches('>'));
         let heads: Vec<&str> = heads.collect();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// `1.2 GiB`. `bytes` is a count of bytes.
+/// Formats bytes, such as `1.2 GiB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
@@ -14,7 +14,7 @@ pub fn bytes(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// Tokens per second with three or four digits that mean something.
+/// Formats tokens per second with three or four significant digits.
 pub fn speed(tokens_per_second: f64) -> String {
     match tokens_per_second {
         v if v >= 1e6 => format!("{v:.2e}"),
@@ -24,7 +24,7 @@ pub fn speed(tokens_per_second: f64) -> String {
     }
 }
 
-/// `0.8 s`, `42 s`, `3 min 20 s`, `2 h 05 min`. `seconds` is not negative.
+/// Formats a duration: `0.8 s`, `42 s`, `3 min 20 s`, `2 h 05 min`. `seconds` is not negative.
 pub fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
@@ -35,7 +35,7 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// An estimate: `a few seconds`, `about 40 s`, `about 3 min`.
+/// Formats an estimate: `a few seconds`, `about 40 s`, `about 3 min`.
 pub fn about(seconds: f64) -> String {
     match seconds {
         few if few < 10.0 => "a few seconds".to_owned(),
@@ -62,7 +62,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The same in whole seconds, rounded up.
+/// Like [`parse_duration`], in whole seconds, rounded up.
 pub fn parse_seconds(text: &str) -> Result<u64, String> {
     parse_duration(text).map(|duration| duration.as_secs_f64().ceil() as u64)
 }
@@ -86,12 +86,12 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".into())
 }
 
-/// Seconds since 1970 as `2026-11-22T10:00:00Z`.
+/// Formats seconds since 1970 as `2026-11-22T10:00:00Z`.
 pub fn utc(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 
-/// `2026-11-22` of [`utc`]'s form.
+/// Returns the date of [`utc`]'s form, `2026-11-22`.
 pub fn day(date: &str) -> &str {
     date.get(..10).unwrap_or(date)
 }

@@ -1,5 +1,5 @@
-//! A sign of life: a line that appears when a command has shown nothing for a second, and goes
-//! when it shows something again.
+//! A line that appears when a command has printed nothing for a second, and disappears when it
+//! prints again.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::ui::Ui;
 use crate::ui::progress::Live;
 
-/// What the terminal shows now.
+/// The state of the terminal.
 struct Shown {
-    /// When something was last printed.
+    /// Time of the last output.
     last: Instant,
-    /// Lines that draw themselves, and questions that wait for an answer.
+    /// Progress lines, and questions that wait for an answer.
     others: usize,
     waiting: Option<Live>,
     ended: bool,
@@ -22,7 +22,7 @@ static SHOWN: Mutex<Option<Shown>> = Mutex::new(None);
 
 const SILENCE: Duration = Duration::from_millis(800);
 
-/// Watches until [`end`]. `doing` is what the command does now.
+/// Watches until [`end`]. `doing` returns what the command does now.
 pub fn watch(ui: &Ui, doing: fn() -> Option<String>) {
     if !ui.bars {
         return;
@@ -49,7 +49,7 @@ pub fn watch(ui: &Ui, doing: fn() -> Option<String>) {
     });
 }
 
-/// Removes the line; nothing appears from then on.
+/// Removes the line for good.
 pub fn end() {
     if let Some(shown) = &mut *shown() {
         shown.ended = true;
@@ -57,7 +57,7 @@ pub fn end() {
     }
 }
 
-/// Something was printed.
+/// Notes that something was printed.
 pub fn printed() {
     if let Some(shown) = &mut *shown() {
         shown.last = Instant::now();
@@ -65,7 +65,7 @@ pub fn printed() {
     }
 }
 
-/// While this exists, something else shows that the command is alive.
+/// While this exists, something else shows progress.
 pub struct Occupied;
 
 impl Occupied {

@@ -1,6 +1,6 @@
-//! The budgets of what bench measures, and of bench: the tuned variant over a build by
-//! hand with GGML_NATIVE=ON, "dispatch" over the exact variant, upstream's own package
-//! without a budget; and what bench adds to llama-bench itself. On the testbed's trees.
+//! Budgets of the builds' speed and of bench, on the testbed's trees: the tuned variant over a build
+//! by hand with GGML_NATIVE=ON, "dispatch" over the exact variant, upstream's package without a
+//! budget; and the time that bench adds to llama-bench.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::bench::measurement::{Params, Subject};
 use crate::bench::model::choice::{ChosenModel, LocalModel, local_file};
 use crate::bench::model::quantize::Quantization;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
-use crate::bench::recorder;
+use crate::bench::{recorder, view};
 use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::dev::args::PerfArgs;
@@ -33,9 +33,9 @@ use crate::target::selection::LOCAL;
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 
-/// What bench may add to llama-bench itself, in seconds.
+/// Seconds that bench may add to llama-bench.
 const OVERHEAD: f64 = 2.0;
-/// Processes of llama-bench in a measurement of that.
+/// llama-bench processes in that measurement.
 const ROUNDS: u32 = 5;
 
 pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
@@ -43,7 +43,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     let context = Context::open_with(global, ui, Some(revision))?;
     let machine = Machine::discover(&Target::Local)?;
     let models = models(&args.model);
-    // Before minutes of builds.
+    // Fails before minutes of builds if there is no model.
     for (_, chosen) in &models {
         model_path(&context, chosen)?;
     }
@@ -67,7 +67,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     Ok(all)
 }
 
-/// Nothing else is measured on this machine meanwhile.
+/// Measures on this machine, and locks it against other measurements.
 pub fn lock(context: &Context) -> Result<Lock> {
     let place = machine_lock::bench_lock(&context.home, Target::Local.name());
     machine_lock::lock(&place, "`perf`", &|holder| {
@@ -75,7 +75,7 @@ pub fn lock(context: &Context) -> Result<Lock> {
     })
 }
 
-/// Runs these builds in turns with a model; in their order.
+/// Runs the builds in turns with a model. Returns results in the builds' order.
 pub fn in_turns(
     args: &PerfArgs,
     context: &Context,
@@ -95,17 +95,17 @@ pub fn in_turns(
     if let Some(finding) = &run.finding {
         bail!("{}", finding.message);
     }
-    ui.status(crate::bench::view::standings(ui, &run.standings(targets)));
+    ui.status(view::standings(ui, &run.standings(targets)));
     Ok(run.samples)
 }
 
-/// As llama-bench takes it; a generated model is made if it is not there.
+/// Returns the model's path for llama-bench; generates the model if it is missing.
 pub fn model_path(context: &Context, chosen: &ChosenModel) -> Result<String> {
     let file = local_file(&chosen.place, &context.home)?;
     file.into_os_string().into_string().ok().context("the model's path is not UTF-8")
 }
 
-/// Each model with its name in the table: the small one is quick in every quantization.
+/// Returns the models with their names in the table: the small one in every quantization.
 pub fn models(chosen: &[LocalModel]) -> Vec<(String, ChosenModel)> {
     let all = [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16];
     let quantizations = |model: &LocalModel| match model {
@@ -123,7 +123,7 @@ pub fn models(chosen: &[LocalModel]) -> Vec<(String, ChosenModel)> {
     chosen.iter().flat_map(each).collect()
 }
 
-/// By hand, tuned, upstream's and, if wanted, dispatch: all of one source, built here.
+/// Builds from one source: by hand, tuned, upstream's and, unless left out, dispatch.
 fn targets(
     context: &Context,
     revision: TestbedRevision,
@@ -183,8 +183,8 @@ fn params(repetitions: u32) -> Params {
     }
 }
 
-/// bench of the tuned build, which is built, over as many bare processes of llama-bench.
-/// The tests are short: what is between them is what is measured.
+/// Measures bench of the tuned build over as many bare llama-bench processes.
+/// Short tests: the time between them is measured.
 fn overhead(
     args: &PerfArgs,
     context: &Context,
@@ -203,7 +203,7 @@ fn overhead(
     context.ui.status(format!("measuring bench itself, {} runs of {ROUNDS} rounds", args.runs));
     let mut samples = vec![];
     for _ in 0..args.runs {
-        // Nothing to compare with: judging would measure on.
+        // Without a baseline, or the verdict would need more runs.
         disk::remove(&records)?;
         let whole = timed(&call)?.0;
         let mut itself = 0.0;

@@ -1,5 +1,4 @@
-//! The budgets of the builds' own speed: builds that ran in turns, and ratios that must
-//! be large rather than small.
+//! Budgets of the builds' speed: ratios of builds that ran in turns, which must not be too small.
 //!
 //! Pure: no I/O, no clock.
 
@@ -8,13 +7,13 @@ use crate::dev::perf::budgets::Ratio;
 use crate::hardware::microarch::Table;
 use crate::statistics::{best, paired};
 
-/// Of the hand build's speed; and of the exact variant's.
+/// Least ratio to the build by hand, and to the exact variant.
 pub const LEAST: f64 = 0.97;
 
-/// A ratio for each test: of a build's speed to its yardstick's. `least` 0: without a budget.
-pub fn ratios(what: &str, least: f64, subject: &Samples, yardstick: &Samples) -> Vec<Ratio> {
+/// Returns the ratio of a build's speed to its reference for each test. `least` 0: no budget.
+pub fn ratios(what: &str, least: f64, subject: &Samples, reference: &Samples) -> Vec<Ratio> {
     let of_test = |(test, rounds): (&str, &[Vec<f64>])| {
-        let base = yardstick.of(test);
+        let base = reference.of(test);
         let ratio = paired(base, rounds)?;
         let pairs =
             rounds.iter().zip(base).filter_map(|(one, other)| Some((best(one)?, best(other)?)));
@@ -23,8 +22,8 @@ pub fn ratios(what: &str, least: f64, subject: &Samples, yardstick: &Samples) ->
     subject.tests().filter_map(of_test).collect()
 }
 
-/// The flags of a variant that say nothing of the CPU: what is left is the same on both
-/// sides, and `GGML_NATIVE=ON` does the rest.
+/// Returns a variant's flags without those of the CPU, for which the build by hand has
+/// `GGML_NATIVE=ON`.
 pub fn flags_beside_the_cpu(flags: &[String]) -> Vec<String> {
     const OURS: [&str; 8] = [
         "GGML_NATIVE",
@@ -34,7 +33,7 @@ pub fn flags_beside_the_cpu(flags: &[String]) -> Vec<String> {
         "CMAKE_INSTALL_RPATH",
         "LLAMA_CURL",
         "LLAMA_BUILD_COMMIT",
-        // Of a package from parts.
+        // Only in packages from parts.
         "LLAMA_USE_SYSTEM_GGML",
     ];
     let name = |flag: &str| {

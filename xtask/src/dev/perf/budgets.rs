@@ -1,10 +1,11 @@
-//! Speed compared with budgets: ratios of medians that were measured in turns.
+//! Compares speed with budgets: ratios of medians that were measured in turns.
 //!
 //! Pure: no I/O, no clock.
 
 use serde::Serialize;
 
 use crate::nix::names::nix_list;
+use crate::statistics;
 
 #[derive(Debug, Serialize)]
 pub struct PerfReport {
@@ -17,17 +18,17 @@ pub struct PerfReport {
 #[derive(Debug, Serialize)]
 pub struct Ratio {
     pub name: String,
-    /// The median of the subject over the median of its yardstick.
+    /// The median of the subject over the median of its reference.
     pub value: f64,
     pub budget: f64,
     pub ok: bool,
-    /// Each run, subject and yardstick: seconds, bytes, or tokens per second.
+    /// The runs of subject and reference: seconds, bytes, or tokens per second.
     pub samples: Vec<(f64, f64)>,
-    /// Of speeds: what holds the value with 99 % confidence. The budget is then the least
-    /// that the value may be, and 0 without a budget.
+    /// For speeds: the 99 % confidence interval. The budget is then a minimum, and 0 without a
+    /// budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
-    /// Of speeds: of the medians of all samples.
+    /// For speeds: the ratio of the medians of all samples.
     #[serde(rename = "ofMedians", skip_serializing_if = "Option::is_none")]
     pub of_medians: Option<f64>,
 }
@@ -41,23 +42,23 @@ impl PerfReport {
 
 impl Ratio {
     pub fn new(name: String, budget: f64, samples: Vec<(f64, f64)>) -> Self {
-        let (subject, yardstick) = medians(&samples);
-        let value = subject / yardstick;
-        // What could not be measured is not a number, and not within a budget.
+        let (subject, reference) = medians(&samples);
+        let value = subject / reference;
+        // A value that could not be measured is not a number, and not within the budget.
         let ok = value <= budget;
         Self { name, value, budget, ok, samples, interval: None, of_medians: None }
     }
 
-    /// Of speeds, the value as `stats` makes it of them.
+    /// For speeds: takes the value and its interval from `statistics`.
     pub fn at_least(
         name: String,
         budget: f64,
-        ratio: &crate::statistics::Ratio,
+        ratio: &statistics::Ratio,
         samples: Vec<(f64, f64)>,
     ) -> Self {
         let interval = Some([ratio.low, ratio.high]);
-        let (subject, yardstick) = medians(&samples);
-        let of_medians = Some(subject / yardstick);
+        let (subject, reference) = medians(&samples);
+        let of_medians = Some(subject / reference);
         let (value, ok) = (ratio.estimate, ratio.estimate >= budget);
         Self { name, value, budget, ok, samples, interval, of_medians }
     }
@@ -67,26 +68,26 @@ impl Ratio {
     }
 }
 
-/// How long a generated build is, and how it passes the time.
+/// The length of a generated build, and how it spends the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Length {
     pub steps: u32,
-    /// Of the log, for each step.
+    /// Log lines per step.
     pub lines: u32,
     pub step: Step,
 }
 
-/// What a generated build does in a step, beside printing.
+/// The work of a step of a generated build, beside printing.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
-    /// Counts so far: some 25 ms of a core of 2025.
+    /// Counts to this number: about 25 ms on a core of 2025.
     Compute(u32),
-    /// Leaves the machine to others: what is measured is then waiting, not competition.
+    /// Sleeps, so that the build does not compete for the CPU.
     Wait { milliseconds: u32 },
 }
 
 impl Step {
-    /// For /bin/sh.
+    /// Returns the script for /bin/sh.
     pub fn script(self) -> String {
         match self {
             Self::Compute(count) => {
@@ -118,14 +119,14 @@ pub fn stream(lines: u32) -> Length {
     }
 }
 
-/// Of subject and yardstick; not a number where nothing was measured.
+/// Returns the medians of subject and reference; not a number without measurements.
 fn medians(samples: &[(f64, f64)]) -> (f64, f64) {
-    let (subject, yardstick): (Vec<f64>, Vec<f64>) = samples.iter().copied().unzip();
-    let median = |values| crate::statistics::median(values).unwrap_or(f64::NAN);
-    (median(subject), median(yardstick))
+    let (subject, reference): (Vec<f64>, Vec<f64>) = samples.iter().copied().unzip();
+    let median = |values| statistics::median(values).unwrap_or(f64::NAN);
+    (median(subject), median(reference))
 }
 
-/// The hosts of a generated fleet: a few microarchitectures, as a real one has.
+/// The hosts of a generated fleet, with a few microarchitectures like a real one.
 pub fn hosts(count: usize) -> Vec<(String, &'static str)> {
     const MICROARCHS: [&str; 8] = [
         "znver4",
@@ -140,13 +141,13 @@ pub fn hosts(count: usize) -> Vec<(String, &'static str)> {
     (0..count).map(|n| (format!("h{n:03}"), MICROARCHS[n % MICROARCHS.len()])).collect()
 }
 
-/// A host's module with further CMake flags.
+/// Returns a host's module with further CMake flags.
 pub fn module_with(microarch: &str, flags: &[String]) -> String {
     let flags = format!("    extraCmakeFlags = {};\n  }};\n", nix_list(flags));
     module(microarch, 0).replacen("  };\n", &flags, 1)
 }
 
-/// A host's module; another `edit` is another text.
+/// Returns a host's module, which differs for each `edit`.
 pub fn module(microarch: &str, edit: usize) -> String {
     format!(
         "# {edit}\n{{\n  programs.llama-cpp = {{\n    enable = true;\n    microarch = \"{microarch}\";\n  }};\n  system.stateVersion = \"25.05\";\n}}\n"

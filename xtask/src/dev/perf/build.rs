@@ -1,8 +1,8 @@
-//! The budgets of build-all: over one bare `nix build` of as many new derivations, and of
-//! its own CPU time; with `--testbed`, of llama.cpp itself.
+//! Budgets of build-all: its time over one bare `nix build` of as many new derivations, and its CPU
+//! time; with `--testbed`, those of llama.cpp's builds.
 //!
-//! Nothing is subtracted. Of each pair, both sides have derivations that were never built,
-//! of equal length; who goes first alternates.
+//! Both sides of a pair build new derivations of equal length; the order alternates. Nothing is
+//! subtracted.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,9 +22,9 @@ use crate::system::{files, paths};
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 
-/// Of what build-all may take longer than `nix build`.
+/// Ratio of build-all's time to that of `nix build`.
 const OVER_NIX: f64 = 1.02;
-/// Of one core, while a build's log streams.
+/// Share of a core, while a build's log streams.
 const OWN_CPU: f64 = 0.02;
 /// Enough to keep the cores of a small machine busy, and more than that of builds waiting.
 const BUILDS: usize = 4;
@@ -105,15 +105,15 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     Ok(ratios)
 }
 
-/// Prints a ratio as soon as it is known: the rest takes long, and may break.
+/// Prints a ratio at once: the rest takes long, and may fail.
 pub fn output(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio {
     let ratio = Ratio::new(name, budget, samples);
-    let (subject, yardstick) = ratio.medians();
-    ui.status(format!("{}: {:.4} = {subject:.3} s / {yardstick:.3} s", ratio.name, ratio.value));
+    let (subject, reference) = ratio.medians();
+    ui.status(format!("{}: {:.4} = {subject:.3} s / {reference:.3} s", ratio.name, ratio.value));
     ratio
 }
 
-/// Never the same twice, on this machine and on those that share its store.
+/// Returns a number that is never the same twice, also on machines that share the store.
 pub fn round() -> String {
     static NTH: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -130,7 +130,7 @@ struct Bench<'a> {
     revision: Option<TestbedRevision>,
     folder: &'a Path,
     hosts: Vec<String>,
-    /// How many builds at once, for both sides alike.
+    /// Number of parallel builds, the same for both sides.
     jobs: usize,
     /// Makes all builds new.
     renew: &'a dyn Fn() -> Result<()>,
@@ -139,7 +139,7 @@ struct Bench<'a> {
 /// One run of build-all.
 struct Built {
     seconds: f64,
-    /// Of xtask itself.
+    /// CPU seconds of xtask itself.
     cpu: f64,
 }
 
@@ -237,7 +237,7 @@ impl<'a> Bench<'a> {
         }
         let report: Report = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("`{call}` printed no report: {}", output.stdout_text()))?;
-        // What was there already would be measured as very fast.
+        // A build that exists already would be measured as very fast.
         if !report.variants.iter().all(|variant| variant.state == "built") {
             bail!("`{call}` did not build everything: {}", output.stdout_text());
         }

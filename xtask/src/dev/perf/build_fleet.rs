@@ -1,4 +1,4 @@
-//! A fleet whose builds are of known length and new each time, to measure build-all on.
+//! A fleet with new builds of known length, to measure build-all on.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::dev::perf::budgets::Length;
 use crate::nix::flake;
 use crate::system::{disk, files};
 
-/// `count` hosts, each with a build of its own. To be [`renew`]ed before each use.
+/// Writes `count` hosts, each with another build. Call [`renew`] before each use.
 pub fn make(home: &Path, count: usize) -> Result<PathBuf> {
     let folder = home.join(format!("perf/{count}-builds"));
     disk::remove(&folder)?;
@@ -16,7 +16,7 @@ pub fn make(home: &Path, count: usize) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes other derivations of all builds. `round` is one that no earlier run had.
+/// Makes all derivations new. `round` must differ from that of every earlier run.
 pub fn renew(folder: &Path, count: usize, length: Length, round: &str) -> Result<()> {
     let flake = include_str!("build_fleet/flake.nix.template")
         .replace("@hosts@", &count.to_string())

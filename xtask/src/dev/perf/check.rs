@@ -1,4 +1,4 @@
-//! The budgets of check, measured side by side on generated fleets.
+//! Budgets of check, measured side by side on generated fleets.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
             Ok((*count, folder))
         })
         .collect::<Result<_>>()?;
-    // A fleet of real hosts has its own inputs, whatever they were taken from.
+    // A fleet of real hosts has its own inputs.
     let (kind, testbed) = match &args.nixpkgs {
         Some(_) => ("real hosts", None),
         None => ("hosts", global.testbed),
@@ -60,7 +60,7 @@ fn measure(
     let all = derivations_of(hosts.iter().map(|(host, _)| host));
     let (mut unchanged, mut unread, mut edited) = (vec![], vec![], vec![]);
     let (mut cold, mut memory) = (vec![], vec![]);
-    // The first time, inputs are copied to the store.
+    // The first call copies inputs to the store.
     bench.check(&[])?;
     for nth in 1..=runs {
         let peak = Peak::default();
@@ -77,7 +77,7 @@ fn measure(
         bench.edit("README.md", &format!("run {nth}\n"))?;
         unread.push((bench.check(&[])?, bench.metadata()?));
         bench.edit(&format!("hosts/{first}/default.nix"), &budgets::module(microarch, nth))?;
-        // The edited tree is new to both: whoever comes first copies it.
+        // The edited tree is new to both; the first one copies it.
         let eval = || bench.eval(&own, &[]);
         edited.push(pair(nth, || bench.check(&[]), eval)?);
     }
@@ -90,7 +90,7 @@ fn measure(
     ])
 }
 
-/// Few hosts gain nothing by being shared out; their budget is not to lose much either.
+/// A few hosts gain nothing from parallel evaluators; their budget is not to lose much.
 fn cold_budget(count: usize) -> f64 {
     if count >= 32 { 0.9 } else { 3.0 }
 }
@@ -129,7 +129,7 @@ fn seconds(call: &Invocation) -> Result<f64> {
     Ok(timed(call)?.0)
 }
 
-/// The most memory at once.
+/// Returns the peak memory.
 #[derive(Default)]
 struct Peak {
     bytes: std::sync::atomic::AtomicU64,

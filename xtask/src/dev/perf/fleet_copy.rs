@@ -1,4 +1,4 @@
-//! A fleet of any size, made of the repository's own files, to measure on.
+//! A fleet of any size, made from the repository's files, to measure on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::dev::perf::budgets;
 use crate::system::process::{self, Invocation};
 use crate::system::{disk, files, git, resources};
 
-/// Copies what Git tracks, with `count` generated hosts in the place of the real ones.
+/// Copies the tracked files, with `count` generated hosts instead of the real ones.
 pub fn make(repository: &Path, home: &Path, count: usize) -> Result<PathBuf> {
     let folder = home.join(format!("perf/{count}-hosts"));
     disk::remove(&folder)?;
@@ -34,14 +34,14 @@ pub fn make(repository: &Path, home: &Path, count: usize) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Writes a file of a fleet, and makes its folder.
+/// Writes a file of a fleet, and creates its folder.
 pub fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
     let file = folder.join(name);
     disk::create(disk::folder_of(&file))?;
     files::write_atomically(&file, text.as_bytes())
 }
 
-/// Nix sees of a Git repository what Git tracks.
+/// Tracks all files, since Nix sees only those of a Git repository.
 pub fn track(folder: &Path) -> Result<()> {
     for words in [&["init", "--quiet"][..], &["add", "--all"]] {
         let call = Invocation::new("git").args(words.iter().copied()).dir(folder);
@@ -50,7 +50,7 @@ pub fn track(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What all processes whose command line names this folder hold together, in bytes.
+/// Returns the memory of all processes whose command line names this folder, in bytes.
 pub fn memory(folder: &Path) -> u64 {
     let Some(needle) = folder.to_str() else { return 0 };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -1,5 +1,5 @@
-//! llama.cpp as its README says to build it, outside of Nix: cmake and the machine's own
-//! compiler, GGML_NATIVE on. The yardstick of `perf bench`.
+//! llama.cpp built as its README describes, outside of Nix: cmake, the machine's compiler,
+//! GGML_NATIVE on. The reference of `perf bench`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::testbed::llama_tree;
 use crate::testbed::revision::Tree;
 
 const QUICK: Duration = Duration::from_secs(300);
-/// As in the packages: on a CPU with AMX nothing runs that an earlier GCC compiled.
+/// The packages' patch: on a CPU with AMX, code from an older GCC crashes.
 const TILE_CONFIG: &str = include_str!("../../../../overlays/llama-cpp/tile-config.sed");
-/// On two busy cores.
+/// Enough on two busy cores.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
-/// Builds llama-bench of this tree with these flags, or finds it built: its path. `step`
-/// gets each line of ninja.
+/// Builds llama-bench of this tree with these flags unless it exists, and returns its path. Calls
+/// `step` with each line of ninja.
 pub fn make(
     home: &Path,
     tree: &Tree,
@@ -28,7 +28,7 @@ pub fn make(
     let place = home.join("perf").join(format!("hand-{}", tree.name));
     let source = place.join("source");
     if !source.join("CMakeLists.txt").is_file() {
-        // What an interrupted run left.
+        // Left by an interrupted run.
         disk::remove(&source)?;
         disk::make_folder(&source, |partial| {
             let archive = place.join("source.tar");
@@ -44,9 +44,9 @@ pub fn make(
         })?;
     }
     let build = place.join("build");
-    // With it set, ggml would leave GGML_NATIVE's parts out.
+    // If it is set, ggml turns GGML_NATIVE off.
     let clean = |program: &str| Invocation::new("env").args(["-u", "SOURCE_DATE_EPOCH", program]);
-    // Without the flags of an earlier run.
+    // Drops the flags of an earlier run.
     let configure =
         clean("cmake").args(["--fresh", "-G", "Ninja", "-S"]).arg(&source).arg("-B").arg(&build);
     let own = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF"];

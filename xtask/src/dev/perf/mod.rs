@@ -1,4 +1,4 @@
-//! `perf`: the speed of a command, compared with its budgets in one run.
+//! `perf`: measures the speed of a command and compares it with its budgets, in one run.
 
 pub mod bench;
 pub mod bench_budgets;
@@ -28,7 +28,7 @@ use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 use crate::ui::table::Table;
 
-/// Nothing that is measured takes longer; the first build of a source is the longest.
+/// Time limit; the first build of a source is the longest.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 pub fn run(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
@@ -45,26 +45,26 @@ pub fn run(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome::from_ok(report.ok))
 }
 
-/// This program, on the fleet in `folder`.
+/// Returns a call of this program on the fleet in `folder`.
 fn xtask(command: &str, folder: &Path, revision: Option<TestbedRevision>) -> Result<Invocation> {
     let own = std::env::current_exe().context("cannot find the path of this program")?;
     let call = Invocation::new(own).args([command, "--flake"]).arg(folder);
     Ok(call.args(revision.map(|revision| format!("--testbed={}", revision.name()))))
 }
 
-/// The fleet in `folder`.
+/// Opens the fleet in `folder`.
 fn open(global: &Global, ui: &Ui, folder: &Path) -> Result<Context> {
     let reference = folder.to_str().context("the folder's path is not UTF-8")?.to_owned();
     Context::open(&Global { flake: Some(reference), ..global.clone() }, ui)
 }
 
-/// A Nix function from `nixosConfigurations` to the derivations of these hosts.
+/// Returns a Nix function from `nixosConfigurations` to the derivations of these hosts.
 fn derivations_of<'a>(hosts: impl Iterator<Item = &'a String>) -> String {
     let hosts = nix_list(hosts);
     format!("c: map (h: c.${{h}}.config.programs.llama-cpp.package.drvPath) {hosts}")
 }
 
-/// Runs what must succeed; returns its seconds and its output.
+/// Runs a program that must succeed. Returns its seconds and its output.
 fn timed(call: &Invocation) -> Result<(f64, Captured)> {
     interrupt::check()?;
     let began = Instant::now();
@@ -76,17 +76,17 @@ fn timed(call: &Invocation) -> Result<(f64, Captured)> {
     Ok((took, output))
 }
 
-/// Who goes first alternates.
+/// Measures pairs in alternating order.
 fn pair(
     nth: usize,
     subject: impl Fn() -> Result<f64>,
-    yardstick: impl Fn() -> Result<f64>,
+    reference: impl Fn() -> Result<f64>,
 ) -> Result<(f64, f64)> {
     let mut pair = (0.0, 0.0);
     for step in [nth, nth + 1] {
         match step % 2 {
             0 => pair.0 = subject()?,
-            _ => pair.1 = yardstick()?,
+            _ => pair.1 = reference()?,
         }
     }
     Ok(pair)
@@ -100,16 +100,16 @@ fn print(ui: &Ui, report: &PerfReport) {
         .ratios
         .iter()
         .map(|ratio| {
-            let (subject, yardstick) = ratio.medians();
+            let (subject, reference) = ratio.medians();
             let verdict = if ratio.ok { "within" } else { "missed" };
             let (budget, detail) = match ratio.interval {
                 None => {
-                    let detail = format!("{verdict}: {} / {}", number(subject), number(yardstick));
+                    let detail = format!("{verdict}: {} / {}", number(subject), number(reference));
                     (decimals(ratio.budget), detail)
                 }
                 Some([low, high]) => {
                     let rest =
-                        format!("{low:.3} to {high:.3}, {subject:.1} / {yardstick:.1} tokens/s");
+                        format!("{low:.3} to {high:.3}, {subject:.1} / {reference:.1} tokens/s");
                     match ratio.budget {
                         0.0 => ("-".to_owned(), rest),
                         budget => (format!("≥ {budget}"), format!("{verdict}: {rest}")),
@@ -126,7 +126,7 @@ fn print(ui: &Ui, report: &PerfReport) {
     ui.result(Table { columns: &columns, rows }.render(ui));
 }
 
-/// Three digits that mean something: 0.0153, 1.02, 17.3.
+/// Formats three significant digits: 0.0153, 1.02, 17.3.
 fn decimals(value: f64) -> String {
     match value {
         value if value < 0.1 => format!("{value:.4}"),

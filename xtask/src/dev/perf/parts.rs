@@ -1,5 +1,5 @@
-//! The budgets of packages built from parts, over the same built as a whole: CPU time of the
-//! builds without ccache, speed and start of llama-bench, size of the closure.
+//! Budgets of packages built from parts, over whole packages: CPU time of the builds without ccache,
+//! llama-bench's speed and start-up, closure size.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,17 +27,17 @@ use crate::system::process::Invocation;
 use crate::system::{files, usage};
 use crate::target::Target;
 
-/// Of four CPUs' packages, over as many whole ones.
+/// CPU time of four CPUs' packages over that of four whole ones.
 const FOUR_CPUS: f64 = 0.40;
-/// Of each further CPU, over a whole package.
+/// CPU time of each further CPU over that of a whole package.
 const FURTHER_CPU: f64 = 0.15;
-/// The least speed of llama-bench from parts.
+/// Least speed of llama-bench from parts.
 const SPEED: f64 = 0.99;
 const START_UP: f64 = 1.05;
 const CLOSURE: f64 = 1.05;
 /// Nats: llama-perplexity prints no smaller divergence.
 const ROUNDING: f64 = 1e-6;
-/// For all that is compared of a model.
+/// Time limit for the output check.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// llama-bench starts in a few milliseconds.
 const STARTS: usize = 200;
@@ -58,7 +58,7 @@ struct Derivation {
     output: StorePath,
 }
 
-/// As many CPUs are built as there are runs.
+/// Number of CPUs, one per run.
 pub fn budgets(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
     // The short half first.
     let mut ratios = in_use(args, context)?;
@@ -82,7 +82,7 @@ fn cpu_time(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
         context.ui.status(format!("{what}: {seconds:.1} CPU s"));
         Ok::<f64, anyhow::Error>(seconds)
     };
-    // In turns.
+    // Alternating.
     let mut samples = vec![];
     for ((name, module), whole) in names.iter().zip(&measured.modules).zip(&measured.wholes) {
         let whole = cost(&format!("{name} as a whole"), whole)?;
@@ -98,7 +98,7 @@ fn cpu_time(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
     ])
 }
 
-/// Builds it, and reads what its build took of the CPU, compilers included.
+/// Builds it, and returns the build's CPU time, including compilers.
 fn cpu_seconds(context: &Context, derivation: &Derivation) -> Result<f64> {
     let flake = &context.flake;
     let call = flake.nix.command(["build", "--no-link", "--max-jobs", "1"]).args(&flake.options);
@@ -108,7 +108,7 @@ fn cpu_seconds(context: &Context, derivation: &Derivation) -> Result<f64> {
     seconds(&text).with_context(|| format!("{} is not what `times` prints: {text}", file.display()))
 }
 
-/// All times of the shell's `times`: `0m1.5s 0m0.25s`, of the shell, then of its children.
+/// Sums the shell's `times`: `0m1.5s 0m0.25s`, of the shell, then of its children.
 fn seconds(times: &str) -> Option<f64> {
     let of = |word: &str| {
         let (minutes, seconds) = word.strip_suffix('s')?.split_once('m')?;
@@ -117,7 +117,7 @@ fn seconds(times: &str) -> Option<f64> {
     times.split_whitespace().map(of).sum()
 }
 
-/// For this machine's CPU.
+/// Returns the package for this machine's CPU.
 fn in_use(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
     let machine = Machine::discover(&Target::Local)?;
     let microarch = machine.microarch().context("no microarchitecture fits this CPU")?;
@@ -154,7 +154,7 @@ fn same_output(
     if let Some(error) = errors {
         bail!("{}", error.message);
     }
-    // The reference reads the text in one go, so generation has other kernels to differ by.
+    // The reference reads the text at once, so generation uses other kernels.
     let prompt = check.divergences.iter().find(|one| one.way == "prompt");
     let is_equal = prompt.is_some_and(|one| one.mean_divergence.abs() < ROUNDING)
         && check.completion.as_ref().is_some_and(|text| text.is_equal);
@@ -175,7 +175,7 @@ fn closure(context: &Context, targets: &[ComparisonTarget]) -> Result<Ratio> {
     Ok(Ratio::new("closure, parts / whole".to_owned(), CLOSURE, vec![pair]))
 }
 
-/// CPU time: on a busy machine a process of some milliseconds waits longer than it runs.
+/// CPU time, since a process of a few milliseconds waits longer than it runs on a busy machine.
 fn start_up(context: &Context, targets: &[ComparisonTarget]) -> Result<Ratio> {
     let start = |target: &ComparisonTarget| {
         let before = usage::children_cpu();

@@ -1,4 +1,4 @@
-//! A fleet of real NixOS hosts, of a nixpkgs on this machine, to measure on.
+//! A fleet of real NixOS hosts, from a nixpkgs on this machine, to measure on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::system::{disk, files, git};
 use crate::testbed::inputs as testbed;
 use crate::testbed::revision::TestbedRevision;
 
-/// What the hosts of a fleet are, in turn.
+/// The kinds of hosts, in turn.
 const ROLES: [(&str, &str); 4] = [
     ("web", include_str!("real_fleet/web.nix")),
     ("database", include_str!("real_fleet/database.nix")),
@@ -22,7 +22,7 @@ const ROLES: [(&str, &str); 4] = [
     ("builder", include_str!("real_fleet/builder.nix")),
 ];
 
-/// The repository's own modules and overlays, and `count` hosts that import them.
+/// Writes the repository's modules and overlays, and `count` hosts that import them.
 pub fn make(
     repository: &Path,
     home: &Path,
@@ -58,7 +58,7 @@ pub fn make(
     }
     write(&folder, "hosts/default.nix", &(table + "}\n"))?;
     track(&folder)?;
-    // Copies nixpkgs to the store, the first time.
+    // The first call copies nixpkgs to the store.
     let reference = folder.to_str().context("the folder's path is not UTF-8")?;
     let call = nix.command(["flake", "lock", reference]);
     process::read(&call, Some(Duration::from_secs(600)))?;
@@ -66,8 +66,8 @@ pub fn make(
     Ok(folder)
 }
 
-/// The commit that is checked out, as an input: a folder without Git is hashed at every
-/// call of Nix, which would then be what is measured.
+/// Returns the checked-out commit as an input. A folder without Git is hashed at every call of Nix,
+/// which would dominate the measurement.
 fn locked(nixpkgs: &Path) -> Result<String> {
     let folder = fs::canonicalize(nixpkgs)
         .with_context(|| format!("no such folder: {}", nixpkgs.display()))?;
