@@ -129,7 +129,7 @@ in
         inherit (systemWith [ file ]) config;
         failed = lib.filter (a: !a.assertion && lib.hasInfix "llama-cpp" a.message) config.assertions;
       in
-      map (a: lib.hasSuffix " It is set in ${file}." a.message) failed;
+      map (a: lib.hasSuffix " It is set in `${file}'." a.message) failed;
     expected = [ true ];
   };
   "a source without llama.cpp's Nix files is an error of the option" = {

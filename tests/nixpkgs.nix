@@ -1,4 +1,4 @@
-# What differs from one nixpkgs to the next, and must not show.
+# What differs from one nixpkgs to the next, and must not show; the overlay in another flake.
 { flake, lib }:
 let
   # Our overlay on a nixpkgs that is otherwise as `before` makes it.
@@ -110,6 +110,24 @@ in
         upstreams
         upstreams
       ];
+  };
+  # docs/guide.md has which folders to copy.
+  "the overlay's folder can be copied without the rest" = {
+    expr =
+      let
+        copy = builtins.path {
+          name = "copy";
+          path = ../.;
+          filter = path: _type: lib.hasPrefix (toString ../overlays) path;
+        };
+        overlays = import (copy + "/overlays") { inherit (flake.inputs) llama-cpp; };
+        pkgs = import flake.inputs.nixpkgs {
+          system = "x86_64-linux";
+          overlays = [ overlays.default ];
+        };
+      in
+      (pkgs.mkLlamaCpp { microarch = "znver4"; }).llamaCpp.variant;
+    expected = "cpu-znver4";
   };
   # As `rocmPackages.gfx1151` has it: libraries for one GPU, and `gpuTargets` still lists all.
   "ROCm is compiled for what its libraries are built for" = {

@@ -151,7 +151,7 @@ in
     })
     {
       programs.llama-cpp = {
-        inherit (import ../shared/fleet-state.nix cfg.fleet) builds releases;
+        inherit (import ../../overlays/llama-cpp/fleet-state.nix cfg.fleet) builds releases;
       };
       programs.llama-cpp.manifest =
         if cfg.enable then

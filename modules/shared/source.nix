@@ -6,7 +6,7 @@
   host,
 }:
 let
-  inherit (import ./fleet-state.nix fleet) pinnedHosts;
+  inherit (import ../../overlays/llama-cpp/fleet-state.nix fleet) pinnedHosts;
   pinned = pinnedHosts.${llama-cpp.rev or ""}.${host} or null;
 in
 # Locked, so this is as pure as an input. `dir` is not an argument of fetchTree.

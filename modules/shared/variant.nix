@@ -37,7 +37,7 @@ rec {
       {
         assertion = false;
         message =
-          message + lib.optionalString (files != [ ]) " It is set in ${lib.concatStringsSep ", " files}.";
+          message + lib.optionalString (files != [ ]) " It is set in `${lib.concatStringsSep "', `" files}'.";
       }
     ) (problems pkgs);
 

@@ -18,7 +18,7 @@ let
   # `cargo xtask update` writes pin.json before flake.lock, with the numbers of the old and
   # the new revision.
   at = known: lib.optional (known ? ${rev}) known.${rev};
-  pin = import ../../modules/shared/fleet-state.nix ../..;
+  pin = import ./fleet-state.nix ../..;
 
   fromTag =
     pattern:

@@ -1,6 +1,6 @@
 //! The files that `update` writes to the root of a fleet. Earlier versions wrote them below
 //! overlays/llama-cpp/, where they are still read; the next update moves them.
-//! modules/shared/fleet-state.nix reads the same places.
+//! overlays/llama-cpp/fleet-state.nix reads the same places.
 
 use std::fs;
 use std::path::Path;

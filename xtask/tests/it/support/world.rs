@@ -50,13 +50,14 @@ impl World {
         let input = format!(
             "inputs.llama-cpp.url = \"git+file://{}?ref=main\"; inputs.other.url = \
              \"path:./other\"; outputs = {{ self, llama-cpp, ... }}: let source = host: import \
-             ./source.nix {{ inherit llama-cpp host; fleet = self; }};",
+             ./modules/shared/source.nix {{ inherit llama-cpp host; fleet = self; }};",
             upstream.display()
         );
         fs::write(&flake, text.replace("outputs = _: let", &input)).unwrap();
-        world.fleet.write("source.nix", include_str!("../../../../modules/shared/source.nix"));
-        let state = include_str!("../../../../modules/shared/fleet-state.nix");
-        world.fleet.write("fleet-state.nix", state);
+        for file in ["modules/shared/source.nix", "overlays/llama-cpp/fleet-state.nix"] {
+            let text = fs::read_to_string(super::repository().join(file)).unwrap();
+            world.fleet.write(file, &text);
+        }
         world.fleet.write("other/flake.nix", "{ outputs = _: { }; }\n");
         let fleet = world.fleet.path();
         git(fleet, &["init", "--quiet", "--initial-branch=main"]);
