@@ -1,25 +1,26 @@
 # Less usual configurations of a NixOS host with the module.
-{ flake, lib }:
+{
+  flake,
+  lib,
+  systemWith,
+  ...
+}:
 let
   inherit (flake.inputs) nixpkgs;
 
-  systemWith =
+  znver4With =
     modules:
-    nixpkgs.lib.nixosSystem {
-      modules = [
-        flake.nixosModules.default
+    systemWith (
+      modules
+      ++ [
         {
-          nixpkgs.hostPlatform = "x86_64-linux";
-          networking.hostName = "example";
-          system.stateVersion = "25.05";
           programs.llama-cpp = {
             enable = true;
-            microarch = "znver4";
+            microarch = lib.mkDefault "znver4";
           };
         }
       ]
-      ++ modules;
-    };
+    );
 
   # The variants of the option and of `pkgs`.
   variantsOf =
@@ -32,12 +33,12 @@ let
   evaluates = value: (builtins.tryEval (builtins.seq value true)).success;
   sourceIsTaken =
     source:
-    evaluates (systemWith [ { programs.llama-cpp.source = source; } ]).config.programs.llama-cpp.source;
+    evaluates (znver4With [ { programs.llama-cpp.source = source; } ]).config.programs.llama-cpp.source;
 in
 {
   "the overlay in the host's own list, too, leaves the host's variant" = {
     expr =
-      map (order: variantsOf (systemWith [ { nixpkgs.overlays = order [ flake.overlays.default ]; } ]))
+      map (order: variantsOf (znver4With [ { nixpkgs.overlays = order [ flake.overlays.default ]; } ]))
         [
           lib.mkBefore
           lib.mkAfter
@@ -49,7 +50,7 @@ in
     ]) 2;
   };
   "packages that are given to the host get its variant" = {
-    expr = variantsOf (systemWith [
+    expr = variantsOf (znver4With [
       { nixpkgs.pkgs = import nixpkgs { system = "x86_64-linux"; }; }
     ]);
     expected = [
@@ -60,10 +61,10 @@ in
   };
   # As a container has those of its host.
   "also if they are those of another host" = {
-    expr = variantsOf (systemWith [
+    expr = variantsOf (znver4With [
       {
-        nixpkgs.pkgs = (systemWith [ ]).pkgs;
-        programs.llama-cpp.microarch = lib.mkForce "tigerlake";
+        nixpkgs.pkgs = (znver4With [ ]).pkgs;
+        programs.llama-cpp.microarch = "tigerlake";
       }
     ]);
     expected = [
@@ -74,7 +75,7 @@ in
   };
   "a specialisation can have another variant" = {
     expr = variantsOf (
-      (systemWith [ ]).extendModules {
+      (znver4With [ ]).extendModules {
         modules = [ { programs.llama-cpp.backend = "vulkan"; } ];
       }
     );
@@ -86,7 +87,7 @@ in
   };
   "the module can be disabled where another one imports it" = {
     expr =
-      (nixpkgs.lib.nixosSystem {
+      (lib.nixosSystem {
         modules = [
           { imports = [ flake.nixosModules.llama-cpp ]; }
           { disabledModules = [ flake.nixosModules.default ]; }
@@ -102,7 +103,7 @@ in
         (
           module:
           let
-            inherit (systemWith [ module ]) config;
+            inherit (znver4With [ module ]) config;
           in
           {
             inherit (config.programs.llama-cpp.manifest) service serviceHasExtraFlags;
@@ -126,7 +127,7 @@ in
     expr =
       let
         file = builtins.toFile "host.nix" ''{ programs.llama-cpp.cudaCapabilities = [ "8.6" ]; }'';
-        inherit (systemWith [ file ]) config;
+        inherit (znver4With [ file ]) config;
         failed = lib.filter (a: !a.assertion && lib.hasInfix "llama-cpp" a.message) config.assertions;
       in
       map (a: lib.hasSuffix " It is set in `${file}'." a.message) failed;

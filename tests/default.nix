@@ -1,4 +1,4 @@
-# The evaluation tests. Each file is an attribute set of tests, { expr; expected; }.
+# The evaluation tests. Each file is a function to an attribute set of tests, { expr; expected; }.
 #
 #   suites.NAME   one file's result, { passed; failures; }; evaluates no other file
 #   all           all of them: `nix eval --json .#legacyPackages.x86_64-linux.llamafleetTests`
@@ -28,6 +28,39 @@ let
     variants = ./variants.nix;
   };
 
+  # What the tests are written with.
+  given = rec {
+    inherit flake lib;
+
+    # nixpkgs with the overlay.
+    pkgsWith =
+      args:
+      import flake.inputs.nixpkgs (
+        {
+          system = "x86_64-linux";
+          config.allowUnfree = true;
+          overlays = [ flake.overlays.default ];
+        }
+        // args
+      );
+    pkgs = pkgsWith { };
+
+    # A NixOS host with the module.
+    systemWith =
+      modules:
+      lib.nixosSystem {
+        modules = [
+          flake.nixosModules.default
+          {
+            nixpkgs.hostPlatform = "x86_64-linux";
+            networking.hostName = "example";
+            system.stateVersion = "25.05";
+          }
+        ]
+        ++ modules;
+      };
+  };
+
   run =
     name:
     { expr, expected }:
@@ -43,7 +76,7 @@ let
   runFile =
     file: path:
     let
-      tests = import path { inherit flake lib; };
+      tests = import path given;
       failures = lib.concatLists (lib.mapAttrsToList (name: run "${file}: ${name}") tests);
     in
     {

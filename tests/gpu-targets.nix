@@ -1,12 +1,10 @@
 # The GPU code of a build, in its manifest.
-{ flake, lib }:
-let
-  pkgs = import flake.inputs.nixpkgs {
-    system = "x86_64-linux";
-    config.allowUnfree = true;
-    overlays = [ flake.overlays.default ];
-  };
-in
+{
+  flake,
+  lib,
+  pkgs,
+  ...
+}:
 {
   # llama.cpp of 2026 makes "12.0a" of "12.0"; the one of 2025 does not.
   "the manifest has the CUDA code that is compiled, and the compiler" = {

@@ -1,5 +1,5 @@
 # `programs.llama-cpp` in home-manager, with just the options of it that count.
-{ flake, lib }:
+{ flake, lib, ... }:
 let
   inherit (flake.inputs) nixpkgs;
   system = "x86_64-linux";

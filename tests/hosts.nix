@@ -1,5 +1,5 @@
 # The four machines.
-{ flake, lib }:
+{ flake, lib, ... }:
 let
   configs = lib.mapAttrs (_name: host: host.config) flake.nixosConfigurations;
   manifests = lib.mapAttrs (_name: config: config.programs.llama-cpp.manifest) configs;

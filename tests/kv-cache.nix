@@ -1,13 +1,12 @@
 # The GPU kernels for pairs of KV cache types, from whichever llama.cpp is locked.
-{ flake, lib }:
+{
+  flake,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (flake.inputs) llama-cpp;
-
-  pkgs = import flake.inputs.nixpkgs {
-    system = "x86_64-linux";
-    config.allowUnfree = true;
-    overlays = [ flake.overlays.default ];
-  };
   has = flag: package: lib.elem flag package.llamaCpp.cmakeFlags;
 
   tigerlake = pkgs.mkLlamaCpp {

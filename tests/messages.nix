@@ -1,18 +1,14 @@
 # The messages about wrong arguments: each names the argument and what to write instead.
-{ flake, lib }:
+{
+  flake,
+  lib,
+  pkgs,
+  pkgsWith,
+  ...
+}:
 let
-  pkgsFor =
-    system:
-    import flake.inputs.nixpkgs {
-      inherit system;
-      overlays = [ flake.overlays.default ];
-    };
-  x86 = pkgsFor "x86_64-linux";
-  unfree = import flake.inputs.nixpkgs {
-    system = "x86_64-linux";
-    config.allowUnfree = true;
-    overlays = [ flake.overlays.default ];
-  };
+  x86 = pkgsWith { config = { }; };
+  unfree = pkgs;
   problems = pkgs: args: pkgs.mkLlamaCpp.problems args (name: "<${name}>");
 
   # Exactly one message, which contains these words.
@@ -122,7 +118,7 @@ in
     "x86_64-linux only"
     "aarch64-linux"
     "vulkan"
-  ] (problems (pkgsFor "aarch64-linux") { backends = [ "rocm" ]; });
+  ] (problems (pkgsWith { system = "aarch64-linux"; }) { backends = [ "rocm" ]; });
   "KV cache types without CUDA and ROCm" = says [
     "<kvCacheTypes> is set"
     "remove <kvCacheTypes>"

@@ -1,19 +1,12 @@
 # `programs.llama-cpp` in NixOS, evaluated as xtask evaluates it.
-{ flake, lib }:
+{
+  flake,
+  lib,
+  systemWith,
+  ...
+}:
 let
-  hostWith =
-    settings:
-    (flake.inputs.nixpkgs.lib.nixosSystem {
-      modules = [
-        flake.nixosModules.default
-        {
-          nixpkgs.hostPlatform = "x86_64-linux";
-          networking.hostName = "example";
-          system.stateVersion = "25.05";
-        }
-        settings
-      ];
-    }).config;
+  hostWith = settings: (systemWith [ settings ]).config;
   enabled =
     options:
     hostWith {

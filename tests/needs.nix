@@ -1,6 +1,6 @@
 # overlays/llama-cpp/needs.json, which `xtask update` checks a new llama.cpp for, names
 # everything that the overlay relies on.
-{ flake, lib }:
+{ flake, lib, ... }:
 let
   pkgs = flake.legacyPackages.x86_64-linux;
   needs = lib.importJSON ../overlays/llama-cpp/needs.json;

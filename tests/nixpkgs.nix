@@ -1,12 +1,16 @@
 # What differs from one nixpkgs to the next, and must not show; the overlay in another flake.
-{ flake, lib }:
+{
+  flake,
+  lib,
+  pkgs,
+  pkgsWith,
+  ...
+}:
 let
   # Our overlay on a nixpkgs that is otherwise as `before` makes it.
   pkgsAfter =
     before:
-    import flake.inputs.nixpkgs {
-      system = "x86_64-linux";
-      config.allowUnfree = true;
+    pkgsWith {
       overlays = [
         before
         flake.overlays.default
@@ -34,8 +38,6 @@ let
     }
   );
 
-  plain = pkgsAfter (_final: _prev: { });
-
   withoutHipClangPath = pkgsAfter (
     _final: prev: {
       rocmPackages = prev.rocmPackages // {
@@ -49,22 +51,19 @@ in
   # when it was written, whichever nixpkgs it is built with.
   "CUDA's headers have either name" = {
     expr =
-      map
+      lib.all
         (
           name:
           let
             package = cudaWithout name;
           in
-          lib.elem plain.cudaPackages.cuda_cccl package.parts.ggml-cuda-sm86.buildInputs
+          lib.elem pkgs.cudaPackages.cuda_cccl package.parts.ggml-cuda-sm86.buildInputs
         )
         [
           "cccl"
           "cuda_cccl"
         ];
-    expected = [
-      true
-      true
-    ];
+    expected = true;
   };
   "broken CUDA is not reported as unfree" = {
     expr = brokenCuda.mkLlamaCpp.problems { backends = [ "cuda" ]; } lib.id;
@@ -75,12 +74,12 @@ in
     expr =
       lib.concatMap
         (
-          pkgs:
+          nixpkgs:
           map
             (
               modular:
               let
-                package = pkgs.mkLlamaCpp {
+                package = nixpkgs.mkLlamaCpp {
                   backends = [ "rocm" ];
                   rocmTargets = [ "gfx906" ];
                   inherit modular;
@@ -95,14 +94,14 @@ in
             ]
         )
         [
-          plain
+          pkgs
           withoutHipClangPath
         ];
     expected =
       let
         flag = path: [ "-DCMAKE_HIP_COMPILER:STRING=${path}" ];
-        ours = flag "${plain.rocmPackages.clr.hipClangPath}/clang++";
-        upstreams = flag "${plain.rocmPackages.llvm.clang}/bin/clang";
+        ours = flag "${pkgs.rocmPackages.clr.hipClangPath}/clang++";
+        upstreams = flag "${pkgs.rocmPackages.llvm.clang}/bin/clang";
       in
       [
         ours
@@ -121,12 +120,9 @@ in
           filter = path: _type: lib.hasPrefix (toString ../overlays) path;
         };
         overlays = import (copy + "/overlays") { inherit (flake.inputs) llama-cpp; };
-        pkgs = import flake.inputs.nixpkgs {
-          system = "x86_64-linux";
-          overlays = [ overlays.default ];
-        };
       in
-      (pkgs.mkLlamaCpp { microarch = "znver4"; }).llamaCpp.variant;
+      ((pkgsWith { overlays = [ overlays.default ]; }).mkLlamaCpp { microarch = "znver4"; })
+      .llamaCpp.variant;
     expected = "cpu-znver4";
   };
   # As `rocmPackages.gfx1151` has it: libraries for one GPU, and `gpuTargets` still lists all.
@@ -161,10 +157,10 @@ in
         (
           args:
           let
-            package = plain.llama-cpp.override args;
+            package = pkgs.llama-cpp.override args;
           in
           [
-            (package.drvPath == plain.llama-cpp.drvPath)
+            (package.drvPath == pkgs.llama-cpp.drvPath)
             package.llamaCpp.droppedArguments
           ]
         )

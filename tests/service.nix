@@ -1,6 +1,11 @@
 # `services.llama-cpp` on a host with the module, in each shape of nixpkgs' own module that
 # this nixpkgs has: the testbed's has both.
-{ flake, lib }:
+{
+  flake,
+  lib,
+  systemWith,
+  ...
+}:
 let
   nixos = "${flake.inputs.nixpkgs}/nixos/modules";
   hasBothShapes = builtins.pathExists "${nixos}/llama-cpp-flags.nix";
@@ -38,20 +43,7 @@ let
           };
     };
 
-  hostWith =
-    modules:
-    (flake.inputs.nixpkgs.lib.nixosSystem {
-      modules = [
-        flake.nixosModules.default
-        {
-          nixpkgs.hostPlatform = "x86_64-linux";
-          nixpkgs.config.allowUnfree = true;
-          networking.hostName = "example";
-          system.stateVersion = "25.05";
-        }
-      ]
-      ++ modules;
-    }).config;
+  hostWith = modules: (systemWith ([ { nixpkgs.config.allowUnfree = true; } ] ++ modules)).config;
 
   shapes = {
     default = [ serving ];

@@ -1,5 +1,10 @@
 # Servers: nitrogen's, those of docs/serving.md, and with an earlier nixpkgs.
-{ flake, lib }:
+{
+  flake,
+  lib,
+  systemWith,
+  ...
+}:
 let
   nixos = "${flake.inputs.nixpkgs}/nixos/modules";
   hasBothShapes = builtins.pathExists "${nixos}/llama-cpp-flags.nix";
@@ -30,28 +35,22 @@ let
 
   systemOf =
     imports:
-    (flake.inputs.nixpkgs.lib.nixosSystem {
-      modules = [
-        flake.nixosModules.default
-        {
-          inherit imports;
-          nixpkgs.hostPlatform = "x86_64-linux";
-          nixpkgs.config.allowUnfree = true;
-          networking.hostName = "example";
-          programs.llama-cpp = {
-            enable = true;
-            backend = [
-              "cuda"
-              "rocm"
-            ];
-          };
-          services.llama-cpp.enable = true;
-          boot.loader.grub.device = "nodev";
-          fileSystems."/".device = "/dev/disk/by-label/nixos";
-          system.stateVersion = "25.05";
-        }
-      ];
-    }).config;
+    (systemWith [
+      {
+        inherit imports;
+        nixpkgs.config.allowUnfree = true;
+        programs.llama-cpp = {
+          enable = true;
+          backend = [
+            "cuda"
+            "rocm"
+          ];
+        };
+        services.llama-cpp.enable = true;
+        boot.loader.grub.device = "nodev";
+        fileSystems."/".device = "/dev/disk/by-label/nixos";
+      }
+    ]).config;
 
   isSystem =
     config:
