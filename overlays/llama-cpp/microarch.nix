@@ -8,7 +8,6 @@
 { lib }:
 let
   table = lib.importJSON ./microarch.json;
-  cmakeFlags = import ./cmake-flags.nix { inherit lib; };
 
   archOf = system: lib.head (lib.splitString "-" system);
 
@@ -100,22 +99,12 @@ let
       in
       "\"${name}\" is not a known microarchitecture; ${help}.";
 
-  lookup =
-    { system, name }:
-    let
-      message = problem { inherit system name; };
-    in
-    if message == null then
-      table.${archOf system}.microarchs.${name}
-    else
-      throw "llamafleet: ${message}";
-
   # CMake variable -> value. On x86 every option is set, to false if the CPU lacks it: a default
   # could enable AVX-512 or AMX on a CPU that crashes with it.
   cmakeOptionsFor =
     { system, name }:
     let
-      row = lookup { inherit system name; };
+      row = table.${archOf system}.microarchs.${name};
     in
     if archOf system == "aarch64" then
       {
@@ -125,8 +114,6 @@ let
       lib.mapAttrs' (
         feature: { cmake, ... }: lib.nameValuePair cmake (lib.elem feature row.features)
       ) table.${archOf system}.features;
-
-  cmakeFlagsFor = args: cmakeFlags.fromAttrs (cmakeOptionsFor args);
 in
 {
   inherit
@@ -135,8 +122,6 @@ in
     namesFor
     suggestionFor
     problem
-    lookup
     cmakeOptionsFor
-    cmakeFlagsFor
     ;
 }
