@@ -65,6 +65,50 @@ in
         ];
     expected = true;
   };
+  # Upstream's package.nix reads `dropDot` and `cudaCapabilities`, nixpkgs' this one.
+  "CUDA is compiled for the named GPUs by whichever of nixpkgs' names" = {
+    expr =
+      let
+        source = flake.inputs.llama-cpp;
+        llama-cpp = lib.makeOverridable (
+          {
+            cudaPackages ? null,
+            useCuda ? false,
+          }:
+          pkgs.stdenv.mkDerivation {
+            name = "llama-cpp";
+            cmakeFlags = lib.optional useCuda (
+              lib.cmakeFeature "CMAKE_CUDA_ARCHITECTURES" cudaPackages.flags.cmakeCudaArchitecturesString
+            );
+          }
+        ) { };
+        inherit
+          (import ../overlays/llama-cpp/variant.nix {
+            inherit source;
+            sources = import ../overlays/llama-cpp/sources.nix { inherit source; };
+            pkgs = pkgs // {
+              callPackage =
+                file: args:
+                if lib.hasSuffix "scope.nix" (toString file) then
+                  { inherit llama-cpp; }
+                else
+                  pkgs.callPackage file args;
+            };
+          })
+          mkLlamaCpp
+          ;
+        package = mkLlamaCpp {
+          backends = [ "cuda" ];
+          cudaCapabilities = [
+            "7.5"
+            "12.0"
+          ];
+          modular = false;
+        };
+      in
+      lib.filter (lib.hasPrefix "-DCMAKE_CUDA_ARCH") package.cmakeFlags;
+    expected = [ "-DCMAKE_CUDA_ARCHITECTURES:STRING=120;75" ];
+  };
   "broken CUDA is not reported as unfree" = {
     expr = brokenCuda.mkLlamaCpp.problems { backends = [ "cuda" ]; } lib.id;
     expected = [ ];
