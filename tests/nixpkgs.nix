@@ -109,6 +109,22 @@ in
       lib.filter (lib.hasPrefix "-DCMAKE_CUDA_ARCH") package.cmakeFlags;
     expected = [ "-DCMAKE_CUDA_ARCHITECTURES:STRING=120;75" ];
   };
+  "a Mac keeps nixpkgs' package" = {
+    expr =
+      let
+        mac = pkgsWith { system = "aarch64-darwin"; };
+      in
+      [
+        (mac.llama-cpp ? llamaCpp)
+        (mac.mkLlamaCpp.problems { } lib.id)
+      ];
+    expected = [
+      false
+      [
+        "backends selects a llama.cpp that is not available on aarch64-darwin, only on Linux; use nixpkgs' llama-cpp there."
+      ]
+    ];
+  };
   "broken CUDA is not reported as unfree" = {
     expr = brokenCuda.mkLlamaCpp.problems { backends = [ "cuda" ]; } lib.id;
     expected = [ ];

@@ -29,7 +29,9 @@ in
       llama-cpp-rocm = final.mkLlamaCpp { backends = [ "rocm" ]; };
       llama-cpp-vulkan = final.mkLlamaCpp { backends = [ "vulkan" ]; };
 
-      # On a host with the module, the host's variant.
-      llama-cpp = final.llama-cpp-cpu;
+      # On a host with the module, the host's variant. A flake may apply one list of overlays to
+      # its Macs, too, where nixpkgs' package has Metal.
+      llama-cpp =
+        if final.stdenv.hostPlatform.isLinux then final.llama-cpp-cpu else final.llama-cpp-nixpkgs;
     }
 )

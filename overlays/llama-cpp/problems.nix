@@ -63,6 +63,10 @@ lib.optional (
 ++ map (
   backend: "${option "backends"}: ${quote backend} is not a backend; choose from ${choices}."
 ) (lib.subtractLists known backends)
+++ lib.optional (!lib.hasSuffix "-linux" system) (
+  "${option "backends"} selects a llama.cpp that is not available on ${system}, only on Linux; "
+  + "use nixpkgs' llama-cpp there."
+)
 ++ lib.optional (has "rocm" && system != "x86_64-linux") (
   "${option "backends"} includes rocm, which is available for x86_64-linux only, not for ${system}; "
   + "choose \"vulkan\", which supports the same GPUs, or \"cpu\"."
