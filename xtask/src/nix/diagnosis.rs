@@ -89,7 +89,7 @@ fn folder_of_flake(stderr: &str) -> Option<&str> {
 pub const FETCH: &str = "fetch";
 
 /// Patterns in Nix's messages, and the finding's code. The first match wins.
-const KINDS: [(&str, &str); 24] = [
+const KINDS: [(&str, &str); 25] = [
     ("has an unfree license", "unfree"),
     ("is marked as insecure", "insecure"),
     ("is marked as broken", "broken"),
@@ -101,6 +101,7 @@ const KINDS: [(&str, &str); 24] = [
     ("does not exist. Definition values", "unknown-option"),
     ("is not of type", "wrong-type"),
     ("has conflicting definition values", "conflict"),
+    ("is read-only, but it's set multiple times", "conflict"),
     ("was accessed but has no value defined", "no-value"),
     ("syntax error", "syntax"),
     ("undefined variable", "undefined-variable"),
@@ -298,6 +299,9 @@ mod tests {
         assert_eq!(kind("error: writing to file: No space left on device"), "disk-full");
         let daemon = "error: cannot connect to socket at '/nix/x': No such file or directory";
         assert_eq!(kind(daemon), "no-daemon");
+        let package = "error: The option `programs.llama-cpp.package' is read-only, but it's set \
+                       multiple times. Definition values:\n";
+        assert_eq!(kind(package), "conflict");
         let other_user = "error: opening lock file '/nix/var/nix/db/big-lock': Permission denied";
         assert_eq!(kind(other_user), "foreign-store");
     }
