@@ -137,38 +137,39 @@ in
   "an earlier nixpkgs can have settings" = {
     expr =
       let
-        server =
-          modules:
-          (unit (
-            systemOf (
-              modules
-              ++ [
-                {
-                  services.llama-cpp = {
-                    settings = {
-                      models-dir = "/srv/my models";
-                      alias = "50%";
-                      c = 4096;
-                      jinja = true;
-                      mlock = false;
-                      temp = 0.5;
-                      device = null;
-                    };
-                  };
-                }
-              ]
-            )
-          )).ExecStart;
-        words = line: lib.tail (lib.splitString " " (builtins.unsafeDiscardStringContext line));
-        earlier = words (
-          server (lib.optional hasBothShapes flagsShape ++ [ flake.nixosModules.llama-cpp-settings ])
-        );
+        arguments =
+          modules: settings:
+          let
+            config = systemOf (modules ++ [ { services.llama-cpp = { inherit settings; }; } ]);
+            line = builtins.unsafeDiscardStringContext (unit config).ExecStart;
+          in
+          lib.concatStringsSep " " (lib.tail (lib.splitString " " line));
+        earlier = lib.optional hasBothShapes flagsShape ++ [ flake.nixosModules.llama-cpp-settings ];
+        settings = {
+          c = 4096;
+          device = null;
+          jinja = true;
+          lora = [
+            "a.gguf"
+            "b.gguf"
+          ];
+          mlock = false;
+          temp = 0.5;
+        };
       in
-      if hasBothShapes then lib.concatStringsSep " " earlier else null;
-    expected =
-      if hasBothShapes then
-        "--alias 50%% -c 4096 --host 127.0.0.1 --jinja --models-dir '/srv/my models' --port 8080 --temp 0.500000"
-      else
-        null;
+      lib.optionals hasBothShapes [
+        (arguments earlier settings)
+        (arguments [ ] settings == arguments earlier settings)
+        # systemd's quotes, which nixpkgs leaves to the user.
+        (arguments earlier {
+          alias = "50%";
+          models-dir = "/srv/my models";
+        })
+      ];
+    expected = lib.optionals hasBothShapes [
+      "-c 4096 --host 127.0.0.1 --jinja --lora a.gguf --lora b.gguf --port 8080 --temp 0.500000"
+      true
+      "--alias 50%% --host 127.0.0.1 --models-dir '/srv/my models' --port 8080"
+    ];
   };
 }

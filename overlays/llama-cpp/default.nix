@@ -29,8 +29,8 @@ in
       llama-cpp-rocm = final.mkLlamaCpp { backends = [ "rocm" ]; };
       llama-cpp-vulkan = final.mkLlamaCpp { backends = [ "vulkan" ]; };
 
-      # On a host with the module, the host's variant. A flake may apply one list of overlays to
-      # its Macs, too, where nixpkgs' package has Metal.
+      # On a host with the module, the host's variant. On macOS, where a flake may apply the same
+      # overlays, nixpkgs' package, which has Metal.
       llama-cpp =
         if final.stdenv.hostPlatform.isLinux then final.llama-cpp-cpu else final.llama-cpp-nixpkgs;
     }

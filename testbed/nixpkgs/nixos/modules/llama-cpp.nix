@@ -31,7 +31,9 @@ let
     let
       option = if lib.stringLength name > 1 then "--${name}" else "-${name}";
     in
-    if value == true then
+    if lib.isList value then
+      lib.concatMap (argument name) value
+    else if value == true then
       [ option ]
     else if value == false || value == null then
       [ ]
@@ -89,7 +91,8 @@ in
       after = [ "network.target" ];
       wantedBy = [ "multi-user.target" ];
       serviceConfig = import ./llama-cpp-hardening.nix // {
-        ExecStart = lib.escapeShellArgs (
+        # Not quoted.
+        ExecStart = toString (
           [ "${cfg.package}/bin/llama-server" ] ++ lib.concatLists (lib.mapAttrsToList argument cfg.settings)
         );
         Restart = "on-failure";
