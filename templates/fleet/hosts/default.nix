@@ -1,6 +1,6 @@
-# The fleet, one row a host; `xtask new-host NAME` adds one. Plain data.
+# The fleet, one row for each host; `xtask new-host NAME` adds one. Plain data.
 #
-#   system  what Nix calls the platform
-#   target  where xtask reaches the host by SSH
+#   system  Nix system of the host
+#   target  SSH destination, for xtask
 {
 }
