@@ -45,6 +45,42 @@ let
       };
     }
   );
+
+  # A variant of another package.nix than upstream's of today.
+  fromAnother =
+    args:
+    let
+      source = flake.inputs.llama-cpp;
+      llama-cpp = lib.makeOverridable (
+        {
+          cudaPackages ? null,
+          useCuda ? false,
+          useRocm ? false,
+        }:
+        pkgs.stdenv.mkDerivation {
+          name = "llama-cpp";
+          cmakeFlags = [
+            (lib.cmakeBool "GGML_HIP" useRocm)
+          ]
+          ++ lib.optional useCuda (
+            lib.cmakeFeature "CMAKE_CUDA_ARCHITECTURES" cudaPackages.flags.cmakeCudaArchitecturesString
+          );
+        }
+      ) { };
+      variants = import ../overlays/llama-cpp/variant.nix {
+        inherit source;
+        sources = import ../overlays/llama-cpp/sources.nix { inherit source; };
+        pkgs = pkgs // {
+          callPackage =
+            file: args:
+            if lib.hasSuffix "scope.nix" (toString file) then
+              { inherit llama-cpp; }
+            else
+              pkgs.callPackage file args;
+        };
+      };
+    in
+    variants.mkLlamaCpp (args // { modular = false; });
 in
 {
   # cuda_cccl until 2026, cccl since: llama.cpp asks for the one that was new
@@ -68,46 +104,35 @@ in
   # Upstream's package.nix reads `dropDot` and `cudaCapabilities`, nixpkgs' this one.
   "CUDA is compiled for the named GPUs by whichever of nixpkgs' names" = {
     expr =
-      let
-        source = flake.inputs.llama-cpp;
-        llama-cpp = lib.makeOverridable (
-          {
-            cudaPackages ? null,
-            useCuda ? false,
-          }:
-          pkgs.stdenv.mkDerivation {
-            name = "llama-cpp";
-            cmakeFlags = lib.optional useCuda (
-              lib.cmakeFeature "CMAKE_CUDA_ARCHITECTURES" cudaPackages.flags.cmakeCudaArchitecturesString
-            );
-          }
-        ) { };
-        inherit
-          (import ../overlays/llama-cpp/variant.nix {
-            inherit source;
-            sources = import ../overlays/llama-cpp/sources.nix { inherit source; };
-            pkgs = pkgs // {
-              callPackage =
-                file: args:
-                if lib.hasSuffix "scope.nix" (toString file) then
-                  { inherit llama-cpp; }
-                else
-                  pkgs.callPackage file args;
-            };
-          })
-          mkLlamaCpp
-          ;
-        package = mkLlamaCpp {
+      lib.filter (lib.hasPrefix "-DCMAKE_CUDA_ARCH")
+        (fromAnother {
           backends = [ "cuda" ];
           cudaCapabilities = [
             "7.5"
             "12.0"
           ];
-          modular = false;
-        };
-      in
-      lib.filter (lib.hasPrefix "-DCMAKE_CUDA_ARCH") package.cmakeFlags;
+        }).cmakeFlags;
     expected = [ "-DCMAKE_CUDA_ARCHITECTURES:STRING=120;75" ];
+  };
+  "ROCm's targets are a dropped argument only if they are chosen" = {
+    expr =
+      map
+        (
+          rocmTargets:
+          lib.elem "rocmGpuTargets"
+            (fromAnother {
+              backends = [ "rocm" ];
+              inherit rocmTargets;
+            }).llamaCpp.droppedArguments
+        )
+        [
+          [ ]
+          [ "gfx906" ]
+        ];
+    expected = [
+      false
+      true
+    ];
   };
   "a Mac keeps nixpkgs' package" = {
     expr =

@@ -208,7 +208,7 @@ let
             };
           };
         }
-        // lib.optionalAttrs (has "rocm") {
+        // lib.optionalAttrs (has "rocm" && compiledRocmTargets != rocmPackages.clr.gpuTargets) {
           rocmGpuTargets = lib.concatStringsSep ";" compiledRocmTargets;
         };
 
@@ -319,7 +319,7 @@ let
                 targets = map (capability: "sm${withoutDot capability}") variant.cudaCapabilities;
               };
               rocm = {
-                arguments = { inherit (wanted) rocmGpuTargets; };
+                arguments = builtins.intersectAttrs { rocmGpuTargets = null; } wanted;
                 targets = rocmTargets;
               };
               vulkan = { };
