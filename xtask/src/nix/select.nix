@@ -46,15 +46,15 @@ let
     let
       option = "programs.llama-cpp.backend";
       reasons = {
-        broken = "${option} gives a package that nixpkgs says is marked as broken; choose another backend, or set nixpkgs.config.allowBroken = true to try anyway.";
-        insecure = "${option} gives a package that is marked as insecure; move to a nixpkgs that has mended it, or name it in nixpkgs.config.permittedInsecurePackages.";
-        unfree = "${option} gives a package that is unfree, and this nixpkgs refuses those; set nixpkgs.config.allowUnfree = true, or an allowUnfreePredicate that takes it.";
-        unsupported = "${option} gives a package that is not available on this host's system; choose another backend.";
+        broken = "${option} selects a package that is marked as broken; choose another backend, or set nixpkgs.config.allowBroken = true to try it anyway.";
+        insecure = "${option} selects a package that is marked as insecure; update nixpkgs to a version that fixes it, or add it to nixpkgs.config.permittedInsecurePackages.";
+        unfree = "${option} selects a package that is unfree, and this nixpkgs refuses it; set nixpkgs.config.allowUnfree = true, or an allowUnfreePredicate that accepts it.";
+        unsupported = "${option} selects a package that is not available on this host's system; choose another backend.";
       };
       found = builtins.filter (reason: meta.${reason} or false == true) (builtins.attrNames reasons);
     in
     if found == [ ] then
-      [ "${option} gives a package that this nixpkgs refuses; look at its meta and at nixpkgs.config." ]
+      [ "${option} selects a package that this nixpkgs refuses; see its meta and nixpkgs.config." ]
     else
       map (reason: reasons.${reason}) found;
 
