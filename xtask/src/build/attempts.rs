@@ -33,7 +33,8 @@ pub fn run(
     orphans::adopt();
     let mut process = Process::default();
     let mut waiting = wanted.to_vec();
-    while !waiting.is_empty() {
+    let is_over = || interrupt::requested() || run.is_cancelled();
+    while !waiting.is_empty() && !is_over() {
         let ended = nix_build::run(context, &waiting, limits, run, &mut process)?;
         let mut state = run.lock();
         for build in &waiting {
@@ -42,20 +43,21 @@ pub fn run(
             attempts.errors.clone_from(&ended.errors);
         }
         drop(state);
-        let is_over = interrupt::requested() || run.is_cancelled();
-        if is_over || !(ended.with_status || ended.timed_out) {
+        if is_over() || !(ended.with_status || ended.timed_out) {
             break;
         }
         waiting = missing(context, waiting)?;
         let mut state = run.lock();
+        // What is not known to be transient is not retried.
+        let Ok(mut culprits) = state.culprits(context, &waiting) else { break };
         let mut pause = 0;
         waiting.retain(|build| {
-            let culprits = state.culprits(context, build);
+            let culprits = culprits.entry(build.drv.clone()).or_default();
             // It was still running when Nix was stopped because of another.
             if ended.timed_out && culprits.is_empty() {
                 return true;
             }
-            let Some(why) = state.transient(build, &culprits) else { return false };
+            let Some(why) = state.transient(build, culprits) else { return false };
             let retries = &mut state.attempts(&build.drv).retries;
             if *retries >= limits.retry {
                 return false;
@@ -69,7 +71,12 @@ pub fn run(
             true
         });
         drop(state);
-        sleep(Duration::from_secs(pause), run);
+        sleep(Duration::from_secs(pause), is_over);
+        let again = waiting.iter().filter_map(|build| culprits.get(&build.drv)).flatten();
+        if !is_over() {
+            let derivations = &mut run.lock().tracker.derivations;
+            again.for_each(|drv| derivations.forget_failure(drv));
+        }
     }
     Ok(())
 }
@@ -81,9 +88,9 @@ fn missing<'a>(context: &Context, builds: Vec<&'a Build>) -> Result<Vec<&'a Buil
 }
 
 /// Sleeps that long, or until nobody waits any more.
-fn sleep(pause: Duration, run: &SharedRun) {
+fn sleep(pause: Duration, is_over: impl Fn() -> bool) {
     let until = Instant::now() + pause;
-    while Instant::now() < until && !interrupt::requested() && !run.is_cancelled() {
+    while Instant::now() < until && !is_over() {
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -56,8 +56,6 @@ pub struct Derivation {
     pub tail: Tail,
     /// Whether Nix has begun to build it, and not only to fetch it.
     pub started: bool,
-    /// Since its last start.
-    pub failed: bool,
     /// What Nix reports about it; `None`: nothing now.
     pub activity: Option<Activity>,
 }
@@ -71,7 +69,7 @@ pub struct Attempts {
     pub errors: Vec<String>,
     /// Why it was stopped, where it took too long on its builder.
     pub timed_out: Option<String>,
-    /// Whether it failed before the user interrupted the run.
+    /// Whether the last one failed before the user interrupted the run.
     pub failed: bool,
 }
 
@@ -98,8 +96,8 @@ impl Derivation {
     pub fn begin(&mut self, machine: String, phase: &str, now: f64) {
         (self.stage, self.began, self.machine) = (Stage::Running, now, machine);
         (self.phase, self.printed_tenths) = (phase.to_owned(), 0);
-        (self.steps, self.first_step) = (None, None);
-        (self.tail, self.failed) = (Tail::default(), false);
+        (self.steps, self.first_step, self.tail) = (None, None, Tail::default());
+        (self.attempts.failed, self.attempts.timed_out) = (false, None);
     }
 
     pub fn enter(&mut self, phase: &str) {
@@ -131,7 +129,11 @@ impl Derivation {
     }
 
     pub fn fail(&mut self) {
-        (self.stage, self.failed) = (Stage::Failed, true);
+        self.stage = Stage::Failed;
+    }
+
+    pub fn failed(&self) -> bool {
+        self.stage == Stage::Failed
     }
 
     pub fn is_variant(&self) -> bool {
@@ -246,6 +248,13 @@ impl Derivations {
             row.wanted_by = build.wanted_by();
             row.out = Some(build.out.clone());
             row.stage = Stage::Waiting;
+        }
+    }
+
+    /// Notes that what failed is about to be built again, as a dependency of what is wanted.
+    pub fn forget_failure(&mut self, drv: &DrvPath) {
+        if let Some(row) = self.drvs.get_mut(drv).filter(|row| row.failed()) {
+            row.stage = Stage::Known;
         }
     }
 

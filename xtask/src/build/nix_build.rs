@@ -110,7 +110,11 @@ pub fn run(
     if !state.tracker.derivations.iter().any(|(_, row)| row.started) {
         errors.iter().for_each(|error| context.ui.warn(format!("nix: {error}")));
     }
-    let timed_out = timed_out.map(|(drv, why)| state.attempts(&drv).timed_out = Some(why));
+    let timed_out = timed_out.filter(|_| exit == Exit::GivenUp);
+    if let Some((drv, why)) = &timed_out {
+        let attempts = state.attempts(drv);
+        (attempts.failed, attempts.timed_out) = (true, Some(why.clone()));
+    }
     Ok(Ended { errors, timed_out: timed_out.is_some(), with_status })
 }
 
@@ -132,7 +136,7 @@ impl Follower<'_> {
                 Update::Started { drv, .. } => self.ask_dependents(state, drv),
                 Update::Failed { drv, .. } => {
                     let stopped = interrupt::requested();
-                    state.attempts(drv).failed |= !stopped;
+                    state.attempts(drv).failed = !stopped;
                     if state.tracker.derivations.is_unattributed(drv) {
                         self.learn_dependents(state, ATTRIBUTION);
                     }

@@ -104,6 +104,10 @@ pub fn report(
     let outputs: BTreeSet<StorePath> =
         plan.variants.iter().map(|row| row.out_path.clone()).collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
+    let is_missing = |build: &&Build| !valid.contains_key(&build.out) || lost(build).is_some();
+    let missing: Vec<&Build> = plan.wanted().into_iter().filter(is_missing).collect();
+    // Without an answer each failure is its build's own.
+    let all_culprits = ran.culprits(context, &missing).unwrap_or_default();
     let variants: Vec<VariantReport> = plan
         .variants
         .iter()
@@ -111,10 +115,7 @@ pub fn report(
             let build = &planned.build;
             let lost = valid.get(&build.out).and_then(|_| lost(build));
             let there = valid.get(&build.out).filter(|_| lost.is_none());
-            let culprits = match there {
-                None if planned.plan.is_work() => ran.culprits(context, build),
-                _ => vec![],
-            };
+            let culprits = all_culprits.get(&build.drv).map(Vec::as_slice).unwrap_or_default();
             let of_build = build.own();
             let own = culprits.iter().find(|drv| of_build.contains(drv));
             let itself = culprits.is_empty() || own.is_some();
@@ -152,7 +153,7 @@ pub fn report(
                         "{path} is missing on disk, although Nix's database has it; `nix store \
                          repair {path}` restores it"
                     )),
-                    None if failed => ran.reason(build, &culprits),
+                    None if failed => ran.reason(build, culprit),
                     None => planned.lacks.first().map(|toolkit| {
                         format!("it needs {}: run `{}`", toolkit.name, toolkit.setup_command())
                     }),
@@ -169,7 +170,7 @@ pub fn report(
                 link: None,
                 findings: there.map_or_else(Vec::new, |_| proof(build)),
                 pushed: None,
-                tail_shown: failed && ran.of(culprit).failed,
+                tail_shown: failed && ran.of(culprit).failed(),
                 log_tail: if failed { ran.of(culprit).tail.lines() } else { vec![] },
             }
         })
@@ -263,7 +264,7 @@ fn rest<'a>(
         begun.keys().flat_map(|drv| state.of(drv).attempts.errors.clone()).collect();
     let mut rest = vec![];
     for build in wanted {
-        let failed = |drv: &DrvPath| asked.retry == 0 && state.of(drv).failed;
+        let failed = |drv: &DrvPath| asked.retry == 0 && state.of(drv).failed();
         if begun.contains_key(&build.drv) {
             // More hosts may want it than when it was begun.
             state.tracker.derivations.set_wanted_by(build);

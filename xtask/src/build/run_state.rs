@@ -1,5 +1,6 @@
 //! What is known of a run of Nix, over all its attempts: which builds failed, and why.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -14,10 +15,13 @@ use crate::build::tracker::{Process, Tracker};
 use crate::build::variants::Build;
 use crate::build::view::Progress;
 use crate::fleet::context::Context;
+use crate::nix::derivation;
 use crate::nix::names::DrvPath;
-use crate::nix::store;
 use crate::system::disk;
 use crate::ui::Ui;
+
+/// What failed, for each build.
+pub type Culprits = BTreeMap<DrvPath, Vec<DrvPath>>;
 
 pub struct RunState {
     /// When the first `nix build` was started.
@@ -108,23 +112,25 @@ impl RunState {
         &mut self.tracker.derivations.entry(drv).attempts
     }
 
-    /// The derivations whose failure explains why this build is not in the store: itself, or
-    /// what it depends on.
-    pub fn culprits(&self, context: &Context, build: &Build) -> Vec<DrvPath> {
-        let needs = store::needs(&context.flake.nix, &build.drv).unwrap_or_default();
-        let failed = |row: &Derivation| row.failed || row.attempts.timed_out.is_some();
-        let rows = self.tracker.derivations.iter();
-        let mut culprits: Vec<DrvPath> = rows
-            .filter(|(drv, row)| failed(row) && needs.contains(*drv))
-            .map(|(drv, _)| drv.clone())
-            .collect();
-        // What could not be fetched was never begun.
-        if culprits.is_empty() {
-            let errors = &self.of(&build.drv).attempts.errors;
-            let named = |drv: &&DrvPath| retry::mentions(errors, drv);
-            culprits.extend(needs.iter().find(named).cloned());
-        }
-        culprits
+    /// For each of these builds, which are not in the store, the derivations whose failure
+    /// explains that: itself, or what it depends on.
+    pub fn culprits(&self, context: &Context, builds: &[&Build]) -> Result<Culprits> {
+        let roots: Vec<DrvPath> = builds.iter().map(|build| build.drv.clone()).collect();
+        let needed_by = derivation::needed_by(&context.flake.nix, &roots)?;
+        let failed = |row: &Derivation| row.failed() || row.attempts.timed_out.is_some();
+        let of_build = |(place, own): (usize, &DrvPath)| {
+            let dependencies = needed_by.iter().filter(|(_, places)| places.contains(&place));
+            let needs = || std::iter::once(own).chain(dependencies.clone().map(|(drv, _)| drv));
+            let mut culprits: Vec<DrvPath> =
+                needs().filter(|drv| failed(self.of(drv))).cloned().collect();
+            // What could not be fetched was never begun.
+            if culprits.is_empty() {
+                let errors = &self.of(own).attempts.errors;
+                culprits.extend(needs().find(|drv| retry::mentions(errors, drv)).cloned());
+            }
+            (own.clone(), culprits)
+        };
+        Ok(roots.iter().enumerate().map(of_build).collect())
     }
 
     fn failure<'a>(&'a self, build: &Build, drv: &'a DrvPath) -> Failure<'a> {
@@ -149,9 +155,8 @@ impl RunState {
         why
     }
 
-    /// Why it failed, in one line.
-    pub fn reason(&self, build: &Build, culprits: &[DrvPath]) -> Option<String> {
-        let drv = culprits.first().unwrap_or(&build.drv);
+    /// Why this derivation failed, so that the build is not there, in one line.
+    pub fn reason(&self, build: &Build, drv: &DrvPath) -> Option<String> {
         if let Some(why) = &self.of(drv).attempts.timed_out {
             return Some(why.clone());
         }

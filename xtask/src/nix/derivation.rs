@@ -22,6 +22,9 @@ pub fn is_built(drv: &DrvPath) -> bool {
 
 /// Which of `roots`, by their place, need each derivation. One call of Nix for all.
 pub fn needed_by(nix: &Nix, roots: &[DrvPath]) -> Result<BTreeMap<DrvPath, Vec<usize>>> {
+    if roots.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     #[derive(Deserialize)]
     struct Info {
         #[serde(default)]
@@ -29,7 +32,8 @@ pub fn needed_by(nix: &Nix, roots: &[DrvPath]) -> Result<BTreeMap<DrvPath, Vec<u
     }
     let call = nix
         .command(["path-info", "--json", "--recursive", "--offline"])
-        .args(roots.iter().map(DrvPath::as_str));
+        .args(roots.iter().map(DrvPath::as_str))
+        .for_the_report();
     let printed = process::read(&call, None)?;
     let table: BTreeMap<String, Option<Info>> =
         serde_json::from_str(&printed).with_context(|| format!("`{call}` printed no table"))?;

@@ -59,14 +59,6 @@ pub fn closure(nix: &Nix, path: &StorePath) -> Result<BTreeMap<StorePath, u64>> 
     Ok(table.into_iter().map(|(path, info)| (path, info.nar_size)).collect())
 }
 
-/// Every derivation that this one needs, itself included.
-pub fn needs(nix: &Nix, drv: &DrvPath) -> Result<BTreeSet<DrvPath>> {
-    let call =
-        nix.command(["path-info", "--recursive", "--offline"]).arg(drv.as_str()).for_the_report();
-    let paths = process::read(&call, None)?;
-    Ok(paths.lines().filter(|path| path.ends_with(".drv")).map(DrvPath::new).collect())
-}
-
 /// Whether the output is there, by a look at the file system: cheap enough for every event
 /// of a build, and good enough to stop its clock. [`valid`] knows what is valid.
 pub fn appeared(path: &StorePath) -> bool {

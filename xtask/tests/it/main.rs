@@ -13,6 +13,7 @@ mod bisect_resume;
 mod build_all;
 mod build_faults;
 mod build_keep;
+mod build_retry;
 mod builders;
 mod check;
 mod command_line;
