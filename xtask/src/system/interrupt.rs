@@ -14,7 +14,7 @@ use signal_hook::iterator::Signals;
 /// The exit status that shells report for a program ended by SIGINT.
 pub const STATUS: u8 = 130;
 /// The signal that ends the process even in code that does not check, such as a long computation.
-const LAST: usize = 3;
+pub(crate) const LAST: usize = 3;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 

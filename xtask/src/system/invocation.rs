@@ -76,8 +76,7 @@ impl Invocation {
         self
     }
 
-    /// Also runs after Ctrl-C, for a short query that the report needs. Only another Ctrl-C ends
-    /// it.
+    /// Lets Ctrl-C not end it, for a short query that the report needs. The last Ctrl-C ends xtask.
     pub fn for_the_report(mut self) -> Self {
         self.for_the_report = true;
         self

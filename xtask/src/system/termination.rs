@@ -16,7 +16,7 @@ pub(crate) struct Termination {
     group: u32,
     deadline: Option<Instant>,
     grace: Duration,
-    /// Ctrl-C presses before the start, which do not concern this child.
+    /// Ctrl-C presses that do not end this child.
     tolerated: usize,
     memory: Option<u64>,
     weighed_at: Instant,
@@ -57,7 +57,7 @@ impl Termination {
             group,
             deadline: timeout.map(|timeout| now + timeout),
             grace: invocation.grace,
-            tolerated: if invocation.for_the_report { interrupt::count() } else { 0 },
+            tolerated: if invocation.for_the_report { interrupt::LAST } else { 0 },
             memory: invocation.memory,
             weighed_at: now,
             flow: invocation.stalled_after.map(|limit| Flow {
