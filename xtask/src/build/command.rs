@@ -64,7 +64,7 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     let Found { planned, hosts, mut findings } = found;
     let mut variants = run::report(building, &planned, run.into_state())?;
     if !args.no_link {
-        publish::link(building, args, &mut variants, &mut findings);
+        publish::link(building, args, &mut variants, hosts.ok, &mut findings);
     }
     if let Some(to) = &args.push {
         publish::push(building, to, &mut variants, &mut findings);
@@ -133,11 +133,14 @@ fn find(
     let outcomes = evaluate_each(context, &hosts, EvalOptions::default(), selected)?;
     let (packages, mut findings) =
         if args.packages { packages::selections(building)? } else { (vec![], vec![]) };
-    let planned = plan::plan(building, &chosen(args, &outcomes, &packages)?)?;
-    findings.extend(planned.plan.needs_setup());
+    let builds = chosen(args, &outcomes, &packages);
     let unevaluated = outcomes.without_variant();
     let named = &args.selection.hosts;
     let hosts = CheckReport::for_named(named, &unevaluated, outcomes, &BTreeSet::new());
+    // A host that does not evaluate may be why a variant is not there.
+    let builds = builds.inspect_err(|_| check::view::complain(&context.ui, &hosts))?;
+    let planned = plan::plan(building, &builds)?;
+    findings.extend(planned.plan.needs_setup());
     Ok(Found { planned, hosts, findings })
 }
 

@@ -13,15 +13,17 @@ use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
 use crate::nix::names::StorePath;
 use crate::nix::store;
+use crate::system::interrupt::{self, Interrupted};
 use crate::ui::progress::Spinner;
 use crate::ui::sanitize::{hide_password_of, sanitize};
 
 /// Links every variant that is in the store. A link that fails is a warning: the build itself
-/// succeeded.
+/// succeeded. `all_known`: the variant of each host is known.
 pub fn link(
     context: &Context,
     args: &BuildAllArgs,
     variants: &mut [VariantReport],
+    all_known: bool,
     findings: &mut Vec<Finding>,
 ) {
     let help = "the next garbage collection may delete the builds; see --out-link";
@@ -43,7 +45,8 @@ pub fn link(
         }
     }
     // If only a part of the fleet was built, the other links are the other part's.
-    let whole_fleet = args.selection.hosts.is_empty()
+    let whole_fleet = all_known
+        && args.selection.hosts.is_empty()
         && args.variant.is_empty()
         && args.backend.is_none()
         && variants.iter().all(|variant| variant.state.ok());
@@ -114,7 +117,7 @@ pub fn push(
     let is_cache = ["s3:", "http:", "https:", "file:"].iter().any(|scheme| to.starts_with(scheme));
     let count = variants.iter().filter(|variant| variant.out_path.is_some()).count();
     let spinner = Spinner::start(&context.ui, "pushing", count);
-    let mut unsigned = vec![];
+    let (mut unsigned, mut interrupted) = (vec![], vec![]);
     for variant in variants {
         let Some(out) = &variant.out_path else { continue };
         context.ui.debug(format!("pushing {} to {to}", variant.build.variant));
@@ -124,6 +127,7 @@ pub fn push(
         match pushed {
             Ok(keys) if keys.is_empty() && is_cache => unsigned.push(name),
             Ok(_) => {}
+            Err(error) if error.is::<Interrupted>() => interrupted.push(name),
             Err(error) => {
                 let printed = hide_password_of(to, &format!("{error:#}"));
                 let message = format!("cannot push {name} to {to}: {printed}");
@@ -133,6 +137,10 @@ pub fn push(
         spinner.done(name);
     }
     spinner.finish();
+    if !interrupted.is_empty() {
+        let message = format!("interrupted before {} could be pushed", interrupted.join(", "));
+        findings.push(Finding::error("interrupted", message, "run the same command again"));
+    }
     if !unsigned.is_empty() {
         findings.push(Finding::warning(
             "unsigned",
@@ -148,6 +156,7 @@ pub fn push(
 /// Copies a path, and asks the store there for it: only then it counts as pushed. Returns the
 /// names of the keys that signed it.
 fn push_one(context: &Context, to: &str, out: &StorePath) -> Result<Vec<String>> {
+    interrupt::check()?;
     let answer = store::push(&context.flake.nix, to, out)?;
     if !answer.exit.ok() {
         let stderr = answer.stderr_text();

@@ -333,3 +333,15 @@ fn ctrl_c_during_an_evaluation_leaves_nothing() {
     assert!(took < Duration::from_secs(15), "{took:?}");
     assert!(!running(fleet.path().to_str().unwrap()), "an evaluator was left behind");
 }
+
+/// Its host's own error says why it is not there.
+#[test]
+fn a_variant_whose_host_does_not_evaluate_is_not_only_missing() {
+    let fleet =
+        fleet("a = host { variant = \"one\"; }; b = host { variant = throw \"planted\"; };");
+    let output = run(fleet.path(), &["build-all", "--variant", "two"]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("selects the variant \"two\""), "{said}");
+    assert!(said.contains("] b: planted"), "{said}");
+}

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::builders::signal;
 use crate::support::{
     Scratch, code, fleet, fleet_with, json, nix, nix_program, run, stderr, stdout, xtask,
 };
@@ -256,4 +257,41 @@ fn a_run_that_was_killed_is_gone_on_with() {
     assert!(said.contains("resuming: 2 of 3 builds") || said.contains("3 of 3"), "{said}");
     // A run that ends leaves nothing to go on with.
     assert!(!fleet.home().join("build-unfinished.json").exists());
+}
+
+/// Its link may be that of a host whose variant is not known this time.
+#[test]
+fn a_link_is_nobodys_only_where_every_host_evaluates() {
+    let fleet = fleet(r#"a = host { variant = "one"; }; b = host { variant = "two"; };"#);
+    assert_eq!(code(&run(fleet.path(), &["build-all"])), 0);
+    let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
+    fleet.write("flake.nix", &flake.replace("variant = \"two\"", "variant = throw \"planted\""));
+    let output = run(fleet.path(), &["build-all"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(!stderr(&output).contains("no host selects"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_ctrl_c_left_unpushed_is_said_once() {
+    let marker = format!("sleep 82{}", std::process::id());
+    let fleet = fleet(&format!(
+        r#"a = host {{ variant = "one"; }}; b = host {{ variant = "two"; }};
+           c = host {{ variant = "slow"; script = "{marker}"; }};"#
+    ));
+    let cache = Scratch::new();
+    let url = format!("file://{}/cache", cache.path().display());
+    let child = xtask(fleet.path())
+        .args(["build-all", "--json", "--no-link", "--max-jobs", "2", "--push", &url])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(6));
+    signal("INT", child.id());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(variant(&report, "one")["state"], "built", "{report}");
+    assert_eq!(variant(&report, "one")["pushed"], false, "{report}");
+    assert_eq!(findings(&report), ["interrupted"], "{report}");
 }
