@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::check::args::CheckArgs;
 use crate::check::evaluation::{EvalOptions, evaluate};
@@ -28,8 +28,9 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     let options = EvalOptions::of(args);
     let (found, seen) = std::thread::scope(|scope| {
         let seen = scope.spawn(|| validation::look(context, lock.as_deref()));
-        (find(args, context, options), seen.join().unwrap_or_default())
+        (find(args, context, options), seen.join())
     });
+    let seen = seen.map_err(|_| anyhow!("the thread that reads flake.lock panicked"))?;
     // A flake that does not evaluate may have its reason in its lock.
     let (hosts, outcomes) = found.inspect_err(|_| {
         seen.findings.iter().for_each(|finding| print_finding(&context.ui, "fleet", finding));

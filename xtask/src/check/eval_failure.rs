@@ -31,7 +31,7 @@ pub fn explain_at(
         bail!(Interrupted);
     }
     let source = context.flake.source();
-    explain(context, &format!("{place}-whole"), failure, source.as_ref())
+    Ok(explain(context, &format!("{place}-whole"), failure, source.as_ref()))
 }
 
 /// Returns the state and the finding of a failed evaluation, and writes its trace to a log.
@@ -40,16 +40,16 @@ pub(super) fn explain(
     place: &str,
     failure: &Unanswered,
     source: Option<&Source>,
-) -> Result<(HostState, Finding)> {
+) -> (HostState, Finding) {
     let folder = context.home.join("logs/check");
-    disk::create(&folder)?;
     let log = folder.join(format!("{}.log", files::safe_name(place)));
     let text = format!("$ {}\n{}\n[{}]\n", failure.command, failure.stderr, failure.exit);
-    files::write_atomically(&log, text.as_bytes())?;
+    let written =
+        disk::create(&folder).and_then(|()| files::write_atomically(&log, text.as_bytes()));
     let out_of_memory =
         |message, help| (HostState::OutOfMemory, Finding::error("out-of-memory", message, help));
     let (state, finding) = match failure.exit {
-        Exit::Code(0) => return Ok(bad_output("the evaluator exited early")),
+        Exit::Code(0) => return bad_output("the evaluator exited early"),
         Exit::TimedOut => {
             let help = "look for unbounded recursion, or raise --timeout";
             (HostState::Timeout, Finding::error("timeout", "the evaluation timed out", help))
@@ -81,8 +81,11 @@ pub(super) fn explain(
     } else if context.testbed().is_some() {
         with_testbed_advice(&mut finding);
     }
-    finding.help = format!("{} (trace: {})", finding.help, log.display());
-    Ok((state, finding))
+    match written {
+        Ok(()) => finding.help = format!("{} (trace: {})", finding.help, log.display()),
+        Err(error) => context.ui.debug(format!("cannot write Nix's trace: {error:#}")),
+    }
+    (state, finding)
 }
 
 /// Adds the line that defines the option, from the flake's copy in the store, if only the file

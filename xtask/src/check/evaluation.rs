@@ -90,7 +90,7 @@ pub fn evaluate_each(
         state.answers.append(&mut found.answers);
         state.failures = found.failures;
     }
-    outcomes(context, state)
+    Ok(outcomes(context, state))
 }
 
 fn evaluate_uncached(
@@ -294,7 +294,7 @@ fn was_killed(exit: Exit) -> bool {
     matches!(exit, Exit::TooLarge | Exit::Signal(libc::SIGKILL) | Exit::Code(137))
 }
 
-fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
+fn outcomes(context: &Context, state: State) -> Outcomes {
     let parsed = |answered: Answered| (answered.answer.and_then(parse), answered.seconds);
     let answers: Vec<_> = state.answers.into_iter().map(|(host, it)| (host, parsed(it))).collect();
     // Places cost a call of Nix: only if there is something to fix.
@@ -317,13 +317,13 @@ fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
         outcomes.insert(host, evaluated, seconds);
     }
     if state.failures.is_empty() {
-        return Ok(outcomes);
+        return outcomes;
     }
     let lock = evaluated_lock(context);
     // One message for each input: curl reports milliseconds, which differ.
     let mut unfetched = BTreeMap::new();
     for (host, (failed, seconds)) in state.failures {
-        let (state, mut finding) = explain(context, host.as_str(), &failed, source.as_ref())?;
+        let (state, mut finding) = explain(context, host.as_str(), &failed, source.as_ref());
         if finding.code == FETCH
             && let Some(input) = lock.as_ref().and_then(|lock| lock.named_in(&finding.message))
         {
@@ -332,7 +332,7 @@ fn outcomes(context: &Context, state: State) -> Result<Outcomes> {
         }
         outcomes.insert(host, unselected((state, finding)), seconds);
     }
-    Ok(outcomes)
+    outcomes
 }
 
 fn answered(answer: Option<Answer>, source: Option<&Source>) -> Evaluated {

@@ -100,8 +100,11 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
             lock.iter().flat_map(|lock| lock_rules::pinned_elsewhere(lock, &pinned_file));
         findings.extend(elsewhere.map(|finding| finding.at(pinned_path)));
         let locked = lock.as_ref().map(LockFile::revisions).unwrap_or_default();
-        let judged = pinned_file.judge(&locked, context.all_hosts().unwrap_or_default());
-        findings.extend(judged.into_iter().map(|finding| finding.at(pinned_path)));
+        // Why the flake does not list its hosts is reported with its evaluation.
+        if let Ok(known) = context.all_hosts() {
+            let judged = pinned_file.judge(&locked, known);
+            findings.extend(judged.into_iter().map(|finding| finding.at(pinned_path)));
+        }
     }
     Seen { findings, lock, pinned_file, pinned_path }
 }

@@ -46,6 +46,7 @@ pub fn hosts(context: &Context, report: &mut CheckReport, options: EvalOptions) 
         let evaluated = match answer {
             Ok(Ok(toplevel)) => Ok(toplevel),
             Ok(Err(failure)) => Err(explain_at(context, host.as_str(), &failure)?),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => Err(bad_output(&format!("{error:#}"))),
         };
         let toplevel = match evaluated {

@@ -298,3 +298,15 @@ fn a_watched_fleet_is_checked_again_when_a_file_changes() {
     signal("INT", child.id());
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn a_trace_that_cannot_be_written_costs_no_finding() {
+    let fleet = fleet("a = host { }; b = host { variant = throw \"planted\"; };");
+    fs::write(fleet.home().join("logs"), "not a folder").unwrap();
+    let output = run(fleet.path(), &["check", "--json"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let hosts = &json(&output)["hosts"];
+    assert_eq!(hosts[0]["state"], "ok", "{hosts}");
+    assert_eq!(hosts[1]["findings"][0]["message"], "planted", "{hosts}");
+    assert!(!hosts[1]["findings"][0]["help"].as_str().unwrap().contains("(trace:"), "{hosts}");
+}

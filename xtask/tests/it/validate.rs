@@ -1,8 +1,10 @@
 //! What `check` holds a fleet to beyond evaluation: flags, targets, the lock file, Git.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use crate::support::builders::signal;
 use crate::support::{Scratch, code, copy_of_repository, fleet, json, run, stderr, stdout, xtask};
 use serde_json::Value;
 
@@ -291,4 +293,54 @@ fn a_result_that_cannot_be_written_is_an_error() {
         let output = xtask(fleet.path()).args(args).stdout(writer).output().unwrap();
         assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
     }
+}
+
+/// An evaluation that Ctrl-C ends fails nobody.
+#[test]
+fn ctrl_c_in_a_whole_system_is_no_finding() {
+    let fleet = fleet(
+        r#"slow = let h = host { }; in h // { config = h.config // { system.build.toplevel.drvPath =
+          let l = builtins.genList (x: x) 30000; in
+          toString (builtins.foldl' (a: _: builtins.foldl' (b: _: b + 1) a l) 0 l); }; };"#,
+    );
+    let child = xtask(fleet.path())
+        .args(["check", "--full", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    signal("INT", child.id());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", stderr(&output));
+    assert_eq!(json(&output)["error"], "interrupted", "{}", stdout(&output));
+}
+
+/// Whose names the flake does not say.
+#[test]
+fn a_pinned_host_of_a_flake_that_does_not_evaluate_is_no_stranger() {
+    let fleet = fleet("a = host { };");
+    let rev = "0123456789abcdef0123456789abcdef01234567";
+    let locked = format!(
+        r#"{{ "type": "github", "owner": "o", "repo": "llama.cpp", "rev": "{rev}", "narHash": "sha256-x" }}"#
+    );
+    fleet.write(
+        "flake.lock",
+        &format!(
+            r#"{{ "version": 7, "root": "root", "nodes": {{ "root": {{ "inputs": {{ "llama-cpp": "l" }} }},
+               "l": {{ "locked": {locked}, "original": {{ "type": "github", "owner": "o", "repo": "llama.cpp" }} }} }} }}"#
+        ),
+    );
+    fleet.write(
+        "pinned_hosts.json",
+        &format!(
+            r#"{{ "holds": {{ "{rev}": {{ "a": {{ "locked": {locked}, "since": "2026-11-22",
+               "failedWith": "b9", "failedAt": "build", "reason": "x" }} }} }} }}"#
+        ),
+    );
+    fleet.write("flake.nix", "{ outputs = _: throw \"planted\"; }");
+    let output = run(fleet.path(), &["check"]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("planted") && !said.contains("not a host of the fleet"), "{said}");
 }
