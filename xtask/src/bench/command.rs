@@ -14,7 +14,7 @@ use crate::bench::measure::{Setup, offload};
 use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::output_check::command::{OutputCheck, verify};
-use crate::bench::preflight::{check_afterwards, preflight};
+use crate::bench::preflight::check_afterwards;
 use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder};
 use crate::bench::results_file::ResultsFile;
 use crate::bench::session::{Session, open};
@@ -32,7 +32,7 @@ use crate::system::files::safe_name;
 use crate::system::interrupt::{self, Interrupted};
 use crate::system::resources::{machine_name, now};
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
-use crate::target::{Target, or_finding};
+use crate::target::Target;
 
 pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     // Further arguments may name other tests.
@@ -188,14 +188,8 @@ fn measure(
     // Read now, so that a damaged one is named before minutes of measuring.
     let saved = baseline_check::saved(&records)?;
     let mut model = chosen_model(args, subject)?;
-    let mut before = preflight(machine, subject, &params.args, args.force);
-    let mut path = None;
-    if none_is_an_error(&before) {
-        match or_finding(get_ready(args, context, machine, subject, &mut model))? {
-            Ok(found) => path = Some(found),
-            Err(finding) => before.push(finding),
-        }
-    }
+    let (path, mut before) =
+        get_ready(args, context, machine, subject, &params.args, &mut model)?;
     let model = model.about;
     let mut report = BenchReport::new(subject, target.name(), model.clone(), None, vec![]);
     let Some(path) = path else {

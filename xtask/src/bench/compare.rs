@@ -90,7 +90,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     let standings = run.standings(&targets);
     let ok = run.finding.is_none() && !standings.is_empty();
     let findings: Vec<&Finding> = run.finding.iter().chain(&warnings).collect();
-    let (device, threads) = run.device.clone().unwrap_or_default();
+    let (device, threads) = (run.device.as_deref(), run.threads);
     let target = machine.target.name();
     let compared = subjects.iter().map(|(label, Subject { manifest, store_path, .. })| Compared {
         label,
@@ -104,7 +104,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         host: &args.host,
         target,
         model,
-        device: device.as_deref(),
+        device,
         threads,
         seed,
         subjects: compared.collect(),
@@ -112,13 +112,15 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         findings: &findings,
         ok,
     })?;
-    let about = view::surroundings(model, device.as_deref(), threads);
+    let about = view::surroundings(model, device, threads);
     context.ui.result(format!("{} on {target}: {about}", args.host));
     for (label, subject) in &subjects {
         let rev = subject.manifest.rev.as_deref().map_or("unknown", short);
         context.ui.result(format!("  {label}: {}, llama.cpp {rev}", subject.manifest.variant));
     }
-    context.ui.result(view::standings(&context.ui, &standings));
+    if !standings.is_empty() {
+        context.ui.result(view::standings(&context.ui, &standings));
+    }
     run.finding.iter().for_each(|finding| print(&context.ui, &args.host, finding));
     Ok(Outcome::new(ok, findings.iter().copied()))
 }

@@ -43,17 +43,14 @@ pub fn comparison_targets(
 ) -> Result<(Vec<ComparisonTarget>, String, Vec<Finding>)> {
     let (mut targets, mut model_path, mut warnings) = (vec![], String::new(), vec![]);
     for (label, subject) in subjects {
-        let mut findings = preflight(machine, subject, &params(args, subject).args, args.force);
-        if none_is_an_error(&findings) {
-            match or_finding(get_ready(args, context, machine, subject, chosen))? {
-                Ok(path) => model_path = path,
-                Err(finding) => findings.push(finding),
-            }
-        }
-        if !none_is_an_error(&findings) {
+        let bench_args = params(args, subject).args;
+        let (path, mut findings) =
+            get_ready(args, context, machine, subject, &bench_args, chosen)?;
+        let Some(path) = path else {
             findings.iter_mut().for_each(|it| it.message = format!("{label}: {}", it.message));
             bail!(Refusal(findings));
-        }
+        };
+        model_path = path;
         // What is about the machine is the same for each build.
         for finding in findings {
             if !warnings.contains(&finding) {
@@ -66,11 +63,32 @@ pub fn comparison_targets(
     Ok((targets, model_path, warnings))
 }
 
+/// Checks whether the subject can run on the target with these arguments, and if it can, brings
+/// it and the model there. Returns the model's path there, and all findings; none of them is an
+/// error if there is a path.
+pub fn get_ready(
+    args: &BenchArgs,
+    context: &Context,
+    machine: &Machine,
+    subject: &Subject,
+    bench_args: &[String],
+    chosen: &mut ChosenModel,
+) -> Result<(Option<String>, Vec<Finding>)> {
+    let mut findings = preflight(machine, subject, bench_args, args.force);
+    if none_is_an_error(&findings) {
+        match or_finding(bring(args, context, machine, subject, chosen))? {
+            Ok(path) => return Ok((Some(path), findings)),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    Ok((None, findings))
+}
+
 /// Builds, copies, and puts the model on the target: the model's path there.
 ///
 /// # Errors
-/// [`crate::findings::finding::Finding`], as those below.
-pub fn get_ready(
+/// [`Finding`], as those below.
+fn bring(
     args: &BenchArgs,
     context: &Context,
     machine: &Machine,

@@ -27,8 +27,10 @@ impl ComparisonTarget {
 /// What a paired run measured, in the order of its targets.
 pub struct PairedRun {
     pub samples: Vec<Samples>,
-    /// The device and the number of threads, as the first process named them.
-    pub device: Option<(Option<String>, Option<u32>)>,
+    /// The first target's device and number of threads; another build may name the same CPU
+    /// otherwise, as `BLAS`.
+    pub device: Option<String>,
+    pub threads: Option<u32>,
     /// The error that ended it.
     pub finding: Option<Finding>,
 }
@@ -67,8 +69,8 @@ pub fn run(setup: Setup, targets: &[ComparisonTarget], rounds: Rounds) -> Result
     let mut random = SplitMix(seed);
     let live = Live::start(ui);
     let mut results = Results { live: Some(&live), ..Results::default() };
-    let mut device = None;
-    let mut samples = vec![Samples::default(); targets.len()];
+    let samples = vec![Samples::default(); targets.len()];
+    let mut run = PairedRun { samples, device: None, threads: None, finding: None };
     for round in 1..=most {
         let what = format!("round {round} of {at_most}{most}");
         if !ui.bars {
@@ -81,20 +83,22 @@ pub fn run(setup: Setup, targets: &[ComparisonTarget], rounds: Rounds) -> Result
             let each = u32::try_from(targets.len()).unwrap_or(u32::MAX);
             live.at((round - 1) * each + turn, most * each, &format!("{what}, {label}"));
             let report = measure(quiet, subject, &mut results)?;
-            samples[which].add(&report.results);
-            device.get_or_insert((report.device, report.threads));
+            run.samples[which].add(&report.results);
+            if which == 0 {
+                (run.device, run.threads) = (report.device, report.threads);
+            }
             // A warning (upstream's package runs on BLAS) describes what is compared. An
             // error would come back in every round.
             let mut findings = report.findings.into_iter();
             if let Some(error) = findings.find(|it| it.severity == Severity::Error) {
                 let message = format!("{label}: {}", error.message);
-                let finding = Some(Finding { message, ..error });
-                return Ok(PairedRun { samples, device, finding });
+                run.finding = Some(Finding { message, ..error });
+                return Ok(run);
             }
         }
-        if enough.as_mut().is_some_and(|enough| enough(round, &samples)) {
+        if enough.as_mut().is_some_and(|enough| enough(round, &run.samples)) {
             break;
         }
     }
-    Ok(PairedRun { samples, device, finding: None })
+    Ok(run)
 }

@@ -13,6 +13,7 @@ use crate::bench::model::choice::describe;
 use crate::bench::model::quantize::Quantization;
 use crate::bench::model::smoke::{Size, SmokeModel};
 use crate::bench::paired_run::{self, ComparisonTarget, PairedRun, Rounds};
+use crate::bench::preflight::preflight;
 use crate::bench::target_state::TargetState;
 use crate::cli::Cli;
 use crate::fleet::args::Global;
@@ -186,6 +187,14 @@ fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
     let mut enough = |round, samples: &[Samples]| round == 3 && samples[1].of("tg32").len() == 3;
     let compared = compare(&twice, Rounds { most: 9, seed: 1, enough: Some(&mut enough) });
     assert_eq!(compared.samples[0].of("pp128").len(), 3);
+    // Whichever runs first, the device is the first target's.
+    let renamed = format!("sed 's/AMD EPYC/BLAS/' '{RECORDINGS}/new.jsonl'");
+    let (_renamed, renamed) = replay("", &renamed);
+    let twice = [ComparisonTarget::new("tuned", &new), ComparisonTarget::new("blas", &renamed)];
+    for seed in 0..4 {
+        let compared = compare(&twice, Rounds::exactly(1, seed));
+        assert_eq!(compared.device.as_deref(), Some("AMD EPYC"), "{seed}");
+    }
     let broken =
         [ComparisonTarget::new("upstream", &old), ComparisonTarget::new("tuned", &crashing)];
     let compared = compare(&broken, Rounds::exactly(3, 1));

@@ -363,8 +363,10 @@ fn ctrl_c_after_the_measurement_loses_none_of_it() {
 #[test]
 fn a_sweep_is_timed_by_a_combination_that_runs_and_forgets_failures_at_its_end() {
     let help = include_str!("../fixtures/llama-bench/new.help");
+    let lose = "[ ! -e lost ] || [ -z \"$(ls ../home/sweeps)\" ] || { rm -r ../home/sweeps; \
+                : >../home/sweeps; }";
     let first = format!(
-        "case \"$*\" in *--help*) cat <<'HELP'\n{help}HELP\nexit;; *'-t 1'*) exit 1;; esac\n\
+        "{lose}\ncase \"$*\" in *--help*) cat <<'HELP'\n{help}HELP\nexit;; *'-t 1'*) exit 1;; esac\n\
          [ ! -e full ] || exit 1; sleep 1"
     );
     let fleet = replaying_after(&first, NEW);
@@ -384,4 +386,11 @@ fn a_sweep_is_timed_by_a_combination_that_runs_and_forgets_failures_at_its_end()
     let output = sweep(&[]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(json(&output)["sweep"]["best"], "t=2");
+    // Nor is anything lost where the journal cannot be written.
+    fleet.write("lost", "");
+    let output = sweep(&[]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    assert!(report["findings"].to_string().contains("not-recorded"), "{report}");
+    assert_eq!(report["sweep"]["complete"], false, "{report}");
 }

@@ -15,12 +15,12 @@ use crate::bench::machine::Machine;
 use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
-use crate::bench::preflight::{check_afterwards, preflight};
+use crate::bench::preflight::check_afterwards;
 use crate::bench::sweep::grid::{MOST, Parameter, Point, grid, resolve, size};
 use crate::bench::sweep::report::{SweepReport, best};
 use crate::bench::sweep::search::{CompletedRun, NextRun, Plan, SweepState};
 use crate::bench::sweep::{journal, view};
-use crate::findings::finding::{Finding, Severity, none_is_an_error};
+use crate::findings::finding::{Finding, Severity};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print;
 use crate::fleet::context::Context;
@@ -50,12 +50,10 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         bail!("--goal leaves no test to compare: raise --prompt or --generate");
     }
     let subject = subject(context, &args.host, machine)?;
-    let mut findings = preflight(machine, &subject, &[], args.force);
     let mut model = chosen_model(args, &subject)?;
-    if !none_is_an_error(&findings) {
-        bail!(Refusal(findings));
-    }
-    let model_path = get_ready(args, context, machine, &subject, &mut model)?;
+    // The arguments follow, when the names of the parameters are known.
+    let (path, mut findings) = get_ready(args, context, machine, &subject, &[], &mut model)?;
+    let Some(model_path) = path else { bail!(Refusal(findings)) };
     let params = params(args, &subject);
     let (ui, model) = (&context.ui, &model.about);
     let setup = Setup { ui, machine, model, model_path: &model_path, params: &params };
@@ -304,8 +302,15 @@ impl<'a> Sweep<'a> {
                 Err(reason) => self.setup.ui.warn(format!("  {label}: {reason}")),
             }
             let one = CompletedRun { point: turn.point, round: turn.round, seconds, outcome };
-            json_lines::append(&self.journal, &one)?;
+            let written = json_lines::append(&self.journal, &one);
             ran.push(one);
+            if let Err(error) = written {
+                return Ok(Some(Finding::error(
+                    "not-recorded",
+                    format!("the sweep ended early: {error:#}"),
+                    "fix that, and run the same command again to resume",
+                )));
+            }
         }
         Ok(None)
     }
