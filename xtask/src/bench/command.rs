@@ -31,8 +31,8 @@ use crate::nix::names::nix_string;
 use crate::system::files::safe_name;
 use crate::system::interrupt::{self, Interrupted};
 use crate::system::resources::{machine_name, now};
-use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 use crate::target::Target;
+use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 
 pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     // Further arguments may name other tests.
@@ -188,8 +188,7 @@ fn measure(
     // Read now, so that a damaged one is named before minutes of measuring.
     let saved = baseline_check::saved(&records)?;
     let mut model = chosen_model(args, subject)?;
-    let (path, mut before) =
-        get_ready(args, context, machine, subject, &params.args, &mut model)?;
+    let (path, mut before) = get_ready(args, context, machine, subject, &params.args, &mut model)?;
     let model = model.about;
     let mut report = BenchReport::new(subject, target.name(), model.clone(), None, vec![]);
     let Some(path) = path else {

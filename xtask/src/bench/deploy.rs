@@ -44,8 +44,7 @@ pub fn comparison_targets(
     let (mut targets, mut model_path, mut warnings) = (vec![], String::new(), vec![]);
     for (label, subject) in subjects {
         let bench_args = params(args, subject).args;
-        let (path, mut findings) =
-            get_ready(args, context, machine, subject, &bench_args, chosen)?;
+        let (path, mut findings) = get_ready(args, context, machine, subject, &bench_args, chosen)?;
         let Some(path) = path else {
             findings.iter_mut().for_each(|it| it.message = format!("{label}: {}", it.message));
             bail!(Refusal(findings));

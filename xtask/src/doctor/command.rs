@@ -10,7 +10,7 @@ use crate::fleet::args::Global;
 use crate::fleet::context;
 use crate::nix::program::Nix;
 use crate::system::{interrupt, paths};
-use crate::ui::{Ui, wrap};
+use crate::ui::{Ui, units, wrap};
 
 pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
     let home = paths::home()?;
@@ -93,10 +93,10 @@ fn report(ui: &Ui, nix: Option<&Nix>, checks: &[Check]) -> Result<Outcome> {
     };
     ui.document(&DoctorReport { schema: 1, command: "doctor", nix, checks, ok })?;
     ui.status(format!(
-        "{} checks: {} warnings, {} errors",
-        checks.len(),
-        count(Health::Warning),
-        count(Health::Error)
+        "{}: {}, {}",
+        units::count(checks.len(), "check"),
+        units::count(count(Health::Warning), "warning"),
+        units::count(count(Health::Error), "error")
     ));
     Ok(Outcome::from_ok(ok))
 }

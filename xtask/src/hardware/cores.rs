@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hardware::cpu::{Arch, Cpu, Identity, processors};
 use crate::hardware::cpu_names::{core_name, is_always_hybrid, is_hybrid};
+use crate::ui::units;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -132,10 +133,7 @@ impl Cores {
 
     /// `14 (6 P with 2 threads each, 8 E)`.
     pub fn describe(&self) -> String {
-        let count = |count: u32, noun: &str| match count {
-            1 => format!("1 {noun}"),
-            _ => format!("{count} {noun}s"),
-        };
+        let count = |number: u32, noun| units::count(number as usize, noun);
         let kinds: Vec<String> = self.kinds.iter().map(describe_kind).collect();
         let mut parts = vec![match &self.kinds[..] {
             [] => format!("{}, {}", self.physical, count(self.logical, "thread")),

@@ -6,6 +6,7 @@ use crate::hardware::facts::{Facts, Gpu, RENDER_NODE};
 use crate::hardware::microarch::Detected;
 use crate::hardware::probe_output::ProbeReport;
 use crate::hardware::recommendation::Recommendation;
+use crate::target::selection::LOCAL;
 use crate::ui::{Ui, units, wrap};
 
 pub fn print(ui: &Ui, report: &ProbeReport) {
@@ -16,15 +17,18 @@ pub fn print(ui: &Ui, report: &ProbeReport) {
         }
     }
     if let Some(recommendation) = &report.recommendation {
-        let place = match report.host.as_str() {
-            "local" => "for this machine".to_owned(),
-            host => format!("for hosts/{host}/default.nix"),
+        let place = match (report.host.as_str(), report.target.as_str()) {
+            (LOCAL, LOCAL) => "for this machine".to_owned(),
+            (LOCAL, target) => format!("for {target}"),
+            (host, _) => format!("for hosts/{host}/default.nix"),
         };
         ui.status(format!("\n{}", ui.dim(&format!("# {place}"))));
         ui.verbatim(&recommendation.nix());
     }
+    // Without a host's name, `--target` or `--facter` says what was read.
+    let name = if report.host == LOCAL { &report.target } else { &report.host };
     for finding in &report.findings {
-        findings::view::print(ui, &report.host, finding);
+        findings::view::print(ui, name, finding);
     }
 }
 

@@ -14,6 +14,11 @@ pub fn bytes(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// Formats a number of things, such as `1 run` or `5 runs`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Formats tokens per second with three or four significant digits.
 pub fn speed(tokens_per_second: f64) -> String {
     match tokens_per_second {

@@ -132,7 +132,7 @@ impl Plot<'_> {
     }
 
     fn begin(&mut self, id: usize, name: &str) {
-        let mut told = words::count(self.points.len(), "run");
+        let mut told = units::count(self.points.len(), "run");
         if let (Some(first), Some(last)) = (self.points.first(), self.points.last()) {
             let _ = write!(told, " from {} to {}. ", first.day(), last.day());
             let _ = write!(told, "Newest: {}.", words::sentence(self.series, last));

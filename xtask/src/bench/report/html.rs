@@ -80,8 +80,8 @@ pub fn extent(report: &Report) -> String {
     let days = || points().map(|(_, point)| point.day());
     let counted = format!(
         "{}, {}",
-        words::count(report.hosts.len(), "host"),
-        words::count(runs.len(), "run")
+        units::count(report.hosts.len(), "host"),
+        units::count(runs.len(), "run")
     );
     match (days().min(), days().max()) {
         (Some(first), Some(last)) => format!("{counted}, {first} to {last}"),
@@ -97,7 +97,7 @@ pub fn notes(report: &Report) -> Vec<String> {
         .map(|host| format!("{host} has no results: run `cargo xtask bench {host}`."))
         .collect();
     if !report.damaged.is_empty() {
-        let number = words::count(report.damaged.len(), "line");
+        let number = units::count(report.damaged.len(), "line");
         notes.push(format!(
             "{number} of bench/*.jsonl could not be read; they are listed at the end."
         ));
@@ -253,8 +253,8 @@ fn scale_top(shown: &[Setting], series: &Series) -> (f64, bool) {
 fn table(page: &mut String, setting: &Setting) {
     let (rows, all) = rows(setting);
     let shown = match rows.len() {
-        some if some < all => format!("The newest {some} of {}", words::count(all, "run")),
-        _ => words::count(all, "run"),
+        some if some < all => format!("The newest {some} of {}", units::count(all, "run")),
+        _ => units::count(all, "run"),
     };
     let _ = writeln!(
         page,
@@ -290,7 +290,7 @@ fn table(page: &mut String, setting: &Setting) {
     }
     *page += "</tbody></table></div>\n";
     if let more @ 1.. = setting.series.len().saturating_sub(MOST_TESTS) {
-        let more = words::count(more, "further test");
+        let more = units::count(more, "further test");
         let _ = writeln!(
             page,
             "<p class=\"quiet\">Not shown: {more}; <code>cargo xtask report --json</code> has all.</p>"

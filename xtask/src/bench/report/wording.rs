@@ -4,7 +4,7 @@
 use crate::bench::baseline::{self, Verdict};
 use crate::bench::report::history::{Change, Key, Point, Series};
 use crate::nix::flake_input::short;
-use crate::ui::units::speed;
+use crate::ui::units::{self, speed};
 
 /// For text and for attributes in double quotes.
 pub fn html(text: &str) -> String {
@@ -48,18 +48,13 @@ pub fn change(change: &Change) -> String {
     format!("{mark}{}", percent(change.percent))
 }
 
-/// `5 samples`, `1 run`.
-pub fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
 /// `smoke-29m q4_0 · default flags · AMD EPYC · 2 threads`
 pub fn setting(key: &Key) -> String {
     let model = if key.model.is_empty() { "unnamed model" } else { &key.model };
     let flags = if key.flags.is_empty() { "default flags" } else { &key.flags.join(" ") };
     let mut parts = vec![model.to_owned(), flags.to_owned()];
     parts.extend(Some(key.device().to_owned()).filter(|device| !device.is_empty()));
-    parts.extend(key.threads.map(|threads| count(threads as usize, "thread")));
+    parts.extend(key.threads.map(|threads| units::count(threads as usize, "thread")));
     parts.join(" · ")
 }
 
@@ -90,7 +85,7 @@ pub fn sentence(series: &Series, point: &Point) -> String {
     text += &format!(
         ": {} tokens/s; of {}, half are {}, all {}",
         speed(point.tokens_per_second),
-        count(point.samples.len(), "sample"),
+        units::count(point.samples.len(), "sample"),
         middle(point),
         between(point.min, point.max)
     );

@@ -37,6 +37,7 @@ use crate::pin::update::{self, commit};
 use crate::system::interrupt::{self, Interrupted};
 use crate::system::{disk, files};
 use crate::target::selection::LOCAL;
+use crate::ui::units;
 use crate::upstream::trial_fleet::{LLAMA_CPP, PinState};
 
 pub fn run(args: &BisectArgs, context: &Context) -> Result<Outcome> {
@@ -194,9 +195,9 @@ impl<'a> Session<'a> {
         let (good, bad) = (self.range.good.name(), self.range.bad.name());
         let count = self.range.revs.len() - 1;
         let kind = if self.args.tags { "build" } else { "revision" };
-        let s = if count == 1 { "" } else { "s" };
         self.context.ui.status(format!(
-            "searching {count} {kind}{s} after {good} up to {bad} by {}: about {} to judge",
+            "searching {} after {good} up to {bad} by {}: about {} to judge",
+            units::count(count, kind),
             self.args.by,
             self.search.steps_left()
         ));

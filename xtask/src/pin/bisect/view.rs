@@ -97,8 +97,7 @@ fn first_bad(ui: &Ui, first: &FirstBad) -> String {
         true => "none of them is packaging".to_owned(),
         false => format!("packaging: {}", first.packaging.join(", ")),
     };
-    let files = if first.files == 1 { "file" } else { "files" };
-    text.push(format!("  changes {} {files}; {packaging}", first.files));
+    text.push(format!("  changes {}; {packaging}", units::count(first.files, "file")));
     text.extend(first.lines.iter().map(|line| {
         let painted = match line.chars().next() {
             Some('+') => ui.green(line),
