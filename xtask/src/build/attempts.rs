@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::build::args::Limits;
-use crate::build::derivations::Expected;
+use crate::build::derivations::{Expected, Stage};
 use crate::build::nix_build;
 use crate::build::run_state::SharedRun;
 use crate::build::tracker::Process;
@@ -72,10 +72,12 @@ pub fn run(
         });
         drop(state);
         sleep(Duration::from_secs(pause), is_over);
-        let again = waiting.iter().filter_map(|build| culprits.get(&build.drv)).flatten();
-        if !is_over() {
-            let derivations = &mut run.lock().tracker.derivations;
-            again.for_each(|drv| derivations.forget_failure(drv));
+        let mut state = run.lock();
+        for drv in waiting.iter().filter_map(|build| culprits.get(&build.drv)).flatten() {
+            let row = state.tracker.derivations.entry(drv);
+            if row.stage == Stage::Failed && !is_over() {
+                row.stage = Stage::Known;
+            }
         }
     }
     Ok(())

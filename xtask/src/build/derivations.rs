@@ -132,10 +132,6 @@ impl Derivation {
         self.stage = Stage::Failed;
     }
 
-    pub fn failed(&self) -> bool {
-        self.stage == Stage::Failed
-    }
-
     pub fn is_variant(&self) -> bool {
         self.out.is_some()
     }
@@ -248,13 +244,6 @@ impl Derivations {
             row.wanted_by = build.wanted_by();
             row.out = Some(build.out.clone());
             row.stage = Stage::Waiting;
-        }
-    }
-
-    /// Notes that what failed is about to be built again, as a dependency of what is wanted.
-    pub fn forget_failure(&mut self, drv: &DrvPath) {
-        if let Some(row) = self.drvs.get_mut(drv).filter(|row| row.failed()) {
-            row.stage = Stage::Known;
         }
     }
 

@@ -170,7 +170,7 @@ pub fn report(
                 link: None,
                 findings: there.map_or_else(Vec::new, |_| proof(build)),
                 pushed: None,
-                tail_shown: failed && ran.of(culprit).failed(),
+                tail_shown: failed && ran.of(culprit).stage == Stage::Failed,
                 log_tail: if failed { ran.of(culprit).tail.lines() } else { vec![] },
             }
         })
@@ -264,7 +264,7 @@ fn rest<'a>(
         begun.keys().flat_map(|drv| state.of(drv).attempts.errors.clone()).collect();
     let mut rest = vec![];
     for build in wanted {
-        let failed = |drv: &DrvPath| asked.retry == 0 && state.of(drv).failed();
+        let failed = |drv: &DrvPath| asked.retry == 0 && state.of(drv).stage == Stage::Failed;
         if begun.contains_key(&build.drv) {
             // More hosts may want it than when it was begun.
             state.tracker.derivations.set_wanted_by(build);

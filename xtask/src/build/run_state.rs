@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
 
-use crate::build::derivations::{Attempts, Derivation};
+use crate::build::derivations::{Attempts, Derivation, Stage};
 use crate::build::log::BuildLogs;
 use crate::build::retry::{self, Failure, Transient};
 use crate::build::tracker::{Process, Tracker};
@@ -117,7 +117,8 @@ impl RunState {
     pub fn culprits(&self, context: &Context, builds: &[&Build]) -> Result<Culprits> {
         let roots: Vec<DrvPath> = builds.iter().map(|build| build.drv.clone()).collect();
         let needed_by = derivation::needed_by(&context.flake.nix, &roots)?;
-        let failed = |row: &Derivation| row.failed() || row.attempts.timed_out.is_some();
+        let failed =
+            |row: &Derivation| row.stage == Stage::Failed || row.attempts.timed_out.is_some();
         let of_build = |(place, own): (usize, &DrvPath)| {
             let dependencies = needed_by.iter().filter(|(_, places)| places.contains(&place));
             let needs = || std::iter::once(own).chain(dependencies.clone().map(|(drv, _)| drv));

@@ -289,7 +289,7 @@ impl Tracker {
             row.end(self.now);
             self.updates.push(Update::Stopped { drv: drv.clone() });
         }
-        if failed && !row.failed() {
+        if failed && row.stage != Stage::Failed {
             row.fail();
             self.updates.push(Update::Failed { drv: drv.clone(), tail: row.tail.lines() });
         }

@@ -39,7 +39,7 @@ fn ends(updates: Vec<Update>) -> Vec<String> {
 }
 
 fn failed_of(tracker: &Tracker) -> Vec<DrvPath> {
-    let rows = tracker.derivations.iter().filter(|(_, row)| row.failed());
+    let rows = tracker.derivations.iter().filter(|(_, row)| row.stage == Stage::Failed);
     rows.map(|(drv, _)| drv.clone()).collect()
 }
 
