@@ -14,6 +14,7 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::manifest::{Manifest, Part};
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::names::DrvPath;
+use crate::ui::units;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -139,11 +140,10 @@ impl CheckReport {
             lacking => format!(", {lacking} without the module"),
         };
         format!(
-            "{} of {} hosts ok{without}, {} distinct {}",
+            "{} of {} hosts ok{without}, {}",
             count(|host| host.state == HostState::Ok),
             self.hosts.len() - lacking,
-            self.builds,
-            if self.builds == 1 { "build" } else { "builds" }
+            units::count(self.builds, "distinct build")
         )
     }
 

@@ -16,7 +16,7 @@ use crate::hardware::microarch::Table;
 use crate::nix::builders::listed;
 use crate::nix::diagnosis::{FETCH, diagnose};
 use crate::nix::flake;
-use crate::nix::lockfile::LockFile;
+use crate::nix::lockfile::{LockFile, RESTORE};
 use crate::nix::machines::machines;
 use crate::nix::program::Nix;
 use crate::system::process::{self, Exit, Invocation};
@@ -181,9 +181,6 @@ fn ccache() -> Option<String> {
     let files: u64 = value("files_in_cache").unwrap_or_default();
     Some(format!("{} in {files} files", units::bytes(kib << 10)))
 }
-
-const RESTORE: &str =
-    "restore it with `git checkout flake.lock`, or delete it and run `nix flake lock`";
 
 /// The repository: flake.lock, and files that Nix does not see.
 pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {

@@ -11,6 +11,10 @@ use serde_json::{Map, Value};
 use crate::findings::finding::Finding;
 use crate::ui::nearest::nearest;
 
+/// What to do about a lock file that Nix does not take.
+pub const RESTORE: &str =
+    "restore it with `git checkout flake.lock`, or delete it and run `nix flake lock`";
+
 /// A lock file of version 5 to 7.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -265,7 +269,7 @@ impl LockFile {
         let finding = Finding::error(
             "lock-cycle",
             format!("flake.lock leads from {key} back to {key}"),
-            "restore it with `git checkout flake.lock`, or delete it and run `nix flake lock`",
+            RESTORE,
         );
         Err(finding.at("flake.lock"))
     }

@@ -1,13 +1,13 @@
 //! Replaces flake.lock by one rename, after everything that it needs is on the disk. Whenever the
 //! power or the process is lost, flake.lock is the old one or the complete new one.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::system::disk;
 use crate::system::files::{self, Staged};
+use crate::system::machine_lock;
 
 /// Only this process updates this fleet until it is dropped. The kernel releases it however the
 /// process ends.
@@ -19,20 +19,13 @@ pub struct Reservation {
 /// # Errors
 /// Another update of the fleet is running.
 pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
-    let folder = home.join("updates");
-    disk::create(&folder)?;
-    let file = folder.join(format!("{}.busy", files::path_name(root)));
-    let opened = File::options().create(true).truncate(false).write(true).open(&file);
-    let opened = opened.with_context(|| format!("cannot write {}", file.display()))?;
-    match opened.try_lock() {
-        Ok(()) => Ok(Reservation { _file: opened }),
-        Err(TryLockError::WouldBlock) => bail!(
+    let file = home.join("updates").join(format!("{}.busy", files::path_name(root)));
+    match machine_lock::try_lock_file(&file)? {
+        (file, true) => Ok(Reservation { _file: file }),
+        (_, false) => bail!(
             "another update of {} is running: wait for it, then check `git diff flake.lock`",
             root.display()
         ),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", file.display()))
-        }
     }
 }
 

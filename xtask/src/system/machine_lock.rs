@@ -22,20 +22,26 @@ pub fn bench_lock(home: &Path, target: &str) -> PathBuf {
     home.join("locks").join(format!("bench-{}.lock", files::safe_name(target)))
 }
 
-/// Returns the lock, or the process ID and command of its holder, as far as they are known.
-pub fn try_lock(place: &Path, words: &str) -> Result<Result<Lock, String>> {
+/// Opens a lock file, and creates it if it is missing. Returns it, and whether it is locked now.
+pub fn try_lock_file(place: &Path) -> Result<(File, bool)> {
     disk::create(disk::folder_of(place))?;
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(place);
-    let mut file = opened.with_context(|| format!("cannot open {}", place.display()))?;
+    let file = opened.with_context(|| format!("cannot open {}", place.display()))?;
     match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(place).unwrap_or_default();
-            return Ok(Err(holder.lines().next().unwrap_or("another process").to_owned()));
-        }
+        Ok(()) => Ok((file, true)),
+        Err(TryLockError::WouldBlock) => Ok((file, false)),
         Err(TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("cannot lock {}", place.display()));
+            Err(error).with_context(|| format!("cannot lock {}", place.display()))
         }
+    }
+}
+
+/// Returns the lock, or the process ID and command of its holder, as far as they are known.
+pub fn try_lock(place: &Path, words: &str) -> Result<Result<Lock, String>> {
+    let (mut file, is_locked) = try_lock_file(place)?;
+    if !is_locked {
+        let holder = fs::read_to_string(place).unwrap_or_default();
+        return Ok(Err(holder.lines().next().unwrap_or("another process").to_owned()));
     }
     // The previous holder's text may be longer.
     let written = file.set_len(0).and_then(|()| {

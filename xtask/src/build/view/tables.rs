@@ -56,7 +56,6 @@ fn cells(build: &Build, state: Cell, time: Option<String>, closure: Option<Strin
 
 /// `4 variants: 1 present, 2 to build and 3 dependencies, 1 to fetch; 12 paths from a cache, …`.
 fn sentence(plan: &Plan) -> String {
-    let s = |count: usize| if count == 1 { "" } else { "s" };
     let dependencies = match plan.dependencies {
         1 => " and 1 dependency".to_owned(),
         count => format!(" and {count} dependencies"),
@@ -75,16 +74,14 @@ fn sentence(plan: &Plan) -> String {
             parts.push(format!("{count} {what}{}", if more { &dependencies } else { "" }));
         }
     }
-    let count = plan.variants.len();
-    let mut text = format!("{count} variant{}", s(count));
+    let mut text = units::count(plan.variants.len(), "variant");
     if !parts.is_empty() {
         text.push_str(&format!(": {}", parts.join(", ")));
     }
     if plan.fetch.paths > 0 {
         text.push_str(&format!(
-            "; {} path{} from a cache, {} to download, {} unpacked",
-            plan.fetch.paths,
-            s(plan.fetch.paths),
+            "; {} from a cache, {} to download, {} unpacked",
+            units::count(plan.fetch.paths, "path"),
             units::bytes(plan.fetch.download_bytes),
             units::bytes(plan.fetch.unpacked_bytes)
         ));

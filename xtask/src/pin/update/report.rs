@@ -12,6 +12,7 @@ use crate::findings::outcome::Outcome;
 use crate::fleet::names::{HostName, VariantName};
 use crate::nix::flake_input::Revision;
 use crate::nix::names::DrvPath;
+use crate::ui::units;
 use crate::upstream::changes::Area;
 
 /// The result of one host with the new revision.
@@ -269,8 +270,8 @@ impl UpdateReport {
     /// `, 117 commits back`; nothing if the number is unknown.
     pub fn commits_in_words(&self) -> String {
         let Some(commits) = self.commits else { return String::new() };
-        let s = if commits == 1 { "" } else { "s" };
-        format!(", {commits} commit{s}{}", if self.backwards { " back" } else { "" })
+        let back = if self.backwards { " back" } else { "" };
+        format!(", {}{back}", units::count(commits as usize, "commit"))
     }
 
     pub fn failing_hosts(&self) -> Vec<String> {
