@@ -11,6 +11,13 @@ let
   unfree = pkgs;
   problems = pkgs: args: pkgs.mkLlamaCpp.problems args (name: "<${name}>");
 
+  cuda =
+    cudaCapabilities:
+    problems unfree {
+      backends = [ "cuda" ];
+      inherit cudaCapabilities;
+    };
+
   # Exactly one message, which contains these words.
   says = words: messages: {
     expr = {
@@ -37,43 +44,15 @@ in
     expr = problems flake.legacyPackages.x86_64-linux { backends = [ "cuda" ]; };
     expected = [ ];
   };
-  "a capability without its dot" =
-    says
-      [
-        "<cudaCapabilities>"
-        "\"75\""
-        "write \"7.5\""
-      ]
-      (
-        problems unfree {
-          backends = [ "cuda" ];
-          cudaCapabilities = [ "75" ];
-        }
-      );
-  "a capability of three digits" = says [ "write \"12.0\"" ] (
-    problems unfree {
-      backends = [ "cuda" ];
-      cudaCapabilities = [ "120" ];
-    }
-  );
-  "a capability with a letter" = says [ "write \"9.0a\"" ] (
-    problems unfree {
-      backends = [ "cuda" ];
-      cudaCapabilities = [ "90a" ];
-    }
-  );
-  "a capability as nvcc has it" = says [ "write \"7.5\"" ] (
-    problems unfree {
-      backends = [ "cuda" ];
-      cudaCapabilities = [ "sm_75" ];
-    }
-  );
-  "a capability that is not one" = says [ "write one such as \"8.6\"" ] (
-    problems unfree {
-      backends = [ "cuda" ];
-      cudaCapabilities = [ "Turing" ];
-    }
-  );
+  "a capability without its dot" = says [
+    "<cudaCapabilities>"
+    "\"75\""
+    "write \"7.5\""
+  ] (cuda [ "75" ]);
+  "a capability of three digits" = says [ "write \"12.0\"" ] (cuda [ "120" ]);
+  "a capability with a letter" = says [ "write \"9.0a\"" ] (cuda [ "90a" ]);
+  "a capability as nvcc has it" = says [ "write \"7.5\"" ] (cuda [ "sm_75" ]);
+  "a capability that is not one" = says [ "write one such as \"8.6\"" ] (cuda [ "Turing" ]);
   "capabilities without CUDA" =
     says
       [

@@ -275,7 +275,7 @@ fn the_option_chooses_the_baselines_file_in_the_flake_alone() {
     let chosen = |file: &str| host_with_baseline(&format!("\"{file}\""), "aaaa", 1000, 200, "");
     let fleet = fleet(&chosen("good/a.json"));
     let save = [&BENCH[..], &["--save-baseline"]].concat();
-    // What the testbed's inputs give is no baseline of the fleet.
+    // A result in the testbed never becomes the fleet's baseline.
     for (more, is_written) in [("--testbed", false), ("--quiet", true)] {
         assert_eq!(code(&run(fleet.path(), &[&save[..], &[more]].concat())), 0);
         assert_eq!(fleet.path().join("good/a.json").is_file(), is_written);

@@ -60,13 +60,13 @@ fn a_search_that_was_killed_goes_on_where_it_was() {
     let lock = fleet.folder.path().join("flake.lock");
     let text = fs::read_to_string(&lock).unwrap();
     fs::write(&lock, text.replace("\"nodes\": {", "\"nodes\": {\"x\": {},")).unwrap();
-    let anew = document(&fleet.run(&bisect));
-    assert!(anew["judged"].as_array().unwrap().iter().all(|step| step["earlier"].is_null()));
+    let fresh = document(&fleet.run(&bisect));
+    assert!(fresh["judged"].as_array().unwrap().iter().all(|step| step["earlier"].is_null()));
     let host = fleet.folder.path().join("hosts/beryllium/default.nix");
     let text = fs::read_to_string(&host).unwrap();
     fs::write(&host, text.replace("znver4", "znver3")).unwrap();
-    let anew = document(&fleet.run(&bisect));
-    assert!(anew["judged"].as_array().unwrap().iter().all(|step| step["earlier"].is_null()));
+    let fresh = document(&fleet.run(&bisect));
+    assert!(fresh["judged"].as_array().unwrap().iter().all(|step| step["earlier"].is_null()));
 }
 
 /// A package of the same parts is neither built nor measured, but judged.

@@ -4,13 +4,10 @@
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Scratch, code, fleet, json, run, stderr, stdout, valid_in_store, xtask};
+use crate::support::{
+    Scratch, code, fleet, json, run, stderr, stdout, valid_in_store, variant, xtask,
+};
 use serde_json::Value;
-
-fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
-    let variants = report["variants"].as_array().unwrap();
-    variants.iter().find(|variant| variant["variant"] == name).unwrap()
-}
 
 /// The build lists the instructions of its CPU module, and the list is believed.
 #[test]

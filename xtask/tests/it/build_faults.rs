@@ -6,38 +6,24 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::builders::{
-    command_line, finish, parent_of, processes_below, running, signal, wait_for,
+    agrees_with_the_store, command_line, finish, parent_of, processes_below, running, signal,
+    spawn, wait_for,
 };
 use crate::support::{
-    Scratch, XTASK, code, contained, fleet, json, output_and_peak, run, skip, stderr,
-    valid_in_store, xtask,
+    Scratch, XTASK, code, contained, fleet, json, output_and_peak, run, skip, stderr, variant,
+    xtask,
 };
 use serde_json::Value;
 
 /// Generous: other tests and other people's work are on the same cores.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
-    let variants = report["variants"].as_array().unwrap();
-    variants.iter().find(|variant| variant["variant"] == name).unwrap()
-}
-
-fn agrees_with_the_store(report: &Value) {
-    for variant in report["variants"].as_array().unwrap() {
-        let there = variant["outPath"].as_str().is_some_and(valid_in_store);
-        let well = ["built", "substituted", "present"].iter().any(|s| variant["state"] == *s);
-        assert_eq!(there, well, "{variant}");
-    }
-}
-
 fn start(fleet: &Scratch, further: &[&str]) -> Child {
-    xtask(fleet.path())
-        .args(["build-all", "--json", "--no-link", "--max-jobs", "2"])
-        .args(further)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    spawn(
+        xtask(fleet.path())
+            .args(["build-all", "--json", "--no-link", "--max-jobs", "2"])
+            .args(further),
+    )
 }
 
 fn nothing_is_left(marker: &str) {
@@ -230,12 +216,7 @@ fn logs_that_cannot_be_written_stop_no_build() {
     let fleet = fleet(r#"a = host { variant = "one"; script = "echo hello; echo > $out"; };"#);
     let logs = fleet.home().join("logs");
     fs::write(&logs, "not a folder").unwrap();
-    let child = xtask(fleet.path())
-        .args(["build-all", "--json", "--no-link"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = spawn(xtask(fleet.path()).args(["build-all", "--json", "--no-link"]));
     let output = finish(child, PATIENCE);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);

@@ -6,16 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::builders::signal;
+use crate::support::builders::{signal, spawn, wait_for};
 use crate::support::{
-    Scratch, code, fleet, fleet_with, json, nix, nix_program, run, stderr, stdout, xtask,
+    Scratch, code, fleet, fleet_with, json, nix, nix_program, run, stderr, stdout, valid_in_store,
+    variant, xtask,
 };
 use serde_json::Value;
-
-fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
-    let variants = report["variants"].as_array().unwrap();
-    variants.iter().find(|variant| variant["variant"] == name).unwrap()
-}
 
 fn findings(report: &Value) -> Vec<&str> {
     let findings = report["findings"].as_array().unwrap();
@@ -274,19 +270,23 @@ fn a_link_is_nobodys_only_where_every_host_evaluates() {
 #[test]
 fn what_ctrl_c_left_unpushed_is_said_once() {
     let marker = format!("sleep 82{}", std::process::id());
+    let files = Scratch::new();
+    let built = files.path().join("built");
+    let script = format!("echo $out >> {}; echo > $out", built.display());
     let fleet = fleet(&format!(
-        r#"a = host {{ variant = "one"; }}; b = host {{ variant = "two"; }};
+        r#"a = host {{ variant = "one"; script = "{script}"; }};
+           b = host {{ variant = "two"; script = "{script}"; }};
            c = host {{ variant = "slow"; script = "{marker}"; }};"#
     ));
     let cache = Scratch::new();
     let url = format!("file://{}/cache", cache.path().display());
-    let child = xtask(fleet.path())
-        .args(["build-all", "--json", "--no-link", "--max-jobs", "2", "--push", &url])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(Duration::from_secs(6));
+    let push = ["build-all", "--json", "--no-link", "--max-jobs", "2", "--push", &url];
+    let child = spawn(xtask(fleet.path()).args(push));
+    let both_are_valid = || {
+        let paths = fs::read_to_string(&built).unwrap_or_default();
+        paths.lines().filter(|path| valid_in_store(path)).count() == 2
+    };
+    assert!(wait_for(Duration::from_secs(120), both_are_valid));
     signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), 130, "{}", stderr(&output));

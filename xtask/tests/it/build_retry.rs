@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::support::builders::{finish, signal, wait_for};
-use crate::support::{Scratch, code, fleet, json, nix, nix_program, path_with_nix, stderr, xtask};
+use crate::support::builders::{finish, signal, spawn, wait_for};
+use crate::support::{
+    Scratch, code, fleet, json, nix, nix_program, path_with_nix, stderr, variant, xtask,
+};
 
 /// Generous: other tests and other people's work are on the same cores.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -17,20 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The end of a build that may succeed the next time.
 const OFFLINE: &str = "echo 'curl: (6) Could not resolve host: x.invalid'; exit 1";
 
-fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
-    let variants = report["variants"].as_array().unwrap();
-    variants.iter().find(|variant| variant["variant"] == name).unwrap()
-}
-
 fn start(fleet: &Scratch, options: &[&str], path: &std::ffi::OsStr) -> Child {
-    xtask(fleet.path())
-        .args(["build-all", "--json", "--no-link", "--max-jobs", "2"])
-        .args(options)
-        .env("PATH", path)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    spawn(
+        xtask(fleet.path())
+            .args(["build-all", "--json", "--no-link", "--max-jobs", "2"])
+            .args(options)
+            .env("PATH", path),
+    )
 }
 
 /// Waits until a file has so many lines.

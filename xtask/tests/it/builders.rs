@@ -6,36 +6,22 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::builders::{Builders, finish, signal, skipped, wait_for};
-use crate::support::{Scratch, code, fleet, json, stderr, valid_in_store};
+use crate::support::builders::{
+    Builders, agrees_with_the_store, finish, signal, skipped, spawn, wait_for,
+};
+use crate::support::{Scratch, code, fleet, json, stderr, variant};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
-    let variants = report["variants"].as_array().unwrap();
-    variants.iter().find(|variant| variant["variant"] == name).unwrap()
-}
-
-/// Holds every state of the report to the store.
-fn agrees_with_the_store(report: &Value) {
-    for variant in report["variants"].as_array().unwrap() {
-        let there = variant["outPath"].as_str().is_some_and(valid_in_store);
-        let well = ["built", "substituted", "present"].iter().any(|s| variant["state"] == *s);
-        assert_eq!(there, well, "{variant}");
-    }
-}
-
 fn start(builders: &Builders, fleet: &Scratch, further: &[&str]) -> Child {
-    builders
-        .xtask(fleet.path())
-        .args(["build-all", "--json", "--no-link"])
-        .args(builders.both())
-        .args(further)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    spawn(
+        builders
+            .xtask(fleet.path())
+            .args(["build-all", "--json", "--no-link"])
+            .args(builders.both())
+            .args(further),
+    )
 }
 
 fn nothing_is_left(builders: &Builders, marker: &str) {

@@ -1,10 +1,10 @@
 //! What `check` holds a fleet to beyond evaluation: flags, targets, the lock file, Git.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use crate::support::builders::signal;
+use crate::support::builders::{signal, spawn};
 use crate::support::{Scratch, code, copy_of_repository, fleet, json, run, stderr, stdout, xtask};
 use serde_json::Value;
 
@@ -303,12 +303,7 @@ fn ctrl_c_in_a_whole_system_is_no_finding() {
           let l = builtins.genList (x: x) 30000; in
           toString (builtins.foldl' (a: _: builtins.foldl' (b: _: b + 1) a l) 0 l); }; };"#,
     );
-    let child = xtask(fleet.path())
-        .args(["check", "--full", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = spawn(xtask(fleet.path()).args(["check", "--full", "--json"]));
     std::thread::sleep(Duration::from_secs(4));
     signal("INT", child.id());
     let output = child.wait_with_output().unwrap();

@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Scratch, nix, nix_program, xtask};
+use serde_json::Value;
+
+use super::{Scratch, nix, nix_program, valid_in_store, xtask};
 
 /// `builder-one` and `builder-two`; everything of theirs ends when this is dropped.
 pub struct Builders {
@@ -223,6 +225,20 @@ impl Drop for Builders {
 pub fn remove_store(root: &Path) {
     let _ = Command::new("chmod").args(["-R", "u+w"]).arg(root).stderr(Stdio::null()).status();
     let _ = fs::remove_dir_all(root);
+}
+
+/// Compares every state in `build-all`'s report with the store.
+pub fn agrees_with_the_store(report: &Value) {
+    for variant in report["variants"].as_array().unwrap() {
+        let there = variant["outPath"].as_str().is_some_and(valid_in_store);
+        let well = ["built", "substituted", "present"].iter().any(|s| variant["state"] == *s);
+        assert_eq!(there, well, "{variant}");
+    }
+}
+
+/// Starts a program whose output [`finish`] returns.
+pub fn spawn(command: &mut Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 pub fn signal(name: &str, pid: u32) {

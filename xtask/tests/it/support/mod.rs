@@ -249,6 +249,12 @@ pub fn json(output: &Output) -> Value {
     })
 }
 
+/// A variant of `build-all`'s report, by its name.
+pub fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let variants = report["variants"].as_array().unwrap();
+    variants.iter().find(|variant| variant["variant"] == name).unwrap()
+}
+
 /// The Nix that the binary under test finds.
 pub fn nix_program() -> PathBuf {
     let on_path = std::env::var_os("PATH").and_then(|path| {
