@@ -24,7 +24,7 @@ use crate::fleet::manifest::{Around, Selection};
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::store;
 use crate::system::interrupt::Interrupted;
-use crate::target::{Target, or_finding, refuse};
+use crate::target::{Target, or_finding};
 
 /// For the target to look for some hundred paths.
 const LOOKING: Duration = Duration::from_secs(60);
@@ -133,7 +133,7 @@ pub fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<(
     let nix = &context.flake.nix;
     let bytes = absent_bytes(target, &store::closure(nix, path)?)?;
     if let Some(full) = closure_fits(bytes, &machine.state, target.name()) {
-        return refuse(full);
+        bail!(full);
     }
     ui.status(format!("copying {path} to {}", target.name()));
     target.copy_closure(nix, path, &mut |_, line| ui.debug(String::from_utf8_lossy(line)))
@@ -172,11 +172,12 @@ fn build(context: &Context, subject: &Subject) -> Result<()> {
     }
     let first = failed.first_error.as_ref().map(|line| format!("; first error: {line}"));
     let log = failed.log.as_ref().map(|log| format!("; its log: {log}")).unwrap_or_default();
-    refuse(Finding::error(
+    Err(Finding::error(
         "not-built",
         format!("{}{}{log}", failed.failure(), first.unwrap_or_default()),
         format!("see `cargo xtask build-all {host}`"),
-    ))
+    )
+    .into())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::hardware::microarch::Table;
 use crate::hardware::probe_output::read;
 use crate::hardware::probe_script;
 use crate::system::process::{Exit, Source};
-use crate::target::{Target, refuse};
+use crate::target::Target;
 
 /// A target that was reached, and what it was like then.
 #[derive(Debug, Clone)]
@@ -42,11 +42,12 @@ impl Machine {
                 env: vec![],
                 log: None,
             }),
-            Err(problem) => refuse(Finding::error(
+            Err(problem) => Err(Finding::error(
                 "unknown-cpu",
                 format!("{}: {problem}", target.name()),
                 "measure on an x86_64 or aarch64 Linux machine",
-            )),
+            )
+            .into()),
         }
     }
 

@@ -13,7 +13,6 @@ use crate::hardware::cpu_rules;
 use crate::hardware::kv_cache;
 use crate::hardware::threads;
 use crate::target::model_file::FileState;
-use crate::target::refuse;
 
 /// All that is wrong with sending it there and running it with these arguments; with `force`, for a
 /// target that is misjudged, as warnings.
@@ -66,8 +65,8 @@ fn wrong_architecture(machine: &Machine, subject: &Subject) -> Option<Finding> {
 /// [`crate::findings::finding::Finding`]: it is not a usable model.
 pub fn model_on_target(machine: &Machine, path: &str) -> Result<u64> {
     let state = machine.target.file_state(path)?;
-    state.bytes_of_model().or_else(|why| {
-        refuse(Finding::error(
+    state.bytes_of_model().map_err(|why| {
+        Finding::error(
             "bad-model",
             format!("{path} on {} {why}", machine.target.name()),
             match state {
@@ -78,7 +77,8 @@ pub fn model_on_target(machine: &Machine, path: &str) -> Result<u64> {
                 FileState::Unreadable => "make it readable for the login user",
                 _ => "download it again, and compare its checksum with the publisher's",
             },
-        ))
+        )
+        .into()
     })
 }
 

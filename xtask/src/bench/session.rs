@@ -2,13 +2,13 @@
 //! whether that starts on this machine, on another or on the target: concurrent runs would
 //! disturb each other.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::system::machine_lock::{self, Lock};
 use crate::system::resources::{machine_name, now};
-use crate::target::{Connection, Lease, LeaseAnswer, Target, refuse};
+use crate::target::{Connection, Lease, LeaseAnswer, Target};
 use crate::ui::units;
 
 /// Released in this order when it is dropped.
@@ -34,7 +34,7 @@ pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -
         true => machine_lock::lock(&place, &words, &waiting)?,
         false => match machine_lock::try_lock(&place, &words)? {
             Ok(lock) => lock,
-            Err(holder) => return refuse(busy(&holder, &name)),
+            Err(holder) => bail!(busy(&holder, &name)),
         },
     };
     let connection = target.connect()?;
@@ -44,7 +44,7 @@ pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -
     let words = format!("process {}, {words}", std::process::id());
     let there = match target.lock(&words, wait.then_some(&waiting))? {
         LeaseAnswer::Lease(held) => Some(held),
-        LeaseAnswer::Busy(holder) => return refuse(busy(&holder, &name)),
+        LeaseAnswer::Busy(holder) => bail!(busy(&holder, &name)),
         LeaseAnswer::NoLocks => {
             if let Target::Ssh(_) = target {
                 context.ui.debug(format!("{name} has no flock: other runs are not locked out"));

@@ -216,13 +216,5 @@ fn local(argv: &[&str]) -> Invocation {
     Invocation::new(argv[0]).args(argv[1..].iter().copied())
 }
 
-/// Ends with what the user should fix.
-///
-/// # Errors
-/// Always [`Finding`].
-pub fn refuse<T>(finding: Finding) -> Result<T> {
-    Err(finding.into())
-}
-
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,6 @@ use crate::bench::preflight::model_on_target;
 use crate::bench::preflight_rules::model_fits;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
-use crate::target::refuse;
 
 /// What is known of a model before it is read, and where it is.
 pub struct ChosenModel {
@@ -113,7 +112,7 @@ pub fn model_size(
         }
     };
     match model_fits(&subject.manifest, bytes, &machine.state, machine.target.name()) {
-        Some(finding) => refuse(finding),
+        Some(finding) => Err(finding.into()),
         None => Ok(bytes),
     }
 }
@@ -137,10 +136,11 @@ pub fn local_file(place: &ModelSource, home: &Path) -> Result<PathBuf> {
         ModelSource::OnTarget(path) => Ok(path.into()),
         ModelSource::Smoke(smoke) => smoke_model(home, *smoke),
         ModelSource::SmolLm2 if smollm2::is_present(home) => Ok(smollm2::place(home)),
-        ModelSource::SmolLm2 => refuse(Finding::error(
+        ModelSource::SmolLm2 => Err(Finding::error(
             "model-not-downloaded",
             format!("SmolLM2 is not in {}", smollm2::place(home).display()),
             "run `cargo xtask setup --model`, or pass a GGUF file on the target with --model",
-        )),
+        )
+        .into()),
     }
 }

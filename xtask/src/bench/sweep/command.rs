@@ -28,7 +28,6 @@ use crate::hardware::kv_cache;
 use crate::system::interrupt::{self, Interrupted};
 use crate::system::process::Exit;
 use crate::system::{disk, files, json_lines};
-use crate::target::refuse;
 use crate::ui::{Ui, units};
 
 /// For llama-bench to print its help, whatever the machine.
@@ -105,11 +104,12 @@ fn help(machine: &Machine, subject: &Subject) -> Result<String> {
         Err(error) if error.is::<Finding>() => return Err(error),
         Err(error) => format!("{error:#}"),
     };
-    refuse(Finding::error(
+    Err(Finding::error(
         "no-help",
         format!("`llama-bench --help` on {} lists no parameters: {problem}", machine.target.name()),
         "try `bench` without --sweep there",
-    ))
+    )
+    .into())
 }
 
 struct Sweep<'a> {
@@ -188,7 +188,7 @@ impl<'a> Sweep<'a> {
             let report = self.measure(run)?;
             seconds = began.elapsed().as_secs_f64();
             match report.findings.into_iter().find(|it| it.severity == Severity::Error) {
-                Some(finding) if ends_the_sweep(&finding) => return refuse(finding),
+                Some(finding) if ends_the_sweep(&finding) => bail!(finding),
                 Some(finding) if finding.code != "timeout" => {}
                 _ => break,
             }
@@ -230,7 +230,7 @@ impl<'a> Sweep<'a> {
         };
         self.setup.ui.status(time);
         match too_large.filter(|_| !args.sweep.dry_run) {
-            Some((what, help)) => refuse(Finding::error("sweep-too-large", what, help)),
+            Some((what, help)) => Err(Finding::error("sweep-too-large", what, help).into()),
             None => Ok(whole),
         }
     }
