@@ -1,9 +1,10 @@
 //! The diagnostics of `doctor`: each is one short query, and a query that fails is reported like any
 //! other.
 
+use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
-use std::{fs, thread};
+use std::{io, thread};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -17,7 +18,7 @@ use crate::nix::builders::listed;
 use crate::nix::diagnosis::{FETCH, diagnose};
 use crate::nix::flake;
 use crate::nix::lockfile::{LockFile, RESTORE};
-use crate::nix::machines::machines;
+use crate::nix::machines::{Machine, machines};
 use crate::nix::program::Nix;
 use crate::system::process::{self, Exit, Invocation};
 use crate::system::resources::{cores, memory, now};
@@ -63,10 +64,10 @@ pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
 }
 
 /// Runs the checks at once: an unreachable machine takes some seconds.
-fn side_by_side(names: &[String], check: impl Fn(&String) -> Check + Sync) -> Vec<Check> {
+fn side_by_side<T: Sync>(items: &[T], check: impl Fn(&T) -> Check + Sync) -> Vec<Check> {
     thread::scope(|scope| {
         let check = &check;
-        let threads: Vec<_> = names.iter().map(|name| scope.spawn(move || check(name))).collect();
+        let threads: Vec<_> = items.iter().map(|item| scope.spawn(move || check(item))).collect();
         threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
     })
 }
@@ -107,27 +108,39 @@ fn ping(nix: &Nix, url: &str) -> Result<()> {
 
 fn builders(config: &Config) -> Vec<Check> {
     let text = listed(&config.builders.value);
-    let builders: Vec<String> = machines(&text).map(|(store, _)| store.to_owned()).collect();
+    let builders: Vec<Machine> = machines(&text).collect();
     match builders.is_empty() {
         true => vec![Check::ok("builders", "only this machine")],
-        false => side_by_side(&builders, |builder| reach(builder)),
+        false => side_by_side(&builders, reach),
     }
 }
 
-fn reach(builder: &str) -> Check {
-    let Some(host) = rules::ssh_destination(builder) else {
-        return Check::ok("builders", format!("{builder} is not an SSH builder"));
+fn reach(builder: &Machine) -> Check {
+    let Machine { store, ssh_key, .. } = builder;
+    let Some(host) = rules::ssh_destination(store) else {
+        return Check::ok("builders", format!("{store} is not an SSH builder"));
     };
+    // A daemon reads the key as root.
+    if let Some(key) = ssh_key.filter(|key| File::open(key).is_err_and(is_forbidden)) {
+        let message = format!("{store} was not tried: {key} is not readable by this user");
+        return Check::ok("builders", message);
+    }
     let options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=3"];
-    let call = Invocation::new("ssh").args(options).args(["--", host, "true"]);
+    let key = ssh_key.iter().flat_map(|key| ["-i", key]);
+    let call = Invocation::new("ssh").args(options).args(key).args(["--", &host, "true"]);
     match process::read(&call, Some(QUICK)) {
-        Ok(_) => Check::ok("builders", format!("{builder} is reachable")),
+        Ok(_) => Check::ok("builders", format!("{store} is reachable")),
         Err(error) => {
             let why = error.root_cause().to_string();
-            let message = format!("cannot reach {builder}: {}", why.trim());
-            Check::warning("builders", message, format!("`ssh {host}` must work without a prompt"))
+            let message = format!("cannot reach {store}: {}", why.trim());
+            let help = format!("`{call}` must work without a prompt");
+            Check::warning("builders", message, help)
         }
     }
+}
+
+fn is_forbidden(error: io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// The machine: space, memory, cores, the compiler cache.

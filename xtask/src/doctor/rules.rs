@@ -108,14 +108,16 @@ pub fn check_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
     )
 }
 
-/// The SSH destination of a builder's URL; none for one that SSH does not reach.
-pub fn ssh_destination(builder: &str) -> Option<&str> {
+/// The destination for ssh of a builder's URL; none for one that SSH does not reach.
+pub fn ssh_destination(builder: &str) -> Option<String> {
     let rest = match builder.split_once("://") {
         Some(("ssh" | "ssh-ng", rest)) => rest,
         Some(_) => return None,
         None => builder,
     };
-    rest.split(['?', '/']).next().filter(|host| !host.is_empty())
+    let host = rest.split(['?', '/']).next().filter(|host| !host.is_empty())?;
+    // Only a URL may name a port or an IPv6 address in brackets.
+    Some(if host.contains(':') { format!("ssh://{host}") } else { host.to_owned() })
 }
 
 pub fn check_room(name: &'static str, place: &str, free: u64) -> Check {
@@ -245,8 +247,9 @@ mod tests {
 
     #[test]
     fn builders_are_called_by_what_ssh_calls_them() {
-        let hosts = ["ssh-ng://me@big", "old", "ssh://x?a=b"].map(ssh_destination);
-        assert_eq!(hosts, [Some("me@big"), Some("old"), Some("x")]);
+        let names = ["ssh-ng://me@big", "old", "ssh://x?a=b", "ssh-ng://me@big:23"];
+        let hosts = names.map(|name| ssh_destination(name).unwrap());
+        assert_eq!(hosts, ["me@big", "old", "x", "ssh://me@big:23"]);
         assert_eq!(ssh_destination("unix:///run/nix"), None);
     }
 

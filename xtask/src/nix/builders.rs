@@ -69,7 +69,9 @@ impl Configured {
         Self {
             max_jobs: given.and_then(|jobs| jobs.parse().ok()).or_else(|| chosen("max-jobs")),
             cores: chosen("cores"),
-            builders: machines(&builders).map(|(_, systems)| systems).collect(),
+            builders: machines(&builders)
+                .map(|machine| machine.systems.into_iter().map(str::to_owned).collect())
+                .collect(),
             extra_platforms: platforms.filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
         }
     }

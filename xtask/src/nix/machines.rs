@@ -1,20 +1,34 @@
-//! Nix's `builders`: for which systems they build, and what they are called for a person.
+//! Nix's `builders`: for which systems they build, how SSH reaches them, and what they are
+//! called for a person.
 //!
 //! Source: "Remote builds" in Nix's manual; src/libstore/machines.cc of Nix 2.26.
 //!
 //! Pure: no I/O, no clock.
 
-/// The store and the systems of each machine of a `builders` value that is not `@FILE`, or of
-/// such a file: one a line, or separated by semicolons; what follows a `#` is a comment. No
-/// systems: that of whoever asks.
-pub fn machines(text: &str) -> impl Iterator<Item = (&str, Vec<String>)> {
+/// One machine of a `builders` value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Machine<'a> {
+    /// The URL of its store, or only its name.
+    pub store: &'a str,
+    /// None: the system of the machine that asks.
+    pub systems: Vec<&'a str>,
+    /// The file with the private key that Nix passes to ssh.
+    pub ssh_key: Option<&'a str>,
+}
+
+/// Reads a `builders` value that is not `@FILE`, or such a file: one machine a line, or
+/// separated by semicolons; what follows a `#` is a comment.
+pub fn machines(text: &str) -> impl Iterator<Item = Machine<'_>> {
     let entries = text.lines().flat_map(|line| line.split('#').next().unwrap_or("").split(';'));
     entries.filter_map(|entry| {
         let mut words = entry.split_whitespace();
         let store = words.next()?;
-        let systems = words.next().filter(|word| *word != "-").unwrap_or("");
-        let systems = systems.split(',').filter(|system| !system.is_empty());
-        Some((store, systems.map(str::to_owned).collect()))
+        let mut column = || words.next().filter(|word| *word != "-");
+        let systems = column().unwrap_or("").split(',').filter(|system| !system.is_empty());
+        let systems = systems.collect();
+        let query = store.split_once('?').map_or("", |(_, query)| query);
+        let in_url = || query.split('&').find_map(|pair| pair.strip_prefix("ssh-key="));
+        Some(Machine { store, systems, ssh_key: column().or_else(in_url) })
     })
 }
 
@@ -40,11 +54,17 @@ mod tests {
 
     #[test]
     fn builders_are_read_as_nix_reads_them() {
-        let text =
-            "# none of these\nssh://a x86_64-linux,i686-linux - 4 ; ssh-ng://b - k 1\n\n c # d";
-        let linux = ["x86_64-linux", "i686-linux"].map(str::to_owned).to_vec();
+        let text = "# none of these\nssh://a x86_64-linux,i686-linux - 4 ; ssh-ng://b - /k 1\n\n \
+                    c?ssh-key=/u # d";
+        let machine =
+            |store, systems: &[_], ssh_key| Machine { store, systems: systems.to_vec(), ssh_key };
         let read: Vec<_> = machines(text).collect();
-        assert_eq!(read, [("ssh://a", linux), ("ssh-ng://b", vec![]), ("c", vec![])]);
+        let expected = [
+            machine("ssh://a", &["x86_64-linux", "i686-linux"], None),
+            machine("ssh-ng://b", &[], Some("/k")),
+            machine("c?ssh-key=/u", &[], Some("/u")),
+        ];
+        assert_eq!(read, expected);
         assert_eq!(machines(" ").count(), 0);
     }
 }
