@@ -44,13 +44,7 @@ impl Context {
         };
         let (reference, root) = match (folder, &global.flake) {
             (Some(folder), _) => (flake_ref::of_folder(&folder, git::top(&folder)), Some(folder)),
-            // A branch or a revision of a folder is not what is in the folder.
-            (None, Some(reference)) => {
-                let query = reference.split_once('?').map_or("", |(_, query)| query);
-                let is_pinned = |pair: &str| pair.starts_with("ref=") || pair.starts_with("rev=");
-                let root = local_root(reference).filter(|_| !query.split('&').any(is_pinned));
-                (reference.clone(), root)
-            }
+            (None, Some(reference)) => (reference.clone(), local_root(reference)),
             (None, None) => bail!("no flake"),
         };
         // Nix must not write flake.lock: if it does not match flake.nix, that is a finding.

@@ -80,9 +80,12 @@ pub fn repository_names(original: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// The path that a reference to a folder of this machine names, with its `?dir=`. `None` for
-/// what cannot be one.
+/// what cannot be one, and for a branch or a revision, which is not what is in the folder.
 pub fn local_path(reference: &str) -> Option<PathBuf> {
     let (place, query) = reference.split_once('?').unwrap_or((reference, ""));
+    if query.split('&').any(|pair| pair.starts_with("ref=") || pair.starts_with("rev=")) {
+        return None;
+    }
     let url = place.strip_prefix("path:").or_else(|| {
         place.strip_prefix("git+file:").map(|rest| rest.strip_prefix("//").unwrap_or(rest))
     });
@@ -193,9 +196,10 @@ mod tests {
         assert_eq!(path("."), ".");
         assert_eq!(path("/a/100% b"), "/a/100% b");
         assert_eq!(path("path:/a%20b"), "/a b");
-        assert_eq!(path("git+file:///a?ref=main&dir=x%20y"), "/a/x y");
+        assert_eq!(path("git+file:///a?shallow=1&dir=x%20y"), "/a/x y");
         assert_eq!(path("git+file:/a"), "/a");
         assert_eq!(path("/a?dir=b/c"), "/a/b/c");
+        assert_eq!(local_path("git+file:///a?ref=main"), None);
         assert_eq!(local_path("path:/a%zz"), None);
     }
 

@@ -69,7 +69,7 @@ impl Target {
     /// The beginning of a file there, at most this many bytes.
     ///
     /// # Errors
-    /// [`Finding`] where SSH failed.
+    /// [`Finding`] where SSH failed; the file cannot be read.
     pub fn first_bytes(&self, path: &str, bytes: u64) -> Result<Vec<u8>> {
         let count = bytes.to_string();
         let argv = ["head", "-c", &count, "--", path];
@@ -77,6 +77,10 @@ impl Target {
             Self::Local => process::capture(&local(&argv), Some(READING))?,
             Self::Ssh(ssh) => ssh.capture(&ssh.command(&argv), Some(READING))?,
         };
+        if !captured.exit.ok() {
+            let (name, exit, why) = (self.name(), captured.exit, captured.stderr_text());
+            bail!("cannot read {path} on {name}: {exit}: {}", why.trim());
+        }
         Ok(captured.stdout)
     }
 

@@ -70,6 +70,8 @@ fn the_first_bytes_of_a_file_are_its_bytes() {
     for target in [Target::Local, loopback.target(&[])] {
         let first = target.first_bytes(file.to_str().unwrap(), 12).unwrap();
         assert!(first.starts_with(&content[..12]), "{first:?}");
+        let error = target.first_bytes("/nowhere/x.gguf", 12).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/x.gguf") && error.contains("No such file"), "{error}");
     }
     fs::remove_file(&file).unwrap();
 }

@@ -13,7 +13,7 @@ use semver::Version;
 
 use crate::nix::flake_input::Revision;
 use crate::system::process::{self, Invocation, Source};
-use crate::system::{disk, files};
+use crate::system::{disk, files, machine_lock};
 
 const QUICK: Duration = Duration::from_secs(60);
 /// The first copy of a long history, or reading ten thousand commits.
@@ -136,6 +136,8 @@ impl History {
             return Ok(history);
         }
         let folder = home.join("upstream").join(files::path_name(Path::new(url)) + ".git");
+        // Of two fetches at once, git fails one.
+        let _lock = machine_lock::lock(&folder.with_extension("lock"), "git fetch", &|_| ())?;
         if folder.join("HEAD").is_file() {
             let history = Self { folder };
             let words = ["fetch", "--quiet", "--tags", "--prune", "--force", "origin"];
@@ -143,7 +145,6 @@ impl History {
             process::read(&call, Some(LONG))?;
             return Ok(history);
         }
-        disk::create(&home.join("upstream"))?;
         disk::make_folder(&folder, |partial| {
             let words = ["clone", "--quiet", "--bare", "--filter=blob:none", "--", url];
             process::read(&git(&words).arg(partial), Some(LONG)).map(drop)

@@ -225,6 +225,7 @@ fn what_names_no_stretch_of_the_history_is_told() {
         (&["--host", "berylium"], "did you mean beryllium?"),
         (&["--by", "speed"], "bench:PERCENT"),
         (&["--by", "bench"], "pass --host"),
+        (&["--local"], "pass `--by bench`"),
     ] {
         let output = fleet.run(&[&["bisect"], args].concat());
         assert_eq!(code(&output), 2, "{args:?}: {}", stderr(&output));

@@ -117,6 +117,9 @@ fn apply(pin: &PinState<'_>, report: &mut BisectReport) -> Result<()> {
 /// The hosts to judge: those of the flake, or `local` to measure this machine.
 fn hosts(args: &BisectArgs, context: &Context) -> Result<Vec<HostName>> {
     match (&args.host, args.by) {
+        (_, By::Eval | By::Build) if args.local || args.target.is_some() => {
+            bail!("--local and --target say where to measure: pass `--by bench` with them")
+        }
         (None, By::Bench(_)) => {
             bail!("--by bench measures one host: pass --host (`local` is this machine)")
         }

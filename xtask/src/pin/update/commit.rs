@@ -263,15 +263,30 @@ fn tracked(pin: &PinState<'_>, file: &Path) -> Result<String> {
 
 /// Copies a log, which the next run may overwrite, and names the copy in the finding's help.
 fn save_log(finding: &mut Finding, folder: &Path) {
-    let words = finding.help.split_whitespace();
-    let mut paths = words.map(|word| word.trim_matches(|c| "();,".contains(c)));
-    let Some(log) = paths.find(|word| word.starts_with('/') && word.ends_with(".log")) else {
-        return;
-    };
-    let log = log.to_owned();
+    let Some(log) = log_in(&finding.help) else { return };
     let Some(name) = Path::new(&log).file_name() else { return };
     let copy = folder.join(name);
     if fs::copy(&log, &copy).is_ok() {
         finding.help = finding.help.replace(&log, &copy.display().to_string());
+    }
+}
+
+/// The file that a help text names as `log: FILE.log` or `trace: FILE.log`.
+fn log_in(help: &str) -> Option<String> {
+    let after = |mark| help.split_once(mark).map(|(_, rest)| rest);
+    let rest = after("log: ").or_else(|| after("trace: "))?;
+    Some(rest[..rest.rfind(".log")?].to_owned() + ".log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_that_a_help_text_names_is_found() {
+        let log = |help| log_in(help).unwrap_or_default();
+        assert_eq!(log("full log: /home/a b/log/x.log"), "/home/a b/log/x.log");
+        assert_eq!(log("check the spelling (trace: /c/x.log)"), "/c/x.log");
+        assert_eq!(log("run again with -v"), "");
     }
 }
