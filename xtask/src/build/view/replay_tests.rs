@@ -290,7 +290,7 @@ fn without_times(text: &str) -> String {
         let time = word.trim_end_matches([' ', '[', ']', ',', '\n']);
         if is_time(time) { word.replace(time, "_:__") } else { word.to_owned() }
     });
-    words.collect()
+    words.collect::<String>().replace(", ~_:__ left", "")
 }
 
 #[test]
