@@ -120,7 +120,7 @@ proptest! {
     #[test]
     fn a_lock_file(bytes in damaged([bytes_of(LOCK)])) {
         if let Ok(lock) = LockFile::parse(&text(&bytes)) {
-            let _ = lock_rules::judge(&lock, &serde_json::Value::Null, "");
+            let _ = lock_rules::findings(&lock, &serde_json::Value::Null, "");
             let _ = (lock.inputs().len(), lock.llama_cpp_path(), lock.find("llama-cpp").is_ok());
         }
         let _ = flake_ref::local_path(&text(&bytes));

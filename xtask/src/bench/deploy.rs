@@ -20,7 +20,7 @@ use crate::build::variants::distinct;
 use crate::findings::finding::{Finding, none_is_an_error};
 use crate::findings::view::print;
 use crate::fleet::context::Context;
-use crate::fleet::manifest::{Around, Selection};
+use crate::fleet::manifest::{HostContext, Selection};
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::store;
 use crate::system::interrupt::Interrupted;
@@ -160,7 +160,7 @@ fn build(context: &Context, subject: &Subject) -> Result<()> {
         manifest: subject.manifest.clone(),
         drv_path,
         out_path: subject.store_path.clone(),
-        around: Around::default(),
+        context: HostContext::default(),
     };
     let builds = distinct([(host, &selection)]);
     let variants = build_all::build(context, &builds)?;

@@ -50,7 +50,7 @@ pub struct LogArgs {
     pub host: String,
 }
 
-/// How Nix spreads the work.
+/// Nix's limits for builds.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Limits {
     /// Maximum number of parallel builds (Nix's max-jobs) [default: by cores and memory]

@@ -1,6 +1,6 @@
-//! Runs `nix build`, and runs it again: for builds that failed because of the network or a
-//! builder (`--retry`), and for those that were still running when Nix had to be stopped
-//! because another one had timed out.
+//! Runs `nix build`, and repeats it for builds that failed because of the network or a lost
+//! builder (`--retry`), and for builds that were running when Nix was stopped because another one
+//! had timed out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -19,7 +19,7 @@ use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::store;
 use crate::system::{interrupt, orphans};
 
-/// Seconds before each further attempt; a builder that restarts needs a minute.
+/// Seconds before each retry; a builder that restarts needs a minute.
 const PAUSES: [u64; 4] = [2, 10, 30, 60];
 
 pub fn run(
@@ -29,7 +29,7 @@ pub fn run(
     expected: BTreeMap<DrvPath, Expected>,
     run: &SharedRun,
 ) -> Result<()> {
-    run.lock().tracker.derivations.learn(expected);
+    run.lock().tracker.derivations.add_expected(expected);
     orphans::adopt();
     let mut process = Process::default();
     let mut waiting = wanted.to_vec();
@@ -48,12 +48,12 @@ pub fn run(
         }
         waiting = missing(context, waiting)?;
         let mut state = run.lock();
-        // What is not known to be transient is not retried.
+        // Failures that cannot be explained are not retried.
         let Ok(mut culprits) = state.culprits(context, &waiting) else { break };
         let mut pause = 0;
         waiting.retain(|build| {
             let culprits = culprits.entry(build.drv.clone()).or_default();
-            // It was still running when Nix was stopped because of another.
+            // It was running when Nix was stopped because another build had timed out.
             if ended.timed_out && culprits.is_empty() {
                 return true;
             }
@@ -89,7 +89,7 @@ fn missing<'a>(context: &Context, builds: Vec<&'a Build>) -> Result<Vec<&'a Buil
     Ok(builds.into_iter().filter(|build| !valid.contains_key(&build.out)).collect())
 }
 
-/// Sleeps that long, or until nobody waits any more.
+/// Sleeps for `pause`, or until the run is over.
 fn sleep(pause: Duration, is_over: impl Fn() -> bool) {
     let until = Instant::now() + pause;
     while Instant::now() < until && !is_over() {

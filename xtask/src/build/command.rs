@@ -14,7 +14,7 @@ use crate::build::variants::{Build, add_packages, distinct};
 use crate::build::{github, junit, latest_logs, packages, plan, publish, run, view};
 use crate::check;
 use crate::check::command::folder_in_checkout;
-use crate::check::evaluation::{EvalOptions, Selected, evaluate_each};
+use crate::check::evaluation::{EvalOptions, OnSelection, evaluate_each};
 use crate::check::outcomes::Outcomes;
 use crate::check::report::{CheckReport, HostReport};
 use crate::ci::run::{Ci, Report};
@@ -38,7 +38,7 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
         return dry_run(context, find(args, context, building, None)?);
     }
     // Discover, plan and run.
-    let run = SharedRun::new(building)?;
+    let run = SharedRun::new(building);
     let early = EarlyBuild::new(building, &args.limits, &run);
     let found = thread::scope(|scope| {
         let beside = scope.spawn(|| early.build());
@@ -49,8 +49,8 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
         };
         let found = find(args, context, building, Some(&add));
         let found = found.and_then(|mut found| {
-            let before = found.findings.iter().filter(|finding| plan::is_setup(finding));
-            before.for_each(|finding| print_finding(&building.ui, "build-all", finding));
+            let setup = found.findings.iter().filter(|finding| plan::is_setup(finding));
+            setup.for_each(|finding| print_finding(&building.ui, "build-all", finding));
             run::begin(building, &mut found.planned, &args.limits, &run, Some(&early))?;
             Ok(found)
         });
@@ -71,13 +71,12 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     }
     findings.extend(variants.iter().flat_map(|variant| variant.findings.clone()));
     // Report.
-    latest_logs::note(context, &variants);
+    latest_logs::save(context, &variants);
+    let built = variants.iter().all(|variant| variant.state.ok());
     let report = BuildReport {
         schema: 1,
         command: "build-all",
-        ok: variants.iter().all(|variant| variant.state.ok())
-            && hosts.ok
-            && none_is_an_error(&findings),
+        ok: built && hosts.ok && none_is_an_error(&findings),
         variants,
         hosts: hosts.hosts,
         own_cpu_seconds: usage::own_cpu().as_secs_f64(),
@@ -90,7 +89,6 @@ pub fn run(args: &BuildAllArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
         annotations: github::annotations(&report, &folder_in_checkout(context)),
         summary: github::summary(&report),
     })?;
-    let built = report.variants.iter().all(|variant| variant.state.ok());
     Ok(match built {
         true => Outcome::new(report.ok, all_findings(&report.hosts, &report.findings)),
         false => Outcome::Findings,
@@ -110,15 +108,15 @@ fn dry_run(context: &Context, found: Found) -> Result<Outcome> {
         ok,
     })?;
     view::tables::plan(&context.ui, &planned.plan);
-    check::view::complain(&context.ui, &hosts);
+    check::view::print_findings(&context.ui, &hosts);
     findings.iter().for_each(|finding| print_finding(&context.ui, "build-all", finding));
     Ok(Outcome::new(ok, all_findings(&hosts.hosts, &findings)))
 }
 
-/// What is to be built, and what stands in the way.
+/// What is to be built.
 struct Found {
     planned: Planned,
-    /// Hosts that select nothing.
+    /// The hosts that select no variant.
     hosts: CheckReport,
     findings: Vec<Finding>,
 }
@@ -127,18 +125,18 @@ fn find(
     args: &BuildAllArgs,
     context: &Context,
     building: &Context,
-    selected: Selected,
+    on_selection: OnSelection,
 ) -> Result<Found> {
     let hosts = context.hosts(&args.selection.hosts)?;
-    let outcomes = evaluate_each(context, &hosts, EvalOptions::default(), selected)?;
+    let outcomes = evaluate_each(context, &hosts, EvalOptions::default(), on_selection)?;
     let (packages, mut findings) =
         if args.packages { packages::selections(building)? } else { (vec![], vec![]) };
     let builds = chosen(args, &outcomes, &packages);
     let unevaluated = outcomes.without_variant();
     let named = &args.selection.hosts;
     let hosts = CheckReport::for_named(named, &unevaluated, outcomes, &BTreeSet::new());
-    // A host that does not evaluate may be why a variant is not there.
-    let builds = builds.inspect_err(|_| check::view::complain(&context.ui, &hosts))?;
+    // A host that does not evaluate may be the reason for an unknown variant.
+    let builds = builds.inspect_err(|_| check::view::print_findings(&context.ui, &hosts))?;
     let planned = plan::plan(building, &builds)?;
     findings.extend(planned.plan.needs_setup());
     Ok(Found { planned, hosts, findings })
@@ -151,8 +149,7 @@ fn all_findings<'a>(
     hosts.iter().flat_map(|host| &host.findings).chain(own)
 }
 
-/// The distinct builds among what the hosts select and the packages, as far as they have
-/// the backend and the name that were asked for.
+/// Returns the distinct builds of the hosts and packages that the options select.
 fn chosen(
     args: &BuildAllArgs,
     outcomes: &Outcomes,
@@ -174,7 +171,7 @@ fn chosen(
     Ok(builds)
 }
 
-/// Whether it has the backend and the name that were asked for.
+/// Returns whether `--backend` and `--variant` select this variant.
 fn is_chosen(args: &BuildAllArgs, manifest: &Manifest) -> bool {
     (args.variant.is_empty() || args.variant.iter().any(|name| name == manifest.variant.as_str()))
         && args.backend.as_ref().is_none_or(|backend| manifest.backends.contains(backend))

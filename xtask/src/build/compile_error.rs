@@ -2,26 +2,27 @@
 //!
 //! Pure: no I/O, no clock.
 
-/// How tools mark an error. Not `error` alone: file names and warnings contain it too.
+/// How tools mark an error. File names and warnings also contain `error`.
 const MARKS: [&str; 7] = [
-    ": error: ",       // gcc, clang, glslc; ld in its newer words
-    ": fatal error: ", // a header that is missing
+    ": error: ",       // gcc, clang, glslc, newer versions of ld
+    ": fatal error: ", // a missing header
     "): error: ",      // nvcc: `file.cu(12): error: …`
-    ": error #",       // nvcc's numbered ones
+    ": error #",       // nvcc's numbered errors
     "undefined reference to ",
     "cannot find -l",
     ": command not found",
 ];
 
-/// The first error among a log's lines, if any is clearly one.
+/// Returns the first line of a log that is clearly an error.
 pub fn first(lines: impl IntoIterator<Item = String>) -> Option<String> {
     let mut lines = lines.into_iter();
     while let Some(line) = lines.next() {
         let line = line.trim();
         if line.starts_with("CMake Error") {
-            // CMake says where, and what on one of the next lines.
-            let what = lines.by_ref().take(3).find(|next| !next.trim().is_empty());
-            return Some(format!("{line} {}", what.unwrap_or_default().trim()).trim().to_owned());
+            // This line has the place, and one of the next lines the message.
+            let message = lines.by_ref().take(3).find(|next| !next.trim().is_empty());
+            let message = message.unwrap_or_default();
+            return Some(format!("{line} {}", message.trim()).trim().to_owned());
         }
         let starts = ["error: ", "fatal error: "].iter().any(|mark| line.starts_with(mark));
         if starts || MARKS.iter().any(|mark| line.contains(mark)) {
@@ -39,7 +40,7 @@ mod tests {
         first(log.lines().map(str::to_owned))
     }
 
-    // Worded as by gcc 12.2, CMake 3.25 and GNU ld 2.40.
+    // Messages of gcc 12.2, CMake 3.25 and GNU ld 2.40.
     #[test]
     fn the_first_error_of_each_tool_is_found() {
         let gcc = "[7/71] Building CXX object ggml/src/error.cpp.o\nggml/src/ggml.c:12:1: warning: x [-Werror=x]\nggml/src/ggml.c:40:10: fatal error: nothere.h: No such file or directory\n   40 | #include \"nothere.h\"\ncompilation terminated.\n[9/71] z\ny.c:1:1: error: later";
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_error_is_not_taken_for_one() {
+    fn warnings_and_file_names_are_not_errors() {
         assert_eq!(of("[1/9] Building error.cpp\nx.c:1: warning: y [-Werror=z]\n0 errors"), None);
         assert_eq!(of(""), None);
     }

@@ -1,5 +1,5 @@
-//! One record for each derivation of a run, and how far all of them together are. Times are
-//! seconds since the start of the run, passed in by the caller.
+//! A record of each derivation of a run, and the overall progress. Times are seconds since the
+//! start of the run, passed in by the caller.
 //!
 //! Pure: no I/O, no clock.
 
@@ -11,18 +11,18 @@ use crate::build::variants::{Build, short_name};
 use crate::nix::machines::machine_name;
 use crate::nix::names::{DrvPath, StorePath};
 
-/// What is known of a derivation before its build begins.
+/// What is known about a derivation before its build begins.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Expected {
-    /// What earlier builds took.
+    /// Seconds that earlier builds took.
     pub seconds: Option<f64>,
-    /// The variants that need it, by their place in the list; `None`: not known.
+    /// Indices of the variants that need it; `None` if unknown.
     pub needed_by: Option<Vec<usize>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// A dependency that may never be built.
+    /// Nix has not mentioned it, and may never build it.
     #[default]
     Known,
     Waiting,
@@ -35,28 +35,28 @@ pub enum Stage {
 #[derive(Debug, Default, Clone)]
 pub struct Derivation {
     pub name: String,
-    /// Of a variant: its hosts and packages.
+    /// A variant's hosts and packages.
     pub wanted_by: String,
-    /// Of a variant.
+    /// A variant's output.
     out: Option<StorePath>,
     expected: Expected,
     pub attempts: Attempts,
     pub stage: Stage,
-    /// Where it is built, as Nix names it; empty: here.
+    /// The machine that builds it, as Nix names it; empty for this one.
     pub machine: String,
     pub phase: String,
-    /// Steps done and in all.
+    /// Completed and total steps.
     pub steps: Option<(u32, u32)>,
     began: f64,
     ended: f64,
-    /// When the first step was reported, and the fraction it was.
+    /// The time of the first reported step, and the fraction that was done.
     first_step: Option<(f64, f64)>,
-    /// Tenths of the steps that were printed where no bars are drawn.
+    /// The last printed tenth of the steps, if no bars are drawn.
     pub printed_tenths: u32,
     pub tail: Tail,
-    /// Whether Nix has begun to build it, and not only to fetch it.
+    /// Whether Nix has begun to build it, rather than only to fetch it.
     pub started: bool,
-    /// What Nix reports about it; `None`: nothing now.
+    /// Nix's current activity for its build.
     pub activity: Option<Activity>,
 }
 
@@ -65,31 +65,31 @@ pub struct Derivation {
 pub struct Attempts {
     pub count: u32,
     pub retries: u32,
-    /// Nix's errors of the last one.
+    /// Nix's errors during the last attempt.
     pub errors: Vec<String>,
-    /// Why it was stopped, where it took too long on its builder.
+    /// Why the build was stopped, if it took too long on its builder.
     pub timed_out: Option<String>,
-    /// Whether the last one failed before the user interrupted the run.
+    /// Whether the last attempt failed before the user interrupted the run.
     pub failed: bool,
 }
 
-/// A build that has begun and, as far as is known, not ended.
+/// A build that has begun and has not ended, as far as is known.
 #[derive(Debug, Default, Clone)]
 pub struct Activity {
-    /// Its build, and the same as a builder reports it.
+    /// Number of Nix's activities for this build: 2 if its builder reports it too.
     pub count: u32,
-    /// The number of the last event about it.
-    pub heard: u64,
+    /// Number of the last event about the build.
+    pub last_event: u64,
     pub remote: Option<Remote>,
 }
 
-/// A build that has begun on its builder. Only `ssh-ng://` builders report it: by an
-/// activity nested in the one that Nix starts when it hands the build over.
+/// A build that has begun on its builder. Only `ssh-ng://` builders report this, by an activity
+/// nested in the one that Nix starts when it passes the build to the builder.
 #[derive(Debug, Clone)]
 pub struct Remote {
     pub id: u64,
     pub began_at: f64,
-    pub heard_at: f64,
+    pub last_event_at: f64,
 }
 
 impl Derivation {
@@ -107,15 +107,15 @@ impl Derivation {
         }
     }
 
-    /// Notes these steps if they move the bar forward. A nested ninja (Vulkan's shader
-    /// generator) counts fewer steps than the build around it.
+    /// Records these steps if they are progress, and returns whether they are. A nested ninja
+    /// (Vulkan's shader generator) counts fewer steps than the build that runs it.
     pub fn advance(&mut self, (done, total): (u32, u32), now: f64) -> bool {
         let advances = self.steps.is_none_or(|(seen_done, seen_total)| {
-            // A ninja of a few steps before the build's own.
-            let aside = seen_total < 10 && total >= 10 * seen_total;
+            // The earlier steps were those of a small ninja before the build's own.
+            let was_small = seen_total < 10 && total >= 10 * seen_total;
             let [before, after] = [(seen_done, total), (done, seen_total)]
-                .map(|(steps, of_other)| u64::from(steps) * u64::from(of_other));
-            aside || total >= seen_total && after > before
+                .map(|(steps, other_total)| u64::from(steps) * u64::from(other_total));
+            was_small || total >= seen_total && after > before
         });
         if advances {
             self.steps = Some((done, total));
@@ -136,12 +136,12 @@ impl Derivation {
         self.out.is_some()
     }
 
-    /// The variants that need it, by place; none where that is not known.
+    /// Returns the indices of the variants that need it; empty if unknown.
     pub fn needed_by(&self) -> &[usize] {
         self.expected.needed_by.as_deref().unwrap_or_default()
     }
 
-    /// ` on builder-1`, the builder's name alone: rows are narrow. Empty for this machine.
+    /// Returns the builder's name, such as ` on builder-1`; empty for this machine.
     pub fn on(&self) -> String {
         let name = machine_name(&self.machine);
         match name.rsplit_once('@').map_or(name, |(_, host)| host) {
@@ -162,12 +162,12 @@ impl Derivation {
         }
     }
 
-    /// Seconds of its last build, without what is fetched.
+    /// Returns the seconds of its last build; 0 if it was only fetched.
     pub fn build_seconds(&self, now: f64) -> f64 {
         if self.started { self.elapsed(now) } else { 0.0 }
     }
 
-    /// Seconds left of a running build, where it can be estimated.
+    /// Estimates the remaining seconds of a running build.
     pub fn remaining(&self, now: f64) -> Option<f64> {
         let pace = self.fraction().zip(self.first_step).map(|(fraction, (at, first_fraction))| {
             Pace { fraction, first_fraction, seconds: (now - at).max(0.0) }
@@ -175,13 +175,13 @@ impl Derivation {
         estimates::remaining(self.expected.seconds, self.elapsed(now), pace)
     }
 
-    /// How much of the work is done, from 0 to 1.
+    /// Returns the fraction of the work that is done, from 0 to 1.
     fn share(&self, now: f64) -> f64 {
         match self.stage {
             Stage::Known | Stage::Waiting => 0.0,
             Stage::Ended | Stage::Failed => 1.0,
             Stage::Running => {
-                // Without an estimate of the time, the steps count.
+                // Without an estimate of the time, the fraction is that of the steps.
                 let by_time = self.expected.seconds.and(self.remaining(now)).map(|left| {
                     let elapsed = self.elapsed(now);
                     if elapsed + left > 0.0 { elapsed / (elapsed + left) } else { 0.0 }
@@ -191,7 +191,7 @@ impl Derivation {
         }
     }
 
-    /// Seconds of the whole build, where they can be estimated.
+    /// Estimates the seconds of the whole build.
     fn all_seconds(&self, now: f64) -> Option<f64> {
         match self.stage {
             Stage::Known | Stage::Waiting => self.expected.seconds,
@@ -201,22 +201,22 @@ impl Derivation {
     }
 }
 
-/// Of a variant that is fetched.
+/// The phase of a variant that is fetched.
 const FETCHING: &str = "fetching";
 
-/// All builds together.
+/// The progress of all builds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overall {
-    /// From 0 to 1; it never runs backwards.
+    /// From 0 to 1; it never decreases.
     pub fraction: f64,
-    /// Builds that ended, and all that are known of; dependencies too.
+    /// Ended builds and all known builds, including dependencies.
     pub ended: usize,
     pub all: usize,
     pub failed: usize,
     pub running: usize,
     pub elapsed: f64,
     pub remaining: Option<f64>,
-    /// Bytes from binary caches, and of how many.
+    /// Bytes that were fetched from binary caches, and expected bytes.
     pub fetched: Option<(u64, u64)>,
 }
 
@@ -224,7 +224,7 @@ pub struct Overall {
 pub struct Derivations {
     drvs: BTreeMap<DrvPath, Derivation>,
     variants: Vec<DrvPath>,
-    /// Builds that Nix has announced, finished ones included; those of two processes twice.
+    /// Builds that Nix has announced, including finished ones. Builds of two processes count twice.
     pub nix_expects: u64,
     fetching: Option<String>,
     fetched: Option<(u64, u64)>,
@@ -232,8 +232,8 @@ pub struct Derivations {
 }
 
 impl Derivations {
-    /// Notes what a `nix build` is about to build, for the first time or again.
-    pub fn want(&mut self, builds: &[&Build]) {
+    /// Adds the variants of a `nix build`, or resets those of an earlier one.
+    pub fn add_variants(&mut self, builds: &[&Build]) {
         self.shown_fraction = 0.0;
         for build in builds {
             if !self.variants.contains(&build.drv) {
@@ -247,17 +247,17 @@ impl Derivations {
         }
     }
 
-    /// Notes that more hosts want a variant than when its build began.
+    /// Updates the hosts of a variant, which may have become more since its build began.
     pub fn set_wanted_by(&mut self, build: &Build) {
         self.entry(&build.drv).wanted_by = build.wanted_by();
     }
 
-    /// Adds what was found out while builds ran.
-    pub fn learn(&mut self, more: BTreeMap<DrvPath, Expected>) {
-        for (drv, more) in more {
+    /// Adds expectations, before or during the builds.
+    pub fn add_expected(&mut self, expected: BTreeMap<DrvPath, Expected>) {
+        for (drv, new) in expected {
             let known = &mut self.entry(&drv).expected;
-            known.seconds = known.seconds.or(more.seconds);
-            known.needed_by = more.needed_by.or(known.needed_by.take());
+            known.seconds = known.seconds.or(new.seconds);
+            known.needed_by = new.needed_by.or(known.needed_by.take());
         }
     }
 
@@ -268,7 +268,7 @@ impl Derivations {
         })
     }
 
-    /// Notes that Nix fetches this path.
+    /// Records that Nix fetches this path.
     pub fn fetch(&mut self, path: &StorePath, now: f64) {
         self.fetching = Some(short_name(path.as_str()).to_owned());
         if let Some(row) = self.variant_of(path) {
@@ -276,17 +276,17 @@ impl Derivations {
         }
     }
 
-    /// Notes that the fetching of a path ended, successfully or not.
+    /// Records that the fetching of a path has ended, successfully or not.
     pub fn end_fetch(&mut self, path: &StorePath, now: f64) {
         if let Some(row) = self.variant_of(path).filter(|row| row.phase == FETCHING) {
             row.end(now);
         }
     }
 
-    /// Notes how many more bytes were fetched and are expected; returns the sums.
+    /// Adds further fetched and expected bytes; returns the sums.
     pub fn add_fetched(&mut self, bytes: u64, of: u64) -> (u64, u64) {
-        let (seen, expected) = self.fetched.unwrap_or_default();
-        let sums = (seen + bytes, expected + of);
+        let (fetched, expected) = self.fetched.unwrap_or_default();
+        let sums = (fetched + bytes, expected + of);
         if sums.0 == sums.1 {
             self.fetching = None;
         }
@@ -309,8 +309,8 @@ impl Derivations {
         self.drvs.iter()
     }
 
-    /// The variants in the order that `needed_by` counts in.
-    pub fn places(&self) -> &[DrvPath] {
+    /// Returns the variants in the order of the indices in `needed_by`.
+    pub fn variant_drvs(&self) -> &[DrvPath] {
         &self.variants
     }
 
@@ -318,19 +318,19 @@ impl Derivations {
         self.variants.iter().filter_map(|drv| self.drvs.get(drv))
     }
 
-    /// Whether it is not known yet which variants need this derivation.
+    /// Returns whether it is still unknown which variants need this derivation.
     pub fn is_unattributed(&self, drv: &DrvPath) -> bool {
         let unknown =
             |build: &Derivation| !build.is_variant() && build.expected.needed_by.is_none();
         self.drvs.get(drv).is_none_or(unknown)
     }
 
-    /// Dependencies that are being built.
-    pub fn dependencies(&self) -> impl Iterator<Item = &Derivation> {
+    /// Returns the dependencies that are being built.
+    pub fn running_dependencies(&self) -> impl Iterator<Item = &Derivation> {
         self.drvs.values().filter(|build| build.stage == Stage::Running && !build.is_variant())
     }
 
-    /// What is being fetched.
+    /// Returns the name of the path that is being fetched.
     pub fn fetching(&self) -> Option<&str> {
         self.fetching.as_deref()
     }
@@ -342,17 +342,17 @@ impl Derivations {
         let (failed, running) = (count(Stage::Failed), count(Stage::Running));
         let ended = count(Stage::Ended) + failed;
         let started = ended + running > 0;
-        // Before the first build begins Nix counts what a cache may have.
+        // Before the first build begins, Nix also counts builds that a cache may have.
         let nix = if started { self.nix_expects as usize } else { 0 };
         let all = rows.len().max(nix);
 
-        // A build of unknown length is assumed to take as long as the average.
+        // A build without an estimate is assumed to take the average time.
         let known: Vec<f64> = rows.iter().filter_map(|row| row.all_seconds(now)).collect();
-        let usual = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+        let average = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
         let (mut weight, mut done, mut left, mut longest) = (0.0, 0.0, 0.0, 0.0_f64);
         for row in &rows {
-            let seconds = row.all_seconds(now).or(usual).unwrap_or(1.0);
-            let share = self.bytes_of(row).unwrap_or_else(|| row.share(now));
+            let seconds = row.all_seconds(now).or(average).unwrap_or(1.0);
+            let share = self.fetched_fraction(row).unwrap_or_else(|| row.share(now));
             weight += seconds;
             done += seconds * share;
             let rest = match row.stage {
@@ -363,12 +363,12 @@ impl Derivations {
             longest = longest.max(rest);
         }
         let unknown = all.saturating_sub(rows.len()) as f64;
-        weight += unknown * usual.unwrap_or(1.0);
-        left += unknown * usual.unwrap_or(1.0);
+        weight += unknown * average.unwrap_or(1.0);
+        left += unknown * average.unwrap_or(1.0);
         let fraction =
             if ended >= all { 1.0 } else { (done / weight.max(f64::MIN_POSITIVE)).min(0.99) };
         self.shown_fraction = self.shown_fraction.max(fraction);
-        let remaining = (started && usual.is_some() && ended < all)
+        let remaining = (started && average.is_some() && ended < all)
             .then(|| longest.max(left / running.max(1) as f64));
         Overall {
             fraction: self.shown_fraction,
@@ -382,8 +382,8 @@ impl Derivations {
         }
     }
 
-    /// How far what is fetched is.
-    fn bytes_of(&self, row: &Derivation) -> Option<f64> {
+    /// Returns the fraction of all bytes that are fetched, for a variant that is being fetched.
+    fn fetched_fraction(&self, row: &Derivation) -> Option<f64> {
         let fetching = row.stage == Stage::Running && row.phase == FETCHING;
         let (bytes, of) = self.fetched.filter(|(_, of)| fetching && *of > 0)?;
         Some((bytes as f64 / of as f64).min(0.99))

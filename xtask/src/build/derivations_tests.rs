@@ -1,4 +1,4 @@
-//! Progress of made-up builds, and what must be so of any.
+//! The progress of invented builds, and properties of any progress.
 
 use proptest::prelude::*;
 
@@ -19,8 +19,8 @@ fn progress(earlier: &[(&str, f64)]) -> Derivations {
         .map(|(name, seconds)| (drv(name), Expected { seconds: Some(*seconds), needed_by: None }));
     let expected = earlier.chain([(drv("dep"), needed_by(&[0, 1]))]);
     let mut rows = Derivations::default();
-    rows.want(&builds.iter().collect::<Vec<_>>());
-    rows.learn(expected.collect());
+    rows.add_variants(&builds.iter().collect::<Vec<_>>());
+    rows.add_expected(expected.collect());
     rows
 }
 
@@ -28,7 +28,7 @@ fn needed_by(places: &[usize]) -> Expected {
     Expected { seconds: None, needed_by: Some(places.to_vec()) }
 }
 
-/// What may become of a derivation, and at which second.
+/// A change of a derivation at a second.
 type Change = Box<dyn Fn(&mut Derivations, f64)>;
 
 fn start(name: &'static str) -> Change {
@@ -46,7 +46,7 @@ fn stop(name: &'static str) -> Change {
 }
 
 #[test]
-fn the_whole_is_weighted_by_what_builds_take() {
+fn overall_progress_is_weighted_by_time() {
     let mut progress = progress(&[("a", 10.0), ("b", 90.0)]);
     start("a")(&mut progress, 0.0);
     stop("a")(&mut progress, 10.0);
@@ -62,7 +62,7 @@ fn the_whole_is_weighted_by_what_builds_take() {
 }
 
 #[test]
-fn without_a_history_the_own_pace_counts() {
+fn without_a_history_the_estimate_uses_the_steps() {
     let mut progress = progress(&[]);
     start("a")(&mut progress, 0.0);
     start("b")(&mut progress, 0.0);
@@ -76,21 +76,21 @@ fn without_a_history_the_own_pace_counts() {
 }
 
 #[test]
-fn a_dependency_counts_and_is_known_by_who_needs_it() {
+fn a_dependency_counts_and_has_the_variants_that_need_it() {
     let mut progress = progress(&[("a", 10.0), ("b", 10.0)]);
     assert!(!progress.is_unattributed(&drv("dep")) && progress.is_unattributed(&drv("other")));
     start("dep")(&mut progress, 0.0);
     assert_eq!(progress.get(&drv("dep")).unwrap().needed_by(), [0, 1]);
-    assert_eq!(progress.dependencies().count(), 1);
+    assert_eq!(progress.running_dependencies().count(), 1);
     assert_eq!(progress.overall(1.0).all, 3);
     stop("dep")(&mut progress, 2.0);
-    assert_eq!(progress.dependencies().count(), 0);
-    progress.learn([(drv("other"), needed_by(&[1]))].into());
+    assert_eq!(progress.running_dependencies().count(), 0);
+    progress.add_expected([(drv("other"), needed_by(&[1]))].into());
     assert!(!progress.is_unattributed(&drv("other")));
 }
 
 #[test]
-fn a_machine_is_named_as_people_name_it() {
+fn a_machine_is_shown_by_its_host_name() {
     let uri = "ssh-ng://me@builder-a?remote-program=/b/nix&remote-store=local?root%3D/b";
     let on = |machine: &str| Derivation { machine: machine.into(), ..Derivation::default() }.on();
     assert_eq!(on(uri), " on builder-a");
@@ -99,7 +99,7 @@ fn a_machine_is_named_as_people_name_it() {
     assert_eq!(on(""), "");
 }
 
-/// Any change, with its name.
+/// Arguments of [`change`].
 fn any_change() -> impl Strategy<Value = (usize, &'static str, u32, u32)> {
     (0..6usize, prop::sample::select(vec!["a", "b", "dep", "other"]), 0..50u32, 50..60u32)
 }
@@ -123,7 +123,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn the_whole_never_runs_backwards(
+    fn overall_progress_never_decreases(
         changes in prop::collection::vec((any_change(), 0.0..500.0f64), 1..60),
         earlier in prop::option::of(0.0..900.0f64),
     ) {

@@ -1,5 +1,5 @@
-//! Builds the first variants while other hosts are still evaluated: the first compiler of a
-//! large fleet starts after seconds. A second `nix build` then takes the rest.
+//! Builds the first variants while other hosts are being evaluated, so that a large fleet's first
+//! compiler starts after seconds. A second `nix build` then builds the rest.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,22 +21,23 @@ use crate::nix::builders::Configured;
 use crate::nix::names::DrvPath;
 use crate::system::interrupt;
 
-/// A fleet that is evaluated in less time gains nothing from a second `nix build`.
-const AFTER: Duration = Duration::from_secs(2);
-/// How long Ctrl-C may go unnoticed.
+/// Delay of the first build: a fleet that is evaluated in less time gains nothing from a second
+/// `nix build`.
+const DELAY: Duration = Duration::from_secs(2);
+/// Interval of the checks for Ctrl-C.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What became of each variant whose build was begun early, in its plan.
+/// The variants whose build was begun early, as they were planned then.
 pub type Begun = BTreeMap<DrvPath, Todo>;
 
-/// The hosts that are evaluated so far, and what was begun for them.
+/// Builds for the hosts that have been evaluated so far.
 pub struct EarlyBuild<'a> {
     context: &'a Context,
     limits: &'a Limits,
     run: &'a SharedRun,
-    /// What was free before the evaluation.
+    /// The machine before the evaluation.
     whole: Machine,
-    /// What these builds may use beside the evaluators.
+    /// What these builds may use, without the evaluators' share.
     machine: Machine,
     began: Instant,
     known: Mutex<Known>,
@@ -46,17 +47,17 @@ pub struct EarlyBuild<'a> {
 #[derive(Default)]
 struct Known {
     selections: Vec<(HostName, Selection)>,
-    /// Whether there are more than when builds were last chosen.
+    /// Whether selections were added since builds were last chosen.
     grown: bool,
     begun: Begun,
-    /// Whether a `nix build` runs.
+    /// Whether a `nix build` is running.
     running: bool,
-    /// Nothing more is begun.
+    /// Whether no more builds begin.
     closed: bool,
 }
 
 impl<'a> EarlyBuild<'a> {
-    /// To be called before the evaluation begins, which takes memory.
+    /// Measures the free memory. Call it before the evaluation begins.
     pub fn new(context: &'a Context, limits: &'a Limits, run: &'a SharedRun) -> Self {
         let whole = run::this_machine();
         let left = |free: u64| free - EvalLimits::new(None, None, whole.cores, Some(free)).memory;
@@ -69,7 +70,7 @@ impl<'a> EarlyBuild<'a> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a host that is evaluated.
+    /// Adds a host that has been evaluated.
     pub fn add(&self, host: &HostName, selection: Selection) {
         let mut known = self.lock();
         known.selections.push((host.clone(), selection));
@@ -82,7 +83,7 @@ impl<'a> EarlyBuild<'a> {
     /// Nix cannot be started.
     pub fn build(&self) -> Result<()> {
         while let Some(builds) = self.next() {
-            // What Nix says against it, the plan of all builds will report.
+            // The plan of all builds reports the error.
             let Ok(planned) = plan(self.context, &builds) else { continue };
             let wanted = planned.plan.wanted();
             {
@@ -107,14 +108,14 @@ impl<'a> EarlyBuild<'a> {
         Ok(())
     }
 
-    /// The builds to begin next; `None`: no more.
+    /// Waits for the builds to begin next; `None` if no more builds begin.
     fn next(&self) -> Option<Vec<Build>> {
         let mut known = self.lock();
         loop {
             if known.closed || interrupt::requested() {
                 return None;
             }
-            if known.grown && (self.began.elapsed() >= AFTER || !known.begun.is_empty()) {
+            if known.grown && (self.began.elapsed() >= DELAY || !known.begun.is_empty()) {
                 known.grown = false;
                 let selections = known.selections.iter().map(|(host, it)| (host, it));
                 let mut builds = distinct(selections);
@@ -126,7 +127,7 @@ impl<'a> EarlyBuild<'a> {
         }
     }
 
-    /// One build at a time, so that the other jobs are left for the rest.
+    /// Returns limits for one build at a time, so that the remaining jobs are free for the rest.
     fn limits(&self, wanted: &[&Build]) -> Limits {
         let configured = Configured::read(&self.context.flake.nix);
         let limits = |asked: &Limits| parallel::choose(wanted, self.machine, &configured, asked);
@@ -134,7 +135,7 @@ impl<'a> EarlyBuild<'a> {
         limits(&Limits { jobs, ..self.limits.clone() })
     }
 
-    /// Begins nothing more, and returns what was begun.
+    /// Prevents further builds, and returns those that were begun.
     pub fn close(&self) -> Begun {
         let mut known = self.lock();
         known.closed = true;
@@ -142,14 +143,14 @@ impl<'a> EarlyBuild<'a> {
         known.begun.clone()
     }
 
-    /// What other builds may use beside those that still run; `None`: none runs.
-    pub fn machine_beside(&self) -> Option<Machine> {
+    /// Returns what other builds may use beside the running ones; `None` if none is running.
+    pub fn rest_of_machine(&self) -> Option<Machine> {
         let Machine { cores, memory } = self.whole;
         let memory = memory.zip(self.machine.memory).map(|(whole, own)| whole - own);
         self.lock().running.then_some(Machine { cores, memory })
     }
 
-    /// Waits until no build runs.
+    /// Waits until no build is running.
     pub fn wait(&self) {
         let mut known = self.lock();
         while known.running {

@@ -1,4 +1,4 @@
-//! Estimates from the times and sizes of earlier builds.
+//! Estimates times and sizes from earlier builds.
 //!
 //! Pure: no I/O, no clock.
 
@@ -14,10 +14,10 @@ use crate::statistics;
 pub struct Record {
     /// The derivation's name, for example `llama-cpp-cpu-znver4-6123`.
     pub name: String,
-    /// Where it was built; empty: this machine.
+    /// The machine that built it; empty for this one.
     #[serde(default)]
     pub machine: String,
-    /// Of wall-clock time.
+    /// Wall-clock time.
     pub seconds: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out: Option<StorePath>,
@@ -25,17 +25,17 @@ pub struct Record {
     pub closure_bytes: Option<u64>,
 }
 
-/// Records of earlier builds, by name without the version at its end.
+/// Records of earlier builds.
 #[derive(Debug, Default)]
 pub struct History {
-    /// Each with its line, oldest first.
+    /// By name without version: records with their line numbers, oldest first.
     by_key: BTreeMap<String, Vec<(usize, Record)>>,
     lines: usize,
 }
 
-/// Records per name and machine in the file.
+/// Maximum number of records per name and machine.
 const RECORDS_EACH: usize = 5;
-/// Records in the file.
+/// Maximum number of records in the file.
 const MOST_RECORDS: usize = 5000;
 
 impl History {
@@ -55,21 +55,22 @@ impl History {
         history
     }
 
-    /// The median of the last builds of this name, on the same machine if there are any.
+    /// Returns the median time of the last builds of this name: on the same machine if there are
+    /// any, else on all machines.
     pub fn seconds(&self, name: &str, machine: &str) -> Option<f64> {
         let records = self.by_key.get(key(name))?;
         let records = || records.iter().map(|(_, record)| record);
         median(records().filter(|record| record.machine == machine)).or_else(|| median(records()))
     }
 
-    /// The last build of this name with another output than `out`, to compare closure sizes with.
+    /// Returns the last build of this name with another output, to compare closure sizes with.
     pub fn before(&self, name: &str, out: &StorePath) -> Option<&Record> {
         let records = self.by_key.get(key(name))?;
         let other = |record: &&Record| record.out.as_ref().is_some_and(|other| other != out);
         records.iter().rev().map(|(_, record)| record).find(other)
     }
 
-    /// The file's new text, if less than half of it is worth keeping.
+    /// Returns a shorter text for the file, if less than half of its lines are still needed.
     pub fn compact(&self) -> Option<String> {
         let mut kept: Vec<&(usize, Record)> = vec![];
         for records in self.by_key.values() {
@@ -88,11 +89,12 @@ impl History {
     }
 }
 
+/// Formats a record as a JSON line.
 pub fn line(record: &Record) -> String {
     serde_json::to_string(record).map(|json| json + "\n").unwrap_or_default()
 }
 
-/// `llama-cpp-cpu-x86-64-v3-6123` → `llama-cpp-cpu-x86-64-v3`.
+/// Removes the version: `llama-cpp-cpu-x86-64-v3-6123` → `llama-cpp-cpu-x86-64-v3`.
 fn key(name: &str) -> &str {
     match name.rsplit_once('-') {
         Some((start, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => start,
@@ -104,8 +106,8 @@ fn median<'a>(records: impl DoubleEndedIterator<Item = &'a Record>) -> Option<f6
     statistics::median(records.rev().take(RECORDS_EACH).map(|record| record.seconds))
 }
 
-/// Seconds that a running build still needs. `earlier` is how long earlier ones took. The
-/// further it is, the more its own pace counts.
+/// Estimates the remaining seconds of a running build from the time of earlier builds and the pace
+/// of its steps. The pace gets the weight of the fraction that is done.
 pub fn remaining(earlier: Option<f64>, elapsed: f64, steps: Option<Pace>) -> Option<f64> {
     let by_history = earlier.filter(|all| *all > elapsed).map(|all| all - elapsed);
     let by_pace = steps.and_then(|pace| pace.remaining());
@@ -117,18 +119,19 @@ pub fn remaining(earlier: Option<f64>, elapsed: f64, steps: Option<Pace>) -> Opt
     }
 }
 
-/// How fast the steps of a build are.
+/// The pace of a build's steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// Now, and when the first step was reported.
+    /// The fraction that is done now.
     pub fraction: f64,
+    /// The fraction that was done when the first step was reported.
     pub first_fraction: f64,
-    /// Seconds between the two.
+    /// Seconds since the first step was reported.
     pub seconds: f64,
 }
 
 impl Pace {
-    /// The first twentieth predicts nothing.
+    /// Estimates the remaining seconds, after the first twentieth of the steps.
     fn remaining(self) -> Option<f64> {
         let gained = self.fraction - self.first_fraction;
         (gained >= 0.05).then(|| self.seconds / gained * (1.0 - self.fraction))
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_the_last_builds_there_is_the_estimate() {
+    fn the_estimate_is_the_median_of_the_last_builds_on_the_machine() {
         let mut text = String::new();
         for seconds in [9000.0, 10.0, 30.0, 20.0, 9000.0, 25.0] {
             text += &line(&record("x-64-v3-6123", "", seconds, "/o"));
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_held_against_the_last_other_output() {
+    fn the_size_is_compared_with_the_last_other_output() {
         let text: String =
             ["/a", "/b", "/b"].iter().map(|out| line(&record("x-1", "", 1.0, out))).collect();
         let history = History::parse(&text);
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_takes_one_record_and_the_file_stays_small() {
+    fn a_damaged_line_is_skipped_and_the_file_stays_small() {
         let good = line(&record("x-1", "", 3.0, "/a"));
         let text =
             format!("{good}{{\"name\":\n\n\u{0}\n{{\"name\":\"x-1\",\"seconds\":-1}}\n{good}");
@@ -189,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn what_remains_is_history_first_and_the_own_pace_in_the_end() {
+    fn the_estimate_moves_from_the_history_to_the_pace() {
         let pace = |fraction, seconds| Some(Pace { fraction, first_fraction: 0.0, seconds });
         assert_eq!(remaining(None, 5.0, None), None);
         assert_eq!(remaining(Some(100.0), 40.0, None), Some(60.0));
         assert_eq!(remaining(None, 40.0, pace(0.5, 30.0)), Some(30.0));
         assert_eq!(remaining(None, 40.0, pace(0.01, 30.0)), None);
         assert_eq!(remaining(Some(100.0), 40.0, pace(0.5, 40.0)), Some(50.0));
-        // Longer than ever: only its own pace is left.
+        // Slower than every earlier build: only the pace counts.
         assert_eq!(remaining(Some(10.0), 40.0, pace(0.5, 40.0)), Some(40.0));
         assert_eq!(remaining(Some(10.0), 40.0, None), None);
     }

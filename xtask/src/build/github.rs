@@ -1,4 +1,4 @@
-//! The report of `build-all` for GitHub: annotations and a step summary.
+//! Formats the report of `build-all` for GitHub: annotations and the step summary.
 
 use std::fmt::Write as _;
 
@@ -9,33 +9,34 @@ use crate::findings::finding::{Finding, grouped};
 use crate::ui::github::{data, property};
 use crate::ui::units;
 
-/// GitHub shows no summary of a step that writes more than 1 MiB in all.
+/// Maximum size of the summary: GitHub shows none for a step that writes more than 1 MiB in total.
 const MOST_BYTES: usize = 400 << 10;
 
-/// One error for each variant that is not in the store, and the findings. `folder` is where
-/// the flake is in the checkout.
+/// Returns an error for each variant that was not built, and an annotation for each finding.
+/// `folder` is the flake's folder in the checkout.
 pub fn annotations(report: &BuildReport, folder: &str) -> Vec<String> {
     let variants = report.variants.iter().filter(|variant| is_wrong(variant)).map(|variant| {
         let title = property(&format!("{}: {}", variant.build.variant, variant.state));
-        format!("::error title={title}::{}", data(&one_line(variant)))
+        format!("::error title={title}::{}", data(&summary_with_log(variant)))
     });
     let findings = findings(report);
     let findings = findings.iter().map(|(place, finding)| annotation(place, finding, folder));
     variants.chain(findings).take(MOST_FINDINGS).collect()
 }
 
-/// Those of the run and of the hosts that do not evaluate, with what they are about.
+/// Returns the findings of the run and of hosts that do not evaluate, each with its place.
 fn findings(report: &BuildReport) -> Vec<(String, &Finding)> {
     let run = report.findings.iter().map(|finding| ("build-all".to_owned(), finding));
     grouped(run.chain(report.host_findings()))
 }
 
-/// An interrupted build is not an error.
+/// Returns whether the variant is an error. An interrupted build is not.
 fn is_wrong(variant: &VariantReport) -> bool {
     !variant.state.ok() && variant.state != BuildState::Interrupted
 }
 
-fn one_line(variant: &VariantReport) -> String {
+/// Returns the variant's summary, and its log file on a second line.
+fn summary_with_log(variant: &VariantReport) -> String {
     let mut text = variant.summary();
     if let Some(log) = &variant.log {
         let _ = write!(text, "\nfull log: {log}");
@@ -43,8 +44,8 @@ fn one_line(variant: &VariantReport) -> String {
     text
 }
 
-/// The report as Markdown, for `$GITHUB_STEP_SUMMARY`: a table, then what failed, with
-/// the end of its log folded away.
+/// Formats the report as Markdown, for `$GITHUB_STEP_SUMMARY`: a table, then the failures, each
+/// with the end of its log in a collapsed section.
 pub fn summary(report: &BuildReport) -> String {
     let ok = report.variants.iter().filter(|variant| variant.state.ok()).count();
     let mut text = format!(
@@ -85,10 +86,10 @@ fn failure(variant: &VariantReport) -> String {
     let mut text = format!(
         "- 🔴 **{}**: {}\n",
         markdown(variant.build.variant.as_str()),
-        markdown(&one_line(variant))
+        markdown(&summary_with_log(variant))
     );
     if !variant.log_tail.is_empty() {
-        // A blank line ends the HTML and begins the Markdown, and the other way round.
+        // Blank lines separate HTML from Markdown.
         let tail = fenced(variant.log_tail.iter().map(String::as_str));
         let count = variant.log_tail.len();
         let _ = write!(
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_one_line_with_its_hosts_its_first_error_and_its_log() {
+    fn a_failure_has_its_hosts_its_first_error_and_its_log() {
         assert_eq!(
             annotations(&report(vec![failed(vec![])]), ""),
             ["::error title=cpu|x%3A failed::the build failed for a, b::c: x.c:3: error: \
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_is_never_too_long_to_be_shown() {
+    fn a_long_summary_is_cut() {
         let tail = vec!["`é".repeat(5000); 25];
         let variants = (0..40).map(|_| failed(tail.clone())).collect();
         let summary = summary(&report(variants));

@@ -1,5 +1,5 @@
-//! What a run of build-all is about to build, in a file while it runs. A run that was killed
-//! leaves the file, so that the next one can report how much of it is done.
+//! Keeps a list of a run's builds in a file while it runs. A killed run leaves the file, so that
+//! the next run can report how many of its builds are done.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ impl BuildList {
         }
     }
 
-    /// How many of its builds are done, and of how many, if `now` wants the same variants.
+    /// Returns how many of these builds are done and their total, if `now` has the same variants.
     pub fn done_of(&self, now: &Self) -> Option<(usize, usize)> {
         let done = self.derivations.difference(&now.derivations).count();
         (self.variants == now.variants && !self.derivations.is_empty())
@@ -37,7 +37,7 @@ fn file(home: &Path) -> PathBuf {
     home.join("build-unfinished.json")
 }
 
-/// What the last run left, if it was killed; `None` too where it cannot be read.
+/// Returns the list that a killed run left, if it can be read.
 pub fn left(home: &Path) -> Option<BuildList> {
     serde_json::from_str(&files::read(&file(home)).ok()?).ok()
 }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_was_killed_is_known_again_by_what_it_wanted() {
+    fn a_killed_run_is_resumed_only_with_the_same_variants() {
         let drvs = |names: &[&str]| names.iter().map(|name| DrvPath::new(*name)).collect();
         let before = BuildList { variants: drvs(&["a", "b"]), derivations: drvs(&["a", "b", "c"]) };
         let now = BuildList { derivations: drvs(&["b"]), ..before.clone() };

@@ -1,4 +1,4 @@
-//! The report of `build-all` as JUnit test cases.
+//! Turns the report of `build-all` into JUnit test cases.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use crate::build::report::{BuildReport, VariantReport};
 use crate::build::variants::BuildState;
 use crate::check::junit::{by_findings, of_host};
 use crate::check::outcomes::HostState;
-use crate::ci::junit::{Case, Trouble, Verdict, cut};
+use crate::ci::junit::{Case, Details, Verdict, cut};
 
-/// A case for each variant, and one for each host that does not evaluate.
+/// Returns a case for each variant, and one for each host that does not evaluate.
 pub fn of_build(report: &BuildReport) -> Vec<Case> {
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for variant in &report.variants {
@@ -16,7 +16,7 @@ pub fn of_build(report: &BuildReport) -> Vec<Case> {
     }
     let variants = report.variants.iter().map(|variant| {
         let name = variant.build.variant.as_str();
-        // CI systems track a case by its name, so hosts are part of it only where they must be.
+        // CI systems track a case by its name, so it contains hosts only if it must.
         let name = match names.get(name) {
             Some(1) => name.to_owned(),
             _ => format!("{name} ({})", variant.build.wanted_by()),
@@ -40,7 +40,7 @@ fn of_variant(name: String, variant: &VariantReport) -> Case {
             let message = cut(&variant.summary());
             let mut text = variant.log_tail.iter().map(|line| cut(line)).collect::<Vec<_>>();
             text.extend(variant.log.iter().map(|log| format!("full log: {log}")));
-            Verdict::Failure(Trouble { kind: state.to_string(), message, text: text.join("\n") })
+            Verdict::Failure(Details { kind: state.to_string(), message, text: text.join("\n") })
         }
     };
     let out = variant.out_path.as_ref().map_or("", |out| out.as_str());

@@ -1,4 +1,4 @@
-//! `log HOST`: the log of a host's last build.
+//! `log HOST`: prints the log of a host's last build.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::fleet::names::{HostName, VariantName};
 use crate::system::{disk, files};
 use crate::ui::nearest::nearest;
 
-/// The last build of a host's variant: its own log, or that of the dependency that failed.
+/// The log of a host's last build: of the variant, or of the dependency that failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct LastLog {
     variant: VariantName,
@@ -55,8 +55,8 @@ pub fn run(args: &LogArgs, context: &Context) -> Result<Outcome> {
     Ok(Outcome::Ok)
 }
 
-/// Notes the logs of a run. Without the note `log` finds an earlier one.
-pub fn note(context: &Context, variants: &[VariantReport]) {
+/// Records the logs of a run for `log`.
+pub fn save(context: &Context, variants: &[VariantReport]) {
     let mut all = read(context);
     for variant in variants {
         let Some(log) = &variant.log else { continue };
@@ -73,7 +73,7 @@ pub fn note(context: &Context, variants: &[VariantReport]) {
     }
 }
 
-/// Of this fleet alone: another one may have a host of the same name.
+/// Returns this fleet's file: another fleet may have a host of the same name.
 fn file(context: &Context) -> PathBuf {
     let name = files::safe_name(&context.flake.reference);
     context.home.join("logs/build-latest").join(name + ".json")

@@ -1,19 +1,19 @@
-//! The full log of each build, on disk while it runs. A full or read-only disk stops no build:
-//! the log ends there, and the first error is reported.
+//! Writes the full log of each build to disk while it runs. A full or read-only disk does not stop
+//! a build: the log ends there, and the first error is reported.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error};
 
 use crate::build::tracker::Update;
 use crate::build::variants::short_name;
 use crate::nix::names::DrvPath;
 use crate::system::{disk, files};
 
-/// The lines of a log up to where it cannot be read; a line of megabytes comes in pieces.
+/// Reads the lines of a log until an error. A line of megabytes is split.
 pub fn lines(log: &Path) -> impl Iterator<Item = String> {
     let mut reader = File::open(log).ok().map(BufReader::new);
     std::iter::from_fn(move || {
@@ -29,12 +29,13 @@ pub fn lines(log: &Path) -> impl Iterator<Item = String> {
 pub struct BuildLogs {
     folder: PathBuf,
     logs: BTreeMap<DrvPath, Log>,
-    error: Option<Error>,
+    /// The first error.
+    pub error: Option<Error>,
 }
 
 struct Log {
     path: PathBuf,
-    /// `None`: it could not be written completely.
+    /// `None` if it could not be written completely.
     file: Option<File>,
 }
 
@@ -85,7 +86,7 @@ impl BuildLogs {
         }
     }
 
-    /// Nix's own errors, which belong to no derivation.
+    /// Writes Nix's errors, which belong to no derivation.
     pub fn write_nix_errors(&mut self, errors: &[String]) {
         let file = self.folder.join("nix-errors.log");
         let written = match errors {
@@ -97,12 +98,7 @@ impl BuildLogs {
         }
     }
 
-    /// The first error, once.
-    pub fn take_error(&mut self) -> Result<()> {
-        self.error.take().map_or(Ok(()), Err)
-    }
-
-    /// The log of a derivation, if it is complete.
+    /// Returns the log file of a derivation, if it is complete.
     pub fn file(&self, drv: &DrvPath) -> Option<&Path> {
         self.logs.get(drv).filter(|log| log.file.is_some()).map(|log| log.path.as_path())
     }

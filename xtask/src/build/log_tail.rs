@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 
-/// Lines per derivation; the full log is on disk.
+/// Maximum lines per derivation; the full log is on disk.
 const LINES: usize = 25;
-/// Bytes per derivation.
+/// Maximum bytes per derivation.
 const BYTES: usize = 16 << 10;
-/// Bytes shown of one line.
+/// Maximum bytes per line.
 const LINE_BYTES: usize = 2000;
 
 #[derive(Debug, Default, Clone)]
@@ -19,7 +19,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// `line` is sanitized.
+    /// Appends a sanitized line.
     pub fn push(&mut self, line: &str) {
         let line = cut(line);
         self.bytes += line.len();
@@ -33,19 +33,18 @@ impl Tail {
         self.lines.iter().cloned().collect()
     }
 
-    /// The last lines, newest first.
+    /// Returns the last lines, newest first.
     pub fn newest(&self) -> impl Iterator<Item = &String> {
         self.lines.iter().rev()
     }
 }
 
-/// A line that is longer than a person reads, with a mark of how much is not shown.
+/// Cuts a line to the maximum length, and appends how many bytes are missing.
 fn cut(line: &str) -> String {
     if line.len() <= LINE_BYTES {
         return line.to_owned();
     }
-    let whole = |at: &usize| line.is_char_boundary(*at);
-    let end = (0..=LINE_BYTES).rev().find(whole).unwrap_or_default();
+    let end = (0..=LINE_BYTES).rev().find(|at| line.is_char_boundary(*at)).unwrap_or_default();
     format!("{}… ({} bytes more)", &line[..end], line.len() - end)
 }
 
@@ -66,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_kept() {
+    fn the_last_lines_remain() {
         let mut tail = Tail::default();
         (0..100).for_each(|n| tail.push(&n.to_string()));
         assert_eq!(tail.lines().len(), LINES);
@@ -77,7 +76,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn whatever_comes_it_stays_small_and_harmless(
+        fn any_lines_stay_small_and_sanitized(
             lines in prop::collection::vec((any::<String>(), 1..900usize), 0..40),
         ) {
             let mut tail = Tail::default();

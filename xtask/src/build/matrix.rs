@@ -1,6 +1,6 @@
-//! `matrix`: the builds as a GitHub Actions matrix, on one line of stdout. Jobs run on machines
-//! that share no store, so builds that share a module, which may take an hour, are one job. What
-//! all builds share is built in each job: ggml's base and the tools take minutes.
+//! `matrix`: prints the builds as a GitHub Actions matrix, on one line. The jobs' machines share no
+//! store, so builds with a common ggml module, which may take an hour, are one job. ggml's base and
+//! the tools, which take minutes, are built in each job.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ pub fn run(args: &HostSelection, context: &Context) -> Result<Outcome> {
     // A host that does not evaluate is in no job, so it must be reported.
     let missing = outcomes.without_variant();
     let report = CheckReport::for_named(&args.hosts, &missing, outcomes, &BTreeSet::new());
-    view::complain(&context.ui, &report);
+    view::print_findings(&context.ui, &report);
     Ok(report.outcome())
 }
 
@@ -40,17 +40,17 @@ struct Matrix {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Job {
-    /// Of several builds separated by commas, as `cargo xtask build-all --variant` takes them.
+    /// Variants separated by commas, as for `cargo xtask build-all --variant`.
     variant: String,
-    /// Separated by spaces, as `cargo xtask build-all` takes them.
+    /// Hosts separated by spaces, as for `cargo xtask build-all`.
     hosts: String,
     system: String,
     /// The first of `drvPaths`.
     drv_path: DrvPath,
     drv_paths: Vec<DrvPath>,
-    /// As in the module, `cuda+rocm` for several.
+    /// Backends as in the module, such as `cuda+rocm`.
     backend: String,
-    /// llama.cpp's; a pinned host has an earlier one than the others.
+    /// llama.cpp's revision; a pinned host has an earlier one than the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     rev: Option<String>,
     /// GitHub's runner for this system, if it has one.
@@ -63,7 +63,7 @@ impl Matrix {
         builds.sort_by(|a, b| (&a.variant, &a.hosts).cmp(&(&b.variant, &b.hosts)));
         let mut jobs: Vec<Vec<Build>> = vec![];
         for build in builds {
-            // The build may be what two jobs have in common.
+            // The build may connect several jobs.
             let (shared, other): (Vec<_>, _) =
                 jobs.into_iter().partition(|job| share_a_module(job, &build));
             jobs = other;
@@ -76,7 +76,7 @@ impl Matrix {
 }
 
 fn share_a_module(job: &[Build], build: &Build) -> bool {
-    // `ggml-cuda-sm75`, not `ggml`.
+    // For example `ggml-cuda-sm75`, but not `ggml`.
     fn modules(build: &Build) -> impl Iterator<Item = &DrvPath> {
         let parts = build.manifest.parts.iter();
         parts.filter(|it| it.name.starts_with("ggml-")).map(|it| &it.drv_path)

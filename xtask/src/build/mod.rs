@@ -1,9 +1,8 @@
 //! `build-all` and `matrix`: every distinct variant, built once.
 //!
-//! Entry points: `command::run`, `matrix::run`, `run::build`. `early` begins while hosts are
-//! still evaluated. `attempts` runs `nix_build` until
-//! nothing is left to retry; `tracker` follows its log in the records of
-//! `derivations`, `view` draws them.
+//! Entry points: `command::run`, `matrix::run`, `run::build`. `early` begins builds while hosts are
+//! being evaluated. `attempts` runs `nix_build` until there is nothing left to retry; `tracker`
+//! updates the records of `derivations` from its log, and `view` draws them.
 //!
 //! Imports: system, statistics, ui, findings, ci, nix, testbed, fleet, hardware, check.
 

@@ -1,5 +1,5 @@
-//! One `nix build` over all derivations. Each line of its log goes to the tracker, the logs
-//! on disk and the progress display.
+//! Runs one `nix build` of all derivations, and passes each line of its log to the tracker, the
+//! logs on disk and the progress display.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver};
@@ -21,16 +21,17 @@ use crate::nix::{builders, derivation};
 use crate::system::process::{Exit, Heard, LONGEST_LINE, Source, Then, watch};
 use crate::system::{interrupt, orphans};
 
-/// How long a failure waits to be printed until it is known which variants need what failed.
+/// Maximum time that a failure is not printed until it is known which variants need the failed
+/// derivation.
 const ATTRIBUTION: Duration = Duration::from_secs(10);
 
 /// How one run of Nix ended.
 pub struct Ended {
-    /// What Nix called errors.
+    /// Nix's error messages.
     pub errors: Vec<String>,
-    /// Nix was stopped because a build took too long on its builder.
+    /// Whether Nix was stopped because a build took too long on its builder.
     pub timed_out: bool,
-    /// Nix exited with a status: it was neither interrupted nor killed.
+    /// Whether Nix exited with a status: it was neither interrupted nor killed.
     pub with_status: bool,
 }
 
@@ -59,7 +60,7 @@ pub fn run(
             call = call.args([option.to_owned(), value.to_string()]);
         }
     }
-    run.with(process, |state| {
+    run.with(process, &mut |state| {
         state.begin(&context.ui);
         state.tracker.begin(builds);
     });
@@ -67,14 +68,14 @@ pub fn run(
     let mut reader = Reader::new(LONGEST_LINE);
     let mut timed_out = None;
     let exit = watch(&call, None, &mut |heard| {
-        let event = match heard {
+        let mut event = match heard {
             Heard::Line(Source::Stderr, line) | Heard::Part(Source::Stderr, line) => {
                 reader.read(line)
             }
             _ => None,
         };
-        run.with(process, |state| {
-            if let Some(event) = event {
+        run.with(process, &mut |state| {
+            if let Some(event) = event.take() {
                 follower.follow(state, event);
             }
             let now = state.now();
@@ -88,7 +89,7 @@ pub fn run(
         });
         if timed_out.is_some() || run.is_cancelled() { Then::End } else { Then::GoOn }
     });
-    run.with(process, |state| {
+    run.with(process, &mut |state| {
         if let Some(event) = reader.finish() {
             follower.follow(state, event);
         }
@@ -97,14 +98,13 @@ pub fn run(
     let (exit, mut errors) = (exit?, follower.errors);
     let with_status = matches!(exit, Exit::Code(_));
     if !with_status {
-        // Nix had no time to end what it had begun.
+        // Nix had no time to end its child processes.
         orphans::end();
     }
     if let Exit::Signal(_) = exit {
         errors.push(format!("Nix itself was {exit} while it built"));
     }
-    // A failure that no builder reported (a full disk, a lock, a daemon that refuses) is in
-    // no build's log.
+    // A failure outside of a build (a full disk, a lock, the daemon's refusal) is in no build's log.
     let mut state = run.lock();
     state.logs.write_nix_errors(&errors);
     if !state.tracker.derivations.iter().any(|(_, row)| row.started) {
@@ -120,8 +120,8 @@ pub fn run(
 
 struct Follower<'a> {
     context: &'a Context,
-    /// Which variants need a derivation that is none: asked when the first one begins, since
-    /// most runs have none.
+    /// The variants that need each dependency. Requested when the first dependency begins, because
+    /// most runs build none.
     dependents: Option<Receiver<BTreeMap<DrvPath, Expected>>>,
     errors: Vec<String>,
 }
@@ -133,17 +133,17 @@ impl Follower<'_> {
             state.logs.follow(&update);
             match &update {
                 Update::Message { level: 0, text } => self.errors.push(text.clone()),
-                Update::Started { drv, .. } => self.ask_dependents(state, drv),
+                Update::Started { drv, .. } => self.request_dependents(state, drv),
                 Update::Failed { drv, .. } => {
                     let stopped = interrupt::requested();
                     state.attempts(drv).failed = !stopped;
                     if state.tracker.derivations.is_unattributed(drv) {
-                        self.learn_dependents(state, ATTRIBUTION);
+                        self.receive_dependents(state, ATTRIBUTION);
                     }
                 }
                 _ => {}
             }
-            self.learn_dependents(state, Duration::ZERO);
+            self.receive_dependents(state, Duration::ZERO);
             let log = match &update {
                 Update::Failed { drv, .. } => state.logs.file(drv),
                 _ => None,
@@ -154,15 +154,15 @@ impl Follower<'_> {
         }
     }
 
-    fn ask_dependents(&mut self, state: &RunState, drv: &DrvPath) {
-        let variants = state.tracker.derivations.places();
+    fn request_dependents(&mut self, state: &RunState, drv: &DrvPath) {
+        let variants = state.tracker.derivations.variant_drvs();
         if self.dependents.is_some() || variants.contains(drv) {
             return;
         }
         let (sender, receiver) = mpsc::channel();
         let nix = self.context.flake.nix.clone();
         let (variants, home) = (variants.to_vec(), self.context.home.clone());
-        // Without a thread the sender is gone, and nothing is learnt.
+        // If the thread cannot start, the sender is dropped, and nothing is received.
         let _ = thread::Builder::new().name("dependents".into()).spawn(move || {
             let needed_by = derivation::needed_by(&nix, &variants).unwrap_or_default();
             let history = history::read(&home);
@@ -175,11 +175,11 @@ impl Follower<'_> {
         self.dependents = Some(receiver);
     }
 
-    fn learn_dependents(&mut self, state: &mut RunState, timeout: Duration) {
+    fn receive_dependents(&mut self, state: &mut RunState, timeout: Duration) {
         let Some(receiver) = &self.dependents else { return };
-        // Once it has answered, this fails at once.
+        // This fails immediately after the first result.
         if let Ok(expected) = receiver.recv_timeout(timeout) {
-            state.tracker.derivations.learn(expected);
+            state.tracker.derivations.add_expected(expected);
         }
     }
 }

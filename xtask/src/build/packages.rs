@@ -1,4 +1,4 @@
-//! `--packages`: the flake's own packages, whether or not a host selects them.
+//! Evaluates the flake's packages for `--packages`, whether or not a host selects them.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::fleet::manifest::Selection;
 use crate::nix::flake;
 use crate::ui::progress::Spinner;
 
-const LONGEST: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A package's name and its variant.
 type Named = (String, Selection);
 
-/// Every `packages.SYSTEM.llama-cpp*` of this machine's system.
+/// Evaluates every `packages.SYSTEM.llama-cpp*` of this machine's system.
 pub fn selections(context: &Context) -> Result<(Vec<Named>, Vec<Finding>)> {
     let system = flake::system();
-    let names = match whole_systems::package_names(context, LONGEST)? {
+    let names = match whole_systems::package_names(context, TIMEOUT)? {
         Ok(mut systems) => systems.remove(&system).unwrap_or_default(),
         Err(finding) => return Ok((vec![], vec![finding])),
     };
@@ -34,7 +34,7 @@ pub fn selections(context: &Context) -> Result<(Vec<Named>, Vec<Finding>)> {
         return Ok((vec![], vec![finding]));
     }
     let spinner = Spinner::start(&context.ui, "evaluating packages", names.len());
-    let query = |names: &[String]| context.flake.package_selections(&system, names, LONGEST);
+    let query = |names: &[String]| context.flake.package_selections(&system, names, TIMEOUT);
     let (mut found, mut findings) = (vec![], vec![]);
     for (name, evaluated) in each_package(context, &system, names, &spinner, query)? {
         match evaluated {

@@ -1,5 +1,5 @@
-//! How many builds run at once, and how many compilers in each, so that all compilers
-//! together fit into memory.
+//! Chooses how many builds run in parallel, and how many compilers in each, so that all compilers
+//! fit into memory.
 //!
 //! Pure: no I/O, no clock.
 
@@ -7,10 +7,10 @@ use crate::build::args::Limits;
 use crate::build::variants::Build;
 use crate::nix::builders::Configured;
 
-/// Peak memory of one compiler for this backend, in bytes. The host compiler: 0.57 GiB
-/// measured (GCC 12, -O3, common/arg.cpp of autumn 2026), and room. nvcc and hipcc compile a
-/// file for several targets with several programs; what they need is an estimate, on the
-/// side that is safe.
+/// Returns the peak memory of one compiler for these backends, in bytes. The host compiler needs
+/// 0.57 GiB (measured with GCC 12, -O3, common/arg.cpp of autumn 2026), with some reserve. nvcc
+/// and hipcc compile a file for several targets with several programs; their value is a
+/// conservative estimate.
 fn compiler_memory(backends: &[String]) -> u64 {
     const MIB: u64 = 1 << 20;
     let of = |backend: &String| match backend.as_str() {
@@ -25,19 +25,19 @@ fn compiler_memory(backends: &[String]) -> u64 {
 #[derive(Debug, Clone, Copy)]
 pub struct Machine {
     pub cores: usize,
-    /// Bytes that are free.
+    /// Free bytes.
     pub memory: Option<u64>,
 }
 
-/// Every build may use all cores if memory allows: more compilers than cores are only slow,
-/// and the last build of a run should not be limited to its share. If memory does not allow
-/// it, each build gets fewer compilers, then fewer builds run at once. nix.conf's values are
-/// upper limits; the user's are used as they are.
+/// Chooses the limits. If memory allows, every build may use all cores: more compilers than cores
+/// are only slower, and the last build of a run should not be limited to its share. Otherwise each
+/// build gets fewer compilers, and then fewer builds run in parallel. nix.conf's values are upper
+/// limits; the user's are used unchanged.
 pub fn choose(
     builds: &[&Build],
     machine: Machine,
     configured: &Configured,
-    asked: &Limits,
+    requested: &Limits,
 ) -> Limits {
     let count = builds.len().max(1);
     let compilers = match machine.memory {
@@ -49,16 +49,17 @@ pub fn choose(
     };
     let most = configured.max_jobs.map_or(usize::MAX, |jobs| jobs as usize);
     let jobs = count.min(machine.cores).min(compilers).min(most);
-    let jobs = asked.jobs.map_or(jobs, |jobs| jobs as usize);
+    let jobs = requested.jobs.map_or(jobs, |jobs| jobs as usize);
     let each = (compilers / jobs.max(1)).max(1);
-    // Zero is Nix's word for all of them.
+    // Zero means all cores in nix.conf.
     let most = configured.cores.filter(|cores| *cores > 0);
     let most = most.map_or(machine.cores, |cores| (cores as usize).min(machine.cores));
     let cores = (each < most && configured.builders.is_empty()).then_some(each);
-    Limits { jobs: Some(small(jobs)), cores: asked.cores.or(cores.map(small)), ..asked.clone() }
+    let cores = requested.cores.or(cores.map(to_u32));
+    Limits { jobs: Some(to_u32(jobs)), cores, ..requested.clone() }
 }
 
-fn small(number: usize) -> u32 {
+fn to_u32(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_bounds_the_compilers_of_all_builds_together() {
+    fn memory_limits_the_compilers_of_all_builds_together() {
         assert_eq!(chosen(&["cpu", "cpu", "vulkan"], 16, 128), (Some(3), None));
         assert_eq!(chosen(&["cpu", "cpu", "vulkan"], 16, 24), (Some(3), Some(10)));
         assert_eq!(chosen(&["cpu", "cuda"], 16, 32), (Some(2), Some(6)));
@@ -104,12 +105,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_done_and_nix_conf_is_a_limit() {
+    fn the_users_jobs_are_used_and_nix_conf_is_a_limit() {
         let machine = Machine { cores: 8, memory: Some(256 << 30) };
         let four = builds(&["cpu", "cpu", "cpu", "cpu"]);
         let four: Vec<&Build> = four.iter().collect();
         let configured = Configured { max_jobs: Some(2), ..Configured::default() };
-        let jobs = |asked| choose(&four, machine, &configured, &asked).jobs;
+        let jobs = |requested| choose(&four, machine, &configured, &requested).jobs;
         assert_eq!(jobs(Limits::default()), Some(2));
         assert_eq!(jobs(Limits { jobs: Some(3), ..Limits::default() }), Some(3));
         let only_remote =

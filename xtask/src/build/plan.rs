@@ -1,5 +1,5 @@
-//! What build-all is about to do: what is in the store, what a cache has, what must be
-//! built, and how large all of it is.
+//! Plans a run of build-all: which variants are in the store or in a cache, which must be built,
+//! and their sizes.
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,9 +25,9 @@ pub enum Todo {
     Present,
     Fetch,
     Build,
-    /// No machine that Nix has can build for its system.
+    /// Neither this machine nor a builder can build for its system.
     Unsupported,
-    /// The testbed lacks a toolkit that it is compiled with.
+    /// The testbed lacks a toolkit that its compilation needs.
     NeedsSetup,
 }
 
@@ -45,10 +45,10 @@ pub struct Row {
     pub build: Build,
     pub out_path: StorePath,
     pub plan: Todo,
-    /// Of what is present; of another, the last one of its name that was built here.
+    /// Its closure size if it is present, else that of the last build with its name here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closure_bytes: Option<u64>,
-    /// How long the last build of its name took here.
+    /// Expected seconds to build it and its missing parts, from earlier builds here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_seconds: Option<f64>,
     #[serde(skip)]
@@ -59,7 +59,7 @@ pub struct Row {
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     pub variants: Vec<Row>,
-    /// Derivations that must be built besides the variants themselves.
+    /// Number of derivations that must be built besides the variants themselves.
     pub dependencies: usize,
     pub fetch: Fetch,
 }
@@ -73,7 +73,7 @@ pub struct Fetch {
 }
 
 impl Plan {
-    /// What is to be built or fetched.
+    /// Returns what is to be built or fetched.
     pub fn wanted(&self) -> Vec<&Build> {
         self.variants.iter().filter(|row| row.plan.is_work()).map(|row| &row.build).collect()
     }
@@ -82,7 +82,7 @@ impl Plan {
         self.variants.iter().filter(|row| row.plan == todo).count()
     }
 
-    /// A finding for each toolkit that is to be set up first.
+    /// Returns a finding for each toolkit that must be set up first.
     pub fn needs_setup(&self) -> impl Iterator<Item = Finding> {
         toolkits::ALL.into_iter().filter_map(|toolkit| {
             let rows = self.variants.iter().filter(|row| row.lacks.contains(&toolkit));
@@ -105,14 +105,14 @@ impl Plan {
     }
 }
 
-/// Whether it is about a toolkit, and so shown before the build.
+/// Returns whether a finding is about a missing toolkit; these are printed before the build.
 pub fn is_setup(finding: &Finding) -> bool {
     finding.code == NEEDS_SETUP
 }
 
 const NEEDS_SETUP: &str = "needs-setup";
 
-/// The toolkits among these that something of this build must be compiled with.
+/// Returns the absent toolkits that the compilation of this build needs.
 fn lacks(
     build: &Build,
     absent: &[&'static Toolkit],
@@ -129,16 +129,15 @@ fn lacks(
     absent.iter().filter(needed).copied().collect()
 }
 
-/// The plan, and what it was made of.
+/// A plan, with the data that it was made from.
 pub struct Planned {
-    /// What earlier builds took.
     pub earlier: History,
     pub plan: Plan,
     pub missing: Missing,
 }
 
 impl Planned {
-    /// What was begun before this plan was made may be present by now.
+    /// Plans the variants that were begun early as before, although they may be present by now.
     pub fn restore(&mut self, begun: &BTreeMap<DrvPath, Todo>) {
         for row in &mut self.plan.variants {
             if let Some(todo) = begun.get(&row.build.drv) {
@@ -203,10 +202,10 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
     Ok(Planned { earlier, plan, missing })
 }
 
-/// How long it takes to build what is missing of a package and of its parts, if all of them were
-/// built before.
+/// Estimates the seconds to build a package and its parts, as far as they are missing; `None` if
+/// one of them was never built here.
 fn seconds(build: &Build, missing: &Missing, earlier: &History) -> Option<f64> {
-    let own = build.own().into_iter().filter(|drv| missing.build.contains(*drv));
+    let own = build.own_derivations().into_iter().filter(|drv| missing.build.contains(*drv));
     own.map(|drv| earlier.seconds(short_name(drv.as_str()), "")).sum()
 }
 
@@ -244,7 +243,7 @@ mod tests {
     }
 
     // Printed by Nix 2.26.3.
-    const SAID: &str = "these 2 derivations will be built:
+    const DRY_RUN: &str = "these 2 derivations will be built:
   /nix/store/7m8ds0jpzsfq1g4rcavzb53mvvprzyig-yy.drv
   /nix/store/0kn7a2zamlimpj5ziwcl0j3zvpjcar1z-xx.drv
 these 3 paths will be fetched (1.50 MiB download, 2.25 GiB unpacked):
@@ -254,8 +253,8 @@ warning: Git tree is dirty
 ";
 
     #[test]
-    fn what_nix_says_is_missing_is_read() {
-        let missing = Missing::parse(SAID);
+    fn the_output_of_a_dry_run_is_parsed() {
+        let missing = Missing::parse(DRY_RUN);
         assert_eq!(missing.build.len(), 2);
         assert_eq!(missing.fetch.len(), 1);
         assert_eq!(missing.download, 3 << 19);

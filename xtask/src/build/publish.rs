@@ -1,5 +1,5 @@
-//! Publishes builds: as links, which protect them from the garbage collector (GC roots), and
-//! as copies in another store.
+//! Publishes builds: links them, which protects them from the garbage collector (GC roots), and
+//! copies them to another store.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,8 +17,8 @@ use crate::system::interrupt::{self, Interrupted};
 use crate::ui::progress::Spinner;
 use crate::ui::sanitize::{hide_password_of, sanitize};
 
-/// Links every variant that is in the store. A link that fails is a warning: the build itself
-/// succeeded. `all_known`: the variant of each host is known.
+/// Links every variant that is in the store. A failed link is a warning, because the build itself
+/// succeeded. `all_known` is whether the variant of each host is known.
 pub fn link(
     context: &Context,
     args: &BuildAllArgs,
@@ -44,7 +44,7 @@ pub fn link(
             }
         }
     }
-    // If only a part of the fleet was built, the other links are the other part's.
+    // If only a part of the fleet was built, the other links may be in use.
     let whole_fleet = all_known
         && args.selection.hosts.is_empty()
         && args.variant.is_empty()
@@ -59,18 +59,20 @@ pub fn link(
     }
 }
 
-/// `result/` beside flake.nix, or in the current folder for a remote flake.
+/// Returns the folder for links: by default `result/` beside flake.nix, or in the current folder
+/// for a remote flake.
 fn folder(context: &Context, args: &BuildAllArgs) -> Result<PathBuf> {
-    match (&args.out_link, context.root()) {
-        (Some(folder), _) => Ok(folder.clone()),
-        (None, Some(root)) => Ok(root.join("result")),
+    Ok(match (&args.out_link, context.root()) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(root)) => root.join("result"),
         (None, None) => {
-            Ok(std::env::current_dir().context("cannot find the current folder")?.join("result"))
+            std::env::current_dir().context("cannot find the current folder")?.join("result")
         }
-    }
+    })
 }
 
-/// A name for each build: the variant's, with a host's where two builds have one.
+/// Returns a name for each build: its variant's, with its first host's if several builds have the
+/// same variant name.
 fn names(variants: &[VariantReport]) -> Vec<String> {
     let builds = || variants.iter().map(|variant| &variant.build);
     let mut taken = BTreeSet::new();
@@ -92,9 +94,9 @@ fn names(variants: &[VariantReport]) -> Vec<String> {
         .collect()
 }
 
-/// Fails early if the store cannot be reached, before an hour of building.
+/// Checks that the store can be reached, before an hour of building.
 pub fn check_store(context: &Context, to: &str) -> Result<()> {
-    let answer = store::greet(&context.flake.nix, to)?;
+    let answer = store::ping(&context.flake.nix, to)?;
     if !answer.exit.ok() {
         bail!(
             "cannot reach store {to} ({}): {}\n  help: --push takes a store URL as `nix copy --to` \
@@ -106,8 +108,8 @@ pub fn check_store(context: &Context, to: &str) -> Result<()> {
     Ok(())
 }
 
-/// Copies the variants one after another, so that each has its own result; paths that they
-/// share are copied once.
+/// Copies the variants one after another, so that each has its own result. Common paths are copied
+/// once.
 pub fn push(
     context: &Context,
     to: &str,
@@ -153,8 +155,8 @@ pub fn push(
     }
 }
 
-/// Copies a path, and asks the store there for it: only then it counts as pushed. Returns the
-/// names of the keys that signed it.
+/// Copies a path, and checks that the other store has it. Returns the names of the keys that
+/// signed it.
 fn push_one(context: &Context, to: &str, out: &StorePath) -> Result<Vec<String>> {
     interrupt::check()?;
     let answer = store::push(&context.flake.nix, to, out)?;

@@ -1,4 +1,4 @@
-//! The report of `build-all`: every variant that was asked for, in exactly one state.
+//! The report of `build-all`: every selected variant, in exactly one state.
 //!
 //! Pure: no I/O, no clock.
 
@@ -23,40 +23,40 @@ pub struct VariantReport {
     pub log: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closure_bytes: Option<u64>,
-    /// The builder, where another machine than this one built it.
+    /// The builder, if another machine built it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
-    /// How often Nix was asked to build it, where it was asked again.
+    /// Number of attempts, if more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
     /// Why it failed, in Nix's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Against the last build of its name on this machine.
+    /// Change of the closure size since the last build with its name on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closure_change_bytes: Option<i64>,
     /// The GC root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// `--push`: whether the store that was named has it now.
+    /// With `--push`: whether the other store has it now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pushed: Option<bool>,
-    /// The name of the dependency that failed, where it is not the variant itself.
+    /// The name of the failed dependency, if the variant itself did not fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_dependency: Option<String>,
-    /// The name of the variant's own part that failed, for example `ggml-cuda-sm75`.
+    /// The name of the variant's part that failed, for example `ggml-cuda-sm75`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_part: Option<String>,
-    /// The first error in the log of what failed, if one is found.
+    /// The first error in the failed derivation's log, if one is found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_error: Option<String>,
-    /// What the build proves to be wrong with it.
+    /// Findings about the finished build, for example about its CPU instructions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// Whether the end of its log was shown when it failed.
+    /// Whether the end of its log was printed when it failed.
     #[serde(skip)]
     pub tail_shown: bool,
-    /// The end of the log of what failed.
+    /// The end of the failed derivation's log.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log_tail: Vec<String>,
 }
@@ -68,16 +68,16 @@ pub struct BuildReport {
     pub variants: Vec<VariantReport>,
     /// Hosts that do not evaluate, as `check` reports them.
     pub hosts: Vec<HostReport>,
-    /// CPU time of xtask itself; that of Nix and of the builds is not in it.
+    /// CPU time of xtask itself, without Nix and the builds.
     #[serde(rename = "ownCpuSeconds")]
     pub own_cpu_seconds: f64,
-    /// About the run, not about one host.
+    /// Findings about the run as a whole.
     pub findings: Vec<Finding>,
     pub ok: bool,
 }
 
 impl BuildReport {
-    /// Those of the hosts that do not evaluate.
+    /// Returns the findings of the hosts that do not evaluate.
     pub fn host_findings(&self) -> impl Iterator<Item = (String, &Finding)> {
         self.hosts
             .iter()
@@ -101,7 +101,7 @@ pub struct PlanReport<'a> {
 }
 
 impl VariantReport {
-    /// What became of it, for a sentence that goes on with its hosts or the reason.
+    /// Describes the result, to be continued with the hosts or the reason.
     pub fn sentence(&self) -> String {
         match (&self.failed_dependency, &self.failed_part) {
             (Some(name), _) => format!("dependency {name} failed"),
@@ -112,7 +112,7 @@ impl VariantReport {
         }
     }
 
-    /// That it was not built, and what of it.
+    /// Describes the failure, with the variant and what failed.
     pub fn failure(&self) -> String {
         let (variant, sentence) = (&self.build.variant, self.sentence());
         match self.state {
@@ -126,7 +126,7 @@ impl VariantReport {
         }
     }
 
-    /// One line: its state, its hosts, and the best single line about why.
+    /// Returns one line with the state, the hosts, and the first error or the reason.
     pub fn summary(&self) -> String {
         let text = format!("{} for {}", self.sentence(), self.build.wanted_by());
         let reason = self.reason.as_ref().and_then(|reason| reason.lines().next());

@@ -4,8 +4,8 @@ use crate::build::retry::*;
 use crate::build::tracker::{Tracker, Update};
 use crate::nix::log as nix_log;
 
-/// One derivation of a recording, as the run of Nix sees it.
-fn judge(recording: &str, which: usize) -> (Option<Transient>, String) {
+/// Returns the cause and the reason of one derivation's failure in a recording.
+fn explain(recording: &str, which: usize) -> (Option<Transient>, String) {
     let mut tracker = Tracker::default();
     let (mut errors, mut drvs) = (vec![], vec![]);
     for line in recording.lines() {
@@ -31,24 +31,24 @@ macro_rules! recorded {
 }
 
 #[test]
-fn a_lost_builder_is_told_from_a_build_that_failed_there() {
+fn a_lost_builder_differs_from_a_build_that_failed_there() {
     let builder = Some(Transient::Builder);
-    let (passing, reason) = judge(recorded!("lost-builder"), 0);
+    let (passing, reason) = explain(recorded!("lost-builder"), 0);
     assert_eq!(passing, builder);
     assert!(reason.starts_with("the connection to builder-one was lost: Nix daemon"), "{reason}");
-    assert_eq!(judge(recorded!("killed-helper"), 0).0, builder);
-    let (passing, reason) = judge(recorded!("failed-on-builder"), 0);
-    // Its log, which is quoted, speaks of a refused connection.
+    assert_eq!(explain(recorded!("killed-helper"), 0).0, builder);
+    let (passing, reason) = explain(recorded!("failed-on-builder"), 0);
+    // Its log, which Nix quotes, contains a refused connection.
     assert_eq!(passing, None);
     assert_eq!(reason, "failed with exit code 2 on builder-one");
-    let (passing, reason) = judge(recorded!("killed-on-builder"), 0);
+    let (passing, reason) = explain(recorded!("killed-on-builder"), 0);
     assert_eq!(passing, None);
     assert_eq!(reason, "failed due to signal 9 (Killed) on builder-one");
-    let (passing, reason) = judge(recorded!("failed-here"), 0);
+    let (passing, reason) = explain(recorded!("failed-here"), 0);
     assert_eq!((passing, reason.as_str()), (None, "failed with exit code 2"));
 }
 
-/// Nix 2.26.3 says nothing of a build that had failed before Ctrl-C.
+/// Nix 2.26.3 does not report a build that had failed before Ctrl-C.
 #[test]
 fn ctrl_c_and_another_builds_failure_are_no_reason() {
     let drv = |name: &str| DrvPath::new(format!("/nix/store/{}-{name}.drv", "a".repeat(32)));
@@ -64,9 +64,9 @@ fn ctrl_c_and_another_builds_failure_are_no_reason() {
 }
 
 #[test]
-fn a_builder_that_cannot_be_reached_may_come_back() {
+fn an_unreachable_builder_is_transient() {
     for recording in [recorded!("no-builder"), recorded!("no-such-builder")] {
-        let (passing, reason) = judge(recording, 0);
+        let (passing, reason) = explain(recording, 0);
         assert_eq!(passing, Some(Transient::Builder), "{reason}");
         assert!(reason.starts_with("cannot build on builder-"), "{reason}");
         assert!(reason.contains("failed to start SSH connection"), "{reason}");
@@ -74,48 +74,48 @@ fn a_builder_that_cannot_be_reached_may_come_back() {
 }
 
 #[test]
-fn a_build_that_hangs_hangs_again() {
+fn a_timeout_is_permanent() {
     for (recording, time) in [
         (recorded!("timeout"), "timed out after 2 seconds"),
         (recorded!("silence"), "timed out after 2 seconds of silence"),
         (recorded!("timeout-on-builder"), "timed out after 4 seconds on builder-one"),
     ] {
-        let (passing, reason) = judge(recording, 0);
+        let (passing, reason) = explain(recording, 0);
         assert_eq!(passing, None, "{reason}");
         assert_eq!(reason, time);
     }
 }
 
 #[test]
-fn a_network_that_fails_may_be_there_the_next_time() {
+fn a_network_failure_is_transient() {
     for recording in [
         recorded!("cache-busy"),
         recorded!("cache-cut"),
         recorded!("fetcher-no-host"),
         recorded!("fetchurl-refused"),
     ] {
-        assert_eq!(judge(recording, 0).0, Some(Transient::Network), "{recording}");
+        assert_eq!(explain(recording, 0).0, Some(Transient::Network), "{recording}");
     }
-    // What is not there is not there the next time either.
+    // A missing file is permanent.
     let gone = recorded!("cache-busy").replace("503", "404");
-    assert_eq!(judge(&gone, 0).0, None);
+    assert_eq!(explain(&gone, 0).0, None);
     let often = recorded!("cache-busy").replace("503", "429");
-    assert_eq!(judge(&often, 0).0, Some(Transient::Network));
+    assert_eq!(explain(&often, 0).0, Some(Transient::Network));
 }
 
 #[test]
-fn a_full_disk_is_not_emptied_by_waiting() {
+fn a_full_disk_is_permanent() {
     let printed = "Nix daemon disconnected unexpectedly (maybe it crashed?)";
     let full =
         recorded!("lost-builder").replace(printed, "writing to file: No space left on device");
-    let (passing, reason) = judge(&full, 0);
+    let (passing, reason) = explain(&full, 0);
     assert_eq!(passing, None);
     assert_eq!(reason, "writing to file: No space left on device");
 }
 
 /// Nix 2.26.3, the builder's sshd session killed while a result of 300 MB was copied back.
 #[test]
-fn a_builder_that_is_lost_while_it_sends_is_lost() {
+fn a_builder_can_be_lost_while_it_sends_the_result() {
     let drv = DrvPath::new("/nix/store/9zfj-llama-cpp-big.drv");
     let errors = ["error: some outputs are unexpectedly invalid".to_owned()];
     let machine = "ssh-ng://builder-one?remote-program=/srv/nix-daemon".to_owned();

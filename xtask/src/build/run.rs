@@ -1,4 +1,4 @@
-//! Builds everything, then asks the store what became of each build.
+//! Builds everything, and reports each build by what the store has afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -27,30 +27,31 @@ use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::{derivation, store};
 use crate::system::{files, interrupt, resources};
 
-/// Of a list of instructions; a module has a dozen lines.
+/// Maximum bytes of a build's list of instructions, which has a dozen lines per module.
 const LARGEST_LIST: u64 = 1 << 20;
 
-/// Builds them all and returns a report of each.
+/// Builds all of these, and returns a report of each.
 pub fn build(context: &Context, builds: &[Build]) -> Result<Vec<VariantReport>> {
     build_planned(context, plan(context, builds)?, &Limits::default())
 }
 
-/// Nothing is reported as built that is not valid in the store when Nix has exited.
+/// Like [`build`], with a plan. A build is only reported as built if it is valid in the store when
+/// Nix has exited.
 pub fn build_planned(
     context: &Context,
     mut planned: Planned,
-    asked: &Limits,
+    requested: &Limits,
 ) -> Result<Vec<VariantReport>> {
-    let run = SharedRun::new(context)?;
-    begin(context, &mut planned, asked, &run, None)?;
+    let run = SharedRun::new(context);
+    begin(context, &mut planned, requested, &run, None)?;
     report(context, &planned, run.into_state())
 }
 
-/// Builds all but what was begun early.
+/// Builds everything that was not begun early.
 pub fn begin(
     context: &Context,
     planned: &mut Planned,
-    asked: &Limits,
+    requested: &Limits,
     run: &SharedRun,
     early: Option<&EarlyBuild>,
 ) -> Result<()> {
@@ -64,14 +65,14 @@ pub fn begin(
         view::tables::announce(&context.ui, plan, left);
     }
     if !wanted.is_empty() {
-        courtesy(context, interrupted_build::begin(&context.home, &now));
+        warn_on_error(context, interrupted_build::begin(&context.home, &now));
     }
     let expected = expected(earlier, wanted.iter().map(|build| &build.drv).chain(&missing.build));
     let configured = Configured::read(&context.flake.nix);
-    let limits_on = |machine| parallel::choose(&wanted, machine, &configured, asked);
-    let beside = early.and_then(EarlyBuild::machine_beside).map(limits_on);
+    let limits_on = |machine| parallel::choose(&wanted, machine, &configured, requested);
+    let beside = early.and_then(EarlyBuild::rest_of_machine).map(limits_on);
     let limits = match beside.map(|limits| (limits.jobs, limits)) {
-        // The build that runs already is one of the jobs.
+        // The running early build is one of the jobs.
         Some((Some(jobs), limits)) if jobs != 1 => {
             Limits { jobs: Some(jobs.saturating_sub(1)), ..limits }
         }
@@ -80,23 +81,23 @@ pub fn begin(
             limits_on(this_machine())
         }
     };
-    let rest = rest(&wanted, &begun, asked, run);
+    let rest = rest(&wanted, &begun, requested, run);
     attempts::run(context, &rest, &limits, expected, run)?;
     early.inspect(|early| early.wait());
     if !interrupt::requested() && (!wanted.is_empty() || left.is_some()) {
-        courtesy(context, interrupted_build::end(&context.home));
+        warn_on_error(context, interrupted_build::end(&context.home));
     }
     Ok(())
 }
 
-/// Asks the store what became of each build.
+/// Reports each build by what the store has.
 pub fn report(
     context: &Context,
     Planned { earlier, plan, .. }: &Planned,
     mut ran: RunState,
 ) -> Result<Vec<VariantReport>> {
-    if let Err(error) = ran.logs.take_error() {
-        // The builds themselves are safe in the store, and Nix has its own logs.
+    if let Some(error) = ran.logs.error.take() {
+        // The builds themselves are in the store, and Nix has its own logs.
         context.ui.warn(format!(
             "warning: the build logs are incomplete: {error:#}; `nix log` prints Nix's own"
         ));
@@ -104,31 +105,31 @@ pub fn report(
     let outputs: BTreeSet<StorePath> =
         plan.variants.iter().map(|row| row.out_path.clone()).collect();
     let valid = store::valid(&context.flake.nix, &outputs)?;
-    let is_missing = |build: &&Build| !valid.contains_key(&build.out) || lost(build).is_some();
+    let is_missing = |build: &&Build| !valid.contains_key(&build.out) || deleted(build).is_some();
     let missing: Vec<&Build> = plan.wanted().into_iter().filter(is_missing).collect();
-    // Without an answer each failure is its build's own.
+    // If Nix cannot be asked, each failure counts as the build's own.
     let all_culprits = ran.culprits(context, &missing).unwrap_or_default();
     let variants: Vec<VariantReport> = plan
         .variants
         .iter()
         .map(|planned| {
             let build = &planned.build;
-            let lost = valid.get(&build.out).and_then(|_| lost(build));
-            let there = valid.get(&build.out).filter(|_| lost.is_none());
+            let deleted = valid.get(&build.out).and_then(|_| deleted(build));
+            let info = valid.get(&build.out).filter(|_| deleted.is_none());
             let culprits = all_culprits.get(&build.drv).map(Vec::as_slice).unwrap_or_default();
-            let of_build = build.own();
-            let own = culprits.iter().find(|drv| of_build.contains(drv));
+            let derivations = build.own_derivations();
+            let own = culprits.iter().find(|drv| derivations.contains(drv));
             let itself = culprits.is_empty() || own.is_some();
-            let state = match there.is_some() {
+            let state = match info.is_some() {
                 true if planned.plan == Todo::Present => BuildState::Present,
                 true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
                 true => BuildState::Built,
-                false if lost.is_some() => BuildState::Failed,
+                false if deleted.is_some() => BuildState::Failed,
                 false if planned.plan == Todo::Unsupported => BuildState::Unsupported,
                 false if planned.plan == Todo::NeedsSetup => BuildState::NeedsSetup,
                 false
                     if interrupt::requested()
-                        && !culprits.iter().any(|drv| ran.of(drv).attempts.failed) =>
+                        && !culprits.iter().any(|drv| ran.record(drv).attempts.failed) =>
                 {
                     BuildState::Interrupted
                 }
@@ -137,18 +138,19 @@ pub fn report(
             };
             let failed = matches!(state, BuildState::Failed | BuildState::DependencyFailed);
             let culprit = own.or(culprits.first()).unwrap_or(&build.drv);
-            let row = ran.of(&build.drv);
+            let row = ran.record(&build.drv);
             let machine = machine_name(&row.machine);
+            let build_seconds = |drv: &&DrvPath| ran.record(drv).build_seconds(ran.now());
             VariantReport {
                 build: build.clone(),
-                out_path: there.map(|_| build.out.clone()),
+                out_path: info.map(|_| build.out.clone()),
                 state,
-                seconds: of_build.iter().map(|drv| ran.of(drv).build_seconds(ran.now())).sum(),
+                seconds: derivations.iter().map(build_seconds).sum(),
                 log: ran.logs.file(culprit).map(|file| file.display().to_string()),
-                closure_bytes: there.and_then(|info| info.closure_size),
+                closure_bytes: info.and_then(|info| info.closure_size),
                 machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),
                 attempts: Some(row.attempts.count).filter(|count| *count > 1),
-                reason: match lost {
+                reason: match deleted {
                     Some(path) => Some(format!(
                         "{path} is missing on disk, although Nix's database has it; `nix store \
                          repair {path}` restores it"
@@ -166,46 +168,46 @@ pub fn report(
                     .file(culprit)
                     .filter(|_| failed)
                     .and_then(|log| compile_error::first(log::lines(log))),
-                closure_change_bytes: change(earlier, build, there),
+                closure_change_bytes: closure_change(earlier, build, info),
                 link: None,
-                findings: there.map_or_else(Vec::new, |_| proof(build)),
+                findings: info.map_or_else(Vec::new, |_| instruction_findings(build)),
                 pushed: None,
-                tail_shown: failed && ran.of(culprit).stage == Stage::Failed,
-                log_tail: if failed { ran.of(culprit).tail.lines() } else { vec![] },
+                tail_shown: failed && ran.record(culprit).stage == Stage::Failed,
+                log_tail: if failed { ran.record(culprit).tail.lines() } else { vec![] },
             }
         })
         .collect();
-    remember(context, &variants, &ran);
+    record_times(context, &variants, &ran);
     Ok(variants)
 }
 
-/// The name of the part that a derivation is, if it is one of this build.
+/// Returns the name of the build's part with this derivation.
 fn part(build: &Build, drv: &DrvPath) -> Option<String> {
     let part = build.manifest.parts.iter().find(|part| part.drv_path == *drv);
     part.map(|part| part.name.clone())
 }
 
-/// The output, or a part of it, that is valid for Nix and gone from the disk.
-fn lost(build: &Build) -> Option<&StorePath> {
+/// Returns the output, or one of its parts, that is deleted, although Nix may have it as valid.
+fn deleted(build: &Build) -> Option<&StorePath> {
     let parts = build.manifest.parts.iter().map(|part| &part.output);
-    parts.chain([&build.out]).find(|path| !store::appeared(path))
+    parts.chain([&build.out]).find(|path| !store::exists(path))
 }
 
-/// Without the file, a later run cannot say how far an interrupted one came.
-fn courtesy(context: &Context, written: Result<()>) {
+/// Warns that the file of an interrupted build cannot be written, which does not stop the build.
+fn warn_on_error(context: &Context, written: Result<()>) {
     if let Err(error) = written {
         context.ui.warn(format!("warning: {error:#}"));
     }
 }
 
-/// What the build's list of its instructions shows.
-fn proof(build: &Build) -> Vec<Finding> {
+/// Checks the build's list of its instructions.
+fn instruction_findings(build: &Build) -> Vec<Finding> {
     let file = Path::new(build.out.as_str()).join(instructions::FILE);
     let counts = files::read_limited(&file, LARGEST_LIST).ok();
     instructions::judge(&build.manifest, counts.as_deref())
 }
 
-/// What earlier builds of these took.
+/// Returns the times of earlier builds of these derivations.
 pub fn expected<'a>(
     earlier: &History,
     drvs: impl Iterator<Item = &'a DrvPath>,
@@ -214,15 +216,15 @@ pub fn expected<'a>(
     drvs.map(|drv| (drv.clone(), Expected { seconds: seconds(drv), needed_by: None })).collect()
 }
 
-/// By how many bytes the closure grew since another output of this name was built.
-fn change(earlier: &History, build: &Build, info: Option<&store::PathInfo>) -> Option<i64> {
+/// Returns the change of the closure size since another output of this name was built, in bytes.
+fn closure_change(earlier: &History, build: &Build, info: Option<&store::PathInfo>) -> Option<i64> {
     let now = i64::try_from(info?.closure_size?).ok()?;
     let before = earlier.before(short_name(build.drv.as_str()), &build.out)?.closure_bytes?;
     Some(now - i64::try_from(before).ok()?)
 }
 
-/// Records what was really built, for the estimates of the next run.
-fn remember(context: &Context, variants: &[VariantReport], ran: &RunState) {
+/// Records the times of completed builds, for the estimates of the next run.
+fn record_times(context: &Context, variants: &[VariantReport], ran: &RunState) {
     let record = |drv: &DrvPath, row: &Derivation, out, closure_bytes| Record {
         name: short_name(drv.as_str()).to_owned(),
         machine: row.machine.clone(),
@@ -232,8 +234,8 @@ fn remember(context: &Context, variants: &[VariantReport], ran: &RunState) {
     };
     let mut records = vec![];
     for variant in variants.iter().filter(|variant| variant.state == BuildState::Built) {
-        let row = ran.of(&variant.build.drv);
-        // Another process may have built it meanwhile.
+        let row = ran.record(&variant.build.drv);
+        // Another process may have built it.
         if row.started {
             let out = variant.out_path.clone();
             records.push(record(&variant.build.drv, row, out, variant.closure_bytes));
@@ -252,21 +254,22 @@ fn remember(context: &Context, variants: &[VariantReport], ran: &RunState) {
     }
 }
 
-/// What was not begun, without what needs a part that has failed for good.
+/// Returns the builds that were not begun early, except those with a failed part.
 fn rest<'a>(
     wanted: &[&'a Build],
     begun: &Begun,
-    asked: &Limits,
+    requested: &Limits,
     run: &SharedRun,
 ) -> Vec<&'a Build> {
     let mut state = run.lock();
     let errors: Vec<String> =
-        begun.keys().flat_map(|drv| state.of(drv).attempts.errors.clone()).collect();
+        begun.keys().flat_map(|drv| state.record(drv).attempts.errors.clone()).collect();
     let mut rest = vec![];
     for build in wanted {
-        let failed = |drv: &DrvPath| asked.retry == 0 && state.of(drv).stage == Stage::Failed;
+        let failed =
+            |drv: &DrvPath| requested.retry == 0 && state.record(drv).stage == Stage::Failed;
         if begun.contains_key(&build.drv) {
-            // More hosts may want it than when it was begun.
+            // It may have more hosts than when it was begun.
             state.tracker.derivations.set_wanted_by(build);
         } else if build.manifest.parts.iter().any(|part| failed(&part.drv_path)) {
             state.attempts(&build.drv).errors.clone_from(&errors);

@@ -1,12 +1,12 @@
-//! What is known of a run of Nix, over all its attempts: which builds failed, and why.
+//! The state of a run over all attempts of `nix build`: which builds failed, and why.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::build::derivations::{Attempts, Derivation, Stage};
 use crate::build::log::BuildLogs;
@@ -17,10 +17,10 @@ use crate::build::view::Progress;
 use crate::fleet::context::Context;
 use crate::nix::derivation;
 use crate::nix::names::DrvPath;
-use crate::system::disk;
+use crate::system::{disk, resources};
 use crate::ui::Ui;
 
-/// What failed, for each build.
+/// The failed derivations that explain each build's failure.
 pub type Culprits = BTreeMap<DrvPath, Vec<DrvPath>>;
 
 pub struct RunState {
@@ -28,40 +28,40 @@ pub struct RunState {
     began: Option<Instant>,
     pub tracker: Tracker,
     pub logs: BuildLogs,
-    /// `None`: no `nix build` runs.
+    /// `None` if no `nix build` is running.
     pub progress: Option<Progress>,
+    /// Number of running `nix build` processes.
     running: usize,
 }
 
-/// What is known of a run, for the threads that each wait for a `nix build`.
+/// The state that is shared by threads which each run a `nix build`.
 pub struct SharedRun {
     state: Mutex<RunState>,
     cancelled: AtomicBool,
 }
 
 impl SharedRun {
-    pub fn new(context: &Context) -> Result<Self> {
-        Ok(Self { state: Mutex::new(RunState::new(context)?), cancelled: AtomicBool::default() })
+    pub fn new(context: &Context) -> Self {
+        Self { state: Mutex::new(RunState::new(context)), cancelled: AtomicBool::default() }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, RunState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes what `process` reports to the records.
-    pub fn with<T>(&self, process: &mut Process, act: impl FnOnce(&mut RunState) -> T) -> T {
+    /// Calls `act` with the state while the tracker follows `process`.
+    pub fn with(&self, process: &mut Process, act: &mut dyn FnMut(&mut RunState)) {
         let mut state = self.lock();
-        state.tracker.switch(process);
-        let done = act(&mut state);
-        state.tracker.switch(process);
-        done
+        state.tracker.swap_process(process);
+        act(&mut state);
+        state.tracker.swap_process(process);
     }
 
     pub fn into_state(self) -> RunState {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends all of them.
+    /// Makes all threads end their `nix build`.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
     }
@@ -72,24 +72,26 @@ impl SharedRun {
 }
 
 impl RunState {
-    fn new(context: &Context) -> Result<Self> {
-        Ok(Self {
+    fn new(context: &Context) -> Self {
+        // A new folder for each run, so that logs of earlier runs are kept.
+        let folder = format!("logs/build/{}-{}", resources::now(), std::process::id());
+        Self {
             began: None,
             tracker: Tracker::default(),
-            logs: BuildLogs::create(&log_folder(context)?),
+            logs: BuildLogs::create(&context.home.join(folder)),
             progress: None,
             running: 0,
-        })
+        }
     }
 
-    /// To be called when a `nix build` starts.
+    /// Records the start of a `nix build`.
     pub fn begin(&mut self, ui: &Ui) {
         self.began.get_or_insert_with(Instant::now);
         self.running += 1;
         self.progress.get_or_insert_with(|| Progress::new(ui));
     }
 
-    /// To be called when a `nix build` has ended. The last one takes the bars with it.
+    /// Records the end of a `nix build`. The progress display ends with the last one.
     pub fn end(&mut self) {
         self.running -= 1;
         if self.running == 0 {
@@ -97,36 +99,36 @@ impl RunState {
         }
     }
 
-    /// Seconds since the start of the run.
+    /// Returns the seconds since the start of the run.
     pub fn now(&self) -> f64 {
         self.began.map_or(0.0, |began| began.elapsed().as_secs_f64())
     }
 
-    /// The record of a derivation; an empty one where nothing was heard of it.
-    pub fn of(&self, drv: &DrvPath) -> &Derivation {
-        static NOTHING: LazyLock<Derivation> = LazyLock::new(Derivation::default);
-        self.tracker.derivations.get(drv).unwrap_or(&NOTHING)
+    /// Returns the record of a derivation; an empty one if Nix did not mention it.
+    pub fn record(&self, drv: &DrvPath) -> &Derivation {
+        static EMPTY: LazyLock<Derivation> = LazyLock::new(Derivation::default);
+        self.tracker.derivations.get(drv).unwrap_or(&EMPTY)
     }
 
     pub fn attempts(&mut self, drv: &DrvPath) -> &mut Attempts {
         &mut self.tracker.derivations.entry(drv).attempts
     }
 
-    /// For each of these builds, which are not in the store, the derivations whose failure
-    /// explains that: itself, or what it depends on.
+    /// Returns, for each of these missing builds, the failed derivations that explain it: the
+    /// build's own, or its dependencies'.
     pub fn culprits(&self, context: &Context, builds: &[&Build]) -> Result<Culprits> {
         let roots: Vec<DrvPath> = builds.iter().map(|build| build.drv.clone()).collect();
         let needed_by = derivation::needed_by(&context.flake.nix, &roots)?;
         let failed =
             |row: &Derivation| row.stage == Stage::Failed || row.attempts.timed_out.is_some();
-        let of_build = |(place, own): (usize, &DrvPath)| {
-            let dependencies = needed_by.iter().filter(|(_, places)| places.contains(&place));
+        let of_build = |(index, own): (usize, &DrvPath)| {
+            let dependencies = needed_by.iter().filter(|(_, indices)| indices.contains(&index));
             let needs = || std::iter::once(own).chain(dependencies.clone().map(|(drv, _)| drv));
             let mut culprits: Vec<DrvPath> =
-                needs().filter(|drv| failed(self.of(drv))).cloned().collect();
-            // What could not be fetched was never begun.
+                needs().filter(|drv| failed(self.record(drv))).cloned().collect();
+            // A path that could not be fetched has no build that failed.
             if culprits.is_empty() {
-                let errors = &self.of(own).attempts.errors;
+                let errors = &self.record(own).attempts.errors;
                 culprits.extend(needs().find(|drv| retry::mentions(errors, drv)).cloned());
             }
             (own.clone(), culprits)
@@ -135,35 +137,35 @@ impl RunState {
     }
 
     fn failure<'a>(&'a self, build: &Build, drv: &'a DrvPath) -> Failure<'a> {
-        Failure { drv, row: self.of(drv), errors: &self.of(&build.drv).attempts.errors }
+        Failure { drv, row: self.record(drv), errors: &self.record(&build.drv).attempts.errors }
     }
 
-    /// Why another attempt may succeed, if every culprit's failure is transient.
+    /// Returns why a retry may succeed, if every failure is transient.
     pub fn transient(&self, build: &Build, culprits: &[DrvPath]) -> Option<String> {
         let own = [build.drv.clone()];
         let mut why = None;
         for drv in if culprits.is_empty() { &own[..] } else { culprits } {
-            if self.of(drv).attempts.timed_out.is_some() {
+            if self.record(drv).attempts.timed_out.is_some() {
                 return None;
             }
             let failure = self.failure(build, drv);
-            let what = match retry::transient(&failure)? {
+            let cause = match retry::transient(&failure)? {
                 Transient::Builder => "a builder was lost",
                 Transient::Network => "the network failed",
             };
-            why = Some(retry::reason(&failure).unwrap_or_else(|| what.to_owned()));
+            why = Some(retry::reason(&failure).unwrap_or_else(|| cause.to_owned()));
         }
         why
     }
 
-    /// Why this derivation failed, so that the build is not there, in one line.
+    /// Explains in one line why this derivation, and therefore the build, failed.
     pub fn reason(&self, build: &Build, drv: &DrvPath) -> Option<String> {
-        if let Some(why) = &self.of(drv).attempts.timed_out {
+        if let Some(why) = &self.record(drv).attempts.timed_out {
             return Some(why.clone());
         }
         let mut reason = retry::reason(&self.failure(build, drv))?;
         let full = |text: &str| text.contains("No space left on device");
-        let row = self.of(drv);
+        let row = self.record(drv);
         let is_full = full(&reason) || row.tail.newest().any(|line| full(line));
         if is_full && row.machine.is_empty() {
             reason.push_str(&full_disk());
@@ -172,8 +174,8 @@ impl RunState {
     }
 }
 
-/// Which disk is probably full, which Nix does not say. A build writes to TMPDIR, its
-/// result to the store; what it wrote has been removed by now.
+/// Names the disk that is probably full, which Nix does not report. A build writes to TMPDIR, its
+/// result to the store; its files have been removed by now.
 fn full_disk() -> String {
     let temporary = std::env::temp_dir();
     let fullest = disk::fullest(&[Path::new("/nix/store"), &temporary]);
@@ -184,11 +186,4 @@ fn full_disk() -> String {
             bytes >> 20
         )
     })
-}
-
-/// A new folder for each run, so that an earlier run's logs stay.
-fn log_folder(context: &Context) -> Result<PathBuf> {
-    let now =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("clock before 1970")?;
-    Ok(context.home.join(format!("logs/build/{}-{}", now.as_secs(), std::process::id())))
 }

@@ -1,4 +1,4 @@
-//! What a `nix build` does, followed event by event and noted in the derivations' records.
+//! Follows the events of `nix build`, and updates the derivations' records.
 //!
 //! Pure: no I/O, no clock.
 
@@ -11,7 +11,7 @@ use crate::nix::log::Event;
 use crate::nix::names::{DrvPath, StorePath};
 use crate::ui::sanitize::sanitize;
 
-/// One change, for the progress display and the logs.
+/// A change, for the progress display and the logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
     Started {
@@ -22,7 +22,7 @@ pub enum Update {
         drv: DrvPath,
         phase: String,
     },
-    /// Steps of ninja done and in all; neither decreases.
+    /// Completed and total steps of ninja; neither decreases.
     Fraction {
         drv: DrvPath,
         done: u32,
@@ -32,11 +32,11 @@ pub enum Update {
         drv: DrvPath,
         line: String,
     },
-    /// Each `Started` has at most one, whatever became of the build.
+    /// The end of a build, successful or not: at most one per `Started`.
     Stopped {
         drv: DrvPath,
     },
-    /// Once for each build that failed, after its `Stopped`.
+    /// The failure of a build, once, after its `Stopped`.
     Failed {
         drv: DrvPath,
         tail: Vec<String>,
@@ -44,7 +44,7 @@ pub enum Update {
     Substituting {
         path: StorePath,
     },
-    /// Bytes from binary caches; neither decreases.
+    /// Fetched and expected bytes from binary caches; neither decreases.
     Fetched {
         bytes: u64,
         of: u64,
@@ -55,39 +55,40 @@ pub enum Update {
     },
 }
 
-/// Seconds beyond a time limit in which Nix may enforce it itself.
+/// Seconds after a time limit in which Nix may enforce it itself.
 const MARGIN: f64 = 3.0;
 
-/// A build that ended while Nix has not reported which.
+/// The end of a build that Nix has not named yet.
 #[derive(Debug, Clone, Copy)]
 struct UnknownEnd {
     failed: bool,
-    /// The number of the event; builds heard of later have not ended.
+    /// Number of the event. A build with a later event has not ended.
     at: u64,
 }
 
-/// What one `nix build` has reported, beside the derivations' records.
+/// The state of one `nix build` process, besides the derivations' records.
 #[derive(Debug, Default)]
 pub struct Process {
     activities: HashMap<u64, DrvPath>,
-    /// The activity whose progress counts builds; how many were built, how many failed.
+    /// The activity whose progress counts builds, and the numbers of built and failed ones.
     builds: (u64, u64, u64),
-    /// Builds that it has announced, finished ones included.
+    /// Number of builds that it has announced, including finished ones.
     expects: u64,
     unknown_ends: Vec<UnknownEnd>,
     transfers: Transfers,
     substitutions: HashMap<u64, StorePath>,
 }
 
-/// Follows the events of one `nix build`, or of several, after each other or at once.
+/// Follows the events of `nix build` processes, sequential or parallel.
 #[derive(Debug, Default)]
 pub struct Tracker {
     now: f64,
     process: Process,
     pub derivations: Derivations,
+    /// Number of events.
     events: u64,
     substituted: BTreeSet<StorePath>,
-    /// What the event at hand has changed so far.
+    /// Changes by the current event.
     updates: Vec<Update>,
 }
 
@@ -98,15 +99,16 @@ impl Tracker {
         self
     }
 
-    /// Exchanges the process whose events are followed.
-    pub fn switch(&mut self, process: &mut Process) {
+    /// Swaps the state of the process whose events are followed.
+    pub fn swap_process(&mut self, process: &mut Process) {
         std::mem::swap(&mut self.process, process);
     }
 
-    /// `there` is whether all outputs of a derivation are in the store: Nix 2.26 stops all
-    /// builds' activities only when the last build has ended, and names the failed ones only
-    /// then. What it reports at once is that one of them ended.
-    pub fn follow(&mut self, event: Event, there: &dyn Fn(&DrvPath) -> bool) -> Vec<Update> {
+    /// Applies an event, and returns the changes. `is_built` returns whether all outputs of a
+    /// derivation are in the store. It is needed because Nix 2.26 reports immediately that a
+    /// build ended, but not which: it stops all activities and names failed builds only when the
+    /// last build has ended.
+    pub fn follow(&mut self, event: Event, is_built: &dyn Fn(&DrvPath) -> bool) -> Vec<Update> {
         self.events += 1;
         match event {
             Event::BuildStarted { id, drv, machine } => self.start(id, drv, machine),
@@ -121,7 +123,7 @@ impl Tracker {
                 self.process.transfers.started(id, parent, kind);
             }
             Event::Expected { id, kind, bytes } => self.process.transfers.expect(id, kind, bytes),
-            Event::Stopped { id } => self.stop(id, there),
+            Event::Stopped { id } => self.stop(id, is_built),
             Event::BuildsStarted { id } => self.process.builds = (id, 0, 0),
             Event::Progress { id, done, expected, running, failed } => {
                 if !self.process.transfers.progress(id, done, expected)
@@ -129,17 +131,17 @@ impl Tracker {
                 {
                     self.count(done, failed, running);
                     self.expect(expected + failed);
-                    self.settle(there);
+                    self.resolve_unknown_ends(is_built);
                 }
             }
             Event::Phase { id, phase } => {
-                if let Some(drv) = self.hear(id, there) {
+                if let Some(drv) = self.note_event(id, is_built) {
                     let phase = sanitize(phase).into_owned();
                     self.derivations.entry(&drv).enter(&phase);
                     self.updates.push(Update::Phase { drv, phase });
                 }
             }
-            Event::LogLine { id, line } => self.line(id, sanitize(line).into_owned(), there),
+            Event::LogLine { id, line } => self.line(id, sanitize(line).into_owned(), is_built),
             // Nix colours its messages whether or not there is a terminal.
             Event::Message { level, text } => {
                 let text = sanitize(text).into_owned();
@@ -160,7 +162,7 @@ impl Tracker {
         std::mem::take(&mut self.updates)
     }
 
-    /// Notes how many builds the process has announced; the others' stay.
+    /// Sets the number of builds that the process has announced.
     fn expect(&mut self, builds: u64) {
         let before = std::mem::replace(&mut self.process.expects, builds);
         self.derivations.nix_expects = self.derivations.nix_expects - before + builds;
@@ -171,11 +173,11 @@ impl Tracker {
         let row = self.derivations.entry(&drv);
         let activity = row.activity.get_or_insert_default();
         activity.count += 1;
-        activity.heard = self.events;
+        activity.last_event = self.events;
         if activity.count > 1 {
-            let (began_at, heard_at) = (self.now, self.now);
+            let (began_at, last_event_at) = (self.now, self.now);
             let is_remote = !row.machine.is_empty();
-            activity.remote = is_remote.then_some(Remote { id, began_at, heard_at });
+            activity.remote = is_remote.then_some(Remote { id, began_at, last_event_at });
             return;
         }
         row.started = true;
@@ -183,7 +185,7 @@ impl Tracker {
         self.updates.push(Update::Started { drv, machine });
     }
 
-    fn stop(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) {
+    fn stop(&mut self, id: u64, is_built: &dyn Fn(&DrvPath) -> bool) {
         self.process.transfers.stopped(id);
         if let Some(path) = self.process.substitutions.remove(&id) {
             self.derivations.end_fetch(&path, self.now);
@@ -191,20 +193,20 @@ impl Tracker {
         let Some(drv) = self.process.activities.remove(&id) else { return };
         let Some(activity) = &mut self.derivations.entry(&drv).activity else { return };
         activity.count = activity.count.saturating_sub(1);
-        // The result is copied back after that, which is not the build's time.
+        // The builder has finished. Copying the result back does not count as build time.
         activity.remote.take_if(|remote| remote.id == id);
         if activity.count == 0 {
-            // Newer Nix reports first that one ended, then this.
-            let failed = self.unknown_ends(true).next().is_some() && !there(&drv);
-            self.settle_one(failed);
+            // Newer versions of Nix report before this that a build ended.
+            let failed = self.unknown_ends(true).next().is_some() && !is_built(&drv);
+            self.remove_unknown_end(failed);
             self.end(&drv, failed);
-            self.settle(there);
+            self.resolve_unknown_ends(is_built);
         }
     }
 
-    fn line(&mut self, id: u64, line: String, there: &dyn Fn(&DrvPath) -> bool) {
-        let Some(drv) = self.hear(id, there) else {
-            // Of a build that ended, or of none.
+    fn line(&mut self, id: u64, line: String, is_built: &dyn Fn(&DrvPath) -> bool) {
+        let Some(drv) = self.note_event(id, is_built) else {
+            // The build has ended, or the activity is not a build.
             return self.updates.push(Update::Message { level: 3, text: line });
         };
         let row = self.derivations.entry(&drv);
@@ -217,12 +219,12 @@ impl Tracker {
         self.updates.push(Update::Line { drv, line });
     }
 
-    /// Notes how many builds ended since the last report.
+    /// Adds the ends of builds since the last report.
     fn count(&mut self, done: u64, failed: u64, running: u64) {
         let built_now = done.saturating_sub(self.process.builds.1);
         let failed_now = failed.saturating_sub(self.process.builds.2);
         self.process.builds = (self.process.builds.0, done, failed);
-        // A derivation that fails before its build begins was never running.
+        // A derivation that failed before its build began was never active.
         let unknown = self.active().count().saturating_sub(self.process.unknown_ends.len());
         let mut ended = (unknown as u64).saturating_sub(running);
         for (count, failed) in [(built_now, false), (failed_now, true)] {
@@ -233,7 +235,7 @@ impl Tracker {
         }
     }
 
-    /// Builds that the process has begun and, as far as is known, not ended.
+    /// Returns the builds of the process that have not ended, as far as is known.
     fn active(&self) -> impl Iterator<Item = (&DrvPath, &Activity)> {
         let rows = self.derivations.iter();
         let active = rows.filter_map(|(drv, row)| Some((drv, row.activity.as_ref()?)));
@@ -244,20 +246,20 @@ impl Tracker {
         self.process.unknown_ends.iter().filter(move |end| end.failed == failed).map(|end| end.at)
     }
 
-    /// Removes one of the unknown ends, which is known now.
-    fn settle_one(&mut self, failed: bool) {
+    /// Removes one unknown end after its build has become known.
+    fn remove_unknown_end(&mut self, failed: bool) {
         if let Some(at) = self.process.unknown_ends.iter().position(|end| end.failed == failed) {
             self.process.unknown_ends.remove(at);
         }
     }
 
-    /// Ends the builds that must be those of the unknown ends, because no others can be.
-    fn settle(&mut self, there: &dyn Fn(&DrvPath) -> bool) {
+    /// Ends the builds of the unknown ends if there are exactly as many candidates.
+    fn resolve_unknown_ends(&mut self, is_built: &dyn Fn(&DrvPath) -> bool) {
         for failed in [false, true] {
             let Some(last) = self.unknown_ends(failed).max() else { continue };
             let candidates: Vec<DrvPath> = self
                 .active()
-                .filter(|(drv, activity)| activity.heard <= last && there(drv) != failed)
+                .filter(|(drv, activity)| activity.last_event <= last && is_built(drv) != failed)
                 .map(|(drv, _)| drv.clone())
                 .collect();
             if candidates.len() == self.unknown_ends(failed).count() {
@@ -267,17 +269,17 @@ impl Tracker {
         }
     }
 
-    /// The derivation of an activity that reports something. Since it has not ended, it may be
-    /// clear now which one has.
-    fn hear(&mut self, id: u64, there: &dyn Fn(&DrvPath) -> bool) -> Option<DrvPath> {
+    /// Records an event of an activity, and returns its derivation. The event shows that this
+    /// build has not ended, which may resolve unknown ends.
+    fn note_event(&mut self, id: u64, is_built: &dyn Fn(&DrvPath) -> bool) -> Option<DrvPath> {
         let drv = self.process.activities.get(&id)?.clone();
         if let Some(activity) = &mut self.derivations.entry(&drv).activity {
             if let Some(remote) = &mut activity.remote {
-                remote.heard_at = self.now;
+                remote.last_event_at = self.now;
             }
-            let before = std::mem::replace(&mut activity.heard, self.events);
+            let before = std::mem::replace(&mut activity.last_event, self.events);
             if self.process.unknown_ends.iter().any(|end| end.at >= before) {
-                self.settle(there);
+                self.resolve_unknown_ends(is_built);
             }
         }
         Some(drv)
@@ -295,9 +297,9 @@ impl Tracker {
         }
     }
 
-    /// Marks the build as failed that an error of Nix names.
+    /// Marks the build that an error of Nix names as failed.
     fn attribute_error(&mut self, message: &str) {
-        // Below that is the build's own log.
+        // The build's log follows.
         let own = message.split("log lines:").next().unwrap_or(message);
         if own.contains("dependencies of derivation") || own.contains("dependency fai") {
             return;
@@ -308,13 +310,13 @@ impl Tracker {
         let found = found.map(|(drv, row)| (drv.clone(), row.activity.is_some()));
         if let Some((drv, runs)) = found {
             if runs {
-                self.settle_one(true);
+                self.remove_unknown_end(true);
             }
             self.end(&drv, true);
         }
     }
 
-    /// Prepares for a `nix build` of these, after the process's last one has ended.
+    /// Prepares for a new `nix build` of these builds, after the last one has ended.
     pub fn begin(&mut self, builds: &[&Build]) {
         self.expect(0);
         for drv in std::mem::take(&mut self.process).activities.values() {
@@ -323,12 +325,12 @@ impl Tracker {
                 row.stage = Stage::Known;
             }
         }
-        self.derivations.want(builds);
+        self.derivations.add_variants(builds);
     }
 
-    /// A build on another machine that has exceeded a limit, in seconds, and which one. Nix
-    /// enforces these itself, here and on `ssh://` builders; it does not pass them on to an
-    /// `ssh-ng://` builder, where a build could hang for ever (Nix 2.26).
+    /// Returns a build on another machine that has exceeded a limit (in seconds), and a message
+    /// with the limit. Nix enforces the limits on this machine and on `ssh://` builders, but does
+    /// not pass them to `ssh-ng://` builders, where a build could hang forever (Nix 2.26).
     pub fn timed_out(
         &self,
         timeout: Option<u64>,
@@ -341,7 +343,7 @@ impl Tracker {
             let remote = activity.remote.as_ref()?;
             let (seconds, of) = match past(remote.began_at, timeout) {
                 Some(limit) => (limit, ""),
-                None => (past(remote.heard_at, max_silent_time)?, " of silence"),
+                None => (past(remote.last_event_at, max_silent_time)?, " of silence"),
             };
             Some((drv.clone(), format!("timed out after {seconds} seconds{of}")))
         })
@@ -352,7 +354,7 @@ impl Tracker {
     }
 }
 
-/// `[12/345] Building …` → (12, 345).
+/// Parses ninja's steps: `[12/345] Building …` → (12, 345).
 fn ninja_fraction(line: &str) -> Option<(u32, u32)> {
     let inside = line.trim_start().strip_prefix('[')?;
     let (inside, _) = inside.split_once(']')?;

@@ -1,4 +1,4 @@
-//! The tracker on made-up events, on recorded logs, and on anything at all.
+//! The tracker with invented events, recorded logs, and random events.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn stopped(name: &str) -> Update {
     Update::Stopped { drv: drv(name) }
 }
 
-/// What ended and how, of some updates.
+/// Returns the ends of builds among some updates.
 fn ends(updates: Vec<Update>) -> Vec<String> {
     let end = |update| match update {
         Update::Stopped { drv } => Some(format!("stopped {drv}")),
@@ -77,7 +77,7 @@ fn a_build_ends_when_its_outputs_are_there_and_only_once() {
 }
 
 #[test]
-fn an_output_that_is_there_early_does_not_end_a_build_that_still_speaks() {
+fn an_existing_output_does_not_end_a_build_that_still_prints() {
     // Without a sandbox a build writes into its output long before it ends.
     let mut tracker = running();
     let there = |path: &DrvPath| *path != drv("c");
@@ -86,12 +86,12 @@ fn an_output_that_is_there_early_does_not_end_a_build_that_still_speaks() {
     assert_eq!(ends(tracker.follow(printed(1, "x"), &there)), ["stopped b.drv"]);
 }
 
-/// Each counts its own builds: what one reports ends no build of the other.
+/// Each process counts its own builds: its reports end no build of the other.
 #[test]
 fn two_processes_at_once_share_the_records() {
     let (mut tracker, mut other) = (running(), Process::default());
     assert_eq!(tracker.derivations.overall(0.0).all, 9);
-    tracker.switch(&mut other);
+    tracker.swap_process(&mut other);
     tracker.follow(Event::BuildsStarted { id: 70 }, NOTHING);
     tracker.follow(started(10, "d"), NOTHING);
     let report =
@@ -100,21 +100,21 @@ fn two_processes_at_once_share_the_records() {
     tracker.follow(report(0, 2, 1), &there);
     assert_eq!(tracker.derivations.overall(0.0).all, 11);
     assert_eq!(ends(tracker.follow(report(1, 2, 0), &there)), ["stopped d.drv"]);
-    tracker.switch(&mut other);
+    tracker.swap_process(&mut other);
     assert_eq!(ends(tracker.follow(progress(1, 2, 0), &there)), ["stopped a.drv"]);
     let at = tracker.derivations.overall(0.0);
     assert_eq!((at.ended, at.running, at.all), (2, 2, 11));
 }
 
 #[test]
-fn which_build_failed_is_known_when_all_others_have_spoken() {
+fn the_failed_build_is_known_once_all_others_have_printed() {
     let mut tracker = running();
     tracker.follow(printed(2, "error: planted"), NOTHING);
     assert_eq!(ends(tracker.follow(progress(0, 2, 1), NOTHING)), [""; 0]);
     assert_eq!(ends(tracker.follow(printed(1, "x"), NOTHING)), [""; 0]);
     let failed = ["stopped b.drv", r#"failed b.drv ["error: planted"]"#];
     assert_eq!(ends(tracker.follow(printed(3, "x"), NOTHING)), failed);
-    // Nix's own message, at its end, says nothing new.
+    // Nix's message at its end changes nothing.
     let message = Event::Message {
         level: 0,
         text: "error: builder for '/nix/store/b.drv' failed with exit code 1".into(),
@@ -124,7 +124,7 @@ fn which_build_failed_is_known_when_all_others_have_spoken() {
 }
 
 #[test]
-fn what_fails_before_it_begins_is_laid_on_none_that_runs() {
+fn a_failure_before_the_build_began_is_not_attributed_to_a_running_one() {
     let mut tracker = running();
     for _ in 0..3 {
         assert_eq!(ends(tracker.follow(progress(0, 3, 1), NOTHING)), [""; 0]);
@@ -133,7 +133,7 @@ fn what_fails_before_it_begins_is_laid_on_none_that_runs() {
 }
 
 #[test]
-fn newer_nix_says_at_once_which_build_ended() {
+fn newer_nix_names_the_build_that_ended() {
     let mut tracker = running();
     tracker.follow(progress(0, 2, 1), NOTHING);
     let failed = ["stopped c.drv", "failed c.drv []"];
@@ -143,8 +143,8 @@ fn newer_nix_says_at_once_which_build_ended() {
 }
 
 #[test]
-fn a_build_whose_output_is_there_is_not_the_one_that_failed() {
-    // Nix 2.26 says all `stop`s together, in the end.
+fn a_build_with_its_output_has_not_failed() {
+    // Nix 2.26 prints all `stop`s together at the end.
     let mut tracker = running();
     let there = |path: &DrvPath| *path != drv("b");
     tracker.follow(progress(0, 3, 0), &there);
@@ -158,7 +158,7 @@ fn a_build_whose_output_is_there_is_not_the_one_that_failed() {
 }
 
 #[test]
-fn a_failure_is_laid_on_the_build_that_nix_names() {
+fn a_failure_is_attributed_to_the_build_that_nix_names() {
     let mut tracker = running();
     let mut say =
         |text: &str| ends(tracker.follow(Event::Message { level: 0, text: text.into() }, NOTHING));
@@ -172,7 +172,7 @@ fn a_failure_is_laid_on_the_build_that_nix_names() {
 }
 
 #[test]
-fn what_is_tried_again_starts_anew() {
+fn a_retried_build_starts_again() {
     let mut tracker = Tracker::default();
     tracker.follow(started(1, "a"), NOTHING);
     tracker.follow(printed(1, "[5/9] x"), NOTHING);
@@ -212,40 +212,40 @@ fn control_characters_of_a_build_do_not_reach_the_terminal() {
     assert_eq!(tracker.follow(printed(1, "\x1b[2Ja\rb"), NOTHING), [line]);
 }
 
-/// Each build of a log: how often it started, stopped, failed, and its lines.
+/// How often a build of a log started, stopped and failed, and its number of lines.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Story {
+struct Counts {
     started: u32,
     stopped: u32,
     failed: u32,
     lines: u32,
 }
 
-/// Follows a log, and holds it to what must be so of any log.
-fn follow(lines: impl Iterator<Item = Event>) -> BTreeMap<String, Story> {
+/// Follows a log, and checks the properties of every log.
+fn follow(lines: impl Iterator<Item = Event>) -> BTreeMap<String, Counts> {
     let mut tracker = Tracker::default();
-    let mut stories: BTreeMap<String, Story> = BTreeMap::new();
+    let mut builds: BTreeMap<String, Counts> = BTreeMap::new();
     let mut fetched = (0, 0);
     for event in lines {
         for update in tracker.follow(event, NOTHING) {
             let name = |drv: &DrvPath| short_name(drv.as_str()).to_owned();
             match update {
                 Update::Started { drv, .. } => {
-                    let story = stories.entry(name(&drv)).or_default();
-                    story.started += 1;
-                    assert!(story.started == story.stopped + 1, "{drv} starts while it runs");
+                    let build = builds.entry(name(&drv)).or_default();
+                    build.started += 1;
+                    assert!(build.started == build.stopped + 1, "{drv} starts while it runs");
                 }
                 Update::Stopped { drv } => {
-                    let story = stories.entry(name(&drv)).or_default();
-                    story.stopped += 1;
-                    assert!(story.stopped <= story.started, "{drv} stops more than it starts");
+                    let build = builds.entry(name(&drv)).or_default();
+                    build.stopped += 1;
+                    assert!(build.stopped <= build.started, "{drv} stops more than it starts");
                 }
                 Update::Failed { drv, .. } => {
-                    let story = stories.entry(name(&drv)).or_default();
-                    story.failed += 1;
-                    assert_eq!(story.started, story.stopped, "{drv} failed and goes on");
+                    let build = builds.entry(name(&drv)).or_default();
+                    build.failed += 1;
+                    assert_eq!(build.started, build.stopped, "{drv} failed but still runs");
                 }
-                Update::Line { drv, .. } => stories.entry(name(&drv)).or_default().lines += 1,
+                Update::Line { drv, .. } => builds.entry(name(&drv)).or_default().lines += 1,
                 Update::Fetched { bytes, of } => {
                     assert!(bytes >= fetched.0 && of >= fetched.1 && bytes <= of);
                     fetched = (bytes, of);
@@ -254,7 +254,7 @@ fn follow(lines: impl Iterator<Item = Event>) -> BTreeMap<String, Story> {
             }
         }
     }
-    stories
+    builds
 }
 
 macro_rules! recorded {
@@ -271,31 +271,30 @@ const BUILDS: [(&str, &str); 4] = [
 ];
 const FETCHES: [(&str, &str); 2] = [recorded!("fetch-2.26"), recorded!("fetch-2.34")];
 
-/// As recorded: each line after its second and a tab.
+/// Parses a recording, in which each line follows its second and a tab.
 fn events(log: &str) -> impl Iterator<Item = Event> {
     log.lines().map(|line| parse(line.split_once('\t').map_or(line, |(_, line)| line).as_bytes()))
 }
 
 #[test]
-fn local_and_remote_builds_of_old_and_new_nix_tell_one_story() {
+fn local_and_remote_builds_of_old_and_new_nix_have_the_same_counts() {
     for (name, log) in BUILDS {
-        let stories = follow(events(log));
-        let story = |failed, lines| Story { started: 1, stopped: 1, failed, lines };
+        let counts = |failed, lines| Counts { started: 1, stopped: 1, failed, lines };
         let expected = [
-            ("broken-dependency-0.1", story(1, 1)),
-            ("llama-cpp-cpu-good-1", story(0, 8)),
-            ("llama-cpp-cpu-planted-1", story(1, 2)),
-            ("llama-cpp-cpu-slow-1", story(0, 12)),
-            ("shared-dependency-1.2", story(0, 4)),
+            ("broken-dependency-0.1", counts(1, 1)),
+            ("llama-cpp-cpu-good-1", counts(0, 8)),
+            ("llama-cpp-cpu-planted-1", counts(1, 2)),
+            ("llama-cpp-cpu-slow-1", counts(0, 12)),
+            ("shared-dependency-1.2", counts(0, 4)),
         ];
-        let expected = expected.into_iter().map(|(name, story)| (name.to_owned(), story));
-        assert_eq!(stories, expected.collect(), "{name}");
+        let expected = expected.into_iter().map(|(name, counts)| (name.to_owned(), counts));
+        assert_eq!(follow(events(log)), expected.collect(), "{name}");
     }
 }
 
 #[test]
-fn a_dependency_that_fails_is_told_when_it_fails() {
-    // Nix 2.26 says no `stop` of it until all is over, but its message at once.
+fn a_failed_dependency_is_reported_when_it_fails() {
+    // Nix 2.26 prints its `stop` at the very end, but the message immediately.
     for (name, log) in BUILDS {
         let mut tracker = Tracker::default();
         let mut order = vec![];
@@ -315,22 +314,22 @@ fn a_dependency_that_fails_is_told_when_it_fails() {
 }
 
 #[test]
-fn what_is_fetched_is_told_in_bytes() {
+fn fetched_bytes_are_reported() {
     for (name, log) in FETCHES {
         let mut tracker = Tracker::default();
         let all = events(log).flat_map(|event| tracker.follow(event, NOTHING));
-        let told: Vec<_> = all
+        let fetched: Vec<_> = all
             .filter_map(|update| match update {
                 Update::Fetched { bytes, of } => Some((bytes, of)),
                 _ => None,
             })
             .collect();
-        assert_eq!(told.last(), Some(&(15_001_165, 15_001_165)), "{name}");
-        assert!(told.len() > 20, "{name}: {}", told.len());
+        assert_eq!(fetched.last(), Some(&(15_001_165, 15_001_165)), "{name}");
+        assert!(fetched.len() > 20, "{name}: {}", fetched.len());
     }
 }
 
-/// Events of a few builds, in any order at all.
+/// Random events of a few builds.
 fn any_event() -> impl Strategy<Value = Event> {
     let id = 0..8u64;
     let name = prop::sample::select(vec!["a", "b", "c"]);
@@ -383,7 +382,7 @@ proptest! {
     fn a_recorded_log_with_damage_does_no_harm(
         seed in any::<u64>(), (_, log) in prop::sample::select(BUILDS.to_vec()),
     ) {
-        // Lines left out, repeated and cut, as a seed has it.
+        // Omits, repeats and cuts random lines.
         let mut state = seed | 1;
         let mut next = || { state ^= state << 13; state ^= state >> 7; state ^= state << 17; state };
         let damaged = log.lines().flat_map(|line| {

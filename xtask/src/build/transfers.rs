@@ -1,4 +1,4 @@
-//! Bytes fetched from binary caches, and expected, as far as Nix reports them.
+//! Counts fetched and expected bytes of binary caches, as far as Nix reports them.
 //!
 //! Pure: no I/O, no clock.
 
@@ -6,12 +6,12 @@ use std::collections::HashMap;
 
 use crate::nix::log::Transfer;
 
-/// Copies to builders are not counted.
+/// Transfers from binary caches. Copies to builders are not counted.
 #[derive(Debug, Default)]
 pub struct Transfers {
-    /// Substitutions and their transfers, with their progress where it is in bytes.
-    running: HashMap<u64, Option<Moving>>,
-    /// Of those that ended.
+    /// Substitutions (`None`) and their transfers.
+    running: HashMap<u64, Option<Running>>,
+    /// Bytes of ended transfers.
     copied: Sum,
     downloaded: Sum,
     expected: HashMap<(u64, Transfer), u64>,
@@ -19,7 +19,7 @@ pub struct Transfers {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Moving {
+struct Running {
     kind: Transfer,
     bytes: Sum,
 }
@@ -37,7 +37,7 @@ impl Transfers {
 
     pub fn started(&mut self, id: u64, parent: u64, kind: Transfer) {
         if self.running.contains_key(&parent) {
-            self.running.insert(id, Some(Moving { kind, bytes: Sum::default() }));
+            self.running.insert(id, Some(Running { kind, bytes: Sum::default() }));
         }
     }
 
@@ -45,11 +45,10 @@ impl Transfers {
         self.expected.insert((id, kind), bytes);
     }
 
-    /// Whether `id` is one of these.
+    /// Updates a transfer. Returns whether `id` is one.
     pub fn progress(&mut self, id: u64, done: u64, all: u64) -> bool {
-        let Some(Some(moving)) = self.running.get_mut(&id) else { return false };
-        let seen = moving.bytes.done;
-        moving.bytes = Sum { done: done.max(seen), all: all.max(done) };
+        let Some(Some(Running { bytes, .. })) = self.running.get_mut(&id) else { return false };
+        *bytes = Sum { done: done.max(bytes.done), all: all.max(done) };
         true
     }
 
@@ -64,8 +63,8 @@ impl Transfers {
         }
     }
 
-    /// Bytes fetched and expected since the last call, if there are any. Downloads are counted if
-    /// there are any, otherwise what arrives in the store.
+    /// Returns how many more bytes are fetched and expected than at the last call, if any. Counts
+    /// downloads if there are any, otherwise copies.
     pub fn grown(&mut self) -> Option<(u64, u64)> {
         let downloaded = self.sum(Transfer::Download);
         let sum = if downloaded.all > 0 { downloaded } else { self.sum(Transfer::Copy) };
@@ -80,14 +79,14 @@ impl Transfers {
             Transfer::Copy => self.copied,
             Transfer::Download => self.downloaded,
         };
-        let running = self.running.values().flatten().filter(|moving| moving.kind == kind);
-        let seen = running.fold(ended, |sum, moving| Sum {
-            done: sum.done + moving.bytes.done,
-            all: sum.all + moving.bytes.all,
+        let running = self.running.values().flatten().filter(|transfer| transfer.kind == kind);
+        let reported = running.fold(ended, |sum, transfer| Sum {
+            done: sum.done + transfer.bytes.done,
+            all: sum.all + transfer.bytes.all,
         });
         let expected =
             self.expected.iter().filter(|((_, of), _)| *of == kind).map(|(_, bytes)| bytes).sum();
-        Sum { done: seen.done, all: seen.all.max(expected) }
+        Sum { done: reported.done, all: reported.all.max(expected) }
     }
 }
 
@@ -96,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_fetched_is_counted_once_and_what_goes_to_a_builder_is_not() {
+    fn fetched_bytes_are_counted_once_and_copies_to_builders_are_not() {
         let mut transfers = Transfers::default();
         transfers.expect(1, Transfer::Download, 100);
         transfers.expect(1, Transfer::Copy, 400);
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_server_what_arrives_counts() {
+    fn without_downloads_copies_are_counted() {
         let mut transfers = Transfers::default();
         transfers.substitution(2);
         transfers.started(3, 2, Transfer::Copy);

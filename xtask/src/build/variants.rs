@@ -1,4 +1,4 @@
-//! What is built, and for whom.
+//! The distinct builds of a fleet, and the hosts that want them.
 //!
 //! Pure: no I/O, no clock.
 
@@ -24,7 +24,7 @@ pub enum BuildState {
     Interrupted,
 }
 
-/// As in the JSON.
+/// Writes the state as in the JSON.
 impl fmt::Display for BuildState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -36,7 +36,7 @@ impl BuildState {
         matches!(self, Self::Built | Self::Substituted | Self::Present)
     }
 
-    /// The start of a sentence that goes on with "for" and the hosts.
+    /// Returns the start of a sentence that continues with "for" and the hosts.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Built => "built",
@@ -51,12 +51,12 @@ impl BuildState {
     }
 }
 
-/// One derivation to build, and who wants it; in the JSON the start of each variant.
+/// A derivation to build, with its hosts. In the JSON these are the first fields of a variant.
 #[derive(Debug, Clone, Serialize)]
 pub struct Build {
     pub variant: VariantName,
     pub hosts: Vec<HostName>,
-    /// The flake's own packages that it is: `--packages`.
+    /// With `--packages`: the names of the flake's packages with this derivation.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
     #[serde(rename = "drvPath")]
@@ -67,18 +67,18 @@ pub struct Build {
     pub out: StorePath,
 }
 
-/// Hosts with equal variants share one build. In order of the first host's name.
+/// Returns the distinct builds, in the order of each one's first host.
 pub fn distinct<'a>(
     selections: impl IntoIterator<Item = (&'a HostName, &'a Selection)>,
 ) -> Vec<Build> {
     let mut builds = vec![];
     for (host, selection) in selections {
-        Build::among(&mut builds, selection).hosts.push(host.clone());
+        Build::entry(&mut builds, selection).hosts.push(host.clone());
     }
     builds
 }
 
-/// One part of each of these hosts' packages, as a build of its own.
+/// Returns the wanted parts of the hosts' packages, each as a separate build.
 pub fn of_parts<'a>(
     selections: impl IntoIterator<Item = (&'a HostName, &'a Selection)>,
     is_wanted: impl Fn(&Part) -> bool,
@@ -106,30 +106,30 @@ pub fn of_parts<'a>(
     builds
 }
 
-/// Adds the flake's own packages; one that a host also selects is the same build.
+/// Adds the flake's packages. A package that a host also selects is the same build.
 pub fn add_packages(builds: &mut Vec<Build>, packages: &[(String, Selection)]) {
     for (name, selection) in packages {
-        Build::among(builds, selection).packages.push(name.clone());
+        Build::entry(builds, selection).packages.push(name.clone());
     }
 }
 
 impl Build {
-    /// The hosts that select it, then the flake's own packages that it is.
+    /// Returns the names of its hosts and packages.
     pub fn wanted_by(&self) -> String {
         let hosts = self.hosts.iter().map(HostName::as_str);
         let names: Vec<&str> = hosts.chain(self.packages.iter().map(String::as_str)).collect();
         names.join(", ")
     }
 
-    /// Its own code, without dependencies: the package, and its parts, which other builds may
-    /// share.
-    pub fn own(&self) -> BTreeSet<&DrvPath> {
+    /// Returns the derivations of the package and its parts, which other builds may share.
+    pub fn own_derivations(&self) -> BTreeSet<&DrvPath> {
         self.manifest.parts.iter().map(|part| &part.drv_path).chain([&self.drv]).collect()
     }
 
-    fn among<'a>(builds: &'a mut Vec<Self>, selection: &Selection) -> &'a mut Self {
+    /// Returns the build of a selection, which is added if necessary.
+    fn entry<'a>(builds: &'a mut Vec<Self>, selection: &Selection) -> &'a mut Self {
         let found = builds.iter().position(|build| build.drv == selection.drv_path);
-        let place = found.unwrap_or_else(|| {
+        let index = found.unwrap_or_else(|| {
             builds.push(Self {
                 variant: selection.manifest.variant.clone(),
                 hosts: vec![],
@@ -140,13 +140,13 @@ impl Build {
             });
             builds.len() - 1
         });
-        &mut builds[place]
+        &mut builds[index]
     }
 }
 
 #[cfg(test)]
 impl Build {
-    /// One for the host `host`, without parts.
+    /// Returns a build without parts for the host `host`.
     pub fn example(name: &str, drv: DrvPath) -> Self {
         Self {
             variant: VariantName::new(name),
@@ -163,7 +163,8 @@ impl Build {
     }
 }
 
-/// `/nix/store/<hash>-llama-cpp-cpu-znver4-0.0.0.drv` → `llama-cpp-cpu-znver4-0.0.0`.
+/// Shortens a store path: `/nix/store/<hash>-llama-cpp-cpu-znver4-0.0.0.drv` →
+/// `llama-cpp-cpu-znver4-0.0.0`.
 pub fn short_name(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     let name = name.split_once('-').map_or(name, |(_, rest)| rest);

@@ -1,4 +1,4 @@
-//! How hosts are spread over evaluators, and what an evaluator's lines mean.
+//! Distributes hosts over evaluators, and parses an evaluator's output lines.
 //!
 //! Pure: no I/O, no clock.
 
@@ -7,44 +7,45 @@ use serde_json::Value;
 
 use crate::fleet::names::HostName;
 
-/// More hosts in one process only need more memory: starting another process costs less than
-/// two hosts do.
-const MOST: usize = 32;
+/// Maximum number of hosts in one process. More hosts only need more memory: starting another
+/// process takes less time than two hosts do.
+const MAX_BATCH: usize = 32;
 
-/// An evaluator of a real nixpkgs needs about this much before its first host is done.
+/// Memory that an evaluator needs with a real nixpkgs before its first host is done, in bytes.
 const LEAST_MEMORY: u64 = 1 << 30;
 
 /// What evaluators may use of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EvalLimits {
-    /// How many evaluators may run at once.
+    /// Maximum number of parallel evaluators.
     pub jobs: usize,
     /// Memory limit of all of them together, in bytes.
     pub memory: u64,
 }
 
 impl EvalLimits {
-    /// As the user asked; otherwise by cores, and by four fifths of the free memory.
+    /// Returns the user's limits; by default the number of cores, and four fifths of the free
+    /// memory.
     pub fn new(jobs: Option<usize>, memory: Option<u64>, cores: usize, free: Option<u64>) -> Self {
         let memory = memory.unwrap_or_else(|| free.map_or(u64::MAX, |free| free / 5 * 4));
         let fit = usize::try_from(memory / LEAST_MEMORY).unwrap_or(usize::MAX);
         Self { jobs: jobs.unwrap_or_else(|| cores.min(fit)).max(1), memory }
     }
 
-    /// Memory limit of one of them. A sixteenth stays for xtask itself, and for what an
-    /// evaluator grows by between two measurements.
+    /// Returns the memory limit of one evaluator. A sixteenth is reserved for xtask itself, and
+    /// for what an evaluator grows by between two measurements.
     pub fn share(&self) -> u64 {
         (self.memory - self.memory / 16) / self.jobs as u64
     }
 }
 
-/// Batches of nearly equal size, a multiple of the number of evaluators where that
-/// matters, so that none of them waits for the last.
+/// Splits the hosts into batches of nearly equal size. Their number is a multiple of the number
+/// of evaluators if there are enough hosts, so that no evaluator is idle while the last one works.
 pub fn split(hosts: &[HostName], jobs: usize) -> Vec<Vec<HostName>> {
     if hosts.is_empty() {
         return vec![];
     }
-    let batches = hosts.len().div_ceil(jobs * MOST) * jobs.min(hosts.len());
+    let batches = hosts.len().div_ceil(jobs * MAX_BATCH) * jobs.min(hosts.len());
     let (size, longer) = (hosts.len() / batches, hosts.len() % batches);
     let mut rest = hosts;
     (0..batches)
@@ -61,7 +62,7 @@ pub fn split(hosts: &[HostName], jobs: usize) -> Vec<Vec<HostName>> {
 #[derive(Debug, PartialEq)]
 pub enum Line {
     Begin(HostName),
-    /// The answer as JSON, or why it cannot be read.
+    /// The host's result, or why it cannot be parsed.
     Done(Result<(HostName, Value), String>),
     Other,
 }
@@ -72,7 +73,7 @@ struct Done {
     answer: Value,
 }
 
-/// `mark` is unique to this run: no other trace begins with it.
+/// Parses a line. `mark` is unique to this run: no other trace begins with it.
 pub fn read(line: &str, mark: &str) -> Line {
     let Some(text) = line.strip_prefix("trace: ").and_then(|text| text.strip_prefix(mark)) else {
         return Line::Other;
@@ -104,7 +105,7 @@ mod tests {
         for (count, jobs) in [(1, 8), (4, 2), (32, 2), (33, 2), (128, 2), (65, 1), (3, 7)] {
             let batches = split(&hosts(count), jobs);
             assert_eq!(batches.concat(), hosts(count), "{count} on {jobs}");
-            assert!(batches.iter().all(|batch| !batch.is_empty() && batch.len() <= MOST));
+            assert!(batches.iter().all(|batch| !batch.is_empty() && batch.len() <= MAX_BATCH));
         }
         assert_eq!(split(&hosts(32), 2).len(), 2);
         assert_eq!(split(&[], 2), Vec::<Vec<HostName>>::new());
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_apart() {
+    fn only_lines_with_the_mark_are_parsed() {
         assert_eq!(read("trace: m-1 begin \"a\"", "m-1"), Line::Begin(HostName::new("a")));
         assert_eq!(read("trace: m-2 begin \"a\"", "m-1"), Line::Other);
         let none = Line::Done(Ok((HostName::new("a"), Value::Null)));

@@ -26,23 +26,25 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     // Discover, plan, run.
     let lock = validation::own_lock(context);
     let options = EvalOptions::of(args);
-    let (found, seen) = std::thread::scope(|scope| {
-        let seen = scope.spawn(|| validation::look(context, lock.as_deref()));
-        (find(args, context, options), seen.join())
+    let (evaluated, validation) = std::thread::scope(|scope| {
+        let validation = scope.spawn(|| validation::validate(context, lock.as_deref()));
+        (find_and_evaluate(args, context, options), validation.join())
     });
-    let seen = seen.map_err(|_| anyhow!("the thread that reads flake.lock panicked"))?;
-    // A flake that does not evaluate may have its reason in its lock.
-    let (hosts, outcomes) = found.inspect_err(|_| {
-        seen.findings.iter().for_each(|finding| print_finding(&context.ui, "fleet", finding));
+    let validation =
+        validation.map_err(|_| anyhow!("the thread that reads flake.lock panicked"))?;
+    // The lock file may be the reason why the flake does not evaluate.
+    let (hosts, outcomes) = evaluated.inspect_err(|_| {
+        validation.findings.iter().for_each(|finding| print_finding(&context.ui, "fleet", finding));
     })?;
     let selections = outcomes.selected().map(|(_, selection)| selection);
     let present = present(context, selections)?;
     // Report.
-    let of_hosts = [host_facts::judge(context, &outcomes), seen.of_hosts(&outcomes)].concat();
-    let unequal = unequal_builds::judge(outcomes.selected());
+    let host_findings =
+        [host_facts::findings(context, &outcomes), validation.host_findings(&outcomes)].concat();
+    let unequal = unequal_builds::findings(outcomes.selected());
     let mut report = CheckReport::for_named(&args.selection.hosts, &hosts, outcomes, &present);
-    of_hosts.into_iter().for_each(|(host, finding)| report.add(&host, finding));
-    report.findings.extend(seen.findings.into_iter().chain(unequal));
+    host_findings.into_iter().for_each(|(host, finding)| report.add(&host, finding));
+    report.findings.extend(validation.findings.into_iter().chain(unequal));
     if args.full {
         whole_systems::hosts(context, &mut report, options)?;
     }
@@ -60,7 +62,7 @@ pub fn run(args: &CheckArgs, context: &Context, ci: &Ci) -> Result<Outcome> {
     Ok(report.outcome())
 }
 
-fn find(
+fn find_and_evaluate(
     args: &CheckArgs,
     context: &Context,
     options: EvalOptions,
@@ -70,7 +72,8 @@ fn find(
     Ok((hosts, outcomes))
 }
 
-/// The flake's folder in the checkout, as annotations name files: `fleet/`, or nothing.
+/// Returns the flake's folder in GitHub's checkout, which annotations name files by, such as
+/// `fleet/`, or an empty string.
 pub fn folder_in_checkout(context: &Context) -> String {
     let find = || {
         let root = context::local_root(&context.flake.reference)?;
@@ -81,7 +84,7 @@ pub fn folder_in_checkout(context: &Context) -> String {
     find().unwrap_or_default()
 }
 
-/// The derivations whose output is in this machine's store: of packages and of their parts.
+/// Returns the derivations of packages and their parts whose output is in this machine's store.
 pub fn present<'a>(
     context: &Context,
     selections: impl Iterator<Item = &'a Selection>,
@@ -92,8 +95,8 @@ pub fn present<'a>(
             parts.chain([(&selection.drv_path, &selection.out_path)])
         })
         .collect();
-    // Nix need not be asked about a path that does not exist.
-    let outputs = wanted.iter().map(|(_, output)| *output).filter(|output| store::appeared(output));
+    // A path that does not exist needs no Nix command.
+    let outputs = wanted.iter().map(|(_, output)| *output).filter(|output| store::exists(output));
     let valid = store::valid(&context.flake.nix, &outputs.cloned().collect())?;
     let present = wanted.into_iter().filter(|(_, output)| valid.contains_key(*output));
     Ok(present.map(|(drv, _)| drv.clone()).collect())

@@ -1,6 +1,6 @@
-# Evaluates hosts one after another in one evaluator, which shares what they have in common. Each
-# host is printed when it begins and when it is done, so that a failure, a kill or a hang costs
-# only that host's result. check/evaluator.rs applies it; check/batch.rs reads the lines.
+# Evaluates hosts one after another in one process, so that they share most of the work. Prints
+# each host when it begins and when it is done, so that a failure, a kill or a hang costs only that
+# host's result. check/evaluator.rs applies it; check/batch.rs parses the lines.
 {
   select,
   hosts,
@@ -8,7 +8,7 @@
 }:
 configurations:
 let
-  turn =
+  evaluate =
     name:
     builtins.trace "${mark} begin ${builtins.toJSON name}" (
       builtins.trace "${mark} done ${
@@ -19,4 +19,4 @@ let
       }" true
     );
 in
-builtins.foldl' (_: turn) true hosts
+builtins.foldl' (_: evaluate) true hosts

@@ -1,4 +1,4 @@
-//! Which hosts the user has edited since the last evaluation: they come first.
+//! Finds the hosts that the user has edited since the last evaluation, to evaluate them first.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use crate::fleet::context::Context;
 use crate::fleet::eval_cache;
 use crate::fleet::names::HostName;
 
-/// The hosts with a file in hosts/NAME that is newer than the last evaluation.
+/// Returns the hosts with a file in hosts/NAME that is newer than the last evaluation.
 pub fn since_last_evaluation(context: &Context, hosts: &[HostName]) -> Vec<HostName> {
     let Some(root) = context.root() else { return vec![] };
     let Some(last) = eval_cache::written(&context.home, root) else { return vec![] };
@@ -21,7 +21,7 @@ pub fn since_last_evaluation(context: &Context, hosts: &[HostName]) -> Vec<HostN
     hosts.iter().filter(is_edited).cloned().collect()
 }
 
-/// Every host, the edited ones first.
+/// Returns all hosts, the edited ones first.
 pub fn first(hosts: &[HostName], edited: &[HostName]) -> Vec<HostName> {
     let mut hosts = hosts.to_vec();
     hosts.sort_by_key(|host| !edited.contains(host));

@@ -1,4 +1,4 @@
-//! Why an evaluation failed: the host's state, the finding, and a log of Nix's trace.
+//! Explains a failed evaluation by the host's state and a finding, and writes Nix's trace to a log.
 
 use std::path::Path;
 
@@ -8,24 +8,25 @@ use crate::check::outcomes::HostState;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::diagnosis::{diagnose, line_of_option, store_path_of_missing, with_testbed_advice};
-use crate::nix::flake::{Source, Unanswered};
+use crate::nix::flake::{EvalFailure, Source};
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 use crate::system::{disk, files};
 
-pub fn bad_output(what: &str) -> (HostState, Finding) {
-    let finding = Finding::error("bad-eval-output", what, "run the check again with -v");
+/// Returns the state and the finding of a host if the evaluator's output is unusable.
+pub fn bad_output(message: &str) -> (HostState, Finding) {
+    let finding = Finding::error("bad-eval-output", message, "run the check again with -v");
     (HostState::EvalError, finding)
 }
 
-/// The same for another evaluation than a host's selection; `place` names the log.
+/// Explains the failed evaluation of something other than a host's variant; `place` names the log.
 ///
 /// # Errors
 /// The user interrupted it.
 pub fn explain_at(
     context: &Context,
     place: &str,
-    failure: &Unanswered,
+    failure: &EvalFailure,
 ) -> Result<(HostState, Finding)> {
     if failure.exit == Exit::Interrupted {
         bail!(Interrupted);
@@ -38,7 +39,7 @@ pub fn explain_at(
 pub(super) fn explain(
     context: &Context,
     place: &str,
-    failure: &Unanswered,
+    failure: &EvalFailure,
     source: Option<&Source>,
 ) -> (HostState, Finding) {
     let folder = context.home.join("logs/check");
@@ -72,7 +73,7 @@ pub(super) fn explain(
         ),
     };
     let mut finding = with_line(finding, source);
-    // What was built during an evaluation and is gone, though the store says that it is there.
+    // A path that was built during an evaluation may be deleted, although Nix's database has it.
     let gone = store_path_of_missing(&finding.message);
     if let Some(path) = gone.filter(|path| !Path::new(path).exists()) {
         let message = format!("{path} is gone from the disk, but Nix's store records it");
@@ -88,12 +89,12 @@ pub(super) fn explain(
     (state, finding)
 }
 
-/// Adds the line that defines the option, from the flake's copy in the store, if only the file
-/// is known, and makes the file relative to the flake.
+/// Adds the line that defines the option if only the file is known, read from the flake's copy in
+/// the store, and makes the file relative to the flake.
 pub(super) fn with_line(mut finding: Finding, source: Option<&Source>) -> Finding {
     let Some(source) = source else { return finding };
     if let (Some(file), None) = (&mut finding.file, finding.line) {
-        // The module system names what was imported: a folder means its default.nix.
+        // The module system names what was imported, which may be the folder of a default.nix.
         if !file.ends_with(".nix") {
             file.push_str("/default.nix");
         }

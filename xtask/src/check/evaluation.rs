@@ -1,6 +1,6 @@
-//! Evaluates hosts: in batches, since hosts share most of it, spread over evaluators by cores and
-//! memory. An evaluator that fails costs only the host that it was evaluating; another one
-//! continues with the rest.
+//! Evaluates hosts, several per evaluator process because hosts share most of the work. The
+//! number of parallel evaluators depends on cores and memory. If an evaluator fails, only the
+//! host that it was evaluating fails; another one continues with the rest.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -14,7 +14,7 @@ use crate::check::args::CheckArgs;
 use crate::check::batch::{self, EvalLimits};
 use crate::check::edited;
 use crate::check::eval_failure::{bad_output, explain, with_line};
-use crate::check::evaluator::{self, Answered, Limits, Run};
+use crate::check::evaluator::{self, Answered, BatchResult};
 use crate::check::outcomes::{Evaluated, HostState, Outcomes, Unselected};
 use crate::check::report::NO_MODULE;
 use crate::check::validation::evaluated_lock;
@@ -24,7 +24,7 @@ use crate::fleet::context::Context;
 use crate::fleet::manifest::{Answer, Selection};
 use crate::fleet::names::HostName;
 use crate::nix::diagnosis::{FETCH, diagnose};
-use crate::nix::flake::{Source, Unanswered};
+use crate::nix::flake::{EvalFailure, Source};
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
 use crate::system::{interrupt, resources};
@@ -34,8 +34,9 @@ use crate::ui::progress::Spinner;
 #[derive(Debug, Clone, Copy)]
 pub struct EvalOptions {
     pub jobs: Option<NonZeroUsize>,
+    /// Memory limit of all evaluators together, in bytes.
     pub max_memory: Option<u64>,
-    /// For each host.
+    /// Timeout per host.
     pub timeout: Duration,
 }
 
@@ -51,10 +52,10 @@ impl EvalOptions {
     }
 }
 
-/// Is called with a host's selection as soon as it is known, by several threads.
-pub type Selected<'a> = Option<&'a (dyn Fn(&HostName, Selection) + Sync)>;
+/// Called with each host's selection as soon as it is known, by several threads.
+pub type OnSelection<'a> = Option<&'a (dyn Fn(&HostName, Selection) + Sync)>;
 
-/// Evaluates hosts, unless the cache has them. The result has every host.
+/// Evaluates the hosts that the cache does not have. The result has every host.
 ///
 /// # Errors
 /// Nix cannot be started, or the user interrupted.
@@ -62,12 +63,12 @@ pub fn evaluate(context: &Context, hosts: &[HostName], options: EvalOptions) -> 
     evaluate_each(context, hosts, options, None)
 }
 
-/// Like [`evaluate`], for whoever needs a host's selection before the last host has one.
+/// Like [`evaluate`], but passes on each selection before the last host is evaluated.
 pub fn evaluate_each(
     context: &Context,
     hosts: &[HostName],
     options: EvalOptions,
-    selected: Selected,
+    on_selection: OnSelection,
 ) -> Result<Outcomes> {
     let mut state = State::default();
     let mut uncached = vec![];
@@ -75,20 +76,20 @@ pub fn evaluate_each(
         match context.cache().and_then(|cache| cache.answer(host)) {
             Some(answer) => {
                 let answer = Answered { answer: Ok(answer.clone()), seconds: 0.0 };
-                report(host, &answer, selected);
+                pass_on(host, &answer, on_selection);
                 state.answers.insert(host.clone(), answer);
             }
             None => uncached.push(host.clone()),
         }
     }
     if !uncached.is_empty() {
-        let mut found = evaluate_uncached(context, &uncached, options, selected)?;
+        let mut evaluated = evaluate_uncached(context, &uncached, options, on_selection)?;
         // The results are valid even if they cannot be cached.
-        if let Err(error) = write_cache(context, &found) {
+        if let Err(error) = write_cache(context, &evaluated) {
             context.ui.debug(format!("cannot write the evaluation cache: {error:#}"));
         }
-        state.answers.append(&mut found.answers);
-        state.failures = found.failures;
+        state.answers.append(&mut evaluated.answers);
+        state.failures = evaluated.failures;
     }
     Ok(outcomes(context, state))
 }
@@ -97,7 +98,7 @@ fn evaluate_uncached(
     context: &Context,
     hosts: &[HostName],
     options: EvalOptions,
-    selected: Selected,
+    on_selection: OnSelection,
 ) -> Result<State> {
     let limits = EvalLimits::new(
         options.jobs.map(NonZeroUsize::get),
@@ -107,7 +108,7 @@ fn evaluate_uncached(
     );
     let work = Work {
         context,
-        selected,
+        on_selection,
         timeout: options.timeout,
         limits,
         spinner: Spinner::start(&context.ui, "evaluating", hosts.len()),
@@ -124,7 +125,6 @@ fn evaluate_uncached(
             worker.join().unwrap_or_else(|_| Err(anyhow!("an evaluation thread panicked")))
         })
     })?;
-    // Those that need more than a share get all there is, one after another.
     let heavy = std::mem::take(&mut work.lock().heavy);
     for host in heavy {
         work.batch(&[host], limits.memory)?;
@@ -134,24 +134,24 @@ fn evaluate_uncached(
 }
 
 /// Caches results, but no failures: this machine may have caused those.
-fn write_cache(context: &Context, found: &State) -> Result<()> {
+fn write_cache(context: &Context, evaluated: &State) -> Result<()> {
     let Some(cache) = context.cache() else { return Ok(()) };
     let hosts = context.all_hosts()?.iter().map(ToString::to_string).collect();
-    let complete = found
+    let answers = evaluated
         .answers
         .iter()
         .filter_map(|(host, it)| Some((host.to_string(), it.answer.as_ref().ok()?.clone())));
-    cache.store(&context.flake, hosts, complete.collect())
+    cache.store(&context.flake, hosts, answers.collect())
 }
 
-/// For Nix when the network is known to fail.
+/// Nix's options once a download has failed.
 const FAIL_FAST: [&str; 6] =
     ["--option", "download-attempts", "1", "--option", "connect-timeout", "5"];
 
-/// What evaluators share.
+/// What all evaluation threads share.
 struct Work<'a> {
     context: &'a Context,
-    selected: Selected<'a>,
+    on_selection: OnSelection<'a>,
     timeout: Duration,
     limits: EvalLimits,
     spinner: Spinner,
@@ -163,13 +163,18 @@ struct Work<'a> {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Vec<HostName>>,
+    /// Number of threads with a batch.
     busy: usize,
-    broken: bool,
+    /// A thread has ended with an error.
+    aborted: bool,
+    /// Hosts that need more than one evaluator's share of memory: evaluated one after another
+    /// in the end, with all memory.
     heavy: Vec<HostName>,
-    /// An input could not be fetched: no other host waits for it as long.
+    /// An input could not be fetched, so other hosts retry less.
     is_offline: bool,
     answers: BTreeMap<HostName, Answered>,
-    failures: BTreeMap<HostName, (Unanswered, f64)>,
+    /// Failed hosts, with the seconds that each took.
+    failures: BTreeMap<HostName, (EvalFailure, f64)>,
 }
 
 impl Work<'_> {
@@ -177,20 +182,21 @@ impl Work<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn done(&self, host: &HostName, how: impl FnOnce() -> String) {
+    /// Shows progress, with the result of an edited host.
+    fn done(&self, host: &HostName, result: &dyn Fn() -> String) {
         self.spinner.done(host.as_str());
         if self.edited.contains(host) {
-            self.context.ui.status(format!("{host} {}", how()));
+            self.context.ui.status(format!("{host} {}", result()));
         }
     }
 
-    /// Takes batches until there are none, and none can come back from another worker.
+    /// Takes batches until the queue is empty and no other thread can refill it.
     fn until_done(&self) -> Result<()> {
         loop {
             let mut state = self.lock();
             let batch = loop {
                 match state.queue.pop_front() {
-                    _ if state.broken => return Ok(()),
+                    _ if state.aborted => return Ok(()),
                     Some(batch) => break batch,
                     None if state.busy == 0 => return Ok(()),
                     None => {
@@ -203,7 +209,7 @@ impl Work<'_> {
             let ended = self.batch(&batch, self.limits.share());
             let mut state = self.lock();
             state.busy -= 1;
-            state.broken |= ended.is_err();
+            state.aborted |= ended.is_err();
             drop(state);
             self.changed.notify_all();
             ended?;
@@ -212,49 +218,49 @@ impl Work<'_> {
 
     fn batch(&self, hosts: &[HostName], memory: u64) -> Result<()> {
         interrupt::check()?;
-        let limits = Limits { timeout: self.timeout, memory };
         let mut flake = self.context.flake.clone();
         if self.lock().is_offline {
             flake.options.extend(FAIL_FAST.map(str::to_owned));
         }
-        let run = evaluator::run(&flake, hosts, limits, &mut |host, answered| {
-            self.done(host, || in_words(answered));
-            report(host, answered, self.selected);
+        let result = evaluator::run(&flake, hosts, self.timeout, memory, &mut |host, answered| {
+            self.done(host, &|| summary(answered));
+            pass_on(host, answered, self.on_selection);
         })?;
-        self.account(hosts, memory, run)
+        self.account(hosts, memory, result)
     }
 
-    /// Each host of the batch has a result, failed, or goes back into the queue.
-    fn account(&self, hosts: &[HostName], memory: u64, run: Run) -> Result<()> {
+    /// Records each host of the batch as evaluated or failed, or puts it back into the queue.
+    fn account(&self, hosts: &[HostName], memory: u64, result: BatchResult) -> Result<()> {
         let mut state = self.lock();
-        let rest = hosts.iter().filter(|host| !run.answers.contains_key(host));
+        let rest = hosts.iter().filter(|host| !result.answers.contains_key(host));
         let mut rest: Vec<HostName> = rest.cloned().collect();
         let progress = rest.len() < hosts.len();
-        state.answers.extend(run.answers);
-        let Some(failure) = run.failure else { return Ok(()) };
-        let for_memory = was_killed(failure.exit);
+        state.answers.extend(result.answers);
+        let Some(failure) = result.failure else { return Ok(()) };
+        let was_killed =
+            matches!(failure.exit, Exit::TooLarge | Exit::Signal(libc::SIGKILL) | Exit::Code(137));
         if failure.exit == Exit::Interrupted {
             bail!(Interrupted);
         }
-        if let Some((host, took)) = run.during {
+        if let Some((host, took)) = result.during {
             rest.retain(|other| *other != host);
             // Other evaluators may have filled the memory.
-            if for_memory && (hosts.len() > 1 || memory < self.limits.memory) {
+            if was_killed && (hosts.len() > 1 || memory < self.limits.memory) {
                 state.heavy.push(host);
             } else {
                 let finding = diagnose(&failure.stderr, None);
-                self.done(&host, || format!("does not evaluate: {}", finding.message));
+                self.done(&host, &|| format!("does not evaluate: {}", finding.message));
                 state.is_offline |= finding.code == FETCH;
                 state.failures.insert(host, (failure, took.as_secs_f64()));
             }
-        } else if !progress && (hosts.len() == 1 || !for_memory) {
-            // It failed before the first host: the failure is the flake's, and each host's.
+        } else if !progress && (hosts.len() == 1 || !was_killed) {
+            // It failed before the first host, so the flake itself is broken: every host fails.
             for host in rest.drain(..) {
                 self.spinner.done(host.as_str());
                 state.failures.insert(host, (failure.clone(), 0.0));
             }
         }
-        // A batch without progress is split, so that this ends.
+        // A batch without progress is split, so that the retries end.
         let pieces = if progress || rest.len() < hosts.len() { 1 } else { 2 };
         for piece in rest.chunks(rest.len().div_ceil(pieces).max(1)) {
             state.queue.push_front(piece.to_vec());
@@ -263,16 +269,15 @@ impl Work<'_> {
     }
 }
 
-fn report(host: &HostName, answered: &Answered, selected: Selected) {
-    let Some(selected) = selected else { return };
-    let answer = answered.answer.as_ref().ok().and_then(|answer| parse(answer.clone()).ok());
-    if let Some(Some(Answer::Selection(selection))) = answer {
-        selected(host, *selection);
+fn pass_on(host: &HostName, answered: &Answered, on_selection: OnSelection) {
+    let Some(on_selection) = on_selection else { return };
+    if let Ok(Some(Answer::Selection(selection))) = answered.answer.clone().and_then(parse) {
+        on_selection(host, *selection);
     }
 }
 
-/// `evaluates: cpu-znver4`, for an edited host, whose result is shown first.
-fn in_words(answered: &Answered) -> String {
+/// Summarizes an edited host's result, such as `evaluates: cpu-znver4`.
+fn summary(answered: &Answered) -> String {
     match answered.answer.clone().and_then(parse) {
         Ok(Some(Answer::Selection(selection))) => {
             format!("evaluates: {}", selection.manifest.variant)
@@ -290,28 +295,24 @@ fn parse(answer: Value) -> Result<Option<Answer>, String> {
     serde_json::from_value(answer).map_err(|error| format!("unexpected evaluator output: {error}"))
 }
 
-fn was_killed(exit: Exit) -> bool {
-    matches!(exit, Exit::TooLarge | Exit::Signal(libc::SIGKILL) | Exit::Code(137))
-}
-
 fn outcomes(context: &Context, state: State) -> Outcomes {
     let parsed = |answered: Answered| (answered.answer.and_then(parse), answered.seconds);
     let answers: Vec<_> = state.answers.into_iter().map(|(host, it)| (host, parsed(it))).collect();
-    // Places cost a call of Nix: only if there is something to fix.
-    let has_places = |answer: &Result<_, _>| match answer {
+    // Finding the flake's source runs Nix, so only if a finding names a file of the flake.
+    let names_files = |answer: &Result<_, _>| match answer {
         Ok(Some(Answer::Problems(_))) => true,
         Ok(Some(Answer::Selection(selection))) => {
-            selection.around.packages.values().any(|seen| !seen.files.is_empty())
+            selection.context.packages.values().any(|seen| !seen.files.is_empty())
         }
         _ => false,
     };
     let needs_source =
-        !state.failures.is_empty() || answers.iter().any(|(_, (answer, _))| has_places(answer));
+        !state.failures.is_empty() || answers.iter().any(|(_, (answer, _))| names_files(answer));
     let source = if needs_source { context.flake.source() } else { None };
     let mut outcomes = Outcomes::default();
     for (host, (answer, seconds)) in answers {
         let evaluated = match answer {
-            Ok(answer) => answered(answer, source.as_ref()),
+            Ok(answer) => evaluated(answer, source.as_ref()),
             Err(why) => unselected(bad_output(&why)),
         };
         outcomes.insert(host, evaluated, seconds);
@@ -320,7 +321,7 @@ fn outcomes(context: &Context, state: State) -> Outcomes {
         return outcomes;
     }
     let lock = evaluated_lock(context);
-    // One message for each input: curl reports milliseconds, which differ.
+    // One message per input: curl's differ in milliseconds.
     let mut unfetched = BTreeMap::new();
     for (host, (failed, seconds)) in state.failures {
         let (state, mut finding) = explain(context, host.as_str(), &failed, source.as_ref());
@@ -335,11 +336,11 @@ fn outcomes(context: &Context, state: State) -> Outcomes {
     outcomes
 }
 
-fn answered(answer: Option<Answer>, source: Option<&Source>) -> Evaluated {
+fn evaluated(answer: Option<Answer>, source: Option<&Source>) -> Evaluated {
     let path = source.map(|source| source.path.as_str());
     match answer {
         Some(Answer::Selection(mut selection)) => {
-            for seen in selection.around.packages.values_mut() {
+            for seen in selection.context.packages.values_mut() {
                 seen.files.retain_mut(|file| {
                     match (file.strip_prefix(path.unwrap_or_default()), source) {
                         (Some(own), Some(source)) => {
@@ -380,14 +381,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_edited_host_with_an_error_is_not_said_to_evaluate() {
-        let said = |answer: Value| in_words(&Answered { answer: Ok(answer), seconds: 0.0 });
+    fn the_summary_of_an_edited_host_names_its_error() {
+        let summary = |answer: Value| summary(&Answered { answer: Ok(answer), seconds: 0.0 });
         let problems = ["programs.llama-cpp.microarch: \"tiger\" is unknown; write \"tigerlake\"."];
         assert_eq!(
-            said(json!({ "problems": problems, "files": {} })),
+            summary(json!({ "problems": problems, "files": {} })),
             "has an error: programs.llama-cpp.microarch: \"tiger\" is unknown"
         );
-        assert_eq!(said(Value::Null), "does not use the module");
-        assert_eq!(said(json!(7)), "does not evaluate");
+        assert_eq!(summary(Value::Null), "does not use the module");
+        assert_eq!(summary(json!(7)), "does not evaluate");
     }
 }

@@ -1,4 +1,4 @@
-//! The report of `check` for GitHub: annotations and step summary.
+//! Formats the report of `check` for GitHub: annotations and the step summary.
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
@@ -7,17 +7,17 @@ use crate::check::report::{CheckReport, HostReport};
 use crate::ci::github::{MOST_FINDINGS, annotation, item, markdown};
 use crate::findings::finding::{Finding, grouped};
 
-/// One `::error …::` or `::warning …::` for each finding. `folder`: the flake's folder in the
-/// checkout, `fleet/` or nothing.
+/// Returns an annotation for each finding. `folder` is the flake's folder in the checkout, such as
+/// `fleet/`, or empty.
 pub fn annotations(report: &CheckReport, folder: &str) -> Vec<String> {
     let findings = errors_first(report).into_iter().take(MOST_FINDINGS);
     findings.map(|(place, finding)| annotation(&place, finding, folder)).collect()
 }
 
-/// The report as Markdown, for `$GITHUB_STEP_SUMMARY`.
+/// Formats the report as Markdown, for `$GITHUB_STEP_SUMMARY`.
 pub fn summary(report: &CheckReport) -> String {
     let mark = if report.ok { "✅" } else { "❌" };
-    let mut text = format!("### {mark} {}\n\n", report.in_words());
+    let mut text = format!("### {mark} {}\n\n", report.summary());
     text.push_str("| host | state | variant | in store |\n|---|---|---|---|\n");
     text.extend(report.hosts.iter().map(row));
     for package in &report.packages {

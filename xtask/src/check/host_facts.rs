@@ -11,9 +11,9 @@ use crate::hardware::rules as hardware;
 use crate::nix::diagnosis::line_of_option;
 use crate::system::files;
 
-/// Compares every variant with the facts of its machine, if there are any. They are read from
-/// the flake's folder, whether Git tracks them or not.
-pub fn judge(context: &Context, outcomes: &Outcomes) -> Vec<(HostName, Finding)> {
+/// Compares every variant with the facts of its machine, if there are any. Reads them from the
+/// flake's folder, whether Git tracks them or not.
+pub fn findings(context: &Context, outcomes: &Outcomes) -> Vec<(HostName, Finding)> {
     let Some(root) = local_root(&context.flake.reference) else { return vec![] };
     let mut found = vec![];
     for (host, selection) in outcomes.selected() {
@@ -31,7 +31,7 @@ pub fn judge(context: &Context, outcomes: &Outcomes) -> Vec<(HostName, Finding)>
     found
 }
 
-/// None if the machine was not probed.
+/// Reads a host's facts; `None` if the machine was not probed.
 fn read(root: &Path, folder: &Path) -> Result<Option<Facts>, String> {
     let file = root.join(folder).join("facts.json");
     match files::read_limited(&file, Facts::LARGEST) {
@@ -50,7 +50,7 @@ fn unusable(host: &HostName, folder: &Path, problem: &str) -> Finding {
     .at(folder.join("facts.json").display().to_string())
 }
 
-/// Adds the host's own file, and the line of the option that the message begins with.
+/// Adds the host's file, and the line of the option that the message begins with.
 fn with_place(finding: Finding, root: &Path, file: &Path) -> Finding {
     let Ok(text) = files::read(&root.join(file)) else { return finding };
     let line = line_of_option(&finding.message, &text);

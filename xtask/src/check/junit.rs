@@ -1,11 +1,11 @@
-//! The report of `check` as JUnit test cases.
+//! Turns the report of `check` into JUnit test cases.
 
 use crate::check::outcomes::HostState;
 use crate::check::report::{CheckReport, HostReport};
-use crate::ci::junit::{Case, Trouble, Verdict, cut, describe};
+use crate::ci::junit::{Case, Details, Verdict, cut, describe};
 use crate::findings::finding::{Finding, none_is_an_error};
 
-/// A case for the fleet's own findings, and for each host and package.
+/// Returns a case for the findings about the fleet as a whole, and one per host and package.
 pub fn of_check(report: &CheckReport) -> Vec<Case> {
     let class = "check.fleet";
     let fleet = by_findings(class, "fleet".to_owned(), HostState::Ok, &report.findings);
@@ -24,8 +24,8 @@ pub fn of_host(class: &'static str, host: &HostReport) -> Case {
     Case { seconds: host.seconds, note, ..case }
 }
 
+/// Returns a case whose message is that of the most severe finding.
 pub fn by_findings(class: &'static str, name: String, state: HostState, all: &[Finding]) -> Case {
-    // Errors first: the message is the first of them.
     let mut findings: Vec<&Finding> = all.iter().collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let message = match findings.first() {
@@ -33,16 +33,16 @@ pub fn by_findings(class: &'static str, name: String, state: HostState, all: &[F
         None => state.to_string(),
     };
     let texts: Vec<String> = findings.iter().map(|finding| describe(finding)).collect();
-    let trouble = |kind| Trouble { kind, message: message.clone(), text: texts.join("\n") };
+    let details = |kind| Details { kind, message: message.clone(), text: texts.join("\n") };
     let kind = findings.first().map_or("no-finding", |finding| finding.code).to_owned();
     let verdict = match state {
         HostState::Ok if none_is_an_error(all) => Verdict::Passed,
-        HostState::Ok | HostState::Finding => Verdict::Failure(trouble(kind)),
+        HostState::Ok | HostState::Finding => Verdict::Failure(details(kind)),
         HostState::EvalError | HostState::Timeout | HostState::OutOfMemory => {
-            Verdict::Error(trouble(kind))
+            Verdict::Error(details(kind))
         }
-        // One that was asked for by name.
-        HostState::Unsupported if !none_is_an_error(all) => Verdict::Failure(trouble(kind)),
+        // A host that the user named.
+        HostState::Unsupported if !none_is_an_error(all) => Verdict::Failure(details(kind)),
         HostState::Unsupported => Verdict::Skipped(message),
     };
     let note = [vec![format!("{name}: {state}")], texts].concat().join("\n  ");
@@ -52,23 +52,22 @@ pub fn by_findings(class: &'static str, name: String, state: HostState, all: &[F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::finding::Finding;
 
     #[test]
-    fn a_case_is_red_where_the_report_is() {
+    fn a_case_fails_if_the_report_has_an_error() {
         let error = Finding::error("unfree", "message", "help");
         let warning = Finding::warning("noisy", "message", "help");
         let verdict =
             |state, findings: &[Finding]| by_findings("check", "a".into(), state, findings).verdict;
         assert_eq!(verdict(HostState::Ok, std::slice::from_ref(&warning)), Verdict::Passed);
-        let Verdict::Failure(trouble) = verdict(HostState::Finding, &[warning, error.clone()])
+        let Verdict::Failure(details) = verdict(HostState::Finding, &[warning, error.clone()])
         else {
             panic!("not a failure");
         };
-        assert!(trouble.text.starts_with("error[unfree]"), "{}", trouble.text);
+        assert!(details.text.starts_with("error[unfree]"), "{}", details.text);
         for state in [HostState::EvalError, HostState::Timeout, HostState::OutOfMemory] {
             assert!(matches!(verdict(state, std::slice::from_ref(&error)), Verdict::Error(_)));
         }
-        assert!(matches!(verdict(HostState::Ok, &[error]), Verdict::Failure(_)), "the fleet's");
+        assert!(matches!(verdict(HostState::Ok, &[error]), Verdict::Failure(_)), "of the fleet");
     }
 }

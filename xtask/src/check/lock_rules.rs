@@ -1,5 +1,5 @@
-//! The rules for flake.lock: it has the inputs of flake.nix, one nixpkgs for llama.cpp and the fleet,
-//! and the revision of every package.
+//! The rules for flake.lock: it locks exactly the inputs of flake.nix, with one nixpkgs for
+//! llama.cpp and the fleet, and every package is built from the locked llama.cpp.
 //!
 //! Pure: no I/O, no clock.
 
@@ -17,9 +17,8 @@ use crate::nix::lockfile::{LockFile, LockedInput, Node};
 
 const RELOCK: &str = "run `nix flake lock`, then commit flake.lock";
 
-/// Whether this package is of a llama.cpp that is locked here, or of the one that its
-/// host is pinned to, unless the host chooses its own. A locked path has no revision: then
-/// nothing is known.
+/// Checks that a package is built from a llama.cpp that is locked here, or from the one that its
+/// host is pinned to. Ignores a host with its own source, and a locked path, which has no revision.
 pub fn package(
     lock: &LockFile,
     manifest: &Manifest,
@@ -50,7 +49,7 @@ pub fn package(
     ))
 }
 
-/// A host that should be pinned, and has another llama.cpp.
+/// Checks that a pinned host has the llama.cpp that it is pinned to.
 fn not_pinned(manifest: &Manifest, pinned: &PinnedHost) -> Option<Finding> {
     if manifest.rev.as_deref() == Some(pinned.rev()) {
         return None;
@@ -68,9 +67,9 @@ fn not_pinned(manifest: &Manifest, pinned: &PinnedHost) -> Option<Finding> {
     ))
 }
 
-/// flake.lock against the `inputs` of flake.nix, and llama.cpp's nixpkgs against the
-/// fleet's. `text` is flake.nix, for the line.
-pub fn judge(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
+/// Compares flake.lock with the `inputs` of flake.nix, and llama.cpp's nixpkgs with the fleet's.
+/// `text` is flake.nix, to find lines in.
+pub fn findings(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
     let mut findings = second_nixpkgs(lock, text);
     findings.extend(elsewhere(lock));
     findings.extend(lock.acyclic().err());
@@ -124,62 +123,60 @@ fn differs(lock: &LockFile, name: &str, input: &Value, target: &Value) -> Option
     let below = input["inputs"].as_object().into_iter().flatten();
     for (inner, setting) in below {
         let Some(follows) = setting["follows"].as_str() else { continue };
-        // An input that the other flake does not have is Nix's to complain about.
-        let there = node.input(inner);
-        if !there.is_null() && there.as_array() != Some(&path(follows)) {
+        // Nix itself reports an input that the other flake does not have.
+        let locked = node.input(inner);
+        if !locked.is_null() && locked.as_array() != Some(&path(follows)) {
             return changed(format!(
                 "flake.nix lets {name}'s {inner} follow {follows}, flake.lock does not"
             ));
         }
     }
     (wanted.is_some() && flake_ref::is_old_form(node.original())).then(|| {
+        let update = match is_llama_cpp(lock, key) {
+            true => "the next update".to_owned(),
+            false => format!("`nix flake update {name}`"),
+        };
         Finding::note(
             "lock-old-form",
             format!(
                 "flake.lock has {name}'s `?dir=` in its url, as earlier versions of Nix wrote it"
             ),
-            match is_llama_cpp(lock, key) {
-                true => "nothing breaks; the next update writes it as Nix does now".to_owned(),
-                false => {
-                    format!("nothing breaks; `nix flake update {name}` writes it as Nix does now")
-                }
-            },
+            format!("nothing breaks; {update} writes it as Nix does now"),
         )
     })
 }
 
-/// Whether a node is a llama.cpp, which only `cargo xtask update` moves: it builds every host first.
+/// Returns whether a node is a llama.cpp. Only `cargo xtask update` should update it: that builds
+/// every host first.
 fn is_llama_cpp(lock: &LockFile, key: &str) -> bool {
     lock.llama_cpps().contains(&key)
 }
 
-/// Inputs whose `locked` is not what their `original` names: Nix accepts such a lock file, and
-/// builds the fleet from another repository.
+/// Finds inputs whose `locked` is not what their `original` names. Nix accepts such a lock file,
+/// and builds the fleet from another repository.
 pub fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
     let nodes = lock.nodes().into_iter().flatten();
     let is_elsewhere =
         |(_, node): &(&str, Node<'_>)| !flake_ref::leads_to(node.original(), node.locked());
     nodes.filter(is_elsewhere).map(|(key, node)| {
         let (locked, original) = (flake_ref::text(node.locked()), flake_ref::text(node.original()));
+        let or_update = match is_llama_cpp(lock, key) {
+            true => String::new(),
+            false => format!(", or run `nix flake update {key}`"),
+        };
         Finding::error(
             "lock-elsewhere",
             format!("flake.lock fetches {key} from {locked}, but asks for {original}"),
-            match is_llama_cpp(lock, key) {
-                true => {
-                    "restore flake.lock with `git checkout flake.lock`; find out who changed it"
-                        .to_owned()
-                }
-                false => format!(
-                    "restore flake.lock with `git checkout flake.lock`, or run `nix flake update \
-                     {key}`; find out who changed it"
-                ),
-            },
+            format!(
+                "restore flake.lock with `git checkout flake.lock`{or_update}; find out who \
+                 changed it"
+            ),
         )
         .at("flake.lock")
     })
 }
 
-/// The same for the llama.cpp of pinned hosts, which the input of flake.lock must lead to.
+/// Finds pinned hosts whose llama.cpp comes from another repository than flake.lock asks for.
 pub fn pinned_elsewhere(lock: &LockFile, pinned_file: &PinnedHostsFile) -> Vec<Finding> {
     let originals: Vec<&Value> =
         lock.llama_cpps().into_iter().map(|key| lock.node(key).original()).collect();
@@ -207,12 +204,13 @@ pub fn pinned_elsewhere(lock: &LockFile, pinned_file: &PinnedHostsFile) -> Vec<F
         .collect()
 }
 
-/// Inputs with a nixpkgs of their own: an error for llama.cpp, because the fleet builds it; a
-/// note for others, where it may be intended.
+/// Finds inputs that do not use the fleet's nixpkgs: an error for llama.cpp, because the fleet
+/// builds it; a note for others, where it may be intended.
 fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
     let Some(fleets) = lock.resolve(lock.node(lock.root()).input("nixpkgs")) else { return vec![] };
-    let own = |node: &str| lock.resolve(lock.node(node).input("nixpkgs"));
-    let of_llama_cpp = lock.llama_cpps().into_iter().filter_map(own).find(|own| *own != fleets);
+    let nixpkgs_of = |node: &str| lock.resolve(lock.node(node).input("nixpkgs"));
+    let llama_cpps = lock.llama_cpps().into_iter();
+    let of_llama_cpp = llama_cpps.filter_map(nixpkgs_of).find(|nixpkgs| *nixpkgs != fleets);
     let error = of_llama_cpp.map(|_| {
         let message = "llama-cpp uses its own nixpkgs: Nix fetches a second one, and shares no \
                        packages between the two";
@@ -251,7 +249,7 @@ fn second_nixpkgs(lock: &LockFile, text: &str) -> Vec<Finding> {
     error.into_iter().chain(note).collect()
 }
 
-/// flake.nix has inputs, but there is no flake.lock.
+/// Returns the finding for a flake.nix with inputs but without flake.lock.
 pub fn absent() -> Finding {
     let message = "the inputs of flake.nix are not locked: there is no flake.lock";
     Finding::error("no-lock", message, RELOCK)
@@ -267,7 +265,7 @@ pub fn unreadable_pinned_hosts(why: &str) -> Finding {
     Finding::error("bad-pinned-hosts", why, help)
 }
 
-/// Nix sees only files that Git tracks.
+/// Returns the finding for a file that Nix does not see because Git does not track it.
 pub fn untracked(file: String) -> Finding {
     let message = format!("Git does not track {file}, so Nix does not see it");
     Finding::warning("untracked-file", message, format!("git add {file}")).at(file)

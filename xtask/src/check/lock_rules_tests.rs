@@ -1,4 +1,4 @@
-//! Lock files that are right, and wrong in one way each.
+//! Correct lock files, and lock files with one error each.
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ fn lock() -> Value {
 }
 
 fn codes(lock: Value, inputs: &Value) -> Vec<&'static str> {
-    judge(&LockFile::new(lock), inputs, FLAKE).iter().map(|finding| finding.code).collect()
+    findings(&LockFile::new(lock), inputs, FLAKE).iter().map(|finding| finding.code).collect()
 }
 
 fn manifest(rev: Option<&str>) -> Manifest {
@@ -54,14 +54,14 @@ fn a_hosts_own_source_need_not_be_locked() {
 }
 
 #[test]
-fn a_lock_that_agrees_is_left_alone() {
+fn a_correct_lock_has_no_findings() {
     assert_eq!(codes(lock(), &inputs()), [] as [&str; 0]);
-    // What flake.nix says is not known for a flake that is elsewhere.
+    // flake.nix cannot be read if the flake is not on this machine.
     assert_eq!(codes(lock(), &Value::Null), [] as [&str; 0]);
 }
 
 #[test]
-fn each_disagreement_is_told_with_its_line() {
+fn each_difference_from_flake_nix_has_a_line() {
     let mut more = inputs();
     more["waybar"] = json!({ "url": "github:Alexays/Waybar" });
     assert_eq!(codes(lock(), &more), ["lock-lacks-input"]);
@@ -72,27 +72,27 @@ fn each_disagreement_is_told_with_its_line() {
 
     let mut moved = inputs();
     moved["llama-cpp"]["parsed"] = github("somebody", "llama.cpp");
-    let found = judge(&LockFile::new(lock()), &moved, FLAKE);
+    let found = findings(&LockFile::new(lock()), &moved, FLAKE);
     assert_eq!(found[0].code, "lock-disagrees");
     assert_eq!(found[0].place().as_deref(), Some("flake.nix:4"));
     assert!(found[0].message.contains("github:ggml-org/llama.cpp"), "{}", found[0].message);
 }
 
 #[test]
-fn an_earlier_nix_wrote_the_folder_twice() {
+fn a_folder_in_the_url_is_an_old_form() {
     let git = |url: &str| json!({ "type": "git", "url": url, "dir": "sub" });
     let mut old = lock();
     old["nodes"]["llama-cpp"]["original"] = git("file:///x?dir=sub");
     let mut inputs = inputs();
     inputs["llama-cpp"]["parsed"] = git("file:///x");
-    let found = judge(&LockFile::new(old), &inputs, FLAKE);
+    let found = findings(&LockFile::new(old), &inputs, FLAKE);
     assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["lock-old-form"]);
     assert_eq!(found[0].severity, Severity::Note);
     assert!(!found[0].help.contains("nix flake update"), "{found:?}");
 }
 
 #[test]
-fn a_lock_of_another_repository_is_an_error_wherever_it_lies() {
+fn an_input_locked_to_another_repository_is_an_error() {
     let elsewhere = |original: Value, locked: Value| {
         let mut lock = lock();
         lock["nodes"]["nixpkgs"] = json!({ "original": original, "locked": locked });
@@ -104,19 +104,19 @@ fn a_lock_of_another_repository_is_an_error_wherever_it_lies() {
     assert_eq!(elsewhere(nixpkgs(), github("somebody", "nixpkgs")), ["lock-elsewhere"]);
     let git = json!({ "type": "git", "url": "https://x.org/nixpkgs" });
     assert_eq!(elsewhere(nixpkgs(), git.clone()), ["lock-elsewhere"]);
-    // A registry and a redirection lead elsewhere.
+    // A registry or a redirection may lead to any repository.
     assert_eq!(elsewhere(json!({ "type": "indirect", "id": "nixpkgs" }), git.clone()), none);
     let tarball = |url: &str| json!({ "type": "tarball", "url": url });
     assert_eq!(elsewhere(tarball("https://x.org/a"), tarball("https://y.org/b")), none);
     assert_eq!(elsewhere(git.clone(), git), none);
     let pinned = |rev: &str| json!({ "type": "git", "url": "https://x.org/n", "rev": rev });
     assert_eq!(elsewhere(pinned("a"), pinned("b")), ["lock-elsewhere"]);
-    // `nix flake update` would move llama.cpp past what `update` checks.
+    // `nix flake update` would update llama.cpp without the checks of `update`.
     for (node, advised) in [("other", true), ("llama-cpp", false)] {
         let mut lock = lock();
         lock["nodes"][node]["original"] = github("ggml-org", "llama.cpp");
         lock["nodes"][node]["locked"] = github("somebody", "llama.cpp");
-        let found = judge(&LockFile::new(lock), &inputs(), FLAKE);
+        let found = findings(&LockFile::new(lock), &inputs(), FLAKE);
         let found = found.iter().find(|finding| finding.code == "lock-elsewhere").unwrap();
         assert_eq!(found.help.contains("nix flake update"), advised, "{found:?}");
     }
@@ -128,7 +128,7 @@ fn a_second_nixpkgs_is_found_where_follows_is_missing_or_leads_elsewhere() {
     own["nodes"]["llama-cpp"]["inputs"]["nixpkgs"] = json!("nixpkgs");
     assert_eq!(codes(own, &inputs()), ["second-nixpkgs", "lock-disagrees"]);
 
-    // A fleet that has llama.cpp by way of llamafleet, whose nixpkgs follows the fleet's.
+    // A fleet with llama.cpp through llamafleet, whose nixpkgs follows the fleet's.
     let mut nested = lock();
     nested["nodes"]["root"]["inputs"] = json!({ "nixpkgs": "nixpkgs_2", "fleet": "fleet" });
     nested["nodes"]["fleet"] =
@@ -138,7 +138,7 @@ fn a_second_nixpkgs_is_found_where_follows_is_missing_or_leads_elsewhere() {
     nested["nodes"]["fleet"]["inputs"]["nixpkgs"] = json!("nixpkgs");
     assert_eq!(codes(nested, &Value::Null), ["second-nixpkgs"]);
 
-    // Its own, and one by another name further down; `nixpkgs-stable` is asked for.
+    // One of nixos-hardware, and one by another name further down; `nixpkgs-stable` is intended.
     let mut others = lock();
     others["nodes"]["root"]["inputs"] = json!({
         "nixpkgs": "nixpkgs_2", "llama-cpp": "llama-cpp", "nixpkgs-stable": "stable",
@@ -153,7 +153,7 @@ fn a_second_nixpkgs_is_found_where_follows_is_missing_or_leads_elsewhere() {
     others["nodes"]["other"] = json!({ "original": github("NixOS", "nixpkgs") });
     others["nodes"]["libs"] = json!({ "original": github("nix-community", "nixpkgs.lib") });
     let text = format!("{FLAKE}  inputs.nixos-hardware.url = \"x\";\n");
-    let found = judge(&LockFile::new(others), &Value::Null, &text);
+    let found = findings(&LockFile::new(others), &Value::Null, &text);
     let [found] = &found[..] else { panic!("{found:?}") };
     assert_eq!((found.code, found.severity), ("second-nixpkgs", Severity::Note));
     assert!(found.message.contains("nixos-hardware/nixpkgs, waybar/utils/unstable,"), "{found:?}");

@@ -1,4 +1,4 @@
-//! What became of the evaluation of each host.
+//! The results of evaluating hosts.
 //!
 //! Pure: no I/O, no clock.
 
@@ -23,14 +23,14 @@ pub enum HostState {
     Unsupported,
 }
 
-/// As in the JSON.
+/// Writes the state as in the JSON.
 impl fmt::Display for HostState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
 }
 
-/// The result of one host's evaluation: what it selects, or why it selects nothing.
+/// The result of one host's evaluation: the variant that it selects, or why it selects none.
 pub type Evaluated = Result<Box<Selection>, Unselected>;
 
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Outcomes {
         self.0.insert(host, (evaluated, seconds));
     }
 
-    /// Takes a host's result out. Missing is an error.
+    /// Removes and returns a host's result. A missing result is an evaluation error.
     pub fn take(&mut self, host: &HostName) -> (Evaluated, f64) {
         self.0.remove(host).unwrap_or_else(|| {
             let finding = Finding::error(
@@ -64,7 +64,7 @@ impl Outcomes {
         self.0.keys().cloned().collect()
     }
 
-    /// The hosts that select a variant.
+    /// Returns the hosts that select a variant.
     pub fn selected(&self) -> impl Iterator<Item = (&HostName, &Selection)> {
         self.0.keys().filter_map(|host| Some((host, self.selection(host)?)))
     }
@@ -73,7 +73,7 @@ impl Outcomes {
         self.0.get(host)?.0.as_deref().ok()
     }
 
-    /// The hosts that select none: they fail, or do not use the module.
+    /// Returns the hosts that select no variant: they fail, or do not use the module.
     pub fn without_variant(&self) -> Vec<HostName> {
         let mut hosts = self.hosts();
         hosts.retain(|host| self.selection(host).is_none());
@@ -84,7 +84,7 @@ impl Outcomes {
         !self.0.get(host).is_some_and(|(evaluated, _)| lacks_module(evaluated))
     }
 
-    pub fn some_use_the_module(&self) -> bool {
+    pub fn any_uses_module(&self) -> bool {
         self.0.keys().any(|host| self.uses_module(host))
     }
 

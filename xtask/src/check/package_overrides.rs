@@ -1,41 +1,37 @@
-//! Packages of a host that should be the selected variant and are not: because of another overlay, a
-//! definition of the service's package, or packages from outside.
+//! Finds packages of a host that should be the selected variant but are not: because of another
+//! overlay, a definition of the service's package, or a nixpkgs that is created elsewhere.
 //!
 //! Pure: no I/O, no clock.
 
 use std::collections::BTreeSet;
 
 use crate::findings::finding::Finding;
-use crate::fleet::manifest::{Seen, Selection};
+use crate::fleet::manifest::{SeenPackage, Selection};
 
 const PKGS: &str = "pkgs.llama-cpp";
 
-pub fn judge(selection: &Selection) -> Vec<Finding> {
-    let differs = |(_, seen): &(&String, &Seen)| is_other(seen, selection);
-    let around = &selection.around;
-    let found = around.packages.iter().filter(differs);
-    found
-        .map(|(place, seen)| {
-            if place == PKGS && !around.overlaid {
-                from_outside(seen, selection)
-            } else {
-                another(place, seen, selection)
-            }
+pub fn findings(selection: &Selection) -> Vec<Finding> {
+    let context = &selection.context;
+    let overrides = context.packages.iter().filter(|(_, seen)| is_override(seen, selection));
+    overrides
+        .map(|(place, seen)| match place == PKGS && !context.overlaid {
+            true => external(seen, selection),
+            false => overridden(place, seen, selection),
         })
         .collect()
 }
 
-fn is_other(seen: &Seen, selection: &Selection) -> bool {
+fn is_override(seen: &SeenPackage, selection: &Selection) -> bool {
     let other_build = seen.drv_path.as_ref().is_some_and(|drv| drv != selection.drv_path.as_str());
     seen.variant.as_ref() != Some(&selection.manifest.variant) || other_build
 }
 
-fn another(place: &str, seen: &Seen, selection: &Selection) -> Finding {
+fn overridden(place: &str, seen: &SeenPackage, selection: &Selection) -> Finding {
     let own = &selection.manifest.variant;
     let what = match &seen.variant {
         None => "is another package".to_owned(),
         Some(other) if other == own => {
-            format!("is {own} with other settings ({})", how(seen, selection))
+            format!("is {own} with other settings ({})", difference(seen, selection))
         }
         Some(other) => format!("is {other}"),
     };
@@ -45,7 +41,7 @@ fn another(place: &str, seen: &Seen, selection: &Selection) -> Finding {
     } else {
         "remove this definition: the module sets the service's package to the host's variant"
     };
-    // A file that is there with its line is not named without it as well.
+    // A file that is listed with a line need not be named without it.
     let with_line = |file: &String| seen.files.iter().any(|it| it.starts_with(&format!("{file}:")));
     let files: Vec<&str> =
         seen.files.iter().filter(|file| !with_line(file)).map(String::as_str).collect();
@@ -64,7 +60,8 @@ fn another(place: &str, seen: &Seen, selection: &Selection) -> Finding {
     Finding { file: Some(file.to_owned()), line: line.parse().ok(), ..finding }
 }
 
-fn from_outside(seen: &Seen, selection: &Selection) -> Finding {
+/// Returns the finding for a nixpkgs that the module's overlay does not reach.
+fn external(seen: &SeenPackage, selection: &Selection) -> Finding {
     let own = &selection.manifest.variant;
     let is = seen.variant.as_ref().map_or_else(|| "nixpkgs' own".to_owned(), ToString::to_string);
     Finding::warning(
@@ -79,9 +76,9 @@ fn from_outside(seen: &Seen, selection: &Selection) -> Finding {
     )
 }
 
-/// What makes it another build.
-fn how(seen: &Seen, selection: &Selection) -> String {
-    // A changed package is built as a whole, which passes these in another way.
+/// Describes how the builds differ: by their CMake flags, if possible.
+fn difference(seen: &SeenPackage, selection: &Selection) -> String {
+    // An overridden package is not built from parts, which changes these flags.
     const OF_PARTS: [&str; 6] = [
         "-DCMAKE_",
         "-DGGML_BACKEND_D",
@@ -90,20 +87,18 @@ fn how(seen: &Seen, selection: &Selection) -> String {
         "-DGGML_CPU_ALL_VARIANTS:",
         "-DLLAMA_USE_SYSTEM_GGML",
     ];
-    let own = |flag: &&String| !OF_PARTS.iter().any(|part| flag.starts_with(part));
-    let (theirs, ours): (BTreeSet<_>, BTreeSet<_>) = (
-        seen.cmake_flags.iter().filter(own).collect(),
-        selection.manifest.cmake_flags.iter().filter(own).collect(),
-    );
-    let more = theirs.difference(&ours).map(|flag| flag.as_str());
-    let less = ours.difference(&theirs).map(|flag| flag.as_str());
-    // A flag with another value is named by the value that it has.
+    fn relevant(flags: &[String]) -> BTreeSet<&str> {
+        let flags = flags.iter().map(String::as_str);
+        flags.filter(|flag| !OF_PARTS.iter().any(|part| flag.starts_with(part))).collect()
+    }
+    let (theirs, ours) = (relevant(&seen.cmake_flags), relevant(&selection.manifest.cmake_flags));
     let name = |flag: &str| flag.split([':', '=']).next().unwrap_or(flag).to_owned();
-    let more: Vec<&str> = more.collect();
-    let changed: BTreeSet<String> = more.iter().map(|flag| name(flag)).collect();
-    let less = less.filter(|flag| !changed.contains(&name(flag)));
-    let all: Vec<String> =
-        more.iter().map(ToString::to_string).chain(less.map(|f| format!("without {f}"))).collect();
+    let added: Vec<&str> = theirs.difference(&ours).copied().collect();
+    // A flag with another value is only listed with the new one.
+    let changed: BTreeSet<String> = added.iter().map(|flag| name(flag)).collect();
+    let removed = ours.difference(&theirs).filter(|flag| !changed.contains(&name(flag)));
+    let removed = removed.map(|flag| format!("without {flag}"));
+    let all: Vec<String> = added.iter().map(ToString::to_string).chain(removed).collect();
     match all.as_slice() {
         [] => "another source, or other dependencies".to_owned(),
         [first, second, _, _, ..] => format!("{first}, {second} and {} more flags", all.len() - 2),
@@ -117,19 +112,19 @@ mod tests {
 
     use super::*;
 
-    /// A host that selects `cpu-haswell`, with `place` as Nix describes it.
+    /// Checks a host that selects `cpu-haswell` and has the package `seen` at `place`.
     fn found(place: &str, seen: Value, overlaid: bool) -> Vec<(&'static str, String)> {
-        let around = json!({ "packages": { place: seen }, "overlaid": overlaid });
+        let context = json!({ "packages": { place: seen }, "overlaid": overlaid });
         let selection = json!({
             "manifest": {
                 "variant": "cpu-haswell", "backends": ["cpu"], "microarch": "haswell",
                 "system": "x86_64-linux", "rev": null, "build": null,
                 "cmakeFlags": ["-DA:BOOL=TRUE", "-DB=1"],
             },
-            "drvPath": "/own.drv", "output": "/own", "around": around,
+            "drvPath": "/own.drv", "output": "/own", "context": context,
         });
         let selection: Selection = serde_json::from_value(selection).unwrap();
-        judge(&selection).into_iter().map(|finding| (finding.code, finding.message)).collect()
+        findings(&selection).into_iter().map(|finding| (finding.code, finding.message)).collect()
     }
 
     fn flags(flags: &[&str]) -> String {
@@ -139,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_derivation_or_an_unknown_one_of_that_name_is_no_stranger() {
+    fn the_same_derivation_or_an_unknown_one_of_that_name_is_no_override() {
         assert!(found(PKGS, json!({ "variant": "cpu-haswell" }), true).is_empty());
         let own = json!({ "variant": "cpu-haswell", "drvPath": "/own.drv" });
         assert!(found(PKGS, own, false).is_empty());
     }
 
     #[test]
-    fn another_build_is_told_by_what_differs() {
+    fn another_build_is_described_by_its_flags() {
         assert!(flags(&["-DA:BOOL=TRUE", "-DB=1"]).contains("(another source, or"));
         assert!(flags(&["-DA:BOOL=FALSE", "-DB=1"]).contains("(-DA:BOOL=FALSE)"));
         assert!(flags(&["-DB=1"]).contains("(without -DA:BOOL=TRUE)"));
@@ -155,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_the_users_own_file() {
+    fn the_finding_names_the_file_and_line() {
         let seen = json!({ "variant": null, "drvPath": "/o.drv", "files": ["x.nix", "x.nix:7"] });
         let (code, message) = found("services.llama-cpp.package", seen, true).remove(0);
         assert_eq!(code, "another-package");
@@ -163,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_from_outside_excuse_pkgs_and_not_the_service() {
+    fn an_external_nixpkgs_does_not_explain_the_services_package() {
         let codes = |place| found(place, json!({ "variant": null }), false).remove(0).0;
         assert_eq!(codes(PKGS), "external-pkgs");
         assert_eq!(codes("services.llama-cpp.package"), "another-package");

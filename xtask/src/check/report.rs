@@ -1,4 +1,4 @@
-//! The outcome of `check`: every host that was asked for, in exactly one state.
+//! The report of `check`: every selected host, in exactly one state.
 //!
 //! Pure: no I/O, no clock.
 
@@ -27,13 +27,13 @@ pub struct HostReport {
     pub drv_path: Option<DrvPath>,
     /// Whether the variant is in this machine's store already.
     pub cached: bool,
-    /// The parts of the package; none where it is built as a whole.
+    /// The parts of the package; empty if it is not built from parts.
     pub parts: Vec<PartReport>,
-    /// Spent on this host; an equal share where hosts were evaluated together.
+    /// Seconds of this host's evaluation; 0 if its result was cached.
     pub seconds: f64,
     pub cmake_flags: Vec<String>,
     pub findings: Vec<Finding>,
-    /// `--full`: the derivation of the whole system.
+    /// With `--full`: the derivation of the whole system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toplevel: Option<DrvPath>,
 }
@@ -56,7 +56,7 @@ impl PartReport {
         manifest.parts.iter().map(report).collect()
     }
 
-    /// Whether a package is in the store, for a table: `no`, `3 of 5 parts`, `yes`.
+    /// Formats whether a package is in the store, for a table: `no`, `3 of 5 parts`, `yes`.
     pub fn in_store(cached: bool, parts: &[Self]) -> String {
         match parts.iter().filter(|part| part.cached).count() {
             _ if cached => "yes".to_owned(),
@@ -66,7 +66,7 @@ impl PartReport {
     }
 }
 
-/// A package of the flake's own, which no host need select: `--all-systems`.
+/// A package of the flake, for `--all-systems`; hosts need not select it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageReport {
@@ -77,7 +77,7 @@ pub struct PackageReport {
     pub findings: Vec<Finding>,
 }
 
-/// The attribute that it is.
+/// Writes the attribute's path.
 impl fmt::Display for PackageReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "packages.{}.{}", self.system, self.package)
@@ -89,9 +89,9 @@ pub struct CheckReport {
     pub schema: u32,
     pub command: &'static str,
     pub hosts: Vec<HostReport>,
-    /// How many distinct derivations the hosts select.
+    /// Number of distinct derivations that the hosts select.
     pub builds: usize,
-    /// About the fleet, not about one host.
+    /// Findings about the fleet as a whole.
     pub findings: Vec<Finding>,
     /// Empty without `--all-systems`.
     pub packages: Vec<PackageReport>,
@@ -99,40 +99,34 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// `present`: the derivations whose output is in the store.
-    pub fn new(asked: &[HostName], mut outcomes: Outcomes, present: &BTreeSet<DrvPath>) -> Self {
+    /// Creates a report about `hosts`. `present` are the derivations whose output is in the store.
+    pub fn new(hosts: &[HostName], mut outcomes: Outcomes, present: &BTreeSet<DrvPath>) -> Self {
         let report = |host: &HostName| HostReport::new(host.clone(), outcomes.take(host), present);
-        let hosts: Vec<HostReport> = asked.iter().map(report).collect();
+        let hosts: Vec<HostReport> = hosts.iter().map(report).collect();
         let builds: BTreeSet<_> = hosts.iter().filter_map(|host| host.drv_path.as_ref()).collect();
-        Self {
-            schema: 1,
-            command: "check",
-            builds: builds.len(),
-            findings: vec![],
-            packages: vec![],
-            ok: hosts.iter().all(HostReport::is_ok),
-            hosts,
-        }
+        let builds = builds.len();
+        let (findings, packages) = (vec![], vec![]);
+        Self { schema: 1, command: "check", builds, findings, packages, ok: true, hosts }.settle()
     }
 
-    /// The same for the hosts that the user named. Where none is named and some host uses the
-    /// module, those that do not are no error; they keep their state.
+    /// Creates a report about `hosts`, of which the user named some or none. If the user named
+    /// none, and some host uses the module, a host without it is not an error.
     pub fn for_named(
         named: &[String],
-        asked: &[HostName],
+        hosts: &[HostName],
         outcomes: Outcomes,
         present: &BTreeSet<DrvPath>,
     ) -> Self {
-        let may_lack_module = named.is_empty() && outcomes.some_use_the_module();
-        let mut report = Self::new(asked, outcomes, present);
+        let may_lack_module = named.is_empty() && outcomes.any_uses_module();
+        let mut report = Self::new(hosts, outcomes, present);
         for host in report.hosts.iter_mut().filter(|host| host.state == HostState::Unsupported) {
             host.findings.retain(|finding| finding.code != NO_MODULE || !may_lack_module);
         }
         report.settle()
     }
 
-    /// `3 of 4 hosts ok, 1 without the module, 2 distinct builds`.
-    pub fn in_words(&self) -> String {
+    /// Returns a line such as `3 of 4 hosts ok, 1 without the module, 2 distinct builds`.
+    pub fn summary(&self) -> String {
         let count = |is: fn(&HostReport) -> bool| self.hosts.iter().filter(|host| is(host)).count();
         let lacking = count(HostReport::lacks_module);
         let without = match lacking {
@@ -147,7 +141,7 @@ impl CheckReport {
         )
     }
 
-    /// Every finding with the host, the package or the fleet that it is about.
+    /// Returns every finding with the host or package that it is about, or `fleet`.
     pub fn all_findings(&self) -> Vec<(String, &Finding)> {
         let fleet = std::iter::once(("fleet".to_owned(), &self.findings));
         let hosts = self.hosts.iter().map(|host| (host.host.to_string(), &host.findings));
@@ -161,14 +155,14 @@ impl CheckReport {
         Outcome::new(self.ok, self.all_findings().into_iter().map(|(_, finding)| finding))
     }
 
-    /// Adds a finding about a host, which is no longer ok if it is an error.
+    /// Adds a finding about a host, which is no longer ok if the finding is an error.
     pub fn add(&mut self, host: &HostName, finding: Finding) {
         let is_error = finding.severity == Severity::Error;
         let state = if is_error { HostState::Finding } else { HostState::Ok };
         self.add_with_state(host, finding, state);
     }
 
-    /// Adds a finding with the state that it means for the host.
+    /// Adds a finding about a host that is in `state` because of it.
     pub fn add_with_state(&mut self, host: &HostName, finding: Finding, state: HostState) {
         if let Some(report) = self.hosts.iter_mut().find(|report| report.host == *host) {
             report.findings.push(finding);
@@ -179,7 +173,7 @@ impl CheckReport {
         }
     }
 
-    /// To be called once everything is added.
+    /// Sets `ok`. Call it after adding findings.
     pub fn settle(mut self) -> Self {
         self.ok = self.hosts.iter().all(HostReport::is_ok)
             && self.packages.iter().all(|package| package.state == HostState::Ok)
@@ -188,17 +182,18 @@ impl CheckReport {
     }
 }
 
-/// The finding of a host that does not use the module.
+/// The code of the finding about a host that does not use the module.
 pub const NO_MODULE: &str = "no-module";
 
 impl HostReport {
-    /// A host without the module is ok unless it was named.
+    /// Returns whether there are no errors. A host without the module is ok unless the user named
+    /// it.
     pub fn is_ok(&self) -> bool {
         matches!(self.state, HostState::Ok | HostState::Unsupported)
             && none_is_an_error(&self.findings)
     }
 
-    /// Whether the variant is in the store, for a table.
+    /// Formats whether the variant is in the store, for a table.
     pub fn in_store(&self) -> String {
         match &self.drv_path {
             None => "-".to_owned(),
@@ -206,7 +201,7 @@ impl HostReport {
         }
     }
 
-    /// Does not use the module, and was not named.
+    /// Returns whether the host does not use the module, and the user did not name it.
     pub fn lacks_module(&self) -> bool {
         self.state == HostState::Unsupported && self.is_ok()
     }
@@ -233,10 +228,10 @@ impl HostReport {
         match evaluated {
             Err(Unselected { state, findings }) => Self { state, findings, ..blank },
             Ok(selection) => {
-                let findings = variant_rules::selection(&selection);
-                let in_order = none_is_an_error(&findings);
+                let findings = variant_rules::findings(&selection);
+                let is_ok = none_is_an_error(&findings);
                 Self {
-                    state: if in_order { HostState::Ok } else { HostState::Finding },
+                    state: if is_ok { HostState::Ok } else { HostState::Finding },
                     variant: Some(selection.manifest.variant.clone()),
                     backends: selection.manifest.backends.clone(),
                     microarch: Some(selection.manifest.microarch.clone()),
@@ -257,9 +252,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_that_nobody_answered_for_is_red() {
-        let asked = [HostName::new("carbon")];
-        let report = CheckReport::new(&asked, Outcomes::default(), &BTreeSet::new());
+    fn a_host_without_a_result_is_an_error() {
+        let hosts = [HostName::new("carbon")];
+        let report = CheckReport::new(&hosts, Outcomes::default(), &BTreeSet::new());
         assert_eq!(report.hosts.len(), 1);
         assert_eq!(report.hosts[0].state, HostState::EvalError);
         assert!(!report.ok);

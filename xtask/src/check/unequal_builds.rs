@@ -1,5 +1,5 @@
-//! Hosts whose variants are equal in every word, and whose derivations are not: each
-//! costs a build that the other has already paid for.
+//! Finds hosts with equal manifests but different derivations, so that the same variant is built
+//! more than once.
 //!
 //! Pure: no I/O, no clock.
 
@@ -12,11 +12,11 @@ use crate::fleet::manifest::{Manifest, Selection};
 use crate::fleet::names::HostName;
 use crate::nix::names::DrvPath;
 
-/// One finding for each variant that is built more than once.
-pub fn judge<'a>(selected: impl Iterator<Item = (&'a HostName, &'a Selection)>) -> Vec<Finding> {
+/// Returns a finding for each variant that is built more than once.
+pub fn findings<'a>(selected: impl Iterator<Item = (&'a HostName, &'a Selection)>) -> Vec<Finding> {
     let mut groups: BTreeMap<String, Vec<(&HostName, &Selection)>> = BTreeMap::new();
     for (host, selection) in selected {
-        // These are the host's, not the variant's.
+        // These settings do not change the build.
         let manifest = Manifest {
             bench: Default::default(),
             service: None,
@@ -32,15 +32,15 @@ pub fn judge<'a>(selected: impl Iterator<Item = (&'a HostName, &'a Selection)>) 
 fn of_one_variant(hosts: &[(&HostName, &Selection)]) -> Option<Finding> {
     let mut seen: BTreeSet<&DrvPath> = BTreeSet::new();
     // The first host of each derivation.
-    let apart: Vec<_> = hosts.iter().filter(|(_, one)| seen.insert(&one.drv_path)).collect();
-    let [first, others @ ..] = apart.as_slice() else { return None };
+    let distinct: Vec<_> = hosts.iter().filter(|(_, one)| seen.insert(&one.drv_path)).collect();
+    let [first, others @ ..] = distinct.as_slice() else { return None };
     if others.is_empty() {
         return None;
     }
     let why = others.iter().find_map(|other| difference(first, other)).unwrap_or_else(|| {
         "most likely their nixpkgs differ, in an overlay or its arguments".to_owned()
     });
-    let names: Vec<&str> = apart.iter().map(|(host, _)| host.as_str()).collect();
+    let names: Vec<&str> = distinct.iter().map(|(host, _)| host.as_str()).collect();
     Some(Finding::warning(
         "unequal-builds",
         format!(
@@ -53,10 +53,10 @@ fn of_one_variant(hosts: &[(&HostName, &Selection)]) -> Option<Finding> {
     ))
 }
 
-/// The first setting of nixpkgs in which two hosts differ.
+/// Describes the first setting of nixpkgs in which two hosts differ.
 fn difference(one: &(&HostName, &Selection), other: &(&HostName, &Selection)) -> Option<String> {
     let settings = |(_, selection): &(&HostName, &Selection)| -> Option<serde_json::Map<_, _>> {
-        selection.around.nixpkgs.as_ref()?.as_object().cloned()
+        selection.context.nixpkgs.as_ref()?.as_object().cloned()
     };
     let (left, right) = (settings(one)?, settings(other)?);
     let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
@@ -82,22 +82,22 @@ mod tests {
                 "variant": "cpu-x", "backends": ["cpu"], "microarch": "dispatch",
                 "system": "x86_64-linux", "cmakeFlags": [flag], "rev": null, "build": null,
             },
-            "drvPath": drv, "output": "/out", "around": { "nixpkgs": nixpkgs },
+            "drvPath": drv, "output": "/out", "context": { "nixpkgs": nixpkgs },
         }))
         .unwrap()
     }
 
-    fn judged(one: &Selection, two: &Selection) -> Vec<String> {
+    fn messages(one: &Selection, two: &Selection) -> Vec<String> {
         let (a, b) = (HostName::new("a"), HostName::new("b"));
-        let found = judge([(&a, one), (&b, two)].into_iter());
+        let found = findings([(&a, one), (&b, two)].into_iter());
         found.into_iter().map(|finding| finding.message).collect()
     }
 
     #[test]
-    fn one_derivation_and_different_variants_are_in_order() {
+    fn one_derivation_and_different_variants_have_no_findings() {
         let one = selection("/1.drv", "-DA=1", Value::Null);
-        assert_eq!(judged(&one, &one), [] as [&str; 0]);
-        assert_eq!(judged(&one, &selection("/2.drv", "-DA=2", Value::Null)), [] as [&str; 0]);
+        assert_eq!(messages(&one, &one), [] as [&str; 0]);
+        assert_eq!(messages(&one, &selection("/2.drv", "-DA=2", Value::Null)), [] as [&str; 0]);
     }
 
     #[test]
@@ -107,8 +107,8 @@ mod tests {
             let two = selection(second, "", json!({ "config.cudaSupport": true, "overlays": 2 }));
             let expected = "a, b all select cpu-x, but each would build it separately: nixpkgs' \
                         config.cudaSupport is not set on a and true on b";
-            assert_eq!(judged(&one, &two), [expected]);
-            let unknown = judged(&one, &selection(second, "", Value::Null));
+            assert_eq!(messages(&one, &two), [expected]);
+            let unknown = messages(&one, &selection(second, "", Value::Null));
             assert!(unknown[0].contains("most likely"), "{unknown:?}");
         }
     }

@@ -1,5 +1,5 @@
-//! What `check` examines beside evaluation: flake.lock, pinned hosts, and files that Git hides
-//! from Nix. Read during the evaluation, so that it costs no time.
+//! Validates what does not need an evaluation: flake.lock, pinned hosts, and files that Git hides
+//! from Nix. It runs in parallel with the evaluation.
 
 use std::path::{Path, PathBuf};
 
@@ -17,30 +17,29 @@ use crate::nix::flake;
 use crate::nix::lockfile::LockFile;
 use crate::system::{files, git};
 
-/// The folders whose .nix files a fleet imports. Elsewhere, an untracked file may be a draft.
+/// Folders whose .nix files a fleet imports. An untracked file elsewhere may be a draft.
 const IMPORTED: [&str; 6] = ["home", "hosts", "machines", "modules", "nixos", "overlays"];
 
-/// What was seen of the fleet as a whole.
+/// The result of validating the fleet as a whole.
 #[derive(Default)]
-pub struct Seen {
+pub struct Validation {
     pub findings: Vec<Finding>,
-    /// What the evaluation is locked to: with `--testbed` not the fleet's own file.
+    /// The lock file that the evaluation uses: with `--testbed` not the fleet's own.
     lock: Option<LockFile>,
     pinned_file: PinnedHostsFile,
-    /// Where that file is.
     pinned_path: &'static str,
 }
 
-impl Seen {
-    /// The hosts that are pinned to an earlier llama.cpp.
+impl Validation {
+    /// Returns the hosts that are pinned to an earlier llama.cpp.
     fn pinned_hosts(&self) -> PinnedHosts {
         let revisions = self.lock.iter().flat_map(LockFile::revisions);
         revisions.flat_map(|rev| self.pinned_file.at(rev)).collect()
     }
 
-    /// The findings about single hosts: a package that is not of the locked llama.cpp, and a
-    /// reminder of each pinned host.
-    pub fn of_hosts(&self, outcomes: &Outcomes) -> Vec<(HostName, Finding)> {
+    /// Returns findings about single hosts: a package that is not built from the locked llama.cpp,
+    /// and a reminder of each pinned host.
+    pub fn host_findings(&self, outcomes: &Outcomes) -> Vec<(HostName, Finding)> {
         let pinned_hosts = self.pinned_hosts();
         let package = |(host, selection): (&HostName, _)| {
             let lock = self.lock.as_ref()?;
@@ -58,37 +57,41 @@ impl Seen {
     }
 }
 
-/// Reads flake.lock. To be called before anything evaluates the flake, which may write it.
+/// Reads flake.lock. Call it before the flake is evaluated, which may write it.
 pub fn own_lock(context: &Context) -> Option<String> {
     files::read(&root(context)?.join("flake.lock")).ok()
 }
 
-pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
+pub fn validate(context: &Context, own_lock: Option<&str>) -> Validation {
     let Some(root) = root(context) else {
         let lock = context.flake.locks().map(LockFile::new);
-        let findings = lock.as_ref().map(|lock| lock_rules::judge(lock, &Value::Null, ""));
-        return Seen { findings: findings.unwrap_or_default(), lock, ..Seen::default() };
+        let findings = lock.as_ref().map(|lock| lock_rules::findings(lock, &Value::Null, ""));
+        return Validation {
+            findings: findings.unwrap_or_default(),
+            lock,
+            ..Validation::default()
+        };
     };
     let own = own_lock.and_then(|text| LockFile::parse(text).ok());
-    let lent = if context.in_testbed() { evaluated_lock(context) } else { None };
+    let testbeds = if context.in_testbed() { evaluated_lock(context) } else { None };
     let inputs = flake::inputs(&context.flake.nix, &root);
     let text = files::read(&root.join("flake.nix")).unwrap_or_default();
     let mut findings = match (&own, own_lock) {
-        (Some(own), _) => lock_rules::judge(own, &inputs, &text),
+        (Some(own), _) => lock_rules::findings(own, &inputs, &text),
         (None, Some(_)) => vec![lock_rules::unreadable()],
-        // The testbed has made a lock file of its own.
-        (None, None) if lent.is_some() => vec![],
+        // The testbed has created its own lock file.
+        (None, None) if testbeds.is_some() => vec![],
         (None, None) if inputs.as_object().is_some_and(|inputs| !inputs.is_empty()) => {
             vec![lock_rules::absent()]
         }
         (None, None) => vec![],
     };
-    // `path:` takes the whole folder, tracked or not.
+    // With `path:`, Nix copies the whole folder, tracked or not.
     if !context.flake.reference.starts_with("path:") {
         findings.extend(untracked(&root));
         findings.extend(git::hidden_edits(&root).into_iter().map(lock_rules::hidden_edit));
     }
-    let lock = lent.or(own);
+    let lock = testbeds.or(own);
     let pinned_path = PINNED_HOSTS.path(&root);
     let pinned_file = read_pinned_hosts(&root).unwrap_or_else(|error| {
         let finding = lock_rules::unreadable_pinned_hosts(&format!("{error:#}"));
@@ -100,13 +103,13 @@ pub fn look(context: &Context, own_lock: Option<&str>) -> Seen {
             lock.iter().flat_map(|lock| lock_rules::pinned_elsewhere(lock, &pinned_file));
         findings.extend(elsewhere.map(|finding| finding.at(pinned_path)));
         let locked = lock.as_ref().map(LockFile::revisions).unwrap_or_default();
-        // Why the flake does not list its hosts is reported with its evaluation.
+        // A flake that does not list its hosts is reported by the evaluation.
         if let Ok(known) = context.all_hosts() {
-            let judged = pinned_file.judge(&locked, known);
-            findings.extend(judged.into_iter().map(|finding| finding.at(pinned_path)));
+            let about_pins = pinned_file.judge(&locked, known);
+            findings.extend(about_pins.into_iter().map(|finding| finding.at(pinned_path)));
         }
     }
-    Seen { findings, lock, pinned_file, pinned_path }
+    Validation { findings, lock, pinned_file, pinned_path }
 }
 
 fn read_pinned_hosts(root: &Path) -> Result<PinnedHostsFile> {
@@ -114,16 +117,16 @@ fn read_pinned_hosts(root: &Path) -> Result<PinnedHostsFile> {
     Ok(text.map(|text| PinnedHostsFile::read(&text)).transpose()?.unwrap_or_default())
 }
 
-/// The hosts that are pinned to an earlier llama.cpp, as far as that is known.
+/// Returns the hosts that are pinned to an earlier llama.cpp; none if the files cannot be read.
 pub fn pinned_hosts(context: &Context) -> PinnedHosts {
     let read = || {
         let pinned_file = read_pinned_hosts(&root(context)?).ok()?;
-        Some(Seen { lock: evaluated_lock(context), pinned_file, ..Seen::default() })
+        Some(Validation { lock: evaluated_lock(context), pinned_file, ..Validation::default() })
     };
     read().unwrap_or_default().pinned_hosts()
 }
 
-/// flake.lock, or the testbed's in its place.
+/// Reads the lock file that the evaluation uses: flake.lock, or the testbed's.
 pub fn evaluated_lock(context: &Context) -> Option<LockFile> {
     LockFile::parse(&files::read(&context.lock_file()?).ok()?).ok()
 }
@@ -133,7 +136,7 @@ fn root(context: &Context) -> Option<PathBuf> {
 }
 
 fn untracked(root: &Path) -> Vec<Finding> {
-    // Outside Git, Nix takes the whole folder too.
+    // Without Git, Nix copies the whole folder too.
     let Ok(mut files) = git::untracked(root, "*.nix") else { return vec![] };
     files.retain(|file| file.split_once('/').is_some_and(|(folder, _)| IMPORTED.contains(&folder)));
     for file in ["flake.lock"].iter().chain(&state_file::PATHS) {

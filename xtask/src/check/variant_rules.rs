@@ -1,5 +1,5 @@
-//! The rules for a variant that evaluates, such as no flag that makes the build impure or slow, and
-//! the module's assertions as findings.
+//! Checks a variant that evaluates, for example for flags that make the build impure or slow, and
+//! turns the module's assertions into findings.
 //!
 //! Pure: no I/O, no clock.
 
@@ -8,11 +8,11 @@ use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Problems, Selection};
 use crate::hardware::{cpu_flags, gpu_targets, kv_cache};
 
-pub fn selection(selection: &Selection) -> Vec<Finding> {
+pub fn findings(selection: &Selection) -> Vec<Finding> {
     let mut findings = cpu_flags::judge(&selection.manifest);
     findings.extend(gpu_targets::judge(&selection.manifest));
     findings.extend(kv_cache::judge(&selection.manifest));
-    findings.extend(package_overrides::judge(selection));
+    findings.extend(package_overrides::findings(selection));
     findings.extend(no_driver(selection));
     if let Some(reason) = &selection.manifest.not_split {
         findings.push(Finding::note(
@@ -34,33 +34,30 @@ pub fn selection(selection: &Selection) -> Vec<Finding> {
     findings
 }
 
-/// The module's sentences have the form `programs.llama-cpp.OPTION …; what to do`. `source`
-/// is the store path that the flake was copied to.
+/// Returns a finding for each of the module's problems, with the file that defines the option.
+/// `source` is the store path that the flake was copied to.
 pub fn assertions(problems: &Problems, source: Option<&str>) -> Vec<Finding> {
-    problems.sentences.iter().map(|sentence| assertion(sentence, problems, source)).collect()
+    let finding = |sentence: &String| {
+        let option = sentence
+            .strip_prefix("programs.llama-cpp.")
+            .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or(rest));
+        let files = option.and_then(|option| problems.files.get(option)).into_iter().flatten();
+        let own =
+            |file: &String| Some(file.strip_prefix(source?)?.trim_start_matches('/').to_owned());
+        Finding { file: files.filter_map(own).next(), ..failed_assertion(sentence) }
+    };
+    problems.sentences.iter().map(finding).collect()
 }
 
-fn assertion(sentence: &str, problems: &Problems, source: Option<&str>) -> Finding {
-    let code = kind(sentence);
-    let (message, help) = sentence
-        .split_once("; ")
-        .unwrap_or((sentence, "correct the option that the message names"));
-    let option = message
-        .strip_prefix("programs.llama-cpp.")
-        .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or(rest));
-    let files = option.and_then(|option| problems.files.get(option)).into_iter().flatten();
-    let own = |file: &String| Some(file.strip_prefix(source?)?.trim_start_matches('/').to_owned());
-    Finding { file: files.filter_map(own).next(), ..Finding::error(code, message, help) }
-}
-
-/// An assertion of NixOS, or of any module: `what; what to do` or a sentence.
+/// Returns the finding for a failed assertion. This module's have the form
+/// `programs.llama-cpp.OPTION …; what to do`.
 pub fn failed_assertion(sentence: &str) -> Finding {
     let sentence = sentence.trim();
     let (message, help) = sentence
         .split_once("; ")
         .filter(|_| sentence.starts_with("programs.llama-cpp."))
         .unwrap_or((sentence, "fix what the assertion names"));
-    Finding::error(kind(sentence), message, help)
+    Finding::error(code(sentence), message, help)
 }
 
 pub fn nixos_warning(sentence: &str) -> Finding {
@@ -71,9 +68,9 @@ pub fn nixos_warning(sentence: &str) -> Finding {
     )
 }
 
-/// The module's sentences have the codes of what they are about, and so have nixpkgs' refusals, as
-/// in nix/diagnosis.rs. The first match wins.
-fn kind(sentence: &str) -> &'static str {
+/// Returns the code for an assertion of this module, of nixpkgs (as in nix/diagnosis.rs), or of
+/// any other module. The first match wins.
+fn code(sentence: &str) -> &'static str {
     const KINDS: [(&str, &str); 10] = [
         ("unfree", "unfree"),
         ("is marked as broken", "broken"),
@@ -91,21 +88,19 @@ fn kind(sentence: &str) -> &'static str {
     KINDS.iter().find(|(text, _)| sentence.contains(text)).map_or(otherwise, |(_, code)| code)
 }
 
-/// ROCm needs the kernel's amdgpu alone.
+/// Checks that the host installs the backend's driver. ROCm only needs the kernel's amdgpu.
 fn no_driver(selection: &Selection) -> Option<Finding> {
-    let drivers = selection.around.drivers?;
-    let has = |backend: &str| selection.manifest.has_backend(backend);
-    let (backend, what, option) = match () {
-        () if has("cuda") && !drivers.nvidia => {
-            ("cuda", "NVIDIA's driver", "services.xserver.videoDrivers = [ \"nvidia\" ];")
-        }
-        () if (has("cuda") || has("vulkan")) && !drivers.graphics => (
-            if has("cuda") { "cuda" } else { "vulkan" },
-            "the drivers in /run/opengl-driver",
-            "hardware.graphics.enable = true;",
-        ),
-        () => return None,
+    let drivers = selection.context.drivers?;
+    let has_cuda = selection.manifest.has_backend("cuda");
+    let has_vulkan = selection.manifest.has_backend("vulkan");
+    let (what, option) = if has_cuda && !drivers.nvidia {
+        ("NVIDIA's driver", "services.xserver.videoDrivers = [ \"nvidia\" ];")
+    } else if (has_cuda || has_vulkan) && !drivers.graphics {
+        ("the drivers in /run/opengl-driver", "hardware.graphics.enable = true;")
+    } else {
+        return None;
     };
+    let backend = if has_cuda { "cuda" } else { "vulkan" };
     Some(Finding::warning(
         "no-driver",
         format!(
@@ -119,9 +114,10 @@ fn no_driver(selection: &Selection) -> Option<Finding> {
 mod tests {
     use super::*;
 
-    /// In the words of overlays/llama-cpp/problems.nix, of nixpkgs and of another module.
+    /// The sentences are from overlays/llama-cpp/problems.nix, from nixpkgs and from another
+    /// module.
     #[test]
-    fn an_assertion_gives_way_to_the_code_of_what_it_is_about() {
+    fn an_assertion_has_the_code_of_its_subject() {
         for (sentence, code) in [
             (
                 "programs.llama-cpp.microarch: unknown microarchitecture \"zen9\"",

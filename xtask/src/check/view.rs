@@ -1,4 +1,4 @@
-//! The terminal output of `check`.
+//! Prints the report of `check` in the terminal.
 
 use crate::check::outcomes::HostState;
 use crate::check::report::{CheckReport, HostReport, PackageReport};
@@ -10,12 +10,11 @@ pub fn print(ui: &Ui, report: &CheckReport) {
     let rows = report.hosts.iter().map(row).chain(report.packages.iter().map(package)).collect();
     let columns = ["HOST", "STATE", "VARIANT", "IN STORE", ">TIME"];
     ui.result(Table { columns: &columns, rows }.render(ui));
-    complain(ui, report);
-    ui.status(format!("\n{}", report.in_words()));
+    print_findings(ui, report);
+    ui.status(format!("\n{}", report.summary()));
 }
 
-/// Prints every finding.
-pub fn complain(ui: &Ui, report: &CheckReport) {
+pub fn print_findings(ui: &Ui, report: &CheckReport) {
     findings::view::print_all(ui, report.all_findings());
 }
 

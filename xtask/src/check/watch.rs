@@ -34,7 +34,7 @@ pub fn run(args: &CheckArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     };
     loop {
         let before = files(&root);
-        let checked = ci_run(ui, "check", args.junit.as_deref(), |ci| {
+        let checked = ci_run(ui, "check", args.junit.as_deref(), &|ci| {
             command::run(args, &Context::open(global, ui)?, ci)
         });
         interrupt::check()?;
@@ -51,7 +51,7 @@ pub fn run(args: &CheckArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     }
 }
 
-/// What an evaluation reads: when each file was last written, and its size.
+/// Returns the files that an evaluation reads, each with its time of modification and its size.
 fn files(root: &Path) -> BTreeMap<PathBuf, (Option<SystemTime>, u64)> {
     let is_read = |entry: &DirEntry| {
         let name = entry.file_name().to_string_lossy();

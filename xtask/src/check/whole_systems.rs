@@ -1,5 +1,5 @@
-//! `check --full` evaluates the whole system of each host, `--all-systems` the flake's packages
-//! for every system.
+//! Evaluates the whole system of each host for `check --full`, and the flake's packages for every
+//! system for `--all-systems`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -18,56 +18,57 @@ use crate::check::variant_rules;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::fleet::names::HostName;
-use crate::nix::flake::{Unanswered, lacks};
+use crate::fleet::queries::Toplevel;
+use crate::nix::flake::{EvalFailure, lacks};
 use crate::system::interrupt::{self, Interrupted};
 use crate::system::resources;
 use crate::ui::progress::Spinner;
 
-/// A whole NixOS takes up to 4.5 GB to evaluate.
+/// Memory for one evaluator, in bytes: a whole NixOS needs up to 4.5 GB.
 const MEMORY_OF_ONE: u64 = 5 << 30;
 
 /// Evaluates the whole system of each host whose variant evaluates, each in its own process.
 pub fn hosts(context: &Context, report: &mut CheckReport, options: EvalOptions) -> Result<()> {
-    let asked: Vec<HostName> = report
+    let hosts: Vec<HostName> = report
         .hosts
         .iter()
         .filter(|host| host.drv_path.is_some() || host.state == HostState::Unsupported)
         .map(|host| host.host.clone())
         .collect();
     let jobs = options.jobs.map_or_else(|| usual_jobs(options.max_memory), NonZeroUsize::get);
-    let spinner = Spinner::start(&context.ui, "evaluating whole systems", asked.len());
-    let answers = side_by_side(&asked, jobs, |host| {
-        let answer = context.flake.toplevel(host, options.timeout);
+    let spinner = Spinner::start(&context.ui, "evaluating whole systems", hosts.len());
+    let results = parallel_map(&hosts, jobs, |host| {
+        let result = context.flake.toplevel(host, options.timeout);
         spinner.done(host.as_str());
-        answer
+        result
     })?;
     spinner.finish();
-    for (host, answer) in asked.iter().zip(answers) {
-        let evaluated = match answer {
-            Ok(Ok(toplevel)) => Ok(toplevel),
-            Ok(Err(failure)) => Err(explain_at(context, host.as_str(), &failure)?),
-            Err(error) if error.is::<Interrupted>() => return Err(error),
-            Err(error) => Err(bad_output(&format!("{error:#}"))),
-        };
-        let toplevel = match evaluated {
-            Ok(toplevel) => toplevel,
-            Err((state, finding)) => {
-                report.add_with_state(host, finding, state);
+    for (host, result) in hosts.iter().zip(results) {
+        let (state, finding) = match result {
+            Ok(Ok(toplevel)) => {
+                add_toplevel(report, host, toplevel);
                 continue;
             }
+            Ok(Err(failure)) => explain_at(context, host.as_str(), &failure)?,
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => bad_output(&format!("{error:#}")),
         };
-        for sentence in &toplevel.assertions {
-            let finding = variant_rules::failed_assertion(sentence);
-            report.add_with_state(host, finding, HostState::EvalError);
-        }
-        for sentence in &toplevel.warnings {
-            report.add(host, variant_rules::nixos_warning(sentence));
-        }
-        if let Some(host) = report.hosts.iter_mut().find(|report| report.host == *host) {
-            host.toplevel = toplevel.drv_path;
-        }
+        report.add_with_state(host, finding, state);
     }
     Ok(())
+}
+
+fn add_toplevel(report: &mut CheckReport, host: &HostName, toplevel: Toplevel) {
+    for sentence in &toplevel.assertions {
+        let finding = variant_rules::failed_assertion(sentence);
+        report.add_with_state(host, finding, HostState::EvalError);
+    }
+    for sentence in &toplevel.warnings {
+        report.add(host, variant_rules::nixos_warning(sentence));
+    }
+    if let Some(report) = report.hosts.iter_mut().find(|report| report.host == *host) {
+        report.toplevel = toplevel.drv_path;
+    }
 }
 
 /// Evaluates every `packages.SYSTEM.llama-cpp-*`.
@@ -102,7 +103,7 @@ pub fn packages(context: &Context, report: &mut CheckReport, timeout: Duration) 
     Ok(())
 }
 
-/// The names of llama.cpp's packages by system, or why the flake does not list them.
+/// Returns the names of llama.cpp's packages by system, or why the flake does not list them.
 pub fn package_names(
     context: &Context,
     timeout: Duration,
@@ -114,7 +115,7 @@ pub fn package_names(
     })
 }
 
-/// A package's name, and what `query` finds for it or why it does not evaluate.
+/// A package's name, and what `query` returns for it or why it does not evaluate.
 type Evaluated<T> = (String, Result<T, (HostState, Finding)>);
 
 /// Evaluates packages of one system together; if that fails, each alone, so that one broken
@@ -124,7 +125,7 @@ pub fn each_package<T>(
     system: &str,
     names: Vec<String>,
     spinner: &Spinner,
-    query: impl Fn(&[String]) -> Result<Result<BTreeMap<String, T>, Unanswered>>,
+    query: impl Fn(&[String]) -> Result<Result<BTreeMap<String, T>, EvalFailure>>,
 ) -> Result<Vec<Evaluated<T>>> {
     let mut together = query(&names)?.unwrap_or_default();
     let evaluate = |name: String| {
@@ -153,13 +154,13 @@ fn usual_jobs(max_memory: Option<u64>) -> usize {
 }
 
 /// Runs `work` on each item, `jobs` at a time; returns the results in the items' order.
-fn side_by_side<T: Sync, A: Send>(
+fn parallel_map<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,
-    work: impl Fn(&T) -> A + Sync,
-) -> Result<Vec<A>> {
+    work: impl Fn(&T) -> R + Sync,
+) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
-    let answers = Mutex::new(vec![]);
+    let results = Mutex::new(vec![]);
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(items.len()) {
             scope.spawn(|| {
@@ -168,18 +169,18 @@ fn side_by_side<T: Sync, A: Send>(
                     let Some(item) = items.get(at).filter(|_| !interrupt::requested()) else {
                         break;
                     };
-                    let answer = work(item);
-                    if let Ok(mut answers) = answers.lock() {
-                        answers.push((at, answer));
+                    let result = work(item);
+                    if let Ok(mut results) = results.lock() {
+                        results.push((at, result));
                     }
                 }
             });
         }
     });
-    let mut answers = answers.into_inner().map_err(|_| anyhow!("an evaluation thread panicked"))?;
-    if answers.len() != items.len() {
+    let mut results = results.into_inner().map_err(|_| anyhow!("an evaluation thread panicked"))?;
+    if results.len() != items.len() {
         bail!(Interrupted);
     }
-    answers.sort_by_key(|(at, _)| *at);
-    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    results.sort_by_key(|(at, _)| *at);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
 }

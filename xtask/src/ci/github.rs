@@ -1,8 +1,7 @@
-//! GitHub Actions: annotations, a step summary in Markdown, and the taming of text that
-//! would otherwise be taken for a command to the runner.
+//! GitHub Actions: annotations and Markdown for the step summary, with all text escaped.
 //!
 //! The runner reads commands from both stdout and stderr: `::name …::` at the start of a
-//! line, after any spaces, and `##[name …]` anywhere in one.
+//! line, after any spaces, and `##[name …]` anywhere in a line.
 
 use std::fmt::Write as _;
 
@@ -10,9 +9,12 @@ use crate::findings::finding::{Finding, Severity};
 use crate::ui::github::{MOST_LETTERS, data, property};
 use crate::ui::sanitize::hide_passwords;
 
-/// GitHub shows no more than a few of them, and a summary may have 1 MiB.
+/// Maximum number of findings per run: GitHub shows only a few annotations, and limits a
+/// summary to 1 MiB.
 pub(crate) const MOST_FINDINGS: usize = 200;
 
+/// Formats a finding about `place` as an annotation. `folder` is the flake's folder in the
+/// checkout, such as `fleet/`, or empty.
 pub(crate) fn annotation(place: &str, finding: &Finding, folder: &str) -> String {
     let mut properties = String::new();
     if let Some(file) = &finding.file {
@@ -31,7 +33,7 @@ pub(crate) fn annotation(place: &str, finding: &Finding, folder: &str) -> String
     format!("::{command} {properties}title={title}::{message}")
 }
 
-/// A finding as an item of a list in a summary.
+/// Formats a finding about `place` as an item of a list in a summary.
 pub(crate) fn item(place: &str, finding: &Finding) -> String {
     let sign = match finding.severity {
         Severity::Error => "🔴",
@@ -48,15 +50,15 @@ pub(crate) fn item(place: &str, finding: &Finding) -> String {
     )
 }
 
-/// The step summary of a run that ended without a report.
+/// Returns the step summary of a run that ended without a report.
 pub fn broken_summary(command: &str, message: &str) -> String {
     format!("### ❌ {command} ended without a report\n\n{}\n\n", fenced(message.lines()))
 }
 
-/// Text that Markdown shows as it is, on one line.
+/// Escapes text so that Markdown shows it unchanged, on one line.
 pub fn markdown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    // An escaped URL would not be found any more.
+    // Before escaping, which would hide URLs from it.
     for c in hide_passwords(text.into()).chars().take(MOST_LETTERS) {
         match c {
             '&' => shown.push_str("&amp;"),
@@ -75,12 +77,12 @@ pub fn markdown(text: &str) -> String {
     shown
 }
 
-/// Lines as a block of code, which shows them as they are. No text closes the block from
-/// within: its fence is longer than any row of backticks in it.
+/// Formats lines as a code block. Its fence is longer than any run of backticks in the text, so
+/// that no text can close the block.
 pub(crate) fn fenced<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let plain = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
+    let printable = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
     let text: Vec<String> =
-        lines.map(|line| line.chars().take(MOST_LETTERS).map(plain).collect()).collect();
+        lines.map(|line| line.chars().take(MOST_LETTERS).map(printable).collect()).collect();
     let text = text.join("\n");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_is_one_line_whatever_the_text() {
+    fn an_annotation_is_one_line_for_any_text() {
         let printed =
             annotation("a,b: c", &finding("100%\r\n::set-env name=X::y", "a:b,c.nix"), "d/");
         assert_eq!(
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_gets_out_of_its_fence() {
+    fn no_text_closes_its_code_block() {
         let hostile = ["```", "````\n~~~", "</details>\u{1b}[2J\r`````", "@you"];
         let block = fenced(hostile.into_iter());
         let lines: Vec<&str> = block.lines().collect();
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_keeps_to_its_cell() {
+    fn escaped_text_stays_inside_a_table_cell() {
         let shown = markdown("a|b`<img src=x>`\n# @you [x](y)");
         assert!(!shown.contains(['|', '<', '\n']) && !shown.contains("@you"), "{shown}");
         assert!(shown.contains("\\[x\\]\\(y\\)"), "{shown}");

@@ -1,6 +1,6 @@
-//! JUnit XML, which every CI system reads: one suite, a case for each variant of
-//! `build-all` or host of `check`. There is no standard; this is valid by the schemas of
-//! Ant (windyroad/JUnit-Schema) and of Jenkins' xUnit plugin (junit-10.xsd).
+//! JUnit XML, which every CI system reads: one suite, with a case for each variant of
+//! `build-all` or host of `check`. The format has no standard; the output is valid for the
+//! schemas of Ant (windyroad/JUnit-Schema) and of Jenkins' xUnit plugin (junit-10.xsd).
 //!
 //! Pure: no I/O, no clock.
 
@@ -9,24 +9,24 @@ use std::fmt::Write as _;
 use crate::findings::finding::Finding;
 use crate::ui::units;
 
-/// When and where it was run.
+/// The run that a report is about.
 #[derive(Debug, Clone)]
 pub struct Run {
     pub command: &'static str,
     pub machine: String,
-    /// Since 1970, UTC.
+    /// Seconds since 1970, UTC.
     pub began: u64,
     pub seconds: f64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
-    /// Cases are grouped by it.
+    /// CI systems group cases by this.
     pub class: &'static str,
     pub name: String,
     pub seconds: f64,
     pub verdict: Verdict,
-    /// For the suite's output: what became of it, in a line.
+    /// The result in one line, for the suite's output.
     pub note: String,
 }
 
@@ -34,38 +34,40 @@ pub struct Case {
 pub enum Verdict {
     Passed,
     /// A finding.
-    Failure(Trouble),
+    Failure(Details),
     /// No result, because the tool failed.
-    Error(Trouble),
+    Error(Details),
     Skipped(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trouble {
+pub struct Details {
     pub kind: String,
     pub message: String,
     pub text: String,
 }
 
-/// Letters per line; a build can print lines of megabytes.
+/// Maximum characters per line; a build can print lines of megabytes.
 const LONGEST_LINE: usize = 2000;
 
+/// Formats a finding as one line.
 pub fn describe(finding: &Finding) -> String {
     let severity = finding.severity.as_str();
     let place = finding.place().map(|place| format!(" {place}:")).unwrap_or_default();
     format!("{severity}[{}]:{place} {} help: {}", finding.code, cut(&finding.message), finding.help)
 }
 
-/// The one case of a run that ended without a report, so that a CI job is red and the
-/// report of an earlier run does not stand for this one.
-pub fn of_broken(command: &'static str, message: &str) -> Vec<Case> {
-    let trouble =
-        Trouble { kind: "broken".into(), message: cut(message), text: message.to_owned() };
-    let verdict = Verdict::Error(trouble);
+/// Returns the only case of a run that ended without a report. It makes the CI job fail, and
+/// replaces the report of an earlier run.
+pub fn broken_run(command: &'static str, message: &str) -> Case {
+    let details =
+        Details { kind: "broken".into(), message: cut(message), text: message.to_owned() };
+    let verdict = Verdict::Error(details);
     let note = "ended without a report".to_owned();
-    vec![Case { class: command, name: command.to_owned(), seconds: 0.0, verdict, note }]
+    Case { class: command, name: command.to_owned(), seconds: 0.0, verdict, note }
 }
 
+/// Cuts a line to the maximum length.
 pub fn cut(line: &str) -> String {
     match line.char_indices().nth(LONGEST_LINE) {
         Some((end, _)) => format!("{} […]", &line[..end]),
@@ -73,7 +75,7 @@ pub fn cut(line: &str) -> String {
     }
 }
 
-/// The document.
+/// Returns the XML document.
 pub fn render(run: &Run, cases: &[Case]) -> String {
     let count = |which: fn(&Verdict) -> bool| cases.iter().filter(|c| which(&c.verdict)).count();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
@@ -101,8 +103,8 @@ pub fn render(run: &Run, cases: &[Case]) -> String {
         );
         match &case.verdict {
             Verdict::Passed => {}
-            Verdict::Failure(trouble) => element(&mut xml, "failure", trouble),
-            Verdict::Error(trouble) => element(&mut xml, "error", trouble),
+            Verdict::Failure(details) => element(&mut xml, "failure", details),
+            Verdict::Error(details) => element(&mut xml, "error", details),
             Verdict::Skipped(message) => {
                 let _ = write!(xml, "<skipped message={}></skipped>", quote(message));
             }
@@ -115,13 +117,12 @@ pub fn render(run: &Run, cases: &[Case]) -> String {
     xml
 }
 
-fn element(xml: &mut String, name: &str, trouble: &Trouble) {
-    let (kind, message) = (quote(&trouble.kind), quote(&trouble.message));
-    let _ = write!(xml, "<{name} type={kind} message={message}>{}</{name}>", escape(&trouble.text));
+fn element(xml: &mut String, name: &str, details: &Details) {
+    let (kind, message) = (quote(&details.kind), quote(&details.message));
+    let _ = write!(xml, "<{name} type={kind} message={message}>{}</{name}>", escape(&details.text));
 }
 
-/// Any text, between tags. What XML 1.0 cannot hold in any spelling is replaced, not
-/// dropped.
+/// Escapes text between tags. Replaces characters that XML 1.0 cannot represent.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -131,7 +132,7 @@ fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\n' | '\t' => escaped.push(c),
-            // As itself, a reader would make a line break of it.
+            // A parser would turn a literal carriage return into a line break.
             '\r' => escaped.push_str("&#13;"),
             '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
             c => escaped.push(c),
@@ -140,12 +141,13 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// The same in an attribute, where a reader makes spaces of line breaks and tabs.
+/// Escapes and quotes an attribute's value, in which a parser turns line breaks and tabs into
+/// spaces.
 fn quote(text: &str) -> String {
     format!("\"{}\"", escape(text).replace('\n', "&#10;").replace('\t', "&#9;"))
 }
 
-/// JUnit has no time zone.
+/// Formats seconds since 1970 without a time zone, which JUnit does not allow.
 fn timestamp(seconds: u64) -> String {
     units::utc(seconds).trim_end_matches('Z').to_owned()
 }
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_xml_cannot_hold_is_replaced_and_the_rest_is_kept() {
+    fn characters_that_xml_forbids_are_replaced() {
         assert_eq!(
             escape("a\u{0}\u{8}\u{1b}[1m\u{ffff}]]><b a='1'>&\"\r\n\té😀\u{85}"),
             "a\u{fffd}\u{fffd}\u{fffd}[1m\u{fffd}]]&gt;&lt;b a='1'&gt;&amp;&quot;&#13;\n\té😀\u{85}"
@@ -163,9 +165,9 @@ mod tests {
         assert_eq!(quote("a\r\n\tb"), "\"a&#13;&#10;&#9;b\"");
     }
 
-    // The right sides are `date -u -d @N +%FT%T`, GNU coreutils 9.1.
+    // The expected values are from `date -u -d @N +%FT%T`, GNU coreutils 9.1.
     #[test]
-    fn a_time_is_told_as_the_calendar_has_it() {
+    fn timestamps_follow_the_calendar() {
         assert_eq!(timestamp(0), "1970-01-01T00:00:00");
         assert_eq!(timestamp(951_782_399), "2000-02-28T23:59:59");
         assert_eq!(timestamp(951_782_400), "2000-02-29T00:00:00");

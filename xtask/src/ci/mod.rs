@@ -1,4 +1,4 @@
-//! What a run leaves for a CI system: annotations, a step summary, JUnit XML.
+//! Reports for a CI system: annotations, a step summary, JUnit XML.
 //!
 //! Entry points: `run::run` wraps a command; `github` and `junit` render.
 //!

@@ -1,6 +1,6 @@
-//! What a run leaves for a CI system: a JUnit file (`--junit`), and GitHub's annotations
-//! and step summary. A run that breaks or is interrupted leaves them too, so that no report
-//! of an earlier run stands in its place.
+//! Writes a run's reports for a CI system: a JUnit file (`--junit`), and GitHub's annotations
+//! and step summary. A run that fails or is interrupted also writes them, so that nobody reads
+//! the report of an earlier run instead.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use crate::system::{disk, files, interrupt};
 use crate::ui::github::STEP_SUMMARY;
 use crate::ui::{Ui, outgoing};
 
+/// Where one run's reports go.
 pub struct Ci<'a> {
     ui: Ui,
     command: &'static str,
@@ -35,12 +36,12 @@ pub struct Report {
 /// Runs a command that passes its report to [`Ci::report`].
 ///
 /// # Errors
-/// Those of `run`; before it, that the JUnit file cannot be written.
+/// The JUnit file cannot be written, or `run` fails.
 pub fn run(
     ui: &Ui,
     command: &'static str,
     junit: Option<&Path>,
-    run: impl FnOnce(&Ci) -> Result<Outcome>,
+    run: &dyn Fn(&Ci) -> Result<Outcome>,
 ) -> Result<Outcome> {
     if let Some(file) = junit {
         prepare_file(file)?;
@@ -61,24 +62,23 @@ pub fn run(
     })
 }
 
-/// Fails before hours of building if the file cannot be written. Removes the report of an
-/// earlier run, which would stay if this run is killed.
+/// Checks that the file can be written, before hours of building. Removes the report of an
+/// earlier run, which would remain if this run is killed.
 fn prepare_file(file: &Path) -> Result<()> {
     if let Ok(meta) = file.symlink_metadata()
         && !meta.is_file()
     {
         bail!("--junit {}: exists but is not a regular file", file.display());
     }
-    let made = disk::create(disk::folder_of(file));
-    // The rename at the end needs the folder, not the file, to be writable.
-    let written = made.and_then(|()| files::write_atomically(file, b""));
-    written
+    disk::create(disk::folder_of(file))
+        // The rename at the end needs the folder, not the file, to be writable.
+        .and_then(|()| files::write_atomically(file, b""))
         .and_then(|()| disk::remove(file))
         .with_context(|| format!("--junit {}: choose a file in a writable folder", file.display()))
 }
 
 impl Ci<'_> {
-    /// Writes the report in all formats that are wanted, even if one of them fails.
+    /// Writes the report in all requested formats, even if one of them fails.
     pub fn report(&self, report: Report) -> Result<()> {
         self.reported.set(true);
         let written = self.write_junit(&report.cases);
@@ -90,14 +90,14 @@ impl Ci<'_> {
         written.and(self.write_summary(report.summary))
     }
 
-    /// Reports that the command failed, unless its own report exists. main.rs prints the
+    /// Reports that the command failed, unless it has reported already. main.rs prints the
     /// annotation.
     fn report_failure(&self, message: &str) -> Result<()> {
         if self.reported.get() {
             return Ok(());
         }
         let message = if interrupt::requested() { "interrupted" } else { message };
-        let written = self.write_junit(&junit::of_broken(self.command, message));
+        let written = self.write_junit(&[junit::broken_run(self.command, message)]);
         written.and(self.write_summary(github::broken_summary(self.command, message)))
     }
 

@@ -15,10 +15,10 @@ pub fn run(cli: &Cli, ui: &Ui) -> Result<Outcome> {
     let open = || Context::open(global, ui);
     match &cli.command {
         Command::Check(args) if args.watch => check::watch::run(args, global, ui),
-        Command::Check(args) => ci::run::run(ui, "check", args.junit.as_deref(), |ci| {
+        Command::Check(args) => ci::run::run(ui, "check", args.junit.as_deref(), &|ci| {
             check::command::run(args, &open()?, ci)
         }),
-        Command::BuildAll(args) => ci::run::run(ui, "build-all", args.junit.as_deref(), |ci| {
+        Command::BuildAll(args) => ci::run::run(ui, "build-all", args.junit.as_deref(), &|ci| {
             build::command::run(args, &open()?, ci)
         }),
         Command::Bench(args) => bench::command::run(args, &open()?),

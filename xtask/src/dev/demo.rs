@@ -112,7 +112,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         let reports = build_all::build_planned(&context, planned, &Limits::default())?;
         let ok = reports.iter().all(|variant| variant.state.ok());
         if !ok {
-            reports.iter().for_each(|variant| build::view::tables::complain(ui, variant));
+            reports.iter().for_each(|variant| build::view::tables::print_failure(ui, variant));
         }
         variants.extend(reports);
         if ok { Ok(()) } else { bail!("there is nothing to measure without {what}") }

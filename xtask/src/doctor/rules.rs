@@ -165,7 +165,7 @@ pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
             false => Check::ok(name, message),
         });
     }
-    let wrong = lock_rules::judge(lock, inputs, "");
+    let wrong = lock_rules::findings(lock, inputs, "");
     if inputs.is_null() {
         let message = "not compared with flake.nix, whose inputs cannot be read";
         let help = "fix Nix or flake.nix, then run `cargo xtask doctor` again";

@@ -1,5 +1,5 @@
-//! Every finding code, with its meaning and what to do. `explain`, the list in
-//! docs/troubleshooting.md and the tests are made from this table.
+//! Every finding code, with its meaning and what to do: the source of `explain`, of the list in
+//! docs/troubleshooting.md, and of tests.
 //!
 //! Pure: no I/O, no clock.
 
@@ -12,14 +12,14 @@ use crate::findings::finding::Severity;
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Code {
     pub code: &'static str,
-    /// The usual one.
+    /// The usual severity; a finding may have another.
     pub severity: Severity,
     pub meaning: &'static str,
     pub help: &'static str,
     pub topic: &'static str,
 }
 
-/// In the order of codes.txt: by topic.
+/// The codes in the order of codes.txt, grouped by topic.
 static CODES: LazyLock<Vec<Code>> = LazyLock::new(|| parse(include_str!("codes.txt")));
 
 pub fn all() -> &'static [Code] {
@@ -30,15 +30,18 @@ pub fn find(code: &str) -> Option<&'static Code> {
     CODES.iter().find(|known| known.code == code)
 }
 
-/// The help of a code as a finding has it: the end of a sentence.
+/// Returns a code's help in the form of a finding's: without a capital letter and full stop.
 pub fn advice(code: &str) -> String {
     let help = find(code).map_or("", |code| code.help).trim_end_matches('.');
-    let mut letters = help.chars();
-    let first = letters.next().map(|first| first.to_ascii_lowercase());
-    first.into_iter().chain(letters).collect()
+    let mut help = help.to_owned();
+    if let Some(first) = help.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    help
 }
 
-/// `# TOPIC`, then for each code `CODE|SEVERITY|MEANING` and an indented line of help.
+/// Parses `# TOPIC` lines, each followed by `CODE|SEVERITY|MEANING` lines with an indented line
+/// of help below.
 fn parse(table: &'static str) -> Vec<Code> {
     let mut codes: Vec<Code> = vec![];
     let mut topic = "";
@@ -68,10 +71,10 @@ mod tests {
 
     use super::*;
 
-    fn below(folder: &Path) -> Vec<PathBuf> {
+    fn rust_files(folder: &Path) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         entries
-            .flat_map(|path| if path.is_dir() { below(&path) } else { vec![path] })
+            .flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] })
             .filter(|path| path.extension().is_some_and(|ext| ext == "rs"))
             .collect()
     }
@@ -80,7 +83,7 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR"))
     }
 
-    /// The list for docs/troubleshooting.md.
+    /// Returns the list for docs/troubleshooting.md.
     fn markdown() -> String {
         let mut page = String::new();
         let mut topic = "";
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_whole() {
+    fn every_code_has_a_topic_a_meaning_and_help() {
         let codes: BTreeSet<_> = all().iter().map(|code| code.code).collect();
         assert_eq!(codes.len(), all().len(), "a code is listed twice");
         for Code { code, meaning, help, topic, .. } in all() {
@@ -113,11 +116,11 @@ mod tests {
         assert!(rest > heads);
     }
 
-    /// `Finding::error` and its siblings check what they are given in debug builds; this
-    /// finds the literals that no test reaches.
+    /// `Finding::error` and its siblings check their code in debug builds; this also checks
+    /// calls that no test reaches.
     #[test]
     fn each_code_in_the_source_is_registered_and_each_registered_code_is_used() {
-        let sources: Vec<String> = below(&root().join("src"))
+        let sources: Vec<String> = rust_files(&root().join("src"))
             .iter()
             .map(|p| std::fs::read_to_string(p).unwrap())
             .collect();

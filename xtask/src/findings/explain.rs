@@ -1,4 +1,4 @@
-//! `explain`: the meaning of a finding's code, and what to do.
+//! `explain`: prints the meaning of a finding's code, and what to do.
 
 use anyhow::{Result, bail};
 use serde::Serialize;

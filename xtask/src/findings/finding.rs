@@ -1,4 +1,4 @@
-//! A problem that the user should fix, worded like a compiler's message.
+//! A problem that the user should fix, in the form of a compiler's message.
 //!
 //! Pure: no I/O, no clock.
 
@@ -34,12 +34,12 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub help: String,
-    /// In the user's own repository, relative to its root.
+    /// A file in the user's repository, relative to its root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// From 1, in bytes, as Nix counts.
+    /// Counted from 1, in bytes, as in Nix.
     #[serde(skip)]
     pub column: Option<u32>,
 }
@@ -66,34 +66,35 @@ impl Finding {
         Self::new(Severity::Note, code, message.into(), help.into())
     }
 
-    /// The same finding, in a file of the user's repository.
+    /// Returns the finding with a file of the user's repository.
     pub fn at(self, file: impl Into<String>) -> Self {
         Self { file: Some(file.into()), ..self }
     }
 
-    /// Whether it is about what surrounds the fleet: the network, a target, Nix's daemon.
+    /// Returns whether something outside the fleet cannot be reached: the network, a target, the
+    /// Nix daemon.
     pub fn is_unavailable(&self) -> bool {
         self.code.starts_with("ssh-")
             || ["fetch", "unreachable", "no-daemon", "foreign-store"].contains(&self.code)
     }
 
-    /// Whether it says the same of another host; the help may name that host's log. What the
-    /// testbed lacks is the same wherever it is used.
+    /// Returns whether another host has the same problem. The help may differ: it names the host's
+    /// log. Something that only the testbed lacks is one problem, wherever it is used.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.code, self.severity, &self.message) == (other.code, other.severity, &other.message)
             && ((&self.file, self.line, self.column) == (&other.file, other.line, other.column)
                 || self.help.starts_with(WITHOUT_TESTBED))
     }
 
-    /// `hosts/boron/default.nix:12`, as far as it is known.
+    /// Returns the file and line, as far as known, such as `hosts/boron/default.nix:12`.
     pub fn place(&self) -> Option<String> {
         let file = self.file.as_ref()?;
         Some(self.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
     }
 }
 
-/// A value, or what the user should fix first. A finding is also an error, so that it passes
-/// through functions that can fail in other ways; [`or_finding`] separates the two.
+/// A value, or what the user should fix first. A finding is also an [`anyhow::Error`], so that it
+/// passes through functions that can fail in other ways; [`or_finding`] separates the two.
 pub type Checked<T> = Result<T, Finding>;
 
 impl fmt::Display for Finding {
@@ -104,7 +105,7 @@ impl fmt::Display for Finding {
 
 impl std::error::Error for Finding {}
 
-/// Separates what the user should fix from what broke.
+/// Separates findings from other errors.
 pub fn or_finding<T>(outcome: anyhow::Result<T>) -> anyhow::Result<Checked<T>> {
     match outcome {
         Ok(value) => Ok(Ok(value)),
@@ -112,11 +113,10 @@ pub fn or_finding<T>(outcome: anyhow::Result<T>) -> anyhow::Result<Checked<T>> {
     }
 }
 
-/// The help of what only the testbed lacks begins so.
+/// The beginning of the help if only the testbed lacks something.
 pub const WITHOUT_TESTBED: &str = "check this fleet without `--testbed`";
 
-/// The findings with what they are about. One that several hosts have is one: each has its own
-/// log.
+/// Merges findings that several hosts have, each given with its host or other place.
 pub fn grouped<'a>(
     findings: impl IntoIterator<Item = (String, &'a Finding)>,
 ) -> Vec<(String, &'a Finding)> {
@@ -130,7 +130,7 @@ pub fn grouped<'a>(
     groups.into_iter().map(|(places, finding)| (abridged(&places), finding)).collect()
 }
 
-/// `h1, h2, h3, h4 and 26 more`.
+/// Formats names as `h1, h2, h3, h4 and 26 more`.
 pub fn abridged(names: &[String]) -> String {
     const SHOWN: usize = 4;
     match names.len().saturating_sub(SHOWN) {
@@ -139,7 +139,7 @@ pub fn abridged(names: &[String]) -> String {
     }
 }
 
-/// Whether these leave their host in order: warnings do, errors do not.
+/// Returns whether there are only warnings and notes.
 pub fn none_is_an_error(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.severity < Severity::Error)
 }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_several_hosts_have_is_one_finding() {
+    fn equal_findings_of_several_hosts_are_merged() {
         let at = |line: u32, help: &str| Finding {
             line: Some(line),
             ..Finding::error("unknown-option", "x does not exist", help).at("a.nix")

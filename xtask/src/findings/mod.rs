@@ -1,4 +1,4 @@
-//! Findings: what the user should fix, as values with a code.
+//! Findings: problems that the user should fix, as values with a code.
 //!
 //! Entry points: `finding::Finding`, its registered `codes`; `view` prints findings, `explain`
 //! a code; `outcome::Outcome` is a command's result.

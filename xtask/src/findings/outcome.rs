@@ -1,29 +1,28 @@
-//! How a command ended: with findings or without; and what `--json` prints where it ended before
-//! its report.
+//! A command's result: with or without findings; and what `--json` prints if the command ended
+//! before its report.
 
 use serde::Serialize;
 
 use crate::findings::finding::{Finding, Severity};
 
-/// How a command ended when nothing broke.
+/// The result of a command that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Exit status 0.
     Ok,
     /// Exit status 1: there is something for the user to fix.
     Findings,
-    /// Exit status 2: the network or the target cannot be reached, so that nothing is known.
+    /// Exit status 2: the network or the target cannot be reached, so there is no result.
     Unavailable,
 }
 
-/// The document of a command that broke or was interrupted, and of one that has no result of
-/// its own.
+/// The document of a command that failed or was interrupted, or that has no other document.
 #[derive(Debug, Serialize)]
 pub struct Ended {
     pub schema: u32,
-    /// Null if the command line has none.
+    /// Null if the command line names no command.
     pub command: Option<String>,
-    /// Why there is no report: what broke, or that the user stopped it.
+    /// Why there is no report: the error, or that the user interrupted the command.
     pub error: Option<String>,
     pub ok: bool,
 }
@@ -40,11 +39,12 @@ impl Outcome {
         if ok { Self::Ok } else { Self::Findings }
     }
 
-    /// With the findings that explain why it is not `ok`.
+    /// Returns the outcome of a command with these findings: unavailable if it is not `ok` only
+    /// because something cannot be reached.
     pub fn new<'a>(ok: bool, findings: impl IntoIterator<Item = &'a Finding>) -> Self {
-        let mut errors = findings.into_iter().filter(|it| it.severity == Severity::Error);
-        let mut unavailable = errors.by_ref().take_while(|it| it.is_unavailable()).count() > 0;
-        unavailable &= errors.next().is_none();
+        let errors = findings.into_iter().filter(|it| it.severity == Severity::Error);
+        let mut errors = errors.peekable();
+        let unavailable = errors.peek().is_some() && errors.all(Finding::is_unavailable);
         if !ok && unavailable { Self::Unavailable } else { Self::from_ok(ok) }
     }
 }

@@ -1,4 +1,4 @@
-//! Findings in the terminal.
+//! Prints findings in the terminal.
 
 use std::fs;
 
@@ -7,10 +7,10 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use crate::findings::finding::{Finding, Severity, grouped};
 use crate::ui::{Ui, wrap};
 
-/// Like a compiler's message: severity, host, sentence, source line, help.
+/// Formats a finding like a compiler's message: severity, host, message, source line, help.
 fn describe(ui: &Ui, host: &str, finding: &Finding) -> String {
     if finding.code == "interrupted" {
-        // The user knows: it is no error to be warned of.
+        // The user pressed Ctrl-C, so it is not shown as an error.
         let message = wrap(&finding.message, ui.columns, host.len() + ": ".len(), 4);
         return format!("\n{}: {}", ui.bold(host), ui.yellow(&message));
     }
@@ -41,12 +41,13 @@ pub fn print(ui: &Ui, place: &str, finding: &Finding) {
     ui.warn(describe(ui, place, finding));
 }
 
-/// Prints findings with what they are about, one that several hosts have once.
+/// Prints findings, each with its host or other place. One that several hosts have is printed
+/// once.
 pub fn print_all<'a>(ui: &Ui, findings: impl IntoIterator<Item = (String, &'a Finding)>) {
     grouped(findings).into_iter().for_each(|(places, finding)| print(ui, &places, finding));
 }
 
-/// The line that a finding is about, if its file can be read.
+/// Formats the source line of a finding, if its file can be read.
 fn source_line(ui: &Ui, finding: &Finding) -> Option<String> {
     let (file, number) = (finding.file.as_ref()?, finding.line? as usize);
     let text = fs::read_to_string(ui.sources?.join(file)).ok()?;
@@ -66,7 +67,7 @@ fn source_line(ui: &Ui, finding: &Finding) -> Option<String> {
     Some(renderer.render(&[Group::with_level(level).element(snippet)]))
 }
 
-/// The word at `column`; without a column, the line.
+/// Returns the range of the word at `column`; without a column, of the whole line.
 fn marked(line: &str, column: Option<u32>) -> std::ops::Range<usize> {
     let start = column
         .and_then(|column| (column as usize).checked_sub(1))
@@ -74,8 +75,8 @@ fn marked(line: &str, column: Option<u32>) -> std::ops::Range<usize> {
     let Some(start) = start else {
         return line.len() - line.trim_start().len()..line.trim_end().len();
     };
-    let ends = |c: char| !(c.is_alphanumeric() || "_-'.".contains(c));
-    let length = line[start..].find(ends).unwrap_or(line.len() - start);
+    let is_end = |c: char| !(c.is_alphanumeric() || "_-'.".contains(c));
+    let length = line[start..].find(is_end).unwrap_or(line.len() - start);
     start..start + length.max(line[start..].chars().next().map_or(1, char::len_utf8))
 }
 
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_line_is_shown_with_what_is_wrong_in_it() {
+    fn the_source_line_is_shown_with_the_word_underlined() {
         expect![[r#"
 
             error[wrong-type] boron: not of type string
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named_all_the_same() {
+    fn a_missing_file_is_named() {
         let finding = Finding::error("syntax", "unexpected ';'", "fix it");
         let finding = Finding { file: Some("b.nix".into()), line: Some(9), ..finding };
         assert!(describe(&Ui::PLAIN, "boron", &finding).contains("\n  --> b.nix:9\n"));

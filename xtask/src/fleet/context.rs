@@ -85,7 +85,7 @@ impl Context {
 
     /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
     pub fn lock_file(&self) -> Option<PathBuf> {
-        self.flake.lent_lock_file().or_else(|| Some(self.root()?.join("flake.lock")))
+        self.flake.reference_lock_file().or_else(|| Some(self.root()?.join("flake.lock")))
     }
 
     /// The same with further options for Nix. It has no cache.

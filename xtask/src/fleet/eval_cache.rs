@@ -116,5 +116,5 @@ fn load(file: &Path, now: &Snapshot) -> Result<Stored, String> {
     let text = fs::read_to_string(file).map_err(|_| "there is no evaluation cache yet")?;
     let stored: Stored = serde_json::from_str(&text)
         .map_err(|_| "another version of xtask wrote the evaluation cache")?;
-    stored.snapshot.differs(now).map_or(Ok(stored), Err)
+    stored.snapshot.difference(now).map_or(Ok(stored), Err)
 }

@@ -142,15 +142,15 @@ pub struct Selection {
     #[serde(rename = "output")]
     pub out_path: StorePath,
     #[serde(default)]
-    pub around: Around,
+    pub context: HostContext,
 }
 
 /// What else of the host decides which llama.cpp is built and run there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Around {
+pub struct HostContext {
     /// Each package that should be the variant: `pkgs.llama-cpp`, the service's.
-    pub packages: BTreeMap<String, Seen>,
+    pub packages: BTreeMap<String, SeenPackage>,
     /// Whether the module's overlay has reached the host's `pkgs`.
     pub overlaid: bool,
     pub drivers: Option<Drivers>,
@@ -167,7 +167,7 @@ pub struct Drivers {
     pub nvidia: bool,
 }
 
-impl Default for Around {
+impl Default for HostContext {
     fn default() -> Self {
         Self { packages: BTreeMap::new(), overlaid: true, drivers: None, nixpkgs: None }
     }
@@ -176,7 +176,7 @@ impl Default for Around {
 /// A package that should be the variant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Seen {
+pub struct SeenPackage {
     /// Null: a package without a manifest, so not one of the flake's.
     pub variant: Option<VariantName>,
     /// Null: it has none, or nixpkgs refuses it.

@@ -10,9 +10,8 @@ use serde_json::Value;
 
 use crate::fleet::manifest::{FleetEntry, Selection};
 use crate::fleet::names::HostName;
-use crate::nix::flake::{Flake, PACKAGE, Unanswered, lacks, system};
-use crate::nix::names::{DrvPath, nix_string};
-use crate::system::process;
+use crate::nix::flake::{EvalFailure, Flake, PACKAGE, lacks, system};
+use crate::nix::names::{DrvPath, nix_list, nix_string};
 
 const TOPLEVEL: &str = include_str!("toplevel.nix");
 
@@ -66,7 +65,7 @@ impl Flake {
         &self,
         host: &HostName,
         timeout: Duration,
-    ) -> Result<Result<Toplevel, Unanswered>> {
+    ) -> Result<Result<Toplevel, EvalFailure>> {
         let expression = format!("({TOPLEVEL}) {}", nix_string(host.as_str()));
         self.eval("nixosConfigurations", Some(&expression), Some(timeout))
     }
@@ -75,7 +74,7 @@ impl Flake {
     pub fn packages(
         &self,
         timeout: Duration,
-    ) -> Result<Result<BTreeMap<String, Vec<String>>, Unanswered>> {
+    ) -> Result<Result<BTreeMap<String, Vec<String>>, EvalFailure>> {
         let names = "builtins.mapAttrs (_: packages: builtins.filter \
                      (name: builtins.match \"llama-cpp.*\" name != null) \
                      (builtins.attrNames packages))";
@@ -88,7 +87,7 @@ impl Flake {
         system: &str,
         names: &[String],
         timeout: Duration,
-    ) -> Result<Result<BTreeMap<String, DrvPath>, Unanswered>> {
+    ) -> Result<Result<BTreeMap<String, DrvPath>, EvalFailure>> {
         self.of_packages(system, names, "packages.${name}.drvPath", timeout)
     }
 
@@ -98,7 +97,7 @@ impl Flake {
         system: &str,
         names: &[String],
         timeout: Duration,
-    ) -> Result<Result<BTreeMap<String, Selection>, Unanswered>> {
+    ) -> Result<Result<BTreeMap<String, Selection>, EvalFailure>> {
         let value = format!("({PACKAGE}) (packages: packages.${{name}}) packages");
         self.of_packages(system, names, &value, timeout)
     }
@@ -110,22 +109,18 @@ impl Flake {
         names: &[String],
         value: &str,
         timeout: Duration,
-    ) -> Result<Result<BTreeMap<String, T>, Unanswered>> {
-        let names: Vec<String> = names.iter().map(|name| nix_string(name)).collect();
+    ) -> Result<Result<BTreeMap<String, T>, EvalFailure>> {
         let expression = format!(
             "systems: let packages = systems.${{{}}}; in builtins.listToAttrs (map (name: {{ \
-             inherit name; value = {value}; }}) [ {} ])",
+             inherit name; value = {value}; }}) {})",
             nix_string(system),
-            names.join(" ")
+            nix_list(names)
         );
         self.eval("packages", Some(&expression), Some(timeout))
     }
 
     /// The lock file of a flake that is not on this machine.
     pub fn locks(&self) -> Option<Value> {
-        let call = self.nix.command(["flake", "metadata", "--json"]).arg(&self.reference);
-        let call = call.args(&self.options);
-        let output = process::read(&call, Some(Duration::from_secs(60))).ok()?;
-        serde_json::from_str::<Value>(&output).ok()?.get_mut("locks").map(Value::take)
+        self.metadata()?.get_mut("locks").map(Value::take)
     }
 }

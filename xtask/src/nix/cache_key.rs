@@ -1,15 +1,13 @@
-//! When an answer of an earlier evaluation still stands: when all that Nix could see
-//! then is the same now. Evaluation is pure, so that is proof; nothing is guessed from
-//! names.
+//! The key of the evaluation cache: everything that Nix could see during an evaluation.
+//! Evaluation is pure, so a result is valid as long as its key is unchanged.
 //!
-//! Either every host's answer stands or none does, although the files that an evaluation
-//! opens can be found out. What cannot be found out is where the flake's copy in the store
-//! is. Its name holds the hash of the whole tree, so an edit of any file changes it, and
-//! `toString ./.`, `baseNameOf ./.`, `__curPos`, `unsafeGetAttrPos`, the filter of a source,
-//! and a path compared with another with `<` all take that name into a host's answer, with
-//! no file opened and no use of `self`. The module system itself makes a string of each
-//! module's path, so that asking for it is no criterion either. The integration tests have
-//! a host for each of these ways; a cache by file would have to answer them.
+//! The key covers all hosts: one edited file invalidates every result, although the files that
+//! a host's evaluation opens could be traced. A result can also depend on the name of the
+//! flake's copy in the store, which contains the hash of the whole tree: through `toString ./.`,
+//! `baseNameOf ./.`, `__curPos`, `unsafeGetAttrPos`, a source's filter, or a path compared with
+//! another by `<`, none of which opens a file or uses `self`. The module system itself converts
+//! each module's path to a string, so that such a use cannot tell hosts apart. The integration
+//! tests have a host for each of these cases, which a cache per file would have to handle.
 //!
 //! Pure: no I/O, no clock.
 
@@ -20,39 +18,41 @@ use serde_json::Value;
 use crate::nix::lockfile::{LockFile, Node};
 use serde::{Deserialize, Serialize};
 
-/// All that an evaluation of a flake depends on.
+/// Everything that an evaluation of a flake depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Nix, xtask, the lock file, nix.conf, the environment: by name, as a digest or a text.
+    /// Nix, xtask, the lock file, nix.conf, the environment: by name, as a digest or text.
     pub environment: BTreeMap<String, String>,
     /// The commit, whose hash and date Nix passes to the flake.
     pub head: String,
     pub files: BTreeMap<String, Entry>,
 }
 
-/// A file of the tree as Nix sees it.
+/// A file of the tree, as Nix sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What Git's index has: a staged change makes the tree dirty. Without Git, the time.
+    /// The entry of Git's index: a staged change makes the tree dirty. Without Git, the time of
+    /// modification.
     pub index: String,
     /// Regular, executable, a link with its target, or absent.
     pub kind: String,
-    /// Of the bytes in the working tree.
+    /// The hash of the contents in the working tree.
     pub hash: String,
 }
 
-/// The file of a flake.
+/// The contents of a flake's cache file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stored {
     pub snapshot: Snapshot,
     pub hosts: Vec<String>,
-    /// As select.nix gives them. A failure is never stored: it may be the machine's.
+    /// The results of select.nix by host. A failure is never stored: this machine may have
+    /// caused it.
     pub answers: BTreeMap<String, Value>,
 }
 
 impl Snapshot {
-    /// Why answers for `self` say nothing of `now`; the first difference, in words.
-    pub fn differs(&self, now: &Self) -> Option<String> {
+    /// Describes the first difference, which makes results for `self` invalid.
+    pub fn difference(&self, now: &Self) -> Option<String> {
         for name in self.environment.keys().chain(now.environment.keys()) {
             if self.environment.get(name) != now.environment.get(name) {
                 return Some(format!("{name} is different"));
@@ -72,8 +72,8 @@ impl Snapshot {
     }
 }
 
-/// The first input that a lock file does not pin by content: its answers can change while
-/// the lock does not.
+/// Returns the first input that the lock file does not pin by its contents: it can change while
+/// the lock file does not.
 pub fn unpinned(lock: &str) -> Option<String> {
     let Ok(lock) = LockFile::parse(lock) else {
         return Some("the lock file itself".to_owned());
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn every_difference_is_named() {
         let before = snapshot(&[("a", "1"), ("b", "2")]);
-        let printed = |now: &Snapshot| before.differs(now).unwrap_or_default();
+        let printed = |now: &Snapshot| before.difference(now).unwrap_or_default();
         assert_eq!(printed(&before.clone()), "");
         assert_eq!(printed(&snapshot(&[("a", "1"), ("b", "3")])), "b changed");
         assert_eq!(printed(&snapshot(&[("a", "1")])), "b is gone");

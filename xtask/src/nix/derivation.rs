@@ -1,4 +1,4 @@
-//! Derivations in the store: their outputs, and which of some need them.
+//! Queries derivations in the store: their outputs, and which derivations need them.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,15 @@ use crate::nix::program::Nix;
 use crate::nix::store;
 use crate::system::process;
 
-/// Whether all outputs of it are there, by a look at the file system: cheap enough for a
-/// look at each end of a build. [`store::valid`] knows what is valid. A derivation that cannot
-/// be read has no outputs.
+/// Returns whether all outputs exist in the file system: cheap enough for each end of a build.
+/// [`store::valid`] asks Nix. A derivation that cannot be read is not built.
 pub fn is_built(drv: &DrvPath) -> bool {
     let text = std::fs::read_to_string(drv.as_str()).unwrap_or_default();
     let outputs = derivation_graph::outputs(&text);
-    !outputs.is_empty() && outputs.iter().all(store::appeared)
+    !outputs.is_empty() && outputs.iter().all(store::exists)
 }
 
-/// Which of `roots`, by their place, need each derivation. One call of Nix for all.
+/// Returns, for each dependency, the indices of the `roots` that need it. Runs Nix once.
 pub fn needed_by(nix: &Nix, roots: &[DrvPath]) -> Result<BTreeMap<DrvPath, Vec<usize>>> {
     if roots.is_empty() {
         return Ok(BTreeMap::new());

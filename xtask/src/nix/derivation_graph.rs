@@ -1,4 +1,4 @@
-//! What a derivation's file says, and who needs whom.
+//! Parses derivation files, and finds which derivations need others.
 //!
 //! Pure: no I/O, no clock.
 
@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::nix::names::{DrvPath, StorePath};
 
-/// The outputs that a `.drv` file names, as far as they are known before the build.
-/// It begins `Derive([("dev","/nix/store/…","",""),("out",…)],[`.
+/// Returns the outputs that a `.drv` file names, as far as they are known before the build.
+/// The file begins `Derive([("dev","/nix/store/…","",""),("out",…)],[`.
 pub fn outputs(text: &str) -> Vec<StorePath> {
     let list = text.strip_prefix("Derive([").and_then(|rest| rest.split_once("],"));
     let Some((list, _)) = list else { return vec![] };
@@ -16,26 +16,26 @@ pub fn outputs(text: &str) -> Vec<StorePath> {
     paths.filter(|path| path.starts_with('/')).map(StorePath::new).collect()
 }
 
-/// Which of `roots`, by their place, need each derivation, themselves left out.
-/// `references` are those of every path that a root needs.
+/// Returns, for each dependency, the indices of the `roots` that need it. `references` has the
+/// direct references of every path that a root needs.
 pub fn needed_by(
     roots: &[DrvPath],
     references: &BTreeMap<String, Vec<String>>,
 ) -> BTreeMap<DrvPath, Vec<usize>> {
     let mut needed: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (place, root) in roots.iter().enumerate() {
+    for (index, root) in roots.iter().enumerate() {
         let mut seen: BTreeSet<&str> = [root.as_str()].into();
-        let mut open = vec![root.as_str()];
-        while let Some(path) = open.pop() {
+        let mut queue = vec![root.as_str()];
+        while let Some(path) = queue.pop() {
             for next in references.get(path).into_iter().flatten() {
                 if next.ends_with(".drv") && seen.insert(next) {
-                    needed.entry(next).or_default().push(place);
-                    open.push(next);
+                    needed.entry(next).or_default().push(index);
+                    queue.push(next);
                 }
             }
         }
     }
-    needed.into_iter().map(|(path, places)| (DrvPath::new(path), places)).collect()
+    needed.into_iter().map(|(path, indices)| (DrvPath::new(path), indices)).collect()
 }
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_outputs_are_at_the_beginning() {
+    fn outputs_are_parsed() {
         let text = r#"Derive([("dev","/nix/store/a-x-dev","",""),("out","/nix/store/a-x","","")],[("/nix/store/y.drv",["out"])],[],"x","/bin/sh",[],[("out","/no")])"#;
         let names: Vec<String> = outputs(text).iter().map(ToString::to_string).collect();
         assert_eq!(names, ["/nix/store/a-x-dev", "/nix/store/a-x"]);
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn who_needs_whom_goes_through_any_number_of_others() {
+    fn indirect_dependencies_are_found() {
         let edges = [
             ("/a.drv", vec!["/m.drv", "/s.sh"]),
             ("/b.drv", vec!["/z.drv"]),

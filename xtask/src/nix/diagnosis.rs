@@ -1,5 +1,5 @@
-//! Turns what Nix printed when an evaluation failed into one finding: the sentence
-//! that matters, the place in the user's own files, what to do.
+//! Turns Nix's output of a failed evaluation into a finding: the final error, the place in the
+//! user's files, and what to do.
 //!
 //! Pure: no I/O, no clock.
 
@@ -7,18 +7,18 @@ use crate::findings::codes;
 use crate::findings::finding::{Finding, WITHOUT_TESTBED};
 use crate::ui::sanitize::sanitize;
 
-/// Reads Nix's standard error. `source` is the store path that the user's flake was
-/// copied to; places elsewhere (nixpkgs, llama.cpp) are not the user's to fix.
+/// Parses Nix's standard error. `source` is the store path that the user's flake was copied to;
+/// other places (nixpkgs, llama.cpp) are ignored, since the user cannot fix them.
 pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     let clean = sanitize(stderr);
     let source = source.or_else(|| folder_of_flake(&clean));
     let mut message = final_message(&clean);
-    // An archive's reader wraps the reason why it cannot be downloaded.
+    // Nix's archive reader wraps the error of the download.
     if let Some((_, reason)) = message.split_once("(Source threw exception: error: ") {
         message = reason.strip_suffix(')').unwrap_or(reason).to_owned();
     }
     let code = classify(&message);
-    // No line of the fleet is to blame for the network.
+    // A network failure has no place in the fleet.
     let place =
         source.filter(|_| code != FETCH).and_then(|source| own_place(&clean, &message, source));
     let sentence = source.map_or_else(
@@ -40,7 +40,7 @@ pub fn diagnose(stderr: &str, source: Option<&str>) -> Finding {
     finding
 }
 
-/// The store path that a file or folder which is missing lies in.
+/// Returns the store path of the missing file or folder that a message names.
 pub fn store_path_of_missing(message: &str) -> Option<&str> {
     let is_missing = ["' does not exist", "': No such file or directory"];
     let start = message.find("'/nix/store/")? + 1;
@@ -51,7 +51,7 @@ pub fn store_path_of_missing(message: &str) -> Option<&str> {
     is_missing.then(|| &path[.."/nix/store/".len() + name.len()])
 }
 
-/// The testbed's inputs are small stand-ins: what is missing there is most often not wrong.
+/// Changes the help of errors that the testbed's small stand-ins most likely cause.
 pub fn with_testbed_advice(finding: &mut Finding) {
     let lacks = match finding.code {
         FETCH => {
@@ -63,7 +63,7 @@ pub fn with_testbed_advice(finding: &mut Finding) {
         "unknown-option" => "the testbed's NixOS has few of the options of the real one",
         "missing-attribute" => "the testbed's stand-ins have few of the inputs' attributes",
         "missing-file" if finding.message.contains("/nix/store/") => {
-            // Inside the store path that holds all stand-ins.
+            // All stand-ins are in one store path.
             if let Some((_, file)) = finding.message.split_once("-source/")
                 && let Some((file, _)) = file.split_once('\'')
             {
@@ -79,16 +79,17 @@ pub fn with_testbed_advice(finding: &mut Finding) {
     finding.help = format!("{WITHOUT_TESTBED}: {lacks}");
 }
 
-/// Where the flake was copied to, when it does not even parse and Nix cannot say.
+/// Returns the store path of the flake from a trace: without a parsable flake.nix,
+/// `nix flake metadata` fails.
 fn folder_of_flake(stderr: &str) -> Option<&str> {
     let places = stderr.lines().filter_map(|line| line.trim_start().strip_prefix("at "));
     places.filter_map(|place| Some(place.split_once("/flake.nix:")?.0)).next_back()
 }
 
-/// The code of what Nix could not fetch.
+/// The code of failed downloads.
 pub const FETCH: &str = "fetch";
 
-/// Patterns in Nix's messages, and the finding's code. The first match wins.
+/// Patterns in Nix's messages, each with a finding's code. The first match wins.
 const KINDS: [(&str, &str); 25] = [
     ("has an unfree license", "unfree"),
     ("is marked as insecure", "insecure"),
@@ -118,7 +119,7 @@ const KINDS: [(&str, &str); 25] = [
 ];
 
 fn classify(message: &str) -> &'static str {
-    // A Nix without a daemon, which writes to the store itself.
+    // Only a Nix without a daemon writes to the store itself.
     if message.contains(" '/nix/") && message.ends_with("Permission denied") {
         return "foreign-store";
     }
@@ -128,35 +129,33 @@ fn classify(message: &str) -> &'static str {
         .map_or("eval-error", |(_, code)| code)
 }
 
-/// What follows the last `error:` that begins a line; the outermost text if there is none.
+/// Returns the text after the last `error:` at the start of a line; without one, the last line.
 fn final_message(stderr: &str) -> String {
     let lines: Vec<&str> = stderr.lines().collect();
     let is_error = |line: &&str| line.trim_start().starts_with("error:");
     let Some(start) = lines.iter().rposition(is_error) else {
-        return stderr
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or("")
-            .trim()
+        return lines
+            .iter()
+            .rfind(|line| !line.trim().is_empty())
+            .map_or("", |line| line.trim())
             .into();
     };
-    let indent = lines[start].len() - lines[start].trim_start().len();
+    let indent_of = |line: &str| line.len() - line.trim_start().len();
+    let indent = indent_of(lines[start]);
     let first = lines[start].trim_start().trim_start_matches("error:").trim();
     let rest = lines[start + 1..].iter().take_while(|line| {
-        let depth = line.len() - line.trim_start().len();
-        let body = line.trim_start();
+        let body = line.trim();
         !body.starts_with("at ")
             && !body.starts_with('…')
-            && (line.trim().is_empty() || depth >= indent)
+            && (body.is_empty() || indent_of(line) >= indent)
     });
     let mut message: Vec<&str> = Some(first).into_iter().filter(|l| !l.is_empty()).collect();
     message.extend(rest.map(|line| line.trim()).skip_while(|line| line.is_empty()));
     message.join("\n").trim().to_owned()
 }
 
-/// The innermost frame in the user's own files; else a file that the message names. As Nix
-/// writes it, relative to the flake: `hosts/boron/default.nix:12:3`.
+/// Returns the innermost frame in the user's files, or a file that the message names, as Nix
+/// writes it but relative to the flake: `hosts/boron/default.nix:12:3`.
 fn own_place<'a>(stderr: &'a str, message: &'a str, source: &str) -> Option<&'a str> {
     let prefix = format!("{source}/");
     let named = |text: &'a str| {
@@ -164,7 +163,7 @@ fn own_place<'a>(stderr: &'a str, message: &'a str, source: &str) -> Option<&'a 
         let end = rest.find(['\'', '`', '"', ' ', ',', '\n', '’']).unwrap_or(rest.len());
         Some(rest[..end].trim_end_matches(['.', ':']))
     };
-    // Module errors name the file that defines the option: better than any frame.
+    // The module system's errors name the file that defines the option.
     if message.contains(&prefix) && !message.contains("' does not exist") {
         return named(message);
     }
@@ -175,9 +174,9 @@ fn own_place<'a>(stderr: &'a str, message: &'a str, source: &str) -> Option<&'a 
     frame.and_then(named).or_else(|| named(message))
 }
 
-/// The line of `file`'s text that defines the option which `message` is about; the module
-/// system reports files, not lines.
-pub fn line_of_option(message: &str, file: &str) -> Option<u32> {
+/// Returns the line of a file's text that defines the option in `message`. The module system
+/// reports only files.
+pub fn line_of_option(message: &str, text: &str) -> Option<u32> {
     let path = match message.split_once("option `") {
         Some((_, rest)) => rest.split('\'').next()?,
         None => message.strip_prefix("programs.llama-cpp.")?.split([':', ' ']).next()?,
@@ -193,12 +192,13 @@ pub fn line_of_option(message: &str, file: &str) -> Option<u32> {
     };
     let parts = std::iter::once(0).chain(path.match_indices('.').map(|(at, _)| at + 1));
     for name in parts.map(|at| &path[at..]) {
-        let numbered = file.lines().zip(1..);
-        let mut lines = numbered
+        let mut lines = text
+            .lines()
+            .zip(1..)
             .filter(|(line, _)| defines(line.split('#').next().unwrap_or(line), name))
             .map(|(_, number)| number);
         if let Some(line) = lines.next() {
-            // The last part of a path may be that of several options: `enable`.
+            // Several options may end in the same name, such as `enable`.
             let is_certain = name.contains('.') || name == path || lines.next().is_none();
             return is_certain.then_some(line);
         }
@@ -206,7 +206,7 @@ pub fn line_of_option(message: &str, file: &str) -> Option<u32> {
     None
 }
 
-/// An option that does not exist, without the values that it was given.
+/// Removes the definitions from the error about an option that does not exist.
 fn without_values(sentence: &str) -> String {
     let Some((what, rest)) = sentence.split_once(". Definition values:") else {
         return sentence.to_owned();
@@ -215,7 +215,7 @@ fn without_values(sentence: &str) -> String {
     hint.map_or_else(|| what.to_owned(), |hint| format!("{what}. {hint}"))
 }
 
-/// The first lines only; a type error can quote a whole package set.
+/// Cuts a message to its first lines: a type error can quote a whole package set.
 fn shorten(message: &str) -> String {
     const LINES: usize = 12;
     const CHARS: usize = 1200;
@@ -243,12 +243,12 @@ mod tests {
 
     #[test]
     fn what_a_stand_in_lacks_is_not_the_users_mistake() {
-        let told = |printed: &str| {
+        let diagnosed = |printed: &str| {
             let mut finding = diagnose(printed, Some(SOURCE));
             with_testbed_advice(&mut finding);
             finding
         };
-        let file = told(&format!(
+        let file = diagnosed(&format!(
             "error:\n at {SOURCE}/flake.nix:3:1:\nerror: path '/nix/store/\
              yp349x3g8ddsh0cwzjvrhb48gm3y6m9j-source/nixpkgs/nixos/modules/profiles/hardened.nix' \
              does not exist"
@@ -259,7 +259,7 @@ mod tests {
             "error: The option `boot.initrd.enable' does not exist. Definition values:",
             "error: attribute 'raspberry-pi-4' missing",
         ] {
-            let finding = told(printed);
+            let finding = diagnosed(printed);
             assert!(
                 finding.help.starts_with("check this fleet without `--testbed`"),
                 "{finding:?}"
@@ -267,16 +267,17 @@ mod tests {
         }
         let printed = "error: The option `a.b' does not exist. Definition values:\n- In `x.nix': 1\n\n\
                        Did you mean `a.c'?";
-        assert_eq!(told(printed).message, "The option `a.b' does not exist. Did you mean `a.c'?");
-        let fetched = told("error: unable to download 'https://x.org/a': no network");
+        let message = diagnosed(printed).message;
+        assert_eq!(message, "The option `a.b' does not exist. Did you mean `a.c'?");
+        let fetched = diagnosed("error: unable to download 'https://x.org/a': no network");
         assert!(fetched.help.contains("the testbed has nothing in this input's place"));
         // A file of the fleet's own is not the testbed's.
         let own = format!("error: path '{SOURCE}/hosts/x.nix' does not exist");
-        assert!(!told(&own).help.contains("testbed"));
+        assert!(!diagnosed(&own).help.contains("testbed"));
     }
 
     #[test]
-    fn a_missing_path_is_in_a_path_of_the_store() {
+    fn the_store_path_of_a_missing_file_is_found() {
         for (message, path) in [
             ("path '/nix/store/abc-x' does not exist", Some("/nix/store/abc-x")),
             (
@@ -294,7 +295,7 @@ mod tests {
 
     /// Printed by Nix 2.26.3 with a full file system, without a daemon, and for another user.
     #[test]
-    fn what_is_wrong_with_the_machine_is_told_as_that() {
+    fn errors_of_the_machine_have_codes() {
         let kind = |printed: &str| diagnose(printed, None).code;
         assert_eq!(kind("error: writing to file: No space left on device"), "disk-full");
         let daemon = "error: cannot connect to socket at '/nix/x': No such file or directory";
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_a_finding_too() {
+    fn empty_output_is_a_finding_too() {
         assert_eq!(diagnose("", None).code, "eval-error");
     }
 }

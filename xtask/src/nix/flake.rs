@@ -1,11 +1,10 @@
-//! Questions to the fleet's flake, each one `nix eval`. The expressions are in the
-//! .nix files beside this one; every string from outside goes in as a Nix literal.
+//! Queries a flake: each query is one `nix eval`. The expressions are in the .nix files of this
+//! folder; strings from elsewhere are passed as Nix literals.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -16,7 +15,7 @@ use crate::nix::lockfile::LockFile;
 use crate::nix::program::Nix;
 use crate::system::files;
 use crate::system::interrupt::Interrupted;
-use crate::system::process::{self, Captured, Exit, Invocation};
+use crate::system::process::{self, Exit, Invocation};
 use crate::ui::sanitize::sanitize;
 
 pub(crate) const SELECT: &str = include_str!("select.nix");
@@ -26,26 +25,27 @@ pub(crate) const PACKAGE: &str = include_str!("package.nix");
 #[derive(Debug, Clone)]
 pub struct Flake {
     pub nix: Nix,
-    /// As Nix takes it: a path or a URL, without an attribute.
+    /// A flake reference: a path or a URL, without an attribute.
     pub reference: String,
-    /// The testbed's lock file, and that flake.lock must not be written.
+    /// Options of every command about this flake: not to write flake.lock, and the testbed's lock
+    /// file.
     pub options: Vec<String>,
 }
 
-/// Nix's option for another lock file than flake.lock.
+/// Nix's option to use another lock file instead of flake.lock.
 pub const LOCK_OPTION: &str = "--reference-lock-file";
 
 /// Where a flake was copied to.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// The store path; Nix's positions begin with it.
+    /// The store path, with which positions in Nix's messages begin.
     pub path: String,
-    /// The flake's folder in it, empty if it is the whole.
+    /// The flake's folder in the store path; empty if that is the root.
     pub folder: String,
 }
 
 impl Source {
-    /// A finding whose file is relative to the store path, with the file relative to the flake.
+    /// Makes a finding's file, which is relative to the store path, relative to the flake.
     pub fn relative(&self, mut finding: Finding) -> Finding {
         finding.file = finding.file.map(|file| self.relative_file(file));
         finding
@@ -62,23 +62,23 @@ impl Source {
     }
 }
 
-/// A question that Nix did not answer.
+/// A failed evaluation.
 #[derive(Debug, Clone)]
-pub struct Unanswered {
+pub struct EvalFailure {
     pub exit: Exit,
-    /// What Nix printed, without terminal escapes.
+    /// Nix's standard error, without terminal escapes.
     pub stderr: String,
     pub command: String,
 }
 
 impl Flake {
-    /// `nix eval --json FLAKE#ATTRIBUTE --apply EXPRESSION`.
+    /// Returns `nix eval --json FLAKE#ATTRIBUTE --apply EXPRESSION`.
     pub(crate) fn eval_call(&self, attribute: &str, apply: Option<&str>) -> Invocation {
         let call = self
             .nix
             .command(["eval", "--json", "--show-trace"])
-            // The dot: exactly this attribute, none of packages.SYSTEM, which would
-            // evaluate nixpkgs to find that it has no such package.
+            // The dot stops Nix from first looking for the attribute in packages.SYSTEM, which
+            // would evaluate nixpkgs.
             .arg(format!("{}#.{attribute}", self.reference))
             .args(&self.options);
         let call = call.grace(Duration::from_secs(1));
@@ -88,18 +88,26 @@ impl Flake {
         }
     }
 
+    /// Evaluates an attribute, with `apply` applied to it.
+    ///
+    /// # Errors
+    /// Nix cannot be started, or prints unexpected JSON.
     pub(crate) fn eval<T: DeserializeOwned>(
         &self,
         attribute: &str,
         apply: Option<&str>,
         timeout: Option<Duration>,
-    ) -> Result<Result<T, Unanswered>> {
+    ) -> Result<Result<T, EvalFailure>> {
         let call = self.eval_call(attribute, apply);
-        let answer = process::capture(&call, timeout)?;
-        if !answer.exit.ok() {
-            return Ok(Err(unanswered(&call, &answer)));
+        let output = process::capture(&call, timeout)?;
+        if !output.exit.ok() {
+            return Ok(Err(EvalFailure {
+                exit: output.exit,
+                stderr: sanitize(output.stderr_text()).into_owned(),
+                command: call.to_string(),
+            }));
         }
-        serde_json::from_slice(&answer.stdout).map(Ok).with_context(|| {
+        serde_json::from_slice(&output.stdout).map(Ok).with_context(|| {
             format!(
                 "`nix eval {}#{attribute}` printed unexpected or incomplete JSON",
                 self.reference
@@ -107,37 +115,32 @@ impl Flake {
         })
     }
 
-    /// Where the flake was copied to.
+    /// Returns where the flake is copied to.
     pub fn source(&self) -> Option<Source> {
-        #[derive(Deserialize)]
-        struct Metadata {
-            path: String,
-            #[serde(default)]
-            resolved: Resolved,
-        }
-        #[derive(Default, Deserialize)]
-        struct Resolved {
-            #[serde(default)]
-            dir: String,
-        }
-        let call = self
-            .nix
-            .command(["flake", "metadata", "--json"])
-            .arg(&self.reference)
-            .args(&self.options);
-        let answer = process::capture(&call, Some(Duration::from_secs(60))).ok()?;
-        let metadata: Metadata = serde_json::from_slice(&answer.stdout).ok()?;
-        Some(Source { path: metadata.path, folder: metadata.resolved.dir })
+        let metadata = self.metadata()?;
+        Some(Source {
+            path: metadata["path"].as_str()?.to_owned(),
+            folder: metadata["resolved"]["dir"].as_str().unwrap_or_default().to_owned(),
+        })
     }
 
-    pub(crate) fn broken_flake(&self, failure: &Unanswered) -> anyhow::Error {
+    /// Runs `nix flake metadata`.
+    pub(crate) fn metadata(&self) -> Option<Value> {
+        let call = self.nix.command(["flake", "metadata", "--json"]).arg(&self.reference);
+        let call = call.args(&self.options);
+        let output = process::read(&call, Some(Duration::from_secs(60))).ok()?;
+        serde_json::from_str(&output).ok()
+    }
+
+    /// Explains why the flake itself does not evaluate.
+    pub(crate) fn broken_flake(&self, failure: &EvalFailure) -> anyhow::Error {
         if failure.exit == Exit::Interrupted {
             return Interrupted.into();
         }
         let source = self.source();
         let finding = diagnose(&failure.stderr, source.as_ref().map(|source| source.path.as_str()));
         let mut finding = source.iter().fold(finding, |finding, source| source.relative(finding));
-        if self.lent_lock_file().is_some() {
+        if self.reference_lock_file().is_some() {
             with_testbed_advice(&mut finding);
         }
         let place = finding.place().map(|place| format!("{place}: ")).unwrap_or_default();
@@ -159,39 +162,32 @@ impl Flake {
         error.context(format!("the flake {} does not evaluate ({})", self.reference, failure.exit))
     }
 
-    /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
+    /// Reads the lock file that the evaluation uses: flake.lock, or the testbed's.
     fn lock(&self) -> Option<LockFile> {
         let own = || Some(flake_ref::local_path(&self.reference)?.join("flake.lock"));
-        let file = self.lent_lock_file().or_else(own)?;
+        let file = self.reference_lock_file().or_else(own)?;
         LockFile::parse(&files::read(&file).ok()?).ok()
     }
 
-    /// The lock file that is used in place of flake.lock.
-    pub fn lent_lock_file(&self) -> Option<PathBuf> {
+    /// Returns the lock file that is used instead of flake.lock.
+    pub fn reference_lock_file(&self) -> Option<PathBuf> {
         let mut options = self.options.iter();
         options.find(|option| *option == LOCK_OPTION).and(options.next()).map(PathBuf::from)
     }
 }
 
-/// The input that Nix was locking again when it failed.
+/// Returns the input that Nix was updating when it failed.
 fn input_in_trace(stderr: &str) -> Option<&str> {
     let (_, rest) = stderr.rsplit_once("while updating the flake input '")?;
     rest.split('\'').next()
 }
 
-pub(crate) fn lacks(failure: &Unanswered, output: &str) -> bool {
+/// Returns whether the evaluation failed because the flake has no such output.
+pub(crate) fn lacks(failure: &EvalFailure, output: &str) -> bool {
     failure.stderr.contains(&format!("does not provide attribute '{output}'"))
 }
 
-fn unanswered(call: &Invocation, answer: &Captured) -> Unanswered {
-    Unanswered {
-        exit: answer.exit,
-        stderr: sanitize(answer.stderr_text()).into_owned(),
-        command: call.to_string(),
-    }
-}
-
-/// Nix's name for this machine.
+/// Returns Nix's name for this machine's platform.
 pub fn system() -> String {
     format!("{}-linux", std::env::consts::ARCH)
 }
@@ -200,14 +196,13 @@ const INPUTS: &str = include_str!("inputs.nix");
 
 const QUICK: Duration = Duration::from_secs(20);
 
-/// The inputs of a flake.nix, read as the plain set that it must be: no input is fetched.
-/// Each `url` comes with `parsed`, the reference as flake.lock writes it. Null where
-/// flake.nix cannot be read.
+/// Returns the inputs of a flake.nix, without fetching any, or null if flake.nix cannot be
+/// evaluated. Beside each `url` is `parsed`, the reference as flake.lock has it.
 pub fn inputs(nix: &Nix, root: &Path) -> Value {
     let Some(file) = root.join("flake.nix").to_str().map(str::to_owned) else {
         return Value::Null;
     };
-    // Nix ends at the first URL that it cannot read; then none is parsed.
+    // Nix fails at the first URL that it cannot parse; then no URL is parsed.
     let read = |parse: bool| -> Option<Value> {
         let apply = format!("({INPUTS}) {parse}");
         let call = nix.command(["eval", "--json", "--file", &file, "--apply", &apply, ""]);

@@ -1,5 +1,4 @@
-//! Where an input comes from: the git URL to ask about revisions, and the flake reference
-//! that takes one of them.
+//! The source of a flake input: its Git URL, and flake references to its revisions.
 //!
 //! Pure: no I/O, no clock.
 
@@ -15,10 +14,10 @@ use crate::ui::units;
 pub struct Revision {
     /// All 40 digits.
     pub rev: String,
-    /// Of the commit, in seconds since 1970.
+    /// The commit's date, in seconds since 1970.
     #[serde(default)]
     pub date: Option<i64>,
-    /// llama.cpp's: how many commits lead to it, the `N` of a tag `bN`.
+    /// llama.cpp's build number: the number of commits up to this one, the `N` of a tag `bN`.
     #[serde(default)]
     pub build: Option<u64>,
     /// The `X.Y.Z` of its tag `vX.Y.Z`, if it is a release.
@@ -27,54 +26,57 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Creates a revision of which only the commit is known.
+    /// Creates a revision without date and tags.
     pub fn of(rev: impl Into<String>) -> Self {
         Self { rev: rev.into(), date: None, build: None, release: None }
     }
 
-    /// As a person names it: the tag of the release, else of the build, else the commit.
+    /// Returns the tag of the release, else of the build, else the shortened commit.
     pub fn name(&self) -> String {
         let tag = self.release.as_ref().map(release_tag).or_else(|| build_tag(self.build));
         tag.unwrap_or_else(|| short(&self.rev).to_owned())
     }
 
-    /// `2026-08-16`, in UTC.
+    /// Returns the commit's date in UTC, such as `2026-08-16`.
     pub fn day(&self) -> Option<String> {
         self.date.map(day)
     }
 }
 
-/// `v0.5.0`
+/// Returns a release's tag, such as `v0.5.0`.
 pub fn release_tag(release: &Version) -> String {
     format!("v{release}")
 }
 
-/// `b10453`; a build that llama.cpp does not know is 0.
+/// Returns a build's tag, such as `b10453`. llama.cpp uses 0 for an unknown build.
 pub fn build_tag(build: Option<u64>) -> Option<String> {
     build.filter(|build| *build > 0).map(|build| format!("b{build}"))
 }
 
+/// Shortens a commit hash to nine digits.
 pub fn short(rev: &str) -> &str {
     rev.get(..9).unwrap_or(rev)
 }
 
-/// The day of a commit, `2026-08-16`, of its seconds since 1970; Git allows some before.
+/// Formats seconds since 1970 as a date, such as `2026-08-16`. Git allows earlier commits, which
+/// get the first day.
 pub fn day(seconds: i64) -> String {
-    let whole = units::utc(u64::try_from(seconds).unwrap_or_default());
-    whole.split('T').next().unwrap_or_default().to_owned()
+    units::day(&units::utc(u64::try_from(seconds).unwrap_or_default())).to_owned()
 }
 
-/// What is behind an input, read of its node in flake.lock.
+/// The repository of an input, from its node in flake.lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// As git takes it.
+    /// The URL for git.
     pub url: String,
-    /// The branch (or tag) that flake.nix names; without one, the repository's HEAD.
+    /// The branch or tag that flake.nix names; without one, Nix follows the repository's HEAD.
     pub branch: Option<String>,
     attributes: Value,
 }
 
 impl Upstream {
+    /// Reads the node of `input`.
+    ///
     /// # Errors
     /// The input has no revisions to choose from, or flake.nix itself names one.
     pub fn of(input: &str, node: &Value) -> Result<Self, Finding> {
@@ -122,15 +124,15 @@ impl Upstream {
         })
     }
 
-    /// The flake reference that Nix locks this revision by. `named`: the ref that it was
-    /// found under, for a git input; otherwise Nix looks through all of them.
+    /// Returns the flake reference of a revision. `named` is a ref that contains it; without one,
+    /// Nix searches all refs of a git input.
     pub fn reference(&self, rev: &str, named: Option<&str>) -> String {
         let text = |key: &str| self.attributes[key].as_str();
         let kind = text("type").unwrap_or_default();
         let mut query = vec![];
         let place = if kind == "git" {
-            let ways = named.map_or_else(|| "allRefs=1".to_owned(), |name| format!("ref={name}"));
-            query.extend([ways, format!("rev={rev}")]);
+            let refs = named.map_or_else(|| "allRefs=1".to_owned(), |name| format!("ref={name}"));
+            query.extend([refs, format!("rev={rev}")]);
             query.extend(self.flag("submodules"));
             query.extend(self.flag("lfs"));
             format!("git+{}", self.url)
@@ -148,7 +150,7 @@ impl Upstream {
         (self.attributes[name] == Value::Bool(true)).then(|| format!("{name}=1"))
     }
 
-    /// A page that shows what is between two revisions, where the place has such.
+    /// Returns the web page that compares two revisions, if it is known.
     pub fn comparison(&self, from: &str, to: &str) -> Option<String> {
         (self.attributes["type"] == "github").then(|| {
             let (from, to) = (short(from), short(to));
@@ -163,7 +165,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn days_are_those_of_the_calendar() {
+    fn days_follow_the_calendar() {
         for (seconds, expected) in [
             (0, "1970-01-01"),
             (951_782_400, "2000-02-29"),
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_tells_whom_to_ask_and_how_to_fetch() {
+    fn a_node_gives_the_url_and_the_reference() {
         let github = json!({
             "original": { "type": "github", "owner": "ggml-org", "repo": "llama.cpp" },
             "locked": { "type": "github", "owner": "ggml-org", "repo": "llama.cpp", "rev": "a" },
@@ -185,7 +187,7 @@ mod tests {
         assert_eq!(hub.url, "https://github.com/ggml-org/llama.cpp");
         assert_eq!(hub.reference("abc", Some("refs/tags/b1")), "github:ggml-org/llama.cpp/abc");
         assert!(hub.comparison("a", "b").unwrap().ends_with("/compare/a...b"));
-        // A stand-in: what is locked counts, what flake.nix says stays.
+        // A stand-in is locked to another place than flake.nix names.
         let git = json!({
             "original": github["original"],
             "locked": { "type": "git", "url": "file:///l", "ref": "refs/tags/x", "dir": "d" },
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_revisions_is_told_by_its_kind() {
+    fn an_input_without_revisions_is_a_finding() {
         let path = json!({ "original": { "type": "path" }, "locked": { "type": "path" } });
         assert!(Upstream::of("x", &path).unwrap_err().message.contains("from a path"));
         let pinned = json!({ "original": { "type": "github", "rev": "0123456789ab" } });

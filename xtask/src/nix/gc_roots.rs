@@ -1,4 +1,4 @@
-//! Links to what was built, which Nix's garbage collector takes for roots.
+//! Creates links to builds that Nix's garbage collector treats as roots.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,20 +10,22 @@ use crate::nix::names::StorePath;
 use crate::nix::program::Nix;
 use crate::system::{disk, files, process};
 
-/// The links to each link that is a GC root.
+/// The folder in which Nix links to each link that is a GC root.
 const ROOTS: &str = "/nix/var/nix/gcroots/auto";
 
 /// A folder of links, each named after a variant.
 #[derive(Debug)]
 pub struct Links {
     folder: PathBuf,
-    /// The links that Nix knows as roots.
-    known: BTreeSet<PathBuf>,
+    /// All links that are GC roots.
+    registered: BTreeSet<PathBuf>,
 }
 
 impl Links {
+    /// Opens the folder, and creates it if necessary.
+    ///
     /// # Errors
-    /// The folder cannot be made; so it is when `nix build` left a link of that name.
+    /// The folder cannot be created, for example because `nix build` created a link of that name.
     pub fn open(folder: &Path) -> Result<Self> {
         if folder.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
             bail!(
@@ -36,28 +38,26 @@ impl Links {
         let folder = fs::canonicalize(folder)
             .with_context(|| format!("cannot read {}", folder.display()))?;
         let roots = fs::read_dir(ROOTS).into_iter().flatten().flatten();
-        let known = roots.filter_map(|root| fs::read_link(root.path()).ok()).collect();
-        Ok(Self { folder, known })
+        let registered = roots.filter_map(|root| fs::read_link(root.path()).ok()).collect();
+        Ok(Self { folder, registered })
     }
 
-    /// Makes or moves the link of this name; says where it is.
+    /// Creates or changes the link of this name, and returns its path.
     pub fn link(&self, nix: &Nix, name: &str, to: &StorePath) -> Result<PathBuf> {
         let link = self.folder.join(files::safe_name(name));
-        let there = fs::read_link(&link).is_ok_and(|old| old == Path::new(to.as_str()));
-        if there && self.known.contains(&link) {
+        let is_current = fs::read_link(&link).is_ok_and(|old| old == Path::new(to.as_str()));
+        if is_current && self.registered.contains(&link) {
             return Ok(link);
         }
         if link.symlink_metadata().is_ok_and(|meta| !meta.is_symlink()) {
             bail!("{} exists but is not a link", link.display());
         }
-        // In this order: the options of this Nix come after the first words.
         let call = nix.command(["build", "--offline"]).arg("--out-link").arg(&link);
-        let call = call.arg(to.as_str());
-        process::read(&call.for_the_report(), None)?;
+        process::read(&call.arg(to.as_str()).for_the_report(), None)?;
         Ok(link)
     }
 
-    /// Links into the store that are none of these: of variants that are no more.
+    /// Returns the other links into the store: those of variants that no longer exist.
     pub fn others(&self, names: &BTreeSet<String>) -> Vec<String> {
         let names: BTreeSet<String> = names.iter().map(|name| files::safe_name(name)).collect();
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();

@@ -1,5 +1,5 @@
-# The inputs of a flake.nix, each `url` with what Nix reads in it. An argument of
-# `outputs` is an input too, even where `inputs` does not name it.
+# Returns the inputs of a flake.nix, with each `url` also parsed. An argument of `outputs` is an
+# input too, even if `inputs` does not name it.
 parse: flake:
 let
   arguments = builtins.mapAttrs (_: _: { }) (builtins.functionArgs flake.outputs);

@@ -1,5 +1,5 @@
-//! flake.lock: its nodes, the inputs that lead to them, and a lock file in which one input
-//! is at another revision and no other. Other fields stay.
+//! flake.lock: its nodes, the inputs that lead to them, and changing the revision of one input
+//! without changing anything else.
 //!
 //! Pure: no I/O, no clock.
 
@@ -11,16 +11,16 @@ use serde_json::{Map, Value};
 use crate::findings::finding::Finding;
 use crate::ui::nearest::nearest;
 
-/// What to do about a lock file that Nix does not take.
+/// Help about a lock file that Nix rejects.
 pub const RESTORE: &str =
     "restore it with `git checkout flake.lock`, or delete it and run `nix flake lock`";
 
-/// A lock file of version 5 to 7.
+/// A lock file of version 5 to 7. Fields that are not used here are preserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LockFile(Value);
 
-/// One node: what an input is locked to, what flake.nix asks for, and its own inputs.
+/// A node: what an input is locked to, what flake.nix asks for, and the input's inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a>(&'a Value);
 
@@ -37,7 +37,8 @@ impl<'a> Node<'a> {
         self.locked()["rev"].as_str()
     }
 
-    /// Its inputs by name: a node's key, or an array, the path of names it follows.
+    /// Returns its inputs by name: each a node's key, or an array, the path of names that the
+    /// input follows.
     pub fn inputs(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
         let inputs = self.0["inputs"].as_object().into_iter().flatten();
         inputs.map(|(name, target)| (name.as_str(), target))
@@ -48,12 +49,12 @@ impl<'a> Node<'a> {
     }
 }
 
-/// An input of some node.
+/// An input of any node.
 #[derive(Debug)]
 pub struct LockedInput<'a> {
     /// Its path of names: `llama-cpp`, or `llamafleet/llama-cpp`.
     pub path: String,
-    /// The node that it leads to, also by following another input.
+    /// The key of its node, or of the node of the input that it follows.
     pub key: &'a str,
     pub follows: bool,
 }
@@ -73,7 +74,7 @@ impl LockFile {
         serde_json::from_str(text).map(Self)
     }
 
-    /// As Nix prints a lock file.
+    /// Formats the lock file as Nix does.
     pub fn print(&self) -> String {
         format!("{:#}\n", self.0)
     }
@@ -86,24 +87,24 @@ impl LockFile {
         Node(&self.0["nodes"][key])
     }
 
-    /// Every node by its key; `None` where there are none.
+    /// Returns every node with its key; `None` if there are no nodes.
     pub fn nodes(&self) -> Option<impl Iterator<Item = (&str, Node<'_>)>> {
         let nodes = self.0["nodes"].as_object()?;
         Some(nodes.iter().map(|(key, node)| (key.as_str(), Node(node))))
     }
 
-    /// The nodes, to be changed; `None` where there are none.
+    /// Returns the nodes by key; `None` if there are no nodes.
     pub fn nodes_mut(&mut self) -> Option<&mut Map<String, Value>> {
         self.0.get_mut("nodes")?.as_object_mut()
     }
 
-    /// The key of the node that an input leads to, also by following others.
+    /// Returns the key of the node that an input leads to, directly or by following other inputs.
     pub fn resolve<'a>(&'a self, target: &'a Value) -> Option<&'a str> {
         self.resolve_within(target, 32)
     }
 
     fn resolve_within<'a>(&'a self, target: &'a Value, depth: u32) -> Option<&'a str> {
-        // A path may lead through one that leads back.
+        // Followed paths may form a cycle.
         let depth = depth.checked_sub(1)?;
         if let Value::String(key) = target {
             return Some(key);
@@ -113,7 +114,7 @@ impl LockFile {
         })
     }
 
-    /// Every input of every node, those of the fleet first.
+    /// Returns every input of every node, the fleet's own first.
     pub fn inputs(&self) -> Vec<LockedInput<'_>> {
         let mut found = vec![];
         let mut seen = BTreeSet::from([self.root()]);
@@ -140,23 +141,25 @@ impl LockFile {
         })
     }
 
-    /// The key of every node that is llama.cpp; the fleet's own first.
+    /// Returns the keys of all llama.cpp nodes, the fleet's own first.
     pub fn llama_cpps(&self) -> Vec<&str> {
         let mut seen = BTreeSet::new();
         self.llama_cpp_inputs().map(|input| input.key).filter(|key| seen.insert(*key)).collect()
     }
 
-    /// The path of names of the fleet's llama.cpp: `llama-cpp`, or `llamafleet/llama-cpp`
-    /// where only an input has one.
+    /// Returns the path of names of the fleet's llama.cpp: `llama-cpp`, or `llamafleet/llama-cpp`
+    /// if only an input has one.
     pub fn llama_cpp_path(&self) -> Option<String> {
         self.llama_cpp_inputs().find(|input| !input.follows).map(|input| input.path)
     }
 
-    /// The revisions of llama.cpp that are locked here; the fleet's own first.
+    /// Returns the locked revisions of llama.cpp, the fleet's own first.
     pub fn revisions(&self) -> Vec<&str> {
         self.llama_cpps().into_iter().filter_map(|key| self.node(key).rev()).collect()
     }
 
+    /// Finds an input by its path of names.
+    ///
     /// # Errors
     /// There is no such input, or it follows another.
     pub fn find(&self, name: &str) -> Result<Input, Finding> {
@@ -181,48 +184,49 @@ impl LockFile {
         Ok(Input { name: name.to_owned(), node, key })
     }
 
-    /// The lock before, with what Nix locked (`made`) for this input. Nix may rename nodes;
-    /// nothing of that is taken over where it need not be.
+    /// Returns this lock file with `input` as Nix has locked it in `updated`. Nix may also rename
+    /// nodes: this is only adopted if the inputs of `input` have changed.
     ///
     /// # Errors
-    /// The names of other inputs that Nix moved too.
-    pub fn graft(&self, made: &Self, input: &Input) -> Result<Self, Vec<String>> {
-        let moved = self.moved(made, &input.name);
-        if !moved.others.is_empty() {
-            return Err(moved.others.into_iter().collect());
+    /// The names of other inputs that Nix changed too.
+    pub fn with_updated_input(&self, updated: &Self, input: &Input) -> Result<Self, Vec<String>> {
+        let changes = self.changes(updated, &input.name);
+        if !changes.others.is_empty() {
+            return Err(changes.others.into_iter().collect());
         }
-        let mut lock = if moved.below.is_empty() { self.clone() } else { made.clone() };
-        if let Ok(new) = made.find(&input.name) {
-            let key = if moved.below.is_empty() { &input.key } else { &new.key };
+        let mut lock = if changes.below.is_empty() { self.clone() } else { updated.clone() };
+        if let Ok(new) = updated.find(&input.name) {
+            let key = if changes.below.is_empty() { &input.key } else { &new.key };
             lock.0["nodes"][key]["locked"] = new.locked().clone();
             lock.0["nodes"][key]["original"] = input.node["original"].clone();
         }
         Ok(lock)
     }
 
-    /// The inputs of this input that another lock has otherwise: new, gone or moved.
-    pub fn inputs_that_differ(&self, after: &Self, input: &str) -> Vec<String> {
-        self.moved(after, input).below.into_iter().collect()
+    /// Returns the inputs of this input that another lock file has added, removed or changed.
+    pub fn changed_inputs_of(&self, after: &Self, input: &str) -> Vec<String> {
+        self.changes(after, input).below.into_iter().collect()
     }
 
-    /// The lock with this input as another lock has it, its own inputs left as they are.
+    /// Returns this lock file with `input` as another lock file has it, but with the same inputs
+    /// of that input.
     pub fn replaced(&self, input: &Input, by: &Input) -> Self {
         let mut lock = self.clone();
         lock.0["nodes"][&input.key]["locked"] = by.locked().clone();
         lock
     }
 
-    /// What another lock has otherwise, whatever the nodes are called: each pair of nodes is
+    /// Compares the inputs of two lock files, whatever the nodes' keys are. Each pair of nodes is
     /// compared once for the input itself, its inputs, and all others.
-    fn moved(&self, after: &Self, input: &str) -> Moved {
-        let mut moved = Moved::default();
+    fn changes(&self, after: &Self, input: &str) -> Changes {
+        let mut changes = Changes::default();
         let mut seen = BTreeSet::new();
         let mut queue = VecDeque::from([(self.root(), after.root(), String::new())]);
         while let Some((before_key, after_key, path)) = queue.pop_front() {
             let is_below = path.starts_with(&format!("{input}/"));
-            // On the way to the input, the same pair of nodes is another place.
-            let way = input.strip_prefix(&path).unwrap_or_default().to_owned();
-            if !seen.insert((before_key, after_key, is_below, way)) {
+            // A pair on the path to the input is compared again for each such path.
+            let rest = input.strip_prefix(&path).unwrap_or_default().to_owned();
+            if !seen.insert((before_key, after_key, is_below, rest)) {
                 continue;
             }
             let (was, is) = (self.node(before_key), after.node(after_key));
@@ -239,12 +243,12 @@ impl LockFile {
                     _ => was != is,
                 };
                 if differs && path != input {
-                    let found = if is_below { &mut moved.below } else { &mut moved.others };
-                    found.insert(path);
+                    let set = if is_below { &mut changes.below } else { &mut changes.others };
+                    set.insert(path);
                 }
             }
         }
-        moved
+        changes
     }
 
     fn content(&self, key: &str) -> [&Value; 3] {
@@ -252,18 +256,17 @@ impl LockFile {
         ["locked", "original", "flake"].map(|part| &node[part])
     }
 
-    /// The key of the node that Nix names in a message, by its revision or its URL.
+    /// Returns the key of the node whose revision or URL a message of Nix contains.
     pub fn named_in(&self, message: &str) -> Option<&str> {
         let is_named = |(_, node): &(&str, Node<'_>)| {
-            let mut words =
+            let mut names =
                 ["rev", "url"].into_iter().filter_map(|key| node.locked()[key].as_str());
-            words.any(|word| !word.is_empty() && message.contains(word))
+            names.any(|name| !name.is_empty() && message.contains(name))
         };
         self.nodes()?.find(is_named).map(|(key, _)| key)
     }
 
-    /// # Errors
-    /// A node is among its own inputs, their inputs and so on.
+    /// Checks that no node is a direct or indirect input of itself.
     pub fn acyclic(&self) -> Result<(), Finding> {
         let Some(key) = self.cycle() else { return Ok(()) };
         let finding = Finding::error(
@@ -276,17 +279,17 @@ impl LockFile {
 
     fn cycle(&self) -> Option<&str> {
         let mut done = BTreeSet::new();
-        // Each node with the nodes that lead to it, or its end.
+        // A depth-first search: `true` marks the end of a node, after its inputs.
         let mut stack = vec![(self.root(), false)];
-        let mut open = BTreeSet::new();
+        let mut ancestors = BTreeSet::new();
         while let Some((key, is_end)) = stack.pop() {
             if is_end {
-                open.remove(key);
+                ancestors.remove(key);
                 done.insert(key);
-            } else if open.contains(key) {
+            } else if ancestors.contains(key) {
                 return Some(key);
             } else if !done.contains(key) {
-                open.insert(key);
+                ancestors.insert(key);
                 stack.push((key, true));
                 let below = self.node(key).inputs().filter_map(|(_, target)| target.as_str());
                 stack.extend(below.map(|key| (key, false)));
@@ -296,9 +299,9 @@ impl LockFile {
     }
 }
 
-/// The inputs that differ between two locks, by their path of names.
+/// The inputs that differ between two lock files, by their path of names.
 #[derive(Debug, Default)]
-struct Moved {
+struct Changes {
     /// Inputs of the input in question.
     below: BTreeSet<String>,
     others: BTreeSet<String>,
@@ -307,9 +310,8 @@ struct Moved {
 /// An input of the fleet, found in its lock file.
 #[derive(Debug, Clone)]
 pub struct Input {
-    /// As typed: `llama-cpp`, or `llamafleet/llama-cpp` for an input's input.
+    /// Its path of names: `llama-cpp`, or `llamafleet/llama-cpp` for an input's input.
     pub name: String,
-    /// Its node.
     pub node: Value,
     key: String,
 }
@@ -323,11 +325,10 @@ impl Input {
         self.locked()["rev"].as_str()
     }
 
-    /// Of an input's input: one that it has, and that follows another.
+    /// Returns one of its inputs that follows another, if this is an input's input.
     pub fn follower(&self) -> Option<String> {
-        let inputs = self.node["inputs"].as_object().filter(|_| self.name.contains('/'))?;
-        let (name, _) = inputs.iter().find(|(_, target)| target.is_array())?;
-        Some(format!("{}/{name}", self.name))
+        let (name, _) = Node(&self.node).inputs().find(|(_, target)| target.is_array())?;
+        self.name.contains('/').then(|| format!("{}/{name}", self.name))
     }
 }
 

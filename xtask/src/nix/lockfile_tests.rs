@@ -1,4 +1,4 @@
-//! Lock files: what moves, what is found, and what leads in circles.
+//! Lock files: changing an input, finding inputs, and cycles.
 
 use serde_json::json;
 
@@ -19,45 +19,45 @@ fn lock() -> LockFile {
 }
 
 #[test]
-fn only_the_input_itself_moves_and_no_node_is_renamed() {
+fn only_the_input_itself_changes_and_no_node_is_renamed() {
     let before = lock();
     let input = before.find("llama-cpp").unwrap();
     assert_eq!(input.follower(), None);
     let mut made = before.clone();
     made.0["nodes"]["llama-cpp"]["locked"]["rev"] = "2".into();
-    // `--override-input` could leave its own words here.
+    // `--override-input` changes this too.
     made.0["nodes"]["llama-cpp"]["original"]["ref"] = "2".into();
     made.0["nodes"]["x"] = made.0["nodes"]["x_2"].take();
     made.0["nodes"]["bar"]["inputs"]["x"] = "x".into();
-    let grafted = before.graft(&made, &input).unwrap();
+    let grafted = before.with_updated_input(&made, &input).unwrap();
     let mut expected = before;
     expected.0["nodes"]["llama-cpp"]["locked"]["rev"] = "2".into();
     assert_eq!(grafted, expected);
 }
 
 #[test]
-fn another_input_that_moved_is_named() {
+fn another_input_that_changed_is_named() {
     let before = lock();
     let input = before.find("llama-cpp").unwrap();
     let mut made = before.clone();
     made.0["nodes"]["x_2"]["locked"]["rev"] = "y".into();
-    assert_eq!(before.graft(&made, &input).unwrap_err(), ["bar/x"]);
+    assert_eq!(before.with_updated_input(&made, &input).unwrap_err(), ["bar/x"]);
 }
 
 #[test]
-fn an_input_of_its_own_may_come_and_go() {
+fn the_inputs_of_the_input_may_change() {
     let before = lock();
     let input = before.find("llama-cpp").unwrap();
     let mut made = before.clone();
     made.0["nodes"]["new"] = json!({ "locked": { "rev": "n" } });
     made.0["nodes"]["llama-cpp"]["inputs"]["new"] = "new".into();
-    let grafted = before.graft(&made, &input).unwrap();
+    let grafted = before.with_updated_input(&made, &input).unwrap();
     assert_eq!(grafted, made);
-    assert_eq!(before.inputs_that_differ(&grafted, "llama-cpp"), ["llama-cpp/new"]);
+    assert_eq!(before.changed_inputs_of(&grafted, "llama-cpp"), ["llama-cpp/new"]);
 }
 
 #[test]
-fn what_is_no_input_is_told_with_what_is_near() {
+fn an_unknown_input_is_an_error_with_a_suggestion() {
     let lock = lock();
     let error = lock.find("lama-cpp").unwrap_err();
     assert_eq!((error.code, error.help.contains("llama-cpp")), ("no-such-input", true));
@@ -75,7 +75,7 @@ fn what_is_no_input_is_told_with_what_is_near() {
 }
 
 #[test]
-fn a_lock_that_leads_back_into_itself_is_found_and_compared_in_no_time() {
+fn cycles_are_found_and_many_paths_are_compared_quickly() {
     assert_eq!(lock().cycle(), None);
     let mut cyclic = lock();
     cyclic.0["nodes"]["x_2"]["inputs"] = json!({ "back": "bar", "twice": "bar", "own": "x_2" });
@@ -83,9 +83,12 @@ fn a_lock_that_leads_back_into_itself_is_found_and_compared_in_no_time() {
     let mut moved = cyclic.clone();
     moved.0["nodes"]["bar"]["locked"]["rev"] = "c".into();
     let input = cyclic.find("llama-cpp").unwrap();
-    assert_eq!(cyclic.graft(&moved, &input).unwrap_err(), ["bar", "bar/x/back", "bar/x/twice"]);
+    assert_eq!(
+        cyclic.with_updated_input(&moved, &input).unwrap_err(),
+        ["bar", "bar/x/back", "bar/x/twice"]
+    );
 
-    // Two ways to each next node: 2^64 paths.
+    // Two inputs lead to each next node: 2^64 paths.
     let mut nodes = json!({ "root": { "inputs": { "a": "0", "b": "0" } }, "64": {} });
     for at in 0..64 {
         let next = (at + 1).to_string();
@@ -93,7 +96,7 @@ fn a_lock_that_leads_back_into_itself_is_found_and_compared_in_no_time() {
     }
     let wide = LockFile(json!({ "nodes": nodes, "root": "root" }));
     assert_eq!(wide.cycle(), None);
-    assert!(wide.inputs_that_differ(&wide, "a").is_empty());
+    assert!(wide.changed_inputs_of(&wide, "a").is_empty());
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Nix's `--log-format internal-json`: one line of standard error to one event.
+//! Parses Nix's `--log-format internal-json`, in which each line of standard error is an event.
 //!
-//! Source: src/libutil/logging.{hh,cc} of Nix. Numbers are added with every release,
-//! so what is unknown is skipped; only the fields that are used must be right.
+//! Source: src/libutil/logging.{hh,cc} of Nix. Releases of Nix add activities and results, so
+//! unknown ones are skipped; only the fields that are used must be valid.
 //!
 //! Pure: no I/O, no clock.
 
@@ -11,17 +11,17 @@ use serde_json::Value;
 use crate::nix::names::{DrvPath, StorePath};
 use crate::ui::sanitize::sanitize;
 
-/// One line, as far as it matters to us.
+/// An event, with the fields that are used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Activity 105: a build, perhaps on another machine.
+    /// Activity 105: a build, on `machine` if that is not empty.
     BuildStarted { id: u64, drv: DrvPath, machine: String },
-    /// Activity 108: a path is fetched from a binary cache.
+    /// Activity 108: Nix fetches a path from a binary cache.
     SubstituteStarted { id: u64, path: StorePath },
-    /// Activity 100 or 101: bytes that move on behalf of `parent`.
+    /// Activity 100 or 101: a copy or download that belongs to the activity `parent`.
     TransferStarted { id: u64, parent: u64, kind: Transfer },
-    /// Activity 104 of this Nix, not of a builder's: what [`Event::Progress`] of this id
-    /// counts is builds.
+    /// Activity 104 of this Nix, not of a builder's: [`Event::Progress`] with this id counts
+    /// builds.
     BuildsStarted { id: u64 },
     /// The end of any activity.
     Stopped { id: u64 },
@@ -29,24 +29,24 @@ pub enum Event {
     Phase { id: u64, phase: String },
     /// Result 101 or 107.
     LogLine { id: u64, line: String },
-    /// Result 105; builds or bytes, as the activity has it.
+    /// Result 105: counts builds or bytes, depending on the activity.
     Progress { id: u64, done: u64, expected: u64, running: u64, failed: u64 },
-    /// Result 106: how many bytes the transfers of one kind will come to.
+    /// Result 106: the expected bytes of all transfers of one kind.
     Expected { id: u64, kind: Transfer, bytes: u64 },
     /// A message; level 0 is an error, 1 a warning.
     Message { level: u64, text: String },
-    /// A line that is not Nix's JSON: a program below wrote to standard error itself.
+    /// A line that is not JSON of Nix: a child process wrote it to standard error.
     Raw(String),
-    /// Known to be of no use here, or unknown.
+    /// An event that is unknown or not used.
     Skipped,
 }
 
-/// What is counted in bytes.
+/// A kind of transfer, counted in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Transfer {
-    /// A path as it is in the store.
+    /// An uncompressed store path.
     Copy,
-    /// A file as a server sends it, compressed.
+    /// A compressed file from a server.
     Download,
 }
 
@@ -62,11 +62,10 @@ const PROGRESS: u64 = 105;
 const SET_EXPECTED: u64 = 106;
 const POST_BUILD_LOG_LINE: u64 = 107;
 
-/// A log line in JSON is at most this long, in bytes; a longer one is shown as it came.
+/// Maximum bytes of a JSON line; a longer one is treated as text.
 const LONGEST: usize = 16 << 20;
 
-/// Puts lines together again that came in pieces of `piece` bytes, the longest that the
-/// reader of a pipe hands over.
+/// Joins lines that arrive in pieces of `piece` bytes, the maximum that a pipe's reader passes on.
 #[derive(Debug)]
 pub struct Reader {
     piece: usize,
@@ -78,7 +77,7 @@ impl Reader {
         Self { piece, pending: vec![] }
     }
 
-    /// `None` while the line goes on.
+    /// Adds a piece. Returns the event at the end of a line.
     pub fn read(&mut self, line: &[u8]) -> Option<Event> {
         if self.pending.is_empty() && line.len() < self.piece {
             return Some(parse(line));
@@ -90,7 +89,7 @@ impl Reader {
         Some(parse(&std::mem::take(&mut self.pending)))
     }
 
-    /// What had no end.
+    /// Returns the event of a last line without an end.
     pub fn finish(&mut self) -> Option<Event> {
         (!self.pending.is_empty()).then(|| parse(&std::mem::take(&mut self.pending)))
     }
@@ -100,7 +99,7 @@ pub fn parse(line: &[u8]) -> Event {
     let text = String::from_utf8_lossy(line);
     match text.strip_prefix("@nix ").map(serde_json::from_str::<Value>) {
         Some(Ok(object @ Value::Object(_))) => event(&object).unwrap_or(Event::Skipped),
-        // A line cut short by a kill is shown, not lost.
+        // A line that was cut off because Nix was killed is shown too.
         _ => Event::Raw(text.into_owned()),
     }
 }
@@ -161,7 +160,7 @@ fn event(line: &Value) -> Option<Event> {
     }
 }
 
-/// A wait for a machine is Nix's everyday business; a wait for another Nix is not.
+/// Returns a warning if Nix waits for another Nix process. Waiting for a machine is normal.
 fn waiting(text: &str) -> Option<Event> {
     let paths = text.strip_prefix("waiting for lock on ")?;
     let text = format!("waiting for another Nix process's build of {paths}");
@@ -210,13 +209,13 @@ mod tests {
     #[test]
     fn the_builds_of_a_builder_are_not_counted_as_ours() {
         let ours = br#"@nix {"action":"start","id":1,"level":0,"parent":0,"text":"","type":104}"#;
-        let its = br#"@nix {"action":"start","id":2,"level":0,"parent":9,"text":"","type":104}"#;
+        let nested = br#"@nix {"action":"start","id":2,"level":0,"parent":9,"text":"","type":104}"#;
         assert_eq!(parse(ours), Event::BuildsStarted { id: 1 });
-        assert_eq!(parse(its), Event::Skipped);
+        assert_eq!(parse(nested), Event::Skipped);
     }
 
     #[test]
-    fn what_is_unknown_or_broken_is_no_error() {
+    fn unknown_events_are_skipped_and_broken_lines_are_text() {
         assert_eq!(parse(br#"@nix {"action":"start","id":1,"type":999}"#), Event::Skipped);
         assert_eq!(parse(br#"@nix {"action":"result","id":1,"type":104}"#), Event::Skipped);
         let odd = br#"@nix {"action":"stop","id":7,"new":{"a":[-1,1.5,null,true]},"type":[{}]}"#;
@@ -236,7 +235,7 @@ mod tests {
         assert_eq!(events.next(), Some(Event::LogLine { id: 1, line: long }));
         assert_eq!(events.next(), None);
         assert_eq!(reader.finish(), None);
-        // One that never ends is handed over before it fills the memory.
+        // A line without end is passed on before it fills the memory.
         let mut reader = Reader::new(1 << 20);
         let piece = vec![b'y'; 1 << 20];
         let seen = (0..40).filter(|_| reader.read(&piece).is_some()).count();
@@ -273,7 +272,7 @@ mod tests {
     // Recorded with Nix 2.26.3, two `nix build` of one derivation; the other with more
     // builds than builders.
     #[test]
-    fn a_wait_for_another_nix_is_told_and_one_for_a_machine_is_not() {
+    fn waiting_for_another_nix_is_a_warning_and_waiting_for_a_machine_is_not() {
         let lock = r#"@nix {"action":"start","id":129016522604549,"level":1,"parent":0,"text":"waiting for lock on \u001b[35;1m'/nix/store/pcb9-hf-lock'\u001b[0m","type":111}"#;
         let text =
             "waiting for another Nix process's build of '/nix/store/pcb9-hf-lock'".to_owned();

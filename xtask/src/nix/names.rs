@@ -1,4 +1,4 @@
-//! Newtypes for the strings that must never be mixed up.
+//! Newtypes for store paths, and Nix literals.
 //!
 //! Pure: no I/O, no clock.
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct DrvPath(String);
 
-/// A path in the store that is not a derivation.
+/// A store path that is not a derivation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StorePath(String);
@@ -41,15 +41,15 @@ string_newtype!(DrvPath, StorePath);
 pub(crate) use string_newtype;
 
 impl DrvPath {
-    /// The installable that builds every output of this derivation.
+    /// Returns the installable for every output of this derivation.
     pub fn all_outputs(&self) -> String {
         format!("{}^*", self.0)
     }
 }
 
 impl StorePath {
-    /// Whether this is the name of an entry of the store that `other` is in. A path that was
-    /// read from a file may be anything.
+    /// Returns whether this is a well-formed path in the store of `other`. A path that was read
+    /// from a file may be any text.
     pub fn is_in_store_of(&self, other: &Self) -> bool {
         let entry = |path: &Self| {
             let (folder, name) = path.0.rsplit_once('/')?;
@@ -62,7 +62,7 @@ impl StorePath {
     }
 }
 
-/// A Nix string literal for any text: quotes, backslashes and `${` cannot escape it.
+/// Returns a Nix string literal for any text, with quotes, backslashes and `${` escaped.
 pub fn nix_string(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('"');
@@ -82,7 +82,7 @@ pub fn nix_string(text: &str) -> String {
     literal
 }
 
-/// A list of Nix strings, such as `[ "a" "b" ]`.
+/// Returns a list of Nix strings, such as `[ "a" "b" ]`.
 pub fn nix_list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let literals = texts.into_iter().map(|text| nix_string(text.as_ref()) + " ");
     format!("[ {}]", literals.collect::<String>())
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_entry_of_the_same_store_is_in_it() {
+    fn only_well_formed_paths_are_in_the_store() {
         let entry = |folder: &str| format!("{folder}/{}-llama-cpp-0.0.0", "0a1b".repeat(8));
         let own = StorePath::new(entry("/nix/store"));
         let is_in = |path: &str| StorePath::new(path).is_in_store_of(&own);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_name_stays_inside_its_literal() {
+    fn no_text_ends_its_literal() {
         assert_eq!(nix_string(r#"a"b${c}\"#), r#""a\"b\${c}\\""#);
         assert_eq!(nix_string("a\nb"), "\"a\\nb\"");
     }

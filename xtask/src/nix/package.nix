@@ -1,5 +1,5 @@
-# What bench and demo ask of packages that no host selects; nix/flake.rs applies it
-# to `legacyPackages.<system>`. `choose` picks the package.
+# Returns a package that no host selects, for bench and demo; fleet/queries.rs applies it to
+# `legacyPackages.<system>`. `choose` selects the package.
 choose: pkgs:
 let
   package = choose pkgs;
@@ -9,7 +9,7 @@ in
   output = package.outPath;
   manifest =
     package.llamaCpp or {
-      # Upstream's own package has no manifest, and is built for the baseline CPU.
+      # Upstream's package has no manifest, and is built for the baseline CPU.
       variant = package.pname or package.name;
       backends = [ "cpu" ];
       microarch = "x86-64";

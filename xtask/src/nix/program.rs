@@ -1,4 +1,4 @@
-//! Nix: which program it is, how new, and how its commands are called.
+//! Finds the Nix program, checks its version, and prepares its commands.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,40 +7,38 @@ use anyhow::{Context, Result, bail};
 
 use crate::system::process::{self, Invocation};
 
-/// Older ones have no `nix flake update INPUT` and no `--reference-lock-file`.
+/// The oldest supported version: earlier ones have no `nix flake update INPUT` and no
+/// `--reference-lock-file`.
 pub const OLDEST: (u32, u32) = (2, 19);
 
-/// A Nix that is new enough, and how to call it.
+/// A supported Nix program.
 #[derive(Debug, Clone)]
 pub struct Nix {
     pub program: PathBuf,
-    /// As it prints it, for example `2.26.3`.
+    /// Its version as printed, for example `2.26.3`.
     pub version: String,
-    /// Options every call gets, for example the testbed's `--option sandbox false`.
+    /// Options of every command, for example the testbed's `--option sandbox false`.
     pub options: Vec<String>,
 }
 
 impl Nix {
-    /// The first Nix on PATH, else the private one that `setup` unpacked.
+    /// Finds Nix on PATH, else the private one that `setup` unpacked.
     ///
     /// # Errors
     /// There is none, it does not run, or it is older than [`OLDEST`].
     pub fn find(home: &std::path::Path) -> Result<Self> {
         let private = home.join("nix/bin/nix");
-        let on_path = process::which("nix");
-        let program = match on_path {
-            Some(program) => program,
-            None if private.is_file() => private.clone(),
-            None => bail!(
+        let has_private = private.is_file();
+        let Some(program) = process::which("nix").or(has_private.then(|| private.clone())) else {
+            bail!(
                 "this machine has no Nix: run `cargo xtask setup`, which provides one without \
                  touching the system, or install it from nixos.org"
-            ),
+            );
         };
         match Self::at(program) {
-            Ok(nix) => Ok(nix),
-            // An old Nix on PATH must not hide the new one beside it.
-            Err(too_old) if private.is_file() => Self::at(private).map_err(|_| too_old),
-            Err(error) => Err(error),
+            // The Nix on PATH may be too old.
+            Err(error) if has_private => Self::at(private).map_err(|_| error),
+            nix => nix,
         }
     }
 
@@ -64,7 +62,7 @@ impl Nix {
         Ok(Self { program, version: version.0, options: vec![] })
     }
 
-    /// `nix COMMAND…` with flakes switched on and this machine's options.
+    /// Returns `nix WORDS…` with flakes enabled and the options of every command.
     pub fn command<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Invocation {
         Invocation::new(&self.program)
             .args(["--extra-experimental-features", "nix-command flakes"])
@@ -73,8 +71,8 @@ impl Nix {
     }
 }
 
-/// `nix (Nix) 2.26.3`, `nix (Lix, like Nix) 2.93.0`, `nix (Determinate Nix 3.6.2) 2.29.0`:
-/// the last word is the version of the interface.
+/// Parses the output of `nix --version`, such as `nix (Nix) 2.26.3`, `nix (Lix, like Nix) 2.93.0`
+/// or `nix (Determinate Nix 3.6.2) 2.29.0`. The last word is the version of the interface.
 fn parse_version(printed: &str) -> Option<(String, u32, u32)> {
     let version = printed.lines().next()?.split_whitespace().last()?;
     let mut numbers = version.split(['.', 'p', '-']);
@@ -88,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_nix_tells_its_version() {
+    fn versions_of_all_implementations_are_parsed() {
         let minor = |printed: &str| parse_version(printed).map(|(_, major, minor)| (major, minor));
         assert_eq!(minor("nix (Nix) 2.26.3"), Some((2, 26)));
         assert_eq!(minor("nix (Nix) 2.8.0"), Some((2, 8)));

@@ -1,6 +1,6 @@
-# What check, build-all and bench evaluate of `nixosConfigurations`; nix/flake.rs applies it, and
-# fleet/manifest.rs (`Selection`) names the fields. Evaluating a host's toplevel would take seconds
-# and gigabytes.
+# Returns what check, build-all and bench need from `nixosConfigurations`; check/evaluator.rs
+# applies it, and fleet/manifest.rs (`Selection`) parses the result. Evaluating a host's toplevel
+# would take seconds and gigabytes.
 { hosts }:
 configurations:
 let
@@ -24,12 +24,12 @@ let
         inherit (package) drvPath;
         # Not `outPath`: a set with that name becomes only that string in JSON.
         output = package.outPath;
-        around = around host;
+        context = context host;
       };
 
   refused = host: problems: {
     inherit problems;
-    # Where each option is defined. Not `package` and `manifest`, which do not evaluate.
+    # The files that define each option, without `package` and `manifest`, which do not evaluate.
     files = builtins.mapAttrs (_: option: map toString (option.files or [ ])) (
       removeAttrs host.options.programs.llama-cpp [
         "bench"
@@ -39,8 +39,8 @@ let
     );
   };
 
-  # Why nixpkgs would refuse the package, in the form of overlays/llama-cpp/problems.nix: what is
-  # wrong; what to do.
+  # Why nixpkgs would refuse the package, in the form of overlays/llama-cpp/problems.nix: the
+  # problem; what to do.
   refusals =
     meta:
     let
@@ -58,7 +58,8 @@ let
     else
       map (reason: reasons.${reason}) found;
 
-  # What the GPU backends load at run time. On some machines it comes from outside of the host.
+  # The drivers that the GPU backends load at run time. On some machines the host does not install
+  # them.
   drivers =
     config:
     let
@@ -76,9 +77,9 @@ let
         || builtins.elem "nvidia" (config.services.xserver.videoDrivers or [ "nvidia" ]);
     };
 
-  # Which packages of the host should be the variant, and nixpkgs' settings. fleet/manifest.rs
-  # (`Around`) names the fields.
-  around =
+  # The packages of the host that should be the variant, and nixpkgs' settings. fleet/manifest.rs
+  # (`HostContext`) names the fields.
+  context =
     host:
     let
       # A package with the same name may have other flags or another source.
@@ -103,8 +104,8 @@ let
             }
         );
       files = option: map toString (option.files or [ ]);
-      # Where overlays define `llama-cpp`: the place of the attribute, which an inline module
-      # does not hide, else the file of the definition.
+      # Where overlays define `llama-cpp`: the position of the attribute, which is known even for an
+      # inline module, else the file of the definition.
       overlayFiles =
         let
           definedBy =
@@ -119,7 +120,7 @@ let
         in
         builtins.concatMap (
           { file, value, ... }:
-          # The module's own.
+          # The module's own overlay.
           if builtins.match ".*/modules/nixos/llama-cpp\\.nix" (toString file) != null then
             [ ]
           else

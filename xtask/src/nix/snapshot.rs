@@ -1,30 +1,30 @@
-//! Takes a flake's [`Snapshot`]: its tree as Nix sees it, and all else that Nix reads.
+//! Takes a flake's [`Snapshot`]: its files as Nix sees them, and everything else that Nix reads.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::hash::{Hash, Hasher};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use walkdir::WalkDir;
 
 use crate::nix::cache_key::{Entry, Snapshot, unpinned};
 use crate::nix::flake::Flake;
+use crate::nix::tree_copy;
 use crate::system::process::{self, Invocation};
 
 const QUICK: Duration = Duration::from_secs(20);
-/// Arguments of one `git hash-object`, far below the kernel's limit.
+/// Maximum arguments of one `git hash-object`, far below the kernel's limit.
 const FILES_A_CALL: usize = 2000;
-/// A folder without Git that has more files is no fleet's.
-const MOST_FILES: usize = 20_000;
 
+/// Takes the snapshot of a flake in the folder `root`.
+///
 /// # Errors
-/// Why it is unknown whether results for this flake are still current.
+/// Something that Nix reads is unknown, so results for this flake must not be cached.
 pub fn take(flake: &Flake, home: &Path, root: &Path) -> Result<Snapshot> {
-    // As in a hook, where Git uses another index than Nix will find.
+    // Set in a Git hook, for example: then Git uses another index than Nix.
     if let Some(name) = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"]
         .iter()
         .find(|name| std::env::var_os(name).is_some())
@@ -42,7 +42,7 @@ pub fn take(flake: &Flake, home: &Path, root: &Path) -> Result<Snapshot> {
     Ok(Snapshot { environment: environment(flake, home, &tree)?, head, files })
 }
 
-/// Every file of a folder by its content, whenever it was written.
+/// Returns every file of a folder, without times of modification.
 pub fn folder(folder: &Path) -> Result<BTreeMap<String, Entry>> {
     let mut files = walked(folder)?;
     files.values_mut().for_each(|entry| entry.index.clear());
@@ -59,11 +59,11 @@ fn git(folder: &Path, words: &[&str]) -> Result<Vec<u8>> {
     Ok(captured.stdout)
 }
 
-/// What Git tracks is what Nix sees, with the bytes of the working tree.
+/// Lists what Git tracks, which is what Nix sees, and returns it with the commit.
 fn tracked(repository: &Path) -> Result<(String, BTreeMap<String, Entry>)> {
     // Before the first commit there is no HEAD.
     let head = git(repository, &["rev-parse", "HEAD"]).unwrap_or_default();
-    // By lines: capture() cuts what has none when it grows long.
+    // Without -z: capture() truncates long output without line breaks.
     let words = ["-c", "core.quotePath=off", "ls-files", "--stage", "-v"];
     let listed = git(repository, &words)?;
     let listed = String::from_utf8(listed).context("a file's name is not UTF-8")?;
@@ -82,24 +82,15 @@ fn tracked(repository: &Path) -> Result<(String, BTreeMap<String, Entry>)> {
     Ok((String::from_utf8_lossy(&head).trim().to_owned(), files))
 }
 
-/// Without Git, Nix copies the whole folder, and passes the latest time in it to the flake.
+/// Lists all files and folders. Without Git, Nix copies the whole folder, and passes the latest
+/// time of modification to the flake.
 fn walked(root: &Path) -> Result<BTreeMap<String, Entry>> {
-    let mut files = BTreeMap::new();
-    for entry in WalkDir::new(root).min_depth(1) {
-        let entry = entry.context("a folder cannot be read")?;
-        let about = entry.metadata().context("a file is gone")?;
-        let path = entry.path();
-        let name = path.strip_prefix(root).unwrap_or(path).to_str();
-        let name = name.context("a file's name is not UTF-8")?.to_owned();
+    let entry = |(name, about): (String, Metadata)| {
         let index = format!("{}.{}", about.mtime(), about.mtime_nsec());
-        files.insert(name, Entry { index, kind: kind(path)?, hash: String::new() });
-        if files.len() > MOST_FILES {
-            bail!(
-                "there are more than {MOST_FILES} files, and no Git repository to select the fleet's"
-            );
-        }
-    }
-    Ok(files)
+        let kind = kind(&root.join(&name))?;
+        Ok((name, Entry { index, kind, hash: String::new() }))
+    };
+    tree_copy::walk(root)?.into_iter().map(entry).collect()
 }
 
 fn kind(path: &Path) -> Result<String> {
@@ -123,20 +114,20 @@ fn kind(path: &Path) -> Result<String> {
     })
 }
 
-/// The bytes themselves, not filtered, and not judged by size and time.
+/// Hashes the contents without Git's filters, and without trusting size and time.
 fn hash(folder: &Path, files: &mut BTreeMap<String, Entry>) -> Result<()> {
     let mut regular: Vec<(&String, &mut Entry)> = files
         .iter_mut()
         .filter(|(_, entry)| entry.kind == "file" || entry.kind == "executable")
         .collect();
-    for some in regular.chunks_mut(FILES_A_CALL) {
+    for chunk in regular.chunks_mut(FILES_A_CALL) {
         let mut words = vec!["hash-object", "--no-filters", "--"];
-        words.extend(some.iter().map(|(name, _)| name.as_str()));
+        words.extend(chunk.iter().map(|(name, _)| name.as_str()));
         let printed = String::from_utf8(git(folder, &words)?).context("git hash-object")?;
-        if printed.lines().count() != some.len() {
+        if printed.lines().count() != chunk.len() {
             bail!("git hash-object printed too few hashes");
         }
-        for ((_, entry), hash) in some.iter_mut().zip(printed.lines()) {
+        for ((_, entry), hash) in chunk.iter_mut().zip(printed.lines()) {
             entry.hash = hash.to_owned();
         }
     }
@@ -152,40 +143,41 @@ fn environment(flake: &Flake, home: &Path, root: &Path) -> Result<BTreeMap<Strin
         ("the flake's location".to_owned(), format!("{} {}", flake.reference, root.display())),
         ("Nix's options".to_owned(), format!("{:?} {:?}", flake.nix.options, flake.options)),
     ]);
-    let lock = flake.lent_lock_file().unwrap_or_else(|| root.join("flake.lock"));
+    let lock = flake.reference_lock_file().unwrap_or_else(|| root.join("flake.lock"));
     if let Ok(text) = fs::read_to_string(&lock) {
         if let Some(input) = unpinned(&text) {
             bail!("flake.lock does not pin {input} by its content");
         }
         all.insert("the lock file".to_owned(), digest(&text));
     }
-    let named = |name: &str| name.starts_with("NIX_") || name == "HOME" || name.starts_with("XDG_");
+    let is_read =
+        |name: &str| name.starts_with("NIX_") || name == "HOME" || name.starts_with("XDG_");
     let variables: BTreeSet<(String, String)> = std::env::vars_os()
         .map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
         })
-        .filter(|(name, _)| named(name))
+        .filter(|(name, _)| is_read(name))
         .collect();
     all.insert("the environment".to_owned(), digest(&variables));
     all.insert("nix.conf".to_owned(), digest(&configuration(home)));
     Ok(all)
 }
 
-/// A program is another when it was written again.
+/// Returns a program's path, size and times, which change when it is replaced.
 fn stamp(program: &Path) -> Result<String> {
     let about = fs::metadata(program).context("a program is gone")?;
     let times = (about.mtime(), about.mtime_nsec(), about.ctime(), about.ctime_nsec());
     Ok(format!("{} {} {times:?}", program.display(), about.len()))
 }
 
-/// A digest and no text: settings can hold access tokens.
+/// Returns a digest, because settings can contain access tokens.
 fn digest(what: &impl Hash) -> String {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
-/// The text of every nix.conf that is read, and of what each includes.
+/// Returns the text of every nix.conf that Nix reads, and of the files that these include.
 fn configuration(home: &Path) -> BTreeMap<PathBuf, String> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = |name: &str, otherwise: &str| {

@@ -1,5 +1,5 @@
-//! Questions to the Nix store: what is valid in it, what is missing, and how large; and
-//! to another one that is given copies.
+//! Queries the Nix store: which paths are valid or missing, and their sizes. Copies paths to
+//! another store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::nix::program::Nix;
 use crate::system::process::{self, Captured};
 use crate::ui::sanitize::sanitize;
 
-/// For another store to answer one question.
+/// Timeout of a query to another store.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -23,7 +23,7 @@ pub struct PathInfo {
     pub closure_size: Option<u64>,
 }
 
-/// Which of these paths are valid, with the size of their closure in bytes.
+/// Returns the valid paths among these, with the size of their closure in bytes.
 pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePath, PathInfo>> {
     if paths.is_empty() {
         return Ok(BTreeMap::new());
@@ -45,7 +45,7 @@ pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePat
     Ok(table.into_iter().filter_map(|(path, info)| Some((path, info?))).collect())
 }
 
-/// Every path that this valid one needs, itself included, with its size in bytes.
+/// Returns the closure of a valid path, with the size of each path in bytes.
 pub fn closure(nix: &Nix, path: &StorePath) -> Result<BTreeMap<StorePath, u64>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -59,16 +59,16 @@ pub fn closure(nix: &Nix, path: &StorePath) -> Result<BTreeMap<StorePath, u64>> 
     Ok(table.into_iter().map(|(path, info)| (path, info.nar_size)).collect())
 }
 
-/// Whether the output is there, by a look at the file system: cheap enough for every event
-/// of a build, and good enough to stop its clock. [`valid`] knows what is valid.
-pub fn appeared(path: &StorePath) -> bool {
+/// Returns whether the path exists in the file system: cheap enough for every event of a build.
+/// Only [`valid`] guarantees that it is valid.
+pub fn exists(path: &StorePath) -> bool {
     std::path::Path::new(path.as_str()).exists()
 }
 
-/// What `nix build` would have to build and to fetch for these.
+/// Returns what `nix build` would build and fetch for these derivations.
 ///
 /// # Errors
-/// Nix fails; its message is in the error.
+/// Nix fails; the error contains its message.
 pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
     if drvs.is_empty() {
         return Ok(Missing::default());
@@ -83,19 +83,20 @@ pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
     Ok(Missing::parse(&answer.stderr_text()))
 }
 
-/// Asks another store for its name: whether it can be had at all.
-pub fn greet(nix: &Nix, store: &str) -> Result<Captured> {
+/// Checks that another store can be reached.
+pub fn ping(nix: &Nix, store: &str) -> Result<Captured> {
     let call = nix.command(["store", "info", "--store", store]).grace(GRACE);
     process::capture(&call, Some(TIMEOUT))
 }
 
-/// Copies a path with all it needs to another store.
+/// Copies a path and its closure to another store.
 pub fn push(nix: &Nix, store: &str, path: &StorePath) -> Result<Captured> {
     let call = nix.command(["copy", "--to", store, path.as_str()]).grace(GRACE);
     process::capture(&call, None)
 }
 
-/// The names of the keys that signed a path of that store; `None`: it does not have it.
+/// Returns the names of the keys that signed a path of another store; `None` if the store does
+/// not have the path.
 pub fn signers(nix: &Nix, store: &str, path: &StorePath) -> Result<Option<Vec<String>>> {
     let call = nix.command(["path-info", "--json", "--store", store, path.as_str()]);
     let printed = process::read(&call, Some(TIMEOUT))?;
@@ -113,20 +114,20 @@ pub fn signers(nix: &Nix, store: &str, path: &StorePath) -> Result<Option<Vec<St
     }))
 }
 
-/// What `nix build --dry-run` says is missing.
+/// What is missing, according to `nix build --dry-run`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Missing {
     pub build: BTreeSet<DrvPath>,
     pub fetch: BTreeSet<StorePath>,
-    /// Bytes that come over the network, and what they are unpacked.
+    /// Bytes to download, and their size when unpacked.
     pub download: u64,
     pub unpacked: u64,
 }
 
 impl Missing {
-    /// Reads the text: there is no other form. `these 2 derivations will be built:` or
-    /// `this path will be fetched (0.01 MiB download, 0.03 MiB unpacked):`, then the paths,
-    /// indented. Source: `printMissing` in src/libmain/shared.cc of Nix.
+    /// Parses the output, which Nix only prints as text: `these 2 derivations will be built:` or
+    /// `this path will be fetched (0.01 MiB download, 0.03 MiB unpacked):`, each followed by
+    /// indented paths. Source: `printMissing` in src/libmain/shared.cc of Nix.
     pub fn parse(printed: &str) -> Self {
         let mut missing = Self::default();
         let mut fetching = None;
@@ -157,8 +158,8 @@ impl Missing {
     }
 }
 
-/// `12.3 MiB download` → bytes; 0 for what cannot be read.
-pub fn size(text: &str) -> u64 {
+/// Parses a size such as `12.3 MiB download` to bytes; 0 if it cannot be parsed.
+fn size(text: &str) -> u64 {
     let mut words = text.split_whitespace();
     let number: f64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
     let unit: u32 = match words.next() {

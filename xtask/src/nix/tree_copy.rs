@@ -1,6 +1,6 @@
-//! A flake's folder as Nix sees it, copied to where its lock file may be another.
+//! Copies a flake's folder, as Nix sees it, to be evaluated with another lock file.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -10,20 +10,20 @@ use crate::nix::flake_ref::in_url;
 use crate::system::disk::TemporaryFolder;
 use crate::system::{disk, git};
 
-/// A folder without Git that holds more is no fleet's.
+/// Maximum number of files and folders of a fleet without Git.
 const MOST_FILES: usize = 20_000;
 
-/// A copy that goes when it is dropped.
+/// A copy that is removed when it is dropped.
 #[derive(Debug)]
 pub struct TreeCopy {
     folder: TemporaryFolder,
-    /// The flake's folder within it: empty unless it lies below the root of its repository.
+    /// The flake's folder in the copy: empty unless it is below the root of its repository.
     inner: PathBuf,
 }
 
 impl TreeCopy {
-    /// What Git tracks of the flake's repository, with the bytes that are in the working
-    /// tree; without Git, the whole folder. As `name` under `candidates/` of xtask's folder.
+    /// Copies the files of the working tree that Git tracks; without Git, the whole folder. The
+    /// copy is in `candidates/` of xtask's folder, and its name ends in `name`.
     pub fn of(root: &Path, home: &Path, name: &str) -> Result<Self> {
         let folder = TemporaryFolder::new(&home.join("candidates"), "", &format!("-{name}"))?;
         let repository = git::top(root);
@@ -32,7 +32,7 @@ impl TreeCopy {
         let copy = Self { folder, inner };
         let names = match repository {
             Some(top) => git::tracked(top, ".")?,
-            None => walked(root)?,
+            None => walk(root)?.into_iter().map(|(name, _)| name).collect(),
         };
         for name in names {
             copy_one(&top.join(&name), &copy.folder.path().join(&name))
@@ -41,13 +41,13 @@ impl TreeCopy {
         Ok(copy)
     }
 
-    /// The flake in it.
+    /// Returns the flake's folder in the copy.
     pub fn flake(&self) -> PathBuf {
         self.folder.path().join(&self.inner)
     }
 
-    /// As Nix takes it. With `path:`, since the folder may lie within some repository
-    /// that does not track it.
+    /// Returns the flake reference. With `path:`, because the copy may be inside a repository that
+    /// does not track it.
     pub fn reference(&self) -> String {
         let place = format!("path:{}", in_url(self.folder.path()));
         if self.inner.as_os_str().is_empty() {
@@ -58,7 +58,7 @@ impl TreeCopy {
 }
 
 fn copy_one(from: &Path, to: &Path) -> Result<()> {
-    // Tracked and deleted; a submodule is a folder, which Nix leaves out too.
+    // A tracked file may be deleted. A submodule is a folder, which Nix omits too.
     let Ok(about) = from.symlink_metadata() else { return Ok(()) };
     disk::create(to.parent().unwrap_or(to))?;
     if about.is_symlink() {
@@ -69,16 +69,15 @@ fn copy_one(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn walked(root: &Path) -> Result<Vec<String>> {
-    let mut names = vec![];
-    for entry in WalkDir::new(root) {
+/// Lists all files and folders below `root`, with names relative to it.
+pub(crate) fn walk(root: &Path) -> Result<Vec<(String, Metadata)>> {
+    let mut found = vec![];
+    for entry in WalkDir::new(root).min_depth(1) {
         let entry = entry.context("cannot read a folder")?;
-        if entry.file_type().is_dir() {
-            continue;
-        }
+        let about = entry.metadata().context("a file is gone")?;
         let name = entry.path().strip_prefix(root).unwrap_or(entry.path()).to_str();
-        names.push(name.context("a file's name is not UTF-8")?.to_owned());
-        if names.len() > MOST_FILES {
+        found.push((name.context("a file's name is not UTF-8")?.to_owned(), about));
+        if found.len() > MOST_FILES {
             bail!(
                 "{} has more than {MOST_FILES} files and is not a Git repository: run `git init` \
                  there, and add the fleet's files",
@@ -86,7 +85,7 @@ fn walked(root: &Path) -> Result<Vec<String>> {
             );
         }
     }
-    Ok(names)
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -96,7 +95,7 @@ mod tests {
     use crate::system::process::Invocation;
 
     #[test]
-    fn it_has_what_git_tracks_as_it_is_now() {
+    fn the_copy_has_the_working_trees_tracked_files() {
         let scratch = tempfile::tempdir().unwrap();
         let (home, top) = (scratch.path().join("a home"), scratch.path().join("top"));
         let root = top.join("fleet");
@@ -121,7 +120,7 @@ mod tests {
         assert!(copy.reference().contains("/a%20home/candidates/"), "{}", copy.reference());
         assert!(copy.reference().ends_with("?dir=fleet"));
         drop(copy);
-        // Nor is what a killed run left.
+        // The folder that a killed run left is removed too.
         assert_eq!(fs::read_dir(home.join("candidates")).unwrap().count(), 0);
     }
 }

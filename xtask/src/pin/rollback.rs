@@ -116,7 +116,7 @@ fn roll_back(args: &RollbackArgs, context: &Context) -> Result<()> {
 fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<()> {
     let name = &pin.input.name;
     let pinned = entry.pinned_hosts.clone();
-    if pin.lock.inputs_that_differ(&entry.lock, name).is_empty()
+    if pin.lock.changed_inputs_of(&entry.lock, name).is_empty()
         && let Ok(then) = entry.lock.find(name)
     {
         return commit::step(pin, &pin.lock.replaced(&pin.input, &then), &entry.from, pinned);

@@ -112,7 +112,7 @@ impl<'a> PinState<'a> {
         };
         write_lock(&self.lock)?;
         let made = self.locked_by_nix(&copy, revision, named)?;
-        let lock = self.lock.graft(&made, &self.input).map_err(|moved| {
+        let lock = self.lock.with_updated_input(&made, &self.input).map_err(|moved| {
             Finding::error(
                 "other-inputs-change",
                 format!("updating {} would also change {}", self.input.name, moved.join(", ")),

@@ -1,6 +1,6 @@
-//! Builds while they run. On a terminal bars are drawn a few times a second. Elsewhere
-//! each start, phase, tenth and end is a line, and a heartbeat shows that the build goes on,
-//! so that a CI log is neither flooded nor silent.
+//! Shows the progress of builds. A terminal has bars, which are drawn a few times a second.
+//! Otherwise each start, phase, tenth of the steps and end is a line, and a heartbeat shows that
+//! the build continues, so that a CI log is neither flooded nor silent.
 
 pub mod rows;
 pub mod tables;
@@ -28,12 +28,13 @@ pub struct Progress {
     ui: Ui,
     /// Text to print at the next tick, above the bars.
     text: String,
-    /// When there last was some.
-    spoke: Instant,
+    /// When text was last printed.
+    printed: Instant,
     ticked: Instant,
     bars: Block,
-    /// The half second and the size of the last drawing; `None` when a build moved since. Drawn
-    /// once a second, the clock of a build that began between two seconds would skip one.
+    /// The half second and the size of the last drawing; `None` if a build has changed since. If
+    /// bars were drawn once a second, the clock of a build that began between two seconds would
+    /// skip a second.
     drawn: Option<(u64, Size)>,
 }
 
@@ -45,19 +46,19 @@ impl Drop for Progress {
 
 impl Progress {
     pub fn new(ui: &Ui) -> Self {
-        let (spoke, ticked) = (Instant::now(), Instant::now());
-        Self { ui: *ui, text: String::new(), spoke, ticked, bars: Block::empty(), drawn: None }
+        let (printed, ticked) = (Instant::now(), Instant::now());
+        Self { ui: *ui, text: String::new(), printed, ticked, bars: Block::empty(), drawn: None }
     }
 
-    /// `log` is the file of a failed build's full log.
+    /// Shows an update. `log` is the file of a failed build's full log.
     pub fn apply(&mut self, update: &Update, rows: &mut Derivations, now: f64, log: Option<&Path>) {
         if !matches!(update, Update::Line { .. } | Update::Message { .. }) {
             self.drawn = None;
         }
         match update {
             Update::Failed { drv, tail } => self.failed(rows, drv, tail, log, now),
-            // Level 0 is an error. Nix repeats failures at its end, with the log's tail;
-            // the report says them once, by variant.
+            // Errors have level 0. Nix repeats failures with the end of the log when it exits; the
+            // report has each once, by variant.
             Update::Message { level: 1, text } => self.line(&format!("nix: {text}"), now),
             Update::Message { text, .. } if self.ui.verbose > 0 => self.detail(text),
             Update::Line { drv, line } if self.ui.verbose > 1 => {
@@ -70,7 +71,7 @@ impl Progress {
         }
     }
 
-    /// Where no bars are drawn: a line for what a person would want to have seen.
+    /// Prints a line about an important change, if no bars are drawn.
     fn milestone(&mut self, update: &Update, rows: &mut Derivations, now: f64) {
         let drv = match update {
             Update::Substituting { path } => {
@@ -103,8 +104,8 @@ impl Progress {
         self.line(&text, now);
     }
 
-    /// What failed and for which hosts, its first error and the end of its log, in one piece.
-    /// The first error of a parallel build is often not in the end of its log.
+    /// Prints a failure with its hosts, its first error and the end of its log. The end of a
+    /// parallel build's log often does not contain the first error.
     fn failed(
         &mut self,
         rows: &Derivations,
@@ -114,11 +115,11 @@ impl Progress {
         now: f64,
     ) {
         let Some(row) = rows.get(drv) else { return };
-        // Whoever presses Ctrl-C ends builds, which then fail. Whoever wants quiet has the report.
+        // Ctrl-C makes builds fail. With --quiet, only the report is printed.
         if interrupt::requested() || self.ui.quiet {
             return;
         }
-        let whose = match row.is_variant() {
+        let needed_by = match row.is_variant() {
             true => format!(", for {}", row.wanted_by),
             false => needed_by(rows, drv),
         };
@@ -136,11 +137,12 @@ impl Progress {
         let lines = lines.concat();
         self.text += &match ui.github {
             true => {
-                let title = github::group(&format!("{name} failed{on}{whose}"));
+                let title = github::group(&format!("{name} failed{on}{needed_by}"));
                 format!("{title}\n{lines}{}\n", github::END_GROUP)
             }
             false => {
-                let title = format!("{name} failed{on} after {}{whose}", clock(row.elapsed(now)));
+                let elapsed = clock(row.elapsed(now));
+                let title = format!("{name} failed{on} after {elapsed}{needed_by}");
                 format!("{}\n{lines}", ui.red(&title))
             }
         };
@@ -159,12 +161,12 @@ impl Progress {
         }
     }
 
-    /// Prints the text that waits, above the bars.
+    /// Prints the pending text above the bars.
     fn print(&mut self) {
         if !self.text.is_empty() {
-            self.spoke = Instant::now();
+            self.printed = Instant::now();
             if self.ui.github {
-                // It has commands to the runner, which `warn` would defuse.
+                // It contains commands to the runner, which `warn` would escape.
                 let text = Links::Stderr.add(self.text.as_str().into());
                 let _ = suspend(|| anstream::stderr().write_all(text.as_bytes()));
             } else {
@@ -174,7 +176,7 @@ impl Progress {
         }
     }
 
-    /// To be called often: prints and draws a few times a second.
+    /// Prints and draws a few times a second. Call it often.
     pub fn tick(&mut self, rows: &mut Derivations, now: f64) {
         if self.ticked.elapsed() < REDRAW {
             return;
@@ -182,7 +184,7 @@ impl Progress {
         self.ticked = Instant::now();
         self.print();
         if !self.ui.bars {
-            if self.spoke.elapsed() >= HEARTBEAT {
+            if self.printed.elapsed() >= HEARTBEAT {
                 self.heartbeat(rows, now);
                 self.print();
             }
@@ -200,7 +202,7 @@ impl Progress {
         let running: Vec<String> = rows
             .variants()
             .filter(|row| row.stage == Stage::Running)
-            .chain(rows.dependencies())
+            .chain(rows.running_dependencies())
             .map(|row| match row.steps {
                 Some((done, total)) => format!("{} {done}/{total}", row.name),
                 None => format!("{} {}", row.name, row.phase).trim_end().to_owned(),
@@ -218,25 +220,27 @@ impl Progress {
     }
 }
 
-/// `, needed by cpu-znver4 (carbon)`: the variants that need a dependency, and their hosts.
+/// Formats the variants that need a dependency, and their hosts, such as `, needed by cpu-znver4
+/// (carbon)`.
 fn needed_by(rows: &Derivations, drv: &DrvPath) -> String {
     let Some(row) = rows.get(drv) else { return String::new() };
     let names: Vec<String> = rows
         .variants()
         .enumerate()
-        .filter(|(place, _)| row.needed_by().contains(place))
+        .filter(|(index, _)| row.needed_by().contains(index))
         .map(|(_, variant)| format!("{} ({})", variant.name, variant.wanted_by))
         .collect();
     if names.is_empty() { String::new() } else { format!(", needed by {}", names.join(", ")) }
 }
 
-/// What to show of a log's end: with an error to read it matters less, unless it is folded away.
+/// Cuts the end of a log, which is `is_short` if the first error is shown and the log is not in a
+/// collapsed group.
 fn end_of(tail: &[String], is_short: bool) -> &[String] {
     let lines = if is_short { 8 } else { tail.len() };
     &tail[tail.len().saturating_sub(lines)..]
 }
 
-/// A build's text without CI commands and tabs.
+/// Removes CI commands and tabs from a build's output.
 fn printable(text: &str) -> String {
     github::defuse(&sanitize(text).replace('\t', "    "))
 }

@@ -1,5 +1,5 @@
-//! A recorded log through the parser, the tracker and the drawing of build-all; tests/fixtures/nix-log/README.md
-//! has the command that shows one.
+//! Replays recorded logs through the parser, the tracker and the display of build-all;
+//! tests/fixtures/nix-log/README.md has the command to watch one.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +24,8 @@ mod terminal;
 
 /// Lines per second of a log without times.
 const PACE: f64 = 200.0;
-/// So many copies of a recording run beside each other.
-const BESIDE: f64 = 4.0;
+/// Number of copies of a recording that run in parallel.
+const PARALLEL: f64 = 4.0;
 
 /// Replays what the environment names: `REPLAY`, a recorded standard error of `nix build
 /// --log-format internal-json`, each line of which may begin with its second and a tab;
@@ -51,8 +51,8 @@ fn replay() {
     let bars = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let ui = Ui { bars, ..Ui::PLAIN };
     let mut rows = Derivations::default();
-    rows.want(&builds.iter().collect::<Vec<_>>());
-    rows.learn(expected);
+    rows.add_variants(&builds.iter().collect::<Vec<_>>());
+    rows.add_expected(expected);
     let mut replay = Replay {
         trackers: std::iter::repeat_with(Tracker::default).take(copies).collect(),
         drvs: &drvs,
@@ -66,7 +66,7 @@ fn replay() {
     let length = recording.last().map_or(0.0, |(second, _)| *second);
     let mut lines: Vec<(f64, usize, &[u8])> = (0..copies)
         .flat_map(|copy| {
-            let later = copy as f64 * length / BESIDE;
+            let later = copy as f64 * length / PARALLEL;
             recording.iter().map(move |(second, line)| (second + later, copy, *line))
         })
         .collect();
@@ -89,7 +89,7 @@ fn replay() {
     ));
 }
 
-/// This program as [`replay`].
+/// Returns a command that runs [`replay`].
 #[expect(clippy::disallowed_methods, reason = "a test ends what it starts")]
 fn replay_of(log: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -102,7 +102,7 @@ fn recorded(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nix-log").join(name)
 }
 
-/// What it prints and draws where there is no terminal.
+/// Returns what the replay prints without a terminal.
 fn plainly(log: &Path) -> (String, String) {
     let output: Output = replay_of(log).env("SPEED", "0").output().unwrap();
     let [stdout, stderr] =
@@ -111,7 +111,7 @@ fn plainly(log: &Path) -> (String, String) {
     (stdout, stderr)
 }
 
-/// Each line with its second: `12.34<tab>@nix {…}`, or as Nix prints it.
+/// Parses a recording, in which each line may follow its second and a tab: `12.34<tab>@nix {…}`.
 fn read(bytes: &[u8]) -> Vec<(f64, &[u8])> {
     let mut second = 0.0;
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -129,13 +129,13 @@ fn read(bytes: &[u8]) -> Vec<(f64, &[u8])> {
         .collect()
 }
 
-/// The derivations whose builds or fetching begin, in that order.
+/// Returns the derivations that are built or fetched, in the order of their start.
 fn started(recording: &[(f64, &[u8])]) -> Vec<DrvPath> {
     let mut drvs: Vec<DrvPath> = vec![];
     for (_, line) in recording {
         let drv = match parse(line) {
             Event::BuildStarted { drv, .. } => drv,
-            // The log does not name the derivation of what is fetched.
+            // The log does not name the derivation of a fetched path.
             Event::SubstituteStarted { path, .. } => DrvPath::new(format!("{path}.drv")),
             _ => continue,
         };
@@ -146,7 +146,7 @@ fn started(recording: &[(f64, &[u8])]) -> Vec<DrvPath> {
     drvs
 }
 
-/// Those that an error of Nix's names.
+/// Returns the derivations that an error of Nix names.
 fn failing(recording: &[(f64, &[u8])], drvs: &[DrvPath], copies: usize) -> BTreeSet<DrvPath> {
     let errors = recording.iter().filter_map(|(_, line)| match parse(line) {
         Event::Message { level: 0, text } => Some(sanitize(text).into_owned()),
@@ -232,17 +232,17 @@ impl Replay<'_> {
             }
             _ => {}
         }
-        // A recording has no store to look into: a build succeeded if it was in one of its last
-        // phases, where it has phases, and no error names it.
+        // A recording has no store. A build succeeded if no error names it, and if its phase, if it
+        // has one, is one of the last ones.
         let (phases, failing) = (&self.phases, &self.failing);
-        let there = |drv: &DrvPath| {
+        let is_built = |drv: &DrvPath| {
             !failing.contains(drv)
                 && phases.borrow().get(drv).is_none_or(|phase| {
                     matches!(phase.as_str(), "installPhase" | "fixupPhase" | "installCheckPhase")
                 })
         };
-        // Each copy has a tracker of its own; all are drawn as one run.
-        for update in self.trackers[copy].follow(event, &there) {
+        // Each copy has its own tracker; all are drawn as one run.
+        for update in self.trackers[copy].follow(event, &is_built) {
             let rows = &mut self.rows;
             match &update {
                 Update::Started { drv, machine } => {
@@ -275,11 +275,12 @@ impl Replay<'_> {
 fn without_a_terminal_milestones_are_lines_and_a_failure_is_one_piece() {
     let (result, drawn) = plainly(&recorded("testbed"));
     assert!(result.contains("754 lines: 3 builds started, 3 finished, 1 of them failed\n"));
-    // A line of a build is shown with the failure of that build only, and all of it there.
+    // The output of a build is printed only with its failure, and completely.
     expect_file!["../../../tests/it/snapshots/progress.txt"].assert_eq(&without_times(&drawn));
 }
 
-/// `[0:12]` as `[_:__]`: how long a replay takes is the machine's affair.
+/// Replaces times such as `[0:12]` by `[_:__]` and removes estimates, because they depend on the
+/// machine.
 fn without_times(text: &str) -> String {
     let is_time = |word: &str| {
         word.split_once(':').is_some_and(|(minutes, seconds)| {
@@ -294,7 +295,7 @@ fn without_times(text: &str) -> String {
 }
 
 #[test]
-fn old_and_new_nix_near_and_far_are_shown_alike() {
+fn local_and_remote_builds_of_old_and_new_nix_are_shown_alike() {
     for name in ["local-2.26", "local-2.34", "remote-2.26", "remote-2.34"] {
         let (result, drawn) = plainly(&recorded(name));
         let counts = "5 builds started, 5 finished, 2 of them failed";
@@ -331,7 +332,7 @@ fn on_a_terminal_bars_fit_and_are_gone_at_the_end() {
         let seen = |what: &str| screens.iter().any(|screen| screen.contents().contains(what));
         assert!(seen("cpu-tigerlake-2 failed"), "{columns}: {end}");
         assert!(!screens.iter().any(terminal::is_coloured), "{columns}");
-        // The whole is one line, and never runs backwards.
+        // Overall progress is one line, and never decreases.
         let totals: Vec<String> =
             screens.iter().filter_map(|screen| total(screen, variants)).collect();
         assert_eq!(seen(" more: "), variants == "40", "{columns}");
@@ -340,7 +341,7 @@ fn on_a_terminal_bars_fit_and_are_gone_at_the_end() {
         let percents: Vec<u32> = totals.iter().filter_map(percent).collect();
         assert!(percents.is_sorted(), "{columns}: {percents:?}");
         assert!(percents.last() > percents.first(), "{columns}: {percents:?}");
-        // What is left is the result, below the failure's log.
+        // In the end, only the result is below the failure's log.
         let (_, left) = end.rsplit_once("subcommand failed.\n").unwrap();
         let ended = format!("{variants} builds started, {variants} finished");
         let below: Vec<&str> = left.lines().filter(|line| !line.contains("replay")).collect();
@@ -348,7 +349,7 @@ fn on_a_terminal_bars_fit_and_are_gone_at_the_end() {
     }
 }
 
-/// The line of all builds, which comes first and takes one row.
+/// Returns the line of overall progress, which is the first and takes one row.
 fn total(screen: &vt100::Screen, variants: &str) -> Option<String> {
     let rows: Vec<String> = screen.rows(0, screen.size().1.get()).collect();
     let is_total = |row: &String| row.contains('%') && row.contains(&format!(" of {variants}"));

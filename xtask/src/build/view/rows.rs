@@ -1,5 +1,5 @@
-//! The rows that are drawn while builds run: chosen, ranked and worded so that they fit a
-//! terminal of any size. The total comes first, so that it is never cut off.
+//! Formats the rows that are drawn while builds run, so that they fit a terminal of any size. The
+//! total is first, so that it is never cut off.
 //!
 //! Pure: no I/O, no clock.
 
@@ -7,11 +7,11 @@ use crate::build::derivations::{Derivation, Derivations, Overall, Stage};
 use crate::ui::progress::{Row, Size, fit, width};
 use crate::ui::{Ui, units};
 
-/// Before the name of a dependency, which is drawn under a variant.
+/// The prefix of a dependency, which is drawn below a variant.
 const INDENT: &str = "  └ ";
 
 pub fn rows(progress: &mut Derivations, now: f64, size: Size, ui: &Ui) -> Vec<Row> {
-    // One line stays free for the text above.
+    // One line remains for the text above.
     let lines = size.lines.saturating_sub(1).max(1);
     let total = progress.overall(now);
     let blocks = blocks(progress);
@@ -37,7 +37,7 @@ pub fn rows(progress: &mut Derivations, now: f64, size: Size, ui: &Ui) -> Vec<Ro
     rows
 }
 
-/// Columns for names; where there is little room, a number and a clock get the rest.
+/// Returns the maximum columns of names. On a narrow terminal, a number and a clock get the rest.
 fn widest_name(columns: usize) -> usize {
     match columns {
         0..28 => columns.saturating_sub(7),
@@ -46,17 +46,17 @@ fn widest_name(columns: usize) -> usize {
     }
 }
 
-/// A variant with those of its dependencies that are being built.
+/// A variant with its dependencies that are being built.
 struct Block<'a> {
     row: &'a Derivation,
     dependencies: Vec<&'a Derivation>,
     waits_for: Option<Need<'a>>,
 }
 
-/// A dependency for which a variant does not begin.
+/// A dependency that a variant waits for.
 #[derive(Clone, Copy)]
 enum Need<'a> {
-    /// It is shown under another variant.
+    /// It is shown below another variant.
     Running(&'a str),
     Failed(&'a str),
 }
@@ -85,15 +85,15 @@ impl Block<'_> {
 fn blocks(progress: &Derivations) -> Vec<Block<'_>> {
     let new = |row| Block { row, dependencies: vec![], waits_for: None };
     let mut blocks: Vec<Block> = progress.variants().map(new).collect();
-    for row in progress.dependencies() {
-        // Under the first variant that still waits for it.
-        let waits = |place: &&usize| {
-            blocks.get(**place).is_some_and(|block| block.row.stage == Stage::Waiting)
+    for row in progress.running_dependencies() {
+        // It is shown below the first variant that still waits for it.
+        let waits = |index: &&usize| {
+            blocks.get(**index).is_some_and(|block| block.row.stage == Stage::Waiting)
         };
         let first = row.needed_by().iter().find(waits).or(row.needed_by().first()).copied();
-        for place in row.needed_by() {
-            let Some(block) = blocks.get_mut(*place) else { continue };
-            if Some(*place) == first {
+        for index in row.needed_by() {
+            let Some(block) = blocks.get_mut(*index) else { continue };
+            if Some(*index) == first {
                 block.dependencies.push(row);
             } else {
                 block.waits_for.get_or_insert(Need::Running(&row.name));
@@ -102,8 +102,8 @@ fn blocks(progress: &Derivations) -> Vec<Block<'_>> {
     }
     let failed = progress.iter().map(|(_, row)| row);
     for row in failed.filter(|row| row.stage == Stage::Failed && !row.is_variant()) {
-        for place in row.needed_by() {
-            if let Some(block) = blocks.get_mut(*place) {
+        for index in row.needed_by() {
+            if let Some(block) = blocks.get_mut(*index) {
                 block.waits_for = Some(Need::Failed(&row.name));
             }
         }
@@ -111,27 +111,27 @@ fn blocks(progress: &Derivations) -> Vec<Block<'_>> {
     blocks
 }
 
-/// Those that fit, in their order, and the others.
+/// Splits the blocks into those that fit, in their order, and the others.
 fn choose(blocks: Vec<Block<'_>>, lines: usize) -> (Vec<Block<'_>>, Vec<Block<'_>>) {
     if blocks.iter().map(Block::lines).sum::<usize>() <= lines {
         return (blocks, vec![]);
     }
     let mut order: Vec<usize> = (0..blocks.len()).collect();
-    order.sort_by_key(|place| blocks[*place].rank());
+    order.sort_by_key(|index| blocks[*index].rank());
     let mut left = lines.saturating_sub(1);
     let mut chosen = vec![false; blocks.len()];
-    for place in order {
-        if blocks[place].lines() > left {
+    for index in order {
+        if blocks[index].lines() > left {
             break;
         }
-        left -= blocks[place].lines();
-        chosen[place] = true;
+        left -= blocks[index].lines();
+        chosen[index] = true;
     }
     let mut chosen = chosen.into_iter();
     blocks.into_iter().partition(|_| chosen.next().unwrap_or(false))
 }
 
-/// `and 31 more: 3 running, 20 waiting, 8 done`.
+/// Summarizes the hidden blocks, such as `and 31 more: 3 running, 20 waiting, 8 done`.
 fn others(hidden: &[Block]) -> Option<String> {
     let words = [
         (Stage::Running, "running"),
@@ -148,15 +148,15 @@ fn others(hidden: &[Block]) -> Option<String> {
     (!hidden.is_empty()).then(|| format!("and {} more: {}", hidden.len(), parts.join(", ")))
 }
 
-/// Builds that no known variant needs, and what is being fetched.
+/// Formats builds that no known variant needs, and the path that is being fetched.
 fn unattributed(progress: &Derivations, now: f64) -> Vec<String> {
-    let builds = progress.dependencies().filter(|row| row.needed_by().is_empty());
+    let builds = progress.running_dependencies().filter(|row| row.needed_by().is_empty());
     let builds = builds
         .map(|row| format!("building {}  {} {}", row.name, clock(row.elapsed(now)), row.on()));
     builds.chain(progress.fetching().map(|name| format!("fetching {name}"))).collect()
 }
 
-/// What all rows of a drawing have in common.
+/// The layout of all rows.
 struct Layout<'a> {
     columns: usize,
     /// Columns of the names.
@@ -220,12 +220,12 @@ impl Layout<'_> {
     fn running(&self, build: &Derivation, name: String) -> Row {
         let room = self.columns.saturating_sub(self.name);
         let wide = room.saturating_sub(32 + self.machine).min(30);
-        // Without room for both, a bar says more than a machine.
+        // A bar is more important than the machine's name.
         let wide = if wide < 8 { room.saturating_sub(32).min(30) } else { wide };
         let left = build.remaining(self.now).filter(|left| *left >= 1.0);
         let mut left = left.map_or_else(String::new, |left| format!("~{}", clock(left)));
         let phase = if build.phase == "build" { "" } else { build.phase.as_str() };
-        // What comes after it stays in its column.
+        // Keeps the following columns aligned.
         if !build.on().is_empty() || build.steps.is_some() && !phase.is_empty() {
             left = format!("{left:<6}");
         }
@@ -269,7 +269,7 @@ fn row(template: String, prefix: String, message: String, steps: Option<(u32, u3
     Row { template: template + "{wide_msg}", prefix, message, position, length }
 }
 
-/// As many of the parts as there is room for, each whole and after two blanks.
+/// Joins the parts that fit into the columns, each after two spaces.
 fn fitting(mut room: usize, parts: &[String]) -> String {
     let mut text = String::new();
     for part in parts.iter().filter(|part| width(part) > 0) {
@@ -282,7 +282,7 @@ fn fitting(mut room: usize, parts: &[String]) -> String {
     text
 }
 
-/// `0:07`, `12:34`, `1:02:03`. `seconds` is not negative.
+/// Formats a duration as `0:07`, `12:34` or `1:02:03`. `seconds` is not negative.
 pub fn clock(seconds: f64) -> String {
     let all = seconds as u64;
     match all / 3600 {
@@ -291,7 +291,7 @@ pub fn clock(seconds: f64) -> String {
     }
 }
 
-/// `12.3 of 80.1 MiB`.
+/// Formats fetched and expected bytes, such as `12.3 of 80.1 MiB`.
 pub fn fetched(bytes: u64, of: u64) -> String {
     let (bytes, of) = (units::bytes(bytes), units::bytes(of));
     match (bytes.split_once(' '), of.split_once(' ')) {

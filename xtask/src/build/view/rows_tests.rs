@@ -18,8 +18,8 @@ fn build(name: &str) -> Build {
 fn progress(names: &[String], expected: BTreeMap<DrvPath, Expected>) -> Derivations {
     let builds: Vec<Build> = names.iter().map(|name| build(name)).collect();
     let mut rows = Derivations::default();
-    rows.want(&builds.iter().collect::<Vec<_>>());
-    rows.learn(expected);
+    rows.add_variants(&builds.iter().collect::<Vec<_>>());
+    rows.add_expected(expected);
     rows
 }
 
@@ -29,7 +29,7 @@ fn start(progress: &mut Derivations, name: &str) {
 
 const PLAIN: Ui = Ui { bars: true, ..Ui::PLAIN };
 
-/// One runs, one failed, one ended, two wait for what one builds.
+/// One variant runs, one failed, one ended, and two wait for a dependency.
 fn several() -> Derivations {
     let names = [
         "cpu-znver4",
@@ -58,7 +58,7 @@ fn several() -> Derivations {
     progress
 }
 
-/// Each row as indicatif expands its template.
+/// Formats each row as indicatif expands its template.
 fn drawn(progress: &mut Derivations, now: f64, columns: usize, lines: usize) -> Vec<String> {
     let number = |template: &str, key: &str| -> Option<usize> {
         let (_, rest) = template.split_once(key)?;
@@ -84,7 +84,7 @@ fn drawn(progress: &mut Derivations, now: f64, columns: usize, lines: usize) -> 
 }
 
 #[test]
-fn eighty_columns_show_all() {
+fn eighty_columns_show_everything() {
     assert_eq!(
         drawn(&mut several(), 83.0, 80, 24).join("\n"),
         "\
@@ -112,7 +112,7 @@ fn no_row_is_wider_than_the_terminal_and_the_name_is_always_there() {
 }
 
 #[test]
-fn forty_variants_fit_a_small_terminal_and_those_that_run_are_seen() {
+fn forty_variants_fit_a_small_terminal_which_shows_the_running_ones() {
     let names: Vec<String> = (0..40).map(|n| format!("cpu-{n:02}")).collect();
     let mut progress = progress(&names, BTreeMap::new());
     (30..36).for_each(|n| start(&mut progress, &names[n]));
@@ -140,7 +140,7 @@ fn wide_characters_take_two_columns() {
 }
 
 #[test]
-fn times_and_bytes_read_well() {
+fn times_and_bytes_are_formatted() {
     assert_eq!(clock(7.9), "0:07");
     assert_eq!(clock(754.0), "12:34");
     assert_eq!(clock(3723.0), "1:02:03");
@@ -148,9 +148,9 @@ fn times_and_bytes_read_well() {
     assert_eq!(fetched(512, 5 << 20), "512 B of 5.0 MiB");
 }
 
-/// Also where it was found out after the failure who needs it.
+/// The variants that need it may become known after the failure.
 #[test]
-fn what_needs_a_failed_dependency_does_not_wait() {
+fn a_variant_with_a_failed_dependency_does_not_wait() {
     let mut progress = several();
     let needed = progress.entry(&drv("glslang-14.3"));
     needed.end(5.0);

@@ -1,4 +1,4 @@
-//! The plan and the report in the terminal: a table of the variants, then what failed.
+//! Prints the plan and the report in the terminal: a table of the variants, then the failures.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::ui::{Ui, units};
 
 const NOTHING: &str = "no host selects a variant to build";
 
-/// `--dry-run`: the whole plan.
+/// Prints the whole plan, for `--dry-run`.
 pub fn plan(ui: &Ui, plan: &Plan) {
     if plan.variants.is_empty() {
         return ui.status(NOTHING);
@@ -24,8 +24,8 @@ pub fn plan(ui: &Ui, plan: &Plan) {
     ui.status(format!("\n{}", sentence(plan)));
 }
 
-/// One sentence at the start of a run. `resumed` is how many builds of an interrupted run are
-/// done, and of how many.
+/// Prints a summary of the plan at the start of a run. `resumed` has the numbers of completed and
+/// all builds of an interrupted run.
 pub fn announce(ui: &Ui, plan: &Plan, resumed: Option<(usize, usize)>) {
     if let Some((done, all)) = resumed {
         ui.status(format!("resuming: {done} of {all} builds are already done"));
@@ -47,25 +47,26 @@ fn plan_row(row: &Row) -> Vec<Cell> {
     cells(&row.build, Cell::painted(word, paint), time, closure)
 }
 
-/// A row of the plan or of the report.
+/// Returns a row of the plan or of the report.
 fn cells(build: &Build, state: Cell, time: Option<String>, closure: Option<String>) -> Vec<Cell> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned()).into();
     let name = build.variant.as_str().into();
     vec![name, state, build.wanted_by().into(), or_dash(time), or_dash(closure)]
 }
 
-/// `4 variants: 1 present, 2 to build and 3 dependencies, 1 to fetch; 12 paths from a cache, …`.
+/// Summarizes the plan, such as `4 variants: 1 present, 2 to build and 3 dependencies, 1 to fetch;
+/// 12 paths from a cache, …`.
 fn sentence(plan: &Plan) -> String {
     let dependencies = match plan.dependencies {
         1 => " and 1 dependency".to_owned(),
         count => format!(" and {count} dependencies"),
     };
     let counts = [
-        (plan.count(Todo::Present), "present".to_owned()),
-        (plan.count(Todo::Build), "to build".to_owned()),
-        (plan.count(Todo::Fetch), "to fetch".to_owned()),
-        (plan.count(Todo::Unsupported), "that no machine can build".to_owned()),
-        (plan.count(Todo::NeedsSetup), "that need a set-up".to_owned()),
+        (plan.count(Todo::Present), "present"),
+        (plan.count(Todo::Build), "to build"),
+        (plan.count(Todo::Fetch), "to fetch"),
+        (plan.count(Todo::Unsupported), "that no machine can build"),
+        (plan.count(Todo::NeedsSetup), "that need a set-up"),
     ];
     let mut parts: Vec<String> = vec![];
     for (todo, (count, what)) in counts.into_iter().enumerate() {
@@ -101,16 +102,16 @@ pub fn report(ui: &Ui, report: &BuildReport) {
     if !rows.is_empty() {
         ui.result(Table { columns: &columns, rows }.render(ui));
     }
-    // The user knows why others stopped, and a finding is about those that need a set-up.
+    // The user interrupted the others, and findings report those that need a set-up.
     let stopped = |variant: &&VariantReport| variant.state == BuildState::Interrupted;
     let failed = |variant: &&VariantReport| {
         !variant.state.ok() && !stopped(variant) && variant.state != BuildState::NeedsSetup
     };
     for variant in report.variants.iter().filter(failed) {
-        complain(ui, variant);
+        print_failure(ui, variant);
     }
     findings::view::print_all(ui, report.host_findings());
-    // That something is to be set up was said before the build.
+    // The necessary set-up was printed before the build.
     for finding in report.findings.iter().filter(|finding| !is_setup(finding)) {
         findings::view::print(ui, "build-all", finding);
     }
@@ -130,7 +131,7 @@ pub fn report(ui: &Ui, report: &BuildReport) {
     }
 }
 
-/// What to do with builds that a link names.
+/// Returns what to do next with the linked builds.
 fn next(variants: &[VariantReport]) -> Option<String> {
     let linked = variants.iter().filter(|variant| variant.link.is_some());
     let hosts: Vec<&HostName> = linked.clone().flat_map(|variant| &variant.build.hosts).collect();
@@ -161,7 +162,7 @@ fn row(variant: &VariantReport) -> Vec<Cell> {
     cells(&variant.build, state, Some(units::seconds(variant.seconds)), closure(variant))
 }
 
-/// `1.2 GiB (+30.0 MiB)`.
+/// Formats the closure size and its change, such as `1.2 GiB (+30.0 MiB)`.
 fn closure(variant: &VariantReport) -> Option<String> {
     let bytes = units::bytes(variant.closure_bytes?);
     Some(match variant.closure_change_bytes {
@@ -173,7 +174,7 @@ fn closure(variant: &VariantReport) -> Option<String> {
     })
 }
 
-/// `dependency rocblas-7.0.2 failed with exit code 3 (2 attempts)`
+/// Explains a failure, such as `dependency rocblas-7.0.2 failed with exit code 3 (2 attempts)`.
 fn why(variant: &VariantReport) -> String {
     let sentence = variant.sentence();
     let mut text = match &variant.reason {
@@ -189,8 +190,8 @@ fn why(variant: &VariantReport) -> String {
     text
 }
 
-/// Why a build failed.
-pub fn complain(ui: &Ui, variant: &VariantReport) {
+/// Prints why a build failed.
+pub fn print_failure(ui: &Ui, variant: &VariantReport) {
     ui.warn(format!(
         "\n{} {} for {}: {}",
         ui.red("error:"),

@@ -202,7 +202,7 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHo
         Ok(input) if input.rev() == Some(pin.now.rev.as_str()) => input,
         _ => bail!("flake.lock changed while the update ran and was left alone"),
     };
-    let after = match own.graft(lock, &input) {
+    let after = match own.with_updated_input(lock, &input) {
         Ok(after) => after.print(),
         Err(moved) => bail!(
             "flake.lock changed while the update ran ({}) and was left alone",

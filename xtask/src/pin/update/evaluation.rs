@@ -165,7 +165,7 @@ impl Update<'_> {
     fn report_sizes(&mut self, after: &Fleet) -> Result<()> {
         let selections = self.before.selections.values().chain(after.selections.values());
         let outputs = selections.map(|selection| selection.out_path.clone());
-        let outputs: BTreeSet<StorePath> = outputs.filter(store::appeared).collect();
+        let outputs: BTreeSet<StorePath> = outputs.filter(store::exists).collect();
         let valid = store::valid(&self.pin.context.flake.nix, &outputs)?;
         let size = |fleet: &Fleet, host: &HostName| {
             valid.get(&fleet.selection(host)?.out_path).and_then(|info| info.closure_size)
