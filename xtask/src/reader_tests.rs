@@ -14,7 +14,7 @@ use crate::bench::output_check::rules as output_check;
 use crate::bench::report::history::Histories;
 use crate::bench::results::{self, Record};
 use crate::bench::sweep;
-use crate::bench::sweep::journal::Subject;
+use crate::bench::sweep::journal::Header;
 use crate::bench::sweep::search::{Goal, Plan};
 use crate::bench::target_state::TargetState;
 use crate::build::{compile_error, estimates};
@@ -171,10 +171,10 @@ proptest! {
 
     #[test]
     fn a_journal_of_a_sweep(bytes in damaged([bytes_of(SWEEP)])) {
-        let subject: Subject = serde_json::from_str(SWEEP.lines().next().unwrap()).unwrap();
-        let Some(ran) = sweep::journal::read(&text(&bytes), &subject) else { return Ok(()) };
+        let header: Header = serde_json::from_str(SWEEP.lines().next().unwrap()).unwrap();
+        let Some(ran) = sweep::journal::read(&text(&bytes), &header) else { return Ok(()) };
         for budget in [None, Some(60.0)] {
-            let points = subject.points.len();
+            let points = header.points.len();
             let plan = Plan { points, rounds: 3, repetitions: 5, budget, seed: 1, goal: Goal::Both };
             let state = plan.state(&ran);
             prop_assert!(state.next.is_none_or(|next| next.point < points));

@@ -1,11 +1,11 @@
-//! `bench --all`: every host in turn, and all results at the end.
+//! `bench --all`: measures every host in turn, then shows all results.
 
 use anyhow::{Result, bail};
 use serde::Serialize;
 
 use crate::bench::args::BenchArgs;
 use crate::bench::baseline::in_words;
-use crate::bench::command::{found, measure_host, target};
+use crate::bench::command::{measure_host, or_findings, target};
 use crate::bench::document::BenchReport;
 use crate::bench::view;
 use crate::check::report::NO_MODULE;
@@ -64,20 +64,19 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     ui.status("");
     ui.result(table(ui, &report));
     let mut failed = report.hosts.iter().filter(|bench| !bench.ok).peekable();
-    // Nothing is known of any of them.
     Ok(match failed.peek().is_some() && failed.all(|bench| bench.error.is_some()) {
         true => Outcome::Unavailable,
         false => Outcome::new(ok, report.hosts.iter().flat_map(HostBench::all_findings)),
     })
 }
 
-/// Measures one host, whatever became of the others. None: it does not use the module.
+/// Measures one host. None if it does not use the module.
 fn bench(args: &BenchArgs, context: &Context, host: HostName) -> Option<HostBench> {
     let ui = &context.ui;
     let measured = interrupt::check().map_err(Into::into).and_then(|()| {
         ui.status(format!("\n{}", ui.bold(host.as_str())));
         let args = BenchArgs { host: host.to_string(), ..args.clone() };
-        found(target(&args, context).and_then(|to| measure_host(&args, context, to)))
+        or_findings(target(&args, context).and_then(|to| measure_host(&args, context, to)))
     });
     let (report, findings, error) = (None, vec![], None);
     let mut bench = HostBench { host, report, findings, error, interrupted: false, ok: false };
@@ -107,13 +106,13 @@ fn bench(args: &BenchArgs, context: &Context, host: HostName) -> Option<HostBenc
 }
 
 impl HostBench {
-    /// Those of its report, or why it has none.
+    /// Returns the findings of its report, or why it has none.
     fn all_findings(&self) -> impl Iterator<Item = &Finding> {
         self.report.iter().flat_map(|report| &report.findings).chain(&self.findings)
     }
 }
 
-/// A row for each test of each host, or why there is none.
+/// Returns a table with a row for each test of each host; a host without results has one row.
 fn table(ui: &Ui, report: &AllReport) -> String {
     let mut rows: Vec<Vec<Cell>> = vec![];
     for bench in &report.hosts {

@@ -61,7 +61,7 @@ pub struct BenchArgs {
     /// Quantization of the generated smoke model
     #[arg(help_heading = MODEL, long, value_enum, default_value = "q4_0")]
     pub quantization: Quantization,
-    /// Number of parameters of the generated smoke model; 1b lives in memory, not in a cache
+    /// Number of parameters of the generated smoke model; 1b is larger than any CPU cache
     #[arg(help_heading = MODEL, long, value_enum, default_value = "29m")]
     pub params: Size,
 
@@ -76,7 +76,7 @@ pub struct BenchArgs {
     pub repetitions: u32,
     /// Number of llama-bench runs, each with all repetitions [default: 10, or 5 if those take
     /// five minutes]
-    #[arg(help_heading = TESTS, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_ROUNDS))]
+    #[arg(help_heading = TESTS, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_ROUNDS))]
     pub rounds: Option<u32>,
     /// Timeout of one llama-bench run, such as 90s or 15m
     #[arg(help_heading = TESTS, long, value_name = "DURATION", default_value = "15m", value_parser = parse_duration)]
@@ -97,8 +97,8 @@ pub struct BenchArgs {
     pub sweep: SweepArgs,
 }
 
-/// So few that the rounds of all builds can be counted.
-const MOST_ROUNDS: i64 = 1_000_000;
+/// Keeps the number of all rounds of all builds within 32 bits.
+const MAX_ROUNDS: i64 = 1_000_000;
 
 const TARGET: &str = "Target";
 const MODEL: &str = "Model";
@@ -106,16 +106,16 @@ const TESTS: &str = "Tests";
 const COMPARISON: &str = "Comparison";
 
 impl BenchArgs {
-    /// What `--compare` compares, the first one being what the others are compared with.
+    /// Returns the builds of `--compare`; the first is the reference of the others.
     pub fn subjects(&self) -> Vec<&str> {
-        let own = Some(self.host.as_str()).filter(|_| self.compare.len() == 1);
-        self.compare.iter().map(String::as_str).chain(own).collect()
+        let host = Some(self.host.as_str()).filter(|_| self.compare.len() == 1);
+        self.compare.iter().map(String::as_str).chain(host).collect()
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BuildOn {
-    /// This machine, which then copies it
+    /// This machine; the result is copied to the target
     Here,
     /// The target
     Target,

@@ -1,4 +1,4 @@
-//! The verdict: a new result against the one that is held to be good.
+//! Compares a new result with the baseline: the verdict and its findings.
 //!
 //! Pure: no I/O, no clock.
 
@@ -11,13 +11,13 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::bisect_command;
 use crate::nix::flake_input::{build_tag, short};
 use crate::nix::names::StorePath;
-use crate::statistics::{LEAST_PROCESSES, Ratio, is_enough, paired, speed, unpaired};
+use crate::statistics::{MIN_PROCESSES, Ratio, is_enough, paired, speed, unpaired};
 use crate::ui::units;
 
-/// "Under 1 % is noise", in percent.
-pub const FLOOR: f64 = 1.0;
-/// An interval that reaches further than this to either side, in percent, says little.
-pub const CLEAR: f64 = 2.0;
+/// Changes below this are noise, in percent.
+pub const NOISE_FLOOR: f64 = 1.0;
+/// An interval that is wider than this to either side is inconclusive, in percent.
+pub const MAX_HALF_WIDTH: f64 = 2.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,7 +27,7 @@ pub enum Verdict {
     Faster,
 }
 
-/// The one vocabulary of verdicts. `clear`: see [`Change::is_clear`].
+/// Returns a verdict as all commands print it. `clear`: see [`Change::is_clear`].
 pub fn in_words(verdict: Verdict, clear: bool) -> &'static str {
     match verdict {
         Verdict::Slower => "slower",
@@ -37,30 +37,30 @@ pub fn in_words(verdict: Verdict, clear: bool) -> &'static str {
     }
 }
 
-/// How the samples that decided were taken.
+/// How the compared samples were measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// At different times: what else changed on the machine is in the change.
+    /// At different times, so that other changes of the machine are included.
     Stored,
     /// Both builds in turns.
     SideBySide,
 }
 
-/// One test's change.
+/// The change of one test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     pub test: String,
     pub verdict: Verdict,
-    /// Of the speed; below zero is slower.
+    /// Change of the speed; negative is slower.
     pub change_percent: f64,
-    /// Holds the change with 99 % confidence.
+    /// 99 % confidence interval of the change.
     pub interval_percent: [f64; 2],
-    /// The mean of the fastest quarter of the processes, each by its fastest repetition.
+    /// Mean of the fastest quarter of the processes, each by its fastest repetition.
     pub baseline_tokens_per_second: f64,
     pub tokens_per_second: f64,
-    /// Processes: the baseline's and the new ones.
+    /// Number of processes, of the baseline and of the new build.
     pub rounds: [usize; 2],
 }
 
@@ -71,17 +71,18 @@ impl Change {
         format!("{test} {change_percent:+.1} % ({low:+.1} to {high:+.1})")
     }
 
-    /// Whether further rounds would not change the verdict.
+    /// Whether there are enough rounds for the verdict.
     pub fn is_clear(&self) -> bool {
         is_enough(self.rounds) && is_clear(self.verdict, self.interval_percent)
     }
 }
 
+/// Whether the interval, in percent, is narrow enough for the verdict.
 pub fn is_clear(verdict: Verdict, [low, high]: [f64; 2]) -> bool {
-    verdict != Verdict::Same || (high - low) / 2.0 <= CLEAR
+    verdict != Verdict::Same || (high - low) / 2.0 <= MAX_HALF_WIDTH
 }
 
-/// `baseline` of bench's document.
+/// The comparison with the baseline, in bench's document.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Baseline {
@@ -89,29 +90,29 @@ pub struct Baseline {
     #[serde(flatten)]
     pub llama_cpp: LlamaCpp,
     pub store_path: StorePath,
-    /// Whether the user saved it; else it is the last result.
+    /// Whether the baseline was saved by `--save-baseline`; otherwise it is the last result.
     pub saved: bool,
     pub method: Method,
-    /// Slower if a test is; faster if one is and none is slower.
+    /// Slower if a test is slower; faster if one is faster and none is slower.
     pub verdict: Verdict,
-    /// Of the test that decided.
+    /// Largest change with this verdict.
     pub change_percent: f64,
     pub tests: Vec<Change>,
-    /// What was measured side by side: these samples are in no file.
+    /// Samples of the side-by-side measurement, which are not in the results file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turns: Option<Turns>,
 }
 
-/// Both builds in turns.
+/// Samples of both builds, measured in turns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Turns {
-    /// Which random order they took, see statistics/random.rs.
+    /// Seed of the random order, see statistics/random.rs.
     pub seed: u64,
     pub tests: Vec<TurnsOfTest>,
 }
 
-/// Tokens per second, process by process; those of one index ran side by side.
+/// Tokens per second of each process; those of the same index ran in the same round.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnsOfTest {
@@ -121,20 +122,17 @@ pub struct TurnsOfTest {
 }
 
 impl Baseline {
-    /// None where no test is in both.
+    /// Returns the comparison with these changes; None if there are none.
     pub fn new(base: &Run, saved: bool, method: Method, tests: Vec<Change>) -> Option<Self> {
-        let by_change = |one: &&Change, other: &&Change| {
-            one.change_percent.abs().total_cmp(&other.change_percent.abs())
-        };
+        let by_size =
+            |a: &&Change, b: &&Change| a.change_percent.abs().total_cmp(&b.change_percent.abs());
         let verdicts = || tests.iter().map(|change| change.verdict);
         let verdict = match (verdicts().min()?, verdicts().max()?) {
             (Verdict::Slower, _) => Verdict::Slower,
             (_, most) => most,
         };
-        let decided = tests.iter().filter(|change| change.verdict == verdict).max_by(by_change)?;
-        let change_percent = decided.change_percent;
+        let largest = tests.iter().filter(|change| change.verdict == verdict).max_by(by_size)?;
         let Record { date, llama_cpp, store_path, .. } = base.about.clone();
-        let turns = None;
         Some(Self {
             date,
             llama_cpp,
@@ -142,16 +140,15 @@ impl Baseline {
             saved,
             method,
             verdict,
-            change_percent,
+            change_percent: largest.change_percent,
             tests,
-            turns,
+            turns: None,
         })
     }
 }
 
-/// What the new run is held against: what the user saved, else the last run of the same
-/// host, model, flags, environment, backends, CPU and GPU that came to its end. `true`: saved.
-/// Both have the newest first.
+/// Chooses the baseline of a new run: the newest comparable run that was saved, or else the newest
+/// complete comparable run. Returns whether it was saved. Both iterators give the newest run first.
 pub fn choose(
     mut saved: impl Iterator<Item = Run>,
     mut earlier: impl Iterator<Item = Run>,
@@ -164,11 +161,12 @@ pub fn choose(
     saved.or_else(|| earlier.find(comparable).map(|run| (run, false)))
 }
 
-/// Returns the change of every test that both have.
+/// Returns the changes of all tests that both have.
 pub fn changes(base: &Samples, new: &Samples, method: Method) -> Vec<Change> {
     new.tests().filter_map(|(test, new)| change(test, base.of(test), new, method)).collect()
 }
 
+/// Returns the change of one test; None if either build has no samples.
 pub fn change(test: &str, base: &[Vec<f64>], new: &[Vec<f64>], method: Method) -> Option<Change> {
     let ratio = match method {
         Method::Stored => unpaired(base, new)?,
@@ -188,9 +186,9 @@ pub fn change(test: &str, base: &[Vec<f64>], new: &[Vec<f64>], method: Method) -
     })
 }
 
-/// Only an interval that lies entirely beyond the floor is a change.
+/// Returns the verdict: a change only if the whole interval is beyond the noise floor.
 pub fn verdict(ratio: &Ratio) -> Verdict {
-    let floor = FLOOR / 100.0;
+    let floor = NOISE_FLOOR / 100.0;
     match ratio {
         Ratio { high, .. } if *high < 1.0 - floor => Verdict::Slower,
         Ratio { low, .. } if *low > 1.0 + floor => Verdict::Faster,
@@ -198,18 +196,19 @@ pub fn verdict(ratio: &Ratio) -> Verdict {
     }
 }
 
-/// The changes for which this holds, in words.
-pub fn list(changes: &[Change], wanted: impl Fn(&Change) -> bool) -> String {
-    let words = changes.iter().filter(|change| wanted(change)).map(Change::in_words);
+/// Lists the changes that match, in words.
+pub fn list(changes: &[Change], is_listed: &dyn Fn(&Change) -> bool) -> String {
+    let words = changes.iter().filter(|change| is_listed(change)).map(Change::in_words);
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// What the user should know: a regression is an error. `testbed`: as it is typed.
+/// Returns the findings of a comparison: an error for a regression, a warning for an inconclusive
+/// test. `testbed` is the option of the commands in their help.
 pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding> {
     let tests = &baseline.tests;
-    let slower = list(tests, |change| change.verdict == Verdict::Slower);
-    let unclear = list(tests, |change| is_enough(change.rounds) && !change.is_clear());
-    let few = list(tests, |change| !is_enough(change.rounds));
+    let slower = list(tests, &|change| change.verdict == Verdict::Slower);
+    let unclear = list(tests, &|change| is_enough(change.rounds) && !change.is_clear());
+    let few = list(tests, &|change| !is_enough(change.rounds));
     let then = named(&baseline.llama_cpp, &baseline.date);
     let mut findings = vec![];
     if !slower.is_empty() && baseline.store_path == new.store_path {
@@ -240,20 +239,19 @@ pub fn findings(baseline: &Baseline, new: &Record, testbed: &str) -> Vec<Finding
     if !few.is_empty() {
         findings.push(Finding::warning(
             "noisy",
-            format!("inconclusive: fewer than {LEAST_PROCESSES} rounds ({few})"),
-            format!("measure with --rounds {LEAST_PROCESSES} or more"),
+            format!("inconclusive: fewer than {MIN_PROCESSES} rounds ({few})"),
+            format!("measure with --rounds {MIN_PROCESSES} or more"),
         ));
     }
     findings
 }
 
-/// The tests that are slower than the stored result, but not than its build in turns: then the
-/// machine is slower, or what is stored is wrong.
+/// Reports tests that are slower than the stored result, but not slower than its build in turns.
 pub fn not_confirmed(stored: &[Change], turns: &[Change]) -> Option<Finding> {
     let is_slower = |change: &Change| change.verdict == Verdict::Slower;
     let confirmed =
         |change: &Change| turns.iter().any(|turn| turn.test == change.test && is_slower(turn));
-    let tests = list(stored, |change| is_slower(change) && !confirmed(change));
+    let tests = list(stored, &|change| is_slower(change) && !confirmed(change));
     (!tests.is_empty()).then(|| {
         Finding::warning(
             "machine-slower",
@@ -286,7 +284,7 @@ fn named(LlamaCpp { rev, build }: &LlamaCpp, date: &str) -> String {
     format!("{name} of {}", units::day(date))
 }
 
-/// bench/HOST.baseline.json: the lines of the runs that were saved.
+/// The file bench/HOST.baseline.json: the records of the saved runs.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Saved {
     pub schema: u32,
@@ -294,8 +292,10 @@ pub struct Saved {
 }
 
 impl Saved {
+    /// Parses the file; an empty one has no runs.
+    ///
     /// # Errors
-    /// A sentence: this is no such file.
+    /// A sentence: why it is not a baseline file.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(Self { schema: 1, records: vec![] });
@@ -305,12 +305,12 @@ impl Saved {
         Ok(saved)
     }
 
-    /// The newest first.
+    /// Returns the runs, the newest first.
     pub fn runs(self) -> impl Iterator<Item = Run> {
         runs(self.records.into_iter().rev())
     }
 
-    /// Puts a run in the place of those that it could be compared with.
+    /// Adds a run and removes the runs that are comparable with it.
     pub fn save(&mut self, lines: Vec<Record>) {
         let Some(new) = lines.first() else { return };
         self.records.retain(|old| !old.comparable(new));

@@ -1,6 +1,6 @@
-//! The verdict on a measurement. Where the stored baseline and the new result differ, or the
-//! difference is unclear, the baseline's build runs again, in turns with the new one: in the
-//! hours between two results a machine changes more than llama.cpp does.
+//! Compares a measurement with the baseline. If they differ or the comparison is inconclusive, the
+//! baseline's build runs again, in turns with the new one, because a machine changes more between
+//! two measurements than llama.cpp does.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::bench::machine::Machine;
 use crate::bench::measure::Setup;
 use crate::bench::measurement::Subject;
 use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
-use crate::bench::recorder::{Recorder, is_enough, not_recorded};
+use crate::bench::recorder::{Recorder, is_time_up, not_recorded};
 use crate::bench::results::{lines_by_run, runs};
 use crate::bench::results_file::ResultsFile;
 use crate::findings::finding::{Finding, Severity};
@@ -30,10 +30,10 @@ use crate::system::{disk, files, json_lines};
 use crate::target::or_finding;
 use crate::ui::sanitize::sanitize;
 
-/// Until the interval is narrow, but no more often than this.
-const MOST_BATCHES: u32 = 3;
+/// Maximum number of times that the rounds are repeated until the interval is narrow.
+const MAX_BATCHES: u32 = 3;
 
-/// Compares the new run with the baseline; the verdict and its findings go into the report.
+/// Compares the new run with the baseline, and adds the verdict and its findings to the report.
 pub fn judge(
     context: &Context,
     recorder: &Recorder,
@@ -54,20 +54,20 @@ pub fn judge(
         ));
         return Ok(());
     };
-    let (mut method, mut turns) = (Method::Stored, None);
+    let (mut method, mut turns, mut unconfirmed) = (Method::Stored, None, None);
     let mut decided = changes(&base.samples, &new.samples, method);
-    let mut excused = None;
-    let open = |change: &&Change| change.verdict != Verdict::Same || !change.is_clear();
-    if decided.iter().any(|change| open(&change)) && base.about.store_path != subject.store_path {
+    let is_open = |change: &&Change| change.verdict != Verdict::Same || !change.is_clear();
+    if decided.iter().any(|change| is_open(&change)) && base.about.store_path != subject.store_path
+    {
         let old = Subject { store_path: base.about.store_path.clone(), ..subject.clone() };
         if is_available(context, machine, &old, subject)? {
-            for change in decided.iter().filter(open) {
+            for change in decided.iter().filter(is_open) {
                 ui.status(format!("{} against the stored baseline", change.in_words()));
             }
             let paired = in_turns(setup, [&old, subject])?;
             if let Some((changes, samples)) = paired.filter(|(changes, _)| !changes.is_empty()) {
                 method = Method::SideBySide;
-                excused = not_confirmed(&decided, &changes);
+                unconfirmed = not_confirmed(&decided, &changes);
                 decided = changes;
                 turns = Some(samples);
             }
@@ -77,14 +77,14 @@ pub fn judge(
         return Ok(());
     };
     baseline.turns = turns;
-    report.precede(findings(&baseline, &new.about, &context.testbed_option()));
-    report.precede(excused);
+    report.prepend(findings(&baseline, &new.about, &context.testbed_option()));
+    report.prepend(unconfirmed);
     report.baseline = Some(baseline);
     Ok(())
 }
 
-/// Whether the baseline's build can run on the target. It may have been garbage-collected, and
-/// its path is from a file that anybody who can change the repository can write.
+/// Whether the baseline's build can run on the target. It may have been garbage-collected, and its
+/// path comes from a committed file, which anyone with commit access can edit.
 fn is_available(
     context: &Context,
     machine: &Machine,
@@ -111,7 +111,8 @@ fn is_available(
     }
 }
 
-/// Runs both in turns until every change is clear, or for as long as is reasonable.
+/// Runs both builds in turns until every change is clear, for at most [`MAX_BATCHES`] times the
+/// rounds.
 fn in_turns(setup: Setup, [old, new]: [&Subject; 2]) -> Result<Option<(Vec<Change>, Turns)>> {
     let Setup { ui, params, .. } = setup;
     let targets = [("baseline", old), ("new", new)]
@@ -119,7 +120,7 @@ fn in_turns(setup: Setup, [old, new]: [&Subject; 2]) -> Result<Option<(Vec<Chang
     let seed = now() ^ u64::from(std::process::id());
     let mut batch = Instant::now();
     let mut enough = |round: u32, samples: &[Samples]| {
-        if is_enough(params, round, batch) {
+        if is_time_up(params, round, batch) {
             return true;
         }
         let complete = round.is_multiple_of(params.rounds);
@@ -130,7 +131,7 @@ fn in_turns(setup: Setup, [old, new]: [&Subject; 2]) -> Result<Option<(Vec<Chang
         complete && changes().iter().all(Change::is_clear)
     };
     ui.status("measuring the baseline's build and the new one in turns");
-    let most = params.rounds * MOST_BATCHES;
+    let most = params.rounds * MAX_BATCHES;
     let rounds = Rounds { most, seed, enough: Some(&mut enough) };
     let run = paired_run::run(setup, &targets, rounds)?;
     if let Some(finding) = run.finding {
@@ -147,12 +148,12 @@ fn in_turns(setup: Setup, [old, new]: [&Subject; 2]) -> Result<Option<(Vec<Chang
     Ok(Some((changes(old, new, Method::SideBySide), turns)))
 }
 
-/// Keeps this build from Nix's garbage collector for as long as later results are held
-/// against it, `as_what`: the last, or the baseline.
-pub fn protect(context: &Context, recorder: &Recorder, as_what: &str) {
+/// Protects this build from garbage collection while later results are compared with it. `role` is
+/// `last` or `baseline`; each has one GC root per results file.
+pub fn protect(context: &Context, recorder: &Recorder, role: &str) {
     let path = &recorder.subject.store_path;
-    let name = format!("{}-{as_what}", recorder.records.results.with_extension("").display());
-    // A file's name holds 255 bytes, and of a long path the end tells more.
+    let name = format!("{}-{role}", recorder.records.results.with_extension("").display());
+    // A file name has at most 255 bytes; the end of a long path is the more specific part.
     let name: String = name.chars().skip(name.chars().count().saturating_sub(120)).collect();
     let linked = Links::open(&context.home.join("roots/bench"))
         .and_then(|links| links.link(&context.flake.nix, &name, path));
@@ -161,7 +162,7 @@ pub fn protect(context: &Context, recorder: &Recorder, as_what: &str) {
     }
 }
 
-/// The runs that were saved.
+/// Reads the saved runs.
 ///
 /// # Errors
 /// The file cannot be read, or is not a baseline file.
@@ -175,14 +176,13 @@ pub fn saved(records: &ResultsFile) -> Result<Saved> {
     })
 }
 
-/// Makes this run the baseline of later ones, unless it has an error. What keeps it from being
-/// saved is a finding.
+/// Saves this run as the baseline, unless it has an error. A failure to save it is a finding.
 pub fn save(context: &Context, recorder: &Recorder, report: &mut BenchReport) {
     let ui = &context.ui;
-    // A regression is what the user may mean to accept.
-    let broken =
+    // A regression does not prevent it: the user may accept a slower build.
+    let is_error =
         |finding: &&Finding| finding.code != "regression" && finding.severity == Severity::Error;
-    if let Some(finding) = report.findings.iter().find(broken) {
+    if let Some(finding) = report.findings.iter().find(is_error) {
         ui.warn(format!("baseline unchanged: {}", finding.message));
         return;
     }
@@ -193,10 +193,10 @@ pub fn save(context: &Context, recorder: &Recorder, report: &mut BenchReport) {
     ui.status(format!("saved as the baseline in {}", recorder.records.baseline.display()));
     protect(context, recorder, "baseline");
     report.findings.retain(|finding| finding.code != "regression");
-    report.settle();
+    report.refresh();
 }
 
-/// Puts the lines of this run into the baseline's file.
+/// Writes this run's records to the baseline's file.
 fn write(recorder: &Recorder) -> Result<()> {
     let mut runs = lines_by_run(recorder.records.newest_first()?);
     let lines = runs.find(|lines| lines[0].run == recorder.run);

@@ -1,5 +1,5 @@
-//! Verdicts on recorded samples: how often a slow-down that was planted is found, and
-//! how often one is seen where there is none.
+//! Tests of verdicts on recorded samples: how often a simulated slowdown is found, and how often
+//! one is reported where there is none.
 
 use crate::bench::baseline::*;
 use clap::Parser as _;
@@ -8,11 +8,11 @@ use crate::bench::results::tests::record;
 use crate::statistics::random::SplitMix;
 
 const RECORDED: &str = include_str!("../../tests/fixtures/llama-bench/repeated.txt");
-/// As many rounds as bench has by default, and as often as bench/baseline_check.rs goes on.
+/// The default rounds of bench, and the batches of bench/baseline_check.rs.
 const ROUNDS: usize = 10;
 const BATCHES: usize = 3;
 
-/// The processes of one build in one test, one after another.
+/// The processes of one build in one test, in the order of their start.
 struct Series(Vec<Vec<f64>>);
 
 fn series(name: &str) -> Vec<Series> {
@@ -32,8 +32,8 @@ fn scaled(processes: &[Vec<f64>], by: f64) -> Vec<Vec<f64>> {
     processes.iter().map(|samples| samples.iter().map(|speed| speed * by).collect()).collect()
 }
 
-/// What bench would say of a build that has this share of the other's speed: first by
-/// results of two times, then in turns.
+/// Compares a build with one of `share` times its speed, as bench does: first with samples of
+/// different times, then in turns.
 fn bench(series: &Series, share: f64, random: &mut SplitMix) -> (Change, Change) {
     let Series(all) = series;
     let mut window = |n: usize| {
@@ -42,10 +42,10 @@ fn bench(series: &Series, share: f64, random: &mut SplitMix) -> (Change, Change)
     };
     let (then, now) = (window(ROUNDS), window(ROUNDS));
     let stored = change("t", then, &scaled(now, share), Method::Stored).unwrap();
-    let beside = window(2 * ROUNDS * BATCHES);
+    let paired = window(2 * ROUNDS * BATCHES);
     let (mut old, mut new) = (vec![], vec![]);
     for batch in 1..=BATCHES {
-        for pair in beside[old.len() * 2..batch * ROUNDS * 2].chunks_exact(2) {
+        for pair in paired[old.len() * 2..batch * ROUNDS * 2].chunks_exact(2) {
             let first = random.below(2);
             old.push(pair[first].clone());
             new.extend(scaled(&pair[1 - first..=1 - first], share));
@@ -58,14 +58,14 @@ fn bench(series: &Series, share: f64, random: &mut SplitMix) -> (Change, Change)
     unreachable!()
 }
 
-/// What the user is told in the end.
-fn verdict_of((stored, beside): &(Change, Change)) -> Verdict {
+/// Returns the verdict that the user sees.
+fn verdict_of((stored, paired): &(Change, Change)) -> Verdict {
     let settled = stored.verdict == Verdict::Same && stored.is_clear();
-    if settled { stored.verdict } else { beside.verdict }
+    if settled { stored.verdict } else { paired.verdict }
 }
 
 #[test]
-fn ten_percent_is_found_and_nothing_is_not_in_20_of_20_runs() {
+fn only_a_slowdown_of_ten_percent_is_reported_in_20_of_20_runs() {
     let mut random = SplitMix(2026);
     let series = series("bursts");
     for run in 0..20 {
@@ -79,7 +79,7 @@ fn ten_percent_is_found_and_nothing_is_not_in_20_of_20_runs() {
 
 /// Beside compilers, where four of five repetitions take up to a hundred times as long.
 #[test]
-fn where_ten_percent_cannot_be_seen_that_is_said() {
+fn ten_percent_on_a_busy_machine_is_found_or_inconclusive() {
     let mut random = SplitMix(2026);
     let series = series("busy");
     let mut found = 0;
@@ -115,21 +115,21 @@ fn error_rates() {
                 runs.iter().filter(|run| wanted(run)).count() as f64 * 100.0 / TIMES as f64
             };
             let stored = |v| share(&|run| run.0.verdict == v);
-            let told = |v| share(&|run| verdict_of(run) == v);
+            let shown = |v| share(&|run| verdict_of(run) == v);
             let unclear = share(&|run| !run.1.is_clear());
             eprintln!(
                 "{name:>6} {slower:>4} % slower: stored alone {:>5.1} / {:>4.1}; with turns \
                  {:>5.1} / {unclear:>4.1} / {:>4.1}",
                 stored(Verdict::Slower),
                 stored(Verdict::Faster),
-                told(Verdict::Slower),
-                told(Verdict::Faster),
+                shown(Verdict::Slower),
+                shown(Verdict::Faster),
             );
             if slower == 0.0 {
-                assert!(told(Verdict::Slower) + told(Verdict::Faster) <= 2.0);
+                assert!(shown(Verdict::Slower) + shown(Verdict::Faster) <= 2.0);
             }
             if slower == 10.0 && name == "bursts" {
-                assert!(told(Verdict::Slower) >= 99.0);
+                assert!(shown(Verdict::Slower) >= 99.0);
             }
         }
     }
@@ -152,7 +152,7 @@ fn run(name: &str, store: &str, rev: &str, speed: f64) -> Run {
     run_of(name, store, rev, &[("pp128", 10, speed), ("tg32", 10, speed)])
 }
 
-fn held_against(base: &Run, new: &Run) -> Baseline {
+fn compared(base: &Run, new: &Run) -> Baseline {
     Baseline::new(
         base,
         false,
@@ -167,7 +167,7 @@ fn a_regression_names_tests_change_revisions_and_the_next_step() {
     let good = run("r1", "/nix/store/x", "a41604cfa5fb271dc38b", 1000.0);
     let tests = [("pp128", 10, 880.0), ("tg32", 10, 1000.0)];
     let bad = run_of("r2", "/nix/store/y", "5ad058abc4e4f5b9ee62", &tests);
-    let baseline = held_against(&good, &bad);
+    let baseline = compared(&good, &bad);
     assert_eq!(baseline.verdict, Verdict::Slower);
     assert!((baseline.change_percent + 12.0).abs() < 0.1, "{baseline:?}");
     assert_eq!(baseline.tests[1].verdict, Verdict::Same);
@@ -179,7 +179,7 @@ fn a_regression_names_tests_change_revisions_and_the_next_step() {
         assert!(message.contains(part), "{message}");
     }
     assert!(!message.contains("tg32"), "{message}");
-    // The printed command is one that parses.
+    // The printed command can be parsed.
     let command = findings[0].help.split('`').nth(1).unwrap();
     let words = command.strip_prefix("cargo ").unwrap().split(' ');
     match crate::cli::Cli::try_parse_from(words).unwrap().command {
@@ -192,14 +192,14 @@ fn a_regression_names_tests_change_revisions_and_the_next_step() {
     }
 }
 
-/// One pair has an interval without width, however far apart its two are.
+/// A single pair has an interval without width.
 #[test]
 fn few_rounds_give_no_verdict() {
     let good = run_of("r1", "/nix/store/x", "a41604cfa5fb271dc38b", &[("pp128", 10, 1000.0)]);
     for (rounds, verdict) in [(1, Verdict::Same), (4, Verdict::Same), (5, Verdict::Slower)] {
         let tests = [("pp128", rounds, 500.0)];
         let bad = run_of("r2", "/nix/store/y", "5ad058abc4e4f5b9ee62", &tests);
-        let baseline = held_against(&good, &bad);
+        let baseline = compared(&good, &bad);
         assert_eq!(baseline.verdict, verdict, "{rounds}");
         let findings = findings(&baseline, &bad.about, "");
         let found: Vec<_> = findings.iter().map(|finding| finding.code).collect();
@@ -216,19 +216,19 @@ fn few_rounds_give_no_verdict() {
 fn the_same_build_cannot_be_a_regression() {
     let good = run("r1", "/nix/store/x", "a41604cfa", 1000.0);
     let bad = run("r2", "/nix/store/x", "a41604cfa", 880.0);
-    let findings = findings(&held_against(&good, &bad), &bad.about, "");
+    let findings = findings(&compared(&good, &bad), &bad.about, "");
     assert_eq!(findings[0].code, "machine-slower");
     let other = run("r2", "/nix/store/y", "a41604cfa", 880.0);
-    let findings = super::findings(&held_against(&good, &other), &other.about, "");
+    let findings = super::findings(&compared(&good, &other), &other.about, "");
     assert!(findings[0].help.contains("host's options"), "{findings:?}");
 }
 
 #[test]
-fn faster_and_under_one_percent_are_well() {
+fn faster_and_under_one_percent_are_no_findings() {
     let base = run("r1", "/nix/store/x", "a", 1000.0);
     for (speed, verdict) in [(1008.0, Verdict::Same), (1100.0, Verdict::Faster)] {
         let new = run("r2", "/nix/store/y", "b", speed);
-        let baseline = held_against(&base, &new);
+        let baseline = compared(&base, &new);
         assert_eq!(baseline.verdict, verdict);
         assert_eq!(findings(&baseline, &new.about, ""), []);
     }
@@ -239,7 +239,7 @@ fn choose_of(saved: &[Run], earlier: &[Run], new: &Run) -> Option<(Run, bool)> {
 }
 
 #[test]
-fn what_was_saved_goes_before_what_was_last() {
+fn a_saved_run_precedes_the_last_one() {
     let (first, second) =
         (run("r1", "/nix/store/x", "a", 1.0), run("r2", "/nix/store/y", "b", 1.0));
     let mut other = run("r3", "/nix/store/z", "c", 1.0);
@@ -251,7 +251,7 @@ fn what_was_saved_goes_before_what_was_last() {
     let saved = choose_of(std::slice::from_ref(&first), &earlier, &new).unwrap();
     assert_eq!((saved.0.about.run.as_str(), saved.1), ("r1", true));
     assert_eq!(choose_of(&[other], std::slice::from_ref(&new), &new), None);
-    // What broke off, in its first round or in the middle, is passed over.
+    // A run that was aborted, in its first round or later, is skipped.
     let half = run_of("r2", "/nix/store/y", "b", &[("pp128", 10, 1.0)]);
     let mut short = run_of("r2", "/nix/store/y", "b", &[("pp128", 10, 1.0), ("tg32", 4, 1.0)]);
     short.about.least_rounds = Some(5);
@@ -262,7 +262,7 @@ fn what_was_saved_goes_before_what_was_last() {
 }
 
 #[test]
-fn saving_replaces_only_what_it_can_be_compared_with() {
+fn saving_replaces_only_comparable_runs() {
     let mut saved = Saved::parse("").unwrap();
     let mut flash = record("r1", "pp128", &[1.0]);
     flash.flags.push("-fa".into());

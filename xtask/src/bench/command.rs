@@ -1,4 +1,4 @@
-//! `bench`: proof on the target that the selected variant runs there, and how fast.
+//! `bench`: runs the selected variant's llama-bench on the target.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::bench::args::BenchArgs;
-use crate::bench::deploy::get_ready;
+use crate::bench::deploy::prepare;
 use crate::bench::document::BenchReport;
 use crate::bench::machine::Machine;
 use crate::bench::measure::{Setup, offload};
@@ -15,7 +15,7 @@ use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::output_check::command::{OutputCheck, verify};
 use crate::bench::preflight::check_afterwards;
-use crate::bench::recorder::{PATIENCE, ROUNDS, Recorder};
+use crate::bench::recorder::{ROUNDS, Recorder, TIME_BUDGET};
 use crate::bench::results_file::ResultsFile;
 use crate::bench::session::{Session, open};
 use crate::bench::{all, baseline_check, compare, memory_bandwidth, sweep, view};
@@ -35,7 +35,7 @@ use crate::target::Target;
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 
 pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
-    // Further arguments may name other tests.
+    // Arguments after `--` may add tests.
     if args.prompt == 0 && args.generate == 0 && args.args.is_empty() {
         bail!("--prompt 0 and --generate 0 leave nothing to measure");
     }
@@ -43,11 +43,10 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
         return all::run(args, context);
     }
     let target = target(args, context)?;
-    let findings = match found(run_on(args, context, target))? {
+    let findings = match or_findings(run_on(args, context, target))? {
         Ok(outcome) => return Ok(outcome),
         Err(findings) => findings,
     };
-    // There is no variant to report on.
     context.ui.document(&serde_json::json!({
         "schema": 1, "command": "bench", "host": args.host, "results": [],
         "findings": findings, "ok": false,
@@ -56,8 +55,8 @@ pub fn run(args: &BenchArgs, context: &Context) -> Result<Outcome> {
     Ok(Outcome::new(false, &findings))
 }
 
-/// Tells findings, which are for the user to fix, from what broke.
-pub fn found<T>(result: Result<T>) -> Result<Result<T, Vec<Finding>>> {
+/// Separates findings, which the user should fix, from failures.
+pub fn or_findings<T>(result: Result<T>) -> Result<Result<T, Vec<Finding>>> {
     let error = match result {
         Ok(value) => return Ok(Ok(value)),
         Err(error) => error,
@@ -71,7 +70,7 @@ pub fn found<T>(result: Result<T>) -> Result<Result<T, Vec<Finding>>> {
 /// Measures a host's variant on its target, as `bench HOST` does.
 ///
 /// # Errors
-/// A [`Refusal`] or a [`Finding`] where there is nothing to report on.
+/// A [`Refusal`] or a [`Finding`] if there is no variant or target to report on.
 pub fn measure_host(args: &BenchArgs, context: &Context, target: Target) -> Result<BenchReport> {
     let (_session, machine) = reach(args, context, target)?;
     let subject = subject(context, &args.host, &machine)?;
@@ -87,7 +86,7 @@ fn reach(args: &BenchArgs, context: &Context, mut target: Target) -> Result<(Ses
 }
 
 /// # Errors
-/// As those of [`measure_host`].
+/// Those of [`measure_host`].
 fn run_on(args: &BenchArgs, context: &Context, target: Target) -> Result<Outcome> {
     if !args.sweep.sweep.is_empty() || !args.compare.is_empty() {
         let (_session, machine) = reach(args, context, target)?;
@@ -102,14 +101,14 @@ fn run_on(args: &BenchArgs, context: &Context, target: Target) -> Result<Outcome
     Ok(Outcome::new(report.ok, &report.findings))
 }
 
-/// `…/logs/bench/carbon-1763840000-4711.log`: an earlier run's log stays.
+/// Returns a new log file for each run: `…/logs/bench/carbon-1763840000-4711.log`.
 fn log_file(context: &Context, host: &str) -> PathBuf {
     let (seconds, process) = (now(), std::process::id());
     let name = format!("{}-{seconds}-{process}.log", safe_name(host));
     context.home.join("logs/bench").join(name)
 }
 
-/// `--local`, `--target`, or the fleet table's.
+/// Returns the target of `--target`, `--local` or the fleet table.
 pub fn target(args: &BenchArgs, context: &Context) -> Result<Target> {
     if let Some(destination) = &args.target {
         return Target::ssh(destination, ssh_options());
@@ -129,7 +128,7 @@ pub fn target(args: &BenchArgs, context: &Context) -> Result<Target> {
     Ok(target)
 }
 
-/// Returns the variant that the host selects; for `local`, the one that fits the machine.
+/// Returns the variant that the host selects, or for `local` the CPU variant that fits the machine.
 ///
 /// # Errors
 /// A [`Refusal`] if it does not evaluate.
@@ -143,12 +142,11 @@ pub fn subject(context: &Context, name: &str, machine: &Machine) -> Result<Subje
     if let Some(selection) = outcomes.selection(&host) {
         return Ok(Subject::new(host, selection.clone()));
     }
-    // The words of `check`.
     let check = CheckReport::new(&hosts, outcomes, &BTreeSet::new());
     bail!(Refusal(check.hosts.into_iter().flat_map(|host| host.findings).collect()))
 }
 
-/// Returns the variant of `local`: the CPU variant that fits the machine.
+/// Returns the CPU variant that fits the machine, the subject of `local`.
 pub fn tuned_subject(context: &Context, machine: &Machine) -> Result<Subject> {
     let microarch = machine.microarch().context("no microarchitecture fits this CPU")?;
     Ok(Subject::new(HostName::new(LOCAL), tuned(context, &microarch)?))
@@ -168,14 +166,14 @@ pub fn params(args: &BenchArgs, subject: &Subject) -> Params {
         generate: args.generate,
         repetitions: args.repetitions,
         rounds: args.rounds.unwrap_or(ROUNDS),
-        patience: if args.rounds.is_some() { Duration::MAX } else { PATIENCE },
+        time_budget: if args.rounds.is_some() { Duration::MAX } else { TIME_BUDGET },
         timeout: args.timeout,
         args: subject.manifest.bench_args(&args.args),
     }
 }
 
-/// Pre-flight, build, copy, verify, measure, compare with the baseline. The first of them
-/// that fails ends it, as a finding of the report.
+/// Runs the pre-flight checks, builds, copies, verifies, measures and compares with the baseline.
+/// A step that fails is a finding of the report, and ends it.
 fn measure(
     args: &BenchArgs,
     context: &Context,
@@ -185,10 +183,10 @@ fn measure(
 ) -> Result<BenchReport> {
     let (ui, target) = (&context.ui, &machine.target);
     let records = ResultsFile::of_subject(args, context, subject)?;
-    // Read now, so that a damaged one is named before minutes of measuring.
+    // Read first, to report a damaged file before minutes of measuring.
     let saved = baseline_check::saved(&records)?;
     let mut model = chosen_model(args, subject)?;
-    let (path, mut before) = get_ready(args, context, machine, subject, &params.args, &mut model)?;
+    let (path, mut before) = prepare(args, context, machine, subject, &params.args, &mut model)?;
     let model = model.about;
     let mut report = BenchReport::new(subject, target.name(), model.clone(), None, vec![]);
     let Some(path) = path else {
@@ -210,7 +208,7 @@ fn measure(
         report = recorder.measure()?;
         match memory_bandwidth::measure(setup, subject, &report) {
             Ok(bandwidth) => report.memory_bandwidth = bandwidth,
-            // What was measured before is shown all the same.
+            // The report shows what was measured before.
             Err(error) if error.is::<Interrupted>() => {}
             Err(error) => report.add([error.downcast::<Finding>()?]),
         }
@@ -224,7 +222,7 @@ fn measure(
     report.env.clone_from(&machine.env);
     report.log = machine.written_log();
     check_afterwards(machine, &mut report);
-    report.precede(before);
+    report.prepend(before);
     if report.ok {
         match baseline_check::judge(context, &recorder, saved, &mut report) {
             Err(error) if error.is::<Interrupted>() => {}

@@ -1,4 +1,4 @@
-//! `bench HOST --compare A,B,…`: what each name means, and the builds in turns.
+//! `bench HOST --compare A,B,…`: resolves the names to builds, and runs these in turns.
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -34,10 +34,10 @@ struct ComparisonReport<'a> {
     host: &'a str,
     target: &'a str,
     model: &'a Model,
-    /// The GPU, or the CPU where there is none.
+    /// Name of the GPU, or of the CPU if there is no GPU.
     device: Option<&'a str>,
     threads: Option<u32>,
-    /// Gives the same random order again with `--seed`.
+    /// Seed of the random order; `--seed` repeats it.
     seed: u64,
     subjects: Vec<Compared<'a>>,
     /// Ratios are to the first subject.
@@ -50,7 +50,7 @@ struct ComparisonReport<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Compared<'a> {
-    /// As it was typed.
+    /// Name on the command line.
     label: &'a str,
     variant: &'a VariantName,
     rev: Option<&'a str>,
@@ -60,7 +60,7 @@ struct Compared<'a> {
 pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Outcome> {
     // Plan.
     let own = subject(context, &args.host, machine)?;
-    // Nix may still read a trial fleet's folder, which goes when it is dropped.
+    // Dropping a trial fleet deletes its folder, which Nix still reads.
     let mut fleets: Vec<TrialFleet> = vec![];
     let mut subjects: Vec<Subject> = vec![];
     for name in args.subjects() {
@@ -112,7 +112,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         findings: &findings,
         ok,
     })?;
-    let about = view::surroundings(model, device, threads);
+    let about = view::model_and_device(model, device, threads);
     context.ui.result(format!("{} on {target}: {about}", args.host));
     for (label, subject) in &subjects {
         let rev = subject.manifest.rev.as_deref().map_or("unknown", short);
@@ -125,8 +125,10 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     Ok(Outcome::new(ok, findings.iter().copied()))
 }
 
+/// Returns the build with this name; `own` is the host's.
+///
 /// # Errors
-/// Nothing has this name.
+/// There is none.
 fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Result<Subject> {
     let host = || own.host.clone();
     let package = |choose: &str| Ok(Subject::new(host(), context.flake.package(choose)?));
@@ -136,22 +138,20 @@ fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Resu
     match name {
         "upstream" => return package("pkgs: pkgs.llama-cpp-upstream"),
         "nixpkgs" => return package("pkgs: pkgs.llama-cpp-nixpkgs"),
-        "dispatch" => return package(&like(own, "dispatch")),
+        "dispatch" => return package(&for_microarch(own, "dispatch")),
+        _ if name.starts_with('/') => return Ok(Subject::on_target(name, own)),
         _ => {}
     }
-    if name.starts_with('/') {
-        return Ok(Subject::on_target(name, own));
-    }
     if let Some(microarch) = name.strip_prefix("microarch=") {
-        return package(&like(own, microarch));
+        return package(&for_microarch(own, microarch));
     }
     let hosts = context.all_hosts()?.to_vec();
     let outcomes = evaluate(context, &hosts, EvalOptions::default())?;
     let selections: Vec<(&HostName, &Selection)> = outcomes.selected().collect();
-    let known = |(host, selection): &&(&HostName, &Selection)| {
+    let is_named = |(host, selection): &&(&HostName, &Selection)| {
         selection.manifest.variant.as_str() == name || host.as_str() == name
     };
-    if let Some((_, selection)) = selections.iter().find(known) {
+    if let Some((_, selection)) = selections.iter().find(is_named) {
         return Ok(Subject::new(host(), (*selection).clone()));
     }
     let variants: Vec<&str> =
@@ -164,8 +164,8 @@ fn named(args: &BenchArgs, context: &Context, own: &Subject, name: &str) -> Resu
     )
 }
 
-/// Returns the host's variant for another CPU.
-fn like(own: &Subject, microarch: &str) -> String {
+/// Returns the Nix expression of the host's variant for another CPU.
+fn for_microarch(own: &Subject, microarch: &str) -> String {
     let manifest = &own.manifest;
     format!(
         "pkgs: pkgs.mkLlamaCpp {{ backends = {}; microarch = {}; cudaCapabilities = {}; \
@@ -181,10 +181,8 @@ fn like(own: &Subject, microarch: &str) -> String {
 
 fn trial_fleet(context: &Context, rev: &str) -> Result<TrialFleet> {
     let pin = PinState::read(context, None)?;
-    let is_full = rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_full {
-        let revision = Revision::of(rev.to_lowercase());
-        return pin.trial_fleet(&revision, None);
+    if rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return pin.trial_fleet(&Revision::of(rev.to_lowercase()), None);
     }
     let chosen = choose(&pin, Wanted::Named(rev))?;
     pin.trial_fleet(&chosen.revision, chosen.named.as_deref())

@@ -1,5 +1,4 @@
-//! Samples, and several comparison targets on one machine, each compared with the first by
-//! the rounds that ran in turns.
+//! The samples of a measurement, and the comparison of each target of a paired run with the first.
 //!
 //! Pure: no I/O, no clock.
 
@@ -8,16 +7,15 @@ use serde::Serialize;
 use crate::bench::llama_bench::TestResult;
 use crate::statistics::{is_enough, median, paired, speed};
 
-/// Samples by test, then by process: those of one process resemble each other more than
-/// those of two.
+/// Samples by test and process, since those of one process are not independent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
-    /// In the order in which the tests first came.
+    /// In the order in which the tests were first added.
     tests: Vec<(String, Vec<Vec<f64>>)>,
 }
 
 impl Samples {
-    /// Adds what one more process measured.
+    /// Adds the results of one process.
     pub fn add(&mut self, results: &[TestResult]) {
         for TestResult { test, samples, .. } in results {
             match self.tests.iter_mut().find(|(known, _)| known == test) {
@@ -35,31 +33,30 @@ impl Samples {
         self.tests().map(|(test, processes)| TestResult::of_processes(test, processes)).collect()
     }
 
-    /// Returns the processes of a test; none where it was not measured.
+    /// Returns the samples of a test by process; empty if it was not measured.
     pub fn of(&self, test: &str) -> &[Vec<f64>] {
         self.tests().find(|(known, _)| *known == test).map_or(&[], |(_, processes)| processes)
     }
 }
 
-/// One test of one comparison target.
+/// The result of one comparison target in one test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
     pub label: String,
     pub test: String,
-    /// Of all samples.
+    /// Median of all samples.
     pub median_tokens_per_second: f64,
-    /// The estimate that `ratio` is the ratio of.
+    /// The speed from which `ratio` is computed.
     pub tokens_per_second: f64,
-    /// To the first target; 1 for itself.
+    /// Speed relative to the first target, which has 1.
     pub ratio: Option<f64>,
-    /// 99 % confidence; unknown of fewer than five rounds.
+    /// 99 % confidence interval of the ratio; null with fewer than five rounds.
     pub interval: Option<[f64; 2]>,
     pub samples: usize,
 }
 
-/// Compares every target with the first in every test, in the order in which they were
-/// first seen.
+/// Compares every target with the first in every test, in the order of first occurrence.
 pub fn standings(targets: &[(&str, &Samples)]) -> Vec<Standing> {
     let samples = targets.iter().flat_map(|(_, samples)| samples.tests());
     let tests = distinct(samples.map(|(test, _)| test));
@@ -83,7 +80,7 @@ pub fn standings(targets: &[(&str, &Samples)]) -> Vec<Standing> {
     tests.into_iter().flat_map(of_test).collect()
 }
 
-/// Each item once, in the order in which they first come.
+/// Returns each item once, in the order of first occurrence.
 pub fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = vec![];
     for item in items {

@@ -1,5 +1,4 @@
-//! Brings a variant to its target: checks whether it can run there, builds, copies, and puts
-//! the model there.
+//! Deploys a variant and the model to the target, after checking whether it can run there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,14 +25,14 @@ use crate::nix::store;
 use crate::system::interrupt::Interrupted;
 use crate::target::{Target, or_finding};
 
-/// For the target to look for some hundred paths.
-const LOOKING: Duration = Duration::from_secs(60);
+/// Timeout for checking which of some hundred paths exist.
+const PATHS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Builds and copies the builds of a paired run: the builds, their model's path on the target,
-/// and the warnings, which are shown at once.
+/// Deploys the builds of a paired run, and prints their warnings. Returns them, the model's path on
+/// the target and the warnings.
 ///
 /// # Errors
-/// A [`Refusal`] if one cannot be measured.
+/// A [`Refusal`]: one of them cannot be measured.
 pub fn comparison_targets(
     args: &BenchArgs,
     context: &Context,
@@ -44,13 +43,13 @@ pub fn comparison_targets(
     let (mut targets, mut model_path, mut warnings) = (vec![], String::new(), vec![]);
     for (label, subject) in subjects {
         let bench_args = params(args, subject).args;
-        let (path, mut findings) = get_ready(args, context, machine, subject, &bench_args, chosen)?;
+        let (path, mut findings) = prepare(args, context, machine, subject, &bench_args, chosen)?;
         let Some(path) = path else {
             findings.iter_mut().for_each(|it| it.message = format!("{label}: {}", it.message));
             bail!(Refusal(findings));
         };
         model_path = path;
-        // What is about the machine is the same for each build.
+        // Warnings about the machine are the same for each build.
         for finding in findings {
             if !warnings.contains(&finding) {
                 print(&context.ui, subject.host.as_str(), &finding);
@@ -62,10 +61,10 @@ pub fn comparison_targets(
     Ok((targets, model_path, warnings))
 }
 
-/// Checks whether the subject can run on the target with these arguments, and if it can, brings
-/// it and the model there. Returns the model's path there, and all findings; none of them is an
-/// error if there is a path.
-pub fn get_ready(
+/// Checks whether the subject can run on the target with these arguments, and if it can, deploys it
+/// and the model. Returns the model's path on the target, unless a finding is an error, and all
+/// findings.
+pub fn prepare(
     args: &BenchArgs,
     context: &Context,
     machine: &Machine,
@@ -75,7 +74,7 @@ pub fn get_ready(
 ) -> Result<(Option<String>, Vec<Finding>)> {
     let mut findings = preflight(machine, subject, bench_args, args.force);
     if none_is_an_error(&findings) {
-        match or_finding(bring(args, context, machine, subject, chosen))? {
+        match or_finding(deploy(args, context, machine, subject, chosen))? {
             Ok(path) => return Ok((Some(path), findings)),
             Err(finding) => findings.push(finding),
         }
@@ -83,37 +82,37 @@ pub fn get_ready(
     Ok((None, findings))
 }
 
-/// Builds, copies, and puts the model on the target: the model's path there.
+/// Builds the subject, and copies it and the model to the target. Returns the model's path there.
 ///
 /// # Errors
-/// [`Finding`], as those below.
-fn bring(
+/// [`Finding`]: one of these steps failed.
+fn deploy(
     args: &BenchArgs,
     context: &Context,
     machine: &Machine,
     subject: &Subject,
     chosen: &mut ChosenModel,
 ) -> Result<String> {
-    // Asked before the build, which takes longer.
+    // Checked before the build, which takes longer.
     chosen.about.bytes = Some(model_size(&chosen.place, context, machine, subject)?);
     match (&subject.drv_path, args.build_on, &machine.target) {
         (None, ..) => {}
         (Some(drv), BuildOn::Target, Target::Ssh(_)) => {
-            build_there(context, machine, subject, drv)?
+            build_on_target(context, machine, subject, drv)?
         }
         _ => build_and_copy(context, machine, subject)?,
     }
     provide(&chosen.place, context, machine)
 }
 
-/// Builds here and copies to the target.
+/// Builds on this machine and copies to the target.
 pub fn build_and_copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
     build(context, subject)?;
     copy(context, machine, subject)
 }
 
-/// Builds with the target's own Nix, in its own store.
-fn build_there(
+/// Builds with the target's Nix in its store.
+fn build_on_target(
     context: &Context,
     machine: &Machine,
     subject: &Subject,
@@ -126,7 +125,7 @@ fn build_there(
     })
 }
 
-/// Copies the closure of what is built here to the target's store.
+/// Copies the closure of the built subject to the target's store.
 pub fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<()> {
     let (ui, target, path) = (&context.ui, &machine.target, &subject.store_path);
     let Target::Ssh(_) = target else { return Ok(()) };
@@ -139,7 +138,7 @@ pub fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<(
     target.copy_closure(nix, path, &mut |_, line| ui.debug(String::from_utf8_lossy(line)))
 }
 
-/// How large those of these paths are that the target does not have.
+/// Returns the total size of the paths that the target does not have.
 fn absent_bytes(target: &Target, sizes: &BTreeMap<StorePath, u64>) -> Result<u64> {
     const ABSENT: &str = r#"for path; do [ -e "$path" ] || printf '%s\n' "$path"; done"#;
     let on_disk: BTreeMap<String, u64> =
@@ -147,7 +146,7 @@ fn absent_bytes(target: &Target, sizes: &BTreeMap<StorePath, u64>) -> Result<u64
     let paths = on_disk.keys().map(String::as_str);
     let argv: Vec<&str> = ["sh", "-c", ABSENT, "llamafleet"].into_iter().chain(paths).collect();
     let mut bytes = 0;
-    target.run(&argv, LOOKING, &mut |_, line| {
+    target.run(&argv, PATHS_TIMEOUT, &mut |_, line| {
         bytes += on_disk.get(&*String::from_utf8_lossy(line)).unwrap_or(&0);
     })?;
     Ok(bytes)
@@ -185,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_target_has_needs_no_room() {
+    fn only_missing_paths_need_space() {
         let sizes = [("/", 7), ("/nonexistent/a b", 5), ("/nonexistent/'$(b)", 3)];
         let sizes = sizes.map(|(path, size)| (StorePath::new(path), size)).into();
         assert_eq!(absent_bytes(&Target::Local, &sizes).unwrap(), 8);

@@ -1,4 +1,4 @@
-//! bench's document: what was measured, on what, and all that is wrong with it.
+//! bench's JSON document.
 //!
 //! Pure: no I/O, no clock.
 
@@ -27,8 +27,8 @@ pub struct LlamaCpp {
 
 impl LlamaCpp {
     pub fn new(manifest: &Manifest, about: Option<&About>) -> Self {
-        let told = about.map(|about| about.build_number).filter(|build| *build > 0);
-        Self { rev: manifest.rev.clone(), build: manifest.build.or(told) }
+        let printed = about.map(|about| about.build_number).filter(|build| *build > 0);
+        Self { rev: manifest.rev.clone(), build: manifest.build.or(printed) }
     }
 }
 
@@ -44,42 +44,42 @@ pub struct BenchReport {
     pub store_path: StorePath,
     pub llama_cpp: LlamaCpp,
     pub model: Model,
-    /// The GPU, or the CPU where there is none.
+    /// Name of the GPU, or of the CPU if there is no GPU.
     pub device: Option<String>,
-    /// None also where tests differ in it.
+    /// Null if unknown, or if the tests ran with different numbers.
     pub threads: Option<u32>,
     /// `NAME=VALUE` of `--env`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     pub results: Vec<TestResult>,
-    /// What the target was like when we came.
+    /// State of the target before the measurement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conditions: Option<Conditions>,
-    /// Of a GPU variant: where its model lay.
+    /// Which devices held the model of a GPU variant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offload: Option<Offload>,
-    /// Of a CPU variant: what bounds its generation.
+    /// Memory bandwidth, which limits the generation speed of a CPU variant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bandwidth: Option<MemoryBandwidth>,
-    /// What `--verify` found, a way through the kernels each.
+    /// Results of `--verify`, one per code path (prompt, generation).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub verification: Vec<Divergence>,
-    /// What `--verify` had both builds write.
+    /// Texts that both builds generated for `--verify`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion: Option<Completion>,
-    /// All that llama-bench said on stderr, a file of this machine.
+    /// File with llama-bench's stderr, on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// The file that the results were appended to.
+    /// Results file that the results were appended to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
-    /// What `--sweep` went through; `results` are then those of the best.
+    /// Configurations of `--sweep`; `results` are then those of the best one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sweep: Option<SweepReport>,
     pub findings: Vec<Finding>,
-    /// Of the findings, those that were shown before the measurement began.
+    /// Findings that were printed before the measurement.
     #[serde(skip)]
     pub shown: Vec<Finding>,
     pub ok: bool,
@@ -128,12 +128,12 @@ impl BenchReport {
             findings,
             shown: vec![],
         };
-        report.settle();
+        report.refresh();
         report
     }
 
-    /// Takes in where the model of a GPU variant lay. What is caught already by the measurement's
-    /// own account stays as it is.
+    /// Adds the placement of a GPU variant's model, and its finding unless the measurement has
+    /// already reported a fallback.
     pub fn account_for(&mut self, offload: Offload, backends: &[String], args: &[String]) {
         if !self.findings.iter().any(|finding| finding.code == "device-fallback") {
             self.add(offload.fallback(backends, args, &self.target));
@@ -141,24 +141,24 @@ impl BenchReport {
         self.offload = Some(offload);
     }
 
-    /// Adds findings; one that is there already is not repeated.
+    /// Adds findings, without duplicates.
     pub fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
         for finding in findings {
             if !self.findings.contains(&finding) {
                 self.findings.push(finding);
             }
         }
-        self.settle();
+        self.refresh();
     }
 
-    /// Adds what was found around the measurement, ahead of its own.
-    pub fn precede(&mut self, findings: impl IntoIterator<Item = Finding>) {
+    /// Adds findings before those of the measurement.
+    pub fn prepend(&mut self, findings: impl IntoIterator<Item = Finding>) {
         self.findings.splice(..0, findings);
-        self.settle();
+        self.refresh();
     }
 
-    /// After a change of the findings: what ended it is read before what made it worth less.
-    pub fn settle(&mut self) {
+    /// Sorts the findings, errors first, and updates `ok`.
+    pub fn refresh(&mut self) {
         self.findings.sort_by_key(|finding| Reverse(finding.severity));
         self.ok = none_is_an_error(&self.findings) && !self.results.is_empty();
     }

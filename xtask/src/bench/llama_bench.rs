@@ -1,5 +1,5 @@
-//! What llama-bench says with `-o jsonl`: an object a line, one for each finished
-//! test. Lines of other kinds are kept aside, and what came before a break is kept.
+//! Parses the output of llama-bench with `-o jsonl`: one JSON object per line for each finished
+//! test. Results before a truncated line stay valid.
 //!
 //! Pure: no I/O, no clock.
 
@@ -12,43 +12,42 @@ use crate::findings::finding::Finding;
 use crate::statistics::speed;
 use crate::ui::sanitize::sanitize_name;
 
-/// No machine has this speed, in tokens per second.
+/// Speed that no machine reaches, in tokens per second.
 const IMPOSSIBLE: f64 = 1e12;
-/// Problems that are kept of one process.
-const MOST_PROBLEMS: usize = 100;
+/// Maximum number of problems that are reported of one process.
+const MAX_PROBLEMS: usize = 100;
 const TOO_MANY: &str = "llama-bench printed too many results, of which the first were read";
-/// Results that are kept of one process, and the bytes of their lines.
-const MOST_RESULTS: usize = 1000;
-const MOST_BYTES: usize = 16 << 20;
+/// Maximum number of results that are read of one process, and size of their lines.
+const MAX_RESULTS: usize = 1000;
+const MAX_BYTES: usize = 16 << 20;
 
-/// One test's speed, as the bench report carries it.
+/// The speed of one test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TestResult {
-    /// As llama-bench's own tables name it: `pp128`, `tg32`, `pp128+tg32`, `tg32 @ d512`. Where
-    /// one run measures a test with several settings: `pp128 flash_attn=1`.
+    /// Name as in llama-bench's tables: `pp128`, `tg32`, `pp128+tg32`, `tg32 @ d512`. If one run
+    /// measures a test with several settings: `pp128 flash_attn=1`.
     pub test: String,
-    /// The mean of the fastest quarter of the processes, each by its fastest repetition. In a
-    /// results file the mean of one process, as llama-bench prints it.
+    /// Mean of the fastest quarter of the processes, each by its fastest repetition. In a results
+    /// file: the mean of one process, as llama-bench prints it.
     pub tokens_per_second: f64,
-    /// Of all samples.
+    /// Standard deviation of all samples.
     pub stddev: f64,
     /// Tokens per second, one for each repetition.
     pub samples: Vec<f64>,
-    /// All that llama-bench says of the test besides its figures.
+    /// All fields of llama-bench's output except the measured values.
     #[serde(skip)]
     pub settings: BTreeMap<String, String>,
 }
 
 impl TestResult {
-    /// A result with these samples, of which nothing else is known.
+    /// Returns the result of one process with these samples.
     #[cfg(test)]
     pub fn of(test: &str, samples: &[f64]) -> Self {
         Self::of_processes(test, &[samples.to_vec()])
     }
 
-    /// Several processes together: the speed is the estimate of [`crate::statistics::speed`], the
-    /// standard deviation that of all samples.
+    /// Returns the result of several processes; its speed is that of [`crate::statistics::speed`].
     pub fn of_processes(test: &str, processes: &[Vec<f64>]) -> Self {
         let samples = processes.concat();
         let n = samples.len() as f64;
@@ -63,7 +62,7 @@ impl TestResult {
         }
     }
 
-    /// Whether a file that others can write may hold it.
+    /// Whether the samples can be real. A results file may have been edited.
     pub fn is_possible(&self) -> bool {
         let is_speed = |sample: &f64| (0.0..IMPOSSIBLE).contains(sample);
         !self.samples.is_empty() && self.samples.iter().all(is_speed)
@@ -73,21 +72,21 @@ impl TestResult {
         self.settings.get("n_threads")?.parse().ok()
     }
 
-    /// What llama-bench calls the test, and each setting in which results of that name differ.
+    /// Returns the test's name, followed by the settings in which results of this test differ.
     pub fn name(&self, differing: &BTreeSet<String>) -> String {
         let settings = self.settings.iter().filter(|(field, _)| differing.contains(*field));
-        let words = settings.map(|(field, value)| format!(" {field}={value}"));
-        sanitize_name(&(self.test.clone() + &words.collect::<String>()))
+        let settings = settings.map(|(field, value)| format!(" {field}={value}"));
+        sanitize_name(&(self.test.clone() + &settings.collect::<String>()))
     }
 }
 
-/// What a line says besides its figures; the same on every line of a run.
+/// The fields that are the same on every line of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
     pub build_number: u64,
     pub cpu: String,
     pub gpu: Option<String>,
-    /// What is registered, which is not what ran.
+    /// Registered backends, not necessarily those that ran.
     pub backends: Vec<String>,
     pub model_bytes: u64,
     pub model_params: u64,
@@ -95,7 +94,7 @@ pub struct About {
 }
 
 impl About {
-    /// The GPU, or the CPU where there is none.
+    /// Returns the name of the GPU, or of the CPU if there is no GPU.
     pub fn device(&self) -> &str {
         self.gpu.as_ref().unwrap_or(&self.cpu)
     }
@@ -106,23 +105,23 @@ impl About {
 pub struct Output {
     pub results: Vec<TestResult>,
     pub about: Option<About>,
-    /// The last line that is not JSON: a warning of a driver or the like.
-    pub noise: Option<String>,
-    /// Lines that could not be used.
+    /// The last line that is not JSON, such as a driver's warning.
+    pub other_line: Option<String>,
+    /// Lines with invalid results.
     pub problems: Vec<Finding>,
-    /// What it printed instead of `-o jsonl`: no line of it is read.
+    /// Format of the output if it is not that of `-o jsonl`; then no line is parsed.
     pub format: Option<&'static str>,
-    /// Of the lines that hold results.
+    /// Total size of the JSON lines.
     pub bytes: usize,
 }
 
-/// The fields that are used, and therefore required. Others come and go.
+/// The fields of a line that xtask uses.
 #[derive(Deserialize)]
 struct Line {
     build_number: u64,
     cpu_info: String,
     gpu_info: String,
-    /// Forks from before it have a switch for each backend.
+    /// Missing in older forks, which print a switch for each backend.
     backends: Option<String>,
     model_size: u64,
     model_n_params: u64,
@@ -133,14 +132,14 @@ struct Line {
     n_depth: u32,
     avg_ts: Option<f64>,
     stddev_ts: Option<f64>,
-    /// Tokens per second; where a later llama.cpp leaves them out, they follow from the
-    /// times, in nanoseconds.
+    /// Tokens per second. Should llama.cpp drop this field, the speeds are computed from the times.
     samples_ts: Option<Vec<Option<f64>>>,
+    /// Nanoseconds.
     samples_ns: Option<Vec<Option<f64>>>,
 }
 
 impl Line {
-    /// None where a sample is no number; one sample, the mean, where none is told.
+    /// Returns the samples, or the average if there are none. None if one is not a number.
     fn samples(&self) -> Option<Vec<f64>> {
         let tokens = f64::from(self.n_prompt) + f64::from(self.n_gen);
         match (&self.samples_ts, &self.samples_ns) {
@@ -151,9 +150,9 @@ impl Line {
     }
 }
 
-/// Returns the name of the last result, and adds the settings in which it differs from others of its
-/// test. `differing` collects these over all rounds of a measurement, so that a round that ends
-/// early has the same names.
+/// Returns the name of the last result, and adds the settings in which it differs from other results
+/// of its test to `differing`. That set is shared by all rounds of a measurement, so that a round
+/// that ends early uses the same names.
 pub fn last_name(results: &[TestResult], differing: &mut BTreeSet<String>) -> Option<String> {
     let (last, others) = results.split_last()?;
     for other in others.iter().filter(|other| other.test == last.test) {
@@ -164,17 +163,18 @@ pub fn last_name(results: &[TestResult], differing: &mut BTreeSet<String>) -> Op
     Some(last.name(differing))
 }
 
-/// What a line says besides its figures and what is in the test's name.
+/// Returns the fields of a line that are neither measured values nor part of the test's name.
 fn settings(line: &str) -> BTreeMap<String, String> {
     let fields: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
     let is_setting = |field: &str| {
-        let is_figure = ["avg_", "stddev_", "samples_"].iter().any(|word| field.starts_with(word))
-            || ["_ns", "_ts", "_time"].iter().any(|word| field.ends_with(word));
-        !is_figure && !["n_prompt", "n_gen", "n_depth"].contains(&field)
+        let is_measured =
+            ["avg_", "stddev_", "samples_"].iter().any(|start| field.starts_with(start))
+                || ["_ns", "_ts", "_time"].iter().any(|end| field.ends_with(end));
+        !is_measured && !["n_prompt", "n_gen", "n_depth"].contains(&field)
     };
     let value = |value: Value| match value {
         Value::String(text) => text,
-        // Revisions differ in how they print a switch.
+        // Some revisions print a switch as a bool, others as a number.
         Value::Bool(on) => u8::from(on).to_string(),
         other => other.to_string(),
     };
@@ -182,13 +182,13 @@ fn settings(line: &str) -> BTreeMap<String, String> {
     settings.map(|(field, text)| (field, value(text))).collect()
 }
 
-/// What is shown of a line: a target may print anything.
+/// Returns the start of a line, for an error message.
 fn short(line: &str) -> String {
     let start: String = line.chars().take(120).collect();
     if start.len() < line.len() { format!("{start}…") } else { start }
 }
 
-/// The format of a line that is not of `-o jsonl`, by how llama-bench begins each.
+/// Detects an output format other than jsonl by its first line.
 fn other_format(line: &str) -> Option<&'static str> {
     match line {
         "[" => Some("json"),
@@ -200,7 +200,6 @@ fn other_format(line: &str) -> Option<&'static str> {
 }
 
 impl Output {
-    /// A recording, whole.
     #[cfg(test)]
     pub fn parse(stdout: &str) -> Self {
         let mut output = Self::default();
@@ -211,12 +210,12 @@ impl Output {
     }
 
     fn problem(&mut self, code: &'static str, message: String, help: &str) {
-        if self.problems.len() < MOST_PROBLEMS {
+        if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(Finding::error(code, message, help));
         }
     }
 
-    /// Takes the next line, and gives the result if it holds one.
+    /// Parses the next line, and returns its result if it has one.
     pub fn line(&mut self, line: &str) -> Option<&TestResult> {
         let line = line.trim();
         if self.results.is_empty() && self.format.is_none() {
@@ -227,12 +226,12 @@ impl Output {
         }
         if !line.starts_with('{') {
             if !line.is_empty() {
-                self.noise = Some(short(line));
+                self.other_line = Some(short(line));
             }
             return None;
         }
         self.bytes += line.len();
-        if self.results.len() == MOST_RESULTS || self.bytes > MOST_BYTES {
+        if self.results.len() == MAX_RESULTS || self.bytes > MAX_BYTES {
             if self.problems.iter().all(|problem| problem.message != TOO_MANY) {
                 let help = "measure fewer tests in one run";
                 self.problems.insert(0, Finding::error("unreadable-output", TOO_MANY, help));
@@ -323,8 +322,8 @@ fn test_name(prompt: u32, generated: u32, depth: u32) -> String {
     name
 }
 
-/// llama-bench prints numbers as C++ does: `nan`, `-nan` and `inf` are not JSON.
-/// They become `null`; strings are left alone.
+/// Replaces `nan`, `-nan` and `inf`, which C++ prints but JSON does not allow, with `null`. Strings
+/// are unchanged.
 fn without_nan(line: &str) -> String {
     let mut clean = String::with_capacity(line.len());
     let mut in_string = false;
@@ -351,8 +350,7 @@ fn without_nan(line: &str) -> String {
     clean
 }
 
-/// How far a run with `--progress` is, from a line of its stderr: `1/2: prompt run 3/5`, test 1
-/// of 2.
+/// Returns the progress in a line of stderr, for example `1/2: prompt run 3/5` in test 1 of 2.
 pub fn progress(line: &str) -> Option<&str> {
     line.strip_prefix("llama-bench: benchmark ").map(str::trim_end)
 }

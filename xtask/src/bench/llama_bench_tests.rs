@@ -1,4 +1,4 @@
-//! Recordings of both revisions' llama-bench, read; and what was cut or edited from them.
+//! Tests with recorded output of both revisions' llama-bench, also cut or edited.
 
 use crate::bench::llama_bench::*;
 
@@ -14,11 +14,11 @@ fn messages(output: &Output) -> Vec<&str> {
 }
 
 #[test]
-fn both_eras_are_read() {
+fn both_revisions_are_read() {
     for (revision, recorded) in [("old", OLD), ("new", NEW)] {
         let output = Output::parse(recorded);
         assert_eq!(output.problems, [], "{revision}");
-        assert_eq!(output.noise, None, "{revision}");
+        assert_eq!(output.other_line, None, "{revision}");
         let tests: Vec<_> = output.results.iter().map(|r| r.test.as_str()).collect();
         assert_eq!(tests, ["pp128", "tg32"], "{revision}");
         for result in &output.results {
@@ -35,16 +35,16 @@ fn both_eras_are_read() {
 }
 
 #[test]
-fn warnings_among_the_lines_are_kept_aside() {
+fn warnings_between_the_lines_are_set_aside() {
     let mixed = NEW.replace('\n', "\nggml_vulkan: warning: no device\n");
     let output = Output::parse(&mixed);
     assert_eq!(output.results.len(), 2);
-    assert_eq!(output.noise.as_deref(), Some("ggml_vulkan: warning: no device"));
+    assert_eq!(output.other_line.as_deref(), Some("ggml_vulkan: warning: no device"));
     assert_eq!(output.problems, []);
 }
 
 #[test]
-fn half_a_line_loses_only_itself() {
+fn a_truncated_line_keeps_the_results_before() {
     let whole = OLD.lines().next().unwrap().len();
     for cut in [1, 17, 200, 700] {
         let output = Output::parse(&OLD[..=whole + cut]);
@@ -56,7 +56,7 @@ fn half_a_line_loses_only_itself() {
 }
 
 #[test]
-fn a_missing_field_is_named_with_its_line_and_an_unknown_one_is_welcome() {
+fn a_missing_field_is_named_and_an_unknown_one_is_ignored() {
     let line = NEW.lines().next().unwrap();
     let output = Output::parse(&line.replace("\"n_prompt\"", "\"n_prompts\""));
     assert_eq!(codes(&output), ["unreadable-output"]);
@@ -70,25 +70,25 @@ fn a_missing_field_is_named_with_its_line_and_an_unknown_one_is_welcome() {
 }
 
 #[test]
-fn what_is_no_number_is_no_result() {
+fn a_value_that_is_not_a_number_is_reported() {
     let line = NEW.lines().next().unwrap();
     let average = Output::parse(NEW).results[0].tokens_per_second;
     for word in ["nan", "-nan", "inf", "-inf"] {
-        let spoilt =
+        let invalid =
             line.replace(&format!("\"avg_ts\": {average:.6}"), &format!("\"avg_ts\": {word}"));
-        assert_ne!(spoilt, line);
-        let output = Output::parse(&spoilt);
+        assert_ne!(invalid, line);
+        let output = Output::parse(&invalid);
         assert_eq!(output.results, []);
         assert_eq!(messages(&output), ["llama-bench's avg_ts of pp128 is not a number"]);
     }
-    let spoilt = line.replace("\"samples_ts\": [ ", "\"samples_ts\": [ inf, ");
-    let output = Output::parse(&spoilt);
+    let invalid = line.replace("\"samples_ts\": [ ", "\"samples_ts\": [ inf, ");
+    let output = Output::parse(&invalid);
     assert_eq!(messages(&output), ["llama-bench's samples_ts of pp128 is not a number"]);
 }
 
-/// A clock that went backwards, or that saw no time go by.
+/// For example, because the clock went backwards or stood still.
 #[test]
-fn what_no_test_can_have_is_no_result() {
+fn an_impossible_value_is_reported() {
     let line = NEW.lines().next().unwrap();
     for (from, to, field) in [
         ("\"samples_ts\": [ ", "\"samples_ts\": [ 0, ", "samples_ts"),
@@ -99,9 +99,9 @@ fn what_no_test_can_have_is_no_result() {
         ("\"avg_ts\": ", "\"avg_ts\": 0.0, \"old\": ", "avg_ts"),
         ("\"stddev_ts\": ", "\"stddev_ts\": -1, \"old\": ", "stddev_ts"),
     ] {
-        let spoilt = line.replacen(from, to, 1);
-        assert_ne!(spoilt, line);
-        let output = Output::parse(&spoilt);
+        let invalid = line.replacen(from, to, 1);
+        assert_ne!(invalid, line);
+        let output = Output::parse(&invalid);
         assert_eq!(output.results, [], "{to}");
         let message = format!("llama-bench's {field} of pp128 is not a number");
         assert_eq!(messages(&output), [message.as_str()], "{to}");
@@ -109,7 +109,7 @@ fn what_no_test_can_have_is_no_result() {
 }
 
 #[test]
-fn an_endless_run_is_read_up_to_a_limit() {
+fn output_is_read_up_to_a_limit() {
     let line = NEW.lines().next().unwrap();
     let long = line.replacen('{', &format!("{{\"of_2028\": \"{}\", ", "x".repeat(500_000)), 1);
     for (line, limit) in [(line, 1000), (&long, 33)] {
@@ -126,22 +126,22 @@ fn an_endless_run_is_read_up_to_a_limit() {
 }
 
 #[test]
-fn samples_that_are_not_told_follow_from_the_times() {
+fn missing_samples_are_computed_from_the_times() {
     let line = NEW.lines().next().unwrap();
-    let told = Output::parse(line).results.remove(0);
+    let printed = Output::parse(line).results.remove(0);
     let times = line.replace("\"samples_ts\"", "\"old_ts\"");
-    let reckoned = Output::parse(&times).results.remove(0);
-    assert_eq!(reckoned.samples.len(), told.samples.len());
-    for (one, other) in reckoned.samples.iter().zip(&told.samples) {
+    let computed = Output::parse(&times).results.remove(0);
+    assert_eq!(computed.samples.len(), printed.samples.len());
+    for (one, other) in computed.samples.iter().zip(&printed.samples) {
         assert!((one / other - 1.0).abs() < 1e-4, "{one} {other}");
     }
     let neither = times.replace("\"samples_ns\"", "\"old_ns\"");
     let [result] = &Output::parse(&neither).results[..] else { panic!() };
-    assert_eq!(result.samples, [told.tokens_per_second]);
+    assert_eq!(result.samples, [printed.tokens_per_second]);
 }
 
 #[test]
-fn a_model_named_nan_is_only_a_name() {
+fn nan_in_a_string_is_unchanged() {
     let text = r#"{"a": "nan \" inf", "b": nan, "c": [inf, 1]}"#;
     assert_eq!(without_nan(text), r#"{"a": "nan \" inf", "b": null, "c": [null, 1]}"#);
 }
@@ -167,7 +167,7 @@ fn progress_is_read_from_both_revisions() {
 }
 
 #[test]
-fn results_that_differ_in_a_setting_are_named_apart() {
+fn results_that_differ_in_a_setting_have_distinct_names() {
     let named = |text: &str| -> Vec<String> {
         let (results, mut differing) = (Output::parse(text).results, BTreeSet::new());
         let shown = (1..=results.len()).map(|count| last_name(&results[..count], &mut differing));
@@ -176,7 +176,7 @@ fn results_that_differ_in_a_setting_are_named_apart() {
     };
     assert_eq!(named(NEW), ["pp128", "tg32"]);
     let line = NEW.lines().next().unwrap();
-    // Whatever the field is called and holds: also one that this revision does not have.
+    // Any field counts, also one that this revision does not have.
     for (field, one, other, shown) in [
         ("flash_attn", "-1", "1", ["-1", "1"]),
         ("n_gpu_layers", "0", "99", ["0", "99"]),
@@ -191,21 +191,21 @@ fn results_that_differ_in_a_setting_are_named_apart() {
         let names = named(&format!("{}\n{}\n", with(one), with(other)));
         assert_eq!(names, shown.map(|value| format!("pp128 {field}={value}")));
     }
-    // Figures, times and the tokens of the test are no settings.
+    // Measured values, times and token counts are not settings.
     let again = line
         .replace("\"test_time\": \"2026", "\"test_time\": \"2027")
         .replace("_ns\": 1", "_ns\": 2");
     assert_ne!(again, line);
     assert_eq!(named(&format!("{line}\n{again}\n")), ["pp128", "pp128"]);
-    // A further round knows what differed in the first.
+    // A later round uses the settings that differed in the first.
     let mut differing = BTreeSet::from(["flash_attn".to_owned()]);
     let one = last_name(&Output::parse(line).results, &mut differing);
     assert_eq!(one.as_deref(), Some("pp128 flash_attn=-1"));
 }
 
-/// As ik_llama.cpp prints it.
+/// As ik_llama.cpp prints them.
 #[test]
-fn a_fork_without_the_list_of_backends_is_read_by_its_switches() {
+fn backend_switches_of_a_fork_are_read() {
     let line = NEW.lines().next().unwrap();
     let fork = r#"{"cuda": true, "vulkan": false, "rpc": "0", "blas": true, "test": "pp128", "#;
     let fork = line.replace("\"backends\"", "\"old\"").replacen('{', fork, 1);

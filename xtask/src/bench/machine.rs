@@ -1,4 +1,4 @@
-//! A machine that was reached for a measurement.
+//! A target whose hardware and state were read for a measurement.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use crate::hardware::probe_script;
 use crate::system::process::{Exit, Source};
 use crate::target::Target;
 
-/// A target that was reached, and what it was like then.
+/// A target with its hardware, and its state when it was read.
 #[derive(Debug, Clone)]
 pub struct Machine {
     pub target: Target,
     pub facts: Facts,
     pub state: TargetState,
-    /// `NAME=VALUE`, for what is measured there.
+    /// `NAME=VALUE` pairs of `--env`.
     pub env: Vec<String>,
-    /// Where all that programs say on stderr is kept.
+    /// File that receives the programs' stderr.
     pub log: Option<PathBuf>,
 }
 
 impl Machine {
-    /// Reaches the target, and reads its hardware and state in one go.
+    /// Reads the target's hardware and state with one command.
     ///
     /// # Errors
     /// [`crate::findings::finding::Finding`].
@@ -51,7 +51,7 @@ impl Machine {
         }
     }
 
-    /// Runs a program of the subject there, with the user's `--env`.
+    /// Runs a program on the target, with the environment of `--env`.
     ///
     /// # Errors
     /// Those of [`Target::run`].
@@ -64,17 +64,17 @@ impl Machine {
         self.target.run(&with_env(&self.env, argv), timeout, on_line)
     }
 
-    /// The subject's llama-bench there.
+    /// Returns the path of the subject's llama-bench on the target.
     pub fn llama_bench(&self, subject: &Subject) -> String {
         self.target.on_disk(&subject.llama_bench())
     }
 
-    /// The log, if anything was written to it.
+    /// Returns the log's path, if the log exists.
     pub fn written_log(&self) -> Option<String> {
-        self.log.as_ref().filter(|log| log.is_file()).map(|file| file.display().to_string())
+        self.log.as_ref().filter(|log| log.is_file()).map(|log| log.display().to_string())
     }
 
-    /// The microarchitecture that uses most of what this CPU can do.
+    /// Returns the best microarchitecture for this CPU.
     pub fn microarch(&self) -> Option<String> {
         Table::embedded().detect(&self.facts.cpu).map(|detected| detected.name.to_owned())
     }

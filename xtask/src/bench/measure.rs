@@ -1,4 +1,4 @@
-//! One measurement: run llama-bench on the target, judge what came back.
+//! Runs llama-bench once on the target, and judges its output.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -22,39 +22,39 @@ use crate::system::process::{Exit, Source};
 use crate::ui::progress::Live;
 use crate::ui::{Ui, units};
 
-/// Enough of stderr to hold a driver's complaint.
+/// Last lines of stderr that are searched for an error message, such as a driver's.
 const STDERR_LINES: usize = 40;
-const LONGEST_STDERR_LINE: usize = 4096;
+const MAX_STDERR_LINE: usize = 4096;
 
-/// What the runs of a measurement share, whichever build they are of.
+/// What all runs of a measurement share, whichever build they measure.
 #[derive(Clone, Copy)]
 pub struct Setup<'a> {
     pub ui: &'a Ui,
     pub machine: &'a Machine,
     pub model: &'a Model,
-    /// Where the model is on the machine.
+    /// The model's path on the machine.
     pub model_path: &'a str,
     pub params: &'a Params,
 }
 
-/// What is known from run to run of one measurement.
+/// State that the runs of one measurement pass on, and receivers of their results.
 #[derive(Default)]
 pub struct Results<'a> {
-    /// The settings that are in the names of tests, see [`last_name`].
+    /// Settings that are part of test names, see [`last_name`].
     pub differing: BTreeSet<String>,
-    /// Called with each result, as soon as its name is known: without further arguments at
-    /// once, else when the run has ended.
-    pub keep: Option<Keep<'a>>,
-    /// Shows what llama-bench does.
+    /// Called with each result as soon as its name is known: at once, or with further arguments
+    /// when the run has ended.
+    pub on_result: Option<OnResult<'a>>,
+    /// Shows llama-bench's progress.
     pub live: Option<&'a Live>,
 }
 
-pub type Keep<'a> = &'a mut dyn FnMut(&About, &TestResult);
+pub type OnResult<'a> = &'a mut dyn FnMut(&About, &TestResult);
 
 impl Results<'_> {
-    fn keep(&mut self, about: Option<&About>, result: &TestResult) {
-        if let (Some(keep), Some(about)) = (&mut self.keep, about) {
-            keep(about, result);
+    fn report(&mut self, about: Option<&About>, result: &TestResult) {
+        if let (Some(on_result), Some(about)) = (&mut self.on_result, about) {
+            on_result(about, result);
         }
     }
 }
@@ -62,17 +62,17 @@ impl Results<'_> {
 /// Runs llama-bench once.
 ///
 /// # Errors
-/// Something of ours broke. What is wrong with the variant or the target is in the
-/// report's findings, beside what was measured before.
+/// A failure of xtask itself. Problems of the variant or the target are findings of the report,
+/// which has the results before them.
 pub fn measure(setup: Setup, subject: &Subject, results: &mut Results) -> Result<BenchReport> {
     let Setup { machine, model, params, .. } = setup;
     let (mut output, findings) = run(setup, subject, results)?;
-    // What one process measured twice under one name is one result.
+    // If one process measured a test twice, the samples are merged into one result.
     let mut samples = Samples::default();
     for result in &mut output.results {
         result.test = result.name(&results.differing);
         if !params.args.is_empty() {
-            results.keep(output.about.as_ref(), result);
+            results.report(output.about.as_ref(), result);
         }
         samples.add(slice::from_ref(result));
     }
@@ -82,9 +82,8 @@ pub fn measure(setup: Setup, subject: &Subject, results: &mut Results) -> Result
     Ok(report)
 }
 
-/// Loads the model once with all that llama.cpp says about it, apart from what is timed:
-/// where the weights of a GPU variant went. None where that could not be learnt; the
-/// measurement will say why.
+/// Loads the model of a GPU variant once with verbose output, before the timed runs, and returns
+/// which devices hold its weights. None if that failed; the measurement will report the error.
 pub fn offload(setup: Setup, subject: &Subject) -> Result<Option<Offload>> {
     if subject.manifest.backends.iter().all(|backend| backend == "cpu") {
         return Ok(None);
@@ -102,17 +101,17 @@ pub fn offload(setup: Setup, subject: &Subject) -> Result<Option<Offload>> {
     Ok(matches!(exit, Ok(Exit::Code(0))).then_some(offload))
 }
 
-/// Runs a command on the machine, and keeps in the log what it prints on stderr. The inner
-/// result is the command's.
+/// Runs a command on the machine, and appends its stderr to the log. The inner result is the
+/// command's.
 fn run_logged(
     Setup { machine, params, .. }: Setup,
     argv: &[String],
     on_line: &mut dyn FnMut(Source, &str),
 ) -> Result<Result<Exit>> {
-    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let shown = with_env(&machine.env, &words);
-    let mut log = machine.log.as_ref().map(|file| Log::append(file, &shown)).transpose()?;
-    Ok(machine.run(&words, params.timeout, &mut |source, line| {
+    let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+    let command = with_env(&machine.env, &argv);
+    let mut log = machine.log.as_ref().map(|file| Log::append(file, &command)).transpose()?;
+    Ok(machine.run(&argv, params.timeout, &mut |source, line| {
         let line = String::from_utf8_lossy(line);
         if let (Source::Stderr, Some(log)) = (source, &mut log) {
             log.line(&line);
@@ -121,7 +120,7 @@ fn run_logged(
     }))
 }
 
-/// Returns what it printed, and what is wrong with that.
+/// Runs llama-bench; returns its output and all findings.
 fn run(setup: Setup, subject: &Subject, results: &mut Results) -> Result<(Output, Vec<Finding>)> {
     let Setup { ui, machine, model_path, params, .. } = setup;
     let manifest = &subject.manifest;
@@ -136,7 +135,7 @@ fn run(setup: Setup, subject: &Subject, results: &mut Results) -> Result<(Output
                 let speed = units::speed(result.tokens_per_second);
                 ui.status(format!("  {name:<10} {speed:>10} tokens/s"));
                 if params.args.is_empty() {
-                    results.keep(output.about.as_ref(), result);
+                    results.report(output.about.as_ref(), result);
                 }
             }
         }
@@ -151,10 +150,10 @@ fn run(setup: Setup, subject: &Subject, results: &mut Results) -> Result<(Output
             if stderr.len() == STDERR_LINES {
                 stderr.remove(0);
             }
-            stderr.push(line.chars().take(LONGEST_STDERR_LINE).collect::<String>());
+            stderr.push(line.chars().take(MAX_STDERR_LINE).collect::<String>());
         }
     })?;
-    let ending = match exit {
+    let termination = match exit {
         Ok(Exit::Code(code)) => Termination::Status(code),
         Ok(Exit::Signal(signal)) => Termination::Signal(signal),
         Ok(Exit::TimedOut | Exit::Stalled | Exit::TooLarge | Exit::GivenUp) => {
@@ -169,25 +168,24 @@ fn run(setup: Setup, subject: &Subject, results: &mut Results) -> Result<(Output
             None => return Ok((output, vec![error.downcast::<Finding>()?])),
         },
     };
-    let run = Run { ending, output, stderr: stderr.join("\n") };
+    let run = Run { termination, output, stderr: stderr.join("\n") };
     let (target, cpu) = (machine.target.name(), &machine.facts.cpu);
     let findings = judge(&run, &Expected { manifest, params, target, cpu });
     Ok((run.output, findings))
 }
 
-/// A target may print without end.
-const LARGEST_LOG: usize = 64 << 20;
+/// Maximum size of a log, in bytes; the rest of the output is dropped.
+const MAX_LOG: usize = 64 << 20;
 
-/// The log of llama-bench's stderr: a driver's complaint matters when the figures are strange, and
-/// by then the run is over.
+/// The log of llama-bench's stderr, to explain strange results after the run.
 struct Log {
     file: BufWriter<File>,
-    /// What it has been given, by earlier runs too.
+    /// Size of the file, including the output of earlier runs.
     bytes: usize,
 }
 
 impl Log {
-    /// Goes on in the file, with the command as a heading.
+    /// Opens the file and appends the command as a heading.
     fn append(file: &Path, command: &[&str]) -> Result<Self> {
         disk::create(file.parent().context("a log without a folder")?)?;
         let open = File::options().create(true).append(true).open(file);
@@ -198,11 +196,11 @@ impl Log {
         Ok(log)
     }
 
-    /// A disk that is full costs the log, not the measurement.
+    /// Appends a line. An error, such as a full disk, is ignored: it must not end the measurement.
     fn line(&mut self, line: &str) {
-        let was_full = self.bytes > LARGEST_LOG;
+        let was_full = self.bytes > MAX_LOG;
         self.bytes += line.len() + 1;
-        let _ = match (was_full, self.bytes > LARGEST_LOG) {
+        let _ = match (was_full, self.bytes > MAX_LOG) {
             (false, false) => writeln!(self.file, "{line}"),
             (false, true) => writeln!(self.file, "[the rest is not in this log]"),
             (true, _) => return,
@@ -210,13 +208,13 @@ impl Log {
     }
 }
 
-/// The status that a shell would give, were there one between.
+/// Returns the exit status that a shell reports for a program that cannot be started.
 fn not_started(error: &anyhow::Error) -> Option<i32> {
     use std::io::ErrorKind;
     let kind = error.root_cause().downcast_ref::<std::io::Error>()?.kind();
     match kind {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Some(127),
-        // Of another architecture, too: "Exec format error" has no kind of its own.
+        // Also "Exec format error" (another architecture), which has no `ErrorKind`.
         _ => Some(126),
     }
 }
@@ -226,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn further_runs_do_not_fill_the_disk_either() {
+    fn the_log_of_several_runs_is_limited() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("bench.log");
         for _ in 0..3 {
@@ -234,11 +232,11 @@ mod tests {
         }
         let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(text, "$ llama-bench\na driver complains\n".repeat(3));
-        File::options().write(true).open(&file).unwrap().set_len(LARGEST_LOG as u64 - 1).unwrap();
+        File::options().write(true).open(&file).unwrap().set_len(MAX_LOG as u64 - 1).unwrap();
         for _ in 0..3 {
             Log::append(&file, &["llama-bench"]).unwrap().line("a driver complains");
         }
         let length = file.metadata().unwrap().len();
-        assert!((1..100).contains(&(length - LARGEST_LOG as u64)), "{length}");
+        assert!((1..100).contains(&(length - MAX_LOG as u64)), "{length}");
     }
 }

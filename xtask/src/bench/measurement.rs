@@ -1,4 +1,5 @@
-//! A measurement: what is to be measured, how, and what is wrong with what came of it.
+//! One run of llama-bench: its subject, its arguments, and the rules that turn its exit status and
+//! output into findings.
 //!
 //! Pure: no I/O, no clock.
 
@@ -15,8 +16,7 @@ use crate::hardware::cpu_rules::{choose, in_words, lacking};
 use crate::hardware::microarch::Table;
 use crate::nix::names::{DrvPath, StorePath};
 
-/// Why nothing can be measured: as an error, so that it passes through functions that can fail
-/// in other ways.
+/// Findings that prevent a measurement, as an error.
 #[derive(Debug)]
 pub struct Refusal(pub Vec<Finding>);
 
@@ -28,12 +28,12 @@ impl std::fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// The variant that is measured.
+/// The build that is measured.
 #[derive(Debug, Clone)]
 pub struct Subject {
     pub host: HostName,
     pub manifest: Manifest,
-    /// None: on the target already, and not from this flake.
+    /// None for a build that is already on the target and not from this flake.
     pub drv_path: Option<DrvPath>,
     pub store_path: StorePath,
 }
@@ -44,20 +44,20 @@ impl Subject {
         Self { host, manifest, drv_path: Some(drv_path), store_path: out_path }
     }
 
-    /// A llama.cpp that is on the target, in a folder with `bin/llama-bench`; it is measured as
-    /// this subject is.
-    pub fn on_target(folder: &str, own: &Self) -> Self {
+    /// Returns the llama.cpp in a folder of the target, or with this `bin/llama-bench`. It is
+    /// measured with the options of `like`.
+    pub fn on_target(folder: &str, like: &Self) -> Self {
         let manifest = Manifest {
             variant: VariantName::new(folder),
             rev: None,
             build: None,
-            ..own.manifest.clone()
+            ..like.manifest.clone()
         };
         let store_path = StorePath::new(folder.trim_end_matches("/bin/llama-bench"));
-        Self { host: own.host.clone(), manifest, drv_path: None, store_path }
+        Self { host: like.host.clone(), manifest, drv_path: None, store_path }
     }
 
-    /// Its llama-bench in the store.
+    /// Returns the path of its llama-bench in the store.
     pub fn llama_bench(&self) -> String {
         format!("{}/bin/llama-bench", self.store_path)
     }
@@ -72,7 +72,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// What llama-bench knows and we did not.
+    /// Adds the model's size where only llama-bench could determine it.
     pub fn completed(self, about: &About) -> Self {
         Self {
             params: self.params.or(Some(about.model_params)),
@@ -87,19 +87,19 @@ impl Model {
 pub struct Params {
     pub prompt: u32,
     pub generate: u32,
-    /// In one process.
+    /// Repetitions of each test in one process.
     pub repetitions: u32,
-    /// Processes, one after another.
+    /// Number of processes, one after another.
     pub rounds: u32,
-    /// After this long, five rounds are enough.
-    pub patience: std::time::Duration,
+    /// Time after which five rounds are enough.
+    pub time_budget: std::time::Duration,
     pub timeout: std::time::Duration,
-    /// The host's own and then the user's; a later one wins.
+    /// Arguments of the host and then of the user; the last of an option wins.
     pub args: Vec<String>,
 }
 
 impl Params {
-    /// The whole argument vector.
+    /// Returns the whole argument vector.
     pub fn argv(&self, llama_bench: &str, model: &str, backends: &[String]) -> Vec<String> {
         let mut argv: Vec<String> =
             [llama_bench, "-m", model, "-o", "jsonl", "--progress"].map(str::to_owned).to_vec();
@@ -112,37 +112,34 @@ impl Params {
         argv
     }
 
-    /// What of it decides how fast a test of a model is.
+    /// Returns the arguments that affect the speed of a test.
     pub fn flags(&self, backends: &[String]) -> Vec<String> {
-        let mut flags = vec![];
         let is_layers = |arg: &String| arg == "-ngl" || arg == "--n-gpu-layers";
-        let chosen = self.args.iter().any(is_layers);
-        // Given twice, llama-bench measures with either.
-        if !chosen && backends.iter().any(|backend| backend != "cpu") {
-            flags.extend(["-ngl".to_owned(), "99".to_owned()]);
+        // With -ngl twice, llama-bench would measure with each value.
+        if self.args.iter().any(is_layers) || backends.iter().all(|backend| backend == "cpu") {
+            return self.args.clone();
         }
-        flags.extend(self.args.iter().cloned());
-        flags
+        [&["-ngl", "99"].map(str::to_owned)[..], &self.args].concat()
     }
 
-    /// The output format that the arguments set in place of bench's own.
+    /// Returns the output format that the arguments select instead of jsonl.
     pub fn output_format(&self) -> Option<&str> {
         let is_output = |arg: &String| arg == "-o" || arg == "--output";
         let at = self.args.iter().rposition(is_output)?;
         self.args.get(at + 1).map(String::as_str)
     }
 
-    /// The tests that must come out of it.
+    /// Returns the tests whose results are required.
     pub fn tests(&self) -> Vec<String> {
         let test = |kind: &str, tokens: u32| (tokens > 0).then(|| format!("{kind}{tokens}"));
         [test("pp", self.prompt), test("tg", self.generate)].into_iter().flatten().collect()
     }
 }
 
-/// `NAME=VALUE` of `--env`, as POSIX names variables.
+/// Parses `NAME=VALUE` of `--env`, with a name as POSIX allows it.
 ///
 /// # Errors
-/// A sentence: it is none.
+/// A sentence: why it is invalid.
 pub fn variable(text: &str) -> Result<String, String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     let first = |c: char| c.is_ascii_alphabetic() || c == '_';
@@ -156,14 +153,15 @@ pub fn variable(text: &str) -> Result<String, String> {
     }
 }
 
-/// The argument vector with these variables set: POSIX's env, here and beyond SSH.
+/// Returns the argument vector with these variables set by POSIX's `env`, which also works through
+/// SSH.
 pub fn with_env<'a>(env: &'a [String], argv: &[&'a str]) -> Vec<&'a str> {
-    let words = env.iter().map(String::as_str);
-    let head = (!env.is_empty()).then_some("env").into_iter();
-    head.chain(words).chain(argv.iter().copied()).collect()
+    let variables = env.iter().map(String::as_str);
+    let program = (!env.is_empty()).then_some("env").into_iter();
+    program.chain(variables).chain(argv.iter().copied()).collect()
 }
 
-/// How llama-bench ended, here or beyond SSH.
+/// How llama-bench ended, locally or through SSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Termination {
     Status(i32),
@@ -172,16 +170,16 @@ pub enum Termination {
     Interrupted,
 }
 
-/// One run of llama-bench, over.
+/// A finished run of llama-bench.
 #[derive(Debug)]
 pub struct Run {
-    pub ending: Termination,
+    pub termination: Termination,
     pub output: Output,
-    /// The end of stderr, without the lines on progress.
+    /// The last lines of stderr, without progress lines.
     pub stderr: String,
 }
 
-/// What judging needs to know besides the run.
+/// The context in which a run is judged.
 pub struct Expected<'a> {
     pub manifest: &'a Manifest,
     pub params: &'a Params,
@@ -189,27 +187,28 @@ pub struct Expected<'a> {
     pub cpu: &'a Cpu,
 }
 
-/// All that is wrong with a run. What it measured before is in its output all the same.
+/// Returns everything that is wrong with a run. The results before a failure stay in its output.
 pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = ending(run, expected).into_iter().collect();
+    let mut findings: Vec<Finding> = bad_termination(run, expected).into_iter().collect();
     findings.extend(run.output.problems.iter().cloned());
     findings.extend(other_format(run, expected));
-    let arrived = |test: &String| {
+    let is_present = |test: &String| {
         // pp128 is not pp1280.
         let is_end = |rest: &str| !rest.starts_with(char::is_numeric);
         let mut results = run.output.results.iter();
         results.any(|result| result.test.strip_prefix(test.as_str()).is_some_and(is_end))
     };
     if findings.is_empty() && run.output.results.is_empty() {
-        let noise = run.output.noise.as_ref().map(|line| format!("; its last line: {line}"));
-        let noise = noise.unwrap_or_default();
+        let last = run.output.other_line.as_ref().map(|line| format!("; its last line: {line}"));
+        let last = last.unwrap_or_default();
         findings.push(Finding::error(
             "no-output",
-            format!("llama-bench exited successfully but printed no results{noise}"),
+            format!("llama-bench exited successfully but printed no results{last}"),
             "check that it is llama-bench and supports `-o jsonl`: run it by hand with -v",
         ));
     } else if findings.is_empty() {
-        findings.extend(expected.params.tests().iter().filter(|test| !arrived(test)).map(|test| {
+        let tests = expected.params.tests();
+        findings.extend(tests.iter().filter(|test| !is_present(test)).map(|test| {
             Finding::error(
                 "missing-test",
                 format!("llama-bench exited successfully, but {test} is missing from its results"),
@@ -221,15 +220,15 @@ pub fn judge(run: &Run, expected: &Expected) -> Vec<Finding> {
     findings
 }
 
-fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
+fn bad_termination(run: &Run, expected: &Expected) -> Option<Finding> {
     const SIGILL: i32 = 4;
     const SIGKILL: i32 = 9;
     let measured = match run.output.results.len() {
         0 => "before it measured anything".to_owned(),
         n => format!("after {n} of {} tests", expected.params.tests().len().max(n)),
     };
-    let (target, said) = (expected.target, said(run));
-    let (code, message, help) = match run.ending {
+    let (target, error) = (expected.target, last_error(run));
+    let (code, message, help) = match run.termination {
         Termination::Status(0) => return None,
         Termination::Signal(SIGILL) => return Some(illegal_instruction(expected, &measured)),
         Termination::Signal(SIGKILL) => (
@@ -241,23 +240,23 @@ fn ending(run: &Run, expected: &Expected) -> Option<Finding> {
         ),
         Termination::Signal(signal) => (
             "crashed",
-            format!("llama-bench crashed {measured} (signal {signal}){said}"),
+            format!("llama-bench crashed {measured} (signal {signal}){error}"),
             "run it by hand; if an update brought this, `cargo xtask bisect` finds the commit",
         ),
         Termination::Status(127) => (
             "no-llama-bench",
-            format!("llama-bench was not found on {target}{said}"),
+            format!("llama-bench was not found on {target}{error}"),
             "the package must contain bin/llama-bench; check that the target uses the store it \
              was copied to",
         ),
         Termination::Status(126) => (
             "not-executable",
-            format!("{target} cannot execute this llama-bench{said}"),
+            format!("{target} cannot execute this llama-bench{error}"),
             "check that the variant is built for the target's architecture",
         ),
         Termination::Status(status) => (
             "bench-failed",
-            format!("llama-bench failed {measured} (exit status {status}){said}"),
+            format!("llama-bench failed {measured} (exit status {status}){error}"),
             "run with -v for all of llama-bench's output",
         ),
         Termination::TimedOut => (
@@ -298,7 +297,7 @@ fn illegal_instruction(Expected { manifest, cpu, .. }: &Expected, measured: &str
     Finding::error("illegal-instruction", message, help)
 }
 
-/// llama-bench printed its results, but not as bench reads them.
+/// Reports results in a format other than jsonl.
 fn other_format(run: &Run, expected: &Expected) -> Option<Finding> {
     let by_args = expected.params.output_format().filter(|format| *format != "jsonl");
     let format = run.output.format.or(by_args).filter(|_| run.output.results.is_empty())?;
@@ -315,20 +314,21 @@ fn other_format(run: &Run, expected: &Expected) -> Option<Finding> {
     Some(Finding::error("output-format", message, help))
 }
 
-fn said(run: &Run) -> String {
+/// Returns the last line of stderr, after a colon.
+fn last_error(run: &Run) -> String {
     let last = run.stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
     last.map(|line| format!(": {line}")).unwrap_or_default()
 }
 
-/// A GPU build runs on the CPU without a word and ends well.
+/// Reports a run on other backends than the variant's: a GPU build that finds no GPU silently runs
+/// on the CPU.
 fn fallback(about: &About, expected: &Expected) -> Option<Finding> {
-    let there = |wanted: &str| about.backends.iter().any(|name| name.eq_ignore_ascii_case(wanted));
+    let ran = |wanted: &str| about.backends.iter().any(|name| name.eq_ignore_ascii_case(wanted));
     let backends = &expected.manifest.backends;
-    let absent: Vec<&str> = backends.iter().map(String::as_str).filter(|b| !there(b)).collect();
-    let wants_gpu = backends.iter().any(|backend| backend != "cpu");
+    let absent: Vec<&str> = backends.iter().map(String::as_str).filter(|b| !ran(b)).collect();
     let got = about.backends.join(", ");
-    if !wants_gpu {
-        // A build with BLAS reports that in the CPU's place.
+    if backends.iter().all(|backend| backend == "cpu") {
+        // A build with BLAS lists that instead of the CPU.
         return (!absent.is_empty()).then(|| {
             Finding::warning(
                 "other-backend",

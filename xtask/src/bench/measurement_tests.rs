@@ -1,4 +1,4 @@
-//! Recorded runs, judged: each way to fail has its code, and keeps what came before.
+//! Tests of the judgement on recorded runs: each failure has its code, and earlier results stay.
 
 use std::sync::LazyLock;
 
@@ -27,7 +27,7 @@ static PARAMS: Params = Params {
     generate: 32,
     repetitions: 5,
     rounds: 1,
-    patience: std::time::Duration::MAX,
+    time_budget: std::time::Duration::MAX,
     timeout: std::time::Duration::from_secs(900),
     args: vec![],
 };
@@ -40,8 +40,8 @@ fn expected(manifest: &Manifest) -> Expected<'_> {
     Expected { manifest, params: &PARAMS, target: "carbon", cpu: &ZEN5 }
 }
 
-fn run(ending: Termination, stdout: &str, stderr: &str) -> Run {
-    Run { ending, output: Output::parse(stdout), stderr: stderr.into() }
+fn run(termination: Termination, stdout: &str, stderr: &str) -> Run {
+    Run { termination, output: Output::parse(stdout), stderr: stderr.into() }
 }
 
 fn codes(run: &Run, expected: &Expected) -> Vec<&'static str> {
@@ -55,9 +55,9 @@ fn a_good_run_has_no_findings() {
 }
 
 #[test]
-fn every_ending_has_its_code_and_keeps_what_was_measured() {
+fn every_termination_has_its_code_and_keeps_earlier_results() {
     let manifest = manifest(&["cpu"]);
-    for (ending, code) in [
+    for (termination, code) in [
         (Termination::Signal(4), "illegal-instruction"),
         (Termination::Signal(9), "out-of-memory"),
         (Termination::Signal(11), "crashed"),
@@ -67,7 +67,7 @@ fn every_ending_has_its_code_and_keeps_what_was_measured() {
         (Termination::TimedOut, "timeout"),
         (Termination::Interrupted, "interrupted"),
     ] {
-        let run = run(ending, KILLED, "");
+        let run = run(termination, KILLED, "");
         assert_eq!(codes(&run, &expected(&manifest)), [code]);
         assert_eq!(run.output.results.len(), 1);
         assert_eq!(run.output.results[0].test, "pp128");
@@ -94,7 +94,7 @@ fn an_illegal_instruction_names_what_the_cpu_lacks_and_what_fits() {
     assert!(message.contains("(AMX INT8, AMX tiles)"), "{message}");
     assert!(help.contains("\"znver5\""), "{help}");
 
-    // A fault of the compiler, for one.
+    // For example, a compiler bug.
     let (message, help) = ended(&plain, &ZEN5);
     assert!(message.contains("although this CPU has all"), "{message}");
     assert!(!help.contains("znver5"), "{help}");
@@ -106,27 +106,27 @@ fn an_illegal_instruction_names_what_the_cpu_lacks_and_what_fits() {
 }
 
 #[test]
-fn output_that_is_no_use_is_said() {
+fn unusable_output_is_reported() {
     let manifest = manifest(&["cpu"]);
     let expected = expected(&manifest);
-    let ended_well = |stdout: &str| codes(&run(Termination::Status(0), stdout, ""), &expected);
+    let successful = |stdout: &str| codes(&run(Termination::Status(0), stdout, ""), &expected);
     let first = NEW.lines().next().unwrap();
-    assert_eq!(ended_well(&NEW[..first.len() + 100]), ["truncated-line"]);
-    assert_eq!(ended_well(""), ["no-output"]);
-    assert_eq!(ended_well(first), ["missing-test"]);
-    assert_eq!(ended_well("{\"hello\": 1}"), ["unreadable-output"]);
+    assert_eq!(successful(&NEW[..first.len() + 100]), ["truncated-line"]);
+    assert_eq!(successful(""), ["no-output"]);
+    assert_eq!(successful(first), ["missing-test"]);
+    assert_eq!(successful("{\"hello\": 1}"), ["unreadable-output"]);
     assert_eq!(
-        ended_well(&first.replace("\"stddev_ts\": ", "\"stddev_ts\": -nan, \"x\": ")),
+        successful(&first.replace("\"stddev_ts\": ", "\"stddev_ts\": -nan, \"x\": ")),
         ["not-a-number"]
     );
     // pp128 is not pp1280.
     assert_eq!(
-        ended_well(&NEW.replace("\"n_prompt\": 128", "\"n_prompt\": 1280")),
+        successful(&NEW.replace("\"n_prompt\": 128", "\"n_prompt\": 1280")),
         ["missing-test"]
     );
 }
 
-/// As llama-bench's printers begin: one finding, however many lines there are.
+/// The output begins as that of llama-bench's printers; the number of lines does not matter.
 #[test]
 fn another_output_format_is_one_error_that_names_it() {
     let manifest = manifest(&["cpu"]);
@@ -167,7 +167,7 @@ fn a_gpu_build_that_ran_on_the_cpu_is_caught() {
     assert_eq!(judged(&["cuda"], NEW), ["device-fallback"]);
     assert_eq!(judged(&["cuda"], &with_gpu("CUDA")), [] as [&str; 0]);
     assert_eq!(judged(&["cuda"], &with_gpu("CUDA,CPU")), [] as [&str; 0]);
-    // The library is there, the device is not.
+    // The backend is registered, but has no device.
     let no_device = NEW.replace("\"backends\": \"CPU\"", "\"backends\": \"CUDA\"");
     assert_eq!(judged(&["cuda"], &no_device), ["device-fallback"]);
     assert_eq!(judged(&["cuda", "rocm"], &with_gpu("CUDA")), ["device-fallback"]);
@@ -179,7 +179,7 @@ fn a_gpu_build_that_ran_on_the_cpu_is_caught() {
 }
 
 #[test]
-fn the_report_has_the_contracts_fields() {
+fn the_report_has_the_documented_fields() {
     let subject = Subject {
         host: HostName::new("carbon"),
         manifest: manifest(&["cpu"]),
@@ -218,7 +218,7 @@ fn the_report_has_the_contracts_fields() {
 }
 
 #[test]
-fn the_whole_command_is_known() {
+fn the_whole_command_is_as_documented() {
     let params = with_args(&["-fa", "1"]);
     let argv = |backend: &str| params.argv("/x/bin/llama-bench", "m.gguf", &[backend.to_owned()]);
     assert_eq!(

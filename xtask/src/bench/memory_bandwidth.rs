@@ -1,6 +1,6 @@
-//! What bounds generation on a CPU: each token reads the model's weights once. So many bytes
-//! are read on the target with as many threads as llama-bench used, by a small program of the
-//! package, and generation is shown as a share of that speed.
+//! Compares a CPU's generation speed with its memory bandwidth, which limits it because each token
+//! reads the model's weights once. A small program of the package reads as many bytes on the target,
+//! with as many threads as llama-bench used.
 
 use std::time::Duration;
 
@@ -18,20 +18,20 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MemoryBandwidth {
-    /// Of the model, for each token that is generated.
+    /// Bytes of the model that each generated token reads.
     pub bytes_per_token: u64,
-    /// At which the machine reads as much over and over.
+    /// Speed at which the machine reads as many bytes repeatedly.
     pub bytes_per_second: u64,
     pub threads: u32,
-    /// Of that speed, how much generation has.
+    /// Share of that speed which generation reaches.
     pub percent: f64,
 }
 
-/// Measures after a CPU variant has generated. None where it cannot be told: a package without
-/// the program, a model of several files.
+/// Measures the memory bandwidth after a CPU variant's generation test. None if it is unknown,
+/// because the package does not have the program or the model has several files.
 ///
 /// # Errors
-/// [`crate::findings::finding::Finding`] where SSH failed.
+/// [`crate::findings::finding::Finding`]: SSH failed.
 pub fn measure(
     setup: Setup,
     subject: &Subject,

@@ -1,7 +1,8 @@
-//! `bench` and `report`: proof that a variant runs on its target, and how fast.
+//! `bench` and `report`: whether a variant runs on its target, and how fast.
 //!
-//! Entry points: `command::run`; `measure` runs llama-bench, `paired_run` several builds in turns,
-//! `baseline` judges, `recorder` stores, `report` shows.
+//! Entry points: `command::run`; `measure` runs llama-bench once, `recorder` runs and stores the
+//! rounds, `paired_run` runs several builds in turns, `baseline` compares with an earlier result,
+//! `report` shows results over time.
 //!
 //! Imports: system, statistics, ui, findings, ci, nix, testbed, fleet, target, hardware, check, build, upstream.
 

@@ -1,6 +1,6 @@
-//! Several builds on one machine, run in turns and in random order, so that other work on
-//! the machine affects all of them: `--compare`, the check against the baseline, canaries
-//! and `bisect --by bench`.
+//! Runs several builds on one machine in turns and in random order, so that other programs on the
+//! machine disturb all of them alike: for `--compare`, the check against the baseline, canaries and
+//! `bisect --by bench`.
 
 use anyhow::Result;
 
@@ -24,14 +24,15 @@ impl ComparisonTarget {
     }
 }
 
-/// What a paired run measured, in the order of its targets.
+/// The results of a paired run.
 pub struct PairedRun {
+    /// In the order of the comparison targets.
     pub samples: Vec<Samples>,
-    /// The first target's device and number of threads; another build may name the same CPU
-    /// otherwise, as `BLAS`.
+    /// Device and number of threads of the first comparison target; another build may name the
+    /// same CPU differently, such as `BLAS`.
     pub device: Option<String>,
     pub threads: Option<u32>,
-    /// The error that ended it.
+    /// The error that ended the run.
     pub finding: Option<Finding>,
 }
 
@@ -42,13 +43,13 @@ impl PairedRun {
     }
 }
 
-/// Asked after each round: whether the samples so far are enough.
+/// Called after each round; returns whether the samples are enough.
 pub type Enough<'a> = &'a mut dyn FnMut(u32, &[Samples]) -> bool;
 
-/// How many rounds a paired run takes.
+/// Number and order of the rounds of a paired run.
 pub struct Rounds<'a> {
     pub most: u32,
-    /// Which random orders they take.
+    /// Seed of the random order within each round.
     pub seed: u64,
     pub enough: Option<Enough<'a>>,
 }
@@ -59,13 +60,13 @@ impl Rounds<'_> {
     }
 }
 
-/// Runs every target once a round; the fewer repetitions, the better.
+/// Runs every target once per round. Many rounds with few repetitions give the best results.
 pub fn run(setup: Setup, targets: &[ComparisonTarget], rounds: Rounds) -> Result<PairedRun> {
     let ui = setup.ui;
     let quiet = Setup { ui: &Ui { quiet: true, ..*ui }, ..setup };
     let Rounds { most, seed, mut enough } = rounds;
     let at_most = if enough.is_some() { "at most " } else { "" };
-    // Whoever is always first would always find the machine as the last one left it.
+    // Random, because a fixed order would run each build after the same other one.
     let mut random = SplitMix(seed);
     let live = Live::start(ui);
     let mut results = Results { live: Some(&live), ..Results::default() };
@@ -87,7 +88,7 @@ pub fn run(setup: Setup, targets: &[ComparisonTarget], rounds: Rounds) -> Result
             if which == 0 {
                 (run.device, run.threads) = (report.device, report.threads);
             }
-            // A warning (upstream's package runs on BLAS) describes what is compared. An
+            // A warning, such as that upstream's package runs on BLAS, does not end the run. An
             // error would come back in every round.
             let mut findings = report.findings.into_iter();
             if let Some(error) = findings.find(|it| it.severity == Severity::Error) {

@@ -1,5 +1,5 @@
-//! Before anything is built or copied: can this variant run on this target, and does the model
-//! fit? Afterwards: what in the target's state affected the figures?
+//! Checks, before anything is built or copied, whether the variant can run on the target, and after
+//! the run, whether the target's state affected the results.
 
 use anyhow::Result;
 
@@ -14,8 +14,8 @@ use crate::hardware::kv_cache;
 use crate::hardware::threads;
 use crate::target::model_file::FileState;
 
-/// All that is wrong with sending it there and running it with these arguments; with `force`, for a
-/// target that is misjudged, as warnings.
+/// Checks whether the subject can run on the machine with these arguments. With `force`, errors
+/// become warnings, in case a check is wrong.
 pub fn preflight(
     machine: &Machine,
     subject: &Subject,
@@ -82,8 +82,8 @@ pub fn model_on_target(machine: &Machine, path: &str) -> Result<u64> {
     })
 }
 
-/// Looks at the target again: whether heat slowed it, whether the kernel ended what ran.
-/// A target that went away has said so already.
+/// Reads the target's state again, to report heat throttling and the kernel's OOM killer. A target
+/// that cannot be reached has caused a finding already.
 pub fn check_afterwards(machine: &Machine, report: &mut BenchReport) {
     let mut conditions = machine.state.conditions.clone();
     if let Ok(after) = Machine::discover(&machine.target) {

@@ -1,9 +1,9 @@
-//! What keeps a variant from being measured on a target, found before anything is built
-//! or copied; and what would make the figures worth less, as warnings.
+//! The pre-flight rules: errors for what prevents a measurement of a variant on a target, and
+//! warnings for what distorts its results.
 //!
 //! Pure: no I/O, no clock.
 
-use crate::bench::target_state::{Conditions, NixThere, TargetState};
+use crate::bench::target_state::{Conditions, TargetNix, TargetState};
 use crate::findings::finding::{Finding, Severity, none_is_an_error};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::facts::{Facts, Gpu, Vendor};
@@ -12,7 +12,8 @@ use crate::hardware::rules as hardware;
 use crate::target::ssh::{untrusted, without_nix};
 use crate::ui::units;
 
-/// GPUs, their drivers, and Nix. The CPU is [`crate::hardware::cpu_rules::sigill`]'s.
+/// Checks the GPUs, their drivers, Nix and the target's load. [`crate::hardware::cpu_rules::sigill`]
+/// checks the CPU.
 pub fn findings(
     manifest: &Manifest,
     facts: &Facts,
@@ -20,10 +21,10 @@ pub fn findings(
     target: &str,
 ) -> Vec<Finding> {
     let mut findings = devices(manifest, state, target);
-    let complaint = facts.nvidia_smi.as_ref().filter(|_| wants(manifest, "cuda"));
-    findings.extend(complaint.map(|words| nvidia::failed(words)));
+    let error = facts.nvidia_smi.as_ref().filter(|_| has_backend(manifest, "cuda"));
+    findings.extend(error.map(|error| nvidia::failed(error)));
     if none_is_an_error(&findings) {
-        findings.extend(cards(manifest, facts, state));
+        findings.extend(gpus(manifest, facts, state));
     }
     findings.extend(nix(state, target));
     findings.extend(state.other_bench.as_ref().map(|who| {
@@ -39,16 +40,16 @@ pub fn findings(
     findings
 }
 
-fn wants(manifest: &Manifest, backend: &str) -> bool {
+fn has_backend(manifest: &Manifest, backend: &str) -> bool {
     manifest.backends.iter().any(|name| name == backend)
 }
 
-/// The words of `check`, for the machine as it is now. Vulkan has drivers that are
-/// programs (Mesa's llvmpipe): whether one of them ran is seen when it has run.
-fn cards(manifest: &Manifest, facts: &Facts, state: &TargetState) -> Vec<Finding> {
-    let by_program = facts.gpus.is_empty() && !state.vulkan_drivers.is_empty();
+/// Applies the rules of `check` to the machine's present GPUs. Without a GPU, Vulkan may have a
+/// software driver (Mesa's llvmpipe), so that its error becomes a warning.
+fn gpus(manifest: &Manifest, facts: &Facts, state: &TargetState) -> Vec<Finding> {
+    let is_software = facts.gpus.is_empty() && !state.vulkan_drivers.is_empty();
     let mut findings = hardware::gpus(manifest, facts);
-    if by_program && manifest.backends.iter().all(|name| name == "vulkan" || name == "cpu") {
+    if is_software && manifest.backends.iter().all(|name| name == "vulkan" || name == "cpu") {
         for finding in &mut findings {
             finding.severity = Severity::Warning;
             "llama.cpp skips software drivers unless selected: `--env \
@@ -60,18 +61,18 @@ fn cards(manifest: &Manifest, facts: &Facts, state: &TargetState) -> Vec<Finding
     findings
 }
 
-/// Drivers, and whether we may use them.
+/// Checks whether the GPUs have drivers and whether the login user may use them.
 fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Finding> {
     let mut findings = vec![];
-    let there = |vendor| state.gpus.iter().filter(move |gpu| gpu.vendor == vendor);
+    let gpus_of = |vendor| state.gpus.iter().filter(move |gpu| gpu.vendor == vendor);
     let node =
         |begin: &'static str| state.devices.iter().filter(move |(node, _)| node.starts_with(begin));
-    if wants(manifest, "cuda") {
-        let is_silent = |gpu: &&Gpu| gpu.driver.is_none() || gpu.is_on_nouveau();
-        let all_are = there(Vendor::Nvidia).all(|gpu| is_silent(&gpu));
-        let silent = there(Vendor::Nvidia).find(is_silent).filter(|_| all_are);
-        // Under WSL the driver is Windows'.
-        if let Some(gpu) = silent.filter(|_| node("/dev/dxg").next().is_none()) {
+    if has_backend(manifest, "cuda") {
+        let has_driver = |gpu: &Gpu| gpu.driver.is_some() && !gpu.is_on_nouveau();
+        let without = gpus_of(Vendor::Nvidia).next();
+        let without = without.filter(|_| !gpus_of(Vendor::Nvidia).any(has_driver));
+        // WSL uses the driver of Windows.
+        if let Some(gpu) = without.filter(|_| node("/dev/dxg").next().is_none()) {
             findings.push(Finding::error(
                 "no-driver",
                 format!("{target} has a GPU ({}), but no NVIDIA driver is loaded", gpu.name),
@@ -81,7 +82,7 @@ fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Findin
         }
         findings.extend(forbidden(node("/dev/nvidiactl"), "CUDA", target));
     }
-    if wants(manifest, "rocm") && there(Vendor::Amd).next().is_some() {
+    if has_backend(manifest, "rocm") && gpus_of(Vendor::Amd).next().is_some() {
         if node("/dev/kfd").next().is_none() {
             findings.push(Finding::error(
                 "no-driver",
@@ -92,7 +93,7 @@ fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Findin
         }
         findings.extend(forbidden(node("/dev/kfd"), "ROCm", target));
     }
-    if wants(manifest, "vulkan") {
+    if has_backend(manifest, "vulkan") {
         if state.vulkan_drivers.is_empty() {
             findings.push(Finding::error(
                 "no-vulkan-driver",
@@ -108,6 +109,7 @@ fn devices(manifest: &Manifest, state: &TargetState, target: &str) -> Vec<Findin
     findings
 }
 
+/// Reports the first device file that the login user may not use.
 fn forbidden<'a>(
     mut nodes: impl Iterator<Item = (&'a String, &'a bool)>,
     what: &str,
@@ -123,40 +125,40 @@ fn forbidden<'a>(
 
 fn nix(state: &TargetState, target: &str) -> Option<Finding> {
     match state.nix {
-        NixThere { program: Some(false), .. } => Some(without_nix(target)),
-        NixThere { writable: Some(false), .. } => Some(Finding::error(
+        TargetNix { program: Some(false), .. } => Some(without_nix(target)),
+        TargetNix { writable: Some(false), .. } => Some(Finding::error(
             "target-store-read-only",
             format!("{target} has no running nix-daemon, and its store is read-only"),
             "start the daemon there (systemctl start nix-daemon.socket), or log in as its owner",
         )),
-        NixThere { trusts_us: Some(false), .. } => Some(untrusted(target, Severity::Warning)),
+        TargetNix { trusts_us: Some(false), .. } => Some(untrusted(target, Severity::Warning)),
         _ => None,
     }
 }
 
 const MIB: u64 = 1 << 20;
 
-/// Whether the model fits: into the GPUs' memory, or the machine's.
+/// Checks whether the model fits into the memory of the GPUs or of the machine.
 pub fn model_fits(
     manifest: &Manifest,
     bytes: u64,
     state: &TargetState,
     target: &str,
 ) -> Option<Finding> {
-    // A program sees one slice of a GPU that is divided.
+    // A program sees one MIG slice of a partitioned GPU.
     let slice = state.gpus.iter().flat_map(|gpu| &gpu.mig_bytes).max();
     let whole = state.conditions.vram_free_bytes.iter().copied().fold(0, u64::saturating_add);
     let is_unified = |gpu: &Gpu| gpu.unified_memory && gpu.vendor == Vendor::Nvidia;
-    let free = (wants(manifest, "cuda") && !state.gpus.iter().any(is_unified))
+    let free = (has_backend(manifest, "cuda") && !state.gpus.iter().any(is_unified))
         .then(|| slice.copied().unwrap_or(whole))
         .filter(|free| *free > 0);
-    // How much of it others use is unknown.
+    // Their free memory is unknown, only their total.
     let is_card = |gpu: &&Gpu| gpu.vendor == Vendor::Amd && !gpu.unified_memory;
     let amd = state.gpus.iter().filter(is_card);
     let all = (manifest.backends == ["rocm"])
         .then(|| amd.map(|gpu| gpu.vram_bytes))
         .and_then(|mut all| all.try_fold(0, |sum: u64, bytes| sum.checked_add(bytes?)))
-        // Less is what a processor's own GPU has set apart.
+        // Less than this is memory reserved for an integrated GPU.
         .filter(|all| *all > 4 << 30);
     if let Some(room) = free.or(all) {
         return (bytes > room).then(|| {
@@ -188,7 +190,7 @@ pub fn model_fits(
     })
 }
 
-/// Whether the paths of the closure that the target lacks fit.
+/// Checks whether the missing paths of the closure fit into the target's store.
 pub fn closure_fits(bytes: u64, state: &TargetState, target: &str) -> Option<Finding> {
     let free = state.store_room?;
     (bytes > free).then(|| {
@@ -204,7 +206,7 @@ pub fn closure_fits(bytes: u64, state: &TargetState, target: &str) -> Option<Fin
     })
 }
 
-/// What makes figures worth less.
+/// Warns about conditions that distort the results.
 fn disturbances(conditions: &Conditions, target: &str) -> Vec<Finding> {
     let mut findings = vec![];
     let mut warn = |code, message: String, help: &str| {
@@ -219,9 +221,9 @@ fn disturbances(conditions: &Conditions, target: &str) -> Vec<Finding> {
         );
     }
     let saving = ["powersave", "conservative"];
-    // Intel's and AMD's own drivers call the governor that follows the load powersave.
-    let own = ["intel_pstate", "amd-pstate-epp", "amd_pstate_epp"];
-    let follows = conditions.cpufreq_driver.as_deref().is_some_and(|name| own.contains(&name));
+    // With these drivers, `powersave` is the governor that follows the load.
+    let drivers = ["intel_pstate", "amd-pstate-epp", "amd_pstate_epp"];
+    let follows = conditions.cpufreq_driver.as_deref().is_some_and(|name| drivers.contains(&name));
     let mut governors = conditions.governors.iter().filter(|_| !follows);
     if let Some(governor) = governors.find(|name| saving.contains(&name.as_str())) {
         warn(
@@ -240,7 +242,9 @@ fn disturbances(conditions: &Conditions, target: &str) -> Vec<Finding> {
             "free memory there first: swapping disturbs the measurement",
         );
     }
-    if let Some(why) = conditions.gpu_throttle_reasons.iter().find_map(|bits| held_low(*bits)) {
+    if let Some(why) =
+        conditions.gpu_throttle_reasons.iter().find_map(|bits| throttle_reason(*bits))
+    {
         warn(
             "gpu-throttled",
             format!("a GPU of {target} is throttled: {why}"),
@@ -250,7 +254,7 @@ fn disturbances(conditions: &Conditions, target: &str) -> Vec<Finding> {
     findings
 }
 
-/// After the run: how often the processors were slowed while it ran.
+/// Warns if heat throttled the processors during the run.
 pub fn throttled(before: &Conditions, after: Option<u64>, target: &str) -> Option<Finding> {
     let times = after?.checked_sub(before.throttle_events?).filter(|times| *times > 0)?;
     Some(Finding::warning(
@@ -260,15 +264,13 @@ pub fn throttled(before: &Conditions, after: Option<u64>, target: &str) -> Optio
     ))
 }
 
-/// Signal 9, with what the kernel counted: it was the kernel for lack of memory, or it
-/// was somebody.
+/// Makes the finding of a SIGKILL precise: the kernel's counter shows whether its OOM killer sent it.
 pub fn killed(finding: &Finding, before: &Conditions, after: &Conditions, target: &str) -> Finding {
     let numbers = before
         .memory_available_bytes
-        .map(|bytes| format!("; {} were free before", units::bytes(bytes)));
-    let numbers = numbers.unwrap_or_default();
-    let Some((then, now)) = before.oom_kills.zip(after.oom_kills) else { return finding.clone() };
-    if now > then {
+        .map_or_else(String::new, |bytes| format!("; {} were free before", units::bytes(bytes)));
+    let Some((old, new)) = before.oom_kills.zip(after.oom_kills) else { return finding.clone() };
+    if new > old {
         return Finding {
             message: format!(
                 "{}: its kernel reports it (oom_kill){numbers}",
@@ -288,10 +290,10 @@ pub fn killed(finding: &Finding, before: &Conditions, after: &Conditions, target
     )
 }
 
-/// NVML's `nvmlClocksEventReasons`, those that slow a GPU against its will. Idle (bit 0),
-/// clocks that the user has set (1, 8) and a cap of power (2), which is its usual limit
-/// under load, are not among them.
-fn held_low(bits: u64) -> Option<&'static str> {
+/// Returns the first reason among NVML's `nvmlClocksEventReasons` that means unusual throttling. Idle
+/// (bit 0), clocks that the user has set (1, 8) and the power cap (2), the usual limit under load,
+/// do not.
+fn throttle_reason(bits: u64) -> Option<&'static str> {
     let reasons = [
         (0x8, "a hardware slow-down"),
         (0x20, "heat (software)"),

@@ -1,4 +1,4 @@
-//! Targets that lack something, one thing each.
+//! Tests of the rules, with targets that lack one thing each.
 
 use crate::bench::preflight_rules::*;
 use crate::hardware::cpu::Cpu;
@@ -47,7 +47,7 @@ const RENDER: (&str, bool) = ("/dev/dri/renderD128", true);
 const ICD: &[&str] = &["/run/opengl-driver/share/vulkan/icd.d/radeon_icd.json"];
 
 #[test]
-fn each_gpu_backend_needs_its_gpu_its_driver_and_leave_to_use_it() {
+fn each_gpu_backend_needs_a_gpu_its_driver_and_access() {
     let nothing = with(&[], &[], &[]);
     assert_eq!(codes(&["cpu"], &nothing), []);
     for backend in ["cuda", "rocm"] {
@@ -58,7 +58,7 @@ fn each_gpu_backend_needs_its_gpu_its_driver_and_leave_to_use_it() {
     let ctl = ("/dev/nvidiactl", true);
     assert_eq!(codes(&["cuda"], &with(&[nvidia(Some("580.1"))], &[ctl], &[])), []);
     assert_eq!(codes(&["cuda"], &with(&[nvidia(None)], &[], &[])), [("no-driver", ERROR)]);
-    // WSL's driver is Windows'.
+    // WSL uses the driver of Windows.
     assert_eq!(codes(&["cuda"], &with(&[nvidia(None)], &[("/dev/dxg", true)], &[])), []);
     let locked = with(&[nvidia(Some("580.1"))], &[("/dev/nvidiactl", false)], &[]);
     assert_eq!(codes(&["cuda"], &locked), [("gpu-forbidden", ERROR)]);
@@ -71,7 +71,7 @@ fn each_gpu_backend_needs_its_gpu_its_driver_and_leave_to_use_it() {
     assert_eq!(codes(&["vulkan"], &with(&[radeon()], &[RENDER], ICD)), []);
     let locked = with(&[radeon()], &[("/dev/dri/renderD128", false)], ICD);
     assert_eq!(codes(&["vulkan"], &locked), [("gpu-forbidden", ERROR)]);
-    // A driver that is a program (llvmpipe) has no GPU.
+    // A software driver (llvmpipe) has no GPU.
     assert_eq!(codes(&["vulkan"], &with(&[], &[], ICD)), [("no-such-gpu", Severity::Warning)]);
     // Two GPUs, of which one is missing.
     let one = with(&[nvidia(Some("580.1"))], &[ctl], &[]);
@@ -79,25 +79,25 @@ fn each_gpu_backend_needs_its_gpu_its_driver_and_leave_to_use_it() {
 }
 
 #[test]
-fn a_store_that_cannot_be_written_is_told_before_the_build() {
+fn a_read_only_store_is_reported() {
     let nix = |program, writable, trusts_us| TargetState {
-        nix: NixThere { program, writable, trusts_us },
+        nix: TargetNix { program, writable, trusts_us },
         ..TargetState::default()
     };
-    let told = |state: &TargetState| codes(&["cpu"], state);
-    assert_eq!(told(&nix(Some(true), Some(true), Some(true))), []);
-    assert_eq!(told(&nix(Some(false), None, None)), [("target-without-nix", ERROR)]);
+    let codes_of = |state: &TargetState| codes(&["cpu"], state);
+    assert_eq!(codes_of(&nix(Some(true), Some(true), Some(true))), []);
+    assert_eq!(codes_of(&nix(Some(false), None, None)), [("target-without-nix", ERROR)]);
     let read_only = nix(Some(true), Some(false), None);
-    assert_eq!(told(&read_only), [("target-store-read-only", ERROR)]);
+    assert_eq!(codes_of(&read_only), [("target-store-read-only", ERROR)]);
     let untrusted = nix(Some(true), Some(true), Some(false));
-    assert_eq!(told(&untrusted), [("target-rejects-unsigned", Severity::Warning)]);
+    assert_eq!(codes_of(&untrusted), [("target-rejects-unsigned", Severity::Warning)]);
     let help = super::untrusted("carbon", ERROR).help;
     assert!(help.contains("trusted-users") && help.contains("nix key generate-secret"), "{help}");
 }
 
 #[test]
-fn what_disturbs_a_measurement_is_a_warning() {
-    let told = |change: &dyn Fn(&mut Conditions)| {
+fn disturbances_are_warnings() {
+    let codes_of = |change: &dyn Fn(&mut Conditions)| {
         let mut state = TargetState::default();
         state.conditions.processors = 8;
         change(&mut state.conditions);
@@ -105,23 +105,23 @@ fn what_disturbs_a_measurement_is_a_warning() {
         assert!(codes.iter().all(|(_, severity)| *severity == Severity::Warning), "{codes:?}");
         codes.into_iter().map(|(code, _)| code).collect::<Vec<_>>()
     };
-    assert_eq!(told(&|c| c.load_average = Some(4.0)), [] as [&str; 0]);
-    assert_eq!(told(&|c| c.load_average = Some(4.5)), ["target-busy"]);
+    assert_eq!(codes_of(&|c| c.load_average = Some(4.0)), [] as [&str; 0]);
+    assert_eq!(codes_of(&|c| c.load_average = Some(4.5)), ["target-busy"]);
     let governor = |c: &mut Conditions, driver: &str| {
         c.governors.insert("powersave".into());
         c.cpufreq_driver = Some(driver.into());
     };
-    assert_eq!(told(&|c| governor(c, "acpi-cpufreq")), ["governor"]);
-    assert_eq!(told(&|c| governor(c, "intel_pstate")), [] as [&str; 0]);
-    assert_eq!(told(&|c| c.on_battery = Some(true)), ["on-battery"]);
-    assert_eq!(told(&|c| c.on_battery = Some(false)), [] as [&str; 0]);
-    assert_eq!(told(&|c| c.swap_used_bytes = Some(1 << 30)), ["swap-in-use"]);
-    assert_eq!(told(&|c| c.gpu_throttle_reasons = vec![0x1, 0x40]), ["gpu-throttled"]);
-    assert_eq!(told(&|c| c.gpu_throttle_reasons = vec![0x1, 0x4]), [] as [&str; 0]);
+    assert_eq!(codes_of(&|c| governor(c, "acpi-cpufreq")), ["governor"]);
+    assert_eq!(codes_of(&|c| governor(c, "intel_pstate")), [] as [&str; 0]);
+    assert_eq!(codes_of(&|c| c.on_battery = Some(true)), ["on-battery"]);
+    assert_eq!(codes_of(&|c| c.on_battery = Some(false)), [] as [&str; 0]);
+    assert_eq!(codes_of(&|c| c.swap_used_bytes = Some(1 << 30)), ["swap-in-use"]);
+    assert_eq!(codes_of(&|c| c.gpu_throttle_reasons = vec![0x1, 0x40]), ["gpu-throttled"]);
+    assert_eq!(codes_of(&|c| c.gpu_throttle_reasons = vec![0x1, 0x4]), [] as [&str; 0]);
 }
 
 #[test]
-fn heat_while_we_measured_is_told_and_heat_before_is_not() {
+fn only_heat_during_the_measurement_is_reported() {
     let before = Conditions { throttle_events: Some(7), ..Conditions::default() };
     assert_eq!(throttled(&before, Some(7), "carbon"), None);
     assert_eq!(throttled(&before, None, "carbon"), None);
@@ -130,7 +130,7 @@ fn heat_while_we_measured_is_told_and_heat_before_is_not() {
 }
 
 #[test]
-fn a_model_or_a_closure_that_does_not_fit_is_refused_with_numbers() {
+fn a_model_or_closure_that_does_not_fit_is_an_error() {
     let mut state = TargetState { store_room: Some(50 << 20), ..TargetState::default() };
     let fits = |backend: &str, bytes, state: &TargetState| {
         model_fits(&manifest(&[backend]), bytes, state, "carbon")
@@ -140,7 +140,7 @@ fn a_model_or_a_closure_that_does_not_fit_is_refused_with_numbers() {
     assert_eq!(fits("cpu", 4 << 30, &state), None);
     let message = fits("cpu", 5 << 30, &state).unwrap().message;
     assert!(message.contains("5.0 GiB") && message.contains("4.0 GiB"), "{message}");
-    // What lies on the GPUs need not fit into the machine's memory, and the other way round.
+    // A model on the GPUs needs no memory of the machine, and vice versa.
     state.conditions.vram_free_bytes = vec![4 << 30, 4 << 30];
     assert_eq!(fits("cuda", 8 << 30, &state), None);
     assert_eq!(fits("cuda", 9 << 30, &state).unwrap().code, "model-too-large");
@@ -151,7 +151,7 @@ fn a_model_or_a_closure_that_does_not_fit_is_refused_with_numbers() {
 }
 
 #[test]
-fn the_kernel_is_asked_who_killed_it() {
+fn the_oom_counter_decides_who_sent_sigkill() {
     let finding = Finding::error(
         "out-of-memory",
         "llama-bench was killed after 1 of 2 tests, most likely because carbon ran out of memory",
@@ -187,7 +187,7 @@ fn a_model_must_fit_where_a_program_can_use_memory() {
     };
     assert!(fits(&nvidia(Some("550")), &[40 << 30], 20));
     assert!(!fits(&slice, &[40 << 30], 20));
-    // It takes what the machine has, whatever nvidia-smi reports; `[N/A]` is not zero.
+    // Unified memory is the machine's, whatever nvidia-smi reports; `[N/A]` is not zero.
     assert!(fits(&unified, &[1 << 30], 20) && fits(&unified, &[], 20));
     assert!(!fits(&unified, &[], 200));
     assert!(fits(&nvidia(Some("550")), &[], 20));
@@ -201,7 +201,7 @@ fn a_model_must_fit_where_a_program_can_use_memory() {
         model_fits(&manifest(&["rocm"]), gibibytes << 30, &state, "carbon").is_none()
     };
     assert!(on_radeon(Some(16), 10) && !on_radeon(Some(16), 20));
-    // Unknown, and what a processor's own GPU has set apart: the machine's memory decides.
+    // If it is unknown or an integrated GPU's reserve, the machine's memory decides.
     let huge = Gpu { vram_bytes: Some(u64::MAX), ..radeon() };
     let state = TargetState { gpus: vec![huge.clone(), huge], ..TargetState::default() };
     assert_eq!(model_fits(&manifest(&["rocm"]), 1, &state, "carbon"), None);
@@ -209,7 +209,7 @@ fn a_model_must_fit_where_a_program_can_use_memory() {
 }
 
 #[test]
-fn nouveau_runs_no_cuda_and_nvidia_smis_words_are_quoted() {
+fn nouveau_is_no_driver_and_nvidia_smis_error_is_quoted() {
     let nodes = [("/dev/nvidiactl", true)];
     assert_eq!(
         codes(&["cuda"], &with(&[nvidia(Some("nouveau"))], &nodes, &[]))[0],
@@ -226,7 +226,7 @@ fn nouveau_runs_no_cuda_and_nvidia_smis_words_are_quoted() {
 }
 
 #[test]
-fn the_bench_of_another_user_is_an_error() {
+fn a_bench_of_another_user_is_an_error() {
     let other_bench = Some("process 4711 of alice".to_owned());
     let state = TargetState { other_bench, ..TargetState::default() };
     assert_eq!(codes(&["cpu"], &state), [("busy", Severity::Error)]);

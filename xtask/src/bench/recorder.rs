@@ -1,5 +1,5 @@
-//! The rounds of a measurement. Each test of each round is in bench/HOST.jsonl before the next
-//! one begins, or with further arguments each round: what fails later loses nothing.
+//! Runs the rounds of a measurement, and appends each result to bench/HOST.jsonl before the next
+//! test begins (with further arguments: after each round), so that a later failure loses nothing.
 
 use std::collections::BTreeSet;
 use std::hash::Hasher as _;
@@ -16,27 +16,27 @@ use crate::bench::measurement::{Params, Subject};
 use crate::bench::results::Record;
 use crate::bench::results_file::ResultsFile;
 use crate::findings::finding::{Finding, none_is_an_error};
-use crate::statistics::LEAST_PROCESSES;
+use crate::statistics::MIN_PROCESSES;
 use crate::system::json_lines;
 use crate::system::resources::now;
 use crate::ui::progress::Live;
 use crate::ui::{Ui, units};
 
-/// What a slow-down of a few percent takes to be seen on a machine that is not idle.
+/// Default number of rounds: enough to find a slowdown of a few percent on a machine in use.
 pub const ROUNDS: u32 = 10;
-/// A large model is not kept loading for an hour.
-pub const PATIENCE: Duration = Duration::from_secs(300);
-const LEAST_ROUNDS: u32 = LEAST_PROCESSES as u32;
+/// Default time after which [`MIN_ROUNDS`] are enough, so that a large model does not take an hour.
+pub const TIME_BUDGET: Duration = Duration::from_secs(300);
+const MIN_ROUNDS: u32 = MIN_PROCESSES as u32;
 
 /// Measures a variant, and appends its results to the results file.
 pub struct Recorder<'a> {
     pub records: &'a ResultsFile,
     pub setup: Setup<'a>,
     pub subject: &'a Subject,
-    /// The same on every line of the run, as its date is.
+    /// Identifies the run, on each of its lines.
     pub run: String,
     date: String,
-    /// The first that could not be written.
+    /// The first error of writing the results file.
     problem: Option<Error>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Recorder<'a> {
         Self { records, setup, subject, run, date, problem: None }
     }
 
-    fn keep(&mut self, round: u32, about: &About, result: &TestResult) {
+    fn append(&mut self, round: u32, about: &About, result: &TestResult) {
         let record = self.record(round, about, result);
         if let Err(error) = json_lines::append(&self.records.results, &record) {
             self.problem.get_or_insert(error);
@@ -64,7 +64,7 @@ impl<'a> Recorder<'a> {
             run: self.run.clone(),
             date: self.date.clone(),
             round,
-            least_rounds: Some(params.rounds.min(LEAST_ROUNDS)),
+            least_rounds: Some(params.rounds.min(MIN_ROUNDS)),
             host: host.clone(),
             target: machine.target.name().to_owned(),
             variant: manifest.variant.clone(),
@@ -83,8 +83,8 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// As many processes of llama-bench as there are rounds: the samples of one process
-    /// share its memory layout and its moment, and say little about the next one's.
+    /// Runs llama-bench once per round. One process with more repetitions would not do: its samples
+    /// share its memory layout and its start time.
     pub fn measure(&mut self) -> Result<BenchReport> {
         let Setup { ui, params, .. } = self.setup;
         let subject = self.subject;
@@ -92,7 +92,7 @@ impl<'a> Recorder<'a> {
         let (mut whole, mut samples) = (None::<BenchReport>, Samples::default());
         let mut differing = BTreeSet::new();
         let live = Live::start(ui);
-        // The live line has the place of a line for each result.
+        // The live line replaces a line for each result.
         let quiet = Ui { quiet: ui.quiet || ui.bars, ..*ui };
         let setup = Setup { ui: &quiet, ..self.setup };
         for round in 1..=params.rounds {
@@ -101,14 +101,15 @@ impl<'a> Recorder<'a> {
             if params.rounds > 1 {
                 quiet.status(what);
             }
-            let mut keep = |about: &About, result: &TestResult| self.keep(round, about, result);
-            let mut results = Results { differing, keep: Some(&mut keep), live: Some(&live) };
+            let mut append = |about: &About, result: &TestResult| self.append(round, about, result);
+            let mut results =
+                Results { differing, on_result: Some(&mut append), live: Some(&live) };
             let report = measure(setup, subject, &mut results)?;
             differing = results.differing;
             samples.add(&report.results);
             let found = report.findings.clone();
-            // What is wrong would be in every round.
-            let is_last = !none_is_an_error(&found) || is_enough(params, round, started);
+            // An error would come back in every round.
+            let is_last = !none_is_an_error(&found) || is_time_up(params, round, started);
             whole.get_or_insert(report).add(found);
             if is_last {
                 break;
@@ -117,13 +118,12 @@ impl<'a> Recorder<'a> {
         let mut whole = whole.context("--rounds is 0")?;
         whole.results = samples.results();
         whole.record = Some(self.records.results.display().to_string());
-        // The measurement is valid all the same.
         whole.add(self.problem.take().map(|error| not_recorded("write the results", &error)));
         Ok(whole)
     }
 }
 
-/// `what` failed; the report has the results all the same.
+/// Returns the finding that `what` failed, which leaves the measurement valid.
 pub fn not_recorded(what: &str, error: &Error) -> Finding {
     Finding::error(
         "not-recorded",
@@ -132,8 +132,8 @@ pub fn not_recorded(what: &str, error: &Error) -> Finding {
     )
 }
 
-/// The name of a `NAME=VALUE`, with enough of a digest to tell two values apart: the file is
-/// committed, and a value may be a secret.
+/// Replaces the value of a `NAME=VALUE` with a short digest, enough to distinguish two values. The
+/// results file is committed, and a value may be a secret.
 fn without_value(pair: &str) -> String {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     let mut digest = FnvHasher::default();
@@ -141,7 +141,7 @@ fn without_value(pair: &str) -> String {
     format!("{name}=#{:06x}", digest.finish() & 0xff_ffff)
 }
 
-/// Whether these rounds are enough for the time they took.
-pub fn is_enough(params: &Params, round: u32, started: Instant) -> bool {
-    round >= LEAST_ROUNDS && started.elapsed() > params.patience
+/// Whether the time budget is exceeded and the minimum number of rounds has run.
+pub fn is_time_up(params: &Params, round: u32, started: Instant) -> bool {
+    round >= MIN_ROUNDS && started.elapsed() > params.time_budget
 }

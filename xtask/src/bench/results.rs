@@ -1,5 +1,5 @@
-//! bench/HOST.jsonl: what was measured, a line for each test of each round, and the
-//! runs that these lines make together.
+//! The results file bench/HOST.jsonl: a record for each test of each round, and the runs that the
+//! records belong to.
 //!
 //! Pure: no I/O, no clock.
 
@@ -17,7 +17,7 @@ use crate::nix::names::StorePath;
 use crate::statistics::speed;
 use crate::ui::units;
 
-/// One line: one test, as one process of llama-bench measured it.
+/// A line of the results file: one test of one llama-bench process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
@@ -25,10 +25,10 @@ pub struct Record {
     /// The same on every line of a run, `<date>-<pid>`.
     pub run: String,
     pub date: String,
-    /// Counted from 1; each round is a process of its own.
+    /// Counted from 1; each round is a separate process.
     #[serde(default = "first_round")]
     pub round: u32,
-    /// How many the run has when it is complete, at the least.
+    /// Minimum number of rounds of a complete run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_rounds: Option<u32>,
     pub host: HostName,
@@ -42,14 +42,13 @@ pub struct Record {
     pub cpu: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<String>,
-    /// The GPU, or the CPU where there is none.
+    /// Name of the GPU, or of the CPU if there is no GPU.
     pub device: String,
     #[serde(default)]
     pub threads: Option<u32>,
-    /// llama-bench's arguments, without the model, the tests and the repetitions.
+    /// llama-bench's arguments except the model, the tests and the repetitions.
     pub flags: Vec<String>,
-    /// What it was started with, in the order of names, each value as a digest. Earlier
-    /// versions wrote the values.
+    /// Variables of `--env`, sorted by name, each value as a digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     pub results: Vec<TestResult>,
@@ -60,12 +59,12 @@ fn first_round() -> u32 {
 }
 
 impl Record {
-    /// Reads a line. A killed run may leave half of one, a later version another schema.
+    /// Parses a line.
     ///
     /// # Errors
-    /// Why it is not a record.
+    /// Why it is not a record: a killed run may have truncated it, or a newer version written it.
     pub fn parse(line: &str) -> Result<Self, String> {
-        /// In another schema, other fields may differ.
+        /// The only field that every schema has.
         #[derive(Deserialize)]
         struct Schema {
             schema: u64,
@@ -83,7 +82,7 @@ impl Record {
         Ok(record)
     }
 
-    /// Whoever can change the file could have written anything.
+    /// Checks the values, since anyone who can commit may have edited the file.
     pub fn check(&self) -> Result<(), String> {
         if humantime::parse_rfc3339(&self.date).is_err() {
             return Err(format!("invalid date {:?}", self.date));
@@ -97,8 +96,7 @@ impl Record {
         }
     }
 
-    /// Whether a result of one says something about the other: everything is the same
-    /// but the build and the day.
+    /// Whether the two differ only in the build and the date.
     pub fn comparable(&self, other: &Self) -> bool {
         fn key(record: &Record) -> impl PartialEq + '_ {
             let Record { host, model, flags, env, backends, cpu, gpu, threads, .. } = record;
@@ -108,42 +106,40 @@ impl Record {
     }
 }
 
-/// A run of bench, put together from its lines.
+/// The records of one run of bench.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// The first line, for all that the lines share.
+    /// The first record, for the fields that all records share.
     pub about: Record,
     pub samples: Samples,
 }
 
 impl Run {
-    /// `lines`: those of one run, at least one.
+    /// Returns the run of these records; None if there are none.
     fn new(lines: Vec<Record>) -> Option<Self> {
         let mut samples = Samples::default();
         lines.iter().for_each(|line| samples.add(&line.results));
         Some(Self { about: lines.into_iter().next()?, samples })
     }
 
-    /// Whether it has every test of `new`, in as many rounds as were asked for: no other run
-    /// is compared with one that broke off.
+    /// Whether it has enough rounds of every test of `new`; an aborted run is not a baseline.
     pub fn is_whole(&self, new: &Self) -> bool {
         let least = self.about.least_rounds.unwrap_or(1) as usize;
         new.samples.tests().all(|(test, _)| self.samples.of(test).len() >= least.max(1))
     }
 }
 
-/// As many builds as one run may measure in turn.
-pub const NEIGHBOURS: usize = 64;
+/// Maximum number of runs or builds whose records may be interleaved in a file.
+pub const MAX_INTERLEAVED: usize = 64;
 
-/// The lines of each run in the order of the file, the newest run first. `newest_first` is read
-/// no further than until the lines of a run are together: they are neighbours but for another
-/// build between them.
+/// Groups the records by run, the newest run first, each in the order of the file. `newest_first`
+/// is read lazily, until no further record of a run can follow.
 pub fn lines_by_run(
     mut newest_first: impl Iterator<Item = Record>,
 ) -> impl Iterator<Item = Vec<Record>> {
     let mut open: VecDeque<Vec<Record>> = VecDeque::new();
     iter::from_fn(move || {
-        while open.len() <= NEIGHBOURS {
+        while open.len() <= MAX_INTERLEAVED {
             let Some(record) = newest_first.next() else { break };
             let same = |run: &&mut Vec<Record>| {
                 (&run[0].run, &run[0].store_path) == (&record.run, &record.store_path)
@@ -159,12 +155,12 @@ pub fn lines_by_run(
     })
 }
 
-/// The runs of a file, the newest first; as [`lines_by_run`] reads it.
+/// Returns the runs of a file, the newest first; reads lazily like [`lines_by_run`].
 pub fn runs(newest_first: impl Iterator<Item = Record>) -> impl Iterator<Item = Run> {
     lines_by_run(newest_first).filter_map(Run::new)
 }
 
-/// What `list` shows: every test of the newest run.
+/// The newest run of a host, as `list` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastBench {
@@ -177,12 +173,12 @@ pub struct LastBench {
 #[serde(rename_all = "camelCase")]
 pub struct Speed {
     pub test: String,
-    /// The estimate, as `bench` prints it.
+    /// As `bench` prints it.
     pub tokens_per_second: f64,
 }
 
 impl LastBench {
-    /// As [`lines_by_run`] reads it.
+    /// Returns the newest run; reads lazily like [`lines_by_run`].
     pub fn of(newest_first: impl Iterator<Item = Record>) -> Option<Self> {
         let Run { about: Record { run, date, .. }, samples } = runs(newest_first).next()?;
         let speed = |(test, rounds): (&str, &[Vec<f64>])| {

@@ -1,4 +1,4 @@
-//! Where a host's results and its baseline are kept.
+//! Paths of a host's results file and its baseline.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -12,15 +12,14 @@ use crate::fleet::context::{Context, local_root};
 use crate::system::{files, json_lines};
 use crate::target::selection::LOCAL;
 
-/// Where results are kept that say nothing of the fleet in the flake's own folder: in
-/// xtask's, by the flake's reference and the testbed's revision: an old llama.cpp after a new one
-/// is not a slow-down.
-pub fn private_folder(home: &Path, reference: &str, era: Option<&str>) -> PathBuf {
-    let era = era.map(|era| format!("-testbed-{era}")).unwrap_or_default();
-    home.join("bench").join(format!("{}{era}", files::path_name(Path::new(reference))))
+/// Returns the folder under xtask's home for results that do not belong into the flake. Each flake
+/// and each testbed revision has its own, since going back to an older llama.cpp is no slowdown.
+pub fn private_folder(home: &Path, reference: &str, testbed: Option<&str>) -> PathBuf {
+    let testbed = testbed.map(|revision| format!("-testbed-{revision}")).unwrap_or_default();
+    home.join("bench").join(format!("{}{testbed}", files::path_name(Path::new(reference))))
 }
 
-/// One host's results, HOST.jsonl, and its baseline.
+/// Paths of one host's results, HOST.jsonl, and of its baseline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultsFile {
     pub results: PathBuf,
@@ -28,9 +27,8 @@ pub struct ResultsFile {
 }
 
 impl ResultsFile {
-    /// In this folder, or in the flake's bench/. A flake that is no folder here has none, and
-    /// what was measured on `local` or with the testbed's inputs says nothing of the fleet:
-    /// those are kept in xtask's own folder.
+    /// Returns the files in `folder`, or else in the flake's bench/. Results of a flake that is not
+    /// a local folder, of `local` and of the testbed go to [`private_folder`].
     pub fn of(context: &Context, host: &str, folder: Option<&Path>) -> Self {
         let reference = &context.flake.reference;
         let folder = match (folder, local_root(reference)) {
@@ -47,17 +45,20 @@ impl ResultsFile {
         }
     }
 
-    /// The results so far, the newest first; damaged lines are left out. Reads no more of the
-    /// file than is asked for.
+    /// Reads the results lazily, the newest first, without damaged lines.
     ///
     /// # Errors
-    /// It cannot be opened. What cannot be read later ends the iterator.
+    /// The file cannot be opened. A later read error ends the iterator.
     pub fn newest_first(&self) -> Result<impl Iterator<Item = Record> + use<>> {
         let lines = json_lines::FromTheEnd::open(&self.results)?.into_iter().flatten();
         Ok(lines.map_while(Result::ok).filter_map(|line| Record::parse(&line).ok()))
     }
 
-    /// The same, with the fleet's baseline where `programs.llama-cpp.bench.baseline` names a file.
+    /// Returns the files of `--record` or of the flake, with the baseline that
+    /// `programs.llama-cpp.bench.baseline` names.
+    ///
+    /// # Errors
+    /// That file is outside the flake.
     pub fn of_subject(args: &BenchArgs, context: &Context, subject: &Subject) -> Checked<Self> {
         let mut file = Self::of(context, subject.host.as_str(), args.record.as_deref());
         let chosen = subject.manifest.bench.baseline.as_ref();

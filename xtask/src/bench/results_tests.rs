@@ -1,8 +1,8 @@
-//! Lines of a results file, whole and damaged, as runs.
+//! Tests with valid and damaged lines of a results file.
 
 use crate::bench::results::*;
 
-/// A line of host `a`.
+/// Returns a record of host `a`.
 pub fn record(run: &str, test: &str, samples: &[f64]) -> Record {
     let mut line: Record = serde_json::from_str(
         r#"{"schema":1,"run":"","date":"2026-11-22T10:00:00Z","host":"a","target":"local",
@@ -22,16 +22,16 @@ fn newest_first(text: &str) -> impl Iterator<Item = Record> {
 }
 
 #[test]
-fn no_more_is_read_than_the_runs_that_are_asked_for() {
+fn only_the_requested_runs_are_read() {
     let mut read = 0;
     let endless = (0..).map(|number| record(&format!("r{}", number / 20), "pp128", &[1.0]));
     let runs = runs(endless.inspect(|_| read += 1)).take(2);
     assert_eq!(runs.map(|run| run.about.run).collect::<Vec<_>>(), ["r0", "r1"]);
-    assert!(read <= (NEIGHBOURS + 2) * 20, "{read}");
+    assert!(read <= (MAX_INTERLEAVED + 2) * 20, "{read}");
 }
 
 #[test]
-fn lines_become_runs_and_what_is_no_record_is_passed_over() {
+fn lines_become_runs_and_invalid_lines_are_skipped() {
     let line = |run, test, samples: &[f64]| {
         serde_json::to_string(&record(run, test, samples)).unwrap() + "\n"
     };
@@ -47,7 +47,7 @@ fn lines_become_runs_and_what_is_no_record_is_passed_over() {
     ]
     .concat();
     let runs: Vec<Run> = runs(newest_first(&text)).collect();
-    // By their last lines.
+    // Sorted by their last lines.
     assert_eq!(runs.len(), 2);
     assert_eq!(runs[0].samples.of("pp128"), [vec![1.0, 2.0], vec![1.5]]);
     assert_eq!(runs[0].samples.of("tg32"), [[7.0]]);
@@ -55,7 +55,7 @@ fn lines_become_runs_and_what_is_no_record_is_passed_over() {
 }
 
 #[test]
-fn a_damaged_line_costs_no_other_and_says_why() {
+fn a_damaged_line_has_an_error() {
     let good = serde_json::to_string(&record("r1", "pp128", &[3.5])).unwrap();
     let edited = |from: &str, to: &str| {
         assert!(good.contains(from), "{good}");
@@ -96,7 +96,7 @@ fn list_shows_every_test_of_the_newest_run() {
 }
 
 #[test]
-fn only_the_build_may_differ() {
+fn comparable_records_differ_only_in_the_build() {
     let one = record("r1", "pp128", &[1.0]);
     let mut other = record("r2", "pp128", &[1.0]);
     other.store_path = StorePath::new("/nix/store/y");

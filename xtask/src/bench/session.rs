@@ -1,6 +1,5 @@
-//! A session on a target: the connection to it, and the locks that keep a second bench away,
-//! whether that starts on this machine, on another or on the target: concurrent runs would
-//! disturb each other.
+//! A session on a target: one connection, and locks against a second bench, whether that starts
+//! on this machine, on another or on the target. Concurrent runs would disturb each other.
 
 use anyhow::{Result, bail};
 
@@ -11,28 +10,29 @@ use crate::system::resources::{machine_name, now};
 use crate::target::{Connection, Lease, LeaseAnswer, Target};
 use crate::ui::units;
 
-/// Released in this order when it is dropped.
+/// A connected and locked target; dropping it releases the fields in this order.
 pub struct Session {
-    _there: Option<Box<Lease>>,
+    _lease: Option<Box<Lease>>,
     _connection: Option<Connection>,
-    _here: Lock,
+    _lock: Lock,
 }
 
-/// Connects and locks. `purpose` is shown to whoever comes second, who waits if `wait` is set.
+/// Connects to the target and locks it. `purpose` is what another user of it is shown; with
+/// `wait`, a lock of another run is waited for.
 ///
 /// # Errors
-/// [`crate::findings::finding::Finding`]: it is in use, or cannot be reached.
+/// [`crate::findings::finding::Finding`]: the target is in use, or cannot be reached.
 pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -> Result<Session> {
     let name = target.name().to_owned();
     let since = units::utc(now());
     let place = machine_lock::bench_lock(&context.home, &name);
-    let words = format!("`{purpose}` on {} since {since}", machine_name());
+    let holder = format!("`{purpose}` on {} since {since}", machine_name());
     let waiting = |holder: &str| {
         context.ui.status(format!("waiting for {holder}, which is measuring on {name}"));
     };
-    let here = match wait {
-        true => machine_lock::lock(&place, &words, &waiting)?,
-        false => match machine_lock::try_lock(&place, &words)? {
+    let lock = match wait {
+        true => machine_lock::lock(&place, &holder, &waiting)?,
+        false => match machine_lock::try_lock(&place, &holder)? {
             Ok(lock) => lock,
             Err(holder) => bail!(busy(&holder, &name)),
         },
@@ -41,9 +41,9 @@ pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -
     if connection.is_some() {
         context.ui.debug(format!("using one connection to {name}"));
     }
-    let words = format!("process {}, {words}", std::process::id());
-    let there = match target.lock(&words, wait.then_some(&waiting))? {
-        LeaseAnswer::Lease(held) => Some(held),
+    let holder = format!("process {}, {holder}", std::process::id());
+    let lease = match target.lock(&holder, wait.then_some(&waiting))? {
+        LeaseAnswer::Lease(lease) => Some(lease),
         LeaseAnswer::Busy(holder) => bail!(busy(&holder, &name)),
         LeaseAnswer::NoLocks => {
             if let Target::Ssh(_) = target {
@@ -52,7 +52,7 @@ pub fn open(context: &Context, target: &mut Target, purpose: &str, wait: bool) -
             None
         }
     };
-    Ok(Session { _there: there, _connection: connection, _here: here })
+    Ok(Session { _lease: lease, _connection: connection, _lock: lock })
 }
 
 fn busy(holder: &str, target: &str) -> Finding {

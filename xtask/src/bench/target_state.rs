@@ -1,7 +1,6 @@
-//! What a target is like at the moment: what bears on a measurement, and is kept with it
-//! ([`Conditions`]); what has to be there before anything is sent. Read from the answer
-//! of hardware/probe.sh with hardware/preflight.sh in it; what cannot be read is not known, and
-//! nothing is held against it.
+//! The state of a target before a measurement: what affects the results ([`Conditions`]), and what
+//! the pre-flight checks need. It is parsed from the output of hardware/probe.sh with
+//! hardware/preflight.sh; a value that cannot be read is unknown and causes no finding.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,32 +12,33 @@ use crate::hardware::facts::Gpu;
 use crate::hardware::probe_output::sections;
 use crate::ui::sanitize::sanitize_name;
 
-/// The record's `conditions`.
+/// Conditions that affect the measurement.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conditions {
-    /// Of the last minute, in processes.
+    /// Load average of the last minute.
     pub load_average: Option<f64>,
     pub processors: u32,
     pub kernel: Option<String>,
-    /// Every cpufreq governor that is in use; none where the kernel has no say (a guest).
+    /// Active cpufreq governors; empty if the kernel does not control the clocks, as in a virtual
+    /// machine.
     pub governors: BTreeSet<String>,
     pub cpufreq_driver: Option<String>,
-    /// What could be had without swapping, within the container's limit.
+    /// Memory available without swapping, within the container's limit.
     pub memory_available_bytes: Option<u64>,
     pub swap_used_bytes: Option<u64>,
-    /// None: a machine without a battery.
+    /// Null for a machine without a battery.
     pub on_battery: Option<bool>,
-    /// How often the processors were slowed for heat since the machine started.
+    /// Number of times that heat throttled the processors since the machine started.
     pub throttle_events: Option<u64>,
-    /// Of those, how many came while we measured.
+    /// The same during the measurement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled_meanwhile: Option<u64>,
-    /// Processes that the kernel has killed for lack of memory since the machine started.
+    /// Processes that the kernel's OOM killer has killed since the machine started.
     pub oom_kills: Option<u64>,
     /// Free memory of each NVIDIA GPU.
     pub vram_free_bytes: Vec<u64>,
-    /// Why NVIDIA GPUs are slowed just now: `clocks_throttle_reasons.active`, a set of bits.
+    /// Why NVIDIA GPUs are throttled: the bits of `clocks_throttle_reasons.active`.
     pub gpu_throttle_reasons: Vec<u64>,
 }
 
@@ -46,30 +46,31 @@ pub struct Conditions {
 pub struct TargetState {
     pub conditions: Conditions,
     pub gpus: Vec<Gpu>,
-    /// Device files of GPUs, and whether the user we log in as may use them.
+    /// Device files of GPUs, and whether the login user may use them.
     pub devices: BTreeMap<String, bool>,
-    /// The files by which Vulkan finds its drivers.
+    /// Manifest files of Vulkan drivers (ICDs).
     pub vulkan_drivers: Vec<String>,
-    /// Free space, in bytes, where the store is and where models are kept.
+    /// Free disk space of the store and of the model cache, in bytes.
     pub store_room: Option<u64>,
     pub cache_room: Option<u64>,
-    pub nix: NixThere,
-    /// A llama-bench of another user: `process 4711 of alice`.
+    pub nix: TargetNix,
+    /// A running llama-bench of another user: `process 4711 of alice`.
     pub other_bench: Option<String>,
 }
 
-/// The target's Nix, as far as copying needs to know.
+/// Properties of the target's Nix that matter for copying.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NixThere {
-    /// Whether SSH finds the program that serves the store. None: not asked.
+pub struct TargetNix {
+    /// Whether SSH finds the program that serves the store. None if it was not checked.
     pub program: Option<bool>,
-    /// A daemon writes the store, or this user may.
+    /// Whether there is a daemon, or the login user can write the store.
     pub writable: Option<bool>,
-    /// Whether it takes unsigned paths from us.
+    /// Whether it accepts unsigned paths from the login user.
     pub trusts_us: Option<bool>,
 }
 
 impl TargetState {
+    /// Parses the output of the script.
     pub fn read(answer: &str, gpus: Vec<Gpu>) -> Self {
         let sections = sections(answer);
         let section = |name: &str| sections.get(name).map_or("", String::as_str);
@@ -135,8 +136,8 @@ fn conditions<'a>(section: &dyn Fn(&str) -> &'a str) -> Conditions {
     }
 }
 
-/// `cpuN/thermal_throttle/*_throttle_count`, added up. Every core of a package tells the
-/// package's count, so that this is larger than what happened, and grows when it happens.
+/// Returns the sum of `cpuN/thermal_throttle/*_throttle_count`. Every core repeats its package's
+/// count, so the sum is too large, but it grows with each event.
 pub fn throttle_events(text: &str) -> Option<u64> {
     let mut counts =
         text.lines().filter_map(|line| line.split_once('=')?.1.trim().parse::<u64>().ok());
@@ -144,7 +145,8 @@ pub fn throttle_events(text: &str) -> Option<u64> {
     counts.try_fold(first, u64::checked_add)
 }
 
-/// A battery of the machine's own (a mouse has one too) that is being emptied.
+/// Whether a battery of the machine is discharging. Batteries of devices such as mice have the scope
+/// `Device`.
 fn on_battery(text: &str) -> Option<bool> {
     let supplies: Vec<BTreeMap<&str, &str>> = text
         .split("\n\n")
@@ -156,7 +158,7 @@ fn on_battery(text: &str) -> Option<bool> {
     Some(batteries.any(|battery| battery.get("status") == Some(&"Discharging")))
 }
 
-/// `11264, 0x0000000000000001`: MiB that are free, and why the clocks are low.
+/// Parses `11264, 0x0000000000000001`: free memory in MiB, and the throttle reasons.
 fn gpu_state(line: &str) -> Option<(u64, Option<u64>)> {
     let (free, reasons) = line.split_once(',')?;
     let reasons = reasons.trim().strip_prefix("0x");
@@ -166,24 +168,24 @@ fn gpu_state(line: &str) -> Option<(u64, Option<u64>)> {
     ))
 }
 
-/// The last line of `df -Pk`: the number before the one with a per cent sign.
+/// Parses the last line of `df -Pk`: the free KiB precede the column with the percent sign.
 fn free_bytes(line: &str) -> Option<u64> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let at = words.iter().position(|word| word.ends_with('%'))?;
     words.get(at.checked_sub(1)?)?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-fn nix(text: &str) -> NixThere {
+fn nix(text: &str) -> TargetNix {
     let has = |word: &str| lines(text).any(|line| line == word);
     if !has("asked") {
-        return NixThere::default();
+        return TargetNix::default();
     }
     let info = lines(text).find(|line| line.starts_with('{'));
     let info = info.and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let trusted = info.as_ref().and_then(|info| info.get("trusted"));
-    NixThere {
+    TargetNix {
         program: Some(has("program")),
-        // A store that is to be made has no folder yet.
+        // A store that does not exist yet has no folder.
         writable: has("there").then(|| has("daemon") || has("writable")),
         trusts_us: trusted.and_then(|t| t.as_bool().or_else(|| t.as_u64().map(|n| n != 0))),
     }

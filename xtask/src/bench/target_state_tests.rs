@@ -1,9 +1,9 @@
-//! Answers of the script, whole and broken.
+//! Tests with complete and damaged output of the script.
 
 use crate::bench::target_state::*;
 
-/// As a laptop answers: two cores, on battery, warm, with swap in use; composed of what
-/// the kernel's documentation and nvidia-smi's show of each file.
+/// Output of a laptop with two cores, on battery, warm, with swap in use, composed from the examples
+/// in the documentation of the kernel and of nvidia-smi.
 const LAPTOP: &str = "
 motd of the day
 #llamafleet cpuinfo
@@ -64,14 +64,14 @@ there
 ";
 
 #[test]
-fn every_part_of_an_answer_is_read() {
+fn every_section_is_read() {
     let seen = TargetState::read(LAPTOP, vec![]);
     let conditions = &seen.conditions;
     assert_eq!(conditions.load_average, Some(1.25));
     assert_eq!(conditions.processors, 2);
     assert_eq!(conditions.governors, BTreeSet::from(["powersave".to_owned()]));
     assert_eq!(conditions.cpufreq_driver.as_deref(), Some("acpi-cpufreq"));
-    // The container's limit is the narrower.
+    // The container's limit is the lower one.
     assert_eq!(conditions.memory_available_bytes, Some(3_000_000_000));
     assert_eq!(conditions.swap_used_bytes, Some(1_024_000_000));
     assert_eq!(conditions.on_battery, Some(true));
@@ -83,7 +83,7 @@ fn every_part_of_an_answer_is_read() {
     assert!(seen.devices["/dev/dri/renderD128"]);
     assert_eq!(seen.vulkan_drivers, ["/usr/share/vulkan/icd.d/radeon_icd.x86_64.json"]);
     assert_eq!((seen.store_room, seen.cache_room), (Some(40_960_000), Some(1_024_000)));
-    let nix = NixThere { program: Some(true), writable: Some(true), trusts_us: Some(false) };
+    let nix = TargetNix { program: Some(true), writable: Some(true), trusts_us: Some(false) };
     assert_eq!(seen.nix, nix);
     assert_eq!(seen.other_bench.as_deref(), Some("process 4711 of alice"));
     let json = serde_json::to_value(conditions).unwrap();
@@ -92,10 +92,10 @@ fn every_part_of_an_answer_is_read() {
 }
 
 #[test]
-fn what_is_not_told_is_not_known() {
+fn missing_and_invalid_values_are_unknown() {
     assert_eq!(TargetState::read("", vec![]), TargetState::default());
-    let asked = TargetState::read("#llamafleet store\nasked\n", vec![]);
-    assert_eq!(asked.nix, NixThere { program: Some(false), ..NixThere::default() });
+    let without_program = TargetState::read("#llamafleet store\nasked\n", vec![]);
+    assert_eq!(without_program.nix, TargetNix { program: Some(false), ..TargetNix::default() });
     for nonsense in [
         "#llamafleet load\nx\n",
         "#llamafleet room\nstore x y z\n",

@@ -1,4 +1,4 @@
-//! Measuring with a llama-bench that replays recordings.
+//! Tests of `bench` with a llama-bench that replays recordings.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -25,7 +25,7 @@ use crate::ui::Ui;
 const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/llama-bench");
 const ZEN5: &str = include_str!("../../tests/fixtures/cpuinfo/zen5");
 
-/// A package whose llama-bench prints a recording and then ends as `then` says.
+/// Returns a package whose llama-bench prints a recording and then runs the shell command `then`.
 fn replay(recording: &str, then: &str) -> (TempDir, Subject) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bin/llama-bench");
@@ -78,7 +78,7 @@ fn params() -> Params {
         generate: 32,
         repetitions: 5,
         rounds: 1,
-        patience: Duration::MAX,
+        time_budget: Duration::MAX,
         timeout: Duration::from_secs(20),
         args: vec![],
     }
@@ -99,7 +99,7 @@ fn codes(report: &BenchReport) -> Vec<&'static str> {
 }
 
 #[test]
-fn numbers_that_cannot_be_are_refused() {
+fn impossible_numbers_are_rejected() {
     use clap::Parser;
     for (word, ok) in [
         ("--rounds=1000", true),
@@ -111,9 +111,8 @@ fn numbers_that_cannot_be_are_refused() {
     }
 }
 
-/// What another mode would ignore.
 #[test]
-fn options_that_would_do_nothing_are_refused() {
+fn options_that_would_have_no_effect_are_rejected() {
     use clap::Parser;
     for mode in ["--compare=upstream", "--sweep=t=1,2"] {
         for option in ["--save-baseline", "--verify", "--record=x"] {
@@ -124,7 +123,7 @@ fn options_that_would_do_nothing_are_refused() {
 }
 
 #[test]
-fn both_eras_are_measured() {
+fn both_revisions_are_measured() {
     for recording in ["old.jsonl", "new.jsonl"] {
         let (_folder, subject) = replay(recording, "");
         let report = measured(&subject, &params());
@@ -136,7 +135,7 @@ fn both_eras_are_measured() {
 }
 
 #[test]
-fn a_run_that_breaks_keeps_what_it_measured() {
+fn a_failed_run_keeps_its_results() {
     let broken = "new-killed-in-second-test.jsonl";
     let half = format!("head -c 300 '{RECORDINGS}/new.jsonl'; kill -KILL $$");
     let bad = format!("cat '{RECORDINGS}/new-bad-model.stderr' >&2; exit 1");
@@ -159,7 +158,7 @@ fn a_run_that_breaks_keeps_what_it_measured() {
 }
 
 #[test]
-fn a_build_for_another_cpu_is_refused_before_it_is_sent() {
+fn a_build_for_another_cpu_is_rejected_before_it_is_copied() {
     let amx = subject("sapphirerapids", &["GGML_AVX512", "GGML_AMX_TILE", "GGML_AMX_INT8"]);
     let findings = preflight(&zen5(), &amx, &[], false);
     assert_eq!(findings[0].code, "cpu-lacks-features");
@@ -170,7 +169,7 @@ fn a_build_for_another_cpu_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn a_comparison_stops_at_the_first_finding_and_keeps_the_rounds_before() {
+fn a_comparison_stops_at_the_first_error_and_keeps_earlier_rounds() {
     let (_old, old) = replay("old.jsonl", "");
     let (_new, new) = replay("new.jsonl", "");
     let (_crashing, crashing) = replay("new-killed-in-second-test.jsonl", "kill -ILL $$");

@@ -1,4 +1,4 @@
-//! What `bench` shows a person.
+//! The output of `bench`.
 
 use crate::bench::baseline::{Baseline, Method, Verdict, in_words, is_clear, verdict};
 use crate::bench::comparison::{Standing, distinct};
@@ -8,7 +8,7 @@ use crate::bench::measurement::Model;
 use crate::bench::memory_bandwidth::MemoryBandwidth;
 use crate::findings;
 use crate::nix::flake_input::short;
-use crate::statistics::{LEAST_PROCESSES, Ratio};
+use crate::statistics::{MIN_PROCESSES, Ratio};
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
@@ -41,7 +41,7 @@ pub fn print(ui: &Ui, report: &BenchReport) {
     findings.for_each(|finding| findings::view::print(ui, host, finding));
 }
 
-/// What every speed is.
+/// Explains the speeds of a table.
 const ESTIMATE: &str =
     "tokens/s: mean of the fastest quarter of the llama-bench runs, each by its fastest repetition";
 
@@ -57,7 +57,7 @@ fn bandwidth(memory: &MemoryBandwidth) -> String {
     )
 }
 
-/// The verdict, a row for each test.
+/// Returns a table of the comparison with the baseline, a row for each test.
 fn against(ui: &Ui, baseline: &Baseline) -> String {
     let rows = baseline.tests.iter().map(|change| {
         let words = in_words(change.verdict, change.is_clear());
@@ -97,12 +97,12 @@ pub fn paint(verdict: Verdict) -> fn(&Ui, &str) -> String {
 fn heading(report: &BenchReport) -> String {
     let mut parts = vec![report.variant.to_string()];
     parts.extend(report.llama_cpp.rev.as_deref().map(|rev| format!("llama.cpp {}", short(rev))));
-    parts.push(surroundings(&report.model, report.device.as_deref(), report.threads));
+    parts.push(model_and_device(&report.model, report.device.as_deref(), report.threads));
     format!("{} on {}: {}", report.host, report.target, parts.join(", "))
 }
 
 /// `smoke-29m q4_0 (29 M parameters, 15.8 MiB), AMD EPYC, 2 threads`
-pub fn surroundings(model: &Model, device: Option<&str>, threads: Option<u32>) -> String {
+pub fn model_and_device(model: &Model, device: Option<&str>, threads: Option<u32>) -> String {
     let size = [
         model.params.map(|params| format!("{:.0} M parameters", params as f64 / 1e6)),
         model.bytes.map(units::bytes),
@@ -118,8 +118,8 @@ pub fn surroundings(model: &Model, device: Option<&str>, threads: Option<u32>) -
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// One row a build and test: its speed, the ratio of that to the first one's, and what holds
-/// the ratio with 99 % confidence; then each ratio as a sentence.
+/// Returns a table with a row for each build and test, with its ratio to the first build and the
+/// 99 % confidence interval, and a sentence for each ratio.
 pub fn standings(ui: &Ui, standings: &[Standing]) -> String {
     let mut last = "";
     let rows = standings.iter().map(|standing| {
@@ -160,7 +160,7 @@ fn sentences(standings: &[Standing]) -> Vec<String> {
         let Some([low, high]) = *interval else {
             return Some(format!(
                 "{label} against {first} at {work}: inconclusive with fewer than \
-                 {LEAST_PROCESSES} rounds"
+                 {MIN_PROCESSES} rounds"
             ));
         };
         let verdict = verdict(&Ratio { estimate, low, high });
@@ -184,7 +184,7 @@ fn ratio(ratio: f64) -> String {
     }
 }
 
-/// A cell; `-` where there is nothing.
+/// Returns a table cell, `-` for None.
 pub fn or_dash<T>(value: Option<T>, print: impl Fn(T) -> String) -> Cell {
     value.map_or("-".to_owned(), print).into()
 }
@@ -195,7 +195,7 @@ mod tests {
     use crate::bench::comparison::{Samples, standings as standings_of};
 
     #[test]
-    fn what_is_printed_agrees_with_itself() {
+    fn table_and_sentences_agree() {
         let rounds = |speeds: &[f64]| {
             let mut samples = Samples::default();
             for speed in speeds {
@@ -215,9 +215,9 @@ mod tests {
         };
         let (base, new) = (row("upstream"), row("tuned"));
         assert!((new[0] / base[0] - new[1]).abs() < 0.05, "{text}");
-        let said =
+        let sentence =
             format!("tuned is {:.1} times as fast as upstream at prompts, 99 % interval", new[1]);
-        assert!(text.contains(&said), "{text}");
+        assert!(text.contains(&sentence), "{text}");
         assert!(text.contains("other is as fast as upstream at prompts"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 95), "{text}");
     }

@@ -124,7 +124,7 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         generate: 32,
         repetitions: 1,
         rounds: 1,
-        patience: Duration::MAX,
+        time_budget: Duration::MAX,
         timeout: Duration::from_secs(300),
         args: vec![],
     };

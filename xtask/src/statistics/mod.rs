@@ -1,22 +1,21 @@
 //! Statistics: whether one build is faster than another, from few samples of a noisy
 //! machine. One method for `bench`, `update --bench`, `bisect --by bench` and `--sweep`.
 //!
-//! Other work on a machine only ever slows a repetition down, often tenfold, and never
-//! makes it faster. So the fast end of the samples shows the build and the slow end its
-//! neighbours (Chen and Revels, "Robust benchmarking in noisy environments", 2016): a
-//! process of llama-bench counts by its fastest repetition, several processes by the mean
-//! of their fastest quarter. The repetitions of one process share its memory layout, its
-//! clock frequency and its moment, so the number of processes is what counts (Kalibera
-//! and Jones, "Rigorous benchmarking in reasonable time", 2013), and the bootstrap draws
-//! processes (Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13:
-//! percentiles).
+//! Other programs only ever slow a repetition down, often tenfold, and never make it faster.
+//! So the fastest samples show the build, and the slowest show the other programs (Chen and
+//! Revels, "Robust benchmarking in noisy environments", 2016). The speed of one llama-bench
+//! process is that of its fastest repetition; the speed of several is the mean of the fastest
+//! quarter of them. The repetitions of a process share its memory layout, its clock frequency
+//! and its start time, so precision depends on the number of processes (Kalibera and Jones,
+//! "Rigorous benchmarking in reasonable time", 2013), and the bootstrap resamples processes
+//! (Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13: percentiles).
 //!
-//! Compared with rank statistics in simulations and on recorded samples: the interval of
-//! the sign test around the median of the ratios, asked at the same [`LOOKS`], finds a
-//! slow-down of 10 % in 71 % of the searches where a neighbour disturbs three of ten
-//! processes; this method finds it in all of them, after a third of the rounds. Only beside
-//! compilers, where four of five repetitions are disturbed, is the sign test ahead (95 %
-//! against 74 %). The tests hold the error rates.
+//! This method was compared with rank statistics, in simulations and on recorded samples.
+//! Where another program disturbs three of ten processes, the sign test's interval around the
+//! median ratio, evaluated at the same [`LOOKS`], finds a slowdown of 10 % in 71 % of the
+//! searches; this method finds it in all of them, after a third of the rounds. The sign test
+//! is better only beside compilers, where four of five repetitions are disturbed (95 % against
+//! 74 %). The tests assert the error rates.
 //!
 //! Entry points: `median`, `paired`, `unpaired`, `Ratio::compare`.
 //!
@@ -28,18 +27,19 @@ pub mod random;
 
 use crate::statistics::random::SplitMix;
 
-/// Two-sided error of an interval. Small, because a bench judges several tests, and one
-/// false alarm too many makes every alarm worthless.
+/// Two-sided error rate of an interval. It is small because a bench judges several tests, and
+/// false alarms teach users to ignore real ones.
 const ALPHA: f64 = 0.01;
-/// The share of the processes that counts.
+/// Share of the processes whose mean is the speed.
 const FASTEST: f64 = 0.25;
 const RESAMPLES: usize = 2000;
 
-/// The rounds after which a sequential measurement looks at its result. Few, because each
-/// look is one more chance to be wrong; the last ends it.
+/// Numbers of rounds after which a sequential test evaluates its samples; the last one ends it.
+/// They are few because each evaluation is another chance of a wrong decision.
 pub const LOOKS: [usize; 6] = [8, 12, 18, 27, 40, 60];
 
-/// The speed of one build divided by that of another: 1.1 is ten percent faster.
+/// Speed of one build divided by that of another (1.1 is 10 % faster), with its confidence
+/// interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
     pub estimate: f64,
@@ -47,7 +47,7 @@ pub struct Ratio {
     pub high: f64,
 }
 
-/// What a ratio says about a limit.
+/// Result of comparing a [`Ratio`] with a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     Slower,
@@ -57,7 +57,7 @@ pub enum Decision {
 }
 
 impl Ratio {
-    /// Compares it with the ratio below which a build counts as slower.
+    /// Compares the interval with `limit`, below which a build counts as slower.
     pub fn compare(&self, limit: f64) -> Decision {
         if self.high < limit {
             Decision::Slower
@@ -68,8 +68,8 @@ impl Ratio {
         }
     }
 
-    /// The limit for a search whose bad end has this ratio: half of what was lost. None
-    /// unless it is certainly slower.
+    /// Returns the limit for a bisection whose bad end has this ratio: half of the loss. None
+    /// if the interval includes 1.
     pub fn half_of_loss(&self) -> Option<f64> {
         (self.high < 1.0).then(|| f64::midpoint(1.0, self.estimate))
     }
@@ -87,15 +87,15 @@ impl std::fmt::Display for Ratio {
     }
 }
 
-/// Of fewer processes a 99 % interval says nothing: that of one has no width.
-pub const LEAST_PROCESSES: usize = 5;
+/// Minimum number of processes for a 99 % interval; that of one process has no width.
+pub const MIN_PROCESSES: usize = 5;
 
-/// Whether so many processes of each build are enough for an interval.
+/// Whether both builds have enough processes for an interval.
 pub fn is_enough(processes: [usize; 2]) -> bool {
-    processes.iter().all(|processes| *processes >= LEAST_PROCESSES)
+    processes.iter().all(|processes| *processes >= MIN_PROCESSES)
 }
 
-/// The middle value; halfway between the two middle ones of an even number.
+/// Returns the median; the mean of the two middle values if their number is even.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -107,44 +107,45 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// Returns the fastest repetition of a process.
+/// Returns the speed of a process: its fastest repetition.
 pub fn best(repetitions: &[f64]) -> Option<f64> {
     let positive = repetitions.iter().copied().filter(|speed| speed.is_finite() && *speed > 0.0);
     positive.max_by(f64::total_cmp)
 }
 
-/// Returns the mean of the fastest quarter of several processes.
+/// Returns the speed of several processes: the mean of the fastest quarter.
 pub fn speed(processes: &[Vec<f64>]) -> Option<f64> {
-    let mut bests = bests(processes);
-    (!bests.is_empty()).then(|| fastest(&mut bests))
+    let mut speeds = speeds(processes);
+    (!speeds.is_empty()).then(|| fastest(&mut speeds))
 }
 
-fn bests(processes: &[Vec<f64>]) -> Vec<f64> {
+fn speeds(processes: &[Vec<f64>]) -> Vec<f64> {
     processes.iter().filter_map(|process| best(process)).collect()
 }
 
-/// Compares builds that ran in turns. Rounds of equal index are drawn together: what slows
-/// one slows the other, and cancels out. None without a round in which both have a speed.
+/// Compares builds that ran in turns. Processes of the same round are resampled together, so
+/// that a disturbance of both cancels out. None if there is no round in which both have a speed.
 pub fn paired(base: &[Vec<f64>], new: &[Vec<f64>]) -> Option<Ratio> {
     let pairs = base.iter().zip(new).filter_map(|(base, new)| Some((best(base)?, best(new)?)));
     let (base, new): (Vec<f64>, Vec<f64>) = pairs.unzip();
     ratio(&base, &new, |random, drawn_base, drawn_new| {
         for (drawn_base, drawn_new) in drawn_base.iter_mut().zip(drawn_new) {
-            let at = random.below(base.len());
-            (*drawn_base, *drawn_new) = (base[at], new[at]);
+            let round = random.below(base.len());
+            (*drawn_base, *drawn_new) = (base[round], new[round]);
         }
     })
 }
 
 /// Compares builds that were measured at different times.
 pub fn unpaired(base: &[Vec<f64>], new: &[Vec<f64>]) -> Option<Ratio> {
-    let (base, new) = (bests(base), bests(new));
+    let (base, new) = (speeds(base), speeds(new));
     ratio(&base, &new, |random, drawn_base, drawn_new| {
         drawn_base.iter_mut().for_each(|drawn| *drawn = base[random.below(base.len())]);
         drawn_new.iter_mut().for_each(|drawn| *drawn = new[random.below(new.len())]);
     })
 }
 
+/// Estimates the ratio; `draw` fills its last two arguments with a resample.
 fn ratio(
     base: &[f64],
     new: &[f64],
@@ -153,27 +154,27 @@ fn ratio(
     if base.is_empty() || new.is_empty() {
         return None;
     }
-    let (mut one, mut other) = (base.to_vec(), new.to_vec());
-    let estimate = fastest(&mut other) / fastest(&mut one);
-    // The same samples give the same answer.
+    let (mut drawn_base, mut drawn_new) = (base.to_vec(), new.to_vec());
+    let estimate = fastest(&mut drawn_new) / fastest(&mut drawn_base);
+    // A fixed seed: the same samples give the same interval.
     let mut random = SplitMix(1);
     let mut ratios: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            draw(&mut random, &mut one, &mut other);
-            fastest(&mut other) / fastest(&mut one)
+            draw(&mut random, &mut drawn_base, &mut drawn_new);
+            fastest(&mut drawn_new) / fastest(&mut drawn_base)
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
-    let out = (RESAMPLES as f64 * ALPHA / 2.0) as usize;
-    Some(Ratio { estimate, low: ratios[out], high: ratios[RESAMPLES - 1 - out] })
+    let excluded = (RESAMPLES as f64 * ALPHA / 2.0) as usize;
+    Some(Ratio { estimate, low: ratios[excluded], high: ratios[RESAMPLES - 1 - excluded] })
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
 fn fastest(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(|one, other| other.total_cmp(one));
-    let some = ((values.len() as f64 * FASTEST).round() as usize).max(1);
-    values[..some].iter().sum::<f64>() / some as f64
+    values.sort_unstable_by(|a, b| b.total_cmp(a));
+    let count = ((values.len() as f64 * FASTEST).round() as usize).max(1);
+    values[..count].iter().sum::<f64>() / count as f64
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Seeded random numbers: what was drawn can be drawn again.
+//! Seeded random numbers: the same seed gives the same numbers.
 //!
 //! Pure: no I/O, no clock.
 
-/// Steele, Lea and Flood's SplitMix64 ("Fast splittable pseudorandom number
-/// generators", 2014): every seed is good, and a step is cheap.
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014),
+/// which accepts any seed and is fast.
 #[derive(Debug, Clone)]
 pub struct SplitMix(pub u64);
 
@@ -16,12 +16,12 @@ impl SplitMix {
         mixed ^ (mixed >> 31)
     }
 
-    /// 0 to `n` - 1; the bias of the remainder is beyond notice for a small `n`.
+    /// Returns a number below `n`. The remainder's bias is negligible for a small `n`.
     pub fn below(&mut self, n: usize) -> usize {
         usize::try_from(self.next() % (n.max(1) as u64)).unwrap_or_default()
     }
 
-    /// Each order equally likely.
+    /// Shuffles the items; each order is equally likely.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_order_comes_equally_often() {
+    fn shuffled_orders_are_equally_likely() {
         let mut random = SplitMix(1);
         let mut seen = std::collections::BTreeMap::new();
         for _ in 0..6000 {

@@ -1,4 +1,4 @@
-//! Error rates of the statistics, by simulations of a fixed seed.
+//! Tests of the statistics; the error rates are those of simulations with a fixed seed.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn rounds(values: &[f64]) -> Vec<Vec<f64>> {
 }
 
 #[test]
-fn disturbed_rounds_move_nothing() {
+fn disturbed_rounds_do_not_change_the_ratio() {
     let base = rounds(&[100.0; 10]);
     let mut new = rounds(&[90.0; 10]);
     new[3] = vec![1.0, 2.0, 0.5];
@@ -19,17 +19,17 @@ fn disturbed_rounds_move_nothing() {
 }
 
 #[test]
-fn what_slows_both_drops_out_of_pairs_alone() {
-    let weather: Vec<f64> = (0..10).map(|i| 100.0 * (1.0 + f64::from(i * 7 % 10))).collect();
-    let slower: Vec<f64> = weather.iter().map(|speed| speed * 0.95).collect();
-    let beside = paired(&rounds(&weather), &rounds(&slower)).unwrap();
+fn only_pairs_cancel_a_disturbance_of_both() {
+    let disturbed: Vec<f64> = (0..10).map(|i| 100.0 * (1.0 + f64::from(i * 7 % 10))).collect();
+    let slower: Vec<f64> = disturbed.iter().map(|speed| speed * 0.95).collect();
+    let beside = paired(&rounds(&disturbed), &rounds(&slower)).unwrap();
     assert!((beside.high - 0.95).abs() < 1e-9 && (beside.low - 0.95).abs() < 1e-9);
-    let apart = unpaired(&rounds(&weather), &rounds(&slower)).unwrap();
+    let apart = unpaired(&rounds(&disturbed), &rounds(&slower)).unwrap();
     assert!(apart.low < 0.9 && apart.high > 1.05, "{apart:?}");
 }
 
 #[test]
-fn nothing_is_said_of_nothing() {
+fn no_samples_give_no_ratio() {
     assert_eq!(paired(&[], &[]), None);
     assert_eq!(unpaired(&rounds(&[1.0]), &[vec![]]), None);
     assert_eq!(best(&[f64::NAN, 0.0, -1.0]), None);
@@ -40,7 +40,7 @@ fn nothing_is_said_of_nothing() {
 }
 
 #[test]
-fn the_interval_holds_the_truth_as_often_as_it_says() {
+fn the_interval_contains_the_true_ratio_in_99_of_100_cases() {
     // Speeds that are evenly spread over ten percent.
     let mut random = SplitMix(7);
     let mut some =
@@ -51,18 +51,18 @@ fn the_interval_holds_the_truth_as_often_as_it_says() {
             low > 1.0 || high < 1.0
         })
         .count();
-    assert!(missed <= 9, "{missed} of 300, and one in a hundred was said");
+    assert!(missed <= 9, "{missed} of 300, but one in a hundred is expected");
 }
 
-/// A machine: some spread, and now and then a neighbour that takes up to two thirds.
+/// A simulated machine with some noise, where another program at times takes up to two thirds.
 struct Machine {
     random: SplitMix,
-    /// The share of the processes that a neighbour disturbs.
+    /// Share of the processes that the other program disturbs.
     disturbed: f64,
 }
 
 impl Machine {
-    /// Between 0 and 1.
+    /// Returns a number between 0 and 1.
     fn uniform(&mut self) -> f64 {
         (self.random.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -74,7 +74,7 @@ impl Machine {
         vec![speed * (normal * 0.03).exp() / slowdown]
     }
 
-    /// Measures in turns, looking after each of [`LOOKS`]; and in how many rounds.
+    /// Runs a sequential test; returns its decision and the number of rounds.
     fn decide(&mut self, speed: f64, limit: f64) -> (Decision, usize) {
         let (mut base, mut new) = (vec![], vec![]);
         for look in LOOKS {
@@ -92,9 +92,9 @@ impl Machine {
 }
 
 #[test]
-fn a_loss_is_found_and_none_is_invented() {
+fn a_slowdown_is_found_and_no_other_is_reported() {
     const TIMES: usize = 60;
-    // Half of the loss is the limit, as in a search.
+    // The limit is half of the loss, as in a bisection.
     for (loss, disturbed) in [(0.25, 0.0), (0.25, 0.3), (0.1, 0.1), (0.1, 0.3)] {
         let mut machine = Machine { random: SplitMix(42), disturbed };
         let limit = 1.0 - loss / 2.0;
@@ -112,14 +112,14 @@ fn a_loss_is_found_and_none_is_invented() {
 }
 
 #[test]
-fn at_the_limit_itself_it_is_mostly_undecided() {
+fn a_speed_at_the_limit_is_mostly_undecided() {
     let mut machine = Machine { random: SplitMix(42), disturbed: 0.3 };
     let undecided = (0..40).filter(|_| machine.decide(0.95, 0.95).0 == Decision::Undecided).count();
     assert!(undecided >= 32, "{undecided} of 40");
 }
 
 #[test]
-fn a_whole_search_is_rarely_wrong() {
+fn a_bisection_is_rarely_wrong() {
     use crate::pin::bisect::search::{Answer, Next, Search, Verdict};
     let mut machine = Machine { random: SplitMix(7), disturbed: 0.2 };
     let (mut wrong, mut open) = (0, 0);
@@ -151,7 +151,7 @@ fn a_whole_search_is_rarely_wrong() {
 }
 
 #[test]
-fn a_median_is_the_middle() {
+fn median_is_the_middle_value() {
     assert_eq!(median([]), None);
     assert_eq!(median([3.0]), Some(3.0));
     assert_eq!(median([9.0, 1.0, 2.0]), Some(2.0));

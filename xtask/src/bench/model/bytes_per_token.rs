@@ -1,16 +1,15 @@
-//! How much of a model is read for each token that it generates, from the head of its GGUF
-//! file: all weights, except for the rows of the input's table and the experts that a token
-//! does not use.
+//! Computes how many bytes of a model each generated token reads, from the header of its GGUF file:
+//! all weights except the unused rows of the token embeddings and the unused experts.
 //!
 //! Pure: no I/O, no clock.
 
 use crate::bench::model::gguf::ALIGNMENT;
 
-/// Enough for the vocabulary and the tensors' names of any model.
+/// Bytes that contain the header of any model, with its vocabulary and tensor names.
 pub const HEAD: u64 = 24 << 20;
 
-/// `file_bytes`: the size of the whole file. None where the head does not show it: it is no
-/// model, cut, or one of several files.
+/// Returns the bytes per token; `file_bytes` is the size of the whole file. None if the header is not
+/// one of a model, is truncated, or belongs to one of several files.
 pub fn bytes_per_token(head: &[u8], file_bytes: u64) -> Option<u64> {
     let mut reader = Reader { rest: head };
     if reader.take(4)? != b"GGUF" || !(2..=3).contains(&reader.u32()?) {
@@ -42,7 +41,7 @@ pub fn bytes_per_token(head: &[u8], file_bytes: u64) -> Option<u64> {
     places.sort_unstable();
     let read = head.len().checked_sub(reader.rest.len())? as u64;
     let data = file_bytes.checked_sub(read.checked_next_multiple_of(alignment)?)?;
-    // Otherwise the output is computed with the input's table, of which then all is read.
+    // A model without it uses the token embeddings for the output too, and reads all of them.
     let has_output = places.iter().any(|(_, name)| *name == b"output.weight");
     let ends = places.iter().skip(1).map(|(place, _)| *place).chain([data]);
     let mut bytes = 0_u64;
@@ -60,7 +59,7 @@ pub fn bytes_per_token(head: &[u8], file_bytes: u64) -> Option<u64> {
     (bytes > 0).then_some(bytes)
 }
 
-/// The input's table; others, such as one for each layer, never are the output's.
+/// The token embeddings; others, such as per-layer embeddings, are never used for the output.
 const TABLE: &[u8] = b"token_embd.weight";
 
 struct Reader<'a> {
@@ -87,8 +86,8 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    /// Reads a value of this type; the inner one is its number, if it is a whole one.
-    #[expect(clippy::option_option, reason = "cut, or no number")]
+    /// Reads a value of this type. The inner value is the number if it is an unsigned integer.
+    #[expect(clippy::option_option, reason = "truncated, or not a number")]
     fn value(&mut self, kind: u32) -> Option<Option<u64>> {
         const TEXT: u32 = 8;
         const LIST: u32 = 9;
@@ -105,7 +104,7 @@ impl<'a> Reader<'a> {
                 let (kind, count) = (self.u32()?, self.u64()?);
                 match kind {
                     TEXT => (0..count).try_for_each(|_| self.text().map(drop))?,
-                    // No program writes lists of lists, and llama.cpp refuses them.
+                    // llama.cpp rejects lists of lists too.
                     LIST => return None,
                     _ => drop(self.take(count.checked_mul(width(kind)?)?)?),
                 }
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_no_program_wrote_says_nothing() {
+    fn an_invalid_header_has_no_result() {
         let begin = |tensors: u64, values: u64| {
             [
                 b"GGUF".to_vec(),
@@ -162,7 +161,7 @@ mod tests {
             metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         let head = head(&metadata, tensors);
         let data: u64 = tensors.iter().map(|it| it.bytes + padding(it.bytes)).sum();
-        // More of the file than its head changes nothing, less of the head everything.
+        // Bytes after the header do not matter; a truncated header is invalid.
         let file = head.len() as u64 + data;
         let more = [&head[..], &[7; 100]].concat();
         assert_eq!(bytes_per_token(&more, file), bytes_per_token(&head, file));
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_inputs_table_counts_only_where_it_is_the_outputs_too() {
+    fn token_embeddings_count_only_if_the_output_uses_them() {
         let texts = Value::Texts(vec!["<s>".to_owned(), "\r\n".to_owned()]);
         let words = [
             ("tokenizer.ggml.tokens", texts),
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn of_experts_only_those_that_a_token_uses_count() {
+    fn only_used_experts_count() {
         let tensors = [tensor("blk.0.ffn_up_exps.weight", 6400), tensor("blk.0.attn_q.weight", 64)];
         let counts =
             [("moe.expert_count", Value::U32(8)), ("moe.expert_used_count", Value::U32(2))];

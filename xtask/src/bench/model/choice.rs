@@ -1,4 +1,4 @@
-//! The model that is measured: chosen, looked at, brought to the target.
+//! Chooses the model, checks whether it fits, and copies it to the target.
 
 use std::path::{Path, PathBuf};
 
@@ -17,28 +17,28 @@ use crate::bench::preflight_rules::model_fits;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 
-/// What is known of a model before it is read, and where it is.
+/// A model before it is loaded.
 pub struct ChosenModel {
     pub about: Model,
     pub place: ModelSource,
 }
 
-/// Where the model is to be had.
+/// The source of a model.
 pub enum ModelSource {
-    /// A file of the target.
+    /// A file on the target.
     OnTarget(String),
     Smoke(SmokeModel),
-    /// What `setup --model` fetches.
+    /// Downloaded by `setup --model`.
     SmolLm2,
 }
 
-/// A model of this machine.
+/// A model on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LocalModel {
     /// Generated, 29 million parameters: fits in the CPU's cache
     #[value(name = "29m")]
     M29,
-    /// Generated, a billion parameters (593 MB): lives in memory
+    /// Generated, a billion parameters (593 MB): larger than any CPU cache
     #[value(name = "1b")]
     B1,
     /// SmolLM2 135M, a real model, once `setup --model` has downloaded it
@@ -67,7 +67,8 @@ impl ChosenModel {
     }
 }
 
-/// `--model` (a file, or SmolLM2), the host's `programs.llama-cpp.bench.model`, or the smoke model.
+/// Returns the model of `--model` (a file, or SmolLM2), of the host's
+/// `programs.llama-cpp.bench.model`, or the smoke model.
 pub fn chosen_model(args: &BenchArgs, subject: &Subject) -> Result<ChosenModel> {
     let named = match (&args.model, &subject.manifest.bench.model) {
         (Some(path), _) => Some(path.to_str().context("--model is not UTF-8")?.to_owned()),
@@ -86,17 +87,20 @@ pub fn chosen_model(args: &BenchArgs, subject: &Subject) -> Result<ChosenModel> 
     Ok(ChosenModel::smoke(smoke))
 }
 
-/// The smoke model as a report names it.
+/// Describes a smoke model for a report.
 pub fn describe(smoke: SmokeModel) -> Model {
     Model {
         name: smoke.name(),
         params: Some(smoke.parameters()),
-        quantization: Some(smoke.quantization.numbers().name.to_owned()),
+        quantization: Some(smoke.quantization.format().name.to_owned()),
         bytes: Some(smoke.bytes()),
     }
 }
 
-/// Whether it is there, or can be: its size in bytes.
+/// Returns the model's size in bytes.
+///
+/// # Errors
+/// [`Finding`]: there is no such model, or it does not fit.
 pub fn model_size(
     place: &ModelSource,
     context: &Context,
@@ -117,7 +121,7 @@ pub fn model_size(
     }
 }
 
-/// Its path on the target.
+/// Returns the model's path on the target, after copying it there if it is on this machine.
 pub fn provide(place: &ModelSource, context: &Context, machine: &Machine) -> Result<String> {
     match place {
         ModelSource::OnTarget(path) => Ok(path.clone()),
@@ -127,10 +131,10 @@ pub fn provide(place: &ModelSource, context: &Context, machine: &Machine) -> Res
     }
 }
 
-/// The file of a model that is not the target's own, on this machine.
+/// Returns the path of a local model's file, after generating a smoke model.
 ///
 /// # Errors
-/// [`Finding`]: it was not downloaded.
+/// [`Finding`]: SmolLM2 was not downloaded.
 pub fn local_file(place: &ModelSource, home: &Path) -> Result<PathBuf> {
     match place {
         ModelSource::OnTarget(path) => Ok(path.into()),

@@ -1,14 +1,14 @@
-//! GGUF version 3, the writing half: a head of key-values and tensor
-//! descriptions, then the tensors' bytes, each at a multiple of [`ALIGNMENT`].
+//! Writes GGUF version 3: a header of key-value pairs and tensor descriptions, then the tensors'
+//! bytes, each at a multiple of [`ALIGNMENT`].
 //!
 //! Pure: no I/O, no clock.
 
 use std::io::{self, Write};
 
-/// `general.alignment`'s default.
+/// Default of `general.alignment`.
 pub const ALIGNMENT: u64 = 32;
 
-/// A metadata value, of the types that are used here.
+/// A metadata value, of the types that the smoke model uses.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     U32(u32),
@@ -19,23 +19,23 @@ pub enum Value {
     Texts(Vec<String>),
 }
 
-/// A tensor's description; its bytes follow the head, in the same order.
+/// A tensor's description; the tensors' bytes follow the header in the same order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
     pub name: String,
-    /// The row length first.
+    /// Starts with the row length.
     pub shape: Vec<u64>,
     /// `enum ggml_type`.
     pub kind: u32,
     pub bytes: u64,
 }
 
-/// Bytes of padding that provide `length` to a multiple of [`ALIGNMENT`].
+/// Returns the number of bytes that pad `length` to a multiple of [`ALIGNMENT`].
 pub fn padding(length: u64) -> u64 {
     length.next_multiple_of(ALIGNMENT) - length
 }
 
-/// Everything before the first tensor's bytes, padding included.
+/// Returns everything before the first tensor's bytes, including padding.
 pub fn head(metadata: &[(String, Value)], tensors: &[Tensor]) -> Vec<u8> {
     let mut head = b"GGUF".to_vec();
     head.extend(3_u32.to_le_bytes());
@@ -74,7 +74,7 @@ fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
 }
 
-/// `kind`: the type of each value.
+/// Encodes an array; `kind` is the type of its values.
 fn array<T>(kind: u32, values: &[T], encode: impl Fn(&T) -> Vec<u8>) -> Vec<u8> {
     let mut bytes = kind.to_le_bytes().to_vec();
     bytes.extend((values.len() as u64).to_le_bytes());
@@ -82,8 +82,8 @@ fn array<T>(kind: u32, values: &[T], encode: impl Fn(&T) -> Vec<u8>) -> Vec<u8> 
     bytes
 }
 
-/// The zeros that must follow a tensor of `bytes` bytes.
-pub fn pad(out: &mut (impl Write + ?Sized), bytes: u64) -> io::Result<()> {
+/// Writes the zeros that pad a tensor of `bytes` bytes.
+pub fn pad(out: &mut dyn Write, bytes: u64) -> io::Result<()> {
     let zeros = [0; ALIGNMENT as usize];
     out.write_all(&zeros[..usize::try_from(padding(bytes)).unwrap_or(0)])
 }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_head_is_what_the_format_says_byte_by_byte() {
+    fn the_header_has_the_bytes_of_the_format() {
         let metadata =
             [("k".to_owned(), Value::U32(7)), ("t".to_owned(), Value::Text("ab".into()))];
         let tensor =

@@ -1,4 +1,4 @@
-//! The model that is measured: chosen, or generated with random weights.
+//! The model of a measurement: a file, or generated with random weights.
 
 pub mod bytes_per_token;
 pub mod choice;

@@ -1,12 +1,12 @@
-//! ggml's block formats, as far as the smoke model needs them: what
-//! `quantize_row_q4_0_ref` and `quantize_row_q8_0_ref` of ggml-quants.c do.
+//! The ggml block formats of the smoke model, encoded like `quantize_row_q4_0_ref` and
+//! `quantize_row_q8_0_ref` of ggml-quants.c.
 //!
 //! Pure: no I/O, no clock.
 
-/// Values that share one scale.
+/// Number of values that share one scale.
 pub const BLOCK: usize = 32;
 
-/// How a weight is stored.
+/// The format of a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Quantization {
     #[value(name = "q4_0", alias = "q4-0")]
@@ -16,26 +16,26 @@ pub enum Quantization {
     F16,
 }
 
-/// What the tools and the format call a quantization.
-pub struct Numbers {
-    /// As llama.cpp's tools spell it, in small letters.
+/// The names and sizes of a quantization.
+pub struct Format {
+    /// Name in llama.cpp's tools, in lower case.
     pub name: &'static str,
     /// `enum ggml_type`.
     pub ggml_type: u32,
-    /// `enum llama_ftype`, what `general.file_type` holds.
+    /// `enum llama_ftype`, the value of `general.file_type`.
     pub file_type: u32,
-    /// What [`BLOCK`] values take.
+    /// Size of [`BLOCK`] values.
     pub block_bytes: usize,
 }
 
 impl Quantization {
-    pub fn numbers(self) -> Numbers {
+    pub fn format(self) -> Format {
         let (name, ggml_type, file_type, block_bytes) = match self {
             Self::Q4_0 => ("q4_0", 2, 2, 2 + BLOCK / 2),
             Self::Q8_0 => ("q8_0", 8, 7, 2 + BLOCK),
             Self::F16 => ("f16", 1, 1, 2 * BLOCK),
         };
-        Numbers { name, ggml_type, file_type, block_bytes }
+        Format { name, ggml_type, file_type, block_bytes }
     }
 
     /// Appends one block to `out`.
@@ -52,7 +52,7 @@ impl Quantization {
     }
 }
 
-/// The scale makes the value that is farthest from zero -8. Byte `j` holds value
+/// Encodes a block with a scale that maps the value farthest from zero to -8. Byte `j` has value
 /// `j` in its low half and value `j + 16` in its high half.
 fn encode_q4_0(values: &[f32; BLOCK], out: &mut Vec<u8>) {
     let mut farthest = 0.0_f32;
@@ -93,8 +93,8 @@ fn encode_q8_0(values: &[f32; BLOCK], out: &mut Vec<u8>) {
     out.extend_from_slice(&block);
 }
 
-/// C's `roundf` (halves go away from zero) for small numbers. `f32::round` is a
-/// call into libm where SSE4.1 is not assumed, and 30 million of them show.
+/// Rounds a small number like C's `roundf`, halves away from zero. Without SSE4.1, `f32::round` is a
+/// call into libm, too slow for 30 million values.
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "-127..=127")]
 fn rounded(value: f32) -> i32 {
     let whole = value as i32;
@@ -102,7 +102,7 @@ fn rounded(value: f32) -> i32 {
     whole + i32::from(rest >= 0.5) - i32::from(rest <= -0.5)
 }
 
-/// IEEE 754 binary16, to the nearest, halves to even.
+/// Converts to IEEE 754 binary16, to the nearest, halves to even.
 #[expect(clippy::cast_possible_truncation, reason = "each arm leaves 16 bits")]
 pub fn f16_bits(value: f32) -> u16 {
     let bits = value.to_bits();
@@ -113,11 +113,11 @@ pub fn f16_bits(value: f32) -> u16 {
     } else if magnitude >= 0x4780_0000 {
         0x7c00
     } else if magnitude >= 0x3880_0000 {
-        // A carry out of the mantissa belongs in the exponent, up to infinity.
+        // A carry of the mantissa increments the exponent, up to infinity.
         let odd = (magnitude >> 13) & 1;
         (magnitude - 0x3800_0000 + 0x0fff + odd) >> 13
     } else {
-        // Between 0.5 and 1 an f32 has steps of 2^-24, as a subnormal f16 has.
+        // An f32 between 0.5 and 1 has steps of 2^-24, like a subnormal f16.
         (f32::from_bits(magnitude) + 0.5).to_bits() - 0x3f00_0000
     };
     (sign | half) as u16
@@ -130,12 +130,12 @@ mod tests {
     fn encoded(quantization: Quantization, values: &[f32; BLOCK]) -> Vec<u8> {
         let mut out = vec![];
         quantization.encode(values, &mut out);
-        assert_eq!(out.len(), quantization.numbers().block_bytes);
+        assert_eq!(out.len(), quantization.format().block_bytes);
         out
     }
 
     #[test]
-    fn half_precision_rounds_as_ieee_754_says() {
+    fn half_precision_rounds_as_in_ieee_754() {
         for (value, bits) in [
             (0.0, 0x0000),
             (-0.0, 0x8000),
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::cast_precision_loss)]
-    fn q4_0_is_laid_out_as_ggml_lays_it_out() {
+    fn q4_0_has_the_layout_of_ggml() {
         // -16 is the farthest: d = 2, so value v becomes v / 2 + 8.
         let values: [f32; BLOCK] = std::array::from_fn(|i| i as f32 - 16.0);
         let block = encoded(Quantization::Q4_0, &values);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn rounding_is_that_of_c() {
+    fn rounding_is_like_in_c() {
         for value in [0.5, -0.5, 0.499_999_97, 1.5, 2.5, -126.5, 126.499_99, 0.0] {
             assert_eq!(rounded(value), value.round() as i32, "{value}");
         }

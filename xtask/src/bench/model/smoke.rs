@@ -1,6 +1,6 @@
-//! The smoke model: a small llama with seeded random weights, written without a
-//! download. It says nothing sensible, and computes what a real model computes:
-//! the same kernels on the same block formats. Equal parameters, equal bytes.
+//! The smoke model: a small llama model with seeded random weights, generated without a download. Its
+//! output is meaningless, but it uses the same kernels and block formats as a real model. The same
+//! parameters give the same bytes.
 //!
 //! Pure: no I/O, no clock.
 
@@ -10,21 +10,21 @@ use crate::bench::model::gguf::{self, Tensor, Value};
 use crate::bench::model::quantize::{BLOCK, Quantization};
 use crate::statistics::random::SplitMix;
 
-/// Change it with every change of the bytes: it is part of the file's name.
+/// Part of the file name; increase it with every change of the bytes.
 const VERSION: u32 = 2;
 /// `enum ggml_type`'s F32.
 const F32: u32 = 0;
-/// What is encoded before it is written.
+/// Number of bytes that are encoded before they are written.
 const CHUNK: usize = 1 << 16;
 
-/// How large the model is.
+/// Number of parameters of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Size {
     #[value(name = "29m")]
     M29,
     #[value(name = "88m")]
     M88,
-    /// Half a gigabyte and more: no cache holds it.
+    /// More than half a gigabyte, larger than any cache.
     #[value(name = "1b")]
     B1,
 }
@@ -35,10 +35,10 @@ pub struct SmokeModel {
     pub quantization: Quantization,
 }
 
-/// Words, of a model of any size.
+/// Number of tokens of the vocabulary, for all sizes.
 const VOCABULARY: u32 = 4096;
 
-/// Each key-value head serves two query heads.
+/// Dimensions of a model. Two query heads share one key-value head.
 struct Shape {
     name: &'static str,
     width: u32,
@@ -59,34 +59,34 @@ impl Size {
 }
 
 impl SmokeModel {
-    /// For example `smoke-29m`.
+    /// Returns the name, for example `smoke-29m`.
     pub fn name(self) -> String {
         format!("smoke-{}", self.size.shape().name)
     }
 
-    /// Where it lies in the folder of models: equal name, equal bytes.
+    /// Returns the file name; the same name means the same bytes.
     pub fn file_name(self) -> String {
-        format!("{}-{}-v{VERSION}.gguf", self.name(), self.quantization.numbers().name)
+        format!("{}-{}-v{VERSION}.gguf", self.name(), self.quantization.format().name)
     }
 
     pub fn parameters(self) -> u64 {
         self.tensors().iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum()
     }
 
-    /// The size of the file.
+    /// Returns the size of the file.
     pub fn bytes(self) -> u64 {
         let tensors = self.tensors();
         let data: u64 = tensors.iter().map(|t| t.bytes + gguf::padding(t.bytes)).sum();
         gguf::head(&self.metadata(), &tensors).len() as u64 + data
     }
 
-    /// Writes the file from its first byte to its last, in chunks.
-    pub fn write_to(self, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+    /// Writes the whole file in chunks.
+    pub fn write_to(self, out: &mut dyn Write) -> io::Result<()> {
         let tensors = self.tensors();
         out.write_all(&gguf::head(&self.metadata(), &tensors))?;
         for (index, tensor) in tensors.iter().enumerate() {
             if tensor.kind == F32 {
-                // Norms: ones.
+                // The norms are ones.
                 for _ in 0..tensor.bytes / 4 {
                     out.write_all(&1.0_f32.to_le_bytes())?;
                 }
@@ -98,15 +98,10 @@ impl SmokeModel {
         Ok(())
     }
 
-    fn write_weights(
-        self,
-        tensor: &Tensor,
-        seed: u64,
-        out: &mut (impl Write + ?Sized),
-    ) -> io::Result<()> {
+    fn write_weights(self, tensor: &Tensor, seed: u64, out: &mut dyn Write) -> io::Result<()> {
         let mut random = SplitMix(seed << 32);
         let spread = spread(tensor.shape[0]);
-        let mut chunk = Vec::with_capacity(CHUNK + self.quantization.numbers().block_bytes);
+        let mut chunk = Vec::with_capacity(CHUNK + self.quantization.format().block_bytes);
         let mut values = [0.0; BLOCK];
         for _ in 0..tensor.shape.iter().product::<u64>() / BLOCK as u64 {
             fill(&mut random, &mut values, spread);
@@ -127,7 +122,7 @@ impl SmokeModel {
         vec![
             text("general.architecture", "llama"),
             text("general.name", &self.name()),
-            ("general.file_type".into(), Value::U32(self.quantization.numbers().file_type)),
+            ("general.file_type".into(), Value::U32(self.quantization.format().file_type)),
             ("general.quantization_version".into(), Value::U32(2)),
             number("vocab_size", VOCABULARY),
             number("context_length", 4096),
@@ -138,11 +133,11 @@ impl SmokeModel {
             number("attention.head_count_kv", shape.heads / 2),
             ("llama.attention.layer_norm_rms_epsilon".into(), Value::F32(1e-5)),
             number("rope.dimension_count", shape.width / shape.heads),
-            // llama-bench feeds random tokens; llama-perplexity reads a text.
+            // llama-bench uses random tokens, but llama-perplexity tokenizes a text.
             text("tokenizer.ggml.model", "llama"),
             (
                 "tokenizer.ggml.scores".into(),
-                // Of two merges the one with the greater score is made.
+                // The tokenizer prefers the merge with the higher score.
                 Value::F32s((0..words.len()).map(|index| -(index as f32)).collect()),
             ),
             (
@@ -186,8 +181,8 @@ impl SmokeModel {
         Tensor {
             name: format!("{name}.weight"),
             shape: vec![row, rows],
-            kind: self.quantization.numbers().ggml_type,
-            bytes: row * rows / BLOCK as u64 * self.quantization.numbers().block_bytes as u64,
+            kind: self.quantization.format().ggml_type,
+            bytes: row * rows / BLOCK as u64 * self.quantization.format().block_bytes as u64,
         }
     }
 }
@@ -201,12 +196,12 @@ enum TokenType {
     Byte = 6,
 }
 
-/// A vocabulary of SentencePiece's kind, for which any text is a sequence of tokens:
-/// three marks, every byte, a blank, then a … z, aa … zz, aaa and so on.
+/// Returns a SentencePiece vocabulary that can encode any text: three special tokens, every byte, a
+/// space, then a … z, aa … zz, aaa and so on.
 fn vocabulary(size: u32) -> Vec<(String, TokenType)> {
-    let marks =
+    let special =
         [("<unk>", TokenType::Unknown), ("<s>", TokenType::Control), ("</s>", TokenType::Control)];
-    let marks = marks.map(|(mark, kind)| (mark.to_owned(), kind));
+    let special = special.map(|(token, kind)| (token.to_owned(), kind));
     let bytes = (0..=255).map(|byte: u8| (format!("<0x{byte:02X}>"), TokenType::Byte));
     let words = (1_u32..).map(|mut number| {
         let mut word = vec![];
@@ -216,22 +211,22 @@ fn vocabulary(size: u32) -> Vec<(String, TokenType)> {
         }
         (word.into_iter().rev().collect::<String>(), TokenType::Normal)
     });
-    let blank = std::iter::once(("\u{2581}".to_owned(), TokenType::Normal));
-    marks.into_iter().chain(bytes).chain(blank).chain(words).take(size as usize).collect()
+    let space = std::iter::once(("\u{2581}".to_owned(), TokenType::Normal));
+    special.into_iter().chain(bytes).chain(space).chain(words).take(size as usize).collect()
 }
 
 fn norm(name: &str, width: u64) -> Tensor {
     Tensor { name: format!("{name}.weight"), shape: vec![width], kind: F32, bytes: width * 4 }
 }
 
-/// Half the range of uniform weights that keep a row's output as large as its
-/// input: activations stay finite through every layer.
+/// Returns half the range of uniform weights for which a row's output is as large as its input, so
+/// that activations stay finite through all layers.
 #[expect(clippy::cast_precision_loss, reason = "row lengths are small")]
 fn spread(row: u64) -> f32 {
     (3.0 / row as f32).sqrt()
 }
 
-/// Uniform in `-spread..spread`, four values a step.
+/// Fills a block with uniform values in `-spread..spread`, four for each random number.
 fn fill(random: &mut SplitMix, values: &mut [f32; BLOCK], spread: f32) {
     let unit = spread / 32768.0;
     for four in values.chunks_exact_mut(4) {
@@ -252,13 +247,13 @@ mod tests {
 
     const ALL: [Quantization; 3] = [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16];
 
-    /// Counts and hashes (FNV-1a) what is written, and keeps none of it.
+    /// Counts and hashes (FNV-1a) what is written, without storing it.
     #[derive(Default)]
     struct Digest(u64, FnvHasher);
 
     impl Write for Digest {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // However large the model is, only this much of it is in memory.
+            // A model of any size needs no more memory than this.
             assert!(bytes.len() < 2 * CHUNK, "{} bytes at once", bytes.len());
             self.0 += bytes.len() as u64;
             self.1.write(bytes);
@@ -277,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_models_are_as_large_as_their_names_say() {
+    fn models_have_the_number_of_parameters_of_their_names() {
         let parameters = |size| SmokeModel { size, quantization: Quantization::Q4_0 }.parameters();
         assert_eq!(parameters(Size::M29), 29_368_832);
         assert_eq!(parameters(Size::M88), 87_706_368);
@@ -285,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_that_is_foretold_is_the_size_that_is_written() {
+    fn the_computed_size_is_the_written_size() {
         for quantization in ALL {
             let model = SmokeModel { size: Size::M29, quantization };
             assert_eq!(digest(model).0, model.bytes(), "{quantization:?}");
@@ -293,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vocabulary_has_as_many_words_as_the_model_and_none_twice() {
+    fn the_vocabulary_has_unique_tokens() {
         let words = vocabulary(4096);
         assert_eq!(words.len(), 4096);
         let mut names: Vec<_> = words.iter().map(|(word, _)| word.as_str()).collect();
@@ -307,8 +302,7 @@ mod tests {
         );
     }
 
-    /// These bytes are what baselines were measured with: whoever changes them
-    /// raises VERSION.
+    /// Baselines were measured with these bytes: a change of them must increase VERSION.
     #[test]
     fn the_bytes_never_change() {
         let model = SmokeModel { size: Size::M29, quantization: Quantization::Q4_0 };

@@ -1,4 +1,4 @@
-//! The smoke model on disk: written once, found again, never half there.
+//! Stores the smoke model on disk, atomically and only once.
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -11,11 +11,10 @@ use crate::system::files::Staged;
 use crate::system::interrupt::Interrupted;
 use crate::system::{disk, interrupt};
 
-/// The model's file under `home`, written now unless it is there in full.
+/// Returns the model's file under `home`, after writing it if it is not complete.
 ///
 /// # Errors
-/// The disk is full, the folder cannot be written, or the user interrupted;
-/// nothing is left behind then.
+/// The disk is full, the folder cannot be written, or the user interrupted. No file remains.
 pub fn smoke_model(home: &Path, model: SmokeModel) -> Result<PathBuf> {
     let file = home.join("models").join(model.file_name());
     if is_whole(&file, model.bytes()) {
@@ -25,8 +24,8 @@ pub fn smoke_model(home: &Path, model: SmokeModel) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// The size decides, and the first bytes: after a power cut a file may have its
-/// length and nothing in it.
+/// Whether the file is complete: by its size, and by its first bytes, because after a power failure
+/// a file can have its size but no content.
 pub fn is_whole(file: &Path, bytes: u64) -> bool {
     let read_magic = || -> io::Result<bool> {
         let mut magic = [0; 4];
@@ -36,7 +35,7 @@ pub fn is_whole(file: &Path, bytes: u64) -> bool {
     file.metadata().is_ok_and(|meta| meta.len() == bytes) && read_magic().unwrap_or(false)
 }
 
-/// Writes beside `file` and renames: others see all of it or nothing.
+/// Writes `file` atomically, through a temporary file that is renamed.
 fn place(
     file: &Path,
     bytes: u64,
@@ -67,13 +66,13 @@ fn explain(error: &io::Error, file: &Path, bytes: u64) -> anyhow::Error {
     }
 }
 
-/// Refuses to go on once the user asked to stop.
+/// A writer that fails once the user has interrupted.
 struct Interruptible<'a>(&'a mut File);
 
 impl Write for Interruptible<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if interrupt::requested() {
-            // Not ErrorKind::Interrupted: write_all would try again for ever.
+            // Not ErrorKind::Interrupted, which write_all would retry forever.
             return Err(io::Error::other(Interrupted));
         }
         self.0.write(bytes)
@@ -113,9 +112,9 @@ mod tests {
         assert_eq!(files(home.path()), ["smoke-29m-q4_0-v2.gguf"]);
     }
 
-    /// The kernel's own "no space left on device", by way of /dev/full.
+    /// Writes to /dev/full, which fails with "no space left on device".
     #[test]
-    fn a_full_disk_is_said_and_leaves_nothing() {
+    fn a_full_disk_is_reported_and_no_file_remains() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("models").join(MODEL.file_name());
         let error = place(&file, MODEL.bytes(), |out| {

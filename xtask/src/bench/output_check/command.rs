@@ -1,5 +1,5 @@
-//! `--verify`: a variant's output held against that of the same llama.cpp without any of
-//! the CPU's extensions, before it is measured. A kernel that is fast and wrong shows here.
+//! `--verify`: compares a variant's output with that of the same llama.cpp without CPU extensions
+//! before it is measured, to find kernels that are fast but wrong.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use crate::system::process::Exit;
 use crate::target::{Printed, or_finding};
 use crate::ui::Ui;
 
-/// Puts a text through both builds, on the target.
+/// Runs both builds on a text, on the target.
 const SCRIPT: &str = include_str!("script.sh");
 
-/// The reference build: its kernels are C, compiled for the least CPU of
-/// the architecture. "dispatch" would not do: on the target it chooses the same kernels.
+/// Returns the reference build, with C kernels compiled for the architecture's baseline CPU.
+/// `dispatch` would be no reference: on the target it chooses the variant's kernels.
 fn reference(context: &Context, subject: &Subject) -> Result<Subject> {
     let system = &subject.manifest.system;
     let plain = if system.starts_with("aarch64-") { "armv8-a" } else { "x86-64" };
@@ -43,7 +43,7 @@ fn reference(context: &Context, subject: &Subject) -> Result<Subject> {
     Ok(Subject::new(subject.host.clone(), selection))
 }
 
-/// How like the two are, as far as it is known, and findings of theirs.
+/// The result of an output check.
 #[derive(Default)]
 pub struct OutputCheck {
     pub divergences: Vec<Divergence>,
@@ -57,6 +57,7 @@ impl OutputCheck {
     }
 }
 
+/// Builds and copies the reference build, and compares the subject's output with it.
 pub fn verify(
     context: &Context,
     machine: &Machine,
@@ -71,7 +72,7 @@ pub fn verify(
     compare(&context.ui, machine, subject, &plain, model_path, timeout)
 }
 
-/// Both are on the machine already.
+/// Compares the output of two builds that are already on the machine.
 pub fn compare(
     ui: &Ui,
     machine: &Machine,
@@ -80,14 +81,14 @@ pub fn compare(
     model_path: &str,
     timeout: Duration,
 ) -> Result<OutputCheck> {
-    let (variant, right) = (&subject.manifest.variant, &reference.manifest.variant);
-    ui.status(format!("comparing the output of {variant} with that of {right}"));
+    let (variant, plain) = (&subject.manifest.variant, &reference.manifest.variant);
+    ui.status(format!("comparing the output of {variant} with that of {plain}"));
     let target = &machine.target;
     let programs = |subject: &Subject| target.on_disk(&format!("{}/bin", subject.store_path));
     let numbers = [CONTEXT, CHUNKS, TOKENS].map(|number| number.to_string());
     let [context_size, chunks, tokens] = &numbers;
-    let (right_programs, programs) = (programs(reference), programs(subject));
-    let mut argv = vec!["sh", "-c", SCRIPT, "llamafleet", &right_programs, &programs, model_path];
+    let (plain_programs, programs) = (programs(reference), programs(subject));
+    let mut argv = vec!["sh", "-c", SCRIPT, "llamafleet", &plain_programs, &programs, model_path];
     argv.extend([TEXT, context_size, chunks, PROMPT, tokens]);
     if subject.manifest.backends.iter().any(|backend| backend != "cpu") {
         argv.extend(["-ngl", "99"]);
@@ -100,7 +101,7 @@ pub fn compare(
     };
     ui.debug(&printed.stderr);
     let output = Output { exit, printed };
-    let check = output.check(variant.as_str(), right.as_str(), target.name(), timeout);
+    let check = output.check(variant.as_str(), plain.as_str(), target.name(), timeout);
     for one in &check.divergences {
         ui.status(format!("  {:<10} KL divergence {:.6} nats", one.way, one.mean_divergence));
     }
@@ -110,7 +111,7 @@ pub fn compare(
     Ok(check)
 }
 
-/// What came back from the target.
+/// The output of the script.
 struct Output {
     exit: Exit,
     printed: Printed,
@@ -150,6 +151,7 @@ impl Output {
         OutputCheck { divergences, completion: completion.ok(), findings }
     }
 
+    /// Reports why the outputs could not be compared.
     fn incomparable(&self, why: &str, target: &str, timeout: Duration) -> Finding {
         let step = last_run(&self.printed.stdout).unwrap_or("start");
         let program = if step.ends_with("text") { "llama-completion" } else { "llama-perplexity" };

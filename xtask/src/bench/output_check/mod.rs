@@ -1,4 +1,4 @@
-//! `--verify`: a variant's output compared with that of a plain build.
+//! `--verify`: compares a variant's output with that of a plain build.
 
 pub mod command;
 pub mod rules;

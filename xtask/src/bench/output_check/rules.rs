@@ -1,7 +1,7 @@
-//! Whether two builds say the same of a text: a kernel that is miscompiled is fast and
-//! wrong. llama-perplexity keeps one build's probabilities of every next token and tells
-//! how far another's are from them (Kullback-Leibler divergence, in nats); llama-completion
-//! continues a prompt, by the likeliest token each time.
+//! Compares the output of two builds, to find miscompiled kernels. llama-perplexity stores the
+//! probabilities of every next token of one build, and computes how much those of another build
+//! differ (Kullback-Leibler divergence, in nats). llama-completion continues a prompt with the most
+//! likely tokens.
 //!
 //! Pure: no I/O, no clock.
 
@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::findings::finding::Finding;
 
-/// What both builds read. Tokenizers of real models make some 350 tokens of it, the smoke
-/// model's twice as many; [`CONTEXT`] times [`CHUNKS`] are needed.
+/// Text for llama-perplexity. It has about 350 tokens with the tokenizers of real models, and twice as
+/// many with the smoke model's; [`CONTEXT`] times [`CHUNKS`] are needed.
 pub const TEXT: &str = "A machine room at night is never silent. Fans turn behind every grille, \
     relays tick, and somewhere a disk that should have been replaced last spring seeks and seeks \
     again. Whoever is on watch learns these sounds the way a sailor learns the creaking of a hull: \
@@ -29,74 +29,75 @@ pub const TEXT: &str = "A machine room at night is never silent. Fans turn behin
     of the night before. It is this agreement that one is paid for: that what is measured here \
     today can be measured again tomorrow, by somebody else, with the same result.";
 
-/// Tokens that are read at a time, and how many times. Half of each is judged, and below
-/// a hundred judged tokens llama-perplexity gives no statistics.
+/// Tokens per chunk, and number of chunks. llama-perplexity evaluates half of each chunk, and prints
+/// no statistics for less than a hundred tokens.
 pub const CONTEXT: u32 = 64;
 pub const CHUNKS: u32 = 4;
 
-/// What both builds complete. Every language model counts on, and is sure of it, so that
-/// rounding does not choose another token. In other texts it does, within some thirty tokens.
+/// Prompt for llama-completion. Every trained model continues to count, with probabilities so clear
+/// that rounding does not change a token; in other texts it does, within about thirty tokens.
 pub const PROMPT: &str = "1, 2, 3, 4, 5,";
 pub const TOKENS: u32 = 24;
-/// How the text goes on, without spaces.
+/// Expected start of the continuation, without spaces.
 const COUNTED: &str = "6,7,8,";
 
-/// Above this mean divergence two builds do not compute the same. Between SSE2's kernels
-/// and AVX-512's or AMX's, whose sums are rounded in another order and whose activations
-/// are quantized in other blocks, it is 0.0002 on the smoke model; GPU kernels at half
-/// precision stay below 0.002; one kernel with a wrong sign or block gives 0.1 and more.
-const MOST_MEAN: f64 = 0.01;
-/// The same for the worst token: a kernel may be wrong in one place only, such as the
-/// end of a row.
-const MOST_ANYWHERE: f64 = 0.5;
+/// Maximum mean divergence that rounding explains. Between SSE2 kernels and those of AVX-512 or AMX,
+/// which round sums in another order and quantize activations in other blocks, it is 0.0002 on the
+/// smoke model. GPU kernels with half precision stay below 0.002. One kernel with a wrong sign or
+/// block causes 0.1 and more.
+const MAX_MEAN: f64 = 0.01;
+/// The same for the worst token, since a kernel may be wrong in one place only, such as the end of a
+/// row.
+const MAX_ANYWHERE: f64 = 0.5;
 
-/// How far a build is from the one that is held to be right.
+/// The divergence of a build from the reference build.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Divergence {
-    /// `prompt` or `generation`: many tokens at once go through other kernels than one.
+    /// `prompt` or `generation`, which use different kernels: for many tokens at once, and for one.
     pub way: &'static str,
     /// Nats.
     pub mean_divergence: f64,
     pub max_divergence: f64,
     pub perplexity: f64,
     pub reference_perplexity: f64,
-    /// How often both hold the same token for the likeliest, in per cent.
+    /// How often both have the same most likely token, in percent.
     pub same_top_percent: f64,
 }
 
-/// The ways that a text is put through the build, and the tokens it takes at once.
+/// The code paths that are compared, and their batch sizes in tokens.
 pub const WAYS: [(&str, u32); 2] = [("prompt", CONTEXT), ("generation", 1)];
 
-/// One line ahead of what each run printed.
+/// Prefix of the line before the output of each run.
 const MARK: &str = "#llamafleet ";
 
-/// What the run of this name printed, if it began.
+/// Returns the output of the run with this name, if it was started.
 fn section<'a>(printed: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = printed.split_once(&format!("{MARK}{name}\n"))?;
     rest.split(MARK).next()
 }
 
-/// The run that began last.
+/// Returns the name of the last started run.
 pub fn last_run(printed: &str) -> Option<&str> {
     printed.lines().rev().find_map(|line| line.strip_prefix(MARK))
 }
 
+/// Parses the divergences of all code paths.
+///
 /// # Errors
-/// The field that is not there, or no number.
+/// The field that is missing or not a number.
 pub fn divergences(printed: &str) -> Result<Vec<Divergence>, &'static str> {
     let one = |(way, _)| parse(way, section(printed, way).unwrap_or_default());
     WAYS.into_iter().map(one).collect()
 }
 
-/// # Errors
-/// The field that is not there, or no number.
-fn parse(way: &'static str, said: &str) -> Result<Divergence, &'static str> {
+/// Parses the output of one llama-perplexity run.
+fn parse(way: &'static str, printed: &str) -> Result<Divergence, &'static str> {
     let number = |name: &'static str| {
-        let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
+        let line = printed.lines().find_map(|line| line.trim().strip_prefix(name));
         let word = line.and_then(|rest| rest.trim_start().strip_prefix(':'));
         let word = word.and_then(|rest| rest.split(['±', '%', ' ']).find(|word| !word.is_empty()));
-        // C++ prints nan and inf, which Rust reads as such.
+        // C++ prints nan and inf, which Rust parses.
         word.and_then(|word| word.parse::<f64>().ok()).ok_or(name)
     };
     Ok(Divergence {
@@ -111,12 +112,12 @@ fn parse(way: &'static str, said: &str) -> Result<Divergence, &'static str> {
 
 impl Divergence {
     pub fn is_close(&self) -> bool {
-        // Not a number is not alike.
-        self.mean_divergence <= MOST_MEAN && self.max_divergence <= MOST_ANYWHERE
+        // NaN is not close.
+        self.mean_divergence <= MAX_MEAN && self.max_divergence <= MAX_ANYWHERE
     }
 }
 
-/// The builds that do not say the same.
+/// Reports a divergence that rounding does not explain.
 pub fn wrong_output(divergences: &[Divergence], variant: &str, reference: &str) -> Option<Finding> {
     let wrong = divergences.iter().find(|one| !one.is_close())?;
     Some(Finding::error(
@@ -124,7 +125,7 @@ pub fn wrong_output(divergences: &[Divergence], variant: &str, reference: &str) 
         format!(
             "the output of {variant} differs from that of {reference} ({}): the KL divergence of \
              the next token is {:.4} nats on average and {:.4} at most, but rounding explains \
-             only {MOST_MEAN} and {MOST_ANYWHERE}; perplexity {:.1} instead of {:.1}",
+             only {MAX_MEAN} and {MAX_ANYWHERE}; perplexity {:.1} instead of {:.1}",
             wrong.way,
             wrong.mean_divergence,
             wrong.max_divergence,
@@ -139,7 +140,7 @@ const WRONG_KERNEL: &str = "a kernel of this build is wrong, so its speed means 
     extraCmakeFlags and the compiler's version; run `cargo xtask bench HOST --verify` after each \
     update to notice it";
 
-/// The same prompt, completed by both builds.
+/// The continuations of a prompt by both builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Completion {
@@ -149,8 +150,10 @@ pub struct Completion {
     pub is_equal: bool,
 }
 
+/// Parses the continuations.
+///
 /// # Errors
-/// Why it is unknown.
+/// Why they are unknown.
 pub fn completion(printed: &str) -> Result<Completion, &'static str> {
     let text = |name| {
         let section = section(printed, name)
@@ -162,15 +165,15 @@ pub fn completion(printed: &str) -> Result<Completion, &'static str> {
     Ok(Completion { prompt: PROMPT, text, reference_text, is_equal })
 }
 
-/// Nothing, or one piece of text again and again.
+/// Whether the text is empty, or one piece repeated.
 fn is_degenerate(text: &str) -> bool {
     let chars: Vec<char> = text.trim().chars().collect();
     let repeats = |length: usize| chars.iter().zip(&chars[length..]).all(|(one, next)| one == next);
     chars.is_empty() || (1..=chars.len() / 4).any(repeats)
 }
 
-/// A text that differs is wrong where the reference build counts on, as with every trained
-/// model. Of random weights, rounding alone changes it, but not into one token for ever.
+/// Reports a different continuation. It is an error if the reference build counts, as with every
+/// trained model. With random weights, rounding can change the text, but not into one repeated token.
 pub fn wrong_text(completion: &Completion, variant: &str, reference: &str) -> Option<Finding> {
     let Completion { prompt, text, reference_text, is_equal } = completion;
     if *is_equal {
@@ -195,36 +198,36 @@ pub fn wrong_text(completion: &Completion, variant: &str, reference: &str) -> Op
 mod tests {
     use super::*;
 
-    /// stdout of llama-perplexity, llama.cpp 2026-09: `--kl-divergence -c 64`, the tuned build (Zen 5)
-    /// against x86-64 without extensions; and the same build with one wrong kernel.
+    /// Output of llama-perplexity of llama.cpp 2026-09 with `--kl-divergence -c 64`: the tuned build
+    /// (Zen 5) against x86-64 without extensions, and the same build with one wrong kernel.
     const RIGHT: &str = include_str!("../../../tests/fixtures/llama-perplexity/new.right");
     const WRONG: &str = include_str!("../../../tests/fixtures/llama-perplexity/new.wrong");
     const OLD: &str = include_str!("../../../tests/fixtures/llama-perplexity/old.right");
 
     #[test]
-    fn rounding_is_alike_and_a_wrong_kernel_is_not() {
-        for (said, alike) in [(RIGHT, true), (OLD, true), (WRONG, false)] {
-            let divergences = parse("prompt", said).unwrap();
-            assert_eq!(divergences.is_close(), alike, "{divergences:?}");
+    fn rounding_is_close_and_a_wrong_kernel_is_not() {
+        for (printed, close) in [(RIGHT, true), (OLD, true), (WRONG, false)] {
+            let divergences = parse("prompt", printed).unwrap();
+            assert_eq!(divergences.is_close(), close, "{divergences:?}");
             let finding = wrong_output(&[divergences], "cpu-znver5", "cpu-x86-64");
-            assert_eq!(finding.map(|finding| finding.code), (!alike).then_some("wrong-output"));
+            assert_eq!(finding.map(|finding| finding.code), (!close).then_some("wrong-output"));
         }
     }
 
     #[test]
-    fn what_is_no_number_is_not_alike() {
+    fn a_value_that_is_not_a_number_is_not_close() {
         let line = RIGHT.lines().find(|line| line.starts_with("Mean    KLD")).unwrap();
         for nonsense in ["nan", "-nan", "inf"] {
-            let said =
+            let printed =
                 RIGHT.replace(line, &format!("Mean    KLD:        {nonsense} ±  {nonsense}"));
-            assert!(!parse("prompt", &said).unwrap().is_close(), "{nonsense}");
+            assert!(!parse("prompt", &printed).unwrap().is_close(), "{nonsense}");
         }
         assert_eq!(parse("prompt", &RIGHT.replace(line, "")), Err("Mean    KLD"));
         assert_eq!(parse("prompt", ""), Err("Mean    KLD"));
     }
 
     fn texts(reference: &str, text: &str) -> Completion {
-        // As script.sh prints it.
+        // As script.sh prints them.
         let printed = format!("{MARK}reference-text\n{reference}\n\n\n{MARK}text\n{text}\n\n\n");
         completion(&printed).unwrap()
     }
@@ -234,10 +237,10 @@ mod tests {
         finding.map(|finding| finding.code)
     }
 
-    /// llama-completion's of llama.cpp 2026-09 with SmolLM2 135M: the tuned build, and the
-    /// same with one of eight sums of `ggml_vec_dot_q4_1_q8_1` lost.
+    /// Texts of llama-completion of llama.cpp 2026-09 with SmolLM2 135M: from the tuned build, and
+    /// from the same build without one of eight sums of `ggml_vec_dot_q4_1_q8_1`.
     #[test]
-    fn a_model_that_counts_on_counts_alike() {
+    fn a_trained_model_must_count_the_same() {
         let counted = " 6, 7, 8, 9, 10, 11, 12,";
         let wrong = "ercercercercercercercercercercercercercercercercercercercercercercercerc";
         assert_eq!(verdict(counted, counted), None);
@@ -246,22 +249,22 @@ mod tests {
         }
     }
 
-    /// The same program with generated models, whose next tokens are equally likely.
+    /// The same with generated models, whose next tokens are equally likely.
     #[test]
-    fn random_weights_may_write_another_text_but_not_one_token_for_ever() {
+    fn random_weights_may_change_the_text_but_not_repeat_one_token() {
         let random = "doudoudouatyatymqdyzdmqd";
         for text in ["doudoudouaty|iqaqoarh|", "doudoudouatyatymqdyzdm\u{fffd}"] {
             assert_eq!(verdict(random, text), Some("text-not-compared"), "{text}");
         }
         for text in ["dmdmdmdmdmdmdmdmd", " ", "\n\n\n", "dddd"] {
             assert_eq!(verdict(random, text), Some("wrong-output"), "{text:?}");
-            // Neither is better.
+            // Both texts are degenerate.
             assert_eq!(verdict("eoeoeoeoeoeo", text), Some("text-not-compared"), "{text:?}");
         }
     }
 
     #[test]
-    fn a_text_that_is_cut_or_missing_is_unknown() {
+    fn a_truncated_or_missing_text_is_unknown() {
         let both = format!("{MARK}reference-text\n 6, 7\n\n\n{MARK}text\n 6, 7\n\n\n");
         assert!(completion(&both).unwrap().is_equal);
         let ends = both.match_indices('\n').map(|(end, _)| end);

@@ -1,4 +1,4 @@
-//! `report`: what bench has measured, over time: a page, a table, a plot in the terminal.
+//! `report`: shows bench's results over time, as HTML, Markdown, JSON or in the terminal.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::ui::nearest::nearest;
 use crate::ui::sanitize::sanitize_name;
 use crate::ui::{Ui, outgoing};
 
-/// Instead of a file: standard output.
+/// File name that means standard output.
 const STDOUT: &str = "-";
 
 pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
@@ -74,8 +74,8 @@ pub fn run(args: &ReportArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome::from_ok(report.ok))
 }
 
-/// Where bench keeps results: the fleet's own, and in xtask's folder those of `local`, of
-/// the testbed, and of a fleet that is not here. With --testbed only those of the testbed.
+/// Returns the folders with results: the flake's bench/ and xtask's own folder, which has those of
+/// `local` and of remote flakes. With --testbed only those of the testbed.
 fn folders(args: &ReportArgs, global: &Global) -> Result<Vec<PathBuf>> {
     if let Some(folder) = &args.record {
         if !folder.is_dir() {
@@ -93,12 +93,11 @@ fn folders(args: &ReportArgs, global: &Global) -> Result<Vec<PathBuf>> {
     let home = paths::home()?;
     let private = |revision| results_file::private_folder(&home, &reference, revision);
     if global.testbed.is_some() {
-        // Of all revisions: a report is of what was measured over time.
+        // Of all revisions, since a report shows results over time.
         let revisions = TestbedRevision::value_variants().iter();
         return Ok(revisions.map(|revision| private(Some(revision.name()))).collect());
     }
-    let own = private(None);
-    Ok(root.map(|root| root.join("bench")).into_iter().chain([own]).collect())
+    Ok(root.map(|root| root.join("bench")).into_iter().chain([private(None)]).collect())
 }
 
 fn is_stdout(file: &Path) -> bool {
@@ -117,7 +116,7 @@ fn write(ui: &Ui, file: Option<&Path>, make: impl FnOnce() -> String) -> Result<
     Ok(())
 }
 
-/// Each HOST.jsonl of a folder, by name; none where there is no folder.
+/// Returns each HOST.jsonl of a folder, sorted by name; none if there is no such folder.
 fn results_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = vec![];
     for entry in WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name() {

@@ -1,42 +1,42 @@
-//! One test's history as an inline SVG, twice: from zero, which tells how much it is, and
-//! closer, with every sample a dot, which tells what changed and what is noise. A plot
-//! of a few hundred numbers needs no script and no library.
+//! The history of one test as an inline SVG with two panels: one from zero, which shows the size of
+//! the speeds, and a close-up with a dot for each sample, which shows changes and noise.
 
 use std::fmt::Write;
 
 use crate::bench::baseline::Verdict;
 use crate::bench::report::history::{JUDGED, Point, Series};
 use crate::bench::report::wording::html;
-use crate::bench::report::{scale, wording as words};
+use crate::bench::report::{scale, wording};
 use crate::statistics::median;
 use crate::ui::units;
 
-/// As many runs as have room to be told apart; the newest are drawn.
-pub const MOST_RUNS: usize = JUDGED;
-/// As many dots as a run has room for: its samples, else the medians of its processes,
-/// else none but the quartiles.
-pub const MOST_DOTS: usize = 12;
+/// Maximum number of runs that a plot can show; the newest are drawn.
+pub const MAX_RUNS: usize = JUDGED;
+/// Maximum number of dots for a run: its samples, or else the medians of its processes, or else only
+/// the quartiles.
+pub const MAX_DOTS: usize = 12;
 
-/// In units of the view box, which are CSS pixels on a narrow telephone.
+/// Size in units of the view box, which are CSS pixels on a narrow phone.
 const WIDTH: f64 = 340.0;
 const HEIGHT: f64 = 254.0;
 const LEFT: f64 = 38.0;
 const RIGHT: f64 = 294.0;
-/// From zero.
+/// Top and bottom of the panel from zero.
 const WHOLE: (f64, f64) = (42.0, 100.0);
+/// Top and bottom of the close-up.
 const CLOSER: (f64, f64) = (128.0, 216.0);
 
-/// The part of a series that is drawn.
+/// Returns the part of a series that is drawn.
 pub fn drawn(series: &Series) -> &[Point] {
-    &series.points[series.points.len().saturating_sub(MOST_RUNS)..]
+    &series.points[series.points.len().saturating_sub(MAX_RUNS)..]
 }
 
-/// The largest speed that is drawn.
+/// Returns the largest speed that is drawn.
 pub fn top(series: &Series) -> f64 {
     drawn(series).iter().map(|point| point.tokens_per_second).fold(0.0, f64::max)
 }
 
-/// A part of the picture with an axis of its own.
+/// A part of the plot with its own axis.
 #[derive(Clone)]
 struct Panel {
     top: f64,
@@ -60,13 +60,13 @@ struct Plot<'a> {
     points: &'a [Point],
     whole: Panel,
     closer: Panel,
-    /// Where the last kind of build begins, which is what is shown closer.
+    /// Index of the first run of the newest variant, which the close-up shows.
     from: usize,
     svg: String,
 }
 
-/// `id` is unique on the page; `name` tells the plot from the others; `top` is the
-/// largest speed of all plots that share the scale, or of this one that does not.
+/// Draws a plot. `id` is unique on the page, `name` describes the plot, and `top` is the top of the
+/// scale and whether other plots share it.
 pub fn svg(series: &Series, id: usize, name: &str, (top, shared): (f64, bool)) -> String {
     let points = drawn(series);
     let same = |point: &Point| points.last().is_some_and(|last| last.variant == point.variant);
@@ -81,7 +81,7 @@ pub fn svg(series: &Series, id: usize, name: &str, (top, shared): (f64, bool)) -
         svg: String::new(),
     };
     plot.begin(id, name);
-    plot.alterations();
+    plot.variants();
     plot.axes(if shared { "tokens/s from zero" } else { "tokens/s from zero, a scale of its own" });
     plot.builds();
     plot.lines();
@@ -91,12 +91,12 @@ pub fn svg(series: &Series, id: usize, name: &str, (top, shared): (f64, bool)) -
     plot.svg
 }
 
-/// What the closer panel must hold: speeds and quartiles. Something else that ran may
-/// have slowed one sample tenfold, and the rest would be a flat line.
+/// Returns the range of the close-up: the speeds and quartiles. With all samples, one that another
+/// program slowed down tenfold would make the rest a flat line.
 fn closer_range(points: &[Point]) -> (f64, f64) {
     let low = points.iter().map(|p| p.lower_quartile).fold(f64::INFINITY, f64::min);
     let high = points.iter().map(|p| p.tokens_per_second.max(p.upper_quartile)).fold(0.0, f64::max);
-    // Never so close that a hundredth looks like a cliff.
+    // A minimum range, so that a change of 1 % does not look large.
     let (middle, half) = (f64::midpoint(low, high), ((high - low) * 0.75).max(high * 0.025));
     ((middle - half).max(0.0), middle + half)
 }
@@ -132,21 +132,21 @@ impl Plot<'_> {
     }
 
     fn begin(&mut self, id: usize, name: &str) {
-        let mut told = units::count(self.points.len(), "run");
+        let mut summary = units::count(self.points.len(), "run");
         if let (Some(first), Some(last)) = (self.points.first(), self.points.last()) {
-            let _ = write!(told, " from {} to {}. ", first.day(), last.day());
-            let _ = write!(told, "Newest: {}.", words::sentence(self.series, last));
+            let _ = write!(summary, " from {} to {}. ", first.day(), last.day());
+            let _ = write!(summary, "Newest: {}.", wording::sentence(self.series, last));
         }
         for point in self.points {
             if let Some(change) = point.change.as_ref().filter(|c| c.verdict == Verdict::Slower) {
-                let lost = words::percent(change.percent);
-                let _ = write!(told, " Slower at {}: {lost}.", words::llama_cpp(point));
+                let lost = wording::percent(change.percent);
+                let _ = write!(summary, " Slower at {}: {lost}.", wording::llama_cpp(point));
             }
         }
-        let (name, told) = (html(name), html(&told));
+        let (name, summary) = (html(name), html(&summary));
         self.put(format_args!(
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-labelledby=\"t{id} d{id}\">\
-             <title id=\"t{id}\">{name}, tokens/s</title><desc id=\"d{id}\">{told}</desc>"
+             <title id=\"t{id}\">{name}, tokens/s</title><desc id=\"d{id}\">{summary}</desc>"
         ));
     }
 
@@ -158,7 +158,7 @@ impl Plot<'_> {
         for panel in [self.whole.clone(), self.closer.clone()] {
             for tick in &panel.ticks {
                 let y = panel.y(*tick);
-                // The lower panel's base is no zero, and is not drawn as one.
+                // Only zero is drawn as an axis; the close-up may not start there.
                 let class = if *tick == 0.0 { "axis" } else { "grid" };
                 self.path(class, format_args!("M{LEFT} {y:.1}H{RIGHT}"));
                 self.text((LEFT - 5.0, y + 3.5), "end", "tick", &scale::tick(*tick));
@@ -166,7 +166,7 @@ impl Plot<'_> {
         }
     }
 
-    /// Below the axis: runs of one llama.cpp over one bracket, with its newest day.
+    /// Draws a bracket below the runs of each llama.cpp, with its newest day.
     fn builds(&mut self) {
         let points = self.points;
         let mut groups: Vec<(usize, usize)> = vec![];
@@ -180,10 +180,10 @@ impl Plot<'_> {
             let (from, to) = (self.x(*first) - reach, self.x(*last) + reach);
             let y = CLOSER.1 + 8.0;
             self.path("bracket", format_args!("M{from:.1} {y:.1}H{to:.1}"));
-            // No label leaves the picture.
+            // Labels stay within the picture.
             places.push(f64::midpoint(from, to).clamp(27.0, WIDTH - 29.0));
         }
-        // The newest, those that began with a change, the oldest, then what has room.
+        // By priority: the newest, those that begin with a change, then the oldest first.
         let changed = |group: &usize| self.points[groups[*group].0].verdict() != Verdict::Same;
         let newest_first = || (0..groups.len()).rev();
         let wanted = newest_first().take(1).chain(newest_first().filter(changed));
@@ -197,8 +197,8 @@ impl Plot<'_> {
         }
     }
 
-    /// A rule where another kind of build was measured.
-    fn alterations(&mut self) {
+    /// Draws a vertical line where the variant changes.
+    fn variants(&mut self) {
         let mut free = f64::NEG_INFINITY;
         for index in 1..self.points.len() {
             let now = &self.points[index];
@@ -220,7 +220,7 @@ impl Plot<'_> {
         }
     }
 
-    /// Through the speeds; not from one kind of build to another.
+    /// Connects the speeds of each variant.
     fn lines(&mut self) {
         let (points, mut start) = (self.points, 0);
         for run in points.chunk_by(|one, next| one.variant == next.variant) {
@@ -249,9 +249,9 @@ impl Plot<'_> {
         let radius = (slot * 0.25).clamp(1.1, 1.9);
         for (index, point) in self.points.iter().enumerate() {
             let (x, y) = (self.x(index), self.whole.y(point.tokens_per_second));
-            let told = html(&words::sentence(self.series, point));
+            let title = html(&wording::sentence(self.series, point));
             self.put(format_args!(
-                "<g class=\"run\"><title>{told}</title><rect x=\"{:.1}\" y=\"{}\" width=\"{slot:.1}\" \
+                "<g class=\"run\"><title>{title}</title><rect x=\"{:.1}\" y=\"{}\" width=\"{slot:.1}\" \
                  height=\"{}\" class=\"hit\"/>",
                 x - slot / 2.0,
                 WHOLE.0 - 4.0,
@@ -269,8 +269,8 @@ impl Plot<'_> {
         }
     }
 
-    /// Below a point that is slower a filled triangle that points down, above one that is
-    /// faster an open one that points up.
+    /// Draws a filled triangle pointing down below a slower run, an open one pointing up above a
+    /// faster run.
     fn mark(&mut self, x: f64, y: f64, verdict: Verdict) {
         let (left, below, above) = (x - 4.5, y + 4.0, y - 4.0);
         match verdict {
@@ -282,14 +282,15 @@ impl Plot<'_> {
         }
     }
 
-    /// Dots from left to right in the order they were taken, so that a drift within a run shows.
+    /// Draws the samples as dots from left to right in the order of measurement, so that a drift
+    /// within a run is visible.
     fn samples(&mut self, x: f64, point: &Point) {
-        let dots: Vec<f64> = if point.samples.len() <= MOST_DOTS {
+        let dots: Vec<f64> = if point.samples.len() <= MAX_DOTS {
             point.samples.clone()
         } else {
             point.rounds.iter().filter_map(|round| median(round.iter().copied())).collect()
         };
-        if dots.len() > MOST_DOTS || dots.len() == 1 && point.samples.len() > 1 {
+        if dots.len() > MAX_DOTS || dots.len() == 1 && point.samples.len() > 1 {
             let half = (self.slot() * 0.3).min(4.0);
             let [lower, upper] =
                 [point.lower_quartile, point.upper_quartile].map(|speed| self.closer.y(speed));
@@ -313,7 +314,7 @@ impl Plot<'_> {
         }
     }
 
-    /// The newest speed at its line's end, and how much each marked run lost or won.
+    /// Labels the newest speed, and the change of each marked run.
     fn labels(&mut self) {
         let Some(last) = self.points.last() else { return };
         let newest = units::speed(last.tokens_per_second);
@@ -327,18 +328,18 @@ impl Plot<'_> {
         for index in scale::apart(&places, &marked, 42.0) {
             let point = &self.points[index];
             let Some(change) = &point.change else { continue };
-            let text = words::percent(change.percent);
+            let text = wording::percent(change.percent);
             let x = places[index].clamp(LEFT + 20.0, WIDTH - 22.0);
-            // The change to another kind of build is seen in the upper panel only.
+            // The close-up does not show the change to another variant.
             let panel = if index > self.from { &self.closer } else { &self.whole };
             let (y, base, roof) = (panel.y(point.tokens_per_second), panel.bottom, panel.top);
             if change.verdict == Verdict::Slower {
-                // Below its triangle; where the axis is near, over the line.
+                // Below its triangle, or above the line if the axis is near.
                 let below = y + 21.0;
                 let y = if below > base - 1.0 { y - 7.0 } else { below };
                 self.text((x, y), "middle", "slower", &text);
             } else {
-                // Above it; where another name may be, below the line.
+                // Above its triangle, or below the line if another label may be there.
                 let y = if y - 14.0 < roof + 6.0 { y + 14.0 } else { y - 14.0 };
                 self.text((x, y), "middle", "faster", &text);
             }

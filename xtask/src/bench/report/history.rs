@@ -1,4 +1,4 @@
-//! `report`: what bench has measured, as a history for each host, model, flags and test.
+//! The data of `report`: a history of results for each host, model, flags and test.
 //!
 //! Pure: no I/O, no clock.
 
@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::bench::baseline::{self, FLOOR, Method, Verdict};
+use crate::bench::baseline::{self, Method, NOISE_FLOOR, Verdict};
 use crate::bench::llama_bench::TestResult;
 use crate::bench::measurement::Model;
-use crate::bench::results::{NEIGHBOURS, Record};
+use crate::bench::results::{MAX_INTERLEAVED, Record};
 use crate::nix::flake_input::build_tag;
 use crate::statistics;
 use crate::ui::sanitize::sanitize_name;
@@ -21,9 +21,9 @@ pub struct Report {
     pub schema: u32,
     pub command: &'static str,
     pub hosts: Vec<Host>,
-    /// Lines of the files that could not be read.
+    /// Invalid lines of the results files.
     pub damaged: Vec<Damaged>,
-    /// Hosts that were asked for and have no measurement.
+    /// Requested hosts without results.
     pub missing: Vec<String>,
     pub ok: bool,
 }
@@ -31,15 +31,15 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 pub struct Host {
     pub host: String,
-    /// The one that was measured last comes first.
+    /// The last measured one comes first.
     pub settings: Vec<Setting>,
 }
 
-/// A line that was left out.
+/// An invalid line, which is skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damaged {
     pub file: String,
-    /// From 1.
+    /// Counted from 1.
     pub line: usize,
     pub why: String,
 }
@@ -50,7 +50,7 @@ impl std::fmt::Display for Damaged {
     }
 }
 
-/// What has to be equal, besides the host and the test, for two speeds to be compared.
+/// What must be equal, besides the host and the test, for two speeds to be comparable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Key {
     pub model: String,
@@ -68,7 +68,7 @@ impl Key {
         let Model { name, quantization, .. } = &record.model;
         Self {
             model: all(&[std::slice::from_ref(name), quantization.as_slice()].concat()).join(" "),
-            // Its environment makes as much of a difference.
+            // The environment affects the speed like a flag.
             flags: all(&[record.env.as_slice(), &record.flags].concat()),
             backends: all(&record.backends),
             cpu: sanitize_name(&record.cpu),
@@ -77,13 +77,13 @@ impl Key {
         }
     }
 
-    /// The GPU, or the CPU where there is none.
+    /// Returns the name of the GPU, or of the CPU if there is no GPU.
     pub fn device(&self) -> &str {
         self.gpu.as_deref().unwrap_or(&self.cpu)
     }
 }
 
-/// What was measured in the same way, so that speeds can be compared.
+/// The comparable results of a host.
 #[derive(Debug, Serialize)]
 pub struct Setting {
     #[serde(flatten)]
@@ -101,12 +101,12 @@ impl Setting {
 #[serde(rename_all = "camelCase")]
 pub struct Series {
     pub test: String,
-    /// The oldest first; one for each run.
+    /// One for each run, the oldest first.
     pub points: Vec<Point>,
-    /// The newest run against the last one of the llama.cpp before it, or against the
-    /// run before where there was no other llama.cpp.
+    /// Change of the newest run from the last run with another llama.cpp, or from the previous run
+    /// if there is none.
     pub now: Option<Change>,
-    /// Since when it is slower than it was and has not recovered: an index of `points`.
+    /// Index of the point since which it is slower and has not recovered.
     pub slower_since: Option<usize>,
 }
 
@@ -120,17 +120,17 @@ pub struct Point {
     pub variant: String,
     pub target: String,
     pub store_path: String,
-    /// Tokens per second, as are the six figures after it. A round is a process.
+    /// Tokens per second, as the next seven fields. A round is a process.
     pub rounds: Vec<Vec<f64>>,
     pub samples: Vec<f64>,
-    /// The estimate by which runs are compared.
+    /// The speed by which runs are compared.
     pub tokens_per_second: f64,
     pub median: f64,
     pub min: f64,
     pub max: f64,
     pub lower_quartile: f64,
     pub upper_quartile: f64,
-    /// Against the run before.
+    /// Change from the previous run.
     pub change: Option<Change>,
 }
 
@@ -138,28 +138,28 @@ pub struct Point {
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     pub verdict: Verdict,
-    /// Of the speed as bench reports it; below zero is slower.
+    /// Change of the speed; negative is slower.
     pub percent: f64,
-    /// Holds the change with 99 % confidence.
+    /// 99 % confidence interval of the change.
     pub interval_percent: [f64; 2],
-    /// Whether it is slower, faster, or known to be much the same.
+    /// Whether the verdict is certain: slower, faster, or nearly the same.
     pub clear: bool,
-    /// What it was compared with: an index of the series' points.
+    /// Index of the point that it is compared with.
     pub against: usize,
 }
 
-/// How two runs are judged, in words for whoever reads a report.
+/// Explains in a report how runs are compared.
 pub const METHOD: &str = "A speed is the mean of the fastest quarter of llama-bench's processes, \
     each by its fastest repetition, since other programs can only slow it down; bench and list \
     print the same. A change counts if its 99 % bootstrap interval lies entirely beyond 1 %, and \
     is inconclusive if that interval is wider than 2 % to either side.";
 
-/// What was read so far. A line becomes part of its point and is not kept.
+/// Collects the records by host, setting and test.
 #[derive(Default)]
 pub struct Histories {
-    /// The hosts to report; none are all.
-    asked: Vec<String>,
-    /// All hosts that have results.
+    /// The hosts to report; empty means all.
+    requested: Vec<String>,
+    /// All hosts with results.
     pub known: BTreeSet<String>,
     /// By host and setting.
     series: BTreeMap<(String, Key), SeriesByTest>,
@@ -167,15 +167,15 @@ pub struct Histories {
 
 #[derive(Default)]
 struct SeriesByTest {
-    /// In the order in which the tests first came.
+    /// In the order of the first result.
     series: Vec<Series>,
-    /// An index of `series`, by test.
+    /// Index into `series` by test.
     places: BTreeMap<String, usize>,
 }
 
 impl Histories {
-    pub fn of(asked: &[String]) -> Self {
-        Self { asked: asked.to_vec(), ..Self::default() }
+    pub fn of(requested: &[String]) -> Self {
+        Self { requested: requested.to_vec(), ..Self::default() }
     }
 
     pub fn add(&mut self, record: &Record) {
@@ -183,7 +183,7 @@ impl Histories {
         if !self.known.contains(&host) {
             self.known.insert(host.clone());
         }
-        if !self.asked.is_empty() && !self.asked.contains(&host) {
+        if !self.requested.is_empty() && !self.requested.contains(&host) {
             return;
         }
         let SeriesByTest { series, places } =
@@ -200,7 +200,7 @@ impl Histories {
     }
 
     pub fn report(self, damaged: Vec<Damaged>) -> Report {
-        let Self { asked, known, series } = self;
+        let Self { requested, known, series } = self;
         let mut hosts: BTreeMap<String, Vec<Setting>> = BTreeMap::new();
         for ((host, key), SeriesByTest { mut series, .. }) in series {
             series.iter_mut().for_each(judge_all);
@@ -212,17 +212,18 @@ impl Histories {
             Host { host, settings }
         };
         let hosts = hosts.into_iter().map(with_newest_first).collect();
-        let missing: Vec<String> = asked.into_iter().filter(|host| !known.contains(host)).collect();
+        let missing: Vec<String> =
+            requested.into_iter().filter(|host| !known.contains(host)).collect();
         Report { schema: 1, command: "report", hosts, damaged, ok: missing.is_empty(), missing }
     }
 }
 
-/// Adds a run, or a further round of one that is there. Lines of one run are neighbours but
-/// for another build or test between them.
+/// Adds a run, or another round of an existing one. Only the last points are searched, because the
+/// records of a run are close together.
 fn add(points: &mut Vec<Point>, record: &Record, samples: &[f64]) {
     let (run, store_path) = (sanitize_name(&record.run), sanitize_name(record.store_path.as_str()));
     let same = |point: &&mut Point| point.run == run && point.store_path == store_path;
-    if let Some(point) = points.iter_mut().rev().take(NEIGHBOURS).find(same) {
+    if let Some(point) = points.iter_mut().rev().take(MAX_INTERLEAVED).find(same) {
         point.rounds.push(samples.to_vec());
         return;
     }
@@ -239,8 +240,8 @@ fn add(points: &mut Vec<Point>, record: &Record, samples: &[f64]) {
     });
 }
 
-/// Between the two nearest values, in proportion (the usual "type 7" of Hyndman and Fan,
-/// Sample Quantiles in Statistical Packages, 1996). `sorted` ascends.
+/// Returns a quantile by linear interpolation ("type 7" of Hyndman and Fan, "Sample quantiles in
+/// statistical packages", 1996). `sorted` is ascending.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
     let place = share * last as f64;
@@ -248,13 +249,12 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * place.fract()
 }
 
-/// As many of a series' newest runs as are judged, which is as many as are drawn: a verdict
-/// costs a bootstrap.
+/// Number of the newest runs of a series that are judged and drawn; each verdict needs a bootstrap.
 pub const JUDGED: usize = 60;
 
 fn judge_all(series: &mut Series) {
     let points = &mut series.points;
-    // Runs of one instant keep the order in which they were written.
+    // A stable sort: runs of the same second keep the order of the file.
     points.sort_by(|a, b| a.date.cmp(&b.date));
     points.iter_mut().for_each(Point::summarise);
     let Some(last) = points.len().checked_sub(1) else { return };
@@ -266,7 +266,7 @@ fn judge_all(series: &mut Series) {
     let before = points.iter().rposition(|point| !point.same_llama_cpp(newest));
     let before = before.or_else(|| last.checked_sub(1));
     series.now = before.and_then(|before| change(points, before, last));
-    // A later run that is as fast as before the loss ends it.
+    // A later run that is as fast as before ends a slowdown.
     series.slower_since = (first..points.len()).find(|index| {
         points[*index].verdict() == Verdict::Slower
             && (*index..points.len()).all(|later| lost(points, index - 1, later))
@@ -274,10 +274,10 @@ fn judge_all(series: &mut Series) {
     });
 }
 
-/// By the estimate alone.
+/// Whether the speed is lower by more than noise, without regard to the interval.
 fn lost(points: &[Point], before: usize, now: usize) -> bool {
     let [old, new] = [before, now].map(|index| points[index].tokens_per_second);
-    (new / old - 1.0) * 100.0 < -FLOOR
+    (new / old - 1.0) * 100.0 < -NOISE_FLOOR
 }
 
 fn change(points: &[Point], before: usize, now: usize) -> Option<Change> {
@@ -293,7 +293,7 @@ fn change(points: &[Point], before: usize, now: usize) -> Option<Change> {
 }
 
 impl Point {
-    /// Of all samples together.
+    /// Computes the fields that depend on all samples.
     fn summarise(&mut self) {
         self.samples = self.rounds.concat();
         let mut sorted = self.samples.clone();
@@ -307,24 +307,24 @@ impl Point {
         (&self.rev, self.build) == (&other.rev, other.build)
     }
 
-    /// Against the run before; the first one is the same as itself.
+    /// Returns the verdict against the previous run; `Same` for the first.
     pub fn verdict(&self) -> Verdict {
         self.change.as_ref().map_or(Verdict::Same, |change| change.verdict)
     }
 
-    /// `b10453`, or the start of the revision where no build is known.
+    /// Returns `b10453`, or the start of the revision if the build number is unknown.
     pub fn llama_cpp(&self) -> String {
         let rev = || Some(self.rev.as_ref()?.chars().take(7).collect());
         build_tag(self.build).or_else(rev).unwrap_or_else(|| "unknown".to_owned())
     }
 
-    /// `2026-11-22`.
+    /// Returns the date without the time, `2026-11-22`.
     pub fn day(&self) -> &str {
         units::day(&self.date)
     }
 }
 
-/// What llama-bench's name of a test means, where it is one of the usual.
+/// Describes a test by its llama-bench name; None for an unknown name.
 pub fn test_in_words(test: &str) -> Option<String> {
     let (name, depth) = match test.split_once(" @ d") {
         Some((name, depth)) => (name, Some(depth)),

@@ -1,4 +1,4 @@
-//! Tests of report.rs.
+//! Tests of the histories.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn one(run: &str, build: u64, samples: &[f64]) -> Record {
     line
 }
 
-/// As many rounds as a verdict takes.
+/// Repeats a record for the minimum number of rounds of a verdict.
 fn rounds(record: &Record) -> Vec<Record> {
     (0..5).map(|round| Record { round, ..record.clone() }).collect()
 }
@@ -28,20 +28,20 @@ fn report(measured: Vec<Record>) -> Report {
     of_hosts(measured, &[])
 }
 
-fn of_hosts(measured: Vec<Record>, asked: &[String]) -> Report {
-    let mut histories = Histories::of(asked);
+fn of_hosts(measured: Vec<Record>, requested: &[String]) -> Report {
+    let mut histories = Histories::of(requested);
     measured.iter().for_each(|record| histories.add(record));
     histories.report(vec![])
 }
 
-/// Runs of five rounds, a day and a build apart.
+/// Returns a report of runs with five rounds, each of the next day and build.
 fn history(speeds: &[f64]) -> Report {
     let each = speeds.iter().zip(10_u64..);
     report(each.flat_map(|(speed, day)| rounds(&one(&day.to_string(), day, &[*speed]))).collect())
 }
 
 #[test]
-fn quantiles_lie_between_the_nearest_values() {
+fn quantiles_are_interpolated() {
     let sorted = [1.0, 2.0, 3.0, 4.0];
     let shares = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&sorted, share));
     assert_eq!(shares, [1.0, 1.75, 2.5, 3.25, 4.0]);
@@ -60,30 +60,31 @@ fn rounds_of_a_run_are_one_point_and_the_oldest_comes_first() {
         one("11", 6, &[9.0]),
     ]);
     let points = &only(&report).points;
-    let told: Vec<_> = points.iter().map(|p| (p.day(), p.median, p.min, p.rounds.len())).collect();
+    let summary: Vec<_> =
+        points.iter().map(|p| (p.day(), p.median, p.min, p.rounds.len())).collect();
     assert_eq!(
-        told,
+        summary,
         [("2026-11-11", 9.0, 9.0, 1), ("2026-11-12", 2.0, 1.0, 2), ("2026-11-12", 8.0, 8.0, 1)]
     );
     assert_eq!(points[1].samples, [3.0, 1.0, 2.0]);
 }
 
 #[test]
-fn only_what_was_measured_alike_is_compared() {
+fn only_comparable_runs_are_compared() {
     let mut flag = one("12", 7, &[1.0]);
     flag.flags = vec!["-fa".into(), "1".into()];
     let mut gpu = one("13", 7, &[1.0]);
     gpu.gpu = Some("g".into());
     let report = report(vec![one("11", 6, &[9.0]), gpu, flag]);
     let settings = &report.hosts[0].settings;
-    // The last measured first.
+    // The last measured comes first.
     let devices: Vec<&str> = settings.iter().map(|setting| setting.key.device()).collect();
     assert_eq!(devices, ["g", "AMD EPYC", "AMD EPYC"]);
     assert!(settings.iter().all(|setting| setting.series[0].points[0].change.is_none()));
 }
 
 #[test]
-fn what_stands_now_is_held_against_the_llama_cpp_before() {
+fn the_newest_run_is_compared_with_the_previous_llama_cpp() {
     let mut again = one("13", 11, &[50.0]);
     again.run = "again".into();
     let runs = [one("10", 10, &[100.0]), one("11", 11, &[50.0]), again];
@@ -91,31 +92,31 @@ fn what_stands_now_is_held_against_the_llama_cpp_before() {
     let series = only(&report);
     let now = series.now.as_ref().unwrap();
     assert_eq!((now.against, now.verdict, now.percent.round()), (0, Verdict::Slower, -50.0));
-    // Against the run before, nothing changed.
+    // Nothing changed since the previous run.
     assert_eq!(series.points[2].verdict(), Verdict::Same);
     assert_eq!(series.slower_since, Some(1));
 }
 
 #[test]
-fn a_loss_stands_until_it_is_made_good() {
+fn a_slowdown_lasts_until_the_speed_recovers() {
     assert_eq!(only(&history(&[100.0, 80.0, 80.0, 100.0])).slower_since, None);
     assert_eq!(only(&history(&[100.0, 80.0, 80.0, 85.0])).slower_since, Some(1));
-    // Two in a row: since the first of them.
+    // With two in a row, the first counts.
     assert_eq!(only(&history(&[100.0, 80.0, 60.0])).slower_since, Some(1));
-    // The first was made good, the second was not.
+    // Only the first one recovered.
     assert_eq!(only(&history(&[100.0, 80.0, 100.0, 60.0])).slower_since, Some(3));
     assert_eq!(only(&history(&[100.0])).slower_since, None);
 }
 
 #[test]
-fn who_was_asked_for_is_there_or_missing() {
+fn requested_hosts_without_results_are_missing() {
     let report = of_hosts(vec![one("11", 6, &[9.0])], &["b".into(), "a".into()]);
     assert_eq!((report.hosts.len(), report.missing.as_slice()), (1, &["b".to_owned()][..]));
     assert!(!report.ok);
 }
 
 #[test]
-fn tests_have_words() {
+fn tests_are_described() {
     let words = ["pp512", "tg32 @ d512", "pp128+tg32", "something"].map(test_in_words);
     assert_eq!(
         words,
@@ -128,7 +129,7 @@ fn tests_have_words() {
     );
 }
 
-/// In tens of thousands, nothing is looked for among all others, and lines are not kept.
+/// With tens of thousands of lines, tests and settings, no search is linear.
 #[test]
 fn a_long_history_is_read_in_one_pass() {
     const MANY: usize = 20_000;
@@ -149,6 +150,6 @@ fn a_long_history_is_read_in_one_pass() {
     assert_eq!((settings.len(), first.series.len()), (MANY + 1, MANY + 1));
     let points = &first.series[0].points;
     assert_eq!((points.len(), points[0].rounds.len()), (1, MANY));
-    // A few seconds; one by one it would be many minutes.
+    // A few seconds; quadratic searches would take many minutes.
     assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
 }

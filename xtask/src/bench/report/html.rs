@@ -1,22 +1,22 @@
-//! The report as one HTML file: no script, no font, no picture from elsewhere, so that it
-//! can be mailed, archived and printed. Well-formed as XML too, which a test holds.
+//! The report as one HTML file without scripts or external fonts and images, so that it can be
+//! mailed, archived and printed. It is also well-formed XML, which a test checks.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::bench::baseline::Verdict;
 use crate::bench::report::history::{Change, Host, METHOD, Report, Series, Setting, test_in_words};
-use crate::bench::report::rows::{MOST_ROWS, MOST_TESTS, rows};
+use crate::bench::report::rows::{MAX_ROWS, MAX_TESTS, rows};
 use crate::bench::report::wording::html;
-use crate::bench::report::{figure, wording as words};
+use crate::bench::report::{figure, wording};
 use crate::ui::units;
 
-/// As many models and flags of one host as are shown; the last measured ones.
-pub const MOST_SETTINGS: usize = 8;
-/// As many damaged lines as are told one by one.
-const MOST_DAMAGED: usize = 10;
+/// Maximum number of settings (model and flags) per host; the last measured ones are shown.
+pub const MAX_SETTINGS: usize = 8;
+/// Maximum number of damaged lines that are listed.
+const MAX_DAMAGED: usize = 10;
 
-/// Its policy is that nothing is run or loaded, whatever a host's or a model's name tries.
+/// Its content security policy forbids scripts and external resources, in case a name contains some.
 const PAGE: &str = include_str!("page.html");
 
 pub fn page(report: &Report) -> String {
@@ -56,7 +56,7 @@ fn header(report: &Report) -> String {
 pub const HOW_TO_BEGIN: &str = "No results yet. `cargo xtask bench HOST` measures a host on its \
     target, `cargo xtask bench local` this machine; each run adds to bench/HOST.jsonl.";
 
-/// What stands between backticks as code; an odd one is a backtick.
+/// Formats text between backticks as code; with an odd number of backticks none is code.
 fn with_code(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {
@@ -68,7 +68,7 @@ fn with_code(text: &str) -> String {
     parts.iter().enumerate().map(code).collect()
 }
 
-/// `3 hosts, 42 runs,  2026-08-01 to 2026-11-22`
+/// `3 hosts, 42 runs, 2026-08-01 to 2026-11-22`
 pub fn extent(report: &Report) -> String {
     let points = || {
         report.hosts.iter().flat_map(|host| {
@@ -89,7 +89,7 @@ pub fn extent(report: &Report) -> String {
     }
 }
 
-/// What is not as a reader would expect.
+/// Returns notes on missing hosts and damaged lines.
 pub fn notes(report: &Report) -> Vec<String> {
     let mut notes: Vec<String> = report
         .missing
@@ -105,7 +105,7 @@ pub fn notes(report: &Report) -> Vec<String> {
     notes
 }
 
-/// Opens a table that scrolls where it is too wide: its heads, each with its column's class.
+/// Opens a table that scrolls if it is too wide. `heads` are the class and title of each column.
 fn open_table(page: &mut String, label: &str, class: &str, heads: &[(&str, &str)]) {
     let _ = write!(
         page,
@@ -119,7 +119,7 @@ fn open_table(page: &mut String, label: &str, class: &str, heads: &[(&str, &str)
 }
 
 fn now(page: &mut String, report: &Report) {
-    // Bars are worth a column where two hosts ran the same model.
+    // A column of bars is useful only if two hosts ran the same model.
     let models = || report.hosts.iter().filter_map(|host| Some(&host.settings.first()?.key.model));
     let several = models().any(|one| models().filter(|other| *other == one).count() > 1);
     let heads = [
@@ -135,7 +135,7 @@ fn now(page: &mut String, report: &Report) {
     for host in &report.hosts {
         let Some(setting) = host.settings.first() else { continue };
         let Some(newest) = setting.newest() else { continue };
-        let (build, key) = (words::llama_cpp(newest), words::setting(&setting.key));
+        let (build, key) = (wording::llama_cpp(newest), wording::setting(&setting.key));
         let mut about = vec![build, newest.day().to_owned(), newest.variant.clone(), key];
         about.retain(|part| !part.is_empty());
         let _ = writeln!(
@@ -144,7 +144,7 @@ fn now(page: &mut String, report: &Report) {
             html(&host.host),
             html(&about.join(" · "))
         );
-        for series in setting.series.iter().take(MOST_TESTS) {
+        for series in setting.series.iter().take(MAX_TESTS) {
             standing(page, report, setting, series, several);
         }
         *page += "</tbody>\n";
@@ -174,14 +174,15 @@ fn standing(page: &mut String, report: &Report, setting: &Setting, series: &Seri
          <td class=\"number\">{change}{}</td><td class=\"whole wide\">{}</td>{}</tr>",
         html(&series.test),
         units::speed(last.tokens_per_second),
-        words::middle(last),
+        wording::middle(last),
         since.unwrap_or_default(),
         html(&against),
         if several { bar(report, setting, series, last.tokens_per_second) } else { String::new() }
     );
 }
 
-/// Only where another host ran the same: a bar from zero, the fastest one's is full.
+/// Returns a cell with a bar from zero to the fastest host's speed; empty if no other host ran the
+/// same test.
 fn bar(report: &Report, setting: &Setting, series: &Series, speed: f64) -> String {
     let others: Vec<f64> = report
         .hosts
@@ -204,7 +205,7 @@ fn bar(report: &Report, setting: &Setting, series: &Series, speed: f64) -> Strin
 }
 
 fn changed(change: &Change) -> String {
-    let text = html(&words::change(change));
+    let text = html(&wording::change(change));
     match change.verdict {
         Verdict::Slower => format!("<span class=\"mark-slower\">{text}</span>"),
         Verdict::Faster => format!("<span class=\"mark-faster\">{text}</span>"),
@@ -214,11 +215,11 @@ fn changed(change: &Change) -> String {
 
 fn section(page: &mut String, host: &Host, figures: &mut usize) {
     let _ = writeln!(page, "<section>\n<h2>{}</h2>", html(&host.host));
-    let shown = &host.settings[..host.settings.len().min(MOST_SETTINGS)];
+    let shown = &host.settings[..host.settings.len().min(MAX_SETTINGS)];
     for setting in shown {
-        let named = words::setting(&setting.key);
+        let named = wording::setting(&setting.key);
         let _ = writeln!(page, "<h3>{}</h3>\n<div class=\"plots\">", html(&named));
-        for series in setting.series.iter().take(MOST_TESTS) {
+        for series in setting.series.iter().take(MAX_TESTS) {
             *figures += 1;
             let name = format!("{}, {named}: {}", host.host, series.test);
             let drawing = figure::svg(series, *figures, &name, scale_top(shown, series));
@@ -241,8 +242,8 @@ fn section(page: &mut String, host: &Host, figures: &mut usize) {
     *page += "</section>\n";
 }
 
-/// Plots of one test share their scale, so that heights can be compared; one that would
-/// leave much of its own empty has its own, and says so.
+/// Returns the top of a plot's scale, and whether it is shared. Plots of one test share a scale so
+/// that heights can be compared, unless much of the plot would be empty.
 fn scale_top(shown: &[Setting], series: &Series) -> (f64, bool) {
     let own = figure::top(series);
     let same = shown.iter().flat_map(|setting| &setting.series).filter(|s| s.test == series.test);
@@ -262,7 +263,7 @@ fn table(page: &mut String, setting: &Setting) {
          before</p>"
     );
     let mut heads = vec![("", "Date"), ("", "llama.cpp"), ("", "Variant")];
-    for series in setting.series.iter().take(MOST_TESTS) {
+    for series in setting.series.iter().take(MAX_TESTS) {
         heads.extend([("number", series.test.as_str()), ("number", "Change")]);
     }
     open_table(page, &shown, "", &heads);
@@ -270,7 +271,7 @@ fn table(page: &mut String, setting: &Setting) {
     for row in rows {
         let about = row.about;
         *page += "<tr>";
-        for text in [about.day(), &words::llama_cpp(about), &about.variant] {
+        for text in [about.day(), &wording::llama_cpp(about), &about.variant] {
             let _ = write!(page, "<td class=\"whole\">{}</td>", html(text));
         }
         for cell in row.cells {
@@ -282,14 +283,14 @@ fn table(page: &mut String, setting: &Setting) {
                 page,
                 "<td class=\"number\"><b>{}</b> <span class=\"quiet\">({})</span></td><td class=\"number\">{}</td>",
                 units::speed(point.tokens_per_second),
-                words::middle(point),
+                wording::middle(point),
                 point.change.as_ref().map(changed).unwrap_or_default()
             );
         }
         *page += "</tr>\n";
     }
     *page += "</tbody></table></div>\n";
-    if let more @ 1.. = setting.series.len().saturating_sub(MOST_TESTS) {
+    if let more @ 1.. = setting.series.len().saturating_sub(MAX_TESTS) {
         let more = units::count(more, "further test");
         let _ = writeln!(
             page,
@@ -298,11 +299,11 @@ fn table(page: &mut String, setting: &Setting) {
     }
 }
 
-/// The first of the lines that could not be read, and how many more there are.
+/// Lists the first damaged lines, and how many more there are.
 pub fn damaged(report: &Report) -> Vec<String> {
     let mut lines: Vec<String> = report.damaged.iter().map(ToString::to_string).collect();
-    let more = lines.len().saturating_sub(MOST_DAMAGED);
-    lines.truncate(MOST_DAMAGED);
+    let more = lines.len().saturating_sub(MAX_DAMAGED);
+    lines.truncate(MAX_DAMAGED);
     lines.extend((more > 0).then(|| format!("and {more} more")));
     lines
 }
@@ -313,10 +314,10 @@ fn footer(report: &Report) -> String {
          samples, a dot is the median of one llama-bench process; of more than {} processes, the \
          bar is their middle half. <code>cargo xtask report --json</code> has everything.</p>\n",
         html(METHOD),
-        figure::MOST_RUNS,
-        MOST_ROWS,
-        figure::MOST_DOTS,
-        figure::MOST_DOTS
+        figure::MAX_RUNS,
+        MAX_ROWS,
+        figure::MAX_DOTS,
+        figure::MAX_DOTS
     );
     if !report.damaged.is_empty() {
         footer += "<p>Lines that could not be read:</p>\n<ul>\n";

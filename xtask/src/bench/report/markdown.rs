@@ -3,11 +3,10 @@
 use std::fmt::Write;
 
 use crate::bench::baseline::Verdict;
-use crate::bench::report::history::METHOD;
-use crate::bench::report::history::{Change, Point, Report, Setting};
-use crate::bench::report::html::{HOW_TO_BEGIN, MOST_SETTINGS, damaged, extent, notes};
+use crate::bench::report::history::{Change, METHOD, Point, Report, Setting};
+use crate::bench::report::html::{HOW_TO_BEGIN, MAX_SETTINGS, damaged, extent, notes};
 use crate::bench::report::wording::markdown;
-use crate::bench::report::{rows, wording as words};
+use crate::bench::report::{rows, wording};
 use crate::ui::units;
 
 pub fn text(report: &Report) -> String {
@@ -22,10 +21,10 @@ pub fn text(report: &Report) -> String {
     now(&mut text, report);
     for host in &report.hosts {
         let _ = write!(text, "\n## {}\n", markdown(&host.host));
-        for setting in host.settings.iter().take(MOST_SETTINGS) {
+        for setting in host.settings.iter().take(MAX_SETTINGS) {
             history(&mut text, setting);
         }
-        if let more @ 1.. = host.settings.len().saturating_sub(MOST_SETTINGS) {
+        if let more @ 1.. = host.settings.len().saturating_sub(MAX_SETTINGS) {
             let what = "combinations of model and flags, measured longer ago";
             let _ = write!(text, "\nNot shown: {more} more {what}.\n");
         }
@@ -48,7 +47,7 @@ fn now(text: &mut String, report: &Report) {
               |---|---|---|--:|--:|--:|---|\n";
     for host in &report.hosts {
         let Some(setting) = host.settings.first() else { continue };
-        for series in setting.series.iter().take(rows::MOST_TESTS) {
+        for series in setting.series.iter().take(rows::MAX_TESTS) {
             let Some(last) = series.points.last() else { continue };
             let (change, against) = match &series.now {
                 Some(change) => (changed(change), on(&series.points[change.against])),
@@ -61,7 +60,7 @@ fn now(text: &mut String, report: &Report) {
                 on(last),
                 markdown(&series.test),
                 units::speed(last.tokens_per_second),
-                words::middle(last)
+                wording::middle(last)
             );
         }
     }
@@ -69,18 +68,18 @@ fn now(text: &mut String, report: &Report) {
 
 fn history(text: &mut String, setting: &Setting) {
     let (rows, all) = rows::rows(setting);
-    let _ = write!(text, "\n### {}\n\n", markdown(&words::setting(&setting.key)));
+    let _ = write!(text, "\n### {}\n\n", markdown(&wording::setting(&setting.key)));
     if rows.len() < all {
         let _ = write!(text, "The newest {} of {all} runs.\n\n", rows.len());
     }
-    let tests = setting.series.iter().take(rows::MOST_TESTS);
+    let tests = setting.series.iter().take(rows::MAX_TESTS);
     let heads: String = tests.map(|series| format!(" {} |", markdown(&series.test))).collect();
-    let lines = "--:|".repeat(setting.series.len().min(rows::MOST_TESTS));
+    let lines = "--:|".repeat(setting.series.len().min(rows::MAX_TESTS));
     let _ = writeln!(text, "| date | llama.cpp | variant |{heads}\n|---|---|---|{lines}");
     for row in rows {
         let about = row.about;
         let (day, variant) = (markdown(about.day()), markdown(&about.variant));
-        let _ = write!(text, "| {day} | {} | {variant} |", markdown(&words::llama_cpp(about)));
+        let _ = write!(text, "| {day} | {} | {variant} |", markdown(&wording::llama_cpp(about)));
         for cell in row.cells {
             let _ = write!(text, " {} |", cell.map(measured).unwrap_or_default());
         }
@@ -89,11 +88,11 @@ fn history(text: &mut String, setting: &Setting) {
 }
 
 fn on(point: &Point) -> String {
-    markdown(&format!("{}, {}", words::llama_cpp(point), point.day()))
+    markdown(&format!("{}, {}", wording::llama_cpp(point), point.day()))
 }
 
 fn measured(point: &Point) -> String {
-    let figures = format!("{} ({})", units::speed(point.tokens_per_second), words::middle(point));
+    let figures = format!("{} ({})", units::speed(point.tokens_per_second), wording::middle(point));
     match &point.change {
         Some(change) => format!("{figures} {}", changed(change)),
         None => figures,
@@ -101,6 +100,6 @@ fn measured(point: &Point) -> String {
 }
 
 fn changed(change: &Change) -> String {
-    let text = words::change(change);
+    let text = wording::change(change);
     if change.verdict == Verdict::Slower { format!("**{text}**") } else { text }
 }

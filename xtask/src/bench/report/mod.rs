@@ -1,4 +1,4 @@
-//! `report`: what bench has measured over time, as a page, tables and a plot.
+//! `report`: bench's results over time, as an HTML page, Markdown tables and a plot.
 
 pub mod args;
 pub mod command;

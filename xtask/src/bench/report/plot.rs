@@ -1,28 +1,28 @@
-//! The report in a terminal: what stands now, and the last run as bars from zero beside
-//! the runs before it.
+//! The report in a terminal: a table of current speeds, and bars of the newest runs of the setting
+//! that was measured last.
 
 use crate::bench::baseline::Verdict;
 use crate::bench::report::history::{Change, Point, Report, Series, Setting};
-use crate::bench::report::{html as report, wording as words};
+use crate::bench::report::{html as report, wording};
 use crate::bench::view::paint;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
-/// As many runs as are drawn of each test.
-const MOST_BARS: usize = 6;
-const MOST_SPARKS: usize = 20;
+/// Maximum number of runs in the bars, and in a sparkline.
+const MAX_BARS: usize = 6;
+const MAX_SPARKS: usize = 20;
 
-/// What the terminal can show.
+/// Capabilities of the terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct Screen {
     /// Columns.
     pub width: usize,
-    /// Whether the locale says UTF-8.
+    /// Whether the locale's encoding is UTF-8.
     pub unicode: bool,
 }
 
 impl Screen {
-    /// `width`: the terminal's, where there is one.
+    /// Detects the capabilities from the environment. `width` is the terminal's, if there is one.
     pub fn new(width: Option<usize>) -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
@@ -36,7 +36,7 @@ impl Screen {
         }
     }
 
-    /// Our own signs; names stay as they are.
+    /// Replaces the report's symbols if the terminal cannot show Unicode; names stay unchanged.
     fn signs(self, text: &str) -> String {
         if self.unicode {
             return text.to_owned();
@@ -45,7 +45,7 @@ impl Screen {
         pairs.into_iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
     }
 
-    /// `share` of `width` columns, to an eighth of one.
+    /// Returns a bar of `share` times `width` columns, with a precision of an eighth column.
     fn bar(self, share: f64, width: usize) -> String {
         let share = share.clamp(0.0, 1.0);
         if !self.unicode {
@@ -56,7 +56,7 @@ impl Screen {
         format!("{}{part}", "█".repeat(eighths / 8))
     }
 
-    /// A column each, from zero to the largest.
+    /// Returns a sparkline with one column per value, scaled from zero to the largest.
     fn sparkline(self, values: &[f64]) -> String {
         let levels: &[char] = if self.unicode {
             &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
@@ -96,7 +96,7 @@ fn now(ui: &Ui, report: &Report, screen: Screen) -> String {
         let Some(setting) = host.settings.first() else { continue };
         for (index, series) in setting.series.iter().enumerate() {
             let Some(last) = series.points.last() else { continue };
-            let from = series.points.len().saturating_sub(MOST_SPARKS);
+            let from = series.points.len().saturating_sub(MAX_SPARKS);
             let speeds: Vec<f64> =
                 series.points[from..].iter().map(|p| p.tokens_per_second).collect();
             rows.push(vec![
@@ -113,15 +113,15 @@ fn now(ui: &Ui, report: &Report, screen: Screen) -> String {
     Table { columns: &columns, rows }.render(ui)
 }
 
-/// Where it is slower than it was, and since when.
+/// Returns a line for each test that is slower than before, with the run since which it is.
 fn losses(report: &Report) -> Vec<String> {
     let newest = report.hosts.iter().filter_map(|host| Some((host, host.settings.first()?)));
     let series = newest.flat_map(|(host, setting)| setting.series.iter().map(move |s| (host, s)));
     series
         .filter_map(|(host, series)| {
             let point = &series.points[series.slower_since?];
-            let (build, day) = (words::llama_cpp(point), point.day());
-            let lost = words::change(point.change.as_ref()?);
+            let (build, day) = (wording::llama_cpp(point), point.day());
+            let lost = wording::change(point.change.as_ref()?);
             Some(format!("{} {}: slower since {build}, {day}: {lost}", host.host, series.test))
         })
         .collect()
@@ -129,7 +129,7 @@ fn losses(report: &Report) -> Vec<String> {
 
 fn change(change: Option<&Change>, screen: Screen) -> Cell {
     let Some(change) = change else { return "-".into() };
-    Cell::painted(screen.signs(&words::change(change)), paint(change.verdict))
+    Cell::painted(screen.signs(&wording::change(change)), paint(change.verdict))
 }
 
 fn last_measured(report: &Report) -> Option<(&str, &Setting)> {
@@ -140,7 +140,7 @@ fn last_measured(report: &Report) -> Option<(&str, &Setting)> {
 }
 
 fn bars(ui: &Ui, host: &str, setting: &Setting, screen: Screen) -> String {
-    let named = words::setting(&setting.key).replace(" · ", ", ");
+    let named = wording::setting(&setting.key).replace(" · ", ", ");
     let named: String = named.chars().take(screen.width).collect();
     let mut lines = vec![
         format!("{}: tokens/s from zero (middle half), newest last", ui.bold(host)),
@@ -154,14 +154,14 @@ fn bars(ui: &Ui, host: &str, setting: &Setting, screen: Screen) -> String {
 }
 
 fn runs(ui: &Ui, series: &Series, screen: Screen) -> Vec<String> {
-    let points = &series.points[series.points.len().saturating_sub(MOST_BARS)..];
+    let points = &series.points[series.points.len().saturating_sub(MAX_BARS)..];
     let top = points.iter().map(|point| point.tokens_per_second).fold(f64::MIN_POSITIVE, f64::max);
     let builds = points.iter().map(|point| point.llama_cpp().chars().count()).max().unwrap_or(0);
     let label = |point: &Point| format!("  {} {:<builds$} ", point.day(), point.llama_cpp());
     let figures = |point: &Point| {
         let change = point.change.as_ref().filter(|change| change.verdict != Verdict::Same);
-        let change = change.map(|change| format!("  {}", words::change(change)));
-        let (speed, middle) = (units::speed(point.tokens_per_second), words::middle(point));
+        let change = change.map(|change| format!("  {}", wording::change(change)));
+        let (speed, middle) = (units::speed(point.tokens_per_second), wording::middle(point));
         screen.signs(&format!("{speed} ({middle}){}", change.unwrap_or_default()))
     };
     let widest = |text: &dyn Fn(&Point) -> String| {

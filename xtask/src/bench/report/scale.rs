@@ -1,6 +1,6 @@
-//! Where things go on an axis.
+//! Axis ticks and label placement.
 
-/// Round numbers from zero to at least `top`, two to five of them.
+/// Returns two to five round numbers from zero to at least `top`.
 pub fn ticks(top: f64) -> Vec<f64> {
     let top = if top.is_finite() && top > 0.0 { top } else { 1.0 };
     let step = step(top / 3.0);
@@ -8,7 +8,7 @@ pub fn ticks(top: f64) -> Vec<f64> {
     (0..=count).map(|index| index as f64 * step).collect()
 }
 
-/// Round numbers around what is between these two, three to seven of them.
+/// Returns three to seven round numbers that enclose the range.
 pub fn between((low, high): (f64, f64)) -> Vec<f64> {
     if !(low.is_finite() && high.is_finite() && low < high) {
         return ticks(high);
@@ -19,14 +19,14 @@ pub fn between((low, high): (f64, f64)) -> Vec<f64> {
     (0..=count).map(|index| (first + index as f64) * step).collect()
 }
 
-/// The round number at or above `rough`, which is above zero.
+/// Returns the next round number at or above `rough`, which is positive.
 fn step(rough: f64) -> f64 {
     let magnitude = 10_f64.powf(rough.log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * magnitude);
     steps.into_iter().find(|step| *step >= rough).unwrap_or(10.0 * magnitude)
 }
 
-/// `1.5k`, `250`, `0.5`: short enough for the left margin.
+/// Formats a tick so that it fits into the left margin: `1.5k`, `250`, `0.5`.
 pub fn tick(value: f64) -> String {
     let trimmed = |value: f64| {
         let text = format!("{value:.2}");
@@ -41,8 +41,8 @@ pub fn tick(value: f64) -> String {
     }
 }
 
-/// Which of these labels to write, so that no two are nearer than `gap`: taken in the
-/// order of `wanted` (indices of `places`, the most wanted first). Ascending.
+/// Chooses labels so that no two are closer than `gap`, in the order of `wanted` (indices of
+/// `places`, by priority). Returns their indices in ascending order.
 pub fn apart(places: &[f64], wanted: &[usize], gap: f64) -> Vec<usize> {
     let mut chosen: Vec<usize> = vec![];
     for index in wanted {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_cover_what_is_drawn() {
+    fn ticks_are_round_and_cover_the_range() {
         assert_eq!(ticks(512.0), [0.0, 200.0, 400.0, 600.0]);
         assert_eq!(ticks(1.0), [0.0, 0.5, 1.0]);
         for top in [1e-9, 0.3, 7.0, 99.9, 100.0, 4386.0, 1e11, 0.0, f64::NAN, f64::INFINITY] {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_keep_apart_and_the_most_wanted_stay() {
+    fn labels_have_a_gap_and_the_first_ones_are_preferred() {
         let places: Vec<f64> = (0..10).map(f64::from).collect();
         assert_eq!(apart(&places, &[9, 0, 8, 4], 3.0), [0, 4, 9]);
     }

@@ -1,19 +1,18 @@
-//! Figures and names as the report writes them, and what makes them harmless in HTML
-//! and in Markdown.
+//! Formats the report's numbers and names, and escapes text for HTML and Markdown.
 
 use crate::bench::baseline::{self, Verdict};
 use crate::bench::report::history::{Change, Key, Point, Series};
 use crate::nix::flake_input::short;
 use crate::ui::units::{self, speed};
 
-/// For text and for attributes in double quotes.
+/// Escapes text and attribute values for HTML.
 pub fn html(text: &str) -> String {
     let marks = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&#39;")];
     marks.into_iter().fold(text.to_owned(), |text, (mark, safe)| text.replace(mark, safe))
 }
 
-/// For a cell of a table: nothing in it is markup or another cell, nor what GitHub makes
-/// a link of after it has read the markup (a word joiner is between its parts).
+/// Escapes a table cell for Markdown. A word joiner also breaks what GitHub turns into links after
+/// it has parsed the markup.
 pub fn markdown(text: &str) -> String {
     let links = [
         ("&#64;", "&#64;\u{2060}"),
@@ -25,7 +24,7 @@ pub fn markdown(text: &str) -> String {
     links.into_iter().fold(safe, |text, (link, apart)| text.replace(link, apart))
 }
 
-/// `−8.2 %`, with a true minus.
+/// Formats `−8.2 %`, with a minus sign instead of a hyphen.
 pub fn percent(percent: f64) -> String {
     let sign = if percent < 0.0 { "−" } else { "+" };
     match percent.abs() {
@@ -34,8 +33,8 @@ pub fn percent(percent: f64) -> String {
     }
 }
 
-/// `▼ −8.2 %`; nothing but the figure where it is the same, and none where the machine
-/// was too noisy. Shape, sign and word tell what colour tells.
+/// Formats a change: `▼ −8.2 %`, without a mark if nothing changed, or `inconclusive`. It is
+/// readable without colour.
 pub fn change(change: &Change) -> String {
     let mark = match change.verdict {
         Verdict::Slower => "▼ ",
@@ -58,7 +57,7 @@ pub fn setting(key: &Key) -> String {
     parts.join(" · ")
 }
 
-/// `b10453 (e5bdc4a41)`.
+/// `b10453 (e5bdc4a41)`
 pub fn llama_cpp(point: &Point) -> String {
     match (&point.rev, point.build) {
         (Some(rev), Some(_)) => format!("{} ({})", point.llama_cpp(), short(rev)),
@@ -66,7 +65,7 @@ pub fn llama_cpp(point: &Point) -> String {
     }
 }
 
-/// The middle half of the samples, `508.1–515.2`; one figure where all are equal.
+/// Formats the middle half of the samples: `508.1–515.2`, or one number if they are equal.
 pub fn middle(point: &Point) -> String {
     between(point.lower_quartile, point.upper_quartile)
 }
@@ -76,7 +75,7 @@ fn between(low: f64, high: f64) -> String {
     if low == high { low } else { format!("{low}–{high}") }
 }
 
-/// All that is known of one run, in a sentence.
+/// Describes one run in a sentence.
 pub fn sentence(series: &Series, point: &Point) -> String {
     let mut text = format!("{}, {}", point.day(), llama_cpp(point));
     if !point.variant.is_empty() {
@@ -109,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_text_stays_text() {
+    fn hostile_text_is_escaped() {
         let hostile = "<img src=x onerror='a()'>&\"|`@me http://x [l](u)";
         assert_eq!(
             html(hostile),
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_have_the_digits_that_mean_something() {
+    fn percentages_have_a_sign_and_few_digits() {
         assert_eq!([-8.24, 0.0, 2900.0].map(percent), ["−8.2 %", "+0.0 %", "+2900 %"]);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::bench::sweep::grid::{Wanted, parse};
+use crate::bench::sweep::grid::{ParameterValues, parse};
 use crate::bench::sweep::search::Goal;
 use crate::ui::units::parse_duration;
 
@@ -13,7 +13,7 @@ pub struct SweepArgs {
     /// Measure each value of a llama-bench parameter: `ctk=q8_0,f16`, `t=1..8`, `t=1..16*2`;
     /// repeat it to measure all combinations
     #[arg(long, value_name = "NAME=VALUE,…", value_parser = parse, allow_hyphen_values = true, conflicts_with_all = ["save_baseline", "verify", "record", "compare"])]
-    pub sweep: Vec<Wanted>,
+    pub sweep: Vec<ParameterValues>,
     /// Time for the sweep, such as 10m or 1h30m: drops the slower half repeatedly [default: all
     /// rounds of all combinations]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "sweep")]

@@ -1,5 +1,5 @@
-//! `bench HOST --sweep …`: llama-bench over a grid of its parameters. A configuration
-//! that fails is a row of the result; what ends the sweep is ours or the target's.
+//! `bench HOST --sweep …`: runs llama-bench over a grid of its parameters. A configuration that fails
+//! is a row of the result; only problems of xtask or the target end the sweep.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::bench::args::BenchArgs;
 use crate::bench::command::{params, subject};
-use crate::bench::deploy::get_ready;
+use crate::bench::deploy::prepare;
 use crate::bench::document::BenchReport;
 use crate::bench::llama_bench::TestResult;
 use crate::bench::machine::Machine;
@@ -16,7 +16,7 @@ use crate::bench::measure::{Results, Setup, measure};
 use crate::bench::measurement::{Params, Refusal, Subject};
 use crate::bench::model::choice::chosen_model;
 use crate::bench::preflight::check_afterwards;
-use crate::bench::sweep::grid::{MOST, Parameter, Point, grid, resolve, size};
+use crate::bench::sweep::grid::{MAX_POINTS, Parameter, Point, grid, resolve, size};
 use crate::bench::sweep::report::{SweepReport, best};
 use crate::bench::sweep::search::{CompletedRun, NextRun, Plan, SweepState};
 use crate::bench::sweep::{journal, view};
@@ -30,18 +30,18 @@ use crate::system::process::Exit;
 use crate::system::{disk, files, json_lines};
 use crate::ui::{Ui, units};
 
-/// For llama-bench to print its help, whatever the machine.
-const HELP: Duration = Duration::from_secs(60);
-/// Configurations that are tried until one can be timed.
-const MOST_TRIED: usize = 8;
-/// A grid that would take longer must be asked for by its rounds or its budget.
+/// Timeout of `llama-bench --help`.
+const HELP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum number of configurations that are tried until one can be timed.
+const MAX_TRIED: usize = 8;
+/// Seconds above which a grid needs --rounds or --budget.
 const LONG: f64 = 3600.0;
 
 pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Outcome> {
     // Discover.
     let points = size(&args.sweep.sweep);
-    if points > MOST {
-        bail!("--sweep: {points} combinations are more than {MOST}: use fewer values");
+    if points > MAX_POINTS {
+        bail!("--sweep: {points} combinations are more than {MAX_POINTS}: use fewer values");
     }
     let kinds = [("pp", args.prompt), ("tg", args.generate)];
     let is_measured = |(kind, tokens): &(&str, u32)| *tokens > 0 && args.sweep.goal.counts(kind);
@@ -50,15 +50,15 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     }
     let subject = subject(context, &args.host, machine)?;
     let mut model = chosen_model(args, &subject)?;
-    // The arguments follow, when the names of the parameters are known.
-    let (path, mut findings) = get_ready(args, context, machine, &subject, &[], &mut model)?;
+    // The arguments are checked below, when the names of the parameters are known.
+    let (path, mut findings) = prepare(args, context, machine, &subject, &[], &mut model)?;
     let Some(model_path) = path else { bail!(Refusal(findings)) };
     let params = params(args, &subject);
     let (ui, model) = (&context.ui, &model.about);
     let setup = Setup { ui, machine, model, model_path: &model_path, params: &params };
     let help = help(machine, &subject)?;
     let parameters = resolve(&args.sweep.sweep, &help, machine.target.name()).map_err(Refusal)?;
-    // Each parameter with all of its values, as llama-bench takes them too.
+    // Each parameter with all of its values, which llama-bench accepts too.
     let all = Point(args.sweep.sweep.iter().map(|one| one.values.join(",")).collect());
     let all = all.args(&parameters, &params.args);
     findings.extend(kv_cache::judge_bench(&subject.manifest, &all));
@@ -78,12 +78,12 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         Some(ran) => ran,
         None => sweep.begin()?,
     };
-    let ended = sweep.go(&mut ran)?;
+    let ended = sweep.complete(&mut ran)?;
     // Report.
     let mut report = sweep.report(&ran);
     check_afterwards(machine, &mut report);
     findings.extend(ended);
-    report.precede(findings);
+    report.prepend(findings);
     context.ui.document(&report)?;
     report.sweep.iter().for_each(|sweep| view::print(ui, sweep));
     report.findings.iter().for_each(|finding| print(ui, &args.host, finding));
@@ -94,13 +94,15 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     Ok(Outcome::new(report.ok, &report.findings))
 }
 
-/// What the target's own llama-bench says of its parameters.
+/// Returns the help of the target's llama-bench.
 fn help(machine: &Machine, subject: &Subject) -> Result<String> {
     let program = machine.llama_bench(subject);
-    let problem = match machine.target.read(&[&program, "--help"], HELP) {
+    let problem = match machine.target.read(&[&program, "--help"], HELP_TIMEOUT) {
         Ok((Exit::Interrupted, _)) => bail!(Interrupted),
-        Ok((exit, said)) if exit.ok() && said.stdout.contains("--help") => return Ok(said.stdout),
-        Ok((exit, _)) => format!("{exit}"),
+        Ok((exit, printed)) if exit.ok() && printed.stdout.contains("--help") => {
+            return Ok(printed.stdout);
+        }
+        Ok((exit, _)) => exit.to_string(),
         Err(error) if error.is::<Finding>() => return Err(error),
         Err(error) => format!("{error:#}"),
     };
@@ -117,7 +119,7 @@ struct Sweep<'a> {
     subject: &'a Subject,
     parameters: Vec<Parameter>,
     plan: Plan,
-    about: journal::Subject,
+    header: journal::Header,
     journal: PathBuf,
 }
 
@@ -130,7 +132,7 @@ impl<'a> Sweep<'a> {
         parameters: Vec<Parameter>,
     ) -> Self {
         let Setup { machine, params, model, model_path, .. } = setup;
-        let about = journal::Subject {
+        let header = journal::Header {
             schema: 1,
             host: args.host.clone(),
             target: machine.target.name().to_owned(),
@@ -139,16 +141,16 @@ impl<'a> Sweep<'a> {
             model_bytes: model.bytes,
             tests: params.tests(),
             repetitions: params.repetitions,
-            // What it is started with makes as much of a difference.
+            // The environment affects the speed like a flag.
             flags: [machine.env.clone(), params.flags(&subject.manifest.backends)].concat(),
             options: parameters.iter().map(|parameter| parameter.option.clone()).collect(),
             points: grid(&parameters),
             halving: args.sweep.budget.is_some(),
         };
-        let hash = about.hash();
+        let hash = header.hash();
         let name = format!("{}-{hash:016x}.jsonl", files::safe_name(&args.host));
         let plan = Plan {
-            points: about.points.len(),
+            points: header.points.len(),
             rounds: params.rounds,
             repetitions: params.repetitions,
             budget: args.sweep.budget.map(|budget| budget.as_secs_f64()),
@@ -156,13 +158,13 @@ impl<'a> Sweep<'a> {
             goal: args.sweep.goal,
         };
         let journal = context.home.join("sweeps").join(name);
-        Self { setup, subject, parameters, plan, about, journal }
+        Self { setup, subject, parameters, plan, header, journal }
     }
 
-    /// What an interrupted sweep measured; none where there is nothing to go on from.
+    /// Reads the runs of an interrupted sweep. None if there is no journal to resume.
     fn earlier(&self, args: &BenchArgs) -> Result<Option<Vec<CompletedRun>>> {
         let text = json_lines::read(&self.journal)?;
-        let ran = journal::read(&text, &self.about).filter(|_| !args.sweep.fresh);
+        let ran = journal::read(&text, &self.header).filter(|_| !args.sweep.fresh);
         if let Some(many) = ran.as_ref().map(Vec::len).filter(|many| *many > 0) {
             self.setup.ui.status(format!(
                 "resuming after {many} runs of an interrupted sweep (--fresh starts over)"
@@ -171,18 +173,18 @@ impl<'a> Sweep<'a> {
         Ok(ran)
     }
 
-    /// Begins the journal.
+    /// Creates the journal of a new sweep.
     fn begin(&self) -> Result<Vec<CompletedRun>> {
         disk::remove(&self.journal)?;
-        json_lines::append(&self.journal, &self.about)?;
+        json_lines::append(&self.journal, &self.header)?;
         Ok(vec![])
     }
 
-    /// Times one run, which is not a result: seconds. A configuration that fails at once says
-    /// nothing of how long the others take.
+    /// Times one run, whose result is discarded, in seconds. A configuration that fails is skipped,
+    /// since it may have ended too early.
     fn time_one(&self) -> Result<f64> {
         let mut seconds = 0.0;
-        for point in 0..self.about.points.len().min(MOST_TRIED) {
+        for point in 0..self.header.points.len().min(MAX_TRIED) {
             let began = Instant::now();
             let run = NextRun { point, round: 1, repetitions: self.plan.repetitions };
             let report = self.measure(run)?;
@@ -196,10 +198,10 @@ impl<'a> Sweep<'a> {
         Ok(seconds)
     }
 
-    /// Says how long the whole grid takes, in seconds, before hours are spent on it.
+    /// Estimates the seconds that the whole grid takes, and rejects one that takes too long.
     fn estimate(&self, args: &BenchArgs) -> Result<f64> {
         let seconds = self.time_one()?;
-        let (points, rounds) = (self.about.points.len(), self.plan.rounds);
+        let (points, rounds) = (self.header.points.len(), self.plan.rounds);
         let whole = points as f64 * f64::from(rounds) * seconds;
         let (all, one) = (units::seconds(whole), format!("{seconds:.1} s a run"));
         let (time, too_large) = match self.plan.budget {
@@ -235,10 +237,10 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// The document of a dry run.
+    /// Returns the document of a dry run.
     fn planned(&self, estimated_seconds: f64, findings: &[Finding]) -> serde_json::Value {
         let names: Vec<String> =
-            self.about.points.iter().map(|point| point.label(&self.parameters)).collect();
+            self.header.points.iter().map(|point| point.label(&self.parameters)).collect();
         serde_json::json!({
             "schema": 1, "command": "bench", "host": self.subject.host, "results": [],
             "sweep": {
@@ -250,7 +252,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn params(&self, turn: NextRun) -> Params {
-        let args = self.about.points[turn.point].args(&self.parameters, &self.setup.params.args);
+        let args = self.header.points[turn.point].args(&self.parameters, &self.setup.params.args);
         Params { repetitions: turn.repetitions, args, ..self.setup.params.clone() }
     }
 
@@ -269,8 +271,8 @@ impl<'a> Sweep<'a> {
         Ok(report)
     }
 
-    /// To the end, or to what ended it.
-    fn go(&self, ran: &mut Vec<CompletedRun>) -> Result<Option<Finding>> {
+    /// Runs the sweep to its end; returns the finding that ended it early.
+    fn complete(&self, ran: &mut Vec<CompletedRun>) -> Result<Option<Finding>> {
         let mut round = 0;
         while let SweepState { next: Some(turn), alive, .. } = self.plan.state(ran) {
             if interrupt::requested() {
@@ -284,9 +286,9 @@ impl<'a> Sweep<'a> {
             let began = Instant::now();
             let report = self.measure(turn)?;
             let seconds = began.elapsed().as_secs_f64();
-            let label = self.about.points[turn.point].label(&self.parameters);
-            let wrong = report.findings.iter().find(|finding| finding.severity == Severity::Error);
-            let outcome = match wrong {
+            let label = self.header.points[turn.point].label(&self.parameters);
+            let error = report.findings.iter().find(|finding| finding.severity == Severity::Error);
+            let outcome = match error {
                 Some(finding) if ends_the_sweep(finding) => return Ok(Some(finding.clone())),
                 Some(finding) => Err(finding.message.clone()),
                 None => Ok(report.results),
@@ -319,7 +321,7 @@ impl<'a> Sweep<'a> {
         let state = self.plan.state(ran);
         let seconds = ran.iter().map(|ran| ran.seconds).sum();
         let (plan, base) = (&self.plan, &self.setup.params.args);
-        let (parameters, points) = (self.parameters.clone(), &self.about.points);
+        let (parameters, points) = (self.parameters.clone(), &self.header.points);
         let extra_flags = self.subject.manifest.service_has_extra_flags;
         let sweep = SweepReport::new(plan, &state, parameters, points, base, seconds, extra_flags);
         let target = self.setup.machine.target.name();
@@ -341,7 +343,7 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// The configuration is not to blame: the user, the connection, or the build as a whole.
+/// Whether the finding is about the user, the connection or the build, not about one configuration.
 fn ends_the_sweep(finding: &Finding) -> bool {
     ["interrupted", "no-llama-bench", "not-executable"].contains(&finding.code)
         || finding.code.starts_with("ssh-")

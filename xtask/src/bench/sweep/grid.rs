@@ -1,5 +1,5 @@
-//! What a sweep goes through: `--sweep ctk=q8_0,f16`, held to what the target's own
-//! llama-bench says that it takes.
+//! The grid of a sweep: parses `--sweep ctk=q8_0,f16`, and checks it against the options of the
+//! target's llama-bench.
 //!
 //! Pure: no I/O, no clock.
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::findings::finding::Finding;
 use crate::ui::nearest::nearest;
 
-/// Beyond this a grid is a mistake, such as a range without an end.
-pub const MOST: usize = 4096;
+/// Maximum number of points; a larger grid is probably a mistake.
+pub const MAX_POINTS: usize = 4096;
 
-/// What bench sets itself, and what is a test or an output rather than a setting.
-const OURS: [(&[&str], &str); 10] = [
+/// Options that cannot be swept: bench sets them, or they select a test or an output.
+const NOT_SWEEPABLE: [(&[&str], &str); 10] = [
     (&["model"], "name it with --model"),
     (&["n-prompt"], "set it with --prompt"),
     (&["n-gen"], "set it with --generate"),
@@ -25,19 +25,19 @@ const OURS: [(&[&str], &str); 10] = [
     (&["help", "version"], "it is not a setting"),
 ];
 
-/// One `--sweep`, as it was given.
+/// The argument of one `--sweep`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ParameterValues {
     /// Without leading dashes.
     pub name: String,
     pub values: Vec<String>,
 }
 
-/// `ts=30,35`, `--threads=1..8`, `t=1..16*2`.
+/// Parses `ts=30,35`, `--threads=1..8` or `t=1..16*2`.
 ///
 /// # Errors
-/// What is wrong with it, for the user.
-pub fn parse(text: &str) -> Result<Wanted, String> {
+/// A sentence: why it is invalid.
+pub fn parse(text: &str) -> Result<ParameterValues, String> {
     let (name, values) =
         text.split_once('=').ok_or_else(|| format!("{text:?} has no `=`: use NAME=VALUE,…"))?;
     let name = name.trim_start_matches('-');
@@ -53,24 +53,24 @@ pub fn parse(text: &str) -> Result<Wanted, String> {
             if !all.contains(&value) {
                 all.push(value);
             }
-            if all.len() > MOST {
-                return Err(format!("{text:?} has more than {MOST} values"));
+            if all.len() > MAX_POINTS {
+                return Err(format!("{text:?} has more than {MAX_POINTS} values"));
             }
         }
     }
-    Ok(Wanted { name: name.to_owned(), values: all })
+    Ok(ParameterValues { name: name.to_owned(), values: all })
 }
 
-/// `1..8`, `0..99+33`, `1..16*2`; all else is itself.
+/// Expands the ranges `1..8`, `0..99+33` and `1..16*2`; other text is one value.
 fn range(text: &str) -> Result<Vec<String>, String> {
-    let itself = || Ok(vec![text.to_owned()]);
-    let Some((first, rest)) = text.split_once("..") else { return itself() };
+    let one_value = || Ok(vec![text.to_owned()]);
+    let Some((first, rest)) = text.split_once("..") else { return one_value() };
     let (last, step) = match rest.find(['+', '*']) {
         Some(at) => (&rest[..at], Some((rest.as_bytes()[at], &rest[at + 1..]))),
         None => (rest, None),
     };
     let (Ok(first), Ok(last)) = (first.parse::<i64>(), last.parse::<i64>()) else {
-        return itself();
+        return one_value();
     };
     let step = match step {
         None => Some((b'+', 1)),
@@ -84,31 +84,31 @@ fn range(text: &str) -> Result<Vec<String>, String> {
     };
     let mut values = vec![];
     let mut next = Some(first);
-    while let Some(value) = next.filter(|value| *value <= last && values.len() <= MOST) {
+    while let Some(value) = next.filter(|value| *value <= last && values.len() <= MAX_POINTS) {
         values.push(value.to_string());
         next = if sign == b'*' { value.checked_mul(by) } else { value.checked_add(by) };
     }
     Ok(values)
 }
 
-/// An option as `llama-bench --help` tells it.
+/// An option in the output of `llama-bench --help`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BenchOption {
-    /// `-ctk`, `--cache-type-k`.
+    /// `-ctk`, `--cache-type-k`
     pub aliases: Vec<String>,
-    /// `<t>`; none: it takes no value.
-    pub takes: Option<String>,
+    /// Description of its value, such as `<t>`. None if it takes no value.
+    pub value: Option<String>,
 }
 
 impl BenchOption {
-    /// What stands for it in a table of ours: its longest name.
+    /// Returns its longest name, without dashes.
     fn long(&self) -> &str {
         let names = self.aliases.iter().map(|alias| alias.trim_start_matches('-'));
         names.max_by_key(|name| name.len()).unwrap_or_default()
     }
 }
 
-/// The options of a `--help`, of either era.
+/// Parses the output of `--help` of either revision.
 pub fn options(help: &str) -> Vec<BenchOption> {
     help.lines().filter_map(option).collect()
 }
@@ -116,42 +116,44 @@ pub fn options(help: &str) -> Vec<BenchOption> {
 fn option(line: &str) -> Option<BenchOption> {
     let line = line.strip_prefix("  ").filter(|line| line.starts_with('-'))?;
     let mut aliases = vec![];
-    let mut takes = None;
+    let mut value = None;
     for word in line.split_whitespace() {
         match word.trim_end_matches(',') {
-            alias if alias.starts_with('-') && takes.is_none() => aliases.push(alias.to_owned()),
-            // `<n>`, and of -ot `<tensor`, the first of several words.
-            value if value.starts_with('<') => {
-                takes.get_or_insert(value.to_owned());
+            alias if alias.starts_with('-') && value.is_none() => aliases.push(alias.to_owned()),
+            // `<n>`, or for -ot `<tensor`, the first of several words.
+            text if text.starts_with('<') => {
+                value.get_or_insert(text.to_owned());
             }
             _ => break,
         }
     }
-    Some(BenchOption { aliases, takes })
+    Some(BenchOption { aliases, value })
 }
 
 /// One parameter of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Parameter {
-    /// As the user called it.
+    /// Name that the user gave.
     pub name: String,
-    /// The word that goes to llama-bench: `-ctk`.
+    /// Option of llama-bench, such as `-ctk`.
     pub option: String,
     pub values: Vec<String>,
-    /// All of its names there, and what it takes.
     #[serde(skip)]
     pub known: BenchOption,
 }
 
-/// The parameters, if this llama-bench takes them all; else all that is wrong with them.
+/// Looks up the parameters in the help of the target's llama-bench.
+///
+/// # Errors
+/// Findings for all invalid parameters.
 pub fn resolve(
-    wanted: &[Wanted],
+    requested: &[ParameterValues],
     help: &str,
     target: &str,
 ) -> Result<Vec<Parameter>, Vec<Finding>> {
     let known = options(help);
     let (mut parameters, mut findings): (Vec<Parameter>, Vec<Finding>) = (vec![], vec![]);
-    for one in wanted {
+    for one in requested {
         match find(one, &known, target) {
             Ok(parameter) if parameters.iter().any(|p| p.known == parameter.known) => {
                 findings.push(Finding::error(
@@ -167,8 +169,11 @@ pub fn resolve(
     if findings.is_empty() { Ok(parameters) } else { Err(findings) }
 }
 
-fn find(wanted: &Wanted, known: &[BenchOption], target: &str) -> Result<Parameter, Finding> {
-    let Wanted { name, values } = wanted;
+fn find(
+    ParameterValues { name, values }: &ParameterValues,
+    known: &[BenchOption],
+    target: &str,
+) -> Result<Parameter, Finding> {
     let bare = |alias: &String| alias.trim_start_matches('-').to_owned();
     let Some(found) = known.iter().find(|known| known.aliases.iter().map(bare).any(|a| a == *name))
     else {
@@ -189,10 +194,10 @@ fn find(wanted: &Wanted, known: &[BenchOption], target: &str) -> Result<Paramete
             why.to_owned(),
         )
     };
-    if let Some((_, why)) = OURS.iter().find(|(ours, _)| ours.contains(&found.long())) {
+    if let Some((_, why)) = NOT_SWEEPABLE.iter().find(|(names, _)| names.contains(&found.long())) {
         return Err(refused(why));
     }
-    if found.takes.is_none() {
+    if found.value.is_none() {
         return Err(refused("it takes no value"));
     }
     let option = found.aliases.first().cloned().unwrap_or_default();
@@ -207,13 +212,13 @@ impl Point {
     /// `t=2 ctk=q8_0`
     pub fn label(&self, parameters: &[Parameter]) -> String {
         let pairs = parameters.iter().zip(&self.0);
-        let words: Vec<String> =
+        let pairs: Vec<String> =
             pairs.map(|(parameter, value)| format!("{}={value}", parameter.name)).collect();
-        words.join(" ")
+        pairs.join(" ")
     }
 
-    /// For llama-bench: what was set already, without what the sweep sets, then that.
-    /// An option that is given twice would not be replaced but measured twice.
+    /// Returns the arguments for llama-bench: those of `base` that the sweep does not set, then its
+    /// own. llama-bench would measure an option that is given twice with both values.
     pub fn args(&self, parameters: &[Parameter], base: &[String]) -> Vec<String> {
         let mut args = vec![];
         let mut words = base.iter();
@@ -231,12 +236,12 @@ impl Point {
     }
 }
 
-/// How many points the grid has.
-pub fn size(parameters: &[Wanted]) -> usize {
+/// Returns the number of points of the grid.
+pub fn size(parameters: &[ParameterValues]) -> usize {
     parameters.iter().fold(1, |size, parameter| size.saturating_mul(parameter.values.len()))
 }
 
-/// All of it; the last parameter changes fastest.
+/// Returns all points; the last parameter changes fastest.
 pub fn grid(parameters: &[Parameter]) -> Vec<Point> {
     let mut points = vec![Point(vec![])];
     for parameter in parameters {
@@ -263,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_taken_as_they_are_given() {
+    fn values_and_ranges_are_parsed() {
         assert_eq!(values("ts=30,35,30"), ["30", "35"]);
         assert_eq!(values("t=1..4"), ["1", "2", "3", "4"]);
         assert_eq!(values("t=1..16*2,6"), ["1", "2", "4", "8", "16", "6"]);
@@ -291,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_of_both_eras_is_read() {
+    fn the_help_of_both_revisions_is_parsed() {
         for (help, count) in [(OLD, 34), (NEW, 46)] {
             let known = options(help);
             assert_eq!(known.len(), count, "{known:#?}");
@@ -300,10 +305,10 @@ mod tests {
             };
             let cache = find("-ctk").unwrap();
             assert_eq!(cache.aliases, ["-ctk", "--cache-type-k"]);
-            assert_eq!(cache.takes.as_deref(), Some("<t>"));
-            assert!(find("-ot").unwrap().takes.is_some());
-            assert_eq!(find("--progress").unwrap().takes, None);
-            assert!(find("--poll").unwrap().takes.is_some());
+            assert_eq!(cache.value.as_deref(), Some("<t>"));
+            assert!(find("-ot").unwrap().value.is_some());
+            assert_eq!(find("--progress").unwrap().value, None);
+            assert!(find("--poll").unwrap().value.is_some());
         }
     }
 
@@ -315,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_era_does_not_know_is_refused() {
+    fn unknown_parameters_are_rejected() {
         assert_eq!(resolved(OLD, "mmp=0,1").unwrap().option, "-mmp");
         let refused = resolved(NEW, "mmp=0,1").unwrap_err();
         assert!(refused.starts_with("unknown-parameter: --sweep mmp: unknown parameter"));
@@ -323,8 +328,9 @@ mod tests {
         assert!(resolved(OLD, "repack=0").is_err());
         let typo = resolved(NEW, "thread=1").unwrap_err();
         assert!(typo.contains("did you mean threads?"), "{typo}");
-        for ours in ["m=x", "model=x", "p=1", "n=1", "r=1", "o=md", "pg=1", "d=1", "hf=x", "h=1"] {
-            assert!(resolved(NEW, ours).unwrap_err().starts_with("no-parameter"), "{ours}");
+        for option in ["m=x", "model=x", "p=1", "n=1", "r=1", "o=md", "pg=1", "d=1", "hf=x", "h=1"]
+        {
+            assert!(resolved(NEW, option).unwrap_err().starts_with("no-parameter"), "{option}");
         }
         assert!(resolved(NEW, "no-warmup=1").unwrap_err().contains("takes no value"));
         let twice = resolve(&[parse("t=1").unwrap(), parse("threads=2").unwrap()], NEW, "x");
@@ -332,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_replaces_what_was_set_before() {
+    fn a_point_replaces_earlier_arguments() {
         let wanted = [parse("t=1,2").unwrap(), parse("cache-type-k=f16,q8_0").unwrap()];
         let parameters = resolve(&wanted, NEW, "x").unwrap();
         let points = grid(&parameters);

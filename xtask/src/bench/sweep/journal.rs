@@ -1,6 +1,5 @@
-//! The journal of a sweep: a first line that says what is swept, then one for each
-//! process of llama-bench that has ended. A line that cannot be read is as if it had
-//! never been written: that process runs again.
+//! The journal of a sweep: a header, then a line for each llama-bench process that has ended. A line
+//! that cannot be parsed is ignored, and its process runs again.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,10 +12,10 @@ use crate::bench::llama_bench::TestResult;
 use crate::bench::sweep::grid::Point;
 use crate::bench::sweep::search::CompletedRun;
 
-/// All that must be the same for samples to belong together.
+/// The first line: everything that must be equal to resume the sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Subject {
+pub struct Header {
     pub schema: u32,
     pub host: String,
     pub target: String,
@@ -25,15 +24,15 @@ pub struct Subject {
     pub model_bytes: Option<u64>,
     pub tests: Vec<String>,
     pub repetitions: u32,
-    /// What every point is given.
+    /// Arguments of every point.
     pub flags: Vec<String>,
     pub options: Vec<String>,
     pub points: Vec<Point>,
     pub halving: bool,
 }
 
-impl Subject {
-    /// Of the journal's file name, and of the order: the same wherever it is computed.
+impl Header {
+    /// Returns a hash for the file name and the random order, the same on every machine.
     pub fn hash(&self) -> u64 {
         let mut hasher = FnvHasher::default();
         hasher.write(serde_json::to_string(self).unwrap_or_default().as_bytes());
@@ -41,25 +40,25 @@ impl Subject {
     }
 }
 
-/// What ran before; none where the journal is another sweep's.
-pub fn read(text: &str, subject: &Subject) -> Option<Vec<CompletedRun>> {
-    let first = text.lines().find_map(|line| serde_json::from_str::<Subject>(line).ok())?;
+/// Returns the completed runs; None if the journal belongs to another sweep.
+pub fn read(text: &str, header: &Header) -> Option<Vec<CompletedRun>> {
+    let first = text.lines().find_map(|line| serde_json::from_str::<Header>(line).ok())?;
     let is_usable = |ran: &CompletedRun| {
-        ran.point < subject.points.len()
+        ran.point < header.points.len()
             && ran.seconds.is_finite()
             && ran.seconds >= 0.0
             && ran.outcome.iter().flatten().all(TestResult::is_possible)
     };
     let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-    (first == *subject).then(|| lines.filter(is_usable).collect())
+    (first == *header).then(|| lines.filter(is_usable).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn subject() -> Subject {
-        Subject {
+    fn header() -> Header {
+        Header {
             schema: 1,
             host: "carbon".into(),
             target: "carbon".into(),
@@ -81,28 +80,28 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_damage_costs_only_itself() {
-        let subject = subject();
-        let head = serde_json::to_string(&subject).unwrap();
+    fn a_damaged_line_is_ignored() {
+        let header = header();
+        let head = serde_json::to_string(&header).unwrap();
         let failed = CompletedRun { outcome: Err("\"no\"\n".into()), ..ran(1, 1) };
         let lines = [ran(0, 1), failed.clone(), ran(0, 2)];
         let lines: Vec<String> =
             lines.iter().map(|ran| serde_json::to_string(ran).unwrap()).collect();
         let text = format!("{head}\n{}\n", lines.join("\n"));
-        assert_eq!(read(&text, &subject).unwrap(), [ran(0, 1), failed.clone(), ran(0, 2)]);
+        assert_eq!(read(&text, &header).unwrap(), [ran(0, 1), failed.clone(), ran(0, 2)]);
         for cut in 0..lines[2].len() {
             let end = text.len() - 1 - lines[2].len() + cut;
             let torn = format!("{}\u{0}garbage\n{}\n", &text[..end], lines[2]);
-            assert_eq!(read(&torn, &subject).unwrap().len(), 3, "{torn}");
+            assert_eq!(read(&torn, &header).unwrap().len(), 3, "{torn}");
         }
-        let other = Subject { repetitions: 1, ..subject.clone() };
+        let other = Header { repetitions: 1, ..header.clone() };
         assert_eq!(read(&text, &other), None);
-        assert_ne!(other.hash(), subject.hash());
-        assert_eq!(read("", &subject), None);
-        assert_eq!(read(&text.replace("[\"2\"]", "[\"3\"]"), &subject), None);
+        assert_ne!(other.hash(), header.hash());
+        assert_eq!(read("", &header), None);
+        assert_eq!(read(&text.replace("[\"2\"]", "[\"3\"]"), &header), None);
         for (from, to) in [("\"point\":1", "\"point\":2"), ("1.5", "-1.5"), ("1.5", "1e999")] {
             let foreign = format!("{head}\n{}\n", lines[1].replace(from, to));
-            assert_eq!(read(&foreign, &subject).unwrap(), [], "{foreign}");
+            assert_eq!(read(&foreign, &header).unwrap(), [], "{foreign}");
         }
     }
 }

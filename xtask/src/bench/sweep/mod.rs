@@ -1,4 +1,4 @@
-//! `bench --sweep`: llama-bench over a grid of its parameters.
+//! `bench --sweep`: runs llama-bench over a grid of its parameters.
 
 pub mod args;
 pub mod command;

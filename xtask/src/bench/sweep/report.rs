@@ -1,5 +1,5 @@
-//! What a sweep found: the best point of the grid, what is tied with it, and the
-//! frontier between prompt and generation.
+//! The result of a sweep: the best point of the grid, the points that are tied with it, and the
+//! Pareto frontier of the tests.
 //!
 //! Pure: no I/O, no clock.
 
@@ -10,37 +10,37 @@ use crate::bench::sweep::grid::{Parameter, Point};
 use crate::bench::sweep::search::{Goal, Plan, PointState, SweepState};
 use crate::bench::sweep::server_flags::{NixLines, nix_lines};
 use crate::findings::finding::Finding;
-use crate::statistics::{LEAST_PROCESSES, Ratio, paired, speed};
+use crate::statistics::{MIN_PROCESSES, Ratio, paired, speed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     Measured,
-    /// Given up in favour of others, after fewer rounds than those.
+    /// Dropped in favour of faster ones, after fewer rounds.
     Dropped,
     Failed,
-    /// The time was up, or the user stopped it.
+    /// The budget was exhausted, or the user interrupted.
     NotMeasured,
 }
 
-/// `sweep` of bench's document.
+/// The sweep, in bench's document.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SweepReport {
     pub parameters: Vec<Parameter>,
     pub goal: Goal,
-    /// Of the order.
+    /// Seed of the random order.
     pub seed: u64,
-    /// Of measuring, over all sittings.
+    /// Time of all runs, including those before a resumption.
     pub seconds: f64,
-    /// Whether it came to its end.
+    /// Whether the sweep ran to its end.
     pub complete: bool,
     pub configurations: Vec<Configuration>,
-    /// Names of configurations.
+    /// Name of the fastest configuration.
     pub best: Option<String>,
-    /// Not slower than the best by more than noise, by the processes that both have.
+    /// Names of configurations that are not slower than the best by more than noise.
     pub within_noise: Vec<String>,
-    /// No other is faster in one test and as fast in the rest.
+    /// Names of configurations that no other exceeds in one test without being slower in another.
     pub frontier: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nix: Option<NixLines>,
@@ -51,16 +51,17 @@ pub struct SweepReport {
 pub struct Configuration {
     /// `t=2 ctk=q8_0`
     pub name: String,
-    /// Further arguments of llama-bench, the host's and the user's own among them.
+    /// Arguments of llama-bench, including the host's and the user's.
     pub args: Vec<String>,
     pub state: State,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub rounds: usize,
     pub results: Vec<TestSpeed>,
-    /// Of the best one's speed; and what holds it with 99 % confidence.
+    /// Speed relative to the best configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of_best: Option<f64>,
+    /// 99 % confidence interval of `ofBest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
 }
@@ -69,13 +70,13 @@ pub struct Configuration {
 #[serde(rename_all = "camelCase")]
 pub struct TestSpeed {
     pub test: String,
-    /// The mean of the fastest quarter of the processes, each by its fastest repetition.
+    /// Mean of the fastest quarter of the processes, each by its fastest repetition.
     pub tokens_per_second: f64,
     pub samples: Vec<f64>,
 }
 
 impl SweepReport {
-    /// `base`: the arguments that all points have. `extra_flags`: as in [`nix_lines`].
+    /// Returns the report. `base` are the arguments of all points; `extra_flags` as in [`nix_lines`].
     pub fn new(
         plan: &Plan,
         state: &SweepState,
@@ -129,20 +130,20 @@ impl SweepReport {
         }
     }
 
-    /// Without enough rounds nothing is said to be slower than anything.
+    /// Warns if there are too few rounds to call any configuration slower.
     pub fn few_rounds(&self, target: &str) -> Option<Finding> {
         let best = self.configurations.iter().find(|one| self.best.as_ref() == Some(&one.name))?;
-        (best.rounds < LEAST_PROCESSES && self.within_noise.len() > 1).then(|| {
+        (best.rounds < MIN_PROCESSES && self.within_noise.len() > 1).then(|| {
             Finding::warning(
                 "few-rounds",
                 format!("{} rounds on {target} are too few to rank these", best.rounds),
-                format!("use at least {LEAST_PROCESSES} rounds: raise --rounds or --budget"),
+                format!("use at least {MIN_PROCESSES} rounds: raise --rounds or --budget"),
             )
         })
     }
 }
 
-/// Points that took part to the end.
+/// Returns the points that were measured to the end.
 fn finalists(state: &SweepState) -> impl Iterator<Item = (usize, &PointState)> {
     state
         .points
@@ -151,31 +152,29 @@ fn finalists(state: &SweepState) -> impl Iterator<Item = (usize, &PointState)> {
         .filter(|(_, known)| known.failed.is_none() && !known.dropped && !known.scores.is_empty())
 }
 
-/// The fastest of those that took part to the end.
+/// Returns the fastest finalist.
 pub fn best(state: &SweepState) -> Option<usize> {
     let speed_of = |known: &PointState| speed(&known.rounds()).unwrap_or_default();
-    finalists(state)
-        .max_by(|one, other| speed_of(one.1).total_cmp(&speed_of(other.1)))
-        .map(|(at, _)| at)
+    finalists(state).max_by(|a, b| speed_of(a.1).total_cmp(&speed_of(b.1))).map(|(at, _)| at)
 }
 
-/// How fast a point is in terms of the best, by the rounds that both have.
+/// Compares a point with the best by the rounds that both have.
 fn against(best: &PointState, known: &PointState) -> Option<Ratio> {
     paired(&best.rounds(), &known.rounds())
 }
 
-/// All that might be as fast as the best, which is among them.
+/// Returns the finalists that may be as fast as the best, including the best.
 pub fn within_noise(state: &SweepState, best: Option<usize>) -> Vec<usize> {
     let Some(best) = best.map(|best| &state.points[best]) else { return vec![] };
     let is_slower = |known: &PointState| {
         let common = known.scores.len().min(best.scores.len());
         let ratio = against(best, known);
-        common >= LEAST_PROCESSES && ratio.is_some_and(|ratio| verdict(&ratio) == Verdict::Slower)
+        common >= MIN_PROCESSES && ratio.is_some_and(|ratio| verdict(&ratio) == Verdict::Slower)
     };
     finalists(state).filter(|(_, known)| !is_slower(known)).map(|(at, _)| at).collect()
 }
 
-/// By the speeds as they were measured.
+/// Returns the finalists on the Pareto frontier of the measured speeds.
 pub fn frontier(state: &SweepState) -> Vec<usize> {
     let all: Vec<(usize, Vec<TestSpeed>)> =
         finalists(state).map(|(at, known)| (at, speeds(known))).collect();
@@ -187,7 +186,7 @@ pub fn frontier(state: &SweepState) -> Vec<usize> {
             && pairs().any(|(one, other)| one > other)
     };
     all.iter()
-        .filter(|(_, own)| !all.iter().any(|(_, other)| dominates(other, own)))
+        .filter(|(_, one)| !all.iter().any(|(_, other)| dominates(other, one)))
         .map(|(at, _)| *at)
         .collect()
 }

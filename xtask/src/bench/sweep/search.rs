@@ -1,12 +1,12 @@
-//! The order of a sweep: which point of the grid runs next, as a function of what ran
-//! so far, so that its journal is all that an interrupted one needs.
+//! Chooses the next run of a sweep from the completed runs, so that an interrupted sweep can be resumed
+//! from its journal alone.
 //!
-//! Every point runs once a round, in random order: what else the machine does meets all
-//! alike. Without a budget all of them run in all rounds. With one, half of the points
-//! is given up at the end of each stage (Jamieson and Talwalkar, "Non-stochastic best
-//! arm identification and hyperparameter optimization", 2016: successive halving). The
-//! first stage has half of the time, the next a quarter, since a point that is given up
-//! wrongly is lost; each has processes with more repetitions than the one before.
+//! Every point runs once per round, in random order, so that other programs on the machine disturb
+//! all points alike. Without a budget, all points run in all rounds. With a budget, half of the
+//! points are dropped after each stage (successive halving: Jamieson and Talwalkar, "Non-stochastic
+//! best arm identification and hyperparameter optimization", 2016). The first stage has half of the
+//! time and the next a quarter, because a point that is dropped by mistake is lost. Each stage has
+//! more repetitions per process than the one before.
 //!
 //! Pure: no I/O, no clock.
 
@@ -17,10 +17,10 @@ use crate::bench::llama_bench::TestResult;
 use crate::statistics::random::SplitMix;
 use crate::statistics::{best, speed};
 
-/// So few points are no longer halved: they share what time is left.
+/// Number of points that share the remaining time without further halving.
 const FINALISTS: usize = 4;
 
-/// What "best" means.
+/// The score by which points are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
@@ -33,7 +33,7 @@ pub enum Goal {
 }
 
 impl Goal {
-    /// Whether a test counts, by llama-bench's name for it.
+    /// Whether the test with this name counts.
     pub fn counts(self, test: &str) -> bool {
         match self {
             Self::Both => true,
@@ -42,7 +42,7 @@ impl Goal {
         }
     }
 
-    /// One number for a process: none if it has no test of the kind.
+    /// Returns the score of a process; None if no test counts.
     fn score(self, tests: &[TestResult]) -> Option<f64> {
         let counted = tests.iter().filter(|result| self.counts(&result.test));
         let logs: Option<Vec<f64>> =
@@ -54,30 +54,30 @@ impl Goal {
 
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// How many points the grid has.
+    /// Number of points of the grid.
     pub points: usize,
-    /// With a budget, the most of a stage.
+    /// With a budget, the maximum per stage.
     pub rounds: u32,
     pub repetitions: u32,
-    /// Seconds of measuring.
+    /// Seconds.
     pub budget: Option<f64>,
-    /// The same gives the same order again.
+    /// Seed of the random order.
     pub seed: u64,
     pub goal: Goal,
 }
 
-/// A process of llama-bench that has ended.
+/// A llama-bench process that has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompletedRun {
-    /// An index of the grid.
+    /// Index in the grid.
     pub point: usize,
     pub round: u32,
     pub seconds: f64,
-    /// What it measured, or why it did not.
+    /// Its results, or why it failed.
     pub outcome: Result<Vec<TestResult>, String>,
 }
 
-/// What is to run next.
+/// The next run of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextRun {
     pub point: usize,
@@ -85,20 +85,21 @@ pub struct NextRun {
     pub repetitions: u32,
 }
 
-/// All that is known of a point.
+/// The state of a point.
 #[derive(Debug, Clone, Default)]
 pub struct PointState {
-    /// One a round.
+    /// One per round.
     pub scores: Vec<f64>,
-    /// Of these rounds.
+    /// The samples of these rounds.
     pub samples: Samples,
+    /// The round that failed, and why.
     pub failed: Option<(u32, String)>,
-    /// It was given up for others.
+    /// Whether it was dropped in favour of others.
     pub dropped: bool,
 }
 
 impl PointState {
-    /// The scores as processes of one sample.
+    /// Returns the scores as processes with one sample.
     pub fn rounds(&self) -> Vec<Vec<f64>> {
         self.scores.iter().map(|score| vec![*score]).collect()
     }
@@ -108,18 +109,18 @@ impl PointState {
     }
 }
 
-/// How far a sweep is.
+/// The state of a sweep.
 #[derive(Debug)]
 pub struct SweepState {
     pub points: Vec<PointState>,
-    /// None: it is at its end.
+    /// None at its end.
     pub next: Option<NextRun>,
-    /// Points that still take part.
+    /// Number of points that have neither failed nor been dropped.
     pub alive: usize,
 }
 
 impl Plan {
-    /// How often the points are halved.
+    /// Returns the number of halvings.
     pub fn stages(&self) -> i32 {
         if self.budget.is_none() {
             return 0;
@@ -132,7 +133,7 @@ impl Plan {
         stages
     }
 
-    /// Short runs first: in the first stage one repetition, then two, four, to the last.
+    /// Returns the repetitions of a stage: one in the first, then two, four, and all in the last.
     fn repetitions(&self, stage: i32) -> u32 {
         if stage == self.stages() {
             return self.repetitions;
@@ -140,7 +141,7 @@ impl Plan {
         self.repetitions.min(1 << stage.min(16))
     }
 
-    /// What has been, and what comes next.
+    /// Replays the completed runs; returns the state and the next run.
     pub fn state(&self, ran: &[CompletedRun]) -> SweepState {
         let mut points = self.known(ran);
         let mut alive: Vec<usize> = (0..self.points).collect();
@@ -163,7 +164,7 @@ impl Plan {
                 ran.iter().filter(|ran| wanted(ran.round)).map(|ran| ran.seconds).sum()
             };
             let (spent, last) = (seconds(&|r| r <= round), seconds(&|r| r == round));
-            // Half of what is left: half as many points have as many rounds again.
+            // Half of the remaining time: half as many points have as many rounds again.
             let is_last = stage == self.stages();
             let share = if is_last { 1.0 } else { 1.0 - 0.5_f64.powi(stage + 1) };
             let is_late = self.budget.is_some_and(|budget| spent + last > budget * share);
@@ -185,7 +186,7 @@ impl Plan {
         let mut points = vec![PointState::default(); self.points];
         for ran in ran {
             let Some(known) = points.get_mut(ran.point) else { continue };
-            // A journal that was damaged may lack a round: what follows it is of no use.
+            // A damaged journal may lack a round; the later rounds of its point are ignored.
             if known.failed.is_some() || ran.round as usize != known.scores.len() + 1 {
                 continue;
             }
@@ -203,7 +204,8 @@ impl Plan {
         points
     }
 
-    /// The better half, and whoever is best at one of the tests: the frontier's ends.
+    /// Returns the better half of the points, and the best point of each test: the ends of the
+    /// frontier.
     fn halve(&self, alive: &[usize], points: &[PointState], round: u32) -> Vec<usize> {
         let until = round as usize;
         let score = |point: usize| {
@@ -212,7 +214,7 @@ impl Plan {
         };
         let mut ranked: Vec<(f64, usize)> =
             alive.iter().map(|point| (score(*point), *point)).collect();
-        ranked.sort_by(|one, other| other.0.total_cmp(&one.0));
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut kept: Vec<usize> =
             ranked[..alive.len().div_ceil(2)].iter().map(|(_, point)| *point).collect();
         let first = alive.first().map(|point| points[*point].samples.tests());
@@ -221,7 +223,7 @@ impl Plan {
                 let rounds = points[**point].samples.of(test);
                 speed(&rounds[..until.min(rounds.len())]).unwrap_or_default()
             };
-            kept.extend(alive.iter().max_by(|one, other| of(one).total_cmp(&of(other))));
+            kept.extend(alive.iter().max_by(|a, b| of(a).total_cmp(&of(b))));
         }
         kept.sort_unstable();
         kept.dedup();

@@ -1,17 +1,17 @@
-//! Sweeps over recorded samples of a machine that others use, with a best point planted
-//! among the others: how often it is found, and how often it is lost.
+//! Tests of sweeps over recorded samples of a machine in use, with a simulated best point: how often
+//! it is found.
 
 use crate::bench::sweep::report::{best, frontier, within_noise};
 use crate::bench::sweep::search::*;
 
 const RECORDED: &str = include_str!("../../../tests/fixtures/llama-bench/repeated.txt");
 
-/// The processes of one build, one after another: pp128 and tg32.
-fn recorded(name: &str, era: &str) -> Vec<[Vec<f64>; 2]> {
+/// Returns the recorded processes of one build: pp128 and tg32.
+fn recorded(name: &str, revision: &str) -> Vec<[Vec<f64>; 2]> {
     let lines = RECORDED.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let numbers = |text: &str| text.split(',').map(|n| n.parse().unwrap()).collect();
     lines
-        .filter(|words| words[0] == name && words[1] == era)
+        .filter(|words| words[0] == name && words[1] == revision)
         .map(|words| [numbers(words[2]), numbers(words[3])])
         .collect()
 }
@@ -20,24 +20,24 @@ fn result(test: &str, samples: Vec<f64>) -> TestResult {
     TestResult::of(test, &samples)
 }
 
-/// A machine on which a point's prompt and generation have these shares of the speed that
-/// was recorded, one process after another from a moment chosen at random.
+/// A simulated machine on which a point's prompt and generation speeds are `shares` times the recorded
+/// ones, one process after another from index `now`.
 struct Machine<'a> {
-    weather: &'a [[Vec<f64>; 2]],
+    recording: &'a [[Vec<f64>; 2]],
     now: usize,
     shares: &'a [[f64; 2]],
 }
 
 impl Machine<'_> {
     fn run(&mut self, turn: NextRun) -> CompletedRun {
-        let [pp, tg] = &self.weather[self.now % self.weather.len()];
+        let [pp, tg] = &self.recording[self.now % self.recording.len()];
         self.now += 1;
         let [prompt, generation] = self.shares[turn.point];
         let some = |samples: &[f64], by: f64| -> Vec<f64> {
             samples.iter().take(turn.repetitions as usize).map(|speed| speed * by).collect()
         };
         let tests = vec![result("pp128", some(pp, prompt)), result("tg32", some(tg, generation))];
-        // Loading and warming up, and the repetitions.
+        // Loading and warm-up, and the repetitions.
         let seconds = 0.4 + 0.2 * f64::from(turn.repetitions);
         CompletedRun { point: turn.point, round: turn.round, seconds, outcome: Ok(tests) }
     }
@@ -55,8 +55,8 @@ fn plan(points: usize, budget: Option<f64>, seed: u64) -> Plan {
     Plan { points, rounds: 10, repetitions: 5, budget, seed, goal: Goal::Both }
 }
 
-/// Twelve points, one of them faster than the next best by `ahead` percent.
-fn planted(ahead: f64, random: &mut SplitMix) -> (usize, Vec<[f64; 2]>) {
+/// Returns twelve points, one of which is faster than the next best by `ahead` percent.
+fn with_best_point(ahead: f64, random: &mut SplitMix) -> (usize, Vec<[f64; 2]>) {
     let mut shares: Vec<f64> = (0..11).map(|n| 1.0 - 0.02 * f64::from(n)).collect();
     shares.push(1.0 + ahead / 100.0);
     random.shuffle(&mut shares);
@@ -67,18 +67,18 @@ fn planted(ahead: f64, random: &mut SplitMix) -> (usize, Vec<[f64; 2]>) {
 struct Rates {
     best: usize,
     within: usize,
-    /// Points that are not the planted one and are said to be within noise, all together.
+    /// Number of other points within noise, over all sweeps.
     others: usize,
 }
 
-fn rates(weather: &str, ahead: f64, budget: Option<f64>, times: u64) -> Rates {
+fn rates(recording: &str, ahead: f64, budget: Option<f64>, times: u64) -> Rates {
     let mut random = SplitMix(7);
     let mut rates = Rates { best: 0, within: 0, others: 0 };
     for seed in 0..times {
-        let recorded = recorded(weather, if seed % 2 == 0 { "old" } else { "new" });
-        let (top, shares) = planted(ahead, &mut random);
+        let recorded = recorded(recording, if seed % 2 == 0 { "old" } else { "new" });
+        let (top, shares) = with_best_point(ahead, &mut random);
         let now = random.below(recorded.len());
-        let mut machine = Machine { weather: &recorded, now, shares: &shares };
+        let mut machine = Machine { recording: &recorded, now, shares: &shares };
         let (state, _) = machine.sweep(&plan(12, budget, seed));
         let found = best(&state);
         let near = within_noise(&state, found);
@@ -91,7 +91,7 @@ fn rates(weather: &str, ahead: f64, budget: Option<f64>, times: u64) -> Rates {
 }
 
 #[test]
-fn a_planted_best_is_found_in_20_of_20_sweeps() {
+fn the_best_point_is_found_in_20_of_20_sweeps() {
     for budget in [None, Some(60.0)] {
         let Rates { best, within, .. } = rates("bursts", 10.0, budget, 20);
         assert_eq!(within, 20, "{budget:?}");
@@ -105,13 +105,13 @@ fn a_planted_best_is_found_in_20_of_20_sweeps() {
 #[ignore = "thousands of simulations take minutes without --release"]
 fn sweep_error_rates() {
     const TIMES: u64 = 500;
-    for weather in ["bursts", "busy"] {
+    for recording in ["bursts", "busy"] {
         for (budget, named) in [(None, "grid"), (Some(60.0), "60 s"), (Some(30.0), "30 s")] {
             for ahead in [2.0, 5.0, 10.0] {
-                let Rates { best, within, others } = rates(weather, ahead, budget, TIMES);
+                let Rates { best, within, others } = rates(recording, ahead, budget, TIMES);
                 let share = |n: usize| n as f64 * 100.0 / TIMES as f64;
                 eprintln!(
-                    "{weather:>6} {named:>5} {ahead:>4} % ahead: best {:.1} %, within noise {:.1} %, \
+                    "{recording:>6} {named:>5} {ahead:>4} % ahead: best {:.1} %, within noise {:.1} %, \
                      others within noise {:.1} of 11",
                     share(best),
                     share(within),
@@ -122,14 +122,14 @@ fn sweep_error_rates() {
     }
 }
 
-/// Without noise the answer is exact.
+/// Runs a sweep without noise.
 fn quiet(shares: &[[f64; 2]], plan: &Plan) -> (SweepState, Vec<CompletedRun>) {
-    let weather = vec![[vec![1000.0; 5], vec![100.0; 5]]];
-    Machine { weather: &weather, now: 0, shares }.sweep(plan)
+    let recording = vec![[vec![1000.0; 5], vec![100.0; 5]]];
+    Machine { recording: &recording, now: 0, shares }.sweep(plan)
 }
 
 #[test]
-fn every_round_has_every_point_once_in_an_order_of_its_own() {
+fn every_round_has_every_point_once_in_random_order() {
     let shares = [[1.0, 1.0]; 6];
     let (state, ran) = quiet(&shares, &plan(6, None, 3));
     assert_eq!((ran.len(), state.alive), (60, 6));
@@ -146,21 +146,21 @@ fn every_round_has_every_point_once_in_an_order_of_its_own() {
 }
 
 #[test]
-fn a_sweep_goes_on_where_it_was_killed() {
+fn a_killed_sweep_is_resumed() {
     let shares: Vec<[f64; 2]> = (0..12).map(|n| [1.0 + f64::from(n) / 100.0, 1.0]).collect();
     for budget in [None, Some(40.0)] {
         let plan = plan(12, budget, 5);
         let (_, whole) = quiet(&shares, &plan);
         for cut in [0, 1, 11, 12, 13, whole.len() / 2, whole.len() - 1] {
-            let weather = vec![[vec![1000.0; 5], vec![100.0; 5]]];
-            let mut machine = Machine { weather: &weather, now: cut, shares: &shares };
+            let recording = vec![[vec![1000.0; 5], vec![100.0; 5]]];
+            let mut machine = Machine { recording: &recording, now: cut, shares: &shares };
             let mut ran = whole[..cut].to_vec();
             while let Some(turn) = plan.state(&ran).next {
                 ran.push(machine.run(turn));
             }
             assert_eq!(ran, whole, "{cut}");
         }
-        // A line in the middle that the disk lost: its point is behind, and catches up.
+        // After a lost line in the middle, its point runs again.
         let mut ran = whole.clone();
         ran.remove(3);
         let lost = plan.state(&ran);
@@ -187,12 +187,12 @@ fn halving_keeps_the_best_and_both_ends_of_the_frontier() {
 }
 
 #[test]
-fn a_point_that_fails_is_out_and_no_more() {
+fn a_point_that_fails_does_not_run_again() {
     for broken in [vec![1], vec![0, 1, 2]] {
         let plan = plan(3, None, 9);
-        let weather = vec![[vec![1000.0; 5], vec![100.0; 5]]];
+        let recording = vec![[vec![1000.0; 5], vec![100.0; 5]]];
         let shares = [[1.0, 1.0]; 3];
-        let mut machine = Machine { weather: &weather, now: 0, shares: &shares };
+        let mut machine = Machine { recording: &recording, now: 0, shares: &shares };
         let mut ran = vec![];
         while let Some(turn) = plan.state(&ran).next {
             let mut one = machine.run(turn);

@@ -1,5 +1,5 @@
-//! The lines of Nix that set what a sweep found: for `bench`, and for the service, whose
-//! llama-server calls some of llama-bench's parameters otherwise.
+//! The Nix lines that set the best configuration of a sweep, for `bench` and for the service, whose
+//! llama-server has other names for some of llama-bench's parameters.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,14 +13,14 @@ use crate::nix::names::{nix_list, nix_string};
 pub struct NixLines {
     /// `programs.llama-cpp.bench.args = […];`
     pub bench: String,
-    /// `services.llama-cpp.settings = {…};`, or `extraFlags` for an earlier nixpkgs; none where
-    /// nothing of it is the server's.
+    /// `services.llama-cpp.settings = {…};`, or `extraFlags` for an earlier nixpkgs. Null if
+    /// llama-server has none of the flags.
     pub service: Option<String>,
-    /// Parameters that llama-server has no flag for.
+    /// Parameters without a flag of llama-server.
     pub without_flag: Vec<String>,
 }
 
-/// Of the same name and meaning in both.
+/// Flags with the same name and meaning in both programs.
 const SAME: [&str; 14] = [
     "--threads",
     "--batch-size",
@@ -37,10 +37,10 @@ const SAME: [&str; 14] = [
     "--prio",
     "--numa",
 ];
-/// Lists that llama-bench separates by `/`, since its commas separate values.
+/// Flags whose lists llama-bench separates by `/`, because its commas separate values.
 const LISTS: [&str; 2] = ["--tensor-split", "--device"];
-/// Flags of the server that say what this value of llama-bench's says; the other value is
-/// the server's default.
+/// Option and value of llama-bench, and the server's flag with that meaning; the other value is the
+/// server's default.
 const SWITCHES: [(&str, &str, &str); 4] = [
     ("--no-kv-offload", "1", "--no-kv-offload"),
     ("--no-op-offload", "1", "--no-op-offload"),
@@ -48,8 +48,8 @@ const SWITCHES: [(&str, &str, &str); 4] = [
     ("--repack", "0", "--no-repack"),
 ];
 
-/// `args`: all that llama-bench is given for this point. `extra_flags`: the host's nixpkgs has
-/// that option, and no `settings`.
+/// Returns the Nix lines of a point. `args` are all arguments of llama-bench; `extra_flags` is whether
+/// the host's nixpkgs has that option instead of `settings`.
 pub fn nix_lines(
     args: &[String],
     parameters: &[Parameter],
@@ -66,14 +66,14 @@ pub fn nix_lines(
     NixLines {
         bench: format!("programs.llama-cpp.bench.args = {};", nix_list(args)),
         service: (!flags.is_empty()).then(|| match extra_flags {
-            true => format!("services.llama-cpp.extraFlags = {};", nix_list(words(&flags))),
+            true => format!("services.llama-cpp.extraFlags = {};", nix_list(arguments(&flags))),
             false => format!("services.llama-cpp.settings = {{ {} }};", settings(&flags)),
         }),
         without_flag,
     }
 }
 
-fn words(flags: &[Flag]) -> Vec<String> {
+fn arguments(flags: &[Flag]) -> Vec<String> {
     flags
         .iter()
         .flat_map(|(name, value)| [Some((*name).to_owned()), value.clone()])
@@ -98,7 +98,7 @@ fn settings(flags: &[Flag]) -> String {
 /// A flag of llama-server, and its value if it takes one.
 type Flag = (&'static str, Option<String>);
 
-/// None: the server has no such flag. `Some(None)`: it has, and its default says this already.
+/// Returns the server's flag: None if it has none, `Some(None)` if the value is its default.
 fn server_flag(parameter: &Parameter, value: &str) -> Option<Option<Flag>> {
     let aliases = &parameter.known.aliases;
     let is = |name: &str| aliases.iter().any(|alias| alias == name);
@@ -113,10 +113,9 @@ fn server_flag(parameter: &Parameter, value: &str) -> Option<Option<Flag>> {
         return Some((value == when).then_some((name, None)));
     }
     if is("--flash-attn") {
-        // llama.cpp 2025-08's server has a flag without a value, its llama-bench 0 and 1.
-        let takes_words =
-            parameter.known.takes.as_deref().is_some_and(|takes| takes.contains("on|"));
-        return match (takes_words, value) {
+        // In llama.cpp 2025-08, the server's flag has no value, and llama-bench's is 0 or 1.
+        let has_value = parameter.known.value.as_deref().is_some_and(|value| value.contains("on|"));
+        return match (has_value, value) {
             (false, "0") => Some(None),
             (false, _) => Some(Some(("--flash-attn", None))),
             (true, "1") => flag("--flash-attn", "on"),
@@ -140,25 +139,25 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_are_nix_whatever_the_values_hold() {
+    fn the_lines_are_valid_nix_for_any_value() {
         let new = include_str!("../../../tests/fixtures/llama-bench/new.help");
-        let said = lines(new, &["t=8", "ts=30/70", "fa=1", "nkvo=0", "embd=1"], true);
+        let nix = lines(new, &["t=8", "ts=30/70", "fa=1", "nkvo=0", "embd=1"], true);
         assert_eq!(
-            said.bench,
+            nix.bench,
             "programs.llama-cpp.bench.args = [ \"-t\" \"8\" \"-ts\" \"30/70\" \"-fa\" \"1\" \"-nkvo\" \"0\" \
              \"-embd\" \"1\" ];"
         );
         assert_eq!(
-            said.service.as_deref(),
+            nix.service.as_deref(),
             Some(
                 "services.llama-cpp.extraFlags = [ \"--threads\" \"8\" \"--tensor-split\" \"30,70\" \
                  \"--flash-attn\" \"on\" ];"
             )
         );
-        assert_eq!(said.without_flag, ["embd"]);
-        let said = lines(new, &["t=8", "ts=30/70", "fa=1", "nkvo=1", "dev=${x}"], false);
+        assert_eq!(nix.without_flag, ["embd"]);
+        let nix = lines(new, &["t=8", "ts=30/70", "fa=1", "nkvo=1", "dev=${x}"], false);
         assert_eq!(
-            said.service.as_deref(),
+            nix.service.as_deref(),
             Some(
                 "services.llama-cpp.settings = { threads = 8; tensor-split = \"30,70\"; flash-attn = \
                  \"on\"; no-kv-offload = true; device = \"\\${x}\"; };"
@@ -171,9 +170,9 @@ mod tests {
         );
         assert_eq!(hostile.service, None);
         let old = include_str!("../../../tests/fixtures/llama-bench/old.help");
-        let said = lines(old, &["fa=1", "mmp=0"], true).service;
+        let nix = lines(old, &["fa=1", "mmp=0"], true).service;
         assert_eq!(
-            said.as_deref(),
+            nix.as_deref(),
             Some("services.llama-cpp.extraFlags = [ \"--flash-attn\" \"--no-mmap\" ];")
         );
     }

@@ -1,4 +1,4 @@
-//! What `bench --sweep` shows a person.
+//! The output of `bench --sweep`.
 
 use crate::bench::comparison::distinct;
 use crate::bench::sweep::report::{Configuration, State, SweepReport};
@@ -6,7 +6,8 @@ use crate::bench::view::or_dash;
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units};
 
-/// The fastest first, then what was dropped, then what failed, with the reasons.
+/// Prints the configurations, the fastest first, then those that were dropped or failed, with the
+/// reasons.
 pub fn print(ui: &Ui, report: &SweepReport) {
     let results = report.configurations.iter().flat_map(|one| &one.results);
     let tests = distinct(results.map(|result| result.test.as_str()));
@@ -15,9 +16,9 @@ pub fn print(ui: &Ui, report: &SweepReport) {
     columns.extend(heads.iter().map(String::as_str));
     columns.extend([">OF BEST", ">WITHIN", ">ROUNDS", ""]);
     let mut all: Vec<&Configuration> = report.configurations.iter().collect();
-    all.sort_by(|one, other| {
+    all.sort_by(|a, b| {
         let rank = |one: &Configuration| one.of_best.unwrap_or_default();
-        one.state.cmp(&other.state).then(rank(other).total_cmp(&rank(one)))
+        a.state.cmp(&b.state).then(rank(b).total_cmp(&rank(a)))
     });
     let rows = all.into_iter().map(|one| row(report, &tests, one)).collect();
     ui.result(Table { columns: &columns, rows }.render(ui));

@@ -177,7 +177,7 @@ fn params(repetitions: u32) -> Params {
         generate: 32,
         repetitions,
         rounds: 1,
-        patience: recorder::PATIENCE,
+        time_budget: recorder::TIME_BUDGET,
         timeout: Duration::from_secs(600),
         args: vec![],
     }

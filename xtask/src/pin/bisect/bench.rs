@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::bench::baseline::FLOOR;
+use crate::bench::baseline::NOISE_FLOOR;
 use crate::bench::command::tuned_subject;
 use crate::bench::comparison::Samples;
 use crate::bench::deploy::build_and_copy;
@@ -44,7 +44,7 @@ const PARAMS: Params = Params {
     repetitions: 5,
     // `Bench::measure` decides how many.
     rounds: 1,
-    patience: Duration::ZERO,
+    time_budget: Duration::ZERO,
     timeout: Duration::from_secs(300),
     args: vec![],
 };
@@ -244,7 +244,7 @@ impl<'a> Bench<'a> {
                 (Some(wanted), _) => (wanted.test == *test).then_some(wanted.limit)?,
                 (None, Some(percent)) => 1.0 - percent / 100.0,
                 // As `bench` and `update` judge.
-                (None, None) => 1.0 - FLOOR / 100.0,
+                (None, None) => 1.0 - NOISE_FLOOR / 100.0,
             };
             Some((test, ratio, limit, new.len()))
         });

@@ -106,7 +106,7 @@ impl Update<'_> {
     fn judge(&mut self, host: &HostName, is: &Subject, changes: &[Change]) {
         if let Some(host) = self.report.host(host) {
             host.speeds = changes.iter().map(Speed::of).collect();
-            let unclear = list(changes, |change| !change.is_clear());
+            let unclear = list(changes, &|change| !change.is_clear());
             if !unclear.is_empty() {
                 host.findings.push(Finding::warning(
                     "inconclusive",
@@ -115,7 +115,7 @@ impl Update<'_> {
                 ));
             }
         }
-        let slower = list(changes, |change| change.verdict == Verdict::Slower);
+        let slower = list(changes, &|change| change.verdict == Verdict::Slower);
         if !slower.is_empty() {
             let finding = Finding::error(
                 "slower",
