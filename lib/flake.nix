@@ -1,5 +1,5 @@
-# What other flakes use of this repository, without the fleet in it: its only inputs are nixpkgs
-# and llama.cpp, and a flake that has both lets them follow its own.
+# The outputs of this repository for other flakes, without its fleet. The only inputs are nixpkgs
+# and llama.cpp, which can follow the other flake's inputs.
 #
 #   llamafleet.url = "github:OWNER/llamafleet?dir=lib";
 {

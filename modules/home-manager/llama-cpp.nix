@@ -1,5 +1,5 @@
-# llama.cpp from its own flake for one user: with home-manager alone, or on a NixOS host that does
-# not use the NixOS module.
+# llama.cpp from its official flake for one user, with standalone home-manager or on a NixOS host
+# without the NixOS module.
 { self }:
 {
   config,
@@ -12,15 +12,15 @@ let
   cfg = config.programs.llama-cpp;
   variant = import ../shared/variant.nix { inherit lib; } cfg;
 
-  # With `useGlobalPkgs` the packages are the host's, which may lack the overlay, and home-manager
-  # rejects overlays.
+  # With `useGlobalPkgs`, the packages are the host's, which may lack the overlay, and home-manager
+  # cannot add overlays.
   hostPkgs = args.osConfig.home-manager.useGlobalPkgs or false;
   ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
 
   # The NixOS module of the host, if there is one.
   host = args.osConfig.programs.llama-cpp or { };
 
-  # The users of a host that is pinned to an earlier llama.cpp have that one too.
+  # Users of a pinned host have the host's earlier llama.cpp too.
   overlay = import ../shared/overlay.nix { inherit self; } {
     source = if cfg.source != null then cfg.source else host.source or null;
     fleet = host.fleet or null;

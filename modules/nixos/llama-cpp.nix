@@ -13,9 +13,9 @@ let
   variant = import ../shared/variant.nix { inherit lib; } cfg;
   requests = import ./requests.nix { inherit lib; };
   hasKvKernels = lib.any (backend: backend == "cuda" || backend == "rocm") (lib.toList cfg.backend);
-  # nixpkgs before 24.05 has none, and a module in place of nixpkgs' may have another shape.
+  # Missing in nixpkgs before 24.05; a replacement of nixpkgs' module may have other options.
   hasService = options ? services.llama-cpp.package;
-  # nixpkgs since mid-2026; `extraFlags` is then an option that throws.
+  # nixpkgs since mid-2026, in which `extraFlags` throws.
   hasSettings = options.services.llama-cpp ? settings;
   # Null if llama-server does not run as a service.
   service =
@@ -37,7 +37,7 @@ let
     host = config.networking.hostName;
   };
 
-  # `programs.ccache` overrides `pkgs.llama-cpp` alone, and not the compilers of GPU code.
+  # `programs.ccache` overrides only `pkgs.llama-cpp`, and not the compilers of GPU code.
   ccache = final: _prev: {
     llamaCppCcache = {
       inherit (final) ccache;
@@ -46,7 +46,7 @@ let
     };
   };
 
-  # With nixpkgs' `readOnlyPkgs`, overlays cannot be added: the option has another type.
+  # With nixpkgs' `readOnlyPkgs`, the option has another type and overlays cannot be added.
   takesOverlays = options.nixpkgs.overlays.type.name or "" == "listOf";
   # Packages from outside the host may lack the overlay.
   ourPkgs = if pkgs ? mkLlamaCpp then pkgs else (pkgs.extend overlay).extend variant.builds;
@@ -185,7 +185,7 @@ in
       // lib.optionalAttrs hasService {
         services.llama-cpp.package = lib.mkDefault cfg.package;
 
-        # A `mkIf` inside would create an empty unit.
+        # A `mkIf` inside the unit would create an empty unit.
         systemd.services = lib.mkIf config.services.llama-cpp.enable {
           llama-cpp = lib.mkMerge [
             (import ./service.nix { inherit lib; } (lib.toList cfg.backend))

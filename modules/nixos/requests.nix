@@ -1,10 +1,10 @@
-# What a host passes to llama-server and llama-bench in flags and variables: the types of the KV
-# cache, and the number of threads.
+# The KV cache types and the number of threads that a host passes to llama-server and llama-bench
+# in flags and environment variables.
 { lib }:
 let
   kvCache = import ../../overlays/llama-cpp/kv-cache.nix { inherit lib; };
 
-  # The words that follow one of these flags.
+  # The words after one of these flags.
   valuesIn =
     words: flags:
     lib.concatLists (
@@ -20,7 +20,7 @@ let
       "disabled"
     ];
 
-  # f32 uses the kernels of f16, and every build has those.
+  # f32 uses the kernels of f16, which every build has.
   pairOf =
     k: v:
     let
@@ -29,7 +29,7 @@ let
     in
     lib.optional (pair != "f16-f16") pair;
 
-  # llama-bench measures every combination of the values it is given.
+  # llama-bench measures every combination of the given values.
   benchPairs =
     args:
     let
@@ -53,14 +53,14 @@ let
     );
 in
 {
-  # The pairs that kernels can be built for.
+  # The pairs for which kernels can be built.
   kvCacheTypes =
     { service, benchArgs }:
     lib.filter kvCache.isPair (
       lib.optionals (service != null) service.kvCacheTypes ++ benchPairs benchArgs
     );
 
-  # Of `services.llama-cpp`: a flag comes before a variable, and the last flag counts.
+  # For `services.llama-cpp`: a flag takes precedence over a variable, and the last flag counts.
   server =
     {
       extraFlags ? [ ],

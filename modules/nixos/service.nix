@@ -1,26 +1,25 @@
-# What the unit of `services.llama-cpp` needs for each GPU backend: access beyond nixpkgs'
-# hardening, and a place for compiled shaders.
+# What the unit of `services.llama-cpp` needs for each GPU backend: access that nixpkgs' hardening
+# denies, and a cache for compiled shaders.
 #
-# Both shapes of nixpkgs' module (`model` and `extraFlags`; since mid-2026 `settings`)
-# harden alike and leave the devices in place, so that their permissions decide:
+# Both versions of nixpkgs' module (`model` and `extraFlags`; since mid-2026 `settings`) have the
+# same hardening and do not restrict devices, so the permissions of the device files apply:
 #
-# - /dev/nvidia* are open to all. /dev/dri/renderD* and /dev/kfd are the group render's
-#   wherever udev does not open them to all. Not the group video: that is /dev/dri/card*,
-#   the screen.
-# - A supplementary group counts inside of `PrivateUsers` as well, since the kernel compares
-#   its own group numbers: that stays on. So does `MemoryDenyWriteExecute` for CUDA and
-#   ROCm, which compile for the GPU only; nixpkgs' ollama runs the same ggml code with both.
-#   A Vulkan driver may be one that writes code for the CPU, as NVIDIA's and llvmpipe do.
-# - ggml-cuda.cu, which is ROCm's code too, reads the memory of an integrated GPU from
-#   /proc/meminfo, ROCm's runtime the CPUs from /proc/cpuinfo: `ProcSubset = "pid"` hides
-#   them.
-# - The unit's user has no home, and without a cache a Vulkan driver compiles its shaders at each
+# - /dev/nvidia* are accessible to all users. /dev/dri/renderD* and /dev/kfd belong to the group
+#   render, unless udev makes them accessible to all. The group video is not needed: it is for
+#   /dev/dri/card*, the display.
+# - Supplementary groups also work with `PrivateUsers`, because the kernel compares its own group
+#   IDs, so that stays on. So does `MemoryDenyWriteExecute` for CUDA and ROCm, which only generate
+#   GPU code; nixpkgs' ollama runs the same ggml code with both. A Vulkan driver may generate CPU
+#   code, as NVIDIA's and llvmpipe do.
+# - ggml-cuda.cu, which ROCm uses too, reads the memory of an integrated GPU from /proc/meminfo, and
+#   ROCm's runtime reads the CPUs from /proc/cpuinfo. `ProcSubset = "pid"` hides both.
+# - The unit's user has no home. Without a cache, a Vulkan driver compiles its shaders at each
 #   start, which takes minutes.
 { lib }:
 backends:
 let
   has = backend: lib.elem backend backends;
-  # Above nixpkgs' own value, below the owner's mkForce.
+  # Overrides nixpkgs' value, but not a user's mkForce.
   instead = lib.mkOverride 90;
 in
 {

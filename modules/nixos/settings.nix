@@ -1,12 +1,12 @@
-# `services.llama-cpp.settings`, as nixpkgs has it since mid-2026, for an earlier nixpkgs: the
-# same host's file works with both. Its `model` and `extraFlags` are not read.
+# Backports `services.llama-cpp.settings`, which nixpkgs has since mid-2026, so that a host's file
+# works with both. The earlier `model` and `extraFlags` are not used.
 _:
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
   cfg = config.services.llama-cpp;
 
-  # `--name value`; `true` is the flag alone, `false` and null are nothing.
+  # `--name value`; only the flag for `true`, nothing for `false` and null.
   argument =
     name: value:
     let
@@ -55,13 +55,13 @@ in
 
   config = lib.mkIf cfg.enable {
     services.llama-cpp = {
-      # For `openFirewall`.
+      # Used by `openFirewall`.
       inherit (cfg.settings) host port;
       # Required there.
       model = lib.mkDefault "/var/empty";
     };
     systemd.services.llama-cpp = {
-      # systemd reads `%` even inside quotes.
+      # systemd expands `%` even inside quotes.
       serviceConfig = {
         ExecStart = lib.mkForce (lib.replaceStrings [ "%" ] [ "%%" ] (lib.escapeShellArgs command));
         StateDirectory = "llama-cpp";

@@ -1,5 +1,5 @@
-# A module of this flake: the key lets a configuration import it twice, and the class rejects it
-# in another module system.
+# Wraps a module of this flake: the key allows importing it twice, and the class rejects it in
+# another module system.
 { self, lib }:
 {
   key,

@@ -1,10 +1,10 @@
-# `programs.llama-cpp`, the options that NixOS and home-manager share.
+# The options of `programs.llama-cpp` that NixOS and home-manager share.
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
   microarchs = import ../../overlays/llama-cpp/microarch.nix { inherit lib; };
 
-  # Checked by its type, so that the error about another value names the option and the file.
+  # Checked by the type, so that the error about another value names the option and the file.
   source =
     types.addCheck types.raw (
       value: value ? outPath && builtins.pathExists "${value}/.devops/nix/scope.nix"
@@ -13,7 +13,7 @@ let
       description = "flake input with llama.cpp's .devops/nix/scope.nix";
     };
 
-  # A name that the table lacks is rejected by an assertion, which says what to write instead.
+  # An assertion rejects names that are not in the table, and suggests another.
   microarch =
     types.enum (lib.unique ([ "dispatch" ] ++ microarchs.names "x86_64" ++ microarchs.names "aarch64"))
     // {

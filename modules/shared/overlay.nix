@@ -1,4 +1,4 @@
-# The overlay of one host, with that host's llama.cpp source: its own, or the fleet's.
+# The overlay of a host, with its llama.cpp source: `programs.llama-cpp.source`, or the fleet's.
 { self }:
 {
   fleet,
@@ -9,7 +9,7 @@ let
   inherit (self.inputs) llama-cpp;
   chosen = if source != null then source else import ./source.nix { inherit llama-cpp fleet host; };
 in
-# Hosts of the fleet's llama.cpp have the same overlay, which filters the source once for all.
+# Hosts with the fleet's llama.cpp share one overlay, so that the source is filtered once.
 if source == null && (fleet == null || chosen.outPath == llama-cpp.outPath) then
   self.overlays.llama-cpp
 else

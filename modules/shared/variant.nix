@@ -22,10 +22,10 @@ rec {
     llamaCppReleases = cfg.releases;
   };
 
-  # The errors, in terms of the options.
+  # The errors, which name the options.
   problems = pkgs: pkgs.mkLlamaCpp.problems arguments optionOf;
 
-  # NixOS prints an assertion without the place of the option that it is about.
+  # Adds the files that set the option, which NixOS does not print for an assertion.
   assertions =
     options: pkgs:
     map (
@@ -41,7 +41,7 @@ rec {
       }
     ) (problems pkgs);
 
-  # The package fails with the same messages, because it can be evaluated without the assertions.
+  # The package throws the same messages, because it can be evaluated without the assertions.
   package =
     pkgs:
     let
@@ -49,13 +49,13 @@ rec {
     in
     if found != [ ] then
       throw (lib.concatStringsSep "\n" found)
-    # The same value as `pkgs.llama-cpp`, so that it is evaluated once.
+    # Uses the value of `pkgs.llama-cpp`, so that it is evaluated once.
     else if isIn pkgs then
       pkgs.llamaCppSelection.package
     else
       pkgs.mkLlamaCpp arguments;
 
-  # Whether these packages have this host's `select`.
+  # Whether these packages have this host's overlay.
   isIn = pkgs: pkgs.llamaCppSelection.arguments or null == arguments;
 
   # An overlay that makes `pkgs.llama-cpp` the machine's variant, and builds

@@ -1,5 +1,4 @@
-# The arguments of `mkLlamaCpp` in one normal form, so that equal variants are the same
-# derivation.
+# Normalizes the arguments of `mkLlamaCpp`, so that equal variants have the same derivation.
 { lib }:
 let
   sortedSet = list: lib.unique (lib.sort lib.lessThan list);
@@ -7,17 +6,17 @@ let
   defaults = {
     backends = [ "cpu" ];
     microarch = "dispatch";
-    # Empty: every GPU that this nixpkgs builds for.
+    # Empty: all GPUs that this nixpkgs supports.
     cudaCapabilities = [ ];
     rocmTargets = [ ];
-    # Beside the pairs that llama.cpp builds kernels for by default.
+    # In addition to the pairs for which llama.cpp builds kernels by default.
     kvCacheTypes = [ ];
     extraCmakeFlags = [ ];
-    # In parts that hosts and revisions share, see parts.nix.
+    # Split into parts that hosts and revisions share, see parts.nix.
     modular = true;
   };
 
-  # The names that upstream's and nixpkgs' packages have for a backend. Dependents write
+  # Upstream's and nixpkgs' arguments that select a backend. Dependent packages write
   # `llama-cpp.override { vulkanSupport = true; }`, which works for this package too.
   switches = {
     cudaSupport = "cuda";
@@ -32,12 +31,12 @@ let
     metalSupport = "useMetalKit";
     rpcSupport = "useRpc";
   };
-  # No package has these unless it is asked for them.
+  # These are off by default.
   offAnyway = lib.attrValues renamed ++ [ "useMpi" ];
   foreign = switches // renamed // { rocmGpuTargets = "rocmTargets"; };
 in
 {
-  # Every argument beside those of upstream's package.
+  # All arguments besides those of upstream's package.
   names = lib.attrNames (defaults // foreign);
 
   normalise =
@@ -55,12 +54,12 @@ in
         lib.subtractLists (switched false) (sortedSet (asked.backends ++ switched true))
       );
 
-      # A list in nixpkgs, a ";"-joined string upstream.
+      # A list in nixpkgs, a ";"-separated string upstream.
       gpuTargets = args.rocmGpuTargets or [ ];
     in
     asked
     // {
-      # A list of one is that one.
+      # A list of one name is the same as the name.
       microarch =
         let
           names = sortedSet (lib.toList asked.microarch);
@@ -75,7 +74,7 @@ in
       );
     };
 
-  # The other arguments, for upstream's package. Dependents also switch off what is off anyway.
+  # The remaining arguments, for upstream's package. Ignores `false` for what is off by default.
   forUpstream =
     args:
     lib.filterAttrs (name: value: !(lib.elem name offAnyway && value == false)) (

@@ -1,6 +1,6 @@
 # The revision, build number and version of a llama.cpp source.
 #
-# Upstream's build asks git, but a flake's source has no git history: without this every
+# Upstream's build runs git, but a flake's source has no git history: without this, every
 # llama-bench result would have commit "unknown" and build 0.
 {
   lib,
@@ -12,7 +12,7 @@
 let
   rev = source.rev or source.dirtyRev or "unknown";
 
-  # A git+… input has its number. A github: input does not, so it comes from the fleet
+  # A git+… input has a build number. A github: input does not, so it comes from the fleet
   # (`programs.llama-cpp.builds`) or, for the packages of this repository, from the tag in
   # flake.lock ("b10453", "v0.7.0") or from pin.json. Each applies only to its own revision:
   # `cargo xtask update` writes pin.json before flake.lock, with the numbers of the old and
@@ -23,7 +23,7 @@ let
   fromTag =
     pattern:
     let
-      # A copy of this folder may be in a flake without such an input, or in none.
+      # A copy of this folder may be in a flake without this input, or in no flake.
       lock = lib.optionalAttrs (builtins.pathExists ../../flake.lock) (lib.importJSON ../../flake.lock);
       name = lock.nodes.root.inputs.llama-cpp or "";
       node = if lib.isString name then lock.nodes.${name} or { } else { };

@@ -1,7 +1,7 @@
-# CMake flags as data: reads a flag's name, sets a value without passing it twice.
+# Parses and replaces CMake flags.
 { lib }:
 let
-  # `lib.cmakeBool` writes -DNAME:BOOL=TRUE, people write -DNAME=ON.
+  # The name in a flag: `lib.cmakeBool` writes -DNAME:BOOL=TRUE, users write -DNAME=ON.
   nameOf =
     flag:
     let
@@ -12,7 +12,7 @@ in
 {
   inherit nameOf;
 
-  # Variable -> value, as text. Of a variable that is set twice, the last value counts.
+  # Variable -> value, as strings. If a variable is set twice, the last value counts.
   toAttrs =
     flags:
     lib.listToAttrs (
@@ -26,8 +26,8 @@ in
     if lib.isBool value then lib.cmakeBool name value else lib.cmakeFeature name (toString value)
   );
 
-  # `flags`, without what `replacements` sets. A later -D would win anyway, but then a package's
-  # list of flags would be misleading.
+  # `flags` with the variables of `replacements` replaced. A second -D would take precedence too,
+  # but would make the package's list of flags misleading.
   replace =
     flags: replacements:
     let
@@ -35,8 +35,8 @@ in
     in
     lib.filter (flag: !lib.elem (nameOf flag) replaced) flags ++ replacements;
 
-  # The variables that a CMakeLists.txt declares: an option that this llama.cpp does not have is
-  # not passed.
+  # The variables that a CMakeLists.txt declares. Options that this llama.cpp does not have are not
+  # passed.
   declaredIn =
     file:
     let

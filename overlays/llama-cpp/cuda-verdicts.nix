@@ -1,5 +1,5 @@
-# Whether nixpkgs refuses the CUDA libraries: meta has it without the long error message of a
-# refused derivation. For other reasons, such as a broken library, nixpkgs' message is shown.
+# Whether nixpkgs refuses the CUDA libraries, read from their meta to avoid the long error message
+# of a refused derivation. For other reasons, such as a broken library, nixpkgs' message is shown.
 { pkgs }:
 let
   inherit (pkgs) lib;

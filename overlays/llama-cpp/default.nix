@@ -18,19 +18,18 @@ in
   llama-cpp-nixpkgs = prev.llama-cpp-nixpkgs or prev.llama-cpp;
 }
 // (
-  # The module has set the host's variant, and this overlay is also in the host's own list.
+  # The module has set the host's variant, and the host's own overlays include this one too.
   if prev ? llamaCppSelection then
     { }
   else
     {
-      # Portable: all CPU modules are built, and the best one is loaded at start-up.
+      # Portable: builds all CPU modules and loads the best one at start-up.
       llama-cpp-cpu = final.mkLlamaCpp { };
       llama-cpp-cuda = final.mkLlamaCpp { backends = [ "cuda" ]; };
       llama-cpp-rocm = final.mkLlamaCpp { backends = [ "rocm" ]; };
       llama-cpp-vulkan = final.mkLlamaCpp { backends = [ "vulkan" ]; };
 
-      # On a host with the module, the host's variant. On macOS, where a flake may apply the same
-      # overlays, nixpkgs' package, which has Metal.
+      # On macOS, where a flake may apply the same overlays, nixpkgs' package, which has Metal.
       llama-cpp =
         if final.stdenv.hostPlatform.isLinux then final.llama-cpp-cpu else final.llama-cpp-nixpkgs;
     }

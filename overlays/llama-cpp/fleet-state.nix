@@ -1,8 +1,8 @@
-# What `cargo xtask update` writes to the root of a fleet: llama.cpp's build numbers and
-# releases, and the hosts that are pinned to an earlier llama.cpp.
+# Reads the files that `cargo xtask update` writes to the root of a fleet: llama.cpp's build numbers
+# and releases, and the hosts that are pinned to an earlier llama.cpp.
 fleet:
 let
-  # The file itself, or where earlier versions wrote it.
+  # The second path is that of earlier versions.
   read =
     places: default:
     let
@@ -19,8 +19,8 @@ in
   inherit (pin) builds;
   releases = pin.releases or { };
 
-  # By the revision in flake.lock, then by host. When flake.lock changes by other means,
-  # the entries for the old revision no longer apply.
+  # Keyed by the revision in flake.lock, then by host. The entries of a revision do not apply if
+  # flake.lock is changed by other means.
   pinnedHosts =
     (read [ "pinned_hosts.json" "overlays/llama-cpp/held.json" ] {
       holds = { };

@@ -1,6 +1,6 @@
-# Shell code for an install phase: writes down which instruction sets each CPU module's code
-# belongs to, and which ones llama.cpp promises for the modules of "dispatch". `xtask build-all`
-# compares the two. The modules are read, not run: the builder may have another CPU.
+# Shell code for an install phase: lists the instruction sets that the code of each CPU module uses,
+# and those that llama.cpp declares for the modules of "dispatch". `xtask build-all` compares them.
+# Disassembles the modules instead of running them, because the builder may have another CPU.
 ''
   mkdir -p "$out/nix-support"
   {

@@ -1,6 +1,6 @@
-# Which types of the KV cache have FlashAttention kernels for CUDA and ROCm. Kernels are
-# compiled for pairs of types, "K-V", as CMake's GGML_CUDA_FA_QUANTS lists them; any other
-# pair is converted for each token, or aborts llama.cpp in revisions of 2025.
+# The KV cache types that have FlashAttention kernels for CUDA and ROCm. Kernels are compiled for
+# pairs of types, "K-V", as listed in CMake's GGML_CUDA_FA_QUANTS. Other pairs are converted for
+# each token, or crash llama.cpp in revisions of 2025.
 { lib }:
 let
   types = [
@@ -18,7 +18,7 @@ in
   inherit types;
   isPair = pair: lib.elem pair (pairsOf types);
 
-  # `declared`: the CMake options of the llama.cpp in `source`.
+  # `declared` are the CMake options of the llama.cpp in `source`.
   forSource =
     { source, declared }:
     let
@@ -54,7 +54,7 @@ in
         else
           { GGML_CUDA_FA_ALL_QUANTS = true; };
 
-      # The pairs that a build with these CMake variables has kernels for.
+      # The pairs for which a build with these CMake variables has kernels.
       builtWith =
         variables:
         let

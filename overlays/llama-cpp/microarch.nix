@@ -14,13 +14,13 @@ let
   names = arch: lib.attrNames (table.${arch}.microarchs or { });
   namesFor = system: names (archOf system);
 
-  # The row of each name of a CPU: the table's own, and those of compilers, marketing and boards.
+  # The row of each name of a CPU: the table's names, and those of compilers, marketing and boards.
   rowsByName =
     arch:
     lib.genAttrs (names arch) lib.id
     // lib.concatMapAttrs (row: others: lib.genAttrs others (_: row)) (table.${arch}.otherNames or { });
 
-  # "Kaby Lake", "kaby_lake" and "kabylake" are one name.
+  # Makes "Kaby Lake", "kaby_lake" and "kabylake" equal.
   letters = name: lib.replaceStrings [ "-" "_" " " ] [ "" "" "" ] (lib.toLower name);
   rowOf =
     arch: name:
@@ -28,8 +28,8 @@ let
     or null;
 
   # Suggests a name for one that is not in the table. A feature that the CPU lacks crashes
-  # llama.cpp, so a misspelt name leads to a row only if its numbers and its short words are right
-  # ("n2" and "e2" are two CPUs), and the row has no feature that another, as similar one lacks.
+  # llama.cpp, so a row is suggested only if the name's numbers and short words match ("n2" and "e2"
+  # are different CPUs), and the row has no feature that an equally similar row lacks.
   suggestionFor =
     arch: name:
     let
@@ -65,7 +65,7 @@ let
     else
       rows.${lib.head nearest};
 
-  # The error message about a name on a system, or null.
+  # The error message about a name for a system, or null.
   problem =
     { system, name }:
     let
@@ -99,8 +99,8 @@ let
       in
       "\"${name}\" is not a known microarchitecture; ${help}.";
 
-  # CMake variable -> value. On x86 every option is set, to false if the CPU lacks it: a default
-  # could enable AVX-512 or AMX on a CPU that crashes with it.
+  # CMake variable -> value. On x86 all options are set, also to false, because a default could
+  # enable AVX-512 or AMX on a CPU that lacks it.
   cmakeOptionsFor =
     { system, name }:
     let

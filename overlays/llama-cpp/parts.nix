@@ -1,40 +1,39 @@
-# A variant in parts, each a derivation with only the source it reads: ggml without a
-# backend, one loadable module for each backend, llama.cpp's library and tools without any
-# hardware in them, and the variant that joins them. Hosts and revisions share the parts that
-# are the same.
+# Builds a variant from parts, each a derivation with only the source that it needs: ggml without
+# backends, a loadable module for each backend, llama.cpp's hardware-independent library and tools,
+# and the package that joins them. Hosts and revisions share equal parts.
 #
-# No part names the revision, so that one that changes no part's source compiles nothing:
-# `revised` writes it into the tools.
+# No part contains the revision, so that a revision that changes no part's source compiles nothing:
+# `revised` writes the revision into the tools.
 #
-# Every part is upstream's package: its dependencies, compilers and hooks by `.override`, its
-# source, flags and targets by `.overrideAttrs`. CUDA's module may come from an older compiler
-# than the tools: the two meet in ggml's C interface, and the tools' libstdc++ is loaded first.
+# Every part is upstream's package, with other dependencies, compilers and hooks by `.override`, and
+# another source, flags and targets by `.overrideAttrs`. CUDA's module may be compiled with an older
+# compiler than the tools: they use ggml's C interface, and the tools' libstdc++ is loaded first.
 {
   lib,
   runCommand,
   runCommandCC,
   source,
-  # Each part's own source, see sources.nix.
+  # The source of each part, see sources.nix.
   sources,
-  # Upstream's package with these arguments, and every backend that is not named off.
+  # Upstream's package with these arguments, and all other backends off.
   upstreamWith,
   # The CMake options that this llama.cpp declares.
   declared,
   buildInfo,
-  # The CMake options of the tools, for a revision and a web UI, and a patch of ggml.
+  # The CMake options of the tools, for a revision and a web UI, and patches of ggml.
   toolOptions,
   withoutCurrentDirectory,
   withTileConfig,
-  # Which argument of upstream's package selects a backend.
+  # The argument of upstream's package that selects each backend.
   selectedBy,
-  # Of `programs.ccache`, or null: ccache, and the folder of its cache.
+  # ccache and its cache folder with `programs.ccache`, otherwise null.
   cache,
 }:
 let
   cmakeFlags = import ./cmake-flags.nix { inherit lib; };
 
-  # ggml's own version, where it has one: it moves less often than llama.cpp's revision.
-  # Upstream's package, too, would pass the revision on to the web UI.
+  # ggml's version, if it has one, which changes less often than llama.cpp's revision.
+  # Otherwise upstream's package would pass the revision to the web UI.
   version =
     let
       text = builtins.readFile "${source}/ggml/CMakeLists.txt";
@@ -51,24 +50,24 @@ let
       "PATCH"
     ];
 
-  # What the tools are compiled with instead of a revision: longer than any commit, and a
-  # number that no other constant is.
+  # Placeholders with which the tools are compiled instead of a revision: a text longer than any
+  # commit, and a number that is no other constant.
   unrevised = {
     commit = "commit_of_this_build";
     build = 1524742647;
   };
 
-  # Upstream's package with these arguments and no backend, of no revision.
+  # Upstream's package with these arguments, without backends and revision.
   withArguments = arguments: upstreamWith ({ llamaVersion = version; } // arguments);
 
-  # ggml's CMakeLists.txt alone wants a file that llama.cpp's tree does not have.
+  # A build of ggml alone requires a file that llama.cpp's tree does not have.
   postPatch = ''
     touch ggml/ggml.pc.in
   ''
   + withoutCurrentDirectory;
 
-  # Options of ggml that are on in llama.cpp and off in ggml alone, such as GGML_LLAMAFILE,
-  # without which q8_0 prompts are a third slower: `set(GGML_LLAMAFILE_DEFAULT ON)`.
+  # Options of ggml that llama.cpp turns on with `set(GGML_LLAMAFILE_DEFAULT ON)` and the like, and
+  # that are off in ggml alone. Without GGML_LLAMAFILE, q8_0 prompts are a third slower.
   defaults =
     let
       matches = lib.filter lib.isList (
@@ -109,7 +108,7 @@ let
     cmakeDir = "../ggml";
     outputs = [ "out" ];
     postInstall = "";
-    # Upstream leaves it an attribute, so it would still be built.
+    # Upstream sets it as an attribute, so it would still be built.
     webui = null;
     passthru = { };
     meta = removeAttrs prev.meta [ "mainProgram" ];
@@ -125,8 +124,8 @@ let
     }
   );
 
-  # One backend as a module: its `source`, `arguments` of upstream's package, CMake `options`,
-  # Ninja `targets`.
+  # A module for one backend, from its `source`, `arguments` of upstream's package, CMake `options`
+  # and Ninja `targets`.
   module =
     {
       name,
@@ -145,8 +144,8 @@ let
         src = source;
         cmakeFlags = ggmlFlags prev.cmakeFlags (
           {
-            # The module is installed as it is built. It uses the libggml-base that the
-            # tools use.
+            # The module is copied from the build folder, so it needs its final RPATH, which has
+            # the tools' libggml-base.
             CMAKE_BUILD_WITH_INSTALL_RPATH = true;
             CMAKE_INSTALL_RPATH = "${ggml}/lib";
             CMAKE_SKIP_BUILD_RPATH = false;
@@ -163,15 +162,15 @@ let
       }
     );
 
-  # Each backend's target, where it has another name.
+  # The Ninja target of each GPU backend.
   targetOf = {
     cuda = "ggml-cuda";
     rocm = "ggml-hip";
     vulkan = "ggml-vulkan";
   };
 
-  # The tools, apart from their libraries: the variant has copies of them. They print a
-  # revision that is not theirs yet.
+  # The libraries, and the tools in a separate output, which each variant copies. They still print
+  # placeholders instead of a revision.
   tools =
     useWebUi:
     (withArguments { inherit useWebUi; }).overrideAttrs (
@@ -184,7 +183,7 @@ let
           "tools"
         ];
         buildInputs = prev.buildInputs ++ [ ggml ];
-        # Of ggml, earlier revisions patch Metal's source.
+        # Earlier revisions patch Metal's source in ggml, which is not in this source.
         postPatch = lib.optionalString (!lib.hasInfix "/ggml/" (prev.postPatch or "")) prev.postPatch;
         cmakeFlags = cmakeFlags.replace prev.cmakeFlags (
           cmakeFlags.fromAttrs (
@@ -206,8 +205,8 @@ let
       // lib.optionalAttrs (!useWebUi && prev ? webui) { webui = null; }
     );
 
-  # A copy of the tools that prints this revision. Each text is replaced by one of its length,
-  # which moves nothing in a binary.
+  # A copy of the tools that prints this revision. Replaces each placeholder with a text of the same
+  # length, so that the layout of binaries does not change.
   revised =
     tools:
     let
@@ -250,7 +249,7 @@ let
         fi
       '';
 
-  # For `xtask bench`: how fast the machine that runs it reads memory.
+  # Measures the memory bandwidth of the machine that runs it, for `xtask bench`.
   memoryBandwidth = runCommandCC "memory-bandwidth" { } ''
     mkdir -p "$out/bin"
     # -s: the symbols would name the source, which is in the store.
@@ -260,8 +259,8 @@ in
 {
   inherit ggml tools revised;
 
-  # What the parts are built with, taken together: each flag once, and a backend that only
-  # one part has is on. Without what llama.cpp sets by itself when it is built as a whole.
+  # The combined flags of the parts: each flag once, and on if any part has it on. Without the
+  # defaults that llama.cpp sets when it is built as one package.
   flagsOf =
     all:
     let
@@ -289,7 +288,7 @@ in
     in
     if missing == [ ] then null else "this llama.cpp has no CMake option ${lib.head missing}";
 
-  # `options` of null: every module that ggml has for this architecture.
+  # `options` is null for all modules of this architecture.
   cpu =
     microarch: options:
     let
@@ -303,8 +302,8 @@ in
         GGML_CPU_ALL_VARIANTS = options == null;
       }
       // lib.optionalAttrs (options != null) options;
-      # Under a name of its own several can be together. On x86 ggml then asks each whether
-      # it runs on this CPU; a module without that question is only found by the plain name.
+      # Separate names allow several modules in one package. On x86, a named module can tell ggml
+      # whether it runs on this CPU; ggml finds other modules only by the plain name.
       morePatches =
         withTileConfig
         + lib.optionalString isNamed ''
@@ -314,7 +313,7 @@ in
       targets = lib.optional (options != null) (if isNamed then "ggml-cpu-${microarch}" else "ggml-cpu");
     };
 
-  # `targets`: the GPUs, for the name.
+  # `targets` are the GPUs in the part's name.
   gpu =
     backend:
     {
@@ -333,7 +332,7 @@ in
     }).overrideAttrs
       (
         prev:
-        # These have compilers of their own, which ggml runs by the ccache that it finds.
+        # These use other compilers than stdenv, which ggml runs with ccache if it finds it.
         lib.optionalAttrs (cache != null && backend != "vulkan") {
           nativeBuildInputs = prev.nativeBuildInputs ++ [ cache.ccache ];
           CCACHE_COMPRESS = "1";
@@ -342,8 +341,8 @@ in
         }
       );
 
-  # The package. ggml looks for modules beside the program that runs, wherever it was started
-  # and through whichever links, so each package has its own copies of the tools.
+  # The package. ggml looks for modules in the real folder of the running program, so each package
+  # has copies of the tools.
   join =
     {
       pname,

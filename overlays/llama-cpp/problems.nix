@@ -1,7 +1,7 @@
-# The errors of a variant's arguments, as a list of messages.
+# The errors in a variant's arguments, as a list of messages.
 #
-# `mkLlamaCpp` throws them, the modules make assertions of them. `option` maps an argument to the
-# caller's name for it, so that a message names what the user wrote.
+# `mkLlamaCpp` throws them, and the modules turn them into assertions. `option` maps an argument to
+# the caller's name for it, so that a message uses the user's name.
 {
   lib,
   kvCache,
@@ -18,7 +18,7 @@
   # Whether nixpkgs refuses the CUDA libraries; evaluated only for cuda.
   cudaIsUnfree,
   cudaIsUnsupported,
-  # Why it is built as one package, or null; evaluated only for a list of CPUs.
+  # Why the variant is not split into parts, or null; evaluated only for a list of CPUs.
   notSplit,
   option ? lib.id,
 }:

@@ -1,10 +1,10 @@
-# The source of each part: what it is compiled from, and nothing else. Of the revision alone, so
-# that hosts filter and hash it once.
+# The source of each part: only the files from which it is compiled. Depends only on the revision,
+# so that it is filtered and hashed once for all hosts.
 { source }:
 let
   hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
 
-  # The tree with what `keep` accepts of each path below the root, such as "/ggml/src".
+  # The files that `keep` accepts, by their path below the root, such as "/ggml/src".
   filtered =
     name: keep:
     builtins.path {
@@ -14,7 +14,7 @@ let
         path: type: keep (builtins.substring (builtins.stringLength source.outPath) (-1) path) type;
     };
 
-  # ggml with these folders of ggml/src. Its base reads one header of the CPU's.
+  # ggml with these folders of ggml/src. Its base includes one header of the CPU backend.
   ggml =
     name: folders:
     filtered name (
@@ -33,9 +33,9 @@ let
 
   matches = pattern: text: builtins.match pattern text != null;
 
-  # What neither the library nor the tools are compiled from: what is left out is listed, not
-  # what is kept, so that a revision with a new folder still builds.
-  isUnread =
+  # Files that are not needed to compile the library and the tools. Lists the excluded files instead
+  # of the included ones, so that a revision with a new folder still builds.
+  isUnused =
     path: type:
     let
       name = baseNameOf path;
@@ -43,7 +43,7 @@ let
     hasPrefix "." name
     || matches ".*[.](md|nix|sh)" name
     || type == "directory" && matches "/(.*/)?tests" path
-    # Earlier revisions install one of them.
+    # Earlier revisions install a Python script.
     || matches ".*[.]py" name && !(matches "/[^/]*" path && installs name)
     || matches "/(AUTHORS|CODEOWNERS|Makefile|[^/]*[.](ini|lock|toml))" path
     || matches "/(benches|ci|conversion|docs|examples|gguf-py|grammars|media|models|pocs|prompts|requirements|skills)" path
@@ -59,7 +59,7 @@ in
   ggml = ggml "ggml" [ ];
   cpu = ggml "ggml-cpu" [ "ggml-cpu" ];
   cuda = ggml "ggml-cuda" [ "ggml-cuda" ];
-  # ROCm's module is compiled from CUDA's source.
+  # ROCm's module is compiled from CUDA's source files.
   rocm = ggml "ggml-hip" [
     "ggml-hip"
     "ggml-cuda"
@@ -67,7 +67,7 @@ in
   vulkan = ggml "ggml-vulkan" [ "ggml-vulkan" ];
   tools = filtered "llama-cpp" (
     path: type:
-    !(hasPrefix "/ggml/" path || isUnread path type)
+    !(hasPrefix "/ggml/" path || isUnused path type)
     || builtins.elem path [
       "/ggml/cmake"
       "/ggml/cmake/common.cmake"

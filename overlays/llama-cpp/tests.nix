@@ -1,4 +1,4 @@
-# `passthru.tests` of a variant: examine the built package without running it, because the
+# `passthru.tests` of a variant. They inspect the built package without running it, because the
 # builder may have another CPU.
 {
   lib,

@@ -1,4 +1,4 @@
-# The patch of AMX's tile configuration, for the llama.cpp revisions that have AMX.
+# Patches AMX's tile configuration in llama.cpp revisions with AMX.
 ''
   if [ -e ggml/src/ggml-cpu/amx/mmq.cpp ]; then
     sed -i -E -f ${./tile-config.sed} ggml/src/ggml-cpu/amx/mmq.cpp

@@ -1,6 +1,6 @@
-# One variant of llama.cpp: upstream's package with every choice made.
-# It is built by the nixpkgs that applies the overlay. Upstream's `packages.<system>.cuda` imports
-# another, with nine default CUDA architectures and without this one's config and overlays.
+# A variant of llama.cpp: upstream's package with explicit values for all choices. Built with the
+# nixpkgs that applies the overlay. Upstream's `packages.<system>.cuda` imports another nixpkgs, with
+# nine default CUDA architectures and without this one's config and overlays.
 {
   pkgs,
   source,
@@ -29,11 +29,11 @@ let
           llamaVersion = buildInfo.version;
         }).llama-cpp;
     in
-    # Of a host with `programs.ccache`.
+    # On a host with `programs.ccache`.
     if pkgs ? llamaCppCcache then plain.override { inherit (pkgs.llamaCppCcache) stdenv; } else plain;
   upstreamArguments = lib.functionArgs upstream.override;
 
-  # What this file needs of upstream's package; `xtask update` checks a new revision for it.
+  # What this file requires of upstream's package. `xtask update` checks new revisions for it.
   needs = lib.importJSON ./needs.json;
 
   # Only options that this llama.cpp declares are passed.
@@ -43,8 +43,8 @@ let
 
   kvKernels = kvCache.forSource { inherit source declared; };
 
-  # What ggml compiles for a capability: since 2026 "12.0a" for "12.0", which no other
-  # GPU runs.
+  # The target that ggml compiles for a capability: since 2026 "12.0a" for "12.0", which runs on no
+  # other GPU.
   cudaTargetOf =
     let
       replaces12 = lib.hasInfix "\"^12[0-9](-real" (
@@ -57,7 +57,7 @@ let
     else
       capability;
 
-  # llama.cpp's own options, in parts and as a whole.
+  # llama.cpp's options, for parts and for a single package.
   toolOptions =
     { commit, build, ... }:
     useWebUi:
@@ -66,19 +66,19 @@ let
       LLAMA_BUILD_NUMBER = build;
       LLAMA_BUILD_TESTS = false;
     }
-    # A fork of before mid-2025 has llama-bench and llama-server among its examples.
+    # Before mid-2025, llama-bench and llama-server were examples.
     // lib.optionalAttrs (builtins.pathExists "${source}/tools") { LLAMA_BUILD_EXAMPLES = false; }
     // lib.optionalAttrs (buildInfo.release != null) (
-      # Without this a release calls itself a development build.
+      # Without this, a release reports itself as a development build.
       builtins.intersectAttrs declared { LLAMA_BUILD_IS_DEV = false; }
     )
-    # Without this the build would fetch a prebuilt web UI.
+    # Without this, the build would download a prebuilt web UI.
     // lib.optionalAttrs (!useWebUi) (
       builtins.intersectAttrs declared { LLAMA_USE_PREBUILT_UI = false; }
     );
 
-  # ggml loads the best module it finds, also where it needs none, and would also look in the
-  # directory that llama-server happens to be started in.
+  # ggml loads the best module that it finds, even if it needs none, and would also search the
+  # current directory of llama-server.
   withoutCurrentDirectory = ''
     sed -i -E '/search_paths\.push_back\((fs::current_path\(\)|cwd)\);/d' \
       ggml/src/ggml-backend-reg.cpp
@@ -88,13 +88,13 @@ let
 
   withoutDot = lib.replaceStrings [ "." ] [ "" ];
 
-  # Reading a manifest must not build what a flag points to.
+  # Without string context, so that reading a manifest does not build the paths in flags.
   asText =
     flag:
     builtins.unsafeDiscardStringContext (lib.replaceStrings [ (placeholder "out") ] [ "$out" ] flag);
 
-  # The messages of problems.nix about these arguments. `option` maps the name of an argument to
-  # the caller's name for it.
+  # The messages of problems.nix about these arguments. `option` maps the name of an argument to the
+  # caller's name for it.
   problems =
     args: option:
     problemsOf (
@@ -106,7 +106,7 @@ let
       }
     );
 
-  # `common`: arguments of upstream's package for every part.
+  # `common` are arguments of upstream's package for all parts.
   partsWith =
     common:
     pkgs.callPackage ./parts.nix {
@@ -131,12 +131,12 @@ let
           )
         );
     };
-  # Why the variant of these arguments is one package instead of parts, or null.
+  # Why a variant with these arguments is not split into parts, or null.
   wholeBecause =
     args:
     let
       variant = arguments.normalise args;
-      # What upstream's package takes beside what the parts pass on.
+      # Arguments of upstream's package that the parts do not pass on.
       more = lib.attrNames (
         removeAttrs (builtins.intersectAttrs upstreamArguments (arguments.forUpstream args)) [
           "cudaPackages"
@@ -159,17 +159,17 @@ let
     let
       variant = arguments.normalise args;
       inherit (variant) backends rocmTargets;
-      # One name, or those of the CPUs that this package is for.
+      # The names of the CPUs that this package supports.
       names = lib.toList variant.microarch;
       microarch = lib.concatStringsSep "+" names;
       has = backend: lib.elem backend backends;
       useWebUi = args.useWebUi or true;
       whole = wholeBecause args;
-      # As `programs.ccache` overrides its packages.
+      # `programs.ccache` overrides the stdenv of its packages.
       parts = partsWith (builtins.intersectAttrs { stdenv = null; } args);
 
       dispatch = microarch == "dispatch";
-      # Several backends, or several CPU variants, in one binary exist only as modules.
+      # Several backends or CPU variants in one package are only possible as modules.
       modules = dispatch || lib.length backends > 1;
 
       cudaPackages = args.cudaPackages or pkgs.cudaPackages;
@@ -180,14 +180,14 @@ let
           variant.cudaCapabilities;
 
       rocmPackages = args.rocmPackages or pkgs.rocmPackages;
-      # What this nixpkgs builds the ROCm libraries for: `rocmPackages.gfx1151` builds for one,
-      # and still lists all, which is what upstream's package would compile for.
+      # The targets of this nixpkgs' ROCm libraries. `rocmPackages.gfx1151` has libraries for one
+      # target, but its `gpuTargets`, for which upstream's package compiles, lists all.
       rocmLibraryTargets = rocmPackages.clr.localGpuTargets or rocmPackages.clr.gpuTargets;
       compiledRocmTargets = if rocmTargets == [ ] then rocmLibraryTargets else rocmTargets;
 
-      # Every backend is named: upstream's defaults follow nixpkgs.config
-      # (a host with rocmSupport = true would get ROCm into its Vulkan build)
-      # and turn BLAS on, which then takes the CPU's place in llama-bench.
+      # Sets all backends explicitly: upstream's defaults depend on nixpkgs.config (a host with
+      # rocmSupport = true would get ROCm in its Vulkan build) and turn BLAS on, which llama-bench
+      # then uses instead of the CPU.
       wanted =
         lib.genAttrs needs.switchedOff (_: false)
         // arguments.forUpstream args
@@ -195,15 +195,15 @@ let
         // lib.optionalAttrs (has "cuda") {
           # nixpkgs.config.cudaCapabilities would rebuild every other package that uses CUDA.
           cudaPackages = cudaPackages // {
-            # nixpkgs renamed it in 2026, and llama.cpp followed. If one of them is older, the
-            # other name is used.
+            # Renamed by nixpkgs in 2026, and then by llama.cpp. Sets both names, because either
+            # may be older.
             cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
             cuda_cccl = cudaPackages.cccl or cudaPackages.cuda_cccl;
             flags = cudaPackages.flags // {
               inherit cudaCapabilities;
-              # Upstream's name; in nixpkgs a deprecated one.
+              # Used by upstream; deprecated in nixpkgs.
               dropDot = withoutDot;
-              # nixpkgs' name for both.
+              # nixpkgs' replacement for both.
               cmakeCudaArchitecturesString = lib.concatMapStringsSep ";" withoutDot cudaCapabilities;
             };
           };
@@ -213,14 +213,14 @@ let
         };
 
       optionsOf = name: microarchs.cmakeOptionsFor { inherit system name; };
-      # Each of several CPUs has its own.
+      # With several CPUs, each module has its own options.
       cpuOptions = lib.optionalAttrs (!dispatch && lib.length names == 1) (optionsOf microarch);
 
-      # ROCm's kernels are CUDA's.
+      # ROCm uses CUDA's kernels.
       hasKvKernels = has "cuda" || has "rocm";
       kvOptions = lib.optionalAttrs hasKvKernels (kvKernels.optionsFor variant.kvCacheTypes);
 
-      # nixpkgs' compiler with the linker and the bundler that HIP needs. Upstream names
+      # nixpkgs' compiler with the linker and bundler that HIP requires. Upstream uses
       # rocmPackages.llvm.clang, which has neither (llama.cpp#15747).
       hipOptions = lib.optionalAttrs (has "rocm" && rocmPackages.clr ? hipClangPath) {
         CMAKE_HIP_COMPILER = "${rocmPackages.clr.hipClangPath}/clang++";
@@ -234,11 +234,11 @@ let
           GGML_NATIVE = false;
           GGML_BACKEND_DL = modules;
           GGML_CPU_ALL_VARIANTS = dispatch;
-          # The modules, too, need libggml-base from there.
+          # For libggml-base, which the modules need too.
           CMAKE_INSTALL_RPATH = "${placeholder "out"}/lib";
         }
         // lib.optionalAttrs modules {
-          # Where they are installed, and where the compiled code looks for them.
+          # The folder in which modules are installed and searched.
           GGML_BACKEND_DIR = "${placeholder "out"}/lib/ggml";
         };
 
@@ -267,14 +267,14 @@ let
         ) (lib.filterAttrs (_: value: value != false) cpuOptions);
         cmakeFlags = map asText flags;
         inherit (variant) extraCmakeFlags kvCacheTypes;
-        # Null: the build has no such kernels.
+        # Null without such kernels.
         kvKernels = if hasKvKernels then kvKernels.builtWith (cmakeFlags.toAttrs flags) else null;
         inherit (buildInfo) rev build release;
         parts = [ ];
-        # Why it has none although nobody asked for that, or null.
+        # Why there are none although `modular` is true, or null.
         notSplit = if variant.modular then whole else null;
         listsInstructions = true; # See instructions.nix.
-        # Passed, but unknown to this llama.cpp.
+        # Arguments and options that this llama.cpp does not have.
         droppedArguments =
           lib.attrNames (removeAttrs wanted (lib.attrNames upstreamArguments))
           ++ lib.attrNames (removeAttrs (cpuOptions // kvOptions) (lib.attrNames declared));
@@ -284,14 +284,14 @@ let
         finalAttrs: prev:
         {
           pname = "llama-cpp-${lib.replaceStrings [ "+" ":" ] [ "-" "-" ] name}";
-          # The same revision, unfiltered. Upstream filters it for each package, which costs a
-          # second of evaluation and avoids no rebuild, because the flags name the commit.
+          # The unfiltered source. Upstream filters it for each package, which takes a second of
+          # evaluation and avoids no rebuild, because the flags contain the commit.
           src = source.outPath;
           cmakeFlags = lib.foldl' cmakeFlags.replace prev.cmakeFlags [
             (cmakeFlags.fromAttrs cmake)
             variant.extraCmakeFlags
           ];
-          # Upstream's meta names llama-cli, also where there is one program for all tools.
+          # Upstream's meta has llama-cli even if there is one program for all tools.
           meta = prev.meta // lib.optionalAttrs (declared ? LLAMA_BUILD_APP) { mainProgram = "llama"; };
           postInstall = (prev.postInstall or "") + import ./instructions.nix;
           postPatch = (prev.postPatch or "") + withoutCurrentDirectory + withTileConfig;
@@ -360,11 +360,11 @@ let
             };
           };
         in
-        # What is changed about the build is changed in the whole package.
+        # `overrideAttrs` applies to the variant as a single package.
         result // { inherit (package) overrideAttrs; };
 
       wrong = problems args lib.id;
-      # Otherwise this would silently be a CPU package.
+      # Otherwise this would silently build a CPU package.
       unselectable =
         map
           (
