@@ -162,8 +162,8 @@ proptest! {
     fn a_journal_and_pin_files(bytes in damaged([bytes_of(JOURNAL)])) {
         let text = text(&bytes);
         let entries: Vec<Entry> = json_lines::values(&text).collect();
-        let _ = journal::way_back(&entries, "llama-cpp", "b").len();
-        let _ = PinnedHostsFile::read(&text).map(|file| file.judge(&["b"], &[]));
+        let _ = journal::updates_to(&entries, "llama-cpp", "b").len();
+        let _ = PinnedHostsFile::read(&text).map(|file| file.findings(&["b"], &[]));
         let _ = BuildNumbers::read(&text);
         let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
         let _ = CommandLine::parse(&words);
@@ -189,9 +189,9 @@ proptest! {
         let text = text(&bytes);
         let _ = (Machine::read(&text), TargetState::read(&text, nvidia::smi(&text)));
         let mut gpus = nvidia::smi(&text);
-        nvidia::divide(&mut gpus, &text);
+        nvidia::add_mig_slices(&mut gpus, &text);
         nvidia::jetson(&mut gpus, &text);
-        let _ = (nvidia::complaint(&text), FileState::parse(&text));
+        let _ = (nvidia::smi_error(&text), FileState::parse(&text));
     }
 
     #[test]

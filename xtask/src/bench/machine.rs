@@ -33,7 +33,7 @@ impl Machine {
     /// # Errors
     /// [`crate::findings::finding::Finding`].
     pub fn discover(target: &Target) -> Result<Self> {
-        let answer = probe_script::look_before_bench(target)?;
+        let answer = probe_script::run_with_preflight(target)?;
         match read(target.name(), &answer) {
             Ok(facts) => Ok(Self {
                 target: target.clone(),

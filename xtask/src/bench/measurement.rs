@@ -12,7 +12,7 @@ use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
 use crate::fleet::names::{HostName, VariantName};
 use crate::hardware::cpu::Cpu;
-use crate::hardware::cpu_rules::{choose, in_words, lacking};
+use crate::hardware::cpu_rules::{feature_names, missing, set_microarch};
 use crate::hardware::microarch::Table;
 use crate::nix::names::{DrvPath, StorePath};
 
@@ -275,23 +275,23 @@ fn bad_termination(run: &Run, expected: &Expected) -> Option<Finding> {
 }
 
 fn illegal_instruction(Expected { manifest, cpu, .. }: &Expected, measured: &str) -> Finding {
-    let lacking: BTreeSet<String> = lacking(manifest, cpu).concat().into_iter().collect();
+    let missing: BTreeSet<String> = missing(manifest, cpu).concat().into_iter().collect();
     let detected = Table::embedded().detect(cpu).map(|detected| detected.name);
     let cause = match detected {
-        _ if !lacking.is_empty() => {
-            let lacking = in_words(lacking.iter());
-            format!(": the variant uses instructions that this CPU lacks ({lacking})")
+        _ if !missing.is_empty() => {
+            let missing = feature_names(&missing);
+            format!(": the variant uses instructions that this CPU lacks ({missing})")
         }
         Some(_) => ", although this CPU has all that the variant's CPU options name".to_owned(),
         None => String::new(),
     };
     let help = match detected {
-        Some(_) if lacking.is_empty() => {
+        Some(_) if missing.is_empty() => {
             "look for -march or -mcpu in extraCmakeFlags and NIX_CFLAGS_COMPILE; if there is none, \
              `coredumpctl gdb` there shows the instruction, and a smaller microarch avoids it"
                 .to_owned()
         }
-        detected => choose(detected),
+        detected => set_microarch(detected),
     };
     let message = format!("llama-bench crashed with an illegal instruction {measured}{cause}");
     Finding::error("illegal-instruction", message, help)

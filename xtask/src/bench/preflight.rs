@@ -30,8 +30,8 @@ pub fn preflight(
     if none_is_an_error(&findings) {
         let Machine { facts, state, target, .. } = machine;
         findings.extend(rules::findings(&subject.manifest, facts, state, target.name()));
-        findings.extend(kv_cache::judge_bench(&subject.manifest, args));
-        findings.extend(threads::judge_bench(args, facts));
+        findings.extend(kv_cache::bench_findings(&subject.manifest, args));
+        findings.extend(threads::bench_finding(args, facts));
     }
     if force {
         findings.iter_mut().for_each(|it| it.severity = it.severity.min(Severity::Warning));

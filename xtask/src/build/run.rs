@@ -204,7 +204,7 @@ fn warn_on_error(context: &Context, written: Result<()>) {
 fn instruction_findings(build: &Build) -> Vec<Finding> {
     let file = Path::new(build.out.as_str()).join(instructions::FILE);
     let counts = files::read_limited(&file, LARGEST_LIST).ok();
-    instructions::judge(&build.manifest, counts.as_deref())
+    instructions::findings(&build.manifest, counts.as_deref())
 }
 
 /// Returns the times of earlier builds of these derivations.

@@ -105,7 +105,7 @@ pub fn validate(context: &Context, own_lock: Option<&str>) -> Validation {
         let locked = lock.as_ref().map(LockFile::revisions).unwrap_or_default();
         // A flake that does not list its hosts is reported by the evaluation.
         if let Ok(known) = context.all_hosts() {
-            let about_pins = pinned_file.judge(&locked, known);
+            let about_pins = pinned_file.findings(&locked, known);
             findings.extend(about_pins.into_iter().map(|finding| finding.at(pinned_path)));
         }
     }

@@ -9,9 +9,9 @@ use crate::fleet::manifest::{Problems, Selection};
 use crate::hardware::{cpu_flags, gpu_targets, kv_cache};
 
 pub fn findings(selection: &Selection) -> Vec<Finding> {
-    let mut findings = cpu_flags::judge(&selection.manifest);
-    findings.extend(gpu_targets::judge(&selection.manifest));
-    findings.extend(kv_cache::judge(&selection.manifest));
+    let mut findings = cpu_flags::findings(&selection.manifest);
+    findings.extend(gpu_targets::findings(&selection.manifest));
+    findings.extend(kv_cache::findings(&selection.manifest));
     findings.extend(package_overrides::findings(selection));
     findings.extend(no_driver(selection));
     if let Some(reason) = &selection.manifest.not_split {

@@ -1,11 +1,11 @@
-//! Arguments that every command takes, and the hosts it is about.
+//! Arguments of all commands, and the selection of hosts.
 
 use clap::Args;
 
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::args::OutputArgs;
 
-/// Options that every command takes.
+/// Options of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
@@ -19,7 +19,7 @@ pub struct Global {
     pub output: OutputArgs,
 }
 
-/// Which hosts a command is about.
+/// The hosts to process.
 #[derive(Debug, Clone, Args)]
 pub struct HostSelection {
     /// Names of hosts [default: all hosts]

@@ -1,6 +1,6 @@
-//! pin.json: llama.cpp's build number, and its version if it is a release, for each revision that
-//! the fleet or a pinned host is at, or was at before the last update. A GitHub archive does not
-//! have them. Keyed by revision, so that renaming flake.lock changes both at once.
+//! pin.json: llama.cpp's build numbers and release versions, which a GitHub archive does not have.
+//! It has those of the revisions of the fleet and its pinned hosts, now and before the last update,
+//! keyed by revision, so that the rename of flake.lock switches them.
 //!
 //! Pure: no I/O, no clock.
 
@@ -20,8 +20,10 @@ pub struct BuildNumbers {
 }
 
 impl BuildNumbers {
+    /// Parses the file.
+    ///
     /// # Errors
-    /// It is not JSON, or has no `builds`.
+    /// The text is not JSON, or has no `builds`.
     pub fn read(text: &str) -> Result<Self> {
         serde_json::from_str(text).context("expected { \"builds\": { REVISION: NUMBER } }")
     }
@@ -34,7 +36,7 @@ impl BuildNumbers {
         self.releases.get(rev).cloned()
     }
 
-    /// With the numbers and versions of these revisions, and no other.
+    /// Returns the numbers and versions of these revisions, and no others.
     pub fn with<'a>(&self, revisions: impl IntoIterator<Item = &'a Revision>) -> Self {
         let mut known = Self::default();
         for Revision { rev, build, release, .. } in revisions {
@@ -60,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_a_step_have_their_number() {
+    fn both_revisions_of_an_update_have_their_number() {
         let pins = BuildNumbers::read(r#"{ "builds": { "a": 1, "b": 2, "old": 0 } }"#).unwrap();
         let next = pins.with([&at("b", None), &at("c", Some(3))]);
         assert_eq!(next.print(), "{\n  \"builds\": {\n    \"b\": 2,\n    \"c\": 3\n  }\n}\n");
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fleets_own_is_read_as_it_is() {
+    fn this_repositorys_file_is_read_and_printed_unchanged() {
         let ours = include_str!("../../../pin.json");
         let pins = BuildNumbers::read(ours).unwrap();
         assert_eq!((pins.builds.len(), pins.print().as_str()), (1, ours));

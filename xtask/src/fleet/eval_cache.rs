@@ -1,5 +1,5 @@
-//! The results of earlier evaluations, under `eval/` of xtask's folder: read if they are still
-//! valid, written if the fleet did not change during the evaluation.
+//! The evaluation cache, in `eval/` of xtask's folder. Results are used if they are still valid,
+//! and stored if the fleet did not change during the evaluation.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,9 +23,9 @@ pub struct EvalCache {
     file: PathBuf,
     home: PathBuf,
     root: PathBuf,
-    /// The fleet's files when this run began; why they are unknown.
+    /// The fleet's files at the start of this run, or why they are unknown.
     now: Result<Snapshot, String>,
-    /// What is still valid; why nothing is.
+    /// The valid results, or why there are none.
     stored: Result<Stored, String>,
 }
 
@@ -37,7 +37,7 @@ impl EvalCache {
         Self { file, home: home.to_owned(), root: root.to_owned(), now, stored }
     }
 
-    /// As if nothing was stored.
+    /// Discards the stored results for this run.
     pub fn forget(&mut self) {
         self.stored = Err("--no-cache".to_owned());
     }
@@ -54,7 +54,7 @@ impl EvalCache {
         answer.get("drvPath").is_none_or(in_store).then_some(answer)
     }
 
-    /// The number of hosts with a valid result, and of all; or why there is none.
+    /// Returns the number of hosts with a valid result and of all hosts, or why there is no result.
     pub fn state(&self) -> Result<(usize, usize), &str> {
         match &self.stored {
             Ok(stored) => Ok((stored.answers.len(), stored.hosts.len())),
@@ -62,7 +62,7 @@ impl EvalCache {
         }
     }
 
-    /// Stores new results beside the valid ones, unless something changed meanwhile.
+    /// Adds new results to the valid ones, unless the fleet changed meanwhile.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -82,7 +82,7 @@ impl EvalCache {
         let stored = Stored { snapshot: before.clone(), hosts, answers: all };
         let folder = disk::folder_of(&self.file);
         disk::create(folder)?;
-        // Fleets that were not evaluated for long.
+        // Removes fleets that were not evaluated for a month.
         files::prune(folder, 1, Duration::from_secs(30 * 24 * 3600), |_| true);
         let text =
             serde_json::to_string(&stored).context("cannot serialize the evaluation cache")?;
@@ -95,12 +95,12 @@ fn file_of(home: &Path, root: &Path, revision: &str) -> PathBuf {
     home.join("eval").join(name + ".json")
 }
 
-/// The newest evaluation of this folder, current or not.
+/// Returns the newest evaluation of this fleet, valid or not.
 pub fn newest(home: &Path, root: &Path) -> Option<Stored> {
     serde_json::from_str(&fs::read_to_string(newest_file(home, root)?.1).ok()?).ok()
 }
 
-/// When this folder was last evaluated.
+/// Returns the time of the newest evaluation of this fleet.
 pub fn written(home: &Path, root: &Path) -> Option<SystemTime> {
     newest_file(home, root).map(|(written, _)| written)
 }

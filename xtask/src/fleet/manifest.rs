@@ -1,5 +1,5 @@
-//! What overlays/llama-cpp/variant.nix says of a variant (`passthru.llamaCpp`), and
-//! what modules/nixos/llama-cpp.nix adds for a host. The Nix files name these fields.
+//! A variant's manifest: `passthru.llamaCpp` from overlays/llama-cpp/variant.nix, and what
+//! modules/nixos/llama-cpp.nix adds for a host. The Nix files use the same field names.
 //!
 //! Pure: no I/O, no clock.
 
@@ -16,65 +16,65 @@ use crate::nix::names::{DrvPath, StorePath};
 pub struct Manifest {
     pub variant: VariantName,
     pub backends: Vec<String>,
-    /// A name of microarch.json, several with `+` between, or `dispatch`.
+    /// Names from microarch.json joined with `+`, or `dispatch`.
     pub microarch: String,
-    /// The same as a list. Empty: of an older overlay.
+    /// The same as a list. Empty with an older overlay.
     #[serde(default)]
     pub microarchs: Vec<String>,
     pub system: String,
     #[serde(default)]
     pub cuda_capabilities: Vec<String>,
-    /// What llama.cpp compiles for these: `12.0a` for `12.0`.
+    /// The targets that llama.cpp compiles for these, such as `12.0a` for `12.0`.
     #[serde(default)]
     pub cuda_targets: Vec<String>,
-    /// `12.9`. None: no CUDA, or an older overlay.
+    /// Such as `12.9`. None without CUDA, or with an older overlay.
     pub cuda_version: Option<String>,
     #[serde(default)]
     pub rocm_targets: Vec<String>,
-    /// What the ROCm libraries of the host's nixpkgs have kernels for.
+    /// The targets for which the ROCm libraries of the host's nixpkgs have kernels.
     pub rocm_library_targets: Option<Vec<String>>,
-    /// The `GGML_*` CPU options that are on.
+    /// The enabled `GGML_*` CPU options.
     #[serde(default)]
     pub cpu_options: Vec<String>,
     pub cmake_flags: Vec<String>,
-    /// `programs.llama-cpp.extraCmakeFlags`: these are in `cmake_flags` too.
+    /// `programs.llama-cpp.extraCmakeFlags`, which are part of `cmake_flags` too.
     #[serde(default)]
     pub extra_cmake_flags: Vec<String>,
-    /// `programs.llama-cpp.kvCacheTypes`: pairs "K-V" to build kernels for.
+    /// `programs.llama-cpp.kvCacheTypes`: pairs "K-V" for which to build kernels.
     #[serde(default)]
     pub kv_cache_types: Vec<String>,
-    /// The pairs that the build has CUDA and ROCm kernels for. None: it has neither backend.
+    /// The pairs for which the build has CUDA or ROCm kernels. None without these backends.
     pub kv_kernels: Option<Vec<String>>,
     /// The llama.cpp commit, if the flake input has it.
     pub rev: Option<String>,
     /// llama.cpp's build number, the `N` of a tag `bN`.
     pub build: Option<u64>,
-    /// Whether the host has a llama.cpp of its own, `programs.llama-cpp.source`.
+    /// Whether the host sets `programs.llama-cpp.source`.
     #[serde(default)]
     pub own_source: bool,
-    /// The derivations that the package is put together from. Empty: it is built as a whole.
+    /// The derivations of which the package consists. Empty if it is one derivation.
     #[serde(default)]
     pub parts: Vec<Part>,
-    /// Why it is built as a whole although `modular` is on.
+    /// Why the package is one derivation although `modular` is on.
     pub not_split: Option<String>,
     /// Whether the build lists the instructions of its CPU modules.
     #[serde(default)]
     pub lists_instructions: bool,
-    /// Arguments that this revision's package.nix no longer takes.
+    /// Arguments that this revision's package.nix no longer accepts.
     #[serde(default)]
     pub dropped_arguments: Vec<String>,
     #[serde(default)]
     pub bench: BenchChoices,
     /// `programs.llama-cpp.threads`.
     pub threads: Option<u32>,
-    /// None: the host runs no llama-server as a service.
+    /// None if the host does not run llama-server as a service.
     pub service: Option<Service>,
-    /// `services.llama-cpp` of the host's nixpkgs takes `extraFlags`, not `settings`.
+    /// Whether `services.llama-cpp` of the host's nixpkgs has `extraFlags` instead of `settings`.
     #[serde(default)]
     pub service_has_extra_flags: bool,
 }
 
-/// One part of a package, which other hosts and revisions may share.
+/// A part of a package, which other hosts and revisions may share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
@@ -85,7 +85,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// The GPU backend or `cpu` that a module is of; none of ggml itself and of the tools.
+    /// Returns a module's GPU backend or `cpu`; none for ggml itself and the tools.
     pub fn backend(&self) -> Option<&str> {
         let rest = self.name.strip_prefix("ggml-")?;
         Some(rest.split_once('-').map_or(rest, |(backend, _)| backend))
@@ -97,24 +97,38 @@ impl Manifest {
         self.backends.iter().any(|name| name == backend)
     }
 
-    /// The CPUs that the package is for; ggml selects one at start-up.
+    /// Returns the CPUs that the package supports; ggml selects one at start-up.
     pub fn cpus(&self) -> impl Iterator<Item = &str> {
         let one = self.microarchs.is_empty().then_some(self.microarch.as_str());
         self.microarchs.iter().map(String::as_str).chain(one)
     }
 
-    /// llama-bench's arguments: the host's own, and then the user's.
+    /// Returns llama-bench's arguments: the host's threads and `bench.args`, then the user's.
     pub fn bench_args(&self, user: &[String]) -> Vec<String> {
-        let own = [&self.bench.args[..], user].concat();
-        // Given twice, llama-bench measures with either.
+        let mut args = [&self.bench.args[..], user].concat();
+        // llama-bench would measure with both if the option was given twice.
         let is_threads = |arg: &String| arg == "-t" || arg == "--threads";
-        let threads = self.threads.filter(|_| !own.iter().any(is_threads));
-        let flags = threads.iter().flat_map(|threads| ["-t".to_owned(), threads.to_string()]);
-        flags.chain(own.iter().cloned()).collect()
+        if let Some(threads) = self.threads.filter(|_| !args.iter().any(is_threads)) {
+            args.splice(..0, ["-t".to_owned(), threads.to_string()]);
+        }
+        args
     }
 }
 
-/// What the flags and variables of `services.llama-cpp` ask for.
+#[cfg(test)]
+impl Manifest {
+    /// Returns the manifest of a CPU build with other values for these JSON fields.
+    pub fn with(fields: &serde_json::Value) -> Self {
+        let mut manifest = serde_json::json!({
+            "variant": "v", "backends": ["cpu"], "microarch": "dispatch",
+            "system": "x86_64-linux", "cmakeFlags": [], "rev": null, "build": null,
+        });
+        manifest.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        serde_json::from_value(manifest).unwrap()
+    }
+}
+
+/// The settings of `services.llama-cpp`, from its flags and environment variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Service {
@@ -129,11 +143,11 @@ pub struct Service {
 pub struct BenchChoices {
     pub model: Option<String>,
     pub args: Vec<String>,
-    /// A file of the flake's folder.
+    /// A file in the flake's folder.
     pub baseline: Option<String>,
 }
 
-/// What evaluating one host gives, field by field as select.nix names them.
+/// The result of evaluating a host, with the field names of select.nix.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Selection {
@@ -145,25 +159,25 @@ pub struct Selection {
     pub context: HostContext,
 }
 
-/// What else of the host decides which llama.cpp is built and run there.
+/// Other settings of a host that determine which llama.cpp it builds and runs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct HostContext {
-    /// Each package that should be the variant: `pkgs.llama-cpp`, the service's.
+    /// The packages that should be the variant: `pkgs.llama-cpp`, the service's package.
     pub packages: BTreeMap<String, SeenPackage>,
-    /// Whether the module's overlay has reached the host's `pkgs`.
+    /// Whether the host's `pkgs` has the module's overlay.
     pub overlaid: bool,
     pub drivers: Option<Drivers>,
     /// The settings of nixpkgs that JSON can represent.
     pub nixpkgs: Option<serde_json::Value>,
 }
 
-/// What the host installs for its GPUs.
+/// The GPU drivers that a host installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Drivers {
-    /// `hardware.graphics.enable`: /run/opengl-driver, with the drivers of Vulkan and CUDA.
+    /// `hardware.graphics.enable`: /run/opengl-driver with Vulkan's and CUDA's drivers.
     pub graphics: bool,
-    /// NVIDIA's kernel module.
+    /// Whether the host has NVIDIA's kernel module.
     pub nvidia: bool,
 }
 
@@ -177,17 +191,17 @@ impl Default for HostContext {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SeenPackage {
-    /// Null: a package without a manifest, so not one of the flake's.
+    /// Null if the package has no manifest, so that it is not the flake's.
     pub variant: Option<VariantName>,
-    /// Null: it has none, or nixpkgs refuses it.
+    /// Null if the package has none, or nixpkgs refuses to evaluate it.
     pub drv_path: Option<String>,
-    /// Of a package that is another derivation than the variant.
+    /// Only if the package is another derivation than the variant.
     pub cmake_flags: Vec<String>,
-    /// The places that define the package, `FILE` or `FILE:LINE`.
+    /// The locations that define the package, `FILE` or `FILE:LINE`.
     pub files: Vec<String>,
 }
 
-/// A host that uses the module: what it selects, or why its options make no package.
+/// The evaluation of a host that uses the module: its variant, or the errors in its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Selection(Box<Selection>),
@@ -197,10 +211,10 @@ pub enum Answer {
 /// The module's failed assertions.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Problems {
-    /// Each a sentence, `programs.llama-cpp.OPTION …; what to do`.
+    /// Messages of the form `programs.llama-cpp.OPTION …; what to do`.
     #[serde(rename = "problems")]
     pub sentences: Vec<String>,
-    /// Which files define each option of `programs.llama-cpp`.
+    /// The files that define each option of `programs.llama-cpp`.
     pub files: BTreeMap<String, Vec<String>>,
 }
 
@@ -210,7 +224,7 @@ impl<'de> Deserialize<'de> for Answer {
         let value = serde_json::Value::deserialize(deserializer)?;
         match value.get("problems") {
             Some(_) => serde_json::from_value(value).map(Self::Problems),
-            None => serde_json::from_value(value).map(|one| Self::Selection(Box::new(one))),
+            None => serde_json::from_value(value).map(Self::Selection),
         }
         .map_err(D::Error::custom)
     }
@@ -220,6 +234,6 @@ impl<'de> Deserialize<'de> for Answer {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetEntry {
     pub system: Option<String>,
-    /// Where the host is reached by SSH.
+    /// The SSH destination of the host.
     pub target: Option<String>,
 }

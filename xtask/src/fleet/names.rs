@@ -20,8 +20,14 @@ pub struct VariantName(String);
 
 string_newtype!(HostName, VariantName);
 
+/// Joins the names of hosts with commas.
+pub fn join<'a>(hosts: impl IntoIterator<Item = &'a HostName>) -> String {
+    hosts.into_iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}
+
 impl HostName {
-    /// The host's folder under `hosts/`; none for a name that would lead out of it.
+    /// Returns the host's folder under `hosts/`, or none for a name that is not a valid folder
+    /// name.
     pub fn folder(&self) -> Option<PathBuf> {
         let is_safe = files::safe_name(&self.0) == self.0 && self.0 != "_";
         is_safe.then(|| Path::new("hosts").join(&self.0))

@@ -1,7 +1,6 @@
-//! pinned_hosts.json: hosts that stay at an earlier llama.cpp because a newer one fails there.
-//! Keyed by the revision in flake.lock, like pin.json: the pinned hosts before and after an
-//! update are both in the file, so that renaming flake.lock changes both at once.
-//! modules/shared/source.nix reads it.
+//! pinned_hosts.json: hosts that stay at an earlier llama.cpp because a newer one fails there. Like
+//! pin.json, it is keyed by the revision in flake.lock, and has the pinned hosts before and after an
+//! update, so that the rename of flake.lock switches both. modules/shared/source.nix reads it.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,25 +12,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::findings::finding::Finding;
-use crate::fleet::names::HostName;
+use crate::fleet::names::{HostName, join};
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::{Revision, short};
 
-/// What one host has instead of flake.lock's revision, and why.
+/// The revision to which a host is pinned instead of flake.lock's, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PinnedHost {
-    /// The `locked` of a node of flake.lock, with its content's hash.
+    /// The `locked` of a node of flake.lock, with the content hash.
     pub locked: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Version>,
-    /// The day it began, UTC.
+    /// The date since which the host is pinned, UTC.
     pub since: String,
     /// The newest revision that was tried.
     pub failed_with: String,
-    /// Where that failed: `evaluation`, `build`, …
+    /// The stage at which it failed: `evaluation`, `build`, …
     pub failed_at: String,
     pub reason: String,
 }
@@ -50,7 +49,7 @@ impl PinnedHost {
         }
     }
 
-    /// The warning of `check`, as long as the host is pinned.
+    /// Returns `check`'s warning about the pinned host.
     pub fn reminder(&self) -> Finding {
         let Self { since, failed_with, failed_at, reason, .. } = self;
         let reason = reason.lines().next().unwrap_or_default();
@@ -67,7 +66,7 @@ impl PinnedHost {
     }
 }
 
-/// A failure in one line: what failed, and the first error in the end of the log, if any.
+/// Shortens a failure to one line: what failed, and the log's first error line, if any.
 pub fn reason(message: &str) -> String {
     let mut lines = message.lines();
     let what = lines.next().unwrap_or_default();
@@ -81,20 +80,22 @@ pub type PinnedHosts = BTreeMap<HostName, PinnedHost>;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinnedHostsFile {
-    /// By the revision in flake.lock.
+    /// The pinned hosts for each revision in flake.lock.
     #[serde(rename = "holds")]
     by_revision: BTreeMap<String, PinnedHosts>,
 }
 
 impl PinnedHostsFile {
+    /// Parses the file.
+    ///
     /// # Errors
-    /// It is not JSON of this form.
+    /// The text is not JSON of this form.
     pub fn read(text: &str) -> Result<Self> {
         serde_json::from_str(text)
             .context("expected { \"holds\": { REVISION: { HOST: { \"locked\": …, … } } } }")
     }
 
-    /// The pinned hosts while flake.lock has this revision.
+    /// Returns the pinned hosts if flake.lock has this revision.
     pub fn at(&self, rev: &str) -> PinnedHosts {
         self.by_revision.get(rev).cloned().unwrap_or_default()
     }
@@ -103,14 +104,14 @@ impl PinnedHostsFile {
         self.by_revision.values().all(PinnedHosts::is_empty)
     }
 
-    /// For the step from one revision to another: the pinned hosts at both, and no others.
-    /// If both are the same revision, `hosts` replaces what is pinned there.
+    /// Returns the file for an update from one revision to another, with the pinned hosts of both
+    /// and no others. If the revisions are equal, `hosts` replaces the pinned hosts.
     pub fn step(&self, from: &str, to: &str, hosts: PinnedHosts) -> Self {
         let ends = BTreeMap::from([(from.to_owned(), self.at(from)), (to.to_owned(), hosts)]);
         Self { by_revision: ends.into_iter().filter(|(_, hosts)| !hosts.is_empty()).collect() }
     }
 
-    /// Every host with what it is pinned to, at any revision of flake.lock.
+    /// Returns the pinned hosts of all revisions.
     pub fn hosts(&self) -> impl Iterator<Item = (&HostName, &PinnedHost)> {
         self.by_revision.values().flatten()
     }
@@ -120,9 +121,9 @@ impl PinnedHostsFile {
         format!("{value:#}\n")
     }
 
-    /// Checks the file as a whole. `locked`: the revisions of llama.cpp in flake.lock;
-    /// `known`: the fleet's hosts.
-    pub fn judge(&self, locked: &[&str], known: &[HostName]) -> Vec<Finding> {
+    /// Checks the file. `locked` are the revisions of llama.cpp in flake.lock, `known` the fleet's
+    /// hosts.
+    pub fn findings(&self, locked: &[&str], known: &[HostName]) -> Vec<Finding> {
         let in_effect: Vec<&PinnedHosts> =
             locked.iter().filter_map(|rev| self.by_revision.get(*rev)).collect();
         let finding = |host: &HostName| {
@@ -136,14 +137,13 @@ impl PinnedHostsFile {
         let unknown = pinned.filter(|host| !known.contains(host));
         let mut findings: Vec<Finding> = unknown.map(finding).collect();
         if in_effect.is_empty() && !self.is_empty() && !locked.is_empty() {
-            let hosts: Vec<&str> = self.hosts().map(|(host, _)| host.as_str()).collect();
-            let are = if hosts.len() == 1 { "is" } else { "are" };
+            let are = if self.hosts().count() == 1 { "is" } else { "are" };
             findings.push(Finding::warning(
                 "pinned-hosts-outdated",
                 format!(
                     "flake.lock changed outside xtask, so {} {are} no longer pinned to an earlier \
                      llama.cpp",
-                    hosts.join(", ")
+                    join(self.hosts().map(|(host, _)| host))
                 ),
                 format!(
                     "build them; if they work, run `git rm {}`, otherwise `cargo xtask rollback`",
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_has_the_pinned_hosts_of_both_ends_and_no_others() {
+    fn an_update_has_the_pinned_hosts_of_both_revisions_and_no_others() {
         let first = PinnedHostsFile::default().step("a", "b", hosts(&[("boron", "a")]));
         assert!(first.at("a").is_empty());
         assert_eq!(first.at("b")[&HostName::new("boron")].rev(), "a");
@@ -208,8 +208,8 @@ mod tests {
             reason(log),
             "cpu-x is not built (failed): a.c:1: fatal error: b.h: No such file"
         );
-        let mute = "cpu-x is not built (failed); end of the log:\nended";
-        assert_eq!(reason(mute), "cpu-x is not built (failed)");
+        let without_error = "cpu-x is not built (failed); end of the log:\nended";
+        assert_eq!(reason(without_error), "cpu-x is not built (failed)");
         assert_eq!(reason("slower: pp128 -20 %"), "slower: pp128 -20 %");
     }
 
@@ -217,11 +217,11 @@ mod tests {
     fn entries_without_effect_are_reported() {
         let file = PinnedHostsFile::default().step("a", "b", hosts(&[("boron", "a")]));
         let boron = [HostName::new("boron")];
-        assert_eq!(file.judge(&["b"], &boron), []);
-        assert_eq!(file.judge(&["b"], &[])[0].code, "unknown-pinned-host");
-        let moved = file.judge(&["x"], &boron);
+        assert_eq!(file.findings(&["b"], &boron), []);
+        assert_eq!(file.findings(&["b"], &[])[0].code, "unknown-pinned-host");
+        let moved = file.findings(&["x"], &boron);
         assert_eq!(moved[0].code, "pinned-hosts-outdated");
         assert!(moved[0].message.contains("boron is no longer pinned"), "{}", moved[0].message);
-        assert_eq!(PinnedHostsFile::default().judge(&["x"], &boron), []);
+        assert_eq!(PinnedHostsFile::default().findings(&["x"], &boron), []);
     }
 }

@@ -19,7 +19,7 @@ const TOPLEVEL: &str = include_str!("toplevel.nix");
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Toplevel {
-    /// The messages of failed assertions; with these there is no system.
+    /// The messages of failed assertions, which prevent the evaluation of the system.
     #[serde(default)]
     pub assertions: Vec<String>,
     #[serde(default)]
@@ -28,7 +28,7 @@ pub struct Toplevel {
 }
 
 impl Flake {
-    /// The hosts, listed without evaluating any of them.
+    /// Lists the hosts, without evaluating any of them.
     ///
     /// # Errors
     /// The flake itself does not evaluate.
@@ -39,7 +39,7 @@ impl Flake {
         }
     }
 
-    /// The `fleet` output; empty if the flake has none.
+    /// Returns the `fleet` output; empty if the flake has none.
     pub fn fleet(&self) -> Result<BTreeMap<HostName, FleetEntry>> {
         match self.eval("fleet", None, None)? {
             Err(failure) if lacks(&failure, "fleet") => Ok(BTreeMap::new()),
@@ -47,12 +47,12 @@ impl Flake {
         }
     }
 
-    /// A package of `legacyPackages`, chosen by a Nix function of the package set.
+    /// Evaluates a package of `legacyPackages`, selected by a Nix function of the package set.
     pub fn package(&self, choose: &str) -> Result<Selection> {
         self.package_of(&system(), choose)
     }
 
-    /// The same, for machines of another system.
+    /// Like [`Self::package`], for another system.
     pub fn package_of(&self, system: &str, choose: &str) -> Result<Selection> {
         let attribute = format!("legacyPackages.{system}");
         let expression = format!("({PACKAGE}) ({choose})");
@@ -70,7 +70,7 @@ impl Flake {
         self.eval("nixosConfigurations", Some(&expression), Some(timeout))
     }
 
-    /// The names of llama.cpp's packages by system, without evaluating any of them.
+    /// Lists the names of llama.cpp's packages by system, without evaluating any of them.
     pub fn packages(
         &self,
         timeout: Duration,
@@ -81,7 +81,7 @@ impl Flake {
         self.eval("packages", Some(names), Some(timeout))
     }
 
-    /// Derivations of some packages of one system.
+    /// Returns the derivations of some packages of one system.
     pub fn package_derivations(
         &self,
         system: &str,
@@ -91,7 +91,7 @@ impl Flake {
         self.of_packages(system, names, "packages.${name}.drvPath", timeout)
     }
 
-    /// Some packages of one system, with their manifests.
+    /// Evaluates some packages of one system, with their manifests.
     pub fn package_selections(
         &self,
         system: &str,
@@ -102,7 +102,7 @@ impl Flake {
         self.of_packages(system, names, &value, timeout)
     }
 
-    /// `value`: a Nix expression of `packages` and `name`.
+    /// Evaluates `value`, a Nix expression of `packages` and `name`, for each of these packages.
     fn of_packages<T: DeserializeOwned>(
         &self,
         system: &str,
@@ -119,7 +119,7 @@ impl Flake {
         self.eval("packages", Some(&expression), Some(timeout))
     }
 
-    /// The lock file of a flake that is not on this machine.
+    /// Returns the lock file of a flake that is not on this machine.
     pub fn locks(&self) -> Option<Value> {
         self.metadata()?.get_mut("locks").map(Value::take)
     }

@@ -1,6 +1,6 @@
-//! The files that `update` writes to the root of a fleet. Earlier versions wrote them below
-//! overlays/llama-cpp/, where they are still read; the next update moves them.
-//! overlays/llama-cpp/fleet-state.nix reads the same places.
+//! The files that `update` writes to the root of a fleet. Earlier versions wrote them to
+//! overlays/llama-cpp/, where they are still read until the next update moves them.
+//! overlays/llama-cpp/fleet-state.nix reads the same paths.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +10,9 @@ use anyhow::{Context, Result};
 use crate::system::{disk, files, git};
 
 pub struct StateFile {
-    /// Below the fleet's folder.
+    /// The path in the fleet's folder.
     pub name: &'static str,
+    /// The path of earlier versions.
     pub old: &'static str,
 }
 
@@ -20,32 +21,32 @@ pub const BUILD_NUMBERS: StateFile =
 pub const PINNED_HOSTS: StateFile =
     StateFile { name: "pinned_hosts.json", old: "overlays/llama-cpp/held.json" };
 
-/// Every path of both files.
+/// All paths of both files.
 pub const PATHS: [&str; 4] =
     [BUILD_NUMBERS.name, BUILD_NUMBERS.old, PINNED_HOSTS.name, PINNED_HOSTS.old];
 
 impl StateFile {
-    /// Where the file is in this fleet, or would be written.
+    /// Returns the path of the file in this fleet, or where it would be written.
     pub fn path(&self, root: &Path) -> &'static str {
         let is_old = !root.join(self.name).exists() && root.join(self.old).exists();
         if is_old { self.old } else { self.name }
     }
 
-    /// The file's text; none if the fleet has no such file.
+    /// Returns the file's content; none if the fleet has no such file.
     pub fn read(&self, root: &Path) -> Result<Option<String>> {
         let file = root.join(self.path(root));
         if file.exists() { files::read(&file).map(Some) } else { Ok(None) }
     }
 
-    /// Writes the file and removes the old one, in a copy of the fleet: nobody else reads it.
+    /// Writes the file to a private copy of the fleet, and removes the old file.
     pub fn replace(&self, copy: &Path, text: &str) -> Result<()> {
         let file = copy.join(self.name);
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         disk::remove(&copy.join(self.old))
     }
 
-    /// Moves the file from its old place. At no moment is there none, and the new one is read
-    /// first, so that a killed move changes no host.
+    /// Moves the file from its old path. Writes the new file before it removes the old one, and the
+    /// new one is read first, so that an interrupted move changes no host.
     pub fn move_to_root(&self, root: &Path) -> Result<()> {
         let Ok(text) = files::read(&root.join(self.old)) else { return Ok(()) };
         let new = root.join(self.name);
@@ -53,7 +54,7 @@ impl StateFile {
             files::write_atomically(&new, text.as_bytes())?;
         }
         if git::is_repository(root) && !git::tracked(root, self.old)?.is_empty() {
-            // Nix sees only files that Git tracks.
+            // A flake contains only files that Git tracks.
             git::intend_to_add(root, &[Path::new(self.name)])?;
         }
         disk::remove(&root.join(self.old))
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_cannot_be_read_is_not_an_absent_one() {
+    fn an_unreadable_file_is_an_error() {
         let fleet = tempfile::tempdir().unwrap();
         assert_eq!(PINNED_HOSTS.read(fleet.path()).unwrap(), None);
         fs::create_dir(fleet.path().join(PINNED_HOSTS.name)).unwrap();

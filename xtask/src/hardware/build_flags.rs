@@ -1,18 +1,19 @@
-//! CMake flags that make the CPU options mean nothing, whatever those are: of the compiler, of the
-//! kind of build, or from files.
+//! CMake flags that invalidate the CPU options: compiler flags, the build type, and options read
+//! from files.
 //!
 //! Pure: no I/O, no clock.
 
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, abridged};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::cmake_line::{CommandLine, is_on};
-use crate::hardware::cpu_flags::list;
 
-/// What makes the CPU options mean nothing, whatever they are.
-pub fn judge(manifest: &Manifest, line: &CommandLine) -> Option<Finding> {
+/// Reports the flags that invalidate the CPU options.
+pub fn finding(manifest: &Manifest, line: &CommandLine) -> Option<Finding> {
     let mut found: Vec<String> = vec![];
     found.extend(line.unreadable.iter().map(|flag| format!("{flag} has no value")));
-    found.extend(line.files.iter().map(|flag| format!("{flag} sets what no rule can check")));
+    found.extend(
+        line.files.iter().map(|flag| format!("{flag} may set anything, which cannot be checked")),
+    );
     if line.get("GGML_CPU").is_some_and(|value| !is_on(value)) {
         found.push("-DGGML_CPU is off: the package has no CPU backend".to_owned());
     }
@@ -22,12 +23,12 @@ pub fn judge(manifest: &Manifest, line: &CommandLine) -> Option<Finding> {
             "CMAKE_SYSTEM_PROCESSOR" | "GGML_SYSTEM_ARCH" if !is_arch(&manifest.system, value) => {
                 "is another architecture"
             }
-            "CMAKE_TOOLCHAIN_FILE" => "sets what no rule can check",
+            "CMAKE_TOOLCHAIN_FILE" => "may set anything, which cannot be checked",
             _ if name.starts_with("CMAKE_PROJECT_") && name.contains("INCLUDE") => {
-                "sets what no rule can check"
+                "may set anything, which cannot be checked"
             }
             _ if is_compiler_flags(name) && value.split_whitespace().any(selects_cpu) => {
-                "selects the CPU past ggml"
+                "bypasses ggml's CPU options"
             }
             _ if is_compiler_flags(name) && name.contains("_RELEASE") && !is_optimized(value) => {
                 "is not optimized"
@@ -41,7 +42,7 @@ pub fn judge(manifest: &Manifest, line: &CommandLine) -> Option<Finding> {
     }
     Some(Finding::error(
         "cpu-options",
-        format!("the build is not what {} promises: {}", manifest.microarch, list(&found)),
+        format!("the build does not match {}: {}", manifest.microarch, abridged(&found)),
         "remove these flags; set the CPU only through `programs.llama-cpp.microarch`",
     ))
 }
@@ -65,8 +66,8 @@ fn is_compiler_flags(name: &str) -> bool {
     })
 }
 
-/// Whether a flag of GCC or Clang changes the instruction set; others that begin with `-m`
-/// change how code is scheduled and linked.
+/// Whether a flag of GCC or Clang changes the instruction set. The listed `-m` flags only change
+/// how code is scheduled and linked.
 fn selects_cpu(flag: &str) -> bool {
     const OTHERS: [&str; 12] = [
         "-mtune=",

@@ -1,21 +1,20 @@
-//! CMake's command line, as far as it decides what is built: the variables that it sets in the
-//! order in which CMake reads them. Source: cmake(1), `cmake::SetCacheArgs` and
-//! `cmState::ParseCacheEntry` of CMake 3.31.
+//! Parses the CMake command line: which variables it sets, in the order in which CMake reads
+//! them. Source: cmake(1), `cmake::SetCacheArgs` and `cmState::ParseCacheEntry` of CMake 3.31.
 //!
 //! Pure: no I/O, no clock.
 
 use std::collections::BTreeMap;
 
-/// What the flags of a package come to.
+/// The variables that a package's CMake flags set.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CommandLine {
-    /// Every value that a variable is given, in order; the last one counts.
+    /// All values given to each variable, in order; CMake uses the last.
     values: BTreeMap<String, Vec<String>>,
-    /// Variables that were set, and then removed by `-U`, with that argument.
+    /// Variables that were set and then removed, with the `-U` argument that removed them.
     pub removed: BTreeMap<String, String>,
     /// Arguments that read variables from a file.
     pub files: Vec<String>,
-    /// `-D` without a variable and a value: CMake ends at it.
+    /// `-D` arguments without a value, which CMake rejects.
     pub unreadable: Vec<String>,
 }
 
@@ -25,7 +24,7 @@ impl CommandLine {
         let arguments = arguments(flags);
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
-            // The value is in the same word or in the next one.
+            // The value is in the same argument or in the next one.
             let option = argument.get(..2).unwrap_or(argument);
             let mut value = || match argument[option.len()..].trim_start() {
                 "" => arguments.next().unwrap_or_default(),
@@ -69,7 +68,7 @@ impl CommandLine {
         self.values.iter().map(|(name, values)| (name.as_str(), values.as_slice()))
     }
 
-    /// The value that counts.
+    /// Returns the value that CMake uses: the last one.
     pub fn get(&self, name: &str) -> Option<&str> {
         Some(self.values.get(name)?.last()?.as_str())
     }
@@ -79,12 +78,12 @@ impl CommandLine {
     }
 }
 
-/// The arguments that reach CMake. stdenv splits a list of flags at white space, unless the
-/// derivation has structured attributes, so what is after white space is both: an argument, and
-/// the rest of the value before it.
+/// Returns the arguments that may reach CMake. stdenv splits flags at white space unless the
+/// derivation has structured attributes, so a word after white space is treated both as an
+/// argument and as part of the preceding value.
 fn arguments(flags: &[String]) -> Vec<&str> {
     const TAKES_VALUE: [&str; 3] = ["-D", "-U", "-C"];
-    // Without a value, -D is the compiler's.
+    // A -D without a value is the compiler's.
     let is_option = |word: &str| {
         word.starts_with("-D") && word.contains('=')
             || TAKES_VALUE.contains(&word)
@@ -93,25 +92,24 @@ fn arguments(flags: &[String]) -> Vec<&str> {
     let mut arguments = vec![];
     for flag in flags {
         arguments.push(flag.trim());
-        let words: Vec<&str> = flag.split_whitespace().skip(1).collect();
-        let mut before = "";
-        for word in words {
-            if is_option(word) || TAKES_VALUE.contains(&before) {
+        let mut previous = "";
+        for word in flag.split_whitespace().skip(1) {
+            if is_option(word) || TAKES_VALUE.contains(&previous) {
                 arguments.push(word);
             }
-            before = word;
+            previous = word;
         }
     }
     arguments
 }
 
-/// CMake's idea of true: one of its constants, or a number that is not zero.
+/// Whether CMake treats this value as true: one of its constants, or a nonzero number.
 pub fn is_on(value: &str) -> bool {
     matches!(value.to_ascii_uppercase().as_str(), "ON" | "TRUE" | "YES" | "Y")
         || value.parse().is_ok_and(|number: f64| number != 0.0)
 }
 
-/// A glob of `-U`: `*`, `?` and `[…]`.
+/// Whether a name matches a glob of `-U`: `*`, `?` and `[…]`.
 fn matches(glob: &[u8], name: &[u8]) -> bool {
     match (glob, name) {
         ([], []) => true,

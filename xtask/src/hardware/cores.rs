@@ -1,6 +1,6 @@
-//! The cores of a machine: how many there are, of which kinds, and how many threads
-//! llama.cpp should use on them. What the kernel does not tell is not known, and nothing is
-//! recommended that depends on it.
+//! A machine's CPU cores: their number, their kinds, and how many threads llama.cpp should
+//! use. Values that the kernel does not report stay unknown, and no recommendation depends on
+//! them.
 //!
 //! Pure: no I/O, no clock.
 
@@ -18,48 +18,48 @@ use crate::ui::units;
 pub struct Cores {
     /// Physical cores that are online.
     pub physical: u32,
-    /// Their threads, which Linux calls CPUs.
+    /// Hardware threads, which Linux calls CPUs.
     pub logical: u32,
-    /// The fastest first. Empty: it is unknown whether they differ.
+    /// Kinds of cores, fastest first. Empty if it is unknown whether the cores differ.
     #[serde(default)]
     pub kinds: Vec<CoreKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sockets: Option<u32>,
-    /// Those that have CPUs.
+    /// NUMA nodes that have CPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub numa_nodes: Option<u32>,
-    /// CPUs that are present and switched off.
+    /// CPUs that are present but offline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline: Option<u32>,
-    /// Cores that processes may use where an affinity or a container's quota leaves fewer.
+    /// Cores that processes may use, if an affinity or a container's quota limits them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usable: Option<u32>,
 }
 
-/// Cores that do not differ in speed, apart from turbo clocks.
+/// Cores of equal speed, apart from turbo clocks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CoreKind {
-    /// `P`, `E`, `LP-E`, an ARM core's name. None: all cores are of this kind.
+    /// `P`, `E`, `LP-E` or the name of an ARM core. None if all cores are of this kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub cores: u32,
     pub threads: u32,
-    /// The kernel's measure of speed on ARM; 1024 is the fastest core of the machine.
+    /// The kernel's `cpu_capacity` (ARM only); the machine's fastest core has 1024.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_mhz: Option<u32>,
 }
 
-/// A slower core holds the others up: threads wait for each other after each operation. From
-/// this share of the fastest kind's capacity on, a kind is worth using.
+/// Minimum capacity of a kind that is worth using, as a share of the fastest kind's. Threads
+/// wait for each other after each operation, so one slow core delays all the others.
 const WORTH_USING: f64 = 0.75;
-/// Turbo clocks of equal cores differ by less than this.
+/// Minimum ratio of two clocks that count as equal: turbo clocks of equal cores differ less.
 const SAME_CLOCK: f64 = 0.85;
 
 impl Cores {
-    /// Of the sections `cores`, `siblings` and `nodes` of probe.sh's output.
+    /// Reads the sections `cpuinfo`, `cores`, `siblings` and `nodes` of probe.sh's output.
     pub fn read<'a>(cpu: &Cpu, section: &dyn Fn(&str) -> &'a str) -> Option<Self> {
         let text = section("cores");
         let value = |name: &str| {
@@ -68,17 +68,17 @@ impl Cores {
         let list = |name: &str| value(name).map(cpu_list);
         let online = list("online");
         let mut cpus = logical_cpus(section("cpuinfo"), text, section("siblings"));
-        cpus.retain(|one| online.as_ref().is_none_or(|online| online.contains(&one.id)));
-        let physical = distinct(cpus.iter().map(|one| one.core.clone()))?;
+        cpus.retain(|cpu| online.as_ref().is_none_or(|online| online.contains(&cpu.id)));
+        let physical = distinct(cpus.iter().map(|cpu| cpu.core.clone()))?;
         let nodes = section("nodes").lines().filter(|line| !line.trim().is_empty()).count();
         let is_without_numa = || !section("siblings").trim().is_empty() && value("numa").is_none();
         let numa_nodes = match nodes {
             0 => is_without_numa().then_some(1),
             nodes => Some(number(nodes)),
         };
-        let packages = distinct(cpus.iter().map(|one| one.package));
+        let packages = distinct(cpus.iter().map(|cpu| cpu.package));
         let sockets = match (cpu.arch, numa_nodes) {
-            // Some ARM kernels call each cluster of cores a package.
+            // Some ARM kernels report each cluster of cores as a package.
             (Arch::Aarch64, Some(1)) => Some(1),
             (Arch::Aarch64, None) => None,
             _ => packages,
@@ -92,15 +92,16 @@ impl Cores {
             sockets,
             numa_nodes,
             offline: offline.filter(|count| *count > 0).map(number),
-            usable: usable(&cpus, list("allowed"), value("quota")).filter(|most| *most < physical),
+            usable: usable(&cpus, list("allowed"), value("quota"))
+                .filter(|usable| *usable < physical),
         })
     }
 
-    /// Of a nixos-facter report's `hardware.cpu`: one entry a socket, on x86 only. It does not
-    /// tell one kind of core from another.
+    /// Reads a nixos-facter report's `hardware.cpu`, which has one entry per socket on x86, and
+    /// does not distinguish kinds of cores.
     pub fn of_report(entries: &[serde_json::Value]) -> Option<Self> {
         let sum = |name: &str| {
-            // A gap in the numbers of the sockets is an entry without content.
+            // An unused socket number has an empty entry.
             let entries = entries.iter().filter(|entry| entry["features"].is_array());
             let counts = entries.map(|entry| entry[name].as_u64().filter(|count| *count > 0));
             counts.sum::<Option<u64>>().and_then(|sum| u32::try_from(sum).ok())
@@ -109,29 +110,31 @@ impl Cores {
         Some(Self { physical, logical, ..Self::default() })
     }
 
-    /// How many threads llama.cpp should use: a thread for each core of the fastest kind, and
-    /// of those almost as fast, on one socket.
+    /// Returns how many threads llama.cpp should use: one for each core on one socket that is
+    /// of the fastest kind or almost as fast.
     pub fn threads(&self) -> Option<u32> {
         let first = self.kinds.first()?;
         let is_worth_using = |kind: &&CoreKind| match (kind.capacity, first.capacity) {
-            (Some(its), Some(most)) => f64::from(its) >= WORTH_USING * f64::from(most),
+            (Some(capacity), Some(fastest)) => {
+                f64::from(capacity) >= WORTH_USING * f64::from(fastest)
+            }
             _ => *kind == first,
         };
         let fast: u32 = self.kinds.iter().filter(is_worth_using).map(|kind| kind.cores).sum();
-        let on_one_socket = fast.div_ceil(self.memories()?);
+        let on_one_socket = fast.div_ceil(self.sockets_with_memory()?);
         Some(on_one_socket.min(self.usable.unwrap_or(u32::MAX)).max(1))
     }
 
-    /// Sockets with memory of their own. Those of a guest, and of a machine that interleaves
-    /// its memory, share one.
-    pub fn memories(&self) -> Option<u32> {
+    /// Returns how many sockets have separate memory. In a virtual machine, or if the firmware
+    /// interleaves the memory, all sockets share one NUMA node.
+    pub fn sockets_with_memory(&self) -> Option<u32> {
         match self.sockets? {
             0 | 1 => Some(1),
             sockets => Some(sockets.min(self.numa_nodes?)),
         }
     }
 
-    /// `14 (6 P with 2 threads each, 8 E)`.
+    /// Formats the cores as `14 (6 P with 2 threads each, 8 E)`.
     pub fn describe(&self) -> String {
         let count = |number: u32, noun| units::count(number as usize, noun);
         let kinds: Vec<String> = self.kinds.iter().map(describe_kind).collect();
@@ -157,16 +160,16 @@ fn describe_kind(kind: &CoreKind) -> String {
     format!("{}{name}{threads}", kind.cores)
 }
 
-/// What Linux calls a CPU: a thread of a core.
+/// A hardware thread, which Linux calls a CPU.
 #[derive(Debug, Clone, Default)]
 struct LogicalCpu {
     id: u32,
-    /// The CPUs of its core, or another name that only they share.
+    /// A name that only the CPUs of the same core share.
     core: Option<String>,
     package: Option<u32>,
     capacity: Option<u32>,
     max_mhz: Option<u32>,
-    /// ARM's implementer and part.
+    /// The implementer and part (ARM only).
     part: Option<Identity>,
 }
 
@@ -186,28 +189,29 @@ fn logical_cpus(cpuinfo: &str, cores: &str, siblings: &str) -> Vec<LogicalCpu> {
     for line in cores.lines().filter_map(|line| line.strip_prefix("cpu=")) {
         let mut words = line.split_whitespace();
         let Some(id) = words.next().and_then(|word| word.parse().ok()) else { continue };
-        let one = cpus.entry(id).or_insert_with(|| LogicalCpu { id, ..LogicalCpu::default() });
+        let cpu = cpus.entry(id).or_insert_with(|| LogicalCpu { id, ..LogicalCpu::default() });
         for (key, value) in words.filter_map(|word| word.split_once('=')) {
             let value = value.parse::<u32>().ok();
             match key {
-                "package" => one.package = value.or(one.package),
-                "capacity" => one.capacity = value,
-                "max" => one.max_mhz = value.map(|kilohertz| kilohertz / 1000),
+                "package" => cpu.package = value.or(cpu.package),
+                "capacity" => cpu.capacity = value,
+                "max" => cpu.max_mhz = value.map(|kilohertz| kilohertz / 1000),
                 _ => {}
             }
         }
     }
     for line in siblings.lines().map(str::trim) {
         for id in cpu_list(line) {
-            if let Some(one) = cpus.get_mut(&id) {
-                one.core = Some(line.to_owned());
+            if let Some(cpu) = cpus.get_mut(&id) {
+                cpu.core = Some(line.to_owned());
             }
         }
     }
     cpus.into_values().collect()
 }
 
-/// The cores by kind, or nothing where they may differ and it is not known how.
+/// Groups the cores by kind. Returns nothing if the cores may differ but the kernel does not
+/// report how.
 fn kinds(
     cpu: &Cpu,
     cpus: &[LogicalCpu],
@@ -216,21 +220,21 @@ fn kinds(
     let is_x86 = cpu.arch == Arch::X86_64;
     let labels: Option<Vec<String>> = match is_x86 {
         true => x86_labels(&cpu.identity, cpus, list),
-        false => cpus.iter().map(|one| one.part.as_ref().map(core_name)).collect(),
+        false => cpus.iter().map(|cpu| cpu.part.as_ref().map(core_name)).collect(),
     };
     let mut groups: BTreeMap<String, Vec<&LogicalCpu>> = BTreeMap::new();
-    for (label, one) in labels.unwrap_or_default().into_iter().zip(cpus) {
-        groups.entry(label).or_default().push(one);
+    for (label, cpu) in labels.unwrap_or_default().into_iter().zip(cpus) {
+        groups.entry(label).or_default().push(cpu);
     }
     let only = groups.len() == 1;
     let mut kinds: Vec<CoreKind> = groups
         .into_iter()
         .map(|(name, group)| CoreKind {
             name: (!only).then_some(name),
-            cores: distinct(group.iter().map(|one| one.core.clone())).unwrap_or_default(),
+            cores: distinct(group.iter().map(|cpu| cpu.core.clone())).unwrap_or_default(),
             threads: number(group.len()),
-            capacity: group.iter().filter_map(|one| one.capacity).max().filter(|_| !is_x86),
-            max_mhz: group.iter().filter_map(|one| one.max_mhz).max(),
+            capacity: group.iter().filter_map(|cpu| cpu.capacity).max().filter(|_| !is_x86),
+            max_mhz: group.iter().filter_map(|cpu| cpu.max_mhz).max(),
         })
         .collect();
     let is_ordered = only
@@ -245,10 +249,11 @@ fn kinds(
     kinds
 }
 
-/// In the order of their speed. AMD's compact cores differ in clock and cache alone.
+/// Names of x86 kinds, fastest first. AMD's compact cores differ only in clock and cache.
 const X86_KINDS: [&str; 5] = ["P", "E", "LP-E", "full-size", "compact"];
 
-/// By the kernel's lists, or by clocks that differ more than turbo clocks do.
+/// Labels each CPU with its kind, from the kernel's lists, or from clocks that differ more than
+/// turbo clocks do. None if the kinds are unknown.
 fn x86_labels(
     identity: &Identity,
     cpus: &[LogicalCpu],
@@ -257,24 +262,24 @@ fn x86_labels(
     if let Some(core) = list("core") {
         let atom = list("atom").unwrap_or_default();
         let lowpower = list("lowpower").unwrap_or_default();
-        let clocks = cpus.iter().filter(|one| atom.contains(&one.id)).map(|one| one.max_mhz);
+        let clocks = cpus.iter().filter(|cpu| atom.contains(&cpu.id)).map(|cpu| cpu.max_mhz);
         let fastest_atom = clocks.max().flatten();
-        let is_slow = |one: &LogicalCpu| {
-            one.max_mhz.zip(fastest_atom).is_some_and(|(its, most)| !is_same_clock(its, most))
+        let is_slow = |cpu: &LogicalCpu| {
+            cpu.max_mhz.zip(fastest_atom).is_some_and(|(clock, top)| !is_same_clock(clock, top))
         };
-        let of = |one: &LogicalCpu| match one.id {
+        let label = |cpu: &LogicalCpu| match cpu.id {
             id if core.contains(&id) => Some("P".to_owned()),
             id if lowpower.contains(&id) => Some("LP-E".to_owned()),
-            id if atom.contains(&id) => Some(if is_slow(one) { "LP-E" } else { "E" }.to_owned()),
+            id if atom.contains(&id) => Some(if is_slow(cpu) { "LP-E" } else { "E" }.to_owned()),
             _ => None,
         };
-        return cpus.iter().map(of).collect();
+        return cpus.iter().map(label).collect();
     }
     let Some(groups) = clock_groups(cpus) else {
-        // A guest, or a kernel that does not tell: of a CPU that may have two kinds.
+        // A virtual machine, or a kernel without clocks: a hybrid CPU may have two kinds.
         return (!is_hybrid(identity)).then(|| vec![String::new(); cpus.len()]);
     };
-    // The clocks of Lakefield's kinds hardly differ.
+    // Lakefield's two kinds have almost the same clock.
     if is_always_hybrid(identity) && groups.iter().all(|group| *group == 0) {
         return None;
     }
@@ -282,9 +287,9 @@ fn x86_labels(
     groups.into_iter().map(|group| names.get(group).map(ToString::to_string)).collect()
 }
 
-/// For each CPU the number of its group, the fastest being 0.
+/// Groups the CPUs by clock: returns each CPU's group number, 0 for the fastest.
 fn clock_groups(cpus: &[LogicalCpu]) -> Option<Vec<usize>> {
-    let clocks: Vec<u32> = cpus.iter().map(|one| one.max_mhz).collect::<Option<_>>()?;
+    let clocks: Vec<u32> = cpus.iter().map(|cpu| cpu.max_mhz).collect::<Option<_>>()?;
     let mut tops: Vec<u32> = vec![];
     for clock in clocks.iter().copied().collect::<BTreeSet<_>>().into_iter().rev() {
         if tops.last().is_none_or(|top| !is_same_clock(clock, *top)) {
@@ -299,13 +304,13 @@ fn is_same_clock(clock: u32, top: u32) -> bool {
     f64::from(clock) >= SAME_CLOCK * f64::from(top)
 }
 
-/// How many cores a process may use at once.
+/// Returns how many cores a process may use at once, by its affinity and its cgroup's quota.
 fn usable(cpus: &[LogicalCpu], allowed: Option<BTreeSet<u32>>, quota: Option<&str>) -> Option<u32> {
     let by_affinity = allowed.and_then(|allowed| {
-        let cpus = cpus.iter().filter(|one| allowed.contains(&one.id));
-        distinct(cpus.map(|one| one.core.clone()))
+        let cpus = cpus.iter().filter(|cpu| allowed.contains(&cpu.id));
+        distinct(cpus.map(|cpu| cpu.core.clone()))
     });
-    // `200000 100000`: microseconds in each period; `max 100000` is no limit.
+    // `200000 100000`: microseconds per period; `max 100000` means no limit.
     let by_quota = quota.and_then(|text| {
         let (time, period) = text.split_once(' ')?;
         let (time, period) = (time.parse::<u64>().ok()?, period.trim().parse::<u64>().ok()?);
@@ -314,15 +319,15 @@ fn usable(cpus: &[LogicalCpu], allowed: Option<BTreeSet<u32>>, quota: Option<&st
     [by_affinity, by_quota].into_iter().flatten().filter(|count| *count > 0).min()
 }
 
-/// How many there are; none where one is unknown, or there are none.
+/// Counts the distinct items. None if one is unknown, or if there are none.
 fn distinct<T: Ord>(items: impl Iterator<Item = Option<T>>) -> Option<u32> {
     let set: BTreeSet<T> = items.collect::<Option<_>>()?;
     Some(number(set.len())).filter(|count| *count > 0)
 }
 
-/// `0-3,8`, as the kernel writes it.
+/// Parses a kernel CPU list, such as `0-3,8`.
 fn cpu_list(text: &str) -> BTreeSet<u32> {
-    /// More than any kernel is built for.
+    /// Above the number of CPUs of any kernel configuration.
     const MOST: u32 = 1 << 16;
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -1,5 +1,5 @@
-//! Cores of recorded machines (tests/fixtures/cores), of machines as their kernels list them,
-//! and of machines that do not tell.
+//! Tests with recorded machines (tests/fixtures/cores), with kernels' lists, and with incomplete
+//! output.
 
 use crate::hardware::cores::*;
 use crate::hardware::probe_output::sections;
@@ -7,13 +7,14 @@ use crate::hardware::probe_output::sections;
 const GENUINE_INTEL: &str = "vendor_id : GenuineIntel\ncpu family : 6\nmodel : 170\n";
 const AMD: &str = "vendor_id : AuthenticAMD\ncpu family : 26\nmodel : 36\n";
 
-fn read(answer: &str) -> Option<Cores> {
-    let sections = sections(answer);
+fn read(output: &str) -> Option<Cores> {
+    let sections = sections(output);
     let section = |name: &str| sections.get(name).map_or("", String::as_str);
     Cores::read(&Cpu::parse(section("cpuinfo")).unwrap(), &section)
 }
 
-/// An x86 machine of one socket. Each core: its CPUs, and its highest clock in MHz.
+/// Probe output of an x86 machine with one socket. Each core has its CPUs and its highest clock in
+/// MHz.
 fn x86(vendor: &str, lists: &str, cores: &[(&[u32], Option<u32>)]) -> String {
     let (mut cpus, mut siblings) = (String::new(), String::new());
     for (ids, clock) in cores {
@@ -61,16 +62,16 @@ fn recorded_machines_are_described_and_get_their_threads() {
 }
 
 #[test]
-fn arms_cores_are_of_a_kind_by_their_part_and_in_the_order_of_their_capacity() {
+fn arm_cores_are_grouped_by_part_and_sorted_by_capacity() {
     for (answer, counts, fastest, threads) in [
-        // The A715 and the A710 have 0.83 of the X3's capacity, the A510 has 0.27.
+        // The A715 and the A710 have 0.83 of the X3's capacity, the A510 0.27.
         (
             include_str!("../../tests/fixtures/cores/x3-a715-a710-a510"),
             vec![1, 2, 2, 3],
             "cortex-x3",
             5,
         ),
-        // The A725 has 0.71 of the X925's.
+        // The A725 has 0.71 of the X925's capacity.
         (include_str!("../../tests/fixtures/cores/gb10"), vec![10, 10], "", 10),
     ] {
         let cores = read(answer).unwrap();
@@ -84,7 +85,7 @@ fn arms_cores_are_of_a_kind_by_their_part_and_in_the_order_of_their_capacity() {
 }
 
 #[test]
-fn the_kernels_lists_say_which_cores_are_of_which_kind() {
+fn the_kernels_lists_give_the_kinds_of_cores() {
     let cores: &[(&[u32], _)] = &[
         (&[0, 1], Some(4800)),
         (&[2, 3], Some(4500)),
@@ -98,9 +99,9 @@ fn the_kernels_lists_say_which_cores_are_of_which_kind() {
         let cores = read(&x86(GENUINE_INTEL, lists, cores)).unwrap();
         assert_eq!((cores.describe().as_str(), cores.threads()), (wanted, Some(2)));
     }
-    // A kernel from before those lists.
+    // A kernel without those lists.
     assert_eq!(read(&x86(GENUINE_INTEL, "", cores)).unwrap().describe(), wanted);
-    // A CPU in neither list: nothing is claimed.
+    // A CPU in neither list: the kinds are unknown.
     let cores = read(&x86(GENUINE_INTEL, "core=0-3\natom=4-5\n", cores)).unwrap();
     assert_eq!((cores.describe().as_str(), cores.threads()), ("5, 7 threads", None));
 }
@@ -114,15 +115,15 @@ fn amds_cores_are_one_kind_unless_their_clocks_are_far_apart() {
         "2 (1 full-size with 2 threads each, 1 compact with 2 threads each)"
     );
     assert_eq!(cores.threads(), Some(1));
-    // A Ryzen's preferred cores.
+    // A Ryzen's preferred cores have a higher clock.
     let ryzen: &[(&[u32], _)] = &[(&[0, 2], Some(5700)), (&[1, 3], Some(5250))];
     let cores = read(&x86(AMD, "", ryzen)).unwrap();
     assert_eq!((cores.describe().as_str(), cores.threads()), ("2 with 2 threads each", Some(2)));
 }
 
-/// Hypervisors make a socket of each CPU; a socket that is not full has fewer cores.
+/// Hypervisors report each CPU as a socket; a partly populated socket has fewer cores.
 #[test]
-fn only_sockets_with_memory_of_their_own_count() {
+fn only_sockets_with_separate_memory_count() {
     let cpus = "cpu=0 package=0\ncpu=1 package=1\ncpu=2 package=2\ncpu=3 package=2\n";
     let guest = |numa: &str| {
         let answer = x86(AMD, "", &[]).replace("0-9\n", numa);
@@ -135,7 +136,7 @@ fn only_sockets_with_memory_of_their_own_count() {
     assert_eq!(guest("").threads(), None);
 }
 
-/// The slowest of three groups is slower than the middle one, not only than the fastest.
+/// Each of three groups is compared with the next faster one, not with the fastest.
 #[test]
 fn a_clock_belongs_to_the_slowest_group_that_reaches_it() {
     let cores: &[(&[u32], _)] = &[(&[0], Some(5000)), (&[1], Some(4000)), (&[2], Some(3900))];
@@ -159,13 +160,13 @@ fn affinity_and_quota_are_limits() {
 }
 
 #[test]
-fn what_is_not_told_is_not_known() {
+fn missing_values_are_unknown() {
     let guest: &[(&[u32], _)] = &[(&[0], None), (&[1], None)];
-    // A guest on a CPU that may be hybrid: its kernel sees no lists and no clocks.
+    // A virtual machine on a CPU that may be hybrid: no lists and no clocks.
     let cores = read(&x86(GENUINE_INTEL, "", guest)).unwrap();
     assert_eq!((cores.describe().as_str(), cores.threads()), ("2, 2 threads", None));
     assert_eq!(read(&x86(AMD, "", guest)).unwrap().threads(), Some(2));
-    // As hwloc recorded a Lakefield: the kernel has no lists, and the clocks are as good as equal.
+    // A Lakefield, recorded by hwloc: no lists, and almost equal clocks.
     let lakefield = GENUINE_INTEL.replace("170", "138");
     let clocks: &[(&[u32], _)] = &[(&[0], Some(3000)), (&[1], Some(2800)), (&[2], Some(2800))];
     assert_eq!(read(&x86(&lakefield, "", clocks)).unwrap().describe(), "3, 3 threads");
@@ -178,22 +179,22 @@ fn what_is_not_told_is_not_known() {
     let text = [core(0, 0), core(1, 0), core(2, 1), core(3, 1)].concat();
     let cores = read(&format!("#llamafleet cpuinfo\n{text}")).unwrap();
     assert_eq!((cores.describe().as_str(), cores.threads()), ("2 with 2 threads each", Some(2)));
-    // The empty line is of the next section's mark. A second socket may have its own memory.
+    // The empty line belongs to the next section's mark. A second socket may have its own memory.
     let two = text.replace("physical id : 0\ncore id : 1", "physical id : 1\ncore id : 1");
     let cores = read(&format!("#llamafleet cpuinfo\n{two}#llamafleet siblings\n\n")).unwrap();
     assert_eq!((cores.sockets, cores.numa_nodes, cores.threads()), (Some(2), None, None));
-    // An ARM machine whose /proc/cpuinfo names one part for all.
+    // An ARM machine whose /proc/cpuinfo has one part for all CPUs.
     let gb10 = include_str!("../../tests/fixtures/cores/gb10");
     let cores = read(&gb10.replacen("CPU part", "part", 1)).unwrap();
     assert_eq!((cores.physical, cores.threads()), (20, None));
-    // Two kinds, and not which is faster.
+    // Two kinds, but no order.
     let bare = gb10.replace("capacity=", "x=").replace("max=", "x=");
     assert_eq!(read(&bare).unwrap().threads(), None);
 }
 
-/// Whatever is taken away: no panic, and never more threads than the machine has cores.
+/// Whatever is removed: no panic, and never more threads than cores.
 #[test]
-fn with_any_word_taken_away_the_rest_is_still_right() {
+fn removing_any_word_leaves_the_rest_right() {
     for answer in [
         include_str!("../../tests/fixtures/cores/raptorlake-6p-8e"),
         include_str!("../../tests/fixtures/cores/gb10"),
@@ -216,7 +217,7 @@ fn with_any_word_taken_away_the_rest_is_still_right() {
 }
 
 #[test]
-fn a_facter_report_counts_cores_and_does_not_tell_their_kinds() {
+fn a_facter_report_has_the_number_of_cores_but_not_their_kinds() {
     let report = |text: &str| Cores::of_report(&serde_json::from_str::<Vec<_>>(text).unwrap());
     let socket = r#"{"features": [], "physical_id": 0, "siblings": 48, "cores": 24}"#;
     let cores = report(&format!("[{socket}, {{}}, {socket}]")).unwrap();

@@ -1,4 +1,4 @@
-//! A machine's CPU, from the text of its /proc/cpuinfo.
+//! Parses a machine's CPU from /proc/cpuinfo.
 //!
 //! Pure: no I/O, no clock.
 
@@ -16,7 +16,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// Whether it runs programs of this Nix system.
+    /// Whether it can run programs of this Nix system.
     pub fn runs(self, system: &str) -> bool {
         match self {
             Self::X86_64 => system.starts_with("x86_64-") || system.starts_with("i686-"),
@@ -28,24 +28,24 @@ impl Arch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cpu {
-    /// For people; aarch64 kernels do not tell it.
+    /// For display only. aarch64 kernels do not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     pub arch: Arch,
-    /// For people; what is checked follows from the flags.
+    /// For display only. All checks use the flags.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub microarch: Option<String>,
     #[serde(flatten)]
     pub identity: Identity,
-    /// As /proc/cpuinfo names them: what the CPU has and the kernel lets through. Of a hybrid CPU
-    /// what all processors have: a thread may run on any of them.
+    /// The flags in /proc/cpuinfo, which the CPU and the kernel support. On a hybrid CPU those
+    /// that all processors have, because a thread may run on any of them.
     pub flags: BTreeSet<String>,
-    /// The list of flags ends in the middle: whether the CPU has others is unknown.
+    /// Whether the list of flags is truncated, so that the CPU may have others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flags_cut: bool,
 }
 
-/// Who made it and which it is. It breaks ties and decides nothing.
+/// The CPU's vendor and model. Only used to break ties.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Identity {
@@ -53,14 +53,16 @@ pub struct Identity {
     pub vendor: String,
     /// x86 only.
     pub family: u32,
-    /// x86's model, aarch64's part.
+    /// The model (x86) or part (aarch64).
     #[serde(rename = "modelNumber")]
     pub model: u32,
 }
 
 impl Cpu {
+    /// Parses the content of /proc/cpuinfo.
+    ///
     /// # Errors
-    /// A sentence: the text names no processor of an architecture that is known.
+    /// A sentence: the CPU's architecture is unknown or unsupported.
     pub fn parse(cpuinfo: &str) -> Result<Self, String> {
         let field = |wanted: &str| {
             cpuinfo.lines().filter_map(key_value).find(|(key, _)| *key == wanted).map(|(_, v)| v)
@@ -80,7 +82,7 @@ impl Cpu {
             (Arch::X86_64, flags)
         } else if let Some(flags) = common(cpuinfo, "Features") {
             if !flags.contains("asimd") {
-                // A 32-bit kernel shows a 64-bit CPU so, too.
+                // A 32-bit kernel on a 64-bit CPU reports the same.
                 let kind = match field("CPU implementer") {
                     Some(_) => "its CPU or its kernel is 32-bit ARM",
                     None => "its CPU is of another kind",
@@ -105,7 +107,7 @@ impl Cpu {
     }
 }
 
-/// The architecture, where /proc/cpuinfo has the fields of another one.
+/// Returns the architecture if /proc/cpuinfo has the fields of an unsupported one.
 fn unsupported(cpuinfo: &str) -> Option<&'static str> {
     const FIELDS: [(&str, &str, &str); 12] = [
         ("CPU Family", "loongson", "loongarch64"),
@@ -114,7 +116,7 @@ fn unsupported(cpuinfo: &str) -> Option<&'static str> {
         ("isa", "rv32", "riscv32"),
         ("cpu", "power", "ppc64"),
         ("vendor_id", "ibm/s390", "s390x"),
-        // Of a PowerPC whose name is a number.
+        // A PowerPC whose name is a number.
         ("timebase", "", "PowerPC"),
         ("cpu", "alpha", "alpha"),
         ("cpu model", "", "MIPS"),
@@ -129,7 +131,7 @@ fn unsupported(cpuinfo: &str) -> Option<&'static str> {
     FIELDS.iter().find(is).map(|(.., architecture)| *architecture)
 }
 
-/// The fields of each processor, by its number.
+/// Returns the fields of each processor by number.
 pub fn processors(cpuinfo: &str) -> BTreeMap<u32, BTreeMap<&str, &str>> {
     let mut processors: BTreeMap<u32, BTreeMap<&str, &str>> = BTreeMap::new();
     let mut current = None;
@@ -149,7 +151,7 @@ fn key_value(line: &str) -> Option<(&str, &str)> {
     Some((key.trim(), value.trim()))
 }
 
-/// The words that every line with this key has.
+/// Returns the words that all lines with this key have in common.
 fn common(cpuinfo: &str, wanted: &str) -> Option<BTreeSet<String>> {
     let mut sets = cpuinfo
         .lines()
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_every_processor_has_counts() {
+    fn only_flags_of_every_processor_count() {
         let text = "processor: 0\nFeatures : fp asimd sve i8mm\nCPU implementer : 0x41\n\
                     CPU part : 0xd47\n\nprocessor: 1\nFeatures : fp asimd i8mm\n";
         let cpu = Cpu::parse(text).unwrap();
@@ -189,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_cpu_is_said() {
+    fn unsupported_cpus_are_rejected_by_name() {
         assert!(Cpu::parse("").unwrap_err().contains("neither"));
         assert!(Cpu::parse("flags : fpu sse").unwrap_err().contains("32-bit x86"));
         let arm = "Features : half thumb neon\nCPU implementer : 0x41";
         assert!(Cpu::parse(arm).unwrap_err().contains("32-bit ARM"));
         let loongson = include_str!("../../tests/fixtures/cpuinfo/loongson-3a5000");
         assert!(Cpu::parse(loongson).unwrap_err().contains("loongarch64"));
-        // As these kernels write it.
+        // Fields as these kernels write them.
         for (text, architecture) in [
             ("CPU Family\t\t: Loongson-64bit\nFeatures\t\t: cpucfg lam fpu lsx", "loongarch64"),
             ("isa\t\t: rv64imafdcv_zicbom\nmmu\t\t: sv39", "riscv64"),

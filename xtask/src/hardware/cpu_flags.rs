@@ -1,24 +1,21 @@
-//! The CPU options that a variant passes to CMake, held against the table: an exact
-//! build has exactly its row's, a dispatched one none of them.
+//! Compares the CPU options that a variant passes to CMake with the microarchitecture table: a
+//! build for one CPU has exactly the options of its row, a dispatched build has none.
 //!
 //! Pure: no I/O, no clock.
 
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, abridged};
 use crate::fleet::manifest::Manifest;
 use crate::hardware::build_flags;
 use crate::hardware::cmake_line::{CommandLine, is_on};
 use crate::hardware::microarch::{DISPATCH, Table};
 
-/// How many options a message names before it counts the rest.
-const NAMED: usize = 4;
-
-pub fn judge(manifest: &Manifest) -> Vec<Finding> {
+pub fn findings(manifest: &Manifest) -> Vec<Finding> {
     let line = &CommandLine::parse(&manifest.cmake_flags);
     let mut findings = repeated(line);
     findings.extend(impure(line));
-    findings.extend(build_flags::judge(manifest, line));
+    findings.extend(build_flags::finding(manifest, line));
     findings.extend(match &manifest.microarchs[..] {
-        // Each is built with its own options, which these are not.
+        // Each module is compiled with its own options, which are not in these flags.
         [_, _, ..] => several(manifest, line),
         _ if manifest.microarch == DISPATCH => dispatched(manifest, line),
         _ => exact(manifest, line),
@@ -44,13 +41,15 @@ fn impure(line: &CommandLine) -> Option<Finding> {
     ))
 }
 
-/// CMake takes the last one, so the list no longer says what the build is.
+/// Reports variables that are set more than once: CMake uses the last value, so the others are
+/// misleading.
 fn repeated(line: &CommandLine) -> Vec<Finding> {
-    let of = |(name, values): (&str, &[String])| {
+    let finding = |(name, values): (&str, &[String])| {
         (values.len() > 1).then(|| {
             let help = "pass it once: `programs.llama-cpp.extraCmakeFlags` replaces the module's \
                         own flag";
-            let message = format!("-D{name} is passed {} times: {}", values.len(), list(values));
+            let count = values.len();
+            let message = format!("-D{name} is passed {count} times: {}", abridged(values));
             if values.iter().all(|value| value == &values[0]) {
                 Finding::warning("repeated-flag", message, help)
             } else {
@@ -58,10 +57,10 @@ fn repeated(line: &CommandLine) -> Vec<Finding> {
             }
         })
     };
-    line.iter().filter_map(of).collect()
+    line.iter().filter_map(finding).collect()
 }
 
-/// The fleet's own table has it, or the variant would not evaluate.
+/// Reports a microarchitecture that only the fleet's version of the table has.
 fn unknown(microarch: &str, system: &str) -> Finding {
     Finding::error(
         "unknown-microarch",
@@ -71,17 +70,17 @@ fn unknown(microarch: &str, system: &str) -> Finding {
     )
 }
 
-/// The flags are those of all modules together: which are on is up to each.
+/// Checks a list of CPUs: the flags are common to all modules, so they select no instruction
+/// sets.
 fn several(manifest: &Manifest, line: &CommandLine) -> Vec<Finding> {
     let system = &manifest.system;
     let is_unknown = |name: &&str| Table::embedded().cmake_options(system, name).is_none();
     let mut findings: Vec<Finding> =
         manifest.cpus().filter(is_unknown).map(|name| unknown(name, system)).collect();
-    let mut wrong = Wrong::default();
-    if !line.is_on("GGML_BACKEND_DL") {
-        wrong.add(manifest, "GGML_BACKEND_DL", "-DGGML_BACKEND_DL is not on".to_owned());
-    }
-    findings.extend(wrong.findings("the flags do not match a list of CPUs"));
+    let option = "GGML_BACKEND_DL";
+    let wrong =
+        if line.is_on(option) { vec![] } else { vec![(option, format!("-D{option} is not on"))] };
+    findings.extend(deviations(manifest, "the flags do not match a list of CPUs", wrong));
     findings
 }
 
@@ -90,12 +89,12 @@ fn exact(manifest: &Manifest, line: &CommandLine) -> Vec<Finding> {
     let Some(wanted) = Table::embedded().cmake_options(system, microarch) else {
         return vec![unknown(microarch, system)];
     };
-    let mut wrong = Wrong::default();
+    let mut wrong = vec![];
     for (option, value) in &wanted {
-        // Twice is another finding; the last one counts.
+        // CMake uses the last value; `repeated` reports the others.
         let got = line.get(option);
         let agrees = match (value.as_str(), got) {
-            // Unknown to this llama.cpp: then it cannot be on either.
+            // This llama.cpp has no such option, so it cannot be on.
             (_, None) => manifest.dropped_arguments.contains(option),
             ("ON" | "OFF", Some(got)) => is_on(got) == (value == "ON"),
             (march, Some(got)) => march == got,
@@ -106,88 +105,70 @@ fn exact(manifest: &Manifest, line: &CommandLine) -> Vec<Finding> {
                 (None, Some(by)) => format!("is removed by {by}"),
                 (None, None) => "is not passed".to_owned(),
             };
-            wrong.add(manifest, option, format!("-D{option} {got}, but must be {value}"));
+            wrong.push((option.as_str(), format!("-D{option} {got}, but must be {value}")));
         }
     }
     let option = "GGML_CPU_ALL_VARIANTS";
     if line.is_on(option) {
-        wrong.add(manifest, option, format!("-D{option} is on, but is only for \"dispatch\""));
+        wrong.push((option, format!("-D{option} is on, but is only for \"dispatch\"")));
     }
-    wrong.findings(&format!("the CPU options do not match {microarch}"))
+    deviations(manifest, &format!("the CPU options do not match {microarch}"), wrong)
 }
 
 fn dispatched(manifest: &Manifest, line: &CommandLine) -> Vec<Finding> {
-    let mut wrong = Wrong::default();
+    let mut wrong = vec![];
     for option in ["GGML_BACKEND_DL", "GGML_CPU_ALL_VARIANTS"] {
         if !line.is_on(option) {
-            wrong.add(manifest, option, format!("-D{option} is not on"));
+            wrong.push((option, format!("-D{option} is not on")));
         }
     }
     for option in Table::embedded().options() {
         let given = line.get(option);
         if given.is_some_and(|value| is_on(value) || option == "GGML_CPU_ARM_ARCH") {
-            wrong.add(manifest, option, format!("-D{option} would be in every module"));
+            wrong.push((option, format!("-D{option} would be in every module")));
         }
     }
-    wrong.findings("the flags do not match \"dispatch\"")
+    deviations(manifest, "the flags do not match \"dispatch\"", wrong)
 }
 
-/// What deviates: by the user's own `extraCmakeFlags`, or by nobody's wish.
-#[derive(Default)]
-struct Wrong {
-    asked: Vec<String>,
-    unasked: Vec<String>,
-}
-
-impl Wrong {
-    fn add(&mut self, manifest: &Manifest, option: &str, sentence: String) {
-        if CommandLine::parse(&manifest.extra_cmake_flags).get(option).is_some() {
-            self.asked.push(sentence);
-        } else {
-            self.unasked.push(sentence);
-        }
+/// Reports options that differ from what the microarchitecture requires: as an error, or as a
+/// warning if the user's `extraCmakeFlags` set them.
+fn deviations(manifest: &Manifest, what: &str, found: Vec<(&str, String)>) -> Vec<Finding> {
+    let extra = CommandLine::parse(&manifest.extra_cmake_flags);
+    let (requested, unexpected): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|(option, _)| extra.get(option).is_some());
+    let list = |found: Vec<(&str, String)>| {
+        abridged(&found.into_iter().map(|(_, sentence)| sentence).collect::<Vec<_>>())
+    };
+    let mut findings = vec![];
+    if !unexpected.is_empty() {
+        findings.push(Finding::error(
+            "cpu-options",
+            format!("{what}: {}", list(unexpected)),
+            "something overrides the package's cmakeFlags; set the CPU only through \
+             `programs.llama-cpp.microarch`",
+        ));
     }
-
-    fn findings(self, what: &str) -> Vec<Finding> {
-        let mut findings = vec![];
-        if !self.unasked.is_empty() {
-            findings.push(Finding::error(
-                "cpu-options",
-                format!("{what}: {}", list(&self.unasked)),
-                "something overrides the package's cmakeFlags; set the CPU only through \
-                 `programs.llama-cpp.microarch`",
-            ));
-        }
-        if !self.asked.is_empty() {
-            findings.push(Finding::warning(
-                "cpu-options",
-                format!("{what}, as extraCmakeFlags asks: {}", list(&self.asked)),
-                "ignore this if it is intended; otherwise choose another \
-                 `programs.llama-cpp.microarch`",
-            ));
-        }
-        findings
+    if !requested.is_empty() {
+        findings.push(Finding::warning(
+            "cpu-options",
+            format!("{what}, because of extraCmakeFlags: {}", list(requested)),
+            "ignore this if it is intended; otherwise choose another \
+             `programs.llama-cpp.microarch`",
+        ));
     }
-}
-
-pub fn list<T: AsRef<str>>(items: &[T]) -> String {
-    let shown: Vec<&str> = items.iter().take(NAMED).map(AsRef::as_ref).collect();
-    let more = items.len().saturating_sub(NAMED);
-    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
-    format!("{}{more}", shown.join(", "))
+    findings
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::findings::finding::Severity;
 
     fn manifest(microarch: &str, system: &str, flags: &[&str]) -> Manifest {
-        serde_json::from_value(serde_json::json!({
-            "variant": "x", "backends": ["cpu"], "microarch": microarch, "system": system,
-            "cmakeFlags": flags, "rev": null, "build": null,
-        }))
-        .unwrap()
+        Manifest::with(&json!({ "microarch": microarch, "system": system, "cmakeFlags": flags }))
     }
 
     fn row(microarch: &str, system: &str) -> Manifest {
@@ -196,27 +177,23 @@ mod tests {
         manifest(microarch, system, &flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    fn judged(manifest: &Manifest) -> Vec<Finding> {
-        judge(manifest)
-    }
-
     #[test]
     fn every_row_of_the_table_passes_its_own_options() {
         let table = Table::embedded();
         for system in ["x86_64-linux", "aarch64-linux"] {
             for name in table.names(system) {
-                assert_eq!(judged(&row(name, system)), [], "{name}");
+                assert_eq!(findings(&row(name, system)), [], "{name}");
             }
         }
         let dispatch = ["-DGGML_BACKEND_DL:BOOL=TRUE", "-DGGML_CPU_ALL_VARIANTS=ON"];
-        assert_eq!(judged(&manifest("dispatch", "x86_64-linux", &dispatch)), []);
+        assert_eq!(findings(&manifest("dispatch", "x86_64-linux", &dispatch)), []);
     }
 
     #[test]
     fn an_option_too_many_or_too_few_is_named() {
         let mut tiger = row("tigerlake", "x86_64-linux");
         tiger.cmake_flags.retain(|flag| !flag.starts_with("-DGGML_AVX2:"));
-        let said = &judged(&tiger)[0].message;
+        let said = &findings(&tiger)[0].message;
         assert!(said.contains("-DGGML_AVX2 is not passed, but must be ON"), "{said}");
 
         let mut haswell = row("haswell", "x86_64-linux");
@@ -225,43 +202,43 @@ mod tests {
                 *flag = "-DGGML_AVX512=1".to_owned();
             }
         }
-        let found = judged(&haswell);
+        let found = findings(&haswell);
         assert_eq!((found[0].code, found[0].severity), ("cpu-options", Severity::Error));
         assert!(found[0].message.contains("-DGGML_AVX512 is 1"), "{}", found[0].message);
-        // The owner's own wish is a warning.
+        // A flag that the user set is only a warning.
         haswell.extra_cmake_flags = vec!["-DGGML_AVX512=1".to_owned()];
-        assert_eq!(judged(&haswell)[0].severity, Severity::Warning);
+        assert_eq!(findings(&haswell)[0].severity, Severity::Warning);
     }
 
     #[test]
-    fn an_option_that_this_llama_cpp_does_not_know_is_not_missed() {
+    fn an_option_that_this_llama_cpp_does_not_have_may_be_missing() {
         let mut rapids = row("sapphirerapids", "x86_64-linux");
         rapids.cmake_flags.retain(|flag| !flag.starts_with("-DGGML_AMX_BF16"));
-        assert_eq!(judged(&rapids).len(), 1);
+        assert_eq!(findings(&rapids).len(), 1);
         rapids.dropped_arguments = vec!["GGML_AMX_BF16".to_owned()];
-        assert_eq!(judged(&rapids), []);
+        assert_eq!(findings(&rapids), []);
     }
 
     #[test]
-    fn an_arm_level_is_held_as_a_whole() {
+    fn an_arm_level_is_compared_as_a_whole() {
         let mut n1 = row("neoverse-n1", "aarch64-linux");
-        assert_eq!(judged(&n1), []);
+        assert_eq!(findings(&n1), []);
         n1.cmake_flags = vec!["-DGGML_CPU_ARM_ARCH=armv8-a".to_owned()];
-        assert!(judged(&n1)[0].message.contains("is armv8-a, but must be armv8"));
+        assert!(findings(&n1)[0].message.contains("is armv8-a, but must be armv8"));
     }
 
     #[test]
-    fn dispatch_has_all_modules_and_no_option_of_its_own() {
-        let none = judged(&manifest("dispatch", "x86_64-linux", &["-DGGML_AVX2=ON"]));
+    fn dispatch_needs_all_modules_and_no_cpu_option() {
+        let none = findings(&manifest("dispatch", "x86_64-linux", &["-DGGML_AVX2=ON"]));
         let said = &none[0].message;
         for word in ["GGML_BACKEND_DL", "GGML_CPU_ALL_VARIANTS", "GGML_AVX2"] {
             assert!(said.contains(word), "{said}");
         }
     }
 
-    /// Each of these was accepted, and made a package that is slow or does not run.
+    /// With each of these the package is slow or does not run.
     #[test]
-    fn what_undoes_the_cpu_options_is_an_error() {
+    fn flags_that_undo_the_cpu_options_are_errors() {
         for flags in [
             &["-UGGML_*"][..],
             &["-U", "GGML_AVX*"],
@@ -286,13 +263,13 @@ mod tests {
             let mut tiger = row("tigerlake", "x86_64-linux");
             tiger.cmake_flags.extend(flags.iter().map(ToString::to_string));
             tiger.extra_cmake_flags = flags.iter().map(ToString::to_string).collect();
-            let found = judged(&tiger);
+            let found = findings(&tiger);
             assert!(found.iter().any(|it| it.severity == Severity::Error), "{flags:?} {found:?}");
         }
     }
 
     #[test]
-    fn what_leaves_the_cpu_options_alone_is_no_finding() {
+    fn flags_that_leave_the_cpu_options_alone_are_accepted() {
         for flags in [
             &["-ULLAMA_*"][..],
             &["-D", "GGML_CUDA_FORCE_MMQ=ON"],
@@ -305,7 +282,7 @@ mod tests {
         ] {
             let mut tiger = row("tigerlake", "x86_64-linux");
             tiger.cmake_flags.extend(flags.iter().map(ToString::to_string));
-            assert_eq!(judged(&tiger), [], "{flags:?}");
+            assert_eq!(findings(&tiger), [], "{flags:?}");
         }
     }
 
@@ -314,15 +291,15 @@ mod tests {
         let mut twice = row("znver4", "x86_64-linux");
         twice.cmake_flags.push("-DGGML_CUDA=ON".to_owned());
         twice.cmake_flags.push("-DGGML_CUDA:BOOL=ON".to_owned());
-        assert_eq!(judged(&twice)[0].severity, Severity::Warning);
+        assert_eq!(findings(&twice)[0].severity, Severity::Warning);
         twice.cmake_flags.push("-DGGML_CUDA=OFF".to_owned());
-        let found = &judged(&twice)[0];
+        let found = &findings(&twice)[0];
         assert_eq!((found.code, found.severity), ("repeated-flag", Severity::Error));
     }
 
     #[test]
     fn a_name_that_the_table_lacks_is_an_error() {
-        let found = judged(&manifest("znver9", "x86_64-linux", &[]));
+        let found = findings(&manifest("znver9", "x86_64-linux", &[]));
         assert_eq!(found[0].code, "unknown-microarch");
         assert!(found[0].message.contains("\"znver9\""), "{}", found[0].message);
     }

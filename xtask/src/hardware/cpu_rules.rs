@@ -1,4 +1,4 @@
-//! A variant's CPU code held against the CPU of its machine: what would die there, and what
+//! Compares a variant's CPU code with its machine's CPU: which code would crash there, and which
 //! could be faster.
 //!
 //! Pure: no I/O, no clock.
@@ -21,8 +21,8 @@ pub fn findings(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     fatal.or_else(|| below_cpu(manifest, facts)).into_iter().collect()
 }
 
-/// Of the CPUs that the package is for, the one that ggml selects on this one: of those that
-/// run there, with the most instruction sets; where none runs, the one that lacks least.
+/// Returns the microarchitecture that ggml selects on this CPU: among those that run there, the
+/// one with the most instruction sets; if none runs, the one with the fewest missing features.
 fn selected<'a>(manifest: &'a Manifest, cpu: &Cpu) -> &'a str {
     let table = Table::embedded();
     let rank = |name: &&str| {
@@ -33,52 +33,52 @@ fn selected<'a>(manifest: &'a Manifest, cpu: &Cpu) -> &'a str {
     manifest.cpus().min_by_key(rank).unwrap_or(&manifest.microarch)
 }
 
-/// What the variant's code needs and this CPU lacks: of its microarchitecture, and of its
-/// CPU options.
-pub fn lacking(manifest: &Manifest, cpu: &Cpu) -> [Vec<String>; 2] {
+/// Returns the features that the variant requires and this CPU lacks: those of its
+/// microarchitecture, and those of its CPU options.
+pub fn missing(manifest: &Manifest, cpu: &Cpu) -> [Vec<String>; 2] {
     let table = Table::embedded();
     let by_name = table.missing(selected(manifest, cpu), cpu).unwrap_or_default();
     [by_name, table.missing_for_options(&manifest.cpu_options, cpu)]
 }
 
-/// `code`: `check` and `bench` have one each.
+/// Reports code that this CPU cannot run. `check` and `bench` pass different finding codes.
 pub fn sigill(code: &'static str, manifest: &Manifest, facts: &Facts) -> Option<Finding> {
     let cpu = &facts.cpu;
-    let [by_name, by_option] = lacking(manifest, cpu);
+    let [by_name, by_option] = missing(manifest, cpu);
     let cause = if by_name.is_empty() {
         "programs.llama-cpp.extraCmakeFlags: these make".to_owned()
     } else {
         let name = nix_string(selected(manifest, cpu));
         format!("programs.llama-cpp.microarch: {name} makes")
     };
-    let lacking: BTreeSet<String> = by_name.into_iter().chain(by_option).collect();
-    if cpu.flags_cut && !lacking.is_empty() {
+    let missing: BTreeSet<String> = by_name.into_iter().chain(by_option).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let needs = format!("{cause} code that needs {}", feature_names(&missing));
+    if cpu.flags_cut {
         return Some(Finding::warning(
             "unverified-cpu",
             format!(
-                "{cause} code that needs {}; whether {} has it is unknown, because the list of \
-                 its features in facts.json is cut off",
-                in_words(lacking.iter()),
+                "{needs}; whether {} has it is unknown, because the list of its features in \
+                 facts.json is cut off",
                 facts.cpu_name()
             ),
-            facts.how_to_find_out(),
+            facts.probe_help(),
         ));
     }
-    (!lacking.is_empty()).then(|| {
-        Finding::error(
-            code,
-            format!(
-                "{cause} code that needs {}, which {} lacks: llama.cpp would crash there with \
-                 SIGILL",
-                in_words(lacking.iter()),
-                facts.cpu_name()
-            ),
-            choose(Table::embedded().detect(cpu).map(|detected| detected.name)),
-        )
-    })
+    Some(Finding::error(
+        code,
+        format!(
+            "{needs}, which {} lacks: llama.cpp would crash there with SIGILL",
+            facts.cpu_name()
+        ),
+        set_microarch(Table::embedded().detect(cpu).map(|detected| detected.name)),
+    ))
 }
 
-pub fn choose(microarch: Option<&str>) -> String {
+/// Returns the help of findings that another microarchitecture solves.
+pub fn set_microarch(microarch: Option<&str>) -> String {
     let exact = microarch.map(|name| format!("{}, or ", nix_string(name))).unwrap_or_default();
     format!("set programs.llama-cpp.microarch to {exact}\"dispatch\"")
 }
@@ -88,25 +88,26 @@ fn below_cpu(manifest: &Manifest, facts: &Facts) -> Option<Finding> {
     let best = table.detect(cpu)?.name;
     let selected = selected(manifest, cpu);
     let used = table.features(cpu.arch, selected, &manifest.cpu_options)?;
-    let could = table.features(cpu.arch, best, &[])?;
-    let unused: Vec<&String> = could.difference(&used).collect();
+    let supported = table.features(cpu.arch, best, &[])?;
+    let unused: Vec<&String> = supported.difference(&used).collect();
     if unused.is_empty() {
         return None;
     }
-    let worth = worth(&used, &could).unwrap_or_default();
+    let gain = measured_gain(&used, &supported).unwrap_or_default();
     Some(Finding::warning(
         "below-cpu",
         format!(
-            "programs.llama-cpp.microarch: {} does not use {}, which {} supports{worth}",
+            "programs.llama-cpp.microarch: {} does not use {}, which {} supports{gain}",
             nix_string(selected),
-            in_words(unused.into_iter()),
+            feature_names(unused),
             facts.cpu_name()
         ),
-        choose(Some(best)),
+        set_microarch(Some(best)),
     ))
 }
 
-/// Of ggml's modules for ARM, those with i8mm also need SVE.
+/// Reports a dispatched build on an ARM CPU with i8mm but without SVE: ggml's ARM modules with
+/// i8mm also require SVE.
 fn below_i8mm(facts: &Facts) -> Option<Finding> {
     let (cpu, table) = (&facts.cpu, Table::embedded());
     let best = table.detect(cpu)?.name;
@@ -123,8 +124,9 @@ fn below_i8mm(facts: &Facts) -> Option<Finding> {
     })
 }
 
-/// Builds of August 2025 on two threads of one Sapphire Rapids machine, an 88M-parameter
-/// q4_0 model: instruction sets, tokens/s of prompts and of generation.
+/// Measured speeds of builds of August 2025 on two threads of a Sapphire Rapids machine with an
+/// 88M-parameter q4_0 model: added instruction sets, tokens/s of prompt processing and of
+/// generation.
 const MEASURED: [(&[&str], u32, u32); 4] = [
     (&[], 36, 29),
     (&["SSE42", "AVX", "F16C", "FMA", "AVX2", "BMI2"], 524, 230),
@@ -132,9 +134,9 @@ const MEASURED: [(&[&str], u32, u32); 4] = [
     (&["AVX512_BF16", "AMX_TILE", "AMX_INT8"], 1469, 463),
 ];
 
-/// Only for a step whose lower end was measured as it is: each row of the table adds its
-/// instruction sets to those before.
-fn worth(used: &BTreeSet<String>, could: &BTreeSet<String>) -> Option<String> {
+/// Describes the measured gain from one set of features to another. None if exactly the used
+/// features were not measured. Each row of [`MEASURED`] adds its features to the previous ones.
+fn measured_gain(used: &BTreeSet<String>, supported: &BTreeSet<String>) -> Option<String> {
     let mut sets: BTreeSet<String> = BTreeSet::new();
     let (mut from, mut to) = (None, None);
     for (adds, prompt, generation) in MEASURED {
@@ -142,7 +144,7 @@ fn worth(used: &BTreeSet<String>, could: &BTreeSet<String>) -> Option<String> {
         if sets == *used {
             from = Some((prompt, generation));
         }
-        if sets.is_subset(could) {
+        if sets.is_subset(supported) {
             to = Some((prompt, generation));
         }
     }
@@ -158,8 +160,10 @@ fn worth(used: &BTreeSet<String>, could: &BTreeSet<String>) -> Option<String> {
     })
 }
 
-pub fn in_words<'a>(features: impl Iterator<Item = &'a String>) -> String {
-    let words: Vec<&str> = features
+/// Formats features for messages, with their common names.
+pub fn feature_names<'a>(features: impl IntoIterator<Item = &'a String>) -> String {
+    let names: Vec<&str> = features
+        .into_iter()
         .map(|feature| match feature.as_str() {
             "SSE42" => "SSE4.2",
             "AVX512" => "AVX-512",
@@ -172,5 +176,5 @@ pub fn in_words<'a>(features: impl Iterator<Item = &'a String>) -> String {
             other => other,
         })
         .collect();
-    words.join(", ")
+    names.join(", ")
 }

@@ -1,5 +1,5 @@
-//! nixos-facter's report, as far as it tells what `probe` tells: the CPU and its flags,
-//! the memory, which GPUs there are. Of CUDA, ROCm and Vulkan it knows nothing.
+//! Reads a nixos-facter report: the CPU and its flags, the memory and the GPUs. Unlike `probe`,
+//! it has nothing about CUDA, ROCm and Vulkan.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,8 +13,10 @@ use crate::hardware::facts::{self, Facts, Gpu};
 use crate::hardware::pci;
 use crate::ui::sanitize::sanitize_name;
 
+/// Parses a report into facts.
+///
 /// # Errors
-/// A sentence: what the text is instead of a report with a CPU.
+/// A sentence: why the text is not a report with a supported CPU.
 pub fn read(host: &str, text: &str) -> Result<Facts, String> {
     let report: Value =
         serde_json::from_str(text).map_err(|error| format!("it is not JSON ({error})"))?;
@@ -24,12 +26,12 @@ pub fn read(host: &str, text: &str) -> Result<Facts, String> {
         cores: Cores::of_report(list(&hardware["cpu"])),
         memory_bytes: memory(hardware),
         gpus: cards(hardware),
-        gpus_unknown: !looked_for_gpus(hardware, cpu.arch),
+        gpus_unknown: !lists_gpus(hardware, cpu.arch),
         ..Facts::new(host, cpu)
     })
 }
 
-/// Gives the GPUs that have only PCI numbers the names of this report.
+/// Names the GPUs that have only PCI numbers, as in this report.
 pub fn name_gpus(facts: &mut Facts, text: &str) {
     let Ok(report) = serde_json::from_str::<Value>(text) else { return };
     for card in cards(&report["hardware"]) {
@@ -43,7 +45,7 @@ pub fn name_gpus(facts: &mut Facts, text: &str) {
 
 fn cpu(hardware: &Value) -> Result<Cpu, String> {
     let all = list(&hardware["cpu"]);
-    // One for each number of a socket; a number that is not in use has an entry without content.
+    // One entry per socket number; an unused number has an empty entry.
     let used = || all.iter().filter(|entry| entry["features"].is_array());
     let first = used()
         .next()
@@ -62,7 +64,7 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
             list(&cpu["features"]).iter().filter_map(Value::as_str).collect();
         if arch == Arch::X86_64 && is_cut(&words) {
             flags_cut = true;
-            // It may be the beginning of a word.
+            // The last word may be truncated.
             words.pop();
         }
         words.into_iter().map(str::to_owned).collect()
@@ -87,9 +89,10 @@ fn cpu(hardware: &Value) -> Result<Cpu, String> {
     })
 }
 
-/// hwinfo writes a CPU's features into a buffer of 1,024 bytes, which is too small for many.
+/// Whether hwinfo truncated a CPU's features: its buffer of 1,024 bytes is too small for many
+/// CPUs.
 fn is_cut(words: &[&str]) -> bool {
-    // Beginnings of others that are whole words.
+    // Complete flags that are also a prefix of another.
     const WHOLE: [&str; 3] = ["avx", "ss", "sse"];
     const LONGER: [&str; 9] = [
         "amx_bf16",
@@ -109,9 +112,9 @@ fn is_cut(words: &[&str]) -> bool {
     broken || facts::is_cut(words.iter().copied())
 }
 
-/// Whether the report would list a GPU: it lists devices, and they are on PCI. The GPU of an ARM
-/// board or a Jetson is not.
-fn looked_for_gpus(hardware: &Value, arch: Arch) -> bool {
+/// Whether the report would list a GPU: it lists PCI devices, but the GPU of an ARM board or a
+/// Jetson is not on PCI.
+fn lists_gpus(hardware: &Value, arch: Arch) -> bool {
     const DEVICES: [&str; 7] = [
         "graphics_card",
         "bridge",
@@ -121,8 +124,8 @@ fn looked_for_gpus(hardware: &Value, arch: Arch) -> bool {
         "storage_controller",
         "usb_controller",
     ];
-    let wanted = if arch == Arch::Aarch64 { &DEVICES[..1] } else { &DEVICES[..] };
-    wanted.iter().any(|name| !hardware[*name].is_null())
+    let names = if arch == Arch::Aarch64 { &DEVICES[..1] } else { &DEVICES[..] };
+    names.iter().any(|name| !hardware[*name].is_null())
 }
 
 fn memory(hardware: &Value) -> Option<u64> {
@@ -133,11 +136,11 @@ fn memory(hardware: &Value) -> Option<u64> {
 
 fn cards(hardware: &Value) -> Vec<Gpu> {
     const ACCELERATOR: u32 = 0x12;
-    // hwinfo knows no accelerators, which some of AMD's GPUs are.
-    let others =
+    // hwinfo does not list accelerators as graphics cards, but some AMD GPUs are accelerators.
+    let accelerators =
         list(&hardware["pci"]).iter().filter(|it| id(&it["base_class"]) == Some(ACCELERATOR));
     let card = |card: &Value| {
-        // hwinfo's names without its list of devices: `ATI VGA compatible controller`.
+        // hwinfo without its device list prints `ATI VGA compatible controller`.
         let text = |value: &Value| {
             let name = value.as_str().filter(|name| !name.ends_with("controller"));
             name.filter(|name| !name.starts_with("unknown")).map(sanitize_name)
@@ -151,7 +154,7 @@ fn cards(hardware: &Value) -> Vec<Gpu> {
         };
         Some(Gpu { unprobed: true, ..device.gpu()? })
     };
-    list(&hardware["graphics_card"]).iter().chain(others).filter_map(card).collect()
+    list(&hardware["graphics_card"]).iter().chain(accelerators).filter_map(card).collect()
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -167,7 +170,7 @@ fn id(id: &Value) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// In the shape of the report's documentation; not a recording.
+    /// Written after the report's documentation; not a recording.
     const REPORT: &str = r#"{"version": 1, "system": "x86_64-linux", "hardware": {
         "cpu": [{"architecture": "x86_64", "vendor_name": "AuthenticAMD", "family": 25,
             "model": 33, "features": ["lm", "avx2", "sse4_2", "sse4_1", "ssse3", "pni", "popcnt",
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_told() {
+    fn other_texts_are_rejected() {
         assert!(read("a", "[").unwrap_err().contains("not JSON"));
         assert!(read("a", "{}").unwrap_err().contains("hardware.cpu"));
         let bare = r#"{"hardware": {"cpu": [{}]}}"#;
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_without_a_name_gets_the_reports() {
+    fn a_card_without_a_name_gets_the_name_of_the_report() {
         let mut facts = read("a", REPORT).unwrap();
         facts.gpus[0].name = "NVIDIA 10de:1fbc".into();
         name_gpus(&mut facts, REPORT);
@@ -214,9 +217,9 @@ mod tests {
         assert_eq!(facts.gpus[0].name, "NVIDIA T1200");
     }
 
-    /// As hwinfo names cards where it has no list of them.
+    /// hwinfo prints such names without its device list.
     #[test]
-    fn a_name_that_says_nothing_is_replaced_by_numbers() {
+    fn a_generic_name_is_replaced_by_numbers() {
         let name = |text: &str| {
             let report = REPORT.replace("nVidia TU117GLM", text);
             read("a", &report).unwrap().gpus[0].name.clone()
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accelerator_is_among_other_devices() {
+    fn an_accelerator_is_read_from_the_pci_devices() {
         let pci = r#""pci": [{"base_class": {"hex": "0012", "value": 18}, "driver": "amdgpu",
             "vendor": {"hex": "1002"}, "device": {"hex": "74a1"}, "model": "unknown unknown"},
             {"base_class": {"value": 18}, "vendor": {"hex": "8086"}}], "graphics_card": ["#;
@@ -238,7 +241,7 @@ mod tests {
         );
     }
 
-    /// hwinfo sees PCI; the GPU of an ARM board is on no such bus.
+    /// hwinfo lists PCI devices; the GPU of an ARM board is not on PCI.
     #[test]
     fn whether_an_arm_board_has_a_gpu_is_unknown() {
         let board = r#"{"hardware": {"cpu": [{"architecture": "aarch64", "vendor_name":

@@ -1,5 +1,5 @@
-//! What a machine is, as `probe` saw it: the document hosts/NAME/facts.json, which
-//! `check` holds the host's variant against.
+//! A machine's hardware as `probe` read it: the document hosts/NAME/facts.json, with which
+//! `check` compares the host's variant.
 //!
 //! Pure: no I/O, no clock.
 
@@ -12,7 +12,7 @@ use crate::hardware::microarch::Table;
 
 const SCHEMA: u32 = 1;
 
-/// What stands for a version of Vulkan that nobody was there to ask for.
+/// Value of [`Gpu::vulkan`] if the GPU has a render node but vulkaninfo is not available.
 pub const RENDER_NODE: &str = "render-node";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,15 +27,15 @@ pub struct Facts {
     pub memory_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
-    /// Of the machine's own Nix, where it has one.
+    /// Version of the Nix that is installed on the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nix_version: Option<String>,
     #[serde(default)]
     pub gpus: Vec<Gpu>,
-    /// Nobody looked for GPUs: that there is none is not known.
+    /// The GPUs could not be listed, so the machine may have some.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gpus_unknown: bool,
-    /// nvidia-smi's own words, where it listed no GPU or could not read one.
+    /// nvidia-smi's error message, if it listed no GPU or could not read one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nvidia_smi: Option<String>,
 }
@@ -52,7 +52,8 @@ pub enum Vendor {
 }
 
 impl Vendor {
-    /// By the PCI vendor; none for what no backend drives (a server's screen adapter).
+    /// Returns the vendor with this PCI ID. None for others, such as a server's display
+    /// controller, which no backend supports.
     pub fn of_pci(id: u32) -> Option<Self> {
         match id {
             0x10de => Some(Self::Nvidia),
@@ -80,30 +81,30 @@ pub struct Gpu {
     /// `VENDOR:DEVICE`, four hexadecimal digits each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pci: Option<String>,
-    /// With the dot: `8.6`.
+    /// Such as `8.6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cuda_capability: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
-    /// `gfx906`.
+    /// Such as `gfx906`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gfx_target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vram_bytes: Option<u64>,
-    /// The version that vulkaninfo reports, or `render-node`: the kernel drives the GPU, and
-    /// nobody was there to ask for more. None: Vulkan cannot reach it.
+    /// The version that vulkaninfo reports, or `render-node` if vulkaninfo is not available and
+    /// the kernel has a driver for the GPU. None if the GPU has no Vulkan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vulkan: Option<String>,
-    /// A card, or a part of the processor. None: unknown.
+    /// Whether the GPU is a card, not a part of the processor. None if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_discrete: Option<bool>,
-    /// It uses the machine's memory.
+    /// Whether the GPU uses the machine's memory.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unified_memory: bool,
-    /// The memory of each MIG slice that it is divided into.
+    /// The memory of each MIG slice of the GPU.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mig_bytes: Vec<u64>,
-    /// Seen on the bus only: its capability, target and drivers are unknown.
+    /// The GPU was only seen on the PCI bus: its capability, target and drivers are unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unprobed: bool,
 }
@@ -113,16 +114,16 @@ impl Gpu {
         Self { vendor, name: name.into(), ..Self::default() }
     }
 
-    /// Whether its driver is one of the kernel's own for NVIDIA GPUs, which run no CUDA.
+    /// Whether the GPU uses one of the kernel's own NVIDIA drivers, which do not support CUDA.
     pub fn is_on_nouveau(&self) -> bool {
         matches!(self.driver.as_deref(), Some("nouveau" | "NovaCore"))
     }
 
-    /// Whether llama.cpp gains by it. A processor's own Intel graphics seldom beat the
-    /// processor, so that is left to a bench.
+    /// Whether llama.cpp is most likely faster on this GPU than on the CPU. Integrated Intel
+    /// graphics rarely are.
     pub fn is_worth_using(&self) -> bool {
         match self.vendor {
-            // Where nvidia-smi fails, a render node is no proof that anything else works.
+            // If nvidia-smi fails, a render node does not show that Vulkan works.
             Vendor::Nvidia => {
                 let is_listed = |vulkan: &String| vulkan != RENDER_NODE;
                 let is_driven = |capability: &String| !is_too_old(capability);
@@ -140,7 +141,7 @@ impl Gpu {
 }
 
 impl Facts {
-    /// Of a machine of which only the CPU is known.
+    /// Returns the facts of a machine of which only the CPU is known.
     pub fn new(host: &str, cpu: Cpu) -> Self {
         let microarch = Table::embedded().detect(&cpu).map(|detected| detected.name.to_owned());
         Self {
@@ -157,11 +158,13 @@ impl Facts {
         }
     }
 
-    /// Bytes of a file, of which a machine with hundreds of processors needs a hundredth.
+    /// Maximum file size in bytes. A machine with hundreds of CPUs needs a hundredth of it.
     pub const LARGEST: u64 = 4 << 20;
 
+    /// Parses a facts.json.
+    ///
     /// # Errors
-    /// A sentence: what this text is instead.
+    /// A sentence: what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|error| format!("it is not JSON ({error})"))?;
@@ -171,32 +174,34 @@ impl Facts {
             None => return Err("it has no `schema`".to_owned()),
         }
         let mut facts: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        // Of a report that was read before this was recognised. Only a probe knows the kernel.
+        // A nixos-facter report has no kernel, and may have been read by a version that did not
+        // recognize a truncated list.
         facts.cpu.flags_cut |=
             facts.kernel.is_none() && is_cut(facts.cpu.flags.iter().map(String::as_str));
         Ok(facts)
     }
 
-    /// Pretty, keys always in the same order, so that a diff shows what changed.
+    /// Formats the facts with the keys always in the same order, so that a diff shows what
+    /// changed.
     ///
     /// # Errors
-    /// None that a value of this type can cause.
+    /// Never with a value of this type.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
 
-    /// For sentences about this CPU.
+    /// Returns the CPU's name for messages.
     pub fn cpu_name(&self) -> &str {
         self.cpu.model.as_deref().unwrap_or("this CPU")
     }
 
-    /// The help of findings about what is unknown.
-    pub fn how_to_find_out(&self) -> String {
+    /// Returns the help of findings about unknown facts: how to probe the machine.
+    pub fn probe_help(&self) -> String {
         let host = if self.host == "local" { "HOST" } else { &self.host };
         format!("run `cargo xtask probe {host} --write` once the machine is reachable")
     }
 
-    /// What a model may take of this GPU's memory. None: unknown.
+    /// Returns how much memory a model can use on this GPU. None if unknown.
     pub fn memory_of(&self, gpu: &Gpu) -> Option<u64> {
         let slice = gpu.mig_bytes.iter().max().copied();
         slice.or(if gpu.unified_memory { self.memory_bytes } else { gpu.vram_bytes })
@@ -207,11 +212,11 @@ impl Facts {
     }
 }
 
-/// Whether these words fill hwinfo's buffer of 1,024 bytes, or a larger one: then the list that
-/// they are from was most likely longer. Of a guest, a whole list may have 512 bytes.
+/// Whether these flags fill hwinfo's buffer of 1,024 bytes, or a larger power of two: then the
+/// list was most likely truncated. A complete list of a virtual machine may have 512 bytes.
 pub fn is_cut<'a>(words: impl Iterator<Item = &'a str>) -> bool {
     let bytes: usize = words.map(|word| word.len() + 1).sum();
-    // With the space or the end of the text that follows each word.
+    // Each word is followed by a space or the terminator.
     bytes >= 1023 && (bytes.is_power_of_two() || (bytes + 1).is_power_of_two())
 }
 
@@ -227,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn facts_are_written_and_read_again() {
         let facts = facts();
         let text = facts.to_json().unwrap();
         assert_eq!(Facts::parse(&text).unwrap(), facts);
@@ -236,17 +241,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_facts_is_told_in_words() {
+    fn invalid_facts_are_rejected_with_a_sentence() {
         assert!(Facts::parse("{").unwrap_err().contains("not JSON"));
         assert!(Facts::parse("{}").unwrap_err().contains("no `schema`"));
         assert!(Facts::parse(r#"{"schema": 2}"#).unwrap_err().contains("schema is 2"));
-        let lacking = r#"{"schema": 1, "host": "a"}"#;
-        assert!(Facts::parse(lacking).unwrap_err().contains("`cpu`"));
+        let without_cpu = r#"{"schema": 1, "host": "a"}"#;
+        assert!(Facts::parse(without_cpu).unwrap_err().contains("`cpu`"));
     }
 
-    /// Of a later xtask: fields and a vendor that this one does not know.
+    /// Fields and a vendor that this version does not know.
     #[test]
-    fn what_a_later_version_adds_does_no_harm() {
+    fn additions_of_later_versions_are_ignored() {
         let text = r#"{"schema": 1, "host": "a", "npu": {}, "cpu": {"arch": "aarch64", "flags": []},
             "gpus": [{"vendor": "apple", "name": "M9", "tops": 1}]}"#;
         let facts = Facts::parse(text).unwrap();

@@ -1,5 +1,5 @@
-//! The GPU targets that exist, which of them run on which GPU, and which toolkits compile
-//! them. One that is not here may be newer than this list, so it is a warning.
+//! The known GPU targets, which GPUs they run on, and which toolkits compile them. An unknown
+//! target may be newer than these lists, so it is only a warning.
 //!
 //! Pure: no I/O, no clock.
 
@@ -10,9 +10,9 @@ use crate::ui::nearest::nearest;
 
 struct Capability {
     name: &'static str,
-    /// The first CUDA that compiles it, and the first that no longer does.
+    /// The first CUDA version that compiles it, and the first that no longer does.
     toolkits: (Version, Option<Version>),
-    /// A Jetson, whose machine code runs on no other GPU.
+    /// Whether it is a Jetson's, whose machine code runs on no other GPU.
     is_tegra: bool,
 }
 
@@ -25,7 +25,7 @@ impl Capability {
 
 type Version = (u32, u32);
 
-/// As `ptxas --help` of CUDA 11.8 to 13.5 lists them.
+/// From `ptxas --help` of CUDA 11.8 to 13.5.
 const CUDA: &[Capability] = &[
     capability("5.0", (6, 5), Some((13, 0)), false),
     capability("5.2", (7, 0), Some((13, 0)), false),
@@ -52,7 +52,7 @@ const CUDA: &[Capability] = &[
     capability("12.1", (12, 9), None, false),
 ];
 
-/// Family-specific code, "12.0f".
+/// The first CUDA version with family-specific targets such as "12.0f".
 const FAMILIES_SINCE: Version = (12, 9);
 
 const fn capability(
@@ -64,8 +64,7 @@ const fn capability(
     Capability { name, toolkits: (since, until), is_tegra }
 }
 
-/// LLVM, "User Guide for AMDGPU Backend": GFX8 and later, by the generic target that has code
-/// for them.
+/// GFX8 and later by generic target, from LLVM's "User Guide for AMDGPU Backend".
 const GFX: &[(Option<&str>, &[&str])] = &[
     (None, &["gfx801", "gfx802", "gfx803", "gfx805", "gfx810", "gfx908", "gfx90a"]),
     (Some("gfx9-generic"), &["gfx900", "gfx902", "gfx904", "gfx906", "gfx909", "gfx90c"]),
@@ -87,8 +86,8 @@ fn all_gfx() -> impl Iterator<Item = &'static str> {
     GFX.iter().flat_map(|(generic, members)| members.iter().copied().chain(*generic))
 }
 
-/// What a build of this variant has code for. Of an older overlay's manifest, what ggml of
-/// 2026 makes of its capabilities.
+/// Returns the targets that a build of this variant has code for. If an older overlay's manifest
+/// does not list them, derives them from the capabilities as ggml of 2026 does.
 pub fn compiled(manifest: &Manifest, vendor: Vendor) -> Vec<String> {
     if vendor != Vendor::Nvidia {
         return manifest.rocm_targets.clone();
@@ -103,16 +102,16 @@ pub fn compiled(manifest: &Manifest, vendor: Vendor) -> Vec<String> {
     manifest.cuda_capabilities.iter().map(target).collect()
 }
 
-/// How code for a target runs on a GPU. The greater the better.
+/// How code for a target runs on a GPU, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fit {
-    /// The driver compiles its PTX on the GPU's first use.
+    /// The driver compiles the PTX on first use.
     Recompiled,
-    /// Machine code.
+    /// The GPU runs the machine code.
     Native,
 }
 
-/// Of the targets that a build is compiled for, the one that this GPU would use.
+/// Returns which of a build's targets this GPU would use.
 pub fn best<'a>(vendor: Vendor, targets: &'a [String], gpu: &str) -> Option<(Fit, &'a String)> {
     let fits = targets.iter().filter_map(|target| {
         let fit = match vendor {
@@ -124,21 +123,23 @@ pub fn best<'a>(vendor: Vendor, targets: &'a [String], gpu: &str) -> Option<(Fit
     fits.max_by_key(|(rank, _)| *rank).map(|((fit, _), target)| (fit, target))
 }
 
-/// CUDA C++ Programming Guide, "Compute Capabilities": machine code runs on GPUs of the same
-/// major and an equal or greater minor number, but not between Jetsons and others; PTX on all
-/// later ones. `a` runs on this very capability, `f` on later ones of the same major number.
+/// Returns how code for a CUDA target runs on a GPU. According to the CUDA C++ Programming Guide,
+/// "Compute Capabilities", machine code runs on GPUs with the same major and an equal or greater
+/// minor number, except between Jetsons and other GPUs; PTX runs on all later GPUs. `a` targets
+/// run only on this capability, `f` targets also on later ones with the same major number.
 fn cuda_fit(target: &str, gpu: &str) -> Option<Fit> {
     let plain = target.trim_end_matches(['a', 'f']);
-    let (code, on) = (number(plain)?, number(gpu.trim_end_matches(['a', 'f']))?);
-    let is_tegra =
-        |of: Version| CUDA.iter().any(|known| known.is_tegra && number(known.name) == Some(of));
-    let same_major = code.0 == on.0 && code.1 <= on.1;
+    let (code, gpu) = (number(plain)?, number(gpu.trim_end_matches(['a', 'f']))?);
+    let is_tegra = |version: Version| {
+        CUDA.iter().any(|known| known.is_tegra && number(known.name) == Some(version))
+    };
+    let same_major = code.0 == gpu.0 && code.1 <= gpu.1;
     match target.strip_prefix(plain) {
-        _ if code == on => Some(Fit::Native),
+        _ if code == gpu => Some(Fit::Native),
         Some("a") => None,
         Some("f") => same_major.then_some(Fit::Native),
-        _ if same_major && !is_tegra(code) && !is_tegra(on) => Some(Fit::Native),
-        _ => (code < on).then_some(Fit::Recompiled),
+        _ if same_major && !is_tegra(code) && !is_tegra(gpu) => Some(Fit::Native),
+        _ => (code < gpu).then_some(Fit::Recompiled),
     }
 }
 
@@ -150,10 +151,18 @@ fn rocm_fit(target: &str, gpu: &str) -> Option<Fit> {
     (target == Some(gpu) || is_generic).then_some(Fit::Native)
 }
 
-/// Whether no CUDA that builds llama.cpp compiles for this GPU.
+/// Whether a capability is too old for every CUDA version that builds llama.cpp.
 pub fn is_too_old(capability: &str) -> bool {
     let oldest = CUDA.iter().filter_map(|known| number(known.name)).min();
     number(capability).is_some_and(|capability| Some(capability) < oldest)
+}
+
+/// Whether this is a CUDA capability such as `8.6`. Strict, because it is pasted into Nix code.
+pub fn is_capability(text: &str) -> bool {
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('.').is_some_and(|(major, minor)| {
+        matches!(major.len(), 1 | 2) && minor.len() == 1 && is_number(major) && is_number(minor)
+    })
 }
 
 fn number(capability: &str) -> Option<Version> {
@@ -161,7 +170,8 @@ fn number(capability: &str) -> Option<Version> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-pub fn judge(manifest: &Manifest) -> Vec<Finding> {
+/// Checks the variant's CUDA capabilities and ROCm targets.
+pub fn findings(manifest: &Manifest) -> Vec<Finding> {
     let mut findings = vec![];
     if manifest.has_backend("cuda") {
         findings.extend(manifest.cuda_capabilities.iter().filter_map(|name| cuda(name)));
@@ -174,7 +184,7 @@ pub fn judge(manifest: &Manifest) -> Vec<Finding> {
     findings
 }
 
-/// Capabilities that this CUDA does not compile: the build would fail.
+/// Reports capabilities that the variant's CUDA does not compile: the build would fail.
 fn outside_toolkit(manifest: &Manifest) -> Option<Finding> {
     let version = manifest.cuda_version.as_deref()?;
     let refused = refused(manifest, manifest.cuda_capabilities.iter().map(String::as_str));
@@ -195,15 +205,15 @@ fn outside_toolkit(manifest: &Manifest) -> Option<Finding> {
     })
 }
 
-/// How to get a CUDA that compiles what this one does not: 12.9 has what is older, 13 what is
-/// newer.
+/// Returns the overlay that selects the other major version of CUDA: 12.9 compiles older
+/// capabilities, 13 newer ones.
 pub fn other_cuda(manifest: &Manifest) -> String {
     let version = manifest.cuda_version.as_deref().and_then(number);
     let other = if version < Some((13, 0)) { 13 } else { 12 };
     format!("`nixpkgs.overlays = [ (_: prev: {{ cudaPackages = prev.cudaPackages_{other}; }}) ];`")
 }
 
-/// Those of these capabilities that the variant's CUDA does not compile.
+/// Returns the capabilities that the variant's CUDA does not compile.
 pub fn refused<'a>(
     manifest: &Manifest,
     capabilities: impl Iterator<Item = &'a str>,
@@ -218,23 +228,23 @@ pub fn refused<'a>(
     capabilities.filter(is_refused).collect()
 }
 
-/// Targets without kernels in the ROCm libraries of the host's nixpkgs.
+/// Reports targets without kernels in the ROCm libraries of the host's nixpkgs.
 fn outside_libraries(manifest: &Manifest) -> Option<Finding> {
     let libraries = manifest.rocm_library_targets.as_ref()?;
     let plain = |target: &String| target.split(':').next().unwrap_or(target).to_owned();
-    let with: Vec<String> = libraries.iter().map(plain).collect();
-    let lacking = manifest.rocm_targets.iter().map(plain).filter(|target| {
-        // A generic target is for GPUs, of which each has its own in the libraries.
-        !target.ends_with("-generic") && !with.contains(target)
+    let libraries: Vec<String> = libraries.iter().map(plain).collect();
+    let missing = manifest.rocm_targets.iter().map(plain).filter(|target| {
+        // The libraries have kernels for the single GPUs of a generic target.
+        !target.ends_with("-generic") && !libraries.contains(target)
     });
-    let lacking: Vec<String> = lacking.collect();
-    (!lacking.is_empty()).then(|| {
+    let missing: Vec<String> = missing.collect();
+    (!missing.is_empty()).then(|| {
         Finding::warning(
             "rocm-libraries",
             format!(
                 "programs.llama-cpp.rocmTargets: rocBLAS of this nixpkgs has no kernels for {}, so \
                  matrix products fail there",
-                lacking.join(", ")
+                missing.join(", ")
             ),
             "use the backend \"vulkan\", or override `rocmPackages.clr` with these targets",
         )
@@ -242,13 +252,7 @@ fn outside_libraries(manifest: &Manifest) -> Option<Finding> {
 }
 
 fn cuda(name: &str) -> Option<Finding> {
-    let well_formed = |text: &str| {
-        text.split_once('.').is_some_and(|(major, minor)| {
-            let digits = |part: &str| part.chars().all(|c| c.is_ascii_digit());
-            !major.is_empty() && digits(major) && minor.len() == 1 && digits(minor)
-        })
-    };
-    // `a`: with what only this architecture has; `f`: its family.
+    // `a`: architecture-specific features; `f`: family-specific features.
     let plain = name.strip_suffix(['a', 'f']).unwrap_or(name);
     let first_with_suffix = match name.strip_prefix(plain) {
         Some("a") => (9, 0),
@@ -265,7 +269,7 @@ fn cuda(name: &str) -> Option<Finding> {
         });
     }
     let near = near(plain, CUDA.iter().map(|known| known.name));
-    Some(if well_formed(plain) {
+    Some(if is_capability(plain) {
         Finding::warning(
             "unknown-gpu-target",
             format!(

@@ -1,4 +1,4 @@
-//! Which code runs on which GPU, and what a toolkit compiles.
+//! Tests of which code runs on which GPU, and of what a toolkit compiles.
 
 use super::*;
 use crate::findings::finding::{Severity, Severity::Error, Severity::Warning};
@@ -8,7 +8,7 @@ fn severity(finding: Option<Finding>) -> Option<Severity> {
 }
 
 #[test]
-fn what_is_sold_is_known() {
+fn current_gpus_are_known() {
     for name in ["7.5", "8.6", "9.0a", "10.0f", "12.0"] {
         assert_eq!(cuda(name), None, "{name}");
     }
@@ -18,7 +18,7 @@ fn what_is_sold_is_known() {
 }
 
 #[test]
-fn what_may_be_newer_is_a_warning_and_what_cannot_be_an_error() {
+fn a_possibly_newer_target_is_a_warning_and_an_invalid_one_an_error() {
     assert_eq!(severity(cuda("8.4")), Some(Warning));
     assert_eq!(severity(cuda("86")), Some(Error));
     assert_eq!(severity(cuda("8.6a")), Some(Error));
@@ -45,7 +45,7 @@ fn cuda_code_runs_where_nvidias_guide_says() {
         ("8.0", "8.6", Some(Native)),
         ("7.5", "8.6", Some(Recompiled)),
         ("6.1", "12.0", Some(Recompiled)),
-        // Jetson Orin and desktop cards share no machine code.
+        // No machine code runs on both Jetson Orin and desktop cards.
         ("8.7", "8.7", Some(Native)),
         ("8.6", "8.7", Some(Recompiled)),
         ("8.7", "8.9", Some(Recompiled)),
@@ -98,17 +98,7 @@ fn generic_rocm_targets_are_those_of_llvm() {
     }
 }
 
-fn variant(fields: serde_json::Value) -> Manifest {
-    let mut manifest = serde_json::json!({
-        "variant": "v", "microarch": "znver4", "system": "x86_64-linux", "cmakeFlags": [],
-        "rev": null, "build": null,
-    });
-    let fields = fields.as_object().unwrap().clone();
-    manifest.as_object_mut().unwrap().extend(fields);
-    serde_json::from_value(manifest).unwrap()
-}
-
-/// As `ptxas --help` lists them, from 5.0 on.
+/// The lists of `ptxas --help`, from 5.0 on.
 #[test]
 fn each_cuda_compiles_what_its_assembler_lists() {
     let old = "5.0 5.2 5.3 6.0 6.1 6.2 7.0 7.2";
@@ -128,9 +118,9 @@ fn each_cuda_compiles_what_its_assembler_lists() {
 }
 
 #[test]
-fn what_this_cuda_does_not_compile_is_an_error() {
+fn a_capability_that_this_cuda_does_not_compile_is_an_error() {
     let with = |version: &str, capabilities: &[&str]| {
-        let found = judge(&variant(serde_json::json!({
+        let found = findings(&Manifest::with(&serde_json::json!({
             "backends": ["cuda"], "cudaVersion": version, "cudaCapabilities": capabilities,
         })));
         found.into_iter().map(|finding| (finding.code, finding.message)).next()
@@ -160,7 +150,7 @@ fn what_this_cuda_does_not_compile_is_an_error() {
 #[test]
 fn a_target_without_rocm_libraries_is_a_warning() {
     let with = |target: &str| {
-        judge(&variant(serde_json::json!({
+        findings(&Manifest::with(&serde_json::json!({
             "backends": ["rocm"], "rocmTargets": [target],
             "rocmLibraryTargets": ["gfx906", "gfx90a:xnack-", "gfx1151"],
         })))
@@ -173,7 +163,7 @@ fn a_target_without_rocm_libraries_is_a_warning() {
 }
 
 #[test]
-fn the_nearest_is_offered() {
+fn the_nearest_name_is_suggested() {
     let said = rocm("gfx1104").unwrap().message;
     assert!(said.contains("the nearest is \"gfx110"), "{said}");
 }

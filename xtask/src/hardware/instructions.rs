@@ -1,5 +1,5 @@
-//! What a build proves about its CPU modules: the instruction sets of their code are those of the
-//! microarchitecture, no more and no less. The build counts them, overlays/llama-cpp/instructions.nix.
+//! Checks that the CPU modules of a build use exactly the instruction sets of their
+//! microarchitecture. The build counts the instructions: overlays/llama-cpp/instructions.nix.
 //!
 //! Pure: no I/O, no clock.
 
@@ -10,17 +10,18 @@ use crate::fleet::manifest::Manifest;
 use crate::hardware::cmake_line::CommandLine;
 use crate::hardware::microarch::{DISPATCH, Table, arch_of};
 
-/// Where the build writes the counts, under its output.
+/// Path of the instruction counts below the build's output.
 pub const FILE: &str = "nix-support/ggml-cpu-instructions";
 
-/// Of these ggml has so little code that another revision may have none: modules of both
-/// revisions of the testbed have two instructions each, or none.
-const SELDOM: [&str; 3] = ["AVX512_VBMI", "AVX512_BF16", "AMX_BF16"];
+/// Instruction sets that ggml uses so little that another revision may not use them: modules of
+/// both revisions of the testbed have two instructions or none.
+const RARE: [&str; 3] = ["AVX512_VBMI", "AVX512_BF16", "AMX_BF16"];
 
-/// Not counted: their instructions cannot be told from those of SVE, or they add none.
+/// Features that are not counted: their instructions cannot be distinguished from those of SVE,
+/// or they add none.
 const UNCOUNTED: [&str; 3] = ["sve2", "SME", "NOSVE"];
 
-/// The names that llama.cpp has for the features of an ARM module.
+/// llama.cpp's names for the features of an ARM module, and the table's.
 const UPSTREAM: [(&str, &str); 5] = [
     ("DOTPROD", "dotprod"),
     ("FP16_VECTOR_ARITHMETIC", "fp16"),
@@ -29,18 +30,19 @@ const UPSTREAM: [(&str, &str); 5] = [
     ("SVE2", "sve2"),
 ];
 
-/// What the file says of one module.
+/// The entries of one module in the file.
 #[derive(Debug, Default)]
 struct Module {
-    /// The sets that it has instructions of.
+    /// The instruction sets that its code uses.
     sets: BTreeSet<String>,
     is_built: bool,
-    /// What llama.cpp's CMakeLists.txt promises for it.
+    /// The features for which llama.cpp's CMakeLists.txt compiles it.
     promised: Option<BTreeSet<String>>,
 }
 
-/// `counts` is the text of [`FILE`]; None: the build has none.
-pub fn judge(manifest: &Manifest, counts: Option<&str>) -> Vec<Finding> {
+/// Compares a build's instructions with its microarchitecture. `counts` is the content of
+/// [`FILE`], None if the build has no such file.
+pub fn findings(manifest: &Manifest, counts: Option<&str>) -> Vec<Finding> {
     if !manifest.lists_instructions || !manifest.has_backend("cpu") {
         return vec![];
     }
@@ -52,15 +54,18 @@ pub fn judge(manifest: &Manifest, counts: Option<&str>) -> Vec<Finding> {
     for (file, module) in modules.iter().filter(|(_, module)| module.is_built) {
         match promised(manifest, file, module) {
             Some(promised) => wrong.extend(difference(file, module, &promised)),
-            None => wrong.push(format!("{file} is for none of its CPUs")),
+            None => wrong.push(format!("{file} is for another CPU")),
         }
     }
     if wrong.is_empty() {
         return vec![];
     }
-    let message =
-        format!("the build of {} is not what it promises: {}", manifest.variant, wrong.join("; "));
-    // Who asks for another set gets it: `check` says so.
+    let message = format!(
+        "the build of {} does not match its microarchitecture: {}",
+        manifest.variant,
+        wrong.join("; ")
+    );
+    // The user may have chosen other instruction sets, which `check` reports.
     let extra = CommandLine::parse(&manifest.extra_cmake_flags);
     if Table::embedded().options().any(|option| extra.get(option).is_some()) {
         let help = "ignore this if extraCmakeFlags is meant to change the CPU options";
@@ -82,10 +87,11 @@ fn parse(counts: &str) -> BTreeMap<&str, Module> {
         let module = modules.entry(file).or_default();
         match what {
             "promises" => {
-                let name =
-                    |word| UPSTREAM.iter().find(|(name, _)| *name == word).map(|(_, own)| *own);
-                module.promised =
-                    Some(words.map(|word| name(word).unwrap_or(word).to_owned()).collect());
+                let name = |word| {
+                    let known = UPSTREAM.iter().find(|(upstream, _)| *upstream == word);
+                    known.map_or(word, |(_, name)| *name).to_owned()
+                };
+                module.promised = Some(words.map(name).collect());
             }
             "total" => module.is_built = true,
             set => drop(module.sets.insert(set.to_owned())),
@@ -105,21 +111,19 @@ fn promised(manifest: &Manifest, file: &str, module: &Module) -> Option<BTreeSet
 }
 
 fn difference(file: &str, module: &Module, promised: &BTreeSet<String>) -> Vec<String> {
-    // Then the code for the second is written in the instructions of the first.
-    let stands_for = [("AVX", "SSE42"), ("sve", "fp16")];
+    // With the first, the compiler encodes the second with the first's instructions.
+    let replaces = [("AVX", "SSE42"), ("sve", "fp16")];
     let mut found = vec![];
     let less: Vec<&str> = promised
         .difference(&module.sets)
         .map(String::as_str)
-        .filter(|set| !SELDOM.contains(set) && !UNCOUNTED.contains(set))
-        .filter(|set| {
-            !stands_for.iter().any(|(one, other)| promised.contains(*one) && set == other)
-        })
+        .filter(|set| !RARE.contains(set) && !UNCOUNTED.contains(set))
+        .filter(|set| !replaces.iter().any(|(new, old)| promised.contains(*new) && set == old))
         .collect();
     if !less.is_empty() {
         found.push(format!("{file} has no instructions of {}", less.join(", ")));
     }
-    // An ARM architecture level such as armv8.6-a has it without being asked for it.
+    // ARM architecture levels such as armv8.6-a include bf16.
     let more: Vec<&str> = module
         .sets
         .difference(promised)
@@ -138,31 +142,31 @@ fn difference(file: &str, module: &Module, promised: &BTreeSet<String>) -> Vec<S
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::findings::finding::Severity;
 
-    /// Of modules of the testbed's two revisions, shortened.
+    /// Counts of modules of the testbed's two revisions, shortened.
     const COUNTS: &str = include_str!("instructions_test.txt");
 
     fn manifest(microarchs: &[&str], system: &str) -> Manifest {
-        serde_json::from_value(serde_json::json!({
-            "variant": "cpu-x", "backends": ["cpu"], "microarch": microarchs.join("+"),
-            "microarchs": microarchs, "system": system, "cmakeFlags": [], "rev": null,
-            "build": null, "listsInstructions": true,
+        Manifest::with(&json!({
+            "variant": "cpu-x", "microarch": microarchs.join("+"), "microarchs": microarchs,
+            "system": system, "listsInstructions": true,
         }))
-        .unwrap()
     }
 
     fn found(microarchs: &[&str], counts: &str) -> Vec<Finding> {
         let system = if counts.contains("dotprod") { "aarch64-linux" } else { "x86_64-linux" };
-        judge(&manifest(microarchs, system), Some(counts))
+        findings(&manifest(microarchs, system), Some(counts))
     }
 
     fn said(microarchs: &[&str], counts: &str) -> String {
         found(microarchs, counts).first().map(|finding| finding.message.clone()).unwrap_or_default()
     }
 
-    /// The lines of one module, called as the module of another CPU.
+    /// The lines of one module, renamed to that of another CPU.
     fn module(name: &str, called: &str) -> String {
         let file = format!("libggml-cpu-{name}.so ");
         let lines = COUNTS.lines().filter_map(|line| line.strip_prefix(&file));
@@ -170,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_real_modules_have_is_what_they_promise() {
+    fn the_real_modules_are_accepted() {
         assert_eq!(said(&[DISPATCH], COUNTS), "");
         for (name, microarch) in [
             ("x64", "x86-64"),
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn less_and_more_are_errors() {
+    fn missing_and_extra_instructions_are_errors() {
         let less = said(&["tigerlake"], &module("haswell", ""));
         assert!(
             less.contains("libggml-cpu.so has no instructions of AVX512, AVX512_VNNI"),
@@ -218,22 +222,22 @@ mod tests {
             said(&[DISPATCH], &changed)
                 .contains("libggml-cpu-haswell.so has no instructions of AVX2")
         );
-        assert!(said(&["haswell"], &module("zen4", "-znver4")).contains("is for none of its CPUs"));
+        assert!(said(&["haswell"], &module("zen4", "-znver4")).contains("is for another CPU"));
     }
 
     #[test]
-    fn a_build_that_should_list_its_instructions_and_does_not_is_an_error() {
+    fn a_build_without_its_instruction_counts_is_an_error() {
         let mut manifest = manifest(&["haswell"], "x86_64-linux");
-        assert_eq!(judge(&manifest, None)[0].severity, Severity::Error);
+        assert_eq!(findings(&manifest, None)[0].severity, Severity::Error);
         manifest.lists_instructions = false;
-        assert_eq!(judge(&manifest, None), []);
+        assert_eq!(findings(&manifest, None), []);
     }
 
     #[test]
-    fn who_asks_for_other_options_is_warned() {
+    fn extra_cpu_options_are_a_warning() {
         let mut manifest = manifest(&["tigerlake"], "x86_64-linux");
         manifest.extra_cmake_flags = vec!["-D".to_owned(), "GGML_AVX512=OFF".to_owned()];
-        let found = judge(&manifest, Some(&module("haswell", "")));
+        let found = findings(&manifest, Some(&module("haswell", "")));
         assert_eq!(found[0].severity, Severity::Warning);
     }
 }

@@ -1,5 +1,5 @@
-//! KV cache types that a host uses, and the FlashAttention kernels that its CUDA or ROCm
-//! build has: ggml compiles them for pairs of types.
+//! Compares the KV cache types that a host uses with the FlashAttention kernels of its CUDA or
+//! ROCm build, which ggml compiles for pairs of types.
 //!
 //! Pure: no I/O, no clock.
 
@@ -8,12 +8,11 @@ use std::collections::BTreeSet;
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
 
-/// The types that kernels can be compiled for, as in overlays/llama-cpp/kv-cache.nix.
+/// Types for which kernels can be compiled, as in overlays/llama-cpp/kv-cache.nix.
 const TYPES: [&str; 7] = ["bf16", "f16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0"];
 
-/// The pairs without a kernel that the host's service, its `bench.args` and its
-/// `kvCacheTypes` name.
-pub fn judge(manifest: &Manifest) -> Vec<Finding> {
+/// Reports pairs without a kernel in the host's service, `bench.args` and `kvCacheTypes`.
+pub fn findings(manifest: &Manifest) -> Vec<Finding> {
     let service = manifest.service.iter().flat_map(|service| service.kv_cache_types.clone());
     let bench = bench_pairs(&manifest.bench.args);
     let users = [
@@ -29,8 +28,8 @@ pub fn judge(manifest: &Manifest) -> Vec<Finding> {
         .collect()
 }
 
-/// The same for the arguments of one llama-bench.
-pub fn judge_bench(manifest: &Manifest, args: &[String]) -> Vec<Finding> {
+/// Reports pairs without a kernel in the arguments of one llama-bench.
+pub fn bench_findings(manifest: &Manifest, args: &[String]) -> Vec<Finding> {
     let pairs = bench_pairs(args);
     pairs.iter().filter_map(|pair| missing(manifest, "this bench uses", pair)).collect()
 }
@@ -60,8 +59,8 @@ fn missing(manifest: &Manifest, user: &str, pair: &str) -> Option<Finding> {
     ))
 }
 
-/// The pairs that llama-bench measures with these arguments: every combination of its
-/// values, unless FlashAttention is off.
+/// Returns the pairs that llama-bench measures with these arguments: every combination of the
+/// values, or none if FlashAttention is off.
 fn bench_pairs(args: &[String]) -> Vec<String> {
     let values = |names: [&str; 2]| -> Vec<&str> {
         let flags = args.iter().zip(args.iter().skip(1));
@@ -81,10 +80,10 @@ fn bench_pairs(args: &[String]) -> Vec<String> {
         return vec![];
     }
     // f32 uses the kernels of f16.
-    let elements = types(["ctv", "cache-type-v"]);
+    let v_types = types(["ctv", "cache-type-v"]);
     let pairs = types(["ctk", "cache-type-k"])
         .into_iter()
-        .flat_map(|k| elements.iter().map(move |v| format!("{k}-{v}").replace("f32", "f16")));
+        .flat_map(|k| v_types.iter().map(move |v| format!("{k}-{v}").replace("f32", "f16")));
     let pairs: BTreeSet<String> = pairs.filter(|pair| pair != "f16-f16").collect();
     pairs.into_iter().collect()
 }
@@ -112,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_pair_without_a_kernel_is_reported_once_with_its_first_user() {
-        let found = judge(&manifest(&json!({
+        let found = findings(&manifest(&json!({
             "service": { "kvCacheTypes": ["q8_0-q4_0", "q8_0-q8_0"] },
             "bench": { "args": ["-ctk", "q8_0", "-ctv", "q4_0,q8_0,f16"] },
         })));
@@ -144,19 +143,19 @@ mod tests {
                 "remove -DGGML_CUDA_FA_QUANTS=f16-f16 from",
             ),
         ] {
-            let found = judge(&manifest(&fields));
+            let found = findings(&manifest(&fields));
             assert!(found.len() == 1 && found[0].help.starts_with(help), "{found:?}");
         }
     }
 
     #[test]
-    fn builds_without_cuda_and_rocm_and_older_manifests_are_not_judged() {
+    fn builds_without_cuda_and_rocm_and_older_manifests_are_ignored() {
         let uses = json!({ "service": { "kvCacheTypes": ["q8_0-q4_0"] }, "kvKernels": null });
-        assert_eq!(judge(&manifest(&uses)), []);
+        assert_eq!(findings(&manifest(&uses)), []);
     }
 
     #[test]
-    fn a_bench_uses_what_its_arguments_and_sweep_name() {
+    fn a_bench_uses_the_types_of_its_arguments_and_sweep() {
         for (args, pairs) in [
             ("-ctk q8_0 -ctv q4_0", vec!["q8_0-q4_0"]),
             ("--cache-type-k f32 -p 512", vec![]),
@@ -166,8 +165,8 @@ mod tests {
         ] {
             assert_eq!(bench_pairs(&words(args)), pairs, "{args}");
         }
-        let found = judge_bench(&manifest(&json!({})), &words("-ctk q8_0 -ctv q4_0"));
+        let found = bench_findings(&manifest(&json!({})), &words("-ctk q8_0 -ctv q4_0"));
         assert!(found[0].message.starts_with("this bench uses the KV cache types q8_0"));
-        assert_eq!(judge_bench(&manifest(&json!({})), &words("-ctk q8_0 -ctv q8_0")), []);
+        assert_eq!(bench_findings(&manifest(&json!({})), &words("-ctk q8_0 -ctv q8_0")), []);
     }
 }

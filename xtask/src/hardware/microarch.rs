@@ -1,5 +1,5 @@
-//! The microarchitecture table, and which of its rows a CPU can run. Nix reads the
-//! same file: overlays/llama-cpp/microarch.nix.
+//! The microarchitecture table, and which of its rows a CPU can run. Nix reads the same file
+//! in overlays/llama-cpp/microarch.nix.
 //!
 //! Pure: no I/O, no clock.
 
@@ -11,10 +11,11 @@ use serde::Deserialize;
 
 use crate::hardware::cpu::{Arch, Cpu, Identity};
 
-/// All microarchitectures in one package, one chosen at start-up: it runs anywhere.
+/// A package with modules for all microarchitectures, which selects one at start-up and so
+/// runs on any CPU.
 pub const DISPATCH: &str = "dispatch";
 
-/// aarch64 has one option for all its features.
+/// The one CMake option for all aarch64 features.
 const ARM_ARCH: &str = "GGML_CPU_ARM_ARCH";
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -36,37 +37,38 @@ struct Section {
 
 #[derive(Debug, Clone, Deserialize)]
 struct Feature {
-    /// The CMake option; aarch64's features go into one option together.
+    /// The CMake option. None on aarch64, where one option covers all features.
     cmake: Option<String>,
-    /// All of these must be in /proc/cpuinfo.
+    /// The flags in /proc/cpuinfo that the feature requires.
     cpuinfo: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 struct Row {
-    /// aarch64 only, as GCC's -march takes it: `armv8.2-a`.
+    /// The architecture level for GCC's -march, such as `armv8.2-a` (aarch64 only).
     #[serde(default)]
     arch: String,
     features: Vec<String>,
-    /// The CPUs of this name, `VENDOR FAMILY MODEL…` (x86) or `IMPLEMENTER PART…`, as
-    /// /proc/cpuinfo has them but in hexadecimal, a range as `00-2f`. None: many CPUs have
-    /// this name, or another row has the CPUs.
+    /// The CPUs of this name: `VENDOR FAMILY MODEL…` (x86) or `IMPLEMENTER PART…`, with the
+    /// numbers of /proc/cpuinfo in hexadecimal and ranges as `00-2f`. Empty for a generic name,
+    /// or if another row lists the CPUs.
     #[serde(default)]
     cpus: Vec<String>,
 }
 
 impl Row {
-    /// ggml has no code for AVX-VNNI where AVX-512 VNNI is on.
+    /// Counts the features that ggml uses: it has no code for AVX-VNNI if AVX-512 VNNI is on.
     fn useful_features(&self) -> usize {
         let has = |name: &str| self.features.iter().any(|feature| feature == name);
         self.features.len() - usize::from(has("AVX512_VNNI") && has("AVX_VNNI"))
     }
 
-    fn is_by(&self, vendor: &str) -> bool {
+    fn has_vendor(&self, vendor: &str) -> bool {
         self.cpus.iter().any(|cpu| cpu.split(' ').next() == Some(vendor))
     }
 
-    /// The lowest family and model that it names. ARM's numbers say nothing of a CPU's age.
+    /// Returns the lowest family and model of the row's CPUs. None on ARM, where the numbers do
+    /// not follow the CPU's age.
     fn oldest(&self, arch: Arch) -> Option<(u32, u32)> {
         if arch == Arch::Aarch64 {
             return None;
@@ -80,16 +82,16 @@ impl Row {
         self.cpus.iter().filter_map(numbers).min()
     }
 
-    fn names(&self, arch: Arch, cpu: &Identity) -> bool {
+    fn lists(&self, arch: Arch, cpu: &Identity) -> bool {
         self.cpus.iter().any(|entry| {
             let mut words = entry.split(' ');
-            let is_maker = words.next() == Some(cpu.vendor.as_str());
+            let is_vendor = words.next() == Some(cpu.vendor.as_str());
             let is_family = arch == Arch::Aarch64 || words.next().and_then(hex) == Some(cpu.family);
             let is_model = |word: &str| {
                 let (first, last) = word.split_once('-').unwrap_or((word, word));
                 hex(first) <= Some(cpu.model) && Some(cpu.model) <= hex(last)
             };
-            is_maker && is_family && words.any(is_model)
+            is_vendor && is_family && words.any(is_model)
         })
     }
 }
@@ -98,11 +100,12 @@ fn hex(text: &str) -> Option<u32> {
     u32::from_str_radix(text, 16).ok()
 }
 
-/// The row that suits a CPU best.
+/// The row that fits a CPU best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detected<'a> {
     pub name: &'a str,
-    /// False: the name of another CPU with the same instruction sets.
+    /// Whether the name is generic or this CPU's. False if it is the name of another CPU with
+    /// the same instruction sets.
     pub is_own: bool,
 }
 
@@ -114,48 +117,46 @@ impl std::fmt::Display for Detected<'_> {
 }
 
 impl Table {
-    /// The table that is compiled in.
+    /// Returns the table that is compiled into this program.
     pub fn embedded() -> &'static Self {
         &TABLE
     }
 
-    /// Returns the row with most useful features of those that this CPU has in full. Of equal
-    /// rows, the CPU's own by vendor, family and model; then a generic one; then one of the
-    /// same vendor; then the one of the lowest architecture level; then the one of the lowest
-    /// family and model, which is the oldest. None where the list of flags is cut, unless the row
-    /// is the CPU's own.
+    /// Returns the row with the most useful features among those that this CPU supports
+    /// completely. Ties go to the row that lists this vendor, family and model; then to a generic
+    /// row; then to the same vendor; then to the lowest architecture level; then to the lowest
+    /// family and model, which is the oldest. None if the list of flags is truncated, unless the
+    /// row lists this CPU.
     pub fn detect(&self, cpu: &Cpu) -> Option<Detected<'_>> {
         let rows = self.section(cpu.arch).microarchs.iter();
         let runs = |name: &str| self.missing(name, cpu).is_some_and(|missing| missing.is_empty());
         let (name, row) = rows.filter(|(name, _)| runs(name)).min_by_key(|(name, row)| {
             (
                 Reverse(row.useful_features()),
-                !row.names(cpu.arch, &cpu.identity),
+                !row.lists(cpu.arch, &cpu.identity),
                 !is_generic(name),
-                !row.is_by(&cpu.identity.vendor),
+                !row.has_vendor(&cpu.identity.vendor),
                 &row.arch,
                 row.oldest(cpu.arch),
                 *name,
             )
         })?;
-        // What else it has may be in the part that is cut off.
-        if cpu.flags_cut && !row.names(cpu.arch, &cpu.identity) {
-            return None;
-        }
-        let is_own = is_generic(name) || row.names(cpu.arch, &cpu.identity);
-        Some(Detected { name, is_own })
+        // The truncated part may contain more features.
+        let is_listed = row.lists(cpu.arch, &cpu.identity);
+        (!cpu.flags_cut || is_listed)
+            .then(|| Detected { name, is_own: is_generic(name) || is_listed })
     }
 
     /// The rows that name the CPU with these numbers. They may tell several apart: Intel's
     /// Xeons of three generations have one model number.
-    pub fn own_names(&self, arch: Arch, cpu: &Identity) -> Vec<&str> {
+    pub fn names_of(&self, arch: Arch, cpu: &Identity) -> Vec<&str> {
         let rows = self.section(arch).microarchs.iter();
-        rows.filter(|(_, row)| row.names(arch, cpu)).map(|(name, _)| name.as_str()).collect()
+        rows.filter(|(_, row)| row.lists(arch, cpu)).map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The features of `microarch` that this CPU is not known to have: it lacks them, or its
-    /// list of flags is cut. None for `dispatch`; `None` where the table has no such name for
-    /// this architecture.
+    /// Returns the features of `microarch` that this CPU lacks, or may lack because its list of
+    /// flags is truncated. Empty for `dispatch`; `None` if the table has no such name for this
+    /// architecture.
     pub fn missing(&self, microarch: &str, cpu: &Cpu) -> Option<Vec<String>> {
         if microarch == DISPATCH {
             return Some(vec![]);
@@ -166,9 +167,8 @@ impl Table {
         Some(missing)
     }
 
-    /// The same for a manifest's `cpuOptions`: `GGML_AVX2`, or
-    /// `GGML_CPU_ARM_ARCH=armv8.2-a+dotprod`. What the table does not know is not held
-    /// against a CPU.
+    /// Like [`Self::missing`], for a manifest's `cpuOptions`: `GGML_AVX2` or
+    /// `GGML_CPU_ARM_ARCH=armv8.2-a+dotprod`. Ignores options that the table does not have.
     pub fn missing_for_options(&self, options: &[String], cpu: &Cpu) -> Vec<String> {
         let mut missing = self.lacking(cpu, self.enabled_by(options));
         for march in options.iter().filter_map(|option| option.strip_prefix("GGML_CPU_ARM_ARCH=")) {
@@ -180,7 +180,7 @@ impl Table {
         missing
     }
 
-    /// The features of x86 that these CMake options turn on.
+    /// Returns the x86 features that these CMake options turn on.
     fn enabled_by<'a>(&'a self, options: &'a [String]) -> impl Iterator<Item = &'a str> {
         let is_on = |cmake: &String| options.contains(cmake);
         let features = self.x86_64.features.iter();
@@ -189,8 +189,8 @@ impl Table {
             .map(|(name, _)| name.as_str())
     }
 
-    /// What a build for this microarchitecture uses, with these `cpuOptions` on top;
-    /// `None` where the table has no such name.
+    /// Returns the features that a build for this microarchitecture uses, including these
+    /// `cpuOptions`. `None` if the table has no such name.
     pub fn features(
         &self,
         arch: Arch,
@@ -202,8 +202,9 @@ impl Table {
         Some(row.features.iter().cloned().chain(enabled).collect())
     }
 
-    /// What a build for exactly this microarchitecture passes to CMake, and each value:
-    /// `ON`, `OFF`, or aarch64's -march. `None` where `system` has no such name.
+    /// Returns the CMake options of a build for exactly this microarchitecture, with their
+    /// values: `ON`, `OFF`, or an -march on aarch64. `None` if the table has no such name for
+    /// `system`.
     pub fn cmake_options(&self, system: &str, microarch: &str) -> Option<BTreeMap<String, String>> {
         let arch = arch_of(system)?;
         let row = self.section(arch).microarchs.get(microarch)?;
@@ -221,7 +222,7 @@ impl Table {
         )
     }
 
-    /// Every CMake option that chooses an instruction set.
+    /// Returns every CMake option that selects an instruction set.
     pub fn options(&self) -> impl Iterator<Item = &str> {
         let features = self.x86_64.features.values();
         features.filter_map(|feature| feature.cmake.as_deref()).chain([ARM_ARCH])
@@ -239,7 +240,7 @@ impl Table {
         }
     }
 
-    /// Features of another architecture are lacking: such a program does not start.
+    /// Returns the features that this CPU lacks, which includes all of another architecture.
     fn lacking<'a>(&self, cpu: &Cpu, features: impl Iterator<Item = &'a str>) -> Vec<String> {
         let known = &self.section(cpu.arch).features;
         let has = |feature: &str| {
@@ -250,22 +251,23 @@ impl Table {
         features.filter(|feature| !has(feature)).map(str::to_owned).collect()
     }
 
-    /// Whether every row that names this CPU has the feature. A hypervisor may mask any.
+    /// Whether every row that lists this CPU has the feature. False under a hypervisor, which
+    /// may mask features.
     fn has_by_name(&self, cpu: &Cpu, feature: &str) -> bool {
         let rows = &self.section(cpu.arch).microarchs;
-        let mut own = rows.values().filter(|row| row.names(cpu.arch, &cpu.identity)).peekable();
+        let mut rows = rows.values().filter(|row| row.lists(cpu.arch, &cpu.identity)).peekable();
         !cpu.flags.contains("hypervisor")
-            && own.peek().is_some()
-            && own.all(|row| row.features.iter().any(|has| has == feature))
+            && rows.peek().is_some()
+            && rows.all(|row| row.features.iter().any(|name| name == feature))
     }
 }
 
-/// A name of no CPU, but of what many have.
+/// Whether a name stands for an architecture level instead of a CPU.
 fn is_generic(name: &str) -> bool {
     name.starts_with("x86-64") || name.starts_with("armv")
 }
 
-/// The architecture of a system such as `x86_64-linux`.
+/// Returns the architecture of a Nix system such as `x86_64-linux`.
 pub fn arch_of(system: &str) -> Option<Arch> {
     match system.split('-').next()? {
         "x86_64" => Some(Arch::X86_64),
@@ -274,15 +276,15 @@ pub fn arch_of(system: &str) -> Option<Arch> {
     }
 }
 
-/// An architecture level that this CPU does not reach, as a feature it lacks.
+/// Returns an architecture level that this CPU does not reach, as a missing feature.
 fn lacking_level(cpu: &Cpu, level: &str) -> Option<String> {
     let needed = level_flags(level)?;
     let has = |flag: &&str| cpu.flags.contains(*flag);
     (cpu.arch != Arch::Aarch64 || !needed.iter().all(has)).then(|| level.to_owned())
 }
 
-/// What GCC may use once it is given this `-march`, by the kernel's names (the
-/// kernel's Documentation/arch/arm64/elf_hwcaps.rst; levels as in Arm's manual).
+/// Returns the CPU flags, by the kernel's names, that GCC may rely on with this `-march`
+/// (the kernel's Documentation/arch/arm64/elf_hwcaps.rst; levels as in Arm's manual).
 fn level_flags(level: &str) -> Option<BTreeSet<&'static str>> {
     let v8_2 = ["asimd", "atomics", "asimdrdm", "crc32"];
     let v8_4 = ["jscvt", "fcma", "lrcpc", "ilrcpc", "flagm", "uscat", "asimddp"];

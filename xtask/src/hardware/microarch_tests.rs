@@ -10,7 +10,7 @@ fn zen5() -> Cpu {
     Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/zen5")).unwrap()
 }
 
-/// A CPU that has what these features need and nothing else.
+/// A CPU with the flags of these features and no others.
 fn x86(features: &[&str], vendor: &str, family: u32, model: u32) -> Cpu {
     let table = table();
     let flags = features.iter().flat_map(|f| table.x86_64.features[*f].cpuinfo.clone());
@@ -42,9 +42,9 @@ fn a_recorded_zen_5_is_znver5() {
     assert_eq!(name(&zen5()), "znver5");
 }
 
-/// A hypervisor that hides AVX-512 leaves a Zen 5 that must not get it.
+/// A hypervisor may hide AVX-512 of a Zen 5.
 #[test]
-fn what_a_hypervisor_hides_is_not_used_whatever_the_model_says() {
+fn features_hidden_by_a_hypervisor_are_not_used() {
     let mut cpu = zen5();
     cpu.flags.retain(|flag| !flag.starts_with("avx512") && flag != "avx_vnni");
     assert_eq!(name(&cpu), "x86-64-v3");
@@ -53,7 +53,7 @@ fn what_a_hypervisor_hides_is_not_used_whatever_the_model_says() {
 }
 
 #[test]
-fn among_equals_the_cpus_own_name_wins_and_without_one_the_generic() {
+fn ties_go_to_the_cpus_own_name_then_to_a_generic_one() {
     assert_eq!(name(&x86(&V3, "AuthenticAMD", 0x19, 0x21)), "znver3");
     assert_eq!(name(&x86(&V3, "GenuineIntel", 6, 0x9e)), "skylake");
     assert_eq!(name(&x86(&V3, "HygonGenuine", 24, 0)), "x86-64-v3");
@@ -62,7 +62,7 @@ fn among_equals_the_cpus_own_name_wins_and_without_one_the_generic() {
     assert_eq!(name(&x86(&tiger, "GenuineIntel", 6, 0x8c)), "tigerlake");
 }
 
-/// Each row as the first CPU that it names has it.
+/// Tests each row with the first CPU that it lists.
 #[test]
 fn a_row_is_detected_as_itself() {
     let table = table();
@@ -90,7 +90,7 @@ fn words_of(row: &Row) -> Vec<&str> {
     row.features.iter().map(String::as_str).collect()
 }
 
-/// Two rows with the same features and CPUs would depend on the alphabet.
+/// Between two rows with the same features and CPUs, the alphabet would decide.
 #[test]
 fn no_cpu_has_two_names_with_the_same_features() {
     let table = table();
@@ -107,18 +107,18 @@ fn no_cpu_has_two_names_with_the_same_features() {
 #[test]
 fn a_name_of_another_vendor_is_only_the_closest() {
     let table = table();
-    // AVX-512 hidden on a Zen 5, which leaves what Alder Lake has.
+    // A Zen 5 with AVX-512 hidden has Alder Lake's features.
     let mut cpu = zen5();
     cpu.flags.retain(|flag| !flag.starts_with("avx512"));
     let detected = table.detect(&cpu).unwrap();
     assert!(!detected.is_own);
     let words = format!("closest: the same instruction sets as {}", detected.name);
     assert_eq!(detected.to_string(), words);
-    // A kernel that does not know AVX-VNNI either.
+    // A kernel that does not report AVX-VNNI either.
     let xeon = include_str!("../../tests/fixtures/cpuinfo/xeon-without-amx");
     let cpu = Cpu::parse(&xeon.replace(" avx_vnni", "")).unwrap();
     assert_eq!(name(&cpu), "sapphirerapids-no-amx");
-    // Proxmox' `x86-64-v3`: AMD's numbers of 2006.
+    // Proxmox's `x86-64-v3` has the model number of an AMD CPU of 2006.
     let proxmox = x86(&V3, "AuthenticAMD", 15, 107);
     let detected = table.detect(&proxmox).unwrap();
     assert_eq!((detected.name, detected.is_own), ("x86-64-v3", true));
@@ -149,10 +149,10 @@ fn a_recorded_cpu_has_its_own_name_or_a_generic_one() {
     }
 }
 
-/// A virtual machine has another model's number: it gets the first CPU with these features, whose
-/// name every compiler has.
+/// A virtual machine with another model number gets the oldest CPU with these features, whose name
+/// every compiler knows.
 #[test]
-fn of_the_names_with_the_same_features_the_oldest_is_chosen() {
+fn the_oldest_name_with_the_same_features_is_chosen() {
     let table = table();
     let cpu = Cpu::parse(include_str!("../../tests/fixtures/cpuinfo/xeon-with-a-masked-model"));
     let detected = table.detect(&cpu.unwrap()).unwrap();
@@ -180,7 +180,7 @@ fn every_level_of_the_table_is_known_here() {
 }
 
 #[test]
-fn what_a_build_needs_and_a_cpu_lacks_is_named() {
+fn features_that_a_build_needs_and_a_cpu_lacks_are_named() {
     let table = table();
     let missing = table.missing("sapphirerapids", &zen5());
     assert_eq!(missing.unwrap(), ["AMX_TILE", "AMX_INT8"]);
@@ -196,11 +196,11 @@ fn what_a_build_needs_and_a_cpu_lacks_is_named() {
     let built = options(&["GGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16"]);
     let missing = table.missing_for_options(&built, &a72);
     assert_eq!(missing, ["dotprod", "fp16", "armv8.2-a"]);
-    // Sent to the wrong architecture altogether.
+    // A build for another architecture.
     assert!(!table.missing_for_options(&built, &zen5()).is_empty());
 }
 
-/// As some hypervisors show a Haswell.
+/// Some hypervisors report a Haswell without BMI2.
 #[test]
 fn a_guest_without_bmi2_still_uses_avx2() {
     let cpu = x86(&["SSE42", "AVX", "F16C", "FMA", "AVX2"], "GenuineIntel", 6, 0x3c);

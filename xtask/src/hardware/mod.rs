@@ -1,7 +1,8 @@
-//! Hardware: CPUs, GPUs, microarchitectures, and what fits which.
+//! CPUs, GPUs and microarchitectures, and which variants fit which machines.
 //!
-//! Entry points: `probe` reads a machine into `facts::Facts`; `microarch::Table` is the table;
-//! `rules` compares a variant with facts; `recommendation` makes options.
+//! Entry points: `probe` reads a machine into `facts::Facts`; `microarch::Table` is the
+//! microarchitecture table; `rules` compares a variant with facts; `recommendation` derives
+//! module options from facts.
 //!
 //! Imports: system, ui, findings, nix, fleet, target.
 

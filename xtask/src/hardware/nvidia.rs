@@ -1,12 +1,12 @@
-//! What NVIDIA's programs, its kernel module and a Jetson's device tree say of its GPUs.
+//! Parses what nvidia-smi, NVIDIA's kernel module and a Jetson's device tree report about GPUs.
 //!
 //! Pure: no I/O, no clock.
 
 use crate::findings::finding::Finding;
 use crate::hardware::facts::{Gpu, Vendor};
-use crate::hardware::gpu_targets::is_too_old;
+use crate::hardware::gpu_targets::{is_capability, is_too_old};
 
-/// The SoCs of Jetsons and their GPUs' capabilities; a device tree names them.
+/// The SoCs of Jetsons: the name in the device tree, in nvidia-smi, and the CUDA capability.
 const JETSONS: [(&str, &str, &str); 6] = [
     ("tegra124", "K1", "3.2"),
     ("tegra210", "X1", "5.3"),
@@ -16,20 +16,20 @@ const JETSONS: [(&str, &str, &str); 6] = [
     ("tegra264", "Thor", "11.0"),
 ];
 
-const DRIVER: &str = "set services.xserver.videoDrivers = [ \"nvidia\" ] on the host and reboot, then \
+const DRIVER_HELP: &str = "set services.xserver.videoDrivers = [ \"nvidia\" ] on the host and reboot, then \
                       probe it again; or look the card up at developer.nvidia.com/cuda-gpus";
 
-/// What `nvidia-smi --query-gpu=… --format=csv` printed.
+/// The output of `nvidia-smi --query-gpu=… --format=csv`.
 struct Table<'a> {
     columns: Vec<&'a str>,
     rows: Vec<Vec<String>>,
-    /// Its lines that are not rows.
+    /// Lines that are not rows.
     others: Vec<&'a str>,
 }
 
 impl<'a> Table<'a> {
-    /// From the line that names the columns; banners may stand before it. Only a name may hold
-    /// commas.
+    /// Parses the lines from the header on; there may be banners before it. Only a GPU's name may
+    /// contain commas.
     fn read(text: &'a str) -> Option<Self> {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let columns: Vec<&str> = lines.find_map(|line| {
@@ -58,18 +58,18 @@ impl<'a> Table<'a> {
     }
 }
 
-/// What nvidia-smi does not know, or a GPU does not have: `[N/A]`, `[Not Supported]`.
+/// Whether a value is unknown or unsupported: `[N/A]`, `[Not Supported]`.
 fn is_absent(cell: &str) -> bool {
     let word = cell.trim_matches(['[', ']']);
     ["", "N/A", "Not Supported", "Not Available", "Insufficient Permissions"].contains(&word)
 }
 
-/// What went wrong with a GPU: `[Unknown Error]`, `[GPU requires reset]`, `ERR!`.
+/// Whether a value is an error: `[Unknown Error]`, `[GPU requires reset]`, `ERR!`.
 fn is_error(cell: &str) -> bool {
     !is_absent(cell) && (cell.starts_with('[') || cell == "ERR!")
 }
 
-/// The GPUs of nvidia-smi's table.
+/// Parses the GPUs of nvidia-smi's table.
 pub fn smi(text: &str) -> Vec<Gpu> {
     let Some(table) = Table::read(text) else { return vec![] };
     let gpu = |row: &Vec<String>| {
@@ -90,17 +90,17 @@ pub fn smi(text: &str) -> Vec<Gpu> {
     table.rows.iter().map(gpu).collect()
 }
 
-/// Not an "NVIDIA RTX A2000" or the like: a GPU without a PCI bus.
+/// Whether a GPU is a Jetson's and not, for example, an "NVIDIA RTX A2000".
 fn is_jetson(name: &str) -> bool {
     ["nvgpu", "Jetson", "Tegra", "NVIDIA Thor"].iter().any(|word| name.contains(word))
 }
 
-/// What nvidia-smi printed instead of GPUs, or of one that it cannot read. None: it read all, or
-/// is not there.
-pub fn complaint(text: &str) -> Option<String> {
+/// Returns nvidia-smi's error message, if it listed no GPU or could not read one. None if it read
+/// all GPUs or is not installed.
+pub fn smi_error(text: &str) -> Option<String> {
     let mut lines: Vec<String> = vec![];
     let mut add = |line: String| {
-        // A driver before 510 does not know that field.
+        // Drivers before 510 do not have that field.
         if !lines.contains(&line) && !line.contains("compute_cap") && lines.len() < 3 {
             lines.push(line);
         }
@@ -118,15 +118,15 @@ pub fn complaint(text: &str) -> Option<String> {
         }
         None => {
             let lines = text.lines().map(str::trim);
-            let news = lines.filter(|line| !line.is_empty() && !line.starts_with("name,"));
-            news.map(str::to_owned).for_each(&mut add);
+            let messages = lines.filter(|line| !line.is_empty() && !line.starts_with("name,"));
+            messages.map(str::to_owned).for_each(&mut add);
         }
     }
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
-/// nvidia-smi's words, and what helps.
-pub fn failed(words: &str) -> Finding {
+/// Reports an error message of nvidia-smi, with the help for known ones.
+pub fn smi_failed(message: &str) -> Finding {
     const HELP: [(&str, &str); 9] = [
         (
             "version mismatch",
@@ -137,15 +137,15 @@ pub fn failed(words: &str) -> Finding {
             "reboot the machine if it worked before; `journalctl -k -g NVRM` there says why the \
              driver does not use the GPU",
         ),
-        ("communicate with the NVIDIA driver", DRIVER),
-        ("Driver Not Loaded", DRIVER),
+        ("communicate with the NVIDIA driver", DRIVER_HELP),
+        ("Driver Not Loaded", DRIVER_HELP),
         (
             "libnvidia-ml",
             "set hardware.graphics.enable = true on the host: nvidia-smi needs the driver's \
              libraries",
         ),
         (
-            // `Insufficient Permissions`; `you do not have suffient permissions`
+            // `Insufficient Permissions`, `you do not have suffient permissions` (sic)
             "ermissions",
             "log in as a user who may use the GPU's devices: users.users.NAME.extraGroups",
         ),
@@ -157,17 +157,17 @@ pub fn failed(words: &str) -> Finding {
         ("is lost", "reboot the machine: the GPU no longer answers"),
         ("requires reset", "stop what uses the GPU and run `nvidia-smi --gpu-reset`, or reboot"),
     ];
-    let known = HELP.iter().find(|(pattern, _)| words.contains(pattern)).map(|(_, help)| *help);
+    let known = HELP.iter().find(|(pattern, _)| message.contains(pattern)).map(|(_, help)| *help);
     Finding::warning(
         "nvidia-smi",
-        format!("nvidia-smi: {words}"),
+        format!("nvidia-smi: {message}"),
         known.unwrap_or(
             "run nvidia-smi on the machine; after a driver update or a GPU error, reboot",
         ),
     )
 }
 
-/// A GPU that the machine has, and nvidia-smi does not.
+/// Reports a GPU whose CUDA capability is unknown because nvidia-smi did not run.
 pub fn without_capability(gpu: &Gpu) -> Finding {
     if gpu.is_on_nouveau() {
         return Finding::warning(
@@ -177,17 +177,17 @@ pub fn without_capability(gpu: &Gpu) -> Finding {
                 gpu.name,
                 gpu.driver.as_deref().unwrap_or("nouveau")
             ),
-            DRIVER,
+            DRIVER_HELP,
         );
     }
     Finding::warning(
         "unknown-capability",
         format!("{}: cannot read its CUDA capability without nvidia-smi", gpu.name),
-        DRIVER,
+        DRIVER_HELP,
     )
 }
 
-/// The same where nvidia-smi lists others.
+/// Reports a GPU that nvidia-smi does not list although it lists others.
 pub fn unlisted(gpu: &Gpu) -> Finding {
     if gpu.is_on_nouveau() {
         return without_capability(gpu);
@@ -200,18 +200,18 @@ pub fn unlisted(gpu: &Gpu) -> Finding {
     )
 }
 
-/// A GPU from before all CUDA that builds llama.cpp.
+/// Reports a GPU that is older than every CUDA that builds llama.cpp supports.
 pub fn too_old(gpu: &Gpu) -> Option<Finding> {
     let capability = gpu.cuda_capability.as_ref().filter(|it| is_too_old(it))?;
     Some(Finding::warning(
         "cuda-version",
-        format!("{}: no CUDA that builds llama.cpp compiles for {capability}", gpu.name),
+        format!("{}: no CUDA version that can build llama.cpp supports {capability}", gpu.name),
         "use another backend; NVIDIA's driver for this card may have Vulkan",
     ))
 }
 
-/// Gives GPUs the slices that `nvidia-smi -L` lists below each: `MIG 3g.40gb Device 0: (…)`.
-pub fn divide(gpus: &mut [Gpu], list: &str) {
+/// Adds the MIG slices that `nvidia-smi -L` lists below each GPU: `MIG 3g.40gb Device 0: (…)`.
+pub fn add_mig_slices(gpus: &mut [Gpu], list: &str) {
     let mut gpus = gpus.iter_mut();
     let mut current = None;
     for line in list.lines().map(str::trim) {
@@ -226,13 +226,14 @@ pub fn divide(gpus: &mut [Gpu], list: &str) {
     }
 }
 
-/// `1g.10gb+me`: somewhat less than as many GiB.
+/// Parses the size in a MIG profile such as `1g.10gb+me`. Counts 10^9 bytes per GB, because a
+/// slice has somewhat less than as many GiB.
 fn slice_bytes(profile: &str) -> Option<u64> {
     let size = profile.split('.').find_map(|part| part.split('+').next()?.strip_suffix("gb"))?;
     size.parse::<u64>().ok()?.checked_mul(1_000_000_000)
 }
 
-/// A Jetson's GPU is on no bus: its device tree names the SoC.
+/// Adds or completes a Jetson's GPU, which is not on PCI: the device tree names the SoC.
 pub fn jetson(gpus: &mut Vec<Gpu>, device_tree: &str) {
     let Some((.., capability)) = JETSONS.iter().find(|(soc, ..)| device_tree.contains(soc)) else {
         return;
@@ -252,14 +253,8 @@ fn mebibytes(text: &str) -> Option<u64> {
     number.trim().parse::<u64>().ok()?.checked_mul(1 << 20)
 }
 
-/// `8.6`: it goes into Nix code, so nothing else does.
-pub fn is_capability(text: &str) -> bool {
-    let number =
-        |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    text.split_once('.').is_some_and(|(major, minor)| number(major) && number(minor))
-}
-
-/// What NVIDIA's kernel module says of the GPU in this slot, and its own version.
+/// Returns the name of the GPU in this slot as NVIDIA's kernel module reports it, and the
+/// module's version.
 pub fn kernel_module(text: &str, slot: &str) -> (Option<String>, Option<String>) {
     let (mut name, mut version, mut model) = (None, None, None);
     for line in text.lines() {
@@ -269,8 +264,8 @@ pub fn kernel_module(text: &str, slot: &str) -> (Option<String>, Option<String>)
             };
             version = words.split_whitespace().find(is_version).map(str::to_owned);
         } else if let Some(words) = line.strip_prefix("Model:") {
-            // What it says of a GPU that it cannot start.
-            model = Some(words.trim().to_owned()).filter(|words| words != "Unknown");
+            // The name of a GPU that the module cannot initialize is `Unknown`.
+            model = Some(words.trim().to_owned()).filter(|model| model != "Unknown");
         } else if let Some(place) = line.strip_prefix("Bus Location:")
             && place.trim().eq_ignore_ascii_case(slot)
         {

@@ -1,30 +1,30 @@
-//! GPUs as the PCI bus has them: the vendor, the device, the driver. A running kernel and a
-//! hardware report are read alike.
+//! GPUs as PCI devices: the vendor, the device and the driver, from a running kernel or from a
+//! hardware report.
 //!
 //! Pure: no I/O, no clock.
 
 use crate::hardware::facts::{Gpu, Vendor};
 
-/// One device of the classes display and accelerator.
+/// A PCI device of the class display controller or accelerator.
 #[derive(Debug, Default)]
 pub struct Device {
-    /// `0x030200`; 0 where it is not told.
+    /// Such as `0x030200`; 0 if unknown.
     pub class: u32,
     pub vendor: u32,
     pub device: u32,
-    /// None: the kernel has none for it.
+    /// None if no driver is bound.
     pub driver: Option<String>,
     pub name: Option<String>,
 }
 
 pub const AMD: u32 = 0x1002;
 
-/// Drivers that keep a device for virtual machines.
+/// Drivers that reserve a device for virtual machines.
 const PASSED_THROUGH: [&str; 5] =
     ["nvidia-vgpu-vfio", "pci-stub", "pciback", "vfio-pci", "xen-pciback"];
 
-/// Intel's cards (DG1, Alchemist, Flex, Battlemage), from the kernel's
-/// include/drm/intel/pciids.h. Other Intel GPUs are part of a processor.
+/// Device IDs of Intel's cards (DG1, Alchemist, Flex, Battlemage), from the kernel's
+/// include/drm/intel/pciids.h. Other Intel GPUs are integrated.
 const INTEL_CARDS: [std::ops::RangeInclusive<u32>; 4] =
     [0x4905..=0x4909, 0x4f80..=0x4f88, 0x5690..=0x56c2, 0xe200..=0xe2ff];
 
@@ -33,21 +33,21 @@ impl Device {
         (self.vendor, self.device)
     }
 
-    /// Whether a render node most likely means that Vulkan reaches the GPU: radeon has no
-    /// Vulkan, and nouveau's is for some GPUs only.
+    /// Whether the GPU most likely has Vulkan if it has a render node: radeon has no Vulkan, and
+    /// nouveau has it for some GPUs only.
     pub fn has_vulkan_driver(&self) -> bool {
         !matches!(self.driver.as_deref(), Some("radeon" | "nouveau" | "NovaCore"))
     }
 
-    /// None for what no backend drives here: a server's screen adapter, an NPU, or a GPU that
-    /// is kept for a virtual machine.
+    /// Converts the device into a GPU. None if no backend can use it: a server's display
+    /// controller, an NPU, or a GPU that is reserved for a virtual machine.
     pub fn gpu(&self) -> Option<Gpu> {
         let vendor = Vendor::of_pci(self.vendor)?;
         let driver = self.driver.as_ref().map(|driver| driver.replace('_', "-"));
         if driver.is_some_and(|driver| PASSED_THROUGH.contains(&driver.as_str())) {
             return None;
         }
-        // An accelerator of Intel's, and not AMD's, is an NPU.
+        // Intel's accelerators are NPUs, AMD's are GPUs.
         if vendor == Vendor::Intel && self.class >> 16 == 0x12 {
             return None;
         }

@@ -1,6 +1,6 @@
-# What bench asks a machine besides hardware/probe.sh, in whose words and within which it runs.
-# $2: the folder of the target's store; $3: the program through which Nix copies into it,
-# empty where nothing is copied. bench/target_state.rs reads the answers.
+# Part of probe.sh for bench, which evaluates it with its own functions.
+# $2: the directory of the target's store; $3: the program through which Nix copies into it,
+# empty if nothing is copied. bench/target_state.rs parses the output.
 room() {
     dir=$2
     case $dir in /*) ;; *) return ;; esac
@@ -57,7 +57,7 @@ if has nvidia-smi; then
         --format=csv,noheader,nounits
 fi
 section benches
-# Of other users, whom the lock of this one does not keep away.
+# llama-bench processes of other users, which this user's lock does not exclude.
 me=$(id -u)
 for process in /proc/[0-9]*; do
     { IFS= read -r name <"$process/comm"; } 2>/dev/null || continue
@@ -74,13 +74,13 @@ section store
 if [ -n "$3" ]; then
     printf 'asked\n'
     (
-        # As a command over SSH finds it.
+        # Uses the PATH of a command over SSH.
         PATH=$given
         command -v -- "$3" >/dev/null 2>&1 && printf 'program\n'
     )
     [ -S "$2/../var/nix/daemon-socket/socket" ] && printf 'daemon\n'
     [ -w "$2" ] && printf 'writable\n'
     [ -e "$2" ] && printf 'there\n'
-    # Its daemon is not who serves a store at another place.
+    # The daemon only serves this store.
     [ "$2" = /nix/store ] && has nix && try nix --extra-experimental-features nix-command store ping --json
 fi

@@ -1,4 +1,4 @@
-//! `probe`: what a machine is, and which options of `programs.llama-cpp` fit it.
+//! `probe`: reads a machine's hardware and recommends options of `programs.llama-cpp`.
 
 use std::path::{Path, PathBuf};
 
@@ -19,24 +19,25 @@ use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 use crate::ui::Ui;
 
 pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
-    // Discover. Without a fleet's help, no Nix is needed.
+    // Discover. Needs Nix only if the target is in the fleet's table.
     let host = args.host.as_deref().unwrap_or(LOCAL);
     let root = match &global.flake {
         Some(reference) => local_root(reference),
         None => paths::repository_root().ok(),
     };
-    // Plan: a refusal to write comes before any work.
-    let place = if args.write { Some(place(args, global, ui, root.as_deref())?) } else { None };
+    // Plan: fails before any work if the facts cannot be written.
+    let facts_file =
+        if args.write { Some(facts_file(args, global, ui, root.as_deref())?) } else { None };
     // Run.
-    let (target, seen) = match &args.facter {
+    let (target, facts) = match &args.facter {
         Some(file) => (file.display().to_string(), from_report(host, file)),
         None => match target(args, global, ui) {
             Ok(target) => (target.name().to_owned(), from_machine(host, &target, root.as_deref())),
             Err(error) => (host.to_owned(), Err(error)),
         },
     };
-    let report = ProbeReport::new(host, &target, or_finding(seen)?);
-    if let (Some(file), Some(facts)) = (place, &report.facts) {
+    let report = ProbeReport::new(host, &target, or_finding(facts)?);
+    if let (Some(file), Some(facts)) = (facts_file, &report.facts) {
         disk::create(disk::folder_of(&file))?;
         files::write_atomically(&file, facts.to_json()?.as_bytes())?;
         ui.status(format!("wrote {}", file.display()));
@@ -47,7 +48,7 @@ pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome::new(report.ok, &report.findings))
 }
 
-/// `--target`, `--local`, or the fleet table's.
+/// Returns the target of `--target`, of `--local`, or of the fleet's table.
 fn target(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Target> {
     match (&args.target, args.host.as_deref()) {
         (Some(destination), _) => Target::ssh(destination, ssh_options()),
@@ -58,40 +59,39 @@ fn target(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Target> {
     }
 }
 
-/// What the machine is.
+/// Probes a machine.
 ///
 /// # Errors
-/// A [`Finding`] if it cannot be reached or is of an unknown kind.
+/// A [`Finding`] if it cannot be reached or its CPU is not supported.
 pub fn from_machine(host: &str, target: &Target, root: Option<&Path>) -> Result<Facts> {
-    let answer = probe_script::look(target)?;
-    let mut seen = probe_output::read(host, &answer).map_err(|problem| {
+    let output = probe_script::run(target)?;
+    let mut facts = probe_output::read(host, &output).map_err(|problem| {
         let help = "probe a Linux machine with an x86_64 or aarch64 CPU";
         Finding::error("unknown-machine", problem, help)
     })?;
-    // The report knows the names of cards that no driver names.
+    // A nixos-facter report has the names of cards without a driver.
     let report = root
         .zip(HostName::new(host).folder())
         .map(|(root, dir)| root.join(dir).join("facter.json"));
     if let Some(text) = report.and_then(|file| files::read(&file).ok()) {
-        facter::name_gpus(&mut seen, &text);
+        facter::name_gpus(&mut facts, &text);
     }
-    Ok(seen)
+    Ok(facts)
 }
 
-/// A report is read in the machine's place: for one that is off, or not yet installed.
+/// Reads a nixos-facter report, for a machine that is off or not yet installed.
 fn from_report(host: &str, file: &Path) -> Result<Facts> {
-    let facts = facter::read(host, &files::read(file)?).map_err(|problem| {
+    Ok(facter::read(host, &files::read(file)?).map_err(|problem| {
         Finding::error(
             "bad-report",
             format!("cannot use {}: {problem}", file.display()),
             "create one on the machine: `sudo nix run nixpkgs#nixos-facter -- -o facter.json`",
         )
-    })?;
-    Ok(facts)
+    })?)
 }
 
-/// hosts/NAME/facts.json of a host that the flake has.
-fn place(args: &ProbeArgs, global: &Global, ui: &Ui, root: Option<&Path>) -> Result<PathBuf> {
+/// Returns the path of hosts/NAME/facts.json, for a host of the fleet.
+fn facts_file(args: &ProbeArgs, global: &Global, ui: &Ui, root: Option<&Path>) -> Result<PathBuf> {
     let Some(host) = &args.host else {
         bail!("--write needs the host's name: `cargo xtask probe --local NAME --write`");
     };

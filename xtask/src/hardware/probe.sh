@@ -1,13 +1,13 @@
-# Runs on the machine that is probed, under any POSIX sh, and changes nothing there.
-# Reads /proc and /sys with the shell's own words; asks a program where there is one.
-# hardware/probe_output.rs reads what it prints: sections, each behind a line `#llamafleet NAME`.
-# $1, where it is given, are further questions; Vulkan, which takes long, is not asked then.
+# Runs on the probed machine with any POSIX sh, and changes nothing there. Reads /proc and /sys
+# with shell builtins, and runs other programs only if they exist.
+# hardware/probe_output.rs parses the output: sections, each after a line `#llamafleet NAME`.
+# $1 is an optional further script, which runs instead of the slow vulkaninfo.
 LC_ALL=C
 export LC_ALL
-# What a login shell would have, and a command over SSH may not.
+# Directories of a login shell's PATH that a command over SSH may not have.
 given=$PATH
 PATH=$PATH:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/bin:/usr/sbin
-# Where Windows' driver puts nvidia-smi.
+# WSL: Windows' driver installs nvidia-smi here.
 PATH=$PATH:/usr/lib/wsl/lib
 section() { printf '\n#llamafleet %s\n' "$1"; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -19,13 +19,13 @@ show() {
         while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done <"$1"
     fi 2>/dev/null
 }
-# `show` of a file with one line, as NAME=VALUE.
+# Prints a file with one line as NAME=VALUE.
 value() { word "$@" && printf '\n'; }
-# The same without the end of the line.
+# The same without the newline.
 word() {
     [ -r "$2" ] && IFS= read -r line <"$2" && printf '%s=%s' "$1" "$line"
 } 2>/dev/null
-# A driver that hangs must not hang us.
+# A timeout, because a program may hang in its driver.
 try() {
     if has timeout; then timeout 20 "$@"; else "$@"; fi </dev/null 2>/dev/null
 }
@@ -48,7 +48,7 @@ for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
     word ' max' "$cpu/cpufreq/cpuinfo_max_freq"
     printf '\n'
 done
-# Not by `read`: these files are empty for a shell that reads them byte by byte, as dash does.
+# Not with `read`: these files are empty if read byte by byte, as dash does.
 section siblings
 has cat && cat /sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list 2>/dev/null
 section nodes
@@ -80,7 +80,7 @@ done 2>/dev/null
 
 section drm
 for node in /sys/class/drm/renderD*; do
-    # One on PCI is listed above.
+    # Devices on PCI are listed above.
     [ -r "$node/device/uevent" ] && [ ! -e "$node/device/vendor" ] || continue
     show "$node/device/uevent"
     printf '\n'

@@ -1,5 +1,5 @@
-//! What hardware/probe.sh printed, read into facts. Machines differ: what is missing or
-//! strange costs one fact, never the rest; only a CPU must be there.
+//! Parses the output of hardware/probe.sh into facts. Only the CPU is required: anything else
+//! that is missing or malformed leaves one fact unknown and does not affect the others.
 //!
 //! Pure: no I/O, no clock.
 
@@ -28,12 +28,12 @@ pub struct ProbeReport {
 }
 
 impl ProbeReport {
-    pub fn new(host: &str, target: &str, seen: Checked<Facts>) -> Self {
-        let findings = match &seen {
+    pub fn new(host: &str, target: &str, probed: Checked<Facts>) -> Self {
+        let findings = match &probed {
             Ok(facts) => unknown(facts),
             Err(finding) => vec![finding.clone()],
         };
-        let facts = seen.ok();
+        let facts = probed.ok();
         Self {
             schema: 1,
             command: "probe",
@@ -47,29 +47,31 @@ impl ProbeReport {
     }
 }
 
-/// What could not be found out, and how it can be.
+/// Reports the facts that could not be read, and how they can be.
 pub fn unknown(facts: &Facts) -> Vec<Finding> {
-    let is_seen = |gpu: &&Gpu| gpu.cuda_capability.is_some();
-    let by_vulkan_alone = |gpu: &Gpu| gpu.pci.is_none() && gpu.vulkan.is_some();
-    let silent = facts.gpus_of(Vendor::Nvidia);
-    let silent = silent.filter(|gpu| !is_seen(gpu) && !gpu.unprobed && !by_vulkan_alone(gpu));
-    let others = facts.gpus_of(Vendor::Nvidia).any(|gpu| is_seen(&gpu));
+    let has_capability = |gpu: &Gpu| gpu.cuda_capability.is_some();
+    let is_only_in_vulkan = |gpu: &Gpu| gpu.pci.is_none() && gpu.vulkan.is_some();
+    let unlisted = facts
+        .gpus_of(Vendor::Nvidia)
+        .filter(|gpu| !has_capability(gpu) && !gpu.unprobed && !is_only_in_vulkan(gpu));
     let mut findings: Vec<Finding> = match &facts.nvidia_smi {
-        Some(words) => vec![nvidia::failed(words)],
-        None if others => silent.map(nvidia::unlisted).collect(),
-        None => silent.map(nvidia::without_capability).collect(),
+        Some(message) => vec![nvidia::smi_failed(message)],
+        None if facts.gpus_of(Vendor::Nvidia).any(has_capability) => {
+            unlisted.map(nvidia::unlisted).collect()
+        }
+        None => unlisted.map(nvidia::without_capability).collect(),
     };
     findings.extend(facts.gpus_of(Vendor::Nvidia).filter_map(nvidia::too_old));
     findings.extend(rules::unprobed(facts));
     let (cpu, table) = (&facts.cpu, Table::embedded());
-    let names = table.own_names(cpu.arch, &cpu.identity);
+    let names = table.names_of(cpu.arch, &cpu.identity);
     let is_complete = |name: &&str| table.missing(name, cpu).is_some_and(|it| it.is_empty());
     let is_known = !names.is_empty() && names.iter().all(is_complete);
     findings.extend((cpu.flags_cut && !is_known).then(|| {
         Finding::warning(
             "unverified-cpu",
             "the report's list of CPU features is cut off: which others this CPU has is unknown",
-            facts.how_to_find_out(),
+            facts.probe_help(),
         )
     }));
     findings
@@ -77,20 +79,23 @@ pub fn unknown(facts: &Facts) -> Vec<Finding> {
 
 const MARK: &str = "#llamafleet ";
 
+/// Parses the probe script's output.
+///
 /// # Errors
-/// A sentence: the answer is not whole, or has no CPU that is known.
-pub fn read(host: &str, answer: &str) -> Result<Facts, String> {
-    let sections = sections(answer);
+/// A sentence: the output is incomplete, or has no supported CPU.
+pub fn read(host: &str, output: &str) -> Result<Facts, String> {
+    let sections = sections(output);
     if !sections.contains_key("end") {
         return Err("its output is incomplete".to_owned());
     }
     let section = |name: &str| sections.get(name).map_or("", String::as_str);
     let cpu = Cpu::parse(section("cpuinfo"))?;
     let gpus = gpus(&section);
-    // A driver may be installed where there are other makers' cards: its complaint is no news.
+    // NVIDIA's driver may be installed on a machine without an NVIDIA card: its error is expected.
     let displays = displays(section("pci"));
-    let mut makers = displays.iter().filter_map(|it| Vendor::of_pci(it.device.vendor)).peekable();
-    let may_be_nvidia = makers.peek().is_none() || makers.any(|maker| maker == Vendor::Nvidia);
+    let mut vendors = displays.iter().filter_map(|it| Vendor::of_pci(it.device.vendor)).peekable();
+    let may_have_nvidia =
+        vendors.peek().is_none() || vendors.any(|vendor| vendor == Vendor::Nvidia);
     let first = |name| section(name).lines().find(|line| !line.is_empty()).map(str::to_owned);
     Ok(Facts {
         cores: Cores::read(&cpu, &section),
@@ -99,17 +104,17 @@ pub fn read(host: &str, answer: &str) -> Result<Facts, String> {
         nix_version: first("nix").and_then(|line| Some(line.rsplit(' ').next()?.to_owned())),
         gpus_unknown: gpus.is_empty() && section("pci").lines().any(|line| line == "UNSEEN"),
         gpus,
-        nvidia_smi: nvidia::complaint(section("nvidia-smi")).filter(|_| may_be_nvidia),
+        nvidia_smi: nvidia::smi_error(section("nvidia-smi")).filter(|_| may_have_nvidia),
         ..Facts::new(host, cpu)
     })
 }
 
-/// What a login shell prints by itself stands before the first mark. Nothing that could
-/// steer a terminal is let through.
-pub fn sections(answer: &str) -> BTreeMap<String, String> {
+/// Splits the output into its sections, without control characters. Ignores anything before the
+/// first mark, which a login shell may print.
+pub fn sections(output: &str) -> BTreeMap<String, String> {
     let mut sections: BTreeMap<String, String> = BTreeMap::new();
     let mut current: Option<String> = None;
-    for line in answer.lines() {
+    for line in output.lines() {
         if let Some(name) = line.strip_prefix(MARK) {
             sections.entry(name.trim().to_owned()).or_default();
             current = Some(name.trim().to_owned());
@@ -130,26 +135,28 @@ fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
     let vulkan = vulkan::devices(section("vulkan"));
     let mut nodes = kfd_nodes(section("kfd"));
     let mut gpus = nvidia::smi(section("nvidia-smi"));
-    nvidia::divide(&mut gpus, section("nvidia-list"));
+    nvidia::add_mig_slices(&mut gpus, section("nvidia-list"));
     let mut displays = displays(section("pci"));
-    // nvidia-smi lists those that its driver has.
+    // Sorts the GPUs that nvidia-smi lists first: those with its driver.
     displays.sort_by_key(|display| display.device.driver.as_deref() != Some("nvidia"));
     let mut known_ids: Vec<(u32, u32)> = displays.iter().map(|it| it.device.ids()).collect();
     let api_of = |ids: (u32, u32)| vulkan.iter().find(|api| (api.vendor, api.device) == ids);
     for Display { slot, mut device, vram, render } in displays {
         let api = api_of(device.ids());
-        let reach = api.map(|api| api.version.clone());
-        let by_node = render && device.has_vulkan_driver();
-        let reach = reach.or_else(|| by_node.then(|| RENDER_NODE.to_owned()));
+        let has_render_node = render && device.has_vulkan_driver();
+        let vulkan = match api {
+            Some(api) => Some(api.version.clone()),
+            None => has_render_node.then(|| RENDER_NODE.to_owned()),
+        };
         device.name = device.name.or_else(|| api.map(|api| api.name.clone()));
         let is_named = device.name.is_some();
         let Some(mut gpu) = device.gpu() else { continue };
-        gpu.vulkan = reach;
+        gpu.vulkan = vulkan;
         gpu.is_discrete = api.and_then(|api| api.is_discrete).or(gpu.is_discrete);
         if gpu.vendor == Vendor::Nvidia {
-            // What PCI adds to nvidia-smi's list, which is in the same order.
-            let is_open = |known: &&mut Gpu| known.vendor == gpu.vendor && known.pci.is_none();
-            if let Some(known) = gpus.iter_mut().find(is_open) {
+            // Adds PCI's data to nvidia-smi's list, which has the same order.
+            let is_unmatched = |known: &&mut Gpu| known.vendor == gpu.vendor && known.pci.is_none();
+            if let Some(known) = gpus.iter_mut().find(is_unmatched) {
                 (known.pci, known.vulkan) = (gpu.pci, gpu.vulkan);
                 continue;
             }
@@ -158,8 +165,8 @@ fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
             gpu.driver = version.or(gpu.driver);
         } else {
             let is_node = |node: &Node| node.device == Some(device.device);
-            let at = nodes.iter().position(|node| gpu.vendor == Vendor::Amd && is_node(node));
-            let node = at.map(|at| nodes.remove(at)).unwrap_or_default();
+            let index = nodes.iter().position(|node| gpu.vendor == Vendor::Amd && is_node(node));
+            let node = index.map(|index| nodes.remove(index)).unwrap_or_default();
             if let Some(code) = node.name().filter(|_| !is_named) {
                 gpu.name = format!("{} {code}", gpu.vendor.name());
             }
@@ -168,7 +175,7 @@ fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
         }
         gpus.push(gpu);
     }
-    // A container may see ROCm's devices and no PCI.
+    // A container may have ROCm's devices but no PCI.
     for node in nodes {
         let ids = node.device.map(|device| (pci::AMD, device));
         let gpu = ids.and_then(api_of).map(vulkan::Device::gpu);
@@ -187,8 +194,8 @@ fn gpus<'a>(section: &dyn Fn(&str) -> &'a str) -> Vec<Gpu> {
     gpus
 }
 
-/// Adds GPUs of which only Vulkan knows: Apple's and other SoCs', those of WSL and of guests. A
-/// GPU may have several drivers.
+/// Adds GPUs that only Vulkan lists: those of Apple's and other SoCs, of WSL and of virtual
+/// machines. Vulkan lists a GPU once per driver.
 fn without_pci(gpus: &mut Vec<Gpu>, vulkan: &[vulkan::Device], known: &mut Vec<(u32, u32)>) {
     for api in vulkan {
         if known.contains(&(api.vendor, api.device)) {
@@ -196,8 +203,8 @@ fn without_pci(gpus: &mut Vec<Gpu>, vulkan: &[vulkan::Device], known: &mut Vec<(
         }
         known.push((api.vendor, api.device));
         let gpu = api.gpu();
-        let is_nvidias = |it: &Gpu| it.vendor == Vendor::Nvidia && it.pci.is_none();
-        let mut by_smi = gpus.iter_mut().filter(|it| is_nvidias(it)).peekable();
+        let is_from_smi = |it: &Gpu| it.vendor == Vendor::Nvidia && it.pci.is_none();
+        let mut by_smi = gpus.iter_mut().filter(|it| is_from_smi(it)).peekable();
         if gpu.vendor == Vendor::Nvidia && by_smi.peek().is_some() {
             by_smi.for_each(|it| it.vulkan = gpu.vulkan.clone());
         } else {
@@ -206,9 +213,9 @@ fn without_pci(gpus: &mut Vec<Gpu>, vulkan: &[vulkan::Device], known: &mut Vec<(
     }
 }
 
-/// GPUs of SoCs that the kernel drives, where there is no vulkaninfo to ask.
+/// Returns the GPUs of SoCs for which the kernel has a driver. Used without vulkaninfo.
 fn platform_gpus(text: &str) -> Vec<Gpu> {
-    /// The kernel's side of Mesa's Vulkan drivers.
+    /// The kernel drivers that Mesa's Vulkan drivers use.
     const DRIVERS: [&str; 8] =
         ["adreno", "asahi", "msm", "msm_dpu", "panfrost", "panthor", "powervr", "v3d"];
     let gpu = |block: &str| {
@@ -225,17 +232,17 @@ fn platform_gpus(text: &str) -> Vec<Gpu> {
     text.split("\n\n").filter_map(gpu).collect()
 }
 
-/// GPUs that are part of a processor and take as much of its memory as they need.
+/// Whether a GPU is part of a processor and shares the machine's memory.
 fn shares_memory(gpu: &Gpu) -> bool {
-    /// Of which there is no card.
-    const OF_PROCESSORS: [&str; 11] = [
+    /// Targets that only integrated GPUs have.
+    const INTEGRATED: [&str; 11] = [
         "gfx902", "gfx909", "gfx90c", "gfx1033", "gfx1035", "gfx1036", "gfx1103", "gfx1150",
         "gfx1151", "gfx1152", "gfx1153",
     ];
-    let is_apu = gpu.gfx_target.as_deref().is_some_and(|it| OF_PROCESSORS.contains(&it));
-    let is_part = gpu.is_discrete == Some(false) && gpu.vendor != Vendor::Nvidia;
-    let is_named = gpu.name.contains("GB10") && gpu.vram_bytes.is_none();
-    is_named || is_apu || is_part
+    let is_apu = gpu.gfx_target.as_deref().is_some_and(|it| INTEGRATED.contains(&it));
+    let is_integrated = gpu.is_discrete == Some(false) && gpu.vendor != Vendor::Nvidia;
+    let is_gb10 = gpu.name.contains("GB10") && gpu.vram_bytes.is_none();
+    is_gb10 || is_apu || is_integrated
 }
 
 #[derive(Default)]
@@ -246,7 +253,8 @@ struct Display {
     render: bool,
 }
 
-/// The uevent of each, with what probe.sh adds; an empty line ends it.
+/// Parses the uevent of each display device, with probe.sh's additions; empty lines separate
+/// them.
 fn displays(text: &str) -> Vec<Display> {
     let mut displays = vec![];
     for block in text.split("\n\n") {
@@ -283,14 +291,14 @@ struct Node {
 }
 
 impl Node {
-    /// Since GFX11 the kernel has one name for all.
+    /// Returns the name, or the target: since GFX11 the kernel gives every GPU the same name.
     fn name(&self) -> Option<&str> {
-        let own = self.name.as_deref().filter(|name| *name != "ip discovery");
-        own.or(self.target.as_deref())
+        let name = self.name.as_deref().filter(|name| *name != "ip discovery");
+        name.or(self.target.as_deref())
     }
 }
 
-/// The GPUs of amdgpu's topology; the processor is a node of it too, without a target.
+/// Returns the GPUs of amdgpu's topology. CPUs are nodes too, without a target.
 fn kfd_nodes(text: &str) -> Vec<Node> {
     let mut nodes: Vec<Node> = vec![];
     for (key, value) in text.lines().filter_map(|line| line.trim().split_once(' ')) {
@@ -309,7 +317,8 @@ fn kfd_nodes(text: &str) -> Vec<Node> {
     nodes
 }
 
-/// 90006 is gfx906 and 90010 gfx90a: the last two of three numbers are hexadecimal digits.
+/// Formats a target version: 90006 is gfx906 and 90010 is gfx90a. The last two of its three
+/// numbers become hexadecimal digits.
 fn gfx_target(version: u32) -> Option<String> {
     let (major, minor, stepping) = (version / 10_000, version / 100 % 100, version % 100);
     (major > 0 && minor < 16 && stepping < 16).then(|| format!("gfx{major}{minor:x}{stepping:x}"))

@@ -1,4 +1,4 @@
-//! Looks at a machine: one script for its shell, whose sections hardware/probe_output.rs reads.
+//! Runs the probe script on a machine; hardware/probe_output.rs parses its sections.
 
 use std::time::Duration;
 
@@ -10,27 +10,30 @@ use crate::target::Target;
 
 const SCRIPT: &str = include_str!("probe.sh");
 const PREFLIGHT: &str = include_str!("preflight.sh");
-/// Each program that it asks may take twenty seconds.
-const LIMIT: Duration = Duration::from_secs(120);
+/// Timeout for the whole script, in which each program may take twenty seconds.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// # Errors
-/// [`crate::findings::finding::Finding`] where SSH failed; there is no shell, or it did not end.
-pub fn look(target: &Target) -> Result<String> {
-    ask(target, &["sh", "-c", SCRIPT])
-}
-
-/// What `bench` asks before it sends anything, in one go: all that [`look`] does but
-/// Vulkan's own account, and what the machine is about now.
+/// Runs the probe script and returns its output.
 ///
 /// # Errors
-/// The same.
-pub fn look_before_bench(target: &Target) -> Result<String> {
-    let store = target.on_disk("/nix/store");
-    ask(target, &["sh", "-c", SCRIPT, "llamafleet", PREFLIGHT, &store, target.nix_program()])
+/// A [`crate::findings::finding::Finding`] if SSH fails; an error if the target has no shell or
+/// the script does not finish.
+pub fn run(target: &Target) -> Result<String> {
+    run_shell(target, &["sh", "-c", SCRIPT])
 }
 
-fn ask(target: &Target, argv: &[&str]) -> Result<String> {
-    let (exit, printed) = target.read(argv, LIMIT)?;
+/// Runs the probe script together with `bench`'s pre-flight questions about the machine's
+/// current state, and without vulkaninfo, which is slow.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with_preflight(target: &Target) -> Result<String> {
+    let store = target.on_disk("/nix/store");
+    run_shell(target, &["sh", "-c", SCRIPT, "llamafleet", PREFLIGHT, &store, target.nix_program()])
+}
+
+fn run_shell(target: &Target, argv: &[&str]) -> Result<String> {
+    let (exit, printed) = target.read(argv, TIMEOUT)?;
     match exit {
         Exit::Code(0) => Ok(printed.stdout),
         Exit::Interrupted => bail!(Interrupted),
@@ -50,7 +53,7 @@ mod tests {
     use crate::target::sshd::LoopbackSshd;
 
     #[test]
-    fn a_bench_of_another_user_is_seen() {
+    fn a_bench_of_another_user_is_found() {
         let (folder, us) = (tempfile::tempdir().unwrap(), "$(id -u)");
         let proc = folder.path().display();
         let write = format!(
@@ -65,16 +68,15 @@ mod tests {
         assert_eq!(process::capture(&call, None).unwrap().stdout_text(), "3 4242\n");
     }
 
-    /// Over a real sshd the same machine is seen as without.
     #[test]
-    fn a_machine_is_the_same_from_near_and_far() {
+    fn a_machine_is_the_same_over_ssh() {
         let sshd = LoopbackSshd::start();
-        let seen = |target: &Target| read("a", &look(target).unwrap()).unwrap();
-        let facts = seen(&sshd.target(&[]));
-        assert_eq!(facts, seen(&Target::Local));
+        let facts_of = |target: &Target| read("a", &run(target).unwrap()).unwrap();
+        let facts = facts_of(&sshd.target(&[]));
+        assert_eq!(facts, facts_of(&Target::Local));
         assert!(facts.kernel.is_some() && facts.memory_bytes.is_some());
         let refused =
-            look(&sshd.target(&["-o", "Port=1"])).unwrap_err().downcast::<Finding>().unwrap();
+            run(&sshd.target(&["-o", "Port=1"])).unwrap_err().downcast::<Finding>().unwrap();
         assert_eq!(refused.code, "ssh-refused");
     }
 }

@@ -1,4 +1,4 @@
-//! What a machine's facts ask for: the options of `programs.llama-cpp` that fit it.
+//! Derives the options of `programs.llama-cpp` that fit a machine from its facts.
 //!
 //! Pure: no I/O, no clock.
 
@@ -12,40 +12,40 @@ use crate::hardware::gpu_targets::is_too_old;
 use crate::hardware::microarch::{DISPATCH, Detected, Table};
 use crate::nix::names::nix_string;
 
-/// What nixpkgs' ROCm libraries have kernels for (`rocmPackages.clr.gpuTargets`).
+/// Targets for which nixpkgs' ROCm libraries have kernels (`rocmPackages.clr.gpuTargets`).
 const ROCM_TARGETS: [&str; 13] = [
     "gfx900", "gfx906", "gfx908", "gfx90a", "gfx942", "gfx1010", "gfx1030", "gfx1100", "gfx1101",
     "gfx1102", "gfx1151", "gfx1200", "gfx1201",
 ];
 
-pub fn rocm_knows(target: &str) -> bool {
+pub fn rocm_supports(target: &str) -> bool {
     ROCM_TARGETS.contains(&target)
 }
 
-/// As the options of the module are called.
+/// Values for the module's options of the same names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recommendation {
     pub backend: Vec<&'static str>,
     pub microarch: String,
-    /// False: the CPU has no name in the table, and this one has the same instruction sets.
+    /// False if the table does not list the CPU, and `microarch` has the same instruction sets.
     pub microarch_is_own: bool,
     pub cuda_capabilities: Vec<String>,
     pub rocm_targets: Vec<String>,
-    /// None: too little is known of the cores.
+    /// None if too little is known about the cores.
     pub threads: Option<u32>,
 }
 
-/// The capability of a GPU that CUDA still compiles for.
+/// Returns the GPU's capability if CUDA supports it.
 fn cuda_target(gpu: &Gpu) -> Option<&String> {
     gpu.cuda_capability.as_ref().filter(|capability| !is_too_old(capability))
 }
 
 fn rocm_target(gpu: &Gpu) -> Option<&String> {
-    gpu.gfx_target.as_ref().filter(|target| rocm_knows(target))
+    gpu.gfx_target.as_ref().filter(|target| rocm_supports(target))
 }
 
-/// The backend that gets most out of this GPU; none where the CPU is the safer guess.
+/// Returns the best backend for this GPU. None if the CPU is the safer choice.
 pub fn backend_for(gpu: &Gpu) -> Option<&'static str> {
     if !gpu.is_worth_using() {
         return None;
@@ -61,7 +61,7 @@ pub fn backend_for(gpu: &Gpu) -> Option<&'static str> {
 impl Recommendation {
     pub fn new(facts: &Facts) -> Self {
         let mut backends: BTreeSet<&str> = facts.gpus.iter().filter_map(backend_for).collect();
-        // Beside a card of its own, a processor's small GPU only slows Vulkan's share down.
+        // Beside a card, a small integrated GPU would only slow llama.cpp down.
         if backends.len() > 1 {
             backends.remove("vulkan");
         }
@@ -85,7 +85,7 @@ impl Recommendation {
         }
     }
 
-    /// For hosts/NAME/default.nix.
+    /// Formats the options for hosts/NAME/default.nix.
     pub fn nix(&self) -> String {
         let backend = match self.backend[..] {
             [one] => nix_string(one),
@@ -104,7 +104,7 @@ impl Recommendation {
                 lines.push(format!("{option} = {};", list(items)));
             }
         }
-        // A GPU that holds the whole model leaves the CPU idle.
+        // With the whole model on a GPU, the CPU is idle.
         if let Some(threads) = self.threads.filter(|_| self.backend == ["cpu"]) {
             lines.push(format!("threads = {threads};"));
         }
@@ -117,12 +117,12 @@ impl Recommendation {
     }
 }
 
-/// A list of strings as nixfmt writes it.
+/// Formats a Nix list of strings as nixfmt does.
 pub fn list<T: AsRef<str>>(items: &[T]) -> String {
     layout(&items.iter().map(|item| nix_string(item.as_ref())).collect::<Vec<_>>())
 }
 
-/// A list of these Nix expressions as nixfmt writes it.
+/// Formats a Nix list of expressions as nixfmt does.
 pub fn layout(items: &[String]) -> String {
     match items {
         [one] if one.len() < 60 => format!("[ {one} ]"),

@@ -1,7 +1,9 @@
-//! A variant held against the facts of its machine: what would die there, what could
-//! be faster, which GPU it is not for, which it leaves idle.
+//! Compares a variant with the facts of its machine: code that would crash there or could be
+//! faster, GPUs that it has no code for, and GPUs that it does not use.
 //!
 //! Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
 
 use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
@@ -15,35 +17,39 @@ pub fn findings(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     if !facts.cpu.arch.runs(&manifest.system) {
         return vec![Finding::error(
             "wrong-architecture",
-            format!("the variant targets {}, but {} is not one", manifest.system, facts.cpu_name()),
+            format!(
+                "the variant targets {}, which {} cannot run",
+                manifest.system,
+                facts.cpu_name()
+            ),
             "correct the host's system, or probe the machine again",
         )];
     }
     let mut findings = cpu_rules::findings(manifest, facts);
     findings.extend(gpus(manifest, facts));
     findings.extend(idle(manifest, facts));
-    // One that the variant is for, or could be.
+    // A variant with a GPU backend already names its GPU.
     if manifest.backends.iter().all(|backend| backend == "cpu") {
         findings.extend(unprobed(facts));
     }
-    findings.extend(threads::judge(manifest, facts));
+    findings.extend(threads::findings(manifest, facts));
     findings
 }
 
-/// What a GPU backend compiles for, against what is there.
+/// Compares the variant's GPU backends with the machine's GPUs.
 pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![];
     for (backend, vendor) in [("cuda", Vendor::Nvidia), ("rocm", Vendor::Amd)] {
         if !manifest.has_backend(backend) {
             continue;
         }
-        let there: Vec<&Gpu> = facts.gpus_of(vendor).collect();
-        if there.is_empty() {
+        let gpus: Vec<&Gpu> = facts.gpus_of(vendor).collect();
+        if gpus.is_empty() {
             findings.push(no_gpu(manifest, facts, backend, &format!("{} GPU", vendor.name())));
-        } else if there.iter().all(|gpu| gpu.is_on_nouveau()) {
-            findings.push(nvidia::without_capability(there[0]));
+        } else if gpus.iter().all(|gpu| gpu.is_on_nouveau()) {
+            findings.push(nvidia::without_capability(gpus[0]));
         } else {
-            findings.extend(kernels(manifest, vendor, &there));
+            findings.extend(kernels(manifest, vendor, &gpus));
         }
     }
     if manifest.has_backend("vulkan") {
@@ -62,9 +68,9 @@ pub fn gpus(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
 }
 
 fn no_gpu(manifest: &Manifest, facts: &Facts, backend: &str, what: &str) -> Finding {
-    // A container may see no PCI: then only nvidia-smi could have listed a GPU.
-    if let Some(words) = facts.nvidia_smi.as_ref().filter(|_| backend == "cuda") {
-        return nvidia::failed(words);
+    // In a container without PCI, only nvidia-smi could have listed a GPU.
+    if let Some(message) = facts.nvidia_smi.as_ref().filter(|_| backend == "cuda") {
+        return nvidia::smi_failed(message);
     }
     if facts.gpus_unknown {
         return Finding::warning(
@@ -76,8 +82,8 @@ fn no_gpu(manifest: &Manifest, facts: &Facts, backend: &str, what: &str) -> Find
             how_to_list(facts),
         );
     }
-    let alone = manifest.backends.iter().all(|name| name == backend || name == "cpu");
-    let fate = if alone {
+    let is_only_backend = manifest.backends.iter().all(|name| name == backend || name == "cpu");
+    let consequence = if is_only_backend {
         "llama.cpp would silently run on the CPU"
     } else {
         "that part of the build is unused"
@@ -85,38 +91,41 @@ fn no_gpu(manifest: &Manifest, facts: &Facts, backend: &str, what: &str) -> Find
     Finding::error(
         "no-such-gpu",
         format!(
-            "programs.llama-cpp.backend: asks for {backend}, but the machine has no {what}: {fate}"
+            "programs.llama-cpp.backend: asks for {backend}, but the machine has no {what}: \
+             {consequence}"
         ),
         "choose another backend, or probe the machine again if the card is new",
     )
 }
 
-/// A vendor's targets against its GPUs. What a GPU is may be unknown (no driver was
-/// loaded): then nothing is held against it.
-fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> {
+/// Compares the variant's targets of one vendor with the machine's GPUs of that vendor. Ignores
+/// GPUs whose target is unknown, for example because no driver was loaded.
+fn kernels(manifest: &Manifest, vendor: Vendor, gpus: &[&Gpu]) -> Vec<Finding> {
     let option = if vendor == Vendor::Nvidia { "cudaCapabilities" } else { "rocmTargets" };
     let targets = gpu_targets::compiled(manifest, vendor);
     let known: Vec<(&Gpu, &str)> =
-        there.iter().filter_map(|gpu| Some((*gpu, target_of(gpu)?))).collect();
+        gpus.iter().filter_map(|gpu| Some((*gpu, target_of(gpu)?))).collect();
     if targets.is_empty() || known.is_empty() {
         return vec![];
     }
     let chosen: Vec<Option<(Fit, &String)>> =
-        known.iter().map(|(_, is)| gpu_targets::best(vendor, &targets, is)).collect();
+        known.iter().map(|(_, target)| gpu_targets::best(vendor, &targets, target)).collect();
     let none_runs = chosen.iter().all(Option::is_none);
-    // A processor's own Radeon beside a card that ROCm drives is left alone, and so is a card from
-    // before all CUDA.
-    let is_driven = |is: &str| match vendor {
-        Vendor::Nvidia => !gpu_targets::is_too_old(is),
-        _ => rocm_knows(manifest, is),
+    // Ignores GPUs that the toolkit does not support, such as an integrated Radeon or an old
+    // NVIDIA card beside a supported card.
+    let is_supported = |target: &str| match vendor {
+        Vendor::Nvidia => !gpu_targets::is_too_old(target),
+        _ => rocm_supports(manifest, target),
     };
-    let counts = |is: &str| is_driven(is) || none_runs;
-    let mut fitting: Vec<String> =
-        known.iter().filter(|(_, is)| counts(is)).map(|(_, is)| nix_string(is)).collect();
-    fitting.sort_unstable();
-    fitting.dedup();
+    let counts = |target: &str| is_supported(target) || none_runs;
+    let fitting: BTreeSet<String> = known
+        .iter()
+        .filter(|(_, target)| counts(target))
+        .map(|(_, target)| nix_string(target))
+        .collect();
+    let fitting = Vec::from_iter(fitting).join(" ");
     let refused = match vendor {
-        Vendor::Nvidia => gpu_targets::refused(manifest, known.iter().map(|(_, is)| *is)),
+        Vendor::Nvidia => gpu_targets::refused(manifest, known.iter().map(|(_, target)| *target)),
         _ => vec![],
     };
     let toolkit = if refused.is_empty() {
@@ -125,14 +134,15 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
         let other = gpu_targets::other_cuda(manifest);
         format!(", and use a CUDA that compiles {}: {other}", refused.join(", "))
     };
-    let help = if known.iter().all(|(_, is)| gpu_targets::is_too_old(is)) {
-        "choose another backend: no CUDA that builds llama.cpp compiles for this GPU".to_owned()
+    let help = if known.iter().all(|(_, target)| gpu_targets::is_too_old(target)) {
+        "choose another backend: no CUDA version that can build llama.cpp supports this GPU"
+            .to_owned()
     } else {
-        format!("set programs.llama-cpp.{option} = [ {} ]{toolkit}", fitting.join(" "))
+        format!("set programs.llama-cpp.{option} = [ {fitting} ]{toolkit}")
     };
-    // What the user wrote, where llama.cpp compiles something else.
+    // Names the user's value if llama.cpp compiles another target for it.
     let label = |target: &String| match target.strip_suffix('a') {
-        Some(plain) if manifest.cuda_capabilities.iter().any(|wrote| wrote == plain) => {
+        Some(plain) if manifest.cuda_capabilities.iter().any(|set| set == plain) => {
             format!("{plain} (compiled as {target})")
         }
         _ => target.clone(),
@@ -141,12 +151,12 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
         targets.iter().map(|target| label(target)).collect::<Vec<_>>().join(separator)
     };
     let mut findings = vec![];
-    for ((gpu, is), kernel) in known.iter().zip(&chosen) {
+    for ((gpu, target), kernel) in known.iter().zip(&chosen) {
         match kernel {
-            None if counts(is) => findings.push(Finding::error(
+            None if counts(target) => findings.push(Finding::error(
                 "no-kernel",
                 format!(
-                    "programs.llama-cpp.{option}: nothing in {} runs on {} ({is})",
+                    "programs.llama-cpp.{option}: nothing in {} runs on {} ({target})",
                     labels(&targets.iter().collect::<Vec<_>>(), ", "),
                     gpu.name
                 ),
@@ -155,7 +165,7 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
             Some((Fit::Recompiled, kernel)) => findings.push(Finding::warning(
                 "no-exact-kernel",
                 format!(
-                    "programs.llama-cpp.{option}: {kernel} runs on {} ({is}) only after the \
+                    "programs.llama-cpp.{option}: {kernel} runs on {} ({target}) only after the \
                      driver recompiles it, and without its newer features",
                     gpu.name
                 ),
@@ -166,7 +176,7 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
     }
     let is_used = |target: &&String| chosen.iter().flatten().any(|(_, used)| used == target);
     let idle: Vec<&String> = targets.iter().filter(|target| !is_used(target)).collect();
-    if known.len() == there.len() && !idle.is_empty() {
+    if known.len() == gpus.len() && !idle.is_empty() {
         let what = format!(
             "programs.llama-cpp.{option}: no GPU of this machine is {}; {}",
             labels(&idle, " or "),
@@ -183,12 +193,12 @@ fn kernels(manifest: &Manifest, vendor: Vendor, there: &[&Gpu]) -> Vec<Finding> 
 }
 
 /// Whether the ROCm libraries have kernels for this target.
-fn rocm_knows(manifest: &Manifest, target: &str) -> bool {
+fn rocm_supports(manifest: &Manifest, target: &str) -> bool {
     match &manifest.rocm_library_targets {
         Some(libraries) => {
             libraries.iter().any(|library| library.split(':').next() == Some(target))
         }
-        None => recommendation::rocm_knows(target),
+        None => recommendation::rocm_supports(target),
     }
 }
 
@@ -203,9 +213,9 @@ fn runs_on(manifest: &Manifest, gpu: &Gpu) -> bool {
     let by_vendor = match gpu.vendor {
         Vendor::Nvidia => manifest.has_backend("cuda"),
         Vendor::Amd => {
-            let runs = |is: &str| {
-                rocm_knows(manifest, is)
-                    || gpu_targets::best(gpu.vendor, &manifest.rocm_targets, is).is_some()
+            let runs = |target: &str| {
+                rocm_supports(manifest, target)
+                    || gpu_targets::best(gpu.vendor, &manifest.rocm_targets, target).is_some()
             };
             manifest.has_backend("rocm") && gpu.gfx_target.as_deref().is_none_or(runs)
         }
@@ -214,7 +224,7 @@ fn runs_on(manifest: &Manifest, gpu: &Gpu) -> bool {
     by_vendor || manifest.has_backend("vulkan") && gpu.vulkan.is_some()
 }
 
-/// GPUs of which only a hardware report knows: what may use them is unknown.
+/// Reports GPUs that are known only from a hardware report, which does not say what can use them.
 pub fn unprobed(facts: &Facts) -> Vec<Finding> {
     let unknown = |gpu: &Gpu| {
         if gpu.is_on_nouveau() {
@@ -227,7 +237,7 @@ pub fn unprobed(facts: &Facts) -> Vec<Finding> {
                  capability nor its drivers",
                 gpu.name
             ),
-            facts.how_to_find_out(),
+            facts.probe_help(),
         )
     };
     let mut findings: Vec<Finding> =
@@ -244,13 +254,13 @@ pub fn unprobed(facts: &Facts) -> Vec<Finding> {
 
 fn how_to_list(facts: &Facts) -> String {
     match facts.kernel {
-        // Only a probe knows it.
+        // Only a probe reads the kernel, so these facts are from a probe without /sys.
         Some(_) => "probe the machine itself, or where /sys is mounted".to_owned(),
-        None => facts.how_to_find_out(),
+        None => facts.probe_help(),
     }
 }
 
-/// Below this an AMD GPU that is not the only one is taken for the processor's own.
+/// An AMD GPU with at most this much memory counts as integrated if there are others.
 const SMALL_VRAM: u64 = 4 << 30;
 
 fn idle(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {

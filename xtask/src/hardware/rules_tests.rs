@@ -1,4 +1,6 @@
-//! Variants against recorded CPUs and made-up cards.
+//! Tests of variants with recorded CPUs and invented cards.
+
+use serde_json::json;
 
 use crate::hardware::cpu::Cpu;
 use crate::hardware::rules::*;
@@ -14,15 +16,7 @@ fn machine(cpuinfo: &str, gpus: &[Gpu]) -> Facts {
 }
 
 fn variant(microarch: &str, backends: &[&str]) -> Manifest {
-    serde_json::from_value(serde_json::json!({
-        "variant": "v", "backends": backends, "microarch": microarch,
-        "system": "x86_64-linux", "cmakeFlags": [], "rev": null, "build": null,
-    }))
-    .unwrap()
-}
-
-fn held(manifest: &Manifest, facts: &Facts) -> Vec<Finding> {
-    findings(manifest, facts)
+    Manifest::with(&json!({ "backends": backends, "microarch": microarch }))
 }
 
 fn codes(findings: &[Finding]) -> Vec<(&'static str, Severity)> {
@@ -45,23 +39,23 @@ fn amd(target: &str, gibibytes: u64) -> Gpu {
 }
 
 #[test]
-fn haswell_dies_on_goldmont_plus() {
+fn haswell_crashes_on_goldmont_plus() {
     let facts = machine(GOLDMONT_PLUS, &[]);
-    let [finding] = &held(&variant("haswell", &["cpu"]), &facts)[..] else { panic!() };
+    let [finding] = &findings(&variant("haswell", &["cpu"]), &facts)[..] else { panic!() };
     assert_eq!((finding.code, finding.severity), ("sigill", Severity::Error));
     assert!(
         finding.message.contains("AVX, AVX2, BMI2, F16C, FMA, which Intel(R) Celeron(R) J4105")
     );
     assert!(finding.help.contains("\"goldmont-plus\", or \"dispatch\""), "{}", finding.help);
-    assert!(held(&variant("goldmont-plus", &["cpu"]), &facts).is_empty());
-    assert!(held(&variant("dispatch", &["cpu"]), &facts).is_empty());
+    assert!(findings(&variant("goldmont-plus", &["cpu"]), &facts).is_empty());
+    assert!(findings(&variant("dispatch", &["cpu"]), &facts).is_empty());
 }
 
 #[test]
-fn an_option_by_hand_can_kill_as_well() {
+fn an_extra_cmake_flag_can_crash_too() {
     let mut manifest = variant("goldmont-plus", &["cpu"]);
     manifest.cpu_options = vec!["GGML_SSE42".into(), "GGML_AVX2".into()];
-    let [finding] = &held(&manifest, &machine(GOLDMONT_PLUS, &[]))[..] else { panic!() };
+    let [finding] = &findings(&manifest, &machine(GOLDMONT_PLUS, &[]))[..] else { panic!() };
     assert_eq!(finding.code, "sigill");
     assert!(finding.message.starts_with("programs.llama-cpp.extraCmakeFlags"));
 }
@@ -69,7 +63,7 @@ fn an_option_by_hand_can_kill_as_well() {
 #[test]
 fn zen_4_under_v3_does_not_use_avx_512() {
     let facts = machine(ZEN4, &[]);
-    let [finding] = &held(&variant("x86-64-v3", &["cpu"]), &facts)[..] else { panic!() };
+    let [finding] = &findings(&variant("x86-64-v3", &["cpu"]), &facts)[..] else { panic!() };
     assert_eq!((finding.code, finding.severity), ("below-cpu", Severity::Warning));
     let unused =
         "does not use AVX-512, AVX-512 BF16, AVX-512 VBMI, AVX-512 VNNI, which AMD Ryzen 9";
@@ -80,41 +74,43 @@ fn zen_4_under_v3_does_not_use_avx_512() {
         finding.message
     );
     assert!(finding.help.contains("\"znver4\""), "{}", finding.help);
-    assert!(held(&variant("znver4", &["cpu"]), &facts).is_empty());
-    // Its step was not measured as such: no figures.
-    let [finding] = &held(&variant("x86-64-v4", &["cpu"]), &facts)[..] else { panic!() };
+    assert!(findings(&variant("znver4", &["cpu"]), &facts).is_empty());
+    // This step was not measured: no figures.
+    let [finding] = &findings(&variant("x86-64-v4", &["cpu"]), &facts)[..] else { panic!() };
     assert!(!finding.message.contains("times as fast"), "{}", finding.message);
 }
 
 #[test]
-fn every_step_that_was_measured_names_its_gain() {
+fn every_measured_step_names_its_gain() {
     let steps = [
         (SAPPHIRE_RAPIDS, "x86-64", "prompt processing 40.8 times"),
         (SAPPHIRE_RAPIDS, "tigerlake", "prompt processing 1.6 times"),
         (TIGER_LAKE, "haswell", "prompt processing 1.8 times"),
     ];
     for (cpuinfo, microarch, figures) in steps {
-        let [finding] = &held(&variant(microarch, &["cpu"]), &machine(cpuinfo, &[]))[..] else {
+        let [finding] = &findings(&variant(microarch, &["cpu"]), &machine(cpuinfo, &[]))[..] else {
             panic!()
         };
         assert!(finding.message.contains(figures), "{}", finding.message);
     }
-    assert!(held(&variant("tigerlake", &["cpu"]), &machine(TIGER_LAKE, &[])).is_empty());
-    assert!(held(&variant("sapphirerapids", &["cpu"]), &machine(SAPPHIRE_RAPIDS, &[])).is_empty());
-    let findings = held(&variant("sapphirerapids", &["cpu"]), &machine(TIGER_LAKE, &[]));
-    assert_eq!(codes(&findings), [("sigill", Severity::Error)]);
-    assert!(findings[0].message.contains("AMX INT8, AMX tiles"), "{}", findings[0].message);
-    assert!(findings[0].help.contains("\"tigerlake\""), "{}", findings[0].help);
+    assert!(findings(&variant("tigerlake", &["cpu"]), &machine(TIGER_LAKE, &[])).is_empty());
+    assert!(
+        findings(&variant("sapphirerapids", &["cpu"]), &machine(SAPPHIRE_RAPIDS, &[])).is_empty()
+    );
+    let found = findings(&variant("sapphirerapids", &["cpu"]), &machine(TIGER_LAKE, &[]));
+    assert_eq!(codes(&found), [("sigill", Severity::Error)]);
+    assert!(found[0].message.contains("AMX INT8, AMX tiles"), "{}", found[0].message);
+    assert!(found[0].help.contains("\"tigerlake\""), "{}", found[0].help);
 }
 
 #[test]
-fn aarch64_is_held_against_its_own_table() {
+fn aarch64_is_compared_with_its_own_table() {
     let graviton2 = include_str!("../../tests/fixtures/probe/graviton2.cpuinfo");
     let with = |microarch: &str, march: &str| {
         let mut manifest = variant(microarch, &["cpu"]);
         manifest.system = "aarch64-linux".into();
         manifest.cpu_options = vec![format!("GGML_CPU_ARM_ARCH={march}")];
-        held(&manifest, &machine(graviton2, &[]))
+        findings(&manifest, &machine(graviton2, &[]))
     };
     assert!(with("neoverse-n1", "armv8.2-a+dotprod+fp16").is_empty());
     let [finding] = &with("armv8-a", "armv8-a")[..] else { panic!() };
@@ -137,7 +133,7 @@ fn dispatch_on_arm_without_sve_loses_i8mm() {
     let on = |cpuinfo: &str| {
         let mut manifest = variant("dispatch", &["cpu"]);
         manifest.system = "aarch64-linux".into();
-        held(&manifest, &machine(cpuinfo, &[]))
+        findings(&manifest, &machine(cpuinfo, &[]))
     };
     let [finding] = &on(include_str!("../../tests/fixtures/cpuinfo/apple-m2"))[..] else {
         panic!()
@@ -148,12 +144,12 @@ fn dispatch_on_arm_without_sve_loses_i8mm() {
     assert!(on(include_str!("../../tests/fixtures/probe/graviton2.cpuinfo")).is_empty());
 }
 
-/// The same instructions by another name are no reason to speak.
+/// Another name for the same instruction sets is no finding.
 #[test]
-fn a_name_that_means_the_same_is_as_good() {
+fn an_equivalent_name_is_accepted() {
     let facts = machine(&ZEN4.replace("avx512f", ""), &[]);
     for name in ["haswell", "x86-64-v3", "znver3"] {
-        assert!(held(&variant(name, &["cpu"]), &facts).is_empty(), "{name}");
+        assert!(findings(&variant(name, &["cpu"]), &facts).is_empty(), "{name}");
     }
 }
 
@@ -161,33 +157,33 @@ fn a_name_that_means_the_same_is_as_good() {
 fn another_architecture_is_one_finding() {
     let mut manifest = variant("znver4", &["cpu"]);
     manifest.system = "aarch64-linux".into();
-    assert_eq!(codes(&held(&manifest, &machine(ZEN4, &[])))[0].0, "wrong-architecture");
+    assert_eq!(codes(&findings(&manifest, &machine(ZEN4, &[])))[0].0, "wrong-architecture");
 }
 
 #[test]
 fn a_backend_without_its_card_is_an_error() {
     let facts = machine(ZEN4, &[]);
     for backend in ["cuda", "rocm", "vulkan"] {
-        let findings = held(&variant("znver4", &[backend]), &facts);
-        assert_eq!(codes(&findings), [("no-such-gpu", Severity::Error)]);
+        let found = findings(&variant("znver4", &[backend]), &facts);
+        assert_eq!(codes(&found), [("no-such-gpu", Severity::Error)]);
     }
     let mut bare = amd("gfx1103", 1);
     bare.vulkan = None;
-    let findings = held(&variant("znver4", &["vulkan"]), &machine(ZEN4, &[bare]));
-    assert!(codes(&findings).contains(&("no-vulkan-driver", Severity::Warning)));
+    let found = findings(&variant("znver4", &["vulkan"]), &machine(ZEN4, &[bare]));
+    assert!(codes(&found).contains(&("no-vulkan-driver", Severity::Warning)));
 }
 
 #[test]
-fn capabilities_are_held_against_the_cards() {
+fn capabilities_are_compared_with_the_cards() {
     let with = |capabilities: &[&str], gpus: &[Gpu]| {
         let mut manifest = variant("znver4", &["cuda"]);
         manifest.cuda_capabilities = capabilities.iter().map(|c| (*c).to_owned()).collect();
-        codes(&held(&manifest, &machine(ZEN4, gpus)))
+        codes(&findings(&manifest, &machine(ZEN4, gpus)))
     };
     use Severity::{Error, Warning};
     assert!(with(&["8.6"], &[nvidia("8.6")]).is_empty());
     assert!(with(&["8.6"], &[nvidia("8.9")]).is_empty());
-    // PTX of an older one is compiled on the spot.
+    // The driver compiles an older capability's PTX.
     assert_eq!(with(&["7.5"], &[nvidia("8.6")]), [("no-exact-kernel", Warning)]);
     assert_eq!(with(&["8.6"], &[nvidia("7.5")]), [("no-kernel", Error), ("no-such-gpu", Error)]);
     assert_eq!(with(&["7.5", "8.6"], &[nvidia("7.5")]), [("no-such-gpu", Warning)]);
@@ -198,31 +194,31 @@ fn capabilities_are_held_against_the_cards() {
     let mut default = variant("znver4", &["cuda"]);
     default.cuda_capabilities = ["7.5", "8.6"].map(str::to_owned).to_vec();
     default.cuda_version = Some("13.0".into());
-    let findings = held(&default, &machine(ZEN4, &[nvidia("6.1")]));
-    assert_eq!(findings[0].code, "no-kernel");
+    let found = findings(&default, &machine(ZEN4, &[nvidia("6.1")]));
+    assert_eq!(found[0].code, "no-kernel");
     assert!(
-        findings[0].help.contains("a CUDA that compiles 6.1: ")
-            && findings[0].help.contains("cudaPackages_12"),
+        found[0].help.contains("a CUDA that compiles 6.1: ")
+            && found[0].help.contains("cudaPackages_12"),
         "{}",
-        findings[0].help
+        found[0].help
     );
-    // llama.cpp makes 12.0a of 12.0.
+    // llama.cpp compiles 12.0 as 12.0a.
     assert_eq!(with(&["12.0"], &[nvidia("12.1")])[0], ("no-kernel", Error));
     assert!(with(&["12.0"], &[nvidia("12.0")]).is_empty());
     assert!(with(&["12.0f"], &[nvidia("12.1")]).is_empty());
     assert!(with(&["10.0f"], &[nvidia("10.3")]).is_empty());
     assert!(with(&[], &[nvidia("8.6")]).is_empty());
-    // What a card can do is not known: nothing is held against it.
+    // A card with unknown capability is no finding.
     let silent = Gpu::new(Vendor::Nvidia, "NVIDIA 10de:2208");
     assert!(with(&["8.6"], &[silent]).is_empty());
 }
 
 #[test]
-fn rocm_targets_are_held_against_the_cards() {
+fn rocm_targets_are_compared_with_the_cards() {
     let with = |targets: &[&str], gpus: &[Gpu]| {
         let mut manifest = variant("znver4", &["rocm"]);
         manifest.rocm_targets = targets.iter().map(|t| (*t).to_owned()).collect();
-        codes(&held(&manifest, &machine(ZEN4, gpus)))
+        codes(&findings(&manifest, &machine(ZEN4, gpus)))
     };
     use Severity::Error;
     assert!(with(&["gfx906"], &[amd("gfx906", 32)]).is_empty());
@@ -237,37 +233,37 @@ fn rocm_targets_are_held_against_the_cards() {
 }
 
 #[test]
-fn an_idle_card_is_a_warning_that_says_which() {
+fn an_idle_card_is_a_warning_with_its_name() {
     let facts = machine(ZEN4, &[amd("gfx1103", 1)]);
-    let [finding] = &held(&variant("znver4", &["cpu"]), &facts)[..] else { panic!() };
+    let [finding] = &findings(&variant("znver4", &["cpu"]), &facts)[..] else { panic!() };
     assert_eq!((finding.code, finding.severity), ("idle-gpu", Severity::Warning));
     assert!(finding.message.contains("AMD gfx1103") && finding.help.contains("add \"vulkan\""));
-    // nitrogen: both cards in one binary; a processor's own GPU beside them is no matter.
+    // nitrogen: both cards in one build; an integrated GPU beside them is ignored.
     let facts = machine(ZEN4, &[nvidia("8.6"), amd("gfx906", 32), amd("gfx1036", 1)]);
-    assert!(held(&variant("znver4", &["cuda", "rocm"]), &facts).is_empty());
-    // A target outside the libraries of this nixpkgs is used all the same.
+    assert!(findings(&variant("znver4", &["cuda", "rocm"]), &facts).is_empty());
+    // A target without libraries in this nixpkgs is used nevertheless.
     let facts_of_strix = machine(ZEN4, &[amd("gfx1151", 96)]);
     let mut strix = variant("znver4", &["rocm"]);
     strix.rocm_library_targets = Some(vec!["gfx1100".into()]);
     strix.rocm_targets = vec!["gfx1151".into()];
-    assert!(held(&strix, &facts_of_strix).is_empty());
-    let findings = held(&variant("znver4", &["cuda"]), &facts);
-    assert_eq!(codes(&findings), [("idle-gpu", Severity::Warning)]);
-    assert!(findings[0].help.contains("add \"rocm\""), "{}", findings[0].help);
-    assert!(held(&variant("znver4", &["vulkan"]), &facts).is_empty());
+    assert!(findings(&strix, &facts_of_strix).is_empty());
+    let found = findings(&variant("znver4", &["cuda"]), &facts);
+    assert_eq!(codes(&found), [("idle-gpu", Severity::Warning)]);
+    assert!(found[0].help.contains("add \"rocm\""), "{}", found[0].help);
+    assert!(findings(&variant("znver4", &["vulkan"]), &facts).is_empty());
 }
 
 #[test]
-fn of_a_list_of_cpus_the_one_that_runs_here_counts() {
+fn the_cpu_of_a_list_that_runs_here_counts() {
     let list = |names: &[&str]| {
         let microarchs = names.iter().map(|name| (*name).to_owned()).collect();
         Manifest { microarchs, ..variant(&names.join("+"), &["cpu"]) }
     };
     let zen4 = machine(ZEN4, &[]);
-    assert_eq!(held(&list(&["sapphirerapids", "znver4"]), &zen4), []);
-    let below = held(&list(&["haswell", "sandybridge"]), &zen4);
+    assert_eq!(findings(&list(&["sapphirerapids", "znver4"]), &zen4), []);
+    let below = findings(&list(&["haswell", "sandybridge"]), &zen4);
     assert_eq!(codes(&below), [("below-cpu", Severity::Warning)]);
     assert!(below[0].message.contains("\"haswell\""), "{below:?}");
-    let none = held(&list(&["sapphirerapids", "znver5"]), &machine(GOLDMONT_PLUS, &[]));
+    let none = findings(&list(&["sapphirerapids", "znver5"]), &machine(GOLDMONT_PLUS, &[]));
     assert_eq!(codes(&none), [("sigill", Severity::Error)]);
 }

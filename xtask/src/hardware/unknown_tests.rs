@@ -1,7 +1,8 @@
-//! What was not seen is unknown: it leads to a warning, never to an error, and to no
+//! Tests that missing facts are unknown: they cause a warning, never an error, and no
 //! recommendation.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::findings::finding::{Finding, Severity};
 use crate::fleet::manifest::Manifest;
@@ -35,12 +36,10 @@ fn probed(sections: &[(&str, &str)]) -> ProbeReport {
 }
 
 fn variant(microarch: &str, backends: &[&str]) -> Manifest {
-    serde_json::from_value(serde_json::json!({
-        "variant": "v", "backends": backends, "microarch": microarch, "system": "x86_64-linux",
-        "cudaCapabilities": ["8.6"], "rocmTargets": ["gfx1030"], "cmakeFlags": [], "rev": null,
-        "build": null,
+    Manifest::with(&json!({
+        "backends": backends, "microarch": microarch, "cudaCapabilities": ["8.6"],
+        "rocmTargets": ["gfx1030"],
     }))
-    .unwrap()
 }
 
 fn judged(manifest: &Manifest, facts: &Facts) -> Vec<(&'static str, Severity)> {
@@ -53,7 +52,7 @@ fn codes(findings: &[Finding]) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_list_of_features_that_is_cut_is_completed_by_the_cpus_own_name() {
+fn a_truncated_list_of_features_is_completed_by_the_cpus_name() {
     let report = report(EPYC);
     let facts = report.facts.unwrap();
     assert!(facts.cpu.flags_cut && !facts.cpu.flags.contains("v"));
@@ -61,10 +60,10 @@ fn a_list_of_features_that_is_cut_is_completed_by_the_cpus_own_name() {
     let unknown = ("unknown-gpu", Severity::Warning);
     assert_eq!(judged(&variant("znver4", &["cpu"]), &facts), [unknown]);
     assert_eq!(judged(&variant(DISPATCH, &["cuda"]), &facts), [unknown]);
-    // Of what no Zen 4 has, nothing is known.
+    // Features that no Zen 4 has are unknown.
     let znver5 = judged(&variant("znver5", &["cpu"]), &facts);
     assert_eq!(znver5[0], ("unverified-cpu", Severity::Warning));
-    // Written and read again, also by a version that did not recognise it.
+    // Written and read again, also from a version that did not recognize it.
     let text = facts.to_json().unwrap();
     assert_eq!(Facts::parse(&text).unwrap(), facts);
     let old: serde_json::Value = serde_json::from_str(EPYC).unwrap();
@@ -75,8 +74,8 @@ fn a_list_of_features_that_is_cut_is_completed_by_the_cpus_own_name() {
 }
 
 #[test]
-fn a_cut_list_of_a_cpu_without_a_name_recommends_dispatch() {
-    // A model that nobody knows; and a hypervisor, which may mask features (a word as long).
+fn a_truncated_list_of_an_unlisted_cpu_recommends_dispatch() {
+    // An unlisted model; and a hypervisor, which may mask features (a word of equal length).
     for change in [("\"model\": 17", "\"model\": 250"), ("clflushopt", "hypervisor")] {
         let text = EPYC.replace(change.0, change.1);
         let report = report(&text);
@@ -88,9 +87,9 @@ fn a_cut_list_of_a_cpu_without_a_name_recommends_dispatch() {
     }
 }
 
-/// As many bytes as a smaller buffer would have.
+/// A complete list may fill a smaller power of two.
 #[test]
-fn a_short_list_of_features_is_whole() {
+fn a_short_list_of_features_is_complete() {
     let mut text: serde_json::Value = serde_json::from_str(RADEON).unwrap();
     let words = "lm avx2 sse4_2 sse4_1 ssse3 pni popcnt avx xsave f16c fma bmi2";
     let rest = "x".repeat(511 - words.len() - 1);
@@ -102,7 +101,7 @@ fn a_short_list_of_features_is_whole() {
 }
 
 #[test]
-fn a_gpu_that_is_kept_for_a_virtual_machine_is_not_the_hosts() {
+fn a_gpu_reserved_for_a_virtual_machine_is_not_the_hosts() {
     for driver in ["vfio-pci", "vfio_pci", "pci-stub", "xen-pciback"] {
         let report = report(&H100.replace("vfio-pci", driver));
         let facts = report.facts.unwrap();
@@ -130,7 +129,7 @@ fn nouveau_is_not_nvidias_driver() {
 }
 
 #[test]
-fn a_reports_gpu_is_one_of_unknown_abilities() {
+fn what_can_use_a_reports_gpu_is_unknown() {
     let report = report(RADEON);
     assert!(codes(&report.findings).contains(&"unknown-gpu"), "{:?}", report.findings);
     assert_eq!(report.recommendation.unwrap().microarch, "znver4");
@@ -151,7 +150,7 @@ fn an_intel_card_is_recognised_with_and_without_vulkaninfo() {
         assert_eq!(report.recommendation.unwrap().backend, ["vulkan"], "{sections:?}");
         assert_eq!(report.facts.unwrap().gpus[0].is_discrete, Some(true));
     }
-    // Of a processor: slower than its cores, as a rule.
+    // An integrated GPU is usually slower than the cores.
     let own = pci.replace("E20B", "A7A0");
     assert_eq!(probed(&[("pci", &own)]).recommendation.unwrap().backend, ["cpu"]);
     // No driver, no Vulkan.
@@ -160,7 +159,7 @@ fn an_intel_card_is_recognised_with_and_without_vulkaninfo() {
 }
 
 #[test]
-fn nvidia_smis_own_words_are_quoted() {
+fn nvidia_smis_messages_are_quoted() {
     for (text, words, help) in [
         (MISMATCH, "Driver/library version mismatch", "reboot"),
         ("No devices were found\n", "No devices were found", "journalctl -k -g NVRM"),
@@ -200,12 +199,12 @@ fn nvidia_smis_own_words_are_quoted() {
         assert!(finding.message.contains(words), "{finding:?}");
         assert!(finding.help.contains(help), "{finding:?}");
         assert_eq!(report.recommendation.unwrap().backend, ["cpu"]);
-        // In a container, which may see no PCI.
+        // In a container, which may have no PCI.
         let facts = probed(&[("nvidia-smi", text)]).facts.unwrap();
         let found = judged(&variant("znver4", &["cuda"]), &facts);
         assert_eq!(found, [("nvidia-smi", Severity::Warning)]);
     }
-    // Of a driver before 510, whose second answer counts.
+    // A driver before 510: the second output counts.
     let old = "Field \"compute_cap\" is not a valid field to query.\n\n\
                name, driver_version, memory.total [MiB]\nTesla K80, 470.1, 11441 MiB\n";
     let report = probed(&[("pci", CARD), ("nvidia-smi", old)]);
@@ -213,7 +212,7 @@ fn nvidia_smis_own_words_are_quoted() {
 }
 
 #[test]
-fn nvidia_smi_without_a_card_says_nothing() {
+fn nvidia_smi_without_a_card_is_ignored() {
     let text = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n";
     let amd = "DRIVER=amdgpu\nPCI_ID=1002:744C\nRENDER=renderD128\n\n";
     let report = probed(&[("pci", amd), ("nvidia-smi", text)]);
@@ -223,7 +222,7 @@ fn nvidia_smi_without_a_card_says_nothing() {
 }
 
 #[test]
-fn a_container_without_sys_leaves_open_whether_there_is_a_gpu() {
+fn in_a_container_without_sys_gpus_are_unknown() {
     let report = probed(&[("kernel", "6.1.0\n"), ("pci", "UNSEEN\n")]);
     assert_eq!(codes(&report.findings), ["unknown-gpu"]);
     assert!(report.findings[0].help.contains("/sys"), "{:?}", report.findings);
@@ -235,9 +234,9 @@ fn a_container_without_sys_leaves_open_whether_there_is_a_gpu() {
     assert_eq!(probed(&[("pci", "UNSEEN\n"), smi]).findings, []);
 }
 
-/// A Kepler, alone and beside a card that CUDA knows.
+/// A Kepler, alone and beside a card that CUDA supports.
 #[test]
-fn a_card_from_before_all_cuda_is_no_target() {
+fn a_card_that_is_too_old_for_cuda_is_no_target() {
     let header = "name, compute_cap, driver_version, memory.total [MiB]\n";
     let kepler = "Tesla K80, 3.7, 470.256.02, 11441 MiB\n";
     let both = format!("{kepler}NVIDIA GeForce RTX 3090, 8.6, 470.256.02, 24576 MiB\n");
@@ -270,8 +269,8 @@ fn a_banner_before_nvidia_smis_table_hides_no_gpu() {
 }
 
 #[test]
-fn memory_that_is_not_told_is_unknown_and_a_jetsons_is_the_machines() {
-    // JetPack 6; the device tree of an AGX Orin.
+fn missing_memory_is_unknown_and_a_jetson_uses_the_machines() {
+    // JetPack 6, and the device tree of an AGX Orin.
     let smi = "name, compute_cap, driver_version, memory.total [MiB]\n\
                Orin (nvgpu), [N/A], 540.3.0, [N/A]\n";
     let tree =
@@ -298,7 +297,7 @@ fn memory_that_is_not_told_is_unknown_and_a_jetsons_is_the_machines() {
 }
 
 #[test]
-fn a_model_may_take_one_slice_of_a_gpu_that_is_divided() {
+fn a_model_can_use_one_mig_slice() {
     let smi = "name, compute_cap, driver_version, memory.total [MiB]\n\
                NVIDIA A100-SXM4-40GB, 8.0, 550.1, 40960 MiB\nNVIDIA A100-SXM4-40GB, 8.0, 550.1, 40960 MiB\n";
     let list = "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-0)\n  MIG 1g.5gb+me   Device  0: (UUID: MIG-0)\n  \
@@ -309,8 +308,8 @@ fn a_model_may_take_one_slice_of_a_gpu_that_is_divided() {
     assert_eq!(facts.memory_of(&facts.gpus[1]), Some(40 << 30));
 }
 
-/// A machine of which everything is known.
-fn whole() -> Facts {
+/// A machine whose facts are complete.
+fn complete() -> Facts {
     let mut nvidia = Gpu::new(Vendor::Nvidia, "NVIDIA GeForce RTX 3090");
     nvidia.cuda_capability = Some("8.6".into());
     let mut amd = Gpu::new(Vendor::Amd, "AMD Radeon RX 6800 XT");
@@ -325,10 +324,10 @@ fn whole() -> Facts {
 }
 
 proptest! {
-    /// Taking values away makes no error that the whole facts do not make, and recommends
-    /// nothing that they do not bear out.
+    /// Removing values causes no error that the complete facts do not cause, and recommends
+    /// nothing that they do not support.
     #[test]
-    fn what_is_taken_away_makes_no_error_and_no_recommendation(
+    fn removed_values_cause_no_error_and_no_recommendation(
         kept_flags in proptest::option::of(0_usize..150),
         gpus_unknown in any::<bool>(),
         taken in proptest::collection::vec((any::<bool>(), any::<bool>(), any::<bool>()), 2),
@@ -337,7 +336,7 @@ proptest! {
         ]),
         backends in proptest::sample::subsequence(vec!["cpu", "cuda", "rocm", "vulkan"], 1..4),
     ) {
-        let (whole, mut less) = (whole(), whole());
+        let (whole, mut less) = (complete(), complete());
         if let Some(count) = kept_flags {
             less.cpu.flags = less.cpu.flags.into_iter().take(count).chain(["lm".into()]).collect();
             less.cpu.flags_cut = true;

@@ -1,4 +1,4 @@
-//! What `probe` shows a person: the machine, then the lines to put into its file.
+//! Prints `probe`'s result: the machine's hardware, then the options to add to its configuration.
 
 use crate::findings;
 use crate::hardware::cores::Cores;
@@ -25,7 +25,7 @@ pub fn print(ui: &Ui, report: &ProbeReport) {
         ui.status(format!("\n{}", ui.dim(&format!("# {place}"))));
         ui.verbatim(&recommendation.nix());
     }
-    // Without a host's name, `--target` or `--facter` says what was read.
+    // Without a host name, `--target` or `--facter` names what was read.
     let name = if report.host == LOCAL { &report.target } else { &report.host };
     for finding in &report.findings {
         findings::view::print(ui, name, finding);
@@ -33,18 +33,18 @@ pub fn print(ui: &Ui, report: &ProbeReport) {
 }
 
 fn rows(facts: &Facts, recommended: Option<&Recommendation>) -> Vec<(&'static str, String)> {
-    let fits = recommended
+    let microarch = recommended
         .map(|it| Detected { name: &it.microarch, is_own: it.microarch_is_own }.to_string());
-    // The kernel has no model name for an ARM CPU.
-    let cpu = match (facts.cpu.model.clone(), fits) {
-        (Some(model), Some(fits)) => format!("{model} ({fits})"),
-        (model, fits) => model.or(fits).unwrap_or_else(|| "unknown".to_owned()),
+    // The kernel reports no model name for ARM CPUs.
+    let cpu = match (facts.cpu.model.clone(), microarch) {
+        (Some(model), Some(microarch)) => format!("{model} ({microarch})"),
+        (model, microarch) => model.or(microarch).unwrap_or_else(|| "unknown".to_owned()),
     };
     let mut rows = vec![("CPU", cpu)];
     match &facts.cores {
         Some(cores) => {
             rows.push(("cores", cores.describe()));
-            rows.push(("threads", advice(cores)));
+            rows.push(("threads", recommended_threads(cores)));
         }
         None => rows.push(("cores", "unknown".to_owned())),
     }
@@ -59,12 +59,12 @@ fn rows(facts: &Facts, recommended: Option<&Recommendation>) -> Vec<(&'static st
     rows
 }
 
-/// How many threads llama.cpp should use.
-fn advice(cores: &Cores) -> String {
+/// Returns how many threads llama.cpp should use, and why.
+fn recommended_threads(cores: &Cores) -> String {
     let Some(threads) = cores.threads() else {
         return format!("unknown; measure with `bench HOST --sweep t=1..{}`", cores.physical);
     };
-    let why = match (cores.memories(), &cores.kinds[..]) {
+    let why = match (cores.sockets_with_memory(), &cores.kinds[..]) {
         _ if cores.usable == Some(threads) => "one for each usable core",
         (Some(2..), _) => "the cores of one socket; to use all, measure `--numa distribute`",
         (_, [_, _, ..]) => "one for each fast core",
@@ -78,12 +78,12 @@ fn describe_gpu(facts: &Facts, gpu: &Gpu) -> String {
         gpu.cuda_capability.as_ref().map(|capability| format!("CUDA {capability}")),
         gpu.gfx_target.clone(),
         facts.memory_of(gpu).map(|bytes| {
-            let whose = match gpu.mig_bytes.len() {
+            let source = match gpu.mig_bytes.len() {
                 0 if gpu.unified_memory => " of the machine's memory".to_owned(),
                 0 => String::new(),
                 count => format!(" in the largest of {count} MIG slices"),
             };
-            units::bytes(bytes) + &whose
+            units::bytes(bytes) + &source
         }),
         gpu.vulkan.as_ref().map(|api| match api.as_str() {
             RENDER_NODE => "Vulkan by its render node".to_owned(),

@@ -1,21 +1,21 @@
-//! The GPUs that vulkaninfo lists.
+//! Parses vulkaninfo's list of GPUs.
 //!
 //! Pure: no I/O, no clock.
 
 use crate::hardware::facts::{Gpu, Vendor};
 
-/// One GPU of `vulkaninfo --summary`.
+/// A GPU in the output of `vulkaninfo --summary`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     pub vendor: u32,
     pub device: u32,
     pub is_discrete: Option<bool>,
     pub name: String,
-    /// The version of Vulkan.
+    /// The supported version of Vulkan.
     pub version: String,
 }
 
-/// All of them, without drivers that are programs (llvmpipe).
+/// Returns all GPUs, without software renderers (llvmpipe).
 pub fn devices(text: &str) -> Vec<Device> {
     let mut blocks: Vec<Vec<(&str, &str)>> = vec![];
     for line in text.lines() {
@@ -30,7 +30,7 @@ pub fn devices(text: &str) -> Vec<Device> {
     blocks.iter().filter_map(|block| device(block)).collect()
 }
 
-/// `GPU0:`
+/// Whether a line is a heading such as `GPU0:`.
 fn is_heading(line: &str) -> bool {
     let number = line.trim_end().strip_prefix("GPU").and_then(|rest| rest.strip_suffix(':'));
     number.is_some_and(|number| number.parse::<u32>().is_ok())
@@ -38,17 +38,17 @@ fn is_heading(line: &str) -> bool {
 
 fn device(block: &[(&str, &str)]) -> Option<Device> {
     let field = |name: &str| block.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-    // `0x1002 (AMD)`
+    // Such as `0x1002 (AMD)`.
     let number = |name: &str| {
         let word = field(name)?.split_whitespace().next()?;
         u32::from_str_radix(word.strip_prefix("0x")?, 16).ok()
     };
-    // With `PHYSICAL_DEVICE_TYPE_` before it since 1.2.148.
+    // Has the prefix `PHYSICAL_DEVICE_TYPE_` since 1.2.148.
     let kind = field("deviceType").unwrap_or_default();
     if kind.ends_with("CPU") {
         return None;
     }
-    // `4198616 (1.1.216)` before 1.2.170.
+    // Was `4198616 (1.1.216)` before 1.2.170.
     let version = field("apiVersion").unwrap_or("vulkan");
     let version = version.split_once('(').map_or(version, |(_, version)| version);
     Some(Device {
@@ -65,7 +65,7 @@ fn device(block: &[(&str, &str)]) -> Option<Device> {
 }
 
 impl Device {
-    /// A GPU of which only Vulkan knows: on no PCI bus, or behind a hypervisor.
+    /// Converts a GPU that only Vulkan lists, because it is not on PCI or is behind a hypervisor.
     pub fn gpu(&self) -> Gpu {
         let vendor = Vendor::of_pci(self.vendor).unwrap_or(Vendor::Other);
         Gpu {
@@ -97,7 +97,7 @@ GPU1:
 ";
 
     #[test]
-    fn a_driver_that_is_a_program_is_no_gpu() {
+    fn a_software_renderer_is_not_a_gpu() {
         let found = devices(SUMMARY);
         let [gpu] = &found[..] else { panic!("{found:?}") };
         assert_eq!((gpu.vendor, gpu.device, gpu.is_discrete), (0x1002, 0x744c, Some(true)));
@@ -105,9 +105,9 @@ GPU1:
         assert_eq!(devices(&SUMMARY.replace("PHYSICAL_DEVICE_TYPE_", "")), found);
     }
 
-    /// Of Vulkan-Tools 1.2, and the first line of a text.
+    /// The format of Vulkan-Tools 1.2.
     #[test]
-    fn earlier_versions_print_numbers_otherwise() {
+    fn the_number_format_of_earlier_versions_is_read() {
         let text = "GPU0:\n\tapiVersion     = 4198616 (1.1.216)\n\tvendorID       = 0x10de (NVIDIA)\n\
                     \tdeviceID       = 0x174d\n\tdeviceType     = INTEGRATED_GPU\n";
         let [gpu] = &devices(text)[..] else { panic!() };

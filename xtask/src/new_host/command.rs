@@ -1,4 +1,4 @@
-//! `new-host`: adds a host with the files that `probe`'s facts of its machine suggest.
+//! `new-host`: adds a host with files that are generated from its machine's facts.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,13 +25,13 @@ use crate::target::selection::ssh_options;
 use crate::ui::Ui;
 
 const TABLE: &str = "hosts/default.nix";
-/// In a host's folder until the host is in the table.
+/// A file in a host's folder until the host is in the table.
 const MARKER: &str = ".new-host";
 const SCRIPT: &str = include_str!("machine.sh");
-const LIMIT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A file to be written, from the flake's folder on.
-type Written = (PathBuf, String);
+/// A file to write: its path in the flake's folder, and its content.
+type NewFile = (PathBuf, String);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,9 +40,9 @@ struct NewHostReport<'a> {
     command: &'static str,
     host: &'a str,
     dry_run: bool,
-    /// From the flake's folder on.
+    /// Paths in the flake's folder.
     files: Vec<PathBuf>,
-    /// `--dry-run`: the text of each file.
+    /// `--dry-run`: the content of each file.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     contents: BTreeMap<String, String>,
     findings: Vec<Finding>,
@@ -91,7 +91,7 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome::new(report.ok, &report.findings))
 }
 
-/// Writes the files, unless it is a dry run.
+/// Adds the host and fills the report. Writes nothing in a dry run.
 fn add(args: &NewHostArgs, global: &Global, report: &mut NewHostReport) -> Result<()> {
     // Discover.
     let root = match &global.flake {
@@ -105,7 +105,7 @@ fn add(args: &NewHostArgs, global: &Global, report: &mut NewHostReport) -> Resul
         bail!("invalid host name {name:?}: {problem}");
     }
     let lock = lock(&root)?;
-    let table = may_be_added(&root, name)?;
+    let table = readable_table(&root, name)?;
     drop(lock);
     let target = match &args.from {
         Some(destination) => Target::ssh(destination, ssh_options())?,
@@ -120,25 +120,25 @@ fn add(args: &NewHostArgs, global: &Global, report: &mut NewHostReport) -> Resul
             .with_context(|| format!("cannot add a row to {TABLE}"))
     };
     let folder = Path::new("hosts").join(name);
-    let mut written = vec![(folder.join("facts.json"), facts.to_json()?)];
-    let own = configuration::files(&facts, &Recommendation::new(&facts), &machine);
-    written.extend(own.into_iter().map(|(name, text)| (folder.join(name), text)));
+    let mut new = vec![(folder.join("facts.json"), facts.to_json()?)];
+    let files = configuration::files(&facts, &Recommendation::new(&facts), &machine);
+    new.extend(files.into_iter().map(|(name, text)| (folder.join(name), text)));
     // Run.
-    report.files = written.iter().map(|(file, _)| file.clone()).collect();
+    report.files = new.iter().map(|(file, _)| file.clone()).collect();
     report.files.push(PathBuf::from(TABLE));
     if args.dry_run {
-        written.push((PathBuf::from(TABLE), with_host(&table)?));
-        let contents = written.into_iter().map(|(file, text)| (file.display().to_string(), text));
+        new.push((PathBuf::from(TABLE), with_host(&table)?));
+        let contents = new.into_iter().map(|(file, text)| (file.display().to_string(), text));
         report.contents = contents.collect();
     } else {
-        report.is_tracked = write(&root, name, &written, with_host)?;
+        report.is_tracked = write(&root, name, &new, &with_host)?;
     }
     report.findings = probe_output::unknown(&facts);
-    report.findings.extend(unsure(name, &machine));
+    report.findings.extend(uncertain(name, &machine));
     Ok(())
 }
 
-/// Waits until no other new-host changes this fleet, and keeps others waiting until it is dropped.
+/// Takes the fleet's lock, which makes other runs of new-host wait until it is dropped.
 fn lock(root: &Path) -> Result<File> {
     if !root.join(TABLE).is_file() {
         bail!(
@@ -147,32 +147,32 @@ fn lock(root: &Path) -> Result<File> {
             root.display()
         );
     }
-    // Not hosts/, which is locked while a file in it is replaced.
+    // Not the lock of hosts/, which is taken while a file in it is replaced.
     let lock = File::open(root).and_then(|file| file.lock().map(|()| file));
     lock.with_context(|| format!("cannot lock {}", root.display()))
 }
 
-/// Writes the files, and last `with_host` of the table: its rename makes the rest a host. Until
-/// then the folder has [`MARKER`], so that what a killed run leaves is replaced by the next one.
-/// Returns whether Git tracks the files.
+/// Writes the new files, and then the table with the host, whose rename adds the host. Until then
+/// the folder has [`MARKER`], so that the next run replaces the files of a killed run. Returns
+/// whether Git tracks the files.
 fn write(
     root: &Path,
     name: &str,
-    own: &[Written],
-    with_host: impl Fn(&str) -> Result<String>,
+    new: &[NewFile],
+    with_host: &dyn Fn(&str) -> Result<String>,
 ) -> Result<bool> {
-    let _alone = lock(root)?;
-    // It may have changed while the machine was read.
-    let table = with_host(&may_be_added(root, name)?)?;
+    let _lock = lock(root)?;
+    // The table may have changed while the machine was read.
+    let table = with_host(&readable_table(root, name)?)?;
     let folder = root.join("hosts").join(name);
     disk::create(&folder)?;
     let write_all = || -> Result<bool> {
         files::write_atomically(&folder.join(MARKER), b"")?;
-        for (file, text) in own {
+        for (file, text) in new {
             files::write_atomically(&root.join(file), text.as_bytes())?;
         }
-        // A flake sees only files that Git tracks.
-        let files = own.iter().map(|(file, _)| file.as_path()).chain([Path::new(TABLE)]);
+        // A flake contains only files that Git tracks.
+        let files = new.iter().map(|(file, _)| file.as_path()).chain([Path::new(TABLE)]);
         let is_tracked = git::is_repository(root)
             && git::intend_to_add(root, &files.collect::<Vec<_>>()).is_ok();
         files::write_atomically(&root.join(TABLE), table.as_bytes())?;
@@ -186,13 +186,13 @@ fn write(
     is_tracked
 }
 
-/// The table's text, if it can take the host. What a killed run left is removed.
-fn may_be_added(root: &Path, name: &str) -> Result<String> {
+/// Returns the table's content, if the host can be added. Removes the files of a killed run.
+fn readable_table(root: &Path, name: &str) -> Result<String> {
     let table = files::read(&root.join(TABLE))?;
     let folder = root.join("hosts").join(name);
     let marker = folder.join(MARKER);
     if marker.exists() {
-        // After its last rename, it was killed before it could remove the marker.
+        // If the table has the row, the run was killed after its last rename.
         disk::remove(if has_row(&table, name) { &marker } else { &folder })?;
     }
     if folder.exists() {
@@ -205,13 +205,13 @@ fn may_be_added(root: &Path, name: &str) -> Result<String> {
 }
 
 fn read_machine(target: &Target) -> Result<Machine> {
-    let (exit, printed) = target.read(&["sh", "-c", SCRIPT], LIMIT)?;
+    let (exit, printed) = target.read(&["sh", "-c", SCRIPT], TIMEOUT)?;
     Machine::read(&printed.stdout)
         .with_context(|| format!("cannot read the settings of {} ({exit})", target.name()))
 }
 
-/// What the owner has to look at before the host is installed.
-fn unsure(name: &str, machine: &Machine) -> Vec<Finding> {
+/// Reports what the user has to check before the host is installed.
+fn uncertain(name: &str, machine: &Machine) -> Vec<Finding> {
     let file = format!("hosts/{name}/default.nix");
     let loader = if machine.release.is_none() {
         Some(Finding::warning(
@@ -245,9 +245,9 @@ mod tests {
     use super::*;
     use crate::target::sshd::LoopbackSshd;
 
-    /// As after a kill before each of the renames, and after the last one.
+    /// Simulates a kill before each of the renames, and after the last one.
     #[test]
-    fn what_any_kill_leaves_is_in_nobodys_way() {
+    fn the_files_of_a_killed_run_are_replaced() {
         let files = ["hosts/box/facts.json", "hosts/box/default.nix", "hosts/box/disks.nix", TABLE];
         for killed_after in 0..=files.len() {
             let scratch = tempfile::tempdir().unwrap();
@@ -262,7 +262,7 @@ mod tests {
             for (file, text) in &written[..killed_after] {
                 fs::write(root.join(file), text).unwrap();
             }
-            let again = write(root, "box", &written[..3], |_| Ok(table.clone()));
+            let again = write(root, "box", &written[..3], &|_| Ok(table.clone()));
             if killed_after == files.len() {
                 assert!(again.unwrap_err().to_string().contains("already exists"));
             } else {
@@ -275,20 +275,20 @@ mod tests {
         }
     }
 
-    /// Each read the table before the other wrote it.
+    /// Both runs read the table before either writes it.
     #[test]
-    fn of_two_hosts_that_are_added_at_once_both_are_in_the_table() {
+    fn two_hosts_can_be_added_concurrently() {
         let scratch = tempfile::tempdir().unwrap();
         let root = scratch.path();
         fs::create_dir(root.join("hosts")).unwrap();
         fs::write(root.join(TABLE), "{\n}\n").unwrap();
         thread::scope(|scope| {
             for name in ["one", "two"] {
-                may_be_added(root, name).unwrap();
+                readable_table(root, name).unwrap();
                 scope.spawn(move || {
                     let with_host =
                         |table: &str| with_row(table, name, "x86_64-linux", name).context("none");
-                    write(root, name, &[], with_host).unwrap();
+                    write(root, name, &[], &with_host).unwrap();
                 });
             }
         });
@@ -296,12 +296,11 @@ mod tests {
         assert!(has_row(&table, "one") && has_row(&table, "two"), "{table}");
     }
 
-    /// Over a real sshd the same machine is read as without.
     #[test]
-    fn a_machine_is_the_same_from_near_and_far() {
+    fn a_machine_is_the_same_over_ssh() {
         let sshd = LoopbackSshd::start();
-        let near = read_machine(&Target::Local).unwrap();
-        assert!(!near.me.is_empty());
-        assert_eq!(read_machine(&sshd.target(&[])).unwrap(), near);
+        let local = read_machine(&Target::Local).unwrap();
+        assert!(!local.login.is_empty());
+        assert_eq!(read_machine(&sshd.target(&[])).unwrap(), local);
     }
 }

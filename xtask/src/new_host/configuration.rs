@@ -1,5 +1,5 @@
-//! hosts/NAME/default.nix, as text: the variant, and all that the machine needs to boot and to
-//! be reached. What is not certain is a comment.
+//! Generates hosts/NAME/default.nix: the variant, and what the machine needs to boot and to be
+//! reachable. Uncertain options are commented out.
 //!
 //! Pure: no I/O, no clock.
 
@@ -12,14 +12,14 @@ use crate::nix::names::nix_string;
 
 const HARDWARE: &str = "hardware-configuration.nix";
 
-/// The host's files by name: its own, and what is taken over from the machine.
+/// Returns the host's files by name: the generated ones, and those copied from the machine.
 pub fn files(
     facts: &Facts,
-    wanted: &Recommendation,
+    recommended: &Recommendation,
     machine: &Machine,
 ) -> BTreeMap<String, String> {
     let mut files = machine.nixos.files.clone();
-    files.insert("default.nix".to_owned(), file(facts, wanted, machine));
+    files.insert("default.nix".to_owned(), default_nix(facts, recommended, machine));
     files.extend(machine.hardware.clone().map(|text| (HARDWARE.to_owned(), text)));
     if let Some(text) = files.get_mut("configuration.nix") {
         *text = without_host_name(text);
@@ -27,18 +27,19 @@ pub fn files(
     files
 }
 
-/// hosts/NAME/default.nix, of blocks of lines; an empty one is left out.
-fn file(facts: &Facts, wanted: &Recommendation, machine: &Machine) -> String {
-    let own = importable(&machine.nixos);
-    let mut blocks = vec![imports(machine, own), wanted.nix(), drivers(facts, wanted)];
-    if own.is_err() {
+/// Generates hosts/NAME/default.nix from blocks of lines. Omits empty blocks.
+fn default_nix(facts: &Facts, recommended: &Recommendation, machine: &Machine) -> String {
+    let importable = importable(&machine.nixos);
+    let mut blocks =
+        vec![imports(machine, importable), recommended.nix(), drivers(facts, recommended)];
+    if importable.is_err() {
         blocks.extend([boot(machine), file_systems(machine), network(machine), region(machine)]);
-        blocks.extend(users(machine, wanted));
+        blocks.extend(users(machine, recommended));
         blocks.push(ssh(machine));
     } else {
-        blocks.push("# xtask logs in.\nservices.openssh.enable = true;".to_owned());
+        blocks.push("# xtask logs in over SSH.\nservices.openssh.enable = true;".to_owned());
     }
-    blocks.extend([nix(machine), SERVER.to_owned(), state_version(machine, own.is_ok())]);
+    blocks.extend([nix(machine), SERVER.to_owned(), state_version(machine, importable.is_ok())]);
     let blocks = blocks.iter().filter(|block| !block.is_empty()).map(|block| indented(block));
     let blocks: Vec<String> = blocks.collect();
 
@@ -48,23 +49,24 @@ fn file(facts: &Facts, wanted: &Recommendation, machine: &Machine) -> String {
     format!("# {cpu}{gpus}.\n{{\n{}}}\n", blocks.join("\n"))
 }
 
-const SERVER: &str =
-    "# A server of the models in this folder; docs/serving.md of llamafleet has more.
+const SERVER: &str = "# A server for the models in this folder; see docs/serving.md of llamafleet.
 # services.llama-cpp = {
 #   enable = true;
 #   settings.models-dir = \"/srv/models\";
 # };";
 
-/// Whether configuration.nix of /etc/nixos can be imported by a flake; otherwise why not.
+/// Whether a flake can import configuration.nix of /etc/nixos, or why not.
 fn importable(folder: &NixosFolder) -> Result<(), Option<&'static str>> {
     if folder.is_flake {
-        return Err(Some("/etc/nixos is a flake: import its modules here instead of what follows"));
+        return Err(Some(
+            "/etc/nixos is a flake: import its modules here instead of the following",
+        ));
     }
     if !folder.files.contains_key("configuration.nix") {
         return Err(None);
     }
     let code = || folder.files.values().flat_map(|text| text.lines()).map(without_comment);
-    // `<nixpkgs/nixos/…>`, and channels.
+    // `<nixpkgs/nixos/…>` and other channels.
     let is_lookup = |line: &str| {
         line.split('<').skip(1).any(|rest| {
             let name = rest.split('>').next().unwrap_or_default();
@@ -83,7 +85,7 @@ fn importable(folder: &NixosFolder) -> Result<(), Option<&'static str>> {
     if folder.files.contains_key("default.nix")
         || code().any(|line| line.split(delimiters).any(is_elsewhere))
     {
-        return Err(Some("it imports files outside of /etc/nixos, or below it"));
+        return Err(Some("it imports files from outside or subfolders of /etc/nixos"));
     }
     Ok(())
 }
@@ -92,7 +94,7 @@ fn without_comment(line: &str) -> &str {
     line.split('#').next().unwrap_or(line)
 }
 
-/// The flake sets the host's name.
+/// Comments out the host name, which the flake sets.
 fn without_host_name(text: &str) -> String {
     let line = |line: &str| match line.trim_start().strip_prefix("networking.hostName") {
         Some(_) => format!("# {}\n", line.trim_start()),
@@ -101,16 +103,16 @@ fn without_host_name(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// Whether nixos-generate-config described the machine, now or at its installation.
-fn is_described(machine: &Machine) -> bool {
+/// Whether there is a hardware-configuration.nix, generated now or at the installation.
+fn has_hardware_file(machine: &Machine) -> bool {
     machine.hardware.is_some() || machine.nixos.files.contains_key(HARDWARE)
 }
 
-fn imports(machine: &Machine, own: Result<(), Option<&str>>) -> String {
-    let comment = match own {
-        // It imports hardware-configuration.nix.
+fn imports(machine: &Machine, importable: Result<(), Option<&str>>) -> String {
+    let comment = match importable {
+        // configuration.nix imports hardware-configuration.nix.
         Ok(()) => {
-            return "# Of /etc/nixos, as it is on the machine.\nimports = [ ./configuration.nix ];"
+            return "# Copied from the machine's /etc/nixos.\nimports = [ ./configuration.nix ];"
                 .to_owned();
         }
         Err(Some(why)) if machine.nixos.is_flake => format!("# {why}.\n"),
@@ -118,21 +120,21 @@ fn imports(machine: &Machine, own: Result<(), Option<&str>>) -> String {
         Err(None) => String::new(),
     };
     let imports =
-        if is_described(machine) { "imports = [ ./hardware-configuration.nix ];" } else { "" };
+        if has_hardware_file(machine) { "imports = [ ./hardware-configuration.nix ];" } else { "" };
     (comment + imports).trim_end().to_owned()
 }
 
-/// Without them a GPU backend finds no GPU.
-fn drivers(facts: &Facts, wanted: &Recommendation) -> String {
-    let has = |name| wanted.backend.contains(&name);
+/// Returns the GPU drivers that the recommended backends need.
+fn drivers(facts: &Facts, recommended: &Recommendation) -> String {
+    let has = |name| recommended.backend.contains(&name);
     let mut lines = vec![];
     if has("cuda") {
-        // NVIDIA's open kernel module knows Turing, 7.5, and later.
-        let knows = |capability: &String| {
+        // NVIDIA's open kernel module supports Turing (7.5) and later.
+        let is_supported = |capability: &String| {
             let major = capability.split('.').next().and_then(|major| major.parse::<u32>().ok());
             major >= Some(8) || capability == "7.5"
         };
-        let is_open = wanted.cuda_capabilities.iter().all(knows);
+        let is_open = recommended.cuda_capabilities.iter().all(is_supported);
         lines.push("services.xserver.videoDrivers = [ \"nvidia\" ];".to_owned());
         lines.push(format!("hardware.nvidia.open = {is_open};"));
     }
@@ -147,7 +149,7 @@ fn drivers(facts: &Facts, wanted: &Recommendation) -> String {
     lines.join("\n")
 }
 
-/// The line that sets an option to a text.
+/// Returns the line that sets an option to a string.
 fn set(option: &str, value: &str) -> String {
     format!("{option} = {};", nix_string(value))
 }
@@ -155,7 +157,7 @@ fn set(option: &str, value: &str) -> String {
 fn boot(machine: &Machine) -> String {
     let mut lines = vec![];
     if machine.loader.is_none() {
-        lines.push("# Not seen on the machine: set the boot loader that it has.".to_owned());
+        lines.push("# Unknown: set the machine's boot loader.".to_owned());
     }
     match (machine.loader, machine.is_efi) {
         (Some(Loader::Extlinux), _) => {
@@ -183,9 +185,9 @@ fn boot(machine: &Machine) -> String {
     lines.join("\n")
 }
 
-/// For a machine that `nixos-generate-config` did not describe.
+/// Returns placeholder file systems for a machine without a hardware-configuration.nix.
 fn file_systems(machine: &Machine) -> String {
-    if is_described(machine) {
+    if has_hardware_file(machine) {
         return String::new();
     }
     let file_system = |folder: &str, label: &str, kind: &str| {
@@ -198,8 +200,8 @@ fn file_systems(machine: &Machine) -> String {
     let boot = machine.is_efi.then(|| machine.esp.as_deref().unwrap_or("/boot"));
     let boot = boot.map(|esp| file_system(esp, "boot", "vfat")).unwrap_or_default();
     format!(
-        "# The machine does not run NixOS. Replace this by the hardware-configuration.nix that the\n\
-         # installation writes, or give its partitions these labels.{}{boot}",
+        "# The machine does not run NixOS. Replace this with the hardware-configuration.nix that\n\
+         # the installer generates, or give its partitions these labels.{}{boot}",
         file_system("/", "nixos", "ext4")
     )
 }
@@ -216,7 +218,8 @@ fn network(machine: &Machine) -> String {
     lines.join("\n")
 }
 
-/// NetworkManager keeps its own settings, and another system may call the interface otherwise.
+/// Returns the fixed addresses, as comments with NetworkManager, which has its own settings, and
+/// on other systems, where the interface may have another name.
 fn fixed_addresses(network: &Network, is_nixos: bool) -> String {
     let address = |(interface, address, length): &(String, String, u8)| {
         format!(
@@ -235,7 +238,7 @@ fn fixed_addresses(network: &Network, is_nixos: bool) -> String {
     match is_nixos && !network.network_manager {
         true => lines,
         false => format!(
-            "# The machine has a fixed address; without these lines it asks DHCP.\n# {}",
+            "# The machine has a fixed address; without these lines it uses DHCP.\n# {}",
             lines.replace('\n', "\n# ")
         ),
     }
@@ -252,12 +255,12 @@ fn region(machine: &Machine) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn users(machine: &Machine, wanted: &Recommendation) -> Vec<String> {
+fn users(machine: &Machine, recommended: &Recommendation) -> Vec<String> {
     let keys = |keys: &[String]| format!("openssh.authorizedKeys.keys = {};", list(keys));
     let account = |user: &User| {
         let mut groups = user.groups.clone();
-        if wanted.backend != ["cpu"] {
-            // /dev/dri and /dev/kfd, for benchmarks.
+        if recommended.backend != ["cpu"] {
+            // Benchmarks need access to /dev/dri and /dev/kfd.
             let gpu = ["render", "video"].map(str::to_owned);
             groups.extend(gpu.into_iter().filter(|group| !user.groups.contains(group)));
         }
@@ -291,7 +294,7 @@ fn ssh(machine: &Machine) -> String {
         let ports: Vec<String> = machine.sshd.ports.iter().map(ToString::to_string).collect();
         lines.push(format!("services.openssh.ports = {};", layout(&ports)));
     }
-    // Only where a key opens the door: the machine must not lock its owner out.
+    // Only if a key can log in: otherwise the user would be locked out.
     if machine.sshd.no_passwords && machine.has_keys() {
         lines.push("services.openssh.settings.PasswordAuthentication = false;".to_owned());
     }
@@ -305,9 +308,9 @@ fn ssh(machine: &Machine) -> String {
 fn nix(machine: &Machine) -> String {
     let features = list(&["nix-command", "flakes"]);
     let mut lines = vec![format!("nix.settings.experimental-features = {features};")];
-    if machine.me != "root" && !machine.me.is_empty() {
-        lines.push("# So that this account may copy a system to the machine.".to_owned());
-        lines.push(format!("nix.settings.trusted-users = {};", list(&["root", &machine.me])));
+    if machine.login != "root" && !machine.login.is_empty() {
+        lines.push("# Lets this account copy systems to the machine.".to_owned());
+        lines.push(format!("nix.settings.trusted-users = {};", list(&["root", &machine.login])));
     }
     lines.join("\n")
 }
@@ -318,14 +321,14 @@ fn state_version(machine: &Machine, is_imported: bool) -> String {
         (Some(_), _) if is_imported => String::new(),
         (Some(version), _) => set(OPTION, version),
         (None, Some(release)) => format!(
-            "# The NixOS that the machine runs; correct it if it was installed with an earlier one.\n{}",
+            "# The machine's current release; correct it if it was installed with an earlier one.\n{}",
             set(OPTION, release)
         ),
-        (None, None) => format!("# The NixOS that you install:\n# {}", set(OPTION, "")),
+        (None, None) => format!("# The release that you install:\n# {}", set(OPTION, "")),
     }
 }
 
-/// A Nix name may not begin with a digit or hold a dot.
+/// Quotes a name that is not a Nix identifier, for example with a leading digit or a dot.
 fn attribute(name: &str) -> String {
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');

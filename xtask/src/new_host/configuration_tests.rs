@@ -1,5 +1,5 @@
-//! What is written for machines of other kinds than this one: tests/fixtures/new-host.
-//! `UPDATE_EXPECT=1` writes the files; tests/it/new_host.rs evaluates them.
+//! Tests of the generated configurations of different machines, in tests/fixtures/new-host.
+//! `UPDATE_EXPECT=1` regenerates the files; tests/it/new_host.rs evaluates them.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn gpu(vendor: Vendor, change: fn(&mut Gpu)) -> Gpu {
 }
 
 #[test]
-fn a_host_boots_and_is_reached_as_the_machine_is() {
+fn a_host_boots_and_is_reachable_like_its_machine() {
     let nvidia = gpu(Vendor::Nvidia, |gpu| gpu.cuda_capability = Some("8.9".into()));
     let amd = gpu(Vendor::Amd, |gpu| gpu.gfx_target = Some("gfx906".into()));
     let intel = gpu(Vendor::Intel, |gpu| gpu.vulkan = Some("1.3".into()));
@@ -47,14 +47,14 @@ fn the_open_kernel_module_is_for_turing_and_later() {
         let mut card = gpu(Vendor::Nvidia, |_| ());
         card.cuda_capability = Some(capability.into());
         let facts = Facts { gpus: vec![card], ..Facts::new("a", Cpu::parse(ZEN4).unwrap()) };
-        let wanted = Recommendation::new(&facts);
-        let lines = drivers(&facts, &wanted);
+        let recommended = Recommendation::new(&facts);
+        let lines = drivers(&facts, &recommended);
         assert!(lines.contains(&format!("open = {is_open};")), "{capability}: {lines}");
     }
 }
 
 #[test]
-fn a_configuration_that_a_flake_cannot_read_is_not_imported() {
+fn a_configuration_that_a_flake_cannot_evaluate_is_not_imported() {
     let folder = |files: &[(&str, &str)]| NixosFolder {
         files: files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
         is_flake: false,

@@ -6,8 +6,7 @@ use crate::hardware::cpu::Arch;
 use crate::hardware::facts::Facts;
 use crate::nix::names::nix_string;
 
-/// What is wrong with it as a host's name; NixOS takes what is a label of a domain name
-/// (RFC 1123).
+/// Returns why a host name is invalid, if it is. NixOS requires a domain name label (RFC 1123).
 pub fn name_problem(name: &str) -> Option<&'static str> {
     const KEYWORDS: [&str; 10] =
         ["assert", "else", "if", "in", "inherit", "let", "or", "rec", "then", "with"];
@@ -32,20 +31,19 @@ pub fn system(facts: &Facts) -> &'static str {
     }
 }
 
-/// The table's text with one more row, before the brace that ends it; `None` where the text
-/// is no set of rows.
+/// Returns the table with another row at the end; `None` if the text is not a plain set of rows.
 pub fn with_row(table: &str, name: &str, system: &str, target: &str) -> Option<String> {
     let lines: Vec<&str> = table.lines().collect();
     let end = lines.iter().rposition(|line| !line.trim().is_empty())?;
     if lines[end] != "}" {
         return None;
     }
-    // `let … in import ./other.nix // {` is not ours to write in.
+    // Rejects expressions such as `let … in import ./other.nix // {`.
     let begin = lines.iter().position(|line| !line.trim().is_empty() && !line.starts_with('#'))?;
     if lines[begin].trim_end() != "{" && lines[begin].trim_end() != "{ }" {
         return None;
     }
-    // A Nix name may not begin with a digit.
+    // A Nix identifier cannot start with a digit.
     let name = match name.starts_with(|c: char| c.is_ascii_digit()) {
         true => nix_string(name),
         false => name.to_owned(),

@@ -1,5 +1,5 @@
-//! What a machine has beside its hardware: how it boots, who logs in, its network, its
-//! configuration. Read from what machine.sh prints.
+//! A machine's software settings: how it boots, who logs in, its network and its configuration,
+//! parsed from the output of machine.sh.
 //!
 //! Pure: no I/O, no clock.
 
@@ -9,20 +9,20 @@ use crate::hardware::probe_output::sections;
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Machine {
-    /// The release of NixOS that it runs, as `25.11`; none on another system.
+    /// The NixOS release, such as `25.11`; none on other systems.
     pub release: Option<String>,
-    /// What `nixos-generate-config` prints.
+    /// The output of `nixos-generate-config`.
     pub hardware: Option<String>,
     pub is_efi: bool,
     pub loader: Option<Loader>,
     /// Where the EFI system partition is mounted.
     pub esp: Option<String>,
-    /// Of / or /boot: `/dev/sda`.
+    /// The disk of / or /boot, such as `/dev/sda`.
     pub disk: Option<String>,
-    /// ZFS wants the one that it was made with.
+    /// The host ID that ZFS pools require.
     pub host_id: Option<String>,
-    /// The account that asked.
-    pub me: String,
+    /// The account that ran the script.
+    pub login: String,
     pub users: Vec<User>,
     pub root_keys: Vec<String>,
     pub sshd: Sshd,
@@ -50,7 +50,7 @@ pub struct User {
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Sshd {
-    /// Others than 22.
+    /// Empty for the default, 22.
     pub ports: Vec<u16>,
     pub no_passwords: bool,
     pub root_by_password: bool,
@@ -59,24 +59,24 @@ pub struct Sshd {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Network {
     pub network_manager: bool,
-    /// Addresses that no DHCP server gave: interface, address, prefix length.
+    /// Addresses that are not from DHCP: interface, address, prefix length.
     pub fixed: Vec<(String, String, u8)>,
     pub gateway: Option<String>,
     pub nameservers: Vec<String>,
 }
 
-/// /etc/nixos.
+/// The content of /etc/nixos.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct NixosFolder {
     pub is_flake: bool,
-    /// By name, with the final newline.
+    /// The files' contents by name, with a final newline.
     pub files: BTreeMap<String, String>,
 }
 
 impl Machine {
-    /// None: the answer is not whole.
-    pub fn read(answer: &str) -> Option<Self> {
-        let sections = sections(answer);
+    /// Parses the script's output. None if it is incomplete.
+    pub fn read(output: &str) -> Option<Self> {
+        let sections = sections(output);
         sections.contains_key("end").then_some(())?;
         let section = |name: &str| sections.get(name).map_or("", String::as_str);
         let word = |name: &str| section(name).split_whitespace().next().map(str::to_owned);
@@ -86,7 +86,7 @@ impl Machine {
             ("grub", Loader::Grub),
             ("extlinux", Loader::Extlinux),
         ];
-        // Folder and file system.
+        // Mount points with their file systems.
         let mounts: Vec<(&str, &str)> = section("mounts")
             .lines()
             .filter_map(|line| {
@@ -112,7 +112,7 @@ impl Machine {
                 .map(str::to_owned),
             disk: word("disk"),
             host_id: word("hostid").filter(|_| mounts.iter().any(|(_, kind)| *kind == "zfs")),
-            me: word("me").unwrap_or_default(),
+            login: word("me").unwrap_or_default(),
             users: users(section("passwd"), section("group"), &mut keys),
             root_keys,
             sshd: sshd(section("sshd")),
@@ -123,7 +123,7 @@ impl Machine {
                 nameservers: section("nameservers")
                     .lines()
                     .filter_map(|line| line.strip_prefix("nameserver "))
-                    // Of systemd-resolved, on the machine itself.
+                    // systemd-resolved on the machine itself.
                     .filter(|server| !server.starts_with("127."))
                     .map(|server| server.trim().to_owned())
                     .collect(),
@@ -138,7 +138,7 @@ impl Machine {
         })
     }
 
-    /// `system.stateVersion` of its own configuration.
+    /// Returns the `system.stateVersion` of the machine's configuration.
     pub fn state_version(&self) -> Option<&str> {
         let mut lines = self.nixos.files.values().flat_map(|text| text.lines());
         lines.find_map(|line| {
@@ -157,7 +157,7 @@ fn is_release(text: &str) -> bool {
     text.len() == 5 && text.split('.').all(|part| part.parse::<u8>().is_ok())
 }
 
-/// The NixOS release in /etc/os-release.
+/// Returns the NixOS release in /etc/os-release.
 fn nixos_release(os_release: &str) -> Option<String> {
     let value = |name: &str| {
         let line = os_release.lines().find_map(|line| line.strip_prefix(name))?;
@@ -167,12 +167,12 @@ fn nixos_release(os_release: &str) -> Option<String> {
     release.filter(|_| value("ID=").as_deref() == Some("nixos"))
 }
 
-/// The word behind another one.
+/// Returns the word after this one.
 fn after(text: &str, word: &str) -> Option<String> {
-    text.split_whitespace().skip_while(|one| *one != word).nth(1).map(str::to_owned)
+    text.split_whitespace().skip_while(|it| *it != word).nth(1).map(str::to_owned)
 }
 
-/// The public keys of each account.
+/// Returns the public keys of each account.
 fn keys(section: &str) -> BTreeMap<String, Vec<String>> {
     const KINDS: [&str; 3] = ["ssh-", "ecdsa-", "sk-"];
     let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -182,20 +182,20 @@ fn keys(section: &str) -> BTreeMap<String, Vec<String>> {
             user = name;
             continue;
         }
-        // Clouds lock root's account with a command that only prints a message.
+        // Cloud images lock root's account with a command that prints a message.
         let is_key =
             line.split_whitespace().any(|word| KINDS.iter().any(|kind| word.starts_with(kind)));
         if is_key && !line.starts_with('#') && !line.contains("command=") {
-            let own = keys.entry(user.to_owned()).or_default();
-            if !own.iter().any(|key| key == line) {
-                own.push(line.to_owned());
+            let keys = keys.entry(user.to_owned()).or_default();
+            if !keys.iter().any(|key| key == line) {
+                keys.push(line.to_owned());
             }
         }
     }
     keys
 }
 
-/// The accounts of people, with the groups that NixOS has as well.
+/// Returns the accounts of people, with those of their groups that NixOS has.
 fn users(passwd: &str, group: &str, keys: &mut BTreeMap<String, Vec<String>>) -> Vec<User> {
     const GROUPS: [&str; 10] = [
         "wheel",
@@ -213,7 +213,7 @@ fn users(passwd: &str, group: &str, keys: &mut BTreeMap<String, Vec<String>>) ->
         let groups = group.lines().filter_map(|line| {
             let mut fields = line.split(':');
             let (group, members) = (fields.next()?, fields.nth(2)?);
-            // Debian's and Ubuntu's group of administrators.
+            // The administrators' group on Debian and Ubuntu.
             let group = if group == "sudo" { "wheel" } else { group };
             (members.split(',').any(|member| member == name) && GROUPS.contains(&group))
                 .then_some(group)
@@ -234,12 +234,12 @@ fn users(passwd: &str, group: &str, keys: &mut BTreeMap<String, Vec<String>>) ->
     people.collect()
 }
 
-/// Of `sshd -T` or of its configuration, whose words differ in case.
+/// Parses the output of `sshd -T` or sshd's configuration, which differ in case.
 fn sshd(section: &str) -> Sshd {
     let section = section.to_ascii_lowercase();
     let lines = section.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
     let lines: Vec<(&str, &str)> = lines.map(|(key, value)| (key, value.trim())).collect();
-    // The first line of a name counts.
+    // sshd uses the first value of an option.
     let has = |name: &str, wanted: &str| {
         lines.iter().find(|(key, _)| *key == name).is_some_and(|(_, value)| *value == wanted)
     };
@@ -252,8 +252,8 @@ fn sshd(section: &str) -> Sshd {
     }
 }
 
-/// Of `ip -o addr`; an address from DHCP or a router's announcement is dynamic, and one of a
-/// container's or a virtual machine's bridge is not the machine's.
+/// Parses the fixed addresses in the output of `ip -o addr`: not dynamic ones from DHCP or router
+/// advertisements, and not those of bridges for containers and virtual machines.
 fn fixed_addresses(section: &str) -> Vec<(String, String, u8)> {
     const PHYSICAL: [&str; 3] = ["en", "eth", "wl"];
     let address = |line: &str| {

@@ -1,5 +1,5 @@
-# Runs on the machine that becomes a host, under any POSIX sh, and changes nothing there.
-# new_host/machine.rs reads what it prints: sections, each behind a line `#llamafleet NAME`.
+# Runs on the machine that becomes a host with any POSIX sh, and changes nothing there.
+# new_host/machine.rs parses the output: sections, each after a line `#llamafleet NAME`.
 LC_ALL=C
 export LC_ALL
 PATH=$PATH:/run/current-system/sw/bin:/usr/bin:/usr/sbin:/sbin
@@ -17,7 +17,7 @@ has nixos-generate-config && try nixos-generate-config --show-hardware-config
 
 section boot
 [ -d /sys/firmware/efi ] && echo efi
-# Readable by everyone, unlike /boot; its text is UTF-16.
+# Readable by all users, unlike /boot; encoded as UTF-16.
 for info in /sys/firmware/efi/efivars/LoaderInfo-*; do
     [ -r "$info" ] && tr -d '\000' <"$info" 2>/dev/null | grep -o 'systemd-boot'
 done
@@ -29,7 +29,7 @@ done
 section mounts
 show /proc/mounts
 section disk
-# The disk of / or /boot, for a boot loader outside of a partition.
+# The disk of / or /boot, for a boot loader in the boot sector.
 for place in /boot /; do
     source=$(try findmnt -no SOURCE "$place") || continue
     parent=$(try lsblk -ndo PKNAME "$source") && [ -n "$parent" ] && echo "/dev/$parent" && break
@@ -58,7 +58,7 @@ while IFS=: read -r name _ _ _ _ home _; do
     [ "$home" = "$HOME" ] || keys "$name" "$home"
 done </etc/passwd
 section sshd
-# Only root may ask sshd.
+# Only root can run sshd -T.
 { has sshd && try sshd -T; } || show /etc/ssh/sshd_config
 
 section network
@@ -84,7 +84,7 @@ else
     for file in /etc/nixos/*.nix; do
         [ -r "$file" ] || continue
         echo "file ${file##*/}"
-        # So that no line looks like a section.
+        # Prevents lines that look like a section.
         sed 's/^/|/' "$file"
     done
 fi

@@ -1,4 +1,4 @@
-//! `new-host`: adds a machine to the fleet by what probe reads on it.
+//! `new-host`: adds a machine to the fleet, configured from what `probe` reads on it.
 //!
 //! Entry points: `command::run`.
 //!

@@ -10,17 +10,17 @@ use serde::Deserialize;
 
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::Manifest;
-use crate::fleet::names::HostName;
+use crate::fleet::names::{HostName, join};
 use crate::hardware::microarch::Table;
 use crate::ui::nearest::nearest;
 
 const PACKAGE: &str = ".devops/nix/package.nix";
 const SCOPE: &str = ".devops/nix/scope.nix";
 const BENCH: &str = "tools/llama-bench/llama-bench.cpp";
-/// Where the options that the overlay sets are declared. Nix reads the same two.
+/// The files that declare the options that the overlay sets. Nix reads the same two.
 const CMAKE: [&str; 2] = ["CMakeLists.txt", "ggml/CMakeLists.txt"];
 
-/// The files to compare, beside those that Nix reads.
+/// Returns the files to compare, besides those that Nix reads.
 pub fn files() -> impl Iterator<Item = &'static str> {
     CMAKE.into_iter().chain([BENCH, &NEEDS.patched.file])
 }
@@ -30,15 +30,15 @@ static NEEDS: LazyLock<Needs> = LazyLock::new(|| {
     serde_json::from_str(text).expect("the tests read all of needs.json")
 });
 
-/// needs.json.
+/// The content of needs.json.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Needs {
-    /// A backend and the argument that selects it.
+    /// Backends, and the argument that selects each.
     backends: BTreeMap<String, String>,
     /// Arguments that are set to false.
     switched_off: Vec<String>,
-    /// Further arguments, and what each is for.
+    /// Further arguments, and the purpose of each.
     arguments: BTreeMap<String, String>,
     scope_arguments: Vec<String>,
     cmake_options: BTreeMap<String, String>,
@@ -60,15 +60,15 @@ struct Patched {
     lines: Vec<String>,
 }
 
-/// What a revision offers.
+/// The arguments, backends and files of a revision that the overlay and xtask depend on.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Surface {
-    /// Arguments of package.nix, and whether each has a default. `None`: no such file.
+    /// Arguments of package.nix, and whether each has a default. `None` if the file does not exist.
     pub package: Option<BTreeMap<String, bool>>,
     pub scope: Option<BTreeMap<String, bool>>,
     /// Folders `ggml/src/ggml-…`, without the `ggml-`.
     pub backends: BTreeSet<String>,
-    /// Files by their path in the tree, if they exist.
+    /// The existing files by path.
     #[serde(skip)]
     pub texts: BTreeMap<String, String>,
 }
@@ -83,7 +83,8 @@ impl Surface {
     }
 }
 
-/// What a CMakeLists.txt declares: `option(NAME …` and `set(NAME …` at the start of a line.
+/// Returns the options that a CMakeLists.txt declares: `option(NAME …` and `set(NAME …` at the
+/// start of a line.
 fn declared(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let line = line.trim_start();
@@ -95,7 +96,7 @@ fn declared(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What the fleet uses: it decides how severe a loss is.
+/// The backends and options that the fleet uses, which determine the severity of a finding.
 #[derive(Debug, Clone, Default)]
 pub struct Used {
     /// Backends, and the hosts that select each.
@@ -120,13 +121,9 @@ impl Used {
     }
 }
 
-fn names(hosts: &[HostName]) -> String {
-    hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// Returns what changes for the fleet. `before`: the current revision, if its source is still
-/// available; without it nothing is reported as new.
-pub fn judge(used: &Used, before: Option<&Surface>, after: &Surface) -> Vec<Finding> {
+/// Returns what changes for the fleet. `before` is the current revision, if its source is still
+/// available; without it, nothing is reported as new.
+pub fn findings(used: &Used, before: Option<&Surface>, after: &Surface) -> Vec<Finding> {
     let mut findings = vec![];
     match &after.package {
         None => findings.push(missing_file(PACKAGE)),
@@ -163,8 +160,8 @@ fn missing_file(file: &str) -> Finding {
     )
 }
 
-/// A note that lists names, if there are any.
-fn listed(code: &'static str, what: &str, names: &[&str], help: &str) -> Option<Finding> {
+/// Returns a note that lists the names, if there are any.
+fn list_note(code: &'static str, what: &str, names: &[&str], help: &str) -> Option<Finding> {
     (!names.is_empty()).then(|| Finding::note(code, format!("{what} {}", names.join(", ")), help))
 }
 
@@ -173,14 +170,11 @@ fn package(
     before: Option<&BTreeMap<String, bool>>,
     after: &BTreeMap<String, bool>,
 ) -> Vec<Finding> {
-    let not_in = |other: Option<&BTreeMap<String, bool>>, name: &str| {
-        other.is_none_or(|other| !other.contains_key(name))
-    };
-    let is_gone = |name: &str| not_in(Some(after), name);
-    let added: Vec<&str> =
-        after.keys().map(String::as_str).filter(|name| not_in(before, name)).collect();
+    let is_gone = |name: &str| !after.contains_key(name);
+    let is_new = |name: &&str| before.is_none_or(|before| !before.contains_key(*name));
+    let added: Vec<&str> = after.keys().map(String::as_str).filter(is_new).collect();
     let message = |name: &str, why: &str| format!("{PACKAGE} no longer takes {name}{why}");
-    let instead = |name: &str| match renamed(name, &added) {
+    let help = |name: &str| match renamed(name, &added) {
         Some(new) => format!("it may be called {new} now; update overlays/llama-cpp/needs.json"),
         None => "check what replaced it upstream, then update overlays/llama-cpp".to_owned(),
     };
@@ -188,24 +182,24 @@ fn package(
     for (backend, name) in NEEDS.backends.iter().filter(|(_, name)| is_gone(name)) {
         findings.push(match used.backends.get(backend) {
             Some(hosts) => {
-                let why = format!(": {} would be built without {backend}", names(hosts));
-                Finding::error("argument-gone", message(name, &why), instead(name))
+                let why = format!(": {} would be built without {backend}", join(hosts));
+                Finding::error("argument-gone", message(name, &why), help(name))
             }
             None => {
                 let why = format!(": no host can select {backend}");
-                Finding::warning("argument-gone", message(name, &why), instead(name))
+                Finding::warning("argument-gone", message(name, &why), help(name))
             }
         });
     }
     for (name, why) in NEEDS.arguments.iter().filter(|(name, _)| is_gone(name)) {
         let message = message(name, &format!(" ({why})"));
-        findings.push(Finding::warning("argument-gone", message, instead(name)));
+        findings.push(Finding::warning("argument-gone", message, help(name)));
     }
     for name in NEEDS.switched_off.iter().filter(|name| is_gone(name)) {
         let message = message(name, ", which the overlay sets to false");
-        // Nothing has to be switched off, unless it has another name.
+        // Matters only if the argument has a new name.
         findings.push(match renamed(name, &added) {
-            Some(_) => Finding::warning("argument-gone", message, instead(name)),
+            Some(_) => Finding::warning("argument-gone", message, help(name)),
             None => Finding::note("argument-gone", message, "nothing to do"),
         });
     }
@@ -216,19 +210,19 @@ fn package(
     let lost: Vec<&str> = lost.map(String::as_str).collect();
     let (optional, required): (Vec<&str>, Vec<&str>) =
         added.into_iter().partition(|name| after[*name]);
-    findings.extend(listed(
+    findings.extend(list_note(
         "argument-gone",
         &format!("{PACKAGE} no longer takes"),
         &lost,
         "the overlay does not use it; remove it from your own `.override` calls",
     ));
-    findings.extend(listed(
+    findings.extend(list_note(
         "new-required-argument",
         &format!("{PACKAGE} now requires"),
         &required,
         "nixpkgs provides these; a host that fails has too old a nixpkgs",
     ));
-    findings.extend(listed(
+    findings.extend(list_note(
         "new-argument",
         &format!("{PACKAGE} now accepts"),
         &optional,
@@ -237,7 +231,7 @@ fn package(
     findings
 }
 
-/// The new name of a lost argument: one or two letters differ, or only the verb.
+/// Guesses the new name of a lost argument: one or two letters differ, or only the verb.
 fn renamed<'a>(gone: &str, added: &[&'a str]) -> Option<&'a str> {
     let noun = gone.find(|c: char| c.is_ascii_uppercase()).map(|at| gone[at..].to_lowercase());
     let alike = added.iter().copied().find(|new| {
@@ -277,7 +271,7 @@ fn cmake(used: &Used, before: Option<&Surface>, after: &Surface) -> Vec<Finding>
                 "cpu-option-gone",
                 format!(
                     "CMake no longer declares {option}: {} would silently lose its speed",
-                    names(hosts)
+                    join(hosts)
                 ),
                 format!("{}; overlays/llama-cpp/microarch.json names it", help(option)),
             ));
@@ -298,7 +292,7 @@ fn cmake(used: &Used, before: Option<&Surface>, after: &Surface) -> Vec<Finding>
         .copied()
         .filter(|option| before.is_some() && is_cpu(option) && !known.contains(option))
         .collect();
-    findings.extend(listed(
+    findings.extend(list_note(
         "new-cpu-option",
         "CMake now has",
         &news,
@@ -344,7 +338,7 @@ fn patched(after: &Surface) -> Option<Finding> {
 fn new_backends(before: Option<&Surface>, after: &Surface) -> Option<Finding> {
     let new: Vec<&str> = after.backends.difference(&before?.backends).map(String::as_str).collect();
     let help = "`programs.llama-cpp.extraCmakeFlags = [ \"-DGGML_NAME=ON\" ]` builds one";
-    listed("new-backend", "ggml now has the backends", &new, help)
+    list_note("new-backend", "ggml now has the backends", &new, help)
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
-//! Tests of the drift guard on small surfaces; tests/update.rs has the real trees.
+//! Tests of the drift check with small surfaces; tests/it/update.rs has the real trees.
 
 use crate::findings::finding::Severity;
 use crate::pin::drift::*;
 
-/// A revision that has all that is needed.
-fn whole() -> Surface {
+/// A revision that has everything that is needed.
+fn complete() -> Surface {
     let needs = &*NEEDS;
     let mut arguments: BTreeMap<String, bool> = BTreeMap::from([("cmake".into(), false)]);
     let named = needs.backends.values().chain(needs.arguments.keys()).chain(&needs.switched_off);
     arguments.extend(named.map(|name| (name.clone(), true)));
-    let own = needs.cmake_options.keys().map(String::as_str);
-    let cmake: String = own
+    let options = needs.cmake_options.keys().map(String::as_str);
+    let cmake: String = options
         .chain(Table::embedded().options())
         .map(|o| format!("option({o} \"x\" OFF)\n"))
         .collect();
@@ -39,12 +39,12 @@ fn used() -> Used {
 }
 
 fn judged(before: Option<&Surface>, after: &Surface) -> Vec<(&'static str, Severity, String)> {
-    let found = judge(&used(), before, after);
+    let found = findings(&used(), before, after);
     found.into_iter().map(|f| (f.code, f.severity, format!("{} | {}", f.message, f.help))).collect()
 }
 
 fn changed(change: impl FnOnce(&mut Surface)) -> Vec<(&'static str, Severity, String)> {
-    let (before, mut after) = (whole(), whole());
+    let (before, mut after) = (complete(), complete());
     change(&mut after);
     judged(Some(&before), &after)
 }
@@ -56,13 +56,13 @@ fn replace(surface: &mut Surface, file: &str, from: &str, to: &str) {
 }
 
 #[test]
-fn what_is_as_it_was_is_not_worth_a_word() {
-    assert_eq!(judged(Some(&whole()), &whole()), []);
-    assert_eq!(judged(None, &whole()), []);
+fn an_unchanged_revision_has_no_finding() {
+    assert_eq!(judged(Some(&complete()), &complete()), []);
+    assert_eq!(judged(None, &complete()), []);
 }
 
 #[test]
-fn a_backends_argument_that_is_gone_is_an_error_where_a_host_selects_it() {
+fn a_lost_backend_argument_is_an_error_if_a_host_selects_it() {
     let found = changed(|after| {
         let arguments = after.package.as_mut().unwrap();
         arguments.remove("useVulkan");
@@ -78,7 +78,7 @@ fn a_backends_argument_that_is_gone_is_an_error_where_a_host_selects_it() {
 }
 
 #[test]
-fn arguments_that_come_and_go_are_told() {
+fn new_and_lost_arguments_are_reported() {
     let found = changed(|after| {
         let arguments = after.package.as_mut().unwrap();
         arguments.remove("cmake");
@@ -96,7 +96,7 @@ fn arguments_that_come_and_go_are_told() {
 }
 
 #[test]
-fn an_option_that_cmake_would_take_without_a_word_is_told_with_its_new_name() {
+fn an_undeclared_cmake_option_is_reported_with_its_new_name() {
     let file = "ggml/CMakeLists.txt";
     let found = changed(|after| replace(after, file, "GGML_AVX512_VNNI", "GGML_AVX512VNNI"));
     assert_eq!((found[0].0, found[0].1), ("cpu-option-gone", Severity::Error));
@@ -110,7 +110,7 @@ fn an_option_that_cmake_would_take_without_a_word_is_told_with_its_new_name() {
 }
 
 #[test]
-fn a_new_backend_a_mute_bench_and_an_idle_patch_are_told() {
+fn a_new_backend_a_changed_bench_and_an_unused_patch_are_reported() {
     let found = changed(|after| {
         after.backends.insert("zdnn".into());
     });
@@ -125,7 +125,7 @@ fn a_new_backend_a_mute_bench_and_an_idle_patch_are_told() {
 }
 
 #[test]
-fn packaging_that_is_gone_is_an_error() {
+fn missing_packaging_is_an_error() {
     let found = changed(|after| after.package = None);
     assert_eq!((found[0].0, found[0].1), ("file-gone", Severity::Error));
     let found = changed(|after| {

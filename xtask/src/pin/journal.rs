@@ -1,6 +1,6 @@
-//! The journal of updates: each step of an input, so that it can be undone. A file for each fleet
-//! under `updates/` of xtask's folder, a line for each step. An entry is written before flake.lock
-//! is replaced; if that did not happen, no way back leads through the entry.
+//! The journal of updates, from which `rollback` restores earlier pins: one file per fleet in
+//! `updates/` of xtask's folder, one line per update. An entry is written before flake.lock is
+//! replaced; `rollback` ignores an entry whose update did not happen.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,45 +15,45 @@ use crate::system::{files, json_lines};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When, in seconds since 1970.
+    /// Seconds since 1970.
     pub time: u64,
     pub input: String,
     pub from: Revision,
     pub to: Revision,
-    /// The lock file before the step. It has a hash of the content of every input, so going back
-    /// needs no network while the store has them.
+    /// The lock file before the update. It has a content hash of every input, so a rollback needs
+    /// no network as long as the inputs are in the store.
     pub lock: LockFile,
     /// Hosts that were pinned to an earlier revision.
     #[serde(rename = "held", default, skip_serializing_if = "PinnedHosts::is_empty")]
     pub pinned_hosts: PinnedHosts,
-    /// The files that are replaced before flake.lock, with their new text.
+    /// The files that are replaced before flake.lock, with their new content.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
 }
 
-/// The pins before the one at `now`, newest first.
-pub fn way_back<'a>(entries: &'a [Entry], input: &str, now: &str) -> Vec<&'a Entry> {
-    let mut way: Vec<&Entry> = vec![];
-    let mut at = now;
+/// Returns the updates that led to the revision `now`, newest first.
+pub fn updates_to<'a>(entries: &'a [Entry], input: &str, now: &str) -> Vec<&'a Entry> {
+    let mut updates: Vec<&Entry> = vec![];
+    let mut rev = now;
     for entry in entries.iter().rev() {
-        if entry.input == input && entry.to.rev == at && entry.from.rev != at {
-            way.push(entry);
-            at = &entry.from.rev;
+        if entry.input == input && entry.to.rev == rev && entry.from.rev != rev {
+            updates.push(entry);
+            rev = &entry.from.rev;
         }
     }
-    way
+    updates
 }
 
 fn file(home: &Path, root: &Path) -> PathBuf {
     home.join("updates").join(format!("{}.jsonl", files::path_name(root)))
 }
 
-/// Reads the journal, oldest entry first. A line that a killed run left incomplete is skipped.
+/// Reads the journal, oldest entry first. Skips a line that a killed run left incomplete.
 pub fn read(home: &Path, root: &Path) -> Result<Vec<Entry>> {
     Ok(json_lines::values(&json_lines::read(&file(home, root))?).collect())
 }
 
-/// Appends an entry, which is on the disk when this returns.
+/// Appends an entry and syncs it to disk.
 pub fn append(home: &Path, root: &Path, entry: &Entry) -> Result<()> {
     json_lines::append(&file(home, root), entry)
 }
@@ -63,14 +63,12 @@ mod tests {
     use super::*;
 
     fn entry(from: &str, to: &str) -> Entry {
-        let at = |rev: &str| Revision::of(rev);
-        let (time, input, lock) = (0, "llama-cpp".into(), serde_json::Value::Null);
         Entry {
-            time,
-            input,
-            from: at(from),
-            to: at(to),
-            lock: LockFile::new(lock),
+            time: 0,
+            input: "llama-cpp".into(),
+            from: Revision::of(from),
+            to: Revision::of(to),
+            lock: LockFile::new(serde_json::Value::Null),
             pinned_hosts: PinnedHosts::new(),
             files: BTreeMap::new(),
         }
@@ -78,22 +76,21 @@ mod tests {
 
     #[test]
     fn only_steps_that_led_here_can_be_undone() {
-        // b → x was written, but not done: the machine lost power.
+        // b → x was written, but did not happen: the machine lost power.
         let entries = [entry("a", "b"), entry("b", "x"), entry("b", "c"), entry("c", "d")];
-        let back = |now: &str| -> String {
-            let way = way_back(&entries, "llama-cpp", now);
-            way.iter().map(|entry| entry.from.rev.as_str()).collect()
+        let earlier = |now: &str| -> String {
+            let updates = updates_to(&entries, "llama-cpp", now);
+            updates.iter().map(|entry| entry.from.rev.as_str()).collect()
         };
-        assert_eq!(back("d"), "cba");
-        assert_eq!(back("b"), "a");
-        assert_eq!(back("elsewhere"), "");
-        assert!(way_back(&entries, "other", "d").is_empty());
+        assert_eq!(earlier("d"), "cba");
+        assert_eq!(earlier("b"), "a");
+        assert_eq!(earlier("elsewhere"), "");
+        assert!(updates_to(&entries, "other", "d").is_empty());
     }
 
     #[test]
     fn a_rollback_is_a_step() {
         let entries = [entry("a", "b"), entry("b", "a")];
-        let way = way_back(&entries, "llama-cpp", "a");
-        assert_eq!(way[0].from.rev, "b");
+        assert_eq!(updates_to(&entries, "llama-cpp", "a")[0].from.rev, "b");
     }
 }

@@ -1,5 +1,5 @@
-//! Replaces flake.lock by one rename, after everything that it needs is on the disk. Whenever the
-//! power or the process is lost, flake.lock is the old one or the complete new one.
+//! Replaces flake.lock with one rename, after everything that it depends on is on disk. If the
+//! power or the process fails at any moment, flake.lock is the old file or the complete new one.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,13 +9,15 @@ use anyhow::{Context, Result, bail};
 use crate::system::files::{self, Staged};
 use crate::system::machine_lock;
 
-/// Only this process updates this fleet until it is dropped. The kernel releases it however the
-/// process ends.
+/// An exclusive lock for updates of one fleet, until it is dropped. The kernel releases it when
+/// the process ends.
 #[derive(Debug)]
 pub struct Reservation {
     _file: File,
 }
 
+/// Takes the exclusive lock for updates of this fleet.
+///
 /// # Errors
 /// Another update of the fleet is running.
 pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
@@ -29,18 +31,18 @@ pub fn reserve(home: &Path, root: &Path) -> Result<Reservation> {
     }
 }
 
-/// Checks that the file can be replaced, before anything is built, and removes what a killed run
-/// left.
+/// Checks that the file can be replaced, before anything is built, and removes temporary files of
+/// a killed run.
 ///
 /// # Errors
-/// The folder is read-only, full, or of another user.
+/// The folder is not writable, or the disk is full.
 pub fn can_write(file: &Path) -> Result<()> {
     Staged::with(file, &[b'\n'; 16_384])
         .map(drop)
         .with_context(|| format!("{} would not be writable at the end", file.display()))
 }
 
-/// A file to replace: the content that it must still have, and the new one.
+/// A file to replace, with the content that it must still have and the new content.
 #[derive(Debug, Clone)]
 pub struct Replacement {
     pub file: PathBuf,
@@ -48,11 +50,11 @@ pub struct Replacement {
     pub after: String,
 }
 
-/// Replaces the files in order. All are on the disk under temporary names before the first is
-/// renamed, and each rename is on the disk before the next.
+/// Replaces the files in order. All are on disk under temporary names before the first rename,
+/// and each rename is on disk before the next.
 ///
 /// # Errors
-/// A file changed, or cannot be written: nothing was replaced.
+/// A file has changed, or cannot be written; then no file is replaced.
 pub fn apply(replacements: &[Replacement]) -> Result<()> {
     let mut staged = vec![];
     for Replacement { file, before, after } in replacements {

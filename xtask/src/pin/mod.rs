@@ -1,7 +1,7 @@
 //! The pinned llama.cpp revision: `update`, `rollback`, `bisect`.
 //!
-//! Entry points: `update::run`, `rollback::run`, `bisect::run`; `lock_transaction` is the moment an
-//! update takes effect.
+//! Entry points: `update::run`, `rollback::run`, `bisect::run`; `lock_transaction` replaces
+//! flake.lock.
 //!
 //! Imports: system, statistics, ui, findings, nix, testbed, fleet, target, hardware, check, build, upstream,
 //! bench.

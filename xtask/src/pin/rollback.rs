@@ -1,4 +1,4 @@
-//! `rollback`: restores an earlier pin from the journal of updates. Only the input goes back; other
+//! `rollback`: restores an earlier pin from the journal of updates. Changes only the input; other
 //! changes of flake.lock stay.
 
 use anyhow::Result;
@@ -10,7 +10,7 @@ use crate::findings::view::print as print_finding;
 use crate::fleet::context::Context;
 use crate::nix::flake_input::day;
 use crate::pin::args::RollbackArgs;
-use crate::pin::journal::{self, Entry, way_back};
+use crate::pin::journal::{self, Entry, updates_to};
 use crate::pin::lock_transaction;
 use crate::pin::update::commit::{self, LOCK};
 use crate::pin::update::report::{LockState, Point};
@@ -34,7 +34,7 @@ struct RollbackReport {
     /// `--list`: the pin in flake.lock.
     #[serde(skip_serializing_if = "Option::is_none")]
     now: Option<Point>,
-    /// `--list`: the earlier ones, the newest first.
+    /// `--list`: the earlier pins, newest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pins: Option<Vec<EarlierPin>>,
     ok: bool,
@@ -43,10 +43,10 @@ struct RollbackReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct EarlierPin {
-    /// For `--steps`.
+    /// The value for `--steps`.
     to: usize,
     pin: Point,
-    /// When it was left, in seconds since 1970.
+    /// When an update replaced it, in seconds since 1970.
     left_at: u64,
 }
 
@@ -78,18 +78,18 @@ pub fn run(args: &RollbackArgs, context: &Context) -> Result<Outcome> {
 fn roll_back(args: &RollbackArgs, context: &Context) -> Result<()> {
     // Discover.
     let pin = PinState::read(context, args.input.as_deref())?;
-    let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
+    let _lock = lock_transaction::reserve(&context.home, &pin.root)?;
     let entries = journal::read(&context.home, &pin.root)?;
-    let way = way_back(&entries, &pin.input.name, &pin.now.rev);
+    let updates = updates_to(&entries, &pin.input.name, &pin.now.rev);
     if args.list {
-        return list(context, &pin, &way);
+        return list(context, &pin, &updates);
     }
     // Plan.
     let steps = args.steps.get();
-    let entry = way.get(steps - 1).ok_or_else(|| no_earlier_pin(&pin, way.len(), steps))?;
+    let entry = updates.get(steps - 1).ok_or_else(|| no_earlier_pin(&pin, updates.len(), steps))?;
     // Run.
     lock_transaction::can_write(&pin.root.join(LOCK))?;
-    step_back(&pin, entry)?;
+    restore(&pin, entry)?;
     // Report.
     context.ui.document(&RollbackReport {
         from: Some(Point::from(&pin.now)),
@@ -111,25 +111,25 @@ fn roll_back(args: &RollbackArgs, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// If the inputs of the input did not change, the old lock file has everything, which needs no
-/// network. Otherwise Nix locks the revision again.
-fn step_back(pin: &PinState<'_>, entry: &Entry) -> Result<()> {
+/// Restores the pin before an update. Takes the input from the old lock file, which needs no
+/// network; if other inputs have changed since then, Nix locks the revision again.
+fn restore(pin: &PinState<'_>, entry: &Entry) -> Result<()> {
     let name = &pin.input.name;
     let pinned = entry.pinned_hosts.clone();
     if pin.lock.changed_inputs_of(&entry.lock, name).is_empty()
-        && let Ok(then) = entry.lock.find(name)
+        && let Ok(input) = entry.lock.find(name)
     {
-        return commit::step(pin, &pin.lock.replaced(&pin.input, &then), &entry.from, pinned);
+        return commit::step(pin, &pin.lock.replaced(&pin.input, &input), &entry.from, pinned);
     }
     let trial = pin.trial_fleet(&entry.from, None)?;
     commit::step(pin, &trial.lock, &trial.revision, pinned)
 }
 
-fn no_earlier_pin(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
+fn no_earlier_pin(pin: &PinState<'_>, known: usize, steps: usize) -> Finding {
     let name = &pin.input.name;
     let message = match known {
         0 => format!("the journal has no update of {name} that led to {}", pin.now.name()),
-        known => format!("the journal goes back {known} pins of {name}, not {asked}"),
+        known => format!("the journal goes back {known} pins of {name}, not {steps}"),
     };
     Finding::error(
         "no-earlier-pin",
@@ -141,8 +141,8 @@ fn no_earlier_pin(pin: &PinState<'_>, known: usize, asked: usize) -> Finding {
     )
 }
 
-fn list(context: &Context, pin: &PinState<'_>, way: &[&Entry]) -> Result<()> {
-    let pins = (1..).zip(way).map(|(to, entry)| {
+fn list(context: &Context, pin: &PinState<'_>, updates: &[&Entry]) -> Result<()> {
+    let pins = (1..).zip(updates).map(|(to, entry)| {
         let pin = Point::from(&entry.from);
         EarlierPin { to, pin, left_at: entry.time }
     });

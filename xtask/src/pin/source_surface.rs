@@ -1,5 +1,7 @@
-//! Reads what a revision of llama.cpp has from its source, which is fetched, not built.
+//! Reads the arguments, backends and options of a llama.cpp revision from its source, which is
+//! fetched but not built.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,28 +17,28 @@ use crate::system::files;
 use crate::system::process;
 
 const SURFACE: &str = include_str!("source_surface.nix");
-const FETCH: Duration = Duration::from_secs(600);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 
 #[derive(Deserialize)]
-struct Answer {
+struct Source {
     path: PathBuf,
     surface: Surface,
 }
 
-/// `locked`: of the input's node in a lock file.
+/// Fetches and reads the source that the `locked` of the input's node in a lock file names.
 ///
 /// # Errors
-/// The source cannot be fetched, or a file of its packaging does not even parse.
-pub fn look(nix: &Nix, locked: &Value) -> Result<Surface> {
+/// The source cannot be fetched, or one of its Nix files does not parse.
+pub fn read(nix: &Nix, locked: &Value) -> Result<Surface> {
     let locked = nix_string(&locked.to_string());
     let expression = format!("({SURFACE}) (builtins.fromJSON {locked})");
     let call = nix.command(["eval", "--json"]).arg("--expr").arg(expression);
-    let output = process::capture(&call, Some(FETCH))?;
+    let output = process::capture(&call, Some(FETCH_TIMEOUT))?;
     if !output.exit.ok() {
         let finding = diagnose(&output.stderr_text(), None);
         return Err(anyhow!("{} ({})", finding.message, output.exit));
     }
-    let Answer { path, mut surface } = serde_json::from_slice(&output.stdout)
+    let Source { path, mut surface } = serde_json::from_slice(&output.stdout)
         .context("unexpected output from source_surface.nix")?;
     for file in drift::files() {
         if let Ok(text) = files::read(&path.join(file)) {
@@ -47,7 +49,7 @@ pub fn look(nix: &Nix, locked: &Value) -> Result<Surface> {
     Ok(surface)
 }
 
-fn backends(folder: &Path) -> std::collections::BTreeSet<String> {
+fn backends(folder: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.path().is_dir());
     folders

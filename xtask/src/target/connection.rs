@@ -1,6 +1,6 @@
-//! One connection to a target for all that is done there: ssh's own sharing, through a
-//! socket that only we know of, for as long as we live. A round trip for each step is left
-//! of what a handshake takes.
+//! One shared connection to a target for all commands there: ssh's connection sharing, through a
+//! private socket, until this process ends. Each command then takes a round trip instead of a
+//! handshake.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -15,33 +15,33 @@ use crate::system::process::{self, Invocation};
 use crate::system::running::Running;
 use crate::target::{Ssh, Target, ssh};
 
-/// ssh's own limits end a connection that does not come about long before.
+/// Fallback timeout. ssh's own timeouts end a failing connection long before.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The beginning of the name of a socket's folder.
+/// Prefix of the names of socket folders.
 const FOLDER: &str = "llamafleet-ssh-";
 const QUICK: Duration = Duration::from_secs(10);
 
-/// Ends when it is dropped; with a signal from the kernel where we are killed.
+/// A shared connection. Ends when it is dropped; the kernel ends it if this process is killed.
 pub struct Connection {
-    #[expect(dead_code, reason = "it takes its socket away when it ends")]
+    #[expect(dead_code, reason = "dropped first: removes its socket")]
     master: Background,
-    #[expect(dead_code, reason = "after its socket")]
+    #[expect(dead_code, reason = "dropped after the socket is removed")]
     folder: TemporaryFolder,
 }
 
 impl Target {
-    /// From now on all that is done on the target goes through one connection. None for
-    /// this machine, and where the user's ssh shares connections by itself.
+    /// Opens a connection that all later commands on the target share. None for this machine, or
+    /// if the user's ssh already shares connections.
     ///
     /// # Errors
-    /// [`Finding`] where SSH failed; there is no ssh, or no folder for the socket.
+    /// A [`Finding`] if SSH fails; an error if there is no ssh, or no folder for the socket.
     pub fn connect(&mut self) -> Result<Option<Connection>> {
         let Self::Ssh(ssh) = self else { return Ok(None) };
         if ssh.shared.is_some() || ssh.is_shared_by_the_user()? {
             return Ok(None);
         }
         let folder = std::env::temp_dir();
-        // A socket's path holds 107 characters, and ssh adds some of its own to it.
+        // A socket's path is limited to 107 characters, and ssh appends some.
         let folder = if folder.as_os_str().len() > 40 { PathBuf::from("/tmp") } else { folder };
         let folder =
             TemporaryFolder::private(&folder, FOLDER, &format!("-{}", std::process::id()))?;
@@ -66,7 +66,7 @@ impl Target {
 }
 
 impl Ssh {
-    /// Without a command, and without a program of the target's.
+    /// Returns the ssh process that holds the connection, without a remote command.
     fn master(&self, socket: &str) -> Invocation {
         let path = format!("ControlPath={socket}");
         let ours = ["-o", "ControlMaster=yes", "-o", &path, "-o", "ControlPersist=no", "-N"];
@@ -77,7 +77,7 @@ impl Ssh {
             .ends_with_us()
     }
 
-    /// Whoever shares connections already has set how.
+    /// Whether the user's configuration already shares connections.
     fn is_shared_by_the_user(&self) -> Result<bool> {
         let call = Invocation::new("ssh").args(self.ssh_options()).args(["-G", "--"]);
         let printed = process::capture(&call.arg(&self.destination), Some(QUICK))?;

@@ -1,5 +1,5 @@
-//! The lease of a target, over SSH: another bench at the same time, from another machine or
-//! on the target, would disturb the measurement.
+//! The lease of a target over SSH, which excludes other benchmarks: concurrent runs, from other
+//! machines or on the target, would disturb each other.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,45 +12,46 @@ use crate::target::{SHORT, Target};
 
 const LOCK: &str = include_str!("lock.sh");
 
-/// Lease until it is dropped, or we are killed, or the connection ends.
-pub struct Lease(#[expect(dead_code, reason = "its end ends the lock")] Background);
+/// A lease that ends when it is dropped, with this process, or with the connection.
+pub struct Lease(#[expect(dead_code, reason = "dropping it releases the lock")] Background);
 
 pub enum LeaseAnswer {
     Lease(Box<Lease>),
-    /// Who has it, in the words that they gave.
+    /// The target is leased, with the description of the holder.
     Busy(String),
-    /// A target without flock(1), or without a folder to write to.
+    /// The target has no flock(1), or no writable folder.
     NoLocks,
 }
 
 impl Target {
-    /// Asks for the lock of the machine; with `waiting`, which is called with who has it, until
-    /// it is to be had. This machine's own is [`crate::system::machine_lock`]'s.
+    /// Takes the lease of the machine. `description` is shown to others. With `waiting`, calls it
+    /// with the holder's description and waits for the lease. For this machine, see
+    /// [`crate::system::machine_lock`].
     ///
     /// # Errors
-    /// There is no ssh; the user interrupts. The target's first
-    /// command reports what is wrong with it.
-    pub fn lock(&self, words: &str, waiting: Option<&dyn Fn(&str)>) -> Result<LeaseAnswer> {
+    /// There is no ssh, or the user interrupts. Problems with the target are reported by the first
+    /// command that runs there.
+    pub fn lock(&self, description: &str, waiting: Option<&dyn Fn(&str)>) -> Result<LeaseAnswer> {
         let Self::Ssh(ssh) = self else { return Ok(LeaseAnswer::NoLocks) };
         let wait = if waiting.is_some() { "wait" } else { "" };
-        let call = ssh.command(&["sh", "-c", LOCK, "llamafleet", words, wait]);
+        let call = ssh.command(&["sh", "-c", LOCK, "llamafleet", description, wait]);
         let session = Background::start(&call.stdin_held().ends_with_us())?;
         let began = Instant::now();
         let mut reported = false;
         loop {
-            // Asked first: what it says at its end is read all the same.
+            // Before its output, so that the last lines of an ended session are read too.
             let running = session.is_running();
             let printed = session.printed();
-            // What the login shell prints by itself comes first.
+            // A login shell may print other lines first.
             let busy = printed.lines().find_map(|line| line.strip_prefix("busy "));
             if printed.lines().any(|line| line == "locked") {
                 return Ok(LeaseAnswer::Lease(Box::new(Lease(session))));
             }
             match (busy, waiting) {
-                (Some(who), None) => return Ok(LeaseAnswer::Busy(who.to_owned())),
-                (Some(who), Some(waiting)) if !reported => {
+                (Some(holder), None) => return Ok(LeaseAnswer::Busy(holder.to_owned())),
+                (Some(holder), Some(waiting)) if !reported => {
                     reported = true;
-                    waiting(who);
+                    waiting(holder);
                 }
                 _ => {}
             }

@@ -1,6 +1,6 @@
-# Runs on the target, under any POSIX sh: sh -c THIS llamafleet WORDS [wait]
+# Runs on the target with any POSIX sh: sh -c THIS llamafleet DESCRIPTION [wait]
 # Holds the lock of the machine's own `bench local` until standard input ends, as it does
-# when the other side goes away. system/machine_lock.rs holds the same file by the same call, flock(2).
+# when the connection ends. system/machine_lock.rs locks the same file with flock(2).
 dir="${XDG_CACHE_HOME:-$HOME/.cache}/llamafleet/locks"
 file="$dir/bench-local.lock"
 if ! command -v flock >/dev/null 2>&1 || ! mkdir -p -- "$dir" || ! true >>"$file"; then
@@ -11,7 +11,7 @@ exec 9<>"$file"
 if ! flock -n 9; then
     printf 'busy %s\n' "$(head -n 1 "$file")"
     [ "$2" = wait ] || exit 0
-    # So that it ends with the other side while it waits, too.
+    # Ends with the connection also while it waits.
     exec 3<&0
     flock 9 3<&- &
     waiting=$!

@@ -1,4 +1,4 @@
-//! Targets: where a variant runs, this machine or one behind SSH.
+//! Targets: the machines on which variants run, local or over SSH.
 //!
 //! Entry points: `Target`, `selection::fleet_target`, `connection`, `lease`.
 //!
@@ -25,11 +25,11 @@ pub use crate::findings::finding::or_finding;
 pub use crate::target::connection::Connection;
 pub use crate::target::lease::{Lease, LeaseAnswer};
 
-/// For what takes no time once a connection stands.
+/// Timeout of short commands on a connected target.
 const SHORT: Duration = Duration::from_secs(60);
-/// How long a program on the target may outlive its time before the target ends it
-/// by itself, should the connection have gone without a word.
-const SPARE_SECONDS: u64 = 30;
+/// The target ends a program this long after its timeout, in case the connection was lost
+/// unnoticed.
+const GRACE_SECONDS: u64 = 30;
 const SUPERVISE: &str = include_str!("supervise.sh");
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,17 +41,16 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ssh {
     destination: String,
-    /// Words for ssh itself, such as `-F FILE`.
+    /// Options for ssh, such as `-F FILE`.
     options: Vec<String>,
-    /// Parameters of the target's store, as in `ssh-ng://HOST?NAME=VALUE`; none for a
-    /// machine with Nix at its usual place.
+    /// Parameters of the target's store, as in `ssh-ng://HOST?NAME=VALUE`. Empty for a machine
+    /// with Nix in the default location.
     store: Vec<(String, String)>,
-    /// The socket of a connection that stands, see [`Target::connect`].
+    /// The socket of the shared connection, see [`Target::connect`].
     shared: Option<String>,
 }
 
-/// What a program on a target has printed: of each stream only the beginning, because a target may
-/// print without end.
+/// The output of a program on a target. Limited in size, because a target may print without end.
 #[derive(Debug, Default)]
 pub struct Printed {
     pub stdout: String,
@@ -59,7 +58,7 @@ pub struct Printed {
 }
 
 impl Printed {
-    /// A probe of a thousand processors is shorter.
+    /// Maximum size of a stream in bytes. The probe of a machine with a thousand CPUs is shorter.
     const LIMIT: usize = 16 << 20;
 
     pub fn line(&mut self, source: Source, line: &[u8]) {
@@ -75,23 +74,24 @@ impl Printed {
 }
 
 impl Target {
+    /// Parses a destination for ssh or a store URI, `ssh-ng://HOST?…`.
+    ///
     /// # Errors
-    /// [`Finding`]: this is no destination.
+    /// A [`Finding`] if the destination is invalid.
     pub fn ssh(destination: &str, options: Vec<String>) -> Result<Self> {
-        let given = parse_store_uri(destination);
-        let (destination, store) = given.unwrap_or_else(|| (destination.to_owned(), vec![]));
-        let destination = destination.as_str();
-        if let Some(problem) = destination_problem(destination) {
+        let parsed = parse_store_uri(destination);
+        let (destination, store) = parsed.unwrap_or_else(|| (destination.to_owned(), vec![]));
+        if let Some(problem) = destination_problem(&destination) {
             bail!(Finding::error(
                 "ssh-destination",
                 format!("{destination:?} is not an SSH destination: {problem}"),
                 "use `host`, `user@host`, `ssh://user@host:port` or a store, `ssh-ng://host?…`",
             ));
         }
-        Ok(Self::Ssh(Ssh { destination: destination.to_owned(), options, store, shared: None }))
+        Ok(Self::Ssh(Ssh { destination, options, store, shared: None }))
     }
 
-    /// Where a store path lies on the target's disk.
+    /// Returns the location of a store path on the target's disk.
     pub fn on_disk(&self, path: &str) -> String {
         let Self::Ssh(ssh) = self else { return path.to_owned() };
         let root = ssh.parameter("remote-store").and_then(|store| store.split_once("root="));
@@ -99,13 +99,13 @@ impl Target {
         format!("{}{path}", root.trim_end_matches('/'))
     }
 
-    /// What Nix starts there to reach the store; empty for this machine.
+    /// Returns the program that Nix starts there to reach the store; empty for this machine.
     pub fn nix_program(&self) -> &str {
         let Self::Ssh(ssh) = self else { return "" };
         ssh.parameter("remote-program").unwrap_or("nix-daemon")
     }
 
-    /// For people and reports: `local`, or the destination.
+    /// Returns the name for output and reports: `local`, or the destination.
     pub fn name(&self) -> &str {
         match self {
             Self::Local => "local",
@@ -113,7 +113,7 @@ impl Target {
         }
     }
 
-    /// Whether it is the machine of this name, with a store at its usual place.
+    /// Whether it is the machine of this name, with its store in the default location.
     pub fn is_machine(&self, name: &str) -> bool {
         match self {
             Self::Local => true,
@@ -121,22 +121,22 @@ impl Target {
         }
     }
 
-    /// Runs a program there to its end, and returns what it printed.
+    /// Runs a program and returns its output.
     ///
     /// # Errors
-    /// Those of [`Self::run`].
+    /// As [`Self::run`].
     pub fn read(&self, argv: &[&str], timeout: Duration) -> Result<(Exit, Printed)> {
         let mut printed = Printed::default();
         let exit = self.run(argv, timeout, &mut |source, line| printed.line(source, line))?;
         Ok((exit, printed))
     }
 
-    /// Runs a program there to its end, and hands every line to `on_line`. It ends
-    /// when its time is up, when the user asks, and when we are killed. A signal that
-    /// ended it is reported as one, also over SSH.
+    /// Runs a program and passes every line to `on_line`. The program is terminated after the
+    /// timeout, at the user's interrupt, and if this process is killed. Reports termination by a
+    /// signal as such, also over SSH.
     ///
     /// # Errors
-    /// [`Finding`] where SSH failed; no such program.
+    /// A [`Finding`] if SSH fails; an error if there is no such program.
     pub fn run(
         &self,
         argv: &[&str],
@@ -146,7 +146,7 @@ impl Target {
         let Self::Ssh(ssh) = self else {
             return process::stream(&local(argv), Some(timeout), on_line);
         };
-        let limit = (timeout.as_secs() + SPARE_SECONDS).to_string();
+        let limit = (timeout.as_secs() + GRACE_SECONDS).to_string();
         let supervised = [&["sh", "-c", SUPERVISE, "llamafleet", &limit], argv].concat();
         let call = ssh.command(&supervised).stdin_held();
         let mut printed = Printed::default();
@@ -158,7 +158,7 @@ impl Target {
         })?;
         match exit {
             Exit::Code(ssh::FAILED) => bail!(ssh::explain(&ssh.destination, &printed.stderr)),
-            // As shells report it: 128 and the signal's number.
+            // Shells report a signal as 128 plus its number.
             Exit::Code(code @ 129..=192) => Ok(Exit::Signal(code - 128)),
             exit => Ok(exit),
         }
@@ -166,13 +166,13 @@ impl Target {
 }
 
 impl Ssh {
-    /// A parameter of the target's store.
+    /// Returns a parameter of the target's store.
     fn parameter(&self, name: &str) -> Option<&str> {
-        self.store.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str())
+        self.store.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// `ssh … -- DESTINATION COMMAND`, the command as one word that the shell there
-    /// splits again.
+    /// Returns `ssh … -- DESTINATION COMMAND`, with the command quoted as one argument that the
+    /// remote shell splits.
     fn command(&self, argv: &[&str]) -> Invocation {
         Invocation::new("ssh").args(self.ssh_options()).args([
             "--",
@@ -181,8 +181,8 @@ impl Ssh {
         ])
     }
 
-    /// Asks for nothing, gives up in time, and takes no command or terminal from the
-    /// user's configuration.
+    /// Returns options with which ssh never prompts, has timeouts, and ignores a command or
+    /// terminal in the user's configuration.
     fn ssh_options(&self) -> Vec<String> {
         let ours = [
             "BatchMode=yes",
@@ -197,11 +197,11 @@ impl Ssh {
             let path = format!("ControlPath={socket}");
             ["-o".to_owned(), path, "-o".to_owned(), "ControlMaster=no".to_owned()]
         });
-        // ssh takes the first value it sees: the user's options win.
+        // ssh uses the first value of an option, so the user's options take precedence.
         self.options.iter().cloned().chain(ours).chain(shared).collect()
     }
 
-    /// Runs what says little and ends soon.
+    /// Runs a short command with little output.
     fn capture(&self, call: &Invocation, timeout: Option<Duration>) -> Result<Captured> {
         let captured = process::capture(call, timeout)?;
         if captured.exit == Exit::Code(ssh::FAILED) {
@@ -211,7 +211,7 @@ impl Ssh {
     }
 }
 
-/// A program of this machine, which comes first, with its arguments.
+/// Returns the invocation of a local program, `argv[0]`, with its arguments.
 fn local(argv: &[&str]) -> Invocation {
     Invocation::new(argv[0]).args(argv[1..].iter().copied())
 }

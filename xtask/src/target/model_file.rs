@@ -1,6 +1,6 @@
-//! A model file on a target: whether it exists, can be read, and is GGUF.
+//! A model file on a target: whether it exists, is readable, and is GGUF.
 
-/// A file that is to be a model, looked at from outside.
+/// The state of a model file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileState {
     Missing,
@@ -10,8 +10,8 @@ pub enum FileState {
 }
 
 impl FileState {
-    /// What the shell prints: `missing`, `folder`, `unreadable`, or `file BYTES` and the first
-    /// eight bytes as `od -An -tx1` prints them.
+    /// Parses a script's output: `missing`, `folder`, `unreadable`, or `file BYTES` with the first
+    /// eight bytes in the format of `od -An -tx1`.
     pub fn parse(printed: &str) -> Option<Self> {
         let mut words = printed.split_whitespace();
         match words.next()? {
@@ -26,8 +26,10 @@ impl FileState {
         }
     }
 
+    /// Returns the size of a valid model.
+    ///
     /// # Errors
-    /// The end of a sentence: why this is no model.
+    /// The end of a sentence: why the file is not a model.
     pub fn bytes_of_model(&self) -> Result<u64, String> {
         let Self::File { bytes, begins } = self else {
             return Err(match self {
@@ -41,7 +43,7 @@ impl FileState {
             return Err("is empty".to_owned());
         }
         match begins.strip_prefix(b"GGUF") {
-            // Version 1 has shorter numbers; llama.cpp takes 2 and 3.
+            // llama.cpp reads versions 2 and 3. Version 1 has shorter numbers.
             Some([2 | 3, 0, 0, 0]) => Ok(*bytes),
             Some(version) => Err(format!(
                 "has GGUF version {}, but llama.cpp reads 2 and 3",

@@ -1,5 +1,5 @@
-//! The words that SSH gets and prints: the one place where words are quoted for the
-//! shell on the other side, and ssh's complaints as findings.
+//! Quotes arguments for the remote shell, the only place that does, and turns ssh's error messages
+//! into findings.
 //!
 //! Pure: no I/O, no clock.
 
@@ -9,9 +9,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::findings::finding::{Finding, Severity};
 
-/// One line for the login shell of the target: POSIX shells and fish read the words
-/// back as they were. fish gives backslashes a meaning inside quotes, so they stay
-/// outside.
+/// Quotes arguments for the target's login shell, a POSIX shell or fish. Backslashes stay outside
+/// of quotes, because fish interprets them inside.
 pub fn quote(words: &[&str]) -> String {
     words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" ")
 }
@@ -33,8 +32,8 @@ fn quote_word(word: &str) -> String {
     quoted
 }
 
-/// Why this cannot be a destination, if so. ssh reads a leading dash as an option, and
-/// `-oProxyCommand=…` is a program that it starts.
+/// Returns why a destination is invalid, if it is. ssh reads a leading dash as an option, and
+/// `-oProxyCommand=…` would start a program.
 pub fn destination_problem(destination: &str) -> Option<&'static str> {
     if destination.is_empty() {
         Some("it is empty")
@@ -47,7 +46,7 @@ pub fn destination_problem(destination: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether ssh by itself shares connections, from what `ssh -G` prints.
+/// Whether the output of `ssh -G` has settings that share connections.
 pub fn shares_connections(settings: &str) -> bool {
     let sets = |line: &str| match line.split_once(' ') {
         Some(("controlpath", path)) => path != "none",
@@ -57,8 +56,8 @@ pub fn shares_connections(settings: &str) -> bool {
     settings.lines().any(sets)
 }
 
-/// Whether this destination is the machine of that name: then nothing has to go over SSH.
-/// Another port may be another machine's, or a container's.
+/// Whether a destination is the machine of this name, so that SSH is not needed. Another port may
+/// belong to another machine or to a container.
 pub fn is_machine(destination: &str, machine: &str) -> bool {
     let host = destination.strip_prefix("ssh://").unwrap_or(destination);
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
@@ -66,10 +65,10 @@ pub fn is_machine(destination: &str, machine: &str) -> bool {
     !machine.is_empty() && host.eq_ignore_ascii_case(machine)
 }
 
-/// ssh's own exit status. A program on the target may end with it, too.
+/// The exit status of ssh's own errors. A program on the target may exit with it, too.
 pub const FAILED: i32 = 255;
 
-/// What ssh complained of on stderr when it ended with [`FAILED`].
+/// Explains ssh's stderr after it exited with [`FAILED`].
 pub fn explain(destination: &str, stderr: &str) -> Finding {
     let has = |text: &str| stderr.contains(text);
     let any = |texts: &[&str]| texts.iter().any(|text| has(text));
@@ -131,11 +130,11 @@ pub fn explain(destination: &str, stderr: &str) -> Finding {
     }
 }
 
-/// What a store URI's parameter is written without escapes.
+/// The characters to escape in a store URI's parameters.
 const IN_QUERY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
 
-/// `ssh-ng://DESTINATION?NAME=VALUE`; a value may hold anything.
+/// Formats a store URI, `ssh-ng://DESTINATION?NAME=VALUE`, and escapes the values.
 pub fn store_uri(destination: &str, parameters: &[(String, String)]) -> String {
     let destination = destination.strip_prefix("ssh://").unwrap_or(destination);
     let mut uri = format!("ssh-ng://{destination}");
@@ -148,8 +147,8 @@ pub fn store_uri(destination: &str, parameters: &[(String, String)]) -> String {
     uri
 }
 
-/// The other way round: a destination may be given as its store's URI, which is how
-/// a store that is not at its usual place is named.
+/// Parses a store URI into its destination and parameters. Users pass one as the destination if
+/// the store is not in the default location.
 pub fn parse_store_uri(text: &str) -> Option<(String, Vec<(String, String)>)> {
     let rest = text.strip_prefix("ssh-ng://")?;
     let (destination, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -163,7 +162,7 @@ pub fn parse_store_uri(text: &str) -> Option<(String, Vec<(String, String)>)> {
     Some((destination.to_owned(), parameters))
 }
 
-/// A transfer that moved no data for so long.
+/// Reports a transfer that moved no data for this long.
 pub fn stalled(destination: &str, silence: Duration) -> Finding {
     let minutes = silence.as_secs() / 60;
     Finding::error(
@@ -174,7 +173,7 @@ pub fn stalled(destination: &str, silence: Duration) -> Finding {
     )
 }
 
-/// Why `nix copy` to the target failed, where its words are known.
+/// Explains the stderr of a failed `nix copy`, if its message is known.
 pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
     let any = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
     if any(&["lacks a signature by a trusted key", "lacks a valid signature"]) {
@@ -190,8 +189,8 @@ pub fn explain_copy(destination: &str, stderr: &str) -> Option<Finding> {
     if any(&["nix-daemon: command not found", "nix-daemon: not found", "Unknown command: nix-"]) {
         return Some(without_nix(destination));
     }
-    // What is left of a message that was cut, Nix takes for a number; and its threads end one
-    // another as if the user had asked, which has another exit status.
+    // After a lost connection, Nix may parse a truncated message as a number, or report an
+    // interrupt of its threads. A real interrupt has another exit status.
     if any(&[
         "unexpected end-of-file",
         "disconnected unexpectedly",
@@ -234,7 +233,7 @@ pub fn without_nix(target: &str) -> Finding {
     )
 }
 
-/// What a target takes from us that no key has signed: nothing.
+/// Reports a target whose Nix rejects unsigned store paths.
 pub fn untrusted(target: &str, severity: Severity) -> Finding {
     Finding {
         severity,
@@ -257,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_needs_no_quotes_only_if_no_shell_sees_anything_in_it() {
+    fn only_words_without_special_characters_are_unquoted() {
         assert_eq!(quote(&["cat", "--", "/proc/cpuinfo"]), "cat -- /proc/cpuinfo");
         assert_eq!(quote(&["", "a b", "~", "*"]), "'' 'a b' '~' '*'");
         assert_eq!(quote(&["it's"]), r"'it'\''s'");
@@ -265,9 +264,9 @@ mod tests {
         assert_eq!(quote(&["$(reboot)", "`x`", "a;b", "é"]), "'$(reboot)' '`x`' 'a;b' 'é'");
     }
 
-    /// Said by OpenSSH 9.2, `ssh -G`, by the settings of its user.
+    /// The output of `ssh -G` of OpenSSH 9.2 with different user settings.
     #[test]
-    fn who_shares_connections_already_is_left_alone() {
+    fn a_users_shared_connections_are_recognized() {
         let settings = "hostname carbon\ncontrolmaster false\ncontrolpersist no\n";
         assert!(!shares_connections(settings));
         assert!(shares_connections("controlmaster auto\ncontrolpath /tmp/a\n"));
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_known_by_its_own_name_alone() {
+    fn a_machine_is_recognized_by_its_exact_name() {
         for same in ["carbon", "me@carbon", "ssh://me@carbon:22", "ssh://Carbon"] {
             assert!(is_machine(same, "carbon"), "{same}");
         }
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ssh_would_misread_is_no_destination() {
+    fn destinations_that_ssh_would_misread_are_invalid() {
         for bad in ["", "-oProxyCommand=reboot", "a b", "a\nb", "a\0"] {
             assert!(destination_problem(bad).is_some(), "{bad:?}");
         }
@@ -296,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_behind_ssh_keeps_its_parameters_whole() {
+    fn a_store_uri_keeps_its_parameters() {
         let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(store_uri("me@carbon", &[]), "ssh-ng://me@carbon");
         let parameters = vec![
@@ -311,10 +310,9 @@ mod tests {
         assert_eq!(percent_decode_str("100%, %zz%4").decode_utf8_lossy(), "100%, %zz%4");
     }
 
-    /// Said by OpenSSH 9.2 when it was driven into each of these.
-    /// Said by Nix 2.26.3 when its other end was cut off in the middle of a copy.
+    /// Messages of Nix 2.26.3 after its connection was cut in the middle of a copy.
     #[test]
-    fn a_copy_that_was_cut_is_known_by_each_of_its_words() {
+    fn an_interrupted_copy_is_recognized() {
         for printed in [
             "error: unexpected end-of-file",
             "error (ignored): error: serialised integer 950166906659926009 is too large for type 'j'",
@@ -327,8 +325,9 @@ mod tests {
         }
     }
 
+    /// Messages of OpenSSH 9.2 in each of these situations.
     #[test]
-    fn every_refusal_says_what_to_do() {
+    fn every_ssh_error_has_help() {
         for (printed, code) in [
             (include_str!("../../tests/fixtures/ssh/refused"), "ssh-refused"),
             (include_str!("../../tests/fixtures/ssh/no-such-host"), "ssh-no-such-host"),

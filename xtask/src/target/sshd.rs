@@ -1,5 +1,5 @@
-//! A real sshd on loopback, with keys of its own, as the current user: the target of tests. It
-//! reads and writes nothing outside its folder.
+//! A real sshd on loopback as the target of tests. It runs as the current user with temporary
+//! keys, and reads and writes nothing outside its folder.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -15,14 +15,14 @@ use crate::system::disk;
 use crate::system::process::{self, Invocation};
 use crate::target::Target;
 
-/// What `ssh -F CONFIG` calls it.
+/// The host's name in the ssh configuration.
 pub const HOST: &str = "llamafleet-loopback";
 
 const QUICK: Duration = Duration::from_secs(20);
-/// Started by its full path: it starts itself again for every connection.
+/// Full paths, because sshd executes itself again for every connection.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/sshd", "/run/current-system/sw/bin/sshd"];
 
-/// Ends when dropped, and takes its folder with it.
+/// A running sshd. Dropping it stops sshd and removes its folder.
 pub struct LoopbackSshd {
     _daemon: Background,
     pub port: u16,
@@ -41,10 +41,10 @@ impl LoopbackSshd {
             process::read(&call, Some(QUICK)).unwrap();
         }
         if debian::is_root() {
-            // The folder that sshd locks its unprivileged half in; boot makes it otherwise.
+            // sshd's privilege separation directory, which usually exists after boot.
             disk::create(Path::new("/run/sshd")).unwrap();
         }
-        // Another program may take the free port before sshd does: then try again.
+        // Retries, because another program may take the free port before sshd does.
         let mut printed = String::new();
         for _ in 0..5 {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -66,7 +66,7 @@ impl LoopbackSshd {
         self.folder.path()
     }
 
-    /// The options with which any ssh reaches [`HOST`].
+    /// Returns the options with which ssh reaches [`HOST`].
     pub fn ssh_options(&self) -> Vec<String> {
         vec!["-F".to_owned(), self.folder().join("ssh_config").display().to_string()]
     }
@@ -104,7 +104,7 @@ fn configure(folder: &Path, port: u16) {
     fs::write(at("ssh_config"), client).unwrap();
 }
 
-/// Whether it answers as an SSH server before it ends or ten seconds pass.
+/// Whether it answers as an SSH server within ten seconds.
 fn greets(port: u16, daemon: &Background) -> bool {
     let began = Instant::now();
     while daemon.is_running() && began.elapsed() < Duration::from_secs(10) {

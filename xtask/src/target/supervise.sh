@@ -1,16 +1,16 @@
-# Runs on the target, under any POSIX sh: sh -c THIS llamafleet SECONDS PROGRAM ARG…
-# The program ends when standard input does, and that ends when the other side
-# goes away: Ctrl-C, a kill, a connection that breaks. Its exit status is ours.
+# Runs on the target with any POSIX sh: sh -c THIS llamafleet SECONDS PROGRAM ARG…
+# Ends the program when standard input ends, which it does at Ctrl-C, at a kill and when the
+# connection breaks. Exits with the program's exit status.
 limit=$1
 shift
 exec 3<&0
-# For a connection that breaks without a word: an end all the same.
+# A limit in case the connection breaks unnoticed.
 if command -v timeout >/dev/null 2>&1; then
     set -- timeout -k 5 "$limit" "$@"
 fi
 "$@" 3<&- </dev/null &
 child=$!
-# timeout makes a process group of itself and the program.
+# timeout creates a process group for itself and the program.
 end() {
     kill -s "$1" -- "-$child" 2>/dev/null || kill -s "$1" "$child" 2>/dev/null
 }

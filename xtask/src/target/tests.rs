@@ -1,4 +1,4 @@
-//! Against a real sshd on loopback: what a shell, a connection and a kill do to us.
+//! Tests with a real sshd on loopback: quoting, connections and kills.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ fn code(error: &anyhow::Error) -> &'static str {
 }
 
 #[test]
-fn the_whole_command_line_is_known() {
+fn the_command_line_is_complete() {
     let Target::Ssh(ssh) = Target::ssh("me@carbon", vec!["-F".into(), "x".into()]).unwrap() else {
         panic!()
     };
@@ -51,7 +51,7 @@ fn the_whole_command_line_is_known() {
 }
 
 #[test]
-fn hostile_words_arrive_as_they_were() {
+fn special_characters_arrive_unchanged() {
     let loopback = LoopbackSshd::start();
     let words =
         ["a b", "it's", "$(reboot)", "`x`", "a\nb", "-rf", "\\", "\\'", "*", "", "é\"", "!"];
@@ -62,7 +62,7 @@ fn hostile_words_arrive_as_they_were() {
 }
 
 #[test]
-fn the_first_bytes_of_a_file_are_its_bytes() {
+fn the_first_bytes_of_a_file_are_read_unchanged() {
     let loopback = LoopbackSshd::start();
     let file = std::env::temp_dir().join(format!("xtask-first-bytes-{}", std::process::id()));
     let content = b"GGUF\0\r\n\xff\n\n\x80 rest";
@@ -77,7 +77,7 @@ fn the_first_bytes_of_a_file_are_its_bytes() {
 }
 
 #[test]
-fn statuses_and_signals_are_told_as_here() {
+fn exit_statuses_and_signals_are_the_same_as_locally() {
     let loopback = LoopbackSshd::start();
     for target in [Target::Local, loopback.target(&[])] {
         let ended = |script| run(&target, &["sh", "-c", script], SECONDS_5).0;
@@ -89,7 +89,7 @@ fn statuses_and_signals_are_told_as_here() {
 }
 
 #[test]
-fn what_runs_there_ends_when_its_time_is_up() {
+fn a_remote_program_ends_after_its_timeout() {
     let loopback = LoopbackSshd::start();
     let marker = format!("97{}", std::process::id());
     let started = Instant::now();
@@ -99,9 +99,9 @@ fn what_runs_there_ends_when_its_time_is_up() {
     assert_gone(&marker);
 }
 
-/// Even kill -9, which lets us do nothing more.
+/// Also with kill -9, after which this process can do nothing.
 #[test]
-fn what_runs_there_ends_when_we_are_killed() {
+fn a_remote_program_ends_if_this_process_is_killed() {
     let loopback = LoopbackSshd::start();
     let marker = format!("98{}", std::process::id());
     let target = loopback.target(&[]);
@@ -134,7 +134,7 @@ fn assert_gone(marker: &str) {
 }
 
 #[test]
-fn a_file_is_sent_once_and_a_damaged_one_again() {
+fn a_file_is_sent_once_and_a_damaged_copy_is_replaced() {
     let loopback = LoopbackSshd::start();
     let target = loopback.target(&[]);
     let file = loopback.folder().join("it's a $model.gguf");
@@ -156,7 +156,7 @@ fn a_file_is_sent_once_and_a_damaged_one_again() {
 }
 
 #[test]
-fn a_target_that_refuses_is_a_finding() {
+fn a_rejected_connection_is_a_finding() {
     let loopback = LoopbackSshd::start();
     let refusal = |options: &[&str]| {
         let target = loopback.target(options);
@@ -165,7 +165,7 @@ fn a_target_that_refuses_is_a_finding() {
     assert_eq!(refusal(&["-o", "Port=1"]), "ssh-refused");
     assert_eq!(refusal(&["-o", "HostName=nobody.invalid"]), "ssh-no-such-host");
     assert_eq!(refusal(&["-o", "UserKnownHostsFile=/dev/null"]), "ssh-host-unknown");
-    // The user's key in the place of the host's.
+    // The user's key instead of the host's.
     let stranger = fs::read_to_string(loopback.folder().join("client_key.pub")).unwrap();
     let place = format!("[127.0.0.1]:{}", loopback.port);
     fs::write(loopback.folder().join("changed"), format!("{place} {stranger}")).unwrap();
@@ -174,7 +174,7 @@ fn a_target_that_refuses_is_a_finding() {
     assert_eq!(refusal(&["-o", "PubkeyAuthentication=no"]), "ssh-auth-refused");
 }
 
-/// A real `nix copy` over a real sshd, into a store of the target's own.
+/// Tests a real `nix copy` over a real sshd into a separate store.
 #[test]
 fn a_closure_is_copied_and_runs() {
     let loopback = LoopbackSshd::start();

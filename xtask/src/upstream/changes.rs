@@ -1,4 +1,4 @@
-//! Which of upstream's commits change what matters to a fleet: packaging, CMake options,
+//! Sorts upstream's commits by the areas that matter to a fleet: packaging, CMake options,
 //! backends, llama-bench.
 //!
 //! Pure: no I/O, no clock.
@@ -17,10 +17,10 @@ const AREAS: [(&str, &[&str]); 7] = [
     ("ggml: ROCm", &["ggml/src/ggml-hip/"]),
     ("ggml: Vulkan", &["ggml/src/ggml-vulkan/"]),
 ];
-/// What no other area has of ggml.
+/// The area of the remaining files of ggml.
 const REST: (&str, &[&str]) = ("ggml", &["ggml/"]);
 
-/// The paths of every area, for git.
+/// Returns the paths of all areas, for git.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     AREAS.into_iter().chain([REST]).flat_map(|(_, paths)| paths).copied()
 }
@@ -38,7 +38,7 @@ pub struct Change {
     pub subject: String,
 }
 
-/// Sorts commits, oldest first, into areas. A commit is in every area that it touches.
+/// Sorts commits, given oldest first, into areas. A commit is in every area that it changes.
 pub fn areas(commits: &[Commit]) -> Vec<Area> {
     let touches = |commit: &Commit, paths: &[&str]| {
         commit.files.iter().any(|file| {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_is_where_a_fleet_would_look_for_it() {
+    fn commits_are_sorted_into_areas() {
         let commit = |rev: &str, files: &[&str]| {
             let (author, subject) = ("me".to_owned(), format!("does {rev}"));
             let files = files.iter().map(|file| (*file).to_owned()).collect();

@@ -1,6 +1,6 @@
-//! Upstream's revisions of llama.cpp, and the fleet as it would be with one of them.
+//! Upstream's revisions of llama.cpp, and trial fleets with one of them.
 //!
-//! Entry points: `revision` resolves what was typed, `trial_fleet` makes the fleet.
+//! Entry points: `revision` resolves revisions, `trial_fleet` creates trial fleets.
 //!
 //! Imports: system, ui, findings, nix, fleet, check, build.
 

@@ -1,4 +1,4 @@
-//! Which revision an update goes to: a tag, a branch or a commit that upstream has.
+//! Resolves the revision of an update: an upstream tag, branch or commit.
 
 use anyhow::{Error, Result, anyhow, bail};
 
@@ -9,29 +9,32 @@ use crate::ui::nearest::nearest;
 use crate::upstream::history::{self, History, Names};
 use crate::upstream::trial_fleet::PinState;
 
-/// A revision, with the full name it was found under.
+/// The chosen revision.
 pub struct Chosen {
     pub revision: Revision,
+    /// The full ref of the revision, if it has one.
     pub named: Option<String>,
-    /// The pin now, with the names that upstream has for it.
+    /// The current pin, with upstream's names for it.
     pub now: Revision,
-    /// `Err`: why there is none.
+    /// Upstream's history, or why it cannot be read.
     pub history: Result<History, String>,
-    /// Why it is not the one that was asked for.
+    /// Why it is not the requested revision.
     pub note: Option<Finding>,
 }
 
-/// The revision that is asked for.
+/// The requested revision.
 #[derive(Debug, Clone, Copy)]
 pub enum Wanted<'a> {
-    /// The newest of the branch that flake.nix names.
+    /// The newest commit of the branch in flake.nix.
     Newest,
-    /// The newest release, unless the pin is of a later commit.
+    /// The newest release, unless the pin is a later commit.
     NewestRelease,
-    /// A tag, branch or commit, as typed.
+    /// A tag, branch or commit.
     Named(&'a str),
 }
 
+/// Resolves the requested revision.
+///
 /// # Errors
 /// There is no revision of this name. A [`Finding`] if upstream cannot be read, or has no such
 /// branch or release.
@@ -49,7 +52,7 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
         }
         Wanted::Named(to) => match resolve(&names, to) {
             Some(found) => Ok(found),
-            // A commit that has no name.
+            // Maybe a commit without a name.
             None if is_hex(to) => Err(to),
             None => bail!(unknown(to, &names, url)),
         },
@@ -99,22 +102,22 @@ pub fn choose(pin: &PinState, wanted: Wanted) -> Result<Chosen> {
     Ok(Chosen { revision, named, now, history, note: None })
 }
 
-/// The names that the input's repository has.
+/// Reads the refs of the input's repository.
 ///
 /// # Errors
-/// A [`Finding`] if it does not answer.
+/// A [`Finding`] if it cannot be reached.
 pub fn names(pin: &PinState) -> Result<Names> {
     history::names(&pin.upstream.url)
         .map_err(|error| unreachable(error, |error| format!("{error:#}")))
 }
 
-/// The history of the input's repository.
+/// Reads the history of the input's repository.
 ///
 /// # Errors
 /// A [`Finding`] if it cannot be read.
 pub fn history(pin: &PinState) -> Result<History> {
     let url = &pin.upstream.url;
-    // In git's words, without the command and its folder for parts.
+    // Only git's message, without the command and its temporary folder.
     let message =
         |error: &Error| format!("cannot read the history of {url}: {}", error.root_cause());
     History::open(&pin.context.home, url).map_err(|error| unreachable(error, message))
@@ -128,12 +131,12 @@ fn unreachable(error: Error, message: impl FnOnce(&Error) -> String) -> Error {
         .into()
 }
 
-/// The newest commit of the branch that flake.nix names, with the full name it was found under.
+/// Returns the newest commit of the branch in flake.nix, with its full ref.
 pub fn newest(pin: &PinState, names: &Names) -> Checked<(String, Option<String>)> {
     let branch = pin.upstream.branch.as_deref();
     let found = branch.map_or_else(|| head(names), |branch| names.resolve(branch));
     let (rev, name) = found.ok_or_else(|| no_branch(&pin.upstream.url, branch))?;
-    // In flake.nix's own words, so that flake.lock keeps them.
+    // The branch as written in flake.nix, so that flake.lock keeps it.
     Ok((rev.to_owned(), Some(branch.map_or(name, str::to_owned))))
 }
 
@@ -147,7 +150,7 @@ fn ahead(now: &Revision, newest: &str) -> Finding {
 
 fn head(names: &Names) -> Option<(&str, String)> {
     let rev = names.rev("HEAD")?;
-    // By the branch's name, if it has one: HEAD may become another branch.
+    // Prefers the branch's name, because HEAD may change to another branch.
     let branches = ["refs/heads/master", "refs/heads/main"];
     let named = branches.into_iter().find(|name| names.rev(name) == Some(rev));
     Some((rev, named.unwrap_or("HEAD").to_owned()))
@@ -157,7 +160,7 @@ fn resolve(names: &Names, to: &str) -> Option<(String, Option<String>)> {
     if let Some((rev, name)) = names.resolve(to) {
         return Some((rev.to_owned(), Some(name)));
     }
-    // Shorter digits may be a name.
+    // Fewer digits may be a name.
     let (rev, name) = names.beginning_with(to).filter(|_| is_hex(to) && to.len() >= 7)?;
     Some((rev.to_owned(), name.map(str::to_owned)))
 }
@@ -199,7 +202,7 @@ fn unknown(to: &str, names: &Names, url: &str) -> Error {
     anyhow!("{url} has no tag, branch or commit {to}\n  help: {near}{newest}")
 }
 
-/// If flake.nix names a tag, flake.lock alone must not move.
+/// Rejects an input that flake.nix pins to a tag: an update of flake.lock alone would contradict it.
 fn not_pinned_to_tag(pin: &PinState, names: &Names) -> Checked<()> {
     let Some(branch) = &pin.upstream.branch else { return Ok(()) };
     let is_branch = names.rev(&format!("refs/heads/{branch}")).is_some();

@@ -1,6 +1,6 @@
-//! A trial: the fleet as it would be with llama.cpp at another revision. It is made in a copy of
-//! what Nix sees of the fleet, so that nothing of the fleet itself is changed. Every derivation in
-//! it is the one that the fleet has once its flake.lock and pin.json are those of the trial.
+//! A trial fleet: a copy of the fleet's flake with another revision of llama.cpp, so that the fleet
+//! itself is unchanged. Its derivations are those that the fleet will have with the trial's
+//! flake.lock and pin.json.
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,20 +27,20 @@ use crate::nix::tree_copy::TreeCopy;
 use crate::system::{disk, files, interrupt, process};
 use crate::ui::sanitize::sanitize;
 
-/// Fetching one revision, and what it needs.
-const FETCH: Duration = Duration::from_secs(900);
+/// Timeout for fetching a revision and its inputs.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// The usual name of the input.
+/// The default name of the input.
 pub const LLAMA_CPP: &str = "llama-cpp";
 
-/// The pin as it is now, and the fleet it belongs to.
+/// The current pin and its fleet.
 pub struct PinState<'a> {
     pub context: &'a Context,
     /// The flake's folder.
     pub root: PathBuf,
     pub input: Input,
     pub upstream: Upstream,
-    /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
+    /// The lock file of the evaluation: flake.lock, or the testbed's.
     pub lock: LockFile,
     pub now: Revision,
     pub build_numbers: Option<BuildNumbers>,
@@ -48,10 +48,10 @@ pub struct PinState<'a> {
 }
 
 impl<'a> PinState<'a> {
-    /// `input`: if it is not the first llama.cpp of the lock file.
+    /// Reads the pin of this input, by default the first llama.cpp in the lock file.
     ///
     /// # Errors
-    /// The flake cannot be written to, or has no lock file. A [`Finding`] if the input is wrong.
+    /// The flake is not a local folder, or has no lock file. A [`Finding`] if the input is wrong.
     pub fn read(context: &'a Context, input: Option<&str>) -> Result<Self> {
         let root = context.root().with_context(|| {
             format!(
@@ -79,34 +79,34 @@ impl<'a> PinState<'a> {
         let Some(rev) = input.rev() else {
             bail!("flake.lock has no revision for {}", input.name);
         };
-        let counted = locked["revCount"].as_u64();
+        let numbers = build_numbers.as_ref();
         let now = Revision {
             rev: rev.to_owned(),
             date: locked["lastModified"].as_i64(),
-            build: counted.or(build_numbers.as_ref().and_then(|numbers| numbers.build(rev))),
-            release: build_numbers.as_ref().and_then(|numbers| numbers.release(rev)),
+            build: locked["revCount"].as_u64().or(numbers.and_then(|it| it.build(rev))),
+            release: numbers.and_then(|it| it.release(rev)),
         };
         let pinned_file = pinned_file.unwrap_or_default();
         let root = root.to_owned();
         Ok(Self { context, root, input, upstream, lock, now, build_numbers, pinned_file })
     }
 
-    /// The hosts that are pinned to an earlier revision now.
+    /// Returns the hosts that are currently pinned to an earlier revision.
     pub fn pinned_hosts(&self) -> PinnedHosts {
         self.pinned_file.at(&self.now.rev)
     }
 
-    /// Makes the fleet with its input at `revision`, of which date and build may be unknown.
-    /// `named`: the full ref it was found under, if any (for a git input). No host of it is
-    /// pinned to another revision, to see whether it works now.
+    /// Creates the fleet with its input at `revision`, whose date and build may be unknown. `named`
+    /// is the full ref of the revision, if any (for a git input). No host is pinned to another
+    /// revision, to test whether it works now.
     ///
     /// # Errors
-    /// Nix cannot be run, or the folder not be copied. A [`Finding`] if Nix cannot lock this
+    /// Nix cannot be run, or the folder cannot be copied. A [`Finding`] if Nix cannot lock this
     /// revision: it is gone, is not a flake, or lacks an input.
     pub fn trial_fleet(&self, revision: &Revision, named: Option<&str>) -> Result<TrialFleet> {
         let copy = TreeCopy::of(&self.root, &self.context.home, &revision.rev)?;
         let flake = copy.flake();
-        // The folder is locked as in use, so not with a file that replaces another.
+        // Not by rename: the copy's folder is locked while it is in use.
         let write_lock = |lock: &LockFile| {
             fs::write(flake.join("flake.lock"), lock.print()).context("cannot write a lock file")
         };
@@ -144,8 +144,8 @@ impl<'a> PinState<'a> {
         Ok(TrialFleet { revision, lock, locked, context, copy })
     }
 
-    /// `nix flake lock --override-input` leaves the inputs of the input unchanged; `nix flake
-    /// update INPUT` would move those as well.
+    /// Locks the input with `nix flake lock --override-input`, which leaves the inputs of the input
+    /// unchanged; `nix flake update INPUT` would update those as well.
     fn locked_by_nix(
         &self,
         copy: &TreeCopy,
@@ -154,8 +154,8 @@ impl<'a> PinState<'a> {
     ) -> Result<LockFile> {
         let nix = &self.context.flake.nix;
         let new_lock = copy.flake().join("flake.lock.new");
-        // When an input of an input is overridden, Nix forgets what it follows unless it reads
-        // the outer flake again. It does for an update, and updating a follower moves nothing.
+        // When an input of an input is overridden, Nix loses its `follows` unless it reads the
+        // outer flake again, as it does for an update. Updating a follower changes nothing.
         let call = match self.input.follower() {
             Some(follower) => {
                 nix.command(["flake", "update"]).arg(follower).arg("--flake").arg(copy.reference())
@@ -167,7 +167,7 @@ impl<'a> PinState<'a> {
             .arg(self.upstream.reference(&revision.rev, named))
             .arg("--output-lock-file")
             .arg(&new_lock);
-        let output = process::capture(&call, Some(FETCH))?;
+        let output = process::capture(&call, Some(FETCH_TIMEOUT))?;
         if !output.exit.ok() {
             let cause = diagnose(&sanitize(&*output.stderr_text()), None);
             let (name, revision, exit) = (&self.input.name, revision.name(), output.exit);
@@ -181,16 +181,16 @@ impl<'a> PinState<'a> {
     }
 }
 
-/// The fleet with one revision of its input. Its copy is removed when this is dropped.
+/// A copy of the fleet with one revision of its input. Dropping it removes the copy.
 pub struct TrialFleet {
-    /// With its date, and its build number if known.
+    /// The revision with its date, and its build number if known.
     pub revision: Revision,
-    /// The lock file that the fleet would have, and the `locked` of the input in it.
+    /// The lock file that the fleet would have.
     pub lock: LockFile,
+    /// The `locked` of the input in the lock file.
     pub locked: Value,
-    /// For everything that can be asked of a fleet.
+    /// The context for commands on the trial fleet.
     pub context: Context,
-    /// Kept as long as the trial.
     copy: TreeCopy,
 }
 
@@ -199,20 +199,21 @@ impl TrialFleet {
     pub fn pin_hosts(&mut self, pinned: &PinnedHosts) -> Result<()> {
         let file = PinnedHostsFile::default().step("", &self.revision.rev, pinned.clone());
         PINNED_HOSTS.replace(&self.copy.flake(), &file.print())?;
-        // What is cached is about the copy as it was.
+        // Drops the results that are cached for the unchanged copy.
         self.context = self.context.of_copy(self.copy.reference());
         Ok(())
     }
 }
 
+/// Reports a failed build with the end of its log.
 pub fn not_built(variant: &VariantReport) -> Finding {
     let mut message = variant.failure();
     if let Some(line) = &variant.first_error {
         message.push_str(&format!("; first error: {line}"));
     }
     if !variant.log_tail.is_empty() {
-        let end = variant.log_tail.len().saturating_sub(8);
-        message.push_str(&format!("; end of the log:\n{}", variant.log_tail[end..].join("\n")));
+        let start = variant.log_tail.len().saturating_sub(8);
+        message.push_str(&format!("; end of the log:\n{}", variant.log_tail[start..].join("\n")));
     }
     let help = match &variant.log {
         Some(log) => format!("full log: {log}"),
@@ -221,18 +222,17 @@ pub fn not_built(variant: &VariantReport) -> Finding {
     Finding::error("not-built", message, help)
 }
 
-/// Evaluates these hosts with the trial. A host that does not use the module has no llama.cpp
-/// that could break, and no outcome.
+/// Evaluates these hosts with the trial. A host that does not use the module has no outcome.
 ///
 /// # Errors
-/// Nix cannot be run, or the user interrupted: the trial has no result.
+/// Nix cannot be run, or the user interrupted.
 pub fn evaluate(trial: &TrialFleet, hosts: &[HostName]) -> Result<Outcomes> {
     let mut outcomes = evaluation::evaluate(&trial.context, hosts, EvalOptions::default())?;
     outcomes.drop_unsupported();
     Ok(outcomes)
 }
 
-/// Builds what was evaluated with the trial.
+/// Builds variants of the trial.
 ///
 /// # Errors
 /// Nix cannot be run, or the user interrupted.

@@ -61,7 +61,7 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
     // Each parameter with all of its values, which llama-bench accepts too.
     let all = Point(args.sweep.sweep.iter().map(|one| one.values.join(",")).collect());
     let all = all.args(&parameters, &params.args);
-    findings.extend(kv_cache::judge_bench(&subject.manifest, &all));
+    findings.extend(kv_cache::bench_findings(&subject.manifest, &all));
     // Plan.
     let sweep = Sweep::new(args, context, setup, &subject, parameters);
     let earlier = sweep.earlier(args)?;

@@ -1,6 +1,6 @@
-//! Judges a revision by how fast its llama-bench is beside that of the good end: both run in turns
-//! on the host's machine until the verdict is certain, or the last round is over. A package of the
-//! same parts as one that was judged is as fast, and is neither built nor measured.
+//! Judges a revision by the speed of its llama-bench relative to the good end: both run in turns on
+//! the host's machine until the verdict is certain, or the last round is over. A package with the
+//! same parts as a judged one is neither built nor measured.
 
 use std::slice;
 use std::time::Duration;
@@ -37,22 +37,22 @@ use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 use crate::ui::Ui;
 use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
 
-/// Of the smoke model, so that a run takes a second.
+/// Parameters for the smoke model, with which a run takes a second.
 const PARAMS: Params = Params {
     prompt: 64,
     generate: 16,
     repetitions: 5,
-    // `Bench::measure` decides how many.
+    // `Bench::measure` determines the number.
     rounds: 1,
     time_budget: Duration::ZERO,
     timeout: Duration::from_secs(300),
     args: vec![],
 };
 
-/// What is seen of the good end beside itself.
-const AS_FAST: Judgement = Judgement::new(Verdict::Good, None);
+/// The judgement of the good end.
+const GOOD: Judgement = Judgement::new(Verdict::Good, None);
 
-/// The machine, what is ready there, and what is searched for.
+/// A search by speed: the machine, the measured revisions, and the slowdown to search for.
 pub struct Bench<'a> {
     pin: &'a PinState<'a>,
     host: HostName,
@@ -61,17 +61,19 @@ pub struct Bench<'a> {
     model: Model,
     model_path: String,
     good: Revision,
-    /// The good end, once it is evaluated; with its trial until it is built and copied.
+    /// The good end after its evaluation, with its trial until it is built and copied.
     base: Option<(Subject, Option<TrialFleet>)>,
-    /// What was seen of packages built from parts.
+    /// The judged packages, by their parts.
     judged: Vec<(Revision, Vec<Part>, Judgement)>,
-    /// From the user: slower by so many percent.
+    /// The slowdown in percent to search for, if the user gave one.
     percent: Option<f64>,
-    /// The test in which the bad end is slower, and the limit.
+    /// The test in which the bad end is slower, with the limit.
     pub wanted: Option<Measured>,
 }
 
 impl<'a> Bench<'a> {
+    /// Connects to the machine and provides the model there.
+    ///
     /// # Errors
     /// A [`Finding`] if the machine cannot be reached or used.
     pub fn open(
@@ -109,7 +111,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Where it is measured.
+    /// Returns the name of the machine on which the search measures.
     pub fn target(&self) -> &str {
         self.machine.target.name()
     }
@@ -119,19 +121,19 @@ impl<'a> Bench<'a> {
             Some(base) => base,
             None => {
                 let (base, trial) = self.of_good_end(self.select(&self.good))?;
-                self.judged.push((self.good.clone(), base.manifest.parts.clone(), AS_FAST));
+                self.judged.push((self.good.clone(), base.manifest.parts.clone(), GOOD));
                 (base, Some(trial))
             }
         };
         let (trial, judgement) = match or_finding(self.select(revision))? {
             Err(finding) => (trial, self.inconclusive(&finding)),
-            Ok((subject, of_revision)) => match self.of_same_parts(&subject) {
+            Ok((subject, new_trial)) => match self.with_same_parts(&subject) {
                 Some(known) => (trial, known),
                 None => {
                     if let Some(trial) = &trial {
                         self.of_good_end(self.build(trial, &base))?;
                     }
-                    let built = or_finding(self.build(&of_revision, &subject))?;
+                    let built = or_finding(self.build(&new_trial, &subject))?;
                     let judgement = match built {
                         Ok(()) => self.measure(&base, &subject)?,
                         Err(finding) => self.inconclusive(&finding),
@@ -146,8 +148,8 @@ impl<'a> Bench<'a> {
         Ok(judgement)
     }
 
-    /// What was seen of a package of the same parts, if there was one.
-    fn of_same_parts(&self, subject: &Subject) -> Option<Judgement> {
+    /// Returns the judgement of an earlier package with the same parts, if there is one.
+    fn with_same_parts(&self, subject: &Subject) -> Option<Judgement> {
         let parts = &subject.manifest.parts;
         let is_known = |(_, judged, judgement): &&(Revision, Vec<Part>, Judgement)| {
             !parts.is_empty() && judged == parts && judgement.verdict != Verdict::Inconclusive
@@ -157,7 +159,7 @@ impl<'a> Bench<'a> {
         Some(Judgement { why: Some(why), ..judgement.clone() })
     }
 
-    /// A finding about the good end ends the search.
+    /// Turns a finding about the good end into an error, which ends the search.
     fn of_good_end<T>(&self, result: Result<T>) -> Result<T> {
         or_finding(result)?.map_err(|finding| {
             let (good, why) = (self.good.name(), finding.message);
@@ -171,7 +173,7 @@ impl<'a> Bench<'a> {
         Ok((self.subject(&trial)?, trial))
     }
 
-    /// Builds the package of a revision, and copies it to the machine.
+    /// Builds the package of a revision and copies it to the machine.
     fn build(&self, trial: &TrialFleet, subject: &Subject) -> Result<()> {
         let findings = preflight(&self.machine, subject, &subject.manifest.bench_args(&[]), false);
         if let Some(error) = findings.into_iter().find(|it| it.severity == Severity::Error) {
@@ -206,7 +208,7 @@ impl<'a> Bench<'a> {
         Judgement { failures, ..Judgement::new(Verdict::Inconclusive, why) }
     }
 
-    /// Runs both in turns until the verdict is certain, or the last round is over.
+    /// Runs both packages in turns until the verdict is certain, or the last round is over.
     fn measure(&self, base: &Subject, new: &Subject) -> Result<Judgement> {
         let ui = &self.pin.context.ui;
         let quiet = Ui { quiet: true, ..*ui };
@@ -219,10 +221,10 @@ impl<'a> Bench<'a> {
             if !LOOKS.contains(&round) {
                 return false;
             }
-            let seen = self.weigh(samples, round == last);
-            let why = seen.why.as_deref().unwrap_or_default();
+            let judgement = self.weigh(samples, round == last);
+            let why = judgement.why.as_deref().unwrap_or_default();
             ui.debug(format!("  after {round} rounds: {why}"));
-            seen.verdict != Verdict::Inconclusive
+            judgement.verdict != Verdict::Inconclusive
         };
         let most = u32::try_from(last).context("rounds")?;
         let rounds = Rounds { most, seed: 1, enough: Some(&mut enough) };
@@ -236,20 +238,20 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Judges the test in which the bad end is slower; at the bad end itself, the slowest test.
+    /// Judges by the test in which the bad end is slower, or for the bad end itself by the slowest
+    /// test.
     fn weigh(&self, samples: &[Samples], at_last: bool) -> Judgement {
         let all = samples[1].tests().filter_map(|(test, new)| {
             let ratio = paired(samples[0].of(test), new)?;
             let limit = match (&self.wanted, self.percent) {
                 (Some(wanted), _) => (wanted.test == *test).then_some(wanted.limit)?,
                 (None, Some(percent)) => 1.0 - percent / 100.0,
-                // As `bench` and `update` judge.
+                // The limit of `bench` and `update`.
                 (None, None) => 1.0 - NOISE_FLOOR / 100.0,
             };
             Some((test, ratio, limit, new.len()))
         });
-        let slowest =
-            all.min_by(|(_, one, ..), (_, other, ..)| one.estimate.total_cmp(&other.estimate));
+        let slowest = all.min_by(|(_, a, ..), (_, b, ..)| a.estimate.total_cmp(&b.estimate));
         let Some((test, ratio, limit, rounds)) = slowest else {
             let why = Some("llama-bench reported no speeds".to_owned());
             return Judgement::new(Verdict::Inconclusive, why);
@@ -259,12 +261,12 @@ impl<'a> Bench<'a> {
             (None, None) => ratio.half_of_loss().unwrap_or(limit),
             _ => limit,
         };
-        // If any loss is searched for, and none is found in the end, the revision is good.
-        let equal = self.wanted.is_none() && self.percent.is_none() && at_last;
+        // If any loss is searched for and the last round finds none, the revision is good.
+        let is_equal = self.wanted.is_none() && self.percent.is_none() && at_last;
         let verdict = match decision {
             Decision::Slower => Verdict::Bad,
             Decision::NotSlower => Verdict::Good,
-            Decision::Undecided if equal => Verdict::Good,
+            Decision::Undecided if is_equal => Verdict::Good,
             Decision::Undecided => Verdict::Inconclusive,
         };
         let noise = if decision == Decision::Undecided { ", within noise" } else { "" };

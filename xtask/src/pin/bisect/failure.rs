@@ -1,5 +1,5 @@
-//! How a host fails with a revision. Failures of two revisions are compared by the part of the
-//! message or the log that stays the same.
+//! Failures of hosts with a revision. Compares failures of two revisions by the parts of the
+//! message or log that do not depend on the revision.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,15 +13,15 @@ use crate::pin::bisect::search::Verdict;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// None: the revision itself fails, for example because Nix cannot lock it.
+    /// None if the revision itself fails, for example because Nix cannot lock it.
     pub host: Option<HostName>,
     pub code: String,
-    /// For a person.
+    /// The message for the user.
     pub message: String,
     /// The part of the host's package that failed to build, for example `ggml-cuda-sm75`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,
-    /// What identifies the failure. Two equal failures share at least one.
+    /// Normalized error lines that identify the failure. Equal failures share at least one.
     marks: BTreeSet<String>,
 }
 
@@ -32,12 +32,12 @@ impl Failure {
             code: finding.code.to_owned(),
             message: finding.message.clone(),
             part: None,
-            marks: [lasting(&finding.message)].into(),
+            marks: [normalize(&finding.message)].into(),
         }
     }
 
-    /// A failed build, by its log. Compilers run in parallel, so another error may come first each
-    /// time.
+    /// Identifies a failed build by its log. All error lines count, because compilers run in
+    /// parallel and print their errors in any order.
     pub fn of_log(host: &HostName, what: &str, log: &str, part: Option<String>) -> Self {
         let errors = errors(log);
         let phase = || log.lines().rev().find_map(|line| line.strip_prefix("@phase "));
@@ -46,7 +46,7 @@ impl Failure {
         let message = cause.as_ref().map_or_else(|| what.to_owned(), |it| format!("{what}: {it}"));
         let marks = match errors.is_empty() {
             true => phase().into_iter().map(str::to_owned).collect(),
-            false => errors.iter().map(|line| lasting(line)).collect(),
+            false => errors.iter().map(|line| normalize(line)).collect(),
         };
         let code = "not-built".to_owned();
         Self { host: Some(host.clone()), code, message, part, marks }
@@ -58,14 +58,14 @@ impl Failure {
     }
 }
 
-/// The parts in which all of these failures are; none if one is elsewhere.
+/// Returns the parts that fail. None if one of the failures is not in a part.
 pub fn parts(failures: &[Failure]) -> Option<BTreeSet<&str>> {
     let parts: Option<BTreeSet<&str>> = failures.iter().map(|it| it.part.as_deref()).collect();
     parts.filter(|parts| !parts.is_empty())
 }
 
-/// Whether a revision has one of the wanted failures. Another failure may hide it, so such a
-/// revision is inconclusive.
+/// Returns whether a revision has one of the wanted failures. Another failure may hide them, so
+/// it makes the revision inconclusive.
 pub fn verdict(wanted: &[Failure], found: &[Failure]) -> Verdict {
     let alike = |failure: &Failure| wanted.iter().any(|wanted| wanted.is_like(failure));
     match found {
@@ -75,13 +75,13 @@ pub fn verdict(wanted: &[Failure], found: &[Failure]) -> Verdict {
     }
 }
 
-/// The number of different failures, over all hosts.
+/// Counts the different failures of all hosts.
 pub fn kinds(failures: &[Failure]) -> usize {
     let marks: BTreeSet<_> = failures.iter().map(|it| (&it.code, &it.marks)).collect();
     marks.len()
 }
 
-/// `boron, nitrogen: attribute 'x' missing`: each first line once, with all its hosts.
+/// Formats each distinct first line with its hosts: `boron, nitrogen: attribute 'x' missing`.
 pub fn causes(failures: &[Failure]) -> Vec<String> {
     let mut causes: Vec<(Vec<&str>, String)> = vec![];
     for failure in failures {
@@ -93,23 +93,23 @@ pub fn causes(failures: &[Failure]) -> Vec<String> {
             None => causes.push((vec![host], text)),
         }
     }
-    let shown = |(hosts, text): (Vec<&str>, String)| match hosts.join(", ") {
+    let line = |(hosts, text): (Vec<&str>, String)| match hosts.join(", ") {
         hosts if hosts.is_empty() => text,
         hosts => format!("{hosts}: {text}"),
     };
-    causes.into_iter().map(shown).collect()
+    causes.into_iter().map(line).collect()
 }
 
-/// Removes the message that Nix wraps around another one, and shortens store paths.
+/// Removes the message in which Nix wraps another one, and shortens store paths.
 fn without_store(line: &str) -> String {
-    const AROUND: &str = "evaluation aborted with the following error message: '";
-    let line = line.strip_prefix(AROUND).map_or(line, |rest| rest.trim_end_matches('\''));
+    const WRAPPER: &str = "evaluation aborted with the following error message: '";
+    let line = line.strip_prefix(WRAPPER).map_or(line, |rest| rest.trim_end_matches('\''));
     let words: Vec<&str> = line.split(' ').map(in_repository).collect();
     words.join(" ")
 }
 
-/// `/nix/store/HASH-source/a.nix` and `/build/nix-build-x.drv-0/source/a.c` as `a.nix` and
-/// `a.c`.
+/// Shortens `/nix/store/HASH-source/a.nix` to `a.nix`, and
+/// `/build/nix-build-x.drv-0/source/a.c` to `a.c`.
 fn in_repository(word: &str) -> &str {
     let built = word.contains("/nix-build-") || word.starts_with("/build/");
     let copied = || word.split_once("/nix/store/")?.1.get(32..)?.strip_prefix("-source/");
@@ -119,7 +119,7 @@ fn in_repository(word: &str) -> &str {
     }
 }
 
-/// The error lines of a log.
+/// Returns the error lines of a log.
 fn errors(log: &str) -> Vec<String> {
     let is_error = |line: &str| {
         ["error:", "CMake Error", "undefined reference to", "ERROR:"]
@@ -133,7 +133,7 @@ fn errors(log: &str) -> Vec<String> {
             continue;
         }
         let mut error = line.trim().to_owned();
-        // CMake names the place, with the error on the next line.
+        // CMake prints the place, and the error on the next line.
         while error.starts_with("CMake Error") && error.ends_with(':') {
             let Some(next) = lines.next() else { break };
             if !next.trim().is_empty() {
@@ -147,7 +147,7 @@ fn errors(log: &str) -> Vec<String> {
 }
 
 /// Replaces what differs between revisions: hashes, line numbers, counts.
-fn lasting(text: &str) -> String {
+fn normalize(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -159,7 +159,7 @@ fn lasting(text: &str) -> String {
         }
         let (word, after) = rest.split_at(end);
         let digits = word.chars().any(|c| c.is_ascii_digit());
-        // A hash of Git's, in full or short, or of the Nix store.
+        // A Git hash, full or abbreviated, or a hash of the Nix store.
         let hash = digits
             && (word.len() == 32 || word.len() >= 7 && word.chars().all(|c| c.is_ascii_hexdigit()));
         if hash {
@@ -203,8 +203,8 @@ mod tests {
 
     #[test]
     fn words_keep_their_letters() {
-        assert_eq!(lasting("__AVX512VNNI__ at 12:3, added"), "__AVX#VNNI__ at #:#, added");
-        assert_eq!(lasting("4fb40c0 faced é 7"), "# faced é #");
+        assert_eq!(normalize("__AVX512VNNI__ at 12:3, added"), "__AVX#VNNI__ at #:#, added");
+        assert_eq!(normalize("4fb40c0 faced é 7"), "# faced é #");
     }
 
     // gcc 12.2 and CMake 3.25, as build-all logs them.

@@ -1,4 +1,4 @@
-//! Judges a revision by whether the fleet evaluates with it, or builds.
+//! Judges a revision by whether the fleet evaluates or builds with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,18 +24,18 @@ use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
 
 type PartsOfHosts = BTreeMap<HostName, Vec<Part>>;
 
-/// What is searched for, and on which hosts.
+/// The failures that are searched for, and the hosts.
 pub struct Judge<'a> {
     pub pin: &'a PinState<'a>,
-    /// Whether each revision is built, not only evaluated.
+    /// Whether to build each revision, not only to evaluate it.
     pub builds: bool,
-    /// Those that fail at the bad end, once it is judged.
+    /// The hosts to judge; after the bad end, only those that fail there.
     pub hosts: Vec<HostName>,
     /// The failures of the bad end; empty until it is judged.
     pub wanted: Vec<Failure>,
     /// The failures of the good end, which are not searched for.
     pub known: Vec<Failure>,
-    /// The failures of packages that were built, by the parts of each host's.
+    /// The failures of earlier builds, by the parts of each host's package.
     pub built: Vec<(PartsOfHosts, Vec<Failure>)>,
 }
 
@@ -52,7 +52,7 @@ impl Judge<'_> {
         let outcomes = trial_fleet::evaluate(trial, &self.hosts)?;
         let selected = || outcomes.selected();
         let used = Used::by(selected().map(|(host, selection)| (host, &selection.manifest)));
-        // If a host's package has none of the parts that fail at the bad end, all is built.
+        // Builds only the parts that fail at the bad end, unless a host's package has none of them.
         let wanted = failure::parts(&self.wanted).filter(|wanted| {
             selected().all(|(_, it)| it.manifest.parts.iter().any(|part| is_in(wanted, part)))
         });
@@ -63,7 +63,7 @@ impl Judge<'_> {
                 (host.clone(), parts.cloned().collect())
             })
             .collect();
-        // A revision that changes no part fails to build as the other one does.
+        // A revision that changes no part fails like an earlier one.
         let is_split = parts.len() == self.hosts.len() && parts.values().all(|it| !it.is_empty());
         let earlier = self.built.iter().find(|(built, _)| is_split && covers(built, &parts));
         if let Some((_, failures)) = earlier {
@@ -85,14 +85,15 @@ impl Judge<'_> {
             return Ok(found);
         }
         let found = evaluation_failures(outcomes);
-        // Silent failures are searched for only if there is no other.
-        let silent = self.wanted.iter().all(|wanted| wanted.host.is_none());
-        match found.is_empty() && silent {
+        // Source changes matter only if no host fails at the bad end.
+        let is_silent = self.wanted.iter().all(|wanted| wanted.host.is_none());
+        match found.is_empty() && is_silent {
             true => drift(self.pin, trial, &used),
             false => Ok(found),
         }
     }
 
+    /// Returns the verdict on a revision with these failures.
     pub fn weigh(&self, failures: Vec<Failure>) -> Judgement {
         let new = failures.iter().filter(|it| !self.known.iter().any(|known| known.is_like(it)));
         let new: Vec<Failure> = new.cloned().collect();
@@ -106,7 +107,7 @@ impl Judge<'_> {
         Judgement { failures, ..Judgement::new(verdict, why) }
     }
 
-    /// To be called with the failures of the bad end.
+    /// Searches for these failures of the bad end from now on.
     pub fn search_for(&mut self, failures: &[Failure]) {
         self.wanted = failures.to_vec();
         let fails = |host: &HostName| failures.iter().any(|it| it.host.as_ref() == Some(host));
@@ -119,7 +120,7 @@ impl Judge<'_> {
         }
     }
 
-    /// To be called with the failures of the good end, which are not searched for.
+    /// Ignores these failures of the good end from now on.
     pub fn ignore_known(&mut self, failures: &[Failure]) {
         self.known = failures.to_vec();
         self.wanted.retain(|wanted| !failures.iter().any(|known| known.is_like(wanted)));
@@ -130,7 +131,7 @@ fn is_in(names: &BTreeSet<&str>, part: &Part) -> bool {
     names.contains(part.name.as_str())
 }
 
-/// Whether each host's parts are among those that were built.
+/// Whether all parts of each host are among the built ones.
 fn covers(built: &PartsOfHosts, parts: &PartsOfHosts) -> bool {
     parts.iter().all(|(host, parts)| {
         let built = built.get(host);
@@ -138,11 +139,11 @@ fn covers(built: &PartsOfHosts, parts: &PartsOfHosts) -> bool {
     })
 }
 
-/// Makes the trial of a revision.
+/// Creates the trial fleet of a revision.
 ///
 /// # Errors
-/// A [`Finding`] if Nix cannot lock the revision. If it cannot be fetched, that is no finding: it
-/// says nothing about the revision, and ends the search.
+/// A [`Finding`] if Nix cannot lock the revision. If it cannot be fetched, another error, which
+/// ends the search: it is not the revision's fault.
 pub fn trial(pin: &PinState<'_>, revision: &Revision) -> Result<TrialFleet> {
     const UNFETCHED: [&str; 4] =
         ["unable to download", "Cannot find Git revision", "ailed to fetch", "unable to fetch"];
@@ -157,10 +158,11 @@ pub fn trial(pin: &PinState<'_>, revision: &Revision) -> Result<TrialFleet> {
     })
 }
 
-/// What `update` finds in the sources: options that are passed and no longer accepted.
+/// Returns the errors that `update` would find in the sources: options that are passed but no
+/// longer accepted.
 fn drift(pin: &PinState<'_>, trial: &TrialFleet, used: &Used) -> Result<Vec<Failure>> {
-    let findings = match source_surface::look(&pin.context.flake.nix, &trial.locked) {
-        Ok(after) => drift::judge(used, None, &after),
+    let findings = match source_surface::read(&pin.context.flake.nix, &trial.locked) {
+        Ok(after) => drift::findings(used, None, &after),
         Err(_) if interrupt::requested() => bail!(Interrupted),
         Err(error) => vec![Finding::error("packaging-broken", format!("{error:#}"), "")],
     };
@@ -168,7 +170,7 @@ fn drift(pin: &PinState<'_>, trial: &TrialFleet, used: &Used) -> Result<Vec<Fail
     Ok(errors.map(|finding| Failure::of_finding(None, finding)).collect())
 }
 
-/// The failures that `check` would report.
+/// Returns the failures that `check` would report.
 fn evaluation_failures(outcomes: Outcomes) -> Vec<Failure> {
     let report = CheckReport::new(&outcomes.hosts(), outcomes, &Default::default());
     let findings = report.hosts.iter().flat_map(|it| it.findings.iter().map(|one| (&it.host, one)));
@@ -176,7 +178,7 @@ fn evaluation_failures(outcomes: Outcomes) -> Vec<Failure> {
     errors.map(|(host, finding)| Failure::of_finding(Some(host), finding)).collect()
 }
 
-/// The failures that `build-all` would report.
+/// Returns the failures that `build-all` would report.
 fn build_failures(variants: &[VariantReport]) -> Vec<Failure> {
     let mut found = vec![];
     for variant in variants.iter().filter(|variant| !variant.state.ok()) {

@@ -10,7 +10,7 @@ use crate::pin::bisect::report::{BisectReport, By, FirstBad, is_packaging};
 use crate::pin::bisect::search::{Answer, Verdict};
 use crate::pin::bisect::{Session, failure};
 
-/// Lines of a commit's changes that are shown.
+/// Maximum number of changed lines shown of a commit.
 const MOST_LINES: usize = 12;
 
 impl Session<'_> {
@@ -86,7 +86,7 @@ impl Session<'_> {
             commit.files.iter().filter(|file| is_packaging(file)).cloned().collect();
         let mut lines = match packaging.is_empty() {
             true => vec![],
-            // In a partial clone without a network there are only names.
+            // Without a network, a partial clone has only the names of files.
             false => history.changed_lines(&revs[bad], &packaging).unwrap_or_default(),
         };
         if lines.len() > MOST_LINES {
@@ -115,7 +115,7 @@ impl Session<'_> {
     }
 
     fn why(&self, at: usize) -> String {
-        let step = self.steps.iter().find(|(its, _)| *its == at);
+        let step = self.steps.iter().find(|(index, _)| *index == at);
         step.and_then(|(_, step)| step.seen.why.clone()).unwrap_or_else(|| "it is good".to_owned())
     }
 

@@ -1,4 +1,4 @@
-//! The range of the search: the given revisions, found in upstream's history.
+//! The range of the search: the given revisions and those between them in upstream's history.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::upstream::history::History;
 use crate::upstream::revision;
 use crate::upstream::trial_fleet::PinState;
 
-/// Revisions in their order, the good end first.
+/// The revisions to search, from the good end to the bad end.
 pub struct Range {
     pub history: History,
     pub revs: Vec<String>,
@@ -18,6 +18,8 @@ pub struct Range {
     pub bad: Revision,
 }
 
+/// Resolves the ends of the search and lists the revisions between them.
+///
 /// # Errors
 /// The history cannot be read, or does not have such a range.
 pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
@@ -65,23 +67,22 @@ fn resolve(history: &History, typed: &str, option: &str, url: &str) -> Result<St
     )
 }
 
-/// Why the bad revision is not after the good one.
+/// Explains why the bad revision is not a descendant of the good one.
 fn diverged(history: &History, good: &str, bad: &str) -> String {
-    let (this, that) = (short(good), short(bad));
-    if history.is_ancestor(bad, good) {
-        return format!("--bad {that} is older than --good {this}: swap them");
-    }
-    match history.fork(good, bad) {
+    let fork = history.fork(good, bad);
+    let fork = fork.as_deref().map(short);
+    let is_swapped = history.is_ancestor(bad, good);
+    let (good, bad) = (short(good), short(bad));
+    match fork {
+        _ if is_swapped => format!("--bad {bad} is older than --good {good}: swap them"),
         Some(fork) => format!(
-            "--good {this} is not an ancestor of --bad {that}: they diverge at {}. If that \
-             revision is good, pass --good {}",
-            short(&fork),
-            short(&fork)
+            "--good {good} is not an ancestor of --bad {bad}: they diverge at {fork}. If that \
+             revision is good, pass --good {fork}"
         ),
         None if history.is_shallow() => format!(
-            "the history is a shallow clone that ends before --good {this} and --bad {that} meet: \
+            "the history is a shallow clone that ends before --good {good} and --bad {bad} meet: \
              run `git fetch --unshallow` in it"
         ),
-        None => format!("--good {this} and --bad {that} have no commit in common"),
+        None => format!("--good {good} and --bad {bad} have no commit in common"),
     }
 }

@@ -18,7 +18,7 @@ use crate::statistics;
 pub enum By {
     Eval,
     Build,
-    /// Slower than the good end by this many percent; none: by half as much as the bad end.
+    /// Slower than the good end by this many percent; None for half the loss of the bad end.
     Bench(Option<f64>),
 }
 
@@ -49,11 +49,11 @@ impl fmt::Display for By {
     }
 }
 
-/// What was seen of one revision.
+/// The verdict on a revision, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// The first cause, unless it is good.
+    /// The first cause, unless the revision is good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -69,7 +69,7 @@ impl Judgement {
     }
 }
 
-/// One revision, judged.
+/// A judged revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     #[serde(flatten)]
@@ -77,7 +77,7 @@ pub struct Step {
     #[serde(flatten)]
     pub seen: Judgement,
     pub seconds: f64,
-    /// An earlier run judged it.
+    /// Whether an earlier run judged it.
     #[serde(skip_deserializing, skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,
 }
@@ -87,37 +87,37 @@ pub struct Step {
 pub struct Measured {
     pub test: String,
     pub ratio: f64,
-    /// Its confidence interval.
+    /// The confidence interval of the ratio.
     pub low: f64,
     pub high: f64,
-    /// Below it counts as bad.
+    /// A lower ratio is bad.
     pub limit: f64,
     pub rounds: usize,
 }
 
-/// What a journal is about: the verdicts apply to nothing else.
+/// The parameters of a search. The verdicts of a journal apply only to the same parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Question {
     pub flake: String,
-    /// Hash of the fleet's files and of its lock, without the pin.
+    /// Hash of the fleet's files and lock file, without the pin.
     pub fleet: String,
     pub input: String,
     pub good: String,
     pub bad: String,
     pub hosts: Vec<HostName>,
     pub by: String,
-    /// With `--by bench`: where it is measured.
+    /// The machine of `--by bench`.
     pub target: Option<String>,
 }
 
-/// What is saved between runs.
+/// The state of a search that is saved between runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Journal {
     pub question: Question,
     pub steps: Vec<Step>,
 }
 
-/// The first bad commit, for a person to read.
+/// Details of the first bad commit.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstBad {
@@ -125,12 +125,14 @@ pub struct FirstBad {
     pub revision: Revision,
     pub author: String,
     pub subject: String,
-    /// The number of files it changes, and those of them that are packaging.
+    /// The number of changed files.
     pub files: usize,
+    /// The changed files that are packaging.
     pub packaging: Vec<String>,
-    /// The lines that it adds and removes there.
+    /// The added and removed lines in packaging files.
     pub lines: Vec<String>,
-    /// The commits that came with it: of a merge, or between two builds.
+    /// The number of commits since the newest good revision: those of a merge, or between two
+    /// build tags.
     pub commits: u64,
     pub cause: Vec<String>,
 }
@@ -150,17 +152,17 @@ pub struct BisectReport {
     pub judged: Vec<Step>,
     pub first_bad: Option<FirstBad>,
     pub newest_good: Option<Revision>,
-    /// If the first one is unknown: one of these.
+    /// The possible first bad revisions, if it cannot be determined.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<Revision>,
     pub findings: Vec<Finding>,
-    /// `--apply`: whether the newest good revision is locked now.
+    /// `--apply`: whether flake.lock now has the newest good revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<bool>,
     pub ok: bool,
 }
 
-/// Whether a file decides what is built, and how.
+/// Whether a file determines what is built, and how.
 pub fn is_packaging(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file);
     file.starts_with(".devops/nix/")
@@ -171,7 +173,7 @@ pub fn is_packaging(file: &str) -> bool {
         || file == "CMakePresets.json"
 }
 
-/// Returns the seconds that the remaining steps will take, by the median of those so far.
+/// Estimates the seconds that the remaining steps take, from the median of the previous steps.
 pub fn seconds_left(steps: &[Step], left: u32) -> Option<f64> {
     let seconds = steps.iter().filter(|step| !step.earlier).map(|step| step.seconds);
     Some(statistics::median(seconds)? * f64::from(left))

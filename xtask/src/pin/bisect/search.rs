@@ -1,5 +1,5 @@
-//! The search for the first bad revision, as a function of the verdicts so far, so that the
-//! verdicts are all that is needed to resume it.
+//! The search for the first bad revision. Each step depends only on the verdicts so far, so an
+//! interrupted search resumes from them.
 //!
 //! Pure: no I/O, no clock.
 
@@ -13,33 +13,34 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     Good,
     Bad,
-    /// It fails in another way, or noise hides it.
+    /// Fails in another way, or the measurement is too noisy.
     #[serde(rename = "untold")]
     Inconclusive,
 }
 
-/// Revisions in their order. The first is taken to be good, the last to be bad.
+/// The verdicts on a sequence of revisions, of which the first is assumed to be good and the last
+/// bad.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
     revisions: usize,
     verdicts: BTreeMap<usize, Verdict>,
 }
 
-/// What is to be done next.
+/// The next step of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     Judge(usize),
     Done(Answer),
 }
 
-/// How a search ends. Numbers are those of revisions; `good` and those before are good.
+/// The result of a search, with indices of revisions. `good` and all earlier revisions are good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     First {
         good: usize,
         bad: usize,
     },
-    /// One of those after `good` up to `bad`; those between are inconclusive.
+    /// One of the revisions after `good` up to `bad`. Those before `bad` are inconclusive.
     OneOf {
         good: usize,
         bad: usize,
@@ -53,7 +54,7 @@ pub enum Answer {
 }
 
 impl Search {
-    /// `revisions`: how many, with both ends; at least two.
+    /// Starts a search among this number of revisions, which includes both ends.
     pub fn new(revisions: usize) -> Self {
         Self { revisions, verdicts: BTreeMap::new() }
     }
@@ -62,8 +63,8 @@ impl Search {
         self.verdicts.insert(revision, verdict);
     }
 
-    /// The bad end comes first, because its failure is searched for. The good end comes last, and
-    /// only if no revision after it is good: until then it is assumed to be good.
+    /// Returns the next step. The bad end is judged first, because its failure is searched for. The
+    /// good end is judged last, and only if no revision after it is good.
     pub fn next(&self) -> Next {
         let last = self.revisions - 1;
         match self.verdicts.get(&last) {
@@ -85,7 +86,7 @@ impl Search {
         }
     }
 
-    /// The newest good revision, and the oldest bad one after it.
+    /// Returns the newest good revision, and the oldest bad one after it.
     pub fn bounds(&self) -> (usize, usize) {
         let is = |wanted: Verdict| move |(_, verdict): &(&usize, &Verdict)| **verdict == wanted;
         let last = self.revisions - 1;
@@ -94,21 +95,22 @@ impl Search {
         (before.rev().find(is(Verdict::Good)).map_or(0, |(at, _)| *at), bad)
     }
 
-    /// How many more revisions will be judged, if none is inconclusive.
+    /// Returns how many more revisions will be judged if none is inconclusive.
     pub fn steps_left(&self) -> u32 {
         let (good, bad) = self.bounds();
         let ends = u32::from(!self.verdicts.contains_key(&(self.revisions - 1)));
         match self.next() {
             Next::Done(_) => 0,
-            // Nothing in between: the good end is next.
+            // No revision in between: the good end is next.
             Next::Judge(_) if bad == good + 1 => 1.max(ends),
             Next::Judge(_) => (bad - good).next_power_of_two().ilog2() + ends,
         }
     }
 
-    /// The middle; if it is inconclusive, one near it; none after too many of those.
+    /// Chooses the middle revision, or one near it if that is inconclusive. None after too many
+    /// inconclusive ones.
     fn choose(&self, good: usize, bad: usize) -> Option<usize> {
-        // The smaller part is on the left: if all of it is bad, the good end must still be judged.
+        // The left part is the smaller one: if all of it is bad, the good end must still be judged.
         let middle = good + (bad - good) / 2;
         let free = |at: &usize| good < *at && *at < bad && !self.verdicts.contains_key(at);
         if free(&middle) {
@@ -119,7 +121,7 @@ impl Search {
         if inconclusive >= most_inconclusive(width) {
             return None;
         }
-        // Inconclusive revisions are mostly adjacent: look further away soon.
+        // Inconclusive revisions are mostly adjacent, so the distance grows quickly.
         let strides = (0..usize::BITS).map(|power| 1_usize << power);
         let strides = strides.take_while(|stride| *stride < width);
         let far = strides.flat_map(|by| [middle.checked_sub(by), middle.checked_add(by)]);
@@ -128,7 +130,7 @@ impl Search {
     }
 }
 
-/// How many inconclusive revisions are enough among so many.
+/// Returns after how many inconclusive revisions to give up.
 fn most_inconclusive(width: usize) -> usize {
     4 + 4 * usize::try_from(width.next_power_of_two().ilog2()).unwrap_or(usize::MAX / 8)
 }
@@ -137,7 +139,7 @@ fn most_inconclusive(width: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// Searches a history; returns the answer, and what was judged.
+    /// Searches a history, and returns the answer and the judged revisions.
     fn search(revisions: usize, judge: impl Fn(usize) -> Verdict) -> (Answer, Vec<usize>) {
         let (mut search, mut judged) = (Search::new(revisions), vec![]);
         loop {
@@ -169,8 +171,8 @@ mod tests {
             for first in 1..revisions {
                 let (answer, judged) = search(revisions, bad_from(first));
                 assert_eq!(answer, Answer::First { good: first - 1, bad: first });
-                // Counted with both ends; and of those after the good end, as Git counts,
-                // unless the answer hangs on the good end, which must then be judged.
+                // The bound for all revisions, and Git's bound for those after the good end,
+                // which has one more step if the good end must be judged.
                 assert!(judged.len() <= log2(revisions) + 1, "{revisions} {first}: {judged:?}");
                 let after = revisions - 1;
                 assert!(judged.len() <= log2(after) + 1 + usize::from(first == 1));
@@ -221,7 +223,7 @@ mod tests {
                                 panic!("{answer:?} for {revisions} {first} {inconclusive:?}")
                             };
                             assert!(good < first && first <= bad);
-                            // No more are suspected than must be.
+                            // No more candidates than necessary.
                             assert!((good + 1..bad).all(|at| inconclusive.contains(&at)));
                         }
                     }
@@ -269,7 +271,7 @@ mod tests {
         let (answer, judged) = search(200, bad_from(123));
         for cut in 0..judged.len() {
             let mut again = Search::new(200);
-            // In another order: a journal need not have one.
+            // The order of the journal does not matter.
             judged[..cut].iter().rev().for_each(|at| again.record(*at, bad_from(123)(*at)));
             assert_eq!(again.next(), Next::Judge(judged[cut]));
         }

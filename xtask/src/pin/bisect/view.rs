@@ -9,11 +9,12 @@ use crate::ui::{Ui, units};
 /// Width of the bar, in columns.
 const BAR: usize = 16;
 
+/// Prints the start of a step:
 /// `━━━━────  3 of about 6, about 2 min left: b6143 a1b2c3d4e 2025-08-18`
 pub fn begin(ui: &Ui, revision: &Revision, steps: &[Step], left: u32) {
     let (done, all) = (steps.len(), steps.len() + left.max(1) as usize);
-    let full = (BAR * done / all).min(BAR);
-    let bar = format!("{}{}", ui.green(&"━".repeat(full)), ui.dim(&"─".repeat(BAR - full)));
+    let filled = (BAR * done / all).min(BAR);
+    let bar = format!("{}{}", ui.green(&"━".repeat(filled)), ui.dim(&"─".repeat(BAR - filled)));
     let time = seconds_left(steps, left)
         .map(|seconds| format!(", about {} left", units::seconds(seconds)))
         .unwrap_or_default();
@@ -35,7 +36,7 @@ pub fn end(ui: &Ui, step: &Step) {
     ui.status(format!("  {verdict}{why} ({time})"));
 }
 
-/// `b6143 a1b2c3d4e 2025-08-18`
+/// Formats a revision as `b6143 a1b2c3d4e 2025-08-18`.
 fn name(revision: &Revision) -> String {
     let release = revision.release.as_ref().map(release_tag);
     let build = build_tag(revision.build);
@@ -74,13 +75,10 @@ pub fn print(ui: &Ui, report: &BisectReport) {
     match (&report.newest_good, report.applied) {
         (Some(good), Some(true)) => ui.result(format!("flake.lock is at {}", name(good))),
         (Some(_), Some(false)) => ui.warn("flake.lock is unchanged"),
-        (Some(good), None) => {
-            let flag = "`--apply`, or";
-            ui.status(format!(
-                "{flag} `cargo xtask update --to {}`, pins the newest good revision",
-                good.rev
-            ));
-        }
+        (Some(good), None) => ui.status(format!(
+            "`--apply`, or `cargo xtask update --to {}`, pins the newest good revision",
+            good.rev
+        )),
         (None, _) => {}
     }
 }

@@ -1,5 +1,5 @@
-//! Canaries: hosts on which the old and the new revision run in turns, so that other work on the
-//! machine affects both. The verdict is that of `bench`.
+//! Canaries: hosts on which the old and the new revision run in turns, so that other load affects
+//! both. Decides with the statistics of `bench`.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::pin::update::report::{HostState, HostUpdate, Speed, Stage};
 use crate::system::interrupt;
 use crate::target::selection::LOCAL;
 
-/// The rounds after which the result is checked; it ends when every change is clear.
+/// The rounds after which the result is checked. The run ends when every change is clear.
 const LOOKS: [u32; 3] = [6, 16, 32];
 
 impl Update<'_> {
@@ -53,20 +53,20 @@ impl Update<'_> {
         after: &Fleet,
     ) -> Result<()> {
         for (host, machine) in machines {
-            // It failed before it could be measured.
+            // Failed in an earlier stage.
             if self.report.pinned().any(|pinned| pinned.host == host) {
                 continue;
             }
-            let (was, is) = if host.as_str() == LOCAL {
-                let was = machine.tuned(self.pin.context)?;
-                let is = machine.tuned(&self.trial.context)?;
-                self.report.hosts.push(this_machine(&was, &is));
-                (was, is)
+            let (old, new) = if host.as_str() == LOCAL {
+                let old = machine.tuned(self.pin.context)?;
+                let new = machine.tuned(&self.trial.context)?;
+                self.report.hosts.push(this_machine(&old, &new));
+                (old, new)
             } else {
                 (self.subject(&self.before, &host)?, self.subject(after, &host)?)
             };
-            if was.drv_path != is.drv_path {
-                self.measure(&machine, &host, [&was, &is])?;
+            if old.drv_path != new.drv_path {
+                self.measure(&machine, &host, [&old, &new])?;
                 interrupt::check()?;
             }
         }
@@ -80,12 +80,12 @@ impl Update<'_> {
         Ok(Subject::new(host.clone(), selection.clone()))
     }
 
-    /// Runs both in turns until every change is clear, or the last round is over.
+    /// Runs both revisions in turns until every change is clear, or the last round is over.
     fn measure(
         &mut self,
         machine: &CanaryMachine,
         host: &HostName,
-        [was, is]: [&Subject; 2],
+        [old, new]: [&Subject; 2],
     ) -> Result<()> {
         let context = self.pin.context;
         context.ui.status(format!("measuring {host} before and after"));
@@ -94,16 +94,16 @@ impl Update<'_> {
             LOOKS.contains(&round) && compare(samples).iter().all(Change::is_clear)
         };
         let rounds = Rounds { most: LOOKS[LOOKS.len() - 1], seed: 1, enough: Some(&mut enough) };
-        let run = or_finding(machine.compare(context, [was, is], rounds))?;
+        let run = or_finding(machine.compare(context, [old, new], rounds))?;
         interrupt::check()?;
         match run {
             Err(finding) | Ok(PairedRun { finding: Some(finding), .. }) => self.fail(host, finding),
-            Ok(run) => self.judge(host, is, &compare(&run.samples)),
+            Ok(run) => self.record_speeds(host, new, &compare(&run.samples)),
         }
         Ok(())
     }
 
-    fn judge(&mut self, host: &HostName, is: &Subject, changes: &[Change]) {
+    fn record_speeds(&mut self, host: &HostName, new: &Subject, changes: &[Change]) {
         if let Some(host) = self.report.host(host) {
             host.speeds = changes.iter().map(Speed::of).collect();
             let unclear = list(changes, &|change| !change.is_clear());
@@ -119,7 +119,7 @@ impl Update<'_> {
         if !slower.is_empty() {
             let finding = Finding::error(
                 "slower",
-                format!("{} is slower with the new revision: {slower}", is.manifest.variant),
+                format!("{} is slower with the new revision: {slower}", new.manifest.variant),
                 "see what upstream changed; leave this host out of --bench to update anyway",
             );
             self.fail(host, finding);
@@ -137,13 +137,13 @@ impl Update<'_> {
     }
 }
 
-fn this_machine(was: &Subject, is: &Subject) -> HostUpdate {
-    let same = was.drv_path == is.drv_path;
+fn this_machine(old: &Subject, new: &Subject) -> HostUpdate {
+    let same = old.drv_path == new.drv_path;
     let state = if same { HostState::Unchanged } else { HostState::Changed };
     HostUpdate {
-        variant: Some(is.manifest.variant.clone()),
-        before: was.drv_path.clone(),
-        after: is.drv_path.clone(),
+        variant: Some(new.manifest.variant.clone()),
+        before: old.drv_path.clone(),
+        after: new.drv_path.clone(),
         ..HostUpdate::new(HostName::new(LOCAL), state)
     }
 }

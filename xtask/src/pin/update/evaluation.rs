@@ -21,7 +21,7 @@ use crate::system::interrupt;
 use crate::testbed::toolkits;
 use crate::upstream::trial_fleet::{self, TrialFleet};
 
-/// Every host of the flake with one lock file.
+/// The evaluation of every host of the flake with one lock file.
 pub struct Fleet {
     pub hosts: Vec<HostName>,
     reports: Vec<HostReport>,
@@ -33,7 +33,7 @@ impl Fleet {
         Self::evaluate(context, context.all_hosts()?.to_vec())
     }
 
-    /// The same hosts of a trial.
+    /// Evaluates the same hosts with a trial.
     pub fn of_trial(trial: &TrialFleet, before: &Self) -> Result<Self> {
         Self::evaluate(&trial.context, before.hosts.clone())
     }
@@ -56,7 +56,7 @@ impl Fleet {
     }
 }
 
-/// What the sources of the new revision break on single hosts.
+/// Errors that the new revision's sources cause on single hosts.
 pub type Drifts = BTreeMap<HostName, Finding>;
 
 impl Update<'_> {
@@ -66,7 +66,7 @@ impl Update<'_> {
         ui.status(format!("evaluating {} hosts with the new revision", self.before.hosts.len()));
         let after = Fleet::of_trial(&self.trial, &self.before)?;
         let reports = self.before.reports.iter().zip(&after.reports);
-        self.report.hosts = reports.map(|(was, is)| compared(was, is)).collect();
+        self.report.hosts = reports.map(|(old, new)| compare(old, new)).collect();
         self.compare_parts(&after);
         view::announce_parts(ui, &self.report);
         for host in &mut self.report.hosts {
@@ -78,19 +78,19 @@ impl Update<'_> {
                 host.findings.push(finding.clone());
             }
         }
-        self.report.settle(Stage::Evaluate, &self.may_stay_pinned);
+        self.report.pin_or_fail(Stage::Evaluate, &self.may_stay_pinned);
         if self.report.ok && !self.args.dry_run {
             let machines = self.reach_canaries()?;
-            // A canary that cannot be reached is no reason to pin it.
-            self.report.settle(Stage::Bench, &BTreeSet::new());
+            // An unreachable canary is not pinned.
+            self.report.pin_or_fail(Stage::Bench, &BTreeSet::new());
             if self.report.ok {
                 let builds = self.changed(&after);
-                self.account(&trial_fleet::build(&self.trial, &builds)?);
-                self.report.settle(Stage::Build, &self.may_stay_pinned);
+                self.record_builds(&trial_fleet::build(&self.trial, &builds)?);
+                self.report.pin_or_fail(Stage::Build, &self.may_stay_pinned);
             }
             if self.report.ok {
                 self.run_canaries(machines, &after)?;
-                self.report.settle(Stage::Bench, &self.may_stay_pinned);
+                self.report.pin_or_fail(Stage::Bench, &self.may_stay_pinned);
             }
         } else {
             for host in self.report.not_built() {
@@ -102,20 +102,18 @@ impl Update<'_> {
         Ok(after)
     }
 
-    /// Which parts of packages Nix has to build again.
+    /// Determines which parts of the packages Nix has to rebuild.
     fn compare_parts(&mut self, after: &Fleet) {
         let parts = |fleet: &Fleet| -> BTreeSet<Part> {
             fleet.manifests().flat_map(|(_, manifest)| manifest.parts.clone()).collect()
         };
-        let (was, is) = (parts(&self.before), parts(after));
-        let names =
-            |parts: &mut dyn Iterator<Item = &Part>| parts.map(|part| part.name.clone()).collect();
-        self.report.rebuilt_parts = names(&mut is.difference(&was));
-        self.report.unchanged_parts = names(&mut is.intersection(&was));
+        let (old, new) = (parts(&self.before), parts(after));
+        let name = |part: &Part| part.name.clone();
+        self.report.rebuilt_parts = new.difference(&old).map(name).collect();
+        self.report.unchanged_parts = new.intersection(&old).map(name).collect();
     }
 
-    /// The distinct variants to build: all that changed, except those that the testbed cannot
-    /// build.
+    /// Returns the distinct changed variants, except those that the testbed cannot build.
     fn changed(&mut self, after: &Fleet) -> Vec<Build> {
         let in_testbed = self.pin.context.in_testbed();
         let mut wanted = vec![];
@@ -137,14 +135,15 @@ impl Update<'_> {
         distinct(wanted.iter().map(|(host, selection)| (host, *selection)))
     }
 
-    fn account(&mut self, variants: &[VariantReport]) {
+    /// Adds the results of the builds to the report.
+    fn record_builds(&mut self, variants: &[VariantReport]) {
         for host in &mut self.report.hosts {
             let builds = |variant: &&VariantReport| variant.build.hosts.contains(&host.host);
             let Some(variant) = variants.iter().find(builds) else { continue };
             host.closure_bytes_after = variant.closure_bytes;
             if variant.state.ok() {
-                let is_proven = none_is_an_error(&variant.findings);
-                host.state = if is_proven { HostState::Changed } else { HostState::Fails };
+                let is_ok = none_is_an_error(&variant.findings);
+                host.state = if is_ok { HostState::Changed } else { HostState::Fails };
                 host.findings.extend(variant.findings.clone());
             } else if variant.state == BuildState::Unsupported {
                 host.findings.push(Finding::warning(
@@ -178,21 +177,21 @@ impl Update<'_> {
     }
 }
 
-fn compared(was: &HostReport, is: &HostReport) -> HostUpdate {
+fn compare(old: &HostReport, new: &HostReport) -> HostUpdate {
     let works =
         |report: &HostReport| matches!(report.state, Evaluated::Ok | Evaluated::Unsupported);
-    let state = match (works(was), works(is)) {
+    let state = match (works(old), works(new)) {
         (true, false) => HostState::Fails,
         (false, false) => HostState::FailedBefore,
-        (_, true) if was.drv_path == is.drv_path => HostState::Unchanged,
+        (_, true) if old.drv_path == new.drv_path => HostState::Unchanged,
         // Until it is built.
         (_, true) => HostState::NotBuilt,
     };
     HostUpdate {
-        variant: is.variant.clone().or_else(|| was.variant.clone()),
-        before: was.drv_path.clone(),
-        after: is.drv_path.clone(),
-        findings: if works(is) { vec![] } else { is.findings.clone() },
-        ..HostUpdate::new(was.host.clone(), state)
+        variant: new.variant.clone().or_else(|| old.variant.clone()),
+        before: old.drv_path.clone(),
+        after: new.drv_path.clone(),
+        findings: if works(new) { vec![] } else { new.findings.clone() },
+        ..HostUpdate::new(old.host.clone(), state)
     }
 }

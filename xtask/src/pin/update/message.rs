@@ -5,16 +5,16 @@
 use std::fmt::Write as _;
 
 use crate::findings::finding::{Finding, Severity};
-use crate::fleet::names::HostName;
+use crate::fleet::names::join;
 use crate::fleet::pinned_hosts::reason;
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::short;
 use crate::pin::update::report::{HostState, HostUpdate, Point, Stage, UpdateReport};
 use crate::ui::wrap;
 
-/// Commits listed for each area; the comparison has them all.
+/// Maximum number of commits listed per area. The comparison has all of them.
 const SHOWN: usize = 6;
-/// One more than the 72 characters of a line.
+/// One more than the maximum line length of 72 characters.
 const COLUMNS: Option<usize> = Some(73);
 
 pub fn commit(report: &UpdateReport) -> String {
@@ -30,12 +30,12 @@ pub fn commit(report: &UpdateReport) -> String {
             let _ = writeln!(text, "- and {} more", area.commits.len() - SHOWN);
         }
     }
-    let of_packaging =
+    let is_packaging =
         |finding: &&Finding| finding.code != "no-history" && finding.severity <= Severity::Warning;
     let packaging: String = report
         .findings
         .iter()
-        .filter(of_packaging)
+        .filter(is_packaging)
         .map(|finding| item(finding.message.clone()))
         .collect();
     if !packaging.is_empty() {
@@ -50,8 +50,8 @@ pub fn commit(report: &UpdateReport) -> String {
     text
 }
 
-/// Text in which GitHub finds nothing to act on in the fleet's own repository: upstream's
-/// subjects and error messages mention people, close issues and skip workflows.
+/// Removes everything on which GitHub would act in the fleet's repository: upstream's subjects and
+/// error messages mention people, close issues and skip workflows.
 fn inert(text: &str) -> String {
     let text = ["https://", "http://", "***"]
         .iter()
@@ -75,14 +75,11 @@ fn inert(text: &str) -> String {
 }
 
 fn subject(report: &UpdateReport) -> String {
-    let named = |hosts: &mut dyn Iterator<Item = &HostName>| -> String {
-        hosts.map(HostName::as_str).collect::<Vec<_>>().join(", ")
-    };
     if report.stays() {
-        return format!("{}: unpin {}", PINNED_HOSTS.name, named(&mut report.released.iter()));
+        return format!("{}: unpin {}", PINNED_HOSTS.name, join(&report.released));
     }
     let mut text = format!("flake.lock: {} {}", report.input, report.step());
-    let pinned = named(&mut report.pinned().map(|host| &host.host));
+    let pinned = join(report.pinned().map(|host| &host.host));
     if !pinned.is_empty() {
         let _ = write!(text, ", without {pinned}");
     }
@@ -95,7 +92,7 @@ fn about(report: &UpdateReport, to: &Point) -> String {
         format!("{}{date}", short(&point.rev))
     };
     let mut text =
-        format!("From {} to {}{}", place(&report.from), place(to), report.commits_in_words());
+        format!("From {} to {}{}", place(&report.from), place(to), report.describe_commits());
     let built = report.hosts.iter().filter(|host| host.state == HostState::Changed).count();
     let all = report.hosts.len();
     let _ = write!(text, ". {built} of {all} hosts have a new build");
@@ -107,7 +104,7 @@ fn about(report: &UpdateReport, to: &Point) -> String {
     text + "."
 }
 
-/// `boron: cuda-tigerlake-sm75, pp128 120.1 -> 121.0 tokens/s (+0.7 %)`.
+/// Formats a host as `boron: cuda-tigerlake-sm75, pp128 120.1 -> 121.0 tokens/s (+0.7 %)`.
 fn host_line(host: &HostUpdate) -> String {
     let variant = host.variant.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
     let mut parts = vec![format!("{}{variant}", host.host)];
@@ -129,14 +126,14 @@ fn host_line(host: &HostUpdate) -> String {
         let mib = |bytes: u64| f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0;
         parts.push(format!("closure {:.1} -> {:.1} MiB", mib(before), mib(after)));
     }
-    parts.extend(host.speeds.iter().map(|speed| speed.in_words(" tokens/s")));
+    parts.extend(host.speeds.iter().map(|speed| speed.describe(" tokens/s")));
     parts.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::names::VariantName;
+    use crate::fleet::names::{HostName, VariantName};
     use crate::nix::flake_input::Revision;
     use crate::pin::update::report::Speed;
     use crate::upstream::changes::{Area, Change};
@@ -151,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_upstream_acts_on_the_fleets_repository() {
+    fn upstreams_text_does_not_act_on_the_fleets_repository() {
         for (text, expected) in [
             ("cuda : fix x (#1234), fixes #1", "cuda : fix x (PR 1234), fixes PR 1"),
             ("closes a/b#2 and GH-3", "closes a/b PR 2 and GH 3"),
@@ -168,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_all_that_changed() {
+    fn a_message_lists_all_changes() {
         let at = |rev: &str, date, build| Revision { date, build, ..Revision::of(rev.repeat(40)) };
         let mut report =
             UpdateReport::new("llama-cpp", &at("a", Some(1_786_882_375), Some(10_453)));

@@ -1,6 +1,6 @@
-//! `update`: another revision of llama.cpp, as a transaction. The fleet with it is made beside
-//! the fleet, evaluated and built; flake.lock is replaced at the end, by one rename, or not at
-//! all.
+//! `update`: moves llama.cpp to another revision as a transaction. Evaluates and builds a copy of
+//! the fleet with the new revision; at the end, replaces flake.lock with one rename, or leaves it
+//! unchanged.
 
 pub mod canary;
 pub mod commit;
@@ -20,7 +20,7 @@ use crate::findings::finding::{Finding, Severity, none_is_an_error, or_finding};
 use crate::findings::outcome::Outcome;
 use crate::findings::view::print as print_finding;
 use crate::fleet::context::{Context, bisect_command};
-use crate::fleet::names::HostName;
+use crate::fleet::names::{HostName, join};
 use crate::fleet::pinned_hosts::PinnedHosts;
 use crate::nix::flake_input::short;
 use crate::pin::args::UpdateArgs;
@@ -37,7 +37,7 @@ use crate::upstream::trial_fleet::{LLAMA_CPP, PinState, TrialFleet};
 pub fn run(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
     let lock = || files::read(&context.root()?.join(commit::LOCK)).ok();
     let before = lock();
-    let outcome = or_finding(transact(args, context)).and_then(|ended| match ended {
+    let outcome = or_finding(transact(args, context)).and_then(|result| match result {
         Ok(report) => print(args, context, &report),
         Err(finding) => {
             let input = args.input.as_deref().unwrap_or(LLAMA_CPP);
@@ -56,20 +56,20 @@ pub fn run(args: &UpdateArgs, context: &Context) -> Result<Outcome> {
     outcome
 }
 
-/// All of an update but its output.
+/// Runs an update without its output.
 ///
 /// # Errors
-/// A [`Finding`] if it cannot begin.
+/// A [`Finding`] if the update cannot start.
 pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
     // Discover.
     let pin = PinState::read(context, args.input.as_deref())?;
-    let _alone = lock_transaction::reserve(&context.home, &pin.root)?;
+    let _lock = lock_transaction::reserve(&context.home, &pin.root)?;
     let mut report = UpdateReport::new(&pin.input.name, &pin.now);
     report.dry_run = args.dry_run;
     report.findings.extend(lock_rules::elsewhere(&pin.lock));
     report.findings.extend(lock_rules::pinned_elsewhere(&pin.lock, &pin.pinned_file));
     if !none_is_an_error(&report.findings) {
-        // What is built from such a lock says nothing of the fleet.
+        // The fleet does not use such a lock file, so its builds would prove nothing.
         report.fail_at(Stage::Lock);
         return Ok(report);
     }
@@ -82,8 +82,8 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
         return Ok(report);
     }
     if report.stays() {
-        let hosts = partial::names(pin.pinned_hosts().keys());
-        context.ui.status(format!("trying {} on pinned hosts: {hosts}", pin.now.name()));
+        let (rev, pinned) = (pin.now.name(), pin.pinned_hosts());
+        context.ui.status(format!("trying {rev} on pinned hosts: {}", join(pinned.keys())));
     } else {
         report_changes(&mut report, &pin, &chosen);
         view::announce(&context.ui, &report);
@@ -124,14 +124,15 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
     Ok(update.report)
 }
 
-/// An update that could begin. Its steps are in the files of this folder.
+/// The state of a running update. The files of this folder implement its steps.
 pub struct Update<'a> {
     args: &'a UpdateArgs,
     pin: &'a PinState<'a>,
-    /// The fleet as it would be, and as it is.
+    /// The fleet with the new revision.
     trial: TrialFleet,
+    /// The fleet with the current revision.
     before: Fleet,
-    /// The hosts whose failure does not stop the others.
+    /// The hosts whose failure does not stop the update.
     may_stay_pinned: BTreeSet<HostName>,
     report: UpdateReport,
 }
@@ -144,8 +145,7 @@ fn wanted(args: &UpdateArgs) -> Wanted<'_> {
     }
 }
 
-/// Adds what upstream changed to the report. If its history cannot be read, the report lacks a
-/// few lines.
+/// Adds upstream's changes to the report, or a note if its history cannot be read.
 fn report_changes(report: &mut UpdateReport, pin: &PinState, chosen: &Chosen) {
     let (from, to) = (&pin.now.rev, &chosen.revision.rev);
     report.comparison = pin.upstream.comparison(from, to);
@@ -178,10 +178,10 @@ fn report_changes(report: &mut UpdateReport, pin: &PinState, chosen: &Chosen) {
 impl Update<'_> {
     /// Compares the sources of both revisions, before anything is built.
     fn drifts(&mut self) -> Result<Drifts> {
-        let look = |locked| source_surface::look(&self.pin.context.flake.nix, locked);
-        // Upstream may no longer have the old source: then nothing is reported as new.
-        let before = look(self.pin.input.locked());
-        let after = match look(&self.trial.locked) {
+        let read = |locked| source_surface::read(&self.pin.context.flake.nix, locked);
+        // Upstream may no longer have the old source. Without it, nothing is reported as new.
+        let before = read(self.pin.input.locked());
+        let after = match read(&self.trial.locked) {
             Ok(after) => after,
             Err(error) => {
                 interrupt::check()?;
@@ -194,22 +194,22 @@ impl Update<'_> {
                 return Ok(Drifts::new());
             }
         };
-        let judge = |used: &Used| drift::judge(used, before.as_ref().ok(), &after);
+        let compare = |used: &Used| drift::findings(used, before.as_ref().ok(), &after);
         let manifests = || self.before.manifests();
-        let mut findings = judge(&Used::by(manifests()));
+        let mut findings = compare(&Used::by(manifests()));
         let mut drifts = Drifts::new();
         if !none_is_an_error(&findings) {
-            // The errors of a fleet of this host alone.
+            // Attributes errors to hosts: each host is compared as a fleet of one.
             let error =
-                |used: Used| judge(&used).into_iter().find(|it| it.severity == Severity::Error);
-            drifts.extend(
-                manifests().filter_map(|one| Some((one.0.clone(), error(Used::by([one]))?))),
-            );
+                |used: Used| compare(&used).into_iter().find(|it| it.severity == Severity::Error);
+            drifts.extend(manifests().filter_map(|(host, manifest)| {
+                Some((host.clone(), error(Used::by([(host, manifest)]))?))
+            }));
             if drifts.is_empty() || drifts.keys().any(|host| !self.may_stay_pinned.contains(host)) {
                 self.report.fail_at(Stage::Drift);
                 drifts.clear();
             } else {
-                // Each is reported with its host.
+                // The errors are reported with their hosts.
                 findings.retain(|finding| finding.severity < Severity::Error);
             }
         }
@@ -225,7 +225,7 @@ fn print(args: &UpdateArgs, context: &Context, report: &UpdateReport) -> Result<
         return Ok(report.outcome());
     };
     let from = &report.from.rev;
-    // How to find the commit that broke it.
+    // Suggests the command that finds the responsible commit.
     let hint = |hosts: &[String], stage: Option<Stage>| {
         let by = match stage {
             Some(Stage::Evaluate | Stage::Drift) => "eval",
@@ -242,9 +242,9 @@ fn print(args: &UpdateArgs, context: &Context, report: &UpdateReport) -> Result<
     if !report.ok && report.lock == LockState::Unchanged {
         hint(&report.failing_hosts(), report.failed_at);
     }
-    // A host that was pinned before has its first bad commit further back.
-    let newly = |at: &Point| at.rev == *from;
-    for host in report.pinned().filter(|host| host.pinned_at.as_ref().is_some_and(newly)) {
+    // The first bad commit of a host that was already pinned is further back.
+    let is_new = |at: &Point| at.rev == *from;
+    for host in report.pinned().filter(|host| host.pinned_at.as_ref().is_some_and(is_new)) {
         hint(&[host.host.to_string()], host.failed_at);
     }
     Ok(report.outcome())

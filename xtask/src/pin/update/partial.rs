@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use crate::findings::finding::{Finding, Severity};
-use crate::fleet::names::HostName;
+use crate::fleet::names::{HostName, join};
 use crate::fleet::pinned_hosts::{self, PinnedHost, PinnedHosts};
 use crate::fleet::state_file::PINNED_HOSTS;
 use crate::nix::flake_input::day;
@@ -19,8 +19,8 @@ use crate::system::resources::now;
 use crate::target::selection::LOCAL;
 use crate::upstream::trial_fleet::PinState;
 
-/// The hosts whose failure does not stop the others: with `--allow-partial` all, otherwise
-/// those that are pinned already.
+/// Returns the hosts whose failure does not stop the update: with `--allow-partial` all hosts,
+/// otherwise those that are already pinned.
 pub fn may_stay_pinned(args: &UpdateArgs, pin: &PinState<'_>, fleet: &Fleet) -> BTreeSet<HostName> {
     let pinned = pin.pinned_hosts();
     let may = |host: &&HostName| args.allow_partial || pinned.contains_key(*host);
@@ -56,7 +56,7 @@ impl Update<'_> {
             return Ok(pinned);
         }
         self.trial.pin_hosts(&pinned)?;
-        let hosts = names(pinned.keys());
+        let hosts = join(pinned.keys());
         self.pin.context.ui.status(format!("evaluating the fleet with {hosts} pinned"));
         let partial = Fleet::of_trial(&self.trial, &self.before)?;
         interrupt::check()?;
@@ -67,7 +67,7 @@ impl Update<'_> {
                 && let Some(update) = self.report.host(host)
             {
                 let stage = *update.failed_at.get_or_insert(Stage::Pin);
-                update.findings.push(not_read(host, is_pinned));
+                update.findings.push(not_applied(host, is_pinned));
                 update.state = HostState::Fails;
                 self.report.fail_at(stage);
             }
@@ -90,14 +90,14 @@ impl Update<'_> {
         PinnedHost {
             failed_with: self.trial.revision.name(),
             failed_at: host.failed_at.map_or("", Stage::name).to_owned(),
-            // It is committed: no log, and nothing of this machine.
+            // The file is committed, so it has no log and no paths of this machine.
             reason: pinned_hosts::reason(reason),
             ..earlier.cloned().unwrap_or_else(now)
         }
     }
 }
 
-/// Whether no host of the fleet would have another build.
+/// Whether no host of the fleet would get a new build.
 fn nothing_moves(report: &UpdateReport) -> bool {
     let moves = |host: &HostUpdate| {
         matches!(host.state, HostState::Changed | HostState::NotBuilt)
@@ -121,7 +121,7 @@ fn refuse_all(report: &mut UpdateReport) {
     }
 }
 
-fn not_read(host: &HostName, is_pinned: bool) -> Finding {
+fn not_applied(host: &HostName, is_pinned: bool) -> Finding {
     let help = format!(
         "`programs.llama-cpp.fleet = self;` in the hosts' modules (templates/fleet/flake.nix has \
          it), and a networking.hostName that is the host's name in nixosConfigurations: {host}"
@@ -133,8 +133,4 @@ fn not_read(host: &HostName, is_pinned: bool) -> Finding {
         format!("{host} builds differently when other hosts are pinned in {file}")
     };
     Finding::error("pinned-host-not-applied", message, help)
-}
-
-pub fn names<'a>(hosts: impl Iterator<Item = &'a HostName>) -> String {
-    hosts.map(HostName::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -19,18 +19,18 @@ use crate::upstream::changes::Area;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostState {
-    /// The same derivation.
+    /// The derivation is the same.
     Unchanged,
-    /// Another derivation, and it was built.
+    /// The derivation is new and was built.
     Changed,
-    /// It evaluates, but nothing here can build it.
+    /// Evaluates, but cannot be built here.
     NotBuilt,
-    /// It does not evaluate or build, or is slower.
+    /// Does not evaluate or build, or is slower.
     Fails,
-    /// It fails, and is pinned to the revision that it has: `--allow-partial`, now or earlier.
+    /// Fails, and is pinned to its current revision by `--allow-partial`, now or earlier.
     #[serde(rename = "held")]
     Pinned,
-    /// It did not evaluate before either.
+    /// Did not evaluate with the old revision either.
     FailedBefore,
 }
 
@@ -55,17 +55,17 @@ pub struct HostUpdate {
     pub before: Option<DrvPath>,
     pub after: Option<DrvPath>,
     pub state: HostState,
-    /// Where a pinned host stays.
+    /// The revision to which the host is pinned.
     #[serde(rename = "heldAt", skip_serializing_if = "Option::is_none")]
     pub pinned_at: Option<Point>,
-    /// Where a pinned host failed.
+    /// The stage at which a pinned host failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<Stage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closure_bytes_before: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closure_bytes_after: Option<u64>,
-    /// Each test before and after, on a canary.
+    /// The speeds of a canary before and after, by test.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub speeds: Vec<Speed>,
     pub findings: Vec<Finding>,
@@ -89,7 +89,7 @@ impl HostUpdate {
     }
 }
 
-/// One test of llama-bench, by both revisions on one machine, alternately.
+/// The speeds of both revisions in one test of llama-bench, measured in turns on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Speed {
@@ -97,13 +97,13 @@ pub struct Speed {
     /// Tokens per second.
     pub before: f64,
     pub after: f64,
-    /// From the paired rounds.
+    /// Estimated from the paired rounds.
     pub change_percent: f64,
 }
 
 impl Speed {
-    /// `pp128 120.1 -> 121.0 tokens/s (+0.7 %)`, with this unit.
-    pub fn in_words(&self, unit: &str) -> String {
+    /// Formats the speeds as `pp128 120.1 -> 121.0 tokens/s (+0.7 %)`, with this unit.
+    pub fn describe(&self, unit: &str) -> String {
         let Self { test, before, after, change_percent } = self;
         format!("{test} {before:.1} -> {after:.1}{unit} ({change_percent:+.1} %)")
     }
@@ -117,7 +117,7 @@ pub enum LockState {
     Unchanged,
 }
 
-/// Where an update stopped.
+/// A stage of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -153,18 +153,18 @@ pub struct UpdateReport {
     pub input: String,
     pub from: Point,
     pub to: Option<Point>,
-    /// The number of commits between them, if the history can be read.
+    /// The number of commits between `from` and `to`, if the history can be read.
     pub commits: Option<u64>,
-    /// The new revision is an ancestor of the old one.
+    /// Whether the new revision is an ancestor of the old one.
     pub backwards: bool,
     pub comparison: Option<String>,
-    /// What upstream changed, by area.
+    /// Upstream's changes by area.
     pub changes: Vec<Area>,
     pub hosts: Vec<HostUpdate>,
-    /// The parts of the hosts' packages that are other derivations now, by name.
+    /// Names of the parts of the hosts' packages that have a new derivation.
     pub rebuilt_parts: BTreeSet<String>,
     pub unchanged_parts: BTreeSet<String>,
-    /// About the input and the repository as a whole.
+    /// Findings about the input and the whole repository.
     pub findings: Vec<Finding>,
     /// Hosts that are no longer pinned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -185,7 +185,7 @@ pub struct UpdateReport {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Point {
     pub rev: String,
-    /// Day of the commit, UTC.
+    /// Date of the commit, UTC.
     pub date: Option<String>,
     pub build: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,7 +223,7 @@ impl UpdateReport {
         self.hosts.iter_mut().find(|it| it.host == *name)
     }
 
-    /// The hosts that changed and are not built.
+    /// Returns the changed hosts that are not built.
     pub fn not_built(&mut self) -> impl Iterator<Item = &mut HostUpdate> {
         self.hosts.iter_mut().filter(|host| host.state == HostState::NotBuilt)
     }
@@ -236,8 +236,8 @@ impl UpdateReport {
         self.in_state(HostState::Pinned)
     }
 
-    /// Pins the hosts that failed, if they may stay pinned; any other failure stops the update.
-    pub fn settle(&mut self, stage: Stage, may_stay_pinned: &BTreeSet<HostName>) {
+    /// Pins the failed hosts that may be pinned; any other failure stops the update.
+    pub fn pin_or_fail(&mut self, stage: Stage, may_stay_pinned: &BTreeSet<HostName>) {
         let mut stops = false;
         for host in self.hosts.iter_mut().filter(|host| host.state == HostState::Fails) {
             host.failed_at.get_or_insert(stage);
@@ -252,7 +252,7 @@ impl UpdateReport {
         }
     }
 
-    /// Whether flake.lock is at the revision already.
+    /// Whether flake.lock already has the revision.
     pub fn stays(&self) -> bool {
         self.to.as_ref().is_none_or(|to| to.rev == self.from.rev)
     }
@@ -262,13 +262,13 @@ impl UpdateReport {
         Outcome::new(self.ok, of_hosts.chain(&self.findings))
     }
 
-    /// `b10453 -> b10570`.
+    /// Formats the update as `b10453 -> b10570`.
     pub fn step(&self) -> String {
         format!("{} -> {}", self.from.name(), self.to.as_ref().map(Point::name).unwrap_or_default())
     }
 
-    /// `, 117 commits back`; nothing if the number is unknown.
-    pub fn commits_in_words(&self) -> String {
+    /// Formats the number of commits as `, 117 commits back`; empty if it is unknown.
+    pub fn describe_commits(&self) -> String {
         let Some(commits) = self.commits else { return String::new() };
         let back = if self.backwards { " back" } else { "" };
         format!(", {}{back}", units::count(commits as usize, "commit"))

@@ -6,13 +6,13 @@ use crate::pin::update::report::{HostState, HostUpdate, LockState, Point, Stage,
 use crate::ui::table::{Cell, Table};
 use crate::ui::{Ui, units, wrap};
 
-/// Commits shown of each area.
+/// Maximum number of commits shown per area.
 const SHOWN: usize = 4;
 
-/// Prints the step, before the evaluation.
+/// Prints the revisions and upstream's changes, before the evaluation.
 pub fn announce(ui: &Ui, report: &UpdateReport) {
     let Some(to) = &report.to else { return };
-    let commits = report.commits_in_words();
+    let commits = report.describe_commits();
     ui.status(format!("{} {}{commits}", ui.bold(&report.input), report.step()));
     ui.status(format!("  from {}", point(&report.from)));
     ui.status(format!("  to   {}", point(to)));
@@ -56,7 +56,7 @@ pub fn print(ui: &Ui, report: &UpdateReport) {
     print_pinned(ui, report);
 }
 
-/// Prints the pinned hosts, which do not have what flake.lock has.
+/// Prints the hosts that are pinned to another revision than flake.lock's.
 fn print_pinned(ui: &Ui, report: &UpdateReport) {
     if !report.ok {
         return;
@@ -79,7 +79,7 @@ fn print_pinned(ui: &Ui, report: &UpdateReport) {
     }
 }
 
-/// What is compiled again and what is not, before anything is built.
+/// Prints which parts are rebuilt and which are unchanged, before anything is built.
 pub fn announce_parts(ui: &Ui, report: &UpdateReport) {
     let (rebuilt, unchanged) = (&report.rebuilt_parts, &report.unchanged_parts);
     if rebuilt.is_empty() && unchanged.is_empty() {
@@ -139,7 +139,7 @@ fn row(host: &HostUpdate) -> Vec<Cell> {
         (_, Some(one)) | (Some(one), None) => units::bytes(one),
         (None, None) => "-".to_owned(),
     };
-    let speeds: Vec<String> = host.speeds.iter().map(|speed| speed.in_words("")).collect();
+    let speeds: Vec<String> = host.speeds.iter().map(|speed| speed.describe("")).collect();
     let speeds = if speeds.is_empty() { "-".to_owned() } else { speeds.join(", ") };
     vec![
         host.host.as_str().into(),
