@@ -21,7 +21,7 @@ use crate::build::{compile_error, estimates};
 use crate::check::batch;
 use crate::check::lock_rules;
 use crate::fleet::build_numbers::BuildNumbers;
-use crate::fleet::manifest::Answer;
+use crate::fleet::manifest::HostResult;
 use crate::fleet::pinned_hosts::PinnedHostsFile;
 use crate::hardware::cmake_line::CommandLine;
 use crate::hardware::facts::Facts;
@@ -230,7 +230,7 @@ proptest! {
         prop_assert!(history.seconds("llama-cpp", "m").is_none_or(f64::is_finite));
         let _ = (history.compact(), Saved::parse(&text).map(|saved| saved.runs().count()));
         for line in text.lines() {
-            let _ = (batch::read(line, "mark"), serde_json::from_str::<Answer>(line));
+            let _ = (batch::read(line, "mark"), serde_json::from_str::<HostResult>(line));
             let _ = (serde_json::from_str::<Step>(line), By::parse(line), sweep::grid::parse(line));
         }
     }
@@ -300,7 +300,7 @@ const ERROR: &str = "error:\n       … while evaluating the option `a.b.enable'
 
 const OWN: &str = r#"{"name":"llama-cpp-cpu-0.0.1","seconds":12.5,"machine":"m","out":"/nix/store/x","at":1}
 trace: mark begin "a"
-trace: mark done {"host":"a","answer":{"problems":["x"],"files":{}}}
+trace: mark done {"host":"a","result":{"problems":["x"],"files":{}}}
 {"problems":["x"],"files":{"backend":["f.nix"]}}
 {"rev":"a","date":1,"build":2,"verdict":"bad","seconds":3.5,"why":"x"}
 bench:5%

@@ -51,7 +51,7 @@ pub struct LogArgs {
 }
 
 /// Nix's limits for builds.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Limits {
     /// Maximum number of parallel builds (Nix's max-jobs) [default: by cores and memory]
     #[arg(short, long, alias = "max-jobs", value_name = "N")]

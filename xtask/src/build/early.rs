@@ -130,9 +130,10 @@ impl<'a> EarlyBuild<'a> {
     /// Returns limits for one build at a time, so that the remaining jobs are free for the rest.
     fn limits(&self, wanted: &[&Build]) -> Limits {
         let configured = Configured::read(&self.context.flake.nix);
-        let limits = |asked: &Limits| parallel::choose(wanted, self.machine, &configured, asked);
+        let limits =
+            |requested: &Limits| parallel::choose(wanted, self.machine, &configured, requested);
         let jobs = limits(self.limits).jobs.map(|jobs| jobs.min(1));
-        limits(&Limits { jobs, ..self.limits.clone() })
+        limits(&Limits { jobs, ..*self.limits })
     }
 
     /// Prevents further builds, and returns those that were begun.

@@ -56,7 +56,7 @@ pub fn choose(
     let most = most.map_or(machine.cores, |cores| (cores as usize).min(machine.cores));
     let cores = (each < most && configured.builders.is_empty()).then_some(each);
     let cores = requested.cores.or(cores.map(to_u32));
-    Limits { jobs: Some(to_u32(jobs)), cores, ..requested.clone() }
+    Limits { jobs: Some(to_u32(jobs)), cores, ..*requested }
 }
 
 fn to_u32(number: usize) -> u32 {

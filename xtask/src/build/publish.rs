@@ -96,13 +96,13 @@ fn names(variants: &[VariantReport]) -> Vec<String> {
 
 /// Checks that the store can be reached, before an hour of building.
 pub fn check_store(context: &Context, to: &str) -> Result<()> {
-    let answer = store::ping(&context.flake.nix, to)?;
-    if !answer.exit.ok() {
+    let output = store::ping(&context.flake.nix, to)?;
+    if !output.exit.ok() {
         bail!(
             "cannot reach store {to} ({}): {}\n  help: --push takes a store URL as `nix copy --to` \
              does, for example ssh-ng://HOST, s3://BUCKET or file:///FOLDER",
-            answer.exit,
-            hide_password_of(to, &sanitize(answer.stderr_text().trim()))
+            output.exit,
+            hide_password_of(to, &sanitize(output.stderr_text().trim()))
         );
     }
     Ok(())
@@ -159,10 +159,10 @@ pub fn push(
 /// signed it.
 fn push_one(context: &Context, to: &str, out: &StorePath) -> Result<Vec<String>> {
     interrupt::check()?;
-    let answer = store::push(&context.flake.nix, to, out)?;
-    if !answer.exit.ok() {
-        let stderr = answer.stderr_text();
-        bail!("{} ({})", last_lines(&sanitize(stderr.trim())), answer.exit);
+    let output = store::push(&context.flake.nix, to, out)?;
+    if !output.exit.ok() {
+        let stderr = output.stderr_text();
+        bail!("{} ({})", last_lines(&sanitize(stderr.trim())), output.exit);
     }
     store::signers(&context.flake.nix, to, out)?
         .context("the copy succeeded, but the path is missing there")

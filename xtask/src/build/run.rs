@@ -71,9 +71,9 @@ pub fn begin(
     let configured = Configured::read(&context.flake.nix);
     let limits_on = |machine| parallel::choose(&wanted, machine, &configured, requested);
     let beside = early.and_then(EarlyBuild::rest_of_machine).map(limits_on);
-    let limits = match beside.map(|limits| (limits.jobs, limits)) {
+    let limits = match beside {
         // The running early build is one of the jobs.
-        Some((Some(jobs), limits)) if jobs != 1 => {
+        Some(limits @ Limits { jobs: Some(jobs), .. }) if jobs != 1 => {
             Limits { jobs: Some(jobs.saturating_sub(1)), ..limits }
         }
         _ => {
@@ -119,22 +119,19 @@ pub fn report(
             let culprits = all_culprits.get(&build.drv).map(Vec::as_slice).unwrap_or_default();
             let derivations = build.own_derivations();
             let own = culprits.iter().find(|drv| derivations.contains(drv));
-            let itself = culprits.is_empty() || own.is_some();
-            let state = match info.is_some() {
-                true if planned.plan == Todo::Present => BuildState::Present,
-                true if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
-                true => BuildState::Built,
-                false if deleted.is_some() => BuildState::Failed,
-                false if planned.plan == Todo::Unsupported => BuildState::Unsupported,
-                false if planned.plan == Todo::NeedsSetup => BuildState::NeedsSetup,
-                false
-                    if interrupt::requested()
-                        && !culprits.iter().any(|drv| ran.record(drv).attempts.failed) =>
-                {
+            let failed_before_ctrl_c = culprits.iter().any(|drv| ran.record(drv).attempts.failed);
+            let state = match (info, planned.plan) {
+                (Some(_), Todo::Present) => BuildState::Present,
+                (Some(_), _) if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
+                (Some(_), _) => BuildState::Built,
+                (None, _) if deleted.is_some() => BuildState::Failed,
+                (None, Todo::Unsupported) => BuildState::Unsupported,
+                (None, Todo::NeedsSetup) => BuildState::NeedsSetup,
+                (None, _) if interrupt::requested() && !failed_before_ctrl_c => {
                     BuildState::Interrupted
                 }
-                false if itself => BuildState::Failed,
-                false => BuildState::DependencyFailed,
+                (None, _) if culprits.is_empty() || own.is_some() => BuildState::Failed,
+                (None, _) => BuildState::DependencyFailed,
             };
             let failed = matches!(state, BuildState::Failed | BuildState::DependencyFailed);
             let culprit = own.or(culprits.first()).unwrap_or(&build.drv);

@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::nix::log::Transfer;
 
@@ -12,8 +12,7 @@ pub struct Transfers {
     /// Substitutions (`None`) and their transfers.
     running: HashMap<u64, Option<Running>>,
     /// Bytes of ended transfers.
-    copied: Sum,
-    downloaded: Sum,
+    ended: BTreeMap<Transfer, Sum>,
     expected: HashMap<(u64, Transfer), u64>,
     reported: (u64, u64),
 }
@@ -54,10 +53,7 @@ impl Transfers {
 
     pub fn stopped(&mut self, id: u64) {
         if let Some(Some(ended)) = self.running.remove(&id) {
-            let sum = match ended.kind {
-                Transfer::Copy => &mut self.copied,
-                Transfer::Download => &mut self.downloaded,
-            };
+            let sum = self.ended.entry(ended.kind).or_default();
             sum.done += ended.bytes.done;
             sum.all += ended.bytes.all;
         }
@@ -75,10 +71,7 @@ impl Transfers {
     }
 
     fn sum(&self, kind: Transfer) -> Sum {
-        let ended = match kind {
-            Transfer::Copy => self.copied,
-            Transfer::Download => self.downloaded,
-        };
+        let ended = self.ended.get(&kind).copied().unwrap_or_default();
         let running = self.running.values().flatten().filter(|transfer| transfer.kind == kind);
         let reported = running.fold(ended, |sum, transfer| Sum {
             done: sum.done + transfer.bytes.done,

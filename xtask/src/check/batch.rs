@@ -70,7 +70,7 @@ pub enum Line {
 #[derive(Deserialize)]
 struct Done {
     host: HostName,
-    answer: Value,
+    result: Value,
 }
 
 /// Parses a line. `mark` is unique to this run: no other trace begins with it.
@@ -85,7 +85,7 @@ pub fn read(line: &str, mark: &str) -> Line {
         },
         Some(("done", json)) => Line::Done(
             serde_json::from_str::<Done>(json)
-                .map(|done| (done.host, done.answer))
+                .map(|done| (done.host, done.result))
                 .map_err(|error| format!("unexpected evaluator output: {error}")),
         ),
         _ => Line::Other,
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(read("trace: m-1 begin \"a\"", "m-1"), Line::Begin(HostName::new("a")));
         assert_eq!(read("trace: m-2 begin \"a\"", "m-1"), Line::Other);
         let none = Line::Done(Ok((HostName::new("a"), Value::Null)));
-        assert_eq!(read(r#"trace: m-1 done {"answer":null,"host":"a"}"#, "m-1"), none);
-        assert!(matches!(read(r#"trace: m-1 done {"answer":{"manif"#, "m-1"), Line::Done(Err(_))));
+        assert_eq!(read(r#"trace: m-1 done {"result":null,"host":"a"}"#, "m-1"), none);
+        assert!(matches!(read(r#"trace: m-1 done {"result":{"manif"#, "m-1"), Line::Done(Err(_))));
     }
 }

@@ -14,7 +14,7 @@ let
       builtins.trace "${mark} done ${
         builtins.toJSON {
           host = name;
-          answer = (select { hosts = [ name ]; } configurations).${name};
+          result = (select { hosts = [ name ]; } configurations).${name};
         }
       }" true
     );

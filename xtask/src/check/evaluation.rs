@@ -14,14 +14,14 @@ use crate::check::args::CheckArgs;
 use crate::check::batch::{self, EvalLimits};
 use crate::check::edited;
 use crate::check::eval_failure::{bad_output, explain, with_line};
-use crate::check::evaluator::{self, Answered, BatchResult};
+use crate::check::evaluator::{self, BatchResult, TimedResult};
 use crate::check::outcomes::{Evaluated, HostState, Outcomes, Unselected};
 use crate::check::report::NO_MODULE;
 use crate::check::validation::evaluated_lock;
 use crate::check::variant_rules;
 use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
-use crate::fleet::manifest::{Answer, Selection};
+use crate::fleet::manifest::{HostResult, Selection};
 use crate::fleet::names::HostName;
 use crate::nix::diagnosis::{FETCH, diagnose};
 use crate::nix::flake::{EvalFailure, Source};
@@ -73,11 +73,11 @@ pub fn evaluate_each(
     let mut state = State::default();
     let mut uncached = vec![];
     for host in hosts {
-        match context.cache().and_then(|cache| cache.answer(host)) {
-            Some(answer) => {
-                let answer = Answered { answer: Ok(answer.clone()), seconds: 0.0 };
-                pass_on(host, &answer, on_selection);
-                state.answers.insert(host.clone(), answer);
+        match context.cache().and_then(|cache| cache.result(host)) {
+            Some(result) => {
+                let result = TimedResult { result: Ok(result.clone()), seconds: 0.0 };
+                pass_on(host, &result, on_selection);
+                state.results.insert(host.clone(), result);
             }
             None => uncached.push(host.clone()),
         }
@@ -88,7 +88,7 @@ pub fn evaluate_each(
         if let Err(error) = write_cache(context, &evaluated) {
             context.ui.debug(format!("cannot write the evaluation cache: {error:#}"));
         }
-        state.answers.append(&mut evaluated.answers);
+        state.results.append(&mut evaluated.results);
         state.failures = evaluated.failures;
     }
     Ok(outcomes(context, state))
@@ -137,11 +137,11 @@ fn evaluate_uncached(
 fn write_cache(context: &Context, evaluated: &State) -> Result<()> {
     let Some(cache) = context.cache() else { return Ok(()) };
     let hosts = context.all_hosts()?.iter().map(ToString::to_string).collect();
-    let answers = evaluated
-        .answers
+    let results = evaluated
+        .results
         .iter()
-        .filter_map(|(host, it)| Some((host.to_string(), it.answer.as_ref().ok()?.clone())));
-    cache.store(&context.flake, hosts, answers.collect())
+        .filter_map(|(host, it)| Some((host.to_string(), it.result.as_ref().ok()?.clone())));
+    cache.store(&context.flake, hosts, results.collect())
 }
 
 /// Nix's options once a download has failed.
@@ -172,7 +172,7 @@ struct State {
     heavy: Vec<HostName>,
     /// An input could not be fetched, so other hosts retry less.
     is_offline: bool,
-    answers: BTreeMap<HostName, Answered>,
+    results: BTreeMap<HostName, TimedResult>,
     /// Failed hosts, with the seconds that each took.
     failures: BTreeMap<HostName, (EvalFailure, f64)>,
 }
@@ -183,10 +183,10 @@ impl Work<'_> {
     }
 
     /// Shows progress, with the result of an edited host.
-    fn done(&self, host: &HostName, result: &dyn Fn() -> String) {
+    fn done(&self, host: &HostName, summary: &dyn Fn() -> String) {
         self.spinner.done(host.as_str());
         if self.edited.contains(host) {
-            self.context.ui.status(format!("{host} {}", result()));
+            self.context.ui.status(format!("{host} {}", summary()));
         }
     }
 
@@ -222,27 +222,27 @@ impl Work<'_> {
         if self.lock().is_offline {
             flake.options.extend(FAIL_FAST.map(str::to_owned));
         }
-        let result = evaluator::run(&flake, hosts, self.timeout, memory, &mut |host, answered| {
-            self.done(host, &|| summary(answered));
-            pass_on(host, answered, self.on_selection);
+        let batch = evaluator::run(&flake, hosts, self.timeout, memory, &mut |host, timed| {
+            self.done(host, &|| summary(timed));
+            pass_on(host, timed, self.on_selection);
         })?;
-        self.account(hosts, memory, result)
+        self.account(hosts, memory, batch)
     }
 
     /// Records each host of the batch as evaluated or failed, or puts it back into the queue.
-    fn account(&self, hosts: &[HostName], memory: u64, result: BatchResult) -> Result<()> {
+    fn account(&self, hosts: &[HostName], memory: u64, batch: BatchResult) -> Result<()> {
         let mut state = self.lock();
-        let rest = hosts.iter().filter(|host| !result.answers.contains_key(host));
+        let rest = hosts.iter().filter(|host| !batch.results.contains_key(host));
         let mut rest: Vec<HostName> = rest.cloned().collect();
         let progress = rest.len() < hosts.len();
-        state.answers.extend(result.answers);
-        let Some(failure) = result.failure else { return Ok(()) };
+        state.results.extend(batch.results);
+        let Some(failure) = batch.failure else { return Ok(()) };
         let was_killed =
             matches!(failure.exit, Exit::TooLarge | Exit::Signal(libc::SIGKILL) | Exit::Code(137));
         if failure.exit == Exit::Interrupted {
             bail!(Interrupted);
         }
-        if let Some((host, took)) = result.during {
+        if let Some((host, took)) = batch.during {
             rest.retain(|other| *other != host);
             // Other evaluators may have filled the memory.
             if was_killed && (hosts.len() > 1 || memory < self.limits.memory) {
@@ -269,20 +269,20 @@ impl Work<'_> {
     }
 }
 
-fn pass_on(host: &HostName, answered: &Answered, on_selection: OnSelection) {
+fn pass_on(host: &HostName, timed: &TimedResult, on_selection: OnSelection) {
     let Some(on_selection) = on_selection else { return };
-    if let Ok(Some(Answer::Selection(selection))) = answered.answer.clone().and_then(parse) {
+    if let Ok(Some(HostResult::Selection(selection))) = timed.result.clone().and_then(parse) {
         on_selection(host, *selection);
     }
 }
 
 /// Summarizes an edited host's result, such as `evaluates: cpu-znver4`.
-fn summary(answered: &Answered) -> String {
-    match answered.answer.clone().and_then(parse) {
-        Ok(Some(Answer::Selection(selection))) => {
+fn summary(timed: &TimedResult) -> String {
+    match timed.result.clone().and_then(parse) {
+        Ok(Some(HostResult::Selection(selection))) => {
             format!("evaluates: {}", selection.manifest.variant)
         }
-        Ok(Some(Answer::Problems(problems))) => {
+        Ok(Some(HostResult::Problems(problems))) => {
             let first = problems.sentences.first().map_or("", |sentence| sentence);
             format!("has an error: {}", first.split("; ").next().unwrap_or(first))
         }
@@ -291,28 +291,28 @@ fn summary(answered: &Answered) -> String {
     }
 }
 
-fn parse(answer: Value) -> Result<Option<Answer>, String> {
-    serde_json::from_value(answer).map_err(|error| format!("unexpected evaluator output: {error}"))
+fn parse(result: Value) -> Result<Option<HostResult>, String> {
+    serde_json::from_value(result).map_err(|error| format!("unexpected evaluator output: {error}"))
 }
 
 fn outcomes(context: &Context, state: State) -> Outcomes {
-    let parsed = |answered: Answered| (answered.answer.and_then(parse), answered.seconds);
-    let answers: Vec<_> = state.answers.into_iter().map(|(host, it)| (host, parsed(it))).collect();
+    let parsed = |timed: TimedResult| (timed.result.and_then(parse), timed.seconds);
+    let results: Vec<_> = state.results.into_iter().map(|(host, it)| (host, parsed(it))).collect();
     // Finding the flake's source runs Nix, so only if a finding names a file of the flake.
-    let names_files = |answer: &Result<_, _>| match answer {
-        Ok(Some(Answer::Problems(_))) => true,
-        Ok(Some(Answer::Selection(selection))) => {
+    let names_files = |result: &Result<_, _>| match result {
+        Ok(Some(HostResult::Problems(_))) => true,
+        Ok(Some(HostResult::Selection(selection))) => {
             selection.context.packages.values().any(|seen| !seen.files.is_empty())
         }
         _ => false,
     };
     let needs_source =
-        !state.failures.is_empty() || answers.iter().any(|(_, (answer, _))| names_files(answer));
+        !state.failures.is_empty() || results.iter().any(|(_, (result, _))| names_files(result));
     let source = if needs_source { context.flake.source() } else { None };
     let mut outcomes = Outcomes::default();
-    for (host, (answer, seconds)) in answers {
-        let evaluated = match answer {
-            Ok(answer) => evaluated(answer, source.as_ref()),
+    for (host, (result, seconds)) in results {
+        let evaluated = match result {
+            Ok(result) => evaluated(result, source.as_ref()),
             Err(why) => unselected(bad_output(&why)),
         };
         outcomes.insert(host, evaluated, seconds);
@@ -336,10 +336,10 @@ fn outcomes(context: &Context, state: State) -> Outcomes {
     outcomes
 }
 
-fn evaluated(answer: Option<Answer>, source: Option<&Source>) -> Evaluated {
+fn evaluated(result: Option<HostResult>, source: Option<&Source>) -> Evaluated {
     let path = source.map(|source| source.path.as_str());
-    match answer {
-        Some(Answer::Selection(mut selection)) => {
+    match result {
+        Some(HostResult::Selection(mut selection)) => {
             for seen in selection.context.packages.values_mut() {
                 seen.files.retain_mut(|file| {
                     match (file.strip_prefix(path.unwrap_or_default()), source) {
@@ -353,7 +353,7 @@ fn evaluated(answer: Option<Answer>, source: Option<&Source>) -> Evaluated {
             }
             Ok(selection)
         }
-        Some(Answer::Problems(problems)) => {
+        Some(HostResult::Problems(problems)) => {
             let findings = variant_rules::assertions(&problems, path);
             let findings = findings.into_iter().map(|finding| with_line(finding, source)).collect();
             Err(Unselected { state: HostState::Finding, findings })
@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn the_summary_of_an_edited_host_names_its_error() {
-        let summary = |answer: Value| summary(&Answered { answer: Ok(answer), seconds: 0.0 });
+        let summary = |result: Value| summary(&TimedResult { result: Ok(result), seconds: 0.0 });
         let problems = ["programs.llama-cpp.microarch: \"tiger\" is unknown; write \"tigerlake\"."];
         assert_eq!(
             summary(json!({ "problems": problems, "files": {} })),

@@ -20,7 +20,7 @@ const MOST_LINES: usize = 20_000;
 /// The result of a batch.
 #[derive(Debug)]
 pub struct BatchResult {
-    pub answers: BTreeMap<HostName, Answered>,
+    pub results: BTreeMap<HostName, TimedResult>,
     /// The host that was being evaluated when the evaluator failed, and for how long.
     pub during: Option<(HostName, Duration)>,
     /// Why the evaluator ended early, with its output since it began that host.
@@ -29,9 +29,9 @@ pub struct BatchResult {
 
 /// One host's result.
 #[derive(Debug)]
-pub struct Answered {
+pub struct TimedResult {
     /// The result as JSON, or why it cannot be parsed.
-    pub answer: Result<Value, String>,
+    pub result: Result<Value, String>,
     pub seconds: f64,
 }
 
@@ -45,7 +45,7 @@ pub fn run(
     hosts: &[HostName],
     timeout: Duration,
     memory: u64,
-    done: &mut dyn FnMut(&HostName, &Answered),
+    done: &mut dyn FnMut(&HostName, &TimedResult),
 ) -> Result<BatchResult> {
     let mark = mark();
     let names = nix_list(hosts.iter().map(HostName::as_str));
@@ -56,7 +56,7 @@ pub fn run(
         // nix.conf may set another format.
         .args(["--log-format", "raw"])
         .memory(memory);
-    let (mut answers, mut output, mut lines) = (BTreeMap::new(), String::new(), 0);
+    let (mut results, mut output, mut lines) = (BTreeMap::new(), String::new(), 0);
     let mut current: Option<(HostName, Instant)> = None;
     let exit = process::stream_paced(&call, Some(timeout), &mut |source, line| {
         if source == Source::Stdout {
@@ -69,16 +69,16 @@ pub fn run(
                 (output, lines) = (String::new(), 0);
                 true
             }
-            Line::Done(answer) => {
+            Line::Done(result) => {
                 // A result that cannot be parsed is the current host's.
                 if let Some((host, began)) = current.take() {
-                    let answer = answer.and_then(|(name, answer)| match name == host {
-                        true => Ok(answer),
+                    let result = result.and_then(|(name, result)| match name == host {
+                        true => Ok(result),
                         false => Err(format!("the evaluator answered for another host, {name}")),
                     });
-                    let answered = Answered { answer, seconds: began.elapsed().as_secs_f64() };
-                    done(&host, &answered);
-                    answers.insert(host, answered);
+                    let timed = TimedResult { result, seconds: began.elapsed().as_secs_f64() };
+                    done(&host, &timed);
+                    results.insert(host, timed);
                 }
                 true
             }
@@ -92,11 +92,11 @@ pub fn run(
             }
         }
     })?;
-    let complete = exit.ok() && hosts.iter().all(|host| answers.contains_key(host));
+    let complete = exit.ok() && hosts.iter().all(|host| results.contains_key(host));
     let failure =
         (!complete).then(|| EvalFailure { exit, stderr: output, command: call.to_string() });
     let during = current.map(|(host, began)| (host, began.elapsed()));
-    Ok(BatchResult { answers, during, failure })
+    Ok(BatchResult { results, during, failure })
 }
 
 /// Returns a prefix for traces that no trace of the fleet begins with.

@@ -37,13 +37,14 @@ pub fn by_findings(class: &'static str, name: String, state: HostState, all: &[F
     let kind = findings.first().map_or("no-finding", |finding| finding.code).to_owned();
     let verdict = match state {
         HostState::Ok if none_is_an_error(all) => Verdict::Passed,
-        HostState::Ok | HostState::Finding => Verdict::Failure(details(kind)),
+        // A host without the module is an error if the user named it.
+        HostState::Unsupported if none_is_an_error(all) => Verdict::Skipped(message),
         HostState::EvalError | HostState::Timeout | HostState::OutOfMemory => {
             Verdict::Error(details(kind))
         }
-        // A host that the user named.
-        HostState::Unsupported if !none_is_an_error(all) => Verdict::Failure(details(kind)),
-        HostState::Unsupported => Verdict::Skipped(message),
+        HostState::Ok | HostState::Finding | HostState::Unsupported => {
+            Verdict::Failure(details(kind))
+        }
     };
     let note = [vec![format!("{name}: {state}")], texts].concat().join("\n  ");
     Case { class, name, seconds: 0.0, verdict, note }

@@ -187,7 +187,7 @@ fn inputs(flake: Option<&str>) -> Vec<Candidate> {
 }
 
 fn variant_of<'a>(stored: &'a Stored, host: &str) -> Option<&'a str> {
-    stored.answers.get(host)?.pointer("/manifest/variant")?.as_str()
+    stored.results.get(host)?.pointer("/manifest/variant")?.as_str()
 }
 
 fn last_evaluation(root: &Path) -> Option<Stored> {

@@ -47,17 +47,17 @@ impl EvalCache {
         Some(stored.hosts.iter().map(HostName::new).collect())
     }
 
-    pub fn answer(&self, host: &HostName) -> Option<&Value> {
-        let answer = self.stored.as_ref().ok()?.answers.get(host.as_str())?;
+    pub fn result(&self, host: &HostName) -> Option<&Value> {
+        let result = self.stored.as_ref().ok()?.results.get(host.as_str())?;
         // A derivation that was collected as garbage must be evaluated again.
         let in_store = |drv: &Value| drv.as_str().is_some_and(|drv| Path::new(drv).exists());
-        answer.get("drvPath").is_none_or(in_store).then_some(answer)
+        result.get("drvPath").is_none_or(in_store).then_some(result)
     }
 
     /// Returns the number of hosts with a valid result and of all hosts, or why there is no result.
     pub fn state(&self) -> Result<(usize, usize), &str> {
         match &self.stored {
-            Ok(stored) => Ok((stored.answers.len(), stored.hosts.len())),
+            Ok(stored) => Ok((stored.results.len(), stored.hosts.len())),
             Err(why) => Err(why),
         }
     }
@@ -70,16 +70,16 @@ impl EvalCache {
         &self,
         flake: &Flake,
         hosts: Vec<String>,
-        answers: BTreeMap<String, Value>,
+        results: BTreeMap<String, Value>,
     ) -> Result<()> {
         let Ok(before) = &self.now else { return Ok(()) };
         let after = snapshot::take(flake, &self.home, &self.root);
-        if answers.is_empty() || after.ok().as_ref() != Some(before) {
+        if results.is_empty() || after.ok().as_ref() != Some(before) {
             return Ok(());
         }
-        let mut all = load(&self.file, before).map(|it| it.answers).unwrap_or_default();
-        all.extend(answers);
-        let stored = Stored { snapshot: before.clone(), hosts, answers: all };
+        let mut all = load(&self.file, before).map(|it| it.results).unwrap_or_default();
+        all.extend(results);
+        let stored = Stored { snapshot: before.clone(), hosts, results: all };
         let folder = disk::folder_of(&self.file);
         disk::create(folder)?;
         // Removes fleets that were not evaluated for a month.

@@ -203,7 +203,7 @@ pub struct SeenPackage {
 
 /// The evaluation of a host that uses the module: its variant, or the errors in its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum HostResult {
     Selection(Box<Selection>),
     Problems(Problems),
 }
@@ -218,7 +218,7 @@ pub struct Problems {
     pub files: BTreeMap<String, Vec<String>>,
 }
 
-impl<'de> Deserialize<'de> for Answer {
+impl<'de> Deserialize<'de> for HostResult {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         let value = serde_json::Value::deserialize(deserializer)?;

@@ -47,7 +47,7 @@ pub struct Stored {
     pub hosts: Vec<String>,
     /// The results of select.nix by host. A failure is never stored: this machine may have
     /// caused it.
-    pub answers: BTreeMap<String, Value>,
+    pub results: BTreeMap<String, Value>,
 }
 
 impl Snapshot {

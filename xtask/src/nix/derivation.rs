@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
-use serde::Deserialize;
+use anyhow::Result;
+use serde_json::Value;
 
 use crate::nix::derivation_graph;
 use crate::nix::names::DrvPath;
 use crate::nix::program::Nix;
 use crate::nix::store;
-use crate::system::process;
 
 /// Returns whether all outputs exist in the file system: cheap enough for each end of a build.
 /// [`store::valid`] asks Nix. A derivation that cannot be read is not built.
@@ -24,19 +23,12 @@ pub fn needed_by(nix: &Nix, roots: &[DrvPath]) -> Result<BTreeMap<DrvPath, Vec<u
     if roots.is_empty() {
         return Ok(BTreeMap::new());
     }
-    #[derive(Deserialize)]
-    struct Info {
-        #[serde(default)]
-        references: Vec<String>,
-    }
-    let call = nix
-        .command(["path-info", "--json", "--recursive", "--offline"])
-        .args(roots.iter().map(DrvPath::as_str))
-        .for_the_report();
-    let printed = process::read(&call, None)?;
-    let table: BTreeMap<String, Option<Info>> =
-        serde_json::from_str(&printed).with_context(|| format!("`{call}` printed no table"))?;
-    let references =
-        table.into_iter().filter_map(|(path, info)| Some((path, info?.references))).collect();
-    Ok(derivation_graph::needed_by(roots, &references))
+    let paths: Vec<&str> = roots.iter().map(DrvPath::as_str).collect();
+    let references = |info: &Value| {
+        let references = info["references"].as_array().into_iter().flatten();
+        references.filter_map(|path| path.as_str().map(str::to_owned)).collect()
+    };
+    let closure = store::closure_info(nix, &paths)?;
+    let closure = closure.iter().map(|(path, info)| (path.to_string(), references(info)));
+    Ok(derivation_graph::needed_by(roots, &closure.collect()))
 }

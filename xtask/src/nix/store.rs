@@ -5,22 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::program::Nix;
-use crate::system::process::{self, Captured};
+use crate::system::process::{self, Captured, Invocation};
 use crate::ui::sanitize::sanitize;
 
 /// Timeout of a query to another store.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(5);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathInfo {
-    #[serde(default)]
     pub closure_size: Option<u64>,
+}
+
+/// Returns the objects that `nix path-info --json` prints about valid paths.
+fn path_info(call: &Invocation, timeout: Option<Duration>) -> Result<BTreeMap<StorePath, Value>> {
+    let output = process::capture(call, timeout)?;
+    if !output.exit.ok() && output.stdout.is_empty() {
+        bail!("`{call}`: {}: {}", output.exit, sanitize(output.stderr_text().trim()));
+    }
+    let mut table: BTreeMap<StorePath, Value> = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("`{call}` printed no table of paths"))?;
+    // Nix prints `null` for what is not valid; some versions then also exit with 1.
+    table.retain(|_, info| !info.is_null());
+    Ok(table)
 }
 
 /// Returns the valid paths among these, with the size of their closure in bytes.
@@ -28,35 +39,23 @@ pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePat
     if paths.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let call = nix
-        .command(["path-info", "--json", "--closure-size", "--offline"])
-        .args(paths.iter().map(StorePath::as_str))
-        .for_the_report();
-    let answer = process::capture(&call, None)?;
-    // Nix prints `null` for what is not valid; some versions then also exit with 1.
-    let table: BTreeMap<StorePath, Option<PathInfo>> = serde_json::from_slice(&answer.stdout)
-        .with_context(|| {
-            format!(
-                "`{call}` ({}) printed no table of paths: {}",
-                answer.exit,
-                answer.stderr_text()
-            )
-        })?;
-    Ok(table.into_iter().filter_map(|(path, info)| Some((path, info?))).collect())
+    let call = nix.command(["path-info", "--json", "--closure-size", "--offline"]);
+    let call = call.args(paths.iter().map(StorePath::as_str)).for_the_report();
+    let table = path_info(&call, None)?.into_iter();
+    let info = |info: Value| PathInfo { closure_size: info["closureSize"].as_u64() };
+    Ok(table.map(|(path, value)| (path, info(value))).collect())
+}
+
+/// Returns what `nix path-info` prints about each path in the closure of valid paths.
+pub(crate) fn closure_info(nix: &Nix, paths: &[&str]) -> Result<BTreeMap<StorePath, Value>> {
+    let call = nix.command(["path-info", "--json", "--recursive", "--offline"]);
+    path_info(&call.args(paths.iter().copied()).for_the_report(), None)
 }
 
 /// Returns the closure of a valid path, with the size of each path in bytes.
 pub fn closure(nix: &Nix, path: &StorePath) -> Result<BTreeMap<StorePath, u64>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Info {
-        nar_size: u64,
-    }
-    let call = nix.command(["path-info", "--json", "--recursive", "--offline"]);
-    let call = call.arg(path.as_str()).for_the_report();
-    let table: BTreeMap<StorePath, Info> = serde_json::from_str(&process::read(&call, None)?)
-        .with_context(|| format!("`{call}` printed no table of paths"))?;
-    Ok(table.into_iter().map(|(path, info)| (path, info.nar_size)).collect())
+    let closure = closure_info(nix, &[path.as_str()])?.into_iter();
+    Ok(closure.map(|(path, info)| (path, info["narSize"].as_u64().unwrap_or(0))).collect())
 }
 
 /// Returns whether the path exists in the file system: cheap enough for every event of a build.
@@ -76,11 +75,11 @@ pub fn missing(nix: &Nix, drvs: &[&DrvPath]) -> Result<Missing> {
     let call = nix
         .command(["build", "--dry-run", "--no-link", "--keep-going"])
         .args(drvs.iter().map(|drv| drv.all_outputs()));
-    let answer = process::capture(&call, None)?;
-    if !answer.exit.ok() {
-        bail!("`{call}`: {}\n{}", answer.exit, sanitize(answer.stderr_text().trim()));
+    let output = process::capture(&call, None)?;
+    if !output.exit.ok() {
+        bail!("`{call}`: {}\n{}", output.exit, sanitize(output.stderr_text().trim()));
     }
-    Ok(Missing::parse(&answer.stderr_text()))
+    Ok(Missing::parse(&output.stderr_text()))
 }
 
 /// Checks that another store can be reached.
@@ -99,18 +98,11 @@ pub fn push(nix: &Nix, store: &str, path: &StorePath) -> Result<Captured> {
 /// not have the path.
 pub fn signers(nix: &Nix, store: &str, path: &StorePath) -> Result<Option<Vec<String>>> {
     let call = nix.command(["path-info", "--json", "--store", store, path.as_str()]);
-    let printed = process::read(&call, Some(TIMEOUT))?;
-    #[derive(Deserialize)]
-    struct Info {
-        #[serde(default)]
-        signatures: Vec<String>,
-    }
-    let table: BTreeMap<String, Option<Info>> =
-        serde_json::from_str(&printed).with_context(|| format!("`{call}` printed no table"))?;
-    let info = table.into_values().next().flatten();
+    let info = path_info(&call, Some(TIMEOUT))?.into_values().next();
     Ok(info.map(|info| {
-        let name = |signature: &String| signature.split(':').next().unwrap_or_default().to_owned();
-        info.signatures.iter().map(name).collect()
+        let signatures = info["signatures"].as_array().into_iter().flatten();
+        let names = signatures.filter_map(|it| it.as_str()?.split(':').next());
+        names.map(str::to_owned).collect()
     }))
 }
 
