@@ -21,13 +21,12 @@ use crate::bench::paired_run::{self, ComparisonTarget, Rounds};
 use crate::bench::recorder::{Recorder, is_time_up, not_recorded};
 use crate::bench::results::{lines_by_run, runs};
 use crate::bench::results_file::ResultsFile;
-use crate::findings::finding::{Finding, Severity};
+use crate::findings::finding::{Finding, Severity, or_finding};
 use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
 use crate::nix::store;
 use crate::system::resources::now;
 use crate::system::{disk, files, json_lines};
-use crate::target::or_finding;
 use crate::ui::sanitize::sanitize;
 
 /// Maximum number of times that the rounds are repeated until the interval is narrow.

@@ -16,14 +16,14 @@ use crate::bench::preflight_rules::closure_fits;
 use crate::build::run as build_all;
 use crate::build::variants::BuildState;
 use crate::build::variants::distinct;
-use crate::findings::finding::{Finding, none_is_an_error};
+use crate::findings::finding::{Finding, none_is_an_error, or_finding};
 use crate::findings::view::print;
 use crate::fleet::context::Context;
 use crate::fleet::manifest::{HostContext, Selection};
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::store;
 use crate::system::interrupt::Interrupted;
-use crate::target::{Target, or_finding};
+use crate::target::Target;
 
 /// Timeout for checking which of some hundred paths exist.
 const PATHS_TIMEOUT: Duration = Duration::from_secs(60);

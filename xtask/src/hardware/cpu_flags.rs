@@ -193,8 +193,8 @@ mod tests {
     fn an_option_too_many_or_too_few_is_named() {
         let mut tiger = row("tigerlake", "x86_64-linux");
         tiger.cmake_flags.retain(|flag| !flag.starts_with("-DGGML_AVX2:"));
-        let said = &findings(&tiger)[0].message;
-        assert!(said.contains("-DGGML_AVX2 is not passed, but must be ON"), "{said}");
+        let message = &findings(&tiger)[0].message;
+        assert!(message.contains("-DGGML_AVX2 is not passed, but must be ON"), "{message}");
 
         let mut haswell = row("haswell", "x86_64-linux");
         for flag in &mut haswell.cmake_flags {
@@ -230,9 +230,9 @@ mod tests {
     #[test]
     fn dispatch_needs_all_modules_and_no_cpu_option() {
         let none = findings(&manifest("dispatch", "x86_64-linux", &["-DGGML_AVX2=ON"]));
-        let said = &none[0].message;
+        let message = &none[0].message;
         for word in ["GGML_BACKEND_DL", "GGML_CPU_ALL_VARIANTS", "GGML_AVX2"] {
-            assert!(said.contains(word), "{said}");
+            assert!(message.contains(word), "{message}");
         }
     }
 

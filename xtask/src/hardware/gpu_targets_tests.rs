@@ -164,6 +164,6 @@ fn a_target_without_rocm_libraries_is_a_warning() {
 
 #[test]
 fn the_nearest_name_is_suggested() {
-    let said = rocm("gfx1104").unwrap().message;
-    assert!(said.contains("the nearest is \"gfx110"), "{said}");
+    let message = rocm("gfx1104").unwrap().message;
+    assert!(message.contains("the nearest is \"gfx110"), "{message}");
 }

@@ -162,7 +162,7 @@ mod tests {
         findings(&manifest(microarchs, system), Some(counts))
     }
 
-    fn said(microarchs: &[&str], counts: &str) -> String {
+    fn message(microarchs: &[&str], counts: &str) -> String {
         found(microarchs, counts).first().map(|finding| finding.message.clone()).unwrap_or_default()
     }
 
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_real_modules_are_accepted() {
-        assert_eq!(said(&[DISPATCH], COUNTS), "");
+        assert_eq!(message(&[DISPATCH], COUNTS), "");
         for (name, microarch) in [
             ("x64", "x86-64"),
             ("sse42", "nehalem"),
@@ -188,41 +188,45 @@ mod tests {
             ("alderlake", "alderlake"),
             ("sapphirerapids", "sapphirerapids"),
         ] {
-            assert_eq!(said(&[microarch], &module(name, "")), "", "{name}");
-            assert_eq!(said(&[microarch], &module(name, &format!("-{microarch}"))), "", "{name}");
+            assert_eq!(message(&[microarch], &module(name, "")), "", "{name}");
+            assert_eq!(
+                message(&[microarch], &module(name, &format!("-{microarch}"))),
+                "",
+                "{name}"
+            );
         }
         let both = module("haswell", "-haswell") + &module("zen4", "-znver4");
-        assert_eq!(said(&["haswell", "znver4"], &both), "");
-        let arm = |counts: &str| said(&["armv8.2-a-i8mm"], counts);
+        assert_eq!(message(&["haswell", "znver4"], &both), "");
+        let arm = |counts: &str| message(&["armv8.2-a-i8mm"], counts);
         let counts =
             "libggml-cpu.so total 154177\nlibggml-cpu.so dotprod 976\nlibggml-cpu.so fp16 23\n";
-        assert_eq!(said(&["cortex-a76"], counts), "");
+        assert_eq!(message(&["cortex-a76"], counts), "");
         assert_eq!(arm(&format!("{counts}libggml-cpu.so i8mm 296\n")), "");
         let sve = "libggml-cpu.so total 9\nlibggml-cpu.so dotprod 900\nlibggml-cpu.so i8mm 240\nlibggml-cpu.so sve 11586\n";
-        assert_eq!(said(&["neoverse-v1"], sve), "");
-        assert_eq!(said(&["neoverse-v2"], sve), "");
-        assert!(said(&["apple-m2"], sve).contains("has instructions of sve"));
+        assert_eq!(message(&["neoverse-v1"], sve), "");
+        assert_eq!(message(&["neoverse-v2"], sve), "");
+        assert!(message(&["apple-m2"], sve).contains("has instructions of sve"));
         assert!(arm(counts).contains("no instructions of i8mm"), "{}", arm(counts));
     }
 
     #[test]
     fn missing_and_extra_instructions_are_errors() {
-        let less = said(&["tigerlake"], &module("haswell", ""));
+        let less = message(&["tigerlake"], &module("haswell", ""));
         assert!(
             less.contains("libggml-cpu.so has no instructions of AVX512, AVX512_VNNI"),
             "{less}"
         );
-        assert!(said(&["haswell"], &module("x64", "")).contains("no instructions of AVX, AVX2"));
-        let more = said(&["haswell"], &module("zen4", ""));
+        assert!(message(&["haswell"], &module("x64", "")).contains("no instructions of AVX, AVX2"));
+        let more = message(&["haswell"], &module("zen4", ""));
         assert!(more.contains("has instructions of AVX512, "), "{more}");
         let other = module("haswell", "") + "libggml-cpu.so OTHER:vaddph 3\n";
-        assert!(said(&["haswell"], &other).contains("the instruction vaddph"));
+        assert!(message(&["haswell"], &other).contains("the instruction vaddph"));
         let changed = COUNTS.replace("libggml-cpu-haswell.so AVX2 9224\n", "");
         assert!(
-            said(&[DISPATCH], &changed)
+            message(&[DISPATCH], &changed)
                 .contains("libggml-cpu-haswell.so has no instructions of AVX2")
         );
-        assert!(said(&["haswell"], &module("zen4", "-znver4")).contains("is for another CPU"));
+        assert!(message(&["haswell"], &module("zen4", "-znver4")).contains("is for another CPU"));
     }
 
     #[test]

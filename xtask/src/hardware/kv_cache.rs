@@ -95,14 +95,12 @@ mod tests {
     use super::*;
 
     fn manifest(fields: &serde_json::Value) -> Manifest {
-        let mut manifest = json!({
-            "variant": "cuda-x", "backends": ["cuda"], "microarch": "dispatch",
-            "system": "x86_64-linux", "cmakeFlags": [], "rev": null, "build": null,
+        let mut all = json!({
+            "variant": "cuda-x", "backends": ["cuda"],
             "kvKernels": ["f16-f16", "q4_0-q4_0", "q8_0-q8_0", "bf16-bf16"],
         });
-        let fields = fields.as_object().unwrap().clone();
-        manifest.as_object_mut().unwrap().extend(fields);
-        serde_json::from_value(manifest).unwrap()
+        all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        Manifest::with(&all)
     }
 
     fn words(text: &str) -> Vec<String> {

@@ -147,8 +147,8 @@ impl Table {
             .then(|| Detected { name, is_own: is_generic(name) || is_listed })
     }
 
-    /// The rows that name the CPU with these numbers. They may tell several apart: Intel's
-    /// Xeons of three generations have one model number.
+    /// Returns the names of the rows that list this CPU. There may be several: three generations
+    /// of Intel Xeons share one model number.
     pub fn names_of(&self, arch: Arch, cpu: &Identity) -> Vec<&str> {
         let rows = self.section(arch).microarchs.iter();
         rows.filter(|(_, row)| row.lists(arch, cpu)).map(|(name, _)| name.as_str()).collect()

@@ -250,8 +250,8 @@ fn the_error_of_one_gpu_of_several_is_quoted() {
         ("Unable to determine the device handle for GPU1: 0000:34:00.0: Unknown Error\n", "GPU1"),
         ("[Unknown Error], [Unknown Error], 580.95, [N/A]\n", "GPU: [Unknown Error]"),
     ] {
-        let said = nvidia::smi_error(&format!("{header}{good}{line}")).unwrap();
-        assert!(said.contains(words), "{said}");
+        let message = nvidia::smi_error(&format!("{header}{good}{line}")).unwrap();
+        assert!(message.contains(words), "{message}");
     }
     for line in ["", "NVIDIA GB10, 12.1, 580.95.05, [N/A]\n", "WARNING: infoROM is corrupted\n"] {
         assert_eq!(nvidia::smi_error(&format!("{header}{good}{line}")), None);

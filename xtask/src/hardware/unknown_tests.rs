@@ -94,7 +94,7 @@ fn a_short_list_of_features_is_complete() {
     let words = "lm avx2 sse4_2 sse4_1 ssse3 pni popcnt avx xsave f16c fma bmi2";
     let rest = "x".repeat(511 - words.len() - 1);
     let features: Vec<&str> = words.split(' ').chain([rest.as_str()]).collect();
-    text["hardware"]["cpu"][0]["features"] = serde_json::json!(features);
+    text["hardware"]["cpu"][0]["features"] = json!(features);
     let report = report(&text.to_string());
     assert!(!report.facts.unwrap().cpu.flags_cut);
     assert_eq!(report.recommendation.unwrap().microarch, "x86-64-v3");

@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// A file to write: its path in the flake's folder, and its content.
 type NewFile = (PathBuf, String);
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct NewHostReport<'a> {
     schema: u32,
@@ -59,11 +59,8 @@ pub fn run(args: &NewHostArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         command: "new-host",
         host: name,
         dry_run: args.dry_run,
-        files: vec![],
-        contents: BTreeMap::new(),
-        findings: vec![],
         ok: true,
-        is_tracked: false,
+        ..NewHostReport::default()
     };
     if let Err(finding) = or_finding(add(args, global, &mut report))? {
         report.findings = vec![finding];

@@ -21,7 +21,6 @@ use crate::findings::finding::Finding;
 use crate::system::process::{self, Captured, Exit, Invocation, Source};
 use crate::target::ssh::{destination_problem, parse_store_uri};
 
-pub use crate::findings::finding::or_finding;
 pub use crate::target::connection::Connection;
 pub use crate::target::lease::{Lease, LeaseAnswer};
 

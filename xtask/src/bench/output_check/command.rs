@@ -12,11 +12,11 @@ use crate::bench::output_check::rules::{
     CHUNKS, CONTEXT, Completion, Divergence, PROMPT, TEXT, TOKENS, completion, divergences,
     last_run, wrong_output, wrong_text,
 };
-use crate::findings::finding::Finding;
+use crate::findings::finding::{Finding, or_finding};
 use crate::fleet::context::Context;
 use crate::nix::names::nix_string;
 use crate::system::process::Exit;
-use crate::target::{Printed, or_finding};
+use crate::target::Printed;
 use crate::ui::Ui;
 
 /// Runs both builds on a text, on the target.
