@@ -27,4 +27,7 @@ pkgs.mkShell {
     pkgs.procps
     pkgs.util-linux
   ];
+
+  # Off in Cargo.toml, for those who compile xtask once.
+  CARGO_INCREMENTAL = "1";
 }

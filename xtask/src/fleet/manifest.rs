@@ -222,9 +222,11 @@ impl<'de> Deserialize<'de> for HostResult {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         let value = serde_json::Value::deserialize(deserializer)?;
+        // Printed and read again: a second way to read these types would be compiled for each.
+        let text = value.to_string();
         match value.get("problems") {
-            Some(_) => serde_json::from_value(value).map(Self::Problems),
-            None => serde_json::from_value(value).map(Self::Selection),
+            Some(_) => serde_json::from_str(&text).map(Self::Problems),
+            None => serde_json::from_str(&text).map(Self::Selection),
         }
         .map_err(D::Error::custom)
     }

@@ -173,7 +173,7 @@ impl Facts {
             Some(schema) => return Err(format!("its schema is {schema}, not {SCHEMA}")),
             None => return Err("it has no `schema`".to_owned()),
         }
-        let mut facts: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        let mut facts: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         // A nixos-facter report has no kernel, and may have been read by a version that did not
         // recognize a truncated list.
         facts.cpu.flags_cut |=

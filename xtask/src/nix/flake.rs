@@ -107,7 +107,7 @@ impl Flake {
                 command: call.to_string(),
             }));
         }
-        serde_json::from_slice(&output.stdout).map(Ok).with_context(|| {
+        serde_json::from_str(&output.stdout_text()).map(Ok).with_context(|| {
             format!(
                 "`nix eval {}#{attribute}` printed unexpected or incomplete JSON",
                 self.reference

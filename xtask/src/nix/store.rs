@@ -27,7 +27,7 @@ fn path_info(call: &Invocation, timeout: Option<Duration>) -> Result<BTreeMap<St
     if !output.exit.ok() && output.stdout.is_empty() {
         bail!("`{call}`: {}: {}", output.exit, sanitize(output.stderr_text().trim()));
     }
-    let mut table: BTreeMap<StorePath, Value> = serde_json::from_slice(&output.stdout)
+    let mut table: BTreeMap<StorePath, Value> = serde_json::from_str(&output.stdout_text())
         .with_context(|| format!("`{call}` printed no table of paths"))?;
     // Nix prints `null` for what is not valid; some versions then also exit with 1.
     table.retain(|_, info| !info.is_null());

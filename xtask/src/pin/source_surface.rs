@@ -38,7 +38,7 @@ pub fn read(nix: &Nix, locked: &Value) -> Result<Surface> {
         let finding = diagnose(&output.stderr_text(), None);
         return Err(anyhow!("{} ({})", finding.message, output.exit));
     }
-    let Source { path, mut surface } = serde_json::from_slice(&output.stdout)
+    let Source { path, mut surface } = serde_json::from_str(&output.stdout_text())
         .context("unexpected output from source_surface.nix")?;
     for file in drift::files() {
         if let Ok(text) = files::read(&path.join(file)) {

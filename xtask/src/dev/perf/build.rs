@@ -203,7 +203,7 @@ impl<'a> Bench<'a> {
         let call = flake.nix.command(["eval", "--json"]).args(&flake.options);
         let call = call.arg(format!("{}#nixosConfigurations", flake.reference));
         let output = timed(&call.args(["--apply", &apply]))?.1;
-        let drvs: Vec<String> = serde_json::from_slice(&output.stdout)
+        let drvs: Vec<String> = serde_json::from_str(&output.stdout_text())
             .with_context(|| format!("nix reported no derivations: {}", output.stdout_text()))?;
         self.nix_build_of(drvs.iter().map(|drv| format!("{drv}^*")))
     }
@@ -235,7 +235,7 @@ impl<'a> Bench<'a> {
         if on_terminal && !output.stderr.contains(&b'\x1b') {
             bail!("`{call}` drew no bars: {}", output.stderr_text());
         }
-        let report: Report = serde_json::from_slice(&output.stdout)
+        let report: Report = serde_json::from_str(&output.stdout_text())
             .with_context(|| format!("`{call}` printed no report: {}", output.stdout_text()))?;
         // A build that exists already would be measured as very fast.
         if !report.variants.iter().all(|variant| variant.state == "built") {

@@ -75,7 +75,7 @@ fn cpu_time(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
     let call = call.arg(format!("{}#legacyPackages.{}", flake.reference, system()));
     let call = call.args(["--apply", &apply]);
     let answer = timed(&call)?.1;
-    let measured: Measured = serde_json::from_slice(&answer.stdout)
+    let measured: Measured = serde_json::from_str(&answer.stdout_text())
         .with_context(|| format!("`{call}` printed no derivations: {}", answer.stdout_text()))?;
     let cost = |what: &str, derivation: &Derivation| {
         let seconds = cpu_seconds(context, derivation)?;
