@@ -281,13 +281,12 @@ impl Output {
         });
         let is_speed = |speed: &f64| *speed > 0.0 && *speed < IMPOSSIBLE;
         let samples = samples.filter(|samples| !samples.is_empty() && samples.iter().all(is_speed));
-        let figures = || {
+        let figures = || -> Result<_, &str> {
             let average = line.avg_ts.filter(is_speed).ok_or("avg_ts")?;
             let stddev = line.stddev_ts.filter(|stddev| *stddev >= 0.0).ok_or("stddev_ts")?;
             Ok((average, stddev, samples.ok_or("samples_ts")?))
         };
-        let figures: Result<_, &str> = figures();
-        match figures {
+        match figures() {
             Ok((tokens_per_second, stddev, samples)) => {
                 self.results.push(TestResult {
                     test,

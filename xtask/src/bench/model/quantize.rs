@@ -43,11 +43,7 @@ impl Quantization {
         match self {
             Self::Q4_0 => encode_q4_0(values, out),
             Self::Q8_0 => encode_q8_0(values, out),
-            Self::F16 => {
-                for value in values {
-                    out.extend_from_slice(&f16_bits(*value).to_le_bytes());
-                }
-            }
+            Self::F16 => out.extend(values.iter().flat_map(|value| f16_bits(*value).to_le_bytes())),
         }
     }
 }

@@ -74,10 +74,11 @@ pub fn run(args: &BenchArgs, context: &Context, machine: &Machine) -> Result<Out
         }
     }
     // Run.
-    let mut ran = match earlier {
-        Some(ran) => ran,
-        None => sweep.begin()?,
-    };
+    if earlier.is_none() {
+        disk::remove(&sweep.journal)?;
+        json_lines::append(&sweep.journal, &sweep.header)?;
+    }
+    let mut ran = earlier.unwrap_or_default();
     let ended = sweep.complete(&mut ran)?;
     // Report.
     let mut report = sweep.report(&ran);
@@ -165,19 +166,13 @@ impl<'a> Sweep<'a> {
     fn earlier(&self, args: &BenchArgs) -> Result<Option<Vec<CompletedRun>>> {
         let text = json_lines::read(&self.journal)?;
         let ran = journal::read(&text, &self.header).filter(|_| !args.sweep.fresh);
-        if let Some(many) = ran.as_ref().map(Vec::len).filter(|many| *many > 0) {
+        if let Some(runs) = ran.as_ref().map(Vec::len).filter(|runs| *runs > 0) {
             self.setup.ui.status(format!(
-                "resuming after {many} runs of an interrupted sweep (--fresh starts over)"
+                "resuming after {} of an interrupted sweep (--fresh starts over)",
+                units::count(runs, "run")
             ));
         }
         Ok(ran)
-    }
-
-    /// Creates the journal of a new sweep.
-    fn begin(&self) -> Result<Vec<CompletedRun>> {
-        disk::remove(&self.journal)?;
-        json_lines::append(&self.journal, &self.header)?;
-        Ok(vec![])
     }
 
     /// Times one run, whose result is discarded, in seconds. A configuration that fails is skipped,
@@ -251,15 +246,11 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    fn params(&self, turn: NextRun) -> Params {
-        let args = self.header.points[turn.point].args(&self.parameters, &self.setup.params.args);
-        Params { repetitions: turn.repetitions, args, ..self.setup.params.clone() }
-    }
-
-    fn measure(&self, turn: NextRun) -> Result<BenchReport> {
-        let (ui, params) = (&Ui { quiet: true, ..*self.setup.ui }, &self.params(turn));
+    fn measure(&self, run: NextRun) -> Result<BenchReport> {
+        let args = self.header.points[run.point].args(&self.parameters, &self.setup.params.args);
+        let params = &Params { repetitions: run.repetitions, args, ..self.setup.params.clone() };
+        let setup = Setup { ui: &Ui { quiet: true, ..*self.setup.ui }, params, ..self.setup };
         let mut results = Results::default();
-        let setup = Setup { ui, params, ..self.setup };
         let mut report = measure(setup, self.subject, &mut results)?;
         if let Some(setting) = results.differing.first() {
             report.findings.push(Finding::error(
