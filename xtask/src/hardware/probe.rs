@@ -19,7 +19,7 @@ use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 use crate::ui::Ui;
 
 pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
-    // Discover. Needs Nix only if the target is in the fleet's table.
+    // Discover. Only the fleet's table needs Nix.
     let host = args.host.as_deref().unwrap_or(LOCAL);
     let root = match &global.flake {
         Some(reference) => local_root(reference),

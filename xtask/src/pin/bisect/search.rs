@@ -87,7 +87,7 @@ impl Search {
     }
 
     /// Returns the newest good revision, and the oldest bad one after it.
-    pub fn bounds(&self) -> (usize, usize) {
+    fn bounds(&self) -> (usize, usize) {
         let is = |wanted: Verdict| move |(_, verdict): &(&usize, &Verdict)| **verdict == wanted;
         let last = self.revisions - 1;
         let bad = self.verdicts.iter().find(is(Verdict::Bad)).map_or(last, |(at, _)| *at);
