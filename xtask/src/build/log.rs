@@ -76,14 +76,14 @@ impl BuildLogs {
             path = self.folder.join(format!("{}.log", files::safe_name(&stem)));
         }
         let file = File::options().create(true).append(true).open(&path);
-        let file = file.with_context(|| format!("cannot write the log {}", path.display()));
-        match file {
-            Ok(file) => Log { path, file: Some(file) },
+        let file = match file.with_context(|| format!("cannot write the log {}", path.display())) {
+            Ok(file) => Some(file),
             Err(error) => {
                 self.error.get_or_insert(error);
-                Log { path, file: None }
+                None
             }
-        }
+        };
+        Log { path, file }
     }
 
     /// Writes Nix's errors, which belong to no derivation.

@@ -94,9 +94,9 @@ pub fn begin(
 pub fn report(
     context: &Context,
     Planned { earlier, plan, .. }: &Planned,
-    mut ran: RunState,
+    mut run: RunState,
 ) -> Result<Vec<VariantReport>> {
-    if let Some(error) = ran.logs.error.take() {
+    if let Some(error) = run.logs.error.take() {
         // The builds themselves are in the store, and Nix has its own logs.
         context.ui.warn(format!(
             "warning: the build logs are incomplete: {error:#}; `nix log` prints Nix's own"
@@ -108,7 +108,7 @@ pub fn report(
     let is_missing = |build: &&Build| !valid.contains_key(&build.out) || deleted(build).is_some();
     let missing: Vec<&Build> = plan.wanted().into_iter().filter(is_missing).collect();
     // If Nix cannot be asked, each failure counts as the build's own.
-    let all_culprits = ran.culprits(context, &missing).unwrap_or_default();
+    let all_culprits = run.culprits(context, &missing).unwrap_or_default();
     let variants: Vec<VariantReport> = plan
         .variants
         .iter()
@@ -119,10 +119,10 @@ pub fn report(
             let culprits = all_culprits.get(&build.drv).map(Vec::as_slice).unwrap_or_default();
             let derivations = build.own_derivations();
             let own = culprits.iter().find(|drv| derivations.contains(drv));
-            let failed_before_ctrl_c = culprits.iter().any(|drv| ran.record(drv).attempts.failed);
+            let failed_before_ctrl_c = culprits.iter().any(|drv| run.record(drv).attempts.failed);
             let state = match (info, planned.plan) {
                 (Some(_), Todo::Present) => BuildState::Present,
-                (Some(_), _) if ran.tracker.was_substituted(&build.out) => BuildState::Substituted,
+                (Some(_), _) if run.tracker.was_substituted(&build.out) => BuildState::Substituted,
                 (Some(_), _) => BuildState::Built,
                 (None, _) if deleted.is_some() => BuildState::Failed,
                 (None, Todo::Unsupported) => BuildState::Unsupported,
@@ -135,15 +135,15 @@ pub fn report(
             };
             let failed = matches!(state, BuildState::Failed | BuildState::DependencyFailed);
             let culprit = own.or(culprits.first()).unwrap_or(&build.drv);
-            let row = ran.record(&build.drv);
+            let row = run.record(&build.drv);
             let machine = machine_name(&row.machine);
-            let build_seconds = |drv: &&DrvPath| ran.record(drv).build_seconds(ran.now());
+            let build_seconds = |drv: &&DrvPath| run.record(drv).build_seconds(run.now());
             VariantReport {
                 build: build.clone(),
                 out_path: info.map(|_| build.out.clone()),
                 state,
                 seconds: derivations.iter().map(build_seconds).sum(),
-                log: ran.logs.file(culprit).map(|file| file.display().to_string()),
+                log: run.logs.file(culprit).map(|file| file.display().to_string()),
                 closure_bytes: info.and_then(|info| info.closure_size),
                 machine: Some(machine.to_owned()).filter(|machine| !machine.is_empty()),
                 attempts: Some(row.attempts.count).filter(|count| *count > 1),
@@ -152,7 +152,7 @@ pub fn report(
                         "{path} is missing on disk, although Nix's database has it; `nix store \
                          repair {path}` restores it"
                     )),
-                    None if failed => ran.reason(build, culprit),
+                    None if failed => run.reason(build, culprit),
                     None => planned.lacks.first().map(|toolkit| {
                         format!("it needs {}: run `{}`", toolkit.name, toolkit.setup_command())
                     }),
@@ -160,7 +160,7 @@ pub fn report(
                 failed_dependency: (state == BuildState::DependencyFailed)
                     .then(|| short_name(culprit.as_str()).to_owned()),
                 failed_part: part(build, culprit).filter(|_| state == BuildState::Failed),
-                first_error: ran
+                first_error: run
                     .logs
                     .file(culprit)
                     .filter(|_| failed)
@@ -169,12 +169,12 @@ pub fn report(
                 link: None,
                 findings: info.map_or_else(Vec::new, |_| instruction_findings(build)),
                 pushed: None,
-                tail_shown: failed && ran.record(culprit).stage == Stage::Failed,
-                log_tail: if failed { ran.record(culprit).tail.lines() } else { vec![] },
+                tail_shown: failed && run.record(culprit).stage == Stage::Failed,
+                log_tail: if failed { run.record(culprit).tail.lines() } else { vec![] },
             }
         })
         .collect();
-    record_times(context, &variants, &ran);
+    record_times(context, &variants, &run);
     Ok(variants)
 }
 
@@ -221,24 +221,24 @@ fn closure_change(earlier: &History, build: &Build, info: Option<&store::PathInf
 }
 
 /// Records the times of completed builds, for the estimates of the next run.
-fn record_times(context: &Context, variants: &[VariantReport], ran: &RunState) {
+fn record_times(context: &Context, variants: &[VariantReport], run: &RunState) {
     let record = |drv: &DrvPath, row: &Derivation, out, closure_bytes| Record {
         name: short_name(drv.as_str()).to_owned(),
         machine: row.machine.clone(),
-        seconds: row.build_seconds(ran.now()),
+        seconds: row.build_seconds(run.now()),
         out,
         closure_bytes,
     };
     let mut records = vec![];
     for variant in variants.iter().filter(|variant| variant.state == BuildState::Built) {
-        let row = ran.record(&variant.build.drv);
+        let row = run.record(&variant.build.drv);
         // Another process may have built it.
         if row.started {
             let out = variant.out_path.clone();
             records.push(record(&variant.build.drv, row, out, variant.closure_bytes));
         }
     }
-    for (drv, row) in ran.tracker.derivations.iter() {
+    for (drv, row) in run.tracker.derivations.iter() {
         let is_ended = row.started && row.stage == Stage::Ended && !row.is_variant();
         if is_ended && derivation::is_built(drv) {
             records.push(record(drv, row, None, None));

@@ -45,7 +45,7 @@ impl BuildState {
             Self::Failed => "the build failed",
             Self::DependencyFailed => "a dependency failed to build",
             Self::Unsupported => "no machine can build for this system",
-            Self::NeedsSetup => "not built before a set-up",
+            Self::NeedsSetup => "set-up required",
             Self::Interrupted => "interrupted",
         }
     }

@@ -75,9 +75,7 @@ impl Outcomes {
 
     /// Returns the hosts that select no variant: they fail, or do not use the module.
     pub fn without_variant(&self) -> Vec<HostName> {
-        let mut hosts = self.hosts();
-        hosts.retain(|host| self.selection(host).is_none());
-        hosts
+        self.0.keys().filter(|host| self.selection(host).is_none()).cloned().collect()
     }
 
     pub fn uses_module(&self, host: &HostName) -> bool {

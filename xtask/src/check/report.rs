@@ -211,38 +211,30 @@ impl HostReport {
         (evaluated, seconds): (Evaluated, f64),
         present: &BTreeSet<DrvPath>,
     ) -> Self {
-        let blank = Self {
-            host,
-            state: HostState::Ok,
-            variant: None,
-            backends: vec![],
-            microarch: None,
-            drv_path: None,
-            cached: false,
-            parts: vec![],
-            seconds,
-            cmake_flags: vec![],
-            findings: vec![],
-            toplevel: None,
-        };
-        match evaluated {
-            Err(Unselected { state, findings }) => Self { state, findings, ..blank },
+        let (selection, state, findings) = match evaluated {
             Ok(selection) => {
                 let findings = variant_rules::findings(&selection);
                 let is_ok = none_is_an_error(&findings);
-                Self {
-                    state: if is_ok { HostState::Ok } else { HostState::Finding },
-                    variant: Some(selection.manifest.variant.clone()),
-                    backends: selection.manifest.backends.clone(),
-                    microarch: Some(selection.manifest.microarch.clone()),
-                    cached: present.contains(&selection.drv_path),
-                    parts: PartReport::of(&selection.manifest, present),
-                    drv_path: Some(selection.drv_path),
-                    cmake_flags: selection.manifest.cmake_flags,
-                    findings,
-                    ..blank
-                }
+                let state = if is_ok { HostState::Ok } else { HostState::Finding };
+                (Some(selection), state, findings)
             }
+            Err(Unselected { state, findings }) => (None, state, findings),
+        };
+        let manifest = selection.as_ref().map(|selection| &selection.manifest);
+        let drv_path = selection.as_ref().map(|selection| selection.drv_path.clone());
+        Self {
+            host,
+            state,
+            variant: manifest.map(|it| it.variant.clone()),
+            backends: manifest.map(|it| it.backends.clone()).unwrap_or_default(),
+            microarch: manifest.map(|it| it.microarch.clone()),
+            cached: drv_path.as_ref().is_some_and(|drv| present.contains(drv)),
+            drv_path,
+            parts: manifest.map(|it| PartReport::of(it, present)).unwrap_or_default(),
+            seconds,
+            cmake_flags: manifest.map(|it| it.cmake_flags.clone()).unwrap_or_default(),
+            findings,
+            toplevel: None,
         }
     }
 }

@@ -73,14 +73,14 @@ pub fn validate(context: &Context, own_lock: Option<&str>) -> Validation {
         };
     };
     let own = own_lock.and_then(|text| LockFile::parse(text).ok());
-    let testbeds = if context.in_testbed() { evaluated_lock(context) } else { None };
+    let testbed_lock = if context.in_testbed() { evaluated_lock(context) } else { None };
     let inputs = flake::inputs(&context.flake.nix, &root);
     let text = files::read(&root.join("flake.nix")).unwrap_or_default();
     let mut findings = match (&own, own_lock) {
         (Some(own), _) => lock_rules::findings(own, &inputs, &text),
         (None, Some(_)) => vec![lock_rules::unreadable()],
         // The testbed has created its own lock file.
-        (None, None) if testbeds.is_some() => vec![],
+        (None, None) if testbed_lock.is_some() => vec![],
         (None, None) if inputs.as_object().is_some_and(|inputs| !inputs.is_empty()) => {
             vec![lock_rules::absent()]
         }
@@ -91,7 +91,7 @@ pub fn validate(context: &Context, own_lock: Option<&str>) -> Validation {
         findings.extend(untracked(&root));
         findings.extend(git::hidden_edits(&root).into_iter().map(lock_rules::hidden_edit));
     }
-    let lock = testbeds.or(own);
+    let lock = testbed_lock.or(own);
     let pinned_path = PINNED_HOSTS.path(&root);
     let pinned_file = read_pinned_hosts(&root).unwrap_or_else(|error| {
         let finding = lock_rules::unreadable_pinned_hosts(&format!("{error:#}"));

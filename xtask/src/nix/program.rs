@@ -46,20 +46,18 @@ impl Nix {
         let call = Invocation::new(&program).arg("--version");
         let printed = process::read(&call, Some(Duration::from_secs(20)))
             .with_context(|| format!("{} does not run", program.display()))?;
-        let version = parse_version(&printed)
+        let (version, numbers) = parse_version(&printed)
             .with_context(|| format!("`{call}` printed {printed:?} instead of a version"))?;
-        let numbers = (version.1, version.2);
         if numbers < OLDEST {
             bail!(
-                "{} is Nix {}, too old: {}.{} or newer is needed; `cargo xtask setup` provides one \
-                 without touching the system",
+                "{} is Nix {version}, too old: {}.{} or newer is needed; `cargo xtask setup` \
+                 provides one without touching the system",
                 program.display(),
-                version.0,
                 OLDEST.0,
                 OLDEST.1
             );
         }
-        Ok(Self { program, version: version.0, options: vec![] })
+        Ok(Self { program, version, options: vec![] })
     }
 
     /// Returns `nix WORDS…` with flakes enabled and the options of every command.
@@ -73,12 +71,12 @@ impl Nix {
 
 /// Parses the output of `nix --version`, such as `nix (Nix) 2.26.3`, `nix (Lix, like Nix) 2.93.0`
 /// or `nix (Determinate Nix 3.6.2) 2.29.0`. The last word is the version of the interface.
-fn parse_version(printed: &str) -> Option<(String, u32, u32)> {
+fn parse_version(printed: &str) -> Option<(String, (u32, u32))> {
     let version = printed.lines().next()?.split_whitespace().last()?;
     let mut numbers = version.split(['.', 'p', '-']);
     let major = numbers.next()?.parse().ok()?;
     let minor = numbers.next()?.chars().take_while(char::is_ascii_digit).collect::<String>();
-    Some((version.to_owned(), major, minor.parse().ok()?))
+    Some((version.to_owned(), (major, minor.parse().ok()?)))
 }
 
 #[cfg(test)]
@@ -87,12 +85,12 @@ mod tests {
 
     #[test]
     fn versions_of_all_implementations_are_parsed() {
-        let minor = |printed: &str| parse_version(printed).map(|(_, major, minor)| (major, minor));
-        assert_eq!(minor("nix (Nix) 2.26.3"), Some((2, 26)));
-        assert_eq!(minor("nix (Nix) 2.8.0"), Some((2, 8)));
-        assert_eq!(minor("nix (Nix) 2.24pre20240723_dirty"), Some((2, 24)));
-        assert_eq!(minor("nix (Lix, like Nix) 2.93.0"), Some((2, 93)));
-        assert_eq!(minor("nix (Determinate Nix 3.6.2) 2.29.0"), Some((2, 29)));
-        assert_eq!(minor("bash: nix: not found"), None);
+        let numbers = |printed: &str| parse_version(printed).map(|(_, numbers)| numbers);
+        assert_eq!(numbers("nix (Nix) 2.26.3"), Some((2, 26)));
+        assert_eq!(numbers("nix (Nix) 2.8.0"), Some((2, 8)));
+        assert_eq!(numbers("nix (Nix) 2.24pre20240723_dirty"), Some((2, 24)));
+        assert_eq!(numbers("nix (Lix, like Nix) 2.93.0"), Some((2, 93)));
+        assert_eq!(numbers("nix (Determinate Nix 3.6.2) 2.29.0"), Some((2, 29)));
+        assert_eq!(numbers("bash: nix: not found"), None);
     }
 }

@@ -58,23 +58,23 @@ fn cells(build: &Build, state: Cell, time: Option<String>, closure: Option<Strin
 /// 12 paths from a cache, …`.
 fn sentence(plan: &Plan) -> String {
     let dependencies = match plan.dependencies {
+        0 => String::new(),
         1 => " and 1 dependency".to_owned(),
         count => format!(" and {count} dependencies"),
     };
     let counts = [
-        (plan.count(Todo::Present), "present"),
-        (plan.count(Todo::Build), "to build"),
-        (plan.count(Todo::Fetch), "to fetch"),
-        (plan.count(Todo::Unsupported), "that no machine can build"),
-        (plan.count(Todo::NeedsSetup), "that need a set-up"),
+        (Todo::Present, "present", ""),
+        (Todo::Build, "to build", dependencies.as_str()),
+        (Todo::Fetch, "to fetch", ""),
+        (Todo::Unsupported, "that no machine can build", ""),
+        (Todo::NeedsSetup, "that need a set-up", ""),
     ];
-    let mut parts: Vec<String> = vec![];
-    for (todo, (count, what)) in counts.into_iter().enumerate() {
-        let more = todo == 1 && plan.dependencies > 0;
-        if count > 0 || more {
-            parts.push(format!("{count} {what}{}", if more { &dependencies } else { "" }));
-        }
-    }
+    let parts: Vec<String> = counts
+        .map(|(todo, what, more)| (plan.count(todo), what, more))
+        .into_iter()
+        .filter(|(count, _, more)| *count > 0 || !more.is_empty())
+        .map(|(count, what, more)| format!("{count} {what}{more}"))
+        .collect();
     let mut text = units::count(plan.variants.len(), "variant");
     if !parts.is_empty() {
         text.push_str(&format!(": {}", parts.join(", ")));
