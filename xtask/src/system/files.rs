@@ -97,9 +97,10 @@ pub fn read_limited(file: &Path, limit: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes beside the file and renames, so that neither a reader nor a full disk nor a kill leaves
-/// half of it.
+/// Writes a temporary file beside this one and renames it, so that a full disk or a kill leaves
+/// no partial file and no reader sees one. Creates a missing folder.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
+    disk::create(disk::folder_of(file))?;
     let written = Staged::with(file, bytes).and_then(Staged::publish);
     written.with_context(|| format!("cannot write {}", file.display()))
 }
