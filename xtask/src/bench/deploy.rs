@@ -139,7 +139,7 @@ pub fn copy(context: &Context, machine: &Machine, subject: &Subject) -> Result<(
 }
 
 /// Returns the total size of the paths that the target does not have.
-fn absent_bytes(target: &Target, sizes: &BTreeMap<StorePath, u64>) -> Result<u64> {
+fn absent_bytes(target: &Target, sizes: &[(StorePath, u64)]) -> Result<u64> {
     const ABSENT: &str = r#"for path; do [ -e "$path" ] || printf '%s\n' "$path"; done"#;
     let on_disk: BTreeMap<String, u64> =
         sizes.iter().map(|(path, size)| (target.on_disk(path.as_str()), *size)).collect();
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn only_missing_paths_need_space() {
         let sizes = [("/", 7), ("/nonexistent/a b", 5), ("/nonexistent/'$(b)", 3)];
-        let sizes = sizes.map(|(path, size)| (StorePath::new(path), size)).into();
+        let sizes = sizes.map(|(path, size)| (StorePath::new(path), size));
         assert_eq!(absent_bytes(&Target::Local, &sizes).unwrap(), 8);
     }
 }

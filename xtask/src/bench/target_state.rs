@@ -4,7 +4,7 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -148,10 +148,10 @@ pub fn throttle_events(text: &str) -> Option<u64> {
 /// Whether a battery of the machine is discharging. Batteries of devices such as mice have the scope
 /// `Device`.
 fn on_battery(text: &str) -> Option<bool> {
-    let supplies: Vec<BTreeMap<&str, &str>> = text
+    let supplies: Vec<HashMap<&str, &str>> = text
         .split("\n\n")
         .map(|block| block.lines().filter_map(|line| line.split_once('=')).collect())
-        .filter(|supply: &BTreeMap<&str, &str>| supply.get("scope") != Some(&"Device"))
+        .filter(|supply: &HashMap<&str, &str>| supply.get("scope") != Some(&"Device"))
         .collect();
     let mut batteries = supplies.iter().filter(|supply| supply.get("type") == Some(&"Battery"));
     batteries.clone().next()?;

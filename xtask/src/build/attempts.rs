@@ -2,7 +2,7 @@
 //! builder (`--retry`), and for builds that were running when Nix was stopped because another one
 //! had timed out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub fn run(
     context: &Context,
     wanted: &[&Build],
     limits: &Limits,
-    expected: BTreeMap<DrvPath, Expected>,
+    expected: Vec<(DrvPath, Expected)>,
     run: &SharedRun,
 ) -> Result<()> {
     run.lock().tracker.derivations.add_expected(expected);

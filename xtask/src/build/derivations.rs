@@ -253,7 +253,7 @@ impl Derivations {
     }
 
     /// Adds expectations, before or during the builds.
-    pub fn add_expected(&mut self, expected: BTreeMap<DrvPath, Expected>) {
+    pub fn add_expected(&mut self, expected: Vec<(DrvPath, Expected)>) {
         for (drv, new) in expected {
             let known = &mut self.entry(&drv).expected;
             known.seconds = known.seconds.or(new.seconds);

@@ -1,7 +1,7 @@
 //! Builds the first variants while other hosts are being evaluated, so that a large fleet's first
 //! compiler starts after seconds. A second `nix build` then builds the rest.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ const DELAY: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The variants whose build was begun early, as they were planned then.
-pub type Begun = BTreeMap<DrvPath, Todo>;
+pub type Begun = HashMap<DrvPath, Todo>;
 
 /// Builds for the hosts that have been evaluated so far.
 pub struct EarlyBuild<'a> {

@@ -1,7 +1,7 @@
 //! Writes the full log of each build to disk while it runs. A full or read-only disk does not stop
 //! a build: the log ends there, and the first error is reported.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub fn lines(log: &Path) -> impl Iterator<Item = String> {
 /// One folder per run, one file per derivation.
 pub struct BuildLogs {
     folder: PathBuf,
-    logs: BTreeMap<DrvPath, Log>,
+    logs: HashMap<DrvPath, Log>,
     /// The first error.
     pub error: Option<Error>,
 }
@@ -42,7 +42,7 @@ struct Log {
 impl BuildLogs {
     pub fn create(folder: &Path) -> Self {
         let error = disk::create(folder).err();
-        Self { folder: folder.to_owned(), logs: BTreeMap::new(), error }
+        Self { folder: folder.to_owned(), logs: HashMap::new(), error }
     }
 
     pub fn follow(&mut self, update: &Update) {

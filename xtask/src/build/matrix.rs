@@ -81,8 +81,7 @@ fn share_a_module(job: &[Build], build: &Build) -> bool {
         let parts = build.manifest.parts.iter();
         parts.filter(|it| it.name.starts_with("ggml-")).map(|it| &it.drv_path)
     }
-    let of_build: BTreeSet<&DrvPath> = modules(build).collect();
-    job.iter().flat_map(modules).any(|module| of_build.contains(module))
+    job.iter().flat_map(modules).any(|module| modules(build).any(|own| own == module))
 }
 
 impl Job {

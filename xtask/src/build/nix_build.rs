@@ -1,7 +1,6 @@
 //! Runs one `nix build` of all derivations, and passes each line of its log to the tracker, the
 //! logs on disk and the progress display.
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -122,7 +121,7 @@ struct Follower<'a> {
     context: &'a Context,
     /// The variants that need each dependency. Requested when the first dependency begins, because
     /// most runs build none.
-    dependents: Option<Receiver<BTreeMap<DrvPath, Expected>>>,
+    dependents: Option<Receiver<Vec<(DrvPath, Expected)>>>,
     errors: Vec<String>,
 }
 

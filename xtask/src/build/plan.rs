@@ -2,11 +2,12 @@
 //! and their sizes.
 
 use std::cell::LazyCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::build::early::Begun;
 use crate::build::estimates::History;
 use crate::build::history;
 use crate::build::variants::{Build, short_name};
@@ -138,7 +139,7 @@ pub struct Planned {
 
 impl Planned {
     /// Plans the variants that were begun early as before, although they may be present by now.
-    pub fn restore(&mut self, begun: &BTreeMap<DrvPath, Todo>) {
+    pub fn restore(&mut self, begun: &Begun) {
         for row in &mut self.plan.variants {
             if let Some(todo) = begun.get(&row.build.drv) {
                 row.plan = *todo;
@@ -189,7 +190,7 @@ pub fn plan(context: &Context, builds: &[Build]) -> Result<Planned> {
             lacks,
         }
     };
-    let own: BTreeSet<&DrvPath> = builds.iter().map(|build| &build.drv).collect();
+    let own: Vec<&DrvPath> = builds.iter().map(|build| &build.drv).collect();
     let plan = Plan {
         variants: builds.iter().map(row).collect(),
         dependencies: missing.build.iter().filter(|drv| !own.contains(drv)).count(),

@@ -1,6 +1,6 @@
 //! Builds everything, and reports each build by what the store has afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
@@ -208,7 +208,7 @@ fn instruction_findings(build: &Build) -> Vec<Finding> {
 pub fn expected<'a>(
     earlier: &History,
     drvs: impl Iterator<Item = &'a DrvPath>,
-) -> BTreeMap<DrvPath, Expected> {
+) -> Vec<(DrvPath, Expected)> {
     let seconds = |drv: &DrvPath| earlier.seconds(short_name(drv.as_str()), "");
     drvs.map(|drv| (drv.clone(), Expected { seconds: seconds(drv), needed_by: None })).collect()
 }

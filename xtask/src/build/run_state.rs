@@ -1,6 +1,6 @@
 //! The state of a run over all attempts of `nix build`: which builds failed, and why.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use crate::system::{disk, resources};
 use crate::ui::Ui;
 
 /// The failed derivations that explain each build's failure.
-pub type Culprits = BTreeMap<DrvPath, Vec<DrvPath>>;
+pub type Culprits = HashMap<DrvPath, Vec<DrvPath>>;
 
 pub struct RunState {
     /// When the first `nix build` was started.

@@ -2,7 +2,6 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -122,7 +121,7 @@ impl Build {
     }
 
     /// Returns the derivations of the package and its parts, which other builds may share.
-    pub fn own_derivations(&self) -> BTreeSet<&DrvPath> {
+    pub fn own_derivations(&self) -> Vec<&DrvPath> {
         self.manifest.parts.iter().map(|part| &part.drv_path).chain([&self.drv]).collect()
     }
 

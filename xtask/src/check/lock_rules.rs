@@ -3,8 +3,6 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::findings::finding::{Finding, abridged};
@@ -74,19 +72,19 @@ pub fn findings(lock: &LockFile, inputs: &Value, text: &str) -> Vec<Finding> {
     findings.extend(elsewhere(lock));
     findings.extend(lock.acyclic().err());
     let Some(wanted) = inputs.as_object() else { return findings };
-    let have: BTreeMap<&str, &Value> = lock.node(lock.root()).inputs().collect();
+    let have: Vec<(&str, &Value)> = lock.node(lock.root()).inputs().collect();
     for (name, input) in wanted {
         let at = |finding: Finding| placed(finding, text, name);
-        match have.get(name.as_str()) {
+        match have.iter().find(|(locked, _)| locked == name) {
             None => findings.push(at(Finding::error(
                 "lock-lacks-input",
                 format!("flake.lock does not lock the input {name}"),
                 RELOCK,
             ))),
-            Some(target) => findings.extend(differs(lock, name, input, target).map(at)),
+            Some((_, target)) => findings.extend(differs(lock, name, input, target).map(at)),
         }
     }
-    let extra = have.keys().filter(|name| !wanted.contains_key(**name)).map(|name| {
+    let extra = have.iter().filter(|(name, _)| !wanted.contains_key(*name)).map(|(name, _)| {
         let message = format!("flake.lock locks {name}, which is not an input of flake.nix");
         Finding::error("lock-extra-input", message, RELOCK).at("flake.lock")
     });

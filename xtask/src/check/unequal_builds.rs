@@ -10,7 +10,6 @@ use serde_json::Value;
 use crate::findings::finding::Finding;
 use crate::fleet::manifest::{Manifest, Selection};
 use crate::fleet::names::HostName;
-use crate::nix::names::DrvPath;
 
 /// Returns a finding for each variant that is built more than once.
 pub fn findings<'a>(selected: impl Iterator<Item = (&'a HostName, &'a Selection)>) -> Vec<Finding> {
@@ -30,9 +29,13 @@ pub fn findings<'a>(selected: impl Iterator<Item = (&'a HostName, &'a Selection)
 }
 
 fn of_one_variant(hosts: &[(&HostName, &Selection)]) -> Option<Finding> {
-    let mut seen: BTreeSet<&DrvPath> = BTreeSet::new();
     // The first host of each derivation.
-    let distinct: Vec<_> = hosts.iter().filter(|(_, one)| seen.insert(&one.drv_path)).collect();
+    let mut distinct: Vec<&(&HostName, &Selection)> = vec![];
+    for host in hosts {
+        if distinct.iter().all(|(_, one)| one.drv_path != host.1.drv_path) {
+            distinct.push(host);
+        }
+    }
     let [first, others @ ..] = distinct.as_slice() else { return None };
     if others.is_empty() {
         return None;

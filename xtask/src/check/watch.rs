@@ -1,6 +1,5 @@
 //! `check --watch`: checks again whenever a file of the flake changes.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -52,7 +51,7 @@ pub fn run(args: &CheckArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
 }
 
 /// Returns the files that an evaluation reads, each with its time of modification and its size.
-fn files(root: &Path) -> BTreeMap<PathBuf, (Option<SystemTime>, u64)> {
+fn files(root: &Path) -> Vec<(PathBuf, Option<SystemTime>, u64)> {
     let is_read = |entry: &DirEntry| {
         let name = entry.file_name().to_string_lossy();
         entry.depth() == 0 || !(name.starts_with('.') || name == "target" || name == "result")
@@ -64,7 +63,7 @@ fn files(root: &Path) -> BTreeMap<PathBuf, (Option<SystemTime>, u64)> {
     });
     let stamp = |entry: DirEntry| {
         let about = entry.metadata().ok()?;
-        Some((entry.into_path(), (about.modified().ok(), about.len())))
+        Some((entry.into_path(), about.modified().ok(), about.len()))
     };
     files.filter_map(stamp).collect()
 }

@@ -163,7 +163,8 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         "\n{}\n\n{NEXT}",
         match args.model {
             LocalModel::M29 => CACHED,
-            LocalModel::B1 => "The model is generated; like a large real one, it exceeds any CPU cache.",
+            LocalModel::B1 =>
+                "The model is generated; like a large real one, it exceeds any CPU cache.",
             LocalModel::SmolLm2 => "The model is SmolLM2 135M, a real one.",
         }
     ));

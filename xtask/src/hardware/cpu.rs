@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -132,8 +132,8 @@ fn unsupported(cpuinfo: &str) -> Option<&'static str> {
 }
 
 /// Returns the fields of each processor by number.
-pub fn processors(cpuinfo: &str) -> BTreeMap<u32, BTreeMap<&str, &str>> {
-    let mut processors: BTreeMap<u32, BTreeMap<&str, &str>> = BTreeMap::new();
+pub fn processors(cpuinfo: &str) -> BTreeMap<u32, HashMap<&str, &str>> {
+    let mut processors: BTreeMap<u32, HashMap<&str, &str>> = BTreeMap::new();
     let mut current = None;
     for (key, value) in cpuinfo.lines().filter_map(key_value) {
         if key == "processor" {

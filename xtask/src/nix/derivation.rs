@@ -1,7 +1,5 @@
 //! Queries derivations in the store: their outputs, and which derivations need them.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use serde_json::Value;
 
@@ -19,9 +17,9 @@ pub fn is_built(drv: &DrvPath) -> bool {
 }
 
 /// Returns, for each dependency, the indices of the `roots` that need it. Runs Nix once.
-pub fn needed_by(nix: &Nix, roots: &[DrvPath]) -> Result<BTreeMap<DrvPath, Vec<usize>>> {
+pub fn needed_by(nix: &Nix, roots: &[DrvPath]) -> Result<Vec<(DrvPath, Vec<usize>)>> {
     if roots.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(vec![]);
     }
     let paths: Vec<&str> = roots.iter().map(DrvPath::as_str).collect();
     let references = |info: &Value| {

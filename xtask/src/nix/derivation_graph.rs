@@ -21,7 +21,7 @@ pub fn outputs(text: &str) -> Vec<StorePath> {
 pub fn needed_by(
     roots: &[DrvPath],
     references: &BTreeMap<String, Vec<String>>,
-) -> BTreeMap<DrvPath, Vec<usize>> {
+) -> Vec<(DrvPath, Vec<usize>)> {
     let mut needed: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, root) in roots.iter().enumerate() {
         let mut seen: BTreeSet<&str> = [root.as_str()].into();
@@ -65,6 +65,6 @@ mod tests {
             .collect();
         let needed = needed_by(&[DrvPath::new("/a.drv"), DrvPath::new("/b.drv")], &references);
         let expected = [("/m.drv", vec![0]), ("/z.drv", vec![0, 1])];
-        assert_eq!(needed, expected.map(|(drv, by)| (DrvPath::new(drv), by)).into());
+        assert_eq!(needed, expected.map(|(drv, by)| (DrvPath::new(drv), by)));
     }
 }

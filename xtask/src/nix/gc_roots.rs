@@ -18,7 +18,7 @@ const ROOTS: &str = "/nix/var/nix/gcroots/auto";
 pub struct Links {
     folder: PathBuf,
     /// All links that are GC roots.
-    registered: BTreeSet<PathBuf>,
+    registered: Vec<PathBuf>,
 }
 
 impl Links {

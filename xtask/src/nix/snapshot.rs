@@ -178,7 +178,7 @@ fn digest(what: &impl Hash) -> String {
 }
 
 /// Returns the text of every nix.conf that Nix reads, and of the files that these include.
-fn configuration(home: &Path) -> BTreeMap<PathBuf, String> {
+fn configuration(home: &Path) -> Vec<(PathBuf, String)> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let folder = |name: &str, otherwise: &str| {
         variable(name).map_or_else(|| PathBuf::from(otherwise), PathBuf::from)
@@ -194,9 +194,9 @@ fn configuration(home: &Path) -> BTreeMap<PathBuf, String> {
     if let Some(list) = variable("NIX_USER_CONF_FILES") {
         queue.extend(std::env::split_paths(&list));
     }
-    let mut texts = BTreeMap::new();
+    let mut texts: Vec<(PathBuf, String)> = vec![];
     while let Some(file) = queue.pop() {
-        if texts.contains_key(&file) {
+        if texts.iter().any(|(known, _)| *known == file) {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap_or_default();
@@ -206,7 +206,7 @@ fn configuration(home: &Path) -> BTreeMap<PathBuf, String> {
                 queue.push(file.parent().unwrap_or(Path::new("/")).join(name));
             }
         }
-        texts.insert(file, text);
+        texts.push((file, text));
     }
     texts
 }

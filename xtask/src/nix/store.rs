@@ -1,11 +1,11 @@
 //! Queries the Nix store: which paths are valid or missing, and their sizes. Copies paths to
 //! another store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::nix::names::{DrvPath, StorePath};
 use crate::nix::program::Nix;
@@ -22,22 +22,22 @@ pub struct PathInfo {
 }
 
 /// Returns the objects that `nix path-info --json` prints about valid paths.
-fn path_info(call: &Invocation, timeout: Option<Duration>) -> Result<BTreeMap<StorePath, Value>> {
+fn path_info(call: &Invocation, timeout: Option<Duration>) -> Result<Vec<(StorePath, Value)>> {
     let output = process::capture(call, timeout)?;
     if !output.exit.ok() && output.stdout.is_empty() {
         bail!("`{call}`: {}: {}", output.exit, sanitize(output.stderr_text().trim()));
     }
-    let mut table: BTreeMap<StorePath, Value> = serde_json::from_str(&output.stdout_text())
+    let table: Map<String, Value> = serde_json::from_str(&output.stdout_text())
         .with_context(|| format!("`{call}` printed no table of paths"))?;
     // Nix prints `null` for what is not valid; some versions then also exit with 1.
-    table.retain(|_, info| !info.is_null());
-    Ok(table)
+    let valid = table.into_iter().filter(|(_, info)| !info.is_null());
+    Ok(valid.map(|(path, info)| (StorePath::new(path), info)).collect())
 }
 
 /// Returns the valid paths among these, with the size of their closure in bytes.
-pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePath, PathInfo>> {
+pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<HashMap<StorePath, PathInfo>> {
     if paths.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(HashMap::new());
     }
     let call = nix.command(["path-info", "--json", "--closure-size", "--offline"]);
     let call = call.args(paths.iter().map(StorePath::as_str)).for_the_report();
@@ -47,13 +47,13 @@ pub fn valid(nix: &Nix, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePat
 }
 
 /// Returns what `nix path-info` prints about each path in the closure of valid paths.
-pub(crate) fn closure_info(nix: &Nix, paths: &[&str]) -> Result<BTreeMap<StorePath, Value>> {
+pub(crate) fn closure_info(nix: &Nix, paths: &[&str]) -> Result<Vec<(StorePath, Value)>> {
     let call = nix.command(["path-info", "--json", "--recursive", "--offline"]);
     path_info(&call.args(paths.iter().copied()).for_the_report(), None)
 }
 
 /// Returns the closure of a valid path, with the size of each path in bytes.
-pub fn closure(nix: &Nix, path: &StorePath) -> Result<BTreeMap<StorePath, u64>> {
+pub fn closure(nix: &Nix, path: &StorePath) -> Result<Vec<(StorePath, u64)>> {
     let closure = closure_info(nix, &[path.as_str()])?.into_iter();
     Ok(closure.map(|(path, info)| (path, info["narSize"].as_u64().unwrap_or(0))).collect())
 }
@@ -98,8 +98,8 @@ pub fn push(nix: &Nix, store: &str, path: &StorePath) -> Result<Captured> {
 /// not have the path.
 pub fn signers(nix: &Nix, store: &str, path: &StorePath) -> Result<Option<Vec<String>>> {
     let call = nix.command(["path-info", "--json", "--store", store, path.as_str()]);
-    let info = path_info(&call, Some(TIMEOUT))?.into_values().next();
-    Ok(info.map(|info| {
+    let info = path_info(&call, Some(TIMEOUT))?.pop();
+    Ok(info.map(|(_, info)| {
         let signatures = info["signatures"].as_array().into_iter().flatten();
         let names = signatures.filter_map(|it| it.as_str()?.split(':').next());
         names.map(str::to_owned).collect()

@@ -1,6 +1,5 @@
 //! Atomic writes and small file helpers.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::hash::Hasher as _;
 use std::io::{self, Read, Write};
@@ -40,10 +39,13 @@ impl Staged {
         let folder = disk::folder_of(&file);
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         // Sweeping once per process is enough.
-        static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-        if SWEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(file.clone()) {
+        static SWEPT: Mutex<Vec<PathBuf>> = Mutex::new(vec![]);
+        let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if !swept.contains(&file) {
             sweep(&file);
+            swept.push(file.clone());
         }
+        drop(swept);
         // Other runs must not sweep the file before it is locked.
         let whole = File::open(folder)?;
         whole.lock_shared()?;
@@ -163,6 +165,8 @@ pub fn path_name(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

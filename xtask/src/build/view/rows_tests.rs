@@ -1,7 +1,5 @@
 //! The rows that are drawn, at several sizes of terminal.
 
-use std::collections::BTreeMap;
-
 use crate::build::derivations::Expected;
 use crate::build::variants::Build;
 use crate::build::view::rows::*;
@@ -15,7 +13,7 @@ fn build(name: &str) -> Build {
     Build::example(name, drv(name))
 }
 
-fn progress(names: &[String], expected: BTreeMap<DrvPath, Expected>) -> Derivations {
+fn progress(names: &[String], expected: Vec<(DrvPath, Expected)>) -> Derivations {
     let builds: Vec<Build> = names.iter().map(|name| build(name)).collect();
     let mut rows = Derivations::default();
     rows.add_variants(&builds.iter().collect::<Vec<_>>());
@@ -38,10 +36,10 @@ fn several() -> Derivations {
         "vulkan-znver4",
         "vulkan-tigerlake",
     ];
-    let expected = BTreeMap::from([
+    let expected = vec![
         (drv("cpu-znver4"), Expected { seconds: Some(200.0), needed_by: None }),
         (drv("glslang-14.3"), Expected { seconds: None, needed_by: Some(vec![0, 3, 4]) }),
-    ]);
+    ];
     let mut progress = progress(&names.map(str::to_owned), expected);
     for name in ["cpu-znver4", "cuda+rocm-dispatch-sm86-gfx906", "cpu-old", "glslang-14.3"] {
         start(&mut progress, name);
@@ -114,7 +112,7 @@ fn no_row_is_wider_than_the_terminal_and_the_name_is_always_there() {
 #[test]
 fn forty_variants_fit_a_small_terminal_which_shows_the_running_ones() {
     let names: Vec<String> = (0..40).map(|n| format!("cpu-{n:02}")).collect();
-    let mut progress = progress(&names, BTreeMap::new());
+    let mut progress = progress(&names, vec![]);
     (30..36).for_each(|n| start(&mut progress, &names[n]));
     (0..8).for_each(|n| {
         start(&mut progress, &names[n]);
@@ -134,7 +132,7 @@ fn forty_variants_fit_a_small_terminal_which_shows_the_running_ones() {
 
 #[test]
 fn wide_characters_take_two_columns() {
-    let mut progress = progress(&["cpu-é".to_owned(), "cpu-国国".to_owned()], BTreeMap::new());
+    let mut progress = progress(&["cpu-é".to_owned(), "cpu-国国".to_owned()], vec![]);
     let drawn = drawn(&mut progress, 0.0, 80, 24);
     assert_eq!(drawn[1], "cpu-é     waiting");
 }

@@ -1,6 +1,6 @@
 //! Judges a revision by whether the fleet evaluates or builds with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
@@ -22,7 +22,7 @@ use crate::system::files;
 use crate::system::interrupt::{self, Interrupted};
 use crate::upstream::trial_fleet::{self, PinState, TrialFleet};
 
-type PartsOfHosts = BTreeMap<HostName, Vec<Part>>;
+type PartsOfHosts = HashMap<HostName, Vec<Part>>;
 
 /// The failures that are searched for, and the hosts.
 pub struct Judge<'a> {
