@@ -1,8 +1,9 @@
-//! `bench` on small fleets: real Nix builds a llama-bench that replays a recording.
+//! `bench` on small fleets, whose llama-bench replays a recording.
 
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::bench_faults::errors;
 use crate::support::builders::{running, signal, wait_for};
 use crate::support::{Scratch, code, fleet, fleet_with, json, run, stderr, stdout, xtask};
 
@@ -10,7 +11,7 @@ const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
 const FLASH: &str = include_str!("../fixtures/llama-bench/new-fa-0-1.jsonl");
 const BROKEN: &str = include_str!("../fixtures/llama-bench/new-killed-in-second-test.jsonl");
 
-/// A fleet with one host, `a`, whose llama-bench prints this and then does that.
+/// A fleet with one host, `a`, whose llama-bench prints `recording` and then runs `then`.
 fn replaying(recording: &str, then: &str, fields: &str) -> Scratch {
     let script = format!(
         "mkdir -p $out/bin; cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\ncat <<'JSON'\n\
@@ -19,13 +20,13 @@ fn replaying(recording: &str, then: &str, fields: &str) -> Scratch {
     fleet(&format!("a = host {{ variant = \"cpu-replay\"; {fields} script = ''\n{script}\n''; }};"))
 }
 
-/// The same, but does that first.
+/// A fleet with one host, `a`, whose llama-bench runs `first` and then prints `recording`.
 fn replaying_after(first: &str, recording: &str) -> Scratch {
     replaying("", &format!("{first}\ncat <<'JSON'\n{recording}JSON"), "")
 }
 
 #[test]
-fn a_hosts_variant_is_built_and_measured() {
+fn bench_builds_and_measures_a_variant() {
     let fleet = replaying(NEW, "", "");
     let output = run(fleet.path(), &["bench", "a", "--local", "--json", "--rounds=1"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -45,8 +46,9 @@ fn a_hosts_variant_is_built_and_measured() {
     assert!(stdout(&output).contains("TOKENS/S"), "{}", stdout(&output));
 }
 
-/// `--verify` of a variant with these programs: their names, and what each prints by its `$*`.
-/// The reference build has them too, with its own text.
+/// Runs `bench --verify` on a variant whose completion programs print `text`, and returns the exit
+/// code, the report and standard error. The reference build has the same programs and the right
+/// text.
 fn verified(programs: &[&str], text: &str) -> (i32, serde_json::Value, String) {
     let probabilities = include_str!("../fixtures/llama-perplexity/new.right");
     let program = |name: &str, body: &str| {
@@ -57,7 +59,7 @@ fn verified(programs: &[&str], text: &str) -> (i32, serde_json::Value, String) {
             "while [ $# -gt 1 ]; do [ \"$1\" != --kl-divergence-base ] || echo >>\"$2\"; shift; \
              done; cat <<'ALL'\n{probabilities}ALL"
         );
-        // At first it ends too early, as the real one does on a busy machine.
+        // Its first run ends too early, as the real program does on a busy machine.
         let completion = format!(
             "again=/tmp/$(echo $0 | tr / _)$PPID; [ -e $again ] || {{ : >$again; printf ' 6, 7'; \
              exit; }}; rm $again\ncase \"$*\" in *'-p 1, 2, 3, 4, 5, -n 24 --temp 0'*) printf \
@@ -71,10 +73,10 @@ fn verified(programs: &[&str], text: &str) -> (i32, serde_json::Value, String) {
         format!("mkdir -p $out/bin\n{}", first.into_iter().chain(all).collect::<String>())
     };
     let reference = format!(
-        "legacyPackages.x86_64-linux.mkLlamaCpp = {{ microarch, ... }}: let it = host {{ inherit \
+        "legacyPackages.x86_64-linux.mkLlamaCpp = {{ microarch, ... }}: let ref = host {{ inherit \
          microarch; variant = \"cpu-${{microarch}}\"; script = ''\n{}\n''; }}; in \
-         it.config.programs.llama-cpp.package // {{ llamaCpp = \
-         it.config.programs.llama-cpp.manifest; }};",
+         ref.config.programs.llama-cpp.package // {{ llamaCpp = \
+         ref.config.programs.llama-cpp.manifest; }};",
         package(" 6, 7, 8, 9, 10, 11, 12,")
     );
     let variant =
@@ -85,7 +87,7 @@ fn verified(programs: &[&str], text: &str) -> (i32, serde_json::Value, String) {
 }
 
 #[test]
-fn verify_compares_a_text_with_the_reference_builds() {
+fn verify_compares_the_text_with_the_reference_build() {
     let counted = " 6, 7, 8, 9, 10, 11, 12,";
     for program in ["llama-completion", "llama-cli"] {
         let (code, report, shown) = verified(&[program], counted);
@@ -96,7 +98,7 @@ fn verify_compares_a_text_with_the_reference_builds() {
         assert_eq!(report["verification"].as_array().unwrap().len(), 2, "{report}");
         assert!(shown.contains("text       equal: 1, 2, 3, 4, 5, 6, 7, 8,"), "{shown}");
     }
-    // Its probabilities are those of a right build.
+    // The probabilities are those of a correct build.
     let (code, report, shown) = verified(&["llama-completion"], " 6, 7, 8, 8, 8, 8, 8,");
     assert_eq!(code, 1, "{shown}");
     assert!(report["findings"].to_string().contains("wrong-output"), "{report}");
@@ -106,7 +108,7 @@ fn verify_compares_a_text_with_the_reference_builds() {
 }
 
 #[test]
-fn without_a_program_that_completes_a_text_verify_says_so_and_measures() {
+fn verify_without_a_completion_program_prints_a_note_and_measures() {
     let (code, report, shown) = verified(&[], "");
     assert_eq!(code, 0, "{shown}");
     assert!(shown.contains("note[text-not-compared]"), "{shown}");
@@ -115,9 +117,9 @@ fn without_a_program_that_completes_a_text_verify_says_so_and_measures() {
     assert_eq!(report["results"].as_array().unwrap().len(), 2, "{report}");
 }
 
-/// It is downloaded on request, which `bench` itself never does.
+/// Only `setup` downloads models.
 #[test]
-fn a_model_that_was_not_downloaded_is_named_before_anything_is_built() {
+fn a_missing_model_is_an_error_before_the_build() {
     let fleet = replaying(NEW, "", "");
     let output = run(fleet.path(), &["bench", "a", "--local", "--json", "--model", "smollm2"]);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
@@ -127,10 +129,10 @@ fn a_model_that_was_not_downloaded_is_named_before_anything_is_built() {
     assert!(!stderr(&output).contains("building"), "{}", stderr(&output));
 }
 
-/// In the report, in the history, against the baseline, and in `report`; and a round that
-/// ends early keeps the names of the rounds before it.
+/// This holds in the report, the results file, the comparison with the baseline and in `report`. A
+/// round that ends early keeps the names of the rounds before it.
 #[test]
-fn settings_of_one_run_are_tests_of_their_own() {
+fn settings_of_one_run_are_separate_tests() {
     let [first, second] = ["flash_attn=0", "flash_attn=1"];
     let names = [first, second].map(|fa| [format!("pp128 {fa}"), format!("tg32 {fa}")]).concat();
     let tests = |results: &serde_json::Value| -> Vec<String> {
@@ -138,9 +140,9 @@ fn settings_of_one_run_are_tests_of_their_own() {
         results.map(|it| it["test"].as_str().unwrap().to_owned()).collect()
     };
     let fleet = replaying(FLASH, "", "");
-    let words = ["bench", "a", "--local", "--json", "--rounds=5", "--", "-fa", "0,1"];
+    let args = ["bench", "a", "--local", "--json", "--rounds=5", "--", "-fa", "0,1"];
     for is_second in [false, true] {
-        let output = run(fleet.path(), &words);
+        let output = run(fleet.path(), &args);
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         let report = json(&output);
         assert_eq!(tests(&report["results"]), names);
@@ -168,7 +170,7 @@ fn settings_of_one_run_are_tests_of_their_own() {
     let first_of_four = FLASH.lines().next().unwrap();
     let script = format!("[ ! -e seen ] || {{ echo '{first_of_four}'; kill -KILL $$; }}; : >seen");
     let broken = replaying_after(&script, FLASH);
-    let report = json(&run(broken.path(), &words));
+    let report = json(&run(broken.path(), &args));
     assert_eq!(report["findings"][0]["severity"], "error", "{report}");
     assert_eq!(tests(&report["results"]), names);
     assert_eq!(report["results"][0]["samples"].as_array().unwrap().len(), 10);
@@ -179,7 +181,7 @@ fn speed(result: &serde_json::Value) -> f64 {
 }
 
 #[test]
-fn what_was_measured_before_a_crash_is_in_the_report() {
+fn results_before_a_crash_are_reported() {
     let fleet = replaying(BROKEN, "kill -ILL $$", "");
     let output = run(fleet.path(), &["bench", "a", "--local", "--json"]);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
@@ -190,37 +192,29 @@ fn what_was_measured_before_a_crash_is_in_the_report() {
 }
 
 #[test]
-fn a_cuda_variant_that_ran_on_the_cpu_is_caught() {
+fn a_cuda_variant_that_ran_on_the_cpu_is_an_error() {
     let fleet = replaying(NEW, "", "backends = [ \"cuda\" ];");
     let bench = |more: &[&str]| {
         let output = run(fleet.path(), &[&["bench", "a", "--local", "--json"], more].concat());
         assert_eq!(code(&output), 1, "{}", stderr(&output));
-        let report = json(&output);
-        let codes: Vec<String> = report["findings"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|finding| finding["severity"] == "error")
-            .map(|finding| finding["code"].as_str().unwrap().to_owned())
-            .collect();
-        (codes, report["results"].as_array().unwrap().len())
+        (errors(&output), json(&output)["results"].as_array().unwrap().len())
     };
-    // A machine with an NVIDIA GPU lets it pass, and is fooled no more than one without.
+    // A machine with an NVIDIA GPU has no `no-such-gpu` error, but also detects the fallback.
     if !std::path::Path::new("/dev/nvidiactl").exists() {
         assert_eq!(bench(&[]), (vec!["no-such-gpu".to_owned()], 0));
     }
     assert_eq!(bench(&["--force"]), (vec!["device-fallback".to_owned()], 2));
 }
 
-/// The device that llama.cpp opens for `-sm tensor` stands for both GPUs.
+/// llama.cpp opens a single device for both GPUs with `-sm tensor`.
 #[test]
-fn tensors_split_over_two_gpus_are_no_fallback() {
+fn tensors_split_over_two_gpus_are_not_a_fallback() {
     let results = include_str!("../fixtures/llama-bench/new-sm-tensor.jsonl");
     let loading = include_str!("../fixtures/llama-bench/new-sm-tensor.stderr");
     let then = format!("cat >&2 <<'LOG'\n{loading}LOG");
     let fleet = replaying(results, &then, "backends = [ \"cuda\" ];");
-    let words = ["bench", "a", "--local", "--json", "--force", "--rounds=1", "--", "-sm", "tensor"];
-    let output = run(fleet.path(), &words);
+    let args = ["bench", "a", "--local", "--json", "--force", "--rounds=1", "--", "-sm", "tensor"];
+    let output = run(fleet.path(), &args);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
     assert_eq!(report["offload"]["devices"], serde_json::json!(["Meta(CUDA0,CUDA1)"]));
@@ -228,47 +222,46 @@ fn tensors_split_over_two_gpus_are_no_fallback() {
 }
 
 #[test]
-fn kv_cache_types_without_a_kernel_are_a_warning_before_the_run_and_the_sweep() {
+fn kv_cache_types_without_a_kernel_are_a_warning() {
     let kernels = "manifest.kvKernels = [ \"f16-f16\" \"q8_0-q8_0\" ];";
     let help = include_str!("../fixtures/llama-bench/new.help");
     let measured = replaying(NEW, "", kernels);
     let swept = replaying(help, "", kernels);
-    for (fleet, words, wanted) in [
+    for (fleet, args, expected) in [
         (&measured, vec!["--rounds=1", "--", "-ctk", "q8_0", "-ctv", "q4_0"], vec!["q4_0 (V)"]),
         (&measured, vec!["--rounds=1", "--", "-ctk", "q8_0", "-ctv", "q8_0"], vec![]),
         (&swept, vec!["--rounds=1", "--sweep=ctk=f16,q8_0"], vec!["f16 (V)"]),
     ] {
-        let output =
-            run(fleet.path(), &[&["bench", "a", "--local", "--json"][..], &words].concat());
+        let output = run(fleet.path(), &[&["bench", "a", "--local", "--json"][..], &args].concat());
         let report = json(&output);
         let findings = report["findings"].as_array().unwrap().iter();
         let warnings: Vec<&str> = findings
             .filter(|finding| finding["code"] == "kv-cache-types")
             .map(|finding| finding["message"].as_str().unwrap())
             .collect();
-        assert_eq!(warnings.len(), wanted.len(), "{words:?}: {report}");
-        for (warning, types) in warnings.iter().zip(wanted) {
+        assert_eq!(warnings.len(), expected.len(), "{args:?}: {report}");
+        for (warning, types) in warnings.iter().zip(expected) {
             assert!(warning.contains("q8_0 (K)") && warning.contains(types), "{warning}");
         }
     }
 }
 
 #[test]
-fn more_threads_than_cores_are_a_warning_before_the_run() {
+fn more_threads_than_cores_are_a_warning() {
     let fleet = replaying(NEW, "", "");
     for (threads, warns) in [("1", false), ("9999", true)] {
         let args = ["bench", "a", "--local", "--json", "--rounds=1", "--", "-t", threads];
         let report = json(&run(fleet.path(), &args));
         let mut findings = report["findings"].as_array().unwrap().iter();
         let warned = findings.any(|finding| finding["code"] == "too-many-threads");
-        // A machine whose kernel does not tell its cores is not judged.
+        // Without the CPU topology in /sys there is no warning.
         let is_known = std::path::Path::new("/sys/devices/system/cpu/cpu0/topology").exists();
         assert_eq!(warned, warns && is_known, "{threads}: {report}");
     }
 }
 
 #[test]
-fn a_variant_that_does_not_build_or_evaluate_is_a_finding() {
+fn a_failed_build_or_evaluation_is_a_finding() {
     let fleet = fleet(
         r#"a = host { script = "echo planted >&2; exit 1"; }; b = throw "gone"; c = host { };"#,
     );
@@ -279,12 +272,12 @@ fn a_variant_that_does_not_build_or_evaluate_is_a_finding() {
     };
     assert_eq!(bench("a"), "not-built");
     assert_ne!(bench("b"), "");
-    // It builds, and holds no llama-bench.
+    // It builds, but contains no llama-bench.
     assert_eq!(bench("c"), "no-llama-bench");
 }
 
 #[test]
-fn a_target_that_cannot_be_is_told() {
+fn an_invalid_target_is_an_error() {
     let fleet = replaying(NEW, "", "");
     let output = run(fleet.path(), &["bench", "a", "--target", "nobody.invalid", "--json"]);
     assert_eq!(code(&output), 2, "{}", stderr(&output));
@@ -303,15 +296,15 @@ fn a_target_that_cannot_be_is_told() {
     assert_eq!(code(&output), 2);
 }
 
-/// Benches until this sleeps, then interrupts: the report.
+/// Runs `bench`, interrupts it once `sleep MARKER` runs, and returns the report.
 fn interrupted(fleet: &Scratch, marker: &str) -> serde_json::Value {
     let mut command = xtask(fleet.path());
     command.args(["bench", "a", "--local", "--json", "--rounds=5"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // The script is an argument of its own build too.
-    let is_it = |it: &String| it.split(' ').skip(1).eq(["sleep", marker]);
-    let sleeping = || running(marker).iter().any(is_it);
-    assert!(wait_for(Duration::from_secs(60), sleeping), "it never started");
+    // The script is also an argument of its build.
+    let is_sleep = |it: &String| it.split(' ').skip(1).eq(["sleep", marker]);
+    let sleeping = || running(marker).iter().any(is_sleep);
+    assert!(wait_for(Duration::from_secs(60), sleeping), "`sleep` never started");
     signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), 130, "{}", stderr(&output));
@@ -323,16 +316,16 @@ fn interrupted(fleet: &Scratch, marker: &str) -> serde_json::Value {
 }
 
 #[test]
-fn ctrl_c_ends_llama_bench_and_keeps_what_it_measured() {
+fn ctrl_c_ends_llama_bench_and_keeps_its_results() {
     let marker = format!("99{}", std::process::id());
     let fleet = replaying(BROKEN, &format!("exec sleep {marker}"), "");
     let report = interrupted(&fleet, &marker);
     assert_eq!(report["results"].as_array().unwrap().len(), 1);
 }
 
-/// While the memory's bandwidth is measured, and while the baseline's build runs again.
+/// Interrupts the measurement of the memory bandwidth, and the second run of the baseline.
 #[test]
-fn ctrl_c_after_the_measurement_loses_none_of_it() {
+fn ctrl_c_after_the_measurement_keeps_all_results() {
     let faster = NEW.replace("\"samples_ts\": [ ", "\"samples_ts\": [ 99999.0, ");
     let bench = ["bench", "a", "--local", "--json", "--rounds=5"];
     for (place, number) in [("libexec/memory-bandwidth", 96), ("bin/llama-bench", 97)] {
@@ -359,35 +352,35 @@ fn ctrl_c_after_the_measurement_loses_none_of_it() {
     }
 }
 
-/// The first combination is not the whole grid, and what failed once is tried again.
+/// A failed combination does not determine the estimate, and the next sweep tries it again.
 #[test]
-fn a_sweep_is_timed_by_a_combination_that_runs_and_forgets_failures_at_its_end() {
+fn a_sweep_estimates_its_time_and_retries_failed_combinations() {
     let help = include_str!("../fixtures/llama-bench/new.help");
-    let lose = "[ ! -e lost ] || [ -z \"$(ls ../home/sweeps)\" ] || { rm -r ../home/sweeps; \
-                : >../home/sweeps; }";
+    let break_journal = "[ ! -e no-journal ] || [ -z \"$(ls ../home/sweeps)\" ] || \
+                         { rm -r ../home/sweeps; : >../home/sweeps; }";
     let first = format!(
-        "{lose}\ncase \"$*\" in *--help*) cat <<'HELP'\n{help}HELP\nexit;; *'-t 1'*) exit 1;; esac\n\
-         [ ! -e full ] || exit 1; sleep 1"
+        "{break_journal}\ncase \"$*\" in *--help*) cat <<'HELP'\n{help}HELP\nexit;; *'-t 1'*) exit 1;; esac\n\
+         [ ! -e fail ] || exit 1; sleep 1"
     );
     let fleet = replaying_after(&first, NEW);
     let sweep = |more: &[&str]| {
-        let words = ["bench", "a", "--local", "--json", "--rounds=1", "--sweep=t=1,2"];
-        run(fleet.path(), &[&words[..], more].concat())
+        let args = ["bench", "a", "--local", "--json", "--rounds=1", "--sweep=t=1,2"];
+        run(fleet.path(), &[&args[..], more].concat())
     };
     let planned = json(&sweep(&["--dry-run"]));
     assert!(planned["sweep"]["estimatedSeconds"].as_f64() > Some(2.0), "{planned}");
-    fleet.write("full", "");
+    fleet.write("fail", "");
     let output = sweep(&[]);
     assert_eq!(json(&output)["findings"][0]["code"], "nothing-measured", "{}", stderr(&output));
-    std::fs::remove_file(fleet.path().join("full")).unwrap();
+    std::fs::remove_file(fleet.path().join("fail")).unwrap();
     let output = sweep(&["--env=GGML_NUMBER=1"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(json(&output)["env"][0], "GGML_NUMBER=1");
     let output = sweep(&[]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(json(&output)["sweep"]["best"], "t=2");
-    // Nor is anything lost where the journal cannot be written.
-    fleet.write("lost", "");
+    // If the journal cannot be written, the results are still reported.
+    fleet.write("no-journal", "");
     let output = sweep(&[]);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);

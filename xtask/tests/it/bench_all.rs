@@ -1,4 +1,4 @@
-//! `bench --all`: every host has its place at the end, whatever became of it.
+//! `bench --all`: every host is in the report and in the table, also after errors.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use crate::support::{Scratch, code, fleet_with, json, run, stderr, stdout, xtask
 
 const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
 
-/// Hosts `a` and `b` whose target is this machine and whose llama-bench does that first, `c`
-/// that fails, `d` that cannot be reached, and `e`, whose lock cannot be taken.
+/// Five hosts: `a` and `b` have this machine as target and a llama-bench that runs `first`, `c`
+/// does not evaluate, `d` cannot be reached, and the lock of `e` cannot be taken.
 pub fn all_hosts(first: &str) -> Scratch {
     let lines: Vec<String> = NEW.lines().map(|line| line.replace('\'', "")).collect();
     let script = format!(
@@ -30,7 +30,7 @@ pub fn all_hosts(first: &str) -> Scratch {
 }
 
 #[test]
-fn all_hosts_are_measured_whatever_becomes_of_one() {
+fn a_failing_host_does_not_stop_the_others() {
     let fleet = all_hosts("");
     std::fs::create_dir_all(fleet.home().join("locks/bench-other.invalid.lock")).unwrap();
     let output = run(fleet.path(), &["bench", "--all", "--rounds=1", "--json"]);
@@ -48,14 +48,13 @@ fn all_hosts_are_measured_whatever_becomes_of_one() {
         "{report}"
     );
     assert_eq!(report["hosts"][3]["findings"][0]["code"], "ssh-no-such-host");
-    // What breaks, rather than being to fix, hides no other host either.
+    // A fatal error of one host does not hide the others either.
     let error = report["hosts"][4]["error"].as_str().unwrap();
     assert!(error.contains("cannot open"), "{report}");
 }
 
-/// Its table names what ended early, and what is skipped is said.
 #[test]
-fn a_host_that_ends_early_or_lacks_the_module_is_not_passed_over() {
+fn crashed_hosts_and_hosts_without_the_module_are_reported() {
     let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let line = NEW.lines().next().unwrap().replace('\'', "");
     let script = format!(
@@ -79,9 +78,9 @@ fn a_host_that_ends_early_or_lacks_the_module_is_not_passed_over() {
 }
 
 #[test]
-fn ctrl_c_leaves_the_table_of_all_hosts() {
+fn ctrl_c_still_prints_the_table_of_all_hosts() {
     let process = std::process::id();
-    // The script is an argument of its own build too, where this is not one word.
+    // The script is also an argument of its build, where this is not a single word.
     let marker = format!("sleep 98{process}");
     let sleep = format!("case \"$0\" in *cpu-b*) long=98; sleep \"$long\"{process};; esac");
     let fleet = all_hosts(&sleep);

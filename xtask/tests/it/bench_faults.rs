@@ -1,11 +1,12 @@
-//! `bench` over a real sshd, against all that can be wrong with a target, a model, a
-//! connection: each is told in its own words, and nothing is left running.
+//! `bench` over a real sshd, with faults of the target, the model and the connection: each has its
+//! own error, and no process is left running.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::support::builders::{signal, wait_for};
 use crate::support::sshd::Sshd;
 use crate::support::{
     Scratch, code, fleet, json, nix_program, output_and_peak, run, stderr, valid_in_store, xtask,
@@ -14,10 +15,11 @@ use serde_json::Value;
 
 const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
 const BROKEN: &str = include_str!("../fixtures/llama-bench/new-killed-in-second-test.jsonl");
-/// How long anything may take on a machine that is busy.
-const LONG: Duration = Duration::from_secs(60);
+/// Generous, for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Hosts whose llama-bench prints a recording and then does this.
+/// A fleet of hosts: name, the recording that its llama-bench prints, what it runs then, and
+/// further fields.
 fn replaying(hosts: &[(&str, &str, &str, &str)]) -> Scratch {
     let host = |(name, recording, then, fields): &(&str, &str, &str, &str)| {
         format!(
@@ -29,7 +31,8 @@ fn replaying(hosts: &[(&str, &str, &str, &str)]) -> Scratch {
     fleet(&hosts.iter().map(host).collect::<String>())
 }
 
-/// nix-daemon as the target has it, told something more.
+/// Writes a script that stands in for the target's nix-daemon, and returns its path. `@daemon@` in
+/// it is the real program.
 fn daemon(sshd: &Sshd, name: &str, script: &str) -> String {
     let real = nix_program().with_file_name("nix-daemon");
     let real = if real.exists() { real.display().to_string() } else { "nix-daemon".into() };
@@ -38,16 +41,20 @@ fn daemon(sshd: &Sshd, name: &str, script: &str) -> String {
     sshd.dir.path().join(name).display().to_string()
 }
 
+/// The URL of a store on the target, served by the real nix-daemon.
+fn target_store(sshd: &Sshd) -> String {
+    sshd.store(&daemon(sshd, "daemon", "exec @daemon@ \"$@\""))
+}
+
 fn over_ssh(fleet: &Scratch, sshd: &Sshd, host: &str, target: &str, more: &[&str]) -> Command {
     let mut command = xtask(fleet.path());
     command.args(["bench", host, "--json", "--rounds=2", "--target", target]).args(more);
-    let options = command.get_envs().any(|(name, _)| name == "NIX_SSHOPTS");
-    assert!(!options);
     command.env("NIX_SSHOPTS", sshd.options());
     command
 }
 
-fn errors(output: &Output) -> Vec<String> {
+/// Returns the codes of the errors in the report.
+pub fn errors(output: &Output) -> Vec<String> {
     let report = json(output);
     let findings = report["findings"].as_array().unwrap();
     let errors = findings.iter().filter(|finding| finding["severity"] == "error");
@@ -62,16 +69,15 @@ fn results(report: &Value) -> usize {
     report["results"].as_array().unwrap().len()
 }
 
-/// The outPath that the host would have.
 fn store_path(report: &Value) -> &str {
     report["storePath"].as_str().unwrap()
 }
 
 #[test]
-fn a_variant_is_copied_to_a_store_of_the_targets_own_and_measured_there() {
+fn a_variant_is_copied_to_the_target_and_measured_there() {
     let sshd = Sshd::start();
     let fleet = replaying(&[("a", NEW, "echo a driver complains >&2", "")]);
-    let target = sshd.store(&daemon(&sshd, "daemon", "exec @daemon@ \"$@\""));
+    let target = target_store(&sshd);
     for _ in 0..2 {
         let output = over_ssh(&fleet, &sshd, "a", &target, &[]).output().unwrap();
         assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -79,7 +85,7 @@ fn a_variant_is_copied_to_a_store_of_the_targets_own_and_measured_there() {
         assert_eq!((results(&report), &report["target"]), (2, &Value::from(sshd.host.as_str())));
         assert!(report["conditions"]["processors"].as_u64() > Some(0), "{report}");
         assert!(Path::new(&format!("{}{}", sshd.root().display(), store_path(&report))).exists());
-        // Found again, not sent again.
+        // The model is copied only once.
         assert_eq!(fs::read_dir(sshd.cache().join("llamafleet/models")).unwrap().count(), 1);
         let log = fs::read_to_string(report["log"].as_str().unwrap()).unwrap();
         assert!(log.contains("a driver complains"), "{log}");
@@ -87,29 +93,30 @@ fn a_variant_is_copied_to_a_store_of_the_targets_own_and_measured_there() {
 }
 
 #[test]
-fn a_target_that_trusts_nobody_says_what_to_do() {
+fn a_target_that_rejects_unsigned_paths_is_an_error_with_a_fix() {
     let sshd = Sshd::start();
     let fleet = replaying(&[("a", NEW, "", "")]);
-    // In the place of a daemon that does not trust the user who logs in.
+    // Stands in for a daemon that does not trust the SSH user.
     let features = "--option extra-experimental-features 'nix-command daemon-trust-override'";
     let untrusting =
         daemon(&sshd, "untrusting", &format!("exec @daemon@ {features} --force-untrusted \"$@\""));
     let output = over_ssh(&fleet, &sshd, "a", &sshd.store(&untrusting), &[]).output().unwrap();
     assert_eq!(errors(&output), ["target-rejects-unsigned"], "{}", stderr(&output));
-    let said = message(&output);
-    assert!(said.contains("trusted-users") && said.contains("generate-secret"), "{said}");
+    let text = message(&output);
+    assert!(text.contains("trusted-users") && text.contains("generate-secret"), "{text}");
 }
 
 #[test]
-fn the_target_builds_what_is_not_built_here() {
+fn build_on_target_builds_on_the_target_only() {
     let sshd = Sshd::start();
     let fleet = replaying(&[("a", NEW, "", "")]);
-    // A store that is not at its place is built in a sandbox, whatever is set.
+    // Nix always builds in a sandbox if the store is not at /nix/store.
     let conf = "export NIX_CONFIG='build-users-group =\nsubstituters =\nsandbox-paths = /bin? /usr? \
                 /lib? /lib64?'";
-    let own = daemon(&sshd, "own", &format!("{conf}\nexec @daemon@ \"$@\""));
-    let output =
-        over_ssh(&fleet, &sshd, "a", &sshd.store(&own), &["--build-on=target"]).output().unwrap();
+    let building = daemon(&sshd, "building", &format!("{conf}\nexec @daemon@ \"$@\""));
+    let output = over_ssh(&fleet, &sshd, "a", &sshd.store(&building), &["--build-on=target"])
+        .output()
+        .unwrap();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
     assert_eq!(results(&report), 2);
@@ -118,7 +125,7 @@ fn the_target_builds_what_is_not_built_here() {
 }
 
 #[test]
-fn a_target_that_cannot_take_the_variant_is_told_before_anything_is_built() {
+fn an_incompatible_target_is_an_error_before_the_build() {
     let sshd = Sshd::start();
     let amx = "microarch = \"sapphirerapids\";";
     let fleet = replaying(&[
@@ -126,7 +133,7 @@ fn a_target_that_cannot_take_the_variant_is_told_before_anything_is_built() {
         ("amx", NEW, "", amx),
         ("arm", NEW, "", "system = \"aarch64-linux\";"),
     ]);
-    let good = sshd.store(&daemon(&sshd, "daemon", "exec @daemon@ \"$@\""));
+    let good = target_store(&sshd);
     let bench = |host: &str, target: &str| {
         let output = over_ssh(&fleet, &sshd, host, target, &[]).output().unwrap();
         assert_eq!(code(&output), 1, "{}", stderr(&output));
@@ -142,13 +149,13 @@ fn a_target_that_cannot_take_the_variant_is_told_before_anything_is_built() {
 }
 
 #[test]
-fn a_target_that_is_not_to_be_reached_is_told_in_its_own_words() {
+fn each_connection_failure_has_its_own_error() {
     let sshd = Sshd::start();
     let fleet = replaying(&[("a", NEW, "", "")]);
-    let stranger = fs::read_to_string(sshd.dir.path().join("client.pub")).unwrap();
+    let other_key = fs::read_to_string(sshd.dir.path().join("client.pub")).unwrap();
     let known = fs::read_to_string(sshd.dir.path().join("known")).unwrap();
-    let place = known.split(' ').next().unwrap();
-    sshd.dir.write("changed", &format!("{place} {stranger}"));
+    let address = known.split(' ').next().unwrap();
+    sshd.dir.write("changed", &format!("{address} {other_key}"));
     let changed = format!("-o UserKnownHostsFile={}", sshd.dir.path().join("changed").display());
     for (options, expected) in [
         ("-o Port=1", "ssh-refused"),
@@ -160,14 +167,14 @@ fn a_target_that_is_not_to_be_reached_is_told_in_its_own_words() {
         let options = format!("{} {options}", sshd.options());
         let mut command = over_ssh(&fleet, &sshd, "a", &sshd.host, &[]);
         let output = command.env("NIX_SSHOPTS", options).output().unwrap();
-        let told = (code(&output), errors(&output));
-        assert_eq!(told, (2, vec![expected.to_owned()]), "{}", stderr(&output));
+        let actual = (code(&output), errors(&output));
+        assert_eq!(actual, (2, vec![expected.to_owned()]), "{}", stderr(&output));
         assert!(message(&output).contains(&sshd.host), "{}", message(&output));
     }
 }
 
 #[test]
-fn a_copy_that_is_cut_is_told_and_the_next_one_mends_it() {
+fn an_interrupted_copy_is_an_error_and_the_next_run_completes_it() {
     let sshd = Sshd::start();
     let big = "head -c 3000000 /dev/urandom >$out/bin/ballast";
     let fleet = replaying(&[("a", NEW, "", "")]);
@@ -183,22 +190,21 @@ fn a_copy_that_is_cut_is_told_and_the_next_one_mends_it() {
         "{}",
         stderr(&output)
     );
-    let whole = daemon(&sshd, "whole", "exec @daemon@ \"$@\"");
-    let output = over_ssh(&fleet, &sshd, "a", &sshd.store(&whole), &[]).output().unwrap();
+    let output = over_ssh(&fleet, &sshd, "a", &target_store(&sshd), &[]).output().unwrap();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
 
 #[test]
-fn a_model_that_is_none_is_told_and_one_with_a_strange_name_is_found() {
+fn invalid_models_are_errors_and_special_characters_in_names_work() {
     let sshd = Sshd::start();
     let fleet = replaying(&[("a", NEW, "printf '%s\\n' \"$@\" >&2", "")]);
-    let target = sshd.store(&daemon(&sshd, "daemon", "exec @daemon@ \"$@\""));
+    let target = target_store(&sshd);
     let files = Scratch::new();
-    let strange = "-it's \"a\" $(touch owned) `touch owned`\\ model.gguf";
+    let special = "-it's \"a\" $(touch owned) `touch owned`\\ model.gguf";
     files.write("text.gguf", "GGML of old");
     files.write("empty.gguf", "");
     files.write("v9.gguf", "GGUF\u{9}\0\0\0");
-    files.write(strange, "GGUF\u{3}\0\0\0\0\0\0\0");
+    files.write(special, "GGUF\u{3}\0\0\0\0\0\0\0");
     let bench = |name: &str, target: Option<&str>| {
         let file = files.path().join(name);
         let model = format!("--model={}", file.display());
@@ -211,7 +217,7 @@ fn a_model_that_is_none_is_told_and_one_with_a_strange_name_is_found() {
         }
     };
     for target in [None, Some(target.as_str())] {
-        for (name, word) in [
+        for (name, reason) in [
             ("none.gguf", "does not exist"),
             ("text.gguf", "not a GGUF file"),
             ("empty.gguf", "is empty"),
@@ -220,21 +226,21 @@ fn a_model_that_is_none_is_told_and_one_with_a_strange_name_is_found() {
         ] {
             let output = bench(name, target);
             assert_eq!((code(&output), errors(&output)), (1, vec!["bad-model".to_owned()]));
-            assert!(message(&output).contains(word), "{}", message(&output));
+            assert!(message(&output).contains(reason), "{}", message(&output));
         }
-        let output = bench(strange, target);
+        let output = bench(special, target);
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         let report = json(&output);
-        assert_eq!(report["model"]["name"], strange);
+        assert_eq!(report["model"]["name"], special);
         let log = fs::read_to_string(report["log"].as_str().unwrap()).unwrap();
-        let place = files.path().join(strange).display().to_string();
-        assert!(log.lines().any(|line| line == place), "{log}");
+        let path = files.path().join(special).display().to_string();
+        assert!(log.lines().any(|line| line == path), "{log}");
     }
     assert!(!fleet.path().join("owned").exists() && !files.path().join("owned").exists());
 }
 
 #[test]
-fn hostile_names_of_hosts_and_targets_are_only_names() {
+fn names_of_hosts_and_targets_are_never_run_as_commands() {
     let fleet = replaying(&[("a", NEW, "", "")]);
     for host in ["$(touch owned)", "a b", "it's", "`touch owned`", "a\nb", "..", ""] {
         let output = run(fleet.path(), &["bench", "--local", "--wait", "--", host]);
@@ -251,7 +257,7 @@ fn hostile_names_of_hosts_and_targets_are_only_names() {
 }
 
 #[test]
-fn what_killed_llama_bench_is_told_and_what_it_measured_is_kept() {
+fn a_killed_llama_bench_is_an_error_and_its_results_are_kept() {
     let sshd = Sshd::start();
     let fleet = replaying(&[
         ("killed", BROKEN, "kill -KILL $$", ""),
@@ -259,9 +265,9 @@ fn what_killed_llama_bench_is_told_and_what_it_measured_is_kept() {
         ("chatty", "ggml_vulkan: a warning\n{\"of_2030\": 1}\n", "", ""),
         ("slow", BROKEN, "exec sleep 600", ""),
     ]);
-    let target = sshd.store(&daemon(&sshd, "daemon", "exec @daemon@ \"$@\""));
+    let target = target_store(&sshd);
     for (host, expected, kept) in [
-        // Not by the kernel, and it says so.
+        // Not by the kernel's out-of-memory killer, hence no `out-of-memory`.
         ("killed", "killed", 1),
         ("crashed", "crashed", 1),
         ("chatty", "unreadable-output", 0),
@@ -275,7 +281,7 @@ fn what_killed_llama_bench_is_told_and_what_it_measured_is_kept() {
 }
 
 #[test]
-fn a_llama_bench_that_prints_without_end_fills_neither_memory_nor_disk() {
+fn endless_output_of_llama_bench_fills_neither_memory_nor_disk() {
     let flood = "head -c 200000000 /dev/zero | tr '\\0' x >&2; yes noise | head -c 20000000\n\
                  yes '{}' | head -c 20000000";
     let fleet = replaying(&[("a", NEW, flood, "")]);
@@ -286,12 +292,13 @@ fn a_llama_bench_that_prints_without_end_fills_neither_memory_nor_disk() {
     let report = json(&output);
     assert_eq!((code(&output), results(&report)), (1, 2), "{}", stderr(&output));
     assert_eq!(report["findings"][0]["code"], "unreadable-output");
-    // 128 MiB of lines may wait where the machine is busy.
+    // Up to 128 MiB of lines are buffered if the machine is busy.
     assert!((1..190 * 1024).contains(&peak), "{peak} kB");
     let log = fs::metadata(report["log"].as_str().unwrap()).unwrap().len();
     assert!(log < 80_000_000, "{log} bytes");
 }
 
+/// Returns whether a process has a command line that matches the pattern.
 fn runs(pattern: &str) -> bool {
     let found = Command::new("pgrep").args(["-f", "--", pattern]).output().unwrap();
     !found.stdout.is_empty()
@@ -301,21 +308,13 @@ fn sleeping(marker: &str) -> bool {
     runs(&format!("^sleep {marker}"))
 }
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < LONG, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A connection of the user's own is theirs to end, and variables arrive as they were.
+/// The user's shared connection is not closed either.
 #[test]
-fn a_connection_of_the_users_own_is_used_and_left_alone() {
+fn the_users_shared_connection_is_used_and_variables_arrive_unchanged() {
     let sshd = Sshd::start();
     let fleet = replaying(&[("a", NEW, "printf '<%s>\\n' \"$PLANTED\" >&2", "")]);
-    let target = sshd.store(&daemon(&sshd, "daemon", "exec @daemon@ \"$@\""));
-    let socket = sshd.dir.path().join("own");
+    let target = target_store(&sshd);
+    let socket = sshd.dir.path().join("socket");
     let master = format!(" -o ControlMaster=auto -o ControlPath={}", socket.display());
     let value = "it's $(touch owned) \\ \"1,2\"";
     let env = format!("--env=PLANTED={value}");
@@ -335,55 +334,54 @@ fn a_connection_of_the_users_own_is_used_and_left_alone() {
     assert!(stderr(&output).contains("invalid variable name"), "{}", stderr(&output));
 }
 
-/// As ssh ends where the connection is lost: after the measurement, which is shown all the same.
+/// A program that exits with 255 after the measurement stands in for ssh without its connection.
 #[test]
-fn a_connection_that_is_lost_after_the_measurement_loses_none_of_it() {
+fn a_connection_lost_after_the_measurement_keeps_all_results() {
     let sshd = Sshd::start();
     let fleet = replaying(&[("a", NEW, "", "")]);
     let text = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     let program = "$out/libexec/memory-bandwidth";
-    let lost = format!(
+    let disconnect = format!(
         "chmod +x $out/bin/llama-bench; mkdir $out/libexec; printf '#!/bin/sh\\nexit 255\\n' \
          >{program}; chmod +x {program}"
     );
-    fleet.write("flake.nix", &text.replace("chmod +x $out/bin/llama-bench", &lost));
-    let target = sshd.store(&daemon(&sshd, "daemon", "exec @daemon@ \"$@\""));
+    fleet.write("flake.nix", &text.replace("chmod +x $out/bin/llama-bench", &disconnect));
+    let target = target_store(&sshd);
     let output = over_ssh(&fleet, &sshd, "a", &target, &[]).output().unwrap();
     let report = json(&output);
     assert!(errors(&output)[0].starts_with("ssh-"), "{report}");
     assert_eq!(results(&report), 2, "{report}");
 }
 
-/// Ctrl-C, and kill -9, which lets xtask do nothing more.
+/// After Ctrl-C, and after `kill -9`, where xtask cannot clean up.
 #[test]
-fn nothing_runs_on_the_target_once_xtask_is_gone() {
+fn nothing_runs_on_the_target_after_xtask_ends() {
     let sshd = Sshd::start();
     let marker = format!("93{}", std::process::id());
     let fleet = replaying(&[("a", BROKEN, &format!("exec sleep {marker}"), "")]);
-    let target = sshd.store(&daemon(&sshd, "daemon", "exec @daemon@ \"$@\""));
-    for signal in ["-INT", "-KILL"] {
+    let target = target_store(&sshd);
+    for name in ["INT", "KILL"] {
         let mut command = over_ssh(&fleet, &sshd, "a", &target, &[]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        wait_until("it never started", || sleeping(&marker));
-        // As from another machine, which knows nothing of the first one's lock on this one.
+        assert!(wait_for(TIMEOUT, || sleeping(&marker)), "llama-bench never started");
+        // Another LLAMAFLEET_HOME, as on another machine, which does not see this machine's lock.
         let other = Scratch::new();
         let mut second = over_ssh(&fleet, &sshd, "a", &target, &[]);
         let second = second.env("LLAMAFLEET_HOME", other.home()).output().unwrap();
         assert_eq!(errors(&second), ["busy"], "{}", stderr(&second));
-        let said = message(&second);
-        assert!(said.contains(&format!("process {}, `bench a` on ", child.id())), "{said}");
+        let text = message(&second);
+        assert!(text.contains(&format!("process {}, `bench a` on ", child.id())), "{text}");
         let master = format!("llamafleet-ssh-[^/]*-{}/", child.id());
         assert!(runs(&master), "no connection is shared");
-        let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
-        assert!(kill.unwrap().success());
+        signal(name, child.id());
         let output = child.wait_with_output().unwrap();
-        wait_until("it was left running", || !sleeping(&marker));
-        wait_until("the connection was left open", || !runs(&master));
-        if signal == "-INT" {
+        assert!(wait_for(TIMEOUT, || !sleeping(&marker)), "llama-bench still runs");
+        assert!(wait_for(TIMEOUT, || !runs(&master)), "the connection is still open");
+        if name == "INT" {
             assert_eq!(code(&output), 130, "{}", stderr(&output));
             assert_eq!((errors(&output), results(&json(&output))), (vec!["interrupted".into()], 1));
         }
-        let left = fs::read_dir(sshd.cache().join("llamafleet/models")).unwrap();
-        assert_eq!(left.count(), 1, "a part of the model was left");
+        let models = fs::read_dir(sshd.cache().join("llamafleet/models")).unwrap();
+        assert_eq!(models.count(), 1, "a partial copy of the model is left");
     }
 }

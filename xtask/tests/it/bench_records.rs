@@ -1,20 +1,20 @@
-//! What bench keeps, what it holds a result against, and who may measure: on small
-//! fleets whose llama-bench replays a recording, at a speed that the test chooses.
+//! Results files, baselines, comparisons and locks of `bench`, on small fleets whose llama-bench
+//! replays a recording at a speed that the test chooses.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::support::builders::wait_for;
 use crate::support::{Scratch, code, fleet, json, kill, run, stderr, stdout, xtask};
 use serde_json::Value;
 
 const NEW: &str = include_str!("../fixtures/llama-bench/new.jsonl");
 
-/// A fleet with one host, `a`, of this revision, whose llama-bench says that its prompt
-/// speed is `pp` and its generation speed `tg`, give or take some, and then does `then`
-/// before the second test.
+/// A host `a` of llama.cpp revision `rev`, whose llama-bench reports roughly `pp` tokens/s for
+/// prompts and `tg` for generation, and runs `then` between the two tests.
 fn host(rev: &str, pp: u32, tg: u32, then: &str) -> String {
     host_with_baseline("null", rev, pp, tg, then)
 }
@@ -29,7 +29,7 @@ fn host_with_baseline(baseline: &str, rev: &str, pp: u32, tg: u32, then: &str) -
     )
 }
 
-/// The shell commands that print a result of these speeds for both tests.
+/// Returns a shell command for each test that prints a result of this speed.
 fn prints(pp: u32, tg: u32) -> Vec<String> {
     let pattern = NEW.lines().map(|line| {
         let (before, _) = line.split_once("\"avg_ts\"").unwrap();
@@ -51,7 +51,7 @@ fn lines(dir: &Path) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The same fleet, another build.
+/// Replaces the fleet's host, which gives another build.
 fn change(fleet: &Scratch, host: &str) {
     let other = crate::support::fleet(host);
     fs::copy(other.path().join("flake.nix"), fleet.path().join("flake.nix")).unwrap();
@@ -60,7 +60,7 @@ fn change(fleet: &Scratch, host: &str) {
 const BENCH: [&str; 5] = ["bench", "a", "--local", "--json", "--rounds=5"];
 
 #[test]
-fn every_test_of_every_round_is_kept_and_listed() {
+fn every_test_of_every_round_is_recorded_and_listed() {
     let fleet = fleet(&host("aaaa", 1000, 200, ""));
     fleet.write("bench/a.jsonl", "{\"schema\":1,\"run\":\"half a li");
     let output = run(fleet.path(), &BENCH);
@@ -69,16 +69,16 @@ fn every_test_of_every_round_is_kept_and_listed() {
     assert!(report.get("baseline").is_none(), "{report}");
     assert_eq!(report["results"][0]["samples"].as_array().unwrap().len(), 15);
     assert!(report["record"].as_str().unwrap().ends_with("/bench/a.jsonl"));
-    let kept = lines(fleet.path());
-    assert_eq!(kept.len(), 10);
-    assert_eq!(kept[9]["schema"], 1);
-    assert_eq!(kept[9]["run"], kept[0]["run"]);
-    assert_eq!(kept[9]["round"], 5);
-    assert_eq!(kept[9]["results"][0]["test"], "tg32");
-    assert_eq!(kept[9]["llamaCpp"]["rev"], "aaaa");
-    assert_eq!(kept[9]["model"]["quantization"], "q4_0");
-    assert_eq!(kept[9]["flags"].as_array().unwrap().len(), 0);
-    // `list` and `report` show the figures that bench showed.
+    let rows = lines(fleet.path());
+    assert_eq!(rows.len(), 10);
+    assert_eq!(rows[9]["schema"], 1);
+    assert_eq!(rows[9]["run"], rows[0]["run"]);
+    assert_eq!(rows[9]["round"], 5);
+    assert_eq!(rows[9]["results"][0]["test"], "tg32");
+    assert_eq!(rows[9]["llamaCpp"]["rev"], "aaaa");
+    assert_eq!(rows[9]["model"]["quantization"], "q4_0");
+    assert_eq!(rows[9]["flags"].as_array().unwrap().len(), 0);
+    // `list` and `report` print the same values as `bench`.
     let printed = ["list", "report"].map(|command| json(&run(fleet.path(), &[command, "--json"])));
     for (index, text) in [(0, "1000"), (1, "200.0")] {
         let speed = &report["results"][index]["tokensPerSecond"];
@@ -94,20 +94,20 @@ fn every_test_of_every_round_is_kept_and_listed() {
 }
 
 #[test]
-fn what_was_measured_before_a_failure_is_kept() {
+fn results_before_a_failure_are_recorded() {
     let fleet = fleet(&host("aaaa", 1000, 200, "kill -ILL $$"));
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
-    let kept = lines(fleet.path());
-    assert_eq!(kept.len(), 1);
-    assert_eq!(kept[0]["results"][0]["test"], "pp128");
+    let rows = lines(fleet.path());
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["results"][0]["test"], "pp128");
 }
 
 #[test]
 fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
     let fleet = fleet(&host("aaaa", 1000, 200, ""));
     assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
-    // The same again is the same.
+    // An unchanged build has the same speed.
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
@@ -133,7 +133,7 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
     assert!(message.contains("pp128 -10.0 %") && message.contains("bbbb"), "{message}");
     assert!(finding["help"].as_str().unwrap().contains("xtask bisect --good"), "{finding}");
 
-    // Against the last result, which was as slow, nothing is wrong: hence baselines.
+    // Without a saved baseline the last result counts, which was as slow.
     assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
     change(&fleet, &host("aaaa", 1000, 200, ""));
     let save = [&BENCH[..], &["--save-baseline"]].concat();
@@ -145,7 +145,7 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
         assert_eq!(code(&output), 1, "{}", stderr(&output));
         assert_eq!(json(&output)["baseline"]["saved"], true);
     }
-    // Meant so.
+    // The regression is accepted.
     let output = run(fleet.path(), &save);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let output = run(fleet.path(), &BENCH);
@@ -158,9 +158,10 @@ fn a_regression_is_found_by_running_both_builds_and_can_be_accepted() {
     assert!(stderr(&output).contains("fewer than 5 rounds"), "{}", stderr(&output));
 }
 
-/// Whoever can change the repository can write any path into a results file.
+/// Anyone who can change the repository can write any path into a results file. Such a path does
+/// not hide a regression either.
 #[test]
-fn a_results_file_names_no_program_and_excuses_no_regression() {
+fn paths_in_a_results_file_are_never_run() {
     let fleet = fleet(&host("aaaa", 1000, 200, ""));
     assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
     let results = fs::read_to_string(fleet.path().join("bench/a.jsonl")).unwrap();
@@ -181,7 +182,7 @@ fn a_results_file_names_no_program_and_excuses_no_regression() {
         assert_eq!(report["findings"][0]["code"], "regression", "{folder}");
         assert!(!ran.exists(), "{folder} was run");
     }
-    // A real build that is not as fast as the file says: told, not passed over.
+    // A real build that is slower than the file says is reported.
     fleet.write("bench/a.jsonl", &results.replace("aaaa", "cccc"));
     change(&fleet, &host("dddd", 500, 200, "# other"));
     let slow = run(fleet.path(), &[&BENCH[..], &["--record=other"]].concat());
@@ -193,9 +194,9 @@ fn a_results_file_names_no_program_and_excuses_no_regression() {
     assert_eq!(report["findings"][0]["code"], "machine-slower", "{report}");
 }
 
-/// SSH to oneself measures the same machine, and needs a key for it.
+/// SSH to the same machine would only need a key in addition.
 #[test]
-fn a_host_that_is_this_machine_is_measured_without_ssh() {
+fn this_machine_is_measured_without_ssh() {
     let fleet = fleet(&host("aaaa", 1000, 200, ""));
     let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
@@ -214,17 +215,17 @@ fn a_host_that_is_this_machine_is_measured_without_ssh() {
 }
 
 #[test]
-fn a_run_that_broke_off_is_no_baseline() {
+fn an_incomplete_run_is_not_a_baseline() {
     let fleet = fleet(&host("aaaa", 1000, 200, ""));
     assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
-    // It ends after its first test, and that one's speed is kept.
+    // This run ends after its first test, whose speed is recorded.
     change(&fleet, &host("bbbb", 500, 200, "exit 1"));
     assert_eq!(code(&run(fleet.path(), &BENCH)), 1);
     change(&fleet, &host("cccc", 1000, 200, ""));
     let output = run(fleet.path(), &BENCH);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(json(&output)["baseline"]["rev"], "aaaa");
-    // What was last is kept from Nix's garbage collector.
+    // Only the last build is a GC root.
     let links = fs::read_dir(fleet.home().join("roots/bench")).unwrap();
     let links: Vec<_> = links.map(|link| fs::read_link(link.unwrap().path()).unwrap()).collect();
     assert_eq!(links.len(), 1, "{links:?}");
@@ -232,7 +233,7 @@ fn a_run_that_broke_off_is_no_baseline() {
 }
 
 #[test]
-fn a_result_is_held_only_against_its_like() {
+fn a_result_is_compared_only_with_runs_of_the_same_settings() {
     let fleet = fleet(&host("aaaa", 1000, 200, ""));
     assert_eq!(code(&run(fleet.path(), &BENCH)), 0);
     let output = run(fleet.path(), &[&BENCH[..], &["--", "-fa", "1"]].concat());
@@ -243,7 +244,7 @@ fn a_result_is_held_only_against_its_like() {
     let output = run(fleet.path(), &[&BENCH[..], &["--env=CUDA_VISIBLE_DEVICES=1"]].concat());
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(json(&output).get("baseline").is_none());
-    // The file is committed, and a value may be a secret.
+    // The file is committed, so it has a hash of the value, which may be a secret.
     let env = lines(fleet.path())[20]["env"][0].as_str().unwrap().to_owned();
     assert!(env.starts_with("CUDA_VISIBLE_DEVICES=#"), "{env}");
     let other = run(fleet.path(), &[&BENCH[..], &["--env=CUDA_VISIBLE_DEVICES=2"]].concat());
@@ -252,7 +253,7 @@ fn a_result_is_held_only_against_its_like() {
 }
 
 #[test]
-fn results_that_cannot_be_kept_are_shown_all_the_same() {
+fn results_that_cannot_be_written_are_still_printed() {
     let fleet = fleet(&host("aaaa", 1000, 200, ""));
     let output = run(fleet.path(), &[&BENCH[..], &["--record=/proc/self"]].concat());
     assert_eq!(code(&output), 1, "{}", stderr(&output));
@@ -260,9 +261,9 @@ fn results_that_cannot_be_kept_are_shown_all_the_same() {
     assert_eq!(report["results"].as_array().unwrap().len(), 2);
     assert_eq!(report["findings"][0]["code"], "not-recorded");
     assert!(report["findings"][0]["message"].as_str().unwrap().contains("/proc/self/a.jsonl"));
-    // Nor is one lost where the baseline cannot be written.
-    std::os::unix::fs::symlink("/proc/self", fleet.path().join("full")).unwrap();
-    change(&fleet, &host_with_baseline("\"full/a.json\"", "aaaa", 1000, 200, ""));
+    // The same holds if the baseline cannot be written.
+    std::os::unix::fs::symlink("/proc/self", fleet.path().join("unwritable")).unwrap();
+    change(&fleet, &host_with_baseline("\"unwritable/a.json\"", "aaaa", 1000, 200, ""));
     let output = run(fleet.path(), &[&BENCH[..], &["--save-baseline"]].concat());
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
@@ -271,11 +272,11 @@ fn results_that_cannot_be_kept_are_shown_all_the_same() {
 }
 
 #[test]
-fn the_option_chooses_the_baselines_file_in_the_flake_alone() {
+fn the_baseline_file_is_an_option_and_stays_inside_the_flake() {
     let chosen = |file: &str| host_with_baseline(&format!("\"{file}\""), "aaaa", 1000, 200, "");
     let fleet = fleet(&chosen("good/a.json"));
     let save = [&BENCH[..], &["--save-baseline"]].concat();
-    // A result in the testbed never becomes the fleet's baseline.
+    // A result of the testbed is never the fleet's baseline.
     for (more, is_written) in [("--testbed", false), ("--quiet", true)] {
         assert_eq!(code(&run(fleet.path(), &[&save[..], &[more]].concat())), 0);
         assert_eq!(fleet.path().join("good/a.json").is_file(), is_written);
@@ -287,7 +288,7 @@ fn the_option_chooses_the_baselines_file_in_the_flake_alone() {
 }
 
 #[test]
-fn a_baseline_that_is_no_baseline_is_named_before_anything_is_measured() {
+fn an_invalid_baseline_file_is_an_error_before_the_measurement() {
     let fleet = fleet(&host("aaaa", 1000, 200, ""));
     fleet.write("bench/a.baseline.json", "<<<<<<< HEAD\n");
     let output = run(fleet.path(), &BENCH);
@@ -297,7 +298,7 @@ fn a_baseline_that_is_no_baseline_is_named_before_anything_is_measured() {
 }
 
 #[test]
-fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
+fn concurrent_runs_are_refused_and_a_killed_run_leaves_no_lock() {
     let files = Scratch::new();
     let pid = files.path().join("pid");
     let then = format!("echo $$ >{}; exec sleep 600", pid.display());
@@ -309,11 +310,8 @@ fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let started = Instant::now();
-    while !fleet.path().join("bench/a.jsonl").is_file() {
-        assert!(started.elapsed() < Duration::from_secs(120), "it never measured");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let is_recorded = || fleet.path().join("bench/a.jsonl").is_file();
+    assert!(wait_for(Duration::from_secs(120), is_recorded), "nothing was measured");
     let holder = fs::read_to_string(&lock).unwrap();
     assert!(holder.contains(&first.id().to_string()), "{holder}");
     let output = run(fleet.path(), &BENCH);
@@ -333,7 +331,7 @@ fn two_do_not_measure_at_once_and_a_kill_leaves_no_lock() {
 }
 
 #[test]
-fn a_comparison_names_each_subjects_ratio_and_interval() {
+fn a_comparison_prints_each_ratio_and_interval() {
     let slow =
         host("aaaa", 500, 200, "").replace("a = host", "b = host").replace("cpu-replay", "slow");
     let fleet = fleet(&(host("aaaa", 1000, 200, "") + &slow));
@@ -342,19 +340,19 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
             ["bench", "a", "--local", "--json", "--rounds=6", "--seed=3", "--compare", names];
         run(fleet.path(), &args)
     };
-    // A host, and another host's variant by its name.
+    // A host, and another host's variant.
     let output = compare("a,slow");
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
     assert_eq!(report["seed"], 3);
     assert_eq!(report["subjects"][1]["variant"], "slow");
     let standings = report["standings"].as_array().unwrap();
-    let told: Vec<_> = standings
+    let actual: Vec<_> = standings
         .iter()
         .map(|s| (s["label"].as_str().unwrap(), s["test"].as_str().unwrap(), s["ratio"].as_f64()))
         .collect();
     assert_eq!(
-        told,
+        actual,
         [
             ("a", "pp128", Some(1.0)),
             ("slow", "pp128", Some(0.5)),
@@ -374,13 +372,13 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    // What is on the target already, such as a build by hand.
-    let hand = fleet.path().join("hand");
+    // A path on the target, such as a build outside Nix.
+    let manual = fleet.path().join("manual");
     fleet.write_program(
-        "hand/bin/llama-bench",
+        "manual/bin/llama-bench",
         &format!("#!/bin/sh\n{}\n", prints(2000, 100).join("\n")),
     );
-    let path = hand.to_str().unwrap();
+    let path = manual.to_str().unwrap();
     for named in [path, &format!("{path}/bin/llama-bench")] {
         let report = json(&compare(&format!("a,{named}")));
         assert_eq!(report["subjects"][1]["storePath"], path);
@@ -390,7 +388,7 @@ fn a_comparison_names_each_subjects_ratio_and_interval() {
     let output = compare(&format!("a,{path}/elsewhere"));
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     assert_eq!(json(&output)["findings"][0]["code"], "no-llama-bench", "{}", stdout(&output));
-    // What is no subject is told with what there is; nothing is kept of a comparison.
+    // An unknown name is an error that lists the known ones; a comparison records nothing.
     let output = compare("a,slwo");
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("cpu-replay, slow"), "{}", stderr(&output));

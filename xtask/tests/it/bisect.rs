@@ -1,4 +1,4 @@
-//! `bisect` on histories with planted mistakes: real trees of llama.cpp, real Git, real Nix.
+//! `bisect` on generated histories with a mistake in them: real trees of llama.cpp, Git and Nix.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -7,7 +7,7 @@ use crate::support::upstream::{Breakage, Plan, Upstream, git};
 use crate::support::{Scratch, code, json as document, repository, stderr, xtask};
 use serde_json::{Value, json};
 
-/// The fleet of this repository, locked to the first revision of an upstream.
+/// A copy of this repository's fleet, locked to the first revision of an upstream.
 pub struct Fleet {
     pub folder: Scratch,
 }
@@ -21,7 +21,7 @@ impl Fleet {
         }
         git(fleet.folder.path(), &["init", "--quiet"]);
         git(fleet.folder.path(), &["add", "--all"]);
-        // The stand-ins, as the testbed has them; then as if they were locked for good.
+        // The testbed writes a lock file with its stand-ins, which becomes the fleet's.
         let output = fleet.run(&["check", "beryllium", &format!("--testbed={revision}")]);
         assert_eq!(code(&output), 0, "{}", stderr(&output));
         let locks = fs::read_dir(fleet.folder.home().join("locks")).unwrap();
@@ -55,7 +55,8 @@ pub const COMMITS: usize = 20;
 /// ceil(log2 20) + 1.
 pub const BOUND: usize = 6;
 
-/// Searches a history with this mistake in it, and answers what was found.
+/// Runs `bisect` on a history whose commit `at` makes the mistake, checks that it is found, and
+/// returns the upstream, the report and standard error.
 fn found(breakage: Breakage, at: usize, plan: Plan, args: &[&str]) -> (Upstream, Value, String) {
     let dir = Scratch::new();
     let revision = plan.revision;
@@ -64,15 +65,15 @@ fn found(breakage: Breakage, at: usize, plan: Plan, args: &[&str]) -> (Upstream,
     let lock = fs::read(fleet.folder.path().join("flake.lock")).unwrap();
     let output =
         fleet.run(&[&["bisect", "--json", "--good", "b1", "--bad", "main"], args].concat());
-    let (report, said) = (document(&output), stderr(&output));
-    assert_eq!(code(&output), 0, "{report}\n{said}");
+    let (report, text) = (document(&output), stderr(&output));
+    assert_eq!(code(&output), 0, "{report}\n{text}");
     assert_eq!(fs::read(fleet.folder.path().join("flake.lock")).unwrap(), lock);
     let first = &report["firstBad"];
-    assert_eq!(first["rev"], json!(upstream.revs[at]), "{report}\n{said}");
+    assert_eq!(first["rev"], json!(upstream.revs[at]), "{report}\n{text}");
     assert!(first["subject"].as_str().unwrap().starts_with(breakage.subject()), "{first}");
     assert_eq!(report["newestGood"]["rev"], json!(upstream.revs[at - 1]));
     assert_eq!((&report["ok"], &report["schema"]), (&json!(true), &json!(1)));
-    (upstream, report, said)
+    (upstream, report, text)
 }
 
 fn judged(report: &Value) -> usize {
@@ -80,7 +81,7 @@ fn judged(report: &Value) -> usize {
 }
 
 #[test]
-fn a_package_that_nixpkgs_lacks_is_found_for_every_host() {
+fn a_dependency_missing_in_nixpkgs_is_found_for_every_host() {
     let plan = Plan::new("2025-08", COMMITS);
     let (_upstream, report, _) = found(Breakage::MissingInput, 13, plan, &["--by", "eval"]);
     assert!(judged(&report) <= BOUND, "{report}");
@@ -94,7 +95,7 @@ fn a_package_that_nixpkgs_lacks_is_found_for_every_host() {
 }
 
 #[test]
-fn an_unfree_licence_is_found_for_the_host_that_it_refuses() {
+fn an_unfree_licence_is_found_for_the_affected_host() {
     let plan = Plan::new("2025-08", COMMITS);
     let (_upstream, report, _) = found(Breakage::LicenceList, 2, plan, &["--by", "eval"]);
     assert!(judged(&report) <= BOUND, "{report}");
@@ -103,25 +104,27 @@ fn an_unfree_licence_is_found_for_the_host_that_it_refuses() {
 }
 
 #[test]
-fn what_does_not_even_parse_is_walked_around_and_another_host_is_not_asked() {
+fn commits_that_do_not_parse_are_skipped() {
     let plan = Plan { untold: 10..12, ..Plan::new("2025-08", COMMITS) };
     let args = ["--by", "eval", "--host", "boron"];
-    let (upstream, report, said) = found(Breakage::CudaAttribute, 18, plan, &args);
-    let untold: Vec<_> = report["judged"]
+    let (upstream, report, text) = found(Breakage::CudaAttribute, 18, plan, &args);
+    let inconclusive: Vec<_> = report["judged"]
         .as_array()
         .unwrap()
         .iter()
         .filter(|step| step["verdict"] == "untold")
         .map(|step| upstream.number(step["rev"].as_str().unwrap()))
         .collect();
-    assert!(!untold.is_empty() && untold.iter().all(|number| (10..12).contains(number)));
-    assert!(judged(&report) <= BOUND + untold.len(), "{report}");
+    assert!(
+        !inconclusive.is_empty() && inconclusive.iter().all(|number| (10..12).contains(number))
+    );
+    assert!(judged(&report) <= BOUND + inconclusive.len(), "{report}");
     assert_eq!(report["firstBad"]["cause"], json!(["boron: undefined variable 'cuda_runtime'"]));
-    assert!(said.contains("inconclusive"), "{said}");
+    assert!(text.contains("inconclusive"), "{text}");
 }
 
 #[test]
-fn a_planted_history_is_the_same_everywhere_and_has_its_mistake_where_it_should() {
+fn a_generated_history_is_reproducible_and_has_its_mistakes() {
     let dir = Scratch::new();
     let plan = Plan { untold: 6..8, ..Plan::new("2025-08", 20).with(Breakage::MissingInput, 13) };
     let upstream = Upstream::plant(dir.path(), &plan);
@@ -140,13 +143,13 @@ fn a_planted_history_is_the_same_everywhere_and_has_its_mistake_where_it_should(
     let build =
         |number: usize| git(upstream.repository(), &["describe", "--tags", &upstream.revs[number]]);
     assert_eq!((build(0), build(20)), ("b1".into(), "b21".into()));
-    // Names, dates and contents are fixed: the newest commit stands for them all.
+    // Names, dates and contents are fixed, so the newest commit has the same hash again.
     let again = Scratch::new();
     assert_eq!(Upstream::plant(again.path(), &plan).newest(), upstream.newest());
 }
 
 #[test]
-fn tags_alone_are_searched_and_then_the_commits_between_two_of_them() {
+fn tags_and_releases_can_be_searched_instead_of_commits() {
     let plan = Plan::new("2025-08", COMMITS);
     let dir = Scratch::new();
     // Commit 11 has no build tag, 12 has.
@@ -172,7 +175,7 @@ fn tags_alone_are_searched_and_then_the_commits_between_two_of_them() {
 }
 
 #[test]
-fn a_merge_is_one_step_of_the_main_line() {
+fn a_merge_is_one_step_of_the_first_parent_history() {
     let plan = Plan { merge: Some(5), ..Plan::new("2025-08", 8) };
     let (_upstream, report, _) = found(Breakage::MissingInput, 5, plan, &["--host", "beryllium"]);
     assert_eq!(report["revisions"], 8, "{report}");
@@ -181,7 +184,7 @@ fn a_merge_is_one_step_of_the_main_line() {
 }
 
 #[test]
-fn ends_that_are_not_what_they_are_called_are_told() {
+fn a_good_end_that_is_bad_or_a_bad_end_that_is_good_is_an_error() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", 8).with(Breakage::MissingInput, 4);
     let upstream = Upstream::plant(dir.path(), &plan);
@@ -203,23 +206,23 @@ fn ends_that_are_not_what_they_are_called_are_told() {
 }
 
 #[test]
-fn what_names_no_stretch_of_the_history_is_told() {
+fn an_invalid_range_is_an_error() {
     let dir = Scratch::new();
     let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 4));
     let repository = upstream.repository();
-    // A branch that left the main line, and one that has nothing to do with it.
+    // A branch that diverged, and one without a common commit.
     let tree = git(repository, &["rev-parse", &format!("{}^{{tree}}", upstream.revs[1])]);
-    let commit = |words: &[&str]| {
-        let who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "commit-tree", &tree];
-        git(repository, &[&who[..], &["-m", "x"], words].concat())
+    let commit = |parents: &[&str]| {
+        let args = ["-c", "user.name=x", "-c", "user.email=x@example.org", "commit-tree", &tree];
+        git(repository, &[&args[..], &["-m", "x"], parents].concat())
     };
-    let (aside, alone) = (commit(&["-p", &upstream.revs[1]]), commit(&[]));
+    let (diverged, unrelated) = (commit(&["-p", &upstream.revs[1]]), commit(&[]));
     let fleet = Fleet::of(&upstream, "old");
     for (args, expected) in [
         (&["--good", "b1", "--bad", "b1"][..], "are the same revision"),
         (&["--good", "main", "--bad", "b1"], "swap them"),
-        (&["--good", &aside, "--bad", "main"], "they diverge at"),
-        (&["--good", &alone, "--bad", "main"], "no commit in common"),
+        (&["--good", &diverged, "--bad", "main"], "they diverge at"),
+        (&["--good", &unrelated, "--bad", "main"], "no commit in common"),
         (&["--good", "b7777"], "no revision, tag or branch \"b7777\""),
         (&["--bad=--all"], "no revision, tag or branch"),
         (&["--host", "berylium"], "did you mean beryllium?"),
@@ -237,7 +240,7 @@ fn what_names_no_stretch_of_the_history_is_told() {
 }
 
 #[test]
-fn a_history_that_is_cut_off_or_gone_is_told() {
+fn a_shallow_or_missing_history_is_an_error() {
     let dir = Scratch::new();
     let upstream = Upstream::plant(&dir.path().join("whole"), &Plan::new("2025-08", 4));
     let fleet = Fleet::of(&upstream, "old");
@@ -253,52 +256,52 @@ fn a_history_that_is_cut_off_or_gone_is_told() {
     fleet.folder.write("flake.lock", &lock.replace(&url, "file:///nonexistent/llama.cpp"));
     let output = fleet.run(&["bisect"]);
     assert_eq!(code(&output), 2);
-    let said = stderr(&output);
-    assert!(said.contains("cannot read the history of file:///nonexistent/llama.cpp"), "{said}");
+    let text = stderr(&output);
+    assert!(text.contains("cannot read the history of file:///nonexistent/llama.cpp"), "{text}");
 }
 
-/// The builds that are good are of fixed content, so they are in the store the next time.
+/// The good builds have fixed contents, so a second test run finds them in the store.
 #[test]
 fn a_configure_error_is_found_by_building() {
     let plan = Plan::new("2025-08", 16);
     let args = ["--by", "build", "--host", "beryllium"];
     let (_upstream, report, _) = found(Breakage::ConfigureError, 1, plan, &args);
-    // The good end had to be built as well, since the answer hangs on it.
+    // The good end had to be built too, since the result depends on it.
     assert!(judged(&report) <= 6, "{report}");
     let cause = report["firstBad"]["cause"][0].as_str().unwrap();
     assert!(cause.contains("CMake 3.99 or higher is required"), "{cause}");
     assert_eq!(report["firstBad"]["packaging"], json!(["CMakeLists.txt"]));
 }
 
-/// Only the CPU's module is built after the bad end, and only where its sources differ.
+/// After the bad end only the CPU module is built, and only where its sources differ.
 #[test]
 fn a_compile_error_of_some_cpus_is_found_by_building() {
     let plan = Plan::new("2025-08", COMMITS);
     let args = ["--by", "build", "--host", "beryllium"];
-    let (_upstream, report, said) = found(Breakage::CompileError, 13, plan, &args);
+    let (_upstream, report, text) = found(Breakage::CompileError, 13, plan, &args);
     assert!(judged(&report) <= BOUND, "{report}");
     let cause = report["firstBad"]["cause"][0].as_str().unwrap();
     assert!(cause.contains("vnni-dot-products.h: No such file"), "{cause}");
-    eprintln!("{said}");
+    eprintln!("{text}");
 }
 
 #[test]
 #[ignore = "builds llama.cpp six times and measures it: minutes"]
-fn a_slow_down_is_found_by_measuring() {
+fn a_slowdown_is_found_by_measuring() {
     let plan = Plan::new("2025-08", COMMITS);
     let args = ["--by", "bench", "--host", "local"];
-    let (_upstream, report, said) = found(Breakage::SlowDown, 13, plan, &args);
+    let (_upstream, report, text) = found(Breakage::SlowDown, 13, plan, &args);
     assert!(judged(&report) <= BOUND, "{report}");
     let cause = report["firstBad"]["cause"][0].as_str().unwrap();
     assert!(cause.starts_with("local: ") && cause.contains("% slower"), "{cause}");
-    eprintln!("{said}");
+    eprintln!("{text}");
 }
 
-/// Neither end is built for that.
+/// Neither end is built.
 #[test]
-fn a_revision_of_the_same_parts_is_not_measured() {
+fn a_revision_with_the_same_parts_is_not_measured() {
     let dir = Scratch::new();
-    // Touches the README.
+    // A commit that changes only the README.
     let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 1));
     let fleet = Fleet::of(&upstream, "old");
     let output = fleet.run(&[
@@ -313,8 +316,8 @@ fn a_revision_of_the_same_parts_is_not_measured() {
 }
 
 #[test]
-fn what_no_host_says_a_word_about_is_found_too() {
-    for (breakage, words) in [
+fn renamed_arguments_and_options_are_found() {
+    for (breakage, expected) in [
         (Breakage::ArgumentRenamed, "takes no useVulkan, which selects vulkan"),
         (Breakage::OptionRenamed, "no longer declares GGML_AVX512_VNNI"),
     ] {
@@ -322,17 +325,17 @@ fn what_no_host_says_a_word_about_is_found_too() {
         let (_upstream, report, _) = found(breakage, 7, plan, &["--by", "eval"]);
         assert!(judged(&report) <= BOUND, "{report}");
         let cause = report["firstBad"]["cause"][0].as_str().unwrap();
-        assert!(cause.contains(words), "{cause}");
+        assert!(cause.contains(expected), "{cause}");
     }
 }
 
 #[test]
-fn the_newest_good_revision_is_locked_by_the_transaction_of_update() {
+fn apply_locks_the_newest_good_revision() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", 8).with(Breakage::MissingInput, 2);
     let upstream = Upstream::plant(dir.path(), &plan);
     let fleet = Fleet::of(&upstream, "old");
-    // Alone: the testbed cannot build what has a GPU.
+    // Only one host: the testbed cannot build GPU variants.
     fleet.folder.write(
         "hosts/default.nix",
         "{ beryllium = { system = \"x86_64-linux\"; target = null; hardware = null; }; }\n",

@@ -1,4 +1,4 @@
-//! Which verdicts a search takes over from an earlier run.
+//! The verdicts of earlier runs that `bisect` reuses.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -11,20 +11,20 @@ use crate::support::{Scratch, code, json as document, stderr};
 use serde_json::{Value, json};
 
 #[test]
-fn a_search_that_was_killed_goes_on_where_it_was() {
+fn a_killed_search_resumes() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", COMMITS).with(Breakage::MissingInput, 13);
     let upstream = Upstream::plant(dir.path(), &plan);
     let fleet = Fleet::of(&upstream, "old");
     let bisect = ["bisect", "--json", "--host", "beryllium"];
     let journal = || {
-        // Not the file that is being written beside it.
+        // Not the temporary file that is being written beside it.
         let mut files = fs::read_dir(fleet.folder.home().join("bisect")).ok()?.flatten();
         let file = files.find(|it| it.path().extension().is_some_and(|it| it == "json"))?;
         let text = fs::read(file.path()).ok()?;
         Some(serde_json::from_slice::<Value>(&text).unwrap()["steps"].as_array().unwrap().len())
     };
-    // Once by Ctrl-C, once without warning, each after one more step.
+    // Once with Ctrl-C, once with SIGKILL, each after one more step.
     for (signal, steps) in [("-INT", 1), ("-KILL", 2)] {
         let mut child = fleet
             .command()
@@ -33,17 +33,17 @@ fn a_search_that_was_killed_goes_on_where_it_was() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let began = Instant::now();
+        let started = Instant::now();
         while journal().unwrap_or(0) < steps {
             assert!(child.try_wait().unwrap().is_none(), "it ended before {steps} steps");
-            assert!(began.elapsed() < Duration::from_secs(120));
+            assert!(started.elapsed() < Duration::from_secs(120));
             std::thread::sleep(Duration::from_millis(5));
         }
         let id = child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-        let ended = child.wait_with_output().unwrap();
+        let output = child.wait_with_output().unwrap();
         if signal == "-INT" {
-            assert_eq!(ended.status.code(), Some(130));
+            assert_eq!(code(&output), 130);
         }
     }
     let before = journal().unwrap();
@@ -53,8 +53,7 @@ fn a_search_that_was_killed_goes_on_where_it_was() {
     let steps = report["judged"].as_array().unwrap();
     let earlier = steps.iter().filter(|step| step["earlier"] == true).count();
     assert!(earlier == before && earlier >= 2 && steps.len() <= BOUND, "{report}");
-    // Once more: nothing is left to judge. Nor does an edit of the fleet go unnoticed, or another
-    // input in its lock.
+    // Another run reuses every verdict. After a change of the lock file or of the fleet, none is.
     let again = document(&fleet.run(&bisect));
     assert!(again["judged"].as_array().unwrap().iter().all(|step| step["earlier"] == true));
     let lock = fleet.folder.path().join("flake.lock");
@@ -69,19 +68,19 @@ fn a_search_that_was_killed_goes_on_where_it_was() {
     assert!(fresh["judged"].as_array().unwrap().iter().all(|step| step["earlier"].is_null()));
 }
 
-/// A package of the same parts is neither built nor measured, but judged.
+/// A package with the same parts gets a verdict without being built or measured.
 #[test]
-fn what_was_measured_on_one_machine_says_nothing_of_another() {
+fn measurements_of_another_machine_are_not_reused() {
     let dir = Scratch::new();
-    // Touches the README.
+    // A commit that changes only the README.
     let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 1));
     let fleet = Fleet::of(&upstream, "old");
     let sshd = Sshd::start();
     let earlier = |place: &[&str]| {
-        let words =
+        let args =
             ["bisect", "--json", "--good=b1", "--bad=main", "--by=bench", "--host=beryllium"];
         let mut command = fleet.command();
-        command.args(words).args(place).env("NIX_SSHOPTS", sshd.options());
+        command.args(args).args(place).env("NIX_SSHOPTS", sshd.options());
         let output = command.output().unwrap();
         assert!(code(&output) < 2, "{}", stderr(&output));
         document(&output)["judged"][0]["earlier"].clone()

@@ -1,17 +1,18 @@
-//! `build-all` on small fleets, with real Nix and builds of a second: what it says of each
-//! variant is what the store says.
+//! `build-all` on small fleets, with real Nix and builds that take a second. The reported states
+//! match the store.
 
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
+use crate::support::builders::{running, signal, spawn};
 use crate::support::{
     Scratch, code, fleet, json, run, stderr, stdout, valid_in_store, variant, xtask,
 };
 use serde_json::Value;
 
-/// The build lists the instructions of its CPU module, and the list is believed.
+/// The build lists the instructions of its CPU module; here a script writes that list.
 #[test]
-fn a_built_module_has_the_instructions_of_its_microarchitecture() {
+fn a_built_module_is_checked_for_its_instruction_sets() {
     let host = |name: &str, sets: &str| {
         let lines: String = sets
             .split(' ')
@@ -37,21 +38,21 @@ fn a_built_module_has_the_instructions_of_its_microarchitecture() {
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     assert!(variant(&report, "good").get("findings").is_none(), "{report}");
-    for (name, said) in [
+    for (name, expected) in [
         ("less", "no instructions of AVX2"),
         ("more", "has instructions of AVX512"),
         ("none", "no CPU module"),
     ] {
         let finding = &variant(&report, name)["findings"][0];
         assert_eq!(finding["code"], "cpu-instructions", "{finding}");
-        assert!(finding["message"].as_str().unwrap().contains(said), "{finding}");
-        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        assert!(finding["message"].as_str().unwrap().contains(expected), "{finding}");
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     }
     assert_eq!(report["findings"].as_array().unwrap().len(), 3, "{report}");
 }
 
 #[test]
-fn one_broken_variant_stops_no_other_and_its_hosts_and_log_are_named() {
+fn one_failed_variant_does_not_stop_the_others() {
     let fleet = fleet(
         r#"
         a = host { variant = "good-1"; };
@@ -84,30 +85,30 @@ fn one_broken_variant_stops_no_other_and_its_hosts_and_log_are_named() {
     let needy = variant(&report, "needy");
     assert_eq!(needy["state"], "dependency-failed");
     assert_eq!(needy["failedDependency"], "needed");
-    let told = stderr(&output);
-    assert!(told.contains("needy for e: dependency needed failed with exit code 1"), "{told}");
-    // The first error stands before the end of the log, also where that has it.
-    let (error, tail) = (told.find("first error: x.c:3"), told.find("│ x.c:3: error: planted"));
-    assert!(error.is_some() && error < tail, "{told}");
-    assert!(told.contains("linked in result/; to switch HOST to it: `nixos-rebuild"), "{told}");
+    let text = stderr(&output);
+    assert!(text.contains("needy for e: dependency needed failed with exit code 1"), "{text}");
+    // The first error comes before the tail of the log, even if the tail has it too.
+    let (error, tail) = (text.find("first error: x.c:3"), text.find("│ x.c:3: error: planted"));
+    assert!(error.is_some() && error < tail, "{text}");
+    assert!(text.contains("linked in result/; to switch HOST to it: `nixos-rebuild"), "{text}");
     let log = std::fs::read_to_string(needy["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("no such header"), "{log}");
 
-    // Its log, and that of what it needs.
+    // The log of the variant, and that of its failed dependency.
     for (host, line) in [("b", "x.c:3: error: planted"), ("e", "no such header")] {
         let output = run(fleet.path(), &["log", host]);
         assert!(code(&output) == 0 && stdout(&output).contains(line), "{}", stdout(&output));
     }
-    assert!(told.contains("the whole log: `cargo xtask log b`"), "{told}");
+    assert!(text.contains("the whole log: `cargo xtask log b`"), "{text}");
 
-    // Again: what was built is reused, what failed fails again.
+    // A second run reuses what was built; what failed fails again.
     let report = json(&run(fleet.path(), &["build-all", "--json"]));
     assert_eq!(variant(&report, "good-1")["state"], "present");
     assert_eq!(variant(&report, "broken")["state"], "failed");
 }
 
 #[test]
-fn hosts_can_be_chosen_and_a_dry_run_builds_nothing() {
+fn hosts_can_be_selected_and_a_dry_run_builds_nothing() {
     let fleet = fleet(r#"a = host { variant = "one"; }; b = host { variant = "two"; };"#);
     let output = run(fleet.path(), &["build-all", "--dry-run"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -122,7 +123,7 @@ fn hosts_can_be_chosen_and_a_dry_run_builds_nothing() {
 }
 
 #[test]
-fn a_backend_can_be_chosen() {
+fn variants_can_be_selected_by_backend() {
     let fleet = fleet(
         r#"a = host { variant = "c"; }; b = host { variant = "v"; backends = [ "vulkan" ]; };"#,
     );
@@ -132,7 +133,7 @@ fn a_backend_can_be_chosen() {
 }
 
 #[test]
-fn a_host_that_does_not_evaluate_is_told_and_the_rest_is_built() {
+fn a_host_that_does_not_evaluate_does_not_stop_the_builds() {
     let fleet = fleet(r#"a = host { variant = "good"; }; b = throw "gone";"#);
     let output = run(fleet.path(), &["build-all", "--json"]);
     assert_eq!(code(&output), 1);
@@ -143,7 +144,7 @@ fn a_host_that_does_not_evaluate_is_told_and_the_rest_is_built() {
     assert_eq!(report["ok"], false);
 }
 
-/// Two hosts, `b` and `c`, whose evaluation waits five seconds for a build.
+/// A fleet with `hosts`, and with `b` and `c`, whose evaluation waits five seconds for a build.
 pub fn slow_fleet(hosts: &str, shared: &str, late: &str) -> Scratch {
     let slowly = r#"slowly = text: text + builtins.substring 0 0 (builtins.readFile
       (package { name = "slow"; script = "sleep 5; echo >$out"; }));"#;
@@ -156,9 +157,9 @@ pub fn slow_fleet(hosts: &str, shared: &str, late: &str) -> Scratch {
     ))
 }
 
-/// The rest is built beside what was begun, as the limits allow; equal builds are one.
+/// `--jobs` limits how many run at once, and equal builds are run once.
 #[test]
-fn building_begins_while_other_hosts_are_evaluated() {
+fn builds_start_while_other_hosts_are_evaluated() {
     let folder = Scratch::new();
     for jobs in ["1", "2"] {
         let file = folder.path().join(jobs).display().to_string();
@@ -176,15 +177,15 @@ fn building_begins_while_other_hosts_are_evaluated() {
             &format!("echo >{file}; echo >$out"),
         );
         let output = run(fleet.path(), &["build-all", "--json", "--jobs", jobs]);
-        let said = stderr(&output);
-        assert_eq!(code(&output), 1, "{said}");
+        let text = stderr(&output);
+        assert_eq!(code(&output), 1, "{text}");
         let early =
-            said.find("while other hosts are evaluated").unwrap_or_else(|| panic!("{said}"));
-        assert!(early < said.find("3 variants: ").unwrap(), "{said}");
-        assert_eq!(said.matches("broken failed").count(), 1, "{said}");
-        assert_eq!(said.matches("shared: building").count(), 1, "{said}");
-        let ends = ["shared: ended", "late: building"].map(|what| said.find(what).unwrap());
-        assert_eq!(ends[0] < ends[1], jobs == "1", "{said}");
+            text.find("while other hosts are evaluated").unwrap_or_else(|| panic!("{text}"));
+        assert!(early < text.find("3 variants: ").unwrap(), "{text}");
+        assert_eq!(text.matches("broken failed").count(), 1, "{text}");
+        assert_eq!(text.matches("shared: building").count(), 1, "{text}");
+        let at = ["shared: ended", "late: building"].map(|line| text.find(line).unwrap());
+        assert_eq!(at[0] < at[1], jobs == "1", "{text}");
         let report = json(&output);
         assert_eq!(report["variants"].as_array().unwrap().len(), 3);
         for (name, state) in [("shared", "built"), ("late", "built"), ("broken", "failed")] {
@@ -208,11 +209,12 @@ fn ctrl_c_ends_evaluators_and_builders() {
     assert_eq!(json(&output)["ok"], false);
     assert!(took < Duration::from_secs(15), "{took:?}");
     let folder = fleet.path().to_str().unwrap();
-    assert!(!running(&marker) && !running(folder), "something was left behind");
+    let left = [running(&marker), running(folder)].concat();
+    assert!(left.is_empty(), "still running: {left:#?}");
 }
 
 #[test]
-fn a_system_that_no_machine_has_is_unsupported() {
+fn a_system_without_a_builder_is_unsupported() {
     let fleet = fleet(r#"a = host { variant = "arm"; system = "riscv64-linux"; };"#);
     let output = run(fleet.path(), &["build-all", "--json"]);
     assert_eq!(code(&output), 1);
@@ -220,7 +222,7 @@ fn a_system_that_no_machine_has_is_unsupported() {
 }
 
 #[test]
-fn control_characters_in_a_build_log_stay_out_of_the_terminal() {
+fn control_characters_in_a_build_log_are_removed() {
     let fleet = fleet(
         r#"a = host { variant = "loud"; script = "printf '\\033[2J\\033]0;x\\007boo\\n'; exit 1"; };"#,
     );
@@ -230,32 +232,19 @@ fn control_characters_in_a_build_log_stay_out_of_the_terminal() {
     assert!(!stderr(&output).contains('\x1b'), "{:?}", stderr(&output));
 }
 
-/// Sends SIGINT to xtask alone, as a terminal would to its foreground group.
+/// Runs xtask, sends SIGINT to it alone after a time, and returns its output and how long it then
+/// took to end.
 fn interrupted(args: &[&str], fleet: &Scratch, after: Duration) -> (Output, Duration) {
-    let child = xtask(fleet.path())
-        .args(args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = spawn(xtask(fleet.path()).args(args));
     std::thread::sleep(after);
-    #[allow(clippy::disallowed_methods, reason = "the user's Ctrl-C")]
-    let status =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(status.unwrap().success());
+    signal("INT", child.id());
     let started = Instant::now();
     let output = child.wait_with_output().unwrap();
     (output, started.elapsed())
 }
 
-fn running(marker: &str) -> bool {
-    #[allow(clippy::disallowed_methods, reason = "looks for what was left behind")]
-    let found = std::process::Command::new("pgrep").args(["-f", marker]).output().unwrap();
-    !found.stdout.is_empty()
-}
-
 #[test]
-fn ctrl_c_during_a_build_ends_the_builder_and_says_so() {
+fn ctrl_c_during_a_build_ends_the_builder_and_is_reported() {
     let marker = format!("sleep 31{}", std::process::id());
     let fleet = fleet(&format!(
         r#"
@@ -267,17 +256,17 @@ fn ctrl_c_during_a_build_ends_the_builder_and_says_so() {
     let (output, took) = interrupted(&arguments, &fleet, Duration::from_secs(4));
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     assert!(stderr(&output).contains("interrupted"), "{}", stderr(&output));
-    // What was done by then is reported.
+    // The builds that ended before are reported.
     let report = json(&output);
     assert_eq!(variant(&report, "quick")["state"], "built", "{report}");
     assert_eq!(variant(&report, "slow")["state"], "interrupted", "{report}");
     assert!(valid_in_store(variant(&report, "quick")["outPath"].as_str().unwrap()));
     assert!(took < Duration::from_secs(15), "{took:?}");
-    assert!(!running(&marker), "a builder was left behind");
+    assert!(running(&marker).is_empty(), "a builder still runs");
 }
 
 #[test]
-fn what_failed_before_ctrl_c_is_reported_as_failed() {
+fn builds_that_failed_before_ctrl_c_are_reported_as_failed() {
     let fleet = fleet(
         r#"
         a = host { variant = "slow"; script = "while true; do echo x; sleep 0.2; done"; };
@@ -290,37 +279,37 @@ fn what_failed_before_ctrl_c_is_reported_as_failed() {
     let report = json(&output);
     assert_eq!(variant(&report, "zany")["state"], "failed", "{report}");
     assert_eq!(variant(&report, "slow")["state"], "interrupted", "{report}");
-    let said = stderr(&output);
-    assert!(said.contains("error: planted"), "{said}");
-    assert!(!said.contains("interrupted by the user"), "{said}");
-    assert!(said.contains("log b`"), "the log of what failed: {said}");
+    let text = stderr(&output);
+    assert!(text.contains("error: planted"), "{text}");
+    assert!(!text.contains("interrupted by the user"), "{text}");
+    assert!(text.contains("log b`"), "the log of what failed: {text}");
 }
 
 #[test]
-fn with_quiet_a_failure_is_said_once() {
+fn quiet_prints_a_failure_once() {
     let script = "echo 'x.c:1: error: planted'; seq 100 130; exit 1";
     let fleet = fleet(&format!("a = host {{ script = \"{script}\"; }};"));
     let output = run(fleet.path(), &["build-all", "-q"]);
-    let said = stderr(&output);
-    assert_eq!([said.matches("planted").count(), said.matches("130").count()], [1, 1], "{said}");
-    assert!(!said.contains("120"), "with the first error, a short end of the log: {said}");
+    let text = stderr(&output);
+    assert_eq!([text.matches("planted").count(), text.matches("130").count()], [1, 1], "{text}");
+    assert!(!text.contains("120"), "beside the first error, only a short tail of the log: {text}");
 }
 
-/// One mistake in a file that several hosts import is one error.
+/// For example, a mistake in a file that several hosts import.
 #[test]
-fn an_error_that_hosts_share_is_said_once() {
+fn an_error_of_several_hosts_is_printed_once() {
     let fleet = fleet("inherit (let x = throw \"planted\"; in { a = x; b = x; }) a b;");
     for command in ["build-all", "list", "check", "matrix"] {
         let output = run(fleet.path(), &[command]);
         assert_eq!(code(&output), 1);
-        let said = stderr(&output);
-        assert_eq!(said.matches("planted").count(), 2, "once, and in the source line: {said}");
-        assert!(said.contains("] a, b: planted"), "{said}");
+        let text = stderr(&output);
+        assert_eq!(text.matches("planted").count(), 2, "once, and in the source line: {text}");
+        assert!(text.contains("] a, b: planted"), "{text}");
     }
 }
 
 #[test]
-fn ctrl_c_during_an_evaluation_leaves_nothing() {
+fn ctrl_c_during_an_evaluation_ends_the_evaluators() {
     let fleet = fleet(
         r#"slow = host { variant = let l = builtins.genList (x: x) 30000; in
           toString (builtins.foldl' (a: _: builtins.foldl' (b: _: b + 1) a l) 0 l); };"#,
@@ -328,17 +317,17 @@ fn ctrl_c_during_an_evaluation_leaves_nothing() {
     let (output, took) = interrupted(&["check"], &fleet, Duration::from_secs(2));
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     assert!(took < Duration::from_secs(15), "{took:?}");
-    assert!(!running(fleet.path().to_str().unwrap()), "an evaluator was left behind");
+    assert!(running(fleet.path().to_str().unwrap()).is_empty(), "an evaluator still runs");
 }
 
-/// Its host's own error says why it is not there.
+/// The error of its host explains why no host selects the variant.
 #[test]
-fn a_variant_whose_host_does_not_evaluate_is_not_only_missing() {
+fn an_unknown_variant_also_prints_evaluation_errors() {
     let fleet =
         fleet("a = host { variant = \"one\"; }; b = host { variant = throw \"planted\"; };");
     let output = run(fleet.path(), &["build-all", "--variant", "two"]);
     assert_eq!(code(&output), 2, "{}", stderr(&output));
-    let said = stderr(&output);
-    assert!(said.contains("selects the variant \"two\""), "{said}");
-    assert!(said.contains("] b: planted"), "{said}");
+    let text = stderr(&output);
+    assert!(text.contains("selects the variant \"two\""), "{text}");
+    assert!(text.contains("] b: planted"), "{text}");
 }

@@ -1,5 +1,5 @@
-//! What goes wrong while `build-all` builds: kills, hangs, floods, full disks, another
-//! `build-all` beside it. With real Nix; after each, nothing of ours runs any more.
+//! Faults while `build-all` builds with real Nix: kills, hangs, huge logs, full disks, a concurrent
+//! `build-all`. Afterwards no process is left running.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -10,13 +10,13 @@ use crate::support::builders::{
     spawn, wait_for,
 };
 use crate::support::{
-    Scratch, XTASK, code, contained, fleet, json, output_and_peak, run, skip, stderr, variant,
-    xtask,
+    Scratch, XTASK, code, contained, fleet, fleet_with, json, nix, output_and_peak, run, skip,
+    stderr, stdout, variant, xtask,
 };
 use serde_json::Value;
 
-/// Generous: other tests and other people's work are on the same cores.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Generous, for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn start(fleet: &Scratch, further: &[&str]) -> Child {
     spawn(
@@ -26,22 +26,22 @@ fn start(fleet: &Scratch, further: &[&str]) -> Child {
     )
 }
 
-fn nothing_is_left(marker: &str) {
+fn assert_nothing_runs(marker: &str) {
     let mut left = vec![];
     let gone = wait_for(Duration::from_secs(20), || {
         left = running(marker);
         left.is_empty()
     });
-    assert!(gone, "left behind: {left:#?}");
+    assert!(gone, "still running: {left:#?}");
 }
 
-/// A word for `sleep` that names this test in the process table.
+/// A `sleep` command that identifies this test in the process table.
 fn marker(test: u32) -> String {
     format!("sleep {test}{}", std::process::id())
 }
 
-/// A quick variant, and a slow one that is at work in a process below its builder's shell.
-fn at_work(marker: &str) -> Scratch {
+/// A fleet with a quick variant, and a slow one whose builder runs `marker` as a child process.
+fn quick_and_slow(marker: &str) -> Scratch {
     fleet(&format!(
         r#"
         a = host {{ variant = "quick"; }};
@@ -50,12 +50,12 @@ fn at_work(marker: &str) -> Scratch {
     ))
 }
 
-fn begins(marker: &str) {
-    let at_work = || running(marker).iter().any(|line| line.ends_with(marker));
-    assert!(wait_for(PATIENCE, at_work), "the build does not begin");
+fn wait_for_build(marker: &str) {
+    let is_building = || running(marker).iter().any(|line| line.ends_with(marker));
+    assert!(wait_for(TIMEOUT, is_building), "the build does not start");
 }
 
-/// The `nix build` of this xtask.
+/// The process id of this xtask's `nix build`.
 fn nix_of(xtask: &Child) -> u32 {
     let children = processes_below(xtask.id());
     let building = |pid: &u32| {
@@ -65,31 +65,31 @@ fn nix_of(xtask: &Child) -> u32 {
 }
 
 #[test]
-fn a_nix_that_is_killed_takes_what_it_began_with_it() {
+fn a_killed_nix_leaves_no_builder_running() {
     let marker = marker(71);
-    let fleet = at_work(&marker);
+    let fleet = quick_and_slow(&marker);
     let child = start(&fleet, &[]);
-    begins(&marker);
+    wait_for_build(&marker);
     signal("KILL", nix_of(&child));
-    let output = finish(child, PATIENCE);
+    let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     agrees_with_the_store(&report);
     let slow = variant(&report, "slow");
     assert_eq!(slow["state"], "failed");
     assert_eq!(slow["reason"], "Nix itself was killed by signal 9 while it built");
-    nothing_is_left(&marker);
+    assert_nothing_runs(&marker);
 }
 
 #[test]
-fn a_builder_that_is_killed_fails_its_build_alone() {
+fn a_killed_builder_fails_only_its_build() {
     let marker = marker(72);
-    let fleet = at_work(&marker);
+    let fleet = quick_and_slow(&marker);
     let child = start(&fleet, &["--retry", "2"]);
-    begins(&marker);
-    // All of it: a process that lives on holds the build's output open, and Nix waits.
+    wait_for_build(&marker);
+    // All processes: one that is left would hold the build's output open, and Nix would wait.
     processes_below(nix_of(&child)).into_iter().for_each(|pid| signal("KILL", pid));
-    let output = finish(child, PATIENCE);
+    let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     agrees_with_the_store(&report);
@@ -100,7 +100,7 @@ fn a_builder_that_is_killed_fails_its_build_alone() {
 }
 
 #[test]
-fn after_a_kill_the_next_run_goes_on_and_nothing_is_in_its_way() {
+fn a_run_after_a_kill_succeeds() {
     let name = marker(73);
     let files = Scratch::new();
     let go = files.path().join("go");
@@ -112,43 +112,43 @@ fn after_a_kill_the_next_run_goes_on_and_nothing_is_in_its_way() {
         go.display()
     ));
     let mut child = start(&fleet, &[]);
-    begins(&name);
+    wait_for_build(&name);
     child.kill().unwrap();
     child.wait().unwrap();
-    nothing_is_left(&name);
+    assert_nothing_runs(&name);
     fs::write(&go, "").unwrap();
-    let began = Instant::now();
-    let output = finish(start(&fleet, &[]), PATIENCE);
+    let started = Instant::now();
+    let output = finish(start(&fleet, &[]), TIMEOUT);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    assert!(began.elapsed() < PATIENCE);
+    assert!(started.elapsed() < TIMEOUT);
     let report = json(&output);
     agrees_with_the_store(&report);
     assert_eq!(variant(&report, "slow")["state"], "built");
 }
 
 #[test]
-fn a_second_ctrl_c_kills_and_leaves_nothing() {
+fn a_second_ctrl_c_kills_the_builder() {
     let name = marker(74);
-    // It does not end when it is asked to.
+    // It ignores the signals TERM and INT.
     let fleet = fleet(&format!(
         r#"a = host {{ variant = "stubborn"; script = "trap : TERM INT; while :; do {name}; done"; }};"#
     ));
     let child = start(&fleet, &[]);
-    begins(&name);
-    let began = Instant::now();
+    wait_for_build(&name);
+    let started = Instant::now();
     for _ in 0..2 {
         signal("INT", child.id());
         std::thread::sleep(Duration::from_millis(300));
     }
-    let output = finish(child, PATIENCE);
+    let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 130, "{}", stderr(&output));
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     assert_eq!(variant(&json(&output), "stubborn")["state"], "interrupted");
-    nothing_is_left(&name);
+    assert_nothing_runs(&name);
 }
 
 #[test]
-fn a_build_that_hangs_is_given_up_and_the_rest_is_built() {
+fn a_build_that_hangs_times_out_and_the_others_are_built() {
     let name = marker(75);
     let fleet = fleet(&format!(
         r#"
@@ -161,7 +161,7 @@ fn a_build_that_hangs_is_given_up_and_the_rest_is_built() {
         ("--timeout", "timed out after 3 seconds"),
         ("--max-silent-time", "timed out after 3 seconds of silence"),
     ] {
-        let output = finish(start(&fleet, &[option, "3", "--retry", "1"]), PATIENCE);
+        let output = finish(start(&fleet, &[option, "3", "--retry", "1"]), TIMEOUT);
         assert_eq!(code(&output), 1, "{}", stderr(&output));
         let report = json(&output);
         agrees_with_the_store(&report);
@@ -172,28 +172,29 @@ fn a_build_that_hangs_is_given_up_and_the_rest_is_built() {
         assert_eq!(needy["state"], "dependency-failed", "{report}");
         assert_eq!(needy["reason"], reason, "{report}");
         assert!(["built", "present"].iter().any(|s| variant(&report, "good")["state"] == *s));
-        nothing_is_left(&name);
+        assert_nothing_runs(&name);
     }
 }
 
 #[test]
-fn two_at_once_end_well_and_the_second_says_that_it_waits() {
+fn concurrent_runs_succeed_and_the_second_prints_that_it_waits() {
     let fleet = fleet(r#"a = host { variant = "shared"; script = "sleep 4; echo > $out"; };"#);
     let first = start(&fleet, &[]);
-    let at_work = || processes_below(first.id()).iter().any(|pid| command_line(*pid) == "sleep 4");
-    assert!(wait_for(PATIENCE, at_work), "the build does not begin");
-    let second = finish(start(&fleet, &[]), PATIENCE);
-    let first = finish(first, PATIENCE);
+    let is_building =
+        || processes_below(first.id()).iter().any(|pid| command_line(*pid) == "sleep 4");
+    assert!(wait_for(TIMEOUT, is_building), "the build does not start");
+    let second = finish(start(&fleet, &[]), TIMEOUT);
+    let first = finish(first, TIMEOUT);
     for output in [&first, &second] {
         assert_eq!(code(output), 0, "{}", stderr(output));
         agrees_with_the_store(&json(output));
     }
-    let said = stderr(&second);
-    assert!(said.contains("waiting for another Nix process's build of "), "{said}");
+    let text = stderr(&second);
+    assert!(text.contains("waiting for another Nix process's build of "), "{text}");
 }
 
 #[test]
-fn a_flood_of_log_is_kept_whole_in_little_memory() {
+fn a_large_log_is_kept_whole_with_little_memory() {
     let fleet = fleet(
         r#"
         a = host { variant = "flood"; script = "i=0; while [ $i -lt 100 ]; do seq 1000; i=$((i+1)); done; echo > $out"; };
@@ -212,24 +213,24 @@ fn a_flood_of_log_is_kept_whole_in_little_memory() {
 }
 
 #[test]
-fn logs_that_cannot_be_written_stop_no_build() {
+fn logs_that_cannot_be_written_do_not_stop_a_build() {
     let fleet = fleet(r#"a = host { variant = "one"; script = "echo hello; echo > $out"; };"#);
     let logs = fleet.home().join("logs");
     fs::write(&logs, "not a folder").unwrap();
     let child = spawn(xtask(fleet.path()).args(["build-all", "--json", "--no-link"]));
-    let output = finish(child, PATIENCE);
+    let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
     assert_eq!(variant(&report, "one")["state"], "built");
     assert_eq!(variant(&report, "one")["log"], Value::Null);
-    let said = stderr(&output);
-    assert_eq!(said.matches("the build logs are incomplete").count(), 1, "{said}");
-    assert!(said.contains(logs.to_str().unwrap()), "{said}");
+    let text = stderr(&output);
+    assert_eq!(text.matches("the build logs are incomplete").count(), 1, "{text}");
+    assert!(text.contains(logs.to_str().unwrap()), "{text}");
 }
 
-/// Nothing that is kept there is needed for a build: logs, times, evaluations.
+/// The logs, build times and evaluations in it are not needed for a build.
 #[test]
-fn a_home_that_is_full_or_read_only_stops_no_build() {
+fn a_full_or_read_only_cache_does_not_stop_a_build() {
     let fleet = fleet(r#"a = host { variant = "one"; script = "echo hello; echo > $out"; };"#);
     let states = ["head -c 1000000 /dev/zero >\"$0/fill\" 2>&1", "mount -o remount,ro \"$0\""];
     for (state, expected) in states.into_iter().zip(["built", "present"]) {
@@ -249,10 +250,10 @@ fn a_home_that_is_full_or_read_only_stops_no_build() {
     }
 }
 
-/// A small file system of its own over TMPDIR, where builds write, in a mount namespace
-/// that ends with the test.
+/// Mounts a small file system over TMPDIR, where builds write, in a mount namespace that ends with
+/// the test.
 #[test]
-fn a_full_disk_is_named() {
+fn a_full_disk_is_reported() {
     let fleet = fleet(
         r#"
         a = host { variant = "large"; script = "head -c 60000000 /dev/zero > here && echo > $out"; };
@@ -260,23 +261,23 @@ fn a_full_disk_is_named() {
         "#,
     );
     let small = Scratch::new();
-    let place = small.path().to_str().unwrap();
+    let folder = small.path().to_str().unwrap();
     let mount = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
     let in_small = |program: &[&str]| {
         let mut command = contained(Command::new("unshare"), fleet.path());
-        command.args(["--mount", "sh", "-c", mount, place]).args(program);
+        command.args(["--mount", "sh", "-c", mount, folder]).args(program);
         command
     };
     if !in_small(&["true"]).output().is_ok_and(|output| output.status.success()) {
         return skip("a small file system can be mounted by root alone");
     }
     let child = in_small(&[XTASK, "build-all", "--json", "--no-link"])
-        .env("TMPDIR", place)
+        .env("TMPDIR", folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let output = finish(child, PATIENCE);
+    let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     agrees_with_the_store(&report);
@@ -285,17 +286,16 @@ fn a_full_disk_is_named() {
     assert_eq!(large["state"], "failed");
     let reason = large["reason"].as_str().unwrap();
     assert!(reason.contains("no space left on device"), "{reason}");
-    assert!(reason.contains(place), "{reason}");
+    assert!(reason.contains(folder), "{reason}");
 }
 
-/// Nix's database still has it.
+/// Nix's database still lists it.
 #[test]
-fn an_output_that_is_gone_from_the_disk_is_not_there() {
+fn an_output_missing_on_disk_is_a_failure() {
     let fleet = fleet(r#"a = host { variant = "one"; };"#);
     let output = run(fleet.path(), &["build-all", "--json"]);
     let out = json(&output)["variants"][0]["outPath"].as_str().unwrap().to_owned();
     let aside = format!("{out}.aside");
-    // A store that this user may not write to is another test's.
     if fs::rename(&out, &aside).is_err() {
         return skip("the store is read-only");
     }
@@ -307,18 +307,17 @@ fn an_output_that_is_gone_from_the_disk_is_not_there() {
     assert!(variant["reason"].as_str().unwrap().contains("missing on disk"), "{variant}");
 }
 
-/// The same of a file that Nix built during the evaluation.
 #[test]
-fn what_evaluation_built_and_is_gone_from_the_disk_is_named() {
+fn a_missing_path_built_during_evaluation_is_a_finding() {
     let generated = "package { name = \"generated\"; script = \"printf x >$out\"; }";
-    let fleet = crate::support::fleet_with(
+    let fleet = fleet_with(
         &format!("a = host {{ flags = [ (builtins.readFile ({generated})) ]; }};"),
         &format!("generated = {generated};"),
     );
     let flake = format!("path:{}#generated", fleet.path().display());
-    let mut build = crate::support::nix(["build", "--no-link", "--print-out-paths", &flake]);
+    let mut build = nix(["build", "--no-link", "--print-out-paths", &flake]);
     let built = build.args(["--option", "sandbox", "false"]).output().unwrap();
-    let path = crate::support::stdout(&built).trim().to_owned();
+    let path = stdout(&built).trim().to_owned();
     if fs::rename(&path, format!("{path}.aside")).is_err() {
         return skip("the store is read-only");
     }
@@ -329,8 +328,7 @@ fn what_evaluation_built_and_is_gone_from_the_disk_is_named() {
     assert_eq!(finding["code"], "store-path-gone", "{finding}");
     let help = finding["help"].as_str().unwrap();
     assert!(help.contains(&format!("`nix store repair {path}`")), "{help}");
-    let mut repair =
-        crate::support::nix(["store", "repair", "--option", "sandbox", "false", &path]);
+    let mut repair = nix(["store", "repair", "--option", "sandbox", "false", &path]);
     assert!(repair.output().unwrap().status.success());
     fs::remove_file(format!("{path}.aside")).unwrap();
     assert_eq!(code(&check()), 0);

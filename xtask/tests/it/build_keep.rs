@@ -1,10 +1,10 @@
-//! What build-all does with what it built: links that the garbage collector heeds, copies
-//! in other stores, the plan beforehand, and going on where a killed run was.
+//! `build-all`: links as GC roots, copies to other stores, the plan before the builds, and resuming
+//! a killed run.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::builders::{signal, spawn, wait_for};
 use crate::support::{
@@ -18,14 +18,14 @@ fn findings(report: &Value) -> Vec<&str> {
     findings.iter().map(|finding| finding["code"].as_str().unwrap()).collect()
 }
 
-fn ask_nix(args: &[&str]) -> String {
+fn nix_stdout(args: &[&str]) -> String {
     let nix = nix(args.iter().copied()).output().unwrap();
     assert!(nix.status.success(), "{args:?}: {}", stderr(&nix));
     String::from_utf8(nix.stdout).unwrap()
 }
 
 #[test]
-fn what_was_built_is_linked_and_the_collector_heeds_the_link() {
+fn results_are_linked_as_gc_roots() {
     let fleet = fleet(
         r#"a = host { variant = "one"; }; b = host { variant = "two"; };
            c = host { variant = "bad"; script = "exit 1"; };
@@ -39,17 +39,17 @@ fn what_was_built_is_linked_and_the_collector_heeds_the_link() {
         variant(&report, "one")["link"].as_str().unwrap(),
         fleet.path().join("result/one").to_str().unwrap()
     );
-    // Two builds of one name, and one that failed.
+    // Two builds of the same name, and one that failed.
     assert_ne!(linked("two-b").unwrap(), linked("two-d").unwrap());
     assert_eq!(linked("bad"), None);
-    let said = Command::new(nix_program().with_file_name("nix-store"))
+    let roots = Command::new(nix_program().with_file_name("nix-store"))
         .args(["--gc", "--print-roots"])
         .output();
-    if let Ok(said) = said {
-        assert!(stdout(&said).contains(fleet.path().join("result/one").to_str().unwrap()));
+    if let Ok(roots) = roots {
+        assert!(stdout(&roots).contains(fleet.path().join("result/one").to_str().unwrap()));
     }
 
-    // A second run moves nothing; links of variants that are no more are told, not removed.
+    // A second run changes no link; it reports those of unused variants and does not remove them.
     let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     fleet.write(
         "flake.nix",
@@ -64,14 +64,14 @@ fn what_was_built_is_linked_and_the_collector_heeds_the_link() {
 }
 
 #[test]
-fn a_link_in_the_way_is_told_and_the_builds_stand() {
+fn an_existing_result_link_is_a_finding_and_the_builds_succeed() {
     let fleet = fleet(r#"a = host { variant = "one"; };"#);
     std::os::unix::fs::symlink("/nix/store", fleet.path().join("result")).unwrap();
     let output = run(fleet.path(), &["build-all", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(findings(&json(&output)), ["no-link-folder"]);
     assert!(stderr(&output).contains("as `nix build` creates"), "{}", stderr(&output));
-    let elsewhere = fleet.path().join("kept");
+    let elsewhere = fleet.path().join("links");
     let args = ["build-all", "--json", "--out-link", elsewhere.to_str().unwrap()];
     assert_eq!(findings(&json(&run(fleet.path(), &args))), [""; 0]);
     assert!(elsewhere.join("one").is_symlink());
@@ -81,7 +81,7 @@ fn a_link_in_the_way_is_told_and_the_builds_stand() {
 }
 
 #[test]
-fn copies_go_to_another_store_and_signatures_are_told() {
+fn push_copies_to_another_store_and_warns_about_missing_signatures() {
     let fleet = fleet(
         r#"a = host { variant = "one"; }; b = host { variant = "bad"; script = "exit 1"; };"#,
     );
@@ -92,18 +92,18 @@ fn copies_go_to_another_store_and_signatures_are_told() {
     assert_eq!(variant(&report, "bad")["pushed"], Value::Null);
     assert_eq!(findings(&report), ["unsigned"]);
     let out = variant(&report, "one")["outPath"].as_str().unwrap();
-    assert!(ask_nix(&["path-info", "--store", &url, out]).contains(out));
+    assert!(nix_stdout(&["path-info", "--store", &url, out]).contains(out));
 
-    // Signed: nothing to say.
+    // With signatures there is no finding.
     let key = cache.path().join("key");
-    fs::write(&key, ask_nix(&["key", "generate-secret", "--key-name", "test-1"])).unwrap();
+    fs::write(&key, nix_stdout(&["key", "generate-secret", "--key-name", "test-1"])).unwrap();
     let signed = format!("file://{}/signed?secret-key={}", cache.path().display(), key.display());
     let report = json(&run(fleet.path(), &["build-all", "a", "--json", "--push", &signed]));
     assert_eq!((findings(&report), &report["ok"]), (vec![], &Value::Bool(true)));
 }
 
 #[test]
-fn a_store_that_cannot_be_had_is_told_before_anything_is_built() {
+fn an_unreachable_store_is_an_error_before_the_build() {
     let fleet = fleet(r#"a = host { variant = "one"; };"#);
     let output = run(fleet.path(), &["build-all", "--push", "nonsense://x"]);
     assert_eq!(code(&output), 2);
@@ -112,9 +112,9 @@ fn a_store_that_cannot_be_had_is_told_before_anything_is_built() {
     assert_eq!(variant(&report, "one")["plan"], "build");
 }
 
-/// Nor what Nix says of it.
+/// Not even in Nix's messages.
 #[test]
-fn a_password_in_a_stores_url_is_printed_nowhere() {
+fn a_password_in_a_store_url_is_never_printed() {
     let fleet = fleet(r#"a = host { variant = "one"; };"#);
     for url in ["https://me:hunter2@127.0.0.1:9/x?a=b", "ssh-ng://me:hunter2@nobody.invalid"] {
         let output = xtask(fleet.path())
@@ -131,9 +131,9 @@ fn a_password_in_a_stores_url_is_printed_nowhere() {
 }
 
 #[test]
-fn a_push_that_breaks_is_a_finding_and_what_was_built_stays() {
+fn a_failed_push_is_a_finding_and_the_builds_stay() {
     let fleet = fleet(r#"a = host { variant = "one"; };"#);
-    // A store that answers and takes nothing: what it holds must be signed.
+    // A reachable store that rejects unsigned paths.
     let there = Scratch::new();
     let url = format!("local?root={}&require-sigs=true", there.path().display());
     let output = run(fleet.path(), &["build-all", "--json", "--push", &url]);
@@ -147,7 +147,7 @@ fn a_push_that_breaks_is_a_finding_and_what_was_built_stays() {
 }
 
 #[test]
-fn the_portable_packages_are_built_on_request_and_a_broken_one_hides_none() {
+fn portable_packages_are_built_on_request_despite_a_broken_one() {
     let fleet = fleet_with(
         r#"a = host { variant = "one"; };"#,
         r#"packages.x86_64-linux = {
@@ -171,11 +171,11 @@ fn the_portable_packages_are_built_on_request_and_a_broken_one_hides_none() {
 }
 
 #[test]
-fn a_variant_is_chosen_by_name() {
+fn variants_can_be_selected_by_name() {
     let fleet = fleet(r#"a = host { variant = "one"; }; b = host { variant = "two"; };"#);
     let report = json(&run(fleet.path(), &["build-all", "--variant", "two", "--json"]));
     assert_eq!(report["variants"].as_array().unwrap().len(), 1);
-    // As `matrix` prints the variants of one job.
+    // In the format that `matrix` prints for a job.
     let report = json(&run(fleet.path(), &["build-all", "--variant", "one,two", "--json"]));
     assert_eq!(report["variants"].as_array().unwrap().len(), 2);
     let output = run(fleet.path(), &["build-all", "--variant", "twoo"]);
@@ -186,7 +186,7 @@ fn a_variant_is_chosen_by_name() {
 }
 
 #[test]
-fn a_dry_run_tells_what_is_missing_and_how_much() {
+fn a_dry_run_prints_the_plan_and_its_estimates() {
     let fleet = fleet(
         r#"a = host { variant = "one"; needs = package { name = "needed"; }; };
            b = host { variant = "two"; };"#,
@@ -198,7 +198,7 @@ fn a_dry_run_tells_what_is_missing_and_how_much() {
     assert_eq!(variant(&plan, "two")["plan"], "present");
     assert!(variant(&plan, "two")["closureBytes"].as_u64().unwrap() > 0);
     assert_eq!(plan["dependencies"], 1);
-    // Built once, a later version of it is guessed at.
+    // After the first build, later versions have estimates.
     json(&run(fleet.path(), &["build-all", "a", "--json"]));
     let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     fleet.write("flake.nix", &flake.replace("nonce = \"", "nonce = \"again-"));
@@ -216,7 +216,7 @@ fn a_dry_run_tells_what_is_missing_and_how_much() {
 }
 
 #[test]
-fn a_run_that_was_killed_is_gone_on_with() {
+fn a_killed_run_resumes() {
     let elsewhere = Scratch::new();
     let gate = elsewhere.path().join("gate");
     let fleet = fleet(&format!(
@@ -238,26 +238,23 @@ fn a_run_that_was_killed_is_gone_on_with() {
         let report = json(&command(&["build-all", "--dry-run", "--json"]).output().unwrap());
         variant(&report, name)["plan"].clone()
     };
-    let began = Instant::now();
-    while plan("one") != "present" {
-        assert!(began.elapsed() < Duration::from_secs(60), "the first build does not end");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let is_present = || plan("one") == "present";
+    assert!(wait_for(Duration::from_secs(60), is_present), "the first build does not end");
     child.kill().unwrap();
     child.wait().unwrap();
-    // The builder that is left lets go of its lock.
+    // The remaining builder ends and releases its lock.
     fs::write(&gate, "").unwrap();
     let output = command(&["build-all"]).output().unwrap();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    let said = stderr(&output);
-    assert!(said.contains("resuming: 2 of 3 builds") || said.contains("3 of 3"), "{said}");
-    // A run that ends leaves nothing to go on with.
+    let text = stderr(&output);
+    assert!(text.contains("resuming: 2 of 3 builds") || text.contains("3 of 3"), "{text}");
+    // A complete run leaves nothing to resume.
     assert!(!fleet.home().join("build-unfinished.json").exists());
 }
 
-/// Its link may be that of a host whose variant is not known this time.
+/// Otherwise a link may belong to a host whose variant is unknown.
 #[test]
-fn a_link_is_nobodys_only_where_every_host_evaluates() {
+fn links_are_reported_as_unused_only_if_every_host_evaluates() {
     let fleet = fleet(r#"a = host { variant = "one"; }; b = host { variant = "two"; };"#);
     assert_eq!(code(&run(fleet.path(), &["build-all"])), 0);
     let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
@@ -268,7 +265,7 @@ fn a_link_is_nobodys_only_where_every_host_evaluates() {
 }
 
 #[test]
-fn what_ctrl_c_left_unpushed_is_said_once() {
+fn builds_left_unpushed_by_ctrl_c_are_one_finding() {
     let marker = format!("sleep 82{}", std::process::id());
     let files = Scratch::new();
     let built = files.path().join("built");

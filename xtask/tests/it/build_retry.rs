@@ -1,20 +1,19 @@
-//! `build-all --retry`, and Ctrl-C at awkward moments: what is reported of each build is what
-//! became of it last. With real Nix.
+//! `build-all --retry` and Ctrl-C with real Nix: the report has the last result of each build.
 
 use std::fs;
 use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
-use crate::support::builders::{finish, signal, spawn, wait_for};
+use crate::support::builders::{finish, running, signal, spawn, wait_for};
 use crate::support::{
     Scratch, code, fleet, json, nix, nix_program, path_with_nix, stderr, variant, xtask,
 };
 
-/// Generous: other tests and other people's work are on the same cores.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Generous, for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The end of a build that may succeed the next time.
+/// A build failure that is retried.
 const OFFLINE: &str = "echo 'curl: (6) Could not resolve host: x.invalid'; exit 1";
 
 fn start(fleet: &Scratch, options: &[&str], path: &std::ffi::OsStr) -> Child {
@@ -26,14 +25,14 @@ fn start(fleet: &Scratch, options: &[&str], path: &std::ffi::OsStr) -> Child {
     )
 }
 
-/// Waits until a file has so many lines.
+/// Waits until a file has at least `count` lines.
 fn wait_for_lines(file: &Path, count: usize) {
     let lines = || fs::read_to_string(file).unwrap_or_default().lines().count();
-    assert!(wait_for(PATIENCE, || lines() >= count), "{} of {count} lines", lines());
+    assert!(wait_for(TIMEOUT, || lines() >= count), "{} of {count} lines", lines());
 }
 
 #[test]
-fn a_retry_that_ctrl_c_prevents_is_no_attempt() {
+fn a_retry_prevented_by_ctrl_c_is_not_an_attempt() {
     let files = Scratch::new();
     let tries = files.path().join("tries");
     let script = format!("echo >> {}; {OFFLINE}", tries.display());
@@ -43,7 +42,7 @@ fn a_retry_that_ctrl_c_prevents_is_no_attempt() {
     wait_for_lines(&tries, 2);
     std::thread::sleep(Duration::from_secs(2));
     signal("INT", child.id());
-    let output = finish(child, PATIENCE);
+    let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     let report = json(&output);
     let offline = variant(&report, "offline");
@@ -52,9 +51,9 @@ fn a_retry_that_ctrl_c_prevents_is_no_attempt() {
     assert_eq!(offline["attempts"], 2, "{report}");
 }
 
-/// The second time a dependency is gone, and fails.
+/// Before the second attempt a dependency is deleted from the store, and then fails to build.
 #[test]
-fn the_last_attempt_says_what_failed() {
+fn the_last_attempt_determines_the_reported_failure() {
     let files = Scratch::new();
     let at = |name: &str| files.path().join(name).display().to_string();
     let (built, forbidden, tries) = (at("built"), at("forbidden"), at("tries"));
@@ -70,11 +69,11 @@ fn the_last_attempt_says_what_failed() {
     let child = start(&fleet, &["--retry", "4"], &path_with_nix());
     wait_for_lines(Path::new(&tries), 1);
     fs::write(&forbidden, "").unwrap();
-    // Nix protects it as long as it builds what needs it.
+    // Nix refuses this while a build that needs it runs.
     let base = fs::read_to_string(&built).unwrap();
     let delete = || nix(["store", "delete", base.trim()]).output().unwrap().status.success();
-    assert!(wait_for(PATIENCE, delete), "cannot delete {base}");
-    let output = finish(child, PATIENCE);
+    assert!(wait_for(TIMEOUT, delete), "cannot delete {base}");
+    let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     let needy = variant(&report, "needy");
@@ -83,9 +82,9 @@ fn the_last_attempt_says_what_failed() {
     assert_eq!(needy["reason"], "failed with exit code 1", "{report}");
 }
 
-/// By a Nix that takes its time to say what is in the store.
+/// A wrapper delays `nix path-info`.
 #[test]
-fn a_second_ctrl_c_while_the_store_is_asked_does_not_cost_the_report() {
+fn a_second_ctrl_c_during_a_store_query_keeps_the_report() {
     let marker = format!("sleep 81{}", std::process::id());
     let fleet = fleet(&format!(
         r#"
@@ -95,27 +94,26 @@ fn a_second_ctrl_c_while_the_store_is_asked_does_not_cost_the_report() {
         "#
     ));
     let slow = Scratch::new();
-    let asked = slow.path().join("asked");
+    let queries = slow.path().join("queries");
     slow.write_program(
         "nix",
         &format!(
             "#!/bin/sh\ncase \"$*\" in *path-info*) echo >> {}; sleep 2;; esac\nexec {} \"$@\"\n",
-            asked.display(),
+            queries.display(),
             nix_program().display()
         ),
     );
     let folders: Vec<_> = std::env::split_paths(&path_with_nix()).collect();
     let path = std::env::join_paths([slow.path().to_owned()].into_iter().chain(folders)).unwrap();
     let child = start(&fleet, &[], &path);
-    let at_work =
-        || crate::support::builders::running(&marker).iter().any(|l| l.ends_with(&marker));
-    assert!(wait_for(PATIENCE, at_work), "the build does not begin");
+    let is_building = || running(&marker).iter().any(|line| line.ends_with(&marker));
+    assert!(wait_for(TIMEOUT, is_building), "the build does not start");
     std::thread::sleep(Duration::from_secs(2));
-    let before = fs::read_to_string(&asked).unwrap().lines().count();
+    let before = fs::read_to_string(&queries).unwrap().lines().count();
     signal("INT", child.id());
-    wait_for_lines(&asked, before + 1);
+    wait_for_lines(&queries, before + 1);
     signal("INT", child.id());
-    let output = finish(child, PATIENCE);
+    let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     let report = json(&output);
     assert_eq!(variant(&report, "quick")["state"], "built", "{report}");

@@ -1,5 +1,5 @@
-//! `build-all` on other machines: two real sshds on loopback with a store each, by real
-//! Nix. What it says of each variant is what the store says, also when a builder is lost.
+//! `build-all` on other machines, with real Nix: two stores behind an sshd on loopback. The
+//! reported states match the store, also after a builder is lost.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,12 +7,13 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::builders::{
-    Builders, agrees_with_the_store, finish, signal, skipped, spawn, wait_for,
+    Builders, agrees_with_the_store, command_line, finish, running, signal, skipped, spawn,
+    wait_for,
 };
 use crate::support::{Scratch, code, fleet, json, stderr, variant};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn start(builders: &Builders, fleet: &Scratch, further: &[&str]) -> Child {
     spawn(
@@ -24,30 +25,27 @@ fn start(builders: &Builders, fleet: &Scratch, further: &[&str]) -> Child {
     )
 }
 
-fn nothing_is_left(builders: &Builders, marker: &str) {
+fn assert_nothing_runs(builders: &Builders, marker: &str) {
     let mut left = vec![];
     let gone = wait_for(Duration::from_secs(20), || {
         left = builders.left();
-        left.extend(crate::support::builders::running(marker));
+        left.extend(running(marker));
         left.is_empty()
     });
-    assert!(gone, "left behind: {left:#?}");
+    assert!(gone, "still running: {left:#?}");
 }
 
 fn is_built_by(builders: &Builders, name: &str, marker: &str) -> bool {
-    builders
-        .serving(name)
-        .iter()
-        .any(|pid| crate::support::builders::command_line(*pid).contains(marker))
+    builders.serving(name).iter().any(|pid| command_line(*pid).contains(marker))
 }
 
 #[test]
-fn builds_are_spread_over_builders_and_what_they_made_is_here() {
+fn builds_are_spread_over_builders_and_copied_back() {
     if skipped() {
         return;
     }
     let builders = Builders::start();
-    // Each ends when both have begun, or after a while, so that neither builder has both.
+    // Each takes three seconds, so that neither builder gets both.
     let fleet = fleet(
         r#"
         a = host { variant = "one"; script = "sleep 3; echo one > $out"; };
@@ -57,7 +55,7 @@ fn builds_are_spread_over_builders_and_what_they_made_is_here() {
                    script = "cat $needs > $out"; };
         "#,
     );
-    let output = finish(start(&builders, &fleet, &["--retry", "3"]), PATIENCE);
+    let output = finish(start(&builders, &fleet, &["--retry", "3"]), TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     agrees_with_the_store(&report);
@@ -72,21 +70,22 @@ fn builds_are_spread_over_builders_and_what_they_made_is_here() {
     let out = variant(&report, "two")["outPath"].as_str().unwrap();
     assert_eq!(std::fs::read_to_string(out).unwrap(), "two\n");
     let there = |name: &str| builders.store(name).join(out.trim_start_matches('/')).is_file();
-    assert!(there("one") != there("two"), "it was built on one of them");
+    assert!(there("one") != there("two"), "it was not built on exactly one builder");
     assert_eq!(variant(&report, "needy")["state"], "built");
-    // A build that failed there failed: it is not tried again, and its log is here.
+    // A failed build is not retried, and its log is copied.
     let bad = variant(&report, "bad");
     assert_eq!(bad["state"], "failed");
     assert_eq!(bad["attempts"], Value::Null);
     assert!(bad["reason"].as_str().unwrap().starts_with("failed with exit code 7 on builder-"));
     assert!(bad["logTail"].to_string().contains("error: planted"), "{bad}");
-    nothing_is_left(&builders, &format!("{}/store-", builders.dir.path().display()));
+    assert_nothing_runs(&builders, &format!("{}/store-", builders.dir.path().display()));
 }
 
-/// One builder is killed in the middle of its build, everything of it at once.
-fn lose_one_builder(further: &[&str]) -> (Value, i32, Builders) {
+/// Runs `build-all` on two builders, kills all processes of one during its build, and returns the
+/// report and the exit code.
+fn lose_one_builder(further: &[&str]) -> (Value, i32) {
     let builders = Builders::start();
-    // Long enough to be seen and killed while other tests compete for the cores.
+    // Long enough to be found and killed on a busy machine.
     let marker = format!("sleep 15.{}", std::process::id());
     let fleet = fleet(&format!(
         r#"
@@ -94,27 +93,27 @@ fn lose_one_builder(further: &[&str]) -> (Value, i32, Builders) {
         b = host {{ variant = "two"; script = "{marker}; echo > $out"; }};
         "#
     ));
-    let began = Instant::now();
+    let started = Instant::now();
     let child = start(&builders, &fleet, further);
     let both = || ["one", "two"].iter().all(|name| is_built_by(&builders, name, &marker));
-    assert!(wait_for(PATIENCE, both), "the builds do not begin: {:?}", builders.left());
+    assert!(wait_for(TIMEOUT, both), "the builds do not start: {:?}", builders.left());
     for pid in builders.serving("one") {
         signal("KILL", pid);
     }
-    let output = finish(child, PATIENCE);
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    let output = finish(child, TIMEOUT);
+    assert!(started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
     let report = json(&output);
     agrees_with_the_store(&report);
-    nothing_is_left(&builders, &marker);
-    (report, code(&output), builders)
+    assert_nothing_runs(&builders, &marker);
+    (report, code(&output))
 }
 
 #[test]
-fn a_builder_that_is_lost_takes_one_build_with_it_and_says_so() {
+fn a_lost_builder_fails_one_build() {
     if skipped() {
         return;
     }
-    let (report, status, _) = lose_one_builder(&[]);
+    let (report, status) = lose_one_builder(&[]);
     assert_eq!(status, 1);
     let variants = report["variants"].as_array().unwrap();
     let failed: Vec<&Value> = variants.iter().filter(|v| v["state"] == "failed").collect();
@@ -125,20 +124,20 @@ fn a_builder_that_is_lost_takes_one_build_with_it_and_says_so() {
 }
 
 #[test]
-fn with_retry_a_build_whose_builder_was_lost_is_built_again() {
+fn retry_rebuilds_after_a_lost_builder() {
     if skipped() {
         return;
     }
-    let (report, status, _) = lose_one_builder(&["--retry", "2"]);
+    let (report, status) = lose_one_builder(&["--retry", "2"]);
     assert_eq!(status, 0, "{report}");
     let variants = report["variants"].as_array().unwrap();
     assert!(variants.iter().all(|variant| variant["state"] == "built"), "{report}");
     assert!(variants.iter().any(|variant| variant["attempts"] == 2), "{report}");
 }
 
-/// As when its power is cut: the connection stands, and nobody answers.
+/// As after a power failure: the connection stays open, but there are no answers.
 #[test]
-fn a_builder_that_falls_silent_is_lost_in_bounded_time() {
+fn an_unresponsive_builder_times_out() {
     if skipped() {
         return;
     }
@@ -151,7 +150,7 @@ fn a_builder_that_falls_silent_is_lost_in_bounded_time() {
         .xtask(fleet.path())
         .args(["build-all", "--json", "--no-link", "--max-jobs", "0"])
         .args(["--builders", &builders.machine("one")])
-        // xtask's own patience is two minutes.
+        // By default, xtask waits for two minutes.
         .env(
             "NIX_SSHOPTS",
             format!("-F {} -o ServerAliveInterval=2 -o ServerAliveCountMax=2", config.display()),
@@ -160,11 +159,11 @@ fn a_builder_that_falls_silent_is_lost_in_bounded_time() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    assert!(wait_for(PATIENCE, || is_built_by(&builders, "one", &marker)));
+    assert!(wait_for(TIMEOUT, || is_built_by(&builders, "one", &marker)));
     for pid in builders.serving("one") {
         signal("STOP", pid);
     }
-    let output = finish(child, PATIENCE);
+    let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     agrees_with_the_store(&report);
@@ -173,7 +172,7 @@ fn a_builder_that_falls_silent_is_lost_in_bounded_time() {
 }
 
 #[test]
-fn a_build_that_hangs_on_a_builder_is_given_up_and_the_rest_is_built() {
+fn a_build_that_hangs_on_a_builder_times_out_and_the_others_are_built() {
     if skipped() {
         return;
     }
@@ -186,28 +185,28 @@ fn a_build_that_hangs_on_a_builder_is_given_up_and_the_rest_is_built() {
         c = host {{ variant = "needy"; needs = [ (package {{ name = "slow"; script = "sleep 4; echo > $out"; }}) ]; }};
         "#
     ));
-    let output = finish(start(&builders, &fleet, &["--timeout", "5", "--retry", "1"]), PATIENCE);
+    let output = finish(start(&builders, &fleet, &["--timeout", "5", "--retry", "1"]), TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     agrees_with_the_store(&report);
     let hangs = variant(&report, "hangs");
     assert_eq!(hangs["state"], "failed", "{report}");
     assert_eq!(hangs["reason"], "timed out after 5 seconds", "{report}");
-    assert_eq!(hangs["attempts"], Value::Null, "it was tried again: {}", stderr(&output));
+    assert_eq!(hangs["attempts"], Value::Null, "it was retried: {}", stderr(&output));
     assert_eq!(variant(&report, "good")["state"], "built", "{report}");
     assert_eq!(variant(&report, "needy")["state"], "built", "{report}");
-    nothing_is_left(&builders, &marker);
+    assert_nothing_runs(&builders, &marker);
 }
 
 #[test]
-fn a_builder_that_cannot_be_reached_is_named() {
+fn an_unreachable_builder_is_named() {
     if skipped() {
         return;
     }
     let mut builders = Builders::start();
     builders.close();
     let fleet = fleet(r#"a = host { variant = "one"; };"#);
-    let output = finish(start(&builders, &fleet, &["--retry", "1"]), PATIENCE);
+    let output = finish(start(&builders, &fleet, &["--retry", "1"]), TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     let one = variant(&report, "one");

@@ -1,16 +1,17 @@
-//! `check` on small fleets, with real Nix: every host in exactly one state.
+//! `check` on small fleets, with real Nix: every host has exactly one state.
 
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::builders::{signal, wait_for};
+use crate::support::world::git;
 use crate::support::{
     Scratch, XTASK, code, contained, fleet, json, nix_program, run, skip, stderr, stdout, xtask,
 };
 
 #[test]
-fn a_sound_fleet_is_ok_and_equal_variants_are_one_build() {
+fn a_valid_fleet_is_ok_and_equal_variants_are_one_build() {
     let fleet = fleet(
         r#"carbon = host { variant = "a"; }; beryllium = host { variant = "a"; }; boron = host { variant = "b"; };"#,
     );
@@ -26,7 +27,7 @@ fn a_sound_fleet_is_ok_and_equal_variants_are_one_build() {
 }
 
 #[test]
-fn every_kind_of_fault_lands_on_its_host_and_hides_no_other() {
+fn every_kind_of_error_is_reported_for_its_host() {
     let fleet = fleet(
         r#"
         aa-good = host { };
@@ -77,7 +78,7 @@ fn every_kind_of_fault_lands_on_its_host_and_hides_no_other() {
 }
 
 #[test]
-fn a_host_without_the_module_is_no_fault_of_the_fleet_unless_it_is_named() {
+fn a_host_without_the_module_is_an_error_only_if_selected() {
     let fleet = fleet("a = host { }; desktop = { options = { }; config = { }; };");
     let output = run(fleet.path(), &["check", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -92,7 +93,7 @@ fn a_host_without_the_module_is_no_fault_of_the_fleet_unless_it_is_named() {
         assert_eq!(code(&output), 1, "{command}");
         assert!(stderr(&output).contains("no-module"), "{command}: {}", stderr(&output));
     }
-    // A fleet where nobody uses it has nothing to check, and that must not look well.
+    // A fleet where no host uses the module has nothing to check, which is an error.
     let fleet = crate::support::fleet("desktop = { options = { }; config = { }; };");
     assert_eq!(code(&run(fleet.path(), &["check"])), 1);
 }
@@ -113,16 +114,16 @@ fn an_impure_flag_is_a_finding() {
 }
 
 #[test]
-fn an_unknown_host_is_refused_and_the_nearest_offered() {
+fn an_unknown_host_is_an_error_with_a_suggestion() {
     let fleet = fleet("carbon = host { }; boron = host { };");
     let output = run(fleet.path(), &["check", "carbn"]);
     assert_eq!(code(&output), 2);
-    let said = stderr(&output);
-    assert!(said.contains("did you mean carbon?") && said.contains("boron"), "{said}");
+    let text = stderr(&output);
+    assert!(text.contains("did you mean carbon?") && text.contains("boron"), "{text}");
 }
 
 #[test]
-fn hostile_host_names_are_names_and_nothing_else() {
+fn host_names_are_never_evaluated_or_run() {
     let fleet = fleet(
         r#""a b\"; \${builtins.abort \"x\"} '$(touch pwned)'" = host { }; "-rf" = host { };"#,
     );
@@ -133,17 +134,17 @@ fn hostile_host_names_are_names_and_nothing_else() {
 }
 
 #[test]
-fn a_flake_that_does_not_parse_is_named_with_its_line() {
+fn a_syntax_error_in_the_flake_is_reported_with_its_line() {
     let fleet = fleet("carbon = host { ;");
     let output = run(fleet.path(), &["check"]);
     assert_eq!(code(&output), 2);
-    let said = stderr(&output);
+    let text = stderr(&output);
     let line = fleet_line(fleet.path(), "carbon = host");
-    assert!(said.contains(&format!("flake.nix:{line}")) && said.contains("syntax error"), "{said}");
+    assert!(text.contains(&format!("flake.nix:{line}")) && text.contains("syntax error"), "{text}");
 }
 
 #[test]
-fn a_host_that_takes_too_long_is_a_timeout_and_the_rest_is_told() {
+fn a_slow_host_times_out_and_the_others_are_reported() {
     let fleet = fleet(
         r#"
         good = host { };
@@ -159,58 +160,51 @@ fn a_host_that_takes_too_long_is_a_timeout_and_the_rest_is_told() {
 }
 
 #[test]
-fn a_file_that_git_does_not_track_is_explained() {
+fn a_file_that_git_does_not_track_is_an_error_with_a_fix() {
     let fleet = fleet("carbon = import ./carbon.nix host;");
-    let git = |args: &[&str]| {
-        #[allow(clippy::disallowed_methods, reason = "a test's own repository")]
-        let status = Command::new("git").args(args).current_dir(fleet.path()).status();
-        assert!(status.unwrap().success());
-    };
-    git(&["init", "--quiet"]);
-    git(&["add", "flake.nix"]);
+    git(fleet.path(), &["init", "--quiet"]);
+    git(fleet.path(), &["add", "flake.nix"]);
     fleet.write("carbon.nix", "host: host { }");
     let output = run(fleet.path(), &["check"]);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     assert!(stderr(&output).contains("git add"), "{}", stderr(&output));
-    git(&["add", "--intent-to-add", "carbon.nix"]);
+    git(fleet.path(), &["add", "--intent-to-add", "carbon.nix"]);
     assert_eq!(code(&run(fleet.path(), &["check"])), 0);
 }
 
 #[test]
-fn without_a_flake_the_way_on_is_told() {
+fn a_missing_flake_is_an_error_with_a_fix() {
     let empty = Scratch::new();
     let output = run(empty.path(), &["check"]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("--flake"), "{}", stderr(&output));
 }
 
-/// Nix's own places are relative to the repository.
+/// Nix reports them relative to the repository.
 #[test]
-fn places_are_relative_to_the_flakes_folder() {
+fn reported_files_are_relative_to_the_flakes_folder() {
     let scratch = fleet("a = import ./hosts/a.nix; b = import ../../shared.nix;");
     let flake = fs::read_to_string(scratch.path().join("flake.nix")).unwrap();
     fs::remove_file(scratch.path().join("flake.nix")).unwrap();
     scratch.write("configs/nixos/flake.nix", &flake);
     scratch.write("configs/nixos/hosts/a.nix", "\nthrow \"planted\"\n");
     scratch.write("shared.nix", "\nthrow \"planted\"\n");
-    for args in [&["init", "--quiet"][..], &["add", "--all"]] {
-        let status = Command::new("git").args(args).current_dir(scratch.path()).status();
-        assert!(status.unwrap().success());
-    }
+    git(scratch.path(), &["init", "--quiet"]);
+    git(scratch.path(), &["add", "--all"]);
     let output = run(&scratch.path().join("configs/nixos"), &["check", "--json"]);
     let report = json(&output);
-    let place = |host: usize| report["hosts"][host]["findings"][0]["file"].as_str().unwrap();
-    assert_eq!([place(0), place(1)], ["hosts/a.nix", "../../shared.nix"], "{report:#}");
+    let file = |host: usize| report["hosts"][host]["findings"][0]["file"].as_str().unwrap();
+    assert_eq!([file(0), file(1)], ["hosts/a.nix", "../../shared.nix"], "{report:#}");
     let shown = stderr(&run(&scratch.path().join("configs/nixos"), &["check"]));
     assert_eq!(shown.matches("2 | throw").count(), 2, "{shown}");
 }
 
-/// Nix without a daemon, and /nix of root: as after `setup` by root.
+/// As after `setup` by root: /nix belongs to root, and Nix has no daemon.
 #[test]
-fn a_store_of_another_user_is_told_once_with_what_to_do() {
+fn a_store_of_another_user_is_one_error_with_a_fix() {
     let fleet = fleet("a = host { }; b = host { };");
     let root = fleet.path().parent().unwrap();
-    // Reads everything, as root does, and writes what is its own.
+    // Reads everything, as root does, but writes only its own files.
     let nobody = |program: &[&str]| {
         let caps = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
         let mut command = contained(Command::new("setpriv"), fleet.path());
@@ -218,8 +212,8 @@ fn a_store_of_another_user_is_told_once_with_what_to_do() {
         command.args(program).env("XDG_CACHE_HOME", root.join("cache")).env("HOME", root);
         command.output()
     };
-    let given = Command::new("chown").args(["-R", "65534:65534"]).arg(root).status();
-    if !given.is_ok_and(|status| status.success())
+    let chowned = Command::new("chown").args(["-R", "65534:65534"]).arg(root).status();
+    if !chowned.is_ok_and(|status| status.success())
         || !nobody(&["true"]).is_ok_and(|output| output.status.success())
     {
         return skip("only root can be another user");
@@ -229,17 +223,17 @@ fn a_store_of_another_user_is_told_once_with_what_to_do() {
     if nobody(&[&[nix.as_str()], &store[..]].concat()).unwrap().status.success() {
         return skip("this Nix has a daemon");
     }
-    for words in ["check", "build-all", "list", "doctor"] {
-        let output = nobody(&[XTASK, words]).unwrap();
-        let said = stdout(&output) + &stderr(&output);
-        assert_eq!(code(&output), if words == "doctor" { 1 } else { 2 }, "{words}: {said}");
-        assert_eq!(said.matches("user who owns /nix").count(), 1, "{words}: {said}");
-        assert!(!said.contains("nix-daemon"), "{words}: {said}");
+    for command in ["check", "build-all", "list", "doctor"] {
+        let output = nobody(&[XTASK, command]).unwrap();
+        let text = stdout(&output) + &stderr(&output);
+        assert_eq!(code(&output), if command == "doctor" { 1 } else { 2 }, "{command}: {text}");
+        assert_eq!(text.matches("user who owns /nix").count(), 1, "{command}: {text}");
+        assert!(!text.contains("nix-daemon"), "{command}: {text}");
     }
 }
 
 #[test]
-fn without_nix_and_with_an_old_one_setup_is_offered() {
+fn a_missing_or_old_nix_is_an_error_with_a_fix() {
     let fleet = fleet("carbon = host { };");
     let empty = Scratch::new();
     let with_path = |path: &std::path::Path| {
@@ -251,7 +245,7 @@ fn without_nix_and_with_an_old_one_setup_is_offered() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("cargo xtask setup"), "{}", stderr(&output));
 
-    // What Debian 12's nix-bin 2.8.0 prints.
+    // The version that Debian 12's nix-bin 2.8.0 prints.
     empty.write_program("nix", "#!/bin/sh\necho 'nix (Nix) 2.8.0'\n");
     let output = with_path(empty.path());
     assert_eq!(code(&output), 2);
@@ -259,7 +253,7 @@ fn without_nix_and_with_an_old_one_setup_is_offered() {
 }
 
 #[test]
-fn a_person_reads_a_table_and_programs_read_nothing_else() {
+fn without_json_stdout_is_a_table() {
     let fleet = fleet("carbon = host { }; boron = host { variant = throw \"no such chip\"; };");
     let output = run(fleet.path(), &["check"]);
     let table = stdout(&output);
@@ -270,15 +264,15 @@ fn a_person_reads_a_table_and_programs_read_nothing_else() {
     assert!(fs::read_to_string(log).unwrap().contains("no such chip"));
 }
 
-/// The edited host is shown before the others, and Ctrl-C ends it.
+/// The edited host is printed first, and Ctrl-C ends the program.
 #[test]
 fn a_watched_fleet_is_checked_again_when_a_file_changes() {
     let hosts = "a = host { }; b = host { variant = \"b\"; }; c = host { variant = \"c\"; };";
     let fleet = fleet(hosts);
-    let log = fleet.path().with_file_name("said");
-    let said = fs::File::create(&log).unwrap();
+    let log = fleet.path().with_file_name("stderr");
+    let file = fs::File::create(&log).unwrap();
     let mut command = xtask(fleet.path());
-    command.args(["check", "--watch", "-j", "1"]).stdout(Stdio::null()).stderr(said);
+    command.args(["check", "--watch", "-j", "1"]).stdout(Stdio::null()).stderr(file);
     let mut child = command.spawn().unwrap();
     let text = || fs::read_to_string(&log).unwrap();
     let waits = |times: usize| {
@@ -288,7 +282,7 @@ fn a_watched_fleet_is_checked_again_when_a_file_changes() {
     };
     assert!(waits(1), "{}", text());
     assert!(!text().contains("c evaluates"), "{}", text());
-    // Files have the time of the kernel's last tick.
+    // A modification time has the resolution of the kernel's clock tick.
     std::thread::sleep(Duration::from_millis(20));
     fleet.write("hosts/c/default.nix", "{ }");
     assert!(waits(2), "{}", text());
@@ -300,7 +294,7 @@ fn a_watched_fleet_is_checked_again_when_a_file_changes() {
 }
 
 #[test]
-fn a_trace_that_cannot_be_written_costs_no_finding() {
+fn a_trace_that_cannot_be_written_hides_no_finding() {
     let fleet = fleet("a = host { }; b = host { variant = throw \"planted\"; };");
     fs::write(fleet.home().join("logs"), "not a folder").unwrap();
     let output = run(fleet.path(), &["check", "--json"]);

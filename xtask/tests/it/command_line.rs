@@ -1,4 +1,4 @@
-//! What every command shares: help, errors of usage, colour; and `explain`.
+//! Help, usage errors and colours, which all commands share, and `explain`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,7 +10,7 @@ use expect_test::expect_file;
 use crate::support::{Scratch, XTASK, code, contained, json, run, stderr, stdout, terminal, xtask};
 
 #[test]
-fn explain_names_every_code_and_suggests_the_nearest() {
+fn explain_lists_every_code_and_suggests_the_nearest() {
     let scratch = Scratch::new();
     let explain = |args: &[&str]| run(scratch.path(), &[&["explain"], args].concat());
 
@@ -30,19 +30,19 @@ fn explain_names_every_code_and_suggests_the_nearest() {
 }
 
 #[test]
-fn a_word_that_is_not_utf_8_is_an_error_of_usage() {
+fn an_argument_that_is_not_utf_8_is_a_usage_error() {
     let scratch = Scratch::new();
-    let word = OsStr::from_bytes(b"\xff");
+    let argument = OsStr::from_bytes(b"\xff");
     for options in [&["explain"][..], &["explain", "--json", "--nope"]] {
-        let output = xtask(scratch.path()).args(options).arg(word).output().unwrap();
+        let output = xtask(scratch.path()).args(options).arg(argument).output().unwrap();
         assert_eq!(code(&output), 2, "{}", stderr(&output));
         assert!(stderr(&output).contains("error: "), "{}", stderr(&output));
     }
 }
 
-/// A file gets no escapes although stderr is a terminal, unless they are asked for.
+/// A file gets no escape sequences although stderr is a terminal, unless requested.
 #[test]
-fn each_stream_decides_on_its_colours() {
+fn colours_are_chosen_per_stream() {
     let scratch = Scratch::new();
     let explain = |options: &str, var: (&str, &str)| {
         let line = format!("'{XTASK}' explain {options} > list; '{XTASK}' explain {options} nope");
@@ -65,7 +65,7 @@ fn each_stream_decides_on_its_colours() {
 }
 
 #[test]
-fn the_help_is_what_it_was() {
+fn the_help_matches_its_snapshot() {
     let scratch = Scratch::new();
     let help = xtask(scratch.path()).arg("--help").env_remove("COLUMNS").output().unwrap();
     expect_file!["snapshots/help.txt"].assert_eq(&stdout(&help));
@@ -76,7 +76,7 @@ fn the_help_is_what_it_was() {
     assert!(stdout(&run(scratch.path(), &["--version"])).starts_with("cargo xtask 0."));
 }
 
-/// Whoever does not call it through cargo is not told to.
+/// An installed xtask does not print `cargo xtask`.
 #[test]
 fn messages_and_help_use_the_name_that_was_typed() {
     let scratch = Scratch::new();
@@ -94,17 +94,17 @@ fn messages_and_help_use_the_name_that_was_typed() {
         &["bench", "--help"],
     ] {
         let text = |output| stdout(&output) + &stderr(&output);
-        let (cargo, own) = (text(as_typed(args)), text(installed(args)));
+        let (cargo, direct) = (text(as_typed(args)), text(installed(args)));
         assert!(cargo.contains("cargo xtask "), "{cargo}");
-        assert!(own.contains("xtask ") && !own.contains("cargo xtask"), "{own}");
+        assert!(direct.contains("xtask ") && !direct.contains("cargo xtask"), "{direct}");
     }
 }
 
-/// A flag that was renamed still works under its old name for a version, unseen.
+/// The old names are hidden from the help.
 #[test]
-fn renamed_flags_have_their_old_names_too() {
+fn renamed_flags_still_accept_their_old_names() {
     let scratch = Scratch::new();
-    for (args, now) in [
+    for (args, new) in [
         (&["rollback", "--to", "2"][..], "--steps"),
         (&["build-all", "--max-jobs", "2"], "--jobs"),
         (&["bisect", "--anew"], "--fresh"),
@@ -114,9 +114,9 @@ fn renamed_flags_have_their_old_names_too() {
         assert!(stderr(&output).contains("no flake.nix"), "{}", stderr(&output));
         let help = stdout(&run(scratch.path(), &[args[0], "--help"]));
         let old = if args[0] == "bench" { args[3] } else { args[1] };
-        assert!(help.contains(now) && !help.contains(&format!("{old} ")), "{help}");
+        assert!(help.contains(new) && !help.contains(&format!("{old} ")), "{help}");
     }
-    // No option takes the word after its value.
+    // `--compare` takes only one value, so `local` is the host.
     let output = run(scratch.path(), &["bench", "--compare", "upstream", "local"]);
     assert!(stderr(&output).contains("no flake.nix"), "{}", stderr(&output));
 }

@@ -1,4 +1,4 @@
-//! What the shells offer with the scripts that `completions` prints.
+//! The completions of real shells with the scripts that `completions` prints.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::{Scratch, XTASK, code, contained, fleet, run, skip, stderr, stdout};
 
-/// A checkout of two hosts, never evaluated, with xtask where cargo puts it and on PATH.
+/// A checkout with two hosts that was never evaluated. xtask is where cargo puts it, and in `bin`.
 fn checkout() -> Scratch {
     let here = Scratch::new();
     here.write("flake.nix", "{ }");
@@ -30,7 +30,7 @@ fn checkout() -> Scratch {
     here
 }
 
-/// What a shell prints that runs this script in the checkout.
+/// Runs a script in the checkout, with `bin` on PATH, and returns its standard output.
 fn shell(here: &Scratch, program: &str, script: &str) -> String {
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", here.path().join("bin").display());
@@ -39,7 +39,7 @@ fn shell(here: &Scratch, program: &str, script: &str) -> String {
     stdout(&command.output().unwrap())
 }
 
-/// What bash offers for the last word of a line.
+/// Returns bash's completions of the last word of a line.
 fn bash(here: &Scratch, line: &str) -> Vec<String> {
     let words: Vec<String> = line.split(' ').map(|word| format!("'{word}'")).collect();
     let script = format!(
@@ -63,7 +63,7 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(bash(&here, "xtask build-all --backend cu"), ["cuda"]);
     assert_eq!(bash(&here, "xtask explain unf"), ["unfree"]);
     assert_eq!(bash(&here, "xtask bench boron -- --"), [""]);
-    for (line, last) in [
+    for (line, completion) in [
         ("bench --params 8", "88m"),
         ("bench --model s", "smollm2"),
         ("bench --compare upstream,nix", "upstream,nixpkgs"),
@@ -74,7 +74,7 @@ fn bash_completes_commands_options_and_values() {
         ("bisect --by bu", "build"),
         ("check --wat", "--watch"),
     ] {
-        assert_eq!(bash(&here, &format!("xtask {line}")), [last], "{line}");
+        assert_eq!(bash(&here, &format!("xtask {line}")), [completion], "{line}");
     }
     let commands = bash(&here, "xtask ");
     assert!(commands.contains(&"check".to_owned()), "{commands:?}");
@@ -97,7 +97,7 @@ fn bash_completes_hosts_under_cargo_too() {
     assert_eq!(bash(&here, &line), ["neon"]);
 }
 
-/// Of the last evaluation, whatever changed since.
+/// They are those of the last evaluation, even if the flake changed since.
 #[test]
 fn evaluated_hosts_and_variants_complete() {
     let fleet = fleet(r#"a = host { variant = "one"; }; b = host { variant = "two"; };"#);
@@ -112,8 +112,8 @@ fn evaluated_hosts_and_variants_complete() {
 #[test]
 fn fish_and_zsh_complete_hosts() {
     let here = checkout();
-    let is_here = |shell: &str| Command::new(shell).arg("--version").output().is_ok();
-    if is_here("fish") {
+    let is_installed = |shell: &str| Command::new(shell).arg("--version").output().is_ok();
+    if is_installed("fish") {
         let fish =
             |line: &str| shell(&here, "fish", &format!("source xtask.fish; complete -C '{line}'"));
         assert_eq!(fish("xtask check c"), "carbon\n");
@@ -123,10 +123,10 @@ fn fish_and_zsh_complete_hosts() {
         assert_eq!(fish("xtask bench --model s"), "smollm2\n");
         assert!(fish("xtask update --input lla").starts_with("llama-cpp"));
     } else {
-        skip("no fish on this machine: its completions are not tried");
+        skip("fish is not installed: its completions are not tested");
     }
-    if is_here("zsh") {
-        // What would be shown, without a terminal.
+    if is_installed("zsh") {
+        // Prints the completions, without a terminal.
         let zsh = |words: &str| {
             let script = format!(
                 "autoload -U compinit; compinit -D -u; source ./xtask.zsh; \
@@ -142,6 +142,6 @@ fn fish_and_zsh_complete_hosts() {
             assert_eq!(hosts, ["boron", "carbon"], "{line}");
         }
     } else {
-        skip("no zsh on this machine: its completions are not tried");
+        skip("zsh is not installed: its completions are not tested");
     }
 }

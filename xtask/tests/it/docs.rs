@@ -1,5 +1,5 @@
-//! Every `$ command` in the documents is run, on the testbed, from the repository's root.
-//! A block that cannot be run has `<!-- not run: WHY -->` on the line before it.
+//! Runs every `$ command` in the docs on the testbed, in the repository's root. A block that cannot
+//! be run has `<!-- not run: WHY -->` on the line before it.
 
 use std::fs;
 use std::process::Command;
@@ -22,9 +22,10 @@ const DOCUMENTS: [&str; 8] = [
     "testbed/README.md",
 ];
 
-/// These are run by .ci/run itself and by real.rs; inside a test they would run for ever.
+/// .ci/run and real.rs run these; inside a test they would never end.
 const ELSEWHERE: [&str; 2] = ["cargo xtask test", "cargo xtask demo"];
 
+/// The commands of a document's `console` blocks, with their line numbers.
 fn commands(document: &str) -> Vec<(usize, String)> {
     let mut commands = vec![];
     let (mut inside, mut skipped, mut before) = (false, false, "");
@@ -40,28 +41,28 @@ fn commands(document: &str) -> Vec<(usize, String)> {
     commands
 }
 
-/// The file is there to be read without Nix, so it can be out of date.
+/// The file is committed, to be read without Nix, so it can be out of date.
 #[test]
-fn the_options_are_those_of_the_modules() {
+fn the_option_docs_match_the_modules() {
     let root = repository();
-    let words = ["eval", "--raw", "--file", "docs/options.nix", "markdown"];
-    let made = nix(words).current_dir(root).output().unwrap();
-    assert!(made.status.success(), "{}", stderr(&made));
-    let made = stdout(&made);
-    assert!(made.contains("## `programs.llama-cpp.microarch`"), "{made}");
-    expect_file![root.join("docs/options.md")].assert_eq(&made);
+    let args = ["eval", "--raw", "--file", "docs/options.nix", "markdown"];
+    let output = nix(args).current_dir(root).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let markdown = stdout(&output);
+    assert!(markdown.contains("## `programs.llama-cpp.microarch`"), "{markdown}");
+    expect_file![root.join("docs/options.md")].assert_eq(&markdown);
 }
 
 #[test]
-fn every_command_in_the_documents_works() {
+fn every_command_in_the_docs_succeeds() {
     let root = repository();
-    // `check --testbed` writes the lock file that puts the stand-ins in the inputs' place.
+    // `check --testbed` writes the lock file that replaces the inputs with stand-ins.
     let output = run(root, &["check", "--testbed"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let name = root.to_str().unwrap().replace('_', "%5F").replace('/', "_");
     let lock = home_of(root).join(format!("locks/{name}-2026-09.lock"));
 
-    // What a reader has on PATH, with the testbed's inputs.
+    // The programs that a reader has on PATH, with the testbed's inputs.
     let shims = Scratch::new();
     let nix = nix_program();
     let testbed = format!("--reference-lock-file '{}' --no-write-lock-file", lock.display());
@@ -87,8 +88,8 @@ fn every_command_in_the_documents_works() {
                 .output()
                 .unwrap();
             if !output.status.success() {
-                let said = stderr(&output);
-                failures.push(format!("{document}:{line}: {command}\n{said}"));
+                let printed = stderr(&output);
+                failures.push(format!("{document}:{line}: {command}\n{printed}"));
             }
         }
     }

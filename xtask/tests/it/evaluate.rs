@@ -1,18 +1,18 @@
-//! Many hosts, many faults, one run: each in the state that is its own.
+//! Evaluation of many hosts with many errors in one run: each host has its own state.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
-use std::process::Command;
 
+use crate::support::world::git;
 use crate::support::{Scratch, code, fleet, json, nix_program, run, stderr, stdout, xtask};
 
 #[test]
-fn eight_faults_of_eight_kinds_among_32_hosts_are_exactly_those_eight() {
-    // Name, body, state, code; all of one line, so that the line is the host's.
-    let faults = [
+fn eight_errors_among_32_hosts_are_reported_for_exactly_those_hosts() {
+    // Name, body, state, code. Each body is one line, so that its error has the host's line.
+    let errors = [
         ("h03", r#"host { variant = throw "no such chip"; }"#, "eval-error", "eval-error"),
         ("h07", "assert 1 == 2; host { }", "eval-error", "eval-error"),
         ("h08", "host { variant = ({ }).nothing; }", "eval-error", "missing-attribute"),
@@ -32,7 +32,7 @@ fn eight_faults_of_eight_kinds_among_32_hosts_are_exactly_those_eight() {
             "out-of-memory",
         ),
     ];
-    let faulty: BTreeMap<_, _> = faults.iter().map(|fault| (fault.0, fault)).collect();
+    let faulty: BTreeMap<_, _> = errors.iter().map(|error| (error.0, error)).collect();
     let names: Vec<String> = (1..=32).map(|n| format!("h{n:02}")).collect();
     let body = |name: &str| match faulty.get(name) {
         Some((_, body, ..)) => (*body).to_owned(),
@@ -59,7 +59,7 @@ fn eight_faults_of_eight_kinds_among_32_hosts_are_exactly_those_eight() {
         assert_eq!(host["state"], *state, "{host}");
         let finding = &host["findings"][0];
         assert_eq!(finding["code"], *code, "{host}");
-        // Of a killed evaluator nobody knows a line.
+        // A killed evaluator reports no line.
         if *state == "eval-error" {
             let line = 1 + text.lines().position(|line| line.contains(body)).unwrap();
             assert_eq!((&finding["file"], &finding["line"]), (&"flake.nix".into(), &line.into()));
@@ -68,7 +68,7 @@ fn eight_faults_of_eight_kinds_among_32_hosts_are_exactly_those_eight() {
 }
 
 #[test]
-fn a_host_that_needs_more_than_a_share_gets_all_there_is() {
+fn a_host_that_needs_more_memory_than_its_share_gets_all_of_it() {
     // Some 200 MB: more than a quarter of 600M, less than all of it.
     let fleet = fleet(
         r#"
@@ -84,9 +84,9 @@ fn a_host_that_needs_more_than_a_share_gets_all_there_is() {
     assert_eq!(json(&output)["hosts"][1]["state"], "ok");
 }
 
-/// A Nix whose evaluators meet with `what`, a piece of bash that reads each line of their
-/// standard error as $line; and what check then says of the three hosts.
-fn with_accident(what: &str) -> (i32, Vec<(String, String)>) {
+/// Runs `check` with a Nix whose evaluators run `fault`, a piece of bash, for each `$line` of their
+/// standard error. Returns the exit code, and the state and error code of the three hosts.
+fn check_with(fault: &str) -> (i32, Vec<(String, String)>) {
     let fleet = fleet(
         "aa = host { variant = \"a\"; }; bad = host { variant = \"b\"; }; zz = host { variant = \"z\"; };",
     );
@@ -95,9 +95,9 @@ fn with_accident(what: &str) -> (i32, Vec<(String, String)>) {
         r#"#!/bin/bash
 case "$*" in *'mark = '*) ;; *) exec '{nix}' "$@" ;; esac
 exec 3>&2
-'{nix}' "$@" 2> >(while IFS= read -r line; do {what}; printf '%s\n' "$line" >&3; done)
+'{nix}' "$@" 2> >(while IFS= read -r line; do {fault}; printf '%s\n' "$line" >&3; done)
 status=$?
-# Nix may have ended before the reader gets to the line that it is to stumble over.
+# Nix may end before the loop reads the line for the fault.
 wait $!
 exit $status
 "#,
@@ -107,14 +107,14 @@ exit $status
     let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
     let mut check = xtask(fleet.path());
     check.args(["check", "--json", "--jobs", "1"]).env("PATH", path);
-    // Twice: what an accident left must not be taken for an answer.
+    // Twice: the cache must not have a result of the failed run.
     check.output().unwrap();
     let output = check.output().unwrap();
-    let said = |host: &serde_json::Value| {
+    let state = |host: &serde_json::Value| {
         let code = host["findings"][0]["code"].as_str().unwrap_or_default().to_owned();
         (host["state"].as_str().unwrap().to_owned(), code)
     };
-    let hosts = json(&output)["hosts"].as_array().unwrap().iter().map(said).collect();
+    let hosts = json(&output)["hosts"].as_array().unwrap().iter().map(state).collect();
     (code(&output), hosts)
 }
 
@@ -123,28 +123,28 @@ fn states(of: [(&str, &str); 3]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn an_evaluator_that_is_killed_takes_one_host_with_it() {
+fn a_killed_evaluator_fails_only_its_host() {
     let kill = r#"case "$line" in *' begin "bad"'*) kill -9 $$; exit ;; esac"#;
     let expected = states([("ok", ""), ("out-of-memory", "out-of-memory"), ("ok", "")]);
-    assert_eq!(with_accident(kill), (1, expected));
+    assert_eq!(check_with(kill), (1, expected));
 }
 
 #[test]
-fn half_an_answer_is_that_hosts_state() {
+fn truncated_output_fails_only_its_host() {
     let half = r#"case "$line" in *' done '*'"host":"bad"'*) line="${line:0:80}" ;; esac"#;
     let expected = states([("ok", ""), ("eval-error", "bad-eval-output"), ("ok", "")]);
-    assert_eq!(with_accident(half), (1, expected));
+    assert_eq!(check_with(half), (1, expected));
 }
 
 #[test]
-fn silence_is_red() {
+fn an_evaluator_without_output_is_an_error() {
     let expected = states([("eval-error", "bad-eval-output"); 3]);
-    assert_eq!(with_accident("continue"), (1, expected));
+    assert_eq!(check_with("continue"), (1, expected));
 }
 
-/// A folder is what it is, whatever its name could also mean to Nix or to a shell.
+/// Its name is not interpreted by Nix or a shell.
 #[test]
-fn a_folder_is_read_by_its_path_whatever_its_name() {
+fn a_folder_with_special_characters_in_its_name_is_read() {
     let scratch = fleet(r#"neighbour = host { };"#);
     let text = fs::read_to_string(scratch.path().join("flake.nix")).unwrap();
     let mine = text.replace("neighbour = host", "mine = host");
@@ -164,20 +164,17 @@ fn a_folder_is_read_by_its_path_whatever_its_name() {
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("flake.nix"), &mine).unwrap();
         if index % 2 == 0 {
-            for args in [&["init", "--quiet"][..], &["add", "--all"]] {
-                let git = Command::new("git").args(args).current_dir(&folder).status();
-                assert!(git.unwrap().success());
-            }
+            git(&folder, &["init", "--quiet"]);
+            git(&folder, &["add", "--all"]);
         }
         let link = scratch.path().join(format!("link{index}"));
         symlink(&folder, &link).unwrap();
-        // From inside; by a path without ./; by a link.
+        // From inside, with a path without ./, and through a link.
         let link = link.file_name().unwrap().to_owned();
-        let asked = [None, Some(OsString::from_vec(name.to_vec())), Some(link)];
-        for flake in asked {
-            let inside = if flake.is_none() { folder.as_path() } else { scratch.path() };
+        for flake in [None, Some(OsString::from_vec(name.to_vec())), Some(link)] {
+            let current_dir = if flake.is_none() { folder.as_path() } else { scratch.path() };
             let Ok(flake) = flake.map(OsString::into_string).transpose() else { continue };
-            let mut call = xtask(inside);
+            let mut call = xtask(current_dir);
             call.args(["check", "--json"]);
             call.args(flake.iter().flat_map(|flake| ["--flake", flake]));
             let output = call.output().unwrap();

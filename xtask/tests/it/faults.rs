@@ -1,5 +1,5 @@
-//! The real module and overlay, given mistakes that people make: `check` names the host,
-//! the option and the fix. On the testbed, which `cargo xtask test` sets up.
+//! Common mistakes with the real module and overlay: `check` names the host, the option and the
+//! fix. On the testbed, which `cargo xtask test` sets up.
 
 use crate::support::{code, copy_of_repository as fleet, json, run, stderr};
 use serde_json::Value;
@@ -10,7 +10,7 @@ fn host<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn each_mistake_is_told_with_its_option_and_its_fix() {
+fn each_mistake_is_reported_with_its_option_and_its_fix() {
     let llama = |settings: &str| {
         format!(
             "{{\n  programs.llama-cpp = {{\n    enable = true;\n    {settings}\n  }};\n  system.stateVersion = \"25.05\";\n}}\n"
@@ -74,28 +74,32 @@ fn each_mistake_is_told_with_its_option_and_its_fix() {
     let output = run(fleet.path(), &["check", "--testbed", "--json"]);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
-    for (name, _, state, words) in cases {
+    for (name, _, state, expected) in cases {
         let host = host(&report, name);
         assert_eq!(host["state"], state, "{name}: {host}");
-        let said = host["findings"].to_string().replace("\\\"", "\"");
-        for word in words {
-            assert!(said.contains(word), "{name}: {word} not in {said}");
+        let findings = host["findings"].to_string().replace("\\\"", "\"");
+        for text in expected {
+            assert!(findings.contains(text), "{name}: {text} not in {findings}");
         }
         if state != "ok" {
-            assert_eq!(host["findings"][0]["file"], format!("hosts/{name}/default.nix"), "{said}");
-            assert_eq!(host["findings"][0]["line"], 4, "{said}");
+            assert_eq!(
+                host["findings"][0]["file"],
+                format!("hosts/{name}/default.nix"),
+                "{findings}"
+            );
+            assert_eq!(host["findings"][0]["line"], 4, "{findings}");
         }
     }
     let shown = stderr(&run(fleet.path(), &["check", "typo", "--testbed"]));
-    let place =
+    let source =
         shown.split("--> hosts/typo/default.nix:4").nth(1).unwrap_or_else(|| panic!("{shown}"));
-    let lines: Vec<_> = place.lines().take(4).collect();
+    let lines: Vec<_> = source.lines().take(4).collect();
     assert!(lines[2].starts_with("4 | ") && lines[2].contains("microarchs"), "{shown}");
     assert!(lines[3].contains("| ") && lines[3].contains("^^^"), "{shown}");
 }
 
 #[test]
-fn rocm_support_of_the_whole_host_does_not_leak_into_a_vulkan_build() {
+fn rocm_support_in_nixpkgs_config_does_not_change_a_vulkan_build() {
     let fleet = fleet(&[(
         "amd",
         "{ nixpkgs.config.rocmSupport = true; programs.llama-cpp = { enable = true; backend = \"vulkan\"; }; system.stateVersion = \"25.05\"; }",

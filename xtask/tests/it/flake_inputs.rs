@@ -1,5 +1,5 @@
-//! The inputs of other people's flakes: references in every form, lock files as Nix and
-//! others wrote them, inputs that cannot be fetched.
+//! Inputs of other flakes: references in every form, lock files written by Nix and other tools,
+//! inputs that cannot be fetched.
 
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ fn github(owner: &str, repo: &str) -> Value {
     value!({ "type": "github", "owner": owner, "repo": repo })
 }
 
-/// A node that is locked to what `original` asks for.
+/// A lock file node whose locked reference is that of `original`.
 fn node(original: Value, inputs: Value) -> Value {
     let mut locked = original.clone();
     locked.as_object_mut().unwrap().remove("ref");
@@ -36,7 +36,7 @@ fn write_lock(flake: &Scratch, nodes: Value) {
     flake.write("flake.lock", &lock.to_string());
 }
 
-/// The state of the only host, in the testbed.
+/// Checks the flake in the testbed and returns the state of its only host, `a`.
 fn state(flake: &Scratch) -> String {
     let output = run(flake.path(), &["check", "--testbed", "--json"]);
     let report = json(&output);
@@ -45,7 +45,7 @@ fn state(flake: &Scratch) -> String {
 }
 
 #[test]
-fn a_flake_without_a_lock_is_evaluated_in_the_testbed_whatever_form_its_references_have() {
+fn the_testbed_evaluates_an_unlocked_flake_with_any_form_of_reference() {
     for reference in [
         "url = \"github:NixOS/nixpkgs/nixos-unstable\"",
         "url = \"https://flakehub.com/f/NixOS/nixpkgs/0.1\"",
@@ -60,11 +60,11 @@ fn a_flake_without_a_lock_is_evaluated_in_the_testbed_whatever_form_its_referenc
         let outputs = format!("{{ pkgs, ... }}: let nixpkgs = pkgs; in {HOST}");
         assert_eq!(state(&flake(&inputs, &outputs)), "unsupported", "{reference}");
     }
-    // Named by the arguments of `outputs` alone.
+    // An input that only the arguments of `outputs` name.
     assert_eq!(state(&flake("", &format!("{{ self, nixpkgs }}: {HOST}"))), "unsupported");
 }
 
-/// The testbed's NixOS has few options, and nothing of this host is looked at.
+/// The testbed's NixOS has few options, but this host's configuration is not evaluated.
 #[test]
 fn a_host_without_the_module_may_set_what_the_testbed_lacks() {
     let module = "({ modulesPath, ... }: { imports = [ (modulesPath + \
@@ -75,13 +75,13 @@ fn a_host_without_the_module_may_set_what_the_testbed_lacks() {
 }
 
 #[test]
-fn inputs_that_follow_others_or_do_not_are_evaluated_in_the_testbed() {
+fn the_testbed_evaluates_inputs_with_and_without_follows() {
     let nixpkgs = "inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-unstable\";";
     let home = "inputs.home-manager.url = \"github:nix-community/home-manager\";";
     let outputs = format!("{{ nixpkgs, ... }}: {HOST}");
     assert_eq!(state(&flake(&format!("{nixpkgs} {home}"), &outputs)), "unsupported");
 
-    // An input of an input that a stand-in replaces.
+    // Follows an input of an input that a stand-in replaces.
     let through = format!("{home} inputs.nixpkgs.follows = \"home-manager/nixpkgs\";");
     assert_eq!(state(&flake(&through, &outputs)), "unsupported");
     let locked = flake(&through, &outputs);
@@ -99,7 +99,7 @@ fn inputs_that_follow_others_or_do_not_are_evaluated_in_the_testbed() {
     );
     assert_eq!(state(&locked), "unsupported");
 
-    // One that the stand-in does not have.
+    // Overrides an input that the stand-in does not have.
     let parts = format!(
         "{nixpkgs} inputs.flake-parts.url = \"github:hercules-ci/flake-parts\"; \
          inputs.flake-parts.inputs.nixpkgs-lib.follows = \"nixpkgs\";"
@@ -109,7 +109,7 @@ fn inputs_that_follow_others_or_do_not_are_evaluated_in_the_testbed() {
 }
 
 #[test]
-fn a_folder_of_the_flake_is_an_input_without_a_stand_in() {
+fn the_testbed_keeps_inputs_that_are_folders_of_the_flake() {
     for url in ["./sub", "path:./sub"] {
         let inputs = format!("inputs.nixpkgs.url = \"nixpkgs\"; inputs.sub.url = \"{url}\";");
         let host = HOST.replace("modules", "specialArgs = sub.args; modules");
@@ -120,15 +120,15 @@ fn a_folder_of_the_flake_is_an_input_without_a_stand_in() {
 }
 
 #[test]
-fn what_nix_says_of_an_input_that_cannot_be_locked_is_one_sentence() {
+fn an_input_that_cannot_be_locked_is_a_one_line_error() {
     let inputs = "inputs.nixpkgs.url = \"nixpkgs\"; \
                   inputs.home-manager.url = \"github:nix-community/home-manager\"; \
                   inputs.home-manager.inputs.nixpkgs.follows = \"nixpgks\";";
     let fleet = flake(inputs, &format!("{{ nixpkgs, ... }}: {HOST}"));
-    let said = stderr(&run(fleet.path(), &["check", "--testbed"]));
+    let text = stderr(&run(fleet.path(), &["check", "--testbed"]));
     let sentence = "flake.nix (exit status 1): input 'home-manager/nixpkgs' follows a non-existent \
                     input 'nixpgks'";
-    assert!(said.contains(sentence) && said.trim().lines().count() == 1, "{said}");
+    assert!(text.contains(sentence) && text.trim().lines().count() == 1, "{text}");
 }
 
 fn findings(output: &Output) -> Vec<(String, String)> {
@@ -138,9 +138,9 @@ fn findings(output: &Output) -> Vec<(String, String)> {
     findings.map(|finding| (text(&finding["code"]), text(&finding["severity"]))).collect()
 }
 
-/// nix-community/home-manager's own documentation, kolide/nix-agent and others.
+/// References from the documentation of nix-community/home-manager, kolide/nix-agent and others.
 #[test]
-fn a_lock_file_that_nix_takes_as_it_is_is_left_alone() {
+fn a_lock_file_that_nix_accepts_is_ok() {
     let rev = "3cb7ffb1a1f612d5e4a46244ae5a3c77ad934a70";
     let mut main = github("kolide", "nix-agent");
     main["ref"] = "main".into();
@@ -190,7 +190,7 @@ fn a_lock_file_that_nix_takes_as_it_is_is_left_alone() {
 }
 
 #[test]
-fn a_lock_that_leads_back_into_itself_is_an_error() {
+fn a_cycle_in_the_lock_file_is_an_error() {
     let fleet = flake(
         "inputs.llama-cpp.url = \"git+file:///srv/upstream\";",
         "{ self, ... }: { nixosConfigurations.a = { }; }",
@@ -205,14 +205,14 @@ fn a_lock_that_leads_back_into_itself_is_an_error() {
         nodes[name] = value!({ "inputs": each, "locked": { "type": "path", "path": "/x" } });
     }
     write_lock(&fleet, nodes);
-    let begun = Instant::now();
+    let started = Instant::now();
     let output = run(fleet.path(), &["update", "--dry-run", "--json"]);
     assert_eq!((code(&output), findings(&output)[0].0.as_str()), (1, "lock-cycle"));
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
-fn an_input_that_cannot_be_fetched_is_waited_for_once_and_told_once() {
+fn an_input_that_cannot_be_fetched_is_tried_and_reported_once() {
     let hosts = "{ nixpkgs, ... }: { nixosConfigurations = builtins.listToAttrs (map (n: { \
                  name = \"h${toString n}\"; value = nixpkgs.lib.nixosSystem { modules = [ ]; }; \
                  }) (builtins.genList (n: n) 12)); }";
@@ -224,7 +224,7 @@ fn an_input_that_cannot_be_fetched_is_waited_for_once_and_told_once() {
             "nixpkgs": node(github("NixOS", "nixpkgs"), value!({})),
         }),
     );
-    // A proxy that nobody is: as without a network, on every machine.
+    // A proxy that does not exist, to be without a network on every machine.
     let output = xtask(fleet.path())
         .args(["check", "--jobs", "2"])
         .env("https_proxy", "http://127.0.0.1:9")
@@ -247,7 +247,7 @@ fn an_input_that_cannot_be_fetched_is_waited_for_once_and_told_once() {
     let waited = hosts.iter().filter(|host| host["seconds"].as_f64().unwrap() > 1.5).count();
     assert!(waited <= 2, "{report:#}");
     assert!(hosts.iter().all(|host| host["state"] == "eval-error"));
-    // Before the hosts are known, too; nothing is wrong with the fleet.
+    // Also if listing the hosts already needs the input; the flake itself is not blamed.
     let flake = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     for (outputs, commands) in [
         ("builtins.seq nixpkgs.lib { nixosConfigurations", &["check", "list", "build-all"][..]),
@@ -283,12 +283,12 @@ fn the_overlay_of_an_inline_module_is_found() {
         (final: prev: { llama-cpp = final.llamaPackages.llama-cpp; }) ]; }
       inputs.llamafleet.nixosModules.default
       { programs.llama-cpp.enable = true; }
-      ./harmless.nix
+      ./unrelated.nix
     ];
   }; }",
     );
     fleet.write(
-        "harmless.nix",
+        "unrelated.nix",
         "{ nixpkgs.overlays = [ (final: prev: { mine = prev.hello or null; }) ]; }",
     );
     let report = json(&run(fleet.path(), &["check", "--testbed", "--json"]));
@@ -302,9 +302,9 @@ fn the_overlay_of_an_inline_module_is_found() {
     assert_eq!(finding["line"], 11, "{finding:#}");
 }
 
-/// The lines of README.md, put into the smallest flake around them.
+/// Puts the lines of README.md into a minimal flake.
 #[test]
-fn the_readmes_lines_are_a_fleet_that_every_command_reads() {
+fn the_readmes_example_works_with_every_command() {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let (_, rest) = readme.split_once("```nix\n# flake.nix\n").unwrap();
     let (snippet, _) = rest.split_once("```").unwrap();
@@ -328,11 +328,11 @@ fn the_readmes_lines_are_a_fleet_that_every_command_reads() {
         "{report:#}"
     );
     assert_eq!(report["hosts"][0]["variant"], "cuda-tigerlake-sm86");
-    // Its llama.cpp is llamafleet's.
+    // Its llama.cpp is the input of llamafleet.
     let update = run(fleet.path(), &["update", "--testbed", "--dry-run", "--json"]);
     assert_eq!(code(&update), 0, "{}", stderr(&update));
     assert_eq!(json(&update)["input"], "llamafleet/llama-cpp");
-    // The testbed's newest release, and the one before it.
+    // The testbed's newest release, and an earlier one.
     for (to, release) in [(&["--stable"][..], "0.5.0"), (&["--to", "v0.1.0"], "0.1.0")] {
         let update = ["update", "--testbed=2025-08", "--dry-run", "--json"];
         let update = run(fleet.path(), &[&update[..], to].concat());
@@ -344,14 +344,14 @@ fn the_readmes_lines_are_a_fleet_that_every_command_reads() {
     let rollback = run(fleet.path(), &["rollback", "--testbed", "--list"]);
     assert_eq!(code(&rollback), 0, "{}", stderr(&rollback));
     let bisect = run(fleet.path(), &["bisect", "--testbed", "--good", "2025-08", "--host", "box"]);
-    // The testbed's revisions are all good, which takes one that was judged.
+    // All revisions of the testbed are good; the error shows that one was evaluated.
     assert!(stderr(&bisect).contains("error[bad-is-good]"), "{}", stderr(&bisect));
 }
 
-/// A lock file has the flake's own inputs, and of the library's two only what it does not have
-/// itself. flake-parts is an input of llama.cpp's flake.
+/// A lock file has the flake's inputs, and of the library's two only those that the flake lacks.
+/// flake-parts is an input of llama.cpp's flake.
 #[test]
-fn the_librarys_flake_has_two_inputs_and_no_fleet() {
+fn the_library_flake_adds_only_two_inputs() {
     let nixpkgs = "inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-26.05\";
   inputs.home-manager.url = \"github:nix-community/home-manager\";
   inputs.home-manager.inputs.nixpkgs.follows = \"nixpkgs\";
@@ -378,7 +378,7 @@ fn the_librarys_flake_has_two_inputs_and_no_fleet() {
         assert_eq!(nodes, expected, "{lock:#}");
     }
 
-    // As Nix locks it by itself, without the testbed: nixpkgs and llama.cpp are all it asks for.
+    // The library flake itself, without the testbed, declares nixpkgs and llama.cpp only.
     let inputs = nix(["eval", "--json", "--file"])
         .arg(repository().join("lib/flake.nix"))
         .args(["--apply", "builtins.attrNames", "inputs"])

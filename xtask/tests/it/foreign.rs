@@ -1,14 +1,15 @@
-//! Other people's flakes, with the module and with layouts of their own, on the testbed's
-//! inputs: fixtures/foreign/. Each command reads them from another folder.
+//! Flakes of other layouts that use the module, fixtures/foreign/, on the testbed's inputs. Each
+//! command runs in another folder.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::support::world::git;
 use crate::support::{Scratch, code, json, nix_in_testbed, run, stderr, stdout};
 use serde_json::Value;
 
-/// A copy, as in a person's home: it has no lock file, and is not in our repository.
+/// A copy of a fixture: without a lock file, and outside this repository.
 fn foreign(name: &str) -> Scratch {
     foreign_at(name, "")
 }
@@ -23,7 +24,7 @@ fn foreign_at(name: &str, folder: &str) -> Scratch {
     scratch
 }
 
-/// Runs it where there is no flake.
+/// Runs xtask in a folder without a flake.
 fn from_elsewhere(flake: &Scratch, args: &[&str]) -> Output {
     from_elsewhere_as(flake, path(flake), args)
 }
@@ -39,8 +40,8 @@ fn checked(flake: &Scratch) -> (i32, Value) {
     (code(&output), json(&output))
 }
 
-/// What is said of a host: state, and code and message of each finding.
-fn of<'a>(report: &'a Value, host: &str) -> (&'a str, Vec<(&'a str, &'a str)>) {
+/// A host's state, and code and message of each of its findings.
+fn result<'a>(report: &'a Value, host: &str) -> (&'a str, Vec<(&'a str, &'a str)>) {
     let hosts = report["hosts"].as_array().unwrap();
     let found = hosts.iter().find(|one| one["host"] == host);
     let found = found.unwrap_or_else(|| panic!("no {host} in {report:#}"));
@@ -49,7 +50,7 @@ fn of<'a>(report: &'a Value, host: &str) -> (&'a str, Vec<(&'a str, &'a str)>) {
     (text(&found["state"]), findings.map(|f| (text(&f["code"]), text(&f["message"]))).collect())
 }
 
-/// What a host's package is put together from.
+/// The names of the parts of a host's package.
 pub fn parts<'a>(report: &'a Value, host: &str) -> Vec<&'a str> {
     let hosts = report["hosts"].as_array().unwrap();
     let host = hosts.iter().find(|one| one["host"] == host).unwrap();
@@ -61,13 +62,13 @@ fn path(scratch: &Scratch) -> &str {
 }
 
 #[test]
-fn a_flake_of_its_own_layout_is_read_by_every_command() {
+fn every_command_reads_a_flake_with_another_layout() {
     let flake = foreign("plain");
     let (code_of_check, report) = checked(&flake);
     assert_eq!(code_of_check, 0, "{report:#}");
-    assert_eq!(of(&report, "box"), ("ok", vec![]));
-    assert_eq!(of(&report, "server"), ("ok", vec![]));
-    assert_eq!(of(&report, "router").0, "unsupported");
+    assert_eq!(result(&report, "box"), ("ok", vec![]));
+    assert_eq!(result(&report, "server"), ("ok", vec![]));
+    assert_eq!(result(&report, "router").0, "unsupported");
     assert_eq!(report["builds"], 2);
     let module = ["ggml-cpu-znver4", "ggml-vulkan"];
     assert_eq!(parts(&report, "box"), [&["ggml", "llama-cpp-tools"], &module[..]].concat());
@@ -86,50 +87,50 @@ fn a_flake_of_its_own_layout_is_read_by_every_command() {
     assert_eq!(code(&matrix), 0, "{}", stderr(&matrix));
     assert_eq!(json(&matrix)["include"].as_array().unwrap().len(), 2);
 
-    // `box` needs Vulkan's headers, which only a set-up provides.
+    // `box` needs Vulkan's headers, which only `setup` provides.
     let plan = from_elsewhere(&flake, &["build-all", "server", "--dry-run", "--json"]);
     assert_eq!(code(&plan), 0, "{}", stderr(&plan));
-    // One CPU's module instead of fourteen, which compile for minutes.
+    // One CPU module instead of fourteen, which take minutes to compile.
     let server = fs::read_to_string(flake.path().join("machines/server.nix")).unwrap();
-    let one = "programs.llama-cpp = { enable = true; microarch = \"haswell\"; };";
-    let one = server.replace("programs.llama-cpp.enable = true;", one);
-    assert_ne!(one, server);
-    flake.write("machines/server.nix", &one);
+    let haswell = "programs.llama-cpp = { enable = true; microarch = \"haswell\"; };";
+    let haswell = server.replace("programs.llama-cpp.enable = true;", haswell);
+    assert_ne!(haswell, server);
+    flake.write("machines/server.nix", &haswell);
     let built = from_elsewhere(&flake, &["build-all", "server", "--no-link", "--json"]);
     assert_eq!(code(&built), 0, "{}", stderr(&built));
     let package = json(&built)["variants"][0]["outPath"].as_str().unwrap().to_owned();
     assert!(Path::new(&package).join("libexec/llama-cpp/libggml-cpu.so").is_file(), "{package}");
-    assert!(!flake.path().join("flake.lock").exists(), "asking wrote a lock file");
+    assert!(!flake.path().join("flake.lock").exists(), "a lock file was written");
 }
 
 #[test]
-fn modules_of_flake_parts_make_a_host() {
+fn a_host_made_of_flake_parts_modules_is_read() {
     let (code, report) = checked(&foreign("modules"));
-    assert_eq!((code, of(&report, "box")), (0, ("ok", vec![])), "{report:#}");
+    assert_eq!((code, result(&report, "box")), (0, ("ok", vec![])), "{report:#}");
     assert_eq!(report["hosts"][0]["variant"], "cpu-haswell");
 }
 
 #[test]
-fn flake_parts_and_home_manager_share_the_hosts_variant() {
+fn flake_parts_and_home_manager_use_the_hosts_variant() {
     let flake = foreign("parts");
     let (code, report) = checked(&flake);
     assert_eq!(code, 0, "{report:#}");
-    // `board` is made of flake-parts' own packages, for another system.
-    assert_eq!(of(&report, "board"), ("ok", vec![]));
-    assert_eq!(of(&report, "laptop"), ("ok", vec![]));
+    // `board` uses flake-parts' packages of another system.
+    assert_eq!(result(&report, "board"), ("ok", vec![]));
+    assert_eq!(result(&report, "laptop"), ("ok", vec![]));
     for host in ["board", "laptop"] {
         assert!(parts(&report, host).len() >= 3, "{report:#}");
     }
 
-    // The user's package is the host's; home-manager by itself has the user's own.
+    // As a NixOS module, home-manager installs the host's package; standalone, the user's variant.
     let eval = |attribute: &str, apply: &str| {
-        let answer = nix_in_testbed(&flake, ["eval", "--json"])
+        let output = nix_in_testbed(&flake, ["eval", "--json"])
             .arg(format!("{}#{attribute}", path(&flake)))
             .args(["--apply", apply])
             .output()
             .unwrap();
-        assert!(answer.status.success(), "{}", stderr(&answer));
-        json(&answer)
+        assert!(output.status.success(), "{}", stderr(&output));
+        json(&output)
     };
     let users = eval(
         "nixosConfigurations.laptop.config",
@@ -145,48 +146,48 @@ fn flake_parts_and_home_manager_share_the_hosts_variant() {
 }
 
 #[test]
-fn other_llama_cpps_are_told_by_option_and_by_what_differs() {
+fn package_overrides_are_reported_with_their_difference() {
     let flake = foreign("overlays");
     let (code, report) = checked(&flake);
     assert_eq!(code, 1, "{report:#}");
     for host in ["before", "package-only"] {
-        assert_eq!(of(&report, host), ("ok", vec![]), "{host}");
+        assert_eq!(result(&report, host), ("ok", vec![]), "{host}");
     }
 
-    let said = |host: &str| -> &str {
-        let (state, findings) = of(&report, host);
+    let message = |host: &str| -> &str {
+        let (state, findings) = result(&report, host);
         assert_eq!((state, findings.len()), ("finding", 1), "{host}: {findings:?}");
         assert_eq!(findings[0].0, "another-package");
         findings[0].1
     };
-    assert!(said("after").contains("pkgs.llama-cpp is another package"));
-    let blas = said("after-blas");
+    assert!(message("after").contains("pkgs.llama-cpp is another package"));
+    let blas = message("after-blas");
     assert!(blas.contains("cpu-haswell with other settings (-DGGML_BLAS:BOOL=TRUE)"), "{blas}");
-    let source = said("after-source");
+    let source = message("after-source");
     assert!(source.contains("with other settings (another source"), "{source}");
-    let service = said("service");
+    let service = message("service");
     assert!(service.contains("(defined in service.nix)"), "{service}");
-    // The variant is what it should be, and only `pkgs` lacks it.
-    let (state, findings) = of(&report, "cleared");
+    // The module's package is right; only `pkgs.llama-cpp` differs.
+    let (state, findings) = result(&report, "cleared");
     assert_eq!((state, findings[0].0), ("ok", "external-pkgs"), "{findings:?}");
 }
 
 #[test]
-fn packages_from_outside_have_the_variant_where_nixos_lets_them() {
+fn external_pkgs_have_the_variant_unless_nixos_ignores_overlays() {
     let flake = foreign("pkgs");
     let (code, report) = checked(&flake);
     assert_eq!(code, 0, "{report:#}");
     for host in ["given", "given-with-ours"] {
-        assert_eq!(of(&report, host), ("ok", vec![]), "{host}");
+        assert_eq!(result(&report, host), ("ok", vec![]), "{host}");
     }
     for host in ["argument", "argument-with-ours", "read-only", "read-only-with-ours"] {
-        let (state, findings) = of(&report, host);
+        let (state, findings) = result(&report, host);
         assert_eq!((state, findings.len()), ("ok", 1), "{host}: {findings:?}");
         assert_eq!(findings[0].0, "external-pkgs", "{host}: {findings:?}");
     }
-    // All six get one and the same build.
+    // All six hosts have the same build.
     assert_eq!(report["builds"], 1);
-    let with_ours = of(&report, "argument-with-ours").1[0].1;
+    let with_ours = result(&report, "argument-with-ours").1[0].1;
     assert!(with_ours.contains("pkgs.llama-cpp is cpu-dispatch, not cpu-haswell"), "{with_ours}");
 }
 
@@ -233,14 +234,14 @@ fn a_gpu_backend_without_its_driver_is_a_warning() {
     );
     let (code, report) = checked(&flake);
     assert_eq!(code, 0, "{report:#}");
-    let said = |host: &str| -> Vec<&str> {
-        let (state, findings) = of(&report, host);
+    let messages = |host: &str| -> Vec<&str> {
+        let (state, findings) = result(&report, host);
         assert_eq!(state, "ok", "{host}");
         assert!(findings.iter().all(|(code, _)| *code == "no-driver"), "{host}: {findings:?}");
         findings.into_iter().map(|(_, message)| message).collect()
     };
     for host in ["cuda-ok", "vulkan-ok", "rocm", "cpu"] {
-        assert_eq!(said(host), [""; 0], "{host}");
+        assert_eq!(messages(host), [""; 0], "{host}");
     }
     for (host, driver) in [
         ("cuda-none", "NVIDIA's driver"),
@@ -248,20 +249,16 @@ fn a_gpu_backend_without_its_driver_is_a_warning() {
         ("cuda-no-graphics", "/run/opengl-driver"),
         ("vulkan-none", "/run/opengl-driver"),
     ] {
-        let said = said(host);
-        assert!(said.len() == 1 && said[0].contains(driver), "{host}: {said:?}");
+        let messages = messages(host);
+        assert!(messages.len() == 1 && messages[0].contains(driver), "{host}: {messages:?}");
     }
 }
 
 #[test]
-fn a_flake_is_found_in_a_subfolder_and_behind_a_space() {
+fn a_flake_in_a_subfolder_with_a_space_is_found() {
     let flake = foreign_at("plain", "infra/my fleet");
-    let git = |args: &[&str]| {
-        let done = Command::new("git").args(args).current_dir(flake.path()).status();
-        assert!(done.unwrap().success(), "{args:?}");
-    };
-    git(&["init", "--quiet"]);
-    git(&["add", "--all"]);
+    git(flake.path(), &["init", "--quiet"]);
+    git(flake.path(), &["add", "--all"]);
     let folder = format!("{}/infra/my fleet", path(&flake));
     let encoded = folder.replace(' ', "%20");
     let url = format!("git+file://{}?dir=infra/my%20fleet", path(&flake));
@@ -273,13 +270,13 @@ fn a_flake_is_found_in_a_subfolder_and_behind_a_space() {
 }
 
 #[test]
-fn a_flake_without_hosts_says_so_to_every_command() {
+fn a_flake_without_hosts_is_an_error_for_every_command() {
     let flake = Scratch::new();
     flake.write("flake.nix", "{ outputs = _: { }; }");
     for command in [&["check"][..], &["list"], &["matrix"], &["build-all", "--dry-run"]] {
         let output = from_elsewhere(&flake, command);
         assert_eq!(code(&output), 2, "{command:?}");
-        let said = stderr(&output);
-        assert!(said.contains("has no hosts"), "{command:?}: {said}");
+        let text = stderr(&output);
+        assert!(text.contains("has no hosts"), "{command:?}: {text}");
     }
 }

@@ -1,6 +1,6 @@
-//! The GPU modules that were really built: which GPUs they have code for, that they find their
-//! libraries, and what llama.cpp does without a driver. Building CUDA's takes an hour, so these
-//! tests look at what is in the store already; docs/testing.md says how to build it.
+//! Real builds of the GPU modules: the GPUs that they have code for, their libraries, and
+//! llama.cpp's behaviour without a driver. The CUDA module takes an hour to build, so these tests
+//! only use what is already in the store; docs/testing.md explains how to build it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,18 +14,18 @@ use crate::support::{
 };
 
 pub const CUDA: &str = "/nix/var/llamafleet/cuda-13.4";
-/// Where NixOS has the driver's libraries.
+/// The folder of the driver's libraries on NixOS.
 const DRIVER: &str = "/run/opengl-driver/lib";
 const ROCM: &str = "/nix/var/llamafleet/rocm/usr/lib/x86_64-linux-gnu";
 
-/// What `check` reports of a host.
+/// Returns a host's part of the report of `check`.
 fn checked(host: &str) -> serde_json::Value {
     let output = run(repository(), &["check", host, "--testbed=new", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     json(&output)["hosts"][0].clone()
 }
 
-/// The derivation of a part of a host's package.
+/// Returns the derivation of a part of a host's package.
 fn derivation(host: &str, part: &str) -> String {
     let report = checked(host);
     let parts = report["parts"].as_array().unwrap();
@@ -33,7 +33,7 @@ fn derivation(host: &str, part: &str) -> String {
     part["drvPath"].as_str().unwrap().to_owned()
 }
 
-/// What the derivation was built to; otherwise the test is skipped.
+/// Returns an output of a derivation, or skips the test if it is not built.
 fn built(derivation: &str, output: &str) -> Option<PathBuf> {
     let installable = format!("{derivation}^{output}");
     let found = nix(["path-info", &installable]).output().unwrap();
@@ -44,41 +44,43 @@ fn built(derivation: &str, output: &str) -> Option<PathBuf> {
     Some(PathBuf::from(stdout(&found).trim()))
 }
 
+/// Returns a file of a host's module, or skips the test if the module is not built.
 fn module(host: &str, part: &str, file: &str) -> Option<PathBuf> {
     let file = built(&derivation(host, part), "out")?.join("lib/ggml").join(file);
     assert!(file.is_file(), "{}", file.display());
     Some(file)
 }
 
-/// Runs the program well.
-fn text(program: impl AsRef<Path>, args: &[&str]) -> String {
+/// Runs a program that must succeed, and returns its standard output.
+fn stdout_of(program: impl AsRef<Path>, args: &[&str]) -> String {
     let output = Command::new(program.as_ref()).args(args).output().unwrap();
     assert!(output.status.success(), "{}: {}", program.as_ref().display(), stderr(&output));
     stdout(&output)
 }
 
-/// The GPUs that cuobjdump lists, as in `ELF file 1: libggml-cuda.1.sm_75.cubin`.
+/// Returns the GPUs that cuobjdump lists, as in `ELF file 1: libggml-cuda.1.sm_75.cubin`.
 fn cuda_targets(module: &Path, kind: &str) -> BTreeSet<String> {
-    let listed = text(Path::new(CUDA).join("bin/cuobjdump"), &[kind, module.to_str().unwrap()]);
+    let listed =
+        stdout_of(Path::new(CUDA).join("bin/cuobjdump"), &[kind, module.to_str().unwrap()]);
     let names = listed.lines().filter_map(|line| line.rsplit('.').nth(1));
     names.filter(|name| name.starts_with("sm_")).map(str::to_owned).collect()
 }
 
 #[test]
-fn cudas_module_has_code_for_exactly_its_gpu() {
+fn the_cuda_module_has_code_for_exactly_its_gpu() {
     for (host, part, target) in
         [("boron", "ggml-cuda-sm75", "sm_75"), ("nitrogen", "ggml-cuda-sm86", "sm_86")]
     {
         let Some(module) = module(host, part, "libggml-cuda.so") else { continue };
-        // And as PTX, which the drivers of later GPUs compile.
+        // PTX too, which the drivers of later GPUs compile.
         for kind in ["--list-elf", "--list-ptx"] {
             assert_eq!(cuda_targets(&module, kind), BTreeSet::from([target.to_owned()]), "{kind}");
         }
     }
 }
 
-/// The targets in the headers of clang's offload bundles: a magic, the number of entries, and
-/// for each its offset, size, and the length of its name before the name.
+/// Returns the targets in the headers of clang's offload bundles. A header is a magic string and
+/// the number of entries; an entry is its offset, its size, the length of its name, and the name.
 fn bundle_targets(file: &[u8]) -> BTreeSet<String> {
     const MAGIC: &[u8] = b"__CLANG_OFFLOAD_BUNDLE__";
     let number = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
@@ -98,7 +100,7 @@ fn bundle_targets(file: &[u8]) -> BTreeSet<String> {
 }
 
 #[test]
-fn rocms_module_has_code_for_exactly_its_gpu() {
+fn the_rocm_module_has_code_for_exactly_its_gpu() {
     let Some(module) = module("nitrogen", "ggml-rocm-gfx906", "libggml-hip.so") else { return };
     let targets = bundle_targets(&fs::read(module).unwrap());
     let gpus: BTreeSet<&str> = targets
@@ -109,7 +111,7 @@ fn rocms_module_has_code_for_exactly_its_gpu() {
     assert_eq!(gpus, BTreeSet::from(["gfx906"]), "{targets:?}");
 }
 
-/// Libraries that the compiler brings, wherever it runs.
+/// Libraries of the C compiler and the C library, which need no run path.
 const RUNTIME: [&str; 10] = [
     "ld-linux-x86-64.so.2",
     "libc.so.6",
@@ -123,9 +125,9 @@ const RUNTIME: [&str; 10] = [
     "libstdc++.so.6",
 ];
 
-/// The libraries that the module needs and no folder of its run path has.
+/// Returns the libraries that a module needs and that are in no folder of its run path.
 fn not_in_run_path(module: &Path) -> Vec<String> {
-    let dynamic = text("readelf", &["--wide", "--dynamic", module.to_str().unwrap()]);
+    let dynamic = stdout_of("readelf", &["--wide", "--dynamic", module.to_str().unwrap()]);
     let values = |kind: &str| {
         let lines = dynamic.lines().filter(|line| line.contains(kind));
         lines.map(|line| line.split(['[', ']']).nth(1).unwrap().to_owned()).collect::<Vec<_>>()
@@ -144,7 +146,7 @@ fn not_in_run_path(module: &Path) -> Vec<String> {
 #[test]
 fn gpu_modules_find_their_libraries_by_their_run_path() {
     let modules = [
-        // The driver is the system's: its folder is in the run path, and not on this machine.
+        // The system provides the driver: its folder is in the run path, but not on this machine.
         ("boron", "ggml-cuda-sm75", "libggml-cuda.so", &["libcuda.so.1"][..]),
         ("nitrogen", "ggml-cuda-sm86", "libggml-cuda.so", &["libcuda.so.1"]),
         ("nitrogen", "ggml-rocm-gfx906", "libggml-hip.so", &[]),
@@ -156,12 +158,13 @@ fn gpu_modules_find_their_libraries_by_their_run_path() {
     }
 }
 
-/// llama-bench of the tools alone, with this module.
-fn bench_with(module: &Path, starter: &[&str], tools: &Path) -> (String, String) {
+/// Runs `llama-bench --list-devices` of the tools with this module only, and returns its standard
+/// output and error. `launcher` is a command that runs it.
+fn bench_with(module: &Path, launcher: &[&str], tools: &Path) -> (String, String) {
     let bench = tools.join("bin/llama-bench");
-    let words: Vec<&str> = starter.iter().copied().chain([bench.to_str().unwrap()]).collect();
-    let output = Command::new(words[0])
-        .args(&words[1..])
+    let output = Command::new(launcher[0])
+        .args(&launcher[1..])
+        .arg(bench)
         .arg("--list-devices")
         .env("GGML_BACKEND_PATH", module)
         .output()
@@ -171,34 +174,34 @@ fn bench_with(module: &Path, starter: &[&str], tools: &Path) -> (String, String)
 }
 
 #[test]
-fn a_gpu_module_that_finds_no_driver_or_no_gpu_leaves_the_cpu() {
+fn without_a_driver_or_gpu_llama_cpp_uses_the_cpu() {
     if ["/dev/nvidiactl", "/dev/kfd"].iter().any(|device| Path::new(device).exists()) {
         return skip("this machine has a GPU");
     }
-    // Without a module beside them.
+    // The tools alone have no module beside them.
     let tools = derivation("boron", "llama-cpp-tools");
     let Some(tools) = built(&tools, "tools") else { return };
     if let Some(module) = module("boron", "ggml-cuda-sm75", "libggml-cuda.so") {
-        // No library of the driver.
-        let (devices, said) = bench_with(&module, &["env"], &tools);
-        assert!(said.contains("failed to load") && !devices.contains("CUDA0"), "{said}{devices}");
-        // A driver that says at once that it is none.
+        // Without the driver's library.
+        let (devices, text) = bench_with(&module, &["env"], &tools);
+        assert!(text.contains("failed to load") && !devices.contains("CUDA0"), "{text}{devices}");
+        // With the driver's stub, whose functions fail.
         let stubs = Scratch::new();
-        let driver = built_stub(&stubs);
-        let (devices, said) = bench_with(&module, &["env", &driver], &tools);
-        assert!(said.contains("ggml_cuda_init: failed to initialize CUDA"), "{said}");
+        let driver = stub_driver(&stubs);
+        let (devices, text) = bench_with(&module, &["env", &driver], &tools);
+        assert!(text.contains("ggml_cuda_init: failed to initialize CUDA"), "{text}");
         assert!(!devices.contains("CUDA0"), "{devices}");
     }
     if let Some(module) = module("nitrogen", "ggml-rocm-gfx906", "libggml-hip.so") {
-        // Its libraries need a newer C library than this machine's may be.
+        // Its libraries may need a newer C library than this machine has.
         let loader = format!("{ROCM}/ld-linux-x86-64.so.2");
-        let (devices, said) = bench_with(&module, &[&loader, "--library-path", ROCM], &tools);
-        assert!(said.contains("ggml_cuda_init: failed to initialize ROCm"), "{said}");
+        let (devices, text) = bench_with(&module, &[&loader, "--library-path", ROCM], &tools);
+        assert!(text.contains("ggml_cuda_init: failed to initialize ROCm"), "{text}");
         assert!(!devices.contains("ROCm0"), "{devices}");
     }
 }
 
-/// A host's package, if all modules of it are built: joining them takes a second.
+/// Returns a host's package if all its modules are built; joining them takes a second.
 fn package(host: &str) -> Option<PathBuf> {
     let report = checked(host);
     for part in report["parts"].as_array().unwrap() {
@@ -212,7 +215,7 @@ fn package(host: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn nitrogens_package_has_modules_of_three_kinds_and_falls_back_to_its_cpus() {
+fn nitrogens_package_falls_back_from_its_gpu_modules_to_the_cpu() {
     let Some(package) = package("nitrogen") else { return };
     let folder = package.join("libexec/llama-cpp");
     let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
@@ -231,24 +234,24 @@ fn nitrogens_package_has_modules_of_three_kinds_and_falls_back_to_its_cpus() {
         let expected = if *module == "cuda" { &["libcuda.so.1"][..] } else { &[] };
         assert_eq!(not_in_run_path(&file), expected, "{module}");
     }
-    // Without a driver one of the CPU's modules is left; CUDA's is loaded beside it with one that
-    // has no GPU.
+    // Without a driver only a CPU module is loaded; with a driver but no GPU the CUDA module is
+    // loaded too.
     let stubs = Scratch::new();
-    let driver = built_stub(&stubs);
+    let driver = stub_driver(&stubs);
     for (setting, loads_cuda) in [("NO=DRIVER", false), (&driver, true)] {
         let bench = folder.join("llama-bench");
         let output = Command::new("env").arg(setting).arg(bench).arg("--list-devices").output();
         let output = output.unwrap();
-        let (devices, said) = (stdout(&output), stderr(&output));
-        assert!(output.status.success() && devices.contains("(none)"), "{devices}{said}");
+        let (devices, text) = (stdout(&output), stderr(&output));
+        assert!(output.status.success() && devices.contains("(none)"), "{devices}{text}");
         let loaded =
-            |module: &str| said.contains(&format!("{}/libggml-{module}", folder.display()));
-        assert!(loaded("cpu-") && loaded("cuda.so") == loads_cuda, "{said}");
+            |module: &str| text.contains(&format!("{}/libggml-{module}", folder.display()));
+        assert!(loaded("cpu-") && loaded("cuda.so") == loads_cuda, "{text}");
     }
 }
 
 #[test]
-fn bench_reports_each_host_whose_gpu_is_not_there() {
+fn bench_reports_a_missing_gpu() {
     if ["/dev/nvidiactl", "/dev/kfd", "/dev/dri"].iter().any(|device| Path::new(device).exists()) {
         return skip("this machine has a GPU");
     }
@@ -256,10 +259,10 @@ fn bench_reports_each_host_whose_gpu_is_not_there() {
         if package(host).is_none() {
             continue;
         }
-        let records = Scratch::new();
-        let records = records.path().to_str().unwrap();
+        let folder = Scratch::new();
+        let folder = folder.path().to_str().unwrap();
         let bench =
-            ["bench", host, "--local", "--testbed=new", "--wait", "--json", "--record", records];
+            ["bench", host, "--local", "--testbed=new", "--wait", "--json", "--record", folder];
         let codes = |more: &[&str]| {
             let report = json(&run(repository(), &[&bench[..], more].concat()));
             assert_eq!(report["ok"], false, "{report}");
@@ -272,8 +275,9 @@ fn bench_reports_each_host_whose_gpu_is_not_there() {
     }
 }
 
-/// The driver's stub under the name that programs load, as a setting of the environment.
-fn built_stub(scratch: &Scratch) -> String {
+/// Links the driver's stub under the name that programs load, and returns the environment
+/// variable, `LD_LIBRARY_PATH=…`, that makes them load it.
+fn stub_driver(scratch: &Scratch) -> String {
     let testbed = repository().join("testbed/nixpkgs");
     let expression = format!(
         "(import {testbed:?} {{ system = \"x86_64-linux\"; config.allowUnfree = true; }})\
@@ -287,27 +291,27 @@ fn built_stub(scratch: &Scratch) -> String {
     format!("LD_LIBRARY_PATH={}", scratch.path().display())
 }
 
-/// As on a machine without the toolkit: its place is another one.
+/// A path that does not exist replaces that of the toolkit.
 #[test]
-fn without_its_toolkit_a_build_names_the_setup_command() {
+fn a_build_without_its_toolkit_names_the_setup_command() {
     let testbed = repository().join("testbed/nixpkgs");
-    for (package, place, command) in [
+    for (package, toolkit, command) in [
         ("cudaPackages.libcublas", CUDA, "cargo xtask setup --cuda"),
         ("rocmPackages.rocblas", "/nix/var/llamafleet/rocm", "cargo xtask setup --rocm"),
     ] {
         let expression = format!(
             "let pkgs = import {testbed:?} {{ system = \"x86_64-linux\"; config.allowUnfree = true; }}; \
              in pkgs.{package}.overrideAttrs (prev: {{ installPhase = \
-             builtins.replaceStrings [ \"{place}\" ] [ \"/nonexistent\" ] prev.installPhase; }})"
+             builtins.replaceStrings [ \"{toolkit}\" ] [ \"/nonexistent\" ] prev.installPhase; }})"
         );
         let build = ["build", "--impure", "--no-link", "-L", "--expr", &expression];
         let output = nix(build).output().unwrap();
-        let said = stderr(&output);
-        assert!(!output.status.success() && said.contains(command), "{package}: {said}");
+        let text = stderr(&output);
+        assert!(!output.status.success() && text.contains(command), "{package}: {text}");
     }
 }
 
-/// Runs xtask where the toolkits' place is an empty folder, in a mount namespace.
+/// Runs xtask in a mount namespace where the toolkits' folder is empty.
 fn run_without_toolkits(fleet: &Scratch, args: &[&str]) -> Output {
     let script = "mount --bind \"$0\" /nix/var/llamafleet && exec \"$@\"";
     let empty = Scratch::new();
@@ -317,14 +321,14 @@ fn run_without_toolkits(fleet: &Scratch, args: &[&str]) -> Output {
 }
 
 #[test]
-fn build_all_names_the_setup_commands_that_its_variants_need_and_builds_the_others() {
+fn build_all_names_the_setup_command_of_each_missing_toolkit() {
     let host = |options: &str| {
         format!(
             "{{ nixpkgs.config.allowUnfree = true; system.stateVersion = \"25.05\"; \
              programs.llama-cpp = {{ enable = true; microarch = \"haswell\"; {options} }}; }}"
         )
     };
-    // For GPUs that no other test builds for.
+    // GPUs that no other test builds for.
     let ada = host("backend = \"cuda\"; cudaCapabilities = [ \"8.9\" ];");
     let both = host(
         "backend = [ \"cuda\" \"rocm\" ]; cudaCapabilities = [ \"8.9\" ]; rocmTargets = [ \"gfx1151\" ];",
@@ -345,8 +349,8 @@ fn build_all_names_the_setup_commands_that_its_variants_need_and_builds_the_othe
     assert_eq!(plans[..2], ["needs-setup", "needs-setup"], "{plan}");
     assert!(["build", "present"].contains(&plans[2].as_str().unwrap()), "{plan}");
 
-    let words = ["build-all", "ada", "both", "--testbed", "--json"];
-    let output = run_without_toolkits(&fleet, &words);
+    let args = ["build-all", "ada", "both", "--testbed", "--json"];
+    let output = run_without_toolkits(&fleet, &args);
     let (report, shown) = (json(&output), stderr(&output));
     assert_eq!(code(&output), 1, "{shown}");
     for variant in report["variants"].as_array().unwrap() {
@@ -364,6 +368,6 @@ fn build_all_names_the_setup_commands_that_its_variants_need_and_builds_the_othe
         assert!(found[0]["message"].as_str().unwrap().contains(hosts), "{report}");
         assert_eq!(shown.matches(&command).count(), 1, "{shown}");
     }
-    // Nothing was begun that would fail.
+    // No build that would fail was started.
     assert!(!shown.contains("building"), "{shown}");
 }

@@ -1,18 +1,18 @@
-//! The guide's smallest version, pasted into an empty repository.
+//! The guide's smallest example, pasted into an empty repository.
 
 use std::fs;
 
 use crate::support::{Scratch, json, nix_in_testbed, repository, run, stderr, stdout};
 
-/// The guide's block of Nix that begins with this line, without the line.
+/// Returns the guide's Nix block that begins with the line `first`, without that line.
 fn block(guide: &str, first: &str) -> String {
     let (_, rest) = guide.split_once(&format!("```nix\n{first}\n")).unwrap();
     rest.split_once("\n```").unwrap().0.to_owned()
 }
 
-/// Compiles llama.cpp as a whole, once on a machine: minutes.
+/// Compiles all of llama.cpp, which takes minutes the first time.
 #[test]
-fn the_smallest_version_evaluates_and_builds() {
+fn the_guides_example_evaluates_and_builds() {
     let guide = fs::read_to_string(repository().join("docs/guide.md")).unwrap();
     let fleet = Scratch::new();
     let overlay = block(&guide, "# nixos/pkgs/llama-cpp.nix");
@@ -42,7 +42,7 @@ fn the_smallest_version_evaluates_and_builds() {
             block(&guide, "# flake.nix, in `inputs`")
         ),
     );
-    // For the lock file with the testbed's inputs; the hosts do not use the module.
+    // This only writes the lock file with the testbed's inputs; no host uses the module.
     run(fleet.path(), &["check", "--testbed"]);
     let of = |host: &str, attribute: &str| {
         format!("{}#nixosConfigurations.{host}.{attribute}", fleet.path().display())
@@ -53,7 +53,7 @@ fn the_smallest_version_evaluates_and_builds() {
         .unwrap();
     assert!(flags.status.success(), "{}", stderr(&flags));
     let flags: Vec<String> = serde_json::from_value(json(&flags)).unwrap();
-    // The last one counts.
+    // The last flag counts.
     let value = |name: &str| {
         let prefix = format!("-D{name}:");
         let flag = flags.iter().rfind(|flag| flag.starts_with(&prefix));
