@@ -120,7 +120,7 @@ fn build_on_target(
 ) -> Result<()> {
     let (ui, target) = (&context.ui, &machine.target);
     ui.status(format!("building {} on {}", subject.manifest.variant, target.name()));
-    target.build_there(&context.flake.nix, drv, &mut |_, line| {
+    target.build_on_target(&context.flake.nix, drv, &mut |_, line| {
         ui.debug(String::from_utf8_lossy(line));
     })
 }

@@ -1,6 +1,6 @@
 //! Compares a CPU's generation speed with its memory bandwidth, which limits it because each token
-//! reads the model's weights once. A small program of the package reads as many bytes on the target,
-//! with as many threads as llama-bench used.
+//! reads the model's weights once. A small program of the package reads as many bytes on the
+//! target, with as many threads as llama-bench used.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub fn measure(
     }
     let program = format!("{}/libexec/memory-bandwidth", subject.store_path);
     let program = machine.target.on_disk(&program);
-    if !machine.target.has(&program)? {
+    if !machine.target.exists(&program)? {
         return Ok(None);
     }
     let head = machine.target.first_bytes(model_path, HEAD)?;

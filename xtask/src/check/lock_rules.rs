@@ -155,7 +155,7 @@ fn is_llama_cpp(lock: &LockFile, key: &str) -> bool {
 pub fn elsewhere(lock: &LockFile) -> impl Iterator<Item = Finding> {
     let nodes = lock.nodes().into_iter().flatten();
     let is_elsewhere =
-        |(_, node): &(&str, Node<'_>)| !flake_ref::leads_to(node.original(), node.locked());
+        |(_, node): &(&str, Node<'_>)| !flake_ref::may_lock_to(node.original(), node.locked());
     nodes.filter(is_elsewhere).map(|(key, node)| {
         let (locked, original) = (flake_ref::text(node.locked()), flake_ref::text(node.original()));
         let or_update = match is_llama_cpp(lock, key) {
@@ -180,7 +180,7 @@ pub fn pinned_elsewhere(lock: &LockFile, pinned_file: &PinnedHostsFile) -> Vec<F
         lock.llama_cpps().into_iter().map(|key| lock.node(key).original()).collect();
     let is_elsewhere = |pinned: &&PinnedHost| {
         !originals.is_empty()
-            && !originals.iter().any(|original| flake_ref::leads_to(original, &pinned.locked))
+            && !originals.iter().any(|original| flake_ref::may_lock_to(original, &pinned.locked))
     };
     let hosts = pinned_file.hosts().filter(|(_, pinned)| is_elsewhere(pinned));
     hosts

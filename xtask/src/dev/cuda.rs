@@ -23,8 +23,8 @@ const WHEELS: &str = include_str!("cuda_wheels.txt");
 
 fn wheels() -> Vec<PypiFile> {
     let wheel = |line: &'static str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [package, version, platform, megabytes, sha256] = words[..] else { return None };
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [package, version, platform, megabytes, sha256] = fields[..] else { return None };
         Some(PypiFile {
             package,
             version,
@@ -51,7 +51,7 @@ pub fn item(home: &Path) -> Item {
     )
 }
 
-/// Returns the wheels still to download.
+/// Returns the size of the wheels that are not downloaded yet.
 fn missing_megabytes(home: &Path) -> u64 {
     if home.join(LINK).is_dir() {
         return 0;
@@ -82,7 +82,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             }
             Ok(())
         })?;
-        // Downloaded again if needed.
+        // Not needed once they are unpacked.
         wheels.iter().try_for_each(|wheel| disk::remove(wheel))?;
     }
     toolkits::publish(LINK, &folder.join("nvidia/cu13"))
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_is_a_wheel_and_together_they_are_what_the_help_says() {
+    fn every_line_is_a_wheel_and_their_total_size_is_that_of_the_help() {
         let wheels = wheels();
         assert_eq!(wheels.len(), WHEELS.lines().count());
         assert!(wheels.iter().all(|wheel| wheel.sha256.len() == 64));

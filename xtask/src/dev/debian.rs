@@ -30,8 +30,8 @@ pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
 }
 
-/// Returns the packages of [`TOOLS`] that are missing, wherever the tool comes from; and pip, if
-/// something must be downloaded with it.
+/// Returns the packages of the missing [`TOOLS`], and pip if it is needed and missing. A tool from
+/// another source counts as present.
 pub fn missing_packages(with_pip: bool) -> Vec<&'static str> {
     let mut packages = missing(TOOLS);
     let pip = Invocation::new("python3").args(["-m", "pip", "--version"]);
@@ -56,9 +56,8 @@ fn is_installed(package: &str) -> bool {
     process::capture(&call, Some(QUICK)).is_ok_and(|output| output.stdout.starts_with(b"installed"))
 }
 
-/// Returns the command that installs `packages` without recommended ones.
-/// With RUNLEVEL=1 Debian does not start the services it installs, except under systemd, which the
-/// plan mentions.
+/// Returns the command that installs `packages` without recommended ones. With RUNLEVEL=1, Debian
+/// does not start the services that it installs, except under systemd, which the plan mentions.
 pub fn install_command(packages: &[&str]) -> Invocation {
     Invocation::new("apt-get")
         .args(["install", "-y", "--no-install-recommends"])
@@ -78,7 +77,7 @@ pub fn download_megabytes(packages: &[&str]) -> Option<u64> {
 
 /// Installs packages, as root.
 pub fn install(packages: &[&str]) -> Result<()> {
-    // Empty lists contain no package, old ones name files that no longer exist.
+    // Without package lists nothing is found, and old lists name files that no longer exist.
     if download_megabytes(packages).is_none()
         || process::read(&fetch_only(packages), Some(DOWNLOAD)).is_err()
     {
@@ -106,8 +105,8 @@ impl PrivateApt {
             disk::create(&dir.join(name))?;
         }
         let dump = process::read(&Invocation::new("apt-config").arg("dump"), Some(QUICK))?;
-        let shown = dir.to_str().context("the path of the home folder is not UTF-8")?;
-        let mut configuration = pieces::apt_configuration(shown, &dump);
+        let path = dir.to_str().context("the path of the home folder is not UTF-8")?;
+        let mut configuration = pieces::apt_configuration(path, &dump);
         if release == TESTING {
             // Signatures expire after a week, and not every mirror is updated that often.
             configuration.push_str("Acquire::Check-Valid-Until \"false\";\n");
@@ -123,8 +122,8 @@ impl PrivateApt {
         Invocation::new("apt-get").env("APT_CONFIG", self.dir.join("apt.conf")).arg("-q")
     }
 
-    /// Fetches packages with their dependencies; apt compares each file with its signed checksum and
-    /// fetches only what is missing.
+    /// Fetches packages with their dependencies; apt compares each file with its signed checksum
+    /// and fetches only what is missing.
     pub fn download(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
         let call =
             self.apt_get().args(["install", "-y", "--download-only", "--no-install-recommends"]);
@@ -141,9 +140,9 @@ impl PrivateApt {
 
     fn fetch(&self, call: &Invocation, what: &str) -> Result<()> {
         let hint = "run it again; finished downloads are not repeated";
-        run_alone(&self.apt_get().arg("update"))
+        run_locked(&self.apt_get().arg("update"))
             .with_context(|| format!("apt cannot reach this machine's Debian mirror; {hint}"))?;
-        run_alone(call).with_context(|| format!("apt cannot fetch {what}; {hint}"))
+        run_locked(call).with_context(|| format!("apt cannot fetch {what}; {hint}"))
     }
 }
 
@@ -154,8 +153,8 @@ fn debs_of(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(debs)
 }
 
-/// Waits for the apt of a killed run, which goes on and holds the lock.
-fn run_alone(call: &Invocation) -> Result<()> {
+/// Runs apt, and waits while another apt holds the lock, such as that of a killed run.
+fn run_locked(call: &Invocation) -> Result<()> {
     let began = Instant::now();
     loop {
         let Err(error) = process::read(call, Some(DOWNLOAD)) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! `demo`: set-up, check, build and bench once, to measure what tuning gains on this machine.
+//! `demo`: runs setup, check, build and bench once, to measure the gain of tuning on this machine.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ use crate::testbed::inputs as testbed;
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::{Ui, units};
 
-/// Few, so that a first run is short.
+/// Number of rounds, small so that a first run is short.
 const ROUNDS: u32 = 5;
 
 /// Estimates for steps that have not run before. The builds took 320 and 650 CPU seconds on two
@@ -72,9 +72,9 @@ pub fn run(args: &DemoArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
         "{} llama.cpp tuned for this CPU, beside upstream's package",
         ui.bold("demo:")
     ));
-    // Discover: what the demo can run on, and this machine.
+    // Discover the inputs and this machine.
     let (context, inputs) = open(args, global, ui)?;
-    // Fails before minutes of builds if there is no model.
+    // Without a model, fail before the builds, which take minutes.
     let chosen = args.model.choose(Quantization::Q4_0);
     let model_path = &model_path(&context, &chosen)?;
     let _session = session::open(&context, &mut Target::Local, "demo", true)?;

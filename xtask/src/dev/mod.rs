@@ -1,4 +1,4 @@
-//! This repository's own chores: `setup`, `demo`, `test`, `perf`.
+//! Commands for this repository itself: `setup`, `demo`, `test`, `perf`.
 //!
 //! Entry points: `setup::run`, `demo::run`, `test::run`, `perf::run`.
 //!

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
 
-/// A piece in its state on this machine.
+/// A piece and its state on this machine.
 #[derive(Debug, Serialize)]
 pub struct Item {
     #[serde(rename = "name")]
@@ -124,8 +124,8 @@ pub enum Wanted {
     Package,
 }
 
-/// Everything that the testbed's builds, its loopback SSH and its downloads call, apart from Rust,
-/// which xtask was compiled with.
+/// The programs and files for the testbed's builds, loopback SSH and downloads, except Rust, which
+/// is present because it compiled xtask.
 pub const TOOLS: &[Tool] = &[
     tool("g++", "g++"),
     tool("make", "make"),
@@ -151,10 +151,10 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
 pub fn mirror_of_indexes(output: &str) -> Option<String> {
     let mut lines = output.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     lines
-        .find(|words| {
-            matches!(words[..], [_, suite, "main", "Debian", "Debian"] if !suite.contains('-'))
+        .find(|fields| {
+            matches!(fields[..], [_, suite, "main", "Debian", "Debian"] if !suite.contains('-'))
         })
-        .map(|words| words[0].trim_end_matches('/').to_owned())
+        .map(|fields| fields[0].trim_end_matches('/').to_owned())
 }
 
 /// Like [`mirror_of_indexes`], from sources.list (one line per source) or *.sources (deb822), for a
@@ -177,9 +177,9 @@ pub fn mirror_of_sources(text: &str) -> Option<String> {
     None
 }
 
-/// Returns apt's configuration for a separate package database under `dir`. It reads and writes
-/// nothing of the system's state and runs none of its hooks. From the machine's configuration
-/// (`apt-config dump`) it keeps only how to fetch: proxies, certificates, timeouts.
+/// Returns apt's configuration for a separate package database under `dir`, which does not use the
+/// system's state or hooks. Keeps only the download settings (proxies, certificates, timeouts) of
+/// the machine's configuration, the output of `apt-config dump`.
 pub fn apt_configuration(dir: &str, dump: &str) -> String {
     let mut text = String::new();
     for (name, value) in [
@@ -215,8 +215,8 @@ pub fn nix_version_of(deb: &str) -> Option<&str> {
     (end > 0).then(|| &version[..end])
 }
 
-/// Returns the script that starts one of Nix's programs with the loader and libraries it came
-/// with, instead of the system's. `triplet` as in `x86_64-linux-gnu`.
+/// Returns the script that starts one of Nix's programs with the unpacked loader and libraries
+/// instead of the system's. `triplet` is Debian's architecture name, such as `x86_64-linux-gnu`.
 pub fn nix_wrapper(name: &str, root: &str, conf: &str, triplet: &str) -> Option<String> {
     let loader = match triplet {
         "x86_64-linux-gnu" => "ld-linux-x86-64.so.2",
@@ -234,9 +234,9 @@ pub fn nix_wrapper(name: &str, root: &str, conf: &str, triplet: &str) -> Option<
     ))
 }
 
-/// Returns the private Nix's configuration. Builds use the machine's compiler, so there is no
-/// sandbox; there is one user, so no build users. If the real inputs can be reached, so can their
-/// binary cache; otherwise every build would wait for its timeout.
+/// Returns the private Nix's configuration: no sandbox, because builds use the machine's compiler,
+/// and no build users, because there is only one user. Offline it has no binary cache, because
+/// every build would wait for its timeout.
 pub fn nix_configuration(online: bool) -> String {
     let substituters = if online { " https://cache.nixos.org/" } else { "" };
     format!(
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mirror_is_debian_itself_and_neither_security_nor_a_stranger() {
+    fn the_mirror_is_neither_debian_security_nor_a_third_partys() {
         let output = "http://example.org/node/ nodistro main . Node\n\
                     http://example.org/debian-security/ bookworm-security main Debian Debian-Security\n\
                     http://example.org/debian/ bookworm-updates main Debian Debian\n\
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn without_indexes_the_sources_tell() {
+    fn without_package_lists_the_mirror_is_found_in_the_sources() {
         let deb822 = "Types: deb\n# http://example.org/debian-old\nURIs: http://example.org/debian-security\n\n\
                       Types: deb\nURIs: http://example.org/debian/\nSuites: bookworm\n";
         assert_eq!(mirror_of_sources(deb822).as_deref(), Some("http://example.org/debian"));
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_machines_apt_only_the_way_to_fetch_is_kept() {
+    fn only_download_settings_of_the_machines_apt_are_kept() {
         let dump =
             "APT::Update::Post-Invoke:: \"rm -f x\";\nAcquire::http::Proxy \"http://p:1\";\n";
         let text = apt_configuration("/h/apt", dump);
@@ -295,14 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn the_package_name_tells_the_version_of_nix() {
+    fn the_version_of_nix_is_found_in_the_file_name() {
         assert_eq!(nix_version_of("nix-bin_2.26.3+dfsg-1_amd64.deb"), Some("2.26.3"));
         assert_eq!(nix_version_of("nix-bin_2.30-1_arm64.deb"), Some("2.30"));
         assert_eq!(nix_version_of("libc6_2.41-12_amd64.deb"), None);
     }
 
     #[test]
-    fn a_wrapper_runs_nix_by_its_own_loader() {
+    fn a_wrapper_starts_nix_with_the_unpacked_loader() {
         let script = nix_wrapper("nix-store", "/h/root", "/h/conf", "aarch64-linux-gnu").unwrap();
         assert!(script.contains(
             "exec '/h/root/usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1' --library-path \

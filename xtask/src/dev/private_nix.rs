@@ -1,5 +1,5 @@
-//! The Nix that `setup` unpacks if the machine has none: Debian 13's, with its libraries and
-//! loader, in one folder. The system stays unchanged.
+//! The private Nix that `setup` unpacks if the machine has none: Debian 13's, with its libraries
+//! and loader, in one folder. The system is unchanged.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,7 @@ const DOWNLOAD_MEGABYTES: u64 = 38;
 /// The packages and the unpacked files.
 const DISK_MEGABYTES: u64 = 230;
 
-/// Names by which Nix's program is called.
+/// The names of Nix's multi-call program.
 const PROGRAMS: [&str; 12] = [
     "nix",
     "nix-build",
@@ -76,13 +76,13 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
         }
         Ok(())
     })?;
-    // One by one, so that a Nix that runs now never misses one.
+    // One by one, so that a running Nix always finds all of them.
     for name in PROGRAMS.iter().rev() {
         fs::rename(staged.join(name), bin.join(name))
             .with_context(|| format!("cannot create {}", bin.join(name).display()))?;
     }
     disk::remove(&staged)?;
-    // Downloaded again if needed; once unpacked they are useless.
+    // The packages are not needed once they are unpacked.
     disk::remove(&dir.join("apt"))
 }
 
@@ -103,7 +103,7 @@ fn wrapper(dir: &Path, root: &Path, name: &str) -> Result<String> {
         .with_context(|| format!("no known dynamic loader for {triplet}"))
 }
 
-/// Returns the folder of an earlier set-up, which is complete since it was renamed into place.
+/// Returns the folder of an earlier set-up. It is complete, because it is created by a rename.
 fn unpacked(dir: &Path) -> Option<PathBuf> {
     let folder = fs::read_dir(dir).ok()?;
     let root =

@@ -18,7 +18,7 @@ use crate::ui::Ui;
 
 const WITHOUT_DEBIAN: &str = "needed by the testbed only, which needs Debian";
 
-/// Returns every piece in its state, in the order of installation. Changes nothing.
+/// Returns every piece with its state, in the order of installation. Changes nothing.
 pub fn discover(home: &Path, requested: &[Piece]) -> Vec<Item> {
     let nix = Nix::find(home);
     let on_debian = debian::is_here();
@@ -70,7 +70,7 @@ fn store(has_nix: bool) -> Item {
     if has_nix {
         Piece::Store.present("managed by Nix")
     } else if debian::is_root() {
-        Piece::Store.present("root can make it")
+        Piece::Store.present("root can create it")
     } else if writable().is_ok_and(|output| output.exit.ok()) {
         Piece::Store.present("writable")
     } else {
@@ -104,8 +104,8 @@ fn llama_cpp(home: &Path, on_debian: bool) -> Item {
     )
 }
 
-/// Prepares the home folder, and reserves it for this process until the guard is dropped.
-pub fn reserve(home: &Path, items: &[Item], ui: &Ui) -> Result<Lock> {
+/// Creates the home folder, locks it until the guard is dropped, and checks the disk space.
+pub fn lock_home(home: &Path, items: &[Item], ui: &Ui) -> Result<Lock> {
     let hint = "set LLAMAFLEET_HOME to a folder you can write to";
     disk::create(home).context(hint)?;
     let waiting = |holder: &str| ui.status(format!("waiting for {holder}"));

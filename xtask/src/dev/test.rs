@@ -109,7 +109,7 @@ impl Suite {
         self.check(&call, "remove the code named above")
     }
 
-    /// Lists the Nix files apart from recordings, which are unchanged copies.
+    /// Lists the Nix files, except recordings, which are unchanged copies.
     fn nix_files(&self) -> Result<Vec<PathBuf>> {
         let files = git::tracked(&self.root, "*.nix")?.into_iter();
         let ours = files.filter(|file| !Path::new(file).starts_with("xtask/tests/fixtures"));
@@ -121,15 +121,15 @@ impl Suite {
     }
 
     fn rust_tests(&self) -> Result<TestCounts> {
-        // One binary at a time, as cargo does. Many tests wait for a connection, a lock or a timeout:
-        // with one test a core, a third of two cores is idle.
+        // Many tests wait for a connection, a lock or a timeout: with one test per core, a third of
+        // the time of two cores was idle. cargo runs one test binary at a time.
         let threads = env::var("RUST_TEST_THREADS");
         let threads = threads.unwrap_or_else(|_| (resources::cores() + 2).to_string());
         let home = paths::home()?;
-        let before = left_by_tests(&home);
+        let before = test_folders(&home);
         let call = self.cargo(["test", "--locked", "--no-fail-fast"]);
         let mut counts = self.libtest(&call.env("RUST_TEST_THREADS", threads))?;
-        let left: Vec<_> = left_by_tests(&home).difference(&before).cloned().collect();
+        let left: Vec<_> = test_folders(&home).difference(&before).cloned().collect();
         if !left.is_empty() {
             self.ui.warn(format!("tests left files behind:\n  {}", left.join("\n  ")));
         }
@@ -212,8 +212,8 @@ impl Suite {
     }
 }
 
-/// Lists files that tests left in the user's cache, by the names of their temporary folders.
-fn left_by_tests(home: &Path) -> BTreeSet<String> {
+/// Lists the tests' temporary folders, and files named after them, in the user's cache.
+fn test_folders(home: &Path) -> BTreeSet<String> {
     let entries = WalkDir::new(home).max_depth(2).into_iter().flatten();
     let names = entries.map(|entry| entry.path().display().to_string());
     names.filter(|name| name.contains("xtask-test-")).collect()
@@ -234,7 +234,7 @@ fn cargo() -> Invocation {
 /// Installs the Nix formatter or dead-code lint from crates.io, which needs no nixpkgs.
 ///
 /// The version is fixed: a newer one may format differently and fail CI without a change here. Each
-/// version has a folder, so that an old clone still finds its own.
+/// version has its folder, so that an old clone still finds its version.
 fn tool(name: &str, package: &str, version: &str) -> Result<Invocation> {
     let root = paths::home()?.join(format!("tools/{package}-{version}"));
     let program = root.join("bin").join(name);
@@ -280,8 +280,8 @@ impl TestCounts {
     }
 }
 
-/// Test binaries in `cargo test`'s output. One that exits in the middle of a test, even with status
-/// 0, prints no result.
+/// Counts test binaries and results in the output of `cargo test`. A binary that exits in the
+/// middle of a test, even with status 0, prints no result.
 #[derive(Debug, Default)]
 pub struct LibtestLog {
     binaries: u64,
@@ -293,7 +293,7 @@ pub struct LibtestLog {
 
 impl LibtestLog {
     pub fn read(&mut self, line: &str) {
-        // A test may print a builder's "Running phase: …".
+        // A test may print "Running phase: …" of a build.
         let is_binary = line.starts_with("     Running ") && line.trim_end().ends_with(')');
         let line = line.trim();
         let announced = |rest: &str| rest.split_once(" test")?.0.parse::<u64>().ok();
@@ -320,7 +320,7 @@ impl LibtestLog {
     }
 }
 
-/// The value of testbed/tests and tests/.
+/// The result of the evaluation tests in testbed/tests and tests/.
 #[derive(Debug, Deserialize)]
 pub struct NixTests {
     pub passed: u64,
@@ -341,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_counts_of_libtest_are_read() {
+    fn the_counts_of_libtest_are_parsed() {
         let line = "test result: FAILED. 40 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 2.54s";
         assert_eq!(
             TestCounts::from_libtest(line),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_that_ends_in_the_middle_is_missed() {
+    fn a_test_binary_without_a_result_is_a_problem() {
         let problem = |lines: &[&str]| {
             let mut log = LibtestLog::default();
             lines.iter().for_each(|line| log.read(line));

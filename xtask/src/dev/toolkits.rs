@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::system::disk;
 use crate::testbed::toolkits::{LINKS, link};
 
-/// Makes the link point to `folder`.
+/// Points the link to `folder`.
 pub fn publish(name: &str, folder: &Path) -> Result<()> {
     let hint = format!("make it writable: sudo install -d -m 1777 {LINKS}");
     disk::create(Path::new(LINKS)).with_context(|| hint.clone())?;

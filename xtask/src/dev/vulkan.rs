@@ -1,5 +1,5 @@
-//! Vulkan for the testbed: Debian's packages, and newer headers, since Debian 12's are too old for
-//! llama.cpp of 2026.
+//! Vulkan for the testbed: Debian's packages, and newer headers, because Debian 12's are too old
+//! for llama.cpp of 2026.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::system::disk;
 use crate::testbed::toolkits::link;
 
 const LINK: &str = "vulkan";
-/// Debian 13's package lists and the package; and the unpacked files.
+/// Debian 13's package lists and the headers' package.
 const DOWNLOAD_MEGABYTES: u64 = 17;
 const DISK_MEGABYTES: u64 = 65;
 const RELEASE: &str = "trixie";

@@ -36,18 +36,18 @@ pub fn run(global: &Global, ui: &Ui) -> Result<Outcome> {
             ),
         }),
     }
-    checks.extend(answers(global, ui));
+    checks.extend(evaluation_cache(global, ui));
     checks.extend(diagnostics::inputs(&home));
-    // What was asked after Ctrl-C seems to fail.
+    // Queries after Ctrl-C fail, so their results are wrong.
     interrupt::check()?;
     report(ui, nix.ok().as_ref(), &checks)
 }
 
-/// The hosts that `check` has cached, or why there are none.
-fn answers(global: &Global, ui: &Ui) -> Option<Check> {
+/// Reports how many hosts are cached by `check`, or why none is.
+fn evaluation_cache(global: &Global, ui: &Ui) -> Option<Check> {
     let context = context::Context::open(global, ui).ok()?;
     let message = match context.cache()?.state() {
-        Ok((answers, hosts)) => format!("{answers} of {hosts} hosts are cached"),
+        Ok((cached, hosts)) => format!("{cached} of {hosts} hosts are cached"),
         Err(why) => format!("no host is cached: {why}"),
     };
     Some(Check::ok("evaluation", message))
@@ -62,7 +62,7 @@ struct DoctorReport<'a> {
     ok: bool,
 }
 
-/// Null where there is no Nix.
+/// The fields are null without Nix.
 #[derive(Debug, Serialize)]
 struct FoundNix {
     path: Option<String>,

@@ -1,5 +1,4 @@
-//! The diagnostics of `doctor`: each is one short query, and a query that fails is reported like any
-//! other.
+//! The diagnostics of `doctor`. Each is a short query, and its failure is a result as well.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,7 +13,7 @@ use crate::dev::provision;
 use crate::doctor::rules::{self, Check, Config, Health};
 use crate::hardware::cpu::Cpu;
 use crate::hardware::microarch::Table;
-use crate::nix::builders::listed;
+use crate::nix::builders::builder_list;
 use crate::nix::diagnosis::{FETCH, diagnose};
 use crate::nix::flake;
 use crate::nix::lockfile::{LockFile, RESTORE};
@@ -28,7 +27,7 @@ use crate::ui::units;
 
 const QUICK: Duration = Duration::from_secs(20);
 
-/// Nix: version, store, settings, binary caches, builders.
+/// Checks Nix: version, store, settings, binary caches, builders.
 pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
     let nix = match found {
         Ok(nix) => nix,
@@ -52,7 +51,7 @@ pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
         Ok(config) => {
             checks.extend(rules::check_config(&config, private));
             let ping = |url: &String| rules::check_substituter(url, ping(nix, url));
-            checks.extend(side_by_side(&config.substituters.value, ping));
+            checks.extend(in_parallel(&config.substituters.value, ping));
             checks.extend(builders(&config));
         }
         Err(error) => {
@@ -63,8 +62,8 @@ pub fn nix(found: &Result<Nix>, home: &Path) -> Vec<Check> {
     checks
 }
 
-/// Runs the checks at once: an unreachable machine takes some seconds.
-fn side_by_side<T: Sync>(items: &[T], check: impl Fn(&T) -> Check + Sync) -> Vec<Check> {
+/// Runs checks in parallel, because an unreachable machine takes some seconds.
+fn in_parallel<T: Sync>(items: &[T], check: impl Fn(&T) -> Check + Sync) -> Vec<Check> {
     thread::scope(|scope| {
         let check = &check;
         let threads: Vec<_> = items.iter().map(|item| scope.spawn(move || check(item))).collect();
@@ -72,7 +71,8 @@ fn side_by_side<T: Sync>(items: &[T], check: impl Fn(&T) -> Check + Sync) -> Vec
     })
 }
 
-/// Writes one path a day, so that the store is really written to and does not fill up.
+/// Adds a path to the store, to test whether it is writable. The path is the same for a day, so the
+/// store does not fill up.
 fn write_to_store(nix: &Nix) -> Result<()> {
     let name = format!("llamafleet-doctor-{}", now() / 86_400);
     let expression = format!("builtins.toFile \"{name}\" \"\"");
@@ -89,7 +89,7 @@ fn config(nix: &Nix) -> Result<Config> {
             .arg("--json");
         process::read(&call, Some(QUICK))
     };
-    // `show-config` is its name before 2.20.
+    // Nix before 2.20 calls it `show-config`.
     let output = read(&["config", "show"]).or_else(|_| read(&["show-config"]))?;
     serde_json::from_str(&output).context("unexpected output from `nix config show --json`")
 }
@@ -107,11 +107,11 @@ fn ping(nix: &Nix, url: &str) -> Result<()> {
 }
 
 fn builders(config: &Config) -> Vec<Check> {
-    let text = listed(&config.builders.value);
+    let text = builder_list(&config.builders.value);
     let builders: Vec<Machine> = machines(&text).collect();
     match builders.is_empty() {
         true => vec![Check::ok("builders", "only this machine")],
-        false => side_by_side(&builders, reach),
+        false => in_parallel(&builders, reach),
     }
 }
 
@@ -143,12 +143,12 @@ fn is_forbidden(error: io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// The machine: space, memory, cores, the compiler cache.
+/// Checks the machine: disk space, memory, cores, compiler cache.
 pub fn machine(home: &Path) -> Vec<Check> {
     let mut checks = vec![];
     for (name, place) in [("disk of the store", Path::new("/nix/store")), ("disk of xtask", home)] {
         if let Ok(free) = disk::free_bytes(place) {
-            checks.push(rules::check_room(name, &place.display().to_string(), free));
+            checks.push(rules::check_free_space(name, &place.display().to_string(), free));
         }
     }
     checks.push(rejected(&home.join("refused")));
@@ -159,21 +159,21 @@ pub fn machine(home: &Path) -> Vec<Check> {
     checks
 }
 
-/// The updates that were rejected and saved, with their logs.
+/// Checks the size of the rejected updates that are saved with their logs.
 fn rejected(folder: &Path) -> Check {
     const NAME: &str = "refused updates";
-    const MUCH: u64 = 200 << 20;
+    const LIMIT: u64 = 200 << 20;
     let files = WalkDir::new(folder).into_iter().flatten().filter_map(|it| it.metadata().ok());
     let sizes: Vec<u64> = files.filter(|it| !it.is_dir()).map(|it| it.len()).collect();
     let bytes: u64 = sizes.iter().sum();
     let message = format!("{} files, {} MiB", sizes.len(), bytes.div_ceil(1 << 20));
-    match bytes > MUCH {
+    match bytes > LIMIT {
         true => Check::warning(NAME, message, format!("rm -r {}", folder.display())),
         false => Check::ok(NAME, message),
     }
 }
 
-/// The option for this machine's CPU.
+/// Suggests the option for this machine's CPU.
 fn cpu() -> Option<Check> {
     let cpu = Cpu::parse(&fs::read_to_string("/proc/cpuinfo").ok()?).ok()?;
     let detected = Table::embedded().detect(&cpu)?;
@@ -182,7 +182,7 @@ fn cpu() -> Option<Check> {
     Some(Check::ok("CPU", message))
 }
 
-/// As in testbed/nixpkgs: it must be the same on every machine.
+/// The folder of the compiler cache in testbed/nixpkgs, the same on every machine.
 const CCACHE: &str = "/nix/var/llamafleet/ccache";
 
 fn ccache() -> Option<String> {
@@ -195,7 +195,7 @@ fn ccache() -> Option<String> {
     Some(format!("{} in {files} files", units::bytes(kib << 10)))
 }
 
-/// The repository: flake.lock, and files that Nix does not see.
+/// Checks the repository: flake.lock, and files that Nix does not see.
 pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {
     let mut checks = match lock(nix, root) {
         Ok((lock, inputs)) => rules::check_lock(&lock, &inputs, now()),
@@ -207,10 +207,10 @@ pub fn repository(nix: &Result<Nix>, root: &Path) -> Vec<Check> {
     };
     if let Ok(nix) = nix
         && checks.iter().all(|check| check.state != Health::Error)
-        && let Some(refused) = refused(nix, root)
+        && let Some(rejected) = rejected_by_nix(nix, root)
     {
-        checks.retain(|check| check.name != refused.name);
-        checks.push(refused);
+        checks.retain(|check| check.name != rejected.name);
+        checks.push(rejected);
     }
     let help = "is this a Git repository?";
     checks.push(match git::untracked(root, "*.nix") {
@@ -228,26 +228,26 @@ fn lock(nix: &Result<Nix>, root: &Path) -> Result<(LockFile, Value)> {
     Ok((lock, inputs))
 }
 
-/// What Nix says of a flake.lock or a flake.nix that it does not take. It fetches nothing.
-fn refused(nix: &Nix, root: &Path) -> Option<Check> {
+/// Returns Nix's error if it rejects flake.lock or flake.nix. Fetches nothing.
+fn rejected_by_nix(nix: &Nix, root: &Path) -> Option<Check> {
     let call = nix.command(["flake", "metadata", "--offline", "--no-write-lock-file", "."]);
-    let answer = process::capture(&call.dir(root), Some(QUICK)).ok()?;
-    let words = answer.stderr_text();
-    let finding = diagnose(&words, None);
-    // What it would fetch to lock an input again says nothing of the lock.
+    let output = process::capture(&call.dir(root), Some(QUICK)).ok()?;
+    let stderr = output.stderr_text();
+    let finding = diagnose(&stderr, None);
+    // A failed download, because it is offline, says nothing about flake.lock.
     let fetches = ["while updating the flake input", "while fetching the input"];
-    let is_refusal = finding.code != FETCH && !fetches.iter().any(|trace| words.contains(trace));
-    if !matches!(answer.exit, Exit::Code(1)) || !is_refusal {
+    let is_fetch = finding.code == FETCH || fetches.iter().any(|trace| stderr.contains(trace));
+    if !matches!(output.exit, Exit::Code(1)) || is_fetch {
         return None;
     }
-    if words.contains("flake.nix") {
+    if stderr.contains("flake.nix") {
         let help = format!("run `nix flake metadata {}` for details", root.display());
         return Some(Check::error("flake.nix", finding.message, help));
     }
     Some(Check::error("flake.lock", format!("Nix refuses it: {}", finding.message), RESTORE))
 }
 
-/// The testbed's pieces, and whether the real inputs are reachable.
+/// Checks the testbed's pieces, and whether the real inputs are reachable.
 pub fn inputs(home: &Path) -> Vec<Check> {
     rules::check_pieces(&provision::discover(home, &[]), testbed::inputs_reachable())
 }

@@ -1,6 +1,6 @@
 //! `doctor`: checks Nix and this machine, and suggests fixes.
 //!
-//! Entry points: `command::run`; `diagnostics` looks, `rules` judges.
+//! Entry points: `command::run`; `diagnostics` queries, `rules` decides.
 //!
 //! Imports: system, ui, findings, nix, testbed, fleet, hardware, check, dev.
 

@@ -61,7 +61,8 @@ pub struct Setting<T> {
     pub value: T,
 }
 
-/// `private`: it is the Nix of `setup`, which has neither a sandbox nor binary caches.
+/// Checks the settings. `private` is the Nix of `setup`, which has neither a sandbox nor binary
+/// caches.
 pub fn check_config(config: &Config, private: bool) -> Vec<Check> {
     let flakes = match config.experimental_features.value.iter().any(|name| name == "flakes") {
         true => Check::ok("flakes", "switched on"),
@@ -94,9 +95,9 @@ pub fn check_config(config: &Config, private: bool) -> Vec<Check> {
     vec![flakes, sandbox, substituters]
 }
 
-/// An unreachable cache makes Nix wait at every build.
-pub fn check_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
-    let Err(error) = answer else {
+/// Checks a binary cache. An unreachable one delays every build.
+pub fn check_substituter(url: &str, ping: anyhow::Result<()>) -> Check {
+    let Err(error) = ping else {
         return Check::ok("substituter", format!("{url} is reachable"));
     };
     let why = error.root_cause().to_string();
@@ -108,7 +109,7 @@ pub fn check_substituter(url: &str, answer: anyhow::Result<()>) -> Check {
     )
 }
 
-/// The destination for ssh of a builder's URL; none for one that SSH does not reach.
+/// Returns the ssh destination of a builder's URL; `None` for a builder without SSH.
 pub fn ssh_destination(builder: &str) -> Option<String> {
     let rest = match builder.split_once("://") {
         Some(("ssh" | "ssh-ng", rest)) => rest,
@@ -120,9 +121,9 @@ pub fn ssh_destination(builder: &str) -> Option<String> {
     Some(if host.contains(':') { format!("ssh://{host}") } else { host.to_owned() })
 }
 
-pub fn check_room(name: &'static str, place: &str, free: u64) -> Check {
+pub fn check_free_space(name: &'static str, folder: &str, free: u64) -> Check {
     const GB: u64 = 1_000_000_000;
-    let message = format!("{}.{} GB free in {place}", free / GB, free % GB / (GB / 10));
+    let message = format!("{}.{} GB free in {folder}", free / GB, free % GB / (GB / 10));
     match free {
         0..2_000_000_000 => Check::error(name, message, "free space with `nix store gc`"),
         2_000_000_000..10_000_000_000 => Check::warning(
@@ -143,12 +144,12 @@ pub fn check_memory(bytes: u64, cores: usize) -> Check {
     Check::ok("machine", message)
 }
 
-/// `cargo xtask update` moves llama.cpp alone.
+/// The help for an old nixpkgs, because `cargo xtask update` updates only llama.cpp.
 const UPDATE_NIXPKGS: &str = "`nix flake update nixpkgs`, then `cargo xtask check --full` and \
     `cargo xtask build-all`";
 
-/// Ages in days at `now` (seconds since 1970), and flake.lock against flake.nix's inputs, which
-/// are null if they are unknown.
+/// Checks the ages of the pins at `now` (seconds since 1970), and flake.lock against flake.nix's
+/// `inputs`, which are null if unknown.
 pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
     let root = lock.node(lock.root());
     let mut checks = vec![];
@@ -165,16 +166,16 @@ pub fn check_lock(lock: &LockFile, inputs: &Value, now: u64) -> Vec<Check> {
             false => Check::ok(name, message),
         });
     }
-    let wrong = lock_rules::findings(lock, inputs, "");
+    let findings = lock_rules::findings(lock, inputs, "");
     if inputs.is_null() {
         let message = "not compared with flake.nix, whose inputs cannot be read";
         let help = "fix Nix or flake.nix, then run `cargo xtask doctor` again";
         checks.push(Check::warning("flake.lock", message, help));
-    } else if wrong.is_empty() {
+    } else if findings.is_empty() {
         let count = root.inputs().count();
         checks.push(Check::ok("flake.lock", format!("matches the {count} inputs of flake.nix")));
     }
-    checks.extend(wrong.into_iter().map(|finding| match finding.severity {
+    checks.extend(findings.into_iter().map(|finding| match finding.severity {
         Severity::Error => Check::error("flake.lock", finding.message, finding.help),
         Severity::Warning => Check::warning("flake.lock", finding.message, finding.help),
         Severity::Note => Check::ok("flake.lock", finding.message),
@@ -193,7 +194,8 @@ pub fn check_untracked(files: &[String]) -> Check {
     }
 }
 
-/// An incomplete testbed is only a warning: the real inputs may be reachable.
+/// Checks the inputs. An incomplete testbed is only a warning, because the real inputs may be
+/// reachable.
 pub fn check_pieces(items: &[Item], reachable: bool) -> Vec<Check> {
     let inputs = match reachable {
         true => Check::ok("real inputs", "GitHub is reachable"),
@@ -234,11 +236,11 @@ mod tests {
     }
 
     #[test]
-    fn the_private_nix_is_meant_to_be_without_sandbox_and_caches() {
+    fn the_private_nix_needs_no_sandbox_and_no_caches() {
         use Health::{Ok, Warning};
-        let bare = config("nix-command", json!(false), &[]);
-        assert_eq!(states(&check_config(&bare, true)), [Warning, Ok, Ok]);
-        assert_eq!(states(&check_config(&bare, false)), [Warning, Warning, Warning]);
+        let minimal = config("nix-command", json!(false), &[]);
+        assert_eq!(states(&check_config(&minimal, true)), [Warning, Ok, Ok]);
+        assert_eq!(states(&check_config(&minimal, false)), [Warning, Warning, Warning]);
         for on in [json!(true), json!("true"), json!("relaxed")] {
             let usual = config("flakes", on, &["https://cache.nixos.org"]);
             assert_eq!(states(&check_config(&usual, false)), [Ok, Ok, Ok]);
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn builders_are_called_by_what_ssh_calls_them() {
+    fn ssh_destinations_of_builders_are_found() {
         let names = ["ssh-ng://me@big", "old", "ssh://x?a=b", "ssh-ng://me@big:23"];
         let hosts = names.map(|name| ssh_destination(name).unwrap());
         assert_eq!(hosts, ["me@big", "old", "x", "ssh://me@big:23"]);
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_pin_is_a_warning_and_a_lock_that_misses_an_input_an_error() {
+    fn an_old_pin_is_a_warning_and_a_missing_input_is_an_error() {
         let lock = json!({ "root": "root", "nodes": {
             "root": { "inputs": { "llama-cpp": "llama-cpp", "nixpkgs": "nixpkgs_2", "gone": "x" } },
             "llama-cpp": { "locked": { "lastModified": 1_000_000 } },
@@ -267,31 +269,31 @@ mod tests {
         assert_eq!(checks[0].message, "the pin is 40 days old");
         assert_eq!(checks[2].message, "flake.lock does not lock the input new");
         assert!(checks[3].message.contains("locks gone, which is not an input"));
-        let unread = check_lock(&LockFile::new(lock.clone()), &Value::Null, 1_000_000);
-        assert_eq!(states(&unread), [Health::Ok, Health::Ok, Health::Warning]);
-        assert!(unread[2].message.starts_with("not compared with flake.nix"), "{unread:?}");
-        // A clock that is behind is no reason to fail.
+        let unknown = check_lock(&LockFile::new(lock.clone()), &Value::Null, 1_000_000);
+        assert_eq!(states(&unknown), [Health::Ok, Health::Ok, Health::Warning]);
+        assert!(unknown[2].message.starts_with("not compared with flake.nix"), "{unknown:?}");
+        // The clock may be behind.
         assert_eq!(check_lock(&LockFile::new(lock.clone()), &inputs, 0)[0].state, Health::Ok);
-        // What `update` does not move, it is not the help for.
-        let late = check_lock(&LockFile::new(lock), &inputs, 1_000_000 + 90 * 86_400);
+        // `update` does not update nixpkgs, so the help differs.
+        let old = check_lock(&LockFile::new(lock), &inputs, 1_000_000 + 90 * 86_400);
         let help = |check: &Check| check.help.clone().unwrap_or_default();
-        assert_eq!(help(&late[0]), "`cargo xtask update`");
-        assert!(help(&late[1]).starts_with("`nix flake update nixpkgs`"), "{late:?}");
+        assert_eq!(help(&old[0]), "`cargo xtask update`");
+        assert!(help(&old[1]).starts_with("`nix flake update nixpkgs`"), "{old:?}");
     }
 
     #[test]
-    fn memory_has_the_unit_that_it_is_counted_in() {
-        let kernel = check_memory(16_300_000 << 10, 8);
-        assert_eq!((kernel.state, &*kernel.message), (Health::Ok, "15.5 GiB, 8 cores"));
+    fn memory_is_printed_in_binary_units() {
+        let check = check_memory(16_300_000 << 10, 8);
+        assert_eq!((check.state, &*check.message), (Health::Ok, "15.5 GiB, 8 cores"));
         assert_eq!(check_memory(4 << 30, 1).state, Health::Warning);
     }
 
     #[test]
-    fn little_room_is_said() {
-        assert_eq!(check_room("disk", "/nix", 1_500_000_000).state, Health::Error);
-        let warning = check_room("disk", "/nix", 9_950_000_000);
+    fn little_free_space_is_a_warning_or_an_error() {
+        assert_eq!(check_free_space("disk", "/nix", 1_500_000_000).state, Health::Error);
+        let warning = check_free_space("disk", "/nix", 9_950_000_000);
         assert_eq!(warning.message, "9.9 GB free in /nix");
         assert_eq!(warning.state, Health::Warning);
-        assert_eq!(check_room("disk", "/nix", 20_000_000_000).state, Health::Ok);
+        assert_eq!(check_free_space("disk", "/nix", 20_000_000_000).state, Health::Ok);
     }
 }

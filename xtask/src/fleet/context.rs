@@ -1,4 +1,4 @@
-//! What most commands start from: the flake, its Nix, and xtask's folder.
+//! The context of a command: the flake, Nix, and xtask's folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,9 @@ pub struct Context {
     pub ui: Ui,
     pub home: PathBuf,
     pub flake: Flake,
-    /// The flake's folder, if it is on this machine, and the testbed's revision, if it is used.
+    /// The flake's folder, if it is on this machine.
     root: Option<PathBuf>,
+    /// The testbed's revision, if the testbed is used.
     revision: Option<TestbedRevision>,
     cache: OnceLock<Option<EvalCache>>,
     hosts: OnceLock<Vec<HostName>>,
@@ -34,7 +35,7 @@ impl Context {
         Self::open_with(global, ui, global.testbed)
     }
 
-    /// Like [`Self::open`], the testbed chosen by the command rather than the user.
+    /// Like [`Self::open`], with the testbed selected by the command instead of the user.
     pub fn open_with(global: &Global, ui: &Ui, revision: Option<TestbedRevision>) -> Result<Self> {
         let home = paths::home()?;
         let mut nix = Nix::find(&home)?;
@@ -73,29 +74,30 @@ impl Context {
         Self { ui, home, flake, root, revision, cache: OnceLock::new(), hosts: OnceLock::new() }
     }
 
-    /// The flake's folder, if it is on this machine.
+    /// Returns the flake's folder, if it is on this machine.
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
 
-    /// Whether the testbed's stand-ins replace the inputs.
+    /// Returns whether the testbed's stand-ins replace the inputs.
     pub fn in_testbed(&self) -> bool {
         self.revision.is_some()
     }
 
-    /// What the evaluation is locked to: flake.lock, or the testbed's in its place.
+    /// Returns the lock file of the evaluation: flake.lock, or the testbed's.
     pub fn lock_file(&self) -> Option<PathBuf> {
         self.flake.reference_lock_file().or_else(|| Some(self.root()?.join("flake.lock")))
     }
 
-    /// The same with further options for Nix. It has no cache.
+    /// Returns this context with further options for Nix and without a cache.
     pub fn with_nix_options(&self, options: impl IntoIterator<Item = String>) -> Self {
         let mut flake = self.flake.clone();
         flake.nix.options.extend(options);
         Self::new(self.ui, self.home.clone(), flake, self.root.clone(), self.revision)
     }
 
-    /// The same for a temporary copy of the flake with its own lock file. It has no cache.
+    /// Returns this context for a temporary copy of the flake, which has its own lock file. It has
+    /// no cache.
     pub fn of_copy(&self, reference: String) -> Self {
         let mut flake = Flake { reference, ..self.flake.clone() };
         if let Some(at) = flake.options.iter().position(|option| option == LOCK_OPTION) {
@@ -104,12 +106,12 @@ impl Context {
         Self::new(self.ui, self.home.clone(), flake, None, self.revision)
     }
 
-    /// The testbed's revision, if it is used.
+    /// Returns the name of the testbed's revision, if the testbed is used.
     pub fn testbed(&self) -> Option<&'static str> {
         self.revision.map(TestbedRevision::name)
     }
 
-    /// ` --testbed`, if it is used, for a command that is printed.
+    /// Returns the option for a command to print, such as ` --testbed`; empty without the testbed.
     pub fn testbed_option(&self) -> String {
         match self.revision {
             None => String::new(),
@@ -118,12 +120,12 @@ impl Context {
         }
     }
 
-    /// The evaluation cache of this flake, if it is a folder of this machine.
+    /// Returns the flake's evaluation cache, if the flake is a folder on this machine.
     pub fn cache(&self) -> Option<&EvalCache> {
         self.cache.get_or_init(|| self.open_eval_cache()).as_ref()
     }
 
-    /// To be called first: results of earlier runs are not used.
+    /// Ignores the cached results of earlier runs. Has no effect after the first use of the cache.
     pub fn ignore_cache(&self) {
         self.cache.get_or_init(|| {
             let mut cache = self.open_eval_cache()?;
@@ -137,23 +139,23 @@ impl Context {
         Some(EvalCache::open(&self.flake, &self.home, self.root.as_ref()?, revision))
     }
 
-    /// Every host of the flake.
+    /// Returns all hosts of the flake.
     pub fn all_hosts(&self) -> Result<&[HostName]> {
-        if let Some(known) = self.hosts.get() {
-            return Ok(known);
+        if let Some(hosts) = self.hosts.get() {
+            return Ok(hosts);
         }
-        let known = match self.cache().and_then(EvalCache::hosts) {
-            Some(known) => known,
+        let hosts = match self.cache().and_then(EvalCache::hosts) {
+            Some(cached) => cached,
             None => self.flake.hosts()?,
         };
-        Ok(self.hosts.get_or_init(|| known))
+        Ok(self.hosts.get_or_init(|| hosts))
     }
 
-    /// The hosts that the user means: those named, or all.
+    /// Returns the requested hosts, or all if none is named.
     ///
     /// # Errors
-    /// A name that the flake does not have; the nearest one is offered.
-    pub fn hosts(&self, asked: &[String]) -> Result<Vec<HostName>> {
+    /// The flake has no hosts, or none of this name; the error suggests the nearest name.
+    pub fn hosts(&self, names: &[String]) -> Result<Vec<HostName>> {
         let known = self.all_hosts()?;
         if known.is_empty() {
             bail!(
@@ -163,7 +165,7 @@ impl Context {
             );
         }
         let mut chosen = vec![];
-        for name in asked {
+        for name in names {
             let host = HostName::new(name.clone());
             if !known.contains(&host) {
                 bail!(unknown_host(name, known));
@@ -172,7 +174,7 @@ impl Context {
                 chosen.push(host);
             }
         }
-        Ok(if asked.is_empty() { known.to_vec() } else { chosen })
+        Ok(if names.is_empty() { known.to_vec() } else { chosen })
     }
 }
 
@@ -184,7 +186,7 @@ pub fn unknown_host(name: &str, known: &[HostName]) -> String {
     format!("this flake has no host {name:?}{hint} It has: {}", names.join(", "))
 }
 
-/// The command that finds the commit between two revisions that broke a host.
+/// Returns the command that finds the commit between two revisions that broke a host.
 pub fn bisect_command(
     testbed: &str,
     input: Option<&str>,
@@ -203,12 +205,13 @@ pub fn bisect_command(
     )
 }
 
-/// A folder that is a flake, whatever its name could also mean to Nix.
+/// Returns the folder's canonical path if it contains a flake.nix. Takes precedence over other
+/// meanings of the name for Nix.
 fn flake_folder(folder: &Path) -> Option<PathBuf> {
     fs::canonicalize(folder).ok().filter(|folder| folder.join("flake.nix").is_file())
 }
 
-/// The folder a flake reference points to, if it is one on this machine.
+/// Returns the folder of a flake reference, if it is a flake on this machine.
 pub fn local_root(reference: &str) -> Option<PathBuf> {
     flake_folder(&flake_ref::local_path(reference)?)
 }

@@ -1,5 +1,5 @@
-//! How much Nix builds at once, and on which machines, by nix.conf; and how long a silent
-//! connection to one of them is kept open.
+//! Nix's build settings in nix.conf: parallel jobs, cores and builders; and the keep-alive options
+//! of connections to builders.
 
 use std::time::Duration;
 
@@ -9,48 +9,49 @@ use crate::nix::machines::machines;
 use crate::nix::program::Nix;
 use crate::system::process;
 
-/// Two minutes without an answer, and a builder is lost. TCP alone notices after two hours
-/// that the other side lost its power.
+/// ssh options that drop a connection after two minutes without an answer. TCP alone notices a
+/// machine without power only after two hours.
 const KEEP_ALIVE: &str = "-o ServerAliveInterval=30 -o ServerAliveCountMax=4";
 
-/// The environment in which Nix's ssh notices a builder that is gone. Where a daemon
-/// builds, its own environment and configuration count, and this has no effect.
+/// Returns the environment variable with which Nix's ssh notices an unreachable builder. It has no
+/// effect if a daemon builds, because the daemon has its own environment and configuration.
 pub fn ssh_options() -> (&'static str, String) {
     ("NIX_SSHOPTS", with_keep_alive(&std::env::var("NIX_SSHOPTS").unwrap_or_default()))
 }
 
-fn with_keep_alive(given: &str) -> String {
-    // The user's own options win.
-    if given.contains("ServerAlive") {
-        return given.to_owned();
+fn with_keep_alive(options: &str) -> String {
+    // The user's options take precedence.
+    if options.contains("ServerAlive") {
+        return options.to_owned();
     }
-    format!("{given} {KEEP_ALIVE}").trim_start().to_owned()
+    format!("{options} {KEEP_ALIVE}").trim_start().to_owned()
 }
 
-/// Nix's setting `builders`: a list, or `@` and the file that has it, /etc/nix/machines by default.
-pub fn listed(setting: &str) -> String {
+/// Returns the list of builders of Nix's setting `builders`: the setting itself, or the content of
+/// the file after `@`, by default /etc/nix/machines.
+pub fn builder_list(setting: &str) -> String {
     match setting.trim().strip_prefix('@') {
         Some(file) => std::fs::read_to_string(file).unwrap_or_default(),
         None => setting.to_owned(),
     }
 }
 
-/// What nix.conf says, `None` where it leaves Nix's default.
+/// The settings in nix.conf. `None`: Nix's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Configured {
     pub max_jobs: Option<u32>,
     pub cores: Option<u32>,
-    /// Of each builder the systems; none: this machine's. What `cores` says is passed on to
-    /// builders too.
+    /// The systems of each builder; empty: this machine's system. Nix passes `cores` to builders
+    /// too.
     pub builders: Vec<Vec<String>>,
     /// Systems that this machine emulates.
     pub extra_platforms: Vec<String>,
 }
 
 impl Configured {
-    /// Nix's defaults are not what somebody chose: the default of `max-jobs` is one build at
-    /// a time, which nobody wants of a machine with sixteen cores. What cannot be read counts
-    /// as not set.
+    /// Reads the settings. A setting that has its default value counts as not set: the default of
+    /// `max-jobs` is one build at a time, too few for a machine with sixteen cores. So does a
+    /// setting that cannot be read.
     pub fn read(nix: &Nix) -> Self {
         let call = nix.command(["config", "show", "--json"]).for_the_report();
         let json = process::read(&call, Some(Duration::from_secs(20))).unwrap_or_default();
@@ -60,14 +61,14 @@ impl Configured {
             let default = settings[name]["defaultValue"].as_u64();
             (default != Some(value)).then(|| u32::try_from(value).unwrap_or(u32::MAX))
         };
-        let builders = listed(settings["builders"]["value"].as_str().unwrap_or_default());
-        // The testbed sets it although it is Nix's default: its builds share what they
-        // compile, one after another.
-        let mut words = nix.options.iter();
-        let given = words.find(|word| *word == "--max-jobs").and(words.next());
+        let builders = builder_list(settings["builders"]["value"].as_str().unwrap_or_default());
+        // The testbed sets --max-jobs to Nix's default, so that each build finds the objects of the
+        // one before it in ccache.
+        let mut options = nix.options.iter();
+        let max_jobs = options.find(|option| *option == "--max-jobs").and(options.next());
         let platforms = settings["extra-platforms"]["value"].as_array().into_iter().flatten();
         Self {
-            max_jobs: given.and_then(|jobs| jobs.parse().ok()).or_else(|| chosen("max-jobs")),
+            max_jobs: max_jobs.and_then(|jobs| jobs.parse().ok()).or_else(|| chosen("max-jobs")),
             cores: chosen("cores"),
             builders: machines(&builders)
                 .map(|machine| machine.systems.into_iter().map(str::to_owned).collect())
@@ -76,8 +77,7 @@ impl Configured {
         }
     }
 
-    /// Whether a machine builds for this system, which is not this machine's. Whether it really can is
-    /// Nix's to find out.
+    /// Whether a builder or an emulator is configured for this system, which is not this machine's.
     pub fn builds_for(&self, system: &str) -> bool {
         self.builders.iter().chain([&self.extra_platforms]).flatten().any(|name| name == system)
     }
@@ -88,10 +88,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_builder_is_given_up_unless_the_user_says_when() {
+    fn builders_get_keep_alive_options_unless_the_user_set_them() {
         assert_eq!(with_keep_alive(""), KEEP_ALIVE);
         assert_eq!(with_keep_alive("-F x"), format!("-F x {KEEP_ALIVE}"));
-        let own = "-o ServerAliveInterval=5";
-        assert_eq!(with_keep_alive(own), own);
+        let of_user = "-o ServerAliveInterval=5";
+        assert_eq!(with_keep_alive(of_user), of_user);
     }
 }

@@ -1,4 +1,4 @@
-//! Flake references: what flake.nix writes as a URL, and flake.lock as a set (`original`).
+//! Flake references, as a URL in flake.nix and as a set in flake.lock (`original`).
 //!
 //! Pure: no I/O, no clock.
 
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use serde_json::{Value, json};
 
-/// What the input `name` of flake.nix asks for, as flake.lock would write it. `None` for
-/// what Nix did not parse.
+/// Returns the reference of the input `name` in flake.nix, in flake.lock's form. `None` for a URL
+/// that Nix did not parse.
 pub fn of_input(name: &str, input: &Value) -> Option<Value> {
     if input.get("type").is_some() {
         let mut set = input.as_object()?.clone();
@@ -23,28 +23,29 @@ pub fn of_input(name: &str, input: &Value) -> Option<Value> {
     }
 }
 
-/// Whether a reference and flake.lock's `original` ask for the same.
+/// Whether a reference and flake.lock's `original` are equal for Nix.
 pub fn same(wanted: &Value, original: &Value) -> bool {
     const COMPARED: [&str; 9] = ["type", "id", "owner", "repo", "ref", "rev", "dir", "host", "url"];
-    // Spellings that Nix takes for equal.
-    let plain = |set: &Value, key: &str| {
+    // Nix ignores these differences in spelling.
+    let normalized = |set: &Value, key: &str| {
         let text = if key == "url" { without_dir(set) } else { set[key].as_str() }?;
-        // `builtins.parseFlakeRef` does not know of `flake = false`, which makes it a file.
+        // `builtins.parseFlakeRef` ignores `flake = false`, with which a tarball is a file.
         let text = if key == "type" && text == "file" { "tarball" } else { text };
         let text = text.trim_end_matches('/');
         Some(if key == "rev" { text.to_ascii_lowercase() } else { text.to_owned() })
     };
-    COMPARED.iter().all(|key| plain(wanted, key) == plain(original, key))
+    COMPARED.iter().all(|key| normalized(wanted, key) == normalized(original, key))
 }
 
-/// Whether flake.lock's `original` has `?dir=` in its URL too, as earlier versions of Nix wrote it.
+/// Whether flake.lock's `original` also has `?dir=` in its URL, as earlier versions of Nix wrote.
 pub fn is_old_form(original: &Value) -> bool {
     original["url"].as_str() != without_dir(original)
 }
 
-/// Whether `locked` may be what `original` leads to. A registry and a redirection may lead
-/// anywhere; a folder of this machine in place of another one's is its owner's override.
-pub fn leads_to(original: &Value, locked: &Value) -> bool {
+/// Whether `locked` may be the result of locking `original`. Always true for a registry entry or a
+/// redirection, which may have any target, and for a local folder instead of a remote repository,
+/// which is the user's override.
+pub fn may_lock_to(original: &Value, locked: &Value) -> bool {
     let is_file = |set: &Value| set["url"].as_str().is_some_and(|url| url.starts_with("file:"));
     let is_override = is_file(locked) && !is_file(original) || locked["type"] == "path";
     if locked["type"].is_null() || original["type"] == "indirect" || is_override {
@@ -70,17 +71,17 @@ fn without_dir(set: &Value) -> Option<&str> {
     Some(url.strip_suffix(&format!("?dir={dir}")).unwrap_or(url))
 }
 
-/// The names that a reference's repository may go by: the repository's own, its name in
-/// the registry, each part of a web address.
+/// Returns the names that may identify a reference's repository: its name, its name in the
+/// registry, and each path component of a web URL.
 pub fn repository_names(original: &Value) -> impl Iterator<Item = &str> {
-    let own = ["repo", "id"].into_iter().filter_map(|key| original[key].as_str());
+    let named = ["repo", "id"].into_iter().filter_map(|key| original[key].as_str());
     let url = original["url"].as_str().filter(|url| !url.starts_with("file:"));
     let path = url.unwrap_or_default().split('?').next().unwrap_or_default();
-    own.chain(path.split('/').skip(3).map(|part| part.strip_suffix(".git").unwrap_or(part)))
+    named.chain(path.split('/').skip(3).map(|part| part.strip_suffix(".git").unwrap_or(part)))
 }
 
-/// The path that a reference to a folder of this machine names, with its `?dir=`. `None` for
-/// what cannot be one, and for a branch or a revision, which is not what is in the folder.
+/// Returns the path of a reference to a local folder, including `?dir=`. `None` for any other
+/// reference, and for one with a branch or revision, which may differ from the folder's files.
 pub fn local_path(reference: &str) -> Option<PathBuf> {
     let (place, query) = reference.split_once('?').unwrap_or((reference, ""));
     if query.split('&').any(|pair| pair.starts_with("ref=") || pair.starts_with("rev=")) {
@@ -89,7 +90,7 @@ pub fn local_path(reference: &str) -> Option<PathBuf> {
     let url = place.strip_prefix("path:").or_else(|| {
         place.strip_prefix("git+file:").map(|rest| rest.strip_prefix("//").unwrap_or(rest))
     });
-    // A bare path is taken as it stands; percent signs are a URL's.
+    // Only URLs have percent escapes, not plain paths.
     let mut path = match url {
         Some(url) => decoded(url)?,
         None => PathBuf::from(place),
@@ -102,8 +103,8 @@ pub fn local_path(reference: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// The reference of a folder of this machine that is in this Git repository, if in one. Nix takes
-/// a path as it stands unless it has a character with a meaning for references.
+/// Returns the reference of a local folder in this Git repository, if any. A plain path is a valid
+/// reference unless it has a character that is special in references.
 pub fn of_folder(folder: &Path, repository: Option<&Path>) -> String {
     if let Some(path) = folder.to_str().filter(|path| !path.contains(['?', '#', '^', '%'])) {
         return path.to_owned();
@@ -117,7 +118,7 @@ pub fn of_folder(folder: &Path, repository: Option<&Path>) -> String {
     }
 }
 
-/// A path within a URL.
+/// Escapes a path for a URL.
 pub fn in_url(path: &Path) -> String {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'/')
@@ -129,7 +130,7 @@ pub fn in_url(path: &Path) -> String {
     percent_encoding::percent_encode(path.as_os_str().as_encoded_bytes(), PLAIN).to_string()
 }
 
-/// `None` for an escape that Nix refuses.
+/// Decodes percent escapes. `None` for one that Nix rejects.
 fn decoded(text: &str) -> Option<PathBuf> {
     let is_hex = |rest: &str| {
         rest.get(..2).is_some_and(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -140,7 +141,7 @@ fn decoded(text: &str) -> Option<PathBuf> {
     Some(OsString::from_vec(percent_decode_str(text).collect()).into())
 }
 
-/// As a person writes it.
+/// Formats a reference as a user writes it.
 pub fn text(original: &Value) -> String {
     let get = |key: &str| original[key].as_str();
     let version = get("ref").or(get("rev")).map(|v| format!("/{v}")).unwrap_or_default();
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_that_nix_takes_for_equal_are_the_same() {
+    fn spellings_that_are_equal_for_nix_are_equal() {
         let git = |url: &str| json!({ "type": "git", "url": url, "dir": "d" });
         assert!(same(&git("file:///x"), &git("file:///x?dir=d")));
         assert!(!same(&git("file:///x"), &git("file:///y?dir=d")));
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nix_did_not_parse_is_not_compared() {
+    fn a_url_that_nix_did_not_parse_is_not_compared() {
         assert_eq!(of_input("x", &json!({ "url": "./sub" })), None);
         let parsed = json!({ "type": "path", "path": "/x" });
         let input = json!({ "url": "path:/x", "parsed": parsed });
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_goes_by_every_part_of_its_url() {
+    fn every_path_component_of_a_url_is_a_name() {
         let names = |set: Value| repository_names(&set).map(str::to_owned).collect::<Vec<_>>();
         let url = "https://flakehub.com/f/NixOS/nixpkgs/0.1?x=y/z";
         assert_eq!(names(json!({ "url": url })), ["f", "NixOS", "nixpkgs", "0.1"]);
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_this_machine_is_found_in_every_spelling() {
+    fn a_local_folder_is_found_in_every_form_of_reference() {
         let path = |reference| local_path(reference).unwrap().to_str().unwrap().to_owned();
         assert_eq!(path("."), ".");
         assert_eq!(path("/a/100% b"), "/a/100% b");
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_found_by_its_own_reference() {
+    fn a_folders_reference_leads_back_to_the_folder() {
         use std::os::unix::ffi::OsStrExt;
         let odd = Path::new(std::ffi::OsStr::from_bytes(b"/a/\xff\xfe"));
         let folders = ["/a b", "/a?b", "/a#b", "/a:b", "/a^b", "/a%20b", "/a&dir=b", "/ä"];
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_shown_as_a_url() {
+    fn a_set_is_formatted_as_a_url() {
         let set = json!({ "type": "github", "owner": "a", "repo": "b", "ref": "c" });
         assert_eq!(text(&set), "github:a/b/c");
         assert_eq!(text(&json!({ "type": "tarball", "url": "https://x" })), "https://x");

@@ -1,5 +1,4 @@
-//! Nix's `builders`: for which systems they build, how SSH reaches them, and what they are
-//! called for a person.
+//! Parses Nix's `builders`: the store, systems and SSH key of each machine.
 //!
 //! Source: "Remote builds" in Nix's manual; src/libstore/machines.cc of Nix 2.26.
 //!
@@ -10,14 +9,14 @@
 pub struct Machine<'a> {
     /// The URL of its store, or only its name.
     pub store: &'a str,
-    /// None: the system of the machine that asks.
+    /// Empty: the system of the local machine.
     pub systems: Vec<&'a str>,
     /// The file with the private key that Nix passes to ssh.
     pub ssh_key: Option<&'a str>,
 }
 
-/// Reads a `builders` value that is not `@FILE`, or such a file: one machine a line, or
-/// separated by semicolons; what follows a `#` is a comment.
+/// Parses a `builders` value, or the file that `@FILE` names: one machine per line or between
+/// semicolons, with `#` comments.
 pub fn machines(text: &str) -> impl Iterator<Item = Machine<'_>> {
     let entries = text.lines().flat_map(|line| line.split('#').next().unwrap_or("").split(';'));
     entries.filter_map(|entry| {
@@ -32,7 +31,7 @@ pub fn machines(text: &str) -> impl Iterator<Item = Machine<'_>> {
     })
 }
 
-/// `ssh-ng://nix@builder?remote-program=…` → `nix@builder`.
+/// Returns the name to print for a store: `ssh-ng://nix@builder?remote-program=…` → `nix@builder`.
 pub fn machine_name(store: &str) -> &str {
     let rest = store.split_once("://").map_or(store, |(_, rest)| rest);
     rest.split(['?', '/']).next().unwrap_or(rest)
@@ -43,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_builder_is_called_by_its_host() {
+    fn a_builder_is_named_after_its_host() {
         let store =
             "ssh-ng://nix@builder:22?remote-program=/x/nix-daemon&remote-store=local?root%3D/y";
         assert_eq!(machine_name(store), "nix@builder:22");
@@ -53,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn builders_are_read_as_nix_reads_them() {
+    fn builders_are_parsed_like_nix_parses_them() {
         let text = "# none of these\nssh://a x86_64-linux,i686-linux - 4 ; ssh-ng://b - /k 1\n\n \
                     c?ssh-key=/u # d";
         let machine =

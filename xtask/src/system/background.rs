@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_ends_with_its_children_when_it_is_dropped() {
+    fn dropping_it_ends_the_program_and_its_children() {
         let marker = format!("87{}", std::process::id());
         let script = format!("echo ready; sleep {marker} & wait");
         let child = Background::start(&Invocation::new("/bin/sh").args(["-c", &script])).unwrap();
@@ -99,16 +99,16 @@ mod tests {
         assert!(child.is_running());
         drop(child);
         let left = Invocation::new("pgrep").args(["-f", &format!("sleep {marker}")]);
-        // The signal reached the whole group at once, and each dies in its own time.
+        // The signal reaches the whole group at once, but each process needs some time to end.
         let began = Instant::now();
         while !process::capture(&left, None).unwrap().stdout.is_empty() {
-            assert!(began.elapsed() < Duration::from_secs(20), "a child was left behind");
+            assert!(began.elapsed() < Duration::from_secs(20), "a child still runs");
             thread::sleep(Duration::from_millis(20));
         }
     }
 
     #[test]
-    fn the_last_words_of_a_child_that_ended_are_all_there() {
+    fn the_output_of_a_program_that_ended_is_complete() {
         for _ in 0..50 {
             let child = Background::start(&Invocation::new("echo").arg("gone")).unwrap();
             while child.is_running() {}
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_read_and_not_kept() {
+    fn excess_output_is_read_and_dropped() {
         let flood = ["-c", "head -c 9000000 /dev/zero | tr '\\0' x"];
         let child = Background::start(&Invocation::new("/bin/sh").args(flood)).unwrap();
         while child.is_running() {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn that_it_ended_by_itself_is_seen() {
+    fn a_program_that_ended_is_not_running() {
         let child = Background::start(&Invocation::new("true")).unwrap();
         let began = Instant::now();
         while child.is_running() && began.elapsed() < Duration::from_secs(10) {

@@ -173,7 +173,7 @@ mod tests {
     use crate::system::files;
 
     #[test]
-    fn a_folder_appears_only_when_it_is_whole() {
+    fn a_folder_appears_only_when_it_is_complete() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         let place = dir.join("it");
@@ -183,7 +183,7 @@ mod tests {
         });
         assert!(failed.is_err() && !place.exists());
         assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
-        // What a killed run left is swept by the next.
+        // The next run removes the incomplete folder of a killed one.
         create(&dir.join(".it.dead/x")).unwrap();
         make_folder(&place, |partial| Ok(fs::write(partial.join("b"), "2")?)).unwrap();
         assert!(!place.join("a").exists() && place.join("b").exists());
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_the_making_takes_whole_files_and_folders() {
+    fn files_and_folders_can_be_written_to_an_incomplete_folder() {
         let scratch = tempfile::tempdir().unwrap();
         let (done, is_done) = std::sync::mpsc::channel();
         let place = scratch.path().join("it");
@@ -210,10 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_for_sockets_goes_with_its_run_whatever_others_put_beside_it() {
+    fn a_private_folder_is_removed_whatever_other_runs_and_users_create_beside_it() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
-        // Of a run that was killed, and of another user, who holds locks as well.
+        // The folder of a killed run, and a file of another user, who may hold locks, too.
         create(&dir.join("ssh-dead/socket")).unwrap();
         let pipe = dir.join("ssh-pipe");
         process::read(&Invocation::new("mkfifo").arg(&pipe), None).unwrap();
@@ -233,13 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_name_lies_in_the_current_folder() {
+    fn a_bare_file_name_is_in_the_current_folder() {
         assert_eq!(folder_of(Path::new("check.xml")), Path::new("."));
         assert_eq!(folder_of(Path::new("a/b")), Path::new("a"));
     }
 
     #[test]
-    fn the_checksum_is_the_files() {
+    fn a_wrong_checksum_is_an_error_with_the_files_checksum() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         let file = dir.join("f");

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_paths_have_one_name() {
+    fn different_paths_have_different_names() {
         let long = |end: &str| format!("/{}/{end}", "a".repeat(250));
         let (one, other) = (format!("{}/x", long("b")), format!("{}/x", long("c")));
         let paths = [
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_what_is_meant_stay() {
+    fn the_newest_matching_files_are_kept() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         for (at, name) in ["c.lock", "a.lock", "other", "b.lock"].into_iter().enumerate() {
@@ -209,13 +209,13 @@ mod tests {
             names
         };
         assert_eq!(left(), ["b.lock", "new.lock", "other"]);
-        // What is young stays, however many there are.
+        // Recent files are kept, whatever their number.
         prune(dir, 0, Duration::from_secs(3600), is_lock);
         assert_eq!(left(), ["new.lock", "other"]);
     }
 
     #[test]
-    fn what_cannot_be_written_leaves_nothing() {
+    fn a_failed_write_leaves_no_file() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
         fs::create_dir_all(dir.join("target")).unwrap();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_and_a_mode_stay() {
+    fn links_and_permissions_are_kept() {
         let scratch = tempfile::tempdir().unwrap();
         let (real, link) = (scratch.path().join("real"), scratch.path().join("link"));
         fs::write(&real, "old").unwrap();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_runs_file_is_swept_and_a_running_ones_stays() {
+    fn only_temporary_files_of_killed_runs_are_removed() {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("flake.lock");
         let running = Staged::with(&file, b"x").unwrap();
@@ -250,7 +250,7 @@ mod tests {
         running.publish().unwrap();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
         assert_eq!(fs::read(&file).unwrap(), b"x");
-        // The first write swept; the next ones do not look again.
+        // Only the first write to a folder looks for files of killed runs.
         fs::write(scratch.path().join(".flake.lock.dead.tmp"), "x").unwrap();
         write_atomically(&file, b"y").unwrap();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);

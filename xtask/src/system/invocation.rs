@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_shown_so_that_it_can_be_pasted() {
+    fn a_command_is_printed_in_a_form_that_a_shell_accepts() {
         let shown = Invocation::new("nix").args(["eval", ".#a", "--apply", "x: it's"]).to_string();
         assert_eq!(shown, r"nix eval .#a --apply 'x: it'\''s'");
     }

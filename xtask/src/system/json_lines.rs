@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_begins_afresh_after_half_a_line() {
+    fn a_value_after_an_incomplete_line_has_a_line() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/a.jsonl");
         assert_eq!(read(&file).unwrap(), "");
@@ -166,14 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_line_by_line_from_either_end() {
+    fn a_file_is_read_by_lines_from_both_ends() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.jsonl");
         assert!(FromTheEnd::open(&file).unwrap().is_none());
         for_each_line(&file, |line| panic!("{line}")).unwrap();
         let lines: Vec<String> =
             (0..3000).map(|number| format!("{number} {}", "é".repeat(number % 90))).collect();
-        // A line without an end, which is read only in part.
+        // A very long line, of which only a part is read.
         let flood = "x".repeat(3 * LONGEST_LINE);
         for text in [
             lines.join("\n"),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_through_a_link_or_into_a_pipe() {
+    fn only_regular_files_are_written() {
         let folder = tempfile::tempdir().unwrap();
         let (link, target) = (folder.path().join("a.jsonl"), folder.path().join("target"));
         fs::write(&target, "x\n").unwrap();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_names_the_file() {
+    fn a_write_error_names_the_file() {
         let error = format!("{:#}", append(Path::new("/proc/self/a.jsonl"), &1).unwrap_err());
         assert!(error.contains("/proc/self/a.jsonl"), "{error}");
     }

@@ -73,14 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_is_told_who_is_first_and_gets_it_afterwards() {
+    fn a_held_lock_names_its_holder_and_is_free_afterwards() {
         let home = std::env::temp_dir().join(format!("xtask-lock-{}", std::process::id()));
         let place = bench_lock(&home, "root@[::1]:22/../x");
         assert!(
             place.starts_with(home.join("locks")) && place.parent() == Some(&home.join("locks"))
         );
         fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::write(&place, "a long line that someone left who was killed in the middle of it\n")
+        fs::write(&place, "a long line that a killed process left in the middle of the file\n")
             .unwrap();
         let first = try_lock(&place, "bench a").unwrap().unwrap();
         let holder = try_lock(&place, "bench b").unwrap().unwrap_err();

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_read_whatever_its_name_is() {
+    fn a_process_with_any_name_is_parsed() {
         let stat = "4711 (a) b (c)) S 17 4711 4710 0 -1 4194304 103";
         assert_eq!(
             parse(stat),

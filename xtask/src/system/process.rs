@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn both_streams_arrive_whole() {
+    fn both_streams_are_captured_completely() {
         let captured = capture(&sh("echo out; echo err >&2; printf half"), None).unwrap();
         assert_eq!(captured.exit, Exit::Code(0));
         assert_eq!(captured.stdout_text(), "out\nhalf\n");
@@ -339,23 +339,23 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_floods_us_is_ended() {
+    fn a_program_that_prints_too_much_is_ended() {
         let began = Instant::now();
-        // Without an end, and in long lines, which are quick to take.
+        // Endless, and without line breaks, so that it is read fast.
         let error = capture(&Invocation::new("cat").arg("/dev/zero"), None).unwrap_err();
         assert!(error.to_string().contains("printed more than 256 MiB"), "{error}");
         assert!(began.elapsed() < Duration::from_secs(60));
     }
 
     #[test]
-    fn a_long_line_is_captured_without_a_break() {
+    fn a_long_line_is_captured_in_one_piece() {
         let script = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end";
         let text = capture(&sh(script), None).unwrap().stdout_text();
         assert_eq!(text.lines().map(str::len).collect::<Vec<_>>(), [3_000_000, 3]);
     }
 
     #[test]
-    fn a_terminal_is_one_for_the_child() {
+    fn on_terminal_only_stderr_is_a_terminal() {
         let asks = "test -t 2 && ! test -t 1 && stty size <&2 >&2 && echo out";
         let captured = capture(&sh(asks).on_terminal(), None).unwrap();
         assert_eq!(captured.stderr_text(), "40 120\r\n");
@@ -363,13 +363,13 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_status_and_a_signal_are_told_apart() {
+    fn an_exit_status_and_a_signal_are_distinguished() {
         assert_eq!(capture(&sh("exit 7"), None).unwrap().exit, Exit::Code(7));
         assert_eq!(capture(&sh("kill -ILL $$"), None).unwrap().exit, Exit::Signal(libc::SIGILL));
     }
 
     #[test]
-    fn a_daemon_that_holds_the_pipe_does_not_hold_us() {
+    fn a_daemon_that_holds_the_pipe_does_not_block() {
         let started = Instant::now();
         let captured = capture(&sh("sleep 30 & echo done"), None).unwrap();
         assert_eq!(captured.stdout_text(), "done\n");
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_named() {
+    fn an_error_names_the_missing_program() {
         let error = capture(&Invocation::new("/nonexistent/nix"), None).unwrap_err();
         assert!(format!("{error:#}").contains("/nonexistent/nix"), "{error:#}");
     }

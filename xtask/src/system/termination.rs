@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_no_data_is_ended_and_what_is_slow_is_not() {
+    fn a_stalled_program_is_ended_but_a_slow_one_is_not() {
         let limit = Duration::from_millis(1500);
         let silent = sh("echo begun; sleep 60").ends_when_stalled(limit);
         assert_eq!(capture(&silent, None).unwrap().exit, Exit::Stalled);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_outlives_its_time_is_ended_with_its_children() {
+    fn a_program_is_ended_with_its_children_after_its_timeout() {
         let marker = format!("86{}", std::process::id());
         let started = Instant::now();
         let exit = capture(

@@ -34,8 +34,9 @@ fn cpu(whose: libc::c_int) -> Duration {
 mod tests {
     use super::*;
 
-    /// The kernel's other account of the same: user and system time in /proc, in hundredths.
-    fn by_proc() -> Duration {
+    /// Returns the same CPU time from /proc/self/stat: user and system time in hundredths of a
+    /// second.
+    fn cpu_by_proc() -> Duration {
         let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
@@ -43,15 +44,15 @@ mod tests {
     }
 
     #[test]
-    fn the_threads_that_ended_are_counted_and_nothing_twice() {
-        let before = by_proc();
+    fn ended_threads_are_counted_once() {
+        let before = cpu_by_proc();
         let spin = || {
             let began = own_cpu();
             while own_cpu() < began + Duration::from_millis(50) {}
         };
         std::thread::spawn(spin).join().unwrap();
-        // Other tests compute beside this one: what is asked last may be more.
-        let (least, own, most) = (by_proc(), own_cpu(), by_proc());
+        // Other tests run in the same process, so a later reading may be larger.
+        let (least, own, most) = (cpu_by_proc(), own_cpu(), cpu_by_proc());
         let tick = Duration::from_millis(20);
         assert!(least + tick >= before + Duration::from_millis(50), "{before:?} {least:?}");
         assert!(least <= own + tick && own <= most + tick, "{least:?} {own:?} {most:?}");

@@ -1,4 +1,4 @@
-//! Files to and from a target, and closures to its store.
+//! Reads files on a target, and copies files and closures to it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,21 +14,22 @@ use crate::target::model_file::FileState;
 use crate::target::ssh::{explain_copy, store_uri};
 use crate::target::{SHORT, Ssh, Target, local, ssh};
 
-/// Of the end of what Nix prints, in which an error is looked for.
-const LONGEST_END: usize = 1 << 20;
-/// For reading a large model there.
-const READING: Duration = Duration::from_secs(3600);
-/// A transfer may take any time, but not without moving a byte. At its end the target reads
-/// what it got.
+/// Maximum size in bytes of the end of Nix's output, which is searched for errors.
+const OUTPUT_LIMIT: usize = 1 << 20;
+/// Timeout for the checksum of a large model.
+const READ_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Maximum time without data. A transfer has no other timeout. At its end no data moves while the
+/// target computes the checksum.
 const SILENCE: Duration = Duration::from_secs(600);
 
-/// Prints the file's place if it lies there with this checksum. $1 name, $2 checksum.
+/// Script that prints the path of a file with this checksum, if there is one. $1: name, $2:
+/// checksum.
 const FIND: &str = r#"
 file="${XDG_CACHE_HOME:-$HOME/.cache}/llamafleet/models/$1"
 if [ -f "$file" ] && [ "$(cksum <"$file")" = "$2" ]; then printf '%s\n' "$file"; fi
 "#;
 
-/// Takes the file from standard input; it appears whole or not at all. The same words.
+/// Script that writes standard input to the file atomically. Arguments as of [`FIND`].
 const PUT: &str = r#"
 dir="${XDG_CACHE_HOME:-$HOME/.cache}/llamafleet/models"
 mkdir -p -- "$dir" || exit 1
@@ -40,7 +41,7 @@ if [ "$(cksum <"$part")" != "$2" ]; then echo "it arrived damaged" >&2; exit 1; 
 mv -f -- "$part" "$dir/$1" && printf '%s\n' "$dir/$1"
 "#;
 
-/// What is at $1, as `FileState::parse` reads it.
+/// Script that prints the state of $1, for [`FileState::parse`].
 const STATE: &str = r#"
 if [ -d "$1" ]; then echo folder
 elif [ ! -e "$1" ]; then echo missing
@@ -50,32 +51,32 @@ fi
 "#;
 
 impl Target {
-    /// Looks at a file that is to be a model.
+    /// Returns the state of a model file.
     ///
     /// # Errors
-    /// [`Finding`] where SSH failed; there is no shell.
+    /// The target has no shell. A [`Finding`] if SSH fails.
     pub fn file_state(&self, path: &str) -> Result<FileState> {
         let (exit, printed) = self.read(&["sh", "-c", STATE, "llamafleet", path], SHORT)?;
-        // What the login shell prints by itself comes first.
+        // The login shell may print other lines first.
         FileState::parse(printed.stdout.lines().last().unwrap_or_default())
             .with_context(|| format!("cannot inspect {path} on {}: {exit}", self.name()))
     }
 
-    /// Whether anything lies there.
-    pub fn has(&self, path: &str) -> Result<bool> {
+    /// Whether the path exists.
+    pub fn exists(&self, path: &str) -> Result<bool> {
         Ok(self.file_state(path)? != FileState::Missing)
     }
 
-    /// The beginning of a file there, at most this many bytes.
+    /// Returns at most the first `bytes` bytes of a file.
     ///
     /// # Errors
-    /// [`Finding`] where SSH failed; the file cannot be read.
+    /// The file cannot be read. A [`Finding`] if SSH fails.
     pub fn first_bytes(&self, path: &str, bytes: u64) -> Result<Vec<u8>> {
         let count = bytes.to_string();
         let argv = ["head", "-c", &count, "--", path];
         let captured = match self {
-            Self::Local => process::capture(&local(&argv), Some(READING))?,
-            Self::Ssh(ssh) => ssh.capture(&ssh.command(&argv), Some(READING))?,
+            Self::Local => process::capture(&local(&argv), Some(READ_TIMEOUT))?,
+            Self::Ssh(ssh) => ssh.capture(&ssh.command(&argv), Some(READ_TIMEOUT))?,
         };
         if !captured.exit.ok() {
             let (name, exit, why) = (self.name(), captured.exit, captured.stderr_text());
@@ -84,29 +85,28 @@ impl Target {
         Ok(captured.stdout)
     }
 
-    /// Makes a file of ours available there, once, and gives its place there. `room`: the
-    /// bytes that are free there, as far as they are known.
+    /// Copies a local file to the target unless it is already there, and returns its path there.
+    /// `free_bytes` is the free space on the target, if known.
     ///
     /// # Errors
-    /// [`Finding`] where SSH failed or the target's disk is full; the file cannot be
-    /// read or written.
-    pub fn put_file(&self, file: &Path, room: Option<u64>) -> Result<String> {
+    /// The file cannot be read or written. A [`Finding`] if SSH fails or the target's disk is full.
+    pub fn put_file(&self, file: &Path, free_bytes: Option<u64>) -> Result<String> {
         let Self::Ssh(ssh) = self else {
             return file.to_str().map(str::to_owned).context("the path is not UTF-8");
         };
         let name = file.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("not a usable file name: {}", file.display()))?;
-        let sum = process::read(&Invocation::new("cksum").stdin_file(file), Some(READING))?;
+        let sum = process::read(&Invocation::new("cksum").stdin_file(file), Some(READ_TIMEOUT))?;
 
         let find = ssh.command(&["sh", "-c", FIND, "llamafleet", name, &sum]);
-        let found = ssh.capture(&find, Some(READING))?;
-        // What the login shell prints by itself comes first.
-        if let Some(place) = last_line(&found.stdout_text()) {
-            return Ok(place);
+        let found = ssh.capture(&find, Some(READ_TIMEOUT))?;
+        // The login shell may print other lines first.
+        if let Some(path) = last_line(&found.stdout_text()) {
+            return Ok(path);
         }
         let bytes = file.metadata().map_or(0, |meta| meta.len());
-        if room.is_some_and(|room| bytes > room) {
-            bail!(self.full(name, bytes));
+        if free_bytes.is_some_and(|free| bytes > free) {
+            bail!(self.disk_full(name, bytes));
         }
         let put = ssh.command(&["sh", "-c", PUT, "llamafleet", name, &sum]).stdin_file(file);
         let sent = ssh.capture(&put.ends_when_stalled(SILENCE), None)?;
@@ -115,14 +115,14 @@ impl Target {
         }
         let printed = sent.stderr_text();
         if printed.contains("No space left on device") || printed.contains("Disk quota exceeded") {
-            bail!(self.full(name, bytes));
+            bail!(self.disk_full(name, bytes));
         }
         last_line(&sent.stdout_text()).filter(|_| sent.exit.ok()).with_context(|| {
             format!("cannot copy {name} to {}: {}: {}", self.name(), sent.exit, printed.trim())
         })
     }
 
-    fn full(&self, name: &str, bytes: u64) -> Finding {
+    fn disk_full(&self, name: &str, bytes: u64) -> Finding {
         let megabytes = bytes.div_ceil(1 << 20);
         Finding::error(
             "target-disk-full",
@@ -131,11 +131,10 @@ impl Target {
         )
     }
 
-    /// Copies a store path with all it needs to the target's store; nothing to do for
-    /// this machine.
+    /// Copies the closure of a store path to the target's store. Does nothing for this machine.
     ///
     /// # Errors
-    /// [`Finding`] where the target or SSH refuses.
+    /// Nix fails. A [`Finding`] for a known failure of SSH or the target's store.
     pub fn copy_closure(
         &self,
         nix: &Nix,
@@ -149,13 +148,14 @@ impl Target {
         })
     }
 
-    /// Builds a derivation of ours in the target's own store, and with its own Nix; nothing
-    /// of it comes back. What is sent are derivations and sources, which carry their own
-    /// proof and need no signature.
+    /// Builds a local derivation in the target's store, with the target's Nix. Sends only
+    /// derivations and sources, which are content-addressed and need no signature, and copies
+    /// nothing back.
     ///
     /// # Errors
-    /// [`Finding`] where the target or SSH refuses, or the build fails.
-    pub fn build_there(
+    /// The target is this machine. A [`Finding`] if SSH or the target's store rejects the build, or
+    /// the build fails.
+    pub fn build_on_target(
         &self,
         nix: &Nix,
         drv: &DrvPath,
@@ -164,8 +164,8 @@ impl Target {
         let Self::Ssh(ssh) = self else { bail!("not a remote target") };
         let call = ssh.build_command(nix, drv)?;
         self.run_nix(&call, on_line, |exit, printed| {
-            let end: Vec<&str> = printed.trim_end().lines().collect();
-            let end = end[end.len().saturating_sub(12)..].join("\n");
+            let lines: Vec<&str> = printed.trim_end().lines().collect();
+            let end = lines[lines.len().saturating_sub(12)..].join("\n");
             let name = self.name();
             anyhow!(Finding::error(
                 "not-built",
@@ -175,8 +175,11 @@ impl Target {
         })
     }
 
-    /// Runs a Nix of ours on the target's store. A failure is the target's or SSH's if its
-    /// words are known, otherwise `failure` of what was printed.
+    /// Runs a local Nix command on the target's store.
+    ///
+    /// # Errors
+    /// A [`Finding`] for a known failure of SSH or the target's store; else `failure` of the
+    /// output.
     fn run_nix(
         &self,
         call: &Invocation,
@@ -185,8 +188,8 @@ impl Target {
     ) -> Result<()> {
         let mut printed = String::new();
         let exit = process::stream(call, None, &mut |source, line| {
-            if printed.len() > LONGEST_END {
-                let cut = printed.len() - LONGEST_END / 2;
+            if printed.len() > OUTPUT_LIMIT {
+                let cut = printed.len() - OUTPUT_LIMIT / 2;
                 let cut = (cut..).find(|cut| printed.is_char_boundary(*cut)).unwrap_or_default();
                 printed.drain(..cut);
             }
@@ -216,8 +219,8 @@ impl Ssh {
             .env("NIX_SSHOPTS", self.options_for_nix()?))
     }
 
-    /// Unsigned, as what is built here is: a target that trusts neither us nor our key
-    /// says so, and the finding has the remedy.
+    /// Returns the command that copies a closure, without signatures, as local builds have none. If
+    /// the target trusts neither this user nor a key, Nix fails and the finding suggests a fix.
     pub(crate) fn copy_command(&self, nix: &Nix, path: &StorePath) -> Result<Invocation> {
         let store = store_uri(&self.destination, &self.store);
         Ok(nix

@@ -29,7 +29,7 @@ impl FileState {
     /// Returns the size of a valid model.
     ///
     /// # Errors
-    /// The end of a sentence: why the file is not a model.
+    /// Why the file is not a model, as the end of a sentence.
     pub fn bytes_of_model(&self) -> Result<u64, String> {
         let Self::File { bytes, begins } = self else {
             return Err(match self {

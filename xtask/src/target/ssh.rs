@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_words_without_special_characters_are_unquoted() {
+    fn only_arguments_without_special_characters_are_unquoted() {
         assert_eq!(quote(&["cat", "--", "/proc/cpuinfo"]), "cat -- /proc/cpuinfo");
         assert_eq!(quote(&["", "a b", "~", "*"]), "'' 'a b' '~' '*'");
         assert_eq!(quote(&["it's"]), r"'it'\''s'");

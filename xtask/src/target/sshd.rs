@@ -54,7 +54,7 @@ impl LoopbackSshd {
             let config = folder.path().join("sshd_config");
             let call = Invocation::new(&program).args(["-D", "-e", "-f"]).arg(config);
             let daemon = Background::start(&call).unwrap();
-            if greets(port, &daemon) {
+            if answers(port, &daemon) {
                 return Self { _daemon: daemon, port, folder };
             }
             printed = daemon.printed();
@@ -104,8 +104,8 @@ fn configure(folder: &Path, port: u16) {
     fs::write(at("ssh_config"), client).unwrap();
 }
 
-/// Whether it answers as an SSH server within ten seconds.
-fn greets(port: u16, daemon: &Background) -> bool {
+/// Whether an SSH server answers within ten seconds.
+fn answers(port: u16, daemon: &Background) -> bool {
     let began = Instant::now();
     while daemon.is_running() && began.elapsed() < Duration::from_secs(10) {
         if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {

@@ -116,7 +116,7 @@ fn a_remote_program_ends_if_this_process_is_killed() {
         if !processes(&format!("^sleep {marker}")).is_empty() {
             break clients;
         }
-        assert!(started.elapsed() < SECONDS_5, "it never started");
+        assert!(started.elapsed() < SECONDS_5, "the remote program did not start");
         thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(clients.len(), 1);
@@ -128,7 +128,7 @@ fn a_remote_program_ends_if_this_process_is_killed() {
 fn assert_gone(marker: &str) {
     let started = Instant::now();
     while !processes(marker).is_empty() {
-        assert!(started.elapsed() < SECONDS_5, "left behind: {:?}", processes(marker));
+        assert!(started.elapsed() < SECONDS_5, "still running: {:?}", processes(marker));
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -158,20 +158,20 @@ fn a_file_is_sent_once_and_a_damaged_copy_is_replaced() {
 #[test]
 fn a_rejected_connection_is_a_finding() {
     let loopback = LoopbackSshd::start();
-    let refusal = |options: &[&str]| {
+    let rejection = |options: &[&str]| {
         let target = loopback.target(options);
         code(&target.run(&["true"], SECONDS_5, &mut |_, _| {}).unwrap_err())
     };
-    assert_eq!(refusal(&["-o", "Port=1"]), "ssh-refused");
-    assert_eq!(refusal(&["-o", "HostName=nobody.invalid"]), "ssh-no-such-host");
-    assert_eq!(refusal(&["-o", "UserKnownHostsFile=/dev/null"]), "ssh-host-unknown");
-    // The user's key instead of the host's.
-    let stranger = fs::read_to_string(loopback.folder().join("client_key.pub")).unwrap();
+    assert_eq!(rejection(&["-o", "Port=1"]), "ssh-refused");
+    assert_eq!(rejection(&["-o", "HostName=nobody.invalid"]), "ssh-no-such-host");
+    assert_eq!(rejection(&["-o", "UserKnownHostsFile=/dev/null"]), "ssh-host-unknown");
+    // The user's key in place of the host's.
+    let other_key = fs::read_to_string(loopback.folder().join("client_key.pub")).unwrap();
     let place = format!("[127.0.0.1]:{}", loopback.port);
-    fs::write(loopback.folder().join("changed"), format!("{place} {stranger}")).unwrap();
+    fs::write(loopback.folder().join("changed"), format!("{place} {other_key}")).unwrap();
     let changed = format!("UserKnownHostsFile={}", loopback.folder().join("changed").display());
-    assert_eq!(refusal(&["-o", &changed]), "ssh-host-key-changed");
-    assert_eq!(refusal(&["-o", "PubkeyAuthentication=no"]), "ssh-auth-refused");
+    assert_eq!(rejection(&["-o", &changed]), "ssh-host-key-changed");
+    assert_eq!(rejection(&["-o", "PubkeyAuthentication=no"]), "ssh-auth-refused");
 }
 
 /// Tests a real `nix copy` over a real sshd into a separate store.
@@ -179,12 +179,12 @@ fn a_rejected_connection_is_a_finding() {
 fn a_closure_is_copied_and_runs() {
     let loopback = LoopbackSshd::start();
     let nix = Nix::find(&paths::home().unwrap()).unwrap();
-    let marker = loopback.folder().display().to_string();
+    let unique = loopback.folder().display().to_string();
     let script = "echo '#!/bin/sh' > $out; echo 'echo it runs' >> $out; chmod +x $out";
     let expression = format!(
         "derivation {{ name = \"copied\"; system = builtins.currentSystem; marker = {}; \
          builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-c\" {} ]; }}",
-        nix_string(&marker),
+        nix_string(&unique),
         nix_string(script)
     );
     let build = nix
@@ -207,8 +207,8 @@ fn a_closure_is_copied_and_runs() {
     assert_eq!(place, format!("{}{path}", root.display()));
     assert_eq!(run(&target, &[&place], SHORT), (Exit::Code(0), "it runs\n".to_owned()));
 
-    let nowhere = [&loopback.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
-    let refused = Target::ssh(HOST, nowhere).unwrap();
-    let error = refused.copy_closure(&nix, &path, &mut |_, _| {}).unwrap_err();
+    let wrong_port = [&loopback.ssh_options()[..], &["-o".into(), "Port=1".into()]].concat();
+    let unreachable = Target::ssh(HOST, wrong_port).unwrap();
+    let error = unreachable.copy_closure(&nix, &path, &mut |_, _| {}).unwrap_err();
     assert_eq!(code(&error), "ssh-refused");
 }

@@ -1,5 +1,5 @@
-//! The testbed's inputs: whether they are needed, and the lock file that replaces the real inputs
-//! by them.
+//! The testbed's inputs: the lock file that replaces the real inputs by stand-ins, and whether the
+//! real inputs can be fetched.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -20,14 +20,14 @@ use crate::testbed::lock_file::{self, StandIns};
 use crate::testbed::revision::TestbedRevision;
 use crate::testbed::{llama_tree, lock_creation};
 
-/// What every Nix call gets in the testbed. Its builds use the machine's own compiler,
-/// hence no sandbox; nothing is to be had elsewhere; one at a time, because the second variant of a source then finds the
-/// first one's objects in ccache.
+/// Options of every Nix call in the testbed. No sandbox, because builds use the machine's compiler;
+/// no substituters, because no binary cache has the testbed's packages; one build at a time, so
+/// that the second variant of a source finds the first one's objects in ccache.
 pub const NIX_OPTIONS: &[&str] =
     &["--option", "sandbox", "false", "--option", "substituters", "", "--max-jobs", "1"];
 
-/// Number of lock files kept, one per fleet and revision.
-const MOST_LOCKS: usize = 20;
+/// Number of lock files to keep, one per fleet and revision.
+const LOCKS_KEPT: usize = 20;
 
 /// Writes the lock file for `--reference-lock-file` and returns its path. Needs no network, and
 /// hashes the testbed's files once.
@@ -49,7 +49,7 @@ pub fn lock_file(
     let folder = folder(root)?;
     let locks = home.join("locks");
     disk::create(&locks)?;
-    let memory = locks.join(format!("{}.hash", files::path_name(&folder)));
+    let hash_file = locks.join(format!("{}.hash", files::path_name(&folder)));
     let fleet_lock = root.join("flake.lock");
     let before = match fs::read_to_string(&fleet_lock) {
         Ok(text) => text,
@@ -57,15 +57,14 @@ pub fn lock_file(
             lock_creation::make(nix, home, root, &folder, revision.tree())?
         }
         Err(error) => {
-            let what = format!("cannot read {}", fleet_lock.display());
-            return Err(error).context(what);
+            return Err(error).context(format!("cannot read {}", fleet_lock.display()));
         }
     };
     let after = lock_file::with_stand_ins(
         &before,
         &StandIns {
             folder: &text(&folder)?,
-            nar_hash: &nar_hash(nix, &folder, &memory)?,
+            nar_hash: &nar_hash(nix, &folder, &hash_file)?,
             flakes: &flakes(&folder)?,
             repository: &text(&llama_tree::repository(home))?,
             tree: revision.tree(),
@@ -75,22 +74,22 @@ pub fn lock_file(
 
     let name = format!("{}-{}.lock", files::path_name(root), revision.name());
     let file = locks.join(name);
-    // Not rewritten if it is the same, so that concurrent runs do not disturb each other.
+    // Not rewritten if unchanged, so that concurrent runs do not disturb each other.
     if fs::read_to_string(&file).ok().as_deref() != Some(after.as_str()) {
         files::write_atomically(&file, after.as_bytes())?;
-        // Old fleets' files go. Those of the last day stay: a run may still use them.
+        // Remove the files of old fleets, except those of the last day, which a run may still use.
         let day = Duration::from_secs(86_400);
-        files::prune(&locks, MOST_LOCKS, day, |name| name.ends_with(".lock"));
+        files::prune(&locks, LOCKS_KEPT, day, |name| name.ends_with(".lock"));
     }
     Ok(file)
 }
 
-/// Returns the fleet's own testbed, else the one that comes with xtask: in the checkout that it was
-/// compiled in, or beside its package (pkgs/xtask/package.nix).
+/// Returns the fleet's testbed if it has one, else xtask's: in the checkout that xtask was compiled
+/// in, or in its package (pkgs/xtask/package.nix).
 fn folder(root: &Path) -> Result<PathBuf> {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed");
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed");
     let packaged = option_env!("LLAMAFLEET_SHARE").map(|share| Path::new(share).join("testbed"));
-    for folder in [Some(root.join("testbed")), Some(ours), packaged].into_iter().flatten() {
+    for folder in [Some(root.join("testbed")), Some(checkout), packaged].into_iter().flatten() {
         if folder.join("nixpkgs/flake.nix").is_file() {
             return fs::canonicalize(&folder)
                 .with_context(|| format!("cannot resolve {}", folder.display()));
@@ -119,7 +118,7 @@ struct Prefetched {
     store_path: PathBuf,
 }
 
-/// A folder's hash, valid while the folder is unchanged.
+/// A cached hash, valid while the folder's files are unchanged.
 #[derive(Serialize, Deserialize)]
 struct Known {
     folder: PathBuf,
@@ -127,11 +126,12 @@ struct Known {
     prefetched: Prefetched,
 }
 
-/// Returns the folder's hash and copies it to the store. Asks Nix only if a file changed, since
-/// every command begins with this.
-fn nar_hash(nix: &Nix, folder: &Path, memory: &Path) -> Result<String> {
+/// Copies the folder to the store and returns its hash. Caches the hash in `hash_file`, because
+/// every command needs it, and runs Nix only if a file changed.
+fn nar_hash(nix: &Nix, folder: &Path, hash_file: &Path) -> Result<String> {
     let files = snapshot::folder(folder)?;
-    let known = fs::read_to_string(memory).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let known =
+        fs::read_to_string(hash_file).ok().and_then(|text| serde_json::from_str(&text).ok());
     if let Some(Known { folder: of, files: then, prefetched }) = known
         && (of.as_path(), &then) == (folder, &files)
         && prefetched.store_path.exists()
@@ -144,20 +144,20 @@ fn nar_hash(nix: &Nix, folder: &Path, memory: &Path) -> Result<String> {
     let prefetched: Prefetched = serde_json::from_str(&printed)
         .with_context(|| format!("unexpected output from `{call}`: {printed}"))?;
     let hash = prefetched.hash.clone();
-    // The hash of a folder that changed meanwhile is unknown.
+    // Not cached if the folder changed meanwhile.
     if snapshot::folder(folder)? == files {
         let known = Known { folder: folder.to_owned(), files, prefetched };
-        files::write_atomically(memory, serde_json::to_string(&known)?.as_bytes())?;
+        files::write_atomically(hash_file, serde_json::to_string(&known)?.as_bytes())?;
     }
     Ok(hash)
 }
 
-/// Returns whether the real inputs can be fetched, that is, whether GitHub accepts a connection at
-/// once.
+/// Returns whether the real inputs can be fetched: whether GitHub accepts a connection within
+/// seconds.
 pub fn inputs_reachable() -> bool {
     let time = Duration::from_millis(1500);
     let (sender, answer) = mpsc::channel();
-    // Name resolution may hang longer than the limit, so its thread is abandoned.
+    // Name resolution may take longer than the timeout, so it runs in a thread that is not joined.
     thread::spawn(move || {
         let addresses = ("github.com", 443).to_socket_addrs();
         let mut addresses = addresses.into_iter().flatten().take(2);

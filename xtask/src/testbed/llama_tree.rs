@@ -39,7 +39,7 @@ pub fn missing_archives(home: &Path) -> Vec<&'static Tree> {
     TREES.iter().filter(|tree| !downloads(home).join(tree.archive().file_name).is_file()).collect()
 }
 
-/// Makes the repository, and downloads what is missing.
+/// Creates the repository, and downloads missing archives.
 pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
     let mut archives = vec![];
     for tree in &TREES {
@@ -65,7 +65,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
             extract(tree, archive, &work)?;
             let _ = fs::remove_file(partial.join("index"));
             run(&git(&["add", "--all", "--force", "."]))?;
-            // The commit's hash depends on these words.
+            // The commit's hash depends on this message.
             let message = format!("llama.cpp {} as in {SDIST} {}", tree.upstream_rev, tree.version);
             let date = format!("{} +0000", tree.date);
             let commit = git(&["commit", "--quiet", "--no-verify", "--message", &message])
@@ -100,8 +100,8 @@ fn extract(tree: &Tree, archive: &Path, into: &Path) -> Result<()> {
     disk::remove(&into.join(".git"))
 }
 
-/// Returns a call of git on that repository that ignores the configuration, hooks and attributes of
-/// machine and user, and a git that may be running xtask as its hook.
+/// Returns a call of git on that repository. It ignores the configuration, hooks and attributes of
+/// the machine and the user, and the environment of a git that runs xtask in a hook.
 fn git(repository: &Path, work: &Path, words: &[&str]) -> Invocation {
     let mut call = Invocation::new("git");
     for setting in [

@@ -1,5 +1,5 @@
-//! The lock file for a fleet that has none, in the testbed: Nix makes it with every input
-//! overridden by its stand-in; then the real inputs' references replace those of the stand-ins.
+//! Creates the lock file of a fleet that has none, in the testbed: Nix locks every input to its
+//! stand-in, then the real inputs' references replace those of the stand-ins.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +20,8 @@ use crate::testbed::{inputs as testbed, llama_tree};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Returns the text of the lock file.
+///
 /// # Errors
 /// flake.nix cannot be read, or has an input without a stand-in.
 pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> Result<String> {
@@ -31,8 +33,8 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
     let mut originals = Map::new();
     let mut overrides: Vec<String> = vec![];
     let mut missing = vec![];
-    let mut instead = |name: &str, by: String| {
-        overrides.extend(["--override-input".to_owned(), name.to_owned(), by]);
+    let mut override_input = |name: &str, stand_in: String| {
+        overrides.extend(["--override-input".to_owned(), name.to_owned(), stand_in]);
     };
     let flake = |flake: &str| format!("path:{}?dir={flake}", folder.display());
     let llama_cpp = {
@@ -45,32 +47,32 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
             continue;
         }
         let original = flake_ref::of_input(name, input).unwrap_or_default();
-        // The inputs that a stand-in and the real input have in common.
-        let mut own_inputs = vec![];
+        // The inputs of the input that need stand-ins, too.
+        let mut inner_inputs = vec![];
         match stand_in_for(&original, name, &flakes) {
             Some(StandIn::Folder(stand_in)) => {
-                instead(name, flake(stand_in));
+                override_input(name, flake(stand_in));
                 if ["home-manager", "waybar"].contains(&stand_in) {
-                    own_inputs.push(("nixpkgs", flake("nixpkgs")));
+                    inner_inputs.push(("nixpkgs", flake("nixpkgs")));
                 }
             }
             Some(StandIn::Llamafleet) => {
-                let ourselves = ourselves(nix, folder)?;
+                let llamafleet = llamafleet(nix, folder)?;
                 match original["dir"].as_str() {
                     // lib/ has no lock file, so its inputs have to be replaced, too.
                     Some(dir) => {
-                        instead(name, format!("{ourselves}?dir={dir}"));
-                        own_inputs.push(("nixpkgs", flake("nixpkgs")));
-                        own_inputs.push(("llama-cpp", llama_cpp.clone()));
-                        own_inputs.push(("llama-cpp/flake-parts", flake("flake-parts")));
+                        override_input(name, format!("{llamafleet}?dir={dir}"));
+                        inner_inputs.push(("nixpkgs", flake("nixpkgs")));
+                        inner_inputs.push(("llama-cpp", llama_cpp.clone()));
+                        inner_inputs.push(("llama-cpp/flake-parts", flake("flake-parts")));
                     }
-                    None => instead(name, ourselves),
+                    None => override_input(name, llamafleet),
                 }
             }
             Some(StandIn::LlamaCpp) => {
-                instead(name, llama_cpp.clone());
-                own_inputs.push(("flake-parts", flake("flake-parts")));
-                own_inputs.push(("nixpkgs", flake("nixpkgs")));
+                override_input(name, llama_cpp.clone());
+                inner_inputs.push(("flake-parts", flake("flake-parts")));
+                inner_inputs.push(("nixpkgs", flake("nixpkgs")));
             }
             // A folder in the flake.
             None if is_relative(input) => continue,
@@ -81,10 +83,10 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
                 continue;
             }
         }
-        for (own, by) in own_inputs {
-            let first = own.split('/').next().unwrap_or(own);
+        for (inner, stand_in) in inner_inputs {
+            let first = inner.split('/').next().unwrap_or(inner);
             if input["inputs"][first].get("follows").is_none() {
-                instead(&format!("{name}/{own}"), by);
+                override_input(&format!("{name}/{inner}"), stand_in);
             }
         }
         originals.insert(name.clone(), original);
@@ -106,27 +108,27 @@ pub fn make(nix: &Nix, home: &Path, root: &Path, folder: &Path, tree: &Tree) -> 
         .arg(&file)
         .args(overrides)
         .arg(root);
-    let answer = process::capture(&call, Some(TIMEOUT))?;
-    match answer.exit {
+    let output = process::capture(&call, Some(TIMEOUT))?;
+    match output.exit {
         Exit::Code(0) => {}
         Exit::Interrupted => bail!(Interrupted),
         exit => {
             let flake = root.join("flake.nix");
-            let words = diagnose(&answer.stderr_text(), None).message;
-            bail!("Nix cannot lock the inputs of {} ({exit}): {words}", flake.display());
+            let error = diagnose(&output.stderr_text(), None).message;
+            bail!("Nix cannot lock the inputs of {} ({exit}): {error}", flake.display());
         }
     }
     with_originals(&files::read(&file)?, &originals)
 }
 
-/// `./folder` or `path:./folder`: Nix locks it without fetching anything.
+/// Whether the URL is relative, such as `./folder` or `path:./folder`. Nix fetches nothing for it.
 fn is_relative(input: &Value) -> bool {
     let url = input["url"].as_str().unwrap_or_default();
     url.strip_prefix("path:").unwrap_or(url).starts_with('.')
 }
 
 /// Copies the tracked files of the checkout that contains the testbed to the store, as a flake.
-fn ourselves(nix: &Nix, folder: &Path) -> Result<String> {
+fn llamafleet(nix: &Nix, folder: &Path) -> Result<String> {
     let checkout = folder.parent().unwrap_or(folder);
     if !checkout.join("flake.nix").is_file() {
         bail!("--testbed has no llamafleet for this flake: run xtask from a checkout of it");

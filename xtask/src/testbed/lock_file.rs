@@ -1,5 +1,6 @@
-//! The testbed's lock file, made from the fleet's: the same inputs, each locked to its stand-in.
-//! `original` and `follows`, which Nix compares with flake.nix, stay, so Nix locks nothing again.
+//! Creates the testbed's lock file from the fleet's: the same inputs, each locked to its stand-in.
+//! Keeps `original` and `follows`, which Nix compares with flake.nix, so that Nix does not lock
+//! them again.
 //!
 //! Pure: no I/O, no clock.
 
@@ -25,9 +26,9 @@ pub struct StandIns<'a> {
     pub tree: &'a Tree,
 }
 
-/// Returns the lock file's text with each input replaced by its stand-in, if there is one. A
-/// stand-in keeps the inputs of the real input, since other inputs may follow them; it uses only
-/// nixpkgs, so the others are never fetched.
+/// Returns the lock file's text with each input replaced by its stand-in, if it has one. A stand-in
+/// keeps the inputs of the real input, because other inputs may follow them. It uses only nixpkgs,
+/// so Nix does not fetch the others.
 pub fn with_stand_ins(lock: &str, stand_ins: &StandIns<'_>) -> Result<String> {
     let mut lock = LockFile::parse(lock).context("flake.lock is not JSON")?;
     let root = lock.root().to_owned();
@@ -68,7 +69,7 @@ fn stand_in(node: &mut Value, name: &str, stand_ins: &StandIns<'_>) {
         locked["type"] == "git" && url.starts_with("file://")
     };
     if node.get("locked").is_some_and(is_local) {
-        // A llama.cpp on this machine already: a fleet made for the testbed.
+        // Already a local llama.cpp: the fleet was created for the testbed.
         return;
     }
     let locked = match stand_in_for(&node["original"], name, stand_ins.flakes) {
@@ -92,14 +93,14 @@ pub enum StandIn<'a> {
     Folder(&'a str),
 }
 
-/// Finds the stand-in by the input's repository (`original` in flake.lock), else by its name.
+/// Finds an input's stand-in by its repository (`original` in flake.lock), else by the input's
+/// name.
 pub fn stand_in_for<'a>(original: &Value, name: &str, flakes: &'a [String]) -> Option<StandIn<'a>> {
     let mut names = flake_ref::repository_names(original).chain([name]);
     names.find_map(|name| match name.to_ascii_lowercase().as_str() {
         "llama.cpp" | "llama-cpp" => Some(StandIn::LlamaCpp),
         "llamafleet" => Some(StandIn::Llamafleet),
-        // Every nixpkgs, whatever its branch, and nixpkgs.lib are the one stand-in; a
-        // channel is a file of Nix expressions.
+        // One stand-in for nixpkgs of any branch, nixpkgs.lib, and channels (nixexprs.tar.xz).
         other => {
             let is_nixpkgs = other.starts_with("nixpkgs") || other.starts_with("nixexprs");
             let wanted = if is_nixpkgs { "nixpkgs" } else { other };
@@ -108,8 +109,8 @@ pub fn stand_in_for<'a>(original: &Value, name: &str, flakes: &'a [String]) -> O
     })
 }
 
-/// Replaces the `original` of each input in Nix's lock file, so that it matches flake.nix:
-/// `originals` by the name of the input.
+/// Replaces the `original` of each input in Nix's lock file, so that it matches flake.nix.
+/// `originals` has the replacements by the name of the input.
 pub fn with_originals(lock: &str, originals: &Map<String, Value>) -> Result<String> {
     let mut lock = LockFile::parse(lock).context("Nix's lock file is not JSON")?;
     for (name, original) in originals {
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nix_compares_with_the_flake_stays() {
+    fn what_nix_compares_with_the_flake_is_unchanged() {
         let (before, after): (Value, Value) = (serde_json::from_str(LOCK).unwrap(), transformed());
         for node in ["llama-cpp", "nixpkgs", "nixpkgs_2", "waybar"] {
             let original = format!("/nodes/{node}/original");
@@ -200,10 +201,10 @@ mod tests {
         let lock = transformed();
         let dir = |node: &str| lock.pointer(&format!("/nodes/{node}/locked/dir")).cloned();
         assert_eq!(dir("nixpkgs_2"), Some(json!("nixpkgs")));
-        // Named by the input alone: a tarball has no repository.
+        // Found by the input's name: a tarball has no repository.
         assert_eq!(dir("nixpkgs"), Some(json!("nixpkgs")));
         assert_eq!(dir("waybar"), Some(json!("waybar")));
-        // llama.cpp is the real flake, so its own inputs count.
+        // llama.cpp is the real flake, so its inputs have stand-ins, too.
         assert_eq!(dir("flake-parts"), Some(json!("flake-parts")));
         let llama = lock.pointer("/nodes/llama-cpp/locked").unwrap();
         assert_eq!(llama["url"], "file:///home/llama.cpp");
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_without_a_stand_in_stays() {
+    fn an_input_without_a_stand_in_is_unchanged() {
         let other = transformed();
         assert_eq!(other.pointer("/nodes/other/locked"), Some(&json!({ "type": "github" })));
     }
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_lock_file_is_an_error() {
+    fn an_invalid_lock_file_is_an_error() {
         let flakes = [];
         let stand_ins = StandIns {
             folder: "",

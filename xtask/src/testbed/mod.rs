@@ -1,6 +1,6 @@
 //! The testbed: stand-ins for the flake inputs, and llama.cpp's real trees.
 //!
-//! Entry points: `inputs::lock_file` makes the lock file that puts the stand-ins in place.
+//! Entry points: `inputs::lock_file` creates the lock file that replaces the inputs by stand-ins.
 //!
 //! Imports: system, nix.
 

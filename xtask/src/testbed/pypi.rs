@@ -20,17 +20,18 @@ pub struct PypiFile {
     pub file_name: String,
     pub sha256: &'static str,
     pub megabytes: u64,
-    /// A source archive, not a wheel.
+    /// Whether it is a source archive instead of a wheel.
     pub is_source: bool,
 }
 
 impl PypiFile {
-    /// pip's requirements file, which makes pip refuse any other content.
+    /// Returns pip's requirements file, with which pip rejects any other content.
     fn requirement(&self) -> String {
         format!("{}=={} --hash=sha256:{}\n", self.package, self.version, self.sha256)
     }
 
-    /// Not for build tools: pip would build cmake, which a source archive needs.
+    /// Returns pip's option for the format of this package only: pip would otherwise build cmake,
+    /// which a source archive needs, from source.
     fn format(&self) -> &'static str {
         if self.is_source { "--no-binary" } else { "--only-binary" }
     }

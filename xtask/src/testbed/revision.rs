@@ -1,5 +1,5 @@
-//! The testbed's llama.cpp trees: their sources, tags and commits.
-//! The commits are made with fixed names and dates, so they are the same everywhere.
+//! The testbed's llama.cpp trees: their sources, tags and commits. The commits have fixed names and
+//! dates, so they are the same everywhere.
 //!
 //! Pure: no I/O, no clock.
 
@@ -17,7 +17,7 @@ pub struct Tree {
     pub name: &'static str,
     pub tag: &'static str,
     pub branch: &'static str,
-    /// The tag of the commit before it.
+    /// The tag of the parent commit.
     pub parent: Option<&'static str>,
     /// Author and committer date of its commit, in seconds since 1970.
     pub date: i64,
@@ -118,7 +118,7 @@ impl TestbedRevision {
         }
     }
 
-    /// Returns its name for `--testbed`.
+    /// Returns the value of `--testbed`.
     pub fn name(self) -> &'static str {
         self.tree().name
     }

@@ -1,5 +1,5 @@
-//! The GPU toolkits that `setup` provides on request, and the fixed links by which the testbed's
-//! packages find them, since a derivation must not contain a path of one machine.
+//! The GPU toolkits that `setup` provides on request, and the links by which the testbed's packages
+//! find them. The links are the same on every machine, so derivations are, too.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub fn link(name: &str) -> PathBuf {
 pub struct Toolkit {
     pub name: &'static str,
     pub backend: &'static str,
-    /// Files that the testbed's packages are made from: the first that exists of each list.
+    /// The files that the testbed's packages need: one of each list.
     files: &'static [&'static [&'static str]],
 }
 
@@ -54,7 +54,7 @@ impl Toolkit {
         self.files.iter().all(|places| places.iter().any(|place| Path::new(place).exists()))
     }
 
-    /// The command that provides it.
+    /// Returns the command that provides the toolkit.
     pub fn setup_command(&self) -> String {
         format!("cargo xtask setup --{}", self.backend)
     }

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_colour_of_usage_errors_is_found_before_parsing() {
+    fn the_color_option_is_found_before_parsing() {
         let color = |words: &str| color_in(words.split(' ').map(str::to_owned));
         assert_eq!(color("xtask check --color=always"), ColorChoice::Always);
         assert_eq!(color("xtask --color never check"), ColorChoice::Never);

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_yes_is_yes() {
+    fn an_empty_answer_and_yes_confirm() {
         assert!(["\n", "y\n", " YES \n"].iter().all(|line| is_yes(line)));
         assert!(["n\n", "no\n", "what?\n"].iter().all(|line| !is_yes(line)));
     }

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_line_of_a_users_text_is_a_command() {
+    fn text_cannot_contain_workflow_commands() {
         let defused = defuse("a\n  ::add-mask::x\r::error::y\nz ##[group]t :: u");
         for line in defused.split(['\n', '\r']) {
             assert!(!line.trim_start().starts_with("::") && !line.contains("##["), "{line}");

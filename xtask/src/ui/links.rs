@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_files_that_exist_are_links() {
+    fn existing_files_become_links() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a+b.log");
         fs::write(&file, "").unwrap();

@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prose_is_broken_between_words_and_only_on_a_terminal() {
+    fn text_is_wrapped_between_words_and_only_on_a_terminal() {
         let text = "one two three four five";
         assert_eq!(wrap(text, None, 30, 4), text);
         assert_eq!(wrap(text, Some(28), 18, 4), "one two\n    three four five");

@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_name_is_found_and_an_unrelated_one_is_not() {
+    fn only_similar_names_are_suggested() {
         let hosts = ["carbon", "beryllium", "boron", "nitrogen"];
         assert_eq!(nearest("carbn", hosts), Some("carbon"));
         assert_eq!(nearest("berylium", hosts), Some("beryllium"));

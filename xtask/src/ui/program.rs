@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_name_what_was_typed() {
+    fn the_program_is_named_as_the_user_called_it() {
         for (package, called, name) in [
             (Some("xtask"), "target/debug/xtask", "cargo xtask"),
             (None, "/nix/store/hash-xtask-0.1.0/bin/xtask", "nix run .#xtask --"),

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_that_a_terminal_obeys() {
+    fn control_sequences_are_removed() {
         for (text, clean) in [
             ("a\u{202e}b\u{9b}2Jc\x1b[31md", "abcd"),
             ("plain ‘text’\n\té", "plain ‘text’\n\té"),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_shown() {
+    fn passwords_are_hidden() {
         for (text, shown) in [
             ("https://me:pa:ss@cache.example/x?a=b@c", "https://me:***@cache.example/x?a=b@c"),
             ("https://me@cache.example", "https://me@cache.example"),
@@ -147,18 +147,18 @@ mod tests {
         ] {
             assert_eq!(hide_passwords(text.into()), shown);
         }
-        let said = hide_password_of("ssh://me:secret@host/x", "cannot reach 'me:secret@host'");
-        assert_eq!(said, "cannot reach 'me:***@host'");
+        let shown = hide_password_of("ssh://me:secret@host/x", "cannot reach 'me:secret@host'");
+        assert_eq!(shown, "cannot reach 'me:***@host'");
         assert_eq!(hide_password_of("ssh://me@host", "me@host"), "me@host");
     }
 
     #[test]
-    fn colours_are_kept_where_they_are_ours() {
+    fn only_colours_of_painted_text_are_kept() {
         assert_eq!(sanitize_painted("\x1b[31merror\x1b[0m\x1b[2J\r"), "\x1b[31merror\x1b[0m");
     }
 
     #[test]
-    fn hidden_text_stays_hidden_from_nobody() {
+    fn concealed_and_invisible_text_becomes_visible() {
         assert_eq!(sanitize_painted("a\x1b[8mb\x1b[0;7mc"), "abc");
         let text = "a\u{202e}b\u{9b}2Jc\u{feff}é";
         let json = escape_json(&serde_json::to_string_pretty(&[text]).unwrap());
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_one_line() {
+    fn a_name_is_sanitized_to_one_short_line() {
         assert_eq!(sanitize_name("a\x1b[31mb\u{202e}c\nd\n"), "abc d");
         assert_eq!(sanitize_name("AMD Ryzen 7 “7840U” <&>"), "AMD Ryzen 7 “7840U” <&>");
         assert_eq!(sanitize_name(&"é".repeat(1000)).chars().count(), 161);

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_screen_that_is_too_narrow_has_a_line_for_each_cell() {
+    fn on_a_narrow_screen_each_cell_has_a_line() {
         let columns = ["HOST", "TARGET", ">TOKENS/S", "LAST BENCH"];
         let bench = "pp128 6965, tg32 553.1, pp512 7012 (2026-11-22)";
         let row = |name: &str| [name, "root@10.0.0.3", "-", bench].map(Cell::from).into();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_without_a_first_cell_stays_below_its_heading() {
+    fn rows_without_a_first_cell_are_listed_below_the_row_before() {
         let columns = ["TEST", "VARIANT", ">TOKENS/S"];
         let rows = [["pp128", "upstream", "4.5"], ["", "tuned", "9.1"], ["tg32", "tuned", "-"]];
         let rows = rows.map(|row| row.map(Cell::from).into()).into();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_they_look() {
+    fn column_widths_count_displayed_characters() {
         let columns = ["host", ">t/s"];
         let names = ["boron", "e\u{301}te\u{301}", "机器"];
         let rows = names.map(|name| vec![Cell::from(name), Cell::from("7")]).into();

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_times_read_well() {
+    fn sizes_and_times_are_rounded() {
         assert_eq!(bytes(512), "512 B");
         assert_eq!(bytes(1_288_490_189), "1.2 GiB");
         assert_eq!(seconds(0.84), "0.8 s");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn speeds_have_the_digits_that_mean_something() {
+    fn speeds_have_at_least_three_significant_digits() {
         let speeds = [0.0, 3.456, 51.26, 999.96, 1469.4, 2e9].map(speed);
         assert_eq!(speeds, ["0.00", "3.46", "51.3", "1000.0", "1469", "2.00e9"]);
     }

@@ -1,5 +1,5 @@
-//! An upstream repository, queried with git: its branches and tags, and its history from a copy
-//! under `upstream/` of xtask's folder.
+//! Queries an upstream repository with git: its branches and tags, and its history from a bare
+//! clone in `upstream/` of xtask's folder.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,16 +16,18 @@ use crate::system::process::{self, Invocation, Source};
 use crate::system::{disk, files, machine_lock};
 
 const QUICK: Duration = Duration::from_secs(60);
-/// The first copy of a long history, or reading ten thousand commits.
+/// Timeout for cloning a long history, or for reading ten thousand commits.
 const LONG: Duration = Duration::from_secs(900);
 
-/// The revision of every name that the repository has, by its full name. An annotated tag stands
-/// for its commit.
+/// The refs of a repository: full name to revision. An annotated tag has the revision of its
+/// commit.
 #[derive(Debug, Clone, Default)]
 pub struct Names(BTreeMap<String, String>);
 
+/// Reads the refs of a repository.
+///
 /// # Errors
-/// There is no git, or the repository does not answer.
+/// There is no git, or the repository cannot be reached.
 pub fn names(url: &str) -> Result<Names> {
     let call = git(&["ls-remote", "--quiet", "--", url]);
     let output = process::capture(&call, Some(QUICK))?;
@@ -34,23 +36,24 @@ pub fn names(url: &str) -> Result<Names> {
         let why = why.lines().find(|line| !line.trim().is_empty()).unwrap_or("no answer");
         bail!("cannot list the revisions of {url} ({}): {}", output.exit, why.trim());
     }
-    Ok(Names::read(&output.stdout_text()))
+    Ok(Names::parse(&output.stdout_text()))
 }
 
 impl Names {
-    /// Reads what `git ls-remote` prints: after an annotated tag comes its commit, as `TAG^{}`.
-    fn read(printed: &str) -> Self {
+    /// Parses the output of `git ls-remote`. The commit of an annotated tag follows it as `TAG^{}`.
+    fn parse(printed: &str) -> Self {
         let lines = printed.lines().filter_map(|line| line.split_once('\t'));
         let name = |name: &str| name.strip_suffix("^{}").unwrap_or(name).to_owned();
-        Self(lines.map(|(rev, its)| (name(its), rev.to_owned())).collect())
+        Self(lines.map(|(rev, full_name)| (name(full_name), rev.to_owned())).collect())
     }
 
-    /// The revision of a full name.
+    /// Returns the revision of a ref's full name.
     pub fn rev(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Returns the revision and the full name of a branch or tag. A tag comes first, as in git.
+    /// Returns the revision and the full name of a branch or tag. A tag takes precedence, as in
+    /// git.
     pub fn resolve(&self, typed: &str) -> Option<(&str, String)> {
         let forms = [
             typed.to_owned(),
@@ -61,12 +64,12 @@ impl Names {
         forms.into_iter().find_map(|name| Some((self.rev(&name)?, name)))
     }
 
-    /// The tags `bN`: N and the revision, sorted.
+    /// Returns the tags `bN` as N and revision, sorted.
     pub fn builds(&self) -> Vec<(u64, &str)> {
         self.tags(build)
     }
 
-    /// The releases, oldest first, with their revisions; pre-releases are none.
+    /// Returns the releases with their revisions, oldest first, without pre-releases.
     pub fn releases(&self) -> Vec<(Version, &str)> {
         self.tags(release)
     }
@@ -79,7 +82,7 @@ impl Names {
         tags
     }
 
-    /// A revision with the number and version of its tags, if it has any.
+    /// Adds the build number and the version from the revision's tags, if it has any.
     pub fn named(&self, revision: Revision) -> Revision {
         let build = self.builds().into_iter().find(|(_, rev)| *rev == revision.rev);
         let release = self.releases().into_iter().rfind(|(_, rev)| *rev == revision.rev);
@@ -90,27 +93,27 @@ impl Names {
         }
     }
 
-    /// Every tag and branch by its short name.
+    /// Returns the short names of all tags and branches.
     pub fn short(&self) -> impl Iterator<Item = &str> {
         let names = self.0.keys();
         names.filter_map(|it| it.strip_prefix("refs/tags/").or(it.strip_prefix("refs/heads/")))
     }
 
-    /// Returns the revision that begins with these digits, and a name of it.
+    /// Returns the revision that begins with these digits, and one of its names.
     pub fn beginning_with(&self, digits: &str) -> Option<(&str, Option<&str>)> {
         let rev = self.0.values().find(|rev| rev.starts_with(digits))?;
-        let name = self.0.iter().find(|(name, its)| *its == rev && *name != "HEAD");
+        let name = self.0.iter().find(|(name, named)| *named == rev && *name != "HEAD");
         Some((rev.as_str(), name.map(|(name, _)| name.as_str())))
     }
 }
 
-/// The history of a repository, on this machine.
+/// A Git repository on this machine.
 #[derive(Debug, Clone)]
 pub struct History {
     folder: PathBuf,
 }
 
-/// A commit, and the files that it changes: for a merge, all that came with it.
+/// A commit and its changed files: for a merge, those that differ from the first parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     pub rev: String,
@@ -120,11 +123,11 @@ pub struct Commit {
 }
 
 impl History {
-    /// Opens a repository of this machine as it is; of any other a copy without files, which is
-    /// made or updated.
+    /// Opens the repository. Reads one on this machine in place, and creates or updates a bare
+    /// clone without file contents of any other.
     ///
     /// # Errors
-    /// No network, no git, no space, no such repository.
+    /// There is no network, git, disk space or repository.
     pub fn open(home: &Path, url: &str) -> Result<Self> {
         let local = match url.strip_prefix("file://") {
             Some(path) => Some(OsString::from_vec(percent_decode_str(path).collect())),
@@ -136,7 +139,7 @@ impl History {
             return Ok(history);
         }
         let folder = home.join("upstream").join(files::path_name(Path::new(url)) + ".git");
-        // Of two fetches at once, git fails one.
+        // Of two concurrent fetches, one fails.
         let _lock = machine_lock::lock(&folder.with_extension("lock"), "git fetch", &|_| ())?;
         if folder.join("HEAD").is_file() {
             let history = Self { folder };
@@ -167,8 +170,8 @@ impl History {
         self.ask(&words).ok().filter(|rev| rev.len() == 40)
     }
 
-    /// Returns a revision with its date, and the build number as llama.cpp counts it; none from a
-    /// shallow clone, which does not have all commits to count.
+    /// Returns a revision with its date, and llama.cpp's build number, the number of its commits. A
+    /// shallow clone lacks commits, so there the build number is `None`.
     ///
     /// # Errors
     /// It is not a commit of this history.
@@ -184,33 +187,33 @@ impl History {
         Ok(Revision { rev: rev.to_owned(), date: date.parse().ok(), build, release })
     }
 
-    /// Whether `old` is `new` or one of those before it.
+    /// Whether `old` is `new` or one of its ancestors.
     pub fn is_ancestor(&self, old: &str, new: &str) -> bool {
         self.ask(&["merge-base", "--is-ancestor", old, new]).is_ok()
     }
 
-    /// The commit where the two diverge, if they have one in common.
+    /// Returns the best common ancestor of two revisions, if there is one.
     pub fn fork(&self, one: &str, other: &str) -> Option<String> {
         self.ask(&["merge-base", one, other]).ok().filter(|rev| !rev.is_empty())
     }
 
-    /// Whether the history was cut off when it was cloned.
+    /// Whether the repository is a shallow clone.
     pub fn is_shallow(&self) -> bool {
         self.ask(&["rev-parse", "--is-shallow-repository"]).is_ok_and(|output| output == "true")
     }
 
-    /// The number of commits after `old` up to `new`.
+    /// Returns the number of commits after `old` up to `new`.
     pub fn count(&self, old: &str, new: &str) -> Result<u64> {
         let output = self.ask(&["rev-list", "--count", &format!("{old}..{new}")])?;
         output.parse().with_context(|| format!("`git rev-list --count` printed {output:?}"))
     }
 
-    /// The tags `bN` that upstream gives its builds: revision to N.
+    /// Returns upstream's build tags `bN`: revision to N.
     pub fn builds(&self) -> Result<BTreeMap<String, u64>> {
         self.tags("b*", build)
     }
 
-    /// Upstream's releases: revision to version.
+    /// Returns upstream's releases: revision to version.
     pub fn releases(&self) -> Result<BTreeMap<String, Version>> {
         self.tags("v*", release)
     }
@@ -221,18 +224,18 @@ impl History {
         let one = |line: &str| {
             let mut words = line.split_whitespace();
             let tag = parse(words.next()?)?;
-            // An annotated tag stands for its commit, the second hash.
+            // The second hash of an annotated tag is its commit.
             Some((words.last()?.to_owned(), tag))
         };
         Ok(output.lines().filter_map(one).collect())
     }
 
-    /// `old`, then the commits up to `new` that are on its line of first parents: what was on
-    /// the branch, whatever came by merges.
+    /// Returns the first-parent history from `old` to `new`, both included: the commits of the
+    /// branch without those of merged branches.
     ///
     /// # Errors
-    /// Git fails: the history is not complete.
-    pub fn main_line(&self, old: &str, new: &str) -> Result<Vec<String>> {
+    /// Git fails because the history is incomplete.
+    pub fn first_parent_history(&self, old: &str, new: &str) -> Result<Vec<String>> {
         let range = format!("{old}..{new}");
         let call = self.git(&["rev-list", "--first-parent", "--reverse", &range, "--"]);
         let (mut revs, mut output) = (vec![old.to_owned()], String::new());
@@ -249,8 +252,8 @@ impl History {
         Ok(revs)
     }
 
-    /// The commits after `old` up to `new` on the main line that change one of `paths`, oldest
-    /// first, each with those of its files.
+    /// Returns the commits of the first-parent history after `old` up to `new` that change one of
+    /// `paths`, oldest first. Their files are only those in `paths`.
     pub fn between<'a>(
         &self,
         old: &str,
@@ -288,8 +291,8 @@ impl History {
         Ok(output.stdout_text().split('\u{1e}').filter_map(record).collect())
     }
 
-    /// The lines that a commit adds and removes in these files, without context. In a partial
-    /// clone the files may have to be fetched.
+    /// Returns the lines that a commit adds and removes in these files, without context. A partial
+    /// clone may have to fetch the files.
     pub fn changed_lines(&self, rev: &str, files: &[String]) -> Result<Vec<String>> {
         let call = self
             .git(&["show", "--first-parent", "-m", "--no-renames", "--no-color", "--no-ext-diff"])
@@ -303,17 +306,17 @@ impl History {
     }
 }
 
-/// The number of a build's tag, `b6140`.
+/// Returns the number of a build's tag, such as `b6140`.
 fn build(tag: &str) -> Option<u64> {
     tag.strip_prefix('b')?.parse().ok()
 }
 
-/// The version of a release's tag, `v0.7.0`; `v0.7.0-rc1` is no release.
+/// Returns the version of a release's tag, such as `v0.7.0`. `v0.7.0-rc1` is not a release.
 fn release(tag: &str) -> Option<Version> {
     Version::parse(tag.strip_prefix('v')?).ok().filter(|version| version.pre.is_empty())
 }
 
-/// git that never asks for a password.
+/// Returns a git command that never prompts for a password.
 fn git(words: &[&str]) -> Invocation {
     Invocation::new("git")
         .args(words.iter().copied())
@@ -330,8 +333,8 @@ mod tests {
                           ee55\trefs/tags/v1.1.0-rc1\n";
 
     #[test]
-    fn an_annotated_tag_stands_for_its_commit() {
-        let names = Names::read(LISTED);
+    fn an_annotated_tag_has_the_revision_of_its_commit() {
+        let names = Names::parse(LISTED);
         assert_eq!(names.rev("refs/tags/v1.0.0"), Some("dd44"));
         assert_eq!(names.resolve("1.0.0"), Some(("dd44", "refs/tags/v1.0.0".to_owned())));
         assert_eq!(names.releases(), [(Version::new(1, 0, 0), "dd44")]);
@@ -342,12 +345,12 @@ mod tests {
 
     #[test]
     fn the_newest_commit_has_the_name_of_its_branch() {
-        let names = Names::read(LISTED);
+        let names = Names::parse(LISTED);
         assert_eq!(names.beginning_with("aa"), Some(("aa11", Some("refs/heads/master"))));
     }
 
     #[test]
-    fn a_local_repository_is_read_where_its_url_points_and_counted_only_if_it_is_whole() {
+    fn a_local_repository_is_read_in_place_and_a_shallow_one_has_no_build_number() {
         let scratch = tempfile::tempdir().unwrap();
         let run = |folder: &Path, words: &[&str]| {
             let who = ["-c", "user.name=x", "-c", "user.email=x@localhost", "-C"];

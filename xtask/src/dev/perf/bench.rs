@@ -1,6 +1,6 @@
-//! Budgets of the builds' speed and of bench, on the testbed's trees: the tuned variant over a build
-//! by hand with GGML_NATIVE=ON, "dispatch" over the exact variant, upstream's package without a
-//! budget; and the time that bench adds to llama-bench.
+//! Budgets of llama.cpp's speed and of bench, on the testbed's trees: the tuned variant compared
+//! with a build by hand with GGML_NATIVE=ON, "dispatch" with the tuned variant, upstream's package
+//! without a budget; and the time that bench adds to llama-bench.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::bench::{recorder, view};
 use crate::build::run as build_all;
 use crate::build::variants::distinct;
 use crate::dev::args::PerfArgs;
-use crate::dev::perf::bench_budgets::{LEAST, flags_beside_the_cpu, ratios};
+use crate::dev::perf::bench_budgets::{MINIMUM, flags_without_cpu, ratios};
 use crate::dev::perf::budgets::Ratio;
 use crate::dev::perf::{hand_build, timed, xtask};
 use crate::fleet::args::Global;
@@ -43,7 +43,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     let context = Context::open_with(global, ui, Some(revision))?;
     let machine = Machine::discover(&Target::Local)?;
     let models = models(&args.model);
-    // Fails before minutes of builds if there is no model.
+    // Without a model, fail before the builds, which take minutes.
     for (_, chosen) in &models {
         model_path(&context, chosen)?;
     }
@@ -56,9 +56,9 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
         let [hand, tuned, upstream, dispatch @ ..] = &samples[..] else {
             bail!("a comparison target is missing");
         };
-        all.extend(ratios(&format!("{name}, tuned / by hand"), LEAST, tuned, hand));
+        all.extend(ratios(&format!("{name}, tuned / by hand"), MINIMUM, tuned, hand));
         for dispatch in dispatch {
-            all.extend(ratios(&format!("{name}, dispatch / tuned"), LEAST, dispatch, tuned));
+            all.extend(ratios(&format!("{name}, dispatch / tuned"), MINIMUM, dispatch, tuned));
         }
         all.extend(ratios(&format!("{name}, tuned / upstream's package"), 0.0, tuned, upstream));
     }
@@ -67,7 +67,7 @@ pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> 
     Ok(all)
 }
 
-/// Measures on this machine, and locks it against other measurements.
+/// Locks this machine against other measurements.
 pub fn lock(context: &Context) -> Result<Lock> {
     let place = machine_lock::bench_lock(&context.home, Target::Local.name());
     machine_lock::lock(&place, "`perf`", &|holder| {
@@ -75,7 +75,7 @@ pub fn lock(context: &Context) -> Result<Lock> {
     })
 }
 
-/// Runs the builds in turns with a model. Returns results in the builds' order.
+/// Measures the builds in turns with a model. Returns the results in the builds' order.
 pub fn in_turns(
     args: &PerfArgs,
     context: &Context,
@@ -105,7 +105,7 @@ pub fn model_path(context: &Context, chosen: &ChosenModel) -> Result<String> {
     file.into_os_string().into_string().ok().context("the model's path is not UTF-8")
 }
 
-/// Returns the models with their names in the table: the small one in every quantization.
+/// Returns the models with their names for the table. The 29M model has every quantization.
 pub fn models(chosen: &[LocalModel]) -> Vec<(String, ChosenModel)> {
     let all = [Quantization::Q4_0, Quantization::Q8_0, Quantization::F16];
     let quantizations = |model: &LocalModel| match model {
@@ -123,7 +123,8 @@ pub fn models(chosen: &[LocalModel]) -> Vec<(String, ChosenModel)> {
     chosen.iter().flat_map(each).collect()
 }
 
-/// Builds from one source: by hand, tuned, upstream's and, unless left out, dispatch.
+/// Builds one source by hand, tuned, as upstream's package and, if requested, as dispatch, and
+/// returns the builds in this order.
 fn targets(
     context: &Context,
     revision: TestbedRevision,
@@ -141,7 +142,7 @@ fn targets(
     }
     let built = build(context, &selections)?;
     let tree = revision.tree();
-    let flags = flags_beside_the_cpu(&selections[0].1.manifest.cmake_flags);
+    let flags = flags_without_cpu(&selections[0].1.manifest.cmake_flags);
     ui.status(format!("building llama.cpp {} by hand, GGML_NATIVE=ON", tree.name));
     let program = hand_build::make(&context.home, tree, &flags, &mut |line| ui.debug(line))?;
     let by_hand = program.to_str().context("the hand build's path is not UTF-8")?;
@@ -183,8 +184,8 @@ fn params(repetitions: u32) -> Params {
     }
 }
 
-/// Measures bench of the tuned build over as many bare llama-bench processes.
-/// Short tests: the time between them is measured.
+/// Compares bench with the same number of llama-bench processes. The tests are short, because the
+/// time between them is measured.
 fn overhead(
     args: &PerfArgs,
     context: &Context,
@@ -194,7 +195,7 @@ fn overhead(
     let file = &model_path(context, &LocalModel::M29.choose(Quantization::Q4_0))?;
     let short = Params { prompt: 16, generate: 4, ..params(1) };
     let argv = short.argv(&tuned.subject.llama_bench(), file, &tuned.subject.manifest.backends);
-    let bare = Invocation::new(&argv[0]).args(&argv[1..]);
+    let llama_bench = Invocation::new(&argv[0]).args(&argv[1..]);
     let records = context.home.join("perf/bench");
     let folder = context.root().context("the flake is not a local folder")?.to_owned();
     let words = ["--quiet", "--json", "--wait", "--prompt=16", "--generate=4", "--repetitions=1"];
@@ -203,12 +204,12 @@ fn overhead(
     context.ui.status(format!("measuring bench itself, {} runs of {ROUNDS} rounds", args.runs));
     let mut samples = vec![];
     for _ in 0..args.runs {
-        // Without a baseline, or the verdict would need more runs.
+        // With a baseline, the verdict would need more runs.
         disk::remove(&records)?;
         let whole = timed(&call)?.0;
         let mut itself = 0.0;
         for _ in 0..ROUNDS {
-            itself += timed(&bare)?.0;
+            itself += timed(&llama_bench)?.0;
         }
         samples.push((whole, itself));
     }

@@ -1,4 +1,4 @@
-//! Budgets of the builds' speed: ratios of builds that ran in turns, which must not be too small.
+//! Budgets of llama.cpp's speed: minimum ratios of builds that are measured in turns.
 //!
 //! Pure: no I/O, no clock.
 
@@ -7,25 +7,26 @@ use crate::dev::perf::budgets::Ratio;
 use crate::hardware::microarch::Table;
 use crate::statistics::{best, paired};
 
-/// Least ratio to the build by hand, and to the exact variant.
-pub const LEAST: f64 = 0.97;
+/// Minimum ratio to the build by hand, and of dispatch to the tuned variant.
+pub const MINIMUM: f64 = 0.97;
 
-/// Returns the ratio of a build's speed to its reference for each test. `least` 0: no budget.
-pub fn ratios(what: &str, least: f64, subject: &Samples, reference: &Samples) -> Vec<Ratio> {
+/// Returns the ratio of a build's speed to its reference for each test. A `minimum` of 0 is no
+/// budget.
+pub fn ratios(what: &str, minimum: f64, subject: &Samples, reference: &Samples) -> Vec<Ratio> {
     let of_test = |(test, rounds): (&str, &[Vec<f64>])| {
         let base = reference.of(test);
         let ratio = paired(base, rounds)?;
         let pairs =
             rounds.iter().zip(base).filter_map(|(one, other)| Some((best(one)?, best(other)?)));
-        Some(Ratio::at_least(format!("{what}, {test}"), least, &ratio, pairs.collect()))
+        Some(Ratio::at_least(format!("{what}, {test}"), minimum, &ratio, pairs.collect()))
     };
     subject.tests().filter_map(of_test).collect()
 }
 
-/// Returns a variant's flags without those of the CPU, for which the build by hand has
-/// `GGML_NATIVE=ON`.
-pub fn flags_beside_the_cpu(flags: &[String]) -> Vec<String> {
-    const OURS: [&str; 8] = [
+/// Returns a variant's flags without those for the CPU, which `GGML_NATIVE=ON` replaces in the
+/// build by hand.
+pub fn flags_without_cpu(flags: &[String]) -> Vec<String> {
+    const PACKAGING: [&str; 8] = [
         "GGML_NATIVE",
         "GGML_BACKEND_DL",
         "GGML_CPU_ALL_VARIANTS",
@@ -40,9 +41,8 @@ pub fn flags_beside_the_cpu(flags: &[String]) -> Vec<String> {
         let flag = flag.strip_prefix("-D").unwrap_or(flag);
         flag.split(['=', ':']).next().unwrap_or_default().to_owned()
     };
-    let is_cpu =
-        |name: &str| OURS.into_iter().chain(Table::embedded().options()).any(|its| its == name);
-    flags.iter().filter(|flag| !is_cpu(&name(flag))).cloned().collect()
+    let removed = || PACKAGING.into_iter().chain(Table::embedded().options());
+    flags.iter().filter(|flag| !removed().any(|option| option == name(flag))).cloned().collect()
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
     use crate::bench::llama_bench::TestResult;
 
     #[test]
-    fn a_slower_build_misses_and_one_without_a_budget_never_does() {
+    fn a_slower_build_misses_its_budget_if_it_has_one() {
         let rounds = |speed: f64| {
             let mut all = Samples::default();
             for n in 0..10 {
@@ -62,7 +62,7 @@ mod tests {
             all
         };
         for (speed, ok) in [(96.0, false), (98.0, true), (120.0, true)] {
-            let all = ratios("x / y", LEAST, &rounds(speed), &rounds(100.0));
+            let all = ratios("x / y", MINIMUM, &rounds(speed), &rounds(100.0));
             assert_eq!((all.len(), all[0].ok), (1, ok), "{speed}");
             assert!((all[0].value - speed / 100.0).abs() < 1e-9);
             assert_eq!(all[0].samples.len(), 10);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hand_build_gets_all_but_the_cpu() {
+    fn the_hand_build_gets_the_flags_without_those_for_the_cpu() {
         let flags = [
             "-DGGML_AVX512_BF16:BOOL=TRUE",
             "-DGGML_AVX=ON",
@@ -83,6 +83,6 @@ mod tests {
             "-DLLAMA_USE_SYSTEM_GGML:BOOL=TRUE",
         ];
         let flags = flags.map(str::to_owned);
-        assert_eq!(flags_beside_the_cpu(&flags), flags[3..5]);
+        assert_eq!(flags_without_cpu(&flags), flags[3..5]);
     }
 }

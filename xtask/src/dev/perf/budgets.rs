@@ -24,8 +24,7 @@ pub struct Ratio {
     pub ok: bool,
     /// The runs of subject and reference: seconds, bytes, or tokens per second.
     pub samples: Vec<(f64, f64)>,
-    /// For speeds: the 99 % confidence interval. The budget is then a minimum, and 0 without a
-    /// budget.
+    /// For speeds: the 99 % confidence interval. The budget is then a minimum; 0 is no budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
     /// For speeds: the ratio of the medians of all samples.
@@ -44,12 +43,12 @@ impl Ratio {
     pub fn new(name: String, budget: f64, samples: Vec<(f64, f64)>) -> Self {
         let (subject, reference) = medians(&samples);
         let value = subject / reference;
-        // A value that could not be measured is not a number, and not within the budget.
+        // Without measurements the value is NaN, which is not within the budget.
         let ok = value <= budget;
         Self { name, value, budget, ok, samples, interval: None, of_medians: None }
     }
 
-    /// For speeds: takes the value and its interval from `statistics`.
+    /// Creates a ratio of speeds, whose budget is a minimum, with the estimate of `statistics`.
     pub fn at_least(
         name: String,
         budget: f64,
@@ -68,7 +67,7 @@ impl Ratio {
     }
 }
 
-/// The length of a generated build, and how it spends the time.
+/// The length of a generated build, and the work of its steps.
 #[derive(Debug, Clone, Copy)]
 pub struct Length {
     pub steps: u32,
@@ -77,7 +76,7 @@ pub struct Length {
     pub step: Step,
 }
 
-/// The work of a step of a generated build, beside printing.
+/// The work of a step of a generated build, in addition to printing.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
     /// Counts to this number: about 25 ms on a core of 2025.
@@ -100,33 +99,32 @@ impl Step {
     }
 }
 
-/// The build whose log is the longest that this project has: a full AVX-512 build of
-/// llama.cpp, whose intrinsics gcc quotes in each of its warnings. It is a hard case: its
-/// lines were counted in the whole build, its seconds are those of llama-bench alone, on
-/// two quiet cores.
+/// Lines and seconds of the build with the longest log: a full AVX-512 build of llama.cpp, whose
+/// intrinsics gcc quotes in each warning. The rate is higher than that of any real build: the lines
+/// are those of the whole build, but the seconds those of llama-bench alone on two idle cores.
 pub const LONGEST_LOG: (u32, f64) = (30_000, 144.0);
 
-/// A build of so many lines that come as fast as those of the longest log, in bursts of
-/// ten a second.
+/// Returns a build that prints this number of lines at the rate of [`LONGEST_LOG`], in ten bursts
+/// per second.
 pub fn stream(lines: u32) -> Length {
     let (longest, seconds) = LONGEST_LOG;
-    let a_second = f64::from(longest) / seconds;
-    let burst = (a_second / 10.0).round() as u32;
+    let per_second = f64::from(longest) / seconds;
+    let burst = (per_second / 10.0).round() as u32;
     Length {
         steps: (lines / burst).max(1),
         lines: burst,
-        step: Step::Wait { milliseconds: (f64::from(burst) / a_second * 1000.0) as u32 },
+        step: Step::Wait { milliseconds: (f64::from(burst) / per_second * 1000.0) as u32 },
     }
 }
 
-/// Returns the medians of subject and reference; not a number without measurements.
+/// Returns the medians of subject and reference; NaN without measurements.
 fn medians(samples: &[(f64, f64)]) -> (f64, f64) {
     let (subject, reference): (Vec<f64>, Vec<f64>) = samples.iter().copied().unzip();
     let median = |values| statistics::median(values).unwrap_or(f64::NAN);
     (median(subject), median(reference))
 }
 
-/// The hosts of a generated fleet, with a few microarchitectures like a real one.
+/// Returns the hosts of a generated fleet with their microarchitectures, a few like in a real one.
 pub fn hosts(count: usize) -> Vec<(String, &'static str)> {
     const MICROARCHS: [&str; 8] = [
         "znver4",
@@ -141,7 +139,7 @@ pub fn hosts(count: usize) -> Vec<(String, &'static str)> {
     (0..count).map(|n| (format!("h{n:03}"), MICROARCHS[n % MICROARCHS.len()])).collect()
 }
 
-/// Returns a host's module with further CMake flags.
+/// Returns a host's module with extra CMake flags.
 pub fn module_with(microarch: &str, flags: &[String]) -> String {
     let flags = format!("    extraCmakeFlags = {};\n  }};\n", nix_list(flags));
     module(microarch, 0).replacen("  };\n", &flags, 1)
@@ -159,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_is_of_medians_and_nothing_measured_is_not_ok() {
+    fn a_ratio_is_of_medians_and_not_ok_without_measurements() {
         let ratio = Ratio::new("x".into(), 1.5, vec![(3.0, 2.0), (90.0, 1.0), (2.0, 90.0)]);
         assert!((ratio.value - 1.5).abs() < 1e-9 && ratio.ok);
         assert!(!Ratio::new("x".into(), 1.5, vec![]).ok);
@@ -167,9 +165,9 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_as_fast_as_the_longest_log() {
+    fn a_stream_has_the_rate_of_the_longest_log() {
         let length = stream(30_000);
-        let Step::Wait { milliseconds } = length.step else { panic!("it computes") };
+        let Step::Wait { milliseconds } = length.step else { panic!("a stream waits") };
         let seconds = f64::from(length.steps * milliseconds) / 1000.0;
         let lines = f64::from(length.steps * length.lines);
         assert!((lines - 30_000.0).abs() < 50.0, "{lines}");
@@ -178,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_put_where_the_module_reads_them() {
+    fn flags_become_extra_cmake_flags_of_the_module() {
         let module = module_with("haswell", &["-DA=\"b\"".to_owned()]);
         let body = "microarch = \"haswell\";\n    extraCmakeFlags = [ \"-DA=\\\"b\\\"\" ];\n  };\n";
         assert!(module.contains(body), "{module}");

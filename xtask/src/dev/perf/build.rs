@@ -1,8 +1,8 @@
-//! Budgets of build-all: its time over one bare `nix build` of as many new derivations, and its CPU
-//! time; with `--testbed`, those of llama.cpp's builds.
+//! Budgets of build-all: its time compared with one `nix build` of as many new derivations, and its
+//! CPU time; with `--testbed`, those of llama.cpp's builds.
 //!
-//! Both sides of a pair build new derivations of equal length; the order alternates. Nothing is
-//! subtracted.
+//! Both sides of a pair build new derivations of equal length, in alternating order. Nothing is
+//! subtracted from the times.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,13 +22,13 @@ use crate::system::{files, paths};
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 
-/// Ratio of build-all's time to that of `nix build`.
+/// Maximum ratio of build-all's time to that of `nix build`.
 const OVER_NIX: f64 = 1.02;
-/// Share of a core, while a build's log streams.
+/// Maximum share of a core while a build's log streams.
 const OWN_CPU: f64 = 0.02;
-/// Enough to keep the cores of a small machine busy, and more than that of builds waiting.
+/// Number of builds: enough to keep the cores of a small machine busy while other builds wait.
 const BUILDS: usize = 4;
-/// Some 25 ms of /bin/sh on a core of 2025.
+/// About 25 ms of /bin/sh on a core of 2025.
 const COMPUTE: Step = Step::Compute(36_000);
 const WAIT: Step = Step::Wait { milliseconds: 25 };
 
@@ -51,14 +51,14 @@ fn generated(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     let renew = || build_fleet::renew(&folder, 1, length, &round());
     let bench = Bench::open(global, ui, &folder, hosts(1), 1, &renew)?;
     let lines = length.steps * length.lines;
-    // As many lines are a large sample already.
-    for (face, on_terminal) in [("bars on a terminal", true), ("plain lines", false)] {
-        ui.status(format!("measuring one build that prints {lines} lines, {face}"));
+    // One run, because so many lines are a large sample.
+    for (output_mode, on_terminal) in [("bars on a terminal", true), ("plain lines", false)] {
+        ui.status(format!("measuring one build that prints {lines} lines, {output_mode}"));
         renew()?;
         let built = bench.build_all(on_terminal)?;
         ratios.push(output(
             ui,
-            format!("{lines} lines, {face}, CPU time of xtask / time of the build"),
+            format!("{lines} lines, {output_mode}, CPU time of xtask / time of the build"),
             OWN_CPU,
             vec![(built.cpu, built.seconds)],
         ));
@@ -76,7 +76,8 @@ fn generated(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     Ok(ratios)
 }
 
-/// The first two microarchitectures of a generated fleet, one of them with AVX-512.
+/// Measures builds of llama.cpp for the first two microarchitectures of a generated fleet, one with
+/// AVX-512.
 fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     let folder = fleet_copy::make(&paths::repository_root()?, &paths::home()?, 2)?;
     let generated = budgets::hosts(2);
@@ -87,8 +88,8 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
             files::write_atomically(&file, budgets::module_with(microarch, flags).as_bytes())
         })
     };
-    // Nothing is new to ccache but the derivation: all else of a build is done, and its log
-    // comes many times faster than a compiler writes it.
+    // A new derivation whose objects ccache has: all other steps of a build run, and the log comes
+    // many times faster than from a compiler.
     let relink = || write(&[format!("-DLLAMAFLEET_ROUND={}", round())]);
     let bench = Bench::open(global, ui, &folder, names, 1, &relink)?;
     ui.status("measuring two variants of llama.cpp from ccache");
@@ -105,7 +106,7 @@ fn llama_cpp(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
     Ok(ratios)
 }
 
-/// Prints a ratio at once: the rest takes long, and may fail.
+/// Creates a ratio and prints it at once, because later measurements take long and may fail.
 pub fn output(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> Ratio {
     let ratio = Ratio::new(name, budget, samples);
     let (subject, reference) = ratio.medians();
@@ -113,7 +114,7 @@ pub fn output(ui: &Ui, name: String, budget: f64, samples: Vec<(f64, f64)>) -> R
     ratio
 }
 
-/// Returns a number that is never the same twice, also on machines that share the store.
+/// Returns an identifier that is unique, also among machines that share the store.
 pub fn round() -> String {
     static NTH: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -170,12 +171,12 @@ impl<'a> Bench<'a> {
         Ok(Self { context, revision: global.testbed, folder, hosts, jobs, renew })
     }
 
-    /// Twice: with what evaluation gives known to both sides, and with evaluation in the
-    /// time of both.
+    /// Compares build-all with `nix build` twice: with an evaluation before both, and with the
+    /// evaluation included in the time of both.
     fn over_nix(&self, what: &str, runs: usize) -> Result<Vec<Ratio>> {
         let (mut building, mut whole) = (vec![], vec![]);
         for nth in 1..=runs {
-            building.push(pair(nth, || self.known(), || self.nix_build_known())?);
+            building.push(pair(nth, || self.evaluated(), || self.nix_build_evaluated())?);
             whole.push(pair(nth, || self.whole(), || self.nix_build())?);
         }
         let ui = &self.context.ui;
@@ -185,7 +186,7 @@ impl<'a> Bench<'a> {
         ])
     }
 
-    fn known(&self) -> Result<f64> {
+    fn evaluated(&self) -> Result<f64> {
         (self.renew)()?;
         timed(&xtask("check", self.folder, self.revision)?.arg("--quiet"))?;
         Ok(self.build_all(false)?.seconds)
@@ -196,7 +197,7 @@ impl<'a> Bench<'a> {
         Ok(self.build_all(false)?.seconds)
     }
 
-    fn nix_build_known(&self) -> Result<f64> {
+    fn nix_build_evaluated(&self) -> Result<f64> {
         (self.renew)()?;
         let flake = &self.context.flake;
         let apply = derivations_of(self.hosts.iter());
@@ -224,7 +225,7 @@ impl<'a> Bench<'a> {
 
     fn build_all(&self, on_terminal: bool) -> Result<Built> {
         let call = xtask("build-all", self.folder, self.revision)?.args(["--json", "--no-link"]);
-        // As at a desk, wherever this runs.
+        // As in an interactive terminal, wherever this runs.
         let call = ["CI", "GITHUB_ACTIONS", "NO_COLOR"]
             .iter()
             .fold(call, |call, name| call.env(name, ""))
@@ -237,7 +238,7 @@ impl<'a> Bench<'a> {
         }
         let report: Report = serde_json::from_str(&output.stdout_text())
             .with_context(|| format!("`{call}` printed no report: {}", output.stdout_text()))?;
-        // A build that exists already would be measured as very fast.
+        // An existing build would be measured as a very fast one.
         if !report.variants.iter().all(|variant| variant.state == "built") {
             bail!("`{call}` did not build everything: {}", output.stdout_text());
         }

@@ -1,4 +1,4 @@
-//! A fleet with new builds of known length, to measure build-all on.
+//! A fleet whose builds are new and have a known length, for measurements of build-all.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::dev::perf::budgets::Length;
 use crate::nix::flake;
 use crate::system::{disk, files};
 
-/// Writes `count` hosts, each with another build. Call [`renew`] before each use.
+/// Creates the folder for a fleet of `count` builds. Call [`renew`] before each use.
 pub fn make(home: &Path, count: usize) -> Result<PathBuf> {
     let folder = home.join(format!("perf/{count}-builds"));
     disk::remove(&folder)?;
@@ -16,7 +16,8 @@ pub fn make(home: &Path, count: usize) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes all derivations new. `round` must differ from that of every earlier run.
+/// Writes a fleet of `count` hosts, each with its own build. `round` must differ from that of every
+/// earlier run, so that all derivations are new.
 pub fn renew(folder: &Path, count: usize, length: Length, round: &str) -> Result<()> {
     let flake = include_str!("build_fleet/flake.nix.template")
         .replace("@hosts@", &count.to_string())

@@ -1,4 +1,4 @@
-//! Budgets of check, measured side by side on generated fleets.
+//! Budgets of check, compared with Nix on generated fleets.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::system::{files, paths};
 use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 
-/// The memory that check may use with any number of hosts, as --max-memory.
+/// Memory limit of check for any number of hosts, passed as --max-memory.
 const MEMORY: u64 = 2 << 30;
 
 pub fn budgets(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Vec<Ratio>> {
@@ -56,9 +56,9 @@ fn measure(
     let bench = Bench { context: open(global, ui, folder)?, revision: global.testbed, folder };
     let hosts = budgets::hosts(count);
     let (first, microarch) = hosts.first().context("the fleet has no hosts")?;
-    let own = format!("nixosConfigurations.{first}.config.programs.llama-cpp.package.drvPath");
+    let drv_path = format!("nixosConfigurations.{first}.config.programs.llama-cpp.package.drvPath");
     let all = derivations_of(hosts.iter().map(|(host, _)| host));
-    let (mut unchanged, mut unread, mut edited) = (vec![], vec![], vec![]);
+    let (mut unchanged, mut readme_edited, mut edited) = (vec![], vec![], vec![]);
     let (mut cold, mut memory) = (vec![], vec![]);
     // The first call copies inputs to the store.
     bench.check(&[])?;
@@ -66,31 +66,36 @@ fn measure(
         let peak = Peak::default();
         let one = std::thread::scope(|scope| {
             scope.spawn(|| peak.watch(folder));
-            let took = bench.check(&["--no-cache", "--max-memory", &MEMORY.to_string()]);
+            let seconds = bench.check(&["--no-cache", "--max-memory", &MEMORY.to_string()]);
             peak.ended.store(true, Ordering::Relaxed);
-            took
+            seconds
         })?;
         let max = peak.bytes.load(Ordering::Relaxed);
         memory.push((max as f64, MEMORY as f64));
         cold.push((one, bench.eval("nixosConfigurations", &["--apply", &all])?));
         unchanged.push((bench.check(&[])?, bench.metadata()?));
         bench.edit("README.md", &format!("run {nth}\n"))?;
-        unread.push((bench.check(&[])?, bench.metadata()?));
+        readme_edited.push((bench.check(&[])?, bench.metadata()?));
         bench.edit(&format!("hosts/{first}/default.nix"), &budgets::module(microarch, nth))?;
-        // The edited tree is new to both; the first one copies it.
-        let eval = || bench.eval(&own, &[]);
+        // The first of the two copies the edited tree to the store, so the order alternates.
+        let eval = || bench.eval(&drv_path, &[]);
         edited.push(pair(nth, || bench.check(&[]), eval)?);
     }
     Ok(vec![
         Ratio::new(format!("{count} {kind}, nothing changed / nix flake metadata"), 3.0, unchanged),
-        Ratio::new(format!("{count} {kind}, README edited / nix flake metadata"), 3.0, unread),
+        Ratio::new(
+            format!("{count} {kind}, README edited / nix flake metadata"),
+            3.0,
+            readme_edited,
+        ),
         Ratio::new(format!("{count} {kind}, one host edited / nix eval of it"), 1.2, edited),
         Ratio::new(format!("{count} {kind}, cold / one nix eval of all"), cold_budget(count), cold),
         Ratio::new(format!("{count} {kind}, cold, peak memory / --max-memory"), 1.0, memory),
     ])
 }
 
-/// A few hosts gain nothing from parallel evaluators; their budget is not to lose much.
+/// Returns the budget for an evaluation without a cache. Few hosts gain nothing from parallel
+/// evaluators, so their budget only limits the loss.
 fn cold_budget(count: usize) -> f64 {
     if count >= 32 { 0.9 } else { 3.0 }
 }
@@ -129,7 +134,7 @@ fn seconds(call: &Invocation) -> Result<f64> {
     Ok(timed(call)?.0)
 }
 
-/// Returns the peak memory.
+/// Samples the peak memory of the processes on a fleet.
 #[derive(Default)]
 struct Peak {
     bytes: std::sync::atomic::AtomicU64,

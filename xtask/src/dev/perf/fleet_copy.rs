@@ -1,4 +1,4 @@
-//! A fleet of any size, made from the repository's files, to measure on.
+//! A fleet of any size, created from the repository's files for measurements.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
     files::write_atomically(&file, text.as_bytes())
 }
 
-/// Tracks all files, since Nix sees only those of a Git repository.
+/// Adds all files to Git, because Nix sees only tracked files.
 pub fn track(folder: &Path) -> Result<()> {
     for words in [&["init", "--quiet"][..], &["add", "--all"]] {
         let call = Invocation::new("git").args(words.iter().copied()).dir(folder);

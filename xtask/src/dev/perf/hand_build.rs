@@ -1,5 +1,5 @@
-//! llama.cpp built as its README describes, outside of Nix: cmake, the machine's compiler,
-//! GGML_NATIVE on. The reference of `perf bench`.
+//! The build by hand, the reference of `perf bench`: llama.cpp built as its README describes,
+//! outside of Nix, with the machine's compiler and GGML_NATIVE=ON.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::testbed::llama_tree;
 use crate::testbed::revision::Tree;
 
 const QUICK: Duration = Duration::from_secs(300);
-/// The packages' patch: on a CPU with AMX, code from an older GCC crashes.
+/// The patch of the packages. Without it, code of an older GCC crashes on a CPU with AMX.
 const TILE_CONFIG: &str = include_str!("../../../../overlays/llama-cpp/tile-config.sed");
-/// Enough on two busy cores.
+/// Timeout of the build, sufficient for two busy cores.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
 /// Builds llama-bench of this tree with these flags unless it exists, and returns its path. Calls
@@ -28,7 +28,7 @@ pub fn make(
     let place = home.join("perf").join(format!("hand-{}", tree.name));
     let source = place.join("source");
     if !source.join("CMakeLists.txt").is_file() {
-        // Left by an interrupted run.
+        // An interrupted run may have left a partial folder.
         disk::remove(&source)?;
         disk::make_folder(&source, |partial| {
             let archive = place.join("source.tar");
@@ -44,13 +44,13 @@ pub fn make(
         })?;
     }
     let build = place.join("build");
-    // If it is set, ggml turns GGML_NATIVE off.
+    // If SOURCE_DATE_EPOCH is set, ggml turns GGML_NATIVE off.
     let clean = |program: &str| Invocation::new("env").args(["-u", "SOURCE_DATE_EPOCH", program]);
-    // Drops the flags of an earlier run.
+    // --fresh drops the flags of an earlier run.
     let configure =
         clean("cmake").args(["--fresh", "-G", "Ninja", "-S"]).arg(&source).arg("-B").arg(&build);
-    let own = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF"];
-    process::read(&configure.args(flags).args(own), Some(QUICK))?;
+    let native = ["-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF"];
+    process::read(&configure.args(flags).args(native), Some(QUICK))?;
     let compile = clean("cmake").arg("--build").arg(&build).args(["--target", "llama-bench"]);
     let mut last = String::new();
     let exit = process::stream(&compile, Some(LONGEST), &mut |source, line| {

@@ -1,4 +1,4 @@
-//! `perf`: measures the speed of a command and compares it with its budgets, in one run.
+//! `perf`: measures the speed of a command and compares it with its budgets.
 
 pub mod bench;
 pub mod bench_budgets;
@@ -28,7 +28,7 @@ use crate::testbed::revision::TestbedRevision;
 use crate::ui::Ui;
 use crate::ui::table::Table;
 
-/// Time limit; the first build of a source is the longest.
+/// Timeout of one measurement. The first build of a source takes the longest.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 pub fn run(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
@@ -47,8 +47,8 @@ pub fn run(args: &PerfArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
 
 /// Returns a call of this program on the fleet in `folder`.
 fn xtask(command: &str, folder: &Path, revision: Option<TestbedRevision>) -> Result<Invocation> {
-    let own = std::env::current_exe().context("cannot find the path of this program")?;
-    let call = Invocation::new(own).args([command, "--flake"]).arg(folder);
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
+    let call = Invocation::new(program).args([command, "--flake"]).arg(folder);
     Ok(call.args(revision.map(|revision| format!("--testbed={}", revision.name()))))
 }
 
@@ -64,19 +64,19 @@ fn derivations_of<'a>(hosts: impl Iterator<Item = &'a String>) -> String {
     format!("c: map (h: c.${{h}}.config.programs.llama-cpp.package.drvPath) {hosts}")
 }
 
-/// Runs a program that must succeed. Returns its seconds and its output.
+/// Runs a program, which must succeed. Returns its time in seconds and its output.
 fn timed(call: &Invocation) -> Result<(f64, Captured)> {
     interrupt::check()?;
     let began = Instant::now();
     let output = process::capture(call, Some(LONGEST))?;
-    let took = began.elapsed().as_secs_f64();
+    let seconds = began.elapsed().as_secs_f64();
     if !output.exit.ok() {
         bail!("`{call}` ({}): {}", output.exit, output.stderr_text());
     }
-    Ok((took, output))
+    Ok((seconds, output))
 }
 
-/// Measures pairs in alternating order.
+/// Measures a pair. The order alternates with `nth`.
 fn pair(
     nth: usize,
     subject: impl Fn() -> Result<f64>,

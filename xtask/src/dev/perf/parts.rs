@@ -1,5 +1,5 @@
-//! Budgets of packages built from parts, over whole packages: CPU time of the builds without ccache,
-//! llama-bench's speed and start-up, closure size.
+//! Budgets of packages built from parts, compared with whole packages: CPU time of the builds
+//! without ccache, speed and start-up of llama-bench, closure size.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,26 +27,26 @@ use crate::system::process::Invocation;
 use crate::system::{files, usage};
 use crate::target::Target;
 
-/// CPU time of four CPUs' packages over that of four whole ones.
+/// Maximum CPU time of packages from parts for four CPUs, relative to four whole packages.
 const FOUR_CPUS: f64 = 0.40;
-/// CPU time of each further CPU over that of a whole package.
+/// Maximum CPU time of each further CPU, relative to a whole package.
 const FURTHER_CPU: f64 = 0.15;
-/// Least speed of llama-bench from parts.
+/// Minimum speed of llama-bench from parts, relative to the whole package.
 const SPEED: f64 = 0.99;
 const START_UP: f64 = 1.05;
 const CLOSURE: f64 = 1.05;
-/// Nats: llama-perplexity prints no smaller divergence.
+/// The smallest divergence that llama-perplexity prints, in nats.
 const ROUNDING: f64 = 1e-6;
-/// Time limit for the output check.
-const PATIENCE: Duration = Duration::from_secs(900);
-/// llama-bench starts in a few milliseconds.
+/// Timeout of the output check.
+const OUTPUT_CHECK_TIMEOUT: Duration = Duration::from_secs(900);
+/// Number of starts, because llama-bench starts in a few milliseconds.
 const STARTS: usize = 200;
 
 #[derive(Deserialize)]
 struct Measured {
     ggml: Derivation,
     tools: Derivation,
-    /// Of each CPU, as are the whole packages.
+    /// One for each CPU, like `wholes`.
     modules: Vec<Derivation>,
     wholes: Vec<Derivation>,
 }
@@ -58,9 +58,9 @@ struct Derivation {
     output: StorePath,
 }
 
-/// Number of CPUs, one per run.
+/// Measures packages in use and their builds, for as many CPUs as there are runs.
 pub fn budgets(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
-    // The short half first.
+    // The shorter part is first.
     let mut ratios = in_use(args, context)?;
     ratios.extend(cpu_time(args, context)?);
     Ok(ratios)
@@ -82,7 +82,7 @@ fn cpu_time(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
         context.ui.status(format!("{what}: {seconds:.1} CPU s"));
         Ok::<f64, anyhow::Error>(seconds)
     };
-    // Alternating.
+    // Whole package and module alternate.
     let mut samples = vec![];
     for ((name, module), whole) in names.iter().zip(&measured.modules).zip(&measured.wholes) {
         let whole = cost(&format!("{name} as a whole"), whole)?;
@@ -117,7 +117,8 @@ fn seconds(times: &str) -> Option<f64> {
     times.split_whitespace().map(of).sum()
 }
 
-/// Returns the package for this machine's CPU.
+/// Compares the package from parts with the whole one on this machine: closure size, start-up,
+/// output and speed.
 fn in_use(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
     let machine = Machine::discover(&Target::Local)?;
     let microarch = machine.microarch().context("no microarchitecture fits this CPU")?;
@@ -139,6 +140,8 @@ fn in_use(args: &PerfArgs, context: &Context) -> Result<Vec<Ratio>> {
     Ok(all)
 }
 
+/// Checks that both packages compute the same output.
+///
 /// # Errors
 /// The outputs differ, or cannot be compared.
 fn same_output(
@@ -149,17 +152,21 @@ fn same_output(
 ) -> Result<()> {
     let file = &model_path(context, model)?;
     let [parts, whole] = [&targets[0].subject, &targets[1].subject];
-    let check = compare(&context.ui, machine, parts, whole, file, PATIENCE)?;
+    let check = compare(&context.ui, machine, parts, whole, file, OUTPUT_CHECK_TIMEOUT)?;
     let errors = check.findings.iter().find(|finding| finding.severity == Severity::Error);
     if let Some(error) = errors {
         bail!("{}", error.message);
     }
-    // The reference reads the text at once, so generation uses other kernels.
+    // Only the prompt is compared: the reference reads the text at once, but generation uses other
+    // kernels.
     let prompt = check.divergences.iter().find(|one| one.way == "prompt");
     let is_equal = prompt.is_some_and(|one| one.mean_divergence.abs() < ROUNDING)
         && check.completion.as_ref().is_some_and(|text| text.is_equal);
     if !is_equal {
-        bail!("parts compute otherwise than the whole: {prompt:?}, {:?}", check.completion);
+        bail!(
+            "the package from parts has another output than the whole one: {prompt:?}, {:?}",
+            check.completion
+        );
     }
     Ok(())
 }
@@ -175,7 +182,8 @@ fn closure(context: &Context, targets: &[ComparisonTarget]) -> Result<Ratio> {
     Ok(Ratio::new("closure, parts / whole".to_owned(), CLOSURE, vec![pair]))
 }
 
-/// CPU time, since a process of a few milliseconds waits longer than it runs on a busy machine.
+/// Compares the CPU time of starting llama-bench. The elapsed time of a process of a few
+/// milliseconds is mostly waiting on a busy machine.
 fn start_up(context: &Context, targets: &[ComparisonTarget]) -> Result<Ratio> {
     let start = |target: &ComparisonTarget| {
         let before = usage::children_cpu();
@@ -193,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_times_of_a_shell_and_its_children_are_added() {
+    fn the_cpu_times_of_a_shell_and_its_children_are_added() {
         assert_eq!(seconds("0m0.500s 0m0.250s\n4m10.000s 1m1.250s\n"), Some(312.0));
         assert_eq!(seconds("real 1.5"), None);
     }

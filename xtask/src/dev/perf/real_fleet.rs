@@ -1,4 +1,4 @@
-//! A fleet of real NixOS hosts, from a nixpkgs on this machine, to measure on.
+//! A fleet of real NixOS hosts for measurements, with a local nixpkgs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::system::{disk, files, git};
 use crate::testbed::inputs as testbed;
 use crate::testbed::revision::TestbedRevision;
 
-/// The kinds of hosts, in turn.
+/// The roles of the hosts, repeated in this order.
 const ROLES: [(&str, &str); 4] = [
     ("web", include_str!("real_fleet/web.nix")),
     ("database", include_str!("real_fleet/database.nix")),
@@ -66,7 +66,7 @@ pub fn make(
     Ok(folder)
 }
 
-/// Returns the checked-out commit as an input. A folder without Git is hashed at every call of Nix,
+/// Returns the checked-out commit as an input URL. Nix hashes a folder without Git at every call,
 /// which would dominate the measurement.
 fn locked(nixpkgs: &Path) -> Result<String> {
     let folder = fs::canonicalize(nixpkgs)

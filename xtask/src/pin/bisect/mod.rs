@@ -80,7 +80,7 @@ fn bisect(args: &BisectArgs, context: &Context) -> Result<BisectReport> {
     Ok(report)
 }
 
-/// Locks the newest good revision, where one was found.
+/// Updates the input to the newest good revision, if there is one.
 fn apply(pin: &PinState<'_>, report: &mut BisectReport) -> Result<()> {
     let Some(good) = &report.newest_good else { return Ok(()) };
     if good.rev == pin.now.rev {
@@ -102,7 +102,7 @@ fn apply(pin: &PinState<'_>, report: &mut BisectReport) -> Result<()> {
         Ok(update) => {
             let hosts = update.hosts.into_iter().flat_map(|host| host.findings);
             let all: Vec<Finding> = update.findings.into_iter().chain(hosts).collect();
-            // A note says why, if there is no error: with the testbed it is a dry run.
+            // Without an error, a note has the reason: with the testbed it is a dry run.
             let errors = all.iter().filter(|finding| finding.severity == Severity::Error);
             let errors: Vec<Finding> = errors.cloned().collect();
             if errors.is_empty() { all } else { errors }
@@ -128,18 +128,18 @@ fn hosts(args: &BisectArgs, context: &Context) -> Result<Vec<HostName>> {
     }
 }
 
-/// One search, with its journal.
+/// A search and its journal.
 struct Session<'a> {
     args: &'a BisectArgs,
     context: &'a Context,
     range: &'a Range,
     search: Search,
     judge: Judge<'a>,
-    /// Judges instead, with `--by bench`.
+    /// Used instead of `judge` with `--by bench`.
     bench: Option<Bench<'a>>,
     journal: Journal,
     file: PathBuf,
-    /// In the order in which they were judged, or read from the journal.
+    /// The steps so far, in order, with the index of each revision.
     steps: Vec<(usize, Step)>,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Session<'a> {
         };
         let mut search = Search::new(range.revs.len());
         if bench.is_some() {
-            // As fast as itself.
+            // The good end is the reference of the measurements, so it is good.
             search.record(0, Verdict::Good);
         }
         Ok(Self {
@@ -217,18 +217,18 @@ impl<'a> Session<'a> {
                 Next::Judge(at) => at,
             };
             let step = self.step(at)?;
-            self.take(at, step)?;
+            self.record(at, step)?;
             let last = self.range.revs.len() - 1;
-            // Of several failures some may be old: those of the good end must not mislead the
-            // search.
+            // Some of several failures may be older than the good end. Judge it now, to exclude its
+            // failures from the search.
             if at == last && self.bench.is_none() && failure::kinds(&self.judge.wanted) > 1 {
                 let step = self.step(0)?;
-                self.take(0, step)?;
+                self.record(0, step)?;
             }
         }
     }
 
-    /// Judges a revision, unless an earlier run did.
+    /// Judges a revision, or returns the step of an earlier run.
     fn step(&mut self, at: usize) -> Result<Step> {
         let rev = &self.range.revs[at];
         if let Some(step) = self.journal.steps.iter().find(|step| step.revision.rev == *rev) {
@@ -239,42 +239,42 @@ impl<'a> Session<'a> {
         let steps: Vec<Step> = self.steps.iter().map(|(_, step)| step.clone()).collect();
         view::begin(&self.context.ui, &revision, &steps, self.search.steps_left());
         let began = Instant::now();
-        let seen = match &mut self.bench {
+        let judgement = match &mut self.bench {
             Some(bench) => bench.judge(&revision),
             None => self.judge.judge(&revision),
         };
         // An interrupted step says nothing about the revision.
-        let seen = if interrupt::requested() { Err(Interrupted.into()) } else { seen };
-        let seen = seen.inspect_err(|_| {
+        let judgement = if interrupt::requested() { Err(Interrupted.into()) } else { judgement };
+        let judgement = judgement.inspect_err(|_| {
             let judged = self.journal.steps.len();
-            let how = "judged so far; run the same command again to resume";
-            self.context.ui.warn(format!("{judged} {how}"));
+            let help = "judged so far; run the same command again to resume";
+            self.context.ui.warn(format!("{judged} {help}"));
         })?;
         let seconds = began.elapsed().as_secs_f64();
-        let step = Step { revision, seen, seconds, earlier: false };
+        let step = Step { revision, judgement, seconds, earlier: false };
         self.journal.steps.push(step.clone());
         let text = serde_json::to_string(&self.journal).context("cannot serialize the journal")?;
         files::write_atomically(&self.file, text.as_bytes())?;
         Ok(step)
     }
 
-    fn take(&mut self, at: usize, mut step: Step) -> Result<()> {
+    fn record(&mut self, at: usize, mut step: Step) -> Result<()> {
         if at == self.range.revs.len() - 1 {
             match &mut self.bench {
-                Some(bench) => bench.wanted = step.seen.measured.clone(),
-                None => self.judge.search_for(&step.seen.failures),
+                Some(bench) => bench.wanted = step.judgement.measured.clone(),
+                None => self.judge.search_for(&step.judgement.failures),
             }
         }
         if at == 0 && self.bench.is_none() {
-            let failures = &step.seen.failures;
+            let failures = &step.judgement.failures;
             let is_known = |it: &Failure| failures.iter().any(|known| known.is_like(it));
             // If the good end has every failure of the bad end, it is not good.
             if !self.judge.wanted.iter().all(is_known) {
                 self.judge.ignore_known(failures);
-                step.seen.verdict = self.judge.weigh(failures.clone()).verdict;
+                step.judgement.verdict = self.judge.weigh(failures.clone()).verdict;
             }
         }
-        self.search.record(at, step.seen.verdict);
+        self.search.record(at, step.judgement.verdict);
         view::end(&self.context.ui, &step);
         self.steps.push((at, step));
         Ok(())
@@ -291,8 +291,9 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A hash of the fleet's files and of what it is locked to, without the pin: verdicts depend on
-/// them. If it is unknown, no later run resumes this search.
+/// Returns a hash of the fleet's files and lock file without the pin. Verdicts depend on them, so
+/// a later run resumes a search only with the same hash. If the files cannot be read, the hash is
+/// unique and no run resumes the search.
 fn fleet(pin: &PinState<'_>) -> Result<String> {
     let PinState { context, root, .. } = pin;
     let mut files = match snapshot::take(&context.flake, &context.home, root) {

@@ -97,10 +97,10 @@ impl Session<'_> {
         let step = self.steps.iter().find(|(at, _)| *at == bad).map(|(_, step)| step);
         let alike =
             |it: &&failure::Failure| self.judge.wanted.iter().any(|wanted| wanted.is_like(it));
-        let failures = step.into_iter().flat_map(|step| &step.seen.failures).filter(alike);
+        let failures = step.into_iter().flat_map(|step| &step.judgement.failures).filter(alike);
         let mut cause = failure::causes(&failures.cloned().collect::<Vec<_>>());
         if cause.is_empty() {
-            cause.extend(step.and_then(|step| step.seen.why.clone()));
+            cause.extend(step.and_then(|step| step.judgement.why.clone()));
         }
         Ok(FirstBad {
             revision: history.revision(&revs[bad])?,
@@ -116,7 +116,8 @@ impl Session<'_> {
 
     fn why(&self, at: usize) -> String {
         let step = self.steps.iter().find(|(index, _)| *index == at);
-        step.and_then(|(_, step)| step.seen.why.clone()).unwrap_or_else(|| "it is good".to_owned())
+        step.and_then(|(_, step)| step.judgement.why.clone())
+            .unwrap_or_else(|| "it is good".to_owned())
     }
 
     fn inconclusive_end(&self, end: &str, revision: &Revision, at: usize) -> Finding {

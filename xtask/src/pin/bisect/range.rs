@@ -40,7 +40,7 @@ pub fn find(args: &BisectArgs, pin: &PinState<'_>) -> Result<Range> {
     if !history.is_ancestor(&good, &bad) {
         bail!("{}", diverged(&history, &good, &bad));
     }
-    let mut revs = history.main_line(&good, &bad)?;
+    let mut revs = history.first_parent_history(&good, &bad)?;
     let tagged: Option<BTreeSet<String>> = match (args.tags, args.releases) {
         (true, _) => Some(history.builds()?.into_keys().collect()),
         (_, true) => Some(history.releases()?.into_keys().collect()),

@@ -75,7 +75,7 @@ pub struct Step {
     #[serde(flatten)]
     pub revision: Revision,
     #[serde(flatten)]
-    pub seen: Judgement,
+    pub judgement: Judgement,
     pub seconds: f64,
     /// Whether an earlier run judged it.
     #[serde(skip_deserializing, skip_serializing_if = "std::ops::Not::not")]
@@ -206,7 +206,7 @@ mod tests {
     fn a_step_is_written_and_read() {
         let step = Step {
             revision: Revision { date: Some(1), ..Revision::of("a".repeat(40)) },
-            seen: Judgement::new(Verdict::Inconclusive, Some("x".into())),
+            judgement: Judgement::new(Verdict::Inconclusive, Some("x".into())),
             seconds: 1.5,
             earlier: true,
         };

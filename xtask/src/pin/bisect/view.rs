@@ -23,12 +23,12 @@ pub fn begin(ui: &Ui, revision: &Revision, steps: &[Step], left: u32) {
 }
 
 pub fn end(ui: &Ui, step: &Step) {
-    let verdict = match step.seen.verdict {
+    let verdict = match step.judgement.verdict {
         Verdict::Good => ui.green("good"),
         Verdict::Bad => ui.red("bad"),
         Verdict::Inconclusive => ui.yellow("inconclusive"),
     };
-    let why = step.seen.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let why = step.judgement.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     let time = match step.earlier {
         true => format!("{}, from an earlier run", name(&step.revision)),
         false => units::seconds(step.seconds),
@@ -52,7 +52,7 @@ pub fn print(ui: &Ui, report: &BisectReport) {
         ui.result("the first bad revision is one of:");
         for revision in &report.candidates {
             let step = report.judged.iter().find(|step| step.revision.rev == revision.rev);
-            let why = step.and_then(|step| step.seen.why.as_ref());
+            let why = step.and_then(|step| step.judgement.why.as_ref());
             let why = why.map(|why| format!("  {why}")).unwrap_or_default();
             ui.result(format!("  {}{}", name(revision), ui.dim(&why)));
         }
@@ -64,7 +64,7 @@ pub fn print(ui: &Ui, report: &BisectReport) {
         print_finding(ui, "bisect", finding);
     }
     let inconclusive =
-        report.judged.iter().filter(|step| step.seen.verdict == Verdict::Inconclusive).count();
+        report.judged.iter().filter(|step| step.judgement.verdict == Verdict::Inconclusive).count();
     let inconclusive =
         if inconclusive == 0 { String::new() } else { format!(", {inconclusive} inconclusive") };
     ui.status(format!(

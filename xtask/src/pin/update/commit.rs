@@ -1,5 +1,5 @@
-//! The two ends of an update: whether it could be committed, checked first; and committing it, or
-//! saving what was rejected.
+//! The first and last steps of an update: checks whether the update could be applied and committed;
+//! applies and commits it, or saves the rejected lock file.
 
 use std::fs;
 use std::path::Path;
@@ -23,18 +23,19 @@ use crate::upstream::trial_fleet::PinState;
 
 pub const LOCK: &str = "flake.lock";
 
-/// The files that an update writes or moves.
+/// Returns the files that an update writes or moves.
 fn written() -> Vec<&'static str> {
     [&[LOCK], &state_file::PATHS[..]].concat()
 }
 
-/// Rejected updates that are kept for each fleet, with their logs.
+/// Number of rejected updates to keep for each fleet, with their logs.
 const REJECTED_KEPT: usize = 20;
 
-/// Checks what would stop the update hours later.
+/// Checks conditions that would otherwise fail hours later, at the end of the update.
 ///
 /// # Errors
-/// flake.lock cannot be written. A [`Finding`] if it could not be committed, or was edited.
+/// flake.lock cannot be written. A [`Finding`] if the update cannot be committed, or flake.lock was
+/// edited.
 pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<()> {
     let root = &pin.root;
     if args.dry_run {
@@ -57,7 +58,7 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<()> {
         }
         let mut changed = written();
         changed.retain(|file| {
-            !git::changed(root, &[file]).is_empty() && !is_half_step(root, file, entries.last())
+            !git::changed(root, &[file]).is_empty() && !is_interrupted(root, file, entries.last())
         });
         if !changed.is_empty() {
             bail!(Finding::error(
@@ -70,9 +71,9 @@ pub fn precondition(pin: &PinState<'_>, args: &UpdateArgs) -> Result<()> {
     edited(pin, &entries).map_or(Ok(()), |finding| bail!(finding))
 }
 
-/// Whether a step that was interrupted before flake.lock's rename left the file like this: the
-/// next step replaces it.
-fn is_half_step(root: &Path, file: &str, last: Option<&Entry>) -> bool {
+/// Returns whether an update left the file in this state because it was interrupted before it
+/// renamed flake.lock. The next update replaces such a file.
+fn is_interrupted(root: &Path, file: &str, last: Option<&Entry>) -> bool {
     let states = [&BUILD_NUMBERS, &PINNED_HOSTS];
     let Ok(text) = files::read(&root.join(file)) else {
         return states.iter().any(|state| state.old == file);
@@ -87,11 +88,11 @@ fn is_half_step(root: &Path, file: &str, last: Option<&Entry>) -> bool {
         || states.iter().any(is_moved)
 }
 
-/// Returns an edit of the input in flake.lock that is neither committed nor of an update.
+/// Reports a change of the input in flake.lock that is not committed and was not made by an update.
 fn edited(pin: &PinState<'_>, entries: &[Entry]) -> Option<Finding> {
     let committed = LockFile::parse(&git::committed(&pin.root, LOCK)?).ok()?;
     let name = &pin.input.name;
-    let (was, now) = (committed.find(name).ok()?, own_input(pin)?);
+    let (was, now) = (committed.find(name).ok()?, fleet_input(pin)?);
     if was.locked() == now.locked() {
         return None;
     }
@@ -113,19 +114,19 @@ fn edited(pin: &PinState<'_>, entries: &[Entry]) -> Option<Finding> {
     ))
 }
 
-/// The input in the fleet's own flake.lock.
-fn own_input(pin: &PinState<'_>) -> Option<Input> {
-    let own = LockFile::parse(&files::read(&pin.root.join(LOCK)).ok()?).ok()?;
-    own.find(&pin.input.name).ok()
+/// Returns the input in the fleet's flake.lock, also with the testbed.
+fn fleet_input(pin: &PinState<'_>) -> Option<Input> {
+    let lock = LockFile::parse(&files::read(&pin.root.join(LOCK)).ok()?).ok()?;
+    lock.find(&pin.input.name).ok()
 }
 
 impl Update<'_> {
-    /// Makes the trial the fleet.
-    pub fn take(&mut self, pinned: PinnedHosts) -> Result<()> {
+    /// Applies the trial fleet's lock file to the fleet, and commits it if requested.
+    pub fn apply(&mut self, pinned: PinnedHosts) -> Result<()> {
         interrupt::check()?;
         let (pin, report) = (self.pin, &mut self.report);
-        let is_own = || own_input(pin).as_ref().and_then(Input::rev) == Some(&*pin.now.rev);
-        if pin.context.in_testbed() && !is_own() {
+        let has_pin = || fleet_input(pin).as_ref().and_then(Input::rev) == Some(&*pin.now.rev);
+        if pin.context.in_testbed() && !has_pin() {
             report.findings.push(Finding::note(
                 "testbed-dry-run",
                 "dry run: with --testbed, stand-ins replace what flake.lock names, so flake.lock \
@@ -183,26 +184,26 @@ impl Update<'_> {
         };
         if let Err(error) = save() {
             let ui = &pin.context.ui;
-            ui.warn(format!("warning: cannot keep the rejected lock file: {error:#}"));
+            ui.warn(format!("warning: cannot save the rejected lock file: {error:#}"));
         }
         files::prune(&all, REJECTED_KEPT, Duration::ZERO, |_| true);
     }
 }
 
-/// Takes one step of the input, and records it in the journal. `lock` has the input at its new
-/// revision, `pinned` the hosts that stay at an earlier one.
+/// Moves the input to the revision `to`, which it has in `lock`, and records the step in the
+/// journal. `pinned` are the hosts that stay at an earlier revision.
 ///
 /// # Errors
-/// Nothing was replaced: flake.lock changed meanwhile, or cannot be written.
+/// flake.lock changed meanwhile, or cannot be written. No file was replaced.
 pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHosts) -> Result<()> {
     let file = pin.root.join(LOCK);
     let before = files::read(&file)?;
-    let own = LockFile::parse(&before).context("flake.lock is not JSON")?;
-    let input = match own.find(&pin.input.name) {
+    let lock_before = LockFile::parse(&before).context("flake.lock is not JSON")?;
+    let input = match lock_before.find(&pin.input.name) {
         Ok(input) if input.rev() == Some(pin.now.rev.as_str()) => input,
         _ => bail!("flake.lock changed while the update ran and was left alone"),
     };
-    let after = match own.with_updated_input(lock, &input) {
+    let after = match lock_before.with_updated_input(lock, &input) {
         Ok(after) => after.print(),
         Err(moved) => bail!(
             "flake.lock changed while the update ran ({}) and was left alone",
@@ -229,8 +230,8 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHo
         Some((file.file_name()?.to_str()?.to_owned(), after.clone()))
     });
     let written = texts.collect();
-    // Last: the other two files have the entries of both revisions, so this rename is the
-    // step. If hosts are only unpinned, pinned_hosts.json's is the step.
+    // flake.lock is last: the other two files have entries for both revisions, so its rename
+    // completes the step. If hosts are only unpinned, the rename of pinned_hosts.json does.
     if pin.now.rev != to.rev {
         replacements.push(Replacement { file, before: Some(before), after });
     }
@@ -239,7 +240,7 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHo
         input: pin.input.name.clone(),
         from: pin.now.clone(),
         to: to.clone(),
-        lock: own,
+        lock: lock_before,
         pinned_hosts: pin.pinned_hosts(),
         files: written,
     };
@@ -249,8 +250,8 @@ pub fn step(pin: &PinState<'_>, lock: &LockFile, to: &Revision, pinned: PinnedHo
     lock_transaction::apply(&replacements)
 }
 
-/// Returns the text of pinned_hosts.json, created empty and made known to Git if it is new:
-/// Nix does not see a file that Git does not track.
+/// Returns the text of pinned_hosts.json. Creates it empty if it does not exist, and adds it to
+/// Git: Nix does not see untracked files.
 fn tracked(pin: &PinState<'_>, file: &Path) -> Result<String> {
     if !file.exists() {
         files::write_atomically(file, PinnedHostsFile::default().print().as_bytes())?;
@@ -261,7 +262,8 @@ fn tracked(pin: &PinState<'_>, file: &Path) -> Result<String> {
     files::read(file)
 }
 
-/// Copies a log, which the next run may overwrite, and names the copy in the finding's help.
+/// Copies the log that a finding's help names, because the next run may overwrite it. The help then
+/// names the copy.
 fn save_log(finding: &mut Finding, folder: &Path) {
     let Some(log) = log_in(&finding.help) else { return };
     let Some(name) = Path::new(&log).file_name() else { return };
@@ -271,7 +273,7 @@ fn save_log(finding: &mut Finding, folder: &Path) {
     }
 }
 
-/// The file that a help text names as `log: FILE.log` or `trace: FILE.log`.
+/// Returns the file that a help text names as `log: FILE.log` or `trace: FILE.log`.
 fn log_in(help: &str) -> Option<String> {
     let after = |mark| help.split_once(mark).map(|(_, rest)| rest);
     let rest = after("log: ").or_else(|| after("trace: "))?;

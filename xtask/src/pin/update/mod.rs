@@ -119,7 +119,7 @@ pub fn transact(args: &UpdateArgs, context: &Context) -> Result<UpdateReport> {
     if !update.report.ok {
         update.save_rejected();
     } else if !args.dry_run && moves {
-        update.take(pinned)?;
+        update.apply(pinned)?;
     }
     Ok(update.report)
 }
