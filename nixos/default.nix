@@ -11,20 +11,20 @@
   };
   boot.loader.systemd-boot.enable = true;
 
-  # amdgpu needs it; without it the host has no GPU to benchmark.
+  # amdgpu needs firmware; without it the host has no usable GPU.
   hardware.enableRedistributableFirmware = true;
 
   users.users.porcupine = {
     isNormalUser = true;
     extraGroups = [
       "wheel"
-      # /dev/kfd and /dev/dri, without which ROCm and Vulkan see no GPU.
+      # Access to /dev/kfd and /dev/dri, without which ROCm and Vulkan find no GPU.
       "render"
       "video"
     ];
   };
 
-  # xtask benchmarks on the host, and can use it as a builder.
+  # xtask runs benchmarks on the host, and can use it as a builder.
   services.openssh.enable = true;
   nix.settings.experimental-features = [
     "nix-command"

@@ -25,7 +25,7 @@ let
           nixpkgs.overlays = [ self.overlays.stable ];
 
           home-manager = {
-            # The user's `pkgs.llama-cpp` is then the host's.
+            # So that the user's `pkgs.llama-cpp` is the host's.
             useGlobalPkgs = true;
             useUserPackages = true;
             extraSpecialArgs = {

@@ -27,7 +27,7 @@ lib.genAttrs
       pkgs = import nixpkgs {
         inherit system;
         overlays = [ self.overlays.llama-cpp ];
-        # The CUDA libraries, and no other unfree package.
+        # Of the unfree packages, only the CUDA libraries.
         config.allowUnfreePredicate =
           package: (pkgs._cuda.lib.allowUnfreeCudaPredicate or isFreeOrCuda) package;
       };

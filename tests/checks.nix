@@ -1,5 +1,5 @@
-# `nix flake check`. Each check evaluates alone: no more than a few hosts at once where an
-# evaluator asks for one check after another. None builds a llama.cpp.
+# The checks of `nix flake check`. Each evaluates only a few hosts, which limits the memory of an
+# evaluator that evaluates one check after another. None builds llama.cpp.
 { self }:
 pkgs:
 let

@@ -1,4 +1,4 @@
-# Less usual configurations of a NixOS host with the module.
+# Unusual configurations of a NixOS host with the module.
 {
   flake,
   lib,
@@ -59,7 +59,7 @@ in
       "vulkan-znver4"
     ];
   };
-  # As a container has those of its host.
+  # As in a container, which uses the packages of its host.
   "also if they are those of another host" = {
     expr = variantsOf (znver4With [
       {
@@ -96,7 +96,7 @@ in
         ? programs.llama-cpp;
     expected = false;
   };
-  # `instances` are what nixpkgs#488117 proposes.
+  # nixpkgs#488117 proposes `instances`.
   "nixpkgs' service can be absent or replaced" = {
     expr =
       map

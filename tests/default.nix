@@ -3,7 +3,7 @@
 #   suites.NAME   one file's result, { passed; failures; }; evaluates no other file
 #   all           all of them: `nix eval --json .#legacyPackages.x86_64-linux.llamafleetTests`
 #
-# They test the llama.cpp that the lock file names; `cargo xtask test` runs them with each
+# They test the locked llama.cpp; `cargo xtask test` runs them with each
 # supported revision.
 { flake }:
 let
@@ -28,7 +28,7 @@ let
     variants = ./variants.nix;
   };
 
-  # What the tests are written with.
+  # Helper functions for the tests.
   given = rec {
     inherit flake lib;
 

@@ -1,4 +1,4 @@
-# `services.llama-cpp` as an earlier nixpkgs has it, in the testbed.
+# `services.llama-cpp` of an earlier nixpkgs, in the testbed.
 { modulesPath, ... }:
 {
   disabledModules = [ "llama-cpp.nix" ];

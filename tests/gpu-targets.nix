@@ -1,4 +1,4 @@
-# The GPU code of a build, in its manifest.
+# The GPU targets in a build's manifest.
 {
   flake,
   lib,
@@ -6,7 +6,7 @@
   ...
 }:
 {
-  # llama.cpp of 2026 makes "12.0a" of "12.0"; the one of 2025 does not.
+  # llama.cpp of 2026 changes "12.0" to "12.0a"; the one of 2025 does not.
   "the manifest has the CUDA code that is compiled, and the compiler" = {
     expr =
       let

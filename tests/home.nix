@@ -1,4 +1,4 @@
-# `programs.llama-cpp` in home-manager, with just the options of it that count.
+# `programs.llama-cpp` in home-manager, with only the options of home-manager that it uses.
 { flake, lib, ... }:
 let
   inherit (flake.inputs) nixpkgs;
@@ -8,7 +8,7 @@ let
     {
       # The configuration of the NixOS host; null for home-manager alone.
       osConfig ? null,
-      # The packages given, or null: home-manager makes its own.
+      # The given packages, or null if home-manager creates them.
       pkgs ? null,
       settings ? { },
     }:

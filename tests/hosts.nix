@@ -5,7 +5,7 @@ let
   manifests = lib.mapAttrs (_name: config: config.programs.llama-cpp.manifest) configs;
   drvPaths = lib.mapAttrs (_name: config: config.programs.llama-cpp.package.drvPath) configs;
 
-  # The flags for the CPU and the GPU, without those that every host has.
+  # The flags for the CPU and the GPU, without those of every host.
   tuning = lib.filter (
     flag: builtins.match "-D(GGML_(SSE|AVX|AMX|FMA|F16C|BMI)|CMAKE_CUDA_ARCH).*" flag != null
   );
@@ -85,7 +85,7 @@ in
     ) (lib.attrValues configs);
     expected = [ ];
   };
-  # Without it amdgpu does not start, which no build detects.
+  # Without firmware amdgpu does not start, which no build detects.
   "each host has the firmware of its devices" = {
     expr = lib.all (config: config.hardware.enableRedistributableFirmware) (lib.attrValues configs);
     expected = true;

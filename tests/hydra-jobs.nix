@@ -1,4 +1,4 @@
-# What a Hydra builds: the portable packages, the checks, and each host's variant.
+# The jobs for Hydra: the portable packages, the checks, and each host's variant.
 { self }:
 {
   inherit (self) packages checks;

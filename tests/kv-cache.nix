@@ -1,4 +1,4 @@
-# The GPU kernels for pairs of KV cache types, from whichever llama.cpp is locked.
+# The GPU kernels for pairs of KV cache types, with the locked llama.cpp.
 {
   flake,
   lib,
@@ -15,7 +15,7 @@ let
     cudaCapabilities = [ "7.5" ];
   };
   mixed = tigerlake.override { kvCacheTypes = [ "q8_0-q4_0" ]; };
-  # Since 2026; before, CMake has only GGML_CUDA_FA_ALL_QUANTS.
+  # Since 2026. Older revisions have only GGML_CUDA_FA_ALL_QUANTS.
   takesPairs = lib.hasInfix "GGML_CUDA_FA_QUANTS" (
     builtins.readFile "${llama-cpp}/ggml/CMakeLists.txt"
   );
@@ -84,7 +84,8 @@ in
       ]
     ];
   };
-  # What the revision does not declare is not passed: the manifest's droppedArguments names it.
+  # Arguments that the revision does not declare are not passed, but listed in the manifest's
+  # droppedArguments.
   "a revision without either option builds its own pairs" = {
     expr =
       let

@@ -1,4 +1,4 @@
-# The messages about wrong arguments: each names the argument and what to write instead.
+# The messages about wrong arguments. Each names the argument and a replacement.
 {
   flake,
   lib,
@@ -18,7 +18,7 @@ let
       inherit cudaCapabilities;
     };
 
-  # Exactly one message, which contains these words.
+  # Expects exactly one message, which contains these strings.
   says = words: messages: {
     expr = {
       count = lib.length messages;

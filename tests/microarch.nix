@@ -154,8 +154,8 @@ in
     ) arches;
     expected = [ ];
   };
-  # `features` is what a CPU of this name has, by LLVM 22 (`clang -march`, `-mcpu`), GCC 15 or
-  # archspec; for marketing names and boards, what all of their cores have.
+  # `features` are those of a CPU of this name according to LLVM 22 (`clang -march`, `-mcpu`), GCC
+  # 15 or archspec; for marketing names and boards, those that all of their cores have.
   "no suggestion has a feature that the CPU lacks" = {
     expr = lib.concatMap (
       arch:
@@ -172,7 +172,7 @@ in
     ) arches;
     expected = [ ];
   };
-  # Where the table has a row with what makes the difference, AVX2 or dot products.
+  # Much slower: without AVX2 or dot products, if the table has a row with them.
   "no suggestion is much slower than another row" = {
     expr = lib.concatMap (
       arch:

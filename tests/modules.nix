@@ -17,7 +17,7 @@ let
     };
 
   failed = config: map (a: a.message) (lib.filter (a: !a.assertion) config.assertions);
-  # Other modules assert things of a host, which this one is not.
+  # Ignores the assertions of other modules, because this is not a complete host.
   ours = config: lib.filter (lib.hasInfix "programs.llama-cpp") (failed config);
   evaluates = value: (builtins.tryEval (builtins.seq value true)).success;
 
@@ -25,7 +25,7 @@ let
     backend = "vulkan";
     microarch = "znver4";
   };
-  # A package of another flake's overlay or of nixpkgs, and what depends on it.
+  # A package of another flake's overlay or of nixpkgs, and its dependents.
   dependent = {
     nixpkgs.overlays = [
       (final: _prev: {
@@ -55,7 +55,7 @@ let
     microarch = "tigerlake";
   };
 
-  # As nixpkgs' module does it.
+  # Like nixpkgs' module.
   withCcache =
     names:
     hostWith (
@@ -205,7 +205,7 @@ in
       (enabled { microarch = "znver4"; }).programs.llama-cpp.package.drvPath
     ];
   };
-  # The names are for editors; an assertion rejects others, with the name to write.
+  # The type lists the names for editors; an assertion rejects others and suggests a name.
   "a microarchitecture is one of the table, or a list of those" = {
     expr =
       let

@@ -1,5 +1,5 @@
-# overlays/llama-cpp/needs.json, which `xtask update` checks a new llama.cpp for, names
-# everything that the overlay relies on.
+# overlays/llama-cpp/needs.json lists everything in llama.cpp that the overlay depends on. `xtask
+# update` checks a new revision for it.
 { flake, lib, ... }:
 let
   pkgs = flake.legacyPackages.x86_64-linux;
@@ -51,7 +51,7 @@ in
     expr = lib.filter (name: lib.hasPrefix "use" name && !lib.elem name named) (
       lib.attrNames (lib.filterAttrs (_: given: given) taken)
     );
-    # Left at upstream's default, or the asker's to set.
+    # Left at upstream's default, or set by the caller.
     expected = lib.filter (name: taken ? ${name}) [
       "useRpc"
       "useWebUi"

@@ -1,4 +1,4 @@
-# What differs from one nixpkgs to the next, and must not show; the overlay in another flake.
+# Differences between versions of nixpkgs, which must have no effect; the overlay in another flake.
 {
   flake,
   lib,
@@ -7,7 +7,7 @@
   ...
 }:
 let
-  # Our overlay on a nixpkgs that is otherwise as `before` makes it.
+  # This overlay on a nixpkgs with the overlay `before`.
   pkgsAfter =
     before:
     pkgsWith {
@@ -25,7 +25,7 @@ let
       cudaCapabilities = [ "8.6" ];
     };
 
-  # Whatever is wrong with CUDA here, it is not the licence.
+  # A CUDA package that is broken, so that its licence is not the reason of the error.
   brokenCuda = withCuda (
     cudaPackages:
     cudaPackages
@@ -46,7 +46,7 @@ let
     }
   );
 
-  # A variant of another package.nix than upstream's of today.
+  # A variant with another package.nix than upstream's current one.
   fromAnother =
     args:
     let
@@ -83,8 +83,8 @@ let
     variants.mkLlamaCpp (args // { modular = false; });
 in
 {
-  # cuda_cccl until 2026, cccl since: llama.cpp asks for the one that was new
-  # when it was written, whichever nixpkgs it is built with.
+  # The name is cuda_cccl until 2026, and cccl since. llama.cpp uses the name of its time, with any
+  # nixpkgs.
   "CUDA's headers have either name" = {
     expr =
       lib.all
@@ -101,7 +101,7 @@ in
         ];
     expected = true;
   };
-  # Upstream's package.nix reads `dropDot` and `cudaCapabilities`, nixpkgs' this one.
+  # Upstream's package.nix reads `dropDot` and `cudaCapabilities`, that of nixpkgs this one.
   "CUDA is compiled for the named GPUs by whichever of nixpkgs' names" = {
     expr =
       lib.filter (lib.hasPrefix "-DCMAKE_CUDA_ARCH")
@@ -154,7 +154,7 @@ in
     expr = brokenCuda.mkLlamaCpp.problems { backends = [ "cuda" ]; } lib.id;
     expected = [ ];
   };
-  # Upstream names a compiler that has no linker. An older nixpkgs has no hipClangPath.
+  # Upstream uses a compiler without a linker. An older nixpkgs has no hipClangPath.
   "HIP's compiler is the one with its linker and bundler beside it" = {
     expr =
       lib.concatMap
@@ -195,7 +195,7 @@ in
         upstreams
       ];
   };
-  # docs/guide.md has which folders to copy.
+  # docs/guide.md lists the folders to copy.
   "the overlay's folder can be copied without the rest" = {
     expr =
       let
@@ -210,7 +210,7 @@ in
       .llamaCpp.variant;
     expected = "cpu-znver4";
   };
-  # As `rocmPackages.gfx1151` has it: libraries for one GPU, and `gpuTargets` still lists all.
+  # Like `rocmPackages.gfx1151`: libraries for one GPU, although `gpuTargets` lists all.
   "ROCm is compiled for what its libraries are built for" = {
     expr =
       let
@@ -235,7 +235,8 @@ in
       flags = [ "-DCMAKE_HIP_ARCHITECTURES:STRING=gfx1151" ];
     };
   };
-  # nixpkgs' package has arguments that upstream's has not, and dependents switch off what is off.
+  # Dependents disable features with arguments that upstream's package lacks. The features are off
+  # anyway.
   "arguments of nixpkgs that mean nothing here change nothing" = {
     expr =
       map

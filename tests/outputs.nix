@@ -1,4 +1,4 @@
-# The flake's outputs for people: packages, apps, dev shell, formatter, checks.
+# The flake's standard outputs: packages, apps, dev shell, formatter, checks.
 { flake, lib, ... }:
 let
   systems = [
@@ -7,7 +7,7 @@ let
   ];
   onEach = f: map f systems;
   onAll = f: lib.all f systems;
-  # The path of a derivation, as a string that needs no build.
+  # The path of a derivation, as a string without context, so that nothing is built.
   isDerivation = package: lib.hasSuffix ".drv" (builtins.unsafeDiscardStringContext package.drvPath);
 in
 {

@@ -1,4 +1,4 @@
-# The parts that a variant is built from, and what is built as one package.
+# The parts of a variant, and the variants that are built as one package.
 { lib, pkgs, ... }:
 let
   make = pkgs.mkLlamaCpp;
@@ -33,7 +33,7 @@ in
       map (
         name: lib.any (part: part.name == name && lib.elem part.drvPath shared) tigerlake.llamaCpp.parts
       ) (lib.attrNames tigerlake.parts);
-    # In the order of their names: only the CPU's is another.
+    # Sorted by name. Only the CPU's part differs.
     expected = [
       true
       false
@@ -133,7 +133,7 @@ in
       {
         inherit (package.llamaCpp) variant microarchs cpuOptions;
         parts = lib.attrNames package.parts;
-        # Those of the exact packages.
+        # Whether the parts are those of the packages for one CPU.
         shared =
           package.parts.ggml-cpu-tigerlake.drvPath == (make { microarch = "tigerlake"; })
           .parts.ggml-cpu-tigerlake.drvPath;
@@ -172,7 +172,7 @@ in
             "coffeelaek"
           ];
         }
-        # The module makes assertions of these.
+        # The module turns these into assertions.
         (several // { extraCmakeFlags = [ "-DGGML_OPENMP=OFF" ]; })
         (several // { modular = false; })
         (several // { useBlas = true; })
@@ -190,7 +190,7 @@ in
       false
     ];
   };
-  # ggml alone has other defaults than within llama.cpp.
+  # As a separate project, ggml has other defaults than within llama.cpp.
   "what llama.cpp turns on in ggml is on in every part of it" = {
     expr =
       lib.all

@@ -1,4 +1,4 @@
-# What modules/nixos/requests.nix reads from flags and variables.
+# The options that modules/nixos/requests.nix reads from flags and environment variables.
 { lib, ... }:
 let
   requests = import ../modules/nixos/requests.nix { inherit lib; };
@@ -91,7 +91,7 @@ in
         };
       })
       (pairs {
-        # In revisions of 2025 the flag takes no value.
+        # In revisions of 2025 the flag has no value.
         extraFlags = [
           "-fa"
           "-ctk"

@@ -1,5 +1,5 @@
-# `services.llama-cpp` on a host with the module, in each shape of nixpkgs' own module that
-# this nixpkgs has: the testbed's has both.
+# `services.llama-cpp` on a host with the module, for each version of nixpkgs' module that this
+# nixpkgs has. The testbed has both.
 {
   flake,
   lib,
@@ -26,7 +26,7 @@ let
       );
     };
 
-  # One type by a flag, the other by a variable.
+  # One type is set by a flag, the other by a variable.
   quantisedCache =
     { options, ... }:
     {
@@ -67,11 +67,11 @@ let
       inherit backend;
     };
 
-  # One system for each shape, which all tests share.
+  # One system for each version, shared by all tests.
   plain = inEachShape (unitOf { });
   cpu = inEachShape (enabled "cpu");
 
-  # What the module changes in the unit, except for the program that it runs.
+  # The module's changes to the unit, except its program.
   changes =
     units:
     lib.mapAttrs (
@@ -124,7 +124,7 @@ in
       in
       always changed
       // lib.optionalAttrs hasBothShapes {
-        # nixpkgs has the folder itself where it has `settings`.
+        # nixpkgs' module with `settings` already sets the folder.
         flags = changed // {
           CacheDirectory = "llama-cpp";
         };
@@ -205,7 +205,7 @@ in
         # For the lines that a sweep prints.
         sweep = cuda.manifest.serviceHasExtraFlags == !(cudaHost.services.llama-cpp ? settings);
         vulkan = (config "vulkan" { }).kvCacheTypes;
-        # A template from the package, which without the option would depend on itself.
+        # A template from the package. Without the option, the package would depend on itself.
         explicit =
           (config "cuda" (
             { config, options, ... }:

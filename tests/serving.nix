@@ -1,4 +1,4 @@
-# Servers: nitrogen's, those of docs/serving.md, and with an earlier nixpkgs.
+# Servers: of nitrogen, of docs/serving.md, and with an earlier nixpkgs.
 {
   flake,
   lib,
@@ -28,7 +28,7 @@ let
 
   unit = config: config.systemd.services.llama-cpp.serviceConfig;
 
-  # The blocks of Nix, each a module.
+  # The Nix code blocks, each a module.
   blocks = map (part: lib.head (lib.splitString "\n```" part)) (
     lib.tail (lib.splitString "\n```nix\n" (builtins.readFile ../docs/serving.md))
   );
@@ -92,7 +92,7 @@ in
       {
         program =
           builtins.match ".*-llama-cpp-cuda-rocm-dispatch-.*/bin/llama-server" (lib.head words) != null;
-        # In a file of its own, which the key is not.
+        # The models are in a separate file, which does not contain the key.
         arguments = map (word: if isModels word then "models.ini" else word) (lib.tail words);
         inherit (unit config)
           CacheDirectory
@@ -133,7 +133,7 @@ in
       kvCacheTypes = [ ];
     });
   };
-  # As nixpkgs' own, so that a host can move from one to the other.
+  # Like nixpkgs' module, so that a host can switch between them.
   "an earlier nixpkgs can have settings" = {
     expr =
       let
@@ -160,7 +160,7 @@ in
       lib.optionals hasBothShapes [
         (arguments earlier settings)
         (arguments [ ] settings == arguments earlier settings)
-        # systemd's quotes, which nixpkgs leaves to the user.
+        # Quoted for systemd, which nixpkgs' module leaves to the user.
         (arguments earlier {
           alias = "50%";
           models-dir = "/srv/my models";

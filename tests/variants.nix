@@ -1,4 +1,4 @@
-# What `mkLlamaCpp` makes, from whichever llama.cpp is locked.
+# The packages of `mkLlamaCpp`, with the locked llama.cpp.
 {
   flake,
   lib,
@@ -305,7 +305,7 @@ in
     );
     expected = true;
   };
-  # CMake refuses the two together.
+  # CMake rejects the combination.
   "ARM's dispatch names no architecture" = {
     expr = [
       (passes "GGML_CPU_ARM_ARCH" arm.llama-cpp)

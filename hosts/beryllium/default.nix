@@ -8,8 +8,8 @@
     microarch = "znver4";
   };
 
-  # `pkgs.llama-cpp-vulkan` has this host's CPU options too, to measure what the GPU
-  # would gain.
+  # To measure the gain of the GPU, use `pkgs.llama-cpp-vulkan`, which also has this host's CPU
+  # options.
   environment.systemPackages = [
     (pkgs.writeShellScriptBin "llama-bench-vulkan" ''
       exec ${pkgs.llama-cpp-vulkan}/bin/llama-bench "$@"

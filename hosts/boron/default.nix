@@ -5,7 +5,7 @@
     backend = "cuda";
     # AVX-512 with VBMI and VNNI, no BF16, no AMX.
     microarch = "tigerlake";
-    # Turing. Compiles the CUDA code for one architecture instead of nine.
+    # Turing: compile the CUDA code for one architecture instead of nine.
     cudaCapabilities = [ "7.5" ];
   };
 

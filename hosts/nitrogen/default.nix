@@ -1,8 +1,8 @@
 # The LLM server: RTX 3080 Ti and Instinct MI50.
 { pkgs, ... }:
 let
-  # What llama-server offers. `model` is a file that Nix fetches and pins; `hf-repo` is downloaded
-  # to /var/cache/llama-cpp when it is first asked for. `device` selects the card.
+  # llama-server's models. `model` is a file that Nix fetches and pins; `hf-repo` is downloaded to
+  # /var/cache/llama-cpp at the first request. `device` selects the card.
   models = (pkgs.formats.ini { }).generate "models.ini" {
     "qwen3-0.6b" = {
       model = "${pkgs.fetchurl {
@@ -16,7 +16,7 @@ let
       hf-repo = "ggml-org/gpt-oss-20b-GGUF";
       device = "ROCm0";
     };
-    # Too large for either card alone.
+    # Too large for a single card.
     "qwen3-30b-a3b" = {
       hf-repo = "unsloth/Qwen3-30B-A3B-GGUF:Q4_K_M";
       device = "CUDA0,ROCm0";
@@ -33,8 +33,8 @@ in
     ];
     cudaCapabilities = [ "8.6" ];
     rocmTargets = [ "gfx906" ];
-    # The build has loadable modules in any case, and the board will be replaced:
-    # select the CPU module at start-up.
+    # Select the CPU module at start-up: the build has loadable modules anyway, and the board will
+    # be replaced.
     microarch = "dispatch";
   };
 
@@ -44,13 +44,13 @@ in
     settings = {
       host = "0.0.0.0";
       port = 8080;
-      # No `model`: the server starts one process for each model that is asked for.
+      # No `model`: the server starts a process for each requested model.
       models-preset = "${models}";
       models-max = 2;
       api-key-file = "/run/credentials/llama-cpp.service/api-key";
     };
   };
-  # One key per line, readable by root alone: docs/serving.md.
+  # One key per line, readable by root only; see docs/serving.md.
   systemd.services.llama-cpp.serviceConfig.LoadCredential = "api-key:/var/lib/llama-cpp-api-key";
 
   # The NVIDIA driver and the CUDA libraries.

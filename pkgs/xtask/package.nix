@@ -8,7 +8,7 @@
 }:
 let
   root = ../..;
-  # Only what the build reads, so that an edit of a host does not rebuild xtask.
+  # Only the files that the build reads, so that an edit of a host does not rebuild xtask.
   sources = [
     "Cargo.lock"
     "Cargo.toml"
@@ -39,10 +39,10 @@ let
     nativeBuildInputs = [ installShellFiles ];
     buildFeatures = [ "man" ];
 
-    # The tests run Nix, which a build cannot.
+    # The tests run Nix, which does not work inside a build.
     doCheck = false;
 
-    # Compiled in: where --testbed finds the stand-ins.
+    # Compiled in, so that --testbed finds the stand-ins.
     env.LLAMAFLEET_SHARE = "${placeholder "out"}/share/llamafleet";
 
     postInstall = ''

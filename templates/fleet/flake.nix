@@ -4,7 +4,7 @@
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
 
-    # What `xtask update` moves.
+    # `xtask update` updates this input.
     llama-cpp = {
       url = "github:ggml-org/llama.cpp";
       inputs.nixpkgs.follows = "nixpkgs";
@@ -36,8 +36,8 @@
             ./hosts/${name}
             {
               networking.hostName = name;
-              # `xtask update` writes to this flake: build numbers, which a lock file does
-              # not have, to pin.json, and pinned hosts to pinned_hosts.json.
+              # Files that `xtask update` writes: build numbers, which a lock file does not
+              # contain, to pin.json, and pinned hosts to pinned_hosts.json.
               programs.llama-cpp.fleet = self;
               nixpkgs.hostPlatform = system;
             }

@@ -1,4 +1,4 @@
-# `flakeModules`: what a flake imports by choice.
+# `flakeModules`: optional modules for flakes.
 {
   easyOverlay =
     {
@@ -104,7 +104,7 @@
             modules: modules
           else
             lib.mapAttrs (
-              # A function, which a submodule takes for a module even where it takes sets for values.
+              # A function, because a submodule always takes a function as a module.
               name: module:
               { ... }:
               {
@@ -144,7 +144,7 @@
             };
             extraInputs = mkOption {
               type = types.lazyAttrsOf types.raw;
-              # No lock file of the fleet names the inputs of a flake inside of it.
+              # The fleet's lock file does not lock the inputs of a flake inside the fleet.
               default =
                 if options.extraInputsFlake.isDefined then
                   throw "flake-parts in the testbed lacks the inputs of the partition `${name}`"

@@ -190,7 +190,7 @@ in
       getSystem = system: config.allSystems.${system} or (config.perSystem system);
       getSystemIgnoreWarning = getSystem;
       withSystem = system: f: f (getSystem system).allModuleArgs;
-      # Each parameter of the module is looked up by itself: the others stay unevaluated.
+      # Looks up each parameter of the module separately, so that others are not evaluated.
       moduleWithSystem =
         module:
         { config, ... }:

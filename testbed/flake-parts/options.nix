@@ -11,13 +11,13 @@ rec {
       staticModules = [ module ];
     };
   mkPerSystemOption = module: mkOption { type = mkPerSystemType module; };
-  # Their older names.
+  # Older names of these functions.
   mkDeferredModuleType = mkPerSystemType;
   mkDeferredModuleOption = mkPerSystemOption;
   inherit (types) deferredModuleWith attrsWith;
   inherit (lib) mkAliasOptionModule;
   inherit (lib.modules) importApply;
-  # Only saves time.
+  # An optimization in flake-parts, without other effects.
   memoizeStr = function: function;
   # Imports a module, and publishes it as `modules.flake.NAME`.
   importAndPublish = name: module: {

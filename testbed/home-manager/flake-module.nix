@@ -1,4 +1,4 @@
-# For flakes made with flake-parts: their homes and home modules.
+# The flake-parts module for homes and home modules.
 { lib, moduleLocation, ... }:
 let
   inherit (lib) mkOption types;

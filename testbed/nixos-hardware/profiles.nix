@@ -1,4 +1,4 @@
-# Hardware profiles, with the options that a fleet is likely to read.
+# Hardware profiles, with the options that fleets usually read.
 rec {
   common-cpu-amd =
     { config, lib, ... }:

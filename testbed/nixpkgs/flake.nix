@@ -18,7 +18,7 @@
             import ./nixos/eval-config.nix (
               {
                 lib = final;
-                # Then the host sets `nixpkgs.hostPlatform`.
+                # By default the host sets `nixpkgs.hostPlatform`.
                 system = null;
               }
               // args

@@ -1,4 +1,4 @@
-# Evaluation errors that users meet, and what each must contain. Nix cannot read an error's
+# Evaluation errors that users see, and the text that each must contain. Nix cannot read an error's
 # text, so xtask/tests evaluates `cases.NAME.expr`, expects a failure, and looks for each
 # of `cases.NAME.says` in Nix's output:
 #
@@ -147,7 +147,7 @@ in
       ];
     };
 
-    # From here on the text comes from the testbed's own packages, modules and lib.
+    # The following texts come from the testbed's packages, modules and lib.
     absentFunction = {
       expr = (import ../nixpkgs/lib).fileset.toSource { };
       says = [ "the testbed's nixpkgs has no lib.fileset" ];

@@ -1,4 +1,4 @@
-# What the cases of lib/ are written with.
+# Helper functions for the cases of lib/.
 { lib }:
 rec {
   inherit lib;
@@ -12,7 +12,7 @@ rec {
   # The value of an option of this type with these definitions.
   value =
     type: defs: (eval ([ { options.a = option type; } ] ++ map (a: { inherit a; }) defs)).config.a;
-  # Which of the values the type accepts: `y` or `n` for each.
+  # Whether the type accepts each of the values: `y` or `n`.
   accepts =
     type: values: lib.concatMapStrings (x: if fails (value type [ x ]) then "n" else "y") values;
 }

@@ -1,4 +1,4 @@
-# Runs the cases of lib/ on a lib. They have to pass on Nixpkgs' lib as well:
+# Runs the cases of lib/ on a lib. They must pass on Nixpkgs' lib as well:
 #
 #   nix eval --impure --json --expr \
 #     'import ./testbed/tests/run.nix { lib = import PATH/lib; }'

@@ -6,7 +6,7 @@
 { self }:
 pkgs:
 let
-  # The model of llama.cpp's own tests.
+  # The model of llama.cpp's tests.
   model = pkgs.fetchurl {
     url = "https://huggingface.co/ggml-org/models/resolve/main/tinyllamas/stories15M-q4_0.gguf";
     hash = "sha256-ZpZ/vs5tvpeIZZP9u3NYlYSSfikRnsMfCAkHMtGGFzk=";
@@ -17,7 +17,7 @@ pkgs.testers.runNixOSTest {
 
   nodes.server = {
     imports = [ self.nixosModules.default ];
-    # The driver makes the packages of all nodes, so that they cannot have overlays of their own.
+    # The test driver creates the packages of all nodes, so nodes cannot have overlays.
     programs.llama-cpp = {
       enable = true;
       overlay = false;

@@ -1,4 +1,4 @@
-# A user's `pkgs`, made from the given one with `nixpkgs.config` and overlays.
+# A user's `pkgs`: the given one with `nixpkgs.config` and overlays.
 {
   config,
   lib,

@@ -1,4 +1,4 @@
-# Programs that have `enable` and `package` only.
+# Programs with only `enable` and `package`.
 { lib, pkgs, ... }:
 {
   options.programs =

@@ -1,5 +1,5 @@
-# Names of Nixpkgs' lib that this one leaves out: using one is an error that says
-# so, in place of "attribute missing". `topLevel` lists what is in no namespace here.
+# Names of Nixpkgs' lib that this one lacks. Using one is an error that explains this, instead of
+# "attribute missing". `topLevel` lists the names that are in no namespace here.
 let
   words =
     text: builtins.filter (word: builtins.isString word && word != "") (builtins.split "[ \n]+" text);

@@ -117,7 +117,7 @@ rec {
             go here values
         );
     in
-    # The right-hand side comes first, so that `head` wins.
+    # The right-hand side is first, so that `head` takes it.
     go [ ] [ rhs lhs ];
   recursiveUpdate =
     lhs: rhs:

@@ -26,8 +26,8 @@ rec {
       }
     );
 
-  # Adds `override`, which calls `f` with other arguments and stays after
-  # `overrideAttrs` and `overrideDerivation`.
+  # Adds `override`, which calls `f` with other arguments. The results of `overrideAttrs` and
+  # `overrideDerivation` have it as well.
   makeOverridable =
     f:
     let

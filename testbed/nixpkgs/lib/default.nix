@@ -1,6 +1,6 @@
-# A small `lib` with the names and the documented behaviour of Nixpkgs' own: what
-# llama.cpp's flakes, this project and a usual fleet call. testbed/tests run on this
-# lib and on Nixpkgs'.
+# A small `lib` with the names and the documented behaviour of Nixpkgs' lib: the functions that
+# llama.cpp's flakes, this project and a usual fleet call. testbed/tests run on this lib and on
+# Nixpkgs'.
 let
   inherit (import ./fixed-points.nix) makeExtensible;
   absent = import ./absent.nix;
@@ -10,8 +10,8 @@ makeExtensible (
   let
     call = file: import file { inherit lib; };
 
-    # Each is an attribute of `lib`, and its functions are attributes of `lib` as well,
-    # other than the ones that are `hidden` below.
+    # Each is an attribute of `lib`. Its functions are attributes of `lib` as well, except those
+    # that are `hidden` below.
     namespaces = {
       asserts = call ./asserts.nix;
       attrsets = call ./attrsets.nix;
@@ -31,7 +31,7 @@ makeExtensible (
         // call ./strings-distance.nix;
       trivial = call ./trivial.nix;
     };
-    # Nixpkgs has these in their namespace only, so `lib.NAME` has to fail here too.
+    # In Nixpkgs only in their namespace, so `lib.NAME` must fail here, too.
     hidden = {
       filesystem = [ "listFilesRecursive" ];
       lists = [ "replicate" ];

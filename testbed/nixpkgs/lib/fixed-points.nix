@@ -7,7 +7,7 @@ rec {
     in
     x;
 
-  # Like `fix`, and keeps the function.
+  # Like `fix`, but also returns the function.
   fix' =
     f:
     let

@@ -1,5 +1,4 @@
-# Licences of the testbed's packages, and the ones that a fleet's own packages
-# usually have.
+# Licences of the testbed's packages, and common ones of a fleet's packages.
 { lib }:
 let
   # `name` is what error messages print.
@@ -26,7 +25,7 @@ let
     };
   cuda =
     redistributable:
-    # Nixpkgs' short name for both has a space.
+    # In Nixpkgs the short name of both has a space.
     unfree "CUDA Toolkit End User License Agreement (EULA)" redistributable "CUDA EULA"
     // {
       url = "https://docs.nvidia.com/cuda/eula/index.html#cuda-toolkit-supplement-license-agreement";

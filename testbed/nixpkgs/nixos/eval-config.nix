@@ -24,8 +24,8 @@ let
       baseModules
       ++ extraModules
       ++ [
-        # Nothing of a host without the module is looked at, and NixOS has more options than are
-        # here.
+        # A host without the module is not evaluated further, and NixOS has more options than the
+        # testbed.
         (
           { options, ... }:
           {

@@ -7,8 +7,8 @@ let
     stdenv: name: env: buildCommand:
     stdenv.mkDerivation ({ inherit name buildCommand; } // env);
 
-  # Without a network. They fail when built, so that packages that are only evaluated
-  # (such as Nixpkgs' own llama-cpp) still work.
+  # Fetchers fail at build time, because there is no network. Packages that are only evaluated,
+  # such as Nixpkgs' llama-cpp, still work.
   fetcher =
     kind: describe: args:
     stdenvNoCC.mkDerivation {
@@ -64,8 +64,8 @@ in
       '';
   writeText = name: text: pkgs.writeTextFile { inherit name text; };
 
-  # A test in virtual machines: its systems evaluate, and it cannot run. As in Nixpkgs the nodes
-  # have the packages that the test was called with.
+  # A test with virtual machines. Its systems can be evaluated, but it cannot run. As in Nixpkgs,
+  # the nodes have the packages that the test was called with.
   testers.runNixOSTest =
     {
       name,

@@ -1,11 +1,11 @@
-# CUDA and ROCm, out of what `cargo xtask setup --cuda` and `--rocm` unpack. Without that
-# they evaluate as in Nixpkgs, and a build fails with the command to run.
+# CUDA and ROCm from the files that `cargo xtask setup --cuda` and `--rocm` unpack. Without them,
+# the packages evaluate as in Nixpkgs, and a build fails with the command to run.
 { lib, pkgs }:
 let
   inherit (pkgs) config stdenvNoCC;
 
-  # A part of a toolkit. `root` is a link that setup makes, so that no path differs between
-  # machines.
+  # A part of a toolkit. `root` is a link that setup creates, so that paths are the same on every
+  # machine.
   toolkitPackage =
     { name, root }:
     {
@@ -59,7 +59,7 @@ let
           ];
         };
       };
-  # PyPI has no compiler of an older one.
+  # PyPI has no compiler for an older version.
   provided = "13.4";
   cudaRoot = "/nix/var/llamafleet/cuda-${provided}";
 
@@ -68,7 +68,7 @@ let
     exit 1
   '';
 
-  # Nixpkgs' default where `config.cudaCapabilities` is not set.
+  # Nixpkgs' default if `config.cudaCapabilities` is not set.
   defaultCapabilities = [
     "7.5"
     "8.0"
@@ -117,7 +117,7 @@ let
         cccl = self.cuda_cccl;
       }
       // lib.mapAttrs (cudaPackage version) {
-        # Beside nvcc, which finds them there.
+        # In the folder of nvcc, which finds them there.
         cuda_cccl = "";
         cuda_nvcc = ''
           mkdir "$out/bin"
@@ -129,7 +129,7 @@ let
           mkdir "$out/bin"
           ln -s ${cudaRoot}/bin/cuobjdump "$out/bin/"
         '';
-        # With a driver to link against that has every function and no GPU, as NVIDIA's own.
+        # With a stub of the driver to link against, like NVIDIA's: every function, but no GPU.
         cuda_cudart = ''
           mkdir -p "$out/lib/stubs"
           ln -s ${cudaRoot}/include "$out/include"
@@ -152,8 +152,8 @@ let
 
   rocmRoot = "/nix/var/llamafleet/rocm";
   clangRoot = "${rocmRoot}/usr/lib/llvm-21";
-  # Debian's ROCm keeps its headers beside those of its own C library, so each package has
-  # links to just its own. CMake's files name the other files by their place beside them.
+  # Debian's ROCm has its headers in one folder with those of its C library, so each package links
+  # only its own. CMake's files refer to the other files by relative paths.
   rocmPackage =
     pname:
     {
@@ -244,7 +244,7 @@ let
     '';
     passthru = {
       inherit gpuTargets;
-      # Whose compiler has its linker and bundler beside it, unlike llvm.clang.
+      # Its compiler has linker and bundler in the same folder, unlike llvm.clang.
       hipClangPath = "${hipClang}/bin";
     };
   };
@@ -305,7 +305,7 @@ in
       clr = clr // {
         icd = rocmPackage "clr-icd" { installPhase = absent "clr-icd"; };
       };
-      # In Nixpkgs, too, no ROCm program can be built with it.
+      # As in Nixpkgs, it cannot build ROCm programs.
       llvm.clang = rocmPackage "clang" {
         installPhase = ''
           cat >"$out/bin/clang" <<'EOF'

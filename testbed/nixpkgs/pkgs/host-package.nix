@@ -1,17 +1,17 @@
-# A package of links to programs, libraries and headers that are installed on the
-# machine. Where one is missing, the build names the Debian package to install.
+# A package of links to programs, libraries and headers that are installed on the machine. If one
+# is missing, the build fails and names the Debian package to install.
 { lib, pkgs }:
 {
   pname,
-  # Programs of /usr/bin.
+  # Programs in /usr/bin.
   programs ? [ ],
   # name in $out/lib -> patterns; the first match is the link's target.
   libraries ? { },
   # name in $out/include -> patterns.
   headers ? { },
-  # The Debian package that has them.
+  # The Debian package that contains them.
   debian ? pname,
-  # How to get it.
+  # The command that installs it.
   help ? "apt-get install ${debian}",
   setupHook ? null,
   postInstall ? "",
@@ -26,7 +26,7 @@ let
 in
 pkgs.stdenvNoCC.mkDerivation {
   inherit pname propagatedBuildInputs passthru;
-  # No number: it would change store paths between machines.
+  # Not a real version, which would make store paths differ between machines.
   version = "0-host";
   ${if setupHook == null then null else "setupHook"} = setupHook;
   phases = "installPhase fixupPhase";

@@ -81,8 +81,8 @@ in
     npmConfigHook = pkgs.makeSetupHook { name = "npm-config-hook"; } ./hooks/node-modules.sh;
   };
 
-  # Uses the machine's Cargo and its crates, downloading what is missing while it builds.
-  # Unoptimised: the build only has to work.
+  # Uses the machine's Cargo and crates, and downloads missing crates during the build. Not
+  # optimised, because the build only has to work.
   rustPlatform.buildRustPackage =
     args:
     pkgs.stdenv.mkDerivation (

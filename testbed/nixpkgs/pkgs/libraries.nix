@@ -1,11 +1,11 @@
-# Packages made from libraries that are installed on the machine.
+# Packages of libraries that are installed on the machine.
 { lib, pkgs }:
 let
   inherit (pkgs) hostPackage;
 in
 {
-  # OpenBLAS under the reference library's names, as Nixpkgs' `blas` is, so that
-  # upstream's default CPU build is compared at its best.
+  # OpenBLAS under the reference library's names, like Nixpkgs' `blas`, so that upstream's default
+  # CPU build is measured at its best.
   blas = hostPackage {
     pname = "blas";
     debian = "libopenblas-dev";
@@ -36,8 +36,8 @@ in
   };
   openblas = pkgs.blas;
 
-  # Debian's headers are on the compiler's default path. Where they are missing, CMake
-  # builds without them, so there is nothing to link.
+  # Debian's headers are on the compiler's default path, and CMake builds without them if they are
+  # missing, so there is nothing to link.
   openssl = hostPackage {
     pname = "openssl";
     debian = "libssl-dev";
@@ -72,7 +72,7 @@ in
     pname = "vulkan-headers";
     help = "cargo xtask setup --vulkan";
     debian = "libvulkan-dev";
-    # `cargo xtask setup --vulkan` has newer ones, if the machine's are Debian 12's.
+    # `cargo xtask setup --vulkan` provides newer ones than Debian 12's.
     headers = {
       vulkan = "/nix/var/llamafleet/vulkan/include/vulkan /usr/include/vulkan";
       vk_video = "/nix/var/llamafleet/vulkan/include/vk_video /usr/include/vk_video";

@@ -1,12 +1,12 @@
-# Nixpkgs' own llama-cpp and packages that depend on it, with Nixpkgs' argument names:
-# an overlay that replaces `llama-cpp` has to suit them.
+# Nixpkgs' llama-cpp and packages that depend on it, with Nixpkgs' argument names. An overlay that
+# replaces `llama-cpp` must be compatible with them.
 { lib, pkgs }:
 {
   llama-cpp = pkgs.callPackage ./llama-cpp.nix { };
   llama-cpp-vulkan = pkgs.llama-cpp.override { vulkanSupport = true; };
   llama-cpp-rocm = pkgs.llama-cpp.override { rocmSupport = true; };
 
-  # A package with llama-cpp among its inputs, as llama-swap and ramalama are.
+  # A package that depends on llama-cpp, such as llama-swap or ramalama.
   llama-swap = pkgs.callPackage (
     { stdenvNoCC, llama-cpp }:
     stdenvNoCC.mkDerivation {

@@ -1,6 +1,6 @@
-# Packages of which only these Ninja targets, and what they need, are built and
-# installed, because building all of llama.cpp takes long on two cores. `[ "all" ]`
-# builds everything. A function has the attributes of the derivation.
+# Packages for which only these Ninja targets and their dependencies are built and installed,
+# because building all of llama.cpp takes long on two cores. `[ "all" ]` builds everything. A
+# function gets the attributes of the derivation.
 {
   llama-cpp =
     {
@@ -9,7 +9,8 @@
     }:
     [
       "llama-bench"
-      # Whichever completes a prompt. A source that must be fetched has no folder yet.
+      # The program that completes a prompt, which depends on the revision. A source that is yet to
+      # be fetched has no folder.
       (
         if !(src ? drvPath) && builtins.pathExists (src + "/tools/main") then
           "llama-cli"

@@ -1,4 +1,4 @@
-# Packages made from programs that are installed on the machine.
+# Packages of programs that are installed on the machine.
 { lib, pkgs }:
 let
   hostPackage = import ./host-package.nix { inherit lib pkgs; };
@@ -117,7 +117,7 @@ in
   nix = tool "nix" [ "nix" ] "nix-bin" // {
     version = "2.26";
   };
-  # Debian has neither of these; a flake's `formatter` and dev shell evaluate.
+  # Not in Debian; only for the evaluation of a flake's `formatter` and dev shell.
   deadnix = tool "deadnix" [ "deadnix" ] "(none: deadnix)";
   nixfmt = tool "nixfmt" [ "nixfmt" ] "(none: nixfmt)";
   nixfmt-rfc-style = pkgs.nixfmt;

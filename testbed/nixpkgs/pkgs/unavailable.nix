@@ -1,4 +1,4 @@
-# Packages that the evaluated files refer to and that the testbed cannot provide.
+# Packages that the evaluated files refer to, but the testbed cannot provide.
 { lib, pkgs }:
 let
   missing = what: throw "the testbed's nixpkgs has no ${what}";
@@ -8,7 +8,7 @@ in
   singularity-tools = missing "singularity-tools";
   pkgsCross = missing "cross compilers (pkgsCross)";
   pkgsStatic = missing "static package set (pkgsStatic)";
-  # package.nix opens this one on Linux too, without using it.
+  # package.nix evaluates this one on Linux, too, but does not use it.
   darwin.apple_sdk.frameworks = lib.genAttrs [
     "Accelerate"
     "CoreGraphics"

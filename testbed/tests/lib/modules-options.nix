@@ -1,4 +1,4 @@
-# evalModules: what an option is, declared, defined, or neither.
+# evalModules: declared, defined and undefined options.
 helpers: with helpers; {
   optionAttributes =
     equal

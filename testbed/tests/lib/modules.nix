@@ -1,4 +1,4 @@
-# evalModules: how modules are found, and what they see.
+# evalModules: finding modules, and their arguments.
 helpers:
 with helpers;
 let
@@ -34,7 +34,7 @@ in
         a = 1;
         b = 2;
       };
-  # The order in which definitions of imported and listed modules meet.
+  # The merge order of definitions in imported and listed modules.
   definitionOrder =
     equal
       (eval [

@@ -1,4 +1,4 @@
-# Options that hold modules.
+# Options whose values are modules.
 helpers:
 with helpers;
 let

@@ -1,4 +1,4 @@
-# Types of types.
+# Types that contain other types.
 helpers: with helpers; {
   listOf =
     equal

@@ -1,4 +1,4 @@
-# What an option without a definition is worth, and what types are called.
+# Values of options without definitions, and descriptions of types.
 helpers: with helpers; {
   emptyValues =
     equal

@@ -1,4 +1,4 @@
-# What each plain type takes, and how its definitions merge.
+# The values that each plain type accepts, and how its definitions merge.
 helpers:
 with helpers;
 let

@@ -240,7 +240,7 @@ fn of_ones_own(nested: bool) -> Scratch {
     if nested {
         let file = fleet.path().join("flake.nix");
         let text = fs::read_to_string(&file).unwrap();
-        let (before, rest) = text.split_once("    # What `xtask update` moves.\n").unwrap();
+        let (before, rest) = text.split_once("    # `xtask update` updates this input.\n").unwrap();
         let (_, after) = rest.split_once("    # The module").unwrap();
         let text = format!("{before}    # The module{after}");
         let follows = "      inputs.llama-cpp.follows = \"llama-cpp\";\n";

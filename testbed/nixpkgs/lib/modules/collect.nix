@@ -1,4 +1,4 @@
-# Loads modules: from any of their forms to a flat list of one form.
+# Loads modules: converts all forms of modules to a flat list of one form.
 { lib }:
 let
   inherit (builtins)
@@ -33,8 +33,8 @@ rec {
   };
   importApply = file: args: setDefaultModuleLocation file (import file args);
 
-  # Each module once (by key), with its imports and without disabled ones, in the order
-  # in which they are found.
+  # Each module once (by key), with its imports and without disabled modules, in the order of
+  # discovery.
   collectModules =
     class: modulesPath: modules: args:
     let
@@ -60,7 +60,7 @@ rec {
       disabled = concatMap (
         { module, ... }: map (disabledKey modulesPath module._file) module.disabledModules
       ) closure;
-      # Only the modules that are still reachable without the disabled ones.
+      # Only modules that are reachable without the disabled ones.
       kept = builtins.genericClosure {
         startSet = enabled (lib.imap1 (load lib.unknownModule "") modules);
         operator = { key, module }: enabled (lib.imap1 (load module._file key) module.imports);

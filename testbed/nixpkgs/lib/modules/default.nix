@@ -1,6 +1,6 @@
-# The module system: collect.nix loads modules, merge.nix and options.nix merge
-# declarations and definitions, eval.nix is `evalModules`, properties.nix is `mkIf` and
-# the like, rename.nix is for options that move.
+# The module system: collect.nix loads modules, merge.nix and options.nix merge declarations and
+# definitions, eval.nix has `evalModules`, properties.nix `mkIf` and similar functions, rename.nix
+# functions for renamed options.
 { lib }:
 let
   call = file: import file { inherit lib; };

@@ -145,7 +145,7 @@ rec {
             inherit (m) options;
           }
         ];
-        # Undecided, so that the declared option decides.
+        # Not set here, so that the declared option decides.
         shorthandOnlyDefinesConfig = null;
       };
     };

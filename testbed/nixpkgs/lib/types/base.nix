@@ -10,7 +10,7 @@ rec {
       description ? null,
       # Whether the description needs parentheses inside another one.
       descriptionClass ? null,
-      # Must not look inside a value: options could not refer to each other.
+      # Must not evaluate the content of a value, or options could not refer to each other.
       check ? (_: true),
       merge ? lib.mergeDefaultOption,
       # `{ value = …; }` if an option without a definition has a value.

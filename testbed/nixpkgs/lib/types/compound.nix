@@ -1,4 +1,4 @@
-# Types made of other types.
+# Types that contain other types.
 { lib }:
 let
   inherit (builtins)

@@ -5,7 +5,7 @@ let
   inherit (lib) last mkForce mkOptionDefault;
   inherit (lib.types) mkOptionType path;
 
-  # Documentation is made without the values of most options.
+  # Documentation is generated without the values of most options.
   uncheckedForDocs = {
     _file = "<built-in module that disables checks for the purpose of documentation generation>";
     config._module.check = mkForce false;

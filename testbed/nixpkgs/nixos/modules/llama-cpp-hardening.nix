@@ -5,7 +5,7 @@
   LockPersonality = true;
   MemoryDenyWriteExecute = true;
   NoNewPrivileges = true;
-  # /dev stays as it is: GPU access is decided by the device files' permissions.
+  # No private /dev: the permissions of the device files decide on GPU access.
   PrivateDevices = false;
   PrivateMounts = true;
   PrivateTmp = true;

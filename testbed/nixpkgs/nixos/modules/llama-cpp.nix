@@ -1,5 +1,5 @@
-# `services.llama-cpp` as since mid-2026: free-form `settings`, the old options renamed or
-# removed. llama-cpp-flags.nix is the module of NixOS 25.05.
+# `services.llama-cpp` of nixpkgs since mid-2026: free-form `settings`, with the old options renamed
+# or removed. llama-cpp-flags.nix is the module of NixOS 25.05.
 {
   config,
   lib,

@@ -1,4 +1,4 @@
-# `nixpkgs.*`: how a host's `pkgs` is made.
+# `nixpkgs.*`: the options of a host's `pkgs`.
 {
   config,
   options,
@@ -12,7 +12,7 @@ let
     localSystem = if options.nixpkgs.hostPlatform.isDefined then cfg.hostPlatform else cfg.system;
     inherit (cfg) config overlays;
   };
-  # Nested sets are merged, since two modules may each allow something.
+  # Merges nested sets, because two modules may each allow a package.
   mergeConfig =
     a: b:
     let

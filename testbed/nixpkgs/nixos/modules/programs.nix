@@ -1,4 +1,4 @@
-# Programs that have an `enable` option only.
+# Programs with only an `enable` option.
 { lib, ... }:
 {
   options.programs =

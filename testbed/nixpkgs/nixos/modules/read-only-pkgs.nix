@@ -1,5 +1,5 @@
-# For a system that is given its `pkgs`: `nixpkgs.*` describes it and cannot change it. As
-# in Nixpkgs, a second definition is an error.
+# For a system with a given `pkgs`: `nixpkgs.*` are read-only and describe it. As in Nixpkgs, a
+# second definition is an error.
 { config, lib, ... }:
 let
   cfg = config.nixpkgs;

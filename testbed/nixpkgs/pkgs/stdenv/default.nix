@@ -12,7 +12,7 @@ let
     }:
     let
       stdenv = {
-        # A derivation in Nixpkgs; here a name to interpolate.
+        # In Nixpkgs a derivation; here only a name to interpolate.
         name = "stdenv-linux";
         inherit hostPlatform hasCC;
         buildPlatform = hostPlatform;

@@ -8,8 +8,8 @@
 let
   checkMeta = import ./check-meta.nix { inherit lib config stdenv; };
 
-  # `f` sees the final attributes, so that an override reaches everything that
-  # depends on what it changes.
+  # `f` gets the final attributes, so that an override also affects attributes that depend on the
+  # changed ones.
   extensible =
     f:
     let

@@ -1,2 +1,2 @@
-# Drivers of a guest of QEMU: nothing that a package of llama.cpp depends on.
+# Drivers of a QEMU guest: nothing that a package of llama.cpp depends on.
 { }

@@ -1,2 +1,2 @@
-# A virtual machine of Google: nothing that a package of llama.cpp depends on.
+# A virtual machine of Google Compute Engine: nothing that a package of llama.cpp depends on.
 { }

@@ -1,2 +1,2 @@
-# A container of LXC: nothing that a package of llama.cpp depends on.
+# An LXC container: nothing that a package of llama.cpp depends on.
 { }
