@@ -2,7 +2,8 @@
 //! `build-all`. Afterwards no process is left running.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::support::builders::{
@@ -228,6 +229,21 @@ fn logs_that_cannot_be_written_do_not_stop_a_build() {
     assert!(text.contains(logs.to_str().unwrap()), "{text}");
 }
 
+/// Returns a `build-all` in a mount namespace where a shell script has mounted a file system over
+/// `folder`, its `$0`; skips the test if this user may not mount one.
+fn with_mount(fleet: &Scratch, mount: &str, folder: &Path) -> Option<Command> {
+    let in_namespace = |program: &[&str]| {
+        let mut command = contained(Command::new("unshare"), fleet.path());
+        command.args(["--mount", "sh", "-c", mount]).arg(folder).args(program);
+        command
+    };
+    if !in_namespace(&["true"]).output().is_ok_and(|output| output.status.success()) {
+        skip("only root can mount a small file system");
+        return None;
+    }
+    Some(in_namespace(&[XTASK, "build-all", "--json", "--no-link"]))
+}
+
 /// The logs, build times and evaluations in it are not needed for a build.
 #[test]
 fn a_full_or_read_only_cache_does_not_stop_a_build() {
@@ -236,15 +252,8 @@ fn a_full_or_read_only_cache_does_not_stop_a_build() {
     for (state, expected) in states.into_iter().zip(["built", "present"]) {
         let mount =
             format!("mount -t tmpfs -o size=64k tmpfs \"$0\" && {{ {state}; exec \"$@\"; }}");
-        let in_small = |program: &[&str]| {
-            let mut command = contained(Command::new("unshare"), fleet.path());
-            command.args(["--mount", "sh", "-c", &mount]).arg(fleet.home()).args(program);
-            command.output()
-        };
-        if !in_small(&["true"]).is_ok_and(|output| output.status.success()) {
-            return skip("a small file system can be mounted by root alone");
-        }
-        let output = in_small(&[XTASK, "build-all", "--json", "--no-link"]).unwrap();
+        let Some(mut build) = with_mount(&fleet, &mount, &fleet.home()) else { return };
+        let output = build.output().unwrap();
         assert_eq!(code(&output), 0, "{state}: {}", stderr(&output));
         assert_eq!(variant(&json(&output), "one")["state"], expected, "{state}");
     }
@@ -263,21 +272,8 @@ fn a_full_disk_is_reported() {
     let small = Scratch::new();
     let folder = small.path().to_str().unwrap();
     let mount = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
-    let in_small = |program: &[&str]| {
-        let mut command = contained(Command::new("unshare"), fleet.path());
-        command.args(["--mount", "sh", "-c", mount, folder]).args(program);
-        command
-    };
-    if !in_small(&["true"]).output().is_ok_and(|output| output.status.success()) {
-        return skip("a small file system can be mounted by root alone");
-    }
-    let child = in_small(&[XTASK, "build-all", "--json", "--no-link"])
-        .env("TMPDIR", folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = finish(child, TIMEOUT);
+    let Some(mut build) = with_mount(&fleet, mount, small.path()) else { return };
+    let output = finish(spawn(build.env("TMPDIR", folder)), TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);
     agrees_with_the_store(&report);
