@@ -1,5 +1,5 @@
-//! docs/json.md, made from the types that become the documents of `--json`: their fields, what
-//! serde calls them, and their doc comments. `UPDATE_EXPECT=1` rewrites it.
+//! Generates docs/json.md from the types that `--json` prints: their fields, serde's names of them,
+//! and their doc comments. `UPDATE_EXPECT=1` rewrites it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use walkdir::WalkDir;
 
 use crate::support::repository;
 
-/// The document of each command, by its type and the file that has it.
+/// Each command, the file of its document's type below `xtask/src`, and the type's name.
 const DOCUMENTS: [(&str, &str, &str); 22] = [
     ("", "findings/outcome.rs", "Ended"),
     ("check", "check/report.rs", "CheckReport"),
@@ -49,7 +49,7 @@ and meanings of these stay. A command that is refused before it begins has `find
 fields: [exit-status.md](exit-status.md) lists the fields of each outcome.
 ";
 
-/// A type: the file that has it, and its name.
+/// A type: its file and its name.
 type Place = (PathBuf, String);
 
 struct Sources {
@@ -70,7 +70,7 @@ impl Sources {
         Self { files: files.collect(), root }
     }
 
-    /// A struct or an enum that serde writes.
+    /// Returns the struct or enum of this name if it derives `Serialize`.
     fn item(&self, (file, name): &Place) -> Option<&Item> {
         self.files.get(file)?.items.iter().find(|item| match item {
             Item::Struct(item) => item.ident == name && derives_serialize(&item.attrs),
@@ -79,7 +79,7 @@ impl Sources {
         })
     }
 
-    /// Where a type that a file mentions is: in the file itself, or where it is imported from.
+    /// Finds a type by the name that `file` uses, in that file or where it imports it from.
     fn find(&self, file: &Path, name: &str) -> Option<Place> {
         let here = (file.to_owned(), name.to_owned());
         if self.item(&here).is_some() {
@@ -104,7 +104,8 @@ impl Sources {
     }
 }
 
-/// Calls `each` with the path of every name that is imported, its alias last, and the name itself.
+/// Calls `each` for every imported name with its path, whose last part is the alias if there is
+/// one, and its original name.
 fn imported(tree: &UseTree, path: &mut Vec<String>, each: &mut dyn FnMut(&[String], &str)) {
     match tree {
         UseTree::Path(inner) => {
@@ -139,9 +140,9 @@ fn derives_serialize(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// serde's words for an item, with their values.
+/// Parses the `#[serde(…)]` options of an item, with their values.
 fn serde(attributes: &[Attribute]) -> BTreeMap<String, String> {
-    let mut words = BTreeMap::new();
+    let mut options = BTreeMap::new();
     for attribute in attributes.iter().filter(|it| it.path().is_ident("serde")) {
         let _ = attribute.parse_nested_meta(|meta| {
             let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
@@ -155,11 +156,11 @@ fn serde(attributes: &[Attribute]) -> BTreeMap<String, String> {
                 },
                 Err(_) => String::new(),
             };
-            words.insert(name, value);
+            options.insert(name, value);
             Ok(())
         });
     }
-    words
+    options
 }
 
 fn documentation(attributes: &[Attribute]) -> String {
@@ -174,11 +175,11 @@ fn documentation(attributes: &[Attribute]) -> String {
         _ => None,
     });
     let text = lines.collect::<Vec<_>>().join(" ");
-    // A link to code means nothing here.
+    // Remove links to code.
     text.replace("[`", "`").replace("`]", "`").replace('|', "\\|").trim().to_owned()
 }
 
-/// As serde spells a field or a variant.
+/// Renames a field or a variant as serde's `rename_all` does.
 fn spelled(name: &str, rule: Option<&String>) -> String {
     let mut words: Vec<String> = vec![];
     for c in name.chars() {
@@ -204,7 +205,7 @@ fn spelled(name: &str, rule: Option<&String>) -> String {
     }
 }
 
-/// The last part of a type's path, and what is between its angle brackets.
+/// Returns the last part of a type's path and its type arguments.
 fn parts(path: &syn::TypePath) -> (String, Vec<&Type>) {
     let last = path.path.segments.last().unwrap();
     let inner = match &last.arguments {
@@ -221,7 +222,7 @@ fn parts(path: &syn::TypePath) -> (String, Vec<&Type>) {
 
 struct Writer<'a> {
     sources: &'a Sources,
-    /// Types that the text names and does not yet describe, in the order of the text.
+    /// Types that the text mentions, in that order; each is described under "Types".
     waiting: Vec<Place>,
     named: BTreeSet<Place>,
 }
@@ -254,7 +255,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A type of ours: a name alone, one of several words, or an object of its own.
+    /// Describes a type of this crate: a newtype, an enum's variants, or a link to a struct.
     fn named(&mut self, file: &Path, name: &str) -> String {
         let Some(place) = self.sources.find(file, name) else { return "string".to_owned() };
         match self.sources.item(&place) {
@@ -282,7 +283,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The rows of a type's fields; flattened types are their own fields.
+    /// Appends a row for each field of a type, and for each field of its flattened types.
     fn rows(&mut self, place: &Place, rows: &mut String) {
         let sources = self.sources;
         let Some(Item::Struct(item)) = sources.item(place) else { panic!("no struct {place:?}") };
@@ -293,11 +294,11 @@ impl Writer<'_> {
     }
 
     fn row(&mut self, file: &Path, field: &Field, rule: Option<&String>, rows: &mut String) {
-        let words = serde(&field.attrs);
-        if words.contains_key("skip") || words.contains_key("skip_serializing") {
+        let options = serde(&field.attrs);
+        if options.contains_key("skip") || options.contains_key("skip_serializing") {
             return;
         }
-        if words.contains_key("flatten") {
+        if options.contains_key("flatten") {
             let inner = match &field.ty {
                 Type::Reference(reference) => &*reference.elem,
                 other => other,
@@ -307,13 +308,13 @@ impl Writer<'_> {
             return self.rows(&place, rows);
         }
         let name = field.ident.as_ref().unwrap().to_string();
-        let name = words.get("rename").cloned().unwrap_or_else(|| spelled(&name, rule));
-        if ["schema", "command", "ok"].contains(&name.as_str()) && !words.contains_key("rename") {
-            // Of every document.
+        let name = options.get("rename").cloned().unwrap_or_else(|| spelled(&name, rule));
+        if ["schema", "command", "ok"].contains(&name.as_str()) && !options.contains_key("rename") {
+            // Every document has these.
             return;
         }
         let mut kind = self.type_in_words(file, &field.ty);
-        if words.contains_key("skip_serializing_if") {
+        if options.contains_key("skip_serializing_if") {
             kind = format!("{}, may be absent", kind.trim_end_matches(" or null"));
         }
         let text = documentation(&field.attrs);
@@ -327,7 +328,7 @@ impl Writer<'_> {
     }
 }
 
-/// Two files may have types of one name.
+/// Returns a heading with the file, because two files may have types of the same name.
 fn title((file, name): &Place) -> String {
     let file = file.with_extension("");
     format!("{name} ({})", file.display())
@@ -339,7 +340,7 @@ fn anchor(place: &Place) -> String {
 }
 
 #[test]
-fn the_documents_are_described_as_their_types_are() {
+fn docs_json_md_matches_the_types() {
     let sources = Sources::read();
     let mut writer = Writer { sources: &sources, waiting: vec![], named: BTreeSet::new() };
     let mut text = HEAD.to_owned();

@@ -1,10 +1,10 @@
-//! `--junit`: what is written is XML, agrees with the report, and is there however the run
-//! ended.
+//! `--junit`: the file is valid XML, agrees with the report, and is written however the run ends.
 
 use std::path::Path;
-use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Output;
+use std::time::Duration;
 
+use crate::support::builders::{signal, spawn, wait_for};
 use crate::support::{Scratch, code, fleet, json, nix, run, stderr, stdout, valid_in_store, xtask};
 
 type Element = roxmltree::Node<'static, 'static>;
@@ -17,14 +17,14 @@ fn children(element: Element) -> Vec<Element> {
     element.children().filter(Element::is_element).collect()
 }
 
-/// The children of this name.
+/// Returns the children with this name.
 fn all(element: Element, name: &str) -> Vec<Element> {
     children(element).into_iter().filter(|child| child.has_tag_name(name)).collect()
 }
 
-/// The one suite of a file, its counts held against its cases.
+/// Reads a file's only suite and checks its counts against its cases.
 fn suite(file: &Path) -> Element {
-    // Kept for ever, which spares the tests a lifetime.
+    // Leaked so that elements have a static lifetime.
     let text: &'static str = std::fs::read_to_string(file).unwrap().leak();
     let document = Box::leak(Box::new(roxmltree::Document::parse(text).unwrap()));
     let root = document.root_element();
@@ -32,7 +32,7 @@ fn suite(file: &Path) -> Element {
     let [suite] = children(root)[..] else { panic!("not one suite: {text}") };
     let inside = children(suite);
     let names: Vec<&str> = inside.iter().map(|child| child.tag_name().name()).collect();
-    // The order that Ant's schema wants.
+    // Ant's schema requires this order.
     assert_eq!(names.first(), Some(&"properties"));
     assert_eq!(names[names.len() - 2..], ["system-out", "system-err"]);
     let cases = all(suite, "testcase");
@@ -58,7 +58,7 @@ fn case(suite: Element, name: &str) -> Element {
     case
 }
 
-/// What a case says beside its name: the element's name, or `passed`.
+/// Returns the name of a case's only child element, or `passed`.
 fn verdict(case: Element) -> &'static str {
     children(case).first().map_or("passed", |child| child.tag_name().name())
 }
@@ -76,7 +76,7 @@ const HOSTILE: &str = r#"
 "#;
 
 #[test]
-fn every_variant_and_every_host_without_one_is_a_case() {
+fn every_variant_and_every_failed_host_is_a_test_case() {
     let fleet = fleet(HOSTILE);
     let reports = Scratch::new();
     let file = reports.path().join("made/for it/report.xml");
@@ -95,22 +95,22 @@ fn every_variant_and_every_host_without_one_is_a_case() {
     assert_eq!(verdict(bad), "failure");
     let (failure, report) = (children(bad)[0], json(&output));
     assert_eq!(attribute(failure, "type"), "failed");
-    // The first error is told although forty lines came after it.
-    let told = "the build failed for bad: x.c:3: error: a <b> ]]> & ";
-    assert!(attribute(failure, "message").starts_with(told), "{failure:?}");
+    // The message has the first error although forty lines follow it.
+    let message = "the build failed for bad: x.c:3: error: a <b> ]]> & ";
+    assert!(attribute(failure, "message").starts_with(message), "{failure:?}");
     let text = failure.text().unwrap();
     assert!(text.contains("[40]") && !text.contains("x.c:3"), "{text}");
     let variants = report["variants"].as_array().unwrap();
     let bad = variants.iter().find(|variant| variant["variant"] == "bad").unwrap();
     assert!(text.contains(bad["log"].as_str().unwrap()), "{text}");
     assert!(bad["firstError"].as_str().unwrap().starts_with("x.c:3: error: a"));
-    // Of what passed, who has it.
+    // A passed variant is listed with its hosts.
     let out = all(suite, "system-out")[0].text().unwrap();
     assert!(out.contains("good: built, for good, twin /nix/store/"), "{out}");
 }
 
 #[test]
-fn every_host_of_a_check_is_a_case() {
+fn check_reports_every_host_as_a_test_case() {
     let fleet = fleet(
         r#"
         good = host { };
@@ -127,30 +127,33 @@ fn every_host_of_a_check_is_a_case() {
     let verdicts = names.map(|name| verdict(case(suite, name)));
     assert_eq!(verdicts[1..], ["passed", "failure", "error", "skipped"], "{suite:?}");
     assert_eq!(all(suite, "testcase").len(), names.len());
-    // A host that was asked for by name is to have a variant.
+    // A host that is named on the command line must have a variant.
     let output = with_junit(&fleet, &["check", "good", "other"], &file);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     assert_eq!(verdict(case(self::suite(&file), "other")), "failure");
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_anything_is_built() {
+fn an_unwritable_report_path_is_rejected_before_the_build() {
     let fleet = fleet(r#"a = host { };"#);
     fleet.write("file", "");
     let folder = fleet.path().to_owned();
     for file in [fleet.path().join("file/report.xml"), folder, "/dev/null".into()] {
         let output = with_junit(&fleet, &["build-all"], &file);
         assert_eq!(code(&output), 2);
-        let said = stderr(&output);
-        assert!(said.contains("--junit") && said.contains(file.to_str().unwrap()), "{said}");
-        assert!(!said.contains("building"), "{said}");
+        let message = stderr(&output);
+        assert!(
+            message.contains("--junit") && message.contains(file.to_str().unwrap()),
+            "{message}"
+        );
+        assert!(!message.contains("building"), "{message}");
     }
     let report = json(&run(fleet.path(), &["build-all", "--json"]));
-    assert_eq!(report["variants"][0]["state"], "built", "it was built before: {report}");
+    assert_eq!(report["variants"][0]["state"], "built", "built too early: {report}");
 }
 
 #[test]
-fn what_breaks_leaves_a_red_report_and_not_the_last_one() {
+fn a_broken_flake_replaces_the_old_report_with_an_error() {
     let fleet = fleet("a = throw \"x\"; }; }; }\n<broken>");
     fleet.write("report.xml", "<testsuites>all was well</testsuites>");
     let file = fleet.path().join("report.xml");
@@ -163,7 +166,7 @@ fn what_breaks_leaves_a_red_report_and_not_the_last_one() {
 }
 
 #[test]
-fn ctrl_c_leaves_a_report_of_what_was_done() {
+fn an_interrupted_build_still_writes_its_reports() {
     let fleet = fleet(
         r#"a = host { variant = "quick"; }; b = host { variant = "slow"; script = "sleep 97"; };"#,
     );
@@ -172,14 +175,10 @@ fn ctrl_c_leaves_a_report_of_what_was_done() {
     let mut command = xtask(fleet.path());
     command.args(["build-all", "--max-jobs", "2", "--json", "--junit"]).arg(&junit);
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (out, since) = (quick_output(&fleet), Instant::now());
-    while !valid_in_store(&out) {
-        assert!(since.elapsed() < Duration::from_secs(120), "{out} is not built");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(kill.unwrap().success());
+    let child = spawn(&mut command);
+    let out = quick_output(&fleet);
+    assert!(wait_for(Duration::from_secs(120), || valid_in_store(&out)), "{out} is not built");
+    signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     let suite = suite(&junit);
@@ -190,13 +189,13 @@ fn ctrl_c_leaves_a_report_of_what_was_done() {
     assert!(summary.contains("1 of 2 variants in the store"), "{summary}");
 }
 
-/// The output that host `a` will have, by asking Nix.
+/// Evaluates the output path of host `a`.
 fn quick_output(fleet: &Scratch) -> String {
-    let said = nix(["eval", "--raw"])
+    let output = nix(["eval", "--raw"])
         .current_dir(fleet.path())
         .arg("path:.#nixosConfigurations.a.config.programs.llama-cpp.package.outPath")
         .output()
         .unwrap();
-    assert!(said.status.success(), "{}", stderr(&said));
-    stdout(&said)
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
 }

@@ -1,6 +1,6 @@
-//! The integration tests: one binary, a file per command, on real Nix.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::disallowed_methods, reason = "tests start the binary that they test")]
+//! The integration tests with real Nix: one binary, a file per command.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![allow(clippy::disallowed_methods, reason = "tests start the binary under test")]
 
 mod support;
 
@@ -20,6 +20,7 @@ mod command_line;
 mod completions;
 mod docs;
 mod evaluate;
+mod evaluation_cache;
 mod faults;
 mod flake_inputs;
 mod foreign;
@@ -38,7 +39,6 @@ mod probe;
 mod progress;
 mod real;
 mod report;
-mod reuse;
 mod server;
 mod setup;
 mod sweep;

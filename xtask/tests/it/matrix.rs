@@ -1,11 +1,11 @@
-//! `matrix` and `list`: the fleet for a workflow, and for a person.
+//! `matrix` and `list`: the fleet as jobs of a workflow and as a table.
 
 use expect_test::expect;
 
 use crate::support::{code, fleet, json, run, stderr, stdout};
 
 #[test]
-fn one_job_for_each_distinct_build_on_one_line() {
+fn matrix_prints_one_job_per_distinct_build_on_one_line() {
     let fleet = fleet(
         r#"
         a = host { variant = "x"; };
@@ -24,12 +24,12 @@ fn one_job_for_each_distinct_build_on_one_line() {
     assert_eq!(jobs[0]["system"], "x86_64-linux");
     assert_eq!(jobs[0]["runner"], "ubuntu-24.04");
     assert!(jobs[0]["drvPath"].as_str().unwrap().ends_with(".drv"));
-    // The same with --json, and for some of the hosts.
+    // `--json` changes nothing; hosts can be selected.
     assert_eq!(stdout(&run(fleet.path(), &["matrix", "--json"])), stdout(&output));
     assert_eq!(json(&run(fleet.path(), &["matrix", "b"]))["include"].as_array().unwrap().len(), 1);
 }
 
-/// What all builds share, ggml and the tools, is no reason for one job.
+/// ggml and the tools, which all builds share, do not join jobs.
 #[test]
 fn builds_that_share_a_module_are_one_job() {
     let host = |name: &str, modules: &[&str]| {
@@ -50,7 +50,7 @@ fn builds_that_share_a_module_are_one_job() {
         host("a", &["ggml-cpu-znver4"]),
         host("b", &["ggml-cpu-tigerlake", "ggml-cuda-sm75"]),
         host("c", &["ggml-cpu-haswell"]),
-        // What `a` and `b` have in common.
+        // Shares a module with `a` and another with `b`.
         host("d", &["ggml-cpu-znver4", "ggml-cuda-sm75"]),
     ];
     let output = run(fleet(&hosts.concat()).path(), &["matrix"]);
@@ -65,7 +65,7 @@ fn builds_that_share_a_module_are_one_job() {
 }
 
 #[test]
-fn a_host_that_is_in_no_job_is_told_and_red() {
+fn a_host_that_does_not_evaluate_is_reported_and_fails() {
     let fleet = fleet("a = host { }; b = host { variant = throw \"no such chip\"; };");
     let output = run(fleet.path(), &["matrix"]);
     assert_eq!(code(&output), 1);

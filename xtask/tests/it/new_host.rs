@@ -1,17 +1,18 @@
-//! A fleet from nothing: the template, `new-host`, and the first commands, on the testbed.
+//! A new fleet on the testbed: the template, `new-host` and the first commands.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::foreign::parts;
+use crate::support::world::git;
 use crate::support::{
     Scratch, code, json, nix, nix_in_testbed, path_with_nix, repository, run, stderr, stdout, xtask,
 };
 use serde_json::Value;
 
-/// What `nix flake init -t` makes of this repository's template.
-fn fleet_of_ones_own() -> Scratch {
+/// Runs `nix flake init -t` with this repository's template.
+fn template_fleet() -> Scratch {
     let scratch = Scratch::new();
     let made = nix(["flake", "init", "-t"])
         .arg(repository())
@@ -23,8 +24,8 @@ fn fleet_of_ones_own() -> Scratch {
 }
 
 #[test]
-fn the_template_and_new_host_make_a_fleet_that_checks() {
-    let fleet = fleet_of_ones_own();
+fn a_fleet_from_the_template_and_new_host_passes_check() {
+    let fleet = template_fleet();
     let output = run(fleet.path(), &["check", "--testbed"]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("new-host"), "{}", stderr(&output));
@@ -43,7 +44,7 @@ fn the_template_and_new_host_make_a_fleet_that_checks() {
         report["hosts"].as_array().unwrap().iter().map(|host| host[field].clone()).collect()
     };
     assert_eq!(names("host"), ["3d", "box"]);
-    // One machine, read twice: one build.
+    // Both hosts have the facts of this machine: one build.
     assert_eq!(report["builds"], 1);
     let parts = parts(&report, "box");
     let [ggml, tools, module] = parts[..] else { panic!("{report:#}") };
@@ -53,17 +54,13 @@ fn the_template_and_new_host_make_a_fleet_that_checks() {
     assert!(table.contains("\"3d\" = {") && table.contains("root@10.0.0.3"), "{table}");
 }
 
-/// A run that is killed between two of its files leaves nothing in the way of the next one.
+/// A run that is killed between two files does not stop the next run.
 #[test]
-fn a_killed_new_host_can_be_run_again() {
-    let fleet = fleet_of_ones_own();
-    let git = |args: &[&str]| {
-        let status = Command::new("git").args(args).current_dir(fleet.path()).status();
-        assert!(status.unwrap().success(), "{args:?}");
-    };
-    git(&["init", "--quiet"]);
-    git(&["add", "--all"]);
-    // Git is asked when the host's own files are written and the table is not.
+fn new_host_can_be_repeated_after_a_kill() {
+    let fleet = template_fleet();
+    git(fleet.path(), &["init", "--quiet"]);
+    git(fleet.path(), &["add", "--all"]);
+    // `git` is called after the host's files are written and before the table is.
     let tools = Scratch::new();
     let kill = "#!/bin/sh\ncase \"$*\" in *intent-to-add*) kill -9 $PPID;; esac\n\
                 exec /usr/bin/env -S \"PATH=${PATH#*:}\" git \"$@\"\n";
@@ -77,36 +74,31 @@ fn a_killed_new_host_can_be_run_again() {
     let files = fs::read_dir(fleet.path().join("hosts/box")).unwrap();
     let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
     assert!(!files.iter().any(|name| name == ".new-host"), "{files:?}");
-    // A host's folder that somebody made by hand is left alone.
+    // A host's folder that was made by hand is left alone.
     fleet.write("hosts/own/default.nix", "{ }\n");
     let output = run(fleet.path(), &["new-host", "own"]);
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert!(fleet.path().join("hosts/own/default.nix").exists());
 }
 
-/// The same in a Git repository: Nix sees what Git knows of.
+/// Nix sees only files that Git tracks.
 #[test]
-fn a_new_host_is_seen_in_a_git_repository_and_not_committed() {
-    let fleet = fleet_of_ones_own();
-    let git = |args: &[&str]| {
-        let output = Command::new("git").args(args).current_dir(fleet.path()).output().unwrap();
-        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
-        stdout(&output)
-    };
-    git(&["init", "--quiet"]);
-    git(&["add", "--all"]);
+fn a_new_host_is_visible_to_git_but_not_staged() {
+    let fleet = template_fleet();
+    git(fleet.path(), &["init", "--quiet"]);
+    git(fleet.path(), &["add", "--all"]);
     let output = run(fleet.path(), &["new-host", "box"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let output = run(fleet.path(), &["check", "box", "--testbed"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    assert!(git(&["diff", "--name-only"]).contains("hosts/box/default.nix"));
-    assert!(!git(&["diff", "--cached", "--name-only"]).contains("hosts/box"));
+    assert!(git(fleet.path(), &["diff", "--name-only"]).contains("hosts/box/default.nix"));
+    assert!(!git(fleet.path(), &["diff", "--cached", "--name-only"]).contains("hosts/box"));
 }
 
-/// Hosts of other machines than this one, as xtask/src/new_host/configuration.rs writes them.
+/// The hosts that xtask/src/new_host/configuration.rs writes for recorded machines.
 #[test]
-fn every_kind_of_machine_becomes_a_host_that_evaluates_as_a_whole() {
-    let fleet = fleet_of_ones_own();
+fn generated_hosts_of_other_machines_evaluate_completely() {
+    let fleet = template_fleet();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/new-host");
     let mut table = String::from("{\n");
     for name in ["laptop", "server", "channels", "debian"] {
@@ -129,10 +121,10 @@ fn every_kind_of_machine_becomes_a_host_that_evaluates_as_a_whole() {
     assert!(findings.is_empty(), "{findings:#?}");
 }
 
-/// As a new user would: a fleet, this machine, all of it built and read.
+/// As a new user would: makes a fleet with this machine, builds the whole system and reads it.
 #[test]
-fn the_first_hosts_system_has_what_the_machine_had() {
-    let fleet = fleet_of_ones_own();
+fn the_built_system_keeps_the_machines_settings() {
+    let fleet = template_fleet();
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExample ada@desk";
     fleet.write("home/.ssh/authorized_keys", &format!("# mine\n{key}\n"));
     let output = xtask(fleet.path())
@@ -153,7 +145,7 @@ fn the_first_hosts_system_has_what_the_machine_had() {
     assert_eq!(codes, if is_nixos { vec![] } else { vec!["not-nixos"] });
     fs::remove_dir_all(fleet.path().join("home")).unwrap();
 
-    // The server that the file proposes, and a GPU.
+    // Enable the server that the generated file proposes, and a GPU.
     let file = fleet.path().join("hosts/box/default.nix");
     let text = fs::read_to_string(&file).unwrap();
     let (before, server) = text.split_once("  # services.llama-cpp = {").unwrap();
@@ -202,10 +194,10 @@ fn the_first_hosts_system_has_what_the_machine_had() {
 }
 
 #[test]
-fn what_cannot_be_a_host_is_refused_and_nothing_is_written() {
-    let fleet = fleet_of_ones_own();
+fn an_invalid_host_is_rejected_and_nothing_is_written() {
+    let fleet = template_fleet();
     let table = fs::read_to_string(fleet.path().join("hosts/default.nix")).unwrap();
-    for (name, said) in [
+    for (name, expected) in [
         ("../x", "letters, digits and hyphens"),
         ("$(touch x)", "letters, digits and hyphens"),
         ("local", "the machine that runs xtask"),
@@ -213,7 +205,7 @@ fn what_cannot_be_a_host_is_refused_and_nothing_is_written() {
     ] {
         let output = run(fleet.path(), &["new-host", "--", name]);
         assert_eq!(code(&output), 2, "{name}");
-        assert!(stderr(&output).contains(said), "{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{name}: {}", stderr(&output));
     }
     let output = run(fleet.path(), &["new-host", "box", "--from", "nobody@127.0.0.1:1"]);
     assert_ne!(code(&output), 0);
@@ -223,7 +215,7 @@ fn what_cannot_be_a_host_is_refused_and_nothing_is_written() {
     assert!(!fleet.path().join("hosts/box").exists());
     assert_eq!(fs::read_to_string(fleet.path().join("hosts/default.nix")).unwrap(), table);
 
-    // A host that is there, and a table that is none.
+    // An existing host, and a file that is not a table of hosts.
     assert_eq!(code(&run(fleet.path(), &["new-host", "box"])), 0);
     let output = run(fleet.path(), &["new-host", "box"]);
     assert_eq!(code(&output), 2);
@@ -238,8 +230,8 @@ fn what_cannot_be_a_host_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn inputs_that_the_testbed_has_nothing_for_are_named() {
-    let fleet = fleet_of_ones_own();
+fn inputs_without_a_testbed_stand_in_are_named() {
+    let fleet = template_fleet();
     let flake = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     let more = "inputs = {\n    stylix.url = \"github:nix-community/stylix\";\n    \
                 disko.url = \"github:nix-community/disko\";";

@@ -1,5 +1,5 @@
-//! Every command in its outcomes: the exit status, and the document of `--json`. The table is
-//! docs/exit-status.md; `UPDATE_EXPECT=1` rewrites it.
+//! Runs every command in each of its outcomes and checks the exit status and the document of
+//! `--json`. The table is docs/exit-status.md; `UPDATE_EXPECT=1` rewrites it.
 
 use std::fmt::Write as _;
 use std::process::{Output, Stdio};
@@ -18,33 +18,34 @@ const LLAMA_BENCH: &str = include_str!("../fixtures/llama-bench/new.jsonl");
 /// A row of the table.
 struct Row {
     outcome: &'static str,
-    /// As it is typed, without what only a test needs.
-    words: String,
+    /// As shown in the table, without arguments that only the test needs.
+    command_line: String,
     output: Output,
 }
 
-/// Runs a command; ` + ` is before what only a test needs.
+/// Runs a command; arguments after ` + ` are not shown in the table.
 fn row(fleet: &Scratch, outcome: &'static str, line: &str) -> Row {
     let (shown, hidden) = line.split_once(" + ").unwrap_or((line, ""));
     let words: Vec<&str> = shown.split(' ').chain(hidden.split_whitespace()).collect();
     let output = run(fleet.path(), &[&words[..], &["--json"]].concat());
-    Row { outcome, words: shown.to_owned(), output }
+    Row { outcome, command_line: shown.to_owned(), output }
 }
 
-/// A host `a` that is measured, and a host `b`.
-fn fleet_with(then: &str, b: &str) -> Scratch {
+/// A fleet with a host `a` whose llama-bench runs `script` before it prints recorded results, and
+/// the hosts in `more`.
+fn fleet_with(script: &str, more: &str) -> Scratch {
     let lines: Vec<String> = LLAMA_BENCH.lines().map(|line| line.replace('\'', "")).collect();
-    let script = format!(
-        "mkdir -p $out/bin; cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\n{then}\ncat <<'JSON'\n{}\n\
+    let build = format!(
+        "mkdir -p $out/bin; cat >$out/bin/llama-bench <<'END'\n#!/bin/sh\n{script}\ncat <<'JSON'\n{}\n\
          JSON\nEND\nchmod +x $out/bin/llama-bench\n",
         lines.join("\n")
     );
     fleet(&format!(
-        "a = host {{ variant = \"cpu-replay\"; manifest.rev = \"aaaa\"; script = ''\n{script}''; }};\n{b}"
+        "a = host {{ variant = \"cpu-replay\"; manifest.rev = \"aaaa\"; script = ''\n{build}''; }};\n{more}"
     ))
 }
 
-/// A command that is interrupted while a host's evaluation, its build or its measurement sleeps.
+/// Interrupts a command while an evaluation, a build or a measurement sleeps.
 fn interrupted(line: &str) -> Row {
     let words = line.split(" + ").next().unwrap();
     let marker = format!("sleep {}97{}", words.len(), std::process::id());
@@ -59,7 +60,7 @@ fn interrupted(line: &str) -> Row {
     interrupted_in(&fleet, line, &marker)
 }
 
-/// The same where the build of any later revision of llama.cpp sleeps.
+/// Interrupts a command while the build of a later llama.cpp revision sleeps.
 fn interrupted_update(line: &str) -> Row {
     let marker = format!("sleep {}96{}", line.len(), std::process::id());
     let world = World::of(&format!(
@@ -78,20 +79,20 @@ fn interrupted_in(fleet: &Scratch, line: &str, marker: &str) -> Row {
     assert!(wait_for(Duration::from_secs(120), || !running(marker).is_empty()), "{line}");
     signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
-    Row { outcome: "interrupted", words: words.to_owned(), output }
+    Row { outcome: "interrupted", command_line: words.to_owned(), output }
 }
 
-/// A command whose result does not reach standard output.
+/// Runs a command whose standard output is full.
 fn unwritten(fleet: &Scratch, line: &str) -> Row {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let mut command = xtask(fleet.path());
     let output = command.args(line.split(' ')).arg("--json").stdout(full).output().unwrap();
-    Row { outcome: UNWRITTEN, words: line.to_owned(), output }
+    Row { outcome: UNWRITTEN, command_line: line.to_owned(), output }
 }
 
 const UNWRITTEN: &str = "standard output cannot be written";
 
-/// Every command that the help names.
+/// Parses the names of all commands out of the help.
 fn commands(help: &str) -> Vec<&str> {
     let (_, rest) = help.split_once("Commands:\n").unwrap();
     let lines = rest.lines().take_while(|line| !line.is_empty());
@@ -218,15 +219,15 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// The names of a document's fields, those that every document has first.
+/// Lists a document's fields, without those that every document has.
 fn fields(document: &Value) -> String {
     let fields: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
-    let own = fields.into_iter().filter(|name| !["schema", "command", "ok"].contains(name));
-    own.collect::<Vec<_>>().join(", ")
+    let fields = fields.into_iter().filter(|name| !["schema", "command", "ok"].contains(name));
+    fields.collect::<Vec<_>>().join(", ")
 }
 
 #[test]
-fn every_command_has_its_status_and_its_document_in_every_outcome() {
+fn docs_exit_status_md_matches_every_command() {
     let mut table = String::from(
         "# Exit status and documents\n\nMade by `xtask/tests/it/outcomes.rs`: each line is a run \
          with `--json`, which prints one document in\nevery outcome that can be printed. All documents have `schema`, \
@@ -234,29 +235,29 @@ fn every_command_has_its_status_and_its_document_in_every_outcome() {
          | command | outcome | status | ok | other fields |\n|---|---|--:|---|---|\n",
     );
     let mut rows = rows();
-    rows.sort_by_key(|row| row.words.split(' ').next().map(str::to_owned));
-    for Row { outcome, words, output } in rows {
-        let (text, said) = (stdout(&output), stderr(&output));
+    rows.sort_by_key(|row| row.command_line.split(' ').next().map(str::to_owned));
+    for Row { outcome, command_line: line, output } in rows {
+        let (text, message) = (stdout(&output), stderr(&output));
         let status = output.status.code().unwrap();
         if outcome == UNWRITTEN {
-            assert!(said.contains("cannot write the result"), "{words}: {said}");
-            let _ = writeln!(table, "| `{words}` | {outcome} | {status} | | no document |");
+            assert!(message.contains("cannot write the result"), "{line}: {message}");
+            let _ = writeln!(table, "| `{line}` | {outcome} | {status} | | no document |");
             continue;
         }
         let document: Value = serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("{words}: {outcome}: {error}: {text}\n{said}"));
-        let command = words.split(' ').next().unwrap();
+            .unwrap_or_else(|error| panic!("{line}: {outcome}: {error}: {text}\n{message}"));
+        let command = line.split(' ').next().unwrap();
         if command == "matrix" && document.get("include").is_some() {
-            // GitHub's format, which has no room for more.
-            let _ = writeln!(table, "| `{words}` | {outcome} | {status} | | include |");
+            // GitHub's format has no other fields.
+            let _ = writeln!(table, "| `{line}` | {outcome} | {status} | | include |");
             continue;
         }
-        assert_eq!(document["schema"], 1, "{words}: {text}");
-        assert_eq!(document["command"], command, "{words}: {text}");
-        assert_eq!(document["ok"], status == 0, "{words}, {outcome}: {status} {text}\n{said}");
+        assert_eq!(document["schema"], 1, "{line}: {text}");
+        assert_eq!(document["command"], command, "{line}: {text}");
+        assert_eq!(document["ok"], status == 0, "{line}, {outcome}: {status} {text}\n{message}");
         let ok = document["ok"].as_bool().unwrap();
         let fields = fields(&document);
-        let _ = writeln!(table, "| `{words}` | {outcome} | {status} | {ok} | {fields} |");
+        let _ = writeln!(table, "| `{line}` | {outcome} | {status} | {ok} | {fields} |");
     }
     expect_file!["../../../docs/exit-status.md"].assert_eq(&table);
 }

@@ -1,4 +1,4 @@
-//! The parts that variants share: which of them an upstream change moves, and that a package
+//! The parts that variants share: which parts an upstream change rebuilds, and whether a package
 //! made of them works.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +8,12 @@ use std::process::Command;
 
 use crate::support::{Scratch, json, nix, repository, smoke_model, stderr, stdout, tree};
 
-/// A package of this tree, as a Nix expression.
+/// Returns the Nix expression of a package that is built from this tree.
 fn package(tree: &Path, arguments: &str) -> String {
     package_at(tree, "0123456789abcdef0123456789abcdef01234567", 4321, arguments)
 }
 
-/// The same, as a commit with a build number.
+/// Returns the same for a commit and a build number.
 fn package_at(tree: &Path, commit: &str, build: u32, arguments: &str) -> String {
     let testbed = repository().join("testbed/nixpkgs");
     let overlay = repository().join("overlays/llama-cpp");
@@ -25,11 +25,11 @@ fn package_at(tree: &Path, commit: &str, build: u32, arguments: &str) -> String 
     )
 }
 
-/// A package with every backend.
+/// `mkLlamaCpp` arguments with every backend.
 const ALL_BACKENDS: &str = "backends = [ \"cuda\" \"rocm\" \"vulkan\" ]; microarch = \"znver4\"; \
                             cudaCapabilities = [ \"7.5\" ]; rocmTargets = [ \"gfx906\" ];";
 
-/// The derivation of each part of a package.
+/// Evaluates the derivation of each part of a package.
 fn parts(package: &str) -> BTreeMap<String, String> {
     let expression = format!(
         "map ({{ name, drvPath, ... }}: {{ inherit name; value = drvPath; }}) \
@@ -49,7 +49,7 @@ fn append(file: &PathBuf, text: &str) {
 }
 
 #[test]
-fn an_upstream_change_moves_only_the_parts_that_are_made_of_it() {
+fn an_upstream_change_rebuilds_only_the_affected_parts() {
     const ALL: [&str; 6] = [
         "ggml",
         "ggml-cpu-znver4",
@@ -96,7 +96,7 @@ fn an_upstream_change_moves_only_the_parts_that_are_made_of_it() {
 }
 
 #[test]
-fn a_revision_that_changes_no_source_compiles_nothing() {
+fn a_revision_without_source_changes_compiles_nothing() {
     for revision in ["old", "new"] {
         let tree = tree(revision);
         let at = |commit: char, build| {
@@ -107,20 +107,20 @@ fn a_revision_that_changes_no_source_compiles_nothing() {
     }
 }
 
-/// Built for real, and started from another folder, through a link, without a variable. The
-/// tools, compiled for no revision, print this one.
+/// Builds the package and starts it from another folder, through a link and without environment
+/// variables. The tools are compiled without a revision and must print this one.
 #[test]
-fn a_package_for_several_cpus_selects_its_best_module() {
+fn a_package_for_several_cpus_loads_the_best_module() {
     for (revision, commit, build) in [("old", "fedcba9", 6123), ("new", "0123456", 10_453)] {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap();
         let best = if cpuinfo.contains(" avx2 ") { "-x86-64-v3" } else { "-sandybridge" };
         loads(revision, commit, build, "[ \"sandybridge\" \"x86-64-v3\" ]", best);
-        // The only one has the name that ggml loads without asking several for a score.
+        // A single module has the name that ggml loads without comparing scores.
         loads(revision, commit, build, "\"sandybridge\"", "");
     }
 }
 
-/// The store path of a package for these CPUs.
+/// Builds a package for these CPUs and returns its store path.
 fn built(tree: &Path, commit: &str, build: u32, microarch: &str) -> String {
     let rest = "89abcdef0123456789abcdef012345678";
     let arguments = format!("microarch = {microarch};");
@@ -134,10 +134,9 @@ fn built(tree: &Path, commit: &str, build: u32, microarch: &str) -> String {
     stdout(&built).trim().to_owned()
 }
 
-/// In another store: without anything that they were built with, and with the parts that they
-/// share as long as one of them is there.
+/// A copy in another store has no build tools, and shared parts stay while one package needs them.
 #[test]
-fn packages_are_copied_and_collected_as_any_others() {
+fn packages_can_be_copied_and_garbage_collected() {
     let tree = tree("new");
     let [several, one] = ["[ \"sandybridge\" \"x86-64-v3\" ]", "\"sandybridge\""]
         .map(|microarch| built(tree.path(), "0123456", 10_453, microarch));
@@ -150,7 +149,7 @@ fn packages_are_copied_and_collected_as_any_others() {
     };
     let copied = nix(["copy", "--no-check-sigs", "--to", store, &several, &one]).output().unwrap();
     assert!(copied.status.success(), "{}", stderr(&copied));
-    // The testbed's compiler is in it for ccache, which ggml's CMake files name.
+    // The testbed's compiler is in the closure because ggml's CMake files name ccache.
     let of_testbed = ["gcc-wrapper-0-host", "with-ccache.sh"];
     let names = |closure: &str| -> BTreeSet<String> {
         let names = closure.lines().map(|path| path.rsplit('/').next().unwrap()[33..].to_owned());
@@ -198,7 +197,7 @@ fn loads(revision: &str, commit: &str, build: u32, microarch: &str, module: &str
     assert!(text.contains(&module), "{text}");
 }
 
-/// What makes modules of backends, and the revision, which only the tools print.
+/// Options that turn backends into modules, and the revision, which only the tools print.
 const OF_PARTS: [&str; 5] = [
     "-DGGML_BACKEND_DL",
     "-DGGML_BACKEND_SHARED",
@@ -207,7 +206,7 @@ const OF_PARTS: [&str; 5] = [
     "-DGGML_VERSION",
 ];
 
-/// Each source file of ggml with the compiler's options, by CMake with these flags.
+/// Runs CMake with these flags and returns the compiler's options for each source file of ggml.
 fn commands(source: &Path, flags: &[String]) -> BTreeMap<String, BTreeSet<String>> {
     let build = Scratch::new();
     let configured = Command::new("cmake")
@@ -240,10 +239,10 @@ fn commands(source: &Path, flags: &[String]) -> BTreeMap<String, BTreeSet<String
     commands
 }
 
-/// ggml alone has other defaults than within llama.cpp: without LLAMAFILE, q8_0 prompts are a
-/// third slower.
+/// Built alone, ggml has other defaults than within llama.cpp: without LLAMAFILE, q8_0 prompts are
+/// a third slower.
 #[test]
-fn parts_are_compiled_as_the_whole_package_is() {
+fn parts_are_compiled_with_the_options_of_the_whole_package() {
     for revision in ["old", "new"] {
         let tree = tree(revision);
         let expression = format!(
@@ -257,7 +256,7 @@ fn parts_are_compiled_as_the_whole_package_is() {
         assert!(output.status.success(), "{}", stderr(&output));
         let flags: BTreeMap<String, Vec<String>> = serde_json::from_slice(&output.stdout).unwrap();
         let whole = commands(tree.path(), &flags["whole"]);
-        // As parts.nix does.
+        // parts.nix does the same.
         tree.write("ggml/ggml.pc.in", "");
         let ggml = tree.path().join("ggml");
         let (base, module) = (commands(&ggml, &flags["base"]), commands(&ggml, &flags["module"]));

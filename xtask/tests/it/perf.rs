@@ -1,14 +1,15 @@
-//! `perf` on the testbed: it measures what it says, and does not call a miss well.
+//! `perf` on the testbed: every budget is measured, and a missed budget is an error.
 
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::world::git;
 use crate::support::{Scratch, code, json, repository, run, stderr};
 
 #[test]
-fn every_budget_of_check_has_a_value_and_its_samples() {
-    let words = ["perf", "check", "--testbed", "--json", "--hosts", "2", "--runs", "1"];
-    let output = run(repository(), &words);
+fn perf_check_measures_every_budget() {
+    let args = ["perf", "check", "--testbed", "--json", "--hosts", "2", "--runs", "1"];
+    let output = run(repository(), &args);
     let report = json(&output);
     assert_eq!(report["command"], "perf", "{}", stderr(&output));
     let ratios = report["ratios"].as_array().unwrap();
@@ -23,11 +24,11 @@ fn every_budget_of_check_has_a_value_and_its_samples() {
 }
 
 #[test]
-fn every_budget_of_build_all_is_of_builds_that_took_their_time() {
+fn perf_build_measures_every_budget_with_uncached_builds() {
     let scratch = Scratch::new();
-    // From a folder that is no flake: the builds are made for the purpose.
-    let words = ["perf", "build", "--json", "--steps", "8", "--lines", "210", "--runs", "1"];
-    let output = run(scratch.path(), &words);
+    // The folder is not a flake: `perf build` generates its builds.
+    let args = ["perf", "build", "--json", "--steps", "8", "--lines", "210", "--runs", "1"];
+    let output = run(scratch.path(), &args);
     let report = json(&output);
     let ratios = report["ratios"].as_array().unwrap_or_else(|| panic!("{}", stderr(&output)));
     assert_eq!(ratios.len(), 6, "{ratios:?}");
@@ -39,10 +40,10 @@ fn every_budget_of_build_all_is_of_builds_that_took_their_time() {
         let (subject, yardstick) = (&ratio["samples"][0][0], &ratio["samples"][0][1]);
         let (subject, yardstick) = (subject.as_f64().unwrap(), yardstick.as_f64().unwrap());
         if name.contains("that wait") {
-            // No build was there already: each side waited for its eight steps.
+            // No build was cached: each side waited for its eight steps.
             assert!(budget < 1.03 && subject > 0.2 && yardstick > 0.2, "{ratio}");
         } else if name.contains("CPU time") {
-            // 210 lines at 208 a second, and xtask no more than there is.
+            // 210 lines at 208 lines a second; xtask uses less CPU time than has passed.
             assert!(budget < 0.021 && yardstick > 0.9, "{ratio}");
             assert!(subject > 0.0 && subject < yardstick, "{ratio}");
         }
@@ -51,34 +52,30 @@ fn every_budget_of_build_all_is_of_builds_that_took_their_time() {
     assert_eq!((report["ok"].as_bool().unwrap(), code(&output)), (all, i32::from(!all)));
 }
 
-/// Commits `folder`, as `--nixpkgs` wants it.
+/// Makes `folder` a Git repository, as `--nixpkgs` requires.
 fn commit(folder: &Path) {
-    for words in [
-        &["init", "--quiet"][..],
-        &["add", "--all"],
-        &["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "x"],
-    ] {
-        let git = Command::new("git").current_dir(folder).args(words).status().unwrap();
-        assert!(git.success(), "{words:?}");
-    }
+    git(folder, &["init", "--quiet"]);
+    git(folder, &["add", "--all"]);
+    let user = ["-c", "user.name=x", "-c", "user.email=x@example.org"];
+    git(folder, &[&user[..], &["commit", "--quiet", "-m", "x"]].concat());
 }
 
 #[test]
-fn hosts_of_another_nixpkgs_are_measured_alike() {
+fn perf_check_measures_hosts_of_another_nixpkgs() {
     let scratch = Scratch::new();
     let nixpkgs = scratch.path().join("nixpkgs");
     let from = repository().join("testbed/nixpkgs");
     assert!(Command::new("cp").arg("-r").args([&from, &nixpkgs]).status().unwrap().success());
-    // Real enough: the testbed's has not every option that the roles set.
+    // The roles set options that the testbed's Nixpkgs does not have.
     scratch.write("nixpkgs/.version", "25.11\n");
     scratch.write(
         "nixpkgs/nixos/lib/eval-config.nix",
         "args: import ../eval-config.nix ({ lib = import ../../lib; extraModules = [ { _module.check = false; } ]; } // args)\n",
     );
     commit(&nixpkgs);
-    let mut words = vec!["perf", "check", "--testbed", "--json", "--hosts", "3", "--runs", "1"];
-    words.extend(["--nixpkgs", nixpkgs.to_str().unwrap()]);
-    let output = run(repository(), &words);
+    let mut args = vec!["perf", "check", "--testbed", "--json", "--hosts", "3", "--runs", "1"];
+    args.extend(["--nixpkgs", nixpkgs.to_str().unwrap()]);
+    let output = run(repository(), &args);
     let report = json(&output);
     let ratios = report["ratios"].as_array().unwrap_or_else(|| panic!("{}", stderr(&output)));
     assert_eq!(ratios.len(), 5, "{ratios:?}");
@@ -89,15 +86,15 @@ fn hosts_of_another_nixpkgs_are_measured_alike() {
 }
 
 #[test]
-fn what_is_no_nixpkgs_is_refused_with_what_to_do() {
+fn an_invalid_nixpkgs_is_rejected() {
     let scratch = Scratch::new();
     let folder = scratch.path().to_str().unwrap();
-    let words = ["perf", "check", "--testbed", "--hosts", "2", "--nixpkgs", folder];
-    let output = run(repository(), &words);
+    let args = ["perf", "check", "--testbed", "--hosts", "2", "--nixpkgs", folder];
+    let output = run(repository(), &args);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("it has no nixos/lib/eval-config.nix"), "{output:?}");
     scratch.write("nixos/lib/eval-config.nix", "{ }\n");
-    let output = run(repository(), &words);
+    let output = run(repository(), &args);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("is not a Git repository"), "{output:?}");
 }

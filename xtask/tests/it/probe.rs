@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Stdio;
 
 use crate::support::sshd::Sshd;
+use crate::support::world::git;
 use crate::support::{
     Scratch, code, fleet, json as document, output_and_peak, run, stderr, stdout, xtask,
 };
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 const GOLDMONT_PLUS: &str = include_str!("../fixtures/probe/goldmont-plus.cpuinfo");
 const ZEN4: &str = include_str!("../fixtures/probe/zen4.cpuinfo");
 
-/// The facts of a machine with this CPU and nothing else.
+/// The facts of a machine with this CPU and these GPUs.
 fn facts(cpuinfo: &str, gpus: &Value) -> String {
     let field = |name: &str| {
         let mut fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
@@ -31,7 +32,7 @@ fn facts(cpuinfo: &str, gpus: &Value) -> String {
     .to_string()
 }
 
-/// A fleet with one host, `a`, whose own file says what its variant is.
+/// A fleet with one host `a`, whose file sets the microarchitecture.
 fn host(microarch: &str, facts: Option<&str>) -> Scratch {
     let fleet = fleet("a = host (import ./hosts/a);");
     fleet.write("hosts/a/default.nix", &format!("{{\n  microarch = \"{microarch}\";\n}}\n"));
@@ -41,7 +42,7 @@ fn host(microarch: &str, facts: Option<&str>) -> Scratch {
     fleet
 }
 
-/// Exit status and the one host of `check --json`.
+/// Returns the exit status and the only host of `check --json`.
 fn check(fleet: &Scratch) -> (i32, Value) {
     let output = run(fleet.path(), &["check", "--json"]);
     let report = document(&output);
@@ -49,7 +50,7 @@ fn check(fleet: &Scratch) -> (i32, Value) {
 }
 
 #[test]
-fn what_probe_writes_check_agrees_with() {
+fn check_accepts_the_facts_that_probe_writes() {
     let empty = Scratch::new();
     let output = run(empty.path(), &["probe", "--local", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -58,7 +59,7 @@ fn what_probe_writes_check_agrees_with() {
     assert_eq!(report["ok"], true);
     let microarch = report["recommendation"]["microarch"].as_str().unwrap();
     assert_eq!(report["facts"]["cpu"]["microarch"], microarch);
-    // Counted here by other means, where the kernel tells.
+    // Count the cores in another way, where the kernel lists siblings.
     if let Some(cores) = distinct_siblings() {
         assert_eq!(report["facts"]["cores"]["physical"], cores, "{report}");
     }
@@ -67,7 +68,7 @@ fn what_probe_writes_check_agrees_with() {
     let doctor = document(&run(fleet.path(), &["doctor", "--json"]));
     let checks = doctor["checks"].as_array().unwrap();
     let cpu = checks.iter().find(|check| check["name"] == "CPU").unwrap();
-    // Of another CPU where this one has no name.
+    // A CPU without a name of its own gets the name of an equivalent one.
     let message = cpu["message"].as_str().unwrap();
     let named = format!("programs.llama-cpp.microarch = \"{microarch}\"");
     assert!([named.clone(), named + " (the same instruction sets)"].contains(&message.into()));
@@ -82,14 +83,14 @@ fn what_probe_writes_check_agrees_with() {
     assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 2, "something is left over");
     let (status, host) = check(&fleet);
     assert_eq!((status, &host["state"]), (0, &json!("ok")), "{host}");
-    let unasked = |f: &&Value| f["code"] != "idle-gpu";
-    assert!(!host["findings"].as_array().unwrap().iter().any(|f| unasked(&f)), "{host}");
-    // Nothing else than the facts was written.
+    let mut findings = host["findings"].as_array().unwrap().iter();
+    assert!(findings.all(|finding| finding["code"] == "idle-gpu"), "{host}");
+    // Only the facts were written.
     let own = fs::read_to_string(fleet.path().join("hosts/a/default.nix")).unwrap();
     assert_eq!(own, format!("{{\n  microarch = \"{microarch}\";\n}}\n"));
 }
 
-/// The cores of this machine, by the CPUs that share one; offline CPUs have none.
+/// Counts this machine's cores by the lists of CPUs that share one; offline CPUs have no list.
 fn distinct_siblings() -> Option<usize> {
     let cpus = fs::read_dir("/sys/devices/system/cpu").ok()?.flatten();
     let lists = cpus.map(|cpu| cpu.path().join("topology/thread_siblings_list"));
@@ -98,7 +99,7 @@ fn distinct_siblings() -> Option<usize> {
 }
 
 #[test]
-fn more_threads_than_cores_are_a_warning_at_their_line() {
+fn more_threads_than_cores_is_a_warning_at_its_line() {
     let mut machine: Value = serde_json::from_str(&facts(ZEN4, &json!([]))).unwrap();
     machine["cores"] = json!({
         "physical": 16, "logical": 32, "kinds": [{"cores": 16, "threads": 32}], "sockets": 1,
@@ -121,7 +122,7 @@ fn more_threads_than_cores_are_a_warning_at_their_line() {
 }
 
 #[test]
-fn code_that_the_cpu_cannot_run_is_an_error_at_its_line() {
+fn an_unsupported_instruction_set_is_an_error_at_its_line() {
     let (status, host) = check(&host("haswell", Some(&facts(GOLDMONT_PLUS, &json!([])))));
     assert_eq!((status, &host["state"]), (1, &json!("finding")));
     let finding = &host["findings"][0];
@@ -132,7 +133,7 @@ fn code_that_the_cpu_cannot_run_is_an_error_at_its_line() {
 }
 
 #[test]
-fn what_a_cpu_could_do_more_is_a_warning() {
+fn an_unused_instruction_set_is_a_warning() {
     let (status, host) = check(&host("x86-64-v3", Some(&facts(ZEN4, &json!([])))));
     assert_eq!((status, &host["state"]), (0, &json!("ok")));
     let finding = &host["findings"][0];
@@ -142,7 +143,7 @@ fn what_a_cpu_could_do_more_is_a_warning() {
 }
 
 #[test]
-fn a_gpu_that_is_left_idle_fails_nothing() {
+fn an_unused_gpu_does_not_fail_check() {
     let gpu = json!([{"vendor": "nvidia", "name": "NVIDIA T1200", "cudaCapability": "7.5"}]);
     let (status, host) = check(&host("znver4", Some(&facts(ZEN4, &gpu))));
     assert_eq!((status, &host["state"]), (0, &json!("ok")));
@@ -151,7 +152,7 @@ fn a_gpu_that_is_left_idle_fails_nothing() {
 }
 
 #[test]
-fn facts_that_are_broken_are_their_hosts_finding() {
+fn invalid_facts_are_a_finding_of_their_host() {
     for broken in ["", "{", "{}", r#"{"schema": 7}"#, r#"{"schema": 1, "cpu": []}"#, "\u{0}"] {
         let (status, host) = check(&host("haswell", Some(broken)));
         assert_eq!((status, &host["state"]), (1, &json!("finding")), "{broken}");
@@ -160,17 +161,12 @@ fn facts_that_are_broken_are_their_hosts_finding() {
     }
 }
 
-/// What Nix answered may be kept between two runs; what the facts say never is, and Nix
-/// does not see them until Git does.
+/// Evaluations are cached between runs but facts are not, and Nix sees only files that Git tracks.
 #[test]
-fn facts_count_as_soon_as_they_are_there() {
+fn new_facts_apply_despite_the_evaluation_cache() {
     let fleet = host("haswell", None);
-    for args in [&["init", "--quiet"][..], &["add", "."]] {
-        #[allow(clippy::disallowed_methods, reason = "a test's own repository")]
-        let status =
-            std::process::Command::new("git").args(args).current_dir(fleet.path()).status();
-        assert!(status.unwrap().success());
-    }
+    git(fleet.path(), &["init", "--quiet"]);
+    git(fleet.path(), &["add", "."]);
     for _ in 0..2 {
         assert_eq!(check(&fleet).0, 0);
     }
@@ -181,7 +177,7 @@ fn facts_count_as_soon_as_they_are_there() {
 }
 
 #[test]
-fn a_name_that_leads_elsewhere_is_no_folder() {
+fn a_host_name_that_escapes_the_hosts_folder_is_rejected() {
     let fleet = fleet(r#""../../escaped" = host { }; ".." = host { }; a = host { };"#);
     for name in ["../../escaped", ".."] {
         let output = run(fleet.path(), &["probe", "--local", name, "--write"]);
@@ -195,13 +191,13 @@ fn a_name_that_leads_elsewhere_is_no_folder() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("--local NAME"), "{}", stderr(&output));
     assert!(!fleet.path().join("hosts").exists());
-    // Such a host is checked all the same.
+    // `check` accepts such a host.
     assert_eq!(code(&run(fleet.path(), &["check"])), 0);
 }
 
-/// Root may write anywhere: a file in the folder's place stops it as well.
+/// Root may write anywhere, so a file stands in the folder's place.
 #[test]
-fn where_nothing_can_be_written_the_place_is_named() {
+fn an_unwritable_facts_file_is_named() {
     let fleet = fleet("a = host { };");
     fleet.write("hosts/a", "");
     let output = run(fleet.path(), &["probe", "--local", "a", "--write", "--json"]);
@@ -216,7 +212,7 @@ fn where_nothing_can_be_written_the_place_is_named() {
     assert_eq!(fs::read_dir(fleet.path().join("hosts/a")).unwrap().count(), 2);
 }
 
-/// A machine whose login shell does this, whatever it is asked.
+/// An SSH target that runs `script` instead of any command.
 fn target(script: &str) -> Sshd {
     let sshd = Sshd::start();
     let key = fs::read_to_string(sshd.dir.path().join("client.pub")).unwrap();
@@ -227,63 +223,63 @@ fn target(script: &str) -> Sshd {
 }
 
 #[test]
-fn a_target_that_prints_without_end_fills_no_memory() {
+fn endless_output_of_a_target_does_not_fill_memory() {
     let flood = "head -c 300000000 /dev/zero | tr '\\0' x";
     let target = target(&format!("{flood}; {flood} >&2"));
     let fleet = fleet("a = host { };");
     fleet.write("hosts/default.nix", "{\n}\n");
-    for words in
+    for args in
         [["probe", "a", "--target"], ["new-host", "b", "--from"], ["bench", "a", "--target"]]
     {
         let mut command = xtask(fleet.path());
-        command.args(words).arg(&target.host).env("NIX_SSHOPTS", target.options());
+        command.args(args).arg(&target.host).env("NIX_SSHOPTS", target.options());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (output, peak) = output_and_peak(child);
-        assert!([1, 2].contains(&code(&output)), "{words:?}: {}", stderr(&output));
-        assert!((1..150 * 1024).contains(&peak), "{words:?}: {peak} kB");
+        assert!([1, 2].contains(&code(&output)), "{args:?}: {}", stderr(&output));
+        assert!((1..150 * 1024).contains(&peak), "{args:?}: {peak} kB");
     }
 }
 
 #[test]
-fn a_file_without_end_is_refused() {
+fn an_endless_file_is_rejected() {
     let fleet = host("haswell", None);
     let zero = std::path::Path::new("/dev/zero");
     std::os::unix::fs::symlink(zero, fleet.path().join("hosts/a/facts.json")).unwrap();
-    for words in [&["probe", "a", "--facter", "/dev/zero"][..], &["check"]] {
+    for args in [&["probe", "a", "--facter", "/dev/zero"][..], &["check"]] {
         let mut command = xtask(fleet.path());
-        let child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let (output, peak) = output_and_peak(child.unwrap());
-        assert!([1, 2].contains(&code(&output)), "{words:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains("larger than"), "{words:?}: {}", stderr(&output));
-        assert!((1..150 * 1024).contains(&peak), "{words:?}: {peak} kB");
+        assert!([1, 2].contains(&code(&output)), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("larger than"), "{args:?}: {}", stderr(&output));
+        assert!((1..150 * 1024).contains(&peak), "{args:?}: {peak} kB");
     }
 }
 
 #[test]
-fn nothing_that_a_target_a_name_or_a_file_says_acts_on_a_terminal() {
+fn terminal_escapes_in_output_names_and_files_are_removed() {
     let acts = ['\u{1b}', '\u{9b}', '\u{202e}', '\u{2066}', '\r', '\u{7}'];
     let hostile = "\\033[2J\\033]0;title\\007he\\302\\2332Jl\\342\\200\\256lo\\r";
     let target = target(&format!("printf '{hostile}\\n' >&2; exit 3"));
     let text = "\u{1b}[2J\u{202e}na\u{9b}2Jme\u{7}\r";
     let fleet = fleet(&format!("a = host {{ }}; \"{text}\" = host {{ }};"));
     fleet.write("hosts/a/facts.json", &format!("{{ \"{text}\" }}"));
-    for words in [&["probe", "a", "--target", &target.host][..], &["check"], &["list"]] {
+    for args in [&["probe", "a", "--target", &target.host][..], &["check"], &["list"]] {
         for json in [&[][..], &["--json"]] {
             let mut command = xtask(fleet.path());
-            command.args(words).args(json).env("NIX_SSHOPTS", target.options());
+            command.args(args).args(json).env("NIX_SSHOPTS", target.options());
             let output = command.output().unwrap();
             for shown in [stdout(&output), stderr(&output)] {
-                assert!(!shown.contains(acts), "{words:?}: {shown:?}");
+                assert!(!shown.contains(acts), "{args:?}: {shown:?}");
             }
-            let said = stdout(&output) + &stderr(&output);
-            let expected = if words[0] == "probe" { "hello" } else { "name" };
-            assert!(said.contains(expected) || !json.is_empty(), "{words:?}: {said:?}");
+            let message = stdout(&output) + &stderr(&output);
+            let expected = if args[0] == "probe" { "hello" } else { "name" };
+            assert!(message.contains(expected) || !json.is_empty(), "{args:?}: {message:?}");
         }
     }
 }
 
 #[test]
-fn a_target_that_refuses_is_a_finding() {
+fn an_invalid_or_unreachable_target_is_a_finding() {
     let empty = Scratch::new();
     for (target, expected) in [
         ("--target=-oProxyCommand=x", "ssh-destination"),
@@ -302,7 +298,7 @@ fn a_target_that_refuses_is_a_finding() {
 }
 
 #[test]
-fn a_report_of_nixos_facter_is_read_in_the_machines_place() {
+fn a_nixos_facter_report_replaces_probing() {
     let fleet = host("haswell", None);
     let features: Vec<&str> = GOLDMONT_PLUS
         .lines()

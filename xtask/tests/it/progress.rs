@@ -1,4 +1,4 @@
-//! What a person sees of real builds with dependencies, on a terminal and without one.
+//! Progress of real builds with dependencies, on a terminal and without one.
 
 use crate::build_all::slow_fleet;
 use crate::support::builders::signal;
@@ -14,37 +14,37 @@ const NEEDY: &str = r#"
 "#;
 
 #[test]
-fn real_builds_name_who_needs_what_and_whose_it_is() {
+fn plain_output_names_failed_dependencies_and_hosts() {
     let fleet = fleet(NEEDY);
     let mut build = xtask(fleet.path());
     build.args(["build-all", "--json", "--max-jobs", "1"]).env("FORCE_HYPERLINK", "1");
     let output = build.output().unwrap();
     assert_eq!(code(&output), 1, "{}", stderr(&output));
-    let said = stderr(&output);
-    assert!(said.contains("gone-1 failed after"), "{said}");
-    assert!(said.contains("needed by lost (c)"), "{said}");
-    assert!(said.contains("for d\n  │ : :error::boo\n  │ ## [error]x\n  │ yyy"), "{said}");
-    assert!(said.contains("… (1998000 bytes more)"), "the long line is cut with a mark");
-    assert!(said.len() < 30_000 && !said.contains('\x1b'), "{} bytes", said.len());
-    assert_eq!(said.matches("no such header").count(), 1, "said once: {said}");
+    let message = stderr(&output);
+    assert!(message.contains("gone-1 failed after"), "{message}");
+    assert!(message.contains("needed by lost (c)"), "{message}");
+    assert!(message.contains("for d\n  │ : :error::boo\n  │ ## [error]x\n  │ yyy"), "{message}");
+    assert!(message.contains("… (1998000 bytes more)"), "the long line is cut with a mark");
+    assert!(message.len() < 30_000 && !message.contains('\x1b'), "{} bytes", message.len());
+    assert_eq!(message.matches("no such header").count(), 1, "printed once: {message}");
 
-    // The log on disk is whole, and what was built is remembered for the next estimate.
+    // The log file is complete, and build times are stored for the next estimate.
     let report = json(&output);
     let variants = report["variants"].as_array().unwrap();
     let loud = variants.iter().find(|variant| variant["variant"] == "loud").unwrap();
     let log = std::fs::read_to_string(loud["log"].as_str().unwrap()).unwrap();
     assert!(log.contains(&"y".repeat(2_000_000)), "{} bytes", log.len());
-    let kept = std::fs::read_to_string(fleet.home().join("builds.jsonl")).unwrap();
-    let names: Vec<String> = kept
+    let builds = std::fs::read_to_string(fleet.home().join("builds.jsonl")).unwrap();
+    let names: Vec<String> = builds
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .map(|record| record["name"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(names, ["llama-cpp-one", "llama-cpp-two", "shared-1"], "{kept}");
+    assert_eq!(names, ["llama-cpp-one", "llama-cpp-two", "shared-1"], "{builds}");
 }
 
 #[test]
-fn real_builds_are_drawn_and_only_the_report_is_left_on_the_screen() {
+fn progress_bars_are_removed_before_the_report() {
     let fleet = fleet(NEEDY);
     let mut build = xtask(fleet.path());
     build.args(["build-all", "--max-jobs", "1"]);
@@ -62,16 +62,16 @@ fn real_builds_are_drawn_and_only_the_report_is_left_on_the_screen() {
 }
 
 #[test]
-fn what_is_said_above_the_bars_is_broken_between_words() {
+fn messages_above_the_bars_wrap_between_words() {
     let fleet = fleet("a-host-of-its-own = host { variant = \"lost\"; script = \"exit 1\"; };");
     let session = terminal::run(xtask(fleet.path()).arg("build-all"), 40, 30);
     let end = session.screens().pop().unwrap().contents();
     assert!(end.contains("lost failed after 0:00, for\na-host-of-its-own\n"), "{end}");
 }
 
-/// What is to be copied, or was printed by another program, keeps its lines.
+/// Text to copy and output of other programs keep their lines.
 #[test]
-fn files_and_logs_are_not_broken_on_a_narrow_terminal() {
+fn files_and_logs_do_not_wrap_on_a_narrow_terminal() {
     let long = "one two three four five six seven eight nine ten eleven twelve";
     let fleet = fleet(&format!("a = host {{ script = \"echo {long}; exit 1\"; }};"));
     assert_eq!(code(&run(fleet.path(), &["build-all"])), 1);
@@ -88,9 +88,9 @@ fn files_and_logs_are_not_broken_on_a_narrow_terminal() {
     }
 }
 
-/// The terminal shows `^C` behind the last bar; what is drawn is gone all the same.
+/// Bars are removed although the terminal prints `^C` after the last one.
 #[test]
-fn after_ctrl_c_no_bar_is_left() {
+fn ctrl_c_removes_the_progress_bars() {
     let slow = r#"a = host { variant = "a-name-that-is-long-enough-for-any-row"; script = "echo '[3/9] x'; sleep 60"; };"#;
     let fleet = slow_fleet(slow, "echo >$out", "echo >$out");
     for (args, what) in [
@@ -111,9 +111,9 @@ fn after_ctrl_c_no_bar_is_left() {
     }
 }
 
-/// Bars have names of hosts and what a target prints.
+/// Bars contain names of hosts and output of targets.
 #[test]
-fn nothing_in_a_bar_acts_on_the_terminal() {
+fn terminal_escapes_in_progress_bars_are_removed() {
     let progress = "llama-bench: benchmark \\033]0;title\\007\\342\\200\\2561/2: seen\\n";
     let recorded = LLAMA_BENCH.replace('\'', "");
     let fleet = fleet(&format!(
@@ -122,13 +122,12 @@ fn nothing_in_a_bar_acts_on_the_terminal() {
          sleep 0.5\ndone\ncat <<'JSON'\n{recorded}JSON\nEND\nchmod +x $out/bin/llama-bench\n''; }};\n\
          \"\u{1b}]0;title\u{7}\u{202e}se\u{9b}2Jen\" = host {{ }};"
     ));
-    for words in [&["check", "--no-cache"][..], &["bench", "a", "--local", "--wait", "--rounds=1"]]
-    {
-        let session = terminal::run(xtask(fleet.path()).args(words), 100, 40);
+    for args in [&["check", "--no-cache"][..], &["bench", "a", "--local", "--wait", "--rounds=1"]] {
+        let session = terminal::run(xtask(fleet.path()).args(args), 100, 40);
         let text = session.text();
-        assert!(text.contains("se") && text.contains("en"), "{words:?}: {text:?}");
+        assert!(text.contains("se") && text.contains("en"), "{args:?}: {text:?}");
         for acts in ["\u{1b}]0", "\u{7}", "\u{202e}", "\u{9b}"] {
-            assert!(!text.contains(acts), "{words:?}: {text:?}");
+            assert!(!text.contains(acts), "{args:?}: {text:?}");
         }
     }
 }

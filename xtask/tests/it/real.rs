@@ -1,19 +1,20 @@
-//! The real llama.cpp of both revisions, really built and run on the testbed. `cargo xtask test`
-//! sets the testbed up first; the first run on a machine takes minutes, the next seconds.
+//! Builds and runs the real llama.cpp in both revisions on the testbed, which `cargo xtask test` sets
+//! up first. The first run on a machine takes minutes, the next seconds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::support::{Scratch, code, json, repository, run, stderr, valid_in_store};
 use serde_json::Value;
 
-/// One build at a time: the second finds the first one's objects in ccache.
+/// Held during a build, so that the second build finds the first one's objects in ccache.
 static BUILDING: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
+fn build_lock() -> MutexGuard<'static, ()> {
     BUILDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn well(args: &[&str]) -> Value {
+/// Runs a command that must succeed and returns its document.
+fn run_ok(args: &[&str]) -> Value {
     let output = run(repository(), args);
     assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
     json(&output)
@@ -24,7 +25,7 @@ const REVISIONS: [&str; 2] = ["--testbed=old", "--testbed=new"];
 #[test]
 fn the_four_hosts_are_ok_in_both_revisions() {
     for revision in REVISIONS {
-        let report = well(&["check", revision, "--json"]);
+        let report = run_ok(&["check", revision, "--json"]);
         let hosts = report["hosts"].as_array().unwrap();
         let names: Vec<_> = hosts.iter().map(|host| host["host"].as_str().unwrap()).collect();
         assert_eq!(names, ["beryllium", "boron", "carbon", "nitrogen"], "{revision}");
@@ -37,9 +38,9 @@ fn the_four_hosts_are_ok_in_both_revisions() {
 }
 
 #[test]
-fn boron_has_exactly_tiger_lakes_instruction_sets_and_its_own_gpu() {
+fn boron_uses_exactly_the_tiger_lake_instruction_sets_and_its_gpu() {
     for revision in REVISIONS {
-        let report = well(&["check", "boron", revision, "--json"]);
+        let report = run_ok(&["check", "boron", revision, "--json"]);
         let flags: Vec<String> =
             serde_json::from_value(report["hosts"][0]["cmakeFlags"].clone()).unwrap();
         let value = |name: &str| {
@@ -77,10 +78,10 @@ fn boron_has_exactly_tiger_lakes_instruction_sets_and_its_own_gpu() {
 
 #[test]
 fn both_revisions_build_and_this_machines_variant_runs() {
-    let _alone = alone();
+    let _lock = build_lock();
     for revision in REVISIONS {
         let records = Scratch::new();
-        let report = well(
+        let report = run_ok(
             &[
                 &["bench", "local", revision, "--json", "--wait", "--repetitions=2", "--rounds=1"]
                     [..],
@@ -94,13 +95,13 @@ fn both_revisions_build_and_this_machines_variant_runs() {
             assert!(result["tokensPerSecond"].as_f64().unwrap() > 0.0, "{revision}: {result}");
             assert_eq!(result["samples"].as_array().unwrap().len(), 2);
         }
-        // All of the smoke model but for its input's table, and not faster than memory and cache.
+        // The smoke model without its token embeddings; the share of the bandwidth is plausible.
         let memory = &report["memoryBandwidth"];
         assert_eq!(memory["bytesPerToken"], 15_370_240, "{revision}: {memory}");
         let percent = memory["percent"].as_f64().unwrap();
         assert!(percent > 0.0 && percent < 100.0, "{revision}: {memory}");
         assert!(valid_in_store(report["storePath"].as_str().unwrap()));
-        // That the machine is busy is its own fault.
+        // A busy machine is a warning.
         let findings = report["findings"].as_array().unwrap();
         let errors: Vec<_> = findings.iter().filter(|f| f["severity"] == "error").collect();
         assert!(errors.is_empty(), "{revision}: {errors:?}");
@@ -108,16 +109,16 @@ fn both_revisions_build_and_this_machines_variant_runs() {
 }
 
 #[test]
-fn both_revisions_take_the_smoke_model_in_every_quantization_and_refuse_what_is_none() {
-    let _alone = alone();
+fn both_revisions_run_every_quantization_and_reject_a_missing_model() {
+    let _lock = build_lock();
     for revision in REVISIONS {
         let bench =
             ["bench", "local", revision, "--json", "--wait", "--repetitions=1", "--rounds=1"];
-        // What an earlier run measured on a machine that was less busy is no yardstick.
+        // Do not compare with results of earlier runs, when the machine may have been less busy.
         let records = Scratch::new();
         let bench = [&bench[..], &["--record", records.path().to_str().unwrap()]].concat();
         for (quantization, name) in [("q8-0", "q8_0"), ("f16", "f16")] {
-            let report = well(&[&bench[..], &["--quantization", quantization]].concat());
+            let report = run_ok(&[&bench[..], &["--quantization", quantization]].concat());
             assert_eq!(report["model"]["quantization"], name, "{revision}");
             assert_eq!(report["results"].as_array().unwrap().len(), 2, "{revision}: {report}");
         }
@@ -133,19 +134,19 @@ fn both_revisions_take_the_smoke_model_in_every_quantization_and_refuse_what_is_
 }
 
 #[test]
-fn the_demo_shows_what_tuning_is_worth() {
-    let _alone = alone();
-    let report = well(&["demo", "--testbed", "--yes", "--json"]);
+fn the_demo_measures_a_large_speedup() {
+    let _lock = build_lock();
+    let report = run_ok(&["demo", "--testbed", "--yes", "--json"]);
     let standings = report["standings"].as_array().unwrap();
-    // The upper end of the interval: on a busy machine it is wide.
+    // Take the upper end of the interval, which is wide on a busy machine.
     let at_most = |test: &str| {
         let found = standings.iter().find(|standing| {
             standing["label"].as_str().unwrap().starts_with("tuned") && standing["test"] == test
         });
         found.unwrap()["interval"][1].as_f64().unwrap()
     };
-    // Far below what is measured (ten and more, docs/performance.md): any machine of the last ten
-    // years has AVX2, and upstream's package has SSE2.
+    // Far below what is measured (ten and more, docs/performance.md): upstream's package uses SSE2,
+    // and any machine of the last ten years has AVX2.
     let (prompt, generation) = (at_most("pp128"), at_most("tg32"));
     assert!(prompt > 3.0 && generation > 1.5, "pp {prompt}, tg {generation}: {report}");
 }

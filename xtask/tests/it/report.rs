@@ -1,4 +1,4 @@
-//! `report`: the page, the tables and the plot of what bench has kept.
+//! `report`: the page, the tables and the plot of published results.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use expect_test::expect_file;
 use crate::support::builders::signal;
 use crate::support::{Scratch, code, json, run, stderr, stdout, xtask};
 
-/// A fleet's folder with these files in its bench/.
+/// A fleet with these files in its bench/ folder.
 fn fleet(files: &[(&str, &str)]) -> Scratch {
     let scratch = Scratch::new();
     scratch.write("flake.nix", "{ }");
@@ -21,6 +21,7 @@ fn fleet(files: &[(&str, &str)]) -> Scratch {
     scratch
 }
 
+/// A fleet with the generated results of three hosts.
 fn histories() -> Scratch {
     let hosts = ["beryllium", "boron", "nitrogen"];
     let files =
@@ -28,13 +29,14 @@ fn histories() -> Scratch {
     fleet(&files.each_ref().map(|(name, text)| (name.as_str(), text.as_str())))
 }
 
-/// In a UTF-8 locale, with nothing of this machine's own measurements.
+/// Runs `report` in a UTF-8 locale, 80 columns wide.
 fn report(scratch: &Scratch, args: &[&str]) -> Output {
     let mut command = xtask(scratch.path());
     command.env("LC_ALL", "C.UTF-8");
     command.env("COLUMNS", "80").arg("report").args(args).output().unwrap()
 }
 
+/// A line of a results file, dated `day` days after the first.
 fn line(host: &str, day: u32, test: &str, speeds: &[f64]) -> String {
     let host = serde_json::to_string(host).unwrap();
     let (year, month) = (2026 + day / 336, 1 + day / 28 % 12);
@@ -50,16 +52,16 @@ fn line(host: &str, day: u32, test: &str, speeds: &[f64]) -> String {
     )
 }
 
-/// Of a command that does not look whether it should stop: it waits for a reader.
+/// `report` blocks on a pipe that nobody reads, and so never checks for interrupts.
 #[test]
-fn the_third_ctrl_c_ends_the_process_wherever_it_is() {
+fn the_third_ctrl_c_ends_a_blocked_process() {
     let runs: String = (0..300).map(|day| line("h", day, "pp8", &[1.0, 2.0])).collect();
     let scratch = fleet(&[("h.jsonl", &runs)]);
     let mut command = xtask(scratch.path());
     let mut child = command.args(["report", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(2));
     for _ in 0..3 {
-        assert!(child.try_wait().unwrap().is_none(), "it has ended by itself");
+        assert!(child.try_wait().unwrap().is_none(), "it ended before Ctrl-C");
         signal("INT", child.id());
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -69,7 +71,7 @@ fn the_third_ctrl_c_ends_the_process_wherever_it_is() {
     assert_eq!(ended, Some(130));
 }
 
-/// Reads it as XML, and gives the elements' names.
+/// Parses a page as XML, checks its attributes, and returns the elements' names.
 fn well_formed(page: &str) -> Vec<String> {
     assert!(!page.contains(|c: char| c.is_control() && c != '\n'), "{page:?}");
     let body = page.strip_prefix("<!DOCTYPE html>\n").expect("a doctype first");
@@ -88,7 +90,7 @@ fn well_formed(page: &str) -> Vec<String> {
     names.collect()
 }
 
-/// The page of these measurements, proven to be well-formed and to stand alone.
+/// Writes the page, and checks that it is well-formed and loads nothing.
 fn page(scratch: &Scratch) -> String {
     let output = report(scratch, &["--html", "page.html"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -97,35 +99,35 @@ fn page(scratch: &Scratch) -> String {
     for loads in ["script", "link", "img", "image", "iframe", "object", "embed", "use", "base"] {
         assert!(!elements.iter().any(|name| name == loads), "{loads}");
     }
-    for elsewhere in ["http://", "https://", "url(", "@import", "data:", "javascript:"] {
-        assert!(!page.contains(elsewhere), "{elsewhere}");
+    for reference in ["http://", "https://", "url(", "@import", "data:", "javascript:"] {
+        assert!(!page.contains(reference), "{reference}");
     }
     page
 }
 
 #[test]
-fn the_page_stands_alone_and_shows_each_history() {
+fn the_page_is_self_contained_and_shows_every_history() {
     let page = page(&histories());
     for host in ["beryllium", "boron", "nitrogen"] {
         assert!(page.contains(&format!("<h2>{host}</h2>")), "{host}");
     }
-    // Two tests of each of five models and flags, each twice: a title and a description.
+    // Two tests for each of five combinations of host, model and flags.
     assert_eq!(page.matches("<svg viewBox=\"0 0 340").count(), 10);
     assert_eq!(page.matches("<figcaption><b>tg32</b> generating 32 tokens").count(), 5);
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("@media print"));
     assert!(page.contains("3 hosts, 27 runs, 2026-08-15 to 2026-11-21"));
-    // The loss that stands is told at the top, before any host's section.
+    // The slowdown that persists is at the top, before any host's section.
     let top = &page[..page.find("<h2>beryllium").unwrap()];
     assert!(top.contains("slower since b11060"), "{top}");
-    assert!(!top.contains("slower since b10851"), "what was mended is not told: {top}");
-    // Shape, sign and word beside the colour.
+    assert!(!top.contains("slower since b10851"), "a fixed slowdown is listed: {top}");
+    // Besides colour, a shape, a sign and a word mark the change.
     assert!(page.contains("Slower at b10851"));
     assert!(page.contains("<span class=\"mark-slower\">▼ −"));
     assert!(page.contains("against 2026-10-01, b10766: slower</title>"), "a tooltip");
 }
 
 #[test]
-fn marks_are_what_the_verdicts_are() {
+fn marks_match_the_verdicts() {
     let scratch = histories();
     let document = json(&report(&scratch, &["--json"]));
     assert_eq!((&document["schema"], &document["command"]), (&1.into(), &"report".into()));
@@ -143,9 +145,9 @@ fn marks_are_what_the_verdicts_are() {
         }
     }
     assert_eq!(slower, ["\"beryllium\" \"pp128\" 10851", "\"nitrogen\" \"tg32\" 11060"]);
-    // From zero and closer, each.
+    // Each appears in two plots: from zero, and enlarged.
     assert_eq!(page(&scratch).matches("z\" class=\"slower\"").count(), 2 * slower.len());
-    // The rounds of one run are one point with the samples of all.
+    // A run is one point with the samples of all its rounds.
     let boron = json(&report(&scratch, &["boron", "--json"]));
     assert_eq!(boron["hosts"].as_array().unwrap().len(), 1);
     let points = &boron["hosts"][0]["settings"][0]["series"][0]["points"];
@@ -158,17 +160,17 @@ fn marks_are_what_the_verdicts_are() {
 }
 
 #[test]
-fn the_table_is_markdown_with_as_many_cells_in_each_row() {
+fn markdown_rows_have_equal_cell_counts() {
     let scratch = histories();
     let output = report(&scratch, &["--markdown", "-"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let text = stdout(&output);
     expect_file!["snapshots/report.md"].assert_eq(&text);
-    tables(&text);
+    check_tables(&text);
 }
 
-/// Every row of a table has as many cells as its head.
-fn tables(markdown: &str) {
+/// Asserts that every row of a table has as many cells as its header.
+fn check_tables(markdown: &str) {
     let mut cells = 0;
     for line in markdown.lines() {
         let bars = line.replace("\\|", "").matches('|').count();
@@ -178,39 +180,42 @@ fn tables(markdown: &str) {
 }
 
 #[test]
-fn hostile_names_stay_text_everywhere() {
+fn hostile_names_are_escaped_in_every_format() {
     let names =
         ["<script>alert(1)</script>", "a\"'&|`x` [l](//e) ]]> <!--", "\u{1b}[31mred\u{202e}"];
     let lines: String = names.iter().map(|name| line(name, 1, "pp<b>1", &[1.0, 2.0])).collect();
     let scratch = fleet(&[("x.jsonl", &lines.replace("\"m\"", "\"<img src=x onerror=a()>\""))]);
-    // `page` looks for markup; the third name is shown without its terminal escape.
+    // `page` rejects markup; the third name is shown without its terminal escape.
     let page = page(&scratch);
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
     assert!(page.contains("<h2>red</h2>"));
     let markdown = stdout(&report(&scratch, &["--markdown", "-"]));
-    tables(&markdown);
+    check_tables(&markdown);
     assert!(!markdown.contains("<script") && !markdown.contains("](/"), "{markdown}");
     let shown = stdout(&report(&scratch, &[]));
     assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
 }
 
 #[test]
-fn a_damaged_line_is_told_and_costs_nothing_else() {
+fn damaged_lines_are_reported_and_skipped() {
     let good = line("a", 1, "pp128", &[100.0, 101.0]);
     let half = &good[..good.len() / 2];
-    let other = good.replace("\"schema\":1", "\"schema\":9").replace("-1\"", "-7\"");
+    let newer = good.replace("\"schema\":1", "\"schema\":9").replace("-1\"", "-7\"");
     let scratch = fleet(&[("a.jsonl", "")]);
     fs::write(
         scratch.path().join("bench/a.jsonl"),
-        [good.as_bytes(), half.as_bytes(), b"\n\xff\xfe\n", other.as_bytes(), b"{}"].concat(),
+        [good.as_bytes(), half.as_bytes(), b"\n\xff\xfe\n", newer.as_bytes(), b"{}"].concat(),
     )
     .unwrap();
     let output = report(&scratch, &[]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    let told = stderr(&output);
-    assert!(told.contains("4 lines of bench/*.jsonl could not be read"), "{told}");
-    assert!(told.contains("bench/a.jsonl:2: ") && told.contains("bench/a.jsonl:5: "), "{told}");
-    assert!(told.contains("schema 9"), "{told}");
+    let message = stderr(&output);
+    assert!(message.contains("4 lines of bench/*.jsonl could not be read"), "{message}");
+    assert!(
+        message.contains("bench/a.jsonl:2: ") && message.contains("bench/a.jsonl:5: "),
+        "{message}"
+    );
+    assert!(message.contains("schema 9"), "{message}");
     assert!(stdout(&output).contains("pp128"));
     assert_eq!(json(&report(&scratch, &["--json"]))["damaged"].as_array().unwrap().len(), 4);
     let page = page(&scratch);
@@ -218,7 +223,7 @@ fn a_damaged_line_is_told_and_costs_nothing_else() {
 }
 
 #[test]
-fn without_measurements_it_says_how_to_get_them() {
+fn an_empty_report_explains_how_to_measure() {
     let scratch = fleet(&[]);
     let output = report(&scratch, &[]);
     assert_eq!(code(&output), 0);
@@ -226,7 +231,7 @@ fn without_measurements_it_says_how_to_get_them() {
     assert_eq!(json(&report(&scratch, &["--json"]))["hosts"].as_array().unwrap().len(), 0);
     assert!(page(&scratch).contains("<code>cargo xtask bench HOST</code>"));
     assert!(stdout(&report(&scratch, &["--markdown", "-"])).contains("cargo xtask bench HOST"));
-    // Neither a fleet nor anything of this machine's own.
+    // Outside a fleet, where no results are stored.
     let nowhere = Scratch::new();
     let output = report(&nowhere, &[]);
     assert_eq!(code(&output), 2);
@@ -234,19 +239,22 @@ fn without_measurements_it_says_how_to_get_them() {
 }
 
 #[test]
-fn a_host_without_measurements_is_named_and_red() {
+fn a_host_without_results_is_an_error() {
     let scratch = histories();
     let output = report(&scratch, &["beryllum", "boron"]);
     assert_eq!(code(&output), 1);
-    let told = stderr(&output);
-    assert!(told.contains("beryllum has no results") && told.contains("beryllium?"), "{told}");
+    let message = stderr(&output);
+    assert!(
+        message.contains("beryllum has no results") && message.contains("beryllium?"),
+        "{message}"
+    );
     assert!(stdout(&output).contains("boron") && !stdout(&output).contains("nitrogen"));
     let document = json(&report(&scratch, &["beryllum", "--json"]));
     assert_eq!((&document["missing"][0], &document["ok"]), (&"beryllum".into(), &false.into()));
 }
 
 #[test]
-fn thousands_of_runs_are_a_page_that_can_be_read() {
+fn thousands_of_runs_make_a_small_page() {
     let mut lines = String::new();
     for day in 0..330 {
         for test in ["pp128", "tg32"] {
@@ -268,11 +276,11 @@ fn thousands_of_runs_are_a_page_that_can_be_read() {
         .as_array()
         .unwrap()
         .len();
-    assert_eq!(points, 330, "the document has them all");
+    assert_eq!(points, 330, "the document has all points");
 }
 
 #[test]
-fn a_terminal_has_a_plot_of_its_width_in_its_own_signs() {
+fn the_plot_fits_the_terminals_width_and_character_set() {
     let scratch = histories();
     let shown = stdout(&report(&scratch, &["nitrogen"]));
     expect_file!["snapshots/report-nitrogen.txt"].assert_eq(&shown);
@@ -288,7 +296,7 @@ fn a_terminal_has_a_plot_of_its_width_in_its_own_signs() {
 }
 
 #[test]
-fn two_documents_do_not_share_one_output() {
+fn two_documents_cannot_share_standard_output() {
     let scratch = histories();
     let output = report(&scratch, &["--json", "--markdown", "-"]);
     assert_eq!(code(&output), 2);
@@ -300,9 +308,9 @@ fn two_documents_do_not_share_one_output() {
     assert!(stderr(&output).contains("none/such/folder.html"), "{}", stderr(&output));
 }
 
-/// Where bench keeps the testbed's results is where report looks for them.
+/// `report` reads testbed results where `bench` stores them.
 #[test]
-fn the_testbeds_results_of_both_revisions_are_shown() {
+fn report_shows_testbed_results_of_both_revisions() {
     let fleet = crate::support::fleet("a = host { };");
     let folder = fleet.path().to_str().unwrap().replace('/', "_");
     for (revision, host) in [("2025-08", "gold"), ("2026-09", "fresh")] {
@@ -316,15 +324,15 @@ fn the_testbeds_results_of_both_revisions_are_shown() {
     assert!(text.contains("gold") && text.contains("fresh"), "{text}");
 }
 
-/// Files say what to type as messages do: here the program was not called by cargo.
+/// Written files suggest commands as messages do; here cargo did not start the program.
 #[test]
-fn pages_name_the_program_as_it_was_called() {
+fn files_suggest_commands_as_xtask_was_started() {
     let fleet = crate::support::fleet("a = throw \"no\";");
-    let called = |words: &[&str]| {
+    let run_without_cargo = |args: &[&str]| {
         let mut command = xtask(fleet.path());
-        command.args(words).env_remove("CARGO_PKG_NAME").output().unwrap()
+        command.args(args).env_remove("CARGO_PKG_NAME").output().unwrap()
     };
-    called(&["report", "a", "--html", "a.html", "--markdown", "a.md"]);
+    run_without_cargo(&["report", "a", "--html", "a.html", "--markdown", "a.md"]);
     let github = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "summary.md")];
     let mut check = xtask(fleet.path());
     check.args(["check"]).env_remove("CARGO_PKG_NAME").envs(github);
@@ -338,7 +346,7 @@ fn pages_name_the_program_as_it_was_called() {
 }
 
 #[test]
-fn list_names_results_that_cannot_be_read() {
+fn list_names_unreadable_results() {
     let fleet = crate::support::fleet("a = host { };");
     fleet.write("bench/README", "");
     symlink("a.jsonl", fleet.path().join("bench/a.jsonl")).unwrap();

@@ -1,4 +1,4 @@
-//! llama-server of a variant that is really built, started as the host's unit starts it.
+//! Builds llama-server and starts it with the command line of the host's systemd unit.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -14,12 +14,11 @@ use crate::support::{Scratch, json as parsed, nix, repository, skip, stderr, tre
 
 const QUESTION: &str = "What is the capital of France? Answer with the name of the city.";
 const KEY: &str = "a key for this test";
-/// Real words are asked of the real model, which a set-up downloads on request.
+/// A model that answers in words, which `setup` downloads on request.
 const REAL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 const GENERATED: &str = "smoke-29m-q4_0-v2.gguf";
 
-/// The configuration of a host with these modules, as a Nix expression, that serves with this
-/// module of ours.
+/// Returns the Nix expression of a host that serves with our module and these ones.
 fn host(tree: &Path, modules: &str) -> String {
     let repository = repository();
     let (testbed, overlay, ours) = (
@@ -40,10 +39,11 @@ fn host(tree: &Path, modules: &str) -> String {
     )
 }
 
-/// Modules that serve this model, in nixpkgs' new or old shape of `services.llama-cpp`.
-fn one_model(is_new_shape: bool, model: &Path, port: u16, key: &Path) -> String {
+/// A module that serves this model with Nixpkgs' new (`settings`) or old (`extraFlags`) options of
+/// `services.llama-cpp`.
+fn one_model(has_settings: bool, model: &Path, port: u16, key: &Path) -> String {
     let testbed = repository().join("testbed/nixpkgs/nixos/modules");
-    if is_new_shape {
+    if has_settings {
         format!(
             "{{ services.llama-cpp.settings = {{ model = {model:?}; port = {port}; api-key-file = \
              {key:?}; ctx-size = 1024; }}; }}"
@@ -57,7 +57,7 @@ fn one_model(is_new_shape: bool, model: &Path, port: u16, key: &Path) -> String 
     }
 }
 
-/// hosts/nitrogen with what this machine has instead of its GPUs and its model.
+/// hosts/nitrogen with the CPU instead of its GPUs, and with this model.
 fn nitrogen(model: &Path, port: u16) -> String {
     let file = repository().join("hosts/nitrogen");
     format!(
@@ -67,7 +67,7 @@ fn nitrogen(model: &Path, port: u16) -> String {
     )
 }
 
-/// Builds what the unit runs, and returns its command line and variables.
+/// Builds the unit's command, and returns its command line and environment variables.
 fn unit(host: &str) -> Value {
     let options = ["--impure", "--option", "sandbox", "false", "--option", "substituters", ""];
     let unit = format!("let host = {host}; unit = host.config.systemd.services.llama-cpp;");
@@ -80,10 +80,10 @@ fn unit(host: &str) -> Value {
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", stderr(&built));
-    let asked = format!(
+    let wanted = format!(
         "{unit} in {{ exec = unit.serviceConfig.ExecStart; environment = unit.environment; }}"
     );
-    let unit = nix(["eval", "--json"]).args(options).args(["--expr", &asked]).output().unwrap();
+    let unit = nix(["eval", "--json"]).args(options).args(["--expr", &wanted]).output().unwrap();
     assert!(unit.status.success(), "{}", stderr(&unit));
     parsed(&unit)
 }
@@ -92,7 +92,7 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// The server, which ends with the test.
+/// A server that is stopped when dropped.
 struct Server {
     child: Child,
     port: u16,
@@ -106,8 +106,9 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// The unit's command line and variables; as a dynamic user has it, without a home. With one
-    /// thread, since OpenMP's threads wait for each other for minutes where tests take all cores.
+    /// Starts the unit's command with its variables only, and so without a home like a dynamic user.
+    /// The unit sets one thread: while tests use all cores, OpenMP's threads wait for each other for
+    /// minutes.
     fn start(unit: &Value, port: u16, folder: &Path) -> Self {
         let exec = unit["exec"].as_str().unwrap();
         let mut command = Command::new("sh");
@@ -133,7 +134,7 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
-        // A router passes its answers on in chunks, each behind a line with its length.
+        // A router sends its answers in chunks, each after a line with its length.
         let is_json = |line: &&str| line.starts_with('{');
         let body = if head.contains("chunked") {
             body.lines().find(is_json).unwrap_or(body)
@@ -158,7 +159,7 @@ impl Server {
         panic!("the server never became healthy");
     }
 
-    /// Ends it as systemd does.
+    /// Stops the server as systemd does, and checks that no process and no socket is left.
     fn stop(&mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -167,7 +168,7 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(began.elapsed() < Duration::from_secs(60), "it goes on after SIGTERM");
+            assert!(began.elapsed() < Duration::from_secs(60), "still running after SIGTERM");
             std::thread::sleep(Duration::from_millis(50));
         };
         assert!(status.success(), "{status}");
@@ -186,24 +187,24 @@ fn model() -> Option<PathBuf> {
     found
 }
 
-/// Compiles llama-server, once on a machine: minutes.
+/// Compiles llama-server, which takes minutes the first time on a machine.
 #[test]
-fn the_service_answers_as_its_unit_starts_it() {
+fn the_service_command_starts_a_working_server() {
     if !fs::read_to_string("/proc/cpuinfo").unwrap().contains(" avx2 ") {
         return skip("this CPU does not run x86-64-v3");
     }
     let Some(model) = model() else { return };
     let is_real = model.ends_with(REAL);
     if !is_real {
-        skip("what SmolLM2 answers; `cargo xtask setup --model` downloads it");
+        skip("the answers of SmolLM2; `cargo xtask setup --model` downloads it");
     }
     let tree = tree("new");
     let folder = Scratch::new();
     folder.write("key", KEY);
-    for is_new_shape in [true, false] {
+    for has_settings in [true, false] {
         let port = free_port();
         let key = folder.path().join("key");
-        let unit = unit(&host(tree.path(), &one_model(is_new_shape, &model, port, &key)));
+        let unit = unit(&host(tree.path(), &one_model(has_settings, &model, port, &key)));
         assert_eq!(unit["environment"]["LLAMA_ARG_THREADS"], "1", "{unit}");
 
         let mut server = Server::start(&unit, port, folder.path());
@@ -224,8 +225,8 @@ fn the_service_answers_as_its_unit_starts_it() {
         assert_eq!(status, 200, "{answer}");
         assert!(answer["usage"]["completion_tokens"].as_u64() > Some(0), "{answer}");
         if is_real {
-            let said = answer["choices"][0]["message"]["content"].as_str().unwrap();
-            assert!(said.contains("Paris"), "{answer}");
+            let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
+            assert!(text.contains("Paris"), "{answer}");
         }
         server.stop();
     }
@@ -233,7 +234,7 @@ fn the_service_answers_as_its_unit_starts_it() {
 
 /// The fleet's server, as a router: its presets, its key, and a model that is loaded at start-up.
 #[test]
-fn nitrogens_command_line_starts_a_server_of_its_presets() {
+fn nitrogens_service_command_serves_its_presets() {
     if !fs::read_to_string("/proc/cpuinfo").unwrap().contains(" avx2 ") {
         return skip("this CPU does not run x86-64-v3");
     }
@@ -245,7 +246,7 @@ fn nitrogens_command_line_starts_a_server_of_its_presets() {
     let key = folder.path().join("key");
     let mut unit = unit(&host(tree.path(), &nitrogen(&model, port)));
 
-    // Without a GPU a model cannot be told to use one.
+    // Remove the presets' devices: this machine has no such GPU.
     let exec = unit["exec"].as_str().unwrap().to_owned();
     let presets = exec.split(' ').find(|word| word.ends_with("-models.ini")).unwrap();
     let text = fs::read_to_string(presets).unwrap();

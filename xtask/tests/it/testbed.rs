@@ -1,5 +1,4 @@
-//! The testbed's error messages. They have to be those of Nixpkgs, because nix/diagnosis.rs
-//! parses them. The cases are in testbed/tests/errors.nix.
+//! The testbed's error messages must match those of Nixpkgs, because nix/diagnosis.rs parses them. The cases are in testbed/tests/errors.nix.
 
 use std::collections::BTreeMap;
 use std::process::Output;
@@ -12,7 +11,7 @@ fn eval(attribute: &str, more: &[&str]) -> Output {
 }
 
 #[test]
-fn errors_read_like_those_of_nixpkgs() {
+fn error_messages_match_those_of_nixpkgs() {
     let output = eval("cases", &["--json", "--apply", "builtins.mapAttrs (_: case: case.says)"]);
     let cases: BTreeMap<String, Vec<String>> = serde_json::from_slice(&output.stdout).unwrap();
     assert!(cases.len() >= 10, "{cases:?}");

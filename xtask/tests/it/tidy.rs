@@ -1,4 +1,4 @@
-//! The invariants of ARCHITECTURE.md, held against the sources themselves.
+//! Checks the sources against the invariants of ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,8 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Every file below `dir` with this extension, relative to the repository.
+/// Returns path and text of every file below `dir` with this extension; paths are relative to the
+/// repository.
 fn files(dir: &str, extension: &str) -> Vec<(String, String)> {
     let mut found = vec![];
     let mut folders = vec![repository().join(dir)];
@@ -30,13 +31,13 @@ fn files(dir: &str, extension: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The code of a file without its test modules, comments left out.
+/// Removes test modules and comments from a file.
 fn code(text: &str) -> String {
     let mut kept = vec![];
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if line == "#[cfg(test)]" {
-            // What the attribute is on: one line, or a block that ends at the margin.
+            // The item is one line, or a block that ends at the margin.
             let item = lines.by_ref().find(|line| !line.starts_with("#[")).unwrap_or_default();
             if item.ends_with('{') {
                 lines.by_ref().find(|line| *line == "}");
@@ -48,7 +49,8 @@ fn code(text: &str) -> String {
     kept.join("\n")
 }
 
-/// `word` where no letter precedes it: `duct` is not in `product`.
+/// Returns whether the code has `word` without a letter or digit before it: `product` does not
+/// have `duct`.
 fn has_word(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         !code[..at].chars().next_back().is_some_and(|before| before.is_alphanumeric())
@@ -59,7 +61,7 @@ fn is_test_file(name: &str) -> bool {
     name.ends_with("tests.rs") || name.ends_with("target/sshd.rs")
 }
 
-/// Production code under xtask/src: path below it, and text.
+/// Returns path and text of the production code; paths are relative to xtask/src.
 fn sources() -> Vec<(String, String)> {
     let below = |name: String| name.strip_prefix("xtask/src/").unwrap().to_owned();
     let all = files("xtask/src", "rs").into_iter().filter(|(name, _)| !is_test_file(name));
@@ -82,12 +84,12 @@ fn offences_in(name: &str, text: &str, words: &[&str]) -> Vec<String> {
     found.map(|word| format!("{name}: {word}")).collect()
 }
 
-/// The subject that a file belongs to: its folder, or itself at the top.
+/// Returns a file's subject: the top folder, or the name of a file that is in none.
 fn subject(name: &str) -> &str {
     name.split('/').next().unwrap().trim_end_matches(".rs")
 }
 
-/// Which subjects each one imports, and where: `crate::NAME` anywhere in its code.
+/// Returns the subjects that each one imports, with the file that does: any `crate::NAME` in code.
 fn imports(sources: &[(String, String)]) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut imports: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for (name, text) in sources.iter().filter(|(name, _)| name != "main.rs") {
@@ -97,7 +99,7 @@ fn imports(sources: &[(String, String)]) -> BTreeMap<String, BTreeMap<String, St
         for (at, _) in code.match_indices("crate::") {
             let rest = &code[at + "crate::".len()..];
             match rest.strip_prefix('{') {
-                // `use crate::{a, b::c}`: every name is taken for a subject.
+                // `use crate::{a, b::c}`: every name is a subject.
                 Some(group) => words.extend(
                     group.split('}').next().unwrap().split(',').map(|word| word.trim().to_owned()),
                 ),
@@ -115,7 +117,7 @@ fn imports(sources: &[(String, String)]) -> BTreeMap<String, BTreeMap<String, St
     imports
 }
 
-/// The line `//! Imports: a, b.` of each subject.
+/// Parses the line `//! Imports: a, b.` of each subject.
 fn declared(sources: &[(String, String)]) -> BTreeMap<String, BTreeSet<String>> {
     let heads = sources.iter().filter(|(name, _)| {
         let depth = name.matches('/').count();
@@ -131,7 +133,7 @@ fn declared(sources: &[(String, String)]) -> BTreeMap<String, BTreeSet<String>> 
     heads.map(|(name, text)| (subject(name).to_owned(), list(text))).collect()
 }
 
-/// What is wrong with the imports between subjects: some not declared, or a circle.
+/// Returns undeclared imports and import cycles between subjects.
 fn import_offences(sources: &[(String, String)]) -> Vec<String> {
     let declared = declared(sources);
     let mut offences = vec![];
@@ -142,7 +144,7 @@ fn import_offences(sources: &[(String, String)]) -> Vec<String> {
             }
         }
     }
-    // A subject all of whose imports are sorted is sorted too; what remains is a circle.
+    // Topological sort: the subjects that remain form a cycle.
     let mut rest = declared;
     loop {
         let sorted: Vec<String> = rest
@@ -163,20 +165,20 @@ fn import_offences(sources: &[(String, String)]) -> Vec<String> {
 }
 
 #[test]
-fn subjects_import_what_they_declare_and_never_in_a_circle() {
+fn subjects_import_only_what_they_declare_without_cycles() {
     let offences = import_offences(&sources());
     assert!(offences.is_empty(), "\n  {}", offences.join("\n  "));
 }
 
 #[test]
-fn a_planted_back_arrow_is_found() {
+fn an_undeclared_import_and_a_cycle_are_found() {
     let mut planted = sources();
     planted.push(("system/planted.rs".into(), "//! X.\nuse crate::bench::view;\n".into()));
     assert_eq!(
         import_offences(&planted),
         ["system/planted.rs imports bench, which system does not declare"]
     );
-    // Declared, it closes a circle.
+    // Once it is declared, the import closes a cycle.
     for (name, text) in &mut planted {
         if name == "system/mod.rs" {
             *text = text.replace("Imports: nothing", "Imports: bench");
@@ -207,10 +209,10 @@ const IMPURE: [&str; 16] = [
 ];
 
 #[test]
-fn pure_files_are_pure() {
+fn pure_files_do_no_io() {
     let pure: Vec<(String, String)> =
         sources().into_iter().filter(|(_, text)| text.contains("//! Pure: ")).collect();
-    assert!(pure.len() > 80, "only {} files say that they are pure", pure.len());
+    assert!(pure.len() > 80, "only {} files are marked as pure", pure.len());
     let offences: Vec<String> =
         pure.iter().flat_map(|(name, text)| offences_in(name, text, &IMPURE)).collect();
     assert!(offences.is_empty(), "a pure file does no I/O:\n  {}", offences.join("\n  "));
@@ -219,7 +221,7 @@ fn pure_files_are_pure() {
 }
 
 #[test]
-fn processes_start_in_one_place() {
+fn only_system_starts_processes() {
     forbid(
         &["process::Command", "duct::", "xshell::"],
         |name| name.starts_with("system/"),
@@ -228,7 +230,7 @@ fn processes_start_in_one_place() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for_and_has_one_job() {
+fn files_start_with_a_doc_comment_and_are_short() {
     let mut offences = vec![];
     for (name, text) in files("xtask", "rs") {
         if !text.starts_with("//!") {
@@ -256,7 +258,7 @@ fn every_file_says_what_it_is_for_and_has_one_job() {
 }
 
 #[test]
-fn no_room_is_a_lumber_room() {
+fn no_file_or_folder_has_a_catch_all_name() {
     for (name, _) in files("xtask", "rs") {
         let stem = Path::new(&name).file_stem().unwrap().to_str().unwrap();
         let path: BTreeSet<&str> = name.split('/').collect();
@@ -300,8 +302,8 @@ fn architecture_names_every_subject() {
 }
 
 #[test]
-fn nothing_private_is_committed() {
-    // Mirrors are learnt from the machine's own configuration, never written down.
+fn no_mirror_address_is_committed() {
+    // Mirrors come from the machine's configuration.
     let needles = [["deb.", "debian.org"].concat(), ["files.", "pythonhosted.org"].concat()];
     let mut sources = files("xtask/src", "rs");
     sources.extend(files("testbed", "nix"));

@@ -1,5 +1,5 @@
-//! `update` where the surroundings fail: Ctrl-C, a full disk, a folder that cannot be written,
-//! another update beside it. flake.lock is flake.lock is unchanged what it was, and the message says why.
+//! `update` under faults: Ctrl-C, a full disk, a read-only folder, a concurrent update. flake.lock
+//! stays unchanged and the message says why.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use crate::support::world::{World, git};
 use crate::support::{Scratch, code, json, path_with_nix, skip, stderr};
 use serde_json::json;
 
-/// `slow` takes as long as its name says, so that there is something to interrupt.
+/// The build of `slow` takes a second, so that it can be interrupted.
 const HOSTS: &str = r#"
     plain = host { variant = "cpu-plain"; manifest.rev = llama-cpp.rev; };
     slow = host { variant = "cpu-slow"; manifest.rev = llama-cpp.rev; script = "read x < ${llama-cpp}/content; sleep 1; echo $x > $out"; };
 "#;
 
-/// Nix takes such a lock as it is, and would build the fleet from another repository.
+/// Nix accepts such a lock file and would build the fleet from another repository.
 #[test]
-fn a_lock_that_leads_elsewhere_is_not_updated() {
-    let poison = |text: &str| {
+fn a_lock_file_with_another_source_is_not_updated() {
+    let redirected = |text: &str| {
         let mut lock: serde_json::Value = serde_json::from_str(text).unwrap();
         let locked = &mut lock["nodes"]["llama-cpp"]["locked"];
         *locked = json!({ "type": "github", "owner": "evil", "repo": "llama.cpp",
@@ -29,21 +29,21 @@ fn a_lock_that_leads_elsewhere_is_not_updated() {
     let world = World::new();
     let good = world.lock();
     world.release("two");
-    let poisoned = poison(&good).to_string();
-    world.fleet.write("flake.lock", &poisoned);
-    let (code, report, said) = world.run(&["update"]);
-    assert_eq!(code, 1, "{said}");
+    let bad = redirected(&good).to_string();
+    world.fleet.write("flake.lock", &bad);
+    let (code, report, message) = world.run(&["update"]);
+    assert_eq!(code, 1, "{message}");
     assert_eq!(report["findings"][0]["code"], "lock-elsewhere", "{report}");
-    assert!(said.contains("github:evil/llama.cpp"), "{said}");
-    assert_eq!(world.lock(), poisoned);
-    // What a host is pinned to is locked in another file.
+    assert!(message.contains("github:evil/llama.cpp"), "{message}");
+    assert_eq!(world.lock(), bad);
+    // Pinned hosts are locked in another file.
     world.fleet.write("flake.lock", &good);
-    let locked = &poison(&good)["nodes"]["llama-cpp"]["locked"];
+    let locked = &redirected(&good)["nodes"]["llama-cpp"]["locked"];
     let pinned = json!({ "holds": { world.locked(): { "plain": { "locked": locked,
         "since": "2026-11-22", "failedWith": "b9", "failedAt": "build", "reason": "x" } } } });
     world.fleet.write("pinned_hosts.json", &pinned.to_string());
-    let (code, report, said) = world.run(&["update", "--dry-run"]);
-    assert_eq!(code, 1, "{said}");
+    let (code, report, message) = world.run(&["update", "--dry-run"]);
+    assert_eq!(code, 1, "{message}");
     let finding = &report["findings"][0];
     assert_eq!(finding["code"], "lock-elsewhere", "{report}");
     assert!(
@@ -52,24 +52,24 @@ fn a_lock_that_leads_elsewhere_is_not_updated() {
     );
 }
 
-/// `?`, `#` and `%` mean something in a flake reference.
+/// `?`, `#` and `%` have a meaning in flake references.
 #[test]
-fn a_fleet_is_updated_and_restored_whatever_its_folder_is_called() {
+fn special_characters_in_the_fleets_path_work() {
     let world = World::new();
     let second = world.release("two");
     let beside = world.fleet.path().parent().unwrap();
-    let odd = beside.join("fleet?x=#y%20 z");
-    for folder in [&odd, &beside.join("fleet")] {
+    let fleet = beside.join("fleet?x=#y%20 z");
+    for folder in [&fleet, &beside.join("fleet")] {
         let copied = Command::new("cp").arg("-r").args([world.fleet.path(), folder]).status();
         assert!(copied.unwrap().success());
     }
     fs::write(beside.join("fleet/flake.nix"), "the neighbour").unwrap();
     let run = |words: &str| {
-        let mut command = crate::support::xtask(&odd);
+        let mut command = crate::support::xtask(&fleet);
         let output = command.args(words.split(' ')).arg("--json").output().unwrap();
         assert_eq!(code(&output), 0, "{words}: {}", stderr(&output));
     };
-    let lock = || fs::read_to_string(odd.join("flake.lock")).unwrap();
+    let lock = || fs::read_to_string(fleet.join("flake.lock")).unwrap();
     let before = lock();
     ["check", "build-all --no-link", "list", "matrix", "update"].into_iter().for_each(run);
     assert!(lock().contains(&second) && lock() != before);
@@ -78,9 +78,9 @@ fn a_fleet_is_updated_and_restored_whatever_its_folder_is_called() {
     assert_eq!(world.lock(), before);
 }
 
-/// Upstream lists its names, and its history cannot be read.
+/// Upstream's branches and tags can be listed but its history cannot be read.
 #[test]
-fn without_a_history_nothing_is_claimed_that_only_it_has() {
+fn without_upstreams_history_update_makes_no_claims_about_it() {
     let world = World::new();
     let second = world.release("two");
     let tools = Scratch::new();
@@ -93,50 +93,50 @@ fn without_a_history_nothing_is_claimed_that_only_it_has() {
             world.xtask().arg("update").args(to).arg("--json").env("PATH", &path).output().unwrap();
         (code(&output), json(&output), stderr(&output))
     };
-    // A commit that no name leads to.
-    let aside = git(&world.upstream(), &["rev-parse", &format!("{second}~1^{{tree}}")]);
-    let (code, report, said) = update(&["--to", &aside[..9]]);
-    assert_eq!((code, &report["findings"][0]["code"]), (2, &json!("unreachable")), "{said}");
-    assert!(said.contains("disk full") && !said.contains("has no tag"), "{said}");
-    // The pin may be of a later commit than the release.
+    // A hash that no branch or tag reaches.
+    let unreachable = git(&world.upstream(), &["rev-parse", &format!("{second}~1^{{tree}}")]);
+    let (code, report, message) = update(&["--to", &unreachable[..9]]);
+    assert_eq!((code, &report["findings"][0]["code"]), (2, &json!("unreachable")), "{message}");
+    assert!(message.contains("disk full") && !message.contains("has no tag"), "{message}");
+    // The pin may be newer than the release.
     assert_eq!(world.run(&["update"]).0, 0);
     git(&world.upstream(), &["tag", "v0.1.0", "b1"]);
-    let (code, report, said) = update(&["--stable"]);
-    assert_eq!((code, &report["findings"][0]["code"]), (2, &json!("unreachable")), "{said}");
-    assert!(said.contains("disk full") && said.contains("update --to v0.1.0"), "{said}");
+    let (code, report, message) = update(&["--stable"]);
+    assert_eq!((code, &report["findings"][0]["code"]), (2, &json!("unreachable")), "{message}");
+    assert!(message.contains("disk full") && message.contains("update --to v0.1.0"), "{message}");
     assert_eq!(world.locked(), second);
-    let (code, _, said) = update(&["--to", "v0.1.0", "--dry-run"]);
-    assert!(code == 0 && said.contains("cannot list upstream's changes"), "{said}");
+    let (code, _, message) = update(&["--to", "v0.1.0", "--dry-run"]);
+    assert!(code == 0 && message.contains("cannot list upstream's changes"), "{message}");
 }
 
-/// The build itself does what an editor would.
+/// The build edits flake.lock during the update.
 #[test]
-fn a_lock_that_changes_meanwhile_is_left_alone_and_that_is_no_success() {
+fn a_lock_file_that_changes_during_the_update_is_left_alone() {
     let hosts = r#"
         plain = host { variant = "cpu-plain"; manifest.rev = llama-cpp.rev; script = "read x < ${llama-cpp}/content; case $x in /*) echo '{ }' > $x;; esac; echo > $out"; };
     "#;
     let world = World::of(hosts);
     world.release(world.fleet.path().join("flake.lock").to_str().unwrap());
-    let (code, _, said) = world.run(&["update"]);
-    assert!(code == 2 && said.contains("flake.lock changed while the update ran"), "{said}");
+    let (code, _, message) = world.run(&["update"]);
+    assert!(code == 2 && message.contains("flake.lock changed while the update ran"), "{message}");
     assert_eq!(world.lock(), "{ }\n");
 }
 
 #[test]
-fn a_host_that_cannot_be_measured_is_named_before_anything_is_built() {
+fn an_unmeasurable_bench_host_is_rejected_before_the_build() {
     let bare = r#"
         plain = host { variant = "cpu-plain"; manifest.rev = llama-cpp.rev; script = "read x < ${llama-cpp}/content; test $x != broken && echo $x > $out"; };
         bare = { options = { }; config = { }; };
     "#;
     let world = World::of(bare);
     world.release("broken");
-    let (code, _, said) = world.run(&["update", "--bench", "bare"]);
-    assert!(code == 2 && said.contains("bare has no llama.cpp that evaluates"), "{said}");
+    let (code, _, message) = world.run(&["update", "--bench", "bare"]);
+    assert!(code == 2 && message.contains("bare has no llama.cpp that evaluates"), "{message}");
 }
 
-/// As after a kill between the renames of pin.json and flake.lock.
+/// A kill between the renames of pin.json and flake.lock leaves this state.
 #[test]
-fn a_half_written_step_is_not_taken_for_the_users_edit() {
+fn a_half_written_update_is_not_a_manual_edit() {
     let world = World::new();
     let fleet = world.fleet.path();
     world.fleet.write("pin.json", "{ \"builds\": {} }\n");
@@ -147,22 +147,22 @@ fn a_half_written_step_is_not_taken_for_the_users_edit() {
     let half = fs::read_to_string(fleet.join("pin.json")).unwrap();
     git(fleet, &["checkout", "--quiet", "flake.lock"]);
     assert_ne!(world.status(), "");
-    // Another edit is the user's.
+    // Any other difference is the user's edit.
     world.fleet.write("pin.json", &half.replace("{", "{ \"x\": 1,"));
-    let (code, report, said) = world.run(&["update", "--commit"]);
-    assert_eq!((code, &report["findings"][0]["code"]), (1, &json!("cannot-commit")), "{said}");
+    let (code, report, message) = world.run(&["update", "--commit"]);
+    assert_eq!((code, &report["findings"][0]["code"]), (1, &json!("cannot-commit")), "{message}");
     world.fleet.write("pin.json", &half);
-    let (code, _, said) = world.run(&["update", "--commit"]);
-    assert_eq!(code, 0, "{said}");
+    let (code, _, message) = world.run(&["update", "--commit"]);
+    assert_eq!(code, 0, "{message}");
     assert_eq!((world.locked(), world.status()), (two, String::new()));
 }
 
 #[test]
-fn interrupted_at_any_moment_the_lock_is_the_old_or_the_new_one() {
+fn ctrl_c_leaves_the_old_or_the_new_lock_file() {
     let world = World::of(HOSTS);
     let old = world.lock();
     let mut whole = Duration::from_secs(2);
-    let mut refused = 0;
+    let mut interrupted = 0;
     for round in 0..8u32 {
         // Each time another revision, or there would be nothing to build.
         let revision = world.release(&format!("content {round}"));
@@ -185,8 +185,8 @@ fn interrupted_at_any_moment_the_lock_is_the_old_or_the_new_one() {
         let output = child.wait_with_output().unwrap();
         let lock = world.lock();
         if lock == old {
-            refused += 1;
-            // Before it listens for it, Ctrl-C is the kernel's to answer.
+            interrupted += 1;
+            // SIGINT kills xtask until its handler is installed.
             assert!([130, -1].contains(&code(&output)), "round {round}: {}", stderr(&output));
             if code(&output) == 130 {
                 assert!(stderr(&output).contains("flake.lock is unchanged"), "{}", stderr(&output));
@@ -197,13 +197,13 @@ fn interrupted_at_any_moment_the_lock_is_the_old_or_the_new_one() {
             fs::write(world.fleet.path().join("flake.lock"), &old).unwrap();
         }
     }
-    assert!(refused > 0, "no round was interrupted in time");
-    // What was left behind is nobody's hindrance.
+    assert!(interrupted > 0, "no round was interrupted in time");
+    // Files that interrupted updates left do not stop the next one.
     assert_eq!(world.run(&["update"]).0, 0);
 }
 
 #[test]
-fn of_two_updates_at_once_one_is_made() {
+fn concurrent_updates_update_once() {
     let world = World::of(HOSTS);
     let second = world.release("two");
     let start = || {
@@ -213,22 +213,22 @@ fn of_two_updates_at_once_one_is_made() {
     let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
     let mut codes = both.each_ref().map(code);
     codes.sort_unstable();
-    // Or the later one came when the first had ended, and had nothing to do.
+    // Both succeed if the second starts after the first has ended; it then has nothing to do.
     assert!(codes == [0, 2] || codes == [0, 0], "{codes:?}: {}", stderr(&both[0]));
-    let of_both = format!("{}{}", stderr(&both[0]), stderr(&both[1]));
-    assert!(of_both.contains("another update of") || of_both.contains("already"), "{of_both}");
+    let messages = format!("{}{}", stderr(&both[0]), stderr(&both[1]));
+    assert!(messages.contains("another update of") || messages.contains("already"), "{messages}");
     assert_eq!((world.locked(), world.status()), (second, "M flake.lock".to_owned()));
 }
 
 #[test]
-fn on_a_detached_head_it_updates_and_the_builds_are_those_of_the_trial() {
+fn update_works_on_a_detached_head_with_the_builds_of_the_trial() {
     let world = World::of(HOSTS);
     git(world.fleet.path(), &["checkout", "--quiet", "--detach"]);
     let second = world.release("two");
-    let (code, report, said) = world.run(&["update"]);
-    assert_eq!((code, &report["lock"]), (0, &json!("updated")), "{said}");
+    let (code, report, message) = world.run(&["update"]);
+    assert_eq!((code, &report["lock"]), (0, &json!("updated")), "{message}");
     assert_eq!(world.locked(), second);
-    // What was evaluated and built beside the fleet is what the fleet has now, to the letter.
+    // The updated fleet has exactly the derivations of the trial fleet.
     let (_, check, _) = world.run(&["check", "--no-cache"]);
     let trial = report["hosts"].as_array().unwrap().iter();
     let fleet = check["hosts"].as_array().unwrap().iter();
@@ -240,13 +240,13 @@ fn on_a_detached_head_it_updates_and_the_builds_are_those_of_the_trial() {
     assert_eq!(changed, 1);
 }
 
-/// A folder in memory with a limited size, in which the world's fleet lies; gone when dropped.
-struct Small {
+/// A copy of a world's fleet in a tmpfs of limited size, which is unmounted when dropped.
+struct SmallDisk {
     folder: PathBuf,
 }
 
-impl Small {
-    /// `Err`: why there can be none here.
+impl SmallDisk {
+    /// Copies the fleet. An error says why this machine cannot mount a tmpfs.
     fn with(world: &World) -> Result<Self, String> {
         let folder = world.scratch.path().join("small");
         fs::create_dir_all(&folder).unwrap();
@@ -260,7 +260,7 @@ impl Small {
             Err(error) => return Err(format!("needs mount: {error}")),
         }
         let small = Self { folder };
-        // Git's hooks are samples, and larger than all the rest.
+        // Git's sample hooks are larger than everything else.
         fs::remove_dir_all(world.fleet.path().join(".git/hooks")).unwrap();
         let from = world.fleet.path().join(".");
         let copied = Command::new("cp").arg("-a").arg(from).arg(&small.folder).status();
@@ -268,7 +268,7 @@ impl Small {
         Ok(small)
     }
 
-    /// `update` of the fleet in it, and the flake.lock before and after.
+    /// Runs `update` there; returns its output and flake.lock before and after.
     fn update(&self, world: &World, args: &[&str]) -> (Output, Vec<u8>, Vec<u8>) {
         let lock = || fs::read(self.folder.join("flake.lock")).unwrap();
         let before = lock();
@@ -278,24 +278,24 @@ impl Small {
     }
 }
 
-impl Drop for Small {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.folder).status();
     }
 }
 
 #[test]
-fn a_full_disk_or_a_read_only_one_leaves_the_lock_and_is_named() {
+fn a_full_or_read_only_disk_leaves_the_lock_file_unchanged() {
     let world = World::of(HOSTS);
     world.release("two");
-    let small = match Small::with(&world) {
+    let small = match SmallDisk::with(&world) {
         Ok(small) => small,
         Err(why) => return skip(&why),
     };
     let fill = small.folder.join("fill");
     let mut bytes = 1 << 20;
     let mut filling = fs::File::create(&fill).unwrap();
-    // In ever smaller pieces, to the last byte.
+    // Fill the disk to the last byte, in ever smaller pieces.
     while bytes > 0 {
         use std::io::Write as _;
         if filling.write_all(&vec![1; bytes]).is_err() {
@@ -305,9 +305,9 @@ fn a_full_disk_or_a_read_only_one_leaves_the_lock_and_is_named() {
     drop(filling);
     for args in [&[][..], &["--allow-partial"]] {
         let (output, before, after) = small.update(&world, args);
-        let said = stderr(&output);
-        assert_eq!((code(&output), before == after), (2, true), "{said}");
-        assert!(said.contains("flake.lock") && said.contains("No space left"), "{said}");
+        let message = stderr(&output);
+        assert_eq!((code(&output), before == after), (2, true), "{message}");
+        assert!(message.contains("flake.lock") && message.contains("No space left"), "{message}");
     }
     fs::remove_file(&fill).unwrap();
 
@@ -318,18 +318,21 @@ fn a_full_disk_or_a_read_only_one_leaves_the_lock_and_is_named() {
     };
     remount("ro");
     let (output, before, after) = small.update(&world, &[]);
-    let said = stderr(&output);
-    assert_eq!((code(&output), before == after), (2, true), "{said}");
-    assert!(said.contains("flake.lock") && said.contains("Read-only file system"), "{said}");
-    assert!(left_over(&small.folder).is_empty(), "{:?}", left_over(&small.folder));
+    let message = stderr(&output);
+    assert_eq!((code(&output), before == after), (2, true), "{message}");
+    assert!(
+        message.contains("flake.lock") && message.contains("Read-only file system"),
+        "{message}"
+    );
+    assert!(temporary_files(&small.folder).is_empty(), "{:?}", temporary_files(&small.folder));
     remount("rw");
     let (output, before, after) = small.update(&world, &[]);
     assert_eq!((code(&output), before == after), (0, false), "{}", stderr(&output));
-    assert!(left_over(&small.folder).is_empty(), "{:?}", left_over(&small.folder));
+    assert!(temporary_files(&small.folder).is_empty(), "{:?}", temporary_files(&small.folder));
 }
 
-/// Temporary files of ours.
-fn left_over(folder: &Path) -> Vec<String> {
+/// Lists xtask's temporary files.
+fn temporary_files(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
     names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".tmp")).collect()
 }

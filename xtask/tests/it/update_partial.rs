@@ -1,5 +1,5 @@
-//! `update --allow-partial`: hosts that fail are pinned, the others move, `check` warns, and
-//! what works again is unpinned; with real Nix and real git.
+//! `update --allow-partial` with real Nix and Git: failing hosts are pinned, the others are updated,
+//! `check` warns, and hosts that work again are unpinned.
 
 use std::fs;
 use std::process::Stdio;
@@ -9,9 +9,9 @@ use crate::support::stderr;
 use crate::support::world::{World, git, state};
 use serde_json::Value;
 
-/// `well` builds whatever it is, `picky` does not build `broken`, `needs` needs a file to
-/// evaluate; each from the llama.cpp that it has. The package of `well` names its revision,
-/// as every real one does.
+/// `well` always builds, `picky` fails to build the release `broken`, `needs` reads a file to
+/// evaluate; each uses the llama.cpp revision of its host. Like every real package, that of `well`
+/// contains its revision.
 const HOSTS: &str = r#"
     well = let s = source "well"; in host { variant = "cpu-well"; manifest.rev = s.rev; script = "echo ${s.rev} > $out"; };
     picky = let s = source "picky"; in host { variant = "cpu-picky"; manifest.rev = s.rev; script = "read x < ${s}/content; test $x != broken && echo $x > $out"; };
@@ -25,17 +25,18 @@ fn pinned(world: &World) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The revision that each host has, by `list`.
+/// Returns host, revision and whether it is pinned, from `list`.
 fn revisions(world: &World) -> Vec<(String, String, bool)> {
-    let (_, list, said) = world.run(&["list"]);
+    let (_, list, message) = world.run(&["list"]);
     let text = |value: &Value| value.as_str().unwrap_or("none").to_owned();
-    let hosts = list["hosts"].as_array().unwrap_or_else(|| panic!("{said}"));
+    let hosts = list["hosts"].as_array().unwrap_or_else(|| panic!("{message}"));
     hosts
         .iter()
         .map(|it| (text(&it["host"]), text(&it["rev"]), it["held"].as_bool().unwrap()))
         .collect()
 }
 
+/// Returns host and message of each warning about a pinned host.
 fn reminders(check: &Value) -> Vec<(String, String)> {
     let hosts = check["hosts"].as_array().unwrap().iter();
     let of = |host: &Value| -> Vec<(String, String)> {
@@ -48,23 +49,23 @@ fn reminders(check: &Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_host_that_fails_is_pinned_warned_about_and_unpinned() {
+fn a_failing_host_is_pinned_and_unpinned_once_it_works() {
     let world = World::of(HOSTS);
     let first = world.locked();
     let second = world.release("broken");
-    // Without the flag nothing moves.
-    let (code, report, said) = world.run(&["update"]);
-    assert_eq!((code, &report["failedAt"]), (1, &"build".into()), "{said}");
+    // Without the flag nothing changes.
+    let (code, report, message) = world.run(&["update"]);
+    assert_eq!((code, &report["failedAt"]), (1, &"build".into()), "{message}");
     assert_eq!(world.status(), "");
 
-    let (code, report, said) = world.run(&["update", "--allow-partial", "--commit"]);
-    assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
-    assert!(said.contains("PINNED: picky stays at b1, because the build fails"), "{said}");
-    // The command that finds the commit is one that runs.
-    let line = said.lines().find_map(|line| line.split_once("cargo xtask bisect ")).unwrap().1;
-    let words: Vec<&str> = std::iter::once("bisect").chain(line.split_whitespace()).collect();
-    let (code, bisected, told) = world.run(&words);
-    assert_eq!((code, &bisected["firstBad"]["rev"]), (0, &second.clone().into()), "{told}");
+    let (code, report, message) = world.run(&["update", "--allow-partial", "--commit"]);
+    assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{message}");
+    assert!(message.contains("PINNED: picky stays at b1, because the build fails"), "{message}");
+    // The suggested bisect command works.
+    let line = message.lines().find_map(|line| line.split_once("cargo xtask bisect ")).unwrap().1;
+    let args: Vec<&str> = std::iter::once("bisect").chain(line.split_whitespace()).collect();
+    let (code, bisected, messages) = world.run(&args);
+    assert_eq!((code, &bisected["firstBad"]["rev"]), (0, &second.clone().into()), "{messages}");
     let states = ["well", "picky", "needs"].map(|host| state(&report, host));
     assert_eq!(states, ["changed", "held", "changed"], "{report}");
     assert_eq!(
@@ -81,56 +82,60 @@ fn a_host_that_fails_is_pinned_warned_about_and_unpinned() {
     assert!(body.contains(PINNED) && body.contains("flake.lock\n"), "{body}");
     assert_eq!(world.status(), "");
 
-    let (code, check, said) = world.run(&["check"]);
-    assert_eq!((code, reminders(&check).len()), (0, 1), "{said}");
+    let (code, check, message) = world.run(&["check"]);
+    assert_eq!((code, reminders(&check).len()), (0, 1), "{message}");
     let (host, reminder) = &reminders(&check)[0];
     assert!(host == "picky" && reminder.contains("pinned to llama.cpp b1"), "{reminder}");
     assert!(
         reminder.contains("since 20") && reminder.contains("b2 fails on this host"),
         "{reminder}"
     );
-    assert!(said.contains("unpins it once it works"), "{said}");
+    assert!(message.contains("unpins it once it works"), "{message}");
 
-    // Tried again where flake.lock is the newest already; it still fails.
+    // An update tries picky again although flake.lock is already the newest; it still fails.
     let lock = world.lock();
-    let (code, report, said) = world.run(&["update"]);
-    assert_eq!((code, state(&report, "picky"), world.lock()), (0, "held", lock.clone()), "{said}");
+    let (code, report, message) = world.run(&["update"]);
+    assert_eq!(
+        (code, state(&report, "picky"), world.lock()),
+        (0, "held", lock.clone()),
+        "{message}"
+    );
     assert_eq!(world.status(), "");
 
-    // The next one fails for it too, and for another host: that one is none that may.
+    // The next release also fails for another host, which needs --allow-partial again.
     git(&world.upstream(), &["rm", "--quiet", "needed"]);
     world.release("broken");
-    let (code, report, said) = world.run(&["update"]);
-    assert_eq!((code, &report["failedAt"]), (1, &"evaluate".into()), "{said}");
+    let (code, report, message) = world.run(&["update"]);
+    assert_eq!((code, &report["failedAt"]), (1, &"evaluate".into()), "{message}");
     let third = {
-        let (code, _, said) = world.run(&["update", "--allow-partial"]);
-        assert_eq!(code, 0, "{said}");
+        let (code, _, message) = world.run(&["update", "--allow-partial"]);
+        assert_eq!(code, 0, "{message}");
         world.locked()
     };
     let at = |name: &str| pinned(&world)["holds"][&third][name]["locked"]["rev"].clone();
-    // Each stays where it was, not where flake.lock was.
+    // Each host stays at its own revision, not at that of flake.lock.
     assert_eq!((at("picky"), at("needs")), (first.clone().into(), second.clone().into()));
     assert_eq!(reminders(&world.run(&["check"]).1).len(), 2);
 
-    // Back, with one pinned host less; and forth again.
+    // Roll back, to one pinned host, and forward again.
     assert_eq!(world.run(&["rollback"]).0, 0);
-    let (_, check, said) = world.run(&["check"]);
-    assert_eq!((world.locked(), reminders(&check).len()), (second.clone(), 1), "{said}");
+    let (_, check, message) = world.run(&["check"]);
+    assert_eq!((world.locked(), reminders(&check).len()), (second.clone(), 1), "{message}");
     assert_eq!(world.run(&["rollback"]).0, 0);
     assert_eq!((world.locked(), reminders(&world.run(&["check"]).1).len()), (third, 2));
 
-    // One that works for all.
+    // A release that works for all hosts.
     world.put("needed", "1");
     let good = world.release("good");
-    let (code, report, said) = world.run(&["update"]);
-    assert_eq!((code, report["released"].as_array().unwrap().len()), (0, 2), "{said}");
-    assert!(said.contains("picky is unpinned"), "{said}");
+    let (code, report, message) = world.run(&["update"]);
+    assert_eq!((code, report["released"].as_array().unwrap().len()), (0, 2), "{message}");
+    assert!(message.contains("picky is unpinned"), "{message}");
     assert!(revisions(&world).iter().all(|(_, rev, pinned)| *rev == good && !pinned));
     assert!(reminders(&world.run(&["check"]).1).is_empty());
 }
 
 #[test]
-fn a_fix_in_the_fleet_unpins_a_host_without_a_change_of_flake_lock() {
+fn a_fix_in_the_fleet_unpins_a_host_without_changing_flake_lock() {
     let world = World::of(HOSTS);
     world.release("broken");
     assert_eq!(world.run(&["update", "--allow-partial", "--commit"]).0, 0);
@@ -138,17 +143,17 @@ fn a_fix_in_the_fleet_unpins_a_host_without_a_change_of_flake_lock() {
     let flake = world.fleet.path().join("flake.nix");
     let text = fs::read_to_string(&flake).unwrap();
     fs::write(&flake, text.replace("test $x != broken && ", "")).unwrap();
-    let (code, report, said) = world.run(&["update", "--commit"]);
-    assert_eq!((code, &report["released"][0]), (0, &"picky".into()), "{said}");
+    let (code, report, message) = world.run(&["update", "--commit"]);
+    assert_eq!((code, &report["released"][0]), (0, &"picky".into()), "{message}");
     assert_eq!((world.lock(), pinned(&world)["holds"].clone()), (lock, serde_json::json!({})));
     let subject = git(world.fleet.path(), &["show", "--no-patch", "--format=%s", "HEAD"]);
     assert_eq!(subject, "pinned_hosts.json: unpin picky");
     assert_eq!(world.status(), "M flake.nix");
 }
 
-/// As earlier versions left a fleet, with both files in overlays/llama-cpp/.
+/// Earlier versions wrote both files to overlays/llama-cpp/.
 #[test]
-fn files_in_the_old_places_are_read_and_moved_by_the_next_update() {
+fn files_at_old_paths_are_read_and_moved_by_the_next_update() {
     let world = World::of(HOSTS);
     let first = world.locked();
     let second = world.release("broken");
@@ -160,78 +165,88 @@ fn files_in_the_old_places_are_read_and_moved_by_the_next_update() {
     git(fleet, &["add", "--all"]);
     git(fleet, &["commit", "--quiet", "--message", "old"]);
 
-    let (code, check, said) = world.run(&["check"]);
-    assert_eq!((code, reminders(&check).len()), (0, 1), "{said}");
-    assert!(said.contains(old_hosts), "{said}");
+    let (code, check, message) = world.run(&["check"]);
+    assert_eq!((code, reminders(&check).len()), (0, 1), "{message}");
+    assert!(message.contains(old_hosts), "{message}");
     let range = ["--good", first.as_str(), "--bad", &second, "--host", "picky", "--by", "build"];
-    let (code, bisected, said) = world.run(&[&["bisect"], &range[..]].concat());
-    assert_eq!((code, &bisected["firstBad"]["rev"]), (0, &second.clone().into()), "{said}");
+    let (code, bisected, message) = world.run(&[&["bisect"], &range[..]].concat());
+    assert_eq!((code, &bisected["firstBad"]["rev"]), (0, &second.clone().into()), "{message}");
     assert_eq!(world.status(), "");
 
-    // It fails again: picky stays pinned, in the new place.
+    // picky fails again and stays pinned, in the new file.
     world.put("more", "1");
     let third = world.release("broken");
-    let (code, _, said) = world.run(&["update", "--commit"]);
-    assert_eq!((code, world.locked(), world.status()), (0, third.clone(), String::new()), "{said}");
+    let (code, _, message) = world.run(&["update", "--commit"]);
+    assert_eq!(
+        (code, world.locked(), world.status()),
+        (0, third.clone(), String::new()),
+        "{message}"
+    );
     assert!(!fleet.join("overlays").join("llama-cpp").join("held.json").exists());
     assert!(!fleet.join(old_pin).exists());
     let numbers = fs::read_to_string(fleet.join("pin.json")).unwrap();
     assert!([&first, &second, &third].iter().all(|rev| numbers.contains(*rev)), "{numbers}");
-    let (_, check, said) = world.run(&["check"]);
-    assert_eq!(reminders(&check).len(), 1, "{said}");
+    let (_, check, message) = world.run(&["check"]);
+    assert_eq!(reminders(&check).len(), 1, "{message}");
 
-    let (code, _, said) = world.run(&["rollback"]);
-    assert_eq!((code, world.locked()), (0, second), "{said}");
+    let (code, _, message) = world.run(&["rollback"]);
+    assert_eq!((code, world.locked()), (0, second), "{message}");
     let at = revisions(&world).into_iter().find(|(host, ..)| host == "picky");
     assert_eq!(at, Some(("picky".into(), first, true)));
 }
 
 #[test]
-fn a_host_that_cannot_be_pinned_is_refused() {
+fn an_update_is_rejected_if_a_failing_host_cannot_be_pinned() {
     // A fleet that does not read pinned_hosts.json.
     let world = World::of(&HOSTS.replace("source \"picky\"", "llama-cpp"));
     let before = world.lock();
     world.release("broken");
-    let (code, report, said) = world.run(&["update", "--allow-partial"]);
-    assert_eq!((code, &report["failedAt"]), (1, &"build".into()), "{said}");
-    assert!(said.contains("picky cannot be pinned") && said.contains("fleet = self"), "{said}");
-    // And one that would leave nobody.
+    let (code, report, message) = world.run(&["update", "--allow-partial"]);
+    assert_eq!((code, &report["failedAt"]), (1, &"build".into()), "{message}");
+    assert!(
+        message.contains("picky cannot be pinned") && message.contains("fleet = self"),
+        "{message}"
+    );
+    // A fleet whose only host fails.
     let alone = &HOSTS[HOSTS.find("    picky").unwrap()..HOSTS.find("    needs").unwrap()];
     let world_of_one = World::of(alone);
     world_of_one.release("broken");
-    let (code, _, said) = world_of_one.run(&["update", "--allow-partial"]);
-    assert!(code == 1 && said.contains("there is nothing to update"), "{said}");
+    let (code, _, message) = world_of_one.run(&["update", "--allow-partial"]);
+    assert!(code == 1 && message.contains("there is nothing to update"), "{message}");
     assert_eq!((world.status(), world_of_one.status()), (String::new(), String::new()));
     assert_eq!(world.lock(), before);
 }
 
 #[test]
-fn check_finds_pinned_hosts_that_do_not_apply() {
+fn check_warns_about_pins_that_do_not_apply() {
     let world = World::of(HOSTS);
     world.release("broken");
     assert_eq!(world.run(&["update", "--allow-partial"]).0, 0);
     let file = world.fleet.path().join(PINNED);
     let text = fs::read_to_string(&file).unwrap();
-    let said_of = |text: &str| {
+    let check_with = |text: &str| {
         fs::write(&file, text).unwrap();
-        let (code, _, said) = world.run(&["check"]);
-        (code, said)
+        let (code, _, message) = world.run(&["check"]);
+        (code, message)
     };
-    let (code, said) = said_of(&text.replace("\"picky\"", "\"piccy\""));
-    assert!(code == 0 && said.contains("piccy is pinned") && said.contains("not a host"), "{said}");
-    let (code, said) = said_of("{");
-    assert!(code != 0, "{said}");
+    let (code, message) = check_with(&text.replace("\"picky\"", "\"piccy\""));
+    assert!(
+        code == 0 && message.contains("piccy is pinned") && message.contains("not a host"),
+        "{message}"
+    );
+    let (code, message) = check_with("{");
+    assert!(code != 0, "{message}");
     // flake.lock moved by hand.
     fs::write(&file, &text).unwrap();
     git(world.fleet.path(), &["checkout", "--quiet", "flake.lock"]);
-    let (code, said) = said_of(&text);
-    assert!(code == 0 && said.contains("picky is no longer pinned"), "{said}");
+    let (code, message) = check_with(&text);
+    assert!(code == 0 && message.contains("picky is no longer pinned"), "{message}");
 }
 
-/// pinned_hosts.json, pin.json and flake.lock are three files and one step: whatever the moment, each
-/// host has the llama.cpp of before or that of after. `XTASK_KILLS=50` is the whole trial.
+/// An update changes pinned_hosts.json, pin.json and flake.lock in one step: after a kill, all hosts
+/// have the llama.cpp from before or all from after. `XTASK_KILLS=50` runs the full test.
 #[test]
-fn killed_at_any_moment_a_partial_update_was_or_was_not() {
+fn a_kill_leaves_all_of_a_partial_update_or_none() {
     let kills: u32 = std::env::var("XTASK_KILLS").map_or(6, |text| text.parse().unwrap());
     let world = World::of(HOSTS);
     let fleet = world.fleet.path();

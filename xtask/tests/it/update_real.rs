@@ -1,5 +1,5 @@
-//! `update` with llama.cpp's real trees: from one revision to the other and back, and against
-//! planted mistakes of the kinds that upstream makes.
+//! `update` with llama.cpp's real trees: from one revision to the other and back, and with generated
+//! commits that contain the kinds of mistakes upstream makes.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// Hosts of every kind, as far as the testbed can: CUDA and Vulkan only evaluate there.
+/// Hosts with the backends that the testbed has; CUDA and Vulkan only evaluate there.
 const HOSTS: [(&str, &str); 3] = [
     (
         "beryllium",
@@ -26,11 +26,13 @@ const HOSTS: [(&str, &str); 3] = [
     ),
 ];
 
-/// A fleet whose flake.lock is the testbed's, with llama.cpp as `change` leaves its node.
+/// A copy of this repository with these hosts, whose flake.lock is the testbed's; `change` edits its
+/// llama.cpp node.
 fn in_testbed(hosts: &[(&str, &str)], change: impl FnOnce(&mut Value)) -> Scratch {
     locked(copy_of_repository(hosts), change)
 }
 
+/// Gives the fleet the testbed's flake.lock.
 fn locked(fleet: Scratch, change: impl FnOnce(&mut Value)) -> Scratch {
     let output = run(fleet.path(), &["check", "--testbed=old"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -42,6 +44,7 @@ fn locked(fleet: Scratch, change: impl FnOnce(&mut Value)) -> Scratch {
     fleet
 }
 
+/// Changes the llama.cpp node of a lock file to this repository.
 fn from(upstream: &Upstream) -> impl FnOnce(&mut Value) {
     let url = json!(format!("file://{}", upstream.repository().display()));
     move |locked| {
@@ -50,54 +53,53 @@ fn from(upstream: &Upstream) -> impl FnOnce(&mut Value) {
     }
 }
 
-/// What a mistake is refused with: the stage, and words of the message.
-fn refused(breakage: Breakage, stage: &str, words: &[&str]) {
+/// Asserts the stage that rejects a mistake, and parts of the message.
+fn assert_rejected(breakage: Breakage, stage: &str, words: &[&str]) {
     let dir = Scratch::new();
     let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 2).with(breakage, 1));
     let fleet = in_testbed(&HOSTS, from(&upstream));
     let lock = fs::read(fleet.path().join("flake.lock")).unwrap();
     let output = run(fleet.path(), &["update", "--testbed", "--json"]);
-    let (report, said) = (document(&output), stderr(&output));
-    assert_eq!((code(&output), &report["failedAt"]), (1, &json!(stage)), "{breakage:?}: {said}");
+    let (report, message) = (document(&output), stderr(&output));
+    assert_eq!((code(&output), &report["failedAt"]), (1, &json!(stage)), "{breakage:?}: {message}");
     for word in words {
-        assert!(said.contains(word), "{breakage:?}: {word:?} is not in {said}");
+        assert!(message.contains(word), "{breakage:?}: {word:?} is not in {message}");
     }
     assert_eq!(fs::read(fleet.path().join("flake.lock")).unwrap(), lock, "{breakage:?}");
 }
 
 #[test]
-fn an_argument_or_an_option_that_is_renamed_is_refused_before_any_build() {
-    let told = ["takes useVulkan: carbon would be built without vulkan", "withVulkan now"];
-    refused(Breakage::ArgumentRenamed, "drift", &told);
-    let told = ["declares GGML_AVX512_VNNI: beryllium", "called GGML_AVX512VNNI now"];
-    refused(Breakage::OptionRenamed, "drift", &told);
+fn a_renamed_argument_or_option_is_rejected_before_any_build() {
+    let expected = ["takes useVulkan: carbon would be built without vulkan", "withVulkan now"];
+    assert_rejected(Breakage::ArgumentRenamed, "drift", &expected);
+    let expected = ["declares GGML_AVX512_VNNI: beryllium", "called GGML_AVX512VNNI now"];
+    assert_rejected(Breakage::OptionRenamed, "drift", &expected);
 }
 
 #[test]
-fn what_a_host_does_not_evaluate_with_is_refused_with_host_and_cause() {
-    let everyone =
+fn a_revision_that_breaks_evaluation_is_rejected_with_host_and_cause() {
+    let expected =
         ["abort] beryllium, boron, carbon: evaluation aborted", "shader-debugger-headers"];
-    refused(Breakage::MissingInput, "evaluate", &everyone);
-    refused(Breakage::LicenceList, "evaluate", &["unfree] carbon"]);
-    refused(Breakage::CudaAttribute, "evaluate", &["boron", "cuda_runtime"]);
+    assert_rejected(Breakage::MissingInput, "evaluate", &expected);
+    assert_rejected(Breakage::LicenceList, "evaluate", &["unfree] carbon"]);
+    assert_rejected(Breakage::CudaAttribute, "evaluate", &["boron", "cuda_runtime"]);
 }
 
 #[test]
-fn what_does_not_parse_or_configure_is_refused() {
-    refused(Breakage::SyntaxError, "drift", &["packaging-broken", "syntax error"]);
-    // The part that failed names its hosts; carbon's is among them where Vulkan is set up.
-    let told = [
+fn a_revision_that_does_not_parse_or_configure_is_rejected() {
+    assert_rejected(Breakage::SyntaxError, "drift", &["packaging-broken", "syntax error"]);
+    // The failed part names its hosts, which include carbon where Vulkan is set up.
+    let expected = [
         "llama-cpp-tools-0.0.0 failed",
         "needed by cpu-tigerlake (beryllium)",
         "beryllium: cpu-tigerlake failed to build: its part llama-cpp-tools failed",
         "3.99 or higher is required",
     ];
-    refused(Breakage::ConfigureError, "build", &told);
+    assert_rejected(Breakage::ConfigureError, "build", &expected);
 }
 
-/// A planted history with a merge.
 #[test]
-fn a_merge_brings_its_branch_along() {
+fn a_generated_merge_contains_its_branch() {
     let dir = Scratch::new();
     let plan = Plan { merge: Some(3), ..Plan::new("v0.5.0", 4).with(Breakage::SlowDown, 3) };
     let upstream = Upstream::plant(dir.path(), &plan);
@@ -108,7 +110,7 @@ fn a_merge_brings_its_branch_along() {
     assert_eq!(files, "src/llama-context.cpp");
 }
 
-/// Before anything is built: what Nix has to build again of the packages, and what it has.
+/// `update --dry-run` lists the parts that Nix would rebuild and those that it already has.
 #[test]
 fn an_update_reports_which_parts_it_rebuilds() {
     for (change, rebuilt) in [
@@ -132,9 +134,9 @@ fn an_update_reports_which_parts_it_rebuilds() {
     }
 }
 
-/// The real trees: one host that is evaluated only (the testbed has no CUDA).
+/// The only host is evaluated and not built, because the testbed has no CUDA.
 #[test]
-fn the_testbeds_real_llama_cpp_goes_from_one_revision_to_the_other_and_back() {
+fn update_moves_the_real_llama_cpp_forwards_and_backwards() {
     let host = "{ nixpkgs.config.allowUnfree = true; programs.llama-cpp = { enable = true; \
                 backend = \"cuda\"; microarch = \"tigerlake\"; }; system.stateVersion = \"25.05\"; }\n";
     let fleet = copy_of_repository(&[("boron", host)]);
@@ -143,29 +145,29 @@ fn the_testbeds_real_llama_cpp_goes_from_one_revision_to_the_other_and_back() {
         (code(&output), document(&output), stderr(&output))
     };
     let committed = fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
-    // With GitHub's lock it is a rehearsal.
-    let (code, report, said) = updated(&["update", "--testbed=old", "--json"]);
-    assert_eq!((code, &report["lock"]), (0, &"unchanged".into()), "{said}");
-    assert!(said.contains("testbed-dry-run"), "{said}");
+    // With a lock file of GitHub inputs, the update is a dry run.
+    let (code, report, message) = updated(&["update", "--testbed=old", "--json"]);
+    assert_eq!((code, &report["lock"]), (0, &"unchanged".into()), "{message}");
+    assert!(message.contains("testbed-dry-run"), "{message}");
     assert_eq!(fs::read_to_string(fleet.path().join("flake.lock")).unwrap(), committed);
-    let told = report["findings"].to_string();
+    let findings = report["findings"].to_string();
     for word in ["curl, enableCurl", "nodejs", "useWebUi", "useRpc", "spirv-headers", "zdnn"] {
-        assert!(told.contains(word), "{word} is not in {told}");
+        assert!(findings.contains(word), "{word} is not in {findings}");
     }
-    assert!(!told.contains("\"error\"") && !told.contains("\"warning\""), "{told}");
+    assert!(!findings.contains("\"error\"") && !findings.contains("\"warning\""), "{findings}");
 
-    // A fleet that lives in the testbed.
+    // A fleet with a lock file of testbed inputs.
     let name = fleet.path().to_str().unwrap().replace('/', "_");
     let lent = fleet.home().join(format!("locks/{name}-2025-08.lock"));
     let old = format!("{}\n", fs::read_to_string(lent).unwrap());
     fs::write(fleet.path().join("flake.lock"), &old).unwrap();
-    let (code, report, said) = updated(&["update", "--testbed", "--json"]);
-    assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
+    let (code, report, message) = updated(&["update", "--testbed", "--json"]);
+    assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{message}");
     let pin = fs::read_to_string(fleet.path().join("pin.json")).unwrap();
     let rev = report["to"]["rev"].as_str().unwrap();
     assert!(pin.contains(rev) && pin.contains(report["from"]["rev"].as_str().unwrap()), "{pin}");
-    let (code, report, said) = updated(&["update", "--testbed", "--to", "2025-08", "--json"]);
-    assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{said}");
+    let (code, report, message) = updated(&["update", "--testbed", "--to", "2025-08", "--json"]);
+    assert_eq!((code, &report["lock"]), (0, &"updated".into()), "{message}");
     assert_eq!(report["backwards"], true);
     assert!(report["findings"].to_string().contains("now accepts enableCurl"), "{report}");
 }
@@ -174,51 +176,55 @@ const CUDA: &str = "{ nixpkgs.config.allowUnfree = true; programs.llama-cpp = { 
 const ROCM: &str = "{ programs.llama-cpp = { enable = true; backend = \"rocm\"; }; system.stateVersion = \"25.05\"; }\n";
 
 fn updated(fleet: &Scratch, args: &[&str]) -> (i32, Value, String) {
-    let words = [&["update", "--testbed", "--json"], args].concat();
-    let output = run(fleet.path(), &words);
+    let output = run(fleet.path(), &[&["update", "--testbed", "--json"], args].concat());
     (code(&output), document(&output), stderr(&output))
 }
 
-/// Revision and derivation of each host.
+/// Returns revision and derivation of each host.
 fn hosts_of(fleet: &Scratch) -> Vec<(Value, Value)> {
-    let of = |words: &[&str]| document(&run(fleet.path(), words))["hosts"].clone();
+    let of = |args: &[&str]| document(&run(fleet.path(), args))["hosts"].clone();
     let (listed, checked) =
         (of(&["list", "--testbed", "--json"]), of(&["check", "--testbed", "--json"]));
     let pairs = listed.as_array().unwrap().iter().zip(checked.as_array().unwrap());
     pairs.map(|(listed, checked)| (listed["rev"].clone(), checked["drvPath"].clone())).collect()
 }
 
-/// The real module, in this repository's layout: CUDA breaks, ROCm does not.
+/// In this repository's layout: CUDA breaks, ROCm does not.
 #[test]
-fn a_backend_that_breaks_is_pinned_with_the_real_module() {
+fn a_host_with_a_broken_backend_is_pinned_by_the_real_module() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", 2).with(Breakage::CudaAttribute, 1);
     let upstream = Upstream::plant(dir.path(), &plan);
     let fleet = in_testbed(&[("boron", CUDA), ("nitrogen", ROCM)], from(&upstream));
-    pins_boron(&fleet, &upstream, "llama-cpp");
+    assert_pins_boron(&fleet, &upstream, "llama-cpp");
 }
 
-/// And in a fleet of one's own, whose llama.cpp is its own input or llamafleet's.
+/// In a fleet made from the template, whose llama.cpp is its own input or llamafleet's.
 #[test]
-fn so_it_is_in_a_fleet_of_ones_own() {
+fn a_host_with_a_broken_backend_is_pinned_in_a_template_fleet() {
     for nested in [false, true] {
         let dir = Scratch::new();
         let plan = Plan::new("2025-08", 2).with(Breakage::CudaAttribute, 1);
         let upstream = Upstream::plant(dir.path(), &plan);
-        let fleet = locked(of_ones_own(nested), from(&upstream));
-        pins_boron(&fleet, &upstream, if nested { "llamafleet/llama-cpp" } else { "llama-cpp" });
+        let fleet = locked(template_fleet(nested), from(&upstream));
+        assert_pins_boron(
+            &fleet,
+            &upstream,
+            if nested { "llamafleet/llama-cpp" } else { "llama-cpp" },
+        );
     }
 }
 
-fn pins_boron(fleet: &Scratch, upstream: &Upstream, input: &str) {
+/// Asserts that boron is pinned, nitrogen is updated, and a rollback restores both.
+fn assert_pins_boron(fleet: &Scratch, upstream: &Upstream, input: &str) {
     let before = hosts_of(fleet);
-    let (code, report, said) = updated(fleet, &["--input", input]);
-    assert_eq!((code, &report["failedAt"]), (1, &json!("evaluate")), "{said}");
-    let (code, report, said) = updated(fleet, &["--input", input, "--allow-partial"]);
-    assert_eq!((code, &report["lock"]), (0, &json!("updated")), "{said}");
-    assert!(said.contains("PINNED: boron"), "{said}");
+    let (code, report, message) = updated(fleet, &["--input", input]);
+    assert_eq!((code, &report["failedAt"]), (1, &json!("evaluate")), "{message}");
+    let (code, report, message) = updated(fleet, &["--input", input, "--allow-partial"]);
+    assert_eq!((code, &report["lock"]), (0, &json!("updated")), "{message}");
+    assert!(message.contains("PINNED: boron"), "{message}");
     let after = hosts_of(fleet);
-    // boron has the derivation of before, nitrogen the one that the trial showed.
+    // boron keeps its derivation, nitrogen has that of the trial fleet.
     assert_eq!(after[0], before[0]);
     assert_eq!(after[1].0, json!(upstream.revs[2]));
     assert_eq!(after[1].1, report["hosts"][1]["after"]);
@@ -231,8 +237,8 @@ fn pins_boron(fleet: &Scratch, upstream: &Upstream, input: &str) {
     assert_eq!(hosts_of(fleet), before);
 }
 
-/// The template, with two hosts; `nested`: llama.cpp is the input of llamafleet alone.
-fn of_ones_own(nested: bool) -> Scratch {
+/// The template with two hosts. If `nested`, llama.cpp is an input of llamafleet only.
+fn template_fleet(nested: bool) -> Scratch {
     let fleet = Scratch::new();
     let template = repository().join("templates/fleet");
     let copied = Command::new("cp").arg("-r").arg(template.join(".")).arg(fleet.path()).status();
@@ -251,14 +257,11 @@ fn of_ones_own(nested: bool) -> Scratch {
     fleet.write("hosts/default.nix", &format!("{{ boron = {row} nitrogen = {row} }}\n"));
     fleet.write("hosts/boron/default.nix", CUDA);
     fleet.write("hosts/nitrogen/default.nix", ROCM);
-    for args in [&["init", "--quiet"][..], &["add", "--all"]] {
-        let git = Command::new("git").args(args).current_dir(fleet.path()).status();
-        assert!(git.unwrap().success());
-    }
+    git(fleet.path(), &["init", "--quiet"]);
+    git(fleet.path(), &["add", "--all"]);
     fleet
 }
 
-/// One variant of two does not compile: the other one is built and moves.
 #[test]
 #[ignore = "builds llama.cpp: minutes"]
 fn a_variant_that_does_not_compile_is_pinned_and_the_other_is_built() {
@@ -274,30 +277,30 @@ fn a_variant_that_does_not_compile_is_pinned_and_the_other_is_built() {
     let hosts = hosts.each_ref().map(|(name, body)| (*name, body.as_str()));
     let fleet = in_testbed(&hosts, from(&upstream));
     let before = hosts_of(&fleet);
-    let (code, report, said) = updated(&fleet, &["--allow-partial"]);
-    assert_eq!((code, &report["lock"]), (0, &json!("updated")), "{said}");
-    assert_eq!(report["hosts"][0]["state"], json!("held"), "{said}");
-    assert_eq!(report["hosts"][1]["state"], json!("changed"), "{said}");
-    assert!(said.contains("vnni-dot-products.h"), "{said}");
+    let (code, report, message) = updated(&fleet, &["--allow-partial"]);
+    assert_eq!((code, &report["lock"]), (0, &json!("updated")), "{message}");
+    assert_eq!(report["hosts"][0]["state"], json!("held"), "{message}");
+    assert_eq!(report["hosts"][1]["state"], json!("changed"), "{message}");
+    assert!(message.contains("vnni-dot-products.h"), "{message}");
     let after = hosts_of(&fleet);
     assert_eq!((&after[0], &after[1].1), (&before[0], &report["hosts"][1]["after"]));
-    eprintln!("{said}");
+    eprintln!("{message}");
 }
 
-/// The canary's judge, with a llama.cpp that is a quarter slower.
+/// The new llama.cpp is a quarter slower.
 #[test]
 #[ignore = "builds llama.cpp and measures it: minutes"]
-fn a_slow_down_is_refused_by_the_canary() {
+fn the_canary_rejects_a_slowdown() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", 20).with(Breakage::SlowDown, 13);
     let upstream = Upstream::plant(dir.path(), &plan);
     let fleet = in_testbed(&[("boron", CUDA)], from(&upstream));
     let lock = fs::read(fleet.path().join("flake.lock")).unwrap();
-    let (code, report, said) = updated(&fleet, &["--bench", "local"]);
-    eprintln!("{said}");
-    assert_eq!((code, &report["failedAt"]), (1, &json!("bench")), "{said}");
-    assert!(said.contains("is slower with the new revision"), "{said}");
-    assert!(said.contains("cargo xtask bisect --testbed --good"), "{said}");
-    assert!(said.contains("--host local --by bench"), "{said}");
+    let (code, report, message) = updated(&fleet, &["--bench", "local"]);
+    eprintln!("{message}");
+    assert_eq!((code, &report["failedAt"]), (1, &json!("bench")), "{message}");
+    assert!(message.contains("is slower with the new revision"), "{message}");
+    assert!(message.contains("cargo xtask bisect --testbed --good"), "{message}");
+    assert!(message.contains("--host local --by bench"), "{message}");
     assert_eq!(fs::read(fleet.path().join("flake.lock")).unwrap(), lock);
 }

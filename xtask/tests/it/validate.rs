@@ -1,14 +1,14 @@
-//! What `check` holds a fleet to beyond evaluation: flags, targets, the lock file, Git.
+//! What `check` validates beyond evaluation: flags, targets, the lock file, Git.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use crate::support::builders::{signal, spawn};
+use crate::support::world::git;
 use crate::support::{Scratch, code, copy_of_repository, fleet, json, run, stderr, stdout, xtask};
 use serde_json::Value;
 
-/// Every finding: who it is about, its code, its message.
+/// Returns the subject (`fleet`, a host or a package), code and message of every finding.
 fn findings(report: &Value) -> Vec<(String, String, String)> {
     let of = |place: &str, list: &Value| -> Vec<_> {
         let list = list.as_array().unwrap().iter();
@@ -32,7 +32,7 @@ fn checked(dir: &Scratch, args: &[&str]) -> (i32, Value) {
 }
 
 #[test]
-fn flags_that_are_not_the_tables_are_findings_on_their_host() {
+fn wrong_flags_and_targets_are_findings_of_their_host() {
     let fleet = fleet(
         r#"
         a-good = host { };
@@ -66,7 +66,7 @@ fn flags_that_are_not_the_tables_are_findings_on_their_host() {
 }
 
 #[test]
-fn what_the_host_runs_under_llama_cpps_name_must_be_its_variant() {
+fn pkgs_and_service_packages_must_be_the_hosts_variant() {
     let fleet = fleet(
         r#"
         a-good = host { } // { pkgs.llama-cpp.llamaCpp.variant = "cpu-test"; };
@@ -84,7 +84,7 @@ fn what_the_host_runs_under_llama_cpps_name_must_be_its_variant() {
 }
 
 #[test]
-fn nixpkgs_refusals_are_told_before_its_wall_of_text() {
+fn packages_refused_by_nixpkgs_are_reported_without_its_long_error() {
     let fleet = fleet(
         r#"
         a-broken = let h = host { }; in h // { config.programs.llama-cpp = h.config.programs.llama-cpp // {
@@ -102,7 +102,7 @@ fn nixpkgs_refusals_are_told_before_its_wall_of_text() {
 }
 
 #[test]
-fn equal_variants_that_build_apart_are_told_with_the_setting_that_differs() {
+fn equal_variants_with_different_builds_name_the_setting() {
     let fleet = fleet(
         r#"
         a = let h = host { script = "echo a > $out"; }; in h // { config = h.config // { nixpkgs.config.cudaSupport = true; }; };
@@ -111,7 +111,7 @@ fn equal_variants_that_build_apart_are_told_with_the_setting_that_differs() {
         "#,
     );
     let (code, report) = checked(&fleet, &[]);
-    // It costs a build and is no mistake by itself.
+    // The additional build is no error.
     assert_eq!((code, &report["builds"]), (0, &Value::from(3)));
     let found = findings(&report);
     assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("fleet", "unequal-builds"));
@@ -119,7 +119,7 @@ fn equal_variants_that_build_apart_are_told_with_the_setting_that_differs() {
 }
 
 #[test]
-fn full_evaluates_all_of_each_host_and_reads_assertions_one_by_one() {
+fn full_check_evaluates_whole_systems_and_lists_assertions() {
     let fleet = fleet(
         r#"
         a-good = let h = host { }; in h // { config = h.config // { assertions = [ ];
@@ -152,7 +152,7 @@ fn full_evaluates_all_of_each_host_and_reads_assertions_one_by_one() {
 }
 
 #[test]
-fn all_systems_evaluates_every_package_and_one_fault_hides_no_other() {
+fn all_systems_evaluates_every_package_despite_errors() {
     let fleet = fleet("a = host { };");
     let text = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     let packages = r#"packages.x86_64-linux = {
@@ -181,9 +181,9 @@ fn all_systems_evaluates_every_package_and_one_fault_hides_no_other() {
     assert!(findings(&report)[0].2.contains("no CUDA here"));
 }
 
-/// On the testbed: the real flake.nix and flake.lock, each spoilt in one way.
+/// Edits the repository's real flake.lock, on the testbed.
 #[test]
-fn a_lock_that_disagrees_with_the_flake_is_an_error_and_is_left_as_it_is() {
+fn a_lock_file_that_disagrees_with_the_flake_is_an_error_and_unchanged() {
     let llama = "{ programs.llama-cpp.enable = true; system.stateVersion = \"25.05\"; }\n";
     let fleet = copy_of_repository(&[("carbon", llama)]);
     let (code, report) = checked(&fleet, &["--testbed"]);
@@ -206,15 +206,15 @@ fn a_lock_that_disagrees_with_the_flake_is_an_error_and_is_left_as_it_is() {
     let after = fs::read_to_string(fleet.path().join("flake.lock")).unwrap();
     assert_eq!(after, spoilt.to_string(), "check changes nothing");
 
-    // Another URL: where it cannot be fetched nothing evaluates, and this is the reason.
+    // The lock file has another URL, which cannot be fetched: `check` names the disagreement.
     spoilt["nodes"]["llama-cpp"]["original"]["owner"] = "somebody".into();
     fleet.write("flake.lock", &spoilt.to_string());
-    let said = stderr(&run(fleet.path(), &["check", "--testbed"]));
-    assert!(said.contains("llama-cpp is github:ggml-org/llama.cpp"), "{said}");
+    let message = stderr(&run(fleet.path(), &["check", "--testbed"]));
+    assert!(message.contains("llama-cpp is github:ggml-org/llama.cpp"), "{message}");
 }
 
 #[test]
-fn an_input_that_only_outputs_names_is_an_input() {
+fn an_input_named_only_by_outputs_is_an_input() {
     let fleet = fleet("a = host { };");
     let text = fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
     fleet.write("flake.nix", &text.replace("outputs = _:", "outputs = { self, sub }:"));
@@ -226,18 +226,18 @@ fn an_input_that_only_outputs_names_is_an_input() {
                      "original": { "type": "indirect", "id": "sub" } } } })
         .to_string()
     };
-    // Neither can be fetched here; what is said of the lock differs.
+    // Neither can be fetched here, but only the second lock file is reported.
     fleet.write("flake.lock", &lock("sub"));
-    let said = stderr(&run(fleet.path(), &["check"]));
-    assert!(!said.contains("lock-"), "{said}");
+    let message = stderr(&run(fleet.path(), &["check"]));
+    assert!(!message.contains("lock-"), "{message}");
     fleet.write("flake.lock", &lock("other"));
-    let said = stderr(&run(fleet.path(), &["check"]));
-    assert!(said.contains("does not lock the input sub"), "{said}");
-    assert!(said.contains("locks other, which is not an input"), "{said}");
+    let message = stderr(&run(fleet.path(), &["check"]));
+    assert!(message.contains("does not lock the input sub"), "{message}");
+    assert!(message.contains("locks other, which is not an input"), "{message}");
 }
 
 #[test]
-fn a_package_from_another_source_is_not_the_pin() {
+fn a_package_of_another_revision_is_an_error() {
     let llama = "{ programs.llama-cpp.enable = true; system.stateVersion = \"25.05\"; }\n";
     let fleet = copy_of_repository(&[("carbon", llama)]);
     let variant = fleet.path().join("overlays/llama-cpp/variant.nix");
@@ -253,20 +253,16 @@ fn a_package_from_another_source_is_not_the_pin() {
     assert!(found[0].2.contains("llama.cpp 012345678,"), "{found:?}");
 }
 
-/// Git's flags hide an edit from Git, and so from Nix.
+/// An edit hidden from Git is hidden from Nix.
 #[test]
-fn an_edit_that_git_was_told_to_ignore_is_told() {
+fn an_edit_hidden_by_git_flags_is_reported() {
     let fleet = fleet("a = host { };");
-    let git = |args: &[&str]| {
-        let status = Command::new("git").args(args).current_dir(fleet.path()).status();
-        assert!(status.unwrap().success(), "{args:?}");
-    };
     fleet.write("hosts/a.nix", "{ }\n");
     fleet.write("hosts/b.nix", "{ }\n");
-    git(&["init", "--quiet"]);
-    git(&["add", "--all"]);
+    git(fleet.path(), &["init", "--quiet"]);
+    git(fleet.path(), &["add", "--all"]);
     for flag in ["assume-unchanged", "skip-worktree"] {
-        git(&["update-index", &format!("--{flag}"), "hosts/a.nix", "hosts/b.nix"]);
+        git(fleet.path(), &["update-index", &format!("--{flag}"), "hosts/a.nix", "hosts/b.nix"]);
         let (_, report) = checked(&fleet, &[]);
         assert_eq!(findings(&report), [], "{flag}");
         fleet.write("hosts/b.nix", "{ edited = true; }\n");
@@ -275,7 +271,7 @@ fn an_edit_that_git_was_told_to_ignore_is_told() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].1 == "hidden-edit" && found[0].2.contains("hosts/b.nix"), "{found:?}");
         fleet.write("hosts/b.nix", "{ }\n");
-        git(&["update-index", &format!("--no-{flag}"), "hosts/a.nix", "hosts/b.nix"]);
+        git(fleet.path(), &["update-index", &format!("--no-{flag}"), "hosts/a.nix", "hosts/b.nix"]);
     }
 }
 
@@ -287,7 +283,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
         let output = xtask(fleet.path()).args(args).stdout(full).output().unwrap();
         assert_eq!(code(&output), 2, "{args:?}: {}", stderr(&output));
         assert!(stderr(&output).contains("No space left on device"), "{}", stderr(&output));
-        // A reader that has seen enough is none.
+        // A closed pipe is no error.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = xtask(fleet.path()).args(args).stdout(writer).output().unwrap();
@@ -295,9 +291,8 @@ fn a_result_that_cannot_be_written_is_an_error() {
     }
 }
 
-/// An evaluation that Ctrl-C ends fails nobody.
 #[test]
-fn ctrl_c_in_a_whole_system_is_no_finding() {
+fn ctrl_c_during_a_full_check_is_not_a_finding() {
     let fleet = fleet(
         r#"slow = let h = host { }; in h // { config = h.config // { system.build.toplevel.drvPath =
           let l = builtins.genList (x: x) 30000; in
@@ -311,9 +306,9 @@ fn ctrl_c_in_a_whole_system_is_no_finding() {
     assert_eq!(json(&output)["error"], "interrupted", "{}", stdout(&output));
 }
 
-/// Whose names the flake does not say.
+/// The names of the hosts are unknown in that case.
 #[test]
-fn a_pinned_host_of_a_flake_that_does_not_evaluate_is_no_stranger() {
+fn pinned_hosts_are_not_judged_if_the_flake_does_not_evaluate() {
     let fleet = fleet("a = host { };");
     let rev = "0123456789abcdef0123456789abcdef01234567";
     let locked = format!(
@@ -336,6 +331,9 @@ fn a_pinned_host_of_a_flake_that_does_not_evaluate_is_no_stranger() {
     fleet.write("flake.nix", "{ outputs = _: throw \"planted\"; }");
     let output = run(fleet.path(), &["check"]);
     assert_eq!(code(&output), 2, "{}", stderr(&output));
-    let said = stderr(&output);
-    assert!(said.contains("planted") && !said.contains("not a host of the fleet"), "{said}");
+    let message = stderr(&output);
+    assert!(
+        message.contains("planted") && !message.contains("not a host of the fleet"),
+        "{message}"
+    );
 }

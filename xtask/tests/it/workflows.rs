@@ -1,5 +1,5 @@
-//! The GitHub workflows, ours and the template's: what a reviewer would look for, and every
-//! command in them run as plain shell, in the testbed.
+//! The GitHub workflows of this repository and of the template: security rules, and every command
+//! run as plain shell in the testbed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,12 +22,12 @@ fn workflows() -> Vec<(String, String)> {
         }
     }
     found.sort();
-    assert_eq!(found.len(), 4, "a workflow that no test knows of");
+    assert_eq!(found.len(), 4, "a workflow was added: test it here");
     found
 }
 
-/// Every `run:`, whole, in the file's order. As much of YAML as the files use: a scalar on
-/// the line, or a block that is indented deeper.
+/// Returns every `run:` command in the file's order. Parses only the YAML that the files use: a
+/// scalar on the same line, or an indented block.
 fn commands(workflow: &str) -> Vec<String> {
     let lines: Vec<&str> = workflow.lines().collect();
     let mut found = vec![];
@@ -50,7 +50,7 @@ fn commands(workflow: &str) -> Vec<String> {
 }
 
 #[test]
-fn actions_are_pinned_and_nothing_of_a_stranger_reaches_a_shell() {
+fn actions_are_pinned_and_commands_contain_no_expressions() {
     for (name, text) in workflows() {
         for line in text.lines().filter(|line| line.contains("uses:")) {
             let (_, pin) = line.split_once('@').unwrap();
@@ -62,18 +62,22 @@ fn actions_are_pinned_and_nothing_of_a_stranger_reaches_a_shell() {
         for command in commands(&text) {
             assert!(!command.contains("${{"), "{name}: an expression in a shell: {command}");
         }
-        let rights: Vec<&str> = text.lines().filter(|line| line.contains(": write")).collect();
-        assert_eq!(rights.is_empty(), name.ends_with("ci.yml"), "{name}: {rights:?}");
+        let permissions: Vec<&str> = text.lines().filter(|line| line.contains(": write")).collect();
+        assert_eq!(permissions.is_empty(), name.ends_with("ci.yml"), "{name}: {permissions:?}");
         assert!(text.contains("\npermissions:\n  contents: read\n"), "{name}");
         assert!(!text.contains("pull_request_target"), "{name}");
         let jobs = text.matches("runs-on:").count();
-        assert_eq!(text.matches("timeout-minutes:").count(), jobs, "{name}: a job without end");
+        assert_eq!(
+            text.matches("timeout-minutes:").count(),
+            jobs,
+            "{name}: a job without a timeout"
+        );
     }
 }
 
-/// A job that builds upstream's code, by Nix or by xtask, cannot write to the repository.
+/// A job that builds upstream's code, with Nix or xtask, cannot write to the repository.
 #[test]
-fn no_job_that_builds_may_write() {
+fn jobs_that_build_have_no_write_permission() {
     for (name, text) in workflows() {
         let (_, jobs) = text.split_once("\njobs:\n").unwrap();
         let mut all = vec![String::new()];
@@ -89,50 +93,51 @@ fn no_job_that_builds_may_write() {
     }
 }
 
-/// What the first job of the update found reaches the second as a patch of a few files.
+/// The first job of the update workflow passes its change to the second as a patch, which may change
+/// only the pin files.
 #[test]
-fn an_update_is_proposed_as_a_patch_of_its_own_files() {
+fn the_update_workflow_passes_on_a_patch_of_pin_files() {
     let text = fs::read_to_string(repository().join(".github/workflows/update.yml")).unwrap();
     let commands = commands(&text);
     let find = |what: &str| commands.iter().find(|command| command.contains(what)).unwrap();
-    let (make, take) = (find("format-patch"), find("git am"));
-    for (file, is_taken) in [("flake.lock", true), ("pin.json", true), ("flake.nix", false)] {
+    let (make, apply) = (find("format-patch"), find("git am"));
+    for (file, is_allowed) in [("flake.lock", true), ("pin.json", true), ("flake.nix", false)] {
         let runner = Runner::new();
         let base = Scratch::new();
         let git = |dir: &Path, args: &[&str]| {
             let user = ["-c", "user.name=Fleet", "-c", "user.email=fleet@localhost"];
             let output = Command::new("git").args(user).args(args).current_dir(dir).output();
-            well(&output.unwrap(), &format!("{args:?}"));
+            assert_ok(&output.unwrap(), &format!("{args:?}"));
         };
         base.write("flake.lock", "old\n");
         git(base.path(), &["init", "--quiet", "--initial-branch=main"]);
         git(base.path(), &["add", "--all"]);
         git(base.path(), &["commit", "--quiet", "--message=first"]);
         let clone = Scratch::new();
-        let of = base.path().to_str().unwrap();
+        let origin = base.path().to_str().unwrap();
         for name in ["update", "propose"] {
-            git(clone.path(), &["clone", "--quiet", of, name]);
+            git(clone.path(), &["clone", "--quiet", origin, name]);
         }
         let update = clone.path().join("update");
-        well(&runner.step(&update, make, &[("BASE", "main")]), make);
+        assert_ok(&runner.step(&update, make, &[("BASE", "main")]), make);
         assert_eq!(runner.read("output"), "", "nothing to propose");
         fs::write(update.join(file), "new\n").unwrap();
         git(&update, &["add", "--all"]);
         git(&update, &["commit", "--quiet", "--message=flake.lock: llama-cpp b1 -> b2"]);
-        well(&runner.step(&update, make, &[("BASE", "main")]), make);
+        assert_ok(&runner.step(&update, make, &[("BASE", "main")]), make);
         let output = runner.read("output");
         let env = [("BRANCH", "branch"), ("PATCH", output.trim().strip_prefix("patch=").unwrap())];
         let propose = clone.path().join("propose");
-        let taken = runner.step(&propose, take, &env);
-        assert_eq!(taken.status.success(), is_taken, "{file}: {}", stderr(&taken));
+        let applied = runner.step(&propose, apply, &env);
+        assert_eq!(applied.status.success(), is_allowed, "{file}: {}", stderr(&applied));
         let now = fs::read_to_string(propose.join(file)).unwrap_or_default();
-        assert_eq!(now == "new\n", is_taken, "{file}");
+        assert_eq!(now == "new\n", is_allowed, "{file}");
     }
 }
 
-/// The template's differ from ours in how xtask is called, and in our own tests.
+/// The template's workflows differ only in how they call xtask, and do not run our tests.
 #[test]
-fn the_templates_workflows_do_what_ours_do() {
+fn the_templates_workflows_run_the_same_commands() {
     let all: BTreeMap<String, String> = workflows().into_iter().collect();
     for file in ["ci.yml", "update.yml"] {
         let ours = commands(&all[&format!(".github/workflows/{file}")]);
@@ -146,8 +151,8 @@ fn the_templates_workflows_do_what_ours_do() {
     }
 }
 
-/// A runner: a checkout, its files, and `cargo xtask` that goes to the binary under test,
-/// with the stand-ins for inputs that no test may fetch.
+/// A GitHub runner: its files, and a `cargo xtask` that runs the binary under test with the
+/// testbed's inputs, because tests fetch nothing.
 struct Runner {
     scratch: Scratch,
     path: String,
@@ -161,7 +166,7 @@ impl Runner {
             scratch.write_program(&format!("bin/{name}"), &format!("#!/bin/sh\n{text}\n"));
         };
         program("cargo", &format!("[ \"$1\" = xtask ] && shift && exec {XTASK} \"$@\" --testbed"));
-        // No pull request is made; what would be asked for is kept.
+        // Makes no pull request but records the arguments.
         program("gh", &format!("printf '%s\\n' \"$@\" >> {}/gh", scratch.path().display()));
         fs::create_dir(scratch.path().join("temp")).unwrap();
         let path = format!("{}:{}", bin.display(), path_with_nix().to_str().unwrap());
@@ -190,14 +195,14 @@ impl Runner {
     }
 }
 
-fn well(output: &Output, command: &str) {
+fn assert_ok(output: &Output, command: &str) {
     assert!(output.status.success(), "{command}\n{}\n{}", stdout(output), stderr(output));
 }
 
-/// Check, the matrix, and its jobs, one after another.
+/// Runs check, the matrix and its jobs in order.
 #[test]
-fn ci_goes_through_as_plain_shell() {
-    // The variant that `bench local` builds: other tests need it as well.
+fn the_ci_workflow_runs_as_plain_shell() {
+    // Build the variant of `bench local`, which other tests need as well.
     let probed = json(&run(repository(), &["probe", "--local", "--json"]));
     let microarch = &probed["recommendation"]["microarch"];
     let options = format!("{{ enable = true; microarch = {microarch}; }}");
@@ -208,17 +213,20 @@ fn ci_goes_through_as_plain_shell() {
         commands(&text).into_iter().filter(|command| command != ".ci/run").collect();
     let [check, matrix, key, build] = &commands[..] else { panic!("{commands:#?}") };
 
-    well(&runner.step(fleet.path(), check, &[]), check);
+    assert_ok(&runner.step(fleet.path(), check, &[]), check);
     assert!(fleet.path().join("check.xml").is_file());
     assert!(runner.read("summary").contains("1 of 1 hosts ok"), "{}", runner.read("summary"));
-    well(&runner.step(fleet.path(), matrix, &[]), matrix);
+    assert_ok(&runner.step(fleet.path(), matrix, &[]), matrix);
     let output = runner.read("output");
     let jobs: Value = serde_json::from_str(output.trim().strip_prefix("matrix=").unwrap()).unwrap();
     let job = &jobs["include"][0];
 
     let cache = format!("file://{}/cache", runner.scratch.path().display());
     let secret = nix(["key", "generate-secret", "--key-name", "test-1"]).output().unwrap();
-    well(&runner.step(fleet.path(), key, &[("KEY", &stdout(&secret)), ("CACHE", &cache)]), key);
+    assert_ok(
+        &runner.step(fleet.path(), key, &[("KEY", &stdout(&secret)), ("CACHE", &cache)]),
+        key,
+    );
     let push = runner.read("env");
     let push = push.trim().strip_prefix("PUSH=").unwrap();
     let env = [
@@ -227,10 +235,10 @@ fn ci_goes_through_as_plain_shell() {
         ("PUSH", push),
     ];
     let built = runner.step(fleet.path(), build, &env);
-    well(&built, build);
+    assert_ok(&built, build);
     assert!(!stderr(&built).contains("unsigned"), "{}", stderr(&built));
     assert!(fleet.path().join("build.xml").is_file());
     assert!(runner.scratch.path().join("cache/nix-cache-info").is_file());
     // Without a cache, nothing is pushed.
-    well(&runner.step(fleet.path(), build, &env[..2]), build);
+    assert_ok(&runner.step(fleet.path(), build, &env[..2]), build);
 }

@@ -1,4 +1,4 @@
-//! Builders: stores of this machine, each its own root, behind a real sshd on loopback.
+//! Remote builders: separate Nix stores on this machine, behind a real sshd on loopback.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,15 +13,14 @@ use serde_json::Value;
 
 use super::{Scratch, nix, nix_program, valid_in_store, xtask};
 
-/// `builder-one` and `builder-two`; everything of theirs ends when this is dropped.
+/// `builder-one` and `builder-two`. Dropping stops their processes and deletes their stores.
 pub struct Builders {
     pub dir: Scratch,
     sshd: Child,
 }
 
-/// Why this machine can have no such builders, if so: an sshd to be run, and a Nix that may
-/// build in another root than its own, for which it needs to be root or to have user
-/// namespaces.
+/// Returns why this machine cannot run builders. They need sshd, and a Nix that can build in a store
+/// with another root, which needs root or user namespaces.
 fn unavailable() -> Option<String> {
     if sshd_program().is_none() {
         return Some("this machine has no sshd: run `cargo xtask setup`".to_owned());
@@ -37,12 +36,12 @@ fn unavailable() -> Option<String> {
         .args(["--store", root.path().to_str().unwrap(), "--expr", &expression])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
     remove_store(root.path());
-    (!output.status.success()).then(|| format!("Nix cannot build in a store of its own: {said}"))
+    (!output.status.success()).then(|| format!("Nix cannot build in a separate store: {message}"))
 }
 
-/// Says why a test is not run here; that is a line in its output, which names what to do.
+/// Returns whether the test must be skipped, and prints why.
 pub fn skipped() -> bool {
     static WHY: LazyLock<Option<String>> = LazyLock::new(unavailable);
     if let Some(why) = &*WHY {
@@ -51,7 +50,7 @@ pub fn skipped() -> bool {
     WHY.is_some()
 }
 
-/// What the builds of the test fleets need of this machine.
+/// Paths of this machine that builds of the test fleets need.
 const SANDBOX: &str = "/bin /usr /lib /lib64";
 
 fn sshd_program() -> Option<PathBuf> {
@@ -61,7 +60,7 @@ fn sshd_program() -> Option<PathBuf> {
     known.into_iter().map(PathBuf::from).chain(on_path).find(|program| program.is_file())
 }
 
-/// Writes both sides' configuration for a port that is free, and starts the server.
+/// Configures server and client for a free port and starts the server.
 fn listen(dir: &Scratch, at: &dyn Fn(&str) -> String, user: &str) -> Child {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -114,7 +113,7 @@ impl Builders {
             assert!(made.unwrap().success());
         }
         fs::copy(at("client_key.pub"), at("authorized_keys")).unwrap();
-        // The folder that sshd locks its unprivileged half in; boot makes it otherwise.
+        // sshd's privilege separation folder, which is otherwise made at boot.
         let _ = fs::create_dir("/run/sshd");
         let nix_daemon = nix_program().with_file_name("nix-daemon").display().to_string();
         dir.write_program(
@@ -126,7 +125,7 @@ impl Builders {
         );
         let user = Command::new("id").arg("-un").output().unwrap();
         let user = String::from_utf8(user.stdout).unwrap();
-        // Another program may take the free port before sshd does: then try again.
+        // Retry if another program takes the free port first.
         let mut last = String::new();
         for _ in 0..5 {
             let mut sshd = listen(&dir, &at, user.trim());
@@ -148,7 +147,7 @@ impl Builders {
         self.dir.path().join(format!("store-{name}"))
     }
 
-    /// One machine of `--builders`, for one build at a time.
+    /// Returns a machine for `--builders` that runs one build at a time.
     pub fn machine(&self, name: &str) -> String {
         let dir = self.dir.path().display();
         format!(
@@ -157,13 +156,13 @@ impl Builders {
         )
     }
 
-    /// Both, and nothing is built on this machine.
+    /// Returns options for both builders and no local builds.
     pub fn both(&self) -> [String; 4] {
         let machines = format!("{} ; {}", self.machine("one"), self.machine("two"));
         ["--builders".into(), machines, "--max-jobs".into(), "0".into()]
     }
 
-    /// The binary under test, whose ssh knows the builders.
+    /// Returns the binary under test, with an SSH configuration for the builders.
     pub fn xtask(&self, dir: &Path) -> Command {
         let mut command = xtask(dir);
         let config = self.dir.path().join("ssh_config");
@@ -171,8 +170,8 @@ impl Builders {
         command
     }
 
-    /// Everything that serves a builder: the sshd of its connection and what that started,
-    /// as process ids, children first.
+    /// Returns the ids of the processes that serve a builder, its connection's sshd and that one's
+    /// descendants, children first.
     pub fn serving(&self, name: &str) -> Vec<u32> {
         let marker = format!("store-{name}");
         let ours = processes_below(self.sshd.id());
@@ -190,7 +189,7 @@ impl Builders {
         serving
     }
 
-    /// Whatever runs for these builders, the server itself left out.
+    /// Returns the processes of these builders except the server.
     pub fn left(&self) -> Vec<String> {
         let mut left = processes_below(self.sshd.id());
         left.retain(|pid| !command_line(*pid).contains("[listener]"));
@@ -201,7 +200,7 @@ impl Builders {
         self.dir.path().to_str().unwrap()
     }
 
-    /// Nobody comes in any more, and who is in stays.
+    /// Stops accepting connections; existing connections stay open.
     pub fn close(&mut self) {
         let _ = self.sshd.kill();
         let _ = self.sshd.wait();
@@ -221,18 +220,18 @@ impl Drop for Builders {
     }
 }
 
-/// A store's files may not be written, nor its folders.
+/// Deletes a store, whose files and folders are read-only.
 pub fn remove_store(root: &Path) {
     let _ = Command::new("chmod").args(["-R", "u+w"]).arg(root).stderr(Stdio::null()).status();
     let _ = fs::remove_dir_all(root);
 }
 
-/// Compares every state in `build-all`'s report with the store.
+/// Asserts that every state in `build-all`'s report matches the store.
 pub fn agrees_with_the_store(report: &Value) {
     for variant in report["variants"].as_array().unwrap() {
-        let there = variant["outPath"].as_str().is_some_and(valid_in_store);
-        let well = ["built", "substituted", "present"].iter().any(|s| variant["state"] == *s);
-        assert_eq!(there, well, "{variant}");
+        let valid = variant["outPath"].as_str().is_some_and(valid_in_store);
+        let ok = ["built", "substituted", "present"].iter().any(|s| variant["state"] == *s);
+        assert_eq!(valid, ok, "{variant}");
     }
 }
 
@@ -248,11 +247,11 @@ pub fn signal(name: &str, pid: u32) {
         .status();
 }
 
-/// Whether it came about in time.
-pub fn wait_for(patience: Duration, mut what: impl FnMut() -> bool) -> bool {
+/// Waits until the condition holds; returns false after the timeout.
+pub fn wait_for(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
-    while !what() {
-        if began.elapsed() > patience {
+    while !condition() {
+        if began.elapsed() > timeout {
             return false;
         }
         thread::sleep(Duration::from_millis(50));
@@ -260,12 +259,12 @@ pub fn wait_for(patience: Duration, mut what: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Reads its output to the end, or kills it: nothing may hang for ever.
-pub fn finish(mut child: Child, patience: Duration) -> Output {
+/// Waits for a child and returns its output; kills it and panics after the timeout.
+pub fn finish(mut child: Child, timeout: Duration) -> Output {
     let pid = child.id();
     let (sender, done) = std::sync::mpsc::channel::<()>();
     let watchdog = thread::spawn(move || {
-        if done.recv_timeout(patience).is_err() {
+        if done.recv_timeout(timeout).is_err() {
             signal("KILL", pid);
             return true;
         }
@@ -275,7 +274,7 @@ pub fn finish(mut child: Child, patience: Duration) -> Output {
     let output = child.wait_with_output().unwrap();
     let _ = sender.send(());
     let hung = watchdog.join().unwrap();
-    assert!(!hung, "it hung for {patience:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(!hung, "still running after {timeout:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }
 
@@ -289,17 +288,17 @@ pub fn processes() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// Returns a process's parent; none if it has ended, even if it is a zombie.
 pub fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
-    // What has ended and waits to be looked at runs no more.
     if rest.starts_with('Z') {
         return None;
     }
     rest.split(' ').nth(1)?.parse().ok()
 }
 
-/// Its children, and theirs; parents first.
+/// Returns all descendants of a process, parents first.
 pub fn processes_below(root: u32) -> Vec<u32> {
     let mut below = vec![root];
     let parents: Vec<(u32, u32)> =
@@ -314,7 +313,7 @@ pub fn processes_below(root: u32) -> Vec<u32> {
     below
 }
 
-/// Processes whose command line has these words.
+/// Returns the processes whose command line contains `marker`.
 pub fn running(marker: &str) -> Vec<String> {
     let found = processes().into_iter().filter(|pid| {
         command_line(*pid).contains(marker)

@@ -1,9 +1,8 @@
-//! Histories for `report`, as bench writes them. Made, not measured: each thing that a
-//! report must show happens once. Speeds are of the magnitude that was measured on two
-//! threads of a Sapphire Rapids machine with the 88M and 29M smoke models; half a percent
-//! of noise from process to process and from sample to sample.
+//! Generated results files for `report`, in which each case that a report must show occurs once.
+//! Speeds are of the magnitude measured with two threads of a Sapphire Rapids machine and the 88M and
+//! 29M smoke models, with half a percent of noise between processes and between samples.
 
-/// Day and llama.cpp's build number.
+/// Dates and llama.cpp build numbers.
 const BUILDS: [(&str, u32); 12] = [
     ("2026-08-15", 10_453),
     ("2026-08-24", 10_498),
@@ -18,24 +17,25 @@ const BUILDS: [(&str, u32); 12] = [
     ("2026-11-15", 11_112),
     ("2026-11-21", 11_147),
 ];
-/// Processes of llama-bench in a run, and samples of each.
+/// Number of llama-bench processes in a run.
 pub const ROUNDS: u32 = 10;
+/// Samples of each process.
 const SAMPLES: u32 = 3;
 
 struct Host {
     name: &'static str,
     cpu: &'static str,
     threads: u32,
-    /// The model's name and quantization, llama-bench's flags.
+    /// Model name, quantization, flags of llama-bench.
     setting: (&'static str, &'static str, &'static [&'static str]),
-    /// The builds that were measured.
+    /// Indices into [`BUILDS`].
     measured: &'static [usize],
-    /// Prompt and generation, tokens per second, and the variant, by build.
+    /// Prompt and generation speed (tokens per second) and the variant, for an index of [`BUILDS`].
     speeds: fn(usize) -> (f64, f64, &'static str),
 }
 
 const HOSTS: [Host; 5] = [
-    // A wider instruction set from b10561 on; prompts 10 % slower from b10851 until b11060.
+    // A wider instruction set since b10561; prompts are 10 % slower from b10851 until b11060.
     Host {
         name: "beryllium",
         cpu: "AMD Ryzen 7 7840U w/ Radeon 780M Graphics",
@@ -56,7 +56,7 @@ const HOSTS: [Host; 5] = [
         measured: &[3, 7, 10],
         speeds: |_| (1668.0, 335.0, "cpu-znver4"),
     },
-    // Generation 14 % slower from b11060 on, and still.
+    // Generation is 14 % slower since b11060.
     Host {
         name: "nitrogen",
         cpu: "Intel(R) Xeon(R) Platinum 8480+",
@@ -83,7 +83,7 @@ const HOSTS: [Host; 5] = [
     },
 ];
 
-/// The text of this host's bench/HOST.jsonl.
+/// Returns the text of a host's bench/HOST.jsonl.
 pub fn history(name: &str) -> String {
     let mut random = 7;
     let hosts = HOSTS.iter().enumerate().filter(|(_, host)| host.name == name);
@@ -120,7 +120,7 @@ fn lines(host: &Host, index: usize, random: &mut u64) -> String {
     lines
 }
 
-/// Around 1, half a percent to either side.
+/// Returns a pseudo-random factor of 1 ± 0.5 %.
 fn noise(random: &mut u64) -> f64 {
     *random =
         random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

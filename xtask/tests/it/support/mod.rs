@@ -1,5 +1,5 @@
-//! What the tests share: a scratch folder, the real binary, and a small fleet whose
-//! hosts are plain attribute sets, so that real Nix reads it in milliseconds.
+//! Shared by all tests: scratch folders, the binary under test, and small fleets whose hosts are
+//! plain attribute sets, so that real Nix evaluates them in milliseconds.
 
 pub mod histories;
 pub mod terminal;
@@ -20,14 +20,14 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder that is removed when the test ends, and beside it the xtask folder of what
-/// runs there: other tests' locks and records are not theirs.
+/// A folder that is removed when dropped, with its own xtask folder beside it, so that tests do not
+/// share locks and results.
 pub struct Scratch {
     root: TempDir,
     path: PathBuf,
 }
 
-/// How the names of scratch folders begin.
+/// Prefix of the names of scratch folders.
 const PREFIX: &str = "xtask-test-";
 
 impl Scratch {
@@ -35,7 +35,7 @@ impl Scratch {
         let root = tempfile::Builder::new().prefix(PREFIX).tempdir().unwrap();
         let path = fs::canonicalize(root.path()).unwrap().join("here");
         fs::create_dir(&path).unwrap();
-        lend(&path.with_file_name("home"));
+        create_home(&path.with_file_name("home"));
         Self { root, path }
     }
 
@@ -43,12 +43,12 @@ impl Scratch {
         &self.path
     }
 
-    /// No other scratch folder has it, in this run or another.
+    /// Returns a name that no other scratch folder has, in this run or another.
     pub fn name(&self) -> &str {
         self.root.path().file_name().unwrap().to_str().unwrap()
     }
 
-    /// The xtask folder of what runs here.
+    /// Returns the xtask folder of commands that run here.
     pub fn home(&self) -> PathBuf {
         self.path.with_file_name("home")
     }
@@ -66,20 +66,19 @@ impl Scratch {
     }
 }
 
-/// The repository whose tests these are.
+/// Returns the root of this repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// What takes the place of the user's `~/.cache` in every test: Nix's caches, and the
-/// xtask folder of what runs outside of a scratch folder, where builds and models are kept
-/// from run to run.
+/// Returns the folder that replaces the user's `~/.cache` in every test. It has Nix's caches, and the
+/// xtask folder of commands outside scratch folders, whose builds and models stay between runs.
 fn cache() -> &'static Path {
     static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
         let home = cache.join("llamafleet");
         fs::create_dir_all(home.join("models")).unwrap();
-        for (name, to) in set_up() {
+        for (name, to) in user_setup() {
             let link = home.join(name);
             if fs::read_link(&link).ok().as_deref() != Some(&to) {
                 let _ = fs::remove_file(&link);
@@ -91,22 +90,22 @@ fn cache() -> &'static Path {
     &CACHE
 }
 
-/// What `setup` made, for the tests to read. Not its Nix, whose wrappers name the folder
-/// that they are in: that one is on PATH.
-fn set_up() -> [(&'static str, PathBuf); 2] {
+/// Returns the folders made by `setup` that tests read. Its Nix is on PATH instead, because the
+/// wrappers contain the path of their folder.
+fn user_setup() -> [(&'static str, PathBuf); 2] {
     ["llama.cpp", "tools"].map(|name| (name, user_home().join(name)))
 }
 
-/// An xtask folder like the user's after `setup`.
-fn lend(home: &Path) {
+/// Makes an xtask folder like the user's after `setup`.
+fn create_home(home: &Path) {
     fs::create_dir(home).unwrap();
     let models = ("models", cache().join("llamafleet/models"));
-    for (name, to) in set_up().into_iter().chain([models]) {
+    for (name, to) in user_setup().into_iter().chain([models]) {
         symlink(to, home.join(name)).unwrap();
     }
 }
 
-/// The xtask folder of what runs in `dir`.
+/// Returns the xtask folder of commands that run in `dir`.
 pub fn home_of(dir: &Path) -> PathBuf {
     let is_scratch = |dir: &&Path| {
         let name = dir.file_name().and_then(|name| name.to_str());
@@ -118,21 +117,21 @@ pub fn home_of(dir: &Path) -> PathBuf {
     }
 }
 
-/// The lock file with the testbed's inputs that xtask has made for this flake.
+/// Finds the lock file with the testbed's inputs that xtask made for this flake.
 pub fn testbed_lock(flake: &Scratch) -> PathBuf {
     let name = flake.name();
     let locks = fs::read_dir(flake.home().join("locks")).unwrap();
     let mut files = locks.filter_map(|entry| Some(entry.ok()?.path()));
-    let is_its_own = |file: &PathBuf| {
+    let is_for_flake = |file: &PathBuf| {
         let file = file.file_name().unwrap().to_str().unwrap();
         file.contains(name) && file.ends_with("-2026-09.lock")
     };
-    files.find(is_its_own).unwrap_or_else(|| panic!("no lock file for {name}"))
+    files.find(is_for_flake).unwrap_or_else(|| panic!("no lock file for {name}"))
 }
 
-/// Nix on this flake with the testbed's inputs, of which xtask has made the lock file.
-pub fn nix_in_testbed<const N: usize>(flake: &Scratch, words: [&str; N]) -> Command {
-    let mut command = nix(words);
+/// Returns a Nix command that uses the testbed's inputs; xtask must have made the lock file.
+pub fn nix_in_testbed<const N: usize>(flake: &Scratch, args: [&str; N]) -> Command {
+    let mut command = nix(args);
     command
         .args(["--no-write-lock-file", "--option", "sandbox", "false"])
         .args(["--option", "substituters", "", "--reference-lock-file"])
@@ -140,7 +139,7 @@ pub fn nix_in_testbed<const N: usize>(flake: &Scratch, words: [&str; N]) -> Comm
     command
 }
 
-/// The testbed's real llama.cpp of one revision, as a folder to change.
+/// Unpacks a revision of the testbed's real llama.cpp into a folder that a test may change.
 pub fn tree(revision: &str) -> Scratch {
     let tag = match revision {
         "old" => "2025-08",
@@ -167,7 +166,7 @@ pub fn tree(revision: &str) -> Scratch {
     scratch
 }
 
-/// The model that `bench` generates, from a bench whose program measures nothing.
+/// Returns the model that `bench` generates, after a bench whose llama-bench measures nothing.
 pub fn smoke_model() -> PathBuf {
     let model = cache().join("llamafleet/models/smoke-29m-q4_0-v2.gguf");
     if !model.is_file() {
@@ -181,18 +180,18 @@ pub fn smoke_model() -> PathBuf {
     model
 }
 
-/// Says why a test proves less here, in a line that names what to do.
+/// Prints why a test is skipped or checks less.
 pub fn skip(why: &str) {
-    // Past the test runner, which shows what a macro prints of failures alone.
+    // Not `eprintln!`: the test runner shows its output only for failed tests.
     std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
 }
 
-/// Ends a process that a killed run left behind.
+/// Sends SIGTERM to a process; returns whether it existed.
 pub fn kill(pid: &str) -> bool {
     Command::new("kill").arg(pid).status().unwrap().success()
 }
 
-/// A name that no earlier run used, so that nothing is in the store already.
+/// Returns a unique name, so that nothing is in the store already.
 pub fn nonce() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     format!("{}-{}", now.as_nanos(), std::process::id())
@@ -201,13 +200,13 @@ pub fn nonce() -> String {
 /// The binary under test.
 pub const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
-/// The binary under test, in this folder.
+/// Returns a command for the binary under test, in this folder.
 pub fn xtask(dir: &Path) -> Command {
     contained(Command::new(XTASK), dir)
 }
 
-/// A program that may start the binary under test, in this folder: what it leaves behind
-/// is in [`home_of`] that folder, and the Nix that it finds is the tests'.
+/// Prepares a command that may start the binary under test in this folder: with the xtask folder
+/// [`home_of`] `dir` and the tests' Nix.
 pub fn contained(mut command: Command, dir: &Path) -> Command {
     command.current_dir(dir).env_remove("CI").env_remove("GITHUB_ACTIONS").env("NO_COLOR", "1");
     command.env("LLAMAFLEET_HOME", home_of(dir)).env("XDG_CACHE_HOME", cache());
@@ -215,7 +214,7 @@ pub fn contained(mut command: Command, dir: &Path) -> Command {
     command
 }
 
-/// PATH, with Nix on it.
+/// Returns PATH with Nix's folder.
 pub fn path_with_nix() -> OsString {
     let path = std::env::var_os("PATH").unwrap();
     let folder = nix_program().parent().unwrap().to_owned();
@@ -242,20 +241,20 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The one document on standard output.
+/// Parses the JSON document on standard output.
 pub fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("not one JSON document: {error}\n{}\n{}", stdout(output), stderr(output))
     })
 }
 
-/// A variant of `build-all`'s report, by its name.
+/// Finds a variant in `build-all`'s report by its name.
 pub fn variant<'a>(report: &'a Value, name: &str) -> &'a Value {
     let variants = report["variants"].as_array().unwrap();
     variants.iter().find(|variant| variant["variant"] == name).unwrap()
 }
 
-/// The Nix that the binary under test finds.
+/// Returns the Nix program that the binary under test finds.
 pub fn nix_program() -> PathBuf {
     let on_path = std::env::var_os("PATH").and_then(|path| {
         std::env::split_paths(&path).map(|dir| dir.join("nix")).find(|f| f.is_file())
@@ -263,7 +262,7 @@ pub fn nix_program() -> PathBuf {
     on_path.unwrap_or_else(|| user_home().join("nix/bin/nix"))
 }
 
-/// That Nix with these arguments, flakes switched on.
+/// Returns a Nix command with these arguments and flakes enabled.
 pub fn nix<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(nix_program());
     command.args(["--extra-experimental-features", "nix-command flakes"]).args(args);
@@ -271,7 +270,7 @@ pub fn nix<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     command
 }
 
-/// The user's own xtask folder, which `setup` filled: only to be read.
+/// Returns the user's xtask folder, which `setup` filled. Tests only read it.
 pub fn user_home() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
     set("LLAMAFLEET_HOME")
@@ -279,12 +278,12 @@ pub fn user_home() -> PathBuf {
         .unwrap_or_else(|| set("HOME").unwrap().join(".cache/llamafleet"))
 }
 
-/// Waits for a child's end: what it printed, and the most memory that it had, in kB.
+/// Waits for a child and returns its output and peak memory in kB.
 pub fn output_and_peak(child: std::process::Child) -> (Output, u64) {
     let status = format!("/proc/{}/status", child.id());
     let waiting = std::thread::spawn(move || child.wait_with_output().unwrap());
     let mut peak = 0;
-    // Read while it runs: what has ended tells nothing.
+    // Poll, because /proc has no memory figures of a process that has ended.
     while !waiting.is_finished() {
         let status = fs::read_to_string(&status).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -299,13 +298,13 @@ pub fn valid_in_store(path: &str) -> bool {
     nix(["path-info", path]).output().unwrap().status.success()
 }
 
-/// A flake whose hosts are what `hosts` says: Nix code that may call
-/// `host { variant = …; … }` with the fields of `package` below.
+/// Makes a flake with these hosts, Nix code that may call `host { variant = …; … }` with the fields of
+/// `package` below.
 pub fn fleet(hosts: &str) -> Scratch {
     fleet_with(hosts, "")
 }
 
-/// The same with further outputs, which may call `package`.
+/// Makes a flake with hosts and further outputs, which may call `package`.
 pub fn fleet_with(hosts: &str, outputs: &str) -> Scratch {
     let scratch = Scratch::new();
     let flake = FLAKE.replace("@hosts@", hosts).replace("@outputs@", outputs);
@@ -313,7 +312,7 @@ pub fn fleet_with(hosts: &str, outputs: &str) -> Scratch {
     scratch
 }
 
-/// A copy of this repository whose fleet is `hosts`: name, and the body of its module.
+/// Copies this repository with other hosts: pairs of a name and a module.
 pub fn copy_of_repository(hosts: &[(&str, &str)]) -> Scratch {
     let copy = Scratch::new();
     let names = [
@@ -339,17 +338,15 @@ pub fn copy_of_repository(hosts: &[(&str, &str)]) -> Scratch {
         copy.write(&format!("hosts/{name}/default.nix"), body);
     }
     copy.write("hosts/default.nix", &(table + "}\n"));
-    for args in [&["init", "--quiet"][..], &["add", "--all"]] {
-        let git = Command::new("git").args(args).current_dir(copy.path()).status();
-        assert!(git.unwrap().success());
-    }
+    world::git(copy.path(), &["init", "--quiet"]);
+    world::git(copy.path(), &["add", "--all"]);
     copy
 }
 
 const TABLE: &str = include_str!("../../../../overlays/llama-cpp/microarch.json");
 
-/// `script` runs in /bin/sh; `needs` is built first. Everything that xtask reads of a
-/// real host is here, and nothing else.
+/// `script` runs in /bin/sh; `needs` is built first. Hosts have exactly the attributes that xtask
+/// reads.
 const FLAKE: &str = r#"{
   outputs = _: let
     package = { name, script ? "echo > $out", needs ? null, system ? "x86_64-linux" }: derivation {

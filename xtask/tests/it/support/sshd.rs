@@ -1,4 +1,4 @@
-//! A real sshd on loopback with keys of its own, as a target for the binary under test.
+//! A real sshd on loopback with its own keys, as a target for the binary under test.
 
 use std::fs;
 use std::io::Read;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::Scratch;
 
-/// Ends when dropped.
+/// A server that is stopped when dropped.
 pub struct Sshd {
-    /// What the client's configuration calls it; a name of its own, since one target is
-    /// measured on by one bench at a time.
+    /// The host name in the client's configuration; unique, because a target runs one bench at a
+    /// time.
     pub host: String,
     pub dir: Scratch,
     daemon: Child,
@@ -51,12 +51,12 @@ impl Sshd {
         panic!("sshd does not start")
     }
 
-    /// For NIX_SSHOPTS.
+    /// Returns the value of NIX_SSHOPTS.
     pub fn options(&self) -> String {
         format!("-F {}", self.dir.path().join("ssh_config").display())
     }
 
-    /// A store of the target's own, served by `program` or by this machine's nix-daemon.
+    /// Returns the URL of the target's own store, which `program` (a nix-daemon) serves.
     pub fn store(&self, program: &str) -> String {
         let root = self.root();
         format!(
@@ -70,7 +70,7 @@ impl Sshd {
         self.dir.path().join("root")
     }
 
-    /// What `~/.cache` is there.
+    /// Returns the target's `~/.cache`.
     pub fn cache(&self) -> PathBuf {
         self.dir.path().join("cache")
     }
@@ -108,6 +108,7 @@ fn configure(dir: &Path, host: &str, port: u16) {
     fs::write(dir.join("ssh_config"), client).unwrap();
 }
 
+/// Waits for the server's SSH greeting; returns false if the server ends or stays silent.
 fn greets(port: u16, daemon: &mut Child) -> bool {
     let began = Instant::now();
     while daemon.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(20) {

@@ -1,4 +1,4 @@
-//! A terminal for the binary under test, and what a person sees on it.
+//! Runs the binary under test on a pseudo-terminal and renders its screens.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::pty::{self, OpenptFlags};
 use rustix::termios::{self, Winsize};
 
-/// What a program wrote to a terminal, and how it ended.
+/// A program's terminal output and exit status.
 pub struct Session {
     columns: NonZero<u16>,
     lines: NonZero<u16>,
@@ -17,13 +17,13 @@ pub struct Session {
     pub status: ExitStatus,
 }
 
-/// Runs it on a terminal of this size.
+/// Runs a command on a terminal of this size.
 pub fn run(command: &mut Command, columns: u16, lines: u16) -> Session {
     run_until(command, columns, lines, None)
 }
 
-/// Runs it on a terminal that shows `^C` as soon as `what` was written, and then calls `signal` with
-/// the process: the terminal has no foreground process group.
+/// Runs a command on a terminal that echoes `^C` as soon as the output contains `what`, and then calls
+/// `signal` with the process id, because the terminal has no foreground process group.
 pub fn interrupt(
     command: &mut Command,
     (columns, lines): (u16, u16),
@@ -47,10 +47,10 @@ fn run_until(
     termios::tcsetwinsize(&control, size).unwrap();
     let name = pty::ptsname(&control, Vec::new()).unwrap();
     let terminal = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    let side = || Stdio::from(terminal.try_clone().unwrap());
-    command.stdin(side()).stdout(side()).stderr(side()).env("TERM", "xterm");
+    let stdio = || Stdio::from(terminal.try_clone().unwrap());
+    command.stdin(stdio()).stdout(stdio()).stderr(stdio()).env("TERM", "xterm");
     let mut child = command.spawn().unwrap();
-    // The program's ends are closed when it has ended: then reading says EIO.
+    // Drop our copies of the terminal, so that reading fails with EIO once the program has ended.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     drop(terminal);
     let (mut written, mut control) = (vec![], File::from(control));
@@ -77,12 +77,12 @@ fn run_until(
 }
 
 impl Session {
-    /// All that was written, escapes included.
+    /// Returns all output including escape sequences.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.written).into_owned()
     }
 
-    /// The screen after each line that was drawn, and at the end.
+    /// Returns the screen after each carriage return and at the end.
     pub fn screens(&self) -> Vec<vt100::Screen> {
         let mut terminal = vt100::Parser::new(self.lines, self.columns, 0);
         let mut screens = vec![];

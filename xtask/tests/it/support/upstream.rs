@@ -1,6 +1,6 @@
-//! A history of llama.cpp with known mistakes in it: a git repository on top of the
-//! testbed's real trees, its commits made by `git fast-import` in a second. Names and dates
-//! are fixed, so a plan gives the same commits on every machine and in every run.
+//! Generates a llama.cpp history with known mistakes: a Git repository on top of the testbed's real
+//! trees, whose commits `git fast-import` makes in a second. Names and dates are fixed, so a plan
+//! gives the same commits on every machine and in every run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,28 +15,28 @@ use super::user_home;
 /// A kind of mistake that upstream makes now and then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breakage {
-    /// package.nix calls `useVulkan` something else: what we pass is nobody's argument.
+    /// package.nix renames `useVulkan`, so it ignores the argument that we pass.
     ArgumentRenamed,
-    /// package.nix wants a package that nixpkgs does not have: no host evaluates.
+    /// package.nix needs a package that Nixpkgs does not have: no host evaluates.
     MissingInput,
-    /// A list of licences where one was, an unfree one for Vulkan: such a host is refused.
+    /// The licence becomes a list, with an unfree one for Vulkan: Nixpkgs refuses such hosts.
     LicenceList,
-    /// An attribute of cudaPackages that is not there: the hosts with CUDA fail.
+    /// A missing attribute of cudaPackages: hosts with CUDA do not evaluate.
     CudaAttribute,
-    /// ggml's switch for AVX-512 VNNI has another name: CMake takes ours without a word.
+    /// ggml renames its option for AVX-512 VNNI, and CMake silently ignores the old name.
     OptionRenamed,
     /// ggml-cpu does not compile where AVX-512 VNNI is on.
     CompileError,
-    /// CMake refuses to configure, which takes a second.
+    /// CMake fails to configure within a second.
     ConfigureError,
-    /// Every batch takes a third longer: a quarter of the speed is gone.
+    /// Every batch takes a third longer, which costs a quarter of the speed.
     SlowDown,
-    /// package.nix does not parse: of such a commit nothing can be told.
+    /// package.nix does not parse, so a bisection cannot judge the commit.
     SyntaxError,
 }
 
 impl Breakage {
-    /// What the offending commit says of itself.
+    /// Returns the subject of the commit that makes the mistake.
     pub fn subject(self) -> &'static str {
         match self {
             Self::ArgumentRenamed => "nix : name the backends' arguments alike",
@@ -95,25 +95,25 @@ impl Breakage {
         }
     }
 
-    /// The same the other way round.
+    /// Reverts the mistake.
     fn undo(self, tree: &mut Tree) {
-        assert_eq!(self, Self::SyntaxError, "only a mistake for the way is undone");
+        assert_eq!(self, Self::SyntaxError, "only a syntax error can be undone");
         tree.replace(".devops/nix/package.nix", "\nlet let", "\nlet\n  inherit (lib)");
     }
 }
 
-/// The commits after an revision's tree; the first is number 1.
+/// The commits after a real tree; the first is number 1.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// A tag of the testbed.
     pub revision: &'static str,
-    /// How many there are, apart from those that a merge brings along.
+    /// Number of first-parent commits.
     pub commits: usize,
-    /// The mistake, and the commit that makes it.
+    /// The commit with a mistake, and the mistake.
     pub breakage: Option<(usize, Breakage)>,
-    /// These do not even parse.
+    /// Commits with a syntax error.
     pub untold: Range<usize>,
-    /// This one is a merge: what it does was done on a branch.
+    /// The commit that merges a branch.
     pub merge: Option<usize>,
 }
 
@@ -131,19 +131,19 @@ impl Plan {
 #[derive(Debug)]
 pub struct Upstream {
     repository: PathBuf,
-    /// The tree's commit, then the plan's in order: what `--first-parent` lists.
+    /// The real tree's commit, then the plan's first-parent commits in order.
     pub revs: Vec<String>,
 }
 
 impl Upstream {
-    /// Makes the plan's commits the branch `main` of a repository at `dir`. All but every
-    /// fourth have a build tag, as upstream names them: `b` and how many commits lead there.
+    /// Makes the plan's commits as branch `main` of a repository at `dir`. Three of four have a build
+    /// tag like upstream's, `b` and the number of commits up to there.
     pub fn plant(dir: &Path, plan: &Plan) -> Self {
         let real = user_home().join("llama.cpp");
         if !dir.join(".git").is_dir() {
             fs::create_dir_all(dir).unwrap();
-            // Not bare: Nix then reads the objects here rather than fetch them all into its
-            // cache. Nor are they copied: Git reads the real trees where they are.
+            // Not bare, so that Nix reads the objects here instead of fetching all into its cache.
+            // Git reads the real trees' objects from their repository, without a copy.
             git(dir, &["init", "--quiet", "--template=", "--initial-branch=main", "."]);
             let alternates = dir.join(".git/objects/info/alternates");
             fs::create_dir_all(alternates.parent().unwrap()).unwrap();
@@ -165,7 +165,7 @@ impl Upstream {
         &self.repository
     }
 
-    /// The commit's number in the plan; 0 is the real tree.
+    /// Returns the commit's number in the plan; 0 is the real tree.
     pub fn number(&self, rev: &str) -> usize {
         self.revs.iter().position(|known| known == rev).unwrap()
     }
@@ -179,7 +179,7 @@ fn count(repository: &Path, rev: &str) -> usize {
     git(repository, &["rev-list", "--count", rev]).parse().unwrap()
 }
 
-/// The files that a plan touches, as they are after the commits so far.
+/// The files that a plan changes, with their text after the commits so far.
 struct Tree<'a> {
     repository: &'a Path,
     base: &'a str,
@@ -219,7 +219,7 @@ impl Tree<'_> {
         self.changed.push(path.to_owned());
     }
 
-    /// The files that changed since the last call, for fast-import.
+    /// Returns fast-import commands for the files that changed since the last call.
     fn take(&mut self) -> String {
         let mut commands = String::new();
         for path in std::mem::take(&mut self.removed) {
@@ -235,11 +235,11 @@ impl Tree<'_> {
     }
 }
 
-/// What goes into fast-import.
+/// Input of fast-import.
 struct Stream {
     text: String,
     marks: usize,
-    /// Commits up to the revision's tree.
+    /// Number of commits up to the real tree.
     before: usize,
 }
 
@@ -263,21 +263,21 @@ impl Stream {
                 }
                 None if plan.untold.end == number && !plan.untold.is_empty() => {
                     Breakage::SyntaxError.undo(&mut tree);
-                    "nix : mend the arguments"
+                    "nix : fix the arguments"
                 }
                 None if number == 1 => {
-                    // Three quarters of what a tree weighs, in a store that keeps each of them.
+                    // Three quarters of a tree's size, which the store keeps for each commit.
                     for folder in ["models", "docs", "media"] {
                         tree.remove_all(folder);
                     }
                     "models : the vocabularies are elsewhere"
                 }
-                None => harmless(&mut tree, number),
+                None => harmless_change(&mut tree, number),
             };
             let files = tree.take();
             let mut parents = format!("from {parent}\n");
             if plan.merge == Some(number) {
-                // What the branch did on its way is in the merge as a whole.
+                // The merge has all changes of its branch.
                 let side = stream.commit("refs/heads/side", number, subject, &parents, &files);
                 writeln!(parents, "merge {side}").unwrap();
             }
@@ -290,7 +290,7 @@ impl Stream {
         stream.text
     }
 
-    /// Its mark, which later commands name it by.
+    /// Appends a commit and returns its mark, by which later commands refer to it.
     fn commit(
         &mut self,
         reference: &str,
@@ -318,8 +318,8 @@ impl Stream {
     }
 }
 
-/// What most commits are to a fleet.
-fn harmless(tree: &mut Tree, number: usize) -> &'static str {
+/// Makes a change that breaks nothing, and returns its subject.
+fn harmless_change(tree: &mut Tree, number: usize) -> &'static str {
     match number % 4 {
         0 => {
             tree.append("README.md", &format!("\n<!-- note {number} -->\n"));
@@ -352,10 +352,10 @@ fn import(repository: &Path, stream: &str) {
     assert!(child.wait().unwrap().success());
 }
 
-/// What git prints, trimmed.
-pub fn git(repository: &Path, words: &[&str]) -> String {
-    let output = Command::new("git").arg("-C").arg(repository).args(words).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "git {words:?} in {}: {said}", repository.display());
+/// Runs git and returns its standard output without the trailing newline.
+pub fn git(repository: &Path, args: &[&str]) -> String {
+    let output = Command::new("git").arg("-C").arg(repository).args(args).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git {args:?} in {}: {message}", repository.display());
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }

@@ -1,5 +1,5 @@
-//! A small upstream repository with what the drift guard reads, and a fleet that takes it
-//! as its input: for `update` and `rollback` with real Nix and real git.
+//! A small upstream repository with the files that the drift check reads, and a fleet that has it as
+//! an input: for `update` and `rollback` with real Nix and Git.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Scratch, code, json, stderr};
 
-/// An upstream, a fleet that is locked to its first commit, and a home of their own.
+/// An upstream repository and a fleet that is locked to its first commit.
 pub struct World {
     pub scratch: Scratch,
     pub fleet: Scratch,
@@ -19,14 +19,14 @@ pub const PACKAGE: &str = "{ useBlas ? false, useCuda ? false, useRocm ? false, 
                        useMetalKit ? false, useMpi ? false, cudaPackages, rocmGpuTargets ? \"\" }: { }\n";
 
 impl World {
-    /// Hosts: `plain` does not read the input, `reads` builds its file `content`, and
-    /// `evaluates` needs its file `needed` to evaluate.
+    /// Has three hosts: `plain` does not read the input, the build of `reads` reads its file
+    /// `content`, and the evaluation of `evaluates` reads its file `needed`.
     pub fn new() -> Self {
         Self::of(HOSTS)
     }
 
-    /// Hosts as in [`super::fleet`], which may also call `source HOST` for the llama.cpp that
-    /// this host has: the real modules/shared/source.nix.
+    /// Takes hosts as [`super::fleet`] does. They may also call `source HOST`, the real
+    /// modules/shared/source.nix, for the llama.cpp of a host.
     pub fn of(hosts: &str) -> Self {
         let world = Self { scratch: Scratch::new(), fleet: super::fleet(hosts) };
         let upstream = world.upstream();
@@ -75,11 +75,12 @@ impl World {
         self.scratch.path().join("upstream")
     }
 
+    /// Writes a file of upstream's work tree.
     pub fn put(&self, name: &str, text: &str) {
         self.scratch.write(&format!("upstream/{name}"), text);
     }
 
-    /// A commit with this content, and its build's tag. Its revision.
+    /// Commits this content with a build tag and returns the revision.
     pub fn release(&self, content: &str) -> String {
         let upstream = self.upstream();
         self.put("content", content);
@@ -95,21 +96,25 @@ impl World {
         super::xtask(self.fleet.path())
     }
 
+    /// Runs xtask with `--json`; returns the exit status, the document and standard error.
     pub fn run(&self, args: &[&str]) -> (i32, Value, String) {
         let output = self.xtask().args(args).arg("--json").output().unwrap();
         let document = if output.stdout.is_empty() { Value::Null } else { json(&output) };
         (code(&output), document, stderr(&output))
     }
 
+    /// Reads the fleet's flake.lock.
     pub fn lock(&self) -> String {
         fs::read_to_string(self.fleet.path().join("flake.lock")).unwrap()
     }
 
+    /// Returns the locked revision of llama.cpp.
     pub fn locked(&self) -> String {
         let lock: Value = serde_json::from_str(&self.lock()).unwrap();
         lock["nodes"]["llama-cpp"]["locked"]["rev"].as_str().unwrap().to_owned()
     }
 
+    /// Returns `git status` of the fleet.
     pub fn status(&self) -> String {
         git(self.fleet.path(), &["status", "--porcelain"])
     }
@@ -121,12 +126,14 @@ pub const HOSTS: &str = r#"
     evaluates = host { variant = "cpu-evaluates"; manifest.rev = llama-cpp.rev; script = "echo ${builtins.readFile "${llama-cpp}/needed"} > $out"; };
 "#;
 
+/// Runs git and returns its trimmed standard output.
 pub fn git(dir: &Path, args: &[&str]) -> String {
     let output = Command::new("git").arg("-C").arg(dir).args(args).output().unwrap();
     assert!(output.status.success(), "git {args:?}: {}", stderr(&output));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// Returns the state of a host in a report of `update`.
 pub fn state<'a>(report: &'a Value, host: &str) -> &'a str {
     let hosts = report["hosts"].as_array().unwrap().iter();
     let mut found = hosts.filter(|it| it["host"] == host);

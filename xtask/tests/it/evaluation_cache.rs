@@ -1,5 +1,5 @@
-//! No stale green: each kind of change is seen by the next `check`, and where nothing
-//! changed nothing is evaluated.
+//! The evaluation cache: `check` evaluates again after every kind of change, and evaluates nothing
+//! without one.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ fn git(dir: &Path, args: &[&str]) {
     assert!(status.unwrap().success(), "{args:?}");
 }
 
-/// One host whose variant is told by all kinds of files.
+/// A fleet in a Git repository with one host, whose variant depends on files of every kind.
 fn tracked_fleet() -> Scratch {
     let fleet = fleet(
         r#"carbon = host { variant = builtins.concatStringsSep "." [
@@ -35,7 +35,7 @@ fn tracked_fleet() -> Scratch {
         ("two.nix", "\"d\""),
         ("folder/x", ""),
         ("script", "#!/bin/sh\n"),
-        ("README.md", "nobody reads this"),
+        ("README.md", "unread"),
     ] {
         fleet.write(name, text);
     }
@@ -61,7 +61,7 @@ fn evaluated(host: &Value) -> bool {
 }
 
 #[test]
-fn what_did_not_change_is_not_evaluated() {
+fn an_unchanged_fleet_is_not_evaluated_again() {
     let fleet = tracked_fleet();
     let first = check(fleet.path());
     assert!(evaluated(&first) && !evaluated(&check(fleet.path())));
@@ -73,7 +73,7 @@ fn what_did_not_change_is_not_evaluated() {
 }
 
 #[test]
-fn every_change_that_nix_can_see_is_seen() {
+fn every_change_visible_to_nix_is_detected() {
     let fleet = tracked_fleet();
     let dir = fleet.path();
     let mut before = check(dir);
@@ -90,7 +90,7 @@ fn every_change_that_nix_can_see_is_seen() {
     };
     changes("a .nix file", &|| fleet.write("part.nix", "\"A\""));
     changes("a .nix file back again", &|| fleet.write("part.nix", "\"a\""));
-    changes("a file that is no .nix file", &|| fleet.write("part.txt", "B"));
+    changes("a file with another extension", &|| fleet.write("part.txt", "B"));
     changes("the same size, in the same second", &|| fleet.write("part.txt", "C"));
     changes("a link's target", &|| {
         std::fs::remove_file(dir.join("link.nix")).unwrap();
@@ -104,7 +104,7 @@ fn every_change_that_nix_can_see_is_seen() {
         fleet.write("folder/y", "");
         git(dir, &["add", "folder/y"]);
     });
-    changes("one that Git is told of only", &|| {
+    changes("a file added with --intent-to-add", &|| {
         fleet.write("later", "");
         git(dir, &["add", "--intent-to-add", "later"]);
     });
@@ -114,7 +114,7 @@ fn every_change_that_nix_can_see_is_seen() {
     changes("a checkout", &|| git(dir, &["checkout", "--quiet", "--force", "HEAD"]));
 }
 
-/// The variant of each host.
+/// Evaluates the variant of each host.
 fn variants(dir: &Path) -> BTreeMap<String, String> {
     let output = run(dir, &["check", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
@@ -132,10 +132,10 @@ fn committed(fleet: &Scratch, files: &[(&str, &str)]) {
     git(fleet.path(), &["commit", "--quiet", "-m", "a"]);
 }
 
-/// What an edit of a file that no evaluation opens changes nevertheless: whoever wants to
-/// keep answers by the files that were read must answer each of these first.
+/// All these hosts depend on the flake's store path, and so on files that no evaluation opens. A
+/// cache keyed on the files that were read would have to detect each of them.
 #[test]
-fn an_edit_of_a_file_that_nobody_reads_is_seen_by_who_asks_where_the_flake_is() {
+fn an_edit_of_an_unread_file_changes_hosts_that_use_the_source_path() {
     let fleet = fleet(
         r#"by-text = host { variant = cut (toString ./.); };
            by-name = host { variant = cut ("/nix/store/" + baseNameOf ./.); };
@@ -149,9 +149,9 @@ fn an_edit_of_a_file_that_nobody_reads_is_seen_by_who_asks_where_the_flake_is() 
            self-hash = host { variant = digest _.self.narHash; };
            self-source = host { variant = plain "${_.self}/part"; };"#,
     );
-    // Beside the hosts: what cuts the name's hash out, and a filter, which is told paths.
+    // Functions for the hosts: cutting the hash out of a store path, and a filter, which gets paths.
     let text = std::fs::read_to_string(fleet.path().join("flake.nix")).unwrap();
-    let ours = r#"cut = builtins.substring 11 32;
+    let functions = r#"cut = builtins.substring 11 32;
         plain = path: cut (builtins.unsafeDiscardStringContext path);
         digest = builtins.hashString "md5";
         kept = n: builtins.path {
@@ -161,7 +161,7 @@ fn an_edit_of_a_file_that_nobody_reads_is_seen_by_who_asks_where_the_flake_is() 
         };
         filtered = builtins.unsafeDiscardStringContext (digest (toString (builtins.genList kept 32)));
         "#;
-    fleet.write("flake.nix", &text.replacen("let\n", &format!("let\n        {ours}"), 1));
+    fleet.write("flake.nix", &text.replacen("let\n", &format!("let\n        {functions}"), 1));
     committed(
         &fleet,
         &[("module.nix", "toString ./."), ("folder/x", "x"), ("README.md", "a"), ("part", "")],
@@ -177,7 +177,7 @@ fn an_edit_of_a_file_that_nobody_reads_is_seen_by_who_asks_where_the_flake_is() 
 }
 
 #[test]
-fn what_self_tells_of_the_commit_is_seen() {
+fn changed_commit_attributes_of_self_are_detected() {
     let fleet = fleet(
         r#"rev = host { variant = _.self.rev or _.self.dirtyRev; };
            short = host { variant = _.self.shortRev or _.self.dirtyShortRev; };
@@ -198,7 +198,7 @@ fn what_self_tells_of_the_commit_is_seen() {
     assert_eq!(variants(fleet.path()), before);
     fleet.write("README.md", "b");
     assert_eq!(variants(fleet.path()), dirty);
-    // Of another second.
+    // A commit at another time.
     let date = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-am", "b"];
     let mut commit = Command::new("git");
     commit.args(date).env("GIT_COMMITTER_DATE", "2001-02-03T04:05:06Z");
@@ -209,9 +209,9 @@ fn what_self_tells_of_the_commit_is_seen() {
     }
 }
 
-/// Each file by another way, in hosts that come before and after one another.
+/// Each host reads a file in another way.
 #[test]
-fn each_way_to_a_file_is_seen_in_the_host_that_takes_it() {
+fn a_changed_file_affects_only_the_hosts_that_read_it() {
     let fleet = fleet(
         r#"a-late = host { variant = "a-${if import ./b.nix == "b" then "not" else builtins.readFile ./README.md}"; };
            b-own = host { variant = "b-${import ./b.nix}"; };
@@ -249,7 +249,7 @@ fn each_way_to_a_file_is_seen_in_the_host_that_takes_it() {
         assert_eq!(before.keys().filter(changed).collect::<Vec<_>>(), hosts, "edited: {name}");
         before = after;
     };
-    changes("README.md", "nobody", &[]);
+    changes("README.md", "edited", &[]);
     changes("b.nix", "\"B\"", &["a-late", "b-own"]);
     changes("README.md", "host-a", &["a-late"]);
     changes("folder/under/x", "2", &["c-folder"]);
@@ -271,23 +271,23 @@ fn an_untracked_file_changes_nothing_until_git_tracks_it() {
     git(fleet.path(), &["add", "untracked.nix"]);
     assert!(evaluated(&check(fleet.path())));
     git(fleet.path(), &["commit", "--quiet", "-m", "b"]);
-    assert!(evaluated(&check(fleet.path())), "a commit is what `self.rev` tells");
+    assert!(evaluated(&check(fleet.path())), "a commit changes `self.rev`");
 }
 
 #[test]
-fn a_change_that_breaks_the_flake_is_red_and_mending_it_is_green() {
+fn failed_evaluations_are_not_cached() {
     let fleet = tracked_fleet();
     check(fleet.path());
     fleet.write("part.nix", "throw \"broken\"");
     for _ in 0..2 {
-        assert_eq!(code(&run(fleet.path(), &["check"])), 1, "a failure is never kept");
+        assert_eq!(code(&run(fleet.path(), &["check"])), 1, "a failure was cached");
     }
     fleet.write("part.nix", "\"a\"");
     check(fleet.path());
 }
 
 #[test]
-fn another_lock_nix_configuration_or_xtask_is_another_question() {
+fn a_new_lock_file_nix_configuration_or_xtask_invalidates_the_cache() {
     let fleet = tracked_fleet();
     let dir = fleet.path();
     check(dir);
@@ -299,7 +299,7 @@ fn another_lock_nix_configuration_or_xtask_is_another_question() {
     let ours = Path::new(XTASK);
     assert!(!with(ours, "LLAMAFLEET_NOTHING", "1"));
     assert!(with(ours, "NIX_CONFIG", "max-call-depth = 9000"));
-    // Another program file of the same Nix: its wrapper, elsewhere.
+    // A wrapper of the same Nix at another path.
     let other = Scratch::new();
     other.write_program("nix", &format!("#!/bin/sh\nexec '{}' \"$@\"\n", nix_program().display()));
     let path = format!("{}:{}", other.path().display(), path_with_nix().to_str().unwrap());
@@ -315,7 +315,7 @@ fn another_lock_nix_configuration_or_xtask_is_another_question() {
 }
 
 #[test]
-fn a_tree_that_cannot_be_read_for_certain_is_evaluated_every_time() {
+fn a_tree_with_ambiguous_file_names_is_never_cached() {
     let fleet = tracked_fleet();
     fleet.write("a\"b.nix", "1");
     git(fleet.path(), &["add", "--all"]);
@@ -324,9 +324,9 @@ fn a_tree_that_cannot_be_read_for_certain_is_evaluated_every_time() {
 }
 
 #[test]
-fn a_large_listing_hides_no_file() {
+fn a_change_in_a_large_repository_is_detected() {
     let fleet = tracked_fleet();
-    // Longer than one line of a child's output may be.
+    // The list of files exceeds the length limit of a line of a child's output.
     let long = "x".repeat(250);
     let file = |nth: u32| format!("{long}/{long}/{long}/{long}{nth}");
     for nth in 0..1200 {
@@ -340,7 +340,7 @@ fn a_large_listing_hides_no_file() {
 }
 
 #[test]
-fn without_git_a_folder_is_looked_at_too() {
+fn changes_are_detected_without_git() {
     let fleet = fleet("carbon = host { variant = builtins.readFile ./variant; };");
     fleet.write("variant", "a");
     assert_eq!(check(fleet.path())["variant"], "a");
@@ -350,24 +350,24 @@ fn without_git_a_folder_is_looked_at_too() {
 }
 
 #[test]
-fn doctor_tells_what_is_kept_and_why_not() {
+fn doctor_explains_the_evaluation_cache() {
     let fleet = tracked_fleet();
-    let said = || {
+    let message = || {
         let checks = json(&run(fleet.path(), &["doctor", "--json"]))["checks"].clone();
         let checks = checks.as_array().unwrap().clone();
         let line = checks.into_iter().find(|check| check["name"] == "evaluation").unwrap();
         line["message"].as_str().unwrap().to_owned()
     };
-    assert!(said().contains("there is no evaluation cache yet"));
+    assert!(message().contains("there is no evaluation cache yet"));
     check(fleet.path());
-    assert!(said().contains("1 of 1"));
+    assert!(message().contains("1 of 1"));
     fleet.write("part.nix", "\"z\"");
-    assert!(said().contains("part.nix changed"));
+    assert!(message().contains("part.nix changed"));
 }
 
-/// Of a file that Nix builds while it evaluates, nothing has to be left.
+/// The cache stays valid if a file that Nix built during evaluation is deleted.
 #[test]
-fn what_evaluation_built_may_be_collected() {
+fn files_built_by_evaluation_may_be_garbage_collected() {
     let generated = "package { name = \"generated\"; script = \"printf x >$out\"; }";
     let fleet = fleet_with(
         &format!("carbon = host {{ flags = [ (builtins.readFile ({generated})) ]; }};"),
@@ -386,7 +386,7 @@ fn what_evaluation_built_may_be_collected() {
     assert!(!evaluated(&check(fleet.path())));
     let output = run(fleet.path(), &["build-all", "--json"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    assert!(!Path::new(&path).exists(), "the answer was not reused");
+    assert!(!Path::new(&path).exists(), "the cache was not used");
     let again = check_with(fleet.path(), &["--no-cache"]);
     assert!(evaluated(&again) && Path::new(&path).exists(), "it is built again");
     assert_eq!(again["drvPath"], first["drvPath"]);
