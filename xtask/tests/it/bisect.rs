@@ -60,7 +60,7 @@ pub const BOUND: usize = 6;
 fn found(breakage: Breakage, at: usize, plan: Plan, args: &[&str]) -> (Upstream, Value, String) {
     let dir = Scratch::new();
     let revision = plan.revision;
-    let upstream = Upstream::plant(dir.path(), &plan.with(breakage, at));
+    let upstream = Upstream::create(dir.path(), &plan.with(breakage, at));
     let fleet = Fleet::of(&upstream, revision.trim_end_matches("-era"));
     let lock = fs::read(fleet.folder.path().join("flake.lock")).unwrap();
     let output =
@@ -105,7 +105,7 @@ fn an_unfree_licence_is_found_for_the_affected_host() {
 
 #[test]
 fn commits_that_do_not_parse_are_skipped() {
-    let plan = Plan { untold: 10..12, ..Plan::new("2025-08", COMMITS) };
+    let plan = Plan { unparsable: 10..12, ..Plan::new("2025-08", COMMITS) };
     let args = ["--by", "eval", "--host", "boron"];
     let (upstream, report, text) = found(Breakage::CudaAttribute, 18, plan, &args);
     let inconclusive: Vec<_> = report["judged"]
@@ -126,8 +126,9 @@ fn commits_that_do_not_parse_are_skipped() {
 #[test]
 fn a_generated_history_is_reproducible_and_has_its_mistakes() {
     let dir = Scratch::new();
-    let plan = Plan { untold: 6..8, ..Plan::new("2025-08", 20).with(Breakage::MissingInput, 13) };
-    let upstream = Upstream::plant(dir.path(), &plan);
+    let plan =
+        Plan { unparsable: 6..8, ..Plan::new("2025-08", 20).with(Breakage::MissingInput, 13) };
+    let upstream = Upstream::create(dir.path(), &plan);
     assert_eq!(upstream.revs.len(), 21);
     let package = |number: usize| {
         let file = format!("{}:.devops/nix/package.nix", upstream.revs[number]);
@@ -145,7 +146,7 @@ fn a_generated_history_is_reproducible_and_has_its_mistakes() {
     assert_eq!((build(0), build(20)), ("b1".into(), "b21".into()));
     // Names, dates and contents are fixed, so the newest commit has the same hash again.
     let again = Scratch::new();
-    assert_eq!(Upstream::plant(again.path(), &plan).newest(), upstream.newest());
+    assert_eq!(Upstream::create(again.path(), &plan).newest(), upstream.newest());
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn tags_and_releases_can_be_searched_instead_of_commits() {
     let plan = Plan::new("2025-08", COMMITS);
     let dir = Scratch::new();
     // Commit 11 has no build tag, 12 has.
-    let upstream = Upstream::plant(dir.path(), &plan.with(Breakage::MissingInput, 11));
+    let upstream = Upstream::create(dir.path(), &plan.with(Breakage::MissingInput, 11));
     let fleet = Fleet::of(&upstream, "old");
     let bisect = ["bisect", "--json", "--bad", "b21", "--host", "beryllium"];
     let report = document(&fleet.run(&[&bisect[..], &["--tags"]].concat()));
@@ -187,7 +188,7 @@ fn a_merge_is_one_step_of_the_first_parent_history() {
 fn a_good_end_that_is_bad_or_a_bad_end_that_is_good_is_an_error() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", 8).with(Breakage::MissingInput, 4);
-    let upstream = Upstream::plant(dir.path(), &plan);
+    let upstream = Upstream::create(dir.path(), &plan);
     let fleet = Fleet::of(&upstream, "old");
     let bisect = |args: &[&str]| {
         let output = fleet.run(&[&["bisect", "--json", "--host", "beryllium"], args].concat());
@@ -208,7 +209,7 @@ fn a_good_end_that_is_bad_or_a_bad_end_that_is_good_is_an_error() {
 #[test]
 fn an_invalid_range_is_an_error() {
     let dir = Scratch::new();
-    let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 4));
+    let upstream = Upstream::create(dir.path(), &Plan::new("2025-08", 4));
     let repository = upstream.repository();
     // A branch that diverged, and one without a common commit.
     let tree = git(repository, &["rev-parse", &format!("{}^{{tree}}", upstream.revs[1])]);
@@ -242,7 +243,7 @@ fn an_invalid_range_is_an_error() {
 #[test]
 fn a_shallow_or_missing_history_is_an_error() {
     let dir = Scratch::new();
-    let upstream = Upstream::plant(&dir.path().join("whole"), &Plan::new("2025-08", 4));
+    let upstream = Upstream::create(&dir.path().join("whole"), &Plan::new("2025-08", 4));
     let fleet = Fleet::of(&upstream, "old");
     let shallow = dir.path().join("shallow");
     let url = format!("file://{}", upstream.repository().display());
@@ -302,7 +303,7 @@ fn a_slowdown_is_found_by_measuring() {
 fn a_revision_with_the_same_parts_is_not_measured() {
     let dir = Scratch::new();
     // A commit that changes only the README.
-    let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 1));
+    let upstream = Upstream::create(dir.path(), &Plan::new("2025-08", 1));
     let fleet = Fleet::of(&upstream, "old");
     let output = fleet.run(&[
         "bisect", "--json", "--good", "b1", "--bad", "main", "--by", "bench", "--host", "local",
@@ -333,7 +334,7 @@ fn renamed_arguments_and_options_are_found() {
 fn apply_locks_the_newest_good_revision() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", 8).with(Breakage::MissingInput, 2);
-    let upstream = Upstream::plant(dir.path(), &plan);
+    let upstream = Upstream::create(dir.path(), &plan);
     let fleet = Fleet::of(&upstream, "old");
     // Only one host: the testbed cannot build GPU variants.
     fleet.folder.write(

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 fn a_killed_search_resumes() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", COMMITS).with(Breakage::MissingInput, 13);
-    let upstream = Upstream::plant(dir.path(), &plan);
+    let upstream = Upstream::create(dir.path(), &plan);
     let fleet = Fleet::of(&upstream, "old");
     let bisect = ["bisect", "--json", "--host", "beryllium"];
     let journal = || {
@@ -73,7 +73,7 @@ fn a_killed_search_resumes() {
 fn measurements_of_another_machine_are_not_reused() {
     let dir = Scratch::new();
     // A commit that changes only the README.
-    let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 1));
+    let upstream = Upstream::create(dir.path(), &Plan::new("2025-08", 1));
     let fleet = Fleet::of(&upstream, "old");
     let sshd = Sshd::start();
     let earlier = |place: &[&str]| {

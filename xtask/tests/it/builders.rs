@@ -28,7 +28,7 @@ fn start(builders: &Builders, fleet: &Scratch, further: &[&str]) -> Child {
 fn assert_nothing_runs(builders: &Builders, marker: &str) {
     let mut left = vec![];
     let gone = wait_for(Duration::from_secs(20), || {
-        left = builders.left();
+        left = builders.remaining_processes();
         left.extend(running(marker));
         left.is_empty()
     });
@@ -96,7 +96,11 @@ fn lose_one_builder(further: &[&str]) -> (Value, i32) {
     let started = Instant::now();
     let child = start(&builders, &fleet, further);
     let both = || ["one", "two"].iter().all(|name| is_built_by(&builders, name, &marker));
-    assert!(wait_for(TIMEOUT, both), "the builds do not start: {:?}", builders.left());
+    assert!(
+        wait_for(TIMEOUT, both),
+        "the builds do not start: {:?}",
+        builders.remaining_processes()
+    );
     for pid in builders.serving("one") {
         signal("KILL", pid);
     }
@@ -204,7 +208,7 @@ fn an_unreachable_builder_is_named() {
         return;
     }
     let mut builders = Builders::start();
-    builders.close();
+    builders.stop_listening();
     let fleet = fleet(r#"a = host { variant = "one"; };"#);
     let output = finish(start(&builders, &fleet, &["--retry", "1"]), TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));

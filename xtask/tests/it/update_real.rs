@@ -56,7 +56,7 @@ fn from(upstream: &Upstream) -> impl FnOnce(&mut Value) {
 /// Asserts the stage that rejects a mistake, and parts of the message.
 fn assert_rejected(breakage: Breakage, stage: &str, words: &[&str]) {
     let dir = Scratch::new();
-    let upstream = Upstream::plant(dir.path(), &Plan::new("2025-08", 2).with(breakage, 1));
+    let upstream = Upstream::create(dir.path(), &Plan::new("2025-08", 2).with(breakage, 1));
     let fleet = in_testbed(&HOSTS, from(&upstream));
     let lock = fs::read(fleet.path().join("flake.lock")).unwrap();
     let output = run(fleet.path(), &["update", "--testbed", "--json"]);
@@ -102,7 +102,7 @@ fn a_revision_that_does_not_parse_or_configure_is_rejected() {
 fn a_generated_merge_contains_its_branch() {
     let dir = Scratch::new();
     let plan = Plan { merge: Some(3), ..Plan::new("v0.5.0", 4).with(Breakage::SlowDown, 3) };
-    let upstream = Upstream::plant(dir.path(), &plan);
+    let upstream = Upstream::create(dir.path(), &plan);
     let all = git(upstream.repository(), &["rev-list", &format!("{}..main", upstream.revs[0])]);
     assert_eq!(all.lines().count(), 5);
     let files =
@@ -121,7 +121,7 @@ fn an_update_reports_which_parts_it_rebuilds() {
         let dir = Scratch::new();
         let plan = Plan::new("2025-08", 1);
         let plan = change.iter().fold(plan, |plan, change| plan.with(*change, 1));
-        let upstream = Upstream::plant(dir.path(), &plan);
+        let upstream = Upstream::create(dir.path(), &plan);
         let fleet = in_testbed(&HOSTS, from(&upstream));
         let (_, report, text) = updated(&fleet, &["--dry-run"]);
         assert_eq!(report["rebuiltParts"], json!(rebuilt), "{change:?}: {text}");
@@ -194,7 +194,7 @@ fn hosts_of(fleet: &Scratch) -> Vec<(Value, Value)> {
 fn a_host_with_a_broken_backend_is_pinned_by_the_real_module() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", 2).with(Breakage::CudaAttribute, 1);
-    let upstream = Upstream::plant(dir.path(), &plan);
+    let upstream = Upstream::create(dir.path(), &plan);
     let fleet = in_testbed(&[("boron", CUDA), ("nitrogen", ROCM)], from(&upstream));
     assert_pins_boron(&fleet, &upstream, "llama-cpp");
 }
@@ -205,7 +205,7 @@ fn a_host_with_a_broken_backend_is_pinned_in_a_template_fleet() {
     for nested in [false, true] {
         let dir = Scratch::new();
         let plan = Plan::new("2025-08", 2).with(Breakage::CudaAttribute, 1);
-        let upstream = Upstream::plant(dir.path(), &plan);
+        let upstream = Upstream::create(dir.path(), &plan);
         let fleet = locked(template_fleet(nested), from(&upstream));
         assert_pins_boron(
             &fleet,
@@ -272,7 +272,7 @@ fn a_variant_that_does_not_compile_is_pinned_and_the_other_is_built() {
     };
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", 20).with(Breakage::CompileError, 13);
-    let upstream = Upstream::plant(dir.path(), &plan);
+    let upstream = Upstream::create(dir.path(), &plan);
     let hosts = [("beryllium", cpu("znver4")), ("helium", cpu("haswell"))];
     let hosts = hosts.each_ref().map(|(name, body)| (*name, body.as_str()));
     let fleet = in_testbed(&hosts, from(&upstream));
@@ -293,7 +293,7 @@ fn a_variant_that_does_not_compile_is_pinned_and_the_other_is_built() {
 fn the_canary_rejects_a_slowdown() {
     let dir = Scratch::new();
     let plan = Plan::new("2025-08", 20).with(Breakage::SlowDown, 13);
-    let upstream = Upstream::plant(dir.path(), &plan);
+    let upstream = Upstream::create(dir.path(), &plan);
     let fleet = in_testbed(&[("boron", CUDA)], from(&upstream));
     let lock = fs::read(fleet.path().join("flake.lock")).unwrap();
     let (code, report, message) = updated(&fleet, &["--bench", "local"]);

@@ -190,10 +190,10 @@ impl Builders {
     }
 
     /// Returns the processes of these builders except the server.
-    pub fn left(&self) -> Vec<String> {
-        let mut left = processes_below(self.sshd.id());
-        left.retain(|pid| !command_line(*pid).contains("[listener]"));
-        left.into_iter().map(|pid| format!("{pid} {}", command_line(pid))).collect()
+    pub fn remaining_processes(&self) -> Vec<String> {
+        let mut remaining = processes_below(self.sshd.id());
+        remaining.retain(|pid| !command_line(*pid).contains("[listener]"));
+        remaining.into_iter().map(|pid| format!("{pid} {}", command_line(pid))).collect()
     }
 
     fn folder(&self) -> &str {
@@ -201,7 +201,7 @@ impl Builders {
     }
 
     /// Stops accepting connections; existing connections stay open.
-    pub fn close(&mut self) {
+    pub fn stop_listening(&mut self) {
         let _ = self.sshd.kill();
         let _ = self.sshd.wait();
     }

@@ -112,14 +112,14 @@ pub struct Plan {
     /// The commit with a mistake, and the mistake.
     pub breakage: Option<(usize, Breakage)>,
     /// Commits with a syntax error.
-    pub untold: Range<usize>,
+    pub unparsable: Range<usize>,
     /// The commit that merges a branch.
     pub merge: Option<usize>,
 }
 
 impl Plan {
     pub fn new(revision: &'static str, commits: usize) -> Self {
-        Self { revision, commits, breakage: None, untold: 0..0, merge: None }
+        Self { revision, commits, breakage: None, unparsable: 0..0, merge: None }
     }
 
     pub fn with(self, breakage: Breakage, at: usize) -> Self {
@@ -138,7 +138,7 @@ pub struct Upstream {
 impl Upstream {
     /// Makes the plan's commits as branch `main` of a repository at `dir`. Three of four have a build
     /// tag like upstream's, `b` and the number of commits up to there.
-    pub fn plant(dir: &Path, plan: &Plan) -> Self {
+    pub fn create(dir: &Path, plan: &Plan) -> Self {
         let real = user_home().join("llama.cpp");
         if !dir.join(".git").is_dir() {
             fs::create_dir_all(dir).unwrap();
@@ -257,11 +257,11 @@ impl Stream {
                     breakage.apply(&mut tree);
                     breakage.subject()
                 }
-                None if plan.untold.start == number && !plan.untold.is_empty() => {
+                None if plan.unparsable.start == number && !plan.unparsable.is_empty() => {
                     Breakage::SyntaxError.apply(&mut tree);
                     Breakage::SyntaxError.subject()
                 }
-                None if plan.untold.end == number && !plan.untold.is_empty() => {
+                None if plan.unparsable.end == number && !plan.unparsable.is_empty() => {
                     Breakage::SyntaxError.undo(&mut tree);
                     "nix : fix the arguments"
                 }
