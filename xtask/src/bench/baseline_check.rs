@@ -26,7 +26,7 @@ use crate::fleet::context::Context;
 use crate::nix::gc_roots::Links;
 use crate::nix::store;
 use crate::system::resources::now;
-use crate::system::{files, json_lines};
+use crate::system::{disk, files, json_lines};
 use crate::ui::sanitize::sanitize;
 
 /// Maximum number of times that the rounds are repeated until the interval is narrow.
@@ -202,5 +202,6 @@ fn write(recorder: &Recorder) -> Result<()> {
     let mut saved = saved(recorder.records)?;
     saved.save(lines.context("the results file has no line of this run")?);
     let file = &recorder.records.baseline;
+    disk::create(disk::folder_of(file))?;
     files::write_atomically(file, (serde_json::to_string_pretty(&saved)? + "\n").as_bytes())
 }

@@ -43,6 +43,7 @@ pub fn left(home: &Path) -> Option<BuildList> {
 }
 
 pub fn begin(home: &Path, now: &BuildList) -> Result<()> {
+    disk::create(home)?;
     files::write_atomically(&file(home), serde_json::to_string(now)?.as_bytes())
 }
 

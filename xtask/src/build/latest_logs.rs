@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::build::args::LogArgs;
@@ -12,7 +12,7 @@ use crate::build::report::VariantReport;
 use crate::findings::outcome::Outcome;
 use crate::fleet::context::Context;
 use crate::fleet::names::{HostName, VariantName};
-use crate::system::files;
+use crate::system::{disk, files};
 use crate::ui::nearest::nearest;
 
 /// The log of a host's last build: of the variant, or of the dependency that failed.
@@ -66,8 +66,8 @@ pub fn save(context: &Context, variants: &[VariantReport]) {
         }
     }
     let file = file(context);
-    let text = serde_json::to_string(&all).map_err(Error::from);
-    let written = text.and_then(|text| files::write_atomically(&file, text.as_bytes()));
+    let written = disk::create(disk::folder_of(&file))
+        .and_then(|()| files::write_atomically(&file, serde_json::to_string(&all)?.as_bytes()));
     if let Err(error) = written {
         context.ui.debug(format!("cannot note the logs for `log`: {error:#}"));
     }

@@ -9,9 +9,9 @@ use crate::findings::finding::Finding;
 use crate::fleet::context::Context;
 use crate::nix::diagnosis::{diagnose, line_of_option, store_path_of_missing, with_testbed_advice};
 use crate::nix::flake::{EvalFailure, Source};
-use crate::system::files;
 use crate::system::interrupt::Interrupted;
 use crate::system::process::Exit;
+use crate::system::{disk, files};
 
 /// Returns the state and the finding of a host if the evaluator's output is unusable.
 pub fn bad_output(message: &str) -> (HostState, Finding) {
@@ -42,9 +42,11 @@ pub(super) fn explain(
     failure: &EvalFailure,
     source: Option<&Source>,
 ) -> (HostState, Finding) {
-    let log = context.home.join("logs/check").join(format!("{}.log", files::safe_name(place)));
+    let folder = context.home.join("logs/check");
+    let log = folder.join(format!("{}.log", files::safe_name(place)));
     let text = format!("$ {}\n{}\n[{}]\n", failure.command, failure.stderr, failure.exit);
-    let written = files::write_atomically(&log, text.as_bytes());
+    let written =
+        disk::create(&folder).and_then(|()| files::write_atomically(&log, text.as_bytes()));
     let out_of_memory =
         |message, help| (HostState::OutOfMemory, Finding::error("out-of-memory", message, help));
     let (state, finding) = match failure.exit {

@@ -70,8 +70,9 @@ fn prepare_file(file: &Path) -> Result<()> {
     {
         bail!("--junit {}: exists but is not a regular file", file.display());
     }
-    // The rename at the end needs the folder, not the file, to be writable.
-    files::write_atomically(file, b"")
+    disk::create(disk::folder_of(file))
+        // The rename at the end needs the folder, not the file, to be writable.
+        .and_then(|()| files::write_atomically(file, b""))
         .and_then(|()| disk::remove(file))
         .with_context(|| format!("--junit {}: choose a file in a writable folder", file.display()))
 }

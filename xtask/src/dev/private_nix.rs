@@ -61,6 +61,7 @@ pub fn provide(home: &Path, step: &mut dyn FnMut(&str)) -> Result<()> {
         None => fetch(&dir, step)?,
     };
     let conf = dir.join("conf");
+    disk::create(&conf)?;
     let configuration = pieces::nix_configuration(testbed::inputs_reachable());
     files::write_atomically(&conf.join("nix.conf"), configuration.as_bytes())?;
 

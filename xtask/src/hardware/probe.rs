@@ -13,7 +13,7 @@ use crate::hardware::args::ProbeArgs;
 use crate::hardware::facts::Facts;
 use crate::hardware::probe_output::{self, ProbeReport};
 use crate::hardware::{facter, probe_script, view};
-use crate::system::{files, paths};
+use crate::system::{disk, files, paths};
 use crate::target::Target;
 use crate::target::selection::{LOCAL, fleet_target, ssh_options};
 use crate::ui::Ui;
@@ -38,6 +38,7 @@ pub fn run(args: &ProbeArgs, global: &Global, ui: &Ui) -> Result<Outcome> {
     };
     let report = ProbeReport::new(host, &target, or_finding(facts)?);
     if let (Some(file), Some(facts)) = (facts_file, &report.facts) {
+        disk::create(disk::folder_of(&file))?;
         files::write_atomically(&file, facts.to_json()?.as_bytes())?;
         ui.status(format!("wrote {}", file.display()));
     }

@@ -1,5 +1,6 @@
 //! Atomic writes and small file helpers.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::hash::Hasher as _;
 use std::io::{self, Read, Write};
@@ -39,13 +40,10 @@ impl Staged {
         let folder = disk::folder_of(&file);
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         // Sweeping once per process is enough.
-        static SWEPT: Mutex<Vec<PathBuf>> = Mutex::new(vec![]);
-        let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        if !swept.contains(&file) {
+        static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+        if SWEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(file.clone()) {
             sweep(&file);
-            swept.push(file.clone());
         }
-        drop(swept);
         // Other runs must not sweep the file before it is locked.
         let whole = File::open(folder)?;
         whole.lock_shared()?;
@@ -100,9 +98,8 @@ pub fn read_limited(file: &Path, limit: u64) -> io::Result<String> {
 }
 
 /// Writes a temporary file beside this one and renames it, so that a full disk or a kill leaves
-/// no partial file and no reader sees one. Creates a missing folder.
+/// no partial file and no reader sees one.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
-    disk::create(disk::folder_of(file))?;
     let written = Staged::with(file, bytes).and_then(Staged::publish);
     written.with_context(|| format!("cannot write {}", file.display()))
 }
@@ -165,8 +162,6 @@ pub fn path_name(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]

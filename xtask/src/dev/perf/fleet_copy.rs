@@ -37,6 +37,7 @@ pub fn make(repository: &Path, home: &Path, count: usize) -> Result<PathBuf> {
 /// Writes a file of a fleet, and creates its folder.
 pub fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
     let file = folder.join(name);
+    disk::create(disk::folder_of(&file))?;
     files::write_atomically(&file, text.as_bytes())
 }
 
