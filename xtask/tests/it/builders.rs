@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::builders::{
-    Builders, agrees_with_the_store, command_line, finish, running, signal, skipped, spawn,
+    Builders, agrees_with_the_store, command_line, finish, running, skipped, spawn, try_signal,
     wait_for,
 };
 use crate::support::{Scratch, code, fleet, json, stderr, variant};
@@ -102,7 +102,7 @@ fn lose_one_builder(further: &[&str]) -> (Value, i32) {
         builders.remaining_processes()
     );
     for pid in builders.serving("one") {
-        signal("KILL", pid);
+        try_signal("KILL", pid);
     }
     let output = finish(child, TIMEOUT);
     assert!(started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
@@ -165,7 +165,7 @@ fn an_unresponsive_builder_times_out() {
         .unwrap();
     assert!(wait_for(TIMEOUT, || is_built_by(&builders, "one", &marker)));
     for pid in builders.serving("one") {
-        signal("STOP", pid);
+        try_signal("STOP", pid);
     }
     let output = finish(child, TIMEOUT);
     assert_eq!(code(&output), 1, "{}", stderr(&output));

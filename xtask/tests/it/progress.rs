@@ -1,7 +1,7 @@
 //! Progress of real builds with dependencies, on a terminal and without one.
 
 use crate::build_all::slow_fleet;
-use crate::support::builders::signal;
+use crate::support::builders::try_signal;
 use crate::support::{code, fleet, json, run, stderr, terminal, xtask};
 
 const LLAMA_BENCH: &str = include_str!("../fixtures/llama-bench/new.jsonl");
@@ -100,7 +100,7 @@ fn ctrl_c_removes_the_progress_bars() {
     ] {
         let mut command = xtask(fleet.path());
         let session = terminal::interrupt(command.args(args), (90, 30), what, |pid| {
-            signal("INT", pid);
+            try_signal("INT", pid);
         });
         assert_eq!(session.status.code(), Some(130));
         let screens = session.screens();

@@ -210,7 +210,7 @@ impl Builders {
 impl Drop for Builders {
     fn drop(&mut self) {
         for pid in processes_below(self.sshd.id()) {
-            signal("KILL", pid);
+            try_signal("KILL", pid);
         }
         let _ = self.sshd.kill();
         let _ = self.sshd.wait();
@@ -240,11 +240,16 @@ pub fn spawn(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// Sends a signal to a process that must exist, such as a child.
 pub fn signal(name: &str, pid: u32) {
-    let _ = Command::new("kill")
-        .args([&format!("-{name}"), &pid.to_string()])
-        .stderr(Stdio::null())
-        .status();
+    assert!(try_signal(name, pid), "no process {pid}");
+}
+
+/// Sends a signal to a process that may have ended; returns whether it exists.
+pub fn try_signal(name: &str, pid: u32) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null());
+    kill.status().unwrap().success()
 }
 
 /// Waits until the condition holds; returns false after the timeout.
@@ -265,7 +270,7 @@ pub fn finish(mut child: Child, timeout: Duration) -> Output {
     let (sender, done) = std::sync::mpsc::channel::<()>();
     let watchdog = thread::spawn(move || {
         if done.recv_timeout(timeout).is_err() {
-            signal("KILL", pid);
+            try_signal("KILL", pid);
             return true;
         }
         false
