@@ -1,10 +1,9 @@
 //! `build-all` on small fleets, with real Nix and builds that take a second. The reported states
 //! match the store.
 
-use std::process::Output;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::builders::{running, signal, spawn};
+use crate::support::builders::{interrupt_when, running};
 use crate::support::{
     Scratch, code, fleet, json, run, stderr, stdout, valid_in_store, variant, xtask,
 };
@@ -203,9 +202,11 @@ fn ctrl_c_ends_evaluators_and_builders() {
         "echo >$out",
         "echo >$out",
     );
-    let (output, took) = interrupted(&["build-all", "--json"], &fleet, Duration::from_secs(4));
+    let mut command = xtask(fleet.path());
+    let (output, took) = interrupt_when(command.args(["build-all", "--json"]), |text| {
+        text.contains("building early while") && !running(&marker).is_empty()
+    });
     assert_eq!(code(&output), 130, "{}", stderr(&output));
-    assert!(stderr(&output).contains("building early while"), "{}", stderr(&output));
     assert_eq!(json(&output)["ok"], false);
     assert!(took < Duration::from_secs(15), "{took:?}");
     let folder = fleet.path().to_str().unwrap();
@@ -232,17 +233,6 @@ fn control_characters_in_a_build_log_are_removed() {
     assert!(!stderr(&output).contains('\x1b'), "{:?}", stderr(&output));
 }
 
-/// Runs xtask, sends SIGINT to it alone after a time, and returns its output and how long it then
-/// took to end.
-fn interrupted(args: &[&str], fleet: &Scratch, after: Duration) -> (Output, Duration) {
-    let child = spawn(xtask(fleet.path()).args(args));
-    std::thread::sleep(after);
-    signal("INT", child.id());
-    let started = Instant::now();
-    let output = child.wait_with_output().unwrap();
-    (output, started.elapsed())
-}
-
 #[test]
 fn ctrl_c_during_a_build_ends_the_builder_and_is_reported() {
     let marker = format!("sleep 31{}", std::process::id());
@@ -252,8 +242,11 @@ fn ctrl_c_during_a_build_ends_the_builder_and_is_reported() {
         b = host {{ variant = "slow"; script = "{marker}"; }};
         "#
     ));
-    let arguments = ["build-all", "--json", "--max-jobs", "2"];
-    let (output, took) = interrupted(&arguments, &fleet, Duration::from_secs(4));
+    let mut command = xtask(fleet.path());
+    command.args(["build-all", "--json", "--max-jobs", "2"]);
+    let (output, took) = interrupt_when(&mut command, |text| {
+        text.contains("quick: ended") && !running(&marker).is_empty()
+    });
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     assert!(stderr(&output).contains("interrupted"), "{}", stderr(&output));
     // The builds that ended before are reported.
@@ -273,8 +266,11 @@ fn builds_that_failed_before_ctrl_c_are_reported_as_failed() {
         b = host { variant = "zany"; script = "echo 'x.c:1: error: planted'; exit 1"; };
         "#,
     );
-    let arguments = ["build-all", "--json", "--max-jobs", "2"];
-    let (output, _) = interrupted(&arguments, &fleet, Duration::from_secs(5));
+    let mut command = xtask(fleet.path());
+    command.args(["build-all", "--json", "--max-jobs", "2"]);
+    let (output, _) = interrupt_when(&mut command, |text| {
+        text.contains("zany failed") && text.contains("slow: building")
+    });
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     let report = json(&output);
     assert_eq!(variant(&report, "zany")["state"], "failed", "{report}");
@@ -321,10 +317,13 @@ fn ctrl_c_during_an_evaluation_ends_the_evaluators() {
         r#"slow = host { variant = let l = builtins.genList (x: x) 30000; in
           toString (builtins.foldl' (a: _: builtins.foldl' (b: _: b + 1) a l) 0 l); };"#,
     );
-    let (output, took) = interrupted(&["check"], &fleet, Duration::from_secs(2));
+    let folder = fleet.path().to_str().unwrap();
+    let (output, took) = interrupt_when(xtask(fleet.path()).arg("check"), |_| {
+        running(folder).iter().any(|line| line.contains("mark = "))
+    });
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     assert!(took < Duration::from_secs(15), "{took:?}");
-    assert!(running(fleet.path().to_str().unwrap()).is_empty(), "an evaluator still runs");
+    assert!(running(folder).is_empty(), "an evaluator still runs");
 }
 
 /// The error of its host explains why no host selects the variant.

@@ -239,7 +239,7 @@ fn a_killed_run_resumes() {
         variant(&report, name)["plan"].clone()
     };
     let is_present = || plan("one") == "present";
-    assert!(wait_for(Duration::from_secs(60), is_present), "the first build does not end");
+    assert!(wait_for(Duration::from_secs(120), is_present), "the first build does not end");
     child.kill().unwrap();
     child.wait().unwrap();
     // The remaining builder ends and releases its lock.

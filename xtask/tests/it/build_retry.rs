@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
-use crate::support::builders::{finish, running, signal, spawn, wait_for};
+use crate::support::builders::{finish, interrupt_when, running, signal, spawn, wait_for};
 use crate::support::{
     Scratch, code, fleet, json, nix, nix_program, path_with_nix, stderr, variant, xtask,
 };
@@ -37,12 +37,10 @@ fn a_retry_prevented_by_ctrl_c_is_not_an_attempt() {
     let tries = files.path().join("tries");
     let script = format!("echo >> {}; {OFFLINE}", tries.display());
     let fleet = fleet(&format!("a = host {{ variant = \"offline\"; script = \"{script}\"; }};"));
-    let child = start(&fleet, &["--retry", "3"], &path_with_nix());
+    let mut command = xtask(fleet.path());
+    command.args(["build-all", "--json", "--no-link", "--retry", "3"]);
     // The pause before the third attempt is ten seconds.
-    wait_for_lines(&tries, 2);
-    std::thread::sleep(Duration::from_secs(2));
-    signal("INT", child.id());
-    let output = finish(child, TIMEOUT);
+    let (output, _) = interrupt_when(&mut command, |text| text.matches("retrying in").count() == 2);
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     let report = json(&output);
     let offline = variant(&report, "offline");

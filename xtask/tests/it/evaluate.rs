@@ -43,7 +43,7 @@ fn eight_errors_among_32_hosts_are_reported_for_exactly_those_hosts() {
     let fleet = fleet(&lines.join("\n"));
     let output = run(
         fleet.path(),
-        &["check", "--json", "--timeout", "3", "--max-memory", "600M", "--jobs", "2"],
+        &["check", "--json", "--timeout", "8", "--max-memory", "600M", "--jobs", "2"],
     );
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let report = json(&output);

@@ -264,6 +264,25 @@ pub fn wait_for(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool 
     true
 }
 
+/// Sends SIGINT to a command alone, once `ready` holds for what it printed to standard error; returns
+/// its output and how long it then took to end.
+pub fn interrupt_when(
+    command: &mut Command,
+    mut ready: impl FnMut(&str) -> bool,
+) -> (Output, Duration) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let child = command.stdout(Stdio::piped()).stderr(file.reopen().unwrap()).spawn().unwrap();
+    let printed = || fs::read_to_string(file.path()).unwrap();
+    let is_ready = wait_for(Duration::from_secs(120), || ready(&printed()));
+    signal("INT", child.id());
+    let started = Instant::now();
+    let mut output = child.wait_with_output().unwrap();
+    let took = started.elapsed();
+    output.stderr = printed().into_bytes();
+    assert!(is_ready, "not ready to be interrupted: {}", printed());
+    (output, took)
+}
+
 /// Waits for a child and returns its output; kills it and panics after the timeout.
 pub fn finish(mut child: Child, timeout: Duration) -> Output {
     let pid = child.id();
