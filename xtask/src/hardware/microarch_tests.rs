@@ -170,6 +170,10 @@ fn arm_parts_are_found_and_no_level_is_assumed() {
               sha3 asimddp asimdfhm dit uscat ilrcpc flagm ssbs sb dcpodp flagm2 frint";
     assert_eq!(name(&arm(m1, "0x61", 0x22)), "apple-m1");
     assert_eq!(name(&arm("fp asimd crc32", "0x41", 0xd08)), "cortex-a72");
+    // A nixos-facter report has no part number: a Grace is not called after another ARMv9 CPU.
+    let v9 = format!("{m1} sve sve2 i8mm bf16");
+    assert_eq!(name(&arm(&v9, "ARM Limited", 0)), "armv9-a-i8mm");
+    assert_eq!(name(&arm(&v9, "0x41", 0xd4f)), "neoverse-v2");
 }
 
 #[test]
